@@ -1,0 +1,177 @@
+"""python -m ich_lib predict | train | evaluate | export | phantom"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ich_lib.labels import TYPES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it went well, 2 with one sentence on stderr when its input was bad."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, FileNotFoundError, FileExistsError) as problem:
+        print(" ".join(str(problem).split()), file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped. A training run goes on with --resume.", file=sys.stderr)  # noqa: T201
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ich_lib", description="Head CT hemorrhage: teaching and research only."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    predict = commands.add_parser("predict", help="find blood in a scan")
+    predict.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, a folder, a zip, NIfTI, PNG or JPG"
+    )
+    predict.add_argument("--out", type=Path, help="folder for result.json, mask.nii.gz and overview.png")
+    predict.add_argument("--json", action="store_true", help="print result.json's content and nothing else")
+    predict.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
+    predict.add_argument("--series", help="description of the series to read, where there are several")
+    predict.add_argument("--allow-gaps", action="store_true", help="read a series with missing slices")
+    predict.add_argument(
+        "--weights", type=Path, metavar="RUN", help="a run or an exported folder instead of the shipped pair"
+    )
+    predict.set_defaults(run=_predict)
+
+    phantom = commands.add_parser("phantom", help="write heads made by code, with their truth")
+    phantom.add_argument("--n", type=int, default=1, help="how many (default 1)")
+    phantom.add_argument("--out", type=Path, required=True)
+    phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti")
+    phantom.add_argument("--seed", type=int, default=0, help="of the first one; the next ones count up")
+    phantom.add_argument("--bleeds", nargs="*", choices=TYPES, help="types for every case; without it they take turns")
+    phantom.set_defaults(run=_phantom)
+
+    train = commands.add_parser("train", help="train a recipe")
+    train.add_argument("recipe", help="name of a recipe")
+    train.add_argument("--data", type=Path, help="CT-ICH 1.0.0 folder; without it, phantoms alone")
+    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
+    train.add_argument(
+        "--fold", type=_fold, default=0, metavar="K|none", help="fold held out, 0 to 4 (default 0), or none"
+    )
+    train.add_argument("--epochs", type=int, help="instead of the recipe's")
+    train.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
+    train.add_argument("--seed", type=int, help="instead of the recipe's")
+    train.add_argument("--resume", action="store_true", help="go on with a stopped run")
+    train.set_defaults(run=_train)
+
+    export = commands.add_parser("export", help="write NAME.onnx, NAME.weights.h5 and NAME.json of a run")
+    export.add_argument("source", type=Path, metavar="RUN")
+    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--report", type=Path, help="report.json of evaluate, whose figures go on the card")
+    export.set_defaults(run=_export)
+
+    evaluate = commands.add_parser("evaluate", help="judge models on the fold they never saw")
+    evaluate.add_argument("source", metavar="RUN|shipped")
+    evaluate.add_argument("--data", type=Path, required=True, help="CT-ICH 1.0.0 folder")
+    evaluate.add_argument("--fold", type=int, help="must be the fold held out, which is the default")
+    evaluate.add_argument("--out", type=Path, required=True)
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from ich_lib.engine import load
+    from ich_lib.predict import analyse
+    from ich_lib.read import read
+    from ich_lib.report import as_json, sentence, write
+
+    if not (options.out or options.json):
+        raise ValueError("Name a folder with --out, or ask for --json.")
+    scan = read(options.paths, window=_window(options.window), series=options.series, allow_gaps=options.allow_gaps)
+    result = analyse(scan, load(options.weights))
+    if options.out:
+        write(result, options.out)
+    if options.json:
+        _say(json.dumps(as_json(result), indent=1))
+    else:
+        _say(
+            "\n".join(
+                [
+                    sentence(result),
+                    *result.warnings,
+                    f"Written to {options.out}: result.json, mask.nii.gz, overview.png.",
+                ]
+            )
+        )
+
+
+def _phantom(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from ich_lib.phantom import phantom
+    from ich_lib.write import write_case
+
+    if options.n < 1:
+        raise ValueError(f"--n must be at least 1; got {options.n}.")
+    turns = [(name,) for name in TYPES] + [()]
+    for i in tqdm(range(options.n), desc="phantoms", unit="head", disable=options.n == 1):
+        seed = options.seed + i
+        bleeds = turns[seed % len(turns)] if options.bleeds is None else options.bleeds
+        write_case(phantom(seed, bleeds=bleeds), options.out / f"phantom-{seed:04d}", form=options.format)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from ich_lib.recipes import recipe
+    from ich_lib.train import train
+
+    changes = {key: value for key in ("epochs", "steps", "seed") if (value := getattr(options, key)) is not None}
+    run = train(
+        replace(recipe(options.recipe), **changes), options.data, options.out, fold=options.fold, resume=options.resume
+    )
+    _say(f"{run.folder}: {run.recipe.name} trained for {run.minutes:.0f} minutes. Next: export, evaluate.")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from ich_lib.export import export
+
+    report = json.loads(options.report.read_text()) if options.report else {}
+    figures = {
+        key: report[key] for key in ("fold", "dice_per_subject", "slice_auc_any", "scan_auc_any") if key in report
+    }
+    _say(f"Written: {export(options.source, options.out, figures=figures)}, with .onnx and .weights.h5 beside it.")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ich_lib.evaluate import evaluate
+    from ich_lib.statistics import Figure
+
+    report = evaluate(options.source, options.data, options.out, fold=options.fold)
+    _say(
+        f"Fold {report['fold']}, {len(report['patients'])} patients never trained on; threshold {report['threshold']}."
+    )
+    for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any"):
+        values = {name: float("nan") if value is None else value for name, value in report[key].items()}
+        _say(f"{key:17} {Figure(**values)}")
+
+
+def _window(text: str | None) -> str | tuple[float, float] | None:
+    """A window's name, or "level,width" as numbers."""
+    if text is None or "," not in text:
+        return text
+    try:
+        level, width = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--window wants a name or LEVEL,WIDTH in HU, such as 40,80; got {text!r}.") from None
+    return level, width
+
+
+def _fold(text: str) -> int | None:
+    return None if text.lower() == "none" else int(text)
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Where the head is: one square box per scan, so that every head fills the model's picture whatever the field of view."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_BONE_HU = 300
+_MARGIN = 1.08  # box side against the skull's, so that the scalp stays in
+
+
+@dataclass(frozen=True)
+class Box:
+    """A square of pixels in slice coordinates; it may reach over the edge."""
+
+    top: int
+    left: int
+    side: int
+
+    def scaled(self, factor: float) -> "Box":
+        """About the same centre, about `factor` times the side."""
+        more = round(self.side * (factor - 1) / 2)
+        return Box(self.top - more, self.left - more, self.side + 2 * more)
+
+
+def head_box(hu: np.ndarray) -> Box:
+    """The square around the skull over a whole scan.
+
+    The skull is the largest piece of bone of a slice, which leaves out headrest and jewellery; slices with little
+    bone (vertex, missing skull) do not vote. Without any bone the whole slice is the box. A mirrored scan has the
+    mirrored box.
+
+    Args:
+        hu: (z, y, x) HU. A picture cut off below bone counts its white as bone.
+
+    Returns:
+        The box, 8 % wider than the skull.
+    """
+    _, rows, columns = hu.shape
+    bone_hu = min(_BONE_HU, 0.98 * float(hu.max()))
+    votes = [vote for plane in hu if (vote := _largest_piece(plane >= bone_hu))]
+    if not votes or bone_hu <= 0:
+        return _square((rows - 1) / 2, (columns - 1) / 2, max(rows, columns), hu.shape)
+    table = np.array(votes, float)  # area, top, left, bottom, right
+    table = table[table[:, 0] >= 0.5 * table[:, 0].max()]
+    top, left = np.percentile(table[:, 1:3], 10, axis=0)
+    bottom, right = np.percentile(table[:, 3:5], 90, axis=0)
+    side = max(bottom - top, right - left) * _MARGIN
+    return _square((top + bottom - 1) / 2, (left + right - 1) / 2, side, hu.shape)
+
+
+def _square(y: float, x: float, side: float, shape: tuple[int, ...]) -> Box:
+    """Whole pixels around a centre. Side and width are both even or both odd, and halves round towards the slice's
+    middle: then left and right are treated alike."""
+    _, rows, columns = shape
+    whole = max(round(side), 1)
+    whole += (whole - columns) % 2
+    away = x - (columns - 1) / 2
+    step = int(np.copysign(np.ceil(abs(away) - 0.5 - 1e-6), away))
+    return Box(round(y - (whole - 1) / 2), (columns - whole) // 2 + step, whole)
+
+
+def _largest_piece(bone: np.ndarray) -> tuple[int, int, int, int, int] | None:
+    """(area, top, left, bottom, right) of the largest connected piece, or None."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(bone.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return None
+    left, top, width, height, area = stats[1 + stats[1:, cv2.CC_STAT_AREA].argmax()]
+    return int(area), int(top), int(left), int(top + height), int(left + width)
+
+
+def crop(plane: np.ndarray, box: Box, size: int, *, outside: float = 0.0) -> np.ndarray:
+    """One slice cut to the box and brought to size x size pixels, averaging where it shrinks.
+
+    Args:
+        plane: (y, x), any real type.
+        box: where to cut.
+        size: side of the outcome in pixels.
+        outside: value of what lies over the slice's edge.
+    """
+    top, left, side = box.top, box.left, box.side
+    cut = np.full((side, side), outside, np.float32)
+    y0, x0 = max(top, 0), max(left, 0)
+    y1, x1 = min(top + side, plane.shape[0]), min(left + side, plane.shape[1])
+    if y1 > y0 and x1 > x0:
+        cut[y0 - top : y1 - top, x0 - left : x1 - left] = plane[y0:y1, x0:x1]
+    return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
+
+
+def uncrop(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
+    """Undo `crop`: (size, size) values back onto a (y, x) slice; zero outside the box."""
+    top, left, side = box.top, box.left, box.side
+    large = cv2.resize(values.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+    plane = np.zeros(shape, np.float32)
+    y0, x0 = max(top, 0), max(left, 0)
+    y1, x1 = min(top + side, shape[0]), min(left + side, shape[1])
+    if y1 > y0 and x1 > x0:
+        plane[y0:y1, x0:x1] = large[y0 - top : y1 - top, x0 - left : x1 - left]
+    return plane

@@ -1,0 +1,63 @@
+"""A small DenseNet-BC (Huang et al. 2017, arXiv:1608.06993) for the six labels.
+
+It ends in global average pooling and one dense layer, so that its class activation map equals Grad-CAM up to scale
+(Selvaraju et al. 2017, section 3.1) and needs no gradient.
+"""
+
+import keras
+from keras import layers
+
+from ich_lib.labels import LABELS
+
+
+def _normalized(x, name: str):
+    return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
+
+
+def _dense_block(x, count: int, growth: int, name: str):
+    """`count` times: 1x1 to 4 * growth, 3x3 to growth, joined to all before."""
+    for i in range(1, count + 1):
+        y = layers.Conv2D(4 * growth, 1, use_bias=False, name=f"{name}_{i}_squeeze")(_normalized(x, f"{name}_{i}_a"))
+        y = layers.Conv2D(growth, 3, padding="same", use_bias=False, name=f"{name}_{i}_conv")(
+            _normalized(y, f"{name}_{i}_b")
+        )
+        x = layers.Concatenate(name=f"{name}_{i}_join")([x, y])
+    return x
+
+
+def densenet_bc(
+    shape: tuple[int, int, int],
+    *,
+    blocks: tuple[int, ...] = (4, 8, 12),
+    growth: int = 24,
+    dropout: float = 0.2,
+    name: str = "densenet_bc",
+) -> keras.Model:
+    """A DenseNet-BC classifier.
+
+    Args:
+        shape: (y, x, channel) of the input.
+        blocks: layers of each dense block; between blocks channels and sides are halved.
+        growth: channels each layer adds.
+        dropout: share of pooled features dropped while training.
+        name: of the model.
+
+    Returns:
+        (n, y, x, channel) in [0, 1] to (n, 6), probabilities in the order of LABELS, float32. Layer "features" holds
+        what is pooled, "scores" the one dense layer.
+    """
+    inputs = layers.Input(shape, name="picture")
+    x = layers.Conv2D(2 * growth, 5, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
+    x = layers.MaxPooling2D(name="stem_pool")(_normalized(x, "stem"))  # (n, y / 4, x / 4, 2 * growth)
+    for b, count in enumerate(blocks, start=1):
+        x = _dense_block(x, count, growth, f"block{b}")
+        if b < len(blocks):
+            x = layers.Conv2D(x.shape[-1] // 2, 1, use_bias=False, name=f"narrow{b}_conv")(_normalized(x, f"narrow{b}"))
+            x = layers.AveragePooling2D(2, name=f"narrow{b}_pool")(x)
+    x = _normalized(x, "last")
+    x = layers.Activation("linear", name="features")(x)  # (n, y / 16, x / 16, k) for three blocks
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dropout(dropout, name="pool_drop")(x)
+    return keras.Model(
+        inputs, layers.Dense(len(LABELS), activation="sigmoid", dtype="float32", name="scores")(x), name=name
+    )

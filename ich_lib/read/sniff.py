@@ -1,0 +1,91 @@
+"""What a file is, by its first bytes. Its name is never asked: exports come without one, and names lie."""
+
+import struct
+import zlib
+
+HEAD_BYTES = 4096
+READABLE = ("dicom", "nifti", "png", "jpeg")  # kinds that become a scan; "zip" is opened, the rest is refused by name
+
+# (offset, bytes, kind); the first match counts
+_SIGNATURES = (
+    (128, b"DICM", "dicom"),  # PS3.10 section 7.1
+    (0, b"\x89PNG\r\n\x1a\n", "png"),
+    (0, b"\xff\xd8\xff", "jpeg"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"PK\x05\x06", "zip"),  # a zip without entries
+    (0, b"%PDF", "a PDF"),
+    (0, b"GIF8", "a GIF picture"),
+    (0, b"BM", "a BMP picture"),
+    (0, b"II*\x00", "a TIFF picture"),
+    (0, b"MM\x00*", "a TIFF picture"),
+    (8, b"WEBP", "a WebP picture"),
+    (4, b"ftyp", "a video or HEIC picture"),
+    (0, b"MZ", "a Windows program"),
+    (0, b"\x7fELF", "a Linux program"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"NRRD", "an NRRD volume"),
+    (0, b"ObjectType", "a MetaImage header"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"\xd0\xcf\x11\xe0", "an Office document"),
+)
+
+
+def kind(head: bytes) -> str:
+    """Name the kind of a file.
+
+    Args:
+        head: its first HEAD_BYTES bytes, or all of a shorter file.
+
+    Returns:
+        "dicom", "nifti" (also gzipped), "png", "jpeg", "zip", or words for a sentence: "a PDF", "plain text".
+    """
+    if not head:
+        return "an empty file"
+    if head[:2] == b"\x1f\x8b":
+        return _inside_gzip(head)
+    for offset, signature, name in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
+            return name
+    return _nifti(head) or ("dicom" if _bare_dicom(head) else _text(head))
+
+
+def _inside_gzip(head: bytes) -> str:
+    try:
+        inner = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return "a damaged gzip file"
+    name = "another" if inner[:2] == b"\x1f\x8b" else kind(inner)
+    if name in (*READABLE, "zip"):
+        return name if name == "nifti" else f"a gzip file that holds {name.upper()}"
+    return f"a gzip file that holds {name}"
+
+
+def _nifti(head: bytes) -> str | None:
+    """NIfTI-1 has length 348 in front and its magic at 344; NIfTI-2 has 540 and its magic behind it."""
+    lengths = {struct.unpack(order + "i", head[:4])[0] for order in "<>"} if len(head) >= 348 else set()
+    magic = head[4:7] if 540 in lengths else head[344:347]
+    if not lengths & {348, 540}:
+        return None
+    if magic in (b"ni1", b"ni2"):
+        return "the header half of a NIfTI .hdr/.img pair"
+    return "nifti" if magic in (b"n+1", b"n+2") else "an Analyze or damaged NIfTI header"
+
+
+def _bare_dicom(head: bytes) -> bool:
+    """DICOM without its preamble starts with a tag of group 2 or 8; then come VR letters or a short length."""
+    if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+        return False
+    length = int.from_bytes(head[4:8], "little")
+    return (head[4:6].isalpha() and head[4:6].isupper()) or length < 256
+
+
+def _text(head: bytes) -> str:
+    words = head.decode("utf-8", errors="ignore")
+    if len(words.encode()) < 0.9 * len(head) or sum(c.isprintable() or c.isspace() for c in words) < 0.95 * len(words):
+        return "data of an unknown kind"
+    start = words.lstrip("\ufeff \r\n\t").lower()
+    if start.startswith(("<!doctype html", "<html")):
+        return "a web page"
+    return "an SVG or XML file" if start.startswith(("<?xml", "<svg")) else "plain text"

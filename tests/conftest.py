@@ -1,0 +1,50 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def models():
+    from ich_lib.engine import load
+
+    return load()
+
+
+@pytest.fixture(scope="session")
+def bleeding_case():
+    from ich_lib.phantom import phantom
+
+    return phantom(3, bleeds=["epidural"])
+
+
+@pytest.fixture(scope="session")
+def ct_ich_folder():
+    """CT-ICH 1.0.0 where ICH_DATA names it or where it lies beside the repository."""
+    beside = ROOT.parent / "shared" / "data" / "ct-ich-1.0.0"
+    folder = Path(os.environ.get("ICH_DATA", beside))
+    if not (folder / "hemorrhage_diagnosis.csv").is_file():
+        pytest.skip("CT-ICH 1.0.0 is not here; set ICH_DATA to its folder (doi 10.13026/w8q8-ky94).")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory):
+    """One finished run of each task on phantoms: small enough for every test session, real all the way."""
+    from ich_lib.train import train
+
+    folder = tmp_path_factory.mktemp("runs")
+    return {recipe.task: train(recipe, None, folder / recipe.task, fold=0) for recipe in tiny_recipes()}
+
+
+def tiny_recipes():
+    from ich_lib.recipes import Recipe
+
+    shape = {"size": 32, "phantoms": 6, "batch": 4, "steps": 3, "epochs": 2, "precision": "float32"}
+    return (
+        Recipe("tiny-unet", "segment", "unet2d", {"filters": (4, 8)}, **shape),
+        Recipe("tiny-densenet", "classify", "densenet_bc", {"blocks": (1, 1), "growth": 4}, **shape),
+    )

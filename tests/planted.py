@@ -1,0 +1,35 @@
+"""A head whose left, front and top are known, laid out in any order by plain numpy: the truth the reader is held to."""
+
+import numpy as np
+
+SHAPE = (18, 24, 20)  # (z, y, x), all different
+SPACING_MM = (5.0, 0.5, 0.75)  # all different too
+BLOCK = (slice(12, 16), slice(4, 8), slice(13, 17))  # top, front, the patient's left
+_AXIS = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
+_RAS = {"S": (2, 1), "I": (2, -1), "P": (1, -1), "A": (1, 1), "L": (0, -1), "R": (0, 1)}  # axis and sign in NIfTI mm
+CORNER_RAS = np.array([7.0, 9.0, -40.0])  # where canonical voxel (0, 0, 0) lies
+
+
+def head() -> np.ndarray:
+    """(z, y, x) float32 HU: air, a skull of 900, brain of 30 with a little ramp, blood of 70 at BLOCK."""
+    hu = np.full(SHAPE, -1000, np.float32)
+    hu[1:-1, 2:-2, 2:-2] = 900
+    hu[2:-2, 3:-3, 3:-3] = 30 + np.arange(SHAPE[0] - 4, dtype=np.float32)[:, None, None] % 5
+    hu[BLOCK] = 70
+    return hu
+
+
+def laid_out(values: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
+    """(z, y, x) values in the order of a file whose axes run towards `letters`, and the affine that says so."""
+    grid = values.transpose([_AXIS[letter] for letter in letters])
+    grid = np.flip(grid, [n for n, letter in enumerate(letters) if letter in "IAR"])
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    affine[:3, 3] = CORNER_RAS
+    for n, letter in enumerate(letters):
+        axis, sign = _RAS[letter]
+        step = sign * SPACING_MM[_AXIS[letter]]
+        affine[axis, n] = step
+        if letter in "IAR":
+            affine[axis, 3] -= step * (grid.shape[n] - 1)
+    return np.ascontiguousarray(grid), affine

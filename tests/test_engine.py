@@ -1,0 +1,83 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ich_lib.engine import SHIPPED, load
+from tests.conftest import ROOT
+
+
+def test_the_shipped_pair_loads_and_its_files_are_small():
+    models = load()
+    assert (models.segmenter.recipe.task, models.classifier.recipe.task) == ("segment", "classify")
+    assert all(path.stat().st_size < 10_000_000 for path in SHIPPED.iterdir())
+
+
+def test_the_shipped_cards_name_data_fold_figures_and_every_file():
+    for model in load():
+        card = model.card
+        assert card["data"] == "CT-ICH 1.0.0 and phantoms"
+        assert "10.13026/w8q8-ky94" in card["attribution"]
+        assert card["figures"]["fold"] == card["held_out_fold"]
+        assert {"dice_per_subject", "slice_auc_any", "scan_auc_any"} <= set(card["figures"])
+        assert len(card["sha256"]) == 2
+
+
+def test_every_shipped_file_has_the_hash_its_card_states():
+    import hashlib
+
+    for model in load():
+        for name, sha256 in model.card["sha256"].items():
+            assert hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() == sha256
+
+
+@pytest.fixture
+def copied(tmp_path):
+    for path in SHIPPED.glob("unet-small*"):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def test_one_changed_byte_is_refused(copied):
+    path = copied / "unet-small.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"unet-small.onnx is not the file its card unet-small.json describes"):
+        load(copied)
+
+
+def test_a_folder_with_one_model_is_filled_from_the_shipped_pair(copied):
+    assert load(copied).classifier is load().classifier
+    assert load(copied, fill=False).classifier is None
+
+
+def test_two_models_of_one_task_are_refused(copied):
+    card = json.loads((copied / "unet-small.json").read_text())
+    other = {**card, "name": "other", "sha256": {"other.onnx": card["sha256"]["unet-small.onnx"]}}
+    (copied / "other.json").write_text(json.dumps(other))
+    shutil.copy(copied / "unet-small.onnx", copied / "other.onnx")
+    with pytest.raises(ValueError, match="more than one model that can segment: other and unet-small"):
+        load(copied)
+
+
+def test_a_folder_without_models_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no model"):
+        load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        load(tmp_path / "absent")
+
+
+def test_reading_and_predicting_never_import_tensorflow():
+    code = (
+        "import sys; from ich_lib.phantom import phantom; from ich_lib.predict import analyse; import ich_lib.read, ich_lib.report;"
+        "analyse(phantom(1, slices=2, pixels=64).scan);"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'tensorflow', 'keras', 'jax', 'torch', 'sklearn', 'matplotlib'}))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert re.fullmatch(r"\[\]\s*", out.stdout)

@@ -1,0 +1,84 @@
+import json
+from dataclasses import replace
+
+import cv2
+import nibabel as nib
+import numpy as np
+import pytest
+
+from ich_lib.labels import LABELS
+from ich_lib.predict import NOTICE, Result
+from ich_lib.report import as_json, sentence, write
+from ich_lib.scan import Scan, axial_affine, from_file_grid
+
+
+@pytest.fixture
+def result():
+    """Three slices of 5 x 0.5 x 0.4 mm; 100 voxels of blood in the middle one: 100 * 1 mm3 = 0.1 mL."""
+    shape = (3, 20, 30)
+    blood = np.zeros(shape, np.float16)
+    blood[1, 5:10, 5:25] = 0.9
+    scores = np.full((3, 6), 0.1, np.float32)
+    scores[1] = [0.8, 0.2, 0.1, 0.1, 0.3, 0.9]
+    scan = Scan(np.full(shape, 30, np.float32), axial_affine((5, 0.5, 0.4), shape), notes=("One note.",))
+    return Result(scan, blood, 0.5, scores, scores.max(axis=0), 0.5, blood, (("m", "ab" * 32),), scan.notes)
+
+
+def test_result_json_has_the_promised_keys_and_plain_values(result):
+    content = json.loads(json.dumps(as_json(result), allow_nan=False))
+    assert set(content) == {
+        "scores", "slices", "volume_ml", "mask_pixels", "spacing_mm", "orientation", "warnings", "models", "notice",
+    }  # fmt: skip
+    assert list(content["scores"]) == list(LABELS)
+    assert content["slices"][1] == {
+        "index": 1,
+        "scores": dict(zip(LABELS, [0.8, 0.2, 0.1, 0.1, 0.3, 0.9], strict=True)),
+        "mask_pixels": 100,
+        "mask_ml": 0.1,
+    }
+    assert (content["volume_ml"], content["mask_pixels"], content["spacing_mm"]) == (0.1, 100, [5, 0.5, 0.4])
+    assert (content["warnings"], content["notice"]) == (["One note."], NOTICE)
+    assert content["models"] == [{"name": "m", "sha256": "ab" * 32}]
+
+
+def test_without_trusted_spacing_volumes_are_null_and_pixels_stay(result):
+    content = as_json(replace(result, scan=replace(result.scan, spacing_known=False)))
+    assert content["volume_ml"] is content["spacing_mm"] is content["slices"][1]["mask_ml"] is None
+    assert content["mask_pixels"] == 100
+
+
+def test_the_sentence_says_how_many_slices_how_much_and_which_type(result):
+    assert sentence(result) == "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural."
+    without = replace(result, scan=replace(result.scan, spacing_known=False))
+    assert sentence(without) == "Bleeding likely on 1 of 3 slices, pattern most like epidural."
+    clean = replace(result, scan_scores=np.full(6, 0.2, np.float32))
+    assert sentence(clean) == "No bleeding found by this model, which does miss bleeds."
+
+
+@pytest.mark.parametrize("letters", ["LAS", "RAS", "PIR", "LPS"])
+def test_the_mask_lies_on_the_files_own_grid(result, letters, tmp_path):
+    """A file in any order: mask.nii.gz has its shape, its affine, and blood at the voxel where it was planted."""
+    values = np.zeros((9, 10, 11), np.float32)
+    affine = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(letters), values.shape)
+    affine[:3] *= [[0.4], [0.5], [5]]
+    values[2, 7, 4] = 60
+    scan = from_file_grid(values, affine)
+    written = replace(
+        result,
+        scan=scan,
+        blood=(scan.hu == 60).astype(np.float16),
+        slice_scores=np.zeros((len(scan.hu), 6), np.float32),
+    )
+    write(written, tmp_path)
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    assert mask.affine == pytest.approx(affine)
+    assert np.argwhere(np.asarray(mask.dataobj)).tolist() == [[2, 7, 4]]
+
+
+def test_writing_gives_three_files_and_an_outlined_picture(result, tmp_path):
+    write(result, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["mask.nii.gz", "overview.png", "result.json"]
+    assert json.loads((tmp_path / "out" / "result.json").read_text()) == as_json(result)
+    picture = cv2.imread(str(tmp_path / "out" / "overview.png")).astype(int)
+    yellow = (picture[..., 2] > 200) & (picture[..., 1] > 190) & (picture[..., 0] < 110)
+    assert yellow.sum() > 50

@@ -1,0 +1,48 @@
+"""The repository as a whole: what a Space needs, what a newcomer types, what must never be here."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def tracked():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("This is no git checkout, so nobody can say which files belong to it.")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_the_readme_starts_with_the_card_of_a_space():
+    header = dict(re.findall(r"^(\w+): *(.*)$", README.split("---")[1], re.MULTILINE))
+    assert header["sdk"] == "gradio"
+    assert header["python_version"] == '"3.12"'
+    assert (ROOT / header["app_file"]).is_file()
+    assert header["license"] == "mit"
+    major = int(header["sdk_version"].split(".")[0])
+    assert re.search(rf"^gradio>={major}\.\d+,<{major + 1}$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+
+
+def test_the_demo_installs_without_tensorflow():
+    names = re.findall(r"^([a-z0-9-]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert "onnxruntime" in names
+    assert not {"tensorflow", "keras", "torch", "opencv-python"} & set(names)
+
+
+def test_the_readme_gives_two_set_up_commands():
+    commands = [line for line in README.splitlines() if "pip install" in line]
+    assert [re.search(r"-r (\S+)", line).group(1) for line in commands] == ["requirements.txt", "requirements-dev.txt"]
+
+
+def test_no_scan_and_no_large_file_is_tracked():
+    files = tracked()
+    assert not [p.name for p in files if p.name.lower().endswith((".dcm", ".nii", ".nii.gz", ".ima"))]
+    assert not [p.name for p in files if p.stat().st_size > 10_000_000]
+
+
+def test_pictures_the_readme_shows_are_there():
+    assert all((ROOT / name).is_file() for name in re.findall(r"!\[[^\]]*\]\((\S+?)\)", README))

@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ich_lib.train import open_run, train
+from tests.conftest import ROOT, tiny_recipes
+
+
+def test_a_run_folder_holds_all_that_rebuilds_the_model(tiny_runs):
+    run = tiny_runs["segment"]
+    assert {p.name for p in run.folder.iterdir()} >= {"model.weights.h5", "recipe.json", "history.csv", "folds.json"}
+    again = open_run(run.folder)
+    assert again.recipe == run.recipe
+    assert [row["epoch"] for row in again.history()] == ["1", "2"]
+    assert set(again.patients(trained=True)).isdisjoint(again.patients(trained=False))
+    assert len(again.patients(trained=True)) + len(again.patients(trained=False)) == run.recipe.phantoms
+    assert all(np.isfinite(w).all() for w in again.model().get_weights())
+
+
+def test_training_makes_the_loss_fall(tmp_path):
+    small = replace(tiny_recipes()[0], steps=30, epochs=3, learning_rate=1e-2, mix=(1, 0, 0, 0))
+    history = train(small, None, tmp_path / "run").history()
+    assert float(history[-1]["loss"]) < 0.8 * float(history[0]["loss"])
+
+
+def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
+    """Killed after the first of two epochs; the second half is the same, to rounding."""
+    small = tiny_recipes()[0]
+    whole = train(small, None, tmp_path / "whole").model().get_weights()
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from ich_lib import train as t; import os\n"
+        "end = t._Keep.on_epoch_end\n"
+        "def die(self, epoch, logs=None): end(self, epoch, logs); os._exit(9)\n"
+        "t._Keep.on_epoch_end = die\n"
+        "from tests.conftest import tiny_recipes\n"
+        "t.train(tiny_recipes()[0], None, sys.argv[1])"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "cut", ROOT], capture_output=True, timeout=300, check=False
+    )
+    assert killed.returncode == 9, killed.stderr.decode()[-2000:]
+    with pytest.raises(FileNotFoundError, match="did not end. Go on with train --resume"):
+        open_run(tmp_path / "cut").model()
+    run = train(small, None, tmp_path / "cut", resume=True)
+    assert [row["epoch"] for row in run.history()] == ["1", "2"]
+    for ours, theirs in zip(run.model().get_weights(), whole, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+def test_a_run_is_never_overwritten(tiny_runs):
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        train(tiny_recipes()[0], None, tiny_runs["segment"].folder)
+
+
+def test_a_run_is_not_resumed_on_other_patients(tiny_runs, tmp_path):
+    other = tmp_path / "run"
+    other.mkdir()
+    for name in ("recipe.json", "folds.json"):
+        (other / name).write_bytes((tiny_runs["segment"].folder / name).read_bytes())
+    split = json.loads((other / "folds.json").read_text())
+    split["folds"].pop("phantom-0")
+    (other / "folds.json").write_text(json.dumps(split))
+    with pytest.raises(ValueError, match="was begun with 5 other patients"):
+        train(tiny_recipes()[0], None, other, resume=True)
+
+
+def test_a_fold_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no fold 7; folds are numbered 0 to 4"):
+        train(tiny_recipes()[0], None, tmp_path / "run", fold=7)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no run folder"):
+        open_run(tmp_path)

@@ -1,0 +1,195 @@
+"""What travels to the browser: the planted numbers must come out of the text that goes in."""
+
+import base64
+import json
+import time
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ich_lib import viewer
+from ich_lib.viewer import payload, unpack
+from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
+
+
+def slice_of(shown: dict, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """HU and blood levels of one slice of a payload."""
+    values, blood = unpack(shown["slices"][k], shown["rows"], shown["columns"])
+    return values * shown["scale"] + shown["offset"], blood
+
+
+def heat_of(shown: dict, k: int) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(shown["heat"][k])), np.uint8).reshape(shown["heat_size"])
+
+
+def test_every_hounsfield_unit_comes_out_as_it_went_in():
+    planted = result()
+    shown = payload(planted)
+    for k in range(SHAPE[0]):
+        np.testing.assert_array_equal(slice_of(shown, k)[0], planted.scan.hu[k])
+
+
+@pytest.mark.parametrize("extreme", [-1024, 3071, 30000])
+def test_jumps_between_the_ends_of_the_scale_survive_the_guess_from_neighbours(extreme):
+    hu = np.where(np.indices((1, 6, 7)).sum(axis=0) % 2, extreme, -1024).astype(np.float32)
+    planted = replace(result(), scan=replace(result().scan, hu=hu), blood=np.zeros(hu.shape, np.float16))
+    values, _ = unpack(viewer.pack(viewer.stored(hu[0], 1.0), np.zeros(hu.shape[1:], np.uint8)), 6, 7)
+    np.testing.assert_array_equal(values - 1024.0, planted.scan.hu[0])
+
+
+def test_a_picture_of_one_narrow_window_keeps_all_of_its_256_greys():
+    greys = np.arange(256, dtype=np.float32).reshape(1, 16, 16) * np.float32(80 / 255)
+    planted = result()
+    planted = replace(
+        planted,
+        scan=replace(planted.scan, hu=greys),
+        blood=np.zeros(greys.shape, np.float16),
+        heat=np.zeros(greys.shape, np.float16),
+        slice_scores=planted.slice_scores[:1],
+    )
+    hu, _ = slice_of(payload(planted), 0)
+    assert len(np.unique(hu)) == 256
+    np.testing.assert_allclose(hu, greys[0], atol=1 / 16)
+
+
+def test_the_browsers_mask_is_exactly_the_mask_also_a_hair_beside_the_threshold():
+    planted = result()
+    near = np.float16(0.37)
+    hair = np.float16([np.nextafter(near, np.float16(0)), near, np.nextafter(near, np.float16(1)), 0, 1])
+    planted.blood[0, 0, :5] = hair
+    planted = replace(planted, threshold=0.37)
+    shown = payload(planted)
+    for k in range(SHAPE[0]):
+        np.testing.assert_array_equal(slice_of(shown, k)[1] >= shown["threshold"], planted.mask[k])
+
+
+def test_the_planted_probability_comes_out_in_255ths():
+    _, blood = slice_of(payload(result()), 3)
+    assert set(np.unique(blood[BLEED[1:]])) == {int(np.float32(np.float16(0.9)) * 255)}
+    assert np.count_nonzero(blood) == 12 * 18
+
+
+def test_the_patients_left_is_on_the_viewers_right_and_the_letters_say_so():
+    shown = payload(result())
+    _, blood = slice_of(shown, 3)
+    rows, columns = np.nonzero(blood >= shown["threshold"])
+    assert columns.min() == 52  # of 80: right half
+    assert columns.max() == 69
+    assert (rows.min(), rows.max()) == (8, 19)  # of 60: upper half
+    assert shown["letters"] == {"left": "R", "right": "L", "top": "A", "bottom": "P"}
+
+
+def test_the_viewer_opens_at_the_slice_with_most_blood_and_marks_all_that_have_some():
+    shown = payload(result())
+    assert shown["start"] == 3
+    assert shown["marked"] == [False, True, False, True, False]
+
+
+def test_without_blood_the_viewer_opens_in_the_middle():
+    planted = result()
+    shown = payload(replace(planted, blood=np.zeros_like(planted.blood)))
+    assert (shown["start"], any(shown["marked"])) == (2, False)
+
+
+def test_heat_is_small_on_one_scale_and_highest_where_it_was_planted():
+    shown = payload(result())
+    assert shown["heat_size"] == [48, 64]  # 60 x 80 at most 64 wide
+    hot = heat_of(shown, 3)
+    assert hot.max() == pytest.approx(255 * 0.8, abs=1)
+    rows, columns = np.nonzero(hot > 150)
+    assert rows.mean() / 48 == pytest.approx((8 + 20) / 2 / 60, abs=0.03)
+    assert columns.mean() / 64 == pytest.approx((52 + 70) / 2 / 80, abs=0.03)
+    assert heat_of(shown, 0).max() == 0
+
+
+def test_a_scale_bar_needs_a_known_spacing():
+    assert payload(result())["pixel_mm"] == [0.5, 0.25]
+    unknown = payload(result(spacing_known=False))
+    assert unknown["pixel_mm"] is None
+    assert unknown["report"]["volume"] == "Volume unknown: the file carries no trusted spacing."
+
+
+def test_millilitres_stand_with_the_spacing_they_rest_on():
+    voxels = 12 * 18 + 6 * 8
+    said = payload(result())["report"]["volume"]
+    assert said.startswith(f"{voxels * 5 * 0.5 * 0.25 / 1000:.1f} mL marked")
+    assert "0.25 x 0.50 mm" in said
+    assert "5.0 mm apart" in said
+
+
+def test_an_empty_mask_claims_no_millilitres():
+    planted = result()
+    assert viewer.volume(replace(planted, blood=np.zeros_like(planted.blood))) == "No voxel is marked as blood."
+
+
+def test_the_six_scores_keep_their_names_colours_and_numbers_with_any_first():
+    scores = payload(result())["report"]["scores"]
+    assert [(score["name"], score["scan"]) for score in scores] == [
+        ("any bleeding", 0.8), ("epidural", 0.1), ("intraparenchymal", 0.2),
+        ("intraventricular", 0.3), ("subarachnoid", 0.4), ("subdural", 0.6),
+    ]  # fmt: skip
+    assert len({score["colour"] for score in scores}) == 6
+    assert scores[0]["slices"] == pytest.approx([0.3, 0.8, 0.3, 0.8, 0.3])
+
+
+def test_warnings_model_and_notice_travel_as_plain_text():
+    report = payload(result(warnings=["Slice 2 is <b>odd</b>."]), origin="From a test.")["report"]
+    assert report["warnings"] == ["Slice 2 is <b>odd</b>."]
+    assert report["models"] == ["planted 01234567"]
+    assert report["origin"] == "From a test."
+    assert "Not a medical device" in report["notice"]
+
+
+def test_a_large_slice_is_shrunk_to_512_and_a_small_bleed_stays_on_the_screen():
+    shape = (5, 1000, 700)
+    planted = result(shape=shape, spacing_mm=(5.0, 0.2, 0.3))
+    planted.blood[...] = 0
+    planted.blood[2, 401, 603] = 0.9  # one voxel of 700 000
+    shown = payload(planted)
+    assert (shown["rows"], shown["columns"]) == (512, 358)
+    assert shown["pixel_mm"] == pytest.approx([0.2 * 1000 / 512, 0.3 * 700 / 358])
+    _, blood = slice_of(shown, 2)
+    rows, columns = np.nonzero(blood >= shown["threshold"])
+    assert rows.size >= 1
+    assert rows.mean() == pytest.approx(401 * 0.512, abs=2)
+    assert columns.mean() == pytest.approx(603 * 358 / 700, abs=2)
+    assert any("358 x 512 of 700 x 1000" in note for note in shown["report"]["warnings"])
+
+
+def test_shrinking_averages_hu_so_that_noise_falls_and_the_mean_stays():
+    planted = result(shape=(5, 1024, 1024), spacing_mm=(5.0, 0.2, 0.2))
+    hu, _ = slice_of(payload(planted), 0)
+    middle = (slice(200, 300), slice(200, 300))
+    assert hu[middle].mean() == pytest.approx(planted.scan.hu[0, 400:600, 400:600].mean(), abs=0.2)
+    assert hu[middle].std() < 0.6 * planted.scan.hu[0, 400:600, 400:600].std()
+
+
+def test_512_thin_slices_are_shrunk_until_the_page_can_carry_them():
+    rows, columns = viewer.shown_size((512, 512, 512))
+    assert rows == columns == 177
+    assert viewer.shown_size((34, 512, 512)) == (512, 512)
+    assert viewer.shown_size((1, 1, 40)) == (1, 40)
+
+
+def test_34_noisy_slices_of_512_stay_under_12_mb_and_come_quickly():
+    planted = result(shape=(34, 512, 512), spacing_mm=(5.0, 0.5, 0.5))
+    start = time.process_time()
+    text = json.dumps(payload(planted))
+    assert time.process_time() - start < 1.5
+    assert len(text) < 12e6
+
+
+def test_two_bleeds_are_two_places():  # the planted result itself: the tests above rest on it
+    mask = result().mask
+    assert mask[BLEED].all()
+    assert mask[SMALL_BLEED].all()
+    assert mask.sum() == 12 * 18 + 6 * 8
+
+
+@pytest.mark.parametrize("name", ["viewer.html", "viewer.css", "folder.html", "folder.css"])
+def test_the_page_parts_hold_no_sign_that_gradio_would_take_for_a_template(name):
+    text = viewer.PAGE_CSS.with_name(name).read_text(encoding="utf-8")
+    for sign in ("${", "{{", "}}", "`", "\\"):
+        assert sign not in text
