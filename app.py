@@ -177,9 +177,13 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, read_files: Callable, samples: 
     event = {"show_progress": "hidden", "api_visibility": "private"}
     heavy = {**event, "concurrency_id": "read", "concurrency_limit": 2}
     told = [page.window, page.level, page.width]
-    app.load(partial(sample, FIRST), None, outputs, **event)
-    page.sample.input(_busy, page.sample, page.status, **event).then(sample, page.sample, outputs, **event)
-    page.files.upload(_busy, page.files, page.status, **event).then(upload, [page.files, *told], outputs, **heavy)
+    app.load(partial(sample, FIRST), None, outputs, concurrency_limit=4, **event)
+    page.sample.input(partial(_busy, True), None, page.status, **event).then(
+        sample, page.sample, outputs, concurrency_limit=4, **event
+    )
+    page.files.upload(partial(_busy, True), None, page.status, **event).then(
+        upload, [page.files, *told], outputs, **heavy
+    )
     page.window.input(lambda name: gr.Row(visible=name == OTHER), page.window, page.own, **event)
     for changed in (page.window.input, page.level.submit, page.width.submit):
         changed(_busy, page.last, page.status, **event).then(again, [page.last, *told], outputs, **heavy)

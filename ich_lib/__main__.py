@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--fold", type=_fold, default=0, metavar="K|none", help="fold held out, 0 to 4 (default 0), or none"
     )
+    train.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
     train.add_argument("--epochs", type=int, help="instead of the recipe's")
     train.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
     train.add_argument("--seed", type=int, help="instead of the recipe's")
@@ -125,9 +126,8 @@ def _train(options: argparse.Namespace) -> None:
     from ich_lib.train import train
 
     changes = {key: value for key in ("epochs", "steps", "seed") if (value := getattr(options, key)) is not None}
-    run = train(
-        replace(recipe(options.recipe), **changes), options.data, options.out, fold=options.fold, resume=options.resume
-    )
+    chosen = replace(recipe(options.recipe), **changes)
+    run = train(chosen, options.data, options.out, fold=options.fold, start=options.start, resume=options.resume)
     _say(f"{run.folder}: {run.recipe.name} trained for {run.minutes:.0f} minutes. Next: export, evaluate.")
 
 

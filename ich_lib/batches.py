@@ -11,7 +11,7 @@ from ich_lib.datasets import Table
 from ich_lib.head import crop, head_box
 from ich_lib.labels import ANY, TYPES
 from ich_lib.phantom import phantom
-from ich_lib.pictures import channels, neighbours
+from ich_lib.pictures import channels, neighbors
 from ich_lib.recipes import Recipe
 
 _ROOM = 1.25  # stored square against the head's box: what a rotated, shrunken picture can see
@@ -123,19 +123,19 @@ class Batches(keras.utils.PyDataset):
             head, index = pools[rng.integers(len(pools))].draw(rng)
         else:
             head, index = (self.bleeding, self.roomy, self.clean, self.clean)[kind].draw(rng)
-        around = neighbours(len(head.hu), index, self.recipe.neighbours)
+        around = neighbors(len(head.hu), index, self.recipe.neighbors)
         hu, blood, labels = head.hu[around].astype(np.float32), head.blood[around], head.labels[index]
         if kind == 1:
             hu, blood, labels = self._with_pasted_blood(hu, head.inside[around], rng, (blood, labels))
-        hu, mask = moved(hu, blood[self.recipe.neighbours], self.recipe.size, rng)
+        hu, mask = moved(hu, blood[self.recipe.neighbors], self.recipe.size, rng)
         return channels(disturbed(hu, rng), self.recipe.windows), mask[..., None], labels.astype(np.float32)
 
     def _with_pasted_blood(self, hu, inside, rng, clean):
-        """Blood of another head laid into a clean slice and its neighbours; unchanged where it does not fit."""
+        """Blood of another head laid into a clean slice and its neighbors; unchanged where it does not fit."""
         source, index = self.bleeding.draw(rng)
-        around = neighbours(len(source.hu), index, self.recipe.neighbours)
+        around = neighbors(len(source.hu), index, self.recipe.neighbors)
         pasted, blood = paste(hu, inside, source.hu[around].astype(np.float32), source.blood[around], rng)
-        if np.count_nonzero(blood[self.recipe.neighbours] >= 128) < 12:
+        if np.count_nonzero(blood[self.recipe.neighbors] >= 128) < 12:
             return hu, *clean
         return pasted, blood, source.labels[index]
 
@@ -163,8 +163,8 @@ class Still(keras.utils.PyDataset):
         return pictures, masks if self.recipe.task == "segment" else labels
 
     def _sample(self, head: Stack, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        around = neighbours(len(head.hu), index, self.recipe.neighbours)
-        hu, mask = centred(head.hu[around], head.blood[index], self.recipe.size)
+        around = neighbors(len(head.hu), index, self.recipe.neighbors)
+        hu, mask = centered(head.hu[around], head.blood[index], self.recipe.size)
         return channels(hu, self.recipe.windows), mask[..., None], head.labels[index].astype(np.float32)
 
 
@@ -189,8 +189,10 @@ def paste(hu, inside, source_hu, source_blood, rng) -> tuple[np.ndarray, np.ndar
     """Lay the blood of one stack of slices into another, inside its skull, with soft edges.
 
     Args:
-        hu, inside: (k, y, x) of the slices to change; not changed in place.
-        source_hu, source_blood: (k, y, x) of the slices whose blood is taken, uint8 shares.
+        hu: (k, y, x) of the slices to change; not changed in place.
+        inside: (k, y, x) uint8, 255 inside their skull.
+        source_hu: (k, y, x) of the slices whose blood is taken.
+        source_blood: (k, y, x) uint8, its share of each pixel.
         rng: mirrors, turns by up to 12 degrees, scales and shifts the blood, and brightens it by -6 to 8 HU.
 
     Returns:
@@ -227,7 +229,7 @@ def moved(hu: np.ndarray, blood: np.ndarray, size: int, rng: np.random.Generator
     return planes, (mask >= 128).astype(np.float32)
 
 
-def centred(hu: np.ndarray, blood: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def centered(hu: np.ndarray, blood: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """As `moved`, without any movement: what the model sees of an unaugmented slice."""
     matrix = _matrix(hu.shape[1], size, 0.0, 1.0, (0.0, 0.0), False)
     planes = np.stack([cv2.warpAffine(p.astype(np.float32), matrix, (size, size), borderValue=-1000) for p in hu])
@@ -253,7 +255,7 @@ def _affine(rng, side, size, *, turn_deg, zoom, shift, flip) -> np.ndarray:
 
 
 def _matrix(side, size, turn, scale, move, flip) -> np.ndarray:
-    """Stored square of `side` to a picture of `size`, around both centres.
+    """Stored square of `side` to a picture of `size`, around both centers.
 
     Between equal squares it keeps the scale; down to a model's picture it also cuts the room around the head off.
     """
@@ -261,5 +263,5 @@ def _matrix(side, size, turn, scale, move, flip) -> np.ndarray:
     cos, sin = zoom * math.cos(turn), zoom * math.sin(turn)
     mirror = -1 if flip else 1
     linear = np.array([[mirror * cos, -sin], [mirror * sin, cos]])
-    centre, target = (side - 1) / 2, (size - 1) / 2
-    return np.hstack([linear, (target + np.array(move) * size - linear @ [centre, centre])[:, None]])
+    center, target = (side - 1) / 2, (size - 1) / 2
+    return np.hstack([linear, (target + np.array(move) * size - linear @ [center, center])[:, None]])

@@ -1,4 +1,4 @@
-"""Where the head is: one square box per scan, so that every head fills the model's picture whatever the field of view."""
+"""Where the head is: one square box per scan, so that every head fills the model's picture."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Box:
     side: int
 
     def scaled(self, factor: float) -> "Box":
-        """About the same centre, about `factor` times the side."""
+        """About the same center, about `factor` times the side."""
         more = round(self.side * (factor - 1) / 2)
         return Box(self.top - more, self.left - more, self.side + 2 * more)
 
@@ -50,9 +50,9 @@ def head_box(hu: np.ndarray) -> Box:
 
 
 def _square(y: float, x: float, side: float, shape: tuple[int, ...]) -> Box:
-    """Whole pixels around a centre. Side and width are both even or both odd, and halves round towards the slice's
+    """Whole pixels around a center. Side and width are both even or both odd, and halves round towards the slice's
     middle: then left and right are treated alike."""
-    _, rows, columns = shape
+    columns = shape[-1]
     whole = max(round(side), 1)
     whole += (whole - columns) % 2
     away = x - (columns - 1) / 2

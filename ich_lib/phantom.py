@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ich_lib.labels import LABELS, TYPES
+from ich_lib.labels import TYPES
 from ich_lib.scan import Scan, axial_affine
 
 FIELD_MM = 230.0  # side of the square field of view
-AIR, FAT, CSF, WHITE, GREY, SCALP, DURA, BONE, DIPLOE = (
+AIR, FAT, CSF, WHITE, GRAY, SCALP, DURA, BONE, DIPLOE = (
     -1000,
     -90,
     8,
@@ -127,7 +127,7 @@ class _Head:
         self.skull_mm, self.scalp_mm = uniform(6, 9), uniform(5, 9)
         self.turn, self.shift = np.deg2rad(uniform(-12, 12)), uniform(-6, 6, 2)
         self.ventricle = uniform(0.8, 1.35)
-        self.grey, self.white = GREY + uniform(-2, 2), WHITE + uniform(-2, 2)
+        self.gray, self.white = GRAY + uniform(-2, 2), WHITE + uniform(-2, 2)
         self.calcified = uniform() < 0.6
         self.phase = uniform(0, 2 * np.pi, 12)
         waves = rng.standard_normal((12, 3))
@@ -147,7 +147,7 @@ class _Head:
         blood = {}
         for name, inside in self.bleeds.items():
             blood[name], rim = inside(p)
-            hu[rim] = 20  # oedema: 10 to 30 HU
+            hu[rim] = 20  # edema: 10 to 30 HU
             hu[blood[name]] = self.clot_hu[name]
         return hu, blood
 
@@ -183,12 +183,12 @@ class _Head:
         hu[p.depth > 1] = CSF
         rim = 2.2 + 0.25 * p.folds  # mm of fluid over the gyri
         cortex = (p.depth > rim) & ~self.sulci(p)
-        hu[cortex] = self.grey
+        hu[cortex] = self.gray
         hu[(p.depth > 8 + 1.6 * p.folds) & cortex] = self.white
         deep = ((np.abs(p.x) - 22) / 9) ** 2 + ((p.y + 2) / 20) ** 2 + (
             (p.z - 8) / 14
         ) ** 2 < 1  # basal ganglia, thalami
-        hu[deep & brain] = self.grey
+        hu[deep & brain] = self.gray
         hu[self.ventricles(p) & brain] = CSF
         hu[self.cisterns(p) & brain] = CSF
         falx = (np.abs(p.x + 0.4 * np.sin(p.y / 17)) < 1.1) & (p.depth > 0) & (p.depth < 26) & (p.z > 12)
@@ -251,7 +251,7 @@ class _Head:
 
 @dataclass(frozen=True)
 class _Place:
-    """One level in head coordinates: mm towards left, back and head; `depth` mm under the inner table; `folds` waves."""
+    """One level in head coordinates: mm towards left, back, head; `depth` mm under the inner table; `folds` waves."""
 
     x: np.ndarray
     y: np.ndarray
@@ -305,11 +305,11 @@ def _subdural(rng, head):
 
 def _subarachnoid(rng, head):
     """Blood where the fluid was: basal cisterns, or the sulci and Sylvian fissure of one side."""
-    side, centre_y = rng.choice([-1, 1]), rng.uniform(-40, 10)
+    side, center_y = rng.choice([-1, 1]), rng.uniform(-40, 10)
     basal = rng.uniform() < 0.6
 
     def inside(p):
-        near = (side * p.x > 6) & (np.abs(p.y - centre_y) < 32) & (np.abs(p.z - 14) < 24)
+        near = (side * p.x > 6) & (np.abs(p.y - center_y) < 32) & (np.abs(p.z - 14) < 24)
         blood = head.sulci(p) & near & (p.depth > 1)
         return (blood | (head.cisterns(p) & (p.depth > 0)) if basal else blood), _nothing(p)
 
@@ -328,7 +328,7 @@ def _intraventricular(rng, head):
 
 
 def _intraparenchymal(rng, head):
-    """An irregular clot with a thin rim of oedema."""
+    """An irregular clot with a thin rim of edema."""
     side, radius = rng.choice([-1, 1]), rng.uniform(9, 20)
     site = np.array([side * rng.uniform(22, 38), rng.uniform(-38, 38), rng.uniform(6, 42)])
     stretch = rng.uniform(0.8, 1.3, 3)
@@ -350,4 +350,3 @@ _BLEEDS = {
     "subarachnoid": _subarachnoid,
     "subdural": _subdural,
 }
-assert set(_BLEEDS) < set(LABELS)

@@ -1,4 +1,4 @@
-"""HU to what a model sees: the head's square, a slice with its neighbours, each through each window."""
+"""HU to what a model sees: the head's square, a slice with its neighbors, each through each window."""
 
 import cv2
 import numpy as np
@@ -14,24 +14,24 @@ def model_input(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> np.nda
     Args:
         hu: (z, y, x) HU of the whole scan.
         box: where the head is.
-        recipe: size, neighbours and windows.
+        recipe: size, neighbors and windows.
         rows: slice numbers asked for.
 
     Returns:
         (len(rows), size, size, channel) float32 in [0, 1].
     """
-    reach, count = recipe.neighbours, len(hu)
+    reach, count = recipe.neighbors, len(hu)
     needed = range(max(rows.start - reach, 0), min(rows.stop + reach, count))
     small = {k: crop(hu[k], box, recipe.size, outside=-1000) for k in needed}
-    return np.stack([channels([small[n] for n in neighbours(count, k, reach)], recipe.windows) for k in rows])
+    return np.stack([channels([small[n] for n in neighbors(count, k, reach)], recipe.windows) for k in rows])
 
 
 def channels(planes, windows: tuple[str, ...]) -> np.ndarray:
-    """A slice and its neighbours, (y, x) HU each, to (y, x, channel) in [0, 1]: each through each window."""
+    """A slice and its neighbors, (y, x) HU each, to (y, x, channel) in [0, 1]: each through each window."""
     return cv2.merge([window(plane, *WINDOWS[name]) for plane in planes for name in windows])
 
 
-def neighbours(count: int, index: int, reach: int) -> np.ndarray:
+def neighbors(count: int, index: int, reach: int) -> np.ndarray:
     """Slice numbers index - reach to index + reach of a scan of `count`; the last one is repeated beyond an end."""
     return np.clip(np.arange(index - reach, index + reach + 1), 0, count - 1)
 
@@ -40,7 +40,7 @@ def bone_restored(hu: np.ndarray) -> np.ndarray:
     """Give a picture cut off below bone its bone and air back.
 
     A PNG of the brain window ends at 80 HU, so its skull would look like one large bleed. Where nothing reaches
-    300 HU, what is white to the last grey counts as bone and what is black as air. Other scans come back unchanged.
+    300 HU, what is white to the last gray counts as bone and what is black as air. Other scans come back unchanged.
     """
     low, high = float(hu.min()), float(hu.max())
     if high >= 300 or high - low < 1:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from ich_lib.engine import Model, Models, load
@@ -65,7 +64,7 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
 
     Every slice is asked twice, as it is and mirrored, and the answers are averaged: a mirrored scan gives the mirrored
     result. A slice's score for `any` is the mean of the classifier's and of the mask's own evidence (the mean of its
-    60 highest pixels); a scan's score is the highest mean of two neighbouring slices.
+    60 highest pixels); a scan's score is the highest mean of two neighboring slices.
 
     Args:
         scan: what `read` returned.
@@ -110,7 +109,7 @@ def _ask(models: Models, hu: np.ndarray, box: Box, rows: range) -> tuple[np.ndar
     evidence = []
     asked = {}  # the pair shares its input
     for model in models:
-        kind = (model.recipe.size, model.recipe.neighbours, model.recipe.windows)
+        kind = (model.recipe.size, model.recipe.neighbors, model.recipe.windows)
         if kind not in asked:
             asked[kind] = model_input(hu, box, model.recipe, rows)
         answer = _both_ways(model, asked[kind])
@@ -132,7 +131,7 @@ def _both_ways(model: Model, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _over_scan(scores: np.ndarray) -> np.ndarray:
-    """(z, 6) slice scores to (6,): the highest mean of two neighbours, since a real bleed rarely stays in one slice."""
+    """(z, 6) slice scores to (6,): the highest mean of two neighbors, since a real bleed rarely stays in one slice."""
     if len(scores) == 1:
         return scores[0]
     return ((scores[1:] + scores[:-1]) / 2).max(axis=0)

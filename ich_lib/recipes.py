@@ -15,10 +15,11 @@ class Recipe:
         builder: "unet2d" or "densenet_bc", a function of `ich_lib.models`.
         options: further arguments of the builder.
         size: side of the model's picture in pixels; the head's box is brought to it.
-        neighbours: slices to either side that come along as channels (2.5D).
-        windows: names from WINDOWS; each neighbour is shown through each of them.
+        neighbors: slices to either side that come along as channels (2.5D).
+        windows: names from WINDOWS; each neighbor is shown through each of them.
         mix: share of training samples that are slices with blood, clean slices with blood pasted in, clean slices,
             and phantom slices. Adds up to 1.
+        loss: a name from `ich_lib.losses.LOSSES`.
         phantoms: how many phantom heads are made for the phantom share.
         batch, steps, epochs: an epoch is `steps` batches; the learning rate falls by a cosine over all of them.
         learning_rate, weight_decay: of AdamW.
@@ -32,9 +33,10 @@ class Recipe:
     builder: str
     options: dict = field(default_factory=dict)
     size: int = 192
-    neighbours: int = 1
+    neighbors: int = 1
     windows: tuple[str, ...] = ("brain render", "bone")
     mix: tuple[float, float, float, float] = (0.375, 0.25, 0.25, 0.125)
+    loss: str = "dice_bce"
     phantoms: int = 50
     batch: int = 8
     steps: int = 100
@@ -48,7 +50,7 @@ class Recipe:
     @property
     def channels(self) -> int:
         """Windows times slices: channel c shows slice c // len(windows) through window c % len(windows)."""
-        return (2 * self.neighbours + 1) * len(self.windows)
+        return (2 * self.neighbors + 1) * len(self.windows)
 
     def as_json(self) -> dict:
         """The recipe as plain JSON values."""
@@ -80,15 +82,25 @@ def _tuples(value):
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("unet-small", "segment", "unet2d", {"filters": (16, 32, 64, 128, 256)}),
+        Recipe("unet-small-first", "segment", "unet2d", {"filters": (16, 32, 64, 128, 256)}),
+        Recipe(  # goes on from unet-small-first (train --start), every bleeding slice counting the same
+            "unet-small",
+            "segment",
+            "unet2d",
+            {"filters": (16, 32, 64, 128, 256)},
+            loss="slice_dice_bce",
+            epochs=25,
+            learning_rate=5e-4,
+        ),
         Recipe(
             "densenet-small",
             "classify",
             "densenet_bc",
-            {"blocks": (4, 8, 12), "growth": 24},
+            {"blocks": (4, 8, 12), "growth": 16},
             mix=(0.25, 0.25, 0.375, 0.125),
+            loss="bce",
             batch=16,
-            epochs=40,
+            epochs=30,
             weight_decay=1e-2,
         ),
     )

@@ -25,7 +25,7 @@ class Scan:
     Attributes:
         hu: (z, y, x) float32, Hounsfield units (air -1000, water 0).
         affine: (4, 4), voxel index (z, y, x, 1) to mm in DICOM patient axes (+x left, +y back, +z head).
-        hu_known: False for a picture whose window nobody told: `hu` then holds grey levels laid over the brain
+        hu_known: False for a picture whose window nobody told: `hu` then holds gray levels laid over the brain
             window, good enough to look at, not to measure.
         spacing_known: False where the distances in `affine` are a placeholder. No mL and no scale bar then.
         orientation: the letters towards which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
@@ -49,13 +49,13 @@ class Scan:
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance between voxel centres along (z, y, x), in mm."""
+        """Distance between voxel centers along (z, y, x), in mm."""
         dz, dy, dx = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(dz), float(dy), float(dx)
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in mL: the determinant, not dz*dy*dx, which is 6 % too large at 20 degrees of gantry tilt."""
+        """Volume of one voxel in mL: the determinant, since dz*dy*dx is 6 % too large at 20 degrees of gantry tilt."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
 
     def with_notes(self, *notes: str) -> "Scan":
@@ -65,7 +65,7 @@ class Scan:
     def __repr__(self) -> str:
         z, y, x = self.hu.shape
         size = " x ".join(f"{mm:.2f}" for mm in self.spacing_mm) + " mm" if self.spacing_known else "spacing unknown"
-        unit = "HU" if self.hu_known else "grey, HU unknown"
+        unit = "HU" if self.hu_known else "gray, HU unknown"
         return (
             f"Scan({z} x {y} x {x}, {size}, {self.hu.min():.0f} to {self.hu.max():.0f} {unit}, file {self.orientation})"
         )

@@ -3,13 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ich_lib.labels import ANY, LABELS
+from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
 from ich_lib.report import sentence
 from ich_lib.window import WINDOWS, window
 
 YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
-COLOURS = dict(zip(LABELS, ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#BBBBBB"), strict=True))
 _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 
 
@@ -23,15 +22,23 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     chosen = _most_telling(result, slices)
     columns = min(len(chosen), 4)
     lines = -(-len(chosen) // columns)
-    figure = Figure(figsize=(2.9 * columns + 3.6, 2.9 * lines + 1.3), facecolor=_PAPER)
-    grid = figure.add_gridspec(lines, columns + 1, width_ratios=[1] * columns + [1.15], top=1 - 0.75 / figure.get_figheight(),
-                               bottom=0.5 / figure.get_figheight(), left=0.01, right=0.97, wspace=0.04, hspace=0.04)  # fmt: skip
+    height = 2.9 * lines + 1.3  # inches
+    figure = Figure(figsize=(2.9 * columns + 3.6, height), facecolor=_PAPER)
+    margins = {
+        "top": 1 - 0.75 / height,
+        "bottom": 0.5 / height,
+        "left": 0.01,
+        "right": 0.97,
+        "wspace": 0.04,
+        "hspace": 0.04,
+    }
+    grid = figure.add_gridspec(lines, columns + 1, width_ratios=[1] * columns + [1.15], **margins)
     mask = result.mask
     for place, k in enumerate(chosen):
         _slice(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
     _scores(figure.add_subplot(grid[:, -1]), result)
-    figure.text(0.012, 1 - 0.42 / figure.get_figheight(), sentence(result), color=_INK, fontsize=13, weight="bold")
-    figure.text(0.012, 0.17 / figure.get_figheight(), NOTICE, color=_QUIET, fontsize=9)
+    figure.text(0.012, 1 - 0.42 / height, sentence(result), color=_INK, fontsize=13, weight="bold")
+    figure.text(0.012, 0.17 / height, NOTICE, color=_QUIET, fontsize=9)
     return figure
 
 
@@ -42,7 +49,7 @@ def _most_telling(result: Result, count: int) -> list[int]:
 
 
 def _slice(axes, result: Result, mask: np.ndarray, k: int) -> None:
-    dz, dy, dx = result.scan.spacing_mm
+    _, dy, dx = result.scan.spacing_mm
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=3.2)
@@ -57,7 +64,7 @@ def _slice(axes, result: Result, mask: np.ndarray, k: int) -> None:
 
 def _scores(axes, result: Result) -> None:
     values = [result.scores[label] for label in LABELS]
-    axes.barh(range(len(LABELS)), values, color=[COLOURS[label] for label in LABELS], height=0.34)
+    axes.barh(range(len(LABELS)), values, color=COLORS, height=0.34)
     for line, (label, value) in enumerate(zip(LABELS, values, strict=True)):
         axes.text(0, line - 0.3, f"{label} {value:.2f}", color=_INK, fontsize=10)
     axes.axvline(result.score_threshold, color=_QUIET, linewidth=1, linestyle=":")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,13 @@ from tqdm import tqdm
 from ich_lib.batches import Batches, Stack, Still, phantom_stacks, stacks
 from ich_lib.datasets import ct_ich
 from ich_lib.labels import ANY
-from ich_lib.losses import dice_bce
+from ich_lib.losses import LOSSES
 from ich_lib.models import build
 from ich_lib.recipes import Recipe, from_json
 from ich_lib.split import patient_folds
 
 FOLDS = 5
-_CHECKPOINT, _WEIGHTS, _HISTORY = "checkpoint.weights.h5", "model.weights.h5", "history.csv"
+_START, _CHECKPOINT, _WEIGHTS, _HISTORY = "start.weights.h5", "checkpoint.weights.h5", "model.weights.h5", "history.csv"
 _COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "minutes")
 
 
@@ -65,9 +66,7 @@ class Run:
         """
         if not self.weights.is_file():
             raise FileNotFoundError(f"{self.folder} has no {_WEIGHTS}: the run did not end. Go on with train --resume.")
-        model = build(self.recipe)
-        model.load_weights(self.weights)
-        return model
+        return _loaded(build(self.recipe), self.weights)
 
 
 def open_run(folder: str | Path) -> Run:
@@ -86,7 +85,13 @@ def open_run(folder: str | Path) -> Run:
 
 
 def train(
-    recipe: Recipe, data: str | Path | None, out: str | Path, *, fold: int | None = 0, resume: bool = False
+    recipe: Recipe,
+    data: str | Path | None,
+    out: str | Path,
+    *,
+    fold: int | None = 0,
+    start: str | Path | None = None,
+    resume: bool = False,
 ) -> Run:
     """Train a recipe, holding one fold of patients out.
 
@@ -97,6 +102,7 @@ def train(
         data: a CT-ICH folder, or None to train on phantoms alone.
         out: the run folder to make.
         fold: the fold to hold out, 0 to 4; None trains on every patient.
+        start: a finished run of the same model to take the first weights from.
         resume: go on where a stopped run in `out` ended; its own recipe and fold are used.
 
     Returns:
@@ -105,11 +111,11 @@ def train(
     Raises:
         FileExistsError: if `out` already holds a run and `resume` is False.
         FileNotFoundError: if there is nothing to resume, or no data.
-        ValueError: for a fold that does not exist.
+        ValueError: for a fold that does not exist, or a `start` that has seen the patients held out.
     """
     out = Path(out)
     heads, bleeding = _heads(recipe, data)
-    run = open_run(out) if resume else _new_run(recipe, out, fold, bleeding)
+    run = open_run(out) if resume else _new_run(recipe, out, fold, bleeding, start)
     if set(run.folds) != set(bleeding):
         raise ValueError(f"{out} was begun with {len(run.folds)} other patients than {data or 'the phantoms'} holds.")
     seen, unseen = ([heads[p] for p in run.patients(trained=t)] for t in (True, False))
@@ -127,16 +133,33 @@ def _heads(recipe: Recipe, data: str | Path | None) -> tuple[dict[str, Stack], d
     return {head.name: head for head in found}, {head.name: bool(head.labels[:, ANY].any()) for head in found}
 
 
-def _new_run(recipe: Recipe, out: Path, fold: int | None, bleeding: dict[str, bool]) -> Run:
+def _new_run(recipe: Recipe, out: Path, fold: int | None, bleeding: dict[str, bool], start: str | Path | None) -> Run:
     if (out / "recipe.json").exists():
         raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
     if fold is not None and not 0 <= fold < FOLDS:
         raise ValueError(f"There is no fold {fold}; folds are numbered 0 to {FOLDS - 1}.")
-    folds = patient_folds(bleeding, folds=FOLDS, seed=recipe.seed)
+    run = Run(out, recipe, fold, patient_folds(bleeding, folds=FOLDS, seed=recipe.seed))
+    first = None if start is None else _first_weights(open_run(start), run)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "folds.json").write_text(json.dumps({"seed": recipe.seed, "held_out": fold, "folds": folds}, indent=1))
+    if first:
+        shutil.copy(first, out / _START)
+    (out / "folds.json").write_text(json.dumps({"seed": recipe.seed, "held_out": fold, "folds": run.folds}, indent=1))
     (out / "recipe.json").write_text(json.dumps(recipe.as_json(), indent=1))
-    return Run(out, recipe, fold, folds)
+    return run
+
+
+def _first_weights(start: Run, run: Run) -> Path:
+    """The weights of `start`, if they fit the model of `run` and know nothing of the patients it holds out."""
+    before, after = ((r.builder, r.options, r.size, r.channels) for r in (start.recipe, run.recipe))
+    if before != after:
+        raise ValueError(f"{start.folder} trained another model than {run.recipe.name}, so its weights do not fit.")
+    if leaked := set(start.patients(trained=True)) & set(run.patients(trained=False)):
+        raise ValueError(
+            f"{start.folder} was trained on {len(leaked)} of the patients to be held out. Take its own fold."
+        )
+    if not start.weights.is_file():
+        raise FileNotFoundError(f"{start.folder} has not been trained to its end; go on with train --resume.")
+    return start.weights
 
 
 def _phantoms(recipe: Recipe, *, seed: int) -> list[Stack]:
@@ -147,6 +170,8 @@ def _fit(run: Run, heads: list[Stack], held_out: list[Stack], *, phantoms: list[
     recipe = run.recipe
     keras.utils.set_random_seed(recipe.seed)
     model = _compiled(recipe)
+    if (run.folder / _START).is_file():
+        model.set_weights(_loaded(build(recipe), run.folder / _START).get_weights())
     begun = _restore(model, run.folder)
     model.fit(
         Batches(heads, phantoms, recipe, epoch=begun),
@@ -162,12 +187,16 @@ def _fit(run: Run, heads: list[Stack], held_out: list[Stack], *, phantoms: list[
     final.save_weights(run.weights)
 
 
+def _loaded(model: keras.Model, weights: Path) -> keras.Model:
+    model.load_weights(weights)
+    return model
+
+
 def _compiled(recipe: Recipe) -> keras.Model:
     model = build(recipe, precision=recipe.precision)
     falling = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.steps * recipe.epochs)
     optimizer = keras.optimizers.AdamW(falling, weight_decay=recipe.weight_decay)
-    loss = dice_bce if recipe.task == "segment" else "binary_crossentropy"
-    model.compile(optimizer, loss, jit_compile=False)
+    model.compile(optimizer, LOSSES[recipe.loss], jit_compile=False)
     optimizer.build(model.trainable_variables)
     return model
 

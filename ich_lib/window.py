@@ -1,4 +1,4 @@
-"""Hounsfield units to grey levels, the way a radiologist looks at them."""
+"""Hounsfield units to gray levels, the way a radiologist looks at them."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def window(hu: np.ndarray, level: float, width: float) -> np.ndarray:
 
     Args:
         hu: CT numbers in HU, any shape. Not changed.
-        level: centre of the window, in HU.
+        level: center of the window, in HU.
         width: full width of the window, in HU. Must be positive.
 
     Returns:
@@ -35,12 +35,12 @@ def window(hu: np.ndarray, level: float, width: float) -> np.ndarray:
     """
     if not width > 0:
         raise ValueError(f"width must be positive HU; got {width}. The brain window is level 40, width 80.")
-    grey = np.array(hu, np.float32)
-    grey -= np.float32(level - width / 2)
-    grey *= np.float32(1 / width)
-    return np.clip(grey, 0, 1, out=grey)
+    gray = np.array(hu, np.float32)
+    gray -= np.float32(level - width / 2)
+    gray *= np.float32(1 / width)
+    return np.clip(gray, 0, 1, out=gray)
 
 
-def unwindow(grey: np.ndarray, level: float, width: float) -> np.ndarray:
-    """Undo `window` where it did not saturate: [0, 1] back to HU, float32. Black and white stay at the window's ends."""
-    return (np.asarray(grey, np.float32) * np.float32(width) + np.float32(level - width / 2)).astype(np.float32)
+def unwindow(gray: np.ndarray, level: float, width: float) -> np.ndarray:
+    """Undo `window`: [0, 1] back to HU, float32. What saturated stays at the window's ends."""
+    return (np.asarray(gray, np.float32) * np.float32(width) + np.float32(level - width / 2)).astype(np.float32)

@@ -85,9 +85,10 @@ def _slice_file(scan: Scan, k: int, name: str, shared: dict[str, str], slice_uid
     ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, slice_uid
     ds.StudyDate = ds.StudyTime = ds.AccessionNumber = ds.ReferringPhysicianName = ""
     ds.Modality, ds.Manufacturer = "CT", "ich_lib phantom"
-    ds.PatientName = ds.PatientID = name
+    ds.PatientName, ds.PatientID = name.replace("-", "^"), name
     ds.PatientBirthDate = ds.PatientSex = ""
     ds.StudyInstanceUID, ds.SeriesInstanceUID = shared["study"], shared["series"]
+    ds.BodyPartExamined = "HEAD"
     ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = shared["frame"], ""
     ds.StudyID, ds.SeriesNumber, ds.AcquisitionNumber = "1", 1, 1
     ds.SeriesDescription, ds.InstanceNumber, ds.KVP, ds.PatientPosition = SERIES, k + 1, "", "HFS"

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ich_lib.batches import Batches, Stack, Still, centred, intracranial, moved, paste, phantom_stacks
+from ich_lib.batches import Batches, Stack, Still, centered, intracranial, moved, paste, phantom_stacks
 from ich_lib.labels import ANY
 from ich_lib.recipes import Recipe
 
@@ -65,7 +65,7 @@ def test_unmoved_slices_show_the_head_box_and_nothing_more():
     """The stored square is 1.25 times the box: its inner 80 % fills the model's picture."""
     hu, blood = np.zeros((1, 256, 256), np.float32), np.zeros((256, 256), np.uint8)
     blood[26:230, 26:230] = 255
-    _, mask = centred(hu, blood, 192)
+    _, mask = centered(hu, blood, 192)
     assert mask.mean() > 0.98
 
 

@@ -7,7 +7,10 @@ import pytest
 from ich_lib.datasets import ct_ich
 from ich_lib.labels import LABELS
 
-HEADER = "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No_Hemorrhage,Fracture_Yes_No"
+HEADER = (
+    "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,"
+    "No_Hemorrhage,Fracture_Yes_No"
+)
 
 
 def write_set(folder, lines, *, skip=(), masks=((50, 2),)):
@@ -16,11 +19,11 @@ def write_set(folder, lines, *, skip=(), masks=((50, 2),)):
     (folder / "hemorrhage_diagnosis.csv").write_text("\ufeff" + "\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
     for line in lines:
         number, index = (int(v) for v in line.split(",")[:2])
-        for kind, grey in (("brain", 128), ("bone", 72)):
+        for kind, gray in (("brain", 128), ("bone", 72)):
             place = folder / "Patients_CT" / f"{number:03d}" / kind
             place.mkdir(parents=True, exist_ok=True)
             if (number, index) not in skip:
-                cv2.imwrite(str(place / f"{index}.jpg"), np.full((16, 16), grey, np.uint8))
+                cv2.imwrite(str(place / f"{index}.jpg"), np.full((16, 16), gray, np.uint8))
     for number, index in masks:
         mask = np.zeros((16, 16), np.uint8)
         mask[4:8, 8:16] = 255
@@ -42,7 +45,7 @@ def test_rows_come_in_order_of_patient_and_slice_number_with_rsna_labels(tmp_pat
 
 
 def test_pictures_come_back_as_hu_and_masks_as_bool(tmp_path):
-    """Grey 128 of the brain render is 128 * 120 / 255 - 20 = 40.2 HU."""
+    """Gray 128 of the brain render is 128 * 120 / 255 - 20 = 40.2 HU."""
     table = ct_ich(write_set(tmp_path / "set", GOOD))
     assert table.hu(0) == pytest.approx(np.full((16, 16), 40.2), abs=0.6)
     truth = table.truth(3)

@@ -13,7 +13,7 @@ def judged(patient, dice, truth, slices):
 
 
 def test_the_three_figures_on_paper():
-    """Dice of the two bleeding patients 0.2 and 0.6; 4 of the 2 * 3 slice pairs in order; scans 0.9 and 0.3 against 0.5."""
+    """Dice 0.2 and 0.6; 4 of the 2 * 3 slice pairs in order; scans of 0.9 and 0.3 against one of 0.5."""
     some = [
         judged("a", 0.2, [1, 0], [0.9, 0.4]),
         judged("b", 0.6, [1, 0], [0.3, 0.1]),

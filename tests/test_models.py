@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from ich_lib.losses import dice_bce
+from ich_lib.losses import dice_bce, slice_dice_bce
 from ich_lib.models import build, densenet_bc, unet2d
 from ich_lib.recipes import RECIPES, from_json, recipe
 
@@ -62,8 +62,8 @@ def test_a_recipe_survives_its_json_and_a_strange_key_is_refused():
     small = recipe("unet-small")
     assert from_json({**small.as_json(), "windows": list(small.windows)}).windows == small.windows
     assert from_json(small.as_json()).channels == 6
-    with pytest.raises(ValueError, match="holds 'colour', which no recipe has"):
-        from_json({**small.as_json(), "colour": 1})
+    with pytest.raises(ValueError, match="holds 'color', which no recipe has"):
+        from_json({**small.as_json(), "color": 1})
     with pytest.raises(ValueError, match="No recipe is called 'resnet'; choose from unet-small"):
         recipe("resnet")
 
@@ -74,3 +74,14 @@ def test_dice_bce_on_paper():
     assert float(dice_bce(truth, truth)) == pytest.approx(0, abs=1e-5)
     empty = np.full_like(truth, 1e-7)
     assert float(dice_bce(truth, empty)) == pytest.approx(-np.log(1e-7) / 4 + 1 - 1 / 2, rel=1e-4)
+
+
+def test_every_bleeding_slice_weighs_the_same_in_slice_dice():
+    """One pixel missed of one loses 1 - 1/2, sixteen of sixteen 1 - 1/17; the clean slice does not count."""
+    truth = np.zeros((3, 4, 4, 1), np.float32)
+    truth[0, 0, 0], truth[1] = 1, 1
+    empty = np.full_like(truth, 1e-7)
+    lost = (1 - 1 / 2 + 1 - 1 / 17) / 2
+    assert float(slice_dice_bce(truth, empty)) == pytest.approx(-np.log(1e-7) * 17 / 48 + lost, rel=1e-4)
+    assert float(slice_dice_bce(truth, truth)) == pytest.approx(0, abs=1e-5)
+    assert float(slice_dice_bce(truth[2:], truth[2:])) == pytest.approx(0, abs=1e-5)

@@ -1,16 +1,16 @@
 import numpy as np
 
 from ich_lib.head import Box
-from ich_lib.pictures import bone_restored, model_input, neighbours
+from ich_lib.pictures import bone_restored, model_input, neighbors
 from ich_lib.recipes import Recipe
 
 RECIPE = Recipe("r", "segment", "unet2d", size=4, windows=("brain render", "bone"))
 
 
-def test_neighbours_repeat_beyond_the_ends():
-    assert neighbours(5, 0, 1).tolist() == [0, 0, 1]
-    assert neighbours(5, 4, 1).tolist() == [3, 4, 4]
-    assert neighbours(1, 0, 1).tolist() == [0, 0, 0]
+def test_neighbors_repeat_beyond_the_ends():
+    assert neighbors(5, 0, 1).tolist() == [0, 0, 1]
+    assert neighbors(5, 4, 1).tolist() == [3, 4, 4]
+    assert neighbors(1, 0, 1).tolist() == [0, 0, 0]
 
 
 def test_channels_are_slices_times_windows_in_the_stated_order():

@@ -44,7 +44,7 @@ def test_a_mirrored_head_gives_the_mirrored_result(bleeding_case, result, models
 
 
 def left_mm(result):
-    """How far to the patient's left the mask's centre lies."""
+    """How far to the patient's left the mask's center lies."""
     z, y, x = np.argwhere(result.mask).mean(axis=0)
     return float((result.scan.affine @ [z, y, x, 1])[0])
 
@@ -65,7 +65,7 @@ def test_one_slice_alone_is_a_scan_too(bleeding_case, models):
     assert dice(bleeding_case.mask[k], alone.mask[0]) > 0.5
 
 
-def test_without_trusted_spacing_there_are_no_millilitres(bleeding_case, models):
+def test_without_trusted_spacing_there_are_no_milliliters(bleeding_case, models):
     small = replace(bleeding_case.scan, hu=bleeding_case.scan.hu[14:16], spacing_known=False)
     assert analyse(small, models).volume_ml is None
 
@@ -83,7 +83,7 @@ def test_progress_rises_to_one(bleeding_case, models):
     assert told == [0.8, 1.0]
 
 
-def test_the_scans_score_is_the_highest_mean_of_two_neighbours():
+def test_the_scans_score_is_the_highest_mean_of_two_neighbors():
     scores = np.array([[0.9], [0.1], [0.4], [0.8]], np.float32)
     assert _over_scan(scores) == pytest.approx([0.6])
     assert _over_scan(scores[:1]) == pytest.approx([0.9])

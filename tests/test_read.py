@@ -37,7 +37,7 @@ def write_png(path, pixels):
     return path
 
 
-def greys(level, width):
+def grays(level, width):
     return np.round(window(head()[9], level, width) * 255).astype(np.uint8)
 
 
@@ -112,7 +112,7 @@ def test_scaled_nifti_values_are_scaled_back(tmp_path):
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("micron", 1e3)])
-def test_metres_and_microns_become_mm(tmp_path, unit, factor):
+def test_meters_and_microns_become_mm(tmp_path, unit, factor):
     values, affine = laid_out(head(), "LAS")
     affine[:3] *= factor
     image = nib.Nifti1Image(values, affine)
@@ -235,10 +235,10 @@ def test_a_header_that_promises_too_much_is_refused_before_its_voxels_are_read(t
         read(path)
 
 
-def test_colours_and_complex_numbers_are_no_ct(tmp_path):
+def test_colors_and_complex_numbers_are_no_ct(tmp_path):
     path = tmp_path / "scan.nii"
     path.write_bytes(nib.Nifti1Image(np.ones((20, 24, 3), np.complex64), np.eye(4)).to_bytes())
-    with pytest.raises(ReadError, match="colours or complex numbers"):
+    with pytest.raises(ReadError, match="colors or complex numbers"):
         read(path)
 
 
@@ -492,7 +492,7 @@ def test_padding_becomes_air(tmp_path):
     np.testing.assert_array_equal(scan.hu[0, 2:], hu[2:])
 
 
-def test_signed_padding_written_as_unsigned_is_recognised(tmp_path):
+def test_signed_padding_written_as_unsigned_is_recognized(tmp_path):
     hu = head()[9]
     hu[:2] = -200  # fat, if it were not padding
     ds = ct_dataset(hu, intercept=0)
@@ -588,6 +588,12 @@ def test_identifying_tags_are_counted_and_never_shown(tmp_path):
         assert secret not in text
 
 
+def test_a_warning_of_pydicom_that_would_quote_the_file_is_not_passed_on(tmp_path):
+    path = write_slice(tmp_path / "IM1", head()[9], SeriesInstanceUID="1.2.3.4.5.6", PatientAge="040Y")
+    path.write_bytes(path.read_bytes().replace(b"1.2.3.4.5.6", b"Doe^Jane^40").replace(b"040Y", b"Jane"))
+    np.testing.assert_array_equal(read(path).hu[0], head()[9])  # warnings are errors in these tests
+
+
 def test_burned_in_text_is_pointed_out(tmp_path):
     path = write_slice(tmp_path / "IM1", head()[9], BurnedInAnnotation="YES")
     assert "text burned in, which may name the patient" in said(read(path))
@@ -625,8 +631,15 @@ def test_dicom_without_preamble_or_header_group_is_read(tmp_path):
 def test_a_zip_of_nested_folders_reads_like_the_folder(tmp_path):
     files = write_series(tmp_path / "dicom", *axial())
     entries = {f"study/s{n % 2}/{path.name}": path.read_bytes() for n, path in enumerate(files)}
-    junk = {"__MACOSX/._IM1": b"x", ".DS_Store": b"x", "study/DICOMDIR": b"x", "../../etc/cron.d/x": b"plain words"}
+    junk = {
+        "__MACOSX/._IM1": b"x",
+        ".DS_Store": b"x",
+        "study/DICOMDIR": b"x",
+        "../../etc/x": b"words",
+        "/a.txt": b"words",
+    }
     path = zipped(tmp_path / "study.zip", entries | junk)
+    assert "Left out: 1 file of another kind." in read(path).notes
     for paths in (path, [path], tmp_path / "dicom", files, [str(file) for file in files]):
         np.testing.assert_array_equal(read(paths).hu, head())
 
@@ -635,7 +648,7 @@ def test_a_zip_of_one_nifti_or_of_pictures_is_read(tmp_path):
     data = write_nifti(tmp_path / "scan.nii").read_bytes()
     path = zipped(tmp_path / "a.zip", {"x/scan.nii": data, "x/readme.txt": b"words"})
     np.testing.assert_array_equal(read(path).hu, head())
-    png = write_png(tmp_path / "1.png", greys(40, 80)).read_bytes()
+    png = write_png(tmp_path / "1.png", grays(40, 80)).read_bytes()
     assert len(read(zipped(tmp_path / "b.zip", {"1.png": png, "2.png": png})).hu) == 2
 
 
@@ -696,7 +709,7 @@ def test_a_file_over_the_limit_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_picture_whose_window_is_told_gives_hu(tmp_path):
-    path = write_png(tmp_path / "slice.png", greys(*WINDOWS["brain render"]))
+    path = write_png(tmp_path / "slice.png", grays(*WINDOWS["brain render"]))
     for told in ("brain render", (40, 120)):
         scan = read(path, window=told)
         np.testing.assert_allclose(scan.hu[0], np.clip(head()[9], -20, 100), atol=0.25)
@@ -706,7 +719,7 @@ def test_a_picture_whose_window_is_told_gives_hu(tmp_path):
 
 
 def test_a_picture_whose_window_nobody_told_lies_over_the_brain_window_and_says_so(tmp_path):
-    scan = read(write_png(tmp_path / "slice.png", greys(40, 80)))
+    scan = read(write_png(tmp_path / "slice.png", grays(40, 80)))
     np.testing.assert_allclose(scan.hu[0], np.clip(head()[9], 0, 80), atol=0.2)
     assert not scan.hu_known
     assert "HU unknown" in said(scan)
@@ -720,25 +733,25 @@ def test_sixteen_bits_stay_sixteen(tmp_path):
 
 def test_a_stack_of_pictures_is_in_natural_order(tmp_path):
     for k in (1, 2, 10):
-        write_png(tmp_path / f"s{k}.png", np.where(greys(40, 80) > 0, 20 * k, 0).astype(np.uint8))
+        write_png(tmp_path / f"s{k}.png", np.where(grays(40, 80) > 0, 20 * k, 0).astype(np.uint8))
     scan = read(tmp_path)
     assert [round(float(plane.max()) / 80 * 255) for plane in scan.hu] == [20, 40, 200]
     assert "order of their names" in said(scan)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_equal_colour_channels_are_grey_and_different_ones_refused(tmp_path, suffix):
-    grey = greys(40, 80)
-    scan = read(write_png(tmp_path / f"grey{suffix}", cv2.merge([grey, grey, grey])))
+def test_equal_color_channels_are_gray_and_different_ones_refused(tmp_path, suffix):
+    gray = grays(40, 80)
+    scan = read(write_png(tmp_path / f"gray{suffix}", cv2.merge([gray, gray, gray])))
     assert np.abs(scan.hu[0] - np.clip(head()[9], 0, 80)).mean() < 2
     photo = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    with pytest.raises(ReadError, match=r"photo.* is a colour picture; a CT slice is grey"):
+    with pytest.raises(ReadError, match=r"photo.* is a color picture; a CT slice is gray"):
         read(write_png(tmp_path / f"photo{suffix}", photo))
 
 
 def test_alpha_is_dropped(tmp_path):
-    grey = greys(40, 80)
-    scan = read(write_png(tmp_path / "a.png", cv2.merge([grey, grey, grey, np.full_like(grey, 9)])))
+    gray = grays(40, 80)
+    scan = read(write_png(tmp_path / "a.png", cv2.merge([gray, gray, gray, np.full_like(gray, 9)])))
     np.testing.assert_allclose(scan.hu[0], np.clip(head()[9], 0, 80), atol=0.2)
 
 
@@ -751,7 +764,7 @@ def test_a_cut_picture_is_refused(tmp_path, suffix):
 
 
 def test_a_png_chunk_that_claims_gigabytes_is_refused_before_opencv_reserves_them(tmp_path):
-    path = write_png(tmp_path / "a.png", greys(40, 80))
+    path = write_png(tmp_path / "a.png", grays(40, 80))
     data = bytearray(path.read_bytes())
     data[data.index(b"IDAT") - 4] = 0xF0
     path.write_bytes(data)
@@ -786,7 +799,7 @@ def test_pictures_of_two_sizes_and_black_ones_are_refused(tmp_path):
 )
 def test_a_window_that_makes_no_sense_is_refused(tmp_path, told, words):
     with pytest.raises(ReadError, match=words):
-        read(write_png(tmp_path / "a.png", greys(40, 80)), window=told)
+        read(write_png(tmp_path / "a.png", grays(40, 80)), window=told)
 
 
 # --- CT-ICH --------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def test_repr_tells_size_spacing_and_unit():
         "Scan(18 x 24 x 20, 5.00 x 0.50 x 0.75 mm, -1000 to 900 HU, file LAS)"
     )
     unknown = Scan(head(), axial_affine((5, 1, 1), SHAPE), hu_known=False, spacing_known=False)
-    assert repr(unknown) == "Scan(18 x 24 x 20, spacing unknown, -1000 to 900 grey, HU unknown, file LPS)"
+    assert repr(unknown) == "Scan(18 x 24 x 20, spacing unknown, -1000 to 900 gray, HU unknown, file LPS)"
 
 
 def test_notes_are_added_to_a_new_scan():

@@ -43,7 +43,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
         [sys.executable, "-c", code, tmp_path / "cut", ROOT], capture_output=True, timeout=300, check=False
     )
     assert killed.returncode == 9, killed.stderr.decode()[-2000:]
-    with pytest.raises(FileNotFoundError, match="did not end. Go on with train --resume"):
+    with pytest.raises(FileNotFoundError, match=r"did not end. Go on with train --resume"):
         open_run(tmp_path / "cut").model()
     run = train(small, None, tmp_path / "cut", resume=True)
     assert [row["epoch"] for row in run.history()] == ["1", "2"]
@@ -76,3 +76,22 @@ def test_a_fold_that_does_not_exist_is_refused(tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="is no run folder"):
         open_run(tmp_path)
+
+
+def test_a_run_can_begin_with_the_weights_of_another(tiny_runs, tmp_path):
+    """With a learning rate of 0 the kernels stay what they were."""
+    still = replace(tiny_recipes()[0], learning_rate=0.0, epochs=1)
+    run = train(still, None, tmp_path / "run", start=tiny_runs["segment"].folder)
+    for ours, theirs in zip(run.model().trainable_weights, tiny_runs["segment"].model().trainable_weights, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_first_weights_that_know_the_patients_held_out_are_refused(tiny_runs, tmp_path):
+    with pytest.raises(ValueError, match="was trained on 1 of the patients to be held out"):
+        train(tiny_recipes()[0], None, tmp_path / "run", fold=1, start=tiny_runs["segment"].folder)
+    assert not (tmp_path / "run").exists()
+
+
+def test_first_weights_of_another_model_are_refused(tiny_runs, tmp_path):
+    with pytest.raises(ValueError, match="trained another model than tiny-unet"):
+        train(tiny_recipes()[0], None, tmp_path / "run", start=tiny_runs["classify"].folder)

@@ -13,8 +13,8 @@ def test_the_brain_window_runs_from_0_to_80_hu():
 
 def test_windowing_leaves_its_input_alone_and_gives_float32():
     hu = np.array([[10, 50]], np.int16)
-    grey = window(hu, 40, 80)
-    assert grey.dtype == np.float32
+    gray = window(hu, 40, 80)
+    assert gray.dtype == np.float32
     np.testing.assert_array_equal(hu, [[10, 50]])
     same = np.array([10.0, 50.0], np.float32)
     window(same, 40, 80)
@@ -34,7 +34,7 @@ def test_unwindow_undoes_every_window_where_it_did_not_saturate(name):
     np.testing.assert_allclose(unwindow(window(hu, level, width), level, width), hu, atol=1e-3)
 
 
-def test_unwindow_leaves_saturated_greys_at_the_ends_of_the_window():
+def test_unwindow_leaves_saturated_grays_at_the_ends_of_the_window():
     np.testing.assert_allclose(unwindow(window(np.array([-1000, 3000]), 40, 80), 40, 80), [0, 80])
 
 
@@ -44,8 +44,8 @@ def test_two_renders_give_back_the_hu_they_were_made_from():
     bone = np.round(window(truth, *WINDOWS["bone render"]) * 255).astype(np.uint8)
     hu = hu_from_renders(brain, bone)
     inside = (truth > -20) & (truth < 100)
-    assert np.abs(hu - truth)[inside].max() <= 0.25  # half a grey level of 120/255 HU
-    assert np.abs(hu - truth)[~inside].max() <= 6.3  # half a grey level of 3200/255 HU
+    assert np.abs(hu - truth)[inside].max() <= 0.25  # half a gray level of 120/255 HU
+    assert np.abs(hu - truth)[~inside].max() <= 6.3  # half a gray level of 3200/255 HU
 
 
 def test_a_white_pixel_is_never_below_the_window_that_calls_it_white():

@@ -52,9 +52,9 @@ def test_dicom_files_carry_all_that_the_ct_image_iod_requires(case, tmp_path):
         "RescaleIntercept", "RescaleSlope", "RescaleType", "PixelData",
     ]  # fmt: skip
     present = [
-        "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName",
-        "StudyID", "AccessionNumber", "SeriesNumber", "Manufacturer", "PositionReferenceIndicator", "InstanceNumber",
-        "SliceThickness", "KVP", "AcquisitionNumber",
+        "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+        "ReferringPhysicianName", "StudyID", "AccessionNumber", "SeriesNumber", "Manufacturer",
+        "PositionReferenceIndicator", "InstanceNumber", "SliceThickness", "KVP", "AcquisitionNumber",
     ]  # fmt: skip
     for ds in files:
         assert all(ds[key].value not in (None, "") for key in required)

@@ -12,7 +12,7 @@ SMALL_BLEED = (slice(1, 2), slice(30, 36), slice(10, 18))
 
 
 def result(*, shape=SHAPE, spacing_mm=SPACING_MM, warnings=(), **scan_fields) -> Result:
-    """Air around a brain of 30 HU with whole-numbered noise, a bone rim of 1000, blood of 70 at BLEED and SMALL_BLEED."""
+    """A brain of 30 HU with whole-numbered noise, a bone rim of 1000, air; blood of 70 at BLEED and SMALL_BLEED."""
     z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
     radius = np.hypot(y / shape[1] - 0.5, x / shape[2] - 0.5) + 0 * z
     noise = np.random.default_rng(7).integers(-9, 10, shape)

@@ -1,7 +1,8 @@
 """CT-ICH 1.0.0 (Hssayeni, PhysioNet, doi 10.13026/w8q8-ky94): its folder to a table of slices.
 
-Layout: `hemorrhage_diagnosis.csv`, `patient_demographics.csv`, `Patients_CT/NNN/{brain,bone}/S.jpg` and, for slices with
-blood, the mask `Patients_CT/NNN/brain/S_HGE_Seg.jpg`. Pictures are 650x650 8-bit JPG of 5 mm slices, numbered foot to head.
+Layout: `hemorrhage_diagnosis.csv`, `patient_demographics.csv`, `Patients_CT/NNN/{brain,bone}/S.jpg` and, for slices
+with blood, the mask `Patients_CT/NNN/brain/S_HGE_Seg.jpg`. Pictures are 650x650 8-bit JPG of 5 mm slices, numbered
+foot to head.
 """
 
 import csv
@@ -60,12 +61,12 @@ class Table:
 
     def hu(self, row: int) -> np.ndarray:
         """(y, x) approximate HU of one slice."""
-        return hu_from_renders(_grey(self.brain[row]), _grey(self.bone[row]))
+        return hu_from_renders(_gray(self.brain[row]), _gray(self.bone[row]))
 
     def truth(self, row: int) -> np.ndarray:
         """(y, x) bool, the outlined blood of one slice; all False where there is no mask."""
         path = self.mask[row]
-        return np.zeros(_grey(self.brain[row]).shape, bool) if path is None else _grey(path) > 127
+        return np.zeros(_gray(self.brain[row]).shape, bool) if path is None else _gray(path) > 127
 
 
 def ct_ich(folder: str | Path) -> Table:
@@ -151,7 +152,7 @@ def _report(missing: list[str], unmasked: list[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _grey(path: Path) -> np.ndarray:
+def _gray(path: Path) -> np.ndarray:
     """An 8-bit picture, or an error that names it."""
     picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
     if picture is None:

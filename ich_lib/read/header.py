@@ -14,7 +14,7 @@ from ich_lib.read.limits import believable_mm
 from ich_lib.read.piece import Piece, shown
 from ich_lib.read.refusal import ReadError, count, decoding
 
-# Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognise.
+# Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
     "PatientName PatientID PatientBirthDate PatientSex PatientAge PatientAddress PatientTelephoneNumbers "
     "OtherPatientIDs InstitutionName InstitutionAddress StationName ReferringPhysicianName "
@@ -132,9 +132,9 @@ def _not_ct(header: pydicom.Dataset) -> str | None:
         return f"{shown(modality)[:16]} image"
     if "LOCALIZER" in _words(header.get("ImageType")):
         return "scout view"
-    colour = _whole(header, "SamplesPerPixel", 1) != 1
+    color = _whole(header, "SamplesPerPixel", 1) != 1
     capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE) and "RescaleSlope" not in header
-    return "screenshot" if colour or capture else None
+    return "screenshot" if color or capture else None
 
 
 def _slices(piece: Piece, header: pydicom.Dataset) -> Iterator[Slice]:

@@ -62,7 +62,7 @@ def _check(name: str, header: nib.Nifti1Header) -> None:
         size = " x ".join(map(str, shape)) or "nothing"
         raise ReadError(f"{name} holds {size} values; a head CT is one volume of three axes. Save one volume.")
     if dtype.kind not in "iuf":
-        raise ReadError(f"{name} holds colours or complex numbers, not CT numbers. Save the CT itself.")
+        raise ReadError(f"{name} holds colors or complex numbers, not CT numbers. Save the CT itself.")
     spans = dict(zip(_letters(header), shape[:3], strict=True))
     slices, rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("SI", "AP", "LR"))
     check_size(name, slices, rows, columns)

@@ -15,7 +15,7 @@ from ich_lib.window import WINDOWS, unwindow
 
 PLACEHOLDER_MM = (5, 1, 1)
 _MASK = re.compile(r"_HGE_Seg$", re.IGNORECASE)  # CT-ICH masks lie among the slices
-_COLOUR_LEVELS, _COLOUR_SHARE = 10, 0.005  # JPEG and small marks stay below both
+_COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # JPEG and small marks stay below both
 _ASSUMED = (
     "Left and right are assumed: the patient's right is taken to be on the left of the picture, as radiologists look.",
     "Pixel size and slice distance are unknown, so nothing is given in mL.",
@@ -31,28 +31,28 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
         window: the window they were made with, (level, width) in HU or a name of WINDOWS; None if nobody knows.
 
     Raises:
-        ReadError: if one is damaged, coloured or of another size, or the window makes no sense.
+        ReadError: if one is damaged, colored or of another size, or the window makes no sense.
     """
     level, width = _level_width(window)
     pieces = in_order(piece for piece in pieces if not is_mask(piece))
     if not pieces:
         raise ReadError(f"{name} holds only masks (_HGE_Seg), no slice. Give the pictures of the slices too.")
     check_pictures(name, pieces)
-    grey = np.stack([_unit(picture(piece)) for piece in pieces])
-    refuse_constant(name, float(grey.min()), float(grey.max()))
-    affine = axial_affine(PLACEHOLDER_MM, grey.shape)
+    gray = np.stack([_unit(picture(piece)) for piece in pieces])
+    refuse_constant(name, float(gray.min()), float(gray.max()))
+    affine = axial_affine(PLACEHOLDER_MM, gray.shape)
     notes = (_window_note(window, level, width), *_ASSUMED)
     if len(pieces) > 1:
         notes += ("The slices are in the order of their names, taken to run from foot to head.",)
-    hu = unwindow(grey, level, width)
+    hu = unwindow(gray, level, width)
     return Scan(hu, affine, hu_known=window is not None, spacing_known=False, notes=notes)
 
 
 def picture(piece: Piece) -> np.ndarray:
-    """Decode one grey picture: (y, x), uint8 or uint16 as the file has it. EXIF turns are not followed.
+    """Decode one gray picture: (y, x), uint8 or uint16 as the file has it. EXIF turns are not followed.
 
     Raises:
-        ReadError: if it is damaged or a colour picture.
+        ReadError: if it is damaged or a color picture.
     """
     with piece.open() as stream:
         data = stream.read()
@@ -62,7 +62,7 @@ def picture(piece: Piece) -> np.ndarray:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
             raise ValueError("not decoded")
-    return pixels if pixels.ndim == 2 else _grey(piece.name, pixels)
+    return pixels if pixels.ndim == 2 else _gray(piece.name, pixels)
 
 
 def check_pictures(name: str, pieces: Sequence[Piece]) -> None:
@@ -118,8 +118,8 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
 def _window_note(window, level: float, width: float) -> str:
     if window is None:
         return (
-            "HU unknown: nobody told the window of the picture, so its greys are laid over the brain window. "
-            "Pass window=(level, width) if you know it."
+            "HU unknown: nobody told the window of the picture, so its grays are laid over the brain window. "
+            "Name the window if you know it: then HU are measured."
         )
     low, high = level - width / 2, level + width / 2
     return f"Below {low:g} and above {high:g} HU the picture is black or white: HU are lost there."
@@ -130,17 +130,17 @@ def _unit(pixels: np.ndarray) -> np.ndarray:
     return pixels * np.float32(1 / np.iinfo(pixels.dtype).max)
 
 
-def _grey(name: str, pixels: np.ndarray) -> np.ndarray:
-    """One channel of a picture whose colour channels agree; alpha is dropped."""
-    colours = pixels[..., :3].astype(np.int32)
-    spread = colours.max(-1) - colours.min(-1)
-    if np.mean(spread > _COLOUR_LEVELS / 255 * np.iinfo(pixels.dtype).max) > _COLOUR_SHARE:
-        raise ReadError(f"{name} is a colour picture; a CT slice is grey. Export the slice without colours or marks.")
+def _gray(name: str, pixels: np.ndarray) -> np.ndarray:
+    """One channel of a picture whose color channels agree; alpha is dropped."""
+    colors = pixels[..., :3].astype(np.int32)
+    spread = colors.max(-1) - colors.min(-1)
+    if np.mean(spread > _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max) > _COLOR_SHARE:
+        raise ReadError(f"{name} is a color picture; a CT slice is gray. Export the slice without colors or marks.")
     return np.ascontiguousarray(pixels[..., 1])
 
 
 def _complete(data: bytes) -> bool:
-    """Whether the end marker is there. Some versions of OpenCV fill the rest of a cut picture with grey, silently."""
+    """Whether the end marker is there. Some versions of OpenCV fill the rest of a cut picture with gray, silently."""
     if data[:1] == b"\x89":
         return _chunks_end(data)
     return data.rfind(b"\xff\xd9") > _frame_header(data)  # a thumbnail before it has an end of its own

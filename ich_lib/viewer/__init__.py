@@ -1,7 +1,7 @@
 """A result to a picture one can scroll through: what travels to the browser, and the page part that shows it.
 
 Each slice travels once, as whole CT numbers beside the probability of blood. Window, outline, fill, heat map and
-scrolling happen in the browser, so nobody waits for a server, and what is grey on the screen is the CT and nothing
+scrolling happen in the browser, so nobody waits for a server, and what is gray on the screen is the CT and nothing
 else. The page part is three files without any library: viewer.html, viewer.css, viewer.js.
 """
 
@@ -12,21 +12,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ich_lib.labels import ANY, LABELS
+from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
 from ich_lib.report import sentence
 from ich_lib.scan import Scan
 from ich_lib.window import WINDOWS
 
 SHOWN_WINDOWS = ("brain", "subdural", "bone")
-# Okabe-Ito: told apart by colour-blind eyes; each stands beside its name. The order is that of LABELS.
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#BBBBBB")
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
 PAGE_CSS = Path(__file__).with_name("page.css")  # the page around the viewer
 _HEAT_SIDE = 64
 _LOWEST_HU = -1024
-_NARROW_HU = 256  # a picture of one window spans less, and its 256 greys deserve finer steps than whole HU
+_NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
 
 def payload(result: Result, *, origin: str = "") -> dict:
@@ -90,10 +88,10 @@ def blood_levels(blood: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def pack(values: np.ndarray, blood: np.ndarray) -> str:
-    """One slice as text: what is left after guessing each pixel from its neighbours, deflated, in base64.
+    """One slice as text: what is left after guessing each pixel from its neighbors, deflated, in base64.
 
-    A pixel's guess is the mean of its left and upper neighbour, as in PNG's filter 3, in 16 bits. PNG itself is not
-    used: reading pixels back from a canvas is where browsers convert colours and add noise against tracking.
+    A pixel's guess is the mean of its left and upper neighbor, as in PNG's filter 3, in 16 bits. PNG itself is not
+    used: reading pixels back from a canvas is where browsers convert colors and add noise against tracking.
 
     Args:
         values: (y, x) uint16.
@@ -155,7 +153,7 @@ def _report(result: Result, origin: str, rows: int, columns: int) -> dict:
         "scores": [
             {
                 "name": "any bleeding" if k == ANY else LABELS[k],
-                "colour": COLOURS[k],
+                "color": COLORS[k],
                 "scan": round(float(result.scan_scores[k]), 4),
                 "slices": [round(float(score), 4) for score in result.slice_scores[:, k]],
             }

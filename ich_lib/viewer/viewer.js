@@ -13,7 +13,7 @@ const HEAT_OPACITY = 0.65;
 
 let scan = null; // the payload
 let slices = []; // one promise of {values, blood, heat} per slice, once it was asked for
-let index = 0, shown = -1, look = null, greys = null;
+let index = 0, shown = -1, look = null, grays = null;
 
 // ---- decoding -----------------------------------------------------------------------------------------------------
 
@@ -23,7 +23,7 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// The inverse of ich_lib.viewer.pack: each pixel is the mean of its left and upper neighbour plus what was sent.
+// The inverse of ich_lib.viewer.pack: each pixel is the mean of its left and upper neighbor plus what was sent.
 function unguessed(planes, rows, columns) {
   const size = rows * columns, values = new Uint16Array(size);
   for (let y = 0, n = 0; y < rows; y++) {
@@ -58,14 +58,14 @@ async function decodeAll() {
 
 // ---- drawing ------------------------------------------------------------------------------------------------------
 
-// What the file stores, through scale, offset and window, to opaque grey.
+// What the file stores, through scale, offset and window, to opaque gray.
 function setWindow(level, width, name) {
   look = { level, width, name };
-  greys = new Uint32Array(65536);
+  grays = new Uint32Array(65536);
   const low = level - width / 2;
   for (let value = 0; value < 65536; value++) {
-    const grey = Math.round(Math.min(Math.max((value * scan.scale + scan.offset - low) / width, 0), 1) * 255);
-    greys[value] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+    const gray = Math.round(Math.min(Math.max((value * scan.scale + scan.offset - low) / width, 0), 1) * 255);
+    grays[value] = 0xff000000 | (gray << 16) | (gray << 8) | gray;
   }
   root.dataset.window = name;
   for (const button of at(".windows").children) button.setAttribute("aria-pressed", button.dataset.name === name);
@@ -73,7 +73,7 @@ function setWindow(level, width, name) {
 
 function drawCt(slice) {
   const image = new ImageData(scan.columns, scan.rows), pixels = new Uint32Array(image.data.buffer);
-  for (let n = 0; n < pixels.length; n++) pixels[n] = greys[slice.values[n]];
+  for (let n = 0; n < pixels.length; n++) pixels[n] = grays[slice.values[n]];
   layers.ct.getContext("2d").putImageData(image, 0, 0);
 }
 
@@ -88,7 +88,7 @@ function drawHeat(slice) {
   if (layers.heat.hidden) return;
   const [rows, columns] = scan.heat_size, image = new ImageData(columns, rows);
   for (let n = 0; n < slice.heat.length; n++) {
-    const share = slice.heat[n] / 255; // no evidence is no colour: the lowest fifth fades in
+    const share = slice.heat[n] / 255; // no evidence is no color: the lowest fifth fades in
     image.data.set([...inferno(share), 255 * HEAT_OPACITY * Math.min(share * 5, 1)], 4 * n);
   }
   layers.heat.width = columns;
@@ -96,15 +96,15 @@ function drawHeat(slice) {
   layers.heat.getContext("2d").putImageData(image, 0, 0);
 }
 
-// The border of `blood >= threshold` as closed loops: marching squares, between the centres of pixels.
-// Each cell of four centres joins edges so that blood lies on the left; so every edge has one way in and one way out.
+// The border of `blood >= threshold` as closed loops: marching squares, between the centers of pixels.
+// Each cell of four centers joins edges so that blood lies on the left; so every edge has one way in and one way out.
 const TURNS = ["", "BL", "RB", "RL", "TR", "TRBL", "TB", "TL", "LT", "BT", "LTRB", "RT", "LR", "BR", "LB", ""];
 
 function border(blood, rows, columns, threshold) {
   const level = (x, y) => (x < 0 || y < 0 || x >= columns || y >= rows ? 0 : blood[y * columns + x]);
   const wide = columns + 3, next = new Map(), place = new Map();
   const edge = (side, x, y) => { // one number per edge, and the point on it where the level is crossed
-    const down = side === "L" || side === "R"; // from a centre to the one below, else to the one on its right
+    const down = side === "L" || side === "R"; // from a center to the one below, else to the one on its right
     if (side === "R") x += 1;
     if (side === "B") y += 1;
     const id = 2 * ((y + 1) * wide + x + 1) + (down ? 1 : 0);
@@ -151,8 +151,8 @@ function drawMarks(slice) {
   }
   if (box("outline").checked) {
     brush.lineJoin = "round";
-    for (const [colour, width] of [["#000000", 4], [YELLOW, 2]]) {
-      brush.strokeStyle = colour;
+    for (const [color, width] of [["#000000", 5], [YELLOW, 2]]) {
+      brush.strokeStyle = color;
       brush.lineWidth = width * sharp;
       brush.stroke(path);
     }
@@ -232,7 +232,7 @@ function fillReport(report) {
     const track = made("div", undefined, "track"), bar = made("i", undefined, "value"), cut = made("i", undefined, "cut-line");
     head.scope = "row";
     bar.style.width = 100 * score.scan + "%";
-    bar.style.background = score.colour;
+    bar.style.background = score.color;
     cut.style.left = 100 * report.score_threshold + "%";
     track.append(bar, cut);
     cell.append(track);
@@ -285,12 +285,16 @@ const KEYS = { // up is towards the head, on the slider too
   o: () => toggle("outline"), f: () => toggle("fill"), h: () => toggle("heat"),
 };
 
+let rested = false;
+at(".desk").addEventListener("pointerenter", () => (rested = true));
+at(".desk").addEventListener("pointerleave", () => (rested = false));
+
 // Keys work while the viewer has the focus, and while the pointer rests on it and nothing else has the focus.
 function onKey(event) {
   const inside = element.contains(document.activeElement), free = document.activeElement === document.body;
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!scan || !act || event.ctrlKey || event.metaKey || event.altKey || event.target === box("opacity")) return;
-  if (!inside && !(free && at(".desk").matches(":hover"))) return;
+  if (!inside && !(free && rested)) return;
   event.preventDefault();
   act();
 }
