@@ -13,6 +13,7 @@ from ich_lib.labels import LABELS
 from ich_lib.predict import NOTICE
 from ich_lib.train import Run, open_run
 
+_DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
 
 
@@ -53,6 +54,7 @@ def export(folder: str | Path, out: str | Path, *, figures: dict | None = None) 
     onnx, weights = out / f"{run.recipe.name}.onnx", out / f"{run.recipe.name}.weights.h5"
     signature = [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="picture")]
     served.export(onnx, format="onnx", input_signature=signature, verbose=False)
+    _double_by_resize(onnx)
     difference = largest_difference(served, onnx)
     if difference > TOLERANCE:
         raise RuntimeError(
@@ -62,6 +64,49 @@ def export(folder: str | Path, out: str | Path, *, figures: dict | None = None) 
     card = out / f"{run.recipe.name}.json"
     card.write_text(json.dumps(_card(run, (onnx, weights), figures, difference), indent=1) + "\n")
     return card
+
+
+def _double_by_resize(path: Path) -> None:
+    """Let one Resize do what each UpSampling2D became: 21 nodes around two Tiles, a fifth of the U-Net's time.
+
+    The chain is followed back from the join behind it to the tensor that is doubled. `largest_difference` proves the
+    outcome.
+    """
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(path)
+    graph, made_by = model.graph, {name: node for node in model.graph.node for name in node.output}
+    graph.initializer.append(helper.make_tensor("double", onnx.TensorProto.FLOAT, [4], [1, 1, 2, 2]))
+    for join in [node for node in graph.node if node.op_type == "Concat"]:
+        end, chain = join.input[0], []
+        while (made := made_by.get(chain[-1].input[0] if chain else end)) and made.op_type in _DOUBLING:
+            chain.append(made)
+        if [node.op_type for node in chain].count("Tile") != 2:  # one for the rows, one for the columns
+            continue
+        start = chain[-1].input[0]
+        doubled = f"{join.output[0]}/doubled"
+        rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        at = list(graph.node).index(join)
+        graph.node.insert(at, helper.make_node("Resize", [start, "", "double"], [doubled], **rule))
+        join.input[list(join.input).index(end)] = doubled
+    _drop_unused(graph)
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _drop_unused(graph) -> None:
+    """Remove nodes whose outputs nobody reads, last to first."""
+    while True:
+        read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+        unused = [node for node in graph.node if not read & set(node.output)]
+        if not unused:
+            return
+        for node in unused:
+            graph.node.remove(node)
 
 
 def largest_difference(model: keras.Model, onnx: Path) -> float:
