@@ -65,7 +65,7 @@ SAMPLES = {  # name on the page: (seed, bleeds) of a phantom
     "Intraventricular": (3, ("intraventricular",)),
     "Subarachnoid": (1, ("subarachnoid",)),
     "Subdural": (3, ("subdural",)),
-    "No bleed": (1, ()),
+    "No bleed": (5, ()),
 }
 FIRST = next(iter(SAMPLES))
 UNKNOWN, OTHER = "unknown", "other"
