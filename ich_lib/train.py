@@ -224,6 +224,12 @@ class _Keep(keras.callbacks.Callback):
             total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2
         )
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Give dropout the epoch's own seed: no checkpoint holds its state, and a resumed run must draw the same."""
+        for layer in self.model.layers:
+            if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
+                generator.state.assign([self.run.recipe.seed, epoch + 1])
+
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
