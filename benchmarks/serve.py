@@ -3,8 +3,8 @@
     python benchmarks/serve.py [--rounds 5]
 
 Cold is a new process, from its start to the first result: of one slice, and of a whole scan. Warm is `analyse` on a
-34-slice 512x512 scan in a process that has done it before. Both ways get the same pictures, both are asked straight
-and mirrored; Keras gets the whole scan in one call of `predict`, which is its fastest way.
+34-slice 512x512 scan, each way in a process of its own that has done it before. Both get the same pictures, asked
+straight and mirrored; Keras gets the whole scan in one call of `predict`, which is its fastest way.
 """
 
 import argparse
@@ -26,8 +26,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
+    options.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--slices", type=int, default=34, help=argparse.SUPPRESS)
     chosen = options.parse_args()
+    if chosen.child and chosen.warm:
+        _warm_child(chosen.child)
+        return
     if chosen.child:
         _child(chosen.child, chosen.slices)
         return
@@ -60,19 +64,35 @@ def _child(way: str, slices: int) -> None:
 
 
 def _warm(rounds: int) -> dict[str, list[float]]:
-    """Seconds of `analyse` in one process that holds both ways, in turns, after one call each."""
+    """Seconds of `analyse` on 34 slices, in turns, each way in a process of its own, as it would serve."""
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, __file__, "--warm", "--child"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    served = {way: subprocess.Popen([*command, way], env=quiet, **pipes) for way in WAYS}
+    times = {way: [] for way in WAYS}
+    for turn in range(rounds + 1):
+        for way, process in served.items():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            seconds = float(process.stdout.readline())
+            if turn:  # the first call compiles
+                times[way].append(seconds)
+    for process in served.values():
+        process.stdin.close()
+        process.wait()
+    return times
+
+
+def _warm_child(way: str) -> None:
+    """Answer every line on stdin with the seconds that one `analyse` took."""
     from ich_lib import predict
 
-    scan, models, times = _scan(34), {way: _models(way) for way in WAYS}, {way: [] for way in WAYS}
-    chunk = {"onnx": predict._CHUNK, "keras": len(scan.hu)}
-    for turn in range(rounds + 1):
-        for way in WAYS:
-            predict._CHUNK = chunk[way]
-            start = time.perf_counter()
-            predict.analyse(scan, models[way])
-            if turn:  # the first call compiles
-                times[way].append(time.perf_counter() - start)
-    return times
+    scan, models = _scan(34), _models(way)
+    predict._CHUNK = len(scan.hu) if way == "keras" else predict._CHUNK
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        predict.analyse(scan, models)
+        print(time.perf_counter() - start, flush=True)
 
 
 def _scan(slices: int):
