@@ -5,4 +5,4 @@ training: phantom, datasets, split, batches, recipes, models, losses, train, exp
 Teaching and research only; not a medical device.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

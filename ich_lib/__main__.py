@@ -1,4 +1,4 @@
-"""python -m ich_lib predict | train | evaluate | export | phantom"""
+"""python -m ich_lib predict | phantom | fetch | store | train | evaluate | export"""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from ich_lib.head import FIELDS
 from ich_lib.labels import TYPES
 
 
@@ -14,11 +15,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, FileNotFoundError, FileExistsError) as problem:
+    except (ValueError, OSError) as problem:
         print(" ".join(str(problem).split()), file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
-        print("Stopped. A training run goes on with --resume.", file=sys.stderr)  # noqa: T201
+        print("Stopped. A training run goes on with --resume, a download with the same command.", file=sys.stderr)  # noqa: T201
         return 130
     return 0
 
@@ -49,18 +50,43 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti")
     phantom.add_argument("--seed", type=int, default=0, help="of the first one; the next ones count up")
     phantom.add_argument("--bleeds", nargs="*", choices=TYPES, help="types for every case; without it they take turns")
+    phantom.add_argument("--mimics", nargs="*", default=(), metavar="NAME", help='such as "falx calcification"')
+    phantom.add_argument("--thickness", type=float, default=5.0, metavar="MM", help="of a slice (default 5)")
+    phantom.add_argument("--slices", type=int, help="default: enough of them for the whole head")
+    phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG", help="of the gantry (default 0)")
+    phantom.add_argument("--noise", type=float, default=4.0, metavar="HU", help="standard deviation (default 4)")
     phantom.set_defaults(run=_phantom)
+
+    fetch = commands.add_parser("fetch", help="download a data set, or say how to get it")
+    fetch.add_argument("name", metavar="SET", help="ct-ich, ct-ich-1.3.1, rsna-2019, cq500 or renders")
+    fetch.add_argument("--out", type=Path, help="folder to fill (default: data/SET); run again to go on")
+    fetch.set_defaults(run=_fetch)
+
+    store = commands.add_parser("store", help="check a data set and write it into one compact file to train from")
+    store.add_argument("--data", type=Path, required=True, help="folder of a data set")
+    store.add_argument("--out", type=Path, required=True, metavar="FILE")
+    store.add_argument("--size", type=int, default=256, help="side of a stored picture in pixels (default 256)")
+    store.add_argument("--field", choices=FIELDS, default="head", help="cut to the head (default), or whole slices")
+    store.set_defaults(run=_store)
 
     train = commands.add_parser("train", help="train a recipe")
     train.add_argument("recipe", help="name of a recipe")
-    train.add_argument("--data", type=Path, help="CT-ICH 1.0.0 folder; without it, phantoms alone")
+    train.add_argument("--data", type=Path, help="folder of a data set, or a file of store; without it, phantoms alone")
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     train.add_argument(
         "--fold", type=_fold, default=0, metavar="K|none", help="fold held out, 0 to 4 (default 0), or none"
     )
+    train.add_argument(
+        "--split",
+        choices=("patient", "leaky-image", "leaky-row"),
+        default="patient",
+        help="what is dealt out to the folds; the leaky ones are for the lesson on leaks and need --allow-leaks",
+    )
+    train.add_argument("--allow-leaks", action="store_true", help="train although held-out slices are known")
     train.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
     train.add_argument("--epochs", type=int, help="instead of the recipe's")
     train.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
+    train.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
     train.add_argument("--seed", type=int, help="instead of the recipe's")
     train.add_argument("--resume", action="store_true", help="go on with a stopped run")
     train.set_defaults(run=_train)
@@ -73,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="judge models on the fold they never saw")
     evaluate.add_argument("source", metavar="RUN|shipped")
-    evaluate.add_argument("--data", type=Path, required=True, help="CT-ICH 1.0.0 folder")
+    evaluate.add_argument("--data", type=Path, required=True, help="folder of a data set")
     evaluate.add_argument("--fold", type=int, help="must be the fold held out, which is the default")
     evaluate.add_argument("--out", type=Path, required=True)
     evaluate.set_defaults(run=_evaluate)
@@ -114,20 +140,53 @@ def _phantom(options: argparse.Namespace) -> None:
 
     if options.n < 1:
         raise ValueError(f"--n must be at least 1; got {options.n}.")
+    asked = {"mimics": options.mimics, "thickness_mm": options.thickness, "tilt_deg": options.tilt}
+    asked |= {"noise_hu": options.noise, "slices": options.slices or max(1, round(170 / max(options.thickness, 0.1)))}
     turns = [(name,) for name in TYPES] + [()]
     for i in tqdm(range(options.n), desc="phantoms", unit="head", disable=options.n == 1):
         seed = options.seed + i
         bleeds = turns[seed % len(turns)] if options.bleeds is None else options.bleeds
-        write_case(phantom(seed, bleeds=bleeds), options.out / f"phantom-{seed:04d}", form=options.format)
+        case = phantom(seed, bleeds=bleeds, **asked)
+        write_case(case, options.out / f"phantom-{seed:04d}", form=options.format)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from ich_lib.datasets.fetch import fetch
+
+    folder = fetch(options.name, options.out or Path("data") / options.name)
+    _say(f"{folder} is complete. Next: python -m ich_lib store --data {folder} --out {options.name}.slices")
+
+
+def _store(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from ich_lib.datasets import open_set
+    from ich_lib.store import build_store
+
+    table = open_set(options.data)
+    bar = lambda scans, total: tqdm(scans, total=total, desc="reading", unit="scan")  # noqa: E731
+    store = build_store(table, options.out, size=options.size, field=options.field, progress=bar)
+    megabytes = options.out.stat().st_size / 1e6
+    _say("\n".join([*store.table.report.sentences, repr(store.table), f"Written: {options.out}, {megabytes:.0f} MB."]))
 
 
 def _train(options: argparse.Namespace) -> None:
     from ich_lib.recipes import recipe
     from ich_lib.train import train
 
-    changes = {key: value for key in ("epochs", "steps", "seed") if (value := getattr(options, key)) is not None}
+    keys = ("epochs", "steps", "phantoms", "seed")
+    changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
     chosen = replace(recipe(options.recipe), **changes)
-    run = train(chosen, options.data, options.out, fold=options.fold, start=options.start, resume=options.resume)
+    run = train(
+        chosen,
+        options.data,
+        options.out,
+        fold=options.fold,
+        split=options.split.replace("-", " "),
+        allow_leaks=options.allow_leaks,
+        start=options.start,
+        resume=options.resume,
+    )
     _say(f"{run.folder}: {run.recipe.name} trained for {run.minutes:.0f} minutes. Next: export, evaluate.")
 
 

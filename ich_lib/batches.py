@@ -1,188 +1,320 @@
-"""Slices to training batches: heads cut out, blood pasted, picture and mask moved as one."""
+"""Slices to training batches: drawn by the recipe, blood pasted, pictures and masks moved as one."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from threading import Lock
 
 import cv2
 import keras
 import numpy as np
 
-from ich_lib.datasets import Table
-from ich_lib.head import crop, head_box
-from ich_lib.labels import ANY, TYPES
-from ich_lib.phantom import phantom
+from ich_lib.augment import AIR_HU, NONE, STILL, disturbed, drawn, matrix, moved
+from ich_lib.labels import ANY, LABELS, SCHEMES, has_place, to_scheme
 from ich_lib.pictures import channels, neighbors
 from ich_lib.recipes import Recipe
+from ich_lib.store import ROOM, Store
 
-_ROOM = 1.25  # stored square against the head's box: what a rotated, shrunken picture can see
-_STORED = 256  # its side in pixels
+_PASTE = replace(NONE, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
+_AHEAD = 3  # batches made while a step is computed
+_ROOMY = 0.05  # share of the picture that lies inside the skull where blood may be pasted
 
 
 @dataclass(frozen=True)
-class Stack:
-    """The slices of one head, cut to the head and ready to sample.
+class Slices:
+    """Some rows of a store: what a model trains on, or what it is judged by.
 
     Attributes:
-        name: patient or phantom.
-        hu: (z, 256, 256) int16.
-        blood: (z, 256, 256) uint8, 0 to 255: the share of the pixel the truth calls blood.
-        inside: (z, 256, 256) uint8, 255 inside the skull: where blood may be pasted.
-        labels: (z, 6) bool.
+        store: where they lie.
+        rows: (n,) their row numbers.
     """
 
-    name: str
-    hu: np.ndarray
-    blood: np.ndarray
-    inside: np.ndarray
-    labels: np.ndarray
+    store: Store
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def bleeding(self) -> np.ndarray:
+        """(n,) bool, where a slice shows blood of any type."""
+        return self.store.table.labels[self.rows, ANY]
+
+    def where(self, chosen: np.ndarray) -> "Slices":
+        """Those where (n,) bool `chosen` is True."""
+        return Slices(self.store, self.rows[chosen])
+
+    def told(self, recipe: Recipe) -> "Slices":
+        """Those whose truth the recipe can use: outlined ones to segment, those its scheme has a class for to classify.
+
+        Raises:
+            ValueError: if the data set does not tell the labels that the scheme needs.
+        """
+        table = self.store.table
+        if recipe.task == "segment":
+            return self.where(table.outlined[self.rows])
+        untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known]
+        if untold:
+            raise ValueError(f"{table.name} does not tell {untold[0]}; train the scheme 'binary', or segment.")
+        return self.where(has_place(table.labels[self.rows], recipe.scheme))
 
 
-def stack(name: str, hu: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Stack:
-    """Cut one head, (z, y, x) HU with its (z, y, x) mask, to the form training reads."""
-    box = head_box(hu).scaled(_ROOM)
-    small = np.stack([crop(plane, box, _STORED, outside=-1000) for plane in hu])
-    blood = np.stack([crop(plane.astype(np.float32), box, _STORED) for plane in mask])
-    inside = np.stack([intracranial(plane) for plane in small])
-    return Stack(name, small.astype(np.int16), np.round(blood * 255).astype(np.uint8), inside, labels)
+@dataclass(frozen=True)
+class _Wanted:
+    """One sample to be made: which slice, whether blood is laid into it, and through which window it is shown."""
 
-
-def stacks(table: Table, patients: list[str], *, progress=lambda items: items) -> list[Stack]:
-    """Every head of these patients; `progress` may wrap the list (tqdm)."""
-    heads = []
-    for patient in progress(patients):
-        rows = table.rows([patient])
-        hu, mask = np.stack([table.hu(r) for r in rows]), np.stack([table.truth(r) for r in rows])
-        heads.append(stack(patient, hu, mask, table.labels[rows]))
-    return heads
-
-
-def phantom_stacks(count: int, seed: int, *, progress=lambda items: items) -> list[Stack]:
-    """`count` phantom heads: none, one or two bleeds each, drawn from `seed`."""
-    heads, rng = [], np.random.default_rng([seed, 1])
-    for i in progress(range(count)):
-        bleeds = rng.choice(TYPES, size=rng.choice([0, 1, 1, 1, 2]), replace=False).tolist()
-        case = phantom(seed * 10_000 + i, bleeds=bleeds, noise_hu=float(rng.uniform(2.5, 6)))
-        heads.append(stack(f"phantom-{i}", case.scan.hu, case.mask, case.labels))
-    return heads
-
-
-def intracranial(hu: np.ndarray) -> np.ndarray:
-    """uint8 (y, x), 255 where the skull encloses soft tissue; empty where the ring is open (face, base)."""
-    bone = cv2.morphologyEx((hu > 200).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    padded = cv2.copyMakeBorder(bone, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    cv2.floodFill(padded, None, (0, 0), 2)  # outside the ring
-    room = ((padded[1:-1, 1:-1] == 0) & (hu > -50)).astype(np.uint8)
-    count, piece, stats, _ = cv2.connectedComponentsWithStats(room, connectivity=4)
-    if count < 2:
-        return np.zeros(hu.shape, np.uint8)
-    largest = 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
-    return (piece == largest).astype(np.uint8) * 255
+    slices: Slices
+    row: int
+    pasted: bool = False
+    window: int | None = None
 
 
 class Batches(keras.utils.PyDataset):
-    """Endless, seeded training batches: sample i of epoch e is the same in every run.
+    """Endless, seeded training batches: sample i of epoch e is the same in every run and on every backend.
+
+    Fit with `shuffle=False`: the order is drawn here. The next batches are made in a thread while a step is computed,
+    since Keras itself prefetches on TensorFlow only.
 
     Args:
-        heads: real heads.
-        phantoms: phantom heads; may be empty, then real slices take their share.
-        recipe: size, windows, mix, batch and steps.
-        epoch: where to begin, for a resumed run.
+        real: slices to train on.
+        recipe: size, windows, sampling, augmentation, batch and steps.
+        phantoms: slices of phantoms for the mix; without them real slices take their share.
+
+    Raises:
+        ValueError: if the slices lack what the recipe's sampling needs.
     """
 
-    def __init__(self, heads: list[Stack], phantoms: list[Stack], recipe: Recipe, *, epoch: int = 0):
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
-        self.recipe, self.epoch = recipe, epoch
-        self.bleeding = _Pool(heads, lambda s: s.labels[:, ANY] & s.blood.any(axis=(1, 2)))
-        self.clean = _Pool(heads, lambda s: ~s.labels[:, ANY])
-        self.roomy = _Pool(heads, lambda s: ~s.labels[:, ANY] & (s.inside.mean(axis=(1, 2)) > 12))  # 5 % of the square
-        self.phantoms = [_Pool(phantoms, lambda s: s.labels[:, ANY]), _Pool(phantoms, lambda s: ~s.labels[:, ANY])]
-        if not (self.bleeding and self.clean and self.roomy):
-            raise ValueError("Training needs slices with blood and slices without; these patients lack one of them.")
+    def __init__(self, real: Slices, recipe: Recipe, *, phantoms: Slices | None = None):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.recipe, self.epoch, self.upcoming = recipe, 0, 0
+        self.thread, self.lock, self.ahead = ThreadPoolExecutor(1), Lock(), {}
+        real = real.told(recipe)
+        self.donors = _Pool(real.where(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
+        self.sampler = _Mix(real, phantoms, recipe) if recipe.sampling == "mix" else _Passes(real, recipe)
 
     def __len__(self) -> int:
-        return self.recipe.steps
+        return self.recipe.steps or math.ceil(len(self.sampler) / self.recipe.batch)
 
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
+    def begin_with(self, epoch: int) -> None:
+        """Let the next epoch be this one, for a resumed run."""
+        self.epoch = self.upcoming = epoch
+
+    def on_epoch_begin(self) -> None:
+        self.epoch, self.upcoming = self.upcoming, self.upcoming + 1
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.batch(self.epoch, index)
+        """`batch` of the running epoch; the ones after it are begun."""
+        position = self.epoch * len(self) + index
+        wanted = [divmod(position + k, len(self)) for k in range(1 + _AHEAD)]
+        with self.lock:  # between two epochs Keras asks from two threads
+            self.ahead = {key: self.ahead.get(key) or self.thread.submit(self.batch, *key) for key in wanted}
+            first = self.ahead[wanted[0]]
+        return first.result()
 
     def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """(n, y, x, channel) pictures and their truth: (n, y, x, 1) masks, or (n, 6) labels for a classifier."""
+        """Pictures (n, y, x, channel), or (n, z, y, x, channel) for a recipe with depth, and their truth.
+
+        The truth is (n, y, x, 1) masks, (n, z, y, x, 1) with depth, or (n, ...) labels in the recipe's scheme.
+        """
         rng = np.random.default_rng([self.recipe.seed, epoch, index])
-        samples = [self._sample(rng) for _ in range(self.recipe.batch)]
-        pictures, masks, labels = (np.stack(part) for part in zip(*samples, strict=True))
-        return pictures, masks if self.recipe.task == "segment" else labels
+        first = (epoch * len(self) + index) * self.recipe.batch
+        samples = [self._sample(self.sampler.at(first + k, rng), rng) for k in range(self.recipe.batch)]
+        return _batched(samples, self.recipe)
 
-    def _sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One picture, mask and label row, drawn by the recipe's mix."""
-        kind = rng.choice(4, p=self.recipe.mix)
-        if kind == 3 and any(self.phantoms):
-            pools = [pool for pool in self.phantoms if pool]
-            head, index = pools[rng.integers(len(pools))].draw(rng)
-        else:
-            head, index = (self.bleeding, self.roomy, self.clean, self.clean)[kind].draw(rng)
-        around = neighbors(len(head.hu), index, self.recipe.neighbors)
-        hu, blood, labels = head.hu[around].astype(np.float32), head.blood[around], head.labels[index]
-        if kind == 1:
-            hu, blood, labels = self._with_pasted_blood(hu, head.inside[around], rng, (blood, labels))
-        hu, mask = moved(hu, blood[self.recipe.neighbors], self.recipe.size, rng)
-        return channels(disturbed(hu, rng), self.recipe.windows), mask[..., None], labels.astype(np.float32)
+    def _sample(self, wanted: _Wanted, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One picture, mask and label row."""
+        recipe, store = self.recipe, wanted.slices.store
+        around = _around(store, wanted.row, recipe, first=wanted.row - int(rng.integers(recipe.depth)))
+        hu, blood, labels = _read(store, around, recipe)
+        if wanted.pasted and self.donors:
+            hu, blood, labels = self._with_pasted_blood(hu, _inside(store, around), (blood, labels), rng)
+        hu, mask = moved(hu, _asked(blood, recipe), recipe.size, drawn(recipe.augment, rng), room=_room(store))
+        return _shown(disturbed(hu, recipe.augment, rng), recipe, wanted.window), mask, labels
 
-    def _with_pasted_blood(self, hu, inside, rng, clean):
+    def _with_pasted_blood(self, hu, inside, clean, rng):
         """Blood of another head laid into a clean slice and its neighbors; unchanged where it does not fit."""
-        source, index = self.bleeding.draw(rng)
-        around = neighbors(len(source.hu), index, self.recipe.neighbors)
-        pasted, blood = paste(hu, inside, source.hu[around].astype(np.float32), source.blood[around], rng)
-        if np.count_nonzero(blood[self.recipe.neighbors] >= 128) < 12:
+        source, row = self.donors.draw(rng)
+        around = _around(source, row, self.recipe, first=row - self.recipe.depth // 2)
+        source_hu, source_blood, labels = _read(source, around, self.recipe)
+        pasted, blood = paste(hu, inside, source_hu, source_blood, rng)
+        if np.count_nonzero(_asked(blood, self.recipe) >= 128) < 12:
             return hu, *clean
-        return pasted, blood, source.labels[index]
+        return pasted, blood, labels
 
 
 class Still(keras.utils.PyDataset):
-    """Every slice once, unchanged, in order: for validation.
+    """Every slice once, unchanged, in order: for validation. A recipe with depth gets each scan in blocks of it.
 
     Args:
-        heads: heads that are not trained on.
+        slices: slices that are not trained on.
         recipe: size, windows and batch.
     """
 
-    def __init__(self, heads: list[Stack], recipe: Recipe):
+    def __init__(self, slices: Slices, recipe: Recipe):
         super().__init__(workers=1, use_multiprocessing=False)
-        self.recipe = recipe
-        self.rows = [(head, index) for head in heads for index in range(len(head.hu))]
+        self.recipe, self.slices = recipe, slices.told(recipe)
+        views = range(len(recipe.windows)) if recipe.windows_as == "samples" else (None,)
+        rows = _blocks(self.slices, recipe.depth) if recipe.depth > 1 else self.slices.rows.tolist()
+        self.wanted = [(row, view) for row in rows for view in views]
 
     def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.recipe.batch)
+        return math.ceil(len(self.wanted) / self.recipe.batch)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         start = index * self.recipe.batch
-        samples = [self._sample(*row) for row in self.rows[start : start + self.recipe.batch]]
-        pictures, masks, labels = (np.stack(part) for part in zip(*samples, strict=True))
-        return pictures, masks if self.recipe.task == "segment" else labels
+        return _batched([self._sample(*one) for one in self.wanted[start : start + self.recipe.batch]], self.recipe)
 
-    def _sample(self, head: Stack, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        around = neighbors(len(head.hu), index, self.recipe.neighbors)
-        hu, mask = centered(head.hu[around], head.blood[index], self.recipe.size)
-        return channels(hu, self.recipe.windows), mask[..., None], head.labels[index].astype(np.float32)
+    def _sample(self, row: int, view: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        store = self.slices.store
+        hu, blood, labels = _read(store, _around(store, row, self.recipe, first=row), self.recipe)
+        hu, mask = moved(hu, _asked(blood, self.recipe), self.recipe.size, STILL, room=_room(store))
+        return _shown(hu, self.recipe, view), mask, labels
+
+
+class _Mix:
+    """Endless draws by the recipe's shares: blood, blood pasted into clean slices, clean slices, phantoms."""
+
+    def __init__(self, real: Slices, phantoms: Slices | None, recipe: Recipe):
+        store, clean, shows = real.store, real.where(~real.bleeding), real.bleeding
+        if recipe.task == "segment":  # a mask that lost its last pixel to the stored size teaches nothing
+            shows = shows & (store.blood_px[real.rows] > 0)
+        roomy = clean.where(store.inside_px[clean.rows] > _ROOMY * store.size**2)
+        self.recipe, self.bleeding, self.clean, self.roomy = (
+            recipe,
+            _Pool(real.where(shows)),
+            _Pool(clean),
+            _Pool(roomy),
+        )
+        made = [] if phantoms is None else [phantoms.where(phantoms.bleeding), phantoms.where(~phantoms.bleeding)]
+        self.phantoms = [_Pool(part) for part in made if len(part)]
+        if not (self.bleeding and self.clean and self.roomy):
+            raise ValueError("Training needs slices with blood and slices without; these patients lack one of them.")
+
+    def at(self, position: int, rng: np.random.Generator) -> _Wanted:
+        kind = int(rng.choice(4, p=self.recipe.mix))
+        if kind == 3 and self.phantoms:
+            pool = self.phantoms[rng.integers(len(self.phantoms))]
+        else:
+            pool = (self.bleeding, self.roomy, self.clean, self.clean)[kind]
+        view = int(rng.integers(len(self.recipe.windows))) if self.recipe.windows_as == "samples" else None
+        return _Wanted(pool.slices, pool.draw(rng)[1], pasted=kind == 1, window=view)
+
+
+class _Passes:
+    """Pass after pass over the slices, each in a new order; "balanced" takes as many clean slices as bleeding ones."""
+
+    def __init__(self, real: Slices, recipe: Recipe):
+        self.real, self.recipe = real, recipe
+        self.views = len(recipe.windows) if recipe.windows_as == "samples" else 1
+        self.of = real.rows[real.bleeding], real.rows[~real.bleeding]
+        if recipe.sampling == "balanced" and not all(map(len, self.of)):
+            raise ValueError("Balanced sampling needs slices with blood and slices without; one of them is missing.")
+        if not len(real):
+            raise ValueError("There is no slice to train on.")
+        self.order = lru_cache(maxsize=2)(self._order)  # an epoch may end in the next pass
+
+    def __len__(self) -> int:
+        return self.views * (2 * len(self.of[0]) if self.recipe.sampling == "balanced" else len(self.real))
+
+    def at(self, position: int, rng: np.random.Generator) -> _Wanted:
+        turn, place = divmod(position, len(self))
+        row, view = divmod(int(self.order(turn)[place]), self.views)
+        return _Wanted(self.real, row, window=view if self.views > 1 else None)
+
+    def _order(self, turn: int) -> np.ndarray:
+        """One pass as row * views + view, shuffled."""
+        rng = np.random.default_rng([self.recipe.seed, turn, 1])
+        rows = self.real.rows
+        if self.recipe.sampling == "balanced":
+            bleeding, clean = self.of
+            often = np.concatenate([rng.permutation(clean) for _ in range(-(-len(bleeding) // len(clean)))])
+            rows = np.concatenate([bleeding, often[: len(bleeding)]])
+        return rng.permutation((rows[:, None] * self.views + np.arange(self.views)).ravel())
 
 
 class _Pool:
-    """Slices to draw from: first a head, evenly, then one of its slices, so that a large bleed does not outvote."""
+    """Slices to draw from: first a scan, evenly but for its size's root, so that a large bleed does not outvote."""
 
-    def __init__(self, heads: list[Stack], wanted):
-        listed = [(head, np.flatnonzero(wanted(head))) for head in heads]
-        self.heads = [(head, slices) for head, slices in listed if len(slices)]
-        share = np.sqrt([len(slices) for _, slices in self.heads])  # between "every head" and "every slice alike"
-        self.share = share / share.sum() if len(share) else share
+    def __init__(self, slices: Slices):
+        self.slices = slices
+        _, scan = np.unique(slices.store.first[slices.rows], return_inverse=True)
+        self.members = np.split(slices.rows[np.argsort(scan, kind="stable")], np.cumsum(np.bincount(scan))[:-1])
+        share = np.sqrt(np.bincount(scan))  # between "every scan alike" and "every slice alike"
+        self.edges = np.cumsum(share / share.sum()) if len(slices) else share
 
     def __bool__(self) -> bool:
-        return bool(self.heads)
+        return len(self.slices) > 0
 
-    def draw(self, rng: np.random.Generator) -> tuple[Stack, int]:
-        head, slices = self.heads[rng.choice(len(self.heads), p=self.share)]
-        return head, int(slices[rng.integers(len(slices))])
+    def draw(self, rng: np.random.Generator) -> tuple[Store, int]:
+        rows = self.members[min(np.searchsorted(self.edges, rng.random(), "right"), len(self.members) - 1)]
+        return self.slices.store, int(rows[rng.integers(len(rows))])
+
+
+def _around(store: Store, row: int, recipe: Recipe, *, first: int) -> np.ndarray:
+    """Rows a sample shows: a slice and its neighbors (end ones repeated), or `depth` rows from `first`; -1 is air."""
+    start, stop = int(store.first[row]), int(store.last[row]) + 1
+    if recipe.depth == 1:
+        return start + neighbors(stop - start, row - start, recipe.neighbors)
+    rows = np.arange(first, first + recipe.depth)
+    return np.where((rows >= start) & (rows < stop), rows, -1)
+
+
+def _read(store: Store, rows: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(k, y, x) float32 HU, (k, y, x) uint8 blood and the (6,) labels of the slice asked for, or of the block."""
+    there = rows >= 0
+    hu = np.full((len(rows), store.size, store.size), AIR_HU, np.float32)
+    blood = np.zeros(hu.shape, np.uint8)
+    hu[there], blood[there] = store.hu(rows[there]), store.blood(rows[there])
+    middle = rows[there] if recipe.depth > 1 else rows[[recipe.neighbors]]
+    return hu, blood, store.table.labels[middle].any(axis=0)
+
+
+def _blocks(slices: Slices, depth: int) -> Iterator[int]:
+    """Every `depth`-th row of each scan among the slices."""
+    store, rows = slices.store, set(slices.rows.tolist())
+    for start in np.unique(store.first[slices.rows]).tolist():
+        for row in range(start, int(store.last[start]) + 1, depth):
+            if rows & set(range(row, row + depth)):
+                yield row
+
+
+def _inside(store: Store, rows: np.ndarray) -> np.ndarray:
+    """(k, y, x) uint8, 255 inside the skull; nothing in air beyond the scan's ends."""
+    inside = np.zeros((len(rows), store.size, store.size), np.uint8)
+    inside[rows >= 0] = store.inside(rows[rows >= 0])
+    return inside
+
+
+def _asked(blood: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Of the slices shown, those whose mask is asked for: the one in the middle, or all with depth."""
+    return blood if recipe.depth > 1 else blood[recipe.neighbors : recipe.neighbors + 1]
+
+
+def _room(store: Store) -> float:
+    return ROOM if store.field == "head" else 1.0
+
+
+def _shown(hu: np.ndarray, recipe: Recipe, view: int | None) -> np.ndarray:
+    """(k, y, x) HU as the model's picture: through all windows, or one of them."""
+    windows = recipe.windows if view is None else recipe.windows[view : view + 1]
+    if recipe.depth == 1:
+        return channels(hu, windows)
+    return np.stack([channels([plane], windows).reshape(*plane.shape, -1) for plane in hu])
+
+
+def _batched(samples: list, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    pictures, masks, labels = (np.stack(part) for part in zip(*samples, strict=True))
+    pictures = pictures.reshape(*masks.shape[:1], *_shape(recipe), -1)
+    if recipe.task == "classify":
+        return pictures, to_scheme(labels, recipe.scheme).astype(np.float32)
+    return pictures, masks.reshape(len(masks), *_shape(recipe), 1).astype(np.float32)
+
+
+def _shape(recipe: Recipe) -> tuple[int, ...]:
+    """A picture's axes without its channels."""
+    return (recipe.size,) * 2 if recipe.depth == 1 else (recipe.depth, recipe.size, recipe.size)
 
 
 def paste(hu, inside, source_hu, source_blood, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -199,69 +331,15 @@ def paste(hu, inside, source_hu, source_blood, rng) -> tuple[np.ndarray, np.ndar
         (k, y, x) float32 HU and uint8 shares of blood.
     """
     side = hu.shape[1]
-    matrix = _affine(rng, side, side, turn_deg=12, zoom=0.2, shift=0.04, flip=rng.random() < 0.5)
+    move = matrix(drawn(_PASTE, rng), side, side)
     brighter = rng.uniform(-6, 8)
     out_hu, out_blood = hu.copy(), np.zeros(hu.shape, np.uint8)
     for k in range(len(hu)):
-        share = cv2.warpAffine(source_blood[k], matrix, (side, side)).astype(np.float32) / 255
+        share = cv2.warpAffine(source_blood[k], move, (side, side)).astype(np.float32) / 255
+        if not share.any():
+            continue
         share = cv2.GaussianBlur(share, (0, 0), 0.8) * (inside[k] / np.float32(255))
-        clot = cv2.warpAffine(source_hu[k], matrix, (side, side)) + brighter
+        clot = cv2.warpAffine(source_hu[k], move, (side, side)) + brighter
         out_hu[k] += share * (np.minimum(clot, 110) - out_hu[k])  # bone under a coarse outline stays behind
         out_blood[k] = np.round(share * 255)
     return out_hu, out_blood
-
-
-def moved(hu: np.ndarray, blood: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror, turn, zoom and shift slices and mask together, down to the model's size.
-
-    Args:
-        hu: (k, y, x) stored slices.
-        blood: (y, x) uint8 shares for the middle one.
-        size: side of the outcome.
-        rng: draws the movement.
-
-    Returns:
-        (k, size, size) float32 HU and (size, size) float32 mask of 0 and 1.
-    """
-    matrix = _affine(rng, hu.shape[1], size, turn_deg=25, zoom=0.18, shift=0.05, flip=rng.random() < 0.5)
-    planes = np.stack([cv2.warpAffine(p, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=-1000) for p in hu])
-    mask = cv2.warpAffine(blood, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=0)
-    return planes, (mask >= 128).astype(np.float32)
-
-
-def centered(hu: np.ndarray, blood: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """As `moved`, without any movement: what the model sees of an unaugmented slice."""
-    matrix = _matrix(hu.shape[1], size, 0.0, 1.0, (0.0, 0.0), False)
-    planes = np.stack([cv2.warpAffine(p.astype(np.float32), matrix, (size, size), borderValue=-1000) for p in hu])
-    return planes, (cv2.warpAffine(blood, matrix, (size, size)) >= 128).astype(np.float32)
-
-
-def disturbed(hu: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another scanner: shifted and stretched CT numbers, noise, a softer kernel."""
-    hu = (hu - 35) * np.float32(rng.uniform(0.92, 1.08)) + np.float32(35 + rng.uniform(-4, 4))
-    if rng.random() < 0.3:
-        sigma = rng.uniform(0.3, 0.9)
-        hu = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in hu])
-    if rng.random() < 0.5:
-        hu = hu + rng.standard_normal(hu.shape, np.float32) * np.float32(rng.uniform(0, 4))
-    return hu
-
-
-def _affine(rng, side, size, *, turn_deg, zoom, shift, flip) -> np.ndarray:
-    """A random (2, 3) matrix for cv2.warpAffine."""
-    turn, scale = math.radians(rng.uniform(-turn_deg, turn_deg)), math.exp(rng.uniform(-zoom, zoom))
-    move = rng.uniform(-shift, shift, 2)
-    return _matrix(side, size, turn, scale, move, flip)
-
-
-def _matrix(side, size, turn, scale, move, flip) -> np.ndarray:
-    """Stored square of `side` to a picture of `size`, around both centers.
-
-    Between equal squares it keeps the scale; down to a model's picture it also cuts the room around the head off.
-    """
-    zoom = scale if side == size else scale * size * _ROOM / side
-    cos, sin = zoom * math.cos(turn), zoom * math.sin(turn)
-    mirror = -1 if flip else 1
-    linear = np.array([[mirror * cos, -sin], [mirror * sin, cos]])
-    center, target = (side - 1) / 2, (size - 1) / 2
-    return np.hstack([linear, (target + np.array(move) * size - linear @ [center, center])[:, None]])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ich_lib.datasets import Table, ct_ich
+from ich_lib.datasets import Table, open_set
 from ich_lib.engine import Models, load
 from ich_lib.labels import ANY
 from ich_lib.metrics import auc, dice_per_subject
@@ -28,11 +28,13 @@ class Judged:
 
 
 def evaluate(source: str | Path, data: str | Path, out: str | Path, *, fold: int | None = None) -> dict:
-    """Judge models on the fold they were not trained on and write report.json.
+    """Judge models on patients they were not trained on and write report.json.
+
+    Of the data set that was trained on, that is the fold held out; of another data set, everybody.
 
     Args:
         source: "shipped", a run folder, or what `export` wrote.
-        data: a CT-ICH 1.0.0 folder.
+        data: the folder of a data set.
         out: where report.json goes.
         fold: the fold to judge on; it must be the one held out, which is also the default.
 
@@ -40,15 +42,15 @@ def evaluate(source: str | Path, data: str | Path, out: str | Path, *, fold: int
         What report.json holds.
 
     Raises:
-        ValueError: if the models were trained on that fold, on everything, or not on these patients.
+        ValueError: if the models were trained on that fold, or on every patient of this data.
     """
     models = load(None if str(source) == "shipped" else source, fill=False)
-    table = ct_ich(data)
+    table = open_set(data)
     held_out, patients = _unseen(models, source, table, fold)
     judged = [judge(table, patient, models) for patient in tqdm(patients, desc="evaluating", unit="patient")]
     report = {
         "models": [{"name": model.name, "sha256": model.sha256} for model in models],
-        "data": "CT-ICH 1.0.0",
+        "data": table.name,
         "fold": held_out,
         "patients": patients,
         "threshold": models.segmenter.recipe.threshold if models.segmenter else None,
@@ -66,8 +68,9 @@ def judge(table: Table, patient: str, models: Models) -> Judged:
     rows = table.rows([patient])
     hu = np.stack([table.hu(r) for r in rows])
     result = analyse(Scan(hu, axial_affine((5, 1, 1), hu.shape), spacing_known=False), models)
-    truth = np.stack([table.truth(r) for r in rows])
-    overlap = dice_per_subject(truth, result.mask) if models.segmenter else None
+    known = np.flatnonzero(table.outlined[rows])
+    truth = np.stack([table.truth(r) for r in rows[known]])
+    overlap = dice_per_subject(truth, result.mask[known]) if models.segmenter and len(known) else None
     return Judged(patient, overlap, table.labels[rows, ANY], result.slice_scores[:, ANY], result.scores["any"])
 
 
@@ -88,20 +91,21 @@ def figures(judged: list[Judged]) -> dict[str, Figure]:
     }
 
 
-def _unseen(models: Models, source, table: Table, fold: int | None) -> tuple[int, list[str]]:
-    """The held-out fold and its patients, or an error that says why they cannot be judged."""
+def _unseen(models: Models, source, table: Table, fold: int | None) -> tuple[int | None, list[str]]:
+    """The held-out fold and the patients never trained on, or an error that says why nobody can be judged.
+
+    A patient whom the folds do not name was in another data set than the one trained on, and so was never seen either.
+    """
     splits = {(held_out, tuple(sorted(folds.items()))) for held_out, folds in map(_split, models)}
     if len(splits) > 1:
         raise ValueError(f"The models of {source} were trained on different patients; judge them one by one.")
     held_out, folds = splits.pop()
-    folds = dict(folds)
-    if held_out is None:
-        raise ValueError(f"{source} was trained on every patient; nobody is left to judge it on.")
     if fold is not None and fold != held_out:
         raise ValueError(f"{source} was trained on the patients of fold {fold}; only fold {held_out} was held out.")
-    patients = [patient for patient in table.patients if folds.get(patient) == held_out]
+    seen = {patient for patient, its_fold in folds if its_fold != held_out}
+    patients = [patient for patient in table.patients if patient not in seen]
     if not patients:
-        raise ValueError(f"None of the patients held out by {source} is in this data.")
+        raise ValueError(f"{source} was trained on every patient of this data; nobody is left to judge it on.")
     return held_out, patients
 
 

@@ -1,10 +1,11 @@
-"""Where the head is: one square box per scan, so that every head fills the model's picture."""
+"""Where the head is, and what lies inside it: one square box per scan, so that every head fills the picture."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+FIELDS = ("head", "slice")  # what a model's picture shows: the square around the head, or the whole slice
 _BONE_HU = 300
 _MARGIN = 1.08  # box side against the skull's, so that the scalp stays in
 
@@ -36,17 +37,33 @@ def head_box(hu: np.ndarray) -> Box:
     Returns:
         The box, 8 % wider than the skull.
     """
-    _, rows, columns = hu.shape
     bone_hu = min(_BONE_HU, 0.98 * float(hu.max()))
     votes = [vote for plane in hu if (vote := _largest_piece(plane >= bone_hu))]
     if not votes or bone_hu <= 0:
-        return _square((rows - 1) / 2, (columns - 1) / 2, max(rows, columns), hu.shape)
+        return slice_box(hu.shape)
     table = np.array(votes, float)  # area, top, left, bottom, right
     table = table[table[:, 0] >= 0.5 * table[:, 0].max()]
     top, left = np.percentile(table[:, 1:3], 10, axis=0)
     bottom, right = np.percentile(table[:, 3:5], 90, axis=0)
     side = max(bottom - top, right - left) * _MARGIN
     return _square((top + bottom - 1) / 2, (left + right - 1) / 2, side, hu.shape)
+
+
+def field_box(hu: np.ndarray, field: str) -> Box:
+    """The square of a (z, y, x) scan that a field, one of FIELDS, shows.
+
+    Raises:
+        ValueError: for another field.
+    """
+    if field not in FIELDS:
+        raise ValueError(f"field must be one of {', '.join(FIELDS)}; got {field!r}.")
+    return head_box(hu) if field == "head" else slice_box(hu.shape)
+
+
+def slice_box(shape: tuple[int, ...]) -> Box:
+    """The smallest square around a whole (..., y, x) slice."""
+    rows, columns = shape[-2:]
+    return _square((rows - 1) / 2, (columns - 1) / 2, max(rows, columns), shape)
 
 
 def _square(y: float, x: float, side: float, shape: tuple[int, ...]) -> Box:
@@ -97,3 +114,16 @@ def uncrop(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
     if y1 > y0 and x1 > x0:
         plane[y0:y1, x0:x1] = large[y0 - top : y1 - top, x0 - left : x1 - left]
     return plane
+
+
+def intracranial(hu: np.ndarray) -> np.ndarray:
+    """uint8 (y, x), 255 where the skull encloses soft tissue; empty where the ring is open (face, base)."""
+    bone = cv2.morphologyEx((hu > 200).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    padded = cv2.copyMakeBorder(bone, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(padded, None, (0, 0), 2)  # outside the ring
+    room = ((padded[1:-1, 1:-1] == 0) & (hu > -50)).astype(np.uint8)
+    count, piece, stats, _ = cv2.connectedComponentsWithStats(room, connectivity=4)
+    if count < 2:
+        return np.zeros(hu.shape, np.uint8)
+    largest = 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+    return (piece == largest).astype(np.uint8) * 255

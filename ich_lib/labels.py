@@ -1,4 +1,6 @@
-"""The six labels: one order and one color each, everywhere."""
+"""The six labels: one order and one color each, everywhere; and the other schemes models are trained on."""
+
+import numpy as np
 
 # The order of the RSNA 2019 challenge; `any` is last. `normal` and `multiple` are derived, never stored.
 LABELS = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural", "any")
@@ -6,3 +8,135 @@ TYPES = LABELS[:-1]
 ANY = LABELS.index("any")
 # Okabe-Ito, told apart by color-blind eyes; each stands beside its name. The order is that of LABELS.
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#BBBBBB")
+
+# Scheme to the names of a model's outputs, in order. A "-class" scheme is a softmax: one output per slice is right.
+# The others are sigmoids: each output is right or wrong by itself.
+SCHEMES = {
+    "binary": ("any",),
+    "6-node": LABELS,  # system 004 (five CNNs on RSNA, 2019)
+    "6-class": (*TYPES, "multiple"),  # system 001 (small CNN + 3D U-Net, 2021); slices with blood only
+    "7-class": ("normal", *TYPES, "multiple"),  # system 000 (U-Net + EfficientNetB4 + DenseNet169, 2024)
+}
+
+
+def to_scheme(labels: np.ndarray, scheme: str) -> np.ndarray:
+    """The six labels as the target of a model of another scheme.
+
+    What a scheme cannot say is lost: "binary" loses every type; "6-class" and "7-class" turn two or more types into
+    `multiple` and lose which; "6-node" loses nothing.
+
+    Args:
+        labels: (n, 6) bool in the order of LABELS. Not changed.
+        scheme: a name from SCHEMES.
+
+    Returns:
+        (n, k) bool, a column per name in SCHEMES[scheme]. Of a "-class" scheme each row is one-hot; `argmax(axis=1)`
+        makes class numbers of it.
+
+    Raises:
+        ValueError: for an unknown scheme; for a type without `any`; for rows the scheme has no place for (see
+            `has_place`): slices without blood in "6-class", bleeding of unknown type in both "-class" schemes.
+    """
+    names, labels = _names(scheme), _checked(labels)
+    if homeless := np.flatnonzero(~has_place(labels, scheme)).tolist():
+        what = "bleeds without a type" if labels[homeless[0], ANY] else "shows no blood"
+        raise ValueError(
+            f"Row {homeless[0]} {what}, for which {scheme!r} has no class ({len(homeless)} such rows of {len(labels)})."
+            f" Leave them out first: labels[has_place(labels, {scheme!r})]."
+        )
+    types, bleeding = labels[:, :ANY], labels[:, ANY]
+    count = types.sum(axis=1)
+    columns = {"any": bleeding, "normal": ~bleeding, "multiple": count > 1}
+    alone = count == 1 if _is_softmax(scheme) else np.ones(len(labels), bool)
+    columns |= {name: types[:, i] & alone for i, name in enumerate(TYPES)}
+    return np.stack([columns[name] for name in names], axis=1)
+
+
+def from_scheme(values: np.ndarray, scheme: str) -> np.ndarray:
+    """The targets or decided answers of a model of another scheme as the six labels.
+
+    `any` of "binary" and `multiple` of the "-class" schemes set `any` alone: which types bleed is not known any more.
+
+    Args:
+        values: (n, k) of 0 and 1, a column per name in SCHEMES[scheme]; or (n,): class numbers of a "-class" scheme,
+            0 and 1 of "binary". Scores have to be decided first, by a threshold or `argmax(axis=1)`. Not changed.
+        scheme: a name from SCHEMES.
+
+    Returns:
+        (n, 6) bool in the order of LABELS.
+
+    Raises:
+        ValueError: for an unknown scheme, scores, a class row that is not one-hot, or a type without `any`.
+    """
+    names, values = _names(scheme), np.asarray(values)
+    if values.ndim == 1:
+        values = _one_hot(values, names, scheme) if _is_softmax(scheme) else values[:, None]
+    values = _zeros_and_ones(values, len(names), f"the {scheme!r} scheme")
+    if _is_softmax(scheme) and (wrong := np.flatnonzero(values.sum(axis=1) != 1)).size:
+        row = int(wrong[0])
+        raise ValueError(f"Row {row} has {values[row].sum()} classes at once; {scheme!r} takes exactly one per slice.")
+    labels = np.zeros((len(values), len(LABELS)), bool)
+    for column, name in zip(values.T, names, strict=True):
+        if name in LABELS:
+            labels[:, LABELS.index(name)] = column
+        if _is_softmax(scheme) and name != "normal":
+            labels[:, ANY] |= column
+    return _checked(labels)
+
+
+def has_place(labels: np.ndarray, scheme: str) -> np.ndarray:
+    """(n,) bool: which rows of (n, 6) labels a scheme can hold.
+
+    "binary" and "6-node" hold all. "6-class" has no class for a slice without blood, and neither "-class" scheme has
+    one for `any` without a type, which is what `from_scheme` makes of `multiple`.
+
+    Raises:
+        ValueError: for an unknown scheme or a type without `any`.
+    """
+    names, labels = _names(scheme), _checked(labels)
+    if not _is_softmax(scheme):
+        return np.ones(len(labels), bool)
+    typed = labels[:, :ANY].any(axis=1)
+    return typed | ~labels[:, ANY] if "normal" in names else typed
+
+
+def _names(scheme: str) -> tuple[str, ...]:
+    """The outputs of a scheme, or an error that lists the schemes."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"No label scheme is called {scheme!r}; choose from {', '.join(SCHEMES)}.")
+    return SCHEMES[scheme]
+
+
+def _is_softmax(scheme: str) -> bool:
+    return scheme.endswith("-class")
+
+
+def _checked(labels: np.ndarray) -> np.ndarray:
+    """(n, 6) bool without contradictions."""
+    labels = _zeros_and_ones(labels, len(LABELS), "LABELS")
+    wrong = np.flatnonzero(labels[:, :ANY].any(axis=1) & ~labels[:, ANY])
+    if wrong.size:
+        row = int(wrong[0])
+        name = TYPES[labels[row, :ANY].argmax()]
+        raise ValueError(f"Row {row} is {name} and yet not `any`; a slice with a type bleeds. Mend the labels first.")
+    return labels
+
+
+def _zeros_and_ones(values: np.ndarray, columns: int, of: str) -> np.ndarray:
+    """(n, columns) bool, or an error."""
+    values = np.asarray(values)
+    if values.ndim != 2 or values.shape[1] != columns:
+        raise ValueError(f"{of} has {columns} columns, so labels must be (n, {columns}); got shape {values.shape}.")
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            "Labels must be 0 or 1, and these are not. Decide scores first: by a threshold, or argmax(axis=1)."
+        )
+    return values.astype(bool)
+
+
+def _one_hot(classes: np.ndarray, names: tuple[str, ...], scheme: str) -> np.ndarray:
+    """(n,) class numbers to (n, k) bool."""
+    table = classes[:, None] == np.arange(len(names))
+    if not table.any(axis=1).all():
+        raise ValueError(f"{scheme!r} has the classes 0 to {len(names) - 1}; got {classes[~table.any(axis=1)][0]}.")
+    return table

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ich_lib.engine import Model, Models, load
-from ich_lib.head import Box, head_box, uncrop
+from ich_lib.head import Box, field_box, uncrop
 from ich_lib.labels import ANY, LABELS
 from ich_lib.pictures import bone_restored, model_input
 from ich_lib.scan import Scan
@@ -76,14 +76,15 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
     """
     models = load() if models is None else models
     hu = bone_restored(scan.hu)
-    box = head_box(hu)
+    boxes = {field: field_box(hu, field) for field in {model.recipe.field for model in models}}
+    shown = [boxes[model.recipe.field] for model in models]  # the segmenter comes first, the classifier last
     scores = np.empty((len(hu), len(LABELS)), np.float32)
     blood, maps = np.zeros(hu.shape, np.float16), []
     for start in range(0, len(hu), _CHUNK):
         rows = range(start, min(start + _CHUNK, len(hu)))
-        scores[rows.start : rows.stop], small_blood, small_heat = _ask(models, hu, box, rows)
+        scores[rows.start : rows.stop], small_blood, small_heat = _ask(models, hu, boxes, rows)
         for k, index in enumerate(rows):
-            blood[index] = uncrop(_without_dust(small_blood[k]), box, hu.shape[1:])
+            blood[index] = uncrop(_without_dust(small_blood[k]), shown[0], hu.shape[1:])
         maps.extend(small_heat)
         if progress:
             progress(rows.stop / len(hu))
@@ -96,22 +97,22 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
         slice_scores=scores,
         scan_scores=whole,
         score_threshold=thresholds[-1],
-        heat=_over_slices(maps, float(whole[ANY]), box, hu.shape),
+        heat=_over_slices(maps, float(whole[ANY]), shown[-1], hu.shape),
         models=tuple((model.name, model.sha256) for model in models),
         warnings=scan.notes,
     )
 
 
-def _ask(models: Models, hu: np.ndarray, box: Box, rows: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores (n, 6), blood (n, size, size) and heat for `any` (n, r, c) of some slices."""
+def _ask(models: Models, hu: np.ndarray, boxes: dict[str, Box], rows: range) -> tuple[np.ndarray, ...]:
+    """Scores (n, 6), blood (n, size, size) and heat for `any` (n, r, c) of some slices; `boxes` by field."""
     scores = np.zeros((len(rows), len(LABELS)), np.float32)
     blood = heat = np.zeros((len(rows), 1, 1), np.float32)
     evidence = []
     asked = {}  # the pair shares its input
     for model in models:
-        kind = (model.recipe.size, model.recipe.neighbors, model.recipe.windows)
+        kind = (model.recipe.field, model.recipe.size, model.recipe.neighbors, model.recipe.windows)
         if kind not in asked:
-            asked[kind] = model_input(hu, box, model.recipe, rows)
+            asked[kind] = model_input(hu, boxes[model.recipe.field], model.recipe, rows)
         answer = _both_ways(model, asked[kind])
         if model.recipe.task == "segment":
             blood = answer[0]

@@ -4,19 +4,21 @@ import csv
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
-from ich_lib.batches import Batches, Stack, Still, phantom_stacks, stacks
-from ich_lib.datasets import ct_ich
-from ich_lib.labels import ANY
+from ich_lib.batches import Batches, Slices, Still
+from ich_lib.datasets import open_set
+from ich_lib.datasets.phantoms import phantoms
 from ich_lib.losses import LOSSES
 from ich_lib.models import build
 from ich_lib.recipes import Recipe, from_json
-from ich_lib.split import patient_folds
+from ich_lib.split import SPLITS, Split, leaks, units
+from ich_lib.store import Store, kept_store, open_store
 
 FOLDS = 5
 _START, _CHECKPOINT, _WEIGHTS, _HISTORY = "start.weights.h5", "checkpoint.weights.h5", "model.weights.h5", "history.csv"
@@ -30,21 +32,35 @@ class Run:
     Attributes:
         folder: where it lies.
         recipe: what was trained.
-        held_out: the fold never trained on, or None.
-        folds: patient to fold.
+        split: whom or what it was trained on, and what was held out.
     """
 
     folder: Path
     recipe: Recipe
-    held_out: int | None
-    folds: dict[str, int]
+    split: Split
 
     @property
     def weights(self) -> Path:
         return self.folder / _WEIGHTS
 
+    @property
+    def held_out(self) -> int | None:
+        """The fold never trained on, or None."""
+        return self.split.held_out
+
+    @property
+    def folds(self) -> dict[str, int]:
+        """Patient, or whatever unit the split deals out, to fold."""
+        return self.split.folds
+
     def patients(self, *, trained: bool) -> list[str]:
-        """Patients the weights saw, or those they never saw."""
+        """Patients the weights saw, or those they never saw.
+
+        Raises:
+            ValueError: if the run was split otherwise, so that most patients are on both sides.
+        """
+        if self.split.kind != "patient":
+            raise ValueError(f"{self.folder} was split by a {self.split.kind} split: its patients are on both sides.")
         return sorted(patient for patient, fold in self.folds.items() if (fold != self.held_out) is trained)
 
     def history(self) -> list[dict[str, str]]:
@@ -80,16 +96,19 @@ def open_run(folder: str | Path) -> Run:
         raise FileNotFoundError(
             f"{folder} is no run folder: it holds no recipe.json. Make one with python -m ich_lib train."
         )
-    split = json.loads((folder / "folds.json").read_text())
-    return Run(folder, from_json(json.loads((folder / "recipe.json").read_text())), split["held_out"], split["folds"])
+    told = json.loads((folder / "folds.json").read_text())
+    split = Split(told.get("kind", "patient"), told["folds"], told["held_out"], told["seed"])
+    return Run(folder, from_json(json.loads((folder / "recipe.json").read_text())), split)
 
 
 def train(
     recipe: Recipe,
-    data: str | Path | None,
+    data: str | Path | Store | None,
     out: str | Path,
     *,
     fold: int | None = 0,
+    split: str = "patient",
+    allow_leaks: bool = False,
     start: str | Path | None = None,
     resume: bool = False,
 ) -> Run:
@@ -99,11 +118,13 @@ def train(
 
     Args:
         recipe: what to train.
-        data: a CT-ICH folder, or None to train on phantoms alone.
+        data: the folder of a data set, a store, or None to train on phantoms alone.
         out: the run folder to make.
-        fold: the fold to hold out, 0 to 4; None trains on every patient.
+        fold: the fold to hold out, 0 to 4; None trains on everything.
+        split: "patient", or, for the lesson on leaks, "leaky image" or "leaky row".
+        allow_leaks: train although held-out slices are known to the training side.
         start: a finished run of the same model to take the first weights from.
-        resume: go on where a stopped run in `out` ended; its own recipe and fold are used.
+        resume: go on where a stopped run in `out` ended; its own recipe and split are used.
 
     Returns:
         The finished run.
@@ -111,39 +132,66 @@ def train(
     Raises:
         FileExistsError: if `out` already holds a run and `resume` is False.
         FileNotFoundError: if there is nothing to resume, or no data.
-        ValueError: for a fold that does not exist, or a `start` that has seen the patients held out.
+        ValueError: for a fold that does not exist, a `start` that has seen the patients held out, or a split with the
+            same patient, picture or nearly the same picture on both sides.
     """
     out = Path(out)
-    heads, bleeding = _heads(recipe, data)
-    run = open_run(out) if resume else _new_run(recipe, out, fold, bleeding, start)
-    if set(run.folds) != set(bleeding):
-        raise ValueError(f"{out} was begun with {len(run.folds)} other patients than {data or 'the phantoms'} holds.")
-    seen, unseen = ([heads[p] for p in run.patients(trained=t)] for t in (True, False))
-    _fit(run, seen, unseen, phantoms=[] if data is None else _phantoms(run.recipe, seed=run.recipe.seed + 1))
+    slices = _slices(recipe, data)
+    begun = open_run(out) if resume else None
+    chosen = begun.split if begun else _split(slices, split, fold, recipe.seed)
+    if set(chosen.folds) != set(units(slices.table, chosen.kind)):
+        raise ValueError(f"{out} was begun with {len(chosen.folds)} other patients than {slices.table.name} holds.")
+    if not allow_leaks and (found := leaks(chosen, slices)):
+        raise ValueError(f"This split leaks: {found}. Its figures would mean nothing; allow_leaks trains all the same.")
+    run = begun or _new_run(recipe, out, chosen, start)
+    seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
+    _fit(run, seen, unseen, phantoms=None if data is None or not recipe.mix[3] else _phantoms(run.recipe, 1))
     return run
 
 
-def _heads(recipe: Recipe, data: str | Path | None) -> tuple[dict[str, Stack], dict[str, bool]]:
-    """Every head by name, and whether it bleeds."""
+def _slices(recipe: Recipe, data: str | Path | Store | None) -> Store:
+    """The slices to train on, at the size the recipe's pictures are cut from."""
     if data is None:
-        found = _phantoms(recipe, seed=recipe.seed)
+        return _phantoms(recipe, 0)
+    if isinstance(data, Store):
+        found = data
+    elif Path(data).is_file():
+        found = open_store(data)
     else:
-        table = ct_ich(data)
-        found = stacks(table, table.patients, progress=lambda it: tqdm(it, desc="reading", unit="head"))
-    return {head.name: head for head in found}, {head.name: bool(head.labels[:, ANY].any()) for head in found}
+        found = kept_store(open_set(data), size=recipe.stored, field=recipe.field, progress=_bar("reading"))
+    if (found.size, found.field) != (recipe.stored, recipe.field):
+        raise ValueError(
+            f"{found.path.name} holds {found.field} pictures of {found.size} px; {recipe.name} wants {recipe.field} "
+            f"pictures of {recipe.stored} px. Make it with python -m ich_lib store."
+        )
+    return found
 
 
-def _new_run(recipe: Recipe, out: Path, fold: int | None, bleeding: dict[str, bool], start: str | Path | None) -> Run:
+def _phantoms(recipe: Recipe, add: int) -> Store:
+    return phantoms(
+        recipe.phantoms, recipe.seed + add, size=recipe.stored, field=recipe.field, progress=_bar("phantoms")
+    )
+
+
+def _bar(what: str):
+    return lambda items, total: tqdm(items, total=total, desc=what, unit="head")
+
+
+def _split(slices: Store, kind: str, fold: int | None, seed: int) -> Split:
+    if kind not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {kind!r}.")
+    return SPLITS[kind](slices.table, folds=FOLDS, held_out=fold, seed=seed)
+
+
+def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) -> Run:
     if (out / "recipe.json").exists():
         raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
-    if fold is not None and not 0 <= fold < FOLDS:
-        raise ValueError(f"There is no fold {fold}; folds are numbered 0 to {FOLDS - 1}.")
-    run = Run(out, recipe, fold, patient_folds(bleeding, folds=FOLDS, seed=recipe.seed))
+    run = Run(out, recipe, split)
     first = None if start is None else _first_weights(open_run(start), run)
     out.mkdir(parents=True, exist_ok=True)
     if first:
         shutil.copy(first, out / _START)
-    (out / "folds.json").write_text(json.dumps({"seed": recipe.seed, "held_out": fold, "folds": run.folds}, indent=1))
+    (out / "folds.json").write_text(json.dumps(asdict(split), indent=1))
     (out / "recipe.json").write_text(json.dumps(recipe.as_json(), indent=1))
     return run
 
@@ -162,24 +210,24 @@ def _first_weights(start: Run, run: Run) -> Path:
     return start.weights
 
 
-def _phantoms(recipe: Recipe, *, seed: int) -> list[Stack]:
-    return phantom_stacks(recipe.phantoms, seed, progress=lambda items: tqdm(items, desc="phantoms", unit="head"))
-
-
-def _fit(run: Run, heads: list[Stack], held_out: list[Stack], *, phantoms: list[Stack]) -> None:
+def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> None:
     recipe = run.recipe
     keras.utils.set_random_seed(recipe.seed)
-    model = _compiled(recipe)
+    made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
+    batches = Batches(seen, recipe, phantoms=made)
+    model = _compiled(recipe, len(batches))
     if (run.folder / _START).is_file():
         model.set_weights(_loaded(build(recipe), run.folder / _START).get_weights())
-    begun = _restore(model, run.folder)
+    begun = _restore(model, run.folder, len(batches))
+    batches.begin_with(begun)
     model.fit(
-        Batches(heads, phantoms, recipe, epoch=begun),
+        batches,
         initial_epoch=begun,
+        shuffle=False,  # the batches have an order of their own
         epochs=recipe.epochs,
-        validation_data=Still(held_out, recipe) if held_out else None,
+        validation_data=Still(unseen, recipe) if len(unseen) else None,
         validation_freq=5,
-        callbacks=[_Keep(run, begun)],
+        callbacks=[_Keep(run, begun, len(batches))],
         verbose=0,
     )
     final = build(recipe)
@@ -192,22 +240,22 @@ def _loaded(model: keras.Model, weights: Path) -> keras.Model:
     return model
 
 
-def _compiled(recipe: Recipe) -> keras.Model:
+def _compiled(recipe: Recipe, steps: int) -> keras.Model:
     model = build(recipe, precision=recipe.precision)
-    falling = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.steps * recipe.epochs)
+    falling = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
     optimizer = keras.optimizers.AdamW(falling, weight_decay=recipe.weight_decay)
     model.compile(optimizer, LOSSES[recipe.loss], jit_compile=False)
     optimizer.build(model.trainable_variables)
     return model
 
 
-def _restore(model: keras.Model, folder: Path) -> int:
+def _restore(model: keras.Model, folder: Path, steps: int) -> int:
     """Load the last checkpoint, optimizer included, and cut the history to it; the epoch to begin with."""
     checkpoint, history = folder / _CHECKPOINT, folder / _HISTORY
     begun = 0
     if checkpoint.is_file():
         model.load_weights(checkpoint)
-        begun = int(model.optimizer.iterations) // open_run(folder).recipe.steps
+        begun = int(model.optimizer.iterations) // steps
     lines = history.read_text().splitlines()[1 : begun + 1] if history.is_file() else []
     history.write_text("\n".join([",".join(_COLUMNS), *lines]) + "\n")
     return begun
@@ -216,9 +264,8 @@ def _restore(model: keras.Model, folder: Path) -> int:
 class _Keep(keras.callbacks.Callback):
     """After every epoch a checkpoint, then a line of history; a bar with the time left all along."""
 
-    def __init__(self, run: Run, begun: int):
+    def __init__(self, run: Run, begun: int, steps: int):
         super().__init__()
-        steps = run.recipe.steps
         self.run, self.started = run, time.monotonic() - 60 * run.minutes
         self.bar = tqdm(
             total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2

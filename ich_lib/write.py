@@ -22,7 +22,7 @@ def write_case(case: Case, folder: str | Path, *, form: str = "nifti") -> None:
     Args:
         case: scan with truth.
         folder: made if need be; holds scan.nii.gz or dicom/, mask.nii.gz (1 to 5 in the order of TYPES, 0 no blood),
-            labels.csv (a line a slice) and case.json (seed, mL by type).
+            labels.csv (a line a slice) and case.json (seed, mL by type, mimics).
         form: "nifti" or "dicom".
 
     Raises:
@@ -44,7 +44,8 @@ def write_case(case: Case, folder: str | Path, *, form: str = "nifti") -> None:
         table = csv.writer(file)
         table.writerow(["slice", *LABELS])
         table.writerows([k, *row.astype(int).tolist()] for k, row in enumerate(case.labels))
-    truth = {"seed": case.seed, "volumes_ml": case.volumes_ml, "coding": {name: i + 1 for i, name in enumerate(TYPES)}}
+    coding = {name: i + 1 for i, name in enumerate(TYPES)}
+    truth = {"seed": case.seed, "volumes_ml": case.volumes_ml, "mimics": case.mimics, "coding": coding}
     (folder / "case.json").write_text(json.dumps(truth, indent=1) + "\n")
 
 

@@ -18,7 +18,7 @@ def models():
 def bleeding_case():
     from ich_lib.phantom import phantom
 
-    return phantom(3, bleeds=["epidural"])
+    return phantom(101, bleeds=["epidural"])
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,23 @@ def ct_ich_folder():
     if not (folder / "hemorrhage_diagnosis.csv").is_file():
         pytest.skip("CT-ICH 1.0.0 is not here; set ICH_DATA to its folder (doi 10.13026/w8q8-ky94).")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Stores made on the way stay out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ICH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def ct_ich_store(ct_ich_folder):
+    """All of CT-ICH 1.0.0 as training reads it, made once a session (half a minute)."""
+    from ich_lib.datasets import ct_ich
+    from ich_lib.store import kept_store
+
+    return kept_store(ct_ich(ct_ich_folder), size=128)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +60,7 @@ def tiny_runs(tmp_path_factory):
 def tiny_recipes():
     from ich_lib.recipes import Recipe
 
-    shape = {"size": 32, "phantoms": 6, "batch": 4, "steps": 3, "epochs": 2, "precision": "float32"}
+    shape = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 3, "epochs": 2, "precision": "float32"}
     return (
         Recipe("tiny-unet", "segment", "unet2d", {"filters": (4, 8)}, **shape),
         Recipe("tiny-densenet", "classify", "densenet_bc", {"blocks": (1, 1), "growth": 4}, **shape),

@@ -33,3 +33,60 @@ def laid_out(values: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
         if letter in "IAR":
             affine[axis, 3] -= step * (grid.shape[n] - 1)
     return np.ascontiguousarray(grid), affine
+
+
+class Arrays:
+    """Pixels of a table that lie in memory; rows in `broken` cannot be read."""
+
+    def __init__(self, hu, masks, broken=()):
+        self.pictures, self.masks, self.broken = hu, masks, set(broken)
+
+    def hu(self, row):
+        if row in self.broken:
+            raise ValueError(f"{row}.jpg is not a readable picture.")
+        return self.pictures[row]
+
+    def mask(self, row):
+        return self.masks[row]
+
+    def files(self, row):
+        return ()
+
+
+def table_of_heads(heads=8, slices=6, side=96, *, broken=(), seed=0):
+    """Round heads of different size and texture; every second one bleeds in its slices 3 and 4: a 70 HU disk.
+
+    Head i is patient "p<i>", its bleed has type i // 2 % 5.
+    """
+    from ich_lib.datasets import Table
+
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    pictures, masks, labels = [], [], np.zeros((heads * slices, 6), bool)
+    for i in range(heads):
+        radius = side * rng.uniform(0.36, 0.44)
+        coarse = rng.normal(0, 6, (8, 8))
+        for k in range(slices):
+            hu = np.full((side, side), -1000, np.float32)
+            hu[np.hypot(x, y) < radius] = 900
+            brain = np.hypot(x, y) < radius * 0.88
+            texture = np.kron(coarse + rng.normal(0, 6, (8, 8)), np.ones((side // 8, side // 8)))
+            hu[brain] = 30 + texture[brain] + rng.normal(0, 1, int(brain.sum()))
+            blood = (np.hypot(x - side / 8, y + side / 10) < side / 14) & (i % 2 == 0) & (k in (2, 3))
+            hu[blood] = 70
+            pictures.append(hu)
+            masks.append(blood)
+            if blood.any():
+                labels[i * slices + k, [i // 2 % 5, 5]] = True
+    patient = np.repeat([f"p{i}" for i in range(heads)], slices)
+    return Table(
+        name="planted",
+        patient=patient,
+        scan=patient,
+        slice=np.tile(np.arange(1, slices + 1), heads),
+        labels=labels,
+        outlined=np.ones(len(patient), bool),
+        pixels=Arrays(pictures, masks, broken),
+        facts={"age": np.repeat(np.arange(20.0, 20 + heads), slices)},
+        attribution="nobody",
+    )

@@ -1,72 +1,219 @@
+from collections import Counter
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
-from ich_lib.batches import Batches, Stack, Still, centered, intracranial, moved, paste, phantom_stacks
+from ich_lib.augment import NONE
+from ich_lib.batches import Batches, Slices, Still, paste
 from ich_lib.labels import ANY
 from ich_lib.recipes import Recipe
+from ich_lib.store import build_store
+from tests.planted import table_of_heads
 
 RECIPE = Recipe("r", "segment", "unet2d", size=64, batch=6, steps=4, seed=3)
+PLAIN = replace(RECIPE, augment=NONE, size=128, neighbors=0, windows=("brain render",), sampling="natural", steps=0)
+# 128 px is the stored 160 px less the room around the head: every pixel of PLAIN is a stored one
 
 
 @pytest.fixture(scope="module")
-def heads():
-    return phantom_stacks(6, 1)
+def store(tmp_path_factory):
+    return build_store(table_of_heads(), tmp_path_factory.mktemp("store") / "planted.slices", size=160)
 
 
-def test_the_same_seed_epoch_and_index_give_the_same_batch(heads):
-    one, two = Batches(heads, [], RECIPE), Batches(heads, [], RECIPE)
+@pytest.fixture(scope="module")
+def slices(store):
+    return Slices(store, np.arange(len(store)))
+
+
+def pictures_of(batches, epochs=1):
+    """Every picture and truth of some epochs, in order."""
+    drawn = [batches.batch(epoch, i) for epoch in range(epochs) for i in range(len(batches))]
+    return tuple(np.concatenate(part) for part in zip(*drawn, strict=True))
+
+
+def test_the_same_seed_epoch_and_index_give_the_same_batch(slices):
+    one, two = Batches(slices, RECIPE), Batches(slices, RECIPE)
     assert all(np.array_equal(a, b) for a, b in zip(one.batch(2, 1), two.batch(2, 1), strict=True))
     assert not np.array_equal(one.batch(2, 1)[0], one.batch(2, 2)[0])
     assert not np.array_equal(one.batch(2, 1)[0], one.batch(3, 1)[0])
 
 
-def test_shapes_ranges_and_binary_masks(heads):
-    pictures, masks = Batches(heads, heads, RECIPE).batch(0, 0)
+def test_shapes_ranges_and_binary_masks(slices):
+    pictures, masks = Batches(slices, RECIPE, phantoms=slices).batch(0, 0)
     assert (pictures.shape, pictures.dtype) == ((6, 64, 64, 6), np.float32)
     assert 0 <= pictures.min() < pictures.max() <= 1
-    assert masks.shape == (6, 64, 64, 1)
+    assert (masks.shape, masks.dtype) == ((6, 64, 64, 1), np.float32)
     assert set(np.unique(masks)) <= {0, 1}
-    labels = Batches(heads, heads, replace(RECIPE, task="classify")).batch(0, 0)[1]
-    assert labels.shape == (6, 6)
 
 
-def test_the_mix_is_kept(heads):
-    """Half of the samples with blood, half clean: of 240 samples 100 to 140 bleed (four standard deviations)."""
+@pytest.mark.parametrize(
+    "windows", [("brain",), ("brain", "subdural", "bone"), ("brain", "stroke", "subdural", "bone")]
+)
+def test_windows_are_channels_or_samples_of_their_own(slices, windows):
+    """An epoch of samples is as many times longer; its pictures are the channels of the other way, one by one."""
+    channels = replace(PLAIN, windows=windows)
+    samples = replace(channels, windows_as="samples")
+    together, apart = Batches(slices, channels).batch(0, 0)[0], Batches(slices, samples).batch(0, 0)[0]
+    assert together.shape == (6, 128, 128, len(windows))
+    assert apart.shape == (6, 128, 128, 1)
+    assert (channels.channels, samples.channels) == (len(windows), 1)
+    assert len(Batches(slices, samples)) == len(windows) * len(Batches(slices, channels))
+    every = {
+        picture[..., w].tobytes() for picture in pictures_of(Batches(slices, channels))[0] for w in range(len(windows))
+    }
+    assert {picture[..., 0].tobytes() for picture in pictures_of(Batches(slices, samples))[0]} == every
+
+
+def test_a_slice_comes_with_its_neighbors_and_the_end_ones_repeat(slices):
+    recipe = replace(PLAIN, neighbors=1)
+    single = np.concatenate([Still(slices, PLAIN)[i][0] for i in range(8)])
+    triple = np.concatenate([Still(slices, recipe)[i][0] for i in range(8)])
+    assert np.array_equal(triple[7], single[[6, 7, 8], ..., 0].transpose(1, 2, 0))
+    assert np.array_equal(triple[6], single[[6, 6, 7], ..., 0].transpose(1, 2, 0))
+    assert np.array_equal(triple[5], single[[4, 5, 5], ..., 0].transpose(1, 2, 0))
+
+
+def test_a_natural_pass_shows_every_slice_once(slices):
+    """48 slices are 8 batches of 6; the second pass shows them in another order."""
+    batches = Batches(slices, PLAIN)
+    assert len(batches) == 8
+    first, second = (
+        [picture.tobytes() for i in range(8) for picture in batches.batch(epoch, i)[0]] for epoch in (0, 1)
+    )
+    assert len(set(first)) == 48
+    assert sorted(first) == sorted(second)
+    assert first != second
+
+
+def test_a_balanced_pass_shows_all_blood_and_as_many_clean_slices(slices):
+    """Four heads bleed in two slices each: 8 and 8, so 3 batches of 6, the last of which begins the next pass."""
+    batches = Batches(slices, replace(PLAIN, sampling="balanced", task="classify"))
+    assert len(batches) == 3
+    labels = pictures_of(batches, epochs=8)[1]  # 144 samples: nine passes
+    assert labels[:, ANY].sum() == 72
+    assert (labels[:16, ANY].sum(), labels[16:32, ANY].sum()) == (8, 8)
+
+
+def test_balanced_sampling_takes_other_clean_slices_each_pass(slices):
+    recipe = replace(PLAIN, sampling="balanced", batch=16)
+    batches = Batches(slices, recipe)
+    clean = [{p.tobytes() for p, m in zip(*batches.batch(e, 0), strict=True) if not m.any()} for e in range(4)]
+    assert [len(c) for c in clean] == [8] * 4
+    assert len(set.union(*clean)) > 16
+
+
+def test_the_mix_is_kept(slices):
+    """Half of the samples with blood, half clean: of 240 samples 89 to 151 bleed (four standard deviations)."""
     recipe = replace(RECIPE, task="classify", batch=48, size=16, mix=(0.5, 0, 0.5, 0))
-    labels = np.concatenate([Batches(heads, [], recipe).batch(0, i)[1] for i in range(5)])
+    labels = np.concatenate([Batches(slices, recipe).batch(0, i)[1] for i in range(5)])
     assert 89 <= labels[:, ANY].sum() <= 151
 
 
-def test_pasted_blood_brings_its_label_and_mask_into_a_clean_slice(heads):
+def test_phantoms_get_their_share_and_nothing_else_does(slices, tmp_path):
+    """A store of heads 100 years older: with a mix of phantoms alone every slice is theirs."""
+    other = build_store(table_of_heads(heads=2, seed=9), tmp_path / "phantoms.slices", size=160)
+    made = Slices(other, np.arange(len(other)))
+    recipe = replace(PLAIN, sampling="mix", mix=(0, 0, 0, 1), steps=3)
+    known = {p.tobytes() for i in range(2) for p in Still(made, PLAIN)[i][0]}
+    assert {p.tobytes() for p in pictures_of(Batches(slices, recipe, phantoms=made))[0]} <= known
+
+
+def test_pasted_blood_brings_its_label_and_mask_into_a_clean_slice(slices):
     recipe = replace(RECIPE, batch=16, mix=(0, 1, 0, 0))
-    pictures, masks = Batches(heads, [], recipe).batch(0, 0)
-    labels = Batches(heads, [], replace(recipe, task="classify")).batch(0, 0)[1]
+    pictures, masks = Batches(slices, recipe).batch(0, 0)
+    labels = Batches(slices, replace(recipe, task="classify")).batch(0, 0)[1]
     assert 4 <= labels[:, ANY].sum() <= 16
     assert (masks.any(axis=(1, 2, 3)) <= (labels[:, ANY] > 0)).all()
     inside = pictures[..., 2][masks[..., 0] > 0]  # the slice itself through the brain render window
     assert np.median(inside) > (45 + 20) / 120  # brighter than 45 HU
 
 
-def test_picture_and_mask_move_as_one():
-    """A bright square and its mask, moved twenty times: where the mask is, the picture is bright, and nowhere else."""
-    hu, blood = np.zeros((1, 256, 256), np.float32), np.zeros((256, 256), np.uint8)
-    hu[0, 100:140, 90:150], blood[100:140, 90:150] = 100, 255
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        planes, mask = moved(hu, blood, 192, rng)
-        assert ((planes[0] >= 50) == (mask > 0)).mean() > 0.999
-        assert mask.sum() > 500
+def test_a_3d_picture_is_consecutive_slices_of_one_scan_and_air_beyond_its_ends(slices):
+    """Scans of 6 slices, blocks of 8: at least two slices of each block are air."""
+    recipe = replace(PLAIN, depth=8, batch=4)
+    pictures, masks = Batches(slices, recipe).batch(0, 0)
+    assert pictures.shape == masks.shape == (4, 8, 128, 128, 1)
+    stored = [p.tobytes() for i in range(8) for p in Still(slices, PLAIN)[i][0]]
+    for block in pictures:
+        there = [plane.tobytes() for plane in block if plane.any()]
+        first = stored.index(there[0])
+        assert first // 6 == (first + len(there) - 1) // 6
+        assert there == stored[first : first + len(there)]
+        assert len(there) <= 6
 
 
-def test_unmoved_slices_show_the_head_box_and_nothing_more():
-    """The stored square is 1.25 times the box: its inner 80 % fills the model's picture."""
-    hu, blood = np.zeros((1, 256, 256), np.float32), np.zeros((256, 256), np.uint8)
-    blood[26:230, 26:230] = 255
-    _, mask = centered(hu, blood, 192)
-    assert mask.mean() > 0.98
+def test_a_3d_pass_of_validation_covers_each_scan_once(slices):
+    """6 slices in blocks of 4: two blocks a scan, the second one half air."""
+    still = Still(slices, replace(PLAIN, depth=4, batch=5))
+    pictures, masks = (np.concatenate(part) for part in zip(*(still[i] for i in range(len(still))), strict=True))
+    assert pictures.shape == (16, 4, 128, 128, 1)
+    flat = pictures.reshape(-1, 128 * 128)
+    assert np.count_nonzero(flat.any(axis=1)) == 48
+    assert masks.sum() == np.concatenate([Still(slices, PLAIN)[i][1] for i in range(8)]).sum()
+
+
+def test_labels_come_in_the_scheme_asked_for(slices):
+    recipe = replace(PLAIN, task="classify", scheme="7-class", batch=48)
+    labels = Batches(slices, recipe).batch(0, 0)[1]
+    assert labels.shape == (48, 7)
+    assert (labels.sum(axis=1) == 1).all()
+    assert labels[:, 0].sum() == 40
+    only_blood = Batches(slices, replace(recipe, scheme="6-class", batch=8)).batch(0, 0)[1]
+    assert only_blood.sum(axis=0).tolist() == [2, 2, 2, 2, 0, 0]
+
+
+def test_a_set_that_does_not_tell_types_trains_no_types(slices):
+    untold = replace(slices.store, table=replace(slices.store.table, known=("any",)))
+    with pytest.raises(ValueError, match="planted does not tell epidural; train the scheme 'binary', or segment"):
+        Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify"))
+    assert Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify", scheme="binary")).batch(0, 0)[1].shape
+
+
+def test_slices_nobody_outlined_are_not_segmented(slices):
+    outlined = np.arange(len(slices)) % 2 == 0
+    half = replace(slices.store, table=replace(slices.store.table, outlined=outlined))
+    assert len(Batches(Slices(half, slices.rows), PLAIN).sampler) == 24
+    assert len(Batches(Slices(half, slices.rows), replace(PLAIN, task="classify")).sampler) == 48
+
+
+def test_validation_shows_every_slice_once_and_unchanged(slices):
+    """Augmentation asked for or not: the same pictures, which are the stored ones without the room around them."""
+    calm, wild = Still(slices, PLAIN), Still(slices, replace(PLAIN, augment=RECIPE.augment))
+    pictures = np.concatenate([calm[i][0] for i in range(len(calm))])
+    assert len(pictures) == len(slices)
+    assert np.array_equal(pictures, np.concatenate([wild[i][0] for i in range(len(wild))]))
+    inner = slices.store.hu([9])[0][16:144, 16:144].astype(np.float32)
+    assert pictures[9, ..., 0] == pytest.approx(np.clip((inner + 20) / 120, 0, 1), abs=1e-5)
+
+
+def test_an_epoch_never_runs_dry(slices):
+    """More steps than slices, and the last batch of a pass that does not divide: always full batches."""
+    long = Batches(slices, replace(PLAIN, steps=50))
+    assert len(long) == 50
+    assert all(len(long.batch(epoch, i)[0]) == 6 for epoch in (0, 3) for i in (0, 7, 8, 49))
+    odd = Batches(slices, replace(PLAIN, batch=10))
+    assert len(odd) == 5
+    assert {len(odd.batch(epoch, 4)[0]) for epoch in range(3)} == {10}
+    seen = Counter(p.tobytes() for epoch in range(24) for i in range(5) for p in odd.batch(epoch, i)[0])
+    assert set(seen.values()) == {25}  # 24 epochs of 50 samples are 25 passes over 48 slices
+
+
+def test_heads_without_blood_cannot_train(slices):
+    clean = slices.where(~slices.bleeding)
+    with pytest.raises(ValueError, match="slices with blood and slices without"):
+        Batches(clean, RECIPE)
+    with pytest.raises(ValueError, match="Balanced sampling needs slices with blood"):
+        Batches(clean, replace(PLAIN, sampling="balanced"))
+    with pytest.raises(ValueError, match="There is no slice to train on"):
+        Batches(Slices(slices.store, np.arange(0)), PLAIN)
+
+
+def test_a_recipe_that_cannot_be_sampled_is_refused():
+    with pytest.raises(ValueError, match="sampling must be one of mix, natural, balanced; got 'smote'"):
+        replace(RECIPE, sampling="smote")
+    with pytest.raises(ValueError, match="must say how many steps an epoch has"):
+        replace(RECIPE, steps=0)
 
 
 def test_pasting_leaves_its_input_alone_and_stays_inside_the_skull():
@@ -82,32 +229,42 @@ def test_pasting_leaves_its_input_alone_and_stays_inside_the_skull():
     assert pasted[share > 250].mean() > 60
 
 
-def test_the_inside_of_a_ring_is_found_and_an_open_ring_has_none():
-    hu = np.full((100, 100), -1000, np.float32)
-    cv2.circle(hu, (50, 50), 40, 1000, 4)
-    cv2.circle(hu, (50, 50), 37, 30, -1)
-    inside = intracranial(hu)
-    assert inside[50, 50] == 255
-    assert inside[2, 2] == 0
-    assert 0.3 < (inside > 0).mean() < 0.45
-    hu[45:75, 60:] = 30
-    assert intracranial(hu)[50, 50] == 0
+def test_memory_stays_flat_over_a_hundred_thousand_rows(store):
+    """Rows drawn with repetition stand for a large set: what is held decoded never grows beyond the room given."""
+    import tracemalloc
+
+    from ich_lib.store import open_store
+
+    small = open_store(store.path, memory_mb=0.5)  # seven of 48 slices
+    rows = np.random.default_rng(0).integers(len(small), size=100_000)
+    batches = Batches(Slices(small, rows), replace(PLAIN, batch=16, size=32))
+    assert len(batches) == 6250
+    batches.batch(0, 0)
+    tracemalloc.start()
+    peaks = []
+    for part in range(4):
+        tracemalloc.reset_peak()
+        for i in range(part * 40, part * 40 + 40):
+            batches.batch(0, i)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert peaks[-1] < peaks[0] * 1.1 + 1e5
+    assert peaks[-1] < 10e6
 
 
-def test_validation_shows_every_slice_once_and_unchanged(heads):
-    still = Still(heads[:2], RECIPE)
-    pictures = np.concatenate([still[i][0] for i in range(len(still))])
-    assert len(pictures) == sum(len(head.hu) for head in heads[:2])
-    assert np.array_equal(still[0][0], Still(heads[:2], RECIPE)[0][0])
+def test_keras_gets_every_batch_once_and_in_order(slices):
+    """What a model is fed in two epochs is batch(0, 0) to batch(1, 11); a resumed run goes on with batch(1, 0)."""
+    import keras
 
-
-def test_an_epoch_never_runs_dry(heads):
-    batches = Batches(heads[:2], [], replace(RECIPE, steps=50, size=16, mix=(0.5, 0, 0.5, 0)))
-    assert len(batches) == 50
-    assert all(len(batches[i][0]) == 6 for i in (0, 49))
-
-
-def test_heads_without_blood_cannot_train():
-    clean = Stack("p", *(np.zeros((2, 256, 256), t) for t in (np.int16, np.uint8, np.uint8)), np.zeros((2, 6), bool))
-    with pytest.raises(ValueError, match="slices with blood and slices without"):
-        Batches([clean], [], RECIPE)
+    model = keras.Sequential([keras.layers.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    seen = []
+    model.train_step = lambda data: seen.append(np.asarray(data[0])) or {"loss": 0.0}
+    batches = Batches(slices, replace(PLAIN, batch=4, size=16))
+    model.fit(batches, epochs=2, verbose=0, shuffle=False)
+    resumed = Batches(slices, replace(PLAIN, batch=4, size=16))
+    resumed.begin_with(1)
+    model.fit(resumed, initial_epoch=1, epochs=2, verbose=0, shuffle=False)
+    wanted = [batches.batch(epoch, i)[0] for epoch in (0, 1, 1) for i in range(12)]
+    assert len(seen) == 36
+    assert all(np.array_equal(a, b) for a, b in zip(seen, wanted, strict=True))

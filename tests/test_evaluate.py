@@ -5,7 +5,8 @@ import pytest
 
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import Judged, _unseen, evaluate, figures
-from tests.test_datasets import GOOD, write_set
+from tests.sets import write_ct_ich
+from tests.test_datasets import GOOD
 
 
 def judged(patient, dice, truth, slices):
@@ -39,7 +40,7 @@ class Held:
 def table(tmp_path):
     from ich_lib.datasets import ct_ich
 
-    return ct_ich(write_set(tmp_path / "set", GOOD))
+    return ct_ich(write_ct_ich(tmp_path / "set", GOOD))
 
 
 def test_only_patients_never_trained_on_are_judged(table):
@@ -51,12 +52,18 @@ def test_only_patients_never_trained_on_are_judged(table):
 
 def test_models_trained_on_everyone_or_on_different_splits_are_refused(table):
     folds = {"049": 0, "050": 1}
-    with pytest.raises(ValueError, match="trained on every patient"):
+    with pytest.raises(ValueError, match="trained on every patient of this data"):
         _unseen(Models(Held(None, folds), None), "run", table, None)
+    with pytest.raises(ValueError, match="trained on every patient of this data"):
+        _unseen(Models(Held(2, folds), None), "run", table, None)
     with pytest.raises(ValueError, match="trained on different patients"):
         _unseen(Models(Held(0, folds), Held(1, folds)), "run", table, None)
-    with pytest.raises(ValueError, match="None of the patients held out"):
-        _unseen(Models(Held(0, {"001": 0}), None), "run", table, None)
+
+
+def test_patients_of_another_data_set_were_never_seen(table):
+    assert _unseen(Models(Held(None, {"phantom-0": 0}), None), "run", table, None) == (None, ["049", "050"])
+    assert _unseen(Models(Held(None, {"049": 0}), None), "run", table, None) == (None, ["050"])
+    assert _unseen(Models(Held(0, {"049": 0, "phantom-1": 1}), None), "run", table, None) == (0, ["049", "050"])
 
 
 def test_the_shipped_pair_reaches_the_figures_on_its_card(ct_ich_folder, tmp_path):

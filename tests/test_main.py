@@ -67,7 +67,7 @@ def test_a_window_that_is_no_window_is_refused(phantoms, capsys):
 def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
     """train, export, predict with it: the commands of the README, on phantoms, in seconds."""
     run, out = str(tmp_path / "run"), str(tmp_path / "exported")
-    small = ["--steps", "2", "--epochs", "1"]
+    small = ["--steps", "2", "--epochs", "1", "--phantoms", "6"]
     assert main(["train", "unet-small", "--out", run, *small]) == 0
     assert main(["train", "unet-small", "--out", run, *small]) == 2
     assert "already holds a run" in capsys.readouterr().err
@@ -78,3 +78,49 @@ def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
     assert main(["predict", scan, "--json", "--weights", out]) == 0
     names = [model["name"] for model in json.loads(capsys.readouterr().out)["models"]]
     assert names == ["unet-small", "densenet-small"]
+
+
+def test_phantoms_take_mimics_thickness_tilt_and_noise(tmp_path, capsys):
+    """170 mm of head in slices of 17 mm are ten; tilted by 20 degrees a voxel shrinks by the cosine."""
+    import nibabel as nib
+    import numpy as np
+
+    out = str(tmp_path / "p")
+    options = ["--thickness", "17", "--tilt", "20", "--noise", "0", "--mimics", "dense sinus", "--bleeds", "subdural"]
+    assert main(["phantom", "--out", out, *options]) == 0
+    scan = nib.load(tmp_path / "p" / "phantom-0000" / "scan.nii.gz")
+    assert scan.shape == (256, 256, 10)
+    assert abs(np.linalg.det(scan.affine[:3, :3])) == pytest.approx(17 * (230 / 256) ** 2 * np.cos(np.radians(20)))
+    told = json.loads((tmp_path / "p" / "phantom-0000" / "case.json").read_text())
+    assert told["mimics"] == ["dense sinus"]
+    assert main(["phantom", "--out", out, "--mimics", "tumor"]) == 2
+    assert "'tumor' is no mimic" in capsys.readouterr().err
+
+
+def test_a_set_that_needs_an_account_says_how_to_get_it(capsys, tmp_path):
+    assert main(["fetch", "rsna-2019", "--out", str(tmp_path / "rsna")]) == 2
+    said = capsys.readouterr()
+    assert "non-commercial" in said.out
+    assert "kaggle competitions download" in said.err
+    assert not (tmp_path / "rsna").exists()
+
+
+def test_a_data_set_is_checked_stored_and_trained_from(phantoms, tmp_path, capsys):
+    """Two cases written by `phantom` are a data set like any other; a mask cut off leaves its case out of the masks."""
+    store = str(tmp_path / "two.slices")
+    assert main(["store", "--data", str(phantoms), "--out", store, "--size", "64"]) == 0
+    said = capsys.readouterr().out
+    assert "2 scans and 2 patients" in said
+    assert "two.slices" in said
+    small = ["--steps", "2", "--epochs", "1", "--phantoms", "6", "--out", str(tmp_path / "run")]
+    assert main(["train", "unet-small", "--data", store, *small]) == 2
+    assert "holds head pictures of 64 px; unet-small wants head pictures of 256 px" in capsys.readouterr().err
+    assert main(["store", "--data", str(tmp_path), "--out", store]) == 2
+    assert "is no data set that is known here" in capsys.readouterr().err
+
+
+def test_a_split_that_leaks_is_refused_unless_asked_for(tmp_path, capsys):
+    run = ["--out", str(tmp_path / "run"), "--steps", "2", "--epochs", "1", "--phantoms", "6"]
+    assert main(["train", "unet-small", "--split", "leaky-image", *run]) == 2
+    assert "This split leaks: 6 patients are on both sides" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ich_lib.split import leaky_image_split
+from ich_lib.store import build_store
 from ich_lib.train import open_run, train
 from tests.conftest import ROOT, tiny_recipes
+from tests.planted import table_of_heads
 
 
 def test_a_run_folder_holds_all_that_rebuilds_the_model(tiny_runs):
@@ -95,3 +98,44 @@ def test_first_weights_that_know_the_patients_held_out_are_refused(tiny_runs, tm
 def test_first_weights_of_another_model_are_refused(tiny_runs, tmp_path):
     with pytest.raises(ValueError, match="trained another model than tiny-unet"):
         train(tiny_recipes()[0], None, tmp_path / "run", start=tiny_runs["classify"].folder)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return build_store(table_of_heads(), tmp_path_factory.mktemp("store") / "planted.slices", size=64)
+
+
+def test_a_run_trains_on_a_store_or_on_its_file(planted, tmp_path):
+    """No phantoms in the mix, so none are made: the eight heads are the whole data."""
+    small = replace(tiny_recipes()[0], mix=(0.5, 0.25, 0.25, 0), epochs=1)
+    run, same = train(small, planted, tmp_path / "a"), train(small, planted.path, tmp_path / "b")
+    assert set(run.folds) == {f"p{i}" for i in range(8)}
+    assert len(run.patients(trained=False)) == 2
+    for ours, theirs in zip(run.model().get_weights(), same.model().get_weights(), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_store_of_another_size_is_refused(planted, tmp_path):
+    with pytest.raises(ValueError, match=r"planted.slices holds head pictures of 64 px; tiny-unet wants head pictures"):
+        train(replace(tiny_recipes()[0], stored=128), planted, tmp_path / "run")
+
+
+def test_a_leaking_split_is_refused_and_leaves_no_run(planted, tmp_path):
+    small = replace(tiny_recipes()[0], mix=(0.5, 0.25, 0.25, 0), epochs=1)
+    with pytest.raises(ValueError, match=r"This split leaks: \d patients are on both sides"):
+        train(small, planted, tmp_path / "run", split="leaky image")
+    assert not (tmp_path / "run").exists()
+    run = train(small, planted, tmp_path / "run", split="leaky image", allow_leaks=True)
+    assert open_run(run.folder).split == leaky_image_split(planted.table)
+    with pytest.raises(ValueError, match="was split by a leaky image split: its patients are on both sides"):
+        run.patients(trained=True)
+    with pytest.raises(ValueError, match="split must be one of patient, leaky image, leaky row; got 'slice'"):
+        train(small, planted, tmp_path / "other", split="slice")
+
+
+def test_one_picture_under_two_patients_is_a_leak_too(tmp_path):
+    heads = table_of_heads()
+    heads.pixels.pictures[1::6] = [heads.pixels.pictures[1]] * 8  # slice 2 of every patient is the same picture
+    store = build_store(heads, tmp_path / "s.slices", size=64)
+    with pytest.raises(ValueError, match=r"This split leaks: 2 held-out slices equal a trained one \(such as p\d/2"):
+        train(replace(tiny_recipes()[0], mix=(0.5, 0.25, 0.25, 0)), store, tmp_path / "run")

@@ -2,19 +2,21 @@
 
 Layout: `hemorrhage_diagnosis.csv`, `patient_demographics.csv`, `Patients_CT/NNN/{brain,bone}/S.jpg` and, for slices
 with blood, the mask `Patients_CT/NNN/brain/S_HGE_Seg.jpg`. Pictures are 650x650 8-bit JPG of 5 mm slices, numbered
-foot to head.
+foot to head. The column No_Hemorrhage is inverted: 1 means clean.
 """
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from ich_lib.labels import LABELS, TYPES
+from ich_lib.datasets.picture import gray
+from ich_lib.datasets.table import Report, Table
+from ich_lib.labels import TYPES
 from ich_lib.read.renders import hu_from_renders
 
+DIAGNOSIS, DEMOGRAPHICS = "hemorrhage_diagnosis.csv", "patient_demographics.csv"
 ATTRIBUTION = (
     "CT-ICH 1.0.0, CC BY 4.0: Hssayeni MD, Croock MS, Salman AD, Al-khafaji HF, Yahya ZA, Ghoraani B. "
     "Intracranial Hemorrhage Segmentation Using a Deep Convolutional Model. Data 2020;5(1):14. doi 10.13026/w8q8-ky94"
@@ -22,51 +24,36 @@ ATTRIBUTION = (
 
 
 @dataclass(frozen=True)
-class Table:
-    """The slices of a data set, a row each, in order of patient and slice.
+class Diagnosis:
+    """One line of the diagnosis table: a slice, its labels in the order of LABELS, whether the skull is broken."""
 
-    Attributes:
-        patient: (n,) str.
-        slice: (n,) int, the data set's own number.
-        labels: (n, 6) bool in the order of LABELS.
-        brain, bone, mask: (n,) paths; `mask` is None for a slice without one.
-        fracture: (n,) bool.
-        report: sentences about what is missing or inconsistent.
-    """
-
-    patient: np.ndarray
-    slice: np.ndarray
-    labels: np.ndarray
-    brain: list[Path]
-    bone: list[Path]
-    mask: list[Path | None]
-    fracture: np.ndarray
-    report: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.patient)
+    patient: int
+    slice: int
+    labels: tuple[bool, ...]
+    fracture: bool
 
     @property
-    def patients(self) -> list[str]:
-        """Each patient once, sorted."""
-        return sorted(set(self.patient.tolist()))
+    def name(self) -> str:
+        return f"{self.patient:03d}/{self.slice}"
 
-    def rows(self, patients) -> np.ndarray:
-        """Row numbers of these patients."""
-        return np.flatnonzero(np.isin(self.patient, list(patients)))
 
-    def bleeding(self) -> dict[str, bool]:
-        """Patient to whether any slice shows blood."""
-        return {p: bool(self.labels[self.rows([p]), -1].any()) for p in self.patients}
+@dataclass(frozen=True)
+class _Renders:
+    """The pictures of each row: two renders and, where there is blood, its outline."""
+
+    brain: list[Path]
+    bone: list[Path]
+    outline: list[Path | None]
 
     def hu(self, row: int) -> np.ndarray:
-        """(y, x) approximate HU of one slice."""
-        return hu_from_renders(_gray(self.brain[row]), _gray(self.bone[row]))
+        return hu_from_renders(gray(self.brain[row]), gray(self.bone[row]))
 
-    def truth(self, row: int) -> np.ndarray:
-        """(y, x) bool, the outlined blood of one slice; all False where there is no mask."""
-        path = self.mask[row]
-        return np.zeros(_gray(self.brain[row]).shape, bool) if path is None else _gray(path) > 127
+    def mask(self, row: int) -> np.ndarray:
+        path = self.outline[row]
+        return np.zeros(gray(self.brain[row]).shape, bool) if path is None else gray(path) > 127
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        return tuple(path for path in (self.brain[row], self.bone[row], self.outline[row]) if path)
 
 
 def ct_ich(folder: str | Path) -> Table:
@@ -76,87 +63,110 @@ def ct_ich(folder: str | Path) -> Table:
         folder: holds hemorrhage_diagnosis.csv and Patients_CT.
 
     Returns:
-        One row per slice whose two pictures exist. What was left out stands in `report`.
+        One row per slice whose two pictures exist. Facts: "fracture" and, where the demographics are there, "age"
+        (years, nan where unknown) and "sex" ("Male", "Female" or "").
 
     Raises:
         FileNotFoundError: if the folder or its CSV is not there, with how to get the data.
         ValueError: if a row of the CSV is not the published form.
     """
     folder = Path(folder)
-    path = folder / "hemorrhage_diagnosis.csv"
-    if not path.is_file():
+    if not (folder / DIAGNOSIS).is_file():
         raise FileNotFoundError(
-            f"{folder} holds no hemorrhage_diagnosis.csv. Download CT-ICH 1.0.0 from PhysioNet "
-            "(doi 10.13026/w8q8-ky94, open access) and name the folder that holds that file."
+            f"{folder} holds no {DIAGNOSIS}. Get CT-ICH 1.0.0 from PhysioNet (doi 10.13026/w8q8-ky94, open access; "
+            "python -m ich_lib fetch ct-ich does) and name the folder that holds that file."
         )
-    found, missing, unmasked, seen = [], [], [], set()
-    for line, row in enumerate(_rows(path), start=2):
-        number, index, flags = _row(row, path.name, line)
-        if (number, index) in seen:
-            raise ValueError(f"{path.name} line {line}: patient {number} slice {index} is there twice.")
-        seen.add((number, index))
-        pictures = folder / "Patients_CT" / f"{number:03d}"
-        brain, bone = pictures / "brain" / f"{index}.jpg", pictures / "bone" / f"{index}.jpg"
-        mask = pictures / "brain" / f"{index}_HGE_Seg.jpg"
-        if not (brain.is_file() and bone.is_file()):
-            missing.append(f"{number:03d}/{index}")
-            continue
-        if flags["any"] != mask.is_file():
-            unmasked.append(f"{number:03d}/{index}")
-        found.append((f"{number:03d}", index, flags, brain, bone, mask if mask.is_file() else None))
-    if not found:
+    lines, report = diagnoses(folder / DIAGNOSIS)
+    shown = [(line, _paths(folder, line)) for line in lines]
+    missing = tuple(line.name for line, (brain, bone, _) in shown if not (brain.is_file() and bone.is_file()))
+    shown = [(line, paths) for line, paths in shown if line.name not in set(missing)]
+    if not shown:
         raise FileNotFoundError(f"{folder} has its table but no picture under Patients_CT; unpack the whole archive.")
-    return _table(sorted(found, key=lambda row: row[:2]), _report(missing, unmasked))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _row(row: dict[str, str], name: str, line: int) -> tuple[int, int, dict[str, bool]]:
-    """Patient, slice and flags of one CSV line. `No_Hemorrhage` is inverted: 1 means clean."""
-    try:
-        flags = {label: bool(int(row[label.capitalize()])) for label in TYPES}
-        clean, fracture = bool(int(row["No_Hemorrhage"])), bool(int(row["Fracture_Yes_No"]))
-        number, index = int(row["PatientNumber"]), int(row["SliceNumber"])
-    except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"{name} line {line} is not a row of CT-ICH 1.0.0 ({problem}).") from problem
-    if clean == any(flags.values()):
-        raise ValueError(f"{name} line {line}: No_Hemorrhage={int(clean)} contradicts the five types.")
-    return number, index, {**flags, "any": not clean, "fracture": fracture}
-
-
-def _table(found: list, report: tuple[str, ...]) -> Table:
-    patient, index, flags, brain, bone, mask = zip(*found, strict=True)
+    lines, paths = zip(*shown, strict=True)
+    outlines = [outline if outline.is_file() else None for _, _, outline in paths]
+    odd = tuple(line.name for line, outline in zip(lines, outlines, strict=True) if line.labels[-1] != bool(outline))
+    labels = np.array([line.labels for line in lines], bool)
+    patient = np.array([f"{line.patient:03d}" for line in lines])
     return Table(
-        patient=np.array(patient),
-        slice=np.array(index),
-        labels=np.array([[f[label] for label in LABELS] for f in flags], bool),
-        brain=list(brain),
-        bone=list(bone),
-        mask=list(mask),
-        fracture=np.array([f["fracture"] for f in flags], bool),
-        report=report,
+        name="CT-ICH 1.0.0",
+        patient=patient,
+        scan=patient,
+        slice=np.array([line.slice for line in lines]),
+        labels=labels,
+        outlined=~labels[:, -1] | np.array([outline is not None for outline in outlines]),
+        pixels=_Renders([brain for brain, _, _ in paths], [bone for _, bone, _ in paths], outlines),
+        facts={"fracture": np.array([line.fracture for line in lines]), **demographics(folder / DEMOGRAPHICS, patient)},
+        report=report + Report(missing=missing, inconsistent=odd),
+        attribution=ATTRIBUTION,
     )
 
 
-def _report(missing: list[str], unmasked: list[str]) -> tuple[str, ...]:
-    lines = []
-    if missing:
-        lines.append(f"{len(missing)} slices of the table have no picture and are left out: {', '.join(missing)}.")
-    if unmasked:
-        lines.append(
-            f"{len(unmasked)} slices have a mask without a label or a label without a mask: {', '.join(unmasked)}."
-        )
-    return tuple(lines)
+def _paths(folder: Path, line: Diagnosis) -> tuple[Path, Path, Path]:
+    """Where brain render, bone render and outline of a slice should be."""
+    pictures = folder / "Patients_CT" / f"{line.patient:03d}"
+    name = f"{line.slice}.jpg"
+    return pictures / "brain" / name, pictures / "bone" / name, pictures / "brain" / f"{line.slice}_HGE_Seg.jpg"
 
 
-def _gray(path: Path) -> np.ndarray:
-    """An 8-bit picture, or an error that names it."""
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
+def diagnoses(path: Path) -> tuple[list[Diagnosis], Report]:
+    """The lines of a CT-ICH diagnosis table (1.0.0 and 1.3.1 share it), in order of patient and slice.
+
+    A line that says the same as an earlier one is counted as doubled; one that contradicts itself or an earlier one
+    leaves, together with what it contradicts.
+
+    Raises:
+        ValueError: if a line has another form, or if most lines contradict themselves: then a column was inverted.
+    """
+    kept, doubled, odd, count = {}, [], [], 0
+    for number, row in enumerate(_csv(path), start=2):
+        count += 1
+        line, consistent = _line(row, f"{path.name} line {number}")
+        if not consistent or (line.name in kept and kept[line.name] != line):
+            odd.append(line.name)
+        elif line.name in kept:
+            doubled.append(line.name)
+        else:
+            kept[line.name] = line
+    if len(odd) > count / 2:
         raise ValueError(
-            f"{path.parent.parent.name}/{path.parent.name}/{path.name} is not a readable picture; download it again."
+            f"{path.name}: {len(odd)} of {count} lines contradict themselves. Was No_Hemorrhage read as its opposite?"
         )
-    return picture
+    lines = sorted((line for line in kept.values() if line.name not in set(odd)), key=lambda d: (d.patient, d.slice))
+    return lines, Report(doubled=tuple(doubled), inconsistent=tuple(odd))
+
+
+def _line(row: dict[str, str], where: str) -> tuple[Diagnosis, bool]:
+    """One line, and whether No_Hemorrhage agrees with the five types."""
+    try:
+        types = tuple(bool(int(row[label.capitalize()])) for label in TYPES)
+        clean, fracture = bool(int(row["No_Hemorrhage"])), bool(int(row["Fracture_Yes_No"]))
+        number, index = int(row["PatientNumber"]), int(row["SliceNumber"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ValueError(f"{where} is not a row of CT-ICH ({problem}).") from problem
+    return Diagnosis(number, index, (*types, any(types)), fracture), clean != any(types)
+
+
+def demographics(path: Path, patient: np.ndarray) -> dict[str, np.ndarray]:
+    """Age in years and sex of each row's patient, {"age", "sex"}; empty where the file is not there."""
+    if not path.is_file():
+        return {}
+    told = {}
+    for row in _csv(path):
+        known = {key.split("(")[0].strip().lower(): (value or "").strip() for key, value in row.items() if key}
+        if known.get("patient number", "").isdigit():  # lines of notes follow the last patient
+            told[f"{int(known['patient number']):03d}"] = known
+    age = [_years(told.get(name, {}).get("age", "")) for name in patient.tolist()]
+    sex = [told.get(name, {}).get("gender", "") for name in patient.tolist()]
+    return {"age": np.array(age, np.float32), "sex": np.array(sex)}
+
+
+def _years(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,187 @@
+"""Training data: ours against albumentations and Keras layers doing the same work, in turns, in one run.
+
+    python benchmarks/data.py [--store FILE] [--rounds 5]
+
+The work: decode a slice from a store, move it (mirror, turn, shift, zoom, and in the second part an elastic field),
+change its brightness and contrast, add noise, show it through two windows; the mask moves along. Two threads each for
+ours and albumentations; Keras layers use both cores by themselves. Then the U-Net recipe is trained for some steps, and
+the share of the time that a step waits for its batch is taken. albumentations 2.0.8 is wanted for the comparison alone;
+without it (and for its elastic transform it is slow) the other two are compared.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for a newer version otherwise
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import cv2  # noqa: E402
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+from ich_lib.augment import NONE, disturbed, drawn, moved  # noqa: E402
+from ich_lib.batches import Batches, Slices  # noqa: E402
+from ich_lib.datasets.phantoms import phantoms  # noqa: E402
+from ich_lib.losses import LOSSES  # noqa: E402
+from ich_lib.models import build  # noqa: E402
+from ich_lib.pictures import channels  # noqa: E402
+from ich_lib.recipes import recipe  # noqa: E402
+from ich_lib.store import Store, open_store  # noqa: E402
+
+WINDOWS = ("brain render", "bone")
+PLAIN = replace(
+    NONE, turn_deg=25.0, shift=0.05, zoom=0.18, flip_lr=True, contrast=0.08, brightness_hu=4.0, noise_hu=4.0
+)
+BATCH = 32
+
+
+def main() -> None:
+    """Measure in turns and print medians and ratios."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--store", type=Path, help="what python -m ich_lib store wrote; without it, 12 phantoms")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--steps", type=int, default=40, help="of training; 0 leaves that part out")
+    chosen = options.parse_args()
+    path = chosen.store or phantoms(12, size=256, field="head").path
+    cv2.setNumThreads(1)
+    for work, elastic in (("mirror, turn, shift, zoom", 0.0), ("the same and elastic", 0.01)):
+        ways = {name: way for name, way in _ways(elastic).items() if way}
+        speeds = {name: [] for name in ways}
+        for _ in range(chosen.rounds):
+            for name, way in ways.items():
+                speeds[name].append(_speed(way, open_store(path, memory_mb=0)))
+        _tell(work, {name: statistics.median(values) for name, values in speeds.items()})
+    if chosen.steps:
+        waits, costs = _training(open_store(path), chosen.steps)
+        print(
+            f"U-Net recipe: a step waits {100 * waits:.1f} % of its time for data; data take {100 * costs:.1f} % of it"
+        )
+
+
+def _tell(work: str, speed: dict[str, float]) -> None:
+    ours = speed.pop("ours")
+    others = "   ".join(f"{name} {value:5.0f} (ratio {ours / value:4.1f})" for name, value in speed.items())
+    print(f"{work:26} slices/s: ours {ours:5.0f}   {others}")
+
+
+def _speed(way, store: Store) -> float:
+    """Slices a second over 10 batches; the first one is not counted."""
+    rows = np.random.default_rng(0).integers(len(store), size=(11, BATCH))
+    way(store, rows[0], 0)
+    begun = time.perf_counter()
+    for turn, some in enumerate(rows[1:]):
+        pictures, masks = way(store, some, turn)
+    assert pictures.shape == (BATCH, 256, 256, 2)
+    assert masks.shape[:3] == (BATCH, 256, 256)
+    return 10 * BATCH / (time.perf_counter() - begun)
+
+
+def _ways(elastic: float) -> dict:
+    """Each way: (store, rows, seed) to pictures (n, 256, 256, 2) and masks."""
+    return {"ours": _ours(elastic), "albumentations": _albumentations(elastic), "Keras layers": _keras_layers(elastic)}
+
+
+def _ours(elastic: float):
+    augment, threads = replace(PLAIN, elastic=elastic), ThreadPoolExecutor(2)
+
+    def one(store: Store, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([seed, row])
+        hu, mask = moved(store.hu([row]), store.blood([row]), 256, drawn(augment, rng))
+        return channels(disturbed(hu, augment, rng), WINDOWS), mask[0]
+
+    def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        done = list(threads.map(lambda row: one(store, int(row), seed), rows))
+        return np.stack([picture for picture, _ in done]), np.stack([mask for _, mask in done])
+
+    return way
+
+
+def _albumentations(elastic: float):
+    try:
+        import albumentations as alb
+    except ImportError:
+        return None
+    steps = [
+        alb.HorizontalFlip(p=0.5),
+        alb.Affine(rotate=(-25, 25), scale=(0.84, 1.2), translate_percent=(-0.05, 0.05), p=1),
+        *([alb.ElasticTransform(alpha=60, sigma=12, p=1)] if elastic else []),
+        alb.RandomBrightnessContrast(brightness_limit=0.03, contrast_limit=0.08, p=1),
+        alb.GaussNoise(std_range=(0, 0.03), p=0.5),
+    ]
+    threads = ThreadPoolExecutor(2)
+    made = [alb.Compose(steps), alb.Compose(steps)]  # one a thread
+
+    def one(store: Store, row: int, compose) -> tuple[np.ndarray, np.ndarray]:
+        out = compose(image=channels(store.hu([row]), WINDOWS), mask=store.blood([row])[0])
+        return out["image"], out["mask"]
+
+    def half(store: Store, rows: np.ndarray, compose) -> list:
+        return [one(store, int(row), compose) for row in rows]
+
+    def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        jobs = [threads.submit(half, store, rows[k::2], made[k]) for k in (0, 1)]
+        done = [pair for job in jobs for pair in job.result()]
+        return np.stack([picture for picture, _ in done]), np.stack([mask for _, mask in done])
+
+    return way
+
+
+def _keras_layers(elastic: float):
+    layers = keras.layers
+    spatial = [
+        layers.RandomFlip("horizontal"),
+        layers.RandomRotation(25 / 360, fill_mode="constant"),
+        layers.RandomTranslation(0.05, 0.05, fill_mode="constant"),
+        layers.RandomZoom((-0.17, 0.19), fill_mode="constant"),
+    ]
+    if elastic:
+        spatial.append(layers.RandomElasticTransform(factor=1.0, scale=0.5))
+    gray = [layers.RandomContrast(0.08), layers.RandomBrightness(0.03, value_range=(0, 1)), layers.GaussianNoise(0.02)]
+
+    def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        hu, blood = store.hu(rows), store.blood(rows)
+        together = np.stack(
+            [np.dstack([channels([h], WINDOWS), b / np.float32(255)]) for h, b in zip(hu, blood, strict=True)]
+        )
+        for layer in spatial:
+            together = layer(together, training=True)
+        pictures, masks = together[..., :2], together[..., 2] >= 0.5
+        for layer in gray:
+            pictures = layer(pictures, training=True)
+        return np.asarray(pictures), np.asarray(masks)
+
+    return way
+
+
+def _training(store: Store, steps: int) -> tuple[float, float]:
+    """Share of a training step that waits for its batch, and share by which data make it longer."""
+    chosen = recipe("unet-small")
+    model = build(chosen)
+    model.compile(keras.optimizers.AdamW(1e-4), LOSSES[chosen.loss], jit_compile=False)
+    batches = Batches(Slices(store, np.arange(len(store))), chosen)
+    kept = batches[0]
+    model.train_on_batch(*kept)
+    waited, with_data, without = [], [], []
+    for index in range(steps):
+        begun = time.perf_counter()
+        batch = batches[index]
+        waited.append(time.perf_counter() - begun)
+        model.train_on_batch(*batch)
+        with_data.append(time.perf_counter() - begun)
+    for _ in range(steps // 2):
+        begun = time.perf_counter()
+        model.train_on_batch(*kept)
+        without.append(time.perf_counter() - begun)
+    return sum(waited) / sum(with_data), 1 - statistics.median(without) / statistics.median(with_data)
+
+
+if __name__ == "__main__":
+    main()

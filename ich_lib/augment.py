@@ -1,0 +1,150 @@
+"""Another head, another scanner: one slice made to look like many, its mask moving with it.
+
+Two halves that must not be mixed up. A `Move` changes where things are; it is drawn once and applied to slices and mask
+in one and the same warp, so they agree to the pixel. `disturbed` changes CT numbers and never touches a mask.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+AIR_HU = -1000.0
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How far a training picture may stray from the stored one. Zero, or False, switches a part off.
+
+    Attributes:
+        turn_deg: rotation to either side, in degrees.
+        shift: in shares of the picture's side, each way.
+        shear_deg: slant of the vertical lines, in degrees to either side.
+        zoom: natural logarithm of the largest magnification; 0.18 is 0.84 to 1.20.
+        crop: smallest share of the side that a random square crop keeps, magnified to the full picture; 1 keeps all.
+        flip_lr, flip_ud: mirror every second picture left to right, upside down.
+        elastic: standard deviation of the elastic displacement, in shares of the side; 0.01 is 2.5 px of 256.
+        contrast: largest relative stretch of CT numbers around 35 HU.
+        brightness_hu: largest shift of CT numbers.
+        blur: how often a softer kernel is imitated, 0 to 1.
+        noise_hu: largest standard deviation of added white noise; every second picture gets some.
+    """
+
+    turn_deg: float = 25.0
+    shift: float = 0.05
+    shear_deg: float = 0.0
+    zoom: float = 0.18
+    crop: float = 1.0
+    flip_lr: bool = True
+    flip_ud: bool = False
+    elastic: float = 0.0
+    contrast: float = 0.08
+    brightness_hu: float = 4.0
+    blur: float = 0.3
+    noise_hu: float = 4.0
+
+
+USUAL = Augment()
+NONE = Augment(0, 0, 0, 0, 1, False, False, 0, 0, 0, 0, 0)
+_GRID = 6  # control points of the elastic field along a side: waves of a fifth of the picture and more
+
+
+@dataclass(frozen=True)
+class Move:
+    """One drawn movement, free of any picture's size.
+
+    Attributes:
+        linear: (2, 2), (x, y) of the source to (x, y) of the outcome, around both centers.
+        shift: (2,) x and y, in shares of the outcome's side.
+        bend: (6, 6, 2) displacement of the source point, x and y, in shares of its side; None without elastic.
+    """
+
+    linear: np.ndarray
+    shift: np.ndarray
+    bend: np.ndarray | None = None
+
+
+STILL = Move(np.eye(2), np.zeros(2))
+
+
+def drawn(augment: Augment, rng: np.random.Generator) -> Move:
+    """Draw one movement."""
+    turn, shear = (math.radians(rng.uniform(-d, d)) for d in (augment.turn_deg, augment.shear_deg))
+    part = rng.uniform(augment.crop, 1)
+    scale = math.exp(rng.uniform(-augment.zoom, augment.zoom)) / part
+    mirror_x, mirror_y = (-1 if may and rng.random() < 0.5 else 1 for may in (augment.flip_lr, augment.flip_ud))
+    cos, sin = scale * math.cos(turn), scale * math.sin(turn)
+    linear = np.array([[cos, -sin], [sin, cos]]) @ [[1, math.tan(shear)], [0, 1]] @ np.diag([mirror_x, mirror_y])
+    room = (1 / part - 1) / 2  # how far the crop's center may lie from the picture's
+    shift = rng.uniform(-augment.shift, augment.shift, 2) + rng.uniform(-room, room, 2)
+    bend = rng.normal(0, augment.elastic, (_GRID, _GRID, 2)).astype(np.float32) if augment.elastic else None
+    return Move(linear, shift, bend)
+
+
+def moved(
+    hu: np.ndarray, blood: np.ndarray, size: int, move: Move, *, room: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Apply one movement to slices and mask together.
+
+    Args:
+        hu: (k, y, y) HU, square.
+        blood: (m, y, y) shares of blood, 0 to 255, moved as the slices are.
+        size: side of the outcome in pixels.
+        move: what `drawn` returned, or STILL.
+        room: how many times wider than the outcome the source reaches (a stored head: ROOM).
+
+    Returns:
+        (k, size, size) float32 HU, air where the source ends, and (m, size, size) uint8 mask of 0 and 1.
+    """
+    planes = [plane.astype(np.float32) for plane in (*hu, *blood)]
+    outside = [AIR_HU] * len(hu) + [0.0] * len(blood)
+    # OpenCV fills the outside of up to four channels, and rounds otherwise for two than for four: groups of one width
+    width = min(len(planes), 4)
+    missing = -len(planes) % width
+    planes, outside = planes + planes[-1:] * missing, outside + outside[-1:] * missing
+    warp = _warp(planes[0].shape[0], size, move, room)
+    done = []
+    for start in range(0, len(planes), width):
+        done += cv2.split(warp(cv2.merge(planes[start : start + width]), tuple(outside[start : start + width])))
+    masks = done[len(hu) : len(hu) + len(blood)]
+    return np.stack(done[: len(hu)]), np.stack([mask >= 127.5 for mask in masks]).astype(np.uint8)
+
+
+def matrix(move: Move, side: int, size: int, *, room: float = 1.0) -> np.ndarray:
+    """(2, 3) for cv2.warpAffine, without the bend: a square of `side` pixels to one of `size`, around both centers."""
+    center, target = (side - 1) / 2, (size - 1) / 2
+    linear = move.linear * (size * room / side)
+    return np.hstack([linear, (target + move.shift * size - linear @ [center, center])[:, None]])
+
+
+def _warp(side: int, size: int, move: Move, room: float):
+    """A function (picture, outside) to the moved picture: one resampling, whatever was drawn."""
+    straight = matrix(move, side, size, room=room)
+    if move.bend is None:
+        return lambda picture, outside: cv2.warpAffine(
+            picture, straight, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+        )
+    back = cv2.invertAffineTransform(straight)
+    at = np.arange(size, dtype=np.float32)
+    bend = cv2.resize(move.bend, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(side / room)
+    map_x, map_y = (
+        np.float32(row[0]) * at[None] + np.float32(row[1]) * at[:, None] + np.float32(row[2]) + bend[..., i]
+        for i, row in enumerate(back)
+    )
+    return lambda picture, outside: cv2.remap(
+        picture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+    )
+
+
+def disturbed(hu: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.ndarray:
+    """Another scanner: (k, y, x) HU shifted, stretched, softened and noisier."""
+    stretch = np.float32(1 + rng.uniform(-augment.contrast, augment.contrast))
+    brighter = np.float32(rng.uniform(-augment.brightness_hu, augment.brightness_hu))
+    hu = (hu - np.float32(35)) * stretch + (35 + brighter)
+    if rng.random() < augment.blur:
+        sigma = rng.uniform(0.3, 0.9)
+        hu = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in hu])
+    if augment.noise_hu and rng.random() < 0.5:
+        hu = hu + rng.standard_normal(hu.shape, np.float32) * np.float32(rng.uniform(0, augment.noise_hu))
+    return hu

@@ -1,0 +1,201 @@
+"""What every data set becomes: one row a slice."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ich_lib.labels import ANY, LABELS
+
+_NAMED = 12  # entries spelled out in a sentence of the report; the rest are counted
+
+
+class Pixels(Protocol):
+    """Where a table's pictures come from. Rows are numbers of the table they were made with."""
+
+    def hu(self, row: int) -> np.ndarray:
+        """(y, x) float32 HU of one slice. ValueError, naming the file, if it cannot be read."""
+
+    def mask(self, row: int) -> np.ndarray:
+        """(y, x) bool, the outlined blood; all False where the set says there is none."""
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        """The files a row is read from."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is wrong with a data set on disk, by name. Everything but `inconsistent` and `doubled` has left the table.
+
+    Attributes:
+        missing: slices that the set lists and no file shows.
+        doubled: lines that repeat another one; one of them is kept.
+        corrupt: slices whose file cannot be read. Their labels left with them.
+        inconsistent: slices whose parts contradict each other (a mask without a label, a mask of another size).
+        excluded: slices that the set itself takes back (flagged, unfinished).
+    """
+
+    missing: tuple[str, ...] = ()
+    doubled: tuple[str, ...] = ()
+    corrupt: tuple[str, ...] = ()
+    inconsistent: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, f.name) for f in fields(self))
+
+    def __add__(self, other: "Report") -> "Report":
+        return Report(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence for each kind of trouble that there is."""
+        said = {
+            "missing": "{} listed without a file and left out: {}.",
+            "doubled": "{} listed more than once and kept once: {}.",
+            "corrupt": "{} unreadable and left out together with the label: {}.",
+            "inconsistent": "{} whose parts contradict each other: {}.",
+            "excluded": "{} taken back by the set itself and left out: {}.",
+        }
+        return tuple(text.format(*_counted(getattr(self, kind))) for kind, text in said.items() if getattr(self, kind))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The slices of a data set, a row each. Rows of one scan stand together and run foot to head.
+
+    Attributes:
+        name: of the data set.
+        patient: (n,) str, "" where the set does not say; splitting by patient is refused then.
+        scan: (n,) str, one acquisition.
+        slice: (n,) int, rising from foot to head within a scan.
+        labels: (n, 6) bool in the order of LABELS; False in a column that `known` leaves out.
+        outlined: (n,) bool, where `truth` is known. A slice without blood is outlined: its mask is empty.
+        pixels: reads a row's picture and mask.
+        known: which of LABELS the set tells.
+        facts: further columns, (n,) each: "age", "sex", "fracture", ...
+        report: what was missing, doubled, corrupt, inconsistent or excluded.
+        attribution: whom to cite, and the license.
+    """
+
+    name: str
+    patient: np.ndarray
+    scan: np.ndarray
+    slice: np.ndarray
+    labels: np.ndarray
+    outlined: np.ndarray
+    pixels: Pixels
+    known: tuple[str, ...] = LABELS
+    facts: dict[str, np.ndarray] = field(default_factory=dict)
+    report: Report = Report()
+    attribution: str = ""
+
+    def __post_init__(self):
+        columns = {"scan": self.scan, "slice": self.slice, "labels": self.labels, "outlined": self.outlined}
+        for name, column in {**columns, **self.facts}.items():
+            if len(column) != len(self.patient):
+                raise ValueError(f"{self.name}: {name} has {len(column)} rows, patient has {len(self.patient)}.")
+
+    def __len__(self) -> int:
+        return len(self.patient)
+
+    def __repr__(self) -> str:
+        bleeding = int(self.labels[:, ANY].sum())
+        return (
+            f"Table({self.name}: {len(self)} slices of {len(set(self.scan.tolist()))} scans and "
+            f"{len(self.patients)} patients, {bleeding} with blood, {int(self.outlined.sum())} outlined)"
+        )
+
+    @property
+    def patients(self) -> list[str]:
+        """Each patient once, sorted."""
+        return sorted(set(self.patient.tolist()))
+
+    @property
+    def names(self) -> list[str]:
+        """Each row as "scan/slice", the way the report calls it."""
+        return [f"{scan}/{index}" for scan, index in zip(self.scan.tolist(), self.slice.tolist(), strict=True)]
+
+    def rows(self, patients: Iterable[str]) -> np.ndarray:
+        """Row numbers of these patients."""
+        return np.flatnonzero(np.isin(self.patient, list(patients)))
+
+    def scans(self) -> Iterator[np.ndarray]:
+        """The row numbers of each scan, in turn."""
+        starts = np.flatnonzero(self.scan[1:] != self.scan[:-1]) + 1
+        yield from np.split(np.arange(len(self)), starts)
+
+    def bleeding(self) -> dict[str, bool]:
+        """Patient to whether any slice shows blood."""
+        bleeds = set(self.patient[self.labels[:, ANY]].tolist())
+        return {patient: patient in bleeds for patient in self.patients}
+
+    def hu(self, row: int) -> np.ndarray:
+        """(y, x) float32 HU of one slice.
+
+        Raises:
+            ValueError: if its file cannot be read; the sentence names it.
+        """
+        return self.pixels.hu(int(row))
+
+    def truth(self, row: int) -> np.ndarray:
+        """(y, x) bool, the outlined blood of one slice.
+
+        Raises:
+            ValueError: if nobody outlined it, or the file cannot be read.
+        """
+        if not self.outlined[row]:
+            raise ValueError(f"{self.name}: nobody outlined the blood of slice {self.names[row]}.")
+        return self.pixels.mask(int(row))
+
+    def take(self, rows: np.ndarray) -> "Table":
+        """The table of these rows only, in this order."""
+        rows = np.asarray(rows, int)
+        cut = {name: getattr(self, name)[rows] for name in ("patient", "scan", "slice", "labels", "outlined")}
+        facts = {name: column[rows] for name, column in self.facts.items()}
+        return replace(self, **cut, facts=facts, pixels=_Chosen(self.pixels, rows))
+
+    def checked(self, *, progress=lambda items: items) -> "Table":
+        """Read every picture and mask once; what cannot be read leaves with its label and is named in the report.
+
+        Args:
+            progress: may wrap the row numbers (tqdm).
+        """
+        corrupt = [row for row in progress(range(len(self))) if not self._readable(row)]
+        names = self.names
+        kept = np.setdiff1d(np.arange(len(self)), corrupt)
+        found = Report(corrupt=tuple(names[row] for row in corrupt))
+        return replace(self.take(kept), report=self.report + found)
+
+    def _readable(self, row: int) -> bool:
+        try:
+            shape = self.hu(row).shape
+            return not self.outlined[row] or self.truth(row).shape == shape
+        except (ValueError, OSError):
+            return False
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some rows of another table's pixels."""
+
+    pixels: Pixels
+    rows: np.ndarray
+
+    def hu(self, row: int) -> np.ndarray:
+        return self.pixels.hu(int(self.rows[row]))
+
+    def mask(self, row: int) -> np.ndarray:
+        return self.pixels.mask(int(self.rows[row]))
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        return self.pixels.files(int(self.rows[row]))
+
+
+def _counted(entries: tuple[str, ...]) -> tuple[str, str]:
+    """ "3 slices are", and the first names."""
+    subject = "1 slice is" if len(entries) == 1 else f"{len(entries)} slices are"
+    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
+    return subject, ", ".join(entries[:_NAMED]) + more
