@@ -127,6 +127,11 @@ def test_a_patient_on_both_sides_is_named(tmp_path):
     assert "patients are on both sides" in str(found)
 
 
+def test_unknown_patients_are_not_one_patient_on_both_sides(tmp_path):
+    nameless = replace(table_of_heads(), patient=np.full(48, ""))
+    assert leaks(leaky_image_split(nameless), stored(nameless, tmp_path)).patients == ()
+
+
 def test_an_equal_picture_under_two_names_is_found_by_its_hash(tmp_path):
     heads = table_of_heads()
     heads.pixels.pictures[8 * 6 - 4] = heads.pixels.pictures[1].copy()
