@@ -114,7 +114,8 @@ def train(
 ) -> Run:
     """Train a recipe, holding one fold of patients out.
 
-    Nothing is chosen by looking at the held-out fold: the weights kept are those of the last step.
+    Nothing is chosen by looking at the held-out fold: the weights kept are those of the last step, and what may end
+    training early is the training loss.
 
     Args:
         recipe: what to train.
@@ -145,7 +146,7 @@ def train(
         raise ValueError(f"This split leaks: {found}. Its figures would mean nothing; allow_leaks trains all the same.")
     run = begun or _new_run(recipe, out, chosen, start)
     seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
-    _fit(run, seen, unseen, phantoms=None if data is None or not recipe.mix[3] else _phantoms(run.recipe, 1))
+    _fit(run, seen, unseen, phantoms=_phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None)
     return run
 
 
@@ -173,6 +174,10 @@ def _phantoms(recipe: Recipe, add: int) -> Store:
     )
 
 
+def _mixes_phantoms(recipe: Recipe, data: str | Path | Store | None) -> bool:
+    return data is not None and recipe.sampling == "mix" and recipe.mix[3] > 0
+
+
 def _bar(what: str):
     return lambda items, total: tqdm(items, total=total, desc=what, unit="head")
 
@@ -188,6 +193,8 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
         raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
     run = Run(out, recipe, split)
     first = None if start is None else _first_weights(open_run(start), run)
+    if first is None and recipe.weights:
+        build(recipe, pretrained=True)  # weights that cannot be had are told before a run is begun
     out.mkdir(parents=True, exist_ok=True)
     if first:
         shutil.copy(first, out / _START)
@@ -198,7 +205,7 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
 
 def _first_weights(start: Run, run: Run) -> Path:
     """The weights of `start`, if they fit the model of `run` and know nothing of the patients it holds out."""
-    before, after = ((r.builder, r.options, r.size, r.channels) for r in (start.recipe, run.recipe))
+    before, after = ((r.builder, r.options, r.shape, r.scheme) for r in (start.recipe, run.recipe))
     if before != after:
         raise ValueError(f"{start.folder} trained another model than {run.recipe.name}, so its weights do not fit.")
     if leaked := set(start.patients(trained=True)) & set(run.patients(trained=False)):
@@ -215,19 +222,21 @@ def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> N
     keras.utils.set_random_seed(recipe.seed)
     made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
     batches = Batches(seen, recipe, phantoms=made)
-    model = _compiled(recipe, len(batches))
+    known = any((run.folder / name).is_file() for name in (_START, _CHECKPOINT))
+    model = _compiled(recipe, len(batches), pretrained=not known)
     if (run.folder / _START).is_file():
         model.set_weights(_loaded(build(recipe), run.folder / _START).get_weights())
     begun = _restore(model, run.folder, len(batches))
+    stopped = stalled(_losses(run), recipe.patience)
     batches.begin_with(begun)
     model.fit(
         batches,
         initial_epoch=begun,
         shuffle=False,  # the batches have an order of their own
-        epochs=recipe.epochs,
+        epochs=begun if stopped else recipe.epochs,
         validation_data=Still(unseen, recipe) if len(unseen) else None,
         validation_freq=5,
-        callbacks=[_Keep(run, begun, len(batches))],
+        callbacks=[_Keep(run, begun, len(batches)), _Watch(run)],
         verbose=0,
     )
     final = build(recipe)
@@ -240,13 +249,62 @@ def _loaded(model: keras.Model, weights: Path) -> keras.Model:
     return model
 
 
-def _compiled(recipe: Recipe, steps: int) -> keras.Model:
-    model = build(recipe, precision=recipe.precision)
-    falling = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
-    optimizer = keras.optimizers.AdamW(falling, weight_decay=recipe.weight_decay)
+def _compiled(recipe: Recipe, steps: int, *, pretrained: bool = False) -> keras.Model:
+    model = build(recipe, precision=recipe.precision, pretrained=pretrained)
+    rate = learning_rate(recipe, steps)
+    if recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(rate)
+    else:
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
     model.compile(optimizer, LOSSES[recipe.loss], jit_compile=False)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule | float:
+    """The recipe's learning rate: by the step for a cosine, else the one it begins with.
+
+    Both cosines count steps, as the optimizer does. System 000 asked a schedule made for steps once an epoch, so it
+    never came to a restart.
+
+    Args:
+        recipe: rate, schedule, epochs.
+        steps: of an epoch.
+    """
+    schedules = keras.optimizers.schedules
+    if recipe.schedule == "cosine":
+        return schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs, alpha=recipe.lowest)
+    if recipe.schedule == "cosine restarts":
+        return schedules.CosineDecayRestarts(
+            recipe.learning_rate, steps * recipe.restart, t_mul=1.0, m_mul=1.0, alpha=recipe.lowest
+        )
+    return recipe.learning_rate
+
+
+def halvings(losses: list[float], patience: int) -> int:
+    """How often a plateau has halved the learning rate: each time `patience` epochs bring no loss lower by 0.0001.
+
+    Source:
+        The rule and its 0.0001 are those of keras.callbacks.ReduceLROnPlateau; as a function of all losses so far it
+        needs no state of its own, so a resumed run goes on as an unbroken one would.
+    """
+    best, waited, count = float("inf"), 0, 0
+    for loss in losses:
+        waited = 0 if loss < best - 1e-4 else waited + 1
+        best = loss if waited == 0 else best
+        if waited == patience:
+            count, waited = count + 1, 0
+    return count
+
+
+def stalled(losses: list[float], patience: int) -> bool:
+    """Whether the last `patience` epochs brought no loss lower than before them; never for a patience of 0."""
+    return 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
+
+
+def _losses(run: Run) -> list[float]:
+    """Training losses of all epochs so far."""
+    return [float(row["loss"]) for row in run.history()]
 
 
 def _restore(model: keras.Model, folder: Path, steps: int) -> int:
@@ -297,3 +355,20 @@ class _Keep(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.bar.close()
+
+
+class _Watch(keras.callbacks.Callback):
+    """Halve the learning rate on a plateau and stop a run that stalled, by the training losses in history.csv."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run, self.recipe = run, run.recipe
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.recipe.schedule == "plateau":
+            count = halvings(_losses(self.run), self.recipe.halve)
+            self.model.optimizer.learning_rate = self.recipe.learning_rate * 0.5**count
+
+    def on_epoch_end(self, epoch, logs=None):
+        if stalled(_losses(self.run), self.recipe.patience):
+            self.model.stop_training = True

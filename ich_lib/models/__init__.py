@@ -1,24 +1,82 @@
-"""Model builders: Keras 3 only, every layer named."""
+"""Model builders: Keras 3 only, every layer named, flat."""
+
+from collections.abc import Iterable, Iterator
 
 import keras
 
+from ich_lib.models.backbones import backbone
+from ich_lib.models.cnn import alexnet_004, cnn_001, vanilla_004
 from ich_lib.models.densenet import densenet_bc
-from ich_lib.models.unet import unet2d
-from ich_lib.recipes import Recipe
+from ich_lib.models.seresnext import se_resnext
+from ich_lib.models.unet import unet2d, unet_000, unet_002, unet_003
+from ich_lib.models.unet3d import unet3d
+from ich_lib.recipes import RECIPES, Recipe
 
-_BUILDERS = {"unet2d": unet2d, "densenet_bc": densenet_bc}
+_SEGMENT = {"unet2d": unet2d, "unet_000": unet_000, "unet_002": unet_002, "unet_003": unet_003, "unet3d": unet3d}
+_CLASSIFY = {
+    "densenet_bc": densenet_bc,
+    "cnn_001": cnn_001,
+    "vanilla_004": vanilla_004,
+    "alexnet_004": alexnet_004,
+    "backbone": backbone,
+    "se_resnext": se_resnext,
+}
+_BUILDERS = {"segment": _SEGMENT, "classify": _CLASSIFY}
 
 
-def build(recipe: Recipe, *, precision: str = "float32") -> keras.Model:
-    """The recipe's model, untrained. Weights do not depend on `precision`, the Keras dtype policy of the arithmetic."""
+def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = False) -> keras.Model:
+    """The recipe's model, untrained. Weights do not depend on `precision`, the Keras dtype policy of the arithmetic.
+
+    Args:
+        recipe: what to build.
+        precision: a Keras dtype policy.
+        pretrained: begin with the recipe's `weights`, which may have to be fetched; otherwise all weights are random.
+
+    Raises:
+        ValueError: for a builder that no model of the recipe's task has, or weights that cannot be had.
+    """
+    builders = _BUILDERS.get(recipe.task, {})
+    if recipe.builder not in builders:
+        raise ValueError(
+            f"{recipe.name} wants to {recipe.task} with {recipe.builder!r}, which does not; builders that do: "
+            f"{', '.join(builders) or 'none'}."
+        )
+    options = dict(recipe.options)
+    if recipe.task == "classify":
+        options["scheme"] = recipe.scheme
+    if pretrained and recipe.weights:
+        options["weights"] = recipe.weights
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return _BUILDERS[recipe.builder](
-            (recipe.size, recipe.size, recipe.channels), name=recipe.name, **recipe.options
-        )
+        return builders[recipe.builder](recipe.shape, name=recipe.name, **options)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-__all__ = ["build", "densenet_bc", "unet2d"]
+def catalog(names: Iterable[str] = RECIPES) -> Iterator[dict]:
+    """What there is to train, row by row: name, task, shape of the picture, parameters and source.
+
+    A row's model is built only when the row is asked for.
+    """
+    for name in names:
+        one = RECIPES[name]
+        row = {"name": name, "task": one.task, "shape": one.shape, "parameters": build(one).count_params()}
+        yield row | {"source": one.source}
+
+
+__all__ = [
+    "alexnet_004",
+    "backbone",
+    "build",
+    "catalog",
+    "cnn_001",
+    "densenet_bc",
+    "se_resnext",
+    "unet2d",
+    "unet3d",
+    "unet_000",
+    "unet_002",
+    "unet_003",
+    "vanilla_004",
+]

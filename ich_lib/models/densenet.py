@@ -1,4 +1,4 @@
-"""A small DenseNet-BC (Huang et al. 2017, arXiv:1608.06993) for the six labels.
+"""A small DenseNet-BC (Huang et al. 2017, arXiv:1608.06993) for the six labels, or another scheme.
 
 It ends in global average pooling and one dense layer, so that its class activation map equals Grad-CAM up to scale
 (Selvaraju et al. 2017, section 3.1) and needs no gradient.
@@ -7,7 +7,7 @@ It ends in global average pooling and one dense layer, so that its class activat
 import keras
 from keras import layers
 
-from ich_lib.labels import LABELS
+from ich_lib.models.outputs import scores
 
 
 def _normalized(x, name: str):
@@ -31,6 +31,7 @@ def densenet_bc(
     blocks: tuple[int, ...] = (4, 8, 12),
     growth: int = 24,
     dropout: float = 0.2,
+    scheme: str = "6-node",
     name: str = "densenet_bc",
 ) -> keras.Model:
     """A DenseNet-BC classifier.
@@ -40,11 +41,12 @@ def densenet_bc(
         blocks: layers of each dense block; between blocks channels and sides are halved.
         growth: channels each layer adds.
         dropout: share of pooled features dropped while training.
+        scheme: of the outputs, a name from `ich_lib.labels.SCHEMES`.
         name: of the model.
 
     Returns:
-        (n, y, x, channel) in [0, 1] to (n, 6), probabilities in the order of LABELS, float32. Layer "features" holds
-        what is pooled, "scores" the one dense layer.
+        (n, y, x, channel) in [0, 1] to (n, k), probabilities in the order of SCHEMES[scheme], float32. Layer "features"
+        holds what is pooled, "scores" the one dense layer.
     """
     inputs = layers.Input(shape, name="picture")
     x = layers.Conv2D(2 * growth, 5, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
@@ -58,6 +60,4 @@ def densenet_bc(
     x = layers.Activation("linear", name="features")(x)  # (n, y / 16, x / 16, k) for three blocks
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(dropout, name="pool_drop")(x)
-    return keras.Model(
-        inputs, layers.Dense(len(LABELS), activation="sigmoid", dtype="float32", name="scores")(x), name=name
-    )
+    return keras.Model(inputs, scores(x, scheme), name=name)

@@ -1,0 +1,161 @@
+"""Backbones of keras.applications with a head of ours, as one flat model that takes pictures in [0, 1].
+
+Every backbone was trained on pictures scaled in its own way. That scaling is the first layer of the model here, so it
+happens exactly once and nobody can forget or repeat it. System 000 scaled EfficientNet's pictures twice and got the
+accuracy of always answering "normal"; system 004 gave InceptionV3 [0, 1] in place of [-1, 1].
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers, ops
+
+from ich_lib.models.outputs import scores
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
+_CAFFE_MEAN = (103.939, 116.779, 123.68)  # of ImageNet, BGR in 0 to 255
+
+
+@keras.saving.register_keras_serializable("ich_lib")
+class ReversedChannels(layers.Layer):
+    """RGB as BGR."""
+
+    def call(self, x):
+        return ops.flip(x, axis=-1)
+
+
+def _symmetric(x):
+    """[-1, 1], as `preprocess_input` in mode "tf"."""
+    return layers.Rescaling(2.0, offset=-1.0, dtype="float32", name="scaling")(x)
+
+
+def _standardized(x):
+    """ImageNet's mean and standard deviation, as `preprocess_input` in mode "torch"."""
+    offset = [-mean / std for mean, std in zip(_MEAN, _STD, strict=True)]
+    return layers.Rescaling([1 / std for std in _STD], offset=offset, dtype="float32", name="scaling")(x)
+
+
+def _bgr(x):
+    """BGR in 0 to 255 less its mean, as `preprocess_input` in mode "caffe"."""
+    x = ReversedChannels(dtype="float32", name="bgr")(x)
+    return layers.Rescaling(255.0, offset=[-mean for mean in _CAFFE_MEAN], dtype="float32", name="scaling")(x)
+
+
+def _for_efficientnet(x):
+    """0 to 255, for EfficientNet divides by 255 itself; of what its ImageNet weights saw, mean and deviation are left.
+
+    Keras adds a layer for the deviation only if it is built with weights="imagenet", and keeps the mean as weights. A
+    model rebuilt for weights trained later would lack the one and might lose the other, so both stand here.
+    """
+    offset = [-255 * mean / std for mean, std in zip(_MEAN, _STD, strict=True)]
+    return layers.Rescaling([255 / std for std in _STD], offset=offset, dtype="float32", name="scaling")(x)
+
+
+# Name in keras.applications to its scaling of pictures in [0, 1]
+BACKBONES: dict[str, Callable] = {
+    "EfficientNetB4": _for_efficientnet,
+    "DenseNet121": _standardized,
+    "DenseNet169": _standardized,
+    "MobileNetV2": _symmetric,
+    "InceptionV3": _symmetric,
+    "ResNet50": _bgr,
+}
+
+
+def backbone(
+    shape: tuple[int, int, int],
+    *,
+    base: str,
+    scheme: str = "6-node",
+    trainable: str = "all",
+    dense: int = 0,
+    l2: float = 0.0,
+    dropout: tuple[float, float] = (0.0, 0.0),
+    weights: str | None = None,
+    name: str = "backbone",
+) -> keras.Model:
+    """A backbone, global average pooling, perhaps a dense layer, and the scores.
+
+    Args:
+        shape: (y, x, 3) of the input.
+        base: the backbone, a name from BACKBONES.
+        scheme: of the outputs, a name from `ich_lib.labels.SCHEMES`.
+        trainable: what is trained besides the head: "all" of the backbone, "none" of it, its "first 5" layers, or
+            those "after mixed8", a layer's name. Batch normalization that is not trained keeps its ImageNet figures.
+        dense: width of a ReLU layer between pooling and scores; 0 leaves it out.
+        l2: weight penalty of that layer.
+        dropout: before and after that layer.
+        weights: of the backbone: "imagenet", a file of the same layout ("notop" of keras.applications), or None for
+            random ones.
+        name: of the model.
+
+    Returns:
+        (n, y, x, 3) in [0, 1] to (n, k) probabilities, float32. Layer "features" holds what is pooled.
+
+    Raises:
+        ValueError: for an unknown backbone or `trainable`, other than three channels, or weights that cannot be had.
+    """
+    if base not in BACKBONES:
+        raise ValueError(f"No backbone is called {base!r}; choose from {', '.join(BACKBONES)}.")
+    if len(shape) != 3 or shape[-1] != 3:
+        raise ValueError(
+            f"{base} takes pictures of 3 channels (y, x, 3), as its ImageNet weights do; got {tuple(shape)}. "
+            "Choose three windows of one slice, or one window of three slices."
+        )
+    inputs = layers.Input(shape, name="picture")
+    scaled = BACKBONES[base](inputs)
+    net = getattr(keras.applications, base)(include_top=False, weights=None, input_tensor=scaled)
+    own = [layer for layer in net.layers if layer.name not in ("picture", "bgr", "scaling")]
+    if weights is not None:
+        _copy_weights(_pretrained(base, weights), own)
+    _freeze(own, trainable, base)
+    x = layers.Activation("linear", name="features")(net.output)  # (n, y / 32, x / 32, k)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    if dropout[0]:
+        x = layers.Dropout(dropout[0], name="pool_drop")(x)
+    if dense:
+        penalty = keras.regularizers.L2(l2) if l2 else None
+        x = layers.Dense(dense, activation="relu", kernel_regularizer=penalty, name="dense")(x)
+    if dropout[1]:
+        x = layers.Dropout(dropout[1], name="dense_drop")(x)
+    return keras.Model(inputs, scores(x, scheme), name=name)
+
+
+def _pretrained(base: str, weights: str) -> list:
+    """The layers of a backbone that knows ImageNet."""
+    try:
+        return getattr(keras.applications, base)(include_top=False, weights=weights, input_shape=(96, 96, 3)).layers
+    except Exception as error:
+        raise ValueError(
+            f"The weights {weights!r} of {base} cannot be had: {str(error).rstrip('.')}. Without network, put "
+            f"Keras's own file for {base} (the one that ends in notop) into $KERAS_HOME/models (~/.keras/models), "
+            "or give its path as weights. Or pass weights=None to begin with random ones."
+        ) from error
+
+
+def _copy_weights(source: list, target: list) -> None:
+    """Layer by layer; EfficientNet's normalization stays idle, since its figures are in our scaling."""
+    source, target = (
+        [layer for layer in side if layer.weights and not isinstance(layer, layers.Normalization)]
+        for side in (source, target)
+    )
+    for theirs, ours in zip(source, target, strict=True):
+        ours.set_weights(theirs.get_weights())
+
+
+def _freeze(own: list, trainable: str, base: str) -> None:
+    """Set what of a backbone's layers is trained."""
+    kind, _, where = trainable.partition(" ")
+    names = [layer.name for layer in own]
+    if trainable in ("all", "none"):
+        chosen = own if trainable == "all" else []
+    elif kind == "first" and where.isdecimal():
+        chosen = own[: int(where)]
+    elif kind == "after" and where in names:
+        chosen = own[names.index(where) + 1 :]
+    else:
+        raise ValueError(
+            f"trainable must be 'all', 'none', 'first N' or 'after LAYER' with a layer of {base}; got {trainable!r}."
+        )
+    for layer in own:
+        layer.trainable = any(layer is one for one in chosen)
