@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from ich_lib.datasets import ct_ich
+from ich_lib.head import intracranial
 from ich_lib.phantom import MIMICS, phantom
 from ich_lib.window import WINDOWS, window
 
@@ -69,18 +70,8 @@ def real_heads(folder: Path, count: int):
 
 def inside_skull(hu: np.ndarray) -> np.ndarray:
     """(z, y, x) bool: the room a closed ring of bone holds; empty on slices of the open base and face."""
-    out = np.zeros(hu.shape, bool)
-    for k, plane in enumerate(hu):
-        bone = cv2.morphologyEx((plane > 200).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
-        outside = cv2.copyMakeBorder(bone, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-        cv2.floodFill(outside, None, (0, 0), 2)
-        room = (outside[1:-1, 1:-1] == 0) & (plane > -100)
-        count, piece, stats, _ = cv2.connectedComponentsWithStats(room.astype(np.uint8), connectivity=4)
-        if count > 1:
-            largest = 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
-            found = cv2.erode((piece == largest).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            out[k] = found if found.sum() > 2500 else False
-    return out
+    inner = np.stack([cv2.erode(intracranial(plane), np.ones((3, 3), np.uint8)) > 0 for plane in hu])
+    return inner & (inner.sum(axis=(1, 2), keepdims=True) > 2500)
 
 
 def contact_row(hu: np.ndarray, name: str) -> np.ndarray:

@@ -161,8 +161,11 @@ def _store(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from ich_lib.datasets import open_set
+    from ich_lib.datasets.fetch import SUMS, verify
     from ich_lib.store import build_store
 
+    if (options.data / SUMS).is_file():
+        _say("\n".join(verify(options.data)) or f"Every file is what {SUMS} says.")
     table = open_set(options.data)
     bar = lambda scans, total: tqdm(scans, total=total, desc="reading", unit="scan")  # noqa: E731
     store = build_store(table, options.out, size=options.size, field=options.field, progress=bar)

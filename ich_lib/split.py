@@ -1,6 +1,6 @@
 """Who is trained on and who is held out, and whether anything crosses over.
 
-Slices of one patient look alike: next to each other they correlate by 0.93 in CT-ICH. A model tested on the neighbors
+Slices of one patient look alike: stamps of neighbors correlate by 0.93 in CT-ICH. A model tested on the neighbors
 of what it has seen is tested on its memory. So folds are by patient; the two splits that the published student systems
 used instead are here by name, for the lesson that measures what they hide.
 """
@@ -51,7 +51,7 @@ def by_patient(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: 
     """Patients shared out evenly, stratified by label: each fold gets its share of the rarest bleeds too.
 
     Iterative stratification (Sechidis et al., ECML PKDD 2011) over patients: the rarest label first, each of its
-    patients to the fold that has fewest of that label, then to the smallest fold.
+    patients to the fold that still lacks most of that label, then most of the patient's other ones.
 
     Args:
         table: the slices.
@@ -117,7 +117,10 @@ class Leaks:
         found = []
         if self.patients:
             found.append(f"{len(self.patients)} patients are on both sides (such as {self.patients[0]})")
-        for pairs, what in ((self.images, "held-out slices equal a trained one"), (self.near, "are nearly one")):
+        for pairs, what in (
+            (self.images, "held-out slices equal a trained one"),
+            (self.near, "held-out slices nearly equal one"),
+        ):
             if pairs:
                 found.append(f"{len(pairs)} {what} (such as {pairs[0][1]} and {pairs[0][0]})")
         return "; ".join(found) or "nothing is on both sides"

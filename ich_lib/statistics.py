@@ -156,12 +156,7 @@ def t_test(
     Source:
         Student 1908; scipy.stats.ttest_ind.
     """
-    _two(groups)
-    values = _checked(groups)
-    _check_spread(values)
-    found = _t(values, equal_var=True)
-    warnings = _warnings(values, patients, simulated, comparisons)
-    return _comparison("Two-sample t-test", "t", found, (found.df,), values, warnings)
+    return _two_means("Two-sample t-test", groups, True, patients, simulated, comparisons)
 
 
 def welch(
@@ -184,12 +179,17 @@ def welch(
     Source:
         Welch 1947; scipy.stats.ttest_ind(equal_var=False).
     """
+    return _two_means("Welch t-test", groups, False, patients, simulated, comparisons)
+
+
+def _two_means(test, groups, equal_var, patients, simulated, comparisons) -> Comparison:
+    """A t-test of two groups, their variances pooled or not."""
     _two(groups)
     values = _checked(groups)
     _check_spread(values)
-    found = _t(values, equal_var=False)
+    found = _t(values, equal_var=equal_var)
     warnings = _warnings(values, patients, simulated, comparisons)
-    return _comparison("Welch t-test", "t", found, (found.df,), values, warnings)
+    return _comparison(test, "t", found, (found.df,), values, warnings)
 
 
 def mann_whitney(

@@ -124,3 +124,15 @@ def test_a_split_that_leaks_is_refused_unless_asked_for(tmp_path, capsys):
     assert main(["train", "unet-small", "--split", "leaky-image", *run]) == 2
     assert "This split leaks: 6 patients are on both sides" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_its_hashes_is_held_against_them(tmp_path, capsys):
+    from tests.sets import write_ct_ich
+    from tests.test_datasets import GOOD
+
+    folder = write_ct_ich(tmp_path / "set", GOOD)
+    (folder / "SHA256SUMS.txt").write_text("0" * 64 + " hemorrhage_diagnosis.csv\n")
+    assert main(["store", "--data", str(folder), "--out", str(tmp_path / "s.slices"), "--size", "32"]) == 0
+    said = capsys.readouterr().out
+    assert "1 file not what SHA256SUMS.txt says: hemorrhage_diagnosis.csv." in said
+    assert "2 scans and 2 patients" in said

@@ -27,7 +27,10 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """What is wrong with a data set on disk, by name. Everything but `inconsistent` and `doubled` has left the table.
+    """What is wrong with a data set on disk, by name.
+
+    What is missing, corrupt or excluded has left the table. Of the inconsistent, slices whose labels contradict each
+    other have left; where only the mask is at odds with the label, the slice stays with `outlined` False.
 
     Attributes:
         missing: slices that the set lists and no file shows.
