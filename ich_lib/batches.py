@@ -47,18 +47,20 @@ class Slices:
         return Slices(self.store, self.rows[chosen])
 
     def told(self, recipe: Recipe) -> "Slices":
-        """Those whose truth the recipe can use: outlined ones to segment, those its scheme has a class for to classify.
+        """Those whose truth the recipe can use: outlined ones to segment, ones its scheme has a class for to classify.
 
         Raises:
             ValueError: if the data set does not tell the labels that the scheme needs.
         """
-        table = self.store.table
-        if recipe.task == "segment":
-            return self.where(table.outlined[self.rows])
+        table, fitting = self.store.table, self
+        if recipe.segments:
+            fitting = self.where(table.outlined[self.rows])
+        if not recipe.classifies:
+            return fitting
         untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known]
         if untold:
             raise ValueError(f"{table.name} does not tell {untold[0]}; train the scheme 'binary', or segment.")
-        return self.where(has_place(table.labels[self.rows], recipe.scheme))
+        return fitting.where(has_place(table.labels[fitting.rows], recipe.scheme))
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class Batches(keras.utils.PyDataset):
     def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Pictures (n, y, x, channel), or (n, z, y, x, channel) for a recipe with depth, and their truth.
 
-        The truth is (n, y, x, 1) masks, (n, z, y, x, 1) with depth, or (n, ...) labels in the recipe's scheme.
+        The truth is (n, y, x, 1) masks, (n, z, y, x, 1) with depth, or (n, ...) labels in the recipe's scheme, or, for
+        a recipe that wants both, the two of them.
         """
         rng = np.random.default_rng([self.recipe.seed, epoch, index])
         first = (epoch * len(self) + index) * self.recipe.batch
@@ -178,7 +181,7 @@ class _Mix:
 
     def __init__(self, real: Slices, phantoms: Slices | None, recipe: Recipe):
         store, clean, shows = real.store, real.where(~real.bleeding), real.bleeding
-        if recipe.task == "segment":  # a mask that lost its last pixel to the stored size teaches nothing
+        if recipe.segments:  # a mask that lost its last pixel to the stored size teaches nothing
             shows = shows & (store.blood_px[real.rows] > 0)
         roomy = clean.where(store.inside_px[clean.rows] > _ROOMY * store.size**2)
         self.recipe, self.bleeding, self.clean, self.roomy = (
@@ -304,12 +307,15 @@ def _shown(hu: np.ndarray, recipe: Recipe, view: int | None) -> np.ndarray:
     return np.stack([channels([plane], windows).reshape(*plane.shape, -1) for plane in hu])
 
 
-def _batched(samples: list, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+def _batched(samples: list, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | tuple[np.ndarray, ...]]:
     pictures, masks, labels = (np.stack(part) for part in zip(*samples, strict=True))
     pictures = pictures.reshape(*masks.shape[:1], *_shape(recipe), -1)
-    if recipe.task == "classify":
-        return pictures, to_scheme(labels, recipe.scheme).astype(np.float32)
-    return pictures, masks.reshape(len(masks), *_shape(recipe), 1).astype(np.float32)
+    truth = []
+    if recipe.segments:
+        truth.append(masks.reshape(len(masks), *_shape(recipe), 1).astype(np.float32))
+    if recipe.classifies:
+        truth.append(to_scheme(labels, recipe.scheme).astype(np.float32))
+    return pictures, tuple(truth) if len(truth) > 1 else truth[0]
 
 
 def _shape(recipe: Recipe) -> tuple[int, ...]:

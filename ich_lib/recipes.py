@@ -14,7 +14,7 @@ class Recipe:
 
     Attributes:
         name: of the recipe.
-        task: "segment" (a mask) or "classify" (six scores).
+        task: "segment" (a mask), "classify" (scores), or "both" by one model.
         builder: "unet2d", "densenet_bc" or another function of `ich_lib.models`.
         options: further arguments of the builder.
         weights: what a backbone begins training with: "imagenet", a file, or None for random weights.
@@ -32,6 +32,7 @@ class Recipe:
         augment: how far training pictures stray from the stored ones. Validation never strays.
         scheme: the outputs of a classifier, a name from `ich_lib.labels.SCHEMES`.
         loss: a name from `ich_lib.losses.LOSSES`.
+        label_weight: of the scores' binary cross-entropy beside the mask's loss, for "both".
         phantoms: how many phantom heads are made for the phantom share.
         batch, steps, epochs: an epoch is `steps` batches, or one pass where `steps` is 0 (not with "mix").
         optimizer: "adamw", or "adam", which has no weight decay.
@@ -66,6 +67,7 @@ class Recipe:
     augment: Augment = USUAL
     scheme: str = "6-node"
     loss: str = "dice_bce"
+    label_weight: float = 0.3
     phantoms: int = 50
     batch: int = 8
     steps: int = 100
@@ -85,6 +87,7 @@ class Recipe:
 
     def __post_init__(self):
         choices = {
+            "task": ("segment", "classify", "both"),
             "field": FIELDS,
             "windows_as": ("channels", "samples"),
             "sampling": ("mix", "natural", "balanced"),
@@ -96,6 +99,16 @@ class Recipe:
                 raise ValueError(f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}.")
         if not self.steps and self.sampling == "mix":
             raise ValueError("The mix never ends, so a recipe that samples by it must say how many steps an epoch has.")
+
+    @property
+    def segments(self) -> bool:
+        """Whether the model draws a mask."""
+        return self.task != "classify"
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the model scores labels."""
+        return self.task != "segment"
 
     @property
     def channels(self) -> int:
@@ -157,6 +170,25 @@ def _published(name: str, task: str, builder: str, options: dict | None = None, 
 
 
 _OURS = (
+    Recipe(  # the first stage of the shipped model: phantoms alone, so no fold needs one of its own
+        "unet-phantom",
+        "segment",
+        "unet2d",
+        {"filters": (16, 32, 64, 128, 256)},
+        loss="slice_dice_bce",
+        phantoms=200,
+        epochs=15,
+        source="first stage of unet-both; train it without --data, on every phantom (--fold none)",
+    ),
+    Recipe(  # the shipped model; goes on from unet-phantom (train --start)
+        "unet-both",
+        "both",
+        "unet2d",
+        {"filters": (16, 32, 64, 128, 256)},
+        loss="slice_dice_bce",
+        epochs=12,
+        source="the shipped model: one network for mask and scores; goes on from unet-phantom",
+    ),
     Recipe("unet-small-first", "segment", "unet2d", {"filters": (16, 32, 64, 128, 256)}),
     Recipe(  # goes on from unet-small-first (train --start), every bleeding slice counting the same
         "unet-small",

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,7 +123,7 @@ def train(
         fold: the fold to hold out, 0 to 4; None trains on everything.
         split: "patient", or, for the lesson on leaks, "leaky image" or "leaky row".
         allow_leaks: train although held-out slices are known to the training side.
-        start: a finished run of the same model to take the first weights from.
+        start: a finished run whose weights come first; its model may lack the last layers of this one.
         resume: go on where a stopped run in `out` ended; its own recipe and split are used.
 
     Returns:
@@ -192,29 +191,38 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
     if (out / "recipe.json").exists():
         raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
     run = Run(out, recipe, split)
-    first = None if start is None else _first_weights(open_run(start), run)
+    first = None if start is None else _begun_by(open_run(start), run)
     if first is None and recipe.weights:
         build(recipe, pretrained=True)  # weights that cannot be had are told before a run is begun
     out.mkdir(parents=True, exist_ok=True)
     if first:
-        shutil.copy(first, out / _START)
+        first.save_weights(out / _START)
     (out / "folds.json").write_text(json.dumps(asdict(split), indent=1))
     (out / "recipe.json").write_text(json.dumps(recipe.as_json(), indent=1))
     return run
 
 
-def _first_weights(start: Run, run: Run) -> Path:
-    """The weights of `start`, if they fit the model of `run` and know nothing of the patients it holds out."""
-    before, after = ((r.builder, r.options, r.shape, r.scheme) for r in (start.recipe, run.recipe))
-    if before != after:
-        raise ValueError(f"{start.folder} trained another model than {run.recipe.name}, so its weights do not fit.")
+def _begun_by(start: Run, run: Run) -> keras.Model:
+    """The model of `run` with the weights of `start`, which must all find their place and know nobody held out.
+
+    Layers that `start` lacks, such as the scores of a model that only drew masks, keep weights drawn by the seed.
+    """
     if leaked := set(start.patients(trained=True)) & set(run.patients(trained=False)):
         raise ValueError(
             f"{start.folder} was trained on {len(leaked)} of the patients to be held out. Take its own fold."
         )
-    if not start.weights.is_file():
-        raise FileNotFoundError(f"{start.folder} has not been trained to its end; go on with train --resume.")
-    return start.weights
+    keras.utils.set_random_seed(run.recipe.seed)
+    model, before = build(run.recipe), start.model()
+    places = {layer.name: layer for layer in model.layers}
+    shapes = lambda layer: [w.shape for w in layer.weights] if layer else None  # noqa: E731
+    for layer in before.layers:
+        if layer.weights and shapes(layer) != shapes(places.get(layer.name)):
+            raise ValueError(
+                f"{start.folder} trained another model than {run.recipe.name}: its layer {layer.name} does not fit."
+            )
+        if layer.weights:
+            places[layer.name].set_weights(layer.get_weights())
+    return model
 
 
 def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> None:
@@ -256,7 +264,10 @@ def _compiled(recipe: Recipe, steps: int, *, pretrained: bool = False) -> keras.
         optimizer = keras.optimizers.Adam(rate)
     else:
         optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    model.compile(optimizer, LOSSES[recipe.loss], jit_compile=False)
+    loss, weights = LOSSES[recipe.loss], None
+    if recipe.task == "both":
+        loss, weights = [loss, LOSSES["bce"]], [1.0, recipe.label_weight]
+    model.compile(optimizer, loss, loss_weights=weights, jit_compile=False)
     optimizer.build(model.trainable_variables)
     return model
 

@@ -21,7 +21,7 @@ _CLASSIFY = {
     "backbone": backbone,
     "se_resnext": se_resnext,
 }
-_BUILDERS = {"segment": _SEGMENT, "classify": _CLASSIFY}
+_BUILDERS = {"segment": _SEGMENT, "classify": _CLASSIFY, "both": {"unet2d": unet2d}}
 
 
 def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = False) -> keras.Model:
@@ -42,7 +42,7 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
             f"{', '.join(builders) or 'none'}."
         )
     options = dict(recipe.options)
-    if recipe.task == "classify":
+    if recipe.classifies:
         options["scheme"] = recipe.scheme
     if pretrained and recipe.weights:
         options["weights"] = recipe.weights

@@ -1,13 +1,12 @@
 """A small DenseNet-BC (Huang et al. 2017, arXiv:1608.06993) for the six labels, or another scheme.
 
-It ends in global average pooling and one dense layer, so that its class activation map equals Grad-CAM up to scale
-(Selvaraju et al. 2017, section 3.1) and needs no gradient.
+It ends in `pooled_scores`, so its class activation map is exact and needs no gradient.
 """
 
 import keras
 from keras import layers
 
-from ich_lib.models.outputs import scores
+from ich_lib.models.outputs import pooled_scores
 
 
 def _normalized(x, name: str):
@@ -56,8 +55,5 @@ def densenet_bc(
         if b < len(blocks):
             x = layers.Conv2D(x.shape[-1] // 2, 1, use_bias=False, name=f"narrow{b}_conv")(_normalized(x, f"narrow{b}"))
             x = layers.AveragePooling2D(2, name=f"narrow{b}_pool")(x)
-    x = _normalized(x, "last")
-    x = layers.Activation("linear", name="features")(x)  # (n, y / 16, x / 16, k) for three blocks
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(dropout, name="pool_drop")(x)
-    return keras.Model(inputs, scores(x, scheme), name=name)
+    x = _normalized(x, "last")  # (n, y / 16, x / 16, k) for three blocks
+    return keras.Model(inputs, pooled_scores(x, scheme, dropout), name=name)

@@ -25,3 +25,21 @@ def scores(x, scheme: str):
         raise ValueError(f"No label scheme is called {scheme!r}; choose from {', '.join(SCHEMES)}.")
     activation = "softmax" if scheme.endswith("-class") else "sigmoid"
     return layers.Dense(len(SCHEMES[scheme]), activation=activation, dtype="float32", name="scores")(x)
+
+
+def pooled_scores(x, scheme: str, dropout: float):
+    """Features, their mean over the picture, one dense layer: scores whose class activation map is exact.
+
+    For such an end the map equals Grad-CAM up to scale (Selvaraju et al. 2017, section 3.1) and needs no gradient.
+
+    Args:
+        x: (n, r, c, k) features.
+        scheme: a name from `ich_lib.labels.SCHEMES`.
+        dropout: share of pooled features dropped while training.
+
+    Returns:
+        (n, len(SCHEMES[scheme])) scores. Layer "features" holds what is pooled, "scores" the dense layer.
+    """
+    x = layers.Activation("linear", name="features")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return scores(layers.Dropout(dropout, name="pool_drop")(x), scheme)

@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from ich_lib.models.outputs import pooled_scores
+
 
 def _check_sides(shape: tuple[int, int, int], levels: int) -> None:
     step = 2 ** (levels - 1)
@@ -39,19 +41,23 @@ def unet2d(
     filters: tuple[int, ...] = (16, 32, 64, 128, 256),
     dropout: float = 0.2,
     gates: bool = False,
+    scheme: str | None = None,
     name: str = "unet2d",
 ) -> keras.Model:
-    """A 2D U-Net for one mask, with batch normalization.
+    """A 2D U-Net for one mask, with batch normalization, and for the scores too where a label scheme is named.
 
     Args:
         shape: (y, x, channel) of the input; y and x divisible by 2 ** (len(filters) - 1).
         filters: convolution filters of each level, top to bottom.
         dropout: share of the bottom's features dropped while training.
         gates: attention gates on the skips (Oktay et al. 2018, arXiv:1804.03999).
+        scheme: of the scores, a name from `ich_lib.labels.SCHEMES`; None draws the mask alone.
         name: of the model.
 
     Returns:
-        (n, y, x, channel) in [0, 1] to (n, y, x, 1), probability of blood, float32.
+        (n, y, x, channel) in [0, 1] to (n, y, x, 1), probability of blood, float32. With a scheme, to that and (n, k)
+        scores: the bottom's features (layer "features"), pooled, and one dense layer, so that their class activation
+        map is exact, as in `densenet_bc`.
 
     Raises:
         ValueError: if the picture cannot be halved that often.
@@ -63,7 +69,7 @@ def unet2d(
         x = _convs(x, width, f"down{level}")
         skips.append(x)
         x = layers.MaxPooling2D(name=f"down{level}_pool")(x)  # (n, y / 2**(level+1), x / 2**(level+1), width)
-    x = _convs(x, filters[-1], "bottom")
+    bottom = x = _convs(x, filters[-1], "bottom")
     x = layers.SpatialDropout2D(dropout, name="bottom_drop")(x)
     for level in reversed(range(len(filters) - 1)):
         x = layers.UpSampling2D(name=f"up{level}_double")(x)
@@ -71,7 +77,9 @@ def unet2d(
         x = layers.Concatenate(name=f"up{level}_join")([x, skip])
         x = _convs(x, filters[level], f"up{level}")
     blood = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="blood")(x)
-    return keras.Model(inputs, blood, name=name)
+    if scheme is None:
+        return keras.Model(inputs, blood, name=name)
+    return keras.Model(inputs, [blood, pooled_scores(bottom, scheme, dropout)], name=name)
 
 
 def unet_000(
