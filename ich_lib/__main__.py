@@ -1,4 +1,4 @@
-"""python -m ich_lib predict | phantom | fetch | store | train | evaluate | export"""
+"""python -m ich_lib predict | phantom | fetch | store | recipes | train | crossval | evaluate | table | export"""
 
 import argparse
 import json
@@ -69,27 +69,30 @@ def _parser() -> argparse.ArgumentParser:
     store.add_argument("--field", choices=FIELDS, default="head", help="cut to the head (default), or whole slices")
     store.set_defaults(run=_store)
 
+    listed = commands.add_parser("recipes", help="list every model that can be trained, with its source")
+    listed.set_defaults(run=_recipes)
+
     train = commands.add_parser("train", help="train a recipe")
-    train.add_argument("recipe", help="name of a recipe")
     train.add_argument("--data", type=Path, help="folder of a data set, or a file of store; without it, phantoms alone")
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     train.add_argument(
         "--fold", type=_fold, default=0, metavar="K|none", help="fold held out, 0 to 4 (default 0), or none"
     )
-    train.add_argument(
-        "--split",
-        choices=("patient", "leaky-image", "leaky-row"),
-        default="patient",
-        help="what is dealt out to the folds; the leaky ones are for the lesson on leaks and need --allow-leaks",
-    )
-    train.add_argument("--allow-leaks", action="store_true", help="train although held-out slices are known")
-    train.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
-    train.add_argument("--epochs", type=int, help="instead of the recipe's")
-    train.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
-    train.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
-    train.add_argument("--seed", type=int, help="instead of the recipe's")
     train.add_argument("--resume", action="store_true", help="go on with a stopped run")
     train.set_defaults(run=_train)
+
+    crossval = commands.add_parser("crossval", help="train a recipe once per fold of patients, then evaluate all folds")
+    crossval.add_argument("--data", type=Path, required=True, help="folder of a data set")
+    crossval.add_argument("--store", type=Path, metavar="FILE", help="the same as a file of store, to train from")
+    crossval.add_argument("--out", type=Path, required=True, help="folder of the runs; run again to go on")
+    crossval.set_defaults(run=_crossval)
+    for command in (train, crossval):
+        _how_to_train(command)
+
+    table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
+    table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
+    table.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
+    table.set_defaults(run=_table)
 
     export = commands.add_parser("export", help="write NAME.onnx, NAME.weights.h5 and NAME.json of a run")
     export.add_argument("source", type=Path, metavar="RUN")
@@ -97,13 +100,35 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--report", type=Path, help="report.json of evaluate, whose figures go on the card")
     export.set_defaults(run=_export)
 
-    evaluate = commands.add_parser("evaluate", help="judge models on the fold they never saw")
-    evaluate.add_argument("source", metavar="RUN|shipped")
+    evaluate = commands.add_parser("evaluate", help="judge models on scans they never saw")
+    evaluate.add_argument("source", metavar="RUN|shipped", help="a run, what crossval or export wrote, or shipped")
     evaluate.add_argument("--data", type=Path, required=True, help="folder of a data set")
     evaluate.add_argument("--fold", type=int, help="must be the fold held out, which is the default")
-    evaluate.add_argument("--out", type=Path, required=True)
+    evaluate.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
+    evaluate.add_argument("--prevalence", type=float, default=0.1, help="of bleeding, for PPV and NPV (default 0.1)")
     evaluate.set_defaults(run=_evaluate)
     return parser
+
+
+def _how_to_train(command: argparse.ArgumentParser) -> None:
+    """What `train` and `crossval` share."""
+    command.add_argument("recipe", help="name of a recipe; python -m ich_lib recipes lists them")
+    command.add_argument(
+        "--split",
+        choices=("patient", "leaky-image", "leaky-row"),
+        default="patient",
+        help="what is dealt out to the folds; the leaky ones are for the lesson on leaks and need --allow-leaks",
+    )
+    command.add_argument("--allow-leaks", action="store_true", help="train although held-out slices are known")
+    command.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
+    command.add_argument("--epochs", type=int, help="instead of the recipe's")
+    command.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
+    command.add_argument("--batch", type=int, help="instead of the recipe's")
+    command.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
+    command.add_argument("--seed", type=int, help="instead of the recipe's")
+    command.add_argument(
+        "--budget", type=_budget, metavar="PIXELS,SLICES", help="cut the recipe to a picture size and slices seen"
+    )
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -173,15 +198,57 @@ def _store(options: argparse.Namespace) -> None:
     _say("\n".join([*store.table.report.sentences, repr(store.table), f"Written: {options.out}, {megabytes:.0f} MB."]))
 
 
-def _train(options: argparse.Namespace) -> None:
+def _recipes(options: argparse.Namespace) -> None:
+    from ich_lib.models import catalog
+
+    for row in catalog():
+        shape = "x".join(map(str, row["shape"]))
+        _say(f"{row['name']:18} {row['task']:9} {shape:14} {row['parameters']:>12,}  {row['source']}")
+
+
+def _chosen(options: argparse.Namespace):
+    """The recipe asked for, with what was asked for instead of its own settings."""
+    from ich_lib.crossval import reduced
     from ich_lib.recipes import recipe
+
+    keys = ("epochs", "steps", "batch", "phantoms", "seed")
+    changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
+    chosen = recipe(options.recipe)
+    if options.budget:
+        chosen = reduced(chosen, size=options.budget[0], slices=options.budget[1])
+    return replace(chosen, **changes)
+
+
+def _crossval(options: argparse.Namespace) -> None:
+    from ich_lib.crossval import cross_validate
+    from ich_lib.evaluate import evaluate
+
+    cross_validate(
+        _chosen(options),
+        options.store or options.data,
+        options.out,
+        start=options.start,
+        split=options.split.replace("-", " "),
+        allow_leaks=options.allow_leaks,
+    )
+    _tell(evaluate(options.out, options.data, options.out))
+
+
+def _table(options: argparse.Namespace) -> None:
+    from ich_lib.crossval import table
+
+    text = table(options.folders)
+    if options.out:
+        options.out.write_text(text)
+    else:
+        _say(text.rstrip())
+
+
+def _train(options: argparse.Namespace) -> None:
     from ich_lib.train import train
 
-    keys = ("epochs", "steps", "phantoms", "seed")
-    changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
-    chosen = replace(recipe(options.recipe), **changes)
     run = train(
-        chosen,
+        _chosen(options),
         options.data,
         options.out,
         fold=options.fold,
@@ -194,24 +261,32 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from ich_lib.evaluate import HEADLINE
     from ich_lib.export import export
 
     report = json.loads(options.report.read_text()) if options.report else {}
-    figures = {
-        key: report[key] for key in ("fold", "dice_per_subject", "slice_auc_any", "scan_auc_any") if key in report
-    }
-    _say(f"Written: {export(options.source, options.out, figures=figures)}, with .onnx and .weights.h5 beside it.")
+    figures = {key: report[key] for key in ("folds", *HEADLINE) if key in report}
+    card = export(options.source, options.out, figures=figures, calibration=report.get("calibration"))
+    _say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from ich_lib.evaluate import evaluate
+
+    _tell(evaluate(options.source, options.data, options.out, fold=options.fold, prevalence=options.prevalence))
+    _say(f"Written to {options.out}: report.json, report.html.")
+
+
+def _tell(report: dict) -> None:
+    """The headline of an evaluation."""
+    from ich_lib.evaluate import HEADLINE
     from ich_lib.statistics import Figure
 
-    report = evaluate(options.source, options.data, options.out, fold=options.fold)
-    _say(
-        f"Fold {report['fold']}, {len(report['patients'])} patients never trained on; threshold {report['threshold']}."
-    )
-    for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any"):
+    folds = report["folds"]
+    whom = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, list) else f"Fold {folds}"
+    never = "LEAKY split: patients trained on" if "leaky" in report else "patients never trained on"
+    _say(f"{whom}, {len(report['patients'])} {never}; threshold {report['threshold']}.")
+    for key in HEADLINE:
         values = {name: float("nan") if value is None else value for name, value in report[key].items()}
         _say(f"{key:17} {Figure(**values)}")
 
@@ -225,6 +300,11 @@ def _window(text: str | None) -> str | tuple[float, float] | None:
     except ValueError:
         raise ValueError(f"--window wants a name or LEVEL,WIDTH in HU, such as 40,80; got {text!r}.") from None
     return level, width
+
+
+def _budget(text: str) -> tuple[int, int]:
+    size, slices = (int(part) for part in text.split(","))
+    return size, slices
 
 
 def _fold(text: str) -> int | None:

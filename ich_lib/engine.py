@@ -9,9 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from ich_lib.recipes import Recipe, from_json
+from ich_lib.calibration import Calibration, from_json
+from ich_lib.recipes import Recipe
+from ich_lib.recipes import from_json as recipe_from_json
 
 SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of some pictures; None for what it does not tell.
+
+    Attributes:
+        blood: (n, y, x), or (n, z, y, x) of a model with depth, probability of blood.
+        scores: (n, k) in the recipe's scheme.
+        heat: (n, r, c, k) class activation maps, not scaled.
+    """
+
+    blood: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    heat: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -22,27 +39,36 @@ class Model:
         name: the recipe's name.
         recipe: tells which input it wants.
         sha256: of the file the weights came from.
-        run: (n, y, x, channel) float32 to a tuple of arrays. A segmenter gives blood (n, y, x); a classifier gives
-            scores (n, 6) and heat (n, r, c, 6).
+        run: (n, y, x, channel) float32 pictures, (n, z, y, x, channel) for a recipe with depth, to its answer.
         card: NAME.json: figures, data, attribution, folds. A run folder gives its folds only.
     """
 
     name: str
     recipe: Recipe
     sha256: str
-    run: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+    run: Callable[[np.ndarray], Answer]
     card: dict
 
 
 @dataclass(frozen=True)
 class Models:
-    """The pair `analyse` asks. One of them may be missing where a single model is to be judged."""
+    """The pair `analyse` asks: one that draws the mask, one that scores. They may be the same model.
+
+    One of them may be missing where a single model is to be judged.
+    """
 
     segmenter: Model | None
     classifier: Model | None
 
     def __iter__(self):
-        return iter(model for model in (self.segmenter, self.classifier) if model is not None)
+        pair = [model for model in (self.segmenter, self.classifier) if model is not None]
+        return iter(pair[:1] if self.segmenter is self.classifier else pair)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What turns the pair's evidence into probabilities; None unless it was fitted for just this pair."""
+        told = [model.card.get("calibration") for model in self]
+        return from_json(told[0]) if told[0] and all(one == told[0] for one in told) else None
 
 
 def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
@@ -68,10 +94,10 @@ def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
     found = [
         model for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for model in _models_in(place)
     ]
-    pair = Models(_only(found, "segment", folder), _only(found, "classify", folder))
-    if not list(pair):
+    pair = _pair(found, folder)
+    if not found:
         raise FileNotFoundError(f"{folder} holds no model: neither NAME.json with NAME.onnx, nor a finished run.")
-    if fill and len(list(pair)) < 2:
+    if fill and None in (pair.segmenter, pair.classifier):
         shipped = _shipped()
         pair = replace(
             pair, segmenter=pair.segmenter or shipped.segmenter, classifier=pair.classifier or shipped.classifier
@@ -81,8 +107,7 @@ def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
 
 @cache
 def _shipped() -> Models:
-    found = _models_in(SHIPPED)
-    return Models(_only(found, "segment", SHIPPED), _only(found, "classify", SHIPPED))
+    return _pair(_models_in(SHIPPED), SHIPPED)
 
 
 def _models_in(folder: Path) -> list[Model]:
@@ -93,9 +118,16 @@ def _models_in(folder: Path) -> list[Model]:
     return exported
 
 
-def _only(found: list[Model], task: str, folder: Path) -> Model | None:
+def _pair(found: list[Model], folder: Path) -> Models:
+    segmenters, classifiers = (
+        [model for model in found if model.recipe.segments],
+        [model for model in found if model.recipe.classifies],
+    )
+    return Models(_only(segmenters, "segment", folder), _only(classifiers, "classify", folder))
+
+
+def _only(fitting: list[Model], task: str, folder: Path) -> Model | None:
     """The one model of this task, or None."""
-    fitting = [model for model in found if model.recipe.task == task]
     if len(fitting) > 1:
         names = " and ".join(model.name for model in fitting)
         raise ValueError(
@@ -117,12 +149,12 @@ def _onnx_model(card_path: Path) -> Model:
             f"{path.name} is not the file its card {card_path.name} describes (SHA-256 differs). Get both again."
         )
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    name, recipe = session.get_inputs()[0].name, recipe_from_json(card["recipe"])
 
-    def run(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(_flat(part) for part in session.run(None, {name: pictures}))
+    def run(pictures: np.ndarray) -> Answer:
+        return _answer(session.run(None, {name: pictures}), recipe)
 
-    return Model(card["name"], from_json(card["recipe"]), sha256, run, card)
+    return Model(card["name"], recipe, sha256, run, card)
 
 
 def _keras_model(folder: Path) -> Model:
@@ -131,17 +163,19 @@ def _keras_model(folder: Path) -> Model:
     from ich_lib.train import open_run
 
     trained = open_run(folder)
-    model = with_heat(trained.model()) if trained.recipe.task == "classify" else trained.model()
+    model = with_heat(trained.model())
 
-    def run(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    def run(pictures: np.ndarray) -> Answer:
         out = model.predict(pictures, batch_size=len(pictures), verbose=0)
-        return tuple(_flat(part) for part in (out if isinstance(out, list | tuple) else [out]))
+        return _answer(out if isinstance(out, list | tuple) else [out], trained.recipe)
 
     sha256 = hashlib.sha256(trained.weights.read_bytes()).hexdigest()
-    split = {"held_out_fold": trained.held_out, "folds": trained.folds}
+    split = {"split": trained.split.kind, "held_out_fold": trained.held_out, "folds": trained.folds}
     return Model(trained.recipe.name, trained.recipe, sha256, run, split)
 
 
-def _flat(part: np.ndarray) -> np.ndarray:
-    """A mask without its channel axis."""
-    return part[..., 0] if part.ndim == 4 and part.shape[-1] == 1 else part
+def _answer(parts: list[np.ndarray], recipe: Recipe) -> Answer:
+    """A model's outputs in their order: the mask without its channel axis, scores, heat."""
+    parts = list(parts)
+    blood = parts.pop(0)[..., 0] if recipe.segments else None
+    return Answer(blood, *parts)

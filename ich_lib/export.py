@@ -9,7 +9,6 @@ import numpy as np
 from keras import layers
 
 from ich_lib.datasets.ct_ich import ATTRIBUTION
-from ich_lib.labels import LABELS
 from ich_lib.predict import NOTICE
 from ich_lib.train import Run, open_run
 
@@ -17,29 +16,37 @@ _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
 
 
-def with_heat(classifier: keras.Model) -> keras.Model:
-    """The classifier with its class activation maps as a second output.
+def with_heat(model: keras.Model) -> keras.Model:
+    """A classifier with its class activation maps as a further output; a model without such maps as it is.
 
     For global pooling and one dense layer, ReLU(sum_k W[k, c] A_k) equals Grad-CAM up to scale (Selvaraju et al. 2017,
-    section 3.1), so the map is a 1x1 convolution with the dense layer's own weights.
+    section 3.1), so the map is a 1x1 convolution with the dense layer's own weights. Other classifiers (a second dense
+    layer, a flattened picture) have no such map.
 
     Returns:
-        (n, y, x, channel) to scores (n, 6) and heat (n, r, c, 6), not scaled.
+        (n, y, x, channel) to what the model gave before and heat (n, r, c, k), not scaled.
     """
-    features = classifier.get_layer("features").output
-    heat = layers.Conv2D(len(LABELS), 1, use_bias=False, activation="relu", name="heat")
-    model = keras.Model(classifier.input, [classifier.output, heat(features)], name=classifier.name)
-    heat.set_weights([classifier.get_layer("scores").get_weights()[0][None, None]])
-    return model
+    names = [layer.name for layer in model.layers]
+    if "features" not in names or "dense" in names:
+        return model
+    weights = model.get_layer("scores").get_weights()[0]
+    heat = layers.Conv2D(weights.shape[1], 1, use_bias=False, activation="relu", dtype="float32", name="heat")
+    outputs = [*model.outputs, heat(model.get_layer("features").output)]
+    served = keras.Model(model.input, outputs, name=model.name)
+    heat.set_weights([weights[None, None]])
+    return served
 
 
-def export(folder: str | Path, out: str | Path, *, figures: dict | None = None) -> Path:
+def export(
+    folder: str | Path, out: str | Path, *, figures: dict | None = None, calibration: dict | None = None
+) -> Path:
     """Write a run's three files and check that they agree with Keras.
 
     Args:
         folder: a finished run.
         out: where NAME.onnx, NAME.weights.h5 and NAME.json go.
-        figures: what `evaluate` found on the held-out fold, for the card.
+        figures: what `evaluate` found, for the card.
+        calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyse` uses it.
 
     Returns:
         The path of NAME.json.
@@ -49,7 +56,7 @@ def export(folder: str | Path, out: str | Path, *, figures: dict | None = None) 
     """
     run, out = open_run(folder), Path(out)
     model = run.model()
-    served = with_heat(model) if run.recipe.task == "classify" else model
+    served = with_heat(model)
     out.mkdir(parents=True, exist_ok=True)
     onnx, weights = out / f"{run.recipe.name}.onnx", out / f"{run.recipe.name}.weights.h5"
     signature = [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="picture")]
@@ -62,7 +69,7 @@ def export(folder: str | Path, out: str | Path, *, figures: dict | None = None) 
         )
     model.save_weights(weights)
     card = out / f"{run.recipe.name}.json"
-    card.write_text(json.dumps(_card(run, (onnx, weights), figures, difference), indent=1) + "\n")
+    card.write_text(json.dumps(_card(run, (onnx, weights), figures, calibration, difference), indent=1) + "\n")
     return card
 
 
@@ -121,7 +128,7 @@ def largest_difference(model: keras.Model, onnx: Path) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def _card(run: Run, files: tuple[Path, ...], figures: dict | None, difference: float) -> dict:
+def _card(run: Run, files: tuple[Path, ...], figures: dict | None, calibration, difference: float) -> dict:
     history = run.history()
     real = not all(name.startswith("phantom-") for name in run.folds)
     return {
@@ -130,11 +137,13 @@ def _card(run: Run, files: tuple[Path, ...], figures: dict | None, difference: f
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
         "data": "CT-ICH 1.0.0 and phantoms" if real else "phantoms",
         "attribution": ATTRIBUTION if real else "",
+        "split": run.split.kind,
         "held_out_fold": run.held_out,
         "folds": run.folds,
         "epochs": len(history),
         "minutes": run.minutes,
         "figures": figures or {},
+        "calibration": calibration,
         "onnx_difference": difference,
         "notice": NOTICE,
     }

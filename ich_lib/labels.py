@@ -84,6 +84,30 @@ def from_scheme(values: np.ndarray, scheme: str) -> np.ndarray:
     return _checked(labels)
 
 
+def six_scores(scores: np.ndarray, scheme: str) -> np.ndarray:
+    """A model's probabilities in any scheme as scores of the six labels.
+
+    Args:
+        scores: (n, k) probabilities, a column per name in SCHEMES[scheme].
+        scheme: a name from SCHEMES.
+
+    Returns:
+        (n, 6) float32 in the order of LABELS. Types that "binary" does not tell get 0. `any` of "7-class" is one minus
+        `normal`; "6-class" knows bleeding slices only, so its `any` is 1. `multiple` adds to no type.
+
+    Raises:
+        ValueError: for an unknown scheme.
+    """
+    names = _names(scheme)
+    out = np.zeros((len(scores), len(LABELS)), np.float32)
+    for column, name in zip(np.asarray(scores).T, names, strict=True):
+        if name in LABELS:
+            out[:, LABELS.index(name)] = column
+    if _is_softmax(scheme):
+        out[:, ANY] = 1 - scores[:, names.index("normal")] if "normal" in names else 1
+    return out
+
+
 def has_place(labels: np.ndarray, scheme: str) -> np.ndarray:
     """(n,) bool: which rows of (n, 6) labels a scheme can hold.
 

@@ -161,11 +161,23 @@ def npv(sensitivity: float, specificity: float, prevalence: float) -> float:
 
 
 def auc(truth: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve; NaN where the truth holds one class alone, for which it is not defined."""
-    from sklearn.metrics import roc_auc_score
+    """Area under the ROC curve; NaN where the truth holds one class alone, for which it is not defined.
+
+    By ranks, ties shared: the Mann-Whitney U over all pairs. A tenth of the time that scikit-learn takes to draw the
+    curve first, and an interval asks for it a thousand times.
+
+    Source:
+        Hanley and McNeil 1982, Radiology 143:29.
+    """
+    from scipy.stats import rankdata
 
     truth = np.asarray(truth, bool)
-    return float(roc_auc_score(truth, score)) if 0 < truth.sum() < truth.size else float("nan")
+    positive = int(truth.sum())
+    negative = truth.size - positive
+    if not positive or not negative:
+        return float("nan")
+    ranks = rankdata(score)[truth].sum()
+    return float((ranks - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def average_precision(truth: np.ndarray, score: np.ndarray) -> float:

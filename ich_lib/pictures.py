@@ -8,22 +8,38 @@ from ich_lib.recipes import Recipe
 from ich_lib.window import WINDOWS, window
 
 
-def model_input(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> np.ndarray:
-    """Some slices of a scan as a model's input.
+def views(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndarray]:
+    """Some slices of a scan as a model's input, once for each view the recipe has.
 
     Args:
         hu: (z, y, x) HU of the whole scan.
         box: where the head is.
-        recipe: size, neighbors and windows.
-        rows: slice numbers asked for.
+        recipe: size, neighbors, depth and windows; "samples" makes a view of each window.
+        rows: slice numbers asked for; at most `recipe.depth` of them where that is more than 1.
 
     Returns:
-        (len(rows), size, size, channel) float32 in [0, 1].
+        (len(rows), size, size, channel) float32 in [0, 1] each; with depth (1, depth, size, size, channel), air
+        standing in for slices beyond the scan's end.
     """
-    reach, count = recipe.neighbors, len(hu)
+    reach, count = recipe.neighbors if recipe.depth == 1 else 0, len(hu)
     needed = range(max(rows.start - reach, 0), min(rows.stop + reach, count))
     small = {k: crop(hu[k], box, recipe.size, outside=-1000) for k in needed}
-    return np.stack([channels([small[n] for n in neighbors(count, k, reach)], recipe.windows) for k in rows])
+    shown = [recipe.windows] if recipe.windows_as == "channels" else [(name,) for name in recipe.windows]
+    if recipe.depth == 1:
+        stacks = [[small[n] for n in neighbors(count, k, reach)] for k in rows]
+    else:
+        air = np.full((recipe.size, recipe.size), -1000, np.float32)
+        stacks = [[small[k]] for k in rows] + [[air]] * (recipe.depth - len(rows))
+    found = []
+    for windows in shown:
+        pictures = np.stack([_with_channels(channels(stack, windows)) for stack in stacks])
+        found.append(pictures if recipe.depth == 1 else pictures[None])
+    return found
+
+
+def _with_channels(picture: np.ndarray) -> np.ndarray:
+    """OpenCV drops a single channel's axis."""
+    return picture if picture.ndim == 3 else picture[..., None]
 
 
 def channels(planes, windows: tuple[str, ...]) -> np.ndarray:

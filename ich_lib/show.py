@@ -74,3 +74,76 @@ def _scores(axes, result: Result) -> None:
     axes.tick_params(colors=_QUIET, labelsize=8)
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def evaluation(report: dict) -> Figure:
+    """Four plots of an evaluation: ROC curves, reliability, volumes (Bland and Altman), Dice by patient.
+
+    Args:
+        report: what `ich_lib.evaluate.evaluate` returned.
+    """
+    figure = Figure(figsize=(11, 8.6), layout="constrained")
+    axes = figure.subplots(2, 2)
+    _roc(axes[0, 0], report)
+    _reliability(axes[0, 1], report["slices"]["reliability"])
+    _agreement(axes[1, 0], report["volume"])
+    _dice_by_patient(axes[1, 1], report)
+    for one in axes.flat:
+        one.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _roc(axes, report: dict) -> None:
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    for key, name, color in (("slices", "slices", "#0072B2"), ("whole_scans", "scans", "#D55E00")):
+        points, auc = report[key]["roc"], report[key]["auc"]["value"]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=color, label=f"{name}, AUC {auc:.3f}")
+    axes.set(title="Any bleeding", xlabel="1 − specificity", ylabel="sensitivity", aspect="equal")
+    axes.legend(loc="lower right", frameon=False)
+
+
+def _reliability(axes, bins: list[dict]) -> None:
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    filled = [row for row in bins if row["n"]]
+    axes.plot([row["score"] for row in filled], [row["share"] for row in filled], color="#0072B2", marker="o")
+    for row in filled:
+        axes.annotate(row["n"], (row["score"], row["share"]), (5, -11), textcoords="offset points", fontsize=8)
+    axes.set(
+        title="What was said, and what was so (slices)",
+        xlabel="mean probability said (number: slices)",
+        ylabel="share that bleeds",
+        xlim=(0, 1),
+        ylim=(-0.03, 1.03),
+    )
+
+
+def _agreement(axes, volume: dict) -> None:
+    axes.set(title="Volume of bleeding scans", xlabel="mean of both, mL", ylabel="measured − true, mL")
+    if not volume:
+        axes.text(0.5, 0.5, "no masks", ha="center", transform=axes.transAxes)
+        return
+    true, measured = np.array(volume["pairs_ml"]).T
+    axes.scatter((true + measured) / 2, measured - true, s=18, color="#0072B2")
+    low, high = volume["limits_ml"]
+    for value, style in ((volume["bias_ml"]["value"], "-"), (low, "--"), (high, "--")):
+        axes.axhline(value, color="#D55E00", linewidth=1, linestyle=style)
+        axes.annotate(
+            f"{value:.1f}",
+            (1, value),
+            (-2, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+        )
+
+
+def _dice_by_patient(axes, report: dict) -> None:
+    rows = sorted((row for row in report["per_patient"] if row["dice"] is not None), key=lambda row: row["dice"])
+    axes.set(title="Dice by bleeding scan, and its mL of blood", ylabel="Dice", ylim=(0, 1))
+    if not rows:
+        axes.text(0.5, 0.5, "no masks", ha="center", transform=axes.transAxes)
+        return
+    axes.bar(range(len(rows)), [row["dice"] for row in rows], color="#56B4E9")
+    axes.axhline(report["dice_per_subject"]["value"], color="#D55E00", linewidth=1)
+    axes.set_xticks(range(len(rows)), [f"{row['true_ml']:.1f}" for row in rows], fontsize=7, rotation=90)

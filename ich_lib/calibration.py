@@ -1,0 +1,159 @@
+"""What the networks say of a scan to probabilities that mean what they say.
+
+A network trained on samples of which half bleed is too sure on real scans, of whose slices one in eight bleeds. Here
+the mask's own evidence, the neighbors' and the classifier's are weighed by a logistic regression, fitted on scans the
+network never saw (Platt 1999; Guo et al. 2017, arXiv:1706.04599).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ich_lib.labels import ANY, LABELS
+
+TOP = 60  # the mask's own evidence for blood is the mean of this many highest pixels
+_SURE = 1e-4  # evidence closer to 0 or 1 counts as this close: logits stay within 9.2
+_FITTED_C = 1.0  # inverse strength of the ridge that keeps weights of rare types small
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the networks said of one scan, before anything is made of it.
+
+    Attributes:
+        mask: (z,) mean of the TOP highest pixels of the mask's probabilities; None where nobody segmented.
+        classes: (z, 6) the classifier's scores in the order of LABELS; None where nobody classified.
+    """
+
+    mask: np.ndarray | None
+    classes: np.ndarray | None
+
+    def of(self, label: int) -> np.ndarray:
+        """(z, k) logits that speak for a label: the mask's, the mean of the neighbors' masks, the classifier's."""
+        columns = []
+        if self.mask is not None:
+            own = _logit(self.mask)
+            columns += [own, _beside(own)]
+        if self.classes is not None:
+            columns.append(_logit(self.classes[:, label]))
+        return np.stack(columns, axis=1)
+
+    def plain(self) -> np.ndarray:
+        """(z, 6) scores without calibration: the classifier's, and for `any` the mean of its and the mask's."""
+        if self.classes is None:
+            scores = np.zeros((len(self.mask), len(LABELS)), np.float32)
+            scores[:, ANY] = self.mask
+            return scores
+        scores = self.classes.astype(np.float32)
+        if self.mask is not None:
+            scores[:, ANY] = (scores[:, ANY] + self.mask) / 2
+        return scores
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Weights that turn evidence into probabilities.
+
+    Attributes:
+        slices: (6, k + 1) per label the weights of `Evidence.of`, the constant last.
+        scans: (6, 2) per label the weight and constant on the scan's evidence.
+    """
+
+    slices: np.ndarray
+    scans: np.ndarray
+
+    def slice_scores(self, evidence: Evidence) -> np.ndarray:
+        """(z, 6) float32 probabilities in the order of LABELS.
+
+        Raises:
+            ValueError: if the evidence is of another kind than what was fitted.
+        """
+        columns = [evidence.of(label) for label in range(len(LABELS))]
+        if columns[0].shape[1] + 1 != self.slices.shape[1]:
+            raise ValueError(
+                f"This calibration weighs {self.slices.shape[1] - 1} kinds of evidence; there are "
+                f"{columns[0].shape[1]}. It belongs to other models."
+            )
+        logits = [c @ weights[:-1] + weights[-1] for c, weights in zip(columns, self.slices, strict=True)]
+        return _sigmoid(np.stack(logits, axis=1)).astype(np.float32)
+
+    def scan_scores(self, slice_scores: np.ndarray) -> np.ndarray:
+        """(6,) float32 probabilities of the whole scan from its calibrated (z, 6) slice scores."""
+        return _sigmoid(self.scans[:, 0] * _logit(strongest(slice_scores)) + self.scans[:, 1]).astype(np.float32)
+
+    def as_json(self) -> dict:
+        """Plain numbers, for a card."""
+        return {"slices": np.round(self.slices, 5).tolist(), "scans": np.round(self.scans, 5).tolist()}
+
+
+def from_json(values: dict) -> Calibration:
+    """Rebuild a calibration from `Calibration.as_json`."""
+    return Calibration(np.array(values["slices"], float), np.array(values["scans"], float))
+
+
+def strongest(slice_scores: np.ndarray) -> np.ndarray:
+    """(z, 6) slice scores to (6,): the highest mean of two neighbors, since a real bleed rarely stays in one slice."""
+    if len(slice_scores) == 1:
+        return slice_scores[0]
+    return ((slice_scores[1:] + slice_scores[:-1]) / 2).max(axis=0)
+
+
+def fit(evidence: Sequence[Evidence], labels: Sequence[np.ndarray]) -> Calibration:
+    """Fit a calibration on scans that the networks were not trained on.
+
+    Slices are fitted first, each scan weighing by its slices; then scans, on the calibrated scores of their slices. A
+    label that all or none of them show keeps its evidence as it is, moved to its share. Weights are kept from falling
+    below zero: more evidence never speaks against blood.
+
+    Args:
+        evidence: one entry a scan.
+        labels: (z, 6) bool a scan, in the order of LABELS.
+
+    Returns:
+        The calibration. No patient of `evidence` may be reported with it.
+    """
+    slices = []
+    for label in range(len(LABELS)):
+        columns = np.concatenate([one.of(label) for one in evidence])
+        slices.append(_fitted(columns, np.concatenate([truth[:, label] for truth in labels])))
+    first = Calibration(np.array(slices), np.tile([1.0, 0.0], (len(LABELS), 1)))
+    best = np.stack([_logit(strongest(first.slice_scores(one))) for one in evidence])
+    shown = np.stack([truth.any(axis=0) for truth in labels])
+    return Calibration(first.slices, np.array([_fitted(best[:, [k]], shown[:, k]) for k in range(len(LABELS))]))
+
+
+def _fitted(columns: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(k + 1,) logistic weights, the constant last; columns whose weight would be negative are left out."""
+    from sklearn.linear_model import LogisticRegression
+
+    weights = np.zeros(columns.shape[1] + 1)
+    if truth.all() or not truth.any():
+        weights[:-1] = 1 / columns.shape[1]
+        share = (truth.sum() + 0.5) / (len(truth) + 1)
+        weights[-1] = _logit(share) - columns.mean()
+        return weights
+    kept = list(range(columns.shape[1]))
+    while kept:
+        found = LogisticRegression(C=_FITTED_C, max_iter=1000).fit(columns[:, kept], truth)
+        if found.coef_[0].min() >= 0:
+            weights[kept], weights[-1] = found.coef_[0], found.intercept_[0]
+            return weights
+        kept.pop(int(found.coef_[0].argmin()))
+    weights[-1] = _logit(truth.mean())
+    return weights
+
+
+def _beside(values: np.ndarray) -> np.ndarray:
+    """(z,) mean of the slices above and below; at an end the slice itself stands in for the missing one."""
+    padded = np.concatenate([values[:1], values, values[-1:]])
+    return (padded[:-2] + padded[2:]) / 2
+
+
+def _logit(p):
+    p = np.clip(np.asarray(p, float), _SURE, 1 - _SURE)
+    return np.log(p / (1 - p))
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
