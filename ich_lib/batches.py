@@ -118,8 +118,8 @@ class Batches(keras.utils.PyDataset):
     def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Pictures (n, y, x, channel), or (n, z, y, x, channel) for a recipe with depth, and their truth.
 
-        The truth is (n, y, x, 1) masks, (n, z, y, x, 1) with depth, or (n, ...) labels in the recipe's scheme, or, for
-        a recipe that wants both, the two of them.
+        The truth is (n, y, x, 1) masks or (n, k) labels in the recipe's scheme, with depth (n, z, y, x, 1) or
+        (n, z, k), or, for a recipe that wants both, the two of them.
         """
         rng = np.random.default_rng([self.recipe.seed, epoch, index])
         first = (epoch * len(self) + index) * self.recipe.batch
@@ -265,13 +265,16 @@ def _around(store: Store, row: int, recipe: Recipe, *, first: int) -> np.ndarray
 
 
 def _read(store: Store, rows: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(k, y, x) float32 HU, (k, y, x) uint8 blood and the (6,) labels of the slice asked for, or of the block."""
+    """(k, y, x) float32 HU and uint8 blood, and labels: (6,) of the slice asked for, or with depth (k, 6) of each."""
     there = rows >= 0
     hu = np.full((len(rows), store.size, store.size), AIR_HU, np.float32)
     blood = np.zeros(hu.shape, np.uint8)
     hu[there], blood[there] = store.hu(rows[there]), store.blood(rows[there])
-    middle = rows[there] if recipe.depth > 1 else rows[[recipe.neighbors]]
-    return hu, blood, store.table.labels[middle].any(axis=0)
+    if recipe.depth == 1:
+        return hu, blood, store.table.labels[rows[recipe.neighbors]]
+    labels = np.zeros((len(rows), len(LABELS)), bool)  # air beyond the scan's end bleeds nowhere
+    labels[there] = store.table.labels[rows[there]]
+    return hu, blood, labels
 
 
 def _blocks(slices: Slices, depth: int) -> Iterator[int]:
@@ -314,7 +317,8 @@ def _batched(samples: list, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | tu
     if recipe.segments:
         truth.append(masks.reshape(len(masks), *_shape(recipe), 1).astype(np.float32))
     if recipe.classifies:
-        truth.append(to_scheme(labels, recipe.scheme).astype(np.float32))
+        target = to_scheme(labels.reshape(-1, len(LABELS)), recipe.scheme).astype(np.float32)
+        truth.append(target.reshape(*labels.shape[:-1], -1))
     return pictures, tuple(truth) if len(truth) > 1 else truth[0]
 
 

@@ -143,8 +143,7 @@ def _both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> Answer:
     )
     if recipe.depth > 1:  # one block: air beyond the scan's end is dropped
         blood = None if blood is None else blood[0, : len(rows)]
-        scores = None if scores is None else np.repeat(scores, len(rows), axis=0)
-        heat = None
+        scores = None if scores is None else scores[0, : len(rows)]
     return Answer(blood, scores, heat)
 
 

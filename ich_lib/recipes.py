@@ -22,7 +22,8 @@ class Recipe:
         field: "head", the square around the head, or "slice", the whole slice.
         stored: side of the stored picture that training pictures are cut from, in pixels.
         neighbors: slices to either side that come along as channels (2.5D).
-        depth: slices of a 3D picture, which then has the axes (z, y, x, channel); 1 is two-dimensional.
+        depth: slices of a 3D picture, which then has the axes (z, y, x, channel); 1 is two-dimensional. A classifier
+            with depth scores each of its slices.
         windows: names from WINDOWS; each slice is shown through each of them.
         windows_as: "channels" of one picture, or "samples" of their own with one channel.
         sampling: "mix", endless draws by `mix`; "natural", every slice once a pass; "balanced", each pass every slice
@@ -169,12 +170,14 @@ def _published(name: str, task: str, builder: str, options: dict | None = None, 
     return Recipe(name, task, builder, options or {}, **{**_PUBLISHED, "size": size, "stored": size, **settings})
 
 
+_SMALL = {"filters": (16, 32, 64, 128, 256)}
+_FIRST = Recipe("unet-small-first", "segment", "unet2d", _SMALL)
 _OURS = (
     Recipe(  # the first stage of the shipped model: phantoms alone, so no fold needs one of its own
         "unet-phantom",
         "segment",
         "unet2d",
-        {"filters": (16, 32, 64, 128, 256)},
+        _SMALL,
         loss="slice_dice_bce",
         phantoms=200,
         epochs=15,
@@ -184,17 +187,17 @@ _OURS = (
         "unet-both",
         "both",
         "unet2d",
-        {"filters": (16, 32, 64, 128, 256)},
+        _SMALL,
         loss="slice_dice_bce",
         epochs=12,
         source="the shipped model: one network for mask and scores; goes on from unet-phantom",
     ),
-    Recipe("unet-small-first", "segment", "unet2d", {"filters": (16, 32, 64, 128, 256)}),
+    _FIRST,
     Recipe(  # goes on from unet-small-first (train --start), every bleeding slice counting the same
         "unet-small",
         "segment",
         "unet2d",
-        {"filters": (16, 32, 64, 128, 256)},
+        _SMALL,
         loss="slice_dice_bce",
         epochs=25,
         learning_rate=5e-4,
@@ -214,13 +217,33 @@ _OURS = (
 
 # "Future work" of the published systems, to be held against unet-small-first: one change each.
 _NEXT = (
-    replace(_OURS[0], name="unet-2d", neighbors=0, source="unet-small-first that sees one slice"),
-    replace(_OURS[0], name="unet-2.5d", neighbors=2, source="unet-small-first that sees five slices (2.5D)"),
+    replace(_FIRST, name="unet-2d", neighbors=0, source="unet-small-first that sees one slice"),
+    replace(_FIRST, name="unet-2.5d", neighbors=2, source="unet-small-first that sees five slices (2.5D)"),
     replace(
-        _OURS[0],
+        _FIRST,
         name="attention-unet",
-        options={**_OURS[0].options, "gates": True},
+        options={**_SMALL, "gates": True},
         source="Attention U-Net, Oktay et al. 2018, arXiv:1804.03999",
+    ),
+    replace(
+        _FIRST,
+        name="ensemble-small",
+        builder="ensemble",
+        options={"members": ({"filters": (8, 16, 32, 64, 128)}, {"filters": (12, 24, 48, 96)}, {"dropout": 0.0})},
+        source="three U-Nets of other widths and depths, averaged",
+    ),
+    replace(
+        _FIRST,
+        name="cnn-rnn",
+        task="classify",
+        builder="cnn_rnn",
+        options={},
+        size=128,
+        neighbors=0,
+        depth=24,
+        loss="bce",
+        batch=2,
+        source="a CNN on every slice and an LSTM over the slices; RSNA 2019 winners, widths chosen here",
     ),
 )
 

@@ -64,4 +64,5 @@ def tiny_recipes():
     return (
         Recipe("tiny-unet", "segment", "unet2d", {"filters": (4, 8)}, **shape),
         Recipe("tiny-densenet", "classify", "densenet_bc", {"blocks": (1, 1), "growth": 4}, **shape),
+        Recipe("tiny-both", "both", "unet2d", {"filters": (4, 8)}, **shape),
     )

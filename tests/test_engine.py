@@ -9,10 +9,14 @@ import pytest
 from ich_lib.engine import SHIPPED, load
 from tests.conftest import ROOT
 
+NAME = "unet-both"
 
-def test_the_shipped_pair_loads_and_its_files_are_small():
+
+def test_the_shipped_model_draws_and_scores_and_its_files_are_small():
     models = load()
-    assert (models.segmenter.recipe.task, models.classifier.recipe.task) == ("segment", "classify")
+    assert models.segmenter is models.classifier
+    assert models.segmenter.recipe.task == "both"
+    assert {path.name for path in SHIPPED.iterdir()} == {f"{NAME}.{end}" for end in ("json", "onnx", "weights.h5")}
     assert all(path.stat().st_size < 10_000_000 for path in SHIPPED.iterdir())
 
 
@@ -21,8 +25,10 @@ def test_the_shipped_cards_name_data_fold_figures_and_every_file():
         card = model.card
         assert card["data"] == "CT-ICH 1.0.0 and phantoms"
         assert "10.13026/w8q8-ky94" in card["attribution"]
-        assert card["figures"]["fold"] == card["held_out_fold"]
+        assert card["held_out_fold"] is None  # trained on everyone; the figures are those of the folds
+        assert card["figures"]["folds"] == [0, 1, 2, 3, 4]
         assert {"dice_per_subject", "slice_auc_any", "scan_auc_any"} <= set(card["figures"])
+        assert len(card["folds"]) == 66
         assert len(card["sha256"]) == 2
 
 
@@ -36,31 +42,36 @@ def test_every_shipped_file_has_the_hash_its_card_states():
 
 @pytest.fixture
 def copied(tmp_path):
-    for path in SHIPPED.glob("unet-small*"):
+    for path in SHIPPED.glob(f"{NAME}*"):
         shutil.copy(path, tmp_path)
     return tmp_path
 
 
 def test_one_changed_byte_is_refused(copied):
-    path = copied / "unet-small.onnx"
+    path = copied / f"{NAME}.onnx"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"unet-small.onnx is not the file its card unet-small.json describes"):
+    with pytest.raises(ValueError, match=rf"{NAME}.onnx is not the file its card {NAME}.json describes"):
         load(copied)
 
 
-def test_a_folder_with_one_model_is_filled_from_the_shipped_pair(copied):
-    assert load(copied).classifier is load().classifier
-    assert load(copied, fill=False).classifier is None
+def test_a_folder_that_lacks_a_task_is_filled_from_the_shipped_model(tiny_runs):
+    """The pair is mixed then, and a calibration fitted for other models is not used."""
+    mixed = load(tiny_runs["segment"].folder)
+    assert mixed.classifier is load().classifier
+    assert [model.name for model in mixed] == ["tiny-unet", NAME]
+    assert load().calibration is not None
+    assert mixed.calibration is None
+    assert load(tiny_runs["segment"].folder, fill=False).classifier is None
 
 
 def test_two_models_of_one_task_are_refused(copied):
-    card = json.loads((copied / "unet-small.json").read_text())
-    other = {**card, "name": "other", "sha256": {"other.onnx": card["sha256"]["unet-small.onnx"]}}
+    card = json.loads((copied / f"{NAME}.json").read_text())
+    other = {**card, "name": "other", "sha256": {"other.onnx": card["sha256"][f"{NAME}.onnx"]}}
     (copied / "other.json").write_text(json.dumps(other))
-    shutil.copy(copied / "unet-small.onnx", copied / "other.onnx")
-    with pytest.raises(ValueError, match="more than one model that can segment: other and unet-small"):
+    shutil.copy(copied / f"{NAME}.onnx", copied / "other.onnx")
+    with pytest.raises(ValueError, match=f"more than one model that can segment: other and {NAME}"):
         load(copied)
 
 

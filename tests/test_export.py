@@ -6,14 +6,14 @@ import pytest
 
 from ich_lib.engine import load
 from ich_lib.export import TOLERANCE, export, largest_difference, with_heat
-from ich_lib.models import densenet_bc
+from ich_lib.models import densenet_bc, vanilla_004
 
 
 @pytest.fixture(scope="module")
 def exported(tiny_runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
-    for run in tiny_runs.values():
-        export(run.folder, folder, figures={"fold": 0})
+    for task in ("segment", "classify"):
+        export(tiny_runs[task].folder, folder, figures={"fold": 0})
     return folder
 
 
@@ -34,9 +34,35 @@ def test_exported_and_keras_outputs_agree(exported, tiny_runs):
     pictures = np.random.default_rng(5).random((3, 32, 32, 6), np.float32)
     served, run = load(exported, fill=False), {task: load(run.folder, fill=False) for task, run in tiny_runs.items()}
     for ours, theirs in ((served.segmenter, run["segment"].segmenter), (served.classifier, run["classify"].classifier)):
-        for a, b in zip(ours.run(pictures), theirs.run(pictures), strict=True):
+        same(ours.run(pictures), theirs.run(pictures))
+
+
+def same(ours, theirs):
+    for a, b in zip(vars(ours).values(), vars(theirs).values(), strict=True):
+        assert (a is None) is (b is None)
+        if a is not None:
             assert a.shape == b.shape
             assert a == pytest.approx(b, abs=1e-4)
+
+
+def test_a_model_that_does_both_is_one_file_with_three_answers(tiny_runs, tmp_path):
+    """Mask, scores and maps; its card brings the calibration along."""
+    calibration = {"slices": [[1.0, 0.0, 1.0, 0.0]] * 6, "scans": [[1.0, 0.0]] * 6}
+    export(tiny_runs["both"].folder, tmp_path, calibration=calibration)
+    served, run = load(tmp_path, fill=False), load(tiny_runs["both"].folder, fill=False)
+    assert served.segmenter is served.classifier
+    assert len(list(served)) == 1
+    assert served.calibration.as_json() == calibration
+    assert run.calibration is None
+    pictures = np.random.default_rng(6).random((3, 32, 32, 6), np.float32)
+    answer = served.segmenter.run(pictures)
+    assert [part.shape for part in vars(answer).values()] == [(3, 32, 32), (3, 6), (3, 16, 16, 6)]
+    same(answer, run.classifier.run(pictures))
+
+
+def test_a_classifier_without_one_last_dense_layer_has_no_maps():
+    flat = vanilla_004((64, 64, 3))
+    assert with_heat(flat) is flat
 
 
 def test_the_weights_file_rebuilds_the_served_model(exported, tiny_runs):

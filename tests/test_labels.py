@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ich_lib.labels import ANY, LABELS, SCHEMES, TYPES, from_scheme, has_place, to_scheme
+from ich_lib.labels import ANY, LABELS, SCHEMES, TYPES, from_scheme, has_place, six_scores, to_scheme
 
 CLEAN, EPIDURAL, SUBDURAL = [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1]
 BOTH, UNKNOWN = [1, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1]
@@ -124,3 +124,14 @@ def test_no_rows_in_no_rows_out():
     for scheme, names in SCHEMES.items():
         assert to_scheme(none, scheme).shape == (0, len(names))
         assert from_scheme(np.zeros((0, len(names))), scheme).shape == (0, 6)
+
+
+def test_scores_of_any_scheme_become_scores_of_the_six_labels():
+    """7-class: any is 1 - normal; 6-class knows bleeding slices only; binary knows no type; multiple adds to none."""
+    seven = six_scores(np.array([[0.7, 0.1, 0.05, 0.05, 0.02, 0.03, 0.05]]), "7-class")
+    assert seven[0].tolist() == pytest.approx([0.1, 0.05, 0.05, 0.02, 0.03, 0.3])
+    six = six_scores(np.array([[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]]), "6-class")
+    assert six[0].tolist() == pytest.approx([0.5, 0.1, 0.1, 0.1, 0.1, 1])
+    assert six_scores(np.array([[0.4]]), "binary")[0].tolist() == pytest.approx([0, 0, 0, 0, 0, 0.4])
+    nodes = np.random.default_rng(0).random((3, 6)).astype(np.float32)
+    assert np.array_equal(six_scores(nodes, "6-node"), nodes)

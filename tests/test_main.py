@@ -77,7 +77,16 @@ def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
     capsys.readouterr()
     assert main(["predict", scan, "--json", "--weights", out]) == 0
     names = [model["name"] for model in json.loads(capsys.readouterr().out)["models"]]
-    assert names == ["unet-small", "densenet-small"]
+    assert names == ["unet-small", "unet-both"]
+
+
+def test_every_recipe_is_listed_with_its_source(capsys, monkeypatch):
+    from ich_lib import models
+
+    rows = [{"name": "r", "task": "both", "shape": (4, 4, 6), "parameters": 1234567, "source": "somebody 2020"}]
+    monkeypatch.setattr(models, "catalog", lambda: iter(rows))
+    assert main(["recipes"]) == 0
+    assert capsys.readouterr().out.split() == ["r", "both", "4x4x6", "1,234,567", "somebody", "2020"]
 
 
 def test_phantoms_take_mimics_thickness_tilt_and_noise(tmp_path, capsys):

@@ -6,11 +6,22 @@ import pytest
 
 from ich_lib.labels import SCHEMES
 from ich_lib.losses import dice_bce, slice_dice_bce
-from ich_lib.models import alexnet_004, build, catalog, densenet_bc, se_resnext, unet2d, unet3d, unet_002
+from ich_lib.models import (
+    alexnet_004,
+    build,
+    catalog,
+    cnn_rnn,
+    densenet_bc,
+    ensemble,
+    se_resnext,
+    unet2d,
+    unet3d,
+    unet_002,
+)
 from ich_lib.models.backbones import BACKBONES, backbone
 from ich_lib.recipes import from_json, recipe
 
-OURS = ("unet-small", "densenet-small", "unet-2d", "unet-2.5d", "attention-unet")
+OURS = ("unet-small", "densenet-small", "unet-2d", "unet-2.5d", "attention-unet", "ensemble-small")
 AUTOMATIC = {"conv2d", "conv3d", "batch", "re", "max", "up", "concatenate", "dense", "dropout", "flatten", "multiply"}
 SCALED_AS = {  # in keras.applications; EfficientNet: see the test
     "EfficientNetB4": "densenet",
@@ -42,6 +53,55 @@ def test_the_small_unet_has_about_two_million_parameters_counted_on_paper():
     down = sum(pair(c, f) for c, f in zip((channels, *filters[:-1]), filters, strict=True))
     up = sum(pair(below + f, f) for below, f in zip(filters[:0:-1], filters[-2::-1], strict=True))
     assert build(recipe("unet-small")).count_params() == down + up + 16 + 1 == 1_967_473
+
+
+def test_one_network_for_mask_and_scores_adds_one_dense_layer_to_the_unet():
+    """256 pooled features to 6 scores: 257 * 6 = 1,542 more; the mask's layers keep their names and shapes."""
+    both, alone = build(recipe("unet-both")), build(recipe("unet-small"))
+    assert both.count_params() == alone.count_params() + 257 * 6 == 1_969_015
+    assert [tuple(out.shape) for out in both.outputs] == [(None, 192, 192, 1), (None, 6)]
+    assert both.get_layer("features").output.shape == (None, 12, 12, 256)
+    for layer in alone.layers:
+        assert [w.shape for w in both.get_layer(layer.name).weights] == [w.shape for w in layer.weights]
+
+
+def test_an_ensemble_is_the_mean_of_its_members():
+    """Its members, rebuilt alone with the same weights, give the two answers it averages."""
+    options = ({"filters": (4, 8)}, {"filters": (6, 12), "dropout": 0.0})
+    model = ensemble((16, 16, 2), members=options)
+    picture = np.random.default_rng(0).random((2, 16, 16, 2), np.float32)
+    answers = []
+    for i, one in enumerate(options, start=1):
+        alone = unet2d((16, 16, 2), **one)
+        for layer in alone.layers:
+            if layer.weights:
+                layer.set_weights(model.get_layer(f"member{i}_{layer.name}").get_weights())
+        answers.append(alone.predict(picture, verbose=0))
+    assert model.count_params() == sum(unet2d((16, 16, 2), **one).count_params() for one in options)
+    assert not np.allclose(*answers, atol=1e-3)
+    assert model.predict(picture, verbose=0) == pytest.approx(np.mean(answers, axis=0), abs=1e-5)
+    with pytest.raises(ValueError, match="two members or more; got 1"):
+        ensemble((16, 16, 2), members=options[:1])
+
+
+def test_only_the_recurrent_layer_lets_a_slice_know_its_neighbors():
+    """A change in slice 0 moves the scores of slice 3; with a memory that forgets all, it does not."""
+    model = cnn_rnn((4, 16, 16, 2), filters=(4, 8), memory=3)
+    assert model.output_shape == (None, 4, 6)
+    scan = np.random.default_rng(0).random((1, 4, 16, 16, 2), np.float32)
+    other = scan.copy()
+    other[0, 0] += 1
+    moved = np.abs(model.predict(scan, verbose=0) - model.predict(other, verbose=0))[0].max(axis=1)
+    assert moved.min() > 0
+    both_ways = model.get_layer("both_ways")
+    both_ways.set_weights([w * 0 if w.shape == (3, 12) else w for w in both_ways.get_weights()])  # recurrent kernels
+    forward = both_ways.forward_layer
+    forward.set_weights([*forward.get_weights()[:2], np.where(np.arange(12) // 3 == 1, -50, 0).astype(np.float32)])
+    backward = both_ways.backward_layer
+    backward.set_weights([*backward.get_weights()[:2], np.where(np.arange(12) // 3 == 1, -50, 0).astype(np.float32)])
+    moved = np.abs(model.predict(scan, verbose=0) - model.predict(other, verbose=0))[0].max(axis=1)
+    assert moved[0] > 0
+    assert moved[1:].max() < 1e-6
 
 
 def test_the_densenet_ends_in_one_pooling_and_one_dense_layer():
@@ -86,6 +146,8 @@ def test_every_layer_is_named_for_its_place():
         alexnet_004((96, 96, 1), dense=4),
         se_resnext((64, 64, 1), blocks=(1, 1), width=32),
         densenet_bc((32, 32, 1), blocks=(1, 1), growth=4),
+        cnn_rnn((2, 16, 16, 1), filters=(4, 8), memory=3),
+        ensemble((16, 16, 1), members=({"filters": (4, 8)}, {"filters": (4, 8)})),
     )
     for model in small:
         assert not [layer.name for layer in model.layers if layer.name.split("_")[0] in AUTOMATIC]
@@ -97,7 +159,7 @@ def test_a_recipe_survives_its_json_and_a_strange_key_is_refused():
     assert from_json(small.as_json()).channels == 6
     with pytest.raises(ValueError, match="holds 'color', which no recipe has"):
         from_json({**small.as_json(), "color": 1})
-    with pytest.raises(ValueError, match="No recipe is called 'resnet'; choose from unet-small"):
+    with pytest.raises(ValueError, match="No recipe is called 'resnet'; choose from unet-phantom, unet-both"):
         recipe("resnet")
 
 
@@ -385,10 +447,10 @@ def test_a_builder_of_the_other_task_is_refused():
 def test_the_catalog_builds_a_model_only_when_its_row_is_asked_for():
     rows = catalog()
     assert next(rows) == {
-        "name": "unet-small-first",
+        "name": "unet-phantom",
         "task": "segment",
         "shape": (192, 192, 6),
         "parameters": 1_967_473,
-        "source": "",
+        "source": recipe("unet-phantom").source,
     }
     assert next(catalog(["vanilla-004"]))["parameters"] == 3_002_438

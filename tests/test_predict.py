@@ -3,9 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ich_lib.engine import Answer, Model, Models
+from ich_lib.labels import ANY
 from ich_lib.metrics import dice
 from ich_lib.phantom import phantom
-from ich_lib.predict import _over_scan, analyse
+from ich_lib.predict import analyse
+from ich_lib.recipes import Recipe
 from ich_lib.scan import Scan, axial_affine
 
 
@@ -80,10 +83,69 @@ def test_air_alone_is_clean_and_does_not_crash(models):
 def test_progress_rises_to_one(bleeding_case, models):
     told = []
     analyse(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:10]), models, progress=told.append)
-    assert told == [0.8, 1.0]
+    assert told == pytest.approx([0.8, 1.0] if len(list(models)) == 1 else [0.4, 0.5, 0.9, 1.0])
 
 
-def test_the_scans_score_is_the_highest_mean_of_two_neighbors():
-    scores = np.array([[0.9], [0.1], [0.4], [0.8]], np.float32)
-    assert _over_scan(scores) == pytest.approx([0.6])
-    assert _over_scan(scores[:1]) == pytest.approx([0.9])
+def planted_model(recipe, answer, card=None):
+    """A model that gives every picture the answer that a function makes of it."""
+    return Model(recipe.name, recipe, "0" * 64, answer, card or {})
+
+
+def bright(pictures):
+    """Blood where the middle slice's first window is white, in (n, y, x)."""
+    return (pictures[..., pictures.shape[-1] // 2] > 0.9).astype(np.float32)
+
+
+def disk(slices=5, at=2):
+    """Brain of 30 HU; a disk of 95 HU on the left of one slice."""
+    hu = np.full((slices, 64, 64), 30, np.float32)
+    y, x = np.mgrid[:64, :64]
+    hu[at][np.hypot(y - 20, x - 12) < 8] = 95
+    return Scan(hu, axial_affine((5, 1, 1), hu.shape))
+
+
+def test_one_model_may_be_both_and_is_asked_once_each_way():
+    recipe, asked = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",)), []
+
+    def answer(pictures):
+        asked.append(len(pictures))
+        blood = bright(pictures)
+        score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
+        return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
+
+    model, scan = planted_model(recipe, answer), disk()
+    found = analyse(scan, Models(model, model))
+    assert asked == [5, 5]
+    assert np.array_equal(found.mask, scan.hu > 90)
+    assert found.slice_scores[:, ANY].tolist() == [0, 0, 1, 0, 0]
+    assert np.argwhere(found.heat > 0.4)[:, 0].tolist() == [2] * int((scan.hu > 90).sum())
+    assert not found.calibrated
+
+
+def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():
+    """Five slices in blocks of four: the second block holds one slice and air."""
+    recipe = Recipe("r", "both", "unet2d", size=64, field="slice", depth=4, windows=("brain render",))
+
+    def answer(pictures):
+        assert pictures.shape == (1, 4, 64, 64, 1)
+        blood = bright(pictures)
+        return Answer(blood, np.repeat(blood.max(axis=(2, 3))[..., None], 6, axis=-1))
+
+    model, scan = planted_model(recipe, answer), disk(at=4)
+    found = analyse(scan, Models(model, model))
+    assert np.array_equal(found.mask, scan.hu > 90)
+    assert found.slice_scores[:, ANY].tolist() == [0, 0, 0, 0, 1]
+    assert not found.heat.any()  # there are no maps
+
+
+def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
+    """The card says: the logit of the score for every label, doubled; so 0.8 becomes 16 / 17."""
+    recipe = Recipe("r", "classify", "densenet_bc", size=64, field="slice", neighbors=0)
+    calibration = {"slices": [[2.0, 0.0]] * 6, "scans": [[1.0, 0.0]] * 6}
+    told = planted_model(recipe, lambda p: Answer(None, np.full((len(p), 6), 0.8)), {"calibration": calibration})
+    found = analyse(disk(), Models(None, told))
+    assert found.calibrated
+    assert found.slice_scores == pytest.approx(np.full((5, 6), 16 / 17), abs=1e-6)
+    assert found.evidence.classes == pytest.approx(np.full((5, 6), 0.8))
+    other = planted_model(replace(recipe, task="segment"), lambda p: Answer(bright(p)))
+    assert not analyse(disk(), Models(other, told)).calibrated

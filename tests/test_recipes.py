@@ -37,6 +37,7 @@ def test_what_a_recipe_names_exists_and_fits_together(name):
     assert set(one.windows) <= set(WINDOWS)
     softmax = one.task == "classify" and one.scheme.endswith("-class")
     assert (one.loss == "cce") is softmax
+    assert one.segments or one.classifies
     assert one.builder != "backbone" or one.channels == 3
     assert one.weights is None or one.builder == "backbone"
     assert one.field == "head" or one.stored == one.size  # a whole slice is stored at the size it is shown
@@ -52,8 +53,12 @@ def test_a_batch_of_a_recipe_fits_its_model_and_its_loss(name, stores):
     assert pictures.shape == (2, *small.shape)
     assert 0 <= pictures.min() <= pictures.max() <= 1
     outputs = len(SCHEMES[one.scheme])
-    assert truth.shape == ((2, *small.shape[:-1], 1) if one.task == "segment" else (2, outputs))
-    assert np.isfinite(LOSSES[one.loss](truth, np.full(truth.shape, 1 / outputs, np.float32))).all()
+    mask, scores = (2, *small.shape[:-1], 1), (2, *small.shape[:-3], outputs)
+    wanted = {"segment": [mask], "classify": [scores], "both": [mask, scores]}[one.task]
+    truths = truth if one.task == "both" else [truth]
+    assert [part.shape for part in truths] == wanted
+    for part, loss in zip(truths, (one.loss, "bce"), strict=False):
+        assert np.isfinite(LOSSES[loss](part, np.full(part.shape, 1 / outputs, np.float32))).all()
 
 
 def test_the_published_settings():

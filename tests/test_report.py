@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from ich_lib.calibration import Evidence
 from ich_lib.labels import LABELS
 from ich_lib.predict import NOTICE, Result
 from ich_lib.report import as_json, sentence, write
@@ -21,7 +22,10 @@ def result():
     scores = np.full((3, 6), 0.1, np.float32)
     scores[1] = [0.8, 0.2, 0.1, 0.1, 0.3, 0.9]
     scan = Scan(np.full(shape, 30, np.float32), axial_affine((5, 0.5, 0.4), shape), notes=("One note.",))
-    return Result(scan, blood, 0.5, scores, scores.max(axis=0), 0.5, blood, (("m", "ab" * 32),), scan.notes)
+    found = Evidence(scores[:, -1], scores)
+    return Result(
+        scan, blood, 0.5, found, scores, scores.max(axis=0), 0.5, True, blood, (("m", "ab" * 32),), scan.notes
+    )
 
 
 def test_result_json_has_the_promised_keys_and_plain_values(result):

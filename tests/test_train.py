@@ -95,6 +95,19 @@ def test_first_weights_that_know_the_patients_held_out_are_refused(tiny_runs, tm
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_that_scores_too_begins_with_the_weights_of_one_that_only_draws(tiny_runs, planted, tmp_path):
+    """With a learning rate of 0 every kernel of the mask is still the phantoms'; the way back does not fit."""
+    still = replace(tiny_recipes()[2], learning_rate=0.0, epochs=1, mix=(0.5, 0.25, 0.25, 0))
+    run = train(still, planted, tmp_path / "run", start=tiny_runs["segment"].folder)
+    before, after = tiny_runs["segment"].model(), run.model()
+    for layer in before.layers:
+        for ours, theirs in zip(after.get_layer(layer.name).trainable_weights, layer.trainable_weights, strict=True):
+            assert np.array_equal(ours, theirs)
+    assert np.isfinite(after.get_layer("scores").get_weights()[0]).all()
+    with pytest.raises(ValueError, match="trained another model than tiny-unet: its layer scores does not fit"):
+        train(replace(tiny_recipes()[0], mix=still.mix), planted, tmp_path / "back", start=run.folder)
+
+
 def test_first_weights_of_another_model_are_refused(tiny_runs, tmp_path):
     with pytest.raises(ValueError, match="trained another model than tiny-unet"):
         train(tiny_recipes()[0], None, tmp_path / "run", start=tiny_runs["classify"].folder)

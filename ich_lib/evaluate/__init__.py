@@ -169,7 +169,7 @@ def _split(models: Models, source) -> Split:
 
 
 def _told(model) -> dict:
-    return {"name": model.name, "sha256": model.sha256, "recipe": model.recipe.as_json()}
+    return {"name": model.name, "sha256": model.sha256}
 
 
 __all__ = ["FOLD", "HEADLINE", "Judged", "cross_fitted", "evaluate", "fold_runs", "judge", "report_of"]

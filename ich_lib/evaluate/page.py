@@ -126,8 +126,8 @@ def _masks_note(found: dict) -> str:
         return ""
     return (
         f"<p class='quiet'>{found['hd95_infinite']} bleeding scans got no mask at all, so their HD95 is infinite and "
-        f"not in the median. Surface Dice within {found['surface_tolerance_mm']} mm. This set tells no spacing; assumed: "
-        f"{found['assumed_voxel_mm']} mm.</p>"
+        f"not in the median. Surface Dice within {found['surface_tolerance_mm']} mm. This set tells no spacing; "
+        f"assumed: {found['assumed_voxel_mm']} mm.</p>"
     )
 
 

@@ -7,12 +7,20 @@ import keras
 from ich_lib.models.backbones import backbone
 from ich_lib.models.cnn import alexnet_004, cnn_001, vanilla_004
 from ich_lib.models.densenet import densenet_bc
+from ich_lib.models.recurrent import cnn_rnn
 from ich_lib.models.seresnext import se_resnext
-from ich_lib.models.unet import unet2d, unet_000, unet_002, unet_003
+from ich_lib.models.unet import ensemble, unet2d, unet_000, unet_002, unet_003
 from ich_lib.models.unet3d import unet3d
 from ich_lib.recipes import RECIPES, Recipe
 
-_SEGMENT = {"unet2d": unet2d, "unet_000": unet_000, "unet_002": unet_002, "unet_003": unet_003, "unet3d": unet3d}
+_SEGMENT = {
+    "unet2d": unet2d,
+    "unet_000": unet_000,
+    "unet_002": unet_002,
+    "unet_003": unet_003,
+    "unet3d": unet3d,
+    "ensemble": ensemble,
+}
 _CLASSIFY = {
     "densenet_bc": densenet_bc,
     "cnn_001": cnn_001,
@@ -20,6 +28,7 @@ _CLASSIFY = {
     "alexnet_004": alexnet_004,
     "backbone": backbone,
     "se_resnext": se_resnext,
+    "cnn_rnn": cnn_rnn,
 }
 _BUILDERS = {"segment": _SEGMENT, "classify": _CLASSIFY, "both": {"unet2d": unet2d}}
 
@@ -71,7 +80,9 @@ __all__ = [
     "build",
     "catalog",
     "cnn_001",
+    "cnn_rnn",
     "densenet_bc",
+    "ensemble",
     "se_resnext",
     "unet2d",
     "unet3d",

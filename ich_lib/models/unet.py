@@ -82,6 +82,43 @@ def unet2d(
     return keras.Model(inputs, [blood, pooled_scores(bottom, scheme, dropout)], name=name)
 
 
+def ensemble(shape: tuple[int, int, int], *, members: tuple[dict, ...], name: str = "ensemble") -> keras.Model:
+    """Several U-Nets whose probabilities are averaged, as one model.
+
+    The members share nothing but the picture. They are trained together, on the loss of their mean and on the same
+    batches, and differ by their random weights and by what `members` says. Trained each by itself on its own samples
+    they would differ more, which is what an average lives on.
+
+    Args:
+        shape: (y, x, channel) of the input.
+        members: arguments of `unet2d`, one entry a member.
+        name: of the model.
+
+    Returns:
+        (n, y, x, channel) in [0, 1] to (n, y, x, 1), probability of blood, float32.
+
+    Raises:
+        ValueError: if there are not two members, or a picture cannot be halved as often as one wants.
+    """
+    if len(members) < 2:
+        raise ValueError(f"An ensemble has two members or more; got {len(members)}.")
+    inputs = layers.Input(shape, name="picture")
+    answers = [_copied(inputs, unet2d(shape, **options), f"member{i}") for i, options in enumerate(members, start=1)]
+    return keras.Model(inputs, layers.Average(dtype="float32", name="blood")(answers), name=name)
+
+
+def _copied(inputs, member: keras.Model, prefix: str):
+    """A member's outcome on `inputs`, its layers renamed and laid out flat."""
+
+    def renamed(layer):
+        if isinstance(layer, layers.InputLayer):
+            return layer
+        return type(layer).from_config({**layer.get_config(), "name": f"{prefix}_{layer.name}"})
+
+    flat = keras.models.clone_model(member, input_tensors=inputs, clone_function=renamed)
+    return flat.output
+
+
 def unet_000(
     shape: tuple[int, int, int],
     *,
