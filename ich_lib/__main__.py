@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="judge models on scans they never saw")
     evaluate.add_argument("source", metavar="RUN|shipped", help="a run, what crossval or export wrote, or shipped")
-    evaluate.add_argument("--data", type=Path, required=True, help="folder of a data set")
+    evaluate.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store of whole slices")
     evaluate.add_argument("--fold", type=int, help="must be the fold held out, which is the default")
     evaluate.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
     evaluate.add_argument("--prevalence", type=float, default=0.1, help="of bleeding, for PPV and NPV (default 0.1)")

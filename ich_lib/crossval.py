@@ -1,7 +1,6 @@
 """One recipe trained once per fold, and one table of many recipes: what the folds say, side by side."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +76,7 @@ def reduced(recipe: Recipe, *, size: int, slices: int) -> Recipe:
     steps = slices // (recipe.batch * depth)
     if steps < 1:
         raise ValueError(f"{slices} slices are less than one batch of {recipe.name}; give more.")
-    epochs = max(k for k in range(1, 11) if k <= steps)
+    epochs = max(k for k in range(1, 11) if steps % k == 0)
     options = {**recipe.options, "trainable": "all"} if recipe.builder == "backbone" else recipe.options
     return replace(
         recipe,
@@ -86,7 +85,7 @@ def reduced(recipe: Recipe, *, size: int, slices: int) -> Recipe:
         size=size,
         stored=size if recipe.field == "slice" else recipe.stored,
         depth=depth,
-        steps=math.ceil(steps / epochs),
+        steps=steps // epochs,
         epochs=epochs,
         restart=min(recipe.restart, epochs),
         patience=0,

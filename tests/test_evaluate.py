@@ -11,6 +11,7 @@ from ich_lib.evaluate.judged import Judged, judge
 from ich_lib.labels import ANY, LABELS
 from ich_lib.metrics import dice
 from ich_lib.recipes import Recipe
+from ich_lib.store import build_store
 from tests.planted import table_of_heads
 from tests.sets import write_ct_ich
 from tests.test_datasets import GOOD
@@ -242,3 +243,14 @@ def test_the_folder_of_a_cross_validation_is_known_by_its_folds(tmp_path):
         (tmp_path / name / "recipe.json").write_text("{}")
     (tmp_path / f"{FOLD}2").mkdir()
     assert [run.name for run in fold_runs(tmp_path)] == ["fold-0", "fold-1"]
+
+
+def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp_path):
+    """Heads cut out have lost their scale and are refused."""
+    whole = build_store(table_of_heads(), tmp_path / "whole.slices", size=96, field="slice")
+    report = evaluate(tiny_runs["both"].folder, whole.path, tmp_path / "out")
+    assert report["patients"] == [f"p{i}" for i in range(8)]
+    assert report["slices"]["bleeding"] == 8
+    cut = build_store(table_of_heads(), tmp_path / "cut.slices", size=64)
+    with pytest.raises(ValueError, match=r"cut.slices holds heads cut out of their slices.*--field slice"):
+        evaluate(tiny_runs["both"].folder, cut.path, tmp_path / "out")

@@ -14,6 +14,7 @@ from ich_lib.evaluate import figures
 from ich_lib.evaluate.judged import Judged, judge
 from ich_lib.predict import NOTICE
 from ich_lib.split import Split, units
+from ich_lib.store import open_store
 
 FOLD = "fold-"  # a cross-validation's folder holds one run a fold: fold-0, fold-1, ...
 HEADLINE = ("dice_per_subject", "slice_auc_any", "scan_auc_any", "volume_mae_ml", "ece")
@@ -31,7 +32,8 @@ def evaluate(
 
     Args:
         source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
-        data: the folder of a data set.
+        data: the folder of a data set, or a file of `store` that holds whole slices: quicker, and its masks are judged
+            at the stored size.
         out: where report.json and report.html go.
         fold: the fold to judge on; it must be the one held out, which is also the default.
         prevalence: share of scans that bleed, for PPV and NPV.
@@ -45,7 +47,7 @@ def evaluate(
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
-    table, out = open_set(data), Path(out)
+    table, out = _table(data), Path(out)
     runs = fold_runs(source)
     if runs:
         every = [load(run, fill=False) for run in runs]
@@ -76,6 +78,18 @@ def evaluate(
 
     write_page(report, out / "report.html")
     return report
+
+
+def _table(data: str | Path) -> Table:
+    if not Path(data).is_file():
+        return open_set(data)
+    store = open_store(data)
+    if store.field != "slice":
+        raise ValueError(
+            f"{store.path.name} holds heads cut out of their slices, so a pixel's size is lost. Make one with "
+            "python -m ich_lib store --field slice."
+        )
+    return store.table
 
 
 def fold_runs(source: str | Path) -> list[Path]:
