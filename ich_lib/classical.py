@@ -232,8 +232,9 @@ MODELS: dict[str, Callable[[int], object]] = {
     "knn": lambda seed: KNeighborsClassifier(15),
     "svm": _svm,
     "forest": lambda seed: RandomForestClassifier(200, min_samples_leaf=2, random_state=seed),
+    # Its votes become probabilities near one half: they rank well and mean little before calibration.
     "adaboost": lambda seed: AdaBoostClassifier(n_estimators=100, random_state=seed),
-    # Half the slices and six features a tree (Friedman 2002): a sixth of the time, and no worse.
+    # Half the slices a tree (Friedman 2002) and six of the features a split: a fraction of the time.
     "boosting": lambda seed: GradientBoostingClassifier(subsample=0.5, max_features="sqrt", random_state=seed),
     # It stops after 10 epochs that bring the loss no lower by `tol`; it can do so about 1 / tol times, so never warns.
     "mlp": lambda seed: MLPClassifier((32,), alpha=1.0, tol=1e-3, max_iter=10_000, random_state=seed),
