@@ -203,7 +203,8 @@ def _recipes(options: argparse.Namespace) -> None:
 
     for row in catalog():
         shape = "x".join(map(str, row["shape"]))
-        _say(f"{row['name']:18} {row['task']:9} {shape:14} {row['parameters']:>12,}  {row['source']}")
+        count = "–" if row["parameters"] is None else f"{row['parameters']:,}"
+        _say(f"{row['name']:18} {row['task']:9} {shape:14} {count:>12}  {row['source']}")
 
 
 def _chosen(options: argparse.Namespace):

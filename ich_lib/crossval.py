@@ -73,6 +73,8 @@ def reduced(recipe: Recipe, *, size: int, slices: int) -> Recipe:
         ValueError: if the budget is smaller than a batch.
     """
     depth = min(recipe.depth, 16)
+    if not recipe.is_network:  # it sees every slice once, whatever the budget
+        return replace(recipe, size=size, source=f"{recipe.source}; cut to {size} px")
     steps = slices // (recipe.batch * depth)
     if steps < 1:
         raise ValueError(f"{slices} slices are less than one batch of {recipe.name}; give more.")
@@ -128,9 +130,9 @@ def _line(folder: Path) -> tuple[str, ...]:
     runs = [open_run(run) for run in sorted(folder.glob(f"{FOLD}*"))]
     recipe = runs[0].recipe
     minutes = sum(run.minutes for run in runs) / len(runs)
-    seen = len(runs[0].history()) * recipe.steps * recipe.batch * recipe.depth
+    seen = f"{len(runs[0].history()) * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.is_network else "–"
     leak = f", **{report['leaky'][0]} split**" if "leaky" in report else ""
     figures = (shown(report[key]) for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "ece"))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
-    count = f"{build(recipe).count_params():,}"
-    return f"{folder.name} (`{recipe.name}`{leak})", picture, count, f"{seen:,}, {minutes:.1f}", *figures
+    count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
+    return f"{folder.name} (`{recipe.name}`{leak})", picture, count, f"{seen}, {minutes:.1f}", *figures

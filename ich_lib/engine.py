@@ -1,4 +1,7 @@
-"""Weights to something that can be called: ONNX Runtime for what was exported, Keras for a run folder as it is."""
+"""Weights to something that can be called: ONNX Runtime for what was exported, Keras for a run folder as it is.
+
+A run of hand-made features is fitted again from what it kept.
+"""
 
 import hashlib
 import json
@@ -113,8 +116,8 @@ def _shipped() -> Models:
 def _models_in(folder: Path) -> list[Model]:
     """Exported models of a folder, or else the run it is."""
     exported = [_onnx_model(path) for path in sorted(folder.glob("*.json")) if path.with_suffix(".onnx").is_file()]
-    if not exported and (folder / "model.weights.h5").is_file():
-        return [_keras_model(folder)]
+    if not exported and any((folder / name).is_file() for name in ("model.weights.h5", "features.npz")):
+        return [_run_model(folder)]
     return exported
 
 
@@ -157,12 +160,21 @@ def _onnx_model(card_path: Path) -> Model:
     return Model(card["name"], recipe, sha256, run, card)
 
 
-def _keras_model(folder: Path) -> Model:
+def _run_model(folder: Path) -> Model:
     """A run folder as it is. Imports Keras and its backend: seconds, and a gigabyte."""
-    from ich_lib.export import with_heat
     from ich_lib.train import open_run
 
     trained = open_run(folder)
+    run = _network(trained) if trained.recipe.is_network else _fitted_again(trained)
+    sha256 = hashlib.sha256(trained.weights.read_bytes()).hexdigest()
+    split = {"split": trained.split.kind, "held_out_fold": trained.held_out, "folds": trained.folds}
+    return Model(trained.recipe.name, trained.recipe, sha256, run, split)
+
+
+def _network(trained) -> Callable[[np.ndarray], Answer]:
+    """What answers for a run that trained a network."""
+    from ich_lib.export import with_heat
+
     model = with_heat(trained.model())
 
     most = 1  # pictures asked at a time so far: fewer are filled up, since every new number compiles the model anew
@@ -175,9 +187,15 @@ def _keras_model(folder: Path) -> Model:
         parts = out if isinstance(out, list | tuple) else [out]
         return _answer([part[: len(pictures)] for part in parts], trained.recipe)
 
-    sha256 = hashlib.sha256(trained.weights.read_bytes()).hexdigest()
-    split = {"split": trained.split.kind, "held_out_fold": trained.held_out, "folds": trained.folds}
-    return Model(trained.recipe.name, trained.recipe, sha256, run, split)
+    return run
+
+
+def _fitted_again(trained) -> Callable[[np.ndarray], Answer]:
+    """What answers for a run of hand-made features: scores without a map."""
+    from ich_lib import classical
+
+    scores = classical.fitted(classical.saved(trained.weights), trained.recipe)
+    return lambda pictures: Answer(scores=scores(classical.features(pictures)))
 
 
 def _answer(parts: list[np.ndarray], recipe: Recipe) -> Answer:

@@ -53,8 +53,11 @@ def export(
 
     Raises:
         RuntimeError: if the exported model's outputs differ by more than 1e-4.
+        ValueError: if the run trained no network.
     """
     run, out = open_run(folder), Path(out)
+    if not run.recipe.is_network:
+        raise ValueError(f"{run.recipe.name} is no network, and ONNX serves networks; use its run folder as it is.")
     model = run.model()
     served = with_heat(model)
     out.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ class Recipe:
     Attributes:
         name: of the recipe.
         task: "segment" (a mask), "classify" (scores), or "both" by one model.
-        builder: "unet2d", "densenet_bc" or another function of `ich_lib.models`.
+        builder: "unet2d", "densenet_bc" or another function of `ich_lib.models`; "classical" for hand-made features.
         options: further arguments of the builder.
         weights: what a backbone begins training with: "imagenet", a file, or None for random weights.
         size: side of the model's picture in pixels; the head's box, or the whole slice, is brought to it.
@@ -110,6 +110,11 @@ class Recipe:
     def classifies(self) -> bool:
         """Whether the model scores labels."""
         return self.task != "segment"
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the model is a network of `ich_lib.models`; the others are fitted by `ich_lib.classical`."""
+        return self.builder != "classical"
 
     @property
     def channels(self) -> int:
@@ -458,9 +463,40 @@ _SYSTEM_004 = (
     ),
 )
 
+# Before networks: numbers measured on a slice (`ich_lib.classical.FEATURES`), and a model of scikit-learn on them.
+_CLASSICAL = tuple(
+    Recipe(
+        f"classical-{model}",
+        "classify",
+        "classical",
+        {"model": model},
+        size=128,
+        neighbors=0,
+        sampling="natural",
+        augment=NONE,
+        loss="bce",
+        batch=32,
+        steps=0,
+        epochs=1,
+        source=f"sister projects of system 000: {what} on hand-made features; features and settings chosen here",
+    )
+    for model, what in {
+        "logistic": "logistic regression",
+        "lda": "linear discriminant analysis",
+        "qda": "quadratic discriminant analysis",
+        "bayes": "naive Bayes",
+        "knn": "k nearest neighbors",
+        "svm": "support vector machine",
+        "forest": "random forest",
+        "adaboost": "AdaBoost",
+        "boosting": "gradient boosting",
+        "mlp": "multilayer perceptron",
+    }.items()
+)
+
 RECIPES = {
     one.name: one
-    for group in (_OURS, _NEXT, _SYSTEM_000, _SYSTEM_001, _SYSTEM_002, _SYSTEM_003, _SYSTEM_004)
+    for group in (_OURS, _NEXT, _SYSTEM_000, _SYSTEM_001, _SYSTEM_002, _SYSTEM_003, _SYSTEM_004, _CLASSICAL)
     for one in group
 }
 

@@ -10,10 +10,12 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from ich_lib import classical
 from ich_lib.batches import Batches, Slices, Still
 from ich_lib.datasets import open_set
 from ich_lib.datasets.phantoms import phantoms
 from ich_lib.losses import LOSSES
+from ich_lib.metrics import log_loss
 from ich_lib.models import build
 from ich_lib.recipes import Recipe, from_json
 from ich_lib.split import SPLITS, Split, leaks, units
@@ -21,6 +23,7 @@ from ich_lib.store import Store, kept_store, open_store
 
 FOLDS = 5
 _START, _CHECKPOINT, _WEIGHTS, _HISTORY = "start.weights.h5", "checkpoint.weights.h5", "model.weights.h5", "history.csv"
+_FEATURES = "features.npz"  # what a recipe of hand-made features keeps in place of weights
 _COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "minutes")
 
 
@@ -40,7 +43,8 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        return self.folder / _WEIGHTS
+        """The file that a finished run has."""
+        return self.folder / (_WEIGHTS if self.recipe.is_network else _FEATURES)
 
     @property
     def held_out(self) -> int | None:
@@ -78,9 +82,12 @@ class Run:
 
         Raises:
             FileNotFoundError: if the run has not been trained to its end.
+            ValueError: if it trained no network; `engine.load` opens such runs too.
         """
         if not self.weights.is_file():
-            raise FileNotFoundError(f"{self.folder} has no {_WEIGHTS}: the run did not end. Go on with train --resume.")
+            raise FileNotFoundError(
+                f"{self.folder} has no {self.weights.name}: the run did not end. Go on with train --resume."
+            )
         return _loaded(build(self.recipe), self.weights)
 
 
@@ -133,9 +140,13 @@ def train(
         FileExistsError: if `out` already holds a run and `resume` is False.
         FileNotFoundError: if there is nothing to resume, or no data.
         ValueError: for a fold that does not exist, a `start` that has seen the patients held out, or a split with the
-            same patient, picture or nearly the same picture on both sides.
+            same patient, picture or nearly the same picture on both sides; for a `start` of what is no network.
     """
     out = Path(out)
+    if not recipe.is_network:
+        classical.check(recipe)
+        if start is not None:
+            raise ValueError(f"{recipe.name} is no network and has no weights to begin with; leave start out.")
     slices = _slices(recipe, data)
     begun = open_run(out) if resume else None
     chosen = begun.split if begun else _split(slices, split, fold, recipe.seed)
@@ -145,7 +156,10 @@ def train(
         raise ValueError(f"This split leaks: {found}. Its figures would mean nothing; allow_leaks trains all the same.")
     run = begun or _new_run(recipe, out, chosen, start)
     seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
-    _fit(run, seen, unseen, phantoms=_phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None)
+    if run.recipe.is_network:
+        _fit(run, seen, unseen, phantoms=_phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None)
+    else:
+        _fit_classical(run, seen, unseen)
     return run
 
 
@@ -250,6 +264,35 @@ def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> N
     final = build(recipe)
     final.set_weights(model.get_weights())
     final.save_weights(run.weights)
+
+
+def _fit_classical(run: Run, seen: Slices, unseen: Slices) -> None:
+    """Measure the training side, fit on it, and keep the features: opening the run fits again, to the same scores.
+
+    "balanced" draws its clean slices here, so never from the side held out.
+    """
+    if run.weights.is_file():
+        return
+    started, recipe = time.monotonic(), run.recipe
+    one_pass = Batches(seen, recipe).sampler
+    rng = np.random.default_rng(recipe.seed)
+    rows = [one_pass.at(place, rng).row for place in range(len(one_pass))]
+    taught, held_out = (classical.measured(one, recipe) for one in (Slices(seen.store, np.sort(rows)), unseen))
+    scores = classical.fitted(taught, recipe)
+    row = {"epoch": 1, "loss": f"{_log_loss(scores, taught):.5f}", "learning_rate": ""}
+    row |= {"val_loss": f"{_log_loss(scores, held_out):.5f}" if len(held_out.labels) else ""}
+    row |= {"minutes": f"{(time.monotonic() - started) / 60:.2f}"}
+    with (run.folder / _HISTORY).open("w", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerow(row)
+    taught.save(run.weights)  # last: a run that has it is finished
+
+
+def _log_loss(scores, shown: classical.Measured) -> float:
+    """Mean over the labels, as the networks' binary cross-entropy is."""
+    found = scores(shown.columns)
+    return float(np.mean([log_loss(*pair) for pair in zip(shown.labels.T, found.T, strict=True)]))
 
 
 def _loaded(model: keras.Model, weights: Path) -> keras.Model:

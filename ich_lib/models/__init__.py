@@ -42,8 +42,11 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
         pretrained: begin with the recipe's `weights`, which may have to be fetched; otherwise all weights are random.
 
     Raises:
-        ValueError: for a builder that no model of the recipe's task has, or weights that cannot be had.
+        ValueError: for a builder that no model of the recipe's task has, weights that cannot be had, or a recipe that
+            is no network.
     """
+    if not recipe.is_network:
+        raise ValueError(f"{recipe.name} is no network; it is fitted by ich_lib.classical.")
     builders = _BUILDERS.get(recipe.task, {})
     if recipe.builder not in builders:
         raise ValueError(
@@ -66,12 +69,12 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
 def catalog(names: Iterable[str] = RECIPES) -> Iterator[dict]:
     """What there is to train, row by row: name, task, shape of the picture, parameters and source.
 
-    A row's model is built only when the row is asked for.
+    A row's model is built only when the row is asked for. What is no network has None for its parameters.
     """
     for name in names:
         one = RECIPES[name]
-        row = {"name": name, "task": one.task, "shape": one.shape, "parameters": build(one).count_params()}
-        yield row | {"source": one.source}
+        count = build(one).count_params() if one.is_network else None
+        yield {"name": name, "task": one.task, "shape": one.shape, "parameters": count, "source": one.source}
 
 
 __all__ = [
