@@ -1,4 +1,4 @@
-"""python -m ich_lib predict | phantom | fetch | store | recipes | train | crossval | evaluate | table | export"""
+"""python -m ich_lib COMMAND: from a scan to a result, and from a data set to models that are trained and judged."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(" ".join(str(problem).split()), file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
-        print("Stopped. A training run goes on with --resume, a download with the same command.", file=sys.stderr)  # noqa: T201
+        print("Stopped. A training run goes on with --resume, anything else with the same command.", file=sys.stderr)  # noqa: T201
         return 130
     return 0
 
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fold", type=_fold, default=0, metavar="K|none", help="fold held out, 0 to 4 (default 0), or none"
     )
     train.add_argument("--resume", action="store_true", help="go on with a stopped run")
+    train.add_argument("--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold it set apart")
     train.set_defaults(run=_train)
 
     crossval = commands.add_parser("crossval", help="train a recipe once per fold of patients, then evaluate all folds")
@@ -88,6 +89,24 @@ def _parser() -> argparse.ArgumentParser:
     crossval.set_defaults(run=_crossval)
     for command in (train, crossval):
         _how_to_train(command)
+
+    tune = commands.add_parser("tune", help="search for settings, on other patients than those that are reported")
+    tune.add_argument("--data", type=Path, required=True, help="folder of a data set, or a file of store")
+    tune.add_argument("--out", type=Path, required=True, help="folder of the trials; run again to go on")
+    tune.add_argument("--by", choices=("grid", "random", "bayes"), default="bayes", help="default: bayes")
+    tune.add_argument("--trials", type=int, default=20, help="at most, earlier ones counted in (default 20)")
+    tune.add_argument("--minutes", type=float, help="of training, at most; a trial begun is finished")
+    tune.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="again for each; choices such as batch=4,8 or options.filters=8+16,16+32, or a range such as "
+        "learning_rate=1e-4..1e-2:log",
+    )
+    tune.add_argument("--fold", type=int, default=0, metavar="K", help="fold set apart for the report (default 0)")
+    _recipe_changes(tune)
+    tune.set_defaults(run=_tune)
 
     table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
     table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
@@ -112,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _how_to_train(command: argparse.ArgumentParser) -> None:
     """What `train` and `crossval` share."""
-    command.add_argument("recipe", help="name of a recipe; python -m ich_lib recipes lists them")
+    _recipe_changes(command)
     command.add_argument(
         "--split",
         choices=("patient", "leaky-image", "leaky-row"),
@@ -121,6 +140,11 @@ def _how_to_train(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--allow-leaks", action="store_true", help="train although held-out slices are known")
     command.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
+
+
+def _recipe_changes(command: argparse.ArgumentParser) -> None:
+    """The recipe, and what is asked for instead of its own settings."""
+    command.add_argument("recipe", help="name of a recipe; python -m ich_lib recipes lists them")
     command.add_argument("--epochs", type=int, help="instead of the recipe's")
     command.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
     command.add_argument("--batch", type=int, help="instead of the recipe's")
@@ -214,7 +238,12 @@ def _chosen(options: argparse.Namespace):
 
     keys = ("epochs", "steps", "batch", "phantoms", "seed")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
-    chosen = recipe(options.recipe)
+    if getattr(options, "settings", None):
+        from ich_lib.tune import settled
+
+        chosen = settled(options.settings, options.recipe, fold=options.fold, seed=options.seed)
+    else:
+        chosen = recipe(options.recipe)
     if options.budget:
         chosen = reduced(chosen, size=options.budget[0], slices=options.budget[1])
     return replace(chosen, **changes)
@@ -259,6 +288,20 @@ def _train(options: argparse.Namespace) -> None:
         resume=options.resume,
     )
     _say(f"{run.folder}: {run.recipe.name} trained for {run.minutes:.0f} minutes. Next: export, evaluate.")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from ich_lib.tune import read_space, tune
+
+    asked = {"by": options.by, "trials": options.trials, "minutes": options.minutes, "fold": options.fold}
+    chosen = _chosen(options)
+    best = tune(chosen, options.data, options.out, read_space(options.vary), **asked, seed=chosen.seed)
+    _say(f"Best of {best.trials} trials, {best.score:.3f} on the patients it was chosen by:")
+    _say("\n".join(f"{name:17} {value}" for name, value in best.settings.items()))
+    _say(
+        f"Next, on the patients set apart: python -m ich_lib train {options.recipe} --data {options.data} --out RUN "
+        f"--fold {options.fold} --settings {best.folder / 'best.json'}"
+    )
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from ich_lib.datasets.table import Table
 from ich_lib.labels import LABELS
 from ich_lib.store import Store
 
+APART = -1  # the fold of patients set apart
 _ALIKE = 0.997  # copies (JPEG 40, 5 HU of noise or brightness) reach 0.9986, slices of two patients at most 0.993
 _BLOCK = 4096  # slices compared at a time: 64 MB of correlations
 
@@ -24,7 +25,8 @@ class Split:
 
     Attributes:
         kind: "patient", or "leaky image" or "leaky row", which put a patient on both sides.
-        folds: unit to fold.
+        folds: unit to fold. APART (-1) is no fold: such patients are neither trained on nor held out, so that what is
+            chosen by the held-out ones may be reported on them.
         held_out: the fold never trained on; None trains on everything.
         seed: what the folds were drawn by.
     """
@@ -35,7 +37,7 @@ class Split:
     seed: int = 0
 
     def rows(self, table: Table, *, trained: bool) -> np.ndarray:
-        """Row numbers of `table` on one side.
+        """Row numbers of `table` on one side; those of patients set apart are on neither.
 
         Raises:
             ValueError: if the table holds a unit that the split does not know.
@@ -44,7 +46,7 @@ class Split:
         if strange := sorted(set(names) - set(self.folds)):
             raise ValueError(f"{table.name} holds {strange[0]!r}, which this split by {self.kind} does not know.")
         fold = np.array([self.folds[unit] for unit in names])
-        return np.flatnonzero((fold == self.held_out) != trained)
+        return np.flatnonzero((fold != self.held_out) & (fold != APART) if trained else fold == self.held_out)
 
 
 def by_patient(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:

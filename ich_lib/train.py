@@ -18,7 +18,7 @@ from ich_lib.losses import LOSSES
 from ich_lib.metrics import log_loss
 from ich_lib.models import build
 from ich_lib.recipes import Recipe, from_json
-from ich_lib.split import SPLITS, Split, leaks, units
+from ich_lib.split import APART, SPLITS, Split, leaks, units
 from ich_lib.store import Store, kept_store, open_store
 
 FOLDS = 5
@@ -57,14 +57,15 @@ class Run:
         return self.split.folds
 
     def patients(self, *, trained: bool) -> list[str]:
-        """Patients the weights saw, or those they never saw.
+        """Patients the weights saw, or those held out; patients set apart are neither.
 
         Raises:
             ValueError: if the run was split otherwise, so that most patients are on both sides.
         """
         if self.split.kind != "patient":
             raise ValueError(f"{self.folder} was split by a {self.split.kind} split: its patients are on both sides.")
-        return sorted(patient for patient, fold in self.folds.items() if (fold != self.held_out) is trained)
+        sides = {patient: fold != self.held_out for patient, fold in self.folds.items() if fold != APART}
+        return sorted(patient for patient, side in sides.items() if side is trained)
 
     def history(self) -> list[dict[str, str]]:
         """Rows of history.csv, as text."""
@@ -113,7 +114,7 @@ def train(
     out: str | Path,
     *,
     fold: int | None = 0,
-    split: str = "patient",
+    split: str | Split = "patient",
     allow_leaks: bool = False,
     start: str | Path | None = None,
     resume: bool = False,
@@ -128,7 +129,8 @@ def train(
         data: the folder of a data set, a store, or None to train on phantoms alone.
         out: the run folder to make.
         fold: the fold to hold out, 0 to 4; None trains on everything.
-        split: "patient", or, for the lesson on leaks, "leaky image" or "leaky row".
+        split: "patient", or, for the lesson on leaks, "leaky image" or "leaky row"; or a split that is ready, which
+            names its own fold held out, so that `fold` is not used.
         allow_leaks: train although held-out slices are known to the training side.
         start: a finished run whose weights come first; its model may lack the last layers of this one.
         resume: go on where a stopped run in `out` ended; its own recipe and split are used.
@@ -147,11 +149,12 @@ def train(
         classical.check(recipe)
         if start is not None:
             raise ValueError(f"{recipe.name} is no network and has no weights to begin with; leave start out.")
-    slices = _slices(recipe, data)
+    slices = slices_of(recipe, data)
     begun = open_run(out) if resume else None
     chosen = begun.split if begun else _split(slices, split, fold, recipe.seed)
     if set(chosen.folds) != set(units(slices.table, chosen.kind)):
-        raise ValueError(f"{out} was begun with {len(chosen.folds)} other patients than {slices.table.name} holds.")
+        who = f"{out} was begun with" if begun else "The split deals out"
+        raise ValueError(f"{who} {len(chosen.folds)} other patients than {slices.table.name} holds.")
     if not allow_leaks and (found := leaks(chosen, slices)):
         raise ValueError(f"This split leaks: {found}. Its figures would mean nothing; allow_leaks trains all the same.")
     run = begun or _new_run(recipe, out, chosen, start)
@@ -163,8 +166,17 @@ def train(
     return run
 
 
-def _slices(recipe: Recipe, data: str | Path | Store | None) -> Store:
-    """The slices to train on, at the size the recipe's pictures are cut from."""
+def slices_of(recipe: Recipe, data: str | Path | Store | None) -> Store:
+    """The slices to train on, at the size the recipe's pictures are cut from.
+
+    Args:
+        recipe: whose pictures they are.
+        data: the folder of a data set, a store or its file, or None for phantoms.
+
+    Raises:
+        FileNotFoundError: if there is no data.
+        ValueError: for a store of another size or field than the recipe's.
+    """
     if data is None:
         return _phantoms(recipe, 0)
     if isinstance(data, Store):
@@ -195,7 +207,9 @@ def _bar(what: str):
     return lambda items, total: tqdm(items, total=total, desc=what, unit="head")
 
 
-def _split(slices: Store, kind: str, fold: int | None, seed: int) -> Split:
+def _split(slices: Store, kind: str | Split, fold: int | None, seed: int) -> Split:
+    if isinstance(kind, Split):
+        return kind
     if kind not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {kind!r}.")
     return SPLITS[kind](slices.table, folds=FOLDS, held_out=fold, seed=seed)

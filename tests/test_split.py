@@ -10,6 +10,7 @@ from ich_lib.datasets import Table
 from ich_lib.labels import ANY, LABELS
 from ich_lib.split import Split, by_patient, hold_out, leaks, leaky_image_split, leaky_row_split
 from ich_lib.store import build_store
+from ich_lib.train import Run
 from tests.planted import Arrays, table_of_heads
 
 
@@ -48,6 +49,17 @@ def test_the_two_sides_of_a_fold_are_all_rows_and_share_none():
     assert sorted([*trained, *held_out]) == list(range(len(CT_ICH_LIKE)))
     assert set(CT_ICH_LIKE.patient[trained]).isdisjoint(CT_ICH_LIKE.patient[held_out])
     assert len(replace(split, held_out=None).rows(CT_ICH_LIKE, trained=True)) == len(CT_ICH_LIKE)
+
+
+def test_patients_set_apart_are_on_neither_side(tmp_path):
+    """Three slices a patient: a (rows 0 to 2) held out, b (3 to 5) trained on, c (6 to 8) apart."""
+    rows = table([(0,), (1,), ()])
+    split = Split("patient", {"000": 0, "001": 2, "002": -1}, held_out=0)
+    assert split.rows(rows, trained=False).tolist() == [0, 1, 2]
+    assert split.rows(rows, trained=True).tolist() == [3, 4, 5]
+    assert replace(split, held_out=None).rows(rows, trained=True).tolist() == [0, 1, 2, 3, 4, 5]
+    run = Run(tmp_path, None, split)
+    assert (run.patients(trained=False), run.patients(trained=True)) == (["000"], ["001"])
 
 
 def test_the_seed_decides_and_repeats_and_the_order_of_rows_does_not_matter():
@@ -125,6 +137,14 @@ def test_a_patient_on_both_sides_is_named(tmp_path):
     found = leaks(leaky_image_split(table_of_heads()), stored(table_of_heads(), tmp_path))
     assert "p0" in found.patients
     assert "patients are on both sides" in str(found)
+
+
+def test_a_copy_of_a_patient_set_apart_is_no_leak_between_the_sides(tmp_path):
+    heads = table_of_heads()
+    heads.pixels.pictures[8 * 6 - 4] = heads.pixels.pictures[1].copy()  # p7, trained on, shows a slice of p0, held out
+    store = stored(heads, tmp_path)
+    assert leaks(HALVES, store).images
+    assert not leaks(replace(HALVES, folds={**HALVES.folds, "p0": -1}), store)
 
 
 def test_unknown_patients_are_not_one_patient_on_both_sides(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ich_lib.split import leaky_image_split
+from ich_lib.split import Split, leaky_image_split
 from ich_lib.store import build_store
 from ich_lib.train import open_run, train
 from tests.conftest import ROOT, tiny_recipes
@@ -144,6 +144,21 @@ def test_a_leaking_split_is_refused_and_leaves_no_run(planted, tmp_path):
         run.patients(trained=True)
     with pytest.raises(ValueError, match="split must be one of patient, leaky image, leaky row; got 'slice'"):
         train(small, planted, tmp_path / "other", split="slice")
+
+
+def test_a_split_that_is_ready_is_used_as_it_is_and_checked_as_any(planted, tmp_path):
+    """p0 to p3 train, p4 and p5 are held out, p6 and p7 set apart."""
+    small = replace(tiny_recipes()[0], mix=(0.5, 0.25, 0.25, 0), epochs=1)
+    ready = Split("patient", {f"p{i}": 2 if i < 4 else 1 if i < 6 else -1 for i in range(8)}, held_out=1)
+    run = train(small, planted, tmp_path / "run", split=ready, fold=3)
+    assert open_run(run.folder).split == ready
+    assert run.patients(trained=True) == ["p0", "p1", "p2", "p3"]
+    assert run.patients(trained=False) == ["p4", "p5"]
+    with pytest.raises(ValueError, match="The split deals out 7 other patients than planted holds"):
+        train(small, planted, tmp_path / "b", split=replace(ready, folds={f"p{i}": i // 4 for i in range(7)}))
+    with pytest.raises(ValueError, match=r"This split leaks: \d patients are on both sides"):
+        train(small, planted, tmp_path / "b", split=leaky_image_split(planted.table))
+    assert not (tmp_path / "b").exists()
 
 
 def test_one_picture_under_two_patients_is_a_leak_too(tmp_path):

@@ -161,8 +161,9 @@ def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judg
 
 
 def _unseen(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
-    """(z,) bool, the slices of a scan that were not trained on.
+    """(z,) bool, the slices of a scan that were held out, or of a patient unknown to the models.
 
+    Patients set apart (fold -1) are not judged: they are kept for the report of the final run.
     A patient whom the folds do not name was in another data set than the one trained on, and so was never seen either.
     """
     names = units(table.take(rows), split.kind)

@@ -1,6 +1,7 @@
 """Model builders: Keras 3 only, every layer named, flat."""
 
-from collections.abc import Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 
@@ -47,12 +48,7 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
     """
     if not recipe.is_network:
         raise ValueError(f"{recipe.name} is no network; it is fitted by ich_lib.classical.")
-    builders = _BUILDERS.get(recipe.task, {})
-    if recipe.builder not in builders:
-        raise ValueError(
-            f"{recipe.name} wants to {recipe.task} with {recipe.builder!r}, which does not; builders that do: "
-            f"{', '.join(builders) or 'none'}."
-        )
+    builder = _builder(recipe)
     options = dict(recipe.options)
     if recipe.classifies:
         options["scheme"] = recipe.scheme
@@ -61,9 +57,29 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return builders[recipe.builder](recipe.shape, name=recipe.name, **options)
+        return builder(recipe.shape, name=recipe.name, **options)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def options_of(recipe: Recipe) -> tuple[str, ...]:
+    """What `Recipe.options` may name: the arguments of the recipe's builder that the recipe does not give otherwise.
+
+    Raises:
+        ValueError: as `build`.
+    """
+    given = {"shape", "scheme", "weights", "name"}
+    return tuple(name for name in inspect.signature(_builder(recipe)).parameters if name not in given)
+
+
+def _builder(recipe: Recipe) -> Callable[..., keras.Model]:
+    builders = _BUILDERS.get(recipe.task, {})
+    if recipe.builder not in builders:
+        raise ValueError(
+            f"{recipe.name} wants to {recipe.task} with {recipe.builder!r}, which does not; builders that do: "
+            f"{', '.join(builders) or 'none'}."
+        )
+    return builders[recipe.builder]
 
 
 def catalog(names: Iterable[str] = RECIPES) -> Iterator[dict]:
@@ -86,6 +102,7 @@ __all__ = [
     "cnn_rnn",
     "densenet_bc",
     "ensemble",
+    "options_of",
     "se_resnext",
     "unet2d",
     "unet3d",
