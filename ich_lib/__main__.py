@@ -126,6 +126,7 @@ def _how_to_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=int, help="instead of the recipe's")
     command.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
     command.add_argument("--seed", type=int, help="instead of the recipe's")
+    command.add_argument("--devices", type=int, default=1, metavar="N", help="that share every batch (default 1)")
     command.add_argument(
         "--budget", type=_budget, metavar="PIXELS,SLICES", help="cut the recipe to a picture size and slices seen"
     )
@@ -230,6 +231,7 @@ def _crossval(options: argparse.Namespace) -> None:
         start=options.start,
         split=options.split.replace("-", " "),
         allow_leaks=options.allow_leaks,
+        devices=options.devices,
     )
     _tell(evaluate(options.out, options.data, options.out))
 
@@ -254,6 +256,7 @@ def _train(options: argparse.Namespace) -> None:
         fold=options.fold,
         split=options.split.replace("-", " "),
         allow_leaks=options.allow_leaks,
+        devices=options.devices,
         start=options.start,
         resume=options.resume,
     )

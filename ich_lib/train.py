@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ich_lib.batches import Batches, Slices, Still
 from ich_lib.datasets import open_set
 from ich_lib.datasets.phantoms import phantoms
+from ich_lib.devices import spread
 from ich_lib.losses import LOSSES
 from ich_lib.models import build
 from ich_lib.recipes import Recipe, from_json
@@ -110,6 +111,7 @@ def train(
     allow_leaks: bool = False,
     start: str | Path | None = None,
     resume: bool = False,
+    devices: int = 1,
 ) -> Run:
     """Train a recipe, holding one fold of patients out.
 
@@ -125,6 +127,7 @@ def train(
         allow_leaks: train although held-out slices are known to the training side.
         start: a finished run whose weights come first; its model may lack the last layers of this one.
         resume: go on where a stopped run in `out` ended; its own recipe and split are used.
+        devices: how many of this machine's devices share every batch, see `ich_lib.devices.spread`.
 
     Returns:
         The finished run.
@@ -132,12 +135,13 @@ def train(
     Raises:
         FileExistsError: if `out` already holds a run and `resume` is False.
         FileNotFoundError: if there is nothing to resume, or no data.
-        ValueError: for a fold that does not exist, a `start` that has seen the patients held out, or a split with the
-            same patient, picture or nearly the same picture on both sides.
+        ValueError: for a fold that does not exist, a `start` that has seen the patients held out, a split with the
+            same patient, picture or nearly the same picture on both sides, or devices that are not there.
     """
     out = Path(out)
-    slices = _slices(recipe, data)
     begun = open_run(out) if resume else None
+    place = spread(devices, batch=(begun.recipe if begun else recipe).batch)  # told before anything is made
+    slices = _slices(recipe, data)
     chosen = begun.split if begun else _split(slices, split, fold, recipe.seed)
     if set(chosen.folds) != set(units(slices.table, chosen.kind)):
         raise ValueError(f"{out} was begun with {len(chosen.folds)} other patients than {slices.table.name} holds.")
@@ -145,7 +149,9 @@ def train(
         raise ValueError(f"This split leaks: {found}. Its figures would mean nothing; allow_leaks trains all the same.")
     run = begun or _new_run(recipe, out, chosen, start)
     seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
-    _fit(run, seen, unseen, phantoms=_phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None)
+    made = _phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None
+    with place:
+        _fit(run, seen, unseen, phantoms=made, devices=devices)
     return run
 
 
@@ -225,7 +231,7 @@ def _begun_by(start: Run, run: Run) -> keras.Model:
     return model
 
 
-def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> None:
+def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None, devices: int) -> None:
     recipe = run.recipe
     keras.utils.set_random_seed(recipe.seed)
     made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
@@ -242,7 +248,7 @@ def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> N
         initial_epoch=begun,
         shuffle=False,  # the batches have an order of their own
         epochs=begun if stopped else recipe.epochs,
-        validation_data=Still(unseen, recipe) if len(unseen) else None,
+        validation_data=Still(unseen, recipe, multiple=devices) if len(unseen) else None,
         validation_freq=5,
         callbacks=[_Keep(run, begun, len(batches)), _Watch(run)],
         verbose=0,
@@ -267,7 +273,9 @@ def _compiled(recipe: Recipe, steps: int, *, pretrained: bool = False) -> keras.
     loss, weights = LOSSES[recipe.loss], None
     if recipe.task == "both":
         loss, weights = [loss, LOSSES["bce"]], [1.0, recipe.label_weight]
-    model.compile(optimizer, loss, loss_weights=weights, jit_compile=False)
+    # XLA takes TensorFlow longer to compile than it saves here; JAX without it computes operation by operation.
+    fused = keras.backend.backend() == "jax"
+    model.compile(optimizer, loss, loss_weights=weights, jit_compile=fused)
     optimizer.build(model.trainable_variables)
     return model
 
@@ -324,10 +332,15 @@ def _restore(model: keras.Model, folder: Path, steps: int) -> int:
     begun = 0
     if checkpoint.is_file():
         model.load_weights(checkpoint)
-        begun = int(model.optimizer.iterations) // steps
+        begun = int(_number(model.optimizer.iterations)) // steps
     lines = history.read_text().splitlines()[1 : begun + 1] if history.is_file() else []
     history.write_text("\n".join([",".join(_COLUMNS), *lines]) + "\n")
     return begun
+
+
+def _number(value) -> float:
+    """Of a Keras variable or tensor, also of one that lies on several devices."""
+    return float(keras.ops.convert_to_numpy(value))
 
 
 class _Keep(keras.callbacks.Callback):
@@ -357,7 +370,7 @@ class _Keep(keras.callbacks.Callback):
         row = {
             "epoch": epoch + 1,
             "loss": f"{logs['loss']:.5f}",
-            "learning_rate": f"{float(self.model.optimizer.learning_rate):.3g}",
+            "learning_rate": f"{_number(self.model.optimizer.learning_rate):.3g}",
         }
         row |= {"val_loss": f"{logs['val_loss']:.5f}" if "val_loss" in logs else ""}
         row |= {"minutes": f"{(time.monotonic() - self.started) / 60:.2f}"}
