@@ -1,6 +1,7 @@
 """Training on several devices of one machine: every batch is dealt out among them, all hold the same weights."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 
 import keras
 
@@ -54,6 +55,12 @@ def spread(devices: int, *, batch: int) -> AbstractContextManager:
 def _scope(backend: str, names: list[str]) -> AbstractContextManager:
     if backend == "jax":
         return keras.distribution.DataParallel(devices=names).scope()
+    return _mirrored(*names).scope()
+
+
+@lru_cache
+def _mirrored(*names: str):
+    """One for all runs of a process: a second one would number its sums over the devices like the first."""
     import tensorflow as tf  # the one place in training that names it: Keras has no distribution for it
 
-    return tf.distribute.MirroredStrategy([name.upper() for name in names]).scope()
+    return tf.distribute.MirroredStrategy([name.upper() for name in names])

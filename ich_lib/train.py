@@ -250,7 +250,7 @@ def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None, devi
         epochs=begun if stopped else recipe.epochs,
         validation_data=Still(unseen, recipe, multiple=devices) if len(unseen) else None,
         validation_freq=5,
-        callbacks=[_Keep(run, begun, len(batches)), _Watch(run)],
+        callbacks=[_Keep(run, begun, batches), _Watch(run)],
         verbose=0,
     )
     final = build(recipe)
@@ -346,15 +346,21 @@ def _number(value) -> float:
 class _Keep(keras.callbacks.Callback):
     """After every epoch a checkpoint, then a line of history; a bar with the time left all along."""
 
-    def __init__(self, run: Run, begun: int, steps: int):
+    def __init__(self, run: Run, begun: int, batches: Batches):
         super().__init__()
-        self.run, self.started = run, time.monotonic() - 60 * run.minutes
+        self.run, self.batches, self.started = run, batches, time.monotonic() - 60 * run.minutes
+        steps = len(batches)
         self.bar = tqdm(
             total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2
         )
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Give dropout the epoch's own seed: no checkpoint holds its state, and a resumed run must draw the same."""
+        """Give the batches and dropout the epoch's own number: a resumed run, and one on more devices, must draw the same.
+
+        No checkpoint holds dropout's state; and where devices share a batch Keras looks at one more before the first
+        epoch, so counting its passes over the batches would be one ahead.
+        """
+        self.batches.begin_with(epoch)
         for layer in self.model.layers:
             if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
                 generator.state.assign([self.run.recipe.seed, epoch + 1])
