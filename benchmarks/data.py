@@ -4,9 +4,9 @@
 
 The work: decode a slice from a store, move it (mirror, turn, shift, zoom, and in the second part an elastic field),
 change its brightness and contrast, add noise, show it through two windows; the mask moves along. Two threads each for
-ours and albumentations; Keras layers use both cores by themselves. Then the U-Net recipe is trained for some steps, and
-the share of the time that a step waits for its batch is taken. albumentations 2.0.8 is wanted for the comparison alone;
-without it (and for its elastic transform it is slow) the other two are compared.
+ours and albumentations; Keras layers use both cores by themselves. How long a training step waits for its
+batch is measured by train.py. albumentations 2.0.8 is wanted for the comparison alone; without it (and for its elastic
+transform it is slow) the other two are compared.
 """
 
 import argparse
@@ -28,12 +28,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ich_lib.augment import NONE, disturbed, drawn, moved  # noqa: E402
-from ich_lib.batches import Batches, Slices  # noqa: E402
 from ich_lib.datasets.phantoms import phantoms  # noqa: E402
-from ich_lib.losses import LOSSES  # noqa: E402
-from ich_lib.models import build  # noqa: E402
 from ich_lib.pictures import channels  # noqa: E402
-from ich_lib.recipes import recipe  # noqa: E402
 from ich_lib.store import Store, open_store  # noqa: E402
 
 WINDOWS = ("brain render", "bone")
@@ -48,7 +44,6 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--store", type=Path, help="what python -m ich_lib store wrote; without it, 12 phantoms")
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--steps", type=int, default=40, help="of training; 0 leaves that part out")
     chosen = options.parse_args()
     path = chosen.store or phantoms(12, size=256, field="head").path
     cv2.setNumThreads(1)
@@ -59,11 +54,6 @@ def main() -> None:
             for name, way in ways.items():
                 speeds[name].append(_speed(way, open_store(path, memory_mb=0)))
         _tell(work, {name: statistics.median(values) for name, values in speeds.items()})
-    if chosen.steps:
-        waits, costs = _training(open_store(path), chosen.steps)
-        print(
-            f"U-Net recipe: a step waits {100 * waits:.1f} % of its time for data; data take {100 * costs:.1f} % of it"
-        )
 
 
 def _tell(work: str, speed: dict[str, float]) -> None:
@@ -159,28 +149,6 @@ def _keras_layers(elastic: float):
         return np.asarray(pictures), np.asarray(masks)
 
     return way
-
-
-def _training(store: Store, steps: int) -> tuple[float, float]:
-    """Share of a training step that waits for its batch, and share by which data make it longer."""
-    chosen = recipe("unet-small")
-    model = build(chosen)
-    model.compile(keras.optimizers.AdamW(1e-4), LOSSES[chosen.loss], jit_compile=False)
-    batches = Batches(Slices(store, np.arange(len(store))), chosen)
-    kept = batches[0]
-    model.train_on_batch(*kept)
-    waited, with_data, without = [], [], []
-    for index in range(steps):
-        begun = time.perf_counter()
-        batch = batches[index]
-        waited.append(time.perf_counter() - begun)
-        model.train_on_batch(*batch)
-        with_data.append(time.perf_counter() - begun)
-    for _ in range(steps // 2):
-        begun = time.perf_counter()
-        model.train_on_batch(*kept)
-        without.append(time.perf_counter() - begun)
-    return sum(waited) / sum(with_data), 1 - statistics.median(without) / statistics.median(with_data)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,7 @@ def _recipe_changes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=int, help="instead of the recipe's")
     command.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
     command.add_argument("--seed", type=int, help="instead of the recipe's")
+    command.add_argument("--devices", type=int, default=1, metavar="N", help="that share every batch (default 1)")
     command.add_argument(
         "--budget", type=_budget, metavar="PIXELS,SLICES", help="cut the recipe to a picture size and slices seen"
     )
@@ -260,6 +261,7 @@ def _crossval(options: argparse.Namespace) -> None:
         start=options.start,
         split=options.split.replace("-", " "),
         allow_leaks=options.allow_leaks,
+        devices=options.devices,
     )
     _tell(evaluate(options.out, options.data, options.out))
 
@@ -284,6 +286,7 @@ def _train(options: argparse.Namespace) -> None:
         fold=options.fold,
         split=options.split.replace("-", " "),
         allow_leaks=options.allow_leaks,
+        devices=options.devices,
         start=options.start,
         resume=options.resume,
     )

@@ -153,14 +153,16 @@ class Still(keras.utils.PyDataset):
     Args:
         slices: slices that are not trained on.
         recipe: size, windows and batch.
+        multiple: of pictures in every batch, for devices that share it: the first pictures come again at the end.
     """
 
-    def __init__(self, slices: Slices, recipe: Recipe):
+    def __init__(self, slices: Slices, recipe: Recipe, *, multiple: int = 1):
         super().__init__(workers=1, use_multiprocessing=False)
         self.recipe, self.slices = recipe, slices.told(recipe)
         views = range(len(recipe.windows)) if recipe.windows_as == "samples" else (None,)
         rows = _blocks(self.slices, recipe.depth) if recipe.depth > 1 else self.slices.rows.tolist()
-        self.wanted = [(row, view) for row in rows for view in views]
+        wanted = [(row, view) for row in rows for view in views]
+        self.wanted = wanted + (multiple * wanted)[: -len(wanted) % multiple]
 
     def __len__(self) -> int:
         return math.ceil(len(self.wanted) / self.recipe.batch)

@@ -19,6 +19,7 @@ def cross_validate(
     start: str | Path | None = None,
     split: str = "patient",
     allow_leaks: bool = False,
+    devices: int = 1,
 ) -> list[Run]:
     """Train a recipe once for each fold, that fold held out. Finished folds stay, a stopped one goes on.
 
@@ -29,6 +30,7 @@ def cross_validate(
         start: a finished run that knows none of these patients, or a cross-validation whose fold k begins fold k.
         split: "patient", or for the lesson on leaks "leaky image" or "leaky row".
         allow_leaks: train although held-out slices are known to the training side.
+        devices: how many of this machine's devices share every batch.
 
     Returns:
         The runs in order.
@@ -46,7 +48,8 @@ def cross_validate(
             runs.append(open_run(folder))
             continue
         first = None if begun else _first(start, fold)
-        run = train(recipe, data, folder, fold=fold, split=split, allow_leaks=allow_leaks, start=first, resume=begun)
+        how = {"split": split, "allow_leaks": allow_leaks, "devices": devices}
+        run = train(recipe, data, folder, fold=fold, start=first, resume=begun, **how)
         runs.append(run)
     return runs
 

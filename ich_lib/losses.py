@@ -171,14 +171,15 @@ def rsna_log_loss(truth, score):
 def dice_bce(truth, score):
     """Binary cross-entropy plus one minus the soft Dice of the whole batch.
 
-    Dice over the batch, not per slice: a clean slice alone has no overlap to reward.
+    Dice over the batch, not per slice: a clean slice alone has no overlap to reward. On several devices the batch is
+    a device's share of it, see `ich_lib.devices`.
 
     Args:
         truth: (n, ...), 0 or 1.
         score: (n, ...), probability.
 
     Returns:
-        One number for the batch.
+        (n,): each picture's cross-entropy, with the Dice part of the batch added to all. Its mean is what is learned.
 
     Raises:
         ValueError: if the shapes differ in their number of axes.
@@ -189,7 +190,7 @@ def dice_bce(truth, score):
     truth, score = _same_rank(truth, score)
     overlap = ops.sum(truth * score)
     dice = (2 * overlap + 1) / (ops.sum(truth) + ops.sum(score) + 1)
-    return ops.mean(keras.losses.binary_crossentropy(truth, score)) + 1 - dice
+    return _cross_entropy(truth, score) + 1 - dice
 
 
 @keras.saving.register_keras_serializable("ich_lib")
@@ -205,7 +206,7 @@ def slice_dice_bce(truth, score):
         score: (n, ...), probability.
 
     Returns:
-        One number for the batch.
+        (n,): each picture's cross-entropy, with the Dice part of the batch added to all. Its mean is what is learned.
 
     Raises:
         ValueError: if the shapes differ in their number of axes.
@@ -214,7 +215,12 @@ def slice_dice_bce(truth, score):
     pixels = ops.sum(truth, axis=tuple(range(1, len(truth.shape))))
     bleeding = ops.cast(pixels > 0, score.dtype)
     lost = ops.sum(bleeding * dice_loss(truth, score)) / ops.maximum(ops.sum(bleeding), 1)
-    return ops.mean(keras.losses.binary_crossentropy(truth, score)) + lost
+    return _cross_entropy(truth, score) + lost
+
+
+def _cross_entropy(truth, score):
+    """(n,) binary cross-entropy of each picture."""
+    return ops.mean(ops.binary_crossentropy(truth, score), axis=tuple(range(1, len(score.shape))))
 
 
 def _overlap(truth, score, false_alarm, miss):

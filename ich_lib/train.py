@@ -14,6 +14,7 @@ from ich_lib import classical
 from ich_lib.batches import Batches, Slices, Still
 from ich_lib.datasets import open_set
 from ich_lib.datasets.phantoms import phantoms
+from ich_lib.devices import spread
 from ich_lib.losses import LOSSES
 from ich_lib.metrics import log_loss
 from ich_lib.models import build
@@ -118,6 +119,7 @@ def train(
     allow_leaks: bool = False,
     start: str | Path | None = None,
     resume: bool = False,
+    devices: int = 1,
 ) -> Run:
     """Train a recipe, holding one fold of patients out.
 
@@ -134,6 +136,7 @@ def train(
         allow_leaks: train although held-out slices are known to the training side.
         start: a finished run whose weights come first; its model may lack the last layers of this one.
         resume: go on where a stopped run in `out` ended; its own recipe and split are used.
+        devices: how many of this machine's devices share every batch, see `ich_lib.devices.spread`.
 
     Returns:
         The finished run.
@@ -142,15 +145,17 @@ def train(
         FileExistsError: if `out` already holds a run and `resume` is False.
         FileNotFoundError: if there is nothing to resume, or no data.
         ValueError: for a fold that does not exist, a `start` that has seen the patients held out, or a split with the
-            same patient, picture or nearly the same picture on both sides; for a `start` of what is no network.
+            same patient, picture or nearly the same picture on both sides; for a `start` of what is no network; or for
+            devices that are not there.
     """
     out = Path(out)
     if not recipe.is_network:
         classical.check(recipe)
         if start is not None:
             raise ValueError(f"{recipe.name} is no network and has no weights to begin with; leave start out.")
-    slices = slices_of(recipe, data)
     begun = open_run(out) if resume else None
+    place = spread(devices, batch=(begun.recipe if begun else recipe).batch)  # told before anything is made
+    slices = slices_of(recipe, data)
     chosen = begun.split if begun else _split(slices, split, fold, recipe.seed)
     if set(chosen.folds) != set(units(slices.table, chosen.kind)):
         who = f"{out} was begun with" if begun else "The split deals out"
@@ -160,7 +165,9 @@ def train(
     run = begun or _new_run(recipe, out, chosen, start)
     seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
     if run.recipe.is_network:
-        _fit(run, seen, unseen, phantoms=_phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None)
+        made = _phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None
+        with place:
+            _fit(run, seen, unseen, phantoms=made, devices=devices)
     else:
         _fit_classical(run, seen, unseen)
     return run
@@ -253,7 +260,7 @@ def _begun_by(start: Run, run: Run) -> keras.Model:
     return model
 
 
-def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> None:
+def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None, devices: int) -> None:
     recipe = run.recipe
     keras.utils.set_random_seed(recipe.seed)
     made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
@@ -270,9 +277,9 @@ def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None) -> N
         initial_epoch=begun,
         shuffle=False,  # the batches have an order of their own
         epochs=begun if stopped else recipe.epochs,
-        validation_data=Still(unseen, recipe) if len(unseen) else None,
+        validation_data=Still(unseen, recipe, multiple=devices) if len(unseen) else None,
         validation_freq=5,
-        callbacks=[_Keep(run, begun, len(batches)), _Watch(run)],
+        callbacks=[_Keep(run, begun, batches), _Watch(run)],
         verbose=0,
     )
     final = build(recipe)
@@ -324,7 +331,9 @@ def _compiled(recipe: Recipe, steps: int, *, pretrained: bool = False) -> keras.
     loss, weights = LOSSES[recipe.loss], None
     if recipe.task == "both":
         loss, weights = [loss, LOSSES["bce"]], [1.0, recipe.label_weight]
-    model.compile(optimizer, loss, loss_weights=weights, jit_compile=False)
+    # XLA takes TensorFlow longer to compile than it saves here; JAX without it computes operation by operation.
+    fused = keras.backend.backend() == "jax"
+    model.compile(optimizer, loss, loss_weights=weights, jit_compile=fused)
     optimizer.build(model.trainable_variables)
     return model
 
@@ -381,24 +390,35 @@ def _restore(model: keras.Model, folder: Path, steps: int) -> int:
     begun = 0
     if checkpoint.is_file():
         model.load_weights(checkpoint)
-        begun = int(model.optimizer.iterations) // steps
+        begun = int(_number(model.optimizer.iterations)) // steps
     lines = history.read_text().splitlines()[1 : begun + 1] if history.is_file() else []
     history.write_text("\n".join([",".join(_COLUMNS), *lines]) + "\n")
     return begun
 
 
+def _number(value) -> float:
+    """Of a Keras variable or tensor, also of one that lies on several devices."""
+    return float(keras.ops.convert_to_numpy(value))
+
+
 class _Keep(keras.callbacks.Callback):
     """After every epoch a checkpoint, then a line of history; a bar with the time left all along."""
 
-    def __init__(self, run: Run, begun: int, steps: int):
+    def __init__(self, run: Run, begun: int, batches: Batches):
         super().__init__()
-        self.run, self.started = run, time.monotonic() - 60 * run.minutes
+        self.run, self.batches, self.started = run, batches, time.monotonic() - 60 * run.minutes
+        steps = len(batches)
         self.bar = tqdm(
             total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2
         )
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Give dropout the epoch's own seed: no checkpoint holds its state, and a resumed run must draw the same."""
+        """Give batches and dropout the epoch's own number: a resumed run, and one on more devices, must draw the same.
+
+        No checkpoint holds dropout's state; and where devices share a batch Keras looks at one more before the first
+        epoch, so counting its passes over the batches would be one ahead.
+        """
+        self.batches.begin_with(epoch)
         for layer in self.model.layers:
             if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
                 generator.state.assign([self.run.recipe.seed, epoch + 1])
@@ -414,7 +434,7 @@ class _Keep(keras.callbacks.Callback):
         row = {
             "epoch": epoch + 1,
             "loss": f"{logs['loss']:.5f}",
-            "learning_rate": f"{float(self.model.optimizer.learning_rate):.3g}",
+            "learning_rate": f"{_number(self.model.optimizer.learning_rate):.3g}",
         }
         row |= {"val_loss": f"{logs['val_loss']:.5f}" if "val_loss" in logs else ""}
         row |= {"minutes": f"{(time.monotonic() - self.started) / 60:.2f}"}

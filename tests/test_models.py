@@ -166,9 +166,9 @@ def test_a_recipe_survives_its_json_and_a_strange_key_is_refused():
 def test_dice_bce_on_paper():
     """A perfect mask costs nothing; an empty answer to one pixel of four costs one minus 1/2 plus its cross-entropy."""
     truth = np.array([1, 0, 0, 0], np.float32).reshape(1, 2, 2, 1)
-    assert float(dice_bce(truth, truth)) == pytest.approx(0, abs=1e-5)
+    assert float(np.mean(dice_bce(truth, truth))) == pytest.approx(0, abs=1e-5)
     empty = np.full_like(truth, 1e-7)
-    assert float(dice_bce(truth, empty)) == pytest.approx(-np.log(1e-7) / 4 + 1 - 1 / 2, rel=1e-4)
+    assert float(np.mean(dice_bce(truth, empty))) == pytest.approx(-np.log(1e-7) / 4 + 1 - 1 / 2, rel=1e-4)
 
 
 def test_every_bleeding_slice_weighs_the_same_in_slice_dice():
@@ -177,9 +177,9 @@ def test_every_bleeding_slice_weighs_the_same_in_slice_dice():
     truth[0, 0, 0], truth[1] = 1, 1
     empty = np.full_like(truth, 1e-7)
     lost = (1 - 1 / 2 + 1 - 1 / 17) / 2
-    assert float(slice_dice_bce(truth, empty)) == pytest.approx(-np.log(1e-7) * 17 / 48 + lost, rel=1e-4)
-    assert float(slice_dice_bce(truth, truth)) == pytest.approx(0, abs=1e-5)
-    assert float(slice_dice_bce(truth[2:], truth[2:])) == pytest.approx(0, abs=1e-5)
+    assert float(np.mean(slice_dice_bce(truth, empty))) == pytest.approx(-np.log(1e-7) * 17 / 48 + lost, rel=1e-4)
+    assert float(np.mean(slice_dice_bce(truth, truth))) == pytest.approx(0, abs=1e-5)
+    assert float(np.mean(slice_dice_bce(truth[2:], truth[2:]))) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_unet_of_system_000_has_its_published_parameters():
