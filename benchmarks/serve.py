@@ -109,29 +109,34 @@ def _scan(slices: int):
 
 
 def _models(way: str):
-    """The shipped pair, by the ONNX files or rebuilt in Keras from the weights beside them."""
+    """The shipped models, by their ONNX files or rebuilt in Keras from the weights beside them."""
     from ich_lib.engine import SHIPPED, Model, Models, load
 
     if way == "onnx":
         return load()
+    from ich_lib.engine import recipe_from_json
     from ich_lib.export import with_heat
     from ich_lib.models import build
-    from ich_lib.recipes import from_json
 
-    pair = {}
+    found = []
     for path in SHIPPED.glob("*.json"):
-        recipe = from_json(json.loads(path.read_text())["recipe"])
+        card = json.loads(path.read_text())
+        recipe = recipe_from_json(card["recipe"])
         model = build(recipe)
         model.load_weights(path.with_suffix(".weights.h5"))
-        model = with_heat(model) if recipe.task == "classify" else model
-        pair[recipe.task] = Model(recipe.name, recipe, "", _predictor(model), {})
-    return Models(pair["segment"], pair["classify"])
+        found.append(Model(recipe.name, recipe, "", _predictor(with_heat(model), recipe), card))
+    segmenter, classifier = (
+        next(model for model in found if getattr(model.recipe, task)) for task in ("segments", "classifies")
+    )
+    return Models(segmenter, classifier)
 
 
-def _predictor(model):
+def _predictor(model, recipe):
+    from ich_lib.engine import answer_of
+
     def run(pictures):
         out = model.predict(pictures, verbose=0)
-        return tuple(out) if isinstance(out, list | tuple) else (out[..., 0],)
+        return answer_of(out if isinstance(out, list | tuple) else [out], recipe)
 
     return run
 

@@ -155,7 +155,7 @@ def _onnx_model(card_path: Path) -> Model:
     name, recipe = session.get_inputs()[0].name, recipe_from_json(card["recipe"])
 
     def run(pictures: np.ndarray) -> Answer:
-        return _answer(session.run(None, {name: pictures}), recipe)
+        return answer_of(session.run(None, {name: pictures}), recipe)
 
     return Model(card["name"], recipe, sha256, run, card)
 
@@ -185,7 +185,7 @@ def _network(trained) -> Callable[[np.ndarray], Answer]:
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], most - len(pictures), axis=0)])
         out = model.predict_on_batch(filled)
         parts = out if isinstance(out, list | tuple) else [out]
-        return _answer([part[: len(pictures)] for part in parts], trained.recipe)
+        return answer_of([part[: len(pictures)] for part in parts], trained.recipe)
 
     return run
 
@@ -198,7 +198,7 @@ def _fitted_again(trained) -> Callable[[np.ndarray], Answer]:
     return lambda pictures: Answer(scores=scores(classical.features(pictures)))
 
 
-def _answer(parts: list[np.ndarray], recipe: Recipe) -> Answer:
+def answer_of(parts: list[np.ndarray], recipe: Recipe) -> Answer:
     """A model's outputs in their order: the mask without its channel axis, scores, heat."""
     parts = list(parts)
     blood = parts.pop(0)[..., 0] if recipe.segments else None
