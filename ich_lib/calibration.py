@@ -39,6 +39,10 @@ class Evidence:
             columns.append(_logit(self.classes[:, label]))
         return np.stack(columns, axis=1)
 
+    def of_scan(self, label: int) -> np.ndarray:
+        """(k,) the same for the whole scan: of each column the highest mean of two neighboring slices."""
+        return strongest(self.of(label))
+
     def plain(self) -> np.ndarray:
         """(z, 6) scores without calibration: the classifier's, and for `any` the mean of its and the mask's."""
         if self.classes is None:
@@ -57,7 +61,7 @@ class Calibration:
 
     Attributes:
         slices: (6, k + 1) per label the weights of `Evidence.of`, the constant last.
-        scans: (6, 2) per label the weight and constant on the scan's evidence.
+        scans: (6, k + 1) per label those of `Evidence.of_scan`.
     """
 
     slices: np.ndarray
@@ -69,18 +73,15 @@ class Calibration:
         Raises:
             ValueError: if the evidence is of another kind than what was fitted.
         """
-        columns = [evidence.of(label) for label in range(len(LABELS))]
-        if columns[0].shape[1] + 1 != self.slices.shape[1]:
-            raise ValueError(
-                f"This calibration weighs {self.slices.shape[1] - 1} kinds of evidence; there are "
-                f"{columns[0].shape[1]}. It belongs to other models."
-            )
-        logits = [c @ weights[:-1] + weights[-1] for c, weights in zip(columns, self.slices, strict=True)]
-        return _sigmoid(np.stack(logits, axis=1)).astype(np.float32)
+        return _weighed([evidence.of(label) for label in range(len(LABELS))], self.slices)
 
-    def scan_scores(self, slice_scores: np.ndarray) -> np.ndarray:
-        """(6,) float32 probabilities of the whole scan from its calibrated (z, 6) slice scores."""
-        return _sigmoid(self.scans[:, 0] * _logit(strongest(slice_scores)) + self.scans[:, 1]).astype(np.float32)
+    def scan_scores(self, evidence: Evidence) -> np.ndarray:
+        """(6,) float32 probabilities of the whole scan.
+
+        Raises:
+            ValueError: if the evidence is of another kind than what was fitted.
+        """
+        return _weighed([evidence.of_scan(label) for label in range(len(LABELS))], self.scans)
 
     def as_json(self) -> dict:
         """Plain numbers, for a card."""
@@ -92,19 +93,19 @@ def from_json(values: dict) -> Calibration:
     return Calibration(np.array(values["slices"], float), np.array(values["scans"], float))
 
 
-def strongest(slice_scores: np.ndarray) -> np.ndarray:
-    """(z, 6) slice scores to (6,): the highest mean of two neighbors, since a real bleed rarely stays in one slice."""
-    if len(slice_scores) == 1:
-        return slice_scores[0]
-    return ((slice_scores[1:] + slice_scores[:-1]) / 2).max(axis=0)
+def strongest(slices: np.ndarray) -> np.ndarray:
+    """(z, k) values of slices to (k,): the highest mean of two neighbors; a real bleed rarely stays in one slice."""
+    if len(slices) == 1:
+        return slices[0]
+    return ((slices[1:] + slices[:-1]) / 2).max(axis=0)
 
 
 def fit(evidence: Sequence[Evidence], labels: Sequence[np.ndarray]) -> Calibration:
     """Fit a calibration on scans that the networks were not trained on.
 
-    Slices are fitted first, each scan weighing by its slices; then scans, on the calibrated scores of their slices. A
-    label that all or none of them show keeps its evidence as it is, moved to its share. Weights are kept from falling
-    below zero: more evidence never speaks against blood.
+    Slices and scans have weights of their own: the mask tells slices apart well and scans badly, since somewhere in
+    most heads something looks like a little blood. A label that all or none of them show keeps its evidence as it is,
+    moved to its share. Weights are kept from falling below zero: more evidence never speaks against blood.
 
     Args:
         evidence: one entry a scan.
@@ -113,14 +114,25 @@ def fit(evidence: Sequence[Evidence], labels: Sequence[np.ndarray]) -> Calibrati
     Returns:
         The calibration. No patient of `evidence` may be reported with it.
     """
-    slices = []
-    for label in range(len(LABELS)):
-        columns = np.concatenate([one.of(label) for one in evidence])
-        slices.append(_fitted(columns, np.concatenate([truth[:, label] for truth in labels])))
-    first = Calibration(np.array(slices), np.tile([1.0, 0.0], (len(LABELS), 1)))
-    best = np.stack([_logit(strongest(first.slice_scores(one))) for one in evidence])
-    shown = np.stack([truth.any(axis=0) for truth in labels])
-    return Calibration(first.slices, np.array([_fitted(best[:, [k]], shown[:, k]) for k in range(len(LABELS))]))
+    slices, scans = [], []
+    for k in range(len(LABELS)):
+        columns = np.concatenate([one.of(k) for one in evidence])
+        slices.append(_fitted(columns, np.concatenate([truth[:, k] for truth in labels])))
+        whole = np.stack([one.of_scan(k) for one in evidence])
+        scans.append(_fitted(whole, np.array([truth[:, k].any() for truth in labels])))
+    return Calibration(np.array(slices), np.array(scans))
+
+
+def _weighed(columns: list[np.ndarray], table: np.ndarray) -> np.ndarray:
+    """Probabilities, float32, the labels along the last axis, of (..., k) evidence a label and (6, k + 1) weights."""
+    kinds = columns[0].shape[-1]
+    if kinds + 1 != table.shape[1]:
+        raise ValueError(
+            f"This calibration weighs {table.shape[1] - 1} kinds of evidence; there are {kinds}. It belongs to other "
+            "models."
+        )
+    logits = [some @ weights[:-1] + weights[-1] for some, weights in zip(columns, table, strict=True)]
+    return _sigmoid(np.stack(logits, axis=-1)).astype(np.float32)
 
 
 def _fitted(columns: np.ndarray, truth: np.ndarray) -> np.ndarray:

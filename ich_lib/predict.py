@@ -120,8 +120,7 @@ def _scored(evidence: Evidence, calibration: Calibration | None) -> tuple[np.nda
     if calibration is None:
         plain = evidence.plain()
         return plain, strongest(plain)
-    scores = calibration.slice_scores(evidence)
-    return scores, calibration.scan_scores(scores)
+    return calibration.slice_scores(evidence), calibration.scan_scores(evidence)
 
 
 def _parts(count: int, recipe: Recipe) -> list[range]:

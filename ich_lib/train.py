@@ -413,10 +413,10 @@ class _Keep(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Give batches and dropout the epoch's own number: a resumed run, and one on more devices, must draw the same.
+        """Give the batches and dropout the epoch's own number, so that every run, resumed or not, draws the same.
 
-        No checkpoint holds dropout's state; and where devices share a batch Keras looks at one more before the first
-        epoch, so counting its passes over the batches would be one ahead.
+        No checkpoint holds dropout's state; and but for TensorFlow on one device, Keras looks into the batches once
+        before the first epoch, so who counts its passes is one ahead.
         """
         self.batches.begin_with(epoch)
         for layer in self.model.layers:

@@ -32,18 +32,18 @@ def test_evidence_is_logits_of_own_mask_neighbors_and_classifier():
 
 
 def test_weights_turn_logits_into_probabilities_on_paper():
-    """Twice the classifier's logit plus ln 2: a score of 1/2 becomes 2/3, one of 2/3 becomes 8/9."""
-    weights = np.tile([2.0, np.log(2)], (6, 1))
-    calibration = Calibration(weights, np.tile([1.0, -np.log(8)], (6, 1)))
-    scores = calibration.slice_scores(Evidence(None, np.array([[1 / 2] * 6, [2 / 3] * 6])))
-    assert scores == pytest.approx(np.array([[2 / 3] * 6, [8 / 9] * 6]), abs=1e-6)
-    mean = (2 / 3 + 8 / 9) / 2
-    odds = mean / (1 - mean) / 8
-    assert calibration.scan_scores(scores) == pytest.approx(np.full(6, odds / (1 + odds)), abs=1e-6)
+    """Twice the classifier's logit plus ln 2: a score of 1/2 becomes 2/3, one of 2/3 becomes 8/9.
+
+    Of the scan the strongest pair of slices counts, the last two: logits ln 2 and ln 8 have the mean ln 4, so 4/5.
+    """
+    calibration = Calibration(np.tile([2.0, np.log(2)], (6, 1)), np.tile([1.0, 0.0], (6, 1)))
+    evidence = Evidence(None, np.array([[1 / 2] * 6, [2 / 3] * 6, [8 / 9] * 6]))
+    assert calibration.slice_scores(evidence)[:2] == pytest.approx(np.array([[2 / 3] * 6, [8 / 9] * 6]), abs=1e-6)
+    assert calibration.scan_scores(evidence) == pytest.approx(np.full(6, 4 / 5), abs=1e-6)
 
 
 def test_a_calibration_survives_its_json_and_refuses_evidence_of_another_kind():
-    calibration = Calibration(np.ones((6, 4)), np.ones((6, 2)))
+    calibration = Calibration(np.ones((6, 4)), np.ones((6, 4)))
     again = from_json(calibration.as_json())
     assert np.array_equal(again.slices, calibration.slices)
     assert np.array_equal(again.scans, calibration.scans)
@@ -75,7 +75,7 @@ def test_overconfidence_is_found_and_mended_on_scans_not_fitted():
     assert calibration_error(truth, before) > 0.1
     assert calibration_error(truth, after) < 0.03
     assert auc(truth, after) > auc(truth, before) - 0.01
-    scans = np.array([calibration.scan_scores(calibration.slice_scores(one))[ANY] for one in evidence[200:]])
+    scans = np.array([calibration.scan_scores(one)[ANY] for one in evidence[200:]])
     assert calibration_error(np.array([one[:, ANY].any() for one in labels[200:]]), scans) < 0.15
 
 

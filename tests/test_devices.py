@@ -49,9 +49,8 @@ cut = t.train(plain, None, f"{sys.argv[1]}/cut", devices=2, resume=True)
 """
 # The last epoch of a run is judged, so a part batch of held-out slices is met; all of the tiny U-Net's layers too.
 USUAL = """
-shape = {"steps": 10, "epochs": 5, "learning_rate": 1e-2, "schedule": "plateau", "halve": 1}
-usual = replace(tiny_recipes()[0], **shape, loss="slice_dice_bce",
-                mix=(1, 0, 0, 0))
+usual = replace(tiny_recipes()[0], steps=10, epochs=5, learning_rate=1e-2, schedule="plateau", halve=1,
+                loss="slice_dice_bce", mix=(1, 0, 0, 0))
 run = t.train(usual, None, f"{sys.argv[1]}/usual", devices=2)
 """
 # The weights move by the slope itself, so an N-fold slope is seen.

@@ -47,7 +47,7 @@ def same(ours, theirs):
 
 def test_a_model_that_does_both_is_one_file_with_three_answers(tiny_runs, tmp_path):
     """Mask, scores and maps; its card brings the calibration along."""
-    calibration = {"slices": [[1.0, 0.0, 1.0, 0.0]] * 6, "scans": [[1.0, 0.0]] * 6}
+    calibration = {"slices": [[1.0, 0.0, 1.0, 0.0]] * 6, "scans": [[0.5, 0.0, 0.5, 0.0]] * 6}
     export(tiny_runs["both"].folder, tmp_path, calibration=calibration)
     served, run = load(tmp_path, fill=False), load(tiny_runs["both"].folder, fill=False)
     assert served.segmenter is served.classifier

@@ -119,8 +119,11 @@ class Judged:
 
     def rescored(self, calibration: Calibration) -> "Judged":
         """The same scan with its evidence weighed by a calibration."""
-        scores = calibration.slice_scores(self.evidence)
-        return replace(self, scores=scores, scan_scores=calibration.scan_scores(scores))
+        told = {
+            "scores": calibration.slice_scores(self.evidence),
+            "scan_scores": calibration.scan_scores(self.evidence),
+        }
+        return replace(self, **told)
 
 
 def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = None) -> Judged:
