@@ -89,7 +89,7 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
         for rows in _parts(len(hu), model.recipe):
             answer, here = _both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
             if model is models.segmenter:
-                tops[here] = np.sort(answer.blood.reshape(len(rows), -1), axis=1)[:, -TOP:].mean(axis=1)
+                tops[here] = _top(answer.blood.reshape(len(rows), -1))
                 for k, small in zip(rows, answer.blood, strict=True):
                     blood[k] = uncrop(_without_dust(small), box, hu.shape[1:])
             if model is models.classifier:
@@ -113,6 +113,12 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
         models=tuple((model.name, model.sha256) for model in models),
         warnings=scan.notes,
     )
+
+
+def _top(blood: np.ndarray) -> np.ndarray:
+    """(n,) mean of the TOP highest of (n, pixels)."""
+    first = max(blood.shape[1] - TOP, 0)
+    return np.partition(blood, first, axis=1)[:, first:].mean(axis=1)
 
 
 def _scored(evidence: Evidence, calibration: Calibration | None) -> tuple[np.ndarray, np.ndarray]:
