@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ich_lib.evaluate import FOLD
+from ich_lib.evaluate import FOLD, fold_runs
 from ich_lib.recipes import Recipe
 from ich_lib.store import Store
 from ich_lib.train import FOLDS, Run, open_run, train
@@ -130,7 +130,7 @@ def _line(folder: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no report.json; make it with python -m ich_lib evaluate {folder}.")
     report = json.loads(path.read_text())
-    runs = [open_run(run) for run in sorted(folder.glob(f"{FOLD}*"))]
+    runs = [open_run(run) for run in fold_runs(folder)]
     recipe = runs[0].recipe
     minutes = sum(run.minutes for run in runs) / len(runs)
     seen = f"{len(runs[0].history()) * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.is_network else "–"

@@ -238,7 +238,7 @@ def test_the_shipped_model_states_its_cross_validated_figures(models):
 def test_the_folder_of_a_cross_validation_is_known_by_its_folds(tmp_path):
     from ich_lib.evaluate import fold_runs
 
-    for name in (f"{FOLD}1", f"{FOLD}0", "other"):
+    for name in (f"{FOLD}1", f"{FOLD}0", f"{FOLD}none", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "recipe.json").write_text("{}")
     (tmp_path / f"{FOLD}2").mkdir()

@@ -95,7 +95,7 @@ def _table(data: str | Path) -> Table:
 def fold_runs(source: str | Path) -> list[Path]:
     """The runs of a cross-validation's folder, in order; none for another folder."""
     folder = Path(source)
-    return sorted(path for path in folder.glob(f"{FOLD}*") if (path / "recipe.json").is_file())
+    return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if (path / "recipe.json").is_file())
 
 
 def cross_fitted(judged: Sequence[Judged]) -> list[Judged]:
