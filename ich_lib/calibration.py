@@ -103,9 +103,8 @@ def strongest(slices: np.ndarray) -> np.ndarray:
 def fit(evidence: Sequence[Evidence], labels: Sequence[np.ndarray]) -> Calibration:
     """Fit a calibration on scans that the networks were not trained on.
 
-    Slices and scans have weights of their own: the mask tells slices apart well and scans badly, since somewhere in
-    most heads something looks like a little blood. A label that all or none of them show keeps its evidence as it is,
-    moved to its share. Weights are kept from falling below zero: more evidence never speaks against blood.
+    Slices and scans have weights of their own. A label that all or none of them show keeps its evidence as it is, moved
+    to its share. Weights are kept from falling below zero: more evidence never speaks against blood.
 
     Args:
         evidence: one entry a scan.

@@ -133,7 +133,8 @@ def _line(folder: Path) -> tuple[str, ...]:
     runs = [open_run(run) for run in fold_runs(folder)]
     recipe = runs[0].recipe
     minutes = sum(run.minutes for run in runs) / len(runs)
-    seen = f"{len(runs[0].history()) * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.is_network else "–"
+    epochs = len(runs[0].history())
+    seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
     leak = f", **{report['leaky'][0]} split**" if "leaky" in report else ""
     figures = (shown(report[key]) for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "ece"))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
