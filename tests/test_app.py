@@ -37,7 +37,7 @@ from tests.viewed import SHAPE, result
 
 @pytest.fixture(scope="module")
 def case():
-    return phantom(2, bleeds=["intraparenchymal"], pixels=192, slices=10, thickness_mm=12)
+    return phantom(6, bleeds=["intraparenchymal"], pixels=192, slices=10, thickness_mm=12)
 
 
 @pytest.fixture(scope="module")

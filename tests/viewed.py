@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ich_lib.calibration import Evidence
 from ich_lib.predict import Result
 from ich_lib.scan import Scan, axial_affine
 
@@ -24,4 +25,6 @@ def result(*, shape=SHAPE, spacing_mm=SPACING_MM, warnings=(), **scan_fields) ->
     slice_scores[3:4, 5] = slice_scores[1:2, 5] = 0.8
     scan = Scan(hu, axial_affine(spacing_mm, shape), **scan_fields)
     models = (("planted", "0123456789abcdef" * 4),)
-    return Result(scan, blood, 0.5, slice_scores, slice_scores.max(axis=0), 0.5, heat, models, tuple(warnings))
+    evidence = Evidence(slice_scores[:, 5], slice_scores)
+    whole = slice_scores.max(axis=0)
+    return Result(scan, blood, 0.5, evidence, slice_scores, whole, 0.5, True, heat, models, tuple(warnings))
