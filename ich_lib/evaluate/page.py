@@ -18,7 +18,7 @@ _NAMES = {
     "slice_auc_any": "Slice AUC, any bleeding",
     "scan_auc_any": "Scan AUC, any bleeding",
     "volume_mae_ml": "Volume, mean absolute error in mL",
-    "ece": "Calibration error (ECE) of slices",
+    "ece": "Calibration error (ECE)",
     "dice_per_bleeding_slice": "Dice, mean over bleeding slices",
     "dice_all_slices": "Dice, mean over all slices (two empty masks count 1)",
     "dice_per_scan": "Dice of the whole scan",
@@ -45,7 +45,9 @@ def write_page(report: dict, path: Path) -> None:
     encoded = base64.b64encode(picture.getvalue()).decode()
     models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
     folds = report["folds"]
-    whom = f"folds {folds}, each judged by the model that never saw it" if isinstance(folds, list) else f"fold {folds}"
+    whom = f"fold {folds}"
+    if isinstance(folds, list):
+        whom = f"folds {', '.join(map(str, folds))}, each judged by the model that never saw it"
     parts = [
         f"<h1>{html.escape(models)} on {html.escape(report['data'])}</h1>",
         f"<p class='notice'>{html.escape(report['notice'])}</p>",
