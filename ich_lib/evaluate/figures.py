@@ -32,8 +32,8 @@ def headline(judged: Sequence[Judged]) -> dict[str, Figure]:
 
     `dice_per_subject` is the mean over bleeding scans of their mean Dice over slices with blood (Hssayeni et al. 2020);
     `slice_auc_any` pools the slices, `scan_auc_any` takes one score a scan; `volume_mae_ml` is the mean absolute error
-    over bleeding scans; `ece` the calibration error of the slices' scores for `any`. Resampling adds noise to every bin,
-    so the interval of `ece` leans upward and may begin above its value.
+    over bleeding scans; `ece` the calibration error of the slices' scores for `any`. Resampling adds noise to every
+    bin, so the interval of `ece` leans upward and may begin above its value.
     """
     outlined = [one for one in judged if one.subject_dice is not None]
     return {
