@@ -119,7 +119,7 @@ def build_app(models: Models | None = None, samples: Callable[[str], dict] | Non
     """The page.
 
     Args:
-        models: what `engine.load` returned; None for the shipped pair.
+        models: what `engine.load` returned; None for the shipped model.
         samples: what `sample_reader` returned, where it is shared; None for one of its own.
     """
     with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
