@@ -80,7 +80,7 @@ def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
     Args:
         folder: what `export` or `train` wrote, or a folder of such folders; None for the weights that come with the
             library.
-        fill: take a model that `folder` lacks from the shipped pair.
+        fill: take a model that `folder` lacks from the shipped model.
 
     Returns:
         The models.
