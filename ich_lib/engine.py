@@ -25,7 +25,7 @@ class Answer:
 
     Attributes:
         blood: (n, y, x), or (n, z, y, x) of a model with depth, probability of blood.
-        scores: (n, k) in the recipe's scheme.
+        scores: (n, k), or (n, z, k) of a model with depth, in the recipe's scheme.
         heat: (n, r, c, k) class activation maps, not scaled.
     """
 

@@ -186,6 +186,12 @@ def test_after_a_leaky_split_only_slices_held_out_are_judged():
     assert {one.patient for one in judged} == set(table.patients)
     assert {len(one.labels) for one in judged} == {2}
     assert judged[0].bleeding.tolist() == [True, True]
+    folds = {
+        name: int(not name.endswith("/1")) for name in table.names
+    }  # of p0, which bleeds, one clean slice held out
+    clean = _judged(Disk.models(folds=folds, split="leaky image"), "run", table, None)[0]
+    assert not clean.labels.any()
+    assert clean.scan_scores[ANY] == 0  # though the whole scan scores 1
 
 
 def test_a_report_is_plain_json_and_a_page_that_names_what_it_shows(tmp_path):

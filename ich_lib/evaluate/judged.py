@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ich_lib.calibration import Calibration, Evidence
+from ich_lib.calibration import Calibration, Evidence, strongest
 from ich_lib.datasets import Table
 from ich_lib.engine import Models
 from ich_lib.labels import ANY
@@ -112,10 +112,11 @@ class Judged:
         return float(self.mask_px[self.outlined].sum()) * self.voxel_ml
 
     def only(self, kept: np.ndarray) -> "Judged":
-        """The scan cut to some of its slices, (z,) bool; what is said of a whole scan is left as it is, surfaces go."""
+        """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; surfaces go."""
         cut = {name: getattr(self, name)[kept] for name in _PER_SLICE}
         evidence = Evidence(*(None if part is None else part[kept] for part in vars(self.evidence).values()))
-        return replace(self, **cut, evidence=evidence, hd95_mm=None, surface_dice=None)
+        told = {"evidence": evidence, "scan_scores": strongest(cut["scores"]), "hd95_mm": None, "surface_dice": None}
+        return replace(self, **cut, **told)
 
     def rescored(self, calibration: Calibration) -> "Judged":
         """The same scan with its evidence weighed by a calibration."""
