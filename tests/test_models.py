@@ -159,9 +159,7 @@ def test_a_recipe_survives_its_json_and_a_strange_key_is_refused():
     assert from_json(small.as_json()).channels == 6
     with pytest.raises(ValueError, match="holds 'color', which no recipe has"):
         from_json({**small.as_json(), "color": 1})
-    with pytest.raises(
-        ValueError, match="No recipe is called 'resnet'; choose from unet-phantom, unet-both"
-    ):
+    with pytest.raises(ValueError, match="No recipe is called 'resnet'; choose from unet-phantom, unet-both"):
         recipe("resnet")
 
 

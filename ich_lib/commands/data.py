@@ -1,0 +1,45 @@
+"""A data set on its way to training: fetch, store."""
+
+import argparse
+from pathlib import Path
+
+from ich_lib.commands.say import say
+from ich_lib.head import FIELDS
+
+
+def add(commands) -> None:
+    """Add these commands to the parser."""
+    fetch = commands.add_parser("fetch", help="download a data set, or say how to get it")
+    fetch.add_argument("name", metavar="SET", help="ct-ich, ct-ich-1.3.1, rsna-2019, cq500 or renders")
+    fetch.add_argument("--out", type=Path, help="folder to fill (default: data/SET); run again to go on")
+    fetch.set_defaults(run=_fetch)
+
+    store = commands.add_parser("store", help="check a data set and write it into one compact file to train from")
+    store.add_argument("--data", type=Path, required=True, help="folder of a data set")
+    store.add_argument("--out", type=Path, required=True, metavar="FILE")
+    store.add_argument("--size", type=int, default=256, help="side of a stored picture in pixels (default 256)")
+    store.add_argument("--field", choices=FIELDS, default="head", help="cut to the head (default), or whole slices")
+    store.set_defaults(run=_store)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from ich_lib.datasets.fetch import fetch
+
+    folder = fetch(options.name, options.out or Path("data") / options.name)
+    say(f"{folder} is complete. Next: python -m ich_lib store --data {folder} --out {options.name}.slices")
+
+
+def _store(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from ich_lib.datasets import open_set
+    from ich_lib.datasets.fetch import SUMS, verify
+    from ich_lib.store import build_store
+
+    if (options.data / SUMS).is_file():
+        say("\n".join(verify(options.data)) or f"Every file is what {SUMS} says.")
+    table = open_set(options.data)
+    bar = lambda scans, total: tqdm(scans, total=total, desc="reading", unit="scan")  # noqa: E731
+    store = build_store(table, options.out, size=options.size, field=options.field, progress=bar)
+    megabytes = options.out.stat().st_size / 1e6
+    say("\n".join([*store.table.report.sentences, repr(store.table), f"Written: {options.out}, {megabytes:.0f} MB."]))

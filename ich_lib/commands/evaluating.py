@@ -1,0 +1,38 @@
+"""Trained models to figures: evaluate."""
+
+import argparse
+from pathlib import Path
+
+from ich_lib.commands.say import say
+
+
+def add(commands) -> None:
+    """Add these commands to the parser."""
+    evaluate = commands.add_parser("evaluate", help="judge models on scans they never saw")
+    evaluate.add_argument("source", metavar="RUN|shipped", help="a run, what crossval or export wrote, or shipped")
+    evaluate.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store of whole slices")
+    evaluate.add_argument("--fold", type=int, help="must be the fold held out, which is the default")
+    evaluate.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
+    evaluate.add_argument("--prevalence", type=float, default=0.1, help="of bleeding, for PPV and NPV (default 0.1)")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ich_lib.evaluate import evaluate
+
+    tell(evaluate(options.source, options.data, options.out, fold=options.fold, prevalence=options.prevalence))
+    say(f"Written to {options.out}: report.json, report.html.")
+
+
+def tell(report: dict) -> None:
+    """The headline of an evaluation."""
+    from ich_lib.evaluate import HEADLINE
+    from ich_lib.statistics import Figure
+
+    folds = report["folds"]
+    whom = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, list) else f"Fold {folds}"
+    never = "LEAKY split: patients trained on" if "leaky" in report else "patients never trained on"
+    say(f"{whom}, {len(report['patients'])} {never}; threshold {report['threshold']}.")
+    for key in HEADLINE:
+        values = {name: float("nan") if value is None else value for name, value in report[key].items()}
+        say(f"{key:17} {Figure(**values)}")

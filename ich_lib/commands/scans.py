@@ -1,0 +1,93 @@
+"""From a scan to a result: predict; and scans made by code: phantom."""
+
+import argparse
+import json
+from pathlib import Path
+
+from ich_lib.commands.say import say
+from ich_lib.labels import TYPES
+
+
+def add(commands) -> None:
+    """Add these commands to the parser."""
+    predict = commands.add_parser("predict", help="find blood in a scan")
+    predict.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, a folder, a zip, NIfTI, PNG or JPG"
+    )
+    predict.add_argument("--out", type=Path, help="folder for result.json, mask.nii.gz and overview.png")
+    predict.add_argument("--json", action="store_true", help="print result.json's content and nothing else")
+    predict.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
+    predict.add_argument("--series", help="description of the series to read, where there are several")
+    predict.add_argument("--allow-gaps", action="store_true", help="read a series with missing slices")
+    predict.add_argument(
+        "--weights", type=Path, metavar="RUN", help="a run or an exported folder instead of the shipped model"
+    )
+    predict.set_defaults(run=_predict)
+
+    phantom = commands.add_parser("phantom", help="write heads made by code, with their truth")
+    phantom.add_argument("--n", type=int, default=1, help="how many (default 1)")
+    phantom.add_argument("--out", type=Path, required=True)
+    phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti")
+    phantom.add_argument("--seed", type=int, default=0, help="of the first one; the next ones count up")
+    phantom.add_argument("--bleeds", nargs="*", choices=TYPES, help="types for every case; without it they take turns")
+    phantom.add_argument("--mimics", nargs="*", default=(), metavar="NAME", help='such as "falx calcification"')
+    phantom.add_argument("--thickness", type=float, default=5.0, metavar="MM", help="of a slice (default 5)")
+    phantom.add_argument("--slices", type=int, help="default: enough of them for the whole head")
+    phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG", help="of the gantry (default 0)")
+    phantom.add_argument("--noise", type=float, default=4.0, metavar="HU", help="standard deviation (default 4)")
+    phantom.set_defaults(run=_phantom)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from ich_lib.engine import load
+    from ich_lib.predict import analyse
+    from ich_lib.read import read
+    from ich_lib.report import as_json, sentence, write
+
+    if not (options.out or options.json):
+        raise ValueError("Name a folder with --out, or ask for --json.")
+    scan = read(options.paths, window=_window(options.window), series=options.series, allow_gaps=options.allow_gaps)
+    result = analyse(scan, load(options.weights))
+    if options.out:
+        write(result, options.out)
+    if options.json:
+        say(json.dumps(as_json(result), indent=1))
+    else:
+        say(
+            "\n".join(
+                [
+                    sentence(result),
+                    *result.warnings,
+                    f"Written to {options.out}: result.json, mask.nii.gz, overview.png.",
+                ]
+            )
+        )
+
+
+def _phantom(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from ich_lib.phantom import phantom
+    from ich_lib.write import write_case
+
+    if options.n < 1:
+        raise ValueError(f"--n must be at least 1; got {options.n}.")
+    asked = {"mimics": options.mimics, "thickness_mm": options.thickness, "tilt_deg": options.tilt}
+    asked |= {"noise_hu": options.noise, "slices": options.slices or max(1, round(170 / max(options.thickness, 0.1)))}
+    turns = [(name,) for name in TYPES] + [()]
+    for i in tqdm(range(options.n), desc="phantoms", unit="head", disable=options.n == 1):
+        seed = options.seed + i
+        bleeds = turns[seed % len(turns)] if options.bleeds is None else options.bleeds
+        case = phantom(seed, bleeds=bleeds, **asked)
+        write_case(case, options.out / f"phantom-{seed:04d}", form=options.format)
+
+
+def _window(text: str | None) -> str | tuple[float, float] | None:
+    """A window's name, or "level,width" as numbers."""
+    if text is None or "," not in text:
+        return text
+    try:
+        level, width = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--window wants a name or LEVEL,WIDTH in HU, such as 40,80; got {text!r}.") from None
+    return level, width

@@ -1,0 +1,192 @@
+"""Recipes to trained models: recipes, train, crossval, tune, table, export."""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from ich_lib.commands.evaluating import tell
+from ich_lib.commands.say import say
+
+
+def add(commands) -> None:
+    """Add these commands to the parser."""
+    listed = commands.add_parser("recipes", help="list every model that can be trained, with its source")
+    listed.set_defaults(run=_recipes)
+
+    train = commands.add_parser("train", help="train a recipe")
+    train.add_argument("--data", type=Path, help="folder of a data set, or a file of store; without it, phantoms alone")
+    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
+    train.add_argument(
+        "--fold", type=_fold, default=0, metavar="K|none", help="fold held out, 0 to 4 (default 0), or none"
+    )
+    train.add_argument("--resume", action="store_true", help="go on with a stopped run")
+    train.add_argument("--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold it set apart")
+    train.set_defaults(run=_train)
+
+    crossval = commands.add_parser("crossval", help="train a recipe once per fold of patients, then evaluate all folds")
+    crossval.add_argument("--data", type=Path, required=True, help="folder of a data set")
+    crossval.add_argument("--store", type=Path, metavar="FILE", help="the same as a file of store, to train from")
+    crossval.add_argument("--out", type=Path, required=True, help="folder of the runs; run again to go on")
+    crossval.set_defaults(run=_crossval)
+    for command in (train, crossval):
+        _how_to_train(command)
+
+    tune = commands.add_parser("tune", help="search for settings, on other patients than those that are reported")
+    tune.add_argument("--data", type=Path, required=True, help="folder of a data set, or a file of store")
+    tune.add_argument("--out", type=Path, required=True, help="folder of the trials; run again to go on")
+    tune.add_argument("--by", choices=("grid", "random", "bayes"), default="bayes", help="default: bayes")
+    tune.add_argument("--trials", type=int, default=20, help="at most, earlier ones counted in (default 20)")
+    tune.add_argument("--minutes", type=float, help="of training, at most; a trial begun is finished")
+    tune.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="again for each; choices such as batch=4,8 or options.filters=8+16,16+32, or a range such as "
+        "learning_rate=1e-4..1e-2:log",
+    )
+    tune.add_argument("--fold", type=int, default=0, metavar="K", help="fold set apart for the report (default 0)")
+    _recipe_changes(tune)
+    tune.set_defaults(run=_tune)
+
+    table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
+    table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
+    table.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
+    table.set_defaults(run=_table)
+
+    export = commands.add_parser("export", help="write NAME.onnx, NAME.weights.h5 and NAME.json of a run")
+    export.add_argument("source", type=Path, metavar="RUN")
+    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--report", type=Path, help="report.json of evaluate, whose figures go on the card")
+    export.set_defaults(run=_export)
+
+
+def _how_to_train(command: argparse.ArgumentParser) -> None:
+    """What `train` and `crossval` share."""
+    _recipe_changes(command)
+    command.add_argument(
+        "--split",
+        choices=("patient", "leaky-image", "leaky-row"),
+        default="patient",
+        help="what is dealt out to the folds; the leaky ones are for the lesson on leaks and need --allow-leaks",
+    )
+    command.add_argument("--allow-leaks", action="store_true", help="train although held-out slices are known")
+    command.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
+
+
+def _recipe_changes(command: argparse.ArgumentParser) -> None:
+    """The recipe, and what is asked for instead of its own settings."""
+    command.add_argument("recipe", help="name of a recipe; python -m ich_lib recipes lists them")
+    command.add_argument("--epochs", type=int, help="instead of the recipe's")
+    command.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
+    command.add_argument("--batch", type=int, help="instead of the recipe's")
+    command.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
+    command.add_argument("--seed", type=int, help="instead of the recipe's")
+    command.add_argument("--devices", type=int, default=1, metavar="N", help="that share every batch (default 1)")
+    command.add_argument(
+        "--budget", type=_budget, metavar="PIXELS,SLICES", help="cut the recipe to a picture size and slices seen"
+    )
+
+
+def _recipes(options: argparse.Namespace) -> None:
+    from ich_lib.models import catalog
+
+    for row in catalog():
+        shape = "x".join(map(str, row["shape"]))
+        count = "–" if row["parameters"] is None else f"{row['parameters']:,}"
+        say(f"{row['name']:18} {row['task']:9} {shape:14} {count:>12}  {row['source']}")
+
+
+def _chosen(options: argparse.Namespace):
+    """The recipe asked for, with what was asked for instead of its own settings."""
+    from ich_lib.crossval import reduced
+    from ich_lib.recipes import recipe
+
+    keys = ("epochs", "steps", "batch", "phantoms", "seed")
+    changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
+    if getattr(options, "settings", None):
+        from ich_lib.tune import settled
+
+        chosen = settled(options.settings, options.recipe, fold=options.fold, seed=options.seed)
+    else:
+        chosen = recipe(options.recipe)
+    if options.budget:
+        chosen = reduced(chosen, size=options.budget[0], slices=options.budget[1])
+    return replace(chosen, **changes)
+
+
+def _crossval(options: argparse.Namespace) -> None:
+    from ich_lib.crossval import cross_validate
+    from ich_lib.evaluate import evaluate
+
+    cross_validate(
+        _chosen(options),
+        options.store or options.data,
+        options.out,
+        start=options.start,
+        split=options.split.replace("-", " "),
+        allow_leaks=options.allow_leaks,
+        devices=options.devices,
+    )
+    tell(evaluate(options.out, options.data, options.out))
+
+
+def _table(options: argparse.Namespace) -> None:
+    from ich_lib.crossval import table
+
+    text = table(options.folders)
+    if options.out:
+        options.out.write_text(text)
+    else:
+        say(text.rstrip())
+
+
+def _train(options: argparse.Namespace) -> None:
+    from ich_lib.train import train
+
+    run = train(
+        _chosen(options),
+        options.data,
+        options.out,
+        fold=options.fold,
+        split=options.split.replace("-", " "),
+        allow_leaks=options.allow_leaks,
+        devices=options.devices,
+        start=options.start,
+        resume=options.resume,
+    )
+    say(f"{run.folder}: {run.recipe.name} trained for {run.minutes:.0f} minutes. Next: export, evaluate.")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from ich_lib.tune import read_space, tune
+
+    asked = {"by": options.by, "trials": options.trials, "minutes": options.minutes, "fold": options.fold}
+    chosen = _chosen(options)
+    best = tune(chosen, options.data, options.out, read_space(options.vary), **asked, seed=chosen.seed)
+    say(f"Best of {best.trials} trials, {best.score:.3f} on the patients it was chosen by:")
+    say("\n".join(f"{name:17} {value}" for name, value in best.settings.items()))
+    say(
+        f"Next, on the patients set apart: python -m ich_lib train {options.recipe} --data {options.data} --out RUN "
+        f"--fold {options.fold} --settings {best.folder / 'best.json'}"
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from ich_lib.evaluate import HEADLINE
+    from ich_lib.export import export
+
+    report = json.loads(options.report.read_text()) if options.report else {}
+    figures = {key: report[key] for key in ("folds", *HEADLINE) if key in report}
+    card = export(options.source, options.out, figures=figures, calibration=report.get("calibration"))
+    say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
+
+
+def _budget(text: str) -> tuple[int, int]:
+    size, slices = (int(part) for part in text.split(","))
+    return size, slices
+
+
+def _fold(text: str) -> int | None:
+    return None if text.lower() == "none" else int(text)

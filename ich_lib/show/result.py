@@ -1,0 +1,76 @@
+"""What was found in one scan, as a page."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ich_lib.labels import ANY, COLORS, LABELS
+from ich_lib.predict import NOTICE, Result
+from ich_lib.report import sentence
+from ich_lib.window import WINDOWS, window
+
+YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
+_INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
+
+
+def overview(result: Result, *, slices: int = 8) -> Figure:
+    """One page: the sentence, the slices with most blood outlined on the brain window, the six scores, the notice.
+
+    Args:
+        result: of `analyse`.
+        slices: how many are shown, in order from foot to head.
+    """
+    chosen = _most_telling(result, slices)
+    columns = min(len(chosen), 4)
+    lines = -(-len(chosen) // columns)
+    height = 2.9 * lines + 1.3  # inches
+    figure = Figure(figsize=(2.9 * columns + 3.6, height), facecolor=_PAPER)
+    margins = {
+        "top": 1 - 0.75 / height,
+        "bottom": 0.5 / height,
+        "left": 0.01,
+        "right": 0.97,
+        "wspace": 0.04,
+        "hspace": 0.04,
+    }
+    grid = figure.add_gridspec(lines, columns + 1, width_ratios=[1] * columns + [1.15], **margins)
+    mask = result.mask
+    for place, k in enumerate(chosen):
+        _slice(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
+    _scores(figure.add_subplot(grid[:, -1]), result)
+    figure.text(0.012, 1 - 0.42 / height, sentence(result), color=_INK, fontsize=13, weight="bold")
+    figure.text(0.012, 0.17 / height, NOTICE, color=_QUIET, fontsize=9)
+    return figure
+
+
+def _most_telling(result: Result, count: int) -> list[int]:
+    """The slices with most blood, then those with the highest score; in order."""
+    order = np.lexsort((result.slice_scores[:, ANY], result.mask.sum(axis=(1, 2))))
+    return sorted(order[-count:].tolist())
+
+
+def _slice(axes, result: Result, mask: np.ndarray, k: int) -> None:
+    _, dy, dx = result.scan.spacing_mm
+    axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
+    if mask.any():
+        axes.contour(mask, levels=[0.5], colors="black", linewidths=3.2)
+        axes.contour(mask, levels=[0.5], colors=YELLOW, linewidths=1.6)
+    label = {"color": _INK, "fontsize": 9, "transform": axes.transAxes}
+    axes.text(0.03, 0.93, f"{k + 1}", **label)
+    axes.text(0.97, 0.93, f"any {result.slice_scores[k, ANY]:.2f}", ha="right", **label)
+    axes.text(0.02, 0.47, "R", **label)
+    axes.text(0.98, 0.47, "L", ha="right", **label)
+    axes.set_axis_off()
+
+
+def _scores(axes, result: Result) -> None:
+    values = [result.scores[label] for label in LABELS]
+    axes.barh(range(len(LABELS)), values, color=COLORS, height=0.34)
+    for line, (label, value) in enumerate(zip(LABELS, values, strict=True)):
+        axes.text(0, line - 0.3, f"{label} {value:.2f}", color=_INK, fontsize=10)
+    axes.axvline(result.score_threshold, color=_QUIET, linewidth=1, linestyle=":")
+    axes.set(
+        xlim=(0, 1), ylim=(len(LABELS) - 0.4, -0.8), yticks=[], xticks=[0, result.score_threshold, 1], facecolor=_PAPER
+    )
+    axes.tick_params(colors=_QUIET, labelsize=8)
+    for side in axes.spines.values():
+        side.set_visible(False)
