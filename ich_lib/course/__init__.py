@@ -1,0 +1,43 @@
+"""What lessons share: a check that speaks, data that may be missing, and how far one has come."""
+
+import os
+from pathlib import Path
+
+NOT_TRIED = "not tried yet - go on, nothing below needs it"
+CORRECT = "correct"
+
+
+def tried(number: str, *answers) -> bool:
+    """Whether an exercise was tried, told if it was not.
+
+    A stub answers None (or Ellipsis), so a check that begins with this lets a learner who is stuck go on.
+
+    Args:
+        number: of the exercise, such as "2.1".
+        *answers: what the learner's code gave; all of them are wanted.
+    """
+    if any(answer is None or answer is ... for answer in answers):
+        print(f"{number} {NOT_TRIED}")  # noqa: T201
+        return False
+    return True
+
+
+def correct(number: str) -> None:
+    """Say that every check of an exercise passed."""
+    print(f"{number} {CORRECT}")  # noqa: T201
+
+
+def ct_ich() -> Path | None:
+    """The folder of CT-ICH 1.0.0 where it was fetched, or None, and a line that says which.
+
+    It is looked for where ICH_DATA says, then in data/ct-ich beside and above the notebook.
+    """
+    here = Path.cwd()
+    places = [Path(os.environ["ICH_DATA"])] if "ICH_DATA" in os.environ else []
+    places += [folder / "data" / "ct-ich" for folder in (here, *here.parents[:2])]
+    for place in places:
+        if (place / "hemorrhage_diagnosis.csv").is_file():
+            print(f"CT-ICH is here ({place.name}/): the parts on real heads will run.")  # noqa: T201
+            return place
+    print("CT-ICH is not here; phantoms do for this lesson. Get it with: python -m ich_lib fetch ct-ich")  # noqa: T201
+    return None

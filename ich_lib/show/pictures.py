@@ -1,0 +1,47 @@
+"""Some slices side by side, as lessons show them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ich_lib.window import WINDOWS, window
+
+_YELLOW, _HALO = "#F0E442", "black"
+
+
+def row(
+    pictures: Sequence[np.ndarray],
+    titles: Sequence[str] = (),
+    *,
+    through: str | tuple[float, float] | None = None,
+    masks: Sequence[np.ndarray] = (),
+    height: float = 3.2,
+) -> Figure:
+    """Pictures in one row, gray as they are, masks as outlines.
+
+    Args:
+        pictures: (y, x) each: HU where `through` is given, else gray in [0, 1].
+        titles: one a picture.
+        through: a name from WINDOWS, or (level, width) in HU.
+        masks: (y, x) bool each, drawn as a yellow line; none, or one a picture.
+        height: of the figure in inches.
+
+    Raises:
+        ValueError: if there are titles or masks, but not one a picture.
+    """
+    for name, some in (("titles", titles), ("masks", masks)):
+        if len(some) not in (0, len(pictures)):
+            raise ValueError(f"There are {len(pictures)} pictures and {len(some)} {name}; give one a picture.")
+    how = WINDOWS.get(through, through) if isinstance(through, str) else through
+    figure = Figure(figsize=(height * len(pictures), height), layout="constrained")
+    for k, (axes, picture) in enumerate(
+        zip(figure.subplots(1, len(pictures), squeeze=False)[0], pictures, strict=True)
+    ):
+        axes.imshow(picture if how is None else window(picture, *how), cmap="gray", vmin=0, vmax=1)
+        if len(masks) and np.any(masks[k]):
+            for color, width in ((_HALO, 3.2), (_YELLOW, 1.6)):
+                axes.contour(masks[k], levels=[0.5], colors=color, linewidths=width)
+        axes.set_title(titles[k] if len(titles) else "", fontsize=10)
+        axes.set_axis_off()
+    return figure

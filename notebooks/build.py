@@ -1,0 +1,212 @@
+"""Make the lessons: src/*.py to a notebook for the learner and a solved one.
+
+    python notebooks/build.py                     write them
+    python notebooks/build.py --check             fail if they are not what src/ says
+    python notebooks/build.py --repository URL    set where badges and Colab find the project, and write them
+    python notebooks/build.py --figures           a table: cells, lines, words, exercises of each lesson
+    python notebooks/build.py --render FOLDER     run the solved lessons and write pages with their outputs
+
+A source is jupytext's percent format. Tags say what a cell is: `setup` (the one set-up cell), `exercise` (blanked from
+the line `# solution` on), `check`, `solution` (folded away), `mistake` (known to be made and in no notebook; tests see
+it refused with the words of its first line, `# refused: ...`).
+"""
+
+import argparse
+import re
+import sys
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import jupytext
+import nbformat
+
+HERE = Path(__file__).parent
+PYPROJECT = HERE.parent / "pyproject.toml"
+_REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
+_KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One source.
+
+    Attributes:
+        path: of the .py file.
+        cells: all of it, mistakes included.
+    """
+
+    path: Path
+    cells: list
+
+    @property
+    def name(self) -> str:
+        """Such as "02_windows"."""
+        return self.path.stem
+
+    @property
+    def title(self) -> str:
+        """The first heading, such as "2. Windows"."""
+        return self.cells[0].source.splitlines()[0].lstrip("# ")
+
+
+def lessons() -> list[Lesson]:
+    """Every source, in order."""
+    paths = sorted((HERE / "src").glob("*.py"))
+    return [Lesson(path, jupytext.read(path, fmt="py:percent").cells) for path in paths]
+
+
+def tags(cell) -> list[str]:
+    """What a cell is."""
+    return cell.metadata.get("tags", [])
+
+
+def stub(source: str) -> str:
+    """An exercise as the learner finds it."""
+    return re.sub(r"^( *)# solution\n.*", r"\1...", source, flags=re.M | re.S)
+
+
+def solution(source: str) -> str:
+    """An exercise done."""
+    return re.sub(r"^ *# (your code here|solution)\n", "", source, flags=re.M)
+
+
+def notebook(lesson: Lesson, *, solved: bool, repository: str, version: str):
+    """One version of a lesson, without outputs and with ids that do not change between runs."""
+    cells, last = [], None
+    for cell in deepcopy(lesson.cells):
+        if "mistake" in tags(cell):
+            continue
+        if "setup" in tags(cell):
+            cell.source = _setup(cell.source, repository, version)
+        if "exercise" in tags(cell):
+            last = solution(cell.source)
+            cell.source = last if solved else stub(cell.source)
+        if "solution" in tags(cell) and not solved:
+            cell.source = _folded(last, cell.source)
+        cells.append(cell)
+    cells[0].source = _with_badge(cells[0].source, lesson.name, repository, version)
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}})
+    nbformat.validate(made)
+    return made
+
+
+def _setup(imports: str, repository: str, version: str) -> str:
+    return (
+        "import sys\n\n"
+        'if "google.colab" in sys.modules:  # brings the library; nothing to do elsewhere\n'
+        f'    %pip install -q "ich_lib[course] @ git+{repository}@v{version}"\n\n'
+        f"{imports}"
+    )
+
+
+def _folded(code: str | None, text: str) -> str:
+    shown = f"\n\n```python\n{code.strip()}\n```\n" if code else "\n"
+    return f"<details><summary>Solution</summary>{shown}\n{text}\n\n</details>"
+
+
+def _with_badge(source: str, name: str, repository: str, version: str) -> str:
+    heading, _, rest = source.partition("\n")
+    place = f"{repository.removeprefix('https://github.com/')}/blob/v{version}/notebooks/{name}.ipynb"
+    badge = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"{heading}\n\n[![Open in Colab]({badge})](https://colab.research.google.com/github/{place})\n{rest}"
+
+
+def repository() -> str:
+    """Where the project is published, from pyproject.toml."""
+    return _REPOSITORY.search(PYPROJECT.read_text())[2]
+
+
+def version() -> str:
+    """Of the library, without importing it."""
+    return re.search(r'__version__ = "([^"]+)"', (HERE.parent / "ich_lib" / "__init__.py").read_text())[1]
+
+
+def built() -> dict[Path, str]:
+    """Every notebook that should be there, path to text."""
+    made, where = {}, {"repository": repository(), "version": version()}
+    for lesson in lessons():
+        for folder, solved in ((HERE, False), (HERE / "solved", True)):
+            text = nbformat.writes(notebook(lesson, solved=solved, **where)) + "\n"
+            made[folder / f"{lesson.name}.ipynb"] = text
+    return made
+
+
+def stale(made: dict[Path, str]) -> list[str]:
+    """Notebooks that are missing, differ from their source, or have none."""
+    there = {*HERE.glob("*.ipynb"), *(HERE / "solved").glob("*.ipynb")}
+    wrong = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
+    return sorted(str(path.relative_to(HERE)) for path in {*wrong, *(there - set(made))})
+
+
+def figures(lesson: Lesson) -> dict[str, float | str]:
+    """How a lesson reads: sizes of its code cells, prose (what is folded away not counted) against code, exercises."""
+    kept = [cell for cell in lesson.cells if "mistake" not in tags(cell)]
+    code = [len(solution(cell.source).strip().splitlines()) for cell in kept if cell.cell_type == "code"]
+    prose = [cell.source for cell in kept if cell.cell_type == "markdown" and "solution" not in tags(cell)]
+    words = sum(len(re.sub(r"<details>.*?</details>", "", text, flags=re.S).split()) for text in prose)
+    count = lambda tag: sum(tag in tags(cell) for cell in lesson.cells)  # noqa: E731
+    return {
+        "lesson": lesson.name,
+        "code cells": len(code),
+        "median lines": median(code),
+        "most lines": max(code),
+        "words a line": round(words / sum(code), 1),
+        "exercises": count("exercise"),
+        "checks": count("check"),
+        "mistakes refused": count("mistake"),
+    }
+
+
+def _table(rows: list[dict]) -> str:
+    head = list(rows[0])
+    lines = [
+        head,
+        ["---"] * len(head),
+        *[[f"{row[key]:g}" if key != "lesson" else row[key] for key in head] for row in rows],
+    ]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _render(folder: Path) -> None:
+    """Run every solved lesson and write it as a page."""
+    from nbclient import NotebookClient
+    from nbconvert import HTMLExporter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for lesson in lessons():
+        made = notebook(lesson, solved=True, repository=repository(), version=version())
+        NotebookClient(made, timeout=1800, resources={"metadata": {"path": str(HERE)}}).execute()
+        page, _ = HTMLExporter().from_notebook_node(made)
+        (folder / f"{lesson.name}.html").write_text(page)
+
+
+def main() -> None:
+    """Do what the options say."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--repository", metavar="URL")
+    parser.add_argument("--figures", action="store_true")
+    parser.add_argument("--render", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    if options.repository:
+        url = options.repository.removesuffix("/").removesuffix(".git")
+        PYPROJECT.write_text(_REPOSITORY.sub(rf"\g<1>{url}\g<3>", PYPROJECT.read_text()))
+    if options.figures:
+        print(_table([figures(lesson) for lesson in lessons()]))
+    elif options.render:
+        _render(options.render)
+    elif options.check:
+        if found := stale(built()):
+            sys.exit(f"Not what src/ says: {', '.join(found)}. Run python notebooks/build.py.")
+    else:
+        for path, text in built().items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+# %% [markdown]
+# # 2. Windows: what the eye can see
+# **You will** turn Hounsfield units into pictures and mend a scaling that many pipelines get wrong.
+#
+# **Time** 30 min. **Runs on** a laptop or free Colab, no GPU, under 1 min. **Before this** lesson 1.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+import matplotlib.pyplot as plt
+import numpy as np
+
+from ich_lib.course import correct, tried
+from ich_lib.phantom import phantom
+from ich_lib.show import row
+from ich_lib.window import WINDOWS, unwindow, window
+
+# %% [markdown]
+# ## A head holds 4000 grays; your eye tells about 80 apart
+# Our patient is a head made by code, a *phantom*. A *window* spreads a range of CT numbers from black to white. One
+# slice through three of them:
+
+# %%
+case = phantom(101, bleeds=["epidural"])
+k = int(case.mask.sum(axis=(1, 2)).argmax())  # the slice with most blood
+hu = case.scan.hu[k]
+names = ["brain", "subdural", "bone"]
+row([window(hu, *WINDOWS[name]) for name in names], [f"{name} {WINDOWS[name]}" for name in names])
+
+# %% [markdown]
+# The same numbers, counted: water, brain and blood share 80 HU of 3000.
+
+# %%
+figure, axes = plt.subplots(figsize=(9, 3))
+axes.hist(hu[hu > -500].ravel(), bins=np.arange(-200, 1500, 5), color="#999999", log=True)
+axes.hist(hu[case.mask[k]], bins=np.arange(-200, 1500, 5), color="#D55E00", log=True)
+axes.axvspan(0, 80, color="#56B4E9", alpha=0.25)
+axes.set(xlabel="CT number, HU", ylabel="pixels", title="one slice; blue: the brain window; orange: the blood")
+plt.show()
+
+# %% [markdown]
+# ### Exercise 2.1: a window by hand (5 min)
+# `level - width / 2` and below give 0, `level + width / 2` and above give 1, a straight line between.
+#
+# *Hint:* `np.clip(values, 0, 1)`.
+
+
+# %% tags=["exercise"]
+def my_window(hu, level, width):
+    # your code here
+    # solution
+    return np.clip((hu - (level - width / 2)) / width, 0, 1)
+
+
+# %% tags=["check"]
+mine = my_window(np.array([-1000, 0, 20, 40, 80, 3000]), level=40, width=80)
+if tried("2.1", mine):
+    wrong = "Brain window (40, 80): 0 HU is black, 40 HU is middle gray, 80 HU and all above is white."
+    np.testing.assert_allclose(mine, [0, 0, 0.25, 0.5, 1, 1], err_msg=wrong)
+    correct("2.1")
+
+
+# %% tags=["mistake"]
+# refused: 80 HU and all above is white
+def my_window(hu, level, width):
+    return (hu - (level - width / 2)) / width
+
+
+# %% tags=["mistake"]
+# refused: 40 HU is middle gray
+def my_window(hu, level, width):
+    return np.clip((hu - level) / width, 0, 1)
+
+
+# %% [markdown] tags=["solution"]
+# The ends are what people forget: without the clip the skull comes out as 12 or 20, and a picture drawn from that is
+# black wherever there is brain. The library's `window` does the same, in 32 bits and without a copy too many.
+
+# %%
+by_hand = np.clip((hu - 0) / 80, 0, 1)
+print("largest difference to the library:", np.abs(by_hand - window(hu, *WINDOWS["brain"])).max())
+
+# %% [markdown]
+# ## Which window shows a thin bleed next to bone?
+# **Predict, then run.** Blood is 60 HU, brain 35, skull 1000. How many of 255 gray steps part blood from brain, and blood
+# from skull, through each window?
+
+# %%
+for name in ("brain", "subdural", "bone"):
+    brain, blood, bone = (255 * window(np.array([35, 60, 1000]), *WINDOWS[name])).round()
+    print(f"{name:9} blood - brain {blood - brain:4.0f}   skull - blood {bone - blood:4.0f}")
+
+# %% [markdown]
+# <details><summary>What to see in it</summary>
+#
+# The brain window gives blood 80 steps over brain, but leaves only 64 to the white of the skull: a thin layer of blood on
+# the bone melts into it, more so where a 5 mm slice has mixed both. The subdural window gives away half of the first to
+# gain the second. No window is right for everything, which is why a model here is shown two.
+# </details>
+#
+# ### Exercise 2.2: your own window (7 min)
+# Put blood at least 40 steps above brain **and** at least 100 below skull.
+#
+# *Hint:* 40 steps for 25 HU limit the width.
+
+# %% tags=["exercise"]
+my_level, my_width = None, None
+# solution
+my_level, my_width = 75, 150
+
+# %% tags=["check"]
+if tried("2.2", my_level, my_width):
+    brain, blood, bone = 255 * window(np.array([35, 60, 1000]), my_level, my_width)
+    assert blood - brain >= 40, f"Blood stands out of brain by {blood - brain:.0f} steps; 40 are asked. Narrower."
+    assert bone - blood >= 100, f"Skull stands out of blood by {bone - blood:.0f} steps; 100 are asked. Higher level."
+    correct("2.2")
+
+# %% tags=["mistake"]
+# refused: Narrower
+my_level, my_width = 100, 400
+
+# %% tags=["mistake"]
+# refused: Higher level
+my_level, my_width = 40, 80
+
+# %% [markdown] tags=["solution"]
+# 25 HU must make 40 of 255 steps, so the width may be 25 * 255 / 40 = 159 HU at most. Then blood must lie below 155 of
+# 255: its place is (60 - level + 75) / 150, so a level of 75 puts it at 102.
+
+# %% [markdown]
+# ## Spot the bug: every slice scaled to its own limits
+# "The network wants numbers between 0 and 1", so many pipelines do this. The brain of these slices has one CT number:
+
+
+# %%
+def scaled_by_itself(hu):
+    return (hu - hu.min()) / (hu.max() - hu.min())
+
+
+for number in (8, 16, 30):
+    one = case.scan.hu[number]
+    brain = (one > 20) & (one < 45)
+    print(f"slice {number + 1:2}: brain is {scaled_by_itself(one)[brain].mean():.4f}, densest {one.max():.0f} HU")
+
+# %% [markdown]
+# The densest tooth decides about the brain.
+#
+# ### Exercise 2.3: mend it (5 min)
+# Numbers between 0 and 1, the same for the same HU in every slice, 25 HU at least a fifth of the range.
+#
+# *Hint:* you have written it already.
+
+
+# %% tags=["exercise"]
+def scaled_alike(hu):
+    # your code here
+    # solution
+    return window(hu, *WINDOWS["brain render"])
+
+
+# %% tags=["check"]
+plain, with_metal = np.array([[35.0, 60.0, -1000.0]]), np.array([[35.0, 60.0, 3000.0]])
+a, b = scaled_alike(plain), scaled_alike(with_metal)
+if tried("2.3", a, b):
+    assert 0 <= np.min(b) <= np.max(b) <= 1, "The outcome must stay between 0 and 1, metal or not."
+    assert np.allclose(a[0, :2], b[0, :2]), "Metal in a slice must not change the gray of its brain."
+    assert a[0, 1] - a[0, 0] >= 0.2, f"25 HU make {a[0, 1] - a[0, 0]:.3f} of the range; a fifth is asked."
+    correct("2.3")
+
+
+# %% tags=["mistake"]
+# refused: Metal in a slice must not change the gray of its brain
+def scaled_alike(hu):
+    return (hu - hu.min()) / (hu.max() - hu.min())
+
+
+# %% tags=["mistake"]
+# refused: a fifth is asked
+def scaled_alike(hu):
+    return np.clip((hu + 1000) / 4000, 0, 1)
+
+
+# %% [markdown] tags=["solution"]
+# Any fixed window of 125 HU or less does. The library trains on "brain render" (-20 to 100 HU), since that is what the
+# pictures of CT-ICH were made with, and on a bone window beside it.
+
+# %% [markdown]
+# ## A picture is not a scan: what a JPG has thrown away
+# CT-ICH comes as 8-bit pictures. **Predict:** read back from the brain picture, how dense is the skull?
+
+# %%
+picture = (255 * window(hu, *WINDOWS["brain render"])).round().astype(np.uint8)
+back = unwindow(picture / 255, *WINDOWS["brain render"])
+skull = hu > 500
+print(f"skull: {hu[skull].mean():.0f} HU in the scan, {back[skull].mean():.0f} HU from the picture")
+print(f"brain: error {np.abs(back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at most")
+
+# %% [markdown]
+# ### Exercise 2.4: two pictures make a scan (8 min)
+# Take the brain picture where it is neither black nor white, the bone picture elsewhere (both uint8).
+#
+# *Hint:* `np.where(condition, one, other)`, `unwindow`, `WINDOWS["bone render"]`.
+
+
+# %% tags=["exercise"]
+def hu_from_two(brain, bone):
+    # your code here
+    # solution
+    fine = unwindow(brain / 255, *WINDOWS["brain render"])
+    coarse = unwindow(bone / 255, *WINDOWS["bone render"])
+    return np.where((brain > 0) & (brain < 255), fine, coarse)
+
+
+# %% tags=["check"]
+bone_picture = (255 * window(hu, *WINDOWS["bone render"])).round().astype(np.uint8)
+mine = hu_from_two(picture, bone_picture)
+if tried("2.4", mine):
+    error = np.abs(mine - np.clip(hu, -900, 2300))
+    soft, dense = (hu > -15) & (hu < 95), hu > 110
+    assert error[soft].max() < 0.5, f"Brain is off by {error[soft].max():.1f} HU; take it from the brain picture."
+    assert error[dense].max() < 7, (
+        f"Bone is off by {error[dense].max():.0f} HU; where the brain picture is white, take the bone picture."
+    )
+    correct("2.4")
+
+
+# %% tags=["mistake"]
+# refused: take it from the brain picture
+def hu_from_two(brain, bone):
+    return unwindow(bone / 255, *WINDOWS["bone render"])
+
+
+# %% tags=["mistake"]
+# refused: where the brain picture is white, take the bone picture
+def hu_from_two(brain, bone):
+    return unwindow(brain / 255, *WINDOWS["brain render"])
+
+
+# %% [markdown] tags=["solution"]
+# A gray step of the brain picture is 0.5 HU, one of the bone picture 12.5 HU. That is how the library reads CT-ICH
+# (`ich_lib.datasets.ct_ich`): fine where blood lies, coarse in bone.
+
+# %% [markdown]
+# ## Break it: a picture whose window nobody told
+# A screenshot was made at level 40, width 80. You read it as "brain render". **Predict:** what becomes of 35 HU?
+
+# %%
+shot = window(np.array([0, 35, 60]), *WINDOWS["brain"])
+for true, read in zip((0, 35, 60), unwindow(shot, *WINDOWS["brain render"]), strict=True):
+    print(f"{true:3} HU is read as {read:5.1f} HU")
+
+# %% [markdown]
+# Every number is wrong and nothing on the picture says so; a patient with a faint clot pays for it. So the library asks
+# for a picture's window, or says "HU unknown".
+#
+# ## Recap
+# - Outside a window everything is black or white.
+# - The same number, the same gray, in every slice.
+# - Pictures have lost what their window left out.
+#
+# **Sources** DICOM PS3.3 C.11.2.1.3.2; Hssayeni, Data 2020;5(1):14; Lev, Radiology 1999;213:150.
+#
+# **Next** 3. Where is left?
