@@ -1,0 +1,271 @@
+# %% [markdown]
+# # 1. A head in numbers
+# **You will** open a CT as its scanner wrote it, turn pixels into Hounsfield units, and put its slices in order.
+#
+# **Time** 30 min. **Runs on** a laptop or free Colab, no GPU, under 1 min. **Before this** a little Python and NumPy.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+from copy import deepcopy
+from pathlib import Path
+from tempfile import mkdtemp
+
+import matplotlib.pyplot as plt
+import nibabel as nib
+import numpy as np
+import pydicom
+
+from ich_lib.course import correct, ct_ich, tried
+from ich_lib.phantom import phantom
+from ich_lib.read import read
+from ich_lib.show import row
+from ich_lib.write import write_case
+
+# %% [markdown]
+# ## A scan is a folder of slices
+# A head made by code, a *phantom*, stands in for a patient. We write it as a scanner's archive would: DICOM, a file a
+# slice.
+
+# %%
+folder = Path(mkdtemp())
+case = phantom(7, bleeds=["intraparenchymal"])
+write_case(case, folder, form="dicom")
+files = sorted((folder / "dicom").iterdir())
+print(len(files), "files, such as", files[0].name)
+
+# %%
+ds = pydicom.dcmread(files[17])
+row([ds.pixel_array / ds.pixel_array.max()], ["slice 18, as stored"])
+
+# %% [markdown]
+# A DICOM file is a picture and a header: who, how, where.
+
+# %%
+for name in ("Modality", "PatientName", "PixelSpacing", "SliceThickness", "RescaleSlope", "RescaleIntercept"):
+    print(f"{name:18} {ds[name].value}")
+
+# %% [markdown]
+# ## Stored numbers are not Hounsfield units
+# Water is 0 HU and air -1000 HU, by definition. **Predict:** what number does the file store for air, given the header
+# above?
+
+# %%
+stored = ds.pixel_array
+print("a corner of the picture holds", stored[0, 0])
+
+# %% [markdown]
+# ### Exercise 1.1: pixels to Hounsfield units (5 min)
+# `RescaleSlope` and `RescaleIntercept` belong to every CT file. Write the straight line they stand for.
+#
+# *Hint:* slope first, in floating point.
+
+
+# %% tags=["exercise"]
+def to_hu(ds):
+    # your code here
+    # solution
+    return ds.pixel_array.astype(np.float32) * ds.RescaleSlope + ds.RescaleIntercept
+
+
+# %% tags=["check"]
+hu = to_hu(ds)
+if tried("1.1", hu):
+    assert abs(hu[0, 0] + 1000) < 80, f"Air came out as {hu[0, 0]:.0f} HU; it should be near -1000."
+    odd = deepcopy(ds)
+    odd.RescaleSlope = 2
+    wrong = "With a slope of 2 every step counts twice: pixel * slope + intercept, in this order."
+    np.testing.assert_allclose(to_hu(odd), 2.0 * stored - 1024, err_msg=wrong)
+    correct("1.1")
+
+
+# %% tags=["mistake"]
+# refused: it should be near -1000
+def to_hu(ds):
+    return ds.pixel_array.astype(np.float32)
+
+
+# %% tags=["mistake"]
+# refused: pixel * slope + intercept, in this order
+def to_hu(ds):
+    return (ds.pixel_array.astype(np.float32) + ds.RescaleIntercept) * ds.RescaleSlope
+
+
+# %% [markdown] tags=["solution"]
+# DICOM PS3.3 C.11.1.1.2. Nearly every head CT has slope 1 and intercept -1024, so the wrong order goes unseen until the
+# one scanner that differs.
+
+# %% [markdown]
+# ## Spot the bug: numbers without a sign
+# A network gets scans read by the code below. It runs, and air comes out dense as metal.
+
+
+# %%
+def read_fast(ds):
+    return ds.pixel_array + np.uint16(64512)  # "add the intercept": 65536 - 1024
+
+
+print("air:", read_fast(ds)[0, 0], "  brain:", read_fast(ds)[128, 128])
+
+# %% [markdown]
+# ### Exercise 1.2: find it (5 min)
+# What is wrong? Set `cause` to "A", "B" or "C".
+#
+# A: the file is corrupt. B: 16 bits without a sign cannot hold -1000. C: the intercept should be subtracted.
+
+# %% tags=["exercise"]
+cause = None
+# solution
+cause = "B"
+
+# %% tags=["check"]
+if tried("1.2", cause):
+    assert cause != "A", "to_hu reads the same file well, so it is not corrupt."
+    assert cause == "B", "Subtracting -1024 adds 1024: air would be near 1050, not near 65000."
+    correct("1.2")
+
+# %% tags=["mistake"]
+# refused: air would be near 1050
+cause = "C"
+
+# %% [markdown] tags=["solution"]
+# uint16 runs from 0 to 65535 and wraps around. Turn to floating point (or int16) before the intercept. Files that store
+# signed pixels (PixelRepresentation 1) bring the same trap from the other side.
+
+# %% [markdown]
+# ## File names are no order
+# Archives name files as they please. What counts is where a slice lies: `ImagePositionPatient`, in mm towards left,
+# back and head.
+
+# %%
+rng = np.random.default_rng(0)
+mixed = [pydicom.dcmread(files[k]) for k in rng.permutation(len(files))]
+row([to_hu(d) if to_hu(d) is not None else d.pixel_array for d in mixed[:5]], through=(40, 80), height=2)
+
+# %% [markdown]
+# ### Exercise 1.3: foot to head (5 min)
+# Sort the mixed files by height.
+#
+# *Hint:* `sorted(..., key=lambda ds: ...)`; the third number of the position is the height.
+
+
+# %% tags=["exercise"]
+def in_order(datasets):
+    # your code here
+    # solution
+    return sorted(datasets, key=lambda ds: float(ds.ImagePositionPatient[2]))
+
+
+# %% tags=["check"]
+ordered = in_order(mixed)
+if tried("1.3", ordered):
+    heights = [float(ds.ImagePositionPatient[2]) for ds in ordered]
+    assert len(ordered) == len(files), "Some slices are gone."
+    assert heights == sorted(heights), "The heights must rise, from foot to head."
+    correct("1.3")
+
+
+# %% tags=["mistake"]
+# refused: The heights must rise
+def in_order(datasets):
+    return sorted(datasets, key=lambda ds: str(ds.ImagePositionPatient[2]))
+
+
+# %% [markdown] tags=["solution"]
+# As text, "-2.5" comes before "-42.5". `InstanceNumber` often works and sometimes runs from head to foot; the position
+# is where the slice was. For a tilted gantry take the position along the slice's normal.
+
+# %% [markdown]
+# ## The same head by one call
+# `read` does all of this for DICOM, NIfTI and pictures, and says what it assumed.
+
+# %%
+scan = read(folder / "dicom")
+scan
+
+# %% [markdown]
+# NIfTI holds the whole volume in one file, already in HU, with a matrix that says where its voxels lie.
+
+# %%
+write_case(case, folder)
+image = nib.load(folder / "scan.nii.gz")
+print(
+    "NIfTI:", image.shape, "voxels of", image.header.get_zooms(), "mm, axes run towards", nib.aff2axcodes(image.affine)
+)
+print("largest difference:", np.abs(read(folder / "scan.nii.gz").hu - scan.hu).max(), "HU")
+
+# %% [markdown]
+# ## Tissues have numbers
+# ### Exercise 1.4: how dense is the blood? (5 min)
+# `case.mask` is True where there is blood. Give the mean HU of blood, and of brain: what lies within 10 pixels of the
+# blood, in its slices, between 15 and 45 HU.
+#
+# *Hint:* `scan.hu[case.mask].mean()`; for the ring, `scipy.ndimage.binary_dilation(mask, ones, iterations)`.
+
+# %% tags=["exercise"]
+blood_hu, brain_hu = None, None
+# solution
+from scipy.ndimage import binary_dilation
+
+flat = np.ones((1, 3, 3), bool)
+near = binary_dilation(case.mask, flat, iterations=10) & ~case.mask & (scan.hu > 15) & (scan.hu < 45)
+blood_hu, brain_hu = scan.hu[case.mask].mean(), scan.hu[near].mean()
+
+# %% tags=["check"]
+if tried("1.4", blood_hu, brain_hu):
+    right = scan.hu[case.mask].mean()
+    assert abs(blood_hu - right) < 0.5, f"The voxels of the mask have a mean of {right:.1f} HU, not {blood_hu:.1f}."
+    assert 20 < brain_hu < 42, f"Brain is 20 to 42 HU; {brain_hu:.1f} is something else. Is air or bone in it?"
+    print(f"blood {blood_hu:.1f} HU, brain beside it {brain_hu:.1f} HU")
+    correct("1.4")
+
+# %% tags=["mistake"]
+# refused: Is air or bone in it?
+blood_hu, brain_hu = scan.hu[case.mask].mean(), scan.hu[~case.mask].mean()
+
+# %% [markdown] tags=["solution"]
+# Fresh blood is only some 15 to 30 HU denser than brain: a hundredth of what the file can hold. The next lesson makes that
+# visible.
+
+# %%
+figure, axes = plt.subplots(figsize=(8, 2.6))
+axes.hist(scan.hu[scan.hu > -200].ravel(), bins=np.arange(-200, 1800, 10), color="#999999", log=True)
+for name, place in {"fat": -90, "water": 5, "brain": 35, "blood": 62, "skull": 1000}.items():
+    axes.annotate(name, (place, 1), (place, 3e5), ha="center", fontsize=8, arrowprops={"arrowstyle": "-", "alpha": 0.3})
+axes.set(xlabel="CT number, HU", ylabel="voxels", ylim=(1, 1e6))
+plt.show()
+
+# %% [markdown]
+# ## On real heads
+# CT-ICH comes as pictures. Where it is here, look at one patient.
+
+# %%
+data = ct_ich()
+if data:
+    from ich_lib.datasets import open_set
+
+    table = open_set(data)
+    print(table)
+
+# %% [markdown]
+# ## Break it: a slice is missing
+# A series loses one file on its way. **Predict:** does `read` notice?
+
+# %%
+files[20].rename(folder / "lost.dcm")
+try:
+    read(folder / "dicom")
+except ValueError as problem:
+    print(problem)
+
+# %% [markdown]
+# Had nobody noticed, every volume would be too small, and a bleed in that slice never seen.
+#
+# ## Recap
+# - HU = pixel * slope + intercept, in floating point.
+# - Slices are ordered by where they lie, not by their names.
+# - A reader that guesses in silence is a danger.
+#
+# **Sources** DICOM PS3.3 C.11.1.1.2, C.7.6.2.1.1; NIfTI-1 (nifti.nimh.nih.gov).
+#
+# **Next** 2. Windows: what the eye can see

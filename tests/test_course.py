@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from ich_lib.__main__ import main
+from ich_lib.course import correct, ct_ich, tried
+from ich_lib.course.progress import progress
+
+
+def copy_of_a_lesson(folder, said=("1.1 correct\n", "1.2 not tried yet - go on, nothing below needs it\n")):
+    """A saved copy with one check a printed text."""
+    cells = [{"cell_type": "markdown", "source": ["# 1. A head in numbers\n", "text"], "metadata": {}}]
+    for k, text in enumerate(said, start=1):
+        source = f'if tried("1.{k}", mine):\n    correct("1.{k}")\n'
+        out = [{"output_type": "stream", "name": "stdout", "text": [text]}] if text else []
+        cells.append({"cell_type": "code", "source": [source], "metadata": {"tags": ["check"]}, "outputs": out})
+    path = folder / "01_numbers.ipynb"
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    return path
+
+
+def test_a_stub_is_told_apart_from_an_answer_even_a_false_one(capsys):
+    assert not tried("2.1", None)
+    assert not tried("2.1", 3, ...)
+    assert capsys.readouterr().out == "2.1 not tried yet - go on, nothing below needs it\n" * 2
+    assert tried("2.1", 0, False, "")
+    correct("2.1")
+    assert capsys.readouterr().out == "2.1 correct\n"
+
+
+def test_progress_counts_what_the_saved_checks_said(tmp_path):
+    copy_of_a_lesson(tmp_path, ("1.1 correct\n", "1.2 not tried yet - go on, nothing below needs it\n", ""))
+    (one,) = progress(tmp_path)
+    assert (one.lesson, one.title) == ("01_numbers", "1. A head in numbers")
+    assert one.exercises == ("1.1", "1.2", "1.3")
+    assert one.passed == ("1.1",)
+
+
+def test_the_course_command_lists_lessons_and_sums_up(tmp_path, capsys):
+    copy_of_a_lesson(tmp_path)
+    assert main(["course", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "1. A head in numbers" in out
+    assert "1 of 2   1.1+ 1.2-" in out
+    assert out.splitlines()[-1].startswith("1 of 2 checks pass (+)")
+
+
+def test_a_folder_without_lessons_and_a_torn_copy_are_told_in_one_sentence(tmp_path, capsys):
+    assert main(["course", str(tmp_path)]) == 2
+    assert "holds no lesson (NN_name.ipynb)" in capsys.readouterr().err
+    path = copy_of_a_lesson(tmp_path)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(ValueError, match="01_numbers.ipynb is not a notebook; it may have been saved halfway"):
+        list(progress(tmp_path))
+
+
+def test_ct_ich_is_found_where_it_was_fetched_and_missed_in_words(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("ICH_DATA", raising=False)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert ct_ich() is None
+    assert "phantoms do for this lesson" in capsys.readouterr().out
+    folder = tmp_path / "data" / "ct-ich"
+    folder.mkdir(parents=True)
+    (folder / "hemorrhage_diagnosis.csv").write_text("")
+    assert ct_ich() == folder
+    assert str(tmp_path) not in capsys.readouterr().out
