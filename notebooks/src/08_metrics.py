@@ -1,0 +1,255 @@
+# %% [markdown]
+# # 8. The metric lab
+# **You will** score one mask eight ways, find out which number a paper reported, and see why a loss stopped learning.
+#
+# **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 7.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.ndimage import shift
+
+from ich_lib import metrics
+from ich_lib.course import correct, tried
+from ich_lib.losses import LOSSES
+from ich_lib.phantom import phantom
+from ich_lib.show import row
+
+# %% [markdown]
+# ## One head, one mask
+# The truth is exact, since the head is made by code. Our "model" is a little off: 4 pixels to the side, one slice missed,
+# two specks in clean slices.
+
+# %%
+case = phantom(101, bleeds=["epidural"], slices=24, thickness_mm=7)
+truth = case.mask
+mask = shift(truth.astype(float), (0, 3, 4), order=0) > 0.5
+slices = np.flatnonzero(truth.any(axis=(1, 2)))
+mask[slices[0]] = False
+mask[[1, 22], 120:126, 90:96] = True
+row([case.scan.hu[k] for k in slices[:4]], through="brain", masks=[mask[k] for k in slices[:4]])
+
+# %% [markdown]
+# ## Eight numbers for the same mask
+# Each of these was published as "the" score of some system. **Predict:** which is the largest, which the smallest?
+
+
+# %%
+def eight(truth, mask):
+    each = [metrics.dice(a, b) for a, b in zip(truth, mask, strict=True)]
+    with_blood = truth.any(axis=(1, 2))
+    return {
+        "pixel accuracy (000, 001, 003)": metrics.pixel_accuracy(truth, mask),
+        "IoU, background averaged in (002)": metrics.mean_iou(truth, mask),
+        "Dice, all slices, empty = 1 (002)": np.mean(each),
+        "Dice, slices with blood (Hssayeni)": np.mean(np.array(each)[with_blood]),
+        "Dice of the whole volume": metrics.dice(truth, mask),
+        "IoU of the blood": metrics.iou(truth, mask),
+        "precision": metrics.precision(truth, mask),
+        "recall": metrics.recall(truth, mask),
+    }
+
+
+black = np.zeros_like(truth)
+for (name, ours), nothing in zip(eight(truth, mask).items(), eight(truth, black).values(), strict=True):
+    print(f"{name:36} {ours:.3f}   all-black mask {nothing:.3f}")
+
+# %% [markdown]
+# A mask that never finds anything is "99 % accurate".
+#
+# ### Exercise 8.1: Dice by hand (5 min)
+# Twice the overlap over the sum of both sizes. Two empty masks agree: 1.
+#
+# *Hint:* `(truth & mask).sum()`.
+
+
+# %% tags=["exercise"]
+def my_dice(truth, mask):
+    # your code here
+    # solution
+    both = truth.sum() + mask.sum()
+    return 2 * (truth & mask).sum() / both if both else 1.0
+
+
+# %% tags=["check"]
+one, none = np.array([True, True, False, False]), np.zeros(4, bool)
+mine = my_dice(one, np.array([True, False, False, False]))
+if tried("8.1", mine):
+    assert np.isclose(mine, 2 / 3), (
+        f"Two pixels of blood, one found, none wrong: 2 * 1 / (2 + 1) = 0.667, not {mine:.3f}."
+    )
+    assert my_dice(none, none) == 1, "Two empty masks agree; 0 / 0 is no number."
+    assert my_dice(none, one) == 0, "Blood where there is none shares nothing: 0."
+    correct("8.1")
+
+
+# %% tags=["mistake"]
+# refused: 0 / 0 is no number
+def my_dice(truth, mask):
+    return 2 * (truth & mask).sum() / max(truth.sum() + mask.sum(), 1)
+
+
+# %% tags=["mistake"]
+# refused: 2 * 1 / (2 + 1)
+def my_dice(truth, mask):
+    return (truth & mask).sum() / (truth | mask).sum() if (truth | mask).any() else 1.0
+
+
+# %% [markdown] tags=["solution"]
+# What an empty pair counts is a choice, and it moves a mean by half where most slices are clean. State it.
+
+# %% [markdown]
+# ### Exercise 8.2: the number this field compares (7 min)
+# Hssayeni et al. took, for each subject, the mean Dice over the slices *that contain blood*; then the mean over subjects.
+# `None` for a subject without blood.
+#
+# *Hint:* loop over `truth[k].any()`.
+
+
+# %% tags=["exercise"]
+def subject_dice(truth, mask):
+    # your code here
+    # solution
+    each = [metrics.dice(a, b) for a, b in zip(truth, mask, strict=True) if a.any()]
+    return float(np.mean(each)) if each else None
+
+
+# %% tags=["check"]
+mine = subject_dice(truth, mask)
+if tried("8.2", mine):
+    right = metrics.dice_per_subject(truth, mask)
+    assert abs(mine - right) < 1e-9, f"Clean slices must not count: {right:.3f}, not {mine:.3f}."
+    assert subject_dice(black, mask) is None, "A subject without blood has no such number: None."
+    correct("8.2")
+
+
+# %% tags=["mistake"]
+# refused: Clean slices must not count
+def subject_dice(truth, mask):
+    return float(np.mean([metrics.dice(a, b) for a, b in zip(truth, mask, strict=True)]))
+
+
+# %% [markdown] tags=["solution"]
+# On CT-ICH: 0.31 (Hssayeni 2020), 0.44 (MELBA 2023:012). What this library reaches stands in MODEL_CARD.md.
+
+# %% [markdown]
+# ## Two numbers can give a paper away
+# For one image, Dice and IoU are tied: IoU = D / (2 - D).
+#
+# ### Exercise 8.3: which pairs are possible? (4 min)
+# Published: Dice 0.857 with IoU 0.843; 0.89 with 0.85; 0.75 with 0.60. For each, could both belong to one image (within
+# 0.005)? Three times True or False.
+#
+# *Hint:* `metrics.iou_of_dice`.
+
+# %% tags=["exercise"]
+possible = None
+# solution
+possible = [abs(metrics.iou_of_dice(d) - i) < 0.005 for d, i in ((0.857, 0.843), (0.89, 0.85), (0.75, 0.60))]
+
+# %% tags=["check"]
+if tried("8.3", possible):
+    assert list(possible) == [False, False, True], "0.857 wants an IoU of 0.750, 0.89 one of 0.802, 0.75 one of 0.600."
+    correct("8.3")
+
+# %% tags=["mistake"]
+# refused: 0.89 one of 0.802
+possible = [False, True, True]
+
+# %% [markdown] tags=["solution"]
+# Means over many images need not lie on the curve, but they lie near it. An IoU far above it has the background averaged
+# in: system 002's 0.85 stands for a lesion IoU of about 0.70.
+
+# %% [markdown]
+# ## Spot the bug: a loss that learns nothing
+# A network learns from the *slope* of its loss. Here is an IoU loss as found in a published system, and its slope at one
+# pixel of blood, for scores from 0 to 1.
+
+
+# %%
+def hard_iou_loss(truth, score):
+    found = (score > 0.5).astype(float)
+    return 1 - (truth * found).sum() / (truth + found - truth * found).sum()
+
+
+def slope(loss, score, step=1e-3):
+    """Of the loss at the first pixel, which is blood; the others are settled."""
+    truth, low = np.array([1.0, 1.0, 0.0, 0.0]), np.array([score, 0.9, 0.1, 0.1])
+    high = low + np.array([step, 0, 0, 0])
+    return (loss(truth, high) - loss(truth, low)) / step
+
+
+# %%
+scores = np.linspace(0.05, 0.94, 90)
+plt.figure(figsize=(7, 2.6))
+plt.plot(scores, [slope(hard_iou_loss, s) for s in scores], label="IoU with > 0.5 inside")
+for name in ("bce", "dice", "focal"):
+    loss = lambda t, s, name=name: float(np.mean(LOSSES[name](t[None, :, None], s[None, :, None])))  # noqa: E731
+    plt.plot(scores, [slope(loss, s) for s in scores], label=name)
+plt.ylim(-8, 1)
+plt.xlabel("score of a pixel that is blood")
+plt.ylabel("slope")
+plt.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# Nearly everywhere its slope is 0: no pixel is told which way to go.
+#
+# ### Exercise 8.4: mend it (7 min)
+# Write `soft_iou_loss` without a threshold: sums of products instead of counts.
+#
+# *Hint:* overlap `(truth * score).sum()`; union: sum of both minus the overlap.
+
+
+# %% tags=["exercise"]
+def soft_iou_loss(truth, score):
+    # your code here
+    # solution
+    overlap = (truth * score).sum()
+    return 1 - overlap / (truth.sum() + score.sum() - overlap)
+
+
+# %% tags=["check"]
+mine = soft_iou_loss(np.array([1.0, 1, 0, 0]), np.array([0.5, 1, 0.5, 0]))
+if tried("8.4", mine):
+    assert np.isclose(mine, 0.4), f"Overlap 1.5, union 2 + 2 - 1.5 = 2.5, loss 1 - 0.6 = 0.4; got {mine:.3f}."
+    slopes = [slope(soft_iou_loss, s) for s in (0.1, 0.4, 0.8)]
+    assert max(slopes) < -0.05, "Some score still has no slope."
+    correct("8.4")
+
+
+# %% tags=["mistake"]
+# refused: Overlap 1.5, union
+def soft_iou_loss(truth, score):
+    return hard_iou_loss(truth, score)
+
+
+# %% [markdown] tags=["solution"]
+# This is what `LOSSES["iou"]` computes, with half a pixel added above and below so that an empty slice has a slope too.
+
+# %% [markdown]
+# ## Break it: let the empty slices decide
+# **Predict:** a head without blood, a mask with one wrong pixel. What does it do to the mean Dice over all slices? And
+# what if two empty masks counted 0?
+
+# %%
+clean, speck = np.zeros((24, 64, 64), bool), np.zeros((24, 64, 64), bool)
+speck[3, 30, 30] = True
+for agreed in (1.0, 0.0):
+    each = [metrics.dice(a, b) if (a.any() or b.any()) else agreed for a, b in zip(clean, speck, strict=True)]
+    print(f"two empty masks count {agreed:.0f}: mean Dice {np.mean(each):.3f}")
+
+# %% [markdown]
+# The same mask, 0.958 or 0. Who reads only the mean is misled, and so is the patient whose small bleed was missed in a
+# "96 %" system.
+#
+# ## Recap
+# - Ask of every number: over which slices, with which background, and what did empty count?
+# - Accuracy rewards seeing nothing.
+# - A threshold inside a loss kills its slope.
+#
+# **Sources** Hssayeni et al., Data 2020;5(1):14; MELBA 2023:012; Rahman and Wang 2016 (IoU loss); systems 000 to 003.
+#
+# **Next** 9. Two dimensions, two and a half, three
