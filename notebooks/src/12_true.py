@@ -1,0 +1,263 @@
+# %% [markdown]
+# # 12. Is it true?
+# **You will** put an interval on a score, watch a p-value shrink for no reason, and turn sensitivity into what a call is
+# worth in a ward.
+#
+# **Time** 40 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy import stats
+
+from ich_lib import metrics
+from ich_lib.course import correct, tried
+from ich_lib.statistics import anova, average_per_patient, patient_bootstrap, t_test
+
+# %% [markdown]
+# ## A score without an interval is a rumor
+# Dice of two models on ten patients, 12 slices each. We made the numbers ourselves: **both models are equally good**. A
+# patient is easy or hard for both; slices of one patient resemble each other.
+
+# %%
+rng = np.random.default_rng(31)
+who = np.repeat(np.arange(10), 12)
+hard = rng.normal(0.6, 0.15, (2, 10))  # other patients for either model
+dice = {name: np.clip(hard[i][who] + rng.normal(0, 0.05, 120), 0, 1) for i, name in enumerate(("old", "new"))}
+figure, axes = plt.subplots(figsize=(8, 2.6))
+for i, (name, values) in enumerate(dice.items()):
+    axes.scatter(who + 0.25 * i, values, s=8, label=f"{name}, mean {values.mean():.3f}")
+axes.set(xlabel="patient", ylabel="Dice of a slice")
+axes.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# ### Exercise 12.1: an interval over patients (8 min)
+# Draw ten patients with replacement, take *all* slices of those drawn (twice if drawn twice), note the mean. A thousand
+# times. Return the 2.5th and 97.5th percentile.
+#
+# *Hint:* the mean Dice of every patient first; then resample those ten numbers.
+
+
+# %% tags=["exercise"]
+def interval(values, who, rng):
+    # your code here
+    # solution
+    means = np.array([values[who == k].mean() for k in np.unique(who)])
+    drawn = rng.integers(len(means), size=(1000, len(means)))
+    return np.percentile(means[drawn].mean(axis=1), [2.5, 97.5])
+
+
+# %% tags=["check"]
+mine = interval(dice["new"], who, np.random.default_rng(0))
+if tried("12.1", mine):
+    means = [dice["new"][who == k].mean() for k in range(10)]
+    right = patient_bootstrap(means, lambda some: float(np.mean(some)))
+    wide = mine[1] - mine[0]
+    assert wide > 0.6 * (right.high - right.low), f"{wide:.3f} is too narrow: slices were resampled, not patients."
+    assert abs(mine[0] - right.low) < 0.03, f"The lower end should be near {right.low:.2f}, not {mine[0]:.2f}."
+    correct("12.1")
+
+
+# %% tags=["mistake"]
+# refused: slices were resampled, not patients
+def interval(values, who, rng):
+    drawn = rng.integers(len(values), size=(1000, len(values)))
+    return np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+
+
+# %% [markdown] tags=["solution"]
+# 120 slices of ten patients are ten patients. The library's `patient_bootstrap` is behind every interval in
+# MODEL_CARD.md.
+
+# %% [markdown]
+# ## Ten patients, 120 values, p < .001
+# A published system compared slices by a t-test. **Predict:** our models are equally good. What does the test say?
+
+# %%
+patients = {"old": [f"a{k}" for k in who], "new": [f"b{k}" for k in who]}
+print(t_test(dice))
+
+# %% [markdown]
+# Told whose slices they are, the library speaks up:
+
+# %%
+print(t_test(dice, patients=patients))
+
+# %% [markdown]
+# ### Exercise 12.2: one value a patient (5 min)
+# Average each patient's slices, then test. Give the p-value.
+#
+# *Hint:* `stats.ttest_ind(first, second).pvalue`, or `average_per_patient` and `t_test`.
+
+# %% tags=["exercise"]
+p = None
+# solution
+p = t_test(average_per_patient(dice, patients)).p
+
+# %% tags=["check"]
+if tried("12.2", p):
+    means = [[values[who == k].mean() for k in range(10)] for values in dice.values()]
+    right = stats.ttest_ind(*means).pvalue
+    assert p > 0.05, f"p = {p:.2g} still takes slices for patients: ten values a group are wanted."
+    assert abs(p - right) < 1e-6, f"It should be {right:.3f}, not {p:.3f}."
+    print(f"slices: p = {t_test(dice).p:.1g}; patients: p = {p:.2f}")
+    correct("12.2")
+
+# %% tags=["mistake"]
+# refused: still takes slices for patients
+p = t_test(dice).p
+
+# %% [markdown] tags=["solution"]
+# How often does the test on slices cry wolf? Here are 500 pairs of models, all equally good:
+
+# %%
+wrong = {"slices": 0, "patients": 0}
+for trial in range(500):
+    rng = np.random.default_rng(trial)
+    a, b = (rng.normal(0.6, 0.15, 10)[who] + rng.normal(0, 0.05, 120) for _ in range(2))
+    wrong["slices"] += stats.ttest_ind(a, b).pvalue < 0.05
+    per = [[v[who == k].mean() for k in range(10)] for v in (a, b)]
+    wrong["patients"] += stats.ttest_ind(*per).pvalue < 0.05
+print({name: f"{count / 500:.0%} 'significant'" for name, count in wrong.items()})
+
+# %% [markdown]
+# ## Spot the bug: a third group that nobody measured
+# System 003 compared three groups by an ANOVA, F = 3.503, p = .053, "significant". One group had been *simulated*.
+# **Predict:** what happens to p if the simulation draws again?
+
+# %%
+measured = {"first": [0.61, 0.72, 0.55, 0.68, 0.59, 0.7], "second": [0.66, 0.75, 0.61, 0.7, 0.69, 0.73]}
+ps = []
+for seed in range(200):
+    third = np.random.default_rng(seed).normal(0.6, 0.08, 6).tolist()
+    ps.append(anova({**measured, "third": third}, simulated=("third",)).p)
+print(f"p from {min(ps):.4f} to {max(ps):.2f}; below .05 in {np.mean(np.array(ps) < 0.05):.0%} of the draws")
+print(anova({**measured, "third": third}, simulated=("third",)))
+
+# %% [markdown]
+# ## What a call is worth
+# A test set is half bleeds; an emergency ward has about 6 in 100.
+#
+# ### Exercise 12.3: Bayes in a ward (7 min)
+# Of those who are called, what share bleeds? Write it for a sensitivity, a specificity and a prevalence.
+#
+# *Hint:* imagine 1,000 patients and count the rightly and the wrongly called.
+
+
+# %% tags=["exercise"]
+def worth(sensitivity, specificity, prevalence):
+    # your code here
+    # solution
+    right = sensitivity * prevalence
+    wrong = (1 - specificity) * (1 - prevalence)
+    return right / (right + wrong)
+
+
+# %% tags=["check"]
+mine = worth(0.9, 0.9, 0.06)
+if tried("12.3", mine):
+    assert abs(mine - metrics.ppv(0.9, 0.9, 0.06)) < 1e-9, (
+        f"Of 1,000: 60 bleed, 54 of them called; 940 do not, 94 of them called. 54 / 148 = 0.365, not {mine:.3f}."
+    )
+    correct("12.3")
+
+
+# %% tags=["mistake"]
+# refused: 54 / 148
+def worth(sensitivity, specificity, prevalence):
+    return sensitivity / (sensitivity + 1 - specificity)
+
+
+# %% [markdown] tags=["solution"]
+# "90 % sensitive, 90 % specific" means: two of three calls are false alarms. A published model fell to a PPV of 18.6 % at
+# another hospital (prevalence 6.1 %).
+
+# %%
+shares = np.linspace(0.01, 0.6, 60)
+plt.figure(figsize=(6, 2.6))
+for specificity in (0.8, 0.9, 0.99):
+    plt.plot(shares, [metrics.ppv(0.9, specificity, s) for s in shares], label=f"specificity {specificity}")
+plt.xlabel("share of patients who bleed")
+plt.ylabel("PPV")
+plt.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# ## Said and so: calibration
+# Two models rank patients alike (the same AUC). One says 0.95 where 70 of 100 bleed.
+
+# %%
+rng = np.random.default_rng(5)
+logit = rng.normal(-1, 1.2, 2000)
+bleeds = rng.random(2000) < 1 / (1 + np.exp(-logit))
+said = {"honest": 1 / (1 + np.exp(-logit)), "too sure": 1 / (1 + np.exp(-3 * logit))}
+for name, score in said.items():
+    print(f"{name:9} AUC {metrics.auc(bleeds, score):.3f}, ECE {metrics.calibration_error(bleeds, score):.3f}")
+
+# %% [markdown]
+# ### Exercise 12.4: cool it down (8 min)
+# Divide the logits of the too sure model by one number `T` and find the `T` of the lowest log loss. (On patients set
+# apart, in real life.)
+#
+# *Hint:* logit = log(p / (1 - p)). Try `np.linspace(0.5, 6, 56)`.
+
+# %% tags=["exercise"]
+T = None
+# solution
+hot = np.log(said["too sure"] / (1 - said["too sure"]))
+tries = np.linspace(0.5, 6, 56)
+T = tries[np.argmin([metrics.log_loss(bleeds, 1 / (1 + np.exp(-hot / t))) for t in tries])]
+
+# %% tags=["check"]
+if tried("12.4", T):
+    hot = np.log(said["too sure"] / (1 - said["too sure"]))
+    error = metrics.calibration_error(bleeds, 1 / (1 + np.exp(-hot / T)))
+    assert T > 1, f"T = {T:.1f} makes a model that is too sure even surer; divide by more than 1."
+    assert error < 0.03, f"With T = {T:.1f} the ECE is still {error:.3f}."
+    correct("12.4")
+
+# %% tags=["mistake"]
+# refused: makes a model that is too sure even surer
+T = 1 / 3
+
+# %% [markdown] tags=["solution"]
+# Temperature scaling (Guo et al. 2017) changes no ranking, so no AUC. The library fits a logistic regression on the
+# mask's, the neighbors' and the classifier's evidence: `ich_lib.calibration`.
+
+# %% [markdown]
+# ## Break it: a counter that was never set back
+# System 004 kept one counter object for training and test. Its "test" counts hold all training cells.
+
+
+# %%
+class Counter:
+    right = total = 0
+
+    def update(self, truth, call):
+        self.right += int((truth == call).sum())
+        self.total += len(truth)
+        return self.right / self.total
+
+
+rng, counter = np.random.default_rng(0), Counter()
+truth = rng.random(1000) < 0.5
+counter.update(truth, truth)  # training, known by heart
+print(
+    f"'test': {counter.update(truth[:200], rng.random(200) < 0.5):.2f}; really {Counter().update(truth[:200], rng.random(200) < 0.5):.2f}"
+)
+
+# %% [markdown]
+# A coin is "92 % right". Whoever is sent home on that number pays for it.
+#
+# ## Recap
+# - Resample patients. Average slices before a test. Count what you compared.
+# - An invented group tells of its inventor.
+# - PPV depends on the ward, calibration on the patients at hand.
+#
+# **Sources** Field and Welsh 2007 (clusters); Altman and Bland, BMJ 1994;309:102 (PPV); Guo et al. 2017,
+# arXiv:1706.04599; systems 003 and 004.
+#
+# **Next** 13. When it breaks
