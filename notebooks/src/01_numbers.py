@@ -229,9 +229,9 @@ blood_hu, brain_hu = scan.hu[case.mask].mean(), scan.hu[~case.mask].mean()
 
 # %%
 figure, axes = plt.subplots(figsize=(8, 2.6))
-axes.hist(scan.hu[scan.hu > -200].ravel(), bins=np.arange(-200, 1800, 10), color="#999999", log=True)
-for name, place in {"fat": -90, "water": 5, "brain": 35, "blood": 62, "skull": 1000}.items():
-    axes.annotate(name, (place, 1), (place, 3e5), ha="center", fontsize=8, arrowprops={"arrowstyle": "-", "alpha": 0.3})
+axes.hist(scan.hu[scan.hu > -200].ravel(), bins=np.arange(-200, 250, 2), color="#999999", log=True)
+for name, place in {"fat": -90, "water": 0, "brain": 32, "blood": 60, "calcium": 150}.items():
+    axes.annotate(name, (place, 2), (place, 3e5), ha="center", fontsize=8, arrowprops={"arrowstyle": "-", "alpha": 0.4})
 axes.set(xlabel="CT number, HU", ylabel="voxels", ylim=(1, 1e6))
 plt.show()
 

@@ -129,7 +129,7 @@ my_level, my_width = 40, 80
 
 # %% [markdown]
 # ## Spot the bug: every slice scaled to its own limits
-# "The network wants numbers between 0 and 1", so many pipelines do this. The brain of these slices has one CT number:
+# "The network wants numbers between 0 and 1", so many pipelines do this. The same slice, without and with a clip of metal:
 
 
 # %%
@@ -137,13 +137,16 @@ def scaled_by_itself(hu):
     return (hu - hu.min()) / (hu.max() - hu.min())
 
 
-for number in (8, 16, 30):
-    one = case.scan.hu[number]
+clipped = hu.copy()
+clipped[60:63, 100:103] = 3000  # an aneurysm clip
+for name, one in {"slice": hu, "with a clip": clipped}.items():
     brain = (one > 20) & (one < 45)
-    print(f"slice {number + 1:2}: brain is {scaled_by_itself(one)[brain].mean():.4f}, densest {one.max():.0f} HU")
+    print(
+        f"{name:12} brain is {scaled_by_itself(one)[brain].mean():.3f}, blood {scaled_by_itself(one)[case.mask[k]].mean():.3f}"
+    )
 
 # %% [markdown]
-# The densest tooth decides about the brain.
+# Nine voxels of metal decide about the brain.
 #
 # ### Exercise 2.3: mend it (5 min)
 # Numbers between 0 and 1, the same for the same HU in every slice, 25 HU at least a fifth of the range.

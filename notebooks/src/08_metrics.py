@@ -19,13 +19,13 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## One head, one mask
-# The truth is exact, since the head is made by code. Our "model" is a little off: 4 pixels to the side, one slice missed,
+# The truth is exact, since the head is made by code. Our "model" is a little off: a pixel to the side, one slice missed,
 # two specks in clean slices.
 
 # %%
 case = phantom(101, bleeds=["epidural"], slices=24, thickness_mm=7)
 truth = case.mask
-mask = shift(truth.astype(float), (0, 3, 4), order=0) > 0.5
+mask = shift(truth.astype(float), (0, 1, 1), order=0) > 0.5
 slices = np.flatnonzero(truth.any(axis=(1, 2)))
 mask[slices[0]] = False
 mask[[1, 22], 120:126, 90:96] = True

@@ -1,0 +1,278 @@
+# %% [markdown]
+# # 6. Preparing pictures
+# **You will** find five ways in which published pipelines lost bleeds before a network saw them, and mend each.
+#
+# **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 5.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+import cv2
+import numpy as np
+
+from ich_lib.augment import Augment, drawn, moved
+from ich_lib.course import correct, tried
+from ich_lib.phantom import phantom
+from ich_lib.preparation import clahe, compare_shrinking, without_corrupt
+from ich_lib.show import row
+from ich_lib.window import WINDOWS, window
+
+# %% [markdown]
+# ## Making small: every fourth pixel eats bleeds
+# System 001 kept every fourth pixel: `small[i, j] = large[4 * i, 4 * j]`. A head with subarachnoid blood, 512 x 512:
+
+# %%
+case = phantom(3, bleeds=["subarachnoid"], pixels=512, slices=12, thickness_mm=10)
+k = int(case.mask.sum(axis=(1, 2)).argmax())
+hu, blood = case.scan.hu[k], case.mask[k]
+row([hu, hu[::4, ::4]], ["512 x 512", "every fourth pixel"], through="brain", masks=[blood, blood[::4, ::4]], height=4)
+
+# %% [markdown]
+# ### Exercise 6.1: small, and nothing thrown away (5 min)
+# Bring a square picture to `size` so that each new pixel is the *mean* of those it covers (512 to 128: 4 x 4).
+#
+# *Hint:* `reshape(size, step, size, step)` and a mean over two axes; or `cv2.resize` with `INTER_AREA`.
+
+
+# %% tags=["exercise"]
+def made_small(picture, size):
+    # your code here
+    # solution
+    return cv2.resize(picture.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+
+
+# %% tags=["check"]
+dot = np.zeros((8, 8))
+dot[5, 6] = 16.0
+mine = made_small(dot, 2)
+if tried("6.1", mine):
+    assert mine[1, 1] > 0, "The dot is gone: a bleed smaller than four pixels would vanish like this."
+    np.testing.assert_allclose(mine, [[0, 0], [0, 1]], err_msg="16 spread over 4 x 4 pixels is 1.")
+    correct("6.1")
+
+
+# %% tags=["mistake"]
+# refused: The dot is gone
+def made_small(picture, size):
+    step = len(picture) // size
+    return picture[::step, ::step]
+
+
+# %% tags=["mistake"]
+# refused: 16 spread over 4 x 4 pixels is 1
+def made_small(picture, size):
+    step = len(picture) // size
+    return picture.reshape(size, step, size, step).max(axis=(1, 3))
+
+
+# %% [markdown] tags=["solution"]
+# The library measures what each way costs:
+
+# %%
+brain = (case.scan.hu > 0) & (case.scan.hu < 80)
+for method in ("nearest", "area"):
+    found = compare_shrinking(case.scan.hu, case.mask, 128, method, tissue=brain)
+    print(
+        f"{method:8} {found.vanished} of {found.lesions} pieces vanish, area {found.area_error:+.0%}, false pattern {found.aliasing:.1f} HU"
+    )
+
+# %% [markdown]
+# ## Prettier is not better: CLAHE
+# Adaptive equalization gives every tile its own gray curve. **Predict:** do two brains of 35 HU keep one gray?
+
+# %%
+gray = window(hu, *WINDOWS["brain"])
+pretty = clahe(gray)
+tissue = (hu > 30) & (hu < 40)
+row([gray, pretty], ["brain window", "CLAHE"], height=4)
+
+# %%
+for name, picture in {"brain window": gray, "CLAHE": pretty}.items():
+    low, high = np.percentile(picture[tissue], [5, 95])
+    print(f"{name:13} brain of 30 to 40 HU spans {high - low:.2f} of the gray scale")
+
+# %% [markdown]
+# For an eye that may help. For a network gray no longer means density.
+#
+# ## Spot the bug: padding that blacks out
+# System 004 padded pictures to a square like this:
+
+
+# %%
+def padded(image, size):
+    height, width = image.shape
+    image = np.zeros((size, size), image.dtype)
+    image[:height, :width] = image[:height, :width]
+    return image
+
+
+print("gray left after padding:", padded(gray[:, 40:470], 512).sum())
+
+# %% [markdown]
+# ### Exercise 6.2: mend it (5 min)
+# The same, with the picture still in it, at the top left.
+#
+# *Hint:* the canvas needs a name of its own.
+
+
+# %% tags=["exercise"]
+def mended(image, size):
+    # your code here
+    # solution
+    canvas = np.zeros((size, size), image.dtype)
+    canvas[: image.shape[0], : image.shape[1]] = image
+    return canvas
+
+
+# %% tags=["check"]
+strip = np.arange(1.0, 7.0).reshape(2, 3)
+mine = mended(strip, 4)
+if tried("6.2", mine):
+    assert mine.shape == (4, 4), f"A square of 4 is wanted, not {mine.shape}."
+    assert mine.sum() == strip.sum(), "Gray was lost: the picture did not survive."
+    np.testing.assert_array_equal(mine[:2, :3], strip, err_msg="The picture belongs to the top left.")
+    correct("6.2")
+
+# %% tags=["mistake"]
+# refused: Gray was lost
+mended = padded
+
+
+# %% tags=["mistake"]
+# refused: A square of 4 is wanted
+def mended(image, size):
+    return np.pad(image, ((0, size - image.shape[1]), (0, size - image.shape[0])))
+
+
+# %% [markdown] tags=["solution"]
+# Every picture padded like that came out black, and stayed "bleeding" by its label. A look at ten prepared pictures would
+# have shown it.
+
+# %% [markdown]
+# ## A file that cannot be read
+# Pictures come as a list; `None` where reading failed. System 004 put a black picture in its place and kept the label.
+#
+# ### Exercise 6.3: leave together (5 min)
+# Drop unreadable pictures *and* their labels. Return pictures, labels and the numbers of those left out.
+#
+# *Hint:* one list of numbers first, then use it for both.
+
+
+# %% tags=["exercise"]
+def readable(pictures, labels):
+    # your code here
+    # solution
+    kept = [i for i, picture in enumerate(pictures) if picture is not None]
+    out = [i for i, picture in enumerate(pictures) if picture is None]
+    return [pictures[i] for i in kept], [labels[i] for i in kept], out
+
+
+# %% tags=["check"]
+mine = readable(["a", None, "c", None], [0, 1, 1, 0])
+if tried("6.3", mine):
+    assert len(mine[0]) == len(mine[1]), "Pictures and labels are no longer of one length."
+    assert list(mine[1]) == [0, 1], "The labels kept belong to other pictures."
+    assert list(mine[2]) == [1, 3], "Say which were left out, so that somebody can fetch them again."
+    correct("6.3")
+
+
+# %% tags=["mistake"]
+# refused: Pictures and labels are no longer of one length
+def readable(pictures, labels):
+    return [p for p in pictures if p is not None], labels, [1, 3]
+
+
+# %% tags=["mistake"]
+# refused: The labels kept belong to other pictures
+def readable(pictures, labels):
+    kept = [p for p in pictures if p is not None]
+    return kept, labels[: len(kept)], [1, 3]
+
+
+# %% [markdown] tags=["solution"]
+# The library's readers do the same and name every file: `table.report`. In lists: `without_corrupt`.
+
+# %%
+pictures, labels, out = without_corrupt([gray, None, pretty], np.array([True, True, False]))
+print("kept", len(pictures), "labels", labels, "left out", out)
+
+# %% [markdown]
+# ## Picture and mask move as one
+# Augmentation shows the network heads that are turned, shifted, larger. A mask that is moved by a second draw teaches
+# nonsense.
+
+# %%
+usual, rng = Augment(), np.random.default_rng(4)
+move, other = drawn(usual, rng), drawn(usual, rng)
+stack, share = hu[None], 255 * blood[None].astype(np.uint8)
+turned, mask = moved(stack, share, 256, move)
+wrong = moved(stack, share, 256, other)[1]
+row([turned[0], turned[0]], ["one draw", "two draws"], through="brain", masks=[mask[0], wrong[0]], height=4)
+
+# %% [markdown]
+# ### Exercise 6.4: mirror both (5 min)
+# Flip picture and mask left to right, both or none, in half of the calls.
+#
+# *Hint:* draw once, before you touch either.
+
+
+# %% tags=["exercise"]
+def flipped(picture, mask, rng):
+    # your code here
+    # solution
+    if rng.random() < 0.5:
+        return picture[:, ::-1], mask[:, ::-1]
+    return picture, mask
+
+
+# %% tags=["check"]
+left = np.array([[1, 0, 0]])
+mine = flipped(left, left, np.random.default_rng(0))
+if tried("6.4", mine):
+    pairs = [flipped(left, left, np.random.default_rng(seed)) for seed in range(200)]
+    apart = sum(not np.array_equal(a, b) for a, b in pairs)
+    assert apart == 0, f"In {apart} of 200 calls the mask went another way than its picture."
+    share = np.mean([a[0, 2] for a, _ in pairs])
+    assert 0.35 < share < 0.65, f"Half of the calls should flip; {share:.0%} do."
+    correct("6.4")
+
+
+# %% tags=["mistake"]
+# refused: the mask went another way
+def flipped(picture, mask, rng):
+    picture = picture[:, ::-1] if rng.random() < 0.5 else picture
+    mask = mask[:, ::-1] if rng.random() < 0.5 else mask
+    return picture, mask
+
+
+# %% tags=["mistake"]
+# refused: Half of the calls should flip
+def flipped(picture, mask, rng):
+    return picture[:, ::-1], mask[:, ::-1]
+
+
+# %% [markdown] tags=["solution"]
+# And validation is never augmented: system 000 did, and measured other pictures than it meant to.
+
+# %% [markdown]
+# ## Break it: a mask with gray edges
+# **Predict:** a mask of 0 and 1 is turned with interpolation. What values does it hold then, and what does a loss that
+# expects 0 or 1 make of them?
+
+# %%
+spun = cv2.warpAffine(blood.astype(np.float32), cv2.getRotationMatrix2D((256, 256), 10, 1), (512, 512))
+print(
+    f"{np.count_nonzero((spun > 0.01) & (spun < 0.99))} pixels are neither; blood before {blood.sum()}, at 0.5 {np.count_nonzero(spun >= 0.5)}"
+)
+
+# %% [markdown]
+# Cut at one half after moving, and thin blood stays. Cut at "more than 0", and every turn makes it fatter.
+#
+# ## Recap
+# - Average when you shrink. Keep gray meaning density.
+# - Look at ten prepared pictures before you train.
+# - Picture, mask and label come and go together.
+#
+# **Sources** Systems 000, 001 and 004 of the course; Zuiderveld 1994 (CLAHE).
+#
+# **Next** 7. A U-Net from nothing
