@@ -171,8 +171,9 @@ def checked(lines, folder):
 # Annotators click polygons, several a slice. Text from such a table, and the regions in it:
 
 # %%
-text = "[[[10, 10], [30, 10], [30, 20], [10, 20]], [[40, 30], [60, 30], [50, 55]]]"
-found = regions(text)
+text = """[[{"x": 0.25, "y": 0.125}, {"x": 0.75, "y": 0.125}, {"x": 0.75, "y": 0.25}, {"x": 0.25, "y": 0.25}],
+          [{"x": 0.5, "y": 0.5}, {"x": 0.875, "y": 0.5}, {"x": 0.75, "y": 0.875}]]"""
+found = regions(text)  # corners as shares of width and height
 print([len(points) for points in found], "corners")
 
 # %% [markdown]
@@ -196,8 +197,8 @@ def mask_of(found, shape):
 # %% tags=["check"]
 mine = mask_of(found, (64, 64))
 if tried("4.4", mine):
-    area = 20 * 10 + 20 * 25 / 2  # a rectangle and a triangle, on paper
-    assert mine[15, 20], "The first region is gone: each one must be added to those before."
+    area = 32 * 8 + 24 * 24 / 2  # a rectangle and a triangle, on paper
+    assert mine[12, 30], "The first region is gone: each one must be added to those before."
     assert abs(mine.sum() - area) < 0.06 * area, f"On paper {area:.0f} pixels, in the mask {mine.sum()}."
     correct("4.4")
 

@@ -13,7 +13,7 @@ import numpy as np
 from ich_lib.augment import Augment, drawn, moved
 from ich_lib.course import correct, tried
 from ich_lib.phantom import phantom
-from ich_lib.preparation import clahe, compare_shrinking, without_corrupt
+from ich_lib.preparation import clahe, compare_shrinking, eight_bit, without_corrupt
 from ich_lib.show import row
 from ich_lib.window import WINDOWS, window
 
@@ -82,7 +82,7 @@ for method in ("nearest", "area"):
 
 # %%
 gray = window(hu, *WINDOWS["brain"])
-pretty = clahe(gray)
+pretty = clahe(eight_bit(gray)) / 255
 tissue = (hu > 30) & (hu < 40)
 row([gray, pretty], ["brain window", "CLAHE"], height=4)
 
