@@ -1,0 +1,233 @@
+# %% [markdown]
+# # 3. Where is left?
+# **You will** find a patient's left in a grid of numbers, keep it through a flip, and turn voxels into milliliters.
+#
+# **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 2.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+from pathlib import Path
+from tempfile import mkdtemp
+
+import nibabel as nib
+import numpy as np
+
+from ich_lib.course import correct, tried
+from ich_lib.phantom import phantom
+from ich_lib.read import read
+from ich_lib.show import row
+from ich_lib.volume import abc2_ml
+from ich_lib.write import write_case
+
+# %% [markdown]
+# ## The patient's left is on your right
+# Radiologists look at a patient from the feet. This phantom bleeds under one side of its skull:
+
+# %%
+case = phantom(101, bleeds=["epidural"])
+scan, mask = case.scan, case.mask
+k = int(mask.sum(axis=(1, 2)).argmax())
+row([scan.hu[k]], ["R                                      L"], through="brain", masks=[mask[k]], height=4)
+
+# %% [markdown]
+# The array alone does not know that. The *affine* does: it brings an index (z, y, x, 1) to millimeters, x towards the
+# patient's left, y to the back, z to the head.
+
+# %%
+print(scan.affine.round(2))
+z, y, x = np.argwhere(mask).mean(axis=0)
+print("middle of the bleed:", (scan.affine @ [z, y, x, 1])[:3].round(1), "mm (left, back, head)")
+
+# %% [markdown]
+# ### Exercise 3.1: which side? (5 min)
+# Answer "left" or "right" of the patient for any mask and affine; the head's middle lies at 0 mm.
+#
+# *Hint:* the first of the three millimeter values, and its sign.
+
+
+# %% tags=["exercise"]
+def side(mask, affine):
+    # your code here
+    # solution
+    middle = np.append(np.argwhere(mask).mean(axis=0), 1)
+    return "left" if (affine @ middle)[0] > 0 else "right"
+
+
+# %% tags=["check"]
+mine = side(mask, scan.affine)
+flip = np.diag([1.0, 1.0, -1.0, 1.0])
+flip[2, 3] = mask.shape[2] - 1
+if tried("3.1", mine):
+    assert mine == "left", "Millimeters along x grow towards the patient's left, and this bleed lies at more than 0."
+    again = side(mask[:, :, ::-1], scan.affine @ flip)
+    assert again == "left", "The same patient, stored from left to right: ask the affine, not the column's number."
+    correct("3.1")
+
+
+# %% tags=["mistake"]
+# refused: ask the affine
+def side(mask, affine):
+    return "left" if np.argwhere(mask).mean(axis=0)[2] > mask.shape[2] / 2 else "right"
+
+
+# %% [markdown] tags=["solution"]
+# Files store a head in any of 48 orders. `ich_lib.scan` brings all of them into one, and is the only module that knows.
+
+# %% [markdown]
+# ## Spot the bug: an array without its affine
+# A script loads a NIfTI and shows it. On the second file the bleed has changed sides. **Predict:** has the patient?
+
+# %%
+folder = Path(mkdtemp())
+write_case(case, folder)
+image = nib.load(folder / "scan.nii.gz")
+other = nib.as_closest_canonical(image)  # the same patient, its axes towards right, front, head
+for name, one in {"first": image, "second": other}.items():
+    print(f"{name:7} axes run towards {nib.aff2axcodes(one.affine)}, a corner lies at {one.affine[:3, 3].round()} mm")
+
+# %% [markdown]
+# ### Exercise 3.2: one order for both (6 min)
+# Return the voxels with axes towards left, back, head ("LPS"), whatever the file's order.
+#
+# *Hint:* `nib.orientations.ornt_transform(from, to)` of `axcodes2ornt(...)`, then `apply_orientation`.
+
+
+# %% tags=["exercise"]
+def as_lps(image):
+    # your code here
+    # solution
+    start = nib.orientations.io_orientation(image.affine)
+    turn = nib.orientations.ornt_transform(start, nib.orientations.axcodes2ornt("LPS"))
+    return nib.orientations.apply_orientation(np.asarray(image.dataobj), turn)
+
+
+# %% tags=["check"]
+a, b = as_lps(image), as_lps(other)
+if tried("3.2", a, b):
+    same = np.array_equal(a, b)
+    assert same, "Both files hold one patient; after this they must be equal to the voxel."
+    wrong = "Along the first axis the patient's left must come last."
+    np.testing.assert_array_equal(a[:, :, k].T, np.round(scan.hu[k]), err_msg=wrong)
+    correct("3.2")
+
+
+# %% tags=["mistake"]
+# refused: equal to the voxel
+def as_lps(image):
+    return np.asarray(image.dataobj)
+
+
+# %% tags=["mistake"]
+# refused: the patient's left must come last
+def as_lps(image):
+    return np.asarray(nib.as_closest_canonical(image).dataobj)
+
+
+# %% [markdown] tags=["solution"]
+# `read` does it for every format, and `write_nifti` brings a mask back to the file's own order:
+
+# %%
+read(folder / "scan.nii.gz")
+
+# %% [markdown]
+# ## From voxels to milliliters
+# ### Exercise 3.3: how much blood? (5 min)
+# Count voxels, times the volume of one in mL (1 mL is 1000 cubic millimeters).
+#
+# *Hint:* the volume is the determinant of the affine's upper left 3 x 3.
+
+
+# %% tags=["exercise"]
+def ml(mask, affine):
+    # your code here
+    # solution
+    return mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000
+
+
+# %% tags=["check"]
+tilted = phantom(101, bleeds=["epidural"], tilt_deg=20.0)
+mine, leaning = ml(mask, scan.affine), ml(tilted.mask, tilted.scan.affine)
+if tried("3.3", mine, leaning):
+    assert abs(mine - mask.sum() * scan.voxel_ml) < 1e-6, f"{mine:.1f} is not {mask.sum() * scan.voxel_ml:.1f} mL."
+    right = tilted.mask.sum() * tilted.scan.voxel_ml
+    wrong = f"With the gantry tilted by 20 degrees it is {right:.2f} mL, not {leaning:.2f}: slices come closer."
+    assert abs(leaning - right) < 0.01 * right, wrong
+    print(f"{mine:.1f} mL; made were {case.volumes_ml['epidural']:.1f} mL")
+    correct("3.3")
+
+
+# %% tags=["mistake"]
+# refused: slices come closer
+def ml(mask, affine):
+    return mask.sum() * np.prod(np.linalg.norm(affine[:3, :3], axis=0)) / 1000
+
+
+# %% [markdown] tags=["solution"]
+# The product of the three spacings is 6 % too much at 20 degrees. The determinant is right for any grid.
+
+# %% [markdown]
+# ## The bedside way: ABC/2
+# Length times width times height, halved, with a ruler on the screen. It fits a ball.
+#
+# ### Exercise 3.4: by hand (7 min)
+# Write it for a box-shaped grid without tilt: A and B as the extents of the largest slice along x and y in mm, C as the
+# number of slices with blood times their distance.
+#
+# *Hint:* `np.ptp(...) + 1` pixels.
+
+
+# %% tags=["exercise"]
+def abc2(mask, spacing_mm):
+    # your code here
+    # solution
+    dz, dy, dx = spacing_mm
+    largest = mask[mask.sum(axis=(1, 2)).argmax()]
+    rows, columns = np.nonzero(largest)
+    a, b = (np.ptp(columns) + 1) * dx, (np.ptp(rows) + 1) * dy
+    return a * b * mask.any(axis=(1, 2)).sum() * dz / 2 / 1000
+
+
+# %% tags=["check"]
+grid = np.mgrid[:21, :41, :41] * np.array([2.0, 1, 1])[:, None, None, None] - 20
+ball = (grid**2).sum(axis=0) <= 15.2**2
+mine = abc2(ball, (2.0, 1.0, 1.0))
+if tried("3.4", mine):
+    assert abs(mine - 31 * 31 * 15 * 2 / 2000) < 0.5, f"31 x 31 x 30 mm / 2 = 14.4 mL, not {mine:.1f}."
+    print(f"a ball of {ball.sum() * 0.002:.1f} mL by its voxels, {mine:.1f} mL by ABC/2")
+    correct("3.4")
+
+
+# %% tags=["mistake"]
+# refused: 14.4 mL
+def abc2(mask, spacing_mm):
+    dz, dy, dx = spacing_mm
+    z, y, x = (np.ptp(axis) + 1 for axis in np.nonzero(mask))
+    return x * dx * y * dy * z * dz / 1000
+
+
+# %% [markdown] tags=["solution"]
+# The factor 1/2 stands for pi/6, which is 0.52.
+
+# %% [markdown]
+# ## Break it: a shape that is no ball
+# **Predict:** what does ABC/2 make of a thin crescent under the skull?
+
+# %%
+for name in ("intraparenchymal", "subdural", "epidural"):
+    one = phantom(12, bleeds=[name])
+    print(
+        f"{name:17} {one.mask.sum() * one.scan.voxel_ml:5.1f} mL by voxels, {abc2_ml(one.mask, one.scan.affine):5.1f} by ABC/2"
+    )
+
+# %% [markdown]
+# Whoever decides on surgery at 30 mL by a ruler had better have a round bleed.
+#
+# ## Recap
+# - No array without its affine.
+# - One order inside the program; the file's own order on the way out.
+# - mL are voxels times the determinant.
+#
+# **Sources** NIfTI-1; DICOM PS3.3 C.7.6.2; Kothari et al., Stroke 1996;27:1304 (ABC/2).
+#
+# **Next** 4. The data set
