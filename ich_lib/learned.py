@@ -39,19 +39,23 @@ def learned(
         raise FileNotFoundError(
             f"{folds} holds no runs fold-0, fold-1, ...; make them with python -m ich_lib crossval."
         )
-    made = _made(open_run(folder).recipe, phantoms)
-
-    def measured(run: str | Path) -> tuple[Model, tuple[np.ndarray, np.ndarray]]:
-        model, scans = pooling(run), _side(run, table, trained=True)
-        real = [_features(model, table, rows) for rows in scans]
-        return model, fit([np.concatenate(some) for some in (real, [features(hu, model) for hu in made]) if some])
-
-    far = []
+    made, far = made_heads(open_run(folder).recipe, phantoms), []
     for run in runs:
-        model, found = measured(run)
-        own = Usual(*found, {}, quantile)
-        far += [own.distances(_features(model, table, rows)) for rows in _side(run, table, trained=False)]
-    return Usual(*measured(folder)[1], limits(far, quantile=quantile), quantile)
+        model = pooling(run)
+        own = Usual(*fitted(model, run, table, made), {}, quantile)
+        far += held_out(own, model, run, table)
+    return Usual(*fitted(pooling(folder), folder, table, made), limits(far, quantile=quantile), quantile)
+
+
+def fitted(model: Model, run: str | Path, table: Table, made: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Centers and whitening of what `pooling` says of the patients a run was trained on, and of phantoms' HU."""
+    real = [_features(model, table, rows) for rows in _side(run, table, trained=True)]
+    return fit([np.concatenate(some) for some in (real, [features(hu, model) for hu in made]) if some])
+
+
+def held_out(usual: Usual, model: Model, run: str | Path, table: Table) -> list[np.ndarray]:
+    """(z,) distances of the slices of each scan that a run held out."""
+    return [usual.distances(_features(model, table, rows)) for rows in _side(run, table, trained=False)]
 
 
 def pooling(folder: str | Path) -> Model:
@@ -78,7 +82,7 @@ def _side(folder: str | Path, table: Table, *, trained: bool) -> list[np.ndarray
     return found
 
 
-def _made(recipe: Recipe, count: int) -> list[np.ndarray]:
+def made_heads(recipe: Recipe, count: int) -> list[np.ndarray]:
     """HU of phantoms, the first of those that a recipe mixes into its training."""
     if recipe.sampling != "mix" or not recipe.mix[3]:
         return []

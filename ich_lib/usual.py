@@ -79,8 +79,12 @@ class Usual:
         Args:
             features: (z, k) of its slices.
         """
-        fitting = max((count for count in self.limits if count <= len(features)), default=min(self.limits))
-        return Strangeness(together(self.distances(features)), self.limits[fitting], self.quantile)
+        return self.judged(self.distances(features))
+
+    def judged(self, distances: np.ndarray) -> Strangeness:
+        """The same from the (z,) distances of its slices."""
+        fitting = max((count for count in self.limits if count <= len(distances)), default=min(self.limits))
+        return Strangeness(together(distances), self.limits[fitting], self.quantile)
 
     def as_json(self) -> dict:
         """Plain values, for a card: the centers and the triangle as base64 of float16, 90 kB for 256 features."""
