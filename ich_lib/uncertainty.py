@@ -49,7 +49,8 @@ def words(probability: float) -> str:
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"A probability lies between 0 and 1; got {probability}.")
-    return next(word for least, word in WORDS if probability >= least)
+    told = round(float(probability), 6)  # float32 holds 0.9 as a little less
+    return next(word for least, word in WORDS if told >= least)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,12 @@ def risk_coverage(found: dict) -> Figure:
     if rule[1] is not None:
         low, high = found["band"]
         axes.plot(*rule, "o", color="#D55E00", label=f"silent from {low:g} to {high:g}")
-    axes.set(xlabel="share of scans answered", ylabel="share of answers wrong", xlim=(0, 1.02), ylim=(-0.01, None))
+    axes.set(
+        xlabel="share of scans answered",
+        ylabel="share of answers wrong",
+        xlim=(0, 1.02),
+        ylim=(-0.01, 1.3 * max(*error, 0.05)),
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
     return figure
