@@ -146,9 +146,9 @@ def _abstention(found: dict) -> str:
     return (
         f"<h2>If it kept silent where it is not sure</h2><p>Answering only for scans whose score is at most {low:g} or "
         f"at least {high:g}, it answers for {found['answered']} of {found['scans']}, a share of "
-        f"{shown(found['coverage'])}. Of these answers {shown(found['error_answered'])} are wrong "
-        f"({found['wrong_answered']}, of which {found['missed_answered']} missed bleeds); of all scans "
-        f"{shown(found['error_all'])} ({found['wrong']}). Area under the curve of error against coverage: "
+        f"{shown(found['coverage'])}. Of these answers {found['wrong_answered']} are wrong, a share of "
+        f"{shown(found['error_answered'])}, and {found['missed_answered']} of them are missed bleeds; of all scans "
+        f"{found['wrong']}, a share of {shown(found['error_all'])}. Area under the curve of error against coverage: "
         f"{shown(found['area'])}; with as many errors, all of them last, it would be {found['least_area']:.3f}.</p>"
         f"<img class='small' alt='Share of wrong answers against the share of scans answered' "
         f"src='data:image/png;base64,{_png(risk_coverage(found))}'>"
