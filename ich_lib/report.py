@@ -55,6 +55,21 @@ def sentence(result: Result) -> str:
     return f"Bleeding {how} {where}{volume}, pattern most like {TYPES[int(result.scan_scores[:ANY].argmax())]}."
 
 
+def doubts(result: Result) -> str:
+    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none."""
+    runs = []
+    for number in (k + 1 for k in result.unsure):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    if not runs:
+        return ""
+    told = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+    where = f"slice{'s' if len(result.unsure) > 1 else ''} {told}"
+    return f"The model is unsure on {where}: it scores {'them' if len(result.unsure) > 1 else 'it'} otherwise mirrored."
+
+
 def write(result: Result, out: str | Path) -> None:
     """Write result.json, mask.nii.gz and overview.png into the folder `out`, which is made."""
     from ich_lib.show import overview

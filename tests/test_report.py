@@ -9,7 +9,7 @@ import pytest
 from ich_lib.calibration import Evidence
 from ich_lib.labels import LABELS
 from ich_lib.predict import NOTICE, Result
-from ich_lib.report import as_json, sentence, write
+from ich_lib.report import as_json, doubts, sentence, write
 from ich_lib.scan import Scan, axial_affine, from_file_grid
 from ich_lib.usual import Strangeness
 
@@ -56,6 +56,13 @@ def test_doubt_and_strangeness_are_told_where_they_are_known(result):
     assert content["unsure"] == [1]
     assert content["strangeness"] == {"value": 2.5, "limit": 1.25, "strange": True}
     assert as_json(replace(result, calibrated=False))["words"] is None
+
+
+def test_unsure_slices_are_named_from_one_and_neighbors_together(result):
+    doubt = lambda *high: replace(result, doubt=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
+    assert doubts(doubt(3, 11, 12)) == "The model is unsure on slices 4, 12-13: it scores them otherwise mirrored."
+    assert doubts(doubt(0)) == "The model is unsure on slice 1: it scores it otherwise mirrored."
+    assert doubts(doubt()) == doubts(result) == ""
 
 
 def test_without_trusted_spacing_volumes_are_null_and_pixels_stay(result):

@@ -134,7 +134,8 @@ def test_turned_views_see_a_turned_picture_and_bring_its_map_back():
     def answer(pictures):
         seen.append(np.argwhere(pictures[len(pictures) // 2, ..., 0] > 0.9).mean(axis=0))
         blood = (pictures[..., 0] > 0.9).astype(np.float32)
-        return Answer(blood, np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1), blood[..., None])
+        score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
+        return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
 
     members = turned(models_of(answer), [(0, 0.0), (90, 0.0), (0, 0.125)])
     assert all(member.segmenter is member.classifier for member in members)
