@@ -19,6 +19,7 @@ from ich_lib.uncertainty import (
     turned,
     words,
 )
+from tests.planted import untrained_run
 
 RECIPE = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
 
@@ -150,12 +151,18 @@ def test_turned_views_see_a_turned_picture_and_bring_its_map_back():
         turned(models_of(None, replace(RECIPE, depth=4)))
 
 
-def test_dropout_is_on_and_batch_normalization_is_left_alone(tiny_runs):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    tiny = replace(RECIPE, options={"filters": (4, 8)}, size=32)
+    return untrained_run(tmp_path_factory.mktemp("runs") / "tiny", tiny, {"q": 1}, 0)
+
+
+def test_dropout_is_on_and_batch_normalization_is_left_alone(run):
     """Two calls differ; no moving statistic moves; the mean over many passes is near the answer without dropout, which
-    it would not be with statistics of the batch: the pictures are far from what was trained on."""
-    model = tiny_runs["both"].model()
+    it would not be with statistics of the batch: the random numbers are far from mean 0 and variance 1."""
+    model = run.model()
     copy = always_dropping(model, seed=3)
-    pictures = np.random.default_rng(0).random((2, 32, 32, 6), np.float32)
+    pictures = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
     before = [w.copy() for w in copy.get_weights()]
     passes = np.stack([copy.predict_on_batch(pictures)[1] for _ in range(60)])
     assert passes.std(axis=0).max() > 1e-3
@@ -165,15 +172,14 @@ def test_dropout_is_on_and_batch_normalization_is_left_alone(tiny_runs):
     assert again.predict_on_batch(pictures)[1] == pytest.approx(passes[0], abs=1e-5)
 
 
-def test_a_run_dropped_and_an_ensemble_of_runs_disagree(tiny_runs):
-    run = tiny_runs["both"].folder
-    members = dropped(run, 3)
+def test_a_run_dropped_and_an_ensemble_of_runs_disagree(run):
+    members = dropped(run.folder, 3)
     assert len(members) == 3
     assert members[0].segmenter is members[0].classifier
     found = compare(disk(slices=2), members)
     assert isinstance(found, Uncertainty)
     assert 0 < found.scan_doubt < found.scan_total < 1
-    same = compare(disk(slices=2), ensemble([run, run]))
+    same = compare(disk(slices=2), ensemble([run.folder, run.folder]))
     assert same.scan_doubt == pytest.approx(0, abs=1e-6)
 
 

@@ -11,7 +11,7 @@ from ich_lib.recipes import Recipe
 from ich_lib.scan import Scan, axial_affine
 from ich_lib.store import build_store
 from ich_lib.usual import COUNTS, Strangeness, Usual, fit, from_json, limits, together
-from tests.planted import table_of_heads
+from tests.planted import table_of_heads, untrained_run
 
 
 def test_distances_on_paper():
@@ -78,6 +78,9 @@ def test_statistics_survive_a_card_and_stay_small():
 RECIPE = Recipe("r", "classify", "densenet_bc", size=32, field="slice", neighbors=0)
 
 
+TINY = Recipe("tiny", "both", "unet2d", {"filters": (4, 8)}, size=32, stored=64, phantoms=2)
+
+
 def gated(usual, tells=True):
     """Models whose two features of a slice are the mean of its first window, and the share that is white."""
 
@@ -118,15 +121,10 @@ def table():
 
 @pytest.fixture(scope="module")
 def folds(table, tmp_path_factory):
-    """Two tiny folds and a run on everybody, on planted heads and phantoms."""
-    from ich_lib.train import train
-    from tests.conftest import tiny_recipes
-
-    folder = tmp_path_factory.mktemp("folds")
-    tiny = replace(tiny_recipes()[2], phantoms=2, steps=1, epochs=1)
-    store = build_store(table, folder / "heads.slices", size=64)
-    for fold in (0, 1, None):
-        train(tiny, store, folder / f"fold-{'none' if fold is None else fold}", fold=fold)
+    """A tiny fold and a run on everybody, of planted heads and phantoms."""
+    folder, dealt = tmp_path_factory.mktemp("folds"), {f"p{i}": i % 2 for i in range(6)}
+    for name, held_out in (("fold-0", 0), ("fold-none", None)):
+        untrained_run(folder / name, TINY, dealt, held_out)
     build_store(table, folder / "whole.slices", size=64, field="slice")
     return folder
 
@@ -149,14 +147,14 @@ def test_a_card_learns_what_is_usual_and_the_served_model_warns(folds, tmp_path)
     assert found.strangeness.strange
 
 
-def test_statistics_of_other_data_or_without_folds_are_refused(folds, tiny_runs, tmp_path):
+def test_statistics_of_other_data_or_without_folds_are_refused(folds, tmp_path):
     whole = folds / "whole.slices"
     with pytest.raises(FileNotFoundError, match="holds no runs fold-0"):
         learned(folds / "fold-none", whole, tmp_path)
     with pytest.raises(ValueError, match="was trained on none of the patients of planted"):
-        learned(tiny_runs["both"].folder, whole, folds, phantoms=1)
-    with pytest.raises(ValueError, match="tiny-unet pools no features"):
-        pooling(tiny_runs["segment"].folder)
+        learned(untrained_run(tmp_path / "other", TINY, {"q": 1}, 0).folder, whole, folds, phantoms=0)
+    with pytest.raises(ValueError, match="tiny pools no features"):
+        pooling(untrained_run(tmp_path / "masks", replace(TINY, task="segment"), {"q": 1}, 0).folder)
 
 
 def test_one_number_is_the_root_mean_square():
