@@ -66,8 +66,9 @@ def doubts(result: Result) -> str:
     if not runs:
         return ""
     told = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
-    where = f"slice{'s' if len(result.unsure) > 1 else ''} {told}"
-    return f"The model is unsure on {where}: it scores {'them' if len(result.unsure) > 1 else 'it'} otherwise mirrored."
+    one = len(result.unsure) == 1
+    where, image = ("slice", "its mirror image scores") if one else ("slices", "their mirror images score")
+    return f"The model is unsure on {where} {told}: {image} otherwise."
 
 
 def write(result: Result, out: str | Path) -> None:

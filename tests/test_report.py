@@ -60,8 +60,8 @@ def test_doubt_and_strangeness_are_told_where_they_are_known(result):
 
 def test_unsure_slices_are_named_from_one_and_neighbors_together(result):
     doubt = lambda *high: replace(result, doubt=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
-    assert doubts(doubt(3, 11, 12)) == "The model is unsure on slices 4, 12-13: it scores them otherwise mirrored."
-    assert doubts(doubt(0)) == "The model is unsure on slice 1: it scores it otherwise mirrored."
+    assert doubts(doubt(3, 11, 12)) == "The model is unsure on slices 4, 12-13: their mirror images score otherwise."
+    assert doubts(doubt(0)) == "The model is unsure on slice 1: its mirror image scores otherwise."
     assert doubts(doubt()) == doubts(result) == ""
 
 
