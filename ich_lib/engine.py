@@ -15,6 +15,8 @@ import numpy as np
 from ich_lib.calibration import Calibration, from_json
 from ich_lib.recipes import Recipe
 from ich_lib.recipes import from_json as recipe_from_json
+from ich_lib.usual import Usual
+from ich_lib.usual import from_json as usual_from_json
 
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -27,11 +29,13 @@ class Answer:
         blood: (n, y, x), or (n, z, y, x) of a model with depth, probability of blood.
         scores: (n, k), or (n, z, k) of a model with depth, in the recipe's scheme.
         heat: (n, r, c, k) class activation maps, not scaled.
+        features: (n, f) what the scores are made of, pooled over the picture.
     """
 
     blood: np.ndarray | None = None
     scores: np.ndarray | None = None
     heat: np.ndarray | None = None
+    features: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Models:
         """What turns the pair's evidence into probabilities; None unless it was fitted for just this pair."""
         told = [model.card.get("calibration") for model in self]
         return from_json(told[0]) if told[0] and all(one == told[0] for one in told) else None
+
+    @property
+    def usual(self) -> Usual | None:
+        """What the classifier's features are like on scans as it learned from; None where its card does not tell."""
+        told = self.classifier.card.get("usual") if self.classifier else None
+        return usual_from_json(told) if told else None
 
 
 def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
@@ -165,29 +175,32 @@ def _run_model(folder: Path) -> Model:
     from ich_lib.train import open_run
 
     trained = open_run(folder)
-    run = _network(trained) if trained.recipe.is_network else _fitted_again(trained)
+    run = answering(trained.model(), trained.recipe) if trained.recipe.is_network else _fitted_again(trained)
     sha256 = hashlib.sha256(trained.weights.read_bytes()).hexdigest()
     split = {"split": trained.split.kind, "held_out_fold": trained.held_out, "folds": trained.folds}
     return Model(trained.recipe.name, trained.recipe, sha256, run, split)
 
 
-def _network(trained) -> Callable[[np.ndarray], Answer]:
-    """What answers for a run that trained a network."""
+def answering(model, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
+    """What answers for a network of Keras."""
     from ich_lib.export import with_heat
 
-    model = with_heat(trained.model())
+    outputs = asked(with_heat(model))
+    return lambda pictures: answer_of(outputs(pictures), recipe)
 
+
+def asked(model) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Pictures to the outputs of a network of Keras, in their order."""
     most = 1  # pictures asked at a time so far: fewer are filled up, since every new number compiles the model anew
 
-    def run(pictures: np.ndarray) -> Answer:
+    def outputs(pictures: np.ndarray) -> list[np.ndarray]:
         nonlocal most
         most = max(most, len(pictures))
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], most - len(pictures), axis=0)])
         out = model.predict_on_batch(filled)
-        parts = out if isinstance(out, list | tuple) else [out]
-        return answer_of([part[: len(pictures)] for part in parts], trained.recipe)
+        return [part[: len(pictures)] for part in (out if isinstance(out, list | tuple) else [out])]
 
-    return run
+    return outputs
 
 
 def _fitted_again(trained) -> Callable[[np.ndarray], Answer]:
@@ -199,7 +212,10 @@ def _fitted_again(trained) -> Callable[[np.ndarray], Answer]:
 
 
 def answer_of(parts: list[np.ndarray], recipe: Recipe) -> Answer:
-    """A model's outputs in their order: the mask without its channel axis, scores, heat."""
+    """A model's outputs in their order: the mask without its channel axis, scores, heat, features.
+
+    What was exported before a later output was thought of lacks it, and answers None there.
+    """
     parts = list(parts)
     blood = parts.pop(0)[..., 0] if recipe.segments else None
     return Answer(blood, *parts)

@@ -11,34 +11,41 @@ from keras import layers
 from ich_lib.datasets.ct_ich import ATTRIBUTION
 from ich_lib.predict import NOTICE
 from ich_lib.train import Run, open_run
+from ich_lib.usual import Usual
 
 _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
 
 
 def with_heat(model: keras.Model) -> keras.Model:
-    """A classifier with its class activation maps as a further output; a model without such maps as it is.
+    """A classifier with its class activation maps, and what it pools, as further outputs; others as they are.
 
     For global pooling and one dense layer, ReLU(sum_k W[k, c] A_k) equals Grad-CAM up to scale (Selvaraju et al. 2017,
     section 3.1), so the map is a 1x1 convolution with the dense layer's own weights. Other classifiers (a second dense
     layer, a flattened picture) have no such map.
 
     Returns:
-        (n, y, x, channel) to what the model gave before and heat (n, r, c, k), not scaled.
+        (n, y, x, channel) to what the model gave before, heat (n, r, c, k), not scaled, and features (n, f), the pooled
+        ones that `ich_lib.usual` asks for.
     """
     names = [layer.name for layer in model.layers]
     if "features" not in names or "dense" in names:
         return model
     weights = model.get_layer("scores").get_weights()[0]
     heat = layers.Conv2D(weights.shape[1], 1, use_bias=False, activation="relu", dtype="float32", name="heat")
-    outputs = [*model.outputs, heat(model.get_layer("features").output)]
+    outputs = [*model.outputs, heat(model.get_layer("features").output), model.get_layer("pool").output]
     served = keras.Model(model.input, outputs, name=model.name)
     heat.set_weights([weights[None, None]])
     return served
 
 
 def export(
-    folder: str | Path, out: str | Path, *, figures: dict | None = None, calibration: dict | None = None
+    folder: str | Path,
+    out: str | Path,
+    *,
+    figures: dict | None = None,
+    calibration: dict | None = None,
+    usual: Usual | None = None,
 ) -> Path:
     """Write a run's three files and check that they agree with Keras.
 
@@ -47,6 +54,8 @@ def export(
         out: where NAME.onnx, NAME.weights.h5 and NAME.json go.
         figures: what `evaluate` found, for the card.
         calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyse` uses it.
+        usual: what the run's features are like on scans as it learned from, of `ich_lib.learned.learned`, for the card;
+            `analyse` warns of other scans.
 
     Returns:
         The path of NAME.json.
@@ -71,8 +80,9 @@ def export(
             f"{onnx.name} differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}; it was not kept."
         )
     model.save_weights(weights)
+    told = {"figures": figures or {}, "calibration": calibration, "usual": usual and usual.as_json()}
     card = out / f"{run.recipe.name}.json"
-    card.write_text(json.dumps(_card(run, (onnx, weights), figures, calibration, difference), indent=1) + "\n")
+    card.write_text(json.dumps(_card(run, (onnx, weights), told, difference), indent=1) + "\n")
     return card
 
 
@@ -131,7 +141,7 @@ def largest_difference(model: keras.Model, onnx: Path) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def _card(run: Run, files: tuple[Path, ...], figures: dict | None, calibration, difference: float) -> dict:
+def _card(run: Run, files: tuple[Path, ...], told: dict, difference: float) -> dict:
     history = run.history()
     real = not all(name.startswith("phantom-") for name in run.folds)
     return {
@@ -145,8 +155,7 @@ def _card(run: Run, files: tuple[Path, ...], figures: dict | None, calibration, 
         "folds": run.folds,
         "epochs": len(history),
         "minutes": run.minutes,
-        "figures": figures or {},
-        "calibration": calibration,
+        **told,
         "onnx_difference": difference,
         "notice": NOTICE,
     }

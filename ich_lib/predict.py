@@ -1,7 +1,7 @@
 """A scan in, everything found in it out: the whole journey as one function."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from ich_lib.labels import ANY, LABELS, SCHEMES, six_scores
 from ich_lib.pictures import bone_restored, views
 from ich_lib.recipes import Recipe
 from ich_lib.scan import Scan
+from ich_lib.usual import Strangeness
 
 NOTICE = "Teaching and research only. Not a medical device: never use it to diagnose, treat or triage anyone."
+UNSURE = 0.1  # a slice's doubt from here on is worth telling
 _CHUNK = 8  # slices at a time, so that memory stays flat on long scans
 
 
@@ -34,6 +36,9 @@ class Result:
             peak as high as the scan's score, so that a clean scan stays dark.
         models: (name, SHA-256 of the weights' file) of each model asked.
         warnings: sentences for the person.
+        doubt: (z,) float32 in [0, 1], how far the slice's score for `any` and that of its mirror image lie apart. The
+            two show the same blood, so all of it is the model's. Not every error: it is low where both are wrong alike.
+        strangeness: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
     """
 
     scan: Scan
@@ -47,6 +52,8 @@ class Result:
     heat: np.ndarray
     models: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+    doubt: np.ndarray | None = None
+    strangeness: Strangeness | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -57,6 +64,11 @@ class Result:
     def volume_ml(self) -> float | None:
         """mL of the mask, or None where the voxel size is not trusted."""
         return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.spacing_known else None
+
+    @property
+    def unsure(self) -> tuple[int, ...]:
+        """Numbers of the slices, from 0, whose doubt reaches UNSURE."""
+        return () if self.doubt is None else tuple(np.flatnonzero(self.doubt >= UNSURE).tolist())
 
     @property
     def scores(self) -> dict[str, float]:
@@ -81,24 +93,32 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
     """
     models = load() if models is None else models
     hu = bone_restored(scan.hu)
-    blood, maps = np.zeros(hu.shape, np.float16), []
-    tops, classes = np.zeros(len(hu), np.float32), np.zeros((len(hu), len(LABELS)), np.float32)
+    blood, maps, features = np.zeros(hu.shape, np.float16), [], []
+    tops, classes = np.zeros((3, len(hu)), np.float32), np.zeros((3, len(hu), len(LABELS)), np.float32)
     box = None
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
         for rows in _parts(len(hu), model.recipe):
-            answer, here = _both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
+            ways, here = _both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
+            answer = _mean(ways)
             if model is models.segmenter:
-                tops[here] = _top(answer.blood.reshape(len(rows), -1))
+                tops[:, here] = [_top(one.blood.reshape(len(rows), -1)) for one in (answer, *ways)]
                 for k, small in zip(rows, answer.blood, strict=True):
                     blood[k] = uncrop(_without_dust(small), box, hu.shape[1:])
             if model is models.classifier:
-                classes[here] = six_scores(answer.scores, model.recipe.scheme)
+                classes[:, here] = [six_scores(one.scores, model.recipe.scheme) for one in (answer, *ways)]
+                features += [] if answer.features is None else [answer.features]
                 maps += list(_heat_of_any(answer, model.recipe.scheme))
             if progress:
                 progress((turn + rows.stop / len(hu)) / len(list(models)))
-    evidence = Evidence(tops if models.segmenter else None, classes if models.classifier else None)
+    evidence, *each_way = (
+        Evidence(top if models.segmenter else None, some if models.classifier else None)
+        for top, some in zip(tops, classes, strict=True)
+    )
     scores, whole = _scored(evidence, models.calibration)
+    straight, mirrored = (_scored(one, models.calibration)[0][:, ANY] for one in each_way)
+    usual = models.usual
+    strangeness = usual.strangeness(np.concatenate(features)) if usual and features else None
     thresholds = [model.recipe.threshold for model in models]
     return Result(
         scan=scan,
@@ -111,8 +131,18 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
         calibrated=models.calibration is not None,
         heat=_over_slices(maps, float(whole[ANY]), box, hu.shape),
         models=tuple((model.name, model.sha256) for model in models),
-        warnings=scan.notes,
+        warnings=scan.notes + ((strangeness.sentence,) if strangeness and strangeness.strange else ()),
+        doubt=np.abs(straight - mirrored),
+        strangeness=strangeness,
     )
+
+
+def features(hu: np.ndarray, model: Model) -> np.ndarray:
+    """(z, k) features of a scan's (z, y, x) HU, as `analyse` gets them from a model that tells them."""
+    hu = bone_restored(hu)
+    box = field_box(hu, model.recipe.field)
+    parts = (_mean(_both_ways(model, hu, box, rows)).features for rows in _parts(len(hu), model.recipe))
+    return np.concatenate(list(parts))
 
 
 def _top(blood: np.ndarray) -> np.ndarray:
@@ -135,21 +165,24 @@ def _parts(count: int, recipe: Recipe) -> list[range]:
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def _both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> Answer:
-    """The mean answer to some slices and their mirror images, seen through every view the recipe has; maps are
+def _both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[Answer, Answer]:
+    """The answers to some slices and to their mirror images, each the mean over the views the recipe has; maps are
     mirrored back."""
-    recipe, answers = model.recipe, []
-    for pictures in views(hu, box, recipe, rows):
-        answers.append(model.run(pictures))
-        answers.append(_mirrored(model.run(np.ascontiguousarray(np.flip(pictures, -2)))))
-    blood, scores, heat = (
-        None if parts[0] is None else np.mean(parts, axis=0)
-        for parts in zip(*((a.blood, a.scores, a.heat) for a in answers), strict=True)
-    )
-    if recipe.depth > 1:  # one block: air beyond the scan's end is dropped
-        blood = None if blood is None else blood[0, : len(rows)]
-        scores = None if scores is None else scores[0, : len(rows)]
-    return Answer(blood, scores, heat)
+    straight, mirrored = [], []
+    for pictures in views(hu, box, model.recipe, rows):
+        straight.append(model.run(pictures))
+        mirrored.append(_mirrored(model.run(np.ascontiguousarray(np.flip(pictures, -2)))))
+    pair = _mean(straight), _mean(mirrored)
+    if model.recipe.depth > 1:  # one block: air beyond the scan's end is dropped
+        cut = lambda part: None if part is None else part[0, : len(rows)]  # noqa: E731
+        pair = tuple(Answer(cut(one.blood), cut(one.scores), one.heat) for one in pair)
+    return pair
+
+
+def _mean(answers: Sequence[Answer]) -> Answer:
+    """The mean of each part that the answers tell."""
+    parts = zip(*((one.blood, one.scores, one.heat, one.features) for one in answers), strict=True)
+    return Answer(*(None if part[0] is None else np.mean(part, axis=0) for part in parts))
 
 
 def _heat_of_any(answer: Answer, scheme: str) -> np.ndarray | tuple:
@@ -160,8 +193,10 @@ def _heat_of_any(answer: Answer, scheme: str) -> np.ndarray | tuple:
 
 def _mirrored(answer: Answer) -> Answer:
     blood, heat = answer.blood, answer.heat
-    return Answer(
-        None if blood is None else blood[..., ::-1], answer.scores, None if heat is None else heat[:, :, ::-1]
+    return replace(
+        answer,
+        blood=None if blood is None else blood[..., ::-1],
+        heat=None if heat is None else heat[:, :, ::-1],
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ich_lib.labels import ANY, LABELS, TYPES
 from ich_lib.predict import NOTICE, Result
 from ich_lib.scan import to_file_grid
+from ich_lib.uncertainty import EVEN, words
 
 
 def as_json(result: Result) -> dict:
@@ -22,12 +23,16 @@ def as_json(result: Result) -> dict:
             "scores": {label: round(float(s), 4) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
             "mask_pixels": int(pixels[k]),
             "mask_ml": None if ml is None else round(float(pixels[k] * ml), 4),
+            "doubt": None if result.doubt is None else round(float(result.doubt[k]), 4),
         }
         for k in range(len(pixels))
     ]
     return {
         "scores": {label: round(score, 4) for label, score in result.scores.items()},
+        "words": words(result.scores["any"]) if result.calibrated else None,
         "slices": slices,
+        "unsure": list(result.unsure),
+        "strangeness": result.strangeness and result.strangeness.as_json(),
         "volume_ml": None if result.volume_ml is None else round(result.volume_ml, 3),
         "mask_pixels": int(pixels.sum()),
         "spacing_mm": [round(mm, 4) for mm in result.scan.spacing_mm] if result.scan.spacing_known else None,
@@ -39,14 +44,31 @@ def as_json(result: Result) -> dict:
 
 
 def sentence(result: Result) -> str:
-    """What was found, in one sentence for a person."""
+    """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.words` has it."""
     if result.scores["any"] < result.score_threshold:
         return "No bleeding found by this model, which does miss bleeds."
     bleeding = int((result.slice_scores[:, ANY] >= result.score_threshold).sum())
     count = len(result.slice_scores)
     where = "on this slice" if count == 1 else f"on {max(bleeding, 1)} of {count} slices"
     volume = f", about {result.volume_ml:.{0 if result.volume_ml >= 10 else 1}f} mL" if result.volume_ml else ""
-    return f"Bleeding likely {where}{volume}, pattern most like {TYPES[int(result.scan_scores[:ANY].argmax())]}."
+    how = EVEN if result.calibrated and words(result.scores["any"]) == EVEN else "likely"
+    return f"Bleeding {how} {where}{volume}, pattern most like {TYPES[int(result.scan_scores[:ANY].argmax())]}."
+
+
+def doubts(result: Result) -> str:
+    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none."""
+    runs = []
+    for number in (k + 1 for k in result.unsure):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    if not runs:
+        return ""
+    told = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+    one = len(result.unsure) == 1
+    where, image = ("slice", "its mirror image scores") if one else ("slices", "their mirror images score")
+    return f"The model is unsure on {where} {told}: {image} otherwise."
 
 
 def write(result: Result, out: str | Path) -> None:

@@ -90,3 +90,21 @@ def table_of_heads(heads=8, slices=6, side=96, *, broken=(), seed=0):
         facts={"age": np.repeat(np.arange(20.0, 20 + heads), slices)},
         attribution="nobody",
     )
+
+
+def untrained_run(folder, recipe, folds, held_out):
+    """A run folder as `train` leaves it, its weights random: what needs no training need not wait for one."""
+    import json
+
+    import keras
+
+    from ich_lib.models import build
+    from ich_lib.train import open_run
+
+    folder.mkdir(parents=True)
+    keras.utils.set_random_seed(recipe.seed)
+    build(recipe).save_weights(folder / "model.weights.h5")
+    (folder / "recipe.json").write_text(json.dumps(recipe.as_json()))
+    (folder / "folds.json").write_text(json.dumps({"kind": "patient", "folds": folds, "held_out": held_out, "seed": 0}))
+    (folder / "history.csv").write_text("epoch,loss,val_loss,learning_rate,minutes\n1,1.0,,0.001,0.10\n")
+    return open_run(folder)

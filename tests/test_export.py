@@ -45,8 +45,8 @@ def same(ours, theirs):
             assert a == pytest.approx(b, abs=1e-4)
 
 
-def test_a_model_that_does_both_is_one_file_with_three_answers(tiny_runs, tmp_path):
-    """Mask, scores and maps; its card brings the calibration along."""
+def test_a_model_that_does_both_is_one_file_with_four_answers(tiny_runs, tmp_path):
+    """Mask, scores, maps and features; its card brings the calibration along."""
     calibration = {"slices": [[1.0, 0.0, 1.0, 0.0]] * 6, "scans": [[0.5, 0.0, 0.5, 0.0]] * 6}
     export(tiny_runs["both"].folder, tmp_path, calibration=calibration)
     served, run = load(tmp_path, fill=False), load(tiny_runs["both"].folder, fill=False)
@@ -56,7 +56,7 @@ def test_a_model_that_does_both_is_one_file_with_three_answers(tiny_runs, tmp_pa
     assert run.calibration is None
     pictures = np.random.default_rng(6).random((3, 32, 32, 6), np.float32)
     answer = served.segmenter.run(pictures)
-    assert [part.shape for part in vars(answer).values()] == [(3, 32, 32), (3, 6), (3, 16, 16, 6)]
+    assert [part.shape for part in vars(answer).values()] == [(3, 32, 32), (3, 6), (3, 16, 16, 6), (3, 8)]
     same(answer, run.classifier.run(pictures))
 
 

@@ -42,7 +42,7 @@ def _predict(options: argparse.Namespace) -> None:
     from ich_lib.engine import load
     from ich_lib.predict import analyse
     from ich_lib.read import read
-    from ich_lib.report import as_json, sentence, write
+    from ich_lib.report import as_json, doubts, sentence, write
 
     if not (options.out or options.json):
         raise ValueError("Name a folder with --out, or ask for --json.")
@@ -57,6 +57,7 @@ def _predict(options: argparse.Namespace) -> None:
             "\n".join(
                 [
                     sentence(result),
+                    *filter(None, [doubts(result)]),
                     *result.warnings,
                     f"Written to {options.out}: result.json, mask.nii.gz, overview.png.",
                 ]

@@ -59,6 +59,12 @@ def add(commands) -> None:
     export.add_argument("source", type=Path, metavar="RUN")
     export.add_argument("--out", type=Path, required=True)
     export.add_argument("--report", type=Path, help="report.json of evaluate, whose figures go on the card")
+    export.add_argument(
+        "--usual", type=Path, metavar="DATA", help="folder or store trained on: the card learns what usual scans are"
+    )
+    export.add_argument(
+        "--limit-from", type=Path, metavar="DIR", help="what crossval wrote: its held-out scans draw the limit of usual"
+    )
     export.set_defaults(run=_export)
 
 
@@ -176,10 +182,15 @@ def _tune(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from ich_lib.evaluate import HEADLINE
     from ich_lib.export import export
+    from ich_lib.learned import learned
 
     report = json.loads(options.report.read_text()) if options.report else {}
     figures = {key: report[key] for key in ("folds", *HEADLINE) if key in report}
-    card = export(options.source, options.out, figures=figures, calibration=report.get("calibration"))
+    if bool(options.usual) != bool(options.limit_from):
+        raise ValueError("--usual and --limit-from go together: what was trained on, and folds that held some out.")
+    usual = options.usual and learned(options.source, options.usual, options.limit_from)
+    told = {"figures": figures, "calibration": report.get("calibration"), "usual": usual}
+    card = export(options.source, options.out, **told)
     say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
 
 

@@ -11,6 +11,7 @@ from ich_lib.calibration import fit
 from ich_lib.datasets import Table, open_set
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import figures
+from ich_lib.evaluate.abstention import abstention
 from ich_lib.evaluate.judged import Judged, judge
 from ich_lib.predict import NOTICE
 from ich_lib.split import Split, units
@@ -47,7 +48,7 @@ def evaluate(
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
-    table, out = _table(data), Path(out)
+    table, out = open_table(data), Path(out)
     runs = fold_runs(source)
     if runs:
         every = [load(run, fill=False) for run in runs]
@@ -80,7 +81,8 @@ def evaluate(
     return report
 
 
-def _table(data: str | Path) -> Table:
+def open_table(data: str | Path) -> Table:
+    """The slices of a data set's folder, or of a store of whole slices."""
     if not Path(data).is_file():
         return open_set(data)
     store = open_store(data)
@@ -127,6 +129,7 @@ def report_of(judged: Sequence[Judged], table: Table, models: Models, *, calibra
         "types": figures.types(judged, table.known),
         "lesion_size": figures.lesion_sizes(judged),
         "groups": figures.groups(judged),
+        "abstention": abstention(judged, threshold=threshold),
         "clean_scans": figures.clean_scans(judged, threshold=threshold),
         "worst": figures.worst(judged, threshold=threshold),
         "per_patient": [figures.row(one) for one in judged],
@@ -187,4 +190,4 @@ def _told(model) -> dict:
     return {"name": model.name, "sha256": model.sha256}
 
 
-__all__ = ["FOLD", "HEADLINE", "Judged", "cross_fitted", "evaluate", "fold_runs", "judge", "report_of"]
+__all__ = ["FOLD", "HEADLINE", "Judged", "cross_fitted", "evaluate", "fold_runs", "judge", "open_table", "report_of"]

@@ -11,7 +11,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
 .notice { border-left: 4px solid #D55E00; padding: .3rem .8rem; background: #fdf3ec; }
-img { width: 100%; } .quiet { color: #595959; }
+img { width: 100%; } img.small { max-width: 36rem; display: block; } .quiet { color: #595959; }
 """
 _NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",
@@ -40,9 +40,7 @@ def write_page(report: dict, path: Path) -> None:
     """Write a report as HTML with its plots inside."""
     from ich_lib.show import evaluation
 
-    picture = BytesIO()
-    evaluation(report).savefig(picture, format="png", dpi=110)
-    encoded = base64.b64encode(picture.getvalue()).decode()
+    encoded = _png(evaluation(report))
     models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
     folds = report["folds"]
     whom = f"fold {folds}"
@@ -60,6 +58,7 @@ def write_page(report: dict, path: Path) -> None:
         _masks_note(report["masks"]),
         _calls("Slices", report["slices"]),
         _calls("Whole scans", report["whole_scans"]),
+        _abstention(report["abstention"]),
         _clean(report["clean_scans"]),
         _grid("Types", report["types"], ("patients", "slices", "dice", "slice_auc", "scan_auc")),
         _grid("Size of the bleed", report["lesion_size"], _GROUP),
@@ -74,6 +73,13 @@ def write_page(report: dict, path: Path) -> None:
 
 
 _GROUP = ("patients", "bleeding", "dice_per_subject", "slice_auc_any", "scan_auc_any")
+
+
+def _png(figure) -> str:
+    """A figure as base64 of a PNG."""
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return base64.b64encode(picture.getvalue()).decode()
 
 
 def shown(value) -> str:
@@ -130,6 +136,22 @@ def _masks_note(found: dict) -> str:
         f"<p class='quiet'>{found['hd95_infinite']} bleeding scans got no mask at all, so their HD95 is infinite and "
         f"not in the median. Surface Dice within {found['surface_tolerance_mm']} mm. This set tells no spacing; "
         f"assumed: {found['assumed_voxel_mm']} mm.</p>"
+    )
+
+
+def _abstention(found: dict) -> str:
+    from ich_lib.show.abstention import risk_coverage
+
+    low, high = found["band"]
+    return (
+        f"<h2>If it kept silent where it is not sure</h2><p>Answering only for scans whose score is at most {low:g} or "
+        f"at least {high:g}, it answers for {found['answered']} of {found['scans']}, a share of "
+        f"{shown(found['coverage'])}. Of these answers {found['wrong_answered']} are wrong, a share of "
+        f"{shown(found['error_answered'])}, and {found['missed_answered']} of them are missed bleeds; of all scans "
+        f"{found['wrong']}, a share of {shown(found['error_all'])}. Area under the curve of error against coverage: "
+        f"{shown(found['area'])}; with as many errors, all of them last, it would be {found['least_area']:.3f}.</p>"
+        f"<img class='small' alt='Share of wrong answers against the share of scans answered' "
+        f"src='data:image/png;base64,{_png(risk_coverage(found))}'>"
     )
 
 

@@ -1,0 +1,101 @@
+"""Does the model notice that a scan is no head CT? Strangeness of other bodies and broken heads against usual scans.
+
+    python benchmarks/strange.py RUNS --data ct-ich-1.0.0 [--fold 0] [--n 10]
+
+RUNS is what crossval wrote. Of each fold the features of the patients it was trained on make the centers; those held
+out are the usual scans. For every kind of strange scan it prints how well strangeness tells it from these, and from
+phantoms that were not trained on (area under the ROC curve), which share lies beyond the limit, and which share
+`ich_lib.read` refuses or marks already. Faults are those of phantoms. The limit is drawn on the same held-out scans, so
+the share of these beyond it is given by construction.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+
+from ich_lib.evaluate import fold_runs, open_table
+from ich_lib.labels import TYPES
+from ich_lib.learned import PHANTOMS, fitted, held_out, made_heads, pooling
+from ich_lib.metrics import auc
+from ich_lib.phantom import phantom
+from ich_lib.predict import features
+from ich_lib.read import ReadError
+from ich_lib.read.hounsfield import settle
+from ich_lib.scan import Scan
+from ich_lib.strange import BODIES, FAULTS, body, faulty
+from ich_lib.train import open_run
+from ich_lib.usual import Usual, limits
+
+FIRST_SEED = 5000  # no phantom of any training
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, help="what crossval wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store of whole slices")
+    parser.add_argument("--fold", type=int, help="of one fold alone; default: the mean of all")
+    parser.add_argument("--n", type=int, default=10, help="scans of every kind (default 10)")
+    parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="heads with a center of their own; 0 for none")
+    options = parser.parse_args()
+    table, heads = open_table(options.data), [_head(i) for i in range(options.n)]
+    scans = strange(heads)
+    runs = [run for run in fold_runs(options.runs) if options.fold in (None, open_run(run).held_out)]
+    found = [_of_fold(run, table, heads, scans, options.phantoms) for run in runs]
+    patients = sum(one["patients"] for one in found)
+    print(f"{patients} patients held out in {len(runs)} folds, {options.n} phantoms; {options.n} scans of every kind.")
+    print(f"{'':22} {'AUROC against':^21} {'beyond':>8} {'stopped':>8}")
+    print(f"{'':22} {'patients':>10} {'phantoms':>10} {'limit':>8} {'by read':>8}")
+    for name in ("patients held out", "phantoms", *scans):
+        values = np.mean([one["rows"][name] for one in found], axis=0)
+        read = f"{np.mean([_stopped(scan) for scan in scans[name]]):8.0%}" if name in scans else ""
+        print(f"{name:22} {values[0]:10.3f} {values[1]:10.3f} {values[2]:8.0%} {read}")
+
+
+def strange(heads: list[Scan]) -> dict[str, list[Scan]]:
+    """Kind to as many scans as there are heads."""
+    found = {name: [body(name, seed) for seed in range(len(heads))] for name in BODIES}
+    return found | {name: [faulty(head, name, seed) for seed, head in enumerate(heads)] for name in FAULTS}
+
+
+def _head(index: int) -> Scan:
+    """A phantom; each type of bleed takes its turn, and none."""
+    turns = [(name,) for name in TYPES] + [()]
+    return phantom(FIRST_SEED + index, bleeds=turns[index % len(turns)]).scan
+
+
+def _of_fold(run: Path, table, heads: list[Scan], scans: dict[str, list[Scan]], phantoms: int) -> dict:
+    """Number of patients held out, and kind to (AUROC against patients, against phantoms, share beyond the limit)."""
+    model = pooling(run)
+    found = fitted(model, run, table, made_heads(model.recipe, phantoms) if phantoms else [])
+    far = held_out(Usual(*found, {}), model, run, table)
+    usual = Usual(*found, limits(far))
+    told = {"patients held out": [usual.judged(one) for one in far]}
+    for name, some in {"phantoms": heads, **scans}.items():
+        told[name] = [usual.strangeness(features(scan.hu, model)) for scan in some]
+    patients, made = ([one.value for one in told[name]] for name in ("patients held out", "phantoms"))
+    rows = {}
+    for name, some in told.items():
+        mine = [one.value for one in some]
+        rows[name] = _auc(patients, mine), _auc(made, mine), np.mean([one.strange for one in some])
+    return {"patients": len(far), "rows": rows}
+
+
+def _auc(usual: list[float], strange: list[float]) -> float:
+    return auc(np.repeat([False, True], [len(usual), len(strange)]), [*usual, *strange])
+
+
+def _stopped(scan: Scan) -> bool:
+    """Whether `read` refuses the values or marks them as no Hounsfield units."""
+    try:
+        return not settle(Scan(scan.hu.copy(), scan.affine), "scan").hu_known
+    except ReadError:
+        return True
+
+
+if __name__ == "__main__":
+    main()

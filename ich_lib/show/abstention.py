@@ -1,0 +1,31 @@
+"""Error against coverage, as a plot."""
+
+from matplotlib.figure import Figure
+
+
+def risk_coverage(found: dict) -> Figure:
+    """The share of wrong answers when only the surest scans get one.
+
+    Args:
+        found: of `ich_lib.evaluate.abstention.abstention`.
+    """
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    coverage, error = zip(*found["curve"], strict=True)
+    axes.step(coverage, error, color="#0072B2", where="post", label=f"surest first, area {found['area']['value']:.3f}")
+    errors, scans = found["wrong"], found["scans"]
+    best = [max(0.0, 1 - (scans - errors) / given) for given in range(1, scans + 1)]
+    axes.plot(coverage, best, color="#999999", linestyle=":", label=f"best order, area {found['least_area']:.3f}")
+    rule = found["coverage"]["value"], found["error_answered"]["value"]
+    if rule[1] is not None:
+        low, high = found["band"]
+        axes.plot(*rule, "o", color="#D55E00", label=f"silent from {low:g} to {high:g}")
+    axes.set(
+        xlabel="share of scans answered",
+        ylabel="share of answers wrong",
+        xlim=(0, 1.02),
+        ylim=(-0.01, 1.3 * max(*error, 0.05)),
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
