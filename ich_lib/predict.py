@@ -12,6 +12,7 @@ from ich_lib.labels import ANY, LABELS, SCHEMES, six_scores
 from ich_lib.pictures import bone_restored, views
 from ich_lib.recipes import Recipe
 from ich_lib.scan import Scan
+from ich_lib.volume import abc2_ml, soft_voxels
 
 NOTICE = "Teaching and research only. Not a medical device: never use it to diagnose, treat or triage anyone."
 _CHUNK = 8  # slices at a time, so that memory stays flat on long scans
@@ -57,6 +58,16 @@ class Result:
     def volume_ml(self) -> float | None:
         """mL of the mask, or None where the voxel size is not trusted."""
         return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.spacing_known else None
+
+    @property
+    def soft_ml(self) -> float | None:
+        """mL of the summed probabilities (`volume.soft_voxels`), or None where the voxel size is not trusted."""
+        return float(soft_voxels(self.blood).sum() * self.scan.voxel_ml) if self.scan.spacing_known else None
+
+    @property
+    def abc2_ml(self) -> float | None:
+        """mL of the mask by ABC/2 (`volume.abc2_ml`), or None where the voxel size is not trusted."""
+        return abc2_ml(self.mask, self.scan.affine) if self.scan.spacing_known else None
 
     @property
     def scores(self) -> dict[str, float]:
