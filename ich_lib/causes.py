@@ -152,7 +152,7 @@ FALSE_RULES = (
     ),
     Rule(
         "next to bone",
-        f"Half of what is wrong lies within {NEAR_MM:.0f} mm of bone, which brightens its neighbors; blood there is thin.",
+        f"Half of what is wrong lies within {NEAR_MM:.0f} mm of bone, which brightens what is beside it.",
         lambda case: is_next_to_bone(case.scan.hu, case.false, case.scan.spacing_mm),
     ),
     Rule(

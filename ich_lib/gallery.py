@@ -154,11 +154,11 @@ def page(cases: Sequence[Shown], report: dict) -> str:
     parts = [
         f"<h1>Where {models} fails on {html.escape(report['data'])}</h1>",
         f"<p class='notice'><b>{PRIVATE}</b><br>{html.escape(report['notice'])}</p>",
-        f"<p>The worst {len(cases)} of {report['scans']} scans, of patients never trained on. Each row of pictures is a "
-        "slice: the CT in the brain window; <span class='truth'>the truth</span> and <span class='mask'>the mask</span>"
-        " on it; the heat of the classifier, on one scale up to the scan's score. A cause is what a stated rule finds "
-        f"in scan and truth, a guess to start from. Size of a voxel: {html.escape(report.get('spacing', 'assumed'))}."
-        "</p>",
+        f"<p>The worst {len(cases)} of {report['scans']} scans, of patients never trained on. Each row of pictures is "
+        "a slice: the CT in the brain window; <span class='truth'>the truth</span> and <span class='mask'>the "
+        "mask</span> on it; the classifier's heat, on one scale up to the scan's score. A cause is what a stated rule "
+        "finds in scan and truth: a guess to start from. Size of a voxel: "
+        f"{html.escape(report.get('spacing', 'assumed'))}.</p>",
     ]
     for cause in dict.fromkeys(one.cause for one in cases):
         some = [one for one in cases if one.cause == cause]
