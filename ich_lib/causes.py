@@ -14,7 +14,7 @@ import numpy as np
 from ich_lib.head import intracranial
 from ich_lib.scan import Scan
 
-SMALL_ML = 2.0  # the smallest class of the evaluation: at 5 mm a few dozen pixels on one to three slices
+SMALL_ML = 2.0  # the smallest class of the evaluation: 500 voxels of a 256 px slice at 5 mm
 THIN_MM = 5.0  # a slice of 5 mm averages a sheet as thin as this with what lies beside it
 CHRONIC_HU = 5.0  # over brain; fresh bleeds of 5 mm slices lie 10 and more over it (BHSD: 39 to 56 HU, brain 32)
 LIME_HU, LIME_SHARE = 100.0, 0.25  # clotted blood reaches 80 HU, calcification starts at 100; edges of it are darker
@@ -94,7 +94,8 @@ def thickness_mm(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> f
 def is_chronic(hu: np.ndarray, truth: np.ndarray) -> bool:
     """Whether the blood is hardly brighter than the brain of its slices, or darker: medians less than CHRONIC_HU apart.
 
-    Old blood loses its density within weeks. False where no brain is seen around it.
+    Old blood loses its density within weeks. Thin blood is dark too, by averaging: ask `is_thin` first. False where no
+    brain is seen around it.
     """
     slices = np.flatnonzero(truth.any(axis=(1, 2)))
     brain = [hu[k][(intracranial(hu[k]) > 0) & ~truth[k] & (hu[k] > 15) & (hu[k] < 60)] for k in slices]
@@ -142,6 +143,10 @@ def is_skull_base(hu: np.ndarray, false: np.ndarray, spacing_mm: tuple[float, fl
     return bool(enough) and is_next_to_bone(hu, low, spacing_mm)
 
 
+def _thick(case: Failure) -> bool:
+    return bool(case.missed.any()) and not is_thin(case.truth, case.scan.spacing_mm)
+
+
 # In order: the first that fits gives a case its cause. Those of the larger fault (too much, or too little) come first.
 FALSE_RULES = (
     Rule(
@@ -163,22 +168,27 @@ FALSE_RULES = (
 )
 MISSED_RULES = (
     Rule(
-        "chronic",
-        f"The blood is less than {CHRONIC_HU:.0f} HU brighter than the brain of its slices, or darker, as weeks-old "
-        "blood is; fresh blood lies 10 and more above.",
-        lambda case: bool(case.missed.any()) and is_chronic(case.scan.hu, case.truth),
-    ),
-    Rule(
         "thin subarachnoid",
         f"Labeled subarachnoid, and its sheets are thinner than {THIN_MM:.0f} mm: a slice averages them with brain.",
         lambda case: "subarachnoid" in case.types and is_thin(case.truth, case.scan.spacing_mm),
     ),
     Rule(
         "small",
-        f"Less than {SMALL_ML:.0f} mL of blood in the whole scan, a few dozen pixels.",
+        f"Less than {SMALL_ML:.0f} mL of blood in the whole scan, a few hundred pixels at the most.",
         lambda case: is_small(case.truth, case.scan.voxel_ml),
     ),
+    Rule(
+        "chronic",
+        f"The blood is less than {CHRONIC_HU:.0f} HU brighter than the brain of its slices, or darker, as blood "
+        f"of weeks ago is (fresh blood: 10 and more above), and at least {THIN_MM:.0f} mm thick, so not dark by averaging.",
+        lambda case: _thick(case) and is_chronic(case.scan.hu, case.truth),
+    ),
     FALSE_RULES[1]._replace(fits=lambda case: is_next_to_bone(case.scan.hu, case.missed, case.scan.spacing_mm)),
+    Rule(
+        "thin",
+        f"Sheets of blood thinner than {THIN_MM:.0f} mm, averaged with what lies beside them; not subarachnoid.",
+        lambda case: "subarachnoid" not in case.types and is_thin(case.truth, case.scan.spacing_mm),
+    ),
 )
 SAYS = {rule.cause: rule.says for rule in MISSED_RULES + FALSE_RULES} | {OTHER: "None of the rules fits."}
 

@@ -17,7 +17,7 @@ from ich_lib.datasets import Table
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import evaluate, fold_runs, held_out, opened
 from ich_lib.evaluate.judged import scan_of, truth_of
-from ich_lib.evaluate.page import STYLE, shown, table
+from ich_lib.evaluate.page import STYLE, table
 from ich_lib.predict import Result, analyse
 
 KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
@@ -97,7 +97,7 @@ def gallery(
 
 
 def worst(rows: Sequence[dict], *, threshold: float, count: int) -> list[tuple[str, dict]]:
-    """The worst scans of a report: of each of KINDS in turn the next worst, no scan twice.
+    """The worst scans of a report: of each of KINDS in turn the next worst. A scan is of the first kind that fits.
 
     Args:
         rows: "per_patient" of a report.
@@ -112,22 +112,16 @@ def worst(rows: Sequence[dict], *, threshold: float, count: int) -> list[tuple[s
         bleeds, called = row["slices_with_blood"] > 0, row["scan_any"] >= threshold
         if bleeds and not called:
             kinds["missed bleed"].append((row["scan_any"], row))
-        if called and not bleeds:
+        elif called and not bleeds:
             kinds["false alarm"].append((-row["scan_any"], row))
-        if row["dice"] is not None and row["dice"] < DICE:
+        elif row["dice"] is not None and row["dice"] < DICE:
             kinds["low overlap"].append((row["dice"], row))
-        if (wrong := _wrong_ml(row)) >= VOLUME_ML and wrong >= VOLUME_SHARE * row["true_ml"]:
+        elif (wrong := _wrong_ml(row)) >= VOLUME_ML and wrong >= VOLUME_SHARE * row["true_ml"]:
             kinds["wrong volume"].append((-wrong, row))
     queues = {kind: [row for _, row in sorted(found, key=lambda pair: pair[0])] for kind, found in kinds.items()}
-    chosen, taken = [], set()
-    while len(chosen) < count and any(queues.values()):
-        for kind, queue in queues.items():
-            while queue and queue[0]["scan"] in taken:
-                queue.pop(0)
-            if queue and len(chosen) < count:
-                chosen.append((kind, queue.pop(0)))
-                taken.add(chosen[-1][1]["scan"])
-    return sorted(chosen, key=lambda pair: KINDS.index(pair[0]))
+    turns = [(turn, kind, row) for kind, queue in queues.items() for turn, row in enumerate(queue)]
+    chosen = sorted(turns, key=lambda one: (one[0], KINDS.index(one[1])))[:count]
+    return [(kind, row) for _, kind, row in sorted(chosen, key=lambda one: KINDS.index(one[1]))]
 
 
 def _wrong_ml(row: dict) -> float:
@@ -137,10 +131,11 @@ def _wrong_ml(row: dict) -> float:
 
 
 def telling(case: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
-    """The slices with most wrong pixels, then with most blood, then with most heat; foot to head."""
+    """The slices with most wrong pixels, then with most blood; without any, the one with most heat. Foot to head."""
     wrong = case.false if case.too_much else case.missed
-    order = np.lexsort([some.sum(axis=(1, 2), dtype=float) for some in (heat, case.truth, wrong)])
-    return sorted(order[-count:].tolist())
+    order = np.lexsort([some.sum(axis=(1, 2), dtype=float) for some in (heat, case.truth, wrong)])[::-1].tolist()
+    found = [k for k in order[:count] if (wrong | case.truth)[k].any()]
+    return sorted(found or order[:1])
 
 
 def page(cases: Sequence[Shown], report: dict) -> str:
@@ -175,7 +170,7 @@ def page(cases: Sequence[Shown], report: dict) -> str:
 
 _STYLE = """
 article { margin: 1.2rem 0 2rem; } h3 { font-size: 1rem; margin: 0 0 .2rem; } article p { margin: .2rem 0 .5rem; }
-article img { max-width: 46rem; background: #111; display: block; }
+article img { background: #111; display: block; }
 .truth, .mask { padding: 0 .3rem; color: #111; } .truth { background: #56B4E9; } .mask { background: #F0E442; }
 """
 
@@ -249,11 +244,11 @@ def _article(one: Shown, threshold: float) -> str:
     also = f" Also fits: {', '.join(one.causes[1:])}." if one.causes[1:] else ""
     named = f"scan {row['scan']}" if row["scan"] == row["patient"] else f"patient {row['patient']}, scan {row['scan']}"
     numbers = {
-        "true": f"{row['true_ml']:.1f} mL",
-        "marked": "–" if row["mask_ml"] is None else f"{row['mask_ml']:.1f} mL",
-        "missed": f"{one.wrong_ml[0]:.1f} mL",
-        "wrongly marked": f"{one.wrong_ml[1]:.1f} mL",
-        "Dice": shown(row["dice"]),
+        "true": _ml(row["true_ml"]),
+        "marked": _ml(row["mask_ml"]),
+        "missed": _ml(one.wrong_ml[0]),
+        "wrongly marked": _ml(one.wrong_ml[1]),
+        "Dice": "–" if row["dice"] is None else f"{row['dice']:.2f}",
         "score": f"{row['scan_any']:.2f}",
     }
     return (
@@ -262,6 +257,10 @@ def _article(one: Shown, threshold: float) -> str:
         f"<p class='quiet'>{' · '.join(f'{name} {value}' for name, value in numbers.items())}</p>"
         f"<img alt='slices of {html.escape(named)}' src='data:image/jpeg;base64,{encoded}'></article>"
     )
+
+
+def _ml(ml: float | None) -> str:
+    return "–" if ml is None else f"{ml:.{1 if ml >= 1 else 2}f} mL"
 
 
 def _counts(cases: Sequence[Shown]) -> str:

@@ -56,11 +56,11 @@ def test_small_is_less_than_2_ml_and_more_than_nothing():
 
 
 def test_a_sheet_is_as_thick_as_it_is_and_a_disk_two_thirds():
-    """4 rows of 1 mm; turned, 4 columns of 1.25 mm; a disk of 40 mm across comes out at 27."""
+    """4 rows of 1 mm; turned, 4 columns of 1.25 mm; a disk of 40 mm across comes out at about 27."""
     assert thickness_mm(block(5, slice(50, 54), slice(20, 80)), SPACING_MM) == pytest.approx(4, abs=0.3)
     assert thickness_mm(block(slice(2, 9), slice(20, 100), slice(40, 44)), SPACING_MM) == pytest.approx(5, abs=0.3)
     disk = np.repeat((head()[1] < 20)[None], SHAPE[0], axis=0)
-    assert thickness_mm(disk, SPACING_MM) == pytest.approx(40 * 2 / 3, rel=0.03)
+    assert thickness_mm(disk, SPACING_MM) == pytest.approx(40 * 2 / 3, rel=0.05)
     assert is_thin(block(5, slice(50, 54), slice(20, 80)), SPACING_MM)
     assert not is_thin(block(5, slice(50, 56), slice(20, 80)), SPACING_MM)
     assert not is_thin(NONE, SPACING_MM)
@@ -148,16 +148,22 @@ def test_every_cause_is_found_where_it_was_planted_and_has_its_words():
     fresh[MIDDLE] = 60
     sheet = block(5, slice(50, 54), slice(30, 66))
     fresh[sheet] = 60
+    long = block(slice(3, 9), slice(30, 34), slice(30, 66))  # 864 voxels, 5.4 mL
+    fresh[long] = 60
     ring = np.zeros(SHAPE, bool)
     ring[6:10] = (far >= 42.5) & (far < 45)
     fresh[ring] = 60
     assert causes(case(fresh, truth=MIDDLE)) == [OTHER]
-    assert causes(case(fresh, truth=sheet)) == ["small"]
+    assert causes(case(fresh, truth=sheet)) == ["small", "thin"]
     assert causes(case(fresh, truth=sheet, types=("subarachnoid",))) == ["thin subarachnoid", "small"]
-    assert causes(case(fresh, truth=ring)) == ["next to bone"]
+    assert causes(case(fresh, truth=ring)) == ["next to bone", "thin"]
     assert causes(case(fresh, mask=ring)) == ["next to bone"]
     assert causes(case(hu, mask=np.roll(ring, -6, axis=0))) == ["skull base", "next to bone"]
     assert causes(case(hu)) == [OTHER]
-    assert set(SAYS) == {"chronic", "thin subarachnoid", "small", "next to bone", "skull base", "calcification", OTHER}
+    assert causes(case(fresh, truth=long)) == ["thin"]
+    fresh[long] = 30
+    assert causes(case(fresh, truth=long)) == ["thin"]  # dark by averaging, not by age
+    told = {"chronic", "thin subarachnoid", "small", "next to bone", "skull base", "calcification", "thin", OTHER}
+    assert set(SAYS) == told
     thick = replace(case(fresh, truth=MIDDLE), types=("subarachnoid",))
     assert causes(thick) == [OTHER]
