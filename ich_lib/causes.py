@@ -180,7 +180,7 @@ MISSED_RULES = (
     Rule(
         "chronic",
         f"The blood is less than {CHRONIC_HU:.0f} HU brighter than the brain of its slices, or darker, as blood "
-        f"of weeks ago is (fresh blood: 10 and more above), and at least {THIN_MM:.0f} mm thick, so not dark by averaging.",
+        f"of weeks ago is (fresh blood: 10 and more above); at least {THIN_MM:.0f} mm thick, so not dark by averaging.",
         lambda case: _thick(case) and is_chronic(case.scan.hu, case.truth),
     ),
     FALSE_RULES[1]._replace(fits=lambda case: is_next_to_bone(case.scan.hu, case.missed, case.scan.spacing_mm)),

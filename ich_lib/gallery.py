@@ -186,9 +186,7 @@ def sentence(kind: str, row: dict, threshold: float) -> str:
     if kind == "false alarm":
         return f"Does not bleed and was called: {score}."
     if kind == "low overlap":
-        return (
-            f"Bleeds{types} on {whole}; {score}, but the mask overlaps the truth by a Dice of only {row['dice']:.2f}."
-        )
+        return f"Bleeds{types} on {whole}; {score}, but mask and truth overlap by a Dice of only {row['dice']:.2f}."
     bleeds = f"Bleeds{types} on {whole}" if row["slices_with_blood"] else "Does not bleed"
     return f"{bleeds}; {row['mask_ml']:.1f} mL are marked where there are {row['true_ml']:.1f} mL."
 
