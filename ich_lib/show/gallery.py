@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from ich_lib.head import field_box
 from ich_lib.predict import Result
@@ -10,6 +11,7 @@ from ich_lib.window import WINDOWS, window
 
 BLUE = "#56B4E9"  # Okabe-Ito: the truth
 _INK, _PAPER = "#F2F2F2", "#111111"
+_HALO = [withStroke(linewidth=2.5, foreground="black")]  # letters are read on bone too
 
 
 def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
@@ -35,7 +37,7 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         _outline(axes_of_slice[1], result.mask[k][rows, columns], YELLOW)
         heat = result.heat[k][rows, columns].astype(np.float32)
         axes_of_slice[2].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, aspect=dy / dx)
-        label = {"color": _INK, "fontsize": 10, "transform": axes_of_slice[0].transAxes}
+        label = {"color": _INK, "fontsize": 10, "transform": axes_of_slice[0].transAxes, "path_effects": _HALO}
         axes_of_slice[0].text(0.02, 0.93, f"slice {k + 1} of {len(truth)}", **label)
         axes_of_slice[0].text(0.02, 0.48, "R", **label)
         axes_of_slice[0].text(0.98, 0.48, "L", ha="right", **label)

@@ -20,7 +20,9 @@ def agreement(volume: dict) -> Figure:
     """
     ways = {name: volume["ways"][key] for key, name in WAYS.items() if key in volume["ways"]}
     figure = Figure(figsize=(11, 3.1), layout="constrained")
-    for axes, (name, way) in zip(np.ravel(figure.subplots(1, len(ways), sharey=True)), ways.items(), strict=True):
+    for axes, (name, way) in zip(
+        np.ravel(figure.subplots(1, len(ways), sharex=True, sharey=True)), ways.items(), strict=True
+    ):
         scatter(axes, way)
         axes.set_title(name.replace(": ", "\n"), fontsize=10)
         axes.set_xlabel("mean of both, mL")
@@ -37,4 +39,5 @@ def scatter(axes, way: dict) -> None:
     for value, style in ((way["bias_ml"]["value"], "-"), (low, "--"), (high, "--")):
         axes.axhline(value, color=_RED, linewidth=1, linestyle=style)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+        place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
         axes.annotate(f"{value:.1f}", (1, value), (-2, 3), **place)
