@@ -101,34 +101,41 @@ def asked(monkeypatch):
 
     counted, analyse = [], module.analyse
     monkeypatch.setattr("ich_lib.gallery.load", lambda *_, **__: Disk.models())
-    monkeypatch.setattr("ich_lib.evaluate.load", lambda *_, **__: Disk.models())
     monkeypatch.setattr(module, "analyse", lambda *given: counted.append(1) or analyse(*given))
     return counted
 
 
+@pytest.fixture(scope="module")
+def first(data, tmp_path_factory):
+    """What the gallery shows when it evaluates first, and its folder."""
+    out = tmp_path_factory.mktemp("first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ich_lib.gallery.load", lambda *_, **__: Disk.models())
+        patch.setattr("ich_lib.evaluate.load", lambda *_, **__: Disk.models())
+        return gallery("run", data, out), out
+
+
 @pytest.fixture
-def report(data, asked, tmp_path):
-    gallery("run", data, tmp_path / "first")
-    asked.clear()
-    return tmp_path / "first" / "report.json"
+def report(first, asked):
+    return first[1] / "report.json"
 
 
-def test_the_page_shows_every_failure_with_its_cause_and_stays_on_this_machine(data, asked, tmp_path):
-    shown = gallery("run", data, tmp_path)
+def test_the_page_shows_every_failure_with_its_cause_and_stays_on_this_machine(first):
+    shown, out = first
     assert {(one.row["scan"], one.kind) for one in shown} == {
         ("p1", "false alarm"),
         ("p2", "missed bleed"),
         ("p4", "low overlap"),
     }
     assert next(one for one in shown if one.row["scan"] == "p2").cause == "chronic"
-    text = (tmp_path / "gallery.html").read_text()
+    text = (out / "gallery.html").read_text()
     assert PRIVATE in text
     assert NOTICE in text
     assert text.index(PRIVATE) < text.index("<article>")
     assert text.count("<article>") == text.count("data:image/jpeg;base64,") == 3
     assert not re.search(r"""(src|href)=['"](?!data:)""", text)
-    assert (tmp_path / ".gitignore").read_text() == "*\n"
-    assert json.loads((tmp_path / "report.json").read_text())["scans"] == 6
+    assert (out / ".gitignore").read_text() == "*\n"
+    assert json.loads((out / "report.json").read_text())["scans"] == 6
     assert re.search(r"<td>all</td><td>1</td><td>1</td><td>1</td><td>0</td><td>3</td>", text)
     assert "<td>chronic</td><td>1</td><td>0</td><td>1</td><td>0</td><td>2</td>" in text
 
@@ -148,9 +155,10 @@ def test_with_a_report_only_the_worst_scans_are_read_again(data, asked, report, 
     ],
 )
 def test_a_report_of_something_else_is_refused(data, report, tmp_path, change, says):
-    report.write_text(json.dumps(json.loads(report.read_text()) | change))
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(json.loads(report.read_text()) | change))
     with pytest.raises(ValueError, match=says):
-        gallery("run", data, tmp_path, report=report)
+        gallery("run", data, tmp_path, report=other)
 
 
 def test_a_file_that_is_no_report_is_refused(data, asked, tmp_path):
@@ -179,8 +187,9 @@ def test_a_page_without_failures_says_so(report):
     assert PRIVATE in text
 
 
-def test_the_command_counts_the_causes(data, asked, tmp_path, capsys):
-    assert main(["gallery", "run", "--data", str(data), "--out", str(tmp_path), "--n", "2"]) == 0
+def test_the_command_counts_the_causes(data, report, tmp_path, capsys):
+    options = ["--data", str(data), "--out", str(tmp_path), "--report", str(report), "--n", "2"]
+    assert main(["gallery", "run", *options]) == 0
     told = capsys.readouterr().out
     assert re.search(r"^chronic +1$", told, re.MULTILINE)
     assert "keep it on this machine" in told

@@ -20,9 +20,8 @@ def agreement(volume: dict) -> Figure:
     """
     ways = {name: volume["ways"][key] for key, name in WAYS.items() if key in volume["ways"]}
     figure = Figure(figsize=(11, 3.1), layout="constrained")
-    for axes, (name, way) in zip(
-        np.ravel(figure.subplots(1, len(ways), sharex=True, sharey=True)), ways.items(), strict=True
-    ):
+    plots = np.ravel(figure.subplots(1, len(ways), sharex=True, sharey=True))
+    for axes, (name, way) in zip(plots, ways.items(), strict=True):
         scatter(axes, way)
         axes.set_title(name.replace(": ", "\n"), fontsize=10)
         axes.set_xlabel("mean of both, mL")
