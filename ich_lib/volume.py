@@ -9,6 +9,7 @@ import numpy as np
 
 FLOOR = 0.1  # lower probabilities are haze, not blood: see `soft_voxels`
 _FULL, _HALF = 0.75, 0.25  # of the largest slice's area: above these a slice counts whole, and half
+_TIE_MM = 0.01  # diameters closer than this are equal, whichever way the numbers were rounded
 _FINE = 4  # steps a pixel in which lines across a lesion are walked
 
 
@@ -103,18 +104,18 @@ def diameters_mm(pixels: np.ndarray, plane_mm: np.ndarray) -> tuple[float, float
     """Largest diameter of a lesion in one slice, and the longest line across it at a right angle to that.
 
     Both run from outer edge to outer edge of pixels, so that one pixel has a size. A line across may leave the lesion
-    and come back: it ends where the lesion does.
+    and come back: it ends where the lesion does. Of equally large diameters the one with the longer line counts.
 
     Args:
         pixels: (n, 2) int indices (y, x).
         plane_mm: (2, 2), its columns are the way to the next row and to the next column, in mm.
     """
-    corners = (pixels[:, None] + np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])).reshape(-1, 2)
-    rim = cv2.convexHull((corners @ plane_mm.T).astype(np.float32))[:, 0].astype(float)
+    corners = 2 * pixels[:, None] + np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])  # in half pixels: whole numbers
+    rim = cv2.convexHull(corners.reshape(-1, 2).astype(np.int32))[:, 0] / 2 @ plane_mm.T
     far_mm = np.linalg.norm(rim[:, None] - rim[None], axis=-1)
-    first, last = np.unravel_index(far_mm.argmax(), far_mm.shape)
-    along = (rim[last] - rim[first]) / far_mm[first, last]
-    return float(far_mm[first, last]), _widest_mm(pixels, plane_mm, along, rim)
+    length_mm = float(far_mm.max())
+    ends = np.argwhere(np.triu(far_mm > length_mm - _TIE_MM))
+    return length_mm, max(_widest_mm(pixels, plane_mm, (rim[b] - rim[a]) / far_mm[a, b], rim) for a, b in ends)
 
 
 def _widest_mm(pixels: np.ndarray, plane_mm: np.ndarray, along: np.ndarray, rim: np.ndarray) -> float:

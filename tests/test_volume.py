@@ -98,6 +98,18 @@ def test_pieces_that_meet_only_further_up_are_one_lesion():
     assert [len(one) for one in lesions(mask)] == [11]
 
 
+def test_of_two_equal_diameters_the_one_with_the_longer_line_across_counts():
+    """A cross of two diagonals with a lump beside one of them; mirrored, turned and shrunk by a rounding error too."""
+    plane = np.eye(40, dtype=bool) | np.eye(40, dtype=bool)[::-1]
+    plane[24:30, 10:13] = plane[10:13, 24:30] = True
+    found = [
+        diameters_mm(np.argwhere(one), side * np.eye(2))
+        for one in (plane, plane[::-1], plane.T, plane[:, ::-1])
+        for side in (1, 1 - 1e-9)
+    ]
+    assert np.ptp(found, axis=0) == pytest.approx([0, 0], abs=0.3)
+
+
 def test_one_slice_one_voxel_and_no_voxel():
     affine = axial_affine((5, 2, 2), (3, 9, 9))
     mask = np.zeros((3, 9, 9), bool)
@@ -140,7 +152,7 @@ def test_the_truth_of_a_phantom_holds_the_ml_that_it_says(case):
     assert known_ml > 10
     assert case.mask.sum() * case.scan.voxel_ml == pytest.approx(known_ml, rel=0.05)
     assert soft_voxels(case.shares["intraparenchymal"], floor=0).sum() * case.scan.voxel_ml == pytest.approx(known_ml)
-    assert abc2_ml(case.mask, case.scan.affine) == pytest.approx(0.75 * known_ml, rel=0.15)  # the caps
+    assert abc2_ml(case.mask, case.scan.affine) == pytest.approx(0.8 * known_ml, rel=0.2)  # less its caps
 
 
 def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
@@ -153,7 +165,7 @@ def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
     assert one.spacing_known
     assert one.pixel_mm == pytest.approx(case.scan.spacing_mm, rel=1e-4)
     assert one.true_ml == pytest.approx(true_ml, rel=1e-4)
-    assert one.true_abc2_ml == pytest.approx(abc2_ml(case.mask, case.scan.affine), rel=1e-3)
+    assert one.true_abc2_ml == pytest.approx(abc2_ml(case.mask, case.scan.affine), rel=0.01)
     assert figures.spacing([one]) == "from the files"
     store = build_store(table, tmp_path / "half.slices", size=48, field="slice")
     half = scan_of(store.table, rows)
