@@ -131,11 +131,14 @@ def _wrong_ml(row: dict) -> float:
 
 
 def telling(case: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
-    """The slices with most wrong pixels, then with most blood; without any, the one with most heat. Foot to head."""
+    """The slice with most blood, so that a missed bleed is seen, then those with most wrong pixels; without any, the
+    one with most heat. Foot to head."""
     wrong = case.false if case.too_much else case.missed
     order = np.lexsort([some.sum(axis=(1, 2), dtype=float) for some in (heat, case.truth, wrong)])[::-1].tolist()
-    found = [k for k in order[:count] if (wrong | case.truth)[k].any()]
-    return sorted(found or order[:1])
+    if case.truth.any():
+        order.insert(0, int(case.truth.sum(axis=(1, 2)).argmax()))
+    found = [k for k in dict.fromkeys(order) if (wrong | case.truth)[k].any()]
+    return sorted(found[:count] or order[:1])
 
 
 def page(cases: Sequence[Shown], report: dict) -> str:

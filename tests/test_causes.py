@@ -80,8 +80,8 @@ def test_where_no_brain_is_enclosed_nothing_is_called_chronic():
     assert not is_chronic(hu, MIDDLE)
 
 
-@pytest.mark.parametrize(("bright", "limy"), [(240, True), (239, False)])
-def test_a_quarter_of_the_false_mask_brighter_than_blood_is_lime(bright, limy):
+@pytest.mark.parametrize(("bright", "limy"), [(96, True), (95, False)])
+def test_a_tenth_of_the_false_mask_brighter_than_blood_is_lime(bright, limy):
     hu, _ = head()
     values = hu[MIDDLE]
     values[:bright] = 100  # of 960
