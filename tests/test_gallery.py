@@ -57,8 +57,8 @@ def test_each_kind_of_failure_gives_its_worst_and_no_scan_comes_twice():
 
 
 def test_the_telling_slices_hold_what_is_most_wrong():
-    """More is missed than wrongly marked: slices 2 and 4 of the missed. Where more is wrongly marked, the slice with most
-    blood stays. Where nothing is wrong the heat tells, and no slice is shown where nothing is."""
+    """More is missed than wrongly marked: slices 2 and 4 of the missed. Where more is wrongly marked, the slice with
+    most blood stays. Where nothing is wrong the heat tells, and no slice is shown where nothing is."""
     truth, mask = np.zeros((6, 8, 8), bool), np.zeros((6, 8, 8), bool)
     truth[2, :5], truth[4, :4], truth[5, :2] = True, True, True
     mask[0, :6] = True
