@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from ich_lib.evaluate import fold_runs, open_table
+from ich_lib.evaluate import fold_runs, opened
 from ich_lib.labels import TYPES
 from ich_lib.learned import PHANTOMS, fitted, held_out, made_heads, pooling
 from ich_lib.metrics import auc
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10, help="scans of every kind (default 10)")
     parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="heads with a center of their own; 0 for none")
     options = parser.parse_args()
-    table, heads = open_table(options.data), [_head(i) for i in range(options.n)]
+    table, heads = opened(options.data), [_head(i) for i in range(options.n)]
     scans = strange(heads)
     runs = [run for run in fold_runs(options.runs) if options.fold in (None, open_run(run).held_out)]
     found = [_of_fold(run, table, heads, scans, options.phantoms) for run in runs]

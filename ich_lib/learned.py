@@ -8,7 +8,7 @@ import numpy as np
 from ich_lib.datasets import Table
 from ich_lib.datasets.phantoms import phantom_cases
 from ich_lib.engine import Answer, Model, asked
-from ich_lib.evaluate import fold_runs, open_table
+from ich_lib.evaluate import fold_runs, opened
 from ich_lib.predict import features
 from ich_lib.recipes import Recipe
 from ich_lib.train import open_run
@@ -34,7 +34,7 @@ def learned(
         FileNotFoundError: if `folds` holds no runs.
         ValueError: if a model tells no features, or was not trained on this data.
     """
-    table, runs = open_table(data), fold_runs(folds)
+    table, runs = opened(data), fold_runs(folds)
     if not runs:
         raise FileNotFoundError(
             f"{folds} holds no runs fold-0, fold-1, ...; make them with python -m ich_lib crossval."

@@ -13,6 +13,7 @@ from ich_lib.pictures import bone_restored, views
 from ich_lib.recipes import Recipe
 from ich_lib.scan import Scan
 from ich_lib.usual import Strangeness
+from ich_lib.volume import abc2_ml, soft_voxels
 
 NOTICE = "Teaching and research only. Not a medical device: never use it to diagnose, treat or triage anyone."
 UNSURE = 0.1  # a slice's doubt from here on is worth telling
@@ -69,6 +70,16 @@ class Result:
     def unsure(self) -> tuple[int, ...]:
         """Numbers of the slices, from 0, whose doubt reaches UNSURE."""
         return () if self.doubt is None else tuple(np.flatnonzero(self.doubt >= UNSURE).tolist())
+
+    @property
+    def soft_ml(self) -> float | None:
+        """mL of the summed probabilities (`volume.soft_voxels`), or None where the voxel size is not trusted."""
+        return float(soft_voxels(self.blood).sum() * self.scan.voxel_ml) if self.scan.spacing_known else None
+
+    @property
+    def abc2_ml(self) -> float | None:
+        """mL of the mask by ABC/2 (`volume.abc2_ml`), or None where the voxel size is not trusted."""
+        return abc2_ml(self.mask, self.scan.affine) if self.scan.spacing_known else None
 
     @property
     def scores(self) -> dict[str, float]:

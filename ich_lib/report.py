@@ -33,7 +33,9 @@ def as_json(result: Result) -> dict:
         "slices": slices,
         "unsure": list(result.unsure),
         "strangeness": result.strangeness and result.strangeness.as_json(),
-        "volume_ml": None if result.volume_ml is None else round(result.volume_ml, 3),
+        "volume_ml": _rounded(result.volume_ml),
+        "volume_soft_ml": _rounded(result.soft_ml),
+        "volume_abc2_ml": _rounded(result.abc2_ml),
         "mask_pixels": int(pixels.sum()),
         "spacing_mm": [round(mm, 4) for mm in result.scan.spacing_mm] if result.scan.spacing_known else None,
         "orientation": result.scan.orientation,
@@ -41,6 +43,10 @@ def as_json(result: Result) -> dict:
         "models": [{"name": name, "sha256": sha256} for name, sha256 in result.models],
         "notice": NOTICE,
     }
+
+
+def _rounded(ml: float | None) -> float | None:
+    return None if ml is None else round(ml, 3)
 
 
 def sentence(result: Result) -> str:

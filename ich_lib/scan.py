@@ -90,8 +90,13 @@ def from_file_grid(values: np.ndarray, affine_ras: np.ndarray, **fields) -> Scan
         raise ValueError("the affine is flat: two of its axes run the same way, so left and right cannot be told.")
     turn = _turn("".join(letters), CANONICAL)
     hu = np.ascontiguousarray(nib.apply_orientation(values, turn), np.float32)
-    affine = _LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, values.shape)
-    return Scan(hu, affine, orientation="".join(letters), **fields)
+    return Scan(hu, canonical_affine(affine_ras, values.shape), orientation="".join(letters), **fields)
+
+
+def canonical_affine(affine_ras: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """The affine of `Scan` for a file of (i, j, k) `shape` whose axes NIfTI's (4, 4) `affine_ras` tells."""
+    turn = _turn("".join(nib.aff2axcodes(affine_ras)), CANONICAL)
+    return _LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, shape)
 
 
 def to_file_grid(scan: Scan, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,7 @@ LEVELS_HU = np.concatenate(
     [np.arange(*part) for part in ((-1024, -200, 24), (-200, -40, 6), (-40, 140, 1), (140, 300, 4), (300, 3073, 12))]
 ).astype(np.int16)
 _FORMAT = 1
+_STEPS = "steps_mm"  # beside the facts of a row
 _THUMB = 32
 _MEMORY_MB = 640  # decoded slices kept; holds all of CT-ICH at 256x256
 _SCHEMA = """
@@ -55,6 +56,7 @@ class Head:
         labels: (z, 6) bool.
         outlined: (z,) bool, where `blood` is known.
         facts: further columns, (z,) each.
+        steps_mm: (3, 3) as in `Table`; None where it is not known.
         corrupt: names of slices that could not be read; they are in none of the arrays.
     """
 
@@ -67,6 +69,7 @@ class Head:
     outlined: np.ndarray
     facts: dict[str, np.ndarray]
     corrupt: tuple[str, ...] = ()
+    steps_mm: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def heads(table: Table) -> Iterator[Head]:
             outlined=table.outlined[chosen],
             facts={name: column[chosen] for name, column in table.facts.items()},
             corrupt=tuple(corrupt),
+            steps_mm=None if table.steps_mm is None else table.steps_mm[rows[0]],
         )
 
 
@@ -218,13 +222,19 @@ def _coded(head: Head, size: int, field: str) -> Iterator[tuple]:
         hu, blood = crop(plane, box, size, outside=-1000), crop(head.blood[k], box, size)
         hu, share = decoded_hu(coded_hu(hu)), np.round(blood * 255).astype(np.uint8)
         inside = intracranial(hu)
-        told = {name: column[k].item() for name, column in head.facts.items()}
+        told = {name: column[k].item() for name, column in head.facts.items()} | _steps(head, box.side / size)
         bits = int(np.packbits(head.labels[k].astype(bool), bitorder="little")[0])
         yield (
             *(head.patient, head.scan, int(head.slice[k]), bits, bool(head.outlined[k]), json.dumps(told)),
             *(int((share >= 128).sum()), int((inside > 0).sum()), _digest(plane), _thumb(hu).tobytes()),
             *(coded_hu(hu), _png(share) if share.any() else None, _png(inside) if inside.any() else None),
         )
+
+
+def _steps(head: Head, shrunk: float) -> dict:
+    """The size of a stored voxel, told beside the facts, where it is known. Only rows and columns shrink."""
+    known = head.steps_mm is not None and np.isfinite(head.steps_mm).all()
+    return {_STEPS: (head.steps_mm * [1, shrunk, shrunk]).tolist()} if known else {}
 
 
 def cache_folder() -> Path:
@@ -300,6 +310,7 @@ def open_store(path: str | Path, *, memory_mb: float = _MEMORY_MB) -> Store:
 def _opened(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixels") -> Store:
     patient, scan, number, bits, outlined, facts, blood_px, inside_px, digest = zip(*rows, strict=True)
     told = [json.loads(text) for text in facts]
+    steps_mm = np.array([fact.pop(_STEPS, np.full((3, 3), np.nan)) for fact in told])
     table = Table(
         name=about["name"],
         patient=np.array(patient),
@@ -312,6 +323,7 @@ def _opened(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixels")
         facts={name: np.array([fact[name] for fact in told]) for name in told[0]},
         report=Report(**{kind: tuple(names) for kind, names in about["report"].items()}),
         attribution=about["attribution"],
+        steps_mm=steps_mm if np.isfinite(steps_mm).any() else None,
     )
     ends = np.concatenate([np.tile([rows[0], rows[-1]], (len(rows), 1)) for rows in table.scans()])
     columns = ends[:, 0], ends[:, 1], np.array(blood_px), np.array(inside_px), np.array(digest, object)

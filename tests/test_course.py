@@ -50,7 +50,7 @@ def test_a_folder_without_lessons_and_a_torn_copy_are_told_in_one_sentence(tmp_p
     assert "holds no lesson (NN_name.ipynb)" in capsys.readouterr().err
     path = copy_of_a_lesson(tmp_path)
     path.write_text(path.read_text()[:100])
-    with pytest.raises(ValueError, match="01_numbers.ipynb is not a notebook; it may have been saved halfway"):
+    with pytest.raises(ValueError, match=r"01_numbers\.ipynb is not a notebook; it may have been saved halfway"):
         list(progress(tmp_path))
 
 

@@ -32,7 +32,8 @@ def result():
 def test_result_json_has_the_promised_keys_and_plain_values(result):
     content = json.loads(json.dumps(as_json(result), allow_nan=False))
     assert set(content) == {
-        "scores", "words", "slices", "unsure", "strangeness", "volume_ml", "mask_pixels", "spacing_mm", "orientation",
+        "scores", "words", "slices", "unsure", "strangeness", "volume_ml", "volume_soft_ml", "volume_abc2_ml",
+        "mask_pixels", "spacing_mm", "orientation",
         "warnings", "models", "notice",
     }  # fmt: skip
     assert list(content["scores"]) == list(LABELS)

@@ -1,5 +1,5 @@
 """The commands of python -m ich_lib, a file a step of the journey; each file's `add` tells the parser its options."""
 
-from ich_lib.commands import course, data, evaluating, scans, training
+from ich_lib.commands import course, data, evaluating, gallery, scans, training
 
-ADDED = (scans.add, data.add, training.add, evaluating.add, course.add)  # in the order of the help page
+ADDED = (scans.add, data.add, training.add, evaluating.add, gallery.add, course.add)  # in the order of the help page

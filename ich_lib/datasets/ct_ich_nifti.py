@@ -104,6 +104,7 @@ def ct_ich_nifti(folder: str | Path) -> Table:
         facts={"fracture": np.array([row.line.fracture for row in rows]), **demographics(told, patient)},
         report=report + found,
         attribution=ATTRIBUTION,
+        steps_mm=np.array([row.grid.steps_mm for row in rows]),
     )
 
 

@@ -119,6 +119,7 @@ def pairs(folder: str | Path, *, progress: Callable[[list[Case]], Iterable[Case]
         pixels=_Volumes(slices, np.repeat(np.arange(len(slices)), lengths), z),
         known=known,
         report=report,
+        steps_mm=np.concatenate([np.zeros((0, 3, 3)), *(np.tile(s.grid.steps_mm, (len(s.z), 1, 1)) for s in slices)]),
     )
 
 

@@ -81,6 +81,8 @@ class Table:
         facts: further columns, (n,) each: "age", "sex", "fracture", ...
         report: what was missing, doubled, corrupt, inconsistent or excluded.
         attribution: whom to cite, and the license.
+        steps_mm: (n, 3, 3), the way in mm to the next voxel along z, y and x (the columns of each) in the axes of
+            `Scan`; NaN where a scan's files do not tell it, None where those of no scan do.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Table:
     facts: dict[str, np.ndarray] = field(default_factory=dict)
     report: Report = Report()
     attribution: str = ""
+    steps_mm: np.ndarray | None = None
 
     def __post_init__(self):
         columns = {"scan": self.scan, "slice": self.slice, "labels": self.labels, "outlined": self.outlined}
@@ -158,7 +161,8 @@ class Table:
         rows = np.asarray(rows, int)
         cut = {name: getattr(self, name)[rows] for name in ("patient", "scan", "slice", "labels", "outlined")}
         facts = {name: column[rows] for name, column in self.facts.items()}
-        return replace(self, **cut, facts=facts, pixels=_Chosen(self.pixels, rows))
+        steps_mm = None if self.steps_mm is None else self.steps_mm[rows]
+        return replace(self, **cut, facts=facts, steps_mm=steps_mm, pixels=_Chosen(self.pixels, rows))
 
     def checked(self, *, progress=lambda items: items) -> "Table":
         """Read every picture and mask once; what cannot be read leaves with its label and is named in the report.

@@ -10,10 +10,10 @@ import numpy as np
 
 from ich_lib.read.hounsfield import settle
 from ich_lib.read.limits import check_size
-from ich_lib.read.nifti import read_nifti
+from ich_lib.read.nifti import place, read_nifti
 from ich_lib.read.piece import Piece
 from ich_lib.read.refusal import ReadError, decoding
-from ich_lib.scan import from_file_grid
+from ich_lib.scan import canonical_affine, from_file_grid
 
 _SAME_PLACE_MM = 0.5
 
@@ -26,11 +26,14 @@ class Grid:
         shape: (i, j, k), the file's own order.
         affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes.
         placed: whether the file itself says so (a sform or qform code); without, nibabel's default is no knowledge.
+        steps_mm: (3, 3), the way in mm to the next voxel along z, y and x (its columns) in the axes of `Scan`; NaN
+            where the file does not tell how large its voxels are.
     """
 
     shape: tuple[int, int, int]
     affine_ras: np.ndarray
     placed: bool
+    steps_mm: np.ndarray
 
     @property
     def slices(self) -> int:
@@ -70,13 +73,15 @@ def grid(path: Path) -> Grid:
         affine = header.get_best_affine()
         promised = image.dataobj.offset + math.prod(shape) * header.get_data_dtype().itemsize
         placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+        affine_mm, spacing_known, _ = place(header)
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):
         raise ReadError(f"{path.name} holds {' x '.join(map(str, shape))} values; a scan is one volume of three axes.")
     if not np.isfinite(affine).all() or None in nib.aff2axcodes(affine):
         raise ReadError(f"{path.name} does not say how the head lies: its affine is flat or not finite.")
     if path.suffix == ".nii" and path.stat().st_size < promised:
         raise ReadError(f"{path.name} is cut short: it promises {promised:,} bytes. Copy it again.")
-    found = Grid(shape[:3], affine, placed)
+    steps_mm = canonical_affine(affine_mm, shape[:3])[:3, :3] if spacing_known else np.full((3, 3), np.nan)
+    found = Grid(shape[:3], affine, placed, steps_mm)
     spans = dict(zip(nib.aff2axcodes(affine), shape[:3], strict=True))
     rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("AP", "LR"))
     check_size(path.name, found.slices, rows, columns)

@@ -48,7 +48,7 @@ def evaluate(
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
-    table, out = open_table(data), Path(out)
+    table, out = opened(data), Path(out)
     runs = fold_runs(source)
     if runs:
         every = [load(run, fill=False) for run in runs]
@@ -81,8 +81,12 @@ def evaluate(
     return report
 
 
-def open_table(data: str | Path) -> Table:
-    """The slices of a data set's folder, or of a store of whole slices."""
+def opened(data: str | Path) -> Table:
+    """The table of a data set's folder, or of a store of whole slices.
+
+    Raises:
+        ValueError: for a store of heads cut out of their slices.
+    """
     if not Path(data).is_file():
         return open_set(data)
     store = open_store(data)
@@ -123,6 +127,7 @@ def report_of(judged: Sequence[Judged], table: Table, models: Models, *, calibra
         "calibrated": calibrated,
         **{name: one.as_json() for name, one in figures.headline(judged).items()},
         "masks": figures.masks(judged),
+        "spacing": figures.spacing(judged),
         "volume": figures.volumes(judged),
         "slices": figures.calls(judged, of="slices", **at),
         "whole_scans": figures.calls(judged, of="scans", **at),
@@ -143,8 +148,12 @@ def _before(judged: Sequence[Judged]) -> dict:
     return {name: found[name].as_json() for name in ("slice_auc_any", "scan_auc_any", "ece")}
 
 
-def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
-    """The scans held out, or, after a leaky split, of every scan the slices held out."""
+def held_out(models: Models, source, table: Table, fold: int | None = None) -> list[np.ndarray]:
+    """The row numbers of each scan that the models did not see, or, after a leaky split, not all of.
+
+    Raises:
+        ValueError: if they were trained on that fold, or on every patient of this data.
+    """
     split = _split(models, source)
     if fold is not None and fold != split.held_out:
         raise ValueError(
@@ -156,7 +165,12 @@ def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judg
             f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
             "figures stand on its card."
         )
-    judged = []
+    return rows_of
+
+
+def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
+    """The scans held out, or, after a leaky split, of every scan the slices held out."""
+    rows_of, split, judged = held_out(models, source, table, fold), _split(models, source), []
     for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
         one, unseen = judge(table, rows, models, fold=split.held_out), _unseen(split, table, rows)
         judged.append(one if unseen.all() else one.only(unseen))
@@ -190,4 +204,15 @@ def _told(model) -> dict:
     return {"name": model.name, "sha256": model.sha256}
 
 
-__all__ = ["FOLD", "HEADLINE", "Judged", "cross_fitted", "evaluate", "fold_runs", "judge", "open_table", "report_of"]
+__all__ = [
+    "FOLD",
+    "HEADLINE",
+    "Judged",
+    "cross_fitted",
+    "evaluate",
+    "fold_runs",
+    "held_out",
+    "judge",
+    "opened",
+    "report_of",
+]

@@ -13,6 +13,13 @@ ROUNDS = 1000  # resamples of each interval
 SIZES_ML = ((0, 2), (2, 10), (10, 30), (30, float("inf")))
 AGES = ((0, 18), (18, 45), (45, 65), (65, 200))
 _ROC_POINTS = 200  # on the page's curve
+WAYS = {  # of measuring mL; each is held against the voxels of the truth
+    "mask": lambda one: one.mask_ml,
+    "soft": lambda one: one.soft_ml,
+    "abc2": lambda one: one.abc2_ml,
+    "abc2_of_truth": lambda one: one.true_abc2_ml,  # what the formula alone makes wrong
+}
+_ASSUMED_MM = f"{THICKNESS_MM} between slices and a field of view of {FIELD_OF_VIEW_MM:.0f}"
 _LOWEST = 1e-6  # probabilities are kept this far from 0 and 1 in the log loss
 
 Statistic = Callable[[list[Judged]], float]
@@ -75,21 +82,39 @@ def masks(judged: Sequence[Judged]) -> dict:
         **_as_json(found),
         "hd95_infinite": len(measured) - len(finite),
         "surface_tolerance_mm": TOLERANCE_MM,
-        "assumed_voxel_mm": f"{THICKNESS_MM} between slices and a field of view of {FIELD_OF_VIEW_MM:.0f}",
+        "assumed_voxel_mm": _ASSUMED_MM if not all(one.spacing_known for one in judged) else None,
     }
 
 
+def spacing(judged: Sequence[Judged]) -> str:
+    """Where mm and mL come from, in words."""
+    known = sum(one.spacing_known for one in judged)
+    if known == len(judged):
+        return "from the files"
+    whose = f"from the files of {known} of {len(judged)} scans; for the others " if known else ""
+    return f"{whose}assumed, {_ASSUMED_MM} mm"
+
+
 def volumes(judged: Sequence[Judged]) -> dict:
-    """mL of bleeding scans: bias and limits of agreement (Bland and Altman 1986), and each pair."""
+    """mL of bleeding scans by each of WAYS, against the voxels of the truth: mean absolute error, bias and limits of
+    agreement (Bland and Altman 1986), and each pair (true, measured). The mask's own stand on top too."""
     outlined = [one for one in judged if one.subject_dice is not None]
-    if len(outlined) < 2:
+    ways = {name: found for name, of in WAYS.items() if (found := _agreement(outlined, of))}
+    return {key: ways["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": ways} if ways else {}
+
+
+def _agreement(outlined: list[Judged], of: Callable[[Judged], float | None]) -> dict:
+    """One way of measuring; nothing where fewer than two scans were measured so."""
+    measured = [one for one in outlined if of(one) is not None]
+    if len(measured) < 2:
         return {}
-    agreement = metrics.bland_altman([one.true_ml for one in outlined], [one.mask_ml for one in outlined])
-    bias = figure(outlined, lambda some: float(np.mean([one.mask_ml - one.true_ml for one in some])))
+    apart = lambda some: np.array([of(one) - one.true_ml for one in some])  # noqa: E731
+    agreement = metrics.bland_altman([one.true_ml for one in measured], [of(one) for one in measured])
     return {
-        "bias_ml": bias.as_json(),
+        "mae_ml": figure(measured, lambda some: float(np.abs(apart(some)).mean())).as_json(),
+        "bias_ml": figure(measured, lambda some: float(apart(some).mean())).as_json(),
         "limits_ml": [agreement.low_ml, agreement.high_ml],
-        "pairs_ml": [[round(one.true_ml, 3), round(one.mask_ml, 3)] for one in outlined],
+        "pairs_ml": [[round(one.true_ml, 3), round(of(one), 3)] for one in measured],
     }
 
 
@@ -188,6 +213,7 @@ def clean_scans(judged: Sequence[Judged], *, threshold: float) -> dict:
         return {}
     share = lambda some: float(np.mean([one.scan_scores[ANY] >= threshold for one in some]))  # noqa: E731
     marked = [one.mask_px.sum() * one.voxel_ml for one in clean if one.segmented]
+    soft = [one.soft_ml for one in clean if one.soft_px is not None]
     return {
         "n": len(clean),
         "share_called": figure(clean, share).as_json(),
@@ -195,6 +221,7 @@ def clean_scans(judged: Sequence[Judged], *, threshold: float) -> dict:
         "slices": int(sum(len(one.scores) for one in clean)),
         "median_ml_marked": float(np.median(marked)) if marked else None,
         "most_ml_marked": float(np.max(marked)) if marked else None,
+        "median_soft_ml": float(np.median(soft)) if soft else None,
     }
 
 

@@ -11,6 +11,7 @@ from ich_lib.labels import ANY
 from ich_lib.metrics import hd95_mm, surface_dice
 from ich_lib.predict import analyse
 from ich_lib.scan import Scan, axial_affine
+from ich_lib.volume import abc2_ml, soft_voxels
 
 FIELD_OF_VIEW_MM, THICKNESS_MM = 230.0, 5.0  # of a head CT, taken where a set does not tell its spacing
 TOLERANCE_MM = 2.0  # of the surface Dice: the outlines of CT-ICH are coarse polygons, several pixels off in places
@@ -34,9 +35,13 @@ class Judged:
         evidence: what the models said.
         scores: (z, 6) score of each slice.
         scan_scores: (6,) of the scan.
-        pixel_mm: (z, y, x) size of a voxel, assumed where the set does not tell it.
+        pixel_mm: (z, y, x) size of a voxel, assumed where the files do not tell it.
         hd95_mm, surface_dice: of the whole scan; None for a scan without blood, where no mask was drawn, or where not
             every slice is outlined.
+        soft_px: (z,) pixels of blood, each counted by its probability (`volume.soft_voxels`).
+        abc2_ml, true_abc2_ml: ABC/2 of the mask and of the truth on outlined slices; None for a part of a scan.
+        spacing_known: whether `pixel_mm` comes from the files.
+        upright: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
     """
 
     patient: str
@@ -55,6 +60,11 @@ class Judged:
     pixel_mm: tuple[float, float, float]
     hd95_mm: float | None
     surface_dice: float | None
+    soft_px: np.ndarray | None = None
+    abc2_ml: float | None = None
+    true_abc2_ml: float | None = None
+    spacing_known: bool = False
+    upright: float = 1.0
 
     @property
     def segmented(self) -> bool:
@@ -99,7 +109,7 @@ class Judged:
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel in mL."""
-        return float(np.prod(self.pixel_mm)) / 1000
+        return float(np.prod(self.pixel_mm)) * self.upright / 1000
 
     @property
     def true_ml(self) -> float:
@@ -111,12 +121,19 @@ class Judged:
         """mL of the mask on outlined slices."""
         return float(self.mask_px[self.outlined].sum()) * self.voxel_ml
 
+    @property
+    def soft_ml(self) -> float | None:
+        """mL of the summed probabilities on outlined slices."""
+        return None if self.soft_px is None else float(self.soft_px[self.outlined].sum()) * self.voxel_ml
+
     def only(self, kept: np.ndarray) -> "Judged":
-        """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; surfaces go."""
+        """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; what is of
+        the whole (surfaces, ABC/2) goes."""
         cut = {name: getattr(self, name)[kept] for name in _PER_SLICE}
         evidence = Evidence(*(None if part is None else part[kept] for part in vars(self.evidence).values()))
-        told = {"evidence": evidence, "scan_scores": strongest(cut["scores"]), "hd95_mm": None, "surface_dice": None}
-        return replace(self, **cut, **told)
+        cut["soft_px"] = None if self.soft_px is None else self.soft_px[kept]
+        gone = dict.fromkeys(("hd95_mm", "surface_dice", "abc2_ml", "true_abc2_ml"))
+        return replace(self, **cut, **gone, evidence=evidence, scan_scores=strongest(cut["scores"]))
 
     def rescored(self, calibration: Calibration) -> "Judged":
         """The same scan with its evidence weighed by a calibration."""
@@ -139,13 +156,10 @@ def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = 
     Raises:
         ValueError: if a file cannot be read; the sentence names it.
     """
-    hu = np.stack([table.hu(r) for r in rows])
-    pixel_mm = (THICKNESS_MM, *[FIELD_OF_VIEW_MM / max(hu.shape[1:])] * 2)
-    result = analyse(Scan(hu, axial_affine(pixel_mm, hu.shape), spacing_known=False), models)
-    outlined = table.outlined[rows]
-    truth, mask = np.zeros(hu.shape, bool), result.mask
-    for k in np.flatnonzero(outlined):
-        truth[k] = table.truth(rows[k])
+    scan, truth, outlined = scan_of(table, rows), truth_of(table, rows), table.outlined[rows]
+    result, pixel_mm = analyse(scan, models), scan.spacing_mm
+    mask, drawn = result.mask, models.segmenter is not None
+    on_outlined = lambda some: abc2_ml(some & outlined[:, None, None], scan.affine)  # noqa: E731
     counted = lambda some: np.where(outlined, np.count_nonzero(some, axis=(1, 2)), 0)  # noqa: E731
     surfaces = models.segmenter and outlined.all() and truth.any()
     return Judged(
@@ -155,7 +169,7 @@ def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = 
         facts=_facts(table, rows),
         labels=table.labels[rows],
         outlined=outlined,
-        side_px=int(np.prod(hu.shape[1:])),
+        side_px=int(np.prod(truth.shape[1:])),
         true_px=counted(truth),
         mask_px=np.count_nonzero(mask, axis=(1, 2)),
         shared_px=counted(truth & mask),
@@ -165,7 +179,33 @@ def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = 
         pixel_mm=pixel_mm,
         hd95_mm=hd95_mm(truth, mask, pixel_mm) if surfaces else None,
         surface_dice=surface_dice(truth, mask, pixel_mm, TOLERANCE_MM) if surfaces else None,
+        soft_px=soft_voxels(result.blood) if drawn else None,
+        abc2_ml=on_outlined(mask) if drawn else None,
+        true_abc2_ml=on_outlined(truth),
+        spacing_known=scan.spacing_known,
+        upright=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
     )
+
+
+def scan_of(table: Table, rows: np.ndarray) -> Scan:
+    """One scan of a table; where its files do not tell the size of a voxel, that of a usual head CT is assumed.
+
+    Raises:
+        ValueError: if a file cannot be read; the sentence names it.
+    """
+    hu = np.stack([table.hu(r) for r in rows])
+    affine = axial_affine((THICKNESS_MM, *[FIELD_OF_VIEW_MM / max(hu.shape[1:])] * 2), hu.shape)
+    known = table.steps_mm is not None and bool(np.isfinite(table.steps_mm[rows[0]]).all())
+    if known:
+        affine[:3, :3] = table.steps_mm[rows[0]]
+        affine[:3, 3] = -affine[:3, :3] @ ((np.array(hu.shape) - 1) / 2)
+    return Scan(hu, affine, spacing_known=known)
+
+
+def truth_of(table: Table, rows: np.ndarray) -> np.ndarray:
+    """(z, y, x) bool, the outlined blood of one scan; nothing on a slice that nobody outlined."""
+    none = np.zeros(table.hu(rows[0]).shape, bool)
+    return np.stack([table.truth(r) if table.outlined[r] else none for r in rows])
 
 
 def _facts(table: Table, rows: np.ndarray) -> dict:

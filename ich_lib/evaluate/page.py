@@ -5,7 +5,7 @@ import html
 from io import BytesIO
 from pathlib import Path
 
-_STYLE = """
+STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
@@ -40,7 +40,6 @@ def write_page(report: dict, path: Path) -> None:
     """Write a report as HTML with its plots inside."""
     from ich_lib.show import evaluation
 
-    encoded = _png(evaluation(report))
     models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
     folds = report["folds"]
     whom = f"fold {folds}"
@@ -52,10 +51,11 @@ def write_page(report: dict, path: Path) -> None:
         _leaky(report),
         f"<p>{report['scans']} scans of {len(report['patients'])} patients never trained on ({html.escape(whom)}). "
         f"Scores calibrated: {report['calibrated']}. Intervals hold 95 % of resamples of patients.</p>",
-        _table("Headline", _rows(report, _NAMES)),
-        f"<img alt='ROC curves, reliability, volumes and Dice by patient' src='data:image/png;base64,{encoded}'>",
-        _table("Masks", _rows(report["masks"], _NAMES)),
-        _masks_note(report["masks"]),
+        table("Headline", _rows(report, _NAMES)),
+        _picture(evaluation(report), "ROC curves, reliability, volumes and Dice by patient"),
+        table("Masks", _rows(report["masks"], _NAMES)),
+        _masks_note(report["masks"], report["spacing"]),
+        _volumes(report["volume"], report["spacing"]),
         _calls("Slices", report["slices"]),
         _calls("Whole scans", report["whole_scans"]),
         _abstention(report["abstention"]),
@@ -68,18 +68,11 @@ def write_page(report: dict, path: Path) -> None:
     page = "\n".join(part for part in parts if part)
     path.write_text(
         f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(models)}: evaluation</title><style>{_STYLE}</style><body>{page}</body></html>\n"
+        f"<title>{html.escape(models)}: evaluation</title><style>{STYLE}</style><body>{page}</body></html>\n"
     )
 
 
 _GROUP = ("patients", "bleeding", "dice_per_subject", "slice_auc_any", "scan_auc_any")
-
-
-def _png(figure) -> str:
-    """A figure as base64 of a PNG."""
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return base64.b64encode(picture.getvalue()).decode()
 
 
 def shown(value) -> str:
@@ -112,7 +105,7 @@ def _rows(values: dict, names: dict) -> list[tuple[str, ...]]:
     ]
 
 
-def _table(title: str, rows: list[tuple[str, ...]], head: tuple[str, ...] = ("", "value", "patients")) -> str:
+def table(title: str, rows: list[tuple[str, ...]], head: tuple[str, ...] = ("", "value", "patients")) -> str:
     if not rows:
         return ""
     line = lambda cells, tag: f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"  # noqa: E731
@@ -126,16 +119,15 @@ def _calls(title: str, found: dict) -> str:
         f"{counts['tp']} rightly, {counts['fp']} wrongly; {counts['fn']} missed. PPV and NPV where "
         f"{found['prevalence']:.0%} bleed.</p>"
     )
-    return _table(title, _rows(found, _NAMES)) + note
+    return table(title, _rows(found, _NAMES)) + note
 
 
-def _masks_note(found: dict) -> str:
+def _masks_note(found: dict, spacing: str) -> str:
     if not found:
         return ""
     return (
         f"<p class='quiet'>{found['hd95_infinite']} bleeding scans got no mask at all, so their HD95 is infinite and "
-        f"not in the median. Surface Dice within {found['surface_tolerance_mm']} mm. This set tells no spacing; "
-        f"assumed: {found['assumed_voxel_mm']} mm.</p>"
+        f"not in the median. Surface Dice within {found['surface_tolerance_mm']} mm. Spacing: {spacing}.</p>"
     )
 
 
@@ -150,8 +142,35 @@ def _abstention(found: dict) -> str:
         f"{shown(found['error_answered'])}, and {found['missed_answered']} of them are missed bleeds; of all scans "
         f"{found['wrong']}, a share of {shown(found['error_all'])}. Area under the curve of error against coverage: "
         f"{shown(found['area'])}; with as many errors, all of them last, it would be {found['least_area']:.3f}.</p>"
-        f"<img class='small' alt='Share of wrong answers against the share of scans answered' "
-        f"src='data:image/png;base64,{_png(risk_coverage(found))}'>"
+        + _picture(risk_coverage(found), "Share of wrong answers against the share of scans answered", "small")
+    )
+
+
+def _volumes(found: dict, spacing: str) -> str:
+    """mL three ways: a table, and a plot a way."""
+    from ich_lib.show.volume import WAYS, agreement
+
+    if not found:
+        return ""
+    rows = [
+        (name, shown(way["mae_ml"]), shown(way["bias_ml"]), "{:.1f} to {:.1f}".format(*way["limits_ml"]))
+        for key, name in WAYS.items()
+        if (way := found["ways"].get(key))
+    ]
+    head = ("measured in mL, against the truth's voxels", "mean absolute error", "bias", "limits of agreement (95 %)")
+    return (
+        table("Volume of bleeding scans", rows, head)
+        + f"<p class='quiet'>Spacing: {spacing}. Limits: bias ∓ 1.96 standard deviations of single differences.</p>"
+        + _picture(agreement(found), "Bland and Altman plots of mL by each way")
+    )
+
+
+def _picture(figure, told: str, kind: str = "") -> str:
+    """A figure inside the page."""
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return (
+        f"<img class='{kind}' alt='{told}' src='data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}'>"
     )
 
 
@@ -160,6 +179,7 @@ def _clean(found: dict) -> str:
         return ""
     marked = "" if found["median_ml_marked"] is None else f" Marked: {found['median_ml_marked']:.2f} mL at the median, "
     marked += "" if found["most_ml_marked"] is None else f"{found['most_ml_marked']:.1f} mL at most."
+    marked += "" if found["median_soft_ml"] is None else f" Probabilities sum to {found['median_soft_ml']:.2f} mL."
     return (
         f"<h2>Scans without blood</h2><p>Of {found['n']}, a share of {shown(found['share_called'])} is called "
         f"bleeding; of their {found['slices']} slices {found['slices_called']}.{marked}</p>"
@@ -168,10 +188,10 @@ def _clean(found: dict) -> str:
 
 def _grid(title: str, found: dict, keys: tuple[str, ...]) -> str:
     rows = [(name, *(shown(values.get(key)) for key in keys)) for name, values in found.items()]
-    return _table(title, rows, ("", *(key.replace("_", " ") for key in keys)))
+    return table(title, rows, ("", *(key.replace("_", " ") for key in keys)))
 
 
 def _worst(rows: list[dict]) -> str:
     keys = ("patient", "types", "slices_with_blood", "true_ml", "mask_ml", "dice", "scan_any", "what")
     lines = [tuple(", ".join(row[k]) if k == "types" else shown(row[k]) for k in keys) for row in rows]
-    return _table("Cases to look at first", lines, tuple(key.replace("_", " ") for key in keys))
+    return table("Cases to look at first", lines, tuple(key.replace("_", " ") for key in keys))

@@ -24,7 +24,7 @@ def read_nifti(piece: Piece) -> Scan:
         ReadError: if it is damaged, not one volume of real numbers, or too large.
     """
     image = _image(piece)
-    affine_ras, spacing_known, notes = _place(image.header)
+    affine_ras, spacing_known, notes = place(image.header)
     with decoding(piece.name):
         values = image.get_fdata(caching="unchanged", dtype=np.float32).reshape(image.shape[:3])
     return from_file_grid(values, affine_ras, spacing_known=spacing_known, notes=notes)
@@ -69,10 +69,10 @@ def _check(name: str, header: nib.Nifti1Header) -> None:
 
 
 def _letters(header: nib.Nifti1Header) -> tuple[str, ...]:
-    return nib.aff2axcodes(_place(header)[0])
+    return nib.aff2axcodes(place(header)[0])
 
 
-def _place(header: nib.Nifti1Header) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+def place(header: nib.Nifti1Header) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     """Affine in mm, whether its distances can be trusted, and notes.
 
     Without sform and qform the file says how large its voxels are, not how the head lies; then nibabel's default

@@ -1,7 +1,8 @@
 """How well models do, as plots."""
 
-import numpy as np
 from matplotlib.figure import Figure
+
+from ich_lib.show.volume import scatter
 
 
 def evaluation(report: dict) -> Figure:
@@ -51,19 +52,7 @@ def _agreement(axes, volume: dict) -> None:
     if not volume:
         axes.text(0.5, 0.5, "no masks", ha="center", transform=axes.transAxes)
         return
-    true, measured = np.array(volume["pairs_ml"]).T
-    axes.scatter((true + measured) / 2, measured - true, s=18, color="#0072B2")
-    low, high = volume["limits_ml"]
-    for value, style in ((volume["bias_ml"]["value"], "-"), (low, "--"), (high, "--")):
-        axes.axhline(value, color="#D55E00", linewidth=1, linestyle=style)
-        axes.annotate(
-            f"{value:.1f}",
-            (1, value),
-            (-2, 3),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="right",
-        )
+    scatter(axes, volume)
 
 
 def _dice_by_patient(axes, report: dict) -> None:

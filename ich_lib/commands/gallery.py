@@ -1,0 +1,26 @@
+"""Failures to look at: gallery."""
+
+import argparse
+from pathlib import Path
+
+from ich_lib.commands.say import say
+
+
+def add(commands) -> None:
+    """Add this command to the parser."""
+    gallery = commands.add_parser("gallery", help="a page of the scans on which models failed worst")
+    gallery.add_argument("source", metavar="RUN|shipped", help="as for evaluate")
+    gallery.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store of whole slices")
+    gallery.add_argument("--out", type=Path, required=True, help="folder for gallery.html; keep it on this machine")
+    gallery.add_argument("--report", type=Path, metavar="FILE", help="report.json of evaluate, else it is made first")
+    gallery.add_argument("--n", type=int, default=20, help="how many scans at most (default 20)")
+    gallery.set_defaults(run=_gallery)
+
+
+def _gallery(options: argparse.Namespace) -> None:
+    from ich_lib.gallery import gallery
+
+    shown = gallery(options.source, options.data, options.out, report=options.report, count=options.n)
+    for cause in dict.fromkeys(one.cause for one in shown):
+        say(f"{cause:18} {sum(one.cause == cause for one in shown)}")
+    say(f"Written to {options.out}: gallery.html. It shows patients' pictures: keep it on this machine.")

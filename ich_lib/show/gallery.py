@@ -1,0 +1,59 @@
+"""One failed scan as pictures: what was there, what was marked, what the model looked at."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from ich_lib.head import field_box
+from ich_lib.predict import Result
+from ich_lib.show.result import YELLOW
+from ich_lib.window import WINDOWS, window
+
+BLUE = "#56B4E9"  # Okabe-Ito: the truth
+_INK, _PAPER = "#F2F2F2", "#111111"
+_HALO = [withStroke(linewidth=2.5, foreground="black")]  # letters are read on bone too
+
+
+def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
+    """Some slices of a scan, a row each: the CT, both outlines on it (truth blue, mask yellow), the heat.
+
+    Args:
+        result: of `analyse`.
+        truth: (z, y, x) bool.
+        slices: which ones.
+    """
+    rows, columns = _head(result)
+    _, dy, dx = result.scan.spacing_mm
+    across = 3 * (columns.stop - columns.start) * dx
+    down = len(slices) * (rows.stop - rows.start) * dy
+    figure = Figure(figsize=(9, 9 * down / across), facecolor=_PAPER)
+    figure.subplots_adjust(0, 0, 1, 1, wspace=0.01, hspace=0.01)
+    for axes_of_slice, k in zip(figure.subplots(len(slices), 3, squeeze=False), slices, strict=True):
+        gray = window(result.scan.hu[k], *WINDOWS["brain"])[rows, columns]
+        for axes in axes_of_slice:
+            axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
+            axes.set_axis_off()
+        _outline(axes_of_slice[1], truth[k][rows, columns], BLUE)
+        _outline(axes_of_slice[1], result.mask[k][rows, columns], YELLOW)
+        heat = result.heat[k][rows, columns].astype(np.float32)
+        axes_of_slice[2].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, aspect=dy / dx)
+        label = {"color": _INK, "fontsize": 10, "transform": axes_of_slice[0].transAxes, "path_effects": _HALO}
+        axes_of_slice[0].text(0.02, 0.93, f"slice {k + 1} of {len(truth)}", **label)
+        axes_of_slice[0].text(0.02, 0.48, "R", **label)
+        axes_of_slice[0].text(0.98, 0.48, "L", ha="right", **label)
+    return figure
+
+
+def _outline(axes, mask: np.ndarray, color: str) -> None:
+    if mask.any():
+        axes.contour(mask, levels=[0.5], colors="black", linewidths=2.6)
+        axes.contour(mask, levels=[0.5], colors=color, linewidths=1.3)
+
+
+def _head(result: Result) -> tuple[slice, slice]:
+    """Rows and columns of the head, so that small bleeds are seen."""
+    box, (rows, columns) = field_box(result.scan.hu, "head"), result.scan.hu.shape[1:]
+    return (
+        slice(max(box.top, 0), min(box.top + box.side, rows)),
+        slice(max(box.left, 0), min(box.left + box.side, columns)),
+    )

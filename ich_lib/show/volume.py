@@ -1,0 +1,42 @@
+"""How well mL are measured, way by way, as plots."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
+    "mask": "voxels of the mask",
+    "soft": "summed probabilities",
+    "abc2": "ABC/2 of the mask",
+    "abc2_of_truth": "ABC/2 of the truth: the formula alone",
+}
+_BLUE, _RED = "#0072B2", "#D55E00"  # Okabe-Ito
+
+
+def agreement(volume: dict) -> Figure:
+    """Bland and Altman's plot of each way to measure mL, on shared axes.
+
+    Args:
+        volume: `report["volume"]` of an evaluation with at least two bleeding scans.
+    """
+    ways = {name: volume["ways"][key] for key, name in WAYS.items() if key in volume["ways"]}
+    figure = Figure(figsize=(11, 3.1), layout="constrained")
+    plots = np.ravel(figure.subplots(1, len(ways), sharex=True, sharey=True))
+    for axes, (name, way) in zip(plots, ways.items(), strict=True):
+        scatter(axes, way)
+        axes.set_title(name.replace(": ", "\n"), fontsize=10)
+        axes.set_xlabel("mean of both, mL")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("measured − true, mL")
+    return figure
+
+
+def scatter(axes, way: dict) -> None:
+    """The pairs of one way, its bias and its limits of agreement."""
+    true, measured = np.array(way["pairs_ml"]).T
+    axes.scatter((true + measured) / 2, measured - true, s=18, color=_BLUE)
+    low, high = way["limits_ml"]
+    for value, style in ((way["bias_ml"]["value"], "-"), (low, "--"), (high, "--")):
+        axes.axhline(value, color=_RED, linewidth=1, linestyle=style)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+        place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
+        axes.annotate(f"{value:.1f}", (1, value), (-2, 3), **place)
