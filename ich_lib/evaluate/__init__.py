@@ -11,7 +11,7 @@ from ich_lib.calibration import fit
 from ich_lib.datasets import Table, open_set
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import figures
-from ich_lib.evaluate.judged import Judged, judge
+from ich_lib.evaluate.judged import Judged, judge, judge_scan, read_scan
 from ich_lib.predict import NOTICE
 from ich_lib.split import Split, units
 from ich_lib.store import open_store
@@ -47,7 +47,7 @@ def evaluate(
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
-    table, out = _table(data), Path(out)
+    table, out = table_of(data), Path(out)
     runs = fold_runs(source)
     if runs:
         every = [load(run, fill=False) for run in runs]
@@ -80,7 +80,12 @@ def evaluate(
     return report
 
 
-def _table(data: str | Path) -> Table:
+def table_of(data: str | Path) -> Table:
+    """The slices of a data set's folder, or of a store of whole slices.
+
+    Raises:
+        ValueError: for a store of heads cut out of their slices.
+    """
     if not Path(data).is_file():
         return open_set(data)
     store = open_store(data)
@@ -142,6 +147,28 @@ def _before(judged: Sequence[Judged]) -> dict:
 
 def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
     """The scans held out, or, after a leaky split, of every scan the slices held out."""
+    split, rows_of = held_out(models, source, table, fold)
+    judged = []
+    for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
+        one, unseen = judge(table, rows, models, fold=split.held_out), _unseen(split, table, rows)
+        judged.append(one if unseen.all() else one.only(unseen))
+    return judged
+
+
+def held_out(
+    models: Models, source: str | Path, table: Table, fold: int | None = None
+) -> tuple[Split, list[np.ndarray]]:
+    """How the models' patients were dealt out, and the rows of each scan of which they never saw some slice.
+
+    Args:
+        models: what `load` returned for `source`.
+        source: where they came from, for the sentence of an error.
+        table: the data set.
+        fold: asked for by the user; it must be the one held out.
+
+    Raises:
+        ValueError: if the models were trained on that fold, or on every patient of this data.
+    """
     split = _split(models, source)
     if fold is not None and fold != split.held_out:
         raise ValueError(
@@ -153,11 +180,7 @@ def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judg
             f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
             "figures stand on its card."
         )
-    judged = []
-    for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
-        one, unseen = judge(table, rows, models, fold=split.held_out), _unseen(split, table, rows)
-        judged.append(one if unseen.all() else one.only(unseen))
-    return judged
+    return split, rows_of
 
 
 def _unseen(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
@@ -187,4 +210,18 @@ def _told(model) -> dict:
     return {"name": model.name, "sha256": model.sha256}
 
 
-__all__ = ["FOLD", "HEADLINE", "Judged", "cross_fitted", "evaluate", "fold_runs", "judge", "report_of"]
+__all__ = [
+    "FOLD",
+    "HEADLINE",
+    "THRESHOLD",
+    "Judged",
+    "cross_fitted",
+    "evaluate",
+    "fold_runs",
+    "held_out",
+    "judge",
+    "judge_scan",
+    "read_scan",
+    "report_of",
+    "table_of",
+]

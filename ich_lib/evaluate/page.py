@@ -5,7 +5,7 @@ import html
 from io import BytesIO
 from pathlib import Path
 
-_STYLE = """
+STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
@@ -69,7 +69,7 @@ def write_page(report: dict, path: Path) -> None:
     page = "\n".join(part for part in parts if part)
     path.write_text(
         f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(models)}: evaluation</title><style>{_STYLE}</style><body>{page}</body></html>\n"
+        f"<title>{html.escape(models)}: evaluation</title><style>{STYLE}</style><body>{page}</body></html>\n"
     )
 
 
