@@ -20,7 +20,7 @@ from ich_lib.predict import NOTICE
 from ich_lib.statistics import Figure, paired_bootstrap, patient_bootstrap
 
 PHANTOMS, PATIENTS = 8, 20  # judged where nobody asks for another number
-SLICES, PIXELS = 20, 256  # of a phantom: 10 cm from the skull base up
+SLICES, PIXELS = 12, 256  # of a phantom: the middle 6 cm of the head
 FIRST = 90_000_000  # seed of the first phantom, far from those that models are trained on
 ROUNDS = 1000  # resamples of each interval
 TOLERATED = 0.1  # of Dice or slice AUC: a model that loses more is not to be believed
@@ -336,18 +336,19 @@ def figures_at(threshold: float) -> dict[str, tuple[Statistic, Counts]]:
     """
     drawn = lambda one: one.dice is not None  # noqa: E731
     every = lambda one: True  # noqa: E731
-    called = lambda rate: (
-        lambda some: rate(  # noqa: E731
-            np.array([one.truth.any() for one in some]), np.array([one.scan_score >= threshold for one in some])
-        )
-    )
     return {
         "dice_per_subject": (lambda some: float(np.mean([one.dice for one in some])), drawn),
         "slice_auc_any": (_slice_auc, every),
-        "scan_sensitivity": (called(metrics.sensitivity), every),
-        "scan_specificity": (called(metrics.specificity), every),
+        "scan_sensitivity": (_of_calls(metrics.sensitivity, threshold), every),
+        "scan_specificity": (_of_calls(metrics.specificity, threshold), every),
         "volume_mae_ml": (lambda some: float(np.mean([abs(one.mask_ml - one.true_ml) for one in some])), drawn),
     }
+
+
+def _of_calls(rate: Callable[[np.ndarray, np.ndarray], float], threshold: float) -> Statistic:
+    return lambda some: rate(
+        np.array([one.truth.any() for one in some]), np.array([one.scan_score >= threshold for one in some])
+    )
 
 
 def _slice_auc(some: list[Outcome]) -> float:
@@ -408,14 +409,17 @@ def compared(clean: Sequence[Outcome], worse: Sequence[Outcome], statistic: Stat
 def lost_from(report: dict, name: str) -> int | None:
     """The mildest severity of a corruption at which nobody should believe the models; None if all five are borne.
 
-    That is where Dice or slice AUC falls by more than TOLERATED, and its interval lies below zero.
+    That is where Dice or slice AUC `is_lost`.
     """
     for row in report["corruptions"][name]["severities"]:
-        for key in DECIDING:
-            change = row[key]["change"]
-            if change["value"] is not None and change["value"] < -TOLERATED and change["high"] < 0:
-                return row["severity"]
+        if any(is_lost(row[key]["change"]) for key in DECIDING):
+            return row["severity"]
     return None
+
+
+def is_lost(change: dict) -> bool:
+    """Whether a figure fell by more than TOLERATED, and its interval lies below zero."""
+    return change["value"] is not None and change["value"] < -TOLERATED and change["high"] < 0
 
 
 def summary(report: dict) -> str:

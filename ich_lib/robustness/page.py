@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ich_lib.corrupt import Exam
 from ich_lib.evaluate.page import STYLE, shown
-from ich_lib.robustness import FIRST, SLICES, TOLERATED, exam_of, summary
+from ich_lib.robustness import FIRST, SLICES, TOLERATED, exam_of, is_lost, summary
 
 _NAMES = {
     "dice_per_subject": "Dice per subject",
@@ -36,7 +36,8 @@ def write_page(report: dict, path: Path) -> None:
         _clean(report["clean"]),
         *(_changes(report, key) for key in ("dice_per_subject", "slice_auc_any")),
         _picture(robustness(report), "Change of Dice and slice AUC by corruption and severity"),
-        "<h2>What it looks like</h2><p class='quiet'>One slice of a phantom in the brain window, its blood outlined.</p>",
+        "<h2>What it looks like</h2>",
+        "<p class='quiet'>One slice of a phantom in the brain window, its blood outlined. No patient.</p>",
         _picture(examples(example()), "A phantom's slice under each corruption at severities 1, 3 and 5", "examples"),
         _everything(report),
         f"<p class='quiet'>Shaded: a loss of more than {TOLERATED} whose interval lies below zero. Scans are called "
@@ -46,7 +47,8 @@ def write_page(report: dict, path: Path) -> None:
     page = "\n".join(parts)
     path.write_text(
         "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(models)}: robustness</title><style>{STYLE}{_OWN_STYLE}</style><body>{page}</body></html>\n"
+        f"<title>{html.escape(models)}: robustness</title><style>{STYLE}{_OWN_STYLE}</style>"
+        f"<body>{page}</body></html>\n"
     )
 
 
@@ -54,13 +56,14 @@ def example() -> Exam:
     """A phantom with a bleed in the brain."""
     from ich_lib.phantom import phantom
 
-    return exam_of(phantom(FIRST, bleeds=["intraparenchymal"], slices=SLICES // 2))
+    return exam_of(phantom(FIRST, bleeds=["intraparenchymal"], slices=SLICES))
 
 
 def _picture(figure, words: str, kind: str = "") -> str:
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110)
-    return f"<img class='{kind}' alt='{words}' src='data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}'>"
+    encoded = base64.b64encode(picture.getvalue()).decode()
+    return f"<img class='{kind}' alt='{words}' src='data:image/png;base64,{encoded}'>"
 
 
 def _row(cells: list[str], tag: str = "td") -> str:
@@ -94,9 +97,8 @@ def _changes(report: dict, key: str) -> str:
 def _cell(key: str):
     def cell(row: dict) -> str:
         change = row[key]["change"]
-        lost = change["value"] is not None and change["value"] < -TOLERATED and change["high"] < 0
         told = f"<span class='quiet'>{row['strength']:g}</span><br>{signed(change).replace(' (', '<br>(')}"
-        return f"<td{' class=lost' if lost else ''}>{told}</td>"
+        return f"<td{' class=lost' if is_lost(change) else ''}>{told}</td>"
 
     return cell
 
@@ -127,4 +129,5 @@ def _everything(report: dict) -> str:
             for row in told["severities"]
         ]
         parts.append(f"<h3>{name}</h3><p>{html.escape(told['imitates'])}</p><table>{head}{''.join(rows)}</table>")
-    return f"<h2>Everything</h2><details><summary>Every figure, and what each corruption imitates</summary>{''.join(parts)}</details>"
+    title = "<h2>Everything</h2><details><summary>Every figure, and what each corruption imitates</summary>"
+    return f"{title}{''.join(parts)}</details>"
