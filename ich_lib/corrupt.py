@@ -350,7 +350,7 @@ CORRUPTIONS = {
         _metal,
     ),
     "jpeg": Corruption(
-        "of 100 quality",
+        "% quality",
         (95, 80, 50, 25, 10),
         "A picture exported through the brain window as JPEG of this quality: bone and air are lost too.",
         _jpeg,

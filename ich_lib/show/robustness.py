@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ich_lib.corrupt import CORRUPTIONS, Exam, corrupted
+from ich_lib.head import Box, head_box
 from ich_lib.show.result import YELLOW
 from ich_lib.window import WINDOWS, window
 
@@ -65,19 +66,24 @@ def examples(exam: Exam, *, seed: int = 0) -> Figure:
         seed: of what is drawn.
     """
     k = int(exam.truth.sum(axis=(1, 2)).argmax())
-    figure = Figure(figsize=(7.2, 1.78 * len(CORRUPTIONS)), layout="constrained")
-    axes = figure.subplots(len(CORRUPTIONS), 1 + len(SHOWN))
+    box = head_box(exam.scan.hu).scaled(1.1)
+    height = 1.95 * len(CORRUPTIONS)  # inches
+    figure = Figure(figsize=(7.2, height))
+    margins = {"left": 0.01, "right": 0.99, "bottom": 0.05 / height, "top": 1 - 0.25 / height}
+    axes = figure.subplots(len(CORRUPTIONS), 1 + len(SHOWN), gridspec_kw={**margins, "wspace": 0.04, "hspace": 0.13})
     for line, (name, corruption) in zip(axes, CORRUPTIONS.items(), strict=True):
         for one, severity in zip(line, (0, *SHOWN), strict=True):
             worse = corrupted(exam, name, severity, seed=seed)
             at = min(int((k + 0.5) * exam.scan.spacing_mm[0] / worse.scan.spacing_mm[0]), len(worse.truth) - 1)
-            _slice(one, worse.scan.hu[at], worse.truth[at])
+            _slice(one, worse.scan.hu[at], worse.truth[at], box)
             one.set_title(f"{name}: clean" if severity == 0 else corruption.strength(severity), fontsize=9, loc="left")
     return figure
 
 
-def _slice(axes, plane: np.ndarray, truth: np.ndarray) -> None:
+def _slice(axes, plane: np.ndarray, truth: np.ndarray, box: Box) -> None:
     axes.imshow(window(plane, *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1)
     if truth.any():
         axes.contour(truth, levels=[0.5], colors=YELLOW, linewidths=0.8)
-    axes.set_axis_off()
+    right, bottom = box.left + box.side - 0.5, box.top + box.side - 0.5
+    axes.set(xlim=(box.left - 0.5, right), ylim=(bottom, box.top - 0.5), facecolor="black")
+    axes.set(xticks=[], yticks=[])
