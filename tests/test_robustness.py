@@ -13,6 +13,7 @@ from ich_lib.engine import Answer, Model, Models
 from ich_lib.evaluate import judge, judge_scan, read_scan
 from ich_lib.phantom import Case
 from ich_lib.recipes import Recipe
+from ich_lib.robustness.page import signed
 from ich_lib.scan import Scan, axial_affine
 from ich_lib.show.robustness import examples
 from ich_lib.show.robustness import robustness as plotted
@@ -83,7 +84,7 @@ def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
     assert report["not_believed_from"] == {"level": 3, "width": 3}
     assert rob.summary(report) == (
         "On 3 scans (phantoms, 4 slices of 64 px) nobody should believe threshold from here on: level (10 HU), width "
-        "(120 HU wide); there more than 0.1 of Dice or slice AUC is lost."
+        "(120 HU wide); there more than 0.1 of Dice, slice AUC, sensitivity or specificity is lost."
     )
 
 
@@ -104,7 +105,7 @@ def test_the_report_is_plain_json_and_the_page_says_it_in_a_sentence_first(paper
     assert "Not a medical device" in page
     assert page.count("data:image/png;base64,") == 2
     assert "−1.00<br>(−1.00 to −1.00)" in page
-    assert page.count("class=lost") == 6  # Dice and slice AUC from severity 3 on
+    assert page.count("class=lost") == 9  # Dice, slice AUC and sensitivity from severity 3 on
 
 
 def test_models_that_draw_no_mask_are_judged_by_their_scores(paper, monkeypatch, tmp_path):
@@ -197,6 +198,7 @@ def test_a_loss_needs_its_size_and_an_interval_below_zero():
     assert rob.is_lost(change(-0.2, -0.01))
     assert not rob.is_lost(change(-0.2, 0.01))
     assert not rob.is_lost(change(-0.05, -0.01))
+    assert signed(change(-0.2, -0.001)) == "−0.20 (−1.00 to 0.00)"
     assert not rob.is_lost({"value": None, "low": None, "high": None, "n_patients": 0})
 
 

@@ -23,10 +23,10 @@ PHANTOMS, PATIENTS = 8, 20  # judged where nobody asks for another number
 SLICES, PIXELS = 12, 256  # of a phantom: the middle 6 cm of the head
 FIRST = 90_000_000  # seed of the first phantom, far from those that models are trained on
 ROUNDS = 1000  # resamples of each interval
-TOLERATED = 0.1  # of Dice or slice AUC: a model that loses more is not to be believed
+TOLERATED = 0.1  # of any of DECIDING: a model that loses more is not to be believed
 CLEAN = "clean"
 KEPT = "kept"  # folder of what a stopped command has done
-DECIDING = ("dice_per_subject", "slice_auc_any")
+DECIDING = ("dice_per_subject", "slice_auc_any", "scan_sensitivity", "scan_specificity")
 
 
 @dataclass(frozen=True)
@@ -409,7 +409,7 @@ def compared(clean: Sequence[Outcome], worse: Sequence[Outcome], statistic: Stat
 def lost_from(report: dict, name: str) -> int | None:
     """The mildest severity of a corruption at which nobody should believe the models; None if all five are borne.
 
-    That is where Dice or slice AUC `is_lost`.
+    That is where Dice, slice AUC, sensitivity or specificity `is_lost`.
     """
     for row in report["corruptions"][name]["severities"]:
         if any(is_lost(row[key]["change"]) for key in DECIDING):
@@ -427,15 +427,14 @@ def summary(report: dict) -> str:
     models = " and ".join(dict.fromkeys(model["name"] for model in report["models"]))
     lost = [f"{name} ({_strength(report, name, at)})" for name, at in report["not_believed_from"].items() if at]
     borne = [name for name, at in report["not_believed_from"].items() if not at]
-    whom = f"On {report['scans']} scans ({report['data']})"
+    whom, what = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
     if not lost:
-        return (
-            f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED} of Dice or slice AUC was shown."
-        )
-    said = (
-        f"{whom} nobody should believe {models} from here on: {', '.join(lost)}; there more than {TOLERATED} of Dice or"
+        return f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED} of {what} was shown."
+    spared = f", which was shown for no severity of {_listed(borne)}" if borne else ""
+    return (
+        f"{whom} nobody should believe {models} from here on: {', '.join(lost)}; there more than {TOLERATED} of {what} "
+        f"is lost{spared}."
     )
-    return f"{said} slice AUC is lost{f', which was shown for no severity of {_listed(borne)}' if borne else ''}."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ich_lib.corrupt import Exam
 from ich_lib.evaluate.page import STYLE, shown
-from ich_lib.robustness import FIRST, SLICES, TOLERATED, exam_of, is_lost, summary
+from ich_lib.robustness import DECIDING, FIRST, SLICES, TOLERATED, exam_of, is_lost, summary
 
 _NAMES = {
     "dice_per_subject": "Dice per subject",
@@ -29,13 +29,13 @@ def write_page(report: dict, path: Path) -> None:
         f"<h1>When should nobody believe {html.escape(models)}?</h1>",
         f"<p><strong>{html.escape(summary(report))}</strong></p>",
         f"<p class='notice'>{html.escape(report['notice'])}</p>",
-        f"<p>{report['scans']} scans of {len(report['patients'])} patients, {report['bleeding']} bleeding, were read "
-        f"clean and again under every corruption and severity: {report['readings']} readings. Each change is that of "
-        "the same scans against themselves clean; its interval holds 95 % of resamples of patients. With so few, an "
+        f"<p>{report['scans']} scans ({html.escape(report['data'])}), {report['bleeding']} bleeding, were read clean "
+        f"and again under every corruption and severity: {report['readings']} readings. Each change is that of the same "
+        "scans against themselves clean; its interval holds 95 % of resamples of patients. With few of them, an "
         "interval that reaches zero says that the loss is unknown, not that there is none.</p>",
-        _clean(report["clean"]),
-        *(_changes(report, key) for key in ("dice_per_subject", "slice_auc_any")),
         _picture(robustness(report), "Change of Dice and slice AUC by corruption and severity"),
+        _clean(report["clean"]),
+        *(_changes(report, key) for key in DECIDING),
         "<h2>What it looks like</h2>",
         "<p class='quiet'>One slice of a phantom in the brain window, its blood outlined. No patient.</p>",
         _picture(examples(example()), "A phantom's slice under each corruption at severities 1, 3 and 5", "examples"),
@@ -76,7 +76,7 @@ def _clean(clean: dict) -> str:
         for key, name in _NAMES.items()
         if clean[key]["value"] is not None
     ]
-    return f"<h2>Clean</h2><table>{_row(['', 'value', 'patients'], 'th')}{''.join(rows)}</table>"
+    return f"<h2>Clean</h2><table>{_row(['', 'value', 'heads'], 'th')}{''.join(rows)}</table>"
 
 
 def _changes(report: dict, key: str) -> str:
@@ -107,10 +107,13 @@ def signed(change: dict) -> str:
     """A change as "−0.12 (−0.20 to −0.05)", a dash where there is none."""
     if change["value"] is None:
         return "–"
-    value, low, high = (
-        "?" if change[key] is None else f"{change[key]:+.2f}".replace("-", "−") for key in ("value", "low", "high")
-    )
+    value, low, high = ("?" if change[key] is None else _number(change[key]) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
+
+
+def _number(value: float) -> str:
+    """Two digits and a sign; none on what rounds to zero."""
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 
 def _everything(report: dict) -> str:
