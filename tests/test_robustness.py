@@ -71,6 +71,7 @@ def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
     }  # fmt: skip
     lost = {"dice_per_subject": -1, "slice_auc_any": -0.5, "scan_sensitivity": -1, "scan_specificity": 0}
     lost["volume_mae_ml"] = pytest.approx(4)
+    heads = dict.fromkeys(lost, 2) | {"slice_auc_any": 3, "scan_specificity": 1}
     for name in NAMES:
         rows = report["corruptions"][name]["severities"]
         assert [row["strength"] for row in rows] == list(CORRUPTIONS[name].strengths)
@@ -79,7 +80,7 @@ def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
                 expected = change if row["severity"] >= 3 else 0
                 found = row[key]["change"]
                 assert (found["value"], found["low"], found["high"]) == (expected,) * 3
-                assert found["n_patients"] == (2 if key in ("dice_per_subject", "volume_mae_ml") else 3)
+                assert found["n_patients"] == heads[key]
                 assert row[key]["value"] == pytest.approx(report["clean"][key]["value"] + found["value"])
     assert report["not_believed_from"] == {"level": 3, "width": 3}
     assert rob.summary(report) == (

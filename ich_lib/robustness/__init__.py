@@ -335,12 +335,12 @@ def figures_at(threshold: float) -> dict[str, tuple[Statistic, Counts]]:
     absolute error in mL over the same scans; the AUC pools the slices; scans are called from `threshold` on.
     """
     drawn = lambda one: one.dice is not None  # noqa: E731
-    every = lambda one: True  # noqa: E731
+    bleeds = lambda one: bool(one.truth.any())  # noqa: E731
     return {
         "dice_per_subject": (lambda some: float(np.mean([one.dice for one in some])), drawn),
-        "slice_auc_any": (_slice_auc, every),
-        "scan_sensitivity": (_of_calls(metrics.sensitivity, threshold), every),
-        "scan_specificity": (_of_calls(metrics.specificity, threshold), every),
+        "slice_auc_any": (_slice_auc, lambda one: True),
+        "scan_sensitivity": (_of_calls(metrics.sensitivity, threshold), bleeds),
+        "scan_specificity": (_of_calls(metrics.specificity, threshold), lambda one: not bleeds(one)),
         "volume_mae_ml": (lambda some: float(np.mean([abs(one.mask_ml - one.true_ml) for one in some])), drawn),
     }
 

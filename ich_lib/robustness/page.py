@@ -30,9 +30,10 @@ def write_page(report: dict, path: Path) -> None:
         f"<p><strong>{html.escape(summary(report))}</strong></p>",
         f"<p class='notice'>{html.escape(report['notice'])}</p>",
         f"<p>{report['scans']} scans ({html.escape(report['data'])}), {report['bleeding']} bleeding, were read clean "
-        f"and again under every corruption and severity: {report['readings']} readings. Each change is that of the same "
-        "scans against themselves clean; its interval holds 95 % of resamples of patients. With few of them, an "
-        "interval that reaches zero says that the loss is unknown, not that there is none.</p>",
+        f"and again under every corruption and severity: {report['readings']} readings. Each change is that of the "
+        "same scans against themselves clean; its interval holds 95 % of resamples of patients. With few of them, an "
+        "interval that reaches zero says that the loss is unknown, not that there is none, and one without width says "
+        "that all changed alike, not that others would.</p>",
         _picture(robustness(report), "Change of Dice and slice AUC by corruption and severity"),
         _clean(report["clean"]),
         *(_changes(report, key) for key in DECIDING),
