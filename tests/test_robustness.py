@@ -169,8 +169,8 @@ def outcome(patient, dice, *, truth=(True, False), scores=(0.9, 0.1), ml=(2.0, 1
 def test_changes_are_paired_and_scans_of_a_patient_go_together():
     """Dice .9 and .5 of two patients both fall by .2: the values differ, the change has no width. A scan whose truth
     faded from thick slices leaves both sides: else clean would keep its 0.1 and the change be wrong."""
-    clean = [outcome("a", 0.9), outcome("b", 0.5), outcome("b", 0.5), outcome("c", 0.1)]
-    worse = [outcome("a", 0.7), outcome("b", 0.3), outcome("b", 0.3), outcome("c", None)]
+    clean = [outcome("a", 0.9), outcome("b", 0.5), outcome("b", 0.5), outcome("c", 0.1), outcome("d", None)]
+    worse = [outcome("a", 0.7), outcome("b", 0.3), outcome("b", 0.3), outcome("c", None), outcome("d", 0.2)]
     found = rob.compared(clean, worse, *rob.figures_at(0.5)["dice_per_subject"])
     assert found["value"] == pytest.approx((0.7 + 0.3 + 0.3) / 3)
     change = found["change"]
