@@ -271,7 +271,8 @@ def test_every_panel_has_one_scale_and_shows_its_intervals():
 
     names = ("noise", "blur", "motion", "level", "width", "metal")
     corruption = {"unit": "HU", "imitates": "", "severities": [row(k) for k in SEVERITIES]}
-    figure = plotted({"corruptions": dict.fromkeys(names, corruption)})
+    mild = corruption | {"severities": corruption["severities"][:2]}
+    figure = plotted({"corruptions": dict.fromkeys(names, corruption) | {"metal": mild}})
     shown = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title() for axes in shown] == list(names)
     assert len({axes.get_ylim() for axes in shown}) == 1
