@@ -15,8 +15,7 @@ from tqdm import tqdm
 from ich_lib.causes import SAYS, Failure, causes
 from ich_lib.datasets import Table
 from ich_lib.engine import Models, load
-from ich_lib.evaluate import evaluate, fold_runs, held_out, opened
-from ich_lib.evaluate.judged import scan_of, truth_of
+from ich_lib.evaluate import evaluate, fold_runs, held_out, opened, scan_of, truth_of
 from ich_lib.evaluate.page import STYLE, table
 from ich_lib.predict import Result, analyse
 
@@ -224,7 +223,7 @@ def _unseen(source: str | Path, slices: Table, told: dict) -> dict[str, tuple[Mo
         models = load(None if str(source) == "shipped" else run, fill=False)
         if not judged >= {model.sha256 for model in models}:
             raise ValueError(f"The report judges other models than those of {run}. Evaluate them again.")
-        found |= {str(slices.scan[rows[0]]): (models, rows) for rows in held_out(models, run, slices)}
+        found |= {str(slices.scan[rows[0]]): (models, rows) for rows in held_out(models, run, slices)[1]}
     return found
 
 

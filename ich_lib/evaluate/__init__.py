@@ -12,7 +12,7 @@ from ich_lib.datasets import Table, open_set
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import figures
 from ich_lib.evaluate.abstention import abstention
-from ich_lib.evaluate.judged import Judged, judge
+from ich_lib.evaluate.judged import Judged, judge, judge_scan, scan_of, truth_of
 from ich_lib.predict import NOTICE
 from ich_lib.split import Split, units
 from ich_lib.store import open_store
@@ -148,11 +148,29 @@ def _before(judged: Sequence[Judged]) -> dict:
     return {name: found[name].as_json() for name in ("slice_auc_any", "scan_auc_any", "ece")}
 
 
-def held_out(models: Models, source, table: Table, fold: int | None = None) -> list[np.ndarray]:
-    """The row numbers of each scan that the models did not see, or, after a leaky split, not all of.
+def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
+    """The scans held out, or, after a leaky split, of every scan the slices held out."""
+    split, rows_of = held_out(models, source, table, fold)
+    judged = []
+    for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
+        one, unseen = judge(table, rows, models, fold=split.held_out), _unseen(split, table, rows)
+        judged.append(one if unseen.all() else one.only(unseen))
+    return judged
+
+
+def held_out(
+    models: Models, source: str | Path, table: Table, fold: int | None = None
+) -> tuple[Split, list[np.ndarray]]:
+    """How the models' patients were dealt out, and the rows of each scan of which they never saw some slice.
+
+    Args:
+        models: what `load` returned for `source`.
+        source: where they came from, for the sentence of an error.
+        table: the data set.
+        fold: asked for by the user; it must be the one held out.
 
     Raises:
-        ValueError: if they were trained on that fold, or on every patient of this data.
+        ValueError: if the models were trained on that fold, or on every patient of this data.
     """
     split = _split(models, source)
     if fold is not None and fold != split.held_out:
@@ -165,16 +183,7 @@ def held_out(models: Models, source, table: Table, fold: int | None = None) -> l
             f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
             "figures stand on its card."
         )
-    return rows_of
-
-
-def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
-    """The scans held out, or, after a leaky split, of every scan the slices held out."""
-    rows_of, split, judged = held_out(models, source, table, fold), _split(models, source), []
-    for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
-        one, unseen = judge(table, rows, models, fold=split.held_out), _unseen(split, table, rows)
-        judged.append(one if unseen.all() else one.only(unseen))
-    return judged
+    return split, rows_of
 
 
 def _unseen(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
@@ -207,12 +216,16 @@ def _told(model) -> dict:
 __all__ = [
     "FOLD",
     "HEADLINE",
+    "THRESHOLD",
     "Judged",
     "cross_fitted",
     "evaluate",
     "fold_runs",
     "held_out",
     "judge",
+    "judge_scan",
     "opened",
     "report_of",
+    "scan_of",
+    "truth_of",
 ]

@@ -156,18 +156,51 @@ def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = 
     Raises:
         ValueError: if a file cannot be read; the sentence names it.
     """
-    scan, truth, outlined = scan_of(table, rows), truth_of(table, rows), table.outlined[rows]
-    result, pixel_mm = analyse(scan, models), scan.spacing_mm
-    mask, drawn = result.mask, models.segmenter is not None
+    scan, truth = scan_of(table, rows), truth_of(table, rows)
+    whose = {"patient": str(table.patient[rows[0]]), "name": str(table.scan[rows[0]])}
+    told = {"outlined": table.outlined[rows], "fold": fold, "facts": _facts(table, rows)}
+    return judge_scan(scan, truth, table.labels[rows], models, **whose, **told)
+
+
+def judge_scan(
+    scan: Scan,
+    truth: np.ndarray,
+    labels: np.ndarray,
+    models: Models,
+    *,
+    patient: str,
+    name: str,
+    outlined: np.ndarray | None = None,
+    fold: int | None = None,
+    facts: dict | None = None,
+    distances: bool = True,
+) -> Judged:
+    """Analyse a scan exactly as the demo would, and compare it with its truth.
+
+    Args:
+        scan: the head CT.
+        truth: (z, y, x) bool, blood.
+        labels: (z, 6) bool in the order of LABELS.
+        models: what is judged.
+        patient: whose scan it is.
+        name: of the acquisition.
+        outlined: (z,) bool, slices whose `truth` is known; None where all are.
+        fold: that the scan was held out in.
+        facts: age in years, sex, fracture, where they are known.
+        distances: measure `hd95_mm` and `surface_dice` too, which takes a while.
+    """
+    result = analyse(scan, models)
+    mask, pixel_mm, drawn = result.mask, scan.spacing_mm, models.segmenter is not None
+    outlined = np.ones(len(truth), bool) if outlined is None else outlined
     on_outlined = lambda some: abc2_ml(some & outlined[:, None, None], scan.affine)  # noqa: E731
     counted = lambda some: np.where(outlined, np.count_nonzero(some, axis=(1, 2)), 0)  # noqa: E731
-    surfaces = models.segmenter and outlined.all() and truth.any()
+    surfaces = distances and models.segmenter and outlined.all() and truth.any()
     return Judged(
-        patient=str(table.patient[rows[0]]),
-        scan=str(table.scan[rows[0]]),
+        patient=patient,
+        scan=name,
         fold=fold,
-        facts=_facts(table, rows),
-        labels=table.labels[rows],
+        facts=facts or {},
+        labels=labels,
         outlined=outlined,
         side_px=int(np.prod(truth.shape[1:])),
         true_px=counted(truth),

@@ -1,0 +1,41 @@
+"""When nobody should believe a model: robustness."""
+
+import argparse
+from pathlib import Path
+
+from ich_lib.commands.say import say
+
+
+def add(commands) -> None:
+    """Add this command to the parser."""
+    command = commands.add_parser(
+        "robustness", help="judge models on scans made worse: noise, blur, motion, metal, ..."
+    )
+    command.add_argument(
+        "source",
+        metavar="RUN|shipped",
+        nargs="?",
+        default="shipped",
+        help="a run, what crossval or export wrote, or shipped",
+    )
+    command.add_argument(
+        "--data", type=Path, help="folder of a data set, or a store of whole slices (default: phantoms)"
+    )
+    command.add_argument("--limit", type=int, metavar="N", help="patients (default 20), or phantoms (default 8)")
+    command.add_argument("--only", nargs="+", metavar="NAME", help="these corruptions, such as noise motion")
+    command.add_argument("--seed", type=int, default=0, help="of all that is drawn (default 0)")
+    command.add_argument("--out", type=Path, required=True, help="folder for robustness.json and robustness.html")
+    command.set_defaults(run=_robustness)
+
+
+def _robustness(options: argparse.Namespace) -> None:
+    from ich_lib.robustness import plan, robustness, summary
+
+    asked = {"data": options.data, "limit": options.limit, "only": options.only, "seed": options.seed}
+    planned = plan(options.source, **asked)
+    say(
+        f"{len(planned.candidates)} scans ({planned.data}), clean and under {len(planned.names)} corruptions of five "
+        f"severities: {planned.readings} readings. What is done is kept; a stopped command goes on."
+    )
+    say(summary(robustness(planned, options.out)))
+    say(f"Written to {options.out}: robustness.json, robustness.html.")

@@ -1,0 +1,89 @@
+"""What corruptions do to scans, and to those who read them, as plots."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ich_lib.corrupt import CORRUPTIONS, Exam, corrupted
+from ich_lib.head import Box, head_box
+from ich_lib.show.result import YELLOW
+from ich_lib.window import WINDOWS, window
+
+SHOWN = (1, 3, 5)  # severities of the examples
+_LINES = (("dice_per_subject", "Dice per subject", "#0072B2", "o"), ("slice_auc_any", "slice AUC", "#D55E00", "s"))
+_COLUMNS = 5
+
+
+def robustness(report: dict) -> Figure:
+    """A panel a corruption: how Dice and slice AUC change with severity, with intervals, all on one scale.
+
+    Args:
+        report: what `ich_lib.robustness.robustness` returned.
+    """
+    told = report["corruptions"]
+    columns = min(len(told), _COLUMNS)
+    lines = -(-len(told) // columns)
+    figure = Figure(figsize=(2.4 * columns + 0.8, 2.5 * lines + 0.6), layout="constrained")
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for one, (name, corruption) in zip(axes.flat, told.items(), strict=False):
+        _panel(one, name, corruption)
+    for one in axes.flat[len(told) :]:
+        one.set_axis_off()
+    for one in axes[:, 0]:
+        one.set_ylabel("change against clean")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def _panel(axes, name: str, corruption: dict) -> None:
+    rows = corruption["severities"]
+    axes.axhline(0, color="#999999", linewidth=1)
+    for number, (key, label, color, marker) in enumerate(_LINES):
+        value, low, high = (
+            np.array([np.nan if row[key]["change"][part] is None else row[key]["change"][part] for row in rows])
+            for part in ("value", "low", "high")
+        )
+        if np.isnan(value).all():
+            continue
+        at = np.array([row["severity"] for row in rows]) + (number - 0.5) * 0.16
+        far = np.clip([value - low, high - value], 0, None)  # rounding alone can turn them
+        axes.errorbar(
+            at, value, far, color=color, marker=marker, markersize=4, linewidth=1.4, elinewidth=1, label=label
+        )
+    axes.set_title(name, fontsize=11)
+    axes.set_xlabel(corruption["unit"])
+    axes.set_xticks([row["severity"] for row in rows], [f"{row['strength']:g}" for row in rows])
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def examples(exam: Exam, *, seed: int = 0) -> Figure:
+    """The slice with most blood, clean and under each corruption at severities 1, 3 and 5, in the brain window.
+
+    Args:
+        exam: a phantom's. A patient's slice does not belong on a page that is passed on.
+        seed: of what is drawn.
+    """
+    k = int(exam.truth.sum(axis=(1, 2)).argmax())
+    box = head_box(exam.scan.hu).scaled(1.1)
+    height = 1.95 * len(CORRUPTIONS)  # inches
+    figure = Figure(figsize=(7.2, height))
+    margins = {"left": 0.01, "right": 0.99, "bottom": 0.05 / height, "top": 1 - 0.25 / height}
+    axes = figure.subplots(len(CORRUPTIONS), 1 + len(SHOWN), gridspec_kw={**margins, "wspace": 0.04, "hspace": 0.13})
+    for line, (name, corruption) in zip(axes, CORRUPTIONS.items(), strict=True):
+        for one, severity in zip(line, (0, *SHOWN), strict=True):
+            worse = corrupted(exam, name, severity, seed=seed)
+            at = min(int((k + 0.5) * exam.scan.spacing_mm[0] / worse.scan.spacing_mm[0]), len(worse.truth) - 1)
+            _slice(one, worse.scan.hu[at], worse.truth[at], box)
+            one.set_title(f"{name}: clean" if severity == 0 else corruption.strength(severity), fontsize=9, loc="left")
+    return figure
+
+
+def _slice(axes, plane: np.ndarray, truth: np.ndarray, box: Box) -> None:
+    axes.imshow(window(plane, *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1)
+    if truth.any():
+        axes.contour(truth, levels=[0.5], colors=YELLOW, linewidths=0.8)
+    right, bottom = box.left + box.side - 0.5, box.top + box.side - 0.5
+    axes.set(xlim=(box.left - 0.5, right), ylim=(bottom, box.top - 0.5), facecolor="black")
+    axes.set(xticks=[], yticks=[])
