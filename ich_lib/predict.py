@@ -86,8 +86,8 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
     box = None
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
-        for rows in _parts(len(hu), model.recipe):
-            answer, here = _both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
+        for rows in parts(len(hu), model.recipe):
+            answer, here = both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
             if model is models.segmenter:
                 tops[here] = _top(answer.blood.reshape(len(rows), -1))
                 for k, small in zip(rows, answer.blood, strict=True):
@@ -109,7 +109,7 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
         scan_scores=whole,
         score_threshold=0.5 if models.calibration else thresholds[-1],
         calibrated=models.calibration is not None,
-        heat=_over_slices(maps, float(whole[ANY]), box, hu.shape),
+        heat=over_slices(maps, float(whole[ANY]), box, hu.shape),
         models=tuple((model.name, model.sha256) for model in models),
         warnings=scan.notes,
     )
@@ -129,13 +129,13 @@ def _scored(evidence: Evidence, calibration: Calibration | None) -> tuple[np.nda
     return calibration.slice_scores(evidence), calibration.scan_scores(evidence)
 
 
-def _parts(count: int, recipe: Recipe) -> list[range]:
+def parts(count: int, recipe: Recipe) -> list[range]:
     """Slice numbers to be asked for together."""
     step = recipe.depth if recipe.depth > 1 else _CHUNK
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def _both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> Answer:
+def both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> Answer:
     """The mean answer to some slices and their mirror images, seen through every view the recipe has; maps are
     mirrored back."""
     recipe, answers = model.recipe, []
@@ -165,7 +165,7 @@ def _mirrored(answer: Answer) -> Answer:
     )
 
 
-def _over_slices(maps: list[np.ndarray], peak: float, box: Box, shape: tuple[int, ...]) -> np.ndarray:
+def over_slices(maps: list[np.ndarray], peak: float, box: Box, shape: tuple[int, ...]) -> np.ndarray:
     """The classifier's small maps on the scan's voxels, (z, y, x) float16, scaled so that the highest is `peak`."""
     scale = peak / max([float(one.max()) for one in maps] + [1e-3])
     heat = np.zeros(shape, np.float16)

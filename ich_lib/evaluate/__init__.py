@@ -47,7 +47,7 @@ def evaluate(
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
-    table, out = _table(data), Path(out)
+    table, out = table_of(data), Path(out)
     runs = fold_runs(source)
     if runs:
         every = [load(run, fill=False) for run in runs]
@@ -58,7 +58,7 @@ def evaluate(
         judged = _judged(every[0], source, table, fold)
         told = judged[0].fold
     plain = judged
-    leaky = sorted({kind for models in every if (kind := _split(models, source).kind) != "patient"})
+    leaky = sorted({kind for models in every if (kind := split_of(models, source).kind) != "patient"})
     if leaky:
         calibrated = "not"
     elif len(every) > 1 and fold is None:
@@ -80,7 +80,12 @@ def evaluate(
     return report
 
 
-def _table(data: str | Path) -> Table:
+def table_of(data: str | Path) -> Table:
+    """The slices to judge on: a data set's folder, or a store of whole slices.
+
+    Raises:
+        ValueError: for a store of heads cut out of their slices.
+    """
     if not Path(data).is_file():
         return open_set(data)
     store = open_store(data)
@@ -142,12 +147,12 @@ def _before(judged: Sequence[Judged]) -> dict:
 
 def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
     """The scans held out, or, after a leaky split, of every scan the slices held out."""
-    split = _split(models, source)
+    split = split_of(models, source)
     if fold is not None and fold != split.held_out:
         raise ValueError(
             f"{source} was trained on the patients of fold {fold}; only fold {split.held_out} was held out."
         )
-    rows_of = [rows for rows in table.scans() if _unseen(split, table, rows).any()]
+    rows_of = [rows for rows in table.scans() if unseen_slices(split, table, rows).any()]
     if not rows_of:
         raise ValueError(
             f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
@@ -155,12 +160,12 @@ def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judg
         )
     judged = []
     for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
-        one, unseen = judge(table, rows, models, fold=split.held_out), _unseen(split, table, rows)
+        one, unseen = judge(table, rows, models, fold=split.held_out), unseen_slices(split, table, rows)
         judged.append(one if unseen.all() else one.only(unseen))
     return judged
 
 
-def _unseen(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
+def unseen_slices(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
     """(z,) bool, the slices of a scan that were held out, or of a patient unknown to the models.
 
     Patients set apart (fold -1) are not judged: they are kept for the report of the final run.
@@ -170,7 +175,7 @@ def _unseen(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
     return np.array([name not in split.folds or split.folds[name] == split.held_out for name in names])
 
 
-def _split(models: Models, source) -> Split:
+def split_of(models: Models, source) -> Split:
     """How the models' patients were dealt out.
 
     Raises:
@@ -187,4 +192,16 @@ def _told(model) -> dict:
     return {"name": model.name, "sha256": model.sha256}
 
 
-__all__ = ["FOLD", "HEADLINE", "Judged", "cross_fitted", "evaluate", "fold_runs", "judge", "report_of"]
+__all__ = [
+    "FOLD",
+    "HEADLINE",
+    "Judged",
+    "cross_fitted",
+    "evaluate",
+    "fold_runs",
+    "judge",
+    "report_of",
+    "split_of",
+    "table_of",
+    "unseen_slices",
+]
