@@ -39,7 +39,7 @@ def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
 def _modifier(one: Cut):
     with _old_names():
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
-    return ReplaceToLinear() if one.logit else None
+    return ReplaceToLinear() if one.logit else lambda model: None  # any modifier makes it work on a copy
 
 
 def _score(of: int):
