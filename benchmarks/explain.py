@@ -4,6 +4,7 @@
 
 Both ways `analyse` the same 34-slice 512x512 scan by the shipped models in one process. The second asks ONNX Runtime
 for all answers but the class activation maps, so that neither they nor their way back onto the scan's voxels is paid.
+On a busy machine trust the processor's seconds: they do not count what others wait for.
 """
 
 import argparse

@@ -56,7 +56,7 @@ def _explain_scan(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_nifti(options.out / "heat.nii.gz", heat.astype(np.float32), scan)
     of = "the mask" if methods[0] == "seg-grad-cam" else f"the score for {options.label}"
-    title = f"{methods[0]} of {of}, {Path(options.source).name}"
+    title = f"{methods[0]}: {of} ({Path(options.source).name})"
     explanation(scan, heat, title=title).savefig(options.out / "heat.png", dpi=110)
     nothing = "" if heat.any() else " The map is empty: nothing speaks for the answer."
     say("\n".join([*scan.notes, f"Written to {options.out}: heat.nii.gz, heat.png.{nothing}"]))
