@@ -56,7 +56,7 @@ def planted(kind: str) -> keras.Model:
     x = layers.Activation("linear", name="features")(x)
     scores = layers.Dense(2, activation="sigmoid", name="scores")
     answers = [scores(layers.GlobalAveragePooling2D(name="pool")(x))]
-    scores.set_weights([np.float32([[0, 90], [5, 5], [5, 5]]), np.float32([0, -1])])
+    scores.set_weights([np.float32([[-90, 90], [5, 5], [5, 5]]), np.float32([0, -1])])
     if kind == "two outputs":
         blood = layers.Conv2D(1, 1, activation="sigmoid", name="blood")
         answers.insert(0, blood(x))
@@ -95,7 +95,7 @@ def test_grad_cam_on_paper():
     """Feature 1/2 at one pixel of 256; the logit's slope by it is 90 / 256, everywhere."""
     heat = grad_cam(cut(planted("nested")), bright())
     assert heat[0, *AT] == pytest.approx(0.5 * 90 / 256)
-    against = grad_cam(cut(planted("flat")), bright(), of=0)  # column 0 gives that feature no weight
+    against = grad_cam(cut(planted("flat")), bright(), of=0)  # column 0 holds it against
     assert not against.any()
 
 
