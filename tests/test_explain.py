@@ -301,7 +301,7 @@ def test_the_first_filters_before_and_after(tmp_path):
     other.save_weights(run / "start.weights.h5")  # a run that went on from another begins with its weights
     assert np.array_equal(before_and_after(run)[0], first_filters(other))
     drawn = filters(before, after).axes
-    assert np.array_equal(drawn[0].images[0].get_array(), before[0, ..., 3])
+    assert np.array_equal(drawn[0].images[0].get_array(), before[0, ..., 2])
     assert drawn[0].images[0].get_clim() == drawn[7].images[0].get_clim()
     with pytest.raises(ValueError, match="no channel 6; the first layer sees 6"):
         filters(before, after, channel=6)

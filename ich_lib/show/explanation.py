@@ -68,7 +68,8 @@ def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None
     Args:
         before: (filter, y, x, channel), of `ich_lib.explain.filters`.
         after: the same of the trained model.
-        channel: which input channel is shown; None for the middle one, of a model with neighbors the slice itself.
+        channel: which input channel is shown; None for the middle one: of a model with
+            neighbors the slice itself, through its first window.
         most: filters shown.
 
     Raises:
@@ -76,7 +77,7 @@ def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None
     """
     if before.shape != after.shape:
         raise ValueError(f"Filters before and after must be of one shape; got {before.shape} and {after.shape}.")
-    channel = before.shape[-1] // 2 if channel is None else channel
+    channel = (before.shape[-1] - 1) // 2 if channel is None else channel
     if not 0 <= channel < before.shape[-1]:
         raise ValueError(f"There is no channel {channel}; the first layer sees {before.shape[-1]}, from 0 on.")
     count = min(len(before), most)
