@@ -109,9 +109,9 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
     box = None
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
-        for rows in _parts(len(hu), model.recipe):
-            ways, here = _both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
-            answer = _mean(ways)
+        for rows in parts(len(hu), model.recipe):
+            ways, here = both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
+            answer = mean_of(ways)
             if model is models.segmenter:
                 tops[:, here] = [_top(one.blood.reshape(len(rows), -1)) for one in (answer, *ways)]
                 for k, small in zip(rows, answer.blood, strict=True):
@@ -140,7 +140,7 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
         scan_scores=whole,
         score_threshold=0.5 if models.calibration else thresholds[-1],
         calibrated=models.calibration is not None,
-        heat=_over_slices(maps, float(whole[ANY]), box, hu.shape),
+        heat=over_slices(maps, float(whole[ANY]), box, hu.shape),
         models=tuple((model.name, model.sha256) for model in models),
         warnings=scan.notes + ((strangeness.sentence,) if strangeness and strangeness.strange else ()),
         doubt=np.abs(straight - mirrored),
@@ -152,8 +152,8 @@ def features(hu: np.ndarray, model: Model) -> np.ndarray:
     """(z, k) features of a scan's (z, y, x) HU, as `analyse` gets them from a model that tells them."""
     hu = bone_restored(hu)
     box = field_box(hu, model.recipe.field)
-    parts = (_mean(_both_ways(model, hu, box, rows)).features for rows in _parts(len(hu), model.recipe))
-    return np.concatenate(list(parts))
+    found = (mean_of(both_ways(model, hu, box, rows)).features for rows in parts(len(hu), model.recipe))
+    return np.concatenate(list(found))
 
 
 def _top(blood: np.ndarray) -> np.ndarray:
@@ -170,30 +170,30 @@ def _scored(evidence: Evidence, calibration: Calibration | None) -> tuple[np.nda
     return calibration.slice_scores(evidence), calibration.scan_scores(evidence)
 
 
-def _parts(count: int, recipe: Recipe) -> list[range]:
+def parts(count: int, recipe: Recipe) -> list[range]:
     """Slice numbers to be asked for together."""
     step = recipe.depth if recipe.depth > 1 else _CHUNK
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def _both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[Answer, Answer]:
+def both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[Answer, Answer]:
     """The answers to some slices and to their mirror images, each the mean over the views the recipe has; maps are
     mirrored back."""
     straight, mirrored = [], []
     for pictures in views(hu, box, model.recipe, rows):
         straight.append(model.run(pictures))
         mirrored.append(_mirrored(model.run(np.ascontiguousarray(np.flip(pictures, -2)))))
-    pair = _mean(straight), _mean(mirrored)
+    pair = mean_of(straight), mean_of(mirrored)
     if model.recipe.depth > 1:  # one block: air beyond the scan's end is dropped
         cut = lambda part: None if part is None else part[0, : len(rows)]  # noqa: E731
         pair = tuple(Answer(cut(one.blood), cut(one.scores), one.heat) for one in pair)
     return pair
 
 
-def _mean(answers: Sequence[Answer]) -> Answer:
+def mean_of(answers: Sequence[Answer]) -> Answer:
     """The mean of each part that the answers tell."""
-    parts = zip(*((one.blood, one.scores, one.heat, one.features) for one in answers), strict=True)
-    return Answer(*(None if part[0] is None else np.mean(part, axis=0) for part in parts))
+    told = zip(*((one.blood, one.scores, one.heat, one.features) for one in answers), strict=True)
+    return Answer(*(None if part[0] is None else np.mean(part, axis=0) for part in told))
 
 
 def _heat_of_any(answer: Answer, scheme: str) -> np.ndarray | tuple:
@@ -211,7 +211,7 @@ def _mirrored(answer: Answer) -> Answer:
     )
 
 
-def _over_slices(maps: list[np.ndarray], peak: float, box: Box, shape: tuple[int, ...]) -> np.ndarray:
+def over_slices(maps: list[np.ndarray], peak: float, box: Box, shape: tuple[int, ...]) -> np.ndarray:
     """The classifier's small maps on the scan's voxels, (z, y, x) float16, scaled so that the highest is `peak`."""
     scale = peak / max([float(one.max()) for one in maps] + [1e-3])
     heat = np.zeros(shape, np.float16)

@@ -92,6 +92,17 @@ class Run:
             )
         return _loaded(build(self.recipe), self.weights)
 
+    def first_model(self) -> keras.Model:
+        """The model as its training began: with the weights it started from, or with those its seed draws.
+
+        Raises:
+            ValueError: if the recipe begins with weights that cannot be had, or it trained no network.
+        """
+        if (self.folder / _START).is_file():
+            return _loaded(build(self.recipe), self.folder / _START)
+        keras.utils.set_random_seed(self.recipe.seed)
+        return build(self.recipe, pretrained=True)
+
 
 def open_run(folder: str | Path) -> Run:
     """Open a run folder.

@@ -1,12 +1,13 @@
 """The commands of python -m ich_lib, a file a step of the journey; each file's `add` tells the parser its options."""
 
-from ich_lib.commands import course, data, evaluating, gallery, robustness, scans, training
+from ich_lib.commands import course, data, evaluating, explaining, gallery, robustness, scans, training
 
 ADDED = (  # in the order of the help page
     scans.add,
     data.add,
     training.add,
     evaluating.add,
+    explaining.add,
     robustness.add,
     gallery.add,
     course.add,

@@ -46,7 +46,7 @@ def _predict(options: argparse.Namespace) -> None:
 
     if not (options.out or options.json):
         raise ValueError("Name a folder with --out, or ask for --json.")
-    scan = read(options.paths, window=_window(options.window), series=options.series, allow_gaps=options.allow_gaps)
+    scan = read(options.paths, window=window_told(options.window), series=options.series, allow_gaps=options.allow_gaps)
     result = analyse(scan, load(options.weights))
     if options.out:
         write(result, options.out)
@@ -83,7 +83,7 @@ def _phantom(options: argparse.Namespace) -> None:
         write_case(case, options.out / f"phantom-{seed:04d}", form=options.format)
 
 
-def _window(text: str | None) -> str | tuple[float, float] | None:
+def window_told(text: str | None) -> str | tuple[float, float] | None:
     """A window's name, or "level,width" as numbers."""
     if text is None or "," not in text:
         return text

@@ -59,7 +59,7 @@ def evaluate(
         judged = _judged(every[0], source, table, fold)
         told = judged[0].fold
     plain = judged
-    leaky = sorted({kind for models in every if (kind := _split(models, source).kind) != "patient"})
+    leaky = sorted({kind for models in every if (kind := split_of(models, source).kind) != "patient"})
     if leaky:
         calibrated = "not"
     elif len(every) > 1 and fold is None:
@@ -153,7 +153,7 @@ def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judg
     split, rows_of = held_out(models, source, table, fold)
     judged = []
     for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
-        one, unseen = judge(table, rows, models, fold=split.held_out), _unseen(split, table, rows)
+        one, unseen = judge(table, rows, models, fold=split.held_out), unseen_slices(split, table, rows)
         judged.append(one if unseen.all() else one.only(unseen))
     return judged
 
@@ -172,12 +172,12 @@ def held_out(
     Raises:
         ValueError: if the models were trained on that fold, or on every patient of this data.
     """
-    split = _split(models, source)
+    split = split_of(models, source)
     if fold is not None and fold != split.held_out:
         raise ValueError(
             f"{source} was trained on the patients of fold {fold}; only fold {split.held_out} was held out."
         )
-    rows_of = [rows for rows in table.scans() if _unseen(split, table, rows).any()]
+    rows_of = [rows for rows in table.scans() if unseen_slices(split, table, rows).any()]
     if not rows_of:
         raise ValueError(
             f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
@@ -186,7 +186,7 @@ def held_out(
     return split, rows_of
 
 
-def _unseen(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
+def unseen_slices(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
     """(z,) bool, the slices of a scan that were held out, or of a patient unknown to the models.
 
     Patients set apart (fold -1) are not judged: they are kept for the report of the final run.
@@ -196,7 +196,7 @@ def _unseen(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
     return np.array([name not in split.folds or split.folds[name] == split.held_out for name in names])
 
 
-def _split(models: Models, source) -> Split:
+def split_of(models: Models, source) -> Split:
     """How the models' patients were dealt out.
 
     Raises:
@@ -227,5 +227,7 @@ __all__ = [
     "opened",
     "report_of",
     "scan_of",
+    "split_of",
     "truth_of",
+    "unseen_slices",
 ]

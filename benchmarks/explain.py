@@ -1,0 +1,77 @@
+"""Heat for every slice, as the demo makes it, against scores and mask alone, in turns, in one run.
+
+    python benchmarks/explain.py [--rounds 9]
+
+Both ways `analyse` the same 34-slice 512x512 scan by the shipped models in one process. The second asks ONNX Runtime
+for all answers but the class activation maps, so that neither they nor their way back onto the scan's voxels is paid.
+On a busy machine trust the processor's seconds: they do not count what others wait for.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from serve import _scan  # noqa: E402
+
+from ich_lib.engine import SHIPPED, Models, answer_of, load  # noqa: E402
+from ich_lib.predict import analyse, over_slices  # noqa: E402
+
+
+def main() -> None:
+    """Measure in turns and print medians and their ratio."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=9)
+    rounds = options.parse_args().rounds
+    scan, shipped = _scan(34), load()
+    ways = {"with heat": shipped, "scores alone": _without_heat(shipped)}
+    clocks = {"by the clock": time.perf_counter, "of the processor": time.process_time}
+    seconds = {(clock, way): [] for clock in clocks for way in ways}
+    for turn in range(rounds + 1):
+        for way, models in ways.items():
+            start = {clock: read() for clock, read in clocks.items()}
+            result = analyse(scan, models)
+            took = {clock: read() - start[clock] for clock, read in clocks.items()}
+            assert result.heat.any() == (way == "with heat")
+            for clock in clocks if turn else ():  # the first call warms up
+                seconds[clock, way].append(took[clock])
+    for clock in clocks:
+        heated, alone = (statistics.median(seconds[clock, way]) for way in ways)
+        told = f"seconds {clock}: with heat {heated:.2f}, scores alone {alone:.2f}"
+        print(f"{told}, extra {heated / alone - 1:+.1%} (aim: < 30 %)")
+    start = time.perf_counter()
+    _onto_the_scan(scan.hu.shape)
+    print(f"of it, maps of all slices onto the scan's voxels: {time.perf_counter() - start:.2f} s")
+
+
+def _onto_the_scan(shape) -> None:
+    import numpy as np
+
+    from ich_lib.head import slice_box
+
+    maps = list(np.random.default_rng(0).random((shape[0], 14, 14), np.float32))
+    over_slices(maps, 1.0, slice_box(shape), shape)
+
+
+def _without_heat(models: Models) -> Models:
+    bare = {model.name: _bare(model) for model in models}
+    return Models(bare[models.segmenter.name], bare[models.classifier.name])
+
+
+def _bare(model):
+    """The same file, asked for everything but its maps."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(SHIPPED / f"{model.name}.onnx", providers=["CPUExecutionProvider"])
+    picture, wanted = session.get_inputs()[0].name, [one.name for one in session.get_outputs()]
+    kept = wanted[: model.recipe.segments + model.recipe.classifies]
+    return replace(model, run=lambda pictures: answer_of(session.run(kept, {picture: pictures}), model.recipe))
+
+
+if __name__ == "__main__":
+    main()

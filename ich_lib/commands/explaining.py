@@ -1,0 +1,78 @@
+"""Why the model said so: explain a scan, or score the explanations of many."""
+
+import argparse
+from pathlib import Path
+
+from ich_lib.commands.say import say
+from ich_lib.commands.scans import window_told
+
+
+def add(commands) -> None:
+    """Add this command to the parser."""
+    explain = commands.add_parser("explain", help="show where a model saw reasons, or score such maps against masks")
+    explain.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a scan, as for predict")
+    explain.add_argument(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help="cam (default), grad-cam, grad-cam++, score-cam, saliency, smoothgrad or seg-grad-cam; with --score, "
+        "again for each, and without it the quick ones",
+    )
+    explain.add_argument(
+        "--source", default="shipped", metavar="RUN|RUNS|shipped", help="whose answers (default shipped)"
+    )
+    explain.add_argument("--label", default="any", help="whose score is explained (default any)")
+    explain.add_argument("--out", type=Path, required=True, help="folder for heat.nii.gz and heat.png, or explain.json")
+    explain.add_argument("--score", action="store_true", help="score maps on the outlined slices of --data")
+    explain.add_argument("--data", type=Path, help="with --score: folder of a data set, or a store of whole slices")
+    explain.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
+    explain.add_argument("--series", help="description of the series to read, where there are several")
+    explain.add_argument("--allow-gaps", action="store_true", help="read a series with missing slices")
+    explain.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    if options.score:
+        _score(options)
+    else:
+        _explain_scan(options)
+
+
+def _explain_scan(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from ich_lib.explain import explain
+    from ich_lib.read import read
+    from ich_lib.report import write_nifti
+    from ich_lib.show import explanation
+
+    methods = options.method or ["cam"]
+    if not options.paths or options.data:
+        raise ValueError("Name a scan to explain; or, to score maps against masks, give --score and --data.")
+    if len(methods) > 1:
+        raise ValueError(f"A scan is explained by one method at a time; got {' and '.join(methods)}.")
+    scan = read(options.paths, window=window_told(options.window), series=options.series, allow_gaps=options.allow_gaps)
+    heat = explain(scan, methods[0], options.source, label=options.label)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_nifti(options.out / "heat.nii.gz", heat.astype(np.float32), scan)
+    of = "the mask" if methods[0] == "seg-grad-cam" else f"the score for {options.label}"
+    title = f"{methods[0]}: {of} ({Path(options.source).name})"
+    explanation(scan, heat, title=title).savefig(options.out / "heat.png", dpi=110)
+    nothing = "" if heat.any() else " The map is empty: nothing speaks for the answer."
+    say("\n".join([*scan.notes, f"Written to {options.out}: heat.nii.gz, heat.png.{nothing}"]))
+
+
+def _score(options: argparse.Namespace) -> None:
+    from ich_lib.explain.scored import score_explanations
+    from ich_lib.statistics import Figure
+
+    if options.paths or not options.data:
+        raise ValueError("--score takes its scans from --data alone: name a data set there, and no scan.")
+    report = score_explanations(options.source, options.data, options.out, methods=options.method, label=options.label)
+    if report["trained_on"]:
+        say("These patients were trained on: the figures flatter the model.")
+    figure = lambda values: Figure(**{k: float("nan") if v is None else v for k, v in values.items()})  # noqa: E731
+    for name, values in report["methods"].items():
+        for key in ("pointing", "energy", "energy_random", "energy_over_random"):
+            say(f"{name:12} {key:18} {figure(values[key])}")
+    say(f"Written to {options.out}: explain.json, explain.md.")

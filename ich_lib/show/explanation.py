@@ -1,0 +1,94 @@
+"""Why the model said so, as a page; and what its first layer looks for."""
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from ich_lib.predict import NOTICE
+from ich_lib.scan import Scan
+from ich_lib.window import WINDOWS, window
+
+HEAT = "inferno"  # perceptual, as in the viewer: equal steps of heat look equally far apart
+_OPACITY, _FADED = 0.65, 0.2  # of the heat; and the share below which it fades out: no evidence is no color
+_INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
+_PAIRS = 3  # a line
+
+
+def explanation(scan: Scan, heat: np.ndarray, *, title: str, slices: int = 6) -> Figure:
+    """The slices with most heat, each as it is and, beside it, under its heat; one scale for all.
+
+    Args:
+        scan: what was explained.
+        heat: (z, y, x) in [0, 1], of `ich_lib.explain.explain`.
+        title: what was asked of whom.
+        slices: how many are shown, in order from foot to head.
+    """
+    order = np.argsort(heat.sum(axis=(1, 2), dtype=float), kind="stable")
+    shown = sorted(order[-slices:].tolist())
+    pairs = min(len(shown), _PAIRS)
+    lines = -(-len(shown) // pairs)
+    height = 2.35 * lines + 1.35  # inches
+    figure = Figure(figsize=(max(4.6 * pairs, 9) + 0.9, height), facecolor=_PAPER)
+    grid = figure.add_gridspec(
+        lines, 2 * pairs, left=0.01, right=0.93, top=1 - 0.8 / height, bottom=0.5 / height, wspace=0.03, hspace=0.04
+    )
+    for place, k in enumerate(shown):
+        line, column = divmod(place, pairs)
+        _slice(figure.add_subplot(grid[line, 2 * column]), scan, k)
+        _slice(figure.add_subplot(grid[line, 2 * column + 1]), scan, k, heat[k])
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), HEAT), cax=figure.add_axes((0.945, 0.2, 0.012, 0.6)))
+    bar.set_ticks([0, 0.5, 1])
+    bar.ax.tick_params(colors=_QUIET, labelsize=8)
+    figure.text(0.012, 1 - 0.36 / height, title, color=_INK, fontsize=13, weight="bold")
+    note = "1 is the strongest place of this scan, however low its score. Heat tells where the answer came from, not "
+    note += "that it is right." if heat.any() else "that it is right. Here nothing speaks for the answer."
+    figure.text(0.012, 1 - 0.63 / height, note, color=_QUIET, fontsize=9)
+    figure.text(0.012, 0.17 / height, NOTICE, color=_QUIET, fontsize=9)
+    return figure
+
+
+def _slice(axes, scan: Scan, k: int, heat: np.ndarray | None = None) -> None:
+    _, dy, dx = scan.spacing_mm
+    axes.imshow(window(scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
+    if heat is not None:
+        heat = heat.astype(np.float32)
+        seen = _OPACITY * np.minimum(heat / _FADED, 1)
+        axes.imshow(heat, cmap=HEAT, vmin=0, vmax=1, alpha=seen, aspect=dy / dx)
+    label = {"color": _INK, "fontsize": 9, "transform": axes.transAxes}
+    axes.text(0.03, 0.92, f"{k + 1}" if heat is None else "heat", **label)
+    axes.text(0.02, 0.47, "R", **label)
+    axes.text(0.98, 0.47, "L", ha="right", **label)
+    axes.set_axis_off()
+
+
+def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None, most: int = 16) -> Figure:
+    """The first layer's filters before training and after, one below the other, on one scale.
+
+    Args:
+        before: (filter, y, x, channel), of `ich_lib.explain.filters`.
+        after: the same of the trained model.
+        channel: which input channel is shown; None for the middle one: of a model with
+            neighbors the slice itself, through its first window.
+        most: filters shown.
+
+    Raises:
+        ValueError: if the two are not of one shape, or there is no such channel.
+    """
+    if before.shape != after.shape:
+        raise ValueError(f"Filters before and after must be of one shape; got {before.shape} and {after.shape}.")
+    channel = (before.shape[-1] - 1) // 2 if channel is None else channel
+    if not 0 <= channel < before.shape[-1]:
+        raise ValueError(f"There is no channel {channel}; the first layer sees {before.shape[-1]}, from 0 on.")
+    count = min(len(before), most)
+    top = float(max(np.abs(some[:count, ..., channel]).max() for some in (before, after))) or 1.0
+    figure = Figure(figsize=(0.72 * count + 2.4, 2.6), layout="constrained")
+    axes = figure.subplots(2, count, squeeze=False)
+    for line, (name, some) in enumerate((("before", before), ("after", after))):
+        for n in range(count):
+            drawn = axes[line, n].imshow(some[n, ..., channel], cmap="PuOr", vmin=-top, vmax=top)
+            axes[line, n].set(xticks=[], yticks=[])
+        axes[line, 0].set_ylabel(f"{name}\ntraining", rotation=0, ha="right", va="center")
+    figure.colorbar(drawn, ax=axes, label="weight", shrink=0.9)
+    figure.suptitle(f"First layer, channel {channel}: {count} of {len(before)} filters", fontsize=11)
+    return figure
