@@ -179,14 +179,14 @@ def _published(name: str, task: str, builder: str, options: dict | None = None, 
 
 _SMALL = {"filters": (16, 32, 64, 128, 256)}
 _FIRST = Recipe("unet-small-first", "segment", "unet2d", _SMALL)
-_BOTH = Recipe(
-    "unet-both-first",
+_BOTH = Recipe(  # the shipped model; goes on from unet-phantom (train --start)
+    "unet-both",
     "both",
     "unet2d",
     _SMALL,
     loss="slice_dice_bce",
     epochs=12,
-    source="one network for mask and scores; goes on from unet-phantom (train --start)",
+    source="the shipped model: one network for mask and scores; goes on from unet-phantom",
 )
 _OURS = (
     Recipe(  # the first stage of the shipped model: phantoms alone, so no fold needs one of its own
@@ -197,19 +197,19 @@ _OURS = (
         loss="slice_dice_bce",
         phantoms=200,
         epochs=15,
-        source="first stage of unet-both-first; train it without --data, on every phantom (--fold none)",
+        source="first stage of unet-both; train it without --data, on every phantom (--fold none)",
     ),
     _BOTH,
-    replace(  # the shipped model; goes on from unet-both-first (train --start)
+    replace(
         _BOTH,
-        name="unet-both",
+        name="unet-both-large",
         size=224,
         stored=288,
         mix=(0.3, 0.3, 0.25, 0.15),
         phantom_blood=0.5,
         phantoms=120,
         learning_rate=7e-4,
-        source="the shipped model: unet-both-first on larger pictures and with more kinds of blood; goes on from it",
+        source="unet-both on larger pictures and with more kinds of blood; goes on from it (train --start)",
     ),
     _FIRST,
     Recipe(  # goes on from unet-small-first (train --start), every bleeding slice counting the same
