@@ -168,25 +168,25 @@ def readable(pictures, labels):
 
 
 # %% tags=["check"]
-mine = readable(["a", None, "c", None], [0, 1, 1, 0])
+mine = readable(["a", None, None, "d"], [0, 1, 1, 0])
 if tried("6.3", mine):
     assert len(mine[0]) == len(mine[1]), "Pictures and labels are no longer of one length."
-    assert list(mine[1]) == [0, 1], "The labels kept belong to other pictures."
-    assert list(mine[2]) == [1, 3], "Say which were left out, so that somebody can fetch them again."
+    assert list(mine[1]) == [0, 0], "The labels kept belong to other pictures."
+    assert list(mine[2]) == [1, 2], "Say which were left out, so that somebody can fetch them again."
     correct("6.3")
 
 
 # %% tags=["mistake"]
 # refused: Pictures and labels are no longer of one length
 def readable(pictures, labels):
-    return [p for p in pictures if p is not None], labels, [1, 3]
+    return [p for p in pictures if p is not None], labels, [1, 2]
 
 
 # %% tags=["mistake"]
 # refused: The labels kept belong to other pictures
 def readable(pictures, labels):
     kept = [p for p in pictures if p is not None]
-    return kept, labels[: len(kept)], [1, 3]
+    return kept, labels[: len(kept)], [1, 2]
 
 
 # %% [markdown] tags=["solution"]
