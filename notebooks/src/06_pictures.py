@@ -22,7 +22,7 @@ from ich_lib.window import WINDOWS, window
 # System 001 kept every fourth pixel: `small[i, j] = large[4 * i, 4 * j]`. A head with subarachnoid blood, 512 x 512:
 
 # %%
-case = phantom(3, bleeds=["subarachnoid"], pixels=512, slices=12, thickness_mm=10)
+case = phantom(7, bleeds=["subarachnoid"], pixels=512, slices=12, thickness_mm=10)
 k = int(case.mask.sum(axis=(1, 2)).argmax())
 hu, blood = case.scan.hu[k], case.mask[k]
 row([hu, hu[::4, ::4]], ["512 x 512", "every fourth pixel"], through="brain", masks=[blood, blood[::4, ::4]], height=4)
