@@ -103,7 +103,7 @@ if tried("4.2", mine):
     assert list(mine[0]) == table.labels.sum(axis=0).tolist(), "A slice that shows two types counts for both."
     right = [len(set(table.patient[table.labels[:, i]])) for i in range(6)]
     assert list(mine[1]) == right, f"Each patient counts once: {right}."
-    figure, axes = plt.subplots(figsize=(7, 2.6))
+    figure, axes = plt.subplots(figsize=(9, 2.6))
     axes.bar(np.arange(6) - 0.2, mine[0], 0.4, label="slices")
     axes.bar(np.arange(6) + 0.2, mine[1], 0.4, label="patients")
     axes.set_xticks(range(6), LABELS, fontsize=8)
@@ -219,9 +219,10 @@ def mask_of(found, shape):
 # System 000's masks were made by `picture > 0`, from the *CT picture itself*. What its U-Net then "segmented" with 98 %:
 
 # %%
-case_hu = store.hu([14])[0]
+most = int(store.blood_px.argmax())
+case_hu = store.hu([most])[0]
 as_published = np.clip((case_hu + 20) / 120, 0, 1) > 0
-blood = store.blood([14])[0] >= 128
+blood = store.blood([most])[0] >= 128
 row(
     [case_hu] * 2,
     [f"published: {as_published.mean():.0%}", f"blood: {blood.mean():.1%}"],
