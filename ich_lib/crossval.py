@@ -8,7 +8,7 @@ from pathlib import Path
 from ich_lib.evaluate import FOLD, fold_runs
 from ich_lib.recipes import Recipe
 from ich_lib.store import Store
-from ich_lib.train import FOLDS, Run, open_run, train
+from ich_lib.train import FOLDS, START, Run, open_run, train
 
 
 def cross_validate(
@@ -98,8 +98,19 @@ def reduced(recipe: Recipe, *, size: int, slices: int) -> Recipe:
     )
 
 
+_PREFACE = """# Models side by side
+
+Made by `python -m ich_lib table RUNS...` from cross-validations of five folds. Every scan is judged by the model that
+never saw its patient, its scores calibrated on the other folds; intervals hold 95 % of resamples of patients. After a
+**leaky split** the slices held out are judged, while others of the same patients were trained on: such lines show what
+a leak is worth, and nothing else. Slices seen are those shown in training, all in all, by each fold's model. Training
+begins with random weights unless a line says otherwise.
+
+"""
+
+
 def table(folders: Sequence[str | Path]) -> str:
-    """Evaluated cross-validations as one Markdown table.
+    """Evaluated cross-validations as one Markdown page with a table.
 
     Args:
         folders: each holds fold-0, fold-1, ... and the report.json that `evaluate` wrote beside them.
@@ -119,7 +130,7 @@ def table(folders: Sequence[str | Path]) -> str:
         "ECE",
     )
     rows = [head, ("---",) * len(head), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return _PREFACE + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
 def _line(folder: Path) -> tuple[str, ...]:
@@ -139,4 +150,5 @@ def _line(folder: Path) -> tuple[str, ...]:
     figures = (shown(report[key]) for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "ece"))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
     count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
-    return f"{folder.name} (`{recipe.name}`{leak})", picture, count, f"{seen}, {minutes:.1f}", *figures
+    begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""
+    return f"{folder.name} (`{recipe.name}`{leak}{begun})", picture, count, f"{seen}, {minutes:.1f}", *figures

@@ -23,7 +23,7 @@ from ich_lib.split import APART, SPLITS, Split, leaks, units
 from ich_lib.store import Store, kept_store, open_store
 
 FOLDS = 5
-_START, _CHECKPOINT, _WEIGHTS, _HISTORY = "start.weights.h5", "checkpoint.weights.h5", "model.weights.h5", "history.csv"
+START, _CHECKPOINT, _WEIGHTS, _HISTORY = "start.weights.h5", "checkpoint.weights.h5", "model.weights.h5", "history.csv"
 _FEATURES = "features.npz"  # what a recipe of hand-made features keeps in place of weights
 _COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "minutes")
 
@@ -98,8 +98,8 @@ class Run:
         Raises:
             ValueError: if the recipe begins with weights that cannot be had, or it trained no network.
         """
-        if (self.folder / _START).is_file():
-            return _loaded(build(self.recipe), self.folder / _START)
+        if (self.folder / START).is_file():
+            return _loaded(build(self.recipe), self.folder / START)
         keras.utils.set_random_seed(self.recipe.seed)
         return build(self.recipe, pretrained=True)
 
@@ -242,7 +242,7 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
         build(recipe, pretrained=True)  # weights that cannot be had are told before a run is begun
     out.mkdir(parents=True, exist_ok=True)
     if first:
-        first.save_weights(out / _START)
+        first.save_weights(out / START)
     (out / "folds.json").write_text(json.dumps(asdict(split), indent=1))
     (out / "recipe.json").write_text(json.dumps(recipe.as_json(), indent=1))
     return run
@@ -276,10 +276,10 @@ def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None, devi
     keras.utils.set_random_seed(recipe.seed)
     made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
     batches = Batches(seen, recipe, phantoms=made)
-    known = any((run.folder / name).is_file() for name in (_START, _CHECKPOINT))
+    known = any((run.folder / name).is_file() for name in (START, _CHECKPOINT))
     model = _compiled(recipe, len(batches), pretrained=not known)
-    if (run.folder / _START).is_file():
-        model.set_weights(_loaded(build(recipe), run.folder / _START).get_weights())
+    if (run.folder / START).is_file():
+        model.set_weights(_loaded(build(recipe), run.folder / START).get_weights())
     begun = _restore(model, run.folder, len(batches))
     stopped = stalled(_losses(run), recipe.patience)
     batches.begin_with(begun)

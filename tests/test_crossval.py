@@ -84,7 +84,9 @@ def test_folds_are_judged_together_calibrated_on_each_other_and_put_in_a_table(f
     assert set(report["before_calibration"]) == {"slice_auc_any", "scan_auc_any", "ece"}
     assert set(report["calibration"]) == {"slices", "scans"}
     assert report["slice_auc_any"]["value"] > 0.8
-    lines = table([out]).splitlines()
+    text = table([out])
+    assert text.startswith("# Models side by side")
+    lines = text[text.index("| run") :].splitlines()
     assert lines[0].startswith("| run | picture | parameters | slices seen")
     assert lines[2].startswith("| tiny (`classical-logistic`) | 64x64x2, head |")
     with pytest.raises(FileNotFoundError, match=r"has no report.json; make it with python -m ich_lib evaluate"):
