@@ -17,9 +17,7 @@ from ich_lib.pictures import channels, neighbors
 from ich_lib.recipes import Recipe
 from ich_lib.store import ROOM, Store
 
-_PASTE = replace(NONE, turn_deg=12.0, shift=0.03, zoom=0.12, flip_lr=True)  # once the skulls are laid on each other
-_FIT = 1.3  # a donor's skull is stretched by no more than this
-_GAP = 0.02  # between pasted blood and bone, in shares of the side, that is filled: a layer lies on its bone
+_PASTE = replace(NONE, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
 _AHEAD = 3  # batches made while a step is computed
 _ROOMY = 0.05  # share of the picture that lies inside the skull where blood may be pasted
 
@@ -95,7 +93,7 @@ class Batches(keras.utils.PyDataset):
         self.recipe, self.epoch, self.upcoming = recipe, 0, 0
         self.thread, self.lock, self.ahead = ThreadPoolExecutor(1), Lock(), {}
         real = real.told(recipe)
-        self.donors = [_Pool(_outlined_blood(slices)) for slices in (real, phantoms) if slices is not None]
+        self.donors = _Pool(real.where(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
         self.sampler = _Mix(real, phantoms, recipe) if recipe.sampling == "mix" else _Passes(real, recipe)
 
     def __len__(self) -> int:
@@ -133,18 +131,17 @@ class Batches(keras.utils.PyDataset):
         recipe, store = self.recipe, wanted.slices.store
         around = _around(store, wanted.row, recipe, first=wanted.row - int(rng.integers(recipe.depth)))
         hu, blood, labels = _read(store, around, recipe)
-        if wanted.pasted and any(self.donors):
+        if wanted.pasted and self.donors:
             hu, blood, labels = self._with_pasted_blood(hu, _inside(store, around), (blood, labels), rng)
         hu, mask = moved(hu, _asked(blood, recipe), recipe.size, drawn(recipe.augment, rng), room=_room(store))
         return _shown(disturbed(hu, recipe.augment, rng), recipe, wanted.window), mask, labels
 
     def _with_pasted_blood(self, hu, inside, clean, rng):
         """Blood of another head laid into a clean slice and its neighbors; unchanged where it does not fit."""
-        made = len(self.donors) > 1 and rng.random() < self.recipe.phantom_blood
-        source, row = (self.donors[made] or self.donors[0]).draw(rng)
+        source, row = self.donors.draw(rng)
         around = _around(source, row, self.recipe, first=row - self.recipe.depth // 2)
         source_hu, source_blood, labels = _read(source, around, self.recipe)
-        pasted, blood = paste(hu, inside, source_hu, source_blood, _inside(source, around), rng)
+        pasted, blood = paste(hu, inside, source_hu, source_blood, rng)
         if np.count_nonzero(_asked(blood, self.recipe) >= 128) < 12:
             return hu, *clean
         return pasted, blood, labels
@@ -332,71 +329,29 @@ def _shape(recipe: Recipe) -> tuple[int, ...]:
     return (recipe.size,) * 2 if recipe.depth == 1 else (recipe.depth, recipe.size, recipe.size)
 
 
-def paste(hu, inside, source_hu, source_blood, source_inside, rng) -> tuple[np.ndarray, np.ndarray]:
+def paste(hu, inside, source_hu, source_blood, rng) -> tuple[np.ndarray, np.ndarray]:
     """Lay the blood of one stack of slices into another, inside its skull, with soft edges.
-
-    The skulls are laid on each other first, so that blood on the inner table lands on the inner table, and what is then
-    left between it and the bone is filled.
 
     Args:
         hu: (k, y, x) of the slices to change; not changed in place.
         inside: (k, y, x) uint8, 255 inside their skull.
         source_hu: (k, y, x) of the slices whose blood is taken.
         source_blood: (k, y, x) uint8, its share of each pixel.
-        source_inside: (k, y, x) uint8, 255 inside the skull it comes from.
         rng: mirrors, turns by up to 12 degrees, scales and shifts the blood, and brightens it by -6 to 8 HU.
 
     Returns:
         (k, y, x) float32 HU and uint8 shares of blood.
     """
     side = hu.shape[1]
-    move = (_square(matrix(drawn(_PASTE, rng), side, side)) @ _laid_on(source_inside, inside))[:2]
+    move = matrix(drawn(_PASTE, rng), side, side)
     brighter = rng.uniform(-6, 8)
     out_hu, out_blood = hu.copy(), np.zeros(hu.shape, np.uint8)
     for k in range(len(hu)):
-        share = cv2.warpAffine(source_blood[k], move, (side, side))
+        share = cv2.warpAffine(source_blood[k], move, (side, side)).astype(np.float32) / 255
         if not share.any():
             continue
-        clot = cv2.warpAffine(source_hu[k], move, (side, side)).astype(np.float32)
-        sure = share >= 128
-        if sure.any():  # at its rim the source shows bone and brain of its own
-            clot = np.where(sure, np.minimum(clot, 110), np.minimum(clot[sure], 110).mean())
-        share = _up_to_bone(share, inside[k]).astype(np.float32) / 255
         share = cv2.GaussianBlur(share, (0, 0), 0.8) * (inside[k] / np.float32(255))
-        out_hu[k] += share * (np.minimum(clot + brighter, 110) - out_hu[k])
+        clot = cv2.warpAffine(source_hu[k], move, (side, side)) + brighter
+        out_hu[k] += share * (np.minimum(clot, 110) - out_hu[k])  # bone under a coarse outline stays behind
         out_blood[k] = np.round(share * 255)
     return out_hu, out_blood
-
-
-def _laid_on(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(3, 3) that brings the box around one skull's inside to that of another, in the stack's middle slice."""
-    boxes = [cv2.boundingRect(stack[len(stack) // 2]) for stack in (source, target)]
-    (x, y, w, h), (to_x, to_y, to_w, to_h) = boxes
-    if not (w and h and to_w and to_h):
-        return np.eye(3)
-    across, down = (np.clip(ratio, 1 / _FIT, _FIT) for ratio in (to_w / w, to_h / h))
-    return np.array(
-        [
-            [across, 0, to_x + to_w / 2 - across * (x + w / 2)],
-            [0, down, to_y + to_h / 2 - down * (y + h / 2)],
-            [0, 0, 1],
-        ]
-    )
-
-
-def _square(matrix: np.ndarray) -> np.ndarray:
-    return np.vstack([matrix, [0, 0, 1]])
-
-
-def _up_to_bone(share: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """(y, x) uint8 share of blood, grown over a narrow gap to the bone; the bone's own niches stay empty."""
-    reach = max(3, round(_GAP * len(share)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
-    bone = cv2.bitwise_not(inside)
-    joined, alone = (cv2.morphologyEx(what, cv2.MORPH_CLOSE, kernel) for what in (np.maximum(share, bone), bone))
-    return np.maximum(share, np.where(alone > 0, 0, joined))
-
-
-def _outlined_blood(slices: Slices) -> Slices:
-    """Those whose blood can be pasted elsewhere."""
-    return slices.where(slices.bleeding & (slices.store.blood_px[slices.rows] > 0))

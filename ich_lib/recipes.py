@@ -30,7 +30,6 @@ class Recipe:
             with blood and as many without.
         mix: share of training samples that are slices with blood, clean slices with blood pasted in, clean slices,
             and phantom slices. Adds up to 1.
-        phantom_blood: share of the pasted blood that comes from phantoms: exact shapes in real anatomy.
         augment: how far training pictures stray from the stored ones. Validation never strays.
         scheme: the outputs of a classifier, a name from `ich_lib.labels.SCHEMES`.
         loss: a name from `ich_lib.losses.LOSSES`.
@@ -66,7 +65,6 @@ class Recipe:
     windows_as: str = "channels"
     sampling: str = "mix"
     mix: tuple[float, float, float, float] = (0.375, 0.25, 0.25, 0.125)
-    phantom_blood: float = 0.0
     augment: Augment = USUAL
     scheme: str = "6-node"
     loss: str = "dice_bce"
@@ -179,15 +177,6 @@ def _published(name: str, task: str, builder: str, options: dict | None = None, 
 
 _SMALL = {"filters": (16, 32, 64, 128, 256)}
 _FIRST = Recipe("unet-small-first", "segment", "unet2d", _SMALL)
-_BOTH = Recipe(  # the shipped model; goes on from unet-phantom (train --start)
-    "unet-both",
-    "both",
-    "unet2d",
-    _SMALL,
-    loss="slice_dice_bce",
-    epochs=12,
-    source="the shipped model: one network for mask and scores; goes on from unet-phantom",
-)
 _OURS = (
     Recipe(  # the first stage of the shipped model: phantoms alone, so no fold needs one of its own
         "unet-phantom",
@@ -199,17 +188,14 @@ _OURS = (
         epochs=15,
         source="first stage of unet-both; train it without --data, on every phantom (--fold none)",
     ),
-    _BOTH,
-    replace(
-        _BOTH,
-        name="unet-both-large",
-        size=224,
-        stored=288,
-        mix=(0.3, 0.3, 0.25, 0.15),
-        phantom_blood=0.5,
-        phantoms=120,
-        learning_rate=7e-4,
-        source="unet-both on larger pictures and with more kinds of blood; goes on from it (train --start)",
+    Recipe(  # the shipped model; goes on from unet-phantom (train --start)
+        "unet-both",
+        "both",
+        "unet2d",
+        _SMALL,
+        loss="slice_dice_bce",
+        epochs=12,
+        source="the shipped model: one network for mask and scores; goes on from unet-phantom",
     ),
     _FIRST,
     Recipe(  # goes on from unet-small-first (train --start), every bleeding slice counting the same

@@ -33,9 +33,10 @@ def test_the_demo_installs_without_tensorflow():
     assert not {"tensorflow", "keras", "torch", "opencv-python"} & set(names)
 
 
-def test_the_readme_gives_two_set_up_commands():
+def test_the_readme_gives_two_set_up_commands_and_one_for_the_course():
     commands = [line for line in README.splitlines() if "pip install" in line]
-    assert [re.search(r"-r (\S+)", line).group(1) for line in commands] == ["requirements.txt", "requirements-dev.txt"]
+    wanted = ["-r requirements.txt", "-r requirements-dev.txt", '-e ".[course]"']
+    assert [re.search(r"(-[re] \S+) &&", line).group(1) for line in commands] == wanted
 
 
 def test_no_scan_and_no_large_file_is_tracked():
