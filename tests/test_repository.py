@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
@@ -37,6 +39,18 @@ def test_the_readme_gives_two_set_up_commands_and_one_for_the_course():
     commands = [line for line in README.splitlines() if "pip install" in line]
     wanted = ["-r requirements.txt", "-r requirements-dev.txt", '-e ".[course]"']
     assert [re.search(r"(-[re] \S+) &&", line).group(1) for line in commands] == wanted
+
+
+def test_what_pip_installs_is_what_the_requirement_files_say():
+    """Packaging takes no "-r" lines, so the extras stand in pyproject.toml as well."""
+    lines = lambda name: re.findall(r"^[a-z].*$", (ROOT / name).read_text(), re.MULTILINE)  # noqa: E731
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
+    extras = project["project"]["optional-dependencies"]
+    assert extras["course"] == lines("requirements-course.txt")
+    assert extras["dev"] == ["ich_lib[course]", *lines("requirements-dev.txt")]
+    for line in (*lines("requirements.txt"), *extras["course"], *extras["dev"]):
+        Requirement(line)
 
 
 def test_no_scan_and_no_large_file_is_tracked():
