@@ -1,6 +1,7 @@
 """Phantoms are real enough to learn from: a model that has seen nothing else finds blood in patients."""
 
 import numpy as np
+import pytest
 
 from ich_lib.batches import Slices, Still
 from ich_lib.labels import ANY
@@ -26,6 +27,7 @@ RECIPE = Recipe(
 )
 
 
+@pytest.mark.long
 def test_a_model_trained_on_phantoms_alone_tells_bleeding_slices_of_patients_better_than_chance(ct_ich_store, tmp_path):
     """A minute of training; the 95 % interval, patients resampled, lies above 0.5. A longer run: see DATA_CARD.md."""
     run = train(RECIPE, None, tmp_path / "run", fold=None)
