@@ -25,6 +25,8 @@ import nbformat
 HERE = Path(__file__).parent
 PYPROJECT = HERE.parent / "pyproject.toml"
 _REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
+_APART = re.compile(r"<details>.*?</details>|\*\*Sources\*\*.*", re.S)
+_WORD = re.compile(r"\S*[^\W_]\S*")
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -70,6 +72,11 @@ def stub(source: str) -> str:
 def solution(source: str) -> str:
     """An exercise done."""
     return re.sub(r"^ *# (your code here|solution)\n", "", source, flags=re.M)
+
+
+def at_length(source: str) -> str:
+    """A cell with the switch for long trainings thrown: QUICK = False."""
+    return re.sub(r"^QUICK = True\b", "QUICK = False", source, flags=re.M)
 
 
 def notebook(lesson: Lesson, *, solved: bool, repository: str, version: str):
@@ -143,11 +150,15 @@ def stale(made: dict[Path, str]) -> list[str]:
 
 
 def figures(lesson: Lesson) -> dict[str, float | str]:
-    """How a lesson reads: sizes of its code cells, prose (what is folded away not counted) against code, exercises."""
+    """How a lesson reads: sizes of its code cells, prose against code, exercises.
+
+    Prose is what a learner reads on the way through: not the title's block, the sources, what is folded away, or signs
+    such as "#" and "|".
+    """
     kept = [cell for cell in lesson.cells if "mistake" not in tags(cell)]
     code = [len(solution(cell.source).strip().splitlines()) for cell in kept if cell.cell_type == "code"]
-    prose = [cell.source for cell in kept if cell.cell_type == "markdown" and "solution" not in tags(cell)]
-    words = sum(len(re.sub(r"<details>.*?</details>", "", text, flags=re.S).split()) for text in prose)
+    prose = [cell.source for cell in kept[1:] if cell.cell_type == "markdown" and "solution" not in tags(cell)]
+    words = sum(len(_WORD.findall(_APART.sub("", text))) for text in prose)
     count = lambda tag: sum(tag in tags(cell) for cell in lesson.cells)  # noqa: E731
     return {
         "lesson": lesson.name,

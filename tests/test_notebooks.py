@@ -1,4 +1,7 @@
-"""Every lesson runs: unsolved to its last cell, solved through every check, and known mistakes are refused."""
+"""Every lesson runs: unsolved to its last cell, solved through every check, and known mistakes are refused.
+
+ICH_LESSONS=full (for a night, or a GPU) runs them with QUICK = False: the long trainings, too.
+"""
 
 import importlib.util
 import os
@@ -9,7 +12,8 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-LIMIT_S = 900  # for one cell; a lesson as a whole should stay under five minutes
+FULL = os.environ.get("ICH_LESSONS") == "full"
+LIMIT_S = 4 * 3600 if FULL else 900  # for one cell; a lesson as a whole should stay under five minutes
 
 
 def builder():
@@ -43,7 +47,7 @@ class Session:
 
     def run(self, source: str) -> str:
         """Run one cell; its text, or CellExecutionError."""
-        self.book.cells.append(nbformat.v4.new_code_cell(source))
+        self.book.cells.append(nbformat.v4.new_code_cell(build.at_length(source) if FULL else source))
         cell = self.client.execute_cell(self.book.cells[-1], len(self.book.cells) - 1)
         return "".join(out.get("text", "") for out in cell.outputs)
 
@@ -60,6 +64,14 @@ def test_a_notebook_that_was_edited_by_hand_or_lost_its_source_is_noticed(monkey
         (tmp_path / f"{name}.ipynb").write_text(text)
     made = {tmp_path / f"{name}.ipynb": "as made" for name in ("a", "b", "lost")}
     assert build.stale(made) == ["b.ipynb", "lost.ipynb", "old.ipynb"]
+
+
+def test_prose_is_counted_without_title_sources_and_what_is_folded_away():
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    title, told = markdown("# 1. A title\n**You will** read"), markdown("## Two words\n- and *three more*, 4 | 5\n")
+    apart = markdown("<details>folded away</details>One.\n\n**Sources** many and long\n**Next** 2")
+    lesson = build.Lesson(Path("01_a.py"), [title, told, code("x = 1\ny = 2"), apart])
+    assert build.figures(lesson)["words a line"] == (2 + 6 + 1) / 2
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
@@ -81,9 +93,20 @@ def test_a_lesson_is_laid_out_as_learners_expect(lesson):
     assert told["mistakes refused"] >= told["exercises"]
     assert told["median lines"] <= 6
     assert told["most lines"] <= 25
+    assert told["words a line"] <= 4
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
     for heading in ("Spot the bug", "Predict", "Break it", "Recap", "**Sources**", "**Next**"):
         assert heading in text, heading
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_one_switch_makes_a_lesson_run_at_length(lesson):
+    """Whoever asks for `QUICK` has the switch in the set-up cell, where the nightly run finds it."""
+    code = [cell for cell in lesson.cells if cell.cell_type == "code"]
+    (setup,) = (cell.source for cell in code if "setup" in build.tags(cell))
+    asked = any(re.search(r"\bQUICK\b", cell.source) for cell in code)
+    assert asked == (build.at_length(setup) != setup)
+    assert not asked or "QUICK = False" in build.at_length(setup)
 
 
 @pytest.mark.lessons

@@ -24,8 +24,7 @@ from ich_lib.write import write_case
 
 # %% [markdown]
 # ## A scan is a folder of slices
-# A head made by code, a *phantom*, stands in for a patient. We write it as a scanner's archive would: DICOM, a file a
-# slice.
+# A head made by code, a *phantom*, stands in for a patient, written as DICOM: a file a slice.
 
 # %%
 folder = Path(mkdtemp())
@@ -56,7 +55,7 @@ print("a corner of the picture holds", stored[0, 0])
 
 # %% [markdown]
 # ### Exercise 1.1: pixels to Hounsfield units (5 min)
-# `RescaleSlope` and `RescaleIntercept` belong to every CT file. Write the straight line they stand for.
+# `RescaleSlope` and `RescaleIntercept` stand for a straight line. Write it.
 #
 # *Hint:* slope first, in floating point.
 

@@ -17,8 +17,7 @@ from ich_lib.window import WINDOWS, unwindow, window
 
 # %% [markdown]
 # ## A head holds 4000 grays; your eye tells about 80 apart
-# Our patient is a head made by code, a *phantom*. A *window* spreads a range of CT numbers from black to white. One
-# slice through three of them:
+# A *window* spreads a range of CT numbers from black to white. One slice through three of them:
 
 # %%
 case = phantom(101, bleeds=["epidural"])
@@ -28,7 +27,7 @@ names = ["brain", "subdural", "bone"]
 row([window(hu, *WINDOWS[name]) for name in names], [f"{name} {WINDOWS[name]}" for name in names])
 
 # %% [markdown]
-# The same numbers, counted: water, brain and blood share 80 HU of 3000.
+# Water, brain and blood share 80 HU of 3000:
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 3))
@@ -82,8 +81,7 @@ print("largest difference to the library:", np.abs(by_hand - window(hu, *WINDOWS
 
 # %% [markdown]
 # ## Which window shows a thin bleed next to bone?
-# **Predict, then run.** Blood is 60 HU, brain 35, skull 1000. How many of 255 gray steps part blood from brain, and blood
-# from skull, through each window?
+# **Predict.** Blood is 60 HU, brain 35, skull 1000. How many of 255 gray steps part them?
 
 # %%
 for name in ("brain", "subdural", "bone"):
@@ -129,7 +127,7 @@ my_level, my_width = 40, 80
 
 # %% [markdown]
 # ## Spot the bug: every slice scaled to its own limits
-# "The network wants numbers between 0 and 1", so many pipelines do this. The same slice, without and with a clip of metal:
+# "A network wants numbers between 0 and 1." The same slice, without and with a clip of metal:
 
 
 # %%
@@ -146,10 +144,10 @@ for name, one in {"slice": hu, "with a clip": clipped}.items():
     )
 
 # %% [markdown]
-# Nine voxels of metal decide about the brain.
+# Nine voxels decide about the brain.
 #
 # ### Exercise 2.3: mend it (5 min)
-# Numbers between 0 and 1, the same for the same HU in every slice, 25 HU at least a fifth of the range.
+# Between 0 and 1, the same for the same HU everywhere, 25 HU at least a fifth of the range.
 #
 # *Hint:* you have written it already.
 
@@ -189,7 +187,7 @@ def scaled_alike(hu):
 
 # %% [markdown]
 # ## A picture is not a scan: what a JPG has thrown away
-# CT-ICH comes as 8-bit pictures. **Predict:** read back from the brain picture, how dense is the skull?
+# CT-ICH is 8-bit pictures. **Predict:** read back from the brain's, how dense is the skull?
 
 # %%
 picture = (255 * window(hu, *WINDOWS["brain render"])).round().astype(np.uint8)
@@ -200,7 +198,7 @@ print(f"brain: error {np.abs(back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at m
 
 # %% [markdown]
 # ### Exercise 2.4: two pictures make a scan (8 min)
-# Take the brain picture where it is neither black nor white, the bone picture elsewhere (both uint8).
+# The brain picture where it is neither black nor white, the bone picture elsewhere.
 #
 # *Hint:* `np.where(condition, one, other)`, `unwindow`, `WINDOWS["bone render"]`.
 
@@ -245,7 +243,7 @@ def hu_from_two(brain, bone):
 
 # %% [markdown]
 # ## Break it: a picture whose window nobody told
-# A screenshot was made at level 40, width 80. You read it as "brain render". **Predict:** what becomes of 35 HU?
+# Made at level 40, width 80, read as "brain render". **Predict:** what becomes of 35 HU?
 
 # %%
 shot = window(np.array([0, 35, 60]), *WINDOWS["brain"])
@@ -253,11 +251,11 @@ for true, read in zip((0, 35, 60), unwindow(shot, *WINDOWS["brain render"]), str
     print(f"{true:3} HU is read as {read:5.1f} HU")
 
 # %% [markdown]
-# Every number is wrong and nothing on the picture says so; a patient with a faint clot pays for it. So the library asks
-# for a picture's window, or says "HU unknown".
+# All wrong, and nothing says so; who has a faint clot pays for it. The library asks for a picture's window, or says "HU
+# unknown".
 #
 # ## Recap
-# - Outside a window everything is black or white.
+# - Outside a window all is black or white.
 # - The same number, the same gray, in every slice.
 # - Pictures have lost what their window left out.
 #

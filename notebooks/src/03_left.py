@@ -88,7 +88,7 @@ for name, one in {"first": image, "second": other}.items():
 
 # %% [markdown]
 # ### Exercise 3.2: one order for both (6 min)
-# Return the voxels with axes towards left, back, head ("LPS"), whatever the file's order.
+# Return the voxels with axes towards left, back, head ("LPS").
 #
 # *Hint:* `nib.orientations.ornt_transform(from, to)` of `axcodes2ornt(...)`, then `apply_orientation`.
 
@@ -171,8 +171,8 @@ def ml(mask, affine):
 # Length times width times height, halved, with a ruler on the screen. It fits a ball.
 #
 # ### Exercise 3.4: by hand (7 min)
-# Write it for a box-shaped grid without tilt: A and B as the extents of the largest slice along x and y in mm, C as the
-# number of slices with blood times their distance.
+# For a grid without tilt: A and B are the extents of the largest slice along x and y in mm, C the slices with blood times
+# their distance.
 #
 # *Hint:* `np.ptp(...) + 1` pixels.
 

@@ -29,7 +29,7 @@ case = phantom(101, bleeds=["intraparenchymal"], slices=16, thickness_mm=8)
 explanation(case.scan, explain(case.scan, "cam"), title="cam: the score for any", slices=3)
 
 # %% [markdown]
-# For what follows: one slice as the model sees it, and the outlined blood in the same frame.
+# One slice as the model sees it, and its blood in the same frame.
 
 # %%
 shipped = load().classifier
@@ -43,8 +43,7 @@ print("picture", picture.shape, " score for any:", scores[0, -1].round(2))
 
 # %% [markdown]
 # ## A heat map by hand
-# The scores come from 256 feature maps, each averaged over the picture, then weighed. So each *place* adds its features
-# times the weights.
+# Scores are 256 feature maps, averaged over the picture, then weighed. So each *place* adds features times weights.
 #
 # ### Exercise 11.1: the class activation map (7 min)
 # `features` is (rows, columns, k), `weights` is (k,). Give (rows, columns): what each place adds to the score, and 0 where it

@@ -1,0 +1,293 @@
+# %% [markdown]
+# # 7. A U-Net from nothing
+# **You will** compute a convolution and a pooling by hand, build a U-Net in 15 lines, train it, and see through "99 %
+# accuracy".
+#
+# **Time** 40 min. **Runs on** a laptop or free Colab, 3 min without a GPU. **Before this** lesson 6.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+import keras
+import numpy as np
+from keras import layers
+from scipy.signal import correlate2d
+from tqdm.auto import tqdm
+
+from ich_lib.course import correct, tried
+from ich_lib.losses import LOSSES
+from ich_lib.metrics import dice, pixel_accuracy
+from ich_lib.phantom import phantom
+from ich_lib.show import filters, row
+from ich_lib.window import WINDOWS, window
+
+QUICK = True  # False trains five times longer, on three times as many heads
+
+# %% [markdown]
+# ## Pictures and masks
+# Heads made by code, each with one bleed, 64 x 64. The last twenty are never trained on: whole patients (lesson 5).
+
+# %%
+kinds = ("intraparenchymal", "epidural")
+look = {"pixels": 64, "slices": 12, "thickness_mm": 10}
+count = 100 if QUICK else 260
+cases = [phantom(7000 + s, bleeds=[kinds[s % 2]], **look) for s in tqdm(range(count), desc="making heads")]
+hu, blood = np.stack([case.scan.hu for case in cases]), np.stack([case.mask for case in cases])
+pictures = window(hu, *WINDOWS["brain render"])[..., None]  # (patient, z, y, x, 1)
+masks = blood[..., None].astype(np.float32)
+
+# %%
+per_slice = lambda volumes: volumes.reshape(-1, 64, 64, 1)  # noqa: E731
+x_train, y_train = per_slice(pictures[:-20]), per_slice(masks[:-20])
+x_held, y_held = per_slice(pictures[-20:]), per_slice(masks[-20:])
+some = np.argsort(y_held.sum(axis=(1, 2, 3)))[-40::10]  # from middling to large
+row(x_held[some, ..., 0], masks=y_held[some, ..., 0], height=2.5)
+
+# %% [markdown]
+# ## One layer by hand
+# ### Exercise 7.1: a convolution (8 min)
+# Lay a 3 x 3 kernel over every place where it fits, multiply, add up. A picture of (y, x) gives (y - 2, x - 2).
+#
+# *Hint:* two loops; `picture[i : i + 3, j : j + 3]`. (Networks do not flip the kernel.)
+
+
+# %% tags=["exercise"]
+def convolved(picture, kernel):
+    # your code here
+    # solution
+    rows, columns = picture.shape[0] - 2, picture.shape[1] - 2
+    out = np.zeros((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            out[i, j] = (picture[i : i + 3, j : j + 3] * kernel).sum()
+    return out
+
+
+# %% tags=["check"]
+edge = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+one = x_held[some[-1], ..., 0]
+mine = convolved(one, edge)
+if tried("7.1", mine):
+    assert mine.shape == (62, 62), f"A 3 x 3 kernel fits 62 x 62 times into 64 x 64; got {mine.shape}."
+    wrong = "Compare one place by hand: is the kernel turned around?"
+    np.testing.assert_allclose(mine, correlate2d(one, edge, mode="valid"), atol=1e-5, err_msg=wrong)
+    correct("7.1")
+
+
+# %% tags=["mistake"]
+# refused: is the kernel turned around
+def convolved(picture, kernel):
+    return correlate2d(picture, kernel[::-1, ::-1], mode="valid")
+
+
+# %% tags=["mistake"]
+# refused: fits 62 x 62 times
+def convolved(picture, kernel):
+    return correlate2d(picture, kernel, mode="same")
+
+
+# %% [markdown] tags=["solution"]
+# 62 x 62 x 9 products for one kernel. A network has thousands of kernels and *learns* their numbers.
+
+# %%
+row([one, np.clip(correlate2d(one, edge, mode="same") / 8 + 0.5, 0, 1)], ["slice", "its vertical edges"])
+
+# %% [markdown]
+# ### Exercise 7.2: max pooling (4 min)
+# Of every 2 x 2 block the largest number.
+#
+# *Hint:* `reshape(y // 2, 2, x // 2, 2)` and a maximum over two axes.
+
+
+# %% tags=["exercise"]
+def pooled(picture):
+    # your code here
+    # solution
+    y, x = picture.shape
+    return picture.reshape(y // 2, 2, x // 2, 2).max(axis=(1, 3))
+
+
+# %% tags=["check"]
+mine = pooled(np.array([[1, 2, 0, 0], [3, 4, 0, 9], [5, 5, 7, 1], [5, 6, 1, 1]]))
+if tried("7.2", mine):
+    assert np.array_equal(mine, [[4, 9], [6, 7]]), (
+        f"The largest of each block: [[4, 9], [6, 7]], not {np.asarray(mine).tolist()}."
+    )
+    correct("7.2")
+
+
+# %% tags=["mistake"]
+# refused: The largest of each block
+def pooled(picture):
+    return picture[::2, ::2]
+
+
+# %% [markdown] tags=["solution"]
+# Pooling makes the next kernels see twice as far, and forgets where exactly things were. The skips of a U-Net bring that
+# back.
+
+# %% [markdown]
+# ## A U-Net in 15 lines
+
+
+# %%
+def block(x, width):
+    x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    return layers.BatchNormalization(momentum=0.9)(x)
+
+
+def unet(skips=True):
+    x = inputs = layers.Input((64, 64, 1))
+    kept = []
+    for width in (8, 16, 32):
+        x = block(x, width)
+        kept.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = block(x, 64)
+    for width in (32, 16, 8):
+        x = layers.UpSampling2D()(x)
+        x = block(layers.Concatenate()([x, kept.pop()]) if skips else x, width)
+    return keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+keras.utils.set_random_seed(0)
+model = unet()
+print(f"{model.count_params():,} weights")
+
+# %% [markdown]
+# `momentum=0.9`: at the default of 0.99 and few steps the running means lag behind, and a trained network fails when asked.
+
+# %% [markdown]
+# ### Exercise 7.3: how many weights has a layer? (4 min)
+# A convolution of `k` x `k` with `into` channels in and `out` channels out, with a bias for each.
+#
+# *Hint:* each of the `out` kernels is k x k x into.
+
+
+# %% tags=["exercise"]
+def weights_of(k, into, out):
+    # your code here
+    # solution
+    return (k * k * into + 1) * out
+
+
+# %% tags=["check"]
+mine = weights_of(3, 8, 16)
+if tried("7.3", mine):
+    assert mine == 1168, f"3 * 3 * 8 products and one bias, for each of 16: 1168, not {mine}."
+    correct("7.3")
+
+
+# %% tags=["mistake"]
+# refused: and one bias
+def weights_of(k, into, out):
+    return k * k * into * out
+
+
+# %% [markdown]
+# ## Spot the bug: "99 % accuracy"
+# Systems 000, 001 and 003 report the accuracy of pixels. **Predict:** what has a network that has learned nothing?
+
+# %%
+black = np.zeros_like(y_held)
+print(f"an all-black mask: accuracy {pixel_accuracy(y_held > 0, black > 0):.4f}")
+
+# %% [markdown]
+# ### Exercise 7.4: a number that notices (5 min)
+# The mean Dice over slices *with* blood, for masks (n, y, x, 1) and probabilities cut at one half.
+#
+# *Hint:* `dice(truth, call)` from the library; skip slices without blood.
+
+
+# %% tags=["exercise"]
+def mean_dice(truth, probability):
+    # your code here
+    # solution
+    return np.mean([dice(t > 0, p >= 0.5) for t, p in zip(truth, probability, strict=True) if t.any()])
+
+
+# %% tags=["check"]
+mine = mean_dice(y_held, black)
+if tried("7.4", mine):
+    assert mine == 0, f"The all-black mask finds nothing: 0, not {mine:.2f}. Do clean slices count?"
+    assert mean_dice(y_held, y_held) == 1, "The truth itself must score 1."
+    correct("7.4")
+
+
+# %% tags=["mistake"]
+# refused: Do clean slices count
+def mean_dice(truth, probability):
+    return np.mean([dice(t > 0, p >= 0.5) for t, p in zip(truth, probability, strict=True)])
+
+
+# %% [markdown] tags=["solution"]
+# One number for both: Dice over slices with blood, and false alarms on those without, side by side.
+
+# %% [markdown]
+# ## Train it
+# Half of every batch bleeds. Loss: cross-entropy plus one minus Dice (lesson 8).
+
+# %%
+steps = 800 if QUICK else 4000
+bleeds = y_train.any(axis=(1, 2, 3))
+
+
+def batches(rng):
+    for _ in range(steps):
+        rows = np.r_[rng.choice(np.flatnonzero(bleeds), 8), rng.choice(np.flatnonzero(~bleeds), 8)]
+        turned = slice(None, None, rng.choice([1, -1]))  # half of the batches in a mirror
+        yield x_train[rows, :, turned], y_train[rows, :, turned]
+
+
+# %%
+def train(model):
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    model.compile(keras.optimizers.Adam(rate), LOSSES["slice_dice_bce"])
+    model.fit(batches(np.random.default_rng(0)), steps_per_epoch=steps // 10, epochs=10, shuffle=False, verbose=2)
+    return model.predict(x_held, verbose=0)
+
+
+def told(found):
+    bleeding = y_held.any(axis=(1, 2, 3))
+    each = [dice(t > 0, p >= 0.5) for t, p in zip(y_held[bleeding], found[bleeding], strict=True)]
+    alarms = (found[~bleeding] >= 0.5).any(axis=(1, 2, 3)).mean()
+    return f"Dice {np.mean(each):.2f} on {len(each)} slices with blood; false alarms on {alarms:.0%} of those without"
+
+
+before = model.layers[1].get_weights()[0].transpose(3, 0, 1, 2)
+found = train(model)
+accuracy = pixel_accuracy(y_held > 0, found >= 0.5)
+print(f"20 patients never seen: accuracy {accuracy:.4f}. {told(found)}")
+row(x_held[some, ..., 0], masks=found[some, ..., 0] >= 0.5, height=2.5)
+
+# %% [markdown]
+# FULLTEXT
+#
+# The first layer's kernels, before and after. **Predict:** do you see "blood detectors"?
+
+# %%
+filters(before, model.layers[1].get_weights()[0].transpose(3, 0, 1, 2))
+
+# %% [markdown]
+# They look for edges and for brightness; what is blood is told farther down.
+#
+# ## Break it: without skips
+# **Predict:** the same network without its skips. What gets worse, finding or outlining?
+
+# %%
+keras.utils.set_random_seed(0)
+blurred = train(unet(skips=False))
+print(f"with skips:    {told(found)}\nwithout skips: {told(blurred)}")
+row(x_held[some, ..., 0], masks=blurred[some, ..., 0] >= 0.5, height=2.5)
+
+# %% [markdown]
+# Thin blood under the skull goes first, and that is the blood surgeons ask about.
+#
+# ## Recap
+# - Convolution: multiply and add, everywhere the same weights.
+# - Pooling sees far, skips keep place.
+# - Accuracy of pixels says nothing about a bleed.
+#
+# **Sources** Ronneberger et al. 2015, arXiv:1505.04597; systems 000, 001 and 003 of the course.
+#
+# **Next** 8. The metric lab
