@@ -119,7 +119,7 @@ def _with_badge(source: str, name: str, repository: str, version: str) -> str:
     heading, _, rest = source.partition("\n")
     place = f"{repository.removeprefix('https://github.com/')}/blob/v{version}/notebooks/{name}.ipynb"
     badge = "https://colab.research.google.com/assets/colab-badge.svg"
-    return f"{heading}\n\n[![Open in Colab]({badge})](https://colab.research.google.com/github/{place})\n{rest}"
+    return f"{heading}\n\n[![Open in Colab]({badge})](https://colab.research.google.com/github/{place})\n\n{rest}"
 
 
 def repository() -> str:

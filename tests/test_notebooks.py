@@ -46,9 +46,12 @@ class Session:
         return self.context.__exit__(*problem)
 
     def run(self, source: str) -> str:
-        """Run one cell; its text, or CellExecutionError."""
+        """Run one cell; its text, or CellExecutionError. A figure that comes out as text only is a fault."""
         self.book.cells.append(nbformat.v4.new_code_cell(build.at_length(source) if FULL else source))
         cell = self.client.execute_cell(self.book.cells[-1], len(self.book.cells) - 1)
+        for out in cell.outputs:
+            unseen = "<Figure" in out.get("data", {}).get("text/plain", "") and "image/png" not in out["data"]
+            assert not unseen, f"a learner sees no picture here: {source}"
         return "".join(out.get("text", "") for out in cell.outputs)
 
 
@@ -64,6 +67,13 @@ def test_a_notebook_that_was_edited_by_hand_or_lost_its_source_is_noticed(monkey
         (tmp_path / f"{name}.ipynb").write_text(text)
     made = {tmp_path / f"{name}.ipynb": "as made" for name in ("a", "b", "lost")}
     assert build.stale(made) == ["b.ipynb", "lost.ipynb", "old.ipynb"]
+
+
+def test_a_figure_of_the_library_is_a_picture_where_nobody_called_pyplot():
+    from ich_lib.show import row
+
+    figure = row([[[0.0, 1.0], [1.0, 0.0]]])
+    assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 def test_prose_is_counted_without_title_sources_and_what_is_folded_away():

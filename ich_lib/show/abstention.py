@@ -1,6 +1,6 @@
 """Error against coverage, as a plot."""
 
-from matplotlib.figure import Figure
+from ich_lib.show.figure import Figure
 
 
 def risk_coverage(found: dict) -> Figure:

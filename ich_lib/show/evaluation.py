@@ -1,7 +1,6 @@
 """How well models do, as plots."""
 
-from matplotlib.figure import Figure
-
+from ich_lib.show.figure import Figure
 from ich_lib.show.volume import scatter
 
 

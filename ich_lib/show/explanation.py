@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from ich_lib.predict import NOTICE
 from ich_lib.scan import Scan
+from ich_lib.show.figure import Figure
 from ich_lib.window import WINDOWS, window
 
 HEAT = "inferno"  # perceptual, as in the viewer: equal steps of heat look equally far apart

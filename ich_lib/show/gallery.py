@@ -1,11 +1,11 @@
 """One failed scan as pictures: what was there, what was marked, what the model looked at."""
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from ich_lib.head import field_box
 from ich_lib.predict import Result
+from ich_lib.show.figure import Figure
 from ich_lib.show.result import YELLOW
 from ich_lib.window import WINDOWS, window
 

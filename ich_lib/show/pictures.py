@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from ich_lib.show.figure import Figure
 from ich_lib.window import WINDOWS, window
 
 _YELLOW, _HALO = "#F0E442", "black"

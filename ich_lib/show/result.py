@@ -1,11 +1,11 @@
 """What was found in one scan, as a page."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
 from ich_lib.report import sentence
+from ich_lib.show.figure import Figure
 from ich_lib.window import WINDOWS, window
 
 YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo

@@ -1,10 +1,10 @@
 """What corruptions do to scans, and to those who read them, as plots."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ich_lib.corrupt import CORRUPTIONS, Exam, corrupted
 from ich_lib.head import Box, head_box
+from ich_lib.show.figure import Figure
 from ich_lib.show.result import YELLOW
 from ich_lib.window import WINDOWS, window
 

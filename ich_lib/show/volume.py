@@ -1,7 +1,8 @@
 """How well mL are measured, way by way, as plots."""
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from ich_lib.show.figure import Figure
 
 WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
     "mask": "voxels of the mask",

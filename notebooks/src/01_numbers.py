@@ -188,9 +188,8 @@ scan
 # %%
 write_case(case, folder)
 image = nib.load(folder / "scan.nii.gz")
-print(
-    "NIfTI:", image.shape, "voxels of", image.header.get_zooms(), "mm, axes run towards", nib.aff2axcodes(image.affine)
-)
+sizes, towards = [round(float(mm), 2) for mm in image.header.get_zooms()], "".join(nib.aff2axcodes(image.affine))
+print("NIfTI:", image.shape, "voxels of", sizes, "mm, axes run towards", towards)
 print("largest difference:", np.abs(read(folder / "scan.nii.gz").hu - scan.hu).max(), "HU")
 
 # %% [markdown]

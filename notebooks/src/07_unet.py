@@ -21,25 +21,25 @@ from ich_lib.phantom import phantom
 from ich_lib.show import filters, row
 from ich_lib.window import WINDOWS, window
 
-QUICK = True  # False trains five times longer, on three times as many heads
+QUICK = True  # False: pictures of twice the side, more heads, three times the steps
 
 # %% [markdown]
 # ## Pictures and masks
-# Heads made by code, each with one bleed, 64 x 64. The last twenty are never trained on: whole patients (lesson 5).
+# Heads made by code, each with one bleed. The first twenty are never trained on: whole patients (lesson 5).
 
 # %%
 kinds = ("intraparenchymal", "epidural")
-look = {"pixels": 64, "slices": 12, "thickness_mm": 10}
-count = 100 if QUICK else 260
+side, count, steps = (64, 100, 800) if QUICK else (128, 260, 2500)
+look = {"pixels": side, "slices": 12, "thickness_mm": 10}
 cases = [phantom(7000 + s, bleeds=[kinds[s % 2]], **look) for s in tqdm(range(count), desc="making heads")]
 hu, blood = np.stack([case.scan.hu for case in cases]), np.stack([case.mask for case in cases])
 pictures = window(hu, *WINDOWS["brain render"])[..., None]  # (patient, z, y, x, 1)
 masks = blood[..., None].astype(np.float32)
 
 # %%
-per_slice = lambda volumes: volumes.reshape(-1, 64, 64, 1)  # noqa: E731
-x_train, y_train = per_slice(pictures[:-20]), per_slice(masks[:-20])
-x_held, y_held = per_slice(pictures[-20:]), per_slice(masks[-20:])
+per_slice = lambda volumes: volumes.reshape(-1, side, side, 1)  # noqa: E731
+x_train, y_train = per_slice(pictures[20:]), per_slice(masks[20:])
+x_held, y_held = per_slice(pictures[:20]), per_slice(masks[:20])
 some = np.argsort(y_held.sum(axis=(1, 2, 3)))[-40::10]  # from middling to large
 row(x_held[some, ..., 0], masks=y_held[some, ..., 0], height=2.5)
 
@@ -68,7 +68,8 @@ edge = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 one = x_held[some[-1], ..., 0]
 mine = convolved(one, edge)
 if tried("7.1", mine):
-    assert mine.shape == (62, 62), f"A 3 x 3 kernel fits 62 x 62 times into 64 x 64; got {mine.shape}."
+    fits = (side - 2, side - 2)
+    assert mine.shape == fits, f"A 3 x 3 kernel fits {fits} times into {one.shape}; got {mine.shape}."
     wrong = "Compare one place by hand: is the kernel turned around?"
     np.testing.assert_allclose(mine, correlate2d(one, edge, mode="valid"), atol=1e-5, err_msg=wrong)
     correct("7.1")
@@ -81,13 +82,13 @@ def convolved(picture, kernel):
 
 
 # %% tags=["mistake"]
-# refused: fits 62 x 62 times
+# refused: A 3 x 3 kernel fits
 def convolved(picture, kernel):
     return correlate2d(picture, kernel, mode="same")
 
 
 # %% [markdown] tags=["solution"]
-# 62 x 62 x 9 products for one kernel. A network has thousands of kernels and *learns* their numbers.
+# At 64 x 64: 62 x 62 x 9 products for one kernel. A network has thousands of kernels and *learns* their numbers.
 
 # %%
 row([one, np.clip(correlate2d(one, edge, mode="same") / 8 + 0.5, 0, 1)], ["slice", "its vertical edges"])
@@ -137,7 +138,7 @@ def block(x, width):
 
 
 def unet(skips=True):
-    x = inputs = layers.Input((64, 64, 1))
+    x = inputs = layers.Input((side, side, 1))
     kept = []
     for width in (8, 16, 32):
         x = block(x, width)
@@ -228,7 +229,6 @@ def mean_dice(truth, probability):
 # Half of every batch bleeds. Loss: cross-entropy plus one minus Dice (lesson 8).
 
 # %%
-steps = 800 if QUICK else 4000
 bleeds = y_train.any(axis=(1, 2, 3))
 
 
