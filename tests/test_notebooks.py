@@ -81,7 +81,7 @@ def test_prose_is_counted_without_title_sources_and_what_is_folded_away():
     title, told = markdown("# 1. A title\n**You will** read"), markdown("## Two words\n- and *three more*, 4 | 5\n")
     apart = markdown("<details>folded away</details>One.\n\n**Sources** many and long\n**Next** 2")
     lesson = build.Lesson(Path("01_a.py"), [title, told, code("x = 1\ny = 2"), apart])
-    assert build.figures(lesson)["words a line"] == (2 + 6 + 1) / 2
+    assert build.figures(lesson)["words a line"] == (2 + 5 + 1) / 2
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
