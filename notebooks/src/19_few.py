@@ -23,13 +23,15 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## Ten slices are all there is
-# Rare things come in fives, not in thousands. Suppose these were all you have: five slices that bleed, five that do not.
-# Every other middle slice of 40 phantom heads may come to be asked.
+# Rare things come in fives, not in thousands. Suppose these were all you have: five slices that bleed, five that do
+# not. Every other middle slice of 40 phantom heads may come to be asked.
 
 # %%
 store, heights = heads(), np.arange(8, 28, 2)
 rows = np.arange(40)[:, None] * 34 + heights  # (head, height)
 bleeds = store.table.labels[rows, ANY]
+
+# %%
 px = store.blood_px[rows]
 large = np.unravel_index(np.argsort(px, axis=None)[::-1], px.shape)
 shown = [rows[h, px[h].argmax()] for h in list(dict.fromkeys(large[0].tolist()))[:5]]
@@ -40,8 +42,8 @@ clean = [rows[h, 4] for h in np.flatnonzero(~bleeds.any(axis=1))[:5]]
 row(store.hu(clean), through="brain", height=2.2)
 
 # %% [markdown]
-# Nobody trains a network on ten slices. One takes *features* of a network that learned before: here the 256 numbers that
-# the shipped model pools from a slice. It was trained on bleeds, so this is the easy case of few-shot learning.
+# Nobody trains a network on ten slices. One takes *features* of a network that learned before: here the 256 numbers
+# that the shipped model pools from a slice. It was trained on bleeds, so this is the easy case of few-shot learning.
 
 # %%
 model = load().classifier
@@ -52,6 +54,8 @@ for head in tqdm(range(40), unit="head"):
     answer = model.run(pictures)
     features.append(answer.features)
     own.append(answer.scores[:, ANY])
+
+# %%
 features = np.array(features)
 print(
     "head, height, feature:", features.shape, f"  the model's own score: AUC {auc(bleeds.ravel(), np.ravel(own)):.2f}"
@@ -60,8 +64,8 @@ print(
 # %% [markdown]
 # ## A class is the mean of its examples
 # ### Exercise 19.1: nearest prototype (7 min)
-# The *prototype* of a class is the mean of its shots. Score a query by how much nearer it lies to "bleeds" than to "clean":
-# squared distance to clean, less squared distance to bleeds.
+# The *prototype* of a class is the mean of its shots. Score a query by how much nearer it lies to "bleeds" than to
+# "clean": squared distance to clean, less squared distance to bleeds.
 #
 # *Hint:* `((queries - prototype) ** 2).sum(axis=1)`.
 
@@ -107,19 +111,21 @@ def prototypes(yes, no, queries):
     return ((queries - no.mean(axis=0)) ** 2).sum(axis=1) - ((queries - yes.mean(axis=0)) ** 2).sum(axis=1)
 
 
+# %%
 def regression(yes, no, queries):
     fitted = LogisticRegression(C=0.01, max_iter=300).fit(np.r_[yes, no], np.repeat([1, 0], [len(yes), len(no)]))
     return fitted.decision_function(queries)
 
 
+# %%
 yes, no, queries = features[bleeds][:5], features[~bleeds][:5], features[20]
 theirs = NearestCentroid().fit(np.r_[yes, no], np.repeat([1, 0], 5)).predict(queries)
 print("the same answers:", bool(((prototypes(yes, no, queries) > 0) == theirs).all()))
 
 # %% [markdown]
 # ## Luck has a spread
-# Fifteen heads judge. Of the other 25 we draw k shots a class, each from another patient; and scale features by these 25
-# heads. Twenty draws each. Beside the features: stamps, the picture itself in 32 x 32 pixels.
+# Fifteen heads judge. Of the other 25 we draw k shots a class, each from another patient; and scale features by these
+# 25 heads. Twenty draws each. Beside the features: stamps, the picture itself in 32 x 32 pixels.
 #
 # **Predict:** AUC of one shot, of five, of ten? Does the network's experience beat plain stamps?
 
@@ -131,6 +137,7 @@ def shots(k, pool, what, rng):
     return np.array([(h, rng.choice(np.flatnonzero(bleeds[h] == what))) for h in able]).T
 
 
+# %%
 def one_draw(values, learner, k, seed):
     rng = np.random.default_rng(seed)
     order = rng.permutation(40)
@@ -140,6 +147,7 @@ def one_draw(values, learner, k, seed):
     return auc(bleeds[judges].ravel(), learner(yes, no, scaled[judges].reshape(150, -1)))
 
 
+# %%
 stamps = store.thumbs(rows.ravel()).reshape(40, 10, -1) / 255
 ways = {
     "prototypes": (features, prototypes),
@@ -149,15 +157,16 @@ ways = {
 
 # %%
 ks = (1, 2, 5, 10)
-for place, (name, way) in enumerate(ways.items()):
-    found = np.array([[one_draw(*way, k, seed) for seed in range(20)] for k in ks])
-    plt.errorbar(
-        np.arange(4) + place / 12, found.mean(axis=1), yerr=found.std(axis=1), marker="o", capsize=3, label=name
-    )
-    print(
-        f"{name:20}",
-        *[f"{k}: {f.mean():.2f} ({f.min():.2f} to {f.max():.2f})  " for k, f in zip(ks, found, strict=True)],
-    )
+found = {}
+for name, way in ways.items():
+    found[name] = np.array([[one_draw(*way, k, seed) for seed in range(20)] for k in ks])
+    told = [f"{k}: {f.mean():.2f} ({f.min():.2f} to {f.max():.2f})" for k, f in zip(ks, found[name], strict=True)]
+    print(f"{name:20}", *told, sep="  ")
+
+# %%
+for place, (name, each) in enumerate(found.items()):
+    right = np.arange(4) + place / 12
+    plt.errorbar(right, each.mean(axis=1), yerr=each.std(axis=1), marker="o", capsize=3, label=name)
 plt.xticks(range(4), ks)
 plt.xlabel("shots a class")
 plt.ylabel("AUC, heads never seen")
@@ -166,9 +175,10 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# One draw of one shot can be shown as 0.8 or as 0.3. With ten, prototypes come near the model's own score, that has seen
-# thousands of bleeds. Regression is no better than a mean. And a null result: plain stamps do as well as the features, within
-# the spread. These phantoms have 64 pixels a side; the model wants 192 and sees a blur. At full size it was not tried here.
+# One draw of one shot can be shown as 0.8 or as 0.3. With ten, prototypes come near the model's own score, that has
+# seen thousands of bleeds. Regression is no better than a mean. And a null result: plain stamps do as well as the
+# features, within the spread. These phantoms have 64 pixels a side; the model wants 192 and sees a blur. At full size
+# it was not tried here.
 #
 # ## Spot the bug: the shots' own neighbors
 # A report has one shot a class, and asks the slices next to them:
@@ -181,6 +191,7 @@ def neighbors(found):
     return beside[:, (beside[1] >= 0) & (beside[1] < 10)]
 
 
+# %%
 def reported(k, seed):
     rng = np.random.default_rng(seed)
     chosen = [shots(k, range(40), what, rng) for what in (True, False)]
@@ -190,6 +201,7 @@ def reported(k, seed):
     return auc(truth, score) if 0 < truth.sum() < len(truth) else np.nan
 
 
+# %%
 for k in (1, 5):
     theirs = np.array([reported(k, seed) for seed in range(20)])
     ours = np.array([one_draw(features, prototypes, k, seed) for seed in range(20)])
@@ -233,8 +245,8 @@ def may_ask(patient, shot):
 
 
 # %% [markdown] tags=["solution"]
-# With one shot the prototype *is* one patient, and knows its neighbors. Over five patients the mean blurs them, and the leak is
-# hardly seen any more. It is there all the same.
+# With one shot the prototype *is* one patient, and knows its neighbors. Over five patients the mean blurs them, and
+# the leak is hardly seen any more. It is there all the same.
 
 # %% [markdown]
 # ## Break it: one wrong label
@@ -246,6 +258,7 @@ def swapped(yes, no, queries):
     return prototypes(np.r_[yes[1:], no[:1]], np.r_[no[1:], yes[:1]], queries)
 
 
+# %%
 for name, learner in (("as labeled", prototypes), ("one swapped", swapped)):
     found = np.array([one_draw(features, learner, 5, seed) for seed in range(20)])
     print(f"{name:12} AUC {found.mean():.2f} +- {found.std():.2f}")

@@ -30,8 +30,8 @@ store = heads()
 row(store.hu([16 + 34 * k for k in (0, 1, 2, 3)]), list("abcd"), through="brain", height=2.5)
 
 # %% [markdown]
-# Nobody is: they were made by code and have no age. So we *draw* the metadata, by a rule that stands below. The picture's
-# score is drawn too. Then we know what there is to be found, and can tell a gain from an accident.
+# Nobody is: they were made by code and have no age. So we *draw* the metadata, by a rule that stands below. The
+# picture's score is drawn too. Then we know what there is to be found, and can tell a gain from an accident.
 #
 # 300 patients, two scans each; four in ten bleed. The rule:
 
@@ -45,6 +45,7 @@ RULE = {  # (who bleeds, who does not)
 }
 
 
+# %%
 def cohort(seed, rule=RULE):
     rng = np.random.default_rng(seed)
     bleeds = np.sort(rng.random(300) < 0.4)[::-1]  # the file lists first who bleeds
@@ -56,6 +57,7 @@ def cohort(seed, rule=RULE):
     return both | {"score": np.stack([number("score"), number("score")], axis=1).ravel()}
 
 
+# %%
 people = cohort(0)
 print(len(people["score"]), "scans;", *[f"{k} {v[0]:.1f}" for k, v in people.items()], sep="  ")
 
@@ -76,6 +78,7 @@ def model():
     return make_pipeline(StandardScaler(), LogisticRegression())
 
 
+# %%
 def folds(patient, seed=0):
     """Five folds, whole patients."""
     dealt = np.random.default_rng(seed).permutation(patient.max() + 1) % 5
@@ -122,22 +125,22 @@ def out_of_fold(columns, bleeds, fold):
 
 
 # %% [markdown] tags=["solution"]
-# In scikit-learn: `cross_val_predict(model(), columns, bleeds, groups=patient, cv=GroupKFold(5), method="predict_proba")`.
+# In scikit-learn: `cross_val_predict(model(), columns, bleeds, groups=patient, cv=GroupKFold(5),
+# method="predict_proba")`.
 
 # %% [markdown]
 # The same with scikit-learn, for what follows. **Predict:** the picture alone has an AUC of about 0.84. With age?
 
 
 # %%
-
-
-def fused(people, *names, keep=slice(None)):
+def fused(people, *names):
     """(n,) probability out of fold, from these columns."""
-    table = np.stack([people[name][keep] for name in names], axis=1)
-    dealt = PredefinedSplit(folds(people["patient"])[keep])
-    return cross_val_predict(model(), table, people["bleeds"][keep], cv=dealt, method="predict_proba")[:, 1]
+    table = np.stack([people[name] for name in names], axis=1)
+    dealt = PredefinedSplit(folds(people["patient"]))
+    return cross_val_predict(model(), table, people["bleeds"], cv=dealt, method="predict_proba")[:, 1]
 
 
+# %%
 for names in (("score",), ("age",), ("score", "age"), ("score", "age", "male")):
     print(f"{' + '.join(names):20} AUC {auc(people['bleeds'], fused(people, *names)):.3f}")
 
@@ -153,11 +156,13 @@ def by_patient(people, score):
     return dict(enumerate(pairs))
 
 
+# %%
 def pooled_auc(some):
     truth, score = (np.concatenate(part) for part in zip(*some, strict=True))
     return auc(truth, score) if 0 < truth.sum() < len(truth) else float("nan")
 
 
+# %%
 before, after = by_patient(people, fused(people, "score")), by_patient(people, fused(people, "score", "age"))
 print("gain by age:", paired_bootstrap(before, after, pooled_auc, rounds=500))
 
@@ -169,13 +174,14 @@ for name, rule in (("age as in the rule", RULE), ("age that tells nothing", unre
     print(f"{name:24} gain {np.mean(gains):+.3f}, from {min(gains):+.3f} to {max(gains):+.3f} in 20 cohorts")
 
 # %% [markdown]
-# A column that tells nothing costs a little. The bonus of one that tells something is small and real, *in this ward*.
+# A column that tells nothing costs a little. The bonus of one that tells something is small, and holds *in this ward*.
 #
 # ## Who has no age?
 # In an emergency nobody asks for the passport: age lacks for half of those who bleed, and for one in twenty others.
 #
 # ### Exercise 21.2: fill the gaps (6 min)
-# Fill `nan` in both columns with the median of the *trained* ages. Return (trained, others), filled, and change neither.
+# Fill `nan` in both columns with the median of the *trained* ages. Return (trained, others), filled, and change
+# neither.
 #
 # *Hint:* `np.nanmedian`, `np.where(np.isnan(...), ...)`.
 
@@ -222,8 +228,8 @@ def filled(trained, others):
 
 
 # %% [markdown] tags=["solution"]
-# `SimpleImputer(strategy="median")` in the pipeline does this, fold by fold. Its `add_indicator=True` also adds "age is
-# missing" as a column. See what that one does:
+# `SimpleImputer(strategy="median")` in the pipeline does this, fold by fold. Its `add_indicator=True` also adds "age
+# is missing" as a column. See what that one does:
 
 # %%
 rng = np.random.default_rng(1)
@@ -244,8 +250,8 @@ for names in (("score", "age", "days"), ("score", "age", "patient")):
 
 # %% [markdown]
 # ### Exercise 21.3: what may be asked? (5 min)
-# `known` tells for each column when it is known, in hours after the scan. Return the names that may be used at the moment of
-# the scan, and leave out `patient`, sorted.
+# `known` tells for each column when it is known, in hours after the scan. Return the names that may be used at the
+# moment of the scan, and leave out `patient`, sorted.
 #
 # *Hint:* known at 0 or before.
 
@@ -279,7 +285,8 @@ allowed = ["age", "male", "patient", "scanner", "score"]
 
 # %% [markdown]
 # ## The scanner knows, here
-# It *is* known in time. **Predict:** what does the flag do to the AUC here, and in a hospital that has one scanner for all?
+# It *is* known in time. **Predict:** what does the flag do to the AUC here, and in a hospital that has one scanner
+# for all?
 
 # %%
 elsewhere = cohort(7, RULE | {"scanner": (0.5, 0.5)})
@@ -293,8 +300,8 @@ for names in (("score", "age"), ("score", "age", "scanner")):
 # The flag wins at home and loses abroad. Only a second hospital tells.
 #
 # ## Break it: one threshold, two sexes
-# More men bleed in this ward. **Predict:** with "male" as a column, who is missed more often? Twenty cohorts, called from
-# 0.5 on.
+# More men bleed in this ward. **Predict:** with "male" as a column, who is missed more often? Twenty cohorts, called
+# from 0.5 on.
 
 
 # %%
@@ -304,18 +311,20 @@ def missed(people, *names):
     return [1 - called[people["bleeds"] & (people["male"] == sex)].mean() for sex in (0, 1)]
 
 
-drawn = [cohort(seed) for seed in range(1, 21)]
-for place, names in enumerate((("score", "age"), ("score", "age", "male"))):
-    women, men = np.transpose([missed(p, *names) for p in drawn])
-    plt.errorbar(
-        [place - 0.05, place + 0.05], [women.mean(), men.mean()], [women.std(), men.std()], fmt="none", capsize=4
-    )
-    for k, (group, color) in enumerate(((women, "#D55E00"), (men, "#0072B2"))):
-        plt.plot(
-            place - 0.05 + k / 10, group.mean(), "o", color=color, label=(("women", "men")[k]) if not place else None
-        )
-    print(f"{' + '.join(names):20} missed: women {women.mean():.2f} +- {women.std():.2f}, men {men.mean():.2f}")
-plt.xticks([0, 1], ["score + age", "score + age + male"])
+# %%
+asked, found = (("score", "age"), ("score", "age", "male")), []
+for names in asked:
+    found.append([missed(cohort(seed), *names) for seed in range(1, 21)])
+    (women, men), spread = np.mean(found[-1], axis=0), np.std(found[-1], axis=0)
+    print(f"{' + '.join(names):20} missed: women {women:.2f} +- {spread[0]:.2f}, men {men:.2f} +- {spread[1]:.2f}")
+
+# %%
+for k, (who, color) in enumerate((("women", "#D55E00"), ("men", "#0072B2"))):
+    each = np.array(found)[:, :, k]
+    right = np.arange(2) + k / 20
+    plt.errorbar(right, each.mean(axis=1), each.std(axis=1), fmt="o", capsize=4, color=color, label=who)
+plt.xticks([0, 1], [" + ".join(names) for names in asked])
+plt.xlim(-0.5, 1.5)
 plt.ylabel("bleeding scans missed")
 plt.legend()
 plt.show()
@@ -333,8 +342,12 @@ if data:
     from ich_lib.labels import ANY
 
     table = open_set(data)
-    first = [rows[0] for rows in table.scans()]
-    truth = np.array([table.labels[rows, ANY].any() for rows in table.scans()])
+    scans = list(table.scans())
+
+# %%
+if data:
+    first = [rows[0] for rows in scans]
+    truth = np.array([table.labels[rows, ANY].any() for rows in scans])
     with (data / "patient_demographics.csv").open(encoding="utf-8-sig", newline="") as file:
         told = {f"{int(line[0]):03d}": line for line in csv.reader(file) if line[0].isdigit()}
     names = table.patient[first]
@@ -349,9 +362,9 @@ if data:
         print(f"{name:18} AUC {auc(truth, np.array(column, float)):.2f}   ({truth.sum()} of {len(truth)} bleed)")
 
 # %% [markdown]
-# On CT-ICH 1.0.0 (66 patients, 29 bleed): the patient's number 0.82, sex 0.78, age 0.62, fracture 0.80, the condition on
-# file 0.98. A network that read names, not heads, would look good there. None of this is medicine: it is how 66 folders came
-# to be collected.
+# On CT-ICH 1.0.0 (66 patients, 29 bleed): the patient's number 0.82, sex 0.78, age 0.62, fracture 0.80, the condition
+# on file 0.98. A network that read names, not heads, would look good there. None of this is medicine: it is how 66
+# folders came to be collected.
 #
 # ## Recap
 # - Fuse late, inside folds by patient, and give the gain with its interval.
