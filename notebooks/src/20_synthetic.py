@@ -162,8 +162,8 @@ for name in ("near", "far"):
     table(features[name])
 
 # %% [markdown]
-# Pretraining helps most where the scanner is much like the phantoms. Mind the spread: with one draw you could have
-# shown nearly any order.
+# Pretraining helps most where the scanner is much like the phantoms. Mind the last column: in some draws it does not help at
+# all. Who shows one draw shows luck.
 #
 # **Predict:** and with more real heads?
 
