@@ -30,7 +30,7 @@ SEEDS = range(20)
 # %%
 store = heads()
 table, truth = store.table, store.table.labels[:, ANY]
-shown = [np.flatnonzero(truth)[20], 16, 34 * 5 + 16, 34 * 9 + 16]
+shown = [int(store.blood_px.argmax()), 16, 34 * 5 + 16, 34 * 9 + 16]
 told = [("bleeds" if truth[k] else "clean") if place < 2 else "?" for place, k in enumerate(shown)]
 row(store.hu(shown), told, through="brain", height=2.2)
 
