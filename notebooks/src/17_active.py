@@ -55,6 +55,9 @@ hardest = np.argsort(np.abs(said - 0.5))[:5]
 row(store.hu(pool[hardest]), [f"{said[k]:.2f}, bleeds: {truth[pool[k]]}" for k in hardest], through="brain", height=2.2)
 
 # %% [markdown]
+# With two heads it is sure of everything: even its hardest slices get a low probability, and some of them bleed. The doubt that
+# we want to follow must be learned first.
+#
 # ## Where it shines: a line
 # ### Exercise 17.1: ask where you doubt (6 min)
 # `probability` is given for every item, `labeled` lists those known. Return the unlabeled item that is nearest to one half.
@@ -162,8 +165,8 @@ for n in (4, 8, 12):
     print(f"{n:2} scans: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in {(gain > 0).sum()} of 20)")
 
 # %% [markdown]
-# Doubt saves nothing here; after eight scans it is behind in most draws. A head full of doubt is an odd one (noise, calcium, a
-# tilt), and the sample soon looks unlike the heads that come.
+# Doubt saves nothing here; after eight scans it is behind in most draws. One reason may be that a head full of doubt is an odd
+# one, and the sample grows unlike the heads that come.
 #
 # ## Slice by slice
 # Or ask for single slices, ten a round, from anywhere in the pool.
@@ -196,8 +199,8 @@ gain = told["doubt"][:, -1, 0] - told["random"][:, -1, 0]
 print(f"140 slices: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in {(gain > 0).sum()} of 20)")
 
 # %% [markdown]
-# A null result: the bands lie on each other, and twenty draws of the same 40 heads overlap on top. A doubtful slice is often
-# one whose bleed is hardly there, so its label teaches little.
+# Behind on the way, and about equal in the end: a null result at best, and twenty draws of the same 40 heads overlap on
+# top. Perhaps a doubtful slice is often one whose bleed hardly shows, so that its label teaches little.
 #
 # ### Exercise 17.2: what did it cost? (5 min)
 # Opening a scan takes a radiologist 3 minutes, each of its slices 10 seconds more. `patient` names the patient of every
@@ -309,7 +312,7 @@ for ask, runs in slices.items():
     print(f"{ask:6}", ", ".join(f"{name} {n:.1f}" for name, n in zip(LABELS, counts, strict=True)))
 
 # %% [markdown]
-# Here doubt has earned something: twice the bleeds for the same number of labels, which matters where few heads bleed. It
+# Here doubt has earned something: twice the bleeding slices for the same number of labels, which matters where few heads bleed. It
 # did not help this model, and its sample no longer tells how common bleeds are. The rarest type stays rare in both: a
 # system that never met a subarachnoid bleed misses the next one.
 #
