@@ -162,7 +162,9 @@ def curves(found, steps, label):
 curves(scans, np.arange(2, 13), "scans labeled (band: one SD over draws)")
 for n in (4, 8, 12):
     gain = (scans["doubt"] - scans["random"])[:, n - 2]
-    print(f"{n:2} scans: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in {(gain > 0).sum()} of 20)")
+    print(
+        f"{n:2} scans: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in {(gain > 0).sum()} of 20)"
+    )
 
 # %% [markdown]
 # Doubt saves nothing here; after eight scans it is behind in most draws. One reason may be that a head full of doubt is an odd
@@ -252,7 +254,9 @@ print(f"8 whole scans at random: {3 * 8 + 8 * 34 / 6:3.0f} minutes, AUC {scans['
 # %%
 for ask, one in told.items():
     first, last = one[:, 0].mean(axis=0), one[:, -1].mean(axis=0)
-    print(f"{ask:6} accuracy on the pool left {first[2]:.3f} to {last[2]:.3f}, on heads held out {first[1]:.3f} to {last[1]:.3f}")
+    print(
+        f"{ask:6} accuracy on the pool left {first[2]:.3f} to {last[2]:.3f}, on heads held out {first[1]:.3f} to {last[1]:.3f}"
+    )
 
 # %% [markdown]
 # Whatever is hard was taken *out of the pool*, so what is left is easy. The exam got simpler, not the model better. Judge on
