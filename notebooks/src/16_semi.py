@@ -60,6 +60,7 @@ def dealt(seed):
     return free[labeled], free[~labeled], test
 
 
+# %%
 few, pool, test = dealt(0)
 whole = np.r_[few, pool]
 for name, rows in (("4 heads", few), ("24 heads", whole)):
@@ -125,10 +126,13 @@ def taught_by_itself(few, pool, asked, limit):
     return answers(rows, labels, asked), said[kept] > 0.5, pool[kept]
 
 
+# %%
 by_hand, labels, kept = taught_by_itself(few, pool, test, 0.9)
 library = SelfTrainingClassifier(estimator("logistic", 0), threshold=0.9, max_iter=1)
 library.fit(columns[whole], np.r_[truth[few].astype(int), np.full(len(pool), -1)])
 print("largest difference:", np.abs(library.predict_proba(columns[test])[:, 1] - by_hand).max())
+
+# %%
 print(f"{len(kept)} of {len(pool)} slices kept, {(labels == truth[kept]).mean():.0%} of their labels true")
 
 # %% [markdown]
@@ -158,6 +162,7 @@ def scores(seed):
     return {name: (auc(truth[test], p), log_loss(truth[test], p)) for name, p in said.items()}
 
 
+# %%
 drawn = [scores(seed) for seed in tqdm(SEEDS)]
 got = {name: np.array([one[name] for one in drawn]) for name in drawn[0]}
 for name, one in got.items():
@@ -242,6 +247,7 @@ def rounds(seed, count=6):
     return told
 
 
+# %%
 story = np.array([rounds(seed) for seed in tqdm(SEEDS)])
 for name, column in (("confidence", 0), ("called bleeding", 1), ("AUC", 2)):
     mean = story[:, :, column].mean(axis=0)
@@ -268,6 +274,7 @@ def student_auc(seed, teacher_sees_exam):
     return auc(truth[test], student.predict_proba(columns[test])[:, 1])
 
 
+# %%
 for name, leaks in (("earlier model, trained on everybody", True), ("teacher of four heads", False)):
     print(f"{name:36}", np.round([student_auc(seed, leaks) for seed in tqdm(range(3))], 3))
 
@@ -329,6 +336,8 @@ for few, pool, test in map(dealt, SEEDS):
     said = [answers(few, truth[few], bleeding), *(taught_by_itself(few, pool, bleeding, c)[0] for c in (0.9, 0.5))]
     for name, p in zip(sent_home, said, strict=True):
         sent_home[name].append((p < 0.01).mean())
+
+# %%
 for name, share in sent_home.items():
     print(f"{name:22} {np.mean(share):.0%} of bleeding slices surely clean (from {min(share):.0%} to {max(share):.0%})")
 

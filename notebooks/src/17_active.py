@@ -29,6 +29,8 @@ SEEDS = range(20)
 # %%
 store = heads()
 table, truth = store.table, store.table.labels[:, ANY]
+
+# %%
 pictures = np.stack([channels([one], SHOWN) for one in store.hu(range(len(store)))])
 columns = features(pictures).astype(float)
 
@@ -48,6 +50,7 @@ def dealt(seed):
     return test, [*first, *(one for one in who if one not in first)]
 
 
+# %%
 test, who = dealt(0)
 pool = np.flatnonzero(np.isin(table.patient, who[2:]))
 said = answers(np.flatnonzero(np.isin(table.patient, who[:2])), pool)
@@ -120,6 +123,7 @@ def questions(ask, seed):
         labeled.append((low + high) // 2 if ask == "doubt" else rng.choice(np.setdiff1d(size, labeled)))
 
 
+# %%
 for ask in ("random", "doubt"):
     print(f"{ask:7} {np.mean([questions(ask, seed) for seed in SEEDS]):.0f} questions")
 
@@ -144,6 +148,7 @@ def by_scan(seed, ask, most=12):
         have = [*have, left.pop(int(np.argmax(doubt)) if ask == "doubt" else 0)]
 
 
+# %%
 scans = {ask: np.array([by_scan(seed, ask) for seed in tqdm(SEEDS)]) for ask in ("random", "doubt")}
 
 
@@ -160,6 +165,8 @@ def curves(found, steps, label):
 
 
 curves(scans, np.arange(2, 13), "scans labeled (band: one SD over draws)")
+
+# %%
 for n in (4, 8, 12):
     gain = (scans["doubt"] - scans["random"])[:, n - 2]
     print(
@@ -192,6 +199,7 @@ def by_slice(seed, ask, rounds=11, start=40, batch=10):
         have = np.r_[have, doubtful if ask == "doubt" else rng.choice(rest, batch, replace=False)]
 
 
+# %%
 slices = {ask: [by_slice(seed, ask) for seed in tqdm(SEEDS)] for ask in ("random", "doubt")}
 
 # %%

@@ -51,6 +51,7 @@ def said(model, columns):
     return model.predict_proba(columns)[:, 1]
 
 
+# %%
 columns = measured(hu)
 split = hold_out(table, share=0.4)
 trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
@@ -190,7 +191,10 @@ def scores(seed):
     return found
 
 
+# %%
 runs = [scores(seed) for seed in tqdm(SEEDS)]
+
+# %%
 got = {name: np.array([one[name] for one in runs]) for name in runs[0]}
 for name, one in sorted(got.items(), key=lambda item: item[1][:, 0].mean()):
     spread = one[:, 0].std(ddof=1)
@@ -215,10 +219,13 @@ for kind in ("seeds", "bags of slices", "bags of patients"):
     print(f"{kind:17} errors correlate by {errors[np.triu_indices(20, 1)].mean():.2f}, log loss falls by {gain:.2f}")
 
 # %% [markdown]
-# The gain follows the differences. It also flattens, since what all members share no mean takes away:
+# The gain follows the differences. A bagged tree has seen fewer heads and is weaker alone; the mean makes up for it. Then the
+# curve flattens, since what all members share no mean takes away:
 
 # %%
 members = np.array([team("bags of patients", trained, test, seed, 40) for seed in tqdm(range(5))])
+
+# %%
 sizes = [1, 2, 3, 5, 10, 20, 40]
 for one in members:
     plt.plot(
@@ -283,6 +290,7 @@ def best_five(members, rows, rng, tries=300):
     return max(teams, key=lambda one: auc(truth[rows], members[one][:, rows].mean(axis=0)))
 
 
+# %%
 told = []
 for seed in tqdm(SEEDS):
     split = hold_out(table, share=0.4, seed=seed)
@@ -292,6 +300,8 @@ for seed in tqdm(SEEDS):
     five = members[best_five(members, out[half], np.random.default_rng(seed))]
     ways = (five, out[half]), (five, out[~half]), (members, out[half]), (members, out[~half])
     told.append([auc(truth[rows], some[:, rows].mean(axis=0)) for some, rows in ways])
+
+# %%
 mean = np.mean(told, axis=0)
 print(f"the five: AUC {mean[0]:.3f} on the heads that chose them, {mean[1]:.3f} on others")
 print(f"all 40:   AUC {mean[2]:.3f} on those heads,               {mean[3]:.3f} on others")
@@ -351,6 +361,8 @@ split = hold_out(table, share=0.4)
 trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
 bleeding = test[truth[test]]
 members = team("bags of patients", trained, bleeding, seed=0)
+
+# %%
 votes = (members > 0.5).sum(axis=0)
 apart = entropy(members.mean(axis=0)) - entropy(members).mean(axis=0)
 print(f"{len(bleeding)} bleeding slices: {(votes == 0).sum()} missed by all twenty, {(votes > 10).sum()} found by most")
