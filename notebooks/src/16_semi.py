@@ -10,6 +10,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.semi_supervised import SelfTrainingClassifier
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ich_lib.classical import SHOWN, estimator, features
@@ -21,6 +22,7 @@ from ich_lib.show import row
 from ich_lib.split import hold_out
 
 SEEDS = range(20)
+one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores
 
 # %% [markdown]
 # ## Pictures are many, labels are few

@@ -13,6 +13,7 @@ from time import perf_counter
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ich_lib.classical import SHOWN, estimator, features
@@ -25,6 +26,7 @@ from ich_lib.split import hold_out
 from ich_lib.uncertainty import entropy
 
 SEEDS = range(10)
+one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores
 
 # %% [markdown]
 # ## One weak head
