@@ -1,0 +1,357 @@
+# %% [markdown]
+# # 16. Lab: its own teacher
+# **You will** let a model label 20 heads for itself, measure what that brings, and watch it talk itself into its errors.
+#
+# **Time** 25 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.semi_supervised import SelfTrainingClassifier
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from ich_lib.classical import SHOWN, estimator, features
+from ich_lib.course import correct, heads, tried
+from ich_lib.labels import ANY
+from ich_lib.metrics import auc, log_loss
+from ich_lib.pictures import channels
+from ich_lib.show import row
+from ich_lib.split import hold_out
+
+SEEDS = range(20)
+one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores
+
+# %% [markdown]
+# ## Pictures are many, labels are few
+# A hospital stores thousands of heads; a radiologist has labeled four. Several student systems name the others as future
+# work: *semi-supervised* learning. Two slices with their label, two without:
+
+# %%
+store = heads()
+table, truth = store.table, store.table.labels[:, ANY]
+shown = [int(store.blood_px.argmax()), 16, 34 * 5 + 16, 34 * 9 + 16]
+told = [("bleeds" if truth[k] else "clean") if place < 2 else "?" for place, k in enumerate(shown)]
+row(store.hu(shown), told, through="brain", height=2.2)
+
+# %% [markdown]
+# So that a model trains in a blink, we measure 38 hand-made features a slice and fit a logistic regression.
+
+# %%
+pictures = np.stack([channels([one], SHOWN) for one in store.hu(range(len(store)))])
+columns = features(pictures).astype(float)
+
+
+def answers(rows, labels, asked):
+    return estimator("logistic", 0).fit(columns[rows], labels).predict_proba(columns[asked])[:, 1]
+
+
+# %% [markdown]
+# A draw: 16 heads held out to judge, four labeled (two of them bleed), 20 without labels.
+
+
+# %%
+def dealt(seed):
+    split = hold_out(table, share=0.4, seed=seed)
+    free, test = split.rows(table, trained=True), split.rows(table, trained=False)
+    who = np.random.default_rng(seed).permutation(np.unique(table.patient[free]))
+    bleeds = np.array([truth[table.patient == one].any() for one in who])
+    labeled = np.isin(table.patient[free], [*who[bleeds][:2], *who[~bleeds][:2]])
+    return free[labeled], free[~labeled], test
+
+
+# %%
+few, pool, test = dealt(0)
+whole = np.r_[few, pool]
+for name, rows in (("4 heads", few), ("24 heads", whole)):
+    print(f"labels of {name:8}: AUC {auc(truth[test], answers(rows, truth[rows], test)):.3f}")
+
+# %% [markdown]
+# In this draw four heads do as well as 24. Keep that in mind.
+#
+# ## The model labels the rest
+# Train on the few, ask about the pool, believe the sure answers, train again on both.
+#
+# ### Exercise 16.1: sure enough (6 min)
+# Given probabilities of a bleed, return the places of those that are sure (at least `limit`, or at most `1 - limit`) and
+# a label for each of them.
+#
+# *Hint:* `np.flatnonzero`; both ends are sure.
+
+
+# %% tags=["exercise"]
+def sure(probability, limit):
+    # your code here
+    # solution
+    places = np.flatnonzero(np.maximum(probability, 1 - probability) >= limit)
+    return places, probability[places] > 0.5
+
+
+# %% tags=["check"]
+mine = sure(np.array([0.02, 0.4, 0.97, 0.6]), 0.9)
+if tried("16.1", mine):
+    places, labels = mine
+    assert 0 in places, "A probability of 0.02 is sure too: sure that it is clean."
+    assert list(places) == [0, 2], f"Places 0 and 2 are sure, not {list(places)}."
+    assert len(labels) == len(places), "One label for each place kept."
+    assert list(labels) == [False, True], "0.02 is clean, 0.97 bleeds."
+    correct("16.1")
+
+
+# %% tags=["mistake"]
+# refused: sure that it is clean
+def sure(probability, limit):
+    places = np.flatnonzero(probability >= limit)
+    return places, np.ones(len(places), bool)
+
+
+# %% tags=["mistake"]
+# refused: One label for each place kept
+def sure(probability, limit):
+    return np.flatnonzero(abs(probability - 0.5) >= limit - 0.5), probability > 0.5
+
+
+# %% [markdown] tags=["solution"]
+# Such made-up truth is called a *pseudo-label* (Lee 2013).
+
+# %% [markdown]
+# The whole method is six lines. scikit-learn has it as well, and gives the same answers:
+
+
+# %%
+def taught_by_itself(few, pool, asked, limit):
+    said = answers(few, truth[few], pool)
+    kept = np.maximum(said, 1 - said) >= limit
+    rows, labels = np.r_[few, pool[kept]], np.r_[truth[few], said[kept] > 0.5]
+    return answers(rows, labels, asked), said[kept] > 0.5, pool[kept]
+
+
+# %%
+by_hand, labels, kept = taught_by_itself(few, pool, test, 0.9)
+library = SelfTrainingClassifier(estimator("logistic", 0), threshold=0.9, max_iter=1)
+library.fit(columns[whole], np.r_[truth[few].astype(int), np.full(len(pool), -1)])
+print("largest difference:", np.abs(library.predict_proba(columns[test])[:, 1] - by_hand).max())
+
+# %%
+print(f"{len(kept)} of {len(pool)} slices kept, {(labels == truth[kept]).mean():.0%} of their labels true")
+
+# %% [markdown]
+# ## Right is not the same as useful
+# **Predict:** of the slices it keeps, how many does it call bleeding? How many bleed?
+
+# %%
+print(f"called bleeding {labels.sum()}, really bleeding {truth[kept].sum()}, of {len(kept)}")
+
+# %% [markdown]
+# It is sure of what is easy: clean slices. The labels are mostly right because most slices are clean, and the bleeds
+# among them enter the training set as "clean".
+#
+# ## One draw proves nothing
+# The same comparison for twenty draws of heads, four limits. "gain" is against the same four labeled heads, draw by draw.
+# **Predict:** which limit wins, and by how much?
+
+
+# %%
+def scores(seed):
+    few, pool, test = dealt(seed)
+    whole = np.r_[few, pool]
+    said = {"four heads": answers(few, truth[few], test)}
+    for limit in (0.5, 0.8, 0.9, 0.95):
+        said[f"sure by {limit}"] = taught_by_itself(few, pool, test, limit)[0]
+    said["all labels"] = answers(whole, truth[whole], test)
+    return {name: (auc(truth[test], p), log_loss(truth[test], p)) for name, p in said.items()}
+
+
+# %%
+drawn = [scores(seed) for seed in tqdm(SEEDS)]
+got = {name: np.array([one[name] for one in drawn]) for name in drawn[0]}
+for name, one in got.items():
+    gain = one[:, 0] - got["four heads"][:, 0]
+    print(
+        f"{name:12} AUC {one[:, 0].mean():.3f}  gain {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, "
+        f"better in {(gain > 0).sum():2} of 20)  log loss {one[:, 1].mean():.3f}"
+    )
+
+# %%
+plt.figure(figsize=(7, 2.6))
+for place, name in enumerate(list(got)[1:]):
+    gain = got[name][:, 0] - got["four heads"][:, 0]
+    plt.plot(gain, np.full(20, place) + np.linspace(-0.2, 0.2, 20), "o", ms=4, alpha=0.7)
+plt.axvline(0, color="#999999")
+plt.yticks(range(len(got) - 1), list(got)[1:])
+plt.xlabel("AUC gained over the same four labeled heads, one dot a draw")
+plt.show()
+
+# %% [markdown]
+# Believing every answer costs AUC; believing the surest is a null result, well within its spread. True labels for the same
+# heads gain far more. And the log loss grows in every row of pseudo-labels: the student is surer, and not righter.
+#
+# ### Exercise 16.2: an honest comparison (6 min)
+# `before` and `after` are AUCs of the same draws, in order. Return the mean gain, the standard deviation of the gain
+# (`ddof=1`), and the share of draws that gained.
+#
+# *Hint:* subtract draw by draw, first of all.
+
+
+# %% tags=["exercise"]
+def compared(before, after):
+    # your code here
+    # solution
+    gain = np.asarray(after) - np.asarray(before)
+    return gain.mean(), gain.std(ddof=1), (gain > 0).mean()
+
+
+# %% tags=["check"]
+mine = compared([0.70, 0.80, 0.90], [0.72, 0.83, 0.89])
+if tried("16.2", mine):
+    mean, spread, share = mine
+    assert np.isclose(mean, 0.04 / 3), f"Gains are .02, .03 and -.01: a mean of .0133, not {mean:.4f}."
+    assert np.isclose(spread, 0.0208, atol=2e-4), f"The gains spread by .0208, not {spread:.4f}: pair the draws first."
+    assert np.isclose(share, 2 / 3), "Two draws of three gained."
+    correct("16.2")
+
+
+# %% tags=["mistake"]
+# refused: pair the draws first
+def compared(before, after):
+    before, after = np.array(before), np.array(after)
+    return after.mean() - before.mean(), max(before.std(ddof=1), after.std(ddof=1)), (after > before).mean()
+
+
+# %% tags=["mistake"]
+# refused: a mean of .0133
+def compared(before, after):
+    gain = np.array(after) - np.array(before)
+    return gain.max(), gain.std(ddof=1), (gain > 0).mean()
+
+
+# %% [markdown] tags=["solution"]
+# Draws differ far more than methods do; pairing takes that out. System 001 trained with several seeds, got several
+# results, and reported one. Twenty draws from the same 40 heads are no twenty hospitals either: they overlap.
+
+# %% [markdown]
+# ## Again and again: it believes itself
+# The student becomes the teacher, five times, with every answer believed. **Predict:** its confidence and the share it
+# calls bleeding (14 % is true), round by round.
+
+
+# %%
+def rounds(seed, count=6):
+    few, pool, test = dealt(seed)
+    rows, labels, told = few, truth[few], []
+    for _ in range(count):
+        said = answers(rows, labels, np.r_[pool, test])
+        mine, judged = said[: len(pool)], said[len(pool) :]
+        told.append((np.maximum(mine, 1 - mine).mean(), (mine > 0.5).mean(), auc(truth[test], judged)))
+        rows, labels = np.r_[few, pool], np.r_[truth[few], mine > 0.5]
+    return told
+
+
+# %%
+story = np.array([rounds(seed) for seed in tqdm(SEEDS)])
+for name, column in (("confidence", 0), ("called bleeding", 1), ("AUC", 2)):
+    mean = story[:, :, column].mean(axis=0)
+    plt.plot(mean, marker="o", label=f"{name}: {mean[0]:.2f} to {mean[-1]:.2f}")
+plt.xlabel("rounds of teaching itself")
+plt.legend(loc="center right")
+plt.show()
+
+# %% [markdown]
+# This is *confirmation bias*: surer with every round, and no better. Nothing in the loop could tell it that it is wrong.
+#
+# ## Spot the bug: the teacher had seen the exam
+# "Pseudo-labels came from our earlier model; the student never saw a label of a test patient." AUC over three draws:
+
+
+# %%
+def student_auc(seed, teacher_sees_exam):
+    few, pool, test = dealt(seed)
+    known = np.r_[few, pool, test] if teacher_sees_exam else few
+    fit = lambda rows, labels: estimator("forest", seed).fit(columns[rows], labels)  # noqa: E731
+    others = np.r_[pool, test]
+    pseudo = fit(known, truth[known]).predict(columns[others])
+    student = fit(np.r_[few, others], np.r_[truth[few], pseudo])
+    return auc(truth[test], student.predict_proba(columns[test])[:, 1])
+
+
+# %%
+for name, leaks in (("earlier model, trained on everybody", True), ("teacher of four heads", False)):
+    print(f"{name:36}", np.round([student_auc(seed, leaks) for seed in tqdm(range(3))], 3))
+
+# %% [markdown]
+# The labels of the exam went through the teacher, as slices of one patient went through the splits of systems 002 and 003.
+# The second row still shows the student *pictures* of held-out patients. That did not help here, yet it measures heads
+# that were there for training, not new ones.
+#
+# ### Exercise 16.3: whom may it label? (6 min)
+# `patient` names the patient of each row. Return the rows that may get a pseudo-label: not labeled yet, and no slice of a
+# patient who is judged.
+#
+# *Hint:* `np.isin` on patients, not on rows.
+
+
+# %% tags=["exercise"]
+def may_label(patient, labeled, judged):
+    # your code here
+    # solution
+    taken = np.isin(np.arange(len(patient)), labeled) | np.isin(patient, patient[judged])
+    return np.flatnonzero(~taken)
+
+
+# %% tags=["check"]
+who = np.array(["a", "a", "b", "b", "c", "c"])
+mine = may_label(who, np.array([0, 1]), np.array([4]))  # only one slice of c is judged
+if tried("16.3", mine):
+    assert not np.isin([0, 1], mine).any(), "Rows 0 and 1 have a true label already."
+    assert 4 not in mine, "Row 4 is judged."
+    assert 5 not in mine, "Row 5 is another slice of patient c, who is judged."
+    assert list(mine) == [2, 3], "Both slices of patient b may be labeled."
+    correct("16.3")
+
+
+# %% tags=["mistake"]
+# refused: another slice of patient c
+def may_label(patient, labeled, judged):
+    return np.setdiff1d(np.arange(len(patient)), np.r_[labeled, judged])
+
+
+# %% tags=["mistake"]
+# refused: have a true label already
+def may_label(patient, labeled, judged):
+    return np.flatnonzero(~np.isin(patient, patient[judged]))
+
+
+# %% [markdown] tags=["solution"]
+# And the teacher itself may have learned from `labeled` alone. Ask of every pretrained model whom it has seen.
+
+# %% [markdown]
+# ## Break it: count those sent home
+# Who pays for the confidence? **Predict:** of the bleeding slices held out, how many are called clean with a probability of
+# 99 % or more, before and after?
+
+# %%
+sent_home = {"four heads": [], "sure by 0.9": [], "every answer believed": []}
+for few, pool, test in map(dealt, SEEDS):
+    bleeding = test[truth[test]]
+    said = [answers(few, truth[few], bleeding), *(taught_by_itself(few, pool, bleeding, c)[0] for c in (0.9, 0.5))]
+    for name, p in zip(sent_home, said, strict=True):
+        sent_home[name].append((p < 0.01).mean())
+
+# %%
+for name, share in sent_home.items():
+    print(f"{name:22} {np.mean(share):.0%} of bleeding slices surely clean (from {min(share):.0%} to {max(share):.0%})")
+
+# %% [markdown]
+# A bleed that the teacher misses, the student learns to miss.
+#
+# ## Recap
+# - Pseudo-labels repeat what the model knows; sure ones are easy ones.
+# - Compare over draws, in pairs, with the same few labels alone.
+# - Whoever makes labels must not have seen the exam.
+#
+# **Sources** Lee 2013 (pseudo-label); Arazo et al. 2020, arXiv:1908.02983 (confirmation bias); Oliver et al. 2018,
+# arXiv:1804.09170 (honest comparison); future work of systems 000 to 004.
+#
+# **Next** 17. Which scan to label next

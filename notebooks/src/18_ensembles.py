@@ -1,0 +1,391 @@
+# %% [markdown]
+# # 18. Lab: many weak heads
+# **You will** average twenty weak models, see why twenty copies of one do not help, and catch a team that was picked on the
+# exam.
+#
+# **Time** 25 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+from time import perf_counter
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from ich_lib.classical import SHOWN, estimator, features
+from ich_lib.course import correct, heads, tried
+from ich_lib.labels import ANY
+from ich_lib.metrics import auc, calibration_error, log_loss, reliability
+from ich_lib.pictures import channels
+from ich_lib.show import row
+from ich_lib.split import hold_out
+from ich_lib.uncertainty import entropy
+
+SEEDS = range(10)
+one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores
+
+# %% [markdown]
+# ## One weak head
+# Forty phantom heads, 38 hand-made features a slice, and a decision tree of four questions: a model that one can draw.
+
+# %%
+store = heads()
+table, truth = store.table, store.table.labels[:, ANY]
+hu = store.hu(range(len(store)))
+worst = int(store.blood_px.argmax())
+row([hu[worst], hu[worst][:, ::-1]], ["the largest bleed", "its mirror image"], through="brain", height=2.4)
+
+
+# %%
+def measured(hu):
+    return features(np.stack([channels([one], SHOWN) for one in hu])).astype(float)
+
+
+def tree(rows, seed):
+    return DecisionTreeClassifier(max_depth=4, min_samples_leaf=5, random_state=seed).fit(columns[rows], truth[rows])
+
+
+def said(model, columns):
+    return model.predict_proba(columns)[:, 1]
+
+
+# %%
+columns = measured(hu)
+split = hold_out(table, share=0.4)
+trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
+print(f"one tree, 16 heads held out: AUC {auc(truth[test], said(tree(trained, 0), columns[test])):.3f}")
+
+# %% [markdown]
+# ## Members must differ
+# A *bag* is drawn with replacement: some items twice, some not at all. Every member gets a bag of its own.
+#
+# ### Exercise 18.1: a bag of patients (7 min)
+# Draw as many patients as there are, with replacement, and return the rows of all of them; a patient drawn twice gives all
+# rows twice.
+#
+# *Hint:* `rng.choice(names, len(names))`, then `np.concatenate`.
+
+
+# %% tags=["exercise"]
+def bag(rows, patient, rng):
+    # your code here
+    # solution
+    names = np.unique(patient[rows])
+    return np.concatenate([rows[patient[rows] == one] for one in rng.choice(names, len(names))])
+
+
+# %% tags=["check"]
+toy = np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
+mine = bag(np.arange(6), toy, np.random.default_rng(1))
+if tried("18.1", mine):
+    counts = np.bincount(mine, minlength=8)
+    assert not counts[6:].any(), "Patient d is not among the rows that were given."
+    assert (counts[:6:2] == counts[1:6:2]).all(), "Both slices of a patient go together: draw patients, not rows."
+    assert counts.sum() == 6, "Three patients are drawn, two rows each: 6 rows."
+    draws = [tuple(bag(np.arange(6), toy, np.random.default_rng(k))) for k in range(20)]
+    assert any(len(set(one)) < 6 for one in draws), "With replacement, some patient is left out of most bags."
+    correct("18.1")
+
+
+# %% tags=["mistake"]
+# refused: draw patients, not rows
+def bag(rows, patient, rng):
+    return rng.choice(rows, len(rows))
+
+
+# %% tags=["mistake"]
+# refused: With replacement
+def bag(rows, patient, rng):
+    names = rng.permutation(np.unique(patient[rows]))
+    return np.concatenate([rows[patient[rows] == one] for one in names])
+
+
+# %% [markdown] tags=["solution"]
+# A bag of rows would hold nearly every patient: its members would all have met the same people.
+
+# %% [markdown]
+# Three teams of twenty: trees that differ by their seed alone, by a bag of slices, by a bag of patients.
+
+
+# %%
+def drawn(kind, rows, rng):
+    if kind == "seeds":
+        return rows
+    if kind == "bags of slices":
+        return rng.choice(rows, len(rows))
+    names = np.unique(table.patient[rows])
+    return np.concatenate([rows[table.patient[rows] == one] for one in rng.choice(names, len(names))])
+
+
+def team(kind, trained, asked, seed, count=20):
+    """(count, n) probabilities of the members."""
+    rng = np.random.default_rng(seed)
+    return np.array([said(tree(drawn(kind, trained, rng), k), columns[asked]) for k in range(count)])
+
+
+# %% [markdown]
+# ## Mean or votes
+# ### Exercise 18.2: two ways to agree (5 min)
+# `members` is (members, n), probabilities. Return the mean probability, and the share of members that vote "bleeds" (above
+# 0.5).
+#
+# *Hint:* both are means over `axis=0`.
+
+
+# %% tags=["exercise"]
+def agreed(members):
+    # your code here
+    # solution
+    return members.mean(axis=0), (members > 0.5).mean(axis=0)
+
+
+# %% tags=["check"]
+mine = agreed(np.array([[0.4, 0.9], [0.4, 0.1], [0.4, 0.8]]))
+if tried("18.2", mine):
+    mean, votes = mine
+    assert np.shape(mean) == (2,), "One number for each slice, not for each member: axis=0."
+    assert np.allclose(mean, [0.4, 0.6]), "The means are 0.4 and 0.6."
+    assert np.allclose(votes, [0, 2 / 3]), "Nobody votes for the first slice, two of three for the second."
+    correct("18.2")
+
+
+# %% tags=["mistake"]
+# refused: not for each member
+def agreed(members):
+    return members.mean(axis=1), (members > 0.5).mean(axis=1)
+
+
+# %% tags=["mistake"]
+# refused: Nobody votes for the first slice
+def agreed(members):
+    mean = members.mean(axis=0)
+    return mean, mean
+
+
+# %% [markdown] tags=["solution"]
+# Three members at 0.4 are three hints; as votes they are nothing.
+
+# %% [markdown]
+# Ten draws of heads. **Predict:** which team gains most over a single tree? Do votes do as well?
+
+
+# %%
+def judged(truth, p):
+    return auc(truth, p), log_loss(truth, p), calibration_error(truth, p)
+
+
+def scores(seed):
+    split = hold_out(table, share=0.4, seed=seed)
+    trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
+    found = {}
+    for kind in ("seeds", "bags of slices", "bags of patients"):
+        members = team(kind, trained, test, seed)
+        found[f"{kind}, mean"] = judged(truth[test], members.mean(axis=0))
+    found["bags of patients, votes"] = judged(truth[test], (members > 0.5).mean(axis=0))
+    found["one tree"] = judged(truth[test], said(tree(trained, 0), columns[test]))
+    for name in ("forest", "logistic"):
+        model = estimator(name, seed).fit(columns[trained], truth[trained])
+        found[f"{name} of ich_lib"] = judged(truth[test], said(model, columns[test]))
+    return found
+
+
+# %%
+runs = [scores(seed) for seed in tqdm(SEEDS)]
+
+# %%
+got = {name: np.array([one[name] for one in runs]) for name in runs[0]}
+for name, one in sorted(got.items(), key=lambda item: item[1][:, 0].mean()):
+    spread = one[:, 0].std(ddof=1)
+    area, loss, gap = one.mean(axis=0)
+    print(f"{name:24} AUC {area:.3f} (SD {spread:.3f})  log loss {loss:.3f}  calibration error {gap:.3f}")
+
+# %% [markdown]
+# Twenty seeds are one tree twenty times: every tree asks the same questions. Bags help a little in AUC and a lot in log
+# loss: the mean is no longer sure where its members differ. Votes throw that away. Slices or patients in the bag make no
+# clear difference here, given the spread. And one logistic regression is as good as any team of trees: a good model first,
+# then a team of it.
+#
+# ## Errors that agree cannot cancel
+# An error is what a member said less what was so. **Predict:** the correlation of two members' errors, for each team.
+
+# %%
+for kind in ("seeds", "bags of slices", "bags of patients"):
+    members = team(kind, trained, test, seed=0)
+    errors = np.corrcoef(members - truth[test])
+    alone = np.mean([log_loss(truth[test], one) for one in members])
+    gain = alone - log_loss(truth[test], members.mean(axis=0))
+    print(f"{kind:17} errors correlate by {errors[np.triu_indices(20, 1)].mean():.2f}, log loss falls by {gain:.2f}")
+
+# %% [markdown]
+# The gain follows the differences. A bagged tree has seen fewer heads and is weaker alone; the mean makes up for it. Then the
+# curve flattens, since what all members share no mean takes away:
+
+# %%
+members = np.array([team("bags of patients", trained, test, seed, 40) for seed in tqdm(range(5))])
+
+# %%
+sizes = [1, 2, 3, 5, 10, 20, 40]
+for one in members:
+    plt.plot(
+        sizes, [auc(truth[test], one[:n].mean(axis=0)) for n in sizes], color="#0072B2", alpha=0.5, marker="o", ms=3
+    )
+plt.xscale("log")
+plt.xticks(sizes, sizes)
+plt.xlabel("members (a line: one order of bags)")
+plt.ylabel("AUC")
+plt.show()
+
+# %% [markdown]
+# Each member costs as much as the first, in training and for every patient after that.
+
+# %%
+start = perf_counter()
+estimator("logistic", 0).fit(columns[trained], truth[trained])
+middle = perf_counter()
+team("bags of patients", trained, test, seed=0)
+print(f"logistic regression {1000 * (middle - start):.0f} ms, twenty trees {1000 * (perf_counter() - middle):.0f} ms")
+
+# %% [markdown]
+# ## The mean is better calibrated than its members
+# A tree says 0 or 1 too easily. In the diagram, dots on the line mean what they say.
+
+# %%
+for name, p in {"one tree": members[0, 0], "mean of 40": members[0].mean(axis=0)}.items():
+    bins = [one for one in reliability(truth[test], p, bins=5) if one.n]
+    plt.plot([one.score for one in bins], [one.share for one in bins], marker="o", label=name)
+plt.plot([0, 1], [0, 1], color="#999999", linestyle=":")
+plt.xlabel("said")
+plt.ylabel("so")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# ## A team of one: mirrored copies
+# Ask the same model about a slice and its mirror image: *test-time augmentation*. `analyse` does so with every slice, and
+# `Result.doubt` tells how far both answers lie apart. Here, with one tree and with logistic regression:
+
+# %%
+mirrored = measured(hu[:, :, ::-1])
+models = {"tree": tree(trained, 0), "logistic": estimator("logistic", 0).fit(columns[trained], truth[trained])}
+for name, model in models.items():
+    ways = [said(model, one[test]) for one in (columns, mirrored)]
+    alike = np.corrcoef(ways - truth[test])[0, 1]
+    before, after = auc(truth[test], ways[0]), auc(truth[test], np.mean(ways, axis=0))
+    print(f"{name:9} AUC {before:.3f}, both ways {after:.3f}; errors correlate by {alike:.3f}")
+
+# %% [markdown]
+# Most features measure the same in a mirror, so both answers share their errors, and there is little to gain.
+#
+# ## Spot the bug: a team picked on the exam
+# "From 40 members we kept the five that work best together, tested on held-out patients." Twice the same team: judged by the
+# eight heads that chose it, and by eight others.
+
+
+# %%
+def best_five(members, rows, rng, tries=300):
+    """Of many teams of five, the one with the largest AUC on these rows."""
+    teams = [rng.choice(len(members), 5, replace=False) for _ in range(tries)]
+    return max(teams, key=lambda one: auc(truth[rows], members[one][:, rows].mean(axis=0)))
+
+
+# %%
+told = []
+for seed in tqdm(SEEDS):
+    split = hold_out(table, share=0.4, seed=seed)
+    trained, out = split.rows(table, trained=True), split.rows(table, trained=False)
+    half = np.isin(table.patient[out], np.unique(table.patient[out])[::2])
+    members = team("bags of patients", trained, np.arange(len(table)), seed, 40)
+    five = members[best_five(members, out[half], np.random.default_rng(seed))]
+    ways = (five, out[half]), (five, out[~half]), (members, out[half]), (members, out[~half])
+    told.append([auc(truth[rows], some[:, rows].mean(axis=0)) for some, rows in ways])
+
+# %%
+mean = np.mean(told, axis=0)
+print(f"the five: AUC {mean[0]:.3f} on the heads that chose them, {mean[1]:.3f} on others")
+print(f"all 40:   AUC {mean[2]:.3f} on those heads,               {mean[3]:.3f} on others")
+
+# %% [markdown]
+# The five seem to beat all 40, on the very heads that chose them. On the others they do not. (The halves are different heads,
+# so compare within a column.) The more teams one tries, the larger the luck of the best.
+#
+# ### Exercise 18.3: choose here, judge there (7 min)
+# `members` is (members, n). Find the one best *single* member by `auc` on the rows `choose`; return its number and its AUC
+# on the rows `judge`.
+#
+# *Hint:* two sets of rows, each used once.
+
+
+# %% tags=["exercise"]
+def chosen(members, truth, choose, judge):
+    # your code here
+    # solution
+    best = int(np.argmax([auc(truth[choose], one[choose]) for one in members]))
+    return best, auc(truth[judge], members[best][judge])
+
+
+# %% tags=["check"]
+so = np.array([0, 1, 0, 1, 0, 1], bool)
+toy = np.array([[0.1, 0.9, 0.9, 0.1, 0.8, 0.2], [0.9, 0.1, 0.1, 0.9, 0.2, 0.8]])  # one is right first, the other later
+mine = chosen(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
+if tried("18.3", mine):
+    assert mine[0] == 0, "On the rows that choose, member 0 is right and member 1 wrong."
+    assert mine[1] == 0, f"Member 0 has an AUC of 0 on the rows that judge, not {mine[1]:.2f}."
+    correct("18.3")
+
+
+# %% tags=["mistake"]
+# refused: On the rows that choose, member 0 is right
+def chosen(members, truth, choose, judge):
+    best = int(np.argmax([auc(truth[judge], one[judge]) for one in members]))
+    return best, auc(truth[judge], members[best][judge])
+
+
+# %% tags=["mistake"]
+# refused: on the rows that judge
+def chosen(members, truth, choose, judge):
+    best = int(np.argmax([auc(truth[choose], one[choose]) for one in members]))
+    return best, auc(truth[choose], members[best][choose])
+
+
+# %% [markdown] tags=["solution"]
+# Weights are choices too: a *stacked* model that learns weights from test answers has been trained on the test.
+
+# %% [markdown]
+# ## Break it: all wrong together
+# **Predict:** of the bleeding slices held out, how many does *every one* of twenty members call clean?
+
+# %%
+split = hold_out(table, share=0.4)
+trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
+bleeding = test[truth[test]]
+members = team("bags of patients", trained, bleeding, seed=0)
+
+# %%
+votes = (members > 0.5).sum(axis=0)
+apart = entropy(members.mean(axis=0)) - entropy(members).mean(axis=0)
+print(f"{len(bleeding)} bleeding slices: {(votes == 0).sum()} missed by all twenty, {(votes > 10).sum()} found by most")
+print(f"disagreement where all miss {apart[votes == 0].mean():.2f} bits, elsewhere {apart[votes > 0].mean():.2f} bits")
+
+# %%
+missed = bleeding[votes == 0]
+missed = missed[np.argsort(-store.blood_px[missed])[:5]]
+outlines = [one > 127 for one in store.blood(missed)]
+row(hu[missed], ["missed by all"] * len(missed), through="brain", masks=outlines, height=2.2)
+
+# %% [markdown]
+# They share features, heads and so their blind spots. Twenty that agree are no second opinion, and a patient with such a
+# bleed is sent home by all of them.
+#
+# ## Recap
+# - Average probabilities; votes throw away hints.
+# - What differs can cancel. Copies cannot.
+# - Choose members, weights and numbers of them on patients who do not judge.
+#
+# **Sources** Breiman 1996 (bagging predictors); Lakshminarayanan et al. 2017, arXiv:1612.01474; Wolpert 1992 (stacked
+# generalization); future work of systems 000 to 004.
+#
+# **Next** Build one of these ideas on real heads: `python -m ich_lib train` with your own recipe.
