@@ -120,6 +120,7 @@ def near(volumes, reach=1):
     return np.stack([volumes[:, neighbors(z, k, reach)] for k in range(z)], axis=1).transpose(0, 1, 3, 4, 2)
 
 
+# %%
 print("slice 0 of 34 sees", neighbors(34, 0, 1), " slice 20 sees", neighbors(34, 20, 1))
 print("picture of unet-2.5d:", recipe("unet-2.5d").shape, "= 5 slices x 2 windows")
 
@@ -138,6 +139,7 @@ def conv3d(volume, kernel):
     return out
 
 
+# %%
 rng = np.random.default_rng(0)
 small, kernel = rng.normal(size=(6, 8, 8)), rng.normal(size=(3, 3, 3))
 by_keras = keras.ops.conv(small[None, ..., None], kernel[..., None, None], padding="same")
@@ -150,11 +152,13 @@ print("largest difference:", float(np.abs(conv3d(small, kernel) - np.array(by_ke
 # %%
 flat = kernel * np.array([0, 1, 0])[:, None, None]
 slice_by_slice = keras.ops.conv(small[..., None], kernel[1][..., None, None], padding="same")
+print("flat 3D against 2D:", float(np.abs(conv3d(small, flat) - np.array(slice_by_slice)[..., 0]).max()))
+
+# %%
 three = np.pad(small, ((1, 1), (0, 0), (0, 0)))
 as_colors = np.stack([three[k : k + 3] for k in range(6)]).transpose(0, 2, 3, 1)
 colored = keras.ops.conv(as_colors, kernel.transpose(1, 2, 0)[..., None], padding="same")
-print("flat 3D against 2D:", float(np.abs(conv3d(small, flat) - np.array(slice_by_slice)[..., 0]).max()))
-print("3D against 2.5D:   ", float(np.abs(conv3d(small, kernel) - np.array(colored)[..., 0]).max()))
+print("3D against 2.5D:", float(np.abs(conv3d(small, kernel) - np.array(colored)[..., 0]).max()))
 
 # %% [markdown]
 # 2D is a 3D kernel with two planes of zeros. 2.5D *is* 3D, for one layer; then it forgets which slice said what.
@@ -223,6 +227,8 @@ def conv_values(shape, filters):
 # %%
 values = sum(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
 print(f"weights {model.count_params() * 4 / 1e6:.0f} MB, outputs of all layers {values * 4 / 1e6:,.0f} MB")
+
+# %%
 scale = 34 * 512 * 512 / (80 * 120 * 120)
 print(f"a whole scan of 34 x 512 x 512: {values * scale * 4 / 1e9:.1f} GB, one sample, before any gradient")
 
@@ -301,6 +307,7 @@ def planted(count, seed):
     return volumes, bleeds, discs > 0
 
 
+# %%
 volumes, bleeds, _ = planted(160, 0)
 row(list(volumes[0, :4] / 2) + list(volumes[1, :4] / 2), ["vessel"] * 4 + ["bleed or not"] * 4, height=1.6)
 
@@ -415,10 +422,13 @@ def of_patients(entries):
     return auc(truth.ravel() > 0, score.ravel()) if 0 < truth.mean() < 1 else np.nan
 
 
+# %%
 means = {name: np.mean(runs, axis=0) for name, runs in scores.items()}
 judged = {name: dict(enumerate(zip(labels[held_out], mean, strict=True))) for name, mean in means.items()}
 for name in KINDS:
     print(f"{name:5} AUC  {patient_bootstrap(list(judged[name].values()), of_patients, rounds=500)}")
+
+# %%
 for name in ("2.5D", "3D"):
     print(f"{name:5} gain over 2D  {paired_bootstrap(judged['2D'], judged[name], of_patients, rounds=500)}")
 
@@ -459,8 +469,8 @@ for kind, runs in scores.items():
     )
 
 # %% [markdown]
-# The 2D network cannot notice. The others judge by slices that are not neighbors at all, and yet the AUC moves by no more
-# than a seed moves it: a score will not find this bug. The step between slices does, at a glance.
+# The 2D network cannot notice. The others judge by slices that are not neighbors at all, and yet the AUC falls by about
+# what another seed may cost: a score alone will not find this bug. The step between slices does, at a glance.
 #
 # ### Exercise 9.4: put them in order (5 min)
 # Sort file names such as `CT7_10.jpg` by the slice's number, the last number in the name.
