@@ -49,9 +49,7 @@ folder = Path(mkdtemp())
 
 # %%
 sizes = {"size": 64, "stored": 64, "mix": (0.5, 0.25, 0.25, 0.0), "learning_rate": 3e-3}
-recipe = Recipe(
-    "my-net", "both", "unet2d", {"filters": (8, 16, 32)}, loss="dice", steps=80, epochs=5, **sizes
-)
+recipe = Recipe("my-net", "both", "unet2d", {"filters": (8, 16, 32)}, loss="dice", steps=80, epochs=5, **sizes)
 run = train(recipe, heads(), folder / "run")
 print(sorted(path.name for path in run.folder.iterdir()))
 
@@ -166,7 +164,7 @@ for place in (run.folder, card_path.parent):
     print(f"fresh Python, {place.name:6} {time.perf_counter() - started:5.1f} s   TensorFlow imported: {said.strip()}")
 
 # %% [markdown]
-# Loaded, the two are about equal at this size. A demo that sleeps when nobody looks starts cold each morning: importing TensorFlow is most of that wait, and most of the
+# Loaded, both take milliseconds. A demo that sleeps when nobody looks starts cold each morning: importing TensorFlow is most of that wait, and most of the
 # install. So the engine imports it only for run folders.
 #
 # ## A seal: SHA-256
