@@ -8,24 +8,15 @@
 
 # %% tags=["setup"]
 import json
-import pickle
-import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
-from urllib.request import ProxyHandler, build_opener
 
-import keras
 import numpy as np
 
-import ich_lib
-from ich_lib.batches import Slices, Still
 from ich_lib.course import correct, heads, tried
 from ich_lib.engine import SHIPPED, Models, load
 from ich_lib.export import export, largest_difference, with_heat
@@ -178,10 +169,14 @@ print(sha256(data).hexdigest() == card["sha256"]["my-net.onnx"], sha256(data).he
 # **Predict:** one bit of the weights flips on a bad disk. What does the engine do at the start?
 
 # %%
+import shutil
+
 altered = folder / "altered"
 shutil.copytree(card_path.parent, altered)
 middle = len(data) // 2
 (altered / "my-net.onnx").write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+# %%
 try:
     load(altered)
 except ValueError as problem:
@@ -196,6 +191,9 @@ except ValueError as problem:
 
 
 # %%
+import pickle
+
+
 class Gift:
     def __reduce__(self):
         return print, ("pickle: foreign code runs",)
@@ -207,8 +205,12 @@ pickle.loads(pickle.dumps(Gift()))
 # Keras can store a function in a `Lambda` layer. **Predict:** how often does its line get printed?
 
 # %%
+import keras
+
 surprise = keras.layers.Lambda(lambda x: (print("Lambda: foreign code runs"), x)[1])
 keras.Sequential([keras.Input((2,)), surprise]).save(folder / "gift.keras")
+
+# %%
 print("saved; now somebody opens it")
 try:
     keras.saving.load_model(folder / "gift.keras")
@@ -315,10 +317,16 @@ def dressed(planes, windows):
 # First an honest number: *this* file, on the phantoms held out, one value a patient.
 
 # %%
+from dataclasses import replace
+
+from ich_lib.batches import Slices, Still
+
 store = heads()
 rows = run.split.rows(store.table, trained=False)
 shown = Still(Slices(store, rows), replace(recipe, batch=34))
 masks = np.concatenate([served.run(shown[i][0]).blood for i in range(len(shown))]) >= 0.5
+
+# %%
 who, truths = store.table.patient[rows], store.blood(rows) >= 128
 each = [dice_per_subject(truths[who == name], masks[who == name]) for name in sorted(set(who))]
 figure = patient_bootstrap([one for one in each if one is not None], lambda some: float(np.mean(some)))
@@ -403,12 +411,18 @@ print({key: card[key] for key in ("data", "split", "held_out_fold", "epochs", "f
 # and run the demo at home.
 
 # %%
+import socket
+from urllib.request import ProxyHandler, build_opener
+
+import ich_lib
+
 app = Path(ich_lib.__file__).parents[1] / "app.py"
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
 
 
+# %%
 def asked(url, process, patience_s=120):
     """What a page says, as soon as it says something."""
     until, direct = time.monotonic() + patience_s, build_opener(ProxyHandler({}))
@@ -448,6 +462,8 @@ if app.is_file():
 # TensorFlow among the requirements?
 
 # %%
+import re
+
 if app.is_file():
     header = app.with_name("README.md").read_text(encoding="utf-8").split("---")[1]
     print(*re.findall(r"^(?:sdk|sdk_version|python_version|app_file|license):.*", header, re.M), sep="\n")
