@@ -341,10 +341,11 @@ print("Dice of bleeding slices, then patients:", figure)
 #
 # *Hint:* `[key for key in NEEDED if not told.get(key)]`.
 
-# %% tags=["exercise"]
+# %%
 NEEDED = ("data", "patients", "interval", "intended_use")
 
 
+# %% tags=["exercise"]
 def model_card(told):
     # your code here
     # solution
@@ -385,7 +386,7 @@ def model_card(told):
 
 
 # %% tags=["mistake"]
-# refused: Name everything that lacks at once
+# refused: Name all that lacks at once
 def model_card(told):
     for key in NEEDED:
         if not told.get(key):
