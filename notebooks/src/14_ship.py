@@ -1,0 +1,514 @@
+# %% [markdown]
+# # 14. Ship it
+# **You will** export a network, prove that the copy answers alike, seal it, write its card, and start the demo with your weights.
+#
+# **Time** 40 min. **Runs on** a laptop or free Colab, no GPU, 3 min. **Before this** lesson 13.
+#
+# *For teaching. Nothing here may be used for a patient.*
+
+# %% tags=["setup"]
+import json
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+from ich_lib.course import correct, heads, tried
+from ich_lib.engine import SHIPPED, Models, load
+from ich_lib.export import export, largest_difference, with_heat
+from ich_lib.head import crop, field_box
+from ich_lib.metrics import dice, dice_per_subject
+from ich_lib.phantom import phantom
+from ich_lib.pictures import channels, views
+from ich_lib.predict import NOTICE, analyse
+from ich_lib.recipes import Recipe
+from ich_lib.show import row
+from ich_lib.statistics import patient_bootstrap
+from ich_lib.train import train
+from ich_lib.window import window
+
+folder = Path(mkdtemp())
+
+# %% [markdown]
+# ## Something to ship
+# A small U-Net, four hundred steps on the shared phantoms, one fold of patients held out. It will be bad. Shipping does not
+# care; the card will say it.
+
+# %%
+sizes = {"size": 64, "stored": 64, "mix": (0.5, 0.25, 0.25, 0.0), "learning_rate": 3e-3}
+recipe = Recipe("my-net", "both", "unet2d", {"filters": (8, 16, 32)}, loss="dice", steps=80, epochs=5, **sizes)
+run = train(recipe, heads(), folder / "run")
+print(sorted(path.name for path in run.folder.iterdir()))
+
+# %%
+case = phantom(101, bleeds=["intraparenchymal"], slices=12, thickness_mm=10)
+k = int(case.mask.sum(axis=(1, 2)).argmax())
+trained = load(run.folder, fill=False).segmenter
+mine = analyse(case.scan, Models(trained, trained))
+row([case.scan.hu[k]] * 2, ["planted", "my-net"], through="brain", masks=[case.mask[k], mine.mask[k]], height=3)
+
+# %% [markdown]
+# ## A run folder needs TensorFlow; an exported graph does not
+# `export` writes the network as ONNX, the bare weights, and a card. (A warning about `np.object` comes from Keras's own
+# exporter and is harmless.)
+
+# %%
+card_path = export(run.folder, folder / "served")
+for path in sorted(card_path.parent.iterdir()):
+    print(f"{path.name:18} {path.stat().st_size / 1e6:5.2f} MB")
+
+# %% [markdown]
+# ## Do both answer alike?
+# ### Exercise 14.1: parity (6 min)
+# `ours` and `theirs` are lists of arrays, output by output. Return the largest absolute difference anywhere; raise a
+# `ValueError` where two shapes differ.
+#
+# *Hint:* `zip(..., strict=True)`. NumPy happily stretches (4, 1) over (4, 6).
+
+
+# %% tags=["exercise"]
+def parity(ours, theirs):
+    # your code here
+    # solution
+    for a, b in zip(ours, theirs, strict=True):
+        if a.shape != b.shape:
+            raise ValueError(f"shapes differ: {a.shape} and {b.shape}")
+    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+# %% tags=["check"]
+one, other = [np.zeros((4, 6)), np.zeros(3)], [np.full((4, 6), 1e-6), np.full(3, 2e-6)]
+mine = parity(one, other)
+if tried("14.1", mine):
+    assert np.isclose(mine, 2e-6), f"0 and 2e-6 differ by 2e-6, whichever comes first; got {mine:.1g}."
+    try:
+        parity([np.zeros((4, 1))], [np.zeros((4, 6))])
+    except ValueError:
+        correct("14.1")
+    else:
+        raise AssertionError("One score was compared with six, and nobody noticed.")
+
+
+# %% tags=["mistake"]
+# refused: whichever comes first
+def parity(ours, theirs):
+    return max(float((a - b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+# %% tags=["mistake"]
+# refused: and nobody noticed
+def parity(ours, theirs):
+    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+# %% [markdown] tags=["solution"]
+# Floating-point sums in another order differ in the seventh digit. More than 1e-4 is a fault, and `export` keeps no such
+# file.
+
+# %% [markdown]
+# **Predict:** how many of the pixels of a real slice change sides?
+
+# %%
+served = load(card_path.parent, fill=False).segmenter
+box = field_box(case.scan.hu, recipe.field)
+pictures = views(case.scan.hu, box, recipe, range(2, 10))[0]
+ours, theirs = served.run(pictures), trained.run(pictures)
+print(f"by hand:    {max(np.abs(ours.blood - theirs.blood).max(), np.abs(ours.scores - theirs.scores).max()):.1e}")
+print(
+    f"pixels that change sides: {np.count_nonzero((ours.blood >= 0.5) != (theirs.blood >= 0.5))} of {ours.blood.size:,}"
+)
+
+# %% [markdown]
+# The library asks both about pictures of noise, as `export` did, and the card keeps the number:
+
+# %%
+again = largest_difference(with_heat(run.model()), card_path.with_suffix(".onnx"))
+card = json.loads(card_path.read_text())
+print(f"by library: {again:.1e}   on the card: {card['onnx_difference']:.1e}")
+
+# %% [markdown]
+# ## Which one is quicker, and when?
+# **Predict:** eight slices, already loaded: Keras or ONNX Runtime? And from a fresh Python?
+
+
+# %%
+def best_s(model, times=5):
+    spent = []
+    for _ in range(times):
+        started = time.perf_counter()
+        model.run(pictures)
+        spent.append(time.perf_counter() - started)
+    return min(spent)
+
+
+print(f"loaded: Keras {best_s(trained) * 1000:.0f} ms, ONNX Runtime {best_s(served) * 1000:.0f} ms for 8 slices")
+
+# %%
+code = "import sys; from ich_lib.engine import load; load(sys.argv[1], fill=False); print('tensorflow' in sys.modules)"
+for place in (run.folder, card_path.parent):
+    started = time.perf_counter()
+    said = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True).stdout
+    print(f"fresh Python, {place.name:6} {time.perf_counter() - started:5.1f} s   TensorFlow imported: {said.strip()}")
+
+# %% [markdown]
+# Loaded, both take milliseconds. A demo that sleeps when nobody looks starts cold each morning: importing TensorFlow is most of that wait, and most of the
+# install. So the engine imports it only for run folders.
+#
+# ## A seal: SHA-256
+# The card names the digest of each file. By hand:
+
+# %%
+data = card_path.with_suffix(".onnx").read_bytes()
+print(sha256(data).hexdigest() == card["sha256"]["my-net.onnx"], sha256(data).hexdigest()[:16], "...")
+
+# %% [markdown]
+# **Predict:** one bit of the weights flips on a bad disk. What does the engine do at the start?
+
+# %%
+import shutil
+
+altered = folder / "altered"
+shutil.copytree(card_path.parent, altered)
+middle = len(data) // 2
+(altered / "my-net.onnx").write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+# %%
+try:
+    load(altered)
+except ValueError as problem:
+    print(problem)
+
+# %% [markdown]
+# It guards against accidents and mix-ups. Whoever replaces the file *and* its card passes: publish the digest somewhere
+# else too, as MODEL_CARD.md does.
+#
+# ## Weights that run code
+# Some formats hold more than numbers. Opening this file calls whatever its author chose:
+
+
+# %%
+import pickle
+
+
+class Gift:
+    def __reduce__(self):
+        return print, ("pickle: foreign code runs",)
+
+
+pickle.loads(pickle.dumps(Gift()))
+
+# %% [markdown]
+# Keras can store a function in a `Lambda` layer. **Predict:** how often does its line get printed?
+
+# %%
+import keras
+
+surprise = keras.layers.Lambda(lambda x: (print("Lambda: foreign code runs"), x)[1])
+keras.Sequential([keras.Input((2,)), surprise]).save(folder / "gift.keras")
+
+# %%
+print("saved; now somebody opens it")
+try:
+    keras.saving.load_model(folder / "gift.keras")
+except ValueError as problem:
+    print("refused:", str(problem).splitlines()[0][:100])
+print("and with safe_mode=False:")
+keras.saving.load_model(folder / "gift.keras", safe_mode=False)
+
+# %% [markdown]
+# `safe_mode` is on by default; never switch it off for a stranger's file. Here only numbers (`.weights.h5`), a graph of
+# known operations (ONNX) and plain JSON are opened.
+#
+# ## Spot the bug: the demo dresses its pictures another way
+# A network learned from fixed windows, in [0, 1]. Published demos scaled each slice by its own darkest and brightest pixel, or
+# fed 0 to 255, or swapped channels. No error is raised. The shipped model, one head, one slice:
+
+# %%
+shipped = load().segmenter
+hu = case.scan.hu[[k - 1, k, k + 1]]
+box = field_box(case.scan.hu, shipped.recipe.field)
+small = np.stack([crop(plane, box, shipped.recipe.size, outside=-1000) for plane in hu])
+truth = crop(case.mask[k].astype(np.float32), box, shipped.recipe.size) > 0.5
+right = channels(small, shipped.recipe.windows)
+
+
+# %%
+def min_max(planes):
+    """As published: each slice to [0, 1] by its own extremes, for both windows."""
+    scaled = [(p - p.min()) / (p.max() - p.min()) for p in planes]
+    return np.stack([p for p in scaled for _ in range(2)], axis=-1).astype(np.float32)
+
+
+ways = {"as trained": right, "0 to 255": right * 255, "windows swapped": right[..., [1, 0, 3, 2, 5, 4]]}
+ways["min-max"] = min_max(small)
+for name, picture in ways.items():
+    answer = shipped.run(picture[None])
+    mask = answer.blood[0] >= 0.5
+    print(f"{name:16} any {answer.scores[0, -1]:.2f}   {mask.sum():5} pixels   Dice {dice(truth, mask):.2f}")
+
+# %%
+row([picture[..., 2] for picture in list(ways.values())[::3]], ["as trained", "min-max"], height=3)
+
+# %% [markdown]
+# And the same head with a hairpin: four pixels of metal *outside* the skull. **Predict:** which column moves?
+
+# %%
+pinned = small.copy()
+pinned[:, 2:4, 2:4] = 12000
+for name, before, after in (
+    ("as trained", right, channels(pinned, shipped.recipe.windows)),
+    ("min-max", min_max(small), min_max(pinned)),
+):
+    scores = [shipped.run(picture[None]).scores[0, -1] for picture in (before, after)]
+    print(
+        f"{name:11} any {scores[0]:.3f} -> {scores[1]:.3f}   largest change inside {np.abs(before - after)[50:150, 50:150].max():.2f}"
+    )
+
+# %% [markdown]
+# ### Exercise 14.2: dress it as in training (7 min)
+# `planes` is (slices, y, x) in HU; `windows` a list of (level, width). Return (y, x, channel): slice by slice, and within
+# a slice window by window, each in [0, 1].
+#
+# *Hint:* `window(plane, level, width)`, then `np.stack(..., axis=-1)`.
+
+
+# %% tags=["exercise"]
+def dressed(planes, windows):
+    # your code here
+    # solution
+    return np.stack([window(plane, *how) for plane in planes for how in windows], axis=-1)
+
+
+# %% tags=["check"]
+toy = np.stack([np.full((2, 2), hu) for hu in (40.0, 80.0, -5000.0)])
+mine = dressed(toy, [(40, 80), (600, 2800)])
+if tried("14.2", mine):
+    assert np.shape(mine) == (2, 2, 6), f"Three slices through two windows are (2, 2, 6), not {np.shape(mine)}."
+    assert np.clip(mine, 0, 1).tolist() == np.asarray(mine).tolist(), "Training saw numbers from 0 to 1."
+    assert np.isclose(mine[0, 0, 0], 0.5), "40 HU in the window 40/80 is 0.5, whatever else the slice holds."
+    assert np.isclose(mine[0, 0, 2], 1), "Channel 2 is the second slice through the first window."
+    assert np.allclose(dressed(small, [(40, 120), (600, 2800)]), right, atol=1e-6), "The library dresses it otherwise."
+    correct("14.2")
+
+
+# %% tags=["mistake"]
+# refused: whatever else the slice holds
+def dressed(planes, windows):
+    low, high = planes.min(), planes.max()
+    return np.stack([(plane - low) / (high - low) for plane in planes for _ in windows], axis=-1)
+
+
+# %% tags=["mistake"]
+# refused: Channel 2 is the second slice
+def dressed(planes, windows):
+    return np.stack([window(plane, *how) for how in windows for plane in planes], axis=-1)
+
+
+# %% [markdown] tags=["solution"]
+# The library has one function for this, `pictures.channels`, and training, `analyse` and the demo all call it. Two
+# copies of preprocessing are two chances to differ.
+
+# %% [markdown]
+# ## A card that refuses to be empty
+# First an honest number: *this* file, on the phantoms held out, one value a patient.
+
+# %%
+from dataclasses import replace
+
+from ich_lib.batches import Slices, Still
+
+store = heads()
+rows = run.split.rows(store.table, trained=False)
+shown = Still(Slices(store, rows), replace(recipe, batch=34))
+masks = np.concatenate([served.run(shown[i][0]).blood for i in range(len(shown))]) >= 0.5
+
+# %%
+who, truths = store.table.patient[rows], store.blood(rows) >= 128
+each = [dice_per_subject(truths[who == name], masks[who == name]) for name in sorted(set(who))]
+figure = patient_bootstrap([one for one in each if one is not None], lambda some: float(np.mean(some)))
+print("Dice of bleeding slices, then patients:", figure)
+
+# %% [markdown]
+# Low, as announced. A card that says so is worth more than a demo that does not.
+#
+# ### Exercise 14.3: the card (9 min)
+# `told` is a dictionary. Return the text of a card: one line `key: value` for each entry, and `NOTICE`. Raise a `ValueError`
+# that names *every* one of `NEEDED` that is missing, `None`, empty or 0.
+#
+# *Hint:* `[key for key in NEEDED if not told.get(key)]`.
+
+# %%
+NEEDED = ("data", "patients", "interval", "intended_use")
+
+
+# %% tags=["exercise"]
+def model_card(told):
+    # your code here
+    # solution
+    missing = [key for key in NEEDED if not told.get(key)]
+    if missing:
+        raise ValueError(f"No card without {', '.join(missing)}.")
+    return "\n".join([*(f"{key}: {value}" for key, value in told.items()), NOTICE])
+
+
+# %% tags=["check"]
+full = {"data": "phantoms", "patients": 5, "interval": (0.01, 0.2), "intended_use": "teaching", "Dice": 0.1}
+
+
+def refusal(told):
+    try:
+        model_card(told)
+    except ValueError as problem:
+        return str(problem)
+
+
+mine = model_card(full)
+if tried("14.3", mine):
+    assert "Dice: 0.1" in mine, "What was told belongs on the card, line by line."
+    assert NOTICE in mine, "The card must say that this is no medical device: NOTICE."
+    empty = refusal({**full, "patients": 0, "intended_use": ""})
+    assert empty, "A card on 0 patients and without intended use was written."
+    assert all(key in empty for key in ("patients", "intended_use")), f"Name all that lacks at once, not only: {empty}"
+    assert refusal({"Dice": 0.98}), "A bare 0.98 is a rumor, not a card."
+    correct("14.3")
+
+
+# %% tags=["mistake"]
+# refused: A card on 0 patients
+def model_card(told):
+    if lacking := [key for key in NEEDED if key not in told]:
+        raise ValueError(f"No card without {', '.join(lacking)}.")
+    return "\n".join([*(f"{key}: {value}" for key, value in told.items()), NOTICE])
+
+
+# %% tags=["mistake"]
+# refused: Name all that lacks at once
+def model_card(told):
+    for key in NEEDED:
+        if not told.get(key):
+            raise ValueError(f"No card without {key}.")
+    return "\n".join([*(f"{key}: {value}" for key, value in told.items()), NOTICE])
+
+
+# %% [markdown] tags=["solution"]
+# A card for readers has more: failures, groups, what was tried and dropped. MODEL_CARD.md is a long one.
+
+# %% [markdown]
+# `export` takes the figures along, so that they travel with the file they were measured on:
+
+# %%
+card_path = export(run.folder, folder / "served", figures={"dice_per_subject": figure.as_json()})
+card = json.loads(card_path.read_text())
+print({key: card[key] for key in ("data", "split", "held_out_fold", "epochs", "figures", "notice")})
+
+# %% [markdown]
+# ## The demo, with your weights
+# In a terminal: `python app.py --weights RUN`. Here we start it, ask it over HTTP what it is, and stop it. It lies beside the
+# notebooks; on Colab it does not, since only the library was installed: clone the repository there, or download `served/`
+# and run the demo at home.
+
+# %%
+import socket
+from urllib.request import ProxyHandler, build_opener
+
+import ich_lib
+
+app = Path(ich_lib.__file__).parents[1] / "app.py"
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+
+
+# %%
+def asked(url, process, patience_s=120):
+    """What a page says, as soon as it says something."""
+    until, direct = time.monotonic() + patience_s, build_opener(ProxyHandler({}))
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            return direct.open(url, timeout=10).read().decode()
+        except OSError:
+            time.sleep(0.3)
+    raise RuntimeError("The demo did not answer; start it in a terminal to see why.")
+
+
+# %%
+if app.is_file():
+    started = time.perf_counter()
+    command = [sys.executable, str(app), "--port", str(port), "--weights", str(card_path.parent)]
+    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        told = json.loads(asked(f"http://127.0.0.1:{port}/config", demo))
+        print(f"answers after {time.perf_counter() - started:.0f} s:", told["title"])
+        print("it says what it is not:", NOTICE in asked(f"http://127.0.0.1:{port}/", demo))
+    finally:
+        demo.terminate()
+        demo.wait(30)
+
+# %% [markdown]
+# The sample cases are made for the shipped model; yours will fail on most. **Predict:** and with the altered file?
+
+# %%
+if app.is_file():
+    command = [sys.executable, str(app), "--port", str(port), "--weights", str(altered)]
+    stopped = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    print("exit status", stopped.returncode, "-", stopped.stderr.strip().splitlines()[-1])
+
+# %% [markdown]
+# ## A Hugging Face Space is three files
+# `README.md` that begins with a header, `requirements.txt`, `app.py`; the library's folder beside them. **Predict:** is
+# TensorFlow among the requirements?
+
+# %%
+import re
+
+if app.is_file():
+    header = app.with_name("README.md").read_text(encoding="utf-8").split("---")[1]
+    print(*re.findall(r"^(?:sdk|sdk_version|python_version|app_file|license):.*", header, re.M), sep="\n")
+    print("TensorFlow wanted:", "tensorflow" in app.with_name("requirements.txt").read_text())
+
+# %% [markdown]
+# Free Spaces run on shared GPUs and start only where some function is marked `@spaces.GPU`. `app.py` has such a mark on a
+# function that nobody calls: ONNX on a CPU is quick enough.
+#
+# **Privacy.** A public demo gets uploads you never asked for. DICOM headers hold names, and a thin-slice head can be drawn as
+# a face. So: ask for nothing that names a person, delete uploads soon, write no path and no header to a log. `app.py` logs the
+# kind of an error only. For scans of patients: your own machine, with permission, or not at all.
+#
+# ## Break it: the seal holds and the answer is wrong
+# The digest covers the *weights*. The windows stand on the card. **Predict:** somebody edits one word there; what does `load`
+# say?
+
+# %%
+edited = folder / "edited"
+shutil.copytree(SHIPPED, edited)
+path = edited / "unet-both.json"
+path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
+found = {name: analyse(case.scan, load(place)) for name, place in (("as shipped", SHIPPED), ("edited", edited))}
+for name, one in found.items():
+    print(f"{name:11} any {one.scores['any']:.2f}   {one.volume_ml:5.1f} mL   Dice {dice(case.mask, one.mask):.2f}")
+
+# %% [markdown]
+# No complaint, and a bleed overlooked with a calm face. What helps is a *golden case*: one input shipped with its answer,
+# asked at every start.
+
+# %%
+golden = load(SHIPPED).segmenter.run(right[None]).blood
+for place in (SHIPPED, edited):
+    model = load(place).segmenter
+    apart = np.abs(model.run(channels(small, model.recipe.windows)[None]).blood - golden).max()
+    print(f"{place.name:8}", "serves" if apart < 1e-4 else f"does not start: off by {apart:.2f}")
+
+# %% [markdown]
+# ## Recap
+# - A copy is proved, not believed: parity, a digest, a golden case.
+# - Train and serve through the *same* function.
+# - No card without data, patients, interval and intended use.
+#
+# **Sources** Mitchell et al. 2019, arXiv:1810.03993 (model cards); onnx.ai; keras.io, "Saving"; huggingface.co/docs/hub,
+# "Spaces"; Schwarz et al. 2019, NEJM 381:1684 (faces from head scans).
+#
+# **Next** 15. Rebuild one, beat it honestly
