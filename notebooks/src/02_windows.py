@@ -17,7 +17,7 @@ from ich_lib.window import WINDOWS, unwindow, window
 
 # %% [markdown]
 # ## A head holds 4000 grays; your eye tells about 80 apart
-# A *window* spreads a range of CT numbers from black to white. One slice through three of them:
+# A *window* spreads some CT numbers from black to white. One slice through three:
 
 # %%
 case = phantom(101, bleeds=["epidural"])
@@ -97,7 +97,7 @@ for name in ("brain", "subdural", "bone"):
 # </details>
 #
 # ### Exercise 2.2: your own window (7 min)
-# Put blood at least 40 steps above brain **and** at least 100 below skull.
+# Blood at least 40 steps above brain **and** 100 below skull.
 #
 # *Hint:* 40 steps for 25 HU limit the width.
 
@@ -186,7 +186,7 @@ def scaled_alike(hu):
 # pictures of CT-ICH were made with, and on a bone window beside it.
 
 # %% [markdown]
-# ## A picture is not a scan: what a JPG has thrown away
+# ## What a JPG has thrown away
 # CT-ICH is 8-bit pictures. **Predict:** read back from the brain's, how dense is the skull?
 
 # %%
