@@ -19,9 +19,8 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## A phantom is free, a real head is not
-# Code makes heads by the thousand, with exact truth. To be honest about it we need heads that are *not* like them.
-# Where no real ones lie, other phantoms play them: 20 as they are, and 20 "from another hospital", with more noise,
-# another zero and fainter blood. Twenty middle slices each.
+# Heads *not* like the phantoms are played by phantoms through other scanners: one near, one far, with more noise, another
+# zero, fainter blood. Twenty middle slices each.
 
 # %%
 store = heads()
@@ -47,8 +46,8 @@ k = int(np.argmax(blood.sum(axis=(1, 2))))
 row([some[k] for some in places.values()], list(places), through="brain", masks=[blood[k] > 0.5] * 3)
 
 # %% [markdown]
-# The net shall be the smallest there is, so that it learns in a blink and we can repeat everything: 38 hand-made
-# features of a slice (`ich_lib.classical`), one weight each, a sigmoid.
+# The smallest net there is, quick enough to repeat everything: 38 hand-made features of a slice (`ich_lib.classical`), one
+# weight each, a sigmoid.
 
 
 # %%
@@ -62,8 +61,8 @@ features = {name: measured(some) for name, some in places.items()}
 # %% [markdown]
 # ## Pretraining is where the weights begin
 # ### Exercise 20.1: go on from here (7 min)
-# `steps` times: scores are the sigmoid of `x @ weights`; the slope is `x.T @ (scores - y)` over the number of rows;
-# step against it by `rate`. Begin with `start`, and leave it as it was.
+# `steps` times: scores are the sigmoid of `x @ weights`, the slope is `x.T @ (scores - y) / len(y)`; step against it by
+# `rate`. Begin with `start`; leave it as it was.
 #
 # *Hint:* `weights = weights - rate * slope` makes a new array; `-=` changes the old one.
 
@@ -112,8 +111,8 @@ def descend(x, y, start, steps, rate):
 
 # %% [markdown]
 # ## From nothing, pretrained, mixed
-# Twenty phantoms to pretrain on. Of the 20 others, through the other scanner, four are learned from and 16 judge;
-# never the same patient twice. "Mixed" learns from both at once, each side counting half. Twenty draws.
+# Twenty phantoms to pretrain on. Of 20 others, through the other scanner, four teach and 16 judge. "Mixed" learns from
+# both at once. Twenty draws.
 
 
 # %%
@@ -162,8 +161,7 @@ for name in ("near", "far"):
     table(features[name])
 
 # %% [markdown]
-# Pretraining helps most where the scanner is much like the phantoms. Mind the last column: in some draws it does not help at
-# all. Who shows one draw shows luck.
+# It helps most where the scanner is like the phantoms; in some draws not at all. One draw is luck.
 #
 # **Predict:** and with more real heads?
 
@@ -179,12 +177,10 @@ plt.show()
 
 # %% [markdown]
 # ## Spot the bug: judged where it was easy
-# "AUC of our system, pretrained on 20 synthetic heads", somebody writes, and gives the number of the last line above:
-# unseen heads, clean split. What is wrong?
+# "AUC of our system, on unseen heads", somebody writes, and gives the last line above. What is wrong?
 #
 # ### Exercise 20.2: tell the gap (6 min)
-# `scores` and `truth` hold rows of both kinds; `real` says which are real. Return the AUC to be reported, and how
-# much the synthetic one lies above it.
+# Rows are of both kinds; `real` says which. Return the AUC to report, and how much the synthetic one lies above.
 #
 # *Hint:* `auc(truth[real], scores[real])`; `~real` are the others.
 
@@ -226,8 +222,7 @@ def honest(truth, scores, real):
 
 # %% [markdown]
 # ## Break it: take the blood away
-# A gain was passed on. But a gain in *what*? We paint every bleed over with brain, keep the labels, and measure again.
-# **Predict:** the AUC of a model that is to find blood, on heads without any.
+# A gain in *what*? Every bleed is painted over with brain, the labels stay. **Predict:** the AUC now.
 
 # %%
 erased = np.where(blood > 0.05, np.float32(36), hu)
@@ -236,12 +231,11 @@ for name, how in (("near", near), ("far", far)):
     table(measured(hospital(erased, 0, **how | {"fainter_hu": 0})))
 
 # %% [markdown]
-# The AUC hardly falls near by, and not at all far away. Of the gain over "from nothing" about half stays near by, all
-# of it far away. So what these models know is mostly where in a head bleeds are common, and perhaps how a pushed
-# brain looks; little of it is blood. Five lines of control, and half a success is a shortcut.
+# The AUC hardly falls near by, and not at all far away. What these models know is mostly where in a head bleeds are common;
+# little of it is blood. Five lines of control, and half a success is a shortcut.
 #
 # ## On real heads
-# Pretrained on all 40 phantoms, tuned on eight patients of CT-ICH, judged on the others; where it was fetched.
+# Pretrained on all 40 phantoms, tuned on eight patients of CT-ICH, judged on the others.
 
 # %%
 data = ct_ich()
@@ -267,9 +261,8 @@ if data:
         print(f"{name:14} AUC {each.mean():.2f} +- {each.std():.2f}")
 
 # %% [markdown]
-# With CT-ICH: from nothing 0.74 +- 0.08, pretrained 0.77 +- 0.01, tuned 0.81 +- 0.02 (2 CPU cores, November 2026). A
-# gain, over 20 draws of eight patients. Whole heads are judged there, jaw to vertex, so the height tells even more
-# than above.
+# With CT-ICH: from nothing 0.74 +- 0.08, pretrained 0.77 +- 0.01, tuned 0.81 +- 0.02 (2 CPU cores, November 2026; whole
+# heads, where height tells even more).
 #
 # ## Recap
 # - Synthetic heads may teach; only real ones judge.
