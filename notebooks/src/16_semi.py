@@ -26,8 +26,7 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 
 # %% [markdown]
 # ## Pictures are many, labels are few
-# A hospital stores thousands of heads; a radiologist has labeled four. Several student systems name the others as future
-# work: *semi-supervised* learning. Two slices with their label, two without:
+# A hospital stores thousands of heads; a radiologist has labeled four. Can the others help (*semi-supervised* learning)? Two slices with their label, two without:
 
 # %%
 store = heads()
@@ -69,7 +68,7 @@ for name, rows in (("4 heads", few), ("24 heads", whole)):
     print(f"labels of {name:8}: AUC {auc(truth[test], answers(rows, truth[rows], test)):.3f}")
 
 # %% [markdown]
-# In this draw four heads do as well as 24. Keep that in mind.
+# In this draw four heads do as well as 24.
 #
 # ## The model labels the rest
 # Train on the few, ask about the pool, believe the sure answers, train again on both.
@@ -149,7 +148,7 @@ print(f"called bleeding {labels.sum()}, really bleeding {truth[kept].sum()}, of 
 # among them enter the training set as "clean".
 #
 # ## One draw proves nothing
-# The same comparison for twenty draws of heads, four limits. "gain" is against the same four labeled heads, draw by draw.
+# Twenty draws, four limits; "gain" is against the same four labeled heads.
 # **Predict:** which limit wins, and by how much?
 
 
@@ -281,9 +280,8 @@ for name, leaks in (("earlier model, trained on everybody", True), ("teacher of 
     print(f"{name:36}", np.round([student_auc(seed, leaks) for seed in tqdm(range(3))], 3))
 
 # %% [markdown]
-# The labels of the exam went through the teacher, as slices of one patient went through the splits of systems 002 and 003.
-# The second row still shows the student *pictures* of held-out patients. That did not help here, yet it measures heads
-# that were there for training, not new ones.
+# The labels of the exam went through the teacher, as slices of one patient through the splits of systems 002 and 003. The
+# second row still shows the student *pictures* of held-out patients: no help here, yet no new heads either.
 #
 # ### Exercise 16.3: whom may it label? (6 min)
 # `patient` names the patient of each row. Return the rows that may get a pseudo-label: not labeled yet, and no slice of a
