@@ -27,6 +27,7 @@ PYPROJECT = HERE.parent / "pyproject.toml"
 _REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
 _APART = re.compile(r"<details>.*?</details>|\*\*Sources\*\*.*", re.S)
 _WORD = re.compile(r"\S*[^\W_]\S*")
+_KERAS = re.compile(r"\bkeras\b|ich_lib\.(train|models|export|explain|losses)\b")  # what brings TensorFlow
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -102,11 +103,12 @@ def notebook(lesson: Lesson, *, solved: bool, repository: str, version: str):
 
 
 def _setup(imports: str, repository: str, version: str) -> str:
+    note = "# red lines about CUDA and oneDNN mean that there is no GPU; nothing is wrong\n"
     return (
         "import sys\n\n"
         'if "google.colab" in sys.modules:  # brings the library; nothing to do elsewhere\n'
         f'    %pip install -q "ich_lib[course] @ git+{repository}@v{version}"\n\n'
-        f"{imports}"
+        f"{note if _KERAS.search(imports) else ''}{imports}"
     )
 
 
