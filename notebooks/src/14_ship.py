@@ -174,7 +174,7 @@ import shutil
 altered = folder / "altered"
 shutil.copytree(card_path.parent, altered)
 middle = len(data) // 2
-(altered / "my-net.onnx").write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+_ = (altered / "my-net.onnx").write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
 
 # %%
 try:

@@ -200,7 +200,7 @@ for told, value, how in ladder:
 #
 # With `QUICK = False` on CT-ICH (2026-11-24, 4 trainings of 800 steps, 11 minutes on 2 busy CPU cores) the rebuilt network drew
 # nothing at all: Dice 0.50 and IoU 0.75 the published way, 0.00 honestly. Change and placebo drew nothing either. The
-# loss had settled near 0.47: with half of the slices empty, all black costs only about 0.5, and a short training stays there.
+# loss had settled near 0.46: with half of the slices empty, all black costs only about 0.5, and a short training stays there.
 #
 # ## Beat it: decide, then look
 # One change. Choose it by reason or by part 0, never by the sealed part.
