@@ -10,5 +10,5 @@ def write_paper(result: Result, path: Path) -> None:
     """report.pdf, one page of A4. It bears no date, so the same result gives the same bytes."""
     from ich_lib.show import paper
 
-    told = {"Title": sentence(result), "Subject": NOTICE, "Keywords": made_by(result), "CreationDate": None}
-    paper(result).savefig(path, format="pdf", dpi=200, metadata=told)
+    told = {"Title": sentence(result), "Subject": NOTICE, "Keywords": made_by(result)}
+    paper(result).savefig(path, format="pdf", dpi=200, metadata={**told, "CreationDate": None})

@@ -3,6 +3,7 @@
 import textwrap
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ich_lib.labels import COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
@@ -26,16 +27,23 @@ def paper(result: Result, *, slices: int = 6) -> Figure:
     """
     figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")
     _text(figure, _LEFT, 0.62, "Intracranial hemorrhage on head CT: what a model found", fontsize=15, weight="bold")
-    box = {"boxstyle": "square,pad=0.6", "facecolor": "#FDECE7", "edgecolor": _ALARM}
-    notice = "\n".join(textwrap.wrap(NOTICE, 62))
-    _text(figure, _LEFT + 0.12, 1.22, notice, fontsize=13, weight="bold", color=_ALARM, bbox=box, linespacing=1.4)
-    _text(figure, _LEFT, 1.88, sentence(result), fontsize=11.5, weight="bold")
+    _notice(figure, 0.86, 0.72)
+    _text(figure, _LEFT, 1.86, textwrap.fill(sentence(result), 82), fontsize=10.5, weight="bold")
     bottom = _pictures(figure, result, most_telling(result, slices))
     _scores(figure, result, bottom + 0.38)
     _volumes(figure, result, bottom + 0.38)
     _small_print(figure, result, bottom + 2.5)
     _text(figure, _LEFT, 11.3, made_by(result).replace("; ", "\n"), fontsize=6.5, color=_QUIET, va="bottom")
     return figure
+
+
+def _notice(figure: Figure, top: float, high: float) -> None:
+    """The notice in a box over the whole width."""
+    corner, size = (_LEFT / _WIDE, 1 - (top + high) / _HIGH), ((_RIGHT - _LEFT) / _WIDE, high / _HIGH)
+    box = Rectangle(corner, *size, transform=figure.transFigure, facecolor="#FDECE7", edgecolor=_ALARM)
+    figure.add_artist(box)
+    told = textwrap.fill(NOTICE, 62)
+    _text(figure, _LEFT + 0.15, top + high / 2, told, fontsize=13, weight="bold", color=_ALARM, linespacing=1.4)
 
 
 def _text(figure: Figure, x: float, y: float, told: str, **how) -> None:
@@ -93,6 +101,6 @@ def _small_print(figure: Figure, result: Result, top: float) -> None:
     lines = [line for one in filter(None, told) for line in textwrap.wrap(one, 112, initial_indent="- ")]
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], "- More stands in result.json."]
-    _text(figure, _LEFT, top, "To know about it" if lines else "", fontsize=10, weight="bold")
+    _text(figure, _LEFT, top, "Doubts and warnings" if lines else "", fontsize=10, weight="bold")
     for number, line in enumerate(lines):
         _text(figure, _LEFT, top + 0.22 + number * _LINE, line if line.startswith("- ") else f"  {line}", fontsize=8)
