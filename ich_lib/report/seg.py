@@ -103,7 +103,7 @@ def _without_dates(dataset: Dataset, result: Result) -> Dataset:
 
 
 def _frames(scan: Scan, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(slice, row, column) mask in the file's own order, and (4, 4) from (column, row, slice, 1) to mm in DICOM axes."""
+    """(slice, row, column) mask in the file's order, and (4, 4) from (column, row, slice, 1) to mm in DICOM axes."""
     values, affine_ras = to_file_grid(scan, mask)
     return np.ascontiguousarray(values.transpose(2, 1, 0)), LPS_TO_RAS @ affine_ras
 

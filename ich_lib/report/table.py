@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ich_lib.predict import NOTICE, Result
 from ich_lib.report.content import as_json
-from ich_lib.report.sentences import made_by
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -16,25 +15,26 @@ def write_table(result: Result, path: Path) -> None:
     The notice and the models stand in every row, as columns: a line of comment above the header becomes a row of data
     in some programs, and is lost as soon as the table is sorted or a part of it copied.
     """
+    models = "; ".join(f"{name} {sha256}" for name, sha256 in result.models)
+    told = {"notice": _cell(NOTICE), "models": _cell(models)}
+    rows = [
+        {
+            "slice": row["index"] + 1,
+            **row["scores"],
+            "mask_pixels": row["mask_pixels"],
+            "mask_ml": row["mask_ml"],
+            "doubt": row["doubt"],
+            **told,
+        }
+        for row in as_json(result)["slices"]
+    ]
     with path.open("w", newline="", encoding="utf-8") as file:
-        lines = [
-            {
-                "slice": row["index"] + 1,
-                **row["scores"],
-                "mask_pixels": row["mask_pixels"],
-                "mask_ml": row["mask_ml"],
-                "doubt": row["doubt"],
-                "notice": cell(NOTICE),
-                "models": cell(made_by(result)),
-            }
-            for row in as_json(result)["slices"]
-        ]
-        table = csv.DictWriter(file, lines[0].keys())
+        table = csv.DictWriter(file, rows[0])
         table.writeheader()
-        table.writerows(lines)
+        table.writerows(rows)
 
 
-def cell(text: str) -> str:
+def _cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula.
 
     Source:

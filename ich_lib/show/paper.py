@@ -14,8 +14,8 @@ from ich_lib.uncertainty import words
 _WIDE, _HIGH = 8.27, 11.69  # inches, A4
 _LEFT, _RIGHT = 0.6, 7.67
 _INK, _QUIET, _ALARM = "#111111", "#555555", "#9C1C00"
-_LINE = 0.165  # inches, of small print
-_LINES = 14  # of small print that fit on the page
+_LINE = 0.15  # inches, of small print
+_LINES = 12  # of small print that fit on the page
 
 
 def paper(result: Result, *, slices: int = 6) -> Figure:
@@ -32,7 +32,7 @@ def paper(result: Result, *, slices: int = 6) -> Figure:
     bottom = _pictures(figure, result, most_telling(result, slices))
     _scores(figure, result, bottom + 0.38)
     _volumes(figure, result, bottom + 0.38)
-    _small_print(figure, result, bottom + 2.5)
+    _small_print(figure, result, bottom + 2.25)
     _text(figure, _LEFT, 11.3, made_by(result).replace("; ", "\n"), fontsize=6.5, color=_QUIET, va="bottom")
     return figure
 
@@ -98,9 +98,9 @@ def _small_print(figure: Figure, result: Result, top: float) -> None:
     """Doubt, strangeness and warnings, as far as there is room."""
     strange = result.strangeness is not None and result.strangeness.strange  # then it is among the warnings
     told = [doubts(result), "" if strange else strangeness(result), *result.warnings]
-    lines = [line for one in filter(None, told) for line in textwrap.wrap(one, 112, initial_indent="- ")]
+    lines = [line for one in filter(None, told) for line in textwrap.wrap(one, 126, initial_indent="- ")]
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], "- More stands in result.json."]
     _text(figure, _LEFT, top, "Doubts and warnings" if lines else "", fontsize=10, weight="bold")
     for number, line in enumerate(lines):
-        _text(figure, _LEFT, top + 0.22 + number * _LINE, line if line.startswith("- ") else f"  {line}", fontsize=8)
+        _text(figure, _LEFT, top + 0.22 + number * _LINE, line if line.startswith("- ") else f"  {line}", fontsize=7.5)

@@ -1,5 +1,7 @@
 """What was found in one scan, as a page."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,7 +15,7 @@ _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 
 
 def overview(result: Result, *, slices: int = 8) -> Figure:
-    """One page: the sentence, the slices with most blood outlined on the brain window, the six scores, the notice, the models.
+    """One picture: the sentence, the slices with most blood outlined, the six scores, the notice, the models.
 
     Args:
         result: of `analyse`.
@@ -22,11 +24,12 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     chosen = most_telling(result, slices)
     columns = min(len(chosen), 4)
     lines = -(-len(chosen) // columns)
-    height = 2.9 * lines + 1.3  # inches
-    figure = Figure(figsize=(2.9 * columns + 3.6, height), facecolor=_PAPER)
+    height = 2.9 * lines + 1.45  # inches
+    width = 2.9 * columns + 3.6
+    figure = Figure(figsize=(width, height), facecolor=_PAPER)
     margins = {
         "top": 1 - 0.75 / height,
-        "bottom": 0.5 / height,
+        "bottom": 0.66 / height,
         "left": 0.01,
         "right": 0.97,
         "wspace": 0.04,
@@ -37,7 +40,8 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     for place, k in enumerate(chosen):
         outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
     _scores(figure.add_subplot(grid[:, -1]), result)
-    figure.text(0.012, 1 - 0.42 / height, sentence(result), color=_INK, fontsize=13, weight="bold")
+    found = textwrap.fill(sentence(result), int(8.3 * width))  # letters of this size fit in an inch
+    figure.text(0.012, 1 - 0.38 / height, found, color=_INK, fontsize=13, weight="bold", va="center")
     figure.text(0.012, 0.26 / height, NOTICE, color=_QUIET, fontsize=9)
     told = made_by(result, digits=TOLD_DIGITS)
     figure.text(0.012, 0.09 / height, told, color=_QUIET, fontsize=7, parse_math=False)
