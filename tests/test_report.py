@@ -4,14 +4,13 @@ import json
 import re
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import UID, generate_uid
+from pydicom.uid import UID
 
 from ich_lib import __version__
 from ich_lib.calibration import Evidence
@@ -185,7 +184,7 @@ def test_the_page_says_scores_in_words_three_volumes_doubt_and_warnings(result):
     told = replace(result, doubt=np.float32([0, 0.25, 0.05]), strangeness=Strangeness(0.5, 1.25, 0.95))
     page = texts(paper(told)).splitlines()
     assert sentence(result) in page
-    assert ["epidural", "0.80", "likely"] == page[page.index("epidural") :][:3]
+    assert page[page.index("epidural") :][:3] == ["epidural", "0.80", "likely"]
     assert page[page.index("of the outlined mask") + 1] == "0.1 mL"
     assert page[page.index("of the mask by ABC/2") + 1] == "0.1 mL"  # 4 x 10 x 5 mm / 2, two fifths of it by area
     assert "- The model is unsure on slice 2: its mirror image scores otherwise." in page
@@ -228,17 +227,17 @@ AXES = {  # columns of a file to mm in NIfTI axes, before spacing
 }
 
 
-def file_affine(axes, shape=(14, 12, 5)):
+def file_affine(axes, shape=(24, 20, 5)):
     affine = np.eye(4)
     affine[:3, :3] = axes * [0.4, 0.5, 5]
     affine[:3, 3] = -affine[:3, :3] @ (np.array(shape) / 2) + [3, -7, 11]
     return affine
 
 
-def planted(shape=(14, 12, 5)):
+def planted(shape=(24, 20, 5)):
     """(column, row, slice) HU: air, some brain, and blood in a shape that no mirror image and no turn repeats."""
     values = np.full(shape, -1000.0)
-    values[2:12, 2:10] = 30
+    values[2:20, 2:17] = 30
     for voxel in [(3, 4, 1), (4, 4, 1), (5, 4, 1), (3, 5, 1), (3, 4, 2), (9, 7, 3)]:
         values[voxel] = 60
     return values
@@ -392,20 +391,17 @@ def opened(path):
 
 
 def holds(path, words):
-    """Which of these words lie in a file, in any case and either encoding."""
+    """Which of these words lie in a file, in any case and encoding."""
     parts = [part.lower() for part in opened(path)]
-    return {
-        word
-        for word in words
-        if any(word.lower().encode(how) in p for how in ("utf-8", "utf-16-le", "utf-16-be") for p in parts)
-    }
+    coded = {word: [word.lower().encode(how) for how in ("utf-8", "utf-16-le", "utf-16-be")] for word in words}
+    return {word for word, codes in coded.items() if any(code in part for code in codes for part in parts)}
 
 
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory, models):
     """Files of a scan whose every slice, file and folder names a person; and those names."""
     folder = tmp_path_factory.mktemp("Qvortrup_Zelda")
-    values = planted((64, 64, 3))
+    values = planted((64, 64, 5))
     values[12:52, 12:52] = 30
     values[30:40, 20:30, 1] = 65
     slices = write_series(folder, values, file_affine(AXES["tilted gantry"], values.shape), prefix="QVORTRUP", **WHO)
