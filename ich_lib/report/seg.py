@@ -91,9 +91,9 @@ def _segment(result: Result):
 
 def _without_dates(dataset: Dataset, result: Result) -> Dataset:
     """Say whose it is not and what it is not for; take the moment of writing away. Changes `dataset`."""
-    del dataset.InstanceCreationDate, dataset.InstanceCreationTime
-    for equipment in dataset.get("ContributingEquipmentSequence", []):
-        del equipment.ContributionDateTime
+    for element in dataset.iterall():
+        if element.VR in ("DA", "TM", "DT"):
+            element.value = ""
     dataset.ContentDate, dataset.ContentTime = _NO_DATE, _NO_TIME
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = "ich_lib: made anew, nothing taken from the source files"
