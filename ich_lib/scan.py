@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 
 CANONICAL = "SPL"  # (z, y, x) run towards superior, posterior, left
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Scan:
         spacing_known: False where the distances in `affine` are a placeholder. No mL and no scale bar then.
         orientation: the letters towards which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
         notes: sentences of the reader for the person: what was assumed, dropped or looks odd.
+        dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
     """
 
     hu: np.ndarray
@@ -38,6 +39,7 @@ class Scan:
     spacing_known: bool = True
     orientation: str = "LPS"
     notes: tuple[str, ...] = ()
+    dicom: bool = False
 
     def __post_init__(self):
         if self.hu.ndim != 3 or 0 in self.hu.shape:
@@ -77,7 +79,7 @@ def from_file_grid(values: np.ndarray, affine_ras: np.ndarray, **fields) -> Scan
     Args:
         values: (i, j, k) HU in the file's order.
         affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes (+x right, +y front, +z head).
-        **fields: further fields of `Scan` (hu_known, spacing_known, notes).
+        **fields: further fields of `Scan` (hu_known, spacing_known, notes, dicom).
 
     Returns:
         The scan; its `orientation` remembers the file's order. Oblique axes go to their nearest anatomical one.
@@ -96,7 +98,7 @@ def from_file_grid(values: np.ndarray, affine_ras: np.ndarray, **fields) -> Scan
 def canonical_affine(affine_ras: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """The affine of `Scan` for a file of (i, j, k) `shape` whose axes NIfTI's (4, 4) `affine_ras` tells."""
     turn = _turn("".join(nib.aff2axcodes(affine_ras)), CANONICAL)
-    return _LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, shape)
+    return LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, shape)
 
 
 def to_file_grid(scan: Scan, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +108,7 @@ def to_file_grid(scan: Scan, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
         (i, j, k) values and their (4, 4) affine in NIfTI axes, ready for `nibabel.Nifti1Image`.
     """
     turn = _turn(CANONICAL, scan.orientation)
-    affine_ras = _LPS_TO_RAS @ scan.affine @ nib.orientations.inv_ornt_aff(turn, values.shape)
+    affine_ras = LPS_TO_RAS @ scan.affine @ nib.orientations.inv_ornt_aff(turn, values.shape)
     return np.ascontiguousarray(nib.apply_orientation(values, turn)), affine_ras
 
 

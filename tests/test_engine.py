@@ -87,7 +87,7 @@ def test_reading_and_predicting_never_import_tensorflow():
         "import sys, ich_lib.read, ich_lib.report;"
         "from ich_lib.phantom import phantom; from ich_lib.predict import analyse;"
         "analyse(phantom(1, slices=2, pixels=64).scan);"
-        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'sklearn', 'matplotlib'};"
+        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'sklearn', 'matplotlib', 'highdicom'};"
         "print(sorted(heavy & {m.split('.')[0] for m in sys.modules}))"
     )
     out = subprocess.run(

@@ -27,10 +27,12 @@ def test_phantoms_are_written_one_folder_a_case(phantoms):
     ]
 
 
-def test_predict_writes_its_three_files_and_says_the_sentence(phantoms, tmp_path, capsys):
+def test_predict_writes_its_files_and_says_the_sentence(phantoms, tmp_path, capsys):
     assert main(["predict", str(phantoms / "phantom-0000" / "scan.nii.gz"), "--out", str(tmp_path / "out")]) == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["mask.nii.gz", "overview.png", "result.json"]
-    assert "Bleeding likely on" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Bleeding likely on" in said
+    assert said.endswith("result.json, slices.csv, mask.nii.gz, overview.png, report.pdf.\n")
+    assert all((tmp_path / "out" / name).is_file() for name in said.rstrip(".\n").split(": ")[-1].split(", "))
 
 
 def test_json_prints_the_content_of_result_json_and_nothing_else(phantoms):

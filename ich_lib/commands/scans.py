@@ -14,7 +14,9 @@ def add(commands) -> None:
     predict.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, a folder, a zip, NIfTI, PNG or JPG"
     )
-    predict.add_argument("--out", type=Path, help="folder for result.json, mask.nii.gz and overview.png")
+    predict.add_argument(
+        "--out", type=Path, help="folder for the result: JSON, CSV, NIfTI, PNG, PDF, DICOM SEG of DICOM"
+    )
     predict.add_argument("--json", action="store_true", help="print result.json's content and nothing else")
     predict.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
     predict.add_argument("--series", help="description of the series to read, where there are several")
@@ -48,8 +50,7 @@ def _predict(options: argparse.Namespace) -> None:
         raise ValueError("Name a folder with --out, or ask for --json.")
     scan = read(options.paths, window=window_told(options.window), series=options.series, allow_gaps=options.allow_gaps)
     result = analyse(scan, load(options.weights))
-    if options.out:
-        write(result, options.out)
+    files = write(result, options.out) if options.out else []
     if options.json:
         say(json.dumps(as_json(result), indent=1))
     else:
@@ -59,7 +60,7 @@ def _predict(options: argparse.Namespace) -> None:
                     sentence(result),
                     *filter(None, [doubts(result)]),
                     *result.warnings,
-                    f"Written to {options.out}: result.json, mask.nii.gz, overview.png.",
+                    f"Written to {options.out}: {', '.join(file.name for file in files)}.",
                 ]
             )
         )

@@ -9,11 +9,11 @@ import numpy as np
 
 from ich_lib.read.header import Slice
 from ich_lib.read.refusal import ReadError, count
+from ich_lib.scan import LPS_TO_RAS
 
 PLACEHOLDER_MM = 5.0
 SAME_PLACE_MM = 0.05
 LONGEST_MM = 3000  # a scanner table; beyond it the numbers are no positions
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class Place:
         affine_ras: (4, 4), index (column, row, slice, 1) to mm in NIfTI axes, as `scan.from_file_grid` wants it.
         spacing_known: whether its distances were all in the files.
         notes: sentences for the person.
+        gap: whether slices are missing or unevenly spaced, so that not all lie where the affine has them.
     """
 
     affine_ras: np.ndarray
     spacing_known: bool
     notes: tuple[str, ...] = ()
+    gap: bool = False
 
 
 def in_order(slices: list[Slice]) -> list[Slice]:
@@ -68,7 +70,7 @@ def place(slices: list[Slice], *, allow_gaps: bool) -> Place:
         notes += (f"{gap} {'Volumes are too small because of it.' if even else 'So nothing is given in mL.'}",)
     whole = slices[-1].position - slices[0].position
     step = whole * (usual_mm / (along_mm[-1] - along_mm[0]))
-    return Place(_affine(slices[0], step), pixel_known and even, notes)
+    return Place(_affine(slices[0], step), pixel_known and even, notes, gap=gap is not None)
 
 
 def _single(found: Slice, notes: tuple[str, ...]) -> Place:
@@ -128,4 +130,4 @@ def _affine(first: Slice, step: np.ndarray) -> np.ndarray:
     affine = np.eye(4)
     affine[:3, :3] = np.stack([row * along_row_mm, column * down_mm, step], axis=1)
     affine[:3, 3] = 0 if first.position is None else first.position
-    return _LPS_TO_RAS @ affine
+    return LPS_TO_RAS @ affine

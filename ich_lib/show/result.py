@@ -1,11 +1,13 @@
 """What was found in one scan, as a page."""
 
+import textwrap
+
 import numpy as np
+from ich_lib.show.figure import Figure
 
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
-from ich_lib.report import sentence
-from ich_lib.show.figure import Figure
+from ich_lib.report.sentences import TOLD_DIGITS, made_by, sentence
 from ich_lib.window import WINDOWS, window
 
 YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
@@ -13,20 +15,21 @@ _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 
 
 def overview(result: Result, *, slices: int = 8) -> Figure:
-    """One page: the sentence, the slices with most blood outlined on the brain window, the six scores, the notice.
+    """One picture: the sentence, the slices with most blood outlined, the six scores, the notice, the models.
 
     Args:
         result: of `analyse`.
         slices: how many are shown, in order from foot to head.
     """
-    chosen = _most_telling(result, slices)
+    chosen = most_telling(result, slices)
     columns = min(len(chosen), 4)
     lines = -(-len(chosen) // columns)
-    height = 2.9 * lines + 1.3  # inches
-    figure = Figure(figsize=(2.9 * columns + 3.6, height), facecolor=_PAPER)
+    height = 2.9 * lines + 1.45  # inches
+    width = 2.9 * columns + 3.6
+    figure = Figure(figsize=(width, height), facecolor=_PAPER)
     margins = {
         "top": 1 - 0.75 / height,
-        "bottom": 0.5 / height,
+        "bottom": 0.66 / height,
         "left": 0.01,
         "right": 0.97,
         "wspace": 0.04,
@@ -35,20 +38,24 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     grid = figure.add_gridspec(lines, columns + 1, width_ratios=[1] * columns + [1.15], **margins)
     mask = result.mask
     for place, k in enumerate(chosen):
-        _slice(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
+        outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
     _scores(figure.add_subplot(grid[:, -1]), result)
-    figure.text(0.012, 1 - 0.42 / height, sentence(result), color=_INK, fontsize=13, weight="bold")
-    figure.text(0.012, 0.17 / height, NOTICE, color=_QUIET, fontsize=9)
+    found = textwrap.fill(sentence(result), int(8.3 * width))  # letters of this size fit in an inch
+    figure.text(0.012, 1 - 0.38 / height, found, color=_INK, fontsize=13, weight="bold", va="center")
+    figure.text(0.012, 0.26 / height, NOTICE, color=_QUIET, fontsize=9)
+    told = made_by(result, digits=TOLD_DIGITS)
+    figure.text(0.012, 0.09 / height, told, color=_QUIET, fontsize=7, parse_math=False)
     return figure
 
 
-def _most_telling(result: Result, count: int) -> list[int]:
+def most_telling(result: Result, count: int) -> list[int]:
     """The slices with most blood, then those with the highest score; in order."""
     order = np.lexsort((result.slice_scores[:, ANY], result.mask.sum(axis=(1, 2))))
     return sorted(order[-count:].tolist())
 
 
-def _slice(axes, result: Result, mask: np.ndarray, k: int) -> None:
+def outlined(axes, result: Result, mask: np.ndarray, k: int) -> None:
+    """Slice k on the brain window, its (y, x) mask as an outline, with its number, score and sides."""
     _, dy, dx = result.scan.spacing_mm
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if mask.any():

@@ -1,0 +1,106 @@
+"""What was found in one scan, as a page to print: nothing on it names a person, and the notice cannot be overlooked."""
+
+import textwrap
+
+from ich_lib.show.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ich_lib.labels import COLORS, LABELS
+from ich_lib.predict import NOTICE, Result
+from ich_lib.report.sentences import doubts, made_by, sentence, strangeness
+from ich_lib.show.result import most_telling, outlined
+from ich_lib.uncertainty import words
+
+_WIDE, _HIGH = 8.27, 11.69  # inches, A4
+_LEFT, _RIGHT = 0.6, 7.67
+_INK, _QUIET, _ALARM = "#111111", "#555555", "#9C1C00"
+_LINE = 0.15  # inches, of small print
+_LINES = 12  # of small print that fit on the page
+
+
+def paper(result: Result, *, slices: int = 6) -> Figure:
+    """One page of A4: the notice, the sentence, the slices with most blood, scores, mL, doubts, warnings, models.
+
+    Args:
+        result: of `analyse`.
+        slices: how many are shown at most, three in a row.
+    """
+    figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")
+    _text(figure, _LEFT, 0.62, "Intracranial hemorrhage on head CT: what a model found", fontsize=15, weight="bold")
+    _notice(figure, 0.86, 0.72)
+    _text(figure, _LEFT, 1.86, textwrap.fill(sentence(result), 82), fontsize=10.5, weight="bold")
+    bottom = _pictures(figure, result, most_telling(result, slices))
+    _scores(figure, result, bottom + 0.38)
+    _volumes(figure, result, bottom + 0.38)
+    _small_print(figure, result, bottom + 2.25)
+    _text(figure, _LEFT, 11.3, made_by(result).replace("; ", "\n"), fontsize=6.5, color=_QUIET, va="bottom")
+    return figure
+
+
+def _notice(figure: Figure, top: float, high: float) -> None:
+    """The notice in a box over the whole width."""
+    corner, size = (_LEFT / _WIDE, 1 - (top + high) / _HIGH), ((_RIGHT - _LEFT) / _WIDE, high / _HIGH)
+    box = Rectangle(corner, *size, transform=figure.transFigure, facecolor="#FDECE7", edgecolor=_ALARM)
+    figure.add_artist(box)
+    told = textwrap.fill(NOTICE, 62)
+    _text(figure, _LEFT + 0.15, top + high / 2, told, fontsize=13, weight="bold", color=_ALARM, linespacing=1.4)
+
+
+def _text(figure: Figure, x: float, y: float, told: str, **how) -> None:
+    """Text whose left end, or what `ha` says, and middle lie so many inches from the left and from the top."""
+    how = {"color": _INK, "fontsize": 9, "va": "center"} | how
+    figure.text(x / _WIDE, 1 - y / _HIGH, told, parse_math=False, **how)
+
+
+def _pictures(figure: Figure, result: Result, chosen: list[int]) -> float:
+    """Draw the slices; how far from the top they end, in inches."""
+    columns, gap = 3, 0.06
+    side, top = (_RIGHT - _LEFT - 2 * gap) / columns, 2.1
+    mask = result.mask
+    for place, k in enumerate(chosen):
+        line, column = divmod(place, columns)
+        left, low = _LEFT + column * (side + gap), top + (line + 1) * (side + gap)
+        axes = figure.add_axes([left / _WIDE, 1 - low / _HIGH, side / _WIDE, side / _HIGH], facecolor="black")
+        outlined(axes, result, mask[k], k)
+    return top + (1 + (len(chosen) - 1) // columns) * (side + gap)
+
+
+def _scores(figure: Figure, result: Result, top: float) -> None:
+    kind = "Probability" if result.calibrated else "Score, no probability"
+    _text(figure, _LEFT, top, f"{kind}, whole scan", fontsize=10, weight="bold")
+    for line, (label, color) in enumerate(zip(LABELS, COLORS, strict=True), start=1):
+        y, score = top + 0.07 + line * 0.235, result.scores[label]
+        _text(figure, _LEFT, y, "\u25a0", color=color)
+        _text(figure, _LEFT + 0.2, y, label)
+        _text(figure, _LEFT + 1.85, y, f"{score:.2f}", ha="right")
+        _text(figure, _LEFT + 2.0, y, words(score) if result.calibrated else "")
+
+
+def _volumes(figure: Figure, result: Result, top: float) -> None:
+    left = 4.75
+    _text(figure, left, top, "Volume", fontsize=10, weight="bold")
+    known = result.scan.spacing_known
+    shown = lambda ml: f"{ml:.1f} mL" if known else "not known"  # noqa: E731
+    rows = {
+        "of the outlined mask": shown(result.volume_ml),
+        "of all probabilities, summed": shown(result.soft_ml),
+        "of the mask by ABC/2": shown(result.abc2_ml),
+        "voxels in the mask": f"{int(result.mask.sum())}",
+        "slices": f"{len(result.scan.hu)}",
+        "voxel, mm": " x ".join(f"{mm:.2f}" for mm in result.scan.spacing_mm) if known else "not known",
+    }
+    for line, (name, value) in enumerate(rows.items(), start=1):
+        _text(figure, left, top + 0.07 + line * 0.235, name)
+        _text(figure, _RIGHT, top + 0.07 + line * 0.235, value, ha="right")
+
+
+def _small_print(figure: Figure, result: Result, top: float) -> None:
+    """Doubt, strangeness and warnings, as far as there is room."""
+    strange = result.strangeness is not None and result.strangeness.strange  # then it is among the warnings
+    told = [doubts(result), "" if strange else strangeness(result), *result.warnings]
+    lines = [line for one in filter(None, told) for line in textwrap.wrap(one, 126, initial_indent="- ")]
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], "- More stands in result.json."]
+    _text(figure, _LEFT, top, "Doubts and warnings" if lines else "", fontsize=10, weight="bold")
+    for number, line in enumerate(lines):
+        _text(figure, _LEFT, top + 0.22 + number * _LINE, line if line.startswith("- ") else f"  {line}", fontsize=7.5)
