@@ -30,6 +30,7 @@ class Scan:
         spacing_known: False where the distances in `affine` are a placeholder. No mL and no scale bar then.
         orientation: the letters towards which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
         notes: sentences of the reader for the person: what was assumed, dropped or looks odd.
+        window: (level, width) in HU that the file itself asks to be shown through, for the eye alone; None of none.
     """
 
     hu: np.ndarray
@@ -38,6 +39,7 @@ class Scan:
     spacing_known: bool = True
     orientation: str = "LPS"
     notes: tuple[str, ...] = ()
+    window: tuple[float, float] | None = None
 
     def __post_init__(self):
         if self.hu.ndim != 3 or 0 in self.hu.shape:

@@ -41,7 +41,8 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     hu, inverted = _volume(slices)
     notes = (*notes, *more, *doubles, *lies.notes, *_warnings(slices, inverted))
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
-    return from_file_grid(values, lies.affine_ras, spacing_known=lies.spacing_known, notes=notes)
+    told = {"spacing_known": lies.spacing_known, "notes": notes, "window": slices[0].window}
+    return from_file_grid(values, lies.affine_ras, **told)
 
 
 def _refuse_without_rescale(found: Slice) -> None:
