@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,22 @@ def ct_ich_folder():
     if not (folder / "hemorrhage_diagnosis.csv").is_file():
         pytest.skip("CT-ICH 1.0.0 is not here; set ICH_DATA to its folder (doi 10.13026/w8q8-ky94).")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium: CHROMIUM names it, it is installed, or Playwright's own. Once a module, since its loop blocks others."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
+    places = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as kit:
+        try:
+            chromium = kit.chromium.launch(executable_path=path, args=arguments)
+        except playwright.Error:
+            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

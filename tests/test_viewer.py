@@ -78,7 +78,7 @@ def test_the_patients_left_is_on_the_viewers_right_and_the_letters_say_so():
     assert columns.min() == 52  # of 80: right half
     assert columns.max() == 69
     assert (rows.min(), rows.max()) == (8, 19)  # of 60: upper half
-    assert shown["letters"] == {"left": "R", "right": "L", "top": "A", "bottom": "P"}
+    assert shown["letters"] == {"x": ["R", "L"], "y": ["A", "P"], "z": ["S", "I"]}
 
 
 def test_the_viewer_opens_at_the_slice_with_most_blood_and_marks_all_that_have_some():
@@ -155,7 +155,7 @@ def test_a_large_slice_is_shrunk_to_512_and_a_small_bleed_stays_on_the_screen():
     assert rows.size >= 1
     assert rows.mean() == pytest.approx(401 * 0.512, abs=2)
     assert columns.mean() == pytest.approx(603 * 358 / 700, abs=2)
-    assert any("358 x 512 of 700 x 1000" in note for note in shown["report"]["warnings"])
+    assert shown["report"]["shown"] == {"slices": 5, "rows": 1000, "columns": 700, "shrunk": True}
 
 
 def test_shrinking_averages_hu_so_that_noise_falls_and_the_mean_stays():
