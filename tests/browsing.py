@@ -28,6 +28,24 @@ MOUNT = """([js, payload]) => {
   const run = new Function('element', 'trigger', 'props', 'server', 'upload', 'watch', js);
   run(document.getElementById('here'), null, props, null, null, watch);
 }"""
+# Milliseconds from a key to the slice on its canvas, for some slices in turn.
+SLICE_TIMES = """async (count) => {
+  const root = document.querySelector('.viewer'), stage = root.querySelector('.stage'), times = [];
+  stage.focus();
+  stage.dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }));
+  await new Promise((done) => setTimeout(done, 300));
+  for (let k = 0; k < count; k++) {
+    const start = performance.now(), before = root.dataset.slice;
+    const drawn = new Promise((done) => new MutationObserver((_, self) => {
+      if (root.dataset.slice !== before) self.disconnect(), done();
+    }).observe(root, { attributes: true }));
+    stage.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowUp', bubbles: true }));
+    await drawn;
+    times.push(performance.now() - start);
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+  return times;
+}"""
 PIXELS = "(name) => document.querySelector('canvas.' + name).toDataURL()"
 
 
@@ -37,7 +55,7 @@ def mounted(browser, planted, *, truth=None, **options):
     parts = viewer.parts()
     with tab(browser, **options) as page:
         page.set_content(
-            f"<div id='here'>{parts['html_template']}</div><style>#here {{ {parts['css_template']} }}</style>"
+            f"<!doctype html><div id='here'>{parts['html_template']}</div><style>#here {{ {parts['css_template']} }}</style>"
         )
         page.evaluate(MOUNT, [parts["js_on_load"], viewer.payload(planted, truth=truth)])
         page.wait_for_selector('.viewer[data-decoded="all"]')

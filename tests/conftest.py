@@ -34,7 +34,7 @@ def ct_ich_folder():
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium: CHROMIUM names it, it is installed, or Playwright's own. Once a module, since its loop blocks others."""
+    """Chromium: CHROMIUM names it, it is installed, or Playwright's own. Once a module: its loop blocks others."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
     places = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)

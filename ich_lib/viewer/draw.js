@@ -115,9 +115,9 @@ function paintMarks(canvas, frame, matrix, thin = 1) {
     moved.addPath(path, matrix);
     return moved;
   };
-  const line = (path, color, dashes) => {
+  const line = (path, color, halo, dashes = []) => {
     brush.lineJoin = "round";
-    for (const [paint, width] of [["#000000", 5], [color, 2]]) {
+    for (const [paint, width] of [["#000000", halo], [color, 2]]) {
       brush.strokeStyle = paint;
       brush.lineWidth = width * thin;
       brush.setLineDash(dashes.map((length) => length * thin));
@@ -132,8 +132,8 @@ function paintMarks(canvas, frame, matrix, thin = 1) {
     brush.fill(path, "evenodd");
     brush.globalAlpha = 1;
   }
-  if (box("outline").checked) line(path, YELLOW, []);
-  if (frame.truth && box("truth").checked) line(placed(outlined(frame, "truth", 1)), BLUE, [6, 4]);
+  if (box("outline").checked) line(path, YELLOW, 5);
+  if (frame.truth && box("truth").checked) line(placed(outlined(frame, "truth", 1)), BLUE, 3.5, [9, 7]);
 }
 
 function drawMarks(frame) {

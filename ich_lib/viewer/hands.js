@@ -213,17 +213,21 @@ function onDown(event) {
   if (!scan || !at(".montage").hidden || event.target.closest("button")) return;
   fingers.set(event.pointerId, [event.clientX, event.clientY]);
   walked = 0;
+  point(event);
   stage.setPointerCapture(event.pointerId);
+}
+
+function point(event) {
+  if (!frame) return;
+  probe = pointAt(...shareOf(event));
+  root.dataset.point = "hand";
+  tellPoint();
 }
 
 function onMove(event) {
   if (!scan || !frame) return;
   const last = fingers.get(event.pointerId), here = [event.clientX, event.clientY];
-  if (event.pointerType !== "touch" || !last) {
-    probe = pointAt(...shareOf(event));
-    root.dataset.point = "hand";
-    tellPoint();
-  }
+  if (event.pointerType !== "touch") point(event);
   if (!last) return;
   const [dx, dy] = [here[0] - last[0], here[1] - last[1]];
   if (fingers.size === 2) pinch(event.pointerId, last, here);

@@ -88,7 +88,7 @@ function fillSlice() {
   at(".where").textContent = words;
   position.setAttribute("aria-valuetext", [words, ...more].join(", "));
   at(".told").textContent = [words, ...more].join(", ");
-  at(".seen").textContent = plane === "axial" ? [percent(scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
+  at(".seen").textContent = plane === "axial" ? [say("strip_bar") + " " + percent(scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
   const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[plane];
   at(".first-end").textContent = say(ends[0]);
   at(".last-end").textContent = say(ends[1]);
@@ -105,9 +105,14 @@ function fillCounts() {
   at("input[name=threshold]").setAttribute("aria-valuetext", told);
   at(".against").hidden = !scan.truth || !there;
   if (!scan.truth || !there) return;
-  at(".dice").textContent = decimal(now.dice, 3);
-  at(".sensitivity").textContent = now.real ? decimal(now.sensitivity, 3) : say("no_blood");
-  at(".false-ml").textContent = amount(now.falsePixels);
+  put("dice", now.dice, decimal(now.dice, 3));
+  put("sensitivity", now.sensitivity, now.real ? decimal(now.sensitivity, 3) : say("no_blood"));
+  put("false-ml", now.falsePixels * (scan.pixel_ml ?? NaN), amount(now.falsePixels));
+}
+
+function put(name, value, text) {
+  at("data." + name).value = value;
+  at("data." + name).textContent = text;
 }
 
 function fillWorth() {
@@ -118,8 +123,7 @@ function fillWorth() {
   at(".worth-note").textContent = say("worth_note", { patients: sensitivity.n_patients, sensitivity: range(sensitivity), specificity: range(specificity) });
   for (const [name, rate] of [["ppv", ppv], ["npv", npv]]) {
     const value = prevalence > 0 && prevalence < 1 ? rate(sensitivity.value, specificity.value, prevalence) : NaN;
-    at("data." + name).value = value;
-    at("data." + name).textContent = Number.isFinite(value) ? decimal(100 * value, 1) + " %" : "\u2013";
+    put(name, value, Number.isFinite(value) ? decimal(100 * value, 1) + " %" : "\u2013");
   }
 }
 

@@ -5,7 +5,7 @@ function listen() {
   stage.addEventListener("pointerdown", onDown);
   stage.addEventListener("pointermove", onMove);
   for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => fingers.delete(event.pointerId));
-  stage.addEventListener("pointerleave", () => ((probe = null), at(".point").textContent = ""));
+  stage.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && ((probe = null), tellPoint()));
   stage.addEventListener("dblclick", onDouble);
   position.addEventListener("input", () => go(position.value - 1));
   at(".strip").addEventListener("pointerdown", (event) => scan && onStrip(event));
