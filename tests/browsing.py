@@ -2,11 +2,21 @@
 
 import base64
 import contextlib
+import os
+import shutil
 
 import cv2
 import numpy as np
 
 from ich_lib import viewer
+
+
+def chromium(kit):
+    """The browser CHROMIUM names, one that is installed, or Playwright's own."""
+    places = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    return kit.chromium.launch(executable_path=path, args=arguments)
 
 
 @contextlib.contextmanager
@@ -55,7 +65,8 @@ def mounted(browser, planted, *, truth=None, **options):
     parts = viewer.parts()
     with tab(browser, **options) as page:
         page.set_content(
-            f"<!doctype html><div id='here'>{parts['html_template']}</div><style>#here {{ {parts['css_template']} }}</style>"
+            "<!doctype html><meta name='viewport' content='width=device-width'>"
+            f"<div id='here'>{parts['html_template']}</div><style>#here {{ {parts['css_template']} }}</style>"
         )
         page.evaluate(MOUNT, [parts["js_on_load"], viewer.payload(planted, truth=truth)])
         page.wait_for_selector('.viewer[data-decoded="all"]')

@@ -1,5 +1,4 @@
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -34,18 +33,17 @@ def ct_ich_folder():
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium: CHROMIUM names it, it is installed, or Playwright's own. Once a module: its loop blocks others."""
+    """Chromium, once a module, since its loop blocks others."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
-    places = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    from tests.browsing import chromium
+
     with playwright.sync_playwright() as kit:
         try:
-            chromium = kit.chromium.launch(executable_path=path, args=arguments)
+            opened = chromium(kit)
         except playwright.Error:
             pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
-        yield chromium
-        chromium.close()
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

