@@ -93,7 +93,7 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
                 case = phantom(seed, bleeds=bleeds)
                 planted = ", ".join(f"{kind} {ml:.0f} mL" for kind, ml in case.volumes_ml.items()) or "nothing"
                 origin = f"Sample case: a head made by code. Planted: {planted}."
-                ready[name] = viewer.payload(analyse(case.scan, models), origin=origin)
+                ready[name] = viewer.payload(analyse(case.scan, models), origin=origin, truth=case.mask)
         return ready[name]
 
     return sample

@@ -78,6 +78,12 @@ class Models:
         return from_json(told[0]) if told[0] and all(one == told[0] for one in told) else None
 
     @property
+    def figures(self) -> dict:
+        """What the pair reached on patients that it never saw, as its card tells; empty where it tells of no pair."""
+        told = [model.card.get("figures") for model in self]
+        return told[0] if told[0] and all(one == told[0] for one in told) else {}
+
+    @property
     def usual(self) -> Usual | None:
         """What the classifier's features are like on scans as it learned from; None where its card does not tell."""
         told = self.classifier.card.get("usual") if self.classifier else None

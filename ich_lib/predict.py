@@ -40,6 +40,7 @@ class Result:
         doubt: (z,) float32 in [0, 1], how far the slice's score for `any` and that of its mirror image lie apart. The
             two show the same blood, so all of it is the model's. Not every error: it is low where both are wrong alike.
         strangeness: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
+        figures: what the models reached on patients that they never saw, as their card tells; None for no card.
     """
 
     scan: Scan
@@ -55,6 +56,7 @@ class Result:
     warnings: tuple[str, ...]
     doubt: np.ndarray | None = None
     strangeness: Strangeness | None = None
+    figures: dict | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -145,6 +147,7 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
         warnings=scan.notes + ((strangeness.sentence,) if strangeness and strangeness.strange else ()),
         doubt=np.abs(straight - mirrored),
         strangeness=strangeness,
+        figures=models.figures or None,
     )
 
 

@@ -31,6 +31,7 @@ class Scan:
         orientation: the letters towards which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
         notes: sentences of the reader for the person: what was assumed, dropped or looks odd.
         dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
+        window: (level, width) in HU that the file itself asks to be shown through, for the eye alone; None of none.
     """
 
     hu: np.ndarray
@@ -40,6 +41,7 @@ class Scan:
     orientation: str = "LPS"
     notes: tuple[str, ...] = ()
     dicom: bool = False
+    window: tuple[float, float] | None = None
 
     def __post_init__(self):
         if self.hu.ndim != 3 or 0 in self.hu.shape:

@@ -31,6 +31,21 @@ def ct_ich_folder():
     return folder
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, once a module, since its loop blocks others."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
+    from tests.browsing import chromium
+
+    with playwright.sync_playwright() as kit:
+        try:
+            opened = chromium(kit)
+        except playwright.Error:
+            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
+        yield opened
+        opened.close()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """Stores made on the way stay out of the user's cache folder."""

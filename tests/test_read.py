@@ -262,6 +262,25 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("center", "width", "kept"),
+    [
+        ("35", "110", (35, 110)),
+        (["40", "600"], ["80", "2800"], (40, 80)),  # brain and bone: the first is the default
+        (None, "80", None),
+        ("40", "0", None),
+        ("40", "", None),
+    ],
+)
+def test_the_window_of_a_dicom_file_is_kept_for_the_eye_and_leaves_hu_alone(tmp_path, center, width, kept):
+    write_series(tmp_path / "with", *axial(), WindowCenter=center, WindowWidth=width)
+    write_series(tmp_path / "without", *axial())
+    scan, plain = read(tmp_path / "with"), read(tmp_path / "without")
+    assert scan.window == kept
+    assert plain.window is None
+    np.testing.assert_array_equal(scan.hu, plain.hu)
+
+
 @pytest.mark.parametrize("letters", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_a_dicom_series_of_any_position_shows_the_patients_left_on_the_viewers_right(tmp_path, letters):
     write_series(tmp_path, *laid_out(head(), letters))

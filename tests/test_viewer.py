@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from ich_lib import viewer
+from ich_lib.engine import load
+from ich_lib.usual import Strangeness
 from ich_lib.viewer import payload, unpack
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
 
@@ -78,7 +80,7 @@ def test_the_patients_left_is_on_the_viewers_right_and_the_letters_say_so():
     assert columns.min() == 52  # of 80: right half
     assert columns.max() == 69
     assert (rows.min(), rows.max()) == (8, 19)  # of 60: upper half
-    assert shown["letters"] == {"left": "R", "right": "L", "top": "A", "bottom": "P"}
+    assert shown["letters"] == {"x": ["R", "L"], "y": ["A", "P"], "z": ["S", "I"]}
 
 
 def test_the_viewer_opens_at_the_slice_with_most_blood_and_marks_all_that_have_some():
@@ -142,6 +144,80 @@ def test_warnings_model_and_notice_travel_as_plain_text():
     assert "Not a medical device" in report["notice"]
 
 
+def test_the_truth_travels_as_bits_and_comes_out_as_it_went_in():
+    truth = np.random.default_rng(2).random(SHAPE) < 0.3  # 60 x 80 pixels are 600 whole bytes
+    odd = np.random.default_rng(2).random((5, 7)) < 0.5  # 35 pixels are not
+    shown = payload(result(), truth=truth)
+    for k in range(SHAPE[0]):
+        np.testing.assert_array_equal(bits_of(shown["truth"][k], SHAPE[1:]), truth[k])
+    np.testing.assert_array_equal(bits_of(viewer.pack_truth(odd), odd.shape), odd)
+    assert payload(result())["truth"] is None
+
+
+def bits_of(text: str, shape: tuple[int, int]) -> np.ndarray:
+    packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    return np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
+def test_a_truth_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"shape of the scan, \(5, 60, 80\); got \(4, 60, 80\)"):
+        payload(result(), truth=np.zeros((4, 60, 80), bool))
+
+
+def test_a_small_truth_stays_when_a_scan_is_shrunk():
+    planted = result(shape=(1, 1000, 700), spacing_mm=(5.0, 0.2, 0.3))
+    truth = np.zeros(planted.scan.hu.shape, bool)
+    truth[0, 401, 603] = True
+    shown = payload(planted, truth=truth)
+    assert bits_of(shown["truth"][0], (512, 358)).any()
+    assert shown["pixel_ml"] == pytest.approx(5 * 0.2 * 0.3 / 1000 * 700_000 / (512 * 358))
+
+
+def test_a_tilted_gantry_makes_a_pixels_milliliters_smaller_than_its_edges():
+    affine = result().scan.affine.copy()
+    affine[1, 0] = affine[2, 0] * np.tan(np.radians(20))
+    tilted = replace(result(), scan=replace(result().scan, affine=affine))
+    shown = payload(tilted)
+    assert shown["pixel_ml"] == pytest.approx(5 * 0.5 * 0.25 / 1000)
+    assert shown["slice_mm"] == pytest.approx(5 / np.cos(np.radians(20)))
+
+
+def test_windows_have_the_order_of_their_keys_and_the_files_own_is_the_fifth():
+    named = [window["name"] for window in payload(result(window=(35.0, 110.0)))["windows"]]
+    assert named == ["brain", "subdural", "bone", "stroke", "file"]
+    assert payload(result(window=(35.0, 110.0)))["windows"][4] == {"name": "file", "level": 35.0, "width": 110.0}
+    assert len(payload(result())["windows"]) == 4
+
+
+def test_what_stands_beside_the_picture_is_what_the_result_says():
+    planted = result()
+    said = payload(planted)["report"]
+    assert dict(said["ml"]) == {"mask": planted.volume_ml, "soft": planted.soft_ml, "abc2": planted.abc2_ml}
+    assert [score["word"] for score in said["scores"]][:2] == ["likely", "unlikely"]  # 0.8 and 0.1
+    assert (said["unsure"], said["doubts"], said["strangeness"], said["calls"]) == ([], "", None, None)
+    doubtful = payload(replace(planted, doubt=np.float32([0, 0.3, 0.2, 0, 0]), calibrated=False))["report"]
+    assert doubtful["unsure"] == [1, 2]
+    assert doubtful["doubts"].startswith("The model is unsure on slices 2-3")
+    assert {score["word"] for score in doubtful["scores"]} == {None}
+    assert payload(result(spacing_known=False))["report"]["ml"] == []
+
+
+def test_a_strange_scan_is_warned_of_once():
+    odd = Strangeness(3.14, 1.5, 0.99)
+    said = payload(replace(result(warnings=[odd.sentence, "Odd."]), strangeness=odd))["report"]
+    assert said["strangeness"] == {"value": 3.14, "limit": 1.5, "strange": True, "sentence": odd.sentence}
+    assert said["warnings"] == ["Odd."]
+
+
+def test_what_a_call_is_worth_rests_on_the_card_of_the_shipped_model():
+    models = load()
+    calls = payload(replace(result(), figures=models.figures))["report"]["calls"]
+    assert calls == models.classifier.card["figures"]["calls"]["whole_scans"]
+    for name, right, of in (("sensitivity", 21, 29), ("specificity", 32, 37)):  # the counts MODEL_CARD.md tells
+        assert calls[name]["value"] == pytest.approx(right / of)
+        assert calls[name]["low"] < calls[name]["value"] < calls[name]["high"]
+
+
 def test_a_large_slice_is_shrunk_to_512_and_a_small_bleed_stays_on_the_screen():
     shape = (5, 1000, 700)
     planted = result(shape=shape, spacing_mm=(5.0, 0.2, 0.3))
@@ -155,7 +231,7 @@ def test_a_large_slice_is_shrunk_to_512_and_a_small_bleed_stays_on_the_screen():
     assert rows.size >= 1
     assert rows.mean() == pytest.approx(401 * 0.512, abs=2)
     assert columns.mean() == pytest.approx(603 * 358 / 700, abs=2)
-    assert any("358 x 512 of 700 x 1000" in note for note in shown["report"]["warnings"])
+    assert shown["report"]["shown"] == {"slices": 5, "rows": 1000, "columns": 700, "shrunk": True}
 
 
 def test_shrinking_averages_hu_so_that_noise_falls_and_the_mean_stays():

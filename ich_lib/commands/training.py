@@ -186,12 +186,18 @@ def _export(options: argparse.Namespace) -> None:
 
     report = json.loads(options.report.read_text()) if options.report else {}
     figures = {key: report[key] for key in ("folds", *HEADLINE) if key in report}
+    figures |= {"calls": {of: _called(report[of]) for of in ("slices", "whole_scans") if of in report}}
     if bool(options.usual) != bool(options.limit_from):
         raise ValueError("--usual and --limit-from go together: what was trained on, and folds that held some out.")
     usual = options.usual and learned(options.source, options.usual, options.limit_from)
     told = {"figures": figures, "calibration": report.get("calibration"), "usual": usual}
     card = export(options.source, options.out, **told)
     say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
+
+
+def _called(found: dict) -> dict:
+    """What a report says of calls, without curves and tables: sensitivity and specificity at one threshold."""
+    return {key: found[key] for key in ("n", "bleeding", "threshold", "sensitivity", "specificity")}
 
 
 def _budget(text: str) -> tuple[int, int]:

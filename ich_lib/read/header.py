@@ -24,8 +24,8 @@ _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
 _NEEDED = (  # noqa: SIM905
     "SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesDescription SeriesNumber InstanceNumber Modality ImageType "
     "Rows Columns SamplesPerPixel NumberOfFrames ImagePositionPatient ImageOrientationPatient PixelSpacing "
-    "SliceThickness RescaleSlope RescaleIntercept BurnedInAnnotation SharedFunctionalGroupsSequence "
-    "PerFrameFunctionalGroupsSequence"
+    "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
+    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
@@ -47,6 +47,7 @@ class Slice:
         thickness_mm: SliceThickness, or None.
         slope, intercept: stored value to HU; None if the tag is missing, NaN if it holds no finite number.
         doubtful: whether it is a screenshot or has text burned in.
+        window: (level, width) in HU that it asks to be shown through, the first of several, or None.
     """
 
     piece: Piece
@@ -65,6 +66,7 @@ class Slice:
     slope: float | None
     intercept: float | None
     doubtful: bool
+    window: tuple[float, float] | None = None
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -157,6 +159,7 @@ def _slices(piece: Piece, header: pydicom.Dataset) -> Iterator[Slice]:
             slope=_rescale(frame, "RescaleSlope"),
             intercept=_rescale(frame, "RescaleIntercept"),
             doubtful=_doubtful(header),
+            window=_window(frame),
         )
 
 
@@ -216,6 +219,20 @@ def _rescale(header: pydicom.Dataset, tag: str) -> float | None:
         return None
     number = _numbers(header, tag, 1)
     return float("nan") if number is None else float(number[0])
+
+
+def _window(header: pydicom.Dataset) -> tuple[float, float] | None:
+    """A file may offer several windows; the first is its default (C.11.2.1.2)."""
+    level, width = (_first(header, tag) for tag in ("WindowCenter", "WindowWidth"))
+    return None if level is None or width is None or width < 1 else (level, width)
+
+
+def _first(header: pydicom.Dataset, tag: str) -> float | None:
+    try:
+        number = float(np.array(header.get(tag), float).reshape(-1)[0])
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+    return number if np.isfinite(number) else None
 
 
 def _whole(header: pydicom.Dataset, tag: str, missing: int = 0) -> int:

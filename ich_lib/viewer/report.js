@@ -1,0 +1,156 @@
+// ---- beside the picture: text goes in as text, never as markup -----------------------------------------------------
+
+function made(tag, text, className) {
+  const node = document.createElement(tag);
+  if (text !== undefined) node.textContent = text;
+  if (className) node.className = className;
+  return node;
+}
+
+const amount = (pixels) => (scan.pixel_ml ? milliliters(pixels * scan.pixel_ml) : say("pixels", { n: pixels }));
+const range = (figure) => decimal(figure.value, 2) + " (" + decimal(figure.low, 2) + "-" + decimal(figure.high, 2) + ")";
+const cutOf = (level) => decimal(level / 255, 2);
+
+// All that hangs on the language and the scan; what hangs on the slice or the threshold comes after.
+function fillWords() {
+  root.lang = language;
+  for (const node of element.querySelectorAll("[data-words]")) node.textContent = say(node.dataset.words);
+  for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
+  for (const node of element.querySelectorAll("[data-title]")) node.title = say(node.dataset.title);
+  at(".hint").textContent = say("hint", { keys: "\u2191\u2193" });
+  const keys = Object.keys(WORDS[language]).filter((name) => name.startsWith("key_")).map((name) => say(name).split("|"));
+  at(".legend-of-keys dl").replaceChildren(...keys.flatMap(([key, does]) => [made("dt", key), made("dd", does)]));
+  if (!scan) return;
+  fillWindows();
+  fillPlanes();
+  fillReport(scan.report);
+  fillWorth();
+}
+
+function fillReport(report) {
+  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = report[name];
+  const { slices, ...shown } = report.shown;
+  at(".origin").textContent = report.origin || say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
+  at(".models").textContent = say("model") + ": " + report.models.join(", ");
+  at(".strip-cut").textContent = say("strip_cut", { cut: percent(report.score_threshold) });
+  at(".with-doubt").hidden = !report.unsure.length;
+  fillScores(report);
+  fillStrangeness(report.strangeness);
+  at(".amounts tbody").replaceChildren(...report.ml.map(([name, ml]) => {
+    const row = made("tr"), head = made("th", say("ml_" + name));
+    head.scope = "row";
+    row.append(head, made("td", milliliters(ml)));
+    return row;
+  }));
+  at(".amounts").hidden = !report.ml.length;
+  at(".apart").textContent = scan.slice_mm ? say("spacing", { mm: decimal(scan.slice_mm, 1) }) : "";
+  const small = report.shown.shrunk ? [say("shrunk", { ...shown, to_rows: scan.rows, to_columns: scan.columns })] : [];
+  at(".warnings ul").replaceChildren(...[...report.warnings, ...small].map((text) => made("li", text)));
+  at(".warnings").hidden = !at(".warnings ul").children.length;
+  at(".report").hidden = false;
+}
+
+function fillScores(report) {
+  const cut = percent(report.score_threshold);
+  at(".scores caption").textContent = say(report.calibrated ? "scores_caption" : "scores_caption_raw", { cut });
+  at(".scores tbody").replaceChildren(...report.scores.map((score) => {
+    const row = made("tr"), head = made("th", WORDS[language].scores[score.name]), cell = made("td", undefined, "bars");
+    const track = made("div", undefined, "track"), bar = made("i", undefined, "value"), line = made("i", undefined, "cut-line");
+    head.scope = "row";
+    if (score.word) head.append(made("small", WORDS[language].sure[score.word]));
+    bar.style.width = 100 * score.scan + "%";
+    bar.style.background = score.color;
+    line.style.left = 100 * report.score_threshold + "%";
+    track.append(bar, line);
+    track.role = "img";
+    track.ariaLabel = say(score.scan >= report.score_threshold ? "above" : "below");
+    cell.append(track);
+    row.append(head, cell, made("td", percent(score.scan), "of-scan"), made("td", "", "of-slice"));
+    return row;
+  }));
+}
+
+function fillStrangeness(found) {
+  const told = found && { value: decimal(found.value, 1), limit: decimal(found.limit, 1) };
+  at(".strange").hidden = !found?.strange;
+  at(".strange").textContent = found?.strange ? say("strange", told) : "";
+  at(".usual").textContent = found && !found.strange ? say("usual", told) : "";
+}
+
+function fillSlice() {
+  element.querySelectorAll(".of-slice").forEach((cell, row) => {
+    cell.textContent = percent(scan.report.scores[row].slices[place.axial]);
+  });
+  const words = say({ axial: "slice_of", coronal: "coronal_of", sagittal: "sagittal_of" }[plane], { k: index() + 1, n: reach() });
+  const more = plane !== "axial" ? [] : [
+    ...(hasBlood(index()) ? [say("blood_marked")] : []), ...(scan.report.unsure.includes(index()) ? [say("unsure")] : []),
+  ];
+  at(".where").textContent = words;
+  position.setAttribute("aria-valuetext", [words, ...more].join(", "));
+  at(".told").textContent = [words, ...more].join(", ");
+  at(".seen").textContent = plane === "axial" ? [say("strip_bar") + " " + percent(scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
+  const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[plane];
+  at(".first-end").textContent = say(ends[0]);
+  at(".last-end").textContent = say(ends[1]);
+}
+
+// What hangs on the threshold: over the whole scan, so once all slices are there.
+function fillCounts() {
+  if (!scan) return;
+  at("input[name=threshold]").value = threshold;
+  at(".shipped").disabled = threshold === scan.threshold;
+  const there = root.dataset.decoded === "all", now = there && counted(threshold);
+  const told = there ? say("cut_now", { ml: amount(now.called), cut: cutOf(threshold) }) : cutOf(threshold);
+  at(".cutting output").textContent = told;
+  at("input[name=threshold]").setAttribute("aria-valuetext", told);
+  at(".against").hidden = !scan.truth || !there;
+  if (!scan.truth || !there) return;
+  put("dice", now.dice, decimal(now.dice, 3));
+  put("sensitivity", now.sensitivity, now.real ? decimal(now.sensitivity, 3) : say("no_blood"));
+  put("false-ml", now.falsePixels * (scan.pixel_ml ?? NaN), amount(now.falsePixels));
+}
+
+function put(name, value, text) {
+  at("data." + name).value = value;
+  at("data." + name).textContent = text;
+}
+
+function fillWorth() {
+  const calls = scan.report.calls, prevalence = at("input[name=prevalence]").valueAsNumber / 100;
+  at(".worth").hidden = !calls;
+  if (!calls) return;
+  const { sensitivity, specificity } = calls;
+  at(".worth-note").textContent = say("worth_note", { patients: sensitivity.n_patients, sensitivity: range(sensitivity), specificity: range(specificity) });
+  for (const [name, rate] of [["ppv", ppv], ["npv", npv]]) {
+    const value = prevalence > 0 && prevalence < 1 ? rate(sensitivity.value, specificity.value, prevalence) : NaN;
+    put(name, value, Number.isFinite(value) ? decimal(100 * value, 1) + " %" : "\u2013");
+  }
+}
+
+function fillWindows() {
+  at(".windows").replaceChildren(...scan.windows.map(({ name, level, width }, k) => {
+    const button = made("button");
+    button.type = "button";
+    button.dataset.name = name;
+    button.append(made("span", say(name)), made("small", Math.round(level) + " / " + Math.round(width)));
+    button.title = scan.hu_known ? say("window_title", { level, width, key: k + 1 }) : say("window_off");
+    button.disabled = !scan.hu_known;
+    button.setAttribute("aria-pressed", look?.name === name);
+    button.addEventListener("click", () => choose(k));
+    return button;
+  }));
+  for (const name of ["level", "width"]) at("input[name=" + name + "]").disabled = !scan.hu_known;
+}
+
+function fillPlanes() {
+  const off = scan.slices.length === 1 ? say("plane_one") : scan.slice_mm ? "" : say("plane_off");
+  for (const button of element.querySelectorAll("[data-plane]")) {
+    const { plane: which } = button.dataset;
+    button.setAttribute("aria-pressed", which === plane && at(".montage").hidden);
+    button.disabled = which !== "axial" && off !== "";
+    button.title = which !== "axial" && off ? off : which[0];
+  }
+  at(".most").setAttribute("aria-pressed", !at(".montage").hidden);
+  at(".neuro").setAttribute("aria-pressed", flipped);
+  for (const button of element.querySelectorAll("[data-drag]")) button.setAttribute("aria-pressed", button.dataset.drag === dragging());
+}

@@ -1,0 +1,68 @@
+// ---- start --------------------------------------------------------------------------------------------------------
+
+function listen() {
+  stage.addEventListener("wheel", onWheel, { passive: false });
+  stage.addEventListener("pointerdown", onDown);
+  stage.addEventListener("pointermove", onMove);
+  for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => fingers.delete(event.pointerId));
+  stage.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && ((probe = null), tellPoint()));
+  stage.addEventListener("dblclick", onDouble);
+  position.addEventListener("input", () => go(position.value - 1));
+  at(".strip").addEventListener("pointerdown", (event) => scan && onStrip(event));
+  at(".strip").addEventListener("pointermove", (event) => scan && event.buttons && onStrip(event));
+  for (const name of ["outline", "fill", "heat", "truth"]) box(name).addEventListener("change", redraw);
+  box("opacity").addEventListener("input", () => setOpacity(box("opacity").value));
+  at("input[name=threshold]").addEventListener("input", (event) => setThreshold(event.target.valueAsNumber));
+  at(".shipped").addEventListener("click", () => scan && setThreshold(scan.threshold));
+  for (const name of ["level", "width"]) {
+    at("input[name=" + name + "]").addEventListener("change", () => lookAt(at("input[name=level]").valueAsNumber, at("input[name=width]").valueAsNumber));
+  }
+  at("input[name=prevalence]").addEventListener("input", () => scan && fillWorth());
+  for (const button of element.querySelectorAll("[data-plane]")) button.addEventListener("click", () => show(button.dataset.plane));
+  for (const button of element.querySelectorAll("[data-drag]")) button.addEventListener("click", () => setDrag(button.dataset.drag));
+  at(".most").addEventListener("click", montage);
+  at(".neuro").addEventListener("click", () => setFlipped(!flipped));
+  at(".full").addEventListener("click", fullscreen);
+  at(".ask").addEventListener("click", () => at(".legend-of-keys").showModal());
+  at(".zoom-in").addEventListener("click", () => setZoom(zoom * 1.25));
+  at(".zoom-out").addEventListener("click", () => setZoom(zoom / 1.25));
+  at(".zoom-reset").addEventListener("click", resetZoom);
+  at(".language").append(...Object.entries(NAMES).map(([tag, name]) => new Option(name, tag, false, tag === language)));
+  at(".language").addEventListener("change", (event) => {
+    language = event.target.value;
+    fillWords();
+    if (scan) go(index()), fillCounts();
+  });
+  document.addEventListener("keydown", onKey);
+  new ResizeObserver(() => scan && frame && (drawStrip(), draw())).observe(picture);
+}
+
+function open(payload) {
+  if (!payload || !payload.slices) return;
+  if (scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone the upload box is below
+  scan = JSON.parse(JSON.stringify(payload)); // Gradio's is a proxy, slow to read
+  slices = [];
+  ready = [];
+  frame = probe = null;
+  plane = "axial";
+  threshold = scan.threshold;
+  place = { axial: scan.start, coronal: scan.rows >> 1, sagittal: scan.columns >> 1 };
+  root.dataset.ready = "no";
+  root.dataset.decoded = "some";
+  root.dataset.alone = scan.slices.length === 1;
+  at(".badge").hidden = scan.hu_known;
+  at(".with-truth").hidden = !scan.truth;
+  at(".wait").hidden = at(".montage").hidden = true;
+  position.max = scan.slices.length;
+  setWindow(scan.windows[0].level, scan.windows[0].width, scan.windows[0].name);
+  fillWords();
+  fillCounts();
+  resetZoom();
+  go(scan.start);
+  all = decodeAll();
+}
+
+listen();
+fillWords();
+watch("value", () => open(props.value));
+open(props.value);

@@ -1,0 +1,95 @@
+"""A real Chromium for tests, and the viewer alone in it: what Gradio does with its page part, in three lines."""
+
+import base64
+import contextlib
+import os
+import shutil
+
+import cv2
+import numpy as np
+
+from ich_lib import viewer
+
+
+def chromium(kit):
+    """The browser CHROMIUM names, one that is installed, or Playwright's own."""
+    places = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    return kit.chromium.launch(executable_path=path, args=arguments)
+
+
+@contextlib.contextmanager
+def tab(browser, **options):
+    """A page that fails the test when its scripts do."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+    page = context.new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    context.close()
+    assert problems == []
+
+
+SETTLE = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+MOUNT = """([js, payload]) => {
+  const props = { value: payload };
+  const watch = (_, changed) => { window.show = (next) => { props.value = next; changed(); }; };
+  const run = new Function('element', 'trigger', 'props', 'server', 'upload', 'watch', js);
+  run(document.getElementById('here'), null, props, null, null, watch);
+}"""
+# Milliseconds from a key to the slice on its canvas, for some slices in turn.
+SLICE_TIMES = """async (count) => {
+  const root = document.querySelector('.viewer'), stage = root.querySelector('.stage'), times = [];
+  stage.focus();
+  stage.dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }));
+  await new Promise((done) => setTimeout(done, 300));
+  for (let k = 0; k < count; k++) {
+    const start = performance.now(), before = root.dataset.slice;
+    const drawn = new Promise((done) => new MutationObserver((_, self) => {
+      if (root.dataset.slice !== before) self.disconnect(), done();
+    }).observe(root, { attributes: true }));
+    stage.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowUp', bubbles: true }));
+    await drawn;
+    times.push(performance.now() - start);
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+  return times;
+}"""
+PIXELS = "(name) => document.querySelector('canvas.' + name).toDataURL()"
+
+
+@contextlib.contextmanager
+def mounted(browser, planted, *, truth=None, **options):
+    """The viewer alone, without Gradio: what Gradio does with its three files, in three lines."""
+    parts = viewer.parts()
+    with tab(browser, **options) as page:
+        page.set_content(
+            "<!doctype html><meta name='viewport' content='width=device-width'>"
+            f"<div id='here'>{parts['html_template']}</div><style>#here {{ {parts['css_template']} }}</style>"
+        )
+        page.evaluate(MOUNT, [parts["js_on_load"], viewer.payload(planted, truth=truth)])
+        page.wait_for_selector('.viewer[data-decoded="all"]')
+        yield page
+
+
+def settle(page):
+    page.wait_for_selector('.viewer[data-ready="yes"][data-decoded="all"]')
+    page.evaluate(SETTLE)
+
+
+def pixels(page, name):
+    """(rows, columns, RGBA) of a canvas."""
+    page.evaluate(SETTLE)
+    picture = base64.b64decode(page.evaluate(PIXELS, name).split(",")[1])
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+
+
+def where(page):
+    page.evaluate(SETTLE)
+    return page.inner_text(".where")
+
+
+def yellow(marks):
+    """Pixels of the outline."""
+    return (np.abs(marks[..., :3].astype(int) - (0xF0, 0xE4, 0x42)).max(axis=2) < 30) & (marks[..., 3] > 200)
