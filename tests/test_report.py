@@ -181,12 +181,14 @@ def test_what_a_person_looks_at_carries_the_notice_and_the_models(result):
 
 
 def test_the_page_says_scores_in_words_three_volumes_doubt_and_warnings(result):
-    told = replace(result, doubt=np.float32([0, 0.25, 0.05]), strangeness=Strangeness(0.5, 1.25, 0.95))
+    """Voxels of 15 x 1.5 x 1.2 mm: 100 of them are 2.7 mL."""
+    large = replace(result.scan, affine=axial_affine((15, 1.5, 1.2), result.scan.hu.shape))
+    told = replace(result, scan=large, doubt=np.float32([0, 0.25, 0.05]), strangeness=Strangeness(0.5, 1.25, 0.95))
     page = texts(paper(told)).splitlines()
-    assert sentence(result) in page
+    assert sentence(told) in page
     assert page[page.index("epidural") :][:3] == ["epidural", "0.80", "likely"]
-    assert page[page.index("of the outlined mask") + 1] == "0.1 mL"
-    assert page[page.index("of the mask by ABC/2") + 1] == "0.1 mL"  # 4 x 10 x 5 mm / 2, two fifths of it by area
+    assert page[page.index("of the outlined mask") + 1] == "2.7 mL"
+    assert page[page.index("of the mask by ABC/2") + 1] == f"{told.abc2_ml:.1f} mL" == "1.5 mL"
     assert "- The model is unsure on slice 2: its mirror image scores otherwise." in page
     assert "- Strangeness 0.5: 95% of scans like those the model learned from stay below 1.2." in page
     assert "- One note." in page
