@@ -27,7 +27,7 @@ function listen() {
   at(".zoom-in").addEventListener("click", () => setZoom(zoom * 1.25));
   at(".zoom-out").addEventListener("click", () => setZoom(zoom / 1.25));
   at(".zoom-reset").addEventListener("click", resetZoom);
-  at(".language").append(...Object.entries(NAMES).map(([tag, name]) => new Option(name, tag, false, tag === language)));
+  at(".language").append(...Object.entries(NAMES).map(([tag, name]) => option(name, tag)));
   at(".language").addEventListener("change", (event) => {
     language = event.target.value;
     fillWords();
@@ -35,6 +35,12 @@ function listen() {
   });
   document.addEventListener("keydown", onKey);
   new ResizeObserver(() => scan && frame && (drawStrip(), draw())).observe(picture);
+}
+
+function option(name, tag) {
+  const made = new Option(tag.toUpperCase(), tag, false, tag === language);
+  made.ariaLabel = made.title = name;
+  return made;
 }
 
 function open(payload) {
