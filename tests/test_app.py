@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import json
 import os
 import shutil
 import socket
@@ -20,8 +21,11 @@ import pytest
 import app
 from ich_lib import viewer
 from ich_lib.engine import SHIPPED
+from ich_lib.labels import TYPES
 from ich_lib.phantom import phantom
-from ich_lib.report import write_nifti
+from ich_lib.predict import analyse
+from ich_lib.read import read
+from ich_lib.report import WRITERS, as_json, write_nifti
 from ich_lib.window import WINDOWS, window
 from ich_lib.write import write_dicom
 from tests.browsing import SETTLE, pixels, tab, where, yellow
@@ -142,21 +146,18 @@ def test_what_is_said_on_the_page_is_escaped():
     assert app._say("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
 
 
-def test_there_is_a_sample_of_each_type_and_one_without_blood():
-    planted = [bleeds for _, bleeds in app.SAMPLES.values()]
-    assert planted == [
-        ("epidural",),
-        ("intraparenchymal",),
-        ("intraventricular",),
-        ("subarachnoid",),
-        ("subdural",),
-        (),
-    ]
+def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
+    bleeds = [sample.get("bleeds", ()) for sample in app.SAMPLES.values()]
+    assert {kind for some in bleeds for kind in some} == set(TYPES)
+    mimicking = [sample for sample in app.SAMPLES.values() if "mimics" in sample and "bleeds" not in sample]
+    assert mimicking
+    assert {"seed": 1} in app.SAMPLES.values()
+    assert len(app.SAMPLES) >= 8
 
 
 def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     read = []
-    monkeypatch.setattr(app, "phantom", lambda seed, bleeds: read.append(seed) or time.sleep(0.2) or _SmallCase)
+    monkeypatch.setattr(app, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
     monkeypatch.setattr(app, "analyse", lambda scan, models: result())
     samples, answers = app.sample_reader(), []
     askers = [Thread(target=lambda: answers.append(samples(app.FIRST))) for _ in range(3)]
@@ -166,11 +167,14 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
         asker.join()
     assert len(read) == 1
     assert answers[0] is answers[1] is answers[2]
-    assert answers[0]["report"]["origin"] == "Sample case: a head made by code. Planted: subdural 12 mL."
+    assert (
+        answers[0]["report"]["origin"]
+        == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
+    )
 
 
 class _SmallCase:
-    scan, mask, volumes_ml = None, None, {"subdural": 12.3}
+    scan, mask, volumes_ml, mimics = None, None, {"subdural": 12.3}, ("motion",)
 
 
 def test_missing_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, capsys):
@@ -188,6 +192,19 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
     assert "SHA-256 differs" in capsys.readouterr().err
 
 
+def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
+    shown, problem = app.open_files(models, [str(tmp_path / "gone.nii.gz")], app.UNKNOWN, None, None)
+    assert shown is None
+    assert "deleted by now" in problem
+
+
+def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(app.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["app.py", "--mcp"])
+    assert app.main() == 2
+    assert "pip install 'gradio[mcp]'" in capsys.readouterr().err
+
+
 def test_the_quick_import_of_gradio_leaves_python_as_it_was():
     assert inspect.getfile.__module__ == "inspect"
 
@@ -198,12 +215,12 @@ def test_the_quick_import_of_gradio_leaves_python_as_it_was():
 class Server:
     """`python app.py` on a free port, with the name of each module it imports written to a file."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *options: str):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url, self.log = f"http://127.0.0.1:{self.port}", folder / "imports.txt"
-        command = [sys.executable, "-X", "importtime", "app.py", "--port", str(self.port)]
+        command = [sys.executable, "-X", "importtime", "app.py", "--port", str(self.port), *options]
         environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "uploads"), "GRADIO_ANALYTICS_ENABLED": "False"}
         with self.log.open("w") as errors, (folder / "said.txt").open("w") as said:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=errors)
@@ -284,8 +301,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert site.inner_text(".sentence").startswith("Bleeding likely")
     assert "mL" in site.inner_text(".volume")
     assert site.locator(".scores tbody tr").count() == 6
-    seed, bleeds = app.SAMPLES[app.FIRST]
-    planted = phantom(seed, bleeds=bleeds).mask[int(site.get_attribute(".viewer", "data-slice")) - 1]
+    planted = app.sample_case(app.FIRST).mask[int(site.get_attribute(".viewer", "data-slice")) - 1]
     marks = pixels(site, "marks")
     near = cv2.dilate(planted.astype(np.uint8), np.ones((15, 15), np.uint8))  # 7 pixels, 6 mm, around it
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
@@ -380,3 +396,60 @@ def test_the_app_never_imports_tensorflow_or_keras(server, site):
     imported = server.imported()
     assert {"gradio", "onnxruntime", "pydicom"} <= imported
     assert {name for name in imported if name.split(".")[0] in {"tensorflow", "keras", "torch", "jax"}} == set()
+
+
+def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, files):
+    bring(site, files["head.zip"])
+    wait_for(site, ".origin", "Your scan: 10 slices")
+    site.click("#make")
+    site.wait_for_selector("#made a[download]", timeout=60_000)
+    links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
+    assert set(links) == set(WRITERS)
+    told = json.loads(urllib.request.urlopen(links["result.json"]).read())
+    shown = site.locator(".scores tbody tr").first.locator("td").all_inner_texts()
+    assert f"{told['scores']['any']:.0%}".replace("%", " %") in [text.strip() for text in shown]
+    assert "head.zip" not in json.dumps(told)
+
+
+def test_reading_can_be_stopped_and_the_former_scan_stays(site, tmp_path_factory):
+    long = phantom(6, bleeds=["intraparenchymal"], pixels=256, slices=120, thickness_mm=1.5)
+    path = tmp_path_factory.mktemp("long") / "long.nii.gz"
+    write_nifti(path, np.round(long.scan.hu).astype(np.int16), long.scan)
+    before = site.inner_text(".sentence"), site.inner_text(".origin")
+    bring(site, path)
+    site.wait_for_selector("#stop", state="visible", timeout=30_000)
+    site.wait_for_function("() => /[0-9]+% done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
+    site.click("#stop")
+    wait_for(site, "#status", "Stopped.")
+    site.wait_for_selector("#stop", state="hidden", timeout=30_000)
+    site.wait_for_timeout(1500)
+    assert (site.inner_text(".sentence"), site.inner_text(".origin")) == before
+    assert site.inner_text("#status").startswith("Stopped.")
+
+
+def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(server, site, files, models):
+    from gradio_client import Client, handle_file
+
+    client = Client(server.url, verbose=False)
+    told = client.predict([handle_file(str(files["head.nii.gz"]))], app.UNKNOWN, 40, 80, api_name="/analyse")
+    assert told == json.loads(json.dumps(as_json(analyse(read([files["head.nii.gz"]]), models))))
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyse"]
+    with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
+        client.predict([handle_file(str(files["scan.dcm"]))], app.UNKNOWN, 40, 80, api_name="/analyse")
+
+
+def test_two_models_are_shown_side_by_side(browser, tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("pair"), "--compare", str(SHIPPED))
+    try:
+        assert server.wait() == 200
+        with visit(browser, server) as page:
+            assert page.locator(".viewer").count() == 1
+            page.check("#compare input")
+            page.wait_for_function(
+                "() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000
+            )
+            one, two = page.locator(".sentence").all_inner_texts()
+            assert one == two != ""
+    finally:
+        server.process.terminate()
+        server.process.wait(20)

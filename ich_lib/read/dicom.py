@@ -41,7 +41,11 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     hu, inverted = _volume(slices)
     notes = (*notes, *more, *doubles, *lies.notes, *_warnings(slices, inverted))
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
-    told = {"spacing_known": lies.spacing_known, "dicom": lies.spacing_known and not lies.gap, "window": slices[0].window}
+    told = {
+        "spacing_known": lies.spacing_known,
+        "dicom": lies.spacing_known and not lies.gap,
+        "window": slices[0].window,
+    }
     return from_file_grid(values, lies.affine_ras, **told, notes=notes)
 
 
