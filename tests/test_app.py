@@ -330,7 +330,7 @@ def test_scrolling_asks_the_server_nothing(site):
 
 def test_a_sample_is_one_click_away(site):
     site.click("#samples label:has-text('No bleed')")
-    wait_for(site, ".origin", "Sample case: a head made by code. Planted: nothing")
+    wait_for(site, ".origin", "Sample case: a head made by code. Planted: no blood")
     assert site.inner_text(".sentence")
 
 
