@@ -86,8 +86,9 @@ function fillSlice() {
     ...(hasBlood(index()) ? [say("blood_marked")] : []), ...(scan.report.unsure.includes(index()) ? [say("unsure")] : []),
   ];
   at(".where").textContent = words;
-  position.setAttribute("aria-valuetext", [words, ...more].join(", "));
-  at(".told").textContent = [words, ...more].join(", ");
+  const told = [words, ...more].join(", ");
+  position.setAttribute("aria-valuetext", told);
+  at(".told").textContent = layers.ct.ariaLabel = told;
   at(".seen").textContent = plane === "axial" ? [say("strip_bar") + " " + percent(scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
   const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[plane];
   at(".first-end").textContent = say(ends[0]);
@@ -100,7 +101,8 @@ function fillCounts() {
   at("input[name=threshold]").value = threshold;
   at(".shipped").disabled = threshold === scan.threshold;
   const there = root.dataset.decoded === "all", now = there && counted(threshold);
-  const told = there ? say("cut_now", { ml: amount(now.called), cut: cutOf(threshold) }) : cutOf(threshold);
+  const small = scan.report.shown.shrunk ? ", " + say("at_shown") : "";
+  const told = there ? say("cut_now", { ml: amount(now.called), cut: cutOf(threshold) }) + small : cutOf(threshold);
   at(".cutting output").textContent = told;
   at("input[name=threshold]").setAttribute("aria-valuetext", told);
   at(".against").hidden = !scan.truth || !there;
