@@ -225,6 +225,7 @@ def main() -> int:
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
+        app_kwargs={"openapi_url": None},  # else FastAPI tells every route, the page's own among them
         footer_links=[],
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=viewer.PAGE_CSS,

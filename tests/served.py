@@ -144,7 +144,9 @@ class Visitor:
     def join(self, number: int, data: list) -> httpx.Response:
         body = {"data": data, "fn_index": number, "session_hash": self.session, "trigger_id": None, "event_data": None}
         return self.http.post(
-            f"{API}/queue/join", content=json.dumps(body), headers={"Content-Type": "application/json"}
+            f"{API}/queue/join",
+            content=json.dumps(body),
+            headers={"Content-Type": "application/json", "Connection": "close"},  # after a fault the server closes it
         )
 
     def run(self, number: int, data: list, outputs: Sequence[int] = ()) -> Reply:
