@@ -199,7 +199,9 @@ def _say(text: str, kind: str) -> str:
 
 
 def _check_size(paths: Sequence[str]) -> None:
-    """Gradio limits each file; this limits them together."""
+    """Gradio limits each file; this limits them together, and reads files alone: a folder would be everybody's."""
+    if not all(Path(path).is_file() for path in paths):
+        raise ValueError("A file of this upload is not there any more. Give it once more.")
     size_mb = sum(Path(path).stat().st_size for path in paths) / 1e6
     if size_mb > MOST_UPLOAD_MB:
         raise ValueError(f"The upload has {size_mb:.0f} MB; {MOST_UPLOAD_MB} MB is the most. Give one head scan.")

@@ -41,9 +41,9 @@ def visitor(server):
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """(name, bytes) of a NIfTI of 8 slices."""
+    """(name, bytes) of a NIfTI of 4 slices."""
     path = tmp_path_factory.mktemp("brought") / "head.nii.gz"
-    scan = phantom(6, bleeds=["intraparenchymal"], pixels=96, slices=8, thickness_mm=15).scan
+    scan = phantom(6, bleeds=["intraparenchymal"], pixels=96, slices=4, thickness_mm=30).scan
     write_nifti(path, np.round(scan.hu).astype(np.int16), scan)
     return path.name, path.read_bytes()
 
@@ -97,8 +97,17 @@ def test_what_is_in_the_cache_already_cannot_be_found_by_its_content(visitor, se
     assert re.fullmatch("[0-9a-f]{64}", folder)
     assert folder != hashlib.sha256(head[1]).hexdigest()
     with Visitor(server.url) as other:
-        for guess in (place.replace(folder, hashlib.sha256(head[1]).hexdigest()), f"{server.uploads}", f"{place}/.."):
-            assert told_nothing(other.call("files", files=[file_data(guess)]))
+        assert told_nothing(other.call("files", files=[file_data(place.replace(folder, "0" * 64))]))
+
+
+def test_the_folder_of_all_uploads_is_not_read_as_one_upload(visitor, server, head):
+    """It lies inside the cache, so Gradio lets it pass; its name is no secret."""
+    (place,) = visitor.upload(head)
+    with Visitor(server.url) as other:
+        for folder in (f"{server.uploads}", f"{server.uploads}/", place.rsplit("/", 1)[0]):
+            reply = other.call("files", files=[file_data(folder)])
+            assert told_nothing(reply)
+            assert "not there" in reply.said
 
 
 @pytest.mark.parametrize("route", [f"{API}/file=", f"{API}/file/", "/file=", "/static/", "/assets/", f"{API}/proxy="])
@@ -206,7 +215,7 @@ def test_a_session_cannot_be_given_somebody_elses_last_upload(visitor, server, p
     (place,) = visitor.upload(picture)
     with Visitor(server.url) as other:
         event = other.event_of("level")
-        data = [[place] if "value" not in other.parts[n] else other.parts[n]["value"] for n in event["inputs"]]
+        data = [other.parts[n].get("value", [place]) for n in event["inputs"]]
         assert other.run(event["id"], data).shown is None
 
 
@@ -275,8 +284,8 @@ def test_the_page_holds_no_place_of_this_machine(visitor):
 
 
 def test_a_full_queue_says_so_at_once_and_all_who_got_in_are_served(server, head):
-    with ThreadPoolExecutor(40) as people:
-        visitors = list(people.map(lambda _: Visitor(server.url), range(40)))
+    with ThreadPoolExecutor(28) as people:
+        visitors = list(people.map(lambda _: Visitor(server.url), range(28)))
         paths = list(people.map(lambda one: one.upload(head)[0], visitors))
         replies = list(people.map(lambda one, path: one.call("files", files=[file_data(path)]), visitors, paths))
     for one in visitors:
@@ -284,7 +293,7 @@ def test_a_full_queue_says_so_at_once_and_all_who_got_in_are_served(server, head
     served, turned_away = ([r for r in replies if (r.status == 200) is there] for there in (True, False))
     assert len(served) >= 12
     assert turned_away
-    assert all(len(reply.shown["slices"]) == 8 for reply in served)
+    assert all(len(reply.shown["slices"]) == 4 for reply in served)
     for reply in turned_away:
         assert reply.status == 503
         assert "Queue is full" in reply.text
@@ -292,7 +301,7 @@ def test_a_full_queue_says_so_at_once_and_all_who_got_in_are_served(server, head
 
 def test_two_at_once_get_their_own_scan_each(server, head, picture):
     with ThreadPoolExecutor(8) as people:
-        visits = [(Visitor(server.url), *(((picture, 1), (head, 8))[k % 2])) for k in range(8)]
+        visits = [(Visitor(server.url), *(((picture, 1), (head, 4))[k % 2])) for k in range(8)]
         replies = list(people.map(lambda visit: visit[0].bring(visit[1]), visits))
     for (one, _, slices), reply in zip(visits, replies, strict=True):
         one.http.close()
