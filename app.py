@@ -386,7 +386,9 @@ def _say(text: str, kind: str) -> str:
 
 
 def _check_size(paths: Sequence[str]) -> None:
-    """Gradio limits each file; this limits them together."""
+    """Gradio limits each file; this limits them together, and reads files alone: a folder would be everybody's."""
+    if not all(Path(path).is_file() for path in paths):
+        raise ValueError("A file of this upload is not there any more. Give it once more.")
     size_mb = sum(Path(path).stat().st_size for path in paths) / 1e6
     if not paths:
         raise ValueError("No file came with the request. Give the files of one head scan.")
@@ -416,6 +418,7 @@ def main() -> int:
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
+        app_kwargs={"openapi_url": None},  # else FastAPI tells every route, the page's own among them
         footer_links=[],
         mcp_server=options.mcp,
         i18n=WORDS,

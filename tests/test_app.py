@@ -75,7 +75,8 @@ def _picture(hu, name):
 
 
 def opened(files, name, models, *window_told):
-    return app.open_files(models, [str(files[name])], *(window_told or (app.UNKNOWN, None, None)))
+    paths = sorted(path for path in [files[name], *files[name].rglob("*")] if path.is_file())
+    return app.open_files(models, list(map(str, paths)), *(window_told or (app.UNKNOWN, None, None)))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ich_lib.window import WINDOWS, unwindow
 PLACEHOLDER_MM = (5, 1, 1)
 _MASK = re.compile(r"_HGE_Seg$", re.IGNORECASE)  # CT-ICH masks lie among the slices
 _COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # JPEG and small marks stay below both
+_MOST_HU = 1_000_000  # of a window: beyond, float32 overflows
 _ASSUMED = (
     "Left and right are assumed: the patient's right is taken to be on the left of the picture, as radiologists look.",
     "Pixel size and slice distance are unknown, so nothing is given in mL.",
@@ -106,11 +107,12 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
         return WINDOWS[window]
     try:
         level, width = (float(number) for number in window)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         raise ReadError(f"A window is (level, width) in HU, such as (40, 80); got {window!r}.") from problem
-    if not (np.isfinite(level) and 0 < width < np.inf):
+    if not (abs(level) <= _MOST_HU and 0 < width <= _MOST_HU):
         raise ReadError(
-            f"A window needs a finite level and a positive width in HU; got level {level:g}, width {width:g}."
+            "A window needs a finite level and a positive width in HU, "
+            f"neither beyond {_MOST_HU}; got level {level:g}, width {width:g}."
         )
     return level, width
 

@@ -1,0 +1,162 @@
+"""The demo under load: many visitors at once, each with own scans and with files that are none.
+
+    python benchmarks/load.py [--users 10] [--minutes 5]
+
+Every visitor brings a NIfTI, a zip of DICOM and a PNG whose size nobody else has, and asks whether what comes back is
+that head, pixel for pixel; and text, noise and a cut file, which must give their sentence. "Busy" is an answer too: the
+visitor waits two seconds and comes again. Prints time to result, memory of the server and of all it started, and what
+went wrong; ends with 1 where anything did.
+"""
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from threading import Event, Thread
+
+import cv2
+import httpx
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ich_lib.phantom import phantom  # noqa: E402
+from ich_lib.report import write_nifti  # noqa: E402
+from ich_lib.viewer import unpack  # noqa: E402
+from ich_lib.window import WINDOWS, window  # noqa: E402
+from ich_lib.write import write_dicom  # noqa: E402
+from tests.served import Reply, Server, Visitor  # noqa: E402
+
+BAD = {"text": "looks like", "noise": "", "cut": ""}  # what its sentence must hold
+GOOD = ("nifti", "dicom", "png")
+
+
+@dataclass
+class Told:
+    """What all visitors together saw."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in (*GOOD, *BAD)})
+    busy: int = 0
+    faults: list[str] = field(default_factory=list)
+    memory_mb: list[float] = field(default_factory=list)
+
+
+def main() -> int:
+    """Serve, send the visitors, print."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--users", type=int, default=10)
+    options.add_argument("--minutes", type=float, default=5)
+    chosen = options.parse_args()
+    folder, told, over = Path(tempfile.mkdtemp()), Told(), Event()
+    with ThreadPoolExecutor(chosen.users) as people:
+        brought = list(people.map(lambda user: files_of(user, folder), range(chosen.users)))
+        with Server(folder) as server:
+            time.sleep(15)  # until the samples are read
+            start_mb = server.memory_mb()
+            watch = Thread(target=_watch, args=(server, told, over))
+            watch.start()
+            until = time.monotonic() + 60 * chosen.minutes
+            list(people.map(lambda user: _visit(server.url, user, brought[user], until, told), range(chosen.users)))
+            over.set()
+            watch.join()
+            time.sleep(5)
+            _print(told, chosen, start_mb, server.memory_mb())
+    return int(bool(told.faults))
+
+
+def files_of(user: int, folder: Path) -> dict[str, tuple[tuple[str, bytes], np.ndarray | None]]:
+    """Kind to ((name, bytes), planted (z, y, x) gray or None for a bad file). Sizes are this user's alone."""
+    pixels = 96 + 4 * user
+    scan = phantom(user, bleeds=["intraparenchymal"], pixels=pixels, slices=4, thickness_mm=30).scan
+    hu = np.round(scan.hu).astype(np.int16)
+    path = folder / f"head{user}.nii.gz"
+    write_nifti(path, hu, scan)
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in write_dicom(scan, folder / f"series{user}"):
+            archive.write(file, file.name)
+    gray = np.rint(window(scan.hu[2:3], *WINDOWS["brain"]) * 255).astype(np.uint8)
+    noise = random.Random(user).randbytes(50_000)
+    return {
+        "nifti": ((f"{user}.nii.gz", path.read_bytes()), hu),
+        "dicom": ((f"{user}.zip", packed.getvalue()), hu),
+        "png": ((f"{user}.png", cv2.imencode(".png", gray[0])[1].tobytes()), gray),
+        "text": ((f"{user}.dcm", b"dear diary %d" % user), None),
+        "noise": ((f"{user}.ima", noise), None),
+        "cut": ((f"{user}.nii.gz", path.read_bytes()[:3000]), None),
+    }
+
+
+def _visit(url: str, user: int, files: dict, until: float, told: Told) -> None:
+    """One person: a file after the other, two good ones for each bad one, a moment of looking in between."""
+    chance = random.Random(user)
+    while time.monotonic() < until:
+        kind = chance.choice(GOOD if chance.random() < 0.67 else tuple(BAD))
+        file, planted = files[kind]
+        start = time.perf_counter()
+        try:
+            with Visitor(url) as somebody:
+                reply = somebody.bring(file)
+        except httpx.HTTPError as problem:
+            told.faults.append(f"user {user}, {kind}: {type(problem).__name__}")
+            continue
+        if reply.status == 503:
+            told.busy += 1
+            time.sleep(2)
+            continue
+        told.seconds[kind].append(time.perf_counter() - start)
+        if fault := fault_of(reply, kind, file[0], planted):
+            told.faults.append(f"user {user}, {kind}: {fault}")
+        time.sleep(chance.uniform(0, 1))
+
+
+def fault_of(reply: Reply, kind: str, name: str, planted: np.ndarray | None) -> str:
+    """What is wrong with an answer, or ""."""
+    if planted is None:
+        right = reply.shown is None and "class='wrong'" in reply.said and BAD[kind] in reply.said and name in reply.said
+        return "" if right else f"said {reply.said!r}"
+    if reply.shown is None:
+        return f"no result, said {reply.said!r}"
+    shape = (len(reply.shown["slices"]), reply.shown["rows"], reply.shown["columns"])
+    if shape != planted.shape:
+        return f"somebody else's scan: {shape} instead of {planted.shape}"
+    for text, truth in zip(reply.shown["slices"], planted, strict=True):
+        values, _ = unpack(text, *shape[1:])
+        if np.corrcoef(values.ravel(), truth.ravel())[0, 1] < 0.999:
+            return "a scan of the right size and of another head"
+    return ""
+
+
+def _watch(server: Server, told: Told, over: Event) -> None:
+    while not over.wait(1):
+        told.memory_mb.append(server.memory_mb())
+
+
+def _print(told: Told, chosen: argparse.Namespace, start_mb: float, end_mb: float) -> None:
+    print(
+        f"{chosen.users} users for {chosen.minutes:g} minutes on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+    for kind, seconds in told.seconds.items():
+        if seconds:
+            middle, most = np.percentile(seconds, [50, 95])
+            print(f"{kind:6} {len(seconds):5} answers   median {middle:6.2f} s   95th percentile {most:6.2f} s")
+    good = np.concatenate([told.seconds[kind] for kind in GOOD])
+    if good.size:
+        middle, most = np.percentile(good, [50, 95])
+        print(f"scans  {good.size:5} answers   median {middle:6.2f} s   95th percentile {most:6.2f} s")
+    answers = sum(map(len, told.seconds.values()))
+    print(f"{answers + told.busy} uploads, {answers} answered, {told.busy} told that the queue is full")
+    print(f"memory: {start_mb:.0f} MB before, {max(told.memory_mb):.0f} MB at most, {end_mb:.0f} MB after")
+    print(f"{len(told.faults)} faults", *dict.fromkeys(told.faults), sep="\n  ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

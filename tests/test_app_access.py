@@ -1,0 +1,170 @@
+"""Who cannot see or cannot use a mouse gets the whole page: axe-core, the keyboard alone, and no word to other machines.
+
+axe-core is the checker inside most browsers' accessibility tools; it comes inside its wheel and needs no network.
+"""
+
+import contextlib
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.served import Server
+
+SIZES = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
+WHERE_THE_FOCUS_IS = """() => {
+  const at = document.activeElement;
+  if (!at || at === document.body) return null;
+  const shown = at.closest("label") ?? at, box = shown.getBoundingClientRect();
+  const name = at.getAttribute("aria-label") || at.closest("label")?.textContent || at.textContent || at.title || "";
+  const part = at.closest("#rail") ? "rail" : at.closest("#work") ? "work" : "";
+  return { name: name.trim(), part, x: box.x, y: box.y, width: box.width, height: box.height };
+}"""
+CONTROLS = """() => [...document.querySelectorAll("button, input, select, textarea, a[href], [tabindex='0']")].filter(
+  (one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true })
+).length"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as kit:
+        try:
+            browser = kit.chromium.launch(executable_path=path, args=arguments)
+        except playwright.Error:
+            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chromium):
+    with Server(tmp_path_factory.mktemp("server")) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def visit(chromium, server, size="wide", scheme="light"):
+    """The page with its sample read; `asked` holds each address it went to."""
+    context = chromium.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(server.url)
+    page.wait_for_selector('.viewer[data-ready="yes"][data-decoded="all"]', timeout=90_000)
+    yield page
+    context.close()
+
+
+def grave(page):
+    """What axe-core calls serious or critical, as (rule, place)."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing.")
+    found = axe.Axe().run(page).response["violations"]
+    bad = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [(one["id"], node["target"], node["failureSummary"]) for one in bad for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_grave_on_the_page_after_an_upload_and_after_a_refusal(
+    chromium, server, tmp_path, size, scheme
+):
+    grays = np.random.default_rng(0).integers(0, 255, (96, 96), np.uint8)
+    cv2.imwrite(str(tmp_path / "slice.png"), grays)
+    (tmp_path / "scan.dcm").write_text("dear diary")
+    with visit(chromium, server, size, scheme) as page:
+        assert grave(page) == []
+        page.set_input_files("#files input[type=file]", tmp_path / "slice.png")
+        page.wait_for_function("() => document.querySelector('.origin').textContent.startsWith('Your scan')")
+        page.wait_for_selector("#status:empty", state="attached")
+        assert grave(page) == []
+        page.wait_for_selector("#files input[type=file]", state="attached")
+        page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
+        page.get_by_text("looks like plain text").first.wait_for()
+        assert grave(page) == []
+
+
+def test_axe_sees_a_fault_that_is_planted(chromium, server):
+    with visit(chromium, server) as page:
+        page.evaluate("() => document.body.insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')")
+        assert {rule for rule, *_ in grave(page)} >= {"image-alt", "button-name"}
+
+
+def test_nothing_leaves_this_machine(chromium, server):
+    with visit(chromium, server) as page:
+        page.wait_for_timeout(500)
+        assert page.asked
+        assert [url for url in page.asked if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_tab_reaches_every_control_once_with_a_name_and_a_focus_that_shows(chromium, server, scheme):
+    with visit(chromium, server, scheme=scheme) as page:
+        expected = page.evaluate(CONTROLS)
+        seen = [(at, changes) for at, changes in _walk(page)]
+        assert len(seen) >= expected
+        assert [at for at, _ in seen if not at["name"]] == []
+        assert [at["name"] for at, changes in seen if not changes] == []
+        parts = [at["part"] for at, _ in seen if at["part"]]
+        assert parts == sorted(parts)  # the rail with the cases, then the viewer
+
+
+def _walk(page):
+    """Each stop of the Tab key, and whether the screen around it changed when the focus came."""
+    page.evaluate("() => document.activeElement.blur()")
+    for _ in range(100):
+        before = _screen(page)
+        page.keyboard.press("Tab")
+        at = page.evaluate(WHERE_THE_FOCUS_IS)
+        if at is None:
+            return
+        low, high = (max(int(at["x"]) - 8, 0), max(int(at["y"]) - 8, 0)), (at["width"] + 16, at["height"] + 16)
+        here = np.s_[low[1] : low[1] + int(high[1]), low[0] : low[0] + int(high[0])]
+        yield at, bool((before[here] != _screen(page)[here]).any())
+
+
+def _screen(page):
+    page.wait_for_timeout(60)
+    return cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(chromium, server):
+    with visit(chromium, server) as page:
+        first = page.inner_text(".origin")
+        page.focus("#samples input:checked")
+        page.keyboard.press("ArrowDown")
+        page.wait_for_function(
+            "(first) => document.querySelector('.origin').textContent !== first", arg=first, timeout=60_000
+        )
+        page.focus(".stage")
+        page.keyboard.press("Home")
+        page.wait_for_function("() => document.querySelector('.where').textContent.startsWith('Slice 1 of')")
+
+
+def test_a_full_queue_is_told_on_the_page(chromium, server, tmp_path):
+    (tmp_path / "scan.dcm").write_text("dear diary")
+    full = {"status": 503, "content_type": "application/json", "body": '{"detail": "Queue is full."}'}
+    with visit(chromium, server) as page:
+        page.route("**/queue/join*", lambda route: route.fulfill(**full))
+        page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
+        page.get_by_text("currently busy").first.wait_for()
+
+
+def test_a_queue_that_fills_between_two_calls_does_not_leave_the_page_reading(chromium, server, tmp_path):
+    (tmp_path / "scan.dcm").write_text("dear diary")
+    full = {"status": 503, "content_type": "application/json", "body": '{"detail": "Queue is full."}'}
+    joins = []
+
+    def second_is_full(route):
+        joins.append(route)
+        route.continue_() if len(joins) == 1 else route.fulfill(**full)
+
+    with visit(chromium, server) as page:
+        page.route("**/queue/join*", second_is_full)
+        page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
+        page.get_by_text("currently busy").first.wait_for()
+        assert page.get_by_text("Reading the scan").count() == 0
