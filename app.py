@@ -22,7 +22,7 @@ from types import SimpleNamespace
 
 from ich_lib import viewer
 from ich_lib.engine import Models, load
-from ich_lib.job import watched
+from ich_lib.job import Stopped, watched
 from ich_lib.phantom import phantom
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.read import read
@@ -93,7 +93,7 @@ PICTURE_WINDOWS = {  # name on the page: name in WINDOWS
 MOST_UPLOAD_MB = 150 if os.environ.get("SPACE_ID") else 600  # a Space is shared
 OUR_FAULT = "Something went wrong on our side. What is on the screen is still the former scan; try another file."
 STOPPED = "Stopped. What is on the screen is still the former scan."
-GONE = "The uploaded files are deleted by now (half an hour is the longest). Give them again for the downloads."
+GONE = "A file of this upload is not there any more (half an hour is the longest). Give it once more."
 WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/viewer/words.js)
     en={
         "samples": "Sample cases",
@@ -173,10 +173,8 @@ def result_of(
         _check_size(paths)
         window = {UNKNOWN: None, OTHER: (level, width)}.get(window_name, window_name)
         return analyse(read(paths, window=window), models, progress=progress)
-    except ValueError:
+    except (ValueError, Stopped):
         raise
-    except FileNotFoundError:
-        raise ValueError(GONE) from None
     except Exception as problem:  # noqa: BLE001 - the page goes on, whatever it was
         # neither the message nor a path: they may quote the file, and so name the patient
         _log.error("%s\n%s", type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
@@ -388,7 +386,7 @@ def _say(text: str, kind: str) -> str:
 def _check_size(paths: Sequence[str]) -> None:
     """Gradio limits each file; this limits them together, and reads files alone: a folder would be everybody's."""
     if not all(Path(path).is_file() for path in paths):
-        raise ValueError("A file of this upload is not there any more. Give it once more.")
+        raise ValueError(GONE)
     size_mb = sum(Path(path).stat().st_size for path in paths) / 1e6
     if not paths:
         raise ValueError("No file came with the request. Give the files of one head scan.")

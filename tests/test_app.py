@@ -196,7 +196,7 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
     shown, problem = app.open_files(models, [str(tmp_path / "gone.nii.gz")], app.UNKNOWN, None, None)
     assert shown is None
-    assert "deleted by now" in problem
+    assert problem == app.GONE
 
 
 def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Who cannot see or cannot use a mouse gets the whole page: axe-core, the keyboard alone, and no word to other machines.
+"""Who cannot see or use a mouse gets the whole page: axe-core, the keyboard alone, and no word to other machines.
 
 axe-core is the checker inside most browsers' accessibility tools; it comes inside its wheel and needs no network.
 """

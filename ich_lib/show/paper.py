@@ -2,12 +2,12 @@
 
 import textwrap
 
-from ich_lib.show.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ich_lib.labels import COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
 from ich_lib.report.sentences import doubts, made_by, sentence, strangeness
+from ich_lib.show.figure import Figure
 from ich_lib.show.result import most_telling, outlined
 from ich_lib.uncertainty import words
 

@@ -3,11 +3,11 @@
 import textwrap
 
 import numpy as np
-from ich_lib.show.figure import Figure
 
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
 from ich_lib.report.sentences import TOLD_DIGITS, made_by, sentence
+from ich_lib.show.figure import Figure
 from ich_lib.window import WINDOWS, window
 
 YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
