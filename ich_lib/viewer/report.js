@@ -146,7 +146,7 @@ function fillWindows() {
 
 function fillPlanes() {
   const off = scan.slices.length === 1 ? say("plane_one") : scan.slice_mm ? "" : say("plane_off");
-  for (const button of element.querySelectorAll("[data-plane]")) {
+  for (const button of element.querySelectorAll("button[data-plane]")) {
     const { plane: which } = button.dataset;
     button.setAttribute("aria-pressed", which === plane && at(".montage").hidden);
     button.disabled = which !== "axial" && off !== "";
@@ -154,5 +154,5 @@ function fillPlanes() {
   }
   at(".most").setAttribute("aria-pressed", !at(".montage").hidden);
   at(".neuro").setAttribute("aria-pressed", flipped);
-  for (const button of element.querySelectorAll("[data-drag]")) button.setAttribute("aria-pressed", button.dataset.drag === dragging());
+  for (const button of element.querySelectorAll("button[data-drag]")) button.setAttribute("aria-pressed", button.dataset.drag === dragging());
 }

@@ -18,8 +18,8 @@ function listen() {
     at("input[name=" + name + "]").addEventListener("change", () => lookAt(at("input[name=level]").valueAsNumber, at("input[name=width]").valueAsNumber));
   }
   at("input[name=prevalence]").addEventListener("input", () => scan && fillWorth());
-  for (const button of element.querySelectorAll("[data-plane]")) button.addEventListener("click", () => show(button.dataset.plane));
-  for (const button of element.querySelectorAll("[data-drag]")) button.addEventListener("click", () => setDrag(button.dataset.drag));
+  for (const button of element.querySelectorAll("button[data-plane]")) button.addEventListener("click", () => show(button.dataset.plane));
+  for (const button of element.querySelectorAll("button[data-drag]")) button.addEventListener("click", () => setDrag(button.dataset.drag));
   at(".most").addEventListener("click", montage);
   at(".neuro").addEventListener("click", () => setFlipped(!flipped));
   at(".full").addEventListener("click", fullscreen);
