@@ -177,16 +177,20 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, read_files: Callable, samples: 
     event = {"show_progress": "hidden", "api_visibility": "private"}
     heavy = {**event, "concurrency_id": "read", "concurrency_limit": 2}
     told = [page.window, page.level, page.width]
+    # in the browser: where the queue was full, asking the server to take the word back would fail as well
+    no_more_waiting = {"fn": None, "js": "() => ''", "outputs": page.status, "api_visibility": "private"}
     app.load(partial(sample, FIRST), None, outputs, concurrency_limit=4, **event)
     page.sample.input(partial(_busy, True), None, page.status, **event).then(
         sample, page.sample, outputs, concurrency_limit=4, **event
-    )
+    ).failure(**no_more_waiting)
     page.files.upload(partial(_busy, True), None, page.status, **event).then(
         upload, [page.files, *told], outputs, **heavy
-    )
+    ).failure(**no_more_waiting)
     page.window.input(lambda name: gr.Row(visible=name == OTHER), page.window, page.own, **event)
     for changed in (page.window.input, page.level.submit, page.width.submit):
-        changed(_busy, page.last, page.status, **event).then(again, [page.last, *told], outputs, **heavy)
+        changed(_busy, page.last, page.status, **event).then(again, [page.last, *told], outputs, **heavy).failure(
+            **no_more_waiting
+        )
 
 
 def _busy(wanted: object) -> str:
