@@ -307,7 +307,7 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     told = [page.compare, page.window, page.level, page.width]
     wait = [page.status, page.stop]
     app.load(partial(sample, FIRST, False), None, outputs, concurrency_limit=4, **event)
-    page.sample.input(partial(_busy, True, False), None, wait, **event).then(
+    chosen = page.sample.input(partial(_busy, True, False), None, wait, **event).then(
         sample, [page.sample, page.compare], outputs, concurrency_limit=4, **event
     )
     stoppable = [
@@ -322,6 +322,8 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     page.stop.click(
         lambda: (_say(STOPPED, "stopped"), gr.Button(visible=False)), None, wait, cancels=stoppable, **event
     )
+    for last in (chosen, *stoppable):
+        last.failure(**_no_more_waiting(page))
 
 
 def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
@@ -350,7 +352,7 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
 
     page.make.click(
         lambda: _say("Writing the files. This takes some seconds.", "busy"), None, page.status, **event
-    ).then(make, [page.last, *told], [page.made, page.status], **event, **heavy)
+    ).then(make, [page.last, *told], [page.made, page.status], **event, **heavy).failure(**_no_more_waiting(page))
     page.ask.click(
         for_programs,
         [page.files, *told],
@@ -360,6 +362,11 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
         api_visibility="public",
         **heavy,
     )
+
+
+def _no_more_waiting(page: SimpleNamespace) -> dict:
+    """Takes the word back in the browser: where the queue was full, asking the server to would fail as well."""
+    return {"fn": None, "js": "() => ''", "outputs": page.status, "api_visibility": "private"}
 
 
 def _changed(outputs: Sequence, one, value) -> dict:

@@ -1,18 +1,25 @@
 """Serving: ours (ONNX Runtime) against the same models by Keras `model.predict`, in turns, in one run.
 
     python benchmarks/serve.py [--rounds 5]
+    python benchmarks/serve.py --page [--rounds 5]
 
 Cold is a new process, from its start to the first result: of one slice, and of a whole scan. Warm is `analyse` on a
 34-slice 512x512 scan, each way in a process of its own that has done it before. Both get the same pictures, asked
 straight and mirrored; Keras gets the whole scan in one call of `predict`, which is its fastest way.
+
+With `--page`, the demo itself in Chromium: start is from the process to its first answer; memory is of the process and
+all it started, at its first answer and once its samples are read; first picture and full result count from the moment
+that a 34-slice 512x512 NIfTI is handed to the upload box, and end when a slice of it is drawn and when all are there.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,6 +32,7 @@ def main() -> None:
     """Measure in turns and print medians and ratios."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--page", action="store_true", help="measure the demo in a browser")
     options.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     options.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--slices", type=int, default=34, help=argparse.SUPPRESS)
@@ -34,6 +42,9 @@ def main() -> None:
         return
     if chosen.child:
         _child(chosen.child, chosen.slices)
+        return
+    if chosen.page:
+        _page(chosen.rounds)
         return
     seconds = {(what, way): [] for what in ("cold, one slice", "cold, 34 slices") for way in WAYS}
     for turn in range(chosen.rounds):
@@ -46,6 +57,63 @@ def main() -> None:
     for what in ("cold, one slice", "cold, 34 slices", "warm, 34 slices"):
         ours, theirs = (statistics.median(seconds[what, way]) for way in WAYS)
         print(f"{what:16}  ONNX Runtime {ours:6.2f} s   Keras predict {theirs:6.2f} s   ratio {theirs / ours:5.1f}")
+
+
+def _page(rounds: int) -> None:
+    """Start, idle memory, and the way of a scan from the upload box to the screen."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.served import Server
+
+    folder, start_s, born_mb = Path(tempfile.mkdtemp()), [], []
+    scan = _scan_file(folder)
+    for turn in range(rounds):
+        with Server(folder) as server:
+            start_s.append(server.start_s)
+            born_mb.append(server.memory_mb())
+            if turn == rounds - 1:
+                time.sleep(20)  # until the samples are read
+                idle_mb = server.memory_mb()
+                flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+                with sync_playwright() as kit:
+                    browser = kit.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+                    first_s, full_s = zip(*(_shown(browser, server.url, scan) for _ in range(rounds)), strict=True)
+                    browser.close()
+                used_mb = server.memory_mb()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of {rounds}")
+    for what, values, most in (("start", start_s, 4), ("first picture", first_s, 3), ("full result", full_s, 6)):
+        print(f"{what:16} {statistics.median(values):6.2f} s   (wanted: under {most} s)")
+    print(f"memory           {statistics.median(born_mb):6.0f} MB at the first answer")
+    print(f"                 {idle_mb:6.0f} MB idle, samples read   (wanted: under 500 MB)")
+    print(f"                 {used_mb:6.0f} MB after {rounds} scans")
+
+
+def _shown(browser, url: str, scan: Path) -> tuple[float, float]:
+    """Seconds from the upload box to the first picture and to the last."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(url)
+    page.wait_for_selector('.viewer[data-ready="yes"][data-decoded="all"]', timeout=120_000)
+    start = time.perf_counter()
+    page.set_input_files("#files input[type=file]", scan)
+    page.wait_for_function(
+        "() => document.querySelector('.origin').textContent.startsWith('Your scan')", timeout=120_000
+    )
+    page.wait_for_selector('.viewer[data-ready="yes"]', timeout=120_000)
+    first_s = time.perf_counter() - start
+    page.wait_for_selector('.viewer[data-decoded="all"]', timeout=120_000)
+    full_s = time.perf_counter() - start
+    page.close()
+    return first_s, full_s
+
+
+def _scan_file(folder: Path) -> Path:
+    import numpy as np
+
+    from ich_lib.report import write_nifti
+
+    scan = _scan(34)
+    write_nifti(folder / "head.nii.gz", np.round(scan.hu).astype(np.int16), scan)
+    return folder / "head.nii.gz"
 
 
 def _cold(way: str, slices: int) -> float:

@@ -22,6 +22,8 @@ WHERE_THE_FOCUS_IS = """() => {
   const part = at.closest("#rail") ? "rail" : at.closest("#work") ? "work" : "";
   return { name: name.trim(), part, x: box.x, y: box.y, width: box.width, height: box.height };
 }"""
+STILL = """() => Promise.allSettled(document.getAnimations()
+  .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished))"""
 CONTROLS = """() => [...document.querySelectorAll("button, input, select, textarea, a[href], [tabindex='0']")].filter(
   (one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true })
 ).length"""
@@ -63,6 +65,7 @@ def visit(chromium, server, size="wide", scheme="light"):
 def grave(page):
     """What axe-core calls serious or critical, as (rule, place)."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing.")
+    page.evaluate(STILL)  # a color on its way from white to blue is none that stays
     found = axe.Axe().run(page).response["violations"]
     bad = [one for one in found if one["impact"] in ("serious", "critical")]
     return [(one["id"], node["target"], node["failureSummary"]) for one in bad for node in one["nodes"]]
@@ -135,8 +138,8 @@ def _screen(page):
 def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(chromium, server):
     with visit(chromium, server) as page:
         first = page.inner_text(".origin")
-        page.focus("#samples input:checked")
-        page.keyboard.press("ArrowDown")
+        page.focus("#samples input:not(:checked)")
+        page.keyboard.press("Space")
         page.wait_for_function(
             "(first) => document.querySelector('.origin').textContent !== first", arg=first, timeout=60_000
         )

@@ -308,6 +308,7 @@ def test_two_at_once_get_their_own_scan_each(server, head, picture):
         assert len(reply.shown["slices"]) == slices
 
 
+@pytest.mark.long
 def test_200_bad_uploads_in_a_row_leave_memory_where_it_was(server, visitor, head):
     if np.isnan(server.memory_mb()):
         pytest.skip("This system does not tell the memory of another process (no /proc).")
