@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from ich_lib.engine import SHIPPED, load
@@ -94,3 +95,16 @@ def test_reading_and_predicting_never_import_tensorflow():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     assert re.fullmatch(r"\[\]\s*", out.stdout)
+
+
+def test_a_rested_model_answers_as_before(models):
+    model = models.segmenter
+    pictures = np.random.default_rng(0).random((2, *_input_shape(model)), np.float32)
+    before = model.run(pictures).blood
+    model.rest()
+    np.testing.assert_array_equal(model.run(pictures).blood, before)
+
+
+def _input_shape(model):
+    size = model.recipe.size
+    return size, size, model.recipe.channels
