@@ -17,7 +17,7 @@ from ich_lib.evaluate.figures import row as line
 from ich_lib.gallery import worst
 from ich_lib.labels import LABELS
 from ich_lib.phantom import Case, phantom
-from ich_lib.predict import Result, analyse
+from ich_lib.predict import Result
 from ich_lib.scan import Scan
 
 BEST = "best overlap"
@@ -208,8 +208,3 @@ def check_report(report: Mapping, models: Models, source: str | Path, table: Tab
     if not {model["sha256"] for model in report["models"]} >= {model.sha256 for model in models}:
         raise ValueError(f"The report judges other models than those of {source}. Evaluate them again.")
     held_out(models, source, table)
-
-
-def answer(case: Known, models: Models) -> Result:
-    """What models say of a scan."""
-    return analyse(case.scan, models)

@@ -95,6 +95,8 @@ class Paired:
     def sentence(self) -> str:
         """What the interval says."""
         value, low, high = self.gain.value, self.gain.low, self.gain.high
+        if np.isnan([value, low, high]).any():
+            return "The difference is not defined: these scans hold one class alone."
         better = "better" if (value > 0) == self.measure.more_is_better else "worse"
         if not low <= 0 <= high:
             return f"The second run is {better}: the interval of the difference lies clear of 0."
