@@ -137,6 +137,23 @@ def numbers(report: dict) -> dict[str, int]:
     return {who: k for k, who in enumerate(sorted({row["patient"] for row in report["per_patient"]}), 1)}
 
 
+def measurable(first: dict, second: dict) -> list[str]:
+    """Names of PAIRED by which some scan of both reports has a figure.
+
+    Raises:
+        ValueError: if there is none, or the reports are of different data.
+    """
+    if first["data"] != second["data"]:
+        raise ValueError(
+            f"The first run was judged on {first['data']}, the second on {second['data']}. A paired comparison needs "
+            "the same patients: evaluate both on one data set."
+        )
+    able = [name for name, one in PAIRED.items() if _taken(first, one).keys() & _taken(second, one).keys()]
+    if not able:
+        raise ValueError("The two runs were judged on different patients, so they cannot be compared in pairs.")
+    return able
+
+
 def paired(first: dict, second: dict, measure: Measure, *, rounds: int = 2000) -> Paired:
     """How much better the second run does than the first, on the patients both were judged on.
 
@@ -149,15 +166,10 @@ def paired(first: dict, second: dict, measure: Measure, *, rounds: int = 2000) -
     Raises:
         ValueError: if the reports are of different data, or share nobody that can be measured.
     """
-    if first["data"] != second["data"]:
-        raise ValueError(
-            f"The first run was judged on {first['data']}, the second on {second['data']}. A paired comparison needs "
-            "the same patients: evaluate both on one data set."
-        )
+    if measure.name not in measurable(first, second):
+        raise ValueError(f"The two runs share no scan that has a figure for: {measure.name}.")
     before, after = (_taken(report, measure) for report in (first, second))
     shared = [scan for scan in before if scan in after]
-    if not shared:
-        raise ValueError(f"The two runs share no scan that has a figure for: {measure.name}.")
     entries = [_by_patient(shared, some) for some in (before, after)]
     known = numbers(first)
     alone = {who for who, _ in before.keys() ^ after.keys()} - set(entries[0])

@@ -56,16 +56,20 @@ def _how_to_begin() -> None:
 
 
 def _chosen(kept: Sequence[runs.Kept]) -> list[runs.Kept]:
-    """The runs to show, at first those that were worked on last."""
+    """The runs to show, at first those that were worked on last, of a cross-validation one."""
     if not kept:
         st.info("This folder holds reports, but no run.")
         return []
     named = {run.name: run for run in kept}
-    latest = sorted(kept, key=lambda run: changed(run.folder), reverse=True)[:5]
+    latest = list({(run.folder.parent, run.recipe.name): run for run in sorted(kept, key=_when)}.values())[-5:]
     names = st.multiselect(
         "Runs", list(named), [run.name for run in kept if run in latest], key="runs chosen", max_selections=_MOST
     )
     return [named[name] for name in names]
+
+
+def _when(run: runs.Kept) -> float:
+    return changed(run.folder)
 
 
 # ---- curves ---------------------------------------------------------------------------------------------------------
@@ -129,7 +133,7 @@ def _chart(histories: Mapping[str, Sequence[runs.Epoch]], value: str, title: str
         ),
         tooltip=["run", "epoch", title],
     )
-    st.altair_chart(chart.properties(height=320))
+    st.altair_chart(chart.properties(height=380))
 
 
 # ---- recipes --------------------------------------------------------------------------------------------------------
@@ -141,8 +145,9 @@ def _recipes(chosen: Sequence[runs.Kept]) -> None:
     settings = runs.differences({run.name: run.recipe for run in chosen})
     apart = [one for one in settings if one.differs]
     if len(chosen) > 1:
-        st.write(f"{len(apart)} of {len(settings)} settings differ; they stand on top, marked ≠.")
-    only = len(chosen) > 1 and st.toggle("Only what differs", value=bool(apart), key="recipes differ")
+        differ = f"{len(apart)} of {len(settings)} settings differ; they stand on top, marked ≠."
+        st.write(differ if apart else f"All {len(settings)} settings are the same.")
+    only = bool(apart) and st.toggle("Only what differs", value=True, key="recipes differ")
     told = [
         {"": "≠" if one.differs else "", "setting": one.name}
         | {run: "–" if value is None else str(value) for run, value in one.values.items()}
@@ -190,7 +195,7 @@ def _scores(reports: Mapping[str, Path]) -> None:
     ]
     if rows:
         st.table([{plain(key): plain(value) for key, value in row.items()} for row in rows])
-        st.caption("In brackets the 95 % interval over resamples of patients. Scores of slices and scans are of both.")
+        st.caption("In brackets the 95 % interval over resamples of patients.")
     for name in names[:1] if len(names) < 2 else [st.selectbox("Figures of", names, key="scores figures")]:
         _figures(told[name])
 
@@ -198,7 +203,9 @@ def _scores(reports: Mapping[str, Path]) -> None:
 def _figure(report: dict, key: str) -> str:
     """A figure of the headline or of the masks, with its interval and its patients."""
     found = report.get(key) or report["masks"].get(key)
-    return f"{shown(found)}, {found['n_patients']} patients" if isinstance(found, dict) else ""
+    if not isinstance(found, dict) or not found["n_patients"]:
+        return ""
+    return f"{shown(found)}, {found['n_patients']} patients"
 
 
 def _figures(report: dict) -> None:
@@ -231,7 +238,8 @@ def _paired(first: Path, second: Path, measure: str, when: tuple[float, float]) 
 def _two_runs(reports: Mapping[str, Path]) -> None:
     from ich_lib.show.comparison import gains
 
-    names = list(_opened(reports))
+    told = _opened(reports)
+    names = list(told)
     if not names:
         return
     if len(names) < 2:
@@ -240,9 +248,10 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
     left, right = st.columns(2)
     first = left.selectbox("First run", names, key="paired first")
     second = right.selectbox("Second run", names, index=1, key="paired second")
-    measure = st.selectbox("Measured by", list(compared.PAIRED), key="paired measure")
     pair = reports[first], reports[second]
     try:
+        able = compared.measurable(told[first], told[second])
+        measure = st.selectbox("Measured by", able, key="paired measure")
         found = _paired(*pair, measure, tuple(map(changed, pair)))
     except ValueError as problem:
         st.warning(plain(problem))
