@@ -26,7 +26,7 @@ _SAMPLES = (  # (seed, bleeds, mimics): one of each type, one that only looks li
     (1, ("epidural",), ()),
     (101, ("intraparenchymal",), ()),
     (101, ("intraventricular",), ()),
-    (2, ("subarachnoid",), ()),
+    (3, ("subarachnoid",), ()),
     (2, ("subdural",), ()),
     (3, (), ("dense sinus", "choroid calcification")),
     (1, (), ()),

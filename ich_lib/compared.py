@@ -18,6 +18,8 @@ from ich_lib.statistics import FEW, Figure, anova, mann_whitney, paired_bootstra
 TESTS = {"t-test": t_test, "Welch": welch, "Mann-Whitney": mann_whitney, "ANOVA": anova}
 _MADE = "phantoms"  # the data set of heads made by code
 
+_LINE = {"patient", "scan", "fold", "types", "dice", "scan_any", "slices_with_blood", "true_ml", "mask_ml"}
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -127,7 +129,8 @@ def read_report(path: str | Path) -> dict:
         told = json.loads(path.read_text())
     except json.JSONDecodeError as problem:
         raise ValueError(f"{path.name} is no report.json: {problem}.") from problem
-    if not isinstance(told, dict) or not {"per_patient", "score_threshold", "models", "data"} <= told.keys():
+    whole = isinstance(told, dict) and {"per_patient", "score_threshold", "models", "data"} <= told.keys()
+    if not whole or not all(row.keys() >= _LINE for row in told["per_patient"]):
         raise ValueError(f"{path.name} is no report of an evaluation. Name the report.json that evaluate wrote.")
     return told
 

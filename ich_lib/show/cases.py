@@ -1,41 +1,47 @@
-"""What several models say of one slice, side by side."""
-
-from collections.abc import Mapping
+"""One slice of a case as one picture, so that a page may lay several side by side or below each other."""
 
 import numpy as np
 
 from ich_lib.scan import Scan
+from ich_lib.show.explanation import HEAT
 from ich_lib.show.figure import Figure
 from ich_lib.show.gallery import BLUE, head_of, outline
 from ich_lib.show.result import YELLOW
 from ich_lib.window import WINDOWS, window
 
 _INK, _PAPER = "#F2F2F2", "#111111"
-_COLUMNS = 3
 
 
-def answers(scan: Scan, truth: np.ndarray, masks: Mapping[str, np.ndarray], k: int) -> Figure:
-    """One slice once a model: the truth as a blue line, the model's mask as a yellow one.
+def picture(
+    scan: Scan,
+    k: int,
+    *,
+    truth: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+    heat: np.ndarray | None = None,
+) -> Figure:
+    """The head in one slice, in the brain window, with what is given laid on it.
 
     Args:
         scan: what was read.
-        truth: (z, y, x) bool.
-        masks: name of the model to its mask, (z, y, x) bool.
         k: number of the slice.
+        truth: (z, y, x) bool, a blue line.
+        mask: (z, y, x) bool, a yellow line.
+        heat: (z, y, x) in [0, 1].
     """
-    rows, columns = head_of(scan)
+    part = (k, *head_of(scan))
+    gray = window(scan.hu[part], *WINDOWS["brain"])
     _, dy, dx = scan.spacing_mm
-    across = min(len(masks), _COLUMNS)
-    lines = -(-len(masks) // across)
-    tall = (rows.stop - rows.start) * dy / ((columns.stop - columns.start) * dx)
-    figure = Figure(figsize=(3 * across, (3 * tall + 0.35) * lines), facecolor=_PAPER, layout="constrained")
-    panels = figure.subplots(lines, across, squeeze=False).ravel()
-    gray = window(scan.hu[k], *WINDOWS["brain"])[rows, columns]
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, (name, mask) in zip(panels, masks.items(), strict=False):
-        axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
-        outline(axes, truth[k][rows, columns], BLUE)
-        outline(axes, mask[k][rows, columns], YELLOW)
-        axes.set_title(name, color=_INK, fontsize=10)
+    figure = Figure(figsize=(4, 4 * gray.shape[0] * dy / (gray.shape[1] * dx)), facecolor=_PAPER)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect="auto")
+    for some, color in ((truth, BLUE), (mask, YELLOW)):
+        if some is not None:
+            outline(axes, some[part], color)
+    if heat is not None:
+        warm = heat[part].astype(np.float32)
+        axes.imshow(warm, cmap=HEAT, vmin=0, vmax=1, alpha=0.75 * warm, aspect="auto")
+    for x, letter in ((0.02, "R"), (0.94, "L")):
+        axes.text(x, 0.48, letter, color=_INK, fontsize=12, transform=axes.transAxes)
     return figure

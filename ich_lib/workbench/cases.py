@@ -16,10 +16,13 @@ from ich_lib.evaluate import opened
 from ich_lib.explain import NAMES as METHODS
 from ich_lib.gallery import sentence, telling
 from ich_lib.predict import NOTICE, Result, analyse
+from ich_lib.scan import Scan
+from ich_lib.show.figure import Figure
 from ich_lib.workbench.shown import changed, draw, plain
 
 _PHANTOMS, _OWN = "Phantoms", "My own run and data"
 _CAM = METHODS[0]
+_COLUMNS = 3
 _PRIVATE = "These pictures are of the scans in your folder. Where they are patients, keep them on this machine."
 
 
@@ -31,6 +34,7 @@ class _Shelf:
         rows: lines of a report.
         threshold: a scan is called bleeding from this score on.
         who: what a line is called on the page, such as "patient 3".
+        which: tells its scan from all others; it names a patient and is never shown.
         source: of the model judged on a line.
         case: a line to its scan.
         result: a line and a source to what the model there says.
@@ -40,10 +44,22 @@ class _Shelf:
     rows: Sequence[dict]
     threshold: float
     who: Callable[[dict], str]
+    which: Callable[[dict], str]
     source: Callable[[dict], str]
     case: Callable[[dict], Known]
     result: Callable[[dict, str], Result]
     seen: Callable[[dict, str], bool]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The case looked at, what the model at `source` says of it, and the last two of its shelf."""
+
+    case: Known
+    result: Result
+    source: str
+    who: str
+    which: str
 
 
 def page() -> None:
@@ -92,6 +108,7 @@ def _phantoms() -> _Shelf:
         rows=[cases.row(result, head, str(k)) for k, (result, head) in enumerate(zip(results, heads, strict=True))],
         threshold=results[0].score_threshold,
         who=lambda row: f"head {number(row) + 1}",
+        which=lambda row: f"{_PHANTOMS} {number(row)}",
         source=lambda row: source,
         case=lambda row: heads[number(row)],
         result=lambda row, model: _sample_result(number(row), model, _stamp(model)),
@@ -157,6 +174,7 @@ def _of_report(report: dict, source: str, data: str) -> _Shelf:
         rows=report["per_patient"],
         threshold=report["score_threshold"],
         who=lambda row: f"patient {known[row['patient']]}",
+        which=lambda row: f"{data} {stamp} {row['scan']}",
         source=judge_of,
         case=lambda row: _own_case(data, stamp, row["scan"]),
         result=lambda row, model: _own_result(data, stamp, row["scan"], model, _stamp(model)),
@@ -190,7 +208,7 @@ def _shown(shelf: _Shelf) -> None:
     if shelf.seen(row, source):
         st.warning("This model was trained on slices of this patient: what it answers flatters it.")
     beside = _beside(shelf, row, [one.strip() for one in others.split(";") if one.strip()])
-    _look(case, result, source, beside, f"cases {source} {row['scan']}")
+    _look(_Chosen(case, result, source, shelf.who(row), shelf.which(row)), beside)
     _all_calls(shelf)
 
 
@@ -225,11 +243,11 @@ def _beside(shelf: _Shelf, row: dict, sources: Sequence[str]) -> dict[str, Resul
 
 
 @st.fragment
-def _look(case: Known, result: Result, source: str, beside: Mapping[str, Result], key: str) -> None:
+def _look(chosen: _Chosen, beside: Mapping[str, Result]) -> None:
     """One case with its sliders; only this part runs again when one is moved."""
-    from ich_lib.show import failure
-    from ich_lib.show.cases import answers
+    from ich_lib.show.cases import picture
 
+    case, result, key = chosen.case, chosen.result, f"cases {chosen.who}"
     failed = Failure(result.scan, case.truth, result.mask, case.types)
     left, middle, right = st.columns(3)
     count = len(case.truth)
@@ -239,19 +257,31 @@ def _look(case: Known, result: Result, source: str, beside: Mapping[str, Result]
     threshold = middle.slider("Threshold of the mask", 0.02, 0.98, result.threshold, 0.02, key=f"{key} t", help=told)
     method = right.selectbox("Heat map", METHODS, key=f"{key} heat", help=f"All but {_CAM} ask Keras: seconds.")
     _metrics(case, result, threshold)
-    heat = result.heat if method == _CAM else _heat_or_word(result, source, method, key)
+    heat = result.heat if method == _CAM else _heat_or_word(chosen, method)
     shown = replace(result, threshold=threshold, heat=heat)
-    what = f"Slice {k + 1} of {count}: the CT; the truth in blue and the mask in yellow on it; the heat."
-    draw(failure(shown, case.truth, [k]), what)
-    st.caption(
-        f"{what} {'Heat is as high as the score of the scan.' if method == _CAM else 'The strongest place has 1.'} It "
-        f"tells where the answer came from, not that it is right.{_caveats(case, result, k)}"
+    _row(
+        {
+            f"Slice {k + 1} of {count}": picture(result.scan, k),
+            "Truth blue, mask yellow": picture(result.scan, k, truth=case.truth, mask=shown.mask),
+            f"Heat ({method})": picture(result.scan, k, heat=heat),
+        }
     )
+    scale = "It is as high as the score of the scan." if method == _CAM else "The strongest place of the scan has 1."
+    st.caption(f"Heat tells where the answer came from, not that it is right. {scale}{_caveats(case, result, k)}")
     if beside:
-        results = {source: shown, **beside}
-        masks = {name: one.mask for name, one in results.items()}
-        draw(answers(result.scan, case.truth, masks, k), f"Slice {k + 1}: {', '.join(masks)}, each with the truth.")
+        results = {chosen.source: shown, **beside}
+        _row({name: picture(one.scan, k, truth=case.truth, mask=one.mask) for name, one in results.items()})
         st.table([_compared(name, one, case) for name, one in results.items()])
+
+
+def _row(pictures: Mapping[str, Figure]) -> None:
+    """Pictures with their names, three in a row; on a narrow screen below each other."""
+    some = list(pictures.items())
+    for start in range(0, len(some), _COLUMNS):
+        for column, (name, one) in zip(st.columns(_COLUMNS), some[start : start + _COLUMNS], strict=False):
+            with column:
+                st.caption(plain(name))
+                draw(one, name)
 
 
 def _caveats(case: Known, result: Result, k: int) -> str:
@@ -272,8 +302,13 @@ def _metrics(case: Known, result: Result, threshold: float) -> None:
         "Missed": f"{now.missed_ml:.1f} mL",
         "Wrongly marked": f"{now.wrong_ml:.1f} mL",
     }
-    for column, (name, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
-        column.metric(name, value)
+    _numbers(shown)
+
+
+def _numbers(shown: Mapping[str, object]) -> None:
+    with st.container(horizontal=True):
+        for name, value in shown.items():
+            st.metric(name, value, width="content")
 
 
 def _compared(name: str, result: Result, case: Known) -> dict[str, str]:
@@ -285,18 +320,18 @@ def _compared(name: str, result: Result, case: Known) -> dict[str, str]:
 
 
 @st.cache_resource(show_spinner="Asking Keras for the map: some seconds", max_entries=16)
-def _heat(_result: Result, source: str, method: str, key: str, stamp: float) -> np.ndarray:
+def _heat(_scan: Scan, which: str, source: str, method: str, stamp: float) -> np.ndarray:
     from ich_lib.explain import explain
 
-    return explain(_result.scan, method, source)
+    return explain(_scan, method, source)
 
 
-def _heat_or_word(result: Result, source: str, method: str, key: str) -> np.ndarray:
+def _heat_or_word(chosen: _Chosen, method: str) -> np.ndarray:
     try:
-        return _heat(result, source, method, key, _stamp(source))
+        return _heat(chosen.result.scan, chosen.which, chosen.source, method, _stamp(chosen.source))
     except (ValueError, OSError, ImportError) as problem:
         st.warning(plain(problem))
-        return np.zeros_like(result.heat)
+        return np.zeros_like(chosen.result.heat)
 
 
 @st.fragment
@@ -307,5 +342,4 @@ def _all_calls(shelf: _Shelf) -> None:
     threshold = st.slider("Called bleeding from this score on", 0.0, 1.0, shelf.threshold, 0.01, key="calls", help=told)
     found = cases.calls(shelf.rows, threshold)
     shown = {"Called rightly": found.tp, "Missed": found.fn, "False alarms": found.fp, "Left alone rightly": found.tn}
-    for column, (name, count) in zip(st.columns(len(shown)), shown.items(), strict=True):
-        column.metric(name, count)
+    _numbers(shown)
