@@ -19,6 +19,7 @@ from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
 from ich_lib.workbench.shown import changed, draw, plain
+from ich_lib.workbench.shown import sentence as told_of
 
 _PHANTOMS, _OWN = "Phantoms", "My own run and data"
 _CAM = METHODS[0]
@@ -72,7 +73,7 @@ def page() -> None:
         if shelf:
             _shown(shelf)
     except (ValueError, OSError, ImportError) as problem:
-        st.warning(plain(problem))
+        st.warning(told_of(problem))
 
 
 def _stamp(source: str) -> float:
@@ -194,7 +195,7 @@ def _shown(shelf: _Shelf) -> None:
         return
     told = [_named(shelf, kind, row) for kind, row in order]
     left, right = st.columns(2)
-    chosen = left.selectbox("Case, the worst first", told, key="cases case")
+    chosen = left.selectbox("Case, the worst first", told)
     others = right.text_input(
         "Held beside it",
         key="cases others",
@@ -238,7 +239,7 @@ def _beside(shelf: _Shelf, row: dict, sources: Sequence[str]) -> dict[str, Resul
             if shelf.seen(row, place):
                 st.warning(plain(f"{source} was trained on slices of this patient: what it answers flatters it."))
         except (ValueError, OSError, ImportError) as problem:
-            st.warning(plain(problem))
+            st.warning(told_of(problem))
     return found
 
 
@@ -330,7 +331,7 @@ def _heat_or_word(chosen: _Chosen, method: str) -> np.ndarray:
     try:
         return _heat(chosen.result.scan, chosen.which, chosen.source, method, _stamp(chosen.source))
     except (ValueError, OSError, ImportError) as problem:
-        st.warning(plain(problem))
+        st.warning(told_of(problem))
         return np.zeros_like(chosen.result.heat)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from ich_lib import compared, runs
 from ich_lib.evaluate.page import NAMES, shown
 from ich_lib.predict import NOTICE
-from ich_lib.workbench.shown import changed, draw, plain
+from ich_lib.workbench.shown import changed, draw, plain, sentence
 
 FOLDER = "runs"  # what README.md names its folders of runs
 LIVE_S = 3  # between two looks at the history of a run that goes on
@@ -19,7 +19,10 @@ _EVALUATE = "python -m ich_lib evaluate runs/first --data DATA --out runs/first"
 
 
 def page() -> None:
-    """The page."""
+    """The page.
+
+    What is chosen among names that hang on the folder has no key, so that it begins anew with other names.
+    """
     st.title("Runs")
     st.caption(NOTICE)
     folder = st.text_input(
@@ -28,8 +31,8 @@ def page() -> None:
     try:
         kept, problems = runs.found(folder)
         reports = runs.reports(folder)
-    except (FileNotFoundError, PermissionError) as problem:
-        st.info(plain(problem))
+    except OSError as problem:
+        st.info(sentence(problem))
         _how_to_begin()
         return
     for problem in problems:
@@ -62,9 +65,7 @@ def _chosen(kept: Sequence[runs.Kept]) -> list[runs.Kept]:
         return []
     named = {run.name: run for run in kept}
     latest = list({(run.folder.parent, run.recipe.name): run for run in sorted(kept, key=_when)}.values())[-5:]
-    names = st.multiselect(
-        "Runs", list(named), [run.name for run in kept if run in latest], key="runs chosen", max_selections=_MOST
-    )
+    names = st.multiselect("Runs", list(named), [run.name for run in kept if run in latest], max_selections=_MOST)
     return [named[name] for name in names]
 
 
@@ -186,7 +187,7 @@ def _scores(reports: Mapping[str, Path]) -> None:
     told = _opened(reports)
     if not told:
         return
-    names = st.multiselect("Reports", list(told), list(told)[:3], key="scores reports")
+    names = st.multiselect("Reports", list(told), list(told)[:3])
     _warn_of_leaks({name: told[name] for name in names})
     rows = [
         {"": title, **{name: _figure(told[name], key) for name in names}}
@@ -196,7 +197,7 @@ def _scores(reports: Mapping[str, Path]) -> None:
     if rows:
         st.table([{plain(key): plain(value) for key, value in row.items()} for row in rows])
         st.caption("In brackets the 95 % interval over resamples of patients.")
-    for name in names[:1] if len(names) < 2 else [st.selectbox("Figures of", names, key="scores figures")]:
+    for name in names[:1] if len(names) < 2 else [st.selectbox("Figures of", names)]:
         _figures(told[name])
 
 
@@ -230,7 +231,7 @@ def _warn_of_leaks(reports: Mapping[str, dict]) -> None:
 # ---- two runs -------------------------------------------------------------------------------------------------------
 
 
-@st.cache_data(show_spinner="Resampling patients", max_entries=50)
+@st.cache_resource(show_spinner="Resampling patients", max_entries=50)
 def _paired(first: Path, second: Path, measure: str, when: tuple[float, float]) -> compared.Paired:
     return compared.paired(*map(compared.read_report, (first, second)), compared.PAIRED[measure])
 
@@ -246,12 +247,12 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
         st.info("A comparison needs the reports of two runs; this folder holds one.")
         return
     left, right = st.columns(2)
-    first = left.selectbox("First run", names, key="paired first")
-    second = right.selectbox("Second run", names, index=1, key="paired second")
+    first = left.selectbox("First run", names)
+    second = right.selectbox("Second run", names, index=1)
     pair = reports[first], reports[second]
     try:
         able = compared.measurable(told[first], told[second])
-        measure = st.selectbox("Measured by", able, key="paired measure")
+        measure = st.selectbox("Measured by", able)
         found = _paired(*pair, measure, tuple(map(changed, pair)))
     except ValueError as problem:
         st.warning(plain(problem))
@@ -288,16 +289,16 @@ def _groups(reports: Mapping[str, Path]) -> None:
     told = _opened(reports)
     if not told:
         return
-    name = st.selectbox("Report", list(told), key="groups report")
+    name = st.selectbox("Report", list(told))
     choices = [*compared.kinds(told[name]), *([_BY_RUN] if len(told) > 1 else [])]
     if not choices:
         st.info("All scans of this report are of one kind, and there is no second report.")
         return
     left, right = st.columns(2)
-    by = left.selectbox("Grouped by", choices, key="groups by")
+    by = left.selectbox("Grouped by", choices)
     measure = compared.GROUPED[right.selectbox("Measured by", list(compared.GROUPED), key="groups measure")]
     if by == _BY_RUN:
-        names = st.multiselect("Runs compared", list(told), list(told)[:3], key="groups runs")
+        names = st.multiselect("Runs compared", list(told), list(told)[:3])
         groups = compared.between({one: told[one] for one in names}, measure)
         made = [one for one in groups if compared.simulated(told[one])]
         _warn_of_leaks({one: told[one] for one in names})
@@ -321,7 +322,7 @@ def _test(groups: Mapping[str, compared.Group], made: Sequence[str]) -> None:
         "Tests you have made in all", 1, 1000, 1, key="groups comparisons", help="Those you did not like, too."
     )
     able = [group for group, some in groups.items() if len(some.values) > 1]
-    chosen = st.multiselect("Groups tested", list(groups), able if name == "ANOVA" else able[:2], key=f"tested {name}")
+    chosen = st.multiselect("Groups tested", list(groups), able if name == "ANOVA" else able[:2])
     try:
         found = compared.TESTS[name](
             {group: groups[group].values for group in chosen},
@@ -353,14 +354,14 @@ def _filters(kept: Sequence[runs.Kept]) -> None:
     if not able:
         st.info("First filters are shown of a finished run of a network; there is none yet.")
         return
-    run = able[st.selectbox("Run", list(able), key="filters run")]
+    run = able[st.selectbox("Run", list(able))]
     channels = run.recipe.channels
-    channel = st.number_input("Input channel", 0, channels - 1, (channels - 1) // 2, key="filters channel")
+    channel = st.number_input("Input channel", 0, channels - 1, (channels - 1) // 2)
     st.caption("Channels are slices times windows, foot first. Filters are read from the weights by Keras.")
     if not st.toggle("Read the weights", key="filters read"):
         return
     try:
         before, after = _first_filters(run.folder, changed(run.folder))
         draw(filters(before, after, channel=int(channel)), "The first layer's filters before and after training.")
-    except (ValueError, FileNotFoundError, ImportError) as problem:
-        st.warning(plain(problem))
+    except (ValueError, OSError, ImportError) as problem:
+        st.warning(sentence(problem))

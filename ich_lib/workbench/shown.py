@@ -29,3 +29,9 @@ def draw(figure: Figure, told: str) -> None:
 def changed(path: Path) -> float:
     """When a file was written: what is kept of it is made anew when it changes."""
     return path.stat().st_mtime
+
+
+def sentence(problem: Exception) -> str:
+    """What went wrong, for a person. Of a file that is none of its kind the libraries say no sentence."""
+    ours = isinstance(problem, ValueError | FileNotFoundError)
+    return plain(problem if ours else f"A file cannot be read, or is not whole ({problem}).")
