@@ -155,8 +155,14 @@ def _recipes(chosen: Sequence[runs.Kept]) -> None:
         for one in (apart if only else settings)
     ]
     if told:
-        marked = lambda row: ["background-color: #E69F0033" if row[""] else ""] * len(row)  # noqa: E731
+        first = chosen[0].name
+        marked = lambda row: [  # noqa: E731
+            "background-color: #E69F0033" if name not in ("", "setting") and value != row[first] else ""
+            for name, value in row.items()
+        ]
         st.dataframe(pandas.DataFrame(told).style.apply(marked, axis=1), hide_index=True)
+        if apart:
+            st.caption(plain(f"Colored: other than in {first}."))
 
 
 # ---- scores ---------------------------------------------------------------------------------------------------------
@@ -269,7 +275,8 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
         draw(gains(found), f"Difference of each patient, and their mean with its interval. {found.sentence}")
     st.caption(
         "Every resample takes the same patients from both runs, so what makes a patient hard cancels out. Reports keep "
-        "whole scans, so the AUC over slices cannot be compared in pairs."
+        "whole scans, so the AUC over slices cannot be compared in pairs, and scores to four digits: an AUC may differ "
+        "from that of Scores in the third."
     )
 
 
