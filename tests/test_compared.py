@@ -17,8 +17,10 @@ from ich_lib.compared import (
     read_report,
     simulated,
 )
+from ich_lib.evaluate import figures
 from ich_lib.show.comparison import boxes, confusion, gains
 from ich_lib.statistics import t_test
+from tests.test_evaluate import SOME
 from tests.written import line, report, write_report
 
 NAMES = [f"p{k:02}" for k in range(24)]
@@ -134,6 +136,15 @@ def test_scans_fall_into_the_groups_they_belong_to():
     assert kinds(older) == ("type of bleed", "size of the bleed", "fold")
 
 
+def test_groups_named_by_numbers_stand_in_their_order():
+    sizes = [line(name, true=ml) for name, ml in (("a", 15.0), ("b", 5.0), ("c", 1.0))]
+    assert list(cohorts(report(sizes), "size of the bleed", DICE)) == ["0 to 2 mL", "2 to 10 mL", "10 to 30 mL"]
+
+
+def test_a_report_tells_the_facts_that_groups_are_made_of():
+    assert figures.row(SOME[0])["facts"] == {"age": 9}
+
+
 def test_a_patient_in_two_runs_or_twice_in_a_group_is_seen_by_the_tests():
     first, second = two()
     both = between({"first": first, "second": second}, DICE)
@@ -184,4 +195,4 @@ def test_the_gains_are_drawn_least_first_under_numbers():
 
 def test_the_confusion_matrix_has_truth_in_rows():
     texts = [text.get_text() for text in confusion(report(LINES)).axes[0].texts]
-    assert texts == ["3\n75% of the row", "1\n25% of the row", "1\n17% of the row", "5\n83% of the row"]
+    assert texts == ["3\n60% of the row", "2\n40% of the row", "1\n17% of the row", "5\n83% of the row"]

@@ -39,10 +39,10 @@ def figure(value, *, n=30):
 def report(lines, *, data="planted", sha="one", dice=0.5, **more):
     """A whole report around some lines; its figures other than those of the lines are made up."""
     some = figure(0.8)
-    calls = {"n": 10, "bleeding": 4, "threshold": 0.5, "prevalence": 0.1, "roc": [[0, 0], [0.2, 0.9], [1, 1]]}
-    calls |= {"counts": {"tp": 3, "fp": 1, "tn": 5, "fn": 1}}
+    calls = {"n": 11, "bleeding": 5, "threshold": 0.5, "prevalence": 0.1, "roc": [[0, 0], [0.2, 0.9], [1, 1]]}
+    calls |= {"counts": {"tp": 3, "fp": 1, "tn": 5, "fn": 2}}
     calls |= dict.fromkeys(("auc", "sensitivity", "specificity", "ppv", "npv"), some)
-    calls |= {"reliability": [{"low": 0.0, "high": 1.0, "n": 10, "score": 0.4, "share": 0.4}]}
+    calls |= {"reliability": [{"low": 0.0, "high": 1.0, "n": 11, "score": 0.4, "share": 0.4}]}
     told = {"data": data, "per_patient": list(lines), "models": [{"name": "tiny", "sha256": sha}], "masks": {}}
     told |= {"score_threshold": 0.5, "volume": {}, "slices": calls, "whole_scans": calls, "notice": ""}
     told |= {"dice_per_subject": figure(dice), "slice_auc_any": some, "scan_auc_any": some, "ece": some}
