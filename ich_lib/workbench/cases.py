@@ -9,7 +9,7 @@ import streamlit as st
 
 from ich_lib import cases, compared
 from ich_lib.cases import BEST, SHIPPED, Known
-from ich_lib.causes import SAYS, Failure, causes
+from ich_lib.causes import OTHER, SAYS, Failure, causes
 from ich_lib.datasets import Table
 from ich_lib.engine import Models
 from ich_lib.evaluate import opened
@@ -225,6 +225,9 @@ def _in_words(kind: str, row: dict, threshold: float, case: Failure) -> None:
         return
     st.write(plain(sentence(kind, row, threshold)))
     first, *rest = causes(case)
+    if first == OTHER:
+        st.caption("No rule finds a cause here: look for yourself.")
+        return
     also = f" Also fits: {', '.join(rest)}." if rest else ""
     st.caption(plain(f"Probable cause: {first}. {SAYS[first]}{also} A rule proves nothing: look for yourself."))
 
