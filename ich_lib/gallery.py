@@ -2,7 +2,6 @@
 
 import base64
 import html
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ich_lib.causes import SAYS, Failure, causes
+from ich_lib.compared import read_report
 from ich_lib.datasets import Table
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import evaluate, fold_runs, held_out, opened, scan_of, truth_of
@@ -76,7 +76,7 @@ def gallery(
     if count < 1:
         raise ValueError(f"A gallery shows at least 1 scan; got {count}.")
     out = Path(out)
-    told = evaluate(source, data, out) if report is None else _read(Path(report))
+    told = evaluate(source, data, out) if report is None else read_report(report)
     slices = opened(data)
     unseen = _unseen(source, slices, told)
     cases = []
@@ -191,21 +191,6 @@ def sentence(kind: str, row: dict, threshold: float) -> str:
         return f"Bleeds{types} on {whole}; {score}, but mask and truth overlap by a Dice of only {row['dice']:.2f}."
     bleeds = f"Bleeds{types} on {whole}" if row["slices_with_blood"] else "Does not bleed"
     return f"{bleeds}; {row['mask_ml']:.1f} mL are marked where there are {row['true_ml']:.1f} mL."
-
-
-def _read(path: Path) -> dict:
-    """A report of `evaluate`.
-
-    Raises:
-        ValueError: if it is something else.
-    """
-    try:
-        told = json.loads(path.read_text())
-    except json.JSONDecodeError as problem:
-        raise ValueError(f"{path.name} is no report.json: {problem}.") from problem
-    if not isinstance(told, dict) or not {"per_patient", "score_threshold", "models", "data"} <= told.keys():
-        raise ValueError(f"{path.name} is no report of an evaluation. Name the report.json that evaluate wrote.")
-    return told
 
 
 def _unseen(source: str | Path, slices: Table, told: dict) -> dict[str, tuple[Models, np.ndarray]]:

@@ -12,7 +12,7 @@ from ich_lib.datasets import Table, open_set
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import figures
 from ich_lib.evaluate.abstention import abstention
-from ich_lib.evaluate.judged import Judged, judge, judge_scan, scan_of, truth_of
+from ich_lib.evaluate.judged import Judged, judge, judge_result, judge_scan, scan_of, truth_of
 from ich_lib.predict import NOTICE
 from ich_lib.split import Split, units
 from ich_lib.store import open_store
@@ -223,6 +223,7 @@ __all__ = [
     "fold_runs",
     "held_out",
     "judge",
+    "judge_result",
     "judge_scan",
     "opened",
     "report_of",

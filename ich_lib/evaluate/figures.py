@@ -255,6 +255,7 @@ def row(one: Judged) -> dict:
         "slices_with_blood": int(one.labels[:, ANY].sum()),
         "true_ml": round(one.true_ml, 3),
         "mask_ml": round(one.mask_ml, 3) if one.segmented else None,
+        "facts": one.facts,
     }
 
 

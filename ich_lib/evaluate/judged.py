@@ -9,7 +9,7 @@ from ich_lib.datasets import Table
 from ich_lib.engine import Models
 from ich_lib.labels import ANY
 from ich_lib.metrics import hd95_mm, surface_dice
-from ich_lib.predict import analyse
+from ich_lib.predict import Result, analyse
 from ich_lib.scan import Scan, axial_affine
 from ich_lib.volume import abc2_ml, soft_voxels
 
@@ -189,12 +189,29 @@ def judge_scan(
         facts: age in years, sex, fracture, where they are known.
         distances: measure `hd95_mm` and `surface_dice` too, which takes a while.
     """
-    result = analyse(scan, models)
-    mask, pixel_mm, drawn = result.mask, scan.spacing_mm, models.segmenter is not None
+    how = {"outlined": outlined, "fold": fold, "facts": facts, "distances": distances}
+    return judge_result(analyse(scan, models), truth, labels, patient=patient, name=name, **how)
+
+
+def judge_result(
+    result: Result,
+    truth: np.ndarray,
+    labels: np.ndarray,
+    *,
+    patient: str,
+    name: str,
+    outlined: np.ndarray | None = None,
+    fold: int | None = None,
+    facts: dict | None = None,
+    distances: bool = True,
+) -> Judged:
+    """The same of a scan that is analysed already; arguments as for `judge_scan`."""
+    scan, mask, drawn = result.scan, result.mask, result.evidence.mask is not None
+    pixel_mm = scan.spacing_mm
     outlined = np.ones(len(truth), bool) if outlined is None else outlined
     on_outlined = lambda some: abc2_ml(some & outlined[:, None, None], scan.affine)  # noqa: E731
     counted = lambda some: np.where(outlined, np.count_nonzero(some, axis=(1, 2)), 0)  # noqa: E731
-    surfaces = distances and models.segmenter and outlined.all() and truth.any()
+    surfaces = distances and drawn and outlined.all() and truth.any()
     return Judged(
         patient=patient,
         scan=name,

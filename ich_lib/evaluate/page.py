@@ -13,7 +13,7 @@ th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px so
 .notice { border-left: 4px solid #D55E00; padding: .3rem .8rem; background: #fdf3ec; }
 img { width: 100%; } img.small { max-width: 36rem; display: block; } .quiet { color: #595959; }
 """
-_NAMES = {
+NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",
     "slice_auc_any": "Slice AUC, any bleeding",
     "scan_auc_any": "Scan AUC, any bleeding",
@@ -51,9 +51,9 @@ def write_page(report: dict, path: Path) -> None:
         _leaky(report),
         f"<p>{report['scans']} scans of {len(report['patients'])} patients never trained on ({html.escape(whom)}). "
         f"Scores calibrated: {report['calibrated']}. Intervals hold 95 % of resamples of patients.</p>",
-        table("Headline", _rows(report, _NAMES)),
+        table("Headline", _rows(report, NAMES)),
         _picture(evaluation(report), "ROC curves, reliability, volumes and Dice by patient"),
-        table("Masks", _rows(report["masks"], _NAMES)),
+        table("Masks", _rows(report["masks"], NAMES)),
         _masks_note(report["masks"], report["spacing"]),
         _volumes(report["volume"], report["spacing"]),
         _calls("Slices", report["slices"]),
@@ -119,7 +119,7 @@ def _calls(title: str, found: dict) -> str:
         f"{counts['tp']} rightly, {counts['fp']} wrongly; {counts['fn']} missed. PPV and NPV where "
         f"{found['prevalence']:.0%} bleed.</p>"
     )
-    return table(title, _rows(found, _NAMES)) + note
+    return table(title, _rows(found, NAMES)) + note
 
 
 def _masks_note(found: dict, spacing: str) -> str:

@@ -5,6 +5,7 @@ from matplotlib.patheffects import withStroke
 
 from ich_lib.head import field_box
 from ich_lib.predict import Result
+from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import YELLOW
 from ich_lib.window import WINDOWS, window
@@ -22,7 +23,7 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         truth: (z, y, x) bool.
         slices: which ones.
     """
-    rows, columns = _head(result)
+    rows, columns = head_of(result.scan)
     _, dy, dx = result.scan.spacing_mm
     across = 3 * (columns.stop - columns.start) * dx
     down = len(slices) * (rows.stop - rows.start) * dy
@@ -33,8 +34,8 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         for axes in axes_of_slice:
             axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
             axes.set_axis_off()
-        _outline(axes_of_slice[1], truth[k][rows, columns], BLUE)
-        _outline(axes_of_slice[1], result.mask[k][rows, columns], YELLOW)
+        outline(axes_of_slice[1], truth[k][rows, columns], BLUE)
+        outline(axes_of_slice[1], result.mask[k][rows, columns], YELLOW)
         heat = result.heat[k][rows, columns].astype(np.float32)
         axes_of_slice[2].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, aspect=dy / dx)
         label = {"color": _INK, "fontsize": 10, "transform": axes_of_slice[0].transAxes, "path_effects": _HALO}
@@ -44,15 +45,16 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
     return figure
 
 
-def _outline(axes, mask: np.ndarray, color: str) -> None:
+def outline(axes, mask: np.ndarray, color: str) -> None:
+    """Draw the border of a (y, x) mask in a color with a black halo."""
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=2.6)
         axes.contour(mask, levels=[0.5], colors=color, linewidths=1.3)
 
 
-def _head(result: Result) -> tuple[slice, slice]:
+def head_of(scan: Scan) -> tuple[slice, slice]:
     """Rows and columns of the head, so that small bleeds are seen."""
-    box, (rows, columns) = field_box(result.scan.hu, "head"), result.scan.hu.shape[1:]
+    box, (rows, columns) = field_box(scan.hu, "head"), scan.hu.shape[1:]
     return (
         slice(max(box.top, 0), min(box.top + box.side, rows)),
         slice(max(box.left, 0), min(box.left + box.side, columns)),

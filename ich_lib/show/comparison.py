@@ -1,0 +1,76 @@
+"""Runs and groups held against each other, as plots."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ich_lib.compared import Group, Paired
+from ich_lib.show.figure import Figure
+
+_BLUE, _RED, _SKY, _QUIET = "#0072B2", "#D55E00", "#56B4E9", "#767676"  # Okabe-Ito, and a gray
+
+
+def boxes(groups: Mapping[str, Group], measure: str) -> Figure:
+    """A box a group (median, quartiles, whiskers to 1.5 times their distance) and every scan as a point on it.
+
+    Args:
+        groups: of `ich_lib.compared.cohorts`.
+        measure: its name, for the axis.
+    """
+    figure = Figure(figsize=(8, 0.62 * len(groups) + 1.3), layout="constrained")
+    axes, rng = figure.subplots(), np.random.default_rng(0)
+    rows = range(len(groups), 0, -1)
+    values = [np.array(one.values) for one in groups.values()]
+    drawn = {"orientation": "horizontal", "widths": 0.55, "showfliers": False, "patch_artist": True}
+    style = {"boxprops": {"facecolor": "#DCEBF5", "edgecolor": _BLUE}, "medianprops": {"color": _RED, "linewidth": 2}}
+    axes.boxplot(values, positions=list(rows), **drawn, **style)
+    for row, some in zip(rows, values, strict=True):
+        axes.scatter(some, row + rng.uniform(-0.18, 0.18, len(some)), s=14, color=_BLUE, alpha=0.6, zorder=3)
+    names = [f"{name}  (n = {len(some)})" for name, some in zip(groups, values, strict=True)]
+    axes.set_yticks(list(rows), names)
+    axes.set(xlabel=measure, ylim=(0.4, len(groups) + 0.6))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def gains(found: Paired) -> Figure:
+    """Second run minus first: every patient as a bar, least first, and the mean with its interval.
+
+    Args:
+        found: of a measure that a single patient has.
+    """
+    order = np.argsort(found.gains, kind="stable")
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    good = (found.gains[order] > 0) == found.measure.more_is_better
+    axes.bar(range(len(order)), found.gains[order], color=np.where(good, _SKY, "#E69F00"))
+    axes.axhspan(found.gain.low, found.gain.high, color=_RED, alpha=0.18, label="95 % interval of the difference")
+    axes.axhline(found.gain.value, color=_RED, linewidth=1.5, label="difference")
+    axes.axhline(0, color=_QUIET, linewidth=1)
+    axes.set_xticks(range(len(order)), [str(found.numbers[k]) for k in order], fontsize=7, rotation=90)
+    axes.set(xlabel="patient (a number, no name)", ylabel=f"second − first\n{found.measure.name}")
+    axes.legend(frameon=False, loc="upper left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def confusion(report: dict) -> Figure:
+    """Called against true, for slices and for whole scans.
+
+    Args:
+        report: what `ich_lib.evaluate.evaluate` returned.
+    """
+    figure = Figure(figsize=(8, 3.1), layout="constrained")
+    for axes, key, name in zip(figure.subplots(1, 2), ("slices", "whole_scans"), ("slices", "scans"), strict=True):
+        told = report[key]
+        cells = np.array([[told["counts"][one] for one in line] for line in (("tp", "fn"), ("fp", "tn"))])
+        share = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1.3)
+        for (y, x), count in np.ndenumerate(cells):
+            ink = "white" if share[y, x] > 0.65 else "#1b1b1b"
+            axes.text(x, y, f"{count}\n{share[y, x]:.0%} of the row", ha="center", va="center", color=ink)
+        axes.set_xticks([0, 1], ["called bleeding", "not called"])
+        axes.set_yticks([0, 1], ["bleeds", "does not"])
+        axes.set_title(f"{told['n']} {name}, called from {told['threshold']:g} on", fontsize=11)
+        axes.spines[:].set_visible(False)
+    return figure

@@ -1,0 +1,55 @@
+"""Run folders and reports as `train` and `evaluate` leave them, written in a moment, with what is known of them."""
+
+import json
+
+from ich_lib.recipes import Recipe
+
+LINES = ("1,0.90000,,0.001,0.50", "2,0.70000,0.80000,0.0005,1.00")
+HEAD = "epoch,loss,val_loss,learning_rate,minutes"
+
+
+def recipe(name="tiny", **settings):
+    usual = {"options": {"filters": (4, 8)}, "size": 32, "epochs": 5, "steps": 3}
+    return Recipe(name, "both", "unet2d", **{**usual, **settings})
+
+
+def run_folder(folder, some=None, *, lines=LINES, finished=False, held_out=0):
+    """A run of which nothing but its weights is missing; those are an empty file."""
+    folder.mkdir(parents=True)
+    (folder / "recipe.json").write_text(json.dumps((some or recipe()).as_json()))
+    folds = {"kind": "patient", "folds": {"a": 0, "b": 1}, "held_out": held_out, "seed": 0}
+    (folder / "folds.json").write_text(json.dumps(folds))
+    (folder / "history.csv").write_text("\n".join([HEAD, *lines]) + "\n")
+    if finished:
+        (folder / "model.weights.h5").touch()
+    return folder
+
+
+def line(patient, *, dice=0.5, score=0.9, blood=2, true=10.0, mask=12.0, types=("epidural",), fold=0, **facts):
+    """A scan's line of a report."""
+    told = {"patient": patient, "scan": patient, "fold": fold, "types": list(types) if blood else [], "dice": dice}
+    told |= {"scan_any": score, "slices": 9, "slices_with_blood": blood, "true_ml": true, "mask_ml": mask}
+    return told | {"facts": facts}
+
+
+def figure(value, *, n=30):
+    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n_patients": n}
+
+
+def report(lines, *, data="planted", sha="one", dice=0.5, **more):
+    """A whole report around some lines; its figures other than those of the lines are made up."""
+    some = figure(0.8)
+    calls = {"n": 11, "bleeding": 5, "threshold": 0.5, "prevalence": 0.1, "roc": [[0, 0], [0.2, 0.9], [1, 1]]}
+    calls |= {"counts": {"tp": 3, "fp": 1, "tn": 5, "fn": 2}}
+    calls |= dict.fromkeys(("auc", "sensitivity", "specificity", "ppv", "npv"), some)
+    calls |= {"reliability": [{"low": 0.0, "high": 1.0, "n": 11, "score": 0.4, "share": 0.4}]}
+    told = {"data": data, "per_patient": list(lines), "models": [{"name": "tiny", "sha256": sha}], "masks": {}}
+    told |= {"score_threshold": 0.5, "volume": {}, "slices": calls, "whole_scans": calls, "notice": ""}
+    told |= {"dice_per_subject": figure(dice), "slice_auc_any": some, "scan_auc_any": some, "ece": some}
+    return told | {"volume_mae_ml": some} | more
+
+
+def write_report(folder, told):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(told))
+    return folder / "report.json"
