@@ -1,0 +1,31 @@
+"""What the pages Runs and Cases share: sentences that stay plain, and figures."""
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import streamlit as st
+
+from ich_lib.show.figure import Figure
+
+
+def plain(text: object) -> str:
+    """A text that Streamlit takes for no Markdown: names of folders hold stars and underscores."""
+    return re.sub(r"([\\`*_{}\[\]<>#$~|:!])", r"\\\1", str(text))
+
+
+def draw(figure: Figure, told: str) -> None:
+    """Show a figure.
+
+    Args:
+        figure: of `ich_lib.show`.
+        told: what is on it, for those who cannot see it.
+    """
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=130, facecolor=figure.get_facecolor())
+    st.image(picture.getvalue(), width="stretch", alt=told)
+
+
+def changed(path: Path) -> float:
+    """When a file was written: what is kept of it is made anew when it changes."""
+    return path.stat().st_mtime
