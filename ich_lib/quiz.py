@@ -286,7 +286,15 @@ def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark
     table.writerow(COLUMNS)
     for mine, its in zip(marks, models, strict=True):
         sure = mine.score if mine.said else 1 - mine.score
-        cells = [student, seed, mine.number, _word(mine.truth), _types(mine.true_types), _word(mine.said), f"{sure:.2f}"]
+        cells = [
+            student,
+            seed,
+            mine.number,
+            _word(mine.truth),
+            _types(mine.true_types),
+            _word(mine.said),
+            f"{sure:.2f}",
+        ]
         cells += [_yes(mine.right), _types(mine.types), _yes(mine.types_right), _number(mine.dice)]
         cells += ["" if mine.seconds is None else round(mine.seconds), _word(its.said), f"{its.score:.4f}"]
         cells += [_yes(its.right), _types(its.types), _number(its.dice)]

@@ -116,7 +116,9 @@ def _case(chosen: Source) -> None:
     scans = list(table.scans())
     names = [_called(table, rows, place) for place, rows in enumerate(scans, start=1)]
     first = next((place for place, rows in enumerate(scans) if table.labels[rows, ANY].any()), 0)
-    place = st.selectbox("Case", range(len(scans)), index=first, format_func=names.__getitem__, key=f"case {chosen.key}")
+    place = st.selectbox(
+        "Case", range(len(scans)), index=first, format_func=names.__getitem__, key=f"case {chosen.key}"
+    )
     rows = scans[place]
     pictures, outlines, unread = _stack(chosen.key, place, _table=table, _rows=rows)
     bleeding = table.labels[rows, ANY]
@@ -203,7 +205,9 @@ def _people(chosen: Source) -> None:
             st.markdown(f"**Age, median {rows['age'].median():.0f} years; {sexes or 'sex not told'}**")
             st.altair_chart(_bars(rows[rows["age"].notna()], alt.X("age:Q", bin=alt.Bin(step=10), title="age, years")))
         else:
-            st.info("This set does not tell age or sex. What a model does for the old or for women cannot be seen here.")
+            st.info(
+                "This set does not tell age or sex. What a model does for the old or for women cannot be seen here."
+            )
 
 
 def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
@@ -226,7 +230,9 @@ def _leaks(chosen: Source) -> None:
     st.markdown(f"{len(trained):,} slices to train on, {len(held_out):,} held out.")
     shared = len(set(table.patient[trained].tolist()) & set(table.patient[held_out].tolist()) - {""})
     if shared:
-        st.error(f"{shared} of {len(table.patients)} patients are on both sides: a model would be tested on its memory.")
+        st.error(
+            f"{shared} of {len(table.patients)} patients are on both sides: a model would be tested on its memory."
+        )
     else:
         st.success("No patient is on both sides.")
     if len(set(units(table, "leaky row"))) == len(set(table.names)) and split.kind == "leaky row":
@@ -238,7 +244,9 @@ def _copies(chosen: Source, split) -> None:
     store = source.stamped(chosen)
     if store is None:
         st.markdown("Two patients may share a picture too. To see that, every picture has to be read once.")
-        if st.button("Read every picture", type="primary", help="some minutes for thousands of slices; kept afterwards"):
+        if st.button(
+            "Read every picture", type="primary", help="some minutes for thousands of slices; kept afterwards"
+        ):
             source.read_all(chosen)
             st.rerun()
         return
@@ -259,7 +267,9 @@ def _table(chosen: Source) -> None:
         st.caption("Names as your folder gives them, on this computer alone.")
     else:
         st.caption("Nobody's names: these heads were made by code.")
-    rows = pd.DataFrame({"patient": table.patient, "scan": table.scan, "slice": table.slice, "outlined": table.outlined})
+    rows = pd.DataFrame(
+        {"patient": table.patient, "scan": table.scan, "slice": table.slice, "outlined": table.outlined}
+    )
     rows = rows.join(pd.DataFrame(table.labels, columns=list(LABELS))).join(pd.DataFrame(dict(table.facts)))
     st.dataframe(rows, hide_index=True, width="stretch", height=420)
     store = source.stamped(chosen)

@@ -1,0 +1,28 @@
+"""Student workbench: what is in this data set, which of my models is better, and can I do it myself?
+
+streamlit run workbench.py
+
+Wiring only; the pages are in ich_lib.workbench, what they know is in ich_lib.
+"""
+
+import streamlit as st
+
+from ich_lib.workbench import data, learn, quiz
+
+TITLE = "Hemorrhage workbench"
+PAGES = {  # name: (the page, its sign, the lessons that explain it)
+    "Data": (data.page, ":material/table_chart:", ("01_numbers", "02_windows", "04_data", "05_leak", "21_metadata")),
+    "Quiz": (quiz.page, ":material/quiz:", ("02_windows", "08_metrics", "10_which", "12_true")),
+}
+
+st.set_page_config(page_title=TITLE, page_icon=":material/neurology:", layout="wide")
+pages = {
+    name: st.Page(page, title=name, icon=sign, url_path=name.lower(), default=name == "Data")
+    for name, (page, sign, _) in PAGES.items()
+}
+chosen = st.navigation([*pages.values(), learn.here()])
+if chosen.title in PAGES:
+    with st.sidebar:
+        st.caption("Lessons that explain this page")
+        learn.links(PAGES[chosen.title][2])
+chosen.run()
