@@ -15,11 +15,12 @@ PAGES = {  # name: (the page, its sign, the lessons that explain it)
     "Quiz": (quiz.page, ":material/quiz:", ("02_windows", "08_metrics", "10_which", "12_true")),
 }
 
-st.set_page_config(page_title=TITLE, page_icon=":material/neurology:", layout="wide")
+st.set_page_config(page_title=TITLE, layout="wide")
 pages = {
     name: st.Page(page, title=name, icon=sign, url_path=name.lower(), default=name == "Data")
     for name, (page, sign, _) in PAGES.items()
 }
+st.html("<style>[data-testid=stMainBlockContainer] { padding: 2.6rem clamp(1rem, 3vw, 3.5rem) 4rem; }</style>")
 chosen = st.navigation([*pages.values(), learn.here()])
 if chosen.title in PAGES:
     with st.sidebar:

@@ -148,7 +148,8 @@ def tile(hu: np.ndarray | None, mask: np.ndarray | None, level: float, width: fl
     Args:
         hu: (y, x) HU; None gives a dark square.
         mask: (y, x) bool, or None.
-        level, width: of the window, in HU.
+        level: of the window, in HU.
+        width: of the window, in HU.
         side: in pixels.
 
     Returns:

@@ -10,7 +10,7 @@ from ich_lib.contents import CLEAN
 from ich_lib.datasets import Table
 from ich_lib.labels import ANY, COLORS, LABELS, TYPES
 from ich_lib.predict import NOTICE
-from ich_lib.split import SPLITS, leaks, units
+from ich_lib.split import SPLITS, Split, leaks
 from ich_lib.window import WINDOWS
 from ich_lib.workbench import source
 from ich_lib.workbench.shown import plain
@@ -31,7 +31,7 @@ def page() -> None:
     if chosen is None:
         return
     _told(chosen)
-    view = st.segmented_control("Look at", list(_VIEWS), default="Counts", key="data view") or "Counts"
+    view = st.segmented_control("Look at", list(_VIEWS), default="Counts", required=True, key="data view")
     try:
         _VIEWS[view](chosen)
     except (ValueError, OSError) as problem:
@@ -40,31 +40,21 @@ def page() -> None:
 
 def _told(chosen: Source) -> None:
     """How much there is, and what is wrong with it."""
-    table = chosen.table
+    table, bleeding = chosen.table, chosen.table.labels[:, ANY]
     told = {
         "slices": len(table),
         "scans": len(np.unique(table.scan)),
         "patients": len([name for name in table.patients if name]),
-        "slices with blood": int(table.labels[:, ANY].sum()),
-        "of these outlined": int((table.labels[:, ANY] & table.outlined).sum()),
+        "slices with blood": int(bleeding.sum()),
+        "of them outlined": int((bleeding & table.outlined).sum()),
     }
-    st.subheader(plain(table.name), anchor=False)
-    with st.container(horizontal=True, gap="small"):
-        for name, number in told.items():
-            st.metric(name, f"{number:,}", width=150)
-    st.caption(plain(table.attribution))
-    _faults(chosen)
-
-
-def _faults(chosen: Source) -> None:
+    st.markdown(f"**{plain(table.name)}:** " + ", ".join(f"**{number:,}** {name}" for name, number in told.items()))
     store = source.stamped(chosen)
-    report = chosen.table.report if store is None else store.table.report
+    report = table.report if store is None else store.table.report
     for sentence in report.sentences:  # names of slices stand after the colon; they are shown in the table alone
         st.warning(plain(sentence.split(":")[0] + "."))
-    if store is None:
-        st.caption("Files that cannot be read show only once every picture was read: under Leaks.")
-    elif not report:
-        st.caption("Every picture was read: nothing is missing, doubled, corrupt or contradicts itself.")
+    read = "Every picture was read." if store else "What cannot be read shows once every picture was read: under Leaks."
+    st.caption(plain(f"{table.attribution.rstrip('.')}. {read if store or chosen.own else ''}"))
 
 
 def _counts(chosen: Source) -> None:
@@ -75,11 +65,11 @@ def _counts(chosen: Source) -> None:
         .mark_bar(size=20)
         .encode(
             x=alt.X("slices:Q", title="slices"),
-            y=alt.Y("label:N", sort=None, title=None),
+            y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
             color=alt.Color("label:N", legend=None, scale=alt.Scale(domain=list(colors), range=list(colors.values()))),
             tooltip=["label", "slices", "scans", "patients"],
         )
-        .properties(height=36 * len(rows))
+        .properties(height=40 * len(rows) + 50)
     )
     left, right = st.columns([3, 2])
     left.altair_chart(bars, width="stretch")
@@ -90,10 +80,11 @@ def _counts(chosen: Source) -> None:
 def _pictures(chosen: Source) -> None:
     table = chosen.table
     labels = [label for label in (*table.known, CLEAN) if contents.shows(table, label).any()]
-    left, middle, right = st.columns([4, 2, 1], vertical_alignment="bottom")
-    label = left.pills("Slices that show", labels, default=labels[0], key="data label") or labels[0]
-    name = middle.segmented_control("Window", SHOWN, default="brain", key="data window") or "brain"
-    if right.button("Others", help="draw other slices", width="stretch"):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = st.pills("Slices that show", labels, default=labels[0], required=True, key="data label")
+        name = st.segmented_control("Window", SHOWN, default="brain", required=True, key="data window")
+        others = st.button("Other slices")
+    if others:
         st.session_state["data draw"] = st.session_state.get("data draw", 0) + 1
     rows = contents.picked(table, label, _TILES, seed=st.session_state.get("data draw", 0))
     picture, unread = _sheet(chosen.key, tuple(rows.tolist()), name, _table=table)
@@ -131,10 +122,8 @@ def _case(chosen: Source) -> None:
         st.markdown(f"**{len(rows)} slices, {int(bleeding.sum())} with blood**")
         facts = {name: _fact(column[rows[0]]) for name, column in table.facts.items() if name in ("age", "sex")}
         st.markdown(" · ".join(f"{name} {plain(fact)}" for name, fact in facts.items() if fact))
-        shown = pd.DataFrame(table.labels[rows][:, :ANY], columns=list(TYPES)).assign(slice=range(1, len(rows) + 1))
-        shown = shown[["slice", *TYPES]][bleeding]
-        if len(shown):
-            st.dataframe(shown, hide_index=True, height=min(400, 38 + 35 * len(shown)), width="stretch")
+        there = zip(TYPES, table.labels[rows, :ANY].sum(axis=0).tolist(), strict=True)
+        st.markdown("\n".join(f"- {kind} on {count}" for kind, count in there if count))
         if unread:
             st.warning(f"{unread} slices of this case cannot be read; they are dark.")
         st.caption("Scroll with the slider, or with the arrow keys once the picture was clicked.")
@@ -169,7 +158,7 @@ def _numbers(chosen: Source) -> None:
         alt.Chart(rows[rows["share"].groupby(rows["of"]).transform("sum") > 0])
         .mark_area(interpolate="step", fillOpacity=0.35, line=True)
         .encode(
-            x=alt.X("HU:Q", title="CT number, HU"),
+            x=alt.X("HU:Q", title="CT number, HU", axis=alt.Axis(tickCount=8)),
             y=alt.Y("share:Q", title="share", axis=alt.Axis(format="%"), stack=None),
             color=alt.Color("of:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(
                 domain=list(parts), range=["#D55E00", "#0072B2"])),
@@ -211,7 +200,7 @@ def _people(chosen: Source) -> None:
 
 
 def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
-    chart = alt.Chart(rows).mark_bar().encode(x=x, y=alt.Y("count()", title="patients"))
+    chart = alt.Chart(rows).mark_bar().encode(x=x, y=alt.Y("count()", title="patients", axis=alt.Axis(tickMinStep=1)))
     if colored:
         scale = alt.Scale(domain=["bleeds", CLEAN], range=["#D55E00", _GRAY])
         chart = chart.encode(color=alt.Color("bleeds:N", title=None, scale=scale, legend=alt.Legend(orient="top")))
@@ -222,7 +211,7 @@ def _leaks(chosen: Source) -> None:
     st.markdown("Deal the slices out, hold one part back, and see what lies on both sides.")
     left, middle, right = st.columns(3)
     how = left.selectbox("Dealt out", list(_SPLITS), key="data split")
-    folds = middle.number_input("Parts", 2, 10, 5, key="data folds")
+    folds = middle.number_input("Parts", 2, 10, min(5, max(len(chosen.table.patients), 2)), key="data folds")
     seed = right.number_input("Seed", 0, 9999, 0, key="data seed")
     table = chosen.table
     split = SPLITS[_SPLITS[how]](table, folds=int(folds), seed=int(seed))
@@ -235,12 +224,10 @@ def _leaks(chosen: Source) -> None:
         )
     else:
         st.success("No patient is on both sides.")
-    if len(set(units(table, "leaky row"))) == len(set(table.names)) and split.kind == "leaky row":
-        st.caption("In this set a row is an image, so this split equals the one by image.")
     _copies(chosen, split)
 
 
-def _copies(chosen: Source, split) -> None:
+def _copies(chosen: Source, split: Split) -> None:
     store = source.stamped(chosen)
     if store is None:
         st.markdown("Two patients may share a picture too. To see that, every picture has to be read once.")
@@ -249,9 +236,6 @@ def _copies(chosen: Source, split) -> None:
         ):
             source.read_all(chosen)
             st.rerun()
-        return
-    kept = set(store.table.patient.tolist()) | set(store.table.names)
-    if split.kind == "patient" and kept - set(split.folds) - set(store.table.names):
         return
     found = leaks(split, store)
     for pairs, what in ((found.images, "equal a trained one to the pixel"), (found.near, "are near copies of one")):

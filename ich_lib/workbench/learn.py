@@ -80,7 +80,7 @@ def _one(path: Path, done: Progress) -> None:
         marks = [f"{number} {'passed' if number in done.passed else 'open'}" for number in done.exercises]
         st.markdown(f"**{len(done.passed)} of {len(done.exercises)} checks pass:** {', '.join(marks)}")
     st.markdown("To work on it, open it in a terminal:")
-    st.code(f"jupyter lab {path.name if path.parent == Path('.') else path}", language="bash")
+    st.code(f'jupyter lab "{path}"', language="bash")
     if read.online:
         st.link_button("Open in Colab", read.online, icon=":material/open_in_new:")
     with st.container(border=True):

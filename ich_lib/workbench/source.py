@@ -39,9 +39,9 @@ def chosen(page: str) -> Source | None:
         page: the asking page's name, for the keys of its widgets.
     """
     where = st.segmented_control(
-        "Data", (MADE, FOLDER), default=st.session_state.get("source", MADE), key=f"{page} source"
+        "Data", (MADE, FOLDER), default=st.session_state.get("source", MADE), required=True, key=f"{page} source"
     )
-    st.session_state["source"] = where or MADE
+    st.session_state["source"] = where
     if where != FOLDER:
         return Source(_made(HEADS, SIZE).table, "phantoms", own=False)
     if st.context.ip_address is not None:
