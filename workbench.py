@@ -15,7 +15,7 @@ PAGES = {  # name: (the page, its sign, the lessons that explain it)
     "Quiz": (quiz.page, ":material/quiz:", ("02_windows", "08_metrics", "10_which", "12_true")),
 }
 
-st.set_page_config(page_title=TITLE, layout="wide")
+st.set_page_config(page_title=TITLE, page_icon="🧠", layout="wide")
 pages = {
     name: st.Page(page, title=name, icon=sign, url_path=name.lower(), default=name == "Data")
     for name, (page, sign, _) in PAGES.items()

@@ -64,7 +64,7 @@ def _counts(chosen: Source) -> None:
         alt.Chart(rows)
         .mark_bar(size=20)
         .encode(
-            x=alt.X("slices:Q", title="slices"),
+            x=alt.X("slices:Q", title="slices", axis=alt.Axis(tickCount=6)),
             y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
             color=alt.Color("label:N", legend=None, scale=alt.Scale(domain=list(colors), range=list(colors.values()))),
             tooltip=["label", "slices", "scans", "patients"],
@@ -81,7 +81,7 @@ def _pictures(chosen: Source) -> None:
     table = chosen.table
     labels = [label for label in (*table.known, CLEAN) if contents.shows(table, label).any()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        label = st.pills("Slices that show", labels, default=labels[0], required=True, key="data label")
+        label = st.pills("Slices that show", labels, default=labels[0], required=True, wrap=True, key="data label")
         name = st.segmented_control("Window", SHOWN, default="brain", required=True, key="data window")
         others = st.button("Other slices")
     if others:
@@ -89,7 +89,7 @@ def _pictures(chosen: Source) -> None:
     rows = contents.picked(table, label, _TILES, seed=st.session_state.get("data draw", 0))
     picture, unread = _sheet(chosen.key, tuple(rows.tolist()), name, _table=table)
     st.image(picture, width="stretch", alt=f"{len(rows)} slices that show {label}, {name} window")
-    outlined = "Blood is outlined in yellow where somebody outlined it. " if label != CLEAN else ""
+    outlined = "Blood is outlined in blue where somebody outlined it. " if label != CLEAN else ""
     st.caption(f"{len(rows)} slices at random, other patients first, patient's right on the left. {outlined}")
     if unread:
         st.warning(f"{unread} of these slices cannot be read; they are dark.")

@@ -1,12 +1,14 @@
 """Quiz: can I do it myself? The student and a model answer the same slices. Wiring only."""
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
 from ich_lib import quiz
+from ich_lib.datasets import Table
 from ich_lib.engine import Models, load
 from ich_lib.labels import TYPES
 from ich_lib.predict import NOTICE
@@ -32,7 +34,7 @@ def page() -> None:
         _ask(st.session_state[_STATE])
     except ValueError as problem:  # a picture that cannot be read; its case is left out
         st.error(plain(problem))
-        st.button("Next case", type="primary", on_click=_next, args=(st.session_state[_STATE], True))
+        st.button("Next case", type="primary", on_click=_next, args=(st.session_state[_STATE],))
     _standing(st.session_state[_STATE])
 
 
@@ -61,6 +63,8 @@ def _start() -> None:
             "rows": rows,
             "count": min(count, len(rows)) if chosen.own else count,
             "number": 1,
+            "asked": 0,
+            "coming": {},
             "mine": [],
             "theirs": [],
         }
@@ -72,18 +76,34 @@ def _models() -> Models:
     return load()
 
 
+@st.cache_resource
+def _worker() -> ThreadPoolExecutor:
+    """Makes the next case, and asks the model, while a student still thinks."""
+    return ThreadPoolExecutor(1)
+
+
+def _made(state: dict, number: int) -> Future:
+    """A case to come: its question, the model's answer, its pictures."""
+    row = None if state["rows"] is None else state["rows"][number - 1]
+    return _worker().submit(_prepared, _models(), state["table"], row, number, state["seed"])
+
+
+def _prepared(models: Models, table: Table, row: int | None, number: int, seed: int) -> tuple[Question, Answer, dict]:
+    made = quiz.phantom_question(number, seed) if row is None else quiz.table_question(table, row, number)
+    return made, quiz.asked_of(models, made), frames(made.scan.hu, sharp=True)
+
+
 def _question(state: dict) -> Question:
-    """The present question, made once."""
-    number = state["number"]
-    if "question" not in state or state["question"].number != number:
-        with st.spinner("Making the next head …" if state["rows"] is None else "Reading the next case …"):
-            if state["rows"] is None:
-                state["question"] = quiz.phantom_question(number, state["seed"])
-            else:
-                state["question"] = quiz.table_question(state["table"], state["rows"][number - 1], number)
-        state["pictures"] = frames(state["question"].scan.hu, sharp=True)
-        state["since"] = time.monotonic()
-        state["answers"] = None
+    """The present question."""
+    number, coming = state["number"], state["coming"]
+    for one in (number, number + 1):
+        if one <= state["count"] and one not in coming:
+            coming[one] = _made(state, one)
+    if state["asked"] != number:
+        with st.spinner("Making the head …" if state["rows"] is None else "Reading the case …"):
+            state["question"], state["its"], state["pictures"] = coming[number].result()
+        coming.pop(number - 1, None)
+        state |= {"asked": number, "since": time.monotonic(), "mine now": None}
     return state["question"]
 
 
@@ -96,8 +116,8 @@ def _ask(state: dict) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         drawn = _slices(state, question)
-    with right:
-        if state["answers"] is None:
+    with right.container(key=f"said {question.number} {state['mine now'] is None}"):
+        if state["mine now"] is None:
             _form(state, question, drawn)
         else:
             _verdict(state, question)
@@ -109,10 +129,9 @@ def _slices(state: dict, question: Question) -> list:
         "Asked slice" if k == asked else f"{abs(k - asked)} {'above' if k > asked else 'below'}" for k in range(count)
     ]
     key = f"question {state['seed']} {question.number}"
-    if state["answers"] is None:
+    if state["mine now"] is None:
         return stack(state["pictures"], names, asked, key=key, draw=True)
-    mine, its = state["answers"]
-    parts = {TRUTH: question.truth, MODEL: its.region, YOURS: mine.region}
+    parts = {TRUTH: question.truth, MODEL: state["its"].region, YOURS: state["mine now"].region}
     lines = [outline(mask, asked, name) for name, mask in parts.items() if mask is not None and mask.any()]
     stack(state["pictures"], names, asked, key=f"{key} told", outlines=lines)
     return []
@@ -125,21 +144,16 @@ def _form(state: dict, question: Question, drawn: list) -> None:
     types = ()
     if says == _BLOOD:
         if question.types is not None:
-            types = st.pills("What kind?", TYPES, selection_mode="multi", key=f"types {n}")
+            types = st.pills("What kind?", TYPES, selection_mode="multi", wrap=True, key=f"types {n}")
         if question.truth is not None:
             st.markdown("**Where?** Draw round it on the picture; let go to close the line.")
     if st.button("Answer", type="primary", disabled=says is None, key=f"answer {n}"):
         mask = region(drawn, question.scan.hu.shape[1:])
         mine = quiz.said(says == _BLOOD, sure / 100, types, mask if says == _BLOOD else None)
-        with st.spinner("The model looks, too …"):
-            _mark(state, question, mine, quiz.asked_of(_models(), question))
+        state["mine now"] = mine
+        state["mine"].append(quiz.marked(question, mine, seconds=time.monotonic() - state["since"]))
+        state["theirs"].append(quiz.marked(question, state["its"]))
         st.rerun()
-
-
-def _mark(state: dict, question: Question, mine: Answer, its: Answer) -> None:
-    state["answers"] = mine, its
-    state["mine"].append(quiz.marked(question, mine, seconds=time.monotonic() - state["since"]))
-    state["theirs"].append(quiz.marked(question, its))
 
 
 def _verdict(state: dict, question: Question) -> None:
@@ -169,7 +183,7 @@ def _verdict(state: dict, question: Question) -> None:
     st.button("See the results" if last else "Next case", type="primary", on_click=_next, args=(state,))
 
 
-def _next(state: dict, skip: bool = False) -> None:
+def _next(state: dict) -> None:
     state["number"] += 1
 
 
@@ -223,7 +237,7 @@ def _curve(marks: dict[str, list[Mark]]) -> None:
             x=alt.X("x:Q", title="1 − specificity", scale=axis),
             y=alt.Y("y:Q", title="sensitivity", scale=axis),
             order="place:Q",
-            color=alt.Color("who:N", title=None, scale=colors, legend=alt.Legend(orient="top")),
+            color=alt.Color("who:N", title=None, scale=colors, legend=alt.Legend(orient="top", symbolType="stroke")),
             strokeDash=alt.StrokeDash("who:N", legend=None, sort=["You", "Model"]),
         )
     )
