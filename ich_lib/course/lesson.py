@@ -8,6 +8,7 @@ from pathlib import Path
 _COLAB = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\((https://colab\.research\.google\.com/[^)]*)\)\n*")
 _NOWHERE = "/OWNER/REPOSITORY/"  # what a copy says that was not published yet
 _LEFT_OUT = {"solution", "setup", "check"}
+_FOLDED = "<details"  # how a learner's copy holds a solution
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,12 @@ def lesson(path: str | Path) -> Lesson:
     badge = _COLAB.search(rest)
     online = badge.group(1) if badge and _NOWHERE not in badge.group(1) else ""
     first = Cell(_COLAB.sub("", rest).strip(), code=False)
-    shown = [Cell(text, code) for text, code, tags in texts[1:] if text.strip() and not tags & _LEFT_OUT]
+    shown = [Cell(text, code) for text, code, tags in texts[1:] if _wanted(text, tags)]
     return Lesson(heading.lstrip("# "), (first, *shown), online)
+
+
+def _wanted(text: str, tags: set[str]) -> bool:
+    return bool(text.strip()) and not tags & _LEFT_OUT and not text.lstrip().startswith(_FOLDED)
 
 
 def _tags(cell: dict) -> set[str]:

@@ -7,6 +7,7 @@ user alone, since a table holds the names that the set gives its patients.
 import hashlib
 import os
 import pickle
+from contextlib import suppress
 from pathlib import Path
 
 from ich_lib.datasets import open_set
@@ -100,4 +101,5 @@ def _write(table: Table, place: Path) -> None:
             pickle.dump(table, file, protocol=5)
         part.replace(place)
     except OSError:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
