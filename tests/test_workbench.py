@@ -11,6 +11,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 from ich_lib import quiz
@@ -48,6 +49,7 @@ def small(monkeypatch):
     monkeypatch.setattr(source, "HEADS", HEADS)
     monkeypatch.setattr(source, "SIZE", SIZE)
     monkeypatch.setattr(quiz, "_PIXELS", PIXELS)
+    monkeypatch.setattr(type(streamlit.context), "ip_address", None)  # this computer
 
 
 def opened(page) -> AppTest:
@@ -154,8 +156,6 @@ def test_a_bad_folder_gives_one_sentence_and_nothing_else(tmp_path, name, says):
 
 
 def test_a_browser_on_another_machine_opens_no_folder(tmp_path, monkeypatch):
-    import streamlit
-
     at = opened(data_page)
     monkeypatch.setattr(type(streamlit.context), "ip_address", "10.0.0.7")
     at.segmented_control(key="data source").set_value(source.FOLDER).run()
@@ -249,15 +249,22 @@ def test_a_folder_without_lessons_gives_one_sentence(tmp_path):
 # ---- the whole ------------------------------------------------------------------------------------------------------
 
 
+_LEAN = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+from ich_lib import quiz
+from ich_lib.workbench import source
+
+source.HEADS, source.SIZE, quiz._PIXELS = {HEADS}, {SIZE}, {PIXELS}
+for name in ("data", "quiz", "learn"):
+    script = f"from ich_lib.workbench import {{name}}\\n{{name}}.page()"
+    assert not AppTest.from_string(script, default_timeout=60).run().exception
+print(sorted({{"tensorflow", "keras"}} & set(sys.modules)))
+"""
+
+
 def test_no_page_imports_tensorflow():
-    pages = "data", "quiz", "learn"
-    code = "import sys\nfrom streamlit.testing.v1 import AppTest\nfrom ich_lib import quiz\nfrom ich_lib.workbench import source\n"
-    code += f"source.HEADS, source.SIZE, quiz._PIXELS = {HEADS}, {SIZE}, {PIXELS}\n"
-    for name in pages:
-        code += f"at = AppTest.from_string('from ich_lib.workbench import {name}\\n{name}.page()', default_timeout=60).run()\n"
-        code += "assert not at.exception, at.exception\n"
-    code += "print(sorted({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    told = subprocess.run([sys.executable, "-c", _LEAN], cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.stdout.strip() == "[]", told.stderr[-2000:]
 
 
@@ -336,7 +343,8 @@ def tab(browser, address):
 def brightest(page) -> int:
     """The highest gray on the canvas: 0 before anything was painted."""
     return page.locator("canvas").first.evaluate(
-        "c => Math.max(...c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 4 == 0))"
+        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+        ".reduce((most, v, i) => i % 4 ? most : Math.max(most, v), 0)"
     )
 
 
