@@ -23,7 +23,7 @@ from tests.sets import write_ct_ich
 
 HEADS, SIZE, PIXELS = 5, 64, 64  # small ones, so that a page waits for seconds and not for half a minute
 LINES = ["49,1,0,0,0,0,0,1,0", "50,2,0,0,0,1,0,0,0", "50,3,0,0,0,0,0,1,0", "51,1,0,0,0,0,0,1,0"]
-AGES = "Patient Number,Age\n(years),Gender\n49,30,Male\n50,61,Female\n51,44,Male\n"
+AGES = 'Patient Number,"Age\n(years)",Gender\n49,30,Male\n50,61,Female\n51,44,Male\n'
 
 
 def data_page():

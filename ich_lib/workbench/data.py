@@ -17,7 +17,7 @@ from ich_lib.workbench.shown import plain
 from ich_lib.workbench.source import Source
 from ich_lib.workbench.stack import SHOWN, TRUTH, frames, outline, stack
 
-_SAMPLE = 60  # slices whose CT numbers are counted
+_SAMPLE = 24  # slices whose CT numbers are counted
 _TILES, _TILE_PX, _COLUMNS = 12, 240, 4
 _SPLITS = {"by patient": "patient", "by image": "leaky image", "by row of the table": "leaky row"}
 _GRAY = "#8A94A0"
@@ -45,7 +45,7 @@ def _told(chosen: Source) -> None:
         "slices": len(table),
         "scans": len(np.unique(table.scan)),
         "patients": len([name for name in table.patients if name]),
-        "slices with blood": int(bleeding.sum()),
+        "with blood": int(bleeding.sum()),
         "of them outlined": int((bleeding & table.outlined).sum()),
     }
     st.markdown(f"**{plain(table.name)}:** " + ", ".join(f"**{number:,}** {name}" for name, number in told.items()))

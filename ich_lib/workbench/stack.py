@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -29,7 +30,11 @@ def frames(hu: np.ndarray, *, most: int = 512, sharp: bool = False) -> dict:
     share = min(1.0, most / max(hu.shape[1:]))
     columns, rows = (max(round(side * share), 1) for side in (hu.shape[2], hu.shape[1]))
     small = [cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) if share < 1 else plane for plane in hu]
-    pictures = {name: [_encoded(window(plane, *WINDOWS[name]), sharp) for plane in small] for name in SHOWN}
+    with ThreadPoolExecutor(4) as coders:
+        pictures = {
+            name: list(coders.map(lambda plane, name=name: _encoded(window(plane, *WINDOWS[name]), sharp), small))
+            for name in SHOWN
+        }
     return {"frames": pictures, "rows": rows, "columns": columns}
 
 
