@@ -59,21 +59,26 @@ def test_names_of_patients_are_kept_for_the_user_alone(tmp_path):
     assert place.stat().st_mode & 0o077 == 0
 
 
+RAN = []
+
+
+def ran():
+    RAN.append(True)
+
+
 class Evil:
     def __reduce__(self):
-        return os.system, ("echo taken > /dev/null",)
+        return ran, ()
 
 
 @pytest.mark.parametrize("content", [b"", b"torn", pickle.dumps({"no": "table"}), pickle.dumps(Evil())])
-def test_a_torn_or_foreign_file_is_read_past_and_nothing_in_it_runs(tmp_path, reads, content, monkeypatch):
+def test_a_torn_or_foreign_file_is_read_past_and_nothing_in_it_runs(tmp_path, reads, content):
     folder = write_ct_ich(tmp_path / "set", LINES)
     kept_table(folder)
     (place,) = cache_folder().glob("table-*")
     place.write_bytes(content)
-    ran = []
-    monkeypatch.setattr(os, "system", ran.append)
     assert len(kept_table(folder)) == 3
-    assert (len(reads), ran) == (2, [])
+    assert (len(reads), RAN) == (2, [])
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path, monkeypatch):

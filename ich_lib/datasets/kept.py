@@ -28,8 +28,11 @@ _OURS = "ich_lib.datasets."
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str):
-        if (module, name) in _PLAIN or (module.startswith(_OURS) and "." not in name):
+        if (module, name) in _PLAIN:
             return super().find_class(module, name)
+        found = super().find_class(module, name) if module.startswith(_OURS) else None
+        if isinstance(found, type) and found.__module__ == module:  # a class of ours, not what its module imports
+            return found
         raise pickle.UnpicklingError(f"{module}.{name} is no part of a table")
 
 
