@@ -245,13 +245,18 @@ def cache_folder() -> Path:
 
 def kept_store(table: Table, *, size: int = 256, field: str = "head", progress=lambda items, total: items) -> Store:
     """`build_store` into the cache folder, or open what an earlier call with the same files made there."""
+    path = kept_path(table, size=size, field=field)
+    return open_store(path) if path.is_file() else build_store(table, path, size=size, field=field, progress=progress)
+
+
+def kept_path(table: Table, *, size: int, field: str) -> Path:
+    """The file that `kept_store` makes or opens."""
     told = hashlib.blake2b(f"{_FORMAT} {table.name}".encode(), digest_size=6)
     for row, name in enumerate(table.names):
         stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in table.pixels.files(row)]
         told.update(f"{name} {table.labels[row].tolist()} {stats}".encode())
     words = "-".join(re.findall(r"[a-z0-9.]+", table.name.lower()))
-    path = cache_folder() / f"{words}-{field}{size}-{told.hexdigest()}.slices"
-    return open_store(path) if path.is_file() else build_store(table, path, size=size, field=field, progress=progress)
+    return cache_folder() / f"{words}-{field}{size}-{told.hexdigest()}.slices"
 
 
 def coded_hu(hu: np.ndarray) -> bytes:

@@ -1,4 +1,4 @@
-"""What the pages Runs and Cases share: sentences that stay plain, and figures."""
+"""What pages share: sentences that stay plain, and figures."""
 
 import re
 from io import BytesIO

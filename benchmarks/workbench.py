@@ -1,0 +1,122 @@
+"""How long the workbench's data page takes on a folder of 5,000 slices: opened first, opened again, and each view.
+
+    python benchmarks/workbench.py [--patients 150] [--form pictures|volumes]
+
+The folder is synthetic: phantom slices as CT-ICH 1.0.0 has them (650 x 650 JPG, two renders a slice and outlines), or
+as NIfTI volumes of 256 x 256 with masks. A few files are made, and linked under every name. Times are of a whole run
+of the page without a browser, in one process: `AppTest`, which draws nothing, but sends everything.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+import streamlit  # noqa: E402
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from ich_lib.labels import TYPES  # noqa: E402
+from ich_lib.phantom import phantom  # noqa: E402
+from ich_lib.window import WINDOWS, window  # noqa: E402
+from ich_lib.workbench import data, source  # noqa: E402, F401 - imported before the clock runs
+from ich_lib.write import write_case  # noqa: E402
+
+SIDE = 650
+VIEWS = ("Counts", "Pictures", "One case", "CT numbers", "People", "Leaks", "Table")
+
+
+def pictures(folder: Path, patients: int) -> None:
+    """CT-ICH 1.0.0: every second patient bleeds."""
+    cases = [phantom(1), phantom(101, bleeds=["epidural"])]
+    source_of = [_drawn(folder / "made" / str(k), case) for k, case in enumerate(cases)]
+    types = ("Intraventricular", "Intraparenchymal", "Subarachnoid", "Epidural", "Subdural")
+    lines = [",".join(("PatientNumber", "SliceNumber", *types, "No_Hemorrhage", "Fracture_Yes_No"))]
+    for number in range(1, patients + 1):
+        case, made = cases[number % 2], source_of[number % 2]
+        for kind in ("brain", "bone"):
+            (folder / "Patients_CT" / f"{number:03d}" / kind).mkdir(parents=True)
+        for path in made:
+            os.link(path, folder / "Patients_CT" / f"{number:03d}" / path.parent.name / path.name)
+        for k, labels in enumerate(case.labels, start=1):
+            shown = [int(labels[TYPES.index(kind.lower())]) for kind in types]
+            lines.append(",".join(map(str, (number, k, *shown, int(not labels[-1]), 0))))
+    (folder / "hemorrhage_diagnosis.csv").write_text("\n".join(lines) + "\n")
+
+
+def _drawn(folder: Path, case) -> list[Path]:
+    """The renders and outlines of one head."""
+    paths = []
+    for k, hu in enumerate(case.scan.hu, start=1):
+        large = cv2.resize(hu, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        shown = {(kind, f"{k}.jpg"): window(large, *WINDOWS[f"{kind} render"]) for kind in ("brain", "bone")}
+        if case.mask[k - 1].any():
+            mask = cv2.resize(case.mask[k - 1].astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+            shown["brain", f"{k}_HGE_Seg.jpg"] = mask.astype(np.float32)
+        for (kind, name), gray in shown.items():
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            paths.append(folder / kind / name)
+            cv2.imwrite(str(paths[-1]), np.rint(gray * 255).astype(np.uint8))
+    return paths
+
+
+def volumes(folder: Path, patients: int) -> None:
+    """A folder a case, as `python -m ich_lib phantom` writes them."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+        cases = [phantom(1), phantom(101, bleeds=["epidural"])]
+        for k, case in enumerate(cases):
+            write_case(case, Path(made) / str(k))
+        for number in range(patients):
+            (folder / f"case-{number:03d}").mkdir(parents=True)
+            for path in (Path(made) / str(number % 2)).iterdir():
+                os.link(path, folder / f"case-{number:03d}" / path.name)
+
+
+def page(folder: Path) -> AppTest:
+    """The data page, at the folder."""
+    at = AppTest.from_string("from ich_lib.workbench import data\ndata.page()", default_timeout=600)
+    at.session_state["source"], at.session_state["folder"] = source.FOLDER, str(folder)
+    return at.run()
+
+
+def timed(what: str, work) -> None:
+    """Say how long it took."""
+    start = time.perf_counter()
+    at = work()
+    seconds = time.perf_counter() - start
+    assert not at.exception, at.exception
+    assert not at.error, at.error
+    print(f"{what:34} {seconds:6.2f} s")
+
+
+def main() -> None:
+    """Make the folder, open it, look at everything."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patients", type=int, default=150, help="of 34 slices each (default 150: 5,100 slices)")
+    parser.add_argument("--form", choices=("pictures", "volumes"), default="pictures")
+    options = parser.parse_args()
+    type(streamlit.context).ip_address = None  # there is no browser; this is the machine itself
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["ICH_CACHE"] = str(Path(place) / "cache")
+        folder = Path(place) / "set"
+        folder.mkdir()
+        {"pictures": pictures, "volumes": volumes}[options.form](folder, options.patients)
+        timed("opened first", lambda: page(folder))
+        streamlit.cache_resource.clear()
+        streamlit.cache_data.clear()
+        timed("opened again, by another process", lambda: page(folder))
+        at = page(folder)
+        for turn in ("first", "again"):
+            for view in VIEWS:
+                chosen = at.segmented_control(key="data view").set_value(view)
+                timed(f"{view}, {turn}", chosen.run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""Data: what is in a data set, before anything is trained on it. Wiring only."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from ich_lib import contents
+from ich_lib.contents import CLEAN
+from ich_lib.datasets import Table
+from ich_lib.labels import ANY, COLORS, LABELS, TYPES
+from ich_lib.predict import NOTICE
+from ich_lib.split import SPLITS, Split, leaks
+from ich_lib.window import WINDOWS
+from ich_lib.workbench import source
+from ich_lib.workbench.shown import plain
+from ich_lib.workbench.source import Source
+from ich_lib.workbench.stack import SHOWN, TRUTH, frames, outline, stack
+
+_SAMPLE = 24  # slices whose CT numbers are counted
+_TILES, _TILE_PX, _COLUMNS = 12, 240, 4
+_SPLITS = {"by patient": "patient", "by image": "leaky image", "by row of the table": "leaky row"}
+_GRAY = "#8A94A0"
+
+
+def page() -> None:
+    """The page."""
+    st.title("Data")
+    st.caption(NOTICE)
+    chosen = source.chosen("data")
+    if chosen is None:
+        return
+    _told(chosen)
+    view = st.segmented_control("Look at", list(_VIEWS), default="Counts", required=True, key="data view")
+    try:
+        _VIEWS[view](chosen)
+    except (ValueError, OSError) as problem:
+        st.error(plain(problem))
+
+
+def _told(chosen: Source) -> None:
+    """How much there is, and what is wrong with it."""
+    table, bleeding = chosen.table, chosen.table.labels[:, ANY]
+    told = {
+        "slices": len(table),
+        "scans": len(np.unique(table.scan)),
+        "patients": len([name for name in table.patients if name]),
+        "with blood": int(bleeding.sum()),
+        "of them outlined": int((bleeding & table.outlined).sum()),
+    }
+    st.markdown(f"**{plain(table.name)}:** " + ", ".join(f"**{number:,}** {name}" for name, number in told.items()))
+    store = source.stamped(chosen)
+    report = table.report if store is None else store.table.report
+    for sentence in report.sentences:  # names of slices stand after the colon; they are shown in the table alone
+        st.warning(plain(sentence.split(":")[0] + "."))
+    read = "Every picture was read." if store else "What cannot be read shows once every picture was read: under Leaks."
+    st.caption(plain(f"{table.attribution.rstrip('.')}. {read if store or chosen.own else ''}"))
+
+
+def _counts(chosen: Source) -> None:
+    rows = pd.DataFrame([vars(one) for one in contents.counts(chosen.table)])
+    colors = dict(zip(LABELS, COLORS, strict=True)) | {CLEAN: "#D5DBE2"}
+    bars = (
+        alt.Chart(rows)
+        .mark_bar(size=20)
+        .encode(
+            x=alt.X("slices:Q", title="slices", axis=alt.Axis(tickCount=6)),
+            y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
+            color=alt.Color("label:N", legend=None, scale=alt.Scale(domain=list(colors), range=list(colors.values()))),
+            tooltip=["label", "slices", "scans", "patients"],
+        )
+        .properties(height=40 * len(rows) + 50)
+    )
+    left, right = st.columns([3, 2])
+    left.altair_chart(bars, width="stretch")
+    right.dataframe(rows, hide_index=True, width="stretch")
+    right.caption(f"Scans and patients of “{CLEAN}” have no blood on any slice; a slice may show several types.")
+
+
+def _pictures(chosen: Source) -> None:
+    table = chosen.table
+    labels = [label for label in (*table.known, CLEAN) if contents.shows(table, label).any()]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = st.pills("Slices that show", labels, default=labels[0], required=True, wrap=True, key="data label")
+        name = st.segmented_control("Window", SHOWN, default="brain", required=True, key="data window")
+        others = st.button("Other slices")
+    if others:
+        st.session_state["data draw"] = st.session_state.get("data draw", 0) + 1
+    rows = contents.picked(table, label, _TILES, seed=st.session_state.get("data draw", 0))
+    picture, unread = _sheet(chosen.key, tuple(rows.tolist()), name, _table=table)
+    st.image(picture, width="stretch", alt=f"{len(rows)} slices that show {label}, {name} window")
+    outlined = "Blood is outlined in blue where somebody outlined it. " if label != CLEAN else ""
+    st.caption(f"{len(rows)} slices at random, other patients first, patient's right on the left. {outlined}")
+    if unread:
+        st.warning(f"{unread} of these slices cannot be read; they are dark.")
+
+
+@st.cache_data(show_spinner="Reading pictures …", max_entries=50)
+def _sheet(key: str, rows: tuple[int, ...], name: str, *, _table: Table) -> tuple[np.ndarray, int]:
+    seen = contents.seen(_table, rows)
+    tiles = [contents.tile(hu, mask, *WINDOWS[name], _TILE_PX) for hu, mask in seen]
+    return contents.sheet(tiles, _COLUMNS), sum(hu is None for hu, _ in seen)
+
+
+def _case(chosen: Source) -> None:
+    table = chosen.table
+    scans = list(table.scans())
+    names = [_called(table, rows, place) for place, rows in enumerate(scans, start=1)]
+    first = next((place for place, rows in enumerate(scans) if table.labels[rows, ANY].any()), 0)
+    place = st.selectbox(
+        "Case", range(len(scans)), index=first, format_func=names.__getitem__, key=f"case {chosen.key}"
+    )
+    rows = scans[place]
+    pictures, outlines, unread = _stack(chosen.key, place, _table=table, _rows=rows)
+    bleeding = table.labels[rows, ANY]
+    left, right = st.columns([3, 2])
+    with left:
+        numbers = [f"Slice {k} of {len(rows)}" for k in range(1, len(rows) + 1)]
+        start = int(bleeding.argmax()) if bleeding.any() else len(rows) // 2
+        stack(pictures, numbers, start, key=f"stack {chosen.key} {place}", outlines=outlines)
+    with right:
+        st.markdown(f"**{len(rows)} slices, {int(bleeding.sum())} with blood**")
+        facts = {name: _fact(column[rows[0]]) for name, column in table.facts.items() if name in ("age", "sex")}
+        st.markdown(" · ".join(f"{name} {plain(fact)}" for name, fact in facts.items() if fact))
+        there = zip(TYPES, table.labels[rows, :ANY].sum(axis=0).tolist(), strict=True)
+        st.markdown("\n".join(f"- {kind} on {count}" for kind, count in there if count))
+        if unread:
+            st.warning(f"{unread} slices of this case cannot be read; they are dark.")
+        st.caption("Scroll with the slider, or with the arrow keys once the picture was clicked.")
+
+
+def _called(table: Table, rows: np.ndarray, place: int) -> str:
+    types = [kind for kind, there in zip(TYPES, table.labels[rows, :ANY].any(axis=0), strict=True) if there]
+    bleeds = table.labels[rows, ANY].any()
+    return f"Case {place}: {', '.join(types) or ('bleeds' if bleeds else CLEAN)}"
+
+
+def _fact(value: object) -> str:
+    return "" if value != value else f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+@st.cache_data(show_spinner="Reading the case …", max_entries=8)
+def _stack(key: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[dict, list[dict], int]:
+    seen = contents.seen(_table, _rows)
+    shape = next((hu.shape for hu, _ in seen if hu is not None), (64, 64))
+    dark = np.full(shape, -1000, np.float32)
+    planes = [hu if hu is not None and hu.shape == shape else dark for hu, _ in seen]
+    lines = [outline(mask, k, TRUTH) for k, (_, mask) in enumerate(seen) if mask is not None and mask.any()]
+    return frames(np.stack(planes), most=384), lines, sum(hu is None for hu, _ in seen)
+
+
+def _numbers(chosen: Source) -> None:
+    found = _spread(chosen.key, _table=chosen.table)
+    middle = (found.edges_hu[1:] + found.edges_hu[:-1]) / 2
+    parts = {"outlined blood": found.blood, "everything else": found.rest}
+    rows = pd.concat(pd.DataFrame({"HU": middle, "share": share, "of": name}) for name, share in parts.items())
+    chart = (
+        alt.Chart(rows[rows["share"].groupby(rows["of"]).transform("sum") > 0])
+        .mark_area(interpolate="step", fillOpacity=0.35, line=True)
+        .encode(
+            x=alt.X("HU:Q", title="CT number, HU", axis=alt.Axis(tickCount=8)),
+            y=alt.Y("share:Q", title="share", axis=alt.Axis(format="%"), stack=None),
+            color=alt.Color("of:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(
+                domain=list(parts), range=["#D55E00", "#0072B2"])),
+        )
+        .properties(height=340)
+    )  # fmt: skip
+    st.altair_chart(chart, width="stretch")
+    low, high = found.edges_hu[[0, -1]].tolist()
+    st.caption(
+        f"CT numbers from {low} to {high} HU of {_SAMPLE} slices at random, half of them with blood where there are "
+        "as many; each curve sums to 100 %. Where the two overlap, no threshold on HU can tell blood."
+    )
+
+
+@st.cache_data(show_spinner="Counting CT numbers …", max_entries=8)
+def _spread(key: str, *, _table: Table) -> contents.Spread:
+    rows = [contents.picked(_table, label, _SAMPLE // 2) for label in ("any", CLEAN)]
+    return contents.spread(_table, np.concatenate(rows))
+
+
+def _people(chosen: Source) -> None:
+    people = contents.patients(chosen.table)
+    rows = pd.DataFrame([vars(one) | {"bleeds": "bleeds" if one.bleeding else CLEAN} for one in people])
+    left, right = st.columns(2)
+    with left:
+        st.markdown(f"**{len(rows)} patients, {int((rows['bleeding'] > 0).sum())} with blood on some slice**")
+        share = rows.assign(share=rows["bleeding"] / rows["slices"])
+        st.altair_chart(_bars(share, alt.X("share:Q", bin=alt.Bin(step=0.1, extent=(0, 1)), title="share of a "
+                        "patient's slices with blood", axis=alt.Axis(format="%")), colored=False))  # fmt: skip
+    with right:
+        if rows["age"].notna().any():
+            sexes = ", ".join(f"{count} {plain(sex)}" for sex, count in rows["sex"].value_counts().items() if sex)
+            st.markdown(f"**Age, median {rows['age'].median():.0f} years; {sexes or 'sex not told'}**")
+            st.altair_chart(_bars(rows[rows["age"].notna()], alt.X("age:Q", bin=alt.Bin(step=10), title="age, years")))
+        else:
+            st.info(
+                "This set does not tell age or sex. What a model does for the old or for women cannot be seen here."
+            )
+
+
+def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
+    chart = alt.Chart(rows).mark_bar().encode(x=x, y=alt.Y("count()", title="patients", axis=alt.Axis(tickMinStep=1)))
+    if colored:
+        scale = alt.Scale(domain=["bleeds", CLEAN], range=["#D55E00", _GRAY])
+        chart = chart.encode(color=alt.Color("bleeds:N", title=None, scale=scale, legend=alt.Legend(orient="top")))
+    return chart.properties(height=280)
+
+
+def _leaks(chosen: Source) -> None:
+    st.markdown("Deal the slices out, hold one part back, and see what lies on both sides.")
+    left, middle, right = st.columns(3)
+    how = left.selectbox("Dealt out", list(_SPLITS), key="data split")
+    folds = middle.number_input("Parts", 2, 10, min(5, max(len(chosen.table.patients), 2)), key="data folds")
+    seed = right.number_input("Seed", 0, 9999, 0, key="data seed")
+    table = chosen.table
+    split = SPLITS[_SPLITS[how]](table, folds=int(folds), seed=int(seed))
+    trained, held_out = (split.rows(table, trained=side) for side in (True, False))
+    st.markdown(f"{len(trained):,} slices to train on, {len(held_out):,} held out.")
+    shared = len(set(table.patient[trained].tolist()) & set(table.patient[held_out].tolist()) - {""})
+    if shared:
+        st.error(
+            f"{shared} of {len(table.patients)} patients are on both sides: a model would be tested on its memory."
+        )
+    else:
+        st.success("No patient is on both sides.")
+    _copies(chosen, split)
+
+
+def _copies(chosen: Source, split: Split) -> None:
+    store = source.stamped(chosen)
+    if store is None:
+        st.markdown("Two patients may share a picture too. To see that, every picture has to be read once.")
+        if st.button(
+            "Read every picture", type="primary", help="some minutes for thousands of slices; kept afterwards"
+        ):
+            source.read_all(chosen)
+            st.rerun()
+        return
+    found = leaks(split, store)
+    for pairs, what in ((found.images, "equal a trained one to the pixel"), (found.near, "are near copies of one")):
+        if pairs:
+            st.error(f"{len(pairs)} held-out slices {what}.")
+    if not found.images and not found.near:
+        st.success("No held-out picture equals a trained one, or is a near copy of one.")
+
+
+def _table(chosen: Source) -> None:
+    table = chosen.table
+    if chosen.own:
+        st.caption("Names as your folder gives them, on this computer alone.")
+    else:
+        st.caption("Nobody's names: these heads were made by code.")
+    rows = pd.DataFrame(
+        {"patient": table.patient, "scan": table.scan, "slice": table.slice, "outlined": table.outlined}
+    )
+    rows = rows.join(pd.DataFrame(table.labels, columns=list(LABELS))).join(pd.DataFrame(dict(table.facts)))
+    st.dataframe(rows, hide_index=True, width="stretch", height=420)
+    store = source.stamped(chosen)
+    report = table.report if store is None else store.table.report
+    for sentence in report.sentences:
+        st.caption(plain(sentence))
+
+
+_VIEWS = {
+    "Counts": _counts,
+    "Pictures": _pictures,
+    "One case": _case,
+    "CT numbers": _numbers,
+    "People": _people,
+    "Leaks": _leaks,
+    "Table": _table,
+}

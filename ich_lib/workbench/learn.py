@@ -1,0 +1,97 @@
+"""Learn: the lessons, how far one has come, and each of them to read. Wiring only."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ich_lib.course.lesson import Lesson, lesson
+from ich_lib.course.progress import Progress, progress
+from ich_lib.predict import NOTICE
+from ich_lib.workbench.shown import plain
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+def page() -> None:
+    """The page."""
+    st.title("Learn")
+    st.caption(NOTICE)
+    named = st.text_input(
+        "Folder of your copies", st.session_state.get("lessons", str(NOTEBOOKS)), key="learn folder",
+        help="A check counts once its copy was run and saved.",
+    )  # fmt: skip
+    st.session_state["lessons"] = named
+    try:
+        found = _progress(named, _changed(named))
+    except (ValueError, OSError) as problem:
+        st.error(plain(problem))
+        return
+    wanted = st.query_params.get("lesson")
+    if wanted in [one.lesson for one in found]:
+        _one(Path(named) / f"{wanted}.ipynb", next(one for one in found if one.lesson == wanted))
+    else:
+        _all(found)
+
+
+def links(lessons: tuple[str, ...]) -> None:
+    """A link to each lesson, such as "05_leak"; nothing where the lessons are not beside the library."""
+    try:
+        titles = {one.lesson: one.title for one in _progress(str(NOTEBOOKS), _changed(str(NOTEBOOKS)))}
+    except (ValueError, OSError):
+        return
+    for name in (name for name in lessons if name in titles):
+        st.page_link(here(), label=titles[name], icon=":material/school:", query_params={"lesson": name})
+
+
+def here():
+    """This page, as navigation and links take it."""
+    return st.Page(page, title="Learn", icon=":material/school:", url_path="learn")
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _progress(folder: str, changed: float) -> list[Progress]:
+    return list(progress(folder))
+
+
+def _changed(folder: str) -> float:
+    """When a lesson in the folder was last written to: then they are read again."""
+    return max((path.stat().st_mtime for path in Path(folder).glob("*.ipynb")), default=0.0)
+
+
+def _all(found: list[Progress]) -> None:
+    done, count = sum(len(one.passed) for one in found), sum(len(one.exercises) for one in found)
+    st.progress(done / max(count, 1), f"{done} of {count} checks pass in your copies")
+    for one in found:
+        title, told = st.columns([4, 1], vertical_alignment="center")
+        with title:
+            st.page_link(here(), label=one.title, query_params={"lesson": one.lesson})
+        told.caption(f"{len(one.passed)} of {len(one.exercises)}" if one.exercises else "to read")
+
+
+def _one(path: Path, done: Progress) -> None:
+    st.page_link(here(), label="All lessons", icon=":material/arrow_back:")
+    try:
+        read = _lesson(str(path), path.stat().st_mtime)
+    except (ValueError, OSError) as problem:
+        st.error(plain(problem))
+        return
+    st.header(read.title, anchor=False)
+    if done.exercises:
+        marks = [f"{number} {'passed' if number in done.passed else 'open'}" for number in done.exercises]
+        st.markdown(f"**{len(done.passed)} of {len(done.exercises)} checks pass:** {', '.join(marks)}")
+    st.markdown("To work on it, open it in a terminal:")
+    st.code(f'jupyter lab "{path}"', language="bash")
+    if read.online:
+        st.link_button("Open in Colab", read.online, icon=":material/open_in_new:")
+    with st.container(border=True):
+        st.caption("To read here. Solutions are left out.")
+        for cell in read.cells:
+            if cell.code:
+                st.code(cell.text, language="python")
+            else:
+                st.markdown(cell.text)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _lesson(path: str, changed: float) -> Lesson:
+    return lesson(path)

@@ -1,0 +1,114 @@
+"""Which data the pages look at: heads made by code, or a folder on this computer. Wiring only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from ich_lib.datasets import Table
+from ich_lib.datasets.kept import kept_table
+from ich_lib.datasets.phantoms import phantoms
+from ich_lib.store import Store, kept_path, kept_store, open_store
+from ich_lib.workbench.shown import plain
+
+MADE, FOLDER = "Heads made by code", "A folder on this computer"
+HEADS, SIZE = 12, 192  # of the built-in set; made once, half a minute
+STAMPS = 64  # side of the pictures that are compared for leaks, in pixels
+_AWAY = "Folders can be opened only by a browser on the machine that runs the workbench."
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was chosen.
+
+    Attributes:
+        table: of it.
+        key: tells it from other sources.
+        own: whether it is a person's own folder, whose names are shown in its table alone.
+    """
+
+    table: Table
+    key: str
+    own: bool
+
+
+def chosen(page: str) -> Source | None:
+    """Ask for the source, and open it; None where there is none yet. What was chosen holds on every page.
+
+    Args:
+        page: the asking page's name, for the keys of its widgets.
+    """
+    where = st.segmented_control(
+        "Data", (MADE, FOLDER), default=st.session_state.get("source", MADE), required=True, key=f"{page} source"
+    )
+    st.session_state["source"] = where
+    if where != FOLDER:
+        return Source(_made(HEADS, SIZE).table, "phantoms", own=False)
+    if st.context.ip_address is not None:
+        st.error(_AWAY)
+        return None
+    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    folder = left.text_input(
+        "Folder",
+        st.session_state.get("folder", ""),
+        key=f"{page} folder",
+        placeholder="such as data/ct-ich",
+        help="CT-ICH, RSNA 2019, renders with polygons, or NIfTI scans with masks: the layout tells which it is.",
+    )
+    st.session_state["folder"] = folder
+    if right.button("Read again", key=f"{page} again", help="after files have changed", width="stretch"):
+        _read.clear()
+    if not folder.strip():
+        st.info("Name a folder. It stays on this computer; nothing of it is sent anywhere.")
+        return None
+    return _opened(folder.strip())
+
+
+def _opened(folder: str) -> Source | None:
+    try:
+        return Source(_read(str(Path(folder).expanduser())), folder, own=True)
+    except (ValueError, OSError) as problem:
+        st.error(plain(problem))
+        return None
+
+
+@st.cache_resource(show_spinner="Reading the folder's tables …", max_entries=4)
+def _read(folder: str) -> Table:
+    """Not st.cache_data, which would copy a table of 5,000 rows at every click."""
+    return kept_table(folder)
+
+
+@st.cache_resource(show_spinner="Making the heads, once: half a minute …")
+def _made(heads: int, size: int) -> Store:
+    return phantoms(heads, size=size)
+
+
+def stamped(source: Source) -> Store | None:
+    """The store of the source if every picture of it was read before; None if not."""
+    if not source.own:
+        return _made(HEADS, SIZE)
+    path = kept_path(source.table, size=STAMPS, field="slice")
+    return _store(str(path)) if path.is_file() else None
+
+
+def read_all(source: Source) -> None:
+    """Read every picture once, with a bar.
+
+    Raises:
+        ValueError: if none of them can be read.
+        OSError: if there is no room for what is kept of them.
+    """
+    bar = st.progress(0.0, "Reading every picture once …")
+
+    def progress(scans, total):
+        for done, scan in enumerate(scans, start=1):
+            yield scan
+            bar.progress(done / total, f"Reading every picture once: scan {done} of {total}")
+
+    kept_store(source.table, size=STAMPS, field="slice", progress=progress)
+    bar.empty()
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _store(path: str) -> Store:
+    return open_store(path)

@@ -1,0 +1,92 @@
+"""Slices to scroll through in the browser, and to draw on: the page part, and what travels to it."""
+
+import base64
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import streamlit as st
+
+from ich_lib.contents import contours
+from ich_lib.datasets.polygons import fill
+from ich_lib.window import WINDOWS, window
+
+SHOWN = ("brain", "subdural", "bone")
+TRUTH, MODEL, YOURS = "truth", "model", "yours"
+_LINES = {TRUTH: ("#56B4E9", []), MODEL: ("#F0E442", [9, 5]), YOURS: ("#D55E00", [3, 4])}  # color and dashes
+_HERE = Path(__file__).parent
+
+
+def frames(hu: np.ndarray, *, most: int = 512, sharp: bool = False) -> dict:
+    """Slices through each window, as the page part takes them.
+
+    Args:
+        hu: (z, y, x) HU.
+        most: pixels of the longer side.
+        sharp: PNG, exact to the gray; else JPEG, a quarter of the size.
+    """
+    share = min(1.0, most / max(hu.shape[1:]))
+    columns, rows = (max(round(side * share), 1) for side in (hu.shape[2], hu.shape[1]))
+    small = [cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) if share < 1 else plane for plane in hu]
+    with ThreadPoolExecutor(4) as coders:
+        pictures = {
+            name: list(coders.map(lambda plane, name=name: _encoded(window(plane, *WINDOWS[name]), sharp), small))
+            for name in SHOWN
+        }
+    return {"frames": pictures, "rows": rows, "columns": columns}
+
+
+def _encoded(gray: np.ndarray, sharp: bool) -> str:
+    kind, how = ("png", []) if sharp else ("jpeg", [cv2.IMWRITE_JPEG_QUALITY, 90])
+    coded = cv2.imencode(f".{kind}", np.rint(gray * 255).astype(np.uint8), how)[1]
+    return f"data:image/{kind};base64,{base64.b64encode(coded).decode()}"
+
+
+def outline(mask: np.ndarray, index: int, name: str) -> dict:
+    """A (y, x) mask as a line on slice `index`; `name` is TRUTH, MODEL or YOURS."""
+    size = np.array(mask.shape[::-1])
+    color, dash = _LINES[name]
+    lines = [((line + 0.5) / size).round(4).tolist() for line in contours(mask)]
+    return {"slice": index, "name": name, "color": color, "dash": dash, "lines": lines}
+
+
+def region(drawn: Sequence[Sequence[Sequence[float]]] | None, shape: tuple[int, int]) -> np.ndarray | None:
+    """What was drawn as a (y, x) mask; None where nothing was.
+
+    Args:
+        drawn: regions of points, shares of width and height, as the browser gave them.
+        shape: (rows, columns) of the slice.
+    """
+    points = [np.array(one, float) for one in drawn or () if len(one) >= 3]
+    return fill(points, shape) if points else None
+
+
+def stack(
+    pictures: dict, names: Sequence[str], asked: int, *, key: str, draw: bool = False, outlines: Sequence[dict] = ()
+):
+    """Show slices; what is drawn comes back.
+
+    Args:
+        pictures: what `frames` returned.
+        names: what each slice is called.
+        asked: the one shown first, and the only one to draw on.
+        key: of the widget; another key starts afresh.
+        draw: whether one may draw.
+        outlines: lines of `outline`.
+
+    Returns:
+        The regions drawn, None before the first.
+    """
+    shown = pictures | {"id": key, "names": list(names), "asked": asked, "draw": draw, "regions": []}
+    shown["outlines"] = list(outlines)
+    state = _part()(key=key, data=shown, default={"regions": []}, on_regions_change=lambda: None)
+    return state.regions
+
+
+@st.cache_resource(show_spinner=False)
+def _part():
+    """The page part, made known once."""
+    html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return st.components.v2.component("ich_lib_slices", html=html, css=css, js=js)
