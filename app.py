@@ -378,8 +378,12 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
 
 
 def _no_more_waiting(page: SimpleNamespace) -> dict:
-    """Takes the word back in the browser: where the queue was full, asking the server to would fail as well."""
-    return {"fn": None, "js": "() => ''", "outputs": page.status, "api_visibility": "private"}
+    """Takes the word back in the browser: where the queue was full, asking the server to would fail as well.
+
+    A reading that was stopped fails, too, and its sentence stays.
+    """
+    js = """(told) => (told || "").includes("class='busy'") ? "" : told"""
+    return {"fn": None, "js": js, "inputs": page.status, "outputs": page.status, "api_visibility": "private"}
 
 
 def _changed(outputs: Sequence, one, value) -> dict:
