@@ -439,6 +439,7 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
         client.predict([handle_file(str(files["scan.dcm"]))], app.UNKNOWN, 40, 80, api_name="/analyse")
 
 
+@pytest.mark.long
 def test_two_models_are_shown_side_by_side(browser, tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("pair"), "--compare", str(SHIPPED))
     try:

@@ -71,8 +71,15 @@ def grave(page):
     return [(one["id"], node["target"], node["failureSummary"]) for one in bad for node in one["nodes"]]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ("wide", "light"),
+        pytest.param("narrow", "dark", marks=pytest.mark.long),
+        pytest.param("wide", "dark", marks=pytest.mark.long),
+        pytest.param("narrow", "light", marks=pytest.mark.long),
+    ],
+)
 def test_axe_finds_nothing_grave_on_the_page_after_an_upload_and_after_a_refusal(
     chromium, server, tmp_path, size, scheme
 ):
@@ -104,7 +111,7 @@ def test_nothing_leaves_this_machine(chromium, server):
         assert [url for url in page.asked if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_tab_reaches_every_control_once_with_a_name_and_a_focus_that_shows(chromium, server, scheme):
     with visit(chromium, server, scheme=scheme) as page:
         expected = page.evaluate(CONTROLS)

@@ -343,6 +343,7 @@ sys.exit(app.main())
 """
 
 
+@pytest.mark.long
 def test_an_upload_goes_by_itself_and_all_the_rest_when_the_server_stops(tmp_path, picture):
     """The app's own half hour, made two seconds: that it is set at all is what makes it so."""
     with Server(tmp_path, command=("-c", SOON)) as served, Visitor(served.url) as somebody:
