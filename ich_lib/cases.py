@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from ich_lib import metrics
+from ich_lib.corrupt import Exam
 from ich_lib.datasets import Table
 from ich_lib.engine import Models, load
 from ich_lib.evaluate import Judged, fold_runs, held_out, judge_result, scan_of, split_of, truth_of, unseen_slices
 from ich_lib.evaluate.figures import row as line
 from ich_lib.gallery import worst
-from ich_lib.labels import LABELS
 from ich_lib.phantom import Case, phantom
 from ich_lib.predict import Result
-from ich_lib.scan import Scan
 
 BEST = "best overlap"
 SHIPPED = "shipped"
@@ -32,28 +31,6 @@ _SAMPLES = (  # (seed, bleeds, mimics): one of each type, one that only looks li
     (1, (), ()),
 )
 _SMALL = {"pixels": 128, "slices": 12, "thickness_mm": 12.0}  # from jaw to vertex, read in a second
-
-
-@dataclass(frozen=True)
-class Known:
-    """A scan whose truth is known.
-
-    Attributes:
-        scan: the head CT.
-        truth: (z, y, x) bool, blood.
-        labels: (z, 6) bool in the order of LABELS.
-        outlined: (z,) bool, slices whose `truth` is known.
-    """
-
-    scan: Scan
-    truth: np.ndarray
-    labels: np.ndarray
-    outlined: np.ndarray
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Of its bleeds."""
-        return tuple(name for name, some in zip(LABELS[:-1], self.labels.T, strict=False) if some.any())
 
 
 @dataclass(frozen=True)
@@ -74,32 +51,32 @@ class AtThreshold:
     wrong_ml: float
 
 
-def samples() -> list[Known]:
+def samples() -> list[Exam]:
     """A few small heads made by code."""
     return [known(phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL)) for seed, bleeds, mimics in _SAMPLES]
 
 
-def known(case: Case) -> Known:
+def known(case: Case) -> Exam:
     """A phantom as a known scan."""
-    return Known(case.scan, case.mask, case.labels, np.ones(len(case.mask), bool))
+    return Exam(case.scan, case.mask, case.labels, np.ones(len(case.mask), bool))
 
 
-def known_of(table: Table, rows: np.ndarray) -> Known:
+def known_of(table: Table, rows: np.ndarray) -> Exam:
     """One scan of a data set.
 
     Raises:
         ValueError: if a file cannot be read; the sentence names it.
     """
-    return Known(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
+    return Exam(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
 
 
-def judged(result: Result, case: Known, name: str) -> Judged:
+def judged(result: Result, case: Exam, name: str) -> Judged:
     """A result beside its truth, under a name of your choice."""
     how = {"patient": name, "name": name, "outlined": case.outlined, "distances": False}
     return judge_result(result, case.truth, case.labels, **how)
 
 
-def row(result: Result, case: Known, name: str) -> dict:
+def row(result: Result, case: Exam, name: str) -> dict:
     """The same as a line of a report."""
     return line(judged(result, case, name))
 
@@ -123,7 +100,7 @@ def ranked(rows: Sequence[dict], *, threshold: float, count: int = 10) -> list[t
     return failed + [(BEST, one) for one in best]
 
 
-def at_threshold(result: Result, case: Known, threshold: float) -> AtThreshold:
+def at_threshold(result: Result, case: Exam, threshold: float) -> AtThreshold:
     """Metrics of the mask that a threshold makes, on the slices whose truth is known.
 
     Args:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ich_lib.labels import LABELS
 from ich_lib.scan import Scan
 from ich_lib.window import WINDOWS, unwindow, window
 
@@ -50,6 +51,11 @@ class Exam:
                 f"A scan of shape {self.scan.hu.shape} wants a truth of that shape and a label for each slice; got "
                 f"{self.truth.shape}, {len(self.labels)} labels and {len(self.outlined)} marks of what is outlined."
             )
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Of its bleeds."""
+        return tuple(name for name, some in zip(LABELS[:-1], self.labels.T, strict=False) if some.any())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import pytest
 
 from ich_lib import cases
 from ich_lib.calibration import Evidence
-from ich_lib.cases import BEST, Known, at_threshold, calls, check_report, place_of, ranked, row, rows_of, was_seen
+from ich_lib.cases import BEST, at_threshold, calls, check_report, place_of, ranked, row, rows_of, was_seen
+from ich_lib.corrupt import Exam
 from ich_lib.metrics import Counts
 from ich_lib.predict import Result
 from ich_lib.scan import Scan, axial_affine
@@ -28,7 +29,7 @@ def planted(outlined=(True, True, True)):
     evidence = Evidence(scores[:, 0], scores)
     heat = np.zeros(SHAPE, np.float16)
     result = Result(scan, blood, 0.5, evidence, scores, scores[1], 0.5, True, heat, (), ())
-    return result, Known(scan, truth, labels, np.array(outlined))
+    return result, Exam(scan, truth, labels, np.array(outlined))
 
 
 @pytest.mark.parametrize(("threshold", "right", "wrong"), [(0.3, 4, 2), (0.5, 2, 2), (0.7, 2, 0), (0.95, 0, 0)])

@@ -94,6 +94,7 @@ def weights(run):
     return np.concatenate([w.ravel() for w in open_run(run).model().get_weights()])
 
 
+@pytest.mark.long
 def test_two_devices_train_the_weights_of_one_and_a_stopped_run_goes_on(on_two):
     _, folder, _ = on_two
     one, two, cut = (weights(folder / name) for name in ("1", "2", "cut"))
@@ -111,6 +112,7 @@ def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(on_two):
     assert np.isfinite(float(history[-1]["val_loss"]))
 
 
+@pytest.mark.long
 def test_two_devices_pull_no_harder_than_one(on_two):
     """Both halves of the batch have the same truth, so a Dice over the share is nearly that over the batch."""
     backend, _, told = on_two

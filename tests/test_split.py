@@ -188,6 +188,7 @@ def test_empty_pictures_are_not_taken_for_copies(tmp_path):
     assert not leaks(HALVES, stored(heads, tmp_path)).near
 
 
+@pytest.mark.long
 def test_patients_of_the_real_set_do_not_look_like_copies_and_leaky_slices_do(ct_ich_store):
     real = ct_ich_store.table
     for fold in range(5):

@@ -796,7 +796,7 @@ def test_keys_change_the_opacity_and_what_dragging_does(page):
     assert page.inner_text(".amount output") == "40 %"
     page.keyboard.press("j")
     page.keyboard.press("d")
-    assert page.get_attribute("[data-drag=move]", "aria-pressed") == "true"
+    assert page.get_attribute("button[data-drag=move]", "aria-pressed") == "true"
     page.keyboard.press("d")
     drag(page, 0, -30)
     assert where(page) == "Slice 5 of 5"

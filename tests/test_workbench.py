@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -278,21 +277,6 @@ def test_the_workbench_tells_nobody_and_serves_this_computer_alone():
 
 
 # ---- in a browser ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
-    places = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as kit:
-        try:
-            chromium = kit.chromium.launch(executable_path=path, args=arguments)
-        except playwright.Error:
-            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

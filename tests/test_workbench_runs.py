@@ -5,7 +5,6 @@ The browser is Chromium where CHROMIUM names it, where it is installed, or Playw
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -264,6 +263,7 @@ def test_cases_of_ones_own_run_and_data_are_read_again_and_name_nobody(two_heads
     assert "JOHN" not in said(app) + str(app.main)
 
 
+@pytest.mark.long
 def test_what_ones_own_run_lacks_is_said_in_a_sentence(two_heads, own, tmp_path):
     data, told = own
     run_folder(tmp_path / "run", finished=True)
@@ -276,21 +276,6 @@ def test_what_ones_own_run_lacks_is_said_in_a_sentence(two_heads, own, tmp_path)
 
 
 # ---- in a browser ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
-    places = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as kit:
-        try:
-            chromium = kit.chromium.launch(executable_path=path, args=arguments)
-        except playwright.Error:
-            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

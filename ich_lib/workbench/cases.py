@@ -8,8 +8,9 @@ import numpy as np
 import streamlit as st
 
 from ich_lib import cases, compared
-from ich_lib.cases import BEST, SHIPPED, Known
+from ich_lib.cases import BEST, SHIPPED
 from ich_lib.causes import OTHER, SAYS, Failure, causes
+from ich_lib.corrupt import Exam
 from ich_lib.datasets import Table
 from ich_lib.engine import Models
 from ich_lib.evaluate import opened
@@ -47,7 +48,7 @@ class _Shelf:
     who: Callable[[dict], str]
     which: Callable[[dict], str]
     source: Callable[[dict], str]
-    case: Callable[[dict], Known]
+    case: Callable[[dict], Exam]
     result: Callable[[dict, str], Result]
     seen: Callable[[dict, str], bool]
 
@@ -56,7 +57,7 @@ class _Shelf:
 class _Chosen:
     """The case looked at, what the model at `source` says of it, and the last two of its shelf."""
 
-    case: Known
+    case: Exam
     result: Result
     source: str
     who: str
@@ -91,7 +92,7 @@ def _models(source: str, stamp: float) -> Models:
 
 
 @st.cache_resource(show_spinner="Making a few heads by code: some seconds, once")
-def _samples() -> list[Known]:
+def _samples() -> list[Exam]:
     return cases.samples()
 
 
@@ -126,7 +127,7 @@ def _table(data: str, stamp: float) -> Table:
 
 
 @st.cache_resource(show_spinner="Reading the scan", max_entries=16)
-def _own_case(data: str, stamp: float, scan: str) -> Known:
+def _own_case(data: str, stamp: float, scan: str) -> Exam:
     table = _table(data, stamp)
     rows = cases.rows_of(table, scan)
     try:
@@ -288,12 +289,12 @@ def _row(pictures: Mapping[str, Figure]) -> None:
                 draw(one, name)
 
 
-def _caveats(case: Known, result: Result, k: int) -> str:
+def _caveats(case: Exam, result: Result, k: int) -> str:
     said = "" if case.outlined[k] else " Nobody outlined this slice: its truth is not known."
     return said + ("" if result.scan.spacing_known else " mL rest on an assumed size of a voxel.")
 
 
-def _metrics(case: Known, result: Result, threshold: float) -> None:
+def _metrics(case: Exam, result: Result, threshold: float) -> None:
     if not case.outlined.any():
         st.info("No slice of this scan is outlined, so its mask cannot be measured.")
         return
@@ -315,7 +316,7 @@ def _numbers(shown: Mapping[str, object]) -> None:
             st.metric(name, value, width="content")
 
 
-def _compared(name: str, result: Result, case: Known) -> dict[str, str]:
+def _compared(name: str, result: Result, case: Exam) -> dict[str, str]:
     told = {"model": plain(name), "score": f"{result.scores['any']:.2f}", "threshold": f"{result.threshold:.2f}"}
     if not case.outlined.any():
         return told
