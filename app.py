@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -26,8 +27,9 @@ from ich_lib.engine import Models, load
 from ich_lib.job import Stopped, watched
 from ich_lib.phantom import phantom
 from ich_lib.predict import NOTICE, Result, analyse
-from ich_lib.read import read
+from ich_lib.read import read, read_truth
 from ich_lib.report import as_json, write
+from ich_lib.scan import Scan
 from ich_lib.window import WINDOWS
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on import
@@ -92,13 +94,17 @@ PICTURE_WINDOWS = {  # name on the page: name in WINDOWS
     "CT-ICH bone": "bone render",
 }
 MOST_UPLOAD_MB = 150 if os.environ.get("SPACE_ID") else 600  # a Space is shared
-OUR_FAULT = "Something went wrong on our side. What is on the screen is still the former scan; try another file."
-STOPPED = "Stopped. What is on the screen is still the former scan."
+OUR_FAULT = "Something went wrong on our side. What is on the screen stays; try another file."
+STOPPED = "Stopped. What is on the screen stays."
 GONE = "A file of this upload is not there any more (half an hour is the longest). Give it once more."
+NO_TRUTH_HERE = (
+    "A sample brings its own truth (Truth, key t). A mask of yours goes with a scan of yours: give that first."
+)
 WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/viewer/words.js)
     en={
         "samples": "Sample cases",
         "own": "Your own scan",
+        "truth": "Its true mask, if you have one",
         "window": "Window of a PNG or JPG",
         "level": "Level, HU",
         "width": "Width, HU",
@@ -110,6 +116,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/vi
     de={
         "samples": "Beispielfälle",
         "own": "Eigener Scan",
+        "truth": "Wahre Maske dazu, falls vorhanden",
         "window": "Fenster eines PNG oder JPG",
         "level": "Mitte, HU",
         "width": "Breite, HU",
@@ -121,6 +128,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/vi
     es={
         "samples": "Casos de ejemplo",
         "own": "Su propio estudio",
+        "truth": "Su máscara verdadera, si la tiene",
         "window": "Ventana de un PNG o JPG",
         "level": "Nivel, HU",
         "width": "Ancho, HU",
@@ -167,39 +175,52 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
     return sample
 
 
-def result_of(
-    models: Models | None,
-    paths: Sequence[str],
-    window_name: str,
-    level: float | None,
-    width: float | None,
-    progress: Callable[[float], None] | None = None,
-) -> Result:
-    """Uploaded files to what is found in them.
+@contextmanager
+def _plainly():
+    """Whatever goes wrong inside becomes a ValueError with a sentence for the person; the page goes on."""
+    try:
+        yield
+    except (ValueError, Stopped):
+        raise
+    except Exception as problem:  # noqa: BLE001 - whatever it was
+        # neither the message nor a path: they may quote the file, and so name the patient
+        _log.error("%s\n%s", type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
+        raise ValueError(OUR_FAULT) from None
+
+
+def scan_of(paths: Sequence[str], window_name: str, level: float | None, width: float | None) -> Scan:
+    """Uploaded files to a scan.
 
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    try:
+    with _plainly():
         _check_size(paths)
-        window = {UNKNOWN: None, OTHER: (level, width)}.get(window_name, window_name)
-        return analyse(read(paths, window=window), models, progress=progress)
-    except (ValueError, Stopped):
-        raise
-    except Exception as problem:  # noqa: BLE001 - the page goes on, whatever it was
-        # neither the message nor a path: they may quote the file, and so name the patient
-        _log.error("%s\n%s", type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
-        raise ValueError(OUR_FAULT) from None
+        return read(paths, window={UNKNOWN: None, OTHER: (level, width)}.get(window_name, window_name))
+
+
+def found_in(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
+    """What is found in a scan.
+
+    Raises:
+        ValueError: with the sentence for the person, where something goes wrong.
+    """
+    try:
+        with _plainly():
+            return analyse(scan, models, progress=progress)
     finally:
         rest(models)
 
 
-def open_files(models: Models | None, paths: Sequence[str], *told, progress=None) -> tuple[dict | None, str]:
-    """Uploaded files to (what the viewer shows, "") or, where that cannot be, (None, the sentence that says why)."""
-    try:
-        return viewer.payload(result_of(models, paths, *told, progress=progress)), ""
-    except ValueError as problem:
-        return None, str(problem)
+def truth_of(path: str, shown: "Shown") -> dict:
+    """An uploaded mask as the viewer takes it, for the scan that is shown.
+
+    Raises:
+        ValueError: with the sentence for the person, where it is none or does not fit.
+    """
+    with _plainly():
+        _check_size([path])
+        return viewer.truths(read_truth(path, shown.shape, shown.affine), shown.shape)
 
 
 def build_app(
@@ -214,8 +235,8 @@ def build_app(
     """
     with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
         page = _page(comparing=other is not None)
-        first = Asked(partial(open_files, models), samples or sample_reader(models))
-        second = Asked(partial(open_files, other), sample_reader(other)) if other else None
+        first = Asked(models, samples or sample_reader(models))
+        second = Asked(other, sample_reader(other)) if other else None
         _wire(app, page, first, second)
         _wire_files(page, models)
     return app.queue(max_size=12, api_open=False)
@@ -223,22 +244,34 @@ def build_app(
 
 @dataclass(frozen=True)
 class Asked:
-    """How the page asks one pair of models.
+    """How the page asks one pair of models: them, or for what they said of a sample."""
+
+    models: Models | None
+    sample: Callable[[str], dict]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a session looks at: a sample's name, or where its files lie. Nothing of the scan itself is kept.
 
     Attributes:
-        files: paths and what was told of their window to (payload, problem), see `open_files`.
-        sample: a sample's name to its payload.
+        id: of the picture.
+        shape: (z, y, x) of the scan.
+        affine: of the scan; None where its place is not known.
     """
 
-    files: Callable[..., tuple[dict | None, str]]
-    sample: Callable[[str], dict]
+    sample: str | None = None
+    paths: tuple[str, ...] = ()
+    id: str = ""
+    shape: tuple[int, int, int] = (0, 0, 0)
+    affine: object = None
 
 
 def _page(*, comparing: bool) -> SimpleNamespace:
     """What is on the page, top to bottom, left to right."""
     page, word = SimpleNamespace(), WORDS
     gr.HTML(f"<h1>{TITLE}</h1><p>{html.escape(NOTICE)}</p>", html_template="<div id='head'>${value}</div>")
-    page.last = gr.State(None)  # what this session looks at: ("sample", name) or ("files", paths)
+    page.last = gr.State(None)  # what this session looks at, a Shown
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
             gr.HTML("<h2>Sample cases</h2>", elem_id="cases")
@@ -249,6 +282,7 @@ def _page(*, comparing: bool) -> SimpleNamespace:
             page.files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
             gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
             gr.HTML(**viewer.folder_parts())
+            page.truth = gr.File(label=word("truth"), height=80, elem_id="truth")
             choices = ["{}, {} / {}".format(shown, *WINDOWS[name]) for shown, name in PICTURE_WINDOWS.items()]
             choices = [UNKNOWN, *zip(choices, PICTURE_WINDOWS.values(), strict=True), OTHER]
             page.window = gr.Dropdown(choices, value=UNKNOWN, label=word("window"), elem_id="picture-window")
@@ -274,69 +308,94 @@ def _page(*, comparing: bool) -> SimpleNamespace:
 
 
 def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | None) -> None:
-    """Who calls whom. A failed upload changes the sentence and nothing else."""
-    outputs = [page.viewer, page.second, page.sample, page.files, page.last, page.status, page.stop, page.made]
-    no_files = gr.File(value=None, visible=False)
+    """Who calls whom. An upload that cannot be read changes the sentence and nothing else."""
+    names = ("viewer", "second", "sample", "files", "truth", "last", "status", "stop", "made")
+    outputs = [getattr(page, name) for name in names]
+    no_files, no_stop = gr.File(value=None, visible=False), gr.Button(visible=False)
+
+    def only(**values):
+        """These outputs and no other. Gradio sends what was yielded last a second time, so the last is always small."""
+        return {getattr(page, name): value for name, value in values.items()}
 
     def sample(name, comparing):
-        other = second.sample(name) if comparing else gr.skip()
-        return first.sample(name), other, name, None, ("sample", name), "", gr.Button(visible=False), no_files
+        """A sample, read already or now."""
+        shown = {"viewer": first.sample(name)} | ({"second": second.sample(name)} if comparing else {})
+        last = Shown(sample=name)
+        return only(**shown, sample=name, files=None, truth=None, last=last, status="", stop=no_stop, made=no_files)
 
-    def upload(paths, comparing, *told):
-        asked = (first, second) if comparing else (first,)
-        found = []
-        for turn, one in enumerate(asked):
-            for part in watched(lambda report, one=one: one.files(paths, *told, progress=report)):
-                if isinstance(part, float):
-                    yield _changed(outputs, page.status, _busy_at((turn + part) / len(asked)))
-            if part[1]:
-                stop = gr.Button(visible=False)
-                yield _changed(outputs, page.status, _say(part[1], "wrong")) | {page.stop: stop, page.files: None}
-                return
-            found.append(part[0])
-        yield {
-            page.viewer: found[0],
-            page.second: found[-1] if comparing else gr.skip(),
-            page.sample: None,
-            page.files: None,
-            page.last: ("files", paths),
-            page.status: "",
-            page.stop: gr.Button(visible=False),
-            page.made: no_files,
-        }
+    def upload(paths, truth, comparing, *told):
+        """The picture as soon as there is one, then what each pair of models finds in it."""
+        asked = {"viewer": first, "second": second} if comparing else {"viewer": first}
+        try:
+            for scan in watched(lambda _: scan_of(paths, *told)):
+                if isinstance(scan, float):
+                    yield only(status=_busy_at(0))
+            picture = viewer.picture(scan)
+            last = Shown(None, tuple(paths), picture["id"], scan.hu.shape, scan.affine if scan.spacing_known else None)
+            yield only(**dict.fromkeys(asked, picture), sample=None, last=last, made=no_files)
+            for turn, (name, one) in enumerate(asked.items()):
+                for part in watched(lambda tell, one=one: viewer.findings(found_in(scan, one.models, tell))):
+                    if isinstance(part, float):
+                        yield only(status=_busy_at((turn + part) / len(asked)))
+                yield only(**{name: viewer.adding(picture, part)})
+            if truth:
+                yield only(**dict.fromkeys(asked, viewer.adding(picture, truth_of(truth, last))))
+        except ValueError as problem:
+            yield only(status=_say(str(problem), "wrong"), stop=no_stop, files=None)
+            return
+        yield only(status="", stop=no_stop, files=None)
 
-    def again(last, comparing, *told):
-        if last and last[0] == "files":
-            yield from upload(last[1], comparing, *told)
+    def upload_new(paths, *others):
+        """A new scan; a truth that is still there was another's."""
+        yield only(truth=None)
+        yield from upload(paths, None, *others)
 
-    def compared(last, comparing, *told):
+    def again(last, *others):
+        if last and last.paths:
+            yield from upload(list(last.paths), *others)
+
+    def truth_added(truth, last, comparing):
+        try:
+            if not last or not last.paths:
+                raise ValueError(NO_TRUTH_HERE)
+            more = {"to": last.id, **truth_of(truth, last)}
+        except ValueError as problem:
+            return only(status=_say(str(problem), "wrong"), truth=None)
+        return only(viewer=more, status="", **({"second": more} if comparing else {}))
+
+    def compared(last, truth, comparing, *told):
         yield {page.beside: gr.Column(visible=comparing)}
-        if comparing and last and last[0] == "sample":
-            yield {page.second: second.sample(last[1])}
+        if comparing and last and last.sample:
+            yield only(second=second.sample(last.sample))
+            yield only(status="")
         elif comparing:
-            yield from again(last, comparing, *told)
+            yield from again(last, truth, comparing, *told)
 
     event = {"show_progress": "hidden", "api_visibility": "private"}
     heavy = {**event, "concurrency_id": "read", "concurrency_limit": 2}
     told = [page.compare, page.window, page.level, page.width]
     wait = [page.status, page.stop]
     app.load(partial(sample, FIRST, False), None, outputs, concurrency_limit=4, **event)
-    chosen = page.sample.input(partial(_busy, True, False), None, wait, **event).then(
-        sample, [page.sample, page.compare], outputs, concurrency_limit=4, **event
-    )
     stoppable = [
-        page.files.upload(partial(_busy, True), None, wait, **event).then(upload, [page.files, *told], outputs, **heavy)
+        page.files.upload(partial(_busy, True), None, wait, **event).then(
+            upload_new, [page.files, *told], outputs, **heavy
+        )
     ]
     page.window.input(lambda name: gr.Row(visible=name == OTHER), page.window, page.own, **event)
     for changed in (page.window.input, page.level.submit, page.width.submit):
-        busy = changed(lambda last: _busy(last and last[0] == "files"), page.last, wait, **event)
-        stoppable.append(busy.then(again, [page.last, *told], outputs, **heavy))
+        busy = changed(lambda last: _busy(last and last.paths), page.last, wait, **event)
+        stoppable.append(busy.then(again, [page.last, page.truth, *told], outputs, **heavy))
     if second:
-        stoppable.append(page.compare.input(compared, [page.last, *told], [*outputs, page.beside], **heavy))
-    page.stop.click(
-        lambda: (_say(STOPPED, "stopped"), gr.Button(visible=False)), None, wait, cancels=stoppable, **event
+        stoppable.append(page.compare.input(compared, [page.last, page.truth, *told], [*outputs, page.beside], **heavy))
+    chosen = page.sample.input(partial(_busy, True, False), None, wait, cancels=stoppable, **event).then(
+        sample, [page.sample, page.compare], outputs, concurrency_limit=4, **event
     )
-    for last in (chosen, *stoppable):
+    added = page.truth.upload(truth_added, [page.truth, page.last, page.compare], outputs, **heavy)
+    page.truth.clear(
+        lambda last: {"to": last.id, "truth": None} if last else gr.skip(), page.last, page.viewer, **event
+    )
+    page.stop.click(lambda: (_say(STOPPED, "stopped"), no_stop), None, wait, cancels=stoppable, **event)
+    for last in (chosen, added, *stoppable):
         last.failure(**_no_more_waiting(page))
 
 
@@ -350,11 +409,8 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
         try:
             if last is None:  # the first sample is not there yet
                 raise ValueError("There is no result to write yet. Wait for the picture.")
-            if last[0] == "sample":
-                found = analyse(sample_case(last[1]).scan, models)
-                rest(models)
-            else:
-                found = result_of(models, last[1], *told)
+            scan = sample_case(last.sample).scan if last.sample else scan_of(list(last.paths), *told)
+            found = found_in(scan, models)
         except ValueError as problem:
             yield gr.skip(), _say(str(problem), "wrong")
             return
@@ -363,7 +419,7 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
 
     def for_programs(paths, *told):
         try:
-            return as_json(result_of(models, paths or [], *told))
+            return as_json(found_in(scan_of(paths or [], *told), models))
         except ValueError as problem:
             raise gr.Error(str(problem), print_exception=False) from None
 
@@ -388,11 +444,6 @@ def _no_more_waiting(page: SimpleNamespace) -> dict:
     """
     js = """(told) => (told || "").includes("class='busy'") ? "" : told"""
     return {"fn": None, "js": js, "inputs": page.status, "outputs": page.status, "api_visibility": "private"}
-
-
-def _changed(outputs: Sequence, one, value) -> dict:
-    """Nothing but one of the outputs."""
-    return {part: value if part is one else gr.skip() for part in outputs}
 
 
 def _busy(wanted: object, stoppable: bool = True):
@@ -451,6 +502,9 @@ def main() -> int:
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=viewer.PAGE_CSS,
     )
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # tidied up as after Ctrl+C
     Thread(target=lambda: [samples(name) for name in SAMPLES], daemon=True).start()  # read before anyone asks
     app.block_thread()
     return 0

@@ -129,7 +129,7 @@ def fault_of(reply: Reply, kind: str, name: str, planted: np.ndarray | None) -> 
     if shape != planted.shape:
         return f"somebody else's scan: {shape} instead of {planted.shape}"
     for text, truth in zip(reply.shown["slices"], planted, strict=True):
-        values, _ = unpack(text, *shape[1:])
+        values = unpack(text, *shape[1:])
         if np.corrcoef(values.ravel(), truth.ravel())[0, 1] < 0.999:
             return "a scan of the right size and of another head"
     return ""

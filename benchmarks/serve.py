@@ -100,7 +100,7 @@ def _shown(browser, url: str, scan: Path) -> tuple[float, float]:
     )
     page.wait_for_selector('.viewer[data-ready="yes"]', timeout=120_000)
     first_s = time.perf_counter() - start
-    page.wait_for_selector('.viewer[data-decoded="all"]', timeout=120_000)
+    page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=120_000)
     full_s = time.perf_counter() - start
     page.close()
     return first_s, full_s

@@ -1,6 +1,7 @@
 """The demo as a running process, and a visitor who talks to it over HTTP as a browser does, or as nobody should."""
 
 import contextlib
+import copy
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from gradio_client.utils import apply_diff
 
 ROOT = Path(__file__).parents[1]
 API = "/gradio_api"
@@ -47,12 +49,25 @@ class Server:
         raise AssertionError(f"app.py does not answer: {self.said()[-2000:]}")
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int | None:
+        """Ask the process to end, as Ctrl+C does or as SIGTERM from whoever runs containers; its return code."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)  # as Ctrl+C does
+            self.process.send_signal(how)
         try:
-            self.process.wait(20)
+            return self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            return None
+
+    def worked_s(self) -> float | None:
+        """CPU time so far, which other work on the machine does not stretch; None where /proc is missing."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        if not stat.is_file():
+            return None
+        user, system = stat.read_text().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def said(self) -> str:
         return self._log.read_text()
@@ -84,7 +99,7 @@ class Reply:
     Attributes:
         status: of HTTP, for the call itself.
         text: every byte that came back, as text.
-        shown: what the viewer gets, or None.
+        shown: what the viewer has in the end, or None.
         said: sentences in other outputs, joined.
     """
 
@@ -154,11 +169,13 @@ class Visitor:
         joined = self.join(number, data)
         if joined.status_code != 200:
             return Reply(joined.status_code, joined.text)
-        text = [joined.text]
+        text, seen = [joined.text], _Seen()
         for message in self.messages():
             text.append(json.dumps(message, ensure_ascii=False))
+            if message["msg"] in ("process_generating", "process_completed"):
+                seen.take(message)
             if message["msg"] in ("process_completed", "unexpected_error"):
-                return _reply("\n".join(text), message)
+                return Reply(200, "\n".join(text), seen.shown, seen.said(), bool(message.get("success")))
         return Reply(200, "\n".join(text))
 
     def messages(self) -> Iterator[dict]:
@@ -172,9 +189,37 @@ def file_data(path: str) -> dict:
     return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
 
-def _reply(text: str, message: dict) -> Reply:
-    values = (message.get("output") or {}).get("data") or []
-    values = [value.get("value") if isinstance(value, dict) and "__type__" in value else value for value in values]
-    shown = next((value for value in values if isinstance(value, dict) and "slices" in value), None)
-    said = " ".join(value for value in values if isinstance(value, str))
-    return Reply(200, text, shown, said, bool(message.get("success")))
+class _Seen:
+    """What a page has on it after some messages: each output's last value, and the viewer's, put together as it does.
+
+    After the first part of a result Gradio sends only what differs from the part before.
+    """
+
+    def __init__(self):
+        self.sent, self.now, self.shown = None, [], None
+
+    def take(self, message: dict) -> None:
+        data = (message.get("output") or {}).get("data") or []
+        if message["msg"] == "process_generating" and self.sent is not None:
+            data = [apply_diff(old, edits) for old, edits in zip(self.sent, data, strict=True)]
+        if message["msg"] == "process_generating":
+            self.sent = copy.deepcopy(data)
+        self.now += [None] * (len(data) - len(self.now))
+        for k, value in enumerate(data):
+            updated = isinstance(value, dict) and "__type__" in value
+            if updated and "value" not in value:
+                continue
+            self.now[k] = value["value"] if updated else value
+            self._show(self.now[k])
+
+    def _show(self, value) -> None:
+        if not isinstance(value, dict):
+            return
+        if "slices" in value:
+            self.shown = value
+        elif self.shown and value.get("to") == self.shown["id"]:
+            report = {**self.shown["report"], **value.get("report", {})}
+            self.shown = {**self.shown, **value, "report": report}
+
+    def said(self) -> str:
+        return " ".join(value for value in self.now if isinstance(value, str))

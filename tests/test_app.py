@@ -3,15 +3,12 @@
 import contextlib
 import inspect
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
 import zipfile
-from pathlib import Path
+from dataclasses import replace
 from threading import Thread
 
 import cv2
@@ -22,14 +19,15 @@ import app
 from ich_lib import viewer
 from ich_lib.engine import SHIPPED
 from ich_lib.labels import TYPES
+from ich_lib.metrics import dice
 from ich_lib.phantom import phantom
 from ich_lib.predict import analyse
-from ich_lib.read import read
+from ich_lib.read import read as read_scan
 from ich_lib.report import WRITERS, as_json, write_nifti
 from ich_lib.window import WINDOWS, window
 from ich_lib.write import write_dicom
 from tests.browsing import SETTLE, pixels, tab, where, yellow
-from tests.conftest import ROOT
+from tests.served import Server
 from tests.viewed import result
 
 # ---- files that a person may bring ----------------------------------------------------------------------------------
@@ -74,9 +72,18 @@ def _picture(hu, name):
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
-def opened(files, name, models, *window_told):
+def opened(files, name, models, *told):
+    """What the viewer shows of a file or folder, and the sentence where it shows nothing."""
     paths = sorted(path for path in [files[name], *files[name].rglob("*")] if path.is_file())
-    return app.open_files(models, list(map(str, paths)), *(window_told or (app.UNKNOWN, None, None)))
+    return asked(models, list(map(str, paths)), *told)
+
+
+def asked(models, paths, *told):
+    try:
+        scan = app.scan_of(paths, *(told or (app.UNKNOWN, None, None)))
+        return viewer.payload(app.found_in(scan, models)), ""
+    except ValueError as problem:
+        return None, str(problem)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_each_form_of_scan_is_read_and_its_bleed_marked(files, models, name, sli
 def test_the_bleed_is_marked_where_it_was_planted(files, models, case, bleeding_slice):
     shown, _ = opened(files, "head.nii.gz", models)
     assert shown["start"] == bleeding_slice
-    _, blood = viewer.unpack(shown["slices"][bleeding_slice], 192, 192)
+    blood = viewer.unpack_blood(shown["blood"][bleeding_slice], 192, 192)
     found, planted = blood >= shown["threshold"], case.mask[bleeding_slice]
     assert (found & planted).sum() > 0.7 * planted.sum()
 
@@ -138,7 +145,7 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
 
 def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
     monkeypatch.setattr(app, "MOST_UPLOAD_MB", 0.1)
-    shown, problem = app.open_files(models, [str(files["head.zip"])] * 3, app.UNKNOWN, None, None)
+    shown, problem = asked(models, [str(files["head.zip"])] * 3)
     assert shown is None
     assert "0.1 MB is the most" in problem
 
@@ -194,7 +201,7 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 
 
 def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
-    shown, problem = app.open_files(models, [str(tmp_path / "gone.nii.gz")], app.UNKNOWN, None, None)
+    shown, problem = asked(models, [str(tmp_path / "gone.nii.gz")])
     assert shown is None
     assert problem == app.GONE
 
@@ -213,51 +220,12 @@ def test_the_quick_import_of_gradio_leaves_python_as_it_was():
 # ---- the whole page -------------------------------------------------------------------------------------------------
 
 
-class Server:
-    """`python app.py` on a free port, with the name of each module it imports written to a file."""
-
-    def __init__(self, folder: Path, *options: str):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url, self.log = f"http://127.0.0.1:{self.port}", folder / "imports.txt"
-        command = [sys.executable, "-X", "importtime", "app.py", "--port", str(self.port), *options]
-        environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "uploads"), "GRADIO_ANALYTICS_ENABLED": "False"}
-        with self.log.open("w") as errors, (folder / "said.txt").open("w") as said:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=errors)
-
-    def wait(self):
-        until = time.monotonic() + 60
-        while time.monotonic() < until and self.process.poll() is None:
-            with contextlib.suppress(OSError), urllib.request.urlopen(self.url, timeout=10) as answer:
-                self.worked_s = _seconds_of_work(self.process.pid)
-                return answer.status
-            time.sleep(0.05)
-        raise AssertionError(f"app.py does not answer: {self.log.read_text()[-2000:]}")
-
-    def imported(self):
-        lines = self.log.read_text().splitlines()
-        return {line.rsplit("|", 1)[-1].strip() for line in lines if line.startswith("import time:")}
-
-
-def _seconds_of_work(pid):
-    """CPU time of a process, which other work on the machine does not stretch; None where /proc is missing."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.is_file():
-        return None
-    user, system = stat.read_text().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, browser):
-    server = Server(tmp_path_factory.mktemp("server"))
-    try:
-        assert server.wait() == 200
-        yield server
-    finally:
-        server.process.terminate()
-        server.process.wait(20)
+    """The demo, naming each module that it imports."""
+    with Server(tmp_path_factory.mktemp("server"), command=("-X", "importtime", "app.py")) as served:
+        served.start_work_s = served.worked_s()
+        yield served
 
 
 @contextlib.contextmanager
@@ -281,6 +249,14 @@ def bring(page, path, box="#files input[type=file]"):
     page.set_input_files(box, path)
 
 
+def read(page, path, start, box="#files input[type=file]"):
+    """Bring a file and wait until everything is found in it."""
+    bring(page, path, box)
+    wait_for(page, ".origin", start)
+    page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    page.evaluate(SETTLE)
+
+
 def wait_for(page, selector, start):
     page.wait_for_function(
         "([selector, start]) => document.querySelector(selector)?.textContent.startsWith(start)",
@@ -291,9 +267,9 @@ def wait_for(page, selector, start):
 
 
 def test_the_process_answers_within_five_seconds_of_work(server):
-    if server.worked_s is None:
+    if server.start_work_s is None:
         pytest.skip("This system does not tell the CPU time of another process (no /proc).")
-    assert server.worked_s < 5
+    assert server.start_work_s < 5
 
 
 def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_planted_bleed(site):
@@ -337,9 +313,7 @@ def test_a_sample_is_one_click_away(site):
 
 @pytest.mark.parametrize(("name", "count"), [("head.nii.gz", 10), ("head.zip", 10), ("slice.png", 1)])
 def test_a_scan_is_uploaded_and_read(site, files, name, count):
-    bring(site, files[name])
-    wait_for(site, ".where", f"Slice {1 if count == 1 else ''}")
-    wait_for(site, ".origin", f"Your scan: {count} slice")
+    read(site, files[name], f"Your scan: {count} slice")
     assert yellow(pixels(site, "marks")).sum() > 100
     assert site.is_visible(".badge") is (name == "slice.png")
     site.click("#samples label:has-text('Epidural')")  # and back, so that the next upload is seen to change something
@@ -348,8 +322,7 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
 
 @pytest.mark.parametrize(("name", "count"), [("series", 10), ("patient", 3)])
 def test_a_folder_is_uploaded_and_read_with_its_order_kept(site, files, name, count):
-    bring(site, files[name], ".folder input[type=file]")
-    wait_for(site, ".origin", f"Your scan: {count} slices")
+    read(site, files[name], f"Your scan: {count} slices", ".folder input[type=file]")
 
 
 def test_a_text_called_scan_dcm_shows_its_sentence_and_the_page_goes_on(site, files):
@@ -359,8 +332,7 @@ def test_a_text_called_scan_dcm_shows_its_sentence_and_the_page_goes_on(site, fi
     assert site.inner_text(".origin") == before
     assert site.get_attribute("#status", "aria-live") == "polite"
     site.wait_for_selector("#files input[type=file]", state="attached")
-    bring(site, files["head.nii.gz"])
-    wait_for(site, ".origin", "Your scan: 10 slices")
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
     assert site.inner_text("#status") == ""
     assert site.is_hidden(".warnings")  # the text is gone, not read along with the next file
 
@@ -377,8 +349,7 @@ def test_a_dropped_folder_is_read_too(site, files):
 
 
 def test_a_picture_is_read_again_when_its_window_is_told(site, files):
-    bring(site, files["slice.png"])
-    wait_for(site, ".origin", "Your scan: 1 slice")
+    read(site, files["slice.png"], "Your scan: 1 slice")
     assert site.is_visible(".badge")
     site.click("#picture-window input")
     site.get_by_role("option", name="brain, 40 / 80").click()
@@ -394,14 +365,14 @@ def test_another_visitor_sees_the_sample_and_not_somebody_elses_scan(browser, se
 
 
 def test_the_app_never_imports_tensorflow_or_keras(server, site):
-    imported = server.imported()
+    lines = server.said().splitlines()
+    imported = {line.rsplit("|", 1)[-1].strip() for line in lines if line.startswith("import time:")}
     assert {"gradio", "onnxruntime", "pydicom"} <= imported
     assert {name for name in imported if name.split(".")[0] in {"tensorflow", "keras", "torch", "jax"}} == set()
 
 
 def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, files):
-    bring(site, files["head.zip"])
-    wait_for(site, ".origin", "Your scan: 10 slices")
+    read(site, files["head.zip"], "Your scan: 10 slices")
     site.click("#make")
     site.wait_for_selector("#made a[download]", timeout=60_000)
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
@@ -412,20 +383,68 @@ def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, file
     assert "head.zip" not in json.dumps(told)
 
 
-def test_reading_can_be_stopped_and_the_former_scan_stays(site, tmp_path_factory):
+@pytest.fixture(scope="module")
+def long_scan(tmp_path_factory):
     long = phantom(6, bleeds=["intraparenchymal"], pixels=256, slices=120, thickness_mm=1.5)
     path = tmp_path_factory.mktemp("long") / "long.nii.gz"
     write_nifti(path, np.round(long.scan.hu).astype(np.int16), long.scan)
-    before = site.inner_text(".sentence"), site.inner_text(".origin")
-    bring(site, path)
+    return path
+
+
+def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
+    bring(site, long_scan)
+    wait_for(site, ".origin", "Your scan: 120 slices")
+    site.wait_for_selector('.viewer[data-ready="yes"][data-found="no"]')
+    assert site.inner_text(".sentence") == "No result yet."
+    assert pixels(site, "ct")[..., 0].max() > 200
+    assert yellow(pixels(site, "marks")).sum() == 0
+    assert site.is_hidden(".cutting")
+    assert site.is_hidden(".scores")
     site.wait_for_selector("#stop", state="visible", timeout=30_000)
     site.wait_for_function("() => /[0-9]+% done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
     site.click("#stop")
     wait_for(site, "#status", "Stopped.")
     site.wait_for_selector("#stop", state="hidden", timeout=30_000)
     site.wait_for_timeout(1500)
-    assert (site.inner_text(".sentence"), site.inner_text(".origin")) == before
+    assert site.get_attribute(".viewer", "data-found") == "no"
     assert site.inner_text("#status").startswith("Stopped.")
+
+
+def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
+    bring(site, long_scan)
+    wait_for(site, ".origin", "Your scan: 120 slices")
+    site.click("#samples label:has-text('No bleed')")
+    wait_for(site, ".origin", "Sample case")
+    sentence = site.inner_text(".sentence")
+    site.wait_for_timeout(3000)
+    assert site.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".sentence") == sentence
+    assert site.inner_text("#status") == ""
+
+
+def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, case, models, tmp_path):
+    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    write_nifti(tmp_path / "half.nii.gz", case.mask[:5].astype(np.uint8), replace(case.scan, hu=case.scan.hu[:5]))
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
+    bring(site, tmp_path / "half.nii.gz", "#truth input[type=file]")
+    wait_for(site, "#status", "half.nii.gz has 5 slices of 192 x 192 px, the scan 10 of 192 x 192.")
+    assert site.is_hidden(".with-truth")
+    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    site.wait_for_selector(".against", state="visible", timeout=60_000)
+    found = analyse(read_scan([files["head.nii.gz"]]), models).mask
+    told = float(site.get_attribute("data.dice", "value"))
+    assert told == pytest.approx(dice(case.mask, found), abs=1e-3)
+    assert site.inner_text("#status") == ""
+    read(site, files["slice.png"], "Your scan: 1 slice")  # another scan: that truth is not its own
+    assert site.is_hidden(".with-truth")
+
+
+def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path):
+    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    site.click("#samples label:has-text('Epidural')")
+    wait_for(site, ".origin", "Sample case")
+    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    wait_for(site, "#status", "A sample brings its own truth")
 
 
 def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(server, site, files, models):
@@ -433,25 +452,22 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
 
     client = Client(server.url, verbose=False)
     told = client.predict([handle_file(str(files["head.nii.gz"]))], app.UNKNOWN, 40, 80, api_name="/analyse")
-    assert told == json.loads(json.dumps(as_json(analyse(read([files["head.nii.gz"]]), models))))
+    assert told == json.loads(json.dumps(as_json(analyse(read_scan([files["head.nii.gz"]]), models))))
     assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyse"]
     with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
         client.predict([handle_file(str(files["scan.dcm"]))], app.UNKNOWN, 40, 80, api_name="/analyse")
 
 
 @pytest.mark.long
-def test_two_models_are_shown_side_by_side(browser, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("pair"), "--compare", str(SHIPPED))
-    try:
-        assert server.wait() == 200
-        with visit(browser, server) as page:
-            assert page.locator(".viewer").count() == 1
-            page.check("#compare input")
-            page.wait_for_function(
-                "() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000
-            )
-            one, two = page.locator(".sentence").all_inner_texts()
-            assert one == two != ""
-    finally:
-        server.process.terminate()
-        server.process.wait(20)
+def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("pair"), "--compare", str(SHIPPED)) as server, visit(browser, server) as page:
+        assert page.locator(".viewer").count() == 1
+        page.check("#compare input")
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
+        one, two = page.locator(".sentence").all_inner_texts()
+        assert one == two != ""
+        bring(page, files["head.nii.gz"])
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)
+        one, two = page.locator(".sentence").all_inner_texts()
+        assert one == two != ""

@@ -6,6 +6,7 @@ It runs as on a public Space, with the smaller limits.
 import hashlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -356,6 +357,14 @@ def test_an_upload_goes_by_itself_and_all_the_rest_when_the_server_stops(tmp_pat
         somebody.upload(picture)
         assert place.exists()
     assert not [path for path in served.uploads.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def test_a_stop_by_sigterm_leaves_nothing_of_an_upload(tmp_path, picture):
+    with Server(tmp_path) as served, Visitor(served.url) as somebody:
+        somebody.upload(picture)
+        assert list(served.uploads.rglob(picture[0]))
+        served.stop(signal.SIGTERM)
+        assert not list(served.uploads.rglob(picture[0]))
 
 
 def test_nothing_is_said_aloud_of_what_was_brought(server, visitor):

@@ -12,14 +12,14 @@ import pytest
 from ich_lib import viewer
 from ich_lib.engine import load
 from ich_lib.usual import Strangeness
-from ich_lib.viewer import payload, unpack
+from ich_lib.viewer import payload, unpack, unpack_blood
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
 
 
 def slice_of(shown: dict, k: int) -> tuple[np.ndarray, np.ndarray]:
     """HU and blood levels of one slice of a payload."""
-    values, blood = unpack(shown["slices"][k], shown["rows"], shown["columns"])
-    return values * shown["scale"] + shown["offset"], blood
+    size = shown["rows"], shown["columns"]
+    return unpack(shown["slices"][k], *size) * shown["scale"] + shown["offset"], unpack_blood(shown["blood"][k], *size)
 
 
 def heat_of(shown: dict, k: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_every_hounsfield_unit_comes_out_as_it_went_in():
 def test_jumps_between_the_ends_of_the_scale_survive_the_guess_from_neighbors(extreme):
     hu = np.where(np.indices((1, 6, 7)).sum(axis=0) % 2, extreme, -1024).astype(np.float32)
     planted = replace(result(), scan=replace(result().scan, hu=hu), blood=np.zeros(hu.shape, np.float16))
-    values, _ = unpack(viewer.pack(viewer.stored(hu[0], 1.0), np.zeros(hu.shape[1:], np.uint8)), 6, 7)
+    values = unpack(viewer.pack(viewer.stored(hu[0], 1.0)), 6, 7)
     np.testing.assert_array_equal(values - 1024.0, planted.scan.hu[0])
 
 
@@ -151,7 +151,7 @@ def test_the_truth_travels_as_bits_and_comes_out_as_it_went_in():
     for k in range(SHAPE[0]):
         np.testing.assert_array_equal(bits_of(shown["truth"][k], SHAPE[1:]), truth[k])
     np.testing.assert_array_equal(bits_of(viewer.pack_truth(odd), odd.shape), odd)
-    assert payload(result())["truth"] is None
+    assert "truth" not in payload(result())
 
 
 def bits_of(text: str, shape: tuple[int, int]) -> np.ndarray:
@@ -270,3 +270,18 @@ def test_the_page_parts_hold_no_sign_that_gradio_would_take_for_a_template(name)
     text = viewer.PAGE_CSS.with_name(name).read_text(encoding="utf-8")
     for sign in ("${", "{{", "}}", "`", "\\"):
         assert sign not in text
+
+
+def test_a_picture_and_what_is_found_later_make_the_whole():
+    planted = result()
+    shown, found = viewer.picture(planted.scan), viewer.findings(planted)
+    whole, together = payload(planted), {**shown, **found, "report": {**shown["report"], **found["report"]}}
+    assert {**together, "id": whole["id"]} == whole
+    assert not {"blood", "heat", "marked"} & shown.keys()
+    assert not {"slices", "id"} & found.keys()
+    assert viewer.adding(shown, found)["to"] == shown["id"]
+
+
+def test_no_two_pictures_have_one_id():
+    scan = result().scan
+    assert viewer.picture(scan)["id"] != viewer.picture(scan)["id"]

@@ -13,9 +13,8 @@ from ich_lib.read.limits import check_size
 from ich_lib.read.nifti import place, read_nifti
 from ich_lib.read.piece import Piece
 from ich_lib.read.refusal import ReadError, decoding
+from ich_lib.read.truth import SAME_PLACE_MM
 from ich_lib.scan import canonical_affine, from_file_grid
-
-_SAME_PLACE_MM = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Grid:
             return False
         ends = np.array([[0, 0, 0, 1], [*self.shape, 1]], float).T
         apart_mm = np.abs((self.affine_ras - other.affine_ras) @ ends).max()
-        return not other.placed or bool(apart_mm < _SAME_PLACE_MM)
+        return not other.placed or bool(apart_mm < SAME_PLACE_MM)
 
 
 def grid(path: Path) -> Grid:

@@ -1,7 +1,8 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
 Read in this order: sniff (what is it), piece, archive, gather (where is it), then one reader per kind: header, series,
-geometry, dicom; nifti; picture; renders, ct_ich_folder. All refuse through `ReadError`, and LIMITS is one table.
+geometry, dicom; nifti; picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse
+through `ReadError`, and LIMITS is one table.
 """
 
 import os
@@ -16,9 +17,10 @@ from ich_lib.read.nifti import read_nifti
 from ich_lib.read.picture import read_pictures
 from ich_lib.read.piece import Piece
 from ich_lib.read.refusal import ReadError, count
+from ich_lib.read.truth import read_truth
 from ich_lib.scan import Scan
 
-__all__ = ["ReadError", "read"]
+__all__ = ["ReadError", "read", "read_truth"]
 
 
 def read(

@@ -1,10 +1,11 @@
 """A result to a picture one can scroll through: what travels to the browser, and the page part that shows it.
 
-Each slice travels once, as whole CT numbers beside the probability of blood. Window, outline, fill, heat map, other
-planes, another threshold and scrolling happen in the browser, so nobody waits for a server, and what is gray on the
-screen is the CT and nothing else. The page part has no library: viewer.html, viewer.css and the files of SCRIPTS.
+Each slice travels once, as whole CT numbers; the probability of blood follows when it is there. Window, outline, fill,
+heat map, other planes, another threshold and scrolling happen in the browser, so nobody waits for a server, and what is
+gray on the screen is the CT and nothing else. The page part has no library: viewer.html, viewer.css and SCRIPTS.
 """
 
+import secrets
 from pathlib import Path
 
 import cv2
@@ -18,10 +19,12 @@ from ich_lib.viewer.packing import (
     blood_levels,
     heat_size,
     pack,
+    pack_blood,
     pack_heat,
     pack_truth,
     stored,
     unpack,
+    unpack_blood,
 )
 from ich_lib.window import WINDOWS
 
@@ -34,51 +37,85 @@ _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserv
 
 
 def payload(result: Result, *, origin: str = "", truth: np.ndarray | None = None) -> dict:
-    """Everything the viewer shows, as plain values that JSON can carry.
-
-    Slices larger than MOST_SIDE, or too many for MOST_PIXELS, are shrunk: HU by area, probability and truth by maximum,
-    so that no small bleed vanishes from the screen. Scores and mL are of the scan itself.
+    """Everything the viewer shows, as plain values that JSON can carry: picture, findings and truth in one.
 
     Args:
         result: of `analyse`.
         origin: one line on where the scan comes from.
         truth: (z, y, x) bool, the blood that is really there, where that is known, as of a phantom.
 
-    Returns:
-        `slices` (base64, see `pack`), `heat` and `truth` (base64, see `pack_heat` and `pack_truth`), `scale` and
-        `offset` (HU = stored * scale + offset), and what is written around the picture.
-
     Raises:
         ValueError: if the truth has another shape than the scan.
     """
-    scan = result.scan
-    _check_truth(truth, scan.hu.shape)
+    seen, found = picture(result.scan, origin=origin), findings(result)
+    known = {} if truth is None else truths(truth, result.scan.hu.shape)
+    return {**seen, **found, **known, "report": {**seen["report"], **found["report"]}}
+
+
+def picture(scan: Scan, *, origin: str = "") -> dict:
+    """What can be shown of a scan before anybody looked for blood in it.
+
+    Slices larger than MOST_SIDE, or too many for MOST_PIXELS, are shrunk: HU by area, probability and truth by maximum,
+    so that no small bleed vanishes from the screen. Scores and mL are of the scan itself.
+
+    Returns:
+        `slices` (base64, see `pack`), `scale` and `offset` (HU = stored * scale + offset), and what is written around
+        the picture. `id` is another one each time: what is found later (`adding`) names it.
+    """
     rows, columns = shown_size(scan.hu.shape)
     scale = 1.0 if float(np.ptp(scan.hu)) >= _NARROW_HU else 0.125
-    marked = result.mask.sum(axis=(1, 2))
     return {
-        "slices": [
-            pack(stored(_shrunk(hu, rows, columns), scale), blood_levels(_most(blood, rows, columns), result.threshold))
-            for hu, blood in zip(scan.hu, result.blood, strict=True)
-        ],
-        "heat": [pack_heat(heat) for heat in result.heat],
-        "heat_size": heat_size(scan.hu.shape),
-        "truth": None if truth is None else [pack_truth(_most(plane, rows, columns) > 0) for plane in truth],
+        "id": secrets.token_hex(8),
+        "slices": [pack(stored(_shrunk(hu, rows, columns), scale)) for hu in scan.hu],
         "rows": rows,
         "columns": columns,
         "scale": scale,
         "offset": LOWEST_HU,
-        "threshold": max(round(result.threshold * 255), 1),
-        "start": int(marked.argmax()) if marked.any() else len(marked) // 2,
-        "marked": [bool(pixels) for pixels in marked],
+        "start": len(scan.hu) // 2,
+        "heat_size": heat_size(scan.hu.shape),
         "pixel_mm": _pixel_mm(scan, rows, columns),
         "slice_mm": scan.spacing_mm[0] if scan.spacing_known else None,
         "pixel_ml": _pixel_ml(scan, rows, columns),
         "letters": {"z": ["S", "I"], "y": ["A", "P"], "x": ["R", "L"]},  # ends of Scan's axes, see its docstring
         "hu_known": scan.hu_known,
         "windows": _windows(scan),
-        "report": {"origin": origin, **report(result), "shown": _shown(scan, rows, columns)},
+        "report": {"origin": origin, "warnings": list(scan.notes), "shown": _shown(scan, rows, columns)},
     }
+
+
+def findings(result: Result) -> dict:
+    """What was found in a scan, to be laid over its `picture`.
+
+    Returns:
+        `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`.
+    """
+    rows, columns = shown_size(result.scan.hu.shape)
+    marked = result.mask.any(axis=(1, 2))
+    return {
+        "blood": [pack_blood(blood_levels(_most(blood, rows, columns), result.threshold)) for blood in result.blood],
+        "heat": [pack_heat(heat) for heat in result.heat],
+        "threshold": max(round(result.threshold * 255), 1),
+        "start": int(result.mask.sum(axis=(1, 2)).argmax()) if marked.any() else len(marked) // 2,
+        "marked": marked.tolist(),
+        "report": report(result),
+    }
+
+
+def truths(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
+    """(z, y, x) bool truth for the picture of a scan of that shape: `truth` (base64, see `pack_truth`).
+
+    Raises:
+        ValueError: if the truth has another shape than the scan.
+    """
+    if truth.shape != shape:
+        raise ValueError(f"The truth must have the shape of the scan, {shape}; got {truth.shape}.")
+    rows, columns = shown_size(shape)
+    return {"truth": [pack_truth(_most(plane, rows, columns) > 0) for plane in truth]}
+
+
+def adding(picture: dict, more: dict) -> dict:
+    """What the viewer takes as an addition to a picture that it shows, and drops where it shows another one by now."""
+    return {"to": picture["id"], **more}
 
 
 def shown_size(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -110,11 +147,6 @@ def folder_parts() -> dict[str, str | bool]:
 
 def _file(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _check_truth(truth: np.ndarray | None, shape: tuple[int, ...]) -> None:
-    if truth is not None and truth.shape != shape:
-        raise ValueError(f"The truth must have the shape of the scan, {shape}; got {truth.shape}.")
 
 
 def _windows(scan: Scan) -> list[dict]:
@@ -161,14 +193,19 @@ __all__ = [
     "PAGE_CSS",
     "SCRIPTS",
     "SHOWN_WINDOWS",
+    "adding",
     "blood_levels",
+    "findings",
     "folder_parts",
     "pack",
     "pack_truth",
     "parts",
     "payload",
+    "picture",
     "shown_size",
     "stored",
+    "truths",
     "unpack",
+    "unpack_blood",
     "volume",
 ]

@@ -173,11 +173,11 @@ function drawStrip() {
   canvas.width = Math.round(canvas.clientWidth * dot);
   canvas.height = Math.round(canvas.clientHeight * dot);
   const brush = canvas.getContext("2d"), count = scan.slices.length, step = canvas.width / count;
-  const scores = scan.report.scores[0].slices, foot = canvas.height - 6 * dot, head = 13 * dot, tallest = foot - head;
+  const scores = scan.report.scores[0]?.slices ?? [], foot = canvas.height - 6 * dot, head = 13 * dot, tallest = foot - head;
   brush.font = "bold " + 11 * dot + "px system-ui, sans-serif";
   brush.textAlign = "center";
   for (let k = 0; k < count; k++) {
-    const tall = Math.max(scores[k] * tallest, dot), gap = step > 4 * dot ? dot : 0, here = k === place.axial;
+    const tall = Math.max((scores[k] ?? 0) * tallest, dot), gap = step > 4 * dot ? dot : 0, here = k === place.axial;
     brush.fillStyle = "#ffffff33";
     if (here) brush.fillRect(k * step, 0, step - gap, canvas.height);
     brush.fillStyle = here ? "#ffffff" : "#8d9aa9";
@@ -192,6 +192,7 @@ function drawStrip() {
       brush.fillRect(k * step, foot + 2 * dot, step - gap, 4 * dot);
     }
   }
+  if (!scan.blood) return;
   brush.strokeStyle = "#ffffff";
   brush.setLineDash([4 * dot, 3 * dot]);
   brush.lineWidth = dot;

@@ -5,8 +5,17 @@ const root = at(".viewer"), stage = at(".stage"), picture = at(".picture"), posi
 const layers = { ct: at("canvas.ct"), heat: at("canvas.heat"), marks: at("canvas.marks"), strip: at(".strip canvas") };
 const box = (name) => at('.layers input[name="' + name + '"]');
 
+const UNFOUND = { // what the payload holds besides once somebody looked for blood
+  blood: null, heat: null, truth: null, threshold: 128, marked: [],
+  report: {
+    sentence: "", volume: "", doubts: "", scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
+    calls: null, models: [],
+  },
+};
+
 let scan = null; // the payload
-let slices = []; // one promise of a slice per slice, once it was asked for
+let ct = []; // one promise of CT numbers per slice, once they were asked for
+let slices = []; // the same of slices: CT numbers and what was found in them
 let ready = []; // the slices themselves, as soon as they are there
 let all = null; // a promise of all of them
 let plane = "axial", threshold = 0;
@@ -43,13 +52,19 @@ function unpacked(bits, size) {
   return plane;
 }
 
+function numbers(k) {
+  const { rows, columns, slices: texts } = scan;
+  return (ct[k] ??= inflated(texts[k]).then((planes) => unguessed(planes, rows, columns)));
+}
+
 function decoded(k) {
-  const from = scan, keep = ready, size = from.rows * from.columns;
-  slices[k] ??= Promise.all([from.slices[k], from.heat[k], ...(from.truth ? [from.truth[k]] : [])].map(inflated)).then(([planes, heat, bits]) => {
-    const blood = planes.subarray(2 * size), truth = bits && unpacked(bits, size);
+  const from = scan, keep = ready, size = from.rows * from.columns, [tall, wide] = from.heat_size;
+  const layer = (name, empty) => (from[name] ? inflated(from[name][k]) : empty);
+  const parts = [numbers(k), layer("blood", new Uint8Array(size)), layer("heat", new Uint8Array(tall * wide)), layer("truth")];
+  slices[k] ??= Promise.all(parts).then(([values, blood, heat, bits]) => {
+    const truth = bits && unpacked(bits, size);
     keep[k] = {
-      rows: from.rows, columns: from.columns, values: unguessed(planes, from.rows, from.columns), blood, truth, heat,
-      heatSize: from.heat_size, borders: new Map(), ...tallied(blood, truth),
+      rows: from.rows, columns: from.columns, values, blood, truth, heat, heatSize: from.heat_size, borders: new Map(), ...tallied(blood, truth),
     };
     return keep[k];
   });
@@ -64,7 +79,7 @@ async function decodeAll() {
     await decoded(k);
   }
   if (scan !== from) return;
-  root.dataset.decoded = "all";
+  root.dataset.decoded = scan.blood ? "all" : "picture";
   fillCounts();
 }
 
@@ -80,7 +95,7 @@ const atLeast = (levels, least) => levels.subarray(least).reduce((sum, count) =>
 
 // Pixels of the mask in a slice at the threshold of the slider; null as long as the slice is not there.
 const marked = (k) => (ready[k] ? atLeast(ready[k].levels, threshold) : null);
-const hasBlood = (k) => (threshold === scan.threshold || !ready[k] ? scan.marked[k] : marked(k) > 0);
+const hasBlood = (k) => scan.blood && (threshold === scan.threshold || !ready[k] ? scan.marked[k] : marked(k) > 0);
 
 // The same policy as in ich_lib.metrics: two empty masks agree; a rate without a denominator is none.
 function counted(least) {

@@ -22,7 +22,7 @@ def blood_levels(blood: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(inside, np.maximum(level, cut), np.minimum(level, cut - 1)).astype(np.uint8)
 
 
-def pack(values: np.ndarray, blood: np.ndarray) -> str:
+def pack(values: np.ndarray) -> str:
     """One slice as text: what is left after guessing each pixel from its neighbors, deflated, in base64.
 
     A pixel's guess is the mean of its left and upper neighbor, as in PNG's filter 3, in 16 bits. PNG itself is not
@@ -30,29 +30,38 @@ def pack(values: np.ndarray, blood: np.ndarray) -> str:
 
     Args:
         values: (y, x) uint16.
-        blood: (y, x) uint8.
 
     Returns:
-        Base64 of zlib of three planes of y * x bytes: high byte and low byte of the zigzag difference, then `blood`.
+        Base64 of zlib of two planes of y * x bytes: high byte and low byte of the zigzag difference.
     """
     wide = np.pad(values.astype(np.int32), ((1, 0), (1, 0)))  # what lies outside counts as 0
     guess = (wide[1:, :-1] + wide[:-1, 1:]) >> 1
     rest = (wide[1:, 1:] - guess).astype(np.int16)  # wraps at 16 bits, and back when it is added
     zigzag = ((rest.astype(np.int32) << 1) ^ (rest.astype(np.int32) >> 15)) & 0xFFFF  # 0, -1, 1, -2 to 0, 1, 2, 3
-    planes = np.stack([zigzag >> 8, zigzag & 255, blood]).astype(np.uint8)
+    planes = np.stack([zigzag >> 8, zigzag & 255]).astype(np.uint8)
     return deflated(planes, zlib.Z_RLE)  # noise has no repeats worth a search
 
 
-def unpack(text: str, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `pack`, as frames.js does it: values (y, x) uint16 and blood (y, x) uint8. Slow, to be read."""
-    high, low, blood = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(3, rows, columns)
+def unpack(text: str, rows: int, columns: int) -> np.ndarray:
+    """The inverse of `pack`, as frames.js does it: values (y, x) uint16. Slow, to be read."""
+    high, low = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(2, rows, columns)
     zigzag = high.astype(np.int64) << 8 | low
     rest = (zigzag >> 1) ^ -(zigzag & 1)
     wide = np.zeros((rows + 1, columns + 1), np.int64)
     for y in range(1, rows + 1):
         for x in range(1, columns + 1):
             wide[y, x] = ((wide[y, x - 1] + wide[y - 1, x]) >> 1) + rest[y - 1, x - 1] & 0xFFFF
-    return wide[1:, 1:].astype(np.uint16), blood
+    return wide[1:, 1:].astype(np.uint16)
+
+
+def pack_blood(levels: np.ndarray) -> str:
+    """(y, x) uint8 levels of blood as base64 of deflated bytes."""
+    return deflated(levels, zlib.Z_RLE)
+
+
+def unpack_blood(text: str, rows: int, columns: int) -> np.ndarray:
+    """The inverse of `pack_blood`."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(rows, columns)
 
 
 def pack_truth(truth: np.ndarray) -> str:

@@ -29,6 +29,8 @@ function fillWords() {
 
 function fillReport(report) {
   for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = report[name];
+  for (const selector of [".scores", ".models"]) at(selector).hidden = !scan.blood;
+  if (!scan.blood) at(".sentence").textContent = say("unfound");
   const { slices, ...shown } = report.shown;
   at(".origin").textContent = report.origin || say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
   at(".models").textContent = say("model") + ": " + report.models.join(", ");
@@ -89,7 +91,7 @@ function fillSlice() {
   const told = [words, ...more].join(", ");
   position.setAttribute("aria-valuetext", told);
   at(".told").textContent = layers.ct.ariaLabel = told;
-  at(".seen").textContent = plane === "axial" ? [say("strip_bar") + " " + percent(scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
+  at(".seen").textContent = plane === "axial" && scan.blood ? [say("strip_bar") + " " + percent(scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
   const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[plane];
   at(".first-end").textContent = say(ends[0]);
   at(".last-end").textContent = say(ends[1]);
@@ -98,6 +100,7 @@ function fillSlice() {
 // What hangs on the threshold: over the whole scan, so once all slices are there.
 function fillCounts() {
   if (!scan) return;
+  at(".cutting").hidden = at(".strip-key").hidden = !scan.blood;
   at("input[name=threshold]").value = threshold;
   at(".shipped").disabled = threshold === scan.threshold;
   const there = root.dataset.decoded === "all", now = there && counted(threshold);

@@ -43,32 +43,58 @@ function option(name, tag) {
   return made;
 }
 
+const plain = (value) => JSON.parse(JSON.stringify(value)); // Gradio's is a proxy, slow to read
+
+// A scan of its own, or what was found in the one that is shown; for one that is not shown any more it comes too late.
+function take(value) {
+  if (value?.slices) open(plain(value));
+  else if (value?.to && value.to === scan?.id) add(plain(value));
+}
+
 function open(payload) {
-  if (!payload || !payload.slices) return;
-  if (scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone the upload box is below
-  scan = JSON.parse(JSON.stringify(payload)); // Gradio's is a proxy, slow to read
-  slices = [];
-  ready = [];
+  if (scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone the upload box may be below
+  scan = { ...UNFOUND, ...payload, report: { ...UNFOUND.report, ...payload.report } };
+  ct = [];
   frame = probe = null;
   plane = "axial";
   threshold = scan.threshold;
   place = { axial: scan.start, coronal: scan.rows >> 1, sagittal: scan.columns >> 1 };
   root.dataset.ready = "no";
-  root.dataset.decoded = "some";
   root.dataset.alone = scan.slices.length === 1;
   at(".badge").hidden = scan.hu_known;
-  at(".with-truth").hidden = !scan.truth;
   at(".wait").hidden = at(".montage").hidden = true;
   position.max = scan.slices.length;
   setWindow(scan.windows[0].level, scan.windows[0].width, scan.windows[0].name);
+  resetZoom();
+  renew();
+}
+
+// Where the person looks stays, unless nobody moved: then the slice with most blood comes.
+function add(more) {
+  const still = plane === "axial" && place.axial === scan.start, found = more.blood && !scan.blood;
+  scan = { ...scan, ...more, report: { ...scan.report, ...more.report } };
+  if (more.blood) threshold = scan.threshold;
+  if (found && still) place.axial = scan.start;
+  renew();
+}
+
+function renew() {
+  slices = [];
+  ready = [];
+  root.dataset.decoded = "some";
+  root.dataset.found = scan.blood ? "yes" : "no";
+  at(".with-truth").hidden = !scan.truth;
   fillWords();
   fillCounts();
-  resetZoom();
-  go(scan.start);
+  position.value = index() + 1;
+  drawStrip();
+  fillSlice();
+  draw();
   all = decodeAll();
+  if (!at(".montage").hidden) drawMontage();
 }
 
 listen();
 fillWords();
-watch("value", () => open(props.value));
-open(props.value);
+watch("value", () => take(props.value));
+take(props.value);
