@@ -27,7 +27,7 @@ from ich_lib.job import Stopped, watched
 from ich_lib.phantom import phantom
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.read import read
-from ich_lib.report import as_json, write
+from ich_lib.report import as_json, in_each, planted, write
 from ich_lib.window import WINDOWS
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on import
@@ -157,9 +157,7 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
         with locks[name]:
             if name not in ready:
                 case = sample_case(name)
-                planted = ", ".join(f"{kind} {ml:.0f} mL" for kind, ml in case.volumes_ml.items()) or "no blood"
-                mimics = f" To mislead: {', '.join(case.mimics)}." if case.mimics else ""
-                origin = f"Sample case: a head made by code. Planted: {planted}.{mimics}"
+                origin = in_each(planted, case)
                 ready[name] = viewer.payload(analyse(case.scan, models), origin=origin, truth=case.mask)
                 rest(models)
         return ready[name]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ich_lib.predict import Result
 from ich_lib.scan import Scan
-from ich_lib.viewer.beside import report, volume
+from ich_lib.viewer.beside import report
 from ich_lib.viewer.packing import (
     LOWEST_HU,
     blood_levels,
@@ -33,7 +33,7 @@ PAGE_CSS = Path(__file__).with_name("page.css")  # the page around the viewer
 _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
 
-def payload(result: Result, *, origin: str = "", truth: np.ndarray | None = None) -> dict:
+def payload(result: Result, *, origin: dict[str, str] | None = None, truth: np.ndarray | None = None) -> dict:
     """Everything the viewer shows, as plain values that JSON can carry.
 
     Slices larger than MOST_SIDE, or too many for MOST_PIXELS, are shrunk: HU by area, probability and truth by maximum,
@@ -41,7 +41,7 @@ def payload(result: Result, *, origin: str = "", truth: np.ndarray | None = None
 
     Args:
         result: of `analyse`.
-        origin: one line on where the scan comes from.
+        origin: language to one line on where the scan comes from; None where it was brought.
         truth: (z, y, x) bool, the blood that is really there, where that is known, as of a phantom.
 
     Returns:
@@ -170,5 +170,4 @@ __all__ = [
     "shown_size",
     "stored",
     "unpack",
-    "volume",
 ]

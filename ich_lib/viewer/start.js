@@ -28,11 +28,8 @@ function listen() {
   at(".zoom-out").addEventListener("click", () => setZoom(zoom / 1.25));
   at(".zoom-reset").addEventListener("click", resetZoom);
   at(".language").append(...Object.entries(NAMES).map(([tag, name]) => option(name, tag)));
-  at(".language").addEventListener("change", (event) => {
-    language = event.target.value;
-    fillWords();
-    if (scan) go(index()), fillCounts();
-  });
+  at(".language").addEventListener("change", (event) => setLanguage(event.target.value));
+  window.addEventListener(LANGUAGE, (event) => speak(event.detail));
   document.addEventListener("keydown", onKey);
   new ResizeObserver(() => scan && frame && (drawStrip(), draw())).observe(picture);
 }
@@ -41,6 +38,12 @@ function option(name, tag) {
   const made = new Option(tag.toUpperCase(), tag, false, tag === language);
   made.ariaLabel = made.title = name;
   return made;
+}
+
+function speak(tag) {
+  language = at(".language").value = tag;
+  fillWords();
+  if (scan) go(index()), fillCounts();
 }
 
 function open(payload) {
