@@ -111,7 +111,8 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
         (sentence, result, {
             "en": "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural.",
             "de": "Blutung wahrscheinlich auf 1 von 3 Schichten, etwa 0,1 mL, Muster am ehesten epidural.",
-            "es": "Hemorragia probable en 1 de 3 cortes, unos 0,1 mL, patrón más parecido al de una hemorragia epidural.",
+            "es": "Hemorragia probable en 1 de 3 cortes, unos 0,1 mL, "
+            "patrón más parecido al de una hemorragia epidural.",
         }),
         (sentence, rare, {
             "en": "Bleeding about as likely as not on 1 of 3 slices, about 18 mL, pattern most like intraparenchymal.",
