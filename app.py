@@ -27,7 +27,7 @@ from ich_lib.job import Stopped, watched
 from ich_lib.phantom import phantom
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.read import read
-from ich_lib.report import as_json, in_each, planted, write
+from ich_lib.report import as_json, in_each, origin, write
 from ich_lib.window import WINDOWS
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on import
@@ -157,8 +157,8 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
         with locks[name]:
             if name not in ready:
                 case = sample_case(name)
-                origin = in_each(planted, case)
-                ready[name] = viewer.payload(analyse(case.scan, models), origin=origin, truth=case.mask)
+                found = analyse(case.scan, models)
+                ready[name] = viewer.payload(found, origin=in_each(origin, case), truth=case.mask)
                 rest(models)
         return ready[name]
 

@@ -18,7 +18,7 @@ from ich_lib.labels import LABELS, TYPES
 from ich_lib.phantom import MIMICS, Case
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.read import read
-from ich_lib.report import LANGUAGES, WRITERS, as_json, doubts, in_each, planted, sentence, volume, write
+from ich_lib.report import LANGUAGES, WRITERS, as_json, doubts, in_each, origin, sentence, volume, write
 from ich_lib.scan import Scan, axial_affine, from_file_grid
 from ich_lib.show import overview, paper
 from ich_lib.uncertainty import EVEN
@@ -167,7 +167,7 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
     scan = replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30)))
     full = (result.blood > 0).astype(np.float32)
     case = Case(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
-    assert in_each(planted, case) == {
+    assert in_each(origin, case) == {
         "en": "Sample case: a head made by code. Planted: epidural 18 mL, subarachnoid 9 mL. "
         "To mislead: falx calcification, motion.",
         "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: epidural 18 mL, subarachnoidal 9 mL. "
@@ -175,7 +175,7 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
         "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: epidural 18 mL, subaracnoidea 9 mL. "
         "Para confundir: hoz cerebral calcificada, movimiento.",
     }
-    assert in_each(planted, Case(scan, {})) == {
+    assert in_each(origin, Case(scan, {})) == {
         "en": "Sample case: a head made by code. Planted: no blood.",
         "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: kein Blut.",
         "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: ninguna.",
@@ -197,9 +197,9 @@ def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("tell", [sentence, doubts, volume, planted])
+@pytest.mark.parametrize("tell", [sentence, doubts, volume, origin])
 def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, tell):
-    told = Case(result.scan, {}) if tell is planted else result
+    told = Case(result.scan, {}) if tell is origin else result
     with pytest.raises(ValueError, match="no sentences in 'fr'; choose from en, de, es"):
         tell(told, "fr")
 

@@ -9,7 +9,7 @@ from ich_lib.report.content import as_json
 from ich_lib.report.files import WRITERS, write
 from ich_lib.report.languages import LANGUAGES, in_each
 from ich_lib.report.nifti import write_nifti
-from ich_lib.report.sentences import doubts, made_by, planted, sentence, volume
+from ich_lib.report.sentences import doubts, made_by, origin, sentence, volume
 
 __all__ = [
     "LANGUAGES",
@@ -18,7 +18,7 @@ __all__ = [
     "doubts",
     "in_each",
     "made_by",
-    "planted",
+    "origin",
     "sentence",
     "volume",
     "write",

@@ -67,7 +67,7 @@ def volume(result: Result, language: str = "en") -> str:
     return say["marked"].format(**{name: number(*value, language) for name, value in told.items()})
 
 
-def planted(case: Case, language: str = "en") -> str:
+def origin(case: Case, language: str = "en") -> str:
     """Where a head made by code comes from: which blood was put in, and what is there to mislead.
 
     Raises:
