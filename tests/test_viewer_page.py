@@ -779,6 +779,10 @@ def test_the_menu_changes_the_language_of_words_and_sentences_and_leaves_the_sli
     assert page.inner_text(".sentence").startswith("Bleeding likely on 2 of 5 slices, about 0.2 mL")
 
 
+def test_the_sentence_stays_a_heading_inside_what_is_read_aloud(page):
+    assert page.locator("div[role=status] > h2.sentence:not([role])").count() == 1
+
+
 def test_the_language_chosen_is_spoken_by_the_viewer_beside_and_on_the_next_visit(browser):
     parts, address = viewer.parts(), "http://viewer.test/"  # a page without an address has no storage
     both = "".join(f"<div id='{name}'>{parts['html_template']}</div>" for name in ("here", "there"))
