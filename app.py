@@ -28,7 +28,7 @@ from ich_lib.job import Stopped, watched
 from ich_lib.phantom import phantom
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.read import read, read_truth
-from ich_lib.report import as_json, write
+from ich_lib.report import as_json, in_each, origin, write
 from ich_lib.scan import Scan
 from ich_lib.window import WINDOWS
 
@@ -165,10 +165,8 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
         with locks[name]:
             if name not in ready:
                 case = sample_case(name)
-                planted = ", ".join(f"{kind} {ml:.0f} mL" for kind, ml in case.volumes_ml.items()) or "no blood"
-                mimics = f" To mislead: {', '.join(case.mimics)}." if case.mimics else ""
-                origin = f"Sample case: a head made by code. Planted: {planted}.{mimics}"
-                ready[name] = viewer.payload(analyse(case.scan, models), origin=origin, truth=case.mask)
+                found = analyse(case.scan, models)
+                ready[name] = viewer.payload(found, origin=in_each(origin, case), truth=case.mask)
                 rest(models)
         return ready[name]
 
@@ -337,9 +335,9 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
                 for part in watched(lambda tell, one=one: viewer.findings(found_in(scan, one.models, tell))):
                     if isinstance(part, float):
                         yield only(status=_busy_at((turn + part) / len(asked)))
-                yield only(**{name: viewer.adding(picture, part)})
+                yield only(**{name: viewer.adding(last.id, part)})
             if truth:
-                yield only(**dict.fromkeys(asked, viewer.adding(picture, truth_of(truth, last))))
+                yield only(**dict.fromkeys(asked, viewer.adding(last.id, truth_of(truth, last))))
         except ValueError as problem:
             yield only(status=_say(str(problem), "wrong"), stop=no_stop, files=None)
             return
@@ -358,7 +356,7 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         try:
             if not last or not last.paths:
                 raise ValueError(NO_TRUTH_HERE)
-            more = {"to": last.id, **truth_of(truth, last)}
+            more = viewer.adding(last.id, truth_of(truth, last))
         except ValueError as problem:
             return only(status=_say(str(problem), "wrong"), truth=None)
         return only(viewer=more, status="", **({"second": more} if comparing else {}))
@@ -392,7 +390,7 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     )
     added = page.truth.upload(truth_added, [page.truth, page.last, page.compare], outputs, **heavy)
     page.truth.clear(
-        lambda last: {"to": last.id, "truth": None} if last else gr.skip(), page.last, page.viewer, **event
+        lambda last: viewer.adding(last.id, {"truth": None}) if last else gr.skip(), page.last, page.viewer, **event
     )
     page.stop.click(lambda: (_say(STOPPED, "stopped"), no_stop), None, wait, cancels=stoppable, **event)
     for last in (chosen, added, *stoppable):
@@ -502,9 +500,7 @@ def main() -> int:
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=viewer.PAGE_CSS,
     )
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # tidied up as after Ctrl+C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C
     Thread(target=lambda: [samples(name) for name in SAMPLES], daemon=True).start()  # read before anyone asks
     app.block_thread()
     return 0

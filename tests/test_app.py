@@ -175,10 +175,9 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
         asker.join()
     assert len(read) == 1
     assert answers[0] is answers[1] is answers[2]
-    assert (
-        answers[0]["report"]["origin"]
-        == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
-    )
+    told = answers[0]["report"]["origin"]
+    assert told["en"] == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
+    assert told["de"] == "Beispielfall: ein Kopf aus Code. Eingesetzt: subdural 12 mL. Zur Täuschung: Bewegung."
 
 
 class _SmallCase:

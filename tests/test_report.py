@@ -14,12 +14,14 @@ from pydicom.uid import UID
 
 from ich_lib import __version__
 from ich_lib.calibration import Evidence
-from ich_lib.labels import LABELS
+from ich_lib.labels import LABELS, TYPES
+from ich_lib.phantom import MIMICS, Case
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.read import read
-from ich_lib.report import WRITERS, as_json, doubts, sentence, write
+from ich_lib.report import LANGUAGES, WRITERS, as_json, doubts, in_each, origin, sentence, volume, write
 from ich_lib.scan import Scan, axial_affine, from_file_grid
 from ich_lib.show import overview, paper
+from ich_lib.uncertainty import EVEN
 from ich_lib.usual import Strangeness
 from tests.dicom_files import write_series
 
@@ -92,6 +94,114 @@ def test_the_sentence_says_how_many_slices_how_much_and_which_type(result):
     assert sentence(replace(even, calibrated=False)).startswith("Bleeding likely")
     clean = replace(result, scan_scores=np.full(6, 0.2, np.float32))
     assert sentence(clean) == "No bleeding found by this model, which does miss bleeds."
+
+
+def test_every_sentence_is_said_in_english_german_and_spanish(result):
+    large = replace(result, scan=replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30))))  # 100 of 0.18 mL
+    rare = replace(large, scan_scores=np.float32([0.1, 0.4, 0.1, 0.1, 0.3, 0.6]))
+    alone = replace(
+        result,
+        scan=replace(result.scan, hu=result.scan.hu[1:2], spacing_known=False),
+        blood=result.blood[1:2],
+        slice_scores=result.slice_scores[1:2],
+    )
+    clean = replace(result, scan_scores=np.full(6, 0.2, np.float32), blood=np.zeros_like(result.blood))
+    unsure = lambda *high: replace(result, doubt=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
+    said = [
+        (sentence, result, {
+            "en": "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural.",
+            "de": "Blutung wahrscheinlich auf 1 von 3 Schichten, etwa 0,1 mL, Muster am ehesten epidural.",
+            "es": "Hemorragia probable en 1 de 3 cortes, unos 0,1 mL, "
+            "patrón más parecido al de una hemorragia epidural.",
+        }),
+        (sentence, rare, {
+            "en": "Bleeding about as likely as not on 1 of 3 slices, about 18 mL, pattern most like intraparenchymal.",
+            "de": "Blutung etwa so wahrscheinlich wie nicht auf 1 von 3 Schichten, etwa 18 mL, "
+            "Muster am ehesten intraparenchymatös.",
+            "es": "Hemorragia tan probable como no en 1 de 3 cortes, unos 18 mL, "
+            "patrón más parecido al de una hemorragia intraparenquimatosa.",
+        }),
+        (sentence, alone, {
+            "en": "Bleeding likely on this slice, pattern most like epidural.",
+            "de": "Blutung wahrscheinlich auf dieser Schicht, Muster am ehesten epidural.",
+            "es": "Hemorragia probable en este corte, patrón más parecido al de una hemorragia epidural.",
+        }),
+        (sentence, clean, {
+            "en": "No bleeding found by this model, which does miss bleeds.",
+            "de": "Keine Blutung gefunden; dieses Modell übersieht jedoch manche Blutungen.",
+            "es": "Este modelo no encontró ninguna hemorragia, pero algunas se le escapan.",
+        }),
+        (doubts, unsure(3, 11, 12), {
+            "en": "The model is unsure on slices 4, 12-13: their mirror images score otherwise.",
+            "de": "Das Modell ist bei den Schichten 4, 12-13 unsicher: Die Spiegelbilder bewertet es anders.",
+            "es": "El modelo no está seguro en los cortes 4, 12-13: puntúa de otro modo sus imágenes especulares.",
+        }),
+        (doubts, unsure(0), {
+            "en": "The model is unsure on slice 1: its mirror image scores otherwise.",
+            "de": "Das Modell ist bei Schicht 1 unsicher: Das Spiegelbild bewertet es anders.",
+            "es": "El modelo no está seguro en el corte 1: puntúa de otro modo su imagen especular.",
+        }),
+        (doubts, result, {"en": "", "de": "", "es": ""}),
+        (volume, large, {
+            "en": "18.0 mL marked, in voxels of 4.00 x 5.00 mm, slices 9.0 mm apart.",
+            "de": "18,0 mL markiert, in Voxeln von 4,00 x 5,00 mm, Schichtabstand 9,0 mm.",
+            "es": "18,0 mL marcados, en vóxeles de 4,00 x 5,00 mm, con cortes cada 9,0 mm.",
+        }),
+        (volume, alone, {
+            "en": "Volume unknown: the file carries no trusted spacing.",
+            "de": "Volumen unbekannt: Die Datei nennt keine verlässlichen Abstände.",
+            "es": "Volumen desconocido: el archivo no indica distancias fiables.",
+        }),
+        (volume, clean, {
+            "en": "No voxel is marked as blood.",
+            "de": "Kein Voxel ist als Blut markiert.",
+            "es": "Ningún vóxel está marcado como sangre.",
+        }),
+    ]  # fmt: skip
+    for tell, told, expected in said:
+        assert in_each(tell, told) == expected
+
+
+def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
+    """100 voxels of 0.18 mL: all blood is 18 mL, half blood 9 mL."""
+    scan = replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30)))
+    full = (result.blood > 0).astype(np.float32)
+    case = Case(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
+    assert in_each(origin, case) == {
+        "en": "Sample case: a head made by code. Planted: epidural 18 mL, subarachnoid 9 mL. "
+        "To mislead: falx calcification, motion.",
+        "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: epidural 18 mL, subarachnoidal 9 mL. "
+        "Zur Täuschung: verkalkte Falx, Bewegung.",
+        "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: epidural 18 mL, subaracnoidea 9 mL. "
+        "Para confundir: hoz cerebral calcificada, movimiento.",
+    }
+    assert in_each(origin, Case(scan, {})) == {
+        "en": "Sample case: a head made by code. Planted: no blood.",
+        "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: kein Blut.",
+        "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: ninguna.",
+    }
+
+
+def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
+    def blanks(words):
+        if isinstance(words, dict):
+            return {name: blanks(part) for name, part in words.items()}
+        assert words.strip()
+        return sorted(re.findall(r"{\w+}", words))
+
+    assert set(LANGUAGES) == {"en", "de", "es"}
+    assert [blanks(words) for words in LANGUAGES.values()] == [blanks(LANGUAGES["en"])] * 3
+    for words in LANGUAGES.values():
+        assert (set(words["types"]), set(words["mimics"]), set(words["how"])) == (
+            set(TYPES), set(MIMICS), {"likely", EVEN},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("tell", [sentence, doubts, volume, origin])
+def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, tell):
+    told = Case(result.scan, {}) if tell is origin else result
+    with pytest.raises(ValueError, match="no sentences in 'fr'; choose from en, de, es"):
+        tell(told, "fr")
 
 
 @pytest.mark.parametrize("letters", ["LAS", "RAS", "PIR", "LPS"])

@@ -11,6 +11,7 @@ import pytest
 
 from ich_lib import viewer
 from ich_lib.engine import load
+from ich_lib.report import doubts, sentence, volume
 from ich_lib.usual import Strangeness
 from ich_lib.viewer import payload, unpack, unpack_blood
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
@@ -110,12 +111,12 @@ def test_a_scale_bar_needs_a_known_spacing():
     assert payload(result())["pixel_mm"] == [0.5, 0.25]
     unknown = payload(result(spacing_known=False))
     assert unknown["pixel_mm"] is None
-    assert unknown["report"]["volume"] == "Volume unknown: the file carries no trusted spacing."
+    assert unknown["report"]["volume"]["en"] == "Volume unknown: the file carries no trusted spacing."
 
 
 def test_milliliters_stand_with_the_spacing_they_rest_on():
     voxels = 12 * 18 + 6 * 8
-    said = payload(result())["report"]["volume"]
+    said = payload(result())["report"]["volume"]["en"]
     assert said.startswith(f"{voxels * 5 * 0.5 * 0.25 / 1000:.1f} mL marked")
     assert "0.25 x 0.50 mm" in said
     assert "5.0 mm apart" in said
@@ -123,7 +124,8 @@ def test_milliliters_stand_with_the_spacing_they_rest_on():
 
 def test_an_empty_mask_claims_no_milliliters():
     planted = result()
-    assert viewer.volume(replace(planted, blood=np.zeros_like(planted.blood))) == "No voxel is marked as blood."
+    said = payload(replace(planted, blood=np.zeros_like(planted.blood)))["report"]
+    assert said["volume"]["en"] == "No voxel is marked as blood."
 
 
 def test_the_six_scores_keep_their_names_colors_and_numbers_with_any_first():
@@ -137,10 +139,10 @@ def test_the_six_scores_keep_their_names_colors_and_numbers_with_any_first():
 
 
 def test_warnings_model_and_notice_travel_as_plain_text():
-    report = payload(result(warnings=["Slice 2 is <b>odd</b>."]), origin="From a test.")["report"]
+    report = payload(result(warnings=["Slice 2 is <b>odd</b>."]), origin={"en": "From a test."})["report"]
     assert report["warnings"] == ["Slice 2 is <b>odd</b>."]
     assert report["models"] == ["planted 01234567"]
-    assert report["origin"] == "From a test."
+    assert report["origin"] == {"en": "From a test."}
     assert "Not a medical device" in report["notice"]
 
 
@@ -194,18 +196,27 @@ def test_what_stands_beside_the_picture_is_what_the_result_says():
     said = payload(planted)["report"]
     assert dict(said["ml"]) == {"mask": planted.volume_ml, "soft": planted.soft_ml, "abc2": planted.abc2_ml}
     assert [score["word"] for score in said["scores"]][:2] == ["likely", "unlikely"]  # 0.8 and 0.1
-    assert (said["unsure"], said["doubts"], said["strangeness"], said["calls"]) == ([], "", None, None)
+    assert (said["unsure"], said["doubts"]["en"], said["strangeness"], said["calls"]) == ([], "", None, None)
     doubtful = payload(replace(planted, doubt=np.float32([0, 0.3, 0.2, 0, 0]), calibrated=False))["report"]
     assert doubtful["unsure"] == [1, 2]
-    assert doubtful["doubts"].startswith("The model is unsure on slices 2-3")
+    assert doubtful["doubts"]["en"].startswith("The model is unsure on slices 2-3")
     assert {score["word"] for score in doubtful["scores"]} == {None}
     assert payload(result(spacing_known=False))["report"]["ml"] == []
+
+
+def test_what_was_found_travels_in_every_language():
+    planted = replace(result(), doubt=np.float32([0, 0.3, 0.2, 0, 0]))
+    said = payload(planted)["report"]
+    for name, tell in (("sentence", sentence), ("volume", volume), ("doubts", doubts)):
+        assert said[name] == {language: tell(planted, language) for language in ("en", "de", "es")}
+        assert len(set(said[name].values())) == 3
+    assert payload(planted)["report"]["origin"] is None
 
 
 def test_a_strange_scan_is_warned_of_once():
     odd = Strangeness(3.14, 1.5, 0.99)
     said = payload(replace(result(warnings=[odd.sentence, "Odd."]), strangeness=odd))["report"]
-    assert said["strangeness"] == {"value": 3.14, "limit": 1.5, "strange": True, "sentence": odd.sentence}
+    assert said["strangeness"] == {"value": 3.14, "limit": 1.5, "strange": True}
     assert said["warnings"] == ["Odd."]
 
 
@@ -279,7 +290,7 @@ def test_a_picture_and_what_is_found_later_make_the_whole():
     assert {**together, "id": whole["id"]} == whole
     assert not {"blood", "heat", "marked"} & shown.keys()
     assert not {"slices", "id"} & found.keys()
-    assert viewer.adding(shown, found)["to"] == shown["id"]
+    assert viewer.adding(shown["id"], {"truth": None}) == {"to": shown["id"], "truth": None}
 
 
 def test_no_two_pictures_have_one_id():

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ich_lib import metrics, viewer
+from ich_lib.report import LANGUAGES
 from ich_lib.uncertainty import WORDS as SURE
 from ich_lib.usual import Strangeness
 from ich_lib.window import WINDOWS, window
-from tests.browsing import SETTLE, SLICE_TIMES, mounted, pixels, settle, where, yellow
+from tests.browsing import MOUNT, SETTLE, SLICE_TIMES, mounted, pixels, settle, tab, where, yellow
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
 
 
@@ -735,6 +736,10 @@ def test_every_language_has_every_word_and_every_place_in_it(page):
                 assert set(table[name]) == set(text)
         assert {word for _, word in SURE} == set(table["sure"])
         assert {score["name"] for score in viewer.payload(result())["report"]["scores"]} == set(table["scores"])
+    assert set(words) == set(LANGUAGES)
+    for language, said in LANGUAGES.items():  # the sentences call things what the table beside them calls them
+        assert said["types"].items() <= words[language]["scores"].items()
+        assert said["how"].items() <= words[language]["sure"].items()
     asked = set(re.findall(r'data-(?:words|label|title)="(\w+)"', viewer.parts()["html_template"]))
     asked |= set(re.findall(r'say\("(\w+)"[,)]', viewer.parts()["js_on_load"]))
     assert asked <= set(words["en"])
@@ -753,15 +758,53 @@ def test_the_browsers_language_is_taken_or_english(browser, locale, tag, word):
         assert page.inner_text(".layers label:first-child") == word
 
 
-def test_the_menu_changes_the_language_and_leaves_slice_and_sentence(page):
+def test_the_menu_changes_the_language_of_words_and_sentences_and_leaves_the_slice(page):
+    show(page, result(warnings=["Odd."]), origin={"en": "From a test.", "de": "Aus einem Test."})
     page.select_option(".language", "de")
     assert where(page) == "Schicht 4 von 5"
     assert page.inner_text(".windows button:first-child span") == "Hirn"
     assert page.inner_text(".amounts td >> nth=0").endswith("mL")
     assert "," in page.inner_text(".amounts td >> nth=0")
-    assert page.get_attribute(".sentence", "lang") == "en"
+    start = "Blutung wahrscheinlich auf 2 von 5 Schichten, etwa 0,2 mL, "
+    assert page.inner_text(".sentence") == start + "Muster am ehesten subdural."
+    assert page.inner_text(".volume").startswith("0,2 mL markiert, in Voxeln von 0,25 x 0,50 mm")
+    assert page.inner_text(".origin") == "Aus einem Test."
+    spoken = page.evaluate(
+        """() => ['.sentence', '.volume', '.origin', '.warnings li']
+            .map((name) => document.querySelector(name).closest('[lang]').lang)"""
+    )
+    assert spoken == ["de", "de", "de", "en"]  # the reader's warnings are English
     page.select_option(".language", "en")
     assert where(page) == "Slice 4 of 5"
+    assert page.inner_text(".sentence").startswith("Bleeding likely on 2 of 5 slices, about 0.2 mL")
+
+
+def test_the_sentence_stays_a_heading_inside_what_is_read_aloud(page):
+    assert page.locator("div[role=status] > h2.sentence:not([role])").count() == 1
+
+
+def test_the_language_chosen_is_spoken_by_the_viewer_beside_and_on_the_next_visit(browser):
+    parts, address = viewer.parts(), "http://viewer.test/"  # a page without an address has no storage
+    both = "".join(f"<div id='{name}'>{parts['html_template']}</div>" for name in ("here", "there"))
+    spoken = (
+        "() => [...document.querySelectorAll('.viewer')].map((one) => [one.lang, one.querySelector('.language').value])"
+    )
+    with tab(browser) as page:
+        page.route(address, lambda route: route.fulfill(body=both, content_type="text/html; charset=utf-8"))
+
+        def visit():
+            page.goto(address)
+            for name in ("here", "there"):
+                page.evaluate(MOUNT.replace("'here'", f"'{name}'"), [parts["js_on_load"], None])
+            return page.evaluate(spoken)
+
+        assert visit() == [["en", "en"]] * 2
+        page.select_option("#there .language", "de")
+        assert page.evaluate(spoken) == [["de", "de"]] * 2
+        assert page.inner_text("#here .layers label:first-child") == "Umriss"
+        assert visit() == [["de", "de"]] * 2
+        page.evaluate("() => localStorage.setItem('ich-language', 'xx')")
+        assert visit() == [["en", "en"]] * 2
 
 
 def test_a_question_mark_opens_the_list_of_all_keys_and_escape_closes_it(page):

@@ -7,7 +7,20 @@ a person reads is picture (PNG) and paper (PDF).
 
 from ich_lib.report.content import as_json
 from ich_lib.report.files import WRITERS, write
+from ich_lib.report.languages import LANGUAGES, in_each
 from ich_lib.report.nifti import write_nifti
-from ich_lib.report.sentences import doubts, made_by, sentence
+from ich_lib.report.sentences import doubts, made_by, origin, sentence, volume
 
-__all__ = ["WRITERS", "as_json", "doubts", "made_by", "sentence", "write", "write_nifti"]
+__all__ = [
+    "LANGUAGES",
+    "WRITERS",
+    "as_json",
+    "doubts",
+    "in_each",
+    "made_by",
+    "origin",
+    "sentence",
+    "volume",
+    "write",
+    "write_nifti",
+]

@@ -1,40 +1,83 @@
-"""A result in words."""
+"""A result in words, and where a made head comes from."""
 
 from ich_lib import __version__
 from ich_lib.labels import ANY, TYPES
+from ich_lib.phantom import Case
 from ich_lib.predict import Result
+from ich_lib.report.languages import number, words_in
 from ich_lib.uncertainty import EVEN, words
 
 SHORT_NOTICE = "Teaching only, not a medical device."  # where NOTICE has no room
 TOLD_DIGITS = 12  # of a hash, where all 64 have no room
 
 
-def sentence(result: Result) -> str:
-    """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.words` has it."""
+def sentence(result: Result, language: str = "en") -> str:
+    """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.words` has it.
+
+    Args:
+        result: of `analyse`.
+        language: a key of LANGUAGES.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
     if result.scores["any"] < result.score_threshold:
-        return "No bleeding found by this model, which does miss bleeds."
+        return say["none"]
     bleeding = int((result.slice_scores[:, ANY] >= result.score_threshold).sum())
-    count = len(result.slice_scores)
-    where = "on this slice" if count == 1 else f"on {max(bleeding, 1)} of {count} slices"
-    volume = f", about {result.volume_ml:.{0 if result.volume_ml >= 10 else 1}f} mL" if result.volume_ml else ""
+    count, ml = len(result.slice_scores), result.volume_ml
     how = EVEN if result.calibrated and words(result.scores["any"]) == EVEN else "likely"
-    return f"Bleeding {how} {where}{volume}, pattern most like {TYPES[int(result.scan_scores[:ANY].argmax())]}."
+    return say["bleeding"].format(
+        how=say["how"][how],
+        where=say["here"] if count == 1 else say["on"].format(bleeding=max(bleeding, 1), count=count),
+        about=say["about"].format(ml=number(ml, 0 if ml >= 10 else 1, language)) if ml else "",
+        type=say["types"][TYPES[int(result.scan_scores[:ANY].argmax())]],
+    )
 
 
-def doubts(result: Result) -> str:
-    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none."""
-    runs = []
-    for number in (k + 1 for k in result.unsure):
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
+def doubts(result: Result, language: str = "en") -> str:
+    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say, runs = words_in(language), []
+    for place in (k + 1 for k in result.unsure):
+        if runs and runs[-1][1] == place - 1:
+            runs[-1][1] = place
         else:
-            runs.append([number, number])
-    if not runs:
-        return ""
+            runs.append([place, place])
     told = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
-    one = len(result.unsure) == 1
-    where, image = ("slice", "its mirror image scores") if one else ("slices", "their mirror images score")
-    return f"The model is unsure on {where} {told}: {image} otherwise."
+    return say["unsure_one" if len(result.unsure) == 1 else "unsure"].format(told=told) if runs else ""
+
+
+def volume(result: Result, language: str = "en") -> str:
+    """mL and what they rest on, or why there are none.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    if result.volume_ml is None:
+        return say["no_ml"]
+    if not result.volume_ml:
+        return say["no_voxel"]
+    dz, dy, dx = result.scan.spacing_mm
+    told = {"ml": (result.volume_ml, 1), "dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
+    return say["marked"].format(**{name: number(*value, language) for name, value in told.items()})
+
+
+def origin(case: Case, language: str = "en") -> str:
+    """Where a head made by code comes from: which blood was put in, and what is there to mislead.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    blood = ", ".join(f"{say['types'][kind]} {ml:.0f} mL" for kind, ml in case.volumes_ml.items())
+    mimics = ", ".join(say["mimics"][name] for name in case.mimics)
+    misled = say["mislead"].format(mimics=mimics) if mimics else ""
+    return say["planted"].format(blood=blood or say["no_blood"]) + misled
 
 
 def strangeness(result: Result) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ich_lib.predict import Result
 from ich_lib.scan import Scan
-from ich_lib.viewer.beside import report, volume
+from ich_lib.viewer.beside import report
 from ich_lib.viewer.packing import (
     LOWEST_HU,
     blood_levels,
@@ -36,12 +36,12 @@ PAGE_CSS = Path(__file__).with_name("page.css")  # the page around the viewer
 _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
 
-def payload(result: Result, *, origin: str = "", truth: np.ndarray | None = None) -> dict:
+def payload(result: Result, *, origin: dict[str, str] | None = None, truth: np.ndarray | None = None) -> dict:
     """Everything the viewer shows, as plain values that JSON can carry: picture, findings and truth in one.
 
     Args:
         result: of `analyse`.
-        origin: one line on where the scan comes from.
+        origin: language to one line on where the scan comes from; None where it was brought.
         truth: (z, y, x) bool, the blood that is really there, where that is known, as of a phantom.
 
     Raises:
@@ -52,7 +52,7 @@ def payload(result: Result, *, origin: str = "", truth: np.ndarray | None = None
     return {**seen, **found, **known, "report": {**seen["report"], **found["report"]}}
 
 
-def picture(scan: Scan, *, origin: str = "") -> dict:
+def picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
     """What can be shown of a scan before anybody looked for blood in it.
 
     Slices larger than MOST_SIDE, or too many for MOST_PIXELS, are shrunk: HU by area, probability and truth by maximum,
@@ -113,9 +113,9 @@ def truths(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
     return {"truth": [pack_truth(_most(plane, rows, columns) > 0) for plane in truth]}
 
 
-def adding(picture: dict, more: dict) -> dict:
-    """What the viewer takes as an addition to a picture that it shows, and drops where it shows another one by now."""
-    return {"to": picture["id"], **more}
+def adding(id: str, more: dict) -> dict:
+    """What the viewer takes as an addition to the picture of that id, and drops where it shows another one by now."""
+    return {"to": id, **more}
 
 
 def shown_size(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -207,5 +207,4 @@ __all__ = [
     "truths",
     "unpack",
     "unpack_blood",
-    "volume",
 ]

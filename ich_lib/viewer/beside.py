@@ -2,42 +2,32 @@
 
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.predict import NOTICE, Result
-from ich_lib.report import doubts, sentence
+from ich_lib.report import doubts, in_each, sentence, volume
 from ich_lib.uncertainty import words
 
 
 def report(result: Result) -> dict:
-    """What the viewer writes beside the picture, in words and shares of one.
+    """What the viewer writes beside the picture, in words and shares of one. Sentences come by language.
 
-    A warning of a strange scan stands in `strangeness` alone, where it is told first.
+    A warning of a strange scan is left out of `warnings`: the viewer says `strangeness` in its own words, and first.
     """
     strange = result.strangeness
     said = strange.sentence if strange and strange.strange else None
     return {
-        "sentence": sentence(result),
+        "sentence": in_each(sentence, result),
         "scores": [_score(result, k) for k in (ANY, *range(ANY))],  # whether there is blood, before which kind
         "score_threshold": result.score_threshold,
         "calibrated": result.calibrated,
         "unsure": list(result.unsure),
-        "doubts": doubts(result),
-        "volume": volume(result),
+        "doubts": in_each(doubts, result),
+        "volume": in_each(volume, result),
         "ml": [[name, ml] for name, ml in _milliliters(result) if ml is not None],
-        "strangeness": strange and {**strange.as_json(), "sentence": said},
+        "strangeness": strange and strange.as_json(),
         "calls": (result.figures or {}).get("calls", {}).get("whole_scans"),
         "warnings": [warning for warning in result.warnings if warning != said],
         "models": [f"{name} {sha256[:8]}" for name, sha256 in result.models],
         "notice": NOTICE,
     }
-
-
-def volume(result: Result) -> str:
-    """mL and what they rest on, or why there are none."""
-    if result.volume_ml is None:
-        return "Volume unknown: the file carries no trusted spacing."
-    if not result.volume_ml:
-        return "No voxel is marked as blood."
-    dz, dy, dx = result.scan.spacing_mm
-    return f"{result.volume_ml:.1f} mL marked, in voxels of {dx:.2f} x {dy:.2f} mm, slices {dz:.1f} mm apart."
 
 
 def _score(result: Result, k: int) -> dict:

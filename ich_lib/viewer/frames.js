@@ -8,7 +8,7 @@ const box = (name) => at('.layers input[name="' + name + '"]');
 const UNFOUND = { // what the payload holds besides once somebody looked for blood
   blood: null, heat: null, truth: null, threshold: 128, marked: [],
   report: {
-    sentence: "", volume: "", doubts: "", scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
+    scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
     calls: null, models: [],
   },
 };

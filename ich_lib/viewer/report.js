@@ -28,11 +28,11 @@ function fillWords() {
 }
 
 function fillReport(report) {
-  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = report[name];
+  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = scan.blood ? report[name][language] : "";
   for (const selector of [".scores", ".models"]) at(selector).hidden = !scan.blood;
   if (!scan.blood) at(".sentence").textContent = say("unfound");
   const { slices, ...shown } = report.shown;
-  at(".origin").textContent = report.origin || say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
+  at(".origin").textContent = report.origin?.[language] ?? say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
   at(".models").textContent = say("model") + ": " + report.models.join(", ");
   at(".strip-cut").textContent = say("strip_cut", { cut: percent(report.score_threshold) });
   at(".with-doubt").hidden = !report.unsure.length;
@@ -46,8 +46,9 @@ function fillReport(report) {
   }));
   at(".amounts").hidden = !report.ml.length;
   at(".apart").textContent = scan.slice_mm ? say("spacing", { mm: decimal(scan.slice_mm, 1) }) : "";
-  const small = report.shown.shrunk ? [say("shrunk", { ...shown, to_rows: scan.rows, to_columns: scan.columns })] : [];
-  at(".warnings ul").replaceChildren(...[...report.warnings, ...small].map((text) => made("li", text)));
+  const read = report.warnings.map((text) => Object.assign(made("li", text), { lang: "en" })); // all that the reader speaks
+  const small = report.shown.shrunk ? [made("li", say("shrunk", { ...shown, to_rows: scan.rows, to_columns: scan.columns }))] : [];
+  at(".warnings ul").replaceChildren(...read, ...small);
   at(".warnings").hidden = !at(".warnings ul").children.length;
   at(".report").hidden = false;
 }

@@ -28,11 +28,8 @@ function listen() {
   at(".zoom-out").addEventListener("click", () => setZoom(zoom / 1.25));
   at(".zoom-reset").addEventListener("click", resetZoom);
   at(".language").append(...Object.entries(NAMES).map(([tag, name]) => option(name, tag)));
-  at(".language").addEventListener("change", (event) => {
-    language = event.target.value;
-    fillWords();
-    if (scan) go(index()), fillCounts();
-  });
+  at(".language").addEventListener("change", (event) => setLanguage(event.target.value));
+  window.addEventListener(LANGUAGE, (event) => speak(event.detail));
   document.addEventListener("keydown", onKey);
   new ResizeObserver(() => scan && frame && (drawStrip(), draw())).observe(picture);
 }
@@ -49,6 +46,12 @@ const plain = (value) => JSON.parse(JSON.stringify(value)); // Gradio's is a pro
 function take(value) {
   if (value?.slices) open(plain(value));
   else if (value?.to && value.to === scan?.id) add(plain(value));
+}
+
+function speak(tag) {
+  language = at(".language").value = tag;
+  fillWords();
+  if (scan) go(index()), fillCounts();
 }
 
 function open(payload) {

@@ -82,7 +82,7 @@ const WORDS = {
     key_layers: "o f h t|Umriss, Fläche, Heatmap, Wahrheit", key_fill: "j k|weniger und mehr Deckkraft", key_cut: ", . 9|Schwelle senken und heben; wie geliefert",
     key_planes: "a c s m|axial, koronal, sagittal, meistes Blut", key_drag: "d|was Ziehen tut: Schichten, Fenster, Schieben", key_zoom: "+ - 0|vergrößern, verkleinern, ganzes Bild; auch Strg und Rad, zwei Finger, Doppelklick",
     key_move: "Alt und Pfeile|Bild schieben; auch Umschalt und Ziehen", key_point: "Umschalt und Pfeile|Punkt bewegen, dessen HU genannt werden", key_neuro: "n|neurologische Seiten", key_full: "x|Vollbild", key_help: "?|diese Liste",
-    scores: { "any bleeding": "irgendeine Blutung", epidural: "epidural", intraparenchymal: "intraparenchymal", intraventricular: "intraventrikulär", subarachnoid: "subarachnoidal", subdural: "subdural" },
+    scores: { "any bleeding": "irgendeine Blutung", epidural: "epidural", intraparenchymal: "intraparenchymatös", intraventricular: "intraventrikulär", subarachnoid: "subarachnoidal", subdural: "subdural" },
     sure: { "virtually certain": "so gut wie sicher", "very likely": "sehr wahrscheinlich", likely: "wahrscheinlich", "about as likely as not": "etwa so wahrscheinlich wie nicht", unlikely: "unwahrscheinlich", "very unlikely": "sehr unwahrscheinlich", "exceptionally unlikely": "äußerst unwahrscheinlich" },
   },
   es: {
@@ -101,9 +101,9 @@ const WORDS = {
     slice: "Corte", slice_of: "Corte {k} de {n}", coronal_of: "Coronal {k} de {n}", sagittal_of: "Sagital {k} de {n}",
     blood_marked: "sangre marcada", unsure: "modelo inseguro", unknown_hu: "HU desconocidas", gray: "gris {gray}, HU desconocidas",
     reading: "{hu} HU, sangre {blood}", shown_neuro: "Neurológica: la derecha del paciente está a la derecha",
-    rebuilt: "Reconstruida de cortes a {mm} mm", heat_is: "Calor: indicios de sangrado", heat_scale: "0 a 1, una escala para todos los cortes",
+    rebuilt: "Reconstruida de cortes a {mm} mm", heat_is: "Calor: indicios de hemorragia", heat_scale: "0 a 1, una escala para todos los cortes",
     unfound: "Aún no hay resultado.", wait: "Leyendo el caso de ejemplo. El primero tarda unos segundos.", feet: "pies", head: "cabeza", front: "delante", back: "detrás", right: "derecha", left: "izquierda",
-    strip: "Cada barra: la probabilidad de que este corte muestre sangre. Pulse para ir allí.", strip_bar: "algún sangrado", strip_mask: "sangre en la máscara",
+    strip: "Cada barra: la probabilidad de que este corte muestre sangre. Pulse para ir allí.", strip_bar: "alguna hemorragia", strip_mask: "sangre en la máscara",
     strip_unsure: "modelo inseguro", strip_cut: "umbral {cut}", hint: "rueda o {keys} cortes, arrastrar para la ventana,", hint_end: "todas las teclas",
     cut: "Máscara desde la probabilidad", cut_reset: "como viene", cut_now: "{ml} marcados desde {cut}", at_shown: "con la resolución mostrada", pixels: "{n} píxeles",
     montage_title: "Cortes con más sangre en la máscara", montage_none: "Ningún corte tiene sangre en la máscara: algunos de abajo arriba", montage_slice: "Corte {k}, {ml}",
@@ -123,13 +123,30 @@ const WORDS = {
     key_layers: "o f h t|contorno, relleno, calor, verdad", key_fill: "j k|menos y más relleno", key_cut: ", . 9|bajar y subir el umbral; como viene",
     key_planes: "a c s m|axial, coronal, sagital, más sangre", key_drag: "d|qué hace arrastrar: cortes, ventana, mover", key_zoom: "+ - 0|acercar, alejar, imagen entera; también Ctrl y rueda, dos dedos, doble clic",
     key_move: "Alt y flechas|mover la imagen; también Mayúsculas y arrastrar", key_point: "Mayúsculas y flechas|mover el punto cuyas HU se indican", key_neuro: "n|lados neurológicos", key_full: "x|pantalla completa", key_help: "?|esta lista",
-    scores: { "any bleeding": "algún sangrado", epidural: "epidural", intraparenchymal: "intraparenquimatoso", intraventricular: "intraventricular", subarachnoid: "subaracnoideo", subdural: "subdural" },
-    sure: { "virtually certain": "prácticamente seguro", "very likely": "muy probable", likely: "probable", "about as likely as not": "tan probable como no", unlikely: "improbable", "very unlikely": "muy improbable", "exceptionally unlikely": "sumamente improbable" },
+    scores: { "any bleeding": "alguna hemorragia", epidural: "epidural", intraparenchymal: "intraparenquimatosa", intraventricular: "intraventricular", subarachnoid: "subaracnoidea", subdural: "subdural" },
+    sure: { "virtually certain": "prácticamente segura", "very likely": "muy probable", likely: "probable", "about as likely as not": "tan probable como no", unlikely: "improbable", "very unlikely": "muy improbable", "exceptionally unlikely": "sumamente improbable" },
   },
 };
 const NAMES = { en: "English", de: "Deutsch", es: "Español" };
 
-let language = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2)).find((tag) => WORDS[tag]) ?? "en";
+const LANGUAGE = "ich-language"; // what the browser keeps, and the event that tells every viewer of the page
+
+let language = [kept(), ...(navigator.languages ?? [navigator.language])].map((tag) => tag.slice(0, 2)).find((tag) => WORDS[tag]) ?? "en";
+
+function kept() {
+  try {
+    return localStorage.getItem(LANGUAGE) ?? "";
+  } catch {
+    return ""; // no storage, or none for this page
+  }
+}
+
+function setLanguage(tag) {
+  try {
+    localStorage.setItem(LANGUAGE, tag);
+  } catch {} // then the next visit starts as this one did
+  window.dispatchEvent(new CustomEvent(LANGUAGE, { detail: tag }));
+}
 
 function say(name, values = {}) {
   return WORDS[language][name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
