@@ -960,3 +960,83 @@ def test_longer_words_are_not_wider_than_the_screen(browser, width, tag):
     planted = replace(result(window=(35.0, 110.0)), figures={"calls": {"whole_scans": CALLS}})
     with mounted(browser, planted, truth=planted.mask, locale=tag, viewport={"width": width, "height": 800}) as page:
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+# ---- the picture first, what is found in it later ---------------------------------------------------------------------
+
+SHOW = "(value) => window.show(value)"
+
+
+def first_the_picture(page, planted):
+    """The picture alone, without a result, on the screen; its id."""
+    shown = viewer.picture(planted.scan)
+    page.evaluate(SHOW, shown)
+    page.wait_for_selector('.viewer[data-ready="yes"][data-found="no"][data-decoded="picture"]')
+    page.evaluate(SETTLE)
+    return shown["id"]
+
+
+def test_before_the_result_there_is_the_ct_and_no_claim(page):
+    planted = result()
+    whole = pixels(page, "ct")
+    first_the_picture(page, planted)
+    page.fill(".position", str(int(page.evaluate("document.querySelector('.position').value"))))
+    assert page.inner_text(".sentence") == "No result yet."
+    for selector in (".scores", ".cutting", ".amounts", ".worth", ".models", ".strip-key", ".against"):
+        assert page.is_hidden(selector)
+    assert not pixels(page, "marks").any()
+    assert "any bleeding" not in page.inner_text(".corner")
+    page.evaluate(SHOW, viewer.payload(planted))
+    settle(page)
+    np.testing.assert_array_equal(pixels(page, "ct"), whole)
+
+
+def test_what_is_found_later_is_laid_over_the_same_picture_and_goes_to_the_slice_with_most_blood(page):
+    planted = result()
+    here = first_the_picture(page, planted)
+    page.evaluate(SHOW, viewer.adding(here, viewer.findings(planted)))
+    page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]')
+    together = pixels(page, "marks"), where(page), page.inner_text(".report"), page.inner_text(".cutting output")
+    page.evaluate(SHOW, viewer.payload(planted))
+    settle(page)
+    assert yellow(together[0]).sum() > 100
+    np.testing.assert_array_equal(together[0], pixels(page, "marks"))
+    assert together[1:] == (where(page), page.inner_text(".report"), page.inner_text(".cutting output"))
+
+
+def test_who_looks_at_a_slice_already_stays_there_with_window_and_zoom(page):
+    planted = result()
+    here = first_the_picture(page, planted)
+    page.focus(".stage")
+    for key in ("Home", "3", "+"):
+        page.keyboard.press(key)
+    before = where(page), page.get_attribute(".viewer", "data-window"), page.get_attribute(".viewer", "data-zoom")
+    page.evaluate(SHOW, viewer.adding(here, viewer.findings(planted)))
+    page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]')
+    after = where(page), page.get_attribute(".viewer", "data-window"), page.get_attribute(".viewer", "data-zoom")
+    assert after == before
+    assert before == ("Slice 1 of 5", "bone", "1.25")
+
+
+def test_what_was_found_in_another_scan_is_dropped(page):
+    first_the_picture(page, result())
+    page.evaluate(SHOW, viewer.adding("another", viewer.findings(result())))
+    page.evaluate(SETTLE)
+    assert page.get_attribute(".viewer", "data-found") == "no"
+    assert page.inner_text(".sentence") == "No result yet."
+
+
+def test_a_truth_that_comes_later_is_counted_and_can_be_taken_away(page):
+    planted = result()
+    truth = np.zeros(SHAPE, bool)
+    truth[BLEED] = True
+    shown = viewer.payload(planted)
+    page.evaluate(SHOW, shown)
+    settle(page)
+    assert page.is_hidden(".with-truth")
+    page.evaluate(SHOW, viewer.adding(shown["id"], viewer.truths(truth, SHAPE)))
+    page.wait_for_selector(".against", state="visible")
+    assert float(page.get_attribute("data.dice", "value")) == pytest.approx(metrics.dice(truth, planted.mask), abs=1e-3)
+    page.evaluate(SHOW, viewer.adding(shown["id"], {"truth": None}))
+    page.wait_for_selector(".against", state="hidden")
+    assert page.is_hidden(".with-truth")
