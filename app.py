@@ -270,6 +270,7 @@ def _page(*, comparing: bool) -> SimpleNamespace:
     page, word = SimpleNamespace(), WORDS
     gr.HTML(f"<h1>{TITLE}</h1><p>{html.escape(NOTICE)}</p>", html_template="<div id='head'>${value}</div>")
     page.last = gr.State(None)  # what this session looks at, a Shown
+    page.asked = gr.State(None)  # the files that it wants to see; the box is free for the next ones at once
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
             gr.HTML("<h2>Sample cases</h2>", elem_id="cases")
@@ -339,14 +340,9 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
             if truth:
                 yield only(**dict.fromkeys(asked, viewer.adding(last.id, truth_of(truth, last))))
         except ValueError as problem:
-            yield only(status=_say(str(problem), "wrong"), stop=no_stop, files=None)
+            yield only(status=_say(str(problem), "wrong"), stop=no_stop)
             return
-        yield only(status="", stop=no_stop, files=None)
-
-    def upload_new(paths, *others):
-        """A new scan; a truth that is still there was another's."""
-        yield only(truth=None)
-        yield from upload(paths, None, *others)
+        yield only(status="", stop=no_stop)
 
     def again(last, *others):
         if last and last.paths:
@@ -374,11 +370,13 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     told = [page.compare, page.window, page.level, page.width]
     wait = [page.status, page.stop]
     app.load(partial(sample, FIRST, False), None, outputs, concurrency_limit=4, **event)
-    stoppable = [
-        page.files.upload(partial(_busy, True), None, wait, **event).then(
-            upload_new, [page.files, *told], outputs, **heavy
-        )
-    ]
+    taken = page.files.upload(
+        lambda paths: (paths, None, None, *_busy(True)),
+        page.files,
+        [page.asked, page.files, page.truth, *wait],
+        **event,
+    )
+    stoppable = [taken.then(upload, [page.asked, page.truth, *told], outputs, **heavy)]
     page.window.input(lambda name: gr.Row(visible=name == OTHER), page.window, page.own, **event)
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = changed(lambda last: _busy(last and last.paths), page.last, wait, **event)
@@ -392,6 +390,7 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     page.truth.clear(
         lambda last: viewer.adding(last.id, {"truth": None}) if last else gr.skip(), page.last, page.viewer, **event
     )
+    page.files.upload(None, cancels=stoppable)  # who brings another scan waits for the first no more
     page.stop.click(lambda: (_say(STOPPED, "stopped"), no_stop), None, wait, cancels=stoppable, **event)
     for last in (chosen, added, *stoppable):
         last.failure(**_no_more_waiting(page))

@@ -148,13 +148,19 @@ class Visitor:
         return self.call("files", files=[file_data(path) for path in self.upload(*files)], **told)
 
     def call(self, elem_id: str, **told) -> Reply:
-        """Run the event behind a part; `told` are values by elem_id ("_" for "-"), the rest is as the page opens."""
-        event = self.event_of(elem_id)
+        """Run the event behind a part and what follows it.
+
+        `told` are values by elem_id ("_" for "-"); the rest is as the page opens.
+        """
         values = {name.replace("_", "-"): value for name, value in told.items()}
-        data = [
-            values.get(self.parts[number].get("elem_id"), self.parts[number].get("value")) for number in event["inputs"]
-        ]
-        return self.run(event["id"], data, event["outputs"])
+        event = self.event_of(elem_id)
+        while True:
+            given = [(self.parts[number].get("elem_id"), self.parts[number].get("value")) for number in event["inputs"]]
+            reply = self.run(event["id"], [values.get(name, as_opened) for name, as_opened in given])
+            after = [one for one in self.events if one["trigger_after"] == event["id"]]
+            if not after or not reply.succeeded:
+                return reply
+            (event,) = after
 
     def join(self, number: int, data: list) -> httpx.Response:
         body = {"data": data, "fn_index": number, "session_hash": self.session, "trigger_id": None, "event_data": None}
@@ -164,7 +170,7 @@ class Visitor:
             headers={"Content-Type": "application/json", "Connection": "close"},  # after a fault the server closes it
         )
 
-    def run(self, number: int, data: list, outputs: Sequence[int] = ()) -> Reply:
+    def run(self, number: int, data: list) -> Reply:
         """Join the queue with whatever data and wait for the last word."""
         joined = self.join(number, data)
         if joined.status_code != 200:

@@ -962,7 +962,7 @@ def test_longer_words_are_not_wider_than_the_screen(browser, width, tag):
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
-# ---- the picture first, what is found in it later ---------------------------------------------------------------------
+# ---- the picture first, what is found in it later -------------------------------------------------------------------
 
 SHOW = "(value) => window.show(value)"
 
