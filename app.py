@@ -265,12 +265,25 @@ class Shown:
     affine: object = None
 
 
+class Turns:
+    """Counts what a session asked for, so that only the last is answered."""
+
+    def __init__(self):
+        self.last = 0
+
+    def next(self) -> int:
+        """The number of something new."""
+        self.last += 1
+        return self.last
+
+
 def _page(*, comparing: bool) -> SimpleNamespace:
     """What is on the page, top to bottom, left to right."""
     page, word = SimpleNamespace(), WORDS
     gr.HTML(f"<h1>{TITLE}</h1><p>{html.escape(NOTICE)}</p>", html_template="<div id='head'>${value}</div>")
     page.last = gr.State(None)  # what this session looks at, a Shown
-    page.asked = gr.State(None)  # the files that it wants to see; the box is free for the next ones at once
+    page.asked = gr.State(None)  # (paths, turn) of the files that it wants to see: their box is free again at once
+    page.turns = gr.State(Turns())  # Gradio makes each session its own
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
             gr.HTML("<h2>Sample cases</h2>", elem_id="cases")
@@ -316,37 +329,51 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         """These outputs and no other. Gradio sends what was yielded last a second time, so the last is always small."""
         return {getattr(page, name): value for name, value in values.items()}
 
-    def sample(name, comparing):
+    def sample(name, comparing, turns):
         """A sample, read already or now."""
+        turns.next()
         shown = {"viewer": first.sample(name)} | ({"second": second.sample(name)} if comparing else {})
         last = Shown(sample=name)
         return only(**shown, sample=name, files=None, truth=None, last=last, status="", stop=no_stop, made=no_files)
 
-    def upload(paths, truth, comparing, *told):
-        """The picture as soon as there is one, then what each pair of models finds in it."""
-        asked = {"viewer": first, "second": second} if comparing else {"viewer": first}
+    def upload(asked, truth, comparing, turns, *told):
+        """The picture as soon as there is one, then what each pair of models finds in it.
+
+        Whatever was asked for later ends it: another scan, a sample, a stop.
+        """
+        paths, turn = asked
+        pairs = {"viewer": first, "second": second} if comparing else {"viewer": first}
         try:
             for scan in watched(lambda _: scan_of(paths, *told)):
+                if turns.last != turn:
+                    break
                 if isinstance(scan, float):
                     yield only(status=_busy_at(0))
-            picture = viewer.picture(scan)
-            last = Shown(None, tuple(paths), picture["id"], scan.hu.shape, scan.affine if scan.spacing_known else None)
-            yield only(**dict.fromkeys(asked, picture), sample=None, last=last, made=no_files)
-            for turn, (name, one) in enumerate(asked.items()):
-                for part in watched(lambda tell, one=one: viewer.findings(found_in(scan, one.models, tell))):
-                    if isinstance(part, float):
-                        yield only(status=_busy_at((turn + part) / len(asked)))
-                yield only(**{name: viewer.adding(last.id, part)})
-            if truth:
-                yield only(**dict.fromkeys(asked, viewer.adding(last.id, truth_of(truth, last))))
+            else:
+                picture = viewer.picture(scan)
+                place = scan.affine if scan.spacing_known else None
+                last = Shown(None, tuple(paths), picture["id"], scan.hu.shape, place)
+                yield only(**dict.fromkeys(pairs, picture), sample=None, last=last, made=no_files)
+                yield from findings(scan, last, pairs, turn, turns)
+                if truth and turns.last == turn:
+                    yield only(**dict.fromkeys(pairs, viewer.adding(last.id, truth_of(truth, last))))
         except ValueError as problem:
             yield only(status=_say(str(problem), "wrong"), stop=no_stop)
             return
-        yield only(status="", stop=no_stop)
+        yield only(status="", stop=no_stop) if turns.last == turn else only(status=gr.skip())
 
-    def again(last, *others):
+    def findings(scan, last, pairs, turn, turns):
+        for number, (name, one) in enumerate(pairs.items()):
+            for part in watched(lambda tell, one=one: viewer.findings(found_in(scan, one.models, tell))):
+                if turns.last != turn:
+                    return
+                if isinstance(part, float):
+                    yield only(status=_busy_at((number + part) / len(pairs)))
+            yield only(**{name: viewer.adding(last.id, part)})
+
+    def again(last, truth, comparing, turns, *told):
         if last and last.paths:
-            yield from upload(list(last.paths), *others)
+            yield from upload((last.paths, turns.next()), truth, comparing, turns, *told)
 
     def truth_added(truth, last, comparing):
         try:
@@ -357,42 +384,45 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
             return only(status=_say(str(problem), "wrong"), truth=None)
         return only(viewer=more, status="", **({"second": more} if comparing else {}))
 
-    def compared(last, truth, comparing, *told):
+    def compared(last, truth, comparing, *others):
         yield {page.beside: gr.Column(visible=comparing)}
         if comparing and last and last.sample:
             yield only(second=second.sample(last.sample))
             yield only(status="")
         elif comparing:
-            yield from again(last, truth, comparing, *told)
+            yield from again(last, truth, comparing, *others)
+
+    def stop(turns):
+        turns.next()
+        return _say(STOPPED, "stopped"), no_stop
 
     event = {"show_progress": "hidden", "api_visibility": "private"}
     heavy = {**event, "concurrency_id": "read", "concurrency_limit": 2}
-    told = [page.compare, page.window, page.level, page.width]
+    told = [page.compare, page.turns, page.window, page.level, page.width]
     wait = [page.status, page.stop]
-    app.load(partial(sample, FIRST, False), None, outputs, concurrency_limit=4, **event)
+    app.load(partial(sample, FIRST, False), page.turns, outputs, concurrency_limit=4, **event)
     taken = page.files.upload(
-        lambda paths: (paths, None, None, *_busy(True)),
-        page.files,
+        lambda paths, turns: ((paths, turns.next()), None, None, *_busy(True)),
+        [page.files, page.turns],
         [page.asked, page.files, page.truth, *wait],
         **event,
     )
-    stoppable = [taken.then(upload, [page.asked, page.truth, *told], outputs, **heavy)]
+    reading = [taken.then(upload, [page.asked, page.truth, *told], outputs, **heavy)]
     page.window.input(lambda name: gr.Row(visible=name == OTHER), page.window, page.own, **event)
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = changed(lambda last: _busy(last and last.paths), page.last, wait, **event)
-        stoppable.append(busy.then(again, [page.last, page.truth, *told], outputs, **heavy))
+        reading.append(busy.then(again, [page.last, page.truth, *told], outputs, **heavy))
     if second:
-        stoppable.append(page.compare.input(compared, [page.last, page.truth, *told], [*outputs, page.beside], **heavy))
-    chosen = page.sample.input(partial(_busy, True, False), None, wait, cancels=stoppable, **event).then(
-        sample, [page.sample, page.compare], outputs, concurrency_limit=4, **event
+        reading.append(page.compare.input(compared, [page.last, page.truth, *told], [*outputs, page.beside], **heavy))
+    chosen = page.sample.input(partial(_busy, True, False), None, wait, **event).then(
+        sample, [page.sample, page.compare, page.turns], outputs, concurrency_limit=4, **event
     )
     added = page.truth.upload(truth_added, [page.truth, page.last, page.compare], outputs, **heavy)
     page.truth.clear(
         lambda last: viewer.adding(last.id, {"truth": None}) if last else gr.skip(), page.last, page.viewer, **event
     )
-    page.files.upload(None, cancels=stoppable)  # who brings another scan waits for the first no more
-    page.stop.click(lambda: (_say(STOPPED, "stopped"), no_stop), None, wait, cancels=stoppable, **event)
-    for last in (chosen, added, *stoppable):
+    page.stop.click(stop, page.turns, wait, **event)
+    for last in (chosen, added, *reading):
         last.failure(**_no_more_waiting(page))
 
 
@@ -435,10 +465,7 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
 
 
 def _no_more_waiting(page: SimpleNamespace) -> dict:
-    """Takes the word back in the browser: where the queue was full, asking the server to would fail as well.
-
-    A reading that was stopped fails, too, and its sentence stays.
-    """
+    """Takes the word back in the browser: where the queue was full, asking the server to would fail as well."""
     js = """(told) => (told || "").includes("class='busy'") ? "" : told"""
     return {"fn": None, "js": js, "inputs": page.status, "outputs": page.status, "api_visibility": "private"}
 

@@ -410,6 +410,8 @@ def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(si
 
 
 def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
+    site.click("#samples label:has-text('Epidural')")
+    wait_for(site, ".origin", "Sample case")
     bring(site, long_scan)
     wait_for(site, ".origin", "Your scan: 120 slices")
     site.click("#samples label:has-text('No bleed')")
