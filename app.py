@@ -329,10 +329,14 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         """These outputs and no other. Gradio sends what was yielded last a second time, so the last is always small."""
         return {getattr(page, name): value for name, value in values.items()}
 
+    nothing = only(status=gr.skip())
+
     def sample(name, comparing, turns):
         """A sample, read already or now."""
-        turns.next()
+        turn = turns.next()
         shown = {"viewer": first.sample(name)} | ({"second": second.sample(name)} if comparing else {})
+        if turns.last != turn:
+            return nothing
         last = Shown(sample=name)
         return only(**shown, sample=name, files=None, truth=None, last=last, status="", stop=no_stop, made=no_files)
 
@@ -360,7 +364,7 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         except ValueError as problem:
             yield only(status=_say(str(problem), "wrong"), stop=no_stop)
             return
-        yield only(status="", stop=no_stop) if turns.last == turn else only(status=gr.skip())
+        yield only(status="", stop=no_stop) if turns.last == turn else nothing
 
     def findings(scan, last, pairs, turn, turns):
         for number, (name, one) in enumerate(pairs.items()):
@@ -396,7 +400,8 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         turns.next()
         return _say(STOPPED, "stopped"), no_stop
 
-    event = {"show_progress": "hidden", "api_visibility": "private"}
+    # "multiple": else what is asked while the former answer is on its way would be dropped
+    event = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     heavy = {**event, "concurrency_id": "read", "concurrency_limit": 2}
     told = [page.compare, page.turns, page.window, page.level, page.width]
     wait = [page.status, page.stop]
