@@ -437,17 +437,23 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
     heavy = {"concurrency_id": "read", "concurrency_limit": 2}
     told = [page.window, page.level, page.width]
 
-    def make(last, *told):
+    def make(last, turns, *told):
+        turn, no_stop = turns.last, gr.Button(visible=False)
         try:
             if last is None:  # the first sample is not there yet
                 raise ValueError("There is no result to write yet. Wait for the picture.")
-            scan = sample_case(last.sample).scan if last.sample else scan_of(list(last.paths), *told)
-            found = found_in(scan, models)
+            scan = sample_case(last.sample).scan if last.sample else scan_of(last.paths, *told)
+            for found in watched(lambda tell: found_in(scan, models, tell)):
+                if turns.last != turn:  # stopped, or something else is looked at by now
+                    yield gr.skip(), gr.skip(), gr.skip()
+                    return
+                if isinstance(found, float):
+                    yield gr.skip(), _writing(found), gr.skip()
         except ValueError as problem:
-            yield gr.skip(), _say(str(problem), "wrong")
+            yield gr.skip(), _say(str(problem), "wrong"), no_stop
             return
         with TemporaryDirectory() as folder:  # Gradio has its own copies once this goes on
-            yield gr.File([str(path) for path in write(found, folder)], visible=True), ""
+            yield gr.File([str(path) for path in write(found, folder)], visible=True), "", no_stop
 
     def for_programs(paths, *told):
         try:
@@ -455,9 +461,10 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
         except ValueError as problem:
             raise gr.Error(str(problem), print_exception=False) from None
 
-    page.make.click(
-        lambda: _say("Writing the files. This takes some seconds.", "busy"), None, page.status, **event
-    ).then(make, [page.last, *told], [page.made, page.status], **event, **heavy).failure(**_no_more_waiting(page))
+    wait = [page.status, page.stop]
+    page.make.click(lambda: (_writing(0), gr.Button(visible=True)), None, wait, **event).then(
+        make, [page.last, page.turns, *told], [page.made, *wait], **event, **heavy
+    ).failure(**_no_more_waiting(page))
     page.ask.click(
         for_programs,
         [page.files, *told],
@@ -483,8 +490,15 @@ def _busy(wanted: object, stoppable: bool = True):
 
 
 def _busy_at(share: float) -> str:
-    done = f" {share:.0%} done." if share else " This takes some seconds."
-    return _say(f"Reading the scan and looking for blood.{done}", "busy")
+    return _going("Reading the scan and looking for blood.", share)
+
+
+def _writing(share: float) -> str:
+    return _going("Writing the files.", share)
+
+
+def _going(what: str, share: float) -> str:
+    return _say(f"{what} {share:.0%} done." if share else f"{what} This takes some seconds.", "busy")
 
 
 def _say(text: str, kind: str) -> str:

@@ -374,6 +374,7 @@ def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, file
     read(site, files["head.zip"], "Your scan: 10 slices")
     site.click("#make")
     site.wait_for_selector("#made a[download]", timeout=60_000)
+    assert site.is_hidden("#stop")
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert set(links) == set(WRITERS)
     told = json.loads(urllib.request.urlopen(links["result.json"]).read())
@@ -407,6 +408,17 @@ def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(si
     site.wait_for_timeout(1500)
     assert site.get_attribute(".viewer", "data-found") == "no"
     assert site.inner_text("#status").startswith("Stopped.")
+
+
+def test_writing_files_can_be_stopped(site, long_scan):
+    read(site, long_scan, "Your scan: 120 slices")
+    site.click("#make")
+    site.wait_for_function("() => /Writing.*[0-9]+% done/.test(document.querySelector('#status')?.textContent)")
+    site.click("#stop")
+    wait_for(site, "#status", "Stopped.")
+    site.wait_for_timeout(1500)
+    assert site.inner_text("#status").startswith("Stopped.")
+    assert site.locator("#made a[download]").count() == 0
 
 
 def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
