@@ -241,7 +241,6 @@ def _page(*, comparing: bool) -> SimpleNamespace:
     page.last = gr.State(None)  # what this session looks at: ("sample", name) or ("files", paths)
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
-            gr.HTML("<h2>Sample cases</h2>", elem_id="cases")
             page.sample = gr.Radio(
                 list(SAMPLES), value=FIRST, label=word("samples"), container=False, elem_id="samples"
             )
@@ -450,6 +449,7 @@ def main() -> int:
         i18n=WORDS,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=viewer.PAGE_CSS,
+        js=viewer.PAGE_JS.read_text(encoding="utf-8"),
     )
     Thread(target=lambda: [samples(name) for name in SAMPLES], daemon=True).start()  # read before anyone asks
     app.block_thread()
