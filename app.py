@@ -246,8 +246,8 @@ def _page(*, comparing: bool) -> SimpleNamespace:
             )
             page.compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
             page.files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
-            gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
             gr.HTML(**viewer.folder_parts())
+            gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
             choices = ["{}, {} / {}".format(shown, *WINDOWS[name]) for shown, name in PICTURE_WINDOWS.items()]
             choices = [UNKNOWN, *zip(choices, PICTURE_WINDOWS.values(), strict=True), OTHER]
             page.window = gr.Dropdown(choices, value=UNKNOWN, label=word("window"), elem_id="picture-window")
@@ -279,7 +279,8 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
 
     def sample(name, comparing):
         other = second.sample(name) if comparing else gr.skip()
-        return first.sample(name), other, name, None, ("sample", name), "", gr.Button(visible=False), no_files
+        stop, chosen = gr.Button(visible=False), gr.skip()  # the choice may have gone on meanwhile
+        return first.sample(name), other, chosen, None, ("sample", name), "", stop, no_files
 
     def upload(paths, comparing, *told):
         asked = (first, second) if comparing else (first,)
@@ -307,6 +308,8 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     def again(last, comparing, *told):
         if last and last[0] == "files":
             yield from upload(last[1], comparing, *told)
+        else:
+            yield _changed(outputs, None, None)  # a generator without a word would empty them all
 
     def compared(last, comparing, *told):
         yield {page.beside: gr.Column(visible=comparing)}
@@ -320,8 +323,9 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     told = [page.compare, page.window, page.level, page.width]
     wait = [page.status, page.stop]
     app.load(partial(sample, FIRST, False), None, outputs, concurrency_limit=4, **event)
-    chosen = page.sample.input(partial(_busy, True, False), None, wait, **event).then(
-        sample, [page.sample, page.compare], outputs, concurrency_limit=4, **event
+    last = {**event, "trigger_mode": "always_last"}  # who holds an arrow key gets the sample where it was let go
+    chosen = page.sample.input(partial(_busy, True, False), None, wait, **last).then(
+        sample, [page.sample, page.compare], outputs, concurrency_limit=4, **last
     )
     stoppable = [
         page.files.upload(partial(_busy, True), None, wait, **event).then(upload, [page.files, *told], outputs, **heavy)
@@ -390,7 +394,7 @@ def _no_more_waiting(page: SimpleNamespace) -> dict:
 
 
 def _changed(outputs: Sequence, one, value) -> dict:
-    """Nothing but one of the outputs."""
+    """Nothing but one of the outputs; nothing at all for None."""
     return {part: value if part is one else gr.skip() for part in outputs}
 
 

@@ -185,6 +185,25 @@ def test_arrows_choose_among_the_samples_and_tab_leaves_them(browser, server, si
         assert page.evaluate("() => document.activeElement.matches('#samples input:checked')")
 
 
+def test_who_holds_an_arrow_key_gets_the_sample_where_it_was_let_go(browser, server):
+    with visit(browser, server) as page:
+        _to_the_samples(page)
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        _shows(page, "no blood")
+        page.wait_for_selector("#status:empty", state="attached")
+        assert page.locator("#samples input:checked").input_value() == "No bleed"
+
+
+def test_tab_past_the_window_of_a_picture_leaves_the_sample_and_its_downloads(browser, server):
+    with visit(browser, server) as page:
+        page.focus("#picture-window input")
+        page.keyboard.press("Tab")
+        page.click("#make")
+        page.wait_for_selector("#made a[download]", timeout=60_000)
+        assert page.locator("#samples input:checked").count() == 1
+
+
 def test_samples_are_one_stop_after_an_upload_too_where_none_is_chosen(browser, server, tmp_path):
     cv2.imwrite(str(tmp_path / "slice.png"), np.random.default_rng(0).integers(0, 255, (96, 96), np.uint8))
     with visit(browser, server) as page:
@@ -198,10 +217,14 @@ def test_samples_are_one_stop_after_an_upload_too_where_none_is_chosen(browser, 
         assert page.locator("#samples input:checked").count() == 1
 
 
-@pytest.mark.parametrize(("locale", "name"), [("en-US", "Sample cases"), ("de-DE", "Beispielfälle")])
-def test_the_samples_are_announced_as_a_group_with_its_name(browser, server, locale, name):
+@pytest.mark.parametrize(
+    ("locale", "name", "box"),
+    [("en-US", "Sample cases", "Your own scan"), ("de-DE", "Beispielfälle", "Eigener Scan")],
+)
+def test_the_samples_are_announced_as_a_group_and_the_upload_box_by_its_label(browser, server, locale, name, box):
     with visit(browser, server, locale=locale) as page:
         assert page.get_by_role("radiogroup", name=name, exact=True).get_by_role("radio").count() == 9
+        assert page.get_by_role("button", name=box, exact=True).count() == 1
 
 
 @pytest.mark.parametrize("size", SIZES)

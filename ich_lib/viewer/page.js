@@ -1,21 +1,27 @@
-// Gradio names each choice of a radio group differently, and anew with each redraw, so each is a Tab stop of its own and
-// arrows do nothing. Under one name the browser makes them one stop and moves by arrows; ARIA has the group's words said.
+// Mends what Gradio's parts in the rail do not tell a keyboard or a screen reader, again after each of its redraws.
+// It names each choice of a radio group differently, so that each is a Tab stop and arrows do nothing: under one name the
+// browser makes them one stop and lets arrows choose. It says no group's label, and the same words for each upload box.
 
 (() => {
-  function join(group) {
-    for (const input of group.querySelectorAll("input")) if (input.name !== "samples") input.name = "samples";
-    group.setAttribute("role", "radiogroup");
-    group.setAttribute("aria-label", group.querySelector("[data-testid='block-info']").textContent.trim());
+  const words = (part) => part.querySelector("[data-testid='block-info'], [data-testid='block-label']").textContent.trim();
+
+  function mend(rail) {
+    const samples = rail.querySelector("#samples");
+    for (const input of samples.querySelectorAll("input")) if (input.name !== "samples") input.name = "samples";
+    samples.role = "radiogroup";
+    samples.ariaLabel = words(samples);
+    for (const button of rail.querySelectorAll(".upload-container")) button.ariaLabel = words(button.closest(".block"));
+  }
+
+  function start() {
+    const rail = document.querySelector("#rail:has(#samples input)");
+    if (!rail) return;
+    page.disconnect();
+    mend(rail);
+    new MutationObserver(() => mend(rail)).observe(rail, { subtree: true, childList: true, characterData: true, attributeFilter: ["name"] });
   }
 
   const page = new MutationObserver(start);
-  function start() {
-    const group = document.querySelector("#samples:has(input)");
-    if (!group) return;
-    page.disconnect();
-    join(group);
-    new MutationObserver(() => join(group)).observe(group, { subtree: true, childList: true, characterData: true, attributeFilter: ["name"] });
-  }
   page.observe(document.body, { subtree: true, childList: true });
   start();
 })();
