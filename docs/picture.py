@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.browsing import SETTLE, choose, chromium, settle, tab  # noqa: E402
+from tests.browsing import SETTLE, choose, chromium, tab  # noqa: E402
 from tests.served import Server  # noqa: E402
 
 

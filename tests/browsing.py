@@ -52,7 +52,7 @@ def keep(page):
     """Leave that picture, quick and small; whatever goes wrong, no test fails by it."""
     if path := picture():
         with contextlib.suppress(Exception):
-            page.screenshot(path=path, type="jpeg", quality=60, scale="css", timeout=3000)
+            page.screenshot(path=path, type="jpeg", quality=50, scale="css", timeout=3000)
 
 
 SETTLE = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"

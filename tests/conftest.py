@@ -48,7 +48,7 @@ def browser():
 
 @pytest.fixture(autouse=True)
 def screenshot(request):
-    """Every browser test leaves a picture in build/screenshots: of a page it closed (see `tab`), or of one still open."""
+    """Every browser test leaves a picture in build/screenshots: of a page it closed, or else of one still open."""
     if "browser" not in request.fixturenames:
         yield
         return

@@ -24,19 +24,22 @@ WHERE_THE_FOCUS_IS = """() => {
 }"""
 STILL = """() => Promise.allSettled(document.getAnimations()
   .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished))"""
-CONTROLS = """() => new Set([...document.querySelectorAll("button, input, select, textarea, a[href], [tabindex='0']")].filter(
-  (one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true })
-).map((one) => (one.type === 'radio' ? one.name : one))).size"""
+CONTROLS = """() => {
+  const all = [...document.querySelectorAll("button, input, select, textarea, a[href], [tabindex='0']")];
+  const open = all.filter((one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true }));
+  return new Set(open.map((one) => (one.type === 'radio' ? one.name : one))).size;
+}"""
 REMEMBER = "() => { window.stops = []; document.addEventListener('focusin', (event) => stops.push(event.target)); }"
 # Where the stops lie while nothing is scrolled, each with its part of the page.
 PLACES = """() => {
   for (const one of document.querySelectorAll('*')) one.scrollLeft = one.scrollTop = 0;
-  const sides = (node) => { const { left, right, top, bottom } = node.getBoundingClientRect(); return { left, right, top, bottom }; };
+  const sides = (node) => (({ left, right, top, bottom }) => ({ left, right, top, bottom }))(node.getBoundingClientRect());
   return stops.map((one) => ({
     name: one.ariaLabel || (one.closest('label') ?? one).textContent.trim() || one.outerHTML.slice(0, 80),
     ...sides(one.closest('label') ?? one), part: sides(one.closest('#rail, .desk, .report') ?? one),
   }));
 }"""
+NAMES = "() => [...new Set([...document.querySelectorAll('#samples input')].map((one) => one.name))]"
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +213,10 @@ def test_samples_are_one_stop_after_an_upload_too_where_none_is_chosen(browser, 
         page.set_input_files("#files input[type=file]", tmp_path / "slice.png")
         page.wait_for_selector("#samples:not(:has(input:checked))", timeout=60_000)
         settle(page)
-        assert page.evaluate("() => new Set([...document.querySelectorAll('#samples input')].map((one) => one.name)).size") == 1
+        assert (
+            page.evaluate("() => new Set([...document.querySelectorAll('#samples input')].map((one) => one.name)).size")
+            == 1
+        )
         _to_the_samples(page)
         page.keyboard.press("ArrowDown")
         _shows(page, "intraparenchymal")
