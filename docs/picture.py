@@ -34,11 +34,12 @@ class Picture:
     options: dict = field(default_factory=dict)
 
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1.5, "has_touch": True, "is_mobile": True}
 PICTURES = {
     "demo": Picture("Epidural", options={"color_scheme": "dark"}),
-    "truth": Picture("Two bleeds, noise", "t" + 8 * ".", {"viewport": {"width": 1280, "height": 900}}),
+    "truth": Picture("Epidural", "t" + 8 * ".", {"viewport": {"width": 1440, "height": 900}}),
     "planes": Picture("Intraparenchymal", "ct", {"color_scheme": "dark"}),
-    "phone": Picture("Epidural", options={"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}),
+    "phone": Picture("Subdural", options=PHONE),
 }
 
 
@@ -67,9 +68,9 @@ def _taken(page, picture: Picture) -> bytes:
 
 
 def _small(png: bytes) -> bytes:
-    """The same with 256 colors, a third of the bytes."""
-    out = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    """The same with 256 colors, rare ones among them: a third of the bytes."""
+    out, whole = io.BytesIO(), Image.open(io.BytesIO(png)).convert("RGB")
+    whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

@@ -111,13 +111,15 @@ def pixels(page, name):
 
 def choose(page, sample):
     """Click a sample of the demo and wait for its picture."""
+    settle(page)
     wanted, before = page.locator("#samples label", has_text=sample), page.inner_text(".origin")
     if not wanted.locator("input").is_checked():
         wanted.click()
         page.wait_for_function(
             "(before) => document.querySelector('.origin').textContent !== before", arg=before, timeout=60_000
         )
-    settle(page)
+        page.wait_for_selector("#status:empty", state="attached")
+        settle(page)
 
 
 def where(page):
