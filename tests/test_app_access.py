@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browsing import SETTLE, settle, tab
+from tests.browsing import SETTLE, keep, picture, settle, tab
 from tests.served import Server
 
 SIZES = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
@@ -193,11 +193,13 @@ def test_arrows_choose_among_the_samples_and_tab_leaves_them(browser, server, si
 def test_who_holds_an_arrow_key_gets_the_sample_where_it_was_let_go(browser, server):
     with visit(browser, server) as page:
         _to_the_samples(page)
-        for _ in range(5):
+        with page.expect_request(lambda asked: "Intraparenchymal" in (asked.post_data or "")):
             page.keyboard.press("ArrowRight")
-        _shows(page, "no blood")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        _shows(page, "subarachnoid")
         page.wait_for_selector("#status:empty", state="attached")
-        assert page.locator("#samples input:checked").input_value() == "No bleed"
+        assert page.locator("#samples input:checked").input_value() == "Subarachnoid"
 
 
 def test_tab_past_the_window_of_a_picture_leaves_the_sample_and_its_downloads(browser, server):
@@ -260,6 +262,13 @@ def test_the_picture_begins_in_the_upper_half_of_a_phone(browser, server, scheme
     with visit(browser, server, "narrow", scheme) as page:
         assert page.locator(".picture").bounding_box()["y"] <= 420
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+def test_a_test_leaves_a_picture_of_its_page_and_a_closed_page_fails_no_test(browser):
+    with tab(browser) as page:
+        page.set_content("<p>open</p>")
+    assert cv2.imread(str(picture())).shape == (800, 1280, 3)
+    keep(page)
 
 
 def test_a_full_queue_is_told_on_the_page(browser, server, tmp_path):
