@@ -286,15 +286,14 @@ def _page(*, comparing: bool) -> SimpleNamespace:
     page.turns = gr.State(Turns())  # Gradio makes each session its own
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
-            gr.HTML("<h2>Sample cases</h2>", elem_id="cases")
             page.sample = gr.Radio(
                 list(SAMPLES), value=FIRST, label=word("samples"), container=False, elem_id="samples"
             )
             page.compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
             page.files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
-            gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
             gr.HTML(**viewer.folder_parts())
             page.truth = gr.File(label=word("truth"), height=80, elem_id="truth")
+            gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
             choices = ["{}, {} / {}".format(shown, *WINDOWS[name]) for shown, name in PICTURE_WINDOWS.items()]
             choices = [UNKNOWN, *zip(choices, PICTURE_WINDOWS.values(), strict=True), OTHER]
             page.window = gr.Dropdown(choices, value=UNKNOWN, label=word("window"), elem_id="picture-window")
@@ -337,8 +336,8 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         shown = {"viewer": first.sample(name)} | ({"second": second.sample(name)} if comparing else {})
         if turns.last != turn:
             return nothing
-        last = Shown(sample=name)
-        return only(**shown, sample=name, files=None, truth=None, last=last, status="", stop=no_stop, made=no_files)
+        last = Shown(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
+        return only(**shown, files=None, truth=None, last=last, status="", stop=no_stop, made=no_files)
 
     def upload(asked, truth, comparing, turns, *told):
         """The picture as soon as there is one, then what each pair of models finds in it.
@@ -378,6 +377,8 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     def again(last, truth, comparing, turns, *told):
         if last and last.paths:
             yield from upload((last.paths, turns.next()), truth, comparing, turns, *told)
+        else:
+            yield nothing  # a generator without a word would empty all outputs
 
     def truth_added(truth, last, comparing):
         try:
@@ -406,6 +407,10 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     told = [page.compare, page.turns, page.window, page.level, page.width]
     wait = [page.status, page.stop]
     app.load(partial(sample, FIRST, False), page.turns, outputs, concurrency_limit=4, **event)
+    last = {**event, "trigger_mode": "always_last"}  # who holds an arrow key gets the sample where it was let go
+    chosen = page.sample.input(partial(_busy, True, False), None, wait, **last).then(
+        sample, [page.sample, page.compare, page.turns], outputs, concurrency_limit=4, **last
+    )
     taken = page.files.upload(
         lambda paths, turns: ((paths, turns.next()), None, None, *_busy(True)),
         [page.files, page.turns],
@@ -419,9 +424,6 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         reading.append(busy.then(again, [page.last, page.truth, *told], outputs, **heavy))
     if second:
         reading.append(page.compare.input(compared, [page.last, page.truth, *told], [*outputs, page.beside], **heavy))
-    chosen = page.sample.input(partial(_busy, True, False), None, wait, **event).then(
-        sample, [page.sample, page.compare, page.turns], outputs, concurrency_limit=4, **event
-    )
     added = page.truth.upload(truth_added, [page.truth, page.last, page.compare], outputs, **heavy)
     page.truth.clear(
         lambda last: viewer.adding(last.id, {"truth": None}) if last else gr.skip(), page.last, page.viewer, **event
@@ -544,6 +546,7 @@ def main() -> int:
         i18n=WORDS,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=viewer.PAGE_CSS,
+        js=viewer.PAGE_JS.read_text(encoding="utf-8"),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C
     Thread(target=lambda: [samples(name) for name in SAMPLES], daemon=True).start()  # read before anyone asks

@@ -1,53 +1,77 @@
-"""Make docs/demo.png: the demo with its first sample in headless Chromium.
+"""Make the pictures that the documents show of the demo, from heads made by code, in headless Chromium.
 
-python docs/picture.py
+python docs/picture.py [NAME...]
 """
 
-import shutil
-import socket
-import subprocess
+import io
 import sys
-import time
-import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.browsing import SETTLE, choose, chromium, tab  # noqa: E402
+from tests.served import Server  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes:
+        sample: the sample case that is chosen.
+        keys: what is pressed in the viewer then.
+        options: of Playwright's context: size, light or dark, and so on.
+    """
+
+    sample: str
+    keys: str = ""
+    options: dict = field(default_factory=dict)
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1.5, "has_touch": True, "is_mobile": True}
+PICTURES = {
+    "demo": Picture("Epidural", options={"color_scheme": "dark"}),
+    "truth": Picture("Epidural", "t" + 8 * ".", {"viewport": {"width": 1440, "height": 900}}),
+    "planes": Picture("Intraparenchymal", "ct", {"color_scheme": "dark"}),
+    "phone": Picture("Subdural", options=PHONE),
+}
 
 
 def main() -> None:
-    """Serve the demo on a free port, wait for its first result, take the picture."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    served = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait(address)
-        with sync_playwright() as playwright:
-            flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-            page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="dark")
-            page.goto(address)
-            page.get_by_text("pattern most like").first.wait_for(timeout=60_000)
-            page.wait_for_timeout(1500)  # until the slices are unpacked
-            page.screenshot(path=ROOT / "docs" / "demo.png")
-            browser.close()
-    finally:
-        served.terminate()
-        served.wait()
+    """Serve the demo and take the pictures that are named, or all."""
+    names = sys.argv[1:] or list(PICTURES)
+    with TemporaryDirectory() as folder, Server(Path(folder)) as server, sync_playwright() as kit:
+        browser = chromium(kit)
+        for name in names:
+            with tab(browser, **PICTURES[name].options) as page:
+                page.goto(server.url)
+                shown = _small(_taken(page, PICTURES[name]))
+            (ROOT / "docs" / f"{name}.png").write_bytes(shown)
+            print(f"docs/{name}.png: {len(shown) / 1000:.0f} kB")  # noqa: T201
+        browser.close()
 
 
-def _wait(address: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(f"{address} did not answer in {seconds:.0f} s.")
+def _taken(page, picture: Picture) -> bytes:
+    choose(page, picture.sample)
+    page.focus(".stage")
+    for key in picture.keys:
+        page.keyboard.press(key)
+    page.evaluate("() => document.activeElement.blur()")
+    page.evaluate(SETTLE)
+    return page.screenshot()
+
+
+def _small(png: bytes) -> bytes:
+    """The same with 256 colors, rare ones among them: a third of the bytes."""
+    out, whole = io.BytesIO(), Image.open(io.BytesIO(png)).convert("RGB")
+    whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 if __name__ == "__main__":

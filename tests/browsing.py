@@ -3,12 +3,17 @@
 import base64
 import contextlib
 import os
+import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ich_lib import viewer
+
+SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
+open_pages = []  # of `tab`
 
 
 def chromium(kit):
@@ -22,13 +27,32 @@ def chromium(kit):
 @contextlib.contextmanager
 def tab(browser, **options):
     """A page that fails the test when its scripts do."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+    opener, context = picture(), browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
     page = context.new_page()
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    yield page
-    context.close()
+    open_pages.append(page)
+    try:
+        yield page
+    finally:
+        if picture() == opener:  # else it is a page that a whole module shares
+            keep(page)
+        open_pages.remove(page)
+        context.close()
     assert problems == []
+
+
+def picture():
+    """Where the test that runs leaves a picture of its page; None outside of a test."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[2].rpartition(" (")[0]
+    return SCREENSHOTS / f"{re.sub('[^a-zA-Z0-9_.=-]+', '-', test)[:150].strip('-')}.jpg" if test else None
+
+
+def keep(page):
+    """Leave that picture, quick and small; whatever goes wrong, no test fails by it."""
+    if path := picture():
+        with contextlib.suppress(Exception):
+            page.screenshot(path=path, type="jpeg", quality=50, scale="css", timeout=3000)
 
 
 SETTLE = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -83,6 +107,19 @@ def pixels(page, name):
     page.evaluate(SETTLE)
     picture = base64.b64decode(page.evaluate(PIXELS, name).split(",")[1])
     return cv2.cvtColor(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+
+
+def choose(page, sample):
+    """Click a sample of the demo and wait for its picture."""
+    settle(page)
+    wanted, before = page.locator("#samples label", has_text=sample), page.inner_text(".origin")
+    if not wanted.locator("input").is_checked():
+        wanted.click()
+        page.wait_for_function(
+            "(before) => document.querySelector('.origin').textContent !== before", arg=before, timeout=60_000
+        )
+        page.wait_for_selector("#status:empty", state="attached")
+        settle(page)
 
 
 def where(page):

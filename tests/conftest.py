@@ -46,6 +46,20 @@ def browser():
         opened.close()
 
 
+@pytest.fixture(autouse=True)
+def screenshot(request):
+    """Every browser test leaves a picture in build/screenshots: of a page it closed, or else of one still open."""
+    if "browser" not in request.fixturenames:
+        yield
+        return
+    from tests.browsing import keep, open_pages, picture
+
+    picture().unlink(missing_ok=True)  # of another day
+    yield
+    if open_pages and not picture().exists():
+        keep(open_pages[-1])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """Stores made on the way stay out of the user's cache folder."""

@@ -4,11 +4,13 @@ axe-core is the checker inside most browsers' accessibility tools; it comes insi
 """
 
 import contextlib
+import itertools
 
 import cv2
 import numpy as np
 import pytest
 
+from tests.browsing import SETTLE, keep, picture, settle, tab
 from tests.served import Server
 
 SIZES = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
@@ -22,9 +24,22 @@ WHERE_THE_FOCUS_IS = """() => {
 }"""
 STILL = """() => Promise.allSettled(document.getAnimations()
   .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished))"""
-CONTROLS = """() => [...document.querySelectorAll("button, input, select, textarea, a[href], [tabindex='0']")].filter(
-  (one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true })
-).length"""
+CONTROLS = """() => {
+  const all = [...document.querySelectorAll("button, input, select, textarea, a[href], [tabindex='0']")];
+  const seen = all.filter((one) => !one.disabled && one.checkVisibility({ visibilityProperty: true }));
+  return new Set(seen.filter((one) => one.tabIndex >= 0).map((one) => (one.type === 'radio' ? one.name : one))).size;
+}"""
+REMEMBER = "() => { window.stops = []; document.addEventListener('focusin', (event) => stops.push(event.target)); }"
+# Where the stops lie while nothing is scrolled, each with its part of the page.
+PLACES = """() => {
+  for (const one of document.querySelectorAll('*')) one.scrollLeft = one.scrollTop = 0;
+  const sides = (node) => node.getBoundingClientRect().toJSON();
+  return stops.map((one) => ({
+    name: one.ariaLabel || (one.closest('label') ?? one).textContent.trim() || one.outerHTML.slice(0, 80),
+    ...sides(one.closest('label') ?? one), part: sides(one.closest('#rail, .desk, .report') ?? one),
+  }));
+}"""
+NAMES = "() => [...new Set([...document.querySelectorAll('#samples input')].map((one) => one.name))]"
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +49,15 @@ def server(tmp_path_factory, browser):
 
 
 @contextlib.contextmanager
-def visit(browser, server, size="wide", scheme="light"):
+def visit(browser, server, size="wide", scheme="light", **options):
     """The page with its sample read; `asked` holds each address it went to."""
-    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, reduced_motion="reduce")
-    page = context.new_page()
-    page.asked = []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(server.url)
-    page.wait_for_selector('.viewer[data-ready="yes"][data-decoded="all"]', timeout=90_000)
-    yield page
-    context.close()
+    options = {"viewport": SIZES[size], "color_scheme": scheme, "reduced_motion": "reduce", **options}
+    with tab(browser, **options) as page:
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(server.url)
+        page.wait_for_selector('.viewer[data-ready="yes"][data-decoded="all"]', timeout=90_000)
+        yield page
 
 
 def grave(page):
@@ -110,33 +124,151 @@ def test_tab_reaches_every_control_once_with_a_name_and_a_focus_that_shows(brows
 def _walk(page):
     """Each stop of the Tab key, and whether the screen around it changed when the focus came."""
     page.evaluate("() => document.activeElement.blur()")
+    now = _screen(page)
     for _ in range(100):
-        before = _screen(page)
+        before = now
         page.keyboard.press("Tab")
         at = page.evaluate(WHERE_THE_FOCUS_IS)
         if at is None:
             return
         low, high = (max(int(at["x"]) - 8, 0), max(int(at["y"]) - 8, 0)), (at["width"] + 16, at["height"] + 16)
         here = np.s_[low[1] : low[1] + int(high[1]), low[0] : low[0] + int(high[0])]
-        yield at, bool((before[here] != _screen(page)[here]).any())
+        now = _screen(page)
+        yield at, bool((before[here] != now[here]).any())
 
 
 def _screen(page):
-    page.wait_for_timeout(60)
+    page.evaluate(STILL)
+    page.evaluate(SETTLE)
     return cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
 
 
 def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(browser, server):
     with visit(browser, server) as page:
-        first = page.inner_text(".origin")
-        page.focus("#samples input:not(:checked)")
-        page.keyboard.press("Space")
-        page.wait_for_function(
-            "(first) => document.querySelector('.origin').textContent !== first", arg=first, timeout=60_000
-        )
-        page.focus(".stage")
+        _to_the_samples(page)
+        page.keyboard.press("ArrowDown")
+        _shows(page, "intraparenchymal")
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("() => document.activeElement.matches('.stage')"):
+                break
         page.keyboard.press("Home")
         page.wait_for_function("() => document.querySelector('.where').textContent.startsWith('Slice 1 of')")
+
+
+def _to_the_samples(page):
+    """Tab from the top of the page to the samples."""
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.matches('#samples input')")
+
+
+def _shows(page, planted):
+    """Wait for the sample in which this was planted, and all of its slices."""
+    page.wait_for_function(
+        "(planted) => document.querySelector('.origin').textContent.includes('Planted: ' + planted)",
+        arg=planted,
+        timeout=60_000,
+    )
+    settle(page)
+
+
+@pytest.mark.parametrize("size", ["narrow", pytest.param("wide", marks=pytest.mark.long)])
+def test_arrows_choose_among_the_samples_and_tab_leaves_them(browser, server, size):
+    with visit(browser, server, size) as page:
+        _to_the_samples(page)
+        for key, planted in (("ArrowUp", "subarachnoid"), ("ArrowRight", "epidural"), ("ArrowDown", "intraparen")):
+            page.keyboard.press(key)
+            chip = page.locator("#samples label:has(input:checked)")
+            assert chip.evaluate("(chip) => getComputedStyle(chip).outlineStyle") == "solid"
+            box = chip.bounding_box()
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= SIZES[size]["width"]
+            _shows(page, planted)
+        page.keyboard.press("Tab")
+        assert not page.evaluate("() => document.activeElement.matches('#samples input')")
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate("() => document.activeElement.matches('#samples input:checked')")
+
+
+def test_who_holds_an_arrow_key_gets_the_sample_where_it_was_let_go(browser, server):
+    with visit(browser, server) as page:
+        _to_the_samples(page)
+        with page.expect_request(lambda asked: "Intraparenchymal" in (asked.post_data or "")):
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        _shows(page, "subarachnoid")
+        page.wait_for_selector("#status:empty", state="attached")
+        assert page.locator("#samples input:checked").input_value() == "Subarachnoid"
+
+
+def test_tab_past_the_window_of_a_picture_leaves_the_sample_and_its_downloads(browser, server):
+    with visit(browser, server) as page:
+        page.focus("#picture-window input")
+        page.keyboard.press("Tab")
+        page.click("#make")
+        page.wait_for_selector("#made a[download]", timeout=60_000)
+        assert page.locator("#samples input:checked").count() == 1
+
+
+def test_samples_are_one_stop_after_an_upload_too_where_none_is_chosen(browser, server, tmp_path):
+    cv2.imwrite(str(tmp_path / "slice.png"), np.random.default_rng(0).integers(0, 255, (96, 96), np.uint8))
+    with visit(browser, server) as page:
+        page.set_input_files("#files input[type=file]", tmp_path / "slice.png")
+        page.wait_for_selector("#samples:not(:has(input:checked))", timeout=60_000)
+        settle(page)
+        assert len(page.evaluate(NAMES)) == 1
+        _to_the_samples(page)
+        page.keyboard.press("ArrowDown")
+        _shows(page, "intraparenchymal")
+        assert page.locator("#samples input:checked").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("locale", "name", "box"),
+    [("en-US", "Sample cases", "Your own scan"), ("de-DE", "Beispielfälle", "Eigener Scan")],
+    ids=["en", "de"],
+)
+def test_the_samples_are_announced_as_a_group_and_the_upload_box_by_its_label(browser, server, locale, name, box):
+    with visit(browser, server, locale=locale) as page:
+        assert page.get_by_role("radiogroup", name=name, exact=True).get_by_role("radio").count() == 9
+        assert page.get_by_role("button", name=box, exact=True).count() == 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_tab_goes_where_the_eye_goes(browser, server, size):
+    with visit(browser, server, size) as page:
+        page.evaluate(REMEMBER)
+        page.evaluate("() => document.activeElement.blur()")
+        for _ in range(100):
+            page.keyboard.press("Tab")
+            if page.evaluate("() => document.activeElement === document.body"):
+                break
+        stops = page.evaluate(PLACES)
+        assert len(stops) > 30
+        jumps = [(a["name"], b["name"]) for a, b in itertools.pairwise(stops) if not _goes_on(a, b)]
+        assert jumps == []
+
+
+def _goes_on(one, next_one):
+    """Below, or to the right in the same row, or in the part of the page to the right."""
+    below = next_one["top"] >= one["bottom"] - 1
+    beside = next_one["left"] >= one["right"] - 1 and next_one["bottom"] > one["top"]
+    return below or beside or next_one["part"]["left"] >= one["part"]["right"]
+
+
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
+def test_the_picture_begins_in_the_upper_half_of_a_phone(browser, server, scheme):
+    with visit(browser, server, "narrow", scheme) as page:
+        assert page.locator(".picture").bounding_box()["y"] <= 420
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+def test_a_test_leaves_a_picture_of_its_page_and_a_closed_page_fails_no_test(browser):
+    with tab(browser) as page:
+        page.set_content("<p>open</p>")
+    assert cv2.imread(str(picture())).shape == (800, 1280, 3)
+    keep(page)
 
 
 def test_a_full_queue_is_told_on_the_page(browser, server, tmp_path):

@@ -59,5 +59,10 @@ def test_no_scan_and_no_large_file_is_tracked():
     assert not [p.name for p in files if p.stat().st_size > 10_000_000]
 
 
-def test_pictures_the_readme_shows_are_there():
-    assert all((ROOT / name).is_file() for name in re.findall(r"!\[[^\]]*\]\((\S+?)\)", README))
+@pytest.mark.parametrize("page", ["README.md", "docs/demo.md"])
+def test_pictures_that_a_page_shows_are_there_small_and_told_in_words(page):
+    shown = re.findall(r"!\[([^\]]*)\]\((\S+?)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert shown
+    for words, name in shown:
+        assert len(words) > 40, name
+        assert ((ROOT / page).parent / name).stat().st_size < 250_000, name

@@ -17,6 +17,7 @@ from ich_lib import quiz
 from ich_lib.contents import CLEAN
 from ich_lib.predict import NOTICE
 from ich_lib.workbench import source, stack
+from tests import browsing
 from tests.conftest import ROOT
 from tests.sets import write_ct_ich
 
@@ -309,19 +310,17 @@ def served(browser, tmp_path_factory):
 @contextlib.contextmanager
 def tab(browser, address):
     """A page that fails the test when its scripts do, or when it asks another machine for anything."""
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(60_000)
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "request",
-        lambda asked: None if asked.url.startswith((address, "data:", "blob:")) else problems.append(asked.url),
-    )
-    page.goto(address)
-    page.get_by_text("of them outlined").wait_for()
-    yield page
-    page.context.close()
-    assert problems == []
+    elsewhere = []
+    with browsing.tab(browser, viewport={"width": 1280, "height": 900}) as page:
+        page.set_default_timeout(60_000)
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((address, "data:", "blob:")) else elsewhere.append(asked.url),
+        )
+        page.goto(address)
+        page.get_by_text("of them outlined").wait_for()
+        yield page
+    assert elsewhere == []
 
 
 def brightest(page) -> int:

@@ -3,6 +3,7 @@
 The browser is Chromium where CHROMIUM names it, where it is installed, or Playwright's own.
 """
 
+import contextlib
 import os
 import re
 import socket
@@ -17,6 +18,7 @@ import pytest
 
 from ich_lib.predict import NOTICE
 from ich_lib.store import build_store
+from tests import browsing
 from tests.conftest import ROOT
 from tests.planted import table_of_heads, untrained_run
 from tests.written import line, recipe, report, run_folder, write_report
@@ -281,7 +283,7 @@ def test_what_ones_own_run_lacks_is_said_in_a_sentence(two_heads, own, tmp_path)
 @pytest.fixture
 def tab(browser, tmp_path):
     """A function from a script to its page, served by Streamlit."""
-    served = []
+    served, pages = [], contextlib.ExitStack()
 
     def start(script):
         (tmp_path / "page.py").write_text(script)
@@ -297,12 +299,13 @@ def tab(browser, tmp_path):
             )
         )  # fmt: skip
         _wait(f"http://127.0.0.1:{port}/_stcore/health")
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        page = pages.enter_context(browsing.tab(browser, viewport={"width": 1280, "height": 1400}))
         page.set_default_timeout(60_000)
         page.goto(f"http://127.0.0.1:{port}")
         return page
 
-    yield start
+    with pages:
+        yield start
     for one in served:
         one.terminate()
         one.wait()

@@ -33,6 +33,7 @@ SCRIPTS = ("words.js", "frames.js", "draw.js", "report.js", "hands.js", "start.j
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
 PAGE_CSS = Path(__file__).with_name("page.css")  # the page around the viewer
+PAGE_JS = Path(__file__).with_name("page.js")
 _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
 
@@ -191,6 +192,7 @@ def _most(blood: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 __all__ = [
     "PAGE_CSS",
+    "PAGE_JS",
     "SCRIPTS",
     "SHOWN_WINDOWS",
     "adding",

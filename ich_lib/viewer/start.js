@@ -55,7 +55,7 @@ function speak(tag) {
 }
 
 function open(payload) {
-  if (scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone the upload box may be below
+  if (scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone one may have scrolled past it
   scan = { ...UNFOUND, ...payload, report: { ...UNFOUND.report, ...payload.report } };
   ct = [];
   frame = probe = null;
