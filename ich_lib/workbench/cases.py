@@ -12,13 +12,13 @@ from ich_lib.cases import BEST, SHIPPED
 from ich_lib.causes import OTHER, SAYS, Failure, causes
 from ich_lib.corrupt import Exam
 from ich_lib.datasets import Table
-from ich_lib.engine import Models
 from ich_lib.evaluate import opened
 from ich_lib.explain import NAMES as METHODS
 from ich_lib.gallery import sentence, telling
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
+from ich_lib.workbench import models
 from ich_lib.workbench.shown import changed, draw, plain
 from ich_lib.workbench.shown import sentence as told_of
 
@@ -77,17 +77,6 @@ def page() -> None:
         st.warning(told_of(problem))
 
 
-def _stamp(source: str) -> float:
-    """When a model was written last, so that a run trained anew is opened anew."""
-    folder = Path(source)
-    return 0.0 if source == SHIPPED or not folder.is_dir() else max(map(changed, [folder, *folder.glob("*")]))
-
-
-@st.cache_resource(show_spinner="Opening the model", max_entries=8)
-def _models(source: str, stamp: float) -> Models:
-    return cases.opened_models(source)
-
-
 # ---- phantoms -------------------------------------------------------------------------------------------------------
 
 
@@ -98,13 +87,13 @@ def _samples() -> list[Exam]:
 
 @st.cache_resource(show_spinner="Asking the model", max_entries=64)
 def _sample_result(number: int, source: str, stamp: float) -> Result:
-    return analyse(_samples()[number].scan, _models(source, stamp))
+    return analyse(_samples()[number].scan, models.opened(source, stamp))
 
 
 def _phantoms() -> _Shelf:
     source = st.text_input("Model", SHIPPED, key="cases model", help="shipped, a run folder, or what export wrote.")
     heads = _samples()
-    results = [_sample_result(k, source, _stamp(source)) for k in range(len(heads))]
+    results = [_sample_result(k, source, models.stamp(source)) for k in range(len(heads))]
     number = lambda row: int(row["patient"])  # noqa: E731
     return _Shelf(
         rows=[cases.row(result, head, str(k)) for k, (result, head) in enumerate(zip(results, heads, strict=True))],
@@ -113,7 +102,7 @@ def _phantoms() -> _Shelf:
         which=lambda row: f"{_PHANTOMS} {number(row)}",
         source=lambda row: source,
         case=lambda row: heads[number(row)],
-        result=lambda row, model: _sample_result(number(row), model, _stamp(model)),
+        result=lambda row, model: _sample_result(number(row), model, models.stamp(model)),
         seen=lambda row, model: False,
     )
 
@@ -138,7 +127,7 @@ def _own_case(data: str, stamp: float, scan: str) -> Exam:
 
 @st.cache_resource(show_spinner="Asking the model", max_entries=16)
 def _own_result(data: str, stamp: float, scan: str, source: str, made: float) -> Result:
-    return analyse(_own_case(data, stamp, scan).scan, _models(source, made))
+    return analyse(_own_case(data, stamp, scan).scan, models.opened(source, made))
 
 
 def _own() -> _Shelf | None:
@@ -169,7 +158,7 @@ def _of_report(report: dict, source: str, data: str) -> _Shelf:
 
     def judge_of(row: dict) -> str:
         place = str(cases.place_of(source, row["fold"]))
-        cases.check_report(report, _models(place, _stamp(place)), place, table)
+        cases.check_report(report, models.opened(place, models.stamp(place)), place, table)
         return place
 
     return _Shelf(
@@ -179,9 +168,9 @@ def _of_report(report: dict, source: str, data: str) -> _Shelf:
         which=lambda row: f"{data} {stamp} {row['scan']}",
         source=judge_of,
         case=lambda row: _own_case(data, stamp, row["scan"]),
-        result=lambda row, model: _own_result(data, stamp, row["scan"], model, _stamp(model)),
+        result=lambda row, model: _own_result(data, stamp, row["scan"], model, models.stamp(model)),
         seen=lambda row, model: cases.was_seen(
-            _models(model, _stamp(model)), model, table, cases.rows_of(table, row["scan"])
+            models.opened(model, models.stamp(model)), model, table, cases.rows_of(table, row["scan"])
         ),
     )
 
@@ -333,7 +322,7 @@ def _heat(_scan: Scan, which: str, source: str, method: str, stamp: float) -> np
 
 def _heat_or_word(chosen: _Chosen, method: str) -> np.ndarray:
     try:
-        return _heat(chosen.result.scan, chosen.which, chosen.source, method, _stamp(chosen.source))
+        return _heat(chosen.result.scan, chosen.which, chosen.source, method, models.stamp(chosen.source))
     except (ValueError, OSError, ImportError) as problem:
         st.warning(told_of(problem))
         return np.zeros_like(chosen.result.heat)
