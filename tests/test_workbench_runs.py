@@ -15,10 +15,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ich_lib.evaluate import figures
+from ich_lib.evaluate.slices import FILE, write_slices
 from ich_lib.predict import NOTICE
 from ich_lib.store import build_store
 from tests.conftest import ROOT
 from tests.planted import table_of_heads, untrained_run
+from tests.test_evaluate import SOME, scan
 from tests.written import line, recipe, report, run_folder, write_report
 
 pytest.importorskip("streamlit", reason="Streamlit is not installed: no workbench.")
@@ -125,6 +128,22 @@ def test_the_planted_difference_of_two_runs_is_shown_with_its_interval(runs):
     assert "Both reports judge the same weights" in said(runs)
 
 
+def test_slices_are_compared_in_pairs_where_both_reports_have_theirs(folder, tmp_path):
+    """The planted scans of test_evaluate: 8 of 9 pairs of slices in order, then all of them."""
+    for name, last in (("first", 0.6), ("second", 0.1)):
+        judged = [*SOME[:2], scan("c", [0], [last])]
+        write_report(tmp_path / name, report([figures.row(one) for one in judged], sha=name))
+        write_slices(judged, tmp_path / name / FILE)
+    app = opened(RUNS)
+    app.text_input(key="runs folder").set_value(str(tmp_path)).run()
+    show(app, "Two runs")
+    named(app.selectbox, "Measured by").set_value("Slice AUC, any bleeding").run()
+    assert [one.value for one in app.metric] == ["0.889", "1.000", "+0.111"]
+    assert "slices.csv" not in said(app)
+    app.text_input(key="runs folder").set_value(str(folder)).run()
+    assert "slices.csv, which evaluate writes beside a report" in said(app)
+
+
 def test_groups_are_tested_with_the_warnings_of_the_statistics(runs):
     show(runs, "Groups")
     assert "Two-sample t-test: t(22) = " in said(runs)
@@ -219,6 +238,38 @@ def test_a_model_held_beside_is_shown_and_one_that_is_none_gets_a_sentence(heads
     heads.text_input(key="cases model").set_value(str(tmp_path)).run()
     assert "holds no model" in heads.warning[0].value
     assert not heads.exception
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "saliency", "seg-grad-cam"])
+def test_a_map_by_gradient_of_ones_own_run_is_drawn_and_is_the_one_that_explain_gives(heads, tmp_path, method, drawn):
+    from ich_lib.explain import explain
+
+    run = untrained_run(tmp_path / "run", recipe(), {"a": 0}, 0).folder
+    heads.text_input(key="cases model").set_value(str(run)).run()
+    named(heads.selectbox, "Heat map").set_value(method).run()
+    assert not heads.exception
+    assert not heads.warning
+    assert "The strongest place of the scan has 1." in said(heads)
+    assert f"Heat ({method})" in said(heads)
+    (scan_of, heat) = drawn[-1]
+    assert heat.max() == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(heat, explain(scan_of, method, str(run)), atol=1e-3)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Scan and heat of each picture with heat that a page draws."""
+    from ich_lib.show import cases
+
+    seen, picture = [], cases.picture
+
+    def watched(scan, k, **what):
+        if what.get("heat") is not None:
+            seen.append((scan, what["heat"]))
+        return picture(scan, k, **what)
+
+    monkeypatch.setattr(cases, "picture", watched)
+    return seen
 
 
 def test_phantoms_ask_the_exported_model_and_never_import_tensorflow(tmp_path):

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from ich_lib import quiz
-from ich_lib.datasets import Table
 from ich_lib.cases import SHIPPED
+from ich_lib.datasets import Table
 from ich_lib.engine import Models
 from ich_lib.labels import TYPES
 from ich_lib.predict import NOTICE
