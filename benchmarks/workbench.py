@@ -107,7 +107,7 @@ PAGES = {
     "Cases": "All scans",
     "Quiz": "Class number",
     "Learn": "checks pass",
-    "Data": "label",
+    "Data": "of them outlined",
 }
 STILL = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 
@@ -190,7 +190,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.form == "pages":
         with tempfile.TemporaryDirectory() as place:
-            return page_times(Path(place))
+            page_times(Path(place))
+        return
     type(streamlit.context).ip_address = None  # there is no browser; this is the machine itself
     with tempfile.TemporaryDirectory() as place:
         os.environ["ICH_CACHE"] = str(Path(place) / "cache")
