@@ -19,7 +19,7 @@ from ich_lib.contents import CLEAN
 from ich_lib.datasets import phantoms
 from ich_lib.engine import load
 from ich_lib.predict import NOTICE
-from ich_lib.workbench import source, stack
+from ich_lib.workbench import cases, source, stack
 from tests.conftest import ROOT
 from tests.sets import write_ct_ich
 
@@ -52,6 +52,7 @@ def small(monkeypatch):
     monkeypatch.setattr(source, "FEW", HEADS)  # all at once; what a first start does is tested by itself
     monkeypatch.setattr(source, "SIZE", SIZE)
     monkeypatch.setattr(quiz, "_PIXELS", PIXELS)
+    monkeypatch.setattr(cases, "prepare", lambda: None)
     monkeypatch.setattr(type(streamlit.context), "ip_address", None)  # this computer
 
 
@@ -114,7 +115,7 @@ def test_the_first_heads_are_shown_while_the_others_are_made_and_are_the_same_th
     streamlit.cache_resource.clear()
     at = opened(data_page)
     assert f"**{FEW * 34}** slices" in said(at)
-    assert [one.proto.text for one in at.get("progress")][0].startswith(f"Here are the first {FEW}. Head ")
+    assert next(one.proto.text for one in at.get("progress")).startswith(f"Here are the first {FEW}. Head ")
     go.set()
     wait_for(lambda: phantoms.phantoms_path(HEADS, size=SIZE).is_file())
     assert f"**{HEADS * 34}** slices" in said(sound(at.run()))
@@ -321,9 +322,10 @@ def test_a_folder_without_lessons_gives_one_sentence(tmp_path):
 _LEAN = f"""
 import sys
 from streamlit.testing.v1 import AppTest
-from ich_lib import quiz
+from ich_lib import cases, quiz
 from ich_lib.workbench import source
 
+cases._SAMPLES = cases._SAMPLES[:1]
 source.HEADS, source.FEW, source.SIZE, quiz._PIXELS = {HEADS}, {FEW}, {SIZE}, {PIXELS}
 print("started", AppTest.from_file("workbench.py", default_timeout=60).run().title[0].value)
 for name in ("data", "quiz", "learn"):
@@ -366,8 +368,9 @@ def served(browser, tmp_path_factory):
         port = free.getsockname()[1]
     script = tmp_path_factory.mktemp("served") / "small.py"
     script.write_text(
-        "import pathlib, runpy, sys\nfrom ich_lib import quiz\nfrom ich_lib.workbench import source\n"
+        "import pathlib, runpy, sys\nfrom ich_lib import cases, quiz\nfrom ich_lib.workbench import source\n"
         f"source.HEADS, source.FEW, source.SIZE, quiz._PIXELS = {HEADS}, {FEW}, {SIZE}, {PIXELS}\n"
+        "cases._SAMPLES = cases._SAMPLES[:1]\n"
         f"try:\n    runpy.run_path({str(ROOT / 'workbench.py')!r}, run_name='__main__')\n"
         "finally:\n    heavy = sorted({'tensorflow', 'keras'} & set(sys.modules))\n"
         "    pathlib.Path(__file__).with_name('heavy').write_text(str(heavy))\n"
@@ -459,7 +462,7 @@ def test_a_student_draws_by_keyboard_alone(browser, served):
         page.get_by_role("link", name="Quiz").click()
         page.get_by_role("button", name="Start").click()
         page.get_by_text("Case 1 of 10").wait_for()
-        assert page.get_by_text("sets a point").is_visible()
+        page.get_by_text("sets a point").wait_for()
         canvas, hint = page.locator("canvas").first, page.locator(".hint")
         page.get_by_role("button", name="bone", exact=True).focus()
         page.keyboard.press("Tab")

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.scriptrunner import add_script_run_ctx
 
 from ich_lib import cases, compared
 from ich_lib.cases import BEST, SHIPPED
@@ -80,20 +82,37 @@ def page() -> None:
 # ---- phantoms -------------------------------------------------------------------------------------------------------
 
 
-@st.cache_resource(show_spinner="Making a few heads by code: some seconds, once")
+def prepare() -> None:
+    """Make the heads and ask the shipped model, once, while another page is looked at."""
+    _begun()
+
+
+@st.cache_resource(show_spinner=False)
+def _begun() -> Thread:
+    thread = Thread(target=_answers, args=(SHIPPED,), daemon=True)
+    add_script_run_ctx(thread)
+    thread.start()
+    return thread
+
+
+def _answers(source: str) -> list[Result]:
+    return [_sample_result(k, source, models.stamp(source)) for k in range(len(_samples()))]
+
+
+@st.cache_resource(show_spinner=False)
 def _samples() -> list[Exam]:
     return cases.samples()
 
 
-@st.cache_resource(show_spinner="Asking the model", max_entries=64)
+@st.cache_resource(show_spinner=False, max_entries=64)
 def _sample_result(number: int, source: str, stamp: float) -> Result:
     return analyse(_samples()[number].scan, models.opened(source, stamp))
 
 
 def _phantoms() -> _Shelf:
     source = st.text_input("Model", SHIPPED, key="cases model", help="shipped, a run folder, or what export wrote.")
-    heads = _samples()
-    results = [_sample_result(k, source, models.stamp(source)) for k in range(len(heads))]
+    with st.spinner("Making a few heads by code and asking the model: some seconds, once"):
+        heads, results = _samples(), _answers(source)
     number = lambda row: int(row["patient"])  # noqa: E731
     return _Shelf(
         rows=[cases.row(result, head, str(k)) for k, (result, head) in enumerate(zip(results, heads, strict=True))],
@@ -260,7 +279,7 @@ def _look(chosen: _Chosen, beside: Mapping[str, Result]) -> None:
             f"Heat ({method})": picture(result.scan, k, heat=heat),
         }
     )
-    scale = "It is as high as the score of the scan." if method == _CAM else "The strongest place of the scan has 1."
+    scale = "It is as high as the score of the scan." if method == _CAM else "1 is the strongest place the network saw."
     st.caption(f"Heat tells where the answer came from, not that it is right. {scale}{_caveats(case, result, k)}")
     if beside:
         results = {chosen.source: shown, **beside}

@@ -38,7 +38,7 @@ def stamp(source: str) -> float:
     return 0.0 if source == SHIPPED or not folder.is_dir() else max(map(changed, [folder, *folder.glob("*")]))
 
 
-@st.cache_resource(show_spinner="Opening the model", max_entries=8)
+@st.cache_resource(show_spinner=False, max_entries=8)
 def opened(source: str, when: float) -> Models:
     """The models at a source; `when` is its `stamp`.
 

@@ -99,7 +99,8 @@ def _opponent() -> tuple[str, Models] | None:
         return None
     place = str(Path(place).expanduser())
     try:
-        return name, models.opened(place, models.stamp(place))
+        with st.spinner("Opening the model …"):
+            return name, models.opened(place, models.stamp(place))
     except (ValueError, OSError, ImportError) as problem:
         st.error(sentence(problem))
         return None

@@ -12,6 +12,7 @@ from ich_lib.workbench import models
 from ich_lib.workbench.shown import changed, draw, plain, sentence
 
 LIVE_S = 3  # between two looks at the history of a run that goes on
+_PROBLEMS = 3  # sentences shown before they are only counted
 _MOST = 8  # curves on one chart, as many as colors that anyone can tell apart
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")  # Okabe-Ito
 _TRAIN = "python -m ich_lib train unet-phantom --out runs/first"
@@ -39,8 +40,10 @@ def page() -> None:
         st.info(sentence(problem))
         _how_to_begin()
         return
-    for problem in problems:
+    for problem in problems[:_PROBLEMS]:
         st.warning(plain(problem))
+    if len(problems) > _PROBLEMS:
+        st.caption(f"{len(problems) - _PROBLEMS} more run folders cannot be read.")
     if not kept and not reports:
         st.info(plain(f"{folder} holds no run yet."))
         _how_to_begin()
@@ -126,10 +129,11 @@ def _chart(histories: Mapping[str, Sequence[runs.Epoch]], value: str, title: str
     if not rows:
         st.caption("Not measured yet, or nothing was held out.")
         return
+    last = max(2, *(row["epoch"] for row in rows))
     chart = altair.Chart(pandas.DataFrame(rows)).mark_line(point=True)
     chart = chart.encode(
-        altair.X("epoch:Q", axis=altair.Axis(tickMinStep=1)),
-        altair.Y(f"{title}:Q", title=None, scale=altair.Scale(zero=False)),
+        altair.X("epoch:Q", axis=altair.Axis(tickMinStep=1, format="d"), scale=altair.Scale(domain=[1, last])),
+        altair.Y(f"{title}:Q", title=None, axis=altair.Axis(format="~g"), scale=altair.Scale(zero=False)),
         altair.Color(
             "run:N",
             sort=list(histories),

@@ -96,7 +96,7 @@ def _read(folder: str) -> Table:
 def _heads(*, told: bool) -> Source | None:
     """All of them, or the first few while the others are made; `told` says how far that is."""
     try:
-        whole = phantoms_path(HEADS, size=SIZE).is_file()
+        whole = all_made()
         store = _made(HEADS if whole else min(FEW, HEADS), SIZE)
     except OSError as problem:
         st.error(plain(f"The heads made by code cannot be kept: {problem}"))
@@ -104,6 +104,11 @@ def _heads(*, told: bool) -> Source | None:
     if told and not whole:
         _others()
     return Source(store.table, "phantoms", own=False, store=store)
+
+
+def all_made() -> bool:
+    """Whether the heads made by code are kept, all of them."""
+    return phantoms_path(HEADS, size=SIZE).is_file()
 
 
 @st.cache_resource(show_spinner="Making the first heads by code: some seconds, once")
@@ -138,7 +143,7 @@ def _making(heads: int, size: int) -> _Making:
 def _others() -> None:
     """How many heads there are; the page begins anew with all of them."""
     making = _making(HEADS, SIZE)
-    if phantoms_path(HEADS, size=SIZE).is_file():
+    if all_made():
         st.rerun()
     elif making.problem:
         st.warning(plain(f"The other heads cannot be kept: {making.problem}"))
