@@ -163,7 +163,7 @@ def page_times(cache: Path) -> None:
                 page.get_by_text("of them outlined").wait_for()
                 page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
                 say(f"{turn} start, first picture", start)
-                page.get_by_text("is made").wait_for(state="detached")
+                page.get_by_text("are made").wait_for(state="detached")
                 page.wait_for_function(STILL)
                 say(f"{turn} start, all heads made", start)
                 for visit in ("first visit", "again"):

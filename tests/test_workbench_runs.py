@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from dataclasses import replace
@@ -202,9 +203,12 @@ def two_heads():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cases, "_SAMPLES", cases._SAMPLES[:2])
+        page.prepare()
+        while page._asking().done < 2:
+            time.sleep(0.05)
         yield
-    page._samples.clear()
-    page._sample_result.clear()
+    for kept in (page._asking, page._sample, page._sample_result):
+        kept.clear()
 
 
 @pytest.fixture
@@ -265,7 +269,7 @@ def test_a_method_that_a_run_cannot_answer_gets_a_sentence(heads, tmp_path):
     named(heads.selectbox, "Heat map").set_value("seg-grad-cam").run()
     assert not heads.exception
     assert len(heads.warning) == 1
-    assert "gives no mask" in heads.warning[0].value
+    assert "draws no mask, so seg-grad-cam has nothing to explain" in heads.warning[0].value
     assert len(heads.get("image")) == 3
 
 
@@ -337,6 +341,28 @@ def test_what_ones_own_run_lacks_is_said_in_a_sentence(two_heads, own, tmp_path)
     assert "judges other models" not in said(own_page("shipped", data, told))
     other = write_report(tmp_path / "other", report([line("a")], data="planted"))
     assert "judges other models" in said(own_page("shipped", data, other))
+
+
+def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch):
+    from ich_lib import cases
+    from ich_lib.workbench import cases as page
+
+    go, first = threading.Event(), cases.samples()[0]
+    monkeypatch.setattr(cases, "samples", lambda: [first, lambda: go.wait(60) and first()])
+    kept = (page._asking, page._sample, page._sample_result)
+    for one in kept:
+        one.clear()
+    app = opened(CASES)
+    assert len(named(app.selectbox, "Case, the worst first").options) == 1
+    assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and read")
+    go.set()
+    while page._asking().done < 2:
+        time.sleep(0.05)
+    app.run()
+    assert len(named(app.selectbox, "Case, the worst first").options) == 2
+    assert not app.get("progress")
+    for one in kept:
+        one.clear()
 
 
 # ---- in a browser ---------------------------------------------------------------------------------------------------

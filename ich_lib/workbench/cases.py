@@ -1,5 +1,6 @@
 """Cases: the worst and the best scans of a model beside their truth, at any threshold. Wiring only."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from ich_lib.workbench.shown import sentence as told_of
 _PHANTOMS, _OWN = "Phantoms", "My own run and data"
 _CAM = METHODS[0]
 _COLUMNS = 3
+_EVERY_S = 1.0  # between two looks at how many heads are read
 _PRIVATE = "These pictures are of the scans in your folder. Where they are patients, keep them on this machine."
 
 
@@ -82,45 +84,82 @@ def page() -> None:
 # ---- phantoms -------------------------------------------------------------------------------------------------------
 
 
+class _Asking:
+    """The shipped model asked about head after head, in a thread of its own; `done` of them have their answer."""
+
+    def __init__(self):
+        self.done, self.problem = 0, None
+        thread = Thread(target=self._ask, daemon=True)
+        add_script_run_ctx(thread)
+        thread.start()
+
+    def _ask(self) -> None:
+        try:
+            for k in range(len(cases.samples())):
+                _sample_result(k, SHIPPED, models.stamp(SHIPPED))
+                self.done = k + 1
+        except (ValueError, OSError, ImportError) as problem:
+            self.problem = problem
+
+
+@st.cache_resource(show_spinner=False)
+def _asking() -> _Asking:
+    return _Asking()
+
+
 def prepare() -> None:
-    """Make the heads and ask the shipped model, once, while another page is looked at."""
-    _begun()
+    """Begin with it, once, while another page is looked at."""
+    _asking()
 
 
-@st.cache_resource(show_spinner=False)
-def _begun() -> Thread:
-    thread = Thread(target=_answers, args=(SHIPPED,), daemon=True)
-    add_script_run_ctx(thread)
-    thread.start()
-    return thread
-
-
-def _answers(source: str) -> list[Result]:
-    return [_sample_result(k, source, models.stamp(source)) for k in range(len(_samples()))]
-
-
-@st.cache_resource(show_spinner=False)
-def _samples() -> list[Exam]:
-    return cases.samples()
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _sample(number: int) -> Exam:
+    return cases.samples()[number]()
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _sample_result(number: int, source: str, stamp: float) -> Result:
-    return analyse(_samples()[number].scan, models.opened(source, stamp))
+    return analyse(_sample(number).scan, models.opened(source, stamp))
+
+
+def _answered(source: str) -> int:
+    """How many heads the page has: of the shipped model those it was asked about so far, of others all."""
+    count = len(cases.samples())
+    if source != SHIPPED:
+        return count
+    asking = _asking()
+    while not asking.done and not asking.problem:
+        time.sleep(_EVERY_S / 10)
+    if asking.problem:
+        raise asking.problem
+    return asking.done
+
+
+@st.fragment(run_every=_EVERY_S)
+def _others() -> None:
+    """How many heads there are; the page begins anew with all of them."""
+    asking, count = _asking(), len(cases.samples())
+    if asking.done == count:
+        st.rerun()
+    elif not asking.problem:
+        st.progress(asking.done / count, f"{asking.done} of {count} heads are made and read; the others follow …")
 
 
 def _phantoms() -> _Shelf:
     source = st.text_input("Model", SHIPPED, key="cases model", help="shipped, a run folder, or what export wrote.")
-    with st.spinner("Making a few heads by code and asking the model: some seconds, once"):
-        heads, results = _samples(), _answers(source)
+    with st.spinner("Making a head by code and asking the model: some seconds, once"):
+        count = _answered(source)
+        results = [_sample_result(k, source, models.stamp(source)) for k in range(count)]
+    if count < len(cases.samples()):
+        _others()
     number = lambda row: int(row["patient"])  # noqa: E731
     return _Shelf(
-        rows=[cases.row(result, head, str(k)) for k, (result, head) in enumerate(zip(results, heads, strict=True))],
+        rows=[cases.row(result, _sample(k), str(k)) for k, result in enumerate(results)],
         threshold=results[0].score_threshold,
         who=lambda row: f"head {number(row) + 1}",
         which=lambda row: f"{_PHANTOMS} {number(row)}",
         source=lambda row: source,
-        case=lambda row: heads[number(row)],
+        case=lambda row: _sample(number(row)),
         result=lambda row, model: _sample_result(number(row), model, models.stamp(model)),
         seen=lambda row, model: False,
     )

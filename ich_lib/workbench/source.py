@@ -1,6 +1,8 @@
 """Which data the pages look at: heads made by code, or a folder on this computer. Wiring only."""
 
-from collections.abc import Iterable, Iterator
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -10,12 +12,13 @@ import streamlit as st
 from ich_lib.datasets import Table
 from ich_lib.datasets.kept import kept_table
 from ich_lib.datasets.phantoms import phantoms, phantoms_path
-from ich_lib.store import Store, kept_path, kept_store, open_store
+from ich_lib.store import Store, cache_folder, kept_path, kept_store, open_store
 from ich_lib.workbench.shown import plain
 
 MADE, FOLDER = "Heads made by code", "A folder on this computer"
 HEADS, SIZE = 12, 192  # of the built-in set; made once, some 15 seconds
 FEW = 2  # of them are made before anything is shown, the others while one looks
+_FIRST_S = 1.0  # the page with the first few is drawn before others are begun
 _EVERY_S = 1.0  # between two looks at how many are made
 STAMPS = 64  # side of the pictures that are compared for leaks, in pixels
 _AWAY = "Folders can be opened only by a browser on the machine that runs the workbench."
@@ -116,22 +119,36 @@ def _made(heads: int, size: int) -> Store:
     return phantoms(heads, size=size)
 
 
+# In a process of its own and behind others, so that pages need not wait. It ends with the workbench, at its next word.
+_MAKE = """
+import os, sys
+from ich_lib.datasets.phantoms import phantoms
+
+def told(heads, total):
+    for done, head in enumerate(heads, start=1):
+        print(done, flush=True)
+        yield head
+
+hasattr(os, "nice") and os.nice(5)
+phantoms(int(sys.argv[1]), size=int(sys.argv[2]), progress=told)
+"""
+
+
 class _Making:
-    """Heads made and kept while the first few are looked at. Left alone when the workbench ends: it begins anew."""
+    """Heads made and kept while the first few are looked at: how many there are, and whether it failed."""
 
     def __init__(self, heads: int, size: int):
-        self.heads, self.size, self.done, self.problem = heads, size, 0, None
-        Thread(target=self._make, daemon=True).start()
+        self.done, self.failed = 0, False
+        Thread(target=self._make, args=(heads, size), daemon=True).start()
 
-    def _make(self) -> None:
-        try:
-            phantoms(self.heads, size=self.size, progress=self._counted)
-        except (OSError, ValueError) as problem:
-            self.problem = problem
-
-    def _counted(self, heads: Iterable, total: int) -> Iterator:
-        for self.done, head in enumerate(heads, start=1):
-            yield head
+    def _make(self, heads: int, size: int) -> None:
+        time.sleep(_FIRST_S)
+        command = [sys.executable, "-c", _MAKE, str(heads), str(size)]
+        quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        with subprocess.Popen(command, cwd=Path(__file__).parents[2], **quiet) as process:
+            for line in process.stdout:
+                self.done = int(line)
+        self.failed = process.returncode != 0
 
 
 @st.cache_resource(show_spinner=False)
@@ -145,10 +162,10 @@ def _others() -> None:
     making = _making(HEADS, SIZE)
     if all_made():
         st.rerun()
-    elif making.problem:
-        st.warning(plain(f"The other heads cannot be kept: {making.problem}"))
+    elif making.failed:
+        st.warning(plain(f"The other heads could not be made. Is there room in {cache_folder()}?"))
     else:
-        st.progress(making.done / HEADS, f"Here are the first {FEW}. Head {making.done} of {HEADS} is made …")
+        st.progress(making.done / HEADS, f"Here are the first {FEW}. {making.done} of {HEADS} are made …")
 
 
 # ---- what was read of every picture ---------------------------------------------------------------------------------
