@@ -22,7 +22,7 @@ from ich_lib.workbench import cases, source, stack
 from tests.conftest import ROOT
 from tests.sets import write_ct_ich
 
-HEADS, FEW, SIZE, PIXELS = 5, 2, 64, 64  # small ones, so that a page waits for seconds and not for half a minute
+HEADS, FEW, SIZE, PIXELS = 5, 1, 64, 64  # small ones, so that a page waits for seconds and not for half a minute
 LINES = ["49,1,0,0,0,0,0,1,0", "50,2,0,0,0,1,0,0,0", "50,3,0,0,0,0,0,1,0", "51,1,0,0,0,0,0,1,0"]
 AGES = 'Patient Number,"Age\n(years)",Gender\n49,30,Male\n50,61,Female\n51,44,Male\n'
 
@@ -106,7 +106,8 @@ def test_the_first_heads_are_shown_while_the_others_are_made_and_are_the_same_th
     streamlit.cache_resource.clear()
     at = opened(data_page)
     assert f"**{FEW * 34}** slices" in said(at)
-    assert next(one.proto.text for one in at.get("progress")).startswith(f"Here are the first {FEW}. ")
+    assert "A split needs two patients" in said(view(at, "Leaks"))
+    assert next(one.proto.text for one in at.get("progress")).startswith(f"Shown so far: {FEW}. ")
     wait_for(lambda: phantoms.phantoms_path(HEADS, size=SIZE).is_file())
     assert f"**{HEADS * 34}** slices" in said(sound(at.run()))
     assert not at.get("progress")

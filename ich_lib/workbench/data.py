@@ -209,6 +209,9 @@ def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
 
 def _leaks(chosen: Source) -> None:
     st.markdown("Deal the slices out, hold one part back, and see what lies on both sides.")
+    if len(chosen.table.patients) < 2:
+        st.info("A split needs two patients at least; here is one so far.")
+        return
     left, middle, right = st.columns(3)
     how = left.selectbox("Dealt out", list(_SPLITS), key="data split")
     folds = middle.number_input("Parts", 2, 10, min(5, max(len(chosen.table.patients), 2)), key="data folds")

@@ -17,7 +17,7 @@ from ich_lib.workbench.shown import plain
 
 MADE, FOLDER = "Heads made by code", "A folder on this computer"
 HEADS, SIZE = 12, 192  # of the built-in set; made once, some 15 seconds
-FEW = 2  # of them are made before anything is shown, the others while one looks
+FEW = 1  # of them is made before anything is shown, the others while one looks
 _FIRST_S = 1.0  # the page with the first few is drawn before others are begun
 _EVERY_S = 1.0  # between two looks at how many are made
 STAMPS = 64  # side of the pictures that are compared for leaks, in pixels
@@ -114,7 +114,7 @@ def all_made() -> bool:
     return phantoms_path(HEADS, size=SIZE).is_file()
 
 
-@st.cache_resource(show_spinner="Making the first heads by code: some seconds, once")
+@st.cache_resource(show_spinner="Making a first head by code: some seconds, once")
 def _made(heads: int, size: int) -> Store:
     return phantoms(heads, size=size)
 
@@ -165,7 +165,7 @@ def _others() -> None:
     elif making.failed:
         st.warning(plain(f"The other heads could not be made. Is there room in {cache_folder()}?"))
     else:
-        st.progress(making.done / HEADS, f"Here are the first {FEW}. {making.done} of {HEADS} are made …")
+        st.progress(making.done / HEADS, f"Shown so far: {FEW}. {making.done} of {HEADS} are made …")
 
 
 # ---- what was read of every picture ---------------------------------------------------------------------------------
