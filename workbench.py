@@ -7,7 +7,7 @@ Wiring only; the pages are in ich_lib.workbench, what they know is in ich_lib.
 
 import streamlit as st
 
-from ich_lib.workbench import cases, data, learn, quiz, runs
+from ich_lib.workbench import cases, data, learn, quiz, runs, source
 
 TITLE = "Hemorrhage workbench"
 PAGES = {  # name: (the page, its sign, the lessons that explain it)
@@ -33,3 +33,5 @@ if chosen.title in PAGES:
         st.caption("Lessons that explain this page")
         learn.links(PAGES[chosen.title][2])
 chosen.run()
+if source.all_made():  # nothing else is being made
+    cases.prepare()

@@ -1,17 +1,24 @@
-"""How long the workbench's data page takes on a folder of 5,000 slices: opened first, opened again, and each view.
+"""How long the workbench takes on a folder of 5,000 slices: opened first, opened again, and each view of the data.
 
     python benchmarks/workbench.py [--patients 150] [--form pictures|volumes]
+    python benchmarks/workbench.py --form pages    # a first start on a fresh machine, then page after page, in Chromium
 
 The folder is synthetic: phantom slices as CT-ICH 1.0.0 has them (650 x 650 JPG, two renders a slice and outlines), or
 as NIfTI volumes of 256 x 256 with masks. A few files are made, and linked under every name. Times are of a whole run
-of the page without a browser, in one process: `AppTest`, which draws nothing, but sends everything.
+of the page without a browser, in one process: `AppTest`, which draws nothing, but sends everything. Times of "pages"
+are from the command, or the click, to the last part on the screen with nothing running any more.
 """
 
 import argparse
+import contextlib
 import os
+import socket
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -95,12 +102,96 @@ def timed(what: str, work) -> None:
     print(f"{what:34} {seconds:6.2f} s")
 
 
+PAGES = {
+    "Runs": "Folder with runs",
+    "Cases": "All scans",
+    "Quiz": "Class number",
+    "Learn": "checks pass",
+    "Data": "of them outlined",
+}
+STILL = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+
+
+@contextlib.contextmanager
+def served(cache: Path) -> Iterator[str]:
+    """The address of a workbench that has just been started, with this cache folder."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "workbench.py", f"--server.port={port}"]
+    environment = {**os.environ, "ICH_CACHE": str(cache)}
+    server = subprocess.Popen(
+        [*command, "--server.headless=true"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def ready(address: str) -> None:
+    """Wait until the server answers."""
+    for _ in range(600):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health"):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(address)
+
+
+def say(what: str, start: float) -> None:
+    """The time since `start`, and how busy the machine is."""
+    print(f"{what:34} {time.perf_counter() - start:6.2f} s   (load {os.getloadavg()[0]:.1f})", flush=True)
+
+
+def page_times(cache: Path) -> None:
+    """A first start with nothing kept, the pages twice over, and a second start."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browsing import chromium
+
+    with sync_playwright() as kit:
+        browser = chromium(kit)
+        for turn in ("first", "second"):
+            start = time.perf_counter()
+            with served(cache) as address:
+                page = browser.new_page(viewport={"width": 1400, "height": 900})
+                page.set_default_timeout(120_000)
+                ready(address)
+                say(f"{turn} start, server answers", start)
+                page.goto(address)
+                page.get_by_text("of them outlined").wait_for()
+                page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
+                say(f"{turn} start, first picture", start)
+                page.get_by_text("are made").wait_for(state="detached")
+                page.wait_for_function(STILL)
+                say(f"{turn} start, all heads made", start)
+                for visit in ("first visit", "again"):
+                    for name, words in PAGES.items():
+                        changed(page, name, words, f"{name}, {visit}")
+        browser.close()
+
+
+def changed(page, name: str, words: str, told: str) -> None:
+    """From the click on a page's name to the page, whole."""
+    start = time.perf_counter()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+    page.get_by_text(words).first.wait_for()
+    page.wait_for_function(STILL)
+    say(told, start)
+
+
 def main() -> None:
     """Make the folder, open it, look at everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--patients", type=int, default=150, help="of 34 slices each (default 150: 5,100 slices)")
-    parser.add_argument("--form", choices=("pictures", "volumes"), default="pictures")
+    parser.add_argument("--form", choices=("pictures", "volumes", "pages"), default="pictures")
     options = parser.parse_args()
+    if options.form == "pages":
+        with tempfile.TemporaryDirectory() as place:
+            page_times(Path(place))
+        return
     type(streamlit.context).ip_address = None  # there is no browser; this is the machine itself
     with tempfile.TemporaryDirectory() as place:
         os.environ["ICH_CACHE"] = str(Path(place) / "cache")

@@ -3,8 +3,9 @@
 Heads made by code stand ready (`samples`); of one's own run and data a scan is read again when it is asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,13 @@ class AtThreshold:
     wrong_ml: float
 
 
-def samples() -> list[Exam]:
-    """A few small heads made by code."""
-    return [known(phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL)) for seed, bleeds, mimics in _SAMPLES]
+def samples() -> list[Callable[[], Exam]]:
+    """A few small heads made by code, each when it is called."""
+    return [partial(_sample, *told) for told in _SAMPLES]
+
+
+def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Exam:
+    return known(phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL))
 
 
 def known(case: Case) -> Exam:

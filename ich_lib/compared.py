@@ -1,7 +1,7 @@
 """Evaluations held against each other: two runs patient by patient, or the groups of one, by what report.json keeps.
 
-A report keeps a line a scan ("per_patient"): Dice, score, mL, types. That is enough for a paired bootstrap of whole
-scans. Scores of single slices are not kept, so the AUC over slices cannot be paired.
+A report keeps a line a scan ("per_patient"): Dice, score, mL, types. Scores of single slices lie in slices.csv
+beside it; a report of an older version has none, and is compared by whole scans.
 """
 
 import json
@@ -13,12 +13,14 @@ import numpy as np
 
 from ich_lib import metrics
 from ich_lib.evaluate.figures import AGES, SIZES_ML
+from ich_lib.evaluate.slices import FILE, read_slices
 from ich_lib.statistics import FEW, Figure, anova, mann_whitney, paired_bootstrap, patient_bootstrap, t_test, welch
 
 TESTS = {"t-test": t_test, "Welch": welch, "Mann-Whitney": mann_whitney, "ANOVA": anova}
 _MADE = "phantoms"  # the data set of heads made by code
 
 _LINE = {"patient", "scan", "fold", "types", "dice", "scan_any", "slices_with_blood", "true_ml", "mask_ml"}
+_SLICES = "slices_any"  # of a line: (z,) which slices bleed, and (z,) their scores, where slices.csv tells them
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Measure:
             scan has nothing of the kind.
         of_all: what was taken of some scans to the figure.
         more_is_better: which way is up.
+        pooled: whether only many patients together have the figure, and no single one has.
     """
 
     name: str
     of_scan: Callable[[dict, float], object]
     of_all: Callable[[list], float]
     more_is_better: bool = True
+    pooled: bool = False
 
 
 def _mean(values: list) -> float:
@@ -64,8 +68,15 @@ AUC = Measure(
     "Scan AUC, any bleeding",
     lambda row, threshold: (_bleeds(row), row["scan_any"]),
     lambda pairs: metrics.auc(*map(np.array, zip(*pairs, strict=True))),
+    pooled=True,
 )
-PAIRED = {one.name: one for one in (DICE, AUC, RIGHT, VOLUME)}  # what two runs are compared by
+SLICE_AUC = Measure(
+    "Slice AUC, any bleeding",
+    lambda row, threshold: row.get(_SLICES),
+    lambda scans: metrics.auc(*map(np.concatenate, zip(*scans, strict=True))),
+    pooled=True,
+)
+PAIRED = {one.name: one for one in (DICE, SLICE_AUC, AUC, RIGHT, VOLUME)}  # what two runs are compared by
 GROUPED = {one.name: one for one in (DICE, VOLUME, SCORE)}  # what has one number a scan
 
 
@@ -119,7 +130,7 @@ class Group:
 
 
 def read_report(path: str | Path) -> dict:
-    """A report of `evaluate`.
+    """A report of `evaluate`, with the scores of its slices where slices.csv beside it tells them.
 
     Raises:
         ValueError: if it is something else.
@@ -132,7 +143,24 @@ def read_report(path: str | Path) -> dict:
     whole = isinstance(told, dict) and {"per_patient", "score_threshold", "models", "data"} <= told.keys()
     if not whole or not all(row.keys() >= _LINE for row in told["per_patient"]):
         raise ValueError(f"{path.name} is no report of an evaluation. Name the report.json that evaluate wrote.")
-    return told
+    return told | {"per_patient": _with_slices(told, path.with_name(FILE))}
+
+
+def _with_slices(report: dict, path: Path) -> list[dict]:
+    """The lines of a report with their slices. A file of another evaluation is left aside: its counts do not fit.
+
+    After a leaky split each run is judged on other slices of a scan, so these cannot be paired.
+    """
+    try:
+        slices = {} if "leaky" in report else read_slices(path)
+    except (ValueError, OSError):
+        slices = {}
+    lines = []
+    for row in report["per_patient"]:
+        truth, score = slices.get((row["patient"], row["scan"]), ((), ()))
+        fits = len(truth) and (len(truth), int(sum(truth))) == (row.get("slices"), row["slices_with_blood"])
+        lines.append(row | {_SLICES: (truth, score)} if fits else row)
+    return lines
 
 
 def numbers(report: dict) -> dict[str, int]:
@@ -177,7 +205,7 @@ def paired(first: dict, second: dict, measure: Measure, *, rounds: int = 2000) -
     known = numbers(first)
     alone = {who for who, _ in before.keys() ^ after.keys()} - set(entries[0])
     together = lambda some: measure.of_all([one for scans in some for one in scans])  # noqa: E731
-    single = measure is not AUC
+    single = not measure.pooled
     each = [measure.of_all(entries[1][who]) - measure.of_all(entries[0][who]) for who in entries[0] if single]
     return Paired(
         measure,

@@ -268,11 +268,11 @@ def roc(marks: Sequence[Mark]) -> list[tuple[float, float]]:
 
 COLUMNS = (
     *("student", "seed", "case", "truth", "true types", "said", "sure", "right", "types said", "types right"),
-    *("dice", "seconds", "model said", "model score", "model right", "model types", "model dice"),
+    *("dice", "seconds", "model", "model said", "model score", "model right", "model types", "model dice"),
 )
 
 
-def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark]) -> str:
+def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark], *, model: str = "shipped") -> str:
     """A class test's results, a line a case, in the order of COLUMNS. No name of a file or a patient is in it.
 
     Args:
@@ -280,6 +280,7 @@ def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark
         seed: of the class.
         marks: the student's.
         models: the model's, of the same cases.
+        model: its name.
     """
     text = StringIO()
     table = csv.writer(text, lineterminator="\r\n")  # RFC 4180
@@ -296,7 +297,7 @@ def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark
             f"{sure:.2f}",
         ]
         cells += [_yes(mine.right), _types(mine.types), _yes(mine.types_right), _number(mine.dice)]
-        cells += ["" if mine.seconds is None else round(mine.seconds), _word(its.said), f"{its.score:.4f}"]
+        cells += ["" if mine.seconds is None else round(mine.seconds), model, _word(its.said), f"{its.score:.4f}"]
         cells += [_yes(its.right), _types(its.types), _number(its.dice)]
         table.writerow([quoted(cell) for cell in cells])
     return text.getvalue()

@@ -7,6 +7,7 @@ from ich_lib.compared import (
     GROUPED,
     PAIRED,
     RIGHT,
+    SLICE_AUC,
     VOLUME,
     between,
     cohorts,
@@ -18,9 +19,10 @@ from ich_lib.compared import (
     simulated,
 )
 from ich_lib.evaluate import figures
+from ich_lib.evaluate.slices import FILE, read_slices, write_slices
 from ich_lib.show.comparison import boxes, confusion, gains
 from ich_lib.statistics import t_test
-from tests.test_evaluate import SOME
+from tests.test_evaluate import SOME, scan
 from tests.written import line, report, write_report
 
 NAMES = [f"p{k:02}" for k in range(24)]
@@ -74,6 +76,46 @@ def test_scan_auc_and_right_calls_are_paired_on_paper():
     assert (found.first.value, found.second.value) == (0.5, 0.75)
 
 
+def kept(folder, judged, **more):
+    """A report of some judged scans with its slices, as `evaluate` leaves them, read again."""
+    path = write_report(folder, report([figures.row(one) for one in judged], **more))
+    write_slices(judged, folder / FILE)
+    return read_report(path)
+
+
+def test_slice_auc_is_paired_on_paper_and_the_slices_of_a_patient_go_together(tmp_path):
+    """SOME: 8 of 9 pairs of slices in order; with c at 0.1 all of them. Resampled without a, or without b and c, it is
+    another figure, so the interval has a width."""
+    first = kept(tmp_path / "first", SOME)
+    second = kept(tmp_path / "second", [*SOME[:2], scan("c", [0], [0.1])], sha="two")
+    found = paired(first, second, SLICE_AUC)
+    assert found.first.value == pytest.approx(8 / 9)
+    assert (found.second.value, found.gain.value) == (1.0, pytest.approx(1 / 9))
+    assert found.gain.n_patients == 3
+    assert found.gain.low == 0 < found.gain.high
+    assert len(found.gains) == 0
+    alone = kept(tmp_path / "alone", SOME[:1])
+    same = paired(alone, alone, SLICE_AUC)  # each resample of one patient is that patient
+    assert (same.first.low, same.first.high) == (1.0, 1.0)
+
+
+def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_aside(tmp_path):
+    whole = kept(tmp_path, SOME)
+    assert SLICE_AUC.name in measurable(whole, whole)
+    path = tmp_path / "report.json"
+    lacks = lambda: SLICE_AUC.name not in measurable(whole, read_report(path))  # noqa: E731
+    write_slices([scan(one.patient, [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1]) for one in SOME], tmp_path / FILE)
+    assert lacks()
+    (tmp_path / FILE).write_text("patient,scan,bleeds,score\na,a,yes,1\n")
+    assert lacks()
+    with pytest.raises(ValueError, match=r"slices.csv is not a line a slice of patient, scan, place, bleeds, score\."):
+        read_slices(tmp_path / FILE)
+    (tmp_path / FILE).unlink()
+    assert lacks()
+    leaky = kept(tmp_path / "leaky", SOME, leaky=["leaky image"])
+    assert SLICE_AUC.name not in measurable(whole, leaky)
+
+
 def test_patients_of_one_report_only_are_left_out_and_counted():
     first, second = two()
     second["per_patient"] = [row for row in second["per_patient"] if row["patient"] not in ("p00", "p07")]
@@ -105,7 +147,7 @@ def test_runs_that_cannot_be_paired_get_a_sentence_without_a_name():
     assert measurable(first, second | {"per_patient": blind}) == [AUC.name, RIGHT.name]
     with pytest.raises(ValueError, match="share no scan that has a figure for: Dice"):
         paired(first, second | {"per_patient": blind}, DICE)
-    assert measurable(first, second) == list(PAIRED)
+    assert measurable(first, second) == [name for name in PAIRED if name != SLICE_AUC.name]
 
 
 def test_one_class_alone_gives_no_auc_and_says_so():

@@ -8,8 +8,9 @@ from ich_lib.calibration import Evidence
 from ich_lib.engine import Answer, Model, Models
 from ich_lib.evaluate import FOLD, _judged, cross_fitted, evaluate, figures, report_of
 from ich_lib.evaluate.judged import Judged, judge
+from ich_lib.evaluate.slices import FILE, read_slices
 from ich_lib.labels import ANY, LABELS
-from ich_lib.metrics import dice
+from ich_lib.metrics import auc, dice
 from ich_lib.recipes import Recipe
 from ich_lib.store import build_store
 from tests.planted import table_of_heads
@@ -220,6 +221,9 @@ def test_a_run_of_any_task_is_judged_whole(tiny_runs, tmp_path, task):
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     assert (tmp_path / "out" / "report.html").is_file()
     assert report["patients"] == ["049", "050"]
+    truth, score = (np.concatenate(some) for some in zip(*read_slices(tmp_path / "out" / FILE).values(), strict=True))
+    assert (len(truth), truth.sum()) == (report["slices"]["n"], report["slices"]["bleeding"])
+    assert auc(truth, score) == pytest.approx(report["slice_auc_any"]["value"])
     assert (report["dice_per_subject"]["value"] is None) is (task == "classify")
     assert report["calibrated"] == "not"
 

@@ -207,8 +207,8 @@ def test_results_come_as_a_table_and_no_cell_is_a_formula():
     assert dict(zip(header, row, strict=True)) == {
         "student": "'=HYPERLINK(1)", "seed": "7", "case": "1", "truth": "blood", "true types": "subdural",
         "said": "blood", "sure": "0.80", "right": "yes", "types said": "subdural", "types right": "yes",
-        "dice": "1.000", "seconds": "4", "model said": "no blood", "model score": "0.2500", "model right": "no",
-        "model types": "", "model dice": "0.000",
+        "dice": "1.000", "seconds": "4", "model": "shipped", "model said": "no blood", "model score": "0.2500",
+        "model right": "no", "model types": "", "model dice": "0.000",
     }  # fmt: skip
 
 

@@ -15,13 +15,15 @@ from streamlit.testing.v1 import AppTest
 
 from ich_lib import quiz
 from ich_lib.contents import CLEAN
+from ich_lib.datasets import phantoms
+from ich_lib.engine import load
 from ich_lib.predict import NOTICE
-from ich_lib.workbench import source, stack
+from ich_lib.workbench import cases, source, stack
 from tests import browsing
 from tests.conftest import ROOT
 from tests.sets import write_ct_ich
 
-HEADS, SIZE, PIXELS = 5, 64, 64  # small ones, so that a page waits for seconds and not for half a minute
+HEADS, FEW, SIZE, PIXELS = 5, 1, 64, 64  # small ones, so that a page waits for seconds and not for half a minute
 LINES = ["49,1,0,0,0,0,0,1,0", "50,2,0,0,0,1,0,0,0", "50,3,0,0,0,0,0,1,0", "51,1,0,0,0,0,0,1,0"]
 AGES = 'Patient Number,"Age\n(years)",Gender\n49,30,Male\n50,61,Female\n51,44,Male\n'
 
@@ -47,8 +49,10 @@ def learn_page():
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(source, "HEADS", HEADS)
+    monkeypatch.setattr(source, "FEW", HEADS)  # all at once; what a first start does is tested by itself
     monkeypatch.setattr(source, "SIZE", SIZE)
     monkeypatch.setattr(quiz, "_PIXELS", PIXELS)
+    monkeypatch.setattr(cases, "prepare", lambda: None)
     monkeypatch.setattr(type(streamlit.context), "ip_address", None)  # this computer
 
 
@@ -59,6 +63,13 @@ def opened(page) -> AppTest:
 def sound(at: AppTest) -> AppTest:
     assert [one.message for one in at.exception] == []
     return at
+
+
+def wait_for(true, seconds=120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def said(at: AppTest) -> str:
@@ -87,6 +98,32 @@ def test_a_fresh_machine_shows_heads_made_by_code_and_the_notice():
     assert f"**{HEADS * 34}** slices" in said(at)
     counts = at.dataframe[0].value.set_index("label")
     assert counts.loc[CLEAN, "slices"] + counts.loc["any", "slices"] == HEADS * 34
+
+
+def test_the_first_heads_are_shown_while_the_others_are_made_and_are_the_same_then(tmp_path, monkeypatch):
+    monkeypatch.setenv("ICH_CACHE", str(tmp_path))
+    monkeypatch.setattr(source, "FEW", FEW)
+    monkeypatch.setattr(source, "_FIRST_S", 0)
+    streamlit.cache_resource.clear()
+    at = opened(data_page)
+    assert f"**{FEW * 34}** slices" in said(at)
+    assert "A split needs two patients" in said(view(at, "Leaks"))
+    assert next(one.proto.text for one in at.get("progress")).startswith(f"Shown so far: {FEW}. ")
+    wait_for(lambda: phantoms.phantoms_path(HEADS, size=SIZE).is_file())
+    assert f"**{HEADS * 34}** slices" in said(sound(at.run()))
+    assert not at.get("progress")
+    few, whole = (phantoms.phantoms(count, size=SIZE) for count in (FEW, HEADS))
+    assert whole.digest[: len(few)].tolist() == few.digest.tolist()
+
+
+def test_heads_that_cannot_be_kept_get_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ICH_CACHE", str(tmp_path / "file"))
+    streamlit.cache_resource.clear()
+    at = opened(data_page)
+    assert len(at.error) == 1
+    assert "The heads made by code cannot be kept" in at.error[0].value
+    streamlit.cache_resource.clear()
 
 
 @pytest.mark.parametrize("name", ["Pictures", "One case", "CT numbers", "People", "Leaks", "Table"])
@@ -221,6 +258,31 @@ def test_a_quiz_on_a_folder_asks_its_slices_and_shows_no_name(tmp_path):
     assert "049" not in said(at)
 
 
+def test_a_run_of_ones_own_is_the_opponent_and_one_that_is_none_gets_a_sentence(tmp_path):
+    from tests.planted import untrained_run
+    from tests.written import recipe
+
+    untrained_run(tmp_path / "runs" / "first", recipe(), {"a": 0}, 0)
+    at = AppTest.from_function(quiz_page, default_timeout=60)
+    at.session_state["folder of runs"] = str(tmp_path / "runs")
+    at = sound(at.run())
+    chosen = at.selectbox(key="quiz opponent")
+    assert chosen.options == ["shipped", "first", "another run folder"]
+    chosen.set_value("another run folder").run()
+    assert "Name the folder of a run" in said(sound(at))
+    at.text_input(key="quiz run").set_value(str(tmp_path / "no")).run()
+    assert "is no folder" in sound(at).error[0].value
+    assert not at.button
+    at.selectbox(key="quiz opponent").set_value("first").run()
+    at = sound(next(one for one in at.button if one.label == "Start").click().run())
+    at.segmented_control(key="says 1").set_value("Blood").run()
+    at = sound(at.button(key="answer 1").click().run())
+    assert "The model is first." in said(at)
+    state = at.session_state["quiz"]
+    asked = quiz.asked_of(load(tmp_path / "runs" / "first", fill=False), quiz.phantom_question(1, 1))
+    assert state["theirs"][0].score == pytest.approx(asked.score)
+
+
 # ---- learn ----------------------------------------------------------------------------------------------------------
 
 
@@ -252,20 +314,30 @@ def test_a_folder_without_lessons_gives_one_sentence(tmp_path):
 _LEAN = f"""
 import sys
 from streamlit.testing.v1 import AppTest
-from ich_lib import quiz
+from ich_lib import cases, quiz
 from ich_lib.workbench import source
 
-source.HEADS, source.SIZE, quiz._PIXELS = {HEADS}, {SIZE}, {PIXELS}
+cases._SAMPLES = cases._SAMPLES[:1]
+source.HEADS, source.FEW, source.SIZE, quiz._PIXELS = {HEADS}, {FEW}, {SIZE}, {PIXELS}
+print("started", AppTest.from_file("workbench.py", default_timeout=60).run().title[0].value)
 for name in ("data", "quiz", "learn"):
-    script = f"from ich_lib.workbench import {{name}}\\n{{name}}.page()"
-    assert not AppTest.from_string(script, default_timeout=60).run().exception
-print(sorted({{"tensorflow", "keras"}} & set(sys.modules)))
+    at = AppTest.from_string(f"from ich_lib.workbench import {{name}}\\n{{name}}.page()", default_timeout=60).run()
+    for start in [one for one in at.button if one.label == "Start"]:
+        at = start.click().run()
+        at.segmented_control(key="says 1").set_value("Blood").run()
+        at = at.button(key="answer 1").click().run()
+        print("asked", len(at.session_state["quiz"]["theirs"]))
+    for view in [one for one in at.segmented_control if one.key == "data view"]:
+        for option in view.options:
+            at = at.segmented_control(key="data view").set_value(option).run()
+    assert not at.exception
+print("heavy", sorted({{"tensorflow", "keras", "torch", "jax"}} & set(sys.modules)))
 """
 
 
-def test_no_page_imports_tensorflow():
+def test_starting_looking_and_asking_the_shipped_model_import_no_tensorflow():
     told = subprocess.run([sys.executable, "-c", _LEAN], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert told.stdout.strip() == "[]", told.stderr[-2000:]
+    assert told.stdout.splitlines() == ["started Data", "asked 1", "heavy []"], told.stderr[-2000:]
 
 
 def test_the_workbench_tells_nobody_and_serves_this_computer_alone():
@@ -288,9 +360,12 @@ def served(browser, tmp_path_factory):
         port = free.getsockname()[1]
     script = tmp_path_factory.mktemp("served") / "small.py"
     script.write_text(
-        "import runpy\nfrom ich_lib import quiz\nfrom ich_lib.workbench import source\n"
-        f"source.HEADS, source.SIZE, quiz._PIXELS = {HEADS}, {SIZE}, {PIXELS}\n"
-        f"runpy.run_path({str(ROOT / 'workbench.py')!r}, run_name='__main__')\n"
+        "import pathlib, runpy, sys\nfrom ich_lib import cases, quiz\nfrom ich_lib.workbench import source\n"
+        f"source.HEADS, source.FEW, source.SIZE, quiz._PIXELS = {HEADS}, {FEW}, {SIZE}, {PIXELS}\n"
+        "cases._SAMPLES = cases._SAMPLES[:1]\n"
+        f"try:\n    runpy.run_path({str(ROOT / 'workbench.py')!r}, run_name='__main__')\n"
+        "finally:\n    heavy = sorted({'tensorflow', 'keras'} & set(sys.modules))\n"
+        "    pathlib.Path(__file__).with_name('heavy').write_text(str(heavy))\n"
     )
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -302,6 +377,7 @@ def served(browser, tmp_path_factory):
                 break
             time.sleep(0.1)
         yield address
+        assert (script.parent / "heavy").read_text() == "[]"  # after all that was clicked on here
     finally:
         server.terminate()
         server.wait()
@@ -368,6 +444,40 @@ def test_a_student_draws_answers_and_sees_the_truth(browser, served):
         page.get_by_text("So far").wait_for()
         page.get_by_role("button", name="Next case").click()
         page.get_by_text("Case 2 of 10").wait_for()
+
+
+def test_a_student_draws_by_keyboard_alone(browser, served):
+    """From the middle: a square of 20 steps of 1 %. The model's slice is 1 wide and 1 high."""
+    with tab(browser, served) as page:
+        page.get_by_role("link", name="Quiz").click()
+        page.get_by_role("button", name="Start").click()
+        page.get_by_text("Case 1 of 10").wait_for()
+        page.get_by_text("sets a point").wait_for()
+        canvas, hint = page.locator("canvas").first, page.locator(".hint")
+        page.get_by_role("button", name="bone", exact=True).focus()
+        page.keyboard.press("Tab")
+        assert canvas.evaluate("c => c.getRootNode().activeElement === c")
+        assert hint.inner_text() == "Arrows move the cross, Enter sets a point."
+        keys = page.keyboard
+        for k, way in enumerate(("ArrowRight", "ArrowDown", "ArrowLeft")):
+            keys.press(("Enter", "Space", "Enter")[k])
+            for _ in range(4):
+                keys.press(f"Shift+{way}")
+        assert "from the left" in canvas.get_attribute("aria-label")
+        assert "cross at 50 % from the left and 70 % from the top" in canvas.get_attribute("aria-label")
+        keys.press("Enter")
+        keys.press("ArrowLeft")
+        keys.press("Enter")
+        assert hint.inner_text().startswith("5 points.")
+        keys.press("Backspace")
+        assert hint.inner_text().startswith("4 points.")
+        keys.press("PageUp")
+        assert hint.inner_text() == "Scroll back to the slice in question to draw."
+        keys.press("ArrowDown")
+        page.wait_for_timeout(500)
+        page.get_by_text("Blood", exact=True).click()
+        page.get_by_role("button", name="Answer").click()
+        page.locator(".key").get_by_text("yours").wait_for()
 
 
 def test_a_page_leads_to_the_lesson_that_explains_it(browser, served):

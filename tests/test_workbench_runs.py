@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from dataclasses import replace
@@ -16,11 +17,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ich_lib.evaluate import figures
+from ich_lib.evaluate.slices import FILE, write_slices
 from ich_lib.predict import NOTICE
 from ich_lib.store import build_store
 from tests import browsing
 from tests.conftest import ROOT
 from tests.planted import table_of_heads, untrained_run
+from tests.test_evaluate import SOME, scan
 from tests.written import line, recipe, report, run_folder, write_report
 
 pytest.importorskip("streamlit", reason="Streamlit is not installed: no workbench.")
@@ -127,6 +131,22 @@ def test_the_planted_difference_of_two_runs_is_shown_with_its_interval(runs):
     assert "Both reports judge the same weights" in said(runs)
 
 
+def test_slices_are_compared_in_pairs_where_both_reports_have_theirs(folder, tmp_path):
+    """The planted scans of test_evaluate: 8 of 9 pairs of slices in order, then all of them."""
+    for name, last in (("first", 0.6), ("second", 0.1)):
+        judged = [*SOME[:2], scan("c", [0], [last])]
+        write_report(tmp_path / name, report([figures.row(one) for one in judged], sha=name))
+        write_slices(judged, tmp_path / name / FILE)
+    app = opened(RUNS)
+    app.text_input(key="runs folder").set_value(str(tmp_path)).run()
+    show(app, "Two runs")
+    named(app.selectbox, "Measured by").set_value("Slice AUC, any bleeding").run()
+    assert [one.value for one in app.metric] == ["0.889", "1.000", "+0.111"]
+    assert "slices.csv" not in said(app)
+    app.text_input(key="runs folder").set_value(str(folder)).run()
+    assert "slices.csv, which evaluate writes beside a report" in said(app)
+
+
 def test_groups_are_tested_with_the_warnings_of_the_statistics(runs):
     show(runs, "Groups")
     assert "Two-sample t-test: t(22) = " in said(runs)
@@ -185,9 +205,12 @@ def two_heads():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cases, "_SAMPLES", cases._SAMPLES[:2])
+        page.prepare()
+        while page._asking().done < 2:
+            time.sleep(0.05)
         yield
-    page._samples.clear()
-    page._sample_result.clear()
+    for kept in (page._asking, page._sample, page._sample_result):
+        kept.clear()
 
 
 @pytest.fixture
@@ -221,6 +244,51 @@ def test_a_model_held_beside_is_shown_and_one_that_is_none_gets_a_sentence(heads
     heads.text_input(key="cases model").set_value(str(tmp_path)).run()
     assert "holds no model" in heads.warning[0].value
     assert not heads.exception
+
+
+def test_a_map_by_gradient_of_ones_own_run_is_drawn_and_is_the_one_that_explain_gives(heads, tmp_path, drawn):
+    from ich_lib.explain import explain
+
+    run = untrained_run(tmp_path / "run", recipe(), {"a": 0}, 0).folder
+    heads.text_input(key="cases model").set_value(str(run)).run()
+    for method in ("grad-cam", "saliency", "seg-grad-cam"):
+        named(heads.selectbox, "Heat map").set_value(method).run()
+        assert not heads.exception
+        assert not heads.warning
+        assert "1 is the strongest place the network saw." in said(heads)
+        assert f"Heat ({method})" in said(heads)
+        (scan_of, heat) = drawn[-1]
+        assert 0.8 < heat.max() <= 1  # it was 1 before it was brought to the pixels of the scan
+        np.testing.assert_allclose(heat, explain(scan_of, method, str(run)), atol=1e-3)
+    assert len({some.tobytes() for _, some in drawn}) == 4  # that of cam, and three others
+
+
+def test_a_method_that_a_run_cannot_answer_gets_a_sentence(heads, tmp_path):
+    """A network that only classifies has no mask to explain."""
+    told = recipe("tiny", options={"blocks": (1, 1), "growth": 4})
+    run = untrained_run(tmp_path / "run", replace(told, task="classify", builder="densenet_bc"), {"a": 0}, 0).folder
+    heads.text_input(key="cases model").set_value(str(run)).run()
+    named(heads.selectbox, "Heat map").set_value("seg-grad-cam").run()
+    assert not heads.exception
+    assert len(heads.warning) == 1
+    assert "draws no mask, so seg-grad-cam has nothing to explain" in heads.warning[0].value
+    assert len(heads.get("image")) == 3
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Scan and heat of each picture with heat that a page draws."""
+    from ich_lib.show import cases
+
+    seen, picture = [], cases.picture
+
+    def watched(scan, k, **what):
+        if what.get("heat") is not None:
+            seen.append((scan, what["heat"]))
+        return picture(scan, k, **what)
+
+    monkeypatch.setattr(cases, "picture", watched)
+    return seen
 
 
 def test_phantoms_ask_the_exported_model_and_never_import_tensorflow(tmp_path):
@@ -275,6 +343,28 @@ def test_what_ones_own_run_lacks_is_said_in_a_sentence(two_heads, own, tmp_path)
     assert "judges other models" not in said(own_page("shipped", data, told))
     other = write_report(tmp_path / "other", report([line("a")], data="planted"))
     assert "judges other models" in said(own_page("shipped", data, other))
+
+
+def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch):
+    from ich_lib import cases
+    from ich_lib.workbench import cases as page
+
+    go, first = threading.Event(), cases.samples()[0]
+    monkeypatch.setattr(cases, "samples", lambda: [first, lambda: go.wait(60) and first()])
+    kept = (page._asking, page._sample, page._sample_result)
+    for one in kept:
+        one.clear()
+    app = opened(CASES)
+    assert len(named(app.selectbox, "Case, the worst first").options) == 1
+    assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and read")
+    go.set()
+    while page._asking().done < 2:
+        time.sleep(0.05)
+    app.run()
+    assert len(named(app.selectbox, "Case, the worst first").options) == 2
+    assert not app.get("progress")
+    for one in kept:
+        one.clear()
 
 
 # ---- in a browser ---------------------------------------------------------------------------------------------------

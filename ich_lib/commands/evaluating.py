@@ -12,7 +12,7 @@ def add(commands) -> None:
     evaluate.add_argument("source", metavar="RUN|shipped", help="a run, what crossval or export wrote, or shipped")
     evaluate.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store of whole slices")
     evaluate.add_argument("--fold", type=int, help="must be the fold held out, which is the default")
-    evaluate.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
+    evaluate.add_argument("--out", type=Path, required=True, help="folder for report.json, slices.csv and report.html")
     evaluate.add_argument("--prevalence", type=float, default=0.1, help="of bleeding, for PPV and NPV (default 0.1)")
     evaluate.set_defaults(run=_evaluate)
 
@@ -21,7 +21,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ich_lib.evaluate import evaluate
 
     tell(evaluate(options.source, options.data, options.out, fold=options.fold, prevalence=options.prevalence))
-    say(f"Written to {options.out}: report.json, report.html.")
+    say(f"Written to {options.out}: report.json, slices.csv, report.html.")
 
 
 def tell(report: dict) -> None:

@@ -46,13 +46,18 @@ def phantoms(
     Returns:
         The store; its `table` is a table of slices like any other data set's.
     """
-    path = cache_folder() / f"phantoms-{count}-seed{seed}-{field}{size}-{_version()}.slices"
+    path = phantoms_path(count, seed, size=size, field=field)
     if not path.is_file():
         about = {"name": NAME, "known": LABELS, "attribution": "Made by code; nobody's picture."}
         cases = phantom_cases(count, seed, pixels=size)
         made = progress((_head(i, case) for i, case in enumerate(cases)), total=count)
         write_store(made, path, about=about, report=Report(), size=size, field=field)
     return open_store(path)
+
+
+def phantoms_path(count: int, seed: int = 0, *, size: int = 256, field: str = "slice") -> Path:
+    """The file that `phantoms` makes or opens."""
+    return cache_folder() / f"phantoms-{count}-seed{seed}-{field}{size}-{_version()}.slices"
 
 
 def _head(index: int, case: Case) -> Head:

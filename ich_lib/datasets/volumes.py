@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nibabel as nib
@@ -42,12 +43,16 @@ class Grid:
     @property
     def upward(self) -> bool:
         """Whether the file counts its slices from foot to head, as LAS and RAS do; LPI counts from the head."""
-        return nib.aff2axcodes(self.affine_ras)[self._along] == "S"
+        return self.letters[self._along] == "S"
+
+    @cached_property
+    def letters(self) -> tuple[str, str, str]:
+        """Where i, j and k run to, such as ("L", "A", "S")."""
+        return nib.aff2axcodes(self.affine_ras)
 
     @property
     def _along(self) -> int:
-        letters = nib.aff2axcodes(self.affine_ras)
-        return letters.index("S") if "S" in letters else letters.index("I")
+        return self.letters.index("S" if "S" in self.letters else "I")
 
     def fits(self, other: "Grid") -> bool:
         """Whether a mask with grid `other` lies on this one: same shape and, if the mask says where it lies, there."""
@@ -81,7 +86,7 @@ def grid(path: Path) -> Grid:
         raise ReadError(f"{path.name} is cut short: it promises {promised:,} bytes. Copy it again.")
     steps_mm = canonical_affine(affine_mm, shape[:3])[:3, :3] if spacing_known else np.full((3, 3), np.nan)
     found = Grid(shape[:3], affine, placed, steps_mm)
-    spans = dict(zip(nib.aff2axcodes(affine), shape[:3], strict=True))
+    spans = dict(zip(found.letters, shape[:3], strict=True))
     rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("AP", "LR"))
     check_size(path.name, found.slices, rows, columns)
     return found

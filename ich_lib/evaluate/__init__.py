@@ -1,4 +1,4 @@
-"""Models and scans they never saw to figures with intervals: report.json, and a page to look at."""
+"""Models and scans they never saw to figures with intervals: report.json, its slices, and a page to look at."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from ich_lib.engine import Models, load
 from ich_lib.evaluate import figures
 from ich_lib.evaluate.abstention import abstention
 from ich_lib.evaluate.judged import Judged, judge, judge_result, judge_scan, scan_of, truth_of
+from ich_lib.evaluate.slices import FILE, write_slices
 from ich_lib.predict import NOTICE
 from ich_lib.split import Split, units
 from ich_lib.store import open_store
@@ -25,7 +26,7 @@ THRESHOLD = 0.5  # of calibrated probabilities: more likely than not
 def evaluate(
     source: str | Path, data: str | Path, out: str | Path, *, fold: int | None = None, prevalence: float = 0.1
 ) -> dict:
-    """Judge models on scans they were not trained on and write report.json and report.html.
+    """Judge models on scans they were not trained on and write report.json, slices.csv and report.html.
 
     Of the data set that was trained on, that is the fold held out; of another data set, everybody. Of a
     cross-validation each scan is judged by the model that did not see it, and its scores are calibrated on the scans
@@ -35,7 +36,7 @@ def evaluate(
         source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
         data: the folder of a data set, or a file of `store` that holds whole slices: quicker, and its masks are judged
             at the stored size.
-        out: where report.json and report.html go.
+        out: where the three files go.
         fold: the fold to judge on; it must be the one held out, which is also the default.
         prevalence: share of scans that bleed, for PPV and NPV.
 
@@ -75,6 +76,7 @@ def evaluate(
         report["calibration"] = fit([one.evidence for one in judged], [one.labels for one in judged]).as_json()
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_slices(judged, out / FILE)
     from ich_lib.evaluate.page import write_page
 
     write_page(report, out / "report.html")

@@ -1,30 +1,34 @@
 """Cases: the worst and the best scans of a model beside their truth, at any threshold. Wiring only."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.scriptrunner import add_script_run_ctx
 
 from ich_lib import cases, compared
 from ich_lib.cases import BEST, SHIPPED
 from ich_lib.causes import OTHER, SAYS, Failure, causes
 from ich_lib.corrupt import Exam
 from ich_lib.datasets import Table
-from ich_lib.engine import Models
 from ich_lib.evaluate import opened
 from ich_lib.explain import NAMES as METHODS
 from ich_lib.gallery import sentence, telling
 from ich_lib.predict import NOTICE, Result, analyse
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
+from ich_lib.workbench import models
 from ich_lib.workbench.shown import changed, draw, plain
 from ich_lib.workbench.shown import sentence as told_of
 
 _PHANTOMS, _OWN = "Phantoms", "My own run and data"
 _CAM = METHODS[0]
 _COLUMNS = 3
+_EVERY_S = 1.0  # between two looks at how many heads are read
 _PRIVATE = "These pictures are of the scans in your folder. Where they are patients, keep them on this machine."
 
 
@@ -77,43 +81,86 @@ def page() -> None:
         st.warning(told_of(problem))
 
 
-def _stamp(source: str) -> float:
-    """When a model was written last, so that a run trained anew is opened anew."""
-    folder = Path(source)
-    return 0.0 if source == SHIPPED or not folder.is_dir() else max(map(changed, [folder, *folder.glob("*")]))
-
-
-@st.cache_resource(show_spinner="Opening the model", max_entries=8)
-def _models(source: str, stamp: float) -> Models:
-    return cases.opened_models(source)
-
-
 # ---- phantoms -------------------------------------------------------------------------------------------------------
 
 
-@st.cache_resource(show_spinner="Making a few heads by code: some seconds, once")
-def _samples() -> list[Exam]:
-    return cases.samples()
+class _Asking:
+    """The shipped model asked about head after head, in a thread of its own; `done` of them have their answer."""
+
+    def __init__(self):
+        self.done, self.problem = 0, None
+        thread = Thread(target=self._ask, daemon=True)
+        add_script_run_ctx(thread)
+        thread.start()
+
+    def _ask(self) -> None:
+        try:
+            for k in range(len(cases.samples())):
+                _sample_result(k, SHIPPED, models.stamp(SHIPPED))
+                self.done = k + 1
+        except (ValueError, OSError, ImportError) as problem:
+            self.problem = problem
 
 
-@st.cache_resource(show_spinner="Asking the model", max_entries=64)
+@st.cache_resource(show_spinner=False)
+def _asking() -> _Asking:
+    return _Asking()
+
+
+def prepare() -> None:
+    """Begin with it, once, while another page is looked at."""
+    _asking()
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _sample(number: int) -> Exam:
+    return cases.samples()[number]()
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
 def _sample_result(number: int, source: str, stamp: float) -> Result:
-    return analyse(_samples()[number].scan, _models(source, stamp))
+    return analyse(_sample(number).scan, models.opened(source, stamp))
+
+
+def _answered(source: str) -> int:
+    """How many heads the page has: of the shipped model those it was asked about so far, of others all."""
+    count = len(cases.samples())
+    if source != SHIPPED:
+        return count
+    asking = _asking()
+    while not asking.done and not asking.problem:
+        time.sleep(_EVERY_S / 10)
+    if asking.problem:
+        raise asking.problem
+    return asking.done
+
+
+@st.fragment(run_every=_EVERY_S)
+def _others() -> None:
+    """How many heads there are; the page begins anew with all of them."""
+    asking, count = _asking(), len(cases.samples())
+    if asking.done == count:
+        st.rerun()
+    elif not asking.problem:
+        st.progress(asking.done / count, f"{asking.done} of {count} heads are made and read; the others follow …")
 
 
 def _phantoms() -> _Shelf:
     source = st.text_input("Model", SHIPPED, key="cases model", help="shipped, a run folder, or what export wrote.")
-    heads = _samples()
-    results = [_sample_result(k, source, _stamp(source)) for k in range(len(heads))]
+    with st.spinner("Making a head by code and asking the model: some seconds, once"):
+        count = _answered(source)
+        results = [_sample_result(k, source, models.stamp(source)) for k in range(count)]
+    if count < len(cases.samples()):
+        _others()
     number = lambda row: int(row["patient"])  # noqa: E731
     return _Shelf(
-        rows=[cases.row(result, head, str(k)) for k, (result, head) in enumerate(zip(results, heads, strict=True))],
+        rows=[cases.row(result, _sample(k), str(k)) for k, result in enumerate(results)],
         threshold=results[0].score_threshold,
         who=lambda row: f"head {number(row) + 1}",
         which=lambda row: f"{_PHANTOMS} {number(row)}",
         source=lambda row: source,
-        case=lambda row: heads[number(row)],
-        result=lambda row, model: _sample_result(number(row), model, _stamp(model)),
+        case=lambda row: _sample(number(row)),
+        result=lambda row, model: _sample_result(number(row), model, models.stamp(model)),
         seen=lambda row, model: False,
     )
 
@@ -138,7 +185,7 @@ def _own_case(data: str, stamp: float, scan: str) -> Exam:
 
 @st.cache_resource(show_spinner="Asking the model", max_entries=16)
 def _own_result(data: str, stamp: float, scan: str, source: str, made: float) -> Result:
-    return analyse(_own_case(data, stamp, scan).scan, _models(source, made))
+    return analyse(_own_case(data, stamp, scan).scan, models.opened(source, made))
 
 
 def _own() -> _Shelf | None:
@@ -169,7 +216,7 @@ def _of_report(report: dict, source: str, data: str) -> _Shelf:
 
     def judge_of(row: dict) -> str:
         place = str(cases.place_of(source, row["fold"]))
-        cases.check_report(report, _models(place, _stamp(place)), place, table)
+        cases.check_report(report, models.opened(place, models.stamp(place)), place, table)
         return place
 
     return _Shelf(
@@ -179,9 +226,9 @@ def _of_report(report: dict, source: str, data: str) -> _Shelf:
         which=lambda row: f"{data} {stamp} {row['scan']}",
         source=judge_of,
         case=lambda row: _own_case(data, stamp, row["scan"]),
-        result=lambda row, model: _own_result(data, stamp, row["scan"], model, _stamp(model)),
+        result=lambda row, model: _own_result(data, stamp, row["scan"], model, models.stamp(model)),
         seen=lambda row, model: cases.was_seen(
-            _models(model, _stamp(model)), model, table, cases.rows_of(table, row["scan"])
+            models.opened(model, models.stamp(model)), model, table, cases.rows_of(table, row["scan"])
         ),
     )
 
@@ -271,7 +318,7 @@ def _look(chosen: _Chosen, beside: Mapping[str, Result]) -> None:
             f"Heat ({method})": picture(result.scan, k, heat=heat),
         }
     )
-    scale = "It is as high as the score of the scan." if method == _CAM else "The strongest place of the scan has 1."
+    scale = "It is as high as the score of the scan." if method == _CAM else "1 is the strongest place the network saw."
     st.caption(f"Heat tells where the answer came from, not that it is right. {scale}{_caveats(case, result, k)}")
     if beside:
         results = {chosen.source: shown, **beside}
@@ -333,7 +380,7 @@ def _heat(_scan: Scan, which: str, source: str, method: str, stamp: float) -> np
 
 def _heat_or_word(chosen: _Chosen, method: str) -> np.ndarray:
     try:
-        return _heat(chosen.result.scan, chosen.which, chosen.source, method, _stamp(chosen.source))
+        return _heat(chosen.result.scan, chosen.which, chosen.source, method, models.stamp(chosen.source))
     except (ValueError, OSError, ImportError) as problem:
         st.warning(told_of(problem))
         return np.zeros_like(chosen.result.heat)

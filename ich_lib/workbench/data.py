@@ -87,7 +87,7 @@ def _pictures(chosen: Source) -> None:
     if others:
         st.session_state["data draw"] = st.session_state.get("data draw", 0) + 1
     rows = contents.picked(table, label, _TILES, seed=st.session_state.get("data draw", 0))
-    picture, unread = _sheet(chosen.key, tuple(rows.tolist()), name, _table=table)
+    picture, unread = _sheet(chosen.version, tuple(rows.tolist()), name, _table=table)
     st.image(picture, width="stretch", alt=f"{len(rows)} slices that show {label}, {name} window")
     outlined = "Blood is outlined in blue where somebody outlined it. " if label != CLEAN else ""
     st.caption(f"{len(rows)} slices at random, other patients first, patient's right on the left. {outlined}")
@@ -96,7 +96,7 @@ def _pictures(chosen: Source) -> None:
 
 
 @st.cache_data(show_spinner="Reading pictures …", max_entries=50)
-def _sheet(key: str, rows: tuple[int, ...], name: str, *, _table: Table) -> tuple[np.ndarray, int]:
+def _sheet(version: str, rows: tuple[int, ...], name: str, *, _table: Table) -> tuple[np.ndarray, int]:
     seen = contents.seen(_table, rows)
     tiles = [contents.tile(hu, mask, *WINDOWS[name], _TILE_PX) for hu, mask in seen]
     return contents.sheet(tiles, _COLUMNS), sum(hu is None for hu, _ in seen)
@@ -111,7 +111,7 @@ def _case(chosen: Source) -> None:
         "Case", range(len(scans)), index=first, format_func=names.__getitem__, key=f"case {chosen.key}"
     )
     rows = scans[place]
-    pictures, outlines, unread = _stack(chosen.key, place, _table=table, _rows=rows)
+    pictures, outlines, unread = _stack(chosen.version, place, _table=table, _rows=rows)
     bleeding = table.labels[rows, ANY]
     left, right = st.columns([3, 2])
     with left:
@@ -140,7 +140,7 @@ def _fact(value: object) -> str:
 
 
 @st.cache_data(show_spinner="Reading the case …", max_entries=8)
-def _stack(key: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[dict, list[dict], int]:
+def _stack(version: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[dict, list[dict], int]:
     seen = contents.seen(_table, _rows)
     shape = next((hu.shape for hu, _ in seen if hu is not None), (64, 64))
     dark = np.full(shape, -1000, np.float32)
@@ -150,7 +150,7 @@ def _stack(key: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[d
 
 
 def _numbers(chosen: Source) -> None:
-    found = _spread(chosen.key, _table=chosen.table)
+    found = _spread(chosen.version, _table=chosen.table)
     middle = (found.edges_hu[1:] + found.edges_hu[:-1]) / 2
     parts = {"outlined blood": found.blood, "everything else": found.rest}
     rows = pd.concat(pd.DataFrame({"HU": middle, "share": share, "of": name}) for name, share in parts.items())
@@ -174,7 +174,7 @@ def _numbers(chosen: Source) -> None:
 
 
 @st.cache_data(show_spinner="Counting CT numbers …", max_entries=8)
-def _spread(key: str, *, _table: Table) -> contents.Spread:
+def _spread(version: str, *, _table: Table) -> contents.Spread:
     rows = [contents.picked(_table, label, _SAMPLE // 2) for label in ("any", CLEAN)]
     return contents.spread(_table, np.concatenate(rows))
 
@@ -209,6 +209,9 @@ def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
 
 def _leaks(chosen: Source) -> None:
     st.markdown("Deal the slices out, hold one part back, and see what lies on both sides.")
+    if len(chosen.table.patients) < 2:
+        st.info("A split needs two patients at least; here is one so far.")
+        return
     left, middle, right = st.columns(3)
     how = left.selectbox("Dealt out", list(_SPLITS), key="data split")
     folds = middle.number_input("Parts", 2, 10, min(5, max(len(chosen.table.patients), 2)), key="data folds")

@@ -2,25 +2,28 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
 from ich_lib import quiz
+from ich_lib.cases import SHIPPED
 from ich_lib.datasets import Table
-from ich_lib.engine import Models, load
+from ich_lib.engine import Models
 from ich_lib.labels import TYPES
 from ich_lib.predict import NOTICE
 from ich_lib.quiz import Answer, Mark, Question
-from ich_lib.workbench import source
-from ich_lib.workbench.shown import plain
+from ich_lib.workbench import models, source
+from ich_lib.workbench.shown import plain, sentence
 from ich_lib.workbench.stack import MODEL, TRUTH, YOURS, frames, outline, region, stack
 
 _CASES = (5, 10, 20, 40)
 _FEW = 20  # answers; a curve of fewer says little
 _CLEAN, _BLOOD = "No blood", "Blood"
 _STATE = "quiz"
+_ANOTHER = "another run folder"
 
 
 def page() -> None:
@@ -52,13 +55,19 @@ def _start() -> None:
         "Class number", 0, 9999, 1, key="quiz seed", help="The same number gives the same cases."
     )
     count = right.selectbox("Cases", _CASES, index=1, key="quiz cases")
-    if not quiz.fair(_models(), chosen.table):
+    opponent = _opponent()
+    if opponent is None:
+        return
+    name, against = opponent
+    if not quiz.fair(against, chosen.table):
         st.info("The model was trained on patients of this set, so here it remembers. It is no fair opponent.")
     if st.button("Start", type="primary"):
         rows = quiz.order(chosen.table, int(seed)).tolist() if chosen.own else None
         st.session_state[_STATE] = {
             "student": student,
             "seed": int(seed),
+            "opponent": name,
+            "models": against,
             "table": chosen.table,
             "rows": rows,
             "count": min(count, len(rows)) if chosen.own else count,
@@ -71,9 +80,30 @@ def _start() -> None:
         st.rerun()
 
 
-@st.cache_resource(show_spinner="Loading the model …")
-def _models() -> Models:
-    return load()
+def _opponent() -> tuple[str, Models] | None:
+    """The name and the models of who answers too; None, with a word, where that cannot be asked."""
+    found = models.trained()
+    left, right = st.columns(2, vertical_alignment="bottom")
+    name = left.selectbox(
+        "Against which model?",
+        [SHIPPED, *found, _ANOTHER],
+        key="quiz opponent",
+        help="Or a run of yours. Keras: seconds.",
+    )
+    place = {SHIPPED: SHIPPED, **found}.get(name)
+    if name == _ANOTHER:
+        place = right.text_input("Its folder", key="quiz run", placeholder="such as runs/first").strip()
+        name = Path(place).name
+    if not place:
+        st.info("Name the folder of a run, or of what export wrote.")
+        return None
+    place = str(Path(place).expanduser())
+    try:
+        with st.spinner("Opening the model …"):
+            return name, models.opened(place, models.stamp(place))
+    except (ValueError, OSError, ImportError) as problem:
+        st.error(sentence(problem))
+        return None
 
 
 @st.cache_resource
@@ -85,7 +115,7 @@ def _worker() -> ThreadPoolExecutor:
 def _made(state: dict, number: int) -> Future:
     """A case to come: its question, the model's answer, its pictures."""
     row = None if state["rows"] is None else state["rows"][number - 1]
-    return _worker().submit(_prepared, _models(), state["table"], row, number, state["seed"])
+    return _worker().submit(_prepared, state["models"], state["table"], row, number, state["seed"])
 
 
 def _prepared(models: Models, table: Table, row: int | None, number: int, seed: int) -> tuple[Question, Answer, dict]:
@@ -146,7 +176,7 @@ def _form(state: dict, question: Question, drawn: list) -> None:
         if question.types is not None:
             types = st.pills("What kind?", TYPES, selection_mode="multi", wrap=True, key=f"types {n}")
         if question.truth is not None:
-            st.markdown("**Where?** Draw round it on the picture; let go to close the line.")
+            st.markdown("**Where?** Draw round it on the picture.")
     if st.button("Answer", type="primary", disabled=says is None, key=f"answer {n}"):
         mask = region(drawn, question.scan.hu.shape[1:])
         mine = quiz.said(says == _BLOOD, sure / 100, types, mask if says == _BLOOD else None)
@@ -179,6 +209,8 @@ def _verdict(state: dict, question: Question) -> None:
     )
     if question.bleeds and question.truth is None:
         st.caption("Nobody outlined this slice, so regions are not compared.")
+    if state["opponent"] != SHIPPED:
+        st.caption(plain(f"The model is {state['opponent']}."))
     last = question.number == state["count"]
     st.button("See the results" if last else "Next case", type="primary", on_click=_next, args=(state,))
 
@@ -209,7 +241,7 @@ def _standing(state: dict) -> None:
                 st.caption(f"Fewer than {_FEW} cases say little: one more right answer moves every number here.")
             st.download_button(
                 "Results as CSV",
-                quiz.as_csv(state["student"], state["seed"], state["mine"], state["theirs"]),
+                quiz.as_csv(state["student"], state["seed"], state["mine"], state["theirs"], model=state["opponent"]),
                 f"quiz-{state['seed']}.csv",
                 "text/csv",
                 on_click="ignore",

@@ -8,10 +8,11 @@ import streamlit as st
 from ich_lib import compared, runs
 from ich_lib.evaluate.page import NAMES, shown
 from ich_lib.predict import NOTICE
+from ich_lib.workbench import models
 from ich_lib.workbench.shown import changed, draw, plain, sentence
 
-FOLDER = "runs"  # what README.md names its folders of runs
 LIVE_S = 3  # between two looks at the history of a run that goes on
+_PROBLEMS = 3  # sentences shown before they are only counted
 _MOST = 8  # curves on one chart, as many as colors that anyone can tell apart
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")  # Okabe-Ito
 _TRAIN = "python -m ich_lib train unet-phantom --out runs/first"
@@ -26,8 +27,12 @@ def page() -> None:
     st.title("Runs")
     st.caption(NOTICE)
     folder = st.text_input(
-        "Folder with runs", FOLDER, key="runs folder", help="Run folders are found in it and in the folders below."
+        "Folder with runs",
+        models.folder_of_runs(),
+        key="runs folder",
+        help="Run folders are found in it and in the folders below.",
     )
+    models.keep_folder_of_runs(folder)
     try:
         kept, problems = runs.found(folder)
         reports = runs.reports(folder)
@@ -35,8 +40,10 @@ def page() -> None:
         st.info(sentence(problem))
         _how_to_begin()
         return
-    for problem in problems:
+    for problem in problems[:_PROBLEMS]:
         st.warning(plain(problem))
+    if len(problems) > _PROBLEMS:
+        st.caption(f"{len(problems) - _PROBLEMS} more run folders cannot be read.")
     if not kept and not reports:
         st.info(plain(f"{folder} holds no run yet."))
         _how_to_begin()
@@ -122,10 +129,11 @@ def _chart(histories: Mapping[str, Sequence[runs.Epoch]], value: str, title: str
     if not rows:
         st.caption("Not measured yet, or nothing was held out.")
         return
+    last = max(2, *(row["epoch"] for row in rows))
     chart = altair.Chart(pandas.DataFrame(rows)).mark_line(point=True)
     chart = chart.encode(
-        altair.X("epoch:Q", axis=altair.Axis(tickMinStep=1)),
-        altair.Y(f"{title}:Q", title=None, scale=altair.Scale(zero=False)),
+        altair.X("epoch:Q", axis=altair.Axis(tickMinStep=1, format="d"), scale=altair.Scale(domain=[1, last])),
+        altair.Y(f"{title}:Q", title=None, axis=altair.Axis(format="~g"), scale=altair.Scale(zero=False)),
         altair.Color(
             "run:N",
             sort=list(histories),
@@ -273,11 +281,13 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
     _warnings(found.warnings)
     if len(found.gains):
         draw(gains(found), f"Difference of each patient, and their mean with its interval. {found.sentence}")
-    st.caption(
-        "Every resample takes the same patients from both runs, so what makes a patient hard cancels out. Reports keep "
-        "whole scans, so the AUC over slices cannot be compared in pairs, and scores to four digits: an AUC may differ "
-        "from that of Scores in the third."
+    said = (
+        "Every resample takes the same patients, with all their slices, from both runs, so what makes a patient hard "
     )
+    said += "cancels out. Reports keep scores of scans to four digits: their AUC may differ from that of Scores."
+    if compared.SLICE_AUC.name not in able:
+        said += " The slices themselves lie in slices.csv, which evaluate writes beside a report; both runs need one."
+    st.caption(said)
 
 
 def _warnings(some: Sequence[str]) -> None:
