@@ -59,7 +59,7 @@ def main() -> int:
     with ThreadPoolExecutor(chosen.users) as people:
         brought = list(people.map(lambda user: files_of(user, folder), range(chosen.users)))
         with Server(folder) as server:
-            time.sleep(15)  # until the samples are read
+            server.wait_until_idle()  # the samples are read
             start_mb = server.memory_mb()
             watch = Thread(target=_watch, args=(server, told, over))
             watch.start()

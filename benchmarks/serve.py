@@ -72,7 +72,7 @@ def _page(rounds: int) -> None:
             start_s.append(server.start_s)
             born_mb.append(server.memory_mb())
             if turn == rounds - 1:
-                _until_idle(server)
+                server.wait_until_idle()  # the samples are read
                 idle_mb = server.memory_mb()
                 flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
                 with sync_playwright() as kit:
@@ -86,16 +86,6 @@ def _page(rounds: int) -> None:
     print(f"memory           {statistics.median(born_mb):6.0f} MB at the first answer")
     print(f"                 {idle_mb:6.0f} MB idle, samples read   (wanted: under 500 MB)")
     print(f"                 {used_mb:6.0f} MB after {rounds} scans")
-
-
-def _until_idle(server) -> None:
-    """Until the samples are read: three seconds in which the server hardly works."""
-    worked_s = server.worked_s()
-    while True:
-        time.sleep(3)
-        before, worked_s = worked_s, server.worked_s()
-        if worked_s is None or worked_s - before < 0.2:
-            return
 
 
 def _shown(browser, url: str, scan: Path) -> tuple[float, float]:

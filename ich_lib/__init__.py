@@ -7,4 +7,4 @@ explain, corrupt, strange, robustness, causes, gallery; commands and course for 
 Teaching and research only; not a medical device.
 """
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"

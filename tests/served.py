@@ -69,6 +69,13 @@ class Server:
         user, system = stat.read_text().rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
+    def wait_until_idle(self) -> None:
+        """Three seconds in which the process hardly works."""
+        before, worked_s = None, self.worked_s()
+        while worked_s is not None and (before is None or worked_s - before > 0.2):
+            time.sleep(3)
+            before, worked_s = worked_s, self.worked_s()
+
     def said(self) -> str:
         return self._log.read_text()
 
