@@ -67,7 +67,7 @@ def main() -> int:
             list(people.map(lambda user: _visit(server.url, user, brought[user], until, told), range(chosen.users)))
             over.set()
             watch.join()
-            time.sleep(5)
+            server.wait_until_idle()
             _print(told, chosen, start_mb, server.memory_mb())
     return int(bool(told.faults))
 
@@ -155,6 +155,8 @@ def _print(told: Told, chosen: argparse.Namespace, start_mb: float, end_mb: floa
     answers = sum(map(len, told.seconds.values()))
     print(f"{answers + told.busy} uploads, {answers} answered, {told.busy} told that the queue is full")
     print(f"memory: {start_mb:.0f} MB before, {max(told.memory_mb):.0f} MB at most, {end_mb:.0f} MB after")
+    minutes = [told.memory_mb[k : k + 60] for k in range(0, len(told.memory_mb), 60)]
+    print("        medians of each minute:", *(f"{np.median(some):.0f}" for some in minutes), "MB")
     print(f"{len(told.faults)} faults", *dict.fromkeys(told.faults), sep="\n  ")
 
 
