@@ -57,7 +57,8 @@ def screenshot(request):
     picture().unlink(missing_ok=True)  # of another day
     yield
     if open_pages and not picture().exists():
-        keep(open_pages[-1])
+        own = (value for value in request.node.funcargs.values() if value in open_pages)
+        keep(next(own, open_pages[-1]))
 
 
 @pytest.fixture(scope="session", autouse=True)

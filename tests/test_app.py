@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import app
-from ich_lib import viewer
+from ich_lib import demo, viewer
 from ich_lib.engine import SHIPPED
 from ich_lib.labels import TYPES
 from ich_lib.metrics import dice
@@ -80,8 +80,8 @@ def opened(files, name, models, *told):
 
 def asked(models, paths, *told):
     try:
-        scan = app.scan_of(paths, *(told or (app.UNKNOWN, None, None)))
-        return viewer.payload(app.found_in(scan, models)), ""
+        scan = demo.scan_of(paths, *(told or (demo.UNKNOWN, None, None)))
+        return viewer.payload(demo.found_in(scan, models)), ""
     except ValueError as problem:
         return None, str(problem)
 
@@ -107,7 +107,7 @@ def test_the_bleed_is_marked_where_it_was_planted(files, models, case, bleeding_
 def test_a_picture_of_unknown_window_says_so_and_a_told_window_gives_hu(files, models):
     unknown, _ = opened(files, "slice.png", models)
     told, _ = opened(files, "slice.png", models, "brain", None, None)
-    own, _ = opened(files, "slice.png", models, app.OTHER, 40, 80)
+    own, _ = opened(files, "slice.png", models, demo.OTHER, 40, 80)
     assert [shown["hu_known"] for shown in (unknown, told, own)] == [False, True, True]
     assert told["slices"] == own["slices"]
 
@@ -123,7 +123,7 @@ def test_a_bad_file_gives_one_sentence_and_no_result(files, models):
 
 
 def test_an_own_window_without_a_number_gives_a_sentence(files, models):
-    shown, problem = opened(files, "slice.png", models, app.OTHER, None, 80)
+    shown, problem = opened(files, "slice.png", models, demo.OTHER, None, 80)
     assert shown is None
     assert "level" in problem
 
@@ -134,17 +134,52 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
     def broken(*_, **__):
         raise KeyError(message)
 
-    monkeypatch.setattr(app, "read", broken)
+    monkeypatch.setattr(demo, "read", broken)
     shown, problem = opened(files, "scan.dcm", models)
-    assert (shown, problem) == (None, app.OUR_FAULT)
+    assert (shown, problem) == (None, demo.OUR_FAULT)
     assert "KeyError" in caplog.text
     assert "in broken" in caplog.text
     assert "DOE" not in caplog.text
     assert "scan.dcm" not in caplog.text
 
 
+def steps(paths, models, *, pairs=1, truth=None, wanted=lambda: True):
+    """What `reading` yields, shares of work left out."""
+    told = (demo.UNKNOWN, None, None)
+    found = demo.reading([str(path) for path in paths], told, [models] * pairs, truth and str(truth), wanted)
+    return [step for step in found if not isinstance(step, float)]
+
+
+def test_the_picture_comes_first_then_what_each_pair_of_models_finds_then_the_truth(files, models, case, tmp_path):
+    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    picture, *more = steps([files["head.nii.gz"]], models, pairs=2, truth=tmp_path / "truth.nii.gz")
+    whole, _ = opened(files, "head.nii.gz", models)
+    assert picture.payload["slices"] == whole["slices"]
+    assert [step.viewers for step in more] == [(0,), (1,), (0, 1)]
+    assert {step.payload["to"] for step in more} == {picture.payload["id"]} == {picture.shown.id}
+    assert more[0].payload["blood"] == more[1].payload["blood"] == whole["blood"]
+    assert more[2].payload["truth"] == viewer.truths(case.mask, case.mask.shape)["truth"]
+
+
+def test_a_reading_that_nobody_waits_for_any_more_ends_without_a_word(files, models):
+    waiting = [True]
+    found = demo.reading([str(files["head.nii.gz"])], (demo.UNKNOWN, None, None), [models], None, lambda: waiting[0])
+    while not isinstance(next(found), demo.Picture):
+        pass
+    waiting[0] = False
+    assert list(found) == []
+    assert steps([files["head.nii.gz"]], models, wanted=lambda: False) == []
+
+
+def test_what_a_session_keeps_of_a_scan_is_its_place_and_not_the_scan(files, models):
+    picture, *_ = steps([files["head.nii.gz"]], models)
+    assert picture.shown.paths == (str(files["head.nii.gz"]),)
+    assert picture.shown.shape == (10, 192, 192)
+    assert all(np.size(value) < 20 for value in vars(picture.shown).values())
+
+
 def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
-    monkeypatch.setattr(app, "MOST_UPLOAD_MB", 0.1)
+    monkeypatch.setattr(demo, "MOST_UPLOAD_MB", 0.1)
     shown, problem = asked(models, [str(files["head.zip"])] * 3)
     assert shown is None
     assert "0.1 MB is the most" in problem
@@ -155,20 +190,20 @@ def test_what_is_said_on_the_page_is_escaped():
 
 
 def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
-    bleeds = [sample.get("bleeds", ()) for sample in app.SAMPLES.values()]
+    bleeds = [sample.get("bleeds", ()) for sample in demo.SAMPLES.values()]
     assert {kind for some in bleeds for kind in some} == set(TYPES)
-    mimicking = [sample for sample in app.SAMPLES.values() if "mimics" in sample and "bleeds" not in sample]
+    mimicking = [sample for sample in demo.SAMPLES.values() if "mimics" in sample and "bleeds" not in sample]
     assert mimicking
-    assert {"seed": 1} in app.SAMPLES.values()
-    assert len(app.SAMPLES) >= 8
+    assert {"seed": 1} in demo.SAMPLES.values()
+    assert len(demo.SAMPLES) >= 8
 
 
 def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     read = []
-    monkeypatch.setattr(app, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
-    monkeypatch.setattr(app, "analyse", lambda scan, models: result())
-    samples, answers = app.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(samples(app.FIRST))) for _ in range(3)]
+    monkeypatch.setattr(demo, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
+    monkeypatch.setattr(demo, "analyse", lambda scan, models: result())
+    samples, answers = demo.sample_reader(), []
+    askers = [Thread(target=lambda: answers.append(samples(demo.FIRST))) for _ in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
@@ -202,7 +237,7 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
     shown, problem = asked(models, [str(tmp_path / "gone.nii.gz")])
     assert shown is None
-    assert problem == app.GONE
+    assert problem == demo.GONE
 
 
 def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):
@@ -277,7 +312,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert site.inner_text(".sentence").startswith("Bleeding likely")
     assert "mL" in site.inner_text(".volume")
     assert site.locator(".scores tbody tr").count() == 6
-    planted = app.sample_case(app.FIRST).mask[int(site.get_attribute(".viewer", "data-slice")) - 1]
+    planted = demo.sample_case(demo.FIRST).mask[int(site.get_attribute(".viewer", "data-slice")) - 1]
     marks = pixels(site, "marks")
     near = cv2.dilate(planted.astype(np.uint8), np.ones((15, 15), np.uint8))  # 7 pixels, 6 mm, around it
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
@@ -464,11 +499,11 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
     from gradio_client import Client, handle_file
 
     client = Client(server.url, verbose=False)
-    told = client.predict([handle_file(str(files["head.nii.gz"]))], app.UNKNOWN, 40, 80, api_name="/analyse")
+    told = client.predict([handle_file(str(files["head.nii.gz"]))], demo.UNKNOWN, 40, 80, api_name="/analyse")
     assert told == json.loads(json.dumps(as_json(analyse(read_scan([files["head.nii.gz"]]), models))))
     assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyse"]
     with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
-        client.predict([handle_file(str(files["scan.dcm"]))], app.UNKNOWN, 40, 80, api_name="/analyse")
+        client.predict([handle_file(str(files["scan.dcm"]))], demo.UNKNOWN, 40, 80, api_name="/analyse")
 
 
 @pytest.mark.long
