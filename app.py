@@ -207,6 +207,9 @@ class _Answers:
 
     def upload(self, asked, truth, comparing, turns, *told):
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
+        if not asked:  # a session so old that what it asked for is forgotten
+            yield self.only(status=_say(demo.GONE, "wrong"), stop=_no_stop())
+            return
         paths, turn = asked
         viewers = ("viewer", "second") if comparing else ("viewer",)
         pairs = [one.models for one in (self.first, self.second)[: len(viewers)]]
