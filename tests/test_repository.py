@@ -35,9 +35,9 @@ def test_the_demo_installs_without_tensorflow():
     assert not {"tensorflow", "keras", "torch", "opencv-python"} & set(names)
 
 
-def test_the_readme_gives_two_set_up_commands_and_one_for_the_course():
+def test_the_readme_gives_two_set_up_commands_and_one_each_for_the_course_and_the_workbench():
     commands = [line for line in README.splitlines() if "pip install" in line]
-    wanted = ["-r requirements.txt", "-r requirements-dev.txt", '-e ".[course]"']
+    wanted = ["-r requirements.txt", "-r requirements-dev.txt", '-e ".[course]"', "-r requirements-course.txt"]
     assert [re.search(r"(-[re] \S+) &&", line).group(1) for line in commands] == wanted
 
 
