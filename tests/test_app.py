@@ -428,21 +428,20 @@ def long_scan(tmp_path_factory):
 
 def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
     bring(site, long_scan)
+    site.wait_for_function("() => /[0-9]+% done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
+    site.click("#stop")
+    wait_for(site, "#status", "Stopped.")
+    site.wait_for_selector("#stop", state="hidden", timeout=30_000)
     wait_for(site, ".origin", "Your scan: 120 slices")
     site.wait_for_selector('.viewer[data-ready="yes"][data-found="no"]')
+    site.wait_for_timeout(1500)
+    assert site.get_attribute(".viewer", "data-found") == "no"
+    assert site.inner_text("#status").startswith("Stopped.")
     assert site.inner_text(".sentence") == "No result yet."
     assert pixels(site, "ct")[..., 0].max() > 200
     assert yellow(pixels(site, "marks")).sum() == 0
     assert site.is_hidden(".cutting")
     assert site.is_hidden(".scores")
-    site.wait_for_selector("#stop", state="visible", timeout=30_000)
-    site.wait_for_function("() => /[0-9]+% done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
-    site.click("#stop")
-    wait_for(site, "#status", "Stopped.")
-    site.wait_for_selector("#stop", state="hidden", timeout=30_000)
-    site.wait_for_timeout(1500)
-    assert site.get_attribute(".viewer", "data-found") == "no"
-    assert site.inner_text("#status").startswith("Stopped.")
 
 
 def test_writing_files_can_be_stopped(site, long_scan):
