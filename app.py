@@ -72,7 +72,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/vi
     en={
         "samples": "Sample cases",
         "own": "Your own scan",
-        "truth": "Its true mask, if you have one",
+        "truth": "True mask (optional)",
         "window": "Window of a PNG or JPG",
         "level": "Level, HU",
         "width": "Width, HU",
@@ -84,7 +84,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/vi
     de={
         "samples": "Beispielfälle",
         "own": "Eigener Scan",
-        "truth": "Wahre Maske dazu, falls vorhanden",
+        "truth": "Wahre Maske (optional)",
         "window": "Fenster eines PNG oder JPG",
         "level": "Mitte, HU",
         "width": "Breite, HU",
@@ -96,7 +96,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/vi
     es={
         "samples": "Casos de ejemplo",
         "own": "Su propio estudio",
-        "truth": "Su máscara verdadera, si la tiene",
+        "truth": "Máscara real (opcional)",
         "window": "Ventana de un PNG o JPG",
         "level": "Nivel, HU",
         "width": "Ancho, HU",
