@@ -486,3 +486,12 @@ def test_a_page_leads_to_the_lesson_that_explains_it(browser, served):
         page.get_by_role("heading", name="Slices of one head look alike").wait_for()
         page.get_by_role("link", name="All lessons").click()
         page.get_by_text("checks pass in your copies").wait_for()
+
+
+def test_charts_come_without_a_grammar_of_web_addresses_and_leave_it_to_others():
+    """It takes two seconds, and is installed beside Jupyter alone."""
+    code = (
+        "import sys; from ich_lib.workbench.charts import alt; "
+        "assert alt.Chart([]).mark_bar(); assert 'lark' not in sys.modules; assert 'rfc3987_syntax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

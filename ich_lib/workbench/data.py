@@ -1,6 +1,5 @@
 """Data: what is in a data set, before anything is trained on it. Wiring only."""
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -13,6 +12,7 @@ from ich_lib.predict import NOTICE
 from ich_lib.split import SPLITS, Split, leaks
 from ich_lib.window import WINDOWS
 from ich_lib.workbench import source
+from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import plain
 from ich_lib.workbench.source import Source
 from ich_lib.workbench.stack import SHOWN, TRUTH, frames, outline, stack

@@ -4,7 +4,6 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -16,6 +15,7 @@ from ich_lib.labels import TYPES
 from ich_lib.predict import NOTICE
 from ich_lib.quiz import Answer, Mark, Question
 from ich_lib.workbench import models, source
+from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import plain, sentence
 from ich_lib.workbench.stack import MODEL, TRUTH, YOURS, frames, outline, region, stack
 

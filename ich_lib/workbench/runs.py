@@ -9,6 +9,7 @@ from ich_lib import compared, runs
 from ich_lib.evaluate.page import NAMES, shown
 from ich_lib.predict import NOTICE
 from ich_lib.workbench import models
+from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import changed, draw, plain, sentence
 
 LIVE_S = 3  # between two looks at the history of a run that goes on
@@ -116,7 +117,6 @@ def _curves_now(chosen: Sequence[runs.Kept], *, live: bool) -> None:
 
 
 def _chart(histories: Mapping[str, Sequence[runs.Epoch]], value: str, title: str) -> None:
-    import altair
     import pandas
 
     rows = [
@@ -130,15 +130,15 @@ def _chart(histories: Mapping[str, Sequence[runs.Epoch]], value: str, title: str
         st.caption("Not measured yet, or nothing was held out.")
         return
     last = max(2, *(row["epoch"] for row in rows))
-    chart = altair.Chart(pandas.DataFrame(rows)).mark_line(point=True)
+    chart = alt.Chart(pandas.DataFrame(rows)).mark_line(point=True)
     chart = chart.encode(
-        altair.X("epoch:Q", axis=altair.Axis(tickMinStep=1, format="d"), scale=altair.Scale(domain=[1, last])),
-        altair.Y(f"{title}:Q", title=None, axis=altair.Axis(format="~g"), scale=altair.Scale(zero=False)),
-        altair.Color(
+        alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domain=[1, last])),
+        alt.Y(f"{title}:Q", title=None, axis=alt.Axis(format="~g"), scale=alt.Scale(zero=False)),
+        alt.Color(
             "run:N",
             sort=list(histories),
-            scale=altair.Scale(domain=list(histories), range=_COLORS[: len(histories)]),
-            legend=altair.Legend(orient="bottom", columns=2, title=None),
+            scale=alt.Scale(domain=list(histories), range=_COLORS[: len(histories)]),
+            legend=alt.Legend(orient="bottom", columns=2, title=None),
         ),
         tooltip=["run", "epoch", title],
     )
