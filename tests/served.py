@@ -51,15 +51,15 @@ class Server:
     def __exit__(self, *_):
         self.stop()
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> int | None:
-        """Ask the process to end, as Ctrl+C does or as SIGTERM from whoever runs containers; its return code."""
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask the process to end; its return code. SIGINT is deaf where a shell started the tests in the background."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
             return self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return None
+            return self.process.wait()
 
     def worked_s(self) -> float | None:
         """CPU time so far, which other work on the machine does not stretch; None where /proc is missing."""

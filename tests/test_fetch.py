@@ -121,6 +121,7 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
         if fault == "Ctrl-C":
+            time.sleep(0.3)  # until the other side has written what it got
             _thread.interrupt_main()
             self.trickle(rest)
 
