@@ -219,7 +219,7 @@ def reading(
             if isinstance(found, float):
                 yield (number + found) / len(pairs)
         yield Addition((number,), viewer.adding(shown.id, found))
-    if truth:
+    if truth and wanted():
         yield Addition(tuple(range(len(pairs))), truth_of(truth, shown))
 
 

@@ -361,8 +361,8 @@ def test_an_upload_goes_by_itself_and_all_the_rest_when_the_server_stops(tmp_pat
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_by_sigterm_or_ctrl_c_leaves_nothing_of_an_upload(tmp_path, picture, how):
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        pytest.skip("Whoever started the tests ignores Ctrl+C, and so does all that they start.")
+    if signal.getsignal(how) is signal.SIG_IGN:
+        pytest.skip("Whoever started the tests ignores this signal, and so does all that they start.")
     with Server(tmp_path) as served, Visitor(served.url) as somebody:
         somebody.upload(picture)
         assert list(served.uploads.rglob(picture[0]))

@@ -489,7 +489,7 @@ def test_a_page_leads_to_the_lesson_that_explains_it(browser, served):
 
 
 def test_charts_come_without_a_grammar_of_web_addresses_and_leave_it_to_others():
-    """It takes two seconds, and is installed beside Jupyter alone."""
+    """It takes a second, and is installed beside Jupyter alone."""
     code = (
         "import sys; from ich_lib.workbench.charts import alt; "
         "assert alt.Chart([]).mark_bar(); assert 'lark' not in sys.modules; assert 'rfc3987_syntax' not in sys.modules"

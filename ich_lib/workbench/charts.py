@@ -1,7 +1,7 @@
-"""Altair, imported in a third of the time.
+"""Altair, imported in a quarter of the time.
 
 It imports jsonschema, which builds a grammar of web addresses as it is imported wherever rfc3987_syntax is installed
-(as with Jupyter): two seconds on two cores, for a check that no chart asks for. jsonschema takes it for not installed.
+(as with Jupyter): a second of 1.4, for a check that no chart asks for. jsonschema takes it for not installed.
 """
 
 import sys

@@ -16,7 +16,7 @@ from ich_lib.store import Store, cache_folder, kept_path, kept_store, open_store
 from ich_lib.workbench.shown import plain
 
 MADE, FOLDER = "Heads made by code", "A folder on this computer"
-HEADS, SIZE = 12, 192  # of the built-in set; made once, some 15 seconds
+HEADS, SIZE = 12, 192  # of the built-in set; made once, some 20 seconds
 FEW = 1  # of them is made before anything is shown, the others while one looks
 _FIRST_S = 1.0  # the page with the first few is drawn before others are begun
 _EVERY_S = 1.0  # between two looks at how many are made
