@@ -19,12 +19,13 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from types import SimpleNamespace
 
-from ich_lib import demo, viewer
-from ich_lib.engine import Models, load
-from ich_lib.job import watched
-from ich_lib.predict import NOTICE
-from ich_lib.report import as_json, write
-from ich_lib.window import WINDOWS
+from ich_lib.demo import session as demo
+from ich_lib.demo import viewer
+from ich_lib.demo.job import watched
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prediction.engine import Models, load
+from ich_lib.prepare.window import WINDOWS
+from ich_lib.reports import as_json, write
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on import
 
@@ -68,7 +69,7 @@ PICTURE_WINDOWS = {  # name on the page: name in WINDOWS
     "CT-ICH brain": "brain render",
     "CT-ICH bone": "bone render",
 }
-WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/viewer/words.js)
+WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/demo/viewer/words.js)
     en={
         "samples": "Sample cases",
         "own": "Your own scan",

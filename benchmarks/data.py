@@ -27,10 +27,10 @@ import cv2  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from ich_lib.augment import NONE, disturbed, drawn, moved  # noqa: E402
-from ich_lib.datasets.phantoms import phantoms  # noqa: E402
-from ich_lib.pictures import channels  # noqa: E402
-from ich_lib.store import Store, open_store  # noqa: E402
+from ich_lib.data.phantoms import phantoms  # noqa: E402
+from ich_lib.data.store import Store, open_store  # noqa: E402
+from ich_lib.models.pictures import channels  # noqa: E402
+from ich_lib.prepare.augment import NONE, disturbed, drawn, moved  # noqa: E402
 
 WINDOWS = ("brain render", "bone")
 PLAIN = replace(

@@ -19,8 +19,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from serve import _scan  # noqa: E402
 
-from ich_lib.engine import SHIPPED, Models, answer_of, load  # noqa: E402
-from ich_lib.predict import analyse, over_slices  # noqa: E402
+from ich_lib.prediction.analyze import analyse, over_slices  # noqa: E402
+from ich_lib.prediction.engine import SHIPPED, Models, answer_of, load  # noqa: E402
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
 def _onto_the_scan(shape) -> None:
     import numpy as np
 
-    from ich_lib.head import slice_box
+    from ich_lib.prepare.head import slice_box
 
     maps = list(np.random.default_rng(0).random((shape[0], 14, 14), np.float32))
     over_slices(maps, 1.0, slice_box(shape), shape)

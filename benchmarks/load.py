@@ -28,11 +28,11 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ich_lib.phantom import phantom  # noqa: E402
-from ich_lib.report import write_nifti  # noqa: E402
-from ich_lib.viewer import unpack  # noqa: E402
-from ich_lib.window import WINDOWS, window  # noqa: E402
-from ich_lib.write import write_dicom  # noqa: E402
+from ich_lib.demo.viewer import unpack  # noqa: E402
+from ich_lib.phantoms import phantom  # noqa: E402
+from ich_lib.prepare.window import WINDOWS, window  # noqa: E402
+from ich_lib.reports import write_nifti  # noqa: E402
+from ich_lib.reports.case_files import write_dicom  # noqa: E402
 from tests.served import Reply, Server, Visitor  # noqa: E402
 
 BAD = {"text": "looks like", "noise": "", "cut": ""}  # what its sentence must hold

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import cv2
 import numpy as np
 
-from ich_lib.datasets import ct_ich
-from ich_lib.head import intracranial
-from ich_lib.phantom import MIMICS, phantom
-from ich_lib.window import WINDOWS, window
+from ich_lib.data import ct_ich
+from ich_lib.phantoms import MIMICS, phantom
+from ich_lib.prepare.head import intracranial
+from ich_lib.prepare.window import WINDOWS, window
 
 TISSUES = (  # name, lowest and highest HU
     ("air", -1100, -200),

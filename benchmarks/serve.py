@@ -109,7 +109,7 @@ def _shown(browser, url: str, scan: Path) -> tuple[float, float]:
 def _scan_file(folder: Path) -> Path:
     import numpy as np
 
-    from ich_lib.report import write_nifti
+    from ich_lib.reports import write_nifti
 
     scan = _scan(34)
     write_nifti(folder / "head.nii.gz", np.round(scan.hu).astype(np.int16), scan)
@@ -125,7 +125,7 @@ def _cold(way: str, slices: int) -> float:
 
 
 def _child(way: str, slices: int) -> None:
-    from ich_lib.predict import analyse
+    from ich_lib.prediction.analyze import analyse
 
     scan = _scan(slices)
     analyse(scan, _models(way))
@@ -153,7 +153,7 @@ def _warm(rounds: int) -> dict[str, list[float]]:
 
 def _warm_child(way: str) -> None:
     """Answer every line on stdin with the seconds that one `analyse` took."""
-    from ich_lib import predict
+    from ich_lib.prediction import analyze as predict
 
     scan, models = _scan(34), _models(way)
     predict._CHUNK = len(scan.hu) if way == "keras" else predict._CHUNK
@@ -178,13 +178,13 @@ def _scan(slices: int):
 
 def _models(way: str):
     """The shipped models, by their ONNX files or rebuilt in Keras from the weights beside them."""
-    from ich_lib.engine import SHIPPED, Model, Models, load
+    from ich_lib.prediction.engine import SHIPPED, Model, Models, load
 
     if way == "onnx":
         return load()
-    from ich_lib.engine import recipe_from_json
-    from ich_lib.export import with_heat
-    from ich_lib.models import build
+    from ich_lib.models.builders import build
+    from ich_lib.prediction.engine import recipe_from_json
+    from ich_lib.prediction.export import with_heat
 
     found = []
     for path in SHIPPED.glob("*.json"):
@@ -200,7 +200,7 @@ def _models(way: str):
 
 
 def _predictor(model, recipe):
-    from ich_lib.engine import answer_of
+    from ich_lib.prediction.engine import answer_of
 
     def run(pictures):
         out = model.predict(pictures, verbose=0)

@@ -5,8 +5,8 @@
 RUNS is what crossval wrote. Of each fold the features of the patients it was trained on make the centers; those held
 out are the usual scans. For every kind of strange scan it prints how well strangeness tells it from these, and from
 phantoms that were not trained on (area under the ROC curve), which share lies beyond the limit, and which share
-`ich_lib.read` refuses or marks already. Faults are those of phantoms. The limit is drawn on the same held-out scans, so
-the share of these beyond it is given by construction.
+`ich_lib.readers` refuses or marks already. Faults are those of phantoms. The limit is drawn on the same held-out
+scans, so the share of these beyond it is given by construction.
 """
 
 import argparse
@@ -17,18 +17,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from ich_lib.evaluate import fold_runs, opened
+from ich_lib.evaluation import fold_runs, opened
+from ich_lib.evaluation.ood_limits import PHANTOMS, fitted, held_out, made_heads, pooling
 from ich_lib.labels import TYPES
-from ich_lib.learned import PHANTOMS, fitted, held_out, made_heads, pooling
-from ich_lib.metrics import auc
-from ich_lib.phantom import phantom
-from ich_lib.predict import features
-from ich_lib.read import ReadError
-from ich_lib.read.hounsfield import settle
+from ich_lib.measures.metrics import auc
+from ich_lib.phantoms import phantom
+from ich_lib.phantoms.bodies import BODIES, FAULTS, body, faulty
+from ich_lib.prediction.analyze import features
+from ich_lib.prediction.ood import Usual, limits
+from ich_lib.readers import ReadError
+from ich_lib.readers.hounsfield import settle
 from ich_lib.scan import Scan
-from ich_lib.strange import BODIES, FAULTS, body, faulty
-from ich_lib.train import open_run
-from ich_lib.usual import Usual, limits
+from ich_lib.training.train import open_run
 
 FIRST_SEED = 5000  # no phantom of any training
 

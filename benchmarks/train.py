@@ -58,8 +58,8 @@ def _ways(devices: int) -> list[tuple[str, int]]:
 
 def _phantoms(chosen: argparse.Namespace) -> Path:
     """Made once, before the children would all make them."""
-    from ich_lib.datasets.phantoms import phantoms
-    from ich_lib.recipes import recipe
+    from ich_lib.data.phantoms import phantoms
+    from ich_lib.models.recipes import recipe
 
     return phantoms(12, size=recipe(chosen.recipe).stored, field=recipe(chosen.recipe).field).path
 
@@ -105,11 +105,11 @@ def _child(chosen: argparse.Namespace) -> None:
         parts = [tf.config.LogicalDeviceConfiguration()] * chosen.devices
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
 
-    from ich_lib.batches import Batches, Slices
-    from ich_lib.devices import spread
-    from ich_lib.recipes import recipe
-    from ich_lib.store import open_store
-    from ich_lib.train import _compiled
+    from ich_lib.data.store import open_store
+    from ich_lib.models.recipes import recipe
+    from ich_lib.training.batches import Batches, Slices
+    from ich_lib.training.devices import spread
+    from ich_lib.training.train import _compiled
 
     class Kept(keras.utils.PyDataset):
         """One batch, again and again."""

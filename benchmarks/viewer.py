@@ -43,7 +43,7 @@ def _scan(slices: int, pixels: int):
 
 
 def _weigh(planted) -> None:
-    from ich_lib import viewer
+    from ich_lib.demo import viewer
 
     start = time.perf_counter()
     text = json.dumps(viewer.payload(planted, truth=planted.mask))

@@ -30,10 +30,10 @@ import streamlit  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from ich_lib.labels import TYPES  # noqa: E402
-from ich_lib.phantom import phantom  # noqa: E402
-from ich_lib.window import WINDOWS, window  # noqa: E402
+from ich_lib.phantoms import phantom  # noqa: E402
+from ich_lib.prepare.window import WINDOWS, window  # noqa: E402
+from ich_lib.reports.case_files import write_case  # noqa: E402
 from ich_lib.workbench import data, source  # noqa: E402, F401 - imported before the clock runs
-from ich_lib.write import write_case  # noqa: E402
 
 SIDE = 650
 VIEWS = ("Counts", "Pictures", "One case", "CT numbers", "People", "Leaks", "Table")

@@ -27,7 +27,9 @@ PYPROJECT = HERE.parent / "pyproject.toml"
 _REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
 _APART = re.compile(r"<details>.*?</details>|\*\*Sources\*\*.*", re.S)
 _WORD = re.compile(r"\S*[^\W_]\S*")
-_KERAS = re.compile(r"\bkeras\b|ich_lib\.(train|models|export|explain|losses)\b")  # what brings TensorFlow
+_KERAS = re.compile(
+    r"\bkeras\b|ich_lib\.(training\.train|models\.(builders|losses)|prediction\.export|explanation)\b"
+)  # what brings TensorFlow
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ich_lib import viewer
+from ich_lib.demo import viewer
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 open_pages = []  # of `tab`

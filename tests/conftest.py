@@ -9,14 +9,14 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def models():
-    from ich_lib.engine import load
+    from ich_lib.prediction.engine import load
 
     return load()
 
 
 @pytest.fixture(scope="session")
 def bleeding_case():
-    from ich_lib.phantom import phantom
+    from ich_lib.phantoms import phantom
 
     return phantom(101, bleeds=["epidural"])
 
@@ -72,8 +72,8 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def ct_ich_store(ct_ich_folder):
     """All of CT-ICH 1.0.0 as training reads it, made once a session (half a minute)."""
-    from ich_lib.datasets import ct_ich
-    from ich_lib.store import kept_store
+    from ich_lib.data import ct_ich
+    from ich_lib.data.store import kept_store
 
     return kept_store(ct_ich(ct_ich_folder), size=128)
 
@@ -81,14 +81,14 @@ def ct_ich_store(ct_ich_folder):
 @pytest.fixture(scope="session")
 def tiny_runs(tmp_path_factory):
     """One finished run of each task on phantoms: small enough for every test session, real all the way."""
-    from ich_lib.train import train
+    from ich_lib.training.train import train
 
     folder = tmp_path_factory.mktemp("runs")
     return {recipe.task: train(recipe, None, folder / recipe.task, fold=0) for recipe in tiny_recipes()}
 
 
 def tiny_recipes():
-    from ich_lib.recipes import Recipe
+    from ich_lib.models.recipes import Recipe
 
     shape = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 3, "epochs": 2, "precision": "float32"}
     return (

@@ -58,7 +58,7 @@ def table_of_heads(heads=8, slices=6, side=96, *, broken=(), seed=0):
 
     Head i is patient "p<i>", its bleed has type i // 2 % 5.
     """
-    from ich_lib.datasets import Table
+    from ich_lib.data import Table
 
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
@@ -98,8 +98,8 @@ def untrained_run(folder, recipe, folds, held_out):
 
     import keras
 
-    from ich_lib.models import build
-    from ich_lib.train import open_run
+    from ich_lib.models.builders import build
+    from ich_lib.training.train import open_run
 
     folder.mkdir(parents=True)
     keras.utils.set_random_seed(recipe.seed)

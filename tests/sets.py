@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from ich_lib.labels import LABELS
-from ich_lib.window import window
+from ich_lib.prepare.window import window
 from tests.dicom_files import write_slice
 
 BOM = "\ufeff"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ich_lib.calibration import Evidence
-from ich_lib.predict import Result
+from ich_lib.prediction.analyze import Result
+from ich_lib.prediction.calibration import Evidence
 from ich_lib.scan import Scan, axial_affine
 
 SHAPE = (5, 60, 80)  # (z, y, x), all different

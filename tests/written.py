@@ -2,7 +2,7 @@
 
 import json
 
-from ich_lib.recipes import Recipe
+from ich_lib.models.recipes import Recipe
 
 LINES = ("1,0.90000,,0.001,0.50", "2,0.70000,0.80000,0.0005,1.00")
 HEAD = "epoch,loss,val_loss,learning_rate,minutes"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ich_lib.commands.say import say
-from ich_lib.head import FIELDS
+from ich_lib.prepare.head import FIELDS
 
 
 def add(commands) -> None:
@@ -23,7 +23,7 @@ def add(commands) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from ich_lib.datasets.fetch import fetch
+    from ich_lib.data.fetch import fetch
 
     folder = fetch(options.name, options.out or Path("data") / options.name)
     say(f"{folder} is complete. Next: python -m ich_lib store --data {folder} --out {options.name}.slices")
@@ -32,9 +32,9 @@ def _fetch(options: argparse.Namespace) -> None:
 def _store(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from ich_lib.datasets import open_set
-    from ich_lib.datasets.fetch import SUMS, verify
-    from ich_lib.store import build_store
+    from ich_lib.data import open_set
+    from ich_lib.data.fetch import SUMS, verify
+    from ich_lib.data.store import build_store
 
     if (options.data / SUMS).is_file():
         say("\n".join(verify(options.data)) or f"Every file is what {SUMS} says.")

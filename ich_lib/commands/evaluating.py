@@ -18,7 +18,7 @@ def add(commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ich_lib.evaluate import evaluate
+    from ich_lib.evaluation import evaluate
 
     tell(evaluate(options.source, options.data, options.out, fold=options.fold, prevalence=options.prevalence))
     say(f"Written to {options.out}: report.json, slices.csv, report.html.")
@@ -26,8 +26,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def tell(report: dict) -> None:
     """The headline of an evaluation."""
-    from ich_lib.evaluate import HEADLINE
-    from ich_lib.statistics import Figure
+    from ich_lib.evaluation import HEADLINE
+    from ich_lib.measures.statistics import Figure
 
     folds = report["folds"]
     whom = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, list) else f"Fold {folds}"

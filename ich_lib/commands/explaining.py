@@ -41,9 +41,9 @@ def _explain(options: argparse.Namespace) -> None:
 def _explain_scan(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from ich_lib.explain import explain
-    from ich_lib.read import read
-    from ich_lib.report import write_nifti
+    from ich_lib.explanation import explain
+    from ich_lib.readers import read
+    from ich_lib.reports import write_nifti
     from ich_lib.show import explanation
 
     methods = options.method or ["cam"]
@@ -63,8 +63,8 @@ def _explain_scan(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from ich_lib.explain.scored import score_explanations
-    from ich_lib.statistics import Figure
+    from ich_lib.explanation.scored import score_explanations
+    from ich_lib.measures.statistics import Figure
 
     if options.paths or not options.data:
         raise ValueError("--score takes its scans from --data alone: name a data set there, and no scan.")

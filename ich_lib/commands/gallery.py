@@ -18,7 +18,7 @@ def add(commands) -> None:
 
 
 def _gallery(options: argparse.Namespace) -> None:
-    from ich_lib.gallery import gallery
+    from ich_lib.evaluation.gallery import gallery
 
     shown = gallery(options.source, options.data, options.out, report=options.report, count=options.n)
     for cause in dict.fromkeys(one.cause for one in shown):

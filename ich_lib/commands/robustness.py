@@ -29,7 +29,7 @@ def add(commands) -> None:
 
 
 def _robustness(options: argparse.Namespace) -> None:
-    from ich_lib.robustness import plan, robustness, summary
+    from ich_lib.evaluation.robustness import plan, robustness, summary
 
     asked = {"data": options.data, "limit": options.limit, "only": options.only, "seed": options.seed}
     planned = plan(options.source, **asked)

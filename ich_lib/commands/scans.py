@@ -41,10 +41,11 @@ def add(commands) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from ich_lib.engine import load
-    from ich_lib.predict import analyse
-    from ich_lib.read import read
-    from ich_lib.report import as_json, doubts, sentence, write
+    from ich_lib.prediction.analyze import analyse
+    from ich_lib.prediction.engine import load
+    from ich_lib.readers import read
+    from ich_lib.reports import as_json, write
+    from ich_lib.words import doubts, sentence
 
     if not (options.out or options.json):
         raise ValueError("Name a folder with --out, or ask for --json.")
@@ -69,8 +70,8 @@ def _predict(options: argparse.Namespace) -> None:
 def _phantom(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from ich_lib.phantom import phantom
-    from ich_lib.write import write_case
+    from ich_lib.phantoms import phantom
+    from ich_lib.reports.case_files import write_case
 
     if options.n < 1:
         raise ValueError(f"--n must be at least 1; got {options.n}.")

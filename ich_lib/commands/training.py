@@ -96,7 +96,7 @@ def _recipe_changes(command: argparse.ArgumentParser) -> None:
 
 
 def _recipes(options: argparse.Namespace) -> None:
-    from ich_lib.models import catalog
+    from ich_lib.models.builders import catalog
 
     for row in catalog():
         shape = "x".join(map(str, row["shape"]))
@@ -106,13 +106,13 @@ def _recipes(options: argparse.Namespace) -> None:
 
 def _chosen(options: argparse.Namespace):
     """The recipe asked for, with what was asked for instead of its own settings."""
-    from ich_lib.crossval import reduced
-    from ich_lib.recipes import recipe
+    from ich_lib.models.recipes import recipe
+    from ich_lib.training.crossval import reduced
 
     keys = ("epochs", "steps", "batch", "phantoms", "seed")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
     if getattr(options, "settings", None):
-        from ich_lib.tune import settled
+        from ich_lib.training.tune import settled
 
         chosen = settled(options.settings, options.recipe, fold=options.fold, seed=options.seed)
     else:
@@ -123,8 +123,8 @@ def _chosen(options: argparse.Namespace):
 
 
 def _crossval(options: argparse.Namespace) -> None:
-    from ich_lib.crossval import cross_validate
-    from ich_lib.evaluate import evaluate
+    from ich_lib.evaluation import evaluate
+    from ich_lib.training.crossval import cross_validate
 
     cross_validate(
         _chosen(options),
@@ -139,7 +139,7 @@ def _crossval(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> None:
-    from ich_lib.crossval import table
+    from ich_lib.training.crossval import table
 
     text = table(options.folders)
     if options.out:
@@ -149,7 +149,7 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from ich_lib.train import train
+    from ich_lib.training.train import train
 
     run = train(
         _chosen(options),
@@ -166,7 +166,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from ich_lib.tune import read_space, tune
+    from ich_lib.training.tune import read_space, tune
 
     asked = {"by": options.by, "trials": options.trials, "minutes": options.minutes, "fold": options.fold}
     chosen = _chosen(options)
@@ -180,9 +180,9 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from ich_lib.evaluate import HEADLINE
-    from ich_lib.export import export
-    from ich_lib.learned import learned
+    from ich_lib.evaluation import HEADLINE
+    from ich_lib.evaluation.ood_limits import learned
+    from ich_lib.prediction.export import export
 
     report = json.loads(options.report.read_text()) if options.report else {}
     figures = {key: report[key] for key in ("folds", *HEADLINE) if key in report}

@@ -35,7 +35,7 @@ def heads():
     """
     from tqdm import tqdm
 
-    from ich_lib.datasets.phantoms import phantoms
+    from ich_lib.data.phantoms import phantoms
 
     bar = lambda items, total: tqdm(items, total=total, desc="making phantoms", unit="head")  # noqa: E731
     return phantoms(40, 3, size=64, field="head", progress=bar)

@@ -7,7 +7,7 @@ def risk_coverage(found: dict) -> Figure:
     """The share of wrong answers when only the surest scans get one.
 
     Args:
-        found: of `ich_lib.evaluate.abstention.abstention`.
+        found: of `ich_lib.evaluation.abstention.abstention`.
     """
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.explanation import HEAT
 from ich_lib.show.figure import Figure
 from ich_lib.show.gallery import BLUE, head_of, outline
 from ich_lib.show.result import YELLOW
-from ich_lib.window import WINDOWS, window
 
 _INK, _PAPER = "#F2F2F2", "#111111"
 

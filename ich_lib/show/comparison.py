@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ich_lib.compared import Group, Paired
+from ich_lib.evaluation.compare import Group, Paired
 from ich_lib.show.figure import Figure
 
 _BLUE, _RED, _SKY, _QUIET = "#0072B2", "#D55E00", "#56B4E9", "#767676"  # Okabe-Ito, and a gray
@@ -14,7 +14,7 @@ def boxes(groups: Mapping[str, Group], measure: str) -> Figure:
     """A box a group (median, quartiles, whiskers to 1.5 times their distance) and every scan as a point on it.
 
     Args:
-        groups: of `ich_lib.compared.cohorts`.
+        groups: of `ich_lib.evaluation.compare.cohorts`.
         measure: its name, for the axis.
     """
     figure = Figure(figsize=(8, 0.62 * len(groups) + 1.3), layout="constrained")
@@ -58,7 +58,7 @@ def confusion(report: dict) -> Figure:
     """Called against true, for slices and for whole scans.
 
     Args:
-        report: what `ich_lib.evaluate.evaluate` returned.
+        report: what `ich_lib.evaluation.evaluate` returned.
     """
     figure = Figure(figsize=(8, 3.1), layout="constrained")
     for axes, key, name in zip(figure.subplots(1, 2), ("slices", "whole_scans"), ("slices", "scans"), strict=True):

@@ -8,7 +8,7 @@ def evaluation(report: dict) -> Figure:
     """Four plots of an evaluation: ROC curves, reliability, volumes (Bland and Altman), Dice by patient.
 
     Args:
-        report: what `ich_lib.evaluate.evaluate` returned.
+        report: what `ich_lib.evaluation.evaluate` returned.
     """
     figure = Figure(figsize=(11, 8.6), layout="constrained")
     axes = figure.subplots(2, 2)

@@ -4,10 +4,10 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from ich_lib.predict import NOTICE
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
-from ich_lib.window import WINDOWS, window
 
 HEAT = "inferno"  # perceptual, as in the viewer: equal steps of heat look equally far apart
 _OPACITY, _FADED = 0.65, 0.2  # of the heat; and the share below which it fades out: no evidence is no color
@@ -20,7 +20,7 @@ def explanation(scan: Scan, heat: np.ndarray, *, title: str, slices: int = 6) ->
 
     Args:
         scan: what was explained.
-        heat: (z, y, x) in [0, 1], of `ich_lib.explain.explain`.
+        heat: (z, y, x) in [0, 1], of `ich_lib.explanation.explain`.
         title: what was asked of whom.
         slices: how many are shown, in order from foot to head.
     """
@@ -66,7 +66,7 @@ def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None
     """The first layer's filters before training and after, one below the other, on one scale.
 
     Args:
-        before: (filter, y, x, channel), of `ich_lib.explain.filters`.
+        before: (filter, y, x, channel), of `ich_lib.explanation.filters`.
         after: the same of the trained model.
         channel: which input channel is shown; None for the middle one: of a model with
             neighbors the slice itself, through its first window.

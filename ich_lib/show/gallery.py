@@ -3,12 +3,12 @@
 import numpy as np
 from matplotlib.patheffects import withStroke
 
-from ich_lib.head import field_box
-from ich_lib.predict import Result
+from ich_lib.prediction.analyze import Result
+from ich_lib.prepare.head import field_box
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import YELLOW
-from ich_lib.window import WINDOWS, window
 
 BLUE = "#56B4E9"  # Okabe-Ito: the truth
 _INK, _PAPER = "#F2F2F2", "#111111"

@@ -5,11 +5,11 @@ import textwrap
 from matplotlib.patches import Rectangle
 
 from ich_lib.labels import COLORS, LABELS
-from ich_lib.predict import NOTICE, Result
-from ich_lib.report.sentences import doubts, made_by, sentence, strangeness
+from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.prediction.uncertainty import words
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import most_telling, outlined
-from ich_lib.uncertainty import words
+from ich_lib.words.sentences import doubts, made_by, sentence, strangeness
 
 _WIDE, _HIGH = 8.27, 11.69  # inches, A4
 _LEFT, _RIGHT = 0.6, 7.67

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
-from ich_lib.window import WINDOWS, window
 
 _YELLOW, _HALO = "#F0E442", "black"
 

@@ -5,10 +5,10 @@ import textwrap
 import numpy as np
 
 from ich_lib.labels import ANY, COLORS, LABELS
-from ich_lib.predict import NOTICE, Result
-from ich_lib.report.sentences import TOLD_DIGITS, made_by, sentence
+from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
-from ich_lib.window import WINDOWS, window
+from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence
 
 YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
 _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"

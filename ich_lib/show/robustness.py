@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ich_lib.corrupt import CORRUPTIONS, Exam, corrupted
-from ich_lib.head import Box, head_box
+from ich_lib.prepare.corruptions import CORRUPTIONS, Exam, corrupted
+from ich_lib.prepare.head import Box, head_box
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import YELLOW
-from ich_lib.window import WINDOWS, window
 
 SHOWN = (1, 3, 5)  # severities of the examples
 _LINES = (("dice_per_subject", "Dice per subject", "#0072B2", "o"), ("slice_auc_any", "slice AUC", "#D55E00", "s"))
@@ -17,7 +17,7 @@ def robustness(report: dict) -> Figure:
     """A panel a corruption: how Dice and slice AUC change with severity, with intervals, all on one scale.
 
     Args:
-        report: what `ich_lib.robustness.robustness` returned.
+        report: what `ich_lib.evaluation.robustness.robustness` returned.
     """
     told = report["corruptions"]
     columns = min(len(told), _COLUMNS)

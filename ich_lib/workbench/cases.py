@@ -11,18 +11,19 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx
 
-from ich_lib import cases, compared
-from ich_lib.cases import BEST, SHIPPED
-from ich_lib.causes import OTHER, SAYS, Failure, causes
-from ich_lib.corrupt import Exam
-from ich_lib.datasets import Table
-from ich_lib.evaluate import opened
-from ich_lib.explain import NAMES as METHODS
-from ich_lib.gallery import sentence, telling
-from ich_lib.predict import NOTICE, Result, analyse
+from ich_lib.data import Table
+from ich_lib.evaluation import compare as compared
+from ich_lib.evaluation import opened
+from ich_lib.evaluation.causes import OTHER, SAYS, Failure, causes
+from ich_lib.evaluation.gallery import sentence, telling
+from ich_lib.explanation import NAMES as METHODS
+from ich_lib.prediction.analyze import NOTICE, Result, analyse
+from ich_lib.prepare.corruptions import Exam
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
 from ich_lib.workbench import models
+from ich_lib.workbench import scans as cases
+from ich_lib.workbench.scans import BEST, SHIPPED
 from ich_lib.workbench.shown import changed, draw, plain
 from ich_lib.workbench.shown import sentence as told_of
 
@@ -379,7 +380,7 @@ def _compared(name: str, result: Result, case: Exam) -> dict[str, str]:
 
 @st.cache_resource(show_spinner="Asking Keras for the map: some seconds", max_entries=16)
 def _heat(_scan: Scan, which: str, source: str, method: str, stamp: float) -> np.ndarray:
-    from ich_lib.explain import explain
+    from ich_lib.explanation import explain
 
     return explain(_scan, method, source)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ich_lib import contents
-from ich_lib.contents import CLEAN
-from ich_lib.datasets import Table
+from ich_lib.data import Table
+from ich_lib.data import summary as contents
+from ich_lib.data.split import SPLITS, Split, leaks
+from ich_lib.data.summary import CLEAN
 from ich_lib.labels import ANY, COLORS, LABELS, TYPES
-from ich_lib.predict import NOTICE
-from ich_lib.split import SPLITS, Split, leaks
-from ich_lib.window import WINDOWS
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prepare.window import WINDOWS
 from ich_lib.workbench import source
 from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import plain

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from ich_lib import cases, runs
-from ich_lib.cases import SHIPPED
-from ich_lib.engine import Models
+from ich_lib.models import run as runs
+from ich_lib.prediction.engine import Models
+from ich_lib.workbench import scans as cases
+from ich_lib.workbench.scans import SHIPPED
 from ich_lib.workbench.shown import changed
 
 FOLDER = "runs"  # what README.md names its folders of runs

@@ -7,15 +7,15 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from ich_lib import quiz
-from ich_lib.cases import SHIPPED
-from ich_lib.datasets import Table
-from ich_lib.engine import Models
+from ich_lib.course import quiz
+from ich_lib.course.quiz import Answer, Mark, Question
+from ich_lib.data import Table
 from ich_lib.labels import TYPES
-from ich_lib.predict import NOTICE
-from ich_lib.quiz import Answer, Mark, Question
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prediction.engine import Models
 from ich_lib.workbench import models, source
 from ich_lib.workbench.charts import alt
+from ich_lib.workbench.scans import SHIPPED
 from ich_lib.workbench.shown import plain, sentence
 from ich_lib.workbench.stack import MODEL, TRUTH, YOURS, frames, outline, region, stack
 

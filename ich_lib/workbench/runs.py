@@ -5,9 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from ich_lib import compared, runs
-from ich_lib.evaluate.page import NAMES, shown
-from ich_lib.predict import NOTICE
+from ich_lib.evaluation import compare as compared
+from ich_lib.evaluation.page import NAMES, shown
+from ich_lib.models import run as runs
+from ich_lib.prediction.analyze import NOTICE
 from ich_lib.workbench import models
 from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import changed, draw, plain, sentence
@@ -359,7 +360,7 @@ def _test(groups: Mapping[str, compared.Group], made: Sequence[str]) -> None:
 
 @st.cache_data(show_spinner="Asking Keras: some seconds, the first time", max_entries=20)
 def _first_filters(folder: Path, when: float) -> tuple:
-    from ich_lib.explain.filters import before_and_after
+    from ich_lib.explanation.filters import before_and_after
 
     return before_and_after(folder)
 

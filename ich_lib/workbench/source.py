@@ -9,10 +9,10 @@ from threading import Thread
 
 import streamlit as st
 
-from ich_lib.datasets import Table
-from ich_lib.datasets.kept import kept_table
-from ich_lib.datasets.phantoms import phantoms, phantoms_path
-from ich_lib.store import Store, cache_folder, kept_path, kept_store, open_store
+from ich_lib.data import Table
+from ich_lib.data.phantoms import phantoms, phantoms_path
+from ich_lib.data.store import Store, cache_folder, kept_path, kept_store, open_store
+from ich_lib.data.table_cache import kept_table
 from ich_lib.workbench.shown import plain
 
 MADE, FOLDER = "Heads made by code", "A folder on this computer"
@@ -122,7 +122,7 @@ def _made(heads: int, size: int) -> Store:
 # In a process of its own and behind others, so that pages need not wait. It ends with the workbench, at its next word.
 _MAKE = """
 import os, sys
-from ich_lib.datasets.phantoms import phantoms
+from ich_lib.data.phantoms import phantoms
 
 def told(heads, total):
     for done, head in enumerate(heads, start=1):

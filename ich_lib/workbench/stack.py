@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from ich_lib.contents import contours
-from ich_lib.datasets.polygons import fill
-from ich_lib.window import WINDOWS, window
+from ich_lib.data.polygons import fill
+from ich_lib.data.summary import contours
+from ich_lib.prepare.window import WINDOWS, window
 
 SHOWN = ("brain", "subdural", "bone")
 TRUTH, MODEL, YOURS = "truth", "model", "yours"

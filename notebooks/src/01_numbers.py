@@ -17,10 +17,10 @@ import numpy as np
 import pydicom
 
 from ich_lib.course import correct, ct_ich, tried
-from ich_lib.phantom import phantom
-from ich_lib.read import read
+from ich_lib.phantoms import phantom
+from ich_lib.readers import read
+from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
-from ich_lib.write import write_case
 
 # %% [markdown]
 # ## A scan is a folder of slices
@@ -240,7 +240,7 @@ plt.show()
 # %%
 data = ct_ich()
 if data:
-    from ich_lib.datasets import open_set
+    from ich_lib.data import open_set
 
     table = open_set(data)
     print(table)

@@ -11,9 +11,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib.course import correct, tried
-from ich_lib.phantom import phantom
+from ich_lib.phantoms import phantom
+from ich_lib.prepare.window import WINDOWS, unwindow, window
 from ich_lib.show import row
-from ich_lib.window import WINDOWS, unwindow, window
 
 # %% [markdown]
 # ## A head holds 4000 grays; your eye tells about 80 apart
@@ -239,7 +239,7 @@ def hu_from_two(brain, bone):
 
 # %% [markdown] tags=["solution"]
 # A gray step of the brain picture is 0.5 HU, one of the bone picture 12.5 HU. That is how the library reads CT-ICH
-# (`ich_lib.datasets.ct_ich`): fine where blood lies, coarse in bone.
+# (`ich_lib.data.ct_ich`): fine where blood lies, coarse in bone.
 
 # %% [markdown]
 # ## Break it: a picture whose window nobody told

@@ -14,11 +14,11 @@ import nibabel as nib
 import numpy as np
 
 from ich_lib.course import correct, tried
-from ich_lib.phantom import phantom
-from ich_lib.read import read
+from ich_lib.measures.volume import abc2_ml
+from ich_lib.phantoms import phantom
+from ich_lib.readers import read
+from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
-from ich_lib.volume import abc2_ml
-from ich_lib.write import write_case
 
 # %% [markdown]
 # ## The patient's left is on your right

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib.course import correct, ct_ich, heads, tried
-from ich_lib.datasets.polygons import fill, regions
+from ich_lib.data.polygons import fill, regions
 from ich_lib.labels import ANY, LABELS, TYPES
 from ich_lib.show import row
 
@@ -236,7 +236,7 @@ row(
 # %%
 data = ct_ich()
 if data:
-    from ich_lib.datasets import open_set
+    from ich_lib.data import open_set
 
     real = open_set(data)
     print(real, *real.report.sentences, sep="\n")

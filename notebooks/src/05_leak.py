@@ -10,10 +10,10 @@
 import numpy as np
 
 from ich_lib.course import correct, ct_ich, heads, tried
+from ich_lib.data.split import by_patient, leaks, leaky_image_split
 from ich_lib.labels import ANY
-from ich_lib.metrics import auc
+from ich_lib.measures.metrics import auc
 from ich_lib.show import row
-from ich_lib.split import by_patient, leaks, leaky_image_split
 
 # %% [markdown]
 # ## Slices of one head look alike
@@ -207,8 +207,8 @@ def enlarged_rows(split, table, labels, rng):
 # %%
 data = ct_ich()
 if data:
-    from ich_lib.datasets import open_set
-    from ich_lib.store import kept_store
+    from ich_lib.data import open_set
+    from ich_lib.data.store import kept_store
 
     store = kept_store(open_set(data), size=64)
     table, labels = store.table, store.table.labels[:, ANY]

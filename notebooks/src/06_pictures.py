@@ -10,12 +10,12 @@
 import cv2
 import numpy as np
 
-from ich_lib.augment import Augment, drawn, moved
 from ich_lib.course import correct, tried
-from ich_lib.phantom import phantom
-from ich_lib.preparation import clahe, compare_shrinking, eight_bit, without_corrupt
+from ich_lib.course.preparation import clahe, compare_shrinking, eight_bit, without_corrupt
+from ich_lib.phantoms import phantom
+from ich_lib.prepare.augment import Augment, drawn, moved
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show import row
-from ich_lib.window import WINDOWS, window
 
 # %% [markdown]
 # ## Making small: every fourth pixel eats bleeds

@@ -16,16 +16,16 @@ from keras import layers
 from scipy.ndimage import zoom
 
 from ich_lib.course import correct, heads, tried
+from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY
-from ich_lib.metrics import auc, f1, pixel_accuracy
-from ich_lib.models import build
-from ich_lib.phantom import phantom
-from ich_lib.pictures import neighbors
-from ich_lib.recipes import recipe
+from ich_lib.measures.metrics import auc, f1, pixel_accuracy
+from ich_lib.measures.statistics import paired_bootstrap, patient_bootstrap
+from ich_lib.models.builders import build
+from ich_lib.models.pictures import neighbors
+from ich_lib.models.recipes import recipe
+from ich_lib.phantoms import phantom
+from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show import row
-from ich_lib.split import by_patient
-from ich_lib.statistics import paired_bootstrap, patient_bootstrap
-from ich_lib.window import WINDOWS, window
 
 QUICK = True  # False: more seeds and epochs
 SEEDS, EPOCHS = (3, 5) if QUICK else (5, 15)

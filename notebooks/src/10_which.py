@@ -14,15 +14,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib.course import correct, heads, tried
+from ich_lib.course.preparation import seen_range
+from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY, LABELS, SCHEMES, TYPES, from_scheme, to_scheme
-from ich_lib.metrics import auc
-from ich_lib.models import build, catalog
-from ich_lib.pictures import channels
-from ich_lib.preparation import seen_range
-from ich_lib.recipes import recipe
+from ich_lib.measures.metrics import auc
+from ich_lib.models.builders import build, catalog
+from ich_lib.models.pictures import channels
+from ich_lib.models.recipes import recipe
 from ich_lib.show import row
-from ich_lib.split import by_patient
-from ich_lib.train import learning_rate
+from ich_lib.training.train import learning_rate
 
 QUICK = True  # False: more epochs
 EPOCHS = 6 if QUICK else 30

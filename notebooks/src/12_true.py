@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
-from ich_lib import metrics
 from ich_lib.course import correct, tried
-from ich_lib.statistics import anova, average_per_patient, patient_bootstrap, t_test
+from ich_lib.measures import metrics
+from ich_lib.measures.statistics import anova, average_per_patient, patient_bootstrap, t_test
 
 # %% [markdown]
 # ## A score without an interval is a rumor
@@ -225,7 +225,7 @@ T = 1 / 3
 
 # %% [markdown] tags=["solution"]
 # Temperature scaling (Guo et al. 2017) changes no ranking, so no AUC. The library fits a logistic regression on the
-# mask's, the neighbors' and the classifier's evidence: `ich_lib.calibration`.
+# mask's, the neighbors' and the classifier's evidence: `ich_lib.prediction.calibration`.
 
 # %% [markdown]
 # ## Break it: a counter that was never set back

@@ -10,14 +10,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ich_lib.corrupt import CORRUPTIONS, Exam, corrupted
 from ich_lib.course import correct, tried
-from ich_lib.metrics import dice
-from ich_lib.phantom import phantom
-from ich_lib.predict import analyse
-from ich_lib.report import sentence
+from ich_lib.measures.metrics import dice
+from ich_lib.phantoms import phantom
+from ich_lib.phantoms.bodies import BODIES, body
+from ich_lib.prediction.analyze import analyse
+from ich_lib.prepare.corruptions import CORRUPTIONS, Exam, corrupted
 from ich_lib.show import row
-from ich_lib.strange import BODIES, body
+from ich_lib.words import sentence
 
 # %% [markdown]
 # ## A good scan, and what the shipped model says
@@ -154,7 +154,7 @@ def far(features, usual):
 
 
 # %% [markdown] tags=["solution"]
-# The library does this on the pooled features of the network (`ich_lib.usual`), with limits found on patients held out. A
+# The library does this on the pooled features of the network (`ich_lib.prediction.ood`), with limits found on patients held out. A
 # head that lies feet first still passes: no gate is a guarantee.
 
 # %% [markdown]

@@ -18,18 +18,18 @@ from tempfile import mkdtemp
 import numpy as np
 
 from ich_lib.course import correct, heads, tried
-from ich_lib.engine import SHIPPED, Models, load
-from ich_lib.export import export, largest_difference, with_heat
-from ich_lib.head import crop, field_box
-from ich_lib.metrics import dice, dice_per_subject
-from ich_lib.phantom import phantom
-from ich_lib.pictures import channels, views
-from ich_lib.predict import NOTICE, analyse
-from ich_lib.recipes import Recipe
+from ich_lib.measures.metrics import dice, dice_per_subject
+from ich_lib.measures.statistics import patient_bootstrap
+from ich_lib.models.pictures import channels, views
+from ich_lib.models.recipes import Recipe
+from ich_lib.phantoms import phantom
+from ich_lib.prediction.analyze import NOTICE, analyse
+from ich_lib.prediction.engine import SHIPPED, Models, load
+from ich_lib.prediction.export import export, largest_difference, with_heat
+from ich_lib.prepare.head import crop, field_box
+from ich_lib.prepare.window import window
 from ich_lib.show import row
-from ich_lib.statistics import patient_bootstrap
-from ich_lib.train import train
-from ich_lib.window import window
+from ich_lib.training.train import train
 
 folder = Path(mkdtemp())
 
@@ -148,7 +148,7 @@ def best_s(model, times=5):
 print(f"loaded: Keras {best_s(trained) * 1000:.0f} ms, ONNX Runtime {best_s(served) * 1000:.0f} ms for 8 slices")
 
 # %%
-code = "import sys; from ich_lib.engine import load; load(sys.argv[1], fill=False); print('tensorflow' in sys.modules)"
+code = "import sys; from ich_lib.prediction.engine import load; load(sys.argv[1], fill=False); print('tensorflow' in sys.modules)"
 for place in (run.folder, card_path.parent):
     started = time.perf_counter()
     said = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True).stdout
@@ -319,7 +319,7 @@ def dressed(planes, windows):
 # %%
 from dataclasses import replace
 
-from ich_lib.batches import Slices, Still
+from ich_lib.training.batches import Slices, Still
 
 store = heads()
 rows = run.split.rows(store.table, trained=False)

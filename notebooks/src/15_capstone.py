@@ -17,16 +17,16 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ich_lib import metrics
-from ich_lib.batches import Slices, Still
 from ich_lib.course import correct, ct_ich, heads, tried
-from ich_lib.datasets import open_set
-from ich_lib.recipes import recipe
+from ich_lib.data import open_set
+from ich_lib.data.split import APART, Split, by_patient, leaky_image_split, units
+from ich_lib.data.store import kept_store
+from ich_lib.measures import metrics
+from ich_lib.measures.statistics import Figure, paired_bootstrap, patient_bootstrap
+from ich_lib.models.recipes import recipe
 from ich_lib.show import row
-from ich_lib.split import APART, Split, by_patient, leaky_image_split, units
-from ich_lib.statistics import Figure, paired_bootstrap, patient_bootstrap
-from ich_lib.store import kept_store
-from ich_lib.train import train
+from ich_lib.training.batches import Slices, Still
+from ich_lib.training.train import train
 
 QUICK = True  # False: CT-ICH where it was fetched, a wider network, more steps
 SYSTEM = "unet2d-002a"  # yours to choose; python -m ich_lib recipes lists them

@@ -10,12 +10,12 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ich_lib import classical
 from ich_lib.course import correct, ct_ich, heads, tried
 from ich_lib.labels import ANY
-from ich_lib.metrics import auc
-from ich_lib.pictures import channels
+from ich_lib.measures.metrics import auc
+from ich_lib.models.pictures import channels
 from ich_lib.show import row
+from ich_lib.training import classical
 
 # %% [markdown]
 # ## A phantom is free, a real head is not
@@ -46,7 +46,7 @@ k = int(np.argmax(blood.sum(axis=(1, 2))))
 row([some[k] for some in places.values()], list(places), through="brain", masks=[blood[k] > 0.5] * 3)
 
 # %% [markdown]
-# The smallest net there is, quick enough to repeat everything: 38 hand-made features of a slice (`ich_lib.classical`), one
+# The smallest net there is, quick enough to repeat everything: 38 hand-made features of a slice (`ich_lib.training.classical`), one
 # weight each, a sigmoid.
 
 
@@ -240,8 +240,8 @@ for name, how in (("near", near), ("far", far)):
 # %%
 data = ct_ich()
 if data:
-    from ich_lib.datasets import open_set
-    from ich_lib.store import kept_store
+    from ich_lib.data import open_set
+    from ich_lib.data.store import kept_store
 
     real = kept_store(open_set(data), size=64)
     theirs = measured(real.hu(range(len(real))))

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ich_lib.course import correct, ct_ich, heads, tried
-from ich_lib.metrics import auc
+from ich_lib.measures.metrics import auc
+from ich_lib.measures.statistics import paired_bootstrap
 from ich_lib.show import row
-from ich_lib.statistics import paired_bootstrap
 
 # %% [markdown]
 # ## A slice has no birthday
@@ -338,7 +338,7 @@ plt.show()
 # %%
 data = ct_ich()
 if data:
-    from ich_lib.datasets import open_set
+    from ich_lib.data import open_set
     from ich_lib.labels import ANY
 
     table = open_set(data)

@@ -1,0 +1,68 @@
+"""Data sets on disk to one table of slices each.
+
+`table` says what every set becomes; then a module a set: ct_ich, ct_ich_nifti, rsna, renders, pairs. Below them lie
+picture, polygons and volumes, which read files.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ich_lib.data.ct_ich import DIAGNOSIS, ct_ich
+from ich_lib.data.ct_ich_nifti import DIAGNOSIS as DIAGNOSIS_NIFTI
+from ich_lib.data.ct_ich_nifti import ct_ich_nifti
+from ich_lib.data.pairs import LAYOUTS, pairs
+from ich_lib.data.pairs import found as _cases
+from ich_lib.data.renders import BRAIN, LABELED, render, renders
+from ich_lib.data.rsna import IMAGES, LINES, rsna
+from ich_lib.data.table import Pixels, Report, Table
+
+__all__ = ["Pixels", "Report", "Table", "ct_ich", "ct_ich_nifti", "open_set", "pairs", "render", "renders", "rsna"]
+
+
+class _Known(NamedTuple):
+    """A data set: what its folder holds, in words and as a test, and who reads it."""
+
+    name: str
+    holds: str
+    fits: Callable[[Path], bool]
+    read: Callable[[Path], Table]
+
+
+# In order of how special they are: a folder of pairs is what is left.
+_KNOWN = (
+    _Known("CT-ICH 1.0.0", f"{DIAGNOSIS} and Patients_CT", lambda folder: (folder / DIAGNOSIS).is_file(), ct_ich),
+    _Known(
+        "CT-ICH 1.3.1",
+        f"{DIAGNOSIS_NIFTI}, ct_scans and masks",
+        lambda folder: (folder / DIAGNOSIS_NIFTI).is_file(),
+        ct_ich_nifti,
+    ),
+    _Known("RSNA 2019", f"{LINES} and {IMAGES}", lambda folder: (folder / LINES).is_file(), rsna),
+    _Known(
+        "Zeta renders",
+        f"renders/TYPE/{BRAIN} and {LABELED}",
+        lambda folder: any(folder.glob(f"[Rr]enders/*/{BRAIN}")) or any(folder.glob(f"*/{LABELED}")),
+        renders,
+    ),
+    _Known("scans with masks", LAYOUTS, lambda folder: bool(_cases(folder)), pairs),
+)
+
+
+def open_set(folder: str | Path) -> Table:
+    """Read a data set, whichever it is: its layout tells.
+
+    Raises:
+        FileNotFoundError: if no known set is laid out like this, with what each would hold.
+        ValueError: from the reader of the set, if a table in it is not of its form.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder.")
+    for known in _KNOWN:
+        if known.fits(folder):
+            return known.read(folder)
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(k.fits(path) for k in _KNOWN)]
+    hint = f" Its folder {below[0].name} is one: name that." if len(below) == 1 else ""
+    holds = "; ".join(f"{known.name}: {known.holds}" for known in _KNOWN)
+    raise FileNotFoundError(f"{folder} is no data set that is known here.{hint} A folder should hold, for {holds}.")

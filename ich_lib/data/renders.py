@@ -1,0 +1,318 @@
+"""Zeta Surgical / Centaur Labs: JPG renders of RSNA 2019 slices with polygons of their bleeds, to a table of slices.
+
+Layout, as the public course repositories that were given this set read it:
+`renders/{epidural,intraparenchymal,intraventricular,subarachnoid,subdural,multi,normal}/WINDOW/ID_*.jpg`, where WINDOW
+is brain_bone_window, brain_window, max_contrast_window or subdural_window; `hemorrhage-labels.csv` (Image and the six
+labels, for all of RSNA 2019, not only for what is rendered); `flagged.txt`, an image a line; and the annotations
+`Results_{Type} Hemorrhage Detection_{date}.csv` (two for subdural, none for intraventricular) and `Results_Brain
+Hemorrhage Tracing_{date}.csv`. The tables lie beside `renders`, or in a folder beside it.
+
+An annotation table has a line per case: Origin (the picture's name), Labeling State (Gold Standard, Labeled, In
+Progress, Flagged) and polygons: Correct Label, Majority Label, All Labels, or in the Tracing table ROI (a line a
+region) and All Annotations. Correct Label is the owner's own for Gold Standard and the majority's once a case has its
+number of reads (Labeled); see Centaur's README of its results format.
+
+Only brain_window (40/80) and subdural_window (80/200) are windows of HU here; the other two are pictures. The set does
+not state its levels: 40/80 is everybody's brain window, subdural is 80/200 in one family of RSNA 2019 pipelines and
+100/254 in another (fastai). `fitted_window` measures it on the pictures themselves.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from ich_lib.data.picture import gray
+from ich_lib.data.polygons import fill, regions
+from ich_lib.data.table import Report, Table
+from ich_lib.labels import ANY, LABELS, TYPES
+from ich_lib.prepare.window import WINDOWS, unwindow
+
+BRAIN, SUBDURAL = "brain_window", "subdural_window"
+RENDERS = ("brain_bone_window", BRAIN, "max_contrast_window", SUBDURAL)
+LABELED = "hemorrhage-labels.csv"
+CORRUPT = frozenset({"ID_6431af929"})  # rendered from a DICOM file that is cut short
+ATTRIBUTION = (
+    "Renders and polygons: Zeta Surgical and Centaur Labs, not public; pictures after the RSNA 2019 Brain CT "
+    "Hemorrhage Dataset, Copyright RSNA 2019, non-commercial use (doi 10.1148/ryai.2020190211)"
+)
+_POLYGONS = ("Correct Label", "Majority Label", "ROI", "All Labels", "All Annotations")  # the first that holds any
+_LONGEST_CELL = 2**31 - 1  # the polygons of thirty readers pass csv's usual 128 KB
+
+
+@dataclass
+class Annotations:
+    """What the annotation tables say, by image.
+
+    Attributes:
+        polygons: accepted regions of all tables and lines together, (n, 2) shares of width and height.
+        flagged: images that a reader took back.
+        unfinished: images without an accepted line, but with one still in progress.
+        broken: images with a cell that is no list of points, and lines that name no image.
+    """
+
+    polygons: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    flagged: set[str] = field(default_factory=set)
+    unfinished: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class _Renders:
+    """Two renders a row, and its polygons."""
+
+    brain: list[Path]
+    polygons: list[list[np.ndarray]]
+    subdural: tuple[float, float]
+
+    def hu(self, row: int) -> np.ndarray:
+        brain, subdural = (gray(path) for path in self.files(row))
+        if brain.shape != subdural.shape:
+            raise ValueError(f"{self.brain[row].name}: its brain and subdural renders differ in size.")
+        return hu_from_windows(brain, subdural, subdural_window=self.subdural)
+
+    def mask(self, row: int) -> np.ndarray:
+        return fill(self.polygons[row], gray(self.brain[row]).shape)
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        return self.brain[row], _sibling(self.brain[row], SUBDURAL)
+
+
+def renders(
+    folder: str | Path,
+    *,
+    patients: Mapping[str, str] | str | Path | None = None,
+    unfinished: bool = False,
+    subdural: tuple[float, float] = WINDOWS["subdural"],
+) -> Table:
+    """Read the table of a folder of renders; pictures are opened later.
+
+    Args:
+        folder: holds `renders`, and the tables beside it or in a folder beside it.
+        patients: image to patient, as a mapping or a CSV with the columns image and patient, such as the index that
+            `rsna` writes. None: no patient is known, and splitting by patient is refused.
+        unfinished: accept polygons that are still In Progress, too.
+        subdural: (level, width) in HU of the subdural renders; `fitted_window` tells.
+
+    Returns:
+        One row per image, each a scan of its own: the renders do not say which slices belong together. Outlined where
+        polygons were accepted or no blood is seen. Facts: "image".
+
+    Raises:
+        FileNotFoundError: if there are no renders or no hemorrhage-labels.csv.
+        ValueError: if a table is not of its form.
+    """
+    folder = Path(folder)
+    shown, doubled = _shown(folder)
+    labels, report = _labels(_one(folder, LABELED), shown)
+    drawn = annotations(_all(folder, "[Rr]esults_*.csv"), unfinished=unfinished)
+    taken_back = drawn.flagged | drawn.unfinished | _flagged(folder)
+    lost = {image for image in shown if not _sibling(shown[image][0], SUBDURAL).is_file()}
+    gone = taken_back | CORRUPT | lost
+    images = sorted(image for image in shown.keys() & labels.keys() if image not in gone)
+    odd = {image for image in images if _contradicts(image, labels, drawn, shown[image][1])}
+    strange = shown.keys() - labels.keys() - set(report.inconsistent) - gone
+    report += Report(
+        missing=tuple(sorted((drawn.polygons.keys() - shown.keys() | lost) - taken_back - CORRUPT)),
+        doubled=tuple(sorted(doubled - set(report.doubled))),
+        corrupt=tuple(sorted(CORRUPT & shown.keys())),
+        inconsistent=tuple(sorted(odd | strange | drawn.broken)),
+        excluded=tuple(sorted(taken_back & (shown.keys() | drawn.polygons.keys()))),
+    )
+    return _table(images, labels, drawn, shown, _patients(patients), subdural, report)
+
+
+def _table(images, labels, drawn, shown, patients, subdural, report) -> Table:
+    """The table of `images`, in order."""
+    known = np.array([labels[image] for image in images], bool).reshape(-1, len(LABELS))
+    outlines = [[] if image in drawn.broken else drawn.polygons.get(image, []) for image in images]
+    outlined = np.array([bool(outline) for outline in outlines], bool)
+    return Table(
+        name="Zeta renders",
+        patient=np.array([patients.get(image, "") for image in images], str),
+        scan=np.array(images, str),
+        slice=np.zeros(len(images), int),
+        labels=known,
+        outlined=outlined == known[:, ANY],
+        pixels=_Renders([shown[image][0] for image in images], outlines, subdural),
+        facts={"image": np.array(images, str)},
+        report=report,
+        attribution=ATTRIBUTION,
+    )
+
+
+def render(table: Table, row: int, window: str) -> np.ndarray:
+    """(y, x) uint8, one of the four renders of a row, as it lies on disk.
+
+    Raises:
+        ValueError: for a window that the set does not have, or a picture that cannot be read.
+    """
+    if window not in RENDERS:
+        raise ValueError(f"There is no render {window!r}; choose from {', '.join(RENDERS)}.")
+    return gray(_sibling(table.pixels.files(int(row))[0], window))
+
+
+def hu_from_windows(
+    brain: np.ndarray, subdural: np.ndarray, *, subdural_window: tuple[float, float] = WINDOWS["subdural"]
+) -> np.ndarray:
+    """Approximate HU from two uint8 renders: the brain window's 0 to 80, beyond it what the subdural window shows.
+
+    Returns:
+        float32 HU, the shape of `brain`; what saturates in both stays at the ends of the subdural window.
+    """
+    fine = unwindow(brain / np.float32(255), *WINDOWS["brain"])
+    coarse = unwindow(subdural / np.float32(255), *subdural_window)
+    hu = np.where(brain >= 254, np.maximum(coarse, 80), fine)  # JPEG makes a white pixel 254 now and then
+    return np.where(brain <= 1, np.minimum(coarse, 0), hu).astype(np.float32)
+
+
+def fitted_window(hu: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
+    """Level and width of a render, from HU of the same pixels: the straight line through what neither saturates.
+
+    Args:
+        hu: HU of the slice, as of its brain render: `unwindow(render / 255, 40, 80)`. Values at 0 or 80 do not count.
+        picture: uint8 render, the same shape.
+
+    Raises:
+        ValueError: if too few pixels are left, or the picture does not rise with HU: it is no window.
+    """
+    good = (picture > 4) & (picture < 251) & (hu > 2) & (hu < 78)
+    if good.sum() < 100:
+        raise ValueError(f"Only {good.sum()} pixels are unsaturated in both; 100 are needed to fit a window.")
+    slope, low = np.polyfit(hu[good], picture[good] / 255.0, 1)
+    if slope <= 0:
+        raise ValueError("The picture does not grow brighter with HU, so it is no display window.")
+    return float((0.5 - low) / slope), float(1 / slope)
+
+
+def annotations(tables: list[Path], *, unfinished: bool = False) -> Annotations:
+    """The polygons of all annotation tables: every line of an image adds its regions.
+
+    Of a line, the first of Correct Label, Majority Label, ROI, All Labels, All Annotations that holds a region counts.
+
+    Raises:
+        ValueError: if a table has no column Origin.
+    """
+    found = Annotations()
+    for line in chain.from_iterable(_csv(path, "Origin") for path in tables):
+        image, state = _image(line["Origin"]), (line.get("Labeling State") or "").strip().lower()
+        if not image:
+            found.broken.add(f"Origin {line['Origin']!r}")
+        elif state == "flagged":
+            found.flagged.add(image)
+        elif state == "in progress" and not unfinished:
+            found.unfinished.add(image)
+        else:
+            _add(found, image, line)
+    found.unfinished -= found.polygons.keys()
+    return found
+
+
+def _add(found: Annotations, image: str, line: dict[str, str]) -> None:
+    try:
+        drawn = next(filter(None, (regions(line.get(column)) for column in _POLYGONS)), [])
+    except ValueError:
+        found.broken.add(image)
+        return
+    if drawn:
+        found.polygons.setdefault(image, []).extend(drawn)
+
+
+def _image(name: str | None) -> str:
+    """ID_63eb1e259 of ID_63eb1e259.jpg, with or without folders before it."""
+    match = re.search(r"ID_[0-9A-Za-z]+", name or "")
+    return match.group() if match else ""
+
+
+def _contradicts(image: str, labels: dict, drawn: Annotations, kind: str) -> bool:
+    """Whether label, polygon and the folder `kind` that the picture lies in disagree."""
+    types = [name for name, value in zip(TYPES, labels[image][:ANY], strict=True) if value]
+    bleeds = labels[image][ANY]
+    wrong = {"normal": bleeds, "multi": len(types) < 2, **{name: name not in types for name in TYPES}}
+    return wrong.get(kind, False) or (not bleeds and image in drawn.polygons)
+
+
+def _shown(folder: Path) -> tuple[dict[str, tuple[Path, str]], set[str]]:
+    """Image to its brain render and type folder, and the images that lie in several; the first counts."""
+    shown, doubled = {}, set()
+    for place in sorted({*_renders(folder)}):
+        for path in sorted(place.glob("*.jpg")):
+            image = _image(path.stem)
+            if image in shown:
+                doubled.add(image)
+            elif image:
+                shown[image] = (path, place.parent.name)
+    if not shown:
+        raise FileNotFoundError(
+            f"{folder} holds no renders. Name the folder that holds renders/epidural/{BRAIN}/ID_*.jpg and so on."
+        )
+    return shown, doubled
+
+
+def _renders(folder: Path) -> Iterator[Path]:
+    """The brain windows of each type; some copies of the set hold subdural/subdural."""
+    for top in (folder, *_folders(folder)):
+        yield from (path for depth in ("*", "*/*") for path in top.glob(f"{depth}/{BRAIN}") if path.is_dir())
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _all(folder: Path, pattern: str) -> list[Path]:
+    """The tables of a name, in the folder or one below."""
+    return [path for place in (folder, *_folders(folder)) for path in sorted(place.glob(pattern))]
+
+
+def _one(folder: Path, name: str) -> Path:
+    found = _all(folder, name)
+    if not found:
+        raise FileNotFoundError(f"{folder} has renders but no {name}; put it beside the folder renders.")
+    return found[0]
+
+
+def _sibling(brain: Path, window: str) -> Path:
+    return brain.parent.parent / window / brain.name
+
+
+def _flagged(folder: Path) -> set[str]:
+    """The images of flagged.txt (flagged-cases.txt in some copies), with or without .jpg."""
+    lines = (line for path in _all(folder, "flagged*.txt") for line in path.read_text("utf-8-sig").splitlines())
+    return {image for line in lines if (image := _image(line))}
+
+
+def _labels(path: Path, shown: dict) -> tuple[dict[str, tuple[bool, ...]], Report]:
+    """Image to labels, of the images shown; the others are RSNA slices that nobody rendered."""
+    told, doubled, odd = {}, set(), set()
+    for line in _csv(path, "Image"):
+        if (image := _image(line["Image"])) not in shown:
+            continue
+        try:
+            labels = tuple(bool(int(line[name])) for name in LABELS)
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ValueError(f"{path.name}: the line of {image} is not 0 or 1 for each label ({problem}).") from problem
+        doubled |= {image} if told.get(image) == labels else set()
+        odd |= {image} if any(labels[:ANY]) != labels[ANY] or told.get(image, labels) != labels else set()
+        told[image] = labels
+    report = Report(doubled=tuple(sorted(doubled)), inconsistent=tuple(sorted(odd)))
+    return {image: labels for image, labels in told.items() if image not in odd}, report
+
+
+def _patients(patients: Mapping[str, str] | str | Path | None) -> Mapping[str, str]:
+    if not isinstance(patients, str | Path):
+        return patients or {}
+    return {_image(line["image"]): line.get("patient") or "" for line in _csv(Path(patients), "image")}
+
+
+def _csv(path: Path, column: str) -> Iterator[dict[str, str]]:
+    """The lines of a table that has `column`."""
+    csv.field_size_limit(_LONGEST_CELL)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file)
+        if column not in (table.fieldnames or ()):
+            raise ValueError(f"{path.name} has no column {column}; this is not the published form.")
+        yield from table

@@ -1,0 +1,328 @@
+"""RSNA 2019 (Flanders et al., Radiology: AI 2020;2(3):e190211): a long CSV and 752,803 DICOM files to a table.
+
+Layout: `stage_2_train.csv` with the columns ID and Label, a line per image and label ("ID_63eb1e259_epidural,0"), six
+lines an image; `stage_2_train/ID_*.dcm`. Known faults: 4,516,842 lines are 752,807 times six, so four images are there
+twice; ID_6431af929.dcm has fewer pixels than its header promises. The CSV knows no patients: patient, study, series and
+place come from the headers, which are read once and kept in a small index beside the data.
+"""
+
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from io import TextIOBase
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pydicom
+
+from ich_lib.data.table import Report, Table
+from ich_lib.labels import ANY, LABELS
+from ich_lib.readers.dicom import read_dicom
+from ich_lib.readers.hounsfield import AIR_HU, MOST_HU
+from ich_lib.readers.piece import Piece
+from ich_lib.readers.refusal import ReadError, decoding
+
+LINES, IMAGES, INDEX = "stage_2_train.csv", "stage_2_train", "rsna_index.csv"
+ATTRIBUTION = (
+    "RSNA 2019 Brain CT Hemorrhage Dataset, Copyright RSNA 2019, non-commercial use: Flanders AE, Prevedello LM, Shih "
+    "G, et al. Construction of a Machine Learning Dataset through Collaboration. Radiology: Artificial Intelligence "
+    "2020;2(3):e190211. doi 10.1148/ryai.2020190211"
+)
+_NAMES = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+_NUMBERS = (
+    *("ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "BitsAllocated", "BitsStored"),
+    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept"),
+)
+_ALL, _DOUBLED, _TORN = (1 << len(LABELS)) - 1, 1 << 12, 1 << 13  # bits of what the CSV tells of an image
+_FLUSH = 1000  # headers that an interruption may cost
+
+
+class Header(NamedTuple):
+    """What the table needs of a DICOM header.
+
+    Attributes:
+        patient, study, series: as the set calls them, such as "ID_b81a287f".
+        along_mm: place of the slice on its normal, rising toward the head.
+        wrapped: whether negative values were stored as 12 bits without a sign, see `unwrapped`.
+    """
+
+    patient: str
+    study: str
+    series: str
+    along_mm: float
+    wrapped: bool
+
+
+@dataclass(frozen=True)
+class _Files:
+    """A DICOM file a row."""
+
+    folder: Path
+    image: np.ndarray
+    wrapped: np.ndarray
+
+    def hu(self, row: int) -> np.ndarray:
+        path = self._path(row)
+        hu = read_dicom([Piece(path)], path.name).hu[0]
+        hu = unwrapped(hu) if self.wrapped[row] else hu
+        return np.clip(hu, AIR_HU, MOST_HU)  # outside the gantry -2000 is stored, often without a padding tag
+
+    def mask(self, row: int) -> np.ndarray:
+        return np.zeros(self.hu(row).shape, bool)
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        return (self._path(row),)
+
+    def _path(self, row: int) -> Path:
+        return self.folder / f"{self.image[row]}.dcm"
+
+
+def rsna(
+    folder: str | Path,
+    *,
+    patients: Iterable[str] | None = None,
+    index: str | Path | None = None,
+    progress: Callable[[list[str]], Iterable[str]] = lambda items: items,
+) -> Table:
+    """Read the table of the RSNA 2019 training set, or of the part of it that is on disk.
+
+    Args:
+        folder: holds stage_2_train.csv and stage_2_train.
+        patients: keep only these; None keeps all.
+        index: CSV of what the headers say, read if it is there, written as the headers are read, gone on with if it
+            is incomplete. None: rsna_index.csv in `folder` or, where nothing may be written there, none at all.
+        progress: may wrap the images whose headers are read (tqdm): once, about 1,400 a second on one slow core.
+
+    Returns:
+        One row per image with six labels and a sound header; a scan is a series, ordered along its normal. Nothing is
+        outlined but slices without blood. Facts: "image", such as "ID_63eb1e259".
+
+    Raises:
+        FileNotFoundError: if the CSV or every image is missing.
+        ValueError: if a line of the CSV or the index is not of its form, or `index` cannot be written.
+    """
+    folder = Path(folder)
+    if not (folder / LINES).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {LINES}. Get the data of the RSNA Intracranial Hemorrhage Detection challenge (2019) "
+            f"with your own account and name the folder that holds {LINES} and {IMAGES}."
+        )
+    told, report = labels(folder / LINES)
+    there = _images(folder / IMAGES)
+    if not there:
+        raise FileNotFoundError(f"{folder} has its table but no .dcm file under {IMAGES}; unpack the whole archive.")
+    missing, strange = tuple(sorted(told.keys() - there)), tuple(sorted(there - told.keys() - set(report.inconsistent)))
+    images = sorted(told.keys() & there)
+    found = headers(folder / IMAGES, images, index=index or _default(folder), must=index is not None, progress=progress)
+    corrupt = tuple(image for image in images if image not in found)
+    kept = None if patients is None else set(patients)
+    images = [image for image in images if image in found and (kept is None or found[image].patient in kept)]
+    images.sort(key=lambda image: (found[image].patient, found[image].series, found[image].along_mm))
+    return _table(folder, images, told, found, report + Report(missing=missing, corrupt=corrupt, inconsistent=strange))
+
+
+def _table(folder: Path, images: list[str], told: dict[str, int], found: dict[str, Header], report: Report) -> Table:
+    """The table of `images`, in order."""
+    scan = np.array([found[image].series for image in images], str)
+    starts = np.flatnonzero(np.concatenate([[True], scan[1:] != scan[:-1]])) if images else np.array([], int)
+    lengths = np.diff([*starts.tolist(), len(images)])
+    codes = np.array([told[image] for image in images], np.uint8)
+    values = np.unpackbits(codes[:, None], axis=1, count=len(LABELS), bitorder="little").astype(bool)
+    image = np.array(images, str)
+    return Table(
+        name="RSNA 2019",
+        patient=np.array([found[image].patient for image in images], str),
+        scan=scan,
+        slice=np.arange(len(images)) - np.repeat(starts, lengths),
+        labels=values.reshape(-1, len(LABELS)),
+        outlined=codes >> ANY & 1 == 0,
+        pixels=_Files(folder / IMAGES, image, np.array([found[image].wrapped for image in images], bool)),
+        facts={"image": image},
+        report=report,
+        attribution=ATTRIBUTION,
+    )
+
+
+def labels(path: Path) -> tuple[dict[str, int], Report]:
+    """The long CSV as one number an image: bit i is set where LABELS[i] is 1.
+
+    It is streamed; a number an image is all that stays, so 4.5 million lines fit in about 150 MB.
+
+    Returns:
+        image to labels, and a report: images told twice (doubled); images whose lines contradict each other, are not
+            six, or have a type without `any` or the reverse (inconsistent, left out).
+
+    Raises:
+        ValueError: if a line is not "ID_..._label,0" or "...,1".
+    """
+    told: dict[str, int] = {}
+    bits = {name: i for i, name in enumerate(LABELS)}
+    with path.open(encoding="utf-8-sig") as file:
+        if file.readline().strip() != "ID,Label":
+            raise ValueError(f"{path.name} does not start with the line ID,Label; this is not the RSNA 2019 table.")
+        for number, line in enumerate(file, start=2):
+            name, _, value = line.rstrip().rpartition(",")
+            image, _, kind = name.rpartition("_")
+            if kind not in bits or value not in ("0", "1") or not image:
+                if not line.strip():
+                    continue
+                raise ValueError(f"{path.name} line {number} is not a line of RSNA 2019: {line.strip()[:60]!r}.")
+            told[image] = _with(told.get(image, 0), bits[kind], int(value))
+    odd = tuple(sorted(image for image, code in told.items() if not _sound(code)))
+    for image in odd:
+        del told[image]
+    doubled = tuple(sorted(image for image, code in told.items() if code & _DOUBLED))
+    for image, code in told.items():
+        told[image] = code & _ALL
+    return told, Report(doubled=doubled, inconsistent=odd)
+
+
+def _with(code: int, bit: int, value: int) -> int:
+    """What is told of an image, one line later: values in bits 0 to 5, which labels were seen in bits 6 to 11."""
+    if code >> 6 + bit & 1:
+        return code | (_DOUBLED if code >> bit & 1 == value else _TORN)
+    return code | value << bit | 1 << 6 + bit
+
+
+def _sound(code: int) -> bool:
+    """Whether all six labels were seen, without contradiction, and `any` is what the types say."""
+    types = code & _ALL & ~(1 << ANY)
+    return not code & _TORN and code >> 6 & _ALL == _ALL and bool(types) == bool(code >> ANY & 1)
+
+
+def _images(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name[:-4] for entry in entries if entry.name.endswith(".dcm")}
+    except FileNotFoundError:
+        return set()
+
+
+def _default(folder: Path) -> Path | None:
+    """Where the index goes if nobody says: beside the data, if that may be written or is there already."""
+    path = folder / INDEX
+    return path if path.is_file() or os.access(folder, os.W_OK) else None
+
+
+def headers(
+    folder: Path,
+    images: list[str],
+    *,
+    index: str | Path | None = None,
+    must: bool = False,
+    progress: Callable[[list[str]], Iterable[str]] = lambda items: items,
+) -> dict[str, Header]:
+    """The headers of `images`; those that cannot be read, or whose file is too short for its pixels, are left out.
+
+    What is read is appended to `index` at once, so an interrupted run goes on where it stopped. Files that were corrupt
+    are not kept in it: they are tried again, in case they were mended.
+
+    Raises:
+        ValueError: if `index` is no such index or, where it `must`, cannot be written.
+    """
+    found = _read_index(Path(index)) if index else {}
+    wanted = [image for image in images if image not in found]
+    if not wanted:
+        return found
+    with _appended(index, must=must) as file:
+        table = csv.writer(file)
+        for number, image in enumerate(progress(wanted), start=1):
+            with suppress(ReadError):
+                found[image] = _header(folder / f"{image}.dcm")
+                table.writerow((image, *found[image][:3], repr(found[image].along_mm), int(found[image].wrapped)))
+            if number % _FLUSH == 0:
+                file.flush()
+    return found
+
+
+def _read_index(path: Path) -> dict[str, Header]:
+    """The index without its last line, should that be cut off."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        first = next(rows, None)
+        if first is not None and tuple(first) != ("image", *Header._fields):
+            raise ValueError(f"{path.name} is not an index that ich_lib wrote; choose another index path.")
+        same = sys.intern  # a few thousand patients in hundreds of thousands of rows
+        return {
+            row[0]: Header(same(row[1]), same(row[2]), same(row[3]), float(row[4]), row[5] == "1")
+            for row in rows
+            if len(row) == 6 and row[5] in ("0", "1")
+        }
+
+
+def _appended(index: str | Path | None, *, must: bool) -> TextIOBase:
+    """The index opened to go on with, after its last whole line; nowhere, if it cannot be written and need not."""
+    if index is None:
+        return Path(os.devnull).open("w", encoding="utf-8", newline="")
+    path = Path(index)
+    try:
+        if path.is_file():
+            _cut_to_whole_lines(path)
+        file = path.open("a", encoding="utf-8", newline="")
+    except OSError as problem:
+        if must:
+            raise ValueError(f"{path} cannot be written ({problem.strerror}); choose another index path.") from problem
+        return Path(os.devnull).open("w", encoding="utf-8", newline="")
+    if path.stat().st_size == 0:
+        csv.writer(file).writerow(("image", *Header._fields))
+    return file
+
+
+def _cut_to_whole_lines(path: Path) -> None:
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 4096, 0))
+        tail = file.read()
+        file.truncate(end - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def _header(path: Path) -> Header:
+    """What one header says.
+
+    Raises:
+        ReadError: if it is damaged, lacks what the table needs, or the file is too short for its pixels.
+    """
+    with path.open("rb") as file, decoding(path.name):
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_NAMES, *_NUMBERS])
+        left = path.stat().st_size - file.tell()
+        # As stored: the set's "ID_..." are no UIDs, of which pydicom would warn at every file.
+        names = [header.get_item(tag).value.decode("ascii").strip(" \0") for tag in _NAMES]
+        position, axes, rows, columns, bits, stored, signed, _, intercept = (header[tag].value for tag in _NUMBERS)
+        if not header.file_meta.TransferSyntaxUID.is_compressed and left < rows * columns * bits // 8:
+            raise ReadError(f"{path.name} is cut short: it holds fewer pixels than its header promises.")
+        if not all(names):
+            raise ReadError(f"{path.name} does not say which patient and series it belongs to.")
+        wrapped = stored == 12 and signed == 0 and float(intercept) > -100
+        return Header(*map(sys.intern, names), _along_mm([*map(float, position)], [*map(float, axes)]), wrapped)
+
+
+def _along_mm(position: list[float], axes: list[float]) -> float:
+    """Place on the normal of the slice, toward head, back or left, whichever is nearest (PS3.3 C.7.6.2.1.1)."""
+    a, b, c, d, e, f = axes
+    normal = (b * f - c * e, c * d - a * f, a * e - b * d)
+    along = sum(n * p for n, p in zip(normal, position, strict=True))
+    return along if max(normal, key=abs) > 0 else -along
+
+
+def unwrapped(hu: np.ndarray) -> np.ndarray:
+    """HU of a slice whose negative values were stored as 12 bits without a sign: 3096 and more is 4096 too much.
+
+    Such headers say BitsStored 12, PixelRepresentation 0 and an intercept near 0, and air comes out as bright as bone.
+
+    Args:
+        hu: stored value times slope plus intercept. Not changed.
+
+    Returns:
+        -1000 to 3095 HU, the shape of `hu`.
+
+    Source:
+        J. Howard, "Cleaning the data for rapid prototyping" (notebook of the RSNA 2019 challenge), which adds 1000,
+        takes 4096 off what passes it and sets the intercept to -1000: the same.
+    """
+    return np.where(hu >= 3096, hu - 4096, hu).astype(np.float32)

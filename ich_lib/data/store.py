@@ -1,0 +1,379 @@
+"""A data set made small: one file of slices, all of one size, any of them readable at once.
+
+Training reads each slice hundreds of times, and the source files are large, many and far away. A store is one SQLite
+file with a row a slice: its facts, its CT numbers coded by JPEG-LS, its mask as PNG. CT numbers are kept to 1 HU where
+blood and brain lie and to 12 HU in bone, one gray level of the bone render, so that both renders can be drawn from it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import jpeg_ls
+import numpy as np
+
+from ich_lib.data.table import Report, Table
+from ich_lib.labels import LABELS
+from ich_lib.prepare.head import FIELDS, crop, field_box, intracranial
+from ich_lib.prepare.window import WINDOWS, window
+
+ROOM = 1.25  # side of a stored "head" picture against the head's box: what a turned, shrunken picture can see
+LEVELS_HU = np.concatenate(
+    [np.arange(*part) for part in ((-1024, -200, 24), (-200, -40, 6), (-40, 140, 1), (140, 300, 4), (300, 3073, 12))]
+).astype(np.int16)
+_FORMAT = 1
+_STEPS = "steps_mm"  # beside the facts of a row
+_THUMB = 32
+_MEMORY_MB = 640  # decoded slices kept; holds all of CT-ICH at 256x256
+_SCHEMA = """
+create table about (key text primary key, value text);
+create table slices (
+    row integer primary key, patient text, scan text, slice integer, labels integer, outlined integer, facts text,
+    blood_px integer, inside_px integer, digest blob, thumb blob, hu blob, blood blob, inside blob
+);
+"""
+_COLUMNS = "patient, scan, slice, labels, outlined, facts, blood_px, inside_px, digest"
+
+
+@dataclass(frozen=True)
+class Head:
+    """One scan with its truth, on its way into a store.
+
+    Attributes:
+        patient, scan: their names.
+        slice: (z,) int, rising from foot to head.
+        hu: (z, y, x) HU.
+        blood: (z, y, x), the share of each pixel that is blood, 0 to 1.
+        labels: (z, 6) bool.
+        outlined: (z,) bool, where `blood` is known.
+        facts: further columns, (z,) each.
+        steps_mm: (3, 3) as in `Table`; None where it is not known.
+        corrupt: names of slices that could not be read; they are in none of the arrays.
+    """
+
+    patient: str
+    scan: str
+    slice: np.ndarray
+    hu: np.ndarray
+    blood: np.ndarray
+    labels: np.ndarray
+    outlined: np.ndarray
+    facts: dict[str, np.ndarray]
+    corrupt: tuple[str, ...] = ()
+    steps_mm: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        path: the file.
+        table: its rows; `table.hu` and `table.truth` read from this file, `size` pixels a side.
+        size: side of a stored picture in pixels.
+        field: "head", the head's box times ROOM, or "slice", the whole slice.
+        first, last: (n,) int, first and last row of the scan that a row belongs to.
+        blood_px: (n,) int, pixels that are blood.
+        inside_px: (n,) int, pixels inside the skull, where blood may be pasted.
+        digest: (n,) bytes, equal where the source pictures are equal to the pixel.
+    """
+
+    path: Path
+    table: Table
+    size: int
+    field: str
+    first: np.ndarray
+    last: np.ndarray
+    blood_px: np.ndarray
+    inside_px: np.ndarray
+    digest: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def hu(self, rows: Iterable[int]) -> np.ndarray:
+        """(k, size, size) int16 HU."""
+        return np.stack([self.table.pixels.decoded(int(row))[0] for row in rows])
+
+    def blood(self, rows: Iterable[int]) -> np.ndarray:
+        """(k, size, size) uint8, 0 to 255: the share of each pixel that is blood."""
+        return np.stack([self.table.pixels.decoded(int(row))[1] for row in rows])
+
+    def inside(self, rows: Iterable[int]) -> np.ndarray:
+        """(k, size, size) uint8, 255 inside the skull."""
+        return np.stack([self.table.pixels.decoded(int(row))[2] for row in rows])
+
+    def thumbs(self, rows: Iterable[int]) -> np.ndarray:
+        """(k, 32, 32) uint8, stamps of slices through the brain render's window: what `leaks` compares."""
+        stamps = [self.table.pixels.ask("select thumb from slices where row = ?", (int(row),))[0][0] for row in rows]
+        return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, _THUMB, _THUMB)
+
+
+def heads(table: Table) -> Iterator[Head]:
+    """Each scan of a table, read whole. A slice that cannot be read is left out with its label and named."""
+    for rows in table.scans():
+        kept, corrupt = [], []
+        for row in rows.tolist():
+            try:
+                hu = table.hu(row)
+                blood = table.truth(row) if table.outlined[row] else np.zeros(hu.shape, bool)
+                if not hu.shape == blood.shape == (kept[0][1].shape if kept else hu.shape):
+                    raise ValueError("its size is not that of its mask or of the scan's other slices")
+                kept.append((row, hu, blood))
+            except (ValueError, OSError):
+                corrupt.append(table.names[row])
+        chosen = [row for row, _, _ in kept]
+        yield Head(
+            patient=str(table.patient[rows[0]]),
+            scan=str(table.scan[rows[0]]),
+            slice=table.slice[chosen],
+            hu=np.array([hu for _, hu, _ in kept], np.float32),
+            blood=np.array([blood for _, _, blood in kept], np.float32),
+            labels=table.labels[chosen],
+            outlined=table.outlined[chosen],
+            facts={name: column[chosen] for name, column in table.facts.items()},
+            corrupt=tuple(corrupt),
+            steps_mm=None if table.steps_mm is None else table.steps_mm[rows[0]],
+        )
+
+
+def build_store(
+    table: Table, path: str | Path, *, size: int = 256, field: str = "head", progress=lambda items, total: items
+) -> Store:
+    """Write a table's slices into one file and open it.
+
+    Args:
+        table: what to store. A slice that cannot be read is left out, with its label, and named in the report.
+        path: the file to make; it appears only when it is complete.
+        size: side of a stored picture in pixels.
+        field: "head" cuts each scan to its head, "slice" keeps the whole slice.
+        progress: may wrap the scans, given their number as `total` (tqdm).
+
+    Raises:
+        ValueError: for another field, or if no slice at all could be read.
+        OSError: if there is no room for the file; what was written is removed.
+    """
+    source = progress(heads(table), total=len(set(table.scan.tolist())))
+    about = {"name": table.name, "known": table.known, "attribution": table.attribution}
+    return write_store(source, path, about=about, report=table.report, size=size, field=field)
+
+
+def write_store(
+    source: Iterable[Head], path: str | Path, *, about: dict, report: Report, size: int, field: str
+) -> Store:
+    """Write heads, one after the other, into one file and open it. See `build_store`."""
+    if field not in FIELDS:
+        raise ValueError(f"field must be one of {', '.join(FIELDS)}; got {field!r}.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        corrupt = _write(source, part, size, field)
+        told = {"format": _FORMAT, "size": size, "field": field, **about}
+        told["report"] = asdict(report + Report(corrupt=tuple(corrupt)))
+        _describe(part, told)
+        part.replace(path)
+    except sqlite3.OperationalError as problem:
+        raise OSError(f"{path} could not be written ({problem}); nothing of it was kept.") from problem
+    finally:
+        part.unlink(missing_ok=True)
+    return open_store(path)
+
+
+def _write(source: Iterable[Head], part: Path, size: int, field: str) -> list[str]:
+    """Fill the file; the names of the slices that could not be read."""
+    corrupt, count = [], 0
+    with closing(sqlite3.connect(part, isolation_level=None)) as file:
+        file.executescript("pragma page_size=8192; pragma journal_mode=off; pragma synchronous=off;" + _SCHEMA)
+        file.execute("begin")
+        for head in source:
+            corrupt += head.corrupt
+            for values in _coded(head, size, field):
+                file.execute(f"insert into slices values ({count}, {', '.join('?' * len(values))})", values)
+                count += 1
+        file.execute("commit")
+    if not count:
+        raise ValueError("Not one slice could be read, so there is nothing to store.")
+    return corrupt
+
+
+def _describe(part: Path, about: dict) -> None:
+    with closing(sqlite3.connect(part)) as file, file:
+        file.executemany("insert into about values (?, ?)", [(key, json.dumps(value)) for key, value in about.items()])
+
+
+def _coded(head: Head, size: int, field: str) -> Iterator[tuple]:
+    """One head's slices as rows of the file."""
+    if not len(head.hu):
+        return
+    box = field_box(head.hu, field)
+    box = box.scaled(ROOM) if field == "head" else box
+    for k, plane in enumerate(head.hu):
+        hu, blood = crop(plane, box, size, outside=-1000), crop(head.blood[k], box, size)
+        hu, share = decoded_hu(coded_hu(hu)), np.round(blood * 255).astype(np.uint8)
+        inside = intracranial(hu)
+        told = {name: column[k].item() for name, column in head.facts.items()} | _steps(head, box.side / size)
+        bits = int(np.packbits(head.labels[k].astype(bool), bitorder="little")[0])
+        yield (
+            *(head.patient, head.scan, int(head.slice[k]), bits, bool(head.outlined[k]), json.dumps(told)),
+            *(int((share >= 128).sum()), int((inside > 0).sum()), _digest(plane), _thumb(hu).tobytes()),
+            *(coded_hu(hu), _png(share) if share.any() else None, _png(inside) if inside.any() else None),
+        )
+
+
+def _steps(head: Head, shrunk: float) -> dict:
+    """The size of a stored voxel, told beside the facts, where it is known. Only rows and columns shrink."""
+    known = head.steps_mm is not None and np.isfinite(head.steps_mm).all()
+    return {_STEPS: (head.steps_mm * [1, shrunk, shrunk]).tolist()} if known else {}
+
+
+def cache_folder() -> Path:
+    """Where stores made on the way are kept: the folder that ICH_CACHE names, or ich_lib in the user's cache folder."""
+    named = os.environ.get("ICH_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "ich_lib"
+
+
+def kept_store(table: Table, *, size: int = 256, field: str = "head", progress=lambda items, total: items) -> Store:
+    """`build_store` into the cache folder, or open what an earlier call with the same files made there."""
+    path = kept_path(table, size=size, field=field)
+    return open_store(path) if path.is_file() else build_store(table, path, size=size, field=field, progress=progress)
+
+
+def kept_path(table: Table, *, size: int, field: str) -> Path:
+    """The file that `kept_store` makes or opens."""
+    told = hashlib.blake2b(f"{_FORMAT} {table.name}".encode(), digest_size=6)
+    for row, name in enumerate(table.names):
+        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in table.pixels.files(row)]
+        told.update(f"{name} {table.labels[row].tolist()} {stats}".encode())
+    words = "-".join(re.findall(r"[a-z0-9.]+", table.name.lower()))
+    return cache_folder() / f"{words}-{field}{size}-{told.hexdigest()}.slices"
+
+
+def coded_hu(hu: np.ndarray) -> bytes:
+    """(y, x) HU to JPEG-LS (ITU-T T.87, lossless) of the numbers of the nearest LEVELS_HU."""
+    middle = (LEVELS_HU[1:].astype(np.float32) + LEVELS_HU[:-1]) / 2
+    return bytes(jpeg_ls.encode(np.searchsorted(middle, hu).astype(np.uint16)))
+
+
+def decoded_hu(code: bytes) -> np.ndarray:
+    """Undo `coded_hu`: (y, x) int16 HU, within half a step of LEVELS_HU."""
+    return LEVELS_HU[jpeg_ls.decode(np.frombuffer(code, np.uint8))]
+
+
+def _png(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def _digest(plane: np.ndarray) -> bytes:
+    """Equal for pictures that are equal to a whole HU."""
+    whole = np.round(plane).astype(np.int16)
+    return hashlib.blake2b(str(whole.shape).encode() + whole.tobytes(), digest_size=16).digest()
+
+
+def _thumb(hu: np.ndarray) -> np.ndarray:
+    """A stamp of a slice through the brain render's window."""
+    small = cv2.resize(window(hu, *WINDOWS["brain render"]), (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
+    return np.round(small * 255).astype(np.uint8)
+
+
+def open_store(path: str | Path, *, memory_mb: float = _MEMORY_MB) -> Store:
+    """Open a store for reading, from any number of threads.
+
+    Args:
+        path: a file that `build_store` made.
+        memory_mb: how much of it may be kept decoded.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no store.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there. Make it with python -m ich_lib store.")
+    pixels = _StoredPixels(path, memory_mb)
+    try:
+        about = {key: json.loads(value) for key, value in pixels.ask("select key, value from about")}
+        rows = pixels.ask(f"select {_COLUMNS} from slices order by row")
+    except sqlite3.DatabaseError as problem:
+        raise ValueError(f"{path.name} is no store of slices. Make one with python -m ich_lib store.") from problem
+    if about.get("format") != _FORMAT:
+        raise ValueError(f"{path.name} was written by another version of this library; make it again.")
+    pixels.size = about["size"]
+    return _opened(path, about, rows, pixels)
+
+
+def _opened(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixels") -> Store:
+    patient, scan, number, bits, outlined, facts, blood_px, inside_px, digest = zip(*rows, strict=True)
+    told = [json.loads(text) for text in facts]
+    steps_mm = np.array([fact.pop(_STEPS, np.full((3, 3), np.nan)) for fact in told])
+    table = Table(
+        name=about["name"],
+        patient=np.array(patient),
+        scan=np.array(scan),
+        slice=np.array(number),
+        labels=np.unpackbits(np.array(bits, np.uint8)[:, None], axis=1, count=len(LABELS), bitorder="little") > 0,
+        outlined=np.array(outlined, bool),
+        pixels=pixels,
+        known=tuple(about["known"]),
+        facts={name: np.array([fact[name] for fact in told]) for name in told[0]},
+        report=Report(**{kind: tuple(names) for kind, names in about["report"].items()}),
+        attribution=about["attribution"],
+        steps_mm=steps_mm if np.isfinite(steps_mm).any() else None,
+    )
+    ends = np.concatenate([np.tile([rows[0], rows[-1]], (len(rows), 1)) for rows in table.scans()])
+    columns = ends[:, 0], ends[:, 1], np.array(blood_px), np.array(inside_px), np.array(digest, object)
+    return Store(path, table, about["size"], about["field"], *columns)
+
+
+class _StoredPixels:
+    """The pictures of a store: decoded when asked for, the last ones kept up to a fixed amount of memory."""
+
+    size: int
+
+    def __init__(self, path: Path, memory_mb: float):
+        self.path, self.room = path, memory_mb * 1e6
+        self.file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        self.kept, self.lock = OrderedDict(), threading.Lock()
+
+    def ask(self, question: str, values: tuple = ()) -> list[tuple]:
+        with self.lock:
+            return self.file.execute(question, values).fetchall()
+
+    def hu(self, row: int) -> np.ndarray:
+        return self.decoded(row)[0].astype(np.float32)
+
+    def mask(self, row: int) -> np.ndarray:
+        return self.decoded(row)[1] >= 128
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        return (self.path,)
+
+    def decoded(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """HU, share of blood and inside of one row; read-only."""
+        if (known := self.kept.get(row)) is not None:
+            with self.lock:
+                if row in self.kept:
+                    self.kept.move_to_end(row)
+            return known
+        ((code, *pictures),) = self.ask("select hu, blood, inside from slices where row = ?", (row,))
+        nothing = np.broadcast_to(np.uint8(0), (self.size, self.size))
+        made = (decoded_hu(code), *(nothing if png is None else _gray(png) for png in pictures))
+        with self.lock:
+            self.kept[row] = made
+            while len(self.kept) > max(1, self.room / (4 * self.size**2)):  # int16 and two uint8 a pixel
+                self.kept.popitem(last=False)
+        return made
+
+
+def _gray(png: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)

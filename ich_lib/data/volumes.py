@@ -1,0 +1,126 @@
+"""NIfTI scans and masks behind a table: headers at load, voxels when a slice is wanted, the last volumes kept."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from ich_lib.readers.hounsfield import settle
+from ich_lib.readers.limits import check_size
+from ich_lib.readers.nifti import place, read_nifti
+from ich_lib.readers.piece import Piece
+from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.truth import SAME_PLACE_MM
+from ich_lib.scan import canonical_affine, from_file_grid
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where a file's voxels lie, by its header.
+
+    Attributes:
+        shape: (i, j, k), the file's own order.
+        affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes.
+        placed: whether the file itself says so (a sform or qform code); without, nibabel's default is no knowledge.
+        steps_mm: (3, 3), the way in mm to the next voxel along z, y and x (its columns) in the axes of `Scan`; NaN
+            where the file does not tell how large its voxels are.
+    """
+
+    shape: tuple[int, int, int]
+    affine_ras: np.ndarray
+    placed: bool
+    steps_mm: np.ndarray
+
+    @property
+    def slices(self) -> int:
+        """How many slices from foot to head."""
+        return self.shape[self._along]
+
+    @property
+    def upward(self) -> bool:
+        """Whether the file counts its slices from foot to head, as LAS and RAS do; LPI counts from the head."""
+        return self.letters[self._along] == "S"
+
+    @cached_property
+    def letters(self) -> tuple[str, str, str]:
+        """Where i, j and k run to, such as ("L", "A", "S")."""
+        return nib.aff2axcodes(self.affine_ras)
+
+    @property
+    def _along(self) -> int:
+        return self.letters.index("S" if "S" in self.letters else "I")
+
+    def fits(self, other: "Grid") -> bool:
+        """Whether a mask with grid `other` lies on this one: same shape and, if the mask says where it lies, there."""
+        if self.shape != other.shape:
+            return False
+        ends = np.array([[0, 0, 0, 1], [*self.shape, 1]], float).T
+        apart_mm = np.abs((self.affine_ras - other.affine_ras) @ ends).max()
+        return not other.placed or bool(apart_mm < SAME_PLACE_MM)
+
+
+def grid(path: Path) -> Grid:
+    """Read the header only.
+
+    Raises:
+        ReadError: if it cannot be read, is not one volume, lies flat, or its file is shorter than it promises (which
+            shows in a gzipped one only when its voxels are read).
+    """
+    with decoding(path.name):
+        image = nib.load(path)
+        header = image.header
+        shape = tuple(int(size) for size in header.get_data_shape())
+        affine = header.get_best_affine()
+        promised = image.dataobj.offset + math.prod(shape) * header.get_data_dtype().itemsize
+        placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+        affine_mm, spacing_known, _ = place(header)
+    if len(shape) < 3 or any(size != 1 for size in shape[3:]):
+        raise ReadError(f"{path.name} holds {' x '.join(map(str, shape))} values; a scan is one volume of three axes.")
+    if not np.isfinite(affine).all() or None in nib.aff2axcodes(affine):
+        raise ReadError(f"{path.name} does not say how the head lies: its affine is flat or not finite.")
+    if path.suffix == ".nii" and path.stat().st_size < promised:
+        raise ReadError(f"{path.name} is cut short: it promises {promised:,} bytes. Copy it again.")
+    steps_mm = canonical_affine(affine_mm, shape[:3])[:3, :3] if spacing_known else np.full((3, 3), np.nan)
+    found = Grid(shape[:3], affine, placed, steps_mm)
+    spans = dict(zip(found.letters, shape[:3], strict=True))
+    rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("AP", "LR"))
+    check_size(path.name, found.slices, rows, columns)
+    return found
+
+
+def hu_volume(path: Path) -> np.ndarray:
+    """(z, y, x) float32 HU in the canonical order of `ich_lib.scan`."""
+    return settle(read_nifti(Piece(path)), path.name).hu
+
+
+def mask_volume(path: Path, scan: Grid) -> np.ndarray:
+    """(z, y, x) uint8 mask values on the grid of its scan; what is not a number is 0.
+
+    Raises:
+        ReadError: if it cannot be read.
+    """
+    with decoding(path.name):
+        values = np.nan_to_num(np.asarray(nib.load(path).dataobj)).reshape(scan.shape)
+        values = np.clip(np.round(values), 0, 255).astype(np.uint8)
+    return from_file_grid(values, scan.affine_ras).hu.astype(np.uint8)
+
+
+class Volumes:
+    """The volumes read last. A scan read slice by slice is opened and decompressed once."""
+
+    def __init__(self, keep: int = 2):
+        self._keep = keep
+        self._kept: tuple[tuple[Path, np.ndarray], ...] = ()
+
+    def get(self, path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+        """The volume of `path`; `read` is called if it is none of the last ones. Not to be written into."""
+        for name, volume in self._kept:
+            if name == path:
+                return volume
+        volume = read(path)
+        self._kept = ((path, volume), *self._kept[: self._keep - 1])
+        return volume

@@ -1,0 +1,1 @@
+"""What the web demo does: its session, its job, its viewer."""

@@ -1,0 +1,212 @@
+"""A result to a picture one can scroll through: what travels to the browser, and the page part that shows it.
+
+Each slice travels once, as whole CT numbers; the probability of blood follows when it is there. Window, outline, fill,
+heat map, other planes, another threshold and scrolling happen in the browser, so nobody waits for a server, and what is
+gray on the screen is the CT and nothing else. The page part has no library: viewer.html, viewer.css and SCRIPTS.
+"""
+
+import secrets
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ich_lib.demo.viewer.beside import report
+from ich_lib.demo.viewer.packing import (
+    LOWEST_HU,
+    blood_levels,
+    heat_size,
+    pack,
+    pack_blood,
+    pack_heat,
+    pack_truth,
+    stored,
+    unpack,
+    unpack_blood,
+)
+from ich_lib.prediction.analyze import Result
+from ich_lib.prepare.window import WINDOWS
+from ich_lib.scan import Scan
+
+SHOWN_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
+SCRIPTS = ("words.js", "frames.js", "draw.js", "report.js", "hands.js", "start.js")  # one scope, in this order
+MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
+MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
+PAGE_CSS = Path(__file__).with_name("page.css")  # the page around the viewer
+PAGE_JS = Path(__file__).with_name("page.js")
+_NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
+
+
+def payload(result: Result, *, origin: dict[str, str] | None = None, truth: np.ndarray | None = None) -> dict:
+    """Everything the viewer shows, as plain values that JSON can carry: picture, findings and truth in one.
+
+    Args:
+        result: of `analyse`.
+        origin: language to one line on where the scan comes from; None where it was brought.
+        truth: (z, y, x) bool, the blood that is really there, where that is known, as of a phantom.
+
+    Raises:
+        ValueError: if the truth has another shape than the scan.
+    """
+    seen, found = picture(result.scan, origin=origin), findings(result)
+    known = {} if truth is None else truths(truth, result.scan.hu.shape)
+    return {**seen, **found, **known, "report": {**seen["report"], **found["report"]}}
+
+
+def picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
+    """What can be shown of a scan before anybody looked for blood in it.
+
+    Slices larger than MOST_SIDE, or too many for MOST_PIXELS, are shrunk: HU by area, probability and truth by maximum,
+    so that no small bleed vanishes from the screen. Scores and mL are of the scan itself.
+
+    Returns:
+        `slices` (base64, see `pack`), `scale` and `offset` (HU = stored * scale + offset), and what is written around
+        the picture. `id` is another one each time: what is found later (`adding`) names it.
+    """
+    rows, columns = shown_size(scan.hu.shape)
+    scale = 1.0 if float(np.ptp(scan.hu)) >= _NARROW_HU else 0.125
+    return {
+        "id": secrets.token_hex(8),
+        "slices": [pack(stored(_shrunk(hu, rows, columns), scale)) for hu in scan.hu],
+        "rows": rows,
+        "columns": columns,
+        "scale": scale,
+        "offset": LOWEST_HU,
+        "start": len(scan.hu) // 2,
+        "heat_size": heat_size(scan.hu.shape),
+        "pixel_mm": _pixel_mm(scan, rows, columns),
+        "slice_mm": scan.spacing_mm[0] if scan.spacing_known else None,
+        "pixel_ml": _pixel_ml(scan, rows, columns),
+        "letters": {"z": ["S", "I"], "y": ["A", "P"], "x": ["R", "L"]},  # ends of Scan's axes, see its docstring
+        "hu_known": scan.hu_known,
+        "windows": _windows(scan),
+        "report": {"origin": origin, "warnings": list(scan.notes), "shown": _shown(scan, rows, columns)},
+    }
+
+
+def findings(result: Result) -> dict:
+    """What was found in a scan, to be laid over its `picture`.
+
+    Returns:
+        `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`.
+    """
+    rows, columns = shown_size(result.scan.hu.shape)
+    marked = result.mask.any(axis=(1, 2))
+    return {
+        "blood": [pack_blood(blood_levels(_most(blood, rows, columns), result.threshold)) for blood in result.blood],
+        "heat": [pack_heat(heat) for heat in result.heat],
+        "threshold": max(round(result.threshold * 255), 1),
+        "start": int(result.mask.sum(axis=(1, 2)).argmax()) if marked.any() else len(marked) // 2,
+        "marked": marked.tolist(),
+        "report": report(result),
+    }
+
+
+def truths(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
+    """(z, y, x) bool truth for the picture of a scan of that shape: `truth` (base64, see `pack_truth`).
+
+    Raises:
+        ValueError: if the truth has another shape than the scan.
+    """
+    if truth.shape != shape:
+        raise ValueError(f"The truth must have the shape of the scan, {shape}; got {truth.shape}.")
+    rows, columns = shown_size(shape)
+    return {"truth": [pack_truth(_most(plane, rows, columns) > 0) for plane in truth]}
+
+
+def adding(id: str, more: dict) -> dict:
+    """What the viewer takes as an addition to the picture of that id, and drops where it shows another one by now."""
+    return {"to": id, **more}
+
+
+def shown_size(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Rows and columns of a slice in the viewer, for a scan of (z, y, x) `shape`. Never more than the scan has."""
+    count, rows, columns = shape
+    share = min(1.0, MOST_SIDE / max(rows, columns), (MOST_PIXELS / (count * rows * columns)) ** 0.5)
+    return max(round(rows * share), 1), max(round(columns * share), 1)
+
+
+def parts() -> dict[str, str | bool]:
+    """The page part, as arguments of `gradio.HTML`; its value is a payload."""
+    return {
+        "html_template": _file("viewer.html"),
+        "css_template": _file("viewer.css"),
+        "js_on_load": "\n".join(map(_file, SCRIPTS)),
+        "apply_default_css": False,
+    }
+
+
+def folder_parts() -> dict[str, str | bool]:
+    """The button that opens a folder, as arguments of `gradio.HTML`; it feeds the upload box with the id "files"."""
+    return {
+        "html_template": _file("folder.html"),
+        "css_template": _file("folder.css"),
+        "js_on_load": _file("folder.js"),
+        "apply_default_css": False,
+    }
+
+
+def _file(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _windows(scan: Scan) -> list[dict]:
+    """The windows that have a button, in the order of their keys."""
+    shown = [(name, *WINDOWS[name]) for name in SHOWN_WINDOWS] + ([("file", *scan.window)] if scan.window else [])
+    return [{"name": name, "level": level, "width": width} for name, level, width in shown]
+
+
+def _shown(scan: Scan, rows: int, columns: int) -> dict:
+    """How many slices and pixels there are, and how many of these pixels are shown."""
+    count, full_rows, full_columns = scan.hu.shape
+    shrunk = (full_rows, full_columns) != (rows, columns)
+    return {"slices": count, "rows": full_rows, "columns": full_columns, "shrunk": shrunk}
+
+
+def _pixel_mm(scan: Scan, rows: int, columns: int) -> list[float] | None:
+    """(row, column) distance of the viewer's pixels, or None."""
+    if not scan.spacing_known:
+        return None
+    _, dy, dx = scan.spacing_mm
+    return [dy * scan.hu.shape[1] / rows, dx * scan.hu.shape[2] / columns]
+
+
+def _pixel_ml(scan: Scan, rows: int, columns: int) -> float | None:
+    """mL that one pixel of a slice in the viewer stands for, or None."""
+    full_rows, full_columns = scan.hu.shape[1:]
+    return scan.voxel_ml * full_rows * full_columns / (rows * columns) if scan.spacing_known else None
+
+
+def _shrunk(hu: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    return hu if hu.shape == (rows, columns) else cv2.resize(hu, (columns, rows), interpolation=cv2.INTER_AREA)
+
+
+def _most(blood: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """The highest probability around each shown pixel."""
+    if blood.shape == (rows, columns):
+        return blood
+    around = np.ones((-(-blood.shape[0] // rows), -(-blood.shape[1] // columns)), np.uint8)
+    highest = cv2.dilate(blood.astype(np.float32), around)
+    return cv2.resize(highest, (columns, rows), interpolation=cv2.INTER_NEAREST)
+
+
+__all__ = [
+    "PAGE_CSS",
+    "PAGE_JS",
+    "SCRIPTS",
+    "SHOWN_WINDOWS",
+    "adding",
+    "blood_levels",
+    "findings",
+    "folder_parts",
+    "pack",
+    "pack_truth",
+    "parts",
+    "payload",
+    "picture",
+    "shown_size",
+    "stored",
+    "truths",
+    "unpack",
+    "unpack_blood",
+]

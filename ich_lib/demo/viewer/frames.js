@@ -1,0 +1,155 @@
+// ---- what is shown: the scan, its slices, the two planes rebuilt from them, and what is counted in it --------------
+
+const at = (selector) => element.querySelector(selector);
+const root = at(".viewer"), stage = at(".stage"), picture = at(".picture"), position = at(".position");
+const layers = { ct: at("canvas.ct"), heat: at("canvas.heat"), marks: at("canvas.marks"), strip: at(".strip canvas") };
+const box = (name) => at('.layers input[name="' + name + '"]');
+
+const UNFOUND = { // what the payload holds besides once somebody looked for blood
+  blood: null, heat: null, truth: null, threshold: 128, marked: [],
+  report: {
+    scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
+    calls: null, models: [],
+  },
+};
+
+let scan = null; // the payload
+let ct = []; // one promise of CT numbers per slice, once they were asked for
+let slices = []; // the same of slices: CT numbers and what was found in them
+let ready = []; // the slices themselves, as soon as they are there
+let all = null; // a promise of all of them
+let plane = "axial", threshold = 0;
+let place = { axial: 0, coronal: 0, sagittal: 0 }; // z, y and x of each plane's frame
+let flipped = false; // neurological: patient's right on the right
+
+const reach = () => ({ axial: scan.slices.length, coronal: scan.rows, sagittal: scan.columns })[plane];
+const index = () => place[plane];
+const hu = (value) => value * scan.scale + scan.offset;
+
+async function inflated(text) {
+  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// The inverse of ich_lib.demo.viewer.pack: each pixel is the mean of its left and upper neighbor plus what was sent.
+function unguessed(planes, rows, columns) {
+  const size = rows * columns, values = new Uint16Array(size);
+  for (let y = 0, n = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++, n++) {
+      const left = x ? values[n - 1] : 0, up = y ? values[n - columns] : 0;
+      const zigzag = (planes[n] << 8) | planes[size + n];
+      values[n] = ((left + up) >> 1) + ((zigzag >>> 1) ^ -(zigzag & 1));
+    }
+  }
+  return values;
+}
+
+// Eight pixels a byte, the first in the highest bit.
+function unpacked(bits, size) {
+  const plane = new Uint8Array(size);
+  for (let n = 0; n < size; n++) plane[n] = (bits[n >> 3] >> (7 - (n & 7))) & 1;
+  return plane;
+}
+
+function numbers(k) {
+  const { rows, columns, slices: texts } = scan;
+  return (ct[k] ??= inflated(texts[k]).then((planes) => unguessed(planes, rows, columns)));
+}
+
+function decoded(k) {
+  const from = scan, keep = ready, size = from.rows * from.columns, [tall, wide] = from.heat_size;
+  const layer = (name, empty) => (from[name] ? inflated(from[name][k]) : empty);
+  const parts = [numbers(k), layer("blood", new Uint8Array(size)), layer("heat", new Uint8Array(tall * wide)), layer("truth")];
+  slices[k] ??= Promise.all(parts).then(([values, blood, heat, bits]) => {
+    const truth = bits && unpacked(bits, size);
+    keep[k] = {
+      rows: from.rows, columns: from.columns, values, blood, truth, heat, heatSize: from.heat_size, borders: new Map(), ...tallied(blood, truth),
+    };
+    return keep[k];
+  });
+  return slices[k];
+}
+
+async function decodeAll() {
+  const from = scan;
+  const order = from.slices.map((_, k) => k).sort((a, b) => Math.abs(a - from.start) - Math.abs(b - from.start));
+  for (const k of order) {
+    if (scan !== from) return;
+    await decoded(k);
+  }
+  if (scan !== from) return;
+  root.dataset.decoded = scan.blood ? "all" : "picture";
+  fillCounts();
+}
+
+// How many pixels have each level of probability, in all and within the truth: any threshold is then a short sum.
+function tallied(blood, truth) {
+  const levels = new Uint32Array(256), within = new Uint32Array(256);
+  for (const level of blood) levels[level]++;
+  if (truth) for (let n = 0; n < blood.length; n++) if (truth[n]) within[blood[n]]++;
+  return { levels, within };
+}
+
+const atLeast = (levels, least) => levels.subarray(least).reduce((sum, count) => sum + count, 0);
+
+// Pixels of the mask in a slice at the threshold of the slider; null as long as the slice is not there.
+const marked = (k) => (ready[k] ? atLeast(ready[k].levels, threshold) : null);
+const hasBlood = (k) => scan.blood && (threshold === scan.threshold || !ready[k] ? scan.marked[k] : marked(k) > 0);
+
+// The same policy as in ich_lib.measures.metrics: two empty masks agree; a rate without a denominator is none.
+function counted(least) {
+  let called = 0, hit = 0, real = 0;
+  for (const slice of ready) {
+    called += atLeast(slice.levels, least);
+    hit += atLeast(slice.within, least);
+    real += atLeast(slice.within, 0);
+  }
+  const dice = called + real ? (2 * hit) / (called + real) : 1;
+  return { called, hit, real, dice, sensitivity: real ? hit / real : NaN, falsePixels: called - hit };
+}
+
+// Bayes, as in ich_lib.measures.metrics.ppv and npv.
+const ppv = (sensitivity, specificity, prevalence) => (sensitivity * prevalence) / (sensitivity * prevalence + (1 - specificity) * (1 - prevalence));
+const npv = (sensitivity, specificity, prevalence) => (specificity * (1 - prevalence)) / (specificity * (1 - prevalence) + (1 - sensitivity) * prevalence);
+
+// A frame of the plane in view. Coronal and sagittal ones have the head on top and nothing between two slices.
+async function framed(which, k) {
+  if (which === "axial") return decoded(k);
+  const held = scan;
+  await all;
+  return scan === held ? rebuilt(which, k) : null;
+}
+
+function rebuilt(which, k) {
+  const rows = scan.slices.length, across = which === "coronal", [tall, wide] = scan.heat_size;
+  const stacked = (name, tall, wide, at) => { // one row or column of each slice, the head's first
+    const length = across ? wide : tall, out = new ready[0][name].constructor(rows * length);
+    for (let row = 0; row < rows; row++) {
+      const plane = ready[rows - 1 - row][name];
+      for (let n = 0; n < length; n++) out[row * length + n] = plane[across ? at * wide + n : n * wide + at];
+    }
+    return out;
+  };
+  const full = (name) => stacked(name, scan.rows, scan.columns, k);
+  const hot = Math.floor(across ? (k * tall) / scan.rows : (k * wide) / scan.columns);
+  return {
+    rows, columns: across ? scan.columns : scan.rows, values: full("values"), blood: full("blood"), truth: scan.truth && full("truth"),
+    heat: stacked("heat", tall, wide, hot), heatSize: [rows, across ? wide : tall], borders: new Map(),
+  };
+}
+
+// Distances of a frame's rows and columns in mm, or none; and the letters of its sides.
+function sizes() {
+  if (!scan.pixel_mm) return null;
+  const [y, x] = scan.pixel_mm;
+  return { axial: [y, x], coronal: [scan.slice_mm, x], sagittal: [scan.slice_mm, y] }[plane];
+}
+
+const turnable = () => flipped && plane !== "sagittal";
+
+function sides() {
+  const { x, y, z } = scan.letters;
+  const [top, bottom] = plane === "axial" ? y : z, [left, right] = plane === "sagittal" ? y : x;
+  return turnable() ? { top, bottom, left: right, right: left } : { top, bottom, left, right };
+}

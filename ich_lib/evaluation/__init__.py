@@ -1,0 +1,236 @@
+"""Models and scans they never saw to figures with intervals: report.json, its slices, and a page to look at."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ich_lib.data import Table, open_set
+from ich_lib.data.split import Split, units
+from ich_lib.data.store import open_store
+from ich_lib.evaluation import figures
+from ich_lib.evaluation.abstention import abstention
+from ich_lib.evaluation.judged import Judged, judge, judge_result, judge_scan, scan_of, truth_of
+from ich_lib.evaluation.slices import FILE, write_slices
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prediction.calibration import fit
+from ich_lib.prediction.engine import Models, load
+
+FOLD = "fold-"  # a cross-validation's folder holds one run a fold: fold-0, fold-1, ...
+HEADLINE = ("dice_per_subject", "slice_auc_any", "scan_auc_any", "volume_mae_ml", "ece")
+THRESHOLD = 0.5  # of calibrated probabilities: more likely than not
+
+
+def evaluate(
+    source: str | Path, data: str | Path, out: str | Path, *, fold: int | None = None, prevalence: float = 0.1
+) -> dict:
+    """Judge models on scans they were not trained on and write report.json, slices.csv and report.html.
+
+    Of the data set that was trained on, that is the fold held out; of another data set, everybody. Of a
+    cross-validation each scan is judged by the model that did not see it, and its scores are calibrated on the scans
+    of the other folds. After a leaky split the slices held out are judged, and the report says that it leaks.
+
+    Args:
+        source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
+        data: the folder of a data set, or a file of `store` that holds whole slices: quicker, and its masks are judged
+            at the stored size.
+        out: where the three files go.
+        fold: the fold to judge on; it must be the one held out, which is also the default.
+        prevalence: share of scans that bleed, for PPV and NPV.
+
+    Returns:
+        What report.json holds.
+
+    Raises:
+        ValueError: if the models were trained on that fold, or on every patient of this data, or the prevalence is
+            none.
+    """
+    if not 0 < prevalence < 1:
+        raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
+    table, out = opened(data), Path(out)
+    runs = fold_runs(source)
+    if runs:
+        every = [load(run, fill=False) for run in runs]
+        judged = [one for models in every for one in _judged(models, runs[0].parent, table, fold)]
+        told = None if fold is not None else sorted({one.fold for one in judged})
+    else:
+        every = [load(None if str(source) == "shipped" else source, fill=False)]
+        judged = _judged(every[0], source, table, fold)
+        told = judged[0].fold
+    plain = judged
+    leaky = sorted({kind for models in every if (kind := split_of(models, source).kind) != "patient"})
+    if leaky:
+        calibrated = "not"
+    elif len(every) > 1 and fold is None:
+        judged = cross_fitted(judged)
+        calibrated = "on the scans of the other folds"
+    else:
+        calibrated = "as the models' card says" if every[0].calibration else "not"
+    report = report_of(judged, table, every[0], calibrated=calibrated, prevalence=prevalence)
+    report |= {"models": [_told(model) for models in every for model in models], "folds": told}
+    report |= {"leaky": leaky} if leaky else {}
+    if judged is not plain:
+        report["before_calibration"] = _before(plain)
+        report["calibration"] = fit([one.evidence for one in judged], [one.labels for one in judged]).as_json()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_slices(judged, out / FILE)
+    from ich_lib.evaluation.page import write_page
+
+    write_page(report, out / "report.html")
+    return report
+
+
+def opened(data: str | Path) -> Table:
+    """The table of a data set's folder, or of a store of whole slices.
+
+    Raises:
+        ValueError: for a store of heads cut out of their slices.
+    """
+    if not Path(data).is_file():
+        return open_set(data)
+    store = open_store(data)
+    if store.field != "slice":
+        raise ValueError(
+            f"{store.path.name} holds heads cut out of their slices, so a pixel's size is lost. Make one with "
+            "python -m ich_lib store --field slice."
+        )
+    return store.table
+
+
+def fold_runs(source: str | Path) -> list[Path]:
+    """The runs of a cross-validation's folder, in order; none for another folder."""
+    folder = Path(source)
+    return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if (path / "recipe.json").is_file())
+
+
+def cross_fitted(judged: Sequence[Judged]) -> list[Judged]:
+    """Each fold's scans with scores calibrated on the scans of the other folds."""
+    folds = sorted({one.fold for one in judged})
+    fitted = {}
+    for fold in folds:
+        others = [one for one in judged if one.fold != fold]
+        fitted[fold] = fit([one.evidence for one in others], [one.labels for one in others])
+    return [one.rescored(fitted[one.fold]) for one in judged]
+
+
+def report_of(judged: Sequence[Judged], table: Table, models: Models, *, calibrated: str, prevalence: float) -> dict:
+    """All figures of some judged scans, as plain values."""
+    threshold = THRESHOLD if calibrated != "not" else list(models)[-1].recipe.threshold
+    at = {"threshold": threshold, "prevalence": prevalence}
+    return {
+        "data": table.name,
+        "patients": sorted({one.patient for one in judged}),
+        "scans": len(judged),
+        "threshold": models.segmenter.recipe.threshold if models.segmenter else None,
+        "score_threshold": threshold,
+        "calibrated": calibrated,
+        **{name: one.as_json() for name, one in figures.headline(judged).items()},
+        "masks": figures.masks(judged),
+        "spacing": figures.spacing(judged),
+        "volume": figures.volumes(judged),
+        "slices": figures.calls(judged, of="slices", **at),
+        "whole_scans": figures.calls(judged, of="scans", **at),
+        "types": figures.types(judged, table.known),
+        "lesion_size": figures.lesion_sizes(judged),
+        "groups": figures.groups(judged),
+        "abstention": abstention(judged, threshold=threshold),
+        "clean_scans": figures.clean_scans(judged, threshold=threshold),
+        "worst": figures.worst(judged, threshold=threshold),
+        "per_patient": [figures.row(one) for one in judged],
+        "notice": NOTICE,
+    }
+
+
+def _before(judged: Sequence[Judged]) -> dict:
+    """The figures that calibration moves, as they were."""
+    found = figures.headline(judged)
+    return {name: found[name].as_json() for name in ("slice_auc_any", "scan_auc_any", "ece")}
+
+
+def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
+    """The scans held out, or, after a leaky split, of every scan the slices held out."""
+    split, rows_of = held_out(models, source, table, fold)
+    judged = []
+    for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
+        one, unseen = judge(table, rows, models, fold=split.held_out), unseen_slices(split, table, rows)
+        judged.append(one if unseen.all() else one.only(unseen))
+    return judged
+
+
+def held_out(
+    models: Models, source: str | Path, table: Table, fold: int | None = None
+) -> tuple[Split, list[np.ndarray]]:
+    """How the models' patients were dealt out, and the rows of each scan of which they never saw some slice.
+
+    Args:
+        models: what `load` returned for `source`.
+        source: where they came from, for the sentence of an error.
+        table: the data set.
+        fold: asked for by the user; it must be the one held out.
+
+    Raises:
+        ValueError: if the models were trained on that fold, or on every patient of this data.
+    """
+    split = split_of(models, source)
+    if fold is not None and fold != split.held_out:
+        raise ValueError(
+            f"{source} was trained on the patients of fold {fold}; only fold {split.held_out} was held out."
+        )
+    rows_of = [rows for rows in table.scans() if unseen_slices(split, table, rows).any()]
+    if not rows_of:
+        raise ValueError(
+            f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
+            "figures stand on its card."
+        )
+    return split, rows_of
+
+
+def unseen_slices(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
+    """(z,) bool, the slices of a scan that were held out, or of a patient unknown to the models.
+
+    Patients set apart (fold -1) are not judged: they are kept for the report of the final run.
+    A patient whom the folds do not name was in another data set than the one trained on, and so was never seen either.
+    """
+    names = units(table.take(rows), split.kind)
+    return np.array([name not in split.folds or split.folds[name] == split.held_out for name in names])
+
+
+def split_of(models: Models, source) -> Split:
+    """How the models' patients were dealt out.
+
+    Raises:
+        ValueError: if they were trained on different patients.
+    """
+    cards = [model.card for model in models]
+    splits = [Split(card.get("split", "patient"), card["folds"], card["held_out_fold"]) for card in cards]
+    if any(one != splits[0] for one in splits):
+        raise ValueError(f"The models of {source} were trained on different patients; judge them one by one.")
+    return splits[0]
+
+
+def _told(model) -> dict:
+    return {"name": model.name, "sha256": model.sha256}
+
+
+__all__ = [
+    "FOLD",
+    "HEADLINE",
+    "THRESHOLD",
+    "Judged",
+    "cross_fitted",
+    "evaluate",
+    "fold_runs",
+    "held_out",
+    "judge",
+    "judge_result",
+    "judge_scan",
+    "opened",
+    "report_of",
+    "scan_of",
+    "split_of",
+    "truth_of",
+    "unseen_slices",
+]

@@ -1,0 +1,199 @@
+"""Why a mask went wrong, guessed from the scan and its truth by rules that anybody can check.
+
+A rule fits or not; it proves nothing. Each is a small function of arrays with its threshold and its reason beside it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from ich_lib.prepare.head import intracranial
+from ich_lib.scan import Scan
+
+SMALL_ML = 2.0  # the smallest class of the evaluation: 500 voxels of a 256 px slice at 5 mm
+THIN_MM = 5.0  # a slice of 5 mm averages a sheet as thin as this with what lies beside it
+CHRONIC_HU = 5.0  # over brain; fresh bleeds of 5 mm slices lie 10 and more over it (BHSD: 39 to 56 HU, brain 32)
+LIME_HU, LIME_SHARE = 100.0, 0.1  # clotted blood reaches 80 HU and noise adds 4; a mask holds the lime's dark rim too
+BONE_HU, BONE_MM2 = 300.0, 300.0  # a smaller bright piece of a slice is no skull: it may be a calcification
+NEAR_MM, MOST = 3.0, 0.5  # about three pixels of 256: as far as bone brightens what lies beside it
+LOW = 1 / 3  # of a head scan, foot first: the skull base with its petrous bones
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A scan, its truth, and the mask it got.
+
+    Attributes:
+        scan: with HU and, known or assumed, mm.
+        truth: (z, y, x) bool.
+        mask: (z, y, x) bool.
+        types: of the bleeds, as far as the labels tell.
+    """
+
+    scan: Scan
+    truth: np.ndarray
+    mask: np.ndarray
+    types: tuple[str, ...] = ()
+
+    @cached_property
+    def missed(self) -> np.ndarray:
+        """(z, y, x) bool, blood that is not marked."""
+        return self.truth & ~self.mask
+
+    @cached_property
+    def false(self) -> np.ndarray:
+        """(z, y, x) bool, marked and no blood."""
+        return self.mask & ~self.truth
+
+    @property
+    def too_much(self) -> bool:
+        """Whether more is marked wrongly than is missed."""
+        return int(self.false.sum()) > int(self.missed.sum())
+
+
+class Rule(NamedTuple):
+    """A cause, in words with its threshold and reason, and when it fits."""
+
+    cause: str
+    says: str
+    fits: Callable[[Failure], bool]
+
+
+def is_small(truth: np.ndarray, voxel_ml: float) -> bool:
+    """Whether there is blood, and less than SMALL_ML of it in the whole scan."""
+    return 0 < np.count_nonzero(truth) * voxel_ml < SMALL_ML
+
+
+def is_thin(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether there is blood, and its sheets are thinner than THIN_MM within their slices."""
+    return bool(truth.any()) and thickness_mm(truth, spacing_mm) < THIN_MM
+
+
+def thickness_mm(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> float:
+    """How thick the blood is within its slices: four times the mean distance from its border.
+
+    A sheet of thickness t has a mean distance of t / 4. A disk comes out at 2/3 of its diameter.
+
+    Args:
+        truth: (z, y, x) bool with blood.
+        spacing_mm: along (z, y, x).
+    """
+    from scipy import ndimage
+
+    sides_mm = spacing_mm[1:]
+    planes = [np.pad(plane, 1) for plane in truth if plane.any()]
+    far_mm = np.concatenate([ndimage.distance_transform_edt(plane, sampling=sides_mm)[plane] for plane in planes])
+    return float(4 * (far_mm.mean() - np.mean(sides_mm) / 2))  # the border runs half a pixel before the next center
+
+
+def is_chronic(hu: np.ndarray, truth: np.ndarray) -> bool:
+    """Whether the blood is hardly brighter than the brain of its slices, or darker: medians less than CHRONIC_HU apart.
+
+    Old blood loses its density within weeks. Thin blood is dark too, by averaging: ask `is_thin` first. False where no
+    brain is seen around it.
+    """
+    slices = np.flatnonzero(truth.any(axis=(1, 2)))
+    brain = [hu[k][(intracranial(hu[k]) > 0) & ~truth[k] & (hu[k] > 15) & (hu[k] < 60)] for k in slices]
+    around = np.concatenate([np.zeros(0), *brain])
+    return bool(around.size and np.median(hu[truth]) < np.median(around) + CHRONIC_HU)
+
+
+def is_calcification(hu: np.ndarray, false: np.ndarray) -> bool:
+    """Whether at least LIME_SHARE of what is wrongly marked is brighter than blood can be: LIME_HU and more."""
+    return bool(false.any()) and float((hu[false] >= LIME_HU).mean()) >= LIME_SHARE
+
+
+def is_next_to_bone(hu: np.ndarray, wrong: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether at least MOST of what is wrong lies within NEAR_MM of bone in its slice."""
+    return bool(wrong.any()) and share_near_bone(hu, wrong, spacing_mm) >= MOST
+
+
+def share_near_bone(hu: np.ndarray, wrong: np.ndarray, spacing_mm: tuple[float, float, float]) -> float:
+    """The share of some voxels, (z, y, x) bool, that lies within NEAR_MM of bone in its slice."""
+    from scipy import ndimage
+
+    near = 0
+    for k in np.flatnonzero(wrong.any(axis=(1, 2))):
+        hard = bone(hu[k], spacing_mm)
+        if hard.any():
+            far_mm = ndimage.distance_transform_edt(~hard, sampling=spacing_mm[1:])
+            near += int((far_mm[wrong[k]] <= NEAR_MM).sum())
+    return near / int(wrong.sum())
+
+
+def bone(plane: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """(y, x) bool, the bones of one slice in HU: bright pieces of at least BONE_MM2."""
+    bright = (plane >= BONE_HU).astype(np.uint8)
+    _, piece, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] * spacing_mm[1] * spacing_mm[2] >= BONE_MM2
+    large[0] = False  # what is not bright
+    return large[piece]
+
+
+def is_skull_base(hu: np.ndarray, false: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether at least MOST of what is wrongly marked lies in the lowest LOW of the slices, and next to bone there."""
+    low = false.copy()
+    low[max(round(LOW * len(hu)), 1) :] = False
+    enough = low.any() and low.sum() >= MOST * false.sum()
+    return bool(enough) and is_next_to_bone(hu, low, spacing_mm)
+
+
+def _thick(case: Failure) -> bool:
+    return bool(case.missed.any()) and not is_thin(case.truth, case.scan.spacing_mm)
+
+
+# In order: the first that fits gives a case its cause. Those of the larger fault (too much, or too little) come first.
+FALSE_RULES = (
+    Rule(
+        "skull base",
+        f"Half of what is wrongly marked lies in the lowest third of the slices and within {NEAR_MM:.0f} mm of bone: "
+        "beams harden between the petrous bones, and bone fills part of the voxels.",
+        lambda case: is_skull_base(case.scan.hu, case.false, case.scan.spacing_mm),
+    ),
+    Rule(
+        "next to bone",
+        f"Half of what is wrong lies within {NEAR_MM:.0f} mm of bone, which brightens what is beside it.",
+        lambda case: is_next_to_bone(case.scan.hu, case.false, case.scan.spacing_mm),
+    ),
+    Rule(
+        "calcification",
+        f"A tenth of what is wrongly marked has {LIME_HU:.0f} HU and more, brighter than clotted blood (up to 80).",
+        lambda case: is_calcification(case.scan.hu, case.false),
+    ),
+)
+MISSED_RULES = (
+    Rule(
+        "thin subarachnoid",
+        f"Labeled subarachnoid, and its sheets are thinner than {THIN_MM:.0f} mm: a slice averages them with brain.",
+        lambda case: "subarachnoid" in case.types and is_thin(case.truth, case.scan.spacing_mm),
+    ),
+    Rule(
+        "small",
+        f"Less than {SMALL_ML:.0f} mL of blood in the whole scan, a few hundred pixels at the most.",
+        lambda case: is_small(case.truth, case.scan.voxel_ml),
+    ),
+    Rule(
+        "chronic",
+        f"The blood is less than {CHRONIC_HU:.0f} HU brighter than the brain of its slices, or darker, as blood "
+        f"of weeks ago is (fresh blood: 10 and more above); at least {THIN_MM:.0f} mm thick, so not dark by averaging.",
+        lambda case: _thick(case) and is_chronic(case.scan.hu, case.truth),
+    ),
+    FALSE_RULES[1]._replace(fits=lambda case: is_next_to_bone(case.scan.hu, case.missed, case.scan.spacing_mm)),
+    Rule(
+        "thin",
+        f"Sheets of blood thinner than {THIN_MM:.0f} mm, averaged with what lies beside them; not subarachnoid.",
+        lambda case: "subarachnoid" not in case.types and is_thin(case.truth, case.scan.spacing_mm),
+    ),
+)
+SAYS = {rule.cause: rule.says for rule in MISSED_RULES + FALSE_RULES} | {OTHER: "None of the rules fits."}
+
+
+def causes(case: Failure) -> list[str]:
+    """Every cause whose rule fits, the likeliest first; OTHER alone where none does."""
+    order = FALSE_RULES + MISSED_RULES if case.too_much else MISSED_RULES + FALSE_RULES
+    return list(dict.fromkeys(rule.cause for rule in order if rule.fits(case))) or [OTHER]

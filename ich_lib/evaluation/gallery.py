@@ -1,0 +1,259 @@
+"""The scans on which models failed worst, as one page of pictures grouped by probable cause: where to look next."""
+
+import base64
+import html
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ich_lib.data import Table
+from ich_lib.evaluation import evaluate, fold_runs, held_out, opened, scan_of, truth_of
+from ich_lib.evaluation.causes import SAYS, Failure, causes
+from ich_lib.evaluation.compare import read_report
+from ich_lib.evaluation.page import STYLE, table
+from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.engine import Models, load
+
+KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
+DICE = 0.5  # below it the mask lies mostly elsewhere
+VOLUME_ML, VOLUME_SHARE = 2.0, 0.25  # wrong by both: mL, and of the true volume
+PRIVATE = (
+    "This page shows pictures of the scans in the folder that you named. Where those are patients, keep it on this "
+    "machine: send it to nobody, and let no part of it enter a repository."
+)
+_SLICES = 2  # shown of a scan
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A scan of the gallery.
+
+    Attributes:
+        kind: one of KINDS.
+        row: its line of the report: patient, scan, types, dice, scan_any, true_ml, mask_ml, ...
+        causes: of `ich_lib.evaluation.causes`, the likeliest first.
+        wrong_ml: (missed, wrongly marked).
+        picture: JPEG of its telling slices.
+    """
+
+    kind: str
+    row: dict
+    causes: tuple[str, ...]
+    wrong_ml: tuple[float, float]
+    picture: bytes
+
+    @property
+    def cause(self) -> str:
+        """The likeliest."""
+        return self.causes[0]
+
+
+def gallery(
+    source: str | Path, data: str | Path, out: str | Path, *, report: str | Path | None = None, count: int = 20
+) -> list[Shown]:
+    """Write gallery.html: missed bleeds, false alarms, lowest overlap, most wrong volumes, each with its cause.
+
+    Args:
+        source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
+        data: the folder of a data set, or a file of `store` that holds whole slices.
+        out: where gallery.html goes; a .gitignore beside it keeps it out of repositories.
+        report: report.json of an evaluation of the same models on the same data: only the worst scans are read again
+            then. Without it, the evaluation is made first and written into `out` too.
+        count: how many scans at most, shared out among the four kinds.
+
+    Returns:
+        What is shown, in the order of the page.
+
+    Raises:
+        ValueError: if nobody is left whom the models were not trained on, the split leaks, or the report is of other
+            models or other data.
+    """
+    if count < 1:
+        raise ValueError(f"A gallery shows at least 1 scan; got {count}.")
+    out = Path(out)
+    told = evaluate(source, data, out) if report is None else read_report(report)
+    slices = opened(data)
+    unseen = _unseen(source, slices, told)
+    cases = []
+    for kind, row in tqdm(worst(told["per_patient"], threshold=told["score_threshold"], count=count), unit="scan"):
+        if row["scan"] not in unseen:
+            raise ValueError(
+                f"The report judges scan {row['scan']}, which these models were trained on or do not have."
+            )
+        models, rows = unseen[row["scan"]]
+        cases.append(_case(kind, row, analyse(scan_of(slices, rows), models), truth_of(slices, rows)))
+    order = list(SAYS)
+    cases.sort(key=lambda one: order.index(one.cause))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / ".gitignore").write_text("*\n")
+    (out / "gallery.html").write_text(page(cases, told))
+    return cases
+
+
+def worst(rows: Sequence[dict], *, threshold: float, count: int) -> list[tuple[str, dict]]:
+    """The worst scans of a report: of each of KINDS in turn the next worst. A scan is of the first kind that fits.
+
+    Args:
+        rows: "per_patient" of a report.
+        threshold: a scan is called bleeding from this score on.
+        count: how many at most.
+
+    Returns:
+        (kind, row), kind by kind, the worst first.
+    """
+    kinds = {kind: [] for kind in KINDS}
+    for row in rows:
+        bleeds, called = row["slices_with_blood"] > 0, row["scan_any"] >= threshold
+        if bleeds and not called:
+            kinds["missed bleed"].append((row["scan_any"], row))
+        elif called and not bleeds:
+            kinds["false alarm"].append((-row["scan_any"], row))
+        elif row["dice"] is not None and row["dice"] < DICE:
+            kinds["low overlap"].append((row["dice"], row))
+        elif (wrong := _wrong_ml(row)) >= VOLUME_ML and wrong >= VOLUME_SHARE * row["true_ml"]:
+            kinds["wrong volume"].append((-wrong, row))
+    queues = {kind: [row for _, row in sorted(found, key=lambda pair: pair[0])] for kind, found in kinds.items()}
+    turns = [(turn, kind, row) for kind, queue in queues.items() for turn, row in enumerate(queue)]
+    chosen = sorted(turns, key=lambda one: (one[0], KINDS.index(one[1])))[:count]
+    return [(kind, row) for _, kind, row in sorted(chosen, key=lambda one: KINDS.index(one[1]))]
+
+
+def _wrong_ml(row: dict) -> float:
+    """How far the mask's volume is off; 0 where nobody outlined the blood, or no mask was drawn."""
+    untold = row["mask_ml"] is None or (row["dice"] is None and row["slices_with_blood"] > 0)
+    return 0.0 if untold else abs(row["mask_ml"] - row["true_ml"])
+
+
+def telling(case: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
+    """The slice with most blood, so that a missed bleed is seen, then those with most wrong pixels; without any, the
+    one with most heat. Foot to head."""
+    wrong = case.false if case.too_much else case.missed
+    order = np.lexsort([some.sum(axis=(1, 2), dtype=float) for some in (heat, case.truth, wrong)])[::-1].tolist()
+    if case.truth.any():
+        order.insert(0, int(case.truth.sum(axis=(1, 2)).argmax()))
+    found = [k for k in dict.fromkeys(order) if (wrong | case.truth)[k].any()]
+    return sorted(found[:count] or order[:1])
+
+
+def page(cases: Sequence[Shown], report: dict) -> str:
+    """The whole of gallery.html, which needs no other file.
+
+    Args:
+        cases: in the order of their causes.
+        report: what `evaluate` returned.
+    """
+    models = html.escape(", ".join(dict.fromkeys(model["name"] for model in report["models"])))
+    parts = [
+        f"<h1>Where {models} fails on {html.escape(report['data'])}</h1>",
+        f"<p class='notice'><b>{PRIVATE}</b><br>{html.escape(report['notice'])}</p>",
+        f"<p>The worst {len(cases)} of {report['scans']} scans, of patients never trained on. Each row of pictures is "
+        "a slice: the CT in the brain window; <span class='truth'>the truth</span> and <span class='mask'>the "
+        "mask</span> on it; the classifier's heat, on one scale up to the scan's score. A cause is what a stated rule "
+        "finds in scan and truth: a guess to start from. Size of a voxel: "
+        f"{html.escape(report.get('spacing', 'assumed'))}.</p>",
+    ]
+    for cause in dict.fromkeys(one.cause for one in cases):
+        some = [one for one in cases if one.cause == cause]
+        parts.append(f"<h2>{cause.capitalize()}: {len(some)}</h2><p class='quiet'>{html.escape(SAYS[cause])}</p>")
+        parts += [_article(one, report["score_threshold"]) for one in some]
+    if not cases:
+        parts.append("<p>No scan was missed, called wrongly, or marked far from its truth.</p>")
+    return (
+        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>{models}: failures</title><style>{STYLE}{_STYLE}</style><body>{''.join(parts)}{_counts(cases)}"
+        "</body></html>\n"
+    )
+
+
+_STYLE = """
+article { margin: 1.2rem 0 2rem; } h3 { font-size: 1rem; margin: 0 0 .2rem; } article p { margin: .2rem 0 .5rem; }
+article img { background: #111; display: block; }
+.truth, .mask { padding: 0 .3rem; color: #111; } .truth { background: #56B4E9; } .mask { background: #F0E442; }
+"""
+
+
+def sentence(kind: str, row: dict, threshold: float) -> str:
+    """What went wrong in one scan, for a person."""
+    types = f" ({', '.join(row['types'])})" if row["types"] else ""
+    whole = f"{row['slices_with_blood']} of {row['slices']} slices"
+    score = f"its score {row['scan_any']:.2f} {'reaches' if row['scan_any'] >= threshold else 'stays under'}"
+    score += f" the threshold of {threshold:g}"
+    if kind == "missed bleed":
+        return f"Bleeds{types} on {whole} and was not called: {score}."
+    if kind == "false alarm":
+        return f"Does not bleed and was called: {score}."
+    if kind == "low overlap":
+        return f"Bleeds{types} on {whole}; {score}, but mask and truth overlap by a Dice of only {row['dice']:.2f}."
+    bleeds = f"Bleeds{types} on {whole}" if row["slices_with_blood"] else "Does not bleed"
+    return f"{bleeds}; {row['mask_ml']:.1f} mL are marked where there are {row['true_ml']:.1f} mL."
+
+
+def _unseen(source: str | Path, slices: Table, told: dict) -> dict[str, tuple[Models, np.ndarray]]:
+    """Scan to the models that never saw it, and its rows.
+
+    Raises:
+        ValueError: as `gallery`.
+    """
+    if told["data"] != slices.name:
+        raise ValueError(f"The report is of {told['data']}, the data is {slices.name}.")
+    if "leaky" in told:
+        raise ValueError("The split leaks: slices of the same patients were trained on, so nobody is unseen.")
+    found, judged = {}, {model["sha256"] for model in told["models"]}
+    for run in fold_runs(source) or [source]:
+        models = load(None if str(source) == "shipped" else run, fill=False)
+        if not judged >= {model.sha256 for model in models}:
+            raise ValueError(f"The report judges other models than those of {run}. Evaluate them again.")
+        found |= {str(slices.scan[rows[0]]): (models, rows) for rows in held_out(models, run, slices)[1]}
+    return found
+
+
+def _case(kind: str, row: dict, result: Result, truth: np.ndarray) -> Shown:
+    from ich_lib.show import failure
+
+    case = Failure(result.scan, truth, result.mask, tuple(row["types"]))
+    picture = BytesIO()
+    figure = failure(result, truth, telling(case, result.heat))
+    figure.savefig(picture, format="jpeg", dpi=110, pil_kwargs={"quality": 85}, facecolor=figure.get_facecolor())
+    missed, false = (float(np.count_nonzero(some) * result.scan.voxel_ml) for some in (case.missed, case.false))
+    return Shown(kind, row, tuple(causes(case)), (missed, false), picture.getvalue())
+
+
+def _article(one: Shown, threshold: float) -> str:
+    """One scan on the page."""
+    row, encoded = one.row, base64.b64encode(one.picture).decode()
+    also = f" Also fits: {', '.join(one.causes[1:])}." if one.causes[1:] else ""
+    named = f"scan {row['scan']}" if row["scan"] == row["patient"] else f"patient {row['patient']}, scan {row['scan']}"
+    numbers = {
+        "true": _ml(row["true_ml"]),
+        "marked": _ml(row["mask_ml"]),
+        "missed": _ml(one.wrong_ml[0]),
+        "wrongly marked": _ml(one.wrong_ml[1]),
+        "Dice": "–" if row["dice"] is None else f"{row['dice']:.2f}",
+        "score": f"{row['scan_any']:.2f}",
+    }
+    return (
+        f"<article><h3>{one.kind.capitalize()}: {html.escape(named)}</h3>"
+        f"<p>{html.escape(sentence(one.kind, row, threshold) + also)}</p>"
+        f"<p class='quiet'>{' · '.join(f'{name} {value}' for name, value in numbers.items())}</p>"
+        f"<img alt='slices of {html.escape(named)}' src='data:image/jpeg;base64,{encoded}'></article>"
+    )
+
+
+def _ml(ml: float | None) -> str:
+    return "–" if ml is None else f"{ml:.{1 if ml >= 1 else 2}f} mL"
+
+
+def _counts(cases: Sequence[Shown]) -> str:
+    """Cause by kind, with every rule, those without a case too."""
+    counted = Counter((one.cause, one.kind) for one in cases)
+    rows = [
+        (cause, *(counted[cause, kind] for kind in KINDS), sum(counted[cause, kind] for kind in KINDS), says)
+        for cause, says in SAYS.items()
+    ]
+    total = [sum(counted[cause, kind] for cause in SAYS) for kind in KINDS]
+    return table("Causes", [*rows, ("all", *total, len(cases), "")], ("cause", *KINDS, "all", "rule"))

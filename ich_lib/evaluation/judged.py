@@ -1,0 +1,275 @@
+"""One scan, read as the demo would read it, beside its truth: all that any figure needs, and no pixels."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ich_lib.data import Table
+from ich_lib.labels import ANY
+from ich_lib.measures.metrics import hd95_mm, surface_dice
+from ich_lib.measures.volume import abc2_ml, soft_voxels
+from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.calibration import Calibration, Evidence, strongest
+from ich_lib.prediction.engine import Models
+from ich_lib.scan import Scan, axial_affine
+
+FIELD_OF_VIEW_MM, THICKNESS_MM = 230.0, 5.0  # of a head CT, taken where a set does not tell its spacing
+TOLERANCE_MM = 2.0  # of the surface Dice: the outlines of CT-ICH are coarse polygons, several pixels off in places
+
+
+_PER_SLICE = ("labels", "outlined", "true_px", "mask_px", "shared_px", "scores")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A scan's truth and answer.
+
+    Attributes:
+        patient, scan: whose it is, and which acquisition.
+        fold: the fold it was held out in; None outside of folds.
+        facts: age in years, sex, fracture, where the set tells them.
+        labels: (z, 6) bool truth.
+        outlined: (z,) bool, slices whose blood is known pixel by pixel; the counts below are 0 elsewhere.
+        side_px: pixels of a slice.
+        true_px, mask_px, shared_px: (z,) pixels that are blood, that are called blood, and both.
+        evidence: what the models said.
+        scores: (z, 6) score of each slice.
+        scan_scores: (6,) of the scan.
+        pixel_mm: (z, y, x) size of a voxel, assumed where the files do not tell it.
+        hd95_mm, surface_dice: of the whole scan; None for a scan without blood, where no mask was drawn, or where not
+            every slice is outlined.
+        soft_px: (z,) pixels of blood, each counted by its probability (`volume.soft_voxels`).
+        abc2_ml, true_abc2_ml: ABC/2 of the mask and of the truth on outlined slices; None for a part of a scan.
+        spacing_known: whether `pixel_mm` comes from the files.
+        upright: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
+    """
+
+    patient: str
+    scan: str
+    fold: int | None
+    facts: dict
+    labels: np.ndarray
+    outlined: np.ndarray
+    side_px: int
+    true_px: np.ndarray
+    mask_px: np.ndarray
+    shared_px: np.ndarray
+    evidence: Evidence
+    scores: np.ndarray
+    scan_scores: np.ndarray
+    pixel_mm: tuple[float, float, float]
+    hd95_mm: float | None
+    surface_dice: float | None
+    soft_px: np.ndarray | None = None
+    abc2_ml: float | None = None
+    true_abc2_ml: float | None = None
+    spacing_known: bool = False
+    upright: float = 1.0
+
+    @property
+    def segmented(self) -> bool:
+        """Whether a mask was drawn."""
+        return self.evidence.mask is not None
+
+    @property
+    def bleeding(self) -> np.ndarray:
+        """(z,) bool, slices whose outline holds blood."""
+        return self.outlined & (self.true_px > 0)
+
+    @property
+    def slice_dice(self) -> np.ndarray:
+        """(z,) Dice of each slice; two empty masks agree (1)."""
+        both = self.true_px + self.mask_px
+        return np.where(both > 0, 2 * self.shared_px / np.maximum(both, 1), 1.0)
+
+    @property
+    def slice_iou(self) -> np.ndarray:
+        """(z,) intersection over union of the blood in each slice; two empty masks agree (1)."""
+        union = self.true_px + self.mask_px - self.shared_px
+        return np.where(union > 0, self.shared_px / np.maximum(union, 1), 1.0)
+
+    @property
+    def background_iou(self) -> np.ndarray:
+        """(z,) the same of what is not blood."""
+        union = self.true_px + self.mask_px - self.shared_px
+        clean = self.side_px - union
+        return clean / np.maximum(self.side_px - self.shared_px, 1)
+
+    @property
+    def subject_dice(self) -> float | None:
+        """Mean Dice over the slices that contain blood (Hssayeni et al. 2020); None for a scan without."""
+        return float(self.slice_dice[self.bleeding].mean()) if self.segmented and self.bleeding.any() else None
+
+    @property
+    def scan_dice(self) -> float:
+        """Dice of the whole scan as one volume; two empty masks agree (1)."""
+        both = int(self.true_px.sum() + self.mask_px[self.outlined].sum())
+        return 2 * int(self.shared_px.sum()) / both if both else 1.0
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in mL."""
+        return float(np.prod(self.pixel_mm)) * self.upright / 1000
+
+    @property
+    def true_ml(self) -> float:
+        """mL of the outlined blood."""
+        return float(self.true_px.sum()) * self.voxel_ml
+
+    @property
+    def mask_ml(self) -> float:
+        """mL of the mask on outlined slices."""
+        return float(self.mask_px[self.outlined].sum()) * self.voxel_ml
+
+    @property
+    def soft_ml(self) -> float | None:
+        """mL of the summed probabilities on outlined slices."""
+        return None if self.soft_px is None else float(self.soft_px[self.outlined].sum()) * self.voxel_ml
+
+    def only(self, kept: np.ndarray) -> "Judged":
+        """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; what is of
+        the whole (surfaces, ABC/2) goes."""
+        cut = {name: getattr(self, name)[kept] for name in _PER_SLICE}
+        evidence = Evidence(*(None if part is None else part[kept] for part in vars(self.evidence).values()))
+        cut["soft_px"] = None if self.soft_px is None else self.soft_px[kept]
+        gone = dict.fromkeys(("hd95_mm", "surface_dice", "abc2_ml", "true_abc2_ml"))
+        return replace(self, **cut, **gone, evidence=evidence, scan_scores=strongest(cut["scores"]))
+
+    def rescored(self, calibration: Calibration) -> "Judged":
+        """The same scan with its evidence weighed by a calibration."""
+        told = {
+            "scores": calibration.slice_scores(self.evidence),
+            "scan_scores": calibration.scan_scores(self.evidence),
+        }
+        return replace(self, **told)
+
+
+def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = None) -> Judged:
+    """Analyse one scan exactly as the demo would, and compare.
+
+    Args:
+        table: the data set.
+        rows: row numbers of one scan, foot to head.
+        models: what is judged.
+        fold: that the scan was held out in.
+
+    Raises:
+        ValueError: if a file cannot be read; the sentence names it.
+    """
+    scan, truth = scan_of(table, rows), truth_of(table, rows)
+    whose = {"patient": str(table.patient[rows[0]]), "name": str(table.scan[rows[0]])}
+    told = {"outlined": table.outlined[rows], "fold": fold, "facts": _facts(table, rows)}
+    return judge_scan(scan, truth, table.labels[rows], models, **whose, **told)
+
+
+def judge_scan(
+    scan: Scan,
+    truth: np.ndarray,
+    labels: np.ndarray,
+    models: Models,
+    *,
+    patient: str,
+    name: str,
+    outlined: np.ndarray | None = None,
+    fold: int | None = None,
+    facts: dict | None = None,
+    distances: bool = True,
+) -> Judged:
+    """Analyse a scan exactly as the demo would, and compare it with its truth.
+
+    Args:
+        scan: the head CT.
+        truth: (z, y, x) bool, blood.
+        labels: (z, 6) bool in the order of LABELS.
+        models: what is judged.
+        patient: whose scan it is.
+        name: of the acquisition.
+        outlined: (z,) bool, slices whose `truth` is known; None where all are.
+        fold: that the scan was held out in.
+        facts: age in years, sex, fracture, where they are known.
+        distances: measure `hd95_mm` and `surface_dice` too, which takes a while.
+    """
+    how = {"outlined": outlined, "fold": fold, "facts": facts, "distances": distances}
+    return judge_result(analyse(scan, models), truth, labels, patient=patient, name=name, **how)
+
+
+def judge_result(
+    result: Result,
+    truth: np.ndarray,
+    labels: np.ndarray,
+    *,
+    patient: str,
+    name: str,
+    outlined: np.ndarray | None = None,
+    fold: int | None = None,
+    facts: dict | None = None,
+    distances: bool = True,
+) -> Judged:
+    """The same of a scan that is analysed already; arguments as for `judge_scan`."""
+    scan, mask, drawn = result.scan, result.mask, result.evidence.mask is not None
+    pixel_mm = scan.spacing_mm
+    outlined = np.ones(len(truth), bool) if outlined is None else outlined
+    on_outlined = lambda some: abc2_ml(some & outlined[:, None, None], scan.affine)  # noqa: E731
+    counted = lambda some: np.where(outlined, np.count_nonzero(some, axis=(1, 2)), 0)  # noqa: E731
+    surfaces = distances and drawn and outlined.all() and truth.any()
+    return Judged(
+        patient=patient,
+        scan=name,
+        fold=fold,
+        facts=facts or {},
+        labels=labels,
+        outlined=outlined,
+        side_px=int(np.prod(truth.shape[1:])),
+        true_px=counted(truth),
+        mask_px=np.count_nonzero(mask, axis=(1, 2)),
+        shared_px=counted(truth & mask),
+        evidence=result.evidence,
+        scores=result.slice_scores,
+        scan_scores=result.scan_scores,
+        pixel_mm=pixel_mm,
+        hd95_mm=hd95_mm(truth, mask, pixel_mm) if surfaces else None,
+        surface_dice=surface_dice(truth, mask, pixel_mm, TOLERANCE_MM) if surfaces else None,
+        soft_px=soft_voxels(result.blood) if drawn else None,
+        abc2_ml=on_outlined(mask) if drawn else None,
+        true_abc2_ml=on_outlined(truth),
+        spacing_known=scan.spacing_known,
+        upright=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
+    )
+
+
+def scan_of(table: Table, rows: np.ndarray) -> Scan:
+    """One scan of a table; where its files do not tell the size of a voxel, that of a usual head CT is assumed.
+
+    Raises:
+        ValueError: if a file cannot be read; the sentence names it.
+    """
+    hu = np.stack([table.hu(r) for r in rows])
+    affine = axial_affine((THICKNESS_MM, *[FIELD_OF_VIEW_MM / max(hu.shape[1:])] * 2), hu.shape)
+    known = table.steps_mm is not None and bool(np.isfinite(table.steps_mm[rows[0]]).all())
+    if known:
+        affine[:3, :3] = table.steps_mm[rows[0]]
+        affine[:3, 3] = -affine[:3, :3] @ ((np.array(hu.shape) - 1) / 2)
+    return Scan(hu, affine, spacing_known=known)
+
+
+def truth_of(table: Table, rows: np.ndarray) -> np.ndarray:
+    """(z, y, x) bool, the outlined blood of one scan; nothing on a slice that nobody outlined."""
+    none = np.zeros(table.hu(rows[0]).shape, bool)
+    return np.stack([table.truth(r) if table.outlined[r] else none for r in rows])
+
+
+def _facts(table: Table, rows: np.ndarray) -> dict:
+    """Age, sex and fracture of a scan, as far as the set tells them."""
+    told = {}
+    if "age" in table.facts and np.isfinite(age := float(table.facts["age"][rows[0]])):
+        told["age"] = age
+    if "sex" in table.facts and (sex := str(table.facts["sex"][rows[0]])):
+        told["sex"] = sex
+    if "fracture" in table.facts:
+        told["fracture"] = bool(np.any(table.facts["fracture"][rows]))
+    return told
+
+
+def bleeds(one: Judged) -> bool:
+    """Whether any slice of a scan is labeled as bleeding."""
+    return bool(one.labels[:, ANY].any())

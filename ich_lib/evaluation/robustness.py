@@ -1,0 +1,446 @@
+"""When should nobody believe it? Models judged on the same scans clean and made worse: robustness.json, and a page."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import ich_lib
+from ich_lib.evaluation import THRESHOLD, Judged, fold_runs, held_out, judge_scan, opened, scan_of, truth_of
+from ich_lib.labels import ANY, TYPES
+from ich_lib.measures import metrics
+from ich_lib.measures.statistics import Figure, paired_bootstrap, patient_bootstrap
+from ich_lib.phantoms import Case, phantom
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prediction.engine import Models, load
+from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, Exam, corrupted, known
+
+PHANTOMS, PATIENTS = 8, 20  # judged where nobody asks for another number
+SLICES, PIXELS = 12, 256  # of a phantom: the middle 6 cm of the head
+FIRST = 90_000_000  # seed of the first phantom, far from those that models are trained on
+ROUNDS = 1000  # resamples of each interval
+TOLERATED = 0.1  # of any of DECIDING: a model that loses more is not to be believed
+CLEAN = "clean"
+KEPT = "kept"  # folder of what a stopped command has done
+DECIDING = ("dice_per_subject", "slice_auc_any", "scan_sensitivity", "scan_specificity")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A scan to be judged clean and made worse.
+
+    Attributes:
+        patient, scan: whose it is, and which acquisition.
+        models: who reads it, and never saw it before.
+        open: reads it.
+    """
+
+    patient: str
+    scan: str
+    models: Models
+    open: Callable[[], Exam]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be read.
+
+    Attributes:
+        data: name of the set.
+        candidates: the scans.
+        names: corruptions, each of which is tried in every severity.
+        seed: of all that is drawn.
+    """
+
+    data: str
+    candidates: tuple[Candidate, ...]
+    names: tuple[str, ...]
+    seed: int
+
+    @property
+    def readings(self) -> int:
+        """How many scans the models read in all."""
+        return len(self.candidates) * (1 + len(SEVERITIES) * len(self.names))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are probabilities."""
+        return self.candidates[0].models.calibration is not None
+
+    @property
+    def threshold(self) -> float:
+        """A scan is called bleeding from this score for `any` on."""
+        return THRESHOLD if self.calibrated else list(self.candidates[0].models)[-1].recipe.threshold
+
+    @property
+    def models(self) -> dict[str, str]:
+        """SHA-256 of the weights to the model's name."""
+        return {model.sha256: model.name for one in self.candidates for model in one.models}
+
+    def key(self, name: str) -> dict:
+        """What the outcomes of a corruption depend on."""
+        scans = [[one.patient, one.scan] for one in self.candidates]
+        strengths = [0] if name == CLEAN else list(CORRUPTIONS[name].strengths)
+        told = {"version": ich_lib.__version__, "data": self.data, "scans": scans, "models": sorted(self.models)}
+        return {**told, "seed": self.seed, "strengths": strengths}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scan: all that the figures need.
+
+    Attributes:
+        patient, scan: whose it is, and which acquisition.
+        truth: (z,) bool, slices that bleed.
+        scores: (z,) score of each slice for `any`.
+        scan_score: of the scan.
+        dice: mean over the slices with blood; None for a scan without, or where no mask was drawn.
+        true_ml, mask_ml: volumes on outlined slices.
+    """
+
+    patient: str
+    scan: str
+    truth: np.ndarray
+    scores: np.ndarray
+    scan_score: float
+    dice: float | None
+    true_ml: float
+    mask_ml: float
+
+    def as_json(self) -> dict:
+        """Plain values."""
+        return asdict(self) | {"truth": self.truth.tolist(), "scores": self.scores.tolist()}
+
+
+def plan(
+    source: str | Path = "shipped",
+    *,
+    data: str | Path | None = None,
+    limit: int | None = None,
+    only: Iterable[str] | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Choose scans and corruptions. Nothing is read by a model yet.
+
+    Args:
+        source: "shipped", a run folder, what `export` wrote, or, with `data`, a folder of runs fold-0, fold-1, ...
+        data: the folder of a data set, or a store of whole slices, of which only patients that the models never saw
+            are taken; None for phantoms.
+        limit: how many phantoms or patients; None for PHANTOMS or PATIENTS.
+        only: names from CORRUPTIONS; None for all of them.
+        seed: chooses the patients, and draws noise, directions and places.
+
+    Raises:
+        ValueError: for an unknown corruption, a limit below 1, models trained on all of this data or after a leaky
+            split, or several runs without data.
+    """
+    names = tuple(dict.fromkeys(only)) if only else tuple(CORRUPTIONS)
+    for name in names:
+        known(name)
+    if limit is not None and limit < 1:
+        raise ValueError(f"At least 1 scan must be judged; got a limit of {limit}.")
+    if data is None:
+        return Plan(f"phantoms, {SLICES} slices of {PIXELS} px", _phantoms(source, limit or PHANTOMS), names, seed)
+    table = opened(data)
+    found = [one for models, place in _readers(source) for one in _never_seen(models, place, table)]
+    bleeds = table.bleeding()
+    taken = set(chosen({one.patient: bleeds[one.patient] for one in found}, limit or PATIENTS, seed=seed))
+    return Plan(table.name, tuple(one for one in found if one.patient in taken), names, seed)
+
+
+def _readers(source: str | Path) -> list[tuple[Models, str | Path]]:
+    """The models of a source, and of a cross-validation those of each fold, with the place they come from."""
+    runs = fold_runs(source)
+    return [(load(run, fill=False), run) for run in runs] or [(_loaded(source), source)]
+
+
+def _loaded(source: str | Path) -> Models:
+    return load(None if str(source) == "shipped" else source, fill=False)
+
+
+def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
+    """Heads made by code: of three one is clean, in the others the types take turns."""
+    if runs := fold_runs(source):
+        raise ValueError(
+            f"{source} holds {len(runs)} runs, and phantoms are strangers to all of them: name one run, or give --data."
+        )
+    models, turns, candidates = _loaded(source), 0, []
+    for i in range(count):
+        clean = i % 3 == 1
+        bleeds = () if clean else (TYPES[turns % len(TYPES)],)
+        turns += not clean
+        made = cache(
+            lambda i=i, bleeds=bleeds: exam_of(phantom(FIRST + i, bleeds=bleeds, slices=SLICES, pixels=PIXELS))
+        )
+        candidates.append(Candidate(f"phantom-{i}", f"phantom-{i}", models, made))
+    return tuple(candidates)
+
+
+def exam_of(case: Case) -> Exam:
+    """A phantom as an exam: all of its truth is known."""
+    return Exam(case.scan, case.mask, case.labels, np.ones(len(case.labels), bool))
+
+
+def _never_seen(models: Models, source: str | Path, table) -> list[Candidate]:
+    """The scans of a table that the models were not trained on."""
+    split, rows_of = held_out(models, source, table)
+    if split.kind != "patient":
+        raise ValueError(
+            f"{source} was trained after a {split.kind} split and has seen every patient, so it cannot be judged here."
+        )
+
+    def opened(rows: np.ndarray) -> Exam:
+        return Exam(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
+
+    return [
+        Candidate(str(table.patient[rows[0]]), str(table.scan[rows[0]]), models, lambda rows=rows: opened(rows))
+        for rows in rows_of
+    ]
+
+
+def chosen(bleeds: Mapping[str, bool], limit: int, *, seed: int = 0) -> list[str]:
+    """Draw patients so that the share who bleeds stays, to rounding; of either kind at least one where there is room.
+
+    Args:
+        bleeds: patient to whether they bleed.
+        limit: how many; more than there are gives all.
+        seed: of the draw.
+
+    Returns:
+        Their names, sorted.
+    """
+    if limit >= len(bleeds):
+        return sorted(bleeds)
+    rng = np.random.default_rng(seed)
+    bleeding, clean = (sorted(who for who in bleeds if bleeds[who] is kind) for kind in (True, False))
+    share = round(limit * len(bleeding) / len(bleeds))
+    if limit > 1 and bleeding and clean:
+        share = min(max(share, 1), limit - 1)
+    drawn = [rng.choice(bleeding, share, replace=False), rng.choice(clean, limit - share, replace=False)]
+    return sorted(str(who) for some in drawn for who in some)
+
+
+def robustness(planned: Plan, out: str | Path) -> dict:
+    """Read every scan clean and under every corruption and severity, and write robustness.json and robustness.html.
+
+    What is done stays in `out`, a file for each corruption: a stopped call goes on, and one with more corruptions
+    reads these only.
+
+    Args:
+        planned: what `plan` chose.
+        out: folder for the report.
+
+    Returns:
+        What robustness.json holds.
+
+    Raises:
+        ValueError: if `out` holds what was found with other models, scans or strengths.
+    """
+    out, found = Path(out), {}
+    (out / KEPT).mkdir(parents=True, exist_ok=True)
+    with tqdm(total=planned.readings, desc="reading", unit="scan") as bar:
+        for name in (CLEAN, *planned.names):
+            bar.set_postfix_str(name)
+            found[name] = _outcomes(planned, name, out / KEPT / f"{name}.json", bar.update)
+    report = report_of(planned, found)
+    (out / "robustness.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    from ich_lib.evaluation.robustness_page import write_page
+
+    write_page(report, out / "robustness.html")
+    return report
+
+
+def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object]) -> list[list[Outcome]]:
+    """Per severity what became of every scan under a corruption, as kept in a file, or found now and kept there."""
+    key = planned.key(name)
+    if not path.is_file():
+        told = {"key": key, "severities": _read_all(planned, name, done)}
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(told))
+        part.replace(path)
+    else:
+        told = json.loads(path.read_text())
+        if told["key"] != key:
+            raise ValueError(
+                f"{path.parent.parent} holds what was found with other models, scans, seed or version. Choose another "
+                "folder, or remove it."
+            )
+        done(len(planned.candidates) * len(key["strengths"]))
+    return [[_outcome(values) for values in some] for some in told["severities"]]
+
+
+def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[list[dict]]:
+    severities = (0,) if name == CLEAN else SEVERITIES
+    found = [[] for _ in severities]
+    for number, candidate in enumerate(planned.candidates):
+        exam = candidate.open()
+        for severity, some in zip(severities, found, strict=True):
+            worse = corrupted(exam, name, severity, seed=planned.seed + number) if severity else exam
+            some.append(outcome(worse, candidate).as_json())
+            done(1)
+    return found
+
+
+def outcome(exam: Exam, candidate: Candidate) -> Outcome:
+    """Let a candidate's models read an exam."""
+    who = {"patient": candidate.patient, "name": candidate.scan, "outlined": exam.outlined}
+    one: Judged = judge_scan(exam.scan, exam.truth, exam.labels, candidate.models, **who, distances=False)
+    whole = {"scan_score": float(one.scan_scores[ANY]), "dice": one.subject_dice}
+    return Outcome(
+        one.patient, one.scan, one.labels[:, ANY], one.scores[:, ANY], **whole, true_ml=one.true_ml, mask_ml=one.mask_ml
+    )
+
+
+def _outcome(values: dict) -> Outcome:
+    """Undo `Outcome.as_json`."""
+    return Outcome(**values | {"truth": np.array(values["truth"], bool), "scores": np.array(values["scores"])})
+
+
+def report_of(planned: Plan, found: Mapping[str, Sequence[Sequence[Outcome]]]) -> dict:
+    """All figures as plain values.
+
+    Args:
+        planned: what was read.
+        found: CLEAN and each corruption's name to a list of outcomes for each severity, scans in one order.
+    """
+    (clean,), figures = found[CLEAN], figures_at(planned.threshold)
+    report = {
+        "data": planned.data,
+        "models": [{"name": name, "sha256": sha256} for sha256, name in planned.models.items()],
+        "patients": sorted({one.patient for one in clean}),
+        "scans": len(clean),
+        "bleeding": sum(bool(one.truth.any()) for one in clean),
+        "readings": planned.readings,
+        "score_threshold": planned.threshold,
+        "calibrated": planned.calibrated,
+        "seed": planned.seed,
+        "clean": {name: _clean(clean, *figure).as_json() for name, figure in figures.items()},
+        "corruptions": {name: _corruption(name, clean, found[name], figures) for name in planned.names},
+    }
+    return report | {"not_believed_from": {name: lost_from(report, name) for name in planned.names}, "notice": NOTICE}
+
+
+Statistic = Callable[[list[Outcome]], float]
+Counts = Callable[[Outcome], bool]
+
+
+def figures_at(threshold: float) -> dict[str, tuple[Statistic, Counts]]:
+    """Name of a figure to how it is reckoned from outcomes, and which outcomes count.
+
+    As in an evaluation: Dice is the mean over bleeding scans of their mean over slices with blood, volume the mean
+    absolute error in mL over the same scans; the AUC pools the slices; scans are called from `threshold` on.
+    """
+    drawn = lambda one: one.dice is not None  # noqa: E731
+    bleeds = lambda one: bool(one.truth.any())  # noqa: E731
+    return {
+        "dice_per_subject": (lambda some: float(np.mean([one.dice for one in some])), drawn),
+        "slice_auc_any": (_slice_auc, lambda one: True),
+        "scan_sensitivity": (_of_calls(metrics.sensitivity, threshold), bleeds),
+        "scan_specificity": (_of_calls(metrics.specificity, threshold), lambda one: not bleeds(one)),
+        "volume_mae_ml": (lambda some: float(np.mean([abs(one.mask_ml - one.true_ml) for one in some])), drawn),
+    }
+
+
+def _of_calls(rate: Callable[[np.ndarray, np.ndarray], float], threshold: float) -> Statistic:
+    return lambda some: rate(
+        np.array([one.truth.any() for one in some]), np.array([one.scan_score >= threshold for one in some])
+    )
+
+
+def _slice_auc(some: list[Outcome]) -> float:
+    return metrics.auc(np.concatenate([one.truth for one in some]), np.concatenate([one.scores for one in some]))
+
+
+def _by_patient(some: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+    patients = {}
+    for one in some:
+        patients.setdefault(one.patient, []).append(one)
+    return patients
+
+
+def _together(statistic: Statistic) -> Callable[[list[list[Outcome]]], float]:
+    """The statistic of patients, each with all their scans."""
+    return lambda patients: statistic([one for scans in patients for one in scans])
+
+
+def _clean(clean: Sequence[Outcome], statistic: Statistic, counts: Counts) -> Figure:
+    kept = [one for one in clean if counts(one)]
+    return patient_bootstrap(list(_by_patient(kept).values()), _together(statistic), rounds=ROUNDS)
+
+
+def _corruption(name: str, clean: Sequence[Outcome], worse: Sequence[Sequence[Outcome]], figures: dict) -> dict:
+    corruption = CORRUPTIONS[name]
+    rows = [
+        {
+            "severity": severity,
+            "strength": corruption.strengths[severity - 1],
+            **{key: compared(clean, some, *figure) for key, figure in figures.items()},
+        }
+        for severity, some in zip(SEVERITIES, worse, strict=True)
+    ]
+    return {"unit": corruption.unit, "imitates": corruption.imitates, "severities": rows}
+
+
+def compared(clean: Sequence[Outcome], worse: Sequence[Outcome], statistic: Statistic, counts: Counts) -> dict:
+    """A figure of scans made worse, and its change against the same scans clean.
+
+    Scans that count in both are compared: one whose blood faded from the truth of thick slices leaves both sides.
+
+    Args:
+        clean: outcomes.
+        worse: those of the same scans in the same order.
+        statistic: the figure.
+        counts: which outcomes it takes.
+
+    Returns:
+        "value", None where it is not defined, and "change", worse minus clean, with its paired interval over patients.
+    """
+    pairs = [(a, b) for a, b in zip(clean, worse, strict=True) if counts(a) and counts(b)]
+    before, after = ([pair[side] for pair in pairs] for side in (0, 1))
+    value = statistic(after) if after else float("nan")
+    change = paired_bootstrap(_by_patient(before), _by_patient(after), _together(statistic), rounds=ROUNDS)
+    return {"value": None if np.isnan(value) else value, "change": change.as_json()}
+
+
+def lost_from(report: dict, name: str) -> int | None:
+    """The mildest severity of a corruption at which nobody should believe the models; None if all five are borne.
+
+    That is where Dice, slice AUC, sensitivity or specificity `is_lost`.
+    """
+    for row in report["corruptions"][name]["severities"]:
+        if any(is_lost(row[key]["change"]) for key in DECIDING):
+            return row["severity"]
+    return None
+
+
+def is_lost(change: dict) -> bool:
+    """Whether a figure fell by more than TOLERATED, and its interval lies below zero."""
+    return change["value"] is not None and change["value"] < -TOLERATED and change["high"] < 0
+
+
+def summary(report: dict) -> str:
+    """The report in one sentence."""
+    models = " and ".join(dict.fromkeys(model["name"] for model in report["models"]))
+    lost = [f"{name} ({_strength(report, name, at)})" for name, at in report["not_believed_from"].items() if at]
+    borne = [name for name, at in report["not_believed_from"].items() if not at]
+    whom, what = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
+    if not lost:
+        return f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED} of {what} was shown."
+    spared = f", which was shown for no severity of {_listed(borne)}" if borne else ""
+    return (
+        f"{whom} nobody should believe {models} from here on: {', '.join(lost)}; there more than {TOLERATED} of {what} "
+        f"is lost{spared}."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+def _strength(report: dict, name: str, severity: int) -> str:
+    told = report["corruptions"][name]
+    return f"{told['severities'][severity - 1]['strength']:g} {told['unit']}"

@@ -1,0 +1,137 @@
+"""robustness.json as one page that needs nothing else: a sentence, two tables of changes, the plot, examples, all."""
+
+import base64
+import html
+from io import BytesIO
+from pathlib import Path
+
+from ich_lib.evaluation.page import STYLE, shown
+from ich_lib.evaluation.robustness import DECIDING, FIRST, SLICES, TOLERATED, exam_of, is_lost, summary
+from ich_lib.prepare.corruptions import Exam
+
+_NAMES = {
+    "dice_per_subject": "Dice per subject",
+    "slice_auc_any": "Slice AUC",
+    "scan_sensitivity": "Sensitivity (scans)",
+    "scan_specificity": "Specificity (scans)",
+    "volume_mae_ml": "Volume error, mL",
+}
+_OWN_STYLE = "td.lost { background: #fdf3ec; font-weight: 600; } img.examples { max-width: 46rem; }"
+
+
+def write_page(report: dict, path: Path) -> None:
+    """Write a report as HTML with its pictures inside. The examples are of a phantom, never of a patient."""
+    from ich_lib.show.robustness import examples, robustness
+
+    models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
+    scores = "probabilities" if report["calibrated"] else "plain scores"
+    parts = [
+        f"<h1>When should nobody believe {html.escape(models)}?</h1>",
+        f"<p><strong>{html.escape(summary(report))}</strong></p>",
+        f"<p class='notice'>{html.escape(report['notice'])}</p>",
+        f"<p>{report['scans']} scans ({html.escape(report['data'])}), {report['bleeding']} bleeding, were read clean "
+        f"and again under every corruption and severity: {report['readings']} readings. Each change is that of the "
+        "same scans against themselves clean; its interval holds 95 % of resamples of patients. With few of them, an "
+        "interval that reaches zero says that the loss is unknown, not that there is none, and one without width says "
+        "that all changed alike, not that others would.</p>",
+        _picture(robustness(report), "Change of Dice and slice AUC by corruption and severity"),
+        _clean(report["clean"]),
+        *(_changes(report, key) for key in DECIDING),
+        "<h2>What it looks like</h2>",
+        "<p class='quiet'>One slice of a phantom in the brain window, its blood outlined. No patient.</p>",
+        _picture(examples(example()), "A phantom's slice under each corruption at severities 1, 3 and 5", "examples"),
+        _everything(report),
+        f"<p class='quiet'>Shaded: a loss of more than {TOLERATED} whose interval lies below zero. Scans are called "
+        f"from {report['score_threshold']} on; scores are {scores}. Dice is the mean over bleeding scans of their mean "
+        "over slices with blood; volume error the mean absolute error over the same scans.</p>",
+    ]
+    page = "\n".join(parts)
+    path.write_text(
+        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>{html.escape(models)}: robustness</title><style>{STYLE}{_OWN_STYLE}</style>"
+        f"<body>{page}</body></html>\n"
+    )
+
+
+def example() -> Exam:
+    """A phantom with a bleed in the brain."""
+    from ich_lib.phantoms import phantom
+
+    return exam_of(phantom(FIRST, bleeds=["intraparenchymal"], slices=SLICES))
+
+
+def _picture(figure, words: str, kind: str = "") -> str:
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    encoded = base64.b64encode(picture.getvalue()).decode()
+    return f"<img class='{kind}' alt='{words}' src='data:image/png;base64,{encoded}'>"
+
+
+def _row(cells: list[str], tag: str = "td") -> str:
+    return f"<tr>{''.join(cell if cell.startswith('<td') else f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
+
+
+def _clean(clean: dict) -> str:
+    rows = [
+        _row([name, shown(clean[key]), str(clean[key]["n_patients"])])
+        for key, name in _NAMES.items()
+        if clean[key]["value"] is not None
+    ]
+    return f"<h2>Clean</h2><table>{_row(['', 'value', 'heads'], 'th')}{''.join(rows)}</table>"
+
+
+def _changes(report: dict, key: str) -> str:
+    """One figure's changes: a line a corruption, a column a severity."""
+    if report["clean"][key]["value"] is None:
+        return ""
+    severities = [row["severity"] for row in next(iter(report["corruptions"].values()))["severities"]]
+    head = _row(["corruption", *(f"severity {severity}" for severity in severities)], "th")
+    rows = [
+        _row(
+            [f"{name}<br><span class='quiet'>{html.escape(told['unit'])}</span>", *map(_cell(key), told["severities"])]
+        )
+        for name, told in report["corruptions"].items()
+    ]
+    return f"<h2>Change of {_NAMES[key]}</h2><table>{head}{''.join(rows)}</table>"
+
+
+def _cell(key: str):
+    def cell(row: dict) -> str:
+        change = row[key]["change"]
+        told = f"<span class='quiet'>{row['strength']:g}</span><br>{signed(change).replace(' (', '<br>(')}"
+        return f"<td{' class=lost' if is_lost(change) else ''}>{told}</td>"
+
+    return cell
+
+
+def signed(change: dict) -> str:
+    """A change as "−0.12 (−0.20 to −0.05)", a dash where there is none."""
+    if change["value"] is None:
+        return "–"
+    value, low, high = ("?" if change[key] is None else _number(change[key]) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _number(value: float) -> str:
+    """Two digits and a sign; none on what rounds to zero."""
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
+
+
+def _everything(report: dict) -> str:
+    """Every figure of every corruption and severity, folded away."""
+    kept = {key: name for key, name in _NAMES.items() if report["clean"][key]["value"] is not None}
+    head = _row(["severity", *kept.values()], "th")
+    parts = []
+    for name, told in report["corruptions"].items():
+        rows = [
+            _row(
+                [
+                    f"{row['severity']}: {row['strength']:g} {html.escape(told['unit'])}",
+                    *(f"{shown(row[key]['value'])}<br>{signed(row[key]['change'])}" for key in kept),
+                ]
+            )
+            for row in told["severities"]
+        ]
+        parts.append(f"<h3>{name}</h3><p>{html.escape(told['imitates'])}</p><table>{head}{''.join(rows)}</table>")
+    title = "<h2>Everything</h2><details><summary>Every figure, and what each corruption imitates</summary>"
+    return f"{title}{''.join(parts)}</details>"

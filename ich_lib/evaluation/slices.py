@@ -1,0 +1,43 @@
+"""The slices behind a report, a line each, so that what is pooled by slice can be computed again and held in pairs."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ich_lib.evaluation.judged import Judged
+from ich_lib.labels import ANY
+
+FILE = "slices.csv"  # beside report.json
+_COLUMNS = ("patient", "scan", "place", "bleeds", "score")
+
+
+def write_slices(judged: Sequence[Judged], path: Path) -> None:
+    """Write every judged slice: whose it is, its place among the scan's judged slices from the foot (1 is lowest),
+    whether it bleeds, and its score for `any`."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(_COLUMNS)
+        for one in judged:
+            for place, (labels, scores) in enumerate(zip(one.labels, one.scores, strict=True), start=1):
+                lines.writerow((one.patient, one.scan, place, int(labels[ANY]), f"{scores[ANY]:.6f}"))
+
+
+def read_slices(path: Path) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """What `write_slices` wrote: (patient, scan) to (z,) bool, which slices bleed, and (z,) their scores.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is something else.
+    """
+    found = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                some = found.setdefault((row["patient"], row["scan"]), ([], []))
+                some[0].append(bool(int(row["bleeds"])))
+                some[1].append(float(row["score"]))
+    except (KeyError, TypeError, ValueError, csv.Error) as problem:
+        raise ValueError(f"{path.name} is not a line a slice of {', '.join(_COLUMNS)}.") from problem
+    return {who: (np.array(truth, bool), np.array(score)) for who, (truth, score) in found.items()}

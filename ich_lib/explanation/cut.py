@@ -1,0 +1,218 @@
+"""A network laid flat and cut in two at one layer, with its last sigmoid taken off: what gradients are asked of.
+
+A saturated sigmoid has no slope: at a probability of 0.9999 nothing in the picture seems to matter. So what is
+explained is the logit, the number that goes into the last sigmoid or softmax.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from ich_lib.explanation.slopes import slope
+
+_ANSWERS = ("scores", "mask")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network cut in two at one layer, and the one answer of it that is explained.
+
+    Attributes:
+        model: the network as it was, its layers shared with what follows.
+        layer: name of the layer.
+        answers: "scores", (n, k) a picture, or "mask", (n, y, x, 1).
+        logit: whether the answer is a logit. Else the network ends otherwise (in a mean of probabilities, say) and its
+            answer is explained as it is.
+        plain: whether the network holds no further network and gives one answer, as tf-keras-vis wants it.
+        body: pictures (n, y, x, channel) to the layer's outcome (n, r, c, k).
+        rest: pictures and the layer's outcome to the answer.
+        whole: pictures to the answer.
+    """
+
+    model: keras.Model
+    layer: str
+    answers: str
+    logit: bool
+    plain: bool
+    body: keras.Model
+    rest: keras.Model
+    whole: keras.Model
+
+    def features(self, pictures: np.ndarray) -> np.ndarray:
+        """(n, r, c, k) outcome of the layer."""
+        return _asked(self.body, pictures)
+
+    def blood(self, pictures: np.ndarray) -> np.ndarray:
+        """(n, y, x) float32, 1 where a mask's pixel is called blood: probability at least one half."""
+        return (_asked(self.whole, pictures)[..., 0] >= (0 if self.logit else 0.5)).astype(np.float32)
+
+    def number(self, pictures: np.ndarray, *, of: int, blood: np.ndarray | None = None) -> np.ndarray:
+        """(n,) what is explained: score `of`, or the mask's sum over the pixels of `blood`."""
+        return np.asarray(keras.ops.convert_to_numpy(self._number(self.whole(_tensor(pictures)), of, blood)))
+
+    def slope(self, pictures: np.ndarray, features: np.ndarray | None = None, *, of: int) -> np.ndarray:
+        """The gradient of `number` by the layer's outcome, or by the pictures where no outcome is given."""
+        blood = self.blood(pictures) if self.answers == "mask" else None
+        if features is None:
+            return slope(lambda at: self._number(self.whole(at, training=False), of, blood), pictures)
+        seen = _tensor(pictures)
+        return slope(lambda at: self._number(self.rest([seen, at], training=False), of, blood), features)
+
+    def _number(self, answer, of: int, blood: np.ndarray | None):
+        if self.answers == "scores":
+            return answer[:, of]
+        return keras.ops.sum(answer[..., 0] * _tensor(blood), axis=(1, 2))
+
+
+def _tensor(values: np.ndarray):
+    return keras.ops.convert_to_tensor(values, dtype="float32")
+
+
+def _asked(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(model(_tensor(pictures), training=False)))
+
+
+def cut(model: keras.Model, layer: str | None = None, *, answers: str | None = None) -> Cut:
+    """Lay a network flat and cut it at one layer. Its layers and weights are shared, not copied.
+
+    Args:
+        model: functional or sequential, with one picture (y, x, channel) as input; networks inside it are opened.
+        layer: name of the layer, also of one inside a nested network. None takes, for scores, the last one that still
+            has rows and columns; for a mask the bottom: the last of those with the fewest.
+        answers: "scores" or "mask"; None takes the scores where there are any.
+
+    Returns:
+        The cut.
+
+    Raises:
+        ValueError: for a network with depth, with more than one input or of another kind; without such an answer or
+            layer; or if the layer has no say in the answer.
+    """
+    bare = _bare(model)
+    _check_input(bare, model.name)
+    nested = any(_is_network(one) for one in bare.layers)
+    flat = laid_flat(bare) if nested else bare
+    kind, place = _answer(flat, answers, model.name)
+    last = flat.get_layer(flat.output_names[place])
+    linear = _linear(last)
+    outcomes = {}
+
+    def called(one, *tensors, **options):
+        made = one(*tensors, **options)
+        if one is linear and one is not last:
+            one.set_weights(last.get_weights())
+        outcomes[one.name] = made
+        return made
+
+    again = keras.models.clone_model(
+        flat, clone_function=lambda one: linear if one is last and linear else one, call_function=called
+    )
+    picture, answer = again.inputs[0], again.outputs[place]
+    whole = keras.Model(picture, answer)
+    name = _layer(layer, outcomes, whole, kind, model.name)
+    return Cut(
+        model=bare,
+        layer=name,
+        answers=kind,
+        logit=linear is not None,
+        plain=not nested and len(flat.outputs) == 1,
+        body=keras.Model(picture, outcomes[name]),
+        rest=keras.Model([picture, outcomes[name]], answer),
+        whole=whole,
+    )
+
+
+def laid_flat(model: keras.Model) -> keras.Model:
+    """A network without networks inside: each layer of theirs called by itself, on the same weights.
+
+    Keras clones a graph layer by layer and asks `call_function` to call each: an inner network is not called but laid
+    flat itself, and run layer by layer on the tensors it was given. Of two layers of one name the second is copied
+    under a longer one, since names in a graph are unique.
+    """
+    owners, twins = {}, {}
+
+    def called(layer, *tensors, **options):
+        if _is_network(layer):
+            inner = keras.models.clone_model(_bare(layer), clone_function=lambda one: one, call_function=called)
+            return keras.Function.call(inner, keras.tree.flatten(tensors))
+        if owners.setdefault(layer.name, layer) is layer:
+            return layer(*tensors, **options)
+        twin = twins.setdefault(id(layer), _renamed(layer, f"{layer.name}_{len(twins) + 2}"))
+        made = twin(*tensors, **options)
+        twin.set_weights(layer.get_weights())
+        owners[twin.name] = twin
+        return made
+
+    return keras.models.clone_model(_bare(model), clone_function=lambda one: one, call_function=called)
+
+
+def _bare(model: keras.Model) -> keras.Model:
+    """The same graph without losses and metrics; a sequential network as the graph it is."""
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            f"{model.name} is no network whose layers can be reached: it must be functional, or sequential and built."
+        )
+    return keras.Model(model.inputs, model.outputs, name=model.name)
+
+
+def _is_network(layer) -> bool:
+    return isinstance(layer, keras.Sequential | keras.Function)
+
+
+def _renamed(layer, name: str):
+    return type(layer).from_config({**layer.get_config(), "name": name})
+
+
+def _check_input(model: keras.Model, name: str) -> None:
+    shapes = [tuple(one.shape) for one in model.inputs]
+    if len(shapes) == 1 and len(shapes[0]) == 5:
+        raise ValueError(
+            f"{name} looks at blocks of slices, and only models of single pictures can be explained here; choose one "
+            "without depth."
+        )
+    if len(shapes) != 1 or len(shapes[0]) != 4:
+        raise ValueError(f"{name} must take one picture (y, x, channel) to be explained; it takes {shapes}.")
+
+
+def _answer(model: keras.Model, wanted: str | None, name: str) -> tuple[str, int]:
+    """What the network answers that can be explained, and which of its outputs that is."""
+    if wanted not in (None, *_ANSWERS):
+        raise ValueError(f"answers must be one of {', '.join(_ANSWERS)}; got {wanted!r}.")
+    shapes = [tuple(one.shape) for one in model.outputs]
+    places = {"scores": [n for n, shape in enumerate(shapes) if len(shape) == 2]}
+    places["mask"] = [n for n, shape in enumerate(shapes) if len(shape) == 4 and shape[-1] == 1]
+    for kind in _ANSWERS if wanted is None else (wanted,):
+        if places[kind]:
+            return kind, places[kind][0]
+    raise ValueError(f"{name} gives no {wanted or 'scores and no mask'} that could be explained; it gives {shapes}.")
+
+
+def _linear(layer):
+    """The last layer without its sigmoid or softmax; None where that cannot be told."""
+    activation = getattr(layer, "activation", None)
+    if activation is keras.activations.linear:
+        return layer
+    if activation in (keras.activations.sigmoid, keras.activations.softmax):
+        return type(layer).from_config({**layer.get_config(), "activation": "linear"})
+    return None
+
+
+def _layer(wanted: str | None, outcomes: dict, whole: keras.Model, kind: str, name: str) -> str:
+    """The layer to cut at."""
+    on_the_way = [layer.name for layer in whole.layers if layer.name in outcomes][:-1]  # the last one is the answer
+    rooms = {one: outcomes[one].shape for one in on_the_way if len(getattr(outcomes[one], "shape", ())) == 4}
+    rooms = {one: (shape[1] or 0) * (shape[2] or 0) for one, shape in rooms.items() if shape[1:3] != (1, 1)}
+    if wanted is None and kind == "mask" and not all(rooms.values()):
+        raise ValueError(f"{name} takes pictures of any size, so its bottom cannot be told; name a layer.")
+    if wanted is None and rooms:
+        fewest = min(rooms.values()) if kind == "mask" else None
+        return [one for one, room in rooms.items() if fewest in (None, room)][-1]
+    if wanted in rooms:
+        return wanted
+    if wanted in outcomes:
+        raise ValueError(
+            f"Layer {wanted} of {name} has no rows and columns, or no say in the {kind}; a map cannot be drawn from it."
+        )
+    told = f"no layer called {wanted!r}" if wanted else f"no layer with rows and columns on the way to its {kind}"
+    raise ValueError(f"{name} has {told}; there are {', '.join(list(rooms)[-8:]) or 'none to choose from'}.")

@@ -1,0 +1,54 @@
+"""tf-keras-vis, where it works: TensorFlow, a flat model, one output.
+
+Version 0.8.7 fails on nested models and on several outputs; its Grad-CAM++ takes the exponential of the score, so it is
+given the score less its own value: e^0 is 1 and the gradient stays. Its maps are asked for unscaled.
+"""
+
+import importlib.util
+import warnings
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+
+from ich_lib.explanation.cut import Cut
+
+
+def can(one: Cut) -> bool:
+    """Whether tf-keras-vis is installed and can explain this."""
+    suited = one.plain and one.answers == "scores" and keras.backend.backend() == "tensorflow"
+    return suited and importlib.util.find_spec("tf_keras_vis") is not None
+
+
+def grad_cam(one: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False) -> np.ndarray:
+    """(n, r, c) by `Gradcam` or `GradcamPlusPlus`."""
+    with _old_names():
+        from tf_keras_vis.gradcam import Gradcam, GradcamPlusPlus
+    visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(one.model, model_modifier=_modifier(one))
+    asked = {"penultimate_layer": one.layer, "seek_penultimate_conv_layer": False}
+    return np.asarray(visualizer(_score(of), pictures, **asked, expand_cam=False, normalize_cam=False))
+
+
+def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
+    """(n, y, x) by `Saliency`, without its own noise."""
+    with _old_names():
+        from tf_keras_vis.saliency import Saliency
+    return np.asarray(Saliency(one.model, model_modifier=_modifier(one))(_score(of), pictures, normalize_map=False))
+
+
+def _modifier(one: Cut):
+    with _old_names():
+        from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+    return ReplaceToLinear() if one.logit else lambda model: None  # any modifier makes it work on a copy
+
+
+def _score(of: int):
+    return lambda answer: answer[:, of] - keras.ops.stop_gradient(answer[:, of])
+
+
+@contextmanager
+def _old_names():
+    """It imports SciPy's zoom by a name that SciPy 2 will drop."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Please import `zoom`", DeprecationWarning)
+        yield

@@ -1,0 +1,228 @@
+"""Why did the model say so: one function a method, from what the model sees to a map of what mattered.
+
+Every method takes a Keras model, flat or nested, with one output or several, and pictures (n, y, x, channel) as the
+model sees them, and returns (n, r, c) float32, nowhere below zero and never NaN: rows and columns of the chosen layer,
+or those of the picture where the picture itself is asked. Where nothing speaks for the answer, the map is zeros. Maps
+are not scaled, so that those of one model may be compared with each other.
+
+What is explained is the logit of a score, not the probability: a sure sigmoid is flat and has no gradient. For a model
+that draws a mask and gives no scores it is the sum of the mask's logits over the pixels it calls blood.
+
+tf-keras-vis (https://github.com/keisen/tf-keras-vis) computes Grad-CAM, Grad-CAM++ and saliency where it is installed
+and can: on TensorFlow, for a flat model with one output. Elsewhere, and for whatever was cut by `cut` before, our own
+path does; a test holds them together.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from ich_lib.prediction.engine import Model
+
+_BATCH = 16  # masked pictures of Score-CAM asked at a time
+
+
+def cam(model: Model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
+    """Class activation maps, as an exported model gives them beside its scores: no gradient, and no Keras.
+
+    For global average pooling and one dense layer it equals Grad-CAM of the logit up to a scale (Selvaraju et al. 2017,
+    section 3.1).
+
+    Args:
+        model: of `ich_lib.prediction.engine.load`.
+        pictures: (n, y, x, channel).
+        of: column of the scores; the last one of "6-node" and "binary" is `any`.
+
+    Raises:
+        ValueError: if the model gives no such maps.
+
+    Source:
+        Zhou et al. 2016, arXiv:1512.04150.
+    """
+    heat = model.run(pictures).heat
+    if heat is None:
+        raise ValueError(f"{model.name} has no class activation maps: it does not end in pooling and one dense layer.")
+    return _drawn(heat[..., of])
+
+
+def grad_cam(model, pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
+    """Grad-CAM: a layer's channels, each weighed by the mean gradient of the answer by it.
+
+    Args:
+        model: a Keras model, or what `cut` made of one.
+        pictures: (n, y, x, channel).
+        of: column of the scores.
+        layer: name of the layer; None for the last with rows and columns, or the bottom of a mask.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
+    """
+    one = _opened(model, layer)
+    if theirs := _keras_vis(model, one):
+        return _drawn(theirs.grad_cam(one, pictures, of=of))
+    features = one.features(pictures)
+    weights = one.slope(pictures, features, of=of).mean(axis=(1, 2), keepdims=True)
+    return _drawn((weights * features).sum(axis=-1))
+
+
+def grad_cam_plus_plus(model, pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
+    """Grad-CAM++: as Grad-CAM, but positions count by their own share of the gradient; small spots do not drown.
+
+    The answer's exponential, by which the paper derives its weights, is a factor of the whole map and is left out.
+
+    Args:
+        model: a Keras model, or what `cut` made of one.
+        pictures: (n, y, x, channel).
+        of: column of the scores.
+        layer: as in `grad_cam`.
+
+    Source:
+        Chattopadhay et al. 2018, arXiv:1710.11063, equations 5 and 19; the shares of a channel add up to 1 as in the
+        authors' code.
+    """
+    one = _opened(model, layer)
+    if theirs := _keras_vis(model, one):
+        return _drawn(theirs.grad_cam(one, pictures, of=of, plus_plus=True))
+    features = one.features(pictures).astype(float)
+    slope = one.slope(pictures, features.astype(np.float32), of=of).astype(float)
+    below = 2 * slope**2 + slope**3 * features.sum(axis=(1, 2), keepdims=True)
+    shares = _divided(slope**2, below)
+    shares = _divided(shares, shares.sum(axis=(1, 2), keepdims=True))
+    weights = (np.maximum(slope, 0) * shares).sum(axis=(1, 2), keepdims=True)
+    return _drawn((weights * features).sum(axis=-1))
+
+
+def score_cam(
+    model, pictures: np.ndarray, *, of: int = -1, layer: str | None = None, channels: int | None = 32
+) -> np.ndarray:
+    """Score-CAM: a layer's channels, each weighed by how far the answer rises when only what it lights is shown.
+
+    No gradient, but one more picture a channel. A weight is the rise of the logit over that of a black picture. The
+    paper then takes a softmax over the channels, as tf-keras-vis does; that belongs to classes that exclude each other
+    and makes even channels that speak against the answer count for it.
+
+    Args:
+        model: a Keras model, or what `cut` made of one.
+        pictures: (n, y, x, channel), 0 being black.
+        of: column of the scores.
+        layer: as in `grad_cam`.
+        channels: how many are asked, those that vary most over the picture first; None for all.
+
+    Source:
+        Wang H. et al. 2020, arXiv:1910.01279; the choice of channels: tabayashi0117, Faster Score-CAM.
+    """
+    one = _opened(model, layer)
+    blood = one.blood(pictures) if one.answers == "mask" else [None] * len(pictures)
+    maps = [
+        _score_cam(one, *parts, of, channels) for parts in zip(pictures, one.features(pictures), blood, strict=True)
+    ]
+    return _drawn(np.stack(maps))
+
+
+def _score_cam(one, picture: np.ndarray, features: np.ndarray, blood, of: int, channels: int | None) -> np.ndarray:
+    """(r, c) of one picture."""
+    low, high = features.min(axis=(0, 1)), features.max(axis=(0, 1))
+    order = np.argsort(low - high, kind="stable")[:channels]
+    order = order[high[order] > low[order]]
+    weights = np.zeros(len(order), np.float32)
+    black = one.number(np.zeros_like(picture[None]), of=of, blood=None if blood is None else blood[None])
+    size = picture.shape[1::-1]
+    for start in range(0, len(order), _BATCH):
+        some = order[start : start + _BATCH]
+        lit = (features[..., some] - low[some]) / (high[some] - low[some])
+        shown = np.stack([cv2.resize(lit[..., n], size)[..., None] * picture for n in range(len(some))])
+        blood_of_each = None if blood is None else np.repeat(blood[None], len(some), axis=0)
+        weights[start : start + len(some)] = one.number(shown, of=of, blood=blood_of_each) - black
+    return features[..., order] @ weights
+
+
+def saliency(model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
+    """How much the answer changes with each pixel: the largest absolute gradient over the channels, (n, y, x).
+
+    Args:
+        model: a Keras model, or what `cut` made of one.
+        pictures: (n, y, x, channel).
+        of: column of the scores.
+
+    Source:
+        Simonyan et al. 2014, arXiv:1312.6034, section 3.1.
+    """
+    one = _opened(model)
+    if theirs := _keras_vis(model, one):
+        return _drawn(theirs.saliency(one, pictures, of=of))
+    return _drawn(np.abs(one.slope(pictures, of=of)).max(axis=-1))
+
+
+def smooth_grad(
+    model, pictures: np.ndarray, *, of: int = -1, samples: int = 16, noise: float = 0.15, seed: int = 0
+) -> np.ndarray:
+    """SmoothGrad: the mean saliency of noisy copies of a picture, (n, y, x).
+
+    The noise is drawn here, by a seed, also where tf-keras-vis computes the gradients: its own draw cannot be repeated.
+
+    Args:
+        model: a Keras model, or what `cut` made of one.
+        pictures: (n, y, x, channel).
+        of: column of the scores.
+        samples: copies.
+        noise: standard deviation, as a share of the picture's range.
+        seed: of the noise.
+
+    Source:
+        Smilkov et al. 2017, arXiv:1706.03825; absolute values are taken before the mean, as in tf-keras-vis.
+    """
+    rng = np.random.default_rng(seed)
+    spread = noise * np.ptp(pictures, axis=(1, 2, 3), keepdims=True)
+    draws = (pictures + spread * rng.standard_normal(pictures.shape, np.float32) for _ in range(samples))
+    return _drawn(sum(saliency(model, copies, of=of) for copies in draws) / samples)
+
+
+def seg_grad_cam(model, pictures: np.ndarray, *, layer: str | None = None) -> np.ndarray:
+    """Segmentation Grad-CAM: Grad-CAM of the mask's logits, summed over the pixels called blood.
+
+    A mask without a pixel of blood has nothing to explain: zeros.
+
+    Args:
+        model: a Keras model that draws a mask, or what `cut` made of one with `answers="mask"`.
+        pictures: (n, y, x, channel).
+        layer: name of the layer; None for the bottom, where rows and columns are fewest.
+
+    Source:
+        Vinogradova et al. 2020, arXiv:2002.11434, equation 2.
+    """
+    return grad_cam(_opened(model, layer, answers="mask"), pictures)
+
+
+METHODS: dict[str, Callable] = {
+    "grad-cam": grad_cam,
+    "grad-cam++": grad_cam_plus_plus,
+    "score-cam": score_cam,
+    "saliency": saliency,
+    "smoothgrad": smooth_grad,
+    "seg-grad-cam": seg_grad_cam,
+}
+NAMES = ("cam", *METHODS)  # what commands call them
+
+
+def _opened(model, layer: str | None = None, *, answers: str | None = None):
+    from ich_lib.explanation.cut import Cut, cut
+
+    return model if isinstance(model, Cut) else cut(model, layer, answers=answers)
+
+
+def _keras_vis(model, one):
+    """The module that asks tf-keras-vis, where that can answer."""
+    from ich_lib.explanation import keras_vis
+
+    return keras_vis if model is not one and keras_vis.can(one) else None
+
+
+def _divided(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    return np.divide(over, under, out=np.zeros(np.broadcast_shapes(over.shape, under.shape)), where=under != 0)
+
+
+def _drawn(values: np.ndarray) -> np.ndarray:
+    """What speaks for the answer; what speaks against it, and overflow, is zero."""
+    values = np.asarray(values, np.float32)
+    return np.where(np.isfinite(values) & (values > 0), values, np.float32(0))

@@ -1,0 +1,185 @@
+"""A whole scan and a trained model in, heat on the scan's own voxels out: boxed, mirrored and averaged as in `analyse`.
+
+What a method draws is dressed as a model's answer, so that `ich_lib.prediction.analyze` can ask for it like for any
+other. Here every method is computed by our own path: over a scan it is ten times as fast as tf-keras-vis and agrees
+with it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ich_lib.evaluation import FOLD, fold_runs
+from ich_lib.explanation.methods import METHODS, NAMES, cam
+from ich_lib.labels import SCHEMES
+from ich_lib.models.pictures import bone_restored
+from ich_lib.models.recipes import Recipe
+from ich_lib.prediction.analyze import both_ways, mean_of, over_slices, parts
+from ich_lib.prediction.engine import SHIPPED, Answer, Model, Models, answer_of, load
+from ich_lib.prepare.head import field_box
+from ich_lib.scan import Scan
+
+MASKS = "seg-grad-cam"  # the one method that explains a mask, whatever else the model answers
+
+
+def explain(
+    scan: Scan,
+    method: str = "cam",
+    source: str | Path = "shipped",
+    *,
+    label: str = "any",
+    progress: Callable[[float], None] | None = None,
+) -> np.ndarray:
+    """Where in a scan a model saw reasons for its answer.
+
+    As in `analyse`, every slice is asked as it is and mirrored, and the maps are averaged.
+
+    Args:
+        scan: what `read` returned.
+        method: a name from NAMES. "cam" asks an exported model without Keras; the others take seconds to import it.
+        source: "shipped", a run folder, or what `export` wrote.
+        label: whose score is explained, a name of the model's scheme. A mask has none.
+        progress: called with the share done, 0 to 1.
+
+    Returns:
+        (z, y, x) float16 in [0, 1], one scale for all slices: 1 is the strongest place of this scan, however low its
+        score. Zeros where nothing speaks for the label.
+
+    Raises:
+        FileNotFoundError: if there is no model at `source`.
+        ValueError: for an unknown method or label, a model with depth, or one that the method cannot explain.
+    """
+    return heat_of(asked(method, source, label=label), scan, progress=progress)
+
+
+def asked(method: str, source: str | Path = "shipped", *, label: str = "any") -> Model:
+    """A trained model whose only answer is the method's map, as heat (n, r, c, 1). See `explain`."""
+    if method not in NAMES:
+        raise ValueError(f"No method is called {method!r}; choose from {', '.join(NAMES)}.")
+    if fold_runs(source):
+        raise ValueError(f"{source} holds the runs of a cross-validation; name one of them, such as {FOLD}0.")
+    models = load(None if str(source) == "shipped" else source, fill=False)
+    model = chosen(models, method, source)
+    if method == "cam":
+        return by_answer(model, label=label)
+    return by_network(method, network_of(source, model), model, label=label)
+
+
+def by_answer(model: Model, *, label: str = "any") -> Model:
+    """A model whose only answer is the class activation map that it gives anyway, as heat (n, r, c, 1)."""
+    of = column(model.recipe, label)
+    return _dressed(model, lambda pictures: cam(model, pictures, of=of))
+
+
+def chosen(models: Models, method: str, source: str | Path) -> Model:
+    """Which of a pair a method explains.
+
+    Raises:
+        ValueError: if it has none for the method, or a model with depth.
+    """
+    if method == MASKS:
+        model, lacks = models.segmenter, "draws no mask"
+    elif method == "cam":
+        model, lacks = models.classifier, "gives no scores"
+    else:
+        model, lacks = models.classifier or models.segmenter, "holds no model"
+    if model is None:
+        raise ValueError(f"{source} {lacks}, so {method} has nothing to explain.")
+    if model.recipe.depth > 1:
+        raise ValueError(
+            f"{model.name} looks at blocks of {model.recipe.depth} slices, and only models of single pictures can be "
+            "explained here; choose one without depth."
+        )
+    if not model.recipe.is_network:
+        raise ValueError(f"{model.name} is no network: it has no layers to draw a map from.")
+    return model
+
+
+def column(recipe: Recipe, label: str) -> int:
+    """Which score is explained; the last and only one of a model that draws a mask alone.
+
+    Raises:
+        ValueError: if the model does not score the label.
+    """
+    names = SCHEMES[recipe.scheme] if recipe.classifies else ("any",)
+    if label not in names:
+        raise ValueError(f"{recipe.name} gives no score for {label!r}; it tells {', '.join(names)}.")
+    return names.index(label) if recipe.classifies else -1
+
+
+def network_of(source: str | Path, model: Model):
+    """The Keras network behind a model: that of a run, or the weights that lie beside an exported file.
+
+    Raises:
+        FileNotFoundError: if there are none.
+    """
+    folder = SHIPPED if str(source) == "shipped" else Path(source)
+    if (folder / "recipe.json").is_file():
+        from ich_lib.training.train import open_run
+
+        return open_run(folder).model()
+    found = [path for pattern in ("", "*/") for path in folder.glob(f"{pattern}{model.name}.weights.h5")]
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no {model.name}.weights.h5, and gradients need the Keras weights.")
+    from ich_lib.models.builders import build
+
+    network = build(model.recipe)
+    network.load_weights(found[0])
+    return network
+
+
+def by_network(method: str, network, like: Model, *, label: str = "any") -> Model:
+    """A network whose only answer is the method's map.
+
+    Args:
+        method: a name from NAMES.
+        network: the Keras model.
+        like: whose recipe, name and card it shares.
+        label: as in `explain`.
+    """
+    if method == "cam":
+        return by_answer(replace(like, run=_with_heat(network, like.recipe)), label=label)
+    from ich_lib.explanation.cut import cut
+
+    of = column(like.recipe, label)
+    opened = cut(network, answers="mask" if method == MASKS else None)
+    options = {} if method == MASKS else {"of": of}
+    return _dressed(like, lambda pictures: METHODS[method](opened, pictures, **options))
+
+
+def _with_heat(network, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
+    from keras import ops
+
+    from ich_lib.prediction.export import with_heat
+
+    served = with_heat(network)
+
+    def run(pictures: np.ndarray) -> Answer:
+        answers = served(ops.convert_to_tensor(pictures), training=False)
+        answers = answers if isinstance(answers, list | tuple) else [answers]
+        return answer_of([ops.convert_to_numpy(one) for one in answers], recipe)
+
+    return run
+
+
+def _dressed(like: Model, draw: Callable[[np.ndarray], np.ndarray]) -> Model:
+    return replace(like, run=lambda pictures: Answer(heat=draw(pictures)[..., None]))
+
+
+def heat_of(model: Model, scan: Scan, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
+    """The heat of a scan by what `asked` or `by_network` returned. See `explain`."""
+    hu, maps = bone_restored(scan.hu), []
+    box = field_box(hu, model.recipe.field)
+    for rows in parts(len(hu), model.recipe):
+        maps += maps_of(model, hu, box, [rows])
+        if progress:
+            progress(rows.stop / len(hu))
+    top = max(float(one.max()) for one in maps)
+    return over_slices([one / top if top else one for one in maps], 1.0, box, hu.shape)
+
+
+def maps_of(model: Model, hu: np.ndarray, box, some: Iterable[range]) -> list[np.ndarray]:
+    """The small maps (r, c) of some slices, each asked both ways."""
+    return [one for rows in some for one in mean_of(both_ways(model, hu, box, rows)).heat[..., 0]]

@@ -1,0 +1,321 @@
+"""Maps held against outlined blood, against a blob in the middle of the head and against a network that knows nothing.
+
+A map that looks right proves little: blood often lies near the middle of the head, and a network with random weights
+draws edges too. Adebayo et al. 2018 (arXiv:1810.03292) found methods whose maps hardly change when the weights are
+drawn anew. So each method is asked of the trained network and of the same network with random weights.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ich_lib.data import Table
+from ich_lib.evaluation import fold_runs, opened, split_of, unseen_slices
+from ich_lib.explanation.scan import MASKS, by_answer, by_network, chosen, maps_of, network_of
+from ich_lib.labels import ANY, TYPES
+from ich_lib.measures.statistics import Figure, patient_bootstrap
+from ich_lib.models.pictures import bone_restored
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prediction.engine import Model, Models, load
+from ich_lib.prepare.head import Box, field_box, uncrop
+
+TOLERANCE = 15 / 512  # of a slice's side: Zhang et al. 2016 allow 15 pixels; of a 230 mm field that is 7 mm
+SEEDS = (0, 1, 2)  # of the random weights
+_ROUNDS = 1000  # resamples of each interval
+_TOGETHER = 8  # slices asked at a time
+
+
+@dataclass(frozen=True)
+class Located:
+    """How one slice's map lies to its blood.
+
+    Attributes:
+        patient: whose slice.
+        labels: (6,) bool truth.
+        hit: whether the map's peak lies in the blood or within the tolerance of it; an empty map misses.
+        energy: share of the map that lies in the blood; 0 for an empty map.
+        empty: whether the map is zero everywhere.
+    """
+
+    patient: str
+    labels: np.ndarray
+    hit: bool
+    energy: float
+    empty: bool
+
+
+def pointing(heat: np.ndarray, blood: np.ndarray, *, tolerance_px: float) -> bool:
+    """The pointing game: whether the peak of a map lies in the blood, or no farther from it than the tolerance.
+
+    Args:
+        heat: (y, x) >= 0. Of equal peaks the first counts.
+        blood: (y, x) bool with at least one pixel.
+        tolerance_px: distance in pixels.
+
+    Source:
+        Zhang et al. 2016, arXiv:1608.00507, section 4.2.
+    """
+    if not heat.any():
+        return False
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    rows, columns = np.nonzero(blood)
+    return bool(np.hypot(rows - row, columns - column).min() <= tolerance_px)
+
+
+def energy_inside(heat: np.ndarray, blood: np.ndarray) -> float:
+    """The energy-based pointing game: the share of a map's sum that lies in the blood; 0 for an empty map.
+
+    Source:
+        Wang H. et al. 2020, arXiv:1910.01279, section 4.3.
+    """
+    total = float(heat.sum(dtype=float))
+    return float(heat[blood].sum(dtype=float)) / total if total else 0.0
+
+
+def center_blob(box: Box, shape: tuple[int, int]) -> np.ndarray:
+    """(y, x) a round Gaussian in the middle of the head's box, its third standard deviation at the edge."""
+    place = np.linspace(-3, 3, 64)
+    bell = np.exp(-(place**2) / 2)
+    return uncrop(np.outer(bell, bell), box, shape)
+
+
+def score_explanations(
+    source: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    methods: Sequence[str] | None = None,
+    label: str = "any",
+    seeds: Sequence[int] = SEEDS,
+) -> dict:
+    """Score a model's maps on outlined slices that bleed and write explain.json and explain.md.
+
+    Of a cross-validation each scan is explained by the model that never saw it, of a run the fold held out. Where a
+    model was trained on every patient of the data, as the shipped one, all are explained and the report says so.
+
+    Args:
+        source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
+        data: the folder of a data set, or a file of `store` that holds whole slices.
+        out: folder to make.
+        methods: names from `ich_lib.explanation.NAMES`; None for the quick ones that the model allows.
+        label: whose score is explained.
+        seeds: of the random weights each method is held against; their figures are averaged.
+
+    Returns:
+        What explain.json holds.
+
+    Raises:
+        ValueError: if no slice of the data is outlined and bleeds, or a method does not suit the model.
+    """
+    table, out = opened(data), Path(out)
+    sources = fold_runs(source) or [source]
+    found, folds, seen = {}, [], False
+    strange = {}  # networks with random weights are the same for every fold
+    for one in sources:
+        models = load(None if str(one) == "shipped" else one, fill=False)
+        names = _suited(models) if methods is None else tuple(dict.fromkeys(methods))
+        split = split_of(models, one)
+        scans, known = _scans(table, lambda rows, split=split: unseen_slices(split, table, rows))
+        seen, folds = seen or known, [*folds, split.held_out]
+        strange = strange or _strangers(models, names, one, label, seeds)
+        _locate(_trained(models, names, one, label) | strange, table, scans, found, name=Path(one).name)
+    if not found:
+        raise ValueError(f"{table.name} has no slice that bleeds, is outlined and may be judged here.")
+    report = {"data": table.name, "source": Path(source).name, "folds": folds, "trained_on": seen, "label": label}
+    report |= _report(found, names, seeds)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "explain.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    (out / "explain.md").write_text(as_markdown(report))
+    return report
+
+
+def _suited(models: Models) -> tuple[str, ...]:
+    """The quick methods that a model allows."""
+    return ("cam", "grad-cam") * (models.classifier is not None) + (MASKS,) * (models.segmenter is not None)
+
+
+def _scans(table: Table, unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[list[np.ndarray], bool]:
+    """For each scan its rows and which of them are explained, and whether these were trained on."""
+    kept = [(rows, unseen(rows)) for rows in table.scans()]
+    known = not any(mask.any() for _, mask in kept)
+    pairs = []
+    for rows, mask in kept:
+        bleeding = (mask | known) & table.outlined[rows] & table.labels[rows, ANY]
+        if bleeding.any():
+            pairs.append((rows, np.flatnonzero(bleeding)))
+    return pairs, known
+
+
+def _trained(models: Models, names: Iterable[str], source, label: str) -> dict:
+    """Each method asked of the trained network, which is loaded once."""
+    ways, networks = {}, {}
+    for name in names:
+        like = chosen(models, name, source)
+        if name == "cam":
+            ways[name, None] = by_answer(like, label=label)
+            continue
+        if like.name not in networks:
+            networks[like.name] = network_of(source, like)
+        ways[name, None] = by_network(name, networks[like.name], like, label=label)
+    return ways
+
+
+def _strangers(models: Models, names: Iterable[str], source, label: str, seeds: Sequence[int]) -> dict:
+    """Each method asked of networks of the same build with random weights."""
+    import keras
+
+    from ich_lib.models.builders import build
+
+    ways, drawn = {}, {}
+    for name in names:
+        like = chosen(models, name, source)
+        for seed in seeds:
+            if (like.name, seed) not in drawn:
+                keras.utils.set_random_seed(seed)
+                drawn[like.name, seed] = build(like.recipe)
+            ways[name, seed] = by_network(name, drawn[like.name, seed], like, label=label)
+    return ways
+
+
+def _locate(ways: dict[tuple, Model], table: Table, scans: list, found: dict, *, name: str) -> None:
+    """Explain the slices of some scans in every way and add what is found to `found`."""
+    for rows, chosen_slices in tqdm(scans, desc=f"explaining {name}", unit="scan"):
+        hu = bone_restored(np.stack([table.hu(row) for row in rows]))
+        truth = {k: table.truth(rows[k]) for k in chosen_slices.tolist()}
+        kept = [k for k, blood in truth.items() if blood.any()]
+
+        def located(heat: np.ndarray, k: int, rows=rows, truth=truth) -> Located:
+            hit = pointing(heat, truth[k], tolerance_px=TOLERANCE * max(heat.shape))
+            energy = energy_inside(heat, truth[k])
+            return Located(str(table.patient[rows[k]]), table.labels[rows[k]], hit, energy, not heat.any())
+
+        for way, model in ways.items():
+            box = field_box(hu, model.recipe.field)
+            maps = maps_of(model, hu, box, _stretches(kept))
+            some = [located(uncrop(one, box, hu.shape[1:]), k) for one, k in zip(maps, kept, strict=True)]
+            found.setdefault(way, []).extend(some)
+        blob = center_blob(field_box(hu, "head"), hu.shape[1:])
+        found.setdefault(("center", None), []).extend(located(blob, k) for k in kept)
+
+
+def _stretches(numbers: list[int]) -> list[range]:
+    """Rising slice numbers as ranges of neighbors, to be asked for together."""
+    ranges = []
+    for k in numbers:
+        if ranges and ranges[-1].stop == k and len(ranges[-1]) < _TOGETHER:
+            ranges[-1] = range(ranges[-1].start, k + 1)
+        else:
+            ranges.append(range(k, k + 1))
+    return ranges
+
+
+def _report(found: dict[tuple, list[Located]], names: Iterable[str], seeds: Sequence[int]) -> dict:
+    """All figures, as plain values."""
+    blob = found["center", None]
+    methods = {}
+    for name in names:
+        trained, random = found[name, None], [one for seed in seeds for one in found[name, seed]]
+        methods[name] = _figures(trained, random) | {"types": {}}
+        for number, kind in enumerate(TYPES):
+            of_type = [[one for one in some if one.labels[number]] for some in (trained, random)]
+            if of_type[0]:
+                methods[name]["types"][kind] = _figures(*of_type)
+    return {
+        "slices": len(blob),
+        "patients": len({one.patient for one in blob}),
+        "tolerance": TOLERANCE,
+        "seeds": list(seeds),
+        "methods": methods,
+        "center_blob": {
+            "pointing": _figure(blob, "hit").as_json(),
+            "energy": _figure(blob, "energy").as_json(),
+            "n_patients": len({one.patient for one in blob}),
+        },
+        "notice": NOTICE,
+    }
+
+
+def _figures(trained: list[Located], random: list[Located]) -> dict:
+    return {
+        "pointing": _figure(trained, "hit").as_json(),
+        "energy": _figure(trained, "energy").as_json(),
+        "energy_random": _figure(random, "energy").as_json(),
+        "n_patients": len({one.patient for one in trained}),
+        "pointing_random": _figure(random, "hit").as_json(),
+        "energy_over_random": _ratio(trained, random).as_json(),
+        "slices": len(trained),
+        "empty": sum(one.empty for one in trained),
+    }
+
+
+def _figure(some: Iterable[Located], of: str) -> Figure:
+    """The mean over patients of the mean over their slices."""
+    return patient_bootstrap(list(_by_patient(some, of).values()), lambda means: float(np.mean(means)), rounds=_ROUNDS)
+
+
+def _ratio(trained: Iterable[Located], random: Iterable[Located]) -> Figure:
+    """How many times the random weights' energy the trained ones have, on the same patients."""
+    ours, theirs = _by_patient(trained, "energy"), _by_patient(random, "energy")
+    pairs = [(ours[who], theirs[who]) for who in ours]
+
+    def times(some: list) -> float:
+        over, under = np.sum(some, axis=0)
+        return float(over / under) if under else float("nan")
+
+    return patient_bootstrap(pairs, times, rounds=_ROUNDS)
+
+
+def _by_patient(some: Iterable[Located], of: str) -> dict[str, float]:
+    values = {}
+    for one in some:
+        values.setdefault(one.patient, []).append(float(getattr(one, of)))
+    return {patient: float(np.mean(own)) for patient, own in values.items()}
+
+
+def as_markdown(report: dict) -> str:
+    """explain.json as sentences and tables."""
+    from ich_lib.evaluation.page import shown
+
+    whom = (
+        "**These patients were trained on**, so the figures flatter the model."
+        if report["trained_on"]
+        else "Each scan is explained by a model that never saw its patient."
+    )
+    lines = [
+        f"# Maps of {report['source']} against the blood of {report['data']}",
+        "",
+        f"{report['notice']}",
+        "",
+        f"{report['slices']} outlined slices that bleed, of {report['patients']} patients. {whom} Explained: the score "
+        f"for {report['label']}; of {MASKS}, the mask.",
+        "",
+        "Pointing: share of slices whose map peaks in the blood or within "
+        f"{report['tolerance']:.1%} of the slice's side of it. Energy: share of the map that lies in the blood. "
+        f"Random: the same network with random weights, mean of {len(report['seeds'])} seeds. All are means over "
+        "patients of the mean over their slices, with the interval that holds 95 % of resamples of patients. An empty "
+        "map points nowhere and has no energy inside; such slices are counted, not left out.",
+        "",
+    ]
+    names = {
+        "n_patients": "patients",
+        "slices": "slices",
+        "empty": "empty maps",
+        "pointing": "pointing",
+        "pointing_random": "pointing, random",
+        "energy": "energy",
+        "energy_random": "energy, random",
+        "energy_over_random": "energy / random",
+    }
+    head, keys = ("method", "type", *names.values()), tuple(names)
+    rows = [head, ("---",) * len(head)]
+    for name, values in report["methods"].items():
+        rows.append((name, "all", *(shown(values[key]) for key in keys)))
+        rows += [(name, kind, *(shown(own[key]) for key in keys)) for kind, own in values["types"].items()]
+    blob = report["center_blob"]
+    rows.append(("blob in the middle", "all", *(shown(blob.get(key)) for key in keys)))
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""Numbers about masks, scores and patients: metrics, intervals and tests, volume."""

@@ -1,0 +1,65 @@
+"""HU to what a model sees: the head's square, a slice with its neighbors, each through each window."""
+
+import cv2
+import numpy as np
+
+from ich_lib.models.recipes import Recipe
+from ich_lib.prepare.head import Box, crop
+from ich_lib.prepare.window import WINDOWS, window
+
+
+def views(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndarray]:
+    """Some slices of a scan as a model's input, once for each view the recipe has.
+
+    Args:
+        hu: (z, y, x) HU of the whole scan.
+        box: where the head is.
+        recipe: size, neighbors, depth and windows; "samples" makes a view of each window.
+        rows: slice numbers asked for; at most `recipe.depth` of them where that is more than 1.
+
+    Returns:
+        (len(rows), size, size, channel) float32 in [0, 1] each; with depth (1, depth, size, size, channel), air
+        standing in for slices beyond the scan's end.
+    """
+    reach, count = recipe.neighbors if recipe.depth == 1 else 0, len(hu)
+    needed = range(max(rows.start - reach, 0), min(rows.stop + reach, count))
+    small = {k: crop(hu[k], box, recipe.size, outside=-1000) for k in needed}
+    shown = [recipe.windows] if recipe.windows_as == "channels" else [(name,) for name in recipe.windows]
+    if recipe.depth == 1:
+        stacks = [[small[n] for n in neighbors(count, k, reach)] for k in rows]
+    else:
+        air = np.full((recipe.size, recipe.size), -1000, np.float32)
+        stacks = [[small[k]] for k in rows] + [[air]] * (recipe.depth - len(rows))
+    found = []
+    for windows in shown:
+        pictures = np.stack([_with_channels(channels(stack, windows)) for stack in stacks])
+        found.append(pictures if recipe.depth == 1 else pictures[None])
+    return found
+
+
+def _with_channels(picture: np.ndarray) -> np.ndarray:
+    """OpenCV drops a single channel's axis."""
+    return picture if picture.ndim == 3 else picture[..., None]
+
+
+def channels(planes, windows: tuple[str, ...]) -> np.ndarray:
+    """A slice and its neighbors, (y, x) HU each, to (y, x, channel) in [0, 1]: each through each window."""
+    return cv2.merge([window(plane, *WINDOWS[name]) for plane in planes for name in windows])
+
+
+def neighbors(count: int, index: int, reach: int) -> np.ndarray:
+    """Slice numbers index - reach to index + reach of a scan of `count`; the last one is repeated beyond an end."""
+    return np.clip(np.arange(index - reach, index + reach + 1), 0, count - 1)
+
+
+def bone_restored(hu: np.ndarray) -> np.ndarray:
+    """Give a picture cut off below bone its bone and air back.
+
+    A PNG of the brain window ends at 80 HU, so its skull would look like one large bleed. Where nothing reaches
+    300 HU, what is white to the last gray counts as bone and what is black as air. Other scans come back unchanged.
+    """
+    low, high = float(hu.min()), float(hu.max())
+    if high >= 300 or high - low < 1:
+        return hu
+    edge = 0.004 * (high - low)  # one step of 256
+    return np.where(hu >= high - edge, np.float32(1000), np.where(hu <= low + edge, np.float32(-1000), hu))

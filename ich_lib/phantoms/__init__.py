@@ -1,0 +1,207 @@
+"""A head made by code: exact truth, no patient.
+
+`phantom` draws a person, lets the person bleed, lays the head in a scanner and takes the scan. The head is thought out
+as distance fields on a coarse grid (`anatomy`, `bleeds`), painted level by level at the pixels asked for (`tissue`) and
+recorded as a scanner does (`scanner`). A slice is the mean of several levels, so it blurs a thin bleed as a real one
+does, and the truth comes from the same levels: the share of every voxel that is blood.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ich_lib.labels import TYPES
+from ich_lib.phantoms import anatomy, scanner, tissue
+from ich_lib.phantoms import bleeds as blood
+from ich_lib.phantoms.grid import Draw, Grid
+from ich_lib.scan import Scan, axial_affine
+
+FIELD_MM = 230.0  # side of the square field of view
+MIDDLE_MM = 40.0  # height of the middle slice over the inner ears: 34 slices of 5 mm then reach from jaw to vertex
+MIMICS = (
+    "choroid calcification",
+    "pineal calcification",
+    "falx calcification",
+    "ganglia calcification",
+    "dense sinus",
+    "old infarct",
+    "streak",
+    "motion",
+)
+_ORDER = ("epidural", "subdural", "intraparenchymal", "intraventricular", "subarachnoid")  # who claims room first
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan with its truth.
+
+    Attributes:
+        scan: the head CT.
+        shares: bleed type to (z, y, x) float32, the share of each voxel that is that blood; together never above 1.
+        seed: makes the same case again.
+        mimics: what looks like blood and is none.
+    """
+
+    scan: Scan
+    shares: dict[str, np.ndarray]
+    seed: int = 0
+    mimics: tuple[str, ...] = ()
+
+    @cached_property
+    def masks(self) -> dict[str, np.ndarray]:
+        """Bleed type to (z, y, x) bool, where at least half of the voxel is that blood."""
+        return {name: share >= 0.5 for name, share in self.shares.items()}
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(z, y, x) bool, blood of any type."""
+        return np.logical_or.reduce([np.zeros(self.scan.hu.shape, bool), *self.masks.values()])
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(z, 6) bool in the order of LABELS: which slice shows which type."""
+        found = {name: mask.any(axis=(1, 2)) for name, mask in self.masks.items()}
+        none = np.zeros(len(self.scan.hu), bool)
+        columns = [found.get(name, none) for name in TYPES]
+        return np.stack([*columns, np.logical_or.reduce(columns)], axis=1)
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Bleed type to mL: the sum of all shares, so that voxels on the border count by their part."""
+        return {name: float(s.sum(dtype=np.float64) * self.scan.voxel_ml) for name, s in self.shares.items()}
+
+
+def phantom(
+    seed: int,
+    *,
+    bleeds: Iterable[str] = (),
+    mimics: Iterable[str] = (),
+    slices: int = 34,
+    pixels: int = 256,
+    thickness_mm: float = 5.0,
+    tilt_deg: float = 0.0,
+    noise_hu: float = 4.0,
+    levels: int = 4,
+    beam_hardening: bool = True,
+) -> Case:
+    """A head CT with the bleeds asked for.
+
+    Args:
+        seed: decides anatomy, pose, bleeds and noise, each from a stream of its own: the same seed with other bleeds,
+            mimics or noise is the same person.
+        bleeds: types from LABELS (not "any"), each at most once. Empty for a head without blood.
+        mimics: names from MIMICS: what looks like blood and is none.
+        slices: number of axial slices; 34 of 5 mm reach from the jaw to the vertex.
+        pixels: side of a slice; the field of view is always 230 mm.
+        thickness_mm: slice thickness and distance.
+        tilt_deg: gantry tilt. Slices lean, the affine shears, voxels shrink by the cosine. (The head's nod is drawn.)
+        noise_hu: standard deviation of the noise, correlated over about 0.7 pixel (facts: 4 HU at 120 kV).
+        levels: how many planes are averaged into one slice.
+        beam_hardening: dark bands between the petrous bones.
+
+    Returns:
+        The case; `shares` and `masks` hold one entry per bleed asked for.
+
+    Raises:
+        ValueError: for a name that is not known or a number that makes no scan.
+    """
+    bleeds, mimics = _names(bleeds, TYPES, "bleed type"), _names(mimics, MIMICS, "mimic")
+    _check(slices, pixels, thickness_mm, tilt_deg, noise_hu, levels)
+    grid = Grid(float(tilt_deg))
+    fields, person, planned, harden = _head(seed, grid, bleeds, mimics)
+
+    pixel_mm = FIELD_MM / pixels
+    affine = axial_affine((thickness_mm, pixel_mm, pixel_mm), (slices, pixels, pixels))
+    affine[2, 3] += MIDDLE_MM
+    z_mm, y_mm, x_mm = (
+        (np.arange(n) * step + start).astype(np.float32)
+        for n, step, start in zip(
+            (slices, pixels, pixels), (thickness_mm, pixel_mm, pixel_mm), affine[[2, 1, 0], 3], strict=True
+        )
+    )
+    hu, shares = scanner.scan(fields, grid, person, planned, z_mm, y_mm, x_mm, thickness_mm, levels)
+    if beam_hardening:
+        scanner.shade(hu, harden, grid, z_mm, y_mm, x_mm)
+    draw = Draw(seed, 20, 9)
+    scanner.headrest(hu, y_mm, x_mm, draw)
+    if "motion" in mimics:
+        hu = scanner.moved(hu, draw)
+    hu = scanner.record(hu, noise_hu, person["blur_mm"], pixel_mm, Draw(seed, 20, 10))
+    cosine, sine = grid.lean
+    affine[:3, 1] = 0, pixel_mm * cosine, pixel_mm * sine
+    affine[:3, 3] = float(x_mm[0]), float(y_mm[0]) * cosine, float(z_mm[0]) + float(y_mm[0]) * sine
+    return Case(Scan(hu, affine), {name: shares[name] for name in bleeds}, seed, mimics)
+
+
+def _head(seed: int, grid: Grid, bleeds: tuple, mimics: tuple):
+    """Everything that is drawn: fields by name, traits, bleeds, beam hardening."""
+    draw = Draw(seed, 20, 0)
+    space = anatomy.pose(draw, grid)
+    person = anatomy.person(draw, space.pose["child"])
+    person["blur_mm"] = draw.uniform(0.4, 0.65)
+    for name, trait in (("choroid", "choroid lime"), ("pineal", "pineal lime"), ("falx", "falx lime")):
+        person[trait] |= f"{name} calcification" in mimics
+    person["ganglia lime"] = "ganglia calcification" in mimics
+    if "dense sinus" in mimics:
+        person["sinus_hu"] = Draw(seed, 20, 6).uniform(70, 82)
+    fields = anatomy.skull(space, Draw(seed, 20, 1))
+    depth = -fields["cavity"]
+
+    planned = [
+        blood.plan(name, space, depth, Draw(seed, 20, 11 + TYPES.index(name))) for name in _ORDER[:3] if name in bleeds
+    ]
+    pushed = blood.displaced(space, planned, depth)
+    fields |= anatomy.brain(pushed, Draw(seed, 20, 2), person)
+    for bleed in planned:
+        if bleed.name != "intraparenchymal":  # under the dura the brain begins where the blood ends
+            depth = np.minimum(depth, bleed.surface())
+    fields["depth"] = depth
+    fields["high"] = 1 + np.float32(0.7) * anatomy.ramp(space.z, 55, 95)
+    if "intraventricular" in bleeds:
+        draw = Draw(seed, 20, 11 + TYPES.index("intraventricular"))
+        planned.append(blood.intraventricular(pushed, fields["ventricle"], draw))
+    if "subarachnoid" in bleeds:
+        fluid, _ = tissue.fluid_spaces(fields, 2.5, person, person["swollen"])
+        fluid *= tissue.inside(fields["cavity"], 2.5)
+        fluid *= anatomy.ramp(space.z, -28, -20)
+        planned.append(blood.subarachnoid(pushed, fluid, Draw(seed, 20, 11 + TYPES.index("subarachnoid"))))
+    fields |= {bleed.name: bleed.field for bleed in planned}
+    fields |= {bleed.name + " floor": bleed.floor for bleed in planned if bleed.floor is not None}
+    fields |= anatomy.dura(space, fields["cavity"], fields)
+    draw = Draw(seed, 20, 3)
+    fields["rough"] = grid.waves(draw, 5.5)
+    fields["comb"], fields["nose"] = grid.distance(grid.waves(draw, 7), 0.03), grid.waves(draw, 9)
+    fields["fat plane"] = grid.distance(grid.waves(draw, 30, 16, 16) + 0.25, 0.02)
+    fields["flesh"] = anatomy.flesh(space, fields["skin"], draw)
+    fields["vessel"] = anatomy.vessels(pushed)
+    fields["lime"] = anatomy.lime(pushed, fields, person, Draw(seed, 20, 4))
+    if person["pale_hu"] > 1:
+        fields["pale"] = fields["ventricle"] - 5 + 4 * grid.waves(draw, 18)
+    if "old infarct" in mimics:
+        fields["infarct"] = anatomy.infarct(pushed, Draw(seed, 20, 7))
+    harden = scanner.hardening(space, -fields["cavity"], Draw(seed, 20, 5), "streak" in mimics)
+    return fields, person, planned, harden
+
+
+def _names(names: Iterable[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(f"{unknown[0]!r} is no {what}; choose from {', '.join(known)}.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"Each {what} can be asked for once; got {', '.join(names)}.")
+    return names
+
+
+def _check(slices, pixels, thickness_mm, tilt_deg, noise_hu, levels) -> None:
+    for name, value, low, high in (
+        ("slices", slices, 1, 1000),
+        ("pixels", pixels, 16, 2048),
+        ("thickness_mm", thickness_mm, 0.1, 100),
+        ("tilt_deg", tilt_deg, -30, 30),
+        ("noise_hu", noise_hu, 0, 100),
+        ("levels", levels, 1, 64),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f"{name} must lie between {low} and {high}; got {value}.")

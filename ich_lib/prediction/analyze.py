@@ -1,0 +1,229 @@
+"""A scan in, everything found in it out: the whole journey as one function."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ich_lib.labels import ANY, LABELS, SCHEMES, six_scores
+from ich_lib.measures.volume import abc2_ml, soft_voxels
+from ich_lib.models.pictures import bone_restored, views
+from ich_lib.models.recipes import Recipe
+from ich_lib.prediction.calibration import TOP, Calibration, Evidence, strongest
+from ich_lib.prediction.engine import Answer, Model, Models, load
+from ich_lib.prediction.ood import Strangeness
+from ich_lib.prepare.head import Box, field_box, uncrop
+from ich_lib.scan import Scan
+
+NOTICE = "Teaching and research only. Not a medical device: never use it to diagnose, treat or triage anyone."
+UNSURE = 0.1  # a slice's doubt from here on is worth telling
+_CHUNK = 8  # slices at a time, so that memory stays flat on long scans
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that was found in one scan.
+
+    Attributes:
+        scan: what was read.
+        blood: (z, y, x) float16, probability of blood at each voxel of `scan`.
+        threshold: a voxel belongs to the mask where `blood` reaches it.
+        evidence: what the models said, before calibration.
+        slice_scores: (z, 6) float32, score of each label in each slice, in the order of LABELS.
+        scan_scores: (6,) float32, the same for the whole scan.
+        score_threshold: a slice or scan is called bleeding where `any` reaches it.
+        calibrated: whether the scores are probabilities, fitted on scans that the models never saw.
+        heat: (z, y, x) float16 in [0, 1], where the classifier saw evidence for `any`; one scale for all slices, its
+            peak as high as the scan's score, so that a clean scan stays dark.
+        models: (name, SHA-256 of the weights' file) of each model asked.
+        warnings: sentences for the person.
+        doubt: (z,) float32 in [0, 1], how far the slice's score for `any` and that of its mirror image lie apart. The
+            two show the same blood, so all of it is the model's. Not every error: it is low where both are wrong alike.
+        strangeness: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
+        figures: what the models reached on patients that they never saw, as their card tells; None for no card.
+    """
+
+    scan: Scan
+    blood: np.ndarray
+    threshold: float
+    evidence: Evidence
+    slice_scores: np.ndarray
+    scan_scores: np.ndarray
+    score_threshold: float
+    calibrated: bool
+    heat: np.ndarray
+    models: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    doubt: np.ndarray | None = None
+    strangeness: Strangeness | None = None
+    figures: dict | None = None
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(z, y, x) bool."""
+        return self.blood >= np.float16(self.threshold)
+
+    @property
+    def volume_ml(self) -> float | None:
+        """mL of the mask, or None where the voxel size is not trusted."""
+        return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.spacing_known else None
+
+    @property
+    def unsure(self) -> tuple[int, ...]:
+        """Numbers of the slices, from 0, whose doubt reaches UNSURE."""
+        return () if self.doubt is None else tuple(np.flatnonzero(self.doubt >= UNSURE).tolist())
+
+    @property
+    def soft_ml(self) -> float | None:
+        """mL of the summed probabilities (`volume.soft_voxels`), or None where the voxel size is not trusted."""
+        return float(soft_voxels(self.blood).sum() * self.scan.voxel_ml) if self.scan.spacing_known else None
+
+    @property
+    def abc2_ml(self) -> float | None:
+        """mL of the mask by ABC/2 (`volume.abc2_ml`), or None where the voxel size is not trusted."""
+        return abc2_ml(self.mask, self.scan.affine) if self.scan.spacing_known else None
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Label to probability, whole scan."""
+        return {label: float(score) for label, score in zip(LABELS, self.scan_scores, strict=True)}
+
+
+def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[float], None] | None = None) -> Result:
+    """Find blood in a scan.
+
+    Every slice is asked twice, as it is and mirrored, and the answers are averaged: a mirrored scan gives the mirrored
+    result. What the models say of a slice, its mask and its neighbors is made a probability by their calibration
+    (`ich_lib.prediction.calibration`); models without one give plain scores, which are no probabilities.
+
+    Args:
+        scan: what `read` returned.
+        models: what `engine.load` returned; None for the shipped ones.
+        progress: called with the share done, 0 to 1.
+
+    Returns:
+        The result, on the scan's own voxels.
+    """
+    models = load() if models is None else models
+    hu = bone_restored(scan.hu)
+    blood, maps, features = np.zeros(hu.shape, np.float16), [], []
+    tops, classes = np.zeros((3, len(hu)), np.float32), np.zeros((3, len(hu), len(LABELS)), np.float32)
+    box = None
+    for turn, model in enumerate(models):
+        box = field_box(hu, model.recipe.field)
+        for rows in parts(len(hu), model.recipe):
+            ways, here = both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
+            answer = mean_of(ways)
+            if model is models.segmenter:
+                tops[:, here] = [_top(one.blood.reshape(len(rows), -1)) for one in (answer, *ways)]
+                for k, small in zip(rows, answer.blood, strict=True):
+                    blood[k] = uncrop(_without_dust(small), box, hu.shape[1:])
+            if model is models.classifier:
+                classes[:, here] = [six_scores(one.scores, model.recipe.scheme) for one in (answer, *ways)]
+                features += [] if answer.features is None else [answer.features]
+                maps += list(_heat_of_any(answer, model.recipe.scheme))
+            if progress:
+                progress((turn + rows.stop / len(hu)) / len(list(models)))
+    evidence, *each_way = (
+        Evidence(top if models.segmenter else None, some if models.classifier else None)
+        for top, some in zip(tops, classes, strict=True)
+    )
+    scores, whole = _scored(evidence, models.calibration)
+    straight, mirrored = (_scored(one, models.calibration)[0][:, ANY] for one in each_way)
+    usual = models.usual
+    strangeness = usual.strangeness(np.concatenate(features)) if usual and features else None
+    thresholds = [model.recipe.threshold for model in models]
+    return Result(
+        scan=scan,
+        blood=blood,
+        threshold=thresholds[0],
+        evidence=evidence,
+        slice_scores=scores,
+        scan_scores=whole,
+        score_threshold=0.5 if models.calibration else thresholds[-1],
+        calibrated=models.calibration is not None,
+        heat=over_slices(maps, float(whole[ANY]), box, hu.shape),
+        models=tuple((model.name, model.sha256) for model in models),
+        warnings=scan.notes + ((strangeness.sentence,) if strangeness and strangeness.strange else ()),
+        doubt=np.abs(straight - mirrored),
+        strangeness=strangeness,
+        figures=models.figures or None,
+    )
+
+
+def features(hu: np.ndarray, model: Model) -> np.ndarray:
+    """(z, k) features of a scan's (z, y, x) HU, as `analyse` gets them from a model that tells them."""
+    hu = bone_restored(hu)
+    box = field_box(hu, model.recipe.field)
+    found = (mean_of(both_ways(model, hu, box, rows)).features for rows in parts(len(hu), model.recipe))
+    return np.concatenate(list(found))
+
+
+def _top(blood: np.ndarray) -> np.ndarray:
+    """(n,) mean of the TOP highest of (n, pixels)."""
+    first = max(blood.shape[1] - TOP, 0)
+    return np.partition(blood, first, axis=1)[:, first:].mean(axis=1)
+
+
+def _scored(evidence: Evidence, calibration: Calibration | None) -> tuple[np.ndarray, np.ndarray]:
+    """(z, 6) scores of the slices and (6,) of the scan."""
+    if calibration is None:
+        plain = evidence.plain()
+        return plain, strongest(plain)
+    return calibration.slice_scores(evidence), calibration.scan_scores(evidence)
+
+
+def parts(count: int, recipe: Recipe) -> list[range]:
+    """Slice numbers to be asked for together."""
+    step = recipe.depth if recipe.depth > 1 else _CHUNK
+    return [range(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[Answer, Answer]:
+    """The answers to some slices and to their mirror images, each the mean over the views the recipe has; maps are
+    mirrored back."""
+    straight, mirrored = [], []
+    for pictures in views(hu, box, model.recipe, rows):
+        straight.append(model.run(pictures))
+        mirrored.append(_mirrored(model.run(np.ascontiguousarray(np.flip(pictures, -2)))))
+    pair = mean_of(straight), mean_of(mirrored)
+    if model.recipe.depth > 1:  # one block: air beyond the scan's end is dropped
+        cut = lambda part: None if part is None else part[0, : len(rows)]  # noqa: E731
+        pair = tuple(Answer(cut(one.blood), cut(one.scores), one.heat) for one in pair)
+    return pair
+
+
+def mean_of(answers: Sequence[Answer]) -> Answer:
+    """The mean of each part that the answers tell."""
+    told = zip(*((one.blood, one.scores, one.heat, one.features) for one in answers), strict=True)
+    return Answer(*(None if part[0] is None else np.mean(part, axis=0) for part in told))
+
+
+def _heat_of_any(answer: Answer, scheme: str) -> np.ndarray | tuple:
+    """(n, r, c) maps for `any`; nothing where the model has no maps, or scores no `any`."""
+    known = answer.heat is not None and "any" in SCHEMES[scheme]
+    return answer.heat[..., SCHEMES[scheme].index("any")] if known else ()
+
+
+def _mirrored(answer: Answer) -> Answer:
+    blood, heat = answer.blood, answer.heat
+    return replace(
+        answer,
+        blood=None if blood is None else blood[..., ::-1],
+        heat=None if heat is None else heat[:, :, ::-1],
+    )
+
+
+def over_slices(maps: list[np.ndarray], peak: float, box: Box, shape: tuple[int, ...]) -> np.ndarray:
+    """The classifier's small maps on the scan's voxels, (z, y, x) float16, scaled so that the highest is `peak`."""
+    scale = peak / max([float(one.max()) for one in maps] + [1e-3])
+    heat = np.zeros(shape, np.float16)
+    for index, one in enumerate(maps):
+        if one.any():
+            heat[index] = uncrop(_without_dust(one * scale), box, shape[1:])
+    return heat
+
+
+def _without_dust(values: np.ndarray) -> np.ndarray:
+    """Zero for what is under 1e-4: float16 keeps no digits there, and NumPy takes 30 times as long to convert it."""
+    return np.where(values < 1e-4, np.float32(0), values)

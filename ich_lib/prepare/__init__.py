@@ -1,0 +1,1 @@
+"""From Hounsfield units to what a model is shown: window, head box, augmentation, corruptions."""

@@ -1,0 +1,364 @@
+"""A scan made worse on purpose, its truth going along: ten ways of it, five severities each.
+
+`CORRUPTIONS` states what each imitates and how strong each severity is, in HU, mm, degrees or JPEG quality. The scheme
+follows Hendrycks and Dietterich 2019 (arXiv:1903.12261). A draw depends on the seed and never on the severity, so that
+a scan at severity 3 is the scan at severity 2 with more of the same.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from ich_lib.labels import LABELS
+from ich_lib.prepare.window import WINDOWS, unwindow, window
+from ich_lib.scan import Scan
+
+SEVERITIES = (1, 2, 3, 4, 5)
+AIR_HU, METAL_HU = -1000.0, 3071.0  # METAL_HU: the highest number of twelve bits, which metal overflows
+NOISE_PX = 0.7  # SD of the Gaussian over which CT noise hangs together
+METAL_MM = 2.5  # radius of the rod
+STREAK_AT_MM = 30.0  # streaks have their stated strength this far from the rod
+_FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in its SD
+_POSES = 7  # copies of a moving head that are averaged
+_BONE_HU = 300
+_VIEWS = 720  # directions over a full turn
+_ALIKE_DEG = 2.0  # errors of neighboring views are alike over about this angle
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A scan with its truth, on the same voxels.
+
+    Attributes:
+        scan: the head CT.
+        truth: (z, y, x) bool, blood.
+        labels: (z, 6) bool in the order of LABELS.
+        outlined: (z,) bool, slices whose `truth` is known.
+    """
+
+    scan: Scan
+    truth: np.ndarray
+    labels: np.ndarray
+    outlined: np.ndarray
+
+    def __post_init__(self):
+        count = len(self.scan.hu)
+        if self.truth.shape != self.scan.hu.shape or not len(self.labels) == len(self.outlined) == count:
+            raise ValueError(
+                f"A scan of shape {self.scan.hu.shape} wants a truth of that shape and a label for each slice; got "
+                f"{self.truth.shape}, {len(self.labels)} labels and {len(self.outlined)} marks of what is outlined."
+            )
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Of its bleeds."""
+        return tuple(name for name, some in zip(LABELS[:-1], self.labels.T, strict=False) if some.any())
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One way in which a scan gets worse.
+
+    Attributes:
+        unit: of the strengths, as read after the number.
+        strengths: one for each of SEVERITIES, from mild to absurd.
+        imitates: what happens to real scans, in a sentence.
+        apply: (exam, strength, generator) to the exam made worse.
+    """
+
+    unit: str
+    strengths: tuple[float, ...]
+    imitates: str
+    apply: Callable[[Exam, float, np.random.Generator], Exam]
+
+    def strength(self, severity: int) -> str:
+        """The strength of a severity with its unit: "10 HU"."""
+        return f"{self.strengths[severity - 1]:g} {self.unit}"
+
+
+def corrupted(exam: Exam, name: str, severity: int, *, seed: int = 0) -> Exam:
+    """A scan under one corruption, with the truth of what it then shows.
+
+    Args:
+        exam: scan and truth. Not changed.
+        name: one of CORRUPTIONS.
+        severity: 1 to 5; 0 gives `exam` itself.
+        seed: of what is drawn: noise, directions, places.
+
+    Returns:
+        The exam made worse. The scan's notes say how.
+
+    Raises:
+        ValueError: for another name or severity.
+    """
+    known(name)
+    if severity not in (0, *SEVERITIES):
+        raise ValueError(f"severity must be a whole number from 0 (unchanged) to 5; got {severity}.")
+    if severity == 0:
+        return exam
+    corruption = CORRUPTIONS[name]
+    rng = np.random.default_rng([seed, list(CORRUPTIONS).index(name)])
+    worse = corruption.apply(exam, corruption.strengths[severity - 1], rng)
+    note = f"Made worse on purpose: {name}, {corruption.strength(severity)}."
+    return replace(worse, scan=worse.scan.with_notes(note))
+
+
+def known(name: str) -> None:
+    """Refuse what is not in CORRUPTIONS."""
+    if name not in CORRUPTIONS:
+        raise ValueError(f"{name!r} is no corruption; choose from {', '.join(CORRUPTIONS)}.")
+
+
+def _showing(exam: Exam, planes, **changes) -> Exam:
+    """The exam with other CT numbers, (z, y, x) or a sequence of slices, and what else changes."""
+    hu = np.ascontiguousarray(np.stack(list(planes)), np.float32)
+    return replace(exam, scan=replace(exam.scan, hu=hu), **changes)
+
+
+def _noise(exam: Exam, sd_hu: float, rng: np.random.Generator) -> Exam:
+    """Added noise of this SD, smoothed in the plane by a Gaussian of NOISE_PX."""
+    kernel, edge = cv2.getGaussianKernel(7, NOISE_PX), 3
+    height, width = exam.scan.hu.shape[1:]
+    scale = np.float32(sd_hu / (kernel**2).sum())  # smoothing leaves an SD of the sum of squares, once for each axis
+
+    def grain() -> np.ndarray:
+        white = rng.standard_normal((height + 2 * edge, width + 2 * edge), np.float32)
+        return cv2.sepFilter2D(white, -1, kernel, kernel)[edge:-edge, edge:-edge] * scale
+
+    return _showing(exam, (plane + grain() for plane in exam.scan.hu))
+
+
+def _blur(exam: Exam, fwhm_mm: float, rng: np.random.Generator) -> Exam:
+    """Each slice smoothed by a Gaussian of this full width at half its height."""
+    _, dy, dx = exam.scan.spacing_mm
+    sd_mm = fwhm_mm / _FWHM
+    how = {"sigmaX": sd_mm / dx, "sigmaY": sd_mm / dy, "borderType": cv2.BORDER_REPLICATE}
+    return _showing(exam, (cv2.GaussianBlur(plane, (0, 0), **how) for plane in exam.scan.hu))
+
+
+def _motion(exam: Exam, travel: float, rng: np.random.Generator) -> Exam:
+    """Each slice the mean of the head along a straight way: `travel` mm and degrees from one end to the other.
+
+    The way's middle is where the head was, so the truth stays.
+    """
+    moments = np.linspace(-0.5, 0.5, _POSES)
+
+    def smeared(plane: np.ndarray) -> np.ndarray:
+        angle, side = rng.uniform(0, 2 * math.pi), rng.choice([-1, 1])
+        way = travel * math.sin(angle), travel * math.cos(angle)
+        poses = [
+            _moved(plane, exam.scan, degrees=t * side * travel, shift_mm=(t * way[0], t * way[1])) for t in moments
+        ]
+        return np.mean(poses, axis=0)
+
+    return _showing(exam, map(smeared, exam.scan.hu))
+
+
+def _rotation(exam: Exam, degrees: float, rng: np.random.Generator) -> Exam:
+    """Slices and truth turned clockwise, as seen, about the slice's center; air where nothing was."""
+    turned = [_moved(blood.astype(np.float32), exam.scan, degrees=degrees, outside=0.0) for blood in exam.truth]
+    planes = (_moved(plane, exam.scan, degrees=degrees) for plane in exam.scan.hu)
+    return _showing(exam, planes, truth=np.stack(turned) >= 0.5)
+
+
+def _moved(
+    plane: np.ndarray, scan: Scan, *, degrees: float, shift_mm: tuple[float, float] = (0, 0), outside: float = AIR_HU
+) -> np.ndarray:
+    """A slice turned clockwise about its center, then shifted by (y, x) mm; right for oblong pixels too."""
+    pixel_mm = np.array(scan.spacing_mm[:0:-1])  # x, y, as OpenCV counts
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    linear = np.array([[cos, -sin], [sin, cos]]) * pixel_mm / pixel_mm[:, None]
+    size = plane.shape[::-1]
+    center = (np.array(size) - 1) / 2
+    shift = center - linear @ center + np.array(shift_mm[::-1]) / pixel_mm
+    matrix = np.hstack([linear, shift[:, None]])
+    return cv2.warpAffine(
+        plane, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+    )
+
+
+def _level(exam: Exam, offset_hu: float, rng: np.random.Generator) -> Exam:
+    """Every CT number too high, or too low, which is drawn."""
+    return _showing(exam, exam.scan.hu + np.float32(offset_hu * rng.choice([-1, 1])))
+
+
+def _width(exam: Exam, width_hu: float, rng: np.random.Generator) -> Exam:
+    """Contrast around the brain window's level as of a picture of this width that is read as one of the usual 80 HU."""
+    level, usual = WINDOWS["brain"]
+    return _showing(exam, (exam.scan.hu - np.float32(level)) * np.float32(usual / width_hu) + np.float32(level))
+
+
+def _resolution(exam: Exam, pixel_mm: float, rng: np.random.Generator) -> Exam:
+    """Each slice averaged to pixels of this size and stretched back. Pixels that are larger already stay."""
+    height, width = exam.scan.hu.shape[1:]
+    _, dy, dx = exam.scan.spacing_mm
+    rows, columns = (max(1, round(n * d / max(pixel_mm, d))) for n, d in ((height, dy), (width, dx)))
+    if (rows, columns) == (height, width):
+        return exam
+    small = (cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) for plane in exam.scan.hu)
+    return _showing(exam, (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in small))
+
+
+def _thickness(exam: Exam, times: float, rng: np.random.Generator) -> Exam:
+    """Slices averaged to fewer ones that are this many times as thick, from the foot on.
+
+    A thick voxel is blood where at least half of it is; a thick slice has the labels of all it holds. What is left at
+    the head's end makes a slice of its own.
+    """
+    share = _overlap(len(exam.scan.hu), times)
+    mean = lambda values: np.tensordot(share, values.astype(np.float32), 1)  # noqa: E731
+    affine = exam.scan.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * (times - 1) / 2
+    affine[:3, 0] *= times
+    scan = replace(exam.scan, hu=mean(exam.scan.hu), affine=affine)
+    held = share > 0
+    labels = (held[:, :, None] & exam.labels).any(axis=1)
+    return Exam(scan, mean(exam.truth) >= 0.5 - 1e-6, labels, (exam.outlined | ~held).all(axis=1))
+
+
+def _overlap(count: int, times: float) -> np.ndarray:
+    """(thick, thin) float32, the part that each of `count` thin slices has in each thick one; rows sum to 1."""
+    thick = math.ceil(count / times - 1e-9)
+    low, here = np.arange(thick)[:, None] * times, np.arange(count)[None]
+    part = np.clip(np.minimum(low + times, here + 1) - np.maximum(low, here), 0, None)
+    part[part < 1e-9] = 0  # what rounding leaves of a slice that only touches
+    return (part / part.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _metal(exam: Exam, streak_hu: float, rng: np.random.Generator) -> Exam:
+    """A metal rod at a drawn place of the skull, through every slice, with streaks of this RMS at STREAK_AT_MM.
+
+    Of each view the ray through the rod is measured wrongly, since hardly a photon comes through; filtered
+    backprojection smears each error along its ray. Errors are drawn for each slice anew.
+    """
+    count, *shape = exam.scan.hu.shape
+    _, dy, dx = exam.scan.spacing_mm
+    bone = np.argwhere(exam.scan.hu[count // 2] >= _BONE_HU)
+    row, column = bone[rng.integers(len(bone))] if len(bone) else np.array(shape) // 2
+    y_mm, x_mm = np.meshgrid((np.arange(shape[0]) - row) * dy, (np.arange(shape[1]) - column) * dx, indexing="ij")
+    far_mm = np.hypot(y_mm, x_mm).astype(np.float32)
+    step_mm = min(dy, dx) / 2
+    radii_mm = np.arange(int(max(far_mm.max(), STREAK_AT_MM) / step_mm) + 3) * step_mm
+    response = view_response(radii_mm, pixel_mm=min(dy, dx))
+    turn = (np.arctan2(y_mm, x_mm) % (2 * math.pi) * (_VIEWS / (2 * math.pi))).astype(np.float32)
+    rod = np.clip((METAL_MM - far_mm) / min(dy, dx) + 0.5, 0, 1)
+
+    def struck(plane: np.ndarray) -> np.ndarray:
+        polar = backprojected(_view_errors(rng), response)
+        at_distance = polar[round(STREAK_AT_MM / step_mm)]
+        polar *= np.float32(streak_hu / np.sqrt((at_distance**2).mean()))
+        closed = np.hstack([polar, polar[:, :1]])
+        streaks = cv2.remap(closed, turn, far_mm / np.float32(step_mm), cv2.INTER_LINEAR)
+        return (plane + streaks) * (1 - rod) + rod * np.float32(METAL_HU)
+
+    return _showing(exam, map(struck, exam.scan.hu))
+
+
+def _view_errors(rng: np.random.Generator) -> np.ndarray:
+    """(_VIEWS,) errors of mean zero, alike in neighboring views; opposite views see the same rays."""
+    half = rng.standard_normal(_VIEWS // 2)
+    spectrum = np.fft.fft(np.tile(half - half.mean(), 2))
+    wave = np.fft.fftfreq(_VIEWS) * 2 * math.pi  # radians a view
+    return np.fft.ifft(spectrum * np.exp(-((wave * _ALIKE_DEG * _VIEWS / 360) ** 2) / 2)).real
+
+
+def view_response(radii_mm: np.ndarray, *, pixel_mm: float) -> np.ndarray:
+    """What one view puts at points around a rod of METAL_MM, by their distance and direction.
+
+    The chord through a disc, ramp-filtered: 1 where the ray meets the disc, 1 - |s| / sqrt(s^2 - R^2) at a distance s
+    beside it. Averaged over a pixel, since it is infinite at the disc's edge.
+
+    Args:
+        radii_mm: (r,) distances from the rod's center.
+        pixel_mm: what is averaged over.
+
+    Returns:
+        (r, _VIEWS // 2 + 1) complex, its Fourier transform over the angle between point and view.
+
+    Source:
+        Kak and Slaney 1988, Principles of Computerized Tomographic Imaging, chapter 3.
+    """
+    angle = np.arange(_VIEWS) * (2 * math.pi / _VIEWS)
+    beside = radii_mm[:, None] * np.cos(angle)[None]
+    whole = lambda s: s - np.sign(s) * np.sqrt(np.clip(s * s - METAL_MM**2, 0, None))  # noqa: E731
+    filtered = (whole(beside + pixel_mm / 2) - whole(beside - pixel_mm / 2)) / pixel_mm
+    return np.fft.rfft(filtered, axis=1)
+
+
+def backprojected(errors: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """(r, views) float32: the mean over all views of their errors, smeared along their rays."""
+    return (np.fft.irfft(np.fft.rfft(errors)[None] * response, len(errors), axis=1) / len(errors)).astype(np.float32)
+
+
+def _jpeg(exam: Exam, quality: float, rng: np.random.Generator) -> Exam:
+    """Each slice exported as a JPEG of the brain window and read back: bone, fat and air saturate, as in any export."""
+
+    def exported(plane: np.ndarray) -> np.ndarray:
+        gray = np.round(window(plane, *WINDOWS["brain"]) * 255).astype(np.uint8)
+        _, code = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+        return unwindow(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE) / 255, *WINDOWS["brain"])
+
+    return _showing(exam, map(exported, exam.scan.hu))
+
+
+CORRUPTIONS = {
+    "noise": Corruption(
+        "HU",  # SD; a full dose has 4 HU (Nakamura 2019), and noise doubles with a quarter of the dose
+        (3, 6, 10, 15, 25),
+        "A lower dose: added noise of this SD, hanging together over about 0.7 pixels.",
+        _noise,
+    ),
+    "blur": Corruption(
+        "mm", (1, 2, 3, 4.5, 6), "A softer kernel: a Gaussian of this full width at half height.", _blur
+    ),
+    "motion": Corruption(
+        "mm and degrees",
+        (1, 2, 4, 7, 12),
+        "A restless patient: in every slice the head drifts and turns by this much while it is taken. Contours double; "
+        "the streaks that real motion adds are missing.",
+        _motion,
+    ),
+    "rotation": Corruption(
+        "degrees", (5, 10, 20, 35, 60), "A head that lies turned in the plane of the slice.", _rotation
+    ),
+    "level": Corruption(
+        "HU",
+        (3, 6, 10, 15, 25),
+        "A scanner out of calibration, or a picture whose window's level is mistaken: all CT numbers off by this much, "
+        "up or down.",
+        _level,
+    ),
+    "width": Corruption(
+        "HU wide",
+        (90, 100, 120, 160, 240),
+        "A picture whose window is wider than the usual 80 HU it is taken for: contrast shrinks around 40 HU.",
+        _width,
+    ),
+    "resolution": Corruption(
+        "mm pixels",
+        (1.5, 2, 3, 4, 6),
+        "A small picture stretched: slices averaged to pixels of this size.",
+        _resolution,
+    ),
+    "thickness": Corruption(
+        "times as thick",
+        (1.2, 1.5, 2, 3, 4),
+        "Thick slices: neighbors averaged, so that thin blood fades. Of 5 mm they become 6 to 20 mm.",
+        _thickness,
+    ),
+    "metal": Corruption(
+        "HU",
+        (5, 10, 20, 40, 80),
+        "A metal rod of 5 mm in the skull, in every slice: streaks of this RMS 30 mm away from it.",
+        _metal,
+    ),
+    "jpeg": Corruption(
+        "% quality",
+        (95, 80, 50, 25, 10),
+        "A picture exported through the brain window as JPEG of this quality: bone and air are lost too.",
+        _jpeg,
+    ),
+}

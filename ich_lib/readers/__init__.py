@@ -1,0 +1,87 @@
+"""Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
+
+Read in this order: sniff (what is it), piece, archive, gather (where is it), then one reader per kind: header, series,
+geometry, dicom; nifti; picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse
+through `ReadError`, and LIMITS is one table.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
+from ich_lib.readers.dicom import read_dicom
+from ich_lib.readers.gather import WHAT_IS_READ, gather, title
+from ich_lib.readers.hounsfield import settle
+from ich_lib.readers.nifti import read_nifti
+from ich_lib.readers.picture import read_pictures
+from ich_lib.readers.piece import Piece
+from ich_lib.readers.refusal import ReadError, count
+from ich_lib.readers.truth import read_truth
+from ich_lib.scan import Scan
+
+__all__ = ["ReadError", "read", "read_truth"]
+
+
+def read(
+    paths: str | os.PathLike | Sequence[str | os.PathLike],
+    *,
+    window: str | tuple[float, float] | None = None,
+    series: str | None = None,
+    allow_gaps: bool = False,
+) -> Scan:
+    """Read one head CT. What a file is, its content tells; names do not count.
+
+    Args:
+        paths: one file, folder or zip, or several files. Of mixed kinds DICOM is taken, else NIfTI, else pictures.
+        window: pictures only: the window they show, (level, width) in HU or a name of WINDOWS. None: HU unknown.
+            A CT-ICH patient folder brings its own.
+        series: DICOM only: the SeriesDescription to take. None: the series of most slices.
+        allow_gaps: DICOM only: go on with a note where a slice is missing.
+
+    Returns:
+        The scan in canonical axes; its `notes` say what was assumed, left out or looks odd.
+
+    Raises:
+        ReadError: with one plain sentence on what is wrong and what to do.
+    """
+    pieces, name = gather(paths), title(paths)
+    kinds = {piece: piece.kind() for piece in pieces}
+    dicom, nifti, pictures = (
+        [piece for piece in pieces if kinds[piece] in wanted] for wanted in (("dicom",), ("nifti",), ("png", "jpeg"))
+    )
+    if dicom:
+        scan = settle(read_dicom(dicom, name, series=series, allow_gaps=allow_gaps), name)
+    elif nifti:
+        scan = _nifti(nifti, name)
+    elif pictures:
+        scan = _pictures(pictures, name, window)
+    else:
+        raise _refusal(kinds, name)
+    other = len(pieces) - len(dicom or nifti or pictures)
+    return scan.with_notes(f"Left out: {count(other, 'file')} of another kind.") if other else scan
+
+
+def _nifti(pieces: list[Piece], name: str) -> Scan:
+    if len(pieces) > 1:
+        raise ReadError(f"{name} holds {len(pieces)} NIfTI files, {pieces[0].name} and others. Give one of them.")
+    return settle(read_nifti(pieces[0]), pieces[0].name)
+
+
+def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
+    return read_patient_folder(pieces, name) if is_patient_folder(pieces) else read_pictures(pieces, name, window)
+
+
+def _refusal(kinds: dict[Piece, str], name: str) -> ReadError:
+    if len(kinds) == 1:
+        (piece, kind), *_ = kinds.items()
+        where = name if piece.name == name else f"{piece.name} in {name}"
+        return ReadError(f"{where} looks like {_in_words(kind)}, not a head CT. {WHAT_IS_READ}")
+    kind, number = Counter(kinds.values()).most_common(1)[0]
+    return ReadError(
+        f"{name} holds no head CT: {number} of its {len(kinds)} files look like {_in_words(kind)}. {WHAT_IS_READ}"
+    )
+
+
+def _in_words(kind: str) -> str:
+    return "a zip inside a zip or folder" if kind == "zip" else kind

@@ -1,0 +1,70 @@
+"""A CT-ICH 1.0.0 patient folder to a scan: each slice is a brain and a bone render, together nearly HU again.
+
+Layout: `brain/N.jpg`, `bone/N.jpg`, masks `brain/N_HGE_Seg.jpg`; N ascends from foot to head. Some are missing.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from ich_lib.readers.hounsfield import refuse_constant
+from ich_lib.readers.picture import PLACEHOLDER_MM, check_pictures, picture
+from ich_lib.readers.piece import Piece, shown
+from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.renders import hu_from_renders
+from ich_lib.scan import Scan, axial_affine
+
+_NOTES = (
+    "HU are approximate: they were rebuilt from a brain and a bone picture of each slice.",
+    "Slices are 5 mm thick; the pixel size is unknown, so nothing is given in mL.",
+)
+
+
+def is_patient_folder(pieces: Sequence[Piece]) -> bool:
+    """Whether both renders of at least one slice are there."""
+    return bool(_renders(pieces, "brain").keys() & _renders(pieces, "bone").keys())
+
+
+def read_patient_folder(pieces: Sequence[Piece], name: str) -> Scan:
+    """Read one patient. A slice without both pictures is left out and named in a note.
+
+    Raises:
+        ReadError: if there are several patients, or pictures that are damaged or differ in size.
+    """
+    brain, bone = _renders(pieces, "brain"), _renders(pieces, "bone")
+    patients = {key[0] for key in brain}
+    if len(patients) > 1:
+        example = shown(min(patients).name)
+        raise ReadError(f"{name} holds {len(patients)} CT-ICH patients. Give the folder of one, such as {example}.")
+    slices = sorted(brain.keys() & bone.keys())
+    check_pictures(name, [side[key] for side in (brain, bone) for key in slices])
+    hu = np.stack([hu_from_renders(_render(brain[key]), _render(bone[key])) for key in slices])
+    refuse_constant(name, float(hu.min()), float(hu.max()))
+    notes = _NOTES + _missing({number for _, number in brain.keys() | bone.keys()}, {number for _, number in slices})
+    return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=notes)
+
+
+def _render(piece: Piece) -> np.ndarray:
+    pixels = picture(piece)
+    if pixels.dtype != np.uint8:
+        raise ReadError(f"{piece.name} has 16 bits a pixel; CT-ICH renders have 8. Give the original JPG files.")
+    return pixels
+
+
+def _renders(pieces: Sequence[Piece], side: str) -> dict:
+    """(patient folder, slice number) to the picture of one side."""
+    return {
+        (piece.path.parent.parent, int(piece.path.stem)): piece
+        for piece in pieces
+        if piece.path.parent.name == side and re.fullmatch("[0-9]{1,4}", piece.path.stem)
+    }
+
+
+def _missing(seen: set[int], used: set[int]) -> tuple[str, ...]:
+    missing = [str(number) for number in range(min(seen), max(seen) + 1) if number not in used]
+    if not missing:
+        return ()
+    if len(missing) == 1:
+        return (f"Slice {missing[0]} is left out: its brain or bone picture is missing.",)
+    return (f"Slices {', '.join(missing[:-1])} and {missing[-1]} are left out: a brain or bone picture is missing.",)

@@ -1,0 +1,146 @@
+"""DICOM files to a scan in Hounsfield units: headers, series, place, then pixels."""
+
+from itertools import groupby
+
+import numpy as np
+import pydicom
+from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.uid import UID
+
+from ich_lib.readers.geometry import in_order, place, same_place
+from ich_lib.readers.header import Slice, dataset, slices_of
+from ich_lib.readers.hounsfield import AIR_HU
+from ich_lib.readers.limits import check_size
+from ich_lib.readers.piece import Piece
+from ich_lib.readers.refusal import ReadError, count, decoding
+from ich_lib.readers.series import pick
+from ich_lib.scan import Scan, from_file_grid
+
+_SIDE_OF_AIR_HU = -500
+
+
+def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, allow_gaps: bool = False) -> Scan:
+    """Read one CT series.
+
+    Args:
+        pieces: DICOM files, in any order, of any series.
+        name: what to call them together.
+        series: SeriesDescription to take; the largest series otherwise.
+        allow_gaps: go on where slices are missing or unevenly spaced, with a note.
+
+    Raises:
+        ReadError: if they hold no CT slice, cannot become HU, or leave a gap.
+    """
+    slices, notes = slices_of(pieces)
+    slices, more = pick(slices, series, name)
+    check_size(name, len(slices), slices[0].rows, slices[0].columns)
+    for found in slices:
+        _refuse_without_rescale(found)
+    slices, doubles = _without_doubles(in_order(slices))
+    lies = place(slices, allow_gaps=allow_gaps)
+    hu, inverted = _volume(slices)
+    notes = (*notes, *more, *doubles, *lies.notes, *_warnings(slices, inverted))
+    values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
+    told = {
+        "spacing_known": lies.spacing_known,
+        "dicom": lies.spacing_known and not lies.gap,
+        "window": slices[0].window,
+    }
+    return from_file_grid(values, lies.affine_ras, **told, notes=notes)
+
+
+def _refuse_without_rescale(found: Slice) -> None:
+    tags = (("Rescale Slope (0028,1053)", found.slope), ("Rescale Intercept (0028,1052)", found.intercept))
+    end = "so its pixels cannot become Hounsfield units. Nothing was guessed; export the series again."
+    for tag, number in tags:
+        if number is None:
+            raise ReadError(f"{found.piece.name} has no {tag}, {end}")
+        if not np.isfinite(number):
+            raise ReadError(f"{found.piece.name} has a {tag} that is not a number, {end}")
+    if found.slope == 0:
+        raise ReadError(f"{found.piece.name} has a Rescale Slope (0028,1053) of 0, {end}")
+
+
+def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
+    """Keep one of equal images at one place; refuse different ones, because nobody can say which is right."""
+    doubles = same_place(slices)
+    for k in doubles:
+        pair, _ = _volume(slices[k - 1 : k + 1])
+        if not np.array_equal(*pair):
+            raise ReadError(
+                f"Two different images lie at one place ({slices[k - 1].piece.name} and {slices[k].piece.name}): "
+                "two reconstructions or a repeat in one series. Export one of them."
+            )
+    kept = [found for k, found in enumerate(slices) if k not in set(doubles)]
+    return kept, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()
+
+
+def _volume(slices: list[Slice]) -> tuple[np.ndarray, bool]:
+    """(slice, row, column) HU, float32, and whether black and white had to be turned round. A file is opened once."""
+    volume = np.empty((len(slices), slices[0].rows, slices[0].columns), np.float32)
+    inverted, jobs = False, sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
+    for piece, group in groupby(jobs, key=lambda job: job[1].piece):
+        frames = list(group)
+        with piece.open() as stream, decoding(piece.name):
+            header = dataset(piece, stream)
+            _refuse_unless_decodable(piece.name, header.file_meta.TransferSyntaxUID)
+            pixels = list(iter_pixels(header, indices=[found.frame for _, found in frames]))
+        for (k, found), stored in zip(frames, pixels, strict=True):
+            volume[k], turned = _hu(stored, header, found)
+            inverted |= turned
+    return volume, inverted
+
+
+def _refuse_unless_decodable(name: str, syntax: UID) -> None:
+    try:
+        decodable = get_decoder(syntax).is_available
+    except NotImplementedError:  # no decoder is registered for it
+        decodable = False
+    if not decodable:
+        words = "in a private way of its maker" if syntax.name == syntax else f"as {syntax.name.split(',')[0]}"
+        raise ReadError(f"{name} is compressed {words}, which is not read here. Export it uncompressed.")
+
+
+def _hu(stored: np.ndarray, header: pydicom.Dataset, found: Slice) -> tuple[np.ndarray, bool]:
+    """Stored values to HU by PS3.3 C.11.1.1.2; padding becomes air.
+
+    MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and leaves HU alone. Some converters turn the values round all
+    the same, so the side of the slice decides: it is air in one of the two readings.
+    """
+    hu = stored * np.float32(found.slope) + np.float32(found.intercept)
+    turned = False
+    if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _air_around(hu):
+        opposite = (_ends(header) - stored) * np.float32(found.slope) + np.float32(found.intercept)
+        turned = _air_around(opposite)
+        hu = opposite if turned else hu
+    hu[_padding(stored, header)] = AIR_HU
+    return hu.astype(np.float32, copy=False), turned
+
+
+def _air_around(hu: np.ndarray) -> bool:
+    side = np.concatenate([hu[0], hu[-1], hu[:, 0], hu[:, -1]])
+    return bool(np.median(side) < _SIDE_OF_AIR_HU)
+
+
+def _ends(header: pydicom.Dataset) -> np.float32:
+    """Least plus greatest value that can be stored: `ends - stored` turns black and white round."""
+    signed, bits = int(header.PixelRepresentation), int(header.BitsStored)
+    return np.float32(-1 if signed else 2**bits - 1)
+
+
+def _padding(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
+    """Where the scanner saw nothing (C.7.5.1.1.2), compared as stored: 63536 is -2000 where pixels are signed."""
+    ends = [header.get(tag) for tag in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    ends = [np.array(int(end)).astype(stored.dtype) for end in ends if isinstance(end, int)]
+    return (stored >= min(ends)) & (stored <= max(ends)) if ends else np.zeros(stored.shape, bool)
+
+
+def _warnings(slices: list[Slice], inverted: bool) -> tuple[str, ...]:
+    notes = ()
+    if inverted:
+        notes += ("Black and white were exchanged in the files (MONOCHROME1); they were turned round.",)
+    if any(found.doubtful for found in slices):
+        notes += (
+            "The files are screenshots or have text burned in, which may name the patient. Look before you share.",
+        )
+    return notes

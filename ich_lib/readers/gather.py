@@ -1,0 +1,67 @@
+"""Paths to pieces: folders are walked, zips are opened, and what is left is a flat list of files."""
+
+import os
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from ich_lib.readers.archive import unzip
+from ich_lib.readers.limits import LIMITS
+from ich_lib.readers.piece import Piece, is_system_file, shown
+from ich_lib.readers.refusal import ReadError
+
+WHAT_IS_READ = "Give DICOM (files, a folder or a zip), NIfTI (.nii, .nii.gz), PNG or JPG."
+
+
+def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
+    """List the files behind `paths`: folders are walked, zips are opened, the same path twice counts once.
+
+    Raises:
+        ReadError: if there is no file, too many, or a path that does not exist.
+    """
+    pieces = []
+    for path in _given(paths):
+        if path.is_dir():
+            pieces += _walk(path)
+        elif (piece := Piece(path)).kind() == "zip":
+            pieces += unzip(piece)
+        else:
+            pieces.append(piece)
+    if not pieces:
+        raise ReadError(f"{title(paths)} holds no file. {WHAT_IS_READ}")
+    if len(pieces) > LIMITS["files"]:
+        raise ReadError(f"{title(paths)} holds more than {LIMITS['files']} files. Give the folder of one head scan.")
+    return pieces
+
+
+def title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
+    """What to call the upload in a sentence."""
+    given = _as_list(paths)
+    return shown(Path(given[0]).name) or "The folder" if len(given) == 1 else "The upload"
+
+
+def _as_list(paths) -> list:
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _given(paths) -> list[Path]:
+    given = [Path(path) for path in dict.fromkeys(_as_list(paths))]
+    if not given:
+        raise ReadError(f"No file was given. {WHAT_IS_READ}")
+    for path in given:
+        if not _exists(path):
+            raise ReadError(f"{shown(path.name)} is not there. Check the path: nothing lies under that name.")
+    return given
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file() or path.is_dir()
+    except (OSError, ValueError):  # a name too long for the system, or with a null byte
+        return False
+
+
+def _walk(folder: Path) -> list[Piece]:
+    inside = (path for path in folder.rglob("*") if not is_system_file(path.relative_to(folder)))
+    files = islice((path for path in inside if path.is_file()), LIMITS["files"] + 1)
+    return [Piece(path) for path in sorted(files)]

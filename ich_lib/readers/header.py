@@ -1,0 +1,249 @@
+"""DICOM headers to slices: what the reader keeps of each image, and nothing that names a patient."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import pydicom
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from ich_lib.readers.limits import believable_mm
+from ich_lib.readers.piece import Piece, shown
+from ich_lib.readers.refusal import ReadError, count, decoding
+
+# Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
+_IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
+    "PatientName PatientID PatientBirthDate PatientSex PatientAge PatientAddress PatientTelephoneNumbers "
+    "OtherPatientIDs InstitutionName InstitutionAddress StationName ReferringPhysicianName "
+    "PerformingPhysicianName OperatorsName AccessionNumber StudyID StudyDate SeriesDate AcquisitionDate "
+    "ContentDate StudyTime DeviceSerialNumber"
+).split()
+_NEEDED = (  # noqa: SIM905
+    "SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesDescription SeriesNumber InstanceNumber Modality ImageType "
+    "Rows Columns SamplesPerPixel NumberOfFrames ImagePositionPatient ImageOrientationPatient PixelSpacing "
+    "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
+    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
+).split()
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_MOST_FRAMES = 4096
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image of a DICOM file, by its header.
+
+    Attributes:
+        piece, frame: the file and the image in it (0 unless it is a multi-frame file).
+        instance, series: UIDs, to tell images and series apart; never shown.
+        description, series_number: what the scanner calls the series.
+        number: place in the series by the scanner's count.
+        rows, columns: size in px.
+        position: (3,) mm of the first pixel in patient axes (+x left, +y back, +z head), or None.
+        orientation: (2, 3) unit vectors along a row and down a column, or None.
+        pixel_mm: (2,) distance between rows and between columns, or None.
+        thickness_mm: SliceThickness, or None.
+        slope, intercept: stored value to HU; None if the tag is missing, NaN if it holds no finite number.
+        doubtful: whether it is a screenshot or has text burned in.
+        window: (level, width) in HU that it asks to be shown through, the first of several, or None.
+    """
+
+    piece: Piece
+    frame: int
+    instance: str
+    series: str
+    description: str
+    series_number: int
+    number: int
+    rows: int
+    columns: int
+    position: np.ndarray | None
+    orientation: np.ndarray | None
+    pixel_mm: np.ndarray | None
+    thickness_mm: float | None
+    slope: float | None
+    intercept: float | None
+    doubtful: bool
+    window: tuple[float, float] | None = None
+
+
+def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
+    """Read all headers: the CT slices among them, each once, and notes on the rest.
+
+    Raises:
+        ReadError: if a file is damaged or deflated, or none is a CT slice.
+    """
+    slices, left_out, identifying = {}, Counter(), set()
+    for piece in pieces:
+        header = _header(piece)
+        identifying |= {tag for tag in _IDENTIFYING if header.get(tag)}
+        if reason := _not_ct(header):
+            left_out[reason] += 1
+            continue
+        for found in _slices(piece, header):
+            key = (found.instance, found.frame) if found.instance else (piece, found.frame)
+            left_out["copy of a file"] += key in slices
+            slices.setdefault(key, found)
+    rest = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
+    if not slices:
+        raise ReadError(f"No slice of a CT was found, only {rest}. Give the axial CT series.")
+    notes = [f"Left out: {rest}."] if rest else []
+    if identifying:
+        notes.append(
+            f"The files carry {count(len(identifying), 'identifying tag')} (names, dates, numbers); none is kept."
+        )
+    return list(slices.values()), notes
+
+
+def dataset(piece: Piece, stream: BinaryIO, **options) -> pydicom.Dataset:
+    """Parse a file after a look at its transfer syntax, because inflating a deflated one has no bound.
+
+    Raises:
+        ReadError: if it is deflated.
+    """
+    if _transfer_syntax(stream) == DeflatedExplicitVRLittleEndian:
+        raise ReadError(f"{piece.name} is deflated as a whole, which is not read here. Export it uncompressed.")
+    stream.seek(0)
+    parsed = pydicom.dcmread(stream, force=True, **options)
+    if "TransferSyntaxUID" not in parsed.file_meta:
+        implicit, little = parsed.original_encoding
+        parsed.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2"))
+    return parsed
+
+
+def _header(piece: Piece) -> pydicom.Dataset:
+    with piece.open() as stream, decoding(piece.name):
+        header = dataset(piece, stream, stop_before_pixels=True, specific_tags=[*_NEEDED, *_IDENTIFYING])
+        list(header)  # pydicom converts values when they are first seen: here, inside `decoding`
+        return header
+
+
+def _transfer_syntax(stream: BinaryIO) -> UID | None:
+    read_preamble(stream, force=True)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+    return meta.get("TransferSyntaxUID")
+
+
+def _not_ct(header: pydicom.Dataset) -> str | None:
+    """Why a file is not a CT slice, as a noun to be counted; None if it is one."""
+    if _whole(header, "Rows") < 1 or _whole(header, "Columns") < 1:
+        return "non-image DICOM file"
+    if (modality := str(header.get("Modality") or "CT")) != "CT":
+        return f"{shown(modality)[:16]} image"
+    if "LOCALIZER" in _words(header.get("ImageType")):
+        return "scout view"
+    color = _whole(header, "SamplesPerPixel", 1) != 1
+    capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE) and "RescaleSlope" not in header
+    return "screenshot" if color or capture else None
+
+
+def _slices(piece: Piece, header: pydicom.Dataset) -> Iterator[Slice]:
+    frames = _frames(piece, header)
+    for index, frame in enumerate(frames):
+        yield Slice(
+            piece=piece,
+            frame=index,
+            instance=str(header.get("SOPInstanceUID") or ""),
+            series=str(header.get("SeriesInstanceUID") or ""),
+            description=shown(str(header.get("SeriesDescription") or "")),
+            series_number=_whole(header, "SeriesNumber"),
+            number=index if len(frames) > 1 else _whole(header, "InstanceNumber"),
+            rows=_whole(header, "Rows"),
+            columns=_whole(header, "Columns"),
+            position=_numbers(frame, "ImagePositionPatient", 3),
+            orientation=_orientation(frame),
+            pixel_mm=_lengths(frame, "PixelSpacing", 2),
+            thickness_mm=None if (mm := _lengths(frame, "SliceThickness", 1)) is None else float(mm[0]),
+            slope=_rescale(frame, "RescaleSlope"),
+            intercept=_rescale(frame, "RescaleIntercept"),
+            doubtful=_doubtful(header),
+            window=_window(frame),
+        )
+
+
+def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
+    """One flat header per image: a multi-frame file keeps its geometry in shared and per-frame groups (C.7.6.16)."""
+    frames = _whole(header, "NumberOfFrames", 1)
+    if not 1 <= frames <= _MOST_FRAMES:
+        raise ReadError(
+            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are taken. Export it again."
+        )
+    if frames == 1 and "PerFrameFunctionalGroupsSequence" not in header:
+        return [header]
+    with decoding(piece.name):
+        shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
+        own = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+        return [_flat([header, *shared, *own[index : index + 1]]) for index in range(frames)]
+
+
+def _flat(levels: list[pydicom.Dataset]) -> pydicom.Dataset:
+    """The tags of all levels and of the first item of each of their groups in one dataset; later levels win."""
+    flat = pydicom.Dataset()
+    for level in levels:
+        groups = [
+            element.value[0] for element in level if element.VR == "SQ" and element.value and level is not levels[0]
+        ]
+        for source in (level, *groups):
+            flat.update({tag: source[tag] for tag in source.keys()})  # noqa: SIM118 - a Dataset iterates over elements
+    return flat
+
+
+def _numbers(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | None:
+    """The finite numbers of a tag, None if they are missing, too few or not numbers."""
+    try:
+        numbers = np.array(header.get(tag), float).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if len(numbers) == length and np.isfinite(numbers).all() else None
+
+
+def _lengths(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | None:
+    numbers = _numbers(header, tag, length)
+    return numbers if numbers is not None and believable_mm(numbers) else None
+
+
+def _orientation(header: pydicom.Dataset) -> np.ndarray | None:
+    """(2, 3) unit vectors; None unless they are two directions at right angles (C.7.6.2.1.1)."""
+    if (numbers := _numbers(header, "ImageOrientationPatient", 6)) is None:
+        return None
+    axes = numbers.reshape(2, 3)
+    if not np.allclose(axes @ axes.T, np.eye(2), atol=0.01):
+        return None
+    return axes / np.linalg.norm(axes, axis=1, keepdims=True)
+
+
+def _rescale(header: pydicom.Dataset, tag: str) -> float | None:
+    if tag not in header or header.get(tag) in (None, ""):
+        return None
+    number = _numbers(header, tag, 1)
+    return float("nan") if number is None else float(number[0])
+
+
+def _window(header: pydicom.Dataset) -> tuple[float, float] | None:
+    """A file may offer several windows; the first is its default (C.11.2.1.2)."""
+    level, width = (_first(header, tag) for tag in ("WindowCenter", "WindowWidth"))
+    return None if level is None or width is None or width < 1 else (level, width)
+
+
+def _first(header: pydicom.Dataset, tag: str) -> float | None:
+    try:
+        number = float(np.array(header.get(tag), float).reshape(-1)[0])
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _whole(header: pydicom.Dataset, tag: str, missing: int = 0) -> int:
+    number = _numbers(header, tag, 1)
+    return missing if number is None else int(number[0])
+
+
+def _words(value) -> list[str]:
+    return [value] if isinstance(value, str) else [str(word) for word in value or ()]
+
+
+def _doubtful(header: pydicom.Dataset) -> bool:
+    burned = str(header.get("BurnedInAnnotation") or "").upper() == "YES"
+    return burned or str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)

@@ -1,0 +1,46 @@
+"""How much the reader takes, in one table. Everything is checked from headers, before pixels are decoded."""
+
+import numpy as np
+
+from ich_lib.readers.refusal import ReadError
+
+LIMITS = {
+    "files": 2000,  # in a folder, in a zip, in a list
+    "file_bytes": 400_000_000,  # one file as it lies on disk; an enhanced CT of 700 slices
+    "zip_bytes": 600_000_000,  # all entries of a zip, uncompressed
+    "zip_ratio": 200,  # uncompressed / compressed; CT packs 2 to 4 times, empty slices 100 times
+    "side_px": (16, 1024),  # rows and columns of a slice
+    "picture_side_px": (16, 4096),
+    "picture_px": 16_000_000,
+    "slices": 512,
+    "voxels": 150_000_000,  # 600 MB as float32
+    "voxel_mm": (0.02, 50),  # a side of a voxel; outside, the spacing is not believed
+}
+
+
+def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tuple[int, int] | None = None) -> None:
+    """Refuse a volume that no head CT has, or that would not fit.
+
+    Raises:
+        ReadError: with the size that was found and the one that is taken.
+    """
+    low, high = side_px or LIMITS["side_px"]
+    if not (low <= rows <= high and low <= columns <= high):
+        raise ReadError(
+            f"{name} has slices of {columns} x {rows} px; a side must be {low} to {high} px. Give the original slices."
+        )
+    if not 1 <= slices <= LIMITS["slices"]:
+        raise ReadError(
+            f"{name} has {slices} slices; 1 to {LIMITS['slices']} are taken. Give one head, in thicker slices."
+        )
+    if slices * rows * columns > LIMITS["voxels"]:
+        raise ReadError(
+            f"{name} has {slices} slices of {columns} x {rows} px; {LIMITS['voxels'] // 1_000_000} million voxels are "
+            "the most. Give thicker slices."
+        )
+
+
+def believable_mm(sides_mm: np.ndarray) -> bool:
+    """Whether these can be the sides of a voxel: finite, positive, and of a head rather than of a cell or a house."""
+    low, high = LIMITS["voxel_mm"]
+    return bool(((sides_mm >= low) & (sides_mm <= high)).all())

@@ -1,0 +1,99 @@
+"""NIfTI to a scan. The header is checked first; then exactly as many bytes are read as it promises."""
+
+import gzip
+import io
+import math
+from typing import BinaryIO
+
+import nibabel as nib
+import numpy as np
+
+from ich_lib.readers.limits import LIMITS, believable_mm, check_size
+from ich_lib.readers.piece import Piece
+from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.scan import Scan, from_file_grid
+
+_HEADER_BYTES = {nib.Nifti1Image: 348, nib.Nifti2Image: 540}
+_MM = {"meter": 1000.0, "micron": 0.001}  # one unit of the file in mm; "mm" and "unknown" count as mm
+
+
+def read_nifti(piece: Piece) -> Scan:
+    """Read one NIfTI volume, gzipped or not. Its values are taken for HU until `hounsfield.settle` looks at them.
+
+    Raises:
+        ReadError: if it is damaged, not one volume of real numbers, or too large.
+    """
+    image = _image(piece)
+    affine_ras, spacing_known, notes = place(image.header)
+    with decoding(piece.name):
+        values = image.get_fdata(caching="unchanged", dtype=np.float32).reshape(image.shape[:3])
+    return from_file_grid(values, affine_ras, spacing_known=spacing_known, notes=notes)
+
+
+def _image(piece: Piece) -> nib.Nifti1Image | nib.Nifti2Image:
+    """The image in memory, header checked, voxels not yet converted."""
+    with piece.open() as raw, decoding(piece.name):
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = gzip.GzipFile(fileobj=raw) if packed else raw
+        head = stream.read(540)
+        form = nib.Nifti2Image if head[4:7] == b"n+2" else nib.Nifti1Image
+        header = form.header_class.from_fileobj(io.BytesIO(head[: _HEADER_BYTES[form]]))
+        return form.from_bytes(_bytes(piece.name, header, head, stream))
+
+
+def _bytes(name: str, header: nib.Nifti1Header, head: bytes, stream: BinaryIO) -> bytes:
+    """The whole file, once its header is found fit."""
+    _check(name, header)
+    wanted = max(int(header["vox_offset"]), len(head))
+    if wanted > LIMITS["file_bytes"]:
+        raise ReadError(f"{name} says that its voxels start {wanted} bytes into the file, which no program does.")
+    wanted = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    data = head + stream.read(max(wanted - len(head), 0))
+    stream.read(1)  # at its end gzip compares its checksum
+    if len(data) < wanted:
+        raise ReadError(f"{name} is cut short: it promises {wanted:,} bytes and holds {len(data):,}. Copy it again.")
+    return data
+
+
+def _check(name: str, header: nib.Nifti1Header) -> None:
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    if len(shape) < 3 or any(size != 1 for size in shape[3:]):
+        size = " x ".join(map(str, shape)) or "nothing"
+        raise ReadError(f"{name} holds {size} values; a head CT is one volume of three axes. Save one volume.")
+    if dtype.kind not in "iuf":
+        raise ReadError(f"{name} holds colors or complex numbers, not CT numbers. Save the CT itself.")
+    spans = dict(zip(_letters(header), shape[:3], strict=True))
+    slices, rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("SI", "AP", "LR"))
+    check_size(name, slices, rows, columns)
+
+
+def _letters(header: nib.Nifti1Header) -> tuple[str, ...]:
+    return nib.aff2axcodes(place(header)[0])
+
+
+def place(header: nib.Nifti1Header) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+    """Affine in mm, whether its distances can be trusted, and notes.
+
+    Without sform and qform the file says how large its voxels are, not how the head lies; then nibabel's default
+    counts: first axis to the left, second to the front, third to the head.
+    """
+    unit = np.diag([_MM.get(header.get_xyzt_units()[0], 1.0)] * 3 + [1.0])
+    affine = unit @ header.get_best_affine()
+    coded = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    if coded and _usable(affine):
+        return affine, True, ()
+    note = "The file does not say how the head lies (no usable sform or qform); left and right are assumed."
+    affine = unit @ header.get_base_affine()
+    if _usable(affine):
+        return affine, not coded, (note,)
+    return np.diag([-1.0, 1.0, 5.0, 1.0]), False, (note, "It gives no voxel size either, so nothing is given in mL.")
+
+
+def _usable(affine: np.ndarray) -> bool:
+    """Whether an affine is finite, with sides of a voxel and three different directions."""
+    return (
+        np.isfinite(affine).all()
+        and believable_mm(nib.affines.voxel_sizes(affine))
+        and None not in nib.aff2axcodes(affine)
+    )

@@ -1,0 +1,29 @@
+"""Two 8-bit renders of one slice (brain and bone window) back to approximate Hounsfield units."""
+
+import numpy as np
+
+from ich_lib.prepare.window import WINDOWS, unwindow
+
+
+def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
+    """Approximate HU from a CT-ICH pair of pictures.
+
+    The brain render resolves half a HU but saturates at -20 and 100; there the bone render, which resolves
+    12.5 HU, takes over. JPEG ripples make a saturated pixel 254 or 1 now and then, so those count as saturated.
+
+    Args:
+        brain: uint8 picture of window 40/120, any shape.
+        bone: uint8 picture of window 700/3200, the same shape.
+
+    Returns:
+        float32 HU, -900 to 2300, the shape of `brain`.
+
+    Source:
+        CT-ICH 1.0.0 Read_me (Hssayeni et al., Data 2020;5(1):14).
+    """
+    if brain.shape != bone.shape:
+        raise ValueError(f"brain and bone renders must have one shape; got {brain.shape} and {bone.shape}.")
+    fine = unwindow(brain / np.float32(255), *WINDOWS["brain render"])
+    coarse = unwindow(bone / np.float32(255), *WINDOWS["bone render"])
+    hu = np.where(brain >= 254, np.maximum(coarse, 100), fine)
+    return np.where(brain <= 1, np.minimum(coarse, -20), hu).astype(np.float32)

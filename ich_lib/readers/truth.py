@@ -1,0 +1,68 @@
+"""Somebody's own outline of the blood, to be laid over a scan: NIfTI on the scan's grid, or a picture a slice."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from ich_lib.readers.gather import gather, title
+from ich_lib.readers.nifti import read_nifti
+from ich_lib.readers.picture import check_pictures, in_order, picture
+from ich_lib.readers.refusal import ReadError, count
+
+SAME_PLACE_MM = 0.5  # corners of two grids that are one lie no further apart
+_WHITE = 127  # JPG blurs the border of a mask; beyond the middle gray it is blood
+
+
+def read_truth(
+    paths: str | os.PathLike | Sequence[str | os.PathLike], shape: tuple[int, int, int], affine: np.ndarray | None
+) -> np.ndarray:
+    """Read the mask of a scan.
+
+    Args:
+        paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip.
+        shape: (z, y, x) of the scan.
+        affine: of the scan, see `Scan`; None where its place is not known, then only the shape is compared.
+
+    Returns:
+        (z, y, x) bool: NIfTI voxels above 0, pixels brighter than middle gray.
+
+    Raises:
+        ReadError: if it cannot be read, has another shape, or lies elsewhere.
+    """
+    pieces, name = gather(paths), title(paths)
+    kinds = [piece.kind() for piece in pieces]
+    if kinds == ["nifti"]:
+        return _volume(pieces[0], shape, affine)
+    if set(kinds) <= {"png", "jpeg"}:
+        pieces = in_order(pieces)
+        check_pictures(name, pieces)
+        _check_shape(name, (len(pieces), *picture(pieces[0]).shape), shape)
+        return np.stack([_bright(picture(piece)) for piece in pieces])
+    raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
+
+
+def _volume(piece, shape: tuple[int, int, int], affine: np.ndarray | None) -> np.ndarray:
+    mask = read_nifti(piece)
+    _check_shape(piece.name, mask.hu.shape, shape)
+    corners = np.array([[0, 0, 0, 1], [*shape, 1]], float).T
+    if affine is not None and not mask.notes:  # a note says that the file does not tell how it lies
+        apart_mm = np.abs((mask.affine - affine) @ corners).max()
+        if apart_mm >= SAME_PLACE_MM:
+            raise ReadError(
+                f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask."
+            )
+    return mask.hu > 0  # not a number compares as no
+
+
+def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if tuple(found) != tuple(wanted):
+        (slices, rows, columns), (most, tall, wide) = found, wanted
+        raise ReadError(
+            f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, the scan {most} of {wide} x {tall}. "
+            "A mask needs the same."
+        )
+
+
+def _bright(pixels: np.ndarray) -> np.ndarray:
+    return pixels > _WHITE / 255 * np.iinfo(pixels.dtype).max

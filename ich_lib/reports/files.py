@@ -1,0 +1,47 @@
+"""All files of a result, under names of our own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ich_lib.prediction.analyze import Result
+from ich_lib.reports.content import write_content
+from ich_lib.reports.nifti import write_mask
+from ich_lib.reports.paper import write_paper
+from ich_lib.reports.picture import write_picture
+from ich_lib.reports.seg import write_seg
+from ich_lib.reports.table import write_table
+
+SEG = "mask-seg.dcm"
+WRITERS = {  # what each file holds is told where it is written
+    "result.json": write_content,
+    "slices.csv": write_table,
+    "mask.nii.gz": write_mask,
+    SEG: write_seg,
+    "overview.png": write_picture,
+    "report.pdf": write_paper,
+}
+
+
+def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -> list[Path]:
+    """Write a result's files into a folder.
+
+    Args:
+        result: of `analyse`.
+        out: the folder, made if need be. What it holds under these names is written over.
+        names: keys of WRITERS. None: all that can be written, which leaves out the DICOM segmentation where no DICOM
+            came in.
+
+    Returns:
+        The files, in the order of `names`.
+
+    Raises:
+        ValueError: for a name that is not in WRITERS, or a DICOM segmentation where no DICOM came in.
+    """
+    names = [name for name in WRITERS if name != SEG or result.scan.dicom] if names is None else names
+    if strange := set(names) - set(WRITERS):
+        raise ValueError(f"No file of a result is called {sorted(strange)[0]!r}; there are {', '.join(WRITERS)}.")
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        WRITERS[name](result, out / name)
+    return [out / name for name in names]

@@ -1,0 +1,41 @@
+"""Voxels to NIfTI, on the grid of the file they came from."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.scan import Scan, to_file_grid
+from ich_lib.words.sentences import SHORT_NOTICE, TOLD_DIGITS, made_by
+
+_COMMENT = 6  # code of a NIfTI header extension that is plain text
+
+
+def write_mask(result: Result, path: Path) -> None:
+    """mask.nii.gz: 1 where blood was found. Viewers show the header's `descrip`; the whole notice is an extension."""
+    brief = f"{SHORT_NOTICE} {made_by(result, digits=TOLD_DIGITS)}"
+    write_nifti(path, result.mask.astype(np.uint8), result.scan, brief=brief, comment=f"{NOTICE} {made_by(result)}")
+
+
+def write_nifti(path: Path, values: np.ndarray, scan: Scan, *, brief: str = "", comment: str = "") -> None:
+    """(z, y, x) values on the grid of the file that `scan` came from.
+
+    Args:
+        path: ends in .nii or .nii.gz.
+        values: whole or floating numbers.
+        scan: whose grid it is.
+        brief: one line for the header, which has room for 79 characters.
+        comment: of any length.
+    """
+    voxels, affine = to_file_grid(scan, values)
+    image = nib.Nifti1Image(voxels, affine)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    if brief:
+        image.header["descrip"] = brief.encode("ascii", "replace")[:79]
+        image.header["intent_name"] = b"teaching only"
+    if comment:
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(_COMMENT, comment.encode()))
+    nib.save(image, path)

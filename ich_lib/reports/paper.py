@@ -1,0 +1,14 @@
+"""The page to print."""
+
+from pathlib import Path
+
+from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.words.sentences import made_by, sentence
+
+
+def write_paper(result: Result, path: Path) -> None:
+    """report.pdf, one page of A4. It bears no date, so the same result gives the same bytes."""
+    from ich_lib.show import paper
+
+    told = {"Title": sentence(result), "Subject": NOTICE, "Keywords": made_by(result)}
+    paper(result).savefig(path, format="pdf", dpi=200, metadata={**told, "CreationDate": None})

@@ -1,0 +1,14 @@
+"""The overview as a picture."""
+
+from pathlib import Path
+
+from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.words.sentences import made_by, sentence
+
+
+def write_picture(result: Result, path: Path) -> None:
+    """overview.png; what stands below the picture stands in its text chunks as well."""
+    from ich_lib.show import overview
+
+    told = {"Title": sentence(result), "Disclaimer": NOTICE, "Source": made_by(result), "Software": "ich_lib"}
+    overview(result).savefig(path, format="png", dpi=110, metadata=told)

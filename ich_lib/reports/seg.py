@@ -1,0 +1,141 @@
+"""The mask as a DICOM segmentation, which lies over the CT series it was found in.
+
+A segmentation names the images it was drawn on. The names of the real ones, their UIDs, lead back to a person, so they
+stay away like everything else in the files; the images named instead are stand-ins that lie in the same places and of
+which there is no file. It overlays by geometry: a program that goes by places in the patient shows it in the right one,
+a program that goes by UIDs does not know the series. Before it is stored beside the patient's own images, a person has
+to give it the patient, the study, the frame of reference and the references of that series.
+
+Source: DICOM PS3.3 A.51 and C.8.20 (Segmentation), C.7.6.2.1.1 (where a pixel lies), PS3.16 CID 7150, 7159 and 4
+(the codes); PS3.15 E (what identifies).
+"""
+
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, generate_uid
+from pydicom.valuerep import format_number_as_ds
+
+from ich_lib import __version__
+from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.scan import LPS_TO_RAS, Scan, to_file_grid
+from ich_lib.words.sentences import SHORT_NOTICE, made_by
+
+_NO_DATE, _NO_TIME = "19000101", "000000"  # the standard wants a date; today's would be near the scan's
+_LONGEST = 64  # characters of a DICOM LO
+
+
+def write_seg(result: Result, path: Path) -> None:
+    """mask-seg.dcm: one segment, one bit a pixel, on the slices of the series, those without blood left out.
+
+    Raises:
+        ValueError: if no DICOM came in, or its slices do not lie where they were taken to.
+    """
+    if not result.scan.dicom:
+        raise ValueError(
+            "A DICOM segmentation lies over a DICOM series whose slices and pixel size are all told; "
+            "this scan has none. Take the NIfTI mask."
+        )
+    _segmentation(result).save_as(path, enforce_file_format=True)
+
+
+def _segmentation(result: Result) -> Dataset:
+    import highdicom
+
+    frames, affine = _frames(result.scan, result.mask)
+    dataset = highdicom.seg.Segmentation(
+        source_images=_stand_ins(frames.shape, affine),
+        pixel_array=frames,
+        segmentation_type="BINARY",
+        segment_descriptions=[_segment(result)],
+        series_instance_uid=generate_uid(),
+        series_number=1,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="ich_lib",
+        manufacturer_model_name="ich_lib",
+        software_versions=__version__,
+        device_serial_number="none",
+        content_label="HEMORRHAGE",
+        content_description=SHORT_NOTICE,
+        series_description=SHORT_NOTICE,
+        omit_empty_frames=bool(frames.any()),
+    )
+    return _without_dates(dataset, result)
+
+
+def _segment(result: Result):
+    """What the one segment is, and who drew it.
+
+    Intracranial rather than brain: epidural and subdural blood lies outside of the brain.
+    """
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    name, sha256 = result.models[0]
+    name = name.replace("\\", "/")[:_LONGEST]
+    drawn_by = highdicom.AlgorithmIdentificationSequence(name, codes.DCM.ArtificialIntelligence, sha256[:_LONGEST])
+    segment = highdicom.seg.SegmentDescription(
+        segment_number=1,
+        segment_label="Hemorrhage",
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Hemorrhage,
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=drawn_by,
+        anatomic_regions=[codes.SCT.Intracranial],
+    )
+    segment.SegmentDescription = f"{NOTICE} {made_by(result)}"[:1024]
+    return segment
+
+
+def _without_dates(dataset: Dataset, result: Result) -> Dataset:
+    """Say whose it is not and what it is not for; take the moment of writing away. Changes `dataset`."""
+    for element in dataset.iterall():
+        if element.VR in ("DA", "TM", "DT"):
+            element.value = ""
+    dataset.ContentDate, dataset.ContentTime = _NO_DATE, _NO_TIME
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = "ich_lib: made anew, nothing taken from the source files"
+    dataset.ContentQualification = "RESEARCH"
+    dataset.ImageComments = f"{NOTICE} {made_by(result)}"
+    return dataset
+
+
+def _frames(scan: Scan, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(slice, row, column) mask in the file's order, and (4, 4) from (column, row, slice, 1) to mm in DICOM axes."""
+    values, affine_ras = to_file_grid(scan, mask)
+    return np.ascontiguousarray(values.transpose(2, 1, 0)), LPS_TO_RAS @ affine_ras
+
+
+def _stand_ins(shape: tuple[int, ...], affine: np.ndarray) -> list[Dataset]:
+    """An image a slice that is nobody's and lies where the slice lies."""
+    study, series, frame_of_reference = (generate_uid() for _ in range(3))
+    images = []
+    for k in range(shape[0]):
+        image = Dataset()
+        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, generate_uid()
+        image.StudyInstanceUID, image.SeriesInstanceUID = study, series
+        image.FrameOfReferenceUID, image.Modality = frame_of_reference, "CT"
+        for empty in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"):
+            setattr(image, empty, "")
+        image.AccessionNumber = image.StudyID = image.ReferringPhysicianName = ""
+        image.Rows, image.Columns = shape[1:]
+        images.append(_placed(image, affine, k))
+    return images
+
+
+def _placed(image: Dataset, affine: np.ndarray, k: int) -> Dataset:
+    """Image Plane module of slice k: rows run along the first axis, columns along the second. Changes `image`."""
+    along_row, down, step = affine[:3, :3].T
+    dx, dy = np.linalg.norm(along_row), np.linalg.norm(down)
+    thickness_mm = abs(np.linalg.det(affine[:3, :3])) / (dx * dy)
+    image.PixelSpacing, image.SliceThickness = _told([dy, dx]), _told([thickness_mm])[0]
+    image.ImageOrientationPatient = _told([*(along_row / dx), *(down / dy)])
+    image.ImagePositionPatient = _told(affine[:3, 3] + k * step)
+    return image
+
+
+def _told(numbers) -> list[str]:
+    """Numbers in the 16 characters that DICOM gives them."""
+    return [format_number_as_ds(float(number)) for number in numbers]

@@ -1,0 +1,43 @@
+"""A result as a table for a spreadsheet: a row a slice."""
+
+import csv
+from pathlib import Path
+
+from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.reports.content import as_json
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_table(result: Result, path: Path) -> None:
+    """slices.csv: slice (from 1, as the viewer counts), six scores, pixels and mL of the mask, doubt.
+
+    The notice and the models stand in every row, as columns: a line of comment above the header becomes a row of data
+    in some programs, and is lost as soon as the table is sorted or a part of it copied.
+    """
+    models = "; ".join(f"{name} {sha256}" for name, sha256 in result.models)
+    told = {"notice": _cell(NOTICE), "models": _cell(models)}
+    rows = [
+        {
+            "slice": row["index"] + 1,
+            **row["scores"],
+            "mask_pixels": row["mask_pixels"],
+            "mask_ml": row["mask_ml"],
+            "doubt": row["doubt"],
+            **told,
+        }
+        for row in as_json(result)["slices"]
+    ]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula.
+
+    Source:
+        OWASP, CSV Injection.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,1 @@
+"""From a recipe and a table of slices to a run folder."""

@@ -1,0 +1,357 @@
+"""Slices to training batches: drawn by the recipe, blood pasted, pictures and masks moved as one."""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from threading import Lock
+
+import cv2
+import keras
+import numpy as np
+
+from ich_lib.data.store import ROOM, Store
+from ich_lib.labels import ANY, LABELS, SCHEMES, has_place, to_scheme
+from ich_lib.models.pictures import channels, neighbors
+from ich_lib.models.recipes import Recipe
+from ich_lib.prepare.augment import AIR_HU, NONE, STILL, disturbed, drawn, matrix, moved
+
+_PASTE = replace(NONE, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
+_AHEAD = 3  # batches made while a step is computed
+_ROOMY = 0.05  # share of the picture that lies inside the skull where blood may be pasted
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Some rows of a store: what a model trains on, or what it is judged by.
+
+    Attributes:
+        store: where they lie.
+        rows: (n,) their row numbers.
+    """
+
+    store: Store
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def bleeding(self) -> np.ndarray:
+        """(n,) bool, where a slice shows blood of any type."""
+        return self.store.table.labels[self.rows, ANY]
+
+    def where(self, chosen: np.ndarray) -> "Slices":
+        """Those where (n,) bool `chosen` is True."""
+        return Slices(self.store, self.rows[chosen])
+
+    def told(self, recipe: Recipe) -> "Slices":
+        """Those whose truth the recipe can use: outlined ones to segment, ones its scheme has a class for to classify.
+
+        Raises:
+            ValueError: if the data set does not tell the labels that the scheme needs.
+        """
+        table, fitting = self.store.table, self
+        if recipe.segments:
+            fitting = self.where(table.outlined[self.rows])
+        if not recipe.classifies:
+            return fitting
+        untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known]
+        if untold:
+            raise ValueError(f"{table.name} does not tell {untold[0]}; train the scheme 'binary', or segment.")
+        return fitting.where(has_place(table.labels[fitting.rows], recipe.scheme))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One sample to be made: which slice, whether blood is laid into it, and through which window it is shown."""
+
+    slices: Slices
+    row: int
+    pasted: bool = False
+    window: int | None = None
+
+
+class Batches(keras.utils.PyDataset):
+    """Endless, seeded training batches: sample i of epoch e is the same in every run and on every backend.
+
+    Fit with `shuffle=False`: the order is drawn here. The next batches are made in a thread while a step is computed,
+    since Keras itself prefetches on TensorFlow only.
+
+    Args:
+        real: slices to train on.
+        recipe: size, windows, sampling, augmentation, batch and steps.
+        phantoms: slices of phantoms for the mix; without them real slices take their share.
+
+    Raises:
+        ValueError: if the slices lack what the recipe's sampling needs.
+    """
+
+    def __init__(self, real: Slices, recipe: Recipe, *, phantoms: Slices | None = None):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.recipe, self.epoch, self.upcoming = recipe, 0, 0
+        self.thread, self.lock, self.ahead = ThreadPoolExecutor(1), Lock(), {}
+        real = real.told(recipe)
+        self.donors = _Pool(real.where(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
+        self.sampler = _Mix(real, phantoms, recipe) if recipe.sampling == "mix" else _Passes(real, recipe)
+
+    def __len__(self) -> int:
+        return self.recipe.steps or math.ceil(len(self.sampler) / self.recipe.batch)
+
+    def begin_with(self, epoch: int) -> None:
+        """Let the next epoch be this one, for a resumed run."""
+        self.epoch = self.upcoming = epoch
+
+    def on_epoch_begin(self) -> None:
+        self.epoch, self.upcoming = self.upcoming, self.upcoming + 1
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """`batch` of the running epoch; the ones after it are begun."""
+        position = self.epoch * len(self) + index
+        wanted = [divmod(position + k, len(self)) for k in range(1 + _AHEAD)]
+        with self.lock:  # between two epochs Keras asks from two threads
+            self.ahead = {key: self.ahead.get(key) or self.thread.submit(self.batch, *key) for key in wanted}
+            first = self.ahead[wanted[0]]
+        return first.result()
+
+    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures (n, y, x, channel), or (n, z, y, x, channel) for a recipe with depth, and their truth.
+
+        The truth is (n, y, x, 1) masks or (n, k) labels in the recipe's scheme, with depth (n, z, y, x, 1) or
+        (n, z, k), or, for a recipe that wants both, the two of them.
+        """
+        rng = np.random.default_rng([self.recipe.seed, epoch, index])
+        first = (epoch * len(self) + index) * self.recipe.batch
+        samples = [self._sample(self.sampler.at(first + k, rng), rng) for k in range(self.recipe.batch)]
+        return _batched(samples, self.recipe)
+
+    def _sample(self, wanted: _Wanted, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One picture, mask and label row."""
+        recipe, store = self.recipe, wanted.slices.store
+        around = _around(store, wanted.row, recipe, first=wanted.row - int(rng.integers(recipe.depth)))
+        hu, blood, labels = _read(store, around, recipe)
+        if wanted.pasted and self.donors:
+            hu, blood, labels = self._with_pasted_blood(hu, _inside(store, around), (blood, labels), rng)
+        hu, mask = moved(hu, _asked(blood, recipe), recipe.size, drawn(recipe.augment, rng), room=_room(store))
+        return _shown(disturbed(hu, recipe.augment, rng), recipe, wanted.window), mask, labels
+
+    def _with_pasted_blood(self, hu, inside, clean, rng):
+        """Blood of another head laid into a clean slice and its neighbors; unchanged where it does not fit."""
+        source, row = self.donors.draw(rng)
+        around = _around(source, row, self.recipe, first=row - self.recipe.depth // 2)
+        source_hu, source_blood, labels = _read(source, around, self.recipe)
+        pasted, blood = paste(hu, inside, source_hu, source_blood, rng)
+        if np.count_nonzero(_asked(blood, self.recipe) >= 128) < 12:
+            return hu, *clean
+        return pasted, blood, labels
+
+
+class Still(keras.utils.PyDataset):
+    """Every slice once, unchanged, in order: for validation. A recipe with depth gets each scan in blocks of it.
+
+    Args:
+        slices: slices that are not trained on.
+        recipe: size, windows and batch.
+        multiple: of pictures in every batch, for devices that share it: the first pictures come again at the end.
+    """
+
+    def __init__(self, slices: Slices, recipe: Recipe, *, multiple: int = 1):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.recipe, self.slices = recipe, slices.told(recipe)
+        views = range(len(recipe.windows)) if recipe.windows_as == "samples" else (None,)
+        rows = _blocks(self.slices, recipe.depth) if recipe.depth > 1 else self.slices.rows.tolist()
+        wanted = [(row, view) for row in rows for view in views]
+        self.wanted = wanted + (multiple * wanted)[: -len(wanted) % multiple]
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.wanted) / self.recipe.batch)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        start = index * self.recipe.batch
+        return _batched([self._sample(*one) for one in self.wanted[start : start + self.recipe.batch]], self.recipe)
+
+    def _sample(self, row: int, view: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        store = self.slices.store
+        hu, blood, labels = _read(store, _around(store, row, self.recipe, first=row), self.recipe)
+        hu, mask = moved(hu, _asked(blood, self.recipe), self.recipe.size, STILL, room=_room(store))
+        return _shown(hu, self.recipe, view), mask, labels
+
+
+class _Mix:
+    """Endless draws by the recipe's shares: blood, blood pasted into clean slices, clean slices, phantoms."""
+
+    def __init__(self, real: Slices, phantoms: Slices | None, recipe: Recipe):
+        store, clean, shows = real.store, real.where(~real.bleeding), real.bleeding
+        if recipe.segments:  # a mask that lost its last pixel to the stored size teaches nothing
+            shows = shows & (store.blood_px[real.rows] > 0)
+        roomy = clean.where(store.inside_px[clean.rows] > _ROOMY * store.size**2)
+        self.recipe, self.bleeding, self.clean, self.roomy = (
+            recipe,
+            _Pool(real.where(shows)),
+            _Pool(clean),
+            _Pool(roomy),
+        )
+        made = [] if phantoms is None else [phantoms.where(phantoms.bleeding), phantoms.where(~phantoms.bleeding)]
+        self.phantoms = [_Pool(part) for part in made if len(part)]
+        if not (self.bleeding and self.clean and self.roomy):
+            raise ValueError("Training needs slices with blood and slices without; these patients lack one of them.")
+
+    def at(self, position: int, rng: np.random.Generator) -> _Wanted:
+        kind = int(rng.choice(4, p=self.recipe.mix))
+        if kind == 3 and self.phantoms:
+            pool = self.phantoms[rng.integers(len(self.phantoms))]
+        else:
+            pool = (self.bleeding, self.roomy, self.clean, self.clean)[kind]
+        view = int(rng.integers(len(self.recipe.windows))) if self.recipe.windows_as == "samples" else None
+        return _Wanted(pool.slices, pool.draw(rng)[1], pasted=kind == 1, window=view)
+
+
+class _Passes:
+    """Pass after pass over the slices, each in a new order; "balanced" takes as many clean slices as bleeding ones."""
+
+    def __init__(self, real: Slices, recipe: Recipe):
+        self.real, self.recipe = real, recipe
+        self.views = len(recipe.windows) if recipe.windows_as == "samples" else 1
+        self.of = real.rows[real.bleeding], real.rows[~real.bleeding]
+        if recipe.sampling == "balanced" and not all(map(len, self.of)):
+            raise ValueError("Balanced sampling needs slices with blood and slices without; one of them is missing.")
+        if not len(real):
+            raise ValueError("There is no slice to train on.")
+        self.order = lru_cache(maxsize=2)(self._order)  # an epoch may end in the next pass
+
+    def __len__(self) -> int:
+        return self.views * (2 * len(self.of[0]) if self.recipe.sampling == "balanced" else len(self.real))
+
+    def at(self, position: int, rng: np.random.Generator) -> _Wanted:
+        turn, place = divmod(position, len(self))
+        row, view = divmod(int(self.order(turn)[place]), self.views)
+        return _Wanted(self.real, row, window=view if self.views > 1 else None)
+
+    def _order(self, turn: int) -> np.ndarray:
+        """One pass as row * views + view, shuffled."""
+        rng = np.random.default_rng([self.recipe.seed, turn, 1])
+        rows = self.real.rows
+        if self.recipe.sampling == "balanced":
+            bleeding, clean = self.of
+            often = np.concatenate([rng.permutation(clean) for _ in range(-(-len(bleeding) // len(clean)))])
+            rows = np.concatenate([bleeding, often[: len(bleeding)]])
+        return rng.permutation((rows[:, None] * self.views + np.arange(self.views)).ravel())
+
+
+class _Pool:
+    """Slices to draw from: first a scan, evenly but for its size's root, so that a large bleed does not outvote."""
+
+    def __init__(self, slices: Slices):
+        self.slices = slices
+        _, scan = np.unique(slices.store.first[slices.rows], return_inverse=True)
+        self.members = np.split(slices.rows[np.argsort(scan, kind="stable")], np.cumsum(np.bincount(scan))[:-1])
+        share = np.sqrt(np.bincount(scan))  # between "every scan alike" and "every slice alike"
+        self.edges = np.cumsum(share / share.sum()) if len(slices) else share
+
+    def __bool__(self) -> bool:
+        return len(self.slices) > 0
+
+    def draw(self, rng: np.random.Generator) -> tuple[Store, int]:
+        rows = self.members[min(np.searchsorted(self.edges, rng.random(), "right"), len(self.members) - 1)]
+        return self.slices.store, int(rows[rng.integers(len(rows))])
+
+
+def _around(store: Store, row: int, recipe: Recipe, *, first: int) -> np.ndarray:
+    """Rows a sample shows: a slice and its neighbors (end ones repeated), or `depth` rows from `first`; -1 is air."""
+    start, stop = int(store.first[row]), int(store.last[row]) + 1
+    if recipe.depth == 1:
+        return start + neighbors(stop - start, row - start, recipe.neighbors)
+    rows = np.arange(first, first + recipe.depth)
+    return np.where((rows >= start) & (rows < stop), rows, -1)
+
+
+def _read(store: Store, rows: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(k, y, x) float32 HU and uint8 blood, and labels: (6,) of the slice asked for, or with depth (k, 6) of each."""
+    there = rows >= 0
+    hu = np.full((len(rows), store.size, store.size), AIR_HU, np.float32)
+    blood = np.zeros(hu.shape, np.uint8)
+    hu[there], blood[there] = store.hu(rows[there]), store.blood(rows[there])
+    if recipe.depth == 1:
+        return hu, blood, store.table.labels[rows[recipe.neighbors]]
+    labels = np.zeros((len(rows), len(LABELS)), bool)  # air beyond the scan's end bleeds nowhere
+    labels[there] = store.table.labels[rows[there]]
+    return hu, blood, labels
+
+
+def _blocks(slices: Slices, depth: int) -> Iterator[int]:
+    """Every `depth`-th row of each scan among the slices."""
+    store, rows = slices.store, set(slices.rows.tolist())
+    for start in np.unique(store.first[slices.rows]).tolist():
+        for row in range(start, int(store.last[start]) + 1, depth):
+            if rows & set(range(row, row + depth)):
+                yield row
+
+
+def _inside(store: Store, rows: np.ndarray) -> np.ndarray:
+    """(k, y, x) uint8, 255 inside the skull; nothing in air beyond the scan's ends."""
+    inside = np.zeros((len(rows), store.size, store.size), np.uint8)
+    inside[rows >= 0] = store.inside(rows[rows >= 0])
+    return inside
+
+
+def _asked(blood: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Of the slices shown, those whose mask is asked for: the one in the middle, or all with depth."""
+    return blood if recipe.depth > 1 else blood[recipe.neighbors : recipe.neighbors + 1]
+
+
+def _room(store: Store) -> float:
+    return ROOM if store.field == "head" else 1.0
+
+
+def _shown(hu: np.ndarray, recipe: Recipe, view: int | None) -> np.ndarray:
+    """(k, y, x) HU as the model's picture: through all windows, or one of them."""
+    windows = recipe.windows if view is None else recipe.windows[view : view + 1]
+    if recipe.depth == 1:
+        return channels(hu, windows)
+    return np.stack([channels([plane], windows).reshape(*plane.shape, -1) for plane in hu])
+
+
+def _batched(samples: list, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | tuple[np.ndarray, ...]]:
+    pictures, masks, labels = (np.stack(part) for part in zip(*samples, strict=True))
+    pictures = pictures.reshape(*masks.shape[:1], *_shape(recipe), -1)
+    truth = []
+    if recipe.segments:
+        truth.append(masks.reshape(len(masks), *_shape(recipe), 1).astype(np.float32))
+    if recipe.classifies:
+        target = to_scheme(labels.reshape(-1, len(LABELS)), recipe.scheme).astype(np.float32)
+        truth.append(target.reshape(*labels.shape[:-1], -1))
+    return pictures, tuple(truth) if len(truth) > 1 else truth[0]
+
+
+def _shape(recipe: Recipe) -> tuple[int, ...]:
+    """A picture's axes without its channels."""
+    return (recipe.size,) * 2 if recipe.depth == 1 else (recipe.depth, recipe.size, recipe.size)
+
+
+def paste(hu, inside, source_hu, source_blood, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Lay the blood of one stack of slices into another, inside its skull, with soft edges.
+
+    Args:
+        hu: (k, y, x) of the slices to change; not changed in place.
+        inside: (k, y, x) uint8, 255 inside their skull.
+        source_hu: (k, y, x) of the slices whose blood is taken.
+        source_blood: (k, y, x) uint8, its share of each pixel.
+        rng: mirrors, turns by up to 12 degrees, scales and shifts the blood, and brightens it by -6 to 8 HU.
+
+    Returns:
+        (k, y, x) float32 HU and uint8 shares of blood.
+    """
+    side = hu.shape[1]
+    move = matrix(drawn(_PASTE, rng), side, side)
+    brighter = rng.uniform(-6, 8)
+    out_hu, out_blood = hu.copy(), np.zeros(hu.shape, np.uint8)
+    for k in range(len(hu)):
+        share = cv2.warpAffine(source_blood[k], move, (side, side)).astype(np.float32) / 255
+        if not share.any():
+            continue
+        share = cv2.GaussianBlur(share, (0, 0), 0.8) * (inside[k] / np.float32(255))
+        clot = cv2.warpAffine(source_hu[k], move, (side, side)) + brighter
+        out_hu[k] += share * (np.minimum(clot, 110) - out_hu[k])  # bone under a coarse outline stays behind
+        out_blood[k] = np.round(share * 255)
+    return out_hu, out_blood

@@ -1,0 +1,341 @@
+"""Hand-made features of a slice and ten classical models on them: what was done before networks.
+
+Every feature is a number a student can check with a ruler. A slice's truth is weighed by one model a label.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from ich_lib.labels import SCHEMES
+from ich_lib.models.recipes import Recipe
+from ich_lib.prepare.head import intracranial
+from ich_lib.prepare.window import WINDOWS, unwindow
+
+SHOWN = ("brain render", "bone")  # the windows that features are measured through
+FEW = 8  # slices that must show a label, and that must not: enough for 15 neighbors and for the SVM's folds
+_BLOOD_HU = (50, 90)  # clotted blood; brain lies at 25 to 45, calcium above 100
+_EDGES_HU = (-20, 5, 15, 25, 35, 45, 55, 65, 75, 90, 100)  # the brain render shows -20 to 100 and cuts off the rest
+_FEWEST_PX = 16  # less room than this inside the skull is no brain to measure
+
+_ROOM = ("skull is closed", "share of picture inside skull")
+_SHARES = tuple(f"share {low} to {high} HU" for low, high in pairwise(_EDGES_HU))
+_MOMENTS = ("mean HU", "deviation HU", "skewness", "percentile 5 HU", "percentile 95 HU", "percentile 99 HU")
+_BRIGHT = (
+    "share 50 to 90 HU",
+    "share 50 to 90 HU, left less right",
+    "share 50 to 90 HU, sides apart",
+    "mean HU, left less right",
+    "mean HU, sides apart",
+    "difference to mirror image HU",
+    "share 50 to 90 HU near skull",
+    "share 50 to 90 HU deep inside",
+    "share below 15 HU deep inside",
+)
+_PIECE = (
+    "pieces",
+    "piece size",
+    "piece compactness",
+    "piece solidity",
+    "piece mean HU",
+    "piece off midline",
+    "piece behind center",
+    "piece distance to skull",
+    "piece share at skull",
+)
+_TEXTURE = ("mean gradient HU", "grain HU")
+# Shares are of the pixels inside the skull; lengths are in radii of a disk of that many pixels; the left is the
+# patient's, which is the picture's right; "piece" is the largest one of 50 HU and more after smoothing.
+FEATURES = (*_ROOM, *_SHARES, *_MOMENTS, *_BRIGHT, *_PIECE, *_TEXTURE)
+
+
+def features(pictures: np.ndarray) -> np.ndarray:
+    """Measure slices.
+
+    Args:
+        pictures: (n, y, x, 2) in [0, 1], through the windows of SHOWN. Not changed.
+
+    Returns:
+        (n, f) float32, a column per name in FEATURES; all 0 for a slice without bone, or with nothing inside.
+
+    Raises:
+        ValueError: for pictures of another shape.
+
+    Source:
+        The kinds of features (histogram, symmetry, shape, texture) are those of the sister projects of system 000;
+        their exact list is not published, so each was chosen here.
+    """
+    if pictures.ndim != 4 or pictures.shape[-1] != len(SHOWN):
+        raise ValueError(
+            f"Features are measured on pictures (n, y, x, 2) through {' and '.join(SHOWN)}; got {pictures.shape}."
+        )
+    return np.array([_measured(one) for one in pictures], np.float32).reshape(len(pictures), len(FEATURES))
+
+
+def _measured(picture: np.ndarray) -> np.ndarray:
+    """(f,) features of one (y, x, 2) slice."""
+    hu, bone_hu = (unwindow(picture[..., c], *WINDOWS[name]) for c, name in enumerate(SHOWN))
+    inside, closed = _inside(bone_hu)
+    values = hu[inside]
+    if len(values) < _FEWEST_PX:
+        return np.zeros(len(FEATURES))
+    radius = np.sqrt(len(values) / np.pi)
+    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / radius
+    smooth = _smoothed(hu, inside)
+    shares = np.histogram(values, _EDGES_HU)[0] / len(values)
+    parts = (
+        (closed, inside.mean()),
+        shares,
+        _moments(values),
+        _bright(hu, inside, depth),
+        _largest_piece(hu, smooth, inside, depth, radius),
+        _texture(hu, smooth, inside),
+    )
+    return np.concatenate([np.asarray(part, float) for part in parts])
+
+
+def _inside(bone_hu: np.ndarray) -> tuple[np.ndarray, bool]:
+    """(y, x) bool inside the skull without its rim, half bone and as bright as blood; and whether the skull is closed.
+
+    Where its ring is open (face, base), soft tissue within the hull of all bone stands in.
+    """
+    inside = intracranial(bone_hu)
+    closed = bool(inside.any())
+    if not closed and (bone := bone_hu > 200).any():
+        hull = cv2.convexHull(np.argwhere(bone)[:, ::-1].astype(np.int32))
+        inside = cv2.fillConvexPoly(np.zeros(bone.shape, np.uint8), hull, 255)
+        inside[bone | (bone_hu < -50)] = 0
+    return cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0, closed
+
+
+def _smoothed(hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(y, x) HU smoothed by a Gaussian of 1 px that knows nothing of what lies outside; 0 there."""
+    known = inside.astype(np.float32)
+    weight = cv2.GaussianBlur(known, (0, 0), 1)
+    return np.where(inside, cv2.GaussianBlur(hu * known, (0, 0), 1) / np.maximum(weight, 1e-6), 0)
+
+
+def _moments(values: np.ndarray) -> tuple[float, ...]:
+    mean, deviation = values.mean(), values.std()
+    skewness = np.mean((values - mean) ** 3) / max(float(deviation), 1.0) ** 3  # below 1 HU there is nothing to skew
+    return mean, deviation, skewness, *np.percentile(values, (5, 95, 99))
+
+
+def _bright(hu: np.ndarray, inside: np.ndarray, depth: np.ndarray) -> tuple[float, ...]:
+    """Where CT numbers of blood are: on which side, how near the skull."""
+    count = np.count_nonzero(inside)
+    bright = inside & (hu >= _BLOOD_HU[0]) & (hu <= _BLOOD_HU[1])
+    column, middle = np.arange(inside.shape[1]), (inside.shape[1] - 1) / 2
+    left, right = inside & (column > middle), inside & (column < middle)
+    more = (np.count_nonzero(bright & left) - np.count_nonzero(bright & right)) / count
+    means = hu[left].mean() - hu[right].mean() if left.any() and right.any() else 0.0
+    both = inside & np.fliplr(inside)
+    mirror = np.abs(hu - np.fliplr(hu))[both].mean() if both.any() else 0.0
+    near, deep = inside & (depth < 0.2), inside & (depth > 0.5)
+    return (
+        np.count_nonzero(bright) / count,
+        more,
+        abs(more),
+        means,
+        abs(means),
+        mirror,
+        np.count_nonzero(bright & near) / count,
+        np.count_nonzero(bright & deep) / count,
+        np.count_nonzero(deep & (hu < 15)) / count,
+    )
+
+
+def _largest_piece(hu, smooth, inside, depth, radius) -> tuple[float, ...]:
+    """Size, shape and place of the largest bright piece; all 0 where there is none."""
+    found, piece, stats, centers = cv2.connectedComponentsWithStats((smooth >= _BLOOD_HU[0]).astype(np.uint8))
+    if found < 2:
+        return (0.0,) * len(_PIECE)
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    own, area = piece == largest, int(stats[largest, cv2.CC_STAT_AREA])
+    outline = max(cv2.findContours(own.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
+    around, hull = cv2.arcLength(outline, True), np.zeros(own.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(outline), 1)
+    middle_y, middle_x = np.argwhere(inside).mean(axis=0)
+    x, y = centers[largest]
+    return (
+        found - 1,
+        area / np.count_nonzero(inside),
+        4 * np.pi * area / (around + np.pi) ** 2,  # the outline joins pixel centers; + pi takes it to their edges
+        area / int(hull.sum()),
+        hu[own].mean(),
+        abs(x - middle_x) / radius,
+        (y - middle_y) / radius,
+        depth[own].mean(),
+        np.mean(depth[own] < 0.1),
+    )
+
+
+def _texture(hu, smooth, inside) -> tuple[float, float]:
+    """Mean slope per pixel, and the deviation of what smoothing takes away; without the rim, whose slope is bone's."""
+    within = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if not within.any():
+        return 0.0, 0.0
+    slope = np.hypot(*(cv2.Sobel(hu, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1))))
+    return slope[within].mean(), (hu - smooth)[within].std()
+
+
+def estimator(name: str, seed: int) -> Pipeline:
+    """One of the ten models, unfitted: standardized features to the probability of one label.
+
+    Args:
+        name: a name from MODELS.
+        seed: of whatever the model draws.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Source:
+        scikit-learn, its defaults where nothing is said in MODELS. The settings of the sister projects of system 000
+        are not published.
+    """
+    if name not in MODELS:
+        raise ValueError(f"No classical model is called {name!r}; choose from {', '.join(MODELS)}.")
+    return make_pipeline(StandardScaler(), MODELS[name](seed))
+
+
+def _svm(seed: int) -> CalibratedClassifierCV:
+    """A kernel SVM whose margins become probabilities by Platt's sigmoid, fitted on slices that the SVM left out.
+
+    `SVC(probability=True)` did the same inside and is deprecated. These inner folds are of slices, not patients, and
+    lie inside the training side: they may make probabilities too sure, never a figure too good.
+    """
+    folds = StratifiedKFold(3, shuffle=True, random_state=seed)
+    return CalibratedClassifierCV(SVC(), method="sigmoid", cv=folds, ensemble=False)
+
+
+MODELS: dict[str, Callable[[int], object]] = {
+    "logistic": lambda seed: LogisticRegression(C=0.1, max_iter=5000),
+    "lda": lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),  # Ledoit and Wolf 2004
+    # A class of 8 slices has no covariance of its own in 38 features: it is drawn towards a ball.
+    "qda": lambda seed: QuadraticDiscriminantAnalysis(solver="eigen", shrinkage=0.2),
+    "bayes": lambda seed: GaussianNB(var_smoothing=0.05),  # a feature that never varies in a class must not decide
+    "knn": lambda seed: KNeighborsClassifier(15),
+    "svm": _svm,
+    "forest": lambda seed: RandomForestClassifier(200, min_samples_leaf=2, random_state=seed),
+    # Its votes become probabilities near one half: they rank well and mean little before calibration.
+    "adaboost": lambda seed: AdaBoostClassifier(n_estimators=100, random_state=seed),
+    # Half the slices a tree (Friedman 2002) and six of the features a split: a fraction of the time.
+    "boosting": lambda seed: GradientBoostingClassifier(subsample=0.5, max_features="sqrt", random_state=seed),
+    # It stops after 10 epochs that bring the loss no lower by `tol`; it can do so about 1 / tol times, so never warns.
+    "mlp": lambda seed: MLPClassifier((32,), alpha=1.0, tol=1e-3, max_iter=10_000, random_state=seed),
+}
+
+
+def check(recipe: Recipe) -> None:
+    """Whether a recipe can be fitted here.
+
+    Raises:
+        ValueError: if it asks for a model, pictures, labels or sampling that these models do not have.
+    """
+    estimator(recipe.options.get("model", ""), recipe.seed)
+    if (recipe.windows, recipe.windows_as, recipe.neighbors, recipe.depth) != (SHOWN, "channels", 0, 1):
+        raise ValueError(
+            f"{recipe.name} must show one slice through {' and '.join(SHOWN)}; its features need just that."
+        )
+    if recipe.task != "classify" or recipe.scheme.endswith("-class"):
+        raise ValueError(f"{recipe.name} fits one model a label, so it classifies by 6-node or binary; nothing else.")
+    if recipe.sampling == "mix" or (recipe.steps, recipe.epochs) != (0, 1):
+        raise ValueError(f"{recipe.name} is fitted on one natural or balanced pass; leave steps, epochs and mix alone.")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Slices as numbers, with their truth: all that a classical run needs, and all that it keeps.
+
+    Attributes:
+        columns: (n, f) float32 features, a column per name in FEATURES.
+        labels: (n, k) bool, a column per name of the recipe's scheme.
+        slices: (n,) text, patient, scan and slice.
+    """
+
+    columns: np.ndarray
+    labels: np.ndarray
+    slices: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Write features.npz: plain arrays, no pickled objects."""
+        part = path.with_name(f"part-{path.name}")
+        np.savez_compressed(
+            part, columns=self.columns, labels=self.labels, slices=self.slices, features=np.array(FEATURES)
+        )
+        part.replace(path)  # a kill leaves no half of a file
+
+
+def measured(slices, recipe: Recipe) -> Measured:
+    """Measure the slices of a store that the recipe can use, once each and unchanged, in their order.
+
+    Args:
+        slices: `ich_lib.training.batches.Slices`.
+        recipe: size, windows and scheme.
+    """
+    from ich_lib.training.batches import Still  # brings Keras along; features and scores do without
+
+    still = Still(slices, recipe)
+    parts = [(features(pictures), truth) for pictures, truth in (still[i] for i in range(len(still)))]
+    columns = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(FEATURES)), np.float32)
+    labels = (
+        np.concatenate([part[1] for part in parts]) > 0 if parts else np.zeros((0, len(SCHEMES[recipe.scheme])), bool)
+    )
+    table, rows = still.slices.store.table, still.slices.rows
+    names = [f"{table.patient[row]}/{table.scan[row]}/{table.slice[row]}" for row in rows]
+    return Measured(columns, labels, np.array(names, str))
+
+
+def saved(path: Path) -> Measured:
+    """Read what `Measured.save` wrote.
+
+    Raises:
+        ValueError: if another version measured other features.
+    """
+    with np.load(path, allow_pickle=False) as kept:
+        if tuple(kept["features"]) != FEATURES:
+            raise ValueError(f"{path} holds other features than this version measures. Train the run again.")
+        return Measured(kept["columns"], kept["labels"], kept["slices"])
+
+
+def fitted(taught: Measured, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
+    """Fit the recipe's model, one a label.
+
+    Fitting takes seconds and the seed makes it come out the same, so a run keeps the features and no model: a file of
+    scikit-learn's would be a pickle, which runs whatever code it holds and breaks with the next version.
+
+    Args:
+        taught: training slices. A label that fewer than FEW of them show, or lack, gets its share as its probability
+            everywhere.
+        recipe: model and seed.
+
+    Returns:
+        A function from (n, f) features to (n, k) float32 probabilities.
+    """
+    columns = taught.columns.astype(float)
+    experts = [_expert(columns, shown, recipe) for shown in taught.labels.T]
+    return lambda columns: np.stack([expert(columns) for expert in experts], axis=1).astype(np.float32)
+
+
+def _expert(columns: np.ndarray, shown: np.ndarray, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
+    """(n, f) features to (n,) probabilities of one label."""
+    if min(np.count_nonzero(shown), np.count_nonzero(~shown)) < FEW:
+        share = (np.count_nonzero(shown) + 0.5) / (len(shown) + 1)
+        return lambda columns: np.full(len(columns), share)
+    model = estimator(recipe.options["model"], recipe.seed).fit(columns, shown)
+    return lambda columns: model.predict_proba(columns.astype(float))[:, 1]

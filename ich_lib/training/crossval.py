@@ -1,0 +1,154 @@
+"""One recipe trained once per fold, and one table of many recipes: what the folds say, side by side."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ich_lib.data.store import Store
+from ich_lib.evaluation import FOLD, fold_runs
+from ich_lib.models.recipes import Recipe
+from ich_lib.training.train import FOLDS, START, Run, open_run, train
+
+
+def cross_validate(
+    recipe: Recipe,
+    data: str | Path | Store,
+    out: str | Path,
+    *,
+    start: str | Path | None = None,
+    split: str = "patient",
+    allow_leaks: bool = False,
+    devices: int = 1,
+) -> list[Run]:
+    """Train a recipe once for each fold, that fold held out. Finished folds stay, a stopped one goes on.
+
+    Args:
+        recipe: what to train.
+        data: the folder of a data set, a store, or its file.
+        out: gets a run a fold: fold-0, fold-1, ... `evaluate` takes this folder.
+        start: a finished run that knows none of these patients, or a cross-validation whose fold k begins fold k.
+        split: "patient", or for the lesson on leaks "leaky image" or "leaky row".
+        allow_leaks: train although held-out slices are known to the training side.
+        devices: how many of this machine's devices share every batch.
+
+    Returns:
+        The runs in order.
+
+    Raises:
+        ValueError, FileNotFoundError: as `train`; also if `out` holds folds of another recipe.
+    """
+    out, runs = Path(out), []
+    for fold in range(FOLDS):
+        folder = out / f"{FOLD}{fold}"
+        begun = (folder / "recipe.json").is_file()
+        if begun and open_run(folder).recipe != recipe:
+            raise ValueError(f"{folder} holds a run of other settings than {recipe.name}. Choose another folder.")
+        if begun and open_run(folder).weights.is_file():
+            runs.append(open_run(folder))
+            continue
+        first = None if begun else _first(start, fold)
+        how = {"split": split, "allow_leaks": allow_leaks, "devices": devices}
+        run = train(recipe, data, folder, fold=fold, start=first, resume=begun, **how)
+        runs.append(run)
+    return runs
+
+
+def _first(start: str | Path | None, fold: int) -> Path | None:
+    if start is None:
+        return None
+    own = Path(start) / f"{FOLD}{fold}"
+    return own if own.is_dir() else Path(start)
+
+
+def reduced(recipe: Recipe, *, size: int, slices: int) -> Recipe:
+    """A recipe cut to a common budget: as many slices seen at one picture size, whatever the recipe asks for.
+
+    Batch, loss, optimizer, schedule, sampling, augmentation and windows stay the recipe's own; the schedule is squeezed
+    into the budget, nothing stops early, and pretrained weights are left out, since not every model has some.
+
+    Args:
+        recipe: what to cut.
+        size: side of a picture in pixels.
+        slices: seen in training, all in all. A 3D picture counts its slices; its depth is cut to 16.
+
+    Raises:
+        ValueError: if the budget is smaller than a batch.
+    """
+    depth = min(recipe.depth, 16)
+    if not recipe.is_network:  # it sees every slice once, whatever the budget
+        return replace(recipe, size=size, source=f"{recipe.source}; cut to {size} px")
+    steps = slices // (recipe.batch * depth)
+    if steps < 1:
+        raise ValueError(f"{slices} slices are less than one batch of {recipe.name}; give more.")
+    epochs = max(k for k in range(1, 11) if steps % k == 0)
+    options = {**recipe.options, "trainable": "all"} if recipe.builder == "backbone" else recipe.options
+    return replace(
+        recipe,
+        options=options,
+        weights=None,
+        size=size,
+        stored=size if recipe.field == "slice" else recipe.stored,
+        depth=depth,
+        steps=steps // epochs,
+        epochs=epochs,
+        restart=min(recipe.restart, epochs),
+        patience=0,
+        source=f"{recipe.source}; cut to {size} px and about {slices} slices seen".lstrip("; "),
+    )
+
+
+_PREFACE = """# Models side by side
+
+Made by `python -m ich_lib table RUNS...` from cross-validations of five folds. Every scan is judged by the model that
+never saw its patient, its scores calibrated on the other folds; intervals hold 95 % of resamples of patients. After a
+**leaky split** the slices held out are judged, while others of the same patients were trained on: such lines show what
+a leak is worth, and nothing else. Slices seen are those shown in training, all in all, by each fold's model. Training
+begins with random weights unless a line says otherwise.
+
+"""
+
+
+def table(folders: Sequence[str | Path]) -> str:
+    """Evaluated cross-validations as one Markdown page with a table.
+
+    Args:
+        folders: each holds fold-0, fold-1, ... and the report.json that `evaluate` wrote beside them.
+
+    Raises:
+        FileNotFoundError: if a folder has no report.json.
+    """
+    lines = [_line(Path(folder)) for folder in folders]
+    head = (
+        "run",
+        "picture",
+        "parameters",
+        "slices seen, minutes a fold",
+        "Dice per subject",
+        "slice AUC",
+        "scan AUC",
+        "ECE",
+    )
+    rows = [head, ("---",) * len(head), *lines]
+    return _PREFACE + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _line(folder: Path) -> tuple[str, ...]:
+    from ich_lib.evaluation.page import shown
+    from ich_lib.models.builders import build
+
+    path = folder / "report.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no report.json; make it with python -m ich_lib evaluate {folder}.")
+    report = json.loads(path.read_text())
+    runs = [open_run(run) for run in fold_runs(folder)]
+    recipe = runs[0].recipe
+    minutes = sum(run.minutes for run in runs) / len(runs)
+    epochs = len(runs[0].history())
+    seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
+    leak = f", **{report['leaky'][0]} split**" if "leaky" in report else ""
+    figures = (shown(report[key]) for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "ece"))
+    picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
+    count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
+    begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""
+    return f"{folder.name} (`{recipe.name}`{leak}{begun})", picture, count, f"{seen}, {minutes:.1f}", *figures

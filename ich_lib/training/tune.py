@@ -1,0 +1,451 @@
+"""Settings tried out within a budget, on other patients than those that are reported.
+
+Whoever picks the best of twenty runs by the fold they report has reported their luck. So the reported fold is set apart
+before the first trial and no trial sees it: the next fold scores the trials, the other three train them.
+"""
+
+import ast
+import csv
+import json
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from ich_lib.data.split import APART, Split, by_patient, leaks
+from ich_lib.data.store import Store
+from ich_lib.data.table import Table
+from ich_lib.labels import ANY, SCHEMES, from_scheme, six_scores
+from ich_lib.measures.metrics import auc, dice
+from ich_lib.models.builders import options_of
+from ich_lib.models.losses import LOSSES
+from ich_lib.models.recipes import Recipe, from_json
+from ich_lib.prepare.augment import Augment
+from ich_lib.prepare.window import WINDOWS
+from ich_lib.training.batches import Slices, Still
+from ich_lib.training.train import FOLDS, Run, open_run, slices_of, train
+
+WAYS = ("grid", "random", "bayes")
+SCALES = ("log", "linear")
+# Kept as they are: what the data was stored for, the seed, which says who is in which fold, and the threshold, which is
+# set before training; a recipe's name, task and source are no settings.
+_FIXED = {"name", "task", "source", "options", "field", "stored", "seed", "threshold"}
+_NAMES = {"loss": LOSSES, "scheme": SCHEMES, "windows": WINDOWS}
+_STUDY, _BEST, _TRIALS = "study.db", "best.json", "trials.csv"
+_OPTION = "options."
+_AT_RANDOM = 5  # trials before "bayes" begins to reckon; Optuna's own 10 would be half of the usual budget
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best of some trials.
+
+    Attributes:
+        folder: with a run a trial, trials.csv, best.json and study.db.
+        recipe: with the best settings, to be trained on the outer fold.
+        settings: field, or options.NAME, to the best value.
+        score: on the inner fold. It is the best of many, so it flatters; never report it.
+        trials: how many were made.
+    """
+
+    folder: Path
+    recipe: Recipe
+    settings: dict[str, Any]
+    score: float
+    trials: int
+
+
+def tune(
+    recipe: Recipe,
+    data: str | Path | Store,
+    out: str | Path,
+    space: Mapping[str, Sequence],
+    *,
+    by: str = "bayes",
+    trials: int = 20,
+    minutes: float | None = None,
+    fold: int = 0,
+    seed: int = 0,
+) -> Tuned:
+    """Search for settings of a recipe. The same command goes on where a stopped one ended.
+
+    Args:
+        recipe: what to train.
+        data: the folder of a data set, a store, or its file.
+        out: gets the trials' runs, trial-000, trial-001, ..., and trials.csv, best.json and study.db.
+        space: field of the recipe, or options.NAME for an option of its builder, to a tuple of choices, or to a range
+            (low, high, "log") or (low, high, "linear"), ends included.
+        by: "grid", every combination once; "random"; "bayes", a tree-structured Parzen estimator.
+        trials: made at most, earlier ones of `out` counted in. Settings met again are not trained again.
+        minutes: of training, earlier ones counted in; the trial that runs when they are over is finished.
+        fold: the outer fold, 0 to 4, whose patients are set apart for the report. The next one scores the trials.
+        seed: decides what is tried. Stopped or not, the same trials come in the same order.
+
+    Returns:
+        The best trial.
+
+    Raises:
+        FileNotFoundError: if there is no data.
+        ValueError: for a field that may not be varied, values it cannot take, a grid with a range, a fold that does not
+            exist or cannot score, a folder that holds another tuning, or if no trial could be trained.
+
+    Source:
+        Bergstra et al., NeurIPS 2011 (the estimator) and Bergstra and Bengio, JMLR 2012;13:281 (random before grid), in
+        Optuna (Akiba et al., KDD 2019). Chosen apart from the report: Cawley and Talbot, JMLR 2010;11:2079.
+    """
+    space = _checked(space, recipe, by)
+    if trials < 1 or (minutes is not None and minutes <= 0):
+        raise ValueError(f"A tuning needs at least one trial and some minutes; got {trials} and {minutes}.")
+    out, slices = Path(out), slices_of(recipe, data)
+    split = set_apart(slices.table, fold=fold, seed=recipe.seed)
+    _scorable(recipe, Slices(slices, split.rows(slices.table, trained=False)), split)
+    if found := leaks(by_patient(slices.table, folds=FOLDS, held_out=fold, seed=recipe.seed), slices):
+        raise ValueError(f"The fold to be reported leaks: {found}. Its figures would mean nothing.")
+    out.mkdir(parents=True, exist_ok=True)
+    asked = {"recipe": asdict(recipe), "space": space, "by": by, "fold": fold, "seed": seed, "folds": split.folds}
+
+    def told(study: optuna.Study, trial: optuna.trial.FrozenTrial | None = None) -> None:
+        _write(study, out, recipe, space, split)
+        study.sampler = _sampler(by, space, seed, len(study.get_trials(deepcopy=False)))
+
+    if by == "grid":
+        trials = min(trials, math.prod(len(_named(values)) for values in space.values()))
+    with _study(out / _STUDY, json.loads(json.dumps(asked, default=asdict))) as study:
+        made = study.get_trials()
+        left = None if minutes is None else 60 * (minutes - sum(map(_minutes, made)))
+        if len(made) < trials and (left is None or left > 0):
+            told(study)
+            one = _objective(recipe, slices, out, space, split)
+            study.optimize(one, trials - len(made), timeout=left, catch=(ValueError, TypeError), callbacks=[told])
+        return _best(study, out, recipe, space)
+
+
+def set_apart(table: Table, *, fold: int, seed: int) -> Split:
+    """The folds that `train` draws, with one set apart (-1) and the next one, cyclic, held out.
+
+    Raises:
+        ValueError: as `by_patient`.
+    """
+    outer = by_patient(table, folds=FOLDS, held_out=fold, seed=seed)
+    apart = {patient: APART if number == fold else number for patient, number in outer.folds.items()}
+    return replace(outer, folds=apart, held_out=(fold + 1) % FOLDS)
+
+
+def score(run: Run, slices: Slices) -> float:
+    """How well a run does on slices it was not trained on: one number, the more the better.
+
+    Args:
+        run: a finished one.
+        slices: to judge it by.
+
+    Returns:
+        For a recipe that segments, the mean Dice over the slices whose mask holds blood, at the recipe's threshold and
+        size; for one that only classifies, the AUC of `any` over slices. A slice shown through several windows, each a
+        sample of its own, has the mean of their scores.
+
+    Raises:
+        ValueError: if the model answers with something else than numbers, or the slices cannot tell.
+    """
+    recipe, model, still = run.recipe, run.model(), Still(slices, run.recipe)
+    found, truths = [], []
+    for i in range(len(still)):
+        pictures, truth = still[i]
+        said = model.predict_on_batch(pictures)
+        if recipe.task == "both":
+            said, truth = said[0], truth[0]  # the mask decides
+        if not np.isfinite(said).all():
+            raise ValueError("The model's answers are no numbers: its training diverged.")
+        if recipe.segments:
+            masks, bloods = (_planes(said) >= recipe.threshold, _planes(truth) > 0.5)
+            found += [dice(blood, mask) for blood, mask in zip(bloods, masks, strict=True) if blood.any()]
+        else:
+            found += six_scores(said, recipe.scheme)[:, ANY].tolist()
+            truths += from_scheme(truth, recipe.scheme)[:, ANY].tolist()
+    views = len(recipe.windows) if recipe.windows_as == "samples" else 1
+    value = np.mean(found) if recipe.segments else auc(truths[::views], np.reshape(found, (-1, views)).mean(axis=1))
+    if not np.isfinite(value):
+        raise ValueError(f"The inner fold cannot score {recipe.name}: it lacks slices with blood, or without.")
+    return float(value)
+
+
+def changed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """A recipe with some settings replaced, those named options.NAME among its builder's options.
+
+    Raises:
+        ValueError: if no recipe can have them.
+    """
+    options = {name.removeprefix(_OPTION): value for name, value in settings.items() if name.startswith(_OPTION)}
+    plain = {name: value for name, value in settings.items() if not name.startswith(_OPTION)}
+    return replace(recipe, **plain, options={**recipe.options, **options})
+
+
+def read_space(texts: Sequence[str]) -> dict[str, tuple]:
+    """What `--vary` says, as `tune` takes it.
+
+    Args:
+        texts: NAME=A,B,C for choices, NAME=LOW..HIGH for a range and NAME=LOW..HIGH:log for one by orders of magnitude.
+            A choice of several values is written 8+16+32, of one alone 8+; True, False and None are Python's.
+
+    Raises:
+        ValueError: for anything else, or a name given twice.
+    """
+    space = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        name = name.strip()
+        if not name or not values or name in space:
+            raise ValueError(f"--vary wants each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
+        parts = re.fullmatch(r"(.+?)\.\.(.+?)(?::(log|linear))?", values)
+        ends = tuple(_value(part) for part in parts.groups()[:2]) if parts else ()
+        if parts and all(map(_is_number, ends)):
+            space[name] = (*ends, parts[3] or "linear")
+        else:
+            space[name] = tuple(_value(part) for part in values.split(","))
+    return space
+
+
+def settled(path: str | Path, name: str, *, fold: int | None, seed: int | None = None) -> Recipe:
+    """The recipe with the best settings out of a best.json, for the fold that the tuning never saw.
+
+    Args:
+        path: best.json.
+        name: of the recipe.
+        fold: to be held out; None trains on everybody.
+        seed: that is to draw the folds, if not the recipe's own.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for settings of another recipe, or a fold or a seed that would report patients tuned on.
+    """
+    told = json.loads(Path(path).read_text())
+    recipe = from_json(told["recipe"])
+    if recipe.name != name:
+        raise ValueError(f"{path} holds settings of {recipe.name}, not of {name}.")
+    if fold not in (None, told["fold"]):
+        raise ValueError(
+            f"{path} was tuned on patients of fold {fold} and set fold {told['fold']} apart; train with "
+            f"--fold {told['fold']}."
+        )
+    if seed not in (None, recipe.seed):
+        raise ValueError(
+            f"{path} was tuned with the folds of seed {recipe.seed}; seed {seed} would mix them. Leave it out."
+        )
+    return recipe
+
+
+def _value(text: str):
+    text = text.strip()
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return tuple(_value(part) for part in text.split("+") if part) if "+" in text else text
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_range(values: Sequence) -> bool:
+    return len(values) == 3 and values[2] in SCALES and all(map(_is_number, values[:2]))
+
+
+def _checked(space: Mapping[str, Sequence], recipe: Recipe, by: str) -> dict[str, tuple]:
+    """The space in tuples, whole numbers made floats where the recipe has one; or an error."""
+    if by not in WAYS:
+        raise ValueError(f"by must be one of {', '.join(WAYS)}; got {by!r}.")
+    options = [f"{_OPTION}{name}" for name in options_of(recipe)]
+    now = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if field.name not in _FIXED}
+    if strange := [name for name in space if name not in (*now, *options)] or ([] if space else ["Nothing"]):
+        raise ValueError(
+            f"{strange[0]} cannot be varied in {recipe.name}; what can be is {', '.join([*now, *options])}."
+        )
+    if by == "grid" and (ranges := [name for name, values in space.items() if _is_range(values)]):
+        raise ValueError(f"A grid cannot hold the range of {ranges[0]}; name choices, or search by random or bayes.")
+    return {name: _fitting(name, tuple(values), now) for name, values in space.items()}
+
+
+def _fitting(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
+    """The values of one field, if it can take them all."""
+    ends, scale = (values[:2], values[2:]) if _is_range(values) else (values, ())
+    if scale and not (ends[0] < ends[1] and (scale == ("linear",) or ends[0] > 0)):
+        raise ValueError(f"A range goes from low to high, and a log range begins above 0; got {name}={values}.")
+    if name in now and (wrong := [value for value in ends if not _fits(value, now[name])] or ([] if ends else [()])):
+        raise ValueError(
+            f"{name}, now {now[name]!r}, cannot be {wrong[0]!r}. Write choices as 4,8,16, a choice of several values "
+            "as 8+16, a range as 1e-4..1e-2:log."
+        )
+    single = [part for value in ends for part in (value if isinstance(value, tuple) else (value,))]
+    if unknown := [part for part in single if name in _NAMES and part not in _NAMES[name]]:
+        raise ValueError(f"{name} cannot be {unknown[0]!r}; known are {', '.join(_NAMES[name])}.")
+    if isinstance(now.get(name), float):
+        ends = tuple(map(float, ends))
+    return (*ends, *scale)
+
+
+def _fits(value, now) -> bool:
+    """Whether a value may stand where `now` stands: a number for a number, a whole one for a whole one."""
+    if isinstance(now, float):
+        return _is_number(value)
+    return isinstance(value, str | None) if now is None or isinstance(now, str) else type(value) is type(now)
+
+
+def _scorable(recipe: Recipe, slices: Slices, split: Split) -> None:
+    bleeding = slices.told(recipe).bleeding
+    if not bleeding.any() or (not recipe.segments and bleeding.all()):
+        raise ValueError(
+            f"Fold {split.held_out} cannot score trials: its slices {'all' if bleeding.any() else 'never'} show blood "
+            f"that {recipe.name} could tell. Set another fold apart."
+        )
+
+
+def _named(values: Sequence) -> dict[str, Any]:
+    """Choices by their JSON, since Optuna keeps plain values only."""
+    return {json.dumps(value, default=asdict): value for value in values}
+
+
+def _drawn(trial: optuna.Trial, name: str, values: Sequence):
+    if not _is_range(values):
+        choices = _named(values)
+        return choices[trial.suggest_categorical(name, list(choices))]
+    low, high, scale = values
+    whole = isinstance(low, int) and isinstance(high, int)
+    return (trial.suggest_int if whole else trial.suggest_float)(name, low, high, log=scale == "log")
+
+
+def _sampler(by: str, space: Mapping[str, Sequence], seed: int, number: int) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler for one trial. Each trial has a seed of its own, or a second session would draw the first's."""
+    if by == "grid":
+        return optuna.samplers.GridSampler({name: list(_named(values)) for name, values in space.items()}, seed=seed)
+    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if by == "random":
+        return optuna.samplers.RandomSampler(seed=own)
+    return optuna.samplers.TPESampler(seed=own, n_startup_trials=_AT_RANDOM)
+
+
+def _objective(recipe: Recipe, slices: Store, out: Path, space: Mapping[str, Sequence], split: Split):
+    """A function of a trial that draws its settings, trains and scores."""
+
+    def one(trial: optuna.Trial) -> float:
+        settings = {name: _drawn(trial, name, values) for name, values in space.items()}
+        for earlier in trial.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
+            if earlier.params == trial.params:
+                return earlier.value
+        started = time.monotonic()
+        try:
+            value, minutes = _tried(changed(recipe, settings), slices, out / f"trial-{trial.number:03d}", split)
+        except (ValueError, TypeError) as problem:  # a builder tells a size it cannot halve, Python a wrong argument
+            trial.set_user_attr("minutes", (time.monotonic() - started) / 60)
+            trial.set_user_attr("problem", " ".join(str(problem).split()))
+            raise
+        trial.set_user_attr("minutes", minutes)
+        return value
+
+    return one
+
+
+def _tried(recipe: Recipe, slices: Store, folder: Path, split: Split) -> tuple[float, float]:
+    """Train one trial, or finish it; its score on the inner fold and its minutes."""
+    begun = (folder / "recipe.json").is_file() and open_run(folder).recipe == from_json(recipe.as_json())
+    if begun and open_run(folder).weights.is_file():
+        run = open_run(folder)
+    else:
+        run = train(recipe, slices, folder, split=split, resume=begun)
+    return score(run, Slices(slices, split.rows(slices.table, trained=False))), run.minutes
+
+
+def _planes(pictures: np.ndarray) -> np.ndarray:
+    """(n, y, x, 1), or (n, z, y, x, 1) with depth, as (n, y, x)."""
+    return pictures.reshape(-1, *pictures.shape[-3:-1])
+
+
+@contextmanager
+def _study(path: Path, asked: dict) -> Iterator[optuna.Study]:
+    """The study kept in a file, without the trial that a stop cut short: it comes again, under its number."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials.csv tells each trial, failed ones with their reason
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    new = {"study_name": "tuning", "storage": storage, "direction": "maximize"}
+    try:
+        study = optuna.create_study(**new, load_if_exists=True)
+        if study.user_attrs.get("asked", asked) != asked:
+            raise ValueError(f"{path.parent} holds a tuning of another recipe, space or data. Choose another folder.")
+        made = study.get_trials()
+        if any(not _is_over(trial) for trial in made):
+            optuna.delete_study(study_name="tuning", storage=storage)
+            study = optuna.create_study(**new)
+            study.add_trials(trial for trial in made if _is_over(trial))
+        study.set_user_attr("asked", asked)
+        yield study
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()  # or Windows keeps the file locked
+        optuna.logging.set_verbosity(before)
+
+
+def _is_over(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial has a score or a reason for having none; Optuna calls stopped ones failed too."""
+    return trial.state == optuna.trial.TrialState.COMPLETE or "problem" in trial.user_attrs
+
+
+def _minutes(trial: optuna.trial.FrozenTrial) -> float:
+    return trial.user_attrs.get("minutes", 0.0)
+
+
+def _settings(trial: optuna.trial.FrozenTrial, space: Mapping[str, Sequence]) -> dict[str, Any]:
+    """What a trial tried, choices no longer by their JSON."""
+    drawn = {name: trial.params[name] for name in space if name in trial.params}
+    return {name: value if _is_range(space[name]) else _named(space[name])[value] for name, value in drawn.items()}
+
+
+def _best(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, Sequence]) -> Tuned:
+    made = [trial for trial in study.get_trials() if _is_over(trial)]
+    if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in made):
+        why = made[0].user_attrs["problem"] if made else "there was no time for one."
+        raise ValueError(f"None of {len(made)} trials could be trained: {why}")
+    settings = _settings(study.best_trial, space)
+    return Tuned(out, changed(recipe, settings), settings, study.best_value, len(made))
+
+
+def _write(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, Sequence], split: Split) -> None:
+    """trials.csv and best.json, after every trial."""
+    made = [trial for trial in study.get_trials() if _is_over(trial)]
+    with (out / _TRIALS).open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["trial", *space, "score", "minutes", "problem"])
+        for trial in made:
+            settings = [_said(value) for value in _settings(trial, space).values()]
+            value = "" if trial.value is None else f"{trial.value:.5f}"
+            problem = trial.user_attrs.get("problem", "")
+            lines.writerow([trial.number, *settings, value, f"{_minutes(trial):.2f}", problem])
+    if all(trial.state == optuna.trial.TrialState.FAIL for trial in made):
+        return
+    best = _best(study, out, recipe, space)
+    whom = {"trained": [], "scored": [], "apart": []}
+    for patient, fold in split.folds.items():
+        whom[{split.held_out: "scored", APART: "apart"}.get(fold, "trained")].append(patient)
+    told = {
+        "settings": best.settings,
+        "score": best.score,
+        "measure": "mean Dice of bleeding slices" if recipe.segments else "slice AUC of any",
+        "trials": best.trials,
+        "fold": study.user_attrs["asked"]["fold"],
+        "inner_fold": split.held_out,
+        "tuned_on": {"trained": whom["trained"], "scored": whom["scored"]},
+        "set_apart": whom["apart"],
+        "recipe": best.recipe.as_json(),
+    }
+    (out / _BEST).write_text(json.dumps(told, indent=1, default=asdict) + "\n")
+
+
+def _said(value) -> str:
+    """A value as `--vary` takes it."""
+    if isinstance(value, tuple):
+        return "+".join(map(str, value)) + "+" * (len(value) == 1)
+    return json.dumps(asdict(value)) if isinstance(value, Augment) else str(value)

@@ -1,0 +1,129 @@
+"""The words of a result's sentences in English, German and Spanish. The viewer's are in demo/viewer/words.js."""
+
+from collections.abc import Callable
+
+LANGUAGES = {
+    "en": {
+        "point": ".",
+        "none": "No bleeding found by this model, which does miss bleeds.",
+        "bleeding": "Bleeding {how} {where}{about}, pattern most like {type}.",
+        "here": "on this slice",
+        "on": "on {bleeding} of {count} slices",
+        "about": ", about {ml} mL",
+        "unsure_one": "The model is unsure on slice {told}: its mirror image scores otherwise.",
+        "unsure": "The model is unsure on slices {told}: their mirror images score otherwise.",
+        "no_ml": "Volume unknown: the file carries no trusted spacing.",
+        "no_voxel": "No voxel is marked as blood.",
+        "marked": "{ml} mL marked, in voxels of {dx} x {dy} mm, slices {dz} mm apart.",
+        "planted": "Sample case: a head made by code. Planted: {blood}.",
+        "no_blood": "no blood",
+        "mislead": " To mislead: {mimics}.",
+        "how": {"likely": "likely", "about as likely as not": "about as likely as not"},
+        "types": {
+            "epidural": "epidural",
+            "intraparenchymal": "intraparenchymal",
+            "intraventricular": "intraventricular",
+            "subarachnoid": "subarachnoid",
+            "subdural": "subdural",
+        },
+        "mimics": {
+            "choroid calcification": "choroid calcification",
+            "pineal calcification": "pineal calcification",
+            "falx calcification": "falx calcification",
+            "ganglia calcification": "ganglia calcification",
+            "dense sinus": "dense sinus",
+            "old infarct": "old infarct",
+            "streak": "streak",
+            "motion": "motion",
+        },
+    },
+    "de": {
+        "point": ",",
+        "none": "Keine Blutung gefunden; dieses Modell übersieht jedoch manche Blutungen.",
+        "bleeding": "Blutung {how} {where}{about}, Muster am ehesten {type}.",
+        "here": "auf dieser Schicht",
+        "on": "auf {bleeding} von {count} Schichten",
+        "about": ", etwa {ml} mL",
+        "unsure_one": "Das Modell ist bei Schicht {told} unsicher: Das Spiegelbild bewertet es anders.",
+        "unsure": "Das Modell ist bei den Schichten {told} unsicher: Die Spiegelbilder bewertet es anders.",
+        "no_ml": "Volumen unbekannt: Die Datei nennt keine verlässlichen Abstände.",
+        "no_voxel": "Kein Voxel ist als Blut markiert.",
+        "marked": "{ml} mL markiert, in Voxeln von {dx} x {dy} mm, Schichtabstand {dz} mm.",
+        "planted": "Beispielfall: ein Kopf aus Code. Eingesetzt: {blood}.",
+        "no_blood": "kein Blut",
+        "mislead": " Zur Täuschung: {mimics}.",
+        "how": {"likely": "wahrscheinlich", "about as likely as not": "etwa so wahrscheinlich wie nicht"},
+        "types": {
+            "epidural": "epidural",
+            "intraparenchymal": "intraparenchymatös",
+            "intraventricular": "intraventrikulär",
+            "subarachnoid": "subarachnoidal",
+            "subdural": "subdural",
+        },
+        "mimics": {
+            "choroid calcification": "verkalkter Plexus choroideus",
+            "pineal calcification": "verkalkte Zirbeldrüse",
+            "falx calcification": "verkalkte Falx",
+            "ganglia calcification": "verkalkte Basalganglien",
+            "dense sinus": "dichter Sinus",
+            "old infarct": "alter Infarkt",
+            "streak": "Streifenartefakt",
+            "motion": "Bewegung",
+        },
+    },
+    "es": {
+        "point": ",",
+        "none": "Este modelo no encontró ninguna hemorragia, pero algunas se le escapan.",
+        "bleeding": "Hemorragia {how} {where}{about}, patrón más parecido al de una hemorragia {type}.",
+        "here": "en este corte",
+        "on": "en {bleeding} de {count} cortes",
+        "about": ", unos {ml} mL",
+        "unsure_one": "El modelo no está seguro en el corte {told}: puntúa de otro modo su imagen especular.",
+        "unsure": "El modelo no está seguro en los cortes {told}: puntúa de otro modo sus imágenes especulares.",
+        "no_ml": "Volumen desconocido: el archivo no indica distancias fiables.",
+        "no_voxel": "Ningún vóxel está marcado como sangre.",
+        "marked": "{ml} mL marcados, en vóxeles de {dx} x {dy} mm, con cortes cada {dz} mm.",
+        "planted": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: {blood}.",
+        "no_blood": "ninguna",
+        "mislead": " Para confundir: {mimics}.",
+        "how": {"likely": "probable", "about as likely as not": "tan probable como no"},
+        "types": {
+            "epidural": "epidural",
+            "intraparenchymal": "intraparenquimatosa",
+            "intraventricular": "intraventricular",
+            "subarachnoid": "subaracnoidea",
+            "subdural": "subdural",
+        },
+        "mimics": {
+            "choroid calcification": "plexo coroideo calcificado",
+            "pineal calcification": "glándula pineal calcificada",
+            "falx calcification": "hoz cerebral calcificada",
+            "ganglia calcification": "ganglios basales calcificados",
+            "dense sinus": "seno venoso denso",
+            "old infarct": "infarto antiguo",
+            "streak": "artefacto en rayas",
+            "motion": "movimiento",
+        },
+    },
+}
+
+
+def words_in(language: str) -> dict:
+    """The table of a language.
+
+    Raises:
+        ValueError: for a language that has none.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"There are no sentences in {language!r}; choose from {', '.join(LANGUAGES)}.")
+    return LANGUAGES[language]
+
+
+def number(value: float, digits: int, language: str) -> str:
+    """A number as the language writes it: 3.1 in English, 3,1 in German and Spanish."""
+    return f"{value:.{digits}f}".replace(".", words_in(language)["point"])
+
+
+def in_each(tell: Callable[..., str], about) -> dict[str, str]:
+    """Language to what `tell(about, language)` says."""
+    return {language: tell(about, language) for language in LANGUAGES}

@@ -1,0 +1,98 @@
+"""A result in words, and where a made head comes from."""
+
+from ich_lib import __version__
+from ich_lib.labels import ANY, TYPES
+from ich_lib.phantoms import Case
+from ich_lib.prediction.analyze import Result
+from ich_lib.prediction.uncertainty import EVEN, words
+from ich_lib.words.languages import number, words_in
+
+SHORT_NOTICE = "Teaching only, not a medical device."  # where NOTICE has no room
+TOLD_DIGITS = 12  # of a hash, where all 64 have no room
+
+
+def sentence(result: Result, language: str = "en") -> str:
+    """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.words` has it.
+
+    Args:
+        result: of `analyse`.
+        language: a key of LANGUAGES.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    if result.scores["any"] < result.score_threshold:
+        return say["none"]
+    bleeding = int((result.slice_scores[:, ANY] >= result.score_threshold).sum())
+    count, ml = len(result.slice_scores), result.volume_ml
+    how = EVEN if result.calibrated and words(result.scores["any"]) == EVEN else "likely"
+    return say["bleeding"].format(
+        how=say["how"][how],
+        where=say["here"] if count == 1 else say["on"].format(bleeding=max(bleeding, 1), count=count),
+        about=say["about"].format(ml=number(ml, 0 if ml >= 10 else 1, language)) if ml else "",
+        type=say["types"][TYPES[int(result.scan_scores[:ANY].argmax())]],
+    )
+
+
+def doubts(result: Result, language: str = "en") -> str:
+    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say, runs = words_in(language), []
+    for place in (k + 1 for k in result.unsure):
+        if runs and runs[-1][1] == place - 1:
+            runs[-1][1] = place
+        else:
+            runs.append([place, place])
+    told = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+    return say["unsure_one" if len(result.unsure) == 1 else "unsure"].format(told=told) if runs else ""
+
+
+def volume(result: Result, language: str = "en") -> str:
+    """mL and what they rest on, or why there are none.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    if result.volume_ml is None:
+        return say["no_ml"]
+    if not result.volume_ml:
+        return say["no_voxel"]
+    dz, dy, dx = result.scan.spacing_mm
+    told = {"ml": (result.volume_ml, 1), "dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
+    return say["marked"].format(**{name: number(*value, language) for name, value in told.items()})
+
+
+def origin(case: Case, language: str = "en") -> str:
+    """Where a head made by code comes from: which blood was put in, and what is there to mislead.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    blood = ", ".join(f"{say['types'][kind]} {ml:.0f} mL" for kind, ml in case.volumes_ml.items())
+    mimics = ", ".join(say["mimics"][name] for name in case.mimics)
+    misled = say["mislead"].format(mimics=mimics) if mimics else ""
+    return say["planted"].format(blood=blood or say["no_blood"]) + misled
+
+
+def strangeness(result: Result) -> str:
+    """How like the scans that the model learned from this one is, in one sentence; "" where the model cannot tell."""
+    found = result.strangeness
+    if found is None:
+        return ""
+    if found.strange:
+        return found.sentence
+    return (
+        f"Strangeness {found.value:.1f}: {found.quantile:.0%} of scans like those the model learned from stay below "
+        f"{found.limit:.1f}."
+    )
+
+
+def made_by(result: Result, *, digits: int = 64) -> str:
+    """Who found it: the library's version, each model's name and the first `digits` of its weights' SHA-256."""
+    return "; ".join([f"ich_lib {__version__}", *(f"{name} {sha256[:digits]}" for name, sha256 in result.models)])

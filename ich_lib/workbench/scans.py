@@ -1,0 +1,191 @@
+"""Single scans to look at: the worst and the best of some, what a threshold does to one, and what several models say.
+
+Heads made by code stand ready (`samples`); of one's own run and data a scan is read again when it is asked for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ich_lib.data import Table
+from ich_lib.evaluation import Judged, fold_runs, held_out, judge_result, scan_of, split_of, truth_of, unseen_slices
+from ich_lib.evaluation.figures import row as line
+from ich_lib.evaluation.gallery import worst
+from ich_lib.measures import metrics
+from ich_lib.phantoms import Case, phantom
+from ich_lib.prediction.analyze import Result
+from ich_lib.prediction.engine import Models, load
+from ich_lib.prepare.corruptions import Exam
+
+BEST = "best overlap"
+SHIPPED = "shipped"
+_SAMPLES = (  # (seed, bleeds, mimics): one of each type, one that only looks like blood, and one of neither
+    (1, ("epidural",), ()),
+    (101, ("intraparenchymal",), ()),
+    (101, ("intraventricular",), ()),
+    (3, ("subarachnoid",), ()),
+    (2, ("subdural",), ()),
+    (3, (), ("dense sinus", "choroid calcification")),
+    (1, (), ()),
+)
+_SMALL = {"pixels": 128, "slices": 12, "thickness_mm": 12.0}  # from jaw to vertex, read in a second
+
+
+@dataclass(frozen=True)
+class AtThreshold:
+    """How well a mask fits its truth at one threshold.
+
+    Attributes:
+        dice: of the whole scan; two empty masks agree (1).
+        dice_per_subject: mean over slices with blood; None for a scan without.
+        marked_ml, true_ml, missed_ml, wrong_ml: volumes; `wrong_ml` is marked and no blood.
+    """
+
+    dice: float
+    dice_per_subject: float | None
+    marked_ml: float
+    true_ml: float
+    missed_ml: float
+    wrong_ml: float
+
+
+def samples() -> list[Callable[[], Exam]]:
+    """A few small heads made by code, each when it is called."""
+    return [partial(_sample, *told) for told in _SAMPLES]
+
+
+def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Exam:
+    return known(phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL))
+
+
+def known(case: Case) -> Exam:
+    """A phantom as a known scan."""
+    return Exam(case.scan, case.mask, case.labels, np.ones(len(case.mask), bool))
+
+
+def known_of(table: Table, rows: np.ndarray) -> Exam:
+    """One scan of a data set.
+
+    Raises:
+        ValueError: if a file cannot be read; the sentence names it.
+    """
+    return Exam(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
+
+
+def judged(result: Result, case: Exam, name: str) -> Judged:
+    """A result beside its truth, under a name of your choice."""
+    how = {"patient": name, "name": name, "outlined": case.outlined, "distances": False}
+    return judge_result(result, case.truth, case.labels, **how)
+
+
+def row(result: Result, case: Exam, name: str) -> dict:
+    """The same as a line of a report."""
+    return line(judged(result, case, name))
+
+
+def ranked(rows: Sequence[dict], *, threshold: float, count: int = 10) -> list[tuple[str, dict]]:
+    """The worst scans by kind of failure (`ich_lib.evaluation.gallery.worst`), then the best: those that bleed, were
+    called, and overlap most.
+
+    Args:
+        rows: lines of a report.
+        threshold: a scan is called bleeding from this score on.
+        count: how many of each end at most. No scan is at both.
+
+    Returns:
+        (kind, row), the worst first, the best last.
+    """
+    failed = worst(rows, threshold=threshold, count=count)
+    taken = [one for _, one in failed]
+    fine = [one for one in rows if one["dice"] is not None and one["scan_any"] >= threshold and one not in taken]
+    best = sorted(fine, key=lambda one: one["dice"])[-count:]
+    return failed + [(BEST, one) for one in best]
+
+
+def at_threshold(result: Result, case: Exam, threshold: float) -> AtThreshold:
+    """Metrics of the mask that a threshold makes, on the slices whose truth is known.
+
+    Args:
+        result: of `analyse`.
+        case: its truth.
+        threshold: a voxel is marked from this probability on.
+    """
+    mask, truth = (some[case.outlined] for some in (replace(result, threshold=threshold).mask, case.truth))
+    if not mask.size:
+        raise ValueError("No slice of this scan is outlined, so no mask can be measured.")
+    counts, ml = metrics.count(truth, mask), result.scan.voxel_ml
+    return AtThreshold(
+        metrics.dice(truth, mask),
+        metrics.dice_per_subject(truth, mask),
+        (counts.tp + counts.fp) * ml,
+        (counts.tp + counts.fn) * ml,
+        counts.fn * ml,
+        counts.fp * ml,
+    )
+
+
+def calls(rows: Sequence[dict], threshold: float) -> metrics.Counts:
+    """Scans called bleeding from a score on, against the truth.
+
+    Args:
+        rows: lines of a report.
+        threshold: of the scans' scores.
+    """
+    truth, score = (np.array([one[key] for one in rows]) for key in ("slices_with_blood", "scan_any"))
+    return metrics.count(truth > 0, score >= threshold)
+
+
+def place_of(source: str | Path, fold: int | None) -> str | Path:
+    """The run that did not see a scan: of a cross-validation's folder the one of its fold, else the source itself.
+
+    Args:
+        source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
+        fold: that the scan was held out in, as its report tells.
+    """
+    own = [run for run in fold_runs(source) if fold is not None and run.name == f"fold-{fold}"]
+    return own[0] if own else source
+
+
+def opened_models(source: str | Path) -> Models:
+    """Load what `engine.load` loads; "shipped" are the models that come with the library.
+
+    Raises:
+        FileNotFoundError: if there are no models.
+        ValueError: for a cross-validation's folder, or a file that its card does not describe.
+    """
+    if fold_runs(source):
+        raise ValueError(f"{source} holds the runs of a cross-validation; name one of them, such as fold-0.")
+    return load(None if str(source) == SHIPPED else source, fill=False)
+
+
+def rows_of(table: Table, scan: str) -> np.ndarray:
+    """The rows of one scan, foot to head.
+
+    Raises:
+        ValueError: if the data set does not have it.
+    """
+    for rows in table.scans():
+        if str(table.scan[rows[0]]) == scan:
+            return rows
+    raise ValueError(f"The report judges a scan that {table.name} does not hold: it is of other data.")
+
+
+def was_seen(models: Models, source: str | Path, table: Table, rows: np.ndarray) -> bool:
+    """Whether the models were trained on slices of a scan; what they answer to it flatters them then."""
+    return not unseen_slices(split_of(models, source), table, rows).all()
+
+
+def check_report(report: Mapping, models: Models, source: str | Path, table: Table) -> None:
+    """That a report is of these models, of this data, and of scans that they never saw.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if report["data"] != table.name:
+        raise ValueError(f"The report is of {report['data']}, the data is {table.name}.")
+    if not {model["sha256"] for model in report["models"]} >= {model.sha256 for model in models}:
+        raise ValueError(f"The report judges other models than those of {source}. Evaluate them again.")
+    held_out(models, source, table)

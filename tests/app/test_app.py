@@ -1,0 +1,521 @@
+"""The demo: its functions, then the whole page served by `python app.py`, in a real Chromium."""
+
+import contextlib
+import inspect
+import json
+import shutil
+import sys
+import time
+import urllib.request
+import zipfile
+from dataclasses import replace
+from threading import Thread
+
+import cv2
+import numpy as np
+import pytest
+
+import app
+from ich_lib.demo import session as demo
+from ich_lib.demo import viewer
+from ich_lib.labels import TYPES
+from ich_lib.measures.metrics import dice
+from ich_lib.phantoms import phantom
+from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.engine import SHIPPED
+from ich_lib.prepare.window import WINDOWS, window
+from ich_lib.readers import read as read_scan
+from ich_lib.reports import WRITERS, as_json, write_nifti
+from ich_lib.reports.case_files import write_dicom
+from tests.browsing import SETTLE, pixels, tab, where, yellow
+from tests.served import Server
+from tests.viewed import result
+
+# ---- files that a person may bring ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def case():
+    return phantom(6, bleeds=["intraparenchymal"], pixels=192, slices=10, thickness_mm=12)
+
+
+@pytest.fixture(scope="module")
+def bleeding_slice(case):
+    return int(case.mask.sum(axis=(1, 2)).argmax())
+
+
+@pytest.fixture(scope="module")
+def files(case, bleeding_slice, tmp_path_factory):
+    """Name to path: the same head in the forms the page takes, and a text that calls itself DICOM."""
+    folder = tmp_path_factory.mktemp("brought")
+    hu = case.scan.hu[bleeding_slice]
+    write_nifti(folder / "head.nii.gz", np.round(case.scan.hu).astype(np.int16), case.scan)
+    slices = write_dicom(case.scan, folder / "series" / "inner")
+    with zipfile.ZipFile(folder / "head.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in slices:
+            archive.write(path, f"inner/{path.name}")
+    cv2.imwrite(str(folder / "slice.png"), _picture(hu, "brain"))
+    for side in ("brain", "bone"):  # as a CT-ICH patient: two renders of each slice
+        (folder / "patient" / side).mkdir(parents=True)
+        for k in range(3):
+            cv2.imwrite(
+                str(folder / "patient" / side / f"{k + 1}.jpg"), _picture(case.scan.hu[4 + k], f"{side} render")
+            )
+    (folder / "scan.dcm").write_text("dear <b>diary</b>")
+    names = ("head.nii.gz", "head.zip", "series", "slice.png", "patient", "scan.dcm")
+    return {"one.dcm": slices[bleeding_slice], **{name: folder / name for name in names}}
+
+
+def _picture(hu, name):
+    return np.rint(window(hu, *WINDOWS[name]) * 255).astype(np.uint8)
+
+
+# ---- functions ------------------------------------------------------------------------------------------------------
+
+
+def opened(files, name, models, *told):
+    """What the viewer shows of a file or folder, and the sentence where it shows nothing."""
+    paths = sorted(path for path in [files[name], *files[name].rglob("*")] if path.is_file())
+    return asked(models, list(map(str, paths)), *told)
+
+
+def asked(models, paths, *told):
+    try:
+        scan = demo.scan_of(paths, *(told or (demo.UNKNOWN, None, None)))
+        return viewer.payload(demo.found_in(scan, models)), ""
+    except ValueError as problem:
+        return None, str(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "slices"), [("head.nii.gz", 10), ("head.zip", 10), ("one.dcm", 1), ("slice.png", 1), ("patient", 3)]
+)
+def test_each_form_of_scan_is_read_and_its_bleed_marked(files, models, name, slices):
+    shown, problem = opened(files, name, models)
+    assert problem == ""
+    assert len(shown["slices"]) == slices
+    assert any(shown["marked"])
+
+
+def test_the_bleed_is_marked_where_it_was_planted(files, models, case, bleeding_slice):
+    shown, _ = opened(files, "head.nii.gz", models)
+    assert shown["start"] == bleeding_slice
+    blood = viewer.unpack_blood(shown["blood"][bleeding_slice], 192, 192)
+    found, planted = blood >= shown["threshold"], case.mask[bleeding_slice]
+    assert (found & planted).sum() > 0.7 * planted.sum()
+
+
+def test_a_picture_of_unknown_window_says_so_and_a_told_window_gives_hu(files, models):
+    unknown, _ = opened(files, "slice.png", models)
+    told, _ = opened(files, "slice.png", models, "brain", None, None)
+    own, _ = opened(files, "slice.png", models, demo.OTHER, 40, 80)
+    assert [shown["hu_known"] for shown in (unknown, told, own)] == [False, True, True]
+    assert told["slices"] == own["slices"]
+
+
+def test_every_window_on_the_page_is_one_the_reader_knows():
+    assert set(app.PICTURE_WINDOWS.values()) <= set(WINDOWS)
+
+
+def test_a_bad_file_gives_one_sentence_and_no_result(files, models):
+    shown, problem = opened(files, "scan.dcm", models)
+    assert shown is None
+    assert problem.startswith("scan.dcm looks like plain text")
+
+
+def test_an_own_window_without_a_number_gives_a_sentence(files, models):
+    shown, problem = opened(files, "slice.png", models, demo.OTHER, None, 80)
+    assert shown is None
+    assert "level" in problem
+
+
+def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypatch, caplog):
+    message = f"{files['scan.dcm']} DOE^JANE"
+
+    def broken(*_, **__):
+        raise KeyError(message)
+
+    monkeypatch.setattr(demo, "read", broken)
+    shown, problem = opened(files, "scan.dcm", models)
+    assert (shown, problem) == (None, demo.OUR_FAULT)
+    assert "KeyError" in caplog.text
+    assert "in broken" in caplog.text
+    assert "DOE" not in caplog.text
+    assert "scan.dcm" not in caplog.text
+
+
+def steps(paths, models, *, pairs=1, truth=None, wanted=lambda: True):
+    """What `reading` yields, shares of work left out."""
+    told = (demo.UNKNOWN, None, None)
+    found = demo.reading([str(path) for path in paths], told, [models] * pairs, truth and str(truth), wanted)
+    return [step for step in found if not isinstance(step, float)]
+
+
+def test_the_picture_comes_first_then_what_each_pair_of_models_finds_then_the_truth(files, models, case, tmp_path):
+    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    picture, *more = steps([files["head.nii.gz"]], models, pairs=2, truth=tmp_path / "truth.nii.gz")
+    whole, _ = opened(files, "head.nii.gz", models)
+    assert picture.payload["slices"] == whole["slices"]
+    assert [step.viewers for step in more] == [(0,), (1,), (0, 1)]
+    assert {step.payload["to"] for step in more} == {picture.payload["id"]} == {picture.shown.id}
+    assert more[0].payload["blood"] == more[1].payload["blood"] == whole["blood"]
+    assert more[2].payload["truth"] == viewer.truths(case.mask, case.mask.shape)["truth"]
+
+
+def test_a_reading_that_nobody_waits_for_any_more_ends_without_a_word(files, models):
+    waiting = [True]
+    found = demo.reading([str(files["head.nii.gz"])], (demo.UNKNOWN, None, None), [models], None, lambda: waiting[0])
+    while not isinstance(next(found), demo.Picture):
+        pass
+    waiting[0] = False
+    assert list(found) == []
+    assert steps([files["head.nii.gz"]], models, wanted=lambda: False) == []
+
+
+def test_what_a_session_keeps_of_a_scan_is_its_place_and_not_the_scan(files, models):
+    picture, *_ = steps([files["head.nii.gz"]], models)
+    assert picture.shown.paths == (str(files["head.nii.gz"]),)
+    assert picture.shown.shape == (10, 192, 192)
+    assert all(np.size(value) < 20 for value in vars(picture.shown).values())
+
+
+def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
+    monkeypatch.setattr(demo, "MOST_UPLOAD_MB", 0.1)
+    shown, problem = asked(models, [str(files["head.zip"])] * 3)
+    assert shown is None
+    assert "0.1 MB is the most" in problem
+
+
+def test_what_is_said_on_the_page_is_escaped():
+    assert app._say("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
+
+
+def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
+    bleeds = [sample.get("bleeds", ()) for sample in demo.SAMPLES.values()]
+    assert {kind for some in bleeds for kind in some} == set(TYPES)
+    mimicking = [sample for sample in demo.SAMPLES.values() if "mimics" in sample and "bleeds" not in sample]
+    assert mimicking
+    assert {"seed": 1} in demo.SAMPLES.values()
+    assert len(demo.SAMPLES) >= 8
+
+
+def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(demo, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
+    monkeypatch.setattr(demo, "analyse", lambda scan, models: result())
+    samples, answers = demo.sample_reader(), []
+    askers = [Thread(target=lambda: answers.append(samples(demo.FIRST))) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert len(read) == 1
+    assert answers[0] is answers[1] is answers[2]
+    told = answers[0]["report"]["origin"]
+    assert told["en"] == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
+    assert told["de"] == "Beispielfall: ein Kopf aus Code. Eingesetzt: subdural 12 mL. Zur Täuschung: Bewegung."
+
+
+class _SmallCase:
+    scan, mask, volumes_ml, mimics = None, None, {"subdural": 12.3}, ("motion",)
+
+
+def test_missing_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["app.py", "--weights", str(tmp_path / "nowhere")])
+    assert app.main() == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, capsys):
+    for shipped in SHIPPED.glob("*.onnx"):
+        (tmp_path / shipped.name).write_bytes(shipped.read_bytes()[:-1] + b"?")
+        shutil.copy(shipped.with_suffix(".json"), tmp_path)
+    monkeypatch.setattr(sys, "argv", ["app.py", "--weights", str(tmp_path)])
+    assert app.main() == 2
+    assert "SHA-256 differs" in capsys.readouterr().err
+
+
+def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
+    shown, problem = asked(models, [str(tmp_path / "gone.nii.gz")])
+    assert shown is None
+    assert problem == demo.GONE
+
+
+def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(app.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["app.py", "--mcp"])
+    assert app.main() == 2
+    assert "pip install 'gradio[mcp]'" in capsys.readouterr().err
+
+
+def test_the_quick_import_of_gradio_leaves_python_as_it_was():
+    assert inspect.getfile.__module__ == "inspect"
+
+
+# ---- the whole page -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, browser):
+    """The demo, naming each module that it imports."""
+    with Server(tmp_path_factory.mktemp("server"), command=("-X", "importtime", "app.py")) as served:
+        served.start_work_s = served.worked_s()
+        yield served
+
+
+@contextlib.contextmanager
+def visit(browser, server):
+    """The page as it opens: the first sample read."""
+    with tab(browser) as page:
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(server.url)
+        page.wait_for_selector('.viewer[data-ready="yes"]', timeout=60_000)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def site(browser, server):
+    with visit(browser, server) as page:
+        yield page
+
+
+def bring(page, path, box="#files input[type=file]"):
+    page.set_input_files(box, path)
+
+
+def read(page, path, start, box="#files input[type=file]"):
+    """Bring a file and wait until everything is found in it."""
+    bring(page, path, box)
+    wait_for(page, ".origin", start)
+    page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    page.evaluate(SETTLE)
+
+
+def wait_for(page, selector, start):
+    page.wait_for_function(
+        "([selector, start]) => document.querySelector(selector)?.textContent.startsWith(start)",
+        arg=[selector, start],
+        timeout=60_000,
+    )
+    page.evaluate(SETTLE)
+
+
+def test_the_process_answers_within_five_seconds_of_work(server):
+    if server.start_work_s is None:
+        pytest.skip("This system does not tell the CPU time of another process (no /proc).")
+    assert server.start_work_s < 5
+
+
+def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_planted_bleed(site):
+    assert "Not a medical device" in site.inner_text("#head")
+    assert site.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".sentence").startswith("Bleeding likely")
+    assert "mL" in site.inner_text(".volume")
+    assert site.locator(".scores tbody tr").count() == 6
+    planted = demo.sample_case(demo.FIRST).mask[int(site.get_attribute(".viewer", "data-slice")) - 1]
+    marks = pixels(site, "marks")
+    near = cv2.dilate(planted.astype(np.uint8), np.ones((15, 15), np.uint8))  # 7 pixels, 6 mm, around it
+    near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+    outline = yellow(marks)
+    assert outline.sum() > 100
+    assert (outline & near).sum() > 0.9 * outline.sum()
+
+
+def test_the_page_is_complete_without_the_internet(site, server):
+    assert [url for url in site.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+
+
+def test_scrolling_asks_the_server_nothing(site):
+    site.wait_for_selector('.viewer[data-decoded="all"]')
+    site.wait_for_timeout(500)  # what the page asks for on its own is over
+    before, first = len(site.asked), pixels(site, "ct")
+    site.hover(".stage")
+    site.mouse.wheel(0, -100)
+    site.focus(".stage")
+    site.keyboard.press("ArrowUp")
+    site.fill(".position", "10")
+    assert where(site) == "Slice 10 of 34"
+    assert (pixels(site, "ct") != first).any()
+    assert [url for url in site.asked[before:] if "heartbeat" not in url] == []
+
+
+def test_a_sample_is_one_click_away(site):
+    site.click("#samples label:has-text('No bleed')")
+    wait_for(site, ".origin", "Sample case: a head made by code. Planted: no blood")
+    assert site.inner_text(".sentence")
+
+
+@pytest.mark.parametrize(("name", "count"), [("head.nii.gz", 10), ("head.zip", 10), ("slice.png", 1)])
+def test_a_scan_is_uploaded_and_read(site, files, name, count):
+    read(site, files[name], f"Your scan: {count} slice")
+    assert yellow(pixels(site, "marks")).sum() > 100
+    assert site.is_visible(".badge") is (name == "slice.png")
+    site.click("#samples label:has-text('Epidural')")  # and back, so that the next upload is seen to change something
+    wait_for(site, ".origin", "Sample case")
+
+
+@pytest.mark.parametrize(("name", "count"), [("series", 10), ("patient", 3)])
+def test_a_folder_is_uploaded_and_read_with_its_order_kept(site, files, name, count):
+    read(site, files[name], f"Your scan: {count} slices", ".folder input[type=file]")
+
+
+def test_a_text_called_scan_dcm_shows_its_sentence_and_the_page_goes_on(site, files):
+    before = site.inner_text(".origin")
+    bring(site, files["scan.dcm"])
+    wait_for(site, "#status", "scan.dcm looks like plain text, not a head CT.")
+    assert site.inner_text(".origin") == before
+    assert site.get_attribute("#status", "aria-live") == "polite"
+    site.wait_for_selector("#files input[type=file]", state="attached")
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
+    assert site.inner_text("#status") == ""
+    assert site.is_hidden(".warnings")  # the text is gone, not read along with the next file
+
+
+def test_a_dropped_folder_is_read_too(site, files):
+    site.wait_for_selector("#files input[type=file]", state="attached")
+    box = site.locator("#files").bounding_box()
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    dragged = {"items": [], "files": [str(files["patient"])], "dragOperationsMask": 1}
+    devtools = site.context.new_cdp_session(site)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "data": dragged, **place})
+    wait_for(site, ".origin", "Your scan: 3 slices")
+
+
+def test_a_picture_is_read_again_when_its_window_is_told(site, files):
+    read(site, files["slice.png"], "Your scan: 1 slice")
+    assert site.is_visible(".badge")
+    site.click("#picture-window input")
+    site.get_by_role("option", name="brain, 40 / 80").click()
+    site.wait_for_selector(".badge", state="hidden", timeout=60_000)
+    assert site.is_enabled(".windows button[data-name='bone']")
+
+
+def test_another_visitor_sees_the_sample_and_not_somebody_elses_scan(browser, server, site):
+    assert site.inner_text(".origin").startswith("Your scan")
+    with visit(browser, server) as other:
+        assert other.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".origin").startswith("Your scan")
+
+
+def test_the_app_never_imports_tensorflow_or_keras(server, site):
+    lines = server.said().splitlines()
+    imported = {line.rsplit("|", 1)[-1].strip() for line in lines if line.startswith("import time:")}
+    assert {"gradio", "onnxruntime", "pydicom"} <= imported
+    assert {name for name in imported if name.split(".")[0] in {"tensorflow", "keras", "torch", "jax"}} == set()
+
+
+def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, files):
+    read(site, files["head.zip"], "Your scan: 10 slices")
+    site.click("#make")
+    site.wait_for_selector("#made a[download]", timeout=60_000)
+    assert site.is_hidden("#stop")
+    links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
+    assert set(links) == set(WRITERS)
+    told = json.loads(urllib.request.urlopen(links["result.json"]).read())
+    shown = site.locator(".scores tbody tr").first.locator("td").all_inner_texts()
+    assert f"{told['scores']['any']:.0%}".replace("%", " %") in [text.strip() for text in shown]
+    assert "head.zip" not in json.dumps(told)
+
+
+@pytest.fixture(scope="module")
+def long_scan(tmp_path_factory):
+    long = phantom(6, bleeds=["intraparenchymal"], pixels=256, slices=120, thickness_mm=1.5)
+    path = tmp_path_factory.mktemp("long") / "long.nii.gz"
+    write_nifti(path, np.round(long.scan.hu).astype(np.int16), long.scan)
+    return path
+
+
+def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
+    bring(site, long_scan)
+    site.wait_for_function("() => /[0-9]+% done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
+    site.click("#stop")
+    wait_for(site, "#status", "Stopped.")
+    site.wait_for_selector("#stop", state="hidden", timeout=30_000)
+    wait_for(site, ".origin", "Your scan: 120 slices")
+    site.wait_for_selector('.viewer[data-ready="yes"][data-found="no"]')
+    site.wait_for_timeout(1500)
+    assert site.get_attribute(".viewer", "data-found") == "no"
+    assert site.inner_text("#status").startswith("Stopped.")
+    assert site.inner_text(".sentence") == "No result yet."
+    assert pixels(site, "ct")[..., 0].max() > 200
+    assert yellow(pixels(site, "marks")).sum() == 0
+    assert site.is_hidden(".cutting")
+    assert site.is_hidden(".scores")
+
+
+def test_writing_files_can_be_stopped(site, long_scan):
+    read(site, long_scan, "Your scan: 120 slices")
+    site.click("#make")
+    site.wait_for_function("() => /Writing.*[0-9]+% done/.test(document.querySelector('#status')?.textContent)")
+    site.click("#stop")
+    wait_for(site, "#status", "Stopped.")
+    site.wait_for_timeout(1500)
+    assert site.inner_text("#status").startswith("Stopped.")
+    assert site.locator("#made a[download]").count() == 0
+
+
+def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
+    site.click("#samples label:has-text('Epidural')")
+    wait_for(site, ".origin", "Sample case")
+    bring(site, long_scan)
+    wait_for(site, ".origin", "Your scan: 120 slices")
+    site.click("#samples label:has-text('No bleed')")
+    wait_for(site, ".origin", "Sample case")
+    sentence = site.inner_text(".sentence")
+    site.wait_for_timeout(3000)
+    assert site.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".sentence") == sentence
+    assert site.inner_text("#status") == ""
+
+
+def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, case, models, tmp_path):
+    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    write_nifti(tmp_path / "half.nii.gz", case.mask[:5].astype(np.uint8), replace(case.scan, hu=case.scan.hu[:5]))
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
+    bring(site, tmp_path / "half.nii.gz", "#truth input[type=file]")
+    wait_for(site, "#status", "half.nii.gz has 5 slices of 192 x 192 px, the scan 10 of 192 x 192.")
+    assert site.is_hidden(".with-truth")
+    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    site.wait_for_selector(".against", state="visible", timeout=60_000)
+    found = analyse(read_scan([files["head.nii.gz"]]), models).mask
+    told = float(site.get_attribute("data.dice", "value"))
+    assert told == pytest.approx(dice(case.mask, found), abs=1e-3)
+    assert site.inner_text("#status") == ""
+    read(site, files["slice.png"], "Your scan: 1 slice")  # another scan: that truth is not its own
+    assert site.is_hidden(".with-truth")
+
+
+def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path):
+    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    site.click("#samples label:has-text('Epidural')")
+    wait_for(site, ".origin", "Sample case")
+    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    wait_for(site, "#status", "A sample brings its own truth")
+
+
+def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(server, site, files, models):
+    from gradio_client import Client, handle_file
+
+    client = Client(server.url, verbose=False)
+    told = client.predict([handle_file(str(files["head.nii.gz"]))], demo.UNKNOWN, 40, 80, api_name="/analyse")
+    assert told == json.loads(json.dumps(as_json(analyse(read_scan([files["head.nii.gz"]]), models))))
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyse"]
+    with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
+        client.predict([handle_file(str(files["scan.dcm"]))], demo.UNKNOWN, 40, 80, api_name="/analyse")
+
+
+@pytest.mark.long
+def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("pair"), "--compare", str(SHIPPED)) as server, visit(browser, server) as page:
+        assert page.locator(".viewer").count() == 1
+        page.check("#compare input")
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
+        one, two = page.locator(".sentence").all_inner_texts()
+        assert one == two != ""
+        bring(page, files["head.nii.gz"])
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)
+        one, two = page.locator(".sentence").all_inner_texts()
+        assert one == two != ""

@@ -1,0 +1,149 @@
+"""The command line, as a user types it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ich_lib.__main__ import main
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantoms")
+    assert main(["phantom", "--n", "2", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_phantoms_are_written_one_folder_a_case(phantoms):
+    assert [p.name for p in sorted(phantoms.iterdir())] == ["phantom-0000", "phantom-0001"]
+    assert sorted(p.name for p in (phantoms / "phantom-0000").iterdir()) == [
+        "case.json",
+        "labels.csv",
+        "mask.nii.gz",
+        "scan.nii.gz",
+    ]
+
+
+def test_predict_writes_its_files_and_says_the_sentence(phantoms, tmp_path, capsys):
+    assert main(["predict", str(phantoms / "phantom-0000" / "scan.nii.gz"), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "Bleeding likely on" in said
+    assert said.endswith("result.json, slices.csv, mask.nii.gz, overview.png, report.pdf.\n")
+    assert all((tmp_path / "out" / name).is_file() for name in said.rstrip(".\n").split(": ")[-1].split(", "))
+
+
+def test_json_prints_the_content_of_result_json_and_nothing_else(phantoms):
+    path = phantoms / "phantom-0001" / "scan.nii.gz"
+    command = [sys.executable, "-m", "ich_lib", "predict", path, "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert set(json.loads(done.stdout)) >= {"scores", "slices", "volume_ml", "notice"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict", "{bad}", "--json"], ["evaluate", "shipped", "--data", "{bad}", "--out", "x"]]
+)
+def test_a_bad_input_exits_with_2_and_one_sentence(arguments, tmp_path):
+    bad = tmp_path / "scan.dcm"
+    bad.write_text("not a scan")
+    command = [sys.executable, "-m", "ich_lib", *(part.format(bad=bad) for part in arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.strip().endswith(".")
+
+
+def test_predict_without_a_place_for_the_result_is_refused(capsys):
+    assert main(["predict", "x.nii"]) == 2
+    assert "Name a folder with --out, or ask for --json." in capsys.readouterr().err
+
+
+def test_a_window_that_is_no_window_is_refused(phantoms, capsys):
+    assert main(["predict", str(phantoms), "--json", "--window", "a,b"]) == 2
+    assert "wants a name or LEVEL,WIDTH" in capsys.readouterr().err
+
+
+def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
+    """train, export, predict with it: the commands of the README, on phantoms, in seconds."""
+    run, out = str(tmp_path / "run"), str(tmp_path / "exported")
+    small = ["--steps", "2", "--epochs", "1", "--phantoms", "6"]
+    assert main(["train", "unet-small", "--out", run, *small]) == 0
+    assert main(["train", "unet-small", "--out", run, *small]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert main(["export", run, "--out", out]) == 0
+    assert main(["phantom", "--out", str(tmp_path / "p")]) == 0
+    scan = str(tmp_path / "p" / "phantom-0000" / "scan.nii.gz")
+    capsys.readouterr()
+    assert main(["predict", scan, "--json", "--weights", out]) == 0
+    names = [model["name"] for model in json.loads(capsys.readouterr().out)["models"]]
+    assert names == ["unet-small", "unet-both"]
+
+
+def test_every_recipe_is_listed_with_its_source(capsys, monkeypatch):
+    from ich_lib.models import builders
+
+    rows = [{"name": "r", "task": "both", "shape": (4, 4, 6), "parameters": 1234567, "source": "somebody 2020"}]
+    monkeypatch.setattr(builders, "catalog", lambda: iter(rows))
+    assert main(["recipes"]) == 0
+    assert capsys.readouterr().out.split() == ["r", "both", "4x4x6", "1,234,567", "somebody", "2020"]
+
+
+def test_phantoms_take_mimics_thickness_tilt_and_noise(tmp_path, capsys):
+    """170 mm of head in slices of 17 mm are ten; tilted by 20 degrees a voxel shrinks by the cosine."""
+    import nibabel as nib
+    import numpy as np
+
+    out = str(tmp_path / "p")
+    options = ["--thickness", "17", "--tilt", "20", "--noise", "0", "--mimics", "dense sinus", "--bleeds", "subdural"]
+    assert main(["phantom", "--out", out, *options]) == 0
+    scan = nib.load(tmp_path / "p" / "phantom-0000" / "scan.nii.gz")
+    assert scan.shape == (256, 256, 10)
+    assert abs(np.linalg.det(scan.affine[:3, :3])) == pytest.approx(17 * (230 / 256) ** 2 * np.cos(np.radians(20)))
+    told = json.loads((tmp_path / "p" / "phantom-0000" / "case.json").read_text())
+    assert told["mimics"] == ["dense sinus"]
+    assert main(["phantom", "--out", out, "--mimics", "tumor"]) == 2
+    assert "'tumor' is no mimic" in capsys.readouterr().err
+
+
+def test_a_set_that_needs_an_account_says_how_to_get_it(capsys, tmp_path):
+    assert main(["fetch", "rsna-2019", "--out", str(tmp_path / "rsna")]) == 2
+    said = capsys.readouterr()
+    assert "non-commercial" in said.out
+    assert "kaggle competitions download" in said.err
+    assert not (tmp_path / "rsna").exists()
+
+
+def test_a_data_set_is_checked_stored_and_trained_from(phantoms, tmp_path, capsys):
+    """Two cases written by `phantom` are a data set like any other; a mask cut off leaves its case out of the masks."""
+    store = str(tmp_path / "two.slices")
+    assert main(["store", "--data", str(phantoms), "--out", store, "--size", "64"]) == 0
+    said = capsys.readouterr().out
+    assert "2 scans and 2 patients" in said
+    assert "two.slices" in said
+    small = ["--steps", "2", "--epochs", "1", "--phantoms", "6", "--out", str(tmp_path / "run")]
+    assert main(["train", "unet-small", "--data", store, *small]) == 2
+    assert "holds head pictures of 64 px; unet-small wants head pictures of 256 px" in capsys.readouterr().err
+    assert main(["store", "--data", str(tmp_path), "--out", store]) == 2
+    assert "is no data set that is known here" in capsys.readouterr().err
+
+
+def test_a_split_that_leaks_is_refused_unless_asked_for(tmp_path, capsys):
+    run = ["--out", str(tmp_path / "run"), "--steps", "2", "--epochs", "1", "--phantoms", "6"]
+    assert main(["train", "unet-small", "--split", "leaky-image", *run]) == 2
+    assert "This split leaks: 6 patients are on both sides" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_its_hashes_is_held_against_them(tmp_path, capsys):
+    from tests.data.test_datasets import GOOD
+    from tests.sets import write_ct_ich
+
+    folder = write_ct_ich(tmp_path / "set", GOOD)
+    (folder / "SHA256SUMS.txt").write_text("0" * 64 + " hemorrhage_diagnosis.csv\n")
+    assert main(["store", "--data", str(folder), "--out", str(tmp_path / "s.slices"), "--size", "32"]) == 0
+    said = capsys.readouterr().out
+    assert "1 file not what SHA256SUMS.txt says: hemorrhage_diagnosis.csv." in said
+    assert "2 scans and 2 patients" in said

@@ -1,0 +1,73 @@
+from threading import Event
+
+import pytest
+
+from ich_lib.demo.job import Stopped, watched
+
+
+def test_work_tells_how_far_it_is_and_then_what_it_found():
+    told = Event()
+
+    def work(report):
+        report(0.25)
+        assert told.wait(5)
+        return "found"
+
+    job = watched(work, every_s=0.01)
+    shares = [next(job)]
+    while shares[-1] < 0.25:
+        shares.append(next(job))
+    told.set()
+    *more, result = job
+    assert result == "found"
+    assert shares[-1] == 0.25
+    assert all(share == 0.25 for share in more)
+
+
+def test_the_share_never_goes_back():
+    step, seen = Event(), Event()
+
+    def work(report):
+        report(0.5)
+        report(0.2)
+        seen.set()
+        assert step.wait(5)
+        return "end"
+
+    job = watched(work, every_s=0.01)
+    next(job)
+    assert seen.wait(5)
+    assert next(job) == 0.5
+    step.set()
+    assert list(job)[-1] == "end"
+
+
+def test_what_the_work_raises_reaches_whoever_waits():
+    def work(report):
+        raise ValueError("no scan")
+
+    with pytest.raises(ValueError, match="no scan"):
+        list(watched(work, every_s=0.01))
+
+
+def test_work_that_nobody_waits_for_stops_at_its_next_report():
+    closed, ended = Event(), []
+
+    def work(report):
+        assert closed.wait(5)
+        try:
+            report(0.5)
+        except Stopped:
+            ended.append("stopped")
+            raise
+        ended.append("went on")
+
+    job = watched(work, every_s=0.01)
+    next(job)
+    job.close()
+    closed.set()
+    for _ in range(500):
+        if ended:
+            break
+        Event().wait(0.01)
+    assert ended == ["stopped"]

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from ich_lib.evaluation.abstention import abstention, area, curve
+from ich_lib.show.abstention import risk_coverage
+from tests.evaluation.test_evaluate import scan
+
+
+def test_error_against_coverage_on_paper():
+    """Surest first: right, wrong, right, wrong. Errors 0, 1/2, 1/3, 1/2 at a quarter, a half, three quarters, all."""
+    wrong, confidence = np.array([True, False, True, False]), np.array([0.1, 0.9, 0.8, 0.3])
+    assert curve(wrong, confidence) == pytest.approx(np.array([[0.25, 0], [0.5, 1 / 2], [0.75, 1 / 3], [1, 1 / 2]]))
+    assert area(wrong, confidence) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+    assert area(wrong, ~wrong) == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
+
+
+def test_equally_sure_answers_have_no_order():
+    """Two of equal confidence, one wrong: whichever stands first, half an error each."""
+    for wrong in ([True, False, False], [False, True, False]):
+        found = curve(np.array(wrong), np.array([0.5, 0.5, 0.9]))
+        assert found[:, 1] == pytest.approx([0, 1 / 4, 1 / 3])
+
+
+SOME = [  # scan scores 0.9, 0.3, 0.55, 0.7, 0.1: the third says nothing; the fourth and, missed, the fifth are wrong
+    scan("a", [1], [0.9]),
+    scan("b", [0], [0.3]),
+    scan("c", [0], [0.55]),
+    scan("d", [0], [0.7]),
+    scan("e", [1], [0.1]),
+]
+
+
+def test_a_rule_that_keeps_silent_on_paper():
+    found = abstention(SOME, threshold=0.5)
+    assert found["band"] == [0.3, 0.7]
+    assert (found["scans"], found["answered"], found["wrong"], found["wrong_answered"]) == (5, 4, 3, 2)
+    assert found["missed_answered"] == 1
+    assert found["coverage"]["value"] == pytest.approx(4 / 5)
+    assert found["error_answered"]["value"] == pytest.approx(2 / 4)
+    assert found["error_all"]["value"] == pytest.approx(3 / 5)
+    assert found["coverage"]["n_patients"] == 5
+    assert found["coverage"]["low"] < 4 / 5 < found["coverage"]["high"]
+    assert found["area"]["value"] == pytest.approx(
+        (0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5
+    )  # a and e are as sure, b and d too
+    assert found["curve"][-1] == [1.0, 0.6]
+
+
+def test_a_rule_that_is_never_sure_answers_nothing():
+    found = abstention([scan("a", [1], [0.5]), scan("b", [0], [0.6])], threshold=0.5)
+    assert (found["answered"], found["coverage"]["value"], found["error_answered"]["value"]) == (0, 0, None)
+    assert risk_coverage(found).axes[0].lines
+
+
+def test_the_plot_shows_the_curve_and_the_rule():
+    axes = risk_coverage(abstention(SOME, threshold=0.5)).axes[0]
+    assert axes.lines[0].get_ydata()[-1] == 0.6
+    assert [tuple(line.get_data()) for line in axes.lines if line.get_marker() == "o"] == [([0.8], [0.5])]

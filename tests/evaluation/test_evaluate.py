@@ -1,0 +1,268 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ich_lib.data.store import build_store
+from ich_lib.evaluation import FOLD, _judged, cross_fitted, evaluate, figures, report_of
+from ich_lib.evaluation.judged import Judged, judge
+from ich_lib.evaluation.slices import FILE, read_slices
+from ich_lib.labels import ANY, LABELS
+from ich_lib.measures.metrics import auc, dice
+from ich_lib.models.recipes import Recipe
+from ich_lib.prediction.calibration import Evidence
+from ich_lib.prediction.engine import Answer, Model, Models
+from tests.data.test_datasets import GOOD
+from tests.planted import table_of_heads
+from tests.sets import write_ct_ich
+
+
+def scan(patient, truth, scores, *, true_px=None, mask_px=None, shared_px=None, fold=0, kind=0, **facts):
+    """A judged scan of which only what is told matters; slices of 100 pixels of 1 mm3."""
+    truth, count = np.array(truth, bool), len(truth)
+    labels = np.zeros((count, 6), bool)
+    labels[:, [kind, ANY]] = truth[:, None]
+    pixels = [np.array(some if some is not None else [0] * count) for some in (true_px, mask_px, shared_px)]
+    table = np.repeat(np.array(scores, float)[:, None], 6, axis=1)
+    evidence = Evidence(np.array(scores, float), table)
+    far = 5.0 if pixels[0].any() else None
+    near = 0.5 if pixels[0].any() else None
+    return Judged(
+        patient, patient, fold, facts, labels, np.ones(count, bool), 100, *pixels, evidence, table, table.max(axis=0),
+        (1, 1, 1), far, near,
+    )  # fmt: skip
+
+
+SOME = [  # Dice 0.5 and 1 in the bleeding slices of a; 0 in that of b; c is clean, with 5 px marked in its one slice
+    scan("a", [1, 1, 0], [0.9, 0.8, 0.1], true_px=[20, 10, 0], mask_px=[20, 10, 0], shared_px=[10, 10, 0], age=9),
+    scan("b", [1, 0], [0.3, 0.2], true_px=[40, 0], mask_px=[0, 4], shared_px=[0, 0], age=30, kind=4),
+    scan("c", [0], [0.6], mask_px=[5], age=31),
+]
+
+
+def test_the_headline_on_paper():
+    """Dice (0.75 + 0) / 2; 6 of 9 slice pairs in order; of two scan pairs one; mL 0 and 36 px off."""
+    found = figures.headline(SOME)
+    assert found["dice_per_subject"].value == pytest.approx(0.375)
+    assert found["dice_per_subject"].n_patients == 2
+    assert found["slice_auc_any"].value == pytest.approx((3 + 3 + 2) / 9)
+    assert found["scan_auc_any"].value == pytest.approx(1 / 2)
+    assert found["volume_mae_ml"].value == pytest.approx(0.036 / 2)
+    assert found["ece"].value == pytest.approx((0.1 + 0.2 + 0.1 + 0.7 + 0.2 + 0.6) / 6)
+    assert {name: one.n_patients for name, one in found.items()} == {
+        "dice_per_subject": 2, "slice_auc_any": 3, "scan_auc_any": 3, "volume_mae_ml": 2, "ece": 3,
+    }  # fmt: skip
+    assert all(one.low <= one.value <= one.high for one in found.values())
+
+
+def test_every_definition_of_overlap_on_paper():
+    """Six slices: Dice .5, 1, 1 (two empty masks), 0, 0, 0; IoU 1/3, 1, 1, 0, 0, 0."""
+    found = figures.masks(SOME)
+    value = {name: one["value"] for name, one in found.items() if isinstance(one, dict)}
+    assert value["dice_per_bleeding_slice"] == pytest.approx((0.5 + 1 + 0) / 3)
+    assert value["dice_all_slices"] == pytest.approx(2.5 / 6)
+    assert value["dice_per_scan"] == pytest.approx((2 * 20 / 60 + 0) / 2)
+    assert value["iou_per_bleeding_slice"] == pytest.approx((1 / 3 + 1 + 0) / 3)
+    background = [70 / 90, 1, 1, 60 / 100, 96 / 100, 95 / 100]
+    assert value["iou_with_background"] == pytest.approx((sum(background) + 1 / 3 + 1 + 1) / 12)
+    assert value["hd95_mm_median"] == 5
+    assert found["hd95_infinite"] == 0
+    missed = replace(SOME[1], hd95_mm=float("inf"))
+    assert figures.masks([SOME[0], missed])["hd95_infinite"] == 1
+
+
+def test_calls_at_a_threshold_and_a_prevalence_on_paper():
+    """From 0.5: slices a1, a2 and c are called; b1 is missed. Scans: a and c called, b missed."""
+    found = figures.calls(SOME, of="slices", threshold=0.5, prevalence=0.5)
+    assert found["counts"] == {"tp": 2, "fp": 1, "tn": 2, "fn": 1}
+    assert (found["n"], found["bleeding"]) == (6, 3)
+    assert found["sensitivity"]["value"] == pytest.approx(2 / 3)
+    assert found["specificity"]["value"] == pytest.approx(2 / 3)
+    assert found["ppv"]["value"] == pytest.approx(2 / 3)
+    assert found["npv"]["value"] == pytest.approx(2 / 3)
+    rare = figures.calls(SOME, of="slices", threshold=0.5, prevalence=0.1)
+    assert rare["ppv"]["value"] == pytest.approx((2 / 3 * 0.1) / (2 / 3 * 0.1 + 1 / 3 * 0.9))
+    whole = figures.calls(SOME, of="scans", threshold=0.5, prevalence=0.5)
+    assert whole["counts"] == {"tp": 1, "fp": 1, "tn": 0, "fn": 1}
+    assert found["roc"][0] == [0, 0]
+    assert found["roc"][-1] == [1, 1]
+    assert sum(row["n"] for row in found["reliability"]) == 6
+
+
+def test_types_sizes_groups_and_clean_scans_count_their_patients():
+    found = figures.types(SOME, LABELS)
+    assert (found["epidural"]["patients"], found["epidural"]["slices"]) == (1, 2)
+    assert found["epidural"]["dice"]["value"] == pytest.approx(0.75)
+    assert (found["subdural"]["patients"], found["subdural"]["dice"]["value"]) == (1, 0)
+    assert found["subarachnoid"]["dice"]["value"] is None
+    assert list(figures.lesion_sizes(SOME)) == ["0 to 2 mL"]
+    groups = figures.groups(SOME)
+    assert {name: one["patients"] for name, one in groups.items()} == {"age 0 to 17": 1, "age 18 to 44": 2}
+    clean = figures.clean_scans(SOME, threshold=0.5)
+    assert (clean["n"], clean["share_called"]["value"], clean["slices_called"]) == (1, 1.0, 1)
+    assert clean["most_ml_marked"] == pytest.approx(0.005)
+
+
+def test_the_worst_cases_come_in_order_of_harm():
+    """A missed bleed, then a false alarm; a is called and drawn well enough to be left out."""
+    assert [(one["patient"], one["what"]) for one in figures.worst(SOME, threshold=0.5)] == [
+        ("b", "bleeds and was not called"),
+        ("c", "does not bleed and was called"),
+    ]
+
+
+def test_two_scans_of_a_patient_go_together():
+    """Resampled by patient: with one patient every resample is the same, so the interval has no width."""
+    twice = [replace(SOME[0], scan="1"), replace(SOME[0], scan="2", shared_px=np.array([0, 0, 0]))]
+    found = figures.headline(twice)["dice_per_subject"]
+    assert (found.value, found.low, found.high, found.n_patients) == (0.375, 0.375, 0.375, 1)
+
+
+def test_a_fold_is_calibrated_on_the_other_folds_alone():
+    """Changing the truth of fold 0 changes the scores of fold 1 and none of its own."""
+    rng = np.random.default_rng(0)
+    some = []
+    for i in range(40):
+        truth = rng.random(10) < 0.3
+        some.append(scan(f"p{i}", truth, np.clip(0.3 * truth + rng.random(10) * 0.6, 0, 1), fold=i % 2))
+    wrong = [replace(one, labels=~one.labels) if one.fold == 0 else one for one in some]
+    before, after = cross_fitted(some), cross_fitted(wrong)
+    for a, b in zip(before, after, strict=True):
+        assert np.array_equal(a.scores, b.scores) is (a.fold == 0)
+
+
+class Disk:
+    """Finds the planted 70 HU disk of `table_of_heads` by its brightness."""
+
+    recipe = Recipe("planted", "both", "unet2d", size=96, field="slice", neighbors=0, windows=("brain",))
+
+    @classmethod
+    def models(cls, **card):
+        def answer(pictures):
+            blood = ((pictures[..., 0] > 0.8) & (pictures[..., 0] < 1)).astype(np.float32)
+            score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
+            return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
+
+        model = Model("planted", cls.recipe, "0" * 64, answer, {"held_out_fold": 0, "folds": {}, **card})
+        return Models(model, model)
+
+
+def test_a_scan_is_judged_against_its_outline_pixel_by_pixel():
+    table = table_of_heads()
+    rows = table.rows(["p0"])
+    one = judge(table, rows, Disk.models())
+    truth = np.stack([table.truth(r) for r in rows])
+    assert one.true_px.tolist() == truth.sum(axis=(1, 2)).tolist()
+    assert one.subject_dice > 0.9
+    assert one.facts == {"age": 20.0}
+    assert one.surface_dice > 0.9
+    assert one.true_ml == pytest.approx(truth.sum() * 5 * (230 / 96) ** 2 / 1000)
+    found = [k for k in range(6) if one.slice_dice[k] == pytest.approx(dice(truth[k], truth[k]))]
+    assert set(found) >= {0, 1, 4, 5}
+
+
+def test_only_patients_never_trained_on_are_judged():
+    table = table_of_heads()
+    folds = {f"p{i}": i % 2 for i in range(8)}
+    assert {one.patient for one in _judged(Disk.models(folds=folds), "run", table, None)} == {"p0", "p2", "p4", "p6"}
+    with pytest.raises(ValueError, match="trained on the patients of fold 1; only fold 0 was held out"):
+        _judged(Disk.models(folds=folds), "run", table, 1)
+    with pytest.raises(ValueError, match=r"trained on every patient of this data.*figures stand on its card"):
+        _judged(Disk.models(folds=folds, held_out_fold=None), "run", table, None)
+    strangers = _judged(Disk.models(folds={"other": 0}, held_out_fold=None), "run", table, None)
+    assert len(strangers) == 8
+
+
+def test_models_trained_on_different_patients_are_refused():
+    one, two = (Disk.models(folds={"p0": fold}).segmenter for fold in (0, 1))
+    with pytest.raises(ValueError, match="trained on different patients"):
+        _judged(Models(one, two), "run", table_of_heads(), None)
+
+
+def test_after_a_leaky_split_only_slices_held_out_are_judged():
+    table = table_of_heads()
+    folds = {name: int(name.endswith(("/1", "/2", "/5", "/6"))) for name in table.names}  # slices 3 and 4 held out
+    judged = _judged(Disk.models(folds=folds, split="leaky image"), "run", table, None)
+    assert {one.patient for one in judged} == set(table.patients)
+    assert {len(one.labels) for one in judged} == {2}
+    assert judged[0].bleeding.tolist() == [True, True]
+    folds = {
+        name: int(not name.endswith("/1")) for name in table.names
+    }  # of p0, which bleeds, one clean slice held out
+    clean = _judged(Disk.models(folds=folds, split="leaky image"), "run", table, None)[0]
+    assert not clean.labels.any()
+    assert clean.scan_scores[ANY] == 0  # though the whole scan scores 1
+
+
+def test_a_report_is_plain_json_and_a_page_that_names_what_it_shows(tmp_path):
+    from ich_lib.evaluation.page import write_page
+
+    table = table_of_heads()
+    judged = _judged(Disk.models(folds={"other": 1}), "run", table, None)
+    report = report_of(judged, table, Disk.models(), calibrated="not", prevalence=0.1)
+    report |= {"models": [{"name": "<b>planted</b>"}], "folds": [0]}
+    assert report["dice_per_subject"]["value"] > 0.9
+    assert report["slice_auc_any"]["value"] == 1
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    write_page(report, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "Dice per subject" in page
+    assert "Not a medical device" in page
+    assert "<b>planted" not in page
+    assert "data:image/png;base64," in page
+
+
+@pytest.mark.parametrize("task", ["segment", "classify", "both"])
+def test_a_run_of_any_task_is_judged_whole(tiny_runs, tmp_path, task):
+    """Trained on phantoms, so nobody of this set was seen."""
+    data = write_ct_ich(tmp_path / "set", GOOD)
+    report = evaluate(tiny_runs[task].folder, data, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert report["patients"] == ["049", "050"]
+    truth, score = (np.concatenate(some) for some in zip(*read_slices(tmp_path / "out" / FILE).values(), strict=True))
+    assert (len(truth), truth.sum()) == (report["slices"]["n"], report["slices"]["bleeding"])
+    assert auc(truth, score) == pytest.approx(report["slice_auc_any"]["value"])
+    assert (report["dice_per_subject"]["value"] is None) is (task == "classify")
+    assert report["calibrated"] == "not"
+
+
+def test_a_prevalence_of_nothing_is_refused(tiny_runs, tmp_path):
+    with pytest.raises(ValueError, match="prevalence must lie between 0 and 1; got 0"):
+        evaluate(tiny_runs["both"].folder, tmp_path, tmp_path, prevalence=0)
+
+
+def test_the_shipped_model_states_its_cross_validated_figures(models):
+    """On its card: the figures of the folds, each with interval and patients, and the calibration fitted there."""
+    for model in models:
+        card = model.card["figures"]
+        for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "volume_mae_ml", "ece"):
+            assert card[key]["low"] < card[key]["high"]
+            assert card[key]["value"] <= card[key]["high"]
+            assert key == "ece" or card[key]["low"] <= card[key]["value"]  # resampling can only add to a gap
+            assert card[key]["n_patients"] >= 29
+        assert card["dice_per_subject"]["value"] > 0.31
+        assert card["slice_auc_any"]["value"] > 0.85
+    assert models.calibration is not None
+
+
+def test_the_folder_of_a_cross_validation_is_known_by_its_folds(tmp_path):
+    from ich_lib.evaluation import fold_runs
+
+    for name in (f"{FOLD}1", f"{FOLD}0", f"{FOLD}none", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.json").write_text("{}")
+    (tmp_path / f"{FOLD}2").mkdir()
+    assert [run.name for run in fold_runs(tmp_path)] == ["fold-0", "fold-1"]
+
+
+def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp_path):
+    """Heads cut out have lost their scale and are refused."""
+    whole = build_store(table_of_heads(), tmp_path / "whole.slices", size=96, field="slice")
+    report = evaluate(tiny_runs["both"].folder, whole.path, tmp_path / "out")
+    assert report["patients"] == [f"p{i}" for i in range(8)]
+    assert report["slices"]["bleeding"] == 8
+    cut = build_store(table_of_heads(), tmp_path / "cut.slices", size=64)
+    with pytest.raises(ValueError, match=r"cut.slices holds heads cut out of their slices.*--field slice"):
+        evaluate(tiny_runs["both"].folder, cut.path, tmp_path / "out")

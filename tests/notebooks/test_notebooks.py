@@ -1,0 +1,153 @@
+"""Every lesson runs: unsolved to its last cell, solved through every check, and known mistakes are refused.
+
+ICH_LESSONS=full (for a night, or a GPU) runs them with QUICK = False: the long trainings, too.
+"""
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+FULL = os.environ.get("ICH_LESSONS") == "full"
+LIMIT_S = 4 * 3600 if FULL else 900  # for one cell; a lesson as a whole should stay under five minutes
+
+
+def builder():
+    """notebooks/build.py as a module."""
+    spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+build = builder()
+LESSONS = build.lessons()
+
+
+class Session:
+    """A kernel in which the cells of a lesson run one by one, with what each printed."""
+
+    def __init__(self, folder: Path):
+        from nbclient import NotebookClient
+
+        self.book = nbformat.v4.new_notebook()
+        self.client = NotebookClient(self.book, timeout=LIMIT_S, resources={"metadata": {"path": str(folder)}})
+
+    def __enter__(self):
+        self.context = self.client.setup_kernel(env={**os.environ, "PYTHONPATH": str(NOTEBOOKS.parent)})
+        self.context.__enter__()
+        return self
+
+    def __exit__(self, *problem):
+        return self.context.__exit__(*problem)
+
+    def run(self, source: str) -> str:
+        """Run one cell; its text, or CellExecutionError. A figure that comes out as text only is a fault."""
+        self.book.cells.append(nbformat.v4.new_code_cell(build.at_length(source) if FULL else source))
+        cell = self.client.execute_cell(self.book.cells[-1], len(self.book.cells) - 1)
+        for out in cell.outputs:
+            unseen = "<Figure" in out.get("data", {}).get("text/plain", "") and "image/png" not in out["data"]
+            assert not unseen, f"a learner sees no picture here: {source}"
+        return "".join(out.get("text", "") for out in cell.outputs)
+
+
+def test_the_notebooks_are_what_their_sources_say():
+    assert LESSONS
+    assert build.stale(build.built()) == []
+
+
+def test_a_notebook_that_was_edited_by_hand_or_lost_its_source_is_noticed(monkeypatch, tmp_path):
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    (tmp_path / "solved").mkdir()
+    for name, text in {"a": "as made", "b": "edited", "old": "left behind"}.items():
+        (tmp_path / f"{name}.ipynb").write_text(text)
+    made = {tmp_path / f"{name}.ipynb": "as made" for name in ("a", "b", "lost")}
+    assert build.stale(made) == ["b.ipynb", "lost.ipynb", "old.ipynb"]
+
+
+def test_a_figure_of_the_library_is_a_picture_where_nobody_called_pyplot():
+    from ich_lib.show import row
+
+    figure = row([[[0.0, 1.0], [1.0, 0.0]]])
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_prose_is_counted_without_title_sources_and_what_is_folded_away():
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    title, told = markdown("# 1. A title\n**You will** read"), markdown("## Two words\n- and *three more*, 4 | 5\n")
+    apart = markdown("<details>folded away</details>One.\n\n**Sources** many and long\n**Next** 2")
+    lesson = build.Lesson(Path("01_a.py"), [title, told, code("x = 1\ny = 2"), apart])
+    assert build.figures(lesson)["words a line"] == (2 + 5 + 1) / 2
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_lesson_is_laid_out_as_learners_expect(lesson):
+    kinds = [build.tags(cell) for cell in lesson.cells]
+    assert sum("setup" in kind for kind in kinds) == 1
+    first = lesson.cells[0].source
+    for word in (
+        "**You will**",
+        "**Time**",
+        "**Runs on**",
+        "**Before this**",
+        "Nothing here may be used for a patient",
+    ):
+        assert word in first
+    told = build.figures(lesson)
+    assert 2 <= told["exercises"] <= 6
+    assert told["checks"] >= told["exercises"]
+    assert told["mistakes refused"] >= told["exercises"]
+    assert told["median lines"] <= 6
+    assert told["most lines"] <= 25
+    assert told["words a line"] <= 4
+    text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    for heading in ("Spot the bug", "Predict", "Break it", "Recap", "**Sources**", "**Next**"):
+        assert heading in text, heading
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_one_switch_makes_a_lesson_run_at_length(lesson):
+    """Whoever asks for `QUICK` has the switch in the set-up cell, where the nightly run finds it."""
+    code = [cell for cell in lesson.cells if cell.cell_type == "code"]
+    (setup,) = (cell.source for cell in code if "setup" in build.tags(cell))
+    asked = any(re.search(r"\bQUICK\b", cell.source) for cell in code)
+    assert asked == (build.at_length(setup) != setup)
+    assert not asked or "QUICK = False" in build.at_length(setup)
+
+
+@pytest.mark.lessons
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_lesson_runs_unsolved_and_solved_and_refuses_known_mistakes(lesson, tmp_path):
+    """One kernel for all three: at every exercise the mistakes are refused and the solution passes, then the stub is
+    put back, so that the rest of the lesson runs as it does for a learner who solved nothing."""
+    code = [cell for cell in lesson.cells if cell.cell_type == "code"]
+    with Session(tmp_path) as session:
+        while code:
+            cell = code.pop(0)
+            if "exercise" not in build.tags(cell):
+                session.run(build.solution(cell.source))
+                continue
+            check = code.pop(0)
+            assert "check" in build.tags(check), f"after an exercise comes its check, not {check.source[:60]!r}"
+            while code and "mistake" in build.tags(code[0]):
+                _refused(session, code.pop(0).source, check.source)
+            session.run(build.solution(cell.source))
+            said = session.run(check.source)
+            assert " correct" in said, f"the solution is not accepted: {said or check.source}"
+            session.run(build.stub(cell.source))
+            assert "not tried yet" in session.run(check.source)
+
+
+def _refused(session: Session, mistake: str, check: str) -> None:
+    from nbclient.exceptions import CellExecutionError
+
+    first, _, source = mistake.partition("\n")
+    words = re.fullmatch(r"# refused: (.+)", first.strip())
+    assert words, f"a mistake begins with '# refused: the words', not {first!r}"
+    session.run(source)
+    with pytest.raises(CellExecutionError, match=re.escape(words[1])):
+        session.run(check)

@@ -1,0 +1,151 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ich_lib.labels import ANY
+from ich_lib.measures.metrics import dice
+from ich_lib.models.recipes import Recipe
+from ich_lib.phantoms import phantom
+from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.engine import Answer, Model, Models
+from ich_lib.scan import Scan, axial_affine
+
+
+@pytest.fixture(scope="module")
+def result(bleeding_case, models):
+    return analyse(bleeding_case.scan, models)
+
+
+def test_a_planted_bleed_is_found_and_outlined(bleeding_case, result):
+    assert result.scores["any"] > result.score_threshold
+    assert dice(bleeding_case.mask, result.mask) > 0.5
+    assert result.volume_ml == pytest.approx(sum(bleeding_case.volumes_ml.values()), rel=0.5)
+
+
+def test_the_same_head_without_blood_scores_lower_and_has_a_small_part_of_the_mask(models, result):
+    clean = analyse(phantom(101).scan, models)  # the same head, nothing planted
+    assert clean.scores["any"] < result.scores["any"] - 0.2
+    assert clean.volume_ml < 0.2 * result.volume_ml
+
+
+def test_every_array_lies_on_the_scans_own_voxels(bleeding_case, result):
+    assert result.blood.shape == result.heat.shape == result.mask.shape == bleeding_case.scan.hu.shape
+    assert result.slice_scores.shape == (34, 6)
+    assert 0 <= result.heat.min() <= result.heat.max() <= 1
+    assert result.heat.max() == pytest.approx(result.scores["any"], abs=0.01)
+
+
+def test_a_mirrored_head_gives_the_mirrored_result(bleeding_case, result, models):
+    """The patient mirrored: the same scores, the mask on the other side, at minus the mm to the left."""
+    mirrored = analyse(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:, :, ::-1].copy()), models)
+    assert mirrored.slice_scores == pytest.approx(result.slice_scores, abs=1e-3)
+    assert np.array_equal(mirrored.mask[:, :, ::-1], result.mask)
+    there, back = (left_mm(r) for r in (result, mirrored))
+    assert abs(there) > 20
+    assert back == pytest.approx(-there, abs=0.5)
+
+
+def left_mm(result):
+    """How far to the patient's left the mask's center lies."""
+    z, y, x = np.argwhere(result.mask).mean(axis=0)
+    return float((result.scan.affine @ [z, y, x, 1])[0])
+
+
+def test_a_slice_scores_the_same_wherever_the_parts_are_cut(models, monkeypatch):
+    scan = phantom(3, bleeds=["subdural"], slices=10, thickness_mm=15).scan
+    whole = analyse(scan, models)
+    monkeypatch.setattr("ich_lib.prediction.analyze._CHUNK", 3)
+    cut = analyse(scan, models)
+    assert cut.slice_scores == pytest.approx(whole.slice_scores, abs=1e-4)
+    assert np.abs(cut.blood.astype(float) - whole.blood).max() < 2e-3
+
+
+def test_one_slice_alone_is_a_scan_too(bleeding_case, models):
+    k = int(bleeding_case.mask.sum(axis=(1, 2)).argmax())
+    alone = analyse(Scan(bleeding_case.scan.hu[k : k + 1], bleeding_case.scan.affine), models)
+    assert alone.scores["any"] > 0.5
+    assert dice(bleeding_case.mask[k], alone.mask[0]) > 0.5
+
+
+def test_without_trusted_spacing_there_are_no_milliliters(bleeding_case, models):
+    small = replace(bleeding_case.scan, hu=bleeding_case.scan.hu[14:16], spacing_known=False)
+    assert analyse(small, models).volume_ml is None
+
+
+def test_air_alone_is_clean_and_does_not_crash(models):
+    empty = analyse(Scan(np.full((2, 64, 64), -1000, np.float32), axial_affine((5, 1, 1), (2, 64, 64))), models)
+    assert not empty.mask.any()
+    assert np.isfinite(empty.slice_scores).all()
+    assert np.isfinite(empty.heat).all()
+
+
+def test_progress_rises_to_one(bleeding_case, models):
+    told = []
+    analyse(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:10]), models, progress=told.append)
+    assert told == pytest.approx([0.8, 1.0] if len(list(models)) == 1 else [0.4, 0.5, 0.9, 1.0])
+
+
+def planted_model(recipe, answer, card=None):
+    """A model that gives every picture the answer that a function makes of it."""
+    return Model(recipe.name, recipe, "0" * 64, answer, card or {})
+
+
+def bright(pictures):
+    """Blood where the middle slice's first window is white, in (n, y, x)."""
+    return (pictures[..., pictures.shape[-1] // 2] > 0.9).astype(np.float32)
+
+
+def disk(slices=5, at=2):
+    """Brain of 30 HU; a disk of 95 HU on the left of one slice."""
+    hu = np.full((slices, 64, 64), 30, np.float32)
+    y, x = np.mgrid[:64, :64]
+    hu[at][np.hypot(y - 20, x - 12) < 8] = 95
+    return Scan(hu, axial_affine((5, 1, 1), hu.shape))
+
+
+def test_one_model_may_be_both_and_is_asked_once_each_way():
+    recipe, asked = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",)), []
+
+    def answer(pictures):
+        asked.append(len(pictures))
+        blood = bright(pictures)
+        score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
+        return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
+
+    model, scan = planted_model(recipe, answer), disk()
+    found = analyse(scan, Models(model, model))
+    assert asked == [5, 5]
+    assert np.array_equal(found.mask, scan.hu > 90)
+    assert found.slice_scores[:, ANY].tolist() == [0, 0, 1, 0, 0]
+    assert np.argwhere(found.heat > 0.4)[:, 0].tolist() == [2] * int((scan.hu > 90).sum())
+    assert not found.calibrated
+
+
+def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():
+    """Five slices in blocks of four: the second block holds one slice and air."""
+    recipe = Recipe("r", "both", "unet2d", size=64, field="slice", depth=4, windows=("brain render",))
+
+    def answer(pictures):
+        assert pictures.shape == (1, 4, 64, 64, 1)
+        blood = bright(pictures)
+        return Answer(blood, np.repeat(blood.max(axis=(2, 3))[..., None], 6, axis=-1))
+
+    model, scan = planted_model(recipe, answer), disk(at=4)
+    found = analyse(scan, Models(model, model))
+    assert np.array_equal(found.mask, scan.hu > 90)
+    assert found.slice_scores[:, ANY].tolist() == [0, 0, 0, 0, 1]
+    assert not found.heat.any()  # there are no maps
+
+
+def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
+    """The card says: the logit of the score for every label, doubled; so 0.8 becomes 16 / 17."""
+    recipe = Recipe("r", "classify", "densenet_bc", size=64, field="slice", neighbors=0)
+    calibration = {"slices": [[2.0, 0.0]] * 6, "scans": [[1.0, 0.0]] * 6}
+    told = planted_model(recipe, lambda p: Answer(None, np.full((len(p), 6), 0.8)), {"calibration": calibration})
+    found = analyse(disk(), Models(None, told))
+    assert found.calibrated
+    assert found.slice_scores == pytest.approx(np.full((5, 6), 16 / 17), abs=1e-6)
+    assert found.evidence.classes == pytest.approx(np.full((5, 6), 0.8))
+    other = planted_model(replace(recipe, task="segment"), lambda p: Answer(bright(p)))
+    assert not analyse(disk(), Models(other, told)).calibrated

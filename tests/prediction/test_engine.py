@@ -1,0 +1,110 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ich_lib.prediction.engine import SHIPPED, load
+from tests.conftest import ROOT
+
+NAME = "unet-both"
+
+
+def test_the_shipped_model_draws_and_scores_and_its_files_are_small():
+    models = load()
+    assert models.segmenter is models.classifier
+    assert models.segmenter.recipe.task == "both"
+    assert {path.name for path in SHIPPED.iterdir()} == {f"{NAME}.{end}" for end in ("json", "onnx", "weights.h5")}
+    assert all(path.stat().st_size < 10_000_000 for path in SHIPPED.iterdir())
+
+
+def test_the_shipped_cards_name_data_fold_figures_and_every_file():
+    for model in load():
+        card = model.card
+        assert card["data"] == "CT-ICH 1.0.0 and phantoms"
+        assert "10.13026/w8q8-ky94" in card["attribution"]
+        assert card["held_out_fold"] is None  # trained on everyone; the figures are those of the folds
+        assert card["figures"]["folds"] == [0, 1, 2, 3, 4]
+        assert {"dice_per_subject", "slice_auc_any", "scan_auc_any"} <= set(card["figures"])
+        assert len(card["folds"]) == 66
+        assert len(card["sha256"]) == 2
+
+
+def test_every_shipped_file_has_the_hash_its_card_states():
+    import hashlib
+
+    for model in load():
+        for name, sha256 in model.card["sha256"].items():
+            assert hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() == sha256
+
+
+@pytest.fixture
+def copied(tmp_path):
+    for path in SHIPPED.glob(f"{NAME}*"):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def test_one_changed_byte_is_refused(copied):
+    path = copied / f"{NAME}.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"{NAME}.onnx is not the file its card {NAME}.json describes"):
+        load(copied)
+
+
+def test_a_folder_that_lacks_a_task_is_filled_from_the_shipped_model(tiny_runs):
+    """The pair is mixed then, and a calibration fitted for other models is not used."""
+    mixed = load(tiny_runs["segment"].folder)
+    assert mixed.classifier is load().classifier
+    assert [model.name for model in mixed] == ["tiny-unet", NAME]
+    assert load().calibration is not None
+    assert mixed.calibration is None
+    assert load(tiny_runs["segment"].folder, fill=False).classifier is None
+
+
+def test_two_models_of_one_task_are_refused(copied):
+    card = json.loads((copied / f"{NAME}.json").read_text())
+    other = {**card, "name": "other", "sha256": {"other.onnx": card["sha256"][f"{NAME}.onnx"]}}
+    (copied / "other.json").write_text(json.dumps(other))
+    shutil.copy(copied / f"{NAME}.onnx", copied / "other.onnx")
+    with pytest.raises(ValueError, match=f"more than one model that can segment: other and {NAME}"):
+        load(copied)
+
+
+def test_a_folder_without_models_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no model"):
+        load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        load(tmp_path / "absent")
+
+
+def test_reading_and_predicting_never_import_tensorflow():
+    code = (
+        "import sys, ich_lib.readers, ich_lib.reports;"
+        "from ich_lib.phantoms import phantom; from ich_lib.prediction.analyze import analyse;"
+        "analyse(phantom(1, slices=2, pixels=64).scan);"
+        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'sklearn', 'matplotlib', 'highdicom'};"
+        "print(sorted(heavy & {m.split('.')[0] for m in sys.modules}))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert re.fullmatch(r"\[\]\s*", out.stdout)
+
+
+def test_a_rested_model_answers_as_before(models):
+    model = models.segmenter
+    pictures = np.random.default_rng(0).random((2, *_input_shape(model)), np.float32)
+    before = model.run(pictures).blood
+    model.rest()
+    np.testing.assert_array_equal(model.run(pictures).blood, before)
+
+
+def _input_shape(model):
+    size = model.recipe.size
+    return size, size, model.recipe.channels

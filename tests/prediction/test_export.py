@@ -1,0 +1,100 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from ich_lib.models.builders import densenet_bc, vanilla_004
+from ich_lib.prediction.engine import load
+from ich_lib.prediction.export import TOLERANCE, export, largest_difference, with_heat
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    for task in ("segment", "classify"):
+        export(tiny_runs[task].folder, folder, figures={"fold": 0})
+    return folder
+
+
+def test_three_files_a_model_and_a_card_that_tells_all(exported, tiny_runs):
+    assert sorted(p.name for p in exported.iterdir()) == [
+        f"tiny-{kind}.{end}" for kind in ("densenet", "unet") for end in ("json", "onnx", "weights.h5")
+    ]
+    card = json.loads((exported / "tiny-unet.json").read_text())
+    assert card["recipe"] == json.loads(json.dumps(tiny_runs["segment"].recipe.as_json()))
+    assert (card["held_out_fold"], card["folds"]) == (0, tiny_runs["segment"].folds)
+    assert card["data"] == "phantoms"
+    assert card["onnx_difference"] <= TOLERANCE
+    assert set(card["sha256"]) == {"tiny-unet.onnx", "tiny-unet.weights.h5"}
+
+
+def test_exported_and_keras_outputs_agree(exported, tiny_runs):
+    """The served model against the run folder itself, on pictures the export check has not seen."""
+    pictures = np.random.default_rng(5).random((3, 32, 32, 6), np.float32)
+    served, run = load(exported, fill=False), {task: load(run.folder, fill=False) for task, run in tiny_runs.items()}
+    for ours, theirs in ((served.segmenter, run["segment"].segmenter), (served.classifier, run["classify"].classifier)):
+        same(ours.run(pictures), theirs.run(pictures))
+
+
+def same(ours, theirs):
+    for a, b in zip(vars(ours).values(), vars(theirs).values(), strict=True):
+        assert (a is None) is (b is None)
+        if a is not None:
+            assert a.shape == b.shape
+            assert a == pytest.approx(b, abs=1e-4)
+
+
+def test_a_model_that_does_both_is_one_file_with_four_answers(tiny_runs, tmp_path):
+    """Mask, scores, maps and features; its card brings the calibration along."""
+    calibration = {"slices": [[1.0, 0.0, 1.0, 0.0]] * 6, "scans": [[0.5, 0.0, 0.5, 0.0]] * 6}
+    export(tiny_runs["both"].folder, tmp_path, calibration=calibration)
+    served, run = load(tmp_path, fill=False), load(tiny_runs["both"].folder, fill=False)
+    assert served.segmenter is served.classifier
+    assert len(list(served)) == 1
+    assert served.calibration.as_json() == calibration
+    assert run.calibration is None
+    pictures = np.random.default_rng(6).random((3, 32, 32, 6), np.float32)
+    answer = served.segmenter.run(pictures)
+    assert [part.shape for part in vars(answer).values()] == [(3, 32, 32), (3, 6), (3, 16, 16, 6), (3, 8)]
+    same(answer, run.classifier.run(pictures))
+
+
+def test_a_classifier_without_one_last_dense_layer_has_no_maps():
+    flat = vanilla_004((64, 64, 3))
+    assert with_heat(flat) is flat
+
+
+def test_the_weights_file_rebuilds_the_served_model(exported, tiny_runs):
+    model = tiny_runs["segment"].model()
+    model.load_weights(exported / "tiny-unet.weights.h5")
+    assert largest_difference(model, exported / "tiny-unet.onnx") < TOLERANCE
+
+
+def test_a_model_that_differs_from_its_file_is_noticed(exported, tiny_runs):
+    other = tiny_runs["segment"].model()
+    other.set_weights([w + 0.1 for w in other.get_weights()])
+    assert largest_difference(other, exported / "tiny-unet.onnx") > TOLERANCE
+
+
+def test_the_heat_map_is_grad_cam_of_the_logit():
+    """Against gradients by TensorFlow: ReLU(sum_k mean-gradient_k * A_k), equal after scaling to its peak."""
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(2)
+    model = densenet_bc((32, 32, 3), blocks=(2, 2), growth=6)
+    picture = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    heat = with_heat(model).predict(picture, verbose=0)[1][0]
+    kernel, bias = model.get_layer("scores").get_weights()
+    body = keras.Model(model.input, model.get_layer("features").output)
+    features = tf.convert_to_tensor(body(picture, training=False))
+    for label in range(6):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            logit = (tf.reduce_mean(features, axis=(1, 2)) @ kernel + bias)[0, label]
+        weight = tf.reduce_mean(tape.gradient(logit, features), axis=(1, 2))
+        cam = tf.nn.relu(tf.reduce_sum(features * weight[:, None, None], axis=-1))[0].numpy()
+        if cam.max() > 0:
+            assert heat[..., label] / heat[..., label].max() == pytest.approx(cam / cam.max(), abs=1e-3)
+        else:
+            assert not heat[..., label].any()

@@ -1,0 +1,52 @@
+import numpy as np
+
+from ich_lib.phantoms import phantom
+from ich_lib.prepare.head import Box, crop, head_box, uncrop
+
+
+def skull(rows, columns, top, left, side):
+    """A square ring of bone of known place, in air."""
+    hu = np.full((3, rows, columns), -1000, np.float32)
+    hu[:, top : top + side, left : left + side] = 1000
+    hu[:, top + 4 : top + side - 4, left + 4 : left + side - 4] = 30
+    return hu
+
+
+def test_the_box_is_the_skull_and_eight_percent():
+    box = head_box(skull(200, 220, 40, 60, 100))
+    assert box.side == 108
+    assert (box.top, box.left) == (36, 56)
+
+
+def test_a_headrest_does_not_move_the_box():
+    hu = skull(200, 220, 40, 60, 100)
+    plain = head_box(hu)
+    hu[:, 185:188, 20:200] = 400
+    assert head_box(hu) == plain
+
+
+def test_a_mirrored_scan_has_the_mirrored_box():
+    for seed in range(4):
+        hu = phantom(seed, slices=8, pixels=96 + seed).scan.hu
+        there, back = head_box(hu), head_box(hu[:, :, ::-1])
+        assert back == Box(there.top, hu.shape[2] - there.left - there.side, there.side)
+
+
+def test_without_bone_the_whole_slice_is_the_box():
+    assert head_box(np.full((2, 50, 60), -1000, np.float32)) == Box(-5, 0, 60)
+
+
+def test_what_lies_over_the_edge_is_filled():
+    plane = np.ones((10, 10), np.float32)
+    cut = crop(plane, Box(-5, 0, 10), 10, outside=-1000)
+    assert (cut[:5] == -1000).all()
+    assert (cut[5:] == 1).all()
+
+
+def test_uncrop_puts_a_point_back_where_crop_took_it():
+    plane = np.zeros((120, 100), np.float32)
+    plane[60:64, 40:44] = 1
+    box = Box(20, 10, 80)
+    back = uncrop(crop(plane, box, 40), box, plane.shape)
+    assert np.allclose(np.argwhere(back > 0.5).mean(axis=0), [61.5, 41.5], atol=0.5)
+    assert back[:20].sum() == 0

@@ -1,0 +1,74 @@
+"""Masks that people bring: planted voxels must come back where they were, and what does not fit must say so."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from ich_lib.readers import ReadError, read_truth
+from ich_lib.reports import write_nifti
+from ich_lib.scan import Scan, axial_affine
+
+SHAPE = (4, 20, 24)
+
+
+@pytest.fixture
+def scan():
+    return Scan(np.zeros(SHAPE, np.float32), axial_affine((5, 0.5, 0.4), SHAPE), orientation="LAS")
+
+
+@pytest.fixture
+def mask():
+    """Lies in one corner alone, so that any turned axis shows."""
+    planted = np.zeros(SHAPE, bool)
+    planted[2, 3:6, 15:22] = True
+    planted[3, 4, 20] = True
+    return planted
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "SPL", "PIR"])
+def test_a_nifti_mask_comes_back_voxel_for_voxel_in_whatever_order_its_file_is(scan, mask, tmp_path, orientation):
+    write_nifti(tmp_path / "mask.nii.gz", mask.astype(np.uint8), replace(scan, orientation=orientation))
+    np.testing.assert_array_equal(read_truth(tmp_path / "mask.nii.gz", SHAPE, scan.affine), mask)
+
+
+def test_any_value_above_zero_is_blood_and_what_is_no_number_is_none(scan, mask, tmp_path):
+    values = mask * np.float32(3)
+    values[0, 0, 0] = np.nan
+    write_nifti(tmp_path / "types.nii", values, scan)
+    np.testing.assert_array_equal(read_truth(tmp_path / "types.nii", SHAPE, None), mask)
+
+
+def test_pictures_are_slices_in_the_order_of_their_numbers(mask, tmp_path):
+    for k, plane in enumerate(mask):
+        cv2.imwrite(str(tmp_path / f"{k + 8}.png"), plane.astype(np.uint8) * 255)  # 8, 9, 10, 11
+    np.testing.assert_array_equal(read_truth([*tmp_path.iterdir()], SHAPE, None), mask)
+
+
+def test_the_blurred_border_of_a_jpg_is_cut_at_middle_gray(tmp_path):
+    soft = np.zeros((20, 24), np.uint8)
+    soft[5:10, 5:10], soft[5:10, 10] = 255, 100
+    cv2.imwrite(str(tmp_path / "one.png"), soft)
+    assert read_truth(tmp_path / "one.png", (1, 20, 24), None).sum() == 25
+
+
+def test_a_mask_of_another_shape_says_both(scan, tmp_path):
+    write_nifti(tmp_path / "mask.nii", np.ones((3, 20, 24), np.uint8), replace(scan, hu=scan.hu[:3]))
+    with pytest.raises(ReadError, match=r"mask\.nii has 3 slices of 24 x 20 px, the scan 4 of 24 x 20"):
+        read_truth(tmp_path / "mask.nii", SHAPE, scan.affine)
+
+
+def test_a_mask_that_lies_elsewhere_is_refused_unless_the_place_of_the_scan_is_unknown(scan, mask, tmp_path):
+    moved = scan.affine.copy()
+    moved[2, 3] += 5  # one slice up
+    write_nifti(tmp_path / "mask.nii", mask.astype(np.uint8), replace(scan, affine=moved))
+    with pytest.raises(ReadError, match=r"lies 5\.0 mm away"):
+        read_truth(tmp_path / "mask.nii", SHAPE, scan.affine)
+    assert read_truth(tmp_path / "mask.nii", SHAPE, None).any()
+
+
+def test_what_is_no_mask_is_told_what_would_be_one(tmp_path):
+    (tmp_path / "notes.txt").write_text("blood on the left")
+    with pytest.raises(ReadError, match="one NIfTI on the grid of the scan, or a PNG or JPG for each slice"):
+        read_truth(tmp_path / "notes.txt", SHAPE, None)

@@ -1,0 +1,545 @@
+import csv
+import gzip
+import json
+import re
+import zlib
+from dataclasses import replace
+
+import cv2
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import UID
+
+from ich_lib import __version__
+from ich_lib.labels import LABELS, TYPES
+from ich_lib.phantoms import MIMICS, Case
+from ich_lib.prediction.analyze import NOTICE, Result, analyse
+from ich_lib.prediction.calibration import Evidence
+from ich_lib.prediction.ood import Strangeness
+from ich_lib.prediction.uncertainty import EVEN
+from ich_lib.readers import read
+from ich_lib.reports import WRITERS, as_json, write
+from ich_lib.scan import Scan, axial_affine, from_file_grid
+from ich_lib.show import overview, paper
+from ich_lib.words import LANGUAGES, doubts, in_each, origin, sentence, volume
+from tests.dicom_files import write_series
+
+
+@pytest.fixture
+def result():
+    """Three slices of 5 x 0.5 x 0.4 mm; 100 voxels of blood in the middle one: 100 * 1 mm3 = 0.1 mL."""
+    shape = (3, 20, 30)
+    blood = np.zeros(shape, np.float16)
+    blood[1, 5:10, 5:25] = 0.9
+    scores = np.full((3, 6), 0.1, np.float32)
+    scores[1] = [0.8, 0.2, 0.1, 0.1, 0.3, 0.9]
+    scan = Scan(np.full(shape, 30, np.float32), axial_affine((5, 0.5, 0.4), shape), notes=("One note.",))
+    found = Evidence(scores[:, -1], scores)
+    return Result(
+        scan, blood, 0.5, found, scores, scores.max(axis=0), 0.5, True, blood, (("m", "ab" * 32),), scan.notes
+    )
+
+
+def test_result_json_has_the_promised_keys_and_plain_values(result):
+    content = json.loads(json.dumps(as_json(result), allow_nan=False))
+    assert set(content) == {
+        "scores", "words", "slices", "unsure", "strangeness", "volume_ml", "volume_soft_ml", "volume_abc2_ml",
+        "mask_pixels", "spacing_mm", "orientation",
+        "warnings", "models", "notice",
+    }  # fmt: skip
+    assert list(content["scores"]) == list(LABELS)
+    assert content["slices"][1] == {
+        "index": 1,
+        "scores": dict(zip(LABELS, [0.8, 0.2, 0.1, 0.1, 0.3, 0.9], strict=True)),
+        "mask_pixels": 100,
+        "mask_ml": 0.1,
+        "doubt": None,
+    }
+    assert (content["words"], content["unsure"], content["strangeness"]) == ("very likely", [], None)
+    assert (content["volume_ml"], content["mask_pixels"], content["spacing_mm"]) == (0.1, 100, [5, 0.5, 0.4])
+    assert (content["warnings"], content["notice"]) == (["One note."], NOTICE)
+    assert content["models"] == [{"name": "m", "sha256": "ab" * 32}]
+
+
+def test_doubt_and_strangeness_are_told_where_they_are_known(result):
+    told = replace(result, doubt=np.float32([0, 0.25, 0.05]), strangeness=Strangeness(2.5, 1.25, 0.95))
+    content = json.loads(json.dumps(as_json(told)))
+    assert [row["doubt"] for row in content["slices"]] == [0, 0.25, 0.05]
+    assert content["unsure"] == [1]
+    assert content["strangeness"] == {"value": 2.5, "limit": 1.25, "strange": True}
+    assert as_json(replace(result, calibrated=False))["words"] is None
+
+
+def test_unsure_slices_are_named_from_one_and_neighbors_together(result):
+    doubt = lambda *high: replace(result, doubt=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
+    assert doubts(doubt(3, 11, 12)) == "The model is unsure on slices 4, 12-13: their mirror images score otherwise."
+    assert doubts(doubt(0)) == "The model is unsure on slice 1: its mirror image scores otherwise."
+    assert doubts(doubt()) == doubts(result) == ""
+
+
+def test_without_trusted_spacing_volumes_are_null_and_pixels_stay(result):
+    content = as_json(replace(result, scan=replace(result.scan, spacing_known=False)))
+    assert content["volume_ml"] is content["spacing_mm"] is content["slices"][1]["mask_ml"] is None
+    assert content["mask_pixels"] == 100
+
+
+def test_the_sentence_says_how_many_slices_how_much_and_which_type(result):
+    assert sentence(result) == "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural."
+    without = replace(result, scan=replace(result.scan, spacing_known=False))
+    assert sentence(without) == "Bleeding likely on 1 of 3 slices, pattern most like epidural."
+    even = replace(result, scan_scores=np.float32([0.5, 0.2, 0.1, 0.1, 0.3, 0.6]))
+    start = "Bleeding about as likely as not on 1 of 3 slices, about 0.1 mL"
+    assert sentence(even) == f"{start}, pattern most like epidural."
+    assert sentence(replace(even, calibrated=False)).startswith("Bleeding likely")
+    clean = replace(result, scan_scores=np.full(6, 0.2, np.float32))
+    assert sentence(clean) == "No bleeding found by this model, which does miss bleeds."
+
+
+def test_every_sentence_is_said_in_english_german_and_spanish(result):
+    large = replace(result, scan=replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30))))  # 100 of 0.18 mL
+    rare = replace(large, scan_scores=np.float32([0.1, 0.4, 0.1, 0.1, 0.3, 0.6]))
+    alone = replace(
+        result,
+        scan=replace(result.scan, hu=result.scan.hu[1:2], spacing_known=False),
+        blood=result.blood[1:2],
+        slice_scores=result.slice_scores[1:2],
+    )
+    clean = replace(result, scan_scores=np.full(6, 0.2, np.float32), blood=np.zeros_like(result.blood))
+    unsure = lambda *high: replace(result, doubt=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
+    said = [
+        (sentence, result, {
+            "en": "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural.",
+            "de": "Blutung wahrscheinlich auf 1 von 3 Schichten, etwa 0,1 mL, Muster am ehesten epidural.",
+            "es": "Hemorragia probable en 1 de 3 cortes, unos 0,1 mL, "
+            "patrón más parecido al de una hemorragia epidural.",
+        }),
+        (sentence, rare, {
+            "en": "Bleeding about as likely as not on 1 of 3 slices, about 18 mL, pattern most like intraparenchymal.",
+            "de": "Blutung etwa so wahrscheinlich wie nicht auf 1 von 3 Schichten, etwa 18 mL, "
+            "Muster am ehesten intraparenchymatös.",
+            "es": "Hemorragia tan probable como no en 1 de 3 cortes, unos 18 mL, "
+            "patrón más parecido al de una hemorragia intraparenquimatosa.",
+        }),
+        (sentence, alone, {
+            "en": "Bleeding likely on this slice, pattern most like epidural.",
+            "de": "Blutung wahrscheinlich auf dieser Schicht, Muster am ehesten epidural.",
+            "es": "Hemorragia probable en este corte, patrón más parecido al de una hemorragia epidural.",
+        }),
+        (sentence, clean, {
+            "en": "No bleeding found by this model, which does miss bleeds.",
+            "de": "Keine Blutung gefunden; dieses Modell übersieht jedoch manche Blutungen.",
+            "es": "Este modelo no encontró ninguna hemorragia, pero algunas se le escapan.",
+        }),
+        (doubts, unsure(3, 11, 12), {
+            "en": "The model is unsure on slices 4, 12-13: their mirror images score otherwise.",
+            "de": "Das Modell ist bei den Schichten 4, 12-13 unsicher: Die Spiegelbilder bewertet es anders.",
+            "es": "El modelo no está seguro en los cortes 4, 12-13: puntúa de otro modo sus imágenes especulares.",
+        }),
+        (doubts, unsure(0), {
+            "en": "The model is unsure on slice 1: its mirror image scores otherwise.",
+            "de": "Das Modell ist bei Schicht 1 unsicher: Das Spiegelbild bewertet es anders.",
+            "es": "El modelo no está seguro en el corte 1: puntúa de otro modo su imagen especular.",
+        }),
+        (doubts, result, {"en": "", "de": "", "es": ""}),
+        (volume, large, {
+            "en": "18.0 mL marked, in voxels of 4.00 x 5.00 mm, slices 9.0 mm apart.",
+            "de": "18,0 mL markiert, in Voxeln von 4,00 x 5,00 mm, Schichtabstand 9,0 mm.",
+            "es": "18,0 mL marcados, en vóxeles de 4,00 x 5,00 mm, con cortes cada 9,0 mm.",
+        }),
+        (volume, alone, {
+            "en": "Volume unknown: the file carries no trusted spacing.",
+            "de": "Volumen unbekannt: Die Datei nennt keine verlässlichen Abstände.",
+            "es": "Volumen desconocido: el archivo no indica distancias fiables.",
+        }),
+        (volume, clean, {
+            "en": "No voxel is marked as blood.",
+            "de": "Kein Voxel ist als Blut markiert.",
+            "es": "Ningún vóxel está marcado como sangre.",
+        }),
+    ]  # fmt: skip
+    for tell, told, expected in said:
+        assert in_each(tell, told) == expected
+
+
+def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
+    """100 voxels of 0.18 mL: all blood is 18 mL, half blood 9 mL."""
+    scan = replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30)))
+    full = (result.blood > 0).astype(np.float32)
+    case = Case(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
+    assert in_each(origin, case) == {
+        "en": "Sample case: a head made by code. Planted: epidural 18 mL, subarachnoid 9 mL. "
+        "To mislead: falx calcification, motion.",
+        "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: epidural 18 mL, subarachnoidal 9 mL. "
+        "Zur Täuschung: verkalkte Falx, Bewegung.",
+        "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: epidural 18 mL, subaracnoidea 9 mL. "
+        "Para confundir: hoz cerebral calcificada, movimiento.",
+    }
+    assert in_each(origin, Case(scan, {})) == {
+        "en": "Sample case: a head made by code. Planted: no blood.",
+        "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: kein Blut.",
+        "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: ninguna.",
+    }
+
+
+def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
+    def blanks(words):
+        if isinstance(words, dict):
+            return {name: blanks(part) for name, part in words.items()}
+        assert words.strip()
+        return sorted(re.findall(r"{\w+}", words))
+
+    assert set(LANGUAGES) == {"en", "de", "es"}
+    assert [blanks(words) for words in LANGUAGES.values()] == [blanks(LANGUAGES["en"])] * 3
+    for words in LANGUAGES.values():
+        assert (set(words["types"]), set(words["mimics"]), set(words["how"])) == (
+            set(TYPES), set(MIMICS), {"likely", EVEN},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("tell", [sentence, doubts, volume, origin])
+def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, tell):
+    told = Case(result.scan, {}) if tell is origin else result
+    with pytest.raises(ValueError, match="no sentences in 'fr'; choose from en, de, es"):
+        tell(told, "fr")
+
+
+@pytest.mark.parametrize("letters", ["LAS", "RAS", "PIR", "LPS"])
+def test_the_mask_lies_on_the_files_own_grid(result, letters, tmp_path):
+    """A file in any order: mask.nii.gz has its shape, its affine, and blood at the voxel where it was planted."""
+    values = np.zeros((9, 10, 11), np.float32)
+    affine = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(letters), values.shape)
+    affine[:3] *= [[0.4], [0.5], [5]]
+    values[2, 7, 4] = 60
+    scan = from_file_grid(values, affine)
+    written = replace(
+        result,
+        scan=scan,
+        blood=(scan.hu == 60).astype(np.float16),
+        slice_scores=np.zeros((len(scan.hu), 6), np.float32),
+    )
+    write(written, tmp_path)
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    assert mask.affine == pytest.approx(affine)
+    assert np.argwhere(np.asarray(mask.dataobj)).tolist() == [[2, 7, 4]]
+
+
+def test_writing_gives_every_file_but_a_dicom_one_and_an_outlined_picture(result, tmp_path):
+    files = write(result, tmp_path / "out")
+    assert [p.name for p in files] == ["result.json", "slices.csv", "mask.nii.gz", "overview.png", "report.pdf"]
+    assert sorted(files) == sorted((tmp_path / "out").iterdir())
+    assert json.loads((tmp_path / "out" / "result.json").read_text()) == as_json(result)
+    picture = cv2.imread(str(tmp_path / "out" / "overview.png")).astype(int)
+    yellow = (picture[..., 2] > 200) & (picture[..., 1] > 190) & (picture[..., 0] < 110)
+    assert yellow.sum() > 50
+
+
+def test_only_the_files_asked_for_are_written(result, tmp_path):
+    assert write(result, tmp_path, ["slices.csv"]) == [tmp_path / "slices.csv"]
+    assert [p.name for p in tmp_path.iterdir()] == ["slices.csv"]
+    with pytest.raises(ValueError, match=r"No file of a result is called '../x'; there are result.json, slices.csv"):
+        write(result, tmp_path, ["../x"])
+
+
+def table_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_a_row_a_slice_counted_from_one(result, tmp_path):
+    write(replace(result, doubt=np.float32([0, 0.25, 0])), tmp_path, ["slices.csv"])
+    rows = table_of(tmp_path / "slices.csv")
+    assert list(rows[0]) == ["slice", *LABELS, "mask_pixels", "mask_ml", "doubt", "notice", "models"]
+    assert [row["slice"] for row in rows] == ["1", "2", "3"]
+    assert [rows[1][name] for name in (*LABELS, "mask_pixels", "mask_ml", "doubt")] == [
+        "0.8", "0.2", "0.1", "0.1", "0.3", "0.9", "100", "0.1", "0.25",
+    ]  # fmt: skip
+    assert {row["notice"] for row in rows} == {NOTICE}
+    assert {row["models"] for row in rows} == {"m " + "ab" * 32}
+
+
+def test_what_is_not_known_leaves_a_cell_empty(result, tmp_path):
+    write(replace(result, scan=replace(result.scan, spacing_known=False)), tmp_path, ["slices.csv"])
+    assert [(row["mask_ml"], row["doubt"]) for row in table_of(tmp_path / "slices.csv")] == [("", "")] * 3
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_of_the_table_is_a_formula(result, start, tmp_path):
+    write(replace(result, models=((f"{start}1+1", "ab"),)), tmp_path, ["slices.csv"])
+    assert table_of(tmp_path / "slices.csv")[0]["models"] == f"'{start}1+1 ab"
+
+
+def test_the_masks_header_says_what_it_is_not_for(result, tmp_path):
+    write(result, tmp_path, ["mask.nii.gz"])
+    header = nib.load(tmp_path / "mask.nii.gz").header
+    told = bytes(header["descrip"]).rstrip(b"\0").decode()
+    assert told == f"Teaching only, not a medical device. ich_lib {__version__}; m abababababab"
+    assert bytes(header["intent_name"]).rstrip(b"\0") == b"teaching only"
+    write(replace(result, models=(("m" * 90, "ab" * 32),)), tmp_path, ["mask.nii.gz"])
+    assert len(bytes(nib.load(tmp_path / "mask.nii.gz").header["descrip"]).rstrip(b"\0")) == 79
+
+
+def texts(figure):
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+def test_what_a_person_looks_at_carries_the_notice_and_the_models(result):
+    for figure in (overview(result), paper(result)):
+        assert NOTICE in " ".join(texts(figure).split())
+        assert "m abababababab" in texts(figure)
+    assert "m " + "ab" * 32 in texts(paper(result))
+
+
+def test_the_page_says_scores_in_words_three_volumes_doubt_and_warnings(result):
+    """Voxels of 15 x 1.5 x 1.2 mm: 100 of them are 2.7 mL."""
+    large = replace(result.scan, affine=axial_affine((15, 1.5, 1.2), result.scan.hu.shape))
+    told = replace(result, scan=large, doubt=np.float32([0, 0.25, 0.05]), strangeness=Strangeness(0.5, 1.25, 0.95))
+    page = texts(paper(told)).splitlines()
+    assert sentence(told) in page
+    assert page[page.index("epidural") :][:3] == ["epidural", "0.80", "likely"]
+    assert page[page.index("of the outlined mask") + 1] == "2.7 mL"
+    assert page[page.index("of the mask by ABC/2") + 1] == f"{told.abc2_ml:.1f} mL" == "1.5 mL"
+    assert "- The model is unsure on slice 2: its mirror image scores otherwise." in page
+    assert "- Strangeness 0.5: 95% of scans like those the model learned from stay below 1.2." in page
+    assert "- One note." in page
+    unknown = replace(result, calibrated=False, scan=replace(result.scan, spacing_known=False))
+    page = texts(paper(unknown)).splitlines()
+    assert "Score, no probability, whole scan" in page
+    assert "likely" not in page
+    assert page[page.index("of the outlined mask") + 1] == "not known"
+
+
+def test_many_warnings_stay_on_the_page(result):
+    figure = paper(replace(result, warnings=tuple(f"Warning {k}. " + "Long words follow. " * 9 for k in range(9))))
+    lowest = min(text.get_position()[1] for text in figure.texts if text.get_text().startswith(("- ", "  ")))
+    assert "- More stands in result.json." in texts(figure)
+    assert lowest > 0.06
+
+
+def test_the_page_is_one_and_the_same_result_gives_the_same_bytes(result, tmp_path):
+    first, second = (dict.fromkeys(write(result, tmp_path / name)) for name in ("a", "b"))
+    assert [a.read_bytes() == b.read_bytes() for a, b in zip(first, second, strict=True)] == [True] * 5
+    page = (tmp_path / "a" / "report.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", page)) == 1
+    assert b"Date" not in page
+
+
+# DICOM segmentation
+
+TURN = np.radians([20, 10])
+OBLIQUE = np.array([[1, 0, 0], [0, np.cos(TURN[0]), -np.sin(TURN[0])], [0, np.sin(TURN[0]), np.cos(TURN[0])]]) @ (
+    np.array([[np.cos(TURN[1]), -np.sin(TURN[1]), 0], [np.sin(TURN[1]), np.cos(TURN[1]), 0], [0, 0, 1]])
+)
+AXES = {  # columns of a file to mm in NIfTI axes, before spacing
+    "identity": np.diag([-1.0, -1.0, 1.0]),
+    "oblique": OBLIQUE @ np.diag([-1.0, -1.0, 1.0]),
+    "tilted gantry": np.array([[-1, 0, 0], [0, -np.cos(TURN[0]), 0], [0, np.sin(TURN[0]), 1]]),
+    "sagittal": np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]),
+    "feet first, prone": np.diag([1.0, 1.0, -1.0]),
+}
+
+
+def file_affine(axes, shape=(24, 20, 5)):
+    affine = np.eye(4)
+    affine[:3, :3] = axes * [0.4, 0.5, 5]
+    affine[:3, 3] = -affine[:3, :3] @ (np.array(shape) / 2) + [3, -7, 11]
+    return affine
+
+
+def planted(shape=(24, 20, 5)):
+    """(column, row, slice) HU: air, some brain, and blood in a shape that no mirror image and no turn repeats."""
+    values = np.full(shape, -1000.0)
+    values[2:20, 2:17] = 30
+    for voxel in [(3, 4, 1), (4, 4, 1), (5, 4, 1), (3, 5, 1), (3, 4, 2), (9, 7, 3)]:
+        values[voxel] = 60
+    return values
+
+
+def found_in(scan, *, models=(("unet", "cd" * 32),)):
+    """The result of a model that takes just the planted blood for blood."""
+    blood = (scan.hu == 60).astype(np.float16)
+    scores = np.tile(np.float32([0.1, 0.7, 0.1, 0.1, 0.1, 0.8]), (len(scan.hu), 1))
+    evidence = Evidence(scores[:, -1], scores)
+    return Result(scan, blood, 0.5, evidence, scores, scores[0], 0.5, True, blood, models, scan.notes)
+
+
+@pytest.fixture
+def segmented(tmp_path):
+    """From planted values and axes to the folder with every file, by way of DICOM."""
+
+    def way(axes, values=None):
+        write_series(tmp_path / "in", planted() if values is None else values, file_affine(axes))
+        write(found_in(read(tmp_path / "in")), tmp_path / "out")
+        return tmp_path / "out"
+
+    return way
+
+
+def places(dataset):
+    """(n, 3) mm in DICOM axes of all pixels that are 1, by the standard's own formula (PS3.3 C.7.6.2.1.1)."""
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    along_row, down = np.reshape(shared.PlaneOrientationSequence[0].ImageOrientationPatient, (2, 3)).astype(float)
+    dy, dx = (float(mm) for mm in shared.PixelMeasuresSequence[0].PixelSpacing)
+    frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+    found = []
+    for frame, told in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        corner = np.array(told.PlanePositionSequence[0].ImagePositionPatient, float)
+        found += [corner + along_row * dx * column + down * dy * row for row, column in np.argwhere(frame)]
+    return np.array(found).reshape(-1, 3)
+
+
+def in_order(points):
+    return points[np.lexsort(np.round(points, 2).T)]
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_segmentation_nifti_mask_and_planted_blood_lie_in_one_place(segmented, axes):
+    out = segmented(AXES[axes])
+    to_lps = np.diag([-1.0, -1.0, 1.0])
+    truth = nib.affines.apply_affine(file_affine(AXES[axes]), np.argwhere(planted() == 60)) @ to_lps
+    mask = nib.load(out / "mask.nii.gz")
+    nifti = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj))) @ to_lps
+    dicom = places(pydicom.dcmread(out / "mask-seg.dcm"))
+    assert in_order(dicom) == pytest.approx(in_order(truth), abs=1e-3)
+    assert in_order(nifti) == pytest.approx(in_order(truth), abs=1e-3)
+
+
+def test_the_segment_says_what_it_is_who_drew_it_and_what_it_is_not_for(segmented):
+    import highdicom
+
+    read_back = highdicom.seg.segread(segmented(AXES["identity"]) / "mask-seg.dcm")
+    segment = read_back.get_segment_description(1)
+    codes = [segment.segmented_property_category, segment.segmented_property_type, segment.anatomic_regions[0]]
+    assert [(code.value, code.scheme_designator, code.meaning) for code in codes] == [
+        ("49755003", "SCT", "Morphologically Abnormal Structure"),
+        ("50960005", "SCT", "Hemorrhage"),
+        ("1101003", "SCT", "Intracranial"),
+    ]
+    drawn_by = segment.algorithm_identification
+    assert (segment.algorithm_type.value, drawn_by.name, drawn_by.version) == ("AUTOMATIC", "unet", "cd" * 32)
+    assert segment.SegmentDescription.startswith(NOTICE)
+    assert (read_back.ContentQualification, read_back.PatientIdentityRemoved) == ("RESEARCH", "YES")
+    assert read_back.number_of_frames == 3  # five slices, two of them without blood
+
+
+def test_no_two_segmentations_share_a_uid_or_tell_a_date(segmented, tmp_path):
+    out = segmented(AXES["identity"])
+    write(found_in(read(tmp_path / "in")), tmp_path / "again")
+    uids, dates = zip(*(every(folder / "mask-seg.dcm") for folder in (out, tmp_path / "again")), strict=True)
+    own = [{uid for uid in found if not uid.startswith("1.2.840.10008.")} - {HIGHDICOM} for found in uids]
+    assert len(own[0]) == len(own[1]) == 11  # file, series, study, frame, dimensions; five slices and their series
+    assert not own[0] & own[1]
+    assert dates == ({"", "19000101", "000000"},) * 2
+
+
+HIGHDICOM = "1.2.826.0.1.3680043.9.7433.1.1"  # the program's own
+
+
+def every(path):
+    """All UIDs and all dates and times in a file, at any depth."""
+    dataset = pydicom.dcmread(path)
+    elements = [*dataset.file_meta, *dataset.iterall()]
+    dates = {str(one.value) for one in elements if one.VR in ("DA", "TM", "DT")}
+    return {one.value for one in elements if isinstance(one.value, UID)}, dates
+
+
+def test_a_scan_without_blood_has_a_segmentation_of_nothing(segmented):
+    dataset = pydicom.dcmread(segmented(AXES["identity"], np.minimum(planted(), 30)) / "mask-seg.dcm")
+    assert dataset.NumberOfFrames == 5
+    assert not len(places(dataset))
+
+
+def test_a_segmentation_is_written_only_where_every_slice_has_its_place(result, tmp_path):
+    """A missing slice shifts all that follow against the even grid of a `Scan`; without positions nothing is sure."""
+    affine = file_affine(AXES["identity"])
+    write_series(tmp_path / "gap", planted(), affine, skip=(2,))
+    write_series(tmp_path / "nowhere", planted(), affine, ImagePositionPatient=None)
+    write_series(tmp_path / "unmeasured", planted(), affine, PixelSpacing=None)
+    for name in ("gap", "nowhere", "unmeasured"):
+        assert not read(tmp_path / name, allow_gaps=True).dicom
+    assert not result.scan.dicom
+    with pytest.raises(ValueError, match="lies over a DICOM series whose slices and pixel size are all told"):
+        write(result, tmp_path, ["mask-seg.dcm"])
+
+
+# what must not leave
+
+WHO = {
+    "PatientName": "Qvortrup^Zelda",
+    "PatientID": "ZQ-471188",
+    "PatientBirthDate": "19430817",
+    "PatientAddress": "Krokusgatan 77",
+    "InstitutionName": "Wunibald Hospital",
+    "AccessionNumber": "ACC9903117",
+    "StudyDate": "20190423",
+    "SeriesDate": "20190424",
+    "AcquisitionDate": "20190425",
+    "StudyTime": "134507",
+    "StudyID": "ST88123",
+    "StudyDescription": "Fallschirm head",
+    "SeriesDescription": "Kopfnative 5mm",
+    "OperatorsName": "Obermaier^Ute",
+    "ReferringPhysicianName": "Dr^Yggdrasil",
+    "DeviceSerialNumber": "SN5550123",
+    "StudyInstanceUID": "1.2.276.0.99887711.1",
+    "SeriesInstanceUID": "1.2.276.0.99887711.2",
+    "FrameOfReferenceUID": "1.2.276.0.99887711.3",
+}
+
+
+def opened(path):
+    """Every byte of a file as it lies and as it is unpacked, texts of a PDF's page put together."""
+    data = path.read_bytes()
+    yield data
+    if path.suffix == ".gz":
+        yield gzip.decompress(data)
+    if path.suffix == ".png":
+        yield cv2.imread(str(path)).tobytes()
+    if path.suffix == ".pdf":
+        for part in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
+            yield (plain := zlib.decompressobj().decompress(part) if part[:1] == b"\x78" else part)
+            for shown in re.findall(rb"\[(.*?)\]\s*TJ", plain, re.DOTALL):
+                yield re.sub(rb"\\(.)", rb"\1", b"".join(re.findall(rb"\(((?:[^()\\]|\\.)*)\)", shown)))
+
+
+def holds(path, words):
+    """Which of these words lie in a file, in any case and encoding."""
+    parts = [part.lower() for part in opened(path)]
+    coded = {word: [word.lower().encode(how) for how in ("utf-8", "utf-16-le", "utf-16-be")] for word in words}
+    return {word for word, codes in coded.items() if any(code in part for code in codes for part in parts)}
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory, models):
+    """Files of a scan whose every slice, file and folder names a person; and those names."""
+    folder = tmp_path_factory.mktemp("Qvortrup_Zelda")
+    values = planted((64, 64, 5))
+    values[12:52, 12:52] = 30
+    values[30:40, 20:30, 1] = 65
+    slices = write_series(folder, values, file_affine(AXES["tilted gantry"], values.shape), prefix="QVORTRUP", **WHO)
+    names = {part for value in WHO.values() for part in re.split(r"[\^ ]", value) if len(part) > 4}
+    names |= {pydicom.dcmread(path).SOPInstanceUID for path in slices} | {"2019-04-23", "1943-08-17", "99887711"}
+    result = analyse(read(folder), models)
+    return result, write(result, tmp_path_factory.mktemp("out")), names
+
+
+def test_no_download_holds_a_value_that_names_the_patient(downloads):
+    result, files, names = downloads
+    assert [file.name for file in files] == list(WRITERS)
+    assert result.scan.dicom
+    assert len(names) > 20
+    assert {file.name: holds(file, names) for file in files} == {name: set() for name in WRITERS}
+
+
+def test_every_download_holds_the_notice_and_the_hash_of_every_model(downloads):
+    result, files, _ = downloads
+    wanted = {NOTICE, *(sha256 for _, sha256 in result.models)}
+    assert {file.name: holds(file, wanted) for file in files} == {name: wanted for name in WRITERS}
+
+
+def test_a_name_that_slipped_into_a_warning_would_be_seen_in_the_page_and_in_json(downloads, tmp_path):
+    result, _, names = downloads
+    loose = replace(result, warnings=("Read from QVORTRUP0001.",))
+    for file in write(loose, tmp_path, ["result.json", "report.pdf"]):
+        assert "Qvortrup" in holds(file, names)

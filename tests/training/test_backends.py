@@ -1,0 +1,117 @@
+"""Every recipe learns one step on TensorFlow, and a sample of them the same step on JAX and PyTorch.
+
+Cut to small pictures, but with all of their layers; on heads made by code.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ich_lib.data.phantoms import phantoms
+from ich_lib.models.recipes import RECIPES, Recipe
+from ich_lib.training.batches import Batches, Slices
+from ich_lib.training.train import _compiled
+from tests.conftest import ROOT
+
+# The recipes of scikit-learn have no steps to learn; their own tests train them.
+BY_STEPS = [name for name, recipe in RECIPES.items() if recipe.builder != "classical"]
+# A kind each, without dropout, which every backend draws in its own way.
+SAMPLE = {
+    "unet-both": {"filters": (8, 16), "dropout": 0.0},
+    "densenet-small": {"blocks": (2, 2), "growth": 8, "dropout": 0.0},
+    "unet2d-002b": {"filters": (8, 16)},
+    "vanilla-004": {},
+    "unet3d-001": {"filters": (4, 8), "narrow": True},
+    "resnet50-004": {"base": "MobileNetV2", "trainable": "none"},  # of all backbones the quickest to compile
+}
+
+
+def small(recipe: Recipe) -> Recipe:
+    """On pictures as small as its layers allow: 96 px for what was made for ImageNet, else 32; 8 slices deep."""
+    size = 96 if recipe.builder in ("backbone", "alexnet_004", "ensemble") else 32
+    depth = 8 if recipe.depth > 1 else 1
+    return replace(recipe, size=size, stored=64, depth=depth, batch=2, steps=1, phantoms=6, precision="float32")
+
+
+def batches(recipe: Recipe) -> Batches:
+    """From one small store per field of view, made once a session."""
+    store = phantoms(recipe.phantoms, size=recipe.stored, field=recipe.field)
+    return Batches(Slices(store, np.arange(len(store))), recipe)
+
+
+def changed(model, before) -> list[bool]:
+    return [bool((ours != theirs).any()) for ours, theirs in zip(values(model), before, strict=True)]
+
+
+def values(model) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(weight)) for weight in model.trainable_weights]
+
+
+@pytest.mark.parametrize("name", BY_STEPS)
+def test_every_recipe_learns_a_step(name):
+    keras.utils.set_random_seed(0)
+    recipe = small(RECIPES[name])
+    model = _compiled(recipe, 1)
+    model.run_eagerly = True  # a graph of 169 layers takes half a minute to draw, for one step
+    before = values(model)
+    losses = model.train_on_batch(*batches(recipe).batch(0, 0))
+    assert np.isfinite(losses).all()
+    moved = changed(model, before)
+    assert sum(moved) > len(moved) / 2  # of two pictures some slopes are lost in Adam's epsilon
+
+
+def steps(folder: Path, *, save: bool = False) -> dict[str, list[float]]:
+    """The losses of two steps of every recipe of the sample, from the weights in `folder`, which one backend saves."""
+    told = {}
+    for name, options in SAMPLE.items():
+        keras.utils.set_random_seed(0)
+        recipe = small(replace(RECIPES[name], options=options))
+        model = _compiled(recipe, 1)
+        model.run_eagerly = save  # JAX is compiled, as in training; TensorFlow would take longer to draw the graph
+        if save:
+            model.save_weights(folder / f"{name}.weights.h5")
+        model.load_weights(folder / f"{name}.weights.h5")
+        before = values(model)
+        told[name] = [float(np.ravel(model.train_on_batch(*batches(recipe).batch(0, 0)))[0]) for _ in range(2)]
+        assert all(changed(model, before)), name
+    return told
+
+
+@pytest.fixture(scope="module")
+def on_tensorflow(tmp_path_factory):
+    """Folder of the weights, and the losses from them."""
+    folder = tmp_path_factory.mktemp("weights")
+    return folder, steps(folder, save=True)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_learns_what_tensorflow_learns(backend, request):
+    """The same batch and the same weights cost the same; after one step on it they cost about the same again."""
+    if not importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is not installed: pip install {backend}")
+    folder, expected = request.getfixturevalue("on_tensorflow")
+    code = (
+        "import json, sys; from pathlib import Path; from tests.training import test_backends as t\n"
+        "print(json.dumps(t.steps(Path(sys.argv[1]))))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, folder],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    told = json.loads(run.stdout.splitlines()[-1])
+    for name, (first, second) in expected.items():
+        assert told[name][0] == pytest.approx(first, abs=1e-3), name
+        assert told[name][1] == pytest.approx(second, abs=2e-2), name

@@ -1,0 +1,157 @@
+"""Two virtual CPUs against one: in a process of its own each, since a backend counts its devices once."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from ich_lib.data.phantoms import phantoms
+from ich_lib.models.losses import LOSSES
+from ich_lib.training.batches import Slices, Still
+from ich_lib.training.devices import spread
+from ich_lib.training.train import open_run, train
+from tests.conftest import ROOT, tiny_recipes
+
+VIRTUAL = """
+import os, sys, json, keras, numpy as np
+from dataclasses import replace
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from ich_lib.training import train as t
+from ich_lib.training.devices import spread
+from ich_lib.models.losses import LOSSES
+from tests.conftest import tiny_recipes
+"""
+# A model whose mathematics does not depend on how a batch is shared: no batch normalization, no dropout.
+TRAINED = """
+from ich_lib.models.recipes import Recipe
+shape = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 2, "epochs": 5, "precision": "float32"}
+plain = Recipe("plain", "classify", "cnn_001", {"dropout": 0.0}, loss="bce", learning_rate=1e-4, **shape)
+one, two = (t.train(plain, None, f"{sys.argv[1]}/{n}", devices=n) for n in (1, 2))
+"""
+RESUMED = """
+end = t._Keep.on_epoch_end
+def stop(self, epoch, logs=None):
+    end(self, epoch, logs)
+    if epoch == 1: raise KeyboardInterrupt
+t._Keep.on_epoch_end = stop
+try: t.train(plain, None, f"{sys.argv[1]}/cut", devices=2)
+except KeyboardInterrupt: pass
+t._Keep.on_epoch_end = end
+cut = t.train(plain, None, f"{sys.argv[1]}/cut", devices=2, resume=True)
+"""
+# The last epoch of a run is judged, so a part batch of held-out slices is met; all of the tiny U-Net's layers too.
+USUAL = """
+usual = replace(tiny_recipes()[0], steps=10, epochs=5, learning_rate=1e-2, schedule="plateau", halve=1,
+                loss="slice_dice_bce", mix=(1, 0, 0, 0))
+run = t.train(usual, None, f"{sys.argv[1]}/usual", devices=2)
+"""
+# The weights move by the slope itself, so an N-fold slope is seen.
+STEP = """
+def stepped(n, name, truth):
+    with spread(n, batch=4):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 3, padding="same",
+                                  activation="sigmoid", name="c", kernel_regularizer="l2")])
+        model.compile(keras.optimizers.SGD(1.0), LOSSES[name])
+        x = np.random.default_rng(0).random((4, 8, 8, 1), "float32")
+        loss = model.fit(x, truth, batch_size=4, verbose=0, shuffle=False).history["loss"][0]
+        return [loss, *(float(w) for w in np.concatenate([w.ravel() for w in model.get_weights()]))]
+half = (np.random.default_rng(1).random((2, 8, 8, 1)) < 0.3).astype("float32")
+truth = np.concatenate([half, half])
+told = {name: [stepped(n, name, truth) for n in (1, 2)] for name in ("tversky", "dice_bce", "slice_dice_bce")}
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+def on_two(request, tmp_path_factory):
+    """Backend, folder of the runs, and losses with the weights after a step, where the backend sees two CPUs."""
+    if not importlib.util.find_spec(request.param):
+        pytest.skip(f"{request.param} is not installed: pip install {request.param}")
+    folder = tmp_path_factory.mktemp(request.param)
+    told = {"KERAS_BACKEND": request.param, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    run = subprocess.run(
+        [sys.executable, "-c", VIRTUAL + TRAINED + RESUMED + USUAL + STEP, folder],
+        env={**os.environ, **told, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return request.param, folder, json.loads(run.stdout.splitlines()[-1])
+
+
+def weights(run):
+    return np.concatenate([w.ravel() for w in open_run(run).model().get_weights()])
+
+
+@pytest.mark.long
+def test_two_devices_train_the_weights_of_one_and_a_stopped_run_goes_on(on_two):
+    _, folder, _ = on_two
+    one, two, cut = (weights(folder / name) for name in ("1", "2", "cut"))
+    assert np.abs(two - one).max() < 1e-4
+    assert np.abs(cut - two).max() < 1e-5
+    shared, alone = (open_run(folder / name).history() for name in ("2", "1"))
+    assert [float(row["loss"]) for row in shared] == pytest.approx([float(row["loss"]) for row in alone], abs=1e-4)
+    assert shared[-1]["val_loss"]
+    assert [row["epoch"] for row in open_run(folder / "cut").history()] == ["1", "2", "3", "4", "5"]
+
+
+def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(on_two):
+    history = open_run(on_two[1] / "usual").history()
+    assert float(history[-1]["loss"]) < 0.9 * float(history[0]["loss"])
+    assert np.isfinite(float(history[-1]["val_loss"]))
+
+
+@pytest.mark.long
+def test_two_devices_pull_no_harder_than_one(on_two):
+    """Both halves of the batch have the same truth, so a Dice over the share is nearly that over the batch."""
+    backend, _, told = on_two
+    for name, (one, two) in told.items():
+        share = backend == "tensorflow" and name == "dice_bce"
+        assert two == pytest.approx(one, abs=5e-3 if share else 1e-5), name
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_has_a_number_a_picture(name):
+    """Keras divides no other by the number of devices: see `spread`."""
+    score = np.full((4, 6), 0.3, "float32")
+    loss = getattr(LOSSES[name], "call", LOSSES[name])
+    assert loss(np.eye(4, 6, dtype="float32"), score).shape[:1] == (4,)
+
+
+def test_the_last_batch_of_validation_is_filled_up_for_all_devices():
+    recipe = tiny_recipes()[0]
+    store = phantoms(6, size=64, field="head")
+    three = Slices(store, np.arange(5))
+    assert [len(x) for x, _ in (Still(three, recipe)[i] for i in range(2))] == [4, 1]
+    filled = Still(three, recipe, multiple=2)
+    assert [len(filled[i][0]) for i in range(len(filled))] == [4, 2]
+    assert np.array_equal(filled[1][0][1], filled[0][0][0])
+    alone = Still(Slices(store, np.arange(1)), recipe, multiple=4)
+    assert len(alone[0][0]) == 4
+
+
+def test_devices_that_are_not_there_are_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match=r"4 devices were asked for, tensorflow sees \d: .pu:0"):
+        train(tiny_recipes()[0], None, tmp_path / "run", devices=4)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ValueError, match="batch of 4 cannot be shared evenly by 3 devices"):
+        train(tiny_recipes()[0], None, tmp_path / "run", devices=3)
+    with pytest.raises(ValueError, match="devices must be 1 or more; got 0"):
+        spread(0, batch=4)
+
+
+def test_pytorch_is_told_to_use_another_backend(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(ValueError, match="with TensorFlow or JAX, not with torch: set KERAS_BACKEND"):
+        spread(2, batch=4)
