@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ich_lib.evaluation.compare import Group, Paired
+from ich_lib.measures.paired import Group, Paired
 from ich_lib.show.figure import Figure
 
 _BLUE, _RED, _SKY, _QUIET = "#0072B2", "#D55E00", "#56B4E9", "#767676"  # Okabe-Ito, and a gray
