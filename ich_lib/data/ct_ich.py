@@ -14,7 +14,6 @@ import numpy as np
 from ich_lib.data.picture import gray
 from ich_lib.data.table import Report, Table
 from ich_lib.labels import TYPES
-from ich_lib.labels import TYPES
 from ich_lib.readers.renders import hu_from_brain_render, hu_from_renders
 
 DIAGNOSIS, DEMOGRAPHICS = "hemorrhage_diagnosis.csv", "patient_demographics.csv"
