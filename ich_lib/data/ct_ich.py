@@ -86,7 +86,8 @@ def ct_ich(folder: str | Path) -> Table:
     if not shown:
         raise FileNotFoundError(f"{folder} has its table but no picture under Patients_CT; unpack the whole archive.")
     lines, paths = zip(*shown, strict=True)
-    bones, outlines = ([path if path.is_file() else None for path in column] for column in list(zip(*paths, strict=True))[1:])
+    bones = [bone if bone.is_file() else None for _, bone, _ in paths]
+    outlines = [outline if outline.is_file() else None for _, _, outline in paths]
     odd = tuple(line.name for line, outline in zip(lines, outlines, strict=True) if line.labels[-1] != bool(outline))
     labels = np.array([line.labels for line in lines], bool)
     patient = np.array([f"{line.patient:03d}" for line in lines])

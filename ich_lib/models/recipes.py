@@ -30,7 +30,7 @@ class Recipe:
             with blood and as many without.
         mix: share of training samples that are slices with blood, clean slices with blood pasted in, clean slices,
             and phantom slices. Adds up to 1.
-        painted: share of those clean slices into which blood is painted (`ich_lib.prepare.painting`), two-dimensional only.
+        painted: share of those clean slices into which blood is painted (`ich_lib.prepare.painting`); without depth.
         augment: how far training pictures stray from the stored ones. Validation never strays.
         scheme: the outputs of a classifier, a name from `ich_lib.labels.SCHEMES`.
         loss: a name from `ich_lib.models.losses.LOSSES`.
@@ -179,7 +179,9 @@ def _published(name: str, task: str, builder: str, options: dict | None = None, 
 
 _SMALL = {"filters": (16, 32, 64, 128, 256)}
 _FIRST = Recipe("unet-small-first", "segment", "unet2d", _SMALL)
-_OTHER_SCANNERS = replace(USUAL, turn_deg=30, contrast=0.12, brightness_hu=6, blur=0.4, sharpen=0.2, noise_hu=12, flat_bone=0.15)
+_OTHER_SCANNERS = replace(
+    USUAL, turn_deg=30, contrast=0.12, brightness_hu=6, blur=0.4, sharpen=0.2, noise_hu=12, flat_bone=0.15
+)
 _LITE = Recipe(
     "unet-lite0",
     "both",
