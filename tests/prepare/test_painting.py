@@ -37,8 +37,8 @@ def test_blood_lies_inside_the_skull_and_the_label_says_its_type(kind):
         assert [LABELS[i] for i in np.flatnonzero(labels)] == sorted([kind, "any"], key=LABELS.index)
         assert not blood[inside == 0].any()
         assert np.array_equal(new[blood == 0], hu[blood == 0])  # nothing but the blood changes
-        whole = blood == 255
-        assert 38 < np.median(new[whole]) < 90
+        most = blood >= 0.8 * blood.max()
+        assert 38 < np.median(new[most]) < 90
 
 
 @pytest.mark.parametrize("kind", ["subdural", "epidural"])
