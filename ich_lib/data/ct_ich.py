@@ -14,7 +14,7 @@ import numpy as np
 from ich_lib.data.picture import gray
 from ich_lib.data.table import Report, Table
 from ich_lib.labels import TYPES
-from ich_lib.readers.renders import hu_from_renders
+from ich_lib.readers.renders import hu_from_brain_render, hu_from_renders
 
 DIAGNOSIS, DEMOGRAPHICS = "hemorrhage_diagnosis.csv", "patient_demographics.csv"
 ATTRIBUTION = (
@@ -39,14 +39,16 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Renders:
-    """The pictures of each row: two renders and, where there is blood, its outline."""
+    """The pictures of each row: one or two renders and, where there is blood, its outline."""
 
     brain: list[Path]
-    bone: list[Path]
+    bone: list[Path | None]
     outline: list[Path | None]
 
     def hu(self, row: int) -> np.ndarray:
-        return hu_from_renders(gray(self.brain[row]), gray(self.bone[row]))
+        bone = self.bone[row]
+        brain = gray(self.brain[row])
+        return hu_from_brain_render(brain) if bone is None else hu_from_renders(brain, gray(bone))
 
     def mask(self, row: int) -> np.ndarray:
         path = self.outline[row]
@@ -63,8 +65,9 @@ def ct_ich(folder: str | Path) -> Table:
         folder: holds hemorrhage_diagnosis.csv and Patients_CT.
 
     Returns:
-        One row per slice whose two pictures exist. Facts: "fracture" and, where the demographics are there, "age"
-        (years, nan where unknown) and "sex" ("Male", "Female" or "").
+        One row per slice that has a brain render. Facts: "fracture"; "bone_render", False for the 13 bleeding slices of
+        the published set whose bone render is missing, so that their bone and air are one value each; and, where the
+        demographics are there, "age" (years, nan where unknown) and "sex" ("Male", "Female" or "").
 
     Raises:
         FileNotFoundError: if the folder or its CSV is not there, with how to get the data.
@@ -78,11 +81,12 @@ def ct_ich(folder: str | Path) -> Table:
         )
     lines, report = diagnoses(folder / DIAGNOSIS)
     shown = [(line, _paths(folder, line)) for line in lines]
-    missing = tuple(line.name for line, (brain, bone, _) in shown if not (brain.is_file() and bone.is_file()))
+    missing = tuple(line.name for line, (brain, _, _) in shown if not brain.is_file())
     shown = [(line, paths) for line, paths in shown if line.name not in set(missing)]
     if not shown:
         raise FileNotFoundError(f"{folder} has its table but no picture under Patients_CT; unpack the whole archive.")
     lines, paths = zip(*shown, strict=True)
+    bones = [bone if bone.is_file() else None for _, bone, _ in paths]
     outlines = [outline if outline.is_file() else None for _, _, outline in paths]
     odd = tuple(line.name for line, outline in zip(lines, outlines, strict=True) if line.labels[-1] != bool(outline))
     labels = np.array([line.labels for line in lines], bool)
@@ -94,8 +98,12 @@ def ct_ich(folder: str | Path) -> Table:
         slice=np.array([line.slice for line in lines]),
         labels=labels,
         outlined=~labels[:, -1] | np.array([outline is not None for outline in outlines]),
-        pixels=_Renders([brain for brain, _, _ in paths], [bone for _, bone, _ in paths], outlines),
-        facts={"fracture": np.array([line.fracture for line in lines]), **demographics(folder / DEMOGRAPHICS, patient)},
+        pixels=_Renders([brain for brain, _, _ in paths], bones, outlines),
+        facts={
+            "fracture": np.array([line.fracture for line in lines]),
+            "bone_render": np.array([bone is not None for bone in bones]),
+            **demographics(folder / DEMOGRAPHICS, patient),
+        },
         report=report + Report(missing=missing, inconsistent=odd),
         attribution=ATTRIBUTION,
     )

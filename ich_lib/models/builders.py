@@ -8,6 +8,7 @@ import keras
 from ich_lib.models.backbones import backbone
 from ich_lib.models.cnn import alexnet_004, cnn_001, vanilla_004
 from ich_lib.models.densenet import densenet_bc
+from ich_lib.models.efficientnet_lite import unet_lite0
 from ich_lib.models.recipes import RECIPES, Recipe
 from ich_lib.models.recurrent import cnn_rnn
 from ich_lib.models.seresnext import se_resnext
@@ -21,6 +22,7 @@ _SEGMENT = {
     "unet_003": unet_003,
     "unet3d": unet3d,
     "ensemble": ensemble,
+    "unet_lite0": unet_lite0,
 }
 _CLASSIFY = {
     "densenet_bc": densenet_bc,
@@ -31,7 +33,7 @@ _CLASSIFY = {
     "se_resnext": se_resnext,
     "cnn_rnn": cnn_rnn,
 }
-_BUILDERS = {"segment": _SEGMENT, "classify": _CLASSIFY, "both": {"unet2d": unet2d}}
+_BUILDERS = {"segment": _SEGMENT, "classify": _CLASSIFY, "both": {"unet2d": unet2d, "unet_lite0": unet_lite0}}
 
 
 def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = False) -> keras.Model:
@@ -109,5 +111,6 @@ __all__ = [
     "unet_000",
     "unet_002",
     "unet_003",
+    "unet_lite0",
     "vanilla_004",
 ]

@@ -30,6 +30,7 @@ class Recipe:
             with blood and as many without.
         mix: share of training samples that are slices with blood, clean slices with blood pasted in, clean slices,
             and phantom slices. Adds up to 1.
+        painted: share of those clean slices into which blood is painted (`ich_lib.prepare.painting`); without depth.
         augment: how far training pictures stray from the stored ones. Validation never strays.
         scheme: the outputs of a classifier, a name from `ich_lib.labels.SCHEMES`.
         loss: a name from `ich_lib.models.losses.LOSSES`.
@@ -65,6 +66,7 @@ class Recipe:
     windows_as: str = "channels"
     sampling: str = "mix"
     mix: tuple[float, float, float, float] = (0.375, 0.25, 0.25, 0.125)
+    painted: float = 0.0
     augment: Augment = USUAL
     scheme: str = "6-node"
     loss: str = "dice_bce"
@@ -177,7 +179,27 @@ def _published(name: str, task: str, builder: str, options: dict | None = None, 
 
 _SMALL = {"filters": (16, 32, 64, 128, 256)}
 _FIRST = Recipe("unet-small-first", "segment", "unet2d", _SMALL)
+_OTHER_SCANNERS = replace(
+    USUAL, turn_deg=30, contrast=0.12, brightness_hu=6, blur=0.4, sharpen=0.2, noise_hu=12, flat_bone=0.15
+)
+_LITE = Recipe(
+    "unet-lite0",
+    "both",
+    "unet_lite0",
+    weights="imagenet",
+    size=256,
+    stored=320,
+    loss="slice_dice_bce",
+    mix=(0.35, 0.2, 0.35, 0.1),
+    painted=0.4,
+    augment=_OTHER_SCANNERS,
+    batch=32,
+    steps=100,
+    epochs=25,
+    source="EfficientNet-Lite0 (Tan and Le 2019), begun with ImageNet's weights, as the encoder of a U-Net",
+)
 _OURS = (
+    _LITE,
     Recipe(  # the first stage of the shipped model: phantoms alone, so no fold needs one of its own
         "unet-phantom",
         "segment",

@@ -29,6 +29,8 @@ class Augment:
         brightness_hu: largest shift of CT numbers.
         blur: how often a softer kernel is imitated, 0 to 1.
         noise_hu: largest standard deviation of added white noise; every second picture gets some.
+        sharpen: how often a sharper kernel is imitated, 0 to 1.
+        flat_bone: how often bone and air are set to one value each, as in a picture of the brain window alone, 0 to 1.
     """
 
     turn_deg: float = 25.0
@@ -43,6 +45,8 @@ class Augment:
     brightness_hu: float = 4.0
     blur: float = 0.3
     noise_hu: float = 4.0
+    sharpen: float = 0.0
+    flat_bone: float = 0.0
 
 
 USUAL = Augment()
@@ -145,6 +149,11 @@ def disturbed(hu: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.
     if rng.random() < augment.blur:
         sigma = rng.uniform(0.3, 0.9)
         hu = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in hu])
+    if augment.sharpen and rng.random() < augment.sharpen:
+        amount, sigma = np.float32(rng.uniform(0.3, 1.2)), rng.uniform(0.6, 1.2)
+        hu = np.stack([plane + amount * (plane - cv2.GaussianBlur(plane, (0, 0), sigma)) for plane in hu])
     if augment.noise_hu and rng.random() < 0.5:
         hu = hu + rng.standard_normal(hu.shape, np.float32) * np.float32(rng.uniform(0, augment.noise_hu))
+    if augment.flat_bone and rng.random() < augment.flat_bone:
+        hu = np.where(hu >= 100, np.float32(1000), np.where(hu <= -20, np.float32(AIR_HU), hu))
     return hu

@@ -4,6 +4,8 @@ import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
 
+BONE_HU, AIR_HU = 1000.0, -1000.0  # what a saturated pixel of a brain render stands for where there is no bone render
+
 
 def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
     """Approximate HU from a CT-ICH pair of pictures.
@@ -27,3 +29,18 @@ def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
     coarse = unwindow(bone / np.float32(255), *WINDOWS["bone render"])
     hu = np.where(brain >= 254, np.maximum(coarse, 100), fine)
     return np.where(brain <= 1, np.minimum(coarse, -20), hu).astype(np.float32)
+
+
+def hu_from_brain_render(brain: np.ndarray) -> np.ndarray:
+    """Approximate HU from the brain render alone, for a slice whose bone render is missing.
+
+    What the render resolves keeps its HU. What is saturated is set to one value: white to BONE_HU, black to air.
+
+    Args:
+        brain: uint8 picture of window 40/120, any shape.
+
+    Returns:
+        float32 HU, the shape of `brain`: -20 to 100, -1000 or 1000.
+    """
+    fine = unwindow(brain / np.float32(255), *WINDOWS["brain render"])
+    return np.select([brain >= 254, brain <= 1], [np.float32(BONE_HU), np.float32(AIR_HU)], fine).astype(np.float32)

@@ -1,6 +1,7 @@
 """Slices to training batches: drawn by the recipe, blood pasted, pictures and masks moved as one."""
 
 import math
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,9 +17,11 @@ from ich_lib.labels import ANY, LABELS, SCHEMES, has_place, to_scheme
 from ich_lib.models.pictures import channels, neighbors
 from ich_lib.models.recipes import Recipe
 from ich_lib.prepare.augment import AIR_HU, NONE, STILL, disturbed, drawn, matrix, moved
+from ich_lib.prepare.painting import KINDS, paint
 
 _PASTE = replace(NONE, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
-_AHEAD = 3  # batches made while a step is computed
+_THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))  # that make batches; OpenCV and NumPy let them run side by side
+_AHEAD = 2 + _THREADS  # batches made while a step is computed
 _ROOMY = 0.05  # share of the picture that lies inside the skull where blood may be pasted
 
 
@@ -65,11 +68,12 @@ class Slices:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """One sample to be made: which slice, whether blood is laid into it, and through which window it is shown."""
+    """One sample to be made: which slice, whether blood is pasted or painted into it, and its window."""
 
     slices: Slices
     row: int
     pasted: bool = False
+    painted: bool = False
     window: int | None = None
 
 
@@ -91,7 +95,7 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, real: Slices, recipe: Recipe, *, phantoms: Slices | None = None):
         super().__init__(workers=1, use_multiprocessing=False)
         self.recipe, self.epoch, self.upcoming = recipe, 0, 0
-        self.thread, self.lock, self.ahead = ThreadPoolExecutor(1), Lock(), {}
+        self.thread, self.lock, self.ahead = ThreadPoolExecutor(_THREADS), Lock(), {}
         real = real.told(recipe)
         self.donors = _Pool(real.where(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
         self.sampler = _Mix(real, phantoms, recipe) if recipe.sampling == "mix" else _Passes(real, recipe)
@@ -133,6 +137,8 @@ class Batches(keras.utils.PyDataset):
         hu, blood, labels = _read(store, around, recipe)
         if wanted.pasted and self.donors:
             hu, blood, labels = self._with_pasted_blood(hu, _inside(store, around), (blood, labels), rng)
+        if wanted.painted:
+            hu, blood, labels = paint(hu, _inside(store, around), KINDS[rng.integers(len(KINDS))], rng)
         hu, mask = moved(hu, _asked(blood, recipe), recipe.size, drawn(recipe.augment, rng), room=_room(store))
         return _shown(disturbed(hu, recipe.augment, rng), recipe, wanted.window), mask, labels
 
@@ -203,8 +209,10 @@ class _Mix:
             pool = self.phantoms[rng.integers(len(self.phantoms))]
         else:
             pool = (self.bleeding, self.roomy, self.clean, self.clean)[kind]
+        painted = kind == 2 and self.recipe.painted > 0 and rng.random() < self.recipe.painted
+        pool = self.roomy if painted else pool
         view = int(rng.integers(len(self.recipe.windows))) if self.recipe.windows_as == "samples" else None
-        return _Wanted(pool.slices, pool.draw(rng)[1], pasted=kind == 1, window=view)
+        return _Wanted(pool.slices, pool.draw(rng)[1], pasted=kind == 1, painted=painted, window=view)
 
 
 class _Passes:

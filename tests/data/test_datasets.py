@@ -1,5 +1,6 @@
 """Table, Report and CT-ICH 1.0.0: a folder written by code in the set's own layout, and the real one where it is."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -129,6 +130,23 @@ def test_a_missing_picture_is_named_and_its_label_leaves_with_it(tmp_path):
     assert read.report == Report(missing=("049/10",))
 
 
+def test_a_slice_without_a_bone_render_is_read_from_its_brain_render_and_flagged(tmp_path):
+    """Gray 128 of the brain render is -20 + 128 * 120 / 255 HU; what is white counts as bone, what is black as air."""
+    folder = write_ct_ich(tmp_path / "set", GOOD)
+    (folder / "Patients_CT" / "050" / "bone" / "2.jpg").unlink()
+    picture = np.full((16, 16), 128, np.uint8)
+    picture[:8, :8], picture[8:, 8:] = 255, 0
+    cv2.imwrite(str(folder / "Patients_CT" / "050" / "brain" / "2.jpg"), picture)
+    read = ct_ich(folder)
+    assert not read.report
+    row = int(np.flatnonzero(~read.facts["bone_render"]).item())
+    assert read.names[row] == "050/2"
+    hu = read.hu(row)
+    assert np.median(hu[:8, 8:]) == pytest.approx(-20 + 128 * 120 / 255, abs=0.5)
+    assert np.median(hu[:8, :8]) == 1000
+    assert np.median(hu[8:, 8:]) == -1000
+
+
 def test_a_label_without_a_mask_is_reported_and_not_taken_for_clean(tmp_path):
     read = ct_ich(write_ct_ich(tmp_path / "set", GOOD, masks=()))
     assert read.report == Report(inconsistent=("050/2",))
@@ -182,10 +200,15 @@ def test_an_unreadable_or_cut_off_picture_leaves_with_its_label(tmp_path, damage
 
 
 def test_the_real_set_holds_what_its_paper_says(ct_ich_folder):
-    """Counts of this copy: 66 patients, 29 with blood, 25 slices without a picture, a mask for every bleeding slice."""
+    """Counts of this copy: 66 patients, 29 with blood, 12 slices without a picture, a mask for every bleeding slice.
+
+    13 slices have no bone render, and every one of them bleeds.
+    """
     read = ct_ich(ct_ich_folder)
     assert (len(read.patients), sum(read.bleeding().values())) == (66, 29)
-    assert len(read.report.missing) == 25
+    assert len(read.report.missing) == 12
+    without = ~read.facts["bone_render"]
+    assert (len(read), int(without.sum()), int(read.labels[without, -1].sum())) == (2000, 13, 13)
     assert not read.report.inconsistent
     assert read.outlined.all()
     hu = read.hu(read.rows(["049"])[15])

@@ -148,6 +148,24 @@ def test_disturbed_numbers_stay_within_what_is_allowed():
     assert 8 < np.abs(out[:, 1] - 135).max() <= 12
 
 
+def test_a_sharper_kernel_overshoots_at_an_edge_and_leaves_flat_parts_alone():
+    hu = np.tile(np.where(np.arange(64) < 32, 30.0, 60.0).astype(np.float32), (2, 64, 1))
+    sharp = disturbed(hu, replace(NONE, sharpen=1.0), np.random.default_rng(0))
+    assert sharp.max() > 61
+    assert sharp.min() < 29
+    assert np.allclose(sharp[:, :, :24], 30, atol=1e-3)
+
+
+def test_flat_bone_is_what_a_picture_of_the_brain_window_leaves():
+    """Everything the window of -20 to 100 HU resolves stays; white becomes one bone value, black air."""
+    hu = np.linspace(-900, 2300, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
+    flat = disturbed(hu, replace(NONE, flat_bone=1.0), np.random.default_rng(0))
+    middle = (hu > -20) & (hu < 100)
+    assert np.allclose(flat[middle], hu[middle], atol=1e-3)
+    assert set(np.unique(flat[hu >= 101])) == {1000.0}
+    assert set(np.unique(flat[hu <= -21])) == {AIR_HU}
+
+
 def test_every_part_has_a_test_above():
-    tested = {*STRONG, "contrast", "brightness_hu", "blur", "noise_hu"}
+    tested = {*STRONG, "contrast", "brightness_hu", "blur", "noise_hu", "sharpen", "flat_bone"}
     assert tested == {part.name for part in fields(Augment)}

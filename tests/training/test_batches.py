@@ -268,3 +268,21 @@ def test_keras_gets_every_batch_once_and_in_order(slices):
     wanted = [batches.batch(epoch, i)[0] for epoch in (0, 1, 1) for i in range(12)]
     assert len(seen) == 36
     assert all(np.array_equal(a, b) for a, b in zip(seen, wanted, strict=True))
+
+
+def test_painted_slices_show_blood_of_every_type_and_only_where_the_recipe_asks(slices):
+    """Of a mix of clean slices alone, those painted are the only ones with blood; their masks and labels agree."""
+    mixed = replace(RECIPE, task="both", mix=(0, 0, 1, 0), size=128, steps=20, augment=NONE)
+    masks, labels = (np.concatenate(part) for part in zip(*truths(slices, replace(mixed, painted=0.8)), strict=True))
+    assert np.array_equal(masks.any(axis=(1, 2, 3)), labels[:, ANY] > 0)
+    assert 0.3 < labels[:, ANY].mean() < 0.85
+    assert labels[:, :ANY].sum(axis=1).max() == 1
+    assert np.count_nonzero(labels[:, :ANY].any(axis=0)) >= 3
+    masks, labels = (np.concatenate(part) for part in zip(*truths(slices, mixed), strict=True))
+    assert not masks.any()
+    assert not labels.any()
+
+
+def truths(slices, recipe):
+    batches = Batches(slices, recipe)
+    return [batches.batch(0, i)[1] for i in range(recipe.steps)]
