@@ -16,7 +16,7 @@ from ich_lib.evaluation import evaluate, fold_runs, held_out, opened, scan_of, t
 from ich_lib.evaluation.causes import SAYS, Failure, causes
 from ich_lib.evaluation.compare import read_report
 from ich_lib.evaluation.page import STYLE, table
-from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models, load
 
 KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
@@ -86,7 +86,7 @@ def gallery(
                 f"The report judges scan {row['scan']}, which these models were trained on or do not have."
             )
         models, rows = unseen[row["scan"]]
-        cases.append(_case(kind, row, analyse(scan_of(slices, rows), models), truth_of(slices, rows)))
+        cases.append(_case(kind, row, analyze(scan_of(slices, rows), models), truth_of(slices, rows)))
     order = list(SAYS)
     cases.sort(key=lambda one: order.index(one.cause))
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A whole scan and a trained model in, heat on the scan's own voxels out: boxed, mirrored and averaged as in `analyse`.
+"""A whole scan and a trained model in, heat on the scan's own voxels out: boxed, mirrored and averaged as in `analyze`.
 
 What a method draws is dressed as a model's answer, so that `ich_lib.prediction.analyze` can ask for it like for any
 other. Here every method is computed by our own path: over a scan it is ten times as fast as tf-keras-vis and agrees
@@ -34,7 +34,7 @@ def explain(
 ) -> np.ndarray:
     """Where in a scan a model saw reasons for its answer.
 
-    As in `analyse`, every slice is asked as it is and mirrored, and the maps are averaged.
+    As in `analyze`, every slice is asked as it is and mirrored, and the maps are averaged.
 
     Args:
         scan: what `read` returned.

@@ -89,7 +89,7 @@ class Result:
         return {label: float(score) for label, score in zip(LABELS, self.scan_scores, strict=True)}
 
 
-def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[float], None] | None = None) -> Result:
+def analyze(scan: Scan, models: Models | None = None, *, progress: Callable[[float], None] | None = None) -> Result:
     """Find blood in a scan.
 
     Every slice is asked twice, as it is and mirrored, and the answers are averaged: a mirrored scan gives the mirrored
@@ -152,7 +152,7 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
 
 
 def features(hu: np.ndarray, model: Model) -> np.ndarray:
-    """(z, k) features of a scan's (z, y, x) HU, as `analyse` gets them from a model that tells them."""
+    """(z, k) features of a scan's (z, y, x) HU, as `analyze` gets them from a model that tells them."""
     hu = bone_restored(hu)
     box = field_box(hu, model.recipe.field)
     found = (mean_of(both_ways(model, hu, box, rows)).features for rows in parts(len(hu), model.recipe))

@@ -61,7 +61,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Models:
-    """The pair `analyse` asks: one that draws the mask, one that scores. They may be the same model.
+    """The pair `analyze` asks: one that draws the mask, one that scores. They may be the same model.
 
     One of them may be missing where a single model is to be judged.
     """

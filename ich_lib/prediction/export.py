@@ -53,9 +53,9 @@ def export(
         folder: a finished run.
         out: where NAME.onnx, NAME.weights.h5 and NAME.json go.
         figures: what `evaluate` found, for the card.
-        calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyse` uses it.
+        calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyze` uses it.
         usual: what the run's features are like on scans as it learned from, of `ich_lib.evaluation.ood_limits.learned`,
-            for the card; `analyse` warns of other scans.
+            for the card; `analyze` warns of other scans.
 
     Returns:
         The path of NAME.json.

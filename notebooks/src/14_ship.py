@@ -23,7 +23,7 @@ from ich_lib.measures.statistics import patient_bootstrap
 from ich_lib.models.pictures import channels, views
 from ich_lib.models.recipes import Recipe
 from ich_lib.phantoms import phantom
-from ich_lib.prediction.analyze import NOTICE, analyse
+from ich_lib.prediction.analyze import NOTICE, analyze
 from ich_lib.prediction.engine import SHIPPED, Models, load
 from ich_lib.prediction.export import export, largest_difference, with_heat
 from ich_lib.prepare.head import crop, field_box
@@ -48,7 +48,7 @@ print(sorted(path.name for path in run.folder.iterdir()))
 case = phantom(101, bleeds=["intraparenchymal"], slices=12, thickness_mm=10)
 k = int(case.mask.sum(axis=(1, 2)).argmax())
 trained = load(run.folder, fill=False).segmenter
-mine = analyse(case.scan, Models(trained, trained))
+mine = analyze(case.scan, Models(trained, trained))
 row([case.scan.hu[k]] * 2, ["planted", "my-net"], through="brain", masks=[case.mask[k], mine.mask[k]], height=3)
 
 # %% [markdown]
@@ -309,7 +309,7 @@ def dressed(planes, windows):
 
 
 # %% [markdown] tags=["solution"]
-# The library has one function for this, `pictures.channels`, and training, `analyse` and the demo all call it. Two
+# The library has one function for this, `pictures.channels`, and training, `analyze` and the demo all call it. Two
 # copies of preprocessing are two chances to differ.
 
 # %% [markdown]
@@ -487,7 +487,7 @@ edited = folder / "edited"
 shutil.copytree(SHIPPED, edited)
 path = edited / "unet-both.json"
 path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
-found = {name: analyse(case.scan, load(place)) for name, place in (("as shipped", SHIPPED), ("edited", edited))}
+found = {name: analyze(case.scan, load(place)) for name, place in (("as shipped", SHIPPED), ("edited", edited))}
 for name, one in found.items():
     print(f"{name:11} any {one.scores['any']:.2f}   {one.volume_ml:5.1f} mL   Dice {dice(case.mask, one.mask):.2f}")
 
