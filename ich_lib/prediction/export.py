@@ -1,17 +1,24 @@
-"""A finished run to the files that serve it: NAME.onnx, NAME.weights.h5 and the card NAME.json."""
+"""A finished run to the files that serve it: NAME.onnx, NAME.weights.h5 and the card NAME.json.
+
+Keras takes seconds to import, so only a call imports it.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-from keras import layers
 
 from ich_lib.data.ct_ich import ATTRIBUTION
 from ich_lib.prediction.analyze import NOTICE
 from ich_lib.prediction.ood import Usual
 from ich_lib.training.train import Run, open_run
+
+if TYPE_CHECKING:
+    import keras
 
 _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
@@ -28,6 +35,9 @@ def with_heat(model: keras.Model) -> keras.Model:
         (n, y, x, channel) to what the model gave before, heat (n, r, c, k), not scaled, and features (n, f), the pooled
         ones that `ich_lib.prediction.ood` asks for.
     """
+    import keras
+    from keras import layers
+
     names = [layer.name for layer in model.layers]
     if "features" not in names or "dense" in names:
         return model
@@ -64,6 +74,8 @@ def export(
         RuntimeError: if the exported model's outputs differ by more than 1e-4.
         ValueError: if the run trained no network.
     """
+    import keras
+
     run, out = open_run(folder), Path(out)
     if not run.recipe.is_network:
         raise ValueError(f"{run.recipe.name} is no network, and ONNX serves networks; use its run folder as it is.")

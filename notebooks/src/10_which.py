@@ -22,7 +22,7 @@ from ich_lib.models.builders import build, catalog
 from ich_lib.models.pictures import channels
 from ich_lib.models.recipes import recipe
 from ich_lib.show import row
-from ich_lib.training.train import learning_rate
+from ich_lib.training.loop import learning_rate
 
 QUICK = True  # False: more epochs
 EPOCHS = 6 if QUICK else 30

@@ -89,6 +89,6 @@ def test_looking_at_runs_imports_no_keras(tmp_path):
 
 def test_the_history_read_here_is_the_one_that_training_writes(tmp_path):
     """Column by column: a name changed in `train` must be seen here."""
-    from ich_lib.training.train import _COLUMNS
+    from ich_lib.training.loop import COLUMNS
 
-    assert ",".join(_COLUMNS) == HEAD
+    assert ",".join(COLUMNS) == HEAD

@@ -35,10 +35,10 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
     small = replace(tiny_recipes()[0], steps=7)
     whole = train(small, None, tmp_path / "whole").model().get_weights()
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from ich_lib.training import train as t; import os\n"
-        "end = t._Keep.on_epoch_end\n"
+        "import sys; sys.path.insert(0, sys.argv[2]); from ich_lib.training import loop, train as t; import os\n"
+        "end = loop._Keep.on_epoch_end\n"
         "def die(self, epoch, logs=None): end(self, epoch, logs); os._exit(9)\n"
-        "t._Keep.on_epoch_end = die\n"
+        "loop._Keep.on_epoch_end = die\n"
         "from dataclasses import replace; from tests.conftest import tiny_recipes\n"
         "t.train(replace(tiny_recipes()[0], steps=7), None, sys.argv[1])"
     )
