@@ -50,6 +50,19 @@ def explain(
     Raises:
         FileNotFoundError: if there is no model at `source`.
         ValueError: for an unknown method or label, a model with depth, or one that the method cannot explain.
+
+    See also:
+        `ich_lib.explanation.methods`, a function a method; `ich_lib.show.explanation`, which draws the map.
+
+    Example:
+        >>> from ich_lib import LABELS, explain, phantom
+        >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
+        >>> heat = explain(case.scan)
+        >>> heat.shape  # (z, y, x), the scan's own voxels
+        (12, 128, 128)
+        >>> hottest = heat.max(axis=(1, 2)).argmax()
+        >>> bool(case.labels[hottest, LABELS.index("any")])  # the model saw reasons where blood is
+        True
     """
     return heat_of(asked(method, source, label=label), scan, progress=progress)
 

@@ -106,6 +106,17 @@ def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
     Raises:
         FileNotFoundError: if there are no models in `folder`.
         ValueError: if a file's SHA-256 is not the one its card states, or two models of one task are there.
+
+    See also:
+        `analyze`, which asks the models; `train` and `export`, which write such folders.
+
+    Example:
+        >>> from ich_lib import load
+        >>> models = load()
+        >>> models.segmenter.recipe.shape  # (y, x, channel) of the picture it wants
+        (192, 192, 6)
+        >>> models.calibration is not None  # so its scores are probabilities
+        True
     """
     if folder is None:
         return _shipped()

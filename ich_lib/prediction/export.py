@@ -73,6 +73,20 @@ def export(
     Raises:
         RuntimeError: if the exported model's outputs differ by more than 1e-4.
         ValueError: if the run trained no network.
+        ModuleNotFoundError: without Keras; pip install 'ich_lib[course]' adds it.
+
+    See also:
+        `train`, which makes the run; `load`, which opens what was written, without Keras.
+
+    Example:
+        >>> from ich_lib import Recipe, export, load, train
+        >>> little = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 2, "epochs": 1}
+        >>> tiny = Recipe("tiny", "segment", "unet2d", {"filters": (4, 8)}, **little)
+        >>> run = train(tiny, None, "run")
+        >>> export(run.folder, "served").name
+        'tiny.json'
+        >>> load("served").segmenter.recipe == tiny
+        True
     """
     import keras
 

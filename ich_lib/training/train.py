@@ -135,7 +135,7 @@ def open_run(folder: str | Path) -> Run:
 
 
 def train(
-    recipe: Recipe,
+    recipe: Recipe | str,
     data: str | Path | Store | None,
     out: str | Path,
     *,
@@ -152,7 +152,7 @@ def train(
     training early is the training loss.
 
     Args:
-        recipe: what to train.
+        recipe: what to train, or its name.
         data: the folder of a data set, a store, or None to train on phantoms alone.
         out: the run folder to make.
         fold: the fold to hold out, 0 to 4; None trains on everything.
@@ -172,6 +172,20 @@ def train(
         ValueError: for a fold that does not exist, a `start` that has seen the patients held out, or a split with the
             same patient, picture or nearly the same picture on both sides; for a `start` of what is no network; or for
             devices that are not there.
+        ModuleNotFoundError: without Keras; pip install 'ich_lib[course]' adds it.
+
+    See also:
+        `recipes`; `evaluate`, on the fold held out; `export`, to serve the run; `load`, which opens it as it is.
+
+    Example:
+        >>> from ich_lib import Recipe, train
+        >>> little = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 2, "epochs": 1}
+        >>> tiny = Recipe("tiny", "segment", "unet2d", {"filters": (4, 8)}, **little)
+        >>> run = train(tiny, None, "run")  # on phantoms alone
+        >>> len(run.history())  # epochs
+        1
+        >>> len(run.patients(trained=True)), len(run.patients(trained=False))
+        (4, 2)
     """
     from ich_lib.training import classical, loop
     from ich_lib.training.devices import spread
