@@ -8,20 +8,12 @@ from ich_lib import __version__
 from ich_lib.commands import ADDED
 
 _SCRIPT = "ich"  # in [project.scripts]
-_COURSE = (
-    "keras",
-    "onnx",
-    "optuna",
-    "scipy",
-    "sklearn",
-    "statsmodels",
-    "tensorflow",
-    "tf2onnx",
-)  # roots of its packages
+# What requirements-course.txt adds.
+_COURSE = ("keras", "onnx", "optuna", "scipy", "sklearn", "statsmodels", "tensorflow", "tf2onnx")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 2 with one sentence on stderr when its input was bad."""
+    """Run one command; 0 when it went well, 2 with one sentence on stderr when its input was bad or a package lacks."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -31,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as problem:
         if (missing := str(problem.name).partition(".")[0]) not in _COURSE:
             raise
-        print(f"This command needs {missing}: pip install -r requirements-course.txt.", file=sys.stderr)  # noqa: T201
+        needed = f"This command needs {missing}, which only the course brings: pip install -r requirements-course.txt."
+        print(needed, file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         print("Stopped. A training run goes on with --resume, anything else with the same command.", file=sys.stderr)  # noqa: T201

@@ -73,7 +73,7 @@ def export(
     Raises:
         RuntimeError: if the exported model's outputs differ by more than 1e-4.
         ValueError: if the run trained no network.
-        ModuleNotFoundError: without Keras; pip install 'ich_lib[course]' adds it.
+        ModuleNotFoundError: without Keras, which requirements-course.txt adds.
 
     See also:
         `train`, which makes the run; `load`, which opens what was written, without Keras.

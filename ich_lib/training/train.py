@@ -172,7 +172,7 @@ def train(
         ValueError: for a fold that does not exist, a `start` that has seen the patients held out, or a split with the
             same patient, picture or nearly the same picture on both sides; for a `start` of what is no network; or for
             devices that are not there.
-        ModuleNotFoundError: without Keras; pip install 'ich_lib[course]' adds it.
+        ModuleNotFoundError: without Keras, which requirements-course.txt adds.
 
     See also:
         `recipes`; `evaluate`, on the fold held out; `export`, to serve the run; `load`, which opens it as it is.

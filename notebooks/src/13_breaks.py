@@ -10,11 +10,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ich_lib import analyze, phantom
 from ich_lib.course import correct, tried
 from ich_lib.measures.metrics import dice
-from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import BODIES, body
-from ich_lib.prediction.analyze import analyze
 from ich_lib.prepare.corruptions import CORRUPTIONS, Exam, corrupted
 from ich_lib.show import row
 from ich_lib.words import sentence

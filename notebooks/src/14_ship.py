@@ -17,19 +17,17 @@ from tempfile import mkdtemp
 
 import numpy as np
 
+from ich_lib import Recipe, analyze, export, load, phantom, train
 from ich_lib.course import correct, heads, tried
 from ich_lib.measures.metrics import dice, dice_per_subject
 from ich_lib.measures.statistics import patient_bootstrap
 from ich_lib.models.pictures import channels, views
-from ich_lib.models.recipes import Recipe
-from ich_lib.phantoms import phantom
-from ich_lib.prediction.analyze import NOTICE, analyze
-from ich_lib.prediction.engine import SHIPPED, Models, load
-from ich_lib.prediction.export import export, largest_difference, with_heat
+from ich_lib.prediction.analyze import NOTICE
+from ich_lib.prediction.engine import SHIPPED, Models
+from ich_lib.prediction.export import largest_difference, with_heat
 from ich_lib.prepare.head import crop, field_box
 from ich_lib.prepare.window import window
 from ich_lib.show import row
-from ich_lib.training.train import train
 
 folder = Path(mkdtemp())
 

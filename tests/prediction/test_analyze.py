@@ -8,7 +8,7 @@ from ich_lib.measures.metrics import dice
 from ich_lib.models.recipes import Recipe
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.analyze import analyze
-from ich_lib.prediction.engine import Answer, Model, Models
+from ich_lib.prediction.engine import SHIPPED, Answer, Model, Models
 from ich_lib.scan import Scan, axial_affine
 
 
@@ -149,3 +149,10 @@ def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
     assert found.evidence.classes == pytest.approx(np.full((5, 6), 0.8))
     other = planted_model(replace(recipe, task="segment"), lambda p: Answer(bright(p)))
     assert not analyze(disk(), Models(other, told)).calibrated
+
+
+def test_models_may_be_named_by_their_folder(bleeding_case, models):
+    few = replace(bleeding_case.scan, hu=bleeding_case.scan.hu[16:18])
+    assert np.array_equal(analyze(few, SHIPPED).slice_scores, analyze(few, models).slice_scores)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        analyze(few, "nowhere")

@@ -8,6 +8,7 @@ import pytest
 
 from ich_lib.data.split import Split, leaky_image_split
 from ich_lib.data.store import build_store
+from ich_lib.models.recipes import RECIPES
 from ich_lib.training.train import open_run, train
 from tests.conftest import ROOT, tiny_recipes
 from tests.planted import table_of_heads
@@ -52,6 +53,14 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
     assert [row["epoch"] for row in run.history()] == ["1", "2"]
     for ours, theirs in zip(run.model().get_weights(), whole, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_a_recipe_may_be_named(tmp_path, monkeypatch):
+    tiny = replace(tiny_recipes()[0], steps=1, epochs=1)
+    monkeypatch.setitem(RECIPES, tiny.name, tiny)
+    assert train(tiny.name, None, tmp_path / "run").recipe == tiny
+    with pytest.raises(ValueError, match="No recipe is called 'unet-bot'"):
+        train("unet-bot", None, tmp_path / "other")
 
 
 def test_a_run_is_never_overwritten(tiny_runs):
