@@ -333,7 +333,7 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
         for_programs,
         [page.files, *told],
         page.json,
-        api_name="analyse",
+        api_name="analyze",
         api_description=f"A head CT to the content of result.json. {NOTICE}",
         api_visibility="public",
         **heavy,
@@ -426,7 +426,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--compare", type=Path, metavar="RUN", help="a second run or exported folder, shown beside the first on request"
     )
-    parser.add_argument("--mcp", action="store_true", help="offer /analyse to language models (MCP); off by default")
+    parser.add_argument("--mcp", action="store_true", help="offer /analyze to language models (MCP); off by default")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--host", help="default: this computer alone; 0.0.0.0 for the whole network")
     return parser.parse_args()

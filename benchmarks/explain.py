@@ -2,7 +2,7 @@
 
     python benchmarks/explain.py [--rounds 9]
 
-Both ways `analyse` the same 34-slice 512x512 scan by the shipped models in one process. The second asks ONNX Runtime
+Both ways `analyze` the same 34-slice 512x512 scan by the shipped models in one process. The second asks ONNX Runtime
 for all answers but the class activation maps, so that neither they nor their way back onto the scan's voxels is paid.
 On a busy machine trust the processor's seconds: they do not count what others wait for.
 """
@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from serve import _scan  # noqa: E402
 
-from ich_lib.prediction.analyze import analyse, over_slices  # noqa: E402
+from ich_lib.prediction.analyze import analyze, over_slices  # noqa: E402
 from ich_lib.prediction.engine import WEIGHTS, Models, answer_of, load  # noqa: E402
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     for turn in range(rounds + 1):
         for way, models in ways.items():
             start = {clock: read() for clock, read in clocks.items()}
-            result = analyse(scan, models)
+            result = analyze(scan, models)
             took = {clock: read() - start[clock] for clock, read in clocks.items()}
             assert result.heat.any() == (way == "with heat")
             for clock in clocks if turn else ():  # the first call warms up

@@ -3,7 +3,7 @@
     python benchmarks/serve.py [--rounds 5]
     python benchmarks/serve.py --page [--rounds 5]
 
-Cold is a new process, from its start to the first result: of one slice, and of a whole scan. Warm is `analyse` on a
+Cold is a new process, from its start to the first result: of one slice, and of a whole scan. Warm is `analyze` on a
 34-slice 512x512 scan, each way in a process of its own that has done it before. Both get the same pictures, asked
 straight and mirrored; Keras gets the whole scan in one call of `predict`, which is its fastest way.
 
@@ -125,14 +125,14 @@ def _cold(way: str, slices: int) -> float:
 
 
 def _child(way: str, slices: int) -> None:
-    from ich_lib.prediction.analyze import analyse
+    from ich_lib.prediction.analyze import analyze
 
     scan = _scan(slices)
-    analyse(scan, _models(way))
+    analyze(scan, _models(way))
 
 
 def _warm(rounds: int) -> dict[str, list[float]]:
-    """Seconds of `analyse` on 34 slices, in turns, each way in a process of its own, as it would serve."""
+    """Seconds of `analyze` on 34 slices, in turns, each way in a process of its own, as it would serve."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "--warm", "--child"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
@@ -152,14 +152,14 @@ def _warm(rounds: int) -> dict[str, list[float]]:
 
 
 def _warm_child(way: str) -> None:
-    """Answer every line on stdin with the seconds that one `analyse` took."""
+    """Answer every line on stdin with the seconds that one `analyze` took."""
     from ich_lib.prediction import analyze
 
     scan, models = _scan(34), _models(way)
     analyze._CHUNK = len(scan.hu) if way == "keras" else analyze._CHUNK
     for _ in sys.stdin:
         start = time.perf_counter()
-        analyze.analyse(scan, models)
+        analyze.analyze(scan, models)
         print(time.perf_counter() - start, flush=True)
 
 

@@ -109,7 +109,7 @@ def _child(chosen: argparse.Namespace) -> None:
     from ich_lib.models.recipes import recipe
     from ich_lib.training.batches import Batches, Slices
     from ich_lib.training.devices import spread
-    from ich_lib.training.train import _compiled
+    from ich_lib.training.loop import compile_model
 
     class Kept(keras.utils.PyDataset):
         """One batch, again and again."""
@@ -141,7 +141,7 @@ def _child(chosen: argparse.Namespace) -> None:
     batches = Batches(Slices(store, np.arange(len(store))), asked)
     data, clock = {"fit": batches, "kept": Kept(batches.batch(0, 0))}, Clock()
     with spread(chosen.devices, batch=asked.batch):
-        model = _compiled(asked, asked.steps)
+        model = compile_model(asked, asked.steps)
         for _ in sys.stdin:
             speed = {}
             for name, some in data.items():

@@ -53,7 +53,7 @@ def main() -> None:
                 page.goto(server.url)
                 shown = _small(_taken(page, PICTURES[name]))
             (ROOT / "docs" / f"{name}.png").write_bytes(shown)
-            print(f"docs/{name}.png: {len(shown) / 1000:.0f} kB")  # noqa: T201
+            print(f"docs/{name}.png: {len(shown) / 1000:.0f} kB")
         browser.close()
 
 

@@ -1,8 +1,92 @@
 """Intracranial hemorrhage on head CT: from a file to a result, and every step between, to learn from.
 
-The rooms, from the ground up: labels, measures, notice, scan; case, a scan with its truth; phantoms; prepare; readers;
-data; models; training; prediction; words; show; reports; evaluation; explanation; course and demo; workbench; commands.
-A room imports from the rooms below it only. Teaching and research only; not a medical device.
+Teaching and research only; not a medical device. Quick start, on a synthetic head:
+
+    >>> from ich_lib import analyze, phantom, read
+    >>> from ich_lib.reports import write
+    >>> from ich_lib.reports.case_files import write_case
+    >>> from ich_lib.words import sentence
+    >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)  # a scan and its exact truth
+    >>> write_case(case, "head")  # your own scan may be DICOM, NIfTI, PNG or JPG: a file, a folder or a zip
+    >>> result = analyze(read("head/scan.nii.gz"))
+    >>> print(sentence(result))
+    Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
+    >>> print(f"{result.volume_ml:.0f} mL found, {case.volumes_ml['epidural']:.0f} mL true")
+    27 mL found, 35 mL true
+    >>> files = write(result, "found", ["mask.nii.gz"])  # found/mask.nii.gz, on the grid of the scan
+
+What is here is loaded when it is first used:
+
+    read        files to a Scan                        ReadError when they are no head CT
+    phantom     a synthetic head, as a Case
+    load        trained models; the shipped ones by default
+    analyze     a Scan to a Result: scores, mask, mL
+    explain     where in a Scan a model saw reasons
+    store       a data set to one compact file
+    recipes     the models that can be trained, each a Recipe
+    train       a Recipe and a data set to a run folder
+    evaluate    trained models to figures with intervals
+    export      a run folder to what `load` and the demo serve
+    LABELS      the order of the six scores             WINDOWS    name to (level, width) in HU
+
+The rooms are folders named by nouns, in the order that data flows: readers, phantoms, prepare, data, models, training,
+prediction, measures, evaluation, explanation, words, reports, show. The fronts: demo, workbench, course, commands.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers and editors see of the face
+    from ich_lib.case import Case as Case
+    from ich_lib.data.store import store as store
+    from ich_lib.evaluation import evaluate as evaluate
+    from ich_lib.explanation import explain as explain
+    from ich_lib.labels import LABELS as LABELS
+    from ich_lib.models.recipes import Recipe as Recipe
+    from ich_lib.models.recipes import recipes as recipes
+    from ich_lib.phantoms import phantom as phantom
+    from ich_lib.prediction.analyze import Result as Result
+    from ich_lib.prediction.analyze import analyze as analyze
+    from ich_lib.prediction.engine import load as load
+    from ich_lib.prediction.export import export as export
+    from ich_lib.prepare.window import WINDOWS as WINDOWS
+    from ich_lib.readers import ReadError as ReadError
+    from ich_lib.readers import read as read
+    from ich_lib.scan import Scan as Scan
+    from ich_lib.training.train import train as train
+
 __version__ = "0.6.0"
+
+_HOMES = {  # name to the module it is taken from when it is first used, as in the imports above
+    "read": "ich_lib.readers",
+    "phantom": "ich_lib.phantoms",
+    "load": "ich_lib.prediction.engine",
+    "analyze": "ich_lib.prediction.analyze",
+    "explain": "ich_lib.explanation",
+    "store": "ich_lib.data.store",
+    "recipes": "ich_lib.models.recipes",
+    "train": "ich_lib.training.train",
+    "evaluate": "ich_lib.evaluation",
+    "export": "ich_lib.prediction.export",
+    "Scan": "ich_lib.scan",
+    "Case": "ich_lib.case",
+    "Result": "ich_lib.prediction.analyze",
+    "Recipe": "ich_lib.models.recipes",
+    "ReadError": "ich_lib.readers",
+    "WINDOWS": "ich_lib.prepare.window",
+    "LABELS": "ich_lib.labels",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str):
+    """A name of the face, imported when it is first used (PEP 562), so that `import ich_lib` takes no time."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ich_lib' has no attribute {name!r}; it shows {', '.join(__all__)}.")
+    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

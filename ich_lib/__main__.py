@@ -1,18 +1,30 @@
-"""python -m ich_lib COMMAND: from a scan to a result, and from a data set to models that are trained and judged."""
+"""ich COMMAND, or python -m ich_lib COMMAND: from a scan to a result, and from a data set to trained, judged models."""
 
 import argparse
 import sys
+from pathlib import Path
 
+from ich_lib import __version__
 from ich_lib.commands import ADDED
+
+_SCRIPT = "ich"  # in [project.scripts]
+# What requirements-course.txt adds.
+_COURSE = ("keras", "onnx", "optuna", "scipy", "sklearn", "statsmodels", "tensorflow", "tf2onnx")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 2 with one sentence on stderr when its input was bad."""
+    """Run one command; 0 when it went well, 2 with one sentence on stderr when its input was bad or a package lacks."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
     except (ValueError, OSError) as problem:
         print(" ".join(str(problem).split()), file=sys.stderr)  # noqa: T201
+        return 2
+    except ModuleNotFoundError as problem:
+        if (missing := str(problem.name).partition(".")[0]) not in _COURSE:
+            raise
+        needed = f"This command needs {missing}, which only the course brings: pip install -r requirements-course.txt."
+        print(needed, file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         print("Stopped. A training run goes on with --resume, anything else with the same command.", file=sys.stderr)  # noqa: T201
@@ -21,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ich_lib", description="Head CT hemorrhage: teaching and research only."
-    )
+    called = _SCRIPT if Path(sys.argv[0]).stem == _SCRIPT else "python -m ich_lib"
+    parser = argparse.ArgumentParser(prog=called, description="Head CT hemorrhage: teaching and research only.")
+    parser.add_argument("--version", action="version", version=f"ich_lib {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in ADDED:
         add(commands)

@@ -31,7 +31,24 @@ class Scan:
         orientation: the letters towards which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
         notes: sentences of the reader for the person: what was assumed, dropped or looks odd.
         dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
-        window: (level, width) in HU that the file itself asks to be shown through, for the eye alone; None of none.
+        window: (level, width) in HU that the file itself asks to be shown through; display only. None if the file has
+            none.
+
+    Raises:
+        ValueError: for another shape, or an affine that is not finite or flat.
+
+    See also:
+        `read`, which makes a scan of files.
+
+    Example:
+        >>> import numpy as np
+        >>> from ich_lib import Scan
+        >>> water = np.zeros((2, 3, 4), np.float32)
+        >>> scan = Scan(water, affine=np.array([[0, 0, 1, 0], [0, 1, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1.0]]))
+        >>> scan.spacing_mm  # (z, y, x)
+        (5.0, 1.0, 1.0)
+        >>> round(scan.voxel_ml, 6)
+        0.005
     """
 
     hu: np.ndarray

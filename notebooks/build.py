@@ -28,7 +28,8 @@ _REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
 _APART = re.compile(r"<details>.*?</details>|\*\*Sources\*\*.*", re.S)
 _WORD = re.compile(r"\S*[^\W_]\S*")
 _KERAS = re.compile(
-    r"\bkeras\b|ich_lib\.(training\.train|models\.(builders|losses)|prediction\.export|explanation)\b"
+    r"\bkeras\b|ich_lib\.(training\.(train|loop)|models\.(builders|losses)|prediction\.export|explanation)\b"
+    r"|from ich_lib import .*\b(train|evaluate|export)\b"
 )  # what brings TensorFlow
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 

@@ -38,7 +38,8 @@ def test_the_drawings_and_the_table_of_rooms_are_what_the_imports_say(architectu
 
 def test_every_place_that_the_page_names_is_there(architecture):
     """The table "Where do I change ...?" names files and folders; one that has moved is a wrong map."""
-    named = re.findall(r"`((?:ich_lib|notebooks|tests|docs|benchmarks)/[\w./*-]*|app\.py|workbench\.py)`", architecture.PAGE.read_text())
+    places = r"`((?:ich_lib|notebooks|tests|docs|benchmarks)/[\w./*-]*|app\.py|workbench\.py)`"
+    named = re.findall(places, architecture.PAGE.read_text())
     assert len(named) >= 12
     assert [place for place in named if not list(ROOT.glob(place.rstrip("/")))] == []
 

@@ -32,14 +32,12 @@ def _fetch(options: argparse.Namespace) -> None:
 def _store(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from ich_lib.data import open_set
+    from ich_lib import store
     from ich_lib.data.fetch import SUMS, verify
-    from ich_lib.data.store import build_store
 
     if (options.data / SUMS).is_file():
         say("\n".join(verify(options.data)) or f"Every file is what {SUMS} says.")
-    table = open_set(options.data)
     bar = lambda scans, total: tqdm(scans, total=total, desc="reading", unit="scan")  # noqa: E731
-    store = build_store(table, options.out, size=options.size, field=options.field, progress=bar)
+    stored = store(options.data, options.out, size=options.size, field=options.field, progress=bar)
     megabytes = options.out.stat().st_size / 1e6
-    say("\n".join([*store.table.report.sentences, repr(store.table), f"Written: {options.out}, {megabytes:.0f} MB."]))
+    say("\n".join([*stored.table.report.sentences, repr(stored.table), f"Written: {options.out}, {megabytes:.0f} MB."]))

@@ -41,7 +41,7 @@ def add(commands) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from ich_lib.prediction.analyze import analyse
+    from ich_lib.prediction.analyze import analyze
     from ich_lib.prediction.engine import load
     from ich_lib.readers import read
     from ich_lib.reports import as_json, write
@@ -50,7 +50,7 @@ def _predict(options: argparse.Namespace) -> None:
     if not (options.out or options.json):
         raise ValueError("Name a folder with --out, or ask for --json.")
     scan = read(options.paths, window=window_told(options.window), series=options.series, allow_gaps=options.allow_gaps)
-    result = analyse(scan, load(options.weights))
+    result = analyze(scan, load(options.weights))
     files = write(result, options.out) if options.out else []
     if options.json:
         say(json.dumps(as_json(result), indent=1))

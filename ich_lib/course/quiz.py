@@ -17,7 +17,7 @@ from ich_lib.evaluation import scan_of, split_of, unseen_slices
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import MIMICS, phantom
-from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import Models
 from ich_lib.scan import Scan
 
@@ -181,7 +181,7 @@ def table_question(table: Table, row: int, number: int) -> Question:
 
 def asked_of(models: Models, question: Question) -> Answer:
     """What a model says, of the very slices that the student sees."""
-    result = analyse(question.scan, models)
+    result = analyze(question.scan, models)
     scores, mask = result.slice_scores[question.asked], result.mask[question.asked]
     bleeds = bool(scores[ANY] >= result.score_threshold)
     kinds = frozenset(kind for kind, score in zip(TYPES, scores, strict=False) if score >= result.score_threshold)

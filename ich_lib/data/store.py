@@ -21,6 +21,7 @@ import cv2
 import jpeg_ls
 import numpy as np
 
+from ich_lib.data import open_set
 from ich_lib.data.table import Report, Table
 from ich_lib.labels import LABELS
 from ich_lib.prepare.head import FIELDS, crop, field_box, intracranial
@@ -146,10 +147,55 @@ def heads(table: Table) -> Iterator[Head]:
         )
 
 
+def store(
+    data: str | Path | Table,
+    out: str | Path,
+    *,
+    size: int = 256,
+    field: str = "head",
+    progress=lambda items, total: items,
+) -> Store:
+    """Check a data set and write it into one compact file, which `train` and `evaluate` read quicker than the set.
+
+    Args:
+        data: the folder of a data set, or its table.
+        out: the file to make; it appears only when it is complete.
+        size: side of a stored picture in pixels.
+        field: "head" cuts each scan to its head, to train from; "slice" keeps whole slices, to evaluate on.
+        progress: may wrap the scans, given their number as `total` (tqdm).
+
+    Returns:
+        The open store. `store.table.report` names what is missing or corrupt in the set and so was left out.
+
+    Raises:
+        FileNotFoundError: if no known data set is laid out like this folder.
+        ValueError: for another field, or if no slice at all could be read.
+        OSError: if there is no room for the file; what was written is removed.
+
+    See also:
+        `open_store`, which opens the file again; `kept_store`, which keeps it in the cache folder.
+
+    Example:
+        >>> from ich_lib import phantom, store
+        >>> from ich_lib.reports.case_files import write_case
+        >>> write_case(phantom(1, bleeds=["epidural"], slices=4, pixels=64), "heads/first")
+        >>> write_case(phantom(2, slices=4, pixels=64), "heads/second")
+        >>> stored = store("heads", "heads.slices", size=64)
+        >>> len(stored)  # slices
+        8
+        >>> stored.hu([0, 1]).shape  # (slice, y, x), HU
+        (2, 64, 64)
+        >>> stored.table.report
+        Report(missing=(), doubled=(), corrupt=(), inconsistent=(), excluded=())
+    """
+    table = data if isinstance(data, Table) else open_set(data)
+    return build_store(table, out, size=size, field=field, progress=progress)
+
+
 def build_store(
     table: Table, path: str | Path, *, size: int = 256, field: str = "head", progress=lambda items, total: items
 ) -> Store:
-    """Write a table's slices into one file and open it.
+    """Write a table's slices into one file and open it; `store` does it for a data set's folder too.
 
     Args:
         table: what to store. A slice that cannot be read is left out, with its label, and named in the report.

@@ -19,7 +19,7 @@ import numpy as np
 from ich_lib.demo import viewer
 from ich_lib.demo.job import Stopped, watched
 from ich_lib.phantoms import Phantom, phantom
-from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models
 from ich_lib.readers import read, read_truth
 from ich_lib.scan import Scan
@@ -107,7 +107,7 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
         with locks[name]:
             if name not in ready:
                 case = sample_case(name)
-                found = analyse(case.scan, models)
+                found = analyze(case.scan, models)
                 ready[name] = viewer.payload(found, origin=in_each(origin, case), truth=case.truth)
                 rest(models)
         return ready[name]
@@ -147,7 +147,7 @@ def found_in(scan: Scan, models: Models | None, progress: Callable[[float], None
     """
     try:
         with _plainly():
-            return analyse(scan, models, progress=progress)
+            return analyze(scan, models, progress=progress)
     finally:
         rest(models)
 

@@ -46,6 +46,19 @@ def evaluate(
     Raises:
         ValueError: if the models were trained on that fold, or on every patient of this data, or the prevalence is
             none.
+
+    See also:
+        `train`, whose runs are judged; `ich_lib.evaluation.compare`, for two reports side by side.
+
+    Example:
+        >>> from ich_lib import evaluate, phantom
+        >>> from ich_lib.reports.case_files import write_case
+        >>> write_case(phantom(1, bleeds=["epidural"], slices=4, pixels=64), "heads/first")
+        >>> write_case(phantom(2, slices=4, pixels=64), "heads/second")
+        >>> report = evaluate("shipped", "heads", "judged")
+        >>> import os
+        >>> sorted(os.listdir("judged"))
+        ['report.html', 'report.json', 'slices.csv']
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")

@@ -18,7 +18,7 @@ from ich_lib.evaluation.causes import SAYS, Failure, causes
 from ich_lib.evaluation.compare import read_report
 from ich_lib.evaluation.page import STYLE, table
 from ich_lib.models.run import fold_runs
-from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models, load
 
 KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
@@ -89,7 +89,7 @@ def gallery(
             )
         models, rows = unseen[row["scan"]]
         case = case_of(slices, rows)
-        cases.append(_shown(kind, row, case, analyse(case.scan, models)))
+        cases.append(_shown(kind, row, case, analyze(case.scan, models)))
     order = list(SAYS)
     cases.sort(key=lambda one: order.index(one.cause))
     out.mkdir(parents=True, exist_ok=True)

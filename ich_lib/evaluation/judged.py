@@ -9,7 +9,7 @@ from ich_lib.data import Table
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import hd95_mm, surface_dice
 from ich_lib.measures.volume import abc2_ml, soft_voxels
-from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.calibration import Calibration, Evidence, strongest
 from ich_lib.prediction.engine import Models
 from ich_lib.scan import Scan, axial_affine
@@ -146,7 +146,7 @@ class Judged:
 
 
 def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = None) -> Judged:
-    """Analyse one scan exactly as the demo would, and compare.
+    """Analyze one scan exactly as the demo would, and compare.
 
     Args:
         table: the data set.
@@ -176,7 +176,7 @@ def judge_scan(
     facts: dict | None = None,
     distances: bool = True,
 ) -> Judged:
-    """Analyse a scan exactly as the demo would, and compare it with its truth.
+    """Analyze a scan exactly as the demo would, and compare it with its truth.
 
     Args:
         scan: the head CT.
@@ -191,7 +191,7 @@ def judge_scan(
         distances: measure `hd95_mm` and `surface_dice` too, which takes a while.
     """
     how = {"outlined": outlined, "fold": fold, "facts": facts, "distances": distances}
-    return judge_result(analyse(scan, models), truth, labels, patient=patient, name=name, **how)
+    return judge_result(analyze(scan, models), truth, labels, patient=patient, name=name, **how)
 
 
 def judge_result(
@@ -206,7 +206,7 @@ def judge_result(
     facts: dict | None = None,
     distances: bool = True,
 ) -> Judged:
-    """The same of a scan that is analysed already; arguments as for `judge_scan`."""
+    """The same of a scan that is analyzed already; arguments as for `judge_scan`."""
     scan, mask, drawn = result.scan, result.mask, result.evidence.mask is not None
     pixel_mm = scan.spacing_mm
     outlined = np.ones(len(truth), bool) if outlined is None else outlined

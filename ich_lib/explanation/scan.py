@@ -1,4 +1,4 @@
-"""A whole scan and a trained model in, heat on the scan's own voxels out: boxed, mirrored and averaged as in `analyse`.
+"""A whole scan and a trained model in, heat on the scan's own voxels out: boxed, mirrored and averaged as in `analyze`.
 
 What a method draws is dressed as a model's answer, so that `ich_lib.prediction.analyze` can ask for it like for any
 other. Here every method is computed by our own path: over a scan it is ten times as fast as tf-keras-vis and agrees
@@ -34,7 +34,7 @@ def explain(
 ) -> np.ndarray:
     """Where in a scan a model saw reasons for its answer.
 
-    As in `analyse`, every slice is asked as it is and mirrored, and the maps are averaged.
+    As in `analyze`, every slice is asked as it is and mirrored, and the maps are averaged.
 
     Args:
         scan: what `read` returned.
@@ -50,6 +50,19 @@ def explain(
     Raises:
         FileNotFoundError: if there is no model at `source`.
         ValueError: for an unknown method or label, a model with depth, or one that the method cannot explain.
+
+    See also:
+        `ich_lib.explanation.methods`, a function a method; `ich_lib.show.explanation`, which draws the map.
+
+    Example:
+        >>> from ich_lib import LABELS, explain, phantom
+        >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
+        >>> heat = explain(case.scan)
+        >>> heat.shape  # (z, y, x), the scan's own voxels
+        (12, 128, 128)
+        >>> hottest = heat.max(axis=(1, 2)).argmax()
+        >>> bool(case.labels[hottest, LABELS.index("any")])  # the model saw reasons where blood is
+        True
     """
     return heat_of(asked(method, source, label=label), scan, progress=progress)
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 
 from ich_lib.prepare.augment import NONE, USUAL, Augment
 from ich_lib.prepare.head import FIELDS
@@ -50,6 +51,18 @@ class Recipe:
         seed: of the weights, the folds and every sample.
         threshold: a voxel is blood, or a slice bleeding, from this probability on. Set before training, never tuned.
         source: where the model is described, and what is not told there and was chosen here.
+
+    Raises:
+        ValueError: for a setting that no recipe has.
+
+    See also:
+        `recipes`, for those with a name; `train`, which trains one.
+
+    Example:
+        >>> from ich_lib import Recipe
+        >>> mine = Recipe("mine", "both", "unet2d", {"filters": (8, 16, 32)}, size=96, windows=("brain", "bone"))
+        >>> mine.shape  # (y, x, channel): three slices through two windows
+        (96, 96, 6)
     """
 
     name: str
@@ -522,6 +535,34 @@ RECIPES = {
     for group in (_OURS, _NEXT, _SYSTEM_000, _SYSTEM_001, _SYSTEM_002, _SYSTEM_003, _SYSTEM_004, _CLASSICAL)
     for one in group
 }
+
+
+def recipes(pattern: str = "*") -> dict[str, Recipe]:
+    """The models that can be trained, by name: ours and those of five published student systems.
+
+    Args:
+        pattern: which names, as a shell matches files: * is any letters, ? is one.
+
+    Returns:
+        Name to recipe; `recipe.source` says where a model comes from. The dictionary is yours to change.
+
+    Raises:
+        ValueError: if no name fits, with all names.
+
+    See also:
+        `train`; `ich recipes` prints the list with the number of parameters.
+
+    Example:
+        >>> from ich_lib import recipes
+        >>> list(recipes("unet3d-*"))
+        ['unet3d-000', 'unet3d-001']
+        >>> recipes()["unet2d-000"].shape  # (y, x, channel)
+        (128, 128, 1)
+    """
+    fitting = {name: one for name, one in RECIPES.items() if fnmatchcase(name, pattern)}
+    if not fitting:
+        raise ValueError(f"No recipe is called {pattern!r}; choose from {', '.join(RECIPES)}.")
+    return fitting
 
 
 def recipe(name: str) -> Recipe:

@@ -42,6 +42,17 @@ class Phantom(Case):
         shares: bleed type to (z, y, x) float32, the share of each voxel that is that blood; together never above 1.
         seed: makes the same case again.
         mimics: what looks like blood and is none.
+
+    See also:
+        `phantom`, which makes one; `ich_lib.reports.case_files.write_case`, which writes it as files.
+
+    Example:
+        >>> from ich_lib import LABELS, phantom
+        >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
+        >>> case.mask.shape  # (z, y, x)
+        (12, 128, 128)
+        >>> case.labels[:, LABELS.index("epidural")].sum() == case.mask.any(axis=(1, 2)).sum()
+        np.True_
     """
 
     shares: dict[str, np.ndarray]
@@ -110,6 +121,18 @@ def phantom(
 
     Raises:
         ValueError: for a name that is not known or a number that makes no scan.
+
+    See also:
+        `ich_lib.reports.case_files.write_case`, which writes a case as files; `ich_lib.phantoms.bodies.body`, for what
+        is no head.
+
+    Example:
+        >>> from ich_lib import phantom
+        >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
+        >>> case.scan.hu.shape  # (z, y, x)
+        (12, 128, 128)
+        >>> {name: f"{ml:.0f} mL" for name, ml in case.volumes_ml.items()}
+        {'epidural': '35 mL'}
     """
     bleeds, mimics = _names(bleeds, TYPES, "bleed type"), _names(mimics, MIMICS, "mimic")
     _check(slices, pixels, thickness_mm, tilt_deg, noise_hu, levels)

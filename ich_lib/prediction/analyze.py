@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +41,20 @@ class Result:
             two show the same blood, so all of it is the model's. Not every error: it is low where both are wrong alike.
         strangeness: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
         figures: what the models reached on patients that they never saw, as their card tells; None for no card.
+
+    See also:
+        `analyze`, which makes one; `ich_lib.words.sentence`, `ich_lib.show.overview` and `ich_lib.reports.write`, for
+        words, a figure and files.
+
+    Example:
+        >>> from ich_lib import analyze, phantom
+        >>> result = analyze(phantom(1, bleeds=["epidural"], slices=12, pixels=128).scan)
+        >>> result.mask.shape  # (z, y, x), the scan's own voxels
+        (12, 128, 128)
+        >>> f"{result.volume_ml:.0f} mL"
+        '27 mL'
+        >>> list(result.scores)
+        ['epidural', 'intraparenchymal', 'intraventricular', 'subarachnoid', 'subdural', 'any']
     """
 
     scan: Scan
@@ -88,7 +103,9 @@ class Result:
         return {label: float(score) for label, score in zip(LABELS, self.scan_scores, strict=True)}
 
 
-def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[float], None] | None = None) -> Result:
+def analyze(
+    scan: Scan, models: Models | str | Path | None = None, *, progress: Callable[[float], None] | None = None
+) -> Result:
     """Find blood in a scan.
 
     Every slice is asked twice, as it is and mirrored, and the answers are averaged: a mirrored scan gives the mirrored
@@ -97,13 +114,26 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
 
     Args:
         scan: what `read` returned.
-        models: what `engine.load` returned; None for the shipped ones.
+        models: what `load` returned, or what it would load; None for the shipped ones.
         progress: called with the share done, 0 to 1.
 
     Returns:
         The result, on the scan's own voxels.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`, if `models` has to be loaded.
+
+    See also:
+        `read`, which makes the scan; `explain`, for other heat maps; `ich_lib.words.sentence`, which tells the result.
+
+    Example:
+        >>> from ich_lib import analyze, phantom
+        >>> from ich_lib.words import sentence
+        >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
+        >>> print(sentence(analyze(case.scan)))
+        Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
     """
-    models = load() if models is None else models
+    models = models if isinstance(models, Models) else load(models)
     hu = bone_restored(scan.hu)
     blood, maps, features = np.zeros(hu.shape, np.float16), [], []
     tops, classes = np.zeros((3, len(hu)), np.float32), np.zeros((3, len(hu), len(LABELS)), np.float32)
@@ -151,7 +181,7 @@ def analyse(scan: Scan, models: Models | None = None, *, progress: Callable[[flo
 
 
 def features(hu: np.ndarray, model: Model) -> np.ndarray:
-    """(z, k) features of a scan's (z, y, x) HU, as `analyse` gets them from a model that tells them."""
+    """(z, k) features of a scan's (z, y, x) HU, as `analyze` gets them from a model that tells them."""
     hu = bone_restored(hu)
     box = field_box(hu, model.recipe.field)
     found = (mean_of(both_ways(model, hu, box, rows)).features for rows in parts(len(hu), model.recipe))

@@ -62,7 +62,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Models:
-    """The pair `analyse` asks: one that draws the mask, one that scores. They may be the same model.
+    """The pair `analyze` asks: one that draws the mask, one that scores. They may be the same model.
 
     One of them may be missing where a single model is to be judged.
     """
@@ -107,6 +107,17 @@ def load(source: str | Path = SHIPPED, *, fill: bool = True) -> Models:
     Raises:
         FileNotFoundError: if there are no models in the folder.
         ValueError: if a file's SHA-256 is not the one its card states, or two models of one task are there.
+
+    See also:
+        `analyze`, which asks the models; `train` and `export`, which write such folders.
+
+    Example:
+        >>> from ich_lib import load
+        >>> models = load()
+        >>> models.segmenter.recipe.shape  # (y, x, channel) of the picture it wants
+        (192, 192, 6)
+        >>> models.calibration is not None  # so its scores are probabilities
+        True
     """
     if str(source) == SHIPPED:
         return _shipped()

@@ -1,17 +1,24 @@
-"""A finished run to the files that serve it: NAME.onnx, NAME.weights.h5 and the card NAME.json."""
+"""A finished run to the files that serve it: NAME.onnx, NAME.weights.h5 and the card NAME.json.
+
+Keras takes seconds to import, so only a call imports it.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from ich_lib.data.ct_ich import ATTRIBUTION
-from ich_lib.models.heat import with_heat
 from ich_lib.models.run import Run, open_run
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.ood import Usual
+
+if TYPE_CHECKING:
+    import keras
 
 _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
@@ -31,9 +38,9 @@ def export(
         folder: a finished run.
         out: where NAME.onnx, NAME.weights.h5 and NAME.json go.
         figures: what `evaluate` found, for the card.
-        calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyse` uses it.
+        calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyze` uses it.
         usual: what the run's features are like on scans as it learned from, of `ich_lib.evaluation.ood_limits.learned`,
-            for the card; `analyse` warns of other scans.
+            for the card; `analyze` warns of other scans.
 
     Returns:
         The path of NAME.json.
@@ -41,7 +48,25 @@ def export(
     Raises:
         RuntimeError: if the exported model's outputs differ by more than 1e-4.
         ValueError: if the run trained no network.
+        ModuleNotFoundError: without Keras, which requirements-course.txt adds.
+
+    See also:
+        `train`, which makes the run; `load`, which opens what was written, without Keras.
+
+    Example:
+        >>> from ich_lib import Recipe, export, load, train
+        >>> little = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 2, "epochs": 1}
+        >>> tiny = Recipe("tiny", "segment", "unet2d", {"filters": (4, 8)}, **little)
+        >>> run = train(tiny, None, "run")
+        >>> export(run.folder, "served").name
+        'tiny.json'
+        >>> load("served").segmenter.recipe == tiny
+        True
     """
+    import keras
+
+    from ich_lib.models.heat import with_heat
+
     run, out = open_run(folder), Path(out)
     if not run.recipe.is_network:
         raise ValueError(f"{run.recipe.name} is no network, and ONNX serves networks; use its run folder as it is.")

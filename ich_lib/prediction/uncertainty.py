@@ -3,7 +3,7 @@
 What a scan leaves open and what the model never learned look the same in one answer: a probability near one half.
 Asked several times, by other models (`ensemble`), with parts of one left out (`dropped`) or of a scan turned a little
 (`turned`), a model that knows gives one answer, and one that guesses gives several. `Result.doubt` is the
-cheapest of these, for `analyse` asks every slice and its mirror image anyway.
+cheapest of these, for `analyze` asks every slice and its mirror image anyway.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ich_lib.measures.metrics import dice
-from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import Answer, Model, Models, answering, load
 from ich_lib.scan import Scan
 
@@ -100,7 +100,7 @@ def entropy(probability: np.ndarray) -> np.ndarray:
 
 
 def compare(scan: Scan, members: Sequence[Models], *, progress: Callable[[float], None] | None = None) -> Uncertainty:
-    """Ask several members about one scan. Takes `len(members)` times as long as `analyse`.
+    """Ask several members about one scan. Takes `len(members)` times as long as `analyze`.
 
     Args:
         scan: what `read` returned.
@@ -115,7 +115,7 @@ def compare(scan: Scan, members: Sequence[Models], *, progress: Callable[[float]
     mean, own = np.zeros(scan.hu.shape, np.float32), np.zeros(scan.hu.shape, np.float32)
     masks, scores = [], []
     for turn, models in enumerate(members, start=1):
-        found = analyse(scan, models)
+        found = analyze(scan, models)
         blood = found.blood.astype(np.float32)
         mean += blood / len(members)
         own += entropy(blood) / len(members)
@@ -145,7 +145,7 @@ def ensemble(folders: Sequence[str | Path]) -> list[Models]:
 def turned(models: Models, turns: Sequence[tuple[float, float]] = TURNS) -> list[Models]:
     """The same models, each shown every picture turned and moved in its own way; maps are brought back.
 
-    Test-time views (Wang et al. 2019, arXiv:1807.07356). The mirror image is none of them, since `analyse` averages it
+    Test-time views (Wang et al. 2019, arXiv:1807.07356). The mirror image is none of them, since `analyze` averages it
     in already; see `Result.doubt` for what it does.
 
     Args:

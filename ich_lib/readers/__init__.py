@@ -44,6 +44,19 @@ def read(
 
     Raises:
         ReadError: with one plain sentence on what is wrong and what to do.
+
+    See also:
+        `analyze`, for what is in the scan; `phantom`, for a scan without a file.
+
+    Example:
+        >>> from ich_lib import phantom, read
+        >>> from ich_lib.reports.case_files import write_case
+        >>> write_case(phantom(1, slices=4, pixels=64), "head", form="dicom")
+        >>> scan = read("head/dicom")
+        >>> scan.hu.shape  # (z, y, x)
+        (4, 64, 64)
+        >>> [f"{mm:.1f} mm" for mm in scan.spacing_mm]
+        ['5.0 mm', '3.6 mm', '3.6 mm']
     """
     pieces, name = gather(paths), title(paths)
     kinds = {piece: piece.kind() for piece in pieces}

@@ -6,7 +6,16 @@ from contextlib import contextmanager
 
 
 class ReadError(ValueError):
-    """These files cannot become a head CT. The text is for the person: what, what was found, what to do."""
+    """These files cannot become a head CT. The text is for the person: what, what was found, what to do.
+
+    Example:
+        >>> from ich_lib import ReadError, read
+        >>> try:
+        ...     read("nowhere.nii.gz")
+        ... except ReadError as problem:
+        ...     print(problem)
+        nowhere.nii.gz is not there. Check the path: nothing lies under that name.
+    """
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
     """Write a result's files into a folder.
 
     Args:
-        result: of `analyse`.
+        result: of `analyze`.
         out: the folder, made if need be. What it holds under these names is written over.
         names: keys of WRITERS. None: all that can be written, which leaves out the DICOM segmentation where no DICOM
             came in.

@@ -19,7 +19,7 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
     """Some slices of a scan, a row each: the CT, both outlines on it (truth blue, mask yellow), the heat.
 
     Args:
-        result: of `analyse`.
+        result: of `analyze`.
         truth: (z, y, x) bool.
         slices: which ones.
     """

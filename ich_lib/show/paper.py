@@ -23,7 +23,7 @@ def paper(result: Result, *, slices: int = 6) -> Figure:
     """One page of A4: the notice, the sentence, the slices with most blood, scores, mL, doubts, warnings, models.
 
     Args:
-        result: of `analyse`.
+        result: of `analyze`.
         slices: how many are shown at most, three in a row.
     """
     figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")

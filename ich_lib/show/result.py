@@ -19,7 +19,7 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     """One picture: the sentence, the slices with most blood outlined, the six scores, the notice, the models.
 
     Args:
-        result: of `analyse`.
+        result: of `analyze`.
         slices: how many are shown, in order from foot to head.
     """
     chosen = most_telling(result, slices)

@@ -15,7 +15,7 @@ def sentence(result: Result, language: str = "en") -> str:
     """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.words` has it.
 
     Args:
-        result: of `analyse`.
+        result: of `analyze`.
         language: a key of LANGUAGES.
 
     Raises:

@@ -18,7 +18,7 @@ from ich_lib.evaluation.causes import OTHER, SAYS, Failure, causes
 from ich_lib.evaluation.gallery import sentence, telling
 from ich_lib.explanation import NAMES as METHODS
 from ich_lib.notice import NOTICE
-from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import SHIPPED
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
@@ -126,7 +126,7 @@ def _sample(number: int) -> Case:
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _sample_result(number: int, source: str, stamp: float) -> Result:
-    return analyse(_sample(number).scan, models.opened(source, stamp))
+    return analyze(_sample(number).scan, models.opened(source, stamp))
 
 
 def _answered(source: str) -> int:
@@ -192,7 +192,7 @@ def _own_case(data: str, stamp: float, scan: str) -> Case:
 
 @st.cache_resource(show_spinner="Asking the model", max_entries=16)
 def _own_result(data: str, stamp: float, scan: str, source: str, made: float) -> Result:
-    return analyse(_own_case(data, stamp, scan).scan, models.opened(source, made))
+    return analyze(_own_case(data, stamp, scan).scan, models.opened(source, made))
 
 
 def _own() -> _Shelf | None:

@@ -95,7 +95,7 @@ def at_threshold(result: Result, case: Case, threshold: float) -> AtThreshold:
     """Metrics of the mask that a threshold makes, on the slices whose truth is known.
 
     Args:
-        result: of `analyse`.
+        result: of `analyze`.
         case: its truth.
         threshold: a voxel is marked from this probability on.
     """

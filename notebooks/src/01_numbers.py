@@ -16,9 +16,8 @@ import nibabel as nib
 import numpy as np
 import pydicom
 
+from ich_lib import phantom, read
 from ich_lib.course import correct, ct_ich, tried
-from ich_lib.phantoms import phantom
-from ich_lib.readers import read
 from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
 

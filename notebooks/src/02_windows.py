@@ -10,9 +10,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ich_lib import WINDOWS, phantom
 from ich_lib.course import correct, tried
-from ich_lib.phantoms import phantom
-from ich_lib.prepare.window import WINDOWS, unwindow, window
+from ich_lib.prepare.window import unwindow, window
 from ich_lib.show import row
 
 # %% [markdown]

@@ -13,10 +13,9 @@ from tempfile import mkdtemp
 import nibabel as nib
 import numpy as np
 
+from ich_lib import phantom, read
 from ich_lib.course import correct, tried
 from ich_lib.measures.volume import abc2_ml
-from ich_lib.phantoms import phantom
-from ich_lib.readers import read
 from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
 

@@ -15,9 +15,10 @@ from tempfile import mkdtemp
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ich_lib import LABELS
 from ich_lib.course import correct, ct_ich, heads, tried
 from ich_lib.data.polygons import fill, regions
-from ich_lib.labels import ANY, LABELS, TYPES
+from ich_lib.labels import ANY, TYPES
 from ich_lib.show import row
 
 # %% [markdown]

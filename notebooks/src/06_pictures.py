@@ -10,11 +10,11 @@
 import cv2
 import numpy as np
 
+from ich_lib import WINDOWS, phantom
 from ich_lib.course import correct, tried
 from ich_lib.course.preparation import clahe, compare_shrinking, eight_bit, without_corrupt
-from ich_lib.phantoms import phantom
 from ich_lib.prepare.augment import Augment, drawn, moved
-from ich_lib.prepare.window import WINDOWS, window
+from ich_lib.prepare.window import window
 from ich_lib.show import row
 
 # %% [markdown]

@@ -14,11 +14,11 @@ from keras import layers
 from scipy.signal import correlate2d
 from tqdm.auto import tqdm
 
+from ich_lib import WINDOWS, phantom
 from ich_lib.course import correct, tried
 from ich_lib.measures.metrics import dice, pixel_accuracy
 from ich_lib.models.losses import LOSSES
-from ich_lib.phantoms import phantom
-from ich_lib.prepare.window import WINDOWS, window
+from ich_lib.prepare.window import window
 from ich_lib.show import filters, row
 
 QUICK = True  # False: pictures of twice the side, more heads, three times the steps

@@ -11,10 +11,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import shift
 
+from ich_lib import phantom
 from ich_lib.course import correct, tried
 from ich_lib.measures import metrics
 from ich_lib.models.losses import LOSSES
-from ich_lib.phantoms import phantom
 from ich_lib.show import row
 
 # %% [markdown]

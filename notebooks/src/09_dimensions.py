@@ -15,6 +15,7 @@ import numpy as np
 from keras import layers
 from scipy.ndimage import zoom
 
+from ich_lib import WINDOWS, phantom
 from ich_lib.course import correct, heads, tried
 from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY
@@ -23,8 +24,7 @@ from ich_lib.measures.statistics import paired_bootstrap, patient_bootstrap
 from ich_lib.models.builders import build
 from ich_lib.models.pictures import neighbors
 from ich_lib.models.recipes import recipe
-from ich_lib.phantoms import phantom
-from ich_lib.prepare.window import WINDOWS, window
+from ich_lib.prepare.window import window
 from ich_lib.show import row
 
 QUICK = True  # False: more seeds and epochs

@@ -10,13 +10,12 @@
 import keras
 import numpy as np
 
+from ich_lib import explain, load, phantom
 from ich_lib.course import correct, tried
-from ich_lib.explanation import explain, network_of
+from ich_lib.explanation import network_of
 from ich_lib.explanation.methods import cam, grad_cam, saliency, smooth_grad
 from ich_lib.explanation.scored import energy_inside
 from ich_lib.models.pictures import views
-from ich_lib.phantoms import phantom
-from ich_lib.prediction.engine import load
 from ich_lib.prepare.head import crop, field_box
 from ich_lib.show import explanation, row
 

@@ -10,11 +10,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ich_lib import analyze, phantom
 from ich_lib.course import correct, tried
 from ich_lib.measures.metrics import dice
-from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import BODIES, body
-from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.analyze import analyze
 from ich_lib.prepare.corruptions import CORRUPTIONS, corrupted
 from ich_lib.show import row
 from ich_lib.words import sentence
@@ -31,7 +31,7 @@ def head_with(bleeds):
 
 heads = {"bleeding": head_with(["intraparenchymal"]), "clean": head_with([])}
 for name, head in heads.items():
-    print(f"{name:9}", sentence(analyse(head.scan)))
+    print(f"{name:9}", sentence(analyze(head.scan)))
 
 # %% [markdown]
 # ## Noise, motion, metal
@@ -96,7 +96,7 @@ def noisy(hu, sd_hu, rng):
 # %%
 severities = range(6)
 for name, head in heads.items():
-    results = [analyse(corrupted(head, "noise", s).scan) for s in severities]
+    results = [analyze(corrupted(head, "noise", s).scan) for s in severities]
     plt.plot(severities, [r.scores["any"] for r in results], marker="o", label=name)
 plt.axhline(0.5, color="#999999", linestyle=":")
 plt.xlabel("severity of noise (5: 25 HU)")
@@ -117,7 +117,7 @@ row([one.hu[6] for one in bodies.values()], list(bodies), through=(40, 400), hei
 
 # %%
 for name, one in bodies.items():
-    found = analyse(one)
+    found = analyze(one)
     print(f"{name:8} any {found.scores['any']:.2f}", *found.warnings)
 
 # %% [markdown]
@@ -255,7 +255,7 @@ def both_ways(draw, picture):
 
 
 # %% [markdown] tags=["solution"]
-# Where both answers differ, the model doubts: `analyse(...).doubt`, slice by slice.
+# Where both answers differ, the model doubts: `analyze(...).doubt`, slice by slice.
 
 # %% [markdown]
 # ## Break it: your worst case
@@ -263,7 +263,7 @@ def both_ways(draw, picture):
 
 # %%
 case = phantom(6, bleeds=["subdural"], slices=20)
-found = analyse(case.scan)
+found = analyze(case.scan)
 k = int(case.truth.sum(axis=(1, 2)).argmax())
 print(sentence(found))
 row([case.scan.hu[k]] * 2, ["truth", "model"], through="brain", masks=[case.truth[k], found.mask[k]], height=4)

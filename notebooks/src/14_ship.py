@@ -17,6 +17,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 
+from ich_lib import Recipe, analyze, export, load, phantom, train
 from ich_lib.course import correct, heads, tried
 from ich_lib.measures.metrics import dice, dice_per_subject
 from ich_lib.measures.statistics import patient_bootstrap
@@ -25,13 +26,12 @@ from ich_lib.models.pictures import channels, views
 from ich_lib.models.recipes import Recipe
 from ich_lib.notice import NOTICE
 from ich_lib.phantoms import phantom
-from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import WEIGHTS, Models, load
 from ich_lib.prediction.export import export, largest_difference
 from ich_lib.prepare.head import crop, field_box
 from ich_lib.prepare.window import window
 from ich_lib.show import row
-from ich_lib.training.train import train
 
 folder = Path(mkdtemp())
 
@@ -50,7 +50,7 @@ print(sorted(path.name for path in run.folder.iterdir()))
 case = phantom(101, bleeds=["intraparenchymal"], slices=12, thickness_mm=10)
 k = int(case.truth.sum(axis=(1, 2)).argmax())
 trained = load(run.folder, fill=False).segmenter
-mine = analyse(case.scan, Models(trained, trained))
+mine = analyze(case.scan, Models(trained, trained))
 row([case.scan.hu[k]] * 2, ["planted", "my-net"], through="brain", masks=[case.truth[k], mine.mask[k]], height=3)
 
 # %% [markdown]
@@ -311,7 +311,7 @@ def dressed(planes, windows):
 
 
 # %% [markdown] tags=["solution"]
-# The library has one function for this, `pictures.channels`, and training, `analyse` and the demo all call it. Two
+# The library has one function for this, `pictures.channels`, and training, `analyze` and the demo all call it. Two
 # copies of preprocessing are two chances to differ.
 
 # %% [markdown]
@@ -489,7 +489,7 @@ edited = folder / "edited"
 shutil.copytree(WEIGHTS, edited)
 path = edited / "unet-both.json"
 path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
-found = {name: analyse(case.scan, load(place)) for name, place in (("as shipped", WEIGHTS), ("edited", edited))}
+found = {name: analyze(case.scan, load(place)) for name, place in (("as shipped", WEIGHTS), ("edited", edited))}
 for name, one in found.items():
     print(f"{name:11} any {one.scores['any']:.2f}   {one.volume_ml:5.1f} mL   Dice {dice(case.truth, one.mask):.2f}")
 

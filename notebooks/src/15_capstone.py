@@ -17,6 +17,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ich_lib import train
 from ich_lib.course import correct, ct_ich, heads, tried
 from ich_lib.data import open_set
 from ich_lib.data.split import APART, Split, by_patient, leaky_image_split, units
@@ -26,7 +27,6 @@ from ich_lib.measures.statistics import Figure, paired_bootstrap, patient_bootst
 from ich_lib.models.recipes import recipe
 from ich_lib.show import row
 from ich_lib.training.batches import Slices, Still
-from ich_lib.training.train import train
 
 QUICK = True  # False: CT-ICH where it was fetched, a wider network, more steps
 SYSTEM = "unet2d-002a"  # yours to choose; python -m ich_lib recipes lists them

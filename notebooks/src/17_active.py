@@ -12,9 +12,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from ich_lib import LABELS
 from ich_lib.course import correct, heads, tried
 from ich_lib.data.split import hold_out
-from ich_lib.labels import ANY, LABELS
+from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
 from ich_lib.models.classical import SHOWN, estimator, features
 from ich_lib.models.pictures import channels

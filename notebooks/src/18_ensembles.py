@@ -265,7 +265,7 @@ plt.show()
 
 # %% [markdown]
 # ## A team of one: mirrored copies
-# Ask the same model about a slice and its mirror image: *test-time augmentation*. `analyse` does so with every slice, and
+# Ask the same model about a slice and its mirror image: *test-time augmentation*. `analyze` does so with every slice, and
 # `Result.doubt` tells how far both answers lie apart. Here, with one tree and with logistic regression:
 
 # %%

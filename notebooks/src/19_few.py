@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 from tqdm.auto import tqdm
 
+from ich_lib import load
 from ich_lib.course import correct, heads, tried
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
 from ich_lib.models.pictures import views
-from ich_lib.prediction.engine import load
 from ich_lib.prepare.head import field_box
 from ich_lib.show import row
 

@@ -20,7 +20,7 @@ from ich_lib.demo import session, viewer
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import phantom
-from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import WEIGHTS
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
@@ -203,7 +203,7 @@ def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones(
 def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     read = []
     monkeypatch.setattr(session, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
-    monkeypatch.setattr(session, "analyse", lambda scan, models: result())
+    monkeypatch.setattr(session, "analyze", lambda scan, models: result())
     samples, answers = session.sample_reader(), []
     askers = [Thread(target=lambda: answers.append(samples(session.FIRST))) for _ in range(3)]
     for asker in askers:
@@ -480,7 +480,7 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
     assert site.is_hidden(".with-truth")
     bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     site.wait_for_selector(".against", state="visible", timeout=60_000)
-    found = analyse(read_scan([files["head.nii.gz"]]), models).mask
+    found = analyze(read_scan([files["head.nii.gz"]]), models).mask
     told = float(site.get_attribute("data.dice", "value"))
     assert told == pytest.approx(dice(case.truth, found), abs=1e-3)
     assert site.inner_text("#status") == ""
@@ -500,11 +500,11 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
     from gradio_client import Client, handle_file
 
     client = Client(server.url, verbose=False)
-    told = client.predict([handle_file(str(files["head.nii.gz"]))], session.UNKNOWN, 40, 80, api_name="/analyse")
-    assert told == json.loads(json.dumps(as_json(analyse(read_scan([files["head.nii.gz"]]), models))))
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyse"]
+    told = client.predict([handle_file(str(files["head.nii.gz"]))], session.UNKNOWN, 40, 80, api_name="/analyze")
+    assert told == json.loads(json.dumps(as_json(analyze(read_scan([files["head.nii.gz"]]), models))))
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyze"]
     with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
-        client.predict([handle_file(str(files["scan.dcm"]))], session.UNKNOWN, 40, 80, api_name="/analyse")
+        client.predict([handle_file(str(files["scan.dcm"]))], session.UNKNOWN, 40, 80, api_name="/analyze")
 
 
 @pytest.mark.long

@@ -1,11 +1,14 @@
 """The command line, as a user types it."""
 
+import importlib
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
+import ich_lib
 from ich_lib.__main__ import main
 from tests.conftest import ROOT
 
@@ -147,3 +150,43 @@ def test_a_folder_with_its_hashes_is_held_against_them(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "1 file not what SHA256SUMS.txt says: hemorrhage_diagnosis.csv." in said
     assert "2 scans and 2 patients" in said
+
+
+def test_the_command_ich_is_python_m_ich_lib():
+    module, function = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["ich"].split(":")
+    assert getattr(importlib.import_module(module), function) is main
+
+
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [("/usr/bin/ich", "ich"), ("C:/bin/ich.exe", "ich"), ("/x/ich_lib/__main__.py", "python -m ich_lib")],
+)
+def test_usage_tells_the_command_as_it_was_typed(called, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [called])
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {told} [-h] [--version] COMMAND")
+    with pytest.raises(SystemExit):
+        main(["store", "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {told} store ")
+
+
+def test_the_version_is_that_of_the_library(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"ich_lib {ich_lib.__version__}\n"
+
+
+def test_a_command_of_the_course_says_what_to_install_where_keras_is_not(tmp_path):
+    code = (
+        "import sys; sys.modules['keras'] = None; from ich_lib.__main__ import main; "
+        f"sys.exit(main(['train', 'unet-small', '--out', {str(tmp_path / 'run')!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "This command needs keras, which only the course brings: pip install -r requirements-course.txt.\n"
+    )

@@ -173,8 +173,8 @@ def test_types_that_a_set_does_not_tell_are_not_asked():
 
 
 def test_the_model_is_asked_of_the_slices_that_the_student_sees(models, monkeypatch):
-    seen, analyse = [], quiz.analyse
-    monkeypatch.setattr(quiz, "analyse", lambda scan, models: seen.append(scan) or analyse(scan, models))
+    seen, analyze = [], quiz.analyze
+    monkeypatch.setattr(quiz, "analyze", lambda scan, models: seen.append(scan) or analyze(scan, models))
     asked = replace(
         question(), scan=Scan(np.full((3, 64, 64), -1000, np.float32), axial_affine((5, 3, 3), (3, 64, 64)))
     )

@@ -8,8 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ich_lib.data import Report
+from ich_lib.data import Report, open_set
 from ich_lib.data.store import LEVELS_HU, ROOM, build_store, coded_hu, decoded_hu, kept_store, open_store
+from ich_lib.data.store import store as make_store
+from ich_lib.phantoms import phantom
+from ich_lib.reports.case_files import write_case
 from tests.planted import table_of_heads
 
 
@@ -199,3 +202,14 @@ def test_a_hundred_thousand_rows_open_in_little_memory(tmp_path):
     assert read - opened < 3e6
     assert opened < 40e6
     assert peak < 250e6
+
+
+def test_a_store_is_made_of_a_folder_or_of_its_table(tmp_path):
+    """Two cases as `phantom` writes them; the same bytes of each slice either way."""
+    for seed in (1, 2):
+        write_case(phantom(seed, bleeds=["subdural"], slices=3, pixels=64), tmp_path / "set" / f"{seed}")
+    by_folder = make_store(tmp_path / "set", tmp_path / "a.slices", size=32, field="slice")
+    by_table = make_store(open_set(tmp_path / "set"), tmp_path / "b.slices", size=32, field="slice")
+    assert len(by_folder) == 6
+    assert by_folder.digest.tolist() == by_table.digest.tolist()
+    assert by_folder.field == "slice"

@@ -102,12 +102,12 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The planted model in place of a run; what the gallery itself analyses is counted."""
+    """The planted model in place of a run; what the gallery itself analyzes is counted."""
     from ich_lib.evaluation import gallery as module
 
-    counted, analyse = [], module.analyse
+    counted, analyze = [], module.analyze
     monkeypatch.setattr("ich_lib.evaluation.gallery.load", lambda *_, **__: Disk.models())
-    monkeypatch.setattr(module, "analyse", lambda *given: counted.append(1) or analyse(*given))
+    monkeypatch.setattr(module, "analyze", lambda *given: counted.append(1) or analyze(*given))
     return counted
 
 

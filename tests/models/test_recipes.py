@@ -8,7 +8,7 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.labels import SCHEMES
 from ich_lib.models.losses import LOSSES
-from ich_lib.models.recipes import RECIPES, Recipe, from_json, recipe
+from ich_lib.models.recipes import RECIPES, Recipe, from_json, recipe, recipes
 from ich_lib.models.run import open_run
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Batches, Slices
@@ -22,6 +22,16 @@ def stores(tmp_path_factory):
     """Eight planted heads as each field shows them."""
     folder = tmp_path_factory.mktemp("stores")
     return {f: build_store(table_of_heads(), folder / f"{f}.slices", size=64, field=f) for f in ("head", "slice")}
+
+
+def test_recipes_are_found_by_a_pattern_and_the_list_is_ones_own():
+    assert list(recipes("*-003")) == ["unet2d-003"]
+    mine = recipes()
+    assert mine == RECIPES
+    del mine["unet-both"]
+    assert recipes("unet-both") == {"unet-both": recipe("unet-both")}
+    with pytest.raises(ValueError, match=r"No recipe is called 'unet-bot'; choose from unet-lite0, unet-phantom"):
+        recipes("unet-bot")
 
 
 @pytest.mark.parametrize("name", RECIPES)

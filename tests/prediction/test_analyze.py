@@ -7,14 +7,14 @@ from ich_lib.labels import ANY
 from ich_lib.measures.metrics import dice
 from ich_lib.models.recipes import Recipe
 from ich_lib.phantoms import phantom
-from ich_lib.prediction.analyze import analyse
-from ich_lib.prediction.engine import Answer, Model, Models
+from ich_lib.prediction.analyze import analyze
+from ich_lib.prediction.engine import SHIPPED, Answer, Model, Models
 from ich_lib.scan import Scan, axial_affine
 
 
 @pytest.fixture(scope="module")
 def result(bleeding_case, models):
-    return analyse(bleeding_case.scan, models)
+    return analyze(bleeding_case.scan, models)
 
 
 def test_a_planted_bleed_is_found_and_outlined(bleeding_case, result):
@@ -24,7 +24,7 @@ def test_a_planted_bleed_is_found_and_outlined(bleeding_case, result):
 
 
 def test_the_same_head_without_blood_scores_lower_and_has_a_small_part_of_the_mask(models, result):
-    clean = analyse(phantom(101).scan, models)  # the same head, nothing planted
+    clean = analyze(phantom(101).scan, models)  # the same head, nothing planted
     assert clean.scores["any"] < result.scores["any"] - 0.2
     assert clean.volume_ml < 0.2 * result.volume_ml
 
@@ -38,7 +38,7 @@ def test_every_array_lies_on_the_scans_own_voxels(bleeding_case, result):
 
 def test_a_mirrored_head_gives_the_mirrored_result(bleeding_case, result, models):
     """The patient mirrored: the same scores, the mask on the other side, at minus the mm to the left."""
-    mirrored = analyse(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:, :, ::-1].copy()), models)
+    mirrored = analyze(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:, :, ::-1].copy()), models)
     assert mirrored.slice_scores == pytest.approx(result.slice_scores, abs=1e-3)
     assert np.array_equal(mirrored.mask[:, :, ::-1], result.mask)
     there, back = (left_mm(r) for r in (result, mirrored))
@@ -54,27 +54,27 @@ def left_mm(result):
 
 def test_a_slice_scores_the_same_wherever_the_parts_are_cut(models, monkeypatch):
     scan = phantom(3, bleeds=["subdural"], slices=10, thickness_mm=15).scan
-    whole = analyse(scan, models)
+    whole = analyze(scan, models)
     monkeypatch.setattr("ich_lib.prediction.analyze._CHUNK", 3)
-    cut = analyse(scan, models)
+    cut = analyze(scan, models)
     assert cut.slice_scores == pytest.approx(whole.slice_scores, abs=1e-4)
     assert np.abs(cut.blood.astype(float) - whole.blood).max() < 2e-3
 
 
 def test_one_slice_alone_is_a_scan_too(bleeding_case, models):
     k = int(bleeding_case.truth.sum(axis=(1, 2)).argmax())
-    alone = analyse(Scan(bleeding_case.scan.hu[k : k + 1], bleeding_case.scan.affine), models)
+    alone = analyze(Scan(bleeding_case.scan.hu[k : k + 1], bleeding_case.scan.affine), models)
     assert alone.scores["any"] > 0.5
     assert dice(bleeding_case.truth[k], alone.mask[0]) > 0.5
 
 
 def test_without_trusted_spacing_there_are_no_milliliters(bleeding_case, models):
     small = replace(bleeding_case.scan, hu=bleeding_case.scan.hu[14:16], spacing_known=False)
-    assert analyse(small, models).volume_ml is None
+    assert analyze(small, models).volume_ml is None
 
 
 def test_air_alone_is_clean_and_does_not_crash(models):
-    empty = analyse(Scan(np.full((2, 64, 64), -1000, np.float32), axial_affine((5, 1, 1), (2, 64, 64))), models)
+    empty = analyze(Scan(np.full((2, 64, 64), -1000, np.float32), axial_affine((5, 1, 1), (2, 64, 64))), models)
     assert not empty.mask.any()
     assert np.isfinite(empty.slice_scores).all()
     assert np.isfinite(empty.heat).all()
@@ -82,7 +82,7 @@ def test_air_alone_is_clean_and_does_not_crash(models):
 
 def test_progress_rises_to_one(bleeding_case, models):
     told = []
-    analyse(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:10]), models, progress=told.append)
+    analyze(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:10]), models, progress=told.append)
     assert told == pytest.approx([0.8, 1.0] if len(list(models)) == 1 else [0.4, 0.5, 0.9, 1.0])
 
 
@@ -114,7 +114,7 @@ def test_one_model_may_be_both_and_is_asked_once_each_way():
         return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
 
     model, scan = planted_model(recipe, answer), disk()
-    found = analyse(scan, Models(model, model))
+    found = analyze(scan, Models(model, model))
     assert asked == [5, 5]
     assert np.array_equal(found.mask, scan.hu > 90)
     assert found.slice_scores[:, ANY].tolist() == [0, 0, 1, 0, 0]
@@ -132,7 +132,7 @@ def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():
         return Answer(blood, np.repeat(blood.max(axis=(2, 3))[..., None], 6, axis=-1))
 
     model, scan = planted_model(recipe, answer), disk(at=4)
-    found = analyse(scan, Models(model, model))
+    found = analyze(scan, Models(model, model))
     assert np.array_equal(found.mask, scan.hu > 90)
     assert found.slice_scores[:, ANY].tolist() == [0, 0, 0, 0, 1]
     assert not found.heat.any()  # there are no maps
@@ -143,9 +143,16 @@ def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
     recipe = Recipe("r", "classify", "densenet_bc", size=64, field="slice", neighbors=0)
     calibration = {"slices": [[2.0, 0.0]] * 6, "scans": [[1.0, 0.0]] * 6}
     told = planted_model(recipe, lambda p: Answer(None, np.full((len(p), 6), 0.8)), {"calibration": calibration})
-    found = analyse(disk(), Models(None, told))
+    found = analyze(disk(), Models(None, told))
     assert found.calibrated
     assert found.slice_scores == pytest.approx(np.full((5, 6), 16 / 17), abs=1e-6)
     assert found.evidence.classes == pytest.approx(np.full((5, 6), 0.8))
     other = planted_model(replace(recipe, task="segment"), lambda p: Answer(bright(p)))
-    assert not analyse(disk(), Models(other, told)).calibrated
+    assert not analyze(disk(), Models(other, told)).calibrated
+
+
+def test_models_may_be_named_by_their_folder(bleeding_case, models):
+    few = replace(bleeding_case.scan, hu=bleeding_case.scan.hu[16:18])
+    assert np.array_equal(analyze(few, SHIPPED).slice_scores, analyze(few, models).slice_scores)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        analyze(few, "nowhere")

@@ -86,8 +86,8 @@ def test_a_folder_without_models_is_refused(tmp_path):
 def test_reading_and_predicting_never_import_tensorflow():
     code = (
         "import sys, ich_lib.readers, ich_lib.reports;"
-        "from ich_lib.phantoms import phantom; from ich_lib.prediction.analyze import analyse;"
-        "analyse(phantom(1, slices=2, pixels=64).scan);"
+        "from ich_lib.phantoms import phantom; from ich_lib.prediction.analyze import analyze;"
+        "analyze(phantom(1, slices=2, pixels=64).scan);"
         "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'sklearn', 'matplotlib', 'highdicom'};"
         "print(sorted(heavy & {m.split('.')[0] for m in sys.modules}))"
     )

@@ -6,7 +6,7 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.evaluation.ood_limits import learned, pooling
 from ich_lib.models.recipes import Recipe
-from ich_lib.prediction.analyze import analyse, features
+from ich_lib.prediction.analyze import analyze, features
 from ich_lib.prediction.engine import Answer, Model, Models, load
 from ich_lib.prediction.export import export
 from ich_lib.prediction.ood import COUNTS, Strangeness, Usual, fit, from_json, limits, together
@@ -99,7 +99,7 @@ def plain(hu, slices=3):
 def test_a_planted_outlier_is_told_and_a_usual_scan_is_not():
     """Gray at 40 HU is (40 + 20) / 120 of the brain render: usual. White bone is half a window off."""
     usual = Usual(np.array([[0.5, 0.0]]), np.diag([20.0, 20.0]), {1: 1.0})
-    fine, white = (analyse(plain(hu), gated(usual)) for hu in (42.0, 400.0))
+    fine, white = (analyze(plain(hu), gated(usual)) for hu in (42.0, 400.0))
     assert not fine.strangeness.strange
     assert fine.warnings == ()
     assert white.strangeness.value == pytest.approx(np.sqrt((10**2 + 20**2) / 2), rel=0.01)
@@ -109,7 +109,7 @@ def test_a_planted_outlier_is_told_and_a_usual_scan_is_not():
 
 @pytest.mark.parametrize(("usual", "tells"), [(None, True), (Usual(np.zeros((1, 2)), np.eye(2), {1: 1.0}), False)])
 def test_without_statistics_or_features_there_is_no_gate(usual, tells):
-    found = analyse(plain(40), gated(usual, tells))
+    found = analyze(plain(40), gated(usual, tells))
     assert found.strangeness is None
     assert found.warnings == ()
 
@@ -141,7 +141,7 @@ def test_a_card_learns_what_is_usual_and_the_served_model_warns(folds, tmp_path)
     assert served.classifier.run(pictures).features == pytest.approx(net.run(pictures).features, abs=1e-4)
     assert served.usual.limits == pytest.approx(usual.limits, abs=1e-3)
     noise = Scan(np.random.default_rng(0).normal(0, 900, (4, 64, 64)).astype(np.float32), plain(0).affine)
-    found = analyse(noise, served)
+    found = analyze(noise, served)
     expected = usual.strangeness(features(noise.hu, net)).value
     assert found.strangeness.value == pytest.approx(expected, rel=0.02)
     assert found.strangeness.strange

@@ -5,7 +5,7 @@ import pytest
 
 from ich_lib.labels import ANY
 from ich_lib.models.recipes import Recipe
-from ich_lib.prediction.analyze import UNSURE, analyse
+from ich_lib.prediction.analyze import UNSURE, analyze
 from ich_lib.prediction.engine import Answer, Model, Models
 from ich_lib.prediction.uncertainty import (
     EVEN,
@@ -75,7 +75,7 @@ def test_a_model_that_treats_left_and_right_alike_has_no_doubt():
         blood = (pictures[..., 0] > 0.9).astype(np.float32)
         return Answer(blood, np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1))
 
-    found = analyse(disk(), models_of(answer))
+    found = analyze(disk(), models_of(answer))
     assert found.slice_scores[1, ANY] > 0.9
     assert found.doubt.tolist() == [0, 0, 0]
     assert found.unsure == ()
@@ -90,11 +90,11 @@ def test_a_model_that_looks_left_only_is_unsure_where_one_side_bleeds():
         score = np.where(seen, 0.9, 0.2).astype(np.float32)
         return Answer(np.zeros(pictures.shape[:3], np.float32), np.repeat(score[:, None], 6, axis=1))
 
-    found = analyse(disk(), models_of(answer))
+    found = analyze(disk(), models_of(answer))
     assert found.doubt == pytest.approx([0, 0.35, 0], abs=1e-6)
     assert found.unsure == (1,)
     alone = replace(models_of(answer), segmenter=None)
-    assert analyse(disk(), alone).doubt == pytest.approx([0, 0.7, 0], abs=1e-6)
+    assert analyze(disk(), alone).doubt == pytest.approx([0, 0.7, 0], abs=1e-6)
     assert replace(found, doubt=np.array([UNSURE, 0, 1])).unsure == (0, 2)
 
 

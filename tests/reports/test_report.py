@@ -16,7 +16,7 @@ from ich_lib import __version__
 from ich_lib.labels import LABELS, TYPES
 from ich_lib.notice import NOTICE
 from ich_lib.phantoms import MIMICS, from_shares
-from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.prediction.ood import Strangeness
 from ich_lib.prediction.uncertainty import EVEN
@@ -521,7 +521,7 @@ def downloads(tmp_path_factory, models):
     slices = write_series(folder, values, file_affine(AXES["tilted gantry"], values.shape), prefix="QVORTRUP", **WHO)
     names = {part for value in WHO.values() for part in re.split(r"[\^ ]", value) if len(part) > 4}
     names |= {pydicom.dcmread(path).SOPInstanceUID for path in slices} | {"2019-04-23", "1943-08-17", "99887711"}
-    result = analyse(read(folder), models)
+    result = analyze(read(folder), models)
     return result, write(result, tmp_path_factory.mktemp("out")), names
 
 

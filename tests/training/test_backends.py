@@ -18,7 +18,7 @@ import pytest
 from ich_lib.data.phantoms import phantoms
 from ich_lib.models.recipes import RECIPES, Recipe
 from ich_lib.training.batches import Batches, Slices
-from ich_lib.training.train import _compiled
+from ich_lib.training.loop import compile_model
 from tests.conftest import ROOT
 
 # The recipes of scikit-learn have no steps to learn; their own tests train them.
@@ -59,7 +59,7 @@ def values(model) -> list[np.ndarray]:
 def test_every_recipe_learns_a_step(name):
     keras.utils.set_random_seed(0)
     recipe = small(RECIPES[name])
-    model = _compiled(recipe, 1)
+    model = compile_model(recipe, 1)
     model.run_eagerly = True  # a graph of 169 layers takes half a minute to draw, for one step
     before = values(model)
     losses = model.train_on_batch(*batches(recipe).batch(0, 0))
@@ -74,7 +74,7 @@ def steps(folder: Path, *, save: bool = False) -> dict[str, list[float]]:
     for name, options in SAMPLE.items():
         keras.utils.set_random_seed(0)
         recipe = small(replace(RECIPES[name], options=options))
-        model = _compiled(recipe, 1)
+        model = compile_model(recipe, 1)
         model.run_eagerly = save  # JAX is compiled, as in training; TensorFlow would take longer to draw the graph
         if save:
             model.save_weights(folder / f"{name}.weights.h5")

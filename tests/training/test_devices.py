@@ -25,7 +25,7 @@ if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from ich_lib.training import train as t
+from ich_lib.training import loop, train as t
 from ich_lib.training.devices import spread
 from ich_lib.models.losses import LOSSES
 from tests.conftest import tiny_recipes
@@ -38,14 +38,14 @@ plain = Recipe("plain", "classify", "cnn_001", {"dropout": 0.0}, loss="bce", lea
 one, two = (t.train(plain, None, f"{sys.argv[1]}/{n}", devices=n) for n in (1, 2))
 """
 RESUMED = """
-end = t._Keep.on_epoch_end
+end = loop._Keep.on_epoch_end
 def stop(self, epoch, logs=None):
     end(self, epoch, logs)
     if epoch == 1: raise KeyboardInterrupt
-t._Keep.on_epoch_end = stop
+loop._Keep.on_epoch_end = stop
 try: t.train(plain, None, f"{sys.argv[1]}/cut", devices=2)
 except KeyboardInterrupt: pass
-t._Keep.on_epoch_end = end
+loop._Keep.on_epoch_end = end
 cut = t.train(plain, None, f"{sys.argv[1]}/cut", devices=2, resume=True)
 """
 # The last epoch of a run is judged, so a part batch of held-out slices is met; all of the tiny U-Net's layers too.

@@ -8,6 +8,7 @@ import pytest
 
 from ich_lib.data.split import Split, leaky_image_split
 from ich_lib.data.store import build_store
+from ich_lib.models.recipes import RECIPES
 from ich_lib.models.run import open_run
 from ich_lib.training.train import train
 from tests.conftest import ROOT, tiny_recipes
@@ -36,10 +37,10 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
     small = replace(tiny_recipes()[0], steps=7)
     whole = train(small, None, tmp_path / "whole").model().get_weights()
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from ich_lib.training import train as t; import os\n"
-        "end = t._Keep.on_epoch_end\n"
+        "import sys; sys.path.insert(0, sys.argv[2]); from ich_lib.training import loop, train as t; import os\n"
+        "end = loop._Keep.on_epoch_end\n"
         "def die(self, epoch, logs=None): end(self, epoch, logs); os._exit(9)\n"
-        "t._Keep.on_epoch_end = die\n"
+        "loop._Keep.on_epoch_end = die\n"
         "from dataclasses import replace; from tests.conftest import tiny_recipes\n"
         "t.train(replace(tiny_recipes()[0], steps=7), None, sys.argv[1])"
     )
@@ -53,6 +54,14 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
     assert [one.epoch for one in run.history()] == [1, 2]
     for ours, theirs in zip(run.model().get_weights(), whole, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_a_recipe_may_be_named(tmp_path, monkeypatch):
+    tiny = replace(tiny_recipes()[0], steps=1, epochs=1)
+    monkeypatch.setitem(RECIPES, tiny.name, tiny)
+    assert train(tiny.name, None, tmp_path / "run").recipe == tiny
+    with pytest.raises(ValueError, match="No recipe is called 'unet-bot'"):
+        train("unet-bot", None, tmp_path / "other")
 
 
 def test_a_run_is_never_overwritten(tiny_runs):

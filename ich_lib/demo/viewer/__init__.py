@@ -41,7 +41,7 @@ def payload(result: Result, *, origin: dict[str, str] | None = None, truth: np.n
     """Everything the viewer shows, as plain values that JSON can carry: picture, findings and truth in one.
 
     Args:
-        result: of `analyse`.
+        result: of `analyze`.
         origin: language to one line on where the scan comes from; None where it was brought.
         truth: (z, y, x) bool, the blood that is really there, where that is known, as of a phantom.
 

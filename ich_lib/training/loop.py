@@ -1,0 +1,231 @@
+"""The loop of a training run: batches to weights, a checkpoint and a line of history after every epoch."""
+
+import csv
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from ich_lib.data.store import Store
+from ich_lib.measures.metrics import log_loss
+from ich_lib.models import classical
+from ich_lib.models.builders import build
+from ich_lib.models.losses import LOSSES
+from ich_lib.models.recipes import Recipe
+from ich_lib.models.run import CHECKPOINT, COLUMNS, HISTORY, START, Run
+from ich_lib.training.batches import Batches, Slices, Still
+
+
+def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int = 1) -> None:
+    """Train a run's network from its last checkpoint, or from the beginning, to the end of its recipe.
+
+    Args:
+        run: begun by `ich_lib.training.train.train`.
+        slices: of both sides of its split.
+        phantoms: for the recipe's share of phantoms.
+        devices: that share every batch; the caller is inside their context.
+    """
+    recipe, (seen, unseen) = run.recipe, _sides(run, slices)
+    keras.utils.set_random_seed(recipe.seed)
+    made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
+    batches = Batches(seen, recipe, phantoms=made)
+    known = any((run.folder / name).is_file() for name in (START, CHECKPOINT))
+    model = compile_model(recipe, len(batches), pretrained=not known)
+    if (run.folder / START).is_file():
+        model.set_weights(run.first_model().get_weights())
+    begun = _restore(model, run.folder, len(batches))
+    stopped = stalled(_losses(run), recipe.patience)
+    batches.begin_with(begun)
+    model.fit(
+        batches,
+        initial_epoch=begun,
+        shuffle=False,  # the batches have an order of their own
+        epochs=begun if stopped else recipe.epochs,
+        validation_data=Still(unseen, recipe, multiple=devices) if len(unseen) else None,
+        validation_freq=5,
+        callbacks=[_Keep(run, begun, batches), _Watch(run)],
+        verbose=0,
+    )
+    final = build(recipe)
+    final.set_weights(model.get_weights())
+    final.save_weights(run.weights)
+
+
+def _sides(run: Run, slices: Store) -> tuple[Slices, Slices]:
+    """What the run is trained on, and what is held out."""
+    return tuple(Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
+
+
+def fit_classical(run: Run, slices: Store) -> None:
+    """Measure the training side, fit on it, and keep the features: opening the run fits again, to the same scores.
+
+    "balanced" draws its clean slices here, so never from the side held out.
+    """
+    if run.weights.is_file():
+        return
+    started, recipe, (seen, unseen) = time.monotonic(), run.recipe, _sides(run, slices)
+    one_pass = Batches(seen, recipe).sampler
+    rng = np.random.default_rng(recipe.seed)
+    rows = [one_pass.at(place, rng).row for place in range(len(one_pass))]
+    taught, held_out = (
+        classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, np.sort(rows)), unseen)
+    )
+    scores = classical.fitted(taught, recipe)
+    row = {"epoch": 1, "loss": f"{_log_loss(scores, taught):.5f}", "learning_rate": ""}
+    row |= {"val_loss": f"{_log_loss(scores, held_out):.5f}" if len(held_out.labels) else ""}
+    row |= {"minutes": f"{(time.monotonic() - started) / 60:.2f}"}
+    with (run.folder / HISTORY).open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerow(row)
+    taught.save(run.weights)  # last: a run that has it is finished
+
+
+def _log_loss(scores, shown: classical.Measured) -> float:
+    """Mean over the labels, as the networks' binary cross-entropy is."""
+    found = scores(shown.columns)
+    return float(np.mean([log_loss(*pair) for pair in zip(shown.labels.T, found.T, strict=True)]))
+
+
+def compile_model(recipe: Recipe, steps: int, *, pretrained: bool = False) -> keras.Model:
+    """The recipe's model with its loss, optimizer and learning rate, for epochs of `steps` batches."""
+    model = build(recipe, precision=recipe.precision, pretrained=pretrained)
+    rate = learning_rate(recipe, steps)
+    if recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(rate)
+    else:
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    loss, weights = LOSSES[recipe.loss], None
+    if recipe.task == "both":
+        loss, weights = [loss, LOSSES["bce"]], [1.0, recipe.label_weight]
+    # XLA takes TensorFlow longer to compile than it saves here; JAX without it computes operation by operation.
+    fused = keras.backend.backend() == "jax"
+    model.compile(optimizer, loss, loss_weights=weights, jit_compile=fused)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule | float:
+    """The recipe's learning rate: by the step for a cosine, else the one it begins with.
+
+    Both cosines count steps, as the optimizer does. System 000 asked a schedule made for steps once an epoch, so it
+    never came to a restart.
+
+    Args:
+        recipe: rate, schedule, epochs.
+        steps: of an epoch.
+    """
+    schedules = keras.optimizers.schedules
+    if recipe.schedule == "cosine":
+        return schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs, alpha=recipe.lowest)
+    if recipe.schedule == "cosine restarts":
+        return schedules.CosineDecayRestarts(
+            recipe.learning_rate, steps * recipe.restart, t_mul=1.0, m_mul=1.0, alpha=recipe.lowest
+        )
+    return recipe.learning_rate
+
+
+def halvings(losses: list[float], patience: int) -> int:
+    """How often a plateau has halved the learning rate: each time `patience` epochs bring no loss lower by 0.0001.
+
+    Source:
+        The rule and its 0.0001 are those of keras.callbacks.ReduceLROnPlateau; as a function of all losses so far it
+        needs no state of its own, so a resumed run goes on as an unbroken one would.
+    """
+    best, waited, count = float("inf"), 0, 0
+    for loss in losses:
+        waited = 0 if loss < best - 1e-4 else waited + 1
+        best = loss if waited == 0 else best
+        if waited == patience:
+            count, waited = count + 1, 0
+    return count
+
+
+def stalled(losses: list[float], patience: int) -> bool:
+    """Whether the last `patience` epochs brought no loss lower than before them; never for a patience of 0."""
+    return 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
+
+
+def _losses(run: Run) -> list[float]:
+    """Training losses of all epochs so far."""
+    return [epoch.loss for epoch in run.history()]
+
+
+def _restore(model: keras.Model, folder: Path, steps: int) -> int:
+    """Load the last checkpoint, optimizer included, and cut the history to it; the epoch to begin with."""
+    checkpoint, history = folder / CHECKPOINT, folder / HISTORY
+    begun = 0
+    if checkpoint.is_file():
+        model.load_weights(checkpoint)
+        begun = int(_number(model.optimizer.iterations)) // steps
+    lines = history.read_text().splitlines()[1 : begun + 1] if history.is_file() else []
+    history.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
+    return begun
+
+
+def _number(value) -> float:
+    """Of a Keras variable or tensor, also of one that lies on several devices."""
+    return float(keras.ops.convert_to_numpy(value))
+
+
+class _Keep(keras.callbacks.Callback):
+    """After every epoch a checkpoint, then a line of history; a bar with the time left all along."""
+
+    def __init__(self, run: Run, begun: int, batches: Batches):
+        super().__init__()
+        self.run, self.batches, self.started = run, batches, time.monotonic() - 60 * run.minutes
+        steps = len(batches)
+        self.bar = tqdm(
+            total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2
+        )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Give the batches and dropout the epoch's own number, so that every run, resumed or not, draws the same.
+
+        No checkpoint holds dropout's state; and but for TensorFlow on one device, Keras looks into the batches once
+        before the first epoch, so who counts its passes is one ahead.
+        """
+        self.batches.begin_with(epoch)
+        for layer in self.model.layers:
+            if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
+                generator.state.assign([self.run.recipe.seed, epoch + 1])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        part = self.run.folder / f"part-{CHECKPOINT}"
+        self.model.save_weights(part)
+        part.replace(self.run.folder / CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
+        row = {
+            "epoch": epoch + 1,
+            "loss": f"{logs['loss']:.5f}",
+            "learning_rate": f"{_number(self.model.optimizer.learning_rate):.3g}",
+        }
+        row |= {"val_loss": f"{logs['val_loss']:.5f}" if "val_loss" in logs else ""}
+        row |= {"minutes": f"{(time.monotonic() - self.started) / 60:.2f}"}
+        with (self.run.folder / HISTORY).open("a", newline="") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+
+
+class _Watch(keras.callbacks.Callback):
+    """Halve the learning rate on a plateau and stop a run that stalled, by the training losses in history.csv."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run, self.recipe = run, run.recipe
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.recipe.schedule == "plateau":
+            count = halvings(_losses(self.run), self.recipe.halve)
+            self.model.optimizer.learning_rate = self.recipe.learning_rate * 0.5**count
+
+    def on_epoch_end(self, epoch, logs=None):
+        if stalled(_losses(self.run), self.recipe.patience):
+            self.model.stop_training = True
