@@ -33,7 +33,7 @@ def _store(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from ich_lib.data import open_set
-    from ich_lib.data.fetch import SUMS, verify
+    from ich_lib.data.checksums import SUMS, verify
     from ich_lib.data.store import build_store
 
     if (options.data / SUMS).is_file():
