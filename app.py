@@ -6,12 +6,9 @@ python app.py [--weights RUN] [--compare RUN] [--port N] [--host H] [--mcp]
 import argparse
 import html
 import importlib.util
-import inspect
-import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,34 +18,12 @@ from types import SimpleNamespace
 
 from ich_lib.demo import session as demo
 from ich_lib.demo import viewer
+from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.job import watched
 from ich_lib.prediction.analyze import NOTICE
 from ich_lib.prediction.engine import Models, load
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.reports import as_json, write
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on import
-
-
-@contextmanager
-def _without_stubs():
-    """Keep gradio from writing type stubs for editors while it is imported: half of its 3.7 s."""
-    where = inspect.getfile
-
-    def nowhere(thing):
-        if str(getattr(thing, "__module__", "")).startswith("gradio."):
-            raise OSError("no file")  # gradio takes this for a class without one, and writes no stub
-        return where(thing)
-
-    inspect.getfile = nowhere
-    try:
-        yield
-    finally:
-        inspect.getfile = where
-
-
-with _without_stubs():
-    import gradio as gr
 
 try:
     import spaces
