@@ -5,10 +5,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from ich_lib.data import Table
+from ich_lib.data import Table, open_set
 from ich_lib.data.phantoms import phantoms, phantoms_path
 from ich_lib.data.store import Store, cache_folder, kept_path, kept_store, open_store
-from ich_lib.data.table_cache import kept_table
 from ich_lib.workbench.making import Making
 from ich_lib.workbench.shown import plain
 
@@ -86,7 +85,7 @@ def _opened(folder: str) -> Source | None:
 @st.cache_resource(show_spinner="Reading the folder's tables …", max_entries=4)
 def _read(folder: str) -> Table:
     """Not st.cache_data, which would copy a table of 5,000 rows at every click."""
-    return kept_table(folder)
+    return open_set(folder)
 
 
 # ---- heads made by code ---------------------------------------------------------------------------------------------
