@@ -380,7 +380,7 @@ def main() -> int:
         mcp_server=options.mcp,
         i18n=WORDS,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css_paths=viewer.PAGE_CSS,
+        css=viewer.page_css(),
         js=viewer.PAGE_JS.read_text(encoding="utf-8"),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ich_lib.colors import MASK, TRUTH
 from ich_lib.data import Table
 from ich_lib.evaluation import evaluate, fold_runs, held_out, opened, scan_of, truth_of
 from ich_lib.evaluation.causes import SAYS, Failure, causes
@@ -170,10 +171,10 @@ def page(cases: Sequence[Shown], report: dict) -> str:
     )
 
 
-_STYLE = """
-article { margin: 1.2rem 0 2rem; } h3 { font-size: 1rem; margin: 0 0 .2rem; } article p { margin: .2rem 0 .5rem; }
-article img { background: #111; display: block; }
-.truth, .mask { padding: 0 .3rem; color: #111; } .truth { background: #56B4E9; } .mask { background: #F0E442; }
+_STYLE = f"""
+article {{ margin: 1.2rem 0 2rem; }} h3 {{ font-size: 1rem; margin: 0 0 .2rem; }} article p {{ margin: .2rem 0 .5rem; }}
+article img {{ background: #111; display: block; }}
+.truth, .mask {{ padding: 0 .3rem; color: #111; }} .truth {{ background: {TRUTH}; }} .mask {{ background: {MASK}; }}
 """
 
 
