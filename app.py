@@ -6,12 +6,9 @@ python app.py [--weights RUN] [--compare RUN] [--port N] [--host H] [--mcp]
 import argparse
 import html
 import importlib.util
-import inspect
-import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,34 +17,12 @@ from threading import Thread
 from types import SimpleNamespace
 
 from ich_lib.demo import session, viewer
+from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.job import watched
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import SHIPPED, Models, load
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.reports import as_json, write
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on import
-
-
-@contextmanager
-def _without_stubs():
-    """Keep gradio from writing type stubs for editors while it is imported: half of its 3.7 s."""
-    where = inspect.getfile
-
-    def nowhere(thing):
-        if str(getattr(thing, "__module__", "")).startswith("gradio."):
-            raise OSError("no file")  # gradio takes this for a class without one, and writes no stub
-        return where(thing)
-
-    inspect.getfile = nowhere
-    try:
-        yield
-    finally:
-        inspect.getfile = where
-
-
-with _without_stubs():
-    import gradio as gr
 
 try:
     import spaces
@@ -404,7 +379,7 @@ def main() -> int:
         mcp_server=options.mcp,
         i18n=WORDS,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css_paths=viewer.PAGE_CSS,
+        css=viewer.page_css(),
         js=viewer.PAGE_JS.read_text(encoding="utf-8"),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C

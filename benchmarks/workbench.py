@@ -201,7 +201,7 @@ def main() -> None:
         timed("opened first", lambda: page(folder))
         streamlit.cache_resource.clear()
         streamlit.cache_data.clear()
-        timed("opened again, by another process", lambda: page(folder))
+        timed("opened again, by another start", lambda: page(folder))
         at = page(folder)
         for turn in ("first", "again"):
             for view in VIEWS:

@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from ich_lib.colors import GREEN, ORANGE, PURPLE, SKY, VERMILION
+
 # The order of the RSNA 2019 challenge; `any` is last. `normal` and `multiple` are derived, never stored.
 LABELS = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural", "any")
 TYPES = LABELS[:-1]
 ANY = LABELS.index("any")
-# Okabe-Ito, told apart by color-blind eyes; each stands beside its name. The order is that of LABELS.
-COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#BBBBBB")
+# Each stands beside its name. The order is that of LABELS.
+COLORS = (ORANGE, SKY, GREEN, PURPLE, VERMILION, "#BBBBBB")
 
 # Scheme to the names of a model's outputs, in order. A "-class" scheme is a softmax: one output per slice is right.
 # The others are sigmoids: each output is right or wrong by itself.

@@ -33,7 +33,7 @@ def _store(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from ich_lib import store
-    from ich_lib.data.fetch import SUMS, verify
+    from ich_lib.data.checksums import SUMS, verify
 
     if (options.data / SUMS).is_file():
         say("\n".join(verify(options.data)) or f"Every file is what {SUMS} says.")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ich_lib.colors import TRUTH, rgb
 from ich_lib.data.table import Table
 from ich_lib.labels import ANY, LABELS, TYPES
 from ich_lib.prepare.window import window
 
 CLEAN = "no blood"
-BLUE = (86, 180, 233)  # of Okabe and Ito; the truth, here as in the gallery
 _READERS = 4  # decoding lets other threads run
 
 
@@ -167,7 +167,7 @@ def tile(hu: np.ndarray | None, mask: np.ndarray | None, level: float, width: fl
     if mask is not None and mask.any():
         lines = [np.rint((line + 0.5) * scale - 0.5).astype(np.int32) for line in contours(mask)]
         cv2.polylines(part, lines, True, (0, 0, 0), 4, cv2.LINE_AA)
-        cv2.polylines(part, lines, True, BLUE, 2, cv2.LINE_AA)
+        cv2.polylines(part, lines, True, rgb(TRUTH), 2, cv2.LINE_AA)
     picture[top : top + size[1], left : left + size[0]] = part
     return picture
 

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ich_lib.case import Case
+from ich_lib.colors import MASK, TRUTH
 from ich_lib.data import Table
 from ich_lib.evaluation import case_of, evaluate, held_out, opened
 from ich_lib.evaluation.causes import SAYS, Failure, causes
@@ -173,10 +174,10 @@ def page(cases: Sequence[Shown], report: dict) -> str:
     )
 
 
-_STYLE = """
-article { margin: 1.2rem 0 2rem; } h3 { font-size: 1rem; margin: 0 0 .2rem; } article p { margin: .2rem 0 .5rem; }
-article img { background: #111; display: block; }
-.truth, .mask { padding: 0 .3rem; color: #111; } .truth { background: #56B4E9; } .mask { background: #F0E442; }
+_STYLE = f"""
+article {{ margin: 1.2rem 0 2rem; }} h3 {{ font-size: 1rem; margin: 0 0 .2rem; }} article p {{ margin: .2rem 0 .5rem; }}
+article img {{ background: #111; display: block; }}
+.truth, .mask {{ padding: 0 .3rem; color: #111; }} .truth {{ background: {TRUTH}; }} .mask {{ background: {MASK}; }}
 """
 
 

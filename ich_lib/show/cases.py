@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from ich_lib.colors import MASK, TRUTH
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.explanation import HEAT
 from ich_lib.show.figure import Figure
-from ich_lib.show.gallery import BLUE, head_of, outline
-from ich_lib.show.result import YELLOW
+from ich_lib.show.gallery import head_of, outline
 
 _INK, _PAPER = "#F2F2F2", "#111111"
 
@@ -36,7 +36,7 @@ def picture(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect="auto")
-    for some, color in ((truth, BLUE), (mask, YELLOW)):
+    for some, color in ((truth, TRUTH), (mask, MASK)):
         if some is not None:
             outline(axes, some[part], color)
     if heat is not None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ich_lib.colors import BLUE, ORANGE, SKY, VERMILION
 from ich_lib.measures.paired import Group, Paired
 from ich_lib.show.figure import Figure
 
-_BLUE, _RED, _SKY, _QUIET = "#0072B2", "#D55E00", "#56B4E9", "#767676"  # Okabe-Ito, and a gray
+_QUIET = "#767676"
 
 
 def boxes(groups: Mapping[str, Group], measure: str) -> Figure:
@@ -22,10 +23,13 @@ def boxes(groups: Mapping[str, Group], measure: str) -> Figure:
     rows = range(len(groups), 0, -1)
     values = [np.array(one.values) for one in groups.values()]
     drawn = {"orientation": "horizontal", "widths": 0.55, "showfliers": False, "patch_artist": True}
-    style = {"boxprops": {"facecolor": "#DCEBF5", "edgecolor": _BLUE}, "medianprops": {"color": _RED, "linewidth": 2}}
+    style = {
+        "boxprops": {"facecolor": "#DCEBF5", "edgecolor": BLUE},
+        "medianprops": {"color": VERMILION, "linewidth": 2},
+    }
     axes.boxplot(values, positions=list(rows), **drawn, **style)
     for row, some in zip(rows, values, strict=True):
-        axes.scatter(some, row + rng.uniform(-0.18, 0.18, len(some)), s=14, color=_BLUE, alpha=0.6, zorder=3)
+        axes.scatter(some, row + rng.uniform(-0.18, 0.18, len(some)), s=14, color=BLUE, alpha=0.6, zorder=3)
     names = [f"{name}  (n = {len(some)})" for name, some in zip(groups, values, strict=True)]
     axes.set_yticks(list(rows), names)
     axes.set(xlabel=measure, ylim=(0.4, len(groups) + 0.6))
@@ -43,9 +47,9 @@ def gains(found: Paired) -> Figure:
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.subplots()
     good = (found.gains[order] > 0) == found.measure.more_is_better
-    axes.bar(range(len(order)), found.gains[order], color=np.where(good, _SKY, "#E69F00"))
-    axes.axhspan(found.gain.low, found.gain.high, color=_RED, alpha=0.18, label="95 % interval of the difference")
-    axes.axhline(found.gain.value, color=_RED, linewidth=1.5, label="difference")
+    axes.bar(range(len(order)), found.gains[order], color=np.where(good, SKY, ORANGE))
+    axes.axhspan(found.gain.low, found.gain.high, color=VERMILION, alpha=0.18, label="95 % interval of the difference")
+    axes.axhline(found.gain.value, color=VERMILION, linewidth=1.5, label="difference")
     axes.axhline(0, color=_QUIET, linewidth=1)
     axes.set_xticks(range(len(order)), [str(found.numbers[k]) for k in order], fontsize=7, rotation=90)
     axes.set(xlabel="patient (a number, no name)", ylabel=f"second − first\n{found.measure.name}")

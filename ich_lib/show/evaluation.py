@@ -1,5 +1,6 @@
 """How well models do, as plots."""
 
+from ich_lib.colors import BLUE, GRAY, SKY, VERMILION
 from ich_lib.show.figure import Figure
 from ich_lib.show.volume import scatter
 
@@ -22,8 +23,8 @@ def evaluation(report: dict) -> Figure:
 
 
 def _roc(axes, report: dict) -> None:
-    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
-    for key, name, color in (("slices", "slices", "#0072B2"), ("whole_scans", "scans", "#D55E00")):
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle=":")
+    for key, name, color in (("slices", "slices", BLUE), ("whole_scans", "scans", VERMILION)):
         points, auc = report[key]["roc"], report[key]["auc"]["value"]
         if points:
             axes.plot(*zip(*points, strict=True), color=color, label=f"{name}, AUC {auc:.3f}")
@@ -32,9 +33,9 @@ def _roc(axes, report: dict) -> None:
 
 
 def _reliability(axes, bins: list[dict]) -> None:
-    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle=":")
     filled = [row for row in bins if row["n"]]
-    axes.plot([row["score"] for row in filled], [row["share"] for row in filled], color="#0072B2", marker="o")
+    axes.plot([row["score"] for row in filled], [row["share"] for row in filled], color=BLUE, marker="o")
     for row in filled:
         axes.annotate(row["n"], (row["score"], row["share"]), (5, -11), textcoords="offset points", fontsize=8)
     axes.set(
@@ -60,6 +61,6 @@ def _dice_by_patient(axes, report: dict) -> None:
     if not rows:
         axes.text(0.5, 0.5, "no masks", ha="center", transform=axes.transAxes)
         return
-    axes.bar(range(len(rows)), [row["dice"] for row in rows], color="#56B4E9")
-    axes.axhline(report["dice_per_subject"]["value"], color="#D55E00", linewidth=1)
+    axes.bar(range(len(rows)), [row["dice"] for row in rows], color=SKY)
+    axes.axhline(report["dice_per_subject"]["value"], color=VERMILION, linewidth=1)
     axes.set_xticks(range(len(rows)), [f"{row['true_ml']:.1f}" for row in rows], fontsize=7, rotation=90)

@@ -3,14 +3,13 @@
 import numpy as np
 from matplotlib.patheffects import withStroke
 
+from ich_lib.colors import MASK, TRUTH
 from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.head import field_box
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
-from ich_lib.show.result import YELLOW
 
-BLUE = "#56B4E9"  # Okabe-Ito: the truth
 _INK, _PAPER = "#F2F2F2", "#111111"
 _HALO = [withStroke(linewidth=2.5, foreground="black")]  # letters are read on bone too
 
@@ -34,8 +33,8 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         for axes in axes_of_slice:
             axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
             axes.set_axis_off()
-        outline(axes_of_slice[1], truth[k][rows, columns], BLUE)
-        outline(axes_of_slice[1], result.mask[k][rows, columns], YELLOW)
+        outline(axes_of_slice[1], truth[k][rows, columns], TRUTH)
+        outline(axes_of_slice[1], result.mask[k][rows, columns], MASK)
         heat = result.heat[k][rows, columns].astype(np.float32)
         axes_of_slice[2].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, aspect=dy / dx)
         label = {"color": _INK, "fontsize": 10, "transform": axes_of_slice[0].transAxes, "path_effects": _HALO}

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ich_lib.colors import MASK
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
 
-_YELLOW, _HALO = "#F0E442", "black"
+_HALO = "black"
 
 
 def row(
@@ -40,7 +41,7 @@ def row(
     ):
         axes.imshow(picture if how is None else window(picture, *how), cmap="gray", vmin=0, vmax=1)
         if len(masks) and np.any(masks[k]):
-            for color, width in ((_HALO, 3.2), (_YELLOW, 1.6)):
+            for color, width in ((_HALO, 3.2), (MASK, 1.6)):
                 axes.contour(masks[k], levels=[0.5], colors=color, linewidths=width)
         axes.set_title(titles[k] if len(titles) else "", fontsize=10)
         axes.set_axis_off()

@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from ich_lib.colors import MASK
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
@@ -11,7 +12,6 @@ from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
 from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence
 
-YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
 _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 
 
@@ -61,7 +61,7 @@ def outlined(axes, result: Result, mask: np.ndarray, k: int) -> None:
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=3.2)
-        axes.contour(mask, levels=[0.5], colors=YELLOW, linewidths=1.6)
+        axes.contour(mask, levels=[0.5], colors=MASK, linewidths=1.6)
     label = {"color": _INK, "fontsize": 9, "transform": axes.transAxes}
     axes.text(0.03, 0.93, f"{k + 1}", **label)
     axes.text(0.97, 0.93, f"any {result.slice_scores[k, ANY]:.2f}", ha="right", **label)

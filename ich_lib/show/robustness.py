@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ich_lib.colors import BLUE, GRAY, MASK, VERMILION
 from ich_lib.prepare.head import Box
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
-from ich_lib.show.result import YELLOW
 
-_LINES = (("dice_per_subject", "Dice per subject", "#0072B2", "o"), ("slice_auc_any", "slice AUC", "#D55E00", "s"))
+_LINES = (("dice_per_subject", "Dice per subject", BLUE, "o"), ("slice_auc_any", "slice AUC", VERMILION, "s"))
 _COLUMNS = 5
 
 
@@ -38,7 +38,7 @@ def robustness(report: dict) -> Figure:
 
 def _panel(axes, name: str, corruption: dict) -> None:
     rows = corruption["severities"]
-    axes.axhline(0, color="#999999", linewidth=1)
+    axes.axhline(0, color=GRAY, linewidth=1)
     for number, (key, label, color, marker) in enumerate(_LINES):
         value, low, high = (
             np.array([np.nan if row[key]["change"][part] is None else row[key]["change"][part] for row in rows])
@@ -98,7 +98,7 @@ def examples(lines: Sequence[Sequence[Example]]) -> Figure:
 def _slice(axes, plane: np.ndarray, truth: np.ndarray, box: Box) -> None:
     axes.imshow(window(plane, *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1)
     if truth.any():
-        axes.contour(truth, levels=[0.5], colors=YELLOW, linewidths=0.8)
+        axes.contour(truth, levels=[0.5], colors=MASK, linewidths=0.8)
     right, bottom = box.left + box.side - 0.5, box.top + box.side - 0.5
     axes.set(xlim=(box.left - 0.5, right), ylim=(bottom, box.top - 0.5), facecolor="black")
     axes.set(xticks=[], yticks=[])

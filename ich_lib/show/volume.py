@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ich_lib.colors import BLUE, VERMILION
 from ich_lib.show.figure import Figure
 
 WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
@@ -10,7 +11,6 @@ WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
     "abc2": "ABC/2 of the mask",
     "abc2_of_truth": "ABC/2 of the truth: the formula alone",
 }
-_BLUE, _RED = "#0072B2", "#D55E00"  # Okabe-Ito
 
 
 def agreement(volume: dict) -> Figure:
@@ -34,10 +34,10 @@ def agreement(volume: dict) -> Figure:
 def scatter(axes, way: dict) -> None:
     """The pairs of one way, its bias and its limits of agreement."""
     true, measured = np.array(way["pairs_ml"]).T
-    axes.scatter((true + measured) / 2, measured - true, s=18, color=_BLUE)
+    axes.scatter((true + measured) / 2, measured - true, s=18, color=BLUE)
     low, high = way["limits_ml"]
     for value, style in ((way["bias_ml"]["value"], "-"), (low, "--"), (high, "--")):
-        axes.axhline(value, color=_RED, linewidth=1, linestyle=style)
+        axes.axhline(value, color=VERMILION, linewidth=1, linestyle=style)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
         place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
         axes.annotate(f"{value:.1f}", (1, value), (-2, 3), **place)

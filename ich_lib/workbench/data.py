@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ich_lib.colors import BLUE, VERMILION
 from ich_lib.data import Table, summary
 from ich_lib.data.split import SPLITS, Split, leaks
 from ich_lib.data.summary import CLEAN
@@ -160,7 +161,7 @@ def _numbers(chosen: Source) -> None:
             x=alt.X("HU:Q", title="CT number, HU", axis=alt.Axis(tickCount=8)),
             y=alt.Y("share:Q", title="share", axis=alt.Axis(format="%"), stack=None),
             color=alt.Color("of:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(
-                domain=list(parts), range=["#D55E00", "#0072B2"])),
+                domain=list(parts), range=[VERMILION, BLUE])),
         )
         .properties(height=340)
     )  # fmt: skip
@@ -201,7 +202,7 @@ def _people(chosen: Source) -> None:
 def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
     chart = alt.Chart(rows).mark_bar().encode(x=x, y=alt.Y("count()", title="patients", axis=alt.Axis(tickMinStep=1)))
     if colored:
-        scale = alt.Scale(domain=["bleeds", CLEAN], range=["#D55E00", _GRAY])
+        scale = alt.Scale(domain=["bleeds", CLEAN], range=[VERMILION, _GRAY])
         chart = chart.encode(color=alt.Color("bleeds:N", title=None, scale=scale, legend=alt.Legend(orient="top")))
     return chart.properties(height=280)
 

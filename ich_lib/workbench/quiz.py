@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from ich_lib.colors import BLUE, VERMILION
 from ich_lib.course import quiz
 from ich_lib.course.quiz import Answer, Mark, Question
 from ich_lib.data import Table
@@ -259,7 +260,7 @@ def _curve(marks: dict[str, list[Mark]]) -> None:
     if not points:
         st.info("The ROC curve begins once a slice with and one without blood were asked.")
         return
-    colors = alt.Scale(domain=["You", "Model"], range=["#D55E00", "#0072B2"])
+    colors = alt.Scale(domain=["You", "Model"], range=[VERMILION, BLUE])
     axis = alt.Scale(domain=(0, 1), nice=False)
     curve = (
         alt.Chart(pd.DataFrame(points))

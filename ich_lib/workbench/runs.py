@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from ich_lib.colors import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from ich_lib.evaluation import compare
 from ich_lib.evaluation.page import NAMES, shown
 from ich_lib.models.run import Epoch, Run, differences, find_reports, find_runs
@@ -16,7 +17,7 @@ from ich_lib.workbench.shown import changed, draw, plain, sentence
 LIVE_S = 3  # between two looks at the history of a run that goes on
 _PROBLEMS = 3  # sentences shown before they are only counted
 _MOST = 8  # curves on one chart, as many as colors that anyone can tell apart
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")  # Okabe-Ito
+_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000", GRAY)
 _TRAIN = "python -m ich_lib train unet-phantom --out runs/first"
 _EVALUATE = "python -m ich_lib evaluate runs/first --data DATA --out runs/first"
 
@@ -166,7 +167,7 @@ def _recipes(chosen: Sequence[Run]) -> None:
     if told:
         first = chosen[0].name
         marked = lambda row: [  # noqa: E731
-            "background-color: #E69F0033" if name not in ("", "setting") and value != row[first] else ""
+            f"background-color: {ORANGE}33" if name not in ("", "setting") and value != row[first] else ""
             for name, value in row.items()
         ]
         st.dataframe(pandas.DataFrame(told).style.apply(marked, axis=1), hide_index=True)

@@ -1,5 +1,5 @@
 // A stack of slices: scrolled and windowed in the browser, outlines on top, and regions drawn with pointer, finger or keys.
-// data: id, frames {window: [data URI, ...]}, names [...], asked, rows, columns, draw, regions, outlines
+// data: id, frames {window: [data URI, ...]}, names [...], asked, rows, columns, draw, regions, ink (color of what is drawn), outlines
 //   [{slice, name, color, dash, lines: [[[x, y], ...], ...]}]; points are shares of width and height.
 // State "regions": what was drawn on the asked slice, a list of lists of points.
 
@@ -50,7 +50,7 @@ export default function (component) {
 
   // The points set by key so far, their line, and the cross.
   function keyed(context) {
-    if (state.points.length) line(context, state.points, "#D55E00", [], state.points.length >= SMALLEST);
+    if (state.points.length) line(context, state.points, data.ink, [], state.points.length >= SMALLEST);
     context.setLineDash([]);
     for (const [x, y] of state.points) {
       context.fillStyle = "#000";
@@ -80,8 +80,8 @@ export default function (component) {
       if (one.slice === state.slice) one.lines.forEach((points) => line(context, points, one.color, one.dash, true));
     }
     if (data.draw && state.slice === data.asked) {
-      state.regions.forEach((points) => line(context, points, "#D55E00", [], true));
-      if (state.drawn) line(context, state.drawn, "#D55E00", [], false);
+      state.regions.forEach((points) => line(context, points, data.ink, [], true));
+      if (state.drawn) line(context, state.drawn, data.ink, [], false);
       keyed(context);
     }
     const where = data.names[state.slice];

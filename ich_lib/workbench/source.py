@@ -1,24 +1,19 @@
 """Which data the pages look at: heads made by code, or a folder on this computer. Wiring only."""
 
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 import streamlit as st
 
-from ich_lib.data import Table
+from ich_lib.data import Table, open_set
 from ich_lib.data.phantoms import phantoms, phantoms_path
 from ich_lib.data.store import Store, cache_folder, kept_path, kept_store, open_store
-from ich_lib.data.table_cache import kept_table
+from ich_lib.workbench.making import Making
 from ich_lib.workbench.shown import plain
 
 MADE, FOLDER = "Heads made by code", "A folder on this computer"
 HEADS, SIZE = 12, 192  # of the built-in set; made once, some 20 seconds
 FEW = 1  # of them is made before anything is shown, the others while one looks
-_FIRST_S = 1.0  # the page with the first few is drawn before others are begun
 _EVERY_S = 1.0  # between two looks at how many are made
 STAMPS = 64  # side of the pictures that are compared for leaks, in pixels
 _AWAY = "Folders can be opened only by a browser on the machine that runs the workbench."
@@ -90,7 +85,7 @@ def _opened(folder: str) -> Source | None:
 @st.cache_resource(show_spinner="Reading the folder's tables …", max_entries=4)
 def _read(folder: str) -> Table:
     """Not st.cache_data, which would copy a table of 5,000 rows at every click."""
-    return kept_table(folder)
+    return open_set(folder)
 
 
 # ---- heads made by code ---------------------------------------------------------------------------------------------
@@ -119,41 +114,9 @@ def _made(heads: int, size: int) -> Store:
     return phantoms(heads, size=size)
 
 
-# In a process of its own and behind others, so that pages need not wait. It ends with the workbench, at its next word.
-_MAKE = """
-import os, sys
-from ich_lib.data.phantoms import phantoms
-
-def told(heads, total):
-    for done, head in enumerate(heads, start=1):
-        print(done, flush=True)
-        yield head
-
-hasattr(os, "nice") and os.nice(5)
-phantoms(int(sys.argv[1]), size=int(sys.argv[2]), progress=told)
-"""
-
-
-class _Making:
-    """Heads made and kept while the first few are looked at: how many there are, and whether it failed."""
-
-    def __init__(self, heads: int, size: int):
-        self.done, self.failed = 0, False
-        Thread(target=self._make, args=(heads, size), daemon=True).start()
-
-    def _make(self, heads: int, size: int) -> None:
-        time.sleep(_FIRST_S)
-        command = [sys.executable, "-c", _MAKE, str(heads), str(size)]
-        quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        with subprocess.Popen(command, cwd=Path(__file__).parents[2], **quiet) as process:
-            for line in process.stdout:
-                self.done = int(line)
-        self.failed = process.returncode != 0
-
-
 @st.cache_resource(show_spinner=False)
-def _making(heads: int, size: int) -> _Making:
-    return _Making(heads, size)
+def _making(heads: int, size: int) -> Making:
+    return Making(heads, size)
 
 
 @st.fragment(run_every=_EVERY_S)

@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 import streamlit as st
 
+from ich_lib import colors
 from ich_lib.data.polygons import fill
 from ich_lib.data.summary import contours
 from ich_lib.prepare.window import WINDOWS, window
 
 SHOWN = ("brain", "subdural", "bone")
 TRUTH, MODEL, YOURS = "truth", "model", "yours"
-_LINES = {TRUTH: ("#56B4E9", []), MODEL: ("#F0E442", [9, 5]), YOURS: ("#D55E00", [3, 4])}  # color and dashes
+_LINES = {TRUTH: (colors.TRUTH, []), MODEL: (colors.MASK, [9, 5]), YOURS: (colors.YOURS, [3, 4])}  # color and dashes
 _HERE = Path(__file__).parent
 
 
@@ -80,7 +81,7 @@ def stack(
         The regions drawn, None before the first.
     """
     shown = pictures | {"id": key, "names": list(names), "asked": asked, "draw": draw, "regions": []}
-    shown["outlines"] = list(outlines)
+    shown |= {"ink": colors.YOURS, "outlines": list(outlines)}
     state = _part()(key=key, data=shown, default={"regions": []}, on_regions_change=lambda: None)
     return state.regions
 
@@ -89,4 +90,5 @@ def stack(
 def _part():
     """The page part, made known once."""
     html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    css = f".slices {{ --focus: {colors.SKY}; }}\n{css}"
     return st.components.v2.component("ich_lib_slices", html=html, css=css, js=js)

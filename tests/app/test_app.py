@@ -1,7 +1,6 @@
 """The demo: its functions, then the whole page served by `python app.py`, in a real Chromium."""
 
 import contextlib
-import inspect
 import json
 import shutil
 import sys
@@ -247,10 +246,6 @@ def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, ca
     monkeypatch.setattr(sys, "argv", ["app.py", "--mcp"])
     assert app.main() == 2
     assert "pip install 'gradio[mcp]'" in capsys.readouterr().err
-
-
-def test_the_quick_import_of_gradio_leaves_python_as_it_was():
-    assert inspect.getfile.__module__ == "inspect"
 
 
 # ---- the whole page -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ich_lib.colors import TRUTH, rgb
 from ich_lib.data import summary
 from ich_lib.data.summary import CLEAN, Count
 from ich_lib.labels import ANY, LABELS
@@ -72,7 +73,7 @@ def test_a_tile_is_gray_but_for_the_line_and_dark_where_nothing_could_be_read():
     assert picture.shape == (80, 80, 3)
     assert (picture[:, :20] == 0).all()  # a tall slice stands in the middle
     assert (picture[40, 40] == 128).all()
-    assert picture[20:24, 40].tolist().count(list(summary.BLUE)) >= 1  # the upper edge, row 10 of 40
+    assert picture[20:24, 40].tolist().count(list(rgb(TRUTH))) >= 1  # the upper edge, row 10 of 40
     assert not summary.tile(None, None, 40, 80, 16).any()
 
 

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import re
 import time
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,9 +280,28 @@ def test_two_bleeds_are_two_places():  # the planted result itself: the tests ab
 
 @pytest.mark.parametrize("name", ["viewer.html", "viewer.css", "folder.html", "folder.css"])
 def test_the_page_parts_hold_no_sign_that_gradio_would_take_for_a_template(name):
-    text = viewer.PAGE_CSS.with_name(name).read_text(encoding="utf-8")
+    text = Path(viewer.__file__).with_name(name).read_text(encoding="utf-8")
     for sign in ("${", "{{", "}}", "`", "\\"):
         assert sign not in text
+
+
+def scripts():
+    return {name: Path(viewer.__file__).with_name(name).read_text(encoding="utf-8") for name in viewer.SCRIPTS}
+
+
+def test_scripts_share_one_state_and_no_variable():
+    for name, text in scripts().items():
+        assert not re.findall(r"^(?:let|var) .*", text, re.MULTILINE)
+        assert len(re.findall("^const state = ", text, re.MULTILINE)) == (name == "state.js")
+
+
+def test_scripts_name_those_parts_of_the_state_that_are_declared():
+    texts = scripts()
+    declared = set(re.findall(r"^  (\w+): ", texts["state.js"], re.MULTILINE))
+    whole = "\n".join(texts.values())
+    named = set(re.findall(r"\bstate\.(\w+)", whole)) - {"js"}
+    named |= {one for some in re.findall(r"\{ ([\w, ]+) \} = state[;,]", whole) for one in some.split(", ")}
+    assert named == declared
 
 
 def test_a_picture_and_what_is_found_later_make_the_whole():

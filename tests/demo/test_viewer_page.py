@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -747,7 +748,7 @@ def test_every_language_has_every_word_and_every_place_in_it(page):
 
 
 def _script(name):
-    return viewer.PAGE_CSS.with_name(name).read_text(encoding="utf-8")
+    return Path(viewer.__file__).with_name(name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

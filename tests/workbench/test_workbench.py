@@ -18,7 +18,7 @@ from ich_lib.data import phantoms
 from ich_lib.data.summary import CLEAN
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import load
-from ich_lib.workbench import cases, source, stack
+from ich_lib.workbench import cases, making, source, stack
 from tests import browsing
 from tests.conftest import ROOT
 from tests.sets import write_ct_ich
@@ -103,7 +103,7 @@ def test_a_fresh_machine_shows_heads_made_by_code_and_the_notice():
 def test_the_first_heads_are_shown_while_the_others_are_made_and_are_the_same_then(tmp_path, monkeypatch):
     monkeypatch.setenv("ICH_CACHE", str(tmp_path))
     monkeypatch.setattr(source, "FEW", FEW)
-    monkeypatch.setattr(source, "_FIRST_S", 0)
+    monkeypatch.setattr(making, "_FIRST_S", 0)
     streamlit.cache_resource.clear()
     at = opened(data_page)
     assert f"**{FEW * 34}** slices" in said(at)
@@ -487,12 +487,3 @@ def test_a_page_leads_to_the_lesson_that_explains_it(browser, served):
         page.get_by_role("heading", name="Slices of one head look alike").wait_for()
         page.get_by_role("link", name="All lessons").click()
         page.get_by_text("checks pass in your copies").wait_for()
-
-
-def test_charts_come_without_a_grammar_of_web_addresses_and_leave_it_to_others():
-    """It takes a second, and is installed beside Jupyter alone."""
-    code = (
-        "import sys; from ich_lib.workbench.charts import alt; "
-        "assert alt.Chart([]).mark_bar(); assert 'lark' not in sys.modules; assert 'rfc3987_syntax' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

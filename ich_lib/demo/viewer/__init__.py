@@ -5,12 +5,14 @@ heat map, other planes, another threshold and scrolling happen in the browser, s
 gray on the screen is the CT and nothing else. The page part has no library: viewer.html, viewer.css and SCRIPTS.
 """
 
+import json
 import secrets
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ich_lib.colors import MEANINGS
 from ich_lib.demo.viewer.beside import report
 from ich_lib.demo.viewer.packing import (
     LOWEST_HU,
@@ -29,11 +31,11 @@ from ich_lib.prepare.window import WINDOWS
 from ich_lib.scan import Scan
 
 SHOWN_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
-SCRIPTS = ("words.js", "frames.js", "draw.js", "report.js", "hands.js", "start.js")  # one scope, in this order
+SCRIPTS = tuple(f"{name}.js" for name in ("words", "state", "frames", "draw", "report", "hands", "start"))  # one scope
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
-PAGE_CSS = Path(__file__).with_name("page.css")  # the page around the viewer
 PAGE_JS = Path(__file__).with_name("page.js")
+_COLORS_CSS = " ".join(f"--{name}: {color};" for name, color in MEANINGS.items())
 _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
 
@@ -130,10 +132,15 @@ def parts() -> dict[str, str | bool]:
     """The page part, as arguments of `gradio.HTML`; its value is a payload."""
     return {
         "html_template": _file("viewer.html"),
-        "css_template": _file("viewer.css"),
-        "js_on_load": "\n".join(map(_file, SCRIPTS)),
+        "css_template": f"{_COLORS_CSS}\n{_file('viewer.css')}",
+        "js_on_load": "\n".join([f"const COLORS = {json.dumps(MEANINGS)};", *map(_file, SCRIPTS)]),
         "apply_default_css": False,
     }
+
+
+def page_css() -> str:
+    """Style of the page around the viewer."""
+    return f":root {{ {_COLORS_CSS} }}\n{_file('page.css')}"
 
 
 def folder_parts() -> dict[str, str | bool]:
@@ -191,7 +198,6 @@ def _most(blood: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 __all__ = [
-    "PAGE_CSS",
     "PAGE_JS",
     "SCRIPTS",
     "SHOWN_WINDOWS",
@@ -201,6 +207,7 @@ __all__ = [
     "folder_parts",
     "pack",
     "pack_truth",
+    "page_css",
     "parts",
     "payload",
     "picture",

@@ -1,27 +1,21 @@
 // ---- drawing: CT, heat and marks each on a canvas of its own, so that no overlay can alter the gray ---------------
 
-const YELLOW = "#F0E442"; // with a black halo it is told from brain and from blood; no hue alone is
-const BLUE = "#56B4E9"; // the truth, dashed: told from yellow without color too
-const ORANGE = "#E69F00"; // doubt, with a question mark
+// COLORS come from ich_lib/colors.py: the mask with a black halo, the truth dashed, unsure slices with a question mark.
 const INFERNO = "000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 d24644 e45a31 f1731d f98e09 fcac11 f9cb35 f2ea69 fcffa4"
   .split(" ").map((hex) => [0, 2, 4].map((k) => parseInt(hex.slice(k, k + 2), 16)));
 const HEAT_OPACITY = 0.65, MOST_ZOOM = 12, MONTAGE = 9;
 
-let frame = null; // what is on the screen
-let look = null, grays = null;
-let zoom = 1, shift = [0, 0]; // shift in shares of the picture
-let probe = null; // [row, column] of the point whose HU are told
 
 const sharp = () => window.devicePixelRatio || 1;
 
 // What the file stores, through scale, offset and window, to opaque gray.
 function setWindow(level, width, name) {
-  look = { level, width, name };
-  grays = new Uint32Array(65536);
+  state.look = { level, width, name };
+  state.grays = new Uint32Array(65536);
   const low = level - width / 2;
   for (let value = 0; value < 65536; value++) {
     const gray = Math.round(Math.min(Math.max((hu(value) - low) / width, 0), 1) * 255);
-    grays[value] = 0xff000000 | (gray << 16) | (gray << 8) | gray;
+    state.grays[value] = 0xff000000 | (gray << 16) | (gray << 8) | gray;
   }
   root.dataset.window = name;
   at("input[name=level]").value = Math.round(level);
@@ -30,7 +24,7 @@ function setWindow(level, width, name) {
 }
 
 function paintCt(canvas, frame) {
-  const image = new ImageData(frame.columns, frame.rows), pixels = new Uint32Array(image.data.buffer);
+  const image = new ImageData(frame.columns, frame.rows), pixels = new Uint32Array(image.data.buffer), { grays } = state;
   for (let n = 0; n < pixels.length; n++) pixels[n] = grays[frame.values[n]];
   if (canvas.width !== frame.columns || canvas.height !== frame.rows) [canvas.width, canvas.height] = [frame.columns, frame.rows];
   canvas.getContext("2d").putImageData(image, 0, 0);
@@ -107,7 +101,7 @@ function onScreen(width, height, frame, turned, near = 1, x = 0, y = 0) {
   return side.scale(width / frame.columns, height / frame.rows);
 }
 
-const inView = (width, height, frame) => onScreen(width, height, frame, turnable(), zoom, shift[0] * width, shift[1] * height);
+const inView = (width, height, frame) => onScreen(width, height, frame, turnable(), state.zoom, state.shift[0] * width, state.shift[1] * height);
 
 function paintMarks(canvas, frame, matrix, thin = 1) {
   const brush = canvas.getContext("2d"), placed = (path) => {
@@ -125,15 +119,15 @@ function paintMarks(canvas, frame, matrix, thin = 1) {
     }
     brush.setLineDash([]);
   };
-  const path = placed(outlined(frame, "blood", threshold));
+  const path = placed(outlined(frame, "blood", state.threshold));
   if (box("fill").checked) {
     brush.globalAlpha = box("opacity").value / 100;
-    brush.fillStyle = YELLOW;
+    brush.fillStyle = COLORS.mask;
     brush.fill(path, "evenodd");
     brush.globalAlpha = 1;
   }
-  if (box("outline").checked) line(path, YELLOW, 5);
-  if (frame.truth && box("truth").checked) line(placed(outlined(frame, "truth", 1)), BLUE, 3.5, [9, 7]);
+  if (box("outline").checked) line(path, COLORS.mask, 5);
+  if (frame.truth && box("truth").checked) line(placed(outlined(frame, "truth", 1)), COLORS.truth, 3.5, [9, 7]);
 }
 
 function drawMarks(frame) {
@@ -142,7 +136,7 @@ function drawMarks(frame) {
   layers.marks.height = Math.round(height);
   const matrix = inView(layers.marks.width, layers.marks.height, frame);
   paintMarks(layers.marks, frame, matrix, sharp());
-  if (probe && root.dataset.point === "keys") drawCross(matrix.transformPoint(new DOMPoint(probe[1] + 0.5, probe[0] + 0.5)));
+  if (state.probe && root.dataset.point === "keys") drawCross(matrix.transformPoint(new DOMPoint(state.probe[1] + 0.5, state.probe[0] + 0.5)));
 }
 
 function drawCross({ x, y }) {
@@ -161,7 +155,7 @@ function drawCross({ x, y }) {
 
 // The CT and the heat map follow zoom, shift and side as they are: their pixels stay.
 function drawPlace() {
-  const width = picture.clientWidth, height = picture.clientHeight, side = turnable() ? -1 : 1;
+  const width = picture.clientWidth, height = picture.clientHeight, side = turnable() ? -1 : 1, { zoom, shift } = state;
   const moved = "matrix(" + [side * zoom, 0, 0, zoom, shift[0] * width + (side < 0 ? zoom * width : 0), shift[1] * height].join(",") + ")";
   for (const canvas of [layers.ct, layers.heat]) canvas.style.transform = moved;
   root.dataset.zoom = zoom.toFixed(2);
@@ -172,41 +166,41 @@ function drawStrip() {
   const canvas = layers.strip, dot = sharp();
   canvas.width = Math.round(canvas.clientWidth * dot);
   canvas.height = Math.round(canvas.clientHeight * dot);
-  const brush = canvas.getContext("2d"), count = scan.slices.length, step = canvas.width / count;
-  const scores = scan.report.scores[0]?.slices ?? [], foot = canvas.height - 6 * dot, head = 13 * dot, tallest = foot - head;
+  const brush = canvas.getContext("2d"), count = state.scan.slices.length, step = canvas.width / count;
+  const scores = state.scan.report.scores[0]?.slices ?? [], foot = canvas.height - 6 * dot, head = 13 * dot, tallest = foot - head;
   brush.font = "bold " + 11 * dot + "px system-ui, sans-serif";
   brush.textAlign = "center";
   for (let k = 0; k < count; k++) {
-    const tall = Math.max((scores[k] ?? 0) * tallest, dot), gap = step > 4 * dot ? dot : 0, here = k === place.axial;
+    const tall = Math.max((scores[k] ?? 0) * tallest, dot), gap = step > 4 * dot ? dot : 0, here = k === state.place.axial;
     brush.fillStyle = "#ffffff33";
     if (here) brush.fillRect(k * step, 0, step - gap, canvas.height);
     brush.fillStyle = here ? "#ffffff" : "#8d9aa9";
     brush.fillRect(k * step, foot - tall, step - gap, tall);
-    if (scan.report.unsure.includes(k)) {
-      brush.fillStyle = ORANGE;
+    if (state.scan.report.unsure.includes(k)) {
+      brush.fillStyle = COLORS.unsure;
       brush.fillRect(k * step, head - 3 * dot, step - gap, 3 * dot);
       if (step > 6 * dot) brush.fillText("?", (k + 0.5) * step, 10 * dot);
     }
     if (hasBlood(k)) {
-      brush.fillStyle = YELLOW;
+      brush.fillStyle = COLORS.mask;
       brush.fillRect(k * step, foot + 2 * dot, step - gap, 4 * dot);
     }
   }
-  if (!scan.blood) return;
+  if (!state.scan.blood) return;
   brush.strokeStyle = "#ffffff";
   brush.setLineDash([4 * dot, 3 * dot]);
   brush.lineWidth = dot;
   brush.beginPath();
-  brush.moveTo(0, foot - scan.report.score_threshold * tallest);
-  brush.lineTo(canvas.width, foot - scan.report.score_threshold * tallest);
+  brush.moveTo(0, foot - state.scan.report.score_threshold * tallest);
+  brush.lineTo(canvas.width, foot - state.scan.report.score_threshold * tallest);
   brush.stroke();
 }
 
 function drawScale() {
-  const mm = frame && sizes();
+  const mm = state.frame && sizes();
   at(".bar").hidden = !mm;
   if (!mm) return;
-  const across = (mm[1] * frame.columns) / zoom, long = [100, 50, 20, 10, 5, 2].find((length) => length <= across / 4) ?? 1;
+  const across = (mm[1] * state.frame.columns) / state.zoom, long = [100, 50, 20, 10, 5, 2].find((length) => length <= across / 4) ?? 1;
   at(".bar i").style.width = (100 * long) / across + "%";
   at(".bar span").textContent = long >= 10 ? long / 10 + " cm" : long + " mm";
 }
@@ -215,32 +209,32 @@ function drawLetters() {
   const letters = sides();
   for (const side of ["top", "bottom", "left", "right"]) at(".letter." + side).textContent = letters[side];
   at(".sided").hidden = !turnable();
-  at(".rebuilt").hidden = plane === "axial";
-  at(".rebuilt").textContent = scan.slice_mm ? say("rebuilt", { mm: decimal(scan.slice_mm, 1) }) : "";
+  at(".rebuilt").hidden = state.plane === "axial";
+  at(".rebuilt").textContent = state.scan.slice_mm ? say("rebuilt", { mm: decimal(state.scan.slice_mm, 1) }) : "";
 }
 
 async function draw() {
-  const held = scan, which = plane, k = index(), next = await framed(which, k);
-  if (!next || scan !== held || plane !== which || index() !== k) return;
-  frame = next;
+  const held = state.scan, which = state.plane, k = index(), next = await framed(which, k);
+  if (!next || state.scan !== held || state.plane !== which || index() !== k) return;
+  state.frame = next;
   const [tall, wide] = sizes() ?? [1, 1];
-  picture.style.setProperty("--shape", (frame.columns * wide) / (frame.rows * tall));
-  paintCt(layers.ct, frame);
-  drawHeat(frame);
-  drawMarks(frame);
+  picture.style.setProperty("--shape", (state.frame.columns * wide) / (state.frame.rows * tall));
+  paintCt(layers.ct, state.frame);
+  drawHeat(state.frame);
+  drawMarks(state.frame);
   drawPlace();
   drawLetters();
   tellPoint();
-  root.dataset.plane = plane;
+  root.dataset.plane = state.plane;
   root.dataset.slice = k + 1;
   root.dataset.ready = "yes";
 }
 
 // The slices with most blood, in their order; without any, some from bottom to top.
 async function drawMontage() {
-  const held = scan;
-  await all;
-  if (scan !== held || at(".montage").hidden) return;
+  const held = state.scan;
+  await state.all;
+  if (state.scan !== held || at(".montage").hidden) return;
   const numbers = held.slices.map((_, k) => k), bloody = numbers.filter((k) => marked(k)).sort((a, b) => marked(b) - marked(a));
   const even = [...new Set(numbers.slice(0, MONTAGE).map((k) => Math.floor(((k + 0.5) * numbers.length) / Math.min(MONTAGE, numbers.length))))];
   const chosen = bloody.length ? bloody.slice(0, MONTAGE).sort((a, b) => a - b) : even;
@@ -254,13 +248,13 @@ function tile(k) {
   button.dataset.slice = k + 1;
   both.append(ct, marks);
   button.append(both, made("small", say("montage_slice", { k: k + 1, ml: amount(marked(k)) })));
-  const [tall, wide] = scan.pixel_mm ?? [1, 1];
-  both.style.setProperty("--shape", (scan.columns * wide) / (scan.rows * tall));
+  const [tall, wide] = state.scan.pixel_mm ?? [1, 1];
+  both.style.setProperty("--shape", (state.scan.columns * wide) / (state.scan.rows * tall));
   marks.width = 480;
-  marks.height = Math.round((480 * scan.rows * tall) / (scan.columns * wide));
-  paintCt(ct, ready[k]);
-  ct.style.transform = flipped ? "scaleX(-1)" : "";
-  paintMarks(marks, ready[k], onScreen(marks.width, marks.height, ready[k], flipped), 1.6);
+  marks.height = Math.round((480 * state.scan.rows * tall) / (state.scan.columns * wide));
+  paintCt(ct, state.ready[k]);
+  ct.style.transform = state.flipped ? "scaleX(-1)" : "";
+  paintMarks(marks, state.ready[k], onScreen(marks.width, marks.height, state.ready[k], state.flipped), 1.6);
   button.addEventListener("click", () => (show("axial"), go(k)));
   return button;
 }

@@ -13,18 +13,9 @@ const UNFOUND = { // what the payload holds besides once somebody looked for blo
   },
 };
 
-let scan = null; // the payload
-let ct = []; // one promise of CT numbers per slice, once they were asked for
-let slices = []; // the same of slices: CT numbers and what was found in them
-let ready = []; // the slices themselves, as soon as they are there
-let all = null; // a promise of all of them
-let plane = "axial", threshold = 0;
-let place = { axial: 0, coronal: 0, sagittal: 0 }; // z, y and x of each plane's frame
-let flipped = false; // neurological: patient's right on the right
-
-const reach = () => ({ axial: scan.slices.length, coronal: scan.rows, sagittal: scan.columns })[plane];
-const index = () => place[plane];
-const hu = (value) => value * scan.scale + scan.offset;
+const reach = () => ({ axial: state.scan.slices.length, coronal: state.scan.rows, sagittal: state.scan.columns })[state.plane];
+const index = () => state.place[state.plane];
+const hu = (value) => value * state.scan.scale + state.scan.offset;
 
 async function inflated(text) {
   const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -53,33 +44,33 @@ function unpacked(bits, size) {
 }
 
 function numbers(k) {
-  const { rows, columns, slices: texts } = scan;
-  return (ct[k] ??= inflated(texts[k]).then((planes) => unguessed(planes, rows, columns)));
+  const { rows, columns, slices: texts } = state.scan;
+  return (state.ct[k] ??= inflated(texts[k]).then((planes) => unguessed(planes, rows, columns)));
 }
 
 function decoded(k) {
-  const from = scan, keep = ready, size = from.rows * from.columns, [tall, wide] = from.heat_size;
+  const from = state.scan, keep = state.ready, size = from.rows * from.columns, [tall, wide] = from.heat_size;
   const layer = (name, empty) => (from[name] ? inflated(from[name][k]) : empty);
   const parts = [numbers(k), layer("blood", new Uint8Array(size)), layer("heat", new Uint8Array(tall * wide)), layer("truth")];
-  slices[k] ??= Promise.all(parts).then(([values, blood, heat, bits]) => {
+  state.slices[k] ??= Promise.all(parts).then(([values, blood, heat, bits]) => {
     const truth = bits && unpacked(bits, size);
     keep[k] = {
       rows: from.rows, columns: from.columns, values, blood, truth, heat, heatSize: from.heat_size, borders: new Map(), ...tallied(blood, truth),
     };
     return keep[k];
   });
-  return slices[k];
+  return state.slices[k];
 }
 
 async function decodeAll() {
-  const from = scan;
+  const from = state.scan;
   const order = from.slices.map((_, k) => k).sort((a, b) => Math.abs(a - from.start) - Math.abs(b - from.start));
   for (const k of order) {
-    if (scan !== from) return;
+    if (state.scan !== from) return;
     await decoded(k);
   }
-  if (scan !== from) return;
-  root.dataset.decoded = scan.blood ? "all" : "picture";
+  if (state.scan !== from) return;
+  root.dataset.decoded = state.scan.blood ? "all" : "picture";
   fillCounts();
 }
 
@@ -94,13 +85,16 @@ function tallied(blood, truth) {
 const atLeast = (levels, least) => levels.subarray(least).reduce((sum, count) => sum + count, 0);
 
 // Pixels of the mask in a slice at the threshold of the slider; null as long as the slice is not there.
-const marked = (k) => (ready[k] ? atLeast(ready[k].levels, threshold) : null);
-const hasBlood = (k) => scan.blood && (threshold === scan.threshold || !ready[k] ? scan.marked[k] : marked(k) > 0);
+const marked = (k) => (state.ready[k] ? atLeast(state.ready[k].levels, state.threshold) : null);
+const hasBlood = (k) => {
+  const { scan, ready, threshold } = state;
+  return scan.blood && (threshold === scan.threshold || !ready[k] ? scan.marked[k] : marked(k) > 0);
+};
 
 // The same policy as in ich_lib.measures.metrics: two empty masks agree; a rate without a denominator is none.
 function counted(least) {
   let called = 0, hit = 0, real = 0;
-  for (const slice of ready) {
+  for (const slice of state.ready) {
     called += atLeast(slice.levels, least);
     hit += atLeast(slice.within, least);
     real += atLeast(slice.within, 0);
@@ -116,13 +110,13 @@ const npv = (sensitivity, specificity, prevalence) => (specificity * (1 - preval
 // A frame of the plane in view. Coronal and sagittal ones have the head on top and nothing between two slices.
 async function framed(which, k) {
   if (which === "axial") return decoded(k);
-  const held = scan;
-  await all;
-  return scan === held ? rebuilt(which, k) : null;
+  const held = state.scan;
+  await state.all;
+  return state.scan === held ? rebuilt(which, k) : null;
 }
 
 function rebuilt(which, k) {
-  const rows = scan.slices.length, across = which === "coronal", [tall, wide] = scan.heat_size;
+  const { scan, ready } = state, rows = scan.slices.length, across = which === "coronal", [tall, wide] = scan.heat_size;
   const stacked = (name, tall, wide, at) => { // one row or column of each slice, the head's first
     const length = across ? wide : tall, out = new ready[0][name].constructor(rows * length);
     for (let row = 0; row < rows; row++) {
@@ -141,15 +135,15 @@ function rebuilt(which, k) {
 
 // Distances of a frame's rows and columns in mm, or none; and the letters of its sides.
 function sizes() {
-  if (!scan.pixel_mm) return null;
-  const [y, x] = scan.pixel_mm;
-  return { axial: [y, x], coronal: [scan.slice_mm, x], sagittal: [scan.slice_mm, y] }[plane];
+  if (!state.scan.pixel_mm) return null;
+  const [y, x] = state.scan.pixel_mm;
+  return { axial: [y, x], coronal: [state.scan.slice_mm, x], sagittal: [state.scan.slice_mm, y] }[state.plane];
 }
 
-const turnable = () => flipped && plane !== "sagittal";
+const turnable = () => state.flipped && state.plane !== "sagittal";
 
 function sides() {
-  const { x, y, z } = scan.letters;
-  const [top, bottom] = plane === "axial" ? y : z, [left, right] = plane === "sagittal" ? y : x;
+  const { x, y, z } = state.scan.letters;
+  const [top, bottom] = state.plane === "axial" ? y : z, [left, right] = state.plane === "sagittal" ? y : x;
   return turnable() ? { top, bottom, left: right, right: left } : { top, bottom, left, right };
 }

@@ -1,12 +1,11 @@
 // ---- what the hand does: keys, wheel, drag, swipe, pinch -----------------------------------------------------------
 
 const coarse = matchMedia("(pointer: coarse)").matches;
-let drag = null; // what dragging does, once somebody chose; until then a finger turns slices and a mouse the window
-const dragging = (touch = coarse) => drag ?? (touch ? "slices" : "window");
+const dragging = (touch = coarse) => state.drag ?? (touch ? "slices" : "window");
 
 function go(k) {
-  if (!scan) return;
-  place[plane] = Math.min(Math.max(k, 0), reach() - 1);
+  if (!state.scan) return;
+  state.place[state.plane] = Math.min(Math.max(k, 0), reach() - 1);
   if (!at(".montage").hidden) closeMontage();
   position.value = index() + 1;
   drawStrip();
@@ -15,25 +14,25 @@ function go(k) {
 }
 
 function choose(k) {
-  if (!scan || !scan.windows[k] || (k && !scan.hu_known)) return;
-  setWindow(scan.windows[k].level, scan.windows[k].width, scan.windows[k].name);
+  if (!state.scan || !state.scan.windows[k] || (k && !state.scan.hu_known)) return;
+  setWindow(state.scan.windows[k].level, state.scan.windows[k].width, state.scan.windows[k].name);
   redraw();
 }
 
 function lookAt(level, width) {
-  if (!scan?.hu_known || !Number.isFinite(level) || !(width >= 1)) return;
+  if (!state.scan?.hu_known || !Number.isFinite(level) || !(width >= 1)) return;
   setWindow(Math.min(Math.max(level, -1024), 3071), Math.min(width, 4096), "own");
   redraw();
 }
 
 function redraw() {
-  if (!scan) return;
+  if (!state.scan) return;
   draw();
   if (!at(".montage").hidden) drawMontage();
 }
 
 function toggle(name) {
-  if (name === "truth" && !scan.truth) return;
+  if (name === "truth" && !state.scan.truth) return;
   box(name).checked = !box(name).checked;
   redraw();
 }
@@ -45,9 +44,9 @@ function setOpacity(value) {
 }
 
 function setThreshold(level) {
-  if (!scan) return;
-  threshold = Math.min(Math.max(level, 1), 255);
-  for (const slice of ready) slice?.borders.clear();
+  if (!state.scan) return;
+  state.threshold = Math.min(Math.max(level, 1), 255);
+  for (const slice of state.ready) slice?.borders.clear();
   fillCounts();
   fillSlice();
   drawStrip();
@@ -60,10 +59,10 @@ function closeMontage() {
 }
 
 function show(which) {
-  if (!scan || (which !== "axial" && (!scan.slice_mm || scan.slices.length === 1))) return;
+  if (!state.scan || (which !== "axial" && (!state.scan.slice_mm || state.scan.slices.length === 1))) return;
   at(".montage").hidden = true;
-  plane = which;
-  probe = null;
+  state.plane = which;
+  state.probe = null;
   resetZoom();
   position.max = reach();
   fillPlanes();
@@ -71,20 +70,20 @@ function show(which) {
 }
 
 function montage() {
-  if (!scan) return;
+  if (!state.scan) return;
   at(".montage").hidden = !at(".montage").hidden;
   fillPlanes();
   drawMontage();
 }
 
 function setFlipped(wanted) {
-  flipped = wanted;
+  state.flipped = wanted;
   fillPlanes();
   redraw();
 }
 
 function setDrag(wanted) {
-  drag = wanted;
+  state.drag = wanted;
   root.dataset.drag = dragging();
   fillPlanes();
 }
@@ -99,52 +98,52 @@ function fullscreen() {
 // `x` and `y` stay where they are on the screen: shares of the picture.
 function setZoom(near, x = 0.5, y = 0.5) {
   const next = Math.min(Math.max(near, 1), MOST_ZOOM);
-  shift = [x - ((x - shift[0]) * next) / zoom, y - ((y - shift[1]) * next) / zoom];
-  zoom = next;
+  state.shift = [x - ((x - state.shift[0]) * next) / state.zoom, y - ((y - state.shift[1]) * next) / state.zoom];
+  state.zoom = next;
   moveBy(0, 0);
 }
 
 function moveBy(dx, dy) {
-  shift = [shift[0] + dx, shift[1] + dy].map((share) => Math.min(Math.max(share, 1 - zoom), 0)); // no edge leaves the rim
-  root.dataset.zoomed = zoom > 1 ? "yes" : "no";
+  state.shift = [state.shift[0] + dx, state.shift[1] + dy].map((share) => Math.min(Math.max(share, 1 - state.zoom), 0)); // no edge leaves the rim
+  root.dataset.zoomed = state.zoom > 1 ? "yes" : "no";
   redrawPlace();
 }
 
 function resetZoom() {
-  zoom = 1;
+  state.zoom = 1;
   moveBy(0, 0);
 }
 
 function redrawPlace() {
-  if (!scan || !frame) return;
+  if (!state.scan || !state.frame) return;
   drawPlace();
-  drawMarks(frame);
+  drawMarks(state.frame);
 }
 
 // ---- the point whose HU are told
 
 function pointAt(x, y) { // shares of the picture to [row, column], or null outside
-  const spot = inView(1, 1, frame).inverse().transformPoint(new DOMPoint(x, y));
+  const spot = inView(1, 1, state.frame).inverse().transformPoint(new DOMPoint(x, y));
   const row = Math.floor(spot.y), column = Math.floor(spot.x);
-  return row >= 0 && column >= 0 && row < frame.rows && column < frame.columns ? [row, column] : null;
+  return row >= 0 && column >= 0 && row < state.frame.rows && column < state.frame.columns ? [row, column] : null;
 }
 
 function tellPoint() {
-  const n = probe && probe[0] * frame.columns + probe[1];
-  if (n === null || frame.values[n] === undefined) return (at(".point").textContent = "");
-  const value = hu(frame.values[n]);
-  at(".point").textContent = scan.hu_known
-    ? say("reading", { hu: Math.round(value), blood: cutOf(frame.blood[n]) })
-    : say("gray", { gray: Math.round(Math.min(Math.max((value - look.level) / look.width + 0.5, 0), 1) * 255) });
+  const n = state.probe && state.probe[0] * state.frame.columns + state.probe[1];
+  if (n === null || state.frame.values[n] === undefined) return (at(".point").textContent = "");
+  const value = hu(state.frame.values[n]);
+  at(".point").textContent = state.scan.hu_known
+    ? say("reading", { hu: Math.round(value), blood: cutOf(state.frame.blood[n]) })
+    : say("gray", { gray: Math.round(Math.min(Math.max((value - state.look.level) / state.look.width + 0.5, 0), 1) * 255) });
 }
 
 function movePoint(down, right) {
-  if (!frame) return;
-  const [row, column] = probe ?? [frame.rows >> 1, frame.columns >> 1];
+  if (!state.frame) return;
+  const [row, column] = state.probe ?? [state.frame.rows >> 1, state.frame.columns >> 1];
   const across = turnable() ? -right : right;
-  probe = [Math.min(Math.max(row + down, 0), frame.rows - 1), Math.min(Math.max(column + across, 0), frame.columns - 1)];
+  state.probe = [Math.min(Math.max(row + down, 0), state.frame.rows - 1), Math.min(Math.max(column + across, 0), state.frame.columns - 1)];
   root.dataset.point = "keys";
-  drawMarks(frame);
+  drawMarks(state.frame);
   tellPoint();
   at(".told").textContent = at(".point").textContent;
 }
@@ -157,23 +156,22 @@ const KEYS = { // up is towards the head, on the slider too
   1: () => choose(0), 2: () => choose(1), 3: () => choose(2), 4: () => choose(3), 5: () => choose(4),
   o: () => toggle("outline"), f: () => toggle("fill"), h: () => toggle("heat"), t: () => toggle("truth"),
   j: () => setOpacity(+box("opacity").value - 10), k: () => setOpacity(+box("opacity").value + 10),
-  ",": () => setThreshold(threshold - 5), ".": () => setThreshold(threshold + 5), 9: () => setThreshold(scan.threshold),
-  a: () => show("axial"), c: () => show("coronal"), s: () => show("sagittal"), m: montage, n: () => setFlipped(!flipped),
+  ",": () => setThreshold(state.threshold - 5), ".": () => setThreshold(state.threshold + 5), 9: () => setThreshold(state.scan.threshold),
+  a: () => show("axial"), c: () => show("coronal"), s: () => show("sagittal"), m: montage, n: () => setFlipped(!state.flipped),
   d: () => setDrag({ slices: "window", window: "move", move: "slices" }[dragging()]),
-  "+": () => setZoom(zoom * 1.25), "=": () => setZoom(zoom * 1.25), "-": () => setZoom(zoom / 1.25), 0: resetZoom,
+  "+": () => setZoom(state.zoom * 1.25), "=": () => setZoom(state.zoom * 1.25), "-": () => setZoom(state.zoom / 1.25), 0: resetZoom,
   x: fullscreen, "?": () => at(".legend-of-keys").showModal(),
 };
 const SHIFTED = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-let rested = false;
-at(".desk").addEventListener("pointerenter", () => (rested = true));
-at(".desk").addEventListener("pointerleave", () => (rested = false));
+at(".desk").addEventListener("pointerenter", () => (state.rested = true));
+at(".desk").addEventListener("pointerleave", () => (state.rested = false));
 
 // Keys work while the viewer has the focus, and while the pointer rests on it and nothing else has the focus. Fields
 // where one types keep all of theirs, other sliders and the menu those that move them.
 function onKey(event) {
   const inside = element.contains(document.activeElement), free = document.activeElement === document.body, field = event.target;
-  if (!scan || event.ctrlKey || event.metaKey || event.defaultPrevented || at(".legend-of-keys").open || (!inside && !(free && rested))) return;
+  if (!state.scan || event.ctrlKey || event.metaKey || event.defaultPrevented || at(".legend-of-keys").open || (!inside && !(free && state.rested))) return;
   const moves = /^(Arrow|Page|Home|End)/.test(event.key);
   if (field.type === "number" || field === at(".language") || (field.type === "range" && field !== position && moves)) return;
   const [down, right] = SHIFTED[event.key] ?? [];
@@ -192,76 +190,72 @@ const shareOf = (event) => {
   return [(event.clientX - place.left) / place.width, (event.clientY - place.top) / place.height];
 };
 
-let turned = 0;
 function onWheel(event) {
-  if (!scan || !at(".montage").hidden) return;
+  if (!state.scan || !at(".montage").hidden) return;
   event.preventDefault();
   const lines = event.deltaMode === 1 ? event.deltaY * 40 : event.deltaY;
-  if (event.ctrlKey) return setZoom(zoom * Math.exp(-lines / 300), ...shareOf(event)); // a pinch on a touch pad too
+  if (event.ctrlKey) return setZoom(state.zoom * Math.exp(-lines / 300), ...shareOf(event)); // a pinch on a touch pad too
   stage.focus({ preventScroll: true }); // so that the arrow keys follow
-  turned -= lines;
-  const steps = Math.trunc(turned / 40); // a notch of a wheel is 100 or 120, a touch pad sends many small ones
+  state.turned -= lines;
+  const steps = Math.trunc(state.turned / 40); // a notch of a wheel is 100 or 120, a touch pad sends many small ones
   if (!steps) return;
-  turned = 0;
+  state.turned = 0;
   go(index() + Math.sign(steps) * Math.max(1, Math.round(Math.abs(steps) / 3)));
 }
 
-const fingers = new Map(); // pointers on the stage, where each was last
-let walked = 0; // pixels of a drag that were not enough for a slice
-
 function onDown(event) {
-  if (!scan || !at(".montage").hidden || event.target.closest("button")) return;
-  fingers.set(event.pointerId, [event.clientX, event.clientY]);
-  walked = 0;
+  if (!state.scan || !at(".montage").hidden || event.target.closest("button")) return;
+  state.fingers.set(event.pointerId, [event.clientX, event.clientY]);
+  state.walked = 0;
   point(event);
   stage.setPointerCapture(event.pointerId);
 }
 
 function point(event) {
-  if (!frame) return;
-  probe = pointAt(...shareOf(event));
+  if (!state.frame) return;
+  state.probe = pointAt(...shareOf(event));
   root.dataset.point = "hand";
   tellPoint();
 }
 
 function onMove(event) {
-  if (!scan || !frame) return;
-  const last = fingers.get(event.pointerId), here = [event.clientX, event.clientY];
+  if (!state.scan || !state.frame) return;
+  const last = state.fingers.get(event.pointerId), here = [event.clientX, event.clientY];
   if (event.pointerType !== "touch") point(event);
   if (!last) return;
   const [dx, dy] = [here[0] - last[0], here[1] - last[1]];
-  if (fingers.size === 2) pinch(event.pointerId, last, here);
+  if (state.fingers.size === 2) pinch(event.pointerId, last, here);
   else dragged(event, dx, dy);
-  fingers.set(event.pointerId, here);
+  state.fingers.set(event.pointerId, here);
 }
 
 function dragged(event, dx, dy) {
-  const touch = event.pointerType === "touch", does = event.shiftKey || event.buttons === 4 || (touch && zoom > 1 && !drag) ? "move" : dragging(touch);
+  const touch = event.pointerType === "touch", does = event.shiftKey || event.buttons === 4 || (touch && state.zoom > 1 && !state.drag) ? "move" : dragging(touch);
   if (does === "move") return moveBy(dx / picture.clientWidth, dy / picture.clientHeight);
-  if (does === "window") return lookAt(look.level + dy, Math.max(look.width + dx * 2, 1));
-  walked += !drag || Math.abs(dx) > Math.abs(dy) ? dx : -dy; // where nobody chose, up and down scroll the page
-  const steps = Math.trunc(walked / 24);
+  if (does === "window") return lookAt(state.look.level + dy, Math.max(state.look.width + dx * 2, 1));
+  state.walked += !state.drag || Math.abs(dx) > Math.abs(dy) ? dx : -dy; // where nobody chose, up and down scroll the page
+  const steps = Math.trunc(state.walked / 24);
   if (!steps) return;
-  walked -= 24 * steps;
+  state.walked -= 24 * steps;
   go(index() + steps);
 }
 
 function pinch(id, last, here) {
-  const other = [...fingers].find(([key]) => key !== id)[1];
+  const other = [...state.fingers].find(([key]) => key !== id)[1];
   const far = (one) => Math.hypot(one[0] - other[0], one[1] - other[1]);
   const [x, y] = shareOf({ clientX: (here[0] + other[0]) / 2, clientY: (here[1] + other[1]) / 2 });
   moveBy((here[0] - last[0]) / 2 / picture.clientWidth, (here[1] - last[1]) / 2 / picture.clientHeight);
-  setZoom((zoom * far(here)) / Math.max(far(last), 1), x, y);
+  setZoom((state.zoom * far(here)) / Math.max(far(last), 1), x, y);
 }
 
 function onStrip(event) {
   const place = layers.strip.getBoundingClientRect();
-  if (plane !== "axial") show("axial");
-  go(Math.floor(((event.clientX - place.left) / place.width) * scan.slices.length));
+  if (state.plane !== "axial") show("axial");
+  go(Math.floor(((event.clientX - place.left) / place.width) * state.scan.slices.length));
 }
 
 function onDouble(event) {
   if (event.target.closest(".montage")) return;
   resetZoom();
-  if (look?.name === "own") choose(0);
+  if (state.look?.name === "own") choose(0);
 }

@@ -7,32 +7,32 @@ function made(tag, text, className) {
   return node;
 }
 
-const amount = (pixels) => (scan.pixel_ml ? milliliters(pixels * scan.pixel_ml) : say("pixels", { n: pixels }));
+const amount = (pixels) => (state.scan.pixel_ml ? milliliters(pixels * state.scan.pixel_ml) : say("pixels", { n: pixels }));
 const range = (figure) => decimal(figure.value, 2) + " (" + decimal(figure.low, 2) + "-" + decimal(figure.high, 2) + ")";
 const cutOf = (level) => decimal(level / 255, 2);
 
 // All that hangs on the language and the scan; what hangs on the slice or the threshold comes after.
 function fillWords() {
-  root.lang = language;
+  root.lang = state.language;
   for (const node of element.querySelectorAll("[data-words]")) node.textContent = say(node.dataset.words);
   for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
   for (const node of element.querySelectorAll("[data-title]")) node.title = say(node.dataset.title);
   at(".hint").textContent = say("hint", { keys: "\u2191\u2193" });
-  const keys = Object.keys(WORDS[language]).filter((name) => name.startsWith("key_")).map((name) => say(name).split("|"));
+  const keys = Object.keys(WORDS[state.language]).filter((name) => name.startsWith("key_")).map((name) => say(name).split("|"));
   at(".legend-of-keys dl").replaceChildren(...keys.flatMap(([key, does]) => [made("dt", key), made("dd", does)]));
-  if (!scan) return;
+  if (!state.scan) return;
   fillWindows();
   fillPlanes();
-  fillReport(scan.report);
+  fillReport(state.scan.report);
   fillWorth();
 }
 
 function fillReport(report) {
-  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = scan.blood ? report[name][language] : "";
-  for (const selector of [".scores", ".models"]) at(selector).hidden = !scan.blood;
-  if (!scan.blood) at(".sentence").textContent = say("unfound");
+  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = state.scan.blood ? report[name][state.language] : "";
+  for (const selector of [".scores", ".models"]) at(selector).hidden = !state.scan.blood;
+  if (!state.scan.blood) at(".sentence").textContent = say("unfound");
   const { slices, ...shown } = report.shown;
-  at(".origin").textContent = report.origin?.[language] ?? say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
+  at(".origin").textContent = report.origin?.[state.language] ?? say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
   at(".models").textContent = say("model") + ": " + report.models.join(", ");
   at(".strip-cut").textContent = say("strip_cut", { cut: percent(report.score_threshold) });
   at(".with-doubt").hidden = !report.unsure.length;
@@ -45,9 +45,9 @@ function fillReport(report) {
     return row;
   }));
   at(".amounts").hidden = !report.ml.length;
-  at(".apart").textContent = scan.slice_mm ? say("spacing", { mm: decimal(scan.slice_mm, 1) }) : "";
+  at(".apart").textContent = state.scan.slice_mm ? say("spacing", { mm: decimal(state.scan.slice_mm, 1) }) : "";
   const read = report.warnings.map((text) => Object.assign(made("li", text), { lang: "en" })); // all that the reader speaks
-  const small = report.shown.shrunk ? [made("li", say("shrunk", { ...shown, to_rows: scan.rows, to_columns: scan.columns }))] : [];
+  const small = report.shown.shrunk ? [made("li", say("shrunk", { ...shown, to_rows: state.scan.rows, to_columns: state.scan.columns }))] : [];
   at(".warnings ul").replaceChildren(...read, ...small);
   at(".warnings").hidden = !at(".warnings ul").children.length;
   at(".report").hidden = false;
@@ -57,10 +57,10 @@ function fillScores(report) {
   const cut = percent(report.score_threshold);
   at(".scores caption").textContent = say(report.calibrated ? "scores_caption" : "scores_caption_raw", { cut });
   at(".scores tbody").replaceChildren(...report.scores.map((score) => {
-    const row = made("tr"), head = made("th", WORDS[language].scores[score.name]), cell = made("td", undefined, "bars");
+    const row = made("tr"), head = made("th", WORDS[state.language].scores[score.name]), cell = made("td", undefined, "bars");
     const track = made("div", undefined, "track"), bar = made("i", undefined, "value"), line = made("i", undefined, "cut-line");
     head.scope = "row";
-    if (score.word) head.append(made("small", WORDS[language].sure[score.word]));
+    if (score.word) head.append(made("small", WORDS[state.language].sure[score.word]));
     bar.style.width = 100 * score.scan + "%";
     bar.style.background = score.color;
     line.style.left = 100 * report.score_threshold + "%";
@@ -82,38 +82,38 @@ function fillStrangeness(found) {
 
 function fillSlice() {
   element.querySelectorAll(".of-slice").forEach((cell, row) => {
-    cell.textContent = percent(scan.report.scores[row].slices[place.axial]);
+    cell.textContent = percent(state.scan.report.scores[row].slices[state.place.axial]);
   });
-  const words = say({ axial: "slice_of", coronal: "coronal_of", sagittal: "sagittal_of" }[plane], { k: index() + 1, n: reach() });
-  const more = plane !== "axial" ? [] : [
-    ...(hasBlood(index()) ? [say("blood_marked")] : []), ...(scan.report.unsure.includes(index()) ? [say("unsure")] : []),
+  const words = say({ axial: "slice_of", coronal: "coronal_of", sagittal: "sagittal_of" }[state.plane], { k: index() + 1, n: reach() });
+  const more = state.plane !== "axial" ? [] : [
+    ...(hasBlood(index()) ? [say("blood_marked")] : []), ...(state.scan.report.unsure.includes(index()) ? [say("unsure")] : []),
   ];
   at(".where").textContent = words;
   const told = [words, ...more].join(", ");
   position.setAttribute("aria-valuetext", told);
   at(".told").textContent = layers.ct.ariaLabel = told;
-  at(".seen").textContent = plane === "axial" && scan.blood ? [say("strip_bar") + " " + percent(scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
-  const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[plane];
+  at(".seen").textContent = state.plane === "axial" && state.scan.blood ? [say("strip_bar") + " " + percent(state.scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
+  const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[state.plane];
   at(".first-end").textContent = say(ends[0]);
   at(".last-end").textContent = say(ends[1]);
 }
 
 // What hangs on the threshold: over the whole scan, so once all slices are there.
 function fillCounts() {
-  if (!scan) return;
-  at(".cutting").hidden = at(".strip-key").hidden = !scan.blood;
-  at("input[name=threshold]").value = threshold;
-  at(".shipped").disabled = threshold === scan.threshold;
-  const there = root.dataset.decoded === "all", now = there && counted(threshold);
-  const small = scan.report.shown.shrunk ? ", " + say("at_shown") : "";
-  const told = there ? say("cut_now", { ml: amount(now.called), cut: cutOf(threshold) }) + small : cutOf(threshold);
+  if (!state.scan) return;
+  at(".cutting").hidden = at(".strip-key").hidden = !state.scan.blood;
+  at("input[name=threshold]").value = state.threshold;
+  at(".shipped").disabled = state.threshold === state.scan.threshold;
+  const there = root.dataset.decoded === "all", now = there && counted(state.threshold);
+  const small = state.scan.report.shown.shrunk ? ", " + say("at_shown") : "";
+  const told = there ? say("cut_now", { ml: amount(now.called), cut: cutOf(state.threshold) }) + small : cutOf(state.threshold);
   at(".cutting output").textContent = told;
   at("input[name=threshold]").setAttribute("aria-valuetext", told);
-  at(".against").hidden = !scan.truth || !there;
-  if (!scan.truth || !there) return;
+  at(".against").hidden = !state.scan.truth || !there;
+  if (!state.scan.truth || !there) return;
   put("dice", now.dice, decimal(now.dice, 3));
   put("sensitivity", now.sensitivity, now.real ? decimal(now.sensitivity, 3) : say("no_blood"));
-  put("false-ml", now.falsePixels * (scan.pixel_ml ?? NaN), amount(now.falsePixels));
+  put("false-ml", now.falsePixels * (state.scan.pixel_ml ?? NaN), amount(now.falsePixels));
 }
 
 function put(name, value, text) {
@@ -122,7 +122,7 @@ function put(name, value, text) {
 }
 
 function fillWorth() {
-  const calls = scan.report.calls, prevalence = at("input[name=prevalence]").valueAsNumber / 100;
+  const calls = state.scan.report.calls, prevalence = at("input[name=prevalence]").valueAsNumber / 100;
   at(".worth").hidden = !calls;
   if (!calls) return;
   const { sensitivity, specificity } = calls;
@@ -134,29 +134,29 @@ function fillWorth() {
 }
 
 function fillWindows() {
-  at(".windows").replaceChildren(...scan.windows.map(({ name, level, width }, k) => {
+  at(".windows").replaceChildren(...state.scan.windows.map(({ name, level, width }, k) => {
     const button = made("button");
     button.type = "button";
     button.dataset.name = name;
     button.append(made("span", say(name)), made("small", Math.round(level) + " / " + Math.round(width)));
-    button.title = scan.hu_known ? say("window_title", { level, width, key: k + 1 }) : say("window_off");
-    button.disabled = !scan.hu_known;
-    button.setAttribute("aria-pressed", look?.name === name);
+    button.title = state.scan.hu_known ? say("window_title", { level, width, key: k + 1 }) : say("window_off");
+    button.disabled = !state.scan.hu_known;
+    button.setAttribute("aria-pressed", state.look?.name === name);
     button.addEventListener("click", () => choose(k));
     return button;
   }));
-  for (const name of ["level", "width"]) at("input[name=" + name + "]").disabled = !scan.hu_known;
+  for (const name of ["level", "width"]) at("input[name=" + name + "]").disabled = !state.scan.hu_known;
 }
 
 function fillPlanes() {
-  const off = scan.slices.length === 1 ? say("plane_one") : scan.slice_mm ? "" : say("plane_off");
+  const off = state.scan.slices.length === 1 ? say("plane_one") : state.scan.slice_mm ? "" : say("plane_off");
   for (const button of element.querySelectorAll("button[data-plane]")) {
     const { plane: which } = button.dataset;
-    button.setAttribute("aria-pressed", which === plane && at(".montage").hidden);
+    button.setAttribute("aria-pressed", which === state.plane && at(".montage").hidden);
     button.disabled = which !== "axial" && off !== "";
     button.title = which !== "axial" && off ? off : which[0];
   }
   at(".most").setAttribute("aria-pressed", !at(".montage").hidden);
-  at(".neuro").setAttribute("aria-pressed", flipped);
+  at(".neuro").setAttribute("aria-pressed", state.flipped);
   for (const button of element.querySelectorAll("button[data-drag]")) button.setAttribute("aria-pressed", button.dataset.drag === dragging());
 }

@@ -4,38 +4,38 @@ function listen() {
   stage.addEventListener("wheel", onWheel, { passive: false });
   stage.addEventListener("pointerdown", onDown);
   stage.addEventListener("pointermove", onMove);
-  for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => fingers.delete(event.pointerId));
-  stage.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && ((probe = null), tellPoint()));
+  for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => state.fingers.delete(event.pointerId));
+  stage.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && ((state.probe = null), tellPoint()));
   stage.addEventListener("dblclick", onDouble);
   position.addEventListener("input", () => go(position.value - 1));
-  at(".strip").addEventListener("pointerdown", (event) => scan && onStrip(event));
-  at(".strip").addEventListener("pointermove", (event) => scan && event.buttons && onStrip(event));
+  at(".strip").addEventListener("pointerdown", (event) => state.scan && onStrip(event));
+  at(".strip").addEventListener("pointermove", (event) => state.scan && event.buttons && onStrip(event));
   for (const name of ["outline", "fill", "heat", "truth"]) box(name).addEventListener("change", redraw);
   box("opacity").addEventListener("input", () => setOpacity(box("opacity").value));
   at("input[name=threshold]").addEventListener("input", (event) => setThreshold(event.target.valueAsNumber));
-  at(".shipped").addEventListener("click", () => scan && setThreshold(scan.threshold));
+  at(".shipped").addEventListener("click", () => state.scan && setThreshold(state.scan.threshold));
   for (const name of ["level", "width"]) {
     at("input[name=" + name + "]").addEventListener("change", () => lookAt(at("input[name=level]").valueAsNumber, at("input[name=width]").valueAsNumber));
   }
-  at("input[name=prevalence]").addEventListener("input", () => scan && fillWorth());
+  at("input[name=prevalence]").addEventListener("input", () => state.scan && fillWorth());
   for (const button of element.querySelectorAll("button[data-plane]")) button.addEventListener("click", () => show(button.dataset.plane));
   for (const button of element.querySelectorAll("button[data-drag]")) button.addEventListener("click", () => setDrag(button.dataset.drag));
   at(".most").addEventListener("click", montage);
-  at(".neuro").addEventListener("click", () => setFlipped(!flipped));
+  at(".neuro").addEventListener("click", () => setFlipped(!state.flipped));
   at(".full").addEventListener("click", fullscreen);
   at(".ask").addEventListener("click", () => at(".legend-of-keys").showModal());
-  at(".zoom-in").addEventListener("click", () => setZoom(zoom * 1.25));
-  at(".zoom-out").addEventListener("click", () => setZoom(zoom / 1.25));
+  at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
+  at(".zoom-out").addEventListener("click", () => setZoom(state.zoom / 1.25));
   at(".zoom-reset").addEventListener("click", resetZoom);
   at(".language").append(...Object.entries(NAMES).map(([tag, name]) => option(name, tag)));
   at(".language").addEventListener("change", (event) => setLanguage(event.target.value));
   window.addEventListener(LANGUAGE, (event) => speak(event.detail));
   document.addEventListener("keydown", onKey);
-  new ResizeObserver(() => scan && frame && (drawStrip(), draw())).observe(picture);
+  new ResizeObserver(() => state.scan && state.frame && (drawStrip(), draw())).observe(picture);
 }
 
 function option(name, tag) {
-  const made = new Option(tag.toUpperCase(), tag, false, tag === language);
+  const made = new Option(tag.toUpperCase(), tag, false, tag === state.language);
   made.ariaLabel = made.title = name;
   return made;
 }
@@ -45,55 +45,55 @@ const plain = (value) => JSON.parse(JSON.stringify(value)); // Gradio's is a pro
 // A scan of its own, or what was found in the one that is shown; for one that is not shown any more it comes too late.
 function take(value) {
   if (value?.slices) open(plain(value));
-  else if (value?.to && value.to === scan?.id) add(plain(value));
+  else if (value?.to && value.to === state.scan?.id) add(plain(value));
 }
 
 function speak(tag) {
-  language = at(".language").value = tag;
+  state.language = at(".language").value = tag;
   fillWords();
-  if (scan) go(index()), fillCounts();
+  if (state.scan) go(index()), fillCounts();
 }
 
 function open(payload) {
-  if (scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone one may have scrolled past it
-  scan = { ...UNFOUND, ...payload, report: { ...UNFOUND.report, ...payload.report } };
-  ct = [];
-  frame = probe = null;
-  plane = "axial";
-  threshold = scan.threshold;
-  place = { axial: scan.start, coronal: scan.rows >> 1, sagittal: scan.columns >> 1 };
+  if (state.scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone one may have scrolled past it
+  state.scan = { ...UNFOUND, ...payload, report: { ...UNFOUND.report, ...payload.report } };
+  state.ct = [];
+  state.frame = state.probe = null;
+  state.plane = "axial";
+  state.threshold = state.scan.threshold;
+  state.place = { axial: state.scan.start, coronal: state.scan.rows >> 1, sagittal: state.scan.columns >> 1 };
   root.dataset.ready = "no";
-  root.dataset.alone = scan.slices.length === 1;
-  at(".badge").hidden = scan.hu_known;
+  root.dataset.alone = state.scan.slices.length === 1;
+  at(".badge").hidden = state.scan.hu_known;
   at(".wait").hidden = at(".montage").hidden = true;
-  position.max = scan.slices.length;
-  setWindow(scan.windows[0].level, scan.windows[0].width, scan.windows[0].name);
+  position.max = state.scan.slices.length;
+  setWindow(state.scan.windows[0].level, state.scan.windows[0].width, state.scan.windows[0].name);
   resetZoom();
   renew();
 }
 
 // Where the person looks stays, unless nobody moved: then the slice with most blood comes.
 function add(more) {
-  const still = plane === "axial" && place.axial === scan.start, found = more.blood && !scan.blood;
-  scan = { ...scan, ...more, report: { ...scan.report, ...more.report } };
-  if (more.blood) threshold = scan.threshold;
-  if (found && still) place.axial = scan.start;
+  const still = state.plane === "axial" && state.place.axial === state.scan.start, found = more.blood && !state.scan.blood;
+  state.scan = { ...state.scan, ...more, report: { ...state.scan.report, ...more.report } };
+  if (more.blood) state.threshold = state.scan.threshold;
+  if (found && still) state.place.axial = state.scan.start;
   renew();
 }
 
 function renew() {
-  slices = [];
-  ready = [];
+  state.slices = [];
+  state.ready = [];
   root.dataset.decoded = "some";
-  root.dataset.found = scan.blood ? "yes" : "no";
-  at(".with-truth").hidden = !scan.truth;
+  root.dataset.found = state.scan.blood ? "yes" : "no";
+  at(".with-truth").hidden = !state.scan.truth;
   fillWords();
   fillCounts();
   position.value = index() + 1;
   drawStrip();
   fillSlice();
   draw();
-  all = decodeAll();
+  state.all = decodeAll();
   if (!at(".montage").hidden) drawMontage();
 }
 

@@ -1,5 +1,5 @@
 // Shows one payload of ich_lib.demo.viewer. Gradio calls this once, with `element`, `props` and `watch`. The files of SCRIPTS
-// are one scope: words, frames (what is shown), draw (how), report (beside the picture), hands (who asks), start.
+// are one scope: words, state, frames (what is shown), draw (how), report (beside the picture), hands (who asks), start.
 // This one holds every word of the page part in three languages; viewer.html names them in data-words and its kin.
 
 const WORDS = {
@@ -131,8 +131,6 @@ const NAMES = { en: "English", de: "Deutsch", es: "Español" };
 
 const LANGUAGE = "ich-language"; // what the browser keeps, and the event that tells every viewer of the page
 
-let language = [kept(), ...(navigator.languages ?? [navigator.language])].map((tag) => tag.slice(0, 2)).find((tag) => WORDS[tag]) ?? "en";
-
 function kept() {
   try {
     return localStorage.getItem(LANGUAGE) ?? "";
@@ -149,9 +147,9 @@ function setLanguage(tag) {
 }
 
 function say(name, values = {}) {
-  return WORDS[language][name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  return WORDS[state.language][name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 }
 
 const percent = (share) => Math.round(100 * share) + " %";
-const decimal = (number, digits) => number.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+const decimal = (number, digits) => number.toLocaleString(state.language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
 const milliliters = (ml) => decimal(ml, 1) + " mL";

@@ -1,0 +1,94 @@
+"""SHA256SUMS.txt, the list of a set's files and their hashes: read it, and compare a folder with it."""
+
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+
+from ich_lib.readers.refusal import count
+
+SUMS = "SHA256SUMS.txt"
+_NAMED = 5  # files spelled out in a sentence; the rest are counted
+
+
+def verify(folder: str | Path) -> tuple[str, ...]:
+    """Compare a folder with its SHA256SUMS.txt.
+
+    Args:
+        folder: holds SHA256SUMS.txt.
+
+    Returns:
+        A sentence for each kind of trouble (files missing, changed, not listed); none if all is well.
+
+    Raises:
+        FileNotFoundError: if there is no SHA256SUMS.txt.
+        ValueError: if that list cannot be read.
+    """
+    folder = Path(folder)
+    if not (folder / SUMS).is_file():
+        raise FileNotFoundError(f"{folder} holds no {SUMS}, so nothing says whether its files are the published ones.")
+    registry = parse_sums((folder / SUMS).read_bytes())
+    missing = [path for path in registry if not (folder / path).is_file()]
+    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    extra = sorted(here - registry.keys() - {SUMS})
+    kinds = ((missing, "missing"), (changed(folder, registry), f"not what {SUMS} says"), (extra, f"not in {SUMS}"))
+    return tuple(f"{count(len(paths), 'file')} {what}: {names(paths)}." for paths, what in kinds if paths)
+
+
+def parse_sums(data: bytes) -> dict[str, str]:
+    """Read a SHA256SUMS.txt: path from the set's folder, with slashes, to hash.
+
+    Args:
+        data: its content: a line a file, 64 hexadecimal digits, one space (PhysioNet) or two (sha256sum), the path.
+
+    Raises:
+        ValueError: if a line has another form, a path leads out of the folder or is there twice, or there are none.
+
+    Source:
+        PhysioNet writes '{hash} {path}' in sorted order, the list itself left out (physionet-build,
+        make_checksum_file); the second space and the star are those of GNU coreutils.
+    """
+    lines = data.decode("utf-8", errors="replace").splitlines()
+    if not lines:
+        raise ValueError(f"{SUMS} is empty.")
+    listed = [_listed(line, number) for number, line in enumerate(lines, start=1)]
+    times = Counter(path.casefold() for path, _ in listed)  # as Windows and macOS compare names
+    if twice := [path for path, _ in listed if times[path.casefold()] > 1]:
+        raise ValueError(f"{SUMS} lists {twice[0]!r} twice.")
+    return dict(listed)
+
+
+def _listed(line: str, number: int) -> tuple[str, str]:
+    match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(.+)", line)
+    if not match:
+        raise ValueError(
+            f"{SUMS} line {number} is not a hash and a path, so this is not the list of the set "
+            "(a login page, perhaps). Look at the set's page in a browser."
+        )
+    digest, path = match.groups()
+    if not all(map(_is_plain, path.split("/"))) or path.casefold() == SUMS.casefold():
+        raise ValueError(f"{SUMS} line {number} has the path {path!r}, which is not taken.")
+    return path, digest.lower()
+
+
+def _is_plain(part: str) -> bool:
+    """Whether one step of a path is a name on every system: no way up, no drive, no device of Windows."""
+    device = re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", part)
+    return part.isprintable() and not (device or part[-1:] in ("", ".", " ") or set(part) & set('\\:*?"<>|'))
+
+
+def changed(folder: Path, registry: dict[str, str]) -> list[str]:
+    """Files of the list that are in the folder with another hash."""
+    here = [path for path in registry if (folder / path).is_file()]
+    return [path for path in here if _sha256(folder / path) != registry[path]]
+
+
+def names(paths: list[str]) -> str:
+    """The first few of them, and how many more there are."""
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

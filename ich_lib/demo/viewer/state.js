@@ -1,0 +1,31 @@
+// ---- all that changes while the viewer is there: the scripts share this one object; everything else is a constant or a function
+
+const state = {
+  // what is shown
+  scan: null, // the payload
+  ct: [], // one promise of CT numbers per slice, once they were asked for
+  slices: [], // the same of slices: CT numbers and what was found in them
+  ready: [], // the slices themselves, as soon as they are there
+  all: null, // a promise of all of them
+  frame: null, // what is on the screen
+
+  // how
+  language: [kept(), ...(navigator.languages ?? [navigator.language])].map((tag) => tag.slice(0, 2)).find((tag) => WORDS[tag]) ?? "en",
+  plane: "axial",
+  place: { axial: 0, coronal: 0, sagittal: 0 }, // z, y and x of each plane's frame
+  threshold: 0, // level of probability, of 255, from which blood is marked
+  look: null, // the window: level, width and its name
+  grays: null, // what the file stores to gray, through the window
+  zoom: 1,
+  shift: [0, 0], // in shares of the picture
+  flipped: false, // neurological: patient's right on the right
+  probe: null, // [row, column] of the point whose HU are told
+
+  // what the hand does
+  drag: null, // what dragging does, once somebody chose; until then a finger turns slices and a mouse the window
+  rested: false, // whether the pointer is on the desk
+  fingers: new Map(), // pointers on the stage, where each was last
+  turned: 0, // pixels of a wheel that were not enough for a slice
+  walked: 0, // the same of a drag
+};
+Object.seal(state);

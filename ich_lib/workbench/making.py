@@ -1,0 +1,52 @@
+"""Make the built-in heads in a process of its own and behind others, so that pages need not wait.
+
+python -m ich_lib.workbench.making HEADS SIZE
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from threading import Thread
+
+from ich_lib.data.phantoms import phantoms
+
+_ROOT = Path(__file__).parents[2]
+_FIRST_S = 1.0  # the page with the first few is drawn before others are begun
+
+
+class Making:
+    """Heads made and kept while the first few are looked at.
+
+    Attributes:
+        done: how many there are.
+        failed: whether the others cannot be made.
+    """
+
+    def __init__(self, heads: int, size: int):
+        self.done, self.failed = 0, False
+        Thread(target=self._make, args=(heads, size), daemon=True).start()
+
+    def _make(self, heads: int, size: int) -> None:
+        time.sleep(_FIRST_S)
+        command = [sys.executable, "-m", __name__, str(heads), str(size)]
+        quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        with subprocess.Popen(command, cwd=_ROOT, **quiet) as process:
+            for line in process.stdout:
+                self.done = int(line)
+        self.failed = process.returncode != 0
+
+
+def _counted(heads: Iterable, total: int) -> Iterator:
+    """Print how many are made. Once the workbench has ended, printing fails, and this process ends too."""
+    for done, head in enumerate(heads, start=1):
+        print(done, flush=True)  # noqa: T201
+        yield head
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(5)
+    phantoms(int(sys.argv[1]), size=int(sys.argv[2]), progress=_counted)
