@@ -18,6 +18,7 @@ from ich_lib.engine import Models, load
 from ich_lib.evaluate import evaluate, fold_runs, held_out, opened, scan_of, truth_of
 from ich_lib.evaluate.page import STYLE, table
 from ich_lib.predict import Result, analyse
+from ich_lib.uncertainty import score_text
 
 KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
 DICE = 0.5  # below it the mask lies mostly elsewhere
@@ -181,8 +182,8 @@ def sentence(kind: str, row: dict, threshold: float) -> str:
     """What went wrong in one scan, for a person."""
     types = f" ({', '.join(row['types'])})" if row["types"] else ""
     whole = f"{row['slices_with_blood']} of {row['slices']} slices"
-    score = f"its score {row['scan_any']:.2f} {'reaches' if row['scan_any'] >= threshold else 'stays under'}"
-    score += f" the threshold of {threshold:g}"
+    reaches = "reaches" if row["scan_any"] >= threshold else "stays under"
+    score = f"its score {score_text(row['scan_any'], threshold)} {reaches} the threshold of {threshold:g}"
     if kind == "missed bleed":
         return f"Bleeds{types} on {whole} and was not called: {score}."
     if kind == "false alarm":
@@ -234,7 +235,7 @@ def _article(one: Shown, threshold: float) -> str:
         "missed": _ml(one.wrong_ml[0]),
         "wrongly marked": _ml(one.wrong_ml[1]),
         "Dice": "–" if row["dice"] is None else f"{row['dice']:.2f}",
-        "score": f"{row['scan_any']:.2f}",
+        "score": score_text(row["scan_any"], threshold),
     }
     return (
         f"<article><h3>{one.kind.capitalize()}: {html.escape(named)}</h3>"

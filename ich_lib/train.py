@@ -176,7 +176,7 @@ def train(
     run = begun or _new_run(recipe, out, chosen, start)
     seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
     if run.recipe.is_network:
-        made = _phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None
+        made = _phantoms(run.recipe, 1) if data is not None and run.recipe.mixes_phantoms else None
         with place:
             _fit(run, seen, unseen, phantoms=made, devices=devices)
     else:
@@ -193,8 +193,12 @@ def slices_of(recipe: Recipe, data: str | Path | Store | None) -> Store:
 
     Raises:
         FileNotFoundError: if there is no data.
-        ValueError: for a store of another size or field than the recipe's.
+        ValueError: for no data and no phantoms, or a store of another size or field than the recipe's.
     """
+    if data is None and not recipe.phantoms:
+        raise ValueError(
+            f"{recipe.name} makes no phantoms (phantoms=0), so it needs data to train on: name a data set."
+        )
     if data is None:
         return _phantoms(recipe, 0)
     if isinstance(data, Store):
@@ -215,10 +219,6 @@ def _phantoms(recipe: Recipe, add: int) -> Store:
     return phantoms(
         recipe.phantoms, recipe.seed + add, size=recipe.stored, field=recipe.field, progress=_bar("phantoms")
     )
-
-
-def _mixes_phantoms(recipe: Recipe, data: str | Path | Store | None) -> bool:
-    return data is not None and recipe.sampling == "mix" and recipe.mix[3] > 0
 
 
 def _bar(what: str):
@@ -311,8 +311,8 @@ def _fit_classical(run: Run, seen: Slices, unseen: Slices) -> None:
     rows = [one_pass.at(place, rng).row for place in range(len(one_pass))]
     taught, held_out = (classical.measured(one, recipe) for one in (Slices(seen.store, np.sort(rows)), unseen))
     scores = classical.fitted(taught, recipe)
-    row = {"epoch": 1, "loss": f"{_log_loss(scores, taught):.5f}", "learning_rate": ""}
-    row |= {"val_loss": f"{_log_loss(scores, held_out):.5f}" if len(held_out.labels) else ""}
+    row = {"epoch": 1, "loss": _log_loss(scores, taught), "learning_rate": ""}
+    row |= {"val_loss": _log_loss(scores, held_out) if len(held_out.labels) else ""}
     row |= {"minutes": f"{(time.monotonic() - started) / 60:.2f}"}
     with (run.folder / _HISTORY).open("w", newline="") as file:
         writer = csv.DictWriter(file, _COLUMNS)
@@ -444,10 +444,10 @@ class _Keep(keras.callbacks.Callback):
         part.replace(self.run.folder / _CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
         row = {
             "epoch": epoch + 1,
-            "loss": f"{logs['loss']:.5f}",
-            "learning_rate": f"{_number(self.model.optimizer.learning_rate):.3g}",
+            "loss": float(logs["loss"]),
+            "learning_rate": np.float32(_number(self.model.optimizer.learning_rate)),
         }
-        row |= {"val_loss": f"{logs['val_loss']:.5f}" if "val_loss" in logs else ""}
+        row |= {"val_loss": float(logs["val_loss"]) if "val_loss" in logs else ""}
         row |= {"minutes": f"{(time.monotonic() - self.started) / 60:.2f}"}
         with (self.run.folder / _HISTORY).open("a", newline="") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)

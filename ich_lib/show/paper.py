@@ -9,7 +9,7 @@ from ich_lib.predict import NOTICE, Result
 from ich_lib.report.sentences import doubts, made_by, sentence, strangeness
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import most_telling, outlined
-from ich_lib.uncertainty import words
+from ich_lib.uncertainty import score_text, words
 
 _WIDE, _HIGH = 8.27, 11.69  # inches, A4
 _LEFT, _RIGHT = 0.6, 7.67
@@ -72,7 +72,7 @@ def _scores(figure: Figure, result: Result, top: float) -> None:
         y, score = top + 0.07 + line * 0.235, result.scores[label]
         _text(figure, _LEFT, y, "\u25a0", color=color)
         _text(figure, _LEFT + 0.2, y, label)
-        _text(figure, _LEFT + 1.85, y, f"{score:.2f}", ha="right")
+        _text(figure, _LEFT + 1.85, y, score_text(score, result.score_threshold), ha="right")
         _text(figure, _LEFT + 2.0, y, words(score) if result.calibrated else "")
 
 
