@@ -1,11 +1,13 @@
 """Training a recipe: TensorFlow, JAX and PyTorch, those of them that are installed, in turns, in one run.
 
+    python benchmarks/train.py --step
     python benchmarks/train.py [--recipe unet-both] [--steps 20] [--rounds 5] [--size 192] [--store FILE] [--devices 2]
 
 Each backend trains in a process of its own, by `fit` on the recipe's own batches, and on one batch kept: the difference
 is what a step waits for data. A round is `steps` steps of both; what compiles comes before the first. With --devices,
 TensorFlow and JAX also share every batch among as many devices: GPUs where there are some, else virtual CPUs, which
-show what sharing costs and gain nothing. Without a store the pictures are 12 phantoms.
+show what sharing costs and gain nothing. Without a store the pictures are 12 phantoms. --step prints the one
+number that the minutes of CONTRIBUTING.md are told beside: seconds of a training step of 8 pictures, by TensorFlow.
 """
 
 import argparse
@@ -35,10 +37,14 @@ def main() -> None:
     options.add_argument("--precision", help="Keras dtype policy such as float32, instead of the recipe's")
     options.add_argument("--store", type=Path, help="what python -m ich_lib store wrote; without it, 12 phantoms")
     options.add_argument("--devices", type=int, default=1, help="that share a batch, measured beside one")
+    options.add_argument("--step", action="store_true", help="print seconds of a training step, and nothing else")
     options.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.child:
         _child(chosen)
+        return
+    if chosen.step:
+        print(f"A training step of 8 pictures of 192 px, 2 M weights, takes {_step_s():.1f} s.")
         return
     chosen.store = chosen.store or _phantoms(chosen)
     rounds = _rounds([way for way in _ways(chosen.devices) if importlib.util.find_spec(way[0])], chosen)
@@ -49,6 +55,23 @@ def main() -> None:
         name = BACKENDS[backend] + (f", {devices} devices" if devices > 1 else "")
         waits = max(0.0, 1 - speed / kept)
         print(f"{name:22} {speed:7.1f} slices/s   ratio {speed / first:5.2f}   waits for data {100 * waits:4.1f} %")
+
+
+def _step_s() -> float:
+    """Median of eight steps, in float32, on pictures of noise."""
+    import numpy as np
+
+    from ich_lib.models.recipes import recipe
+    from ich_lib.training.loop import compile_model
+
+    model, rng = compile_model(replace(recipe("unet-both"), size=192, precision="float32"), 1), np.random.default_rng(0)
+    noise = lambda shape: rng.random((8, *shape[1:]), "float32")  # noqa: E731
+    batch, spent = (noise(model.input_shape), [noise(one.shape) for one in model.outputs]), []
+    for _ in range(10):
+        started = time.perf_counter()
+        model.train_on_batch(*batch)
+        spent.append(time.perf_counter() - started)
+    return statistics.median(spent[2:])
 
 
 def _ways(devices: int) -> list[tuple[str, int]]:

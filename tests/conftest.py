@@ -2,9 +2,36 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With `--dist loadgroup` a file is one group, as its fixtures are made once; lessons are dealt out one by one."""
+    for item in items:
+        if "lessons" not in item.keywords:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory, worker_id):
+    """`once(name, make)`: the folder that `make(folder)` filled, by whichever worker came first; the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "once"
+
+    def made(name, make):
+        folder = root / name
+        root.mkdir(exist_ok=True)
+        with FileLock(root / f"{name}.lock"):
+            if not (root / f"{name}.made").exists():
+                make(folder)
+                (root / f"{name}.made").touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -70,21 +97,41 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def ct_ich_store(ct_ich_folder):
-    """All of CT-ICH 1.0.0 as training reads it, made once a session (half a minute)."""
+def ct_ich_store(ct_ich_folder, once):
+    """All of CT-ICH 1.0.0 as training reads it, made once for all workers (half a minute)."""
     from ich_lib.data import ct_ich
-    from ich_lib.data.store import kept_store
+    from ich_lib.data.store import kept_store, open_store
 
-    return kept_store(ct_ich(ct_ich_folder), size=128)
+    def keep(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ICH_CACHE", str(folder))
+            kept_store(ct_ich(ct_ich_folder), size=128)
+
+    return open_store(next(once("ct-ich", keep).rglob("*.slices")))
 
 
 @pytest.fixture(scope="session")
-def tiny_runs(tmp_path_factory):
-    """One finished run of each task on phantoms: small enough for every test session, real all the way."""
+def lesson_cache(once):
+    """A cache folder with the phantoms that lessons share, made once for all workers (half a minute)."""
+    from ich_lib.course.lesson import heads
+
+    def keep(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ICH_CACHE", str(folder))
+            heads()
+
+    return once("lessons", keep)
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(once):
+    """One finished run of each task on phantoms: small enough for every test session, real all the way, and made once
+    for all workers. Tests read them."""
+    from ich_lib.models.run import open_run
     from ich_lib.training.train import train
 
-    folder = tmp_path_factory.mktemp("runs")
-    return {recipe.task: train(recipe, None, folder / recipe.task, fold=0) for recipe in tiny_recipes()}
+    folder = once("runs", lambda made: [train(one, None, made / one.task, fold=0) for one in tiny_recipes()])
+    return {recipe.task: open_run(folder / recipe.task) for recipe in tiny_recipes()}
 
 
 def tiny_recipes():

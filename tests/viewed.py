@@ -21,7 +21,7 @@ def result(*, shape=SHAPE, spacing_mm=SPACING_MM, warnings=(), **scan_fields) ->
     blood, heat = np.zeros(shape, np.float16), np.zeros(shape, np.float16)
     for place in (BLEED, SMALL_BLEED):
         hu[place], blood[place], heat[place] = 70, 0.9, 0.8
-    slice_scores = np.tile(np.float32([0.1, 0.2, 0.3, 0.4, 0.6, 0.3]), (shape[0], 1))
+    slice_scores = np.tile([0.1, 0.2, 0.3, 0.4, 0.6, 0.3], (shape[0], 1))
     slice_scores[3:4, 5] = slice_scores[1:2, 5] = 0.8
     scan = Scan(hu, axial_affine(spacing_mm, shape), **scan_fields)
     models = (("planted", "0123456789abcdef" * 4),)

@@ -294,10 +294,10 @@ def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark
             _word(mine.truth),
             _types(mine.true_types),
             _word(mine.said),
-            f"{sure:.2f}",
+            sure,
         ]
         cells += [_yes(mine.right), _types(mine.types), _yes(mine.types_right), _number(mine.dice)]
-        cells += ["" if mine.seconds is None else round(mine.seconds), model, _word(its.said), f"{its.score:.4f}"]
+        cells += ["" if mine.seconds is None else round(mine.seconds), model, _word(its.said), its.score]
         cells += [_yes(its.right), _types(its.types), _number(its.dice)]
         table.writerow([quoted(cell) for cell in cells])
     return text.getvalue()
@@ -324,5 +324,5 @@ def _types(types: frozenset[str] | None) -> str:
     return " ".join(kind for kind in TYPES if types and kind in types)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _number(value: float | None) -> float | str:
+    return "" if value is None else value

@@ -47,11 +47,11 @@ def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MA
         The rule, its coverage, the error among answered and among all scans with intervals over patients, the curve of
         error against coverage, its area, and the least area that so many errors allow.
     """
-    low, high = round(threshold - margin, 6), round(threshold + margin, 6)
+    low, high = round(threshold - margin, 6), round(threshold + margin, 6)  # 0.3, where the sum is a bit off
     silent = lambda score: (low < score) & (score < high)  # noqa: E731
     rate = lambda of: figure(judged, lambda some: of(*_answers(some, threshold))).as_json()  # noqa: E731
     wrong, score = _answers(judged, threshold)
-    sure = lambda score: np.abs(score - threshold).round(6)  # noqa: E731
+    sure = lambda score: np.abs(score - threshold)  # noqa: E731
     missed = wrong & (score < threshold) & ~silent(score)
     return {
         "band": [low, high],
@@ -65,13 +65,13 @@ def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MA
         "error_all": rate(lambda wrong, score: _mean(wrong)),
         "area": rate(lambda wrong, score: area(wrong, sure(score))),
         "least_area": area(wrong, ~wrong),
-        "curve": curve(wrong, sure(score)).round(4).tolist(),
+        "curve": curve(wrong, sure(score)).tolist(),
     }
 
 
 def _answers(judged: Sequence[Judged], threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """(n,) bool, whether the call is wrong, and the score of each scan."""
-    score = np.array([round(float(one.scan_scores[ANY]), 6) for one in judged])
+    score = np.array([float(one.scan_scores[ANY]) for one in judged])
     return (score >= threshold) != [bleeds(one) for one in judged], score
 
 

@@ -114,7 +114,7 @@ def _agreement(outlined: list[Judged], of: Callable[[Judged], float | None]) -> 
         "mae_ml": figure(measured, lambda some: float(np.abs(apart(some)).mean())).as_json(),
         "bias_ml": figure(measured, lambda some: float(apart(some).mean())).as_json(),
         "limits_ml": [agreement.low_ml, agreement.high_ml],
-        "pairs_ml": [[round(one.true_ml, 3), round(of(one), 3)] for one in measured],
+        "pairs_ml": [[one.true_ml, of(one)] for one in measured],
     }
 
 
@@ -242,19 +242,19 @@ def worst(judged: Sequence[Judged], *, threshold: float, count: int = 10) -> lis
 
 
 def row(one: Judged) -> dict:
-    """One scan as a line of the report."""
+    """One scan as a line of the report. Numbers keep all their digits: who reads the line decides on them again."""
     shown = [label for label, some in zip(LABELS[:ANY], one.labels.T, strict=False) if some.any()]
     return {
         "patient": one.patient,
         "scan": one.scan,
         "fold": one.fold,
         "types": shown,
-        "dice": None if one.subject_dice is None else round(one.subject_dice, 4),
-        "scan_any": round(float(one.scan_scores[ANY]), 4),
+        "dice": one.subject_dice,
+        "scan_any": float(one.scan_scores[ANY]),
         "slices": len(one.labels),
         "slices_with_blood": int(one.labels[:, ANY].sum()),
-        "true_ml": round(one.true_ml, 3),
-        "mask_ml": round(one.mask_ml, 3) if one.segmented else None,
+        "true_ml": one.true_ml,
+        "mask_ml": one.mask_ml if one.segmented else None,
         "facts": one.facts,
     }
 
@@ -301,7 +301,7 @@ def _roc(truth: np.ndarray, score: np.ndarray) -> list[list[float]]:
         return []
     false, true, _ = roc_curve(truth, score)
     keep = np.unique(np.linspace(0, len(false) - 1, _ROC_POINTS).astype(int))
-    return [[round(float(false[k]), 4), round(float(true[k]), 4)] for k in keep]
+    return [[float(false[k]), float(true[k])] for k in keep]
 
 
 def _as_json(found: dict[str, Figure]) -> dict:

@@ -21,6 +21,7 @@ from ich_lib.evaluation.page import STYLE, table
 from ich_lib.models.run import fold_runs
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models, load
+from ich_lib.prediction.uncertainty import score_text
 
 KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
 DICE = 0.5  # below it the mask lies mostly elsewhere
@@ -185,8 +186,8 @@ def sentence(kind: str, row: dict, threshold: float) -> str:
     """What went wrong in one scan, for a person."""
     types = f" ({', '.join(row['types'])})" if row["types"] else ""
     whole = f"{row['slices_with_blood']} of {row['slices']} slices"
-    score = f"its score {row['scan_any']:.2f} {'reaches' if row['scan_any'] >= threshold else 'stays under'}"
-    score += f" the threshold of {threshold:g}"
+    reaches = "reaches" if row["scan_any"] >= threshold else "stays under"
+    score = f"its score {score_text(row['scan_any'], threshold)} {reaches} the threshold of {threshold:g}"
     if kind == "missed bleed":
         return f"Bleeds{types} on {whole} and was not called: {score}."
     if kind == "false alarm":
@@ -238,7 +239,7 @@ def _article(one: Shown, threshold: float) -> str:
         "missed": _ml(one.wrong_ml[0]),
         "wrongly marked": _ml(one.wrong_ml[1]),
         "Dice": "–" if row["dice"] is None else f"{row['dice']:.2f}",
-        "score": f"{row['scan_any']:.2f}",
+        "score": score_text(row["scan_any"], threshold),
     }
     return (
         f"<article><h3>{one.kind.capitalize()}: {html.escape(named)}</h3>"

@@ -84,7 +84,7 @@ def _side(folder: str | Path, table: Table, *, trained: bool) -> list[np.ndarray
 
 def made_heads(recipe: Recipe, count: int) -> list[np.ndarray]:
     """HU of phantoms, the first of those that a recipe mixes into its training."""
-    if recipe.sampling != "mix" or not recipe.mix[3]:
+    if not recipe.mixes_phantoms:
         return []
     cases = phantom_cases(min(count, recipe.phantoms), recipe.seed + 1, pixels=recipe.stored)  # as `train` makes them
     return [case.scan.hu for case in cases]

@@ -15,13 +15,13 @@ _COLUMNS = ("patient", "scan", "place", "bleeds", "score")
 
 def write_slices(judged: Sequence[Judged], path: Path) -> None:
     """Write every judged slice: whose it is, its place among the scan's judged slices from the foot (1 is lowest),
-    whether it bleeds, and its score for `any`."""
+    whether it bleeds, and its score for `any` with all digits, so that scores tie here only where they tie there."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(_COLUMNS)
         for one in judged:
             for place, (labels, scores) in enumerate(zip(one.labels, one.scores, strict=True), start=1):
-                lines.writerow((one.patient, one.scan, place, int(labels[ANY]), f"{scores[ANY]:.6f}"))
+                lines.writerow((one.patient, one.scan, place, int(labels[ANY]), float(scores[ANY])))
 
 
 def read_slices(path: Path) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:

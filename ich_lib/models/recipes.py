@@ -36,7 +36,7 @@ class Recipe:
         scheme: the outputs of a classifier, a name from `ich_lib.labels.SCHEMES`.
         loss: a name from `ich_lib.models.losses.LOSSES`.
         label_weight: of the scores' binary cross-entropy beside the mask's loss, for "both".
-        phantoms: how many phantom heads are made for the phantom share.
+        phantoms: how many phantom heads are made for the phantom share; with 0 clean slices take that share.
         batch, steps, epochs: an epoch is `steps` batches, or one pass where `steps` is 0 (not with "mix").
         optimizer: "adamw", or "adam", which has no weight decay.
         learning_rate, weight_decay: of the optimizer, at the start.
@@ -130,6 +130,11 @@ class Recipe:
     def is_network(self) -> bool:
         """Whether the model is a network of `ich_lib.models`; the others are fitted by `ich_lib.models.classical`."""
         return self.builder != "classical"
+
+    @property
+    def mixes_phantoms(self) -> bool:
+        """Whether training on a data set mixes phantoms in."""
+        return self.sampling == "mix" and self.mix[3] > 0 and self.phantoms > 0
 
     @property
     def channels(self) -> int:

@@ -29,15 +29,15 @@ class Result:
         blood: (z, y, x) float16, probability of blood at each voxel of `scan`.
         threshold: a voxel belongs to the mask where `blood` reaches it.
         evidence: what the models said, before calibration.
-        slice_scores: (z, 6) float32, score of each label in each slice, in the order of LABELS.
-        scan_scores: (6,) float32, the same for the whole scan.
+        slice_scores: (z, 6) float64, score of each label in each slice, in the order of LABELS.
+        scan_scores: (6,) float64, the same for the whole scan.
         score_threshold: a slice or scan is called bleeding where `any` reaches it.
         calibrated: whether the scores are probabilities, fitted on scans that the models never saw.
         heat: (z, y, x) float16 in [0, 1], where the classifier saw evidence for `any`; one scale for all slices, its
             peak as high as the scan's score, so that a clean scan stays dark.
         models: (name, SHA-256 of the weights' file) of each model asked.
         warnings: sentences for the person.
-        doubt: (z,) float32 in [0, 1], how far the slice's score for `any` and that of its mirror image lie apart. The
+        doubt: (z,) float64 in [0, 1], how far the slice's score for `any` and that of its mirror image lie apart. The
             two show the same blood, so all of it is the model's. Not every error: it is low where both are wrong alike.
         strangeness: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
         figures: what the models reached on patients that they never saw, as their card tells; None for no card.

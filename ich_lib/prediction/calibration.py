@@ -46,10 +46,10 @@ class Evidence:
     def plain(self) -> np.ndarray:
         """(z, 6) scores without calibration: the classifier's, and for `any` the mean of its and the mask's."""
         if self.classes is None:
-            scores = np.zeros((len(self.mask), len(LABELS)), np.float32)
+            scores = np.zeros((len(self.mask), len(LABELS)))
             scores[:, ANY] = self.mask
             return scores
-        scores = self.classes.astype(np.float32)
+        scores = self.classes.astype(float)
         if self.mask is not None:
             scores[:, ANY] = (scores[:, ANY] + self.mask) / 2
         return scores
@@ -68,7 +68,7 @@ class Calibration:
     scans: np.ndarray
 
     def slice_scores(self, evidence: Evidence) -> np.ndarray:
-        """(z, 6) float32 probabilities in the order of LABELS.
+        """(z, 6) probabilities in the order of LABELS.
 
         Raises:
             ValueError: if the evidence is of another kind than what was fitted.
@@ -76,7 +76,7 @@ class Calibration:
         return _weighed([evidence.of(label) for label in range(len(LABELS))], self.slices)
 
     def scan_scores(self, evidence: Evidence) -> np.ndarray:
-        """(6,) float32 probabilities of the whole scan.
+        """(6,) probabilities of the whole scan.
 
         Raises:
             ValueError: if the evidence is of another kind than what was fitted.
@@ -85,7 +85,7 @@ class Calibration:
 
     def as_json(self) -> dict:
         """Plain numbers, for a card."""
-        return {"slices": np.round(self.slices, 5).tolist(), "scans": np.round(self.scans, 5).tolist()}
+        return {"slices": self.slices.tolist(), "scans": self.scans.tolist()}
 
 
 def from_json(values: dict) -> Calibration:
@@ -123,7 +123,7 @@ def fit(evidence: Sequence[Evidence], labels: Sequence[np.ndarray]) -> Calibrati
 
 
 def _weighed(columns: list[np.ndarray], table: np.ndarray) -> np.ndarray:
-    """Probabilities, float32, the labels along the last axis, of (..., k) evidence a label and (6, k + 1) weights."""
+    """Probabilities, the labels along the last axis, of (..., k) evidence a label and (6, k + 1) weights."""
     kinds = columns[0].shape[-1]
     if kinds + 1 != table.shape[1]:
         raise ValueError(
@@ -131,7 +131,7 @@ def _weighed(columns: list[np.ndarray], table: np.ndarray) -> np.ndarray:
             "models."
         )
     logits = [some @ weights[:-1] + weights[-1] for some, weights in zip(columns, table, strict=True)]
-    return _sigmoid(np.stack(logits, axis=-1)).astype(np.float32)
+    return _sigmoid(np.stack(logits, axis=-1))
 
 
 def _fitted(columns: np.ndarray, truth: np.ndarray) -> np.ndarray:

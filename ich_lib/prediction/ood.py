@@ -50,7 +50,7 @@ class Strangeness:
 
     def as_json(self) -> dict:
         """Plain values."""
-        return {"value": round(self.value, 3), "limit": round(self.limit, 3), "strange": self.strange}
+        return {"value": self.value, "limit": self.limit, "strange": self.strange}
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Usual:
             "features": size,
             "centers": _packed(self.centers),
             "whitening": _packed(triangle),
-            "limits": {str(count): round(limit, 4) for count, limit in self.limits.items()},
+            "limits": {str(count): limit for count, limit in self.limits.items()},
             "quantile": self.quantile,
         }
 

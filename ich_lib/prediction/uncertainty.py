@@ -49,8 +49,24 @@ def words(probability: float) -> str:
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"A probability lies between 0 and 1; got {probability}.")
-    told = round(float(probability), 6)  # float32 holds 0.9 as a little less
-    return next(word for least, word in WORDS if told >= least)
+    return next(word for least, word in WORDS if probability >= least)
+
+
+def score_text(score: float, threshold: float) -> str:
+    """A score with two digits that never seems to reach a threshold it stays under.
+
+    Args:
+        score: 0 to 1.
+        threshold: a call is made from this score on; it is shown with two digits as well.
+
+    Returns:
+        The score, rounded; "<0.50" for one under a threshold of 0.5 that would round to it.
+
+    >>> score_text(0.4996, 0.5), score_text(0.5, 0.5)
+    ('<0.50', '0.50')
+    """
+    text = f"{score:.2f}"
+    return f"<{text}" if score < threshold and text == f"{threshold:.2f}" else text
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A result as plain values: what result.json holds."""
+"""A result as plain values: what result.json holds, every number with all its digits."""
 
 import json
 from pathlib import Path
@@ -22,30 +22,26 @@ def as_json(result: Result) -> dict:
     slices = [
         {
             "index": k,
-            "scores": {label: round(float(s), 4) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
+            "scores": {label: float(s) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
             "mask_pixels": int(pixels[k]),
-            "mask_ml": None if ml is None else round(float(pixels[k] * ml), 4),
-            "doubt": None if result.doubt is None else round(float(result.doubt[k]), 4),
+            "mask_ml": None if ml is None else float(pixels[k] * ml),
+            "doubt": None if result.doubt is None else float(result.doubt[k]),
         }
         for k in range(len(pixels))
     ]
     return {
-        "scores": {label: round(score, 4) for label, score in result.scores.items()},
+        "scores": result.scores,
         "words": words(result.scores["any"]) if result.calibrated else None,
         "slices": slices,
         "unsure": list(result.unsure),
         "strangeness": result.strangeness and result.strangeness.as_json(),
-        "volume_ml": _rounded(result.volume_ml),
-        "volume_soft_ml": _rounded(result.soft_ml),
-        "volume_abc2_ml": _rounded(result.abc2_ml),
+        "volume_ml": result.volume_ml,
+        "volume_soft_ml": result.soft_ml,
+        "volume_abc2_ml": result.abc2_ml,
         "mask_pixels": int(pixels.sum()),
-        "spacing_mm": [round(mm, 4) for mm in result.scan.spacing_mm] if result.scan.spacing_known else None,
+        "spacing_mm": list(result.scan.spacing_mm) if result.scan.spacing_known else None,
         "orientation": result.scan.orientation,
         "warnings": list(result.warnings),
         "models": [{"name": name, "sha256": sha256} for name, sha256 in result.models],
         "notice": NOTICE,
     }
-
-
-def _rounded(ml: float | None) -> float | None:
-    return None if ml is None else round(ml, 3)

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 from ich_lib.labels import COLORS, LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
-from ich_lib.prediction.uncertainty import words
+from ich_lib.prediction.uncertainty import score_text, words
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import most_telling, outlined
 from ich_lib.words.sentences import doubts, made_by, sentence, strangeness
@@ -73,7 +73,7 @@ def _scores(figure: Figure, result: Result, top: float) -> None:
         y, score = top + 0.07 + line * 0.235, result.scores[label]
         _text(figure, _LEFT, y, "\u25a0", color=color)
         _text(figure, _LEFT + 0.2, y, label)
-        _text(figure, _LEFT + 1.85, y, f"{score:.2f}", ha="right")
+        _text(figure, _LEFT + 1.85, y, score_text(score, result.score_threshold), ha="right")
         _text(figure, _LEFT + 2.0, y, words(score) if result.calibrated else "")
 
 

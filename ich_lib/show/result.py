@@ -8,6 +8,7 @@ from ich_lib.colors import MASK
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
+from ich_lib.prediction.uncertainty import score_text
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
 from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence
@@ -64,7 +65,7 @@ def outlined(axes, result: Result, mask: np.ndarray, k: int) -> None:
         axes.contour(mask, levels=[0.5], colors=MASK, linewidths=1.6)
     label = {"color": _INK, "fontsize": 9, "transform": axes.transAxes}
     axes.text(0.03, 0.93, f"{k + 1}", **label)
-    axes.text(0.97, 0.93, f"any {result.slice_scores[k, ANY]:.2f}", ha="right", **label)
+    axes.text(0.97, 0.93, f"any {score_text(result.slice_scores[k, ANY], result.score_threshold)}", ha="right", **label)
     axes.text(0.02, 0.47, "R", **label)
     axes.text(0.98, 0.47, "L", ha="right", **label)
     axes.set_axis_off()
@@ -74,7 +75,7 @@ def _scores(axes, result: Result) -> None:
     values = [result.scores[label] for label in LABELS]
     axes.barh(range(len(LABELS)), values, color=COLORS, height=0.34)
     for line, (label, value) in enumerate(zip(LABELS, values, strict=True)):
-        axes.text(0, line - 0.3, f"{label} {value:.2f}", color=_INK, fontsize=10)
+        axes.text(0, line - 0.3, f"{label} {score_text(value, result.score_threshold)}", color=_INK, fontsize=10)
     axes.axvline(result.score_threshold, color=_QUIET, linewidth=1, linestyle=":")
     axes.set(
         xlim=(0, 1), ylim=(len(LABELS) - 0.4, -0.8), yticks=[], xticks=[0, result.score_threshold, 1], facecolor=_PAPER

@@ -73,8 +73,8 @@ def fit_classical(run: Run, slices: Store) -> None:
         classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, np.sort(rows)), unseen)
     )
     scores = classical.fitted(taught, recipe)
-    row = {"epoch": 1, "loss": f"{_log_loss(scores, taught):.5f}", "learning_rate": ""}
-    row |= {"val_loss": f"{_log_loss(scores, held_out):.5f}" if len(held_out.labels) else ""}
+    row = {"epoch": 1, "loss": _log_loss(scores, taught), "learning_rate": ""}
+    row |= {"val_loss": _log_loss(scores, held_out) if len(held_out.labels) else ""}
     row |= {"minutes": f"{(time.monotonic() - started) / 60:.2f}"}
     with (run.folder / HISTORY).open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -202,10 +202,10 @@ class _Keep(keras.callbacks.Callback):
         part.replace(self.run.folder / CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
         row = {
             "epoch": epoch + 1,
-            "loss": f"{logs['loss']:.5f}",
-            "learning_rate": f"{_number(self.model.optimizer.learning_rate):.3g}",
+            "loss": float(logs["loss"]),
+            "learning_rate": np.float32(_number(self.model.optimizer.learning_rate)),
         }
-        row |= {"val_loss": f"{logs['val_loss']:.5f}" if "val_loss" in logs else ""}
+        row |= {"val_loss": float(logs["val_loss"]) if "val_loss" in logs else ""}
         row |= {"minutes": f"{(time.monotonic() - self.started) / 60:.2f}"}
         with (self.run.folder / HISTORY).open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)

@@ -100,7 +100,7 @@ def train(
         raise ValueError(f"This split leaks: {found}. Its figures would mean nothing; allow_leaks trains all the same.")
     run = begun or _new_run(recipe, out, chosen, start)
     if run.recipe.is_network:
-        made = _phantoms(run.recipe, 1) if _mixes_phantoms(run.recipe, data) else None
+        made = _phantoms(run.recipe, 1) if data is not None and run.recipe.mixes_phantoms else None
         with place:
             loop.fit(run, slices, phantoms=made, devices=devices)
     else:
@@ -117,8 +117,12 @@ def slices_of(recipe: Recipe, data: str | Path | Store | None) -> Store:
 
     Raises:
         FileNotFoundError: if there is no data.
-        ValueError: for a store of another size or field than the recipe's.
+        ValueError: for no data and no phantoms, or a store of another size or field than the recipe's.
     """
+    if data is None and not recipe.phantoms:
+        raise ValueError(
+            f"{recipe.name} makes no phantoms (phantoms=0), so it needs data to train on: name a data set."
+        )
     if data is None:
         return _phantoms(recipe, 0)
     if isinstance(data, Store):
@@ -139,10 +143,6 @@ def _phantoms(recipe: Recipe, add: int) -> Store:
     return phantoms(
         recipe.phantoms, recipe.seed + add, size=recipe.stored, field=recipe.field, progress=_bar("phantoms")
     )
-
-
-def _mixes_phantoms(recipe: Recipe, data: str | Path | Store | None) -> bool:
-    return data is not None and recipe.sampling == "mix" and recipe.mix[3] > 0
 
 
 def _bar(what: str):

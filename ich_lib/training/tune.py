@@ -422,7 +422,7 @@ def _write(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, S
         lines.writerow(["trial", *space, "score", "minutes", "problem"])
         for trial in made:
             settings = [_said(value) for value in _settings(trial, space).values()]
-            value = "" if trial.value is None else f"{trial.value:.5f}"
+            value = "" if trial.value is None else trial.value
             problem = trial.user_attrs.get("problem", "")
             lines.writerow([trial.number, *settings, value, f"{_minutes(trial):.2f}", problem])
     if all(trial.state == optuna.trial.TrialState.FAIL for trial in made):

@@ -20,6 +20,7 @@ from ich_lib.explanation import NAMES as METHODS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import SHIPPED
+from ich_lib.prediction.uncertainty import score_text
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
 from ich_lib.workbench import models, scans
@@ -270,7 +271,7 @@ def _shown(shelf: _Shelf) -> None:
 
 def _named(shelf: _Shelf, kind: str, row: dict) -> str:
     overlap = "" if row["dice"] is None else f", Dice {row['dice']:.2f}"
-    return f"{kind.capitalize()}: {shelf.who(row)}, score {row['scan_any']:.2f}{overlap}"
+    return f"{kind.capitalize()}: {shelf.who(row)}, score {score_text(row['scan_any'], shelf.threshold)}{overlap}"
 
 
 def _in_words(kind: str, row: dict, threshold: float, case: Failure) -> None:
@@ -371,7 +372,11 @@ def _numbers(shown: Mapping[str, object]) -> None:
 
 
 def _compared(name: str, result: Result, case: Case) -> dict[str, str]:
-    told = {"model": plain(name), "score": f"{result.scores['any']:.2f}", "threshold": f"{result.threshold:.2f}"}
+    told = {
+        "model": plain(name),
+        "score": score_text(result.scores["any"], result.score_threshold),
+        "threshold": f"{result.threshold:.2f}",
+    }
     if not case.outlined.any():
         return told
     now = scans.at_threshold(result, case, result.threshold)

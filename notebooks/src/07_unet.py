@@ -29,7 +29,7 @@ QUICK = True  # False: pictures of twice the side, more heads, three times the s
 
 # %%
 kinds = ("intraparenchymal", "epidural")
-side, count, steps = (64, 100, 800) if QUICK else (128, 260, 2500)
+side, count, steps = (64, 60, 400) if QUICK else (128, 260, 2500)
 look = {"pixels": side, "slices": 12, "thickness_mm": 10}
 cases = [phantom(7000 + s, bleeds=[kinds[s % 2]], **look) for s in tqdm(range(count), desc="making heads")]
 hu, blood = np.stack([case.scan.hu for case in cases]), np.stack([case.truth for case in cases])

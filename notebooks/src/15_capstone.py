@@ -55,7 +55,7 @@ row(store.hu(most), through="brain", masks=truth[most], height=2.5)
 # system.
 
 # %%
-width, steps = ((8, 16, 32, 64), 60) if QUICK else ((16, 32, 64, 128), 100)
+width, steps = ((8, 16, 32, 64), 40) if QUICK else ((16, 32, 64, 128), 100)
 budget = {"steps": steps, "epochs": 8, "batch": 8, "learning_rate": 3e-3, "schedule": "cosine"}
 rebuilt = replace(published, size=64, stored=64, field="head", options={"filters": width}, **budget)
 for key, was in published.as_json().items():

@@ -255,7 +255,6 @@ def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, ca
 def server(tmp_path_factory, browser):
     """The demo, naming each module that it imports."""
     with Server(tmp_path_factory.mktemp("server"), command=("-X", "importtime", "app.py")) as served:
-        served.start_work_s = served.worked_s()
         yield served
 
 
@@ -295,12 +294,6 @@ def wait_for(page, selector, start):
         timeout=60_000,
     )
     page.evaluate(SETTLE)
-
-
-def test_the_process_answers_within_five_seconds_of_work(server):
-    if server.start_work_s is None:
-        pytest.skip("This system does not tell the CPU time of another process (no /proc).")
-    assert server.start_work_s < 5
 
 
 def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_planted_bleed(site):

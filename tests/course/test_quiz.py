@@ -206,9 +206,9 @@ def test_results_come_as_a_table_and_no_cell_is_a_formula():
     assert header == list(COLUMNS)
     assert dict(zip(header, row, strict=True)) == {
         "student": "'=HYPERLINK(1)", "seed": "7", "case": "1", "truth": "blood", "true types": "subdural",
-        "said": "blood", "sure": "0.80", "right": "yes", "types said": "subdural", "types right": "yes",
-        "dice": "1.000", "seconds": "4", "model": "shipped", "model said": "no blood", "model score": "0.2500",
-        "model right": "no", "model types": "", "model dice": "0.000",
+        "said": "blood", "sure": "0.8", "right": "yes", "types said": "subdural", "types right": "yes",
+        "dice": "1.0", "seconds": "4", "model": "shipped", "model said": "no blood", "model score": "0.25",
+        "model right": "no", "model types": "", "model dice": "0.0",
     }  # fmt: skip
 
 

@@ -210,6 +210,16 @@ def test_scores_stand_as_text_beside_bars_that_end_where_the_text_says(page):
     assert rows.nth(0).locator(".of-slice").inner_text() == "30 %"
 
 
+def test_a_score_just_under_the_threshold_is_neither_shown_as_the_threshold_nor_called_above_it(page):
+    planted = result()
+    scores = np.array([0.4996, 0.5, 0.5004, 0.494, 0.1, 0.4999])
+    page.evaluate("(payload) => window.show(payload)", viewer.payload(replace(planted, scan_scores=scores)))
+    rows = page.locator(".scores tbody tr")
+    assert rows.locator(".of-scan").all_inner_texts() == ["<50 %", "<50 %", "50 %", "50 %", "49 %", "10 %"]
+    labels = [rows.nth(k).locator(".track").get_attribute("aria-label") for k in range(4)]
+    assert labels == ["below the threshold"] * 2 + ["at or above the threshold"] * 2
+
+
 def test_a_warning_is_text_whatever_stands_in_it(page):
     assert page.inner_text(".warnings li") == "Slice 2 is <b id='injected'>odd</b>."
     assert page.locator("#injected").count() == 0

@@ -21,12 +21,14 @@ def test_equally_sure_answers_have_no_order():
         assert found[:, 1] == pytest.approx([0, 1 / 4, 1 / 3])
 
 
-SOME = [  # scan scores 0.9, 0.3, 0.55, 0.7, 0.1: the third says nothing; the fourth and, missed, the fifth are wrong
-    scan("a", [1], [0.9]),
-    scan("b", [0], [0.3]),
-    scan("c", [0], [0.55]),
-    scan("d", [0], [0.7]),
-    scan("e", [1], [0.1]),
+# Scan scores, eighths, which lie equally far from one half to the last bit: the third says nothing; the fourth and,
+# missed, the fifth are wrong.
+SOME = [
+    scan("a", [1], [0.875]),
+    scan("b", [0], [0.25]),
+    scan("c", [0], [0.5625]),
+    scan("d", [0], [0.75]),
+    scan("e", [1], [0.125]),
 ]
 
 
@@ -44,6 +46,18 @@ def test_a_rule_that_keeps_silent_on_paper():
         (0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5
     )  # a and e are as sure, b and d too
     assert found["curve"][-1] == [1.0, 0.6]
+
+
+def test_silence_ends_at_the_edges_of_the_band_and_not_a_millionth_before():
+    edges = [scan("a", [1], [0.7]), scan("b", [0], [0.3])]
+    assert abstention(edges, threshold=0.5)["answered"] == 2
+    inside = [scan("a", [1], [0.7 - 1e-7]), scan("b", [0], [0.3 + 1e-7])]
+    assert abstention(inside, threshold=0.5)["answered"] == 0
+
+
+def test_answers_that_differ_by_a_ten_millionth_have_an_order():
+    surer = [scan("a", [1], [0.9 + 1e-7]), scan("b", [0], [0.9])]
+    assert abstention(surer, threshold=0.5)["curve"] == [[0.5, 0.0], [1.0, 0.5]]
 
 
 def test_a_rule_that_is_never_sure_answers_nothing():

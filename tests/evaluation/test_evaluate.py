@@ -7,8 +7,9 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import _judged, cross_fitted, evaluate, figures, report_of
 from ich_lib.evaluation.judged import Judged, judge
-from ich_lib.evaluation.slices import FILE, read_slices
+from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.labels import ANY, LABELS
+from ich_lib.measures import metrics
 from ich_lib.measures.metrics import auc, dice
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.run import FOLD
@@ -212,6 +213,68 @@ def test_a_report_is_plain_json_and_a_page_that_names_what_it_shows(tmp_path):
     assert "Not a medical device" in page
     assert "<b>planted" not in page
     assert "data:image/png;base64," in page
+
+
+def close_scores(seed=3):
+    """Twelve scans of eight slices around the threshold whose scores differ by 1e-7, in no order of their truth."""
+    rng = np.random.default_rng(seed)
+    scores = 0.5 + 1e-7 * rng.permutation(np.arange(-48, 48)).reshape(12, 8)
+    true_px, mask_px = rng.integers(1, 30, (2, 12, 8))
+    truth = rng.random((12, 8)) < 0.4
+    truth[::3] = False
+    shared_px = np.minimum(true_px, mask_px) // 2
+    pixels = np.stack([true_px * truth, mask_px, shared_px * truth], axis=1)
+    names = ("true_px", "mask_px", "shared_px")
+    return [scan(f"p{i}", truth[i], scores[i], **dict(zip(names, pixels[i], strict=True))) for i in range(12)]
+
+
+def again(truth, score, threshold):
+    """The pooled figures of some truths and scores."""
+    called = score >= threshold
+    return {
+        "auc": metrics.auc(truth, score),
+        "average_precision": metrics.average_precision(truth, score),
+        "log_loss": metrics.log_loss(truth, score),
+        "ece": metrics.calibration_error(truth, score),
+        "sensitivity": metrics.sensitivity(truth, called),
+        "specificity": metrics.specificity(truth, called),
+    }
+
+
+def close_report(folder):
+    """The report of `close_scores` as it is read back, and (truth, score) of its slices from the table beside it."""
+    judged = close_scores()
+    write_slices(judged, folder / FILE)
+    report = report_of(judged, table_of_heads(), Disk.models(), calibrated="not", prevalence=0.1)
+    slices = [np.concatenate(some) for some in zip(*read_slices(folder / FILE).values(), strict=True)]
+    assert slices[1].tolist() == np.concatenate([one.scores[:, ANY] for one in judged]).tolist()
+    return json.loads(json.dumps(report)), slices
+
+
+def test_every_pooled_figure_of_a_report_can_be_computed_again_from_the_tables_beside_it(tmp_path):
+    """Scores differ by 1e-7 around the threshold: with six decimals they tie and change sides."""
+    report, slices = close_report(tmp_path)
+    rows = report["per_patient"]
+    bleeding, score = (np.array([row[key] for row in rows]) for key in ("slices_with_blood", "scan_any"))
+    for told, pooled in ((report["slices"], slices), (report["whole_scans"], (bleeding > 0, score))):
+        for name, value in again(*pooled, told["threshold"]).items():
+            assert told[name]["value"] == pytest.approx(value, abs=1e-12), name
+        assert told["counts"] == vars(metrics.count(pooled[0], pooled[1] >= told["threshold"]))
+        roc = np.array(told["roc"])
+        assert np.trapezoid(roc[:, 1], roc[:, 0]) == pytest.approx(told["auc"]["value"], abs=1e-12)
+    wrong = (score >= report["score_threshold"]) != (bleeding > 0)
+    assert report["abstention"]["wrong"] == wrong.sum()
+    assert report["abstention"]["curve"][-1] == [1, wrong.mean()]
+
+
+def test_dice_and_volumes_of_a_report_can_be_computed_again_from_its_lines(tmp_path):
+    report, _ = close_report(tmp_path)
+    rows = [row for row in report["per_patient"] if row["dice"] is not None]
+    assert report["dice_per_subject"]["value"] == pytest.approx(np.mean([row["dice"] for row in rows]), abs=1e-12)
+    apart = np.array([row["mask_ml"] - row["true_ml"] for row in rows])
+    assert report["volume_mae_ml"]["value"] == pytest.approx(np.abs(apart).mean(), abs=1e-12)
+    true, marked = np.array(report["volume"]["pairs_ml"]).T
+    assert report["volume"]["bias_ml"]["value"] == pytest.approx((marked - true).mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("task", ["segment", "classify", "both"])

@@ -221,6 +221,7 @@ def backend_maps(folder) -> dict:
     return told | {"seg-grad-cam": seg_grad_cam(planted("two outputs"), bright()).tolist()}
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_another_backend_draws_the_same_maps(backend, tmp_path):
     if not importlib.util.find_spec(backend):

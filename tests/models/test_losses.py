@@ -206,6 +206,7 @@ def test_axes_that_do_not_fit_are_refused():
         WeightedBCE((0.2,))
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_values_are_the_same_without_tensorflow(backend):
     if not importlib.util.find_spec(backend):

@@ -31,14 +31,15 @@ LESSONS = build.lessons()
 class Session:
     """A kernel in which the cells of a lesson run one by one, with what each printed."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, **environment: str):
         from nbclient import NotebookClient
 
+        self.environment = {**os.environ, "PYTHONPATH": str(NOTEBOOKS.parent), **environment}
         self.book = nbformat.v4.new_notebook()
         self.client = NotebookClient(self.book, timeout=LIMIT_S, resources={"metadata": {"path": str(folder)}})
 
     def __enter__(self):
-        self.context = self.client.setup_kernel(env={**os.environ, "PYTHONPATH": str(NOTEBOOKS.parent)})
+        self.context = self.client.setup_kernel(env=self.environment)
         self.context.__enter__()
         return self
 
@@ -121,11 +122,11 @@ def test_one_switch_makes_a_lesson_run_at_length(lesson):
 
 @pytest.mark.lessons
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
-def test_a_lesson_runs_unsolved_and_solved_and_refuses_known_mistakes(lesson, tmp_path):
+def test_a_lesson_runs_unsolved_and_solved_and_refuses_known_mistakes(lesson, tmp_path, lesson_cache):
     """One kernel for all three: at every exercise the mistakes are refused and the solution passes, then the stub is
     put back, so that the rest of the lesson runs as it does for a learner who solved nothing."""
     code = [cell for cell in lesson.cells if cell.cell_type == "code"]
-    with Session(tmp_path) as session:
+    with Session(tmp_path, ICH_CACHE=str(lesson_cache)) as session:
         while code:
             cell = code.pop(0)
             if "exercise" not in build.tags(cell):

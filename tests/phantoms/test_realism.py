@@ -1,15 +1,24 @@
-"""Phantoms are real enough to learn from: a model that has seen nothing else finds blood in patients."""
+"""Phantoms are real enough to learn from: models that have seen nothing else find blood in patients.
+
+python -m tests.test_realism FOLDER prints what MODEL_CARD.md says of it, for CT-ICH 1.0.0 in FOLDER.
+"""
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
-from ich_lib.measures.statistics import patient_bootstrap
+from ich_lib.measures.statistics import Figure, patient_bootstrap
 from ich_lib.models.recipes import Recipe
 from ich_lib.training.batches import Slices, Still
 from ich_lib.training.train import train
 
+SEEDS = range(5)  # of the weights, of the phantoms and of the order they are shown in
 RECIPE = Recipe(
     "phantoms-only",
     "segment",
@@ -23,19 +32,49 @@ RECIPE = Recipe(
     epochs=1,
     learning_rate=2e-3,
     precision="float32",
-    seed=7,
 )
 
 
-@pytest.mark.long
-def test_a_model_trained_on_phantoms_alone_tells_bleeding_slices_of_patients_better_than_chance(ct_ich_store, tmp_path):
-    """A minute of training; the 95 % interval, patients resampled, lies above 0.5. A longer run: see DATA_CARD.md."""
-    run = train(RECIPE, None, tmp_path / "run", fold=None)
-    model, slices = run.model(), Still(Slices(ct_ich_store, np.arange(len(ct_ich_store))), RECIPE)
+def evidence(store, seed: int, folder: Path) -> np.ndarray:
+    """(n,) how much blood a model trained on phantoms alone sees in each slice: the mean of its 15 highest pixels."""
+    recipe = replace(RECIPE, seed=seed)
+    run = train(recipe, None, folder / f"seed-{seed}", fold=None)
+    model, slices = run.model(), Still(Slices(store, np.arange(len(store))), recipe)
     blood = np.concatenate([model.predict_on_batch(slices[i][0])[..., 0] for i in range(len(slices))])
-    evidence = np.sort(blood.reshape(len(blood), -1), axis=1)[:, -15:].mean(axis=1)
-    table = ct_ich_store.table
-    patients = [(table.labels[rows, ANY], evidence[rows]) for rows in table.scans()]
-    found = patient_bootstrap(patients, lambda some: auc(*(np.concatenate(part) for part in zip(*some, strict=True))))
+    return np.sort(blood.reshape(len(blood), -1), axis=1)[:, -15:].mean(axis=1)
+
+
+def slice_auc(table, scores: list[np.ndarray]) -> Figure:
+    """Slice AUC, mean over the models of `scores`, with an interval over patients."""
+    patients = [(table.labels[rows, ANY], *(score[rows] for score in scores)) for rows in table.scans()]
+
+    def mean_auc(some) -> float:
+        truth, *each = (np.concatenate(part) for part in zip(*some, strict=True))
+        return float(np.mean([auc(truth, score) for score in each]))
+
+    return patient_bootstrap(patients, mean_auc)
+
+
+@pytest.mark.seldom
+def test_models_trained_on_phantoms_alone_tell_bleeding_slices_of_patients_better_than_chance(ct_ich_store, tmp_path):
+    """Of five seeds in the mean, since a single one hangs on the last bits of a CPU: see MODEL_CARD.md."""
+    found = slice_auc(ct_ich_store.table, [evidence(ct_ich_store, seed, tmp_path) for seed in SEEDS])
     assert found.n_patients == 66
     assert found.low > 0.5, str(found)
+
+
+def _report(data: Path) -> None:
+    """Each seed and their mean."""
+    from ich_lib.data import ct_ich
+    from ich_lib.data.store import kept_store
+
+    store = kept_store(ct_ich(data), size=128)
+    with tempfile.TemporaryDirectory() as folder:
+        scores = [evidence(store, seed, Path(folder)) for seed in SEEDS]
+    for seed, score in zip(SEEDS, scores, strict=True):
+        print(f"seed {seed}: slice AUC {slice_auc(store.table, [score])}", flush=True)  # noqa: T201
+    print(f"mean:   slice AUC {slice_auc(store.table, scores)}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    _report(Path(sys.argv[1]))

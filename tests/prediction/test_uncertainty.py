@@ -15,6 +15,7 @@ from ich_lib.prediction.uncertainty import (
     dropped,
     ensemble,
     entropy,
+    score_text,
     turned,
     words,
 )
@@ -57,6 +58,19 @@ def disk(slices=3, at=1, x=12):
 )  # fmt: skip
 def test_words_change_at_the_edges_of_their_bands(probability, word):
     assert words(probability) == word
+
+
+def test_a_word_is_chosen_by_the_unrounded_probability():
+    assert words(0.9 - 1e-9) == "likely"
+    assert words(np.float32(0.9)) == "very likely"  # in its own precision that is 0.9
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "text"),
+    [(0.4996, 0.5, "<0.50"), (0.5, 0.5, "0.50"), (0.5004, 0.5, "0.50"), (0.494, 0.5, "0.49"), (0.3, 0.42, "0.30")],
+)
+def test_a_score_never_seems_to_reach_a_threshold_it_stays_under(score, threshold, text):
+    assert score_text(score, threshold) == text
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])

@@ -34,7 +34,7 @@ def result():
     shape = (3, 20, 30)
     blood = np.zeros(shape, np.float16)
     blood[1, 5:10, 5:25] = 0.9
-    scores = np.full((3, 6), 0.1, np.float32)
+    scores = np.full((3, 6), 0.1)
     scores[1] = [0.8, 0.2, 0.1, 0.1, 0.3, 0.9]
     scan = Scan(np.full(shape, 30, np.float32), axial_affine((5, 0.5, 0.4), shape), notes=("One note.",))
     found = Evidence(scores[:, -1], scores)
@@ -65,7 +65,7 @@ def test_result_json_has_the_promised_keys_and_plain_values(result):
 
 
 def test_doubt_and_strangeness_are_told_where_they_are_known(result):
-    told = replace(result, doubt=np.float32([0, 0.25, 0.05]), strangeness=Strangeness(2.5, 1.25, 0.95))
+    told = replace(result, doubt=np.array([0, 0.25, 0.05]), strangeness=Strangeness(2.5, 1.25, 0.95))
     content = json.loads(json.dumps(as_json(told)))
     assert [row["doubt"] for row in content["slices"]] == [0, 0.25, 0.05]
     assert content["unsure"] == [1]
@@ -249,7 +249,7 @@ def table_of(path):
 
 
 def test_the_table_has_a_row_a_slice_counted_from_one(result, tmp_path):
-    write(replace(result, doubt=np.float32([0, 0.25, 0])), tmp_path, ["slices.csv"])
+    write(replace(result, doubt=np.array([0, 0.25, 0])), tmp_path, ["slices.csv"])
     rows = table_of(tmp_path / "slices.csv")
     assert list(rows[0]) == ["slice", *LABELS, "mask_pixels", "mask_ml", "doubt", "notice", "models"]
     assert [row["slice"] for row in rows] == ["1", "2", "3"]
@@ -295,7 +295,7 @@ def test_what_a_person_looks_at_carries_the_notice_and_the_models(result):
 def test_the_page_says_scores_in_words_three_volumes_doubt_and_warnings(result):
     """Voxels of 15 x 1.5 x 1.2 mm: 100 of them are 2.7 mL."""
     large = replace(result.scan, affine=axial_affine((15, 1.5, 1.2), result.scan.hu.shape))
-    told = replace(result, scan=large, doubt=np.float32([0, 0.25, 0.05]), strangeness=Strangeness(0.5, 1.25, 0.95))
+    told = replace(result, scan=large, doubt=np.array([0, 0.25, 0.05]), strangeness=Strangeness(0.5, 1.25, 0.95))
     page = texts(paper(told)).splitlines()
     assert sentence(told) in page
     assert page[page.index("epidural") :][:3] == ["epidural", "0.80", "likely"]

@@ -92,6 +92,7 @@ def on_tensorflow(tmp_path_factory):
     return folder, steps(folder, save=True)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_another_backend_learns_what_tensorflow_learns(backend, request):
     """The same batch and the same weights cost the same; after one step on it they cost about the same again."""

@@ -72,7 +72,7 @@ print(json.dumps(told))
 """
 
 
-@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+@pytest.fixture(scope="module", params=["tensorflow", pytest.param("jax", marks=pytest.mark.backends)])
 def on_two(request, tmp_path_factory):
     """Backend, folder of the runs, and losses with the weights after a step, where the backend sees two CPUs."""
     if not importlib.util.find_spec(request.param):

@@ -8,6 +8,7 @@ import pytest
 
 from ich_lib.data.split import Split, leaky_image_split
 from ich_lib.data.store import build_store
+from ich_lib.evaluation.ood_limits import made_heads
 from ich_lib.models.recipes import RECIPES
 from ich_lib.models.run import open_run
 from ich_lib.training.train import train
@@ -24,6 +25,19 @@ def test_a_run_folder_holds_all_that_rebuilds_the_model(tiny_runs):
     assert set(again.patients(trained=True)).isdisjoint(again.patients(trained=False))
     assert len(again.patients(trained=True)) + len(again.patients(trained=False)) == run.recipe.phantoms
     assert all(np.isfinite(w).all() for w in again.model().get_weights())
+
+
+def test_no_phantoms_means_none(tmp_path, monkeypatch):
+    """Clean slices take their share of the mix; without a data set there is nothing to train on."""
+    monkeypatch.setattr("ich_lib.training.train.phantoms", None)
+    bare = replace(tiny_recipes()[0], phantoms=0, mix=(0.25, 0.25, 0.25, 0.25), steps=2, epochs=1)
+    store = build_store(table_of_heads(), tmp_path / "heads.slices", size=64)
+    run = train(bare, store, tmp_path / "run")
+    assert np.isfinite(float(run.history()[-1]["loss"]))
+    assert made_heads(bare, 3) == []
+    with pytest.raises(ValueError, match=r"tiny-unet makes no phantoms \(phantoms=0\), so it needs data"):
+        train(bare, None, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_training_makes_the_loss_fall(tmp_path):

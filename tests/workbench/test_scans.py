@@ -53,7 +53,7 @@ def test_a_result_beside_its_truth_is_a_line_of_a_report():
     told = row(*planted(), "3")
     assert (told["patient"], told["types"], told["slices_with_blood"]) == ("3", ["epidural"], 1)
     assert told["dice"] == pytest.approx(0.5)
-    assert (told["true_ml"], told["mask_ml"]) == (0.02, 0.02)
+    assert (told["true_ml"], told["mask_ml"]) == pytest.approx((0.02, 0.02))
     assert told["scan_any"] == pytest.approx(0.8)
     assert planted()[1].types == ("epidural",)
 

@@ -36,9 +36,9 @@ def _score(result: Result, k: int) -> dict:
     return {
         "name": "any bleeding" if k == ANY else LABELS[k],
         "color": COLORS[k],
-        "scan": round(score, 4),
+        "scan": score,
         "word": words(score) if result.calibrated else None,
-        "slices": [round(float(one), 4) for one in result.slice_scores[:, k]],
+        "slices": result.slice_scores[:, k].tolist(),
     }
 
 

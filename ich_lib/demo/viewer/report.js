@@ -68,7 +68,7 @@ function fillScores(report) {
     track.role = "img";
     track.ariaLabel = say(score.scan >= report.score_threshold ? "above" : "below");
     cell.append(track);
-    row.append(head, cell, made("td", percent(score.scan), "of-scan"), made("td", "", "of-slice"));
+    row.append(head, cell, made("td", scored(score.scan, report.score_threshold), "of-scan"), made("td", "", "of-slice"));
     return row;
   }));
 }
@@ -82,7 +82,7 @@ function fillStrangeness(found) {
 
 function fillSlice() {
   element.querySelectorAll(".of-slice").forEach((cell, row) => {
-    cell.textContent = percent(state.scan.report.scores[row].slices[state.place.axial]);
+    cell.textContent = scored(state.scan.report.scores[row].slices[state.place.axial], state.scan.report.score_threshold);
   });
   const words = say({ axial: "slice_of", coronal: "coronal_of", sagittal: "sagittal_of" }[state.plane], { k: index() + 1, n: reach() });
   const more = state.plane !== "axial" ? [] : [
@@ -92,7 +92,7 @@ function fillSlice() {
   const told = [words, ...more].join(", ");
   position.setAttribute("aria-valuetext", told);
   at(".told").textContent = layers.ct.ariaLabel = told;
-  at(".seen").textContent = state.plane === "axial" && state.scan.blood ? [say("strip_bar") + " " + percent(state.scan.report.scores[0].slices[index()]), ...more].join(", ") : "";
+  at(".seen").textContent = state.plane === "axial" && state.scan.blood ? [say("strip_bar") + " " + scored(state.scan.report.scores[0].slices[index()], state.scan.report.score_threshold), ...more].join(", ") : "";
   const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[state.plane];
   at(".first-end").textContent = say(ends[0]);
   at(".last-end").textContent = say(ends[1]);

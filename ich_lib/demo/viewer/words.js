@@ -151,5 +151,7 @@ function say(name, values = {}) {
 }
 
 const percent = (share) => Math.round(100 * share) + " %";
+// A score in percent that never seems to reach a threshold it stays under.
+const scored = (share, cut) => (share < cut && percent(share) === percent(cut) ? "<" : "") + percent(share);
 const decimal = (number, digits) => number.toLocaleString(state.language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
 const milliliters = (ml) => decimal(ml, 1) + " mL";
