@@ -1,14 +1,12 @@
 """Models judged on scans made worse: drops that can be reckoned on paper, kept results, the command."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import ich_lib.evaluation.robustness as rob
 from ich_lib.__main__ import main
-from ich_lib.case import Case
 from ich_lib.evaluation import judge, judge_scan, scan_of, truth_of
 from ich_lib.evaluation.robustness_page import signed, spoiled, write_page
 from ich_lib.models.recipes import Recipe
@@ -331,11 +329,3 @@ def test_a_wrong_word_is_refused_in_a_sentence(options, sentence, tmp_path, caps
     assert sentence in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_an_exam_keeps_its_parts_together():
-    exam = planted(0, bleeds=["epidural"])
-    assert isinstance(exam, Case)
-    assert exam.outlined.all()
-    with pytest.raises(ValueError, match="wants a truth of that shape and a label for each slice"):
-        replace(exam, labels=exam.labels[1:])

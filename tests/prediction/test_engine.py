@@ -14,7 +14,8 @@ NAME = "unet-both"
 
 
 def test_the_shipped_model_draws_and_scores_and_its_files_are_small():
-    models = load()
+    models = load("shipped")
+    assert models is load()
     assert models.segmenter is models.classifier
     assert models.segmenter.recipe.task == "both"
     assert {path.name for path in WEIGHTS.iterdir()} == {f"{NAME}.{end}" for end in ("json", "onnx", "weights.h5")}

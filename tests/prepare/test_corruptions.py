@@ -7,6 +7,7 @@ import pytest
 
 from ich_lib.case import Case
 from ich_lib.measures.metrics import dice
+from ich_lib.phantoms import from_shares
 from ich_lib.prepare import corruptions
 from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, backprojected, corrupted, view_response
 from ich_lib.scan import Scan, axial_affine
@@ -245,3 +246,10 @@ def test_what_is_unknown_is_refused_in_a_sentence(head):
         corrupted(head, "noise", 6)
     with pytest.raises(ValueError, match=r"wants a truth of that shape.*got \(7, 120, 150\)"):
         replace(head, truth=head.truth[1:])
+
+
+def test_a_phantom_made_worse_loses_its_shares_which_would_not_go_along():
+    share = {"epidural": np.zeros(SHAPE, np.float32)}
+    made = from_shares(Scan(np.full(SHAPE, 30, np.float32), axial_affine(SPACING_MM, SHAPE)), share)
+    assert corrupted(made, "noise", 0) is made
+    assert type(corrupted(made, "noise", 1)) is Case
