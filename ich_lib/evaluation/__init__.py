@@ -12,13 +12,13 @@ from ich_lib.data.split import Split, units
 from ich_lib.data.store import open_store
 from ich_lib.evaluation import figures
 from ich_lib.evaluation.abstention import abstention
-from ich_lib.evaluation.judged import Judged, judge, judge_result, judge_scan, scan_of, truth_of
+from ich_lib.evaluation.judged import Judged, case_of, judge, judge_result, judge_scan, scan_of, truth_of
 from ich_lib.evaluation.slices import FILE, write_slices
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.models.run import fold_runs
+from ich_lib.notice import NOTICE
 from ich_lib.prediction.calibration import fit
 from ich_lib.prediction.engine import Models, load
 
-FOLD = "fold-"  # a cross-validation's folder holds one run a fold: fold-0, fold-1, ...
 HEADLINE = ("dice_per_subject", "slice_auc_any", "scan_auc_any", "volume_mae_ml", "ece")
 THRESHOLD = 0.5  # of calibrated probabilities: more likely than not
 
@@ -56,7 +56,7 @@ def evaluate(
         judged = [one for models in every for one in _judged(models, runs[0].parent, table, fold)]
         told = None if fold is not None else sorted({one.fold for one in judged})
     else:
-        every = [load(None if str(source) == "shipped" else source, fill=False)]
+        every = [load(source, fill=False)]
         judged = _judged(every[0], source, table, fold)
         told = judged[0].fold
     plain = judged
@@ -98,12 +98,6 @@ def opened(data: str | Path) -> Table:
             "python -m ich_lib store --field slice."
         )
     return store.table
-
-
-def fold_runs(source: str | Path) -> list[Path]:
-    """The runs of a cross-validation's folder, in order; none for another folder."""
-    folder = Path(source)
-    return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if (path / "recipe.json").is_file())
 
 
 def cross_fitted(judged: Sequence[Judged]) -> list[Judged]:
@@ -216,13 +210,12 @@ def _told(model) -> dict:
 
 
 __all__ = [
-    "FOLD",
     "HEADLINE",
     "THRESHOLD",
     "Judged",
+    "case_of",
     "cross_fitted",
     "evaluate",
-    "fold_runs",
     "held_out",
     "judge",
     "judge_result",

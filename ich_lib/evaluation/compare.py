@@ -5,8 +5,7 @@ beside it; a report of an older version has none, and is compared by whole scans
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ import numpy as np
 from ich_lib.evaluation.figures import AGES, SIZES_ML
 from ich_lib.evaluation.slices import FILE, read_slices
 from ich_lib.measures import metrics
+from ich_lib.measures.paired import Group, Measure, Paired
 from ich_lib.measures.statistics import (
     FEW,
-    Figure,
     anova,
     mann_whitney,
     paired_bootstrap,
@@ -30,26 +29,6 @@ _MADE = "phantoms"  # the data set of heads made by code
 
 _LINE = {"patient", "scan", "fold", "types", "dice", "scan_any", "slices_with_blood", "true_ml", "mask_ml"}
 _SLICES = "slices_any"  # of a line: (z,) which slices bleed, and (z,) their scores, where slices.csv tells them
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a run is measured by.
-
-    Attributes:
-        name: with its unit.
-        of_scan: a line of the report and the threshold of its scores to what is taken of the scan; None where the
-            scan has nothing of the kind.
-        of_all: what was taken of some scans to the figure.
-        more_is_better: which way is up.
-        pooled: whether only many patients together have the figure, and no single one has.
-    """
-
-    name: str
-    of_scan: Callable[[dict, float], object]
-    of_all: Callable[[list], float]
-    more_is_better: bool = True
-    pooled: bool = False
 
 
 def _mean(values: list) -> float:
@@ -87,55 +66,6 @@ SLICE_AUC = Measure(
 )
 PAIRED = {one.name: one for one in (DICE, SLICE_AUC, AUC, RIGHT, VOLUME)}  # what two runs are compared by
 GROUPED = {one.name: one for one in (DICE, VOLUME, SCORE)}  # what has one number a scan
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two runs on the same patients.
-
-    Attributes:
-        measure: what they are measured by.
-        first, second: the figure of each on the shared patients.
-        gain: second minus first.
-        gains: (n,) of each patient, in the order of `Paired.numbers`; empty for a measure that a single patient has
-            not.
-        numbers: (n,) who they are, as numbers of the first report.
-        left_out: patients that only one of the reports can be measured on.
-        warnings: sentences. They are shown with the figure.
-    """
-
-    measure: Measure
-    first: Figure
-    second: Figure
-    gain: Figure
-    gains: np.ndarray
-    numbers: tuple[int, ...]
-    left_out: int
-    warnings: tuple[str, ...]
-
-    @property
-    def sentence(self) -> str:
-        """What the interval says."""
-        value, low, high = self.gain.value, self.gain.low, self.gain.high
-        if np.isnan([value, low, high]).any():
-            return "The difference is not defined: these scans hold one class alone."
-        better = "better" if (value > 0) == self.measure.more_is_better else "worse"
-        if not low <= 0 <= high:
-            return f"The second run is {better}: the interval of the difference lies clear of 0."
-        return "The interval of the difference holds 0: these patients do not tell which run is better."
-
-
-@dataclass(frozen=True)
-class Group:
-    """Scans of one kind.
-
-    Attributes:
-        values: one a scan.
-        numbers: which patient each is of, by a number.
-    """
-
-    values: tuple[float, ...]
-    numbers: tuple[int, ...]
 
 
 def read_report(path: str | Path) -> dict:

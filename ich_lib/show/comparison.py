@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ich_lib.colors import BLUE, ORANGE, SKY, VERMILION
-from ich_lib.evaluation.compare import Group, Paired
+from ich_lib.measures.paired import Group, Paired
 from ich_lib.show.figure import Figure
 
 _QUIET = "#767676"
