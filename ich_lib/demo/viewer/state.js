@@ -28,4 +28,3 @@ const state = {
   turned: 0, // pixels of a wheel that were not enough for a slice
   walked: 0, // the same of a drag
 };
-Object.seal(state);
