@@ -113,7 +113,7 @@ def ct_ich_store(ct_ich_folder, once):
 @pytest.fixture(scope="session")
 def lesson_cache(once):
     """A cache folder with the phantoms that lessons share, made once for all workers (half a minute)."""
-    from ich_lib.course.lesson import heads
+    from ich_lib.course import heads
 
     def keep(folder):
         with pytest.MonkeyPatch.context() as patch:

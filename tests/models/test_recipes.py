@@ -12,7 +12,8 @@ from ich_lib.models.recipes import RECIPES, Recipe, from_json, recipe, recipes
 from ich_lib.models.run import open_run
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Batches, Slices
-from ich_lib.training.train import halvings, learning_rate, stalled, train
+from ich_lib.training.loop import halvings, learning_rate, stalled
+from ich_lib.training.train import train
 from tests.conftest import tiny_recipes
 from tests.planted import table_of_heads
 
