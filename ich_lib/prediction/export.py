@@ -3,8 +3,6 @@
 Keras takes seconds to import, so only a call imports it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -24,7 +22,7 @@ _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
 
 
-def with_heat(model: keras.Model) -> keras.Model:
+def with_heat(model: "keras.Model") -> "keras.Model":
     """A classifier with its class activation maps, and what it pools, as further outputs; others as they are.
 
     For global pooling and one dense layer, ReLU(sum_k W[k, c] A_k) equals Grad-CAM up to scale (Selvaraju et al. 2017,
@@ -155,7 +153,7 @@ def _drop_unused(graph) -> None:
             graph.node.remove(node)
 
 
-def largest_difference(model: keras.Model, onnx: Path) -> float:
+def largest_difference(model: "keras.Model", onnx: Path) -> float:
     """Largest absolute difference of any output between Keras and ONNX Runtime on seeded pictures."""
     import onnxruntime
 

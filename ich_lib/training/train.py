@@ -4,8 +4,6 @@ Here it is settled who is trained on and who is held out; the loop itself is `ic
 seconds to import, so only a call imports it.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import asdict, dataclass
@@ -80,7 +78,7 @@ class Run:
         rows = self.history()
         return float(rows[-1]["minutes"]) if rows else 0.0
 
-    def model(self) -> keras.Model:
+    def model(self) -> "keras.Model":
         """The trained model in float32.
 
         Raises:
@@ -93,7 +91,7 @@ class Run:
             )
         return with_weights(self.recipe, self.weights)
 
-    def first_model(self) -> keras.Model:
+    def first_model(self) -> "keras.Model":
         """The model as its training began: with the weights it started from, or with those its seed draws.
 
         Raises:
@@ -109,7 +107,7 @@ class Run:
         return build(self.recipe, pretrained=True)
 
 
-def with_weights(recipe: Recipe, weights: Path) -> keras.Model:
+def with_weights(recipe: Recipe, weights: Path) -> "keras.Model":
     """The recipe's model in float32, with weights from a file."""
     from ich_lib.models.builders import build
 
@@ -280,7 +278,7 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
     return run
 
 
-def _begun_by(start: Run, run: Run) -> keras.Model:
+def _begun_by(start: Run, run: Run) -> "keras.Model":
     """The model of `run` with the weights of `start`, which must all find their place and know nobody held out.
 
     Layers that `start` lacks, such as the scores of a model that only drew masks, keep weights drawn by the seed.
