@@ -1,4 +1,7 @@
-"""The API pages of the library, from its docstrings, into build/api: python docs/api.py (needs requirements-dev.txt)."""
+"""The API pages of the library, made from its docstrings into build/api: python docs/api.py
+
+pdoc, of requirements-dev.txt, makes them.
+"""
 
 import os
 import sys
@@ -11,10 +14,8 @@ import pdoc
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "api"
 sys.path.insert(0, str(ROOT))
-os.environ |= {
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "PDOC_ALLOW_EXEC": "1",
-}  # a quiet import; and Keras asks which machine this is
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["PDOC_ALLOW_EXEC"] = "1"  # TensorFlow asks which machine this is
 
 import ich_lib  # noqa: E402
 
