@@ -12,7 +12,7 @@ import re
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -153,7 +153,7 @@ def store(
     *,
     size: int = 256,
     field: str = "head",
-    progress=lambda items, total: items,
+    progress: Callable[..., Iterable] | None = None,
 ) -> Store:
     """Check a data set and write it into one compact file, which `train` and `evaluate` read quicker than the set.
 
@@ -189,6 +189,7 @@ def store(
         Report(missing=(), doubled=(), corrupt=(), inconsistent=(), excluded=())
     """
     table = data if isinstance(data, Table) else open_set(data)
+    progress = progress or (lambda scans, total: scans)
     return build_store(table, out, size=size, field=field, progress=progress)
 
 

@@ -3,8 +3,6 @@
 Keras takes seconds to import, so only a call imports it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -132,7 +130,7 @@ def _drop_unused(graph) -> None:
             graph.node.remove(node)
 
 
-def largest_difference(model: keras.Model, onnx: Path) -> float:
+def largest_difference(model: "keras.Model", onnx: Path) -> float:
     """Largest absolute difference of any output between Keras and ONNX Runtime on seeded pictures."""
     import onnxruntime
 
