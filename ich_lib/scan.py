@@ -14,6 +14,9 @@ import numpy as np
 CANONICAL = "SPL"  # (z, y, x) run towards superior, posterior, left
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
+AIR_HU = -1000.0  # by definition
+LOWEST_HU, HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store; what is not measured is stored as the lowest
+
 
 @dataclass(frozen=True)
 class Scan:

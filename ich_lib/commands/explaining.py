@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ich_lib.commands.say import say
 from ich_lib.commands.scans import window_told
+from ich_lib.grammar import listed
 
 
 def add(commands) -> None:
@@ -50,7 +51,7 @@ def _explain_scan(options: argparse.Namespace) -> None:
     if not options.paths or options.data:
         raise ValueError("Name a scan to explain; or, to score maps against masks, give --score and --data.")
     if len(methods) > 1:
-        raise ValueError(f"A scan is explained by one method at a time; got {' and '.join(methods)}.")
+        raise ValueError(f"A scan is explained by one method at a time; got {listed(methods)}.")
     scan = read(options.paths, window=window_told(options.window), series=options.series, allow_gaps=options.allow_gaps)
     heat = explain(scan, methods[0], options.source, label=options.label)
     options.out.mkdir(parents=True, exist_ok=True)

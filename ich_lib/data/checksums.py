@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from ich_lib.readers.refusal import count
+from ich_lib.grammar import count
 
 SUMS = "SHA256SUMS.txt"
 _NAMED = 5  # files spelled out in a sentence; the rest are counted

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from ich_lib.data.checksums import SUMS, changed, names, parse_sums
 from ich_lib.data.public_sets import PUBLIC_SETS, PublicSet, terms
-from ich_lib.readers.refusal import count
+from ich_lib.grammar import count
 
 _TIMEOUT_S = 20  # without a byte; also the longest that Ctrl-C takes
 _TRIES = 3

@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ich_lib.readers.coded import is_complete
+
 
 def gray(path: Path) -> np.ndarray:
-    """Read an 8-bit picture.
-
-    A JPEG that was cut off would decode, gray below the cut; its missing end marker tells (ITU-T T.81, B.1.1.3).
+    """Read an 8-bit picture, PNG or JPEG.
 
     Returns:
         (y, x) uint8.
@@ -19,12 +19,12 @@ def gray(path: Path) -> np.ndarray:
     """
     name = "/".join(path.parts[-3:])
     try:
-        coded = np.fromfile(path, np.uint8)
+        data = path.read_bytes()
     except OSError as problem:
         raise ValueError(f"{name} cannot be opened ({problem.strerror}).") from problem
-    picture = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE) if coded.size else None
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     if picture is None:
         raise ValueError(f"{name} is not a readable picture; download it again.")
-    if coded[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in coded[-64:].tobytes():
+    if not is_complete(data):
         raise ValueError(f"{name} ends too early: the picture was cut off. Download it again.")
     return picture

@@ -22,9 +22,9 @@ import pydicom
 from ich_lib.data.table import Report, Table
 from ich_lib.labels import ANY, LABELS
 from ich_lib.readers.dicom import read_dicom
-from ich_lib.readers.hounsfield import AIR_HU, MOST_HU
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.scan import HIGHEST_HU, LOWEST_HU
 
 LINES, IMAGES, INDEX = "stage_2_train.csv", "stage_2_train", "rsna_index.csv"
 ATTRIBUTION = (
@@ -69,7 +69,7 @@ class _Files:
         path = self._path(row)
         hu = read_dicom([Piece(path)], path.name).hu[0]
         hu = unwrapped(hu) if self.wrapped[row] else hu
-        return np.clip(hu, AIR_HU, MOST_HU)  # outside the gantry -2000 is stored, often without a padding tag
+        return np.clip(hu, LOWEST_HU, HIGHEST_HU)  # outside the gantry -2000 is stored, often without a padding tag
 
     def mask(self, row: int) -> np.ndarray:
         return np.zeros(self.hu(row).shape, bool)

@@ -26,6 +26,7 @@ from ich_lib.data.table import Report, Table
 from ich_lib.labels import LABELS
 from ich_lib.prepare.head import FIELDS, crop, field_box, intracranial
 from ich_lib.prepare.window import WINDOWS, window
+from ich_lib.scan import AIR_HU
 
 ROOM = 1.25  # side of a stored "head" picture against the head's box: what a turned, shrunken picture can see
 LEVELS_HU = np.concatenate(
@@ -266,7 +267,7 @@ def _coded(head: Head, size: int, field: str) -> Iterator[tuple]:
     box = field_box(head.hu, field)
     box = box.scaled(ROOM) if field == "head" else box
     for k, plane in enumerate(head.hu):
-        hu, blood = crop(plane, box, size, outside=-1000), crop(head.blood[k], box, size)
+        hu, blood = crop(plane, box, size, outside=AIR_HU), crop(head.blood[k], box, size)
         hu, share = decoded_hu(coded_hu(hu)), np.round(blood * 255).astype(np.uint8)
         inside = intracranial(hu)
         told = {name: column[k].item() for name, column in head.facts.items()} | _steps(head, box.side / size)

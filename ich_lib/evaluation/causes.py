@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from ich_lib.case import Case
-from ich_lib.prepare.head import intracranial
+from ich_lib.prepare.head import BONE_HU, intracranial
 
 SMALL_ML = 2.0  # the smallest class of the evaluation: 500 voxels of a 256 px slice at 5 mm
 THIN_MM = 5.0  # a slice of 5 mm averages a sheet as thin as this with what lies beside it
 CHRONIC_HU = 5.0  # over brain; fresh bleeds of 5 mm slices lie 10 and more over it (BHSD: 39 to 56 HU, brain 32)
 LIME_HU, LIME_SHARE = 100.0, 0.1  # clotted blood reaches 80 HU and noise adds 4; a mask holds the lime's dark rim too
-BONE_HU, BONE_MM2 = 300.0, 300.0  # a smaller bright piece of a slice is no skull: it may be a calcification
+BONE_MM2 = 300.0  # a smaller bright piece of a slice is no skull: it may be a calcification
 NEAR_MM, MOST = 3.0, 0.5  # about three pixels of 256: as far as bone brightens what lies beside it
 LOW = 1 / 3  # of a head scan, foot first: the skull base with its petrous bones
 OTHER = "other"

@@ -5,7 +5,7 @@ beside it; a report of an older version has none, and is compared by whole scans
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,11 @@ from ich_lib.measures.paired import Group, Measure, Paired
 from ich_lib.measures.statistics import (
     FEW,
     anova,
+    group_by_patient,
     mann_whitney,
     paired_bootstrap,
     patient_bootstrap,
+    pooled,
     t_test,
     welch,
 )
@@ -140,16 +142,16 @@ def paired(first: dict, second: dict, measure: Measure, *, rounds: int = 2000) -
         raise ValueError(f"The two runs share no scan that has a figure for: {measure.name}.")
     before, after = (_taken(report, measure) for report in (first, second))
     shared = [scan for scan in before if scan in after]
-    entries = [_by_patient(shared, some) for some in (before, after)]
+    patients = group_by_patient(shared, lambda scan: scan[0])
+    entries = [{who: [taken[scan] for scan in scans] for who, scans in patients.items()} for taken in (before, after)]
     known = numbers(first)
     alone = {who for who, _ in before.keys() ^ after.keys()} - set(entries[0])
-    together = lambda some: measure.of_all([one for scans in some for one in scans])  # noqa: E731
     single = not measure.pooled
     each = [measure.of_all(entries[1][who]) - measure.of_all(entries[0][who]) for who in entries[0] if single]
     return Paired(
         measure,
-        *(patient_bootstrap(list(some.values()), together, rounds=rounds) for some in entries),
-        paired_bootstrap(*entries, together, rounds=rounds),
+        *(patient_bootstrap(list(some.values()), pooled(measure.of_all), rounds=rounds) for some in entries),
+        paired_bootstrap(*entries, pooled(measure.of_all), rounds=rounds),
         np.array(each),
         tuple(known[who] for who in entries[0]) if single else (),
         len(alone),
@@ -207,13 +209,6 @@ def _taken(report: dict, measure: Measure) -> dict[tuple[str, str], object]:
     threshold = report["score_threshold"]
     lines = {(row["patient"], row["scan"]): measure.of_scan(row, threshold) for row in report["per_patient"]}
     return {scan: value for scan, value in lines.items() if value is not None}
-
-
-def _by_patient(scans: Sequence[tuple[str, str]], taken: dict) -> dict[str, list]:
-    found = {}
-    for scan in scans:
-        found.setdefault(scan[0], []).append(taken[scan])
-    return found
 
 
 def _doubts(first: dict, second: dict, patients: int, alone: int) -> tuple[str, ...]:

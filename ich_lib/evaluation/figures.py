@@ -7,7 +7,7 @@ import numpy as np
 from ich_lib.evaluation.judged import FIELD_OF_VIEW_MM, THICKNESS_MM, TOLERANCE_MM, Judged, bleeds
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
-from ich_lib.measures.statistics import Figure, patient_bootstrap
+from ich_lib.measures.statistics import Figure, grouped_bootstrap
 
 ROUNDS = 1000  # resamples of each interval
 SIZES_ML = ((0, 2), (2, 10), (10, 30), (30, float("inf")))
@@ -27,11 +27,7 @@ Statistic = Callable[[list[Judged]], float]
 
 def figure(judged: Sequence[Judged], statistic: Statistic, *, rounds: int = ROUNDS) -> Figure:
     """A statistic of scans with its interval over patients, all scans of a patient going together."""
-    patients = {}
-    for one in judged:
-        patients.setdefault(one.patient, []).append(one)
-    together = lambda some: statistic([one for scans in some for one in scans])  # noqa: E731
-    return patient_bootstrap(list(patients.values()), together, rounds=rounds)
+    return grouped_bootstrap(judged, lambda one: one.patient, statistic, rounds=rounds)
 
 
 def headline(judged: Sequence[Judged]) -> dict[str, Figure]:

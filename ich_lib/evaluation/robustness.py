@@ -12,9 +12,10 @@ from tqdm import tqdm
 import ich_lib
 from ich_lib.case import Case
 from ich_lib.evaluation import THRESHOLD, Judged, case_of, held_out, judge_scan, opened
+from ich_lib.grammar import listed
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures import metrics
-from ich_lib.measures.statistics import Figure, paired_bootstrap, patient_bootstrap
+from ich_lib.measures.statistics import Figure, group_by_patient, grouped_bootstrap, paired_bootstrap, pooled
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
 from ich_lib.phantoms import phantom
@@ -340,21 +341,13 @@ def _slice_auc(some: list[Outcome]) -> float:
     return metrics.auc(np.concatenate([one.truth for one in some]), np.concatenate([one.scores for one in some]))
 
 
-def _by_patient(some: Iterable[Outcome]) -> dict[str, list[Outcome]]:
-    patients = {}
-    for one in some:
-        patients.setdefault(one.patient, []).append(one)
-    return patients
-
-
-def _together(statistic: Statistic) -> Callable[[list[list[Outcome]]], float]:
-    """The statistic of patients, each with all their scans."""
-    return lambda patients: statistic([one for scans in patients for one in scans])
+def _patient(one: Outcome) -> str:
+    return one.patient
 
 
 def _clean(clean: Sequence[Outcome], statistic: Statistic, counts: Counts) -> Figure:
     kept = [one for one in clean if counts(one)]
-    return patient_bootstrap(list(_by_patient(kept).values()), _together(statistic), rounds=ROUNDS)
+    return grouped_bootstrap(kept, _patient, statistic, rounds=ROUNDS)
 
 
 def _corruption(name: str, clean: Sequence[Outcome], worse: Sequence[Sequence[Outcome]], figures: dict) -> dict:
@@ -387,7 +380,8 @@ def compared(clean: Sequence[Outcome], worse: Sequence[Outcome], statistic: Stat
     pairs = [(a, b) for a, b in zip(clean, worse, strict=True) if counts(a) and counts(b)]
     before, after = ([pair[side] for pair in pairs] for side in (0, 1))
     value = statistic(after) if after else float("nan")
-    change = paired_bootstrap(_by_patient(before), _by_patient(after), _together(statistic), rounds=ROUNDS)
+    grouped = [group_by_patient(some, _patient) for some in (before, after)]
+    change = paired_bootstrap(*grouped, pooled(statistic), rounds=ROUNDS)
     return {"value": None if np.isnan(value) else value, "change": change.as_json()}
 
 
@@ -409,21 +403,17 @@ def is_lost(change: dict) -> bool:
 
 def summary(report: dict) -> str:
     """The report in one sentence."""
-    models = " and ".join(dict.fromkeys(model["name"] for model in report["models"]))
+    models = listed(dict.fromkeys(model["name"] for model in report["models"]))
     lost = [f"{name} ({_strength(report, name, at)})" for name, at in report["not_believed_from"].items() if at]
     borne = [name for name, at in report["not_believed_from"].items() if not at]
     whom, what = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
     if not lost:
         return f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED} of {what} was shown."
-    spared = f", which was shown for no severity of {_listed(borne)}" if borne else ""
+    spared = f", which was shown for no severity of {listed(borne)}" if borne else ""
     return (
         f"{whom} nobody should believe {models} from here on: {', '.join(lost)}; there more than {TOLERATED} of {what} "
         f"is lost{spared}."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def _strength(report: dict, name: str, severity: int) -> str:

@@ -15,9 +15,9 @@ from ich_lib.explanation.methods import METHODS, NAMES, cam
 from ich_lib.labels import SCHEMES
 from ich_lib.models.pictures import bone_restored
 from ich_lib.models.recipes import Recipe
-from ich_lib.models.run import FOLD, fold_runs
+from ich_lib.models.run import FOLD, fold_runs, is_run, open_run
 from ich_lib.prediction.analyze import both_ways, mean_of, over_slices, parts
-from ich_lib.prediction.engine import SHIPPED, WEIGHTS, Answer, Model, Models, answer_of, load
+from ich_lib.prediction.engine import KERAS, SHIPPED, WEIGHTS, Answer, Model, Models, answer_of, load
 from ich_lib.prepare.head import field_box
 from ich_lib.scan import Scan
 
@@ -129,13 +129,11 @@ def network_of(source: str | Path, model: Model):
         FileNotFoundError: if there are none.
     """
     folder = WEIGHTS if str(source) == SHIPPED else Path(source)
-    if (folder / "recipe.json").is_file():
-        from ich_lib.models.run import open_run
-
+    if is_run(folder):
         return open_run(folder).model()
-    found = [path for pattern in ("", "*/") for path in folder.glob(f"{pattern}{model.name}.weights.h5")]
+    found = [path for pattern in ("", "*/") for path in folder.glob(f"{pattern}{model.name}{KERAS}")]
     if not found:
-        raise FileNotFoundError(f"{folder} holds no {model.name}.weights.h5, and gradients need the Keras weights.")
+        raise FileNotFoundError(f"{folder} holds no {model.name}{KERAS}, and gradients need the Keras weights.")
     from ich_lib.models.builders import build
 
     network = build(model.recipe)

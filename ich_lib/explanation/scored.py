@@ -17,7 +17,7 @@ from ich_lib.data import Table
 from ich_lib.evaluation import opened, split_of, unseen_slices
 from ich_lib.explanation.scan import MASKS, by_answer, by_network, chosen, maps_of, network_of
 from ich_lib.labels import ANY, TYPES
-from ich_lib.measures.statistics import Figure, patient_bootstrap
+from ich_lib.measures.statistics import Figure, group_by_patient, patient_bootstrap
 from ich_lib.models.pictures import bone_restored
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
@@ -271,10 +271,8 @@ def _ratio(trained: Iterable[Located], random: Iterable[Located]) -> Figure:
 
 
 def _by_patient(some: Iterable[Located], of: str) -> dict[str, float]:
-    values = {}
-    for one in some:
-        values.setdefault(one.patient, []).append(float(getattr(one, of)))
-    return {patient: float(np.mean(own)) for patient, own in values.items()}
+    patients = group_by_patient(some, lambda one: one.patient)
+    return {patient: float(np.mean([getattr(one, of) for one in own])) for patient, own in patients.items()}
 
 
 def as_markdown(report: dict) -> str:

@@ -9,12 +9,16 @@ and F and p, in a one-way design of three groups, 17 only. The tests build group
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
+from ich_lib.grammar import listed
+
+T = TypeVar("T")
 FEW = 20  # with fewer in a group, its shape is hardly known and a test leans on its assumptions
 Groups = Mapping[Hashable, Sequence[float]]  # name of the group to its values
 Labels = Mapping[Hashable, Sequence[Hashable]]  # name of the group to the patient of each value
@@ -62,6 +66,53 @@ def patient_bootstrap(
     values = values[~np.isnan(values)]
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (float("nan"), float("nan"))
     return Figure(float(statistic(list(patients))), float(low), float(high), len(patients))
+
+
+def group_by_patient(entries: Iterable[T], patient: Callable[[T], Hashable]) -> dict[Hashable, list[T]]:
+    """Entries by patient, in order of appearance, as `paired_bootstrap` takes them together with `pooled`.
+
+    Args:
+        entries: scans, slices or whatever there may be several of a patient.
+        patient: of an entry.
+    """
+    found: dict[Hashable, list[T]] = {}
+    for entry in entries:
+        found.setdefault(patient(entry), []).append(entry)
+    return found
+
+
+def pooled(statistic: Callable[[list[T]], float]) -> Callable[[list[list[T]]], float]:
+    """A statistic of entries as one of patients, each of whom brings a list of all their entries."""
+    return lambda patients: statistic([entry for entries in patients for entry in entries])
+
+
+def grouped_bootstrap(
+    entries: Iterable[T],
+    patient: Callable[[T], Hashable],
+    statistic: Callable[[list[T]], float],
+    *,
+    rounds: int = 2000,
+    seed: int = 0,
+) -> Figure:
+    """A statistic of entries, of which a patient may have several, with its interval over patients.
+
+    Args:
+        entries: scans, slices or whatever `statistic` takes a list of.
+        patient: of an entry. All entries of a patient are drawn together.
+        statistic: list of entries to a number; NaN where a resample leaves it undefined, which is then left out.
+        rounds: number of resamples, drawn with replacement among patients.
+        seed: of the draw.
+
+    Example:
+        >>> scans = [("a", 1.0), ("a", 2.0), ("b", 6.0)]
+        >>> grouped_bootstrap(scans, lambda scan: scan[0], lambda some: sum(value for _, value in some) / len(some))
+        Figure(value=3.0, low=1.5, high=6.0, n_patients=2)
+
+    See also:
+        patient_bootstrap: where a patient has one entry.
+    """
+    groups = list(group_by_patient(entries, patient).values())
+    return patient_bootstrap(groups, pooled(statistic), rounds=rounds, seed=seed)
 
 
 def paired_bootstrap(
@@ -370,7 +421,7 @@ def _full_grid(cells: Mapping[tuple, Sequence[float]], factors: tuple[str, str])
         if len(found) < 2:
             raise ValueError(f"{factor} has {len(found)} levels; an effect takes two or more. Use anova(groups).")
     if holes := [(a, b) for a in levels[0] for b in levels[1] if (a, b) not in cells]:
-        raise ValueError(f"No run with {' and '.join(factors)} at {_name(holes[0])}. Run it, or leave out a level.")
+        raise ValueError(f"No run with {listed(factors)} at {_name(holes[0])}. Run it, or leave out a level.")
 
 
 def _anova_table(cells: dict[tuple, np.ndarray], interaction: bool):
@@ -412,7 +463,7 @@ def _warnings(
         found += _of_repetition(values, patients)
         units, unit = {name: len(set(patients[name])) for name in values}, "patients"
     if few := [f"{_name(name)} ({n})" for name, n in units.items() if n < FEW]:
-        where = _and(few) if len(few) <= 3 else f"{len(few)} of {len(units)} groups"
+        where = listed(few) if len(few) <= 3 else f"{len(few)} of {len(units)} groups"
         found.append(f"Fewer than {FEW} {unit} in {where}: p leans on assumptions that so few cannot check.")
     if comparisons > 1:
         found.append(
@@ -426,7 +477,7 @@ def _of_invention(values: dict[Hashable, np.ndarray], simulated: Collection[Hash
     if isinstance(simulated, str):
         raise ValueError(f'simulated takes a collection of names; got the text "{simulated}". Write ("{simulated}",).')
     if strange := [name for name in simulated if name not in values]:
-        raise ValueError(f"No group is named {_name(strange[0])}; there are {_and([_name(name) for name in values])}.")
+        raise ValueError(f"No group is named {_name(strange[0])}; there are {listed(map(_name, values))}.")
     return [
         f"Group {_name(name)} was simulated: a p-value with an invented group says nothing about patients."
         for name in simulated
@@ -452,7 +503,3 @@ def _of_repetition(values: dict[Hashable, np.ndarray], patients: Labels) -> list
 
 def _name(name: Hashable) -> str:
     return f'"{name}"' if isinstance(name, str) else str(name)
-
-
-def _and(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

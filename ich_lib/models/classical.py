@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from ich_lib.grammar import listed
 from ich_lib.labels import SCHEMES
 from ich_lib.models.recipes import Recipe
 from ich_lib.prepare.head import intracranial
@@ -82,7 +83,7 @@ def features(pictures: np.ndarray) -> np.ndarray:
     """
     if pictures.ndim != 4 or pictures.shape[-1] != len(SHOWN):
         raise ValueError(
-            f"Features are measured on pictures (n, y, x, 2) through {' and '.join(SHOWN)}; got {pictures.shape}."
+            f"Features are measured on pictures (n, y, x, 2) through {listed(SHOWN)}; got {pictures.shape}."
         )
     return np.array([_measured(one) for one in pictures], np.float32).reshape(len(pictures), len(FEATURES))
 
@@ -249,9 +250,7 @@ def check(recipe: Recipe) -> None:
     """
     estimator(recipe.options.get("model", ""), recipe.seed)
     if (recipe.windows, recipe.windows_as, recipe.neighbors, recipe.depth) != (SHOWN, "channels", 0, 1):
-        raise ValueError(
-            f"{recipe.name} must show one slice through {' and '.join(SHOWN)}; its features need just that."
-        )
+        raise ValueError(f"{recipe.name} must show one slice through {listed(SHOWN)}; its features need just that.")
     if recipe.task != "classify" or recipe.scheme.endswith("-class"):
         raise ValueError(f"{recipe.name} fits one model a label, so it classifies by 6-node or binary; nothing else.")
     if recipe.sampling == "mix" or (recipe.steps, recipe.epochs) != (0, 1):

@@ -6,6 +6,7 @@ import numpy as np
 from ich_lib.models.recipes import Recipe
 from ich_lib.prepare.head import Box, crop
 from ich_lib.prepare.window import WINDOWS, window
+from ich_lib.scan import AIR_HU
 
 
 def views(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndarray]:
@@ -23,12 +24,12 @@ def views(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndar
     """
     reach, count = recipe.neighbors if recipe.depth == 1 else 0, len(hu)
     needed = range(max(rows.start - reach, 0), min(rows.stop + reach, count))
-    small = {k: crop(hu[k], box, recipe.size, outside=-1000) for k in needed}
+    small = {k: crop(hu[k], box, recipe.size, outside=AIR_HU) for k in needed}
     shown = [recipe.windows] if recipe.windows_as == "channels" else [(name,) for name in recipe.windows]
     if recipe.depth == 1:
         stacks = [[small[n] for n in neighbors(count, k, reach)] for k in rows]
     else:
-        air = np.full((recipe.size, recipe.size), -1000, np.float32)
+        air = np.full((recipe.size, recipe.size), AIR_HU, np.float32)
         stacks = [[small[k]] for k in rows] + [[air]] * (recipe.depth - len(rows))
     found = []
     for windows in shown:
@@ -62,4 +63,4 @@ def bone_restored(hu: np.ndarray) -> np.ndarray:
     if high >= 300 or high - low < 1:
         return hu
     edge = 0.004 * (high - low)  # one step of 256
-    return np.where(hu >= high - edge, np.float32(1000), np.where(hu <= low + edge, np.float32(-1000), hu))
+    return np.where(hu >= high - edge, np.float32(1000), np.where(hu <= low + edge, np.float32(AIR_HU), hu))

@@ -16,6 +16,7 @@ from ich_lib.models.recipes import Recipe, from_json
 
 _DEPTH = 4  # folders below the one named
 _MOST = 300  # runs listed: a disk named by mistake is not read to its end
+RECIPE, SPLIT = "recipe.json", "folds.json"
 WEIGHTS, FEATURES = "model.weights.h5", "features.npz"  # of a network; of a model fitted to hand-made features
 START, CHECKPOINT, HISTORY = "start.weights.h5", "checkpoint.weights.h5", "history.csv"
 COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "minutes")
@@ -171,20 +172,30 @@ def open_run(folder: str | Path, *, name: str | None = None) -> Run:
         FileNotFoundError: if it is none.
     """
     folder = Path(folder)
-    if not (folder / "recipe.json").is_file():
+    if not is_run(folder):
         raise FileNotFoundError(
-            f"{folder} is no run folder: it holds no recipe.json. Make one with python -m ich_lib train."
+            f"{folder} is no run folder: it holds no {RECIPE}. Make one with python -m ich_lib train."
         )
-    recipe = from_json(json.loads((folder / "recipe.json").read_text()))
-    told = json.loads((folder / "folds.json").read_text())
+    recipe = from_json(json.loads((folder / RECIPE).read_text()))
+    told = json.loads((folder / SPLIT).read_text())
     split = Split(told.get("kind", "patient"), told["folds"], told["held_out"], told["seed"])
     return Run(folder, recipe, split, folder.name if name is None else name)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether `train` wrote or is writing this folder."""
+    return (folder / RECIPE).is_file()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether this folder holds what a training ends with, of a network or of a model fitted to hand-made features."""
+    return any((folder / name).is_file() for name in (WEIGHTS, FEATURES))
 
 
 def fold_runs(source: str | Path) -> list[Path]:
     """The runs of a cross-validation's folder, in order; none for another folder."""
     folder = Path(source)
-    return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if (path / "recipe.json").is_file())
+    return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if is_run(path))
 
 
 def find_runs(folder: str | Path) -> tuple[list[Run], list[str]]:
@@ -200,14 +211,12 @@ def find_runs(folder: str | Path) -> tuple[list[Run], list[str]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Name one that holds run folders of train or crossval.")
     runs, problems = [], []
-    for place in _places(folder, "recipe.json"):
+    for place in _places(folder, RECIPE):
         name = folder.resolve().name if place == folder else place.relative_to(folder).as_posix()
         try:
             runs.append(open_run(place, name=name))
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as problem:
-            told = (
-                str(problem) if type(problem) is ValueError else "recipe.json or folds.json is not as train writes it"
-            )
+            told = str(problem) if type(problem) is ValueError else f"{RECIPE} or {SPLIT} is not as train writes it"
             problems.append(f"{name} cannot be read: {told.rstrip('.')}.")
     return runs, problems
 

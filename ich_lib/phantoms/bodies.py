@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ich_lib.scan import Scan, axial_affine
+from ich_lib.scan import HIGHEST_HU, LOWEST_HU, Scan, axial_affine
 
 _AIR, _FAT, _WATER, _MUSCLE, _LIVER, _LUNG, _SPONGY, _DENSE = -1000, -100, 0, 50, 60, -830, 250, 1000  # HU
 _FIELD_MM = {"chest": 400.0, "abdomen": 400.0, "thigh": 380.0, "water": 250.0, "noise": 230.0, "constant": 230.0}
@@ -44,7 +44,7 @@ def body(
     y, x = (np.arange(pixels, dtype=np.float32) - (pixels - 1) / 2) * pixel_mm * rng.uniform(0.9, 1.1, (2, 1))
     paint, traits = _PAINTERS[name], rng.uniform(-1, 1, 8)
     hu = np.stack([paint(y[:, None], x[None], k / max(slices - 1, 1), traits) for k in range(slices)])
-    return Scan((hu + rng.normal(0, noise_hu, shape)).clip(-1024, 3071).astype(np.float32), affine)
+    return Scan((hu + rng.normal(0, noise_hu, shape)).clip(LOWEST_HU, HIGHEST_HU).astype(np.float32), affine)
 
 
 def _chest(y, x, z: float, traits) -> np.ndarray:
@@ -142,4 +142,4 @@ def faulty(scan: Scan, name: str, seed: int = 0) -> Scan:
     if name not in _FAULTS:
         raise ValueError(f"No fault is called {name!r}; choose from {', '.join(FAULTS)}.")
     wrong = _FAULTS[name](scan.hu, np.random.default_rng(seed))
-    return replace(scan, hu=np.ascontiguousarray(np.clip(wrong, -1024, 3071), np.float32))
+    return replace(scan, hu=np.ascontiguousarray(np.clip(wrong, LOWEST_HU, HIGHEST_HU), np.float32))

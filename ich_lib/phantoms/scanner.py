@@ -4,8 +4,7 @@ import numpy as np
 
 from ich_lib.phantoms.grid import Draw, Grid, Planes, inside, ramp, sheet
 from ich_lib.phantoms.tissue import AIR, paint
-
-LOWEST_HU, HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store
+from ich_lib.scan import HIGHEST_HU, LOWEST_HU
 
 
 class Level:

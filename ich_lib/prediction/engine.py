@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ich_lib.grammar import listed
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.recipes import from_json as recipe_from_json
 from ich_lib.prediction.calibration import Calibration, from_json
@@ -20,6 +21,7 @@ from ich_lib.prediction.ood import from_json as usual_from_json
 
 SHIPPED = "shipped"  # the word for the models that come with the library
 WEIGHTS = Path(__file__).parents[1] / "weights"  # where those lie
+ONNX, KERAS = ".onnx", ".weights.h5"  # what an exported NAME.json has beside it
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,12 @@ def _shipped() -> Models:
 
 def _models_in(folder: Path) -> list[Model]:
     """Exported models of a folder, or else the run it is."""
-    exported = [_onnx_model(path) for path in sorted(folder.glob("*.json")) if path.with_suffix(".onnx").is_file()]
-    if not exported and any((folder / name).is_file() for name in ("model.weights.h5", "features.npz")):
-        return [_run_model(folder)]
-    return exported
+    exported = [_onnx_model(path) for path in sorted(folder.glob("*.json")) if path.with_suffix(ONNX).is_file()]
+    if exported:
+        return exported
+    from ich_lib.models.run import is_finished
+
+    return [_run_model(folder)] if is_finished(folder) else []
 
 
 def _pair(found: list[Model], folder: Path) -> Models:
@@ -162,7 +166,7 @@ def _pair(found: list[Model], folder: Path) -> Models:
 def _only(fitting: list[Model], task: str, folder: Path) -> Model | None:
     """The one model of this task, or None."""
     if len(fitting) > 1:
-        names = " and ".join(model.name for model in fitting)
+        names = listed(model.name for model in fitting)
         raise ValueError(
             f"{folder} holds more than one model that can {task}: {names}. Name the folder of one of them."
         )
@@ -173,7 +177,7 @@ def _onnx_model(card_path: Path) -> Model:
     """An exported model, if its bytes are those its card names."""
     import onnxruntime
 
-    path = card_path.with_suffix(".onnx")
+    path = card_path.with_suffix(ONNX)
     card = json.loads(card_path.read_text())
     data = path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()

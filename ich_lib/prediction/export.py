@@ -13,6 +13,7 @@ import numpy as np
 from ich_lib.data.ct_ich import ATTRIBUTION
 from ich_lib.models.run import Run, open_run
 from ich_lib.notice import NOTICE
+from ich_lib.prediction.engine import KERAS, ONNX
 from ich_lib.prediction.ood import Usual
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def export(
     model = run.model()
     served = with_heat(model)
     out.mkdir(parents=True, exist_ok=True)
-    onnx, weights = out / f"{run.recipe.name}.onnx", out / f"{run.recipe.name}.weights.h5"
+    onnx, weights = out / f"{run.recipe.name}{ONNX}", out / f"{run.recipe.name}{KERAS}"
     signature = [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="picture")]
     served.export(onnx, format="onnx", input_signature=signature, verbose=False)
     _double_by_resize(onnx)

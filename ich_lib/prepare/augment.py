@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-AIR_HU = -1000.0
+from ich_lib.scan import AIR_HU
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 
 from ich_lib.case import Case
+from ich_lib.prepare.head import BONE_HU
 from ich_lib.prepare.window import WINDOWS, unwindow, window
-from ich_lib.scan import Scan
+from ich_lib.scan import AIR_HU, HIGHEST_HU, Scan
 
 SEVERITIES = (1, 2, 3, 4, 5)
-AIR_HU, METAL_HU = -1000.0, 3071.0  # METAL_HU: the highest number of twelve bits, which metal overflows
+METAL_HU = HIGHEST_HU  # metal overflows it
 NOISE_PX = 0.7  # SD of the Gaussian over which CT noise hangs together
 METAL_MM = 2.5  # radius of the rod
 STREAK_AT_MM = 30.0  # streaks have their stated strength this far from the rod
 _FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in its SD
 _POSES = 7  # copies of a moving head that are averaged
-_BONE_HU = 300
 _VIEWS = 720  # directions over a full turn
 _ALIKE_DEG = 2.0  # errors of neighboring views are alike over about this angle
 
@@ -207,7 +207,7 @@ def _metal(case: Case, streak_hu: float, rng: np.random.Generator) -> Case:
     """
     count, *shape = case.scan.hu.shape
     _, dy, dx = case.scan.spacing_mm
-    bone = np.argwhere(case.scan.hu[count // 2] >= _BONE_HU)
+    bone = np.argwhere(case.scan.hu[count // 2] >= BONE_HU)
     row, column = bone[rng.integers(len(bone))] if len(bone) else np.array(shape) // 2
     y_mm, x_mm = np.meshgrid((np.arange(shape[0]) - row) * dy, (np.arange(shape[1]) - column) * dx, indexing="ij")
     far_mm = np.hypot(y_mm, x_mm).astype(np.float32)

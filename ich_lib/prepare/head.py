@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 FIELDS = ("head", "slice")  # what a model's picture shows: the square around the head, or the whole slice
-_BONE_HU = 300
+BONE_HU = 300  # and more is bone, or metal
 _MARGIN = 1.08  # box side against the skull's, so that the scalp stays in
 
 
@@ -37,7 +37,7 @@ def head_box(hu: np.ndarray) -> Box:
     Returns:
         The box, 8 % wider than the skull.
     """
-    bone_hu = min(_BONE_HU, 0.98 * float(hu.max()))
+    bone_hu = min(BONE_HU, 0.98 * float(hu.max()))
     votes = [vote for plane in hu if (vote := _largest_piece(plane >= bone_hu))]
     if not votes or bone_hu <= 0:
         return slice_box(hu.shape)

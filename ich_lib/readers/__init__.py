@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+from ich_lib.grammar import count
 from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
 from ich_lib.readers.dicom import read_dicom
 from ich_lib.readers.gather import WHAT_IS_READ, gather, title
@@ -16,7 +17,7 @@ from ich_lib.readers.hounsfield import settle
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, count
+from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.truth import read_truth
 from ich_lib.scan import Scan
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ich_lib.grammar import listed
 from ich_lib.readers.hounsfield import refuse_constant
 from ich_lib.readers.picture import PLACEHOLDER_MM, check_pictures, picture
 from ich_lib.readers.piece import Piece, shown
@@ -67,4 +68,4 @@ def _missing(seen: set[int], used: set[int]) -> tuple[str, ...]:
         return ()
     if len(missing) == 1:
         return (f"Slice {missing[0]} is left out: its brain or bone picture is missing.",)
-    return (f"Slices {', '.join(missing[:-1])} and {missing[-1]} are left out: a brain or bone picture is missing.",)
+    return (f"Slices {listed(missing)} are left out: a brain or bone picture is missing.",)

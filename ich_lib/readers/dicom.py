@@ -7,14 +7,14 @@ import pydicom
 from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import UID
 
+from ich_lib.grammar import count
 from ich_lib.readers.geometry import in_order, place, same_place
 from ich_lib.readers.header import Slice, dataset, slices_of
-from ich_lib.readers.hounsfield import AIR_HU
 from ich_lib.readers.limits import check_size
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, count, decoding
+from ich_lib.readers.refusal import ReadError, decoding
 from ich_lib.readers.series import pick
-from ich_lib.scan import Scan, from_file_grid
+from ich_lib.scan import LOWEST_HU, Scan, from_file_grid
 
 _SIDE_OF_AIR_HU = -500
 
@@ -113,7 +113,7 @@ def _hu(stored: np.ndarray, header: pydicom.Dataset, found: Slice) -> tuple[np.n
         opposite = (_ends(header) - stored) * np.float32(found.slope) + np.float32(found.intercept)
         turned = _air_around(opposite)
         hu = opposite if turned else hu
-    hu[_padding(stored, header)] = AIR_HU
+    hu[_padding(stored, header)] = LOWEST_HU
     return hu.astype(np.float32, copy=False), turned
 
 

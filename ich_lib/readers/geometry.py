@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ich_lib.grammar import count
 from ich_lib.readers.header import Slice
-from ich_lib.readers.refusal import ReadError, count
+from ich_lib.readers.refusal import ReadError
 from ich_lib.scan import LPS_TO_RAS
 
 PLACEHOLDER_MM = 5.0

@@ -10,9 +10,10 @@ import pydicom
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from ich_lib.grammar import count
 from ich_lib.readers.limits import believable_mm
 from ich_lib.readers.piece import Piece, shown
-from ich_lib.readers.refusal import ReadError, count, decoding
+from ich_lib.readers.refusal import ReadError, decoding
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines

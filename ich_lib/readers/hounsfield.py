@@ -5,10 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from ich_lib.readers.refusal import ReadError
-from ich_lib.scan import Scan
+from ich_lib.scan import HIGHEST_HU, LOWEST_HU, Scan
 
-AIR_HU = -1024
-MOST_HU = 3071  # 12 bits with the usual intercept
 _AIR_BELOW_HU, _AIR_SHARE = -700, 0.001  # some of any head CT is the air around it
 _TISSUE_HU, _TISSUE_SHARE = (0, 80), 0.01  # brain, blood, CSF
 
@@ -27,7 +25,7 @@ def settle(scan: Scan, name: str) -> Scan:
     if not good.any():
         raise ReadError(f"{name} holds no number in any voxel (all NaN). Export it again.")
     if not good.all():
-        hu[~good] = AIR_HU
+        hu[~good] = LOWEST_HU
         notes.append(f"{hu.size - np.count_nonzero(good)} voxels held no number and were taken as air.")
     low, high = float(hu.min()), float(hu.max())
     refuse_constant(name, low, high)
@@ -37,7 +35,7 @@ def settle(scan: Scan, name: str) -> Scan:
             f"The values run from {low:g} to {high:g}, which does not look like Hounsfield units of a head "
             "(air near -1000, brain 0 to 80). HU are treated as unknown; give the original CT."
         )
-    np.clip(hu, AIR_HU, MOST_HU, out=hu)
+    np.clip(hu, LOWEST_HU, HIGHEST_HU, out=hu)
     return replace(scan, hu_known=known).with_notes(*notes)
 
 

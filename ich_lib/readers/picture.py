@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
+from ich_lib.readers.coded import PNG, frame_header, is_complete
 from ich_lib.readers.hounsfield import refuse_constant
 from ich_lib.readers.limits import LIMITS, check_size
 from ich_lib.readers.piece import Piece
@@ -58,7 +59,7 @@ def picture(piece: Piece) -> np.ndarray:
     with piece.open() as stream:
         data = stream.read()
     with decoding(piece.name):
-        if not _complete(data):
+        if not is_complete(data):
             raise ReadError(f"{piece.name} is cut short: its last part is missing. Copy it again.")
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
@@ -141,41 +142,12 @@ def _gray(name: str, pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., 1])
 
 
-def _complete(data: bytes) -> bool:
-    """Whether the end marker is there. Some versions of OpenCV fill the rest of a cut picture with gray, silently."""
-    if data[:1] == b"\x89":
-        return _chunks_end(data)
-    return data.rfind(b"\xff\xd9") > _frame_header(data)  # a thumbnail before it has an end of its own
-
-
-def _chunks_end(data: bytes) -> bool:
-    """Walk the chunks of a PNG to IEND. OpenCV reserves what a chunk claims: 1 kB of file took 2.7 GB and 9 s."""
-    at = 8
-    while at + 12 <= len(data) and data[at + 4 : at + 8] != b"IEND":
-        at += 12 + int.from_bytes(data[at : at + 4], "big")  # length, type, data, checksum
-    return data[at : at + 8] == b"\0\0\0\0IEND"
-
-
 def _size(piece: Piece) -> tuple[int, int]:
     """(rows, columns) from the header, nothing decoded."""
     with piece.open() as stream:
         data = stream.read()
     with decoding(piece.name):
-        if data[:1] == b"\x89":
+        if data[:1] == PNG:
             return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")  # IHDR is always first
-        at = _frame_header(data)
+        at = frame_header(data)
         return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
-
-
-def _frame_header(data: bytes) -> int:
-    """Offset of the JPEG frame header (SOF), which holds the size.
-
-    Source:
-        ITU-T T.81, B.1.1.3 and B.2.2: C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
-    """
-    at = 2
-    while data[at] == 0xFF:
-        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):
-            return at
-        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise ValueError("no frame header")

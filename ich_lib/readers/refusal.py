@@ -33,8 +33,3 @@ def decoding(name: str) -> Iterator[None]:
         raise
     except Exception as problem:
         raise ReadError(f"{name} is damaged or cut short and could not be decoded. Export it again.") from problem
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: "1 slice", "34 slices", "2 series"."""
-    return f"{number} {noun}" if number == 1 or noun.endswith("s") else f"{number} {noun}s"

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ich_lib.grammar import count
 from ich_lib.readers.header import Slice
-from ich_lib.readers.refusal import ReadError, count
+from ich_lib.readers.refusal import ReadError
 
 
 def pick(slices: list[Slice], series: str | None, name: str) -> tuple[list[Slice], list[str]]:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ich_lib.grammar import count
 from ich_lib.readers.gather import gather, title
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import check_pictures, in_order, picture
-from ich_lib.readers.refusal import ReadError, count
+from ich_lib.readers.refusal import ReadError
 
 SAME_PLACE_MM = 0.5  # corners of two grids that are one lie no further apart
 _WHITE = 127  # JPG blurs the border of a mask; beyond the middle gray it is blood

@@ -16,8 +16,9 @@ from ich_lib.data.store import ROOM, Store
 from ich_lib.labels import ANY, LABELS, SCHEMES, has_place, to_scheme
 from ich_lib.models.pictures import channels, neighbors
 from ich_lib.models.recipes import Recipe
-from ich_lib.prepare.augment import AIR_HU, NONE, STILL, disturbed, drawn, matrix, moved
+from ich_lib.prepare.augment import NONE, STILL, disturbed, drawn, matrix, moved
 from ich_lib.prepare.painting import KINDS, paint
+from ich_lib.scan import AIR_HU
 
 _PASTE = replace(NONE, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
 _THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))  # that make batches; OpenCV and NumPy let them run side by side

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ich_lib.data.store import Store
 from ich_lib.models.recipes import Recipe
-from ich_lib.models.run import FOLD, Run, open_run
+from ich_lib.models.run import FOLD, Run, is_run, open_run
 from ich_lib.training.train import FOLDS, train
 
 
@@ -39,7 +39,7 @@ def cross_validate(
     out, runs = Path(out), []
     for fold in range(FOLDS):
         folder = out / f"{FOLD}{fold}"
-        begun = (folder / "recipe.json").is_file()
+        begun = is_run(folder)
         if begun and open_run(folder).recipe != recipe:
             raise ValueError(f"{folder} holds a run of other settings than {recipe.name}. Choose another folder.")
         if begun and open_run(folder).weights.is_file():

@@ -19,7 +19,7 @@ from ich_lib.data.split import SPLITS, Split, leaks, units
 from ich_lib.data.store import Store, kept_store, open_store
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.recipes import recipe as recipe_named
-from ich_lib.models.run import START, Run, open_run
+from ich_lib.models.run import RECIPE, SPLIT, START, Run, is_run, open_run
 
 if TYPE_CHECKING:
     import keras
@@ -158,7 +158,7 @@ def _split(slices: Store, kind: str | Split, fold: int | None, seed: int) -> Spl
 
 
 def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) -> Run:
-    if (out / "recipe.json").exists():
+    if is_run(out):
         raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
     run = Run(out, recipe, split)
     first = None if start is None else _begun_by(open_run(start), run)
@@ -169,8 +169,8 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
     out.mkdir(parents=True, exist_ok=True)
     if first:
         first.save_weights(out / START)
-    (out / "folds.json").write_text(json.dumps(asdict(split), indent=1))
-    (out / "recipe.json").write_text(json.dumps(recipe.as_json(), indent=1))
+    (out / SPLIT).write_text(json.dumps(asdict(split), indent=1))
+    (out / RECIPE).write_text(json.dumps(recipe.as_json(), indent=1))
     return run
 
 

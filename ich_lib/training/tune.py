@@ -27,7 +27,7 @@ from ich_lib.measures.metrics import auc, dice
 from ich_lib.models.builders import options_of
 from ich_lib.models.losses import LOSSES
 from ich_lib.models.recipes import Recipe, from_json
-from ich_lib.models.run import Run, open_run
+from ich_lib.models.run import Run, is_run, open_run
 from ich_lib.prepare.augment import Augment
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Slices, Still
@@ -353,7 +353,7 @@ def _objective(recipe: Recipe, slices: Store, out: Path, space: Mapping[str, Seq
 
 def _tried(recipe: Recipe, slices: Store, folder: Path, split: Split) -> tuple[float, float]:
     """Train one trial, or finish it; its score on the inner fold and its minutes."""
-    begun = (folder / "recipe.json").is_file() and open_run(folder).recipe == from_json(recipe.as_json())
+    begun = is_run(folder) and open_run(folder).recipe == from_json(recipe.as_json())
     if begun and open_run(folder).weights.is_file():
         run = open_run(folder)
     else:

@@ -11,6 +11,7 @@ from ich_lib.data.summary import CLEAN
 from ich_lib.labels import ANY, COLORS, LABELS, TYPES
 from ich_lib.notice import NOTICE
 from ich_lib.prepare.window import WINDOWS
+from ich_lib.scan import AIR_HU
 from ich_lib.workbench import source
 from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import plain
@@ -143,7 +144,7 @@ def _fact(value: object) -> str:
 def _stack(version: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[dict, list[dict], int]:
     seen = summary.seen(_table, _rows)
     shape = next((hu.shape for hu, _ in seen if hu is not None), (64, 64))
-    dark = np.full(shape, -1000, np.float32)
+    dark = np.full(shape, AIR_HU, np.float32)
     planes = [hu if hu is not None and hu.shape == shape else dark for hu, _ in seen]
     lines = [outline(mask, k, TRUTH) for k, (_, mask) in enumerate(seen) if mask is not None and mask.any()]
     return frames(np.stack(planes), most=384), lines, sum(hu is None for hu, _ in seen)

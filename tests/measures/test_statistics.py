@@ -11,9 +11,12 @@ from ich_lib.measures.statistics import (
     Figure,
     anova,
     average_per_patient,
+    group_by_patient,
+    grouped_bootstrap,
     mann_whitney,
     paired_bootstrap,
     patient_bootstrap,
+    pooled,
     t_test,
     two_factor_anova,
     welch,
@@ -42,6 +45,40 @@ def test_nobody_gives_null_not_a_crash():
         "high": None,
         "n_patients": 0,
     }
+
+
+SCANS = [("a", 1.0), ("b", 6.0), ("a", 2.0)]  # two scans of one patient, one of another
+
+
+def of_patient(scan):
+    return scan[0]
+
+
+def mean_of(scans):
+    return float(np.mean([value for _, value in scans]))
+
+
+def test_scans_are_grouped_by_patient_in_the_order_they_come():
+    assert group_by_patient(SCANS, of_patient) == {"a": [SCANS[0], SCANS[2]], "b": [SCANS[1]]}
+    assert pooled(mean_of)([[SCANS[0], SCANS[2]], [SCANS[1]]]) == 3.0
+
+
+def test_all_scans_of_a_patient_are_drawn_together():
+    """Two patients: a resample is a a, a b or b b, so its mean is 1.5, 3 or 6 and never 1 or 2."""
+    seen = set()
+
+    def noted(scans):
+        seen.add(mean_of(scans))
+        return mean_of(scans)
+
+    assert grouped_bootstrap(SCANS, of_patient, noted, rounds=200) == Figure(3.0, 1.5, 6.0, 2)
+    assert seen == {1.5, 3.0, 6.0}
+
+
+def test_a_patient_with_one_scan_each_is_the_plain_bootstrap():
+    alone = [(str(number), float(number % 7)) for number in range(30)]
+    grouped = grouped_bootstrap(alone, of_patient, mean_of, rounds=300, seed=3)
+    assert grouped == patient_bootstrap(alone, mean_of, rounds=300, seed=3)
 
 
 def test_a_figure_prints_with_its_interval_and_count():

@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from ich_lib.prepare.augment import AIR_HU, NONE, STILL, USUAL, Augment, Move, disturbed, drawn, moved
+from ich_lib.prepare.augment import NONE, STILL, USUAL, Augment, Move, disturbed, drawn, moved
+from ich_lib.scan import AIR_HU
 
 STRONG = {
     "turn_deg": 40.0,

@@ -15,7 +15,6 @@ import numpy as np
 from ich_lib.colors import MEANINGS
 from ich_lib.demo.viewer.beside import report
 from ich_lib.demo.viewer.packing import (
-    LOWEST_HU,
     blood_levels,
     heat_size,
     pack,
@@ -28,7 +27,7 @@ from ich_lib.demo.viewer.packing import (
 )
 from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS
-from ich_lib.scan import Scan
+from ich_lib.scan import LOWEST_HU, Scan
 
 SHOWN_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
 SCRIPTS = tuple(f"{name}.js" for name in ("words", "state", "frames", "draw", "report", "hands", "start"))  # one scope

@@ -6,7 +6,8 @@ import zlib
 import cv2
 import numpy as np
 
-LOWEST_HU = -1024
+from ich_lib.scan import LOWEST_HU
+
 _HEAT_SIDE = 64
 
 

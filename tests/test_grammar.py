@@ -1,0 +1,19 @@
+import pytest
+
+from ich_lib.grammar import count, listed
+
+
+def test_a_number_with_its_noun():
+    assert [count(1, "slice"), count(0, "slice"), count(34, "slice"), count(2, "series")] == [
+        "1 slice",
+        "0 slices",
+        "34 slices",
+        "2 series",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [("A", "A"), ("AB", "A and B"), ("ABC", "A, B and C"), ("ABCD", "A, B, C and D")]
+)
+def test_names_in_a_sentence(names, text):
+    assert listed(names) == listed(iter(names)) == text
