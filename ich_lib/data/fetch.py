@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
@@ -251,9 +251,9 @@ def fetch(
     source = SOURCES[name]
     if source.needs_account:
         raise FetchError(f"{name} is not fetched by this command. {source.needs_account}")
-    base_url = (base_url or source.url).rstrip("/") + "/"
-    _check_address(base_url)
-    run = _Run(source, Path(out), base_url, waits_s, _opener(base_url))
+    address = (base_url or source.url).rstrip("/") + "/"
+    _check_address(address)
+    run = _Run(source, Path(out), address, waits_s, _opener(address))
     data = _sums(run)
     listed = parse_sums(data, most_files=source.most_files)
     wanted = _wanted(run.folder, listed, say)
@@ -369,11 +369,11 @@ def _fetch_all(run: _Run, wanted: list[Listed], workers: int, bar: tqdm) -> None
 
 def _as_they_end(jobs: list[Future]) -> Iterator[Future]:
     """Waits in short steps: Windows hears Ctrl-C only between two of them."""
-    ended = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
     for job in jobs:
         job.add_done_callback(ended.put)
     for _ in jobs:
-        job = None
+        job: Future | None = None
         while job is None:
             with suppress(queue.Empty):
                 job = ended.get(timeout=0.2)
@@ -534,7 +534,9 @@ def _meaning(run: _Run, path: str, code: int) -> Exception:
 
 
 class _SafeRedirects(HTTPRedirectHandler):
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
         if urlsplit(newurl).scheme != "https" and not (_is_here(req.full_url) and _is_here(newurl)):
             fp.close()
             raise FetchError(

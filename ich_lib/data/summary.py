@@ -89,9 +89,10 @@ def picked(table: Table, label: str, count: int, *, seed: int = 0) -> np.ndarray
         seed: of the draw.
     """
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(shows(table, label)))
-    turn, seen = np.zeros(len(rows), int), {}
+    turn = np.zeros(len(rows), int)
+    times: dict[str, int] = {}
     for place, name in enumerate(table.patient[rows].tolist()):
-        turn[place] = seen[name] = seen.get(name, -1) + 1
+        turn[place] = times[name] = times.get(name, -1) + 1
     return rows[np.argsort(turn, kind="stable")[:count]]
 
 

@@ -27,7 +27,7 @@ _OURS = "ich_lib.data."
 
 
 class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) in _PLAIN:
             return super().find_class(module, name)
         found = super().find_class(module, name) if module.startswith(_OURS) else None

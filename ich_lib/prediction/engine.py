@@ -5,10 +5,11 @@ A run of hand-made features is fitted again from what it kept.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,11 @@ from ich_lib.models.recipes import from_json as recipe_from_json
 from ich_lib.prediction.calibration import Calibration, from_json
 from ich_lib.prediction.ood import Usual
 from ich_lib.prediction.ood import from_json as usual_from_json
+
+if TYPE_CHECKING:
+    import keras
+
+    from ich_lib.training.train import Run
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 
@@ -69,7 +75,7 @@ class Models:
     segmenter: Model | None
     classifier: Model | None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Model]:
         pair = [model for model in (self.segmenter, self.classifier) if model is not None]
         return iter(pair[:1] if self.segmenter is self.classifier else pair)
 
@@ -196,7 +202,7 @@ def _run_model(folder: Path) -> Model:
     return Model(trained.recipe.name, trained.recipe, sha256, run, split)
 
 
-def answering(model, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
+def answering(model: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], Answer]:
     """What answers for a network of Keras."""
     from ich_lib.prediction.export import with_heat
 
@@ -204,7 +210,7 @@ def answering(model, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
     return lambda pictures: answer_of(outputs(pictures), recipe)
 
 
-def asked(model) -> Callable[[np.ndarray], list[np.ndarray]]:
+def asked(model: "keras.Model") -> Callable[[np.ndarray], list[np.ndarray]]:
     """Pictures to the outputs of a network of Keras, in their order."""
     most = 1  # pictures asked at a time so far: fewer are filled up, since every new number compiles the model anew
 
@@ -218,7 +224,7 @@ def asked(model) -> Callable[[np.ndarray], list[np.ndarray]]:
     return outputs
 
 
-def _fitted_again(trained) -> Callable[[np.ndarray], Answer]:
+def _fitted_again(trained: "Run") -> Callable[[np.ndarray], Answer]:
     """What answers for a run of hand-made features: scores without a map."""
     from ich_lib.training import classical
 
@@ -231,6 +237,6 @@ def answer_of(parts: list[np.ndarray], recipe: Recipe) -> Answer:
 
     What was exported before a later output was thought of lacks it, and answers None there.
     """
-    parts = list(parts)
-    blood = parts.pop(0)[..., 0] if recipe.segments else None
-    return Answer(blood, *parts)
+    told = list(parts)
+    blood = told.pop(0)[..., 0] if recipe.segments else None
+    return Answer(blood, *told)

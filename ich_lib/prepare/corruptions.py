@@ -6,7 +6,7 @@ a scan at severity 3 is the scan at severity 2 with more of the same.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -44,7 +44,7 @@ class Exam:
     labels: np.ndarray
     outlined: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.scan.hu)
         if self.truth.shape != self.scan.hu.shape or not len(self.labels) == len(self.outlined) == count:
             raise ValueError(
@@ -112,10 +112,10 @@ def known(name: str) -> None:
         raise ValueError(f"{name!r} is no corruption; choose from {', '.join(CORRUPTIONS)}.")
 
 
-def _showing(exam: Exam, planes, **changes) -> Exam:
-    """The exam with other CT numbers, (z, y, x) or a sequence of slices, and what else changes."""
+def _showing(exam: Exam, planes: Iterable[np.ndarray], *, truth: np.ndarray | None = None) -> Exam:
+    """The exam with other CT numbers, (z, y, x) or slices one after the other, and another truth if there is one."""
     hu = np.ascontiguousarray(np.stack(list(planes)), np.float32)
-    return replace(exam, scan=replace(exam.scan, hu=hu), **changes)
+    return replace(exam, scan=replace(exam.scan, hu=hu), truth=exam.truth if truth is None else truth)
 
 
 def _noise(exam: Exam, sd_hu: float, rng: np.random.Generator) -> Exam:
@@ -135,8 +135,11 @@ def _blur(exam: Exam, fwhm_mm: float, rng: np.random.Generator) -> Exam:
     """Each slice smoothed by a Gaussian of this full width at half its height."""
     _, dy, dx = exam.scan.spacing_mm
     sd_mm = fwhm_mm / _FWHM
-    how = {"sigmaX": sd_mm / dx, "sigmaY": sd_mm / dy, "borderType": cv2.BORDER_REPLICATE}
-    return _showing(exam, (cv2.GaussianBlur(plane, (0, 0), **how) for plane in exam.scan.hu))
+
+    def soft(plane: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(plane, (0, 0), sd_mm / dx, sigmaY=sd_mm / dy, borderType=cv2.BORDER_REPLICATE)
+
+    return _showing(exam, map(soft, exam.scan.hu))
 
 
 def _motion(exam: Exam, travel: float, rng: np.random.Generator) -> Exam:
@@ -209,14 +212,17 @@ def _thickness(exam: Exam, times: float, rng: np.random.Generator) -> Exam:
     the head's end makes a slice of its own.
     """
     share = _overlap(len(exam.scan.hu), times)
-    mean = lambda values: np.tensordot(share, values.astype(np.float32), 1)  # noqa: E731
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.tensordot(share, values.astype(np.float32), 1)
+
     affine = exam.scan.affine.copy()
     affine[:3, 3] += affine[:3, 0] * (times - 1) / 2
     affine[:3, 0] *= times
     scan = replace(exam.scan, hu=mean(exam.scan.hu), affine=affine)
     held = share > 0
     labels = (held[:, :, None] & exam.labels).any(axis=1)
-    return Exam(scan, mean(exam.truth) >= 0.5 - 1e-6, labels, (exam.outlined | ~held).all(axis=1))
+    return Exam(scan, mean(exam.truth) >= 0.5 - 1e-6, labels, np.all(exam.outlined | ~held, axis=1))
 
 
 def _overlap(count: int, times: float) -> np.ndarray:
@@ -299,7 +305,8 @@ def _jpeg(exam: Exam, quality: float, rng: np.random.Generator) -> Exam:
     def exported(plane: np.ndarray) -> np.ndarray:
         gray = np.round(window(plane, *WINDOWS["brain"]) * 255).astype(np.uint8)
         _, code = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-        return unwindow(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE) / 255, *WINDOWS["brain"])
+        back = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.uint8)
+        return unwindow(back / 255, *WINDOWS["brain"])
 
     return _showing(exam, map(exported, exam.scan.hu))
 

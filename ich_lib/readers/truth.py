@@ -8,6 +8,7 @@ import numpy as np
 from ich_lib.readers.gather import gather, title
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import check_pictures, in_order, picture
+from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, count
 
 SAME_PLACE_MM = 0.5  # corners of two grids that are one lie no further apart
@@ -42,7 +43,7 @@ def read_truth(
     raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
 
 
-def _volume(piece, shape: tuple[int, int, int], affine: np.ndarray | None) -> np.ndarray:
+def _volume(piece: Piece, shape: tuple[int, int, int], affine: np.ndarray | None) -> np.ndarray:
     mask = read_nifti(piece)
     _check_shape(piece.name, mask.hu.shape, shape)
     corners = np.array([[0, 0, 0, 1], [*shape, 1]], float).T

@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize
 from ich_lib.prediction.analyze import NOTICE
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 
 HEAT = "inferno"  # perceptual, as in the viewer: equal steps of heat look equally far apart
 _OPACITY, _FADED = 0.65, 0.2  # of the heat; and the share below which it fades out: no evidence is no color
@@ -48,7 +48,7 @@ def explanation(scan: Scan, heat: np.ndarray, *, title: str, slices: int = 6) ->
     return figure
 
 
-def _slice(axes, scan: Scan, k: int, heat: np.ndarray | None = None) -> None:
+def _slice(axes: Axes, scan: Scan, k: int, heat: np.ndarray | None = None) -> None:
     _, dy, dx = scan.spacing_mm
     axes.imshow(window(scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if heat is not None:

@@ -3,6 +3,9 @@
 from io import BytesIO
 
 import matplotlib.figure
+from matplotlib.axes import Axes
+
+__all__ = ["Axes", "Figure"]
 
 
 class Figure(matplotlib.figure.Figure):

@@ -7,7 +7,7 @@ from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.head import field_box
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 from ich_lib.show.result import YELLOW
 
 BLUE = "#56B4E9"  # Okabe-Ito: the truth
@@ -45,7 +45,7 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
     return figure
 
 
-def outline(axes, mask: np.ndarray, color: str) -> None:
+def outline(axes: Axes, mask: np.ndarray, color: str) -> None:
     """Draw the border of a (y, x) mask in a color with a black halo."""
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=2.6)

@@ -7,7 +7,7 @@ import numpy as np
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.prediction.analyze import NOTICE, Result
 from ich_lib.prepare.window import WINDOWS, window
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence
 
 YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
@@ -54,7 +54,7 @@ def most_telling(result: Result, count: int) -> list[int]:
     return sorted(order[-count:].tolist())
 
 
-def outlined(axes, result: Result, mask: np.ndarray, k: int) -> None:
+def outlined(axes: Axes, result: Result, mask: np.ndarray, k: int) -> None:
     """Slice k on the brain window, its (y, x) mask as an outline, with its number, score and sides."""
     _, dy, dx = result.scan.spacing_mm
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
@@ -69,7 +69,7 @@ def outlined(axes, result: Result, mask: np.ndarray, k: int) -> None:
     axes.set_axis_off()
 
 
-def _scores(axes, result: Result) -> None:
+def _scores(axes: Axes, result: Result) -> None:
     values = [result.scores[label] for label in LABELS]
     axes.barh(range(len(LABELS)), values, color=COLORS, height=0.34)
     for line, (label, value) in enumerate(zip(LABELS, values, strict=True)):

@@ -5,7 +5,7 @@ import numpy as np
 from ich_lib.prepare.corruptions import CORRUPTIONS, Exam, corrupted
 from ich_lib.prepare.head import Box, head_box
 from ich_lib.prepare.window import WINDOWS, window
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 from ich_lib.show.result import YELLOW
 
 SHOWN = (1, 3, 5)  # severities of the examples
@@ -35,7 +35,7 @@ def robustness(report: dict) -> Figure:
     return figure
 
 
-def _panel(axes, name: str, corruption: dict) -> None:
+def _panel(axes: Axes, name: str, corruption: dict) -> None:
     rows = corruption["severities"]
     axes.axhline(0, color="#999999", linewidth=1)
     for number, (key, label, color, marker) in enumerate(_LINES):
@@ -80,7 +80,7 @@ def examples(exam: Exam, *, seed: int = 0) -> Figure:
     return figure
 
 
-def _slice(axes, plane: np.ndarray, truth: np.ndarray, box: Box) -> None:
+def _slice(axes: Axes, plane: np.ndarray, truth: np.ndarray, box: Box) -> None:
     axes.imshow(window(plane, *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1)
     if truth.any():
         axes.contour(truth, levels=[0.5], colors=YELLOW, linewidths=0.8)

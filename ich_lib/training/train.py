@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from ich_lib.data import open_set
 from ich_lib.data.phantoms import phantoms
 from ich_lib.data.split import APART, SPLITS, Split, leaks, units
-from ich_lib.data.store import Store, kept_store, open_store
+from ich_lib.data.store import Head, Store, kept_store, open_store
 from ich_lib.measures.metrics import log_loss
 from ich_lib.models.builders import build
 from ich_lib.models.losses import LOSSES
@@ -221,7 +222,7 @@ def _mixes_phantoms(recipe: Recipe, data: str | Path | Store | None) -> bool:
     return data is not None and recipe.sampling == "mix" and recipe.mix[3] > 0
 
 
-def _bar(what: str):
+def _bar(what: str) -> Callable[..., Iterable[Head]]:
     return lambda items, total: tqdm(items, total=total, desc=what, unit="head")
 
 
@@ -306,10 +307,8 @@ def _fit_classical(run: Run, seen: Slices, unseen: Slices) -> None:
     if run.weights.is_file():
         return
     started, recipe = time.monotonic(), run.recipe
-    one_pass = Batches(seen, recipe).sampler
-    rng = np.random.default_rng(recipe.seed)
-    rows = [one_pass.at(place, rng).row for place in range(len(one_pass))]
-    taught, held_out = (classical.measured(one, recipe) for one in (Slices(seen.store, np.sort(rows)), unseen))
+    rows = np.sort(Batches(seen, recipe).one_pass())
+    taught, held_out = (classical.measured(one, recipe) for one in (Slices(seen.store, rows), unseen))
     scores = classical.fitted(taught, recipe)
     row = {"epoch": 1, "loss": f"{_log_loss(scores, taught):.5f}", "learning_rate": ""}
     row |= {"val_loss": f"{_log_loss(scores, held_out):.5f}" if len(held_out.labels) else ""}
@@ -321,7 +320,7 @@ def _fit_classical(run: Run, seen: Slices, unseen: Slices) -> None:
     taught.save(run.weights)  # last: a run that has it is finished
 
 
-def _log_loss(scores, shown: classical.Measured) -> float:
+def _log_loss(scores: Callable[[np.ndarray], np.ndarray], shown: classical.Measured) -> float:
     """Mean over the labels, as the networks' binary cross-entropy is."""
     found = scores(shown.columns)
     return float(np.mean([log_loss(*pair) for pair in zip(shown.labels.T, found.T, strict=True)]))
@@ -407,7 +406,7 @@ def _restore(model: keras.Model, folder: Path, steps: int) -> int:
     return begun
 
 
-def _number(value) -> float:
+def _number(value: keras.Variable | keras.KerasTensor) -> float:
     """Of a Keras variable or tensor, also of one that lies on several devices."""
     return float(keras.ops.convert_to_numpy(value))
 
@@ -423,7 +422,7 @@ class _Keep(keras.callbacks.Callback):
             total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2
         )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Give the batches and dropout the epoch's own number, so that every run, resumed or not, draws the same.
 
         No checkpoint holds dropout's state; and but for TensorFlow on one device, Keras looks into the batches once
@@ -434,11 +433,11 @@ class _Keep(keras.callbacks.Callback):
             if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
                 generator.state.assign([self.run.recipe.seed, epoch + 1])
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.bar.update()
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         part = self.run.folder / f"part-{_CHECKPOINT}"
         self.model.save_weights(part)
         part.replace(self.run.folder / _CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
@@ -452,7 +451,7 @@ class _Keep(keras.callbacks.Callback):
         with (self.run.folder / _HISTORY).open("a", newline="") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.bar.close()
 
 
@@ -463,11 +462,11 @@ class _Watch(keras.callbacks.Callback):
         super().__init__()
         self.run, self.recipe = run, run.recipe
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.recipe.schedule == "plateau":
             count = halvings(_losses(self.run), self.recipe.halve)
             self.model.optimizer.learning_rate = self.recipe.learning_rate * 0.5**count
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if stalled(_losses(self.run), self.recipe.patience):
             self.model.stop_training = True
