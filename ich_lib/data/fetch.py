@@ -249,7 +249,7 @@ def fetch(
     """
     say(terms(name))
     source = SOURCES[name]
-    if source.needs_account:
+    if source.url is None:
         raise FetchError(f"{name} is not fetched by this command. {source.needs_account}")
     address = (base_url or source.url).rstrip("/") + "/"
     _check_address(address)
@@ -259,7 +259,9 @@ def fetch(
     wanted = _wanted(run.folder, listed, say)
     _check_room(run, len(wanted) / len(listed))
     _keep_sums(run, data)
-    _fetch_all(run, wanted, workers, tqdm(**_bar(name, listed, wanted), disable=not progress))
+    here = len(listed) - len(wanted)
+    bar = tqdm(desc=name, unit="file", total=len(listed), initial=here, disable=not progress)
+    _fetch_all(run, wanted, workers, bar)
     shutil.rmtree(run.folder / PARTS, ignore_errors=True)
     return run.folder
 
@@ -373,11 +375,11 @@ def _as_they_end(jobs: list[Future]) -> Iterator[Future]:
     for job in jobs:
         job.add_done_callback(ended.put)
     for _ in jobs:
-        job: Future | None = None
-        while job is None:
+        first: Future | None = None
+        while first is None:
             with suppress(queue.Empty):
-                job = ended.get(timeout=0.2)
-        yield job
+                first = ended.get(timeout=0.2)
+        yield first
 
 
 def _guarded(run: _Run, file: Listed) -> str | None:
@@ -610,10 +612,6 @@ def _writing(part: Path) -> Iterator[None]:
                 part.unlink(missing_ok=True)
             raise FetchError(f"The disk of {folder} is full. {_ROOM}") from problem
         raise FetchError(f"{folder} cannot be written to ({problem.strerror}). Name another folder.") from problem
-
-
-def _bar(name: str, listed: tuple[Listed, ...], wanted: list[Listed]) -> dict:
-    return {"desc": name, "unit": "file", "total": len(listed), "initial": len(listed) - len(wanted)}
 
 
 def _names(paths: list[str]) -> str:

@@ -119,7 +119,7 @@ def spread(table: Table, rows: Sequence[int], *, low_hu: int = -20, high_hu: int
     edges = np.arange(low_hu, high_hu + step_hu, step_hu)
     blood, rest = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
     for hu, mask in seen(table, rows):
-        if hu is not None:
+        if hu is not None and mask is not None:
             blood += np.histogram(hu[mask], edges)[0]
             rest += np.histogram(hu[~mask], edges)[0]
     return Spread(edges, blood / max(blood.sum(), 1), rest / max(rest.sum(), 1))

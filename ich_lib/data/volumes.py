@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
 from ich_lib.readers.hounsfield import settle
 from ich_lib.readers.limits import check_size
@@ -75,7 +77,8 @@ def grid(path: Path) -> Grid:
         header = image.header
         shape = tuple(int(size) for size in header.get_data_shape())
         affine = header.get_best_affine()
-        promised = image.dataobj.offset + math.prod(shape) * header.get_data_dtype().itemsize
+        stored = cast(ArrayProxy, image.dataobj)  # what is loaded from a file is one
+        promised = stored.offset + math.prod(shape) * header.get_data_dtype().itemsize
         placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
         affine_mm, spacing_known, _ = place(header)
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from ich_lib.prepare.augment import NONE, USUAL, Augment
 from ich_lib.prepare.head import FIELDS
@@ -148,7 +149,7 @@ def from_json(values: dict) -> Recipe:
     return recipe
 
 
-def _tuples(value: object) -> object:
+def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples they were."""
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}

@@ -130,8 +130,13 @@ def compare(scan: Scan, members: Sequence[Models], *, progress: Callable[[float]
     total = entropy(np.clip(mean, 0, 1))
     overlap = [dice(*(np.unpackbits(mask).astype(bool) for mask in pair)) for pair in combinations(masks, 2)]
     disagreement = np.maximum(total - own, 0)
-    blood, bits, apart = (one.astype(np.float16) for one in (mean, total, disagreement))
-    return Uncertainty(blood, bits, apart, np.array(scores), float(np.mean(overlap)))
+    return Uncertainty(
+        mean.astype(np.float16),
+        total.astype(np.float16),
+        disagreement.astype(np.float16),
+        np.array(scores),
+        float(np.mean(overlap)),
+    )
 
 
 def ensemble(folders: Sequence[str | Path]) -> list[Models]:

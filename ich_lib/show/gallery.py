@@ -1,5 +1,7 @@
 """One failed scan as pictures: what was there, what was marked, what the model looked at."""
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.patheffects import withStroke
 
@@ -38,11 +40,14 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         outline(axes_of_slice[1], result.mask[k][rows, columns], YELLOW)
         heat = result.heat[k][rows, columns].astype(np.float32)
         axes_of_slice[2].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, aspect=dy / dx)
-        label = {"color": _INK, "fontsize": 10, "transform": axes_of_slice[0].transAxes, "path_effects": _HALO}
-        axes_of_slice[0].text(0.02, 0.93, f"slice {k + 1} of {len(truth)}", **label)
-        axes_of_slice[0].text(0.02, 0.48, "R", **label)
-        axes_of_slice[0].text(0.98, 0.48, "L", ha="right", **label)
+        _label(axes_of_slice[0], 0.02, 0.93, f"slice {k + 1} of {len(truth)}")
+        _label(axes_of_slice[0], 0.02, 0.48, "R")
+        _label(axes_of_slice[0], 0.98, 0.48, "L", ha="right")
     return figure
+
+
+def _label(axes: Axes, x: float, y: float, text: str, *, ha: Literal["left", "right"] = "left") -> None:
+    axes.text(x, y, text, color=_INK, fontsize=10, ha=ha, transform=axes.transAxes, path_effects=_HALO)
 
 
 def outline(axes: Axes, mask: np.ndarray, color: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.prediction.analyze import NOTICE, Result
 from ich_lib.prepare.window import WINDOWS, window
-from ich_lib.show.figure import Axes, Figure
+from ich_lib.show.figure import Axes, Figure, small_text
 from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence
 
 YELLOW = "#F0E442"  # Okabe-Ito; the only hue told from brain and from blood once it has a black halo
@@ -27,15 +27,17 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     height = 2.9 * lines + 1.45  # inches
     width = 2.9 * columns + 3.6
     figure = Figure(figsize=(width, height), facecolor=_PAPER)
-    margins = {
-        "top": 1 - 0.75 / height,
-        "bottom": 0.66 / height,
-        "left": 0.01,
-        "right": 0.97,
-        "wspace": 0.04,
-        "hspace": 0.04,
-    }
-    grid = figure.add_gridspec(lines, columns + 1, width_ratios=[1] * columns + [1.15], **margins)
+    grid = figure.add_gridspec(
+        lines,
+        columns + 1,
+        width_ratios=[1] * columns + [1.15],
+        top=1 - 0.75 / height,
+        bottom=0.66 / height,
+        left=0.01,
+        right=0.97,
+        wspace=0.04,
+        hspace=0.04,
+    )
     mask = result.mask
     for place, k in enumerate(chosen):
         outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
@@ -61,11 +63,10 @@ def outlined(axes: Axes, result: Result, mask: np.ndarray, k: int) -> None:
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=3.2)
         axes.contour(mask, levels=[0.5], colors=YELLOW, linewidths=1.6)
-    label = {"color": _INK, "fontsize": 9, "transform": axes.transAxes}
-    axes.text(0.03, 0.93, f"{k + 1}", **label)
-    axes.text(0.97, 0.93, f"any {result.slice_scores[k, ANY]:.2f}", ha="right", **label)
-    axes.text(0.02, 0.47, "R", **label)
-    axes.text(0.98, 0.47, "L", ha="right", **label)
+    small_text(axes, 0.03, 0.93, f"{k + 1}", color=_INK)
+    small_text(axes, 0.97, 0.93, f"any {result.slice_scores[k, ANY]:.2f}", color=_INK, ha="right")
+    small_text(axes, 0.02, 0.47, "R", color=_INK)
+    small_text(axes, 0.98, 0.47, "L", color=_INK, ha="right")
     axes.set_axis_off()
 
 

@@ -433,11 +433,11 @@ class _Keep(keras.callbacks.Callback):
             if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
                 generator.state.assign([self.run.recipe.seed, epoch + 1])
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         self.bar.update()
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         part = self.run.folder / f"part-{_CHECKPOINT}"
         self.model.save_weights(part)
         part.replace(self.run.folder / _CHECKPOINT)  # a kill leaves either the old checkpoint or the new one

@@ -156,10 +156,9 @@ def score(run: Run, slices: Slices) -> float:
     recipe, model, still = run.recipe, run.model(), Still(slices, run.recipe)
     found, truths = [], []
     for i in range(len(still)):
-        pictures, truth = still[i]
+        pictures, told = still[i]
         said = model.predict_on_batch(pictures)
-        if recipe.task == "both":
-            said, truth = said[0], truth[0]  # the mask decides
+        said, truth = (said[0], told[0]) if isinstance(told, tuple) else (said, told)  # of both, the mask decides
         if not np.isfinite(said).all():
             raise ValueError("The model's answers are no numbers: its training diverged.")
         if recipe.segments:
@@ -169,11 +168,8 @@ def score(run: Run, slices: Slices) -> float:
             found += six_scores(said, recipe.scheme)[:, ANY].tolist()
             truths += from_scheme(truth, recipe.scheme)[:, ANY].tolist()
     views = len(recipe.windows) if recipe.windows_as == "samples" else 1
-    value = (
-        np.mean(found)
-        if recipe.segments
-        else auc(np.array(truths[::views]), np.reshape(found, (-1, views)).mean(axis=1))
-    )
+    means = np.reshape(found, (-1, views)).mean(axis=1)
+    value = np.mean(found) if recipe.segments else auc(np.array(truths[::views]), means)
     if not np.isfinite(value):
         raise ValueError(f"The inner fold cannot score {recipe.name}: it lacks slices with blood, or without.")
     return float(value)
