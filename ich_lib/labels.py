@@ -122,7 +122,7 @@ def has_place(labels: np.ndarray, scheme: str) -> np.ndarray:
     names, labels = _names(scheme), _checked(labels)
     if not _is_softmax(scheme):
         return np.ones(len(labels), bool)
-    typed = labels[:, :ANY].any(axis=1)
+    typed = np.any(labels[:, :ANY], axis=1)
     return typed | ~labels[:, ANY] if "normal" in names else typed
 
 

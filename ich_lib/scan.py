@@ -63,7 +63,7 @@ class Scan:
     dicom: bool = False
     window: tuple[float, float] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
             raise ValueError(f"hu must be (z, y, x) with at least one voxel; got shape {self.hu.shape}.")
         if self.affine.shape != (4, 4) or not np.isfinite(self.affine).all():
@@ -95,13 +95,24 @@ class Scan:
         )
 
 
-def from_file_grid(values: np.ndarray, affine_ras: np.ndarray, **fields) -> Scan:
+def from_file_grid(
+    values: np.ndarray,
+    affine_ras: np.ndarray,
+    *,
+    spacing_known: bool = True,
+    notes: tuple[str, ...] = (),
+    dicom: bool = False,
+    window: tuple[float, float] | None = None,
+) -> Scan:
     """Bring voxels from a file's own order into (z, y, x).
 
     Args:
         values: (i, j, k) HU in the file's order.
         affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes (+x right, +y front, +z head).
-        **fields: further fields of `Scan` (hu_known, spacing_known, notes, dicom).
+        spacing_known: as of `Scan`.
+        notes: as of `Scan`.
+        dicom: as of `Scan`.
+        window: as of `Scan`.
 
     Returns:
         The scan; its `orientation` remembers the file's order. Oblique axes go to their nearest anatomical one.
@@ -114,7 +125,15 @@ def from_file_grid(values: np.ndarray, affine_ras: np.ndarray, **fields) -> Scan
         raise ValueError("the affine is flat: two of its axes run the same way, so left and right cannot be told.")
     turn = _turn("".join(letters), CANONICAL)
     hu = np.ascontiguousarray(nib.apply_orientation(values, turn), np.float32)
-    return Scan(hu, canonical_affine(affine_ras, values.shape), orientation="".join(letters), **fields)
+    return Scan(
+        hu,
+        canonical_affine(affine_ras, values.shape),
+        spacing_known=spacing_known,
+        orientation="".join(letters),
+        notes=notes,
+        dicom=dicom,
+        window=window,
+    )
 
 
 def canonical_affine(affine_ras: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

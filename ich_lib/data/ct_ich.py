@@ -79,13 +79,13 @@ def ct_ich(folder: str | Path) -> Table:
             f"{folder} holds no {DIAGNOSIS}. Get CT-ICH 1.0.0 from PhysioNet (doi 10.13026/w8q8-ky94, open access; "
             "python -m ich_lib fetch ct-ich does) and name the folder that holds that file."
         )
-    lines, report = diagnoses(folder / DIAGNOSIS)
-    shown = [(line, _paths(folder, line)) for line in lines]
+    listed, report = diagnoses(folder / DIAGNOSIS)
+    shown = [(line, _paths(folder, line)) for line in listed]
     missing = tuple(line.name for line, (brain, _, _) in shown if not brain.is_file())
     shown = [(line, paths) for line, paths in shown if line.name not in set(missing)]
     if not shown:
         raise FileNotFoundError(f"{folder} has its table but no picture under Patients_CT; unpack the whole archive.")
-    lines, paths = zip(*shown, strict=True)
+    lines, paths = [line for line, _ in shown], [places for _, places in shown]
     bones = [bone if bone.is_file() else None for _, bone, _ in paths]
     outlines = [outline if outline.is_file() else None for _, _, outline in paths]
     odd = tuple(line.name for line, outline in zip(lines, outlines, strict=True) if line.labels[-1] != bool(outline))
@@ -125,7 +125,10 @@ def diagnoses(path: Path) -> tuple[list[Diagnosis], Report]:
     Raises:
         ValueError: if a line has another form, or if most lines contradict themselves: then a column was inverted.
     """
-    kept, doubled, odd, count = {}, [], [], 0
+    kept: dict[str, Diagnosis] = {}
+    doubled: list[str] = []
+    odd: list[str] = []
+    count = 0
     for number, row in enumerate(_csv(path), start=2):
         count += 1
         line, consistent = _line(row, f"{path.name} line {number}")

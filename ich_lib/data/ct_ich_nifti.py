@@ -164,7 +164,7 @@ def _masked(rows: list[_Row], mask: Path | None) -> tuple[list[_Row], tuple[str,
 def _blood(mask: Path, scan: Grid) -> np.ndarray | None:
     """(z,) bool, the slices with mask voxels; None if the mask cannot be read or does not lie on its scan."""
     try:
-        return mask_volume(mask, scan).any(axis=(1, 2)) if scan.fits(grid(mask)) else None
+        return np.any(mask_volume(mask, scan), axis=(1, 2)) if scan.fits(grid(mask)) else None
     except ReadError:
         return None
 

@@ -199,8 +199,8 @@ def _mask(case: Case, lies: Grid) -> tuple[np.ndarray | None, Report]:
 def _drawn(values: np.ndarray | None, coding: dict[str, int], slices: int) -> tuple[np.ndarray, np.ndarray]:
     """(z, 6) labels that the mask shows, and (z,) whether it holds a value that the coding does not."""
     labels, unknown = np.zeros((slices, len(LABELS)), bool), np.zeros(slices, bool)
-    for z in range(slices if values is not None else 0):
-        here = _codes(values[z])
+    for z, plane in enumerate([] if values is None else values):
+        here = _codes(plane)
         labels[z, ANY] = bool(here)
         labels[z, :ANY] = [coding.get(name) in here for name in TYPES]
         unknown[z] = bool(coding) and not here <= set(coding.values())

@@ -1,7 +1,7 @@
 """Heads made by code, as a data set: exact masks, nobody's picture, and any number of them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,12 @@ def phantom_cases(count: int, seed: int, *, pixels: int = 256) -> Iterator[Phant
 
 
 def phantoms(
-    count: int, seed: int = 0, *, size: int = 256, field: str = "slice", progress=lambda items, total: items
+    count: int,
+    seed: int = 0,
+    *,
+    size: int = 256,
+    field: str = "slice",
+    progress: Callable[..., Iterable[Head]] = lambda items, total: items,
 ) -> Store:
     """Make heads by code and keep them: the first call makes the file, later ones open it.
 

@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -33,14 +33,14 @@ def regions(text: str | None) -> list[np.ndarray]:
         raise ValueError(f"this is no list of points: {text[:60]!r}") from problem
 
 
-def _parsed(text: str):
+def _parsed(text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return ast.literal_eval(text)
 
 
-def _regions(value):
+def _regions(value: object) -> Iterator[np.ndarray]:
     """Walk down to the lists whose items are points."""
     if isinstance(value, str):
         value = [] if value.strip().lower() in _EMPTY else _parsed(value)

@@ -126,7 +126,15 @@ def renders(
     return _table(images, labels, drawn, shown, _patients(patients), subdural, report)
 
 
-def _table(images, labels, drawn, shown, patients, subdural, report) -> Table:
+def _table(
+    images: list[str],
+    labels: Mapping[str, tuple[bool, ...]],
+    drawn: Annotations,
+    shown: Mapping[str, tuple[Path, str]],
+    patients: Mapping[str, str],
+    subdural: tuple[float, float],
+    report: Report,
+) -> Table:
     """The table of `images`, in order."""
     known = np.array([labels[image] for image in images], bool).reshape(-1, len(LABELS))
     outlines = [[] if image in drawn.broken else drawn.polygons.get(image, []) for image in images]
@@ -285,9 +293,11 @@ def _flagged(folder: Path) -> set[str]:
     return {image for line in lines if (image := _image(line))}
 
 
-def _labels(path: Path, shown: dict) -> tuple[dict[str, tuple[bool, ...]], Report]:
+def _labels(path: Path, shown: Mapping[str, tuple[Path, str]]) -> tuple[dict[str, tuple[bool, ...]], Report]:
     """Image to labels, of the images shown; the others are RSNA slices that nobody rendered."""
-    told, doubled, odd = {}, set(), set()
+    told: dict[str, tuple[bool, ...]] = {}
+    doubled: set[str] = set()
+    odd: set[str] = set()
     for line in _csv(path, "Image"):
         if (image := _image(line["Image"])) not in shown:
             continue

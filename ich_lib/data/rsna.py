@@ -299,7 +299,8 @@ def _header(path: Path) -> Header:
         if not all(names):
             raise ReadError(f"{path.name} does not say which patient and series it belongs to.")
         wrapped = stored == 12 and signed == 0 and float(intercept) > -100
-        return Header(*map(sys.intern, names), _along_mm([*map(float, position)], [*map(float, axes)]), wrapped)
+        patient, study, series = map(sys.intern, names)
+        return Header(patient, study, series, _along_mm([*map(float, position)], [*map(float, axes)]), wrapped)
 
 
 def _along_mm(position: list[float], axes: list[float]) -> float:

@@ -183,7 +183,7 @@ def units(table: Table, kind: str) -> list[str]:
         return _patients(table)
     if kind == "leaky image":
         return table.names
-    seen = Counter()
+    seen: Counter[str] = Counter()
     return [f"{name}#{seen.update([name]) or seen[name]}" for name in table.names]
 
 
@@ -196,7 +196,7 @@ def _patients(table: Table) -> list[str]:
 def _labels_by_patient(table: Table) -> dict[str, frozenset[str]]:
     """Patient to the labels its slices show, or "clean"."""
     names = np.array(_patients(table))
-    shown = {patient: set() for patient in table.patients}
+    shown: dict[str, set[str]] = {patient: set() for patient in table.patients}
     for row, column in zip(*np.nonzero(table.labels), strict=True):
         shown[names[row]].add(LABELS[column])
     return {patient: frozenset(labels or {"clean"}) for patient, labels in shown.items()}
@@ -214,7 +214,7 @@ def _stratified(shows: dict[str, frozenset[str]], room: list[int], seed: int) ->
         patient = next(patient for patient in left if rarest in shows[patient])
         open_folds = [k for k, places in enumerate(room) if places]
         wanted = {k: (lacks[rarest][k], sum(lacks[label][k] for label in shows[patient]), room[k]) for k in open_folds}
-        fold = max(open_folds, key=wanted.get)
+        fold = max(open_folds, key=lambda k: wanted[k])
         left.remove(patient)
         fold_of[patient], room[fold] = fold, room[fold] - 1
         for label in shows[patient]:

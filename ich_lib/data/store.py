@@ -87,6 +87,7 @@ class Store:
         blood_px: (n,) int, pixels that are blood.
         inside_px: (n,) int, pixels inside the skull, where blood may be pasted.
         digest: (n,) bytes, equal where the source pictures are equal to the pixel.
+        pixels: the pictures in the file; those of `table`.
     """
 
     path: Path
@@ -98,32 +99,34 @@ class Store:
     blood_px: np.ndarray
     inside_px: np.ndarray
     digest: np.ndarray
+    pixels: "_StoredPixels"
 
     def __len__(self) -> int:
         return len(self.table)
 
     def hu(self, rows: Iterable[int]) -> np.ndarray:
         """(k, size, size) int16 HU."""
-        return np.stack([self.table.pixels.decoded(int(row))[0] for row in rows])
+        return np.stack([self.pixels.decoded(int(row))[0] for row in rows])
 
     def blood(self, rows: Iterable[int]) -> np.ndarray:
         """(k, size, size) uint8, 0 to 255: the share of each pixel that is blood."""
-        return np.stack([self.table.pixels.decoded(int(row))[1] for row in rows])
+        return np.stack([self.pixels.decoded(int(row))[1] for row in rows])
 
     def inside(self, rows: Iterable[int]) -> np.ndarray:
         """(k, size, size) uint8, 255 inside the skull."""
-        return np.stack([self.table.pixels.decoded(int(row))[2] for row in rows])
+        return np.stack([self.pixels.decoded(int(row))[2] for row in rows])
 
     def thumbs(self, rows: Iterable[int]) -> np.ndarray:
         """(k, 32, 32) uint8, stamps of slices through the brain render's window: what `leaks` compares."""
-        stamps = [self.table.pixels.ask("select thumb from slices where row = ?", (int(row),))[0][0] for row in rows]
+        stamps = [self.pixels.ask("select thumb from slices where row = ?", (int(row),))[0][0] for row in rows]
         return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, _THUMB, _THUMB)
 
 
 def heads(table: Table) -> Iterator[Head]:
     """Each scan of a table, read whole. A slice that cannot be read is left out with its label and named."""
     for rows in table.scans():
-        kept, corrupt = [], []
+        kept: list[tuple[int, np.ndarray, np.ndarray]] = []
+        corrupt: list[str] = []
         for row in rows.tolist():
             try:
                 hu = table.hu(row)
@@ -195,7 +198,12 @@ def store(
 
 
 def build_store(
-    table: Table, path: str | Path, *, size: int = 256, field: str = "head", progress=lambda items, total: items
+    table: Table,
+    path: str | Path,
+    *,
+    size: int = 256,
+    field: str = "head",
+    progress: Callable[..., Iterable[Head]] = lambda items, total: items,
 ) -> Store:
     """Write a table's slices into one file and open it; `store` does it for a data set's folder too.
 
@@ -240,7 +248,8 @@ def write_store(
 
 def _write(source: Iterable[Head], part: Path, size: int, field: str) -> list[str]:
     """Fill the file; the names of the slices that could not be read."""
-    corrupt, count = [], 0
+    corrupt: list[str] = []
+    count = 0
     with closing(sqlite3.connect(part, isolation_level=None)) as file:
         file.executescript("pragma page_size=8192; pragma journal_mode=off; pragma synchronous=off;" + _SCHEMA)
         file.execute("begin")
@@ -281,8 +290,9 @@ def _coded(head: Head, size: int, field: str) -> Iterator[tuple]:
 
 def _steps(head: Head, shrunk: float) -> dict:
     """The size of a stored voxel, told beside the facts, where it is known. Only rows and columns shrink."""
-    known = head.steps_mm is not None and np.isfinite(head.steps_mm).all()
-    return {_STEPS: (head.steps_mm * [1, shrunk, shrunk]).tolist()} if known else {}
+    if head.steps_mm is None or not np.isfinite(head.steps_mm).all():
+        return {}
+    return {_STEPS: (head.steps_mm * np.array([1, shrunk, shrunk])).tolist()}
 
 
 def cache_folder() -> Path:
@@ -291,7 +301,13 @@ def cache_folder() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "ich_lib"
 
 
-def kept_store(table: Table, *, size: int = 256, field: str = "head", progress=lambda items, total: items) -> Store:
+def kept_store(
+    table: Table,
+    *,
+    size: int = 256,
+    field: str = "head",
+    progress: Callable[..., Iterable[Head]] = lambda items, total: items,
+) -> Store:
     """`build_store` into the cache folder, or open what an earlier call with the same files made there."""
     path = kept_path(table, size=size, field=field)
     return open_store(path) if path.is_file() else build_store(table, path, size=size, field=field, progress=progress)
@@ -379,8 +395,18 @@ def _opened(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixels")
         steps_mm=steps_mm if np.isfinite(steps_mm).any() else None,
     )
     ends = np.concatenate([np.tile([rows[0], rows[-1]], (len(rows), 1)) for rows in table.scans()])
-    columns = ends[:, 0], ends[:, 1], np.array(blood_px), np.array(inside_px), np.array(digest, object)
-    return Store(path, table, about["size"], about["field"], *columns)
+    return Store(
+        path=path,
+        table=table,
+        size=about["size"],
+        field=about["field"],
+        first=ends[:, 0],
+        last=ends[:, 1],
+        blood_px=np.array(blood_px),
+        inside_px=np.array(inside_px),
+        digest=np.array(digest, object),
+        pixels=pixels,
+    )
 
 
 class _StoredPixels:
@@ -391,7 +417,8 @@ class _StoredPixels:
     def __init__(self, path: Path, memory_mb: float):
         self.path, self.room = path, memory_mb * 1e6
         self.file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-        self.kept, self.lock = OrderedDict(), threading.Lock()
+        self.kept: OrderedDict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
+        self.lock = threading.Lock()
 
     def ask(self, question: str, values: tuple = ()) -> list[tuple]:
         with self.lock:
@@ -413,15 +440,16 @@ class _StoredPixels:
                 if row in self.kept:
                     self.kept.move_to_end(row)
             return known
-        ((code, *pictures),) = self.ask("select hu, blood, inside from slices where row = ?", (row,))
-        nothing = np.broadcast_to(np.uint8(0), (self.size, self.size))
-        made = (decoded_hu(code), *(nothing if png is None else _gray(png) for png in pictures))
+        ((code, blood, inside),) = self.ask("select hu, blood, inside from slices where row = ?", (row,))
+        made = decoded_hu(code), self._gray(blood), self._gray(inside)
         with self.lock:
             self.kept[row] = made
             while len(self.kept) > max(1, self.room / (4 * self.size**2)):  # int16 and two uint8 a pixel
                 self.kept.popitem(last=False)
         return made
 
-
-def _gray(png: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    def _gray(self, png: bytes | None) -> np.ndarray:
+        """(size, size) uint8; nothing was stored of a picture that is black all over."""
+        if png is None:
+            return np.broadcast_to(np.uint8(0), (self.size, self.size))
+        return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)

@@ -89,9 +89,10 @@ def picked(table: Table, label: str, count: int, *, seed: int = 0) -> np.ndarray
         seed: of the draw.
     """
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(shows(table, label)))
-    turn, seen = np.zeros(len(rows), int), {}
+    turn = np.zeros(len(rows), int)
+    times: dict[str, int] = {}
     for place, name in enumerate(table.patient[rows].tolist()):
-        turn[place] = seen[name] = seen.get(name, -1) + 1
+        turn[place] = times[name] = times.get(name, -1) + 1
     return rows[np.argsort(turn, kind="stable")[:count]]
 
 
@@ -118,7 +119,7 @@ def spread(table: Table, rows: Sequence[int], *, low_hu: int = -20, high_hu: int
     edges = np.arange(low_hu, high_hu + step_hu, step_hu)
     blood, rest = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
     for hu, mask in seen(table, rows):
-        if hu is not None:
+        if hu is not None and mask is not None:
             blood += np.histogram(hu[mask], edges)[0]
             rest += np.histogram(hu[~mask], edges)[0]
     return Spread(edges, blood / max(blood.sum(), 1), rest / max(rest.sum(), 1))

@@ -1,6 +1,6 @@
 """What every data set becomes: one row a slice."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol
@@ -98,7 +98,7 @@ class Table:
     attribution: str = ""
     steps_mm: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         columns = {"scan": self.scan, "slice": self.slice, "labels": self.labels, "outlined": self.outlined}
         for name, column in {**columns, **self.facts}.items():
             if len(column) != len(self.patient):
@@ -159,12 +159,19 @@ class Table:
     def take(self, rows: np.ndarray) -> "Table":
         """The table of these rows only, in this order."""
         rows = np.asarray(rows, int)
-        cut = {name: getattr(self, name)[rows] for name in ("patient", "scan", "slice", "labels", "outlined")}
-        facts = {name: column[rows] for name, column in self.facts.items()}
-        steps_mm = None if self.steps_mm is None else self.steps_mm[rows]
-        return replace(self, **cut, facts=facts, steps_mm=steps_mm, pixels=_Chosen(self.pixels, rows))
+        return replace(
+            self,
+            patient=self.patient[rows],
+            scan=self.scan[rows],
+            slice=self.slice[rows],
+            labels=self.labels[rows],
+            outlined=self.outlined[rows],
+            pixels=_Chosen(self.pixels, rows),
+            facts={name: column[rows] for name, column in self.facts.items()},
+            steps_mm=None if self.steps_mm is None else self.steps_mm[rows],
+        )
 
-    def checked(self, *, progress=lambda items: items) -> "Table":
+    def checked(self, *, progress: Callable[[Iterable[int]], Iterable[int]] = lambda items: items) -> "Table":
         """Read every picture and mask once; what cannot be read leaves with its label and is named in the report.
 
         Args:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
 from ich_lib.readers.hounsfield import settle
 from ich_lib.readers.limits import check_size
@@ -71,11 +73,12 @@ def grid(path: Path) -> Grid:
             shows in a gzipped one only when its voxels are read).
     """
     with decoding(path.name):
-        image = nib.load(path)
+        image = _opened(path)
         header = image.header
         shape = tuple(int(size) for size in header.get_data_shape())
         affine = header.get_best_affine()
-        promised = image.dataobj.offset + math.prod(shape) * header.get_data_dtype().itemsize
+        stored = cast(ArrayProxy, image.dataobj)  # what is loaded from a file is one
+        promised = stored.offset + math.prod(shape) * header.get_data_dtype().itemsize
         placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
         affine_mm, spacing_known, _ = place(header)
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):
@@ -84,12 +87,20 @@ def grid(path: Path) -> Grid:
         raise ReadError(f"{path.name} does not say how the head lies: its affine is flat or not finite.")
     if path.suffix == ".nii" and path.stat().st_size < promised:
         raise ReadError(f"{path.name} is cut short: it promises {promised:,} bytes. Copy it again.")
-    steps_mm = canonical_affine(affine_mm, shape[:3])[:3, :3] if spacing_known else np.full((3, 3), np.nan)
-    found = Grid(shape[:3], affine, placed, steps_mm)
-    spans = dict(zip(found.letters, shape[:3], strict=True))
+    size = shape[0], shape[1], shape[2]
+    steps_mm = canonical_affine(affine_mm, size)[:3, :3] if spacing_known else np.full((3, 3), np.nan)
+    found = Grid(size, affine, placed, steps_mm)
+    spans = dict(zip(found.letters, size, strict=True))
     rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("AP", "LR"))
     check_size(path.name, found.slices, rows, columns)
     return found
+
+
+def _opened(path: Path) -> nib.Nifti1Pair:
+    image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Pair):  # the parent of all forms of NIfTI
+        raise ValueError("not a NIfTI file")
+    return image
 
 
 def hu_volume(path: Path) -> np.ndarray:
@@ -104,7 +115,7 @@ def mask_volume(path: Path, scan: Grid) -> np.ndarray:
         ReadError: if it cannot be read.
     """
     with decoding(path.name):
-        values = np.nan_to_num(np.asarray(nib.load(path).dataobj)).reshape(scan.shape)
+        values = np.nan_to_num(np.asarray(_opened(path).dataobj)).reshape(scan.shape)
         values = np.clip(np.round(values), 0, 255).astype(np.uint8)
     return from_file_grid(values, scan.affine_ras).hu.astype(np.uint8)
 

@@ -367,10 +367,10 @@ def bland_altman(truth_ml: Sequence[float], mask_ml: Sequence[float]) -> Agreeme
     Source:
         Bland and Altman 1986, Lancet 327:307.
     """
-    truth_ml, mask_ml = np.asarray(truth_ml, float), np.asarray(mask_ml, float)
-    if truth_ml.shape != mask_ml.shape or truth_ml.ndim != 1 or len(truth_ml) < 2:
-        raise ValueError(f"Two equal lists of at least 2 volumes are needed; got {truth_ml.shape}, {mask_ml.shape}.")
-    gap = mask_ml - truth_ml
+    true, measured = np.asarray(truth_ml, float), np.asarray(mask_ml, float)
+    if true.shape != measured.shape or true.ndim != 1 or len(true) < 2:
+        raise ValueError(f"Two equal lists of at least 2 volumes are needed; got {true.shape}, {measured.shape}.")
+    gap = measured - true
     bias, reach = float(gap.mean()), 1.96 * float(gap.std(ddof=1))
     return Agreement(bias, bias - reach, bias + reach, len(gap))
 
@@ -399,12 +399,14 @@ def _probabilities(truth: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np
     return truth, score
 
 
-def _in_unit(what: str, *values) -> None:
+def _in_unit(what: str, *values: float | np.ndarray) -> None:
     if not all(((np.asarray(value) >= 0) & (np.asarray(value) <= 1)).all() for value in values):
         raise ValueError(f"{what} must lie within 0 and 1.")
 
 
-def _surface_distances_mm(truth, mask, spacing_mm):
+def _surface_distances_mm(
+    truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """((distance, area), (distance, area)): from each corner on the truth's surface to the mask's, and back."""
     from scipy import ndimage
 
@@ -414,7 +416,8 @@ def _surface_distances_mm(truth, mask, spacing_mm):
             f"A mask of shape {truth.shape} needs one positive spacing per axis, on 2 or 3 axes; got {spacing_mm}."
         )
     if not (truth | mask).any():
-        return ((np.empty(0), np.empty(0)),) * 2
+        nothing = np.empty(0), np.empty(0)
+        return nothing, nothing
     box = ndimage.find_objects((truth | mask).astype(np.uint8))[0]  # nothing outside it can be nearest
     areas = [_surface_area(some[box], spacing_mm) for some in (truth, mask)]
     on = [area > 0 for area in areas]

@@ -9,7 +9,7 @@ and F and p, in a one-way design of three groups, 17 only. The tests build group
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 from warnings import catch_warnings, filterwarnings
@@ -22,6 +22,7 @@ T = TypeVar("T")
 FEW = 20  # with fewer in a group, its shape is hardly known and a test leans on its assumptions
 Groups = Mapping[Hashable, Sequence[float]]  # name of the group to its values
 Labels = Mapping[Hashable, Sequence[Hashable]]  # name of the group to the patient of each value
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -233,14 +234,21 @@ def welch(
     return _two_means("Welch t-test", groups, False, patients, simulated, comparisons)
 
 
-def _two_means(test, groups, equal_var, patients, simulated, comparisons) -> Comparison:
+def _two_means(
+    test: str,
+    groups: Groups,
+    equal_var: bool,
+    patients: Labels | None,
+    simulated: Collection[Hashable],
+    comparisons: int,
+) -> Comparison:
     """A t-test of two groups, their variances pooled or not."""
     _two(groups)
     values = _checked(groups)
     _check_spread(values)
-    found = _t(values, equal_var=equal_var)
+    t, p, degrees = _t(values, equal_var=equal_var)
     warnings = _warnings(values, patients, simulated, comparisons)
-    return _comparison(test, "t", found, (found.df,), values, warnings)
+    return _comparison(test, "t", (t, p), (degrees,), values, warnings)
 
 
 def mann_whitney(
@@ -343,12 +351,12 @@ def two_factor_anova(
     values = _checked(cells, least=1)
     table = _anova_table(values, interaction)
     names = dict(zip(("C(a)", "C(b)", "C(a):C(b)"), (*factors, " x ".join(factors)), strict=True))
-    tested = [row for row in names if row in table.index]
+    tested = [row for row in names if row in table]
     warnings = _warnings(values, patients, simulated, len(tested) if comparisons is None else comparisons)
-    title, residual = "Two-factor ANOVA, ", table.loc["Residual", "df"]
+    title, (residual, _, _) = "Two-factor ANOVA, ", table["Residual"]
     return {
         names[row]: _comparison(title + names[row], "F", (f, p), (df, residual), values, warnings)
-        for row, df, f, p in table.loc[tested, ["df", "F", "PR(>F)"]].itertuples()
+        for row, (df, f, p) in ((row, table[row]) for row in tested)
     }
 
 
@@ -377,20 +385,29 @@ def average_per_patient(groups: Groups, patients: Labels) -> dict[Hashable, np.n
     return averaged
 
 
-def _comparison(test: str, letter: str, found, degrees: tuple, values: dict, warnings: tuple[str, ...]) -> Comparison:
+def _comparison(
+    test: str,
+    letter: str,
+    found: tuple[float, float],
+    degrees: tuple[float, ...],
+    values: Mapping[_Name, np.ndarray],
+    warnings: tuple[str, ...],
+) -> Comparison:
     """scipy's pair of statistic and p, and what goes with it, in plain numbers."""
     statistic, p = map(float, found)
-    sizes = {name: len(some) for name, some in values.items()}
+    sizes: dict[Hashable, int] = {name: len(some) for name, some in values.items()}
     return Comparison(test, letter, statistic, p, tuple(map(float, degrees)), sizes, warnings)
 
 
-def _t(values: dict[Hashable, np.ndarray], *, equal_var: bool):
+def _t(values: dict[Hashable, np.ndarray], *, equal_var: bool) -> tuple[float, float, float]:
+    """t, p and the degrees of freedom."""
     from scipy import stats
 
     with catch_warnings():
         if any(np.ptp(some) == 0 for some in values.values()):  # exact, yet scipy fears for its precision
             filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        return stats.ttest_ind(*values.values(), equal_var=equal_var)
+        found = stats.ttest_ind(*values.values(), equal_var=equal_var)
+    return found.statistic, found.pvalue, found.df
 
 
 def _two(groups: Groups) -> None:
@@ -398,7 +415,7 @@ def _two(groups: Groups) -> None:
         raise ValueError(f"This test compares two groups; got {len(groups)}. For more, use anova(groups).")
 
 
-def _checked(groups: Groups, *, least: int = 2) -> dict[Hashable, np.ndarray]:
+def _checked(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) -> dict[_Name, np.ndarray]:
     """Groups as float arrays, refused where a test would answer NaN."""
     values = {name: np.asarray(some, dtype=float).ravel() for name, some in groups.items()}
     for name, some in values.items():
@@ -424,8 +441,10 @@ def _full_grid(cells: Mapping[tuple, Sequence[float]], factors: tuple[str, str])
         raise ValueError(f"No run with {listed(factors)} at {_name(holes[0])}. Run it, or leave out a level.")
 
 
-def _anova_table(cells: dict[tuple, np.ndarray], interaction: bool):
-    """The type II table of statsmodels: rows C(a), C(b), C(a):C(b) and Residual."""
+def _anova_table(
+    cells: Mapping[tuple[Hashable, Hashable], np.ndarray], interaction: bool
+) -> dict[str, tuple[float, float, float]]:
+    """The type II table of statsmodels: degrees of freedom, F and p of C(a), C(b), C(a):C(b) and Residual."""
     import pandas
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
@@ -440,10 +459,11 @@ def _anova_table(cells: dict[tuple, np.ndarray], interaction: bool):
         )
     if model.ssr <= 1e-12 * model.centered_tss:
         raise ValueError("The runs of each cell are equal, so there is no spread to weigh an effect against.")
-    return anova_lm(model, typ=2)
+    table = anova_lm(model, typ=2)[["df", "F", "PR(>F)"]]
+    return {row: (df, f, p) for row, df, f, p in table.itertuples()}
 
 
-def _check_labels(groups: Groups, patients: Labels) -> None:
+def _check_labels(groups: Mapping[_Name, Sized], patients: Labels) -> None:
     for name, some in groups.items():
         labels = list(patients.get(name, ()))
         if len(labels) != len(some):
@@ -453,7 +473,7 @@ def _check_labels(groups: Groups, patients: Labels) -> None:
 
 
 def _warnings(
-    values: dict[Hashable, np.ndarray], patients: Labels | None, simulated: Collection[Hashable], comparisons: int
+    values: Mapping[_Name, np.ndarray], patients: Labels | None, simulated: Collection[Hashable], comparisons: int
 ) -> tuple[str, ...]:
     """What the p-value does not say, worst first."""
     found = [*_of_invention(values, simulated)]
@@ -473,7 +493,7 @@ def _warnings(
     return tuple(found)
 
 
-def _of_invention(values: dict[Hashable, np.ndarray], simulated: Collection[Hashable]) -> list[str]:
+def _of_invention(values: Mapping[_Name, np.ndarray], simulated: Collection[Hashable]) -> list[str]:
     if isinstance(simulated, str):
         raise ValueError(f'simulated takes a collection of names; got the text "{simulated}". Write ("{simulated}",).')
     if strange := [name for name in simulated if name not in values]:
@@ -484,7 +504,7 @@ def _of_invention(values: dict[Hashable, np.ndarray], simulated: Collection[Hash
     ]
 
 
-def _of_repetition(values: dict[Hashable, np.ndarray], patients: Labels) -> list[str]:
+def _of_repetition(values: Mapping[_Name, np.ndarray], patients: Labels) -> list[str]:
     """Slices of one patient inside a group, and patients in several groups."""
     found = [
         f"Group {_name(name)} holds {len(some)} values of {n} patient{'s' * (n > 1)}: slices of one head are alike, so "

@@ -20,28 +20,28 @@ _CAFFE_MEAN = (103.939, 116.779, 123.68)  # of ImageNet, BGR in 0 to 255
 class ReversedChannels(layers.Layer):
     """RGB as BGR."""
 
-    def call(self, x):
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return ops.flip(x, axis=-1)
 
 
-def _symmetric(x):
+def _symmetric(x: keras.KerasTensor) -> keras.KerasTensor:
     """[-1, 1], as `preprocess_input` in mode "tf"."""
     return layers.Rescaling(2.0, offset=-1.0, dtype="float32", name="scaling")(x)
 
 
-def _standardized(x):
+def _standardized(x: keras.KerasTensor) -> keras.KerasTensor:
     """ImageNet's mean and standard deviation, as `preprocess_input` in mode "torch"."""
     offset = [-mean / std for mean, std in zip(_MEAN, _STD, strict=True)]
     return layers.Rescaling([1 / std for std in _STD], offset=offset, dtype="float32", name="scaling")(x)
 
 
-def _bgr(x):
+def _bgr(x: keras.KerasTensor) -> keras.KerasTensor:
     """BGR in 0 to 255 less its mean, as `preprocess_input` in mode "caffe"."""
     x = ReversedChannels(dtype="float32", name="bgr")(x)
     return layers.Rescaling(255.0, offset=[-mean for mean in _CAFFE_MEAN], dtype="float32", name="scaling")(x)
 
 
-def _for_efficientnet(x):
+def _for_efficientnet(x: keras.KerasTensor) -> keras.KerasTensor:
     """0 to 255, for EfficientNet divides by 255 itself; of what its ImageNet weights saw, mean and deviation are left.
 
     Keras adds a layer for the deviation only if it is built with weights="imagenet", and keeps the mean as weights. A

@@ -15,7 +15,7 @@ from ich_lib.models.seresnext import se_resnext
 from ich_lib.models.unet import ensemble, unet2d, unet_000, unet_002, unet_003
 from ich_lib.models.unet3d import unet3d
 
-_SEGMENT = {
+_SEGMENT: dict[str, Callable[..., keras.Model]] = {
     "unet2d": unet2d,
     "unet_000": unet_000,
     "unet_002": unet_002,
@@ -24,7 +24,7 @@ _SEGMENT = {
     "ensemble": ensemble,
     "unet_lite0": unet_lite0,
 }
-_CLASSIFY = {
+_CLASSIFY: dict[str, Callable[..., keras.Model]] = {
     "densenet_bc": densenet_bc,
     "cnn_001": cnn_001,
     "vanilla_004": vanilla_004,
@@ -33,7 +33,11 @@ _CLASSIFY = {
     "se_resnext": se_resnext,
     "cnn_rnn": cnn_rnn,
 }
-_BUILDERS = {"segment": _SEGMENT, "classify": _CLASSIFY, "both": {"unet2d": unet2d, "unet_lite0": unet_lite0}}
+_BUILDERS: dict[str, dict[str, Callable[..., keras.Model]]] = {
+    "segment": _SEGMENT,
+    "classify": _CLASSIFY,
+    "both": {"unet2d": unet2d, "unet_lite0": unet_lite0},
+}
 
 
 def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = False) -> keras.Model:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -27,6 +28,9 @@ from ich_lib.labels import SCHEMES
 from ich_lib.models.recipes import Recipe
 from ich_lib.prepare.head import intracranial
 from ich_lib.prepare.window import WINDOWS, unwindow
+
+if TYPE_CHECKING:
+    pass
 
 SHOWN = ("brain render", "bone")  # the windows that features are measured through
 FEW = 8  # slices that must show a label, and that must not: enough for 15 neighbors and for the SVM's folds
@@ -161,7 +165,9 @@ def _bright(hu: np.ndarray, inside: np.ndarray, depth: np.ndarray) -> tuple[floa
     )
 
 
-def _largest_piece(hu, smooth, inside, depth, radius) -> tuple[float, ...]:
+def _largest_piece(
+    hu: np.ndarray, smooth: np.ndarray, inside: np.ndarray, depth: np.ndarray, radius: float
+) -> tuple[float, ...]:
     """Size, shape and place of the largest bright piece; all 0 where there is none."""
     found, piece, stats, centers = cv2.connectedComponentsWithStats((smooth >= _BLOOD_HU[0]).astype(np.uint8))
     if found < 2:
@@ -186,7 +192,7 @@ def _largest_piece(hu, smooth, inside, depth, radius) -> tuple[float, ...]:
     )
 
 
-def _texture(hu, smooth, inside) -> tuple[float, float]:
+def _texture(hu: np.ndarray, smooth: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
     """Mean slope per pixel, and the deviation of what smoothing takes away; without the rim, whose slope is bone's."""
     within = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     if not within.any():

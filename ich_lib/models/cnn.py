@@ -6,7 +6,9 @@ from keras import layers
 from ich_lib.models.outputs import scores
 
 
-def _conv(x, filters: int, kernel: int, name: str, *, strides: int = 1, padding: str = "same"):
+def _conv(
+    x: keras.KerasTensor, filters: int, kernel: int, name: str, *, strides: int = 1, padding: str = "same"
+) -> keras.KerasTensor:
     return layers.Conv2D(filters, kernel, strides=strides, padding=padding, activation="relu", name=f"{name}_conv")(x)
 
 
@@ -87,7 +89,7 @@ def alexnet_004(
         System 004 (five CNNs on RSNA, 2019).
     """
 
-    def pooled(x, name: str):
+    def pooled(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         x = layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)
         return layers.Dropout(dropout, name=f"{name}_drop")(x)
 

@@ -9,11 +9,11 @@ from keras import layers
 from ich_lib.models.outputs import pooled_scores
 
 
-def _normalized(x, name: str):
+def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
 
 
-def _dense_block(x, count: int, growth: int, name: str):
+def _dense_block(x: keras.KerasTensor, count: int, growth: int, name: str) -> keras.KerasTensor:
     """`count` times: 1x1 to 4 * growth, 3x3 to growth, joined to all before."""
     for i in range(1, count + 1):
         y = layers.Conv2D(4 * growth, 1, use_bias=False, name=f"{name}_{i}_squeeze")(_normalized(x, f"{name}_{i}_a"))

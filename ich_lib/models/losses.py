@@ -19,7 +19,7 @@ _ANY_WEIGHT = 2.0
 
 
 @keras.saving.register_keras_serializable("ich_lib")
-def dice_loss(truth, score):
+def dice_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """One minus the soft Dice of each picture.
 
     The slope on a picture without blood falls with the square of the summed score: small, but not zero. Add a
@@ -42,7 +42,7 @@ def dice_loss(truth, score):
 
 
 @keras.saving.register_keras_serializable("ich_lib")
-def negative_dice(truth, score):
+def negative_dice(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """Minus the soft Dice of each picture: the slope of `dice_loss`, on a scale from -1 (best) to 0.
 
     Args:
@@ -59,7 +59,7 @@ def negative_dice(truth, score):
 
 
 @keras.saving.register_keras_serializable("ich_lib")
-def iou_loss(truth, score):
+def iou_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """One minus the soft intersection over union of each picture.
 
     Args:
@@ -94,14 +94,21 @@ class Tversky(keras.losses.Loss):
         Salehi et al. 2017, arXiv:1706.05721; 0.3 and 0.7 gave them the best Dice.
     """
 
-    def __init__(self, false_alarm=0.3, miss=0.7, *, name="tversky", reduction="sum_over_batch_size"):
+    def __init__(
+        self,
+        false_alarm: float = 0.3,
+        miss: float = 0.7,
+        *,
+        name: str = "tversky",
+        reduction: str = "sum_over_batch_size",
+    ) -> None:
         super().__init__(name=name, reduction=reduction)
         self.false_alarm, self.miss = false_alarm, miss
 
-    def call(self, truth, score):
+    def call(self, truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
         return 1 - _overlap(truth, score, self.false_alarm, self.miss)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "false_alarm": self.false_alarm, "miss": self.miss}
 
 
@@ -124,23 +131,29 @@ class WeightedBCE(keras.losses.Loss):
         (0.2, 0.8): system 001 (small CNN + 3D U-Net, 2021). Costs and thresholds: Elkan 2001, IJCAI, equation 2.
     """
 
-    def __init__(self, weights=(0.2, 0.8), *, name="weighted_bce", reduction="sum_over_batch_size"):
+    def __init__(
+        self,
+        weights: tuple[float, float] = (0.2, 0.8),
+        *,
+        name: str = "weighted_bce",
+        reduction: str = "sum_over_batch_size",
+    ) -> None:
         super().__init__(name=name, reduction=reduction)
         if len(weights) != 2 or min(weights) <= 0:
             raise ValueError(f"weights must be two positive numbers, for truth 0 and truth 1; got {weights}.")
         self.weights = tuple(weights)
 
-    def call(self, truth, score):
+    def call(self, truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
         truth, score = _same_rank(truth, score)
         weight = truth * self.weights[1] + (1 - truth) * self.weights[0]
         return weight * ops.binary_crossentropy(truth, score)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "weights": list(self.weights)}
 
 
 @keras.saving.register_keras_serializable("ich_lib")
-def rsna_log_loss(truth, score):
+def rsna_log_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """The log loss of the RSNA 2019 challenge: the mean over the six labels, `any` counted twice.
 
     Keras clips scores at 1e-7, so the worst answer costs 16.1 here, more where scores are clipped closer to 0.
@@ -168,7 +181,7 @@ def rsna_log_loss(truth, score):
 
 
 @keras.saving.register_keras_serializable("ich_lib")
-def dice_bce(truth, score):
+def dice_bce(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """Binary cross-entropy plus one minus the soft Dice of the whole batch.
 
     Dice over the batch, not per slice: a clean slice alone has no overlap to reward. On several devices the batch is
@@ -194,7 +207,7 @@ def dice_bce(truth, score):
 
 
 @keras.saving.register_keras_serializable("ich_lib")
-def slice_dice_bce(truth, score):
+def slice_dice_bce(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """Binary cross-entropy plus one minus the mean soft Dice of the slices that contain blood.
 
     In the Dice of a whole batch a bleed of 2,000 pixels outweighs ten of 40; here every bleeding slice counts the
@@ -218,12 +231,12 @@ def slice_dice_bce(truth, score):
     return _cross_entropy(truth, score) + lost
 
 
-def _cross_entropy(truth, score):
+def _cross_entropy(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """(n,) binary cross-entropy of each picture."""
     return ops.mean(ops.binary_crossentropy(truth, score), axis=tuple(range(1, len(score.shape))))
 
 
-def _overlap(truth, score, false_alarm, miss):
+def _overlap(truth: keras.KerasTensor, score: keras.KerasTensor, false_alarm: float, miss: float) -> keras.KerasTensor:
     """(n,) soft Tversky index of each picture.
 
     Half a pixel is added above and below the line: two empty pictures agree (1), an empty one still has a slope, and
@@ -237,7 +250,7 @@ def _overlap(truth, score, false_alarm, miss):
     return (shared + 0.5) / (shared + false_alarm * alarms + miss * missed + 0.5)
 
 
-def _same_rank(truth, score):
+def _same_rank(truth: keras.KerasTensor, score: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Both as tensors of the score's type, or an error where (n, y, x) would be stretched over (n, y, x, 1)."""
     score = ops.convert_to_tensor(score)
     truth = ops.cast(ops.convert_to_tensor(truth), score.dtype)

@@ -1,11 +1,12 @@
 """The last layer of a classifier: what its label scheme asks for."""
 
+import keras
 from keras import layers
 
 from ich_lib.labels import SCHEMES
 
 
-def scores(x, scheme: str):
+def scores(x: keras.KerasTensor, scheme: str) -> keras.KerasTensor:
     """One dense layer of probabilities, in the order of SCHEMES[scheme].
 
     A slice may bleed in several ways at once, so "binary" and "6-node" end in sigmoids; of a "-class" scheme exactly
@@ -27,7 +28,7 @@ def scores(x, scheme: str):
     return layers.Dense(len(SCHEMES[scheme]), activation=activation, dtype="float32", name="scores")(x)
 
 
-def pooled_scores(x, scheme: str, dropout: float):
+def pooled_scores(x: keras.KerasTensor, scheme: str, dropout: float) -> keras.KerasTensor:
     """Features, their mean over the picture, one dense layer: scores whose class activation map is exact.
 
     For such an end the map equals Grad-CAM up to scale (Selvaraju et al. 2017, section 3.1) and needs no gradient.

@@ -1,5 +1,7 @@
 """HU to what a model sees: the head's square, a slice with its neighbors, each through each window."""
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -43,7 +45,7 @@ def _with_channels(picture: np.ndarray) -> np.ndarray:
     return picture if picture.ndim == 3 else picture[..., None]
 
 
-def channels(planes, windows: tuple[str, ...]) -> np.ndarray:
+def channels(planes: Iterable[np.ndarray], windows: tuple[str, ...]) -> np.ndarray:
     """A slice and its neighbors, (y, x) HU each, to (y, x, channel) in [0, 1]: each through each window."""
     return cv2.merge([window(plane, *WINDOWS[name]) for plane in planes for name in windows])
 

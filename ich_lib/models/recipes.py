@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from ich_lib.prepare.augment import NONE, USUAL, Augment
 from ich_lib.prepare.head import FIELDS
@@ -101,7 +102,7 @@ class Recipe:
     threshold: float = 0.5
     source: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         choices = {
             "task": ("segment", "classify", "both"),
             "field": FIELDS,
@@ -168,7 +169,7 @@ def from_json(values: dict) -> Recipe:
     return recipe
 
 
-def _tuples(value):
+def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples they were."""
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}
@@ -177,23 +178,21 @@ def _tuples(value):
 
 # What the published trainings share: whole slices, one slice a picture, 32-bit arithmetic, one constant learning rate.
 # Their early stopping looked at the validation side; here it looks at the training loss.
-_PUBLISHED = {
-    "field": "slice",
-    "neighbors": 0,
-    "windows": ("brain render",),
-    "sampling": "natural",
-    "steps": 0,
-    "augment": NONE,
-    "optimizer": "adam",
-    "schedule": "constant",
-    "weight_decay": 0.0,
-    "precision": "float32",
-}
-
-
-def _published(name: str, task: str, builder: str, options: dict | None = None, *, size: int, **settings) -> Recipe:
-    return Recipe(name, task, builder, options or {}, **{**_PUBLISHED, "size": size, "stored": size, **settings})
-
+_PUBLISHED = Recipe(
+    "published",
+    "segment",
+    "unet2d",
+    field="slice",
+    neighbors=0,
+    windows=("brain render",),
+    sampling="natural",
+    steps=0,
+    augment=NONE,
+    optimizer="adam",
+    schedule="constant",
+    weight_decay=0.0,
+    precision="float32",
+)
 
 _SMALL = {"filters": (16, 32, 64, 128, 256)}
 _FIRST = Recipe("unet-small-first", "segment", "unet2d", _SMALL)
@@ -296,41 +295,46 @@ _000 = "System 000 (U-Net + EfficientNetB4 + DenseNet169, 2024)"
 _EFFICIENTNET_AUGMENT = replace(NONE, turn_deg=30, shift=0.2, shear_deg=0.2, zoom=math.log(1.2), flip_lr=True)
 _DENSENET_AUGMENT = replace(NONE, turn_deg=20, shift=0.1, zoom=math.log(1.2), flip_lr=True)
 _THREE_WINDOWS = ("brain", "subdural", "bone")
-_DENSENET_TRAINING = {  # the cosine really restarts here; there it was asked once an epoch and hardly moved
-    "scheme": "7-class",
-    "loss": "cce",
-    "weights": "imagenet",
-    "windows": _THREE_WINDOWS,
-    "augment": _DENSENET_AUGMENT,
-    "optimizer": "adamw",
-    "learning_rate": 1e-5,
-    "weight_decay": 3e-5,
-    "schedule": "cosine restarts",
-    "lowest": 0.1,
-    "restart": 10,
-    "batch": 32,
-    "epochs": 40,
-    "patience": 5,
-}
+_DENSENET_TRAINING = replace(  # the cosine really restarts here; there it was asked once an epoch and hardly moved
+    _PUBLISHED,
+    scheme="7-class",
+    loss="cce",
+    weights="imagenet",
+    windows=_THREE_WINDOWS,
+    augment=_DENSENET_AUGMENT,
+    optimizer="adamw",
+    learning_rate=1e-5,
+    weight_decay=3e-5,
+    schedule="cosine restarts",
+    lowest=0.1,
+    restart=10,
+    batch=32,
+    epochs=40,
+    patience=5,
+)
 _DENSENET_HEAD = {"trainable": "first 5", "dense": 1024, "l2": 0.01, "dropout": (0.0, 0.5)}
 _SYSTEM_000 = (
-    _published(
-        "unet2d-000",
-        "segment",
-        "unet_000",
+    replace(
+        _PUBLISHED,
+        name="unet2d-000",
+        task="segment",
+        builder="unet_000",
         size=128,
+        stored=128,
         loss="weighted_bce",
         batch=32,
         epochs=100,
         patience=10,
         source=f"{_000}; the paper says batch 1; weights of the loss from system 001, epochs chosen here",
     ),
-    _published(
-        "unet3d-000",
-        "segment",
-        "unet3d",
-        {"filters": (64, 128, 256, 512), "narrow": False},
+    replace(
+        _PUBLISHED,
+        name="unet3d-000",
+        task="segment",
+        builder="unet3d",
+        options={"filters": (64, 128, 256, 512), "narrow": False},
         size=120,
+        stored=120,
         depth=80,
         loss="weighted_bce",
         batch=1,
@@ -338,12 +342,14 @@ _SYSTEM_000 = (
         epochs=100,
         source=f"{_000}; levels below the first, weights of the loss and epochs chosen here",
     ),
-    _published(
-        "efficientnetb4-000",
-        "classify",
-        "backbone",
-        {"base": "EfficientNetB4", "trainable": "none", "dense": 256, "dropout": (0.5, 0.5)},
+    replace(
+        _PUBLISHED,
+        name="efficientnetb4-000",
+        task="classify",
+        builder="backbone",
+        options={"base": "EfficientNetB4", "trainable": "none", "dense": 256, "dropout": (0.5, 0.5)},
         size=380,
+        stored=380,
         weights="imagenet",
         windows=_THREE_WINDOWS,
         scheme="7-class",
@@ -353,32 +359,36 @@ _SYSTEM_000 = (
         epochs=40,
         source=f"{_000}; its shear of 0.2 was in degrees; three windows in place of one render, epochs chosen here",
     ),
-    _published(
-        "densenet169-000",
-        "classify",
-        "backbone",
-        {"base": "DenseNet169", **_DENSENET_HEAD},
+    replace(
+        _DENSENET_TRAINING,
+        name="densenet169-000",
+        task="classify",
+        builder="backbone",
+        options={"base": "DenseNet169", **_DENSENET_HEAD},
         size=224,
-        **_DENSENET_TRAINING,
+        stored=224,
         source=f"{_000}; its freezing was commented out, here it is done; three windows, restarts every 10 epochs "
         "chosen here",
     ),
-    _published(
-        "mobilenetv2-000",
-        "classify",
-        "backbone",
-        {"base": "MobileNetV2", **_DENSENET_HEAD},
+    replace(
+        _DENSENET_TRAINING,
+        name="mobilenetv2-000",
+        task="classify",
+        builder="backbone",
+        options={"base": "MobileNetV2", **_DENSENET_HEAD},
         size=224,
-        **_DENSENET_TRAINING,
+        stored=224,
         source=f"{_000}, repository only; trained as densenet169-000",
     ),
-    _published(
-        "se-resnext-000",
-        "classify",
-        "se_resnext",
-        {"dense": 1024, "l2": 0.01, "dropout": 0.5},
+    replace(
+        _DENSENET_TRAINING,
+        name="se-resnext-000",
+        task="classify",
+        builder="se_resnext",
+        options={"dense": 1024, "l2": 0.01, "dropout": 0.5},
         size=224,
-        **{**_DENSENET_TRAINING, "weights": None},
+        stored=224,
+        weights=None,
         source=f"{_000}, repository only; SE-ResNeXt-101 (32x4d), trained as densenet169-000; Keras has no weights for "
         "it, so all of it is trained from random ones",
     ),
@@ -386,12 +396,14 @@ _SYSTEM_000 = (
 
 _001 = "System 001 (small CNN + 3D U-Net, 2021)"
 _SYSTEM_001 = (
-    _published(
-        "unet3d-001",
-        "segment",
-        "unet3d",
-        {"filters": (16, 32, 64, 128), "narrow": True},
+    replace(
+        _PUBLISHED,
+        name="unet3d-001",
+        task="segment",
+        builder="unet3d",
+        options={"filters": (16, 32, 64, 128), "narrow": True},
         size=120,
+        stored=120,
         depth=80,
         loss="weighted_bce",
         learning_rate=2e-4,
@@ -401,11 +413,13 @@ _SYSTEM_001 = (
         source=f"{_001}; trained there on MRI ventricles; 1.2 M or 1.4 M parameters told, 16 filters give 1.46 M; "
         "epochs chosen here",
     ),
-    _published(
-        "cnn-001",
-        "classify",
-        "cnn_001",
+    replace(
+        _PUBLISHED,
+        name="cnn-001",
+        task="classify",
+        builder="cnn_001",
         size=128,
+        stored=128,
         scheme="6-class",
         loss="cce",
         batch=32,
@@ -416,27 +430,47 @@ _SYSTEM_001 = (
 )
 
 _002 = "System 002 (two U-Nets on CT-ICH, 2021)"
-_TRAINING_002 = {
-    "loss": "dice",
-    "learning_rate": 1e-4,
-    "sampling": "balanced",
-    "augment": replace(NONE, flip_lr=True, flip_ud=True),
-    "epochs": 200,
-}
+_TRAINING_002 = replace(
+    _PUBLISHED,
+    loss="dice",
+    learning_rate=1e-4,
+    sampling="balanced",
+    augment=replace(NONE, flip_lr=True, flip_ud=True),
+    epochs=200,
+)
 _SYSTEM_002 = (
-    _published("unet2d-002a", "segment", "unet_002", size=256, batch=16, **_TRAINING_002, source=_002),
-    _published(
-        "unet2d-002b", "segment", "unet_002", {"dropout": 0.1}, size=256, batch=32, **_TRAINING_002, source=_002
+    replace(
+        _TRAINING_002,
+        name="unet2d-002a",
+        task="segment",
+        builder="unet_002",
+        size=256,
+        stored=256,
+        batch=16,
+        source=_002,
+    ),
+    replace(
+        _TRAINING_002,
+        name="unet2d-002b",
+        task="segment",
+        builder="unet_002",
+        options={"dropout": 0.1},
+        size=256,
+        stored=256,
+        batch=32,
+        source=_002,
     ),
 )
 
 _003 = "System 003 (U-Net on CT-ICH, 2025)"
 _SYSTEM_003 = (
-    _published(
-        "unet2d-003",
-        "segment",
-        "unet_003",
+    replace(
+        _PUBLISHED,
+        name="unet2d-003",
+        task="segment",
+        builder="unet_003",
         size=256,
+        stored=256,
         windows=("brain render",) * 3,  # a gray picture read as RGB
         loss="bce",
         learning_rate=1e-4,
@@ -451,54 +485,62 @@ _SYSTEM_003 = (
 )
 
 _004 = "System 004 (five CNNs on RSNA, 2019)"
-_TRAINING_004 = {
-    "size": 512,
-    "windows": ("brain 004", "vascular 004", "bone"),
-    "scheme": "6-node",
-    "loss": "bce",
-    "batch": 32,
-    "epochs": 1,
-}
-_BACKBONE_004 = {**_TRAINING_004, "weights": "imagenet"}
+_TRAINING_004 = replace(
+    _PUBLISHED,
+    size=512,
+    stored=512,
+    windows=("brain 004", "vascular 004", "bone"),
+    scheme="6-node",
+    loss="bce",
+    batch=32,
+    epochs=1,
+)
+_BACKBONE_004 = replace(_TRAINING_004, weights="imagenet")
 _SYSTEM_004 = (
-    _published("vanilla-004", "classify", "vanilla_004", **_TRAINING_004, source=f"{_004}; third window chosen here"),
-    _published(
-        "alexnet-004",
-        "classify",
-        "alexnet_004",
-        **_TRAINING_004,
+    replace(
+        _TRAINING_004,
+        name="vanilla-004",
+        task="classify",
+        builder="vanilla_004",
+        source=f"{_004}; third window chosen here",
+    ),
+    replace(
+        _TRAINING_004,
+        name="alexnet-004",
+        task="classify",
+        builder="alexnet_004",
         source=f"{_004}; widths of Krizhevsky et al. 2012, whose dense layer grows to 205 M weights on 512x512",
     ),
-    _published(
-        "inceptionv3-004a",
-        "classify",
-        "backbone",
-        {"base": "InceptionV3", "trainable": "none"},
-        **_BACKBONE_004,
+    replace(
+        _BACKBONE_004,
+        name="inceptionv3-004a",
+        task="classify",
+        builder="backbone",
+        options={"base": "InceptionV3", "trainable": "none"},
         source=f"{_004}; it ended in a softmax and got [0, 1], here in sigmoids and [-1, 1]; freezing chosen here",
     ),
-    _published(
-        "inceptionv3-004b",
-        "classify",
-        "backbone",
-        {"base": "InceptionV3", "trainable": "after mixed8"},
-        **_BACKBONE_004,
+    replace(
+        _BACKBONE_004,
+        name="inceptionv3-004b",
+        task="classify",
+        builder="backbone",
+        options={"base": "InceptionV3", "trainable": "after mixed8"},
         source=f"{_004}; as inceptionv3-004a, with the two last Inception blocks trained; freezing chosen here",
     ),
-    _published(
-        "resnet50-004",
-        "classify",
-        "backbone",
-        {"base": "ResNet50", "trainable": "none"},
-        **_BACKBONE_004,
+    replace(
+        _BACKBONE_004,
+        name="resnet50-004",
+        task="classify",
+        builder="backbone",
+        options={"base": "ResNet50", "trainable": "none"},
         source=f"{_004}; freezing chosen here",
     ),
-    _published(
-        "densenet121-004",
-        "classify",
-        "backbone",
-        {"base": "DenseNet121", "trainable": "none"},
-        **_BACKBONE_004,
+    replace(
+        _BACKBONE_004,
+        name="densenet121-004",
+        task="classify",
+        builder="backbone",
+        options={"base": "DenseNet121", "trainable": "none"},
         source=f"{_004}; freezing chosen here",
     ),
 )

@@ -8,14 +8,16 @@ from ich_lib.models.outputs import scores
 _GROUPS, _REDUCTION = 32, 16
 
 
-def _conv(x, filters: int, kernel: int, name: str, *, strides: int = 1, groups: int = 1):
+def _conv(
+    x: keras.KerasTensor, filters: int, kernel: int, name: str, *, strides: int = 1, groups: int = 1
+) -> keras.KerasTensor:
     x = layers.Conv2D(
         filters, kernel, strides=strides, padding="same", groups=groups, use_bias=False, name=f"{name}_conv"
     )(x)
     return layers.BatchNormalization(name=f"{name}_bn")(x)
 
 
-def _weighed(x, name: str):
+def _weighed(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Squeeze and excitation: each channel times a share that all channels' means decide."""
     filters = x.shape[-1]
     share = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)  # (n, 1, 1, filters)
@@ -24,7 +26,7 @@ def _weighed(x, name: str):
     return layers.Multiply(name=f"{name}_times")([x, share])
 
 
-def _block(x, width: int, name: str, *, strides: int):
+def _block(x: keras.KerasTensor, width: int, name: str, *, strides: int) -> keras.KerasTensor:
     """1x1 to `width`, 3x3 in 32 groups, 1x1 to 2 * width, weighed and added to what came."""
     came = x
     if strides > 1 or x.shape[-1] != 2 * width:

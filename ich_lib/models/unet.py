@@ -12,7 +12,7 @@ def _check_sides(shape: tuple[int, int, int], levels: int) -> None:
         raise ValueError(f"{levels} levels halve the picture to a whole number only if {step} divides it; got {shape}.")
 
 
-def _convs(x, filters: int, name: str):
+def _convs(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """Twice convolution, normalization, ReLU."""
     for i in (1, 2):
         x = layers.Conv2D(
@@ -23,7 +23,7 @@ def _convs(x, filters: int, name: str):
     return x
 
 
-def _gated(skip, below, filters: int, name: str):
+def _gated(skip: keras.KerasTensor, below: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """The skip times a map in [0, 1] that the level below draws: where is worth looking at (equations 1 and 2).
 
     Here the gating signal is doubled before the sum; the paper halves the skip instead and doubles the map.
@@ -107,10 +107,10 @@ def ensemble(shape: tuple[int, int, int], *, members: tuple[dict, ...], name: st
     return keras.Model(inputs, layers.Average(dtype="float32", name="blood")(answers), name=name)
 
 
-def _copied(inputs, member: keras.Model, prefix: str):
+def _copied(inputs: keras.KerasTensor, member: keras.Model, prefix: str) -> keras.KerasTensor:
     """A member's outcome on `inputs`, its layers renamed and laid out flat."""
 
-    def renamed(layer):
+    def renamed(layer: layers.Layer) -> layers.Layer:
         if isinstance(layer, layers.InputLayer):
             return layer
         return type(layer).from_config({**layer.get_config(), "name": f"{prefix}_{layer.name}"})
@@ -244,7 +244,9 @@ def unet_003(
     return keras.Model(inputs, blood, name=name)
 
 
-def _plain_convs(x, filters: int, name: str, *, dropout: float = 0.0, initializer: str = "glorot_uniform"):
+def _plain_convs(
+    x: keras.KerasTensor, filters: int, name: str, *, dropout: float = 0.0, initializer: str = "glorot_uniform"
+) -> keras.KerasTensor:
     """Twice convolution and ReLU, with dropout between."""
     for i in (1, 2):
         x = layers.Conv2D(
@@ -255,7 +257,7 @@ def _plain_convs(x, filters: int, name: str, *, dropout: float = 0.0, initialize
     return x
 
 
-def _normalized_last(x, filters: int, name: str, *, dropout: float):
+def _normalized_last(x: keras.KerasTensor, filters: int, name: str, *, dropout: float) -> keras.KerasTensor:
     """Convolution, ReLU, convolution, batch normalization, ReLU, with dropout between."""
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"{name}_conv1")(x)
     if dropout:

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 
-def _convs(x, filters: int, name: str):
+def _convs(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """Twice 3x3x3 convolution and ReLU."""
     for i in (1, 2):
         x = layers.Conv3D(filters, 3, padding="same", activation="relu", name=f"{name}_conv{i}")(x)

@@ -7,7 +7,7 @@ does, and the truth comes from the same levels: the share of every voxel that is
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ from ich_lib.case import Case
 from ich_lib.labels import TYPES
 from ich_lib.phantoms import anatomy, scanner, tissue
 from ich_lib.phantoms import bleeds as blood
-from ich_lib.phantoms.grid import Draw, Grid
+from ich_lib.phantoms.grid import Draw, Grid, inside, ramp
 from ich_lib.scan import Scan, axial_affine
 
 FIELD_MM = 230.0  # side of the square field of view
@@ -155,24 +155,20 @@ def phantom(
     scanner.headrest(hu, y_mm, x_mm, draw)
     if "motion" in mimics:
         hu = scanner.moved(hu, draw)
-    hu = scanner.record(hu, noise_hu, person["blur_mm"], pixel_mm, Draw(seed, 20, 10))
+    hu = scanner.record(hu, noise_hu, person.blur_mm, pixel_mm, Draw(seed, 20, 10))
     cosine, sine = grid.lean
     affine[:3, 1] = 0, pixel_mm * cosine, pixel_mm * sine
     affine[:3, 3] = float(x_mm[0]), float(y_mm[0]) * cosine, float(z_mm[0]) + float(y_mm[0]) * sine
     return from_shares(Scan(hu, affine), {name: shares[name] for name in bleeds}, seed, mimics)
 
 
-def _head(seed: int, grid: Grid, bleeds: tuple, mimics: tuple):
-    """Everything that is drawn: fields by name, traits, bleeds, beam hardening."""
+def _head(
+    seed: int, grid: Grid, bleeds: tuple[str, ...], mimics: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], anatomy.Person, list[blood.Bleed], np.ndarray]:
+    """Everything that is drawn: fields by name, person, bleeds, beam hardening."""
     draw = Draw(seed, 20, 0)
     space = anatomy.pose(draw, grid)
-    person = anatomy.person(draw, space.pose["child"])
-    person["blur_mm"] = draw.uniform(0.4, 0.65)
-    for name, trait in (("choroid", "choroid lime"), ("pineal", "pineal lime"), ("falx", "falx lime")):
-        person[trait] |= f"{name} calcification" in mimics
-    person["ganglia lime"] = "ganglia calcification" in mimics
-    if "dense sinus" in mimics:
-        person["sinus_hu"] = Draw(seed, 20, 6).uniform(70, 82)
+    person = _with_mimics(anatomy.person(draw, space.pose.child), seed, mimics)
     fields = anatomy.skull(space, Draw(seed, 20, 1))
     depth = -fields["cavity"]
 
@@ -185,14 +181,14 @@ def _head(seed: int, grid: Grid, bleeds: tuple, mimics: tuple):
         if bleed.name != "intraparenchymal":  # under the dura the brain begins where the blood ends
             depth = np.minimum(depth, bleed.surface())
     fields["depth"] = depth
-    fields["high"] = 1 + np.float32(0.7) * anatomy.ramp(space.z, 55, 95)
+    fields["high"] = 1 + np.float32(0.7) * ramp(space.z, 55, 95)
     if "intraventricular" in bleeds:
         draw = Draw(seed, 20, 11 + TYPES.index("intraventricular"))
         planned.append(blood.intraventricular(pushed, fields["ventricle"], draw))
     if "subarachnoid" in bleeds:
-        fluid, _ = tissue.fluid_spaces(fields, 2.5, person, person["swollen"])
-        fluid *= tissue.inside(fields["cavity"], 2.5)
-        fluid *= anatomy.ramp(space.z, -28, -20)
+        fluid, _ = tissue.fluid_spaces(fields, 2.5, person, person.swollen)
+        fluid *= inside(fields["cavity"], 2.5)
+        fluid *= ramp(space.z, -28, -20)
         planned.append(blood.subarachnoid(pushed, fluid, Draw(seed, 20, 11 + TYPES.index("subarachnoid"))))
     fields |= {bleed.name: bleed.field for bleed in planned}
     fields |= {bleed.name + " floor": bleed.floor for bleed in planned if bleed.floor is not None}
@@ -203,13 +199,25 @@ def _head(seed: int, grid: Grid, bleeds: tuple, mimics: tuple):
     fields["fat plane"] = grid.distance(grid.waves(draw, 30, 16, 16) + 0.25, 0.02)
     fields["flesh"] = anatomy.flesh(space, fields["skin"], draw)
     fields["vessel"] = anatomy.vessels(pushed)
-    fields["lime"] = anatomy.lime(pushed, fields, person, Draw(seed, 20, 4))
-    if person["pale_hu"] > 1:
+    fields["lime"] = anatomy.lime(pushed, person, Draw(seed, 20, 4))
+    if person.pale_hu > 1:
         fields["pale"] = fields["ventricle"] - 5 + 4 * grid.waves(draw, 18)
     if "old infarct" in mimics:
         fields["infarct"] = anatomy.infarct(pushed, Draw(seed, 20, 7))
     harden = scanner.hardening(space, -fields["cavity"], Draw(seed, 20, 5), "streak" in mimics)
     return fields, person, planned, harden
+
+
+def _with_mimics(person: anatomy.Person, seed: int, mimics: tuple[str, ...]) -> anatomy.Person:
+    """The same person with the calcium and the dense sinus asked for."""
+    return replace(
+        person,
+        choroid_calcification=person.choroid_calcification or "choroid calcification" in mimics,
+        pineal_calcification=person.pineal_calcification or "pineal calcification" in mimics,
+        falx_calcification=person.falx_calcification or "falx calcification" in mimics,
+        ganglia_calcification="ganglia calcification" in mimics,
+        sinus_hu=Draw(seed, 20, 6).uniform(70, 82) if "dense sinus" in mimics else person.sinus_hu,
+    )
 
 
 def _names(names: Iterable[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:
@@ -221,7 +229,7 @@ def _names(names: Iterable[str], known: tuple[str, ...], what: str) -> tuple[str
     return names
 
 
-def _check(slices, pixels, thickness_mm, tilt_deg, noise_hu, levels) -> None:
+def _check(slices: int, pixels: int, thickness_mm: float, tilt_deg: float, noise_hu: float, levels: int) -> None:
     for name, value, low, high in (
         ("slices", slices, 1, 1000),
         ("pixels", pixels, 16, 2048),

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ich_lib.phantoms.anatomy import Space, suture_planes, tentorium
+from ich_lib.phantoms.atlas import Point
 from ich_lib.phantoms.grid import STEP_MM, Draw, Grid, inside, ramp
-from ich_lib.phantoms.tissue import DURA_MM
+
+DURA_MM = 0.7  # dura and the bone's own skin: between blood and bone
 
 # Volume in mL, 5th, 50th and 95th percentile, and mean HU inside lesions at 5 mm, measured in the BHSD data set as
 # tabulated by DIDSR/InSilicoICH (CC0).
-MEASURED = {
+MEASURED: dict[str, dict[str, tuple[float, float, float]]] = {
     "intraparenchymal": {"ml": (0.3, 7.8, 59.0), "hu": (33, 48, 61)},
     "intraventricular": {"ml": (0.1, 2.5, 19.0), "hu": (25, 39, 55)},
     "subdural": {"ml": (0.4, 5.9, 56.0), "hu": (27, 51, 69)},
@@ -36,6 +38,32 @@ AVERAGING_HU = {
 
 
 @dataclass(frozen=True)
+class Push:
+    """How a mass moves the brain: a ball's center in head coordinates, its radius, and the way it moves its border."""
+
+    center: Point
+    radius_mm: float
+    strength_mm: float
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a bleed lies and how it grows there.
+
+    Attributes:
+        shape: size (mm) to distance from the blood.
+        center: its middle, in head coordinates.
+        sizes: the smallest and the largest.
+        floor: as of `Bleed`.
+    """
+
+    shape: Callable[[float], np.ndarray]
+    center: Point
+    sizes: tuple[float, float]
+    floor: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Bleed:
     """One bleed, sized and placed.
 
@@ -45,13 +73,13 @@ class Bleed:
         hu: CT number of the blood itself.
         floor: mm from the membrane a layer lies on (falx, tentorium), negative behind it; None if bone is the floor.
             Kept apart, since the corner between two distances would be lost on the coarse grid.
-        push: (center, radius_mm, strength_mm) in head coordinates: how it moves the brain; None if it does not.
+        push: how it moves the brain; None if it does not.
     """
 
     name: str
     field: np.ndarray
     hu: float
-    push: tuple | None = None
+    push: Push | None = None
     floor: np.ndarray | None = None
 
     def surface(self) -> np.ndarray:
@@ -70,9 +98,10 @@ def plan(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
     """
     low, middle, high = MEASURED[name]["ml"]
     wanted_ml = max(draw.between(low, middle, high, log=True), LEAST_ML[name])
-    shape, center, limits, floor = _SHAPES[name](s, depth, draw)
+    site = _SITES[name](s, depth, draw)
     room = inside(-depth, STEP_MM) if name == "intraparenchymal" else np.float32(1)
-    size, blood = _sized(shape, wanted_ml, s.grid, room, *limits, depth - DURA_MM if floor is None else floor)
+    floor = depth - DURA_MM if site.floor is None else site.floor
+    size, blood = _sized(site.shape, site.sizes, wanted_ml, s.grid, room, floor)
     radius = round((wanted_ml * 1000 * 3 / 4 / 3.14159) ** (1 / 3), 4)
     push = {"intraparenchymal": 0.45 * radius, "epidural": 0.55 * size, "subdural": 0.55 * min(size, 16)}[name]
     hu = clot_hu(name, draw)
@@ -80,7 +109,7 @@ def plan(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
         name == "intraparenchymal" and wanted_ml > 6
     ):  # the low means of the table come from small and thin bleeds, mostly neighbors
         hu = max(hu, 47.0)
-    return Bleed(name, blood, hu, (center, radius, round(push, 4)), floor)
+    return Bleed(name, blood, hu, Push(site.center, radius, round(push, 4)), site.floor)
 
 
 def clot_hu(name: str, draw: Draw) -> float:
@@ -88,14 +117,22 @@ def clot_hu(name: str, draw: Draw) -> float:
     return round(min(draw.between(*MEASURED[name]["hu"]) + AVERAGING_HU[name], 84), 2)
 
 
-def _sized(shape: Callable, wanted_ml: float, grid: Grid, room: np.ndarray, low: float, high: float, floor=None):
+def _sized(
+    shape: Callable[[float], np.ndarray],
+    sizes: tuple[float, float],
+    wanted_ml: float,
+    grid: Grid,
+    room: np.ndarray | np.float32,
+    floor: np.ndarray | None = None,
+) -> tuple[float, np.ndarray]:
     """Halve the interval of sizes until the volume fits; 12 halvings are finer than anybody measures."""
+    low, high = sizes
     under = None if floor is None else inside(floor, STEP_MM)
     for _ in range(12):
         size = round((low + high) / 2, 5)
         blood = shape(size)
         share = inside(blood, STEP_MM)
-        if floor is not None:
+        if under is not None:
             share = np.maximum(share - under, 0)
         share *= room
         ml = int((share * 256).astype(np.int32).sum()) / 256 * grid.cell_ml
@@ -103,23 +140,28 @@ def _sized(shape: Callable, wanted_ml: float, grid: Grid, room: np.ndarray, low:
     return size, blood
 
 
-def _nearest(s: Space, depth: np.ndarray, point) -> tuple[float, float, float]:
+def _nearest(s: Space, depth: np.ndarray, point: Point) -> Point:
     """Head coordinates of the grid point on the inner table nearest to `point`."""
-    far = sum((v - np.float32(p)) * (v - np.float32(p)) for v, p in zip((s.x, s.y, s.z), point, strict=True))
-    at = np.unravel_index(int(np.argmin(far + 100 * np.abs(depth))), far.shape)
-    return tuple(round(float(v[at]), 4) for v in (s.x, s.y, s.z))
+    at = np.unravel_index(int(np.argmin(_square(s, point) + 100 * np.abs(depth))), depth.shape)
+    x, y, z = (round(float(v[at]), 4) for v in (s.x, s.y, s.z))
+    return x, y, z
 
 
-def _epidural(s: Space, depth: np.ndarray, draw: Draw):
+def _square(s: Space, point: Point) -> np.ndarray:
+    """Squared distance (mm of the standard head) from a head point."""
+    dx, dy, dz = (v - np.float32(p) for v, p in zip((s.x, s.y, s.z), point, strict=True))
+    return dx * dx + dy * dy + dz * dz
+
+
+def _epidural(s: Space, depth: np.ndarray, draw: Draw) -> Site:
     """A lens on the inner table: thickest in the middle, stopped by sutures, where the dura holds fast to the bone."""
     side = draw.pick((1, -1))
     place = draw.pick(
         ((62, -12, 32), (58, 20, 55), (40, -62, 50), (38, 70, 22), (35, 66, -4)), (0.38, 0.26, 0.2, 0.1, 0.06)
     )
-    wanted = [p + draw.uniform(-7, 7) for p in place]
-    center = _nearest(s, depth, (side * wanted[0], *wanted[1:]))
-    far = sum((v - np.float32(c)) * (v - np.float32(c)) for v, c in zip((s.x, s.y, s.z), center, strict=True))
-    far *= np.float32(s.scale**2)
+    x, y, z = (p + draw.uniform(-7, 7) for p in place)
+    center = _nearest(s, depth, (side * x, y, z))
+    far = _square(s, center) * np.float32(s.scale**2)
     bound = side * s.x * np.float32(s.scale) - 3
     for plane in suture_planes(s).values():
         here = plane[tuple(_index(s, center))]
@@ -127,22 +169,22 @@ def _epidural(s: Space, depth: np.ndarray, draw: Draw):
     bound = np.float32(1.1) * (bound - 1)
     broad = draw.uniform(1.9, 2.7)  # half width over thickness
 
-    def shape(size):
+    def shape(size: float) -> np.ndarray:
         reach = 5 + broad * size
         return depth - np.minimum(np.float32(size) * (1 - far * np.float32(1 / reach**2)), bound)
 
-    return shape, center, (0.5, 42.0), None
+    return Site(shape, center, (0.5, 42.0))
 
 
-def _index(s: Space, point) -> list[int]:
+def _index(s: Space, point: Point) -> list[int]:
     """Grid index of a head point."""
     return [
         min(max(round((p - axis[0]) / 2.5), 0), len(axis) - 1)
-        for p, axis in zip(s.pose["place"](point), s.grid.axes, strict=True)
+        for p, axis in zip(s.pose.place(point), s.grid.axes, strict=True)
     ]
 
 
-def _subdural(s: Space, depth: np.ndarray, draw: Draw):
+def _subdural(s: Space, depth: np.ndarray, draw: Draw) -> Site:
     """A crescent under the dura: over the convexity (crossing sutures), along the falx or on the tentorium."""
     side = draw.pick((1, -1))
     where = draw.pick(("convexity", "falx", "tentorium"), (0.78, 0.14, 0.08))
@@ -165,41 +207,40 @@ def _subdural(s: Space, depth: np.ndarray, draw: Draw):
     v, w = (s.y - np.float32(cy)) * np.float32(1 / ry), (s.z - np.float32(cz)) * np.float32(1 / rz)
     outward = 1 - v * v - w * w + np.float32(0.12) * s.grid.waves(draw, 30)
 
-    def shape(size):
+    def shape(size: float) -> np.ndarray:
         small = max(0.0, 1 - size / 5)  # a thin one is also short
         profile = np.minimum((outward - np.float32(0.97 * small)) * np.float32(1.7 + 12 * small), 1)
         thick = np.float32(3.0 + size) * np.where(profile > 0, profile * edge, profile)
         return base - thick
 
-    return shape, center, (0.0, 26.0), None if where == "convexity" else base
+    return Site(shape, center, (0.0, 26.0), None if where == "convexity" else base)
 
 
-def _intraparenchymal(s: Space, depth: np.ndarray, draw: Draw):
+def _intraparenchymal(s: Space, depth: np.ndarray, draw: Draw) -> Site:
     """A round to irregular clot: deep (hypertension), lobar or a contusion at the poles."""
     side = draw.pick((1, -1))
     place = draw.pick(
         ((26, 0, 40), (13, 10, 42), (40, 25, 58), (32, -42, 50), (44, -22, 8), (22, -62, 30), (26, 42, -4), (0, 4, 4)),
         (0.30, 0.12, 0.15, 0.13, 0.12, 0.10, 0.06, 0.02),
     )
-    center = [side * place[0], place[1], place[2]]
-    center = tuple(round(c + draw.uniform(-5, 5), 3) for c in center)
+    x, y, z = (round(c + draw.uniform(-5, 5), 3) for c in (side * place[0], place[1], place[2]))
     stretch = [draw.uniform(0.8, 1.3) for _ in range(3)]
-    far = 0
-    for v, c, f in zip((s.x, s.y, s.z), center, stretch, strict=True):
-        step = (v - np.float32(c)) * np.float32(s.scale / f)
-        far = far + step * step
-    far = np.sqrt(far)
+    dx, dy, dz = (
+        (v - np.float32(c)) * np.float32(s.scale / f)
+        for v, c, f in zip((s.x, s.y, s.z), (x, y, z), stretch, strict=True)
+    )
+    far = np.sqrt(dx * dx + dy * dy + dz * dz)
     ragged = draw.uniform(0.25, 0.6)
     lumps = 1 + np.float32(ragged) * s.grid.waves(draw, 16) + np.float32(0.4 * ragged) * s.grid.waves(draw, 8)
     far = far * lumps
 
-    def shape(size):
+    def shape(size: float) -> np.ndarray:
         return np.maximum(far - np.float32(size), 3 - depth)
 
-    return shape, center, (1.0, 55.0), None
+    return Site(shape, (x, y, z), (1.0, 55.0))
 
 
-_SHAPES = {"epidural": _epidural, "subdural": _subdural, "intraparenchymal": _intraparenchymal}
+_SITES = {"epidural": _epidural, "subdural": _subdural, "intraparenchymal": _intraparenchymal}
 
 
 def displaced(s: Space, masses: list[Bleed], depth: np.ndarray) -> Space:
@@ -213,7 +254,9 @@ def displaced(s: Space, masses: list[Bleed], depth: np.ndarray) -> Space:
     x, y, z = s.x, s.y, s.z
     free = ramp(depth, 0, 12)
     for mass in masses:
-        center, radius, strength = mass.push
+        if mass.push is None:
+            continue
+        center, radius, strength = mass.push.center, mass.push.radius_mm, mass.push.strength_mm
         d = [(v - np.float32(c)) for v, c in zip((s.x, s.y, s.z), center, strict=True)]
         square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
         if mass.name == "intraparenchymal":
@@ -237,10 +280,10 @@ def intraventricular(s: Space, ventricle: np.ndarray, draw: Draw) -> Bleed:
     _, y_image, _ = np.ix_(*s.grid.axes)
     tilted = np.float32(0.06) * s.grid.waves(draw, 40) * 10  # a clot's surface is not a water level
 
-    def shape(size):
+    def shape(size: float) -> np.ndarray:
         return np.maximum(ventricle, np.float32(70 - size) - y_image + tilted)
 
-    _, blood = _sized(shape, wanted_ml, s.grid, np.float32(1), 4.0, 62.0)
+    _, blood = _sized(shape, (4.0, 62.0), wanted_ml, s.grid, np.float32(1))
     return Bleed("intraventricular", blood, clot_hu("intraventricular", draw))
 
 
@@ -256,12 +299,10 @@ def subarachnoid(s: Space, fluid: np.ndarray, draw: Draw) -> Bleed:
     wanted_ml = max(draw.between(low, middle, high, log=True), LEAST_ML["subarachnoid"])
     side = draw.pick((1, -1))
     places = ((4, -14, 18), (34, -18, 26), (56, -10, 52), (46, 40, 66), (4, -40, 60))
-    source = draw.pick(places, (0.4, 0.2, 0.18, 0.12, 0.1))
-    source = (side * source[0], *source[1:])
-    far = sum((v - np.float32(c)) * (v - np.float32(c)) for v, c in zip((s.x, s.y, s.z), source, strict=True))
-    far = np.sqrt(far) * (1 + np.float32(0.3) * s.grid.waves(draw, 20))
+    x, y, z = draw.pick(places, (0.4, 0.2, 0.18, 0.12, 0.1))
+    far = np.sqrt(_square(s, (side * x, y, z))) * (1 + np.float32(0.3) * s.grid.waves(draw, 20))
 
-    def weight(size):
+    def weight(size: float) -> np.ndarray:
         return ramp(far, size + 5, size)
 
     low, high = 4.0, 110.0

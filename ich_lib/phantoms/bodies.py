@@ -47,7 +47,7 @@ def body(
     return Scan((hu + rng.normal(0, noise_hu, shape)).clip(LOWEST_HU, HIGHEST_HU).astype(np.float32), affine)
 
 
-def _chest(y, x, z: float, traits) -> np.ndarray:
+def _chest(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.ndarray:
     """Lungs with vessels, heart, ribs, a vertebra; z from 0 to 1 along the part."""
     hu = _trunk(y, x, 168, 118)
     wide = 1 - 0.5 * abs(z - 0.5)
@@ -61,7 +61,7 @@ def _chest(y, x, z: float, traits) -> np.ndarray:
     return _vertebra(np.where(ribs, 600, hu), y - 66, x)
 
 
-def _abdomen(y, x, z: float, traits) -> np.ndarray:
+def _abdomen(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.ndarray:
     """Liver, spleen, kidneys, gas in the bowel, a vertebra."""
     hu = _trunk(y, x, 158, 108)
     organs = ((-5, -70, 62, 66, _LIVER), (20, 95, 34, 28, 52), (45, -55, 26, 22, 36), (45, 55, 26, 22, 36))
@@ -74,7 +74,7 @@ def _abdomen(y, x, z: float, traits) -> np.ndarray:
     return _vertebra(hu, y - 54, x)
 
 
-def _thigh(y, x, z: float, traits) -> np.ndarray:
+def _thigh(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.ndarray:
     """Two legs: fat, muscle in strands of fat, the shaft of the femur."""
     hu = np.full(np.broadcast_shapes(y.shape, x.shape), _AIR, np.float32)
     for side in (-1, 1):
@@ -89,30 +89,35 @@ def _thigh(y, x, z: float, traits) -> np.ndarray:
     return hu
 
 
-def _water(y, x, z: float, traits) -> np.ndarray:
+def _water(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.ndarray:
     """A plastic cylinder full of water, as a scanner's own test has it."""
     far = np.hypot(y, x) + 0 * z
     return np.select([far < 100, far < 106], [_WATER, 120], _AIR).astype(np.float32)
 
 
-def _trunk(y, x, wide: float, tall: float) -> np.ndarray:
+def _trunk(y: np.ndarray, x: np.ndarray, wide: float, tall: float) -> np.ndarray:
     skin = _round(y, x, tall, wide)
     return np.select([skin < 0.82, skin < 1], [_MUSCLE, _FAT], _AIR).astype(np.float32)
 
 
-def _vertebra(hu, y, x) -> np.ndarray:
+def _vertebra(hu: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     far = np.hypot(y, x)
     hu = np.where(far < 20, np.where(far < 17, _SPONGY, 700), hu)
     canal = np.hypot(y - 30, x)
     return np.where(canal < 14, np.where(canal < 9, 20, _DENSE), hu)
 
 
-def _round(y, x, tall: float, wide: float) -> np.ndarray:
+def _round(y: np.ndarray, x: np.ndarray, tall: float, wide: float) -> np.ndarray:
     """Below 1 inside an ellipse with these half axes."""
     return np.hypot(y / tall, x / wide)
 
 
-_PAINTERS: dict[str, Callable] = {"chest": _chest, "abdomen": _abdomen, "thigh": _thigh, "water": _water}
+_PAINTERS: dict[str, Callable[[np.ndarray, np.ndarray, float, np.ndarray], np.ndarray]] = {
+    "chest": _chest,
+    "abdomen": _abdomen,
+    "thigh": _thigh,
+    "water": _water,
+}
 
 _FAULTS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "inverted": lambda hu, rng: -hu,

@@ -11,11 +11,15 @@ of 12 mm is placed to within 0.1 mm. `Planes` then asks for any level and any pi
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
+
+_Item = TypeVar("_Item")
 
 STEP_MM = 2.5
 # Reach of the grid in image coordinates (mm): everything of a head lies inside. (z, y, x)
@@ -28,7 +32,7 @@ class Draw:
     `Generator.uniform` multiplies and adds in C, which some compilers fuse into one rounding. Here the sum is Python's.
     """
 
-    def __init__(self, *seed: int):
+    def __init__(self, *seed: int) -> None:
         self.rng = np.random.default_rng(seed)
 
     def uniform(self, low: float, high: float) -> float:
@@ -37,7 +41,7 @@ class Draw:
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
 
-    def pick(self, items, shares=None):
+    def pick(self, items: Sequence[_Item], shares: Sequence[float] | None = None) -> _Item:
         """One of `items`; `shares` are their probabilities."""
         edge, u = 0.0, self.rng.random()
         for item, share in zip(items, shares or [1 / len(items)] * len(items), strict=True):
@@ -83,7 +87,8 @@ class Grid:
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
-        return tuple(len(axis) for axis in self.axes)
+        z, y, x = self.axes
+        return len(z), len(y), len(x)
 
     @property
     def lean(self) -> tuple[float, float]:
@@ -159,11 +164,11 @@ def lattice(draw: Draw, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarr
     i1, j1, k1 = (i + 1) & 31, ((j + 1) & 31) << 5, ((k + 1) & 31) << 10
     j, k = j << 5, k << 10
 
-    def row(jk):
+    def row(jk: np.ndarray) -> np.ndarray:
         low = table[i + jk]
         return low + share[0] * (table[i1 + jk] - low)
 
-    def sheet(kk):
+    def sheet(kk: np.ndarray) -> np.ndarray:
         low = row(j + kk)
         return low + share[1] * (row(j1 + kk) - low)
 
@@ -218,7 +223,7 @@ def inside(distance: np.ndarray, pixel_mm: float) -> np.ndarray:
     return np.clip(share, 0, 1, out=share)
 
 
-def sheet(distance: np.ndarray, half_mm, pixel_mm: float) -> np.ndarray:
+def sheet(distance: np.ndarray, half_mm: np.ndarray | np.float32, pixel_mm: float) -> np.ndarray:
     """Share of a pixel inside a sheet |distance| < half_mm; right also for sheets thinner than a pixel."""
     half_pixel = np.float32(pixel_mm / 2)
     share = np.minimum(np.maximum(distance + half_pixel, -half_mm), half_mm)

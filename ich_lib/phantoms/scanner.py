@@ -1,62 +1,34 @@
 """What the scanner makes of a head: levels averaged to slices, headrest, beam hardening, blur, noise, whole numbers."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
+from ich_lib.phantoms.anatomy import Person, Space
+from ich_lib.phantoms.bleeds import Bleed
 from ich_lib.phantoms.grid import Draw, Grid, Planes, inside, ramp, sheet
+from ich_lib.phantoms.level import Level
 from ich_lib.phantoms.tissue import AIR, paint
 from ich_lib.scan import HIGHEST_HU, LOWEST_HU
 
 
-class Level:
-    """Fields read at the pixels of one level; calling it with a field's name gives (y, x) values."""
-
-    def __init__(self, fields: dict, planes: Planes, z_mm: float, pixel_mm: float, box=None, known=None):
-        self.fields, self.planes, self.z_mm, self.pixel_mm, self.box = fields, planes, z_mm, pixel_mm, box
-        self.known = {} if known is None else known
-
-    def __call__(self, name: str, reach_mm: float | None = 2.0):
-        """Values at the pixels; None where the field is absent or nowhere below `reach_mm` on this level."""
-        coarse = self._coarse(name)
-        if coarse is None or (reach_mm is not None and coarse.min() > reach_mm):
-            return None
-        return self.planes.fine(coarse)
-
-    def part(self, name: str, reach_mm: float) -> "Level | None":
-        """The box of pixels where a field lies below `reach_mm`, as a level of its own; None if there is none."""
-        near = self._coarse(name) < reach_mm
-        rows, columns = near.any(axis=1), near.any(axis=0)
-        if not rows.any():
-            return None
-        box = tuple(
-            _pixels_between(index, np.flatnonzero(found))
-            for index, found in ((self.planes.row, rows), (self.planes.column, columns))
-        )
-        if any(b.stop <= b.start for b in box):
-            return None
-        return Level(self.fields, self.planes.inside(*box), self.z_mm, self.pixel_mm, box, self.known)
-
-    def _coarse(self, name):
-        if name not in self.known:
-            field = self.fields.get(name)
-            self.known[name] = None if field is None else self.planes.coarse(field, self.z_mm)
-        return self.known[name]
-
-
-def _pixels_between(index: np.ndarray, found: np.ndarray) -> slice:
-    """Pixels whose grid cell touches the found grid points; pixel order follows grid order."""
-    start = int(np.searchsorted(index, found[0] - 1))
-    return slice(start, int(np.searchsorted(index, found[-1] + 1, side="right")))
-
-
 def scan(
-    fields, grid: Grid, person, bleeds, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray, thickness_mm, levels
-):
+    fields: Mapping[str, np.ndarray],
+    grid: Grid,
+    person: Person,
+    bleeds: Sequence[Bleed],
+    z_mm: np.ndarray,
+    y_mm: np.ndarray,
+    x_mm: np.ndarray,
+    thickness_mm: float,
+    levels: int,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Slices without noise.
 
     Args:
         fields: name to distance field on the grid.
         grid: the coarse grid.
-        person: traits of the head.
+        person: whose head it is.
         bleeds: the bleeds, in the order in which they claim room.
         z_mm: image coordinates of the slices' middles.
         y_mm: of the rows.
@@ -98,7 +70,7 @@ def headrest(hu: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray, draw: Draw) -> 
     np.maximum(hu, AIR + cover[None], out=hu)
 
 
-def hardening(s, depth: np.ndarray, draw: Draw, strong: bool) -> np.ndarray:
+def hardening(s: Space, depth: np.ndarray, draw: Draw, strong: bool) -> np.ndarray:
     """HU that hard bone takes from the soft tissue between the petrous pyramids: dark bands with fine streaks.
 
     Nothing above z = 16 mm: there the skull is a thin ring and scanners correct for it.
@@ -153,7 +125,7 @@ def _smooth(hu: np.ndarray, w: float) -> np.ndarray:
     return hu
 
 
-def _noise(shape: tuple[int, int, int], draw: Draw) -> np.ndarray:
+def _noise(shape: tuple[int, ...], draw: Draw) -> np.ndarray:
     """Noise of SD 1, smoothed in the plane by (a, 1, a): about a Gaussian of 0.7 pixels.
 
     Four random bytes are summed: bell-shaped to 3.4 SD, and the same on every computer.
@@ -161,10 +133,10 @@ def _noise(shape: tuple[int, int, int], draw: Draw) -> np.ndarray:
     z, y, x = shape
     tap = 0.36
     raw = np.frombuffer(draw.rng.bytes(4 * z * (y + 2) * (x + 2)), np.uint8).reshape(4, z, y + 2, x + 2)
-    white = raw[0].astype(np.int16)
+    total = raw[0].astype(np.int16)
     for part in raw[1:]:
-        white += part
-    white = white.astype(np.float32)
+        total += part
+    white = total.astype(np.float32)
     white -= np.float32(510)
     rows = white[:, 1:-1] + (white[:, 2:] + white[:, :-2]) * np.float32(tap)
     both = rows[:, :, 1:-1] + (rows[:, :, 2:] + rows[:, :, :-2]) * np.float32(tap)
@@ -172,7 +144,7 @@ def _noise(shape: tuple[int, int, int], draw: Draw) -> np.ndarray:
     return both * np.float32(1 / ((4 * byte_variance) ** 0.5 * (1 + 2 * tap * tap)))
 
 
-def shade(hu: np.ndarray, harden: np.ndarray, grid: Grid, z_mm, y_mm, x_mm) -> None:
+def shade(hu: np.ndarray, harden: np.ndarray, grid: Grid, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray) -> None:
     """Add the field of `hardening` to the slices it reaches. Changes `hu`."""
     planes = Planes(grid, y_mm, x_mm)
     for k, middle in enumerate(z_mm):

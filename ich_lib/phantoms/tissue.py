@@ -4,33 +4,39 @@ Each structure covers a share of each pixel (a ramp one pixel wide at its border
 laid over what was there before. Blood is laid last and keeps its share: that is the exact truth.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
+from ich_lib.phantoms.anatomy import Person
+from ich_lib.phantoms.bleeds import DURA_MM, Bleed
 from ich_lib.phantoms.grid import inside, ramp, sheet
+from ich_lib.phantoms.level import Level
 
 # CT numbers in HU: project facts (tissue and blood), Bushberg for fat, lens and vitreous
 AIR, FAT, SKIN, CSF, MUSCLE, DURA = -1000, -95, 45, 7, 55, 52
 TABLE, DIPLOE, DENSE, SUTURE = 1350, 620, 1900, 220
 GLOBE, LENS, EDEMA = 10, 75, 21
-DURA_MM = 0.7  # dura and the bone's own skin: between blood and bone
 
 
 _INNER = ("depth", "sulcus", "sulcus_mm", "wide", "high", "mid", "tent", "callosum", "island", "cistern", "stem",
           "deep", "folia")  # fmt: skip
 
 
-def lay(hu: np.ndarray, share: np.ndarray, value) -> None:
+def lay(hu: np.ndarray, share: np.ndarray, value: float | np.floating | np.ndarray) -> None:
     """Lay `value` over `hu` where `share` of the pixel is covered. Changes `hu`."""
     hu += share * (value - hu)
 
 
-def fluid_spaces(f: dict, pixel_mm: float, traits: dict, swollen: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def fluid_spaces(
+    f: Mapping[str, np.ndarray], pixel_mm: float, person: Person, swollen: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Shares of fluid and of gray matter in the room of the brain, pixel by pixel.
 
     Args:
         f: fields of `anatomy.brain` and depth (mm from the dura), on pixels or on the grid.
         pixel_mm: size of a pixel.
-        traits: sulcus (width factor), ribbon_mm (cortex).
+        person: whose brain it is: width of the sulci, thickness of the cortex.
         swollen: sulci widened by this factor (blood distends them).
 
     Returns:
@@ -38,7 +44,7 @@ def fluid_spaces(f: dict, pixel_mm: float, traits: dict, swollen: float = 1.0) -
     """
     depth, wide = f["depth"], f["wide"]
     cerebrum = ramp(f["tent"], -1, 1)
-    factor = np.float32(traits["sulcus"] * swollen)
+    factor = np.float32(person.sulcus * swollen)
     rim = np.maximum(factor * (np.float32(0.75) + np.float32(0.55) * wide), np.float32(0.25)) + np.float32(0.4)
     half = np.maximum(factor * (np.float32(0.55) + np.float32(0.5) * wide) * f["high"], np.float32(0.05))
     over = depth - f["sulcus_mm"]
@@ -65,7 +71,7 @@ def fluid_spaces(f: dict, pixel_mm: float, traits: dict, swollen: float = 1.0) -
     solid = inside(f["stem"], pixel_mm)
     fluid *= 1 - solid
 
-    ribbon = np.float32(traits["ribbon_mm"]) * (1 + np.float32(0.25) * wide)
+    ribbon = np.float32(person.ribbon_mm) * (1 + np.float32(0.25) * wide)
     gray = np.clip((ribbon - near) * np.float32(0.45) + np.float32(0.5), 0, 1)
     np.maximum(gray, np.clip(np.float32(0.5) - f["deep"] * np.float32(0.5), 0, 1), out=gray)
     # the cerebellum: fine leaves, a white core on either side
@@ -78,12 +84,12 @@ def fluid_spaces(f: dict, pixel_mm: float, traits: dict, swollen: float = 1.0) -
     return fluid, gray
 
 
-def paint(level, person: dict, bleeds: list) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def paint(level: Level, person: Person, bleeds: Sequence[Bleed]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """One level.
 
     Args:
-        level: the `scanner.Level`: `level(name)` reads a field at its pixels, or gives None if it is out of reach.
-        person: traits of the head (see `anatomy.person`).
+        level: what is painted: `level(name)` reads a field at its pixels, or gives None if it is out of reach.
+        person: whose head it is.
         bleeds: the bleeds; their fields are read as `level(type)`.
 
     Returns:
@@ -93,7 +99,7 @@ def paint(level, person: dict, bleeds: list) -> tuple[np.ndarray, dict[str, np.n
     shares = {bleed.name: np.zeros_like(hu) for bleed in bleeds}
     inner = level.part("cavity", 1.5)
     if inner is not None:
-        cavity = inner("cavity", None)
+        cavity = inner.values("cavity")
         room = inside(cavity, level.pixel_mm)
         within, blood = _brain(
             inner, level.pixel_mm, person, bleeds, inside(cavity + np.float32(DURA_MM), level.pixel_mm)
@@ -104,18 +110,18 @@ def paint(level, person: dict, bleeds: list) -> tuple[np.ndarray, dict[str, np.n
     return hu, shares
 
 
-def _outside(at, pixel_mm, person):
+def _outside(at: Level, pixel_mm: float, person: Person) -> np.ndarray:
     """Scalp, face, skull, air: everything but the inside of the skull."""
-    skin = at("skin", None)
+    skin = at.values("skin")
     hu = np.full(skin.shape, AIR, np.float32)
-    rough = at("rough", None)
+    rough = at.values("rough")
     lay(hu, inside(skin, pixel_mm), np.float32(SKIN))
     lay(hu, inside(skin + np.float32(1.7), pixel_mm), FAT + 12 * rough)
-    cavity, bone_mm = at("cavity", 25), at("bone_mm", None)
+    cavity, bone_mm = at("cavity", 25), at.values("bone_mm")
     muscle = at("muscle")
     deep = at("flesh")
     if deep is not None:  # face and neck: muscle with planes of fat
-        planes = sheet(at("fat plane", None), np.float32(1.5), pixel_mm)
+        planes = sheet(at.values("fat plane"), np.float32(1.5), pixel_mm)
         lay(hu, inside(np.maximum(deep, skin + 4), pixel_mm * 2), MUSCLE + 5 * rough - 110 * planes)
     if muscle is not None:
         grain = ramp(rough, 0.45, 0.75)  # fat between the fibers
@@ -128,8 +134,8 @@ def _outside(at, pixel_mm, person):
     solid = at("solid")
     if solid is not None:
         marrow = inside(solid + np.float32(2.2), pixel_mm)
-        lay(hu, inside(solid, pixel_mm), np.float32(person["table_hu"] * 0.82))
-        lay(hu, marrow, np.float32(person["diploe_hu"] * 0.75) + 190 * rough)
+        lay(hu, inside(solid, pixel_mm), np.float32(person.table_hu * 0.82))
+        lay(hu, marrow, np.float32(person.diploe_hu * 0.75) + 190 * rough)
     if cavity is not None:
         _vault(hu, at, cavity, bone_mm, rough, pixel_mm, person)
     if orbit is not None:
@@ -145,13 +151,21 @@ def _outside(at, pixel_mm, person):
     return hu
 
 
-def _vault(hu, at, cavity, bone_mm, rough, pixel_mm, person):
+def _vault(
+    hu: np.ndarray,
+    at: Level,
+    cavity: np.ndarray,
+    bone_mm: np.ndarray,
+    rough: np.ndarray,
+    pixel_mm: float,
+    person: Person,
+) -> None:
     """Two tables, marrow between them, sutures, the frontal sinus."""
     skull = inside(cavity - bone_mm, pixel_mm)
-    lay(hu, skull, person["table_hu"] + 120 * rough)
-    table = np.float32(person["table_mm"]) * (1 + np.float32(0.2) * rough)
+    lay(hu, skull, person.table_hu + 120 * rough)
+    table = np.float32(person.table_mm) * (1 + np.float32(0.2) * rough)
     between = np.minimum(inside(cavity - bone_mm + table, pixel_mm), inside(table * np.float32(0.9) - cavity, pixel_mm))
-    lay(hu, between, person["diploe_hu"] + 260 * rough)
+    lay(hu, between, person.diploe_hu + 260 * rough)
     suture = at("suture")
     if suture is not None:
         lay(hu, skull * sheet(suture, np.float32(0.45), pixel_mm), np.float32(SUTURE))
@@ -161,7 +175,7 @@ def _vault(hu, at, cavity, bone_mm, rough, pixel_mm, person):
         lay(hu, inside(hollow, pixel_mm), np.float32(AIR))
 
 
-def _air(hu, at, rough, skin, pixel_mm):
+def _air(hu: np.ndarray, at: Level, rough: np.ndarray, skin: np.ndarray, pixel_mm: float) -> None:
     """Sinuses with thin walls, honeycombs, nose and throat."""
     antrum, cells, air, dense = (at(name) for name in ("antrum", "cells", "air", "dense"))
     if dense is not None:
@@ -172,18 +186,20 @@ def _air(hu, at, rough, skin, pixel_mm):
     if antrum is not None:
         lay(hu, inside(antrum, pixel_mm), np.float32(AIR))
     if cells is not None:
-        wall = np.maximum(sheet(at("comb", None), np.float32(0.6), pixel_mm), 1.2 - 6 * np.abs(rough))
+        wall = np.maximum(sheet(at.values("comb"), np.float32(0.6), pixel_mm), 1.2 - 6 * np.abs(rough))
         wall = np.clip(wall, 0, 1)
         lay(hu, inside(cells, pixel_mm), AIR + 1500 * wall)
     if air is not None:
-        turbinate = sheet(at("comb", None), np.float32(1.0), pixel_mm)
+        turbinate = sheet(at.values("comb"), np.float32(1.0), pixel_mm)
         lay(hu, inside(air - np.float32(1.6), pixel_mm) * ramp(skin, -2, -6), np.float32(60))
-        lay(hu, inside(air, pixel_mm), AIR + 700 * turbinate * (at("nose", None) > 0))
+        lay(hu, inside(air, pixel_mm), AIR + 700 * turbinate * (at.values("nose") > 0))
 
 
-def _brain(at, pixel_mm, person, bleeds, room):
+def _brain(
+    at: Level, pixel_mm: float, person: Person, bleeds: Sequence[Bleed], room: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """HU of the inside of the skull, and the shares of blood, as if the cavity filled the whole picture."""
-    f = {name: at(name, None) for name in _INNER}
+    f = {name: at.values(name) for name in _INNER}
     fluid, gray = fluid_spaces(f, pixel_mm, person)
     shares, left = {}, room.copy()
     laid = []
@@ -192,54 +208,54 @@ def _brain(at, pixel_mm, person, bleeds, room):
         if field is None:
             share = np.zeros_like(fluid)
         elif bleed.name == "subarachnoid":
-            swollen, _ = fluid_spaces(f, pixel_mm, person, person["swollen"])
+            swollen, _ = fluid_spaces(f, pixel_mm, person, person.swollen)
             fluid = fluid + field * (swollen - fluid)
             share = fluid * field * left
         else:
             share = inside(field, pixel_mm)
             # a layer may be thinner than a pixel: what is under its top, less what is under its floor
             if bleed.floor is not None:
-                share = np.maximum(share - inside(at(bleed.name + " floor", None), pixel_mm), 0)
+                share = np.maximum(share - inside(at.values(bleed.name + " floor"), pixel_mm), 0)
             elif bleed.name != "intraventricular":
                 share = np.maximum(share + room - 1, 0)
             share = np.minimum(share, left)
         shares[bleed.name], left = share, left - share
         laid.append((bleed, field, share))
-    white, gray_hu = np.float32(person["white_hu"]), np.float32(person["gray_hu"])
+    white, gray_hu = np.float32(person.white_hu), np.float32(person.gray_hu)
     pale = at("pale")
     hu = white + gray * (gray_hu - white)
     if pale is not None:
-        hu -= inside(pale, 8.0) * (1 - gray) * np.float32(person["pale_hu"])
+        hu -= inside(pale, 8.0) * (1 - gray) * np.float32(person.pale_hu)
     old = at("infarct")
     if old is not None:
         hu += inside(old, 3.0) * (np.float32(14) - hu)
     for bleed, field, _ in laid:
         if bleed.name == "intraparenchymal" and field is not None:
-            rim = inside(field - np.float32(person["edema_mm"]) * (1 + np.float32(0.5) * f["wide"]), 2.0)
+            rim = inside(field - np.float32(person.edema_mm) * (1 + np.float32(0.5) * f["wide"]), 2.0)
             hu += rim * (EDEMA - hu) * np.float32(0.9)
-    lay(hu, fluid, np.float32(person["csf_hu"]))
+    lay(hu, fluid, np.float32(person.csf_hu))
     hu += (1 - room) * (DURA - hu)
     vessel = at("vessel")
     if vessel is not None:
         lay(hu, inside(vessel, pixel_mm), np.float32(47))
     ventricle = at("ventricle")
     if ventricle is not None:
-        lay(hu, inside(ventricle, pixel_mm), np.float32(person["csf_hu"]))
+        lay(hu, inside(ventricle, pixel_mm), np.float32(person.csf_hu))
         plexus = at("plexus")
         if plexus is not None:
             lay(hu, inside(plexus, pixel_mm) * inside(ventricle - 1, pixel_mm), np.float32(38))
     _dura(hu, at, f, pixel_mm, person)
     lime = at("lime")
     if lime is not None:
-        lay(hu, inside(lime, pixel_mm), person["lime_hu"] * (1 + np.float32(0.4) * at("rough", None)))
+        lay(hu, inside(lime, pixel_mm), person.calcification_hu * (1 + np.float32(0.4) * at.values("rough")))
     rim = ramp(f["depth"], 16, 0)
-    hu += np.float32(person["cup_hu"]) * rim * rim  # scatter and hardening left over by the skull brighten its neighbor
+    hu += np.float32(person.cup_hu) * rim * rim  # scatter and hardening left over by the skull brighten its neighbor
     for bleed, _, share in laid:
-        lay(hu, _over(share, left, laid, bleed), bleed.hu + 3 * at("rough", None))
+        lay(hu, _over(share, laid, bleed), bleed.hu + 3 * at.values("rough"))
     return hu, shares
 
 
-def _over(share, left, laid, bleed):
+def _over(share: np.ndarray, laid: Sequence[tuple[Bleed, np.ndarray | None, np.ndarray]], bleed: Bleed) -> np.ndarray:
     """Cover that leaves each bleed its share once all are laid one over the other."""
     after = np.zeros_like(share)
     seen = False
@@ -250,13 +266,13 @@ def _over(share, left, laid, bleed):
     return np.clip(share / np.maximum(1 - after, np.float32(1e-3)), 0, 1)
 
 
-def _dura(hu, at, f, pixel_mm, person):
+def _dura(hu: np.ndarray, at: Level, f: Mapping[str, np.ndarray], pixel_mm: float, person: Person) -> None:
     """Falx, tentorium and the venous sinuses in their edges."""
     falx = at("falx")
     if falx is not None:
         lay(
             hu,
-            sheet(at("flat_mid", None), np.float32(person["falx_mm"]), pixel_mm) * inside(falx, 2.0),
+            sheet(at.values("flat_mid"), np.float32(person.falx_mm), pixel_mm) * inside(falx, 2.0),
             np.float32(DURA),
         )
     tent = at("tent_edge")
@@ -264,4 +280,4 @@ def _dura(hu, at, f, pixel_mm, person):
         lay(hu, sheet(f["tent"], np.float32(0.55), pixel_mm) * inside(tent, 2.0), np.float32(DURA))
     sinus = at("sinus")
     if sinus is not None:
-        lay(hu, inside(sinus, pixel_mm), np.float32(person["sinus_hu"]))
+        lay(hu, inside(sinus, pixel_mm), np.float32(person.sinus_hu))

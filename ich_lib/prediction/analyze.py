@@ -135,22 +135,24 @@ def analyze(
     """
     models = models if isinstance(models, Models) else load(models)
     hu = bone_restored(scan.hu)
-    blood, maps, features = np.zeros(hu.shape, np.float16), [], []
+    blood = np.zeros(hu.shape, np.float16)
+    maps: list[np.ndarray] = []
+    features: list[np.ndarray] = []
     tops, classes = np.zeros((3, len(hu)), np.float32), np.zeros((3, len(hu), len(LABELS)), np.float32)
-    box = None
+    box: Box | None = None
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
         for rows in parts(len(hu), model.recipe):
             ways, here = both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
             answer = mean_of(ways)
             if model is models.segmenter:
-                tops[:, here] = [_top(one.blood.reshape(len(rows), -1)) for one in (answer, *ways)]
-                for k, small in zip(rows, answer.blood, strict=True):
+                tops[:, here] = [_top(_there(one.blood).reshape(len(rows), -1)) for one in (answer, *ways)]
+                for k, small in zip(rows, _there(answer.blood), strict=True):
                     blood[k] = uncrop(_without_dust(small), box, hu.shape[1:])
             if model is models.classifier:
-                classes[:, here] = [six_scores(one.scores, model.recipe.scheme) for one in (answer, *ways)]
+                classes[:, here] = [six_scores(_there(one.scores), model.recipe.scheme) for one in (answer, *ways)]
                 features += [] if answer.features is None else [answer.features]
-                maps += list(_heat_of_any(answer, model.recipe.scheme))
+                maps += _heat_of_any(answer, model.recipe.scheme)
             if progress:
                 progress((turn + rows.stop / len(hu)) / len(list(models)))
     evidence, *each_way = (
@@ -188,6 +190,15 @@ def features(hu: np.ndarray, model: Model) -> np.ndarray:
     return np.concatenate(list(found))
 
 
+def _there(part: np.ndarray | None) -> np.ndarray:
+    """What a model must tell by its task."""
+    if part is None:
+        raise ValueError(
+            "The model does not tell what its recipe promises: mask or scores are missing. Export it again."
+        )
+    return part
+
+
 def _top(blood: np.ndarray) -> np.ndarray:
     """(n,) mean of the TOP highest of (n, pixels)."""
     first = max(blood.shape[1] - TOP, 0)
@@ -215,11 +226,15 @@ def both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[Answ
     for pictures in views(hu, box, model.recipe, rows):
         straight.append(model.run(pictures))
         mirrored.append(_mirrored(model.run(np.ascontiguousarray(np.flip(pictures, -2)))))
-    pair = mean_of(straight), mean_of(mirrored)
-    if model.recipe.depth > 1:  # one block: air beyond the scan's end is dropped
-        cut = lambda part: None if part is None else part[0, : len(rows)]  # noqa: E731
-        pair = tuple(Answer(cut(one.blood), cut(one.scores), one.heat) for one in pair)
-    return pair
+    if model.recipe.depth > 1:
+        return _of_block(mean_of(straight), len(rows)), _of_block(mean_of(mirrored), len(rows))
+    return mean_of(straight), mean_of(mirrored)
+
+
+def _of_block(answer: Answer, count: int) -> Answer:
+    """The answers to the slices of one block; air beyond the scan's end is dropped."""
+    blood, scores = (None if part is None else part[0, :count] for part in (answer.blood, answer.scores))
+    return Answer(blood, scores, answer.heat)
 
 
 def mean_of(answers: Sequence[Answer]) -> Answer:
@@ -228,10 +243,11 @@ def mean_of(answers: Sequence[Answer]) -> Answer:
     return Answer(*(None if part[0] is None else np.mean(part, axis=0) for part in told))
 
 
-def _heat_of_any(answer: Answer, scheme: str) -> np.ndarray | tuple:
+def _heat_of_any(answer: Answer, scheme: str) -> Sequence[np.ndarray]:
     """(n, r, c) maps for `any`; nothing where the model has no maps, or scores no `any`."""
-    known = answer.heat is not None and "any" in SCHEMES[scheme]
-    return answer.heat[..., SCHEMES[scheme].index("any")] if known else ()
+    if answer.heat is None or "any" not in SCHEMES[scheme]:
+        return ()
+    return list(answer.heat[..., SCHEMES[scheme].index("any")])
 
 
 def _mirrored(answer: Answer) -> Answer:
@@ -243,12 +259,12 @@ def _mirrored(answer: Answer) -> Answer:
     )
 
 
-def over_slices(maps: list[np.ndarray], peak: float, box: Box, shape: tuple[int, ...]) -> np.ndarray:
+def over_slices(maps: list[np.ndarray], peak: float, box: Box | None, shape: tuple[int, int, int]) -> np.ndarray:
     """The classifier's small maps on the scan's voxels, (z, y, x) float16, scaled so that the highest is `peak`."""
     scale = peak / max([float(one.max()) for one in maps] + [1e-3])
     heat = np.zeros(shape, np.float16)
     for index, one in enumerate(maps):
-        if one.any():
+        if box is not None and one.any():
             heat[index] = uncrop(_without_dust(one * scale), box, shape[1:])
     return heat
 

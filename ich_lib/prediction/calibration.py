@@ -45,13 +45,15 @@ class Evidence:
 
     def plain(self) -> np.ndarray:
         """(z, 6) scores without calibration: the classifier's, and for `any` the mean of its and the mask's."""
-        if self.classes is None:
-            scores = np.zeros((len(self.mask), len(LABELS)))
-            scores[:, ANY] = self.mask
+        if self.classes is not None:
+            scores = self.classes.astype(float)
+            if self.mask is not None:
+                scores[:, ANY] = (scores[:, ANY] + self.mask) / 2
             return scores
-        scores = self.classes.astype(float)
-        if self.mask is not None:
-            scores[:, ANY] = (scores[:, ANY] + self.mask) / 2
+        if self.mask is None:
+            raise ValueError("Evidence without a mask and without classes says nothing of any slice.")
+        scores = np.zeros((len(self.mask), len(LABELS)))
+        scores[:, ANY] = self.mask
         return scores
 
 
@@ -161,10 +163,10 @@ def _beside(values: np.ndarray) -> np.ndarray:
     return (padded[:-2] + padded[2:]) / 2
 
 
-def _logit(p):
-    p = np.clip(np.asarray(p, float), _SURE, 1 - _SURE)
+def _logit(probability: np.ndarray | float) -> np.ndarray:
+    p = np.clip(np.asarray(probability, float), _SURE, 1 - _SURE)
     return np.log(p / (1 - p))
 
 
-def _sigmoid(x):
+def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))

@@ -5,7 +5,7 @@ A run of hand-made features is fitted again from what it kept.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -72,7 +72,7 @@ class Models:
     segmenter: Model | None
     classifier: Model | None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Model]:
         pair = [model for model in (self.segmenter, self.classifier) if model is not None]
         return iter(pair[:1] if self.segmenter is self.classifier else pair)
 
@@ -212,7 +212,7 @@ def _run_model(folder: Path) -> Model:
     return Model(trained.recipe.name, trained.recipe, sha256, run, split)
 
 
-def answering(model, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
+def answering(model: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], Answer]:
     """What answers for a network of Keras."""
     from ich_lib.models.heat import with_heat
 
@@ -220,7 +220,7 @@ def answering(model, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
     return lambda pictures: answer_of(outputs(pictures), recipe)
 
 
-def asked(model) -> Callable[[np.ndarray], list[np.ndarray]]:
+def asked(model: "keras.Model") -> Callable[[np.ndarray], list[np.ndarray]]:
     """Pictures to the outputs of a network of Keras, in their order."""
     most = 1  # pictures asked at a time so far: fewer are filled up, since every new number compiles the model anew
 
@@ -234,7 +234,7 @@ def asked(model) -> Callable[[np.ndarray], list[np.ndarray]]:
     return outputs
 
 
-def _fitted_again(trained) -> Callable[[np.ndarray], Answer]:
+def _fitted_again(trained: "Run") -> Callable[[np.ndarray], Answer]:
     """What answers for a run of hand-made features: scores without a map."""
     from ich_lib.models import classical
 
@@ -247,6 +247,6 @@ def answer_of(parts: list[np.ndarray], recipe: Recipe) -> Answer:
 
     What was exported before a later output was thought of lacks it, and answers None there.
     """
-    parts = list(parts)
-    blood = parts.pop(0)[..., 0] if recipe.segments else None
-    return Answer(blood, *parts)
+    told = list(parts)
+    blood = told.pop(0)[..., 0] if recipe.segments else None
+    return Answer(blood, *told)

@@ -19,6 +19,9 @@ from ich_lib.prediction.ood import Usual
 if TYPE_CHECKING:
     import keras
 
+if TYPE_CHECKING:
+    import onnx
+
 _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
 
@@ -101,16 +104,23 @@ def _double_by_resize(path: Path) -> None:
     graph, made_by = model.graph, {name: node for node in model.graph.node for name in node.output}
     graph.initializer.append(helper.make_tensor("double", onnx.TensorProto.FLOAT, [4], [1, 1, 2, 2]))
     for join in [node for node in graph.node if node.op_type == "Concat"]:
-        end, chain = join.input[0], []
+        end = join.input[0]
+        chain: list[onnx.NodeProto] = []
         while (made := made_by.get(chain[-1].input[0] if chain else end)) and made.op_type in _DOUBLING:
             chain.append(made)
         if [node.op_type for node in chain].count("Tile") != 2:  # one for the rows, one for the columns
             continue
         start = chain[-1].input[0]
         doubled = f"{join.output[0]}/doubled"
-        rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        at = list(graph.node).index(join)
-        graph.node.insert(at, helper.make_node("Resize", [start, "", "double"], [doubled], **rule))
+        resize = helper.make_node(
+            "Resize",
+            [start, "", "double"],
+            [doubled],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+        graph.node.insert(list(graph.node).index(join), resize)
         join.input[list(join.input).index(end)] = doubled
     _drop_unused(graph)
     used = {name for node in graph.node for name in node.input}
@@ -120,7 +130,7 @@ def _double_by_resize(path: Path) -> None:
     onnx.save(model, path)
 
 
-def _drop_unused(graph) -> None:
+def _drop_unused(graph: "onnx.GraphProto") -> None:
     """Remove nodes whose outputs nobody reads, last to first."""
     while True:
         read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}

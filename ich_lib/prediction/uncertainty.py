@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ from ich_lib.measures.metrics import dice
 from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import Answer, Model, Models, answering, load
 from ich_lib.scan import Scan
+
+if TYPE_CHECKING:
+    import keras
 
 EVEN = "about as likely as not"
 WORDS = (  # from this probability on
@@ -142,8 +146,13 @@ def compare(scan: Scan, members: Sequence[Models], *, progress: Callable[[float]
     total = entropy(np.clip(mean, 0, 1))
     overlap = [dice(*(np.unpackbits(mask).astype(bool) for mask in pair)) for pair in combinations(masks, 2)]
     disagreement = np.maximum(total - own, 0)
-    maps = (one.astype(np.float16) for one in (mean, total, disagreement))
-    return Uncertainty(*maps, np.array(scores), float(np.mean(overlap)))
+    return Uncertainty(
+        mean.astype(np.float16),
+        total.astype(np.float16),
+        disagreement.astype(np.float16),
+        np.array(scores),
+        float(np.mean(overlap)),
+    )
 
 
 def ensemble(folders: Sequence[str | Path]) -> list[Models]:
@@ -173,7 +182,11 @@ def turned(models: Models, turns: Sequence[tuple[float, float]] = TURNS) -> list
     """
     if any(model.recipe.depth > 1 for model in models):
         raise ValueError("Blocks of slices cannot be turned one by one; choose models that read slices.")
-    return [_each(models, lambda model, turn=turn: replace(model, run=_seen(model.run, *turn))) for turn in turns]
+
+    def turned_by(degrees: float, shift: float) -> Models:
+        return _each(models, lambda model: replace(model, run=_seen(model.run, degrees, shift)))
+
+    return [turned_by(degrees, shift) for degrees, shift in turns]
 
 
 def dropped(folder: str | Path, count: int = 10, *, seed: int = 0) -> list[Models]:
@@ -197,7 +210,7 @@ def dropped(folder: str | Path, count: int = 10, *, seed: int = 0) -> list[Model
     return [_each(load(folder, fill=False), lambda model: replace(model, run=asked))] * count
 
 
-def always_dropping(model, seed: int = 0):
+def always_dropping(model: "keras.Model", seed: int = 0) -> "keras.Model":
     """A copy of a Keras model with the same weights whose dropout is on when it predicts, and nothing else is.
 
     Calling a model with `training=True` would also switch batch normalization to the batch's own statistics.
@@ -208,16 +221,16 @@ def always_dropping(model, seed: int = 0):
     import keras
 
     class Always(keras.layers.Layer):
-        def __init__(self, dropout, **settings):
-            super().__init__(**settings)
+        def __init__(self, dropout: keras.layers.Dropout, name: str) -> None:
+            super().__init__(name=name)
             self.dropout = dropout
 
-        def call(self, x):
+        def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
             return self.dropout(x, training=True)
 
     count = 0
 
-    def copied(layer):
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         nonlocal count
         settings = layer.get_config()
         if not (isinstance(layer, keras.layers.Dropout) and layer.rate):

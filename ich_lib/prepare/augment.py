@@ -5,6 +5,7 @@ in one and the same warp, so they agree to the pixel. `disturbed` changes CT num
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -108,7 +109,7 @@ def moved(
     missing = -len(planes) % width
     planes, outside = planes + planes[-1:] * missing, outside + outside[-1:] * missing
     warp = _warp(planes[0].shape[0], size, move, room)
-    done = []
+    done: list[np.ndarray] = []
     for start in range(0, len(planes), width):
         done += cv2.split(warp(cv2.merge(planes[start : start + width]), tuple(outside[start : start + width])))
     masks = done[len(hu) : len(hu) + len(blood)]
@@ -122,7 +123,7 @@ def matrix(move: Move, side: int, size: int, *, room: float = 1.0) -> np.ndarray
     return np.hstack([linear, (target + move.shift * size - linear @ [center, center])[:, None]])
 
 
-def _warp(side: int, size: int, move: Move, room: float):
+def _warp(side: int, size: int, move: Move, room: float) -> Callable[[np.ndarray, tuple[float, ...]], np.ndarray]:
     """A function (picture, outside) to the moved picture: one resampling, whatever was drawn."""
     straight = matrix(move, side, size, room=room)
     if move.bend is None:

@@ -6,7 +6,7 @@ a scan at severity 3 is the scan at severity 2 with more of the same.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -83,10 +83,10 @@ def known(name: str) -> None:
         raise ValueError(f"{name!r} is no corruption; choose from {', '.join(CORRUPTIONS)}.")
 
 
-def _showing(case: Case, planes, **changes) -> Case:
-    """The case with other CT numbers, (z, y, x) or a sequence of slices, and what else changes."""
+def _showing(case: Case, planes: Iterable[np.ndarray], *, truth: np.ndarray | None = None) -> Case:
+    """The case with other CT numbers, (z, y, x) or slices one after the other, and another truth if there is one."""
     hu = np.ascontiguousarray(np.stack(list(planes)), np.float32)
-    return replace(case, scan=replace(case.scan, hu=hu), **changes)
+    return replace(case, scan=replace(case.scan, hu=hu), truth=case.truth if truth is None else truth)
 
 
 def _noise(case: Case, sd_hu: float, rng: np.random.Generator) -> Case:
@@ -106,8 +106,11 @@ def _blur(case: Case, fwhm_mm: float, rng: np.random.Generator) -> Case:
     """Each slice smoothed by a Gaussian of this full width at half its height."""
     _, dy, dx = case.scan.spacing_mm
     sd_mm = fwhm_mm / _FWHM
-    how = {"sigmaX": sd_mm / dx, "sigmaY": sd_mm / dy, "borderType": cv2.BORDER_REPLICATE}
-    return _showing(case, (cv2.GaussianBlur(plane, (0, 0), **how) for plane in case.scan.hu))
+
+    def soft(plane: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(plane, (0, 0), sd_mm / dx, sigmaY=sd_mm / dy, borderType=cv2.BORDER_REPLICATE)
+
+    return _showing(case, map(soft, case.scan.hu))
 
 
 def _motion(case: Case, travel: float, rng: np.random.Generator) -> Case:
@@ -180,14 +183,17 @@ def _thickness(case: Case, times: float, rng: np.random.Generator) -> Case:
     the head's end makes a slice of its own.
     """
     share = _overlap(len(case.scan.hu), times)
-    mean = lambda values: np.tensordot(share, values.astype(np.float32), 1)  # noqa: E731
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.tensordot(share, values.astype(np.float32), 1)
+
     affine = case.scan.affine.copy()
     affine[:3, 3] += affine[:3, 0] * (times - 1) / 2
     affine[:3, 0] *= times
     scan = replace(case.scan, hu=mean(case.scan.hu), affine=affine)
     held = share > 0
     labels = (held[:, :, None] & case.labels).any(axis=1)
-    return Case(scan, mean(case.truth) >= 0.5 - 1e-6, labels, (case.outlined | ~held).all(axis=1))
+    return Case(scan, mean(case.truth) >= 0.5 - 1e-6, labels, np.all(case.outlined | ~held, axis=1))
 
 
 def _overlap(count: int, times: float) -> np.ndarray:
@@ -270,7 +276,8 @@ def _jpeg(case: Case, quality: float, rng: np.random.Generator) -> Case:
     def exported(plane: np.ndarray) -> np.ndarray:
         gray = np.round(window(plane, *WINDOWS["brain"]) * 255).astype(np.uint8)
         _, code = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-        return unwindow(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE) / 255, *WINDOWS["brain"])
+        back = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.uint8)
+        return unwindow(back / 255, *WINDOWS["brain"])
 
     return _showing(case, map(exported, case.scan.hu))
 

@@ -31,7 +31,7 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     Raises:
         ReadError: if they hold no CT slice, cannot become HU, or leave a gap.
     """
-    slices, notes = slices_of(pieces)
+    slices, left_out = slices_of(pieces)
     slices, more = pick(slices, series, name)
     check_size(name, len(slices), slices[0].rows, slices[0].columns)
     for found in slices:
@@ -39,14 +39,16 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     slices, doubles = _without_doubles(in_order(slices))
     lies = place(slices, allow_gaps=allow_gaps)
     hu, inverted = _volume(slices)
-    notes = (*notes, *more, *doubles, *lies.notes, *_warnings(slices, inverted))
+    notes = (*left_out, *more, *doubles, *lies.notes, *_warnings(slices, inverted))
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
-    told = {
-        "spacing_known": lies.spacing_known,
-        "dicom": lies.spacing_known and not lies.gap,
-        "window": slices[0].window,
-    }
-    return from_file_grid(values, lies.affine_ras, **told, notes=notes)
+    return from_file_grid(
+        values,
+        lies.affine_ras,
+        spacing_known=lies.spacing_known,
+        notes=notes,
+        dicom=lies.spacing_known and not lies.gap,
+        window=slices[0].window,
+    )
 
 
 def _refuse_without_rescale(found: Slice) -> None:
@@ -130,13 +132,13 @@ def _ends(header: pydicom.Dataset) -> np.float32:
 
 def _padding(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
     """Where the scanner saw nothing (C.7.5.1.1.2), compared as stored: 63536 is -2000 where pixels are signed."""
-    ends = [header.get(tag) for tag in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    ends = [np.array(int(end)).astype(stored.dtype) for end in ends if isinstance(end, int)]
+    values = [header.get(tag) for tag in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    ends = [np.array(int(value)).astype(stored.dtype) for value in values if isinstance(value, int)]
     return (stored >= min(ends)) & (stored <= max(ends)) if ends else np.zeros(stored.shape, bool)
 
 
 def _warnings(slices: list[Slice], inverted: bool) -> tuple[str, ...]:
-    notes = ()
+    notes: tuple[str, ...] = ()
     if inverted:
         notes += ("Black and white were exchanged in the files (MONOCHROME1); they were turned round.",)
     if any(found.doubtful for found in slices):

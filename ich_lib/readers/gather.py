@@ -40,11 +40,11 @@ def title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
     return shown(Path(given[0]).name) or "The folder" if len(given) == 1 else "The upload"
 
 
-def _as_list(paths) -> list:
+def _as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
-def _given(paths) -> list[Path]:
+def _given(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
     given = [Path(path) for path in dict.fromkeys(_as_list(paths))]
     if not given:
         raise ReadError(f"No file was given. {WHAT_IS_READ}")

@@ -36,16 +36,18 @@ class Place:
 
 def in_order(slices: list[Slice]) -> list[Slice]:
     """Slices along their normal, from foot to head (or front to back, right to left); else by InstanceNumber."""
-    if not _placed(slices):
+    line = _line(slices)
+    if line is None:
         return sorted(slices, key=lambda found: found.number)
-    return [slices[k] for k in np.argsort(_along_mm(slices), kind="stable")]
+    return [slices[k] for k in np.argsort(line.along_mm, kind="stable")]
 
 
 def same_place(slices: list[Slice]) -> list[int]:
     """Indices k of ordered slices that lie where slice k - 1 lies."""
-    if not _placed(slices):
+    line = _line(slices)
+    if line is None:
         return []
-    return [int(k) + 1 for k in np.flatnonzero(np.diff(_along_mm(slices)) < SAME_PLACE_MM)]
+    return [int(k) + 1 for k in np.flatnonzero(np.diff(line.along_mm) < SAME_PLACE_MM)]
 
 
 def place(slices: list[Slice], *, allow_gaps: bool) -> Place:
@@ -54,14 +56,17 @@ def place(slices: list[Slice], *, allow_gaps: bool) -> Place:
     Raises:
         ReadError: if the slices are not evenly spaced and `allow_gaps` is False.
     """
-    if not _placed(slices):
+    line = _line(slices)
+    if line is None:
         note = "The files do not say where the slices lie: their order is the scanner's count, foot to head is assumed."
         return Place(_affine(slices[0], np.array([0, 0, PLACEHOLDER_MM])), False, (note,))
     pixel_known = slices[0].pixel_mm is not None
-    notes = () if pixel_known else ("The files hold no pixel size (PixelSpacing), so nothing is given in mL.",)
+    notes: tuple[str, ...] = (
+        () if pixel_known else ("The files hold no pixel size (PixelSpacing), so nothing is given in mL.",)
+    )
     if len(slices) == 1:
-        return _single(slices[0], notes)
-    along_mm = _along_mm(slices)
+        return _single(slices[0], line.normal, notes)
+    along_mm = line.along_mm
     usual_mm, gap, even = _steps(along_mm)
     if gap and not allow_gaps:
         raise ReadError(
@@ -69,14 +74,13 @@ def place(slices: list[Slice], *, allow_gaps: bool) -> Place:
         )
     if gap:
         notes += (f"{gap} {'Volumes are too small because of it.' if even else 'So nothing is given in mL.'}",)
-    whole = slices[-1].position - slices[0].position
-    step = whole * (usual_mm / (along_mm[-1] - along_mm[0]))
+    step = (line.positions[-1] - line.positions[0]) * (usual_mm / (along_mm[-1] - along_mm[0]))
     return Place(_affine(slices[0], step), pixel_known and even, notes, gap=gap is not None)
 
 
-def _single(found: Slice, notes: tuple[str, ...]) -> Place:
+def _single(found: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Place:
     thickness = found.thickness_mm
-    step = _normal(found.orientation) * (thickness or PLACEHOLDER_MM)
+    step = normal * (thickness or PLACEHOLDER_MM)
     if thickness:
         notes += (f"One slice only: its thickness of {thickness:g} mm stands for the distance to the next.",)
     else:
@@ -84,22 +88,33 @@ def _single(found: Slice, notes: tuple[str, ...]) -> Place:
     return Place(_affine(found, step), bool(thickness) and found.pixel_mm is not None, notes)
 
 
-def _placed(slices: list[Slice]) -> bool:
-    """Whether all slices say where they lie, in the room, and not all the same place, as once made anonymous."""
-    if any(found.position is None or found.orientation is None for found in slices):
-        return False
-    return len(slices) == 1 or SAME_PLACE_MM <= np.ptp(_along_mm(slices)) <= LONGEST_MM
+@dataclass(frozen=True)
+class _Line:
+    """Slices along the normal of the first: (n, 3) positions and a unit vector, in mm."""
+
+    positions: np.ndarray
+    normal: np.ndarray
+
+    @property
+    def along_mm(self) -> np.ndarray:
+        """(n,) place of each slice on the normal."""
+        return self.positions @ self.normal
+
+
+def _line(slices: list[Slice]) -> _Line | None:
+    """None unless all slices say where they lie, in the room, and not all the same place, as once made anonymous."""
+    orientation = slices[0].orientation
+    positions = [found.position for found in slices if found.position is not None and found.orientation is not None]
+    if orientation is None or len(positions) < len(slices):
+        return None
+    line = _Line(np.stack(positions), _normal(orientation))
+    return line if len(slices) == 1 or SAME_PLACE_MM <= np.ptp(line.along_mm) <= LONGEST_MM else None
 
 
 def _normal(orientation: np.ndarray) -> np.ndarray:
     """Unit vector across the slices, towards head, back or left, whichever is nearest."""
     normal = np.cross(*orientation)
     return normal * np.sign(normal[np.abs(normal).argmax()])
-
-
-def _along_mm(slices: list[Slice]) -> np.ndarray:
-    """(n,) place of each slice on the normal of the first."""
-    return np.stack([found.position for found in slices]) @ _normal(slices[0].orientation)
 
 
 def _steps(along_mm: np.ndarray) -> tuple[float, str | None, bool]:

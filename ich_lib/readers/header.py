@@ -1,7 +1,7 @@
 """DICOM headers to slices: what the reader keeps of each image, and nothing that names a patient."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -76,7 +76,9 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     Raises:
         ReadError: if a file is damaged or deflated, or none is a CT slice.
     """
-    slices, left_out, identifying = {}, Counter(), set()
+    slices: dict[tuple[Piece | str, int], Slice] = {}
+    left_out: Counter[str] = Counter()
+    identifying: set[str] = set()
     for piece in pieces:
         header = _header(piece)
         identifying |= {tag for tag in _IDENTIFYING if header.get(tag)}
@@ -84,7 +86,7 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
             left_out[reason] += 1
             continue
         for found in _slices(piece, header):
-            key = (found.instance, found.frame) if found.instance else (piece, found.frame)
+            key: tuple[Piece | str, int] = (found.instance, found.frame) if found.instance else (piece, found.frame)
             left_out["copy of a file"] += key in slices
             slices.setdefault(key, found)
     rest = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
@@ -98,8 +100,16 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     return list(slices.values()), notes
 
 
-def dataset(piece: Piece, stream: BinaryIO, **options) -> pydicom.Dataset:
+def dataset(
+    piece: Piece, stream: BinaryIO, *, stop_before_pixels: bool = False, specific_tags: list[str] | None = None
+) -> pydicom.Dataset:
     """Parse a file after a look at its transfer syntax, because inflating a deflated one has no bound.
+
+    Args:
+        piece: the file, for its name.
+        stream: it, opened; read from its first byte.
+        stop_before_pixels: leave the pixels out.
+        specific_tags: the tags to keep; None for all.
 
     Raises:
         ReadError: if it is deflated.
@@ -107,7 +117,7 @@ def dataset(piece: Piece, stream: BinaryIO, **options) -> pydicom.Dataset:
     if _transfer_syntax(stream) == DeflatedExplicitVRLittleEndian:
         raise ReadError(f"{piece.name} is deflated as a whole, which is not read here. Export it uncompressed.")
     stream.seek(0)
-    parsed = pydicom.dcmread(stream, force=True, **options)
+    parsed = pydicom.dcmread(stream, force=True, stop_before_pixels=stop_before_pixels, specific_tags=specific_tags)
     if "TransferSyntaxUID" not in parsed.file_meta:
         implicit, little = parsed.original_encoding
         parsed.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2"))
@@ -241,7 +251,7 @@ def _whole(header: pydicom.Dataset, tag: str, missing: int = 0) -> int:
     return missing if number is None else int(number[0])
 
 
-def _words(value) -> list[str]:
+def _words(value: Iterable[object] | None) -> list[str]:
     return [value] if isinstance(value, str) else [str(word) for word in value or ()]
 
 

@@ -48,4 +48,4 @@ def refuse_constant(name: str, low: float, high: float) -> None:
 def _like_hu(hu: np.ndarray) -> bool:
     air = np.count_nonzero(hu < _AIR_BELOW_HU)
     tissue = np.count_nonzero((hu >= _TISSUE_HU[0]) & (hu <= _TISSUE_HU[1]))
-    return air >= _AIR_SHARE * hu.size and tissue >= _TISSUE_SHARE * hu.size
+    return bool(air >= _AIR_SHARE * hu.size and tissue >= _TISSUE_SHARE * hu.size)

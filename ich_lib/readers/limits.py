@@ -1,30 +1,32 @@
-"""How much the reader takes, in one table. Everything is checked from headers, before pixels are decoded."""
+"""How much the reader takes, in two tables. Everything is checked from headers, before pixels are decoded."""
 
 import numpy as np
 
 from ich_lib.readers.refusal import ReadError
 
-LIMITS = {
+LIMITS: dict[str, int] = {  # the most
     "files": 2000,  # in a folder, in a zip, in a list
     "file_bytes": 400_000_000,  # one file as it lies on disk; an enhanced CT of 700 slices
     "zip_bytes": 600_000_000,  # all entries of a zip, uncompressed
     "zip_ratio": 200,  # uncompressed / compressed; CT packs 2 to 4 times, empty slices 100 times
-    "side_px": (16, 1024),  # rows and columns of a slice
-    "picture_side_px": (16, 4096),
     "picture_px": 16_000_000,
     "slices": 512,
     "voxels": 150_000_000,  # 600 MB as float32
+}
+RANGES: dict[str, tuple[float, float]] = {  # the least and the most
+    "side_px": (16, 1024),  # rows and columns of a slice
+    "picture_side_px": (16, 4096),
     "voxel_mm": (0.02, 50),  # a side of a voxel; outside, the spacing is not believed
 }
 
 
-def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tuple[int, int] | None = None) -> None:
+def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tuple[float, float] | None = None) -> None:
     """Refuse a volume that no head CT has, or that would not fit.
 
     Raises:
         ReadError: with the size that was found and the one that is taken.
     """
-    low, high = side_px or LIMITS["side_px"]
+    low, high = side_px or RANGES["side_px"]
     if not (low <= rows <= high and low <= columns <= high):
         raise ReadError(
             f"{name} has slices of {columns} x {rows} px; a side must be {low} to {high} px. Give the original slices."
@@ -42,5 +44,5 @@ def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tupl
 
 def believable_mm(sides_mm: np.ndarray) -> bool:
     """Whether these can be the sides of a voxel: finite, positive, and of a head rather than of a cell or a house."""
-    low, high = LIMITS["voxel_mm"]
+    low, high = RANGES["voxel_mm"]
     return bool(((sides_mm >= low) & (sides_mm <= high)).all())

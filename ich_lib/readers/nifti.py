@@ -42,7 +42,7 @@ def _image(piece: Piece) -> nib.Nifti1Image | nib.Nifti2Image:
         return form.from_bytes(_bytes(piece.name, header, head, stream))
 
 
-def _bytes(name: str, header: nib.Nifti1Header, head: bytes, stream: BinaryIO) -> bytes:
+def _bytes(name: str, header: nib.Nifti1Header, head: bytes, stream: BinaryIO | gzip.GzipFile) -> bytes:
     """The whole file, once its header is found fit."""
     _check(name, header)
     wanted = max(int(header["vox_offset"]), len(head))

@@ -9,7 +9,7 @@ import numpy as np
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.readers.coded import PNG, frame_header, is_complete
 from ich_lib.readers.hounsfield import refuse_constant
-from ich_lib.readers.limits import LIMITS, check_size
+from ich_lib.readers.limits import LIMITS, RANGES, check_size
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, decoding
 from ich_lib.scan import Scan, axial_affine
@@ -43,7 +43,7 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     gray = np.stack([_unit(picture(piece)) for piece in pieces])
     refuse_constant(name, float(gray.min()), float(gray.max()))
     affine = axial_affine(PLACEHOLDER_MM, gray.shape)
-    notes = (_window_note(window, level, width), *_ASSUMED)
+    notes: tuple[str, ...] = (_window_note(window, level, width), *_ASSUMED)
     if len(pieces) > 1:
         notes += ("The slices are in the order of their names, taken to run from foot to head.",)
     hu = unwindow(gray, level, width)
@@ -80,7 +80,7 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> None:
                 f"{piece.name} has {size[1]} x {size[0]} px, {pieces[0].name} {first[1]} x {first[0]}. "
                 "Slices of one head have one size: give them alone."
             )
-    check_size(name, len(pieces), *first, side_px=LIMITS["picture_side_px"])
+    check_size(name, len(pieces), *first, side_px=RANGES["picture_side_px"])
     if first[0] * first[1] > LIMITS["picture_px"]:
         raise ReadError(
             f"{name} has {first[1]} x {first[0]} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller."
@@ -118,7 +118,7 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
     return level, width
 
 
-def _window_note(window, level: float, width: float) -> str:
+def _window_note(window: str | tuple[float, float] | None, level: float, width: float) -> str:
     if window is None:
         return (
             "HU unknown: nobody told the window of the picture, so its grays are laid over the brain window. "

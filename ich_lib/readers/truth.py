@@ -43,7 +43,7 @@ def read_truth(
     raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
 
 
-def _volume(piece, shape: tuple[int, int, int], affine: np.ndarray | None) -> np.ndarray:
+def _volume(piece: Piece, shape: tuple[int, int, int], affine: np.ndarray | None) -> np.ndarray:
     mask = read_nifti(piece)
     _check_shape(piece.name, mask.hu.shape, shape)
     corners = np.array([[0, 0, 0, 1], [*shape, 1]], float).T

@@ -22,12 +22,16 @@ def boxes(groups: Mapping[str, Group], measure: str) -> Figure:
     axes, rng = figure.subplots(), np.random.default_rng(0)
     rows = range(len(groups), 0, -1)
     values = [np.array(one.values) for one in groups.values()]
-    drawn = {"orientation": "horizontal", "widths": 0.55, "showfliers": False, "patch_artist": True}
-    style = {
-        "boxprops": {"facecolor": "#DCEBF5", "edgecolor": BLUE},
-        "medianprops": {"color": VERMILION, "linewidth": 2},
-    }
-    axes.boxplot(values, positions=list(rows), **drawn, **style)
+    axes.boxplot(
+        values,
+        positions=list(rows),
+        orientation="horizontal",
+        widths=0.55,
+        showfliers=False,
+        patch_artist=True,
+        boxprops={"facecolor": "#DCEBF5", "edgecolor": BLUE},
+        medianprops={"color": VERMILION, "linewidth": 2},
+    )
     for row, some in zip(rows, values, strict=True):
         axes.scatter(some, row + rng.uniform(-0.18, 0.18, len(some)), s=14, color=BLUE, alpha=0.6, zorder=3)
     names = [f"{name}  (n = {len(some)})" for name, some in zip(groups, values, strict=True)]

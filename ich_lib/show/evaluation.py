@@ -1,7 +1,7 @@
 """How well models do, as plots."""
 
 from ich_lib.colors import BLUE, GRAY, SKY, VERMILION
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 from ich_lib.show.volume import scatter
 
 
@@ -22,7 +22,7 @@ def evaluation(report: dict) -> Figure:
     return figure
 
 
-def _roc(axes, report: dict) -> None:
+def _roc(axes: Axes, report: dict) -> None:
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle=":")
     for key, name, color in (("slices", "slices", BLUE), ("whole_scans", "scans", VERMILION)):
         points, auc = report[key]["roc"], report[key]["auc"]["value"]
@@ -32,7 +32,7 @@ def _roc(axes, report: dict) -> None:
     axes.legend(loc="lower right", frameon=False)
 
 
-def _reliability(axes, bins: list[dict]) -> None:
+def _reliability(axes: Axes, bins: list[dict]) -> None:
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1, linestyle=":")
     filled = [row for row in bins if row["n"]]
     axes.plot([row["score"] for row in filled], [row["share"] for row in filled], color=BLUE, marker="o")
@@ -47,7 +47,7 @@ def _reliability(axes, bins: list[dict]) -> None:
     )
 
 
-def _agreement(axes, volume: dict) -> None:
+def _agreement(axes: Axes, volume: dict) -> None:
     axes.set(title="Volume of bleeding scans", xlabel="mean of both, mL", ylabel="measured − true, mL")
     if not volume:
         axes.text(0.5, 0.5, "no masks", ha="center", transform=axes.transAxes)
@@ -55,7 +55,7 @@ def _agreement(axes, volume: dict) -> None:
     scatter(axes, volume)
 
 
-def _dice_by_patient(axes, report: dict) -> None:
+def _dice_by_patient(axes: Axes, report: dict) -> None:
     rows = sorted((row for row in report["per_patient"] if row["dice"] is not None), key=lambda row: row["dice"])
     axes.set(title="Dice by bleeding scan, and its mL of blood", ylabel="Dice", ylim=(0, 1))
     if not rows:

@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize
 from ich_lib.notice import NOTICE
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure, small_text
 
 HEAT = "inferno"  # perceptual, as in the viewer: equal steps of heat look equally far apart
 _OPACITY, _FADED = 0.65, 0.2  # of the heat; and the share below which it fades out: no evidence is no color
@@ -48,17 +48,16 @@ def explanation(scan: Scan, heat: np.ndarray, *, title: str, slices: int = 6) ->
     return figure
 
 
-def _slice(axes, scan: Scan, k: int, heat: np.ndarray | None = None) -> None:
+def _slice(axes: Axes, scan: Scan, k: int, heat: np.ndarray | None = None) -> None:
     _, dy, dx = scan.spacing_mm
     axes.imshow(window(scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if heat is not None:
         heat = heat.astype(np.float32)
         seen = _OPACITY * np.minimum(heat / _FADED, 1)
         axes.imshow(heat, cmap=HEAT, vmin=0, vmax=1, alpha=seen, aspect=dy / dx)
-    label = {"color": _INK, "fontsize": 9, "transform": axes.transAxes}
-    axes.text(0.03, 0.92, f"{k + 1}" if heat is None else "heat", **label)
-    axes.text(0.02, 0.47, "R", **label)
-    axes.text(0.98, 0.47, "L", ha="right", **label)
+    small_text(axes, 0.03, 0.92, f"{k + 1}" if heat is None else "heat", color=_INK)
+    small_text(axes, 0.02, 0.47, "R", color=_INK)
+    small_text(axes, 0.98, 0.47, "L", color=_INK, ha="right")
     axes.set_axis_off()
 
 

@@ -1,8 +1,12 @@
 """The figure that all of these return."""
 
 from io import BytesIO
+from typing import Literal
 
 import matplotlib.figure
+from matplotlib.axes import Axes
+
+__all__ = ["Axes", "Figure", "small_text"]
 
 
 class Figure(matplotlib.figure.Figure):
@@ -16,3 +20,8 @@ class Figure(matplotlib.figure.Figure):
         png = BytesIO()
         self.savefig(png, format="png", dpi=100)
         return png.getvalue()
+
+
+def small_text(axes: Axes, x: float, y: float, text: str, *, color: str, ha: Literal["left", "right"] = "left") -> None:
+    """Write at shares of the axes' width and height."""
+    axes.text(x, y, text, color=color, fontsize=9, ha=ha, transform=axes.transAxes)

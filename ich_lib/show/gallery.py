@@ -1,5 +1,7 @@
 """One failed scan as pictures: what was there, what was marked, what the model looked at."""
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.patheffects import withStroke
 
@@ -8,7 +10,7 @@ from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.head import field_box
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 
 _INK, _PAPER = "#F2F2F2", "#111111"
 _HALO = [withStroke(linewidth=2.5, foreground="black")]  # letters are read on bone too
@@ -37,14 +39,17 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         outline(axes_of_slice[1], result.mask[k][rows, columns], MASK)
         heat = result.heat[k][rows, columns].astype(np.float32)
         axes_of_slice[2].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, aspect=dy / dx)
-        label = {"color": _INK, "fontsize": 10, "transform": axes_of_slice[0].transAxes, "path_effects": _HALO}
-        axes_of_slice[0].text(0.02, 0.93, f"slice {k + 1} of {len(truth)}", **label)
-        axes_of_slice[0].text(0.02, 0.48, "R", **label)
-        axes_of_slice[0].text(0.98, 0.48, "L", ha="right", **label)
+        _label(axes_of_slice[0], 0.02, 0.93, f"slice {k + 1} of {len(truth)}")
+        _label(axes_of_slice[0], 0.02, 0.48, "R")
+        _label(axes_of_slice[0], 0.98, 0.48, "L", ha="right")
     return figure
 
 
-def outline(axes, mask: np.ndarray, color: str) -> None:
+def _label(axes: Axes, x: float, y: float, text: str, *, ha: Literal["left", "right"] = "left") -> None:
+    axes.text(x, y, text, color=_INK, fontsize=10, ha=ha, transform=axes.transAxes, path_effects=_HALO)
+
+
+def outline(axes: Axes, mask: np.ndarray, color: str) -> None:
     """Draw the border of a (y, x) mask in a color with a black halo."""
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=2.6)

@@ -1,6 +1,7 @@
 """What was found in one scan, as a page to print: nothing on it names a person, and the notice cannot be overlooked."""
 
 import textwrap
+from typing import Literal
 
 from matplotlib.patches import Rectangle
 
@@ -47,10 +48,32 @@ def _notice(figure: Figure, top: float, high: float) -> None:
     _text(figure, _LEFT + 0.15, top + high / 2, told, fontsize=13, weight="bold", color=_ALARM, linespacing=1.4)
 
 
-def _text(figure: Figure, x: float, y: float, told: str, **how) -> None:
+def _text(
+    figure: Figure,
+    x: float,
+    y: float,
+    told: str,
+    *,
+    color: str = _INK,
+    fontsize: float = 9,
+    weight: str = "normal",
+    ha: Literal["left", "center", "right"] = "left",
+    va: Literal["bottom", "center", "top"] = "center",
+    linespacing: float = 1.2,
+) -> None:
     """Text whose left end, or what `ha` says, and middle lie so many inches from the left and from the top."""
-    how = {"color": _INK, "fontsize": 9, "va": "center"} | how
-    figure.text(x / _WIDE, 1 - y / _HIGH, told, parse_math=False, **how)
+    figure.text(
+        x / _WIDE,
+        1 - y / _HIGH,
+        told,
+        parse_math=False,
+        color=color,
+        fontsize=fontsize,
+        weight=weight,
+        ha=ha,
+        va=va,
+        linespacing=linespacing,
+    )
 
 
 def _pictures(figure: Figure, result: Result, chosen: list[int]) -> float:
@@ -61,7 +84,7 @@ def _pictures(figure: Figure, result: Result, chosen: list[int]) -> float:
     for place, k in enumerate(chosen):
         line, column = divmod(place, columns)
         left, low = _LEFT + column * (side + gap), top + (line + 1) * (side + gap)
-        axes = figure.add_axes([left / _WIDE, 1 - low / _HIGH, side / _WIDE, side / _HIGH], facecolor="black")
+        axes = figure.add_axes((left / _WIDE, 1 - low / _HIGH, side / _WIDE, side / _HIGH), facecolor="black")
         outlined(axes, result, mask[k], k)
     return top + (1 + (len(chosen) - 1) // columns) * (side + gap)
 

@@ -10,7 +10,7 @@ from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import score_text
 from ich_lib.prepare.window import WINDOWS, window
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure, small_text
 from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence
 
 _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
@@ -29,15 +29,17 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     height = 2.9 * lines + 1.45  # inches
     width = 2.9 * columns + 3.6
     figure = Figure(figsize=(width, height), facecolor=_PAPER)
-    margins = {
-        "top": 1 - 0.75 / height,
-        "bottom": 0.66 / height,
-        "left": 0.01,
-        "right": 0.97,
-        "wspace": 0.04,
-        "hspace": 0.04,
-    }
-    grid = figure.add_gridspec(lines, columns + 1, width_ratios=[1] * columns + [1.15], **margins)
+    grid = figure.add_gridspec(
+        lines,
+        columns + 1,
+        width_ratios=[1] * columns + [1.15],
+        top=1 - 0.75 / height,
+        bottom=0.66 / height,
+        left=0.01,
+        right=0.97,
+        wspace=0.04,
+        hspace=0.04,
+    )
     mask = result.mask
     for place, k in enumerate(chosen):
         outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
@@ -56,22 +58,22 @@ def most_telling(result: Result, count: int) -> list[int]:
     return sorted(order[-count:].tolist())
 
 
-def outlined(axes, result: Result, mask: np.ndarray, k: int) -> None:
+def outlined(axes: Axes, result: Result, mask: np.ndarray, k: int) -> None:
     """Slice k on the brain window, its (y, x) mask as an outline, with its number, score and sides."""
     _, dy, dx = result.scan.spacing_mm
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=3.2)
         axes.contour(mask, levels=[0.5], colors=MASK, linewidths=1.6)
-    label = {"color": _INK, "fontsize": 9, "transform": axes.transAxes}
-    axes.text(0.03, 0.93, f"{k + 1}", **label)
-    axes.text(0.97, 0.93, f"any {score_text(result.slice_scores[k, ANY], result.score_threshold)}", ha="right", **label)
-    axes.text(0.02, 0.47, "R", **label)
-    axes.text(0.98, 0.47, "L", ha="right", **label)
+    score = score_text(result.slice_scores[k, ANY], result.score_threshold)
+    small_text(axes, 0.03, 0.93, f"{k + 1}", color=_INK)
+    small_text(axes, 0.97, 0.93, f"any {score}", color=_INK, ha="right")
+    small_text(axes, 0.02, 0.47, "R", color=_INK)
+    small_text(axes, 0.98, 0.47, "L", color=_INK, ha="right")
     axes.set_axis_off()
 
 
-def _scores(axes, result: Result) -> None:
+def _scores(axes: Axes, result: Result) -> None:
     values = [result.scores[label] for label in LABELS]
     axes.barh(range(len(LABELS)), values, color=COLORS, height=0.34)
     for line, (label, value) in enumerate(zip(LABELS, values, strict=True)):

@@ -8,7 +8,7 @@ import numpy as np
 from ich_lib.colors import BLUE, GRAY, MASK, VERMILION
 from ich_lib.prepare.head import Box
 from ich_lib.prepare.window import WINDOWS, window
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 
 _LINES = (("dice_per_subject", "Dice per subject", BLUE, "o"), ("slice_auc_any", "slice AUC", VERMILION, "s"))
 _COLUMNS = 5
@@ -36,7 +36,7 @@ def robustness(report: dict) -> Figure:
     return figure
 
 
-def _panel(axes, name: str, corruption: dict) -> None:
+def _panel(axes: Axes, name: str, corruption: dict) -> None:
     rows = corruption["severities"]
     axes.axhline(0, color=GRAY, linewidth=1)
     for number, (key, label, color, marker) in enumerate(_LINES):
@@ -95,7 +95,7 @@ def examples(lines: Sequence[Sequence[Example]]) -> Figure:
     return figure
 
 
-def _slice(axes, plane: np.ndarray, truth: np.ndarray, box: Box) -> None:
+def _slice(axes: Axes, plane: np.ndarray, truth: np.ndarray, box: Box) -> None:
     axes.imshow(window(plane, *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1)
     if truth.any():
         axes.contour(truth, levels=[0.5], colors=MASK, linewidths=0.8)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ich_lib.colors import BLUE, VERMILION
-from ich_lib.show.figure import Figure
+from ich_lib.show.figure import Axes, Figure
 
 WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
     "mask": "voxels of the mask",
@@ -31,13 +31,19 @@ def agreement(volume: dict) -> Figure:
     return figure
 
 
-def scatter(axes, way: dict) -> None:
+def scatter(axes: Axes, way: dict) -> None:
     """The pairs of one way, its bias and its limits of agreement."""
     true, measured = np.array(way["pairs_ml"]).T
     axes.scatter((true + measured) / 2, measured - true, s=18, color=BLUE)
     low, high = way["limits_ml"]
     for value, style in ((way["bias_ml"]["value"], "-"), (low, "--"), (high, "--")):
         axes.axhline(value, color=VERMILION, linewidth=1, linestyle=style)
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
-        place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
-        axes.annotate(f"{value:.1f}", (1, value), (-2, 3), **place)
+        axes.annotate(
+            f"{value:.1f}",
+            (1, value),
+            (-2, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+        )

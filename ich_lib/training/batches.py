@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Lock
@@ -24,6 +24,9 @@ _PASTE = replace(NONE, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
 _THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))  # that make batches; OpenCV and NumPy let them run side by side
 _AHEAD = 2 + _THREADS  # batches made while a step is computed
 _ROOMY = 0.05  # share of the picture that lies inside the skull where blood may be pasted
+
+
+Batch = tuple[np.ndarray, np.ndarray | tuple[np.ndarray, ...]]  # pictures and their truth
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,27 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, real: Slices, recipe: Recipe, *, phantoms: Slices | None = None):
         super().__init__(workers=1, use_multiprocessing=False)
         self.recipe, self.epoch, self.upcoming = recipe, 0, 0
-        self.thread, self.lock, self.ahead = ThreadPoolExecutor(_THREADS), Lock(), {}
+        self.threads, self.lock = ThreadPoolExecutor(_THREADS), Lock()
+        self.ahead: dict[tuple[int, int], Future[Batch]] = {}
         real = real.told(recipe)
         self.donors = _Pool(real.where(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
-        self.sampler = _Mix(real, phantoms, recipe) if recipe.sampling == "mix" else _Passes(real, recipe)
+        self.passes = None if recipe.sampling == "mix" else _Passes(real, recipe)
+        self.sampler = self.passes or _Mix(real, phantoms, recipe)
+        self.steps = recipe.steps if self.passes is None else recipe.steps or math.ceil(len(self.passes) / recipe.batch)
 
     def __len__(self) -> int:
-        return self.recipe.steps or math.ceil(len(self.sampler) / self.recipe.batch)
+        return self.steps
+
+    def one_pass(self) -> list[int]:
+        """The rows of the first pass over the slices, for what is fitted to all of them at once.
+
+        Raises:
+            ValueError: for a recipe that samples by the mix, which never ends.
+        """
+        if self.passes is None:
+            raise ValueError("The mix never ends, so there is no pass over its slices. Choose another sampling.")
+        rng = np.random.default_rng(self.recipe.seed)
+        return [self.passes.at(place, rng).row for place in range(len(self.passes))]
 
     def begin_with(self, epoch: int) -> None:
         """Let the next epoch be this one, for a resumed run."""
@@ -111,16 +128,16 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_begin(self) -> None:
         self.epoch, self.upcoming = self.upcoming, self.upcoming + 1
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> Batch:
         """`batch` of the running epoch; the ones after it are begun."""
         position = self.epoch * len(self) + index
         wanted = [divmod(position + k, len(self)) for k in range(1 + _AHEAD)]
         with self.lock:  # between two epochs Keras asks from two threads
-            self.ahead = {key: self.ahead.get(key) or self.thread.submit(self.batch, *key) for key in wanted}
+            self.ahead = {key: self.ahead.get(key) or self.threads.submit(self.batch, *key) for key in wanted}
             first = self.ahead[wanted[0]]
         return first.result()
 
-    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, epoch: int, index: int) -> Batch:
         """Pictures (n, y, x, channel), or (n, z, y, x, channel) for a recipe with depth, and their truth.
 
         The truth is (n, y, x, 1) masks or (n, k) labels in the recipe's scheme, with depth (n, z, y, x, 1) or
@@ -143,7 +160,13 @@ class Batches(keras.utils.PyDataset):
         hu, mask = moved(hu, _asked(blood, recipe), recipe.size, drawn(recipe.augment, rng), room=_room(store))
         return _shown(disturbed(hu, recipe.augment, rng), recipe, wanted.window), mask, labels
 
-    def _with_pasted_blood(self, hu, inside, clean, rng):
+    def _with_pasted_blood(
+        self,
+        hu: np.ndarray,
+        inside: np.ndarray,
+        clean: tuple[np.ndarray, np.ndarray],
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Blood of another head laid into a clean slice and its neighbors; unchanged where it does not fit."""
         source, row = self.donors.draw(rng)
         around = _around(source, row, self.recipe, first=row - self.recipe.depth // 2)
@@ -174,7 +197,7 @@ class Still(keras.utils.PyDataset):
     def __len__(self) -> int:
         return math.ceil(len(self.wanted) / self.recipe.batch)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> Batch:
         start = index * self.recipe.batch
         return _batched([self._sample(*one) for one in self.wanted[start : start + self.recipe.batch]], self.recipe)
 
@@ -262,7 +285,7 @@ class _Pool:
         return len(self.slices) > 0
 
     def draw(self, rng: np.random.Generator) -> tuple[Store, int]:
-        rows = self.members[min(np.searchsorted(self.edges, rng.random(), "right"), len(self.members) - 1)]
+        rows = self.members[min(int(np.searchsorted(self.edges, rng.random(), "right")), len(self.members) - 1)]
         return self.slices.store, int(rows[rng.integers(len(rows))])
 
 
@@ -321,7 +344,7 @@ def _shown(hu: np.ndarray, recipe: Recipe, view: int | None) -> np.ndarray:
     return np.stack([channels([plane], windows).reshape(*plane.shape, -1) for plane in hu])
 
 
-def _batched(samples: list, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | tuple[np.ndarray, ...]]:
+def _batched(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]], recipe: Recipe) -> Batch:
     pictures, masks, labels = (np.stack(part) for part in zip(*samples, strict=True))
     pictures = pictures.reshape(*masks.shape[:1], *_shape(recipe), -1)
     truth = []
@@ -338,7 +361,13 @@ def _shape(recipe: Recipe) -> tuple[int, ...]:
     return (recipe.size,) * 2 if recipe.depth == 1 else (recipe.depth, recipe.size, recipe.size)
 
 
-def paste(hu, inside, source_hu, source_blood, rng) -> tuple[np.ndarray, np.ndarray]:
+def paste(
+    hu: np.ndarray,
+    inside: np.ndarray,
+    source_hu: np.ndarray,
+    source_blood: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     """Lay the blood of one stack of slices into another, inside its skull, with soft edges.
 
     Args:

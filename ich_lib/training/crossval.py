@@ -46,8 +46,17 @@ def cross_validate(
             runs.append(open_run(folder))
             continue
         first = None if begun else _first(start, fold)
-        how = {"split": split, "allow_leaks": allow_leaks, "devices": devices}
-        run = train(recipe, data, folder, fold=fold, start=first, resume=begun, **how)
+        run = train(
+            recipe,
+            data,
+            folder,
+            fold=fold,
+            start=first,
+            resume=begun,
+            split=split,
+            allow_leaks=allow_leaks,
+            devices=devices,
+        )
         runs.append(run)
     return runs
 

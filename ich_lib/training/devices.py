@@ -2,8 +2,12 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import keras
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def spread(devices: int, *, batch: int) -> AbstractContextManager:
@@ -59,7 +63,7 @@ def _scope(backend: str, names: list[str]) -> AbstractContextManager:
 
 
 @lru_cache
-def _mirrored(*names: str):
+def _mirrored(*names: str) -> "tf.distribute.MirroredStrategy":
     """One for all runs of a process: a second one would number its sums over the devices like the first."""
     import tensorflow as tf  # the one place in training that names it: Keras has no distribution for it
 

@@ -66,11 +66,9 @@ def fit_classical(run: Run, slices: Store) -> None:
     if run.weights.is_file():
         return
     started, recipe, (seen, unseen) = time.monotonic(), run.recipe, _sides(run, slices)
-    one_pass = Batches(seen, recipe).sampler
-    rng = np.random.default_rng(recipe.seed)
-    rows = [one_pass.at(place, rng).row for place in range(len(one_pass))]
+    rows = np.sort(Batches(seen, recipe).one_pass())
     taught, held_out = (
-        classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, np.sort(rows)), unseen)
+        classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, rows), unseen)
     )
     scores = classical.fitted(taught, recipe)
     row = {"epoch": 1, "loss": _log_loss(scores, taught), "learning_rate": ""}

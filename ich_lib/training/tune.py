@@ -10,7 +10,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -157,10 +157,9 @@ def score(run: Run, slices: Slices) -> float:
     recipe, model, still = run.recipe, run.model(), Still(slices, run.recipe)
     found, truths = [], []
     for i in range(len(still)):
-        pictures, truth = still[i]
+        pictures, told = still[i]
         said = model.predict_on_batch(pictures)
-        if recipe.task == "both":
-            said, truth = said[0], truth[0]  # the mask decides
+        said, truth = (said[0], told[0]) if isinstance(told, tuple) else (said, told)  # of both, the mask decides
         if not np.isfinite(said).all():
             raise ValueError("The model's answers are no numbers: its training diverged.")
         if recipe.segments:
@@ -170,7 +169,8 @@ def score(run: Run, slices: Slices) -> float:
             found += six_scores(said, recipe.scheme)[:, ANY].tolist()
             truths += from_scheme(truth, recipe.scheme)[:, ANY].tolist()
     views = len(recipe.windows) if recipe.windows_as == "samples" else 1
-    value = np.mean(found) if recipe.segments else auc(truths[::views], np.reshape(found, (-1, views)).mean(axis=1))
+    means = np.reshape(found, (-1, views)).mean(axis=1)
+    value = np.mean(found) if recipe.segments else auc(np.array(truths[::views]), means)
     if not np.isfinite(value):
         raise ValueError(f"The inner fold cannot score {recipe.name}: it lacks slices with blood, or without.")
     return float(value)
@@ -241,7 +241,7 @@ def settled(path: str | Path, name: str, *, fold: int | None, seed: int | None =
     return recipe
 
 
-def _value(text: str):
+def _value(text: str) -> object:
     text = text.strip()
     try:
         return ast.literal_eval(text)
@@ -249,7 +249,7 @@ def _value(text: str):
         return tuple(_value(part) for part in text.split("+") if part) if "+" in text else text
 
 
-def _is_number(value) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -290,7 +290,7 @@ def _fitting(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
     return (*ends, *scale)
 
 
-def _fits(value, now) -> bool:
+def _fits(value: object, now: object) -> bool:
     """Whether a value may stand where `now` stands: a number for a number, a whole one for a whole one."""
     if isinstance(now, float):
         return _is_number(value)
@@ -311,7 +311,7 @@ def _named(values: Sequence) -> dict[str, Any]:
     return {json.dumps(value, default=asdict): value for value in values}
 
 
-def _drawn(trial: optuna.Trial, name: str, values: Sequence):
+def _drawn(trial: optuna.Trial, name: str, values: Sequence) -> object:
     if not _is_range(values):
         choices = _named(values)
         return choices[trial.suggest_categorical(name, list(choices))]
@@ -330,13 +330,15 @@ def _sampler(by: str, space: Mapping[str, Sequence], seed: int, number: int) -> 
     return optuna.samplers.TPESampler(seed=own, n_startup_trials=_AT_RANDOM)
 
 
-def _objective(recipe: Recipe, slices: Store, out: Path, space: Mapping[str, Sequence], split: Split):
+def _objective(
+    recipe: Recipe, slices: Store, out: Path, space: Mapping[str, Sequence], split: Split
+) -> Callable[[optuna.Trial], float]:
     """A function of a trial that draws its settings, trains and scores."""
 
     def one(trial: optuna.Trial) -> float:
         settings = {name: _drawn(trial, name, values) for name, values in space.items()}
         for earlier in trial.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
-            if earlier.params == trial.params:
+            if earlier.params == trial.params and earlier.value is not None:
                 return earlier.value
         started = time.monotonic()
         try:
@@ -372,15 +374,18 @@ def _study(path: Path, asked: dict) -> Iterator[optuna.Study]:
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials.csv tells each trial, failed ones with their reason
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-    new = {"study_name": "tuning", "storage": storage, "direction": "maximize"}
+
+    def opened() -> optuna.Study:
+        return optuna.create_study(study_name="tuning", storage=storage, direction="maximize", load_if_exists=True)
+
     try:
-        study = optuna.create_study(**new, load_if_exists=True)
+        study = opened()
         if study.user_attrs.get("asked", asked) != asked:
             raise ValueError(f"{path.parent} holds a tuning of another recipe, space or data. Choose another folder.")
         made = study.get_trials()
         if any(not _is_over(trial) for trial in made):
             optuna.delete_study(study_name="tuning", storage=storage)
-            study = optuna.create_study(**new)
+            study = opened()
             study.add_trials(trial for trial in made if _is_over(trial))
         study.set_user_attr("asked", asked)
         yield study
@@ -428,7 +433,7 @@ def _write(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, S
     if all(trial.state == optuna.trial.TrialState.FAIL for trial in made):
         return
     best = _best(study, out, recipe, space)
-    whom = {"trained": [], "scored": [], "apart": []}
+    whom: dict[str, list[str]] = {"trained": [], "scored": [], "apart": []}
     for patient, fold in split.folds.items():
         whom[{split.held_out: "scored", APART: "apart"}.get(fold, "trained")].append(patient)
     told = {
@@ -445,7 +450,7 @@ def _write(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, S
     (out / _BEST).write_text(json.dumps(told, indent=1, default=asdict) + "\n")
 
 
-def _said(value) -> str:
+def _said(value: object) -> str:
     """A value as `--vary` takes it."""
     if isinstance(value, tuple):
         return "+".join(map(str, value)) + "+" * (len(value) == 1)

@@ -1,6 +1,9 @@
 """The words of a result's sentences in English, German and Spanish. The viewer's are in demo/viewer/words.js."""
 
 from collections.abc import Callable
+from typing import TypeVar
+
+_About = TypeVar("_About")
 
 LANGUAGES = {
     "en": {
@@ -124,6 +127,6 @@ def number(value: float, digits: int, language: str) -> str:
     return f"{value:.{digits}f}".replace(".", words_in(language)["point"])
 
 
-def in_each(tell: Callable[..., str], about) -> dict[str, str]:
+def in_each(tell: Callable[[_About, str], str], about: _About) -> dict[str, str]:
     """Language to what `tell(about, language)` says."""
     return {language: tell(about, language) for language in LANGUAGES}

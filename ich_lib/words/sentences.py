@@ -41,7 +41,8 @@ def doubts(result: Result, language: str = "en") -> str:
     Raises:
         ValueError: for a language that has no words here.
     """
-    say, runs = words_in(language), []
+    say = words_in(language)
+    runs: list[list[int]] = []
     for place in (k + 1 for k in result.unsure):
         if runs and runs[-1][1] == place - 1:
             runs[-1][1] = place

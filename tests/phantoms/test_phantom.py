@@ -147,7 +147,7 @@ def test_subarachnoid_blood_lies_where_fluid_was(clean):
     case = phantom(7, bleeds=["subarachnoid"], noise_hu=0)
     blood = case.masks["subarachnoid"]
     before = np.median(clean.scan.hu[blood])
-    assert before < _person(7)["gray_hu"] - 3  # a sulcus is thinner than a voxel: darker than the cortex around it
+    assert before < _person(7).gray_hu - 3  # a sulcus is thinner than a voxel: darker than the cortex around it
     assert np.median(case.scan.hu[blood]) > before + 8
     fields, _, _, _ = _head(7, Grid(), ("subarachnoid",), ())
     assert (fields["subarachnoid"][fields["cavity"] < 0] > 0).any()
@@ -174,8 +174,8 @@ def test_a_large_clot_moves_the_midline_away_from_it(room):
     space, depth = room
     for seed in range(12):
         found = plan("intraparenchymal", space, depth, Draw(seed, 3))
-        center, radius, _ = found.push
-        if radius > 14 and abs(center[0]) > 18:
+        center = found.push.center
+        if found.push.radius_mm > 14 and abs(center[0]) > 18:
             break
     pushed = displaced(space, [found], depth)
     away = -math.copysign(1, center[0])
@@ -286,8 +286,8 @@ def test_heads_are_turned_and_nod_as_drawn():
     yaws = []
     for seed in range(8):
         space = anatomy.pose(Draw(seed, 20, 0), Grid())
-        right, left = (np.array(space.pose["place"]((side * 32, -79, 2))) for side in (-1, 1))
-        yaw, roll, _ = space.pose["angles"]
+        right, left = (np.array(space.pose.place((side * 32, -79, 2))) for side in (-1, 1))
+        yaw, roll, _ = space.pose.angles
         yaws.append(yaw)
         assert math.degrees(math.atan2(left[1] - right[1], left[2] - right[2])) == pytest.approx(yaw, abs=0.6)
         assert math.degrees(math.atan2(left[0] - right[0], left[2] - right[2])) == pytest.approx(-roll, abs=0.6)
@@ -296,10 +296,10 @@ def test_heads_are_turned_and_nod_as_drawn():
 
 @pytest.mark.parametrize("name", [m for m in MIMICS if m.endswith("calcification")])
 def test_calcium_is_bright_and_no_blood(name):
+    people = ((s, _person(s)) for s in range(40))
     seed = next(
-        s for s in range(40)
-        if not any(_person(s)[t] for t in ("choroid lime", "pineal lime", "falx lime"))
-    )  # fmt: skip
+        s for s, who in people if not (who.choroid_calcification or who.pineal_calcification or who.falx_calcification)
+    )
     plain, mimic = (phantom(seed, mimics=m, noise_hu=0) for m in ((), (name,)))
     changed = mimic.scan.hu - plain.scan.hu
     assert changed.max() > 60
@@ -310,7 +310,7 @@ def test_calcium_is_bright_and_no_blood(name):
 
 def _person(seed):
     draw = Draw(seed, 20, 0)
-    return anatomy.person(draw, anatomy.pose(draw, Grid()).pose["child"])
+    return anatomy.person(draw, anatomy.pose(draw, Grid()).pose.child)
 
 
 @pytest.mark.parametrize(("name", "sign"), [("dense sinus", 1), ("streak", 1), ("old infarct", -1), ("motion", 1)])

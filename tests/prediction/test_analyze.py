@@ -138,6 +138,15 @@ def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():
     assert not found.heat.any()  # there are no maps
 
 
+@pytest.mark.parametrize("task", ["segment", "classify"])
+def test_a_model_that_does_not_tell_what_its_task_promises_is_named(task):
+    recipe = Recipe("r", task, "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
+    mute = planted_model(recipe, lambda pictures: Answer())
+    models = Models(mute, None) if task == "segment" else Models(None, mute)
+    with pytest.raises(ValueError, match="does not tell what its recipe promises"):
+        analyse(disk(), models)
+
+
 def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
     """The card says: the logit of the score for every label, doubled; so 0.8 becomes 16 / 17."""
     recipe = Recipe("r", "classify", "densenet_bc", size=64, field="slice", neighbors=0)

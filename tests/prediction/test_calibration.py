@@ -22,6 +22,8 @@ def test_plain_scores_on_paper():
     assert both[:, ANY] == pytest.approx([0.3, 0.5])
     assert both[:, :ANY] == pytest.approx(np.full((2, 5), 0.4))
     assert Evidence(None, classes).plain() == pytest.approx(classes)
+    with pytest.raises(ValueError, match="without a mask and without classes"):
+        Evidence(None, None).plain()
 
 
 def test_evidence_is_logits_of_own_mask_neighbors_and_classifier():

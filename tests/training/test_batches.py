@@ -86,6 +86,12 @@ def test_a_natural_pass_shows_every_slice_once(slices):
     assert first != second
 
 
+def test_one_pass_names_every_row_once_and_the_mix_has_none(slices):
+    assert sorted(Batches(slices, PLAIN).one_pass()) == list(range(48))
+    with pytest.raises(ValueError, match="The mix never ends"):
+        Batches(slices, RECIPE).one_pass()
+
+
 def test_a_balanced_pass_shows_all_blood_and_as_many_clean_slices(slices):
     """Four heads bleed in two slices each: 8 and 8, so 3 batches of 6, the last of which begins the next pass."""
     batches = Batches(slices, replace(PLAIN, sampling="balanced", task="classify"))
