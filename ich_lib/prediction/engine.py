@@ -9,15 +9,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ich_lib.grammar import listed
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.recipes import from_json as recipe_from_json
+from ich_lib.models.run import Run
 from ich_lib.prediction.calibration import Calibration, from_json
 from ich_lib.prediction.ood import Usual
 from ich_lib.prediction.ood import from_json as usual_from_json
+
+if TYPE_CHECKING:
+    import keras
 
 SHIPPED = "shipped"  # the word for the models that come with the library
 WEIGHTS = Path(__file__).parents[1] / "weights"  # where those lie

@@ -9,6 +9,7 @@ from ich_lib.grammar import count
 from ich_lib.readers.gather import gather, title
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import check_pictures, in_order, picture
+from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
 
 SAME_PLACE_MM = 0.5  # corners of two grids that are one lie no further apart

@@ -144,7 +144,7 @@ def test_a_model_that_does_not_tell_what_its_task_promises_is_named(task):
     mute = planted_model(recipe, lambda pictures: Answer())
     models = Models(mute, None) if task == "segment" else Models(None, mute)
     with pytest.raises(ValueError, match="does not tell what its recipe promises"):
-        analyse(disk(), models)
+        analyze(disk(), models)
 
 
 def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
