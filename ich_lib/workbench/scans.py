@@ -3,7 +3,7 @@
 Heads made by code stand ready (`samples`); of one's own run and data a scan is read again when it is asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from ich_lib.evaluation import Judged, fold_runs, held_out, judge_result, scan_o
 from ich_lib.evaluation.figures import row as line
 from ich_lib.evaluation.gallery import worst
 from ich_lib.measures import metrics
+from ich_lib.measures.report import Line, Report
 from ich_lib.phantoms import Case, phantom
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.engine import Models, load
@@ -81,12 +82,12 @@ def judged(result: Result, case: Exam, name: str) -> Judged:
     return judge_result(result, case.truth, case.labels, **how)
 
 
-def row(result: Result, case: Exam, name: str) -> dict:
+def row(result: Result, case: Exam, name: str) -> Line:
     """The same as a line of a report."""
     return line(judged(result, case, name))
 
 
-def ranked(rows: Sequence[dict], *, threshold: float, count: int = 10) -> list[tuple[str, dict]]:
+def ranked(rows: Sequence[Line], *, threshold: float, count: int = 10) -> list[tuple[str, Line]]:
     """The worst scans by kind of failure (`ich_lib.evaluation.gallery.worst`), then the best: those that bleed, were
     called, and overlap most.
 
@@ -100,9 +101,9 @@ def ranked(rows: Sequence[dict], *, threshold: float, count: int = 10) -> list[t
     """
     failed = worst(rows, threshold=threshold, count=count)
     taken = [one for _, one in failed]
-    fine = [one for one in rows if one["dice"] is not None and one["scan_any"] >= threshold and one not in taken]
-    best = sorted(fine, key=lambda one: one["dice"])[-count:]
-    return failed + [(BEST, one) for one in best]
+    fine = [(one.dice, one) for one in rows if one.dice is not None and one.scan_any >= threshold and one not in taken]
+    best = sorted(fine, key=lambda pair: pair[0])[-count:]
+    return failed + [(BEST, one) for _, one in best]
 
 
 def at_threshold(result: Result, case: Exam, threshold: float) -> AtThreshold:
@@ -127,15 +128,15 @@ def at_threshold(result: Result, case: Exam, threshold: float) -> AtThreshold:
     )
 
 
-def calls(rows: Sequence[dict], threshold: float) -> metrics.Counts:
+def calls(rows: Sequence[Line], threshold: float) -> metrics.Counts:
     """Scans called bleeding from a score on, against the truth.
 
     Args:
         rows: lines of a report.
         threshold: of the scans' scores.
     """
-    truth, score = (np.array([one[key] for one in rows]) for key in ("slices_with_blood", "scan_any"))
-    return metrics.count(truth > 0, score >= threshold)
+    truth, score = np.array([one.bleeds for one in rows]), np.array([one.scan_any for one in rows])
+    return metrics.count(truth, score >= threshold)
 
 
 def place_of(source: str | Path, fold: int | None) -> str | Path:
@@ -178,14 +179,14 @@ def was_seen(models: Models, source: str | Path, table: Table, rows: np.ndarray)
     return not unseen_slices(split_of(models, source), table, rows).all()
 
 
-def check_report(report: Mapping, models: Models, source: str | Path, table: Table) -> None:
+def check_report(report: Report, models: Models, source: str | Path, table: Table) -> None:
     """That a report is of these models, of this data, and of scans that they never saw.
 
     Raises:
         ValueError: if it is not.
     """
-    if report["data"] != table.name:
-        raise ValueError(f"The report is of {report['data']}, the data is {table.name}.")
-    if not {model["sha256"] for model in report["models"]} >= {model.sha256 for model in models}:
+    if report.data != table.name:
+        raise ValueError(f"The report is of {report.data}, the data is {table.name}.")
+    if not {model.sha256 for model in report.models} >= {model.sha256 for model in models}:
         raise ValueError(f"The report judges other models than those of {source}. Evaluate them again.")
     held_out(models, source, table)
