@@ -19,11 +19,10 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from types import SimpleNamespace
 
-from ich_lib.demo import session as demo
-from ich_lib.demo import viewer
+from ich_lib.demo import session, viewer
 from ich_lib.demo.job import watched
-from ich_lib.prediction.analyze import NOTICE
-from ich_lib.prediction.engine import Models, load
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.engine import SHIPPED, Models, load
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.reports import as_json, write
 
@@ -116,13 +115,13 @@ def build_app(
 
     Args:
         models: what `engine.load` returned; None for the shipped model.
-        samples: what `demo.sample_reader` returned, where it is shared; None for one of its own.
+        samples: what `session.sample_reader` returned, where it is shared; None for one of its own.
         other: a second pair of models to compare with; None for no comparison.
     """
     with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
         page = _page(comparing=other is not None)
-        first = Asked(models, samples or demo.sample_reader(models))
-        second = Asked(other, demo.sample_reader(other)) if other else None
+        first = Asked(models, samples or session.sample_reader(models))
+        second = Asked(other, session.sample_reader(other)) if other else None
         _wire(app, page, first, second)
         _wire_files(page, models)
     return app.queue(max_size=12, api_open=False)
@@ -140,13 +139,13 @@ def _page(*, comparing: bool) -> SimpleNamespace:
     """What is on the page, top to bottom, left to right."""
     page, word = SimpleNamespace(), WORDS
     gr.HTML(f"<h1>{TITLE}</h1><p>{html.escape(NOTICE)}</p>", html_template="<div id='head'>${value}</div>")
-    page.last = gr.State(None)  # what this session looks at, a demo.Shown
+    page.last = gr.State(None)  # what this session looks at, a session.Shown
     page.asked = gr.State(None)  # (paths, turn) of the files that it wants to see: their box is free again at once
-    page.turns = gr.State(demo.Turns())  # Gradio makes each session its own
+    page.turns = gr.State(session.Turns())  # Gradio makes each session its own
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
             page.sample = gr.Radio(
-                list(demo.SAMPLES), value=demo.FIRST, label=word("samples"), container=False, elem_id="samples"
+                list(session.SAMPLES), value=session.FIRST, label=word("samples"), container=False, elem_id="samples"
             )
             page.compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
             page.files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
@@ -154,8 +153,8 @@ def _page(*, comparing: bool) -> SimpleNamespace:
             page.truth = gr.File(label=word("truth"), height=80, elem_id="truth")
             gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
             choices = ["{}, {} / {}".format(shown, *WINDOWS[name]) for shown, name in PICTURE_WINDOWS.items()]
-            choices = [demo.UNKNOWN, *zip(choices, PICTURE_WINDOWS.values(), strict=True), demo.OTHER]
-            page.window = gr.Dropdown(choices, value=demo.UNKNOWN, label=word("window"), elem_id="picture-window")
+            choices = [session.UNKNOWN, *zip(choices, PICTURE_WINDOWS.values(), strict=True), session.OTHER]
+            page.window = gr.Dropdown(choices, value=session.UNKNOWN, label=word("window"), elem_id="picture-window")
             with gr.Row(visible=False) as page.own:
                 page.level = gr.Number(40, label=word("level"), min_width=80, elem_id="level")
                 page.width = gr.Number(80, label=word("width"), min_width=80, elem_id="width")
@@ -199,7 +198,7 @@ class _Answers:
         shown = {"viewer": self.first.sample(name)} | ({"second": self.second.sample(name)} if comparing else {})
         if turns.last != turn:
             return self.nothing
-        last = demo.Shown(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
+        last = session.Shown(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         return self.only(**shown, files=None, truth=None, last=last, status="", stop=_no_stop(), made=_no_files())
 
     def take(self, paths, turns):
@@ -209,18 +208,18 @@ class _Answers:
     def upload(self, asked, truth, comparing, turns, *told):
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
         if not asked:  # a session so old that what it asked for is forgotten
-            yield self.only(status=_say(demo.GONE, "wrong"), stop=_no_stop())
+            yield self.only(status=_say(session.GONE, "wrong"), stop=_no_stop())
             return
         paths, turn = asked
         viewers = ("viewer", "second") if comparing else ("viewer",)
         pairs = [one.models for one in (self.first, self.second)[: len(viewers)]]
         try:
-            for step in demo.reading(paths, told, pairs, truth, lambda: turns.last == turn):
-                if isinstance(step, demo.Picture):
+            for step in session.reading(paths, told, pairs, truth, lambda: turns.last == turn):
+                if isinstance(step, session.Picture):
                     yield self.only(
                         **dict.fromkeys(viewers, step.payload), sample=None, last=step.shown, made=_no_files()
                     )
-                elif isinstance(step, demo.Addition):
+                elif isinstance(step, session.Addition):
                     yield self.only(**{viewers[number]: step.payload for number in step.viewers})
                 else:
                     yield self.only(status=_busy_at(step))
@@ -239,7 +238,7 @@ class _Answers:
     def add_truth(self, truth, last, comparing):
         """A mask for the scan that is shown."""
         try:
-            more = demo.truth_of(truth, last)
+            more = session.truth_of(truth, last)
         except ValueError as problem:
             return self.only(status=_say(str(problem), "wrong"), truth=None)
         return self.only(viewer=more, status="", **({"second": more} if comparing else {}))
@@ -263,7 +262,7 @@ class _Answers:
     def stop(self, turns):
         """Nothing is waited for any more."""
         turns.next()
-        return _say(demo.STOPPED, "stopped"), _no_stop()
+        return _say(session.STOPPED, "stopped"), _no_stop()
 
 
 def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | None) -> None:
@@ -275,7 +274,7 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
     newest = {**event, "trigger_mode": "always_last"}  # who holds an arrow key gets the sample where it was let go
     heavy = {**event, "concurrency_id": "read", "concurrency_limit": 2}
     told = [page.truth, page.compare, page.turns, page.window, page.level, page.width]
-    app.load(partial(answers.sample, demo.FIRST, False), page.turns, outputs, concurrency_limit=4, **event)
+    app.load(partial(answers.sample, session.FIRST, False), page.turns, outputs, concurrency_limit=4, **event)
     chosen = page.sample.input(partial(_busy, True, False), None, wait, **newest).then(
         answers.sample, [page.sample, page.compare, page.turns], outputs, concurrency_limit=4, **newest
     )
@@ -283,7 +282,7 @@ def _wire(app: gr.Blocks, page: SimpleNamespace, first: Asked, second: Asked | N
         answers.take, [page.files, page.turns], [page.asked, page.files, page.truth, *wait], **event
     )
     read = [taken.then(answers.upload, [page.asked, *told], outputs, **heavy)]
-    page.window.input(lambda name: gr.Row(visible=name == demo.OTHER), page.window, page.own, **event)
+    page.window.input(lambda name: gr.Row(visible=name == session.OTHER), page.window, page.own, **event)
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = changed(lambda last: _busy(last and last.paths), page.last, wait, **event)
         read.append(busy.then(answers.again, [page.last, *told], outputs, **heavy))
@@ -307,8 +306,8 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
         try:
             if last is None:  # the first sample is not there yet
                 raise ValueError("There is no result to write yet. Wait for the picture.")
-            scan = demo.sample_case(last.sample).scan if last.sample else demo.scan_of(last.paths, *told)
-            for found in watched(lambda tell: demo.found_in(scan, models, tell)):
+            scan = session.sample_case(last.sample).scan if last.sample else session.scan_of(last.paths, *told)
+            for found in watched(lambda tell: session.found_in(scan, models, tell)):
                 if turns.last != turn:  # stopped, or something else is looked at by now
                     yield gr.skip(), gr.skip(), gr.skip()
                     return
@@ -322,7 +321,7 @@ def _wire_files(page: SimpleNamespace, models: Models | None) -> None:
 
     def for_programs(paths, *told):
         try:
-            return as_json(demo.found_in(demo.scan_of(paths or [], *told), models))
+            return as_json(session.found_in(session.scan_of(paths or [], *told), models))
         except ValueError as problem:
             raise gr.Error(str(problem), print_exception=False) from None
 
@@ -388,13 +387,13 @@ def main() -> int:
     except (ValueError, FileNotFoundError) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 2
-    samples = demo.sample_reader(models)
+    samples = session.sample_reader(models)
     app = build_app(models, samples, other)
     app.launch(
         prevent_thread_lock=True,
         server_name=options.host,
         server_port=options.port,
-        max_file_size=f"{demo.MOST_UPLOAD_MB}mb",
+        max_file_size=f"{session.MOST_UPLOAD_MB}mb",
         state_session_capacity=24,
         show_error=False,
         run_history=False,
@@ -409,7 +408,7 @@ def main() -> int:
         js=viewer.PAGE_JS.read_text(encoding="utf-8"),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C
-    Thread(target=lambda: [samples(name) for name in demo.SAMPLES], daemon=True).start()  # read before anyone asks
+    Thread(target=lambda: [samples(name) for name in session.SAMPLES], daemon=True).start()  # read before anyone asks
     app.block_thread()
     return 0
 
@@ -422,7 +421,7 @@ def _check_mcp(wanted: bool) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=f"{TITLE}: web demo. {NOTICE}")
     parser.add_argument(
-        "--weights", type=Path, metavar="RUN", help="a run or an exported folder instead of the shipped models"
+        "--weights", default=SHIPPED, metavar="RUN", help="a run or an exported folder instead of the shipped models"
     )
     parser.add_argument(
         "--compare", type=Path, metavar="RUN", help="a second run or exported folder, shown beside the first on request"

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from serve import _scan  # noqa: E402
 
 from ich_lib.prediction.analyze import analyse, over_slices  # noqa: E402
-from ich_lib.prediction.engine import SHIPPED, Models, answer_of, load  # noqa: E402
+from ich_lib.prediction.engine import WEIGHTS, Models, answer_of, load  # noqa: E402
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def _bare(model):
     """The same file, asked for everything but its maps."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(SHIPPED / f"{model.name}.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(WEIGHTS / f"{model.name}.onnx", providers=["CPUExecutionProvider"])
     picture, wanted = session.get_inputs()[0].name, [one.name for one in session.get_outputs()]
     kept = wanted[: model.recipe.segments + model.recipe.classifies]
     return replace(model, run=lambda pictures: answer_of(session.run(kept, {picture: pictures}), model.recipe))

@@ -153,13 +153,13 @@ def _warm(rounds: int) -> dict[str, list[float]]:
 
 def _warm_child(way: str) -> None:
     """Answer every line on stdin with the seconds that one `analyse` took."""
-    from ich_lib.prediction import analyze as predict
+    from ich_lib.prediction import analyze
 
     scan, models = _scan(34), _models(way)
-    predict._CHUNK = len(scan.hu) if way == "keras" else predict._CHUNK
+    analyze._CHUNK = len(scan.hu) if way == "keras" else analyze._CHUNK
     for _ in sys.stdin:
         start = time.perf_counter()
-        predict.analyse(scan, models)
+        analyze.analyse(scan, models)
         print(time.perf_counter() - start, flush=True)
 
 
@@ -178,16 +178,16 @@ def _scan(slices: int):
 
 def _models(way: str):
     """The shipped models, by their ONNX files or rebuilt in Keras from the weights beside them."""
-    from ich_lib.prediction.engine import SHIPPED, Model, Models, load
+    from ich_lib.prediction.engine import WEIGHTS, Model, Models, load
 
     if way == "onnx":
         return load()
     from ich_lib.models.builders import build
+    from ich_lib.models.heat import with_heat
     from ich_lib.prediction.engine import recipe_from_json
-    from ich_lib.prediction.export import with_heat
 
     found = []
-    for path in SHIPPED.glob("*.json"):
+    for path in WEIGHTS.glob("*.json"):
         card = json.loads(path.read_text())
         recipe = recipe_from_json(card["recipe"])
         model = build(recipe)

@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from ich_lib.evaluation import fold_runs, opened
+from ich_lib.evaluation import opened
 from ich_lib.evaluation.ood_limits import PHANTOMS, fitted, held_out, made_heads, pooling
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import auc
+from ich_lib.models.run import fold_runs, open_run
 from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import BODIES, FAULTS, body, faulty
 from ich_lib.prediction.analyze import features
@@ -28,7 +29,6 @@ from ich_lib.prediction.ood import Usual, limits
 from ich_lib.readers import ReadError
 from ich_lib.readers.hounsfield import settle
 from ich_lib.scan import Scan
-from ich_lib.training.train import open_run
 
 FIRST_SEED = 5000  # no phantom of any training
 

@@ -63,8 +63,8 @@ def _drawn(folder: Path, case) -> list[Path]:
     for k, hu in enumerate(case.scan.hu, start=1):
         large = cv2.resize(hu, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
         shown = {(kind, f"{k}.jpg"): window(large, *WINDOWS[f"{kind} render"]) for kind in ("brain", "bone")}
-        if case.mask[k - 1].any():
-            mask = cv2.resize(case.mask[k - 1].astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+        if case.truth[k - 1].any():
+            mask = cv2.resize(case.truth[k - 1].astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
             shown["brain", f"{k}_HGE_Seg.jpg"] = mask.astype(np.float32)
         for (kind, name), gray in shown.items():
             (folder / kind).mkdir(parents=True, exist_ok=True)

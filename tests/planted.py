@@ -99,7 +99,7 @@ def untrained_run(folder, recipe, folds, held_out):
     import keras
 
     from ich_lib.models.builders import build
-    from ich_lib.training.train import open_run
+    from ich_lib.models.run import open_run
 
     folder.mkdir(parents=True)
     keras.utils.set_random_seed(recipe.seed)

@@ -30,11 +30,14 @@ def add(commands) -> None:
 
 def _robustness(options: argparse.Namespace) -> None:
     from ich_lib.evaluation.robustness import plan, robustness, summary
+    from ich_lib.evaluation.robustness_page import write_page
 
     planned = plan(options.source, data=options.data, limit=options.limit, only=options.only, seed=options.seed)
     say(
         f"{len(planned.candidates)} scans ({planned.data}), clean and under {len(planned.names)} corruptions of five "
         f"severities: {planned.readings} readings. What is done is kept; a stopped command goes on."
     )
-    say(summary(robustness(planned, options.out)))
+    report = robustness(planned, options.out)
+    write_page(report, options.out / "robustness.html")
+    say(summary(report))
     say(f"Written to {options.out}: robustness.json, robustness.html.")

@@ -22,7 +22,7 @@ def add(commands) -> None:
     predict.add_argument("--series", help="description of the series to read, where there are several")
     predict.add_argument("--allow-gaps", action="store_true", help="read a series with missing slices")
     predict.add_argument(
-        "--weights", type=Path, metavar="RUN", help="a run or an exported folder instead of the shipped model"
+        "--weights", default="shipped", metavar="RUN", help="a run or an exported folder instead of the shipped model"
     )
     predict.set_defaults(run=_predict)
 

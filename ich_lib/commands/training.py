@@ -142,7 +142,7 @@ def _crossval(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> None:
-    from ich_lib.training.crossval import table
+    from ich_lib.evaluation.side_by_side import table
 
     text = table(options.folders)
     if options.out:

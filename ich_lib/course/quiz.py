@@ -118,13 +118,13 @@ def phantom_question(number: int, seed: int) -> Question:
     bleeds = rng.choice(TYPES, size=rng.choice([0, 1]), replace=False).tolist()
     mimics = rng.choice(MIMICS, size=rng.choice([0, 0, 1]), replace=False).tolist()
     case = phantom(_FIRST_SEED + seed * 1000 + number, bleeds=bleeds, mimics=mimics, pixels=_PIXELS)
-    area = case.mask.sum(axis=(1, 2))
+    area = case.truth.sum(axis=(1, 2))
     low, high = (round(share * len(area)) for share in _MIDDLE)
     plain = np.arange(low, high)[area[low:high] == 0]
     k = int(rng.choice(np.flatnonzero(area >= max(area.max() / 2, 1)) if area.any() else plain))
     shown = range(max(k - REACH, 0), min(k + REACH + 1, len(area)))
     types = frozenset(kind for kind, mask in case.masks.items() if mask[k].any())
-    return Question(number, _cut(case.scan, shown), k - shown.start, bool(types), types, case.mask[k])
+    return Question(number, _cut(case.scan, shown), k - shown.start, bool(types), types, case.truth[k])
 
 
 def _cut(scan: Scan, rows: range) -> Scan:

@@ -10,12 +10,12 @@ import ich_lib.phantoms
 from ich_lib.data.store import Head, Store, cache_folder, open_store, write_store
 from ich_lib.data.table import Report
 from ich_lib.labels import LABELS, TYPES
-from ich_lib.phantoms import MIMICS, Case, phantom
+from ich_lib.phantoms import MIMICS, Phantom, phantom
 
 NAME = "phantoms"
 
 
-def phantom_cases(count: int, seed: int, *, pixels: int = 256) -> Iterator[Case]:
+def phantom_cases(count: int, seed: int, *, pixels: int = 256) -> Iterator[Phantom]:
     """`count` heads: a third without blood, the others with one or two bleeds, one in three with a mimic.
 
     Args:
@@ -60,7 +60,7 @@ def phantoms_path(count: int, seed: int = 0, *, size: int = 256, field: str = "s
     return cache_folder() / f"phantoms-{count}-seed{seed}-{field}{size}-{_version()}.slices"
 
 
-def _head(index: int, case: Case) -> Head:
+def _head(index: int, case: Phantom) -> Head:
     slices, name = len(case.scan.hu), f"phantom-{index}"
     blood = np.clip(sum(case.shares.values(), np.zeros(case.scan.hu.shape, np.float32)), 0, 1)
     columns = np.arange(1, slices + 1), case.scan.hu, blood, case.labels, np.ones(slices, bool)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ich_lib.demo import viewer
 from ich_lib.demo.job import Stopped, watched
-from ich_lib.phantoms import Case, phantom
+from ich_lib.phantoms import Phantom, phantom
 from ich_lib.prediction.analyze import Result, analyse
 from ich_lib.prediction.engine import Models
 from ich_lib.readers import read, read_truth
@@ -93,7 +93,7 @@ def rest(models: Models | None) -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def sample_case(name: str) -> Case:
+def sample_case(name: str) -> Phantom:
     """A head of SAMPLES with its truth."""
     wanted = dict(SAMPLES[name])
     return phantom(wanted.pop("seed"), **wanted)
@@ -108,7 +108,7 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
             if name not in ready:
                 case = sample_case(name)
                 found = analyse(case.scan, models)
-                ready[name] = viewer.payload(found, origin=in_each(origin, case), truth=case.mask)
+                ready[name] = viewer.payload(found, origin=in_each(origin, case), truth=case.truth)
                 rest(models)
         return ready[name]
 

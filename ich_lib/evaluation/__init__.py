@@ -13,15 +13,15 @@ from ich_lib.data.split import Split, units
 from ich_lib.data.store import open_store
 from ich_lib.evaluation import figures
 from ich_lib.evaluation.abstention import abstention
-from ich_lib.evaluation.judged import Judged, judge, judge_result, judge_scan, scan_of, truth_of
+from ich_lib.evaluation.judged import Judged, case_of, judge, judge_result, judge_scan, scan_of, truth_of
 from ich_lib.evaluation.slices import FILE, write_slices
 from ich_lib.measures.report import Report, Weights
 from ich_lib.measures.statistics import Figure
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.models.run import fold_runs
+from ich_lib.notice import NOTICE
 from ich_lib.prediction.calibration import fit
 from ich_lib.prediction.engine import Models, load
 
-FOLD = "fold-"  # a cross-validation's folder holds one run a fold: fold-0, fold-1, ...
 THRESHOLD = 0.5  # of calibrated probabilities: more likely than not
 
 
@@ -59,7 +59,7 @@ def evaluate(
         judged = [one for models in every for one in _judged(models, runs[0].parent, table, fold)]
         folds = None if fold is not None else tuple(_folds(judged))
     else:
-        every = [load(None if str(source) == "shipped" else source, fill=False)]
+        every = [load(source, fill=False)]
         judged = _judged(every[0], source, table, fold)
         folds = judged[0].fold
     plain = judged
@@ -100,12 +100,6 @@ def opened(data: str | Path) -> Table:
             "python -m ich_lib store --field slice."
         )
     return store.table
-
-
-def fold_runs(source: str | Path) -> list[Path]:
-    """The runs of a cross-validation's folder, in order; none for another folder."""
-    folder = Path(source)
-    return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if (path / "recipe.json").is_file())
 
 
 def cross_fitted(judged: Sequence[Judged]) -> list[Judged]:
@@ -241,13 +235,12 @@ def split_of(models: Models, source) -> Split:
 
 
 __all__ = [
-    "FOLD",
     "THRESHOLD",
     "Judged",
     "Report",
+    "case_of",
     "cross_fitted",
     "evaluate",
-    "fold_runs",
     "held_out",
     "judge",
     "judge_result",

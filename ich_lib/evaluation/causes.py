@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ich_lib.case import Case
 from ich_lib.prepare.head import intracranial
-from ich_lib.scan import Scan
 
 SMALL_ML = 2.0  # the smallest class of the evaluation: 500 voxels of a 256 px slice at 5 mm
 THIN_MM = 5.0  # a slice of 5 mm averages a sheet as thin as this with what lies beside it
@@ -26,29 +26,25 @@ OTHER = "other"
 
 @dataclass(frozen=True)
 class Failure:
-    """A scan, its truth, and the mask it got.
+    """A case, and the mask that a model drew of it.
 
     Attributes:
-        scan: with HU and, known or assumed, mm.
-        truth: (z, y, x) bool.
+        case: scan, truth and labels.
         mask: (z, y, x) bool.
-        types: of the bleeds, as far as the labels tell.
     """
 
-    scan: Scan
-    truth: np.ndarray
+    case: Case
     mask: np.ndarray
-    types: tuple[str, ...] = ()
 
     @cached_property
     def missed(self) -> np.ndarray:
         """(z, y, x) bool, blood that is not marked."""
-        return self.truth & ~self.mask
+        return self.case.truth & ~self.mask
 
     @cached_property
     def false(self) -> np.ndarray:
         """(z, y, x) bool, marked and no blood."""
-        return self.mask & ~self.truth
+        return self.mask & ~self.case.truth
 
     @property
     def too_much(self) -> bool:
@@ -143,8 +139,8 @@ def is_skull_base(hu: np.ndarray, false: np.ndarray, spacing_mm: tuple[float, fl
     return bool(enough) and is_next_to_bone(hu, low, spacing_mm)
 
 
-def _thick(case: Failure) -> bool:
-    return bool(case.missed.any()) and not is_thin(case.truth, case.scan.spacing_mm)
+def _thick(failure: Failure) -> bool:
+    return bool(failure.missed.any()) and not is_thin(failure.case.truth, failure.case.scan.spacing_mm)
 
 
 # In order: the first that fits gives a case its cause. Those of the larger fault (too much, or too little) come first.
@@ -153,47 +149,53 @@ FALSE_RULES = (
         "skull base",
         f"Half of what is wrongly marked lies in the lowest third of the slices and within {NEAR_MM:.0f} mm of bone: "
         "beams harden between the petrous bones, and bone fills part of the voxels.",
-        lambda case: is_skull_base(case.scan.hu, case.false, case.scan.spacing_mm),
+        lambda failure: is_skull_base(failure.case.scan.hu, failure.false, failure.case.scan.spacing_mm),
     ),
     Rule(
         "next to bone",
         f"Half of what is wrong lies within {NEAR_MM:.0f} mm of bone, which brightens what is beside it.",
-        lambda case: is_next_to_bone(case.scan.hu, case.false, case.scan.spacing_mm),
+        lambda failure: is_next_to_bone(failure.case.scan.hu, failure.false, failure.case.scan.spacing_mm),
     ),
     Rule(
         "calcification",
         f"A tenth of what is wrongly marked has {LIME_HU:.0f} HU and more, brighter than clotted blood (up to 80).",
-        lambda case: is_calcification(case.scan.hu, case.false),
+        lambda failure: is_calcification(failure.case.scan.hu, failure.false),
     ),
 )
 MISSED_RULES = (
     Rule(
         "thin subarachnoid",
         f"Labeled subarachnoid, and its sheets are thinner than {THIN_MM:.0f} mm: a slice averages them with brain.",
-        lambda case: "subarachnoid" in case.types and is_thin(case.truth, case.scan.spacing_mm),
+        lambda failure: (
+            "subarachnoid" in failure.case.types and is_thin(failure.case.truth, failure.case.scan.spacing_mm)
+        ),
     ),
     Rule(
         "small",
         f"Less than {SMALL_ML:.0f} mL of blood in the whole scan, a few hundred pixels at the most.",
-        lambda case: is_small(case.truth, case.scan.voxel_ml),
+        lambda failure: is_small(failure.case.truth, failure.case.scan.voxel_ml),
     ),
     Rule(
         "chronic",
         f"The blood is less than {CHRONIC_HU:.0f} HU brighter than the brain of its slices, or darker, as blood "
         f"of weeks ago is (fresh blood: 10 and more above); at least {THIN_MM:.0f} mm thick, so not dark by averaging.",
-        lambda case: _thick(case) and is_chronic(case.scan.hu, case.truth),
+        lambda failure: _thick(failure) and is_chronic(failure.case.scan.hu, failure.case.truth),
     ),
-    FALSE_RULES[1]._replace(fits=lambda case: is_next_to_bone(case.scan.hu, case.missed, case.scan.spacing_mm)),
+    FALSE_RULES[1]._replace(
+        fits=lambda failure: is_next_to_bone(failure.case.scan.hu, failure.missed, failure.case.scan.spacing_mm)
+    ),
     Rule(
         "thin",
         f"Sheets of blood thinner than {THIN_MM:.0f} mm, averaged with what lies beside them; not subarachnoid.",
-        lambda case: "subarachnoid" not in case.types and is_thin(case.truth, case.scan.spacing_mm),
+        lambda failure: (
+            "subarachnoid" not in failure.case.types and is_thin(failure.case.truth, failure.case.scan.spacing_mm)
+        ),
     ),
 )
 SAYS = {rule.cause: rule.says for rule in MISSED_RULES + FALSE_RULES} | {OTHER: "None of the rules fits."}
 
 
-def causes(case: Failure) -> list[str]:
+def causes(failure: Failure) -> list[str]:
     """Every cause whose rule fits, the likeliest first; OTHER alone where none does."""
-    order = FALSE_RULES + MISSED_RULES if case.too_much else MISSED_RULES + FALSE_RULES
-    return list(dict.fromkeys(rule.cause for rule in order if rule.fits(case))) or [OTHER]
+    order = FALSE_RULES + MISSED_RULES if failure.too_much else MISSED_RULES + FALSE_RULES
+    return list(dict.fromkeys(rule.cause for rule in order if rule.fits(failure))) or [OTHER]

@@ -7,7 +7,7 @@ beside it; a report of an older version has none, and is compared by whole scans
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,10 @@ import numpy as np
 from ich_lib.evaluation.figures import AGES, SIZES_ML
 from ich_lib.evaluation.slices import FILE, read_slices
 from ich_lib.measures import metrics
+from ich_lib.measures.paired import Group, Measure, Paired
 from ich_lib.measures.report import Line, Report
 from ich_lib.measures.statistics import (
     FEW,
-    Figure,
     anova,
     mann_whitney,
     paired_bootstrap,
@@ -31,27 +31,7 @@ TESTS = {"t-test": t_test, "Welch": welch, "Mann-Whitney": mann_whitney, "ANOVA"
 _MADE = "phantoms"  # the data set of heads made by code
 
 
-@dataclass(frozen=True)
-class Measure:
-    """What a run is measured by.
-
-    Attributes:
-        name: with its unit.
-        of_scan: a line of the report and the threshold of its scores to what is taken of the scan; None where the
-            scan has nothing of the kind.
-        of_all: what was taken of some scans to the figure.
-        more_is_better: which way is up.
-        pooled: whether only many patients together have the figure, and no single one has.
-    """
-
-    name: str
-    of_scan: Callable[[Line, float], object]
-    of_all: Callable[[list], float]
-    more_is_better: bool = True
-    pooled: bool = False
-
-
-def _mean(values: list) -> float:
+def _mean(values: list[float]) -> float:
     return float(np.mean(values))
 
 
@@ -79,57 +59,8 @@ SLICE_AUC = Measure(
     lambda scans: metrics.auc(*map(np.concatenate, zip(*scans, strict=True))),
     pooled=True,
 )
-PAIRED = {one.name: one for one in (DICE, SLICE_AUC, AUC, RIGHT, VOLUME)}  # what two runs are compared by
-GROUPED = {one.name: one for one in (DICE, VOLUME, SCORE)}  # what has one number a scan
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two runs on the same patients.
-
-    Attributes:
-        measure: what they are measured by.
-        first, second: the figure of each on the shared patients.
-        gain: second minus first.
-        gains: (n,) of each patient, in the order of `Paired.numbers`; empty for a measure that a single patient has
-            not.
-        numbers: (n,) who they are, as numbers of the first report.
-        left_out: patients that only one of the reports can be measured on.
-        warnings: sentences. They are shown with the figure.
-    """
-
-    measure: Measure
-    first: Figure
-    second: Figure
-    gain: Figure
-    gains: np.ndarray
-    numbers: tuple[int, ...]
-    left_out: int
-    warnings: tuple[str, ...]
-
-    @property
-    def sentence(self) -> str:
-        """What the interval says."""
-        value, low, high = self.gain.value, self.gain.low, self.gain.high
-        if np.isnan([value, low, high]).any():
-            return "The difference is not defined: these scans hold one class alone."
-        better = "better" if (value > 0) == self.measure.more_is_better else "worse"
-        if not low <= 0 <= high:
-            return f"The second run is {better}: the interval of the difference lies clear of 0."
-        return "The interval of the difference holds 0: these patients do not tell which run is better."
-
-
-@dataclass(frozen=True)
-class Group:
-    """Scans of one kind.
-
-    Attributes:
-        values: one a scan.
-        numbers: which patient each is of, by a number.
-    """
-
-    values: tuple[float, ...]
-    numbers: tuple[int, ...]
+PAIRED: dict[str, Measure] = {one.name: one for one in (DICE, SLICE_AUC, AUC, RIGHT, VOLUME)}  # what two runs are compared by
+GROUPED: dict[str, Measure[float]] = {one.name: one for one in (DICE, VOLUME, SCORE)}  # what has one number a scan
 
 
 def read_report(path: str | Path) -> Report:
@@ -223,7 +154,7 @@ def paired(first: Report, second: Report, measure: Measure, *, rounds: int = 200
     )
 
 
-def cohorts(report: Report, by: str, measure: Measure) -> dict[str, Group]:
+def cohorts(report: Report, by: str, measure: Measure[float]) -> dict[str, Group]:
     """The scans of a report in groups that a test may compare.
 
     Args:
@@ -243,7 +174,7 @@ def cohorts(report: Report, by: str, measure: Measure) -> dict[str, Group]:
     return {name: _group(names[name]) for name in sorted(names, key=_place)}
 
 
-def between(reports: Mapping[str, Report], measure: Measure) -> dict[str, Group]:
+def between(reports: Mapping[str, Report], measure: Measure[float]) -> dict[str, Group]:
     """Whole runs as groups: name of the run to all its scans. Patients in several reports keep one number."""
     everyone = sorted({(told.data, line.patient) for told in reports.values() for line in told.per_patient})
     known = {who: k for k, who in enumerate(everyone, 1)}

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ich_lib.case import Case
 from ich_lib.data import Table
-from ich_lib.evaluation import evaluate, fold_runs, held_out, opened, scan_of, truth_of
+from ich_lib.evaluation import case_of, evaluate, held_out, opened
 from ich_lib.evaluation.causes import SAYS, Failure, causes
 from ich_lib.evaluation.compare import read_report
 from ich_lib.evaluation.page import STYLE, table
 from ich_lib.measures.report import Line, Report
+from ich_lib.models.run import fold_runs
 from ich_lib.prediction.analyze import Result, analyse
 from ich_lib.prediction.engine import Models, load
 
@@ -85,7 +87,8 @@ def gallery(
         if row.scan not in unseen:
             raise ValueError(f"The report judges scan {row.scan}, which these models were trained on or do not have.")
         models, rows = unseen[row.scan]
-        cases.append(_case(kind, row, analyse(scan_of(slices, rows), models), truth_of(slices, rows)))
+        case = case_of(slices, rows)
+        cases.append(_shown(kind, row, case, analyse(case.scan, models)))
     order = list(SAYS)
     cases.sort(key=lambda one: order.index(one.cause))
     out.mkdir(parents=True, exist_ok=True)
@@ -129,14 +132,14 @@ def _wrong_ml(row: Line) -> float:
     return abs(row.mask_ml - row.true_ml)
 
 
-def telling(case: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
+def telling(failed: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
     """The slice with most blood, so that a missed bleed is seen, then those with most wrong pixels; without any, the
     one with most heat. Foot to head."""
-    wrong = case.false if case.too_much else case.missed
-    order = np.lexsort([some.sum(axis=(1, 2), dtype=float) for some in (heat, case.truth, wrong)])[::-1].tolist()
-    if case.truth.any():
-        order.insert(0, int(case.truth.sum(axis=(1, 2)).argmax()))
-    found = [k for k in dict.fromkeys(order) if (wrong | case.truth)[k].any()]
+    wrong, truth = failed.false if failed.too_much else failed.missed, failed.case.truth
+    order = np.lexsort([some.sum(axis=(1, 2), dtype=float) for some in (heat, truth, wrong)])[::-1].tolist()
+    if truth.any():
+        order.insert(0, int(truth.sum(axis=(1, 2)).argmax()))
+    found = [k for k in dict.fromkeys(order) if (wrong | truth)[k].any()]
     return sorted(found[:count] or order[:1])
 
 
@@ -207,22 +210,22 @@ def _unseen(source: str | Path, slices: Table, told: Report) -> dict[str, tuple[
     judged = {model.sha256 for model in told.models}
     runs: Sequence[str | Path] = fold_runs(source) or [source]
     for run in runs:
-        models = load(None if str(source) == "shipped" else run, fill=False)
+        models = load(run, fill=False)
         if not judged >= {model.sha256 for model in models}:
             raise ValueError(f"The report judges other models than those of {run}. Evaluate them again.")
         found |= {str(slices.scan[rows[0]]): (models, rows) for rows in held_out(models, run, slices)[1]}
     return found
 
 
-def _case(kind: str, row: Line, result: Result, truth: np.ndarray) -> Shown:
+def _shown(kind: str, row: Line, case: Case, result: Result) -> Shown:
     from ich_lib.show import failure
 
-    case = Failure(result.scan, truth, result.mask, row.types)
+    failed = Failure(case, result.mask)
     picture = BytesIO()
-    figure = failure(result, truth, telling(case, result.heat))
+    figure = failure(result, case.truth, telling(failed, result.heat))
     figure.savefig(picture, format="jpeg", dpi=110, pil_kwargs={"quality": 85}, facecolor=figure.get_facecolor())
-    missed, false = (float(np.count_nonzero(some) * result.scan.voxel_ml) for some in (case.missed, case.false))
-    return Shown(kind, row, tuple(causes(case)), (missed, false), picture.getvalue())
+    missed, false = (float(np.count_nonzero(some) * result.scan.voxel_ml) for some in (failed.missed, failed.false))
+    return Shown(kind, row, tuple(causes(failed)), (missed, false), picture.getvalue())
 
 
 def _article(one: Shown, threshold: float) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ich_lib.case import Case
 from ich_lib.data import Table
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import hd95_mm, surface_dice
@@ -261,6 +262,15 @@ def judge_result(
         spacing_known=scan.spacing_known,
         upright=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
     )
+
+
+def case_of(table: Table, rows: np.ndarray) -> Case:
+    """One scan of a table with its truth.
+
+    Raises:
+        ValueError: if a file cannot be read; the sentence names it.
+    """
+    return Case(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
 
 
 def scan_of(table: Table, rows: np.ndarray) -> Scan:

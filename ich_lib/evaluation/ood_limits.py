@@ -7,12 +7,12 @@ import numpy as np
 
 from ich_lib.data import Table
 from ich_lib.data.phantoms import phantom_cases
-from ich_lib.evaluation import fold_runs, opened
+from ich_lib.evaluation import opened
 from ich_lib.models.recipes import Recipe
+from ich_lib.models.run import fold_runs, open_run
 from ich_lib.prediction.analyze import features
 from ich_lib.prediction.engine import Answer, Model, asked
 from ich_lib.prediction.ood import QUANTILE, Usual, fit, limits
-from ich_lib.training.train import open_run
 
 PHANTOMS = 20  # heads that show what usual phantoms are
 
@@ -23,7 +23,7 @@ def learned(
     """What a run's features are like on the scans it learned from, and how far usual scans lie from them.
 
     Args:
-        folder: a finished run of a network that tells its features (`ich_lib.prediction.export.with_heat`).
+        folder: a finished run of a network that tells its features (`ich_lib.models.heat.with_heat`).
         data: what it was trained on: the folder of a data set, or a file of `store` that holds whole slices.
         folds: a cross-validation of the same recipe on the same data, whose scans held out draw the limits.
         phantoms: heads made by code, of those it was trained on too, that get a center of their own; none for a recipe

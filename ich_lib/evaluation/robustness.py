@@ -1,23 +1,25 @@
-"""When should nobody believe it? Models judged on the same scans clean and made worse: robustness.json, and a page."""
+"""When should nobody believe it? Models judged on the same scans clean and made worse: robustness.json."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import ich_lib
-from ich_lib.evaluation import THRESHOLD, Judged, fold_runs, held_out, judge_scan, opened, scan_of, truth_of
+from ich_lib.case import Case
+from ich_lib.evaluation import THRESHOLD, Judged, case_of, held_out, judge_scan, opened
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures import metrics
 from ich_lib.measures.statistics import Figure, paired_bootstrap, patient_bootstrap
-from ich_lib.phantoms import Case, phantom
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.models.run import fold_runs
+from ich_lib.notice import NOTICE
+from ich_lib.phantoms import phantom
 from ich_lib.prediction.engine import Models, load
-from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, Exam, corrupted, known
+from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, corrupted, known
 
 PHANTOMS, PATIENTS = 8, 20  # judged where nobody asks for another number
 SLICES, PIXELS = 12, 256  # of a phantom: the middle 6 cm of the head
@@ -42,7 +44,7 @@ class Candidate:
     patient: str
     scan: str
     models: Models
-    open: Callable[[], Exam]
+    open: Callable[[], Case]
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,7 @@ def plan(
 def _readers(source: str | Path) -> list[tuple[Models, str | Path]]:
     """The models of a source, and of a cross-validation those of each fold, with the place they come from."""
     runs = fold_runs(source)
-    return [(load(run, fill=False), run) for run in runs] or [(_loaded(source), source)]
-
-
-def _loaded(source: str | Path) -> Models:
-    return load(None if str(source) == "shipped" else source, fill=False)
+    return [(load(run, fill=False), run) for run in runs] or [(load(source, fill=False), source)]
 
 
 def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
@@ -168,21 +166,14 @@ def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
         raise ValueError(
             f"{source} holds {len(runs)} runs, and phantoms are strangers to all of them: name one run, or give --data."
         )
-    models, turns, candidates = _loaded(source), 0, []
+    models, turns, candidates = load(source, fill=False), 0, []
     for i in range(count):
         clean = i % 3 == 1
         bleeds = () if clean else (TYPES[turns % len(TYPES)],)
         turns += not clean
-        made = cache(
-            lambda i=i, bleeds=bleeds: exam_of(phantom(FIRST + i, bleeds=bleeds, slices=SLICES, pixels=PIXELS))
-        )
+        made = cache(partial(phantom, FIRST + i, bleeds=bleeds, slices=SLICES, pixels=PIXELS))
         candidates.append(Candidate(f"phantom-{i}", f"phantom-{i}", models, made))
     return tuple(candidates)
-
-
-def exam_of(case: Case) -> Exam:
-    """A phantom as an exam: all of its truth is known."""
-    return Exam(case.scan, case.mask, case.labels, np.ones(len(case.labels), bool))
 
 
 def _never_seen(models: Models, source: str | Path, table) -> list[Candidate]:
@@ -193,11 +184,8 @@ def _never_seen(models: Models, source: str | Path, table) -> list[Candidate]:
             f"{source} was trained after a {split.kind} split and has seen every patient, so it cannot be judged here."
         )
 
-    def opened(rows: np.ndarray) -> Exam:
-        return Exam(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
-
     return [
-        Candidate(str(table.patient[rows[0]]), str(table.scan[rows[0]]), models, lambda rows=rows: opened(rows))
+        Candidate(str(table.patient[rows[0]]), str(table.scan[rows[0]]), models, partial(case_of, table, rows))
         for rows in rows_of
     ]
 
@@ -225,7 +213,7 @@ def chosen(bleeds: Mapping[str, bool], limit: int, *, seed: int = 0) -> list[str
 
 
 def robustness(planned: Plan, out: str | Path) -> dict:
-    """Read every scan clean and under every corruption and severity, and write robustness.json and robustness.html.
+    """Read every scan clean and under every corruption and severity, and write robustness.json.
 
     What is done stays in `out`, a file for each corruption: a stopped call goes on, and one with more corruptions
     reads these only.
@@ -248,9 +236,6 @@ def robustness(planned: Plan, out: str | Path) -> dict:
             found[name] = _outcomes(planned, name, out / KEPT / f"{name}.json", bar.update)
     report = report_of(planned, found)
     (out / "robustness.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    from ich_lib.evaluation.robustness_page import write_page
-
-    write_page(report, out / "robustness.html")
     return report
 
 
@@ -277,18 +262,18 @@ def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[l
     severities = (0,) if name == CLEAN else SEVERITIES
     found = [[] for _ in severities]
     for number, candidate in enumerate(planned.candidates):
-        exam = candidate.open()
+        case = candidate.open()
         for severity, some in zip(severities, found, strict=True):
-            worse = corrupted(exam, name, severity, seed=planned.seed + number) if severity else exam
+            worse = corrupted(case, name, severity, seed=planned.seed + number) if severity else case
             some.append(outcome(worse, candidate).as_json())
             done(1)
     return found
 
 
-def outcome(exam: Exam, candidate: Candidate) -> Outcome:
-    """Let a candidate's models read an exam."""
-    who = {"patient": candidate.patient, "name": candidate.scan, "outlined": exam.outlined}
-    one: Judged = judge_scan(exam.scan, exam.truth, exam.labels, candidate.models, **who, distances=False)
+def outcome(case: Case, candidate: Candidate) -> Outcome:
+    """Let a candidate's models read a case."""
+    who = {"patient": candidate.patient, "name": candidate.scan, "outlined": case.outlined}
+    one: Judged = judge_scan(case.scan, case.truth, case.labels, candidate.models, **who, distances=False)
     whole = {"scan_score": float(one.scan_scores[ANY]), "dice": one.subject_dice}
     return Outcome(
         one.patient, one.scan, one.labels[:, ANY], one.scores[:, ANY], **whole, true_ml=one.true_ml, mask_ml=one.mask_ml

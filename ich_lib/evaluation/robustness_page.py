@@ -5,10 +5,15 @@ import html
 from io import BytesIO
 from pathlib import Path
 
+from ich_lib.case import Case
 from ich_lib.evaluation.page import STYLE, shown
-from ich_lib.evaluation.robustness import DECIDING, FIRST, SLICES, TOLERATED, exam_of, is_lost, summary
-from ich_lib.prepare.corruptions import Exam
+from ich_lib.evaluation.robustness import DECIDING, FIRST, SLICES, TOLERATED, is_lost, summary
+from ich_lib.phantoms import phantom
+from ich_lib.prepare.corruptions import CORRUPTIONS, corrupted
+from ich_lib.prepare.head import head_box
+from ich_lib.show.robustness import Example, examples, robustness
 
+SHOWN = (1, 3, 5)  # severities of the examples
 _NAMES = {
     "dice_per_subject": "Dice per subject",
     "slice_auc_any": "Slice AUC",
@@ -21,8 +26,6 @@ _OWN_STYLE = "td.lost { background: #fdf3ec; font-weight: 600; } img.examples { 
 
 def write_page(report: dict, path: Path) -> None:
     """Write a report as HTML with its pictures inside. The examples are of a phantom, never of a patient."""
-    from ich_lib.show.robustness import examples, robustness
-
     models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
     scores = "probabilities" if report["calibrated"] else "plain scores"
     parts = [
@@ -39,7 +42,9 @@ def write_page(report: dict, path: Path) -> None:
         *(_changes(report, key) for key in DECIDING),
         "<h2>What it looks like</h2>",
         "<p class='quiet'>One slice of a phantom in the brain window, its blood outlined. No patient.</p>",
-        _picture(examples(example()), "A phantom's slice under each corruption at severities 1, 3 and 5", "examples"),
+        _picture(
+            examples(spoiled(example())), "A phantom's slice under each corruption at severities 1, 3 and 5", "examples"
+        ),
         _everything(report),
         f"<p class='quiet'>Shaded: a loss of more than {TOLERATED} whose interval lies below zero. Scans are called "
         f"from {report['score_threshold']} on; scores are {scores}. Dice is the mean over bleeding scans of their mean "
@@ -53,11 +58,29 @@ def write_page(report: dict, path: Path) -> None:
     )
 
 
-def example() -> Exam:
+def example() -> Case:
     """A phantom with a bleed in the brain."""
-    from ich_lib.phantoms import phantom
+    return phantom(FIRST, bleeds=["intraparenchymal"], slices=SLICES)
 
-    return exam_of(phantom(FIRST, bleeds=["intraparenchymal"], slices=SLICES))
+
+def spoiled(case: Case, *, seed: int = 0) -> list[list[Example]]:
+    """The slice with most blood, a line a corruption: clean, then at severities 1, 3 and 5.
+
+    Args:
+        case: a phantom. A patient's slice does not belong on a page that is passed on.
+        seed: of what is drawn.
+    """
+    k, box = int(case.truth.sum(axis=(1, 2)).argmax()), head_box(case.scan.hu).scaled(1.1)
+    lines = []
+    for name, corruption in CORRUPTIONS.items():
+        titles = {0: f"{name}: clean", **{severity: corruption.strength(severity) for severity in SHOWN}}
+        line = []
+        for severity, title in titles.items():
+            worse = corrupted(case, name, severity, seed=seed)
+            at = min(int((k + 0.5) * case.scan.spacing_mm[0] / worse.scan.spacing_mm[0]), len(worse.truth) - 1)
+            line.append(Example(title, worse.scan.hu[at], worse.truth[at], box))
+        lines.append(line)
+    return lines
 
 
 def _picture(figure, words: str, kind: str = "") -> str:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ich_lib.explanation.cut import laid_flat
-from ich_lib.training.train import open_run
+from ich_lib.models.run import open_run
 
 
 def first_filters(model: keras.Model) -> np.ndarray:

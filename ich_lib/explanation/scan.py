@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ich_lib.evaluation import FOLD, fold_runs
 from ich_lib.explanation.methods import METHODS, NAMES, cam
 from ich_lib.labels import SCHEMES
 from ich_lib.models.pictures import bone_restored
 from ich_lib.models.recipes import Recipe
+from ich_lib.models.run import FOLD, fold_runs
 from ich_lib.prediction.analyze import both_ways, mean_of, over_slices, parts
-from ich_lib.prediction.engine import SHIPPED, Answer, Model, Models, answer_of, load
+from ich_lib.prediction.engine import SHIPPED, WEIGHTS, Answer, Model, Models, answer_of, load
 from ich_lib.prepare.head import field_box
 from ich_lib.scan import Scan
 
@@ -60,7 +60,7 @@ def asked(method: str, source: str | Path = "shipped", *, label: str = "any") ->
         raise ValueError(f"No method is called {method!r}; choose from {', '.join(NAMES)}.")
     if fold_runs(source):
         raise ValueError(f"{source} holds the runs of a cross-validation; name one of them, such as {FOLD}0.")
-    models = load(None if str(source) == "shipped" else source, fill=False)
+    models = load(source, fill=False)
     model = chosen(models, method, source)
     if method == "cam":
         return by_answer(model, label=label)
@@ -115,9 +115,9 @@ def network_of(source: str | Path, model: Model):
     Raises:
         FileNotFoundError: if there are none.
     """
-    folder = SHIPPED if str(source) == "shipped" else Path(source)
+    folder = WEIGHTS if str(source) == SHIPPED else Path(source)
     if (folder / "recipe.json").is_file():
-        from ich_lib.training.train import open_run
+        from ich_lib.models.run import open_run
 
         return open_run(folder).model()
     found = [path for pattern in ("", "*/") for path in folder.glob(f"{pattern}{model.name}.weights.h5")]
@@ -152,7 +152,7 @@ def by_network(method: str, network, like: Model, *, label: str = "any") -> Mode
 def _with_heat(network, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
     from keras import ops
 
-    from ich_lib.prediction.export import with_heat
+    from ich_lib.models.heat import with_heat
 
     served = with_heat(network)
 

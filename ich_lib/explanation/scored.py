@@ -14,12 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ich_lib.data import Table
-from ich_lib.evaluation import fold_runs, opened, split_of, unseen_slices
+from ich_lib.evaluation import opened, split_of, unseen_slices
 from ich_lib.explanation.scan import MASKS, by_answer, by_network, chosen, maps_of, network_of
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures.statistics import Figure, patient_bootstrap
 from ich_lib.models.pictures import bone_restored
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.models.run import fold_runs
+from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import Model, Models, load
 from ich_lib.prepare.head import Box, field_box, uncrop
 
@@ -116,7 +117,7 @@ def score_explanations(
     found, folds, seen = {}, [], False
     strange = {}  # networks with random weights are the same for every fold
     for one in sources:
-        models = load(None if str(one) == "shipped" else one, fill=False)
+        models = load(one, fill=False)
         names = _suited(models) if methods is None else tuple(dict.fromkeys(methods))
         split = split_of(models, one)
         scans, known = _scans(table, lambda rows, split=split: unseen_slices(split, table, rows))

@@ -47,7 +47,7 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
             is no network.
     """
     if not recipe.is_network:
-        raise ValueError(f"{recipe.name} is no network; it is fitted by ich_lib.training.classical.")
+        raise ValueError(f"{recipe.name} is no network; it is fitted by ich_lib.models.classical.")
     builder = _builder(recipe)
     options = dict(recipe.options)
     if recipe.classifies:

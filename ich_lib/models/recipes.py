@@ -113,7 +113,7 @@ class Recipe:
 
     @property
     def is_network(self) -> bool:
-        """Whether the model is a network of `ich_lib.models`; the others are fitted by `ich_lib.training.classical`."""
+        """Whether the model is a network of `ich_lib.models`; the others are fitted by `ich_lib.models.classical`."""
         return self.builder != "classical"
 
     @property
@@ -463,7 +463,7 @@ _SYSTEM_004 = (
     ),
 )
 
-# Before networks: numbers measured on a slice (`ich_lib.training.classical.FEATURES`), and a model of scikit-learn on
+# Before networks: numbers measured on a slice (`ich_lib.models.classical.FEATURES`), and a model of scikit-learn on
 # them.
 _CLASSICAL = tuple(
     Recipe(

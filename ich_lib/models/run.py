@@ -1,18 +1,25 @@
-"""Run folders as they lie on disk, also while one is training: found, followed and held side by side. Without Keras."""
+"""Run folders as `train` writes them, also while one is training: opened, found, followed and held side by side.
+
+Their facts are read without Keras; only `Run.model` and `Run.first_model` import it.
+"""
 
 import csv
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ich_lib.data.split import APART, Split
 from ich_lib.models.recipes import Recipe, from_json
 
 _DEPTH = 4  # folders below the one named
 _MOST = 300  # runs listed: a disk named by mistake is not read to its end
-_FINISHED = ("model.weights.h5", "features.npz")
+WEIGHTS, FEATURES = "model.weights.h5", "features.npz"  # of a network; of a model fitted to hand-made features
+START, CHECKPOINT, HISTORY = "start.weights.h5", "checkpoint.weights.h5", "history.csv"
+COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "minutes")
+FOLD = "fold-"  # a cross-validation's folder holds one run a fold: fold-0, fold-1, ...
 
 
 @dataclass(frozen=True)
@@ -35,37 +42,65 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Run:
     """A run folder that `train` wrote or is writing.
 
     Attributes:
         folder: where it lies.
-        name: its way from the folder that was searched, such as "first/fold-0".
         recipe: what is trained.
-        split: how patients were dealt out: "patient", or a leaky one.
-        held_out: the fold never trained on, or None.
-        patients: on both sides.
+        split: whom or what it is trained on, and what is held out.
+        name: how it is called beside others: its way from the folder that was searched, such as "first/fold-0".
     """
 
     folder: Path
-    name: str
     recipe: Recipe
-    split: str
-    held_out: int | None
-    patients: int
+    split: Split
+    name: str = field(default="", compare=False)
+
+    @property
+    def weights(self) -> Path:
+        """The file that a finished run has: weights, or the features of a model fitted to hand-made ones."""
+        return self.folder / (WEIGHTS if self.recipe.is_network else FEATURES)
 
     @property
     def finished(self) -> bool:
         """Whether it holds the weights of its last step."""
-        return any((self.folder / name).is_file() for name in _FINISHED)
+        return self.weights.is_file()
+
+    @property
+    def held_out(self) -> int | None:
+        """The fold never trained on, or None."""
+        return self.split.held_out
+
+    @property
+    def folds(self) -> dict[str, int]:
+        """Patient, or whatever unit the split deals out, to fold."""
+        return self.split.folds
+
+    def patients(self, *, trained: bool) -> list[str]:
+        """Patients the weights saw, or those held out; patients set apart are neither.
+
+        Raises:
+            ValueError: if the run was split otherwise, so that most patients are on both sides.
+        """
+        if self.split.kind != "patient":
+            raise ValueError(f"{self.folder} was split by a {self.split.kind} split: its patients are on both sides.")
+        sides = {patient: fold != self.held_out for patient, fold in self.folds.items() if fold != APART}
+        return sorted(patient for patient, side in sides.items() if side is trained)
 
     def history(self) -> list[Epoch]:
         """Epochs so far; none before the first has ended. A line that is just being written is left for later."""
-        path = self.folder / "history.csv"
+        path = self.folder / HISTORY
         if not path.is_file():
             return []
         with path.open(newline="") as file:
             return [epoch for row in csv.DictReader(file) if (epoch := _epoch(row))]
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of training so far, earlier parts of a resumed run counted in."""
+        epochs = self.history()
+        return epochs[-1].minutes if epochs else 0.0
 
     @property
     def state(self) -> str:
@@ -76,8 +111,38 @@ class Kept:
             return f"finished after {len(epochs)} epochs, {minutes}"
         if not epochs:
             return "begun, no epoch yet"
-        ago = max((time.time() - (self.folder / "history.csv").stat().st_mtime) / 60, 0)
+        ago = max((time.time() - (self.folder / HISTORY).stat().st_mtime) / 60, 0)
         return f"{len(epochs)} of {self.recipe.epochs} epochs, {minutes}; the last one ended {ago:.0f} minutes ago"
+
+    def model(self):
+        """The trained model in float32, a `keras.Model`. Imports Keras.
+
+        Raises:
+            FileNotFoundError: if the run has not been trained to its end.
+            ValueError: if it trained no network; `engine.load` opens such runs too.
+        """
+        from ich_lib.models.builders import build
+
+        if not self.finished:
+            raise FileNotFoundError(
+                f"{self.folder} has no {self.weights.name}: the run did not end. Go on with train --resume."
+            )
+        return _loaded(build(self.recipe), self.weights)
+
+    def first_model(self):
+        """The model as its training began: with the weights it started from, or with those its seed draws.
+
+        Raises:
+            ValueError: if the recipe begins with weights that cannot be had, or it trained no network.
+        """
+        import keras
+
+        from ich_lib.models.builders import build
+
+        if (self.folder / START).is_file():
+            return _loaded(build(self.recipe), self.folder / START)
+        keras.utils.set_random_seed(self.recipe.seed)
+        return build(self.recipe, pretrained=True)
 
 
 @dataclass(frozen=True)
@@ -95,7 +160,34 @@ class Setting:
     differs: bool
 
 
-def found(folder: str | Path) -> tuple[list[Kept], list[str]]:
+def open_run(folder: str | Path, *, name: str | None = None) -> Run:
+    """Open a run folder.
+
+    Args:
+        folder: that `train` wrote or is writing.
+        name: how it is called beside others; None for the folder's own name.
+
+    Raises:
+        FileNotFoundError: if it is none.
+    """
+    folder = Path(folder)
+    if not (folder / "recipe.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} is no run folder: it holds no recipe.json. Make one with python -m ich_lib train."
+        )
+    recipe = from_json(json.loads((folder / "recipe.json").read_text()))
+    told = json.loads((folder / "folds.json").read_text())
+    split = Split(told.get("kind", "patient"), told["folds"], told["held_out"], told["seed"])
+    return Run(folder, recipe, split, folder.name if name is None else name)
+
+
+def fold_runs(source: str | Path) -> list[Path]:
+    """The runs of a cross-validation's folder, in order; none for another folder."""
+    folder = Path(source)
+    return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if (path / "recipe.json").is_file())
+
+
+def find_runs(folder: str | Path) -> tuple[list[Run], list[str]]:
     """Every run below a folder, or the one it is, in order of their names.
 
     Returns:
@@ -111,7 +203,7 @@ def found(folder: str | Path) -> tuple[list[Kept], list[str]]:
     for place in _places(folder, "recipe.json"):
         name = folder.resolve().name if place == folder else place.relative_to(folder).as_posix()
         try:
-            runs.append(_kept(place, name))
+            runs.append(open_run(place, name=name))
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as problem:
             told = (
                 str(problem) if type(problem) is ValueError else "recipe.json or folds.json is not as train writes it"
@@ -120,7 +212,7 @@ def found(folder: str | Path) -> tuple[list[Kept], list[str]]:
     return runs, problems
 
 
-def reports(folder: str | Path) -> dict[str, Path]:
+def find_reports(folder: str | Path) -> dict[str, Path]:
     """Every report.json below a folder, by the name of the folder it lies in. Whether it is one of `evaluate`,
     `ich_lib.evaluation.compare.read_report` says."""
     folder = Path(folder).expanduser()
@@ -160,10 +252,9 @@ def _places(folder: Path, file: str) -> Iterator[Path]:
             yield Path(place)
 
 
-def _kept(folder: Path, name: str) -> Kept:
-    recipe = from_json(json.loads((folder / "recipe.json").read_text()))
-    told = json.loads((folder / "folds.json").read_text())
-    return Kept(folder, name, recipe, told.get("kind", "patient"), told["held_out"], len(told["folds"]))
+def _loaded(model, weights: Path):
+    model.load_weights(weights)
+    return model
 
 
 def _epoch(row: dict[str, str | None]) -> Epoch | None:

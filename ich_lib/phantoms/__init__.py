@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ich_lib.case import Case
 from ich_lib.labels import TYPES
 from ich_lib.phantoms import anatomy, scanner, tissue
 from ich_lib.phantoms import bleeds as blood
@@ -34,17 +35,15 @@ _ORDER = ("epidural", "subdural", "intraparenchymal", "intraventricular", "subar
 
 
 @dataclass(frozen=True)
-class Case:
-    """A scan with its truth.
+class Phantom(Case):
+    """A synthetic head with its exact truth; `from_shares` makes one.
 
     Attributes:
-        scan: the head CT.
         shares: bleed type to (z, y, x) float32, the share of each voxel that is that blood; together never above 1.
         seed: makes the same case again.
         mimics: what looks like blood and is none.
     """
 
-    scan: Scan
     shares: dict[str, np.ndarray]
     seed: int = 0
     mimics: tuple[str, ...] = ()
@@ -55,22 +54,27 @@ class Case:
         return {name: share >= 0.5 for name, share in self.shares.items()}
 
     @property
-    def mask(self) -> np.ndarray:
-        """(z, y, x) bool, blood of any type."""
-        return np.logical_or.reduce([np.zeros(self.scan.hu.shape, bool), *self.masks.values()])
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(z, 6) bool in the order of LABELS: which slice shows which type."""
-        found = {name: mask.any(axis=(1, 2)) for name, mask in self.masks.items()}
-        none = np.zeros(len(self.scan.hu), bool)
-        columns = [found.get(name, none) for name in TYPES]
-        return np.stack([*columns, np.logical_or.reduce(columns)], axis=1)
-
-    @property
     def volumes_ml(self) -> dict[str, float]:
         """Bleed type to mL: the sum of all shares, so that voxels on the border count by their part."""
         return {name: float(s.sum(dtype=np.float64) * self.scan.voxel_ml) for name, s in self.shares.items()}
+
+
+def from_shares(scan: Scan, shares: dict[str, np.ndarray], seed: int = 0, mimics: tuple[str, ...] = ()) -> Phantom:
+    """A phantom from how much of each voxel is blood: truth and labels are where at least half of a voxel is.
+
+    Args:
+        scan: the head CT.
+        shares: bleed type to (z, y, x) float32 in [0, 1].
+        seed: makes the same case again.
+        mimics: what looks like blood and is none.
+    """
+    truth, columns = np.zeros(scan.hu.shape, bool), []
+    for name in TYPES:
+        mask = shares[name] >= 0.5 if name in shares else np.zeros(scan.hu.shape, bool)
+        truth |= mask
+        columns.append(mask.any(axis=(1, 2)))
+    labels = np.stack([*columns, np.logical_or.reduce(columns)], axis=1)
+    return Phantom(scan, truth, labels, np.ones(len(truth), bool), shares, seed, mimics)
 
 
 def phantom(
@@ -85,7 +89,7 @@ def phantom(
     noise_hu: float = 4.0,
     levels: int = 4,
     beam_hardening: bool = True,
-) -> Case:
+) -> Phantom:
     """A head CT with the bleeds asked for.
 
     Args:
@@ -132,7 +136,7 @@ def phantom(
     cosine, sine = grid.lean
     affine[:3, 1] = 0, pixel_mm * cosine, pixel_mm * sine
     affine[:3, 3] = float(x_mm[0]), float(y_mm[0]) * cosine, float(z_mm[0]) + float(y_mm[0]) * sine
-    return Case(Scan(hu, affine), {name: shares[name] for name in bleeds}, seed, mimics)
+    return from_shares(Scan(hu, affine), {name: shares[name] for name in bleeds}, seed, mimics)
 
 
 def _head(seed: int, grid: Grid, bleeds: tuple, mimics: tuple):

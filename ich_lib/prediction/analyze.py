@@ -15,7 +15,6 @@ from ich_lib.prediction.ood import Strangeness
 from ich_lib.prepare.head import Box, field_box, uncrop
 from ich_lib.scan import Scan
 
-NOTICE = "Teaching and research only. Not a medical device: never use it to diagnose, treat or triage anyone."
 UNSURE = 0.1  # a slice's doubt from here on is worth telling
 _CHUNK = 8  # slices at a time, so that memory stays flat on long scans
 

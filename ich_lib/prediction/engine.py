@@ -18,7 +18,8 @@ from ich_lib.prediction.calibration import Calibration, from_json
 from ich_lib.prediction.ood import Usual
 from ich_lib.prediction.ood import from_json as usual_from_json
 
-SHIPPED = Path(__file__).parents[1] / "weights"
+SHIPPED = "shipped"  # the word for the models that come with the library
+WEIGHTS = Path(__file__).parents[1] / "weights"  # where those lie
 
 
 @dataclass(frozen=True)
@@ -92,24 +93,24 @@ class Models:
         return usual_from_json(told) if told else None
 
 
-def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
+def load(source: str | Path = SHIPPED, *, fill: bool = True) -> Models:
     """Load trained models.
 
     Args:
-        folder: what `export` or `train` wrote, or a folder of such folders; None for the weights that come with the
-            library.
-        fill: take a model that `folder` lacks from the shipped model.
+        source: "shipped" for the models that come with the library, or a folder that `export` or `train` wrote, or a
+            folder of such folders.
+        fill: take a model that the folder lacks from the shipped model.
 
     Returns:
         The models.
 
     Raises:
-        FileNotFoundError: if there are no models in `folder`.
+        FileNotFoundError: if there are no models in the folder.
         ValueError: if a file's SHA-256 is not the one its card states, or two models of one task are there.
     """
-    if folder is None:
+    if str(source) == SHIPPED:
         return _shipped()
-    folder = Path(folder)
+    folder = Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Name a run folder of train, or what export wrote.")
     found = [
@@ -128,7 +129,7 @@ def load(folder: str | Path | None = None, *, fill: bool = True) -> Models:
 
 @cache
 def _shipped() -> Models:
-    return _pair(_models_in(SHIPPED), SHIPPED)
+    return _pair(_models_in(WEIGHTS), WEIGHTS)
 
 
 def _models_in(folder: Path) -> list[Model]:
@@ -187,7 +188,7 @@ def _onnx_model(card_path: Path) -> Model:
 
 def _run_model(folder: Path) -> Model:
     """A run folder as it is. Imports Keras and its backend: seconds, and a gigabyte."""
-    from ich_lib.training.train import open_run
+    from ich_lib.models.run import open_run
 
     trained = open_run(folder)
     run = answering(trained.model(), trained.recipe) if trained.recipe.is_network else _fitted_again(trained)
@@ -198,7 +199,7 @@ def _run_model(folder: Path) -> Model:
 
 def answering(model, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
     """What answers for a network of Keras."""
-    from ich_lib.prediction.export import with_heat
+    from ich_lib.models.heat import with_heat
 
     outputs = asked(with_heat(model))
     return lambda pictures: answer_of(outputs(pictures), recipe)
@@ -220,7 +221,7 @@ def asked(model) -> Callable[[np.ndarray], list[np.ndarray]]:
 
 def _fitted_again(trained) -> Callable[[np.ndarray], Answer]:
     """What answers for a run of hand-made features: scores without a map."""
-    from ich_lib.training import classical
+    from ich_lib.models import classical
 
     scores = classical.fitted(classical.saved(trained.weights), trained.recipe)
     return lambda pictures: Answer(scores=scores(classical.features(pictures)))

@@ -6,37 +6,15 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
 
 from ich_lib.data.ct_ich import ATTRIBUTION
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.models.heat import with_heat
+from ich_lib.models.run import Run, open_run
+from ich_lib.notice import NOTICE
 from ich_lib.prediction.ood import Usual
-from ich_lib.training.train import Run, open_run
 
 _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
-
-
-def with_heat(model: keras.Model) -> keras.Model:
-    """A classifier with its class activation maps, and what it pools, as further outputs; others as they are.
-
-    For global pooling and one dense layer, ReLU(sum_k W[k, c] A_k) equals Grad-CAM up to scale (Selvaraju et al. 2017,
-    section 3.1), so the map is a 1x1 convolution with the dense layer's own weights. Other classifiers (a second dense
-    layer, a flattened picture) have no such map.
-
-    Returns:
-        (n, y, x, channel) to what the model gave before, heat (n, r, c, k), not scaled, and features (n, f), the pooled
-        ones that `ich_lib.prediction.ood` asks for.
-    """
-    names = [layer.name for layer in model.layers]
-    if "features" not in names or "dense" in names:
-        return model
-    weights = model.get_layer("scores").get_weights()[0]
-    heat = layers.Conv2D(weights.shape[1], 1, use_bias=False, activation="relu", dtype="float32", name="heat")
-    outputs = [*model.outputs, heat(model.get_layer("features").output), model.get_layer("pool").output]
-    served = keras.Model(model.input, outputs, name=model.name)
-    heat.set_weights([weights[None, None]])
-    return served
 
 
 def export(

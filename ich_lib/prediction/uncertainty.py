@@ -173,7 +173,7 @@ def dropped(folder: str | Path, count: int = 10, *, seed: int = 0) -> list[Model
     Raises:
         ValueError: if the run's model has no dropout, so that all members would be one.
     """
-    from ich_lib.training.train import open_run
+    from ich_lib.models.run import open_run
 
     run = open_run(folder)
     network = always_dropping(run.model(), seed)

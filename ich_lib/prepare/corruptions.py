@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ich_lib.labels import LABELS
+from ich_lib.case import Case
 from ich_lib.prepare.window import WINDOWS, unwindow, window
 from ich_lib.scan import Scan
 
@@ -29,36 +29,6 @@ _ALIKE_DEG = 2.0  # errors of neighboring views are alike over about this angle
 
 
 @dataclass(frozen=True)
-class Exam:
-    """A scan with its truth, on the same voxels.
-
-    Attributes:
-        scan: the head CT.
-        truth: (z, y, x) bool, blood.
-        labels: (z, 6) bool in the order of LABELS.
-        outlined: (z,) bool, slices whose `truth` is known.
-    """
-
-    scan: Scan
-    truth: np.ndarray
-    labels: np.ndarray
-    outlined: np.ndarray
-
-    def __post_init__(self):
-        count = len(self.scan.hu)
-        if self.truth.shape != self.scan.hu.shape or not len(self.labels) == len(self.outlined) == count:
-            raise ValueError(
-                f"A scan of shape {self.scan.hu.shape} wants a truth of that shape and a label for each slice; got "
-                f"{self.truth.shape}, {len(self.labels)} labels and {len(self.outlined)} marks of what is outlined."
-            )
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Of its bleeds."""
-        return tuple(name for name, some in zip(LABELS[:-1], self.labels.T, strict=False) if some.any())
-
-
-@dataclass(frozen=True)
 class Corruption:
     """One way in which a scan gets worse.
 
@@ -66,30 +36,30 @@ class Corruption:
         unit: of the strengths, as read after the number.
         strengths: one for each of SEVERITIES, from mild to absurd.
         imitates: what happens to real scans, in a sentence.
-        apply: (exam, strength, generator) to the exam made worse.
+        apply: (case, strength, generator) to the case made worse.
     """
 
     unit: str
     strengths: tuple[float, ...]
     imitates: str
-    apply: Callable[[Exam, float, np.random.Generator], Exam]
+    apply: Callable[[Case, float, np.random.Generator], Case]
 
     def strength(self, severity: int) -> str:
         """The strength of a severity with its unit: "10 HU"."""
         return f"{self.strengths[severity - 1]:g} {self.unit}"
 
 
-def corrupted(exam: Exam, name: str, severity: int, *, seed: int = 0) -> Exam:
+def corrupted(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
     """A scan under one corruption, with the truth of what it then shows.
 
     Args:
-        exam: scan and truth. Not changed.
+        case: scan and truth. Not changed.
         name: one of CORRUPTIONS.
-        severity: 1 to 5; 0 gives `exam` itself.
+        severity: 1 to 5; 0 gives `case` itself.
         seed: of what is drawn: noise, directions, places.
 
     Returns:
-        The exam made worse. The scan's notes say how.
+        The case made worse. The scan's notes say how.
 
     Raises:
         ValueError: for another name or severity.
@@ -98,10 +68,11 @@ def corrupted(exam: Exam, name: str, severity: int, *, seed: int = 0) -> Exam:
     if severity not in (0, *SEVERITIES):
         raise ValueError(f"severity must be a whole number from 0 (unchanged) to 5; got {severity}.")
     if severity == 0:
-        return exam
+        return case
     corruption = CORRUPTIONS[name]
     rng = np.random.default_rng([seed, list(CORRUPTIONS).index(name)])
-    worse = corruption.apply(exam, corruption.strengths[severity - 1], rng)
+    plain = Case(case.scan, case.truth, case.labels, case.outlined)  # the shares of a phantom would not go along
+    worse = corruption.apply(plain, corruption.strengths[severity - 1], rng)
     note = f"Made worse on purpose: {name}, {corruption.strength(severity)}."
     return replace(worse, scan=worse.scan.with_notes(note))
 
@@ -112,34 +83,34 @@ def known(name: str) -> None:
         raise ValueError(f"{name!r} is no corruption; choose from {', '.join(CORRUPTIONS)}.")
 
 
-def _showing(exam: Exam, planes, **changes) -> Exam:
-    """The exam with other CT numbers, (z, y, x) or a sequence of slices, and what else changes."""
+def _showing(case: Case, planes, **changes) -> Case:
+    """The case with other CT numbers, (z, y, x) or a sequence of slices, and what else changes."""
     hu = np.ascontiguousarray(np.stack(list(planes)), np.float32)
-    return replace(exam, scan=replace(exam.scan, hu=hu), **changes)
+    return replace(case, scan=replace(case.scan, hu=hu), **changes)
 
 
-def _noise(exam: Exam, sd_hu: float, rng: np.random.Generator) -> Exam:
+def _noise(case: Case, sd_hu: float, rng: np.random.Generator) -> Case:
     """Added noise of this SD, smoothed in the plane by a Gaussian of NOISE_PX."""
     kernel, edge = cv2.getGaussianKernel(7, NOISE_PX), 3
-    height, width = exam.scan.hu.shape[1:]
+    height, width = case.scan.hu.shape[1:]
     scale = np.float32(sd_hu / (kernel**2).sum())  # smoothing leaves an SD of the sum of squares, once for each axis
 
     def grain() -> np.ndarray:
         white = rng.standard_normal((height + 2 * edge, width + 2 * edge), np.float32)
         return cv2.sepFilter2D(white, -1, kernel, kernel)[edge:-edge, edge:-edge] * scale
 
-    return _showing(exam, (plane + grain() for plane in exam.scan.hu))
+    return _showing(case, (plane + grain() for plane in case.scan.hu))
 
 
-def _blur(exam: Exam, fwhm_mm: float, rng: np.random.Generator) -> Exam:
+def _blur(case: Case, fwhm_mm: float, rng: np.random.Generator) -> Case:
     """Each slice smoothed by a Gaussian of this full width at half its height."""
-    _, dy, dx = exam.scan.spacing_mm
+    _, dy, dx = case.scan.spacing_mm
     sd_mm = fwhm_mm / _FWHM
     how = {"sigmaX": sd_mm / dx, "sigmaY": sd_mm / dy, "borderType": cv2.BORDER_REPLICATE}
-    return _showing(exam, (cv2.GaussianBlur(plane, (0, 0), **how) for plane in exam.scan.hu))
+    return _showing(case, (cv2.GaussianBlur(plane, (0, 0), **how) for plane in case.scan.hu))
 
 
-def _motion(exam: Exam, travel: float, rng: np.random.Generator) -> Exam:
+def _motion(case: Case, travel: float, rng: np.random.Generator) -> Case:
     """Each slice the mean of the head along a straight way: `travel` mm and degrees from one end to the other.
 
     The way's middle is where the head was, so the truth stays.
@@ -150,18 +121,18 @@ def _motion(exam: Exam, travel: float, rng: np.random.Generator) -> Exam:
         angle, side = rng.uniform(0, 2 * math.pi), rng.choice([-1, 1])
         way = travel * math.sin(angle), travel * math.cos(angle)
         poses = [
-            _moved(plane, exam.scan, degrees=t * side * travel, shift_mm=(t * way[0], t * way[1])) for t in moments
+            _moved(plane, case.scan, degrees=t * side * travel, shift_mm=(t * way[0], t * way[1])) for t in moments
         ]
         return np.mean(poses, axis=0)
 
-    return _showing(exam, map(smeared, exam.scan.hu))
+    return _showing(case, map(smeared, case.scan.hu))
 
 
-def _rotation(exam: Exam, degrees: float, rng: np.random.Generator) -> Exam:
+def _rotation(case: Case, degrees: float, rng: np.random.Generator) -> Case:
     """Slices and truth turned clockwise, as seen, about the slice's center; air where nothing was."""
-    turned = [_moved(blood.astype(np.float32), exam.scan, degrees=degrees, outside=0.0) for blood in exam.truth]
-    planes = (_moved(plane, exam.scan, degrees=degrees) for plane in exam.scan.hu)
-    return _showing(exam, planes, truth=np.stack(turned) >= 0.5)
+    turned = [_moved(blood.astype(np.float32), case.scan, degrees=degrees, outside=0.0) for blood in case.truth]
+    planes = (_moved(plane, case.scan, degrees=degrees) for plane in case.scan.hu)
+    return _showing(case, planes, truth=np.stack(turned) >= 0.5)
 
 
 def _moved(
@@ -180,43 +151,43 @@ def _moved(
     )
 
 
-def _level(exam: Exam, offset_hu: float, rng: np.random.Generator) -> Exam:
+def _level(case: Case, offset_hu: float, rng: np.random.Generator) -> Case:
     """Every CT number too high, or too low, which is drawn."""
-    return _showing(exam, exam.scan.hu + np.float32(offset_hu * rng.choice([-1, 1])))
+    return _showing(case, case.scan.hu + np.float32(offset_hu * rng.choice([-1, 1])))
 
 
-def _width(exam: Exam, width_hu: float, rng: np.random.Generator) -> Exam:
+def _width(case: Case, width_hu: float, rng: np.random.Generator) -> Case:
     """Contrast around the brain window's level as of a picture of this width that is read as one of the usual 80 HU."""
     level, usual = WINDOWS["brain"]
-    return _showing(exam, (exam.scan.hu - np.float32(level)) * np.float32(usual / width_hu) + np.float32(level))
+    return _showing(case, (case.scan.hu - np.float32(level)) * np.float32(usual / width_hu) + np.float32(level))
 
 
-def _resolution(exam: Exam, pixel_mm: float, rng: np.random.Generator) -> Exam:
+def _resolution(case: Case, pixel_mm: float, rng: np.random.Generator) -> Case:
     """Each slice averaged to pixels of this size and stretched back. Pixels that are larger already stay."""
-    height, width = exam.scan.hu.shape[1:]
-    _, dy, dx = exam.scan.spacing_mm
+    height, width = case.scan.hu.shape[1:]
+    _, dy, dx = case.scan.spacing_mm
     rows, columns = (max(1, round(n * d / max(pixel_mm, d))) for n, d in ((height, dy), (width, dx)))
     if (rows, columns) == (height, width):
-        return exam
-    small = (cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) for plane in exam.scan.hu)
-    return _showing(exam, (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in small))
+        return case
+    small = (cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) for plane in case.scan.hu)
+    return _showing(case, (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in small))
 
 
-def _thickness(exam: Exam, times: float, rng: np.random.Generator) -> Exam:
+def _thickness(case: Case, times: float, rng: np.random.Generator) -> Case:
     """Slices averaged to fewer ones that are this many times as thick, from the foot on.
 
     A thick voxel is blood where at least half of it is; a thick slice has the labels of all it holds. What is left at
     the head's end makes a slice of its own.
     """
-    share = _overlap(len(exam.scan.hu), times)
+    share = _overlap(len(case.scan.hu), times)
     mean = lambda values: np.tensordot(share, values.astype(np.float32), 1)  # noqa: E731
-    affine = exam.scan.affine.copy()
+    affine = case.scan.affine.copy()
     affine[:3, 3] += affine[:3, 0] * (times - 1) / 2
     affine[:3, 0] *= times
-    scan = replace(exam.scan, hu=mean(exam.scan.hu), affine=affine)
+    scan = replace(case.scan, hu=mean(case.scan.hu), affine=affine)
     held = share > 0
-    labels = (held[:, :, None] & exam.labels).any(axis=1)
-    return Exam(scan, mean(exam.truth) >= 0.5 - 1e-6, labels, (exam.outlined | ~held).all(axis=1))
+    labels = (held[:, :, None] & case.labels).any(axis=1)
+    return Case(scan, mean(case.truth) >= 0.5 - 1e-6, labels, (case.outlined | ~held).all(axis=1))
 
 
 def _overlap(count: int, times: float) -> np.ndarray:
@@ -228,15 +199,15 @@ def _overlap(count: int, times: float) -> np.ndarray:
     return (part / part.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _metal(exam: Exam, streak_hu: float, rng: np.random.Generator) -> Exam:
+def _metal(case: Case, streak_hu: float, rng: np.random.Generator) -> Case:
     """A metal rod at a drawn place of the skull, through every slice, with streaks of this RMS at STREAK_AT_MM.
 
     Of each view the ray through the rod is measured wrongly, since hardly a photon comes through; filtered
     backprojection smears each error along its ray. Errors are drawn for each slice anew.
     """
-    count, *shape = exam.scan.hu.shape
-    _, dy, dx = exam.scan.spacing_mm
-    bone = np.argwhere(exam.scan.hu[count // 2] >= _BONE_HU)
+    count, *shape = case.scan.hu.shape
+    _, dy, dx = case.scan.spacing_mm
+    bone = np.argwhere(case.scan.hu[count // 2] >= _BONE_HU)
     row, column = bone[rng.integers(len(bone))] if len(bone) else np.array(shape) // 2
     y_mm, x_mm = np.meshgrid((np.arange(shape[0]) - row) * dy, (np.arange(shape[1]) - column) * dx, indexing="ij")
     far_mm = np.hypot(y_mm, x_mm).astype(np.float32)
@@ -254,7 +225,7 @@ def _metal(exam: Exam, streak_hu: float, rng: np.random.Generator) -> Exam:
         streaks = cv2.remap(closed, turn, far_mm / np.float32(step_mm), cv2.INTER_LINEAR)
         return (plane + streaks) * (1 - rod) + rod * np.float32(METAL_HU)
 
-    return _showing(exam, map(struck, exam.scan.hu))
+    return _showing(case, map(struck, case.scan.hu))
 
 
 def _view_errors(rng: np.random.Generator) -> np.ndarray:
@@ -293,7 +264,7 @@ def backprojected(errors: np.ndarray, response: np.ndarray) -> np.ndarray:
     return (np.fft.irfft(np.fft.rfft(errors)[None] * response, len(errors), axis=1) / len(errors)).astype(np.float32)
 
 
-def _jpeg(exam: Exam, quality: float, rng: np.random.Generator) -> Exam:
+def _jpeg(case: Case, quality: float, rng: np.random.Generator) -> Case:
     """Each slice exported as a JPEG of the brain window and read back: bone, fat and air saturate, as in any export."""
 
     def exported(plane: np.ndarray) -> np.ndarray:
@@ -301,7 +272,7 @@ def _jpeg(exam: Exam, quality: float, rng: np.random.Generator) -> Exam:
         _, code = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
         return unwindow(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE) / 255, *WINDOWS["brain"])
 
-    return _showing(exam, map(exported, exam.scan.hu))
+    return _showing(case, map(exported, case.scan.hu))
 
 
 CORRUPTIONS = {

@@ -9,14 +9,14 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ich_lib.labels import LABELS, TYPES
-from ich_lib.phantoms import Case
+from ich_lib.phantoms import Phantom
 from ich_lib.reports import write_nifti
 from ich_lib.scan import Scan
 
 SERIES = "Phantom 5mm"
 
 
-def write_case(case: Case, folder: str | Path, *, form: str = "nifti") -> None:
+def write_case(case: Phantom, folder: str | Path, *, form: str = "nifti") -> None:
     """Write a case: the scan, its mask, its labels.
 
     Args:

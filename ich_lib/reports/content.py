@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from ich_lib.labels import LABELS
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import words
 
 

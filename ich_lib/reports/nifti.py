@@ -5,7 +5,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.scan import Scan, to_file_grid
 from ich_lib.words.sentences import SHORT_NOTICE, TOLD_DIGITS, made_by
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.words.sentences import made_by, sentence
 
 

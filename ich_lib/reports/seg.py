@@ -18,7 +18,8 @@ from pydicom.uid import CTImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from ich_lib import __version__
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.scan import LPS_TO_RAS, Scan, to_file_grid
 from ich_lib.words.sentences import SHORT_NOTICE, made_by
 

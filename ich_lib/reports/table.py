@@ -3,7 +3,8 @@
 import csv
 from pathlib import Path
 
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.reports.content import as_json
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

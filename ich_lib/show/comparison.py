@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ich_lib.evaluation.compare import Group, Paired
+from ich_lib.measures.paired import Group, Paired
 from ich_lib.measures.report import Report
 from ich_lib.show.figure import Figure
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.notice import NOTICE
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure

@@ -5,7 +5,8 @@ import textwrap
 from matplotlib.patches import Rectangle
 
 from ich_lib.labels import COLORS, LABELS
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import words
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import most_telling, outlined

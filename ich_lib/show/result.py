@@ -5,7 +5,8 @@ import textwrap
 import numpy as np
 
 from ich_lib.labels import ANY, COLORS, LABELS
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
 from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence

@@ -1,14 +1,15 @@
 """What corruptions do to scans, and to those who read them, as plots."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from ich_lib.prepare.corruptions import CORRUPTIONS, Exam, corrupted
-from ich_lib.prepare.head import Box, head_box
+from ich_lib.prepare.head import Box
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import YELLOW
 
-SHOWN = (1, 3, 5)  # severities of the examples
 _LINES = (("dice_per_subject", "Dice per subject", "#0072B2", "o"), ("slice_auc_any", "slice AUC", "#D55E00", "s"))
 _COLUMNS = 5
 
@@ -58,25 +59,39 @@ def _panel(axes, name: str, corruption: dict) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def examples(exam: Exam, *, seed: int = 0) -> Figure:
-    """The slice with most blood, clean and under each corruption at severities 1, 3 and 5, in the brain window.
+@dataclass(frozen=True)
+class Example:
+    """A slice to be drawn.
+
+    Attributes:
+        title: what was done to it.
+        plane: (y, x) HU.
+        truth: (y, x) bool, blood.
+        box: the part to show.
+    """
+
+    title: str
+    plane: np.ndarray
+    truth: np.ndarray
+    box: Box
+
+
+def examples(lines: Sequence[Sequence[Example]]) -> Figure:
+    """Slices in the brain window with their blood outlined, a line a corruption.
 
     Args:
-        exam: a phantom's. A patient's slice does not belong on a page that is passed on.
-        seed: of what is drawn.
+        lines: as many slices in each.
     """
-    k = int(exam.truth.sum(axis=(1, 2)).argmax())
-    box = head_box(exam.scan.hu).scaled(1.1)
-    height = 1.95 * len(CORRUPTIONS)  # inches
+    height = 1.95 * len(lines)  # inches
     figure = Figure(figsize=(7.2, height))
     margins = {"left": 0.01, "right": 0.99, "bottom": 0.05 / height, "top": 1 - 0.25 / height}
-    axes = figure.subplots(len(CORRUPTIONS), 1 + len(SHOWN), gridspec_kw={**margins, "wspace": 0.04, "hspace": 0.13})
-    for line, (name, corruption) in zip(axes, CORRUPTIONS.items(), strict=True):
-        for one, severity in zip(line, (0, *SHOWN), strict=True):
-            worse = corrupted(exam, name, severity, seed=seed)
-            at = min(int((k + 0.5) * exam.scan.spacing_mm[0] / worse.scan.spacing_mm[0]), len(worse.truth) - 1)
-            _slice(one, worse.scan.hu[at], worse.truth[at], box)
-            one.set_title(f"{name}: clean" if severity == 0 else corruption.strength(severity), fontsize=9, loc="left")
+    axes = figure.subplots(
+        len(lines), len(lines[0]), squeeze=False, gridspec_kw={**margins, "wspace": 0.04, "hspace": 0.13}
+    )
+    for row, line in zip(axes, lines, strict=True):
+        for one, example in zip(row, line, strict=True):
+            _slice(one, example.plane, example.truth, example.box)
+            one.set_title(example.title, fontsize=9, loc="left")
     return figure
 
 

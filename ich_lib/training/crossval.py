@@ -1,14 +1,12 @@
-"""One recipe trained once per fold, and one table of many recipes: what the folds say, side by side."""
+"""One recipe trained once per fold of patients."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ich_lib.data.store import Store
-from ich_lib.evaluation import FOLD, fold_runs
 from ich_lib.models.recipes import Recipe
-from ich_lib.training.train import FOLDS, START, Run, open_run, train
+from ich_lib.models.run import FOLD, Run, open_run
+from ich_lib.training.train import FOLDS, train
 
 
 def cross_validate(
@@ -96,59 +94,3 @@ def reduced(recipe: Recipe, *, size: int, slices: int) -> Recipe:
         patience=0,
         source=f"{recipe.source}; cut to {size} px and about {slices} slices seen".lstrip("; "),
     )
-
-
-_PREFACE = """# Models side by side
-
-Made by `python -m ich_lib table RUNS...` from cross-validations of five folds. Every scan is judged by the model that
-never saw its patient, its scores calibrated on the other folds; intervals hold 95 % of resamples of patients. After a
-**leaky split** the slices held out are judged, while others of the same patients were trained on: such lines show what
-a leak is worth, and nothing else. Slices seen are those shown in training, all in all, by each fold's model. Training
-begins with random weights unless a line says otherwise.
-
-"""
-
-
-def table(folders: Sequence[str | Path]) -> str:
-    """Evaluated cross-validations as one Markdown page with a table.
-
-    Args:
-        folders: each holds fold-0, fold-1, ... and the report.json that `evaluate` wrote beside them.
-
-    Raises:
-        FileNotFoundError: if a folder has no report.json.
-    """
-    lines = [_line(Path(folder)) for folder in folders]
-    head = (
-        "run",
-        "picture",
-        "parameters",
-        "slices seen, minutes a fold",
-        "Dice per subject",
-        "slice AUC",
-        "scan AUC",
-        "ECE",
-    )
-    rows = [head, ("---",) * len(head), *lines]
-    return _PREFACE + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-
-
-def _line(folder: Path) -> tuple[str, ...]:
-    from ich_lib.evaluation.page import shown
-    from ich_lib.models.builders import build
-
-    path = folder / "report.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no report.json; make it with python -m ich_lib evaluate {folder}.")
-    report = json.loads(path.read_text())
-    runs = [open_run(run) for run in fold_runs(folder)]
-    recipe = runs[0].recipe
-    minutes = sum(run.minutes for run in runs) / len(runs)
-    epochs = len(runs[0].history())
-    seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
-    leak = f", **{report['leaky'][0]} split**" if "leaky" in report else ""
-    figures = (shown(report[key]) for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "ece"))
-    picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
-    count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
-    begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""
-    return f"{folder.name} (`{recipe.name}`{leak}{begun})", picture, count, f"{seen}, {minutes:.1f}", *figures

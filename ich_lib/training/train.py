@@ -3,7 +3,7 @@
 import csv
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -12,112 +12,18 @@ from tqdm import tqdm
 
 from ich_lib.data import open_set
 from ich_lib.data.phantoms import phantoms
-from ich_lib.data.split import APART, SPLITS, Split, leaks, units
+from ich_lib.data.split import SPLITS, Split, leaks, units
 from ich_lib.data.store import Store, kept_store, open_store
 from ich_lib.measures.metrics import log_loss
+from ich_lib.models import classical
 from ich_lib.models.builders import build
 from ich_lib.models.losses import LOSSES
-from ich_lib.models.recipes import Recipe, from_json
-from ich_lib.training import classical
+from ich_lib.models.recipes import Recipe
+from ich_lib.models.run import CHECKPOINT, COLUMNS, HISTORY, START, Run, open_run
 from ich_lib.training.batches import Batches, Slices, Still
 from ich_lib.training.devices import spread
 
 FOLDS = 5
-START, _CHECKPOINT, _WEIGHTS, _HISTORY = "start.weights.h5", "checkpoint.weights.h5", "model.weights.h5", "history.csv"
-_FEATURES = "features.npz"  # what a recipe of hand-made features keeps in place of weights
-_COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "minutes")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A folder that `train` wrote.
-
-    Attributes:
-        folder: where it lies.
-        recipe: what was trained.
-        split: whom or what it was trained on, and what was held out.
-    """
-
-    folder: Path
-    recipe: Recipe
-    split: Split
-
-    @property
-    def weights(self) -> Path:
-        """The file that a finished run has."""
-        return self.folder / (_WEIGHTS if self.recipe.is_network else _FEATURES)
-
-    @property
-    def held_out(self) -> int | None:
-        """The fold never trained on, or None."""
-        return self.split.held_out
-
-    @property
-    def folds(self) -> dict[str, int]:
-        """Patient, or whatever unit the split deals out, to fold."""
-        return self.split.folds
-
-    def patients(self, *, trained: bool) -> list[str]:
-        """Patients the weights saw, or those held out; patients set apart are neither.
-
-        Raises:
-            ValueError: if the run was split otherwise, so that most patients are on both sides.
-        """
-        if self.split.kind != "patient":
-            raise ValueError(f"{self.folder} was split by a {self.split.kind} split: its patients are on both sides.")
-        sides = {patient: fold != self.held_out for patient, fold in self.folds.items() if fold != APART}
-        return sorted(patient for patient, side in sides.items() if side is trained)
-
-    def history(self) -> list[dict[str, str]]:
-        """Rows of history.csv, as text."""
-        with (self.folder / _HISTORY).open(newline="") as file:
-            return list(csv.DictReader(file))
-
-    @property
-    def minutes(self) -> float:
-        """Minutes of training so far, earlier parts of a resumed run counted in."""
-        rows = self.history()
-        return float(rows[-1]["minutes"]) if rows else 0.0
-
-    def model(self) -> keras.Model:
-        """The trained model in float32.
-
-        Raises:
-            FileNotFoundError: if the run has not been trained to its end.
-            ValueError: if it trained no network; `engine.load` opens such runs too.
-        """
-        if not self.weights.is_file():
-            raise FileNotFoundError(
-                f"{self.folder} has no {self.weights.name}: the run did not end. Go on with train --resume."
-            )
-        return _loaded(build(self.recipe), self.weights)
-
-    def first_model(self) -> keras.Model:
-        """The model as its training began: with the weights it started from, or with those its seed draws.
-
-        Raises:
-            ValueError: if the recipe begins with weights that cannot be had, or it trained no network.
-        """
-        if (self.folder / START).is_file():
-            return _loaded(build(self.recipe), self.folder / START)
-        keras.utils.set_random_seed(self.recipe.seed)
-        return build(self.recipe, pretrained=True)
-
-
-def open_run(folder: str | Path) -> Run:
-    """Open a run folder.
-
-    Raises:
-        FileNotFoundError: if it is none.
-    """
-    folder = Path(folder)
-    if not (folder / "recipe.json").is_file():
-        raise FileNotFoundError(
-            f"{folder} is no run folder: it holds no recipe.json. Make one with python -m ich_lib train."
-        )
-    told = json.loads((folder / "folds.json").read_text())
-    split = Split(told.get("kind", "patient"), told["folds"], told["held_out"], told["seed"])
-    return Run(folder, from_json(json.loads((folder / "recipe.json").read_text())), split)
 
 
 def train(
@@ -276,10 +182,10 @@ def _fit(run: Run, seen: Slices, unseen: Slices, *, phantoms: Store | None, devi
     keras.utils.set_random_seed(recipe.seed)
     made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
     batches = Batches(seen, recipe, phantoms=made)
-    known = any((run.folder / name).is_file() for name in (START, _CHECKPOINT))
+    known = any((run.folder / name).is_file() for name in (START, CHECKPOINT))
     model = _compiled(recipe, len(batches), pretrained=not known)
     if (run.folder / START).is_file():
-        model.set_weights(_loaded(build(recipe), run.folder / START).get_weights())
+        model.set_weights(run.first_model().get_weights())
     begun = _restore(model, run.folder, len(batches))
     stopped = stalled(_losses(run), recipe.patience)
     batches.begin_with(begun)
@@ -309,13 +215,15 @@ def _fit_classical(run: Run, seen: Slices, unseen: Slices) -> None:
     one_pass = Batches(seen, recipe).sampler
     rng = np.random.default_rng(recipe.seed)
     rows = [one_pass.at(place, rng).row for place in range(len(one_pass))]
-    taught, held_out = (classical.measured(one, recipe) for one in (Slices(seen.store, np.sort(rows)), unseen))
+    taught, held_out = (
+        classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, np.sort(rows)), unseen)
+    )
     scores = classical.fitted(taught, recipe)
     row = {"epoch": 1, "loss": f"{_log_loss(scores, taught):.5f}", "learning_rate": ""}
     row |= {"val_loss": f"{_log_loss(scores, held_out):.5f}" if len(held_out.labels) else ""}
     row |= {"minutes": f"{(time.monotonic() - started) / 60:.2f}"}
-    with (run.folder / _HISTORY).open("w", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
+    with (run.folder / HISTORY).open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerow(row)
     taught.save(run.weights)  # last: a run that has it is finished
@@ -325,11 +233,6 @@ def _log_loss(scores, shown: classical.Measured) -> float:
     """Mean over the labels, as the networks' binary cross-entropy is."""
     found = scores(shown.columns)
     return float(np.mean([log_loss(*pair) for pair in zip(shown.labels.T, found.T, strict=True)]))
-
-
-def _loaded(model: keras.Model, weights: Path) -> keras.Model:
-    model.load_weights(weights)
-    return model
 
 
 def _compiled(recipe: Recipe, steps: int, *, pretrained: bool = False) -> keras.Model:
@@ -392,18 +295,18 @@ def stalled(losses: list[float], patience: int) -> bool:
 
 def _losses(run: Run) -> list[float]:
     """Training losses of all epochs so far."""
-    return [float(row["loss"]) for row in run.history()]
+    return [epoch.loss for epoch in run.history()]
 
 
 def _restore(model: keras.Model, folder: Path, steps: int) -> int:
     """Load the last checkpoint, optimizer included, and cut the history to it; the epoch to begin with."""
-    checkpoint, history = folder / _CHECKPOINT, folder / _HISTORY
+    checkpoint, history = folder / CHECKPOINT, folder / HISTORY
     begun = 0
     if checkpoint.is_file():
         model.load_weights(checkpoint)
         begun = int(_number(model.optimizer.iterations)) // steps
     lines = history.read_text().splitlines()[1 : begun + 1] if history.is_file() else []
-    history.write_text("\n".join([",".join(_COLUMNS), *lines]) + "\n")
+    history.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
     return begun
 
 
@@ -439,9 +342,9 @@ class _Keep(keras.callbacks.Callback):
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
-        part = self.run.folder / f"part-{_CHECKPOINT}"
+        part = self.run.folder / f"part-{CHECKPOINT}"
         self.model.save_weights(part)
-        part.replace(self.run.folder / _CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
+        part.replace(self.run.folder / CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
         row = {
             "epoch": epoch + 1,
             "loss": f"{logs['loss']:.5f}",
@@ -449,8 +352,8 @@ class _Keep(keras.callbacks.Callback):
         }
         row |= {"val_loss": f"{logs['val_loss']:.5f}" if "val_loss" in logs else ""}
         row |= {"minutes": f"{(time.monotonic() - self.started) / 60:.2f}"}
-        with (self.run.folder / _HISTORY).open("a", newline="") as file:
-            csv.DictWriter(file, _COLUMNS).writerow(row)
+        with (self.run.folder / HISTORY).open("a", newline="") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
 
     def on_train_end(self, logs=None):
         self.bar.close()

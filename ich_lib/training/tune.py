@@ -27,10 +27,11 @@ from ich_lib.measures.metrics import auc, dice
 from ich_lib.models.builders import options_of
 from ich_lib.models.losses import LOSSES
 from ich_lib.models.recipes import Recipe, from_json
+from ich_lib.models.run import Run, open_run
 from ich_lib.prepare.augment import Augment
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Slices, Still
-from ich_lib.training.train import FOLDS, Run, open_run, slices_of, train
+from ich_lib.training.train import FOLDS, slices_of, train
 
 WAYS = ("grid", "random", "bayes")
 SCALES = ("log", "linear")

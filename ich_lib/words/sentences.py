@@ -2,7 +2,7 @@
 
 from ich_lib import __version__
 from ich_lib.labels import ANY, TYPES
-from ich_lib.phantoms import Case
+from ich_lib.phantoms import Phantom
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import EVEN, words
 from ich_lib.words.languages import number, words_in
@@ -67,7 +67,7 @@ def volume(result: Result, language: str = "en") -> str:
     return say["marked"].format(**{name: number(*value, language) for name, value in told.items()})
 
 
-def origin(case: Case, language: str = "en") -> str:
+def origin(case: Phantom, language: str = "en") -> str:
     """Where a head made by code comes from: which blood was put in, and what is there to mislead.
 
     Raises:

@@ -11,20 +11,20 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx
 
+from ich_lib.case import Case
 from ich_lib.data import Table
-from ich_lib.evaluation import compare as compared
-from ich_lib.evaluation import opened
+from ich_lib.evaluation import case_of, compare, opened
 from ich_lib.evaluation.causes import OTHER, SAYS, Failure, causes
 from ich_lib.evaluation.gallery import sentence, telling
 from ich_lib.explanation import NAMES as METHODS
 from ich_lib.measures.report import Line, Report
-from ich_lib.prediction.analyze import NOTICE, Result, analyse
-from ich_lib.prepare.corruptions import Exam
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result, analyse
+from ich_lib.prediction.engine import SHIPPED
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
-from ich_lib.workbench import models
-from ich_lib.workbench import scans as cases
-from ich_lib.workbench.scans import BEST, SHIPPED
+from ich_lib.workbench import models, scans
+from ich_lib.workbench.scans import BEST
 from ich_lib.workbench.shown import changed, draw, plain
 from ich_lib.workbench.shown import sentence as told_of
 
@@ -55,7 +55,7 @@ class _Shelf:
     who: Callable[[Line], str]
     which: Callable[[Line], str]
     source: Callable[[Line], str]
-    case: Callable[[Line], Exam]
+    case: Callable[[Line], Case]
     result: Callable[[Line, str], Result]
     seen: Callable[[Line, str], bool]
 
@@ -64,7 +64,7 @@ class _Shelf:
 class _Chosen:
     """The case looked at, what the model at `source` says of it, and the last two of its shelf."""
 
-    case: Exam
+    case: Case
     result: Result
     source: str
     who: str
@@ -103,7 +103,7 @@ class _Asking:
         try:
             for name in ("evaluation", "comparison", "cases"):
                 import_module(f"ich_lib.show.{name}")
-            for k in range(len(cases.samples())):
+            for k in range(len(scans.samples())):
                 _sample_result(k, SHIPPED, models.stamp(SHIPPED))
                 self.done = k + 1
         except (ValueError, OSError, ImportError) as problem:
@@ -121,8 +121,8 @@ def prepare() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _sample(number: int) -> Exam:
-    return cases.samples()[number]()
+def _sample(number: int) -> Case:
+    return scans.samples()[number]()
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -132,7 +132,7 @@ def _sample_result(number: int, source: str, stamp: float) -> Result:
 
 def _answered(source: str) -> int:
     """How many heads the page has: of the shipped model those it was asked about so far, of others all."""
-    count = len(cases.samples())
+    count = len(scans.samples())
     if source != SHIPPED:
         return count
     asking = _asking()
@@ -146,7 +146,7 @@ def _answered(source: str) -> int:
 @st.fragment(run_every=_EVERY_S)
 def _others() -> None:
     """How many heads there are; the page begins anew with all of them."""
-    asking, count = _asking(), len(cases.samples())
+    asking, count = _asking(), len(scans.samples())
     if asking.done == count:
         st.rerun()
     elif not asking.problem:
@@ -158,11 +158,11 @@ def _phantoms() -> _Shelf:
     with st.spinner("Making a head by code and asking the model: some seconds, once"):
         count = _answered(source)
         results = [_sample_result(k, source, models.stamp(source)) for k in range(count)]
-    if count < len(cases.samples()):
+    if count < len(scans.samples()):
         _others()
     number = lambda row: int(row.patient)  # noqa: E731
     return _Shelf(
-        rows=[cases.row(result, _sample(k), str(k)) for k, result in enumerate(results)],
+        rows=[scans.row(result, _sample(k), str(k)) for k, result in enumerate(results)],
         threshold=results[0].score_threshold,
         who=lambda row: f"head {number(row) + 1}",
         which=lambda row: f"{_PHANTOMS} {number(row)}",
@@ -182,11 +182,11 @@ def _table(data: str, stamp: float) -> Table:
 
 
 @st.cache_resource(show_spinner="Reading the scan", max_entries=16)
-def _own_case(data: str, stamp: float, scan: str) -> Exam:
+def _own_case(data: str, stamp: float, scan: str) -> Case:
     table = _table(data, stamp)
-    rows = cases.rows_of(table, scan)
+    rows = scans.rows_of(table, scan)
     try:
-        return cases.known_of(table, rows)
+        return case_of(table, rows)
     except ValueError as problem:  # its sentence names the patient's file
         raise ValueError("A file of this scan cannot be read; the page Data tells which.") from problem
 
@@ -212,19 +212,19 @@ def _own() -> _Shelf | None:
     if not Path(data).expanduser().exists():
         st.warning(plain(f"{data} is neither a folder nor a file of store."))
         return None
-    return _of_report(compared.read_report(path), str(Path(source).expanduser()), data)
+    return _of_report(compare.read_report(path), str(Path(source).expanduser()), data)
 
 
 def _of_report(report: Report, source: str, data: str) -> _Shelf:
-    stamp, known = changed(Path(data).expanduser()), compared.numbers(report)
+    stamp, known = changed(Path(data).expanduser()), compare.numbers(report)
     table = _table(data, stamp)
     st.caption(_PRIVATE)
     if report.leaky:
         st.warning("The split leaks: patients are on both sides, so what is shown flatters the run.")
 
     def judge_of(row: Line) -> str:
-        place = str(cases.place_of(source, row.fold))
-        cases.check_report(report, models.opened(place, models.stamp(place)), place, table)
+        place = str(scans.place_of(source, row.fold))
+        scans.check_report(report, models.opened(place, models.stamp(place)), place, table)
         return place
 
     return _Shelf(
@@ -235,8 +235,8 @@ def _of_report(report: Report, source: str, data: str) -> _Shelf:
         source=judge_of,
         case=lambda row: _own_case(data, stamp, row.scan),
         result=lambda row, model: _own_result(data, stamp, row.scan, model, models.stamp(model)),
-        seen=lambda row, model: cases.was_seen(
-            models.opened(model, models.stamp(model)), model, table, cases.rows_of(table, row.scan)
+        seen=lambda row, model: scans.was_seen(
+            models.opened(model, models.stamp(model)), model, table, scans.rows_of(table, row.scan)
         ),
     )
 
@@ -245,7 +245,7 @@ def _of_report(report: Report, source: str, data: str) -> _Shelf:
 
 
 def _shown(shelf: _Shelf) -> None:
-    order = cases.ranked(shelf.rows, threshold=shelf.threshold)
+    order = scans.ranked(shelf.rows, threshold=shelf.threshold)
     if not order:
         st.info("No scan failed, and none bleeds and was called: there is no case to rank.")
         return
@@ -261,7 +261,7 @@ def _shown(shelf: _Shelf) -> None:
     kind, row = order[told.index(chosen)]
     source = shelf.source(row)
     case, result = shelf.case(row), shelf.result(row, source)
-    _in_words(kind, row, shelf.threshold, Failure(result.scan, case.truth, result.mask, case.types))
+    _in_words(kind, row, shelf.threshold, Failure(case, result.mask))
     if shelf.seen(row, source):
         st.warning("This model was trained on slices of this patient: what it answers flatters it.")
     beside = _beside(shelf, row, [one.strip() for one in others.split(";") if one.strip()])
@@ -292,7 +292,7 @@ def _beside(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[str, Resul
     """Name of the model to its answer; a model that cannot be asked gets a sentence, and the others go on."""
     found = {}
     for source in sources:
-        place = str(cases.place_of(source, row.fold))
+        place = str(scans.place_of(source, row.fold))
         try:
             found[source] = shelf.result(row, place)
             if shelf.seen(row, place):
@@ -308,7 +308,7 @@ def _look(chosen: _Chosen, beside: Mapping[str, Result]) -> None:
     from ich_lib.show.cases import picture
 
     case, result, key = chosen.case, chosen.result, f"cases {chosen.who}"
-    failed = Failure(result.scan, case.truth, result.mask, case.types)
+    failed = Failure(case, result.mask)
     left, middle, right = st.columns(3)
     count = len(case.truth)
     first = telling(failed, result.heat, count=1)[0] + 1
@@ -344,16 +344,16 @@ def _row(pictures: Mapping[str, Figure]) -> None:
                 draw(one, name)
 
 
-def _caveats(case: Exam, result: Result, k: int) -> str:
+def _caveats(case: Case, result: Result, k: int) -> str:
     said = "" if case.outlined[k] else " Nobody outlined this slice: its truth is not known."
     return said + ("" if result.scan.spacing_known else " mL rest on an assumed size of a voxel.")
 
 
-def _metrics(case: Exam, result: Result, threshold: float) -> None:
+def _metrics(case: Case, result: Result, threshold: float) -> None:
     if not case.outlined.any():
         st.info("No slice of this scan is outlined, so its mask cannot be measured.")
         return
-    now = cases.at_threshold(result, case, threshold)
+    now = scans.at_threshold(result, case, threshold)
     shown = {
         "Dice": f"{now.dice:.3f}",
         "Dice per subject": "–" if now.dice_per_subject is None else f"{now.dice_per_subject:.3f}",
@@ -371,11 +371,11 @@ def _numbers(shown: Mapping[str, object]) -> None:
             st.metric(name, value, width="content")
 
 
-def _compared(name: str, result: Result, case: Exam) -> dict[str, str]:
+def _compared(name: str, result: Result, case: Case) -> dict[str, str]:
     told = {"model": plain(name), "score": f"{result.scores['any']:.2f}", "threshold": f"{result.threshold:.2f}"}
     if not case.outlined.any():
         return told
-    now = cases.at_threshold(result, case, result.threshold)
+    now = scans.at_threshold(result, case, result.threshold)
     return told | {"Dice": f"{now.dice:.3f}", "marked mL": f"{now.marked_ml:.1f}", "true mL": f"{now.true_ml:.1f}"}
 
 
@@ -400,6 +400,6 @@ def _all_calls(shelf: _Shelf) -> None:
     st.subheader("All scans")
     told = "The threshold was set before anything was judged. Moving it here shows what would be traded."
     threshold = st.slider("Called bleeding from this score on", 0.0, 1.0, shelf.threshold, 0.01, key="calls", help=told)
-    found = cases.calls(shelf.rows, threshold)
+    found = scans.calls(shelf.rows, threshold)
     shown = {"Called rightly": found.tp, "Missed": found.fn, "False alarms": found.fp, "Left alone rightly": found.tn}
     _numbers(shown)

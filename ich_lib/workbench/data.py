@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ich_lib.data import Table
-from ich_lib.data import summary as contents
+from ich_lib.data import Table, summary
 from ich_lib.data.split import SPLITS, Split, leaks
 from ich_lib.data.summary import CLEAN
 from ich_lib.labels import ANY, COLORS, LABELS, TYPES
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.notice import NOTICE
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.workbench import source
 from ich_lib.workbench.charts import alt
@@ -58,7 +57,7 @@ def _told(chosen: Source) -> None:
 
 
 def _counts(chosen: Source) -> None:
-    rows = pd.DataFrame([vars(one) for one in contents.counts(chosen.table)])
+    rows = pd.DataFrame([vars(one) for one in summary.counts(chosen.table)])
     colors = dict(zip(LABELS, COLORS, strict=True)) | {CLEAN: "#D5DBE2"}
     bars = (
         alt.Chart(rows)
@@ -79,14 +78,14 @@ def _counts(chosen: Source) -> None:
 
 def _pictures(chosen: Source) -> None:
     table = chosen.table
-    labels = [label for label in (*table.known, CLEAN) if contents.shows(table, label).any()]
+    labels = [label for label in (*table.known, CLEAN) if summary.shows(table, label).any()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.pills("Slices that show", labels, default=labels[0], required=True, wrap=True, key="data label")
         name = st.segmented_control("Window", SHOWN, default="brain", required=True, key="data window")
         others = st.button("Other slices")
     if others:
         st.session_state["data draw"] = st.session_state.get("data draw", 0) + 1
-    rows = contents.picked(table, label, _TILES, seed=st.session_state.get("data draw", 0))
+    rows = summary.picked(table, label, _TILES, seed=st.session_state.get("data draw", 0))
     picture, unread = _sheet(chosen.version, tuple(rows.tolist()), name, _table=table)
     st.image(picture, width="stretch", alt=f"{len(rows)} slices that show {label}, {name} window")
     outlined = "Blood is outlined in blue where somebody outlined it. " if label != CLEAN else ""
@@ -97,9 +96,9 @@ def _pictures(chosen: Source) -> None:
 
 @st.cache_data(show_spinner="Reading pictures …", max_entries=50)
 def _sheet(version: str, rows: tuple[int, ...], name: str, *, _table: Table) -> tuple[np.ndarray, int]:
-    seen = contents.seen(_table, rows)
-    tiles = [contents.tile(hu, mask, *WINDOWS[name], _TILE_PX) for hu, mask in seen]
-    return contents.sheet(tiles, _COLUMNS), sum(hu is None for hu, _ in seen)
+    seen = summary.seen(_table, rows)
+    tiles = [summary.tile(hu, mask, *WINDOWS[name], _TILE_PX) for hu, mask in seen]
+    return summary.sheet(tiles, _COLUMNS), sum(hu is None for hu, _ in seen)
 
 
 def _case(chosen: Source) -> None:
@@ -141,7 +140,7 @@ def _fact(value: object) -> str:
 
 @st.cache_data(show_spinner="Reading the case …", max_entries=8)
 def _stack(version: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[dict, list[dict], int]:
-    seen = contents.seen(_table, _rows)
+    seen = summary.seen(_table, _rows)
     shape = next((hu.shape for hu, _ in seen if hu is not None), (64, 64))
     dark = np.full(shape, -1000, np.float32)
     planes = [hu if hu is not None and hu.shape == shape else dark for hu, _ in seen]
@@ -174,13 +173,13 @@ def _numbers(chosen: Source) -> None:
 
 
 @st.cache_data(show_spinner="Counting CT numbers …", max_entries=8)
-def _spread(version: str, *, _table: Table) -> contents.Spread:
-    rows = [contents.picked(_table, label, _SAMPLE // 2) for label in ("any", CLEAN)]
-    return contents.spread(_table, np.concatenate(rows))
+def _spread(version: str, *, _table: Table) -> summary.Spread:
+    rows = [summary.picked(_table, label, _SAMPLE // 2) for label in ("any", CLEAN)]
+    return summary.spread(_table, np.concatenate(rows))
 
 
 def _people(chosen: Source) -> None:
-    people = contents.patients(chosen.table)
+    people = summary.patients(chosen.table)
     rows = pd.DataFrame([vars(one) | {"bleeds": "bleeds" if one.bleeding else CLEAN} for one in people])
     left, right = st.columns(2)
     with left:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ich_lib.course.lesson import Lesson, lesson
 from ich_lib.course.progress import Progress, progress
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.notice import NOTICE
 from ich_lib.workbench.shown import plain
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from ich_lib.models import run as runs
-from ich_lib.prediction.engine import Models
-from ich_lib.workbench import scans as cases
-from ich_lib.workbench.scans import SHIPPED
+from ich_lib.models.run import find_runs
+from ich_lib.prediction.engine import SHIPPED, Models
+from ich_lib.workbench import scans
 from ich_lib.workbench.shown import changed
 
 FOLDER = "runs"  # what README.md names its folders of runs
@@ -27,7 +26,7 @@ def keep_folder_of_runs(folder: str) -> None:
 def trained() -> dict[str, str]:
     """Name of each finished run to its folder; none where there is no folder of runs."""
     try:
-        kept, _ = runs.found(folder_of_runs())
+        kept, _ = find_runs(folder_of_runs())
     except OSError:
         return {}
     return {run.name: str(run.folder) for run in kept if run.finished}
@@ -47,4 +46,4 @@ def opened(source: str, when: float) -> Models:
         FileNotFoundError: if there are none.
         ValueError: for a cross-validation's folder, or a file that its card does not describe.
     """
-    return cases.opened_models(source)
+    return scans.opened_models(source)

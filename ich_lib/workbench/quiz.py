@@ -11,11 +11,10 @@ from ich_lib.course import quiz
 from ich_lib.course.quiz import Answer, Mark, Question
 from ich_lib.data import Table
 from ich_lib.labels import TYPES
-from ich_lib.prediction.analyze import NOTICE
-from ich_lib.prediction.engine import Models
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.engine import SHIPPED, Models
 from ich_lib.workbench import models, source
 from ich_lib.workbench.charts import alt
-from ich_lib.workbench.scans import SHIPPED
 from ich_lib.workbench.shown import plain, sentence
 from ich_lib.workbench.stack import MODEL, TRUTH, YOURS, frames, outline, region, stack
 

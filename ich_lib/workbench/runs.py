@@ -5,11 +5,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from ich_lib.evaluation import compare as compared
+from ich_lib.evaluation import compare
 from ich_lib.evaluation.page import NAMES, shown
 from ich_lib.measures.report import Report, figures_of
-from ich_lib.models import run as runs
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.models.run import Epoch, Run, differences, find_reports, find_runs
+from ich_lib.notice import NOTICE
 from ich_lib.workbench import models
 from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import changed, draw, plain, sentence
@@ -37,8 +37,8 @@ def page() -> None:
     )
     models.keep_folder_of_runs(folder)
     try:
-        kept, problems = runs.found(folder)
-        reports = runs.reports(folder)
+        kept, problems = find_runs(folder)
+        reports = find_reports(folder)
     except OSError as problem:
         st.info(sentence(problem))
         _how_to_begin()
@@ -68,7 +68,7 @@ def _how_to_begin() -> None:
     st.code(_TRAIN, language="bash")
 
 
-def _chosen(kept: Sequence[runs.Kept]) -> list[runs.Kept]:
+def _chosen(kept: Sequence[Run]) -> list[Run]:
     """The runs to show, at first those that were worked on last, of a cross-validation one."""
     if not kept:
         st.info("This folder holds reports, but no run.")
@@ -79,19 +79,19 @@ def _chosen(kept: Sequence[runs.Kept]) -> list[runs.Kept]:
     return [named[name] for name in names]
 
 
-def _when(run: runs.Kept) -> float:
+def _when(run: Run) -> float:
     return changed(run.folder)
 
 
 # ---- curves ---------------------------------------------------------------------------------------------------------
 
 
-def _curves(chosen: Sequence[runs.Kept]) -> None:
+def _curves(chosen: Sequence[Run]) -> None:
     going = [run for run in chosen if not run.finished]
     st.fragment(_curves_now, run_every=LIVE_S if going else None)(chosen, live=bool(going))
 
 
-def _curves_now(chosen: Sequence[runs.Kept], *, live: bool) -> None:
+def _curves_now(chosen: Sequence[Run], *, live: bool) -> None:
     if live and all(run.finished for run in chosen):
         st.rerun()  # the last one ended: nobody need look again
     histories = {run.name: run.history() for run in chosen}
@@ -112,13 +112,13 @@ def _curves_now(chosen: Sequence[runs.Kept], *, live: bool) -> None:
         "recipe": lambda run: run.recipe.name,
         "state": lambda run: run.state,
         "fold held out": lambda run: "none" if run.held_out is None else str(run.held_out),
-        "split": lambda run: run.split,
+        "split": lambda run: run.split.kind,
     }
     if chosen:
         st.table([{name: plain(of(run)) for name, of in columns.items()} for run in chosen])
 
 
-def _chart(histories: Mapping[str, Sequence[runs.Epoch]], value: str, title: str) -> None:
+def _chart(histories: Mapping[str, Sequence[Epoch]], value: str, title: str) -> None:
     import pandas
 
     rows = [
@@ -150,10 +150,10 @@ def _chart(histories: Mapping[str, Sequence[runs.Epoch]], value: str, title: str
 # ---- recipes --------------------------------------------------------------------------------------------------------
 
 
-def _recipes(chosen: Sequence[runs.Kept]) -> None:
+def _recipes(chosen: Sequence[Run]) -> None:
     import pandas
 
-    settings = runs.differences({run.name: run.recipe for run in chosen})
+    settings = differences({run.name: run.recipe for run in chosen})
     apart = [one for one in settings if one.differs]
     if len(chosen) > 1:
         differ = f"{len(apart)} of {len(settings)} settings differ; they stand on top, marked ≠."
@@ -180,7 +180,7 @@ def _recipes(chosen: Sequence[runs.Kept]) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=50)
 def _report(path: Path, when: float) -> Report:
-    return compared.read_report(path)
+    return compare.read_report(path)
 
 
 def _opened(reports: Mapping[str, Path]) -> dict[str, Report]:
@@ -247,8 +247,8 @@ def _warn_of_leaks(reports: Mapping[str, Report]) -> None:
 
 
 @st.cache_resource(show_spinner="Resampling patients", max_entries=50)
-def _paired(first: Path, second: Path, measure: str, when: tuple[float, float]) -> compared.Paired:
-    return compared.paired(compared.read_report(first), compared.read_report(second), compared.PAIRED[measure])
+def _paired(first: Path, second: Path, measure: str, when: tuple[float, float]) -> compare.Paired:
+    return compare.paired(compare.read_report(first), compare.read_report(second), compare.PAIRED[measure])
 
 
 def _two_runs(reports: Mapping[str, Path]) -> None:
@@ -266,7 +266,7 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
     second = right.selectbox("Second run", names, index=1)
     pair = reports[first], reports[second]
     try:
-        able = compared.measurable(told[first], told[second])
+        able = compare.measurable(told[first], told[second])
         measure = st.selectbox("Measured by", able)
         found = _paired(*pair, measure, (changed(pair[0]), changed(pair[1])))
     except ValueError as problem:
@@ -286,7 +286,7 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
         "Every resample takes the same patients, with all their slices, from both runs, so what makes a patient hard "
     )
     said += "cancels out. Reports keep scores of scans to four digits: their AUC may differ from that of Scores."
-    if compared.SLICE_AUC.name not in able:
+    if compare.SLICE_AUC.name not in able:
         said += " The slices themselves lie in slices.csv, which evaluate writes beside a report; both runs need one."
     st.caption(said)
 
@@ -308,21 +308,21 @@ def _groups(reports: Mapping[str, Path]) -> None:
     if not told:
         return
     name = st.selectbox("Report", list(told))
-    choices = [*compared.kinds(told[name]), *([_BY_RUN] if len(told) > 1 else [])]
+    choices = [*compare.kinds(told[name]), *([_BY_RUN] if len(told) > 1 else [])]
     if not choices:
         st.info("All scans of this report are of one kind, and there is no second report.")
         return
     left, right = st.columns(2)
     by = left.selectbox("Grouped by", choices)
-    measure = compared.GROUPED[right.selectbox("Measured by", list(compared.GROUPED), key="groups measure")]
+    measure = compare.GROUPED[right.selectbox("Measured by", list(compare.GROUPED), key="groups measure")]
     if by == _BY_RUN:
         names = st.multiselect("Runs compared", list(told), list(told)[:3])
-        groups = compared.between({one: told[one] for one in names}, measure)
-        made = [one for one in groups if compared.simulated(told[one])]
+        groups = compare.between({one: told[one] for one in names}, measure)
+        made = [one for one in groups if compare.simulated(told[one])]
         _warn_of_leaks({one: told[one] for one in names})
     else:
-        groups = compared.cohorts(told[name], by, measure)
-        made = list(groups) if compared.simulated(told[name]) else []
+        groups = compare.cohorts(told[name], by, measure)
+        made = list(groups) if compare.simulated(told[name]) else []
         _warn_of_leaks({name: told[name]})
     if not groups:
         st.info("No scan of this report has a figure of this kind.")
@@ -332,17 +332,17 @@ def _groups(reports: Mapping[str, Path]) -> None:
     _test(groups, made)
 
 
-def _test(groups: Mapping[str, compared.Group], made: Sequence[str]) -> None:
+def _test(groups: Mapping[str, compare.Group], made: Sequence[str]) -> None:
     """A test of the groups chosen, never without its warnings."""
     left, right = st.columns(2)
-    name = left.selectbox("Test", list(compared.TESTS), key="groups test")
+    name = left.selectbox("Test", list(compare.TESTS), key="groups test")
     comparisons = right.number_input(
         "Tests you have made in all", 1, 1000, 1, key="groups comparisons", help="Those you did not like, too."
     )
     able = [group for group, some in groups.items() if len(some.values) > 1]
     chosen = st.multiselect("Groups tested", list(groups), able if name == "ANOVA" else able[:2])
     try:
-        found = compared.TESTS[name](
+        found = compare.TESTS[name](
             {group: groups[group].values for group in chosen},
             patients={group: groups[group].numbers for group in chosen},
             simulated=[group for group in made if group in chosen],
@@ -365,7 +365,7 @@ def _first_filters(folder: Path, when: float) -> tuple:
     return before_and_after(folder)
 
 
-def _filters(kept: Sequence[runs.Kept]) -> None:
+def _filters(kept: Sequence[Run]) -> None:
     from ich_lib.show import filters
 
     able = {run.name: run for run in kept if run.finished and run.recipe.is_network}

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ich_lib.case import Case
 from ich_lib.data import Table
-from ich_lib.evaluation import Judged, fold_runs, held_out, judge_result, scan_of, split_of, truth_of, unseen_slices
+from ich_lib.evaluation import Judged, held_out, judge_result, split_of, unseen_slices
 from ich_lib.evaluation.figures import row as line
 from ich_lib.evaluation.gallery import worst
 from ich_lib.measures import metrics
 from ich_lib.measures.report import Line, Report
-from ich_lib.phantoms import Case, phantom
+from ich_lib.models.run import fold_runs
+from ich_lib.phantoms import phantom
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.engine import Models, load
-from ich_lib.prepare.corruptions import Exam
 
 BEST = "best overlap"
-SHIPPED = "shipped"
 _SAMPLES = (  # (seed, bleeds, mimics): one of each type, one that only looks like blood, and one of neither
     (1, ("epidural",), ()),
     (101, ("intraparenchymal",), ()),
@@ -53,36 +53,22 @@ class AtThreshold:
     wrong_ml: float
 
 
-def samples() -> list[Callable[[], Exam]]:
+def samples() -> list[Callable[[], Case]]:
     """A few small heads made by code, each when it is called."""
     return [partial(_sample, *told) for told in _SAMPLES]
 
 
-def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Exam:
-    return known(phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL))
+def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Case:
+    return phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL)
 
 
-def known(case: Case) -> Exam:
-    """A phantom as a known scan."""
-    return Exam(case.scan, case.mask, case.labels, np.ones(len(case.mask), bool))
-
-
-def known_of(table: Table, rows: np.ndarray) -> Exam:
-    """One scan of a data set.
-
-    Raises:
-        ValueError: if a file cannot be read; the sentence names it.
-    """
-    return Exam(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
-
-
-def judged(result: Result, case: Exam, name: str) -> Judged:
+def judged(result: Result, case: Case, name: str) -> Judged:
     """A result beside its truth, under a name of your choice."""
     how = {"patient": name, "name": name, "outlined": case.outlined, "distances": False}
     return judge_result(result, case.truth, case.labels, **how)
 
 
-def row(result: Result, case: Exam, name: str) -> Line:
+def row(result: Result, case: Case, name: str) -> Line:
     """The same as a line of a report."""
     return line(judged(result, case, name))
 
@@ -106,7 +92,7 @@ def ranked(rows: Sequence[Line], *, threshold: float, count: int = 10) -> list[t
     return failed + [(BEST, one) for _, one in best]
 
 
-def at_threshold(result: Result, case: Exam, threshold: float) -> AtThreshold:
+def at_threshold(result: Result, case: Case, threshold: float) -> AtThreshold:
     """Metrics of the mask that a threshold makes, on the slices whose truth is known.
 
     Args:
@@ -159,7 +145,7 @@ def opened_models(source: str | Path) -> Models:
     """
     if fold_runs(source):
         raise ValueError(f"{source} holds the runs of a cross-validation; name one of them, such as fold-0.")
-    return load(None if str(source) == SHIPPED else source, fill=False)
+    return load(source, fill=False)
 
 
 def rows_of(table: Table, scan: str) -> np.ndarray:

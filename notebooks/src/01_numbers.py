@@ -195,10 +195,10 @@ print("largest difference:", np.abs(read(folder / "scan.nii.gz").hu - scan.hu).m
 # %% [markdown]
 # ## Tissues have numbers
 # ### Exercise 1.4: how dense is the blood? (5 min)
-# `case.mask` is True where there is blood. Give the mean HU of blood, and of brain: what lies within 10 pixels of the
+# `case.truth` is True where there is blood. Give the mean HU of blood, and of brain: what lies within 10 pixels of the
 # blood, in its slices, between 15 and 45 HU.
 #
-# *Hint:* `scan.hu[case.mask].mean()`; for the ring, `scipy.ndimage.binary_dilation(mask, ones, iterations)`.
+# *Hint:* `scan.hu[case.truth].mean()`; for the ring, `scipy.ndimage.binary_dilation(mask, ones, iterations)`.
 
 # %% tags=["exercise"]
 blood_hu, brain_hu = None, None
@@ -206,12 +206,12 @@ blood_hu, brain_hu = None, None
 from scipy.ndimage import binary_dilation
 
 flat = np.ones((1, 3, 3), bool)
-near = binary_dilation(case.mask, flat, iterations=10) & ~case.mask & (scan.hu > 15) & (scan.hu < 45)
-blood_hu, brain_hu = scan.hu[case.mask].mean(), scan.hu[near].mean()
+near = binary_dilation(case.truth, flat, iterations=10) & ~case.truth & (scan.hu > 15) & (scan.hu < 45)
+blood_hu, brain_hu = scan.hu[case.truth].mean(), scan.hu[near].mean()
 
 # %% tags=["check"]
 if tried("1.4", blood_hu, brain_hu):
-    right = scan.hu[case.mask].mean()
+    right = scan.hu[case.truth].mean()
     assert abs(blood_hu - right) < 0.5, f"The voxels of the mask have a mean of {right:.1f} HU, not {blood_hu:.1f}."
     assert 20 < brain_hu < 42, f"Brain is 20 to 42 HU; {brain_hu:.1f} is something else. Is air or bone in it?"
     print(f"blood {blood_hu:.1f} HU, brain beside it {brain_hu:.1f} HU")
@@ -219,7 +219,7 @@ if tried("1.4", blood_hu, brain_hu):
 
 # %% tags=["mistake"]
 # refused: Is air or bone in it?
-blood_hu, brain_hu = scan.hu[case.mask].mean(), scan.hu[~case.mask].mean()
+blood_hu, brain_hu = scan.hu[case.truth].mean(), scan.hu[~case.truth].mean()
 
 # %% [markdown] tags=["solution"]
 # Fresh blood is only some 15 to 30 HU denser than brain: a hundredth of what the file can hold. The next lesson makes that

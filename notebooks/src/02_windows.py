@@ -21,7 +21,7 @@ from ich_lib.show import row
 
 # %%
 case = phantom(101, bleeds=["epidural"])
-k = int(case.mask.sum(axis=(1, 2)).argmax())  # the slice with most blood
+k = int(case.truth.sum(axis=(1, 2)).argmax())  # the slice with most blood
 hu = case.scan.hu[k]
 names = ["brain", "subdural", "bone"]
 row([window(hu, *WINDOWS[name]) for name in names], [f"{name} {WINDOWS[name]}" for name in names])
@@ -32,7 +32,7 @@ row([window(hu, *WINDOWS[name]) for name in names], [f"{name} {WINDOWS[name]}" f
 # %%
 figure, axes = plt.subplots(figsize=(9, 3))
 axes.hist(hu[hu > -500].ravel(), bins=np.arange(-200, 1500, 5), color="#999999", log=True)
-axes.hist(hu[case.mask[k]], bins=np.arange(-200, 1500, 5), color="#D55E00", log=True)
+axes.hist(hu[case.truth[k]], bins=np.arange(-200, 1500, 5), color="#D55E00", log=True)
 axes.axvspan(0, 80, color="#56B4E9", alpha=0.25)
 axes.set(xlabel="CT number, HU", ylabel="pixels", title="one slice; blue: the brain window; orange: the blood")
 plt.show()
@@ -140,7 +140,7 @@ clipped[60:63, 100:103] = 3000  # an aneurysm clip
 for name, one in {"slice": hu, "with a clip": clipped}.items():
     brain = (one > 20) & (one < 45)
     print(
-        f"{name:12} brain is {scaled_by_itself(one)[brain].mean():.3f}, blood {scaled_by_itself(one)[case.mask[k]].mean():.3f}"
+        f"{name:12} brain is {scaled_by_itself(one)[brain].mean():.3f}, blood {scaled_by_itself(one)[case.truth[k]].mean():.3f}"
     )
 
 # %% [markdown]

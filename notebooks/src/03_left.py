@@ -26,7 +26,7 @@ from ich_lib.show import row
 
 # %%
 case = phantom(101, bleeds=["epidural"])
-scan, mask = case.scan, case.mask
+scan, mask = case.scan, case.truth
 k = int(mask.sum(axis=(1, 2)).argmax())
 row([scan.hu[k]], ["R                                      L"], through="brain", masks=[mask[k]], height=4)
 
@@ -147,10 +147,10 @@ def ml(mask, affine):
 
 # %% tags=["check"]
 tilted = phantom(101, bleeds=["epidural"], tilt_deg=20.0)
-mine, leaning = ml(mask, scan.affine), ml(tilted.mask, tilted.scan.affine)
+mine, leaning = ml(mask, scan.affine), ml(tilted.truth, tilted.scan.affine)
 if tried("3.3", mine, leaning):
     assert abs(mine - mask.sum() * scan.voxel_ml) < 1e-6, f"{mine:.1f} is not {mask.sum() * scan.voxel_ml:.1f} mL."
-    right = tilted.mask.sum() * tilted.scan.voxel_ml
+    right = tilted.truth.sum() * tilted.scan.voxel_ml
     wrong = f"With the gantry tilted by 20 degrees it is {right:.2f} mL, not {leaning:.2f}: slices come closer."
     assert abs(leaning - right) < 0.01 * right, wrong
     print(f"{mine:.1f} mL; made were {case.volumes_ml['epidural']:.1f} mL")
@@ -217,7 +217,7 @@ def abc2(mask, spacing_mm):
 for name in ("intraparenchymal", "subdural", "epidural"):
     one = phantom(12, bleeds=[name])
     print(
-        f"{name:17} {one.mask.sum() * one.scan.voxel_ml:5.1f} mL by voxels, {abc2_ml(one.mask, one.scan.affine):5.1f} by ABC/2"
+        f"{name:17} {one.truth.sum() * one.scan.voxel_ml:5.1f} mL by voxels, {abc2_ml(one.truth, one.scan.affine):5.1f} by ABC/2"
     )
 
 # %% [markdown]

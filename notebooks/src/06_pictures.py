@@ -23,8 +23,8 @@ from ich_lib.show import row
 
 # %%
 case = phantom(7, bleeds=["subarachnoid"], pixels=512, slices=12, thickness_mm=10)
-k = int(case.mask.sum(axis=(1, 2)).argmax())
-hu, blood = case.scan.hu[k], case.mask[k]
+k = int(case.truth.sum(axis=(1, 2)).argmax())
+hu, blood = case.scan.hu[k], case.truth[k]
 row([hu, hu[::4, ::4]], ["512 x 512", "every fourth pixel"], through="brain", masks=[blood, blood[::4, ::4]], height=4)
 
 # %% [markdown]
@@ -71,7 +71,7 @@ def made_small(picture, size):
 # %%
 brain = (case.scan.hu > 0) & (case.scan.hu < 80)
 for method in ("nearest", "area"):
-    found = compare_shrinking(case.scan.hu, case.mask, 128, method, tissue=brain)
+    found = compare_shrinking(case.scan.hu, case.truth, 128, method, tissue=brain)
     print(
         f"{method:8} {found.vanished} of {found.lesions} pieces vanish, area {found.area_error:+.0%}, false pattern {found.aliasing:.1f} HU"
     )

@@ -32,7 +32,7 @@ kinds = ("intraparenchymal", "epidural")
 side, count, steps = (64, 100, 800) if QUICK else (128, 260, 2500)
 look = {"pixels": side, "slices": 12, "thickness_mm": 10}
 cases = [phantom(7000 + s, bleeds=[kinds[s % 2]], **look) for s in tqdm(range(count), desc="making heads")]
-hu, blood = np.stack([case.scan.hu for case in cases]), np.stack([case.mask for case in cases])
+hu, blood = np.stack([case.scan.hu for case in cases]), np.stack([case.truth for case in cases])
 pictures = window(hu, *WINDOWS["brain render"])[..., None]  # (patient, z, y, x, 1)
 masks = blood[..., None].astype(np.float32)
 

@@ -24,7 +24,7 @@ from ich_lib.show import row
 
 # %%
 case = phantom(101, bleeds=["epidural"], slices=24, thickness_mm=7)
-truth = case.mask
+truth = case.truth
 mask = shift(truth.astype(float), (0, 1, 1), order=0) > 0.5
 slices = np.flatnonzero(truth.any(axis=(1, 2)))
 mask[slices[0]] = False

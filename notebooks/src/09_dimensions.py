@@ -37,7 +37,7 @@ SEEDS, EPOCHS = (3, 5) if QUICK else (5, 15)
 # %%
 case = phantom(101, bleeds=["intraparenchymal"])
 hu, (dz, dy, dx) = case.scan.hu, case.scan.spacing_mm
-cut = hu[::-1, int(case.mask.sum(axis=(0, 2)).argmax())]
+cut = hu[::-1, int(case.truth.sum(axis=(0, 2)).argmax())]
 row([cut, np.repeat(cut, round(dz / dx), axis=0)], ["as stored", "as it is"], through="brain")
 
 # %%
@@ -52,7 +52,7 @@ for pixel in (dx, 0.5):
 # %%
 fine = phantom(101, bleeds=["intraparenchymal"], slices=170, thickness_mm=1.0, pixels=128)
 thick = phantom(101, bleeds=["intraparenchymal"], slices=34, thickness_mm=5.0, pixels=128)
-y = int(fine.mask.sum(axis=(0, 2)).argmax())
+y = int(fine.truth.sum(axis=(0, 2)).argmax())
 cubes = zoom(thick.scan.hu[:, y], (5, 1), order=1)
 cuts = (np.repeat(thick.scan.hu[:, y], 5, axis=0), cubes, fine.scan.hu[:, y])  # pixels of 1.8 mm, drawn twice
 row(
@@ -513,7 +513,7 @@ def in_order(names):
 # blood. **Predict:** the accuracy of a mask of half the blood, in a quite wrong place.
 
 # %%
-blood = case.mask
+blood = case.truth
 for name, mask in (
     ("all black", np.zeros_like(blood)),
     ("two slices too high", np.roll(blood, 2, axis=0)),

@@ -34,10 +34,10 @@ explanation(case.scan, explain(case.scan, "cam"), title="cam: the score for any"
 # %%
 shipped = load().classifier
 model = network_of("shipped", shipped)
-k = int(case.mask.sum(axis=(1, 2)).argmax())
+k = int(case.truth.sum(axis=(1, 2)).argmax())
 box = field_box(case.scan.hu, shipped.recipe.field)
 picture = views(case.scan.hu, box, shipped.recipe, range(k, k + 1))[0]
-blood = crop(case.mask[k].astype(np.float32), box, shipped.recipe.size) > 0.5
+blood = crop(case.truth[k].astype(np.float32), box, shipped.recipe.size) > 0.5
 mask, scores = model.predict(picture, verbose=0)
 print("picture", picture.shape, " score for any:", scores[0, -1].round(2))
 

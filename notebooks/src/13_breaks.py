@@ -15,7 +15,7 @@ from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import BODIES, body
 from ich_lib.prediction.analyze import analyse
-from ich_lib.prepare.corruptions import CORRUPTIONS, Exam, corrupted
+from ich_lib.prepare.corruptions import CORRUPTIONS, corrupted
 from ich_lib.show import row
 from ich_lib.words import sentence
 
@@ -25,12 +25,11 @@ from ich_lib.words import sentence
 
 
 # %%
-def exam(bleeds):
-    case = phantom(101, bleeds=bleeds, slices=12, thickness_mm=5)
-    return Exam(case.scan, case.mask, case.labels, np.ones(len(case.mask), bool))
+def head_with(bleeds):
+    return phantom(101, bleeds=bleeds, slices=12, thickness_mm=5)
 
 
-heads = {"bleeding": exam(["intraparenchymal"]), "clean": exam([])}
+heads = {"bleeding": head_with(["intraparenchymal"]), "clean": head_with([])}
 for name, head in heads.items():
     print(f"{name:9}", sentence(analyse(head.scan)))
 
@@ -265,9 +264,9 @@ def both_ways(draw, picture):
 # %%
 case = phantom(6, bleeds=["subdural"], slices=20)
 found = analyse(case.scan)
-k = int(case.mask.sum(axis=(1, 2)).argmax())
+k = int(case.truth.sum(axis=(1, 2)).argmax())
 print(sentence(found))
-row([case.scan.hu[k]] * 2, ["truth", "model"], through="brain", masks=[case.mask[k], found.mask[k]], height=4)
+row([case.scan.hu[k]] * 2, ["truth", "model"], through="brain", masks=[case.truth[k], found.mask[k]], height=4)
 
 # %% [markdown]
 # A missed subdural goes home and comes back unconscious. `python -m ich_lib gallery` collects such cases by cause.

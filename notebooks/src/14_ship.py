@@ -20,12 +20,14 @@ import numpy as np
 from ich_lib.course import correct, heads, tried
 from ich_lib.measures.metrics import dice, dice_per_subject
 from ich_lib.measures.statistics import patient_bootstrap
+from ich_lib.models.heat import with_heat
 from ich_lib.models.pictures import channels, views
 from ich_lib.models.recipes import Recipe
+from ich_lib.notice import NOTICE
 from ich_lib.phantoms import phantom
-from ich_lib.prediction.analyze import NOTICE, analyse
-from ich_lib.prediction.engine import SHIPPED, Models, load
-from ich_lib.prediction.export import export, largest_difference, with_heat
+from ich_lib.prediction.analyze import analyse
+from ich_lib.prediction.engine import WEIGHTS, Models, load
+from ich_lib.prediction.export import export, largest_difference
 from ich_lib.prepare.head import crop, field_box
 from ich_lib.prepare.window import window
 from ich_lib.show import row
@@ -46,10 +48,10 @@ print(sorted(path.name for path in run.folder.iterdir()))
 
 # %%
 case = phantom(101, bleeds=["intraparenchymal"], slices=12, thickness_mm=10)
-k = int(case.mask.sum(axis=(1, 2)).argmax())
+k = int(case.truth.sum(axis=(1, 2)).argmax())
 trained = load(run.folder, fill=False).segmenter
 mine = analyse(case.scan, Models(trained, trained))
-row([case.scan.hu[k]] * 2, ["planted", "my-net"], through="brain", masks=[case.mask[k], mine.mask[k]], height=3)
+row([case.scan.hu[k]] * 2, ["planted", "my-net"], through="brain", masks=[case.truth[k], mine.mask[k]], height=3)
 
 # %% [markdown]
 # ## A run folder needs TensorFlow; an exported graph does not
@@ -232,7 +234,7 @@ shipped = load().segmenter
 hu = case.scan.hu[[k - 1, k, k + 1]]
 box = field_box(case.scan.hu, shipped.recipe.field)
 small = np.stack([crop(plane, box, shipped.recipe.size, outside=-1000) for plane in hu])
-truth = crop(case.mask[k].astype(np.float32), box, shipped.recipe.size) > 0.5
+truth = crop(case.truth[k].astype(np.float32), box, shipped.recipe.size) > 0.5
 right = channels(small, shipped.recipe.windows)
 
 
@@ -484,20 +486,20 @@ if app.is_file():
 
 # %%
 edited = folder / "edited"
-shutil.copytree(SHIPPED, edited)
+shutil.copytree(WEIGHTS, edited)
 path = edited / "unet-both.json"
 path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
-found = {name: analyse(case.scan, load(place)) for name, place in (("as shipped", SHIPPED), ("edited", edited))}
+found = {name: analyse(case.scan, load(place)) for name, place in (("as shipped", WEIGHTS), ("edited", edited))}
 for name, one in found.items():
-    print(f"{name:11} any {one.scores['any']:.2f}   {one.volume_ml:5.1f} mL   Dice {dice(case.mask, one.mask):.2f}")
+    print(f"{name:11} any {one.scores['any']:.2f}   {one.volume_ml:5.1f} mL   Dice {dice(case.truth, one.mask):.2f}")
 
 # %% [markdown]
 # No complaint, and a bleed overlooked with a calm face. What helps is a *golden case*: one input shipped with its answer,
 # asked at every start.
 
 # %%
-golden = load(SHIPPED).segmenter.run(right[None]).blood
-for place in (SHIPPED, edited):
+golden = load(WEIGHTS).segmenter.run(right[None]).blood
+for place in (WEIGHTS, edited):
     model = load(place).segmenter
     apart = np.abs(model.run(channels(small, model.recipe.windows)[None]).blood - golden).max()
     print(f"{place.name:8}", "serves" if apart < 1e-4 else f"does not start: off by {apart:.2f}")

@@ -16,10 +16,10 @@ from ich_lib.course import correct, heads, tried
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures.metrics import auc
+from ich_lib.models.classical import SHOWN, estimator, features
 from ich_lib.models.pictures import channels
 from ich_lib.prediction.uncertainty import entropy
 from ich_lib.show import row
-from ich_lib.training.classical import SHOWN, estimator, features
 
 SEEDS = range(20)
 one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores

@@ -20,10 +20,10 @@ from ich_lib.course import correct, heads, tried
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc, calibration_error, log_loss, reliability
+from ich_lib.models.classical import SHOWN, estimator, features
 from ich_lib.models.pictures import channels
 from ich_lib.prediction.uncertainty import entropy
 from ich_lib.show import row
-from ich_lib.training.classical import SHOWN, estimator, features
 
 SEEDS = range(10)
 one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores

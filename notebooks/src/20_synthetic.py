@@ -13,9 +13,9 @@ import numpy as np
 from ich_lib.course import correct, ct_ich, heads, tried
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
+from ich_lib.models import classical
 from ich_lib.models.pictures import channels
 from ich_lib.show import row
-from ich_lib.training import classical
 
 # %% [markdown]
 # ## A phantom is free, a real head is not
@@ -46,7 +46,7 @@ k = int(np.argmax(blood.sum(axis=(1, 2))))
 row([some[k] for some in places.values()], list(places), through="brain", masks=[blood[k] > 0.5] * 3)
 
 # %% [markdown]
-# The smallest net there is, quick enough to repeat everything: 38 hand-made features of a slice (`ich_lib.training.classical`), one
+# The smallest net there is, quick enough to repeat everything: 38 hand-made features of a slice (`ich_lib.models.classical`), one
 # weight each, a sigmoid.
 
 

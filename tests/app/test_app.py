@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 
 import app
-from ich_lib.demo import session as demo
-from ich_lib.demo import viewer
+from ich_lib.demo import session, viewer
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.analyze import analyse
-from ich_lib.prediction.engine import SHIPPED
+from ich_lib.prediction.engine import WEIGHTS
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
 from ich_lib.reports import WRITERS, as_json, write_nifti
@@ -41,7 +40,7 @@ def case():
 
 @pytest.fixture(scope="module")
 def bleeding_slice(case):
-    return int(case.mask.sum(axis=(1, 2)).argmax())
+    return int(case.truth.sum(axis=(1, 2)).argmax())
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +80,8 @@ def opened(files, name, models, *told):
 
 def asked(models, paths, *told):
     try:
-        scan = demo.scan_of(paths, *(told or (demo.UNKNOWN, None, None)))
-        return viewer.payload(demo.found_in(scan, models)), ""
+        scan = session.scan_of(paths, *(told or (session.UNKNOWN, None, None)))
+        return viewer.payload(session.found_in(scan, models)), ""
     except ValueError as problem:
         return None, str(problem)
 
@@ -101,14 +100,14 @@ def test_the_bleed_is_marked_where_it_was_planted(files, models, case, bleeding_
     shown, _ = opened(files, "head.nii.gz", models)
     assert shown["start"] == bleeding_slice
     blood = viewer.unpack_blood(shown["blood"][bleeding_slice], 192, 192)
-    found, planted = blood >= shown["threshold"], case.mask[bleeding_slice]
+    found, planted = blood >= shown["threshold"], case.truth[bleeding_slice]
     assert (found & planted).sum() > 0.7 * planted.sum()
 
 
 def test_a_picture_of_unknown_window_says_so_and_a_told_window_gives_hu(files, models):
     unknown, _ = opened(files, "slice.png", models)
     told, _ = opened(files, "slice.png", models, "brain", None, None)
-    own, _ = opened(files, "slice.png", models, demo.OTHER, 40, 80)
+    own, _ = opened(files, "slice.png", models, session.OTHER, 40, 80)
     assert [shown["hu_known"] for shown in (unknown, told, own)] == [False, True, True]
     assert told["slices"] == own["slices"]
 
@@ -124,7 +123,7 @@ def test_a_bad_file_gives_one_sentence_and_no_result(files, models):
 
 
 def test_an_own_window_without_a_number_gives_a_sentence(files, models):
-    shown, problem = opened(files, "slice.png", models, demo.OTHER, None, 80)
+    shown, problem = opened(files, "slice.png", models, session.OTHER, None, 80)
     assert shown is None
     assert "level" in problem
 
@@ -135,9 +134,9 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
     def broken(*_, **__):
         raise KeyError(message)
 
-    monkeypatch.setattr(demo, "read", broken)
+    monkeypatch.setattr(session, "read", broken)
     shown, problem = opened(files, "scan.dcm", models)
-    assert (shown, problem) == (None, demo.OUR_FAULT)
+    assert (shown, problem) == (None, session.OUR_FAULT)
     assert "KeyError" in caplog.text
     assert "in broken" in caplog.text
     assert "DOE" not in caplog.text
@@ -146,26 +145,28 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
 
 def steps(paths, models, *, pairs=1, truth=None, wanted=lambda: True):
     """What `reading` yields, shares of work left out."""
-    told = (demo.UNKNOWN, None, None)
-    found = demo.reading([str(path) for path in paths], told, [models] * pairs, truth and str(truth), wanted)
+    told = (session.UNKNOWN, None, None)
+    found = session.reading([str(path) for path in paths], told, [models] * pairs, truth and str(truth), wanted)
     return [step for step in found if not isinstance(step, float)]
 
 
 def test_the_picture_comes_first_then_what_each_pair_of_models_finds_then_the_truth(files, models, case, tmp_path):
-    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     picture, *more = steps([files["head.nii.gz"]], models, pairs=2, truth=tmp_path / "truth.nii.gz")
     whole, _ = opened(files, "head.nii.gz", models)
     assert picture.payload["slices"] == whole["slices"]
     assert [step.viewers for step in more] == [(0,), (1,), (0, 1)]
     assert {step.payload["to"] for step in more} == {picture.payload["id"]} == {picture.shown.id}
     assert more[0].payload["blood"] == more[1].payload["blood"] == whole["blood"]
-    assert more[2].payload["truth"] == viewer.truths(case.mask, case.mask.shape)["truth"]
+    assert more[2].payload["truth"] == viewer.truths(case.truth, case.truth.shape)["truth"]
 
 
 def test_a_reading_that_nobody_waits_for_any_more_ends_without_a_word(files, models):
     waiting = [True]
-    found = demo.reading([str(files["head.nii.gz"])], (demo.UNKNOWN, None, None), [models], None, lambda: waiting[0])
-    while not isinstance(next(found), demo.Picture):
+    found = session.reading(
+        [str(files["head.nii.gz"])], (session.UNKNOWN, None, None), [models], None, lambda: waiting[0]
+    )
+    while not isinstance(next(found), session.Picture):
         pass
     waiting[0] = False
     assert list(found) == []
@@ -180,7 +181,7 @@ def test_what_a_session_keeps_of_a_scan_is_its_place_and_not_the_scan(files, mod
 
 
 def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
-    monkeypatch.setattr(demo, "MOST_UPLOAD_MB", 0.1)
+    monkeypatch.setattr(session, "MOST_UPLOAD_MB", 0.1)
     shown, problem = asked(models, [str(files["head.zip"])] * 3)
     assert shown is None
     assert "0.1 MB is the most" in problem
@@ -191,20 +192,20 @@ def test_what_is_said_on_the_page_is_escaped():
 
 
 def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
-    bleeds = [sample.get("bleeds", ()) for sample in demo.SAMPLES.values()]
+    bleeds = [sample.get("bleeds", ()) for sample in session.SAMPLES.values()]
     assert {kind for some in bleeds for kind in some} == set(TYPES)
-    mimicking = [sample for sample in demo.SAMPLES.values() if "mimics" in sample and "bleeds" not in sample]
+    mimicking = [sample for sample in session.SAMPLES.values() if "mimics" in sample and "bleeds" not in sample]
     assert mimicking
-    assert {"seed": 1} in demo.SAMPLES.values()
-    assert len(demo.SAMPLES) >= 8
+    assert {"seed": 1} in session.SAMPLES.values()
+    assert len(session.SAMPLES) >= 8
 
 
 def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     read = []
-    monkeypatch.setattr(demo, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
-    monkeypatch.setattr(demo, "analyse", lambda scan, models: result())
-    samples, answers = demo.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(samples(demo.FIRST))) for _ in range(3)]
+    monkeypatch.setattr(session, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
+    monkeypatch.setattr(session, "analyse", lambda scan, models: result())
+    samples, answers = session.sample_reader(), []
+    askers = [Thread(target=lambda: answers.append(samples(session.FIRST))) for _ in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
@@ -217,7 +218,7 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
 
 
 class _SmallCase:
-    scan, mask, volumes_ml, mimics = None, None, {"subdural": 12.3}, ("motion",)
+    scan, truth, volumes_ml, mimics = None, None, {"subdural": 12.3}, ("motion",)
 
 
 def test_missing_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, capsys):
@@ -227,7 +228,7 @@ def test_missing_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 
 
 def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, capsys):
-    for shipped in SHIPPED.glob("*.onnx"):
+    for shipped in WEIGHTS.glob("*.onnx"):
         (tmp_path / shipped.name).write_bytes(shipped.read_bytes()[:-1] + b"?")
         shutil.copy(shipped.with_suffix(".json"), tmp_path)
     monkeypatch.setattr(sys, "argv", ["app.py", "--weights", str(tmp_path)])
@@ -238,7 +239,7 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
     shown, problem = asked(models, [str(tmp_path / "gone.nii.gz")])
     assert shown is None
-    assert problem == demo.GONE
+    assert problem == session.GONE
 
 
 def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):
@@ -313,7 +314,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert site.inner_text(".sentence").startswith("Bleeding likely")
     assert "mL" in site.inner_text(".volume")
     assert site.locator(".scores tbody tr").count() == 6
-    planted = demo.sample_case(demo.FIRST).mask[int(site.get_attribute(".viewer", "data-slice")) - 1]
+    planted = session.sample_case(session.FIRST).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
     marks = pixels(site, "marks")
     near = cv2.dilate(planted.astype(np.uint8), np.ones((15, 15), np.uint8))  # 7 pixels, 6 mm, around it
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
@@ -471,8 +472,8 @@ def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_ov
 
 
 def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, case, models, tmp_path):
-    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
-    write_nifti(tmp_path / "half.nii.gz", case.mask[:5].astype(np.uint8), replace(case.scan, hu=case.scan.hu[:5]))
+    write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
+    write_nifti(tmp_path / "half.nii.gz", case.truth[:5].astype(np.uint8), replace(case.scan, hu=case.scan.hu[:5]))
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
     bring(site, tmp_path / "half.nii.gz", "#truth input[type=file]")
     wait_for(site, "#status", "half.nii.gz has 5 slices of 192 x 192 px, the scan 10 of 192 x 192.")
@@ -481,14 +482,14 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
     site.wait_for_selector(".against", state="visible", timeout=60_000)
     found = analyse(read_scan([files["head.nii.gz"]]), models).mask
     told = float(site.get_attribute("data.dice", "value"))
-    assert told == pytest.approx(dice(case.mask, found), abs=1e-3)
+    assert told == pytest.approx(dice(case.truth, found), abs=1e-3)
     assert site.inner_text("#status") == ""
     read(site, files["slice.png"], "Your scan: 1 slice")  # another scan: that truth is not its own
     assert site.is_hidden(".with-truth")
 
 
 def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path):
-    write_nifti(tmp_path / "truth.nii.gz", case.mask.astype(np.uint8), case.scan)
+    write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     site.click("#samples label:has-text('Epidural')")
     wait_for(site, ".origin", "Sample case")
     bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
@@ -499,16 +500,16 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
     from gradio_client import Client, handle_file
 
     client = Client(server.url, verbose=False)
-    told = client.predict([handle_file(str(files["head.nii.gz"]))], demo.UNKNOWN, 40, 80, api_name="/analyse")
+    told = client.predict([handle_file(str(files["head.nii.gz"]))], session.UNKNOWN, 40, 80, api_name="/analyse")
     assert told == json.loads(json.dumps(as_json(analyse(read_scan([files["head.nii.gz"]]), models))))
     assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyse"]
     with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
-        client.predict([handle_file(str(files["scan.dcm"]))], demo.UNKNOWN, 40, 80, api_name="/analyse")
+        client.predict([handle_file(str(files["scan.dcm"]))], session.UNKNOWN, 40, 80, api_name="/analyse")
 
 
 @pytest.mark.long
 def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("pair"), "--compare", str(SHIPPED)) as server, visit(browser, server) as page:
+    with Server(tmp_path_factory.mktemp("pair"), "--compare", str(WEIGHTS)) as server, visit(browser, server) as page:
         assert page.locator(".viewer").count() == 1
         page.check("#compare input")
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)

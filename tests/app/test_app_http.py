@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from ich_lib.phantoms import phantom
-from ich_lib.prediction.engine import SHIPPED
+from ich_lib.prediction.engine import WEIGHTS
 from ich_lib.reports import write_nifti
 from tests.conftest import ROOT
 from tests.served import API, Server, Visitor, file_data
@@ -377,7 +377,7 @@ def test_nothing_is_said_aloud_of_what_was_brought(server, visitor):
 
 
 def test_altered_weights_stop_the_start(tmp_path):
-    for shipped in SHIPPED.glob("*.onnx"):
+    for shipped in WEIGHTS.glob("*.onnx"):
         (tmp_path / shipped.name).write_bytes(shipped.read_bytes()[:-1] + b"?")
         shutil.copy(shipped.with_suffix(".json"), tmp_path)
     command = [sys.executable, "app.py", "--weights", str(tmp_path)]

@@ -10,7 +10,7 @@ from ich_lib.data import Table
 from ich_lib.data.split import Split, by_patient, hold_out, leaks, leaky_image_split, leaky_row_split
 from ich_lib.data.store import build_store
 from ich_lib.labels import ANY, LABELS
-from ich_lib.training.train import Run
+from ich_lib.models.run import Run
 from tests.planted import Arrays, table_of_heads
 
 

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from ich_lib.data import table_cache as kept
+from ich_lib.data import table_cache
 from ich_lib.data.store import cache_folder
 from ich_lib.data.table_cache import kept_table
 from tests.sets import write_ct_ich, write_ct_ich_nifti
@@ -20,8 +20,8 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def reads(monkeypatch):
     """The folders that were read and not taken from the cache."""
-    seen, read = [], kept.open_set
-    monkeypatch.setattr(kept, "open_set", lambda folder: seen.append(folder) or read(folder))
+    seen, read = [], table_cache.open_set
+    monkeypatch.setattr(table_cache, "open_set", lambda folder: seen.append(folder) or read(folder))
     return seen
 
 

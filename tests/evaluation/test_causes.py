@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from ich_lib.case import Case
 from ich_lib.evaluation.causes import (
     OTHER,
     SAYS,
@@ -18,6 +17,7 @@ from ich_lib.evaluation.causes import (
     share_near_bone,
     thickness_mm,
 )
+from ich_lib.labels import LABELS
 from ich_lib.scan import Scan, axial_affine
 
 SPACING_MM = (5.0, 1.0, 1.25)  # (z, y, x), all different
@@ -43,7 +43,10 @@ NONE = np.zeros(SHAPE, bool)
 
 
 def case(hu, *, truth=NONE, mask=NONE, types=()):
-    return Failure(Scan(hu, axial_affine(SPACING_MM, SHAPE)), truth, mask, types)
+    labels = np.zeros((SHAPE[0], len(LABELS)), bool)
+    labels[:, [LABELS.index(name) for name in types]] = True
+    known = Case(Scan(hu, axial_affine(SPACING_MM, SHAPE)), truth, labels, np.ones(SHAPE[0], bool))
+    return Failure(known, mask)
 
 
 def test_small_is_less_than_2_ml_and_more_than_nothing():
@@ -165,5 +168,5 @@ def test_every_cause_is_found_where_it_was_planted_and_has_its_words():
     assert causes(case(fresh, truth=long)) == ["thin"]  # dark by averaging, not by age
     told = {"chronic", "thin subarachnoid", "small", "next to bone", "skull base", "calcification", "thin", OTHER}
     assert set(SAYS) == told
-    thick = replace(case(fresh, truth=MIDDLE), types=("subarachnoid",))
+    thick = case(fresh, truth=MIDDLE, types=("subarachnoid",))
     assert causes(thick) == [OTHER]

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from ich_lib.data.store import build_store
-from ich_lib.evaluation import FOLD, _judged, cross_fitted, evaluate, figures, report_of
+from ich_lib.evaluation import _judged, cross_fitted, evaluate, figures, report_of
 from ich_lib.evaluation.judged import Judged, judge
 from ich_lib.evaluation.slices import FILE, read_slices
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures.metrics import auc, dice
 from ich_lib.models.recipes import Recipe
+from ich_lib.models.run import FOLD
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.prediction.engine import Answer, Model, Models
 from tests.data.test_datasets import GOOD
@@ -248,7 +249,7 @@ def test_the_shipped_model_states_its_cross_validated_figures(models):
 
 
 def test_the_folder_of_a_cross_validation_is_known_by_its_folds(tmp_path):
-    from ich_lib.evaluation import fold_runs
+    from ich_lib.models.run import fold_runs
 
     for name in (f"{FOLD}1", f"{FOLD}0", f"{FOLD}none", "other"):
         (tmp_path / name).mkdir()

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from ich_lib.__main__ import main
+from ich_lib.case import Case
 from ich_lib.data.store import build_store
 from ich_lib.evaluation.causes import Failure
 from ich_lib.evaluation.gallery import KINDS, PRIVATE, gallery, page, sentence, telling, worst
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.labels import LABELS
+from ich_lib.notice import NOTICE
 from ich_lib.scan import Scan, axial_affine
 from tests.evaluation.test_evaluate import Disk
 from tests.planted import Arrays, table_of_heads
@@ -65,12 +67,13 @@ def test_the_telling_slices_hold_what_is_most_wrong():
     heat = np.zeros(truth.shape, np.float16)
     heat[1], heat[3] = 0.2, 0.4
     scan = Scan(np.zeros(truth.shape, np.float32), axial_affine((5, 1, 1), truth.shape))
-    assert telling(Failure(scan, truth, mask), heat) == [2, 4]
+    labels, outlined = np.zeros((6, len(LABELS)), bool), np.ones(6, bool)
+    assert telling(Failure(Case(scan, truth, labels, outlined), mask), heat) == [2, 4]
     much = mask.copy()
     much[[0, 1]] = True
-    assert telling(Failure(scan, truth, much), heat) in ([0, 2], [1, 2])
-    assert telling(Failure(scan, truth & False, mask & False), heat) == [3]
-    assert telling(Failure(scan, truth & False, mask), heat) == [0]
+    assert telling(Failure(Case(scan, truth, labels, outlined), much), heat) in ([0, 2], [1, 2])
+    assert telling(Failure(Case(scan, truth & False, labels, outlined), mask & False), heat) == [3]
+    assert telling(Failure(Case(scan, truth & False, labels, outlined), mask), heat) == [0]
 
 
 def test_a_sentence_says_what_went_wrong():

@@ -8,12 +8,13 @@ import pytest
 
 import ich_lib.evaluation.robustness as rob
 from ich_lib.__main__ import main
+from ich_lib.case import Case
 from ich_lib.evaluation import judge, judge_scan, scan_of, truth_of
-from ich_lib.evaluation.robustness_page import signed
+from ich_lib.evaluation.robustness_page import signed, spoiled, write_page
 from ich_lib.models.recipes import Recipe
-from ich_lib.phantoms import Case
+from ich_lib.phantoms import from_shares
 from ich_lib.prediction.engine import Answer, Model, Models
-from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, Exam
+from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES
 from ich_lib.scan import Scan, axial_affine
 from ich_lib.show.robustness import examples
 from ich_lib.show.robustness import robustness as plotted
@@ -45,7 +46,7 @@ def planted(seed, *, bleeds=(), slices=4, pixels=SIDE):
     share[1:3, 20:30, 20:30] = 1
     if bleeds:
         hu[share > 0] = 70
-    return Case(Scan(hu, axial_affine((5, 2, 2), hu.shape)), dict.fromkeys(bleeds, share), seed)
+    return from_shares(Scan(hu, axial_affine((5, 2, 2), hu.shape)), dict.fromkeys(bleeds, share), seed)
 
 
 @pytest.fixture
@@ -56,10 +57,6 @@ def paper(monkeypatch):
     monkeypatch.setattr(rob, "SLICES", 4)
     monkeypatch.setattr(rob, "PIXELS", SIDE)
     monkeypatch.setattr(rob, "ROUNDS", 20)
-    monkeypatch.setattr(
-        "ich_lib.evaluation.robustness_page.example", lambda: rob.exam_of(planted(0, bleeds=["epidural"]))
-    )
-    monkeypatch.setattr("ich_lib.evaluation.robustness_page.write_page", lambda report, path: path.touch())
 
 
 def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
@@ -95,15 +92,14 @@ def test_the_report_is_plain_json_and_the_page_says_it_in_a_sentence_first(paper
     monkeypatch.undo()
     monkeypatch.setattr(rob, "load", lambda *_, **__: threshold_models())
     monkeypatch.setattr(rob, "phantom", planted)
-    monkeypatch.setattr(
-        "ich_lib.evaluation.robustness_page.example", lambda: rob.exam_of(planted(0, bleeds=["epidural"]))
-    )
+    monkeypatch.setattr("ich_lib.evaluation.robustness_page.example", lambda: planted(0, bleeds=["epidural"]))
     for name, value in (("SLICES", 4), ("PIXELS", SIDE), ("ROUNDS", 20)):
         monkeypatch.setattr(rob, name, value)
     report = rob.robustness(rob.plan(limit=2, only=["width"]), tmp_path)
     assert json.loads((tmp_path / "robustness.json").read_text()) == report
     assert {"data", "models", "patients", "seed", "calibrated", "score_threshold", "notice"} <= set(report)
     assert set(report["corruptions"]["width"]) == {"unit", "imitates", "severities"}
+    write_page(report, tmp_path / "robustness.html")
     page = (tmp_path / "robustness.html").read_text()
     said = page[page.index("<p>") :]
     assert said.startswith("<p><strong>On 2 scans (phantoms, 4 slices of 64 px) nobody should believe threshold")
@@ -294,8 +290,8 @@ def test_every_panel_has_one_scale_and_shows_its_intervals():
 
 
 def test_examples_stand_in_rows_beside_the_clean_slice():
-    exam = rob.exam_of(planted(0, bleeds=["epidural"]))
-    axes = examples(exam).axes
+    exam = planted(0, bleeds=["epidural"])
+    axes = examples(spoiled(exam)).axes
     assert len(axes) == 4 * len(CORRUPTIONS)
     clean = axes[0].images[0].get_array()
     assert all(np.array_equal(one.images[0].get_array(), clean) for one in axes[::4])
@@ -308,9 +304,7 @@ def test_the_command_reads_two_tiny_phantoms_with_the_shipped_model(monkeypatch,
     monkeypatch.setattr(rob, "SLICES", 4)
     monkeypatch.setattr(rob, "PIXELS", 64)
     monkeypatch.setattr(rob, "ROUNDS", 20)
-    monkeypatch.setattr(
-        "ich_lib.evaluation.robustness_page.example", lambda: rob.exam_of(planted(0, bleeds=["epidural"]))
-    )
+    monkeypatch.setattr("ich_lib.evaluation.robustness_page.example", lambda: planted(0, bleeds=["epidural"]))
     assert main(["robustness", "--limit", "2", "--only", "level", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert (
@@ -340,8 +334,8 @@ def test_a_wrong_word_is_refused_in_a_sentence(options, sentence, tmp_path, caps
 
 
 def test_an_exam_keeps_its_parts_together():
-    exam = rob.exam_of(planted(0, bleeds=["epidural"]))
-    assert isinstance(exam, Exam)
+    exam = planted(0, bleeds=["epidural"])
+    assert isinstance(exam, Case)
     assert exam.outlined.all()
     with pytest.raises(ValueError, match="wants a truth of that shape and a label for each slice"):
         replace(exam, labels=exam.labels[1:])

@@ -152,9 +152,9 @@ def test_the_truth_of_a_phantom_holds_the_ml_that_it_says(case):
     """Half voxels are rounded: 5 % in pixels of 2.4 mm and slices of 15 mm. Shares as probabilities lose nothing."""
     known_ml = case.volumes_ml["intraparenchymal"]
     assert known_ml > 10
-    assert case.mask.sum() * case.scan.voxel_ml == pytest.approx(known_ml, rel=0.05)
+    assert case.truth.sum() * case.scan.voxel_ml == pytest.approx(known_ml, rel=0.05)
     assert soft_voxels(case.shares["intraparenchymal"], floor=0).sum() * case.scan.voxel_ml == pytest.approx(known_ml)
-    assert abc2_ml(case.mask, case.scan.affine) == pytest.approx(0.8 * known_ml, rel=0.2)  # less its caps
+    assert abc2_ml(case.truth, case.scan.affine) == pytest.approx(0.8 * known_ml, rel=0.2)  # less its caps
 
 
 def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
@@ -163,11 +163,11 @@ def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
     table = open_set(tmp_path / "set")
     rows = np.arange(len(table))
     one = judge(table, rows, Disk.models())
-    true_ml = case.mask.sum() * case.scan.voxel_ml
+    true_ml = case.truth.sum() * case.scan.voxel_ml
     assert one.spacing_known
     assert one.pixel_mm == pytest.approx(case.scan.spacing_mm, rel=1e-4)
     assert one.true_ml == pytest.approx(true_ml, rel=1e-4)
-    assert one.true_abc2_ml == pytest.approx(abc2_ml(case.mask, case.scan.affine), rel=0.01)
+    assert one.true_abc2_ml == pytest.approx(abc2_ml(case.truth, case.scan.affine), rel=0.01)
     assert figures.spacing([one]) == "from the files"
     store = build_store(table, tmp_path / "half.slices", size=48, field="slice")
     half = scan_of(store.table, rows)

@@ -9,9 +9,10 @@ from ich_lib.data.store import build_store
 from ich_lib.labels import SCHEMES
 from ich_lib.models.losses import LOSSES
 from ich_lib.models.recipes import RECIPES, Recipe, from_json, recipe
+from ich_lib.models.run import open_run
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Batches, Slices
-from ich_lib.training.train import halvings, learning_rate, open_run, stalled, train
+from ich_lib.training.train import halvings, learning_rate, stalled, train
 from tests.conftest import tiny_recipes
 from tests.planted import table_of_heads
 
@@ -165,7 +166,7 @@ def test_a_stalled_run_stops_early_and_a_plateau_halves_its_rate(tmp_path):
         patience=3,
     )
     run = train(one, None, tmp_path / "run")
-    losses, used = zip(*[(float(r["loss"]), float(r["learning_rate"])) for r in run.history()], strict=True)
+    losses, used = zip(*[(one.loss, one.learning_rate) for one in run.history()], strict=True)
     ends = [n for n in range(1, 13) if n == 12 or stalled(list(losses[:n]), 3)]
     assert len(losses) == ends[0] < 12
     assert used[-1] < used[0]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ich_lib.models.run import Epoch, differences, found, reports
+from ich_lib.models.run import Epoch, differences, find_reports, find_runs
 from tests.written import HEAD, recipe, report, run_folder, write_report
 
 
@@ -13,16 +13,16 @@ def test_runs_are_found_in_a_folder_and_below_with_what_they_hold(tmp_path):
     run_folder(tmp_path / "first", finished=True)
     run_folder(tmp_path / "cross" / "fold-0", recipe("other"), held_out=0)
     run_folder(tmp_path / ".hidden" / "fold-0")
-    kept, problems = found(tmp_path)
+    kept, problems = find_runs(tmp_path)
     assert not problems
     assert [(run.name, run.recipe.name, run.finished) for run in kept] == [
         ("cross/fold-0", "other", False),
         ("first", "tiny", True),
     ]
-    assert (kept[0].split, kept[0].held_out, kept[0].patients) == ("patient", 0, 2)
+    assert (kept[0].split.kind, kept[0].held_out, kept[0].folds) == ("patient", 0, {"a": 0, "b": 1})
     assert kept[1].history() == [Epoch(1, 0.9, None, 0.001, 0.5), Epoch(2, 0.7, 0.8, 0.0005, 1.0)]
     assert kept[1].state == "finished after 2 epochs, 1.0 minutes"
-    (alone,), _ = found(tmp_path / "first")
+    (alone,), _ = find_runs(tmp_path / "first")
     assert alone.name == "first"
 
 
@@ -30,7 +30,7 @@ def test_a_run_that_trains_tells_how_far_it_is_and_leaves_a_half_written_line_fo
     folder = run_folder(tmp_path / "run")
     with (folder / "history.csv").open("a") as file:
         file.write("3,0.6")
-    (run,), _ = found(tmp_path)
+    (run,), _ = find_runs(tmp_path)
     assert [one.epoch for one in run.history()] == [1, 2]
     os.utime(folder / "history.csv", (time.time() - 180,) * 2)
     assert run.state == "2 of 5 epochs, 1.0 minutes; the last one ended 3 minutes ago"
@@ -46,7 +46,7 @@ def test_a_run_that_cannot_be_read_gets_a_sentence_and_the_others_are_found(tmp_
     (run_folder(tmp_path / "broken") / "recipe.json").write_text("{")
     (run_folder(tmp_path / "newer") / "recipe.json").write_text('{"name": "x", "warp": 1}')
     (run_folder(tmp_path / "half") / "folds.json").unlink()
-    kept, problems = found(tmp_path)
+    kept, problems = find_runs(tmp_path)
     assert [run.name for run in kept] == ["fine"]
     assert problems == [
         "broken cannot be read: recipe.json or folds.json is not as train writes it.",
@@ -54,20 +54,20 @@ def test_a_run_that_cannot_be_read_gets_a_sentence_and_the_others_are_found(tmp_
         "newer cannot be read: recipe.json holds 'warp', which no recipe has; it was written by another version.",
     ]
     with pytest.raises(FileNotFoundError, match="is no folder"):
-        found(tmp_path / "nowhere")
+        find_runs(tmp_path / "nowhere")
 
 
 def test_links_in_a_circle_end_and_a_run_linked_twice_is_one(tmp_path):
     folder = run_folder(tmp_path / "a" / "run")
     (tmp_path / "a" / "around").symlink_to(tmp_path)
     (tmp_path / "b").symlink_to(folder)
-    assert len(found(tmp_path)[0]) == 1
+    assert len(find_runs(tmp_path)[0]) == 1
 
 
 def test_reports_are_found_by_the_folder_they_lie_in(tmp_path):
     path = write_report(tmp_path / "cross", report([]))
-    assert reports(tmp_path) == {"cross": path}
-    assert reports(tmp_path / "cross") == {"cross": path}
+    assert find_reports(tmp_path) == {"cross": path}
+    assert find_reports(tmp_path / "cross") == {"cross": path}
 
 
 def test_settings_that_differ_come_first_and_what_a_recipe_lacks_is_none():
@@ -82,13 +82,15 @@ def test_settings_that_differ_come_first_and_what_a_recipe_lacks_is_none():
 def test_looking_at_runs_imports_no_keras(tmp_path):
     run_folder(tmp_path / "run")
     code = (
-        f"import sys; from ich_lib.models.run import found; found({str(tmp_path)!r}); assert 'keras' not in sys.modules"
+        "import sys; from ich_lib.models.run import find_runs, open_run\n"
+        f"find_runs({str(tmp_path)!r}); open_run({str(tmp_path / 'run')!r}).state\n"
+        "assert 'keras' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_history_read_here_is_the_one_that_training_writes(tmp_path):
     """Column by column: a name changed in `train` must be seen here."""
-    from ich_lib.training.train import _COLUMNS
+    from ich_lib.models.run import COLUMNS
 
-    assert ",".join(_COLUMNS) == HEAD
+    assert ",".join(COLUMNS) == HEAD

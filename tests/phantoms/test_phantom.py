@@ -67,7 +67,7 @@ def test_hu_are_whole_numbers_in_a_scanners_range():
 
 
 def test_a_head_without_blood_has_no_label_and_no_mask(clean):
-    assert not clean.mask.any()
+    assert not clean.truth.any()
     assert not clean.labels.any()
     assert clean.volumes_ml == {}
 
@@ -103,7 +103,7 @@ def test_the_mask_is_where_at_least_half_the_voxel_is_blood(name):
     assert case.masks[name].any()
     assert case.volumes_ml[name] == pytest.approx(share.sum(dtype=float) * 5 * (230 / 256) ** 2 / 1000)
     assert case.labels[:, LABELS.index(name)].tolist() == case.masks[name].any(axis=(1, 2)).tolist()
-    assert case.labels[:, ANY].tolist() == case.mask.any(axis=(1, 2)).tolist()
+    assert case.labels[:, ANY].tolist() == case.truth.any(axis=(1, 2)).tolist()
 
 
 def test_no_part_of_a_voxel_is_claimed_by_two_types():

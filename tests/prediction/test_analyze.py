@@ -19,7 +19,7 @@ def result(bleeding_case, models):
 
 def test_a_planted_bleed_is_found_and_outlined(bleeding_case, result):
     assert result.scores["any"] > result.score_threshold
-    assert dice(bleeding_case.mask, result.mask) > 0.5
+    assert dice(bleeding_case.truth, result.mask) > 0.5
     assert result.volume_ml == pytest.approx(sum(bleeding_case.volumes_ml.values()), rel=0.5)
 
 
@@ -62,10 +62,10 @@ def test_a_slice_scores_the_same_wherever_the_parts_are_cut(models, monkeypatch)
 
 
 def test_one_slice_alone_is_a_scan_too(bleeding_case, models):
-    k = int(bleeding_case.mask.sum(axis=(1, 2)).argmax())
+    k = int(bleeding_case.truth.sum(axis=(1, 2)).argmax())
     alone = analyse(Scan(bleeding_case.scan.hu[k : k + 1], bleeding_case.scan.affine), models)
     assert alone.scores["any"] > 0.5
-    assert dice(bleeding_case.mask[k], alone.mask[0]) > 0.5
+    assert dice(bleeding_case.truth[k], alone.mask[0]) > 0.5
 
 
 def test_without_trusted_spacing_there_are_no_milliliters(bleeding_case, models):

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from ich_lib.prediction.engine import SHIPPED, load
+from ich_lib.prediction.engine import WEIGHTS, load
 from tests.conftest import ROOT
 
 NAME = "unet-both"
@@ -17,8 +17,8 @@ def test_the_shipped_model_draws_and_scores_and_its_files_are_small():
     models = load()
     assert models.segmenter is models.classifier
     assert models.segmenter.recipe.task == "both"
-    assert {path.name for path in SHIPPED.iterdir()} == {f"{NAME}.{end}" for end in ("json", "onnx", "weights.h5")}
-    assert all(path.stat().st_size < 10_000_000 for path in SHIPPED.iterdir())
+    assert {path.name for path in WEIGHTS.iterdir()} == {f"{NAME}.{end}" for end in ("json", "onnx", "weights.h5")}
+    assert all(path.stat().st_size < 10_000_000 for path in WEIGHTS.iterdir())
 
 
 def test_the_shipped_cards_name_data_fold_figures_and_every_file():
@@ -38,12 +38,12 @@ def test_every_shipped_file_has_the_hash_its_card_states():
 
     for model in load():
         for name, sha256 in model.card["sha256"].items():
-            assert hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() == sha256
+            assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == sha256
 
 
 @pytest.fixture
 def copied(tmp_path):
-    for path in SHIPPED.glob(f"{NAME}*"):
+    for path in WEIGHTS.glob(f"{NAME}*"):
         shutil.copy(path, tmp_path)
     return tmp_path
 

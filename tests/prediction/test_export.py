@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from ich_lib.models.builders import densenet_bc, vanilla_004
+from ich_lib.models.heat import with_heat
 from ich_lib.prediction.engine import load
-from ich_lib.prediction.export import TOLERANCE, export, largest_difference, with_heat
+from ich_lib.prediction.export import TOLERANCE, export, largest_difference
 
 
 @pytest.fixture(scope="module")

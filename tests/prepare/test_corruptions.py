@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ich_lib.case import Case
 from ich_lib.measures.metrics import dice
-from ich_lib.prepare import corruptions as corrupt
-from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, Exam, backprojected, corrupted, view_response
+from ich_lib.prepare import corruptions
+from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, backprojected, corrupted, view_response
 from ich_lib.scan import Scan, axial_affine
 
 SHAPE, SPACING_MM = (8, 120, 150), (5.0, 1.25, 1.0)  # 150 x 150 mm
@@ -22,7 +23,7 @@ def exam(hu, truth=None):
     hu = np.array(hu, np.float32)
     for values in (hu, truth, labels):
         values.flags.writeable = False
-    return Exam(Scan(hu, axial_affine(SPACING_MM, hu.shape)), truth, labels, np.ones(len(hu), bool))
+    return Case(Scan(hu, axial_affine(SPACING_MM, hu.shape)), truth, labels, np.ones(len(hu), bool))
 
 
 def flat(value=30.0):
@@ -204,8 +205,8 @@ def test_streaks_have_their_stated_strength_at_30_mm_and_little_far_away():
     for severity in (1, 5):
         stated = CORRUPTIONS["metal"].strengths[severity - 1]
         worse = corrupted(flat(), "metal", severity).scan.hu
-        assert (worse.max(axis=(1, 2)) == corrupt.METAL_HU).all()
-        assert (worse[:, CENTER[0], CENTER[1]] == corrupt.METAL_HU).all()  # without bone, the middle
+        assert (worse.max(axis=(1, 2)) == corruptions.METAL_HU).all()
+        assert (worse[:, CENTER[0], CENTER[1]] == corruptions.METAL_HU).all()  # without bone, the middle
         y_mm, x_mm = (np.arange(120) - CENTER[0]) * 1.25, np.arange(150.0) - CENTER[1]
         far_mm = np.hypot(y_mm[:, None], x_mm[None])
         streaks = worse - 30

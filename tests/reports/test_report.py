@@ -14,8 +14,9 @@ from pydicom.uid import UID
 
 from ich_lib import __version__
 from ich_lib.labels import LABELS, TYPES
-from ich_lib.phantoms import MIMICS, Case
-from ich_lib.prediction.analyze import NOTICE, Result, analyse
+from ich_lib.notice import NOTICE
+from ich_lib.phantoms import MIMICS, from_shares
+from ich_lib.prediction.analyze import Result, analyse
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.prediction.ood import Strangeness
 from ich_lib.prediction.uncertainty import EVEN
@@ -167,7 +168,7 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
     """100 voxels of 0.18 mL: all blood is 18 mL, half blood 9 mL."""
     scan = replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30)))
     full = (result.blood > 0).astype(np.float32)
-    case = Case(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
+    case = from_shares(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
     assert in_each(origin, case) == {
         "en": "Sample case: a head made by code. Planted: epidural 18 mL, subarachnoid 9 mL. "
         "To mislead: falx calcification, motion.",
@@ -176,7 +177,7 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
         "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: epidural 18 mL, subaracnoidea 9 mL. "
         "Para confundir: hoz cerebral calcificada, movimiento.",
     }
-    assert in_each(origin, Case(scan, {})) == {
+    assert in_each(origin, from_shares(scan, {})) == {
         "en": "Sample case: a head made by code. Planted: no blood.",
         "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: kein Blut.",
         "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: ninguna.",
@@ -200,7 +201,7 @@ def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
 
 @pytest.mark.parametrize("tell", [sentence, doubts, volume, origin])
 def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, tell):
-    told = Case(result.scan, {}) if tell is origin else result
+    told = from_shares(result.scan, {}) if tell is origin else result
     with pytest.raises(ValueError, match="no sentences in 'fr'; choose from en, de, es"):
         tell(told, "fr")
 

@@ -5,8 +5,9 @@ import pytest
 
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import evaluate
+from ich_lib.evaluation.side_by_side import table
 from ich_lib.models.recipes import RECIPES, recipe
-from ich_lib.training.crossval import cross_validate, reduced, table
+from ich_lib.training.crossval import cross_validate, reduced
 from tests.planted import table_of_heads
 
 
@@ -56,7 +57,7 @@ def test_the_same_recipe_and_seed_give_the_same_folds_and_figures(folds, store, 
     again = cross_validate(small, store, tmp_path / "again")
     for one, two in zip(runs, again, strict=True):
         assert one.split == two.split
-        assert float(one.history()[0]["val_loss"]) == pytest.approx(float(two.history()[0]["val_loss"]), abs=1e-3)
+        assert one.history()[0].val_loss == pytest.approx(two.history()[0].val_loss, abs=1e-3)
 
 
 def test_fold_k_begins_with_fold_k_or_every_fold_with_one_run(monkeypatch, store, tmp_path):

@@ -12,9 +12,10 @@ import pytest
 
 from ich_lib.data.phantoms import phantoms
 from ich_lib.models.losses import LOSSES
+from ich_lib.models.run import open_run
 from ich_lib.training.batches import Slices, Still
 from ich_lib.training.devices import spread
-from ich_lib.training.train import open_run, train
+from ich_lib.training.train import train
 from tests.conftest import ROOT, tiny_recipes
 
 VIRTUAL = """
@@ -101,15 +102,15 @@ def test_two_devices_train_the_weights_of_one_and_a_stopped_run_goes_on(on_two):
     assert np.abs(two - one).max() < 1e-4
     assert np.abs(cut - two).max() < 1e-5
     shared, alone = (open_run(folder / name).history() for name in ("2", "1"))
-    assert [float(row["loss"]) for row in shared] == pytest.approx([float(row["loss"]) for row in alone], abs=1e-4)
-    assert shared[-1]["val_loss"]
-    assert [row["epoch"] for row in open_run(folder / "cut").history()] == ["1", "2", "3", "4", "5"]
+    assert [one.loss for one in shared] == pytest.approx([one.loss for one in alone], abs=1e-4)
+    assert shared[-1].val_loss is not None
+    assert [one.epoch for one in open_run(folder / "cut").history()] == [1, 2, 3, 4, 5]
 
 
 def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(on_two):
     history = open_run(on_two[1] / "usual").history()
-    assert float(history[-1]["loss"]) < 0.9 * float(history[0]["loss"])
-    assert np.isfinite(float(history[-1]["val_loss"]))
+    assert history[-1].loss < 0.9 * history[0].loss
+    assert np.isfinite(history[-1].val_loss)
 
 
 @pytest.mark.long

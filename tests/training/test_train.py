@@ -8,7 +8,8 @@ import pytest
 
 from ich_lib.data.split import Split, leaky_image_split
 from ich_lib.data.store import build_store
-from ich_lib.training.train import open_run, train
+from ich_lib.models.run import open_run
+from ich_lib.training.train import train
 from tests.conftest import ROOT, tiny_recipes
 from tests.planted import table_of_heads
 
@@ -18,7 +19,7 @@ def test_a_run_folder_holds_all_that_rebuilds_the_model(tiny_runs):
     assert {p.name for p in run.folder.iterdir()} >= {"model.weights.h5", "recipe.json", "history.csv", "folds.json"}
     again = open_run(run.folder)
     assert again.recipe == run.recipe
-    assert [row["epoch"] for row in again.history()] == ["1", "2"]
+    assert [one.epoch for one in again.history()] == [1, 2]
     assert set(again.patients(trained=True)).isdisjoint(again.patients(trained=False))
     assert len(again.patients(trained=True)) + len(again.patients(trained=False)) == run.recipe.phantoms
     assert all(np.isfinite(w).all() for w in again.model().get_weights())
@@ -27,7 +28,7 @@ def test_a_run_folder_holds_all_that_rebuilds_the_model(tiny_runs):
 def test_training_makes_the_loss_fall(tmp_path):
     small = replace(tiny_recipes()[0], steps=30, epochs=3, learning_rate=1e-2, mix=(1, 0, 0, 0))
     history = train(small, None, tmp_path / "run").history()
-    assert float(history[-1]["loss"]) < 0.8 * float(history[0]["loss"])
+    assert history[-1].loss < 0.8 * history[0].loss
 
 
 def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
@@ -49,7 +50,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"did not end. Go on with train --resume"):
         open_run(tmp_path / "cut").model()
     run = train(small, None, tmp_path / "cut", resume=True)
-    assert [row["epoch"] for row in run.history()] == ["1", "2"]
+    assert [one.epoch for one in run.history()] == [1, 2]
     for ours, theirs in zip(run.model().get_weights(), whole, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
 

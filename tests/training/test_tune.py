@@ -13,10 +13,11 @@ from ich_lib.data.split import by_patient
 from ich_lib.data.store import build_store
 from ich_lib.models.builders import options_of
 from ich_lib.models.recipes import RECIPES, from_json
+from ich_lib.models.run import open_run
 from ich_lib.prepare.augment import NONE
 from ich_lib.training import tune as tuning
 from ich_lib.training.batches import Slices
-from ich_lib.training.train import open_run, train
+from ich_lib.training.train import train
 from ich_lib.training.tune import changed, read_space, score, set_apart, settled, tune
 from tests.conftest import tiny_recipes
 from tests.planted import table_of_heads

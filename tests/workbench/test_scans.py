@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ich_lib.case import Case
 from ich_lib.measures.metrics import Counts
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.calibration import Evidence
-from ich_lib.prepare.corruptions import Exam
 from ich_lib.scan import Scan, axial_affine
 from ich_lib.show.cases import picture
-from ich_lib.workbench import scans as cases
+from ich_lib.workbench import scans
 from ich_lib.workbench.scans import BEST, at_threshold, calls, check_report, place_of, ranked, row, rows_of, was_seen
 from tests.planted import table_of_heads
 from tests.written import line, report, run_folder
@@ -29,7 +29,7 @@ def planted(outlined=(True, True, True)):
     evidence = Evidence(scores[:, 0], scores)
     heat = np.zeros(SHAPE, np.float16)
     result = Result(scan, blood, 0.5, evidence, scores, scores[1], 0.5, True, heat, (), ())
-    return result, Exam(scan, truth, labels, np.array(outlined))
+    return result, Case(scan, truth, labels, np.array(outlined))
 
 
 @pytest.mark.parametrize(("threshold", "right", "wrong"), [(0.3, 4, 2), (0.5, 2, 2), (0.7, 2, 0), (0.95, 0, 0)])
@@ -87,9 +87,9 @@ def test_a_cross_validation_is_asked_by_the_fold_that_did_not_see_the_scan(tmp_p
     assert place_of(tmp_path, None) == tmp_path
     assert place_of("shipped", 1) == "shipped"
     with pytest.raises(ValueError, match="holds the runs of a cross-validation"):
-        cases.opened_models(tmp_path)
+        scans.opened_models(tmp_path)
     with pytest.raises(FileNotFoundError, match="is no folder"):
-        cases.opened_models(tmp_path / "nowhere")
+        scans.opened_models(tmp_path / "nowhere")
 
 
 def test_a_report_of_other_models_or_other_data_is_refused(models):

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from ich_lib.course import quiz
 from ich_lib.data import phantoms
 from ich_lib.data.summary import CLEAN
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import load
 from ich_lib.workbench import cases, source, stack
 from tests import browsing
@@ -315,9 +315,9 @@ _LEAN = f"""
 import sys
 from streamlit.testing.v1 import AppTest
 from ich_lib.course import quiz
-from ich_lib.workbench import scans as cases, source
+from ich_lib.workbench import scans, source
 
-cases._SAMPLES = cases._SAMPLES[:1]
+scans._SAMPLES = scans._SAMPLES[:1]
 source.HEADS, source.FEW, source.SIZE, quiz._PIXELS = {HEADS}, {FEW}, {SIZE}, {PIXELS}
 print("started", AppTest.from_file("workbench.py", default_timeout=60).run().title[0].value)
 for name in ("data", "quiz", "learn"):
@@ -361,9 +361,9 @@ def served(browser, tmp_path_factory):
     script = tmp_path_factory.mktemp("served") / "small.py"
     script.write_text(
         "import pathlib, runpy, sys\nfrom ich_lib.course import quiz\n"
-        "from ich_lib.workbench import scans as cases, source\n"
+        "from ich_lib.workbench import scans, source\n"
         f"source.HEADS, source.FEW, source.SIZE, quiz._PIXELS = {HEADS}, {FEW}, {SIZE}, {PIXELS}\n"
-        "cases._SAMPLES = cases._SAMPLES[:1]\n"
+        "scans._SAMPLES = scans._SAMPLES[:1]\n"
         f"try:\n    runpy.run_path({str(ROOT / 'workbench.py')!r}, run_name='__main__')\n"
         "finally:\n    heavy = sorted({'tensorflow', 'keras'} & set(sys.modules))\n"
         "    pathlib.Path(__file__).with_name('heavy').write_text(str(heavy))\n"

@@ -20,7 +20,7 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import figures
 from ich_lib.evaluation.slices import FILE, write_slices
-from ich_lib.prediction.analyze import NOTICE
+from ich_lib.notice import NOTICE
 from tests import browsing
 from tests.conftest import ROOT
 from tests.evaluation.test_evaluate import SOME, scan
@@ -32,7 +32,7 @@ PATIENTS = [f"DOE^JANE^{k:02}" for k in range(24)]
 RUNS = "import streamlit as st\nfrom ich_lib.workbench.runs import page\npage()\n"
 CASES = "from ich_lib.workbench.cases import page\npage()\n"
 # one head tells what seven do, and sooner
-ONE = "from ich_lib.workbench import scans as cases\ncases._SAMPLES = cases._SAMPLES[:1]\n"
+ONE = "from ich_lib.workbench import scans\nscans._SAMPLES = scans._SAMPLES[:1]\n"
 
 
 def opened(script):
@@ -202,10 +202,10 @@ def test_no_patient_is_named_on_any_part(runs):
 def two_heads():
     """Made once for all tests here; the page keeps them."""
     from ich_lib.workbench import cases as page
-    from ich_lib.workbench import scans as cases
+    from ich_lib.workbench import scans
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cases, "_SAMPLES", cases._SAMPLES[:2])
+        patch.setattr(scans, "_SAMPLES", scans._SAMPLES[:2])
         page.prepare()
         while page._asking().done < 2:
             time.sleep(0.05)
@@ -348,10 +348,10 @@ def test_what_ones_own_run_lacks_is_said_in_a_sentence(two_heads, own, tmp_path)
 
 def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch):
     from ich_lib.workbench import cases as page
-    from ich_lib.workbench import scans as cases
+    from ich_lib.workbench import scans
 
-    go, first = threading.Event(), cases.samples()[0]
-    monkeypatch.setattr(cases, "samples", lambda: [first, lambda: go.wait(60) and first()])
+    go, first = threading.Event(), scans.samples()[0]
+    monkeypatch.setattr(scans, "samples", lambda: [first, lambda: go.wait(60) and first()])
     kept = (page._asking, page._sample, page._sample_result)
     for one in kept:
         one.clear()

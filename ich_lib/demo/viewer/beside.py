@@ -1,7 +1,8 @@
 """What stands beside the picture, as plain values: scores, words for them, doubts, milliliters, warnings."""
 
 from ich_lib.labels import ANY, COLORS, LABELS
-from ich_lib.prediction.analyze import NOTICE, Result
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import words
 from ich_lib.words import doubts, in_each, sentence, volume
 

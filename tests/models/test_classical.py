@@ -9,16 +9,17 @@ from ich_lib.__main__ import main
 from ich_lib.data.store import build_store
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures.metrics import auc
+from ich_lib.models import classical
 from ich_lib.models.builders import build, catalog
+from ich_lib.models.classical import FEATURES, FEW, MODELS, Measured, estimator, features, fitted, saved
 from ich_lib.models.pictures import channels
 from ich_lib.models.recipes import recipe
+from ich_lib.models.run import open_run
 from ich_lib.prediction.engine import load
 from ich_lib.prediction.export import export
-from ich_lib.training import classical
 from ich_lib.training.batches import Slices, Still
-from ich_lib.training.classical import FEATURES, FEW, MODELS, Measured, estimator, features, fitted, saved
 from ich_lib.training.crossval import reduced
-from ich_lib.training.train import open_run, train
+from ich_lib.training.train import train
 from tests.planted import table_of_heads
 
 INSIDE = 78 * 78  # a skull of 80 x 80 px within, less its rim of one pixel
@@ -151,9 +152,9 @@ def test_a_run_keeps_its_features_and_one_line_of_history(runs):
     run = runs["lda"]
     assert sorted(p.name for p in run.folder.iterdir()) == ["features.npz", "folds.json", "history.csv", "recipe.json"]
     assert run.weights == run.folder / "features.npz"
-    (row,) = run.history()
-    assert 0 < float(row["loss"]) < 0.7
-    assert 0 < float(row["val_loss"]) < 0.7
+    (only,) = run.history()
+    assert 0 < only.loss < 0.7
+    assert 0 < only.val_loss < 0.7
     assert run.minutes >= 0
 
 
@@ -248,9 +249,9 @@ def test_what_cannot_be_fitted_is_told_before_a_run_is_begun(store, runs, tmp_pa
 
 
 def test_what_serves_networks_says_that_this_is_none(runs, tmp_path):
-    with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.training.classical"):
+    with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.models.classical"):
         build(recipe("classical-lda"))
-    with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.training.classical"):
+    with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.models.classical"):
         runs["lda"].model()
     with pytest.raises(ValueError, match="classical-lda is no network, and ONNX serves networks"):
         export(runs["lda"].folder, tmp_path)

@@ -281,16 +281,14 @@ class Measured:
         part.replace(path)  # a kill leaves no half of a file
 
 
-def measured(slices, recipe: Recipe) -> Measured:
-    """Measure the slices of a store that the recipe can use, once each and unchanged, in their order.
+def measured(still, recipe: Recipe) -> Measured:
+    """Measure slices of a store, once each and unchanged, in their order.
 
     Args:
-        slices: `ich_lib.training.batches.Slices`.
-        recipe: size, windows and scheme.
+        still: the slices that the recipe can use, as a `ich_lib.training.batches.Still`. It is handed in, since it
+            brings Keras along; features and scores do without.
+        recipe: its scheme names the labels.
     """
-    from ich_lib.training.batches import Still  # brings Keras along; features and scores do without
-
-    still = Still(slices, recipe)
     parts = [(features(pictures), truth) for pictures, truth in (still[i] for i in range(len(still)))]
     columns = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(FEATURES)), np.float32)
     labels = (

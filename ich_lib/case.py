@@ -1,0 +1,38 @@
+"""A scan with its truth: a phantom, a scan of a data set, or one of them made worse on purpose."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ich_lib.labels import TYPES
+from ich_lib.scan import Scan
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan with its truth, on the same voxels.
+
+    Attributes:
+        scan: the head CT.
+        truth: (z, y, x) bool, blood.
+        labels: (z, 6) bool in the order of LABELS.
+        outlined: (z,) bool, slices whose `truth` is known.
+    """
+
+    scan: Scan
+    truth: np.ndarray
+    labels: np.ndarray
+    outlined: np.ndarray
+
+    def __post_init__(self):
+        count = len(self.scan.hu)
+        if self.truth.shape != self.scan.hu.shape or not len(self.labels) == len(self.outlined) == count:
+            raise ValueError(
+                f"A scan of shape {self.scan.hu.shape} wants a truth of that shape and a label for each slice; got "
+                f"{self.truth.shape}, {len(self.labels)} labels and {len(self.outlined)} marks of what is outlined."
+            )
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Of its bleeds."""
+        return tuple(name for name, shown in zip(TYPES, self.labels.T, strict=False) if shown.any())

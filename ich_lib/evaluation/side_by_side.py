@@ -1,0 +1,62 @@
+"""Cross-validations of many recipes as one table: what the folds say, side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ich_lib.evaluation.compare import read_report
+from ich_lib.evaluation.page import shown
+from ich_lib.models.builders import build
+from ich_lib.models.run import START, fold_runs, open_run
+
+_PREFACE = """# Models side by side
+
+Made by `python -m ich_lib table RUNS...` from cross-validations of five folds. Every scan is judged by the model that
+never saw its patient, its scores calibrated on the other folds; intervals hold 95 % of resamples of patients. After a
+**leaky split** the slices held out are judged, while others of the same patients were trained on: such lines show what
+a leak is worth, and nothing else. Slices seen are those shown in training, all in all, by each fold's model. Training
+begins with random weights unless a line says otherwise.
+
+"""
+
+
+def table(folders: Sequence[str | Path]) -> str:
+    """Evaluated cross-validations as one Markdown page with a table.
+
+    Args:
+        folders: each holds fold-0, fold-1, ... and the report.json that `evaluate` wrote beside them.
+
+    Raises:
+        FileNotFoundError: if a folder has no report.json.
+        ValueError: if it is something else.
+    """
+    lines = [_line(Path(folder)) for folder in folders]
+    head = (
+        "run",
+        "picture",
+        "parameters",
+        "slices seen, minutes a fold",
+        "Dice per subject",
+        "slice AUC",
+        "scan AUC",
+        "ECE",
+    )
+    rows = [head, ("---",) * len(head), *lines]
+    return _PREFACE + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _line(folder: Path) -> tuple[str, ...]:
+    path = folder / "report.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no report.json; make it with python -m ich_lib evaluate {folder}.")
+    report = read_report(path)
+    runs = [open_run(run) for run in fold_runs(folder)]
+    recipe = runs[0].recipe
+    minutes = sum(run.minutes for run in runs) / len(runs)
+    epochs = len(runs[0].history())
+    seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
+    leak = f", **{report.leaky[0]} split**" if report.leaky else ""
+    figures = map(shown, (report.dice_per_subject, report.slice_auc_any, report.scan_auc_any, report.ece))
+    picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
+    count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
+    begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""
+    return f"{folder.name} (`{recipe.name}`{leak}{begun})", picture, count, f"{seen}, {minutes:.1f}", *figures
