@@ -59,7 +59,9 @@ SLICE_AUC = Measure(
     lambda scans: metrics.auc(*map(np.concatenate, zip(*scans, strict=True))),
     pooled=True,
 )
-PAIRED: dict[str, Measure] = {one.name: one for one in (DICE, SLICE_AUC, AUC, RIGHT, VOLUME)}  # what two runs are compared by
+PAIRED: dict[str, Measure] = {  # what two runs are compared by
+    one.name: one for one in (DICE, SLICE_AUC, AUC, RIGHT, VOLUME)
+}
 GROUPED: dict[str, Measure[float]] = {one.name: one for one in (DICE, VOLUME, SCORE)}  # what has one number a scan
 
 

@@ -299,7 +299,7 @@ class Report:
     folds: int | tuple[int | None, ...] | None
     leaky: tuple[str, ...] = ()
     before_calibration: Mapping[str, Figure] | None = None
-    calibration: Mapping[str, list[list[float]]] | None = None
+    calibration: dict[str, list[list[float]]] | None = None
 
     @property
     def headline(self) -> dict[str, Figure]:

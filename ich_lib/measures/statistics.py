@@ -11,6 +11,7 @@ and F and p, in a one-way design of three groups, 17 only. The tests build group
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 FEW = 20  # with fewer in a group, its shape is hardly known and a test leans on its assumptions
 Groups = Mapping[Hashable, Sequence[float]]  # name of the group to its values
 Labels = Mapping[Hashable, Sequence[Hashable]]  # name of the group to the patient of each value
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def patient_bootstrap(
 
 
 def paired_bootstrap(
-    first: Mapping[Hashable, object],
-    second: Mapping[Hashable, object],
+    first: Mapping[_Name, object],
+    second: Mapping[_Name, object],
     statistic: Callable[[list], float],
     *,
     rounds: int = 2000,

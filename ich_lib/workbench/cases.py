@@ -365,7 +365,7 @@ def _metrics(case: Case, result: Result, threshold: float) -> None:
     _numbers(shown)
 
 
-def _numbers(shown: Mapping[str, object]) -> None:
+def _numbers(shown: Mapping[str, int | str]) -> None:
     with st.container(horizontal=True):
         for name, value in shown.items():
             st.metric(name, value, width="content")

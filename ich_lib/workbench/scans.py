@@ -32,7 +32,7 @@ _SAMPLES = (  # (seed, bleeds, mimics): one of each type, one that only looks li
     (3, (), ("dense sinus", "choroid calcification")),
     (1, (), ()),
 )
-_SMALL = {"pixels": 128, "slices": 12, "thickness_mm": 12.0}  # from jaw to vertex, read in a second
+_PIXELS, _SLICES, _THICKNESS_MM = 128, 12, 12.0  # from jaw to vertex, read in a second
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,14 @@ def samples() -> list[Callable[[], Case]]:
 
 
 def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Case:
-    return phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL)
+    return phantom(seed, bleeds=bleeds, mimics=mimics, pixels=_PIXELS, slices=_SLICES, thickness_mm=_THICKNESS_MM)
 
 
 def judged(result: Result, case: Case, name: str) -> Judged:
     """A result beside its truth, under a name of your choice."""
-    how = {"patient": name, "name": name, "outlined": case.outlined, "distances": False}
-    return judge_result(result, case.truth, case.labels, **how)
+    return judge_result(
+        result, case.truth, case.labels, patient=name, name=name, outlined=case.outlined, distances=False
+    )
 
 
 def row(result: Result, case: Case, name: str) -> Line:

@@ -144,9 +144,10 @@ class _Making:
     def _make(self, heads: int, size: int) -> None:
         time.sleep(_FIRST_S)
         command = [sys.executable, "-c", _MAKE, str(heads), str(size)]
-        quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        with subprocess.Popen(command, cwd=Path(__file__).parents[2], **quiet) as process:
-            for line in process.stdout:
+        with subprocess.Popen(
+            command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            for line in process.stdout or ():
                 self.done = int(line)
         self.failed = process.returncode != 0
 
