@@ -48,7 +48,7 @@ def _weigh(planted) -> None:
     start = time.perf_counter()
     text = json.dumps(viewer.payload(planted, truth=planted.mask))
     seconds = time.perf_counter() - start
-    page = sum(len(part) for part in viewer.parts().values() if isinstance(part, str))
+    page = sum(len(part) for part in vars(viewer.parts()).values())
     packed = len(gzip.compress(text.encode(), 1)) / 1e6
     print(f"payload {len(text) / 1e6:.1f} MB, {packed:.1f} MB as sent with gzip, made in {seconds:.2f} s")
     print(f"page part {page / 1e3:.0f} kB")

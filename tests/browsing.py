@@ -90,9 +90,9 @@ def mounted(browser, planted, *, truth=None, **options):
     with tab(browser, **options) as page:
         page.set_content(
             "<!doctype html><meta name='viewport' content='width=device-width'>"
-            f"<div id='here'>{parts['html_template']}</div><style>#here {{ {parts['css_template']} }}</style>"
+            f"<div id='here'>{parts.html_template}</div><style>#here {{ {parts.css_template} }}</style>"
         )
-        page.evaluate(MOUNT, [parts["js_on_load"], viewer.payload(planted, truth=truth)])
+        page.evaluate(MOUNT, [parts.js_on_load, viewer.payload(planted, truth=truth)])
         page.wait_for_selector('.viewer[data-decoded="all"]')
         yield page
 

@@ -37,11 +37,11 @@ def test_the_workbench_charts_use_the_colors_of_the_table():
 def test_the_viewer_gets_what_each_color_means_for_its_scripts_and_its_style():
     parts = viewer.parts()
     for name, color in colors.MEANINGS.items():
-        assert f'"{name}": "{color}"' in parts["js_on_load"].splitlines()[0]
-        assert f"--{name}: {color};" in parts["css_template"]
+        assert f'"{name}": "{color}"' in parts.js_on_load.splitlines()[0]
+        assert f"--{name}: {color};" in parts.css_template
         assert f"--{name}: {color};" in viewer.page_css()
-    used = set(re.findall(r"COLORS\.(\w+)", parts["js_on_load"]))
-    used |= set(re.findall(r"var\(--(mask|truth|unsure)\)", parts["css_template"]))
+    used = set(re.findall(r"COLORS\.(\w+)", parts.js_on_load))
+    used |= set(re.findall(r"var\(--(mask|truth|unsure)\)", parts.css_template))
     assert used == set(colors.MEANINGS)
 
 

@@ -1,7 +1,11 @@
 """Run folders and reports as `train` and `evaluate` leave them, written in a moment, with what is known of them."""
 
 import json
+from dataclasses import replace
 
+from ich_lib.measures.metrics import Bin, Counts
+from ich_lib.measures.report import Calls, Line, Report, Weights
+from ich_lib.measures.statistics import Figure
 from ich_lib.models.recipes import Recipe
 
 LINES = ("1,0.90000,,0.001,0.50", "2,0.70000,0.80000,0.0005,1.00")
@@ -27,29 +31,75 @@ def run_folder(folder, some=None, *, lines=LINES, finished=False, held_out=0):
 
 def line(patient, *, dice=0.5, score=0.9, blood=2, true=10.0, mask=12.0, types=("epidural",), fold=0, **facts):
     """A scan's line of a report."""
-    told = {"patient": patient, "scan": patient, "fold": fold, "types": list(types) if blood else [], "dice": dice}
-    told |= {"scan_any": score, "slices": 9, "slices_with_blood": blood, "true_ml": true, "mask_ml": mask}
-    return told | {"facts": facts}
+    return Line(
+        patient=patient,
+        scan=patient,
+        fold=fold,
+        types=tuple(types) if blood else (),
+        dice=dice,
+        scan_any=score,
+        slices=9,
+        slices_with_blood=blood,
+        true_ml=true,
+        mask_ml=mask,
+        facts=facts,
+    )
 
 
 def figure(value, *, n=30):
-    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n_patients": n}
+    return Figure(value, value - 0.1, value + 0.1, n)
+
+
+def calls():
+    some = figure(0.8)
+    figures = ("auc", "average_precision", "log_loss", "ece", "sensitivity", "specificity", "ppv", "npv")
+    return Calls(
+        n=11,
+        bleeding=5,
+        threshold=0.5,
+        prevalence=0.1,
+        **dict.fromkeys(figures, some),
+        counts=Counts(tp=3, fp=1, tn=5, fn=2),
+        roc=((0, 0), (0.2, 0.9), (1, 1)),
+        reliability=(Bin(0.0, 1.0, 11, 0.4, 0.4),),
+    )
 
 
 def report(lines, *, data="planted", sha="one", dice=0.5, **more):
     """A whole report around some lines; its figures other than those of the lines are made up."""
     some = figure(0.8)
-    calls = {"n": 11, "bleeding": 5, "threshold": 0.5, "prevalence": 0.1, "roc": [[0, 0], [0.2, 0.9], [1, 1]]}
-    calls |= {"counts": {"tp": 3, "fp": 1, "tn": 5, "fn": 2}}
-    calls |= dict.fromkeys(("auc", "sensitivity", "specificity", "ppv", "npv"), some)
-    calls |= {"reliability": [{"low": 0.0, "high": 1.0, "n": 11, "score": 0.4, "share": 0.4}]}
-    told = {"data": data, "per_patient": list(lines), "models": [{"name": "tiny", "sha256": sha}], "masks": {}}
-    told |= {"score_threshold": 0.5, "volume": {}, "slices": calls, "whole_scans": calls, "notice": ""}
-    told |= {"dice_per_subject": figure(dice), "slice_auc_any": some, "scan_auc_any": some, "ece": some}
-    return told | {"volume_mae_ml": some} | more
+    told = Report(
+        data=data,
+        patients=tuple(sorted({one.patient for one in lines})),
+        scans=len(lines),
+        threshold=0.5,
+        score_threshold=0.5,
+        calibrated="not",
+        dice_per_subject=figure(dice),
+        slice_auc_any=some,
+        scan_auc_any=some,
+        volume_mae_ml=some,
+        ece=some,
+        masks=None,
+        spacing="from the files",
+        volume=None,
+        slices=calls(),
+        whole_scans=calls(),
+        types={},
+        lesion_size={},
+        groups={},
+        abstention=None,
+        clean_scans=None,
+        worst=(),
+        per_patient=tuple(lines),
+        notice="",
+        models=(Weights("tiny", sha),),
+        folds=None,
+    )
+    return replace(told, **more)
 
 
 def write_report(folder, told):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(told))
+    (folder / "report.json").write_text(json.dumps(told.as_json()))
     return folder / "report.json"

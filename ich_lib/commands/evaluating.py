@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ich_lib.commands.say import say
+
+if TYPE_CHECKING:
+    from ich_lib.measures.report import Report
 
 
 def add(commands) -> None:
@@ -24,15 +28,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     say(f"Written to {options.out}: report.json, slices.csv, report.html.")
 
 
-def tell(report: dict) -> None:
+def tell(report: "Report") -> None:
     """The headline of an evaluation."""
-    from ich_lib.evaluation import HEADLINE
-    from ich_lib.measures.statistics import Figure
-
-    folds = report["folds"]
-    whom = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, list) else f"Fold {folds}"
-    never = "LEAKY split: patients trained on" if "leaky" in report else "patients never trained on"
-    say(f"{whom}, {len(report['patients'])} {never}; threshold {report['threshold']}.")
-    for key in HEADLINE:
-        values = {name: float("nan") if value is None else value for name, value in report[key].items()}
-        say(f"{key:17} {Figure(**values)}")
+    folds = report.folds
+    whom = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, tuple) else f"Fold {folds}"
+    never = "LEAKY split: patients trained on" if report.leaky else "patients never trained on"
+    say(f"{whom}, {len(report.patients)} {never}; threshold {report.threshold}.")
+    for name, figure in report.headline.items():
+        say(f"{name:17} {figure}")

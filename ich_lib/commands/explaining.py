@@ -72,8 +72,7 @@ def _score(options: argparse.Namespace) -> None:
     report = score_explanations(options.source, options.data, options.out, methods=options.method, label=options.label)
     if report["trained_on"]:
         say("These patients were trained on: the figures flatter the model.")
-    figure = lambda values: Figure(**{k: float("nan") if v is None else v for k, v in values.items()})  # noqa: E731
     for name, values in report["methods"].items():
         for key in ("pointing", "energy", "energy_random", "energy_over_random"):
-            say(f"{name:12} {key:18} {figure(values[key])}")
+            say(f"{name:12} {key:18} {Figure.from_json(values[key])}")
     say(f"Written to {options.out}: explain.json, explain.md.")

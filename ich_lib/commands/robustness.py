@@ -32,8 +32,7 @@ def _robustness(options: argparse.Namespace) -> None:
     from ich_lib.evaluation.robustness import plan, robustness, summary
     from ich_lib.evaluation.robustness_page import write_page
 
-    asked = {"data": options.data, "limit": options.limit, "only": options.only, "seed": options.seed}
-    planned = plan(options.source, **asked)
+    planned = plan(options.source, data=options.data, limit=options.limit, only=options.only, seed=options.seed)
     say(
         f"{len(planned.candidates)} scans ({planned.data}), clean and under {len(planned.names)} corruptions of five "
         f"severities: {planned.readings} readings. What is done is kept; a stopped command goes on."

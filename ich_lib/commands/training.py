@@ -1,12 +1,15 @@
 """Recipes to trained models: recipes, train, crossval, tune, table, export."""
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ich_lib.commands.evaluating import tell
 from ich_lib.commands.say import say
+
+if TYPE_CHECKING:
+    from ich_lib.measures.report import Calls, Report
 
 
 def add(commands) -> None:
@@ -168,9 +171,18 @@ def _train(options: argparse.Namespace) -> None:
 def _tune(options: argparse.Namespace) -> None:
     from ich_lib.training.tune import read_space, tune
 
-    asked = {"by": options.by, "trials": options.trials, "minutes": options.minutes, "fold": options.fold}
     chosen = _chosen(options)
-    best = tune(chosen, options.data, options.out, read_space(options.vary), **asked, seed=chosen.seed)
+    best = tune(
+        chosen,
+        options.data,
+        options.out,
+        read_space(options.vary),
+        by=options.by,
+        trials=options.trials,
+        minutes=options.minutes,
+        fold=options.fold,
+        seed=chosen.seed,
+    )
     say(f"Best of {best.trials} trials, {best.score:.3f} on the patients it was chosen by:")
     say("\n".join(f"{name:17} {value}" for name, value in best.settings.items()))
     say(
@@ -180,24 +192,42 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from ich_lib.evaluation import HEADLINE
+    from ich_lib.evaluation.compare import read_report
     from ich_lib.evaluation.ood_limits import learned
     from ich_lib.prediction.export import export
 
-    report = json.loads(options.report.read_text()) if options.report else {}
-    figures = {key: report[key] for key in ("folds", *HEADLINE) if key in report}
-    figures |= {"calls": {of: _called(report[of]) for of in ("slices", "whole_scans") if of in report}}
+    report = read_report(options.report) if options.report else None
     if bool(options.usual) != bool(options.limit_from):
         raise ValueError("--usual and --limit-from go together: what was trained on, and folds that held some out.")
-    usual = options.usual and learned(options.source, options.usual, options.limit_from)
-    told = {"figures": figures, "calibration": report.get("calibration"), "usual": usual}
-    card = export(options.source, options.out, **told)
+    card = export(
+        options.source,
+        options.out,
+        figures=_figures(report) if report else {"calls": {}},
+        calibration=report.calibration if report else None,
+        usual=options.usual and learned(options.source, options.usual, options.limit_from),
+    )
     say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
 
 
-def _called(found: dict) -> dict:
-    """What a report says of calls, without curves and tables: sensitivity and specificity at one threshold."""
-    return {key: found[key] for key in ("n", "bleeding", "threshold", "sensitivity", "specificity")}
+def _figures(report: "Report") -> dict:
+    """What a card tells of a report: the headline, and of calls, without curves and tables, how many are right."""
+    calls = {"slices": report.slices, "whole_scans": report.whole_scans}
+    return {
+        "folds": report.folds,
+        **{name: figure.as_json() for name, figure in report.headline.items()},
+        "calls": {of: _called(one) for of, one in calls.items()},
+    }
+
+
+def _called(calls: "Calls") -> dict:
+    """Sensitivity and specificity at one threshold, as plain values."""
+    return {
+        "n": calls.n,
+        "bleeding": calls.bleeding,
+        "threshold": calls.threshold,
+        "sensitivity": calls.sensitivity.as_json(),
+        "specificity": calls.specificity.as_json(),
+    }
 
 
 def _budget(text: str) -> tuple[int, int]:

@@ -201,7 +201,7 @@ def marked(question: Question, answer: Answer, *, seconds: float | None = None) 
     Raises:
         ValueError: if the region is not of the slice's size.
     """
-    outlined = question.bleeds and question.truth is not None
+    truth = question.truth if question.bleeds else None
     empty = np.zeros(question.scan.hu.shape[1:], bool)
     return Mark(
         number=question.number,
@@ -212,7 +212,7 @@ def marked(question: Question, answer: Answer, *, seconds: float | None = None) 
         types=answer.types,
         right=answer.bleeds == question.bleeds,
         types_right=answer.types == question.types if question.bleeds and question.types else None,
-        dice=dice(question.truth, empty if answer.region is None else answer.region) if outlined else None,
+        dice=None if truth is None else dice(truth, empty if answer.region is None else answer.region),
         seconds=seconds,
     )
 

@@ -26,7 +26,9 @@ def watched(work: Callable[[Callable[[float], None]], T], *, every_s: float = 0.
     Raises:
         Exception: what the work raised.
     """
-    share, unwanted, done, outcome = [0.0], Event(), Event(), {}
+    share, unwanted, done = [0.0], Event(), Event()
+    results: list[T] = []
+    problems: list[BaseException] = []
 
     def report(reached: float) -> None:
         if unwanted.is_set():
@@ -35,9 +37,9 @@ def watched(work: Callable[[Callable[[float], None]], T], *, every_s: float = 0.
 
     def run() -> None:
         try:
-            outcome["result"] = work(report)
+            results.append(work(report))
         except BaseException as problem:  # noqa: BLE001 - it is raised again where the result is waited for
-            outcome["problem"] = problem
+            problems.append(problem)
         finally:
             done.set()
 
@@ -47,6 +49,6 @@ def watched(work: Callable[[Callable[[float], None]], T], *, every_s: float = 0.
             yield share[0]
     finally:
         unwanted.set()
-    if "problem" in outcome:
-        raise outcome["problem"]
-    yield outcome["result"]
+    for problem in problems:
+        raise problem
+    yield results[0]

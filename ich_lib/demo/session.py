@@ -11,8 +11,10 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 import numpy as np
 
@@ -25,21 +27,27 @@ from ich_lib.readers import read, read_truth
 from ich_lib.scan import Scan
 from ich_lib.words import in_each, origin
 
-SAMPLES = {  # name on the page: what `phantom` is asked for
-    "Epidural": {"seed": 1, "bleeds": ("epidural",)},
-    "Intraparenchymal": {"seed": 101, "bleeds": ("intraparenchymal",)},
-    "Intraventricular": {"seed": 101, "bleeds": ("intraventricular",)},
-    "Subarachnoid": {"seed": 2, "bleeds": ("subarachnoid",)},
-    "Subdural": {"seed": 2, "bleeds": ("subdural",)},
-    "No bleed": {"seed": 1},
-    "Calcified falx": {"seed": 3, "mimics": ("falx calcification",)},
-    "Two bleeds, noise": {
-        "seed": 21,
-        "bleeds": ("epidural", "subarachnoid"),
-        "mimics": ("streak",),
-        "noise_hu": 6,
-    },
-    "Thin blood, motion": {"seed": 12, "bleeds": ("subarachnoid",), "mimics": ("motion",), "noise_hu": 6},
+
+@dataclass(frozen=True)
+class Sample:
+    """What `phantom` is asked for."""
+
+    seed: int
+    bleeds: tuple[str, ...] = ()
+    mimics: tuple[str, ...] = ()
+    noise_hu: float = 4.0
+
+
+SAMPLES = {  # by their names on the page
+    "Epidural": Sample(1, bleeds=("epidural",)),
+    "Intraparenchymal": Sample(101, bleeds=("intraparenchymal",)),
+    "Intraventricular": Sample(101, bleeds=("intraventricular",)),
+    "Subarachnoid": Sample(2, bleeds=("subarachnoid",)),
+    "Subdural": Sample(2, bleeds=("subdural",)),
+    "No bleed": Sample(1),
+    "Calcified falx": Sample(3, mimics=("falx calcification",)),
+    "Two bleeds, noise": Sample(21, bleeds=("epidural", "subarachnoid"), mimics=("streak",), noise_hu=6),
+    "Thin blood, motion": Sample(12, bleeds=("subarachnoid",), mimics=("motion",), noise_hu=6),
 }  # the shipped model finds the first four, not always with the right type, misses the subdural, takes chalk in the
 # falx for blood and marks the last one in the wrong place; see MODEL_CARD.md
 FIRST = next(iter(SAMPLES))
@@ -52,6 +60,7 @@ NO_TRUTH_HERE = (
     "A sample brings its own truth (Truth, key t). A mask of yours goes with a scan of yours: give that first."
 )
 
+Told = tuple[str, float | None, float | None]  # the window of a picture: its name, and level and width in HU for OTHER
 _log = logging.getLogger("ich.demo")
 
 
@@ -95,13 +104,14 @@ def rest(models: Models | None) -> None:
 
 def sample_case(name: str) -> Phantom:
     """A head of SAMPLES with its truth."""
-    wanted = dict(SAMPLES[name])
-    return phantom(wanted.pop("seed"), **wanted)
+    sample = SAMPLES[name]
+    return phantom(sample.seed, bleeds=sample.bleeds, mimics=sample.mimics, noise_hu=sample.noise_hu)
 
 
 def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
     """A function from a sample's name to what the viewer shows; each sample is made and read once."""
-    ready, locks = {}, {name: Lock() for name in SAMPLES}
+    ready: dict[str, dict] = {}
+    locks = {name: Lock() for name in SAMPLES}
 
     def sample(name: str) -> dict:
         with locks[name]:
@@ -136,7 +146,8 @@ def scan_of(paths: Sequence[str], window_name: str, level: float | None, width: 
     """
     with _plainly():
         _check_size(paths)
-        return read(paths, window={UNKNOWN: None, OTHER: (level, width)}.get(window_name, window_name))
+        asked = cast("tuple[float, float]", (level, width))  # `read` refuses a box left empty, where it needs one
+        return read(paths, window={UNKNOWN: None, OTHER: asked}.get(window_name, window_name))
 
 
 def found_in(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
@@ -183,7 +194,7 @@ class Addition:
 
 def reading(
     paths: Sequence[str],
-    told: Sequence,
+    told: Told,
     pairs: Sequence[Models | None],
     truth: str | None,
     wanted: Callable[[], bool],
@@ -203,24 +214,31 @@ def reading(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    for scan in watched(lambda _: scan_of(paths, *told)):
+    for step in watched(lambda _: scan_of(paths, *told)):
         if not wanted():
             return
-        if isinstance(scan, float):
+        if isinstance(step, float):
             yield 0.0
+        else:
+            scan = step
     picture = viewer.picture(scan)
     affine = scan.affine if scan.spacing_known else None
     shown = Shown(None, tuple(paths), picture["id"], scan.hu.shape, affine)
     yield Picture(picture, shown)
     for number, models in enumerate(pairs):
-        for found in watched(lambda tell, models=models: viewer.findings(found_in(scan, models, tell))):
+        for part in watched(partial(_findings, scan, models)):
             if not wanted():
                 return
-            if isinstance(found, float):
-                yield (number + found) / len(pairs)
-        yield Addition((number,), viewer.adding(shown.id, found))
+            if isinstance(part, float):
+                yield (number + part) / len(pairs)
+            else:
+                yield Addition((number,), viewer.adding(shown.id, part))
     if truth and wanted():
         yield Addition(tuple(range(len(pairs))), truth_of(truth, shown))
+
+
+def _findings(scan: Scan, models: Models | None, tell: Callable[[float], None]) -> dict:
+    return viewer.findings(found_in(scan, models, tell))
 
 
 def _check_size(paths: Sequence[str]) -> None:

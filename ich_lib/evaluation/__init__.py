@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,19 @@ from ich_lib.evaluation import figures
 from ich_lib.evaluation.abstention import abstention
 from ich_lib.evaluation.judged import Judged, case_of, judge, judge_result, judge_scan, scan_of, truth_of
 from ich_lib.evaluation.slices import FILE, write_slices
+from ich_lib.measures.report import Report, Weights
+from ich_lib.measures.statistics import Figure
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.calibration import fit
 from ich_lib.prediction.engine import Models, load
 
-HEADLINE = ("dice_per_subject", "slice_auc_any", "scan_auc_any", "volume_mae_ml", "ece")
 THRESHOLD = 0.5  # of calibrated probabilities: more likely than not
 
 
 def evaluate(
     source: str | Path, data: str | Path, out: str | Path, *, fold: int | None = None, prevalence: float = 0.1
-) -> dict:
+) -> Report:
     """Judge models on scans they were not trained on and write report.json, slices.csv and report.html.
 
     Of the data set that was trained on, that is the fold held out; of another data set, everybody. Of a
@@ -41,7 +43,7 @@ def evaluate(
         prevalence: share of scans that bleed, for PPV and NPV.
 
     Returns:
-        What report.json holds.
+        What report.json holds (`Report.as_json`).
 
     Raises:
         ValueError: if the models were trained on that fold, or on every patient of this data, or the prevalence is
@@ -63,15 +65,16 @@ def evaluate(
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
     table, out = opened(data), Path(out)
+    folds: int | tuple[int | None, ...] | None
     runs = fold_runs(source)
     if runs:
         every = [load(run, fill=False) for run in runs]
         judged = [one for models in every for one in _judged(models, runs[0].parent, table, fold)]
-        told = None if fold is not None else sorted({one.fold for one in judged})
+        folds = None if fold is not None else tuple(_folds(judged))
     else:
         every = [load(source, fill=False)]
         judged = _judged(every[0], source, table, fold)
-        told = judged[0].fold
+        folds = judged[0].fold
     plain = judged
     leaky = sorted({kind for models in every if (kind := split_of(models, source).kind) != "patient"})
     if leaky:
@@ -81,14 +84,13 @@ def evaluate(
         calibrated = "on the scans of the other folds"
     else:
         calibrated = "as the models' card says" if every[0].calibration else "not"
-    report = report_of(judged, table, every[0], calibrated=calibrated, prevalence=prevalence)
-    report |= {"models": [_told(model) for models in every for model in models], "folds": told}
-    report |= {"leaky": leaky} if leaky else {}
+    report = report_of(judged, table, every, folds=folds, calibrated=calibrated, prevalence=prevalence)
+    report = replace(report, leaky=tuple(leaky))
     if judged is not plain:
-        report["before_calibration"] = _before(plain)
-        report["calibration"] = fit([one.evidence for one in judged], [one.labels for one in judged]).as_json()
+        fitted = fit([one.evidence for one in judged], [one.labels for one in judged])
+        report = replace(report, before_calibration=_before(plain), calibration=fitted.as_json())
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    (out / "report.json").write_text(json.dumps(report.as_json(), indent=1, allow_nan=False) + "\n")
     write_slices(judged, out / FILE)
     from ich_lib.evaluation.page import write_page
 
@@ -115,46 +117,73 @@ def opened(data: str | Path) -> Table:
 
 def cross_fitted(judged: Sequence[Judged]) -> list[Judged]:
     """Each fold's scans with scores calibrated on the scans of the other folds."""
-    folds = sorted({one.fold for one in judged})
     fitted = {}
-    for fold in folds:
+    for fold in _folds(judged):
         others = [one for one in judged if one.fold != fold]
         fitted[fold] = fit([one.evidence for one in others], [one.labels for one in others])
     return [one.rescored(fitted[one.fold]) for one in judged]
 
 
-def report_of(judged: Sequence[Judged], table: Table, models: Models, *, calibrated: str, prevalence: float) -> dict:
-    """All figures of some judged scans, as plain values."""
+def report_of(
+    judged: Sequence[Judged],
+    table: Table,
+    every: Sequence[Models],
+    *,
+    folds: int | tuple[int | None, ...] | None,
+    calibrated: str,
+    prevalence: float,
+) -> Report:
+    """All figures of some judged scans.
+
+    Args:
+        judged: the scans.
+        table: their data set.
+        every: the models that judged them, of a cross-validation those of each fold.
+        folds: that were held out.
+        calibrated: on what the scores were calibrated, in words; "not" for plain scores.
+        prevalence: share of scans that bleed, for PPV and NPV.
+    """
+    models, headline = every[0], figures.headline(judged)
     threshold = THRESHOLD if calibrated != "not" else list(models)[-1].recipe.threshold
-    at = {"threshold": threshold, "prevalence": prevalence}
-    return {
-        "data": table.name,
-        "patients": sorted({one.patient for one in judged}),
-        "scans": len(judged),
-        "threshold": models.segmenter.recipe.threshold if models.segmenter else None,
-        "score_threshold": threshold,
-        "calibrated": calibrated,
-        **{name: one.as_json() for name, one in figures.headline(judged).items()},
-        "masks": figures.masks(judged),
-        "spacing": figures.spacing(judged),
-        "volume": figures.volumes(judged),
-        "slices": figures.calls(judged, of="slices", **at),
-        "whole_scans": figures.calls(judged, of="scans", **at),
-        "types": figures.types(judged, table.known),
-        "lesion_size": figures.lesion_sizes(judged),
-        "groups": figures.groups(judged),
-        "abstention": abstention(judged, threshold=threshold),
-        "clean_scans": figures.clean_scans(judged, threshold=threshold),
-        "worst": figures.worst(judged, threshold=threshold),
-        "per_patient": [figures.row(one) for one in judged],
-        "notice": NOTICE,
-    }
+    return Report(
+        data=table.name,
+        patients=tuple(sorted({one.patient for one in judged})),
+        scans=len(judged),
+        threshold=models.segmenter.recipe.threshold if models.segmenter else None,
+        score_threshold=threshold,
+        calibrated=calibrated,
+        dice_per_subject=headline["dice_per_subject"],
+        slice_auc_any=headline["slice_auc_any"],
+        scan_auc_any=headline["scan_auc_any"],
+        volume_mae_ml=headline["volume_mae_ml"],
+        ece=headline["ece"],
+        masks=figures.masks(judged),
+        spacing=figures.spacing(judged),
+        volume=figures.volumes(judged),
+        slices=figures.calls(judged, of="slices", threshold=threshold, prevalence=prevalence),
+        whole_scans=figures.calls(judged, of="scans", threshold=threshold, prevalence=prevalence),
+        types=figures.types(judged, table.known),
+        lesion_size=figures.lesion_sizes(judged),
+        groups=figures.groups(judged),
+        abstention=abstention(judged, threshold=threshold),
+        clean_scans=figures.clean_scans(judged, threshold=threshold),
+        worst=tuple(figures.worst(judged, threshold=threshold)),
+        per_patient=tuple(figures.row(one) for one in judged),
+        notice=NOTICE,
+        models=tuple(Weights(model.name, model.sha256) for some in every for model in some),
+        folds=folds,
+    )
 
 
-def _before(judged: Sequence[Judged]) -> dict:
+def _folds(judged: Sequence[Judged]) -> list[int | None]:
+    """The folds that scans were held out in, rising."""
+    return sorted({one.fold for one in judged}, key=lambda fold: -1 if fold is None else fold)
+
+
+def _before(judged: Sequence[Judged]) -> dict[str, Figure]:
     """The figures that calibration moves, as they were."""
     found = figures.headline(judged)
-    return {name: found[name].as_json() for name in ("slice_auc_any", "scan_auc_any", "ece")}
+    return {name: found[name] for name in ("slice_auc_any", "scan_auc_any", "ece")}
 
 
 def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
@@ -218,14 +247,10 @@ def split_of(models: Models, source) -> Split:
     return splits[0]
 
 
-def _told(model) -> dict:
-    return {"name": model.name, "sha256": model.sha256}
-
-
 __all__ = [
-    "HEADLINE",
     "THRESHOLD",
     "Judged",
+    "Report",
     "case_of",
     "cross_fitted",
     "evaluate",

@@ -7,6 +7,7 @@ import numpy as np
 from ich_lib.evaluation.figures import figure
 from ich_lib.evaluation.judged import Judged, bleeds
 from ich_lib.labels import ANY
+from ich_lib.measures.report import Abstention
 
 MARGIN = 0.2  # of probability around the threshold, set before any figure was seen: from 0.3 to 0.7 nothing is said
 
@@ -35,7 +36,7 @@ def area(wrong: np.ndarray, confidence: np.ndarray) -> float:
     return float(curve(wrong, confidence)[:, 1].mean())
 
 
-def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MARGIN) -> dict:
+def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MARGIN) -> Abstention:
     """What a rule gains that answers only for scans whose score lies further than a margin from the threshold.
 
     Args:
@@ -49,24 +50,24 @@ def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MA
     """
     low, high = round(threshold - margin, 6), round(threshold + margin, 6)  # 0.3, where the sum is a bit off
     silent = lambda score: (low < score) & (score < high)  # noqa: E731
-    rate = lambda of: figure(judged, lambda some: of(*_answers(some, threshold))).as_json()  # noqa: E731
+    rate = lambda of: figure(judged, lambda some: of(*_answers(some, threshold)))  # noqa: E731
     wrong, score = _answers(judged, threshold)
     sure = lambda score: np.abs(score - threshold)  # noqa: E731
     missed = wrong & (score < threshold) & ~silent(score)
-    return {
-        "band": [low, high],
-        "scans": len(judged),
-        "answered": int((~silent(score)).sum()),
-        "wrong": int(wrong.sum()),
-        "wrong_answered": int(wrong[~silent(score)].sum()),
-        "missed_answered": int(missed.sum()),
-        "coverage": rate(lambda wrong, score: float((~silent(score)).mean())),
-        "error_answered": rate(lambda wrong, score: _mean(wrong[~silent(score)])),
-        "error_all": rate(lambda wrong, score: _mean(wrong)),
-        "area": rate(lambda wrong, score: area(wrong, sure(score))),
-        "least_area": area(wrong, ~wrong),
-        "curve": curve(wrong, sure(score)).tolist(),
-    }
+    return Abstention(
+        band=(low, high),
+        scans=len(judged),
+        answered=int((~silent(score)).sum()),
+        wrong=int(wrong.sum()),
+        wrong_answered=int(wrong[~silent(score)].sum()),
+        missed_answered=int(missed.sum()),
+        coverage=rate(lambda wrong, score: float((~silent(score)).mean())),
+        error_answered=rate(lambda wrong, score: _mean(wrong[~silent(score)])),
+        error_all=rate(lambda wrong, score: _mean(wrong)),
+        area=rate(lambda wrong, score: area(wrong, sure(score))),
+        least_area=area(wrong, ~wrong),
+        curve=tuple((share, error) for share, error in curve(wrong, sure(score)).tolist()),
+    )
 
 
 def _answers(judged: Sequence[Judged], threshold: float) -> tuple[np.ndarray, np.ndarray]:

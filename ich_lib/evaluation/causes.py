@@ -62,7 +62,7 @@ class Rule(NamedTuple):
 
 def is_small(truth: np.ndarray, voxel_ml: float) -> bool:
     """Whether there is blood, and less than SMALL_ML of it in the whole scan."""
-    return 0 < np.count_nonzero(truth) * voxel_ml < SMALL_ML
+    return 0 < int(np.count_nonzero(truth)) * voxel_ml < SMALL_ML
 
 
 def is_thin(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:

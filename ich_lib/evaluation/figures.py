@@ -7,13 +7,14 @@ import numpy as np
 from ich_lib.evaluation.judged import FIELD_OF_VIEW_MM, THICKNESS_MM, TOLERANCE_MM, Judged, bleeds
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
+from ich_lib.measures.report import Calls, CleanScans, Line, Masks, OfGroup, OfType, Volume, Way, Worst
 from ich_lib.measures.statistics import Figure, grouped_bootstrap
 
 ROUNDS = 1000  # resamples of each interval
 SIZES_ML = ((0, 2), (2, 10), (10, 30), (30, float("inf")))
 AGES = ((0, 18), (18, 45), (45, 65), (65, 200))
 _ROC_POINTS = 200  # on the page's curve
-WAYS = {  # of measuring mL; each is held against the voxels of the truth
+WAYS: dict[str, Callable[[Judged], float | None]] = {  # of measuring mL; each is held against the voxels of the truth
     "mask": lambda one: one.mask_ml,
     "soft": lambda one: one.soft_ml,
     "abc2": lambda one: one.abc2_ml,
@@ -50,36 +51,35 @@ def headline(judged: Sequence[Judged]) -> dict[str, Figure]:
     }
 
 
-def masks(judged: Sequence[Judged]) -> dict:
-    """Overlap and distance of the masks, under every definition that was published for this data, by its name."""
+def masks(judged: Sequence[Judged]) -> Masks | None:
+    """Overlap and distance of the masks, under every definition that was published for this data; None without any."""
     drawn = [one for one in judged if one.segmented]
     outlined = [one for one in drawn if one.subject_dice is not None]
     if not outlined:
-        return {}
+        return None
     measured = [one for one in outlined if one.hd95_mm is not None]
-    finite = [one for one in measured if np.isfinite(one.hd95_mm)]  # the others are counted below
+    finite = [
+        one for one in outlined if one.hd95_mm is not None and np.isfinite(one.hd95_mm)
+    ]  # the others are counted below
 
     def pooled(name: str, where: str) -> Statistic:
         return lambda some: float(np.mean(np.concatenate([getattr(one, name)[getattr(one, where)] for one in some])))
 
     both = lambda one: (one.slice_iou + one.background_iou) / 2  # noqa: E731
-    found = {
-        "dice_per_bleeding_slice": figure(outlined, pooled("slice_dice", "bleeding")),
-        "dice_all_slices": figure(drawn, pooled("slice_dice", "outlined")),
-        "dice_per_scan": figure(outlined, lambda some: float(np.mean([one.scan_dice for one in some]))),
-        "iou_per_bleeding_slice": figure(outlined, pooled("slice_iou", "bleeding")),
-        "iou_with_background": figure(
+    return Masks(
+        dice_per_bleeding_slice=figure(outlined, pooled("slice_dice", "bleeding")),
+        dice_all_slices=figure(drawn, pooled("slice_dice", "outlined")),
+        dice_per_scan=figure(outlined, lambda some: float(np.mean([one.scan_dice for one in some]))),
+        iou_per_bleeding_slice=figure(outlined, pooled("slice_iou", "bleeding")),
+        iou_with_background=figure(
             drawn, lambda some: float(np.mean(np.concatenate([both(one)[one.outlined] for one in some])))
         ),
-        "hd95_mm_median": figure(finite, lambda some: float(np.median([one.hd95_mm for one in some]))),
-        "surface_dice": figure(measured, lambda some: float(np.mean([one.surface_dice for one in some]))),
-    }
-    return {
-        **_as_json(found),
-        "hd95_infinite": len(measured) - len(finite),
-        "surface_tolerance_mm": TOLERANCE_MM,
-        "assumed_voxel_mm": _ASSUMED_MM if not all(one.spacing_known for one in judged) else None,
-    }
+        hd95_mm_median=figure(finite, lambda some: float(np.median([one.hd95_mm for one in some]))),
+        surface_dice=figure(measured, lambda some: float(np.mean([one.surface_dice for one in some]))),
+        hd95_infinite=len(measured) - len(finite),
+        surface_tolerance_mm=TOLERANCE_MM,
+        assumed_voxel_mm=_ASSUMED_MM if not all(one.spacing_known for one in judged) else None,
+    )
 
 
 def spacing(judged: Sequence[Judged]) -> str:
@@ -91,30 +91,31 @@ def spacing(judged: Sequence[Judged]) -> str:
     return f"{whose}assumed, {_ASSUMED_MM} mm"
 
 
-def volumes(judged: Sequence[Judged]) -> dict:
+def volumes(judged: Sequence[Judged]) -> Volume | None:
     """mL of bleeding scans by each of WAYS, against the voxels of the truth: mean absolute error, bias and limits of
-    agreement (Bland and Altman 1986), and each pair (true, measured). The mask's own stand on top too."""
+    agreement (Bland and Altman 1986), and each pair (true, measured). None with fewer than two such scans."""
     outlined = [one for one in judged if one.subject_dice is not None]
     ways = {name: found for name, of in WAYS.items() if (found := _agreement(outlined, of))}
-    return {key: ways["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": ways} if ways else {}
+    return Volume(ways) if ways else None
 
 
-def _agreement(outlined: list[Judged], of: Callable[[Judged], float | None]) -> dict:
-    """One way of measuring; nothing where fewer than two scans were measured so."""
-    measured = [one for one in outlined if of(one) is not None]
-    if len(measured) < 2:
-        return {}
+def _agreement(outlined: list[Judged], of: Callable[[Judged], float | None]) -> Way | None:
+    """One way of measuring; None where fewer than two scans were measured so."""
+    pairs = [(one, ml) for one in outlined if (ml := of(one)) is not None]
+    if len(pairs) < 2:
+        return None
+    measured, found_ml = [one for one, _ in pairs], [ml for _, ml in pairs]
     apart = lambda some: np.array([of(one) - one.true_ml for one in some])  # noqa: E731
-    agreement = metrics.bland_altman([one.true_ml for one in measured], [of(one) for one in measured])
-    return {
-        "mae_ml": figure(measured, lambda some: float(np.abs(apart(some)).mean())).as_json(),
-        "bias_ml": figure(measured, lambda some: float(apart(some).mean())).as_json(),
-        "limits_ml": [agreement.low_ml, agreement.high_ml],
-        "pairs_ml": [[one.true_ml, of(one)] for one in measured],
-    }
+    agreement = metrics.bland_altman([one.true_ml for one in measured], found_ml)
+    return Way(
+        mae_ml=figure(measured, lambda some: float(np.abs(apart(some)).mean())),
+        bias_ml=figure(measured, lambda some: float(apart(some).mean())),
+        limits_ml=(agreement.low_ml, agreement.high_ml),
+        pairs_ml=tuple((one.true_ml, ml) for one, ml in pairs),
+    )
 
 
-def calls(judged: Sequence[Judged], *, of: str, threshold: float, prevalence: float) -> dict:
+def calls(judged: Sequence[Judged], *, of: str, threshold: float, prevalence: float) -> Calls:
     """How well slices, or scans, are called bleeding.
 
     Args:
@@ -127,39 +128,32 @@ def calls(judged: Sequence[Judged], *, of: str, threshold: float, prevalence: fl
         AUC, average precision, log loss, ECE, sensitivity, specificity, PPV and NPV as figures, the counts at the
         threshold, the ROC curve and the reliability table.
     """
-    pooled = {"slices": _of_slices, "scans": _of_scans}[of]
+    pooled, pairs = {"slices": (_of_slices, _slices), "scans": (_of_scans, _scans)}[of]
     called = lambda rate: pooled(lambda truth, score: rate(truth, score >= threshold))  # noqa: E731
     at_prevalence = lambda rate: pooled(  # noqa: E731
         lambda truth, score: _at(rate, truth, score >= threshold, prevalence)
     )
-    truth, score = pooled(lambda truth, score: (truth, score))(list(judged))
-    found = {
-        "auc": figure(judged, pooled(metrics.auc)),
-        "average_precision": figure(judged, pooled(metrics.average_precision)),
-        "log_loss": figure(judged, pooled(lambda t, s: metrics.log_loss(t, np.clip(s, _LOWEST, 1 - _LOWEST)))),
-        "ece": figure(judged, pooled(metrics.calibration_error)),
-        "sensitivity": figure(judged, called(metrics.sensitivity)),
-        "specificity": figure(judged, called(metrics.specificity)),
-        "ppv": figure(judged, at_prevalence(metrics.ppv)),
-        "npv": figure(judged, at_prevalence(metrics.npv)),
-    }
-    counts = metrics.count(truth, score >= threshold)
-    return {
-        "n": len(truth),
-        "bleeding": int(truth.sum()),
-        "threshold": threshold,
-        "prevalence": prevalence,
-        **_as_json(found),
-        "counts": vars(counts),
-        "roc": _roc(truth, score),
-        "reliability": [
-            {key: None if value != value else value for key, value in vars(row).items()}
-            for row in metrics.reliability(truth, score)
-        ],
-    }
+    truth, score = pairs(judged)
+    return Calls(
+        n=len(truth),
+        bleeding=int(truth.sum()),
+        threshold=threshold,
+        prevalence=prevalence,
+        auc=figure(judged, pooled(metrics.auc)),
+        average_precision=figure(judged, pooled(metrics.average_precision)),
+        log_loss=figure(judged, pooled(lambda t, s: metrics.log_loss(t, np.clip(s, _LOWEST, 1 - _LOWEST)))),
+        ece=figure(judged, pooled(metrics.calibration_error)),
+        sensitivity=figure(judged, called(metrics.sensitivity)),
+        specificity=figure(judged, called(metrics.specificity)),
+        ppv=figure(judged, at_prevalence(metrics.ppv)),
+        npv=figure(judged, at_prevalence(metrics.npv)),
+        counts=metrics.count(truth, score >= threshold),
+        roc=_roc(truth, score),
+        reliability=tuple(metrics.reliability(truth, score)),
+    )
 
 
-def types(judged: Sequence[Judged], known: Sequence[str]) -> dict:
+def types(judged: Sequence[Judged], known: Sequence[str]) -> dict[str, OfType]:
     """Per label the patients and slices that show it, both AUCs, and the Dice of slices that show it."""
     found = {}
     for label in known:
@@ -169,17 +163,17 @@ def types(judged: Sequence[Judged], known: Sequence[str]) -> dict:
         overlap = lambda some, k=k: float(  # noqa: E731
             np.mean([one.slice_dice[one.labels[:, k] & one.bleeding].mean() for one in some])
         )
-        found[label] = {
-            "patients": len({one.patient for one in shown}),
-            "slices": int(sum(one.labels[:, k].sum() for one in shown)),
-            "slice_auc": figure(judged, _of_slices(metrics.auc, k)).as_json(),
-            "scan_auc": figure(judged, _of_scans(metrics.auc, k)).as_json(),
-            "dice": figure(outlined, overlap).as_json(),
-        }
+        found[label] = OfType(
+            patients=len({one.patient for one in shown}),
+            slices=int(sum(one.labels[:, k].sum() for one in shown)),
+            slice_auc=figure(judged, _of_slices(metrics.auc, k)),
+            scan_auc=figure(judged, _of_scans(metrics.auc, k)),
+            dice=figure(outlined, overlap),
+        )
     return found
 
 
-def lesion_sizes(judged: Sequence[Judged]) -> dict:
+def lesion_sizes(judged: Sequence[Judged]) -> dict[str, OfGroup]:
     """Bleeding scans by the volume of their blood: Dice, and how many were called at all."""
     groups = {}
     for low, high in SIZES_ML:
@@ -188,7 +182,7 @@ def lesion_sizes(judged: Sequence[Judged]) -> dict:
     return {name: _group(some) for name, some in groups.items() if some}
 
 
-def groups(judged: Sequence[Judged]) -> dict:
+def groups(judged: Sequence[Judged]) -> dict[str, OfGroup]:
     """The same by age, sex and fracture, as far as the set tells them."""
     found = {}
     for low, high in AGES:
@@ -202,26 +196,27 @@ def groups(judged: Sequence[Judged]) -> dict:
     return {name: _group(some) for name, some in found.items() if some}
 
 
-def clean_scans(judged: Sequence[Judged], *, threshold: float) -> dict:
-    """What happens to scans without blood: how many are called, on how many slices, and how much is marked."""
+def clean_scans(judged: Sequence[Judged], *, threshold: float) -> CleanScans | None:
+    """What happens to scans without blood: how many are called, on how many slices, and how much is marked; None
+    where there are none."""
     clean = [one for one in judged if not bleeds(one)]
     if not clean:
-        return {}
+        return None
     share = lambda some: float(np.mean([one.scan_scores[ANY] >= threshold for one in some]))  # noqa: E731
     marked = [one.mask_px.sum() * one.voxel_ml for one in clean if one.segmented]
-    soft = [one.soft_ml for one in clean if one.soft_px is not None]
-    return {
-        "n": len(clean),
-        "share_called": figure(clean, share).as_json(),
-        "slices_called": int(sum((one.scores[:, ANY] >= threshold).sum() for one in clean)),
-        "slices": int(sum(len(one.scores) for one in clean)),
-        "median_ml_marked": float(np.median(marked)) if marked else None,
-        "most_ml_marked": float(np.max(marked)) if marked else None,
-        "median_soft_ml": float(np.median(soft)) if soft else None,
-    }
+    soft = [ml for one in clean if (ml := one.soft_ml) is not None]
+    return CleanScans(
+        n=len(clean),
+        share_called=figure(clean, share),
+        slices_called=int(sum((one.scores[:, ANY] >= threshold).sum() for one in clean)),
+        slices=int(sum(len(one.scores) for one in clean)),
+        median_ml_marked=float(np.median(marked)) if marked else None,
+        most_ml_marked=float(np.max(marked)) if marked else None,
+        median_soft_ml=float(np.median(soft)) if soft else None,
+    )
 
 
-def worst(judged: Sequence[Judged], *, threshold: float, count: int = 10) -> list[dict]:
+def worst(judged: Sequence[Judged], *, threshold: float, count: int = 10) -> list[Worst]:
     """The cases to look at first: missed scans, then false alarms, then the lowest Dice."""
     reasons = []
     for one in judged:
@@ -234,51 +229,60 @@ def worst(judged: Sequence[Judged], *, threshold: float, count: int = 10) -> lis
         elif dice is not None and dice < 0.5:
             reasons.append((2, dice, one, "called, and the mask lies mostly elsewhere"))
     chosen = sorted(reasons, key=lambda reason: reason[:2])[:count]
-    return [{**row(one), "what": what} for _, _, one, what in chosen]
+    return [Worst(row(one), what) for _, _, one, what in chosen]
 
 
-def row(one: Judged) -> dict:
+def row(one: Judged) -> Line:
     """One scan as a line of the report. Numbers keep all their digits: who reads the line decides on them again."""
     shown = [label for label, some in zip(LABELS[:ANY], one.labels.T, strict=False) if some.any()]
-    return {
-        "patient": one.patient,
-        "scan": one.scan,
-        "fold": one.fold,
-        "types": shown,
-        "dice": one.subject_dice,
-        "scan_any": float(one.scan_scores[ANY]),
-        "slices": len(one.labels),
-        "slices_with_blood": int(one.labels[:, ANY].sum()),
-        "true_ml": one.true_ml,
-        "mask_ml": one.mask_ml if one.segmented else None,
-        "facts": one.facts,
-    }
+    return Line(
+        patient=one.patient,
+        scan=one.scan,
+        fold=one.fold,
+        types=tuple(shown),
+        dice=one.subject_dice,
+        scan_any=float(one.scan_scores[ANY]),
+        slices=len(one.labels),
+        slices_with_blood=int(one.labels[:, ANY].sum()),
+        true_ml=one.true_ml,
+        mask_ml=one.mask_ml if one.segmented else None,
+        facts=one.facts,
+    )
 
 
-def _group(some: list[Judged]) -> dict:
+def _group(some: list[Judged]) -> OfGroup:
     outlined = [one for one in some if one.subject_dice is not None]
-    return {
-        "patients": len({one.patient for one in some}),
-        "bleeding": sum(map(bleeds, some)),
-        "dice_per_subject": figure(outlined, lambda few: float(np.mean([o.subject_dice for o in few]))).as_json(),
-        "slice_auc_any": figure(some, _of_slices(metrics.auc)).as_json(),
-        "scan_auc_any": figure(some, _of_scans(metrics.auc)).as_json(),
-        "median_scan_score": float(np.median([one.scan_scores[ANY] for one in some])),
-    }
+    return OfGroup(
+        patients=len({one.patient for one in some}),
+        bleeding=sum(map(bleeds, some)),
+        dice_per_subject=figure(outlined, lambda few: float(np.mean([o.subject_dice for o in few]))),
+        slice_auc_any=figure(some, _of_slices(metrics.auc)),
+        scan_auc_any=figure(some, _of_scans(metrics.auc)),
+        median_scan_score=float(np.median([one.scan_scores[ANY] for one in some])),
+    )
 
 
 def _of_slices(rate: Callable, label: int = ANY) -> Statistic:
     """A rate of (truth, score) over the slices of all scans."""
-    return lambda some: rate(
-        np.concatenate([one.labels[:, label] for one in some]), np.concatenate([one.scores[:, label] for one in some])
-    )
+    return lambda some: rate(*_slices(some, label))
 
 
 def _of_scans(rate: Callable, label: int = ANY) -> Statistic:
     """The same over whole scans."""
-    return lambda some: rate(
-        np.array([one.labels[:, label].any() for one in some]), np.array([one.scan_scores[label] for one in some])
+    return lambda some: rate(*_scans(some, label))
+
+
+def _slices(some: Sequence[Judged], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) truth and score of every slice."""
+    return (
+        np.concatenate([one.labels[:, label] for one in some]),
+        np.concatenate([one.scores[:, label] for one in some]),
     )
+
+
+def _scans(some: Sequence[Judged], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) truth and score of every scan."""
+    return np.array([one.labels[:, label].any() for one in some]), np.array([one.scan_scores[label] for one in some])
 
 
 def _at(rate: Callable, truth: np.ndarray, called: np.ndarray, prevalence: float) -> float:
@@ -289,16 +293,12 @@ def _at(rate: Callable, truth: np.ndarray, called: np.ndarray, prevalence: float
     return rate(sensitivity, specificity, prevalence)
 
 
-def _roc(truth: np.ndarray, score: np.ndarray) -> list[list[float]]:
+def _roc(truth: np.ndarray, score: np.ndarray) -> tuple[tuple[float, float], ...]:
     """Points (1 - specificity, sensitivity) of the curve, thinned out for a page."""
     from sklearn.metrics import roc_curve
 
     if truth.all() or not truth.any():
-        return []
+        return ()
     false, true, _ = roc_curve(truth, score)
     keep = np.unique(np.linspace(0, len(false) - 1, _ROC_POINTS).astype(int))
-    return [[float(false[k]), float(true[k])] for k in keep]
-
-
-def _as_json(found: dict[str, Figure]) -> dict:
-    return {name: one.as_json() for name, one in found.items()}
+    return tuple((float(false[k]), float(true[k])) for k in keep)

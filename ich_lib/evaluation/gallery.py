@@ -18,6 +18,7 @@ from ich_lib.evaluation import case_of, evaluate, held_out, opened
 from ich_lib.evaluation.causes import SAYS, Failure, causes
 from ich_lib.evaluation.compare import read_report
 from ich_lib.evaluation.page import STYLE, table
+from ich_lib.measures.report import Line, Report
 from ich_lib.models.run import fold_runs
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models, load
@@ -39,14 +40,14 @@ class Shown:
 
     Attributes:
         kind: one of KINDS.
-        row: its line of the report: patient, scan, types, dice, scan_any, true_ml, mask_ml, ...
+        row: its line of the report.
         causes: of `ich_lib.evaluation.causes`, the likeliest first.
         wrong_ml: (missed, wrongly marked).
         picture: JPEG of its telling slices.
     """
 
     kind: str
-    row: dict
+    row: Line
     causes: tuple[str, ...]
     wrong_ml: tuple[float, float]
     picture: bytes
@@ -84,12 +85,10 @@ def gallery(
     slices = opened(data)
     unseen = _unseen(source, slices, told)
     cases = []
-    for kind, row in tqdm(worst(told["per_patient"], threshold=told["score_threshold"], count=count), unit="scan"):
-        if row["scan"] not in unseen:
-            raise ValueError(
-                f"The report judges scan {row['scan']}, which these models were trained on or do not have."
-            )
-        models, rows = unseen[row["scan"]]
+    for kind, row in tqdm(worst(told.per_patient, threshold=told.score_threshold, count=count), unit="scan"):
+        if row.scan not in unseen:
+            raise ValueError(f"The report judges scan {row.scan}, which these models were trained on or do not have.")
+        models, rows = unseen[row.scan]
         case = case_of(slices, rows)
         cases.append(_shown(kind, row, case, analyze(case.scan, models)))
     order = list(SAYS)
@@ -100,27 +99,27 @@ def gallery(
     return cases
 
 
-def worst(rows: Sequence[dict], *, threshold: float, count: int) -> list[tuple[str, dict]]:
+def worst(rows: Sequence[Line], *, threshold: float, count: int) -> list[tuple[str, Line]]:
     """The worst scans of a report: of each of KINDS in turn the next worst. A scan is of the first kind that fits.
 
     Args:
-        rows: "per_patient" of a report.
+        rows: `Report.per_patient`.
         threshold: a scan is called bleeding from this score on.
         count: how many at most.
 
     Returns:
         (kind, row), kind by kind, the worst first.
     """
-    kinds = {kind: [] for kind in KINDS}
+    kinds: dict[str, list[tuple[float, Line]]] = {kind: [] for kind in KINDS}
     for row in rows:
-        bleeds, called = row["slices_with_blood"] > 0, row["scan_any"] >= threshold
-        if bleeds and not called:
-            kinds["missed bleed"].append((row["scan_any"], row))
-        elif called and not bleeds:
-            kinds["false alarm"].append((-row["scan_any"], row))
-        elif row["dice"] is not None and row["dice"] < DICE:
-            kinds["low overlap"].append((row["dice"], row))
-        elif (wrong := _wrong_ml(row)) >= VOLUME_ML and wrong >= VOLUME_SHARE * row["true_ml"]:
+        called = row.scan_any >= threshold
+        if row.bleeds and not called:
+            kinds["missed bleed"].append((row.scan_any, row))
+        elif called and not row.bleeds:
+            kinds["false alarm"].append((-row.scan_any, row))
+        elif row.dice is not None and row.dice < DICE:
+            kinds["low overlap"].append((row.dice, row))
+        elif (wrong := _wrong_ml(row)) >= VOLUME_ML and wrong >= VOLUME_SHARE * row.true_ml:
             kinds["wrong volume"].append((-wrong, row))
     queues = {kind: [row for _, row in sorted(found, key=lambda pair: pair[0])] for kind, found in kinds.items()}
     turns = [(turn, kind, row) for kind, queue in queues.items() for turn, row in enumerate(queue)]
@@ -128,10 +127,11 @@ def worst(rows: Sequence[dict], *, threshold: float, count: int) -> list[tuple[s
     return [(kind, row) for _, kind, row in sorted(chosen, key=lambda one: KINDS.index(one[1]))]
 
 
-def _wrong_ml(row: dict) -> float:
+def _wrong_ml(row: Line) -> float:
     """How far the mask's volume is off; 0 where nobody outlined the blood, or no mask was drawn."""
-    untold = row["mask_ml"] is None or (row["dice"] is None and row["slices_with_blood"] > 0)
-    return 0.0 if untold else abs(row["mask_ml"] - row["true_ml"])
+    if row.mask_ml is None or (row.dice is None and row.bleeds):
+        return 0.0
+    return abs(row.mask_ml - row.true_ml)
 
 
 def telling(failed: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
@@ -145,27 +145,27 @@ def telling(failed: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[
     return sorted(found[:count] or order[:1])
 
 
-def page(cases: Sequence[Shown], report: dict) -> str:
+def page(cases: Sequence[Shown], report: Report) -> str:
     """The whole of gallery.html, which needs no other file.
 
     Args:
         cases: in the order of their causes.
         report: what `evaluate` returned.
     """
-    models = html.escape(", ".join(dict.fromkeys(model["name"] for model in report["models"])))
+    models = html.escape(", ".join(dict.fromkeys(model.name for model in report.models)))
     parts = [
-        f"<h1>Where {models} fails on {html.escape(report['data'])}</h1>",
-        f"<p class='notice'><b>{PRIVATE}</b><br>{html.escape(report['notice'])}</p>",
-        f"<p>The worst {len(cases)} of {report['scans']} scans, of patients never trained on. Each row of pictures is "
+        f"<h1>Where {models} fails on {html.escape(report.data)}</h1>",
+        f"<p class='notice'><b>{PRIVATE}</b><br>{html.escape(report.notice)}</p>",
+        f"<p>The worst {len(cases)} of {report.scans} scans, of patients never trained on. Each row of pictures is "
         "a slice: the CT in the brain window; <span class='truth'>the truth</span> and <span class='mask'>the "
         "mask</span> on it; the classifier's heat, on one scale up to the scan's score. A cause is what a stated rule "
         "finds in scan and truth: a guess to start from. Size of a voxel: "
-        f"{html.escape(report.get('spacing', 'assumed'))}.</p>",
+        f"{html.escape(report.spacing)}.</p>",
     ]
     for cause in dict.fromkeys(one.cause for one in cases):
         some = [one for one in cases if one.cause == cause]
         parts.append(f"<h2>{cause.capitalize()}: {len(some)}</h2><p class='quiet'>{html.escape(SAYS[cause])}</p>")
-        parts += [_article(one, report["score_threshold"]) for one in some]
+        parts += [_article(one, report.score_threshold) for one in some]
     if not cases:
         parts.append("<p>No scan was missed, called wrongly, or marked far from its truth.</p>")
     return (
@@ -182,34 +182,36 @@ article img {{ background: #111; display: block; }}
 """
 
 
-def sentence(kind: str, row: dict, threshold: float) -> str:
+def sentence(kind: str, row: Line, threshold: float) -> str:
     """What went wrong in one scan, for a person."""
-    types = f" ({', '.join(row['types'])})" if row["types"] else ""
-    whole = f"{row['slices_with_blood']} of {row['slices']} slices"
-    reaches = "reaches" if row["scan_any"] >= threshold else "stays under"
-    score = f"its score {score_text(row['scan_any'], threshold)} {reaches} the threshold of {threshold:g}"
+    types = f" ({', '.join(row.types)})" if row.types else ""
+    whole = f"{row.slices_with_blood} of {row.slices} slices"
+    reaches = "reaches" if row.scan_any >= threshold else "stays under"
+    score = f"its score {score_text(row.scan_any, threshold)} {reaches} the threshold of {threshold:g}"
     if kind == "missed bleed":
         return f"Bleeds{types} on {whole} and was not called: {score}."
     if kind == "false alarm":
         return f"Does not bleed and was called: {score}."
     if kind == "low overlap":
-        return f"Bleeds{types} on {whole}; {score}, but mask and truth overlap by a Dice of only {row['dice']:.2f}."
-    bleeds = f"Bleeds{types} on {whole}" if row["slices_with_blood"] else "Does not bleed"
-    return f"{bleeds}; {row['mask_ml']:.1f} mL are marked where there are {row['true_ml']:.1f} mL."
+        return f"Bleeds{types} on {whole}; {score}, but mask and truth overlap by a Dice of only {row.dice:.2f}."
+    bleeds = f"Bleeds{types} on {whole}" if row.bleeds else "Does not bleed"
+    return f"{bleeds}; {row.mask_ml:.1f} mL are marked where there are {row.true_ml:.1f} mL."
 
 
-def _unseen(source: str | Path, slices: Table, told: dict) -> dict[str, tuple[Models, np.ndarray]]:
+def _unseen(source: str | Path, slices: Table, told: Report) -> dict[str, tuple[Models, np.ndarray]]:
     """Scan to the models that never saw it, and its rows.
 
     Raises:
         ValueError: as `gallery`.
     """
-    if told["data"] != slices.name:
-        raise ValueError(f"The report is of {told['data']}, the data is {slices.name}.")
-    if "leaky" in told:
+    if told.data != slices.name:
+        raise ValueError(f"The report is of {told.data}, the data is {slices.name}.")
+    if told.leaky:
         raise ValueError("The split leaks: slices of the same patients were trained on, so nobody is unseen.")
-    found, judged = {}, {model["sha256"] for model in told["models"]}
-    for run in fold_runs(source) or [source]:
+    found: dict[str, tuple[Models, np.ndarray]] = {}
+    judged = {model.sha256 for model in told.models}
+    runs: Sequence[str | Path] = fold_runs(source) or [source]
+    for run in runs:
         models = load(run, fill=False)
         if not judged >= {model.sha256 for model in models}:
             raise ValueError(f"The report judges other models than those of {run}. Evaluate them again.")
@@ -217,7 +219,7 @@ def _unseen(source: str | Path, slices: Table, told: dict) -> dict[str, tuple[Mo
     return found
 
 
-def _shown(kind: str, row: dict, case: Case, result: Result) -> Shown:
+def _shown(kind: str, row: Line, case: Case, result: Result) -> Shown:
     from ich_lib.show import failure
 
     failed = Failure(case, result.mask)
@@ -232,14 +234,14 @@ def _article(one: Shown, threshold: float) -> str:
     """One scan on the page."""
     row, encoded = one.row, base64.b64encode(one.picture).decode()
     also = f" Also fits: {', '.join(one.causes[1:])}." if one.causes[1:] else ""
-    named = f"scan {row['scan']}" if row["scan"] == row["patient"] else f"patient {row['patient']}, scan {row['scan']}"
+    named = f"scan {row.scan}" if row.scan == row.patient else f"patient {row.patient}, scan {row.scan}"
     numbers = {
-        "true": _ml(row["true_ml"]),
-        "marked": _ml(row["mask_ml"]),
+        "true": _ml(row.true_ml),
+        "marked": _ml(row.mask_ml),
         "missed": _ml(one.wrong_ml[0]),
         "wrongly marked": _ml(one.wrong_ml[1]),
-        "Dice": "–" if row["dice"] is None else f"{row['dice']:.2f}",
-        "score": score_text(row["scan_any"], threshold),
+        "Dice": "–" if row.dice is None else f"{row.dice:.2f}",
+        "score": score_text(row.scan_any, threshold),
     }
     return (
         f"<article><h3>{one.kind.capitalize()}: {html.escape(named)}</h3>"

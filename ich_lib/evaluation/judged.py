@@ -8,6 +8,7 @@ from ich_lib.case import Case
 from ich_lib.data import Table
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import hd95_mm, surface_dice
+from ich_lib.measures.report import Facts
 from ich_lib.measures.volume import abc2_ml, soft_voxels
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.calibration import Calibration, Evidence, strongest
@@ -16,9 +17,6 @@ from ich_lib.scan import Scan, axial_affine
 
 FIELD_OF_VIEW_MM, THICKNESS_MM = 230.0, 5.0  # of a head CT, taken where a set does not tell its spacing
 TOLERANCE_MM = 2.0  # of the surface Dice: the outlines of CT-ICH are coarse polygons, several pixels off in places
-
-
-_PER_SLICE = ("labels", "outlined", "true_px", "mask_px", "shared_px", "scores")
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Judged:
     patient: str
     scan: str
     fold: int | None
-    facts: dict
+    facts: Facts
     labels: np.ndarray
     outlined: np.ndarray
     side_px: int
@@ -130,19 +128,31 @@ class Judged:
     def only(self, kept: np.ndarray) -> "Judged":
         """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; what is of
         the whole (surfaces, ABC/2) goes."""
-        cut = {name: getattr(self, name)[kept] for name in _PER_SLICE}
-        evidence = Evidence(*(None if part is None else part[kept] for part in vars(self.evidence).values()))
-        cut["soft_px"] = None if self.soft_px is None else self.soft_px[kept]
-        gone = dict.fromkeys(("hd95_mm", "surface_dice", "abc2_ml", "true_abc2_ml"))
-        return replace(self, **cut, **gone, evidence=evidence, scan_scores=strongest(cut["scores"]))
+        mask, classes = self.evidence.mask, self.evidence.classes
+        return replace(
+            self,
+            labels=self.labels[kept],
+            outlined=self.outlined[kept],
+            true_px=self.true_px[kept],
+            mask_px=self.mask_px[kept],
+            shared_px=self.shared_px[kept],
+            evidence=Evidence(None if mask is None else mask[kept], None if classes is None else classes[kept]),
+            scores=self.scores[kept],
+            scan_scores=strongest(self.scores[kept]),
+            hd95_mm=None,
+            surface_dice=None,
+            soft_px=None if self.soft_px is None else self.soft_px[kept],
+            abc2_ml=None,
+            true_abc2_ml=None,
+        )
 
     def rescored(self, calibration: Calibration) -> "Judged":
         """The same scan with its evidence weighed by a calibration."""
-        told = {
-            "scores": calibration.slice_scores(self.evidence),
-            "scan_scores": calibration.scan_scores(self.evidence),
-        }
-        return replace(self, **told)
+        return replace(
+            self,
+            scores=calibration.slice_scores(self.evidence),
+            scan_scores=calibration.scan_scores(self.evidence),
+        )
 
 
 def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = None) -> Judged:
@@ -157,10 +167,17 @@ def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = 
     Raises:
         ValueError: if a file cannot be read; the sentence names it.
     """
-    scan, truth = scan_of(table, rows), truth_of(table, rows)
-    whose = {"patient": str(table.patient[rows[0]]), "name": str(table.scan[rows[0]])}
-    told = {"outlined": table.outlined[rows], "fold": fold, "facts": _facts(table, rows)}
-    return judge_scan(scan, truth, table.labels[rows], models, **whose, **told)
+    return judge_scan(
+        scan_of(table, rows),
+        truth_of(table, rows),
+        table.labels[rows],
+        models,
+        patient=str(table.patient[rows[0]]),
+        name=str(table.scan[rows[0]]),
+        outlined=table.outlined[rows],
+        fold=fold,
+        facts=_facts(table, rows),
+    )
 
 
 def judge_scan(
@@ -173,7 +190,7 @@ def judge_scan(
     name: str,
     outlined: np.ndarray | None = None,
     fold: int | None = None,
-    facts: dict | None = None,
+    facts: Facts | None = None,
     distances: bool = True,
 ) -> Judged:
     """Analyze a scan exactly as the demo would, and compare it with its truth.
@@ -190,8 +207,17 @@ def judge_scan(
         facts: age in years, sex, fracture, where they are known.
         distances: measure `hd95_mm` and `surface_dice` too, which takes a while.
     """
-    how = {"outlined": outlined, "fold": fold, "facts": facts, "distances": distances}
-    return judge_result(analyze(scan, models), truth, labels, patient=patient, name=name, **how)
+    return judge_result(
+        analyze(scan, models),
+        truth,
+        labels,
+        patient=patient,
+        name=name,
+        outlined=outlined,
+        fold=fold,
+        facts=facts,
+        distances=distances,
+    )
 
 
 def judge_result(
@@ -203,7 +229,7 @@ def judge_result(
     name: str,
     outlined: np.ndarray | None = None,
     fold: int | None = None,
-    facts: dict | None = None,
+    facts: Facts | None = None,
     distances: bool = True,
 ) -> Judged:
     """The same of a scan that is analyzed already; arguments as for `judge_scan`."""
@@ -255,9 +281,10 @@ def scan_of(table: Table, rows: np.ndarray) -> Scan:
     """
     hu = np.stack([table.hu(r) for r in rows])
     affine = axial_affine((THICKNESS_MM, *[FIELD_OF_VIEW_MM / max(hu.shape[1:])] * 2), hu.shape)
-    known = table.steps_mm is not None and bool(np.isfinite(table.steps_mm[rows[0]]).all())
+    steps_mm = None if table.steps_mm is None else table.steps_mm[rows[0]]
+    known = steps_mm is not None and bool(np.isfinite(steps_mm).all())
     if known:
-        affine[:3, :3] = table.steps_mm[rows[0]]
+        affine[:3, :3] = steps_mm
         affine[:3, 3] = -affine[:3, :3] @ ((np.array(hu.shape) - 1) / 2)
     return Scan(hu, affine, spacing_known=known)
 
@@ -268,9 +295,9 @@ def truth_of(table: Table, rows: np.ndarray) -> np.ndarray:
     return np.stack([table.truth(r) if table.outlined[r] else none for r in rows])
 
 
-def _facts(table: Table, rows: np.ndarray) -> dict:
+def _facts(table: Table, rows: np.ndarray) -> Facts:
     """Age, sex and fracture of a scan, as far as the set tells them."""
-    told = {}
+    told: Facts = {}
     if "age" in table.facts and np.isfinite(age := float(table.facts["age"][rows[0]])):
         told["age"] = age
     if "sex" in table.facts and (sex := str(table.facts["sex"][rows[0]])):

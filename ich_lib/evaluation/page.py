@@ -2,10 +2,25 @@
 
 import base64
 import html
+import math
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
 from ich_lib.colors import VERMILION
+from ich_lib.measures.report import (
+    Abstention,
+    Calls,
+    CleanScans,
+    Masks,
+    OfGroup,
+    OfType,
+    Report,
+    Volume,
+    Worst,
+    figures_of,
+)
+from ich_lib.measures.statistics import Figure
 
 STYLE = f"""
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }}
@@ -38,34 +53,32 @@ NAMES = {
 }
 
 
-def write_page(report: dict, path: Path) -> None:
+def write_page(report: Report, path: Path) -> None:
     """Write a report as HTML with its plots inside."""
     from ich_lib.show import evaluation
 
-    models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
-    folds = report["folds"]
-    whom = f"fold {folds}"
-    if isinstance(folds, list):
-        whom = f"folds {', '.join(map(str, folds))}, each judged by the model that never saw it"
+    models = ", ".join(dict.fromkeys(model.name for model in report.models))
+    whom = f"fold {report.folds}"
+    if isinstance(report.folds, tuple):
+        whom = f"folds {', '.join(map(str, report.folds))}, each judged by the model that never saw it"
     parts = [
-        f"<h1>{html.escape(models)} on {html.escape(report['data'])}</h1>",
-        f"<p class='notice'>{html.escape(report['notice'])}</p>",
+        f"<h1>{html.escape(models)} on {html.escape(report.data)}</h1>",
+        f"<p class='notice'>{html.escape(report.notice)}</p>",
         _leaky(report),
-        f"<p>{report['scans']} scans of {len(report['patients'])} patients never trained on ({html.escape(whom)}). "
-        f"Scores calibrated: {report['calibrated']}. Intervals hold 95 % of resamples of patients.</p>",
-        table("Headline", _rows(report, NAMES)),
+        f"<p>{report.scans} scans of {len(report.patients)} patients never trained on ({html.escape(whom)}). "
+        f"Scores calibrated: {report.calibrated}. Intervals hold 95 % of resamples of patients.</p>",
+        table("Headline", _rows(report)),
         _picture(evaluation(report), "ROC curves, reliability, volumes and Dice by patient"),
-        table("Masks", _rows(report["masks"], NAMES)),
-        _masks_note(report["masks"], report["spacing"]),
-        _volumes(report["volume"], report["spacing"]),
-        _calls("Slices", report["slices"]),
-        _calls("Whole scans", report["whole_scans"]),
-        _abstention(report["abstention"]),
-        _clean(report["clean_scans"]),
-        _grid("Types", report["types"], ("patients", "slices", "dice", "slice_auc", "scan_auc")),
-        _grid("Size of the bleed", report["lesion_size"], _GROUP),
-        _grid("Age, sex, fracture", report["groups"], _GROUP),
-        _worst(report["worst"]),
+        _masks(report.masks, report.spacing),
+        _volumes(report.volume, report.spacing),
+        _calls("Slices", report.slices),
+        _calls("Whole scans", report.whole_scans),
+        _abstention(report.abstention),
+        _clean(report.clean_scans),
+        _types(report.types),
+        _groups("Size of the bleed", report.lesion_size),
+        _groups("Age, sex, fracture", report.groups),
+        _worst(report.worst),
     ]
     page = "\n".join(part for part in parts if part)
     path.write_text(
@@ -74,90 +87,89 @@ def write_page(report: dict, path: Path) -> None:
     )
 
 
-_GROUP = ("patients", "bleeding", "dice_per_subject", "slice_auc_any", "scan_auc_any")
-
-
-def shown(value) -> str:
-    """A figure as "0.512 (0.431 to 0.598)", a number as it is, nothing as a dash."""
-    if isinstance(value, dict):
-        if value["value"] is None:
+def shown(value: Figure | Mapping | float | str | None) -> str:
+    """A figure, or what its `as_json` told, as "0.512 (0.431 to 0.598)", a number as it is, nothing as a dash."""
+    if isinstance(value, Mapping):
+        value = Figure.from_json(value)
+    if isinstance(value, Figure):
+        if math.isnan(value.value):
             return "–"
-        if value["low"] is None:
-            return f"{value['value']:.3f}"
-        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+        if math.isnan(value.low):
+            return f"{value.value:.3f}"
+        return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
     if value is None:
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _leaky(report: dict) -> str:
-    if "leaky" not in report:
+def _leaky(report: Report) -> str:
+    if not report.leaky:
         return ""
     return (
-        f"<p class='notice'>The split was a {html.escape(report['leaky'][0])} split: slices of the same patients were "
+        f"<p class='notice'>The split was a {html.escape(report.leaky[0])} split: slices of the same patients were "
         "trained on. These figures are for the lesson on leaks and say nothing about new patients.</p>"
     )
 
 
-def _rows(values: dict, names: dict) -> list[tuple[str, ...]]:
-    return [
-        (name, shown(values[key]), str(values[key]["n_patients"]))
-        for key, name in names.items()
-        if isinstance(values.get(key), dict) and "n_patients" in values[key]
-    ]
+def _rows(part: Report | Masks | Calls) -> list[tuple[str, str, str]]:
+    found = figures_of(part)
+    return [(title, shown(found[name]), str(found[name].n_patients)) for name, title in NAMES.items() if name in found]
 
 
-def table(title: str, rows: list[tuple[str, ...]], head: tuple[str, ...] = ("", "value", "patients")) -> str:
+def table(title: str, rows: Sequence[Sequence[object]], head: tuple[str, ...] = ("", "value", "patients")) -> str:
     if not rows:
         return ""
     line = lambda cells, tag: f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"  # noqa: E731
     return f"<h2>{title}</h2><table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
-def _calls(title: str, found: dict) -> str:
-    counts = found["counts"]
+def _calls(title: str, found: Calls) -> str:
+    counts = found.counts
     note = (
-        f"<p class='quiet'>{found['bleeding']} of {found['n']} bleed. Called from {found['threshold']} on: "
-        f"{counts['tp']} rightly, {counts['fp']} wrongly; {counts['fn']} missed. PPV and NPV where "
-        f"{found['prevalence']:.0%} bleed.</p>"
+        f"<p class='quiet'>{found.bleeding} of {found.n} bleed. Called from {found.threshold} on: "
+        f"{counts.tp} rightly, {counts.fp} wrongly; {counts.fn} missed. PPV and NPV where "
+        f"{found.prevalence:.0%} bleed.</p>"
     )
-    return table(title, _rows(found, NAMES)) + note
+    return table(title, _rows(found)) + note
 
 
-def _masks_note(found: dict, spacing: str) -> str:
+def _masks(found: Masks | None, spacing: str) -> str:
     if not found:
         return ""
     return (
-        f"<p class='quiet'>{found['hd95_infinite']} bleeding scans got no mask at all, so their HD95 is infinite and "
-        f"not in the median. Surface Dice within {found['surface_tolerance_mm']} mm. Spacing: {spacing}.</p>"
+        f"{table('Masks', _rows(found))}\n"
+        f"<p class='quiet'>{found.hd95_infinite} bleeding scans got no mask at all, so their HD95 is infinite and "
+        f"not in the median. Surface Dice within {found.surface_tolerance_mm} mm. Spacing: {spacing}.</p>"
     )
 
 
-def _abstention(found: dict) -> str:
+def _abstention(found: Abstention | None) -> str:
     from ich_lib.show.abstention import risk_coverage
 
-    low, high = found["band"]
+    if not found:
+        return ""
+    low, high = found.band
     return (
         f"<h2>If it kept silent where it is not sure</h2><p>Answering only for scans whose score is at most {low:g} or "
-        f"at least {high:g}, it answers for {found['answered']} of {found['scans']}, a share of "
-        f"{shown(found['coverage'])}. Of these answers {found['wrong_answered']} are wrong, a share of "
-        f"{shown(found['error_answered'])}, and {found['missed_answered']} of them are missed bleeds; of all scans "
-        f"{found['wrong']}, a share of {shown(found['error_all'])}. Area under the curve of error against coverage: "
-        f"{shown(found['area'])}; with as many errors, all of them last, it would be {found['least_area']:.3f}.</p>"
+        f"at least {high:g}, it answers for {found.answered} of {found.scans}, a share of "
+        f"{shown(found.coverage)}. Of these answers {found.wrong_answered} are wrong, a share of "
+        f"{shown(found.error_answered)}, and {found.missed_answered} of them are missed bleeds; of all scans "
+        f"{found.wrong}, a share of {shown(found.error_all)}. Area under the curve of error against coverage: "
+        f"{shown(found.area)}; with as many errors, all of them last, it would be {found.least_area:.3f}.</p>"
         + _picture(risk_coverage(found), "Share of wrong answers against the share of scans answered", "small")
     )
 
 
-def _volumes(found: dict, spacing: str) -> str:
+def _volumes(found: Volume | None, spacing: str) -> str:
     """mL three ways: a table, and a plot a way."""
     from ich_lib.show.volume import WAYS, agreement
 
     if not found:
         return ""
     rows = [
-        (name, shown(way["mae_ml"]), shown(way["bias_ml"]), "{:.1f} to {:.1f}".format(*way["limits_ml"]))
+        (name, shown(way.mae_ml), shown(way.bias_ml), "{:.1f} to {:.1f}".format(*way.limits_ml))
         for key, name in WAYS.items()
-        if (way := found["ways"].get(key))
+        if (way := found.ways.get(key))
     ]
     head = ("measured in mL, against the truth's voxels", "mean absolute error", "bias", "limits of agreement (95 %)")
     return (
@@ -176,24 +188,41 @@ def _picture(figure, told: str, kind: str = "") -> str:
     )
 
 
-def _clean(found: dict) -> str:
+def _clean(found: CleanScans | None) -> str:
     if not found:
         return ""
-    marked = "" if found["median_ml_marked"] is None else f" Marked: {found['median_ml_marked']:.2f} mL at the median, "
-    marked += "" if found["most_ml_marked"] is None else f"{found['most_ml_marked']:.1f} mL at most."
-    marked += "" if found["median_soft_ml"] is None else f" Probabilities sum to {found['median_soft_ml']:.2f} mL."
+    marked = "" if found.median_ml_marked is None else f" Marked: {found.median_ml_marked:.2f} mL at the median, "
+    marked += "" if found.most_ml_marked is None else f"{found.most_ml_marked:.1f} mL at most."
+    marked += "" if found.median_soft_ml is None else f" Probabilities sum to {found.median_soft_ml:.2f} mL."
     return (
-        f"<h2>Scans without blood</h2><p>Of {found['n']}, a share of {shown(found['share_called'])} is called "
-        f"bleeding; of their {found['slices']} slices {found['slices_called']}.{marked}</p>"
+        f"<h2>Scans without blood</h2><p>Of {found.n}, a share of {shown(found.share_called)} is called "
+        f"bleeding; of their {found.slices} slices {found.slices_called}.{marked}</p>"
     )
 
 
-def _grid(title: str, found: dict, keys: tuple[str, ...]) -> str:
-    rows = [(name, *(shown(values.get(key)) for key in keys)) for name, values in found.items()]
-    return table(title, rows, ("", *(key.replace("_", " ") for key in keys)))
+def _types(found: Mapping[str, OfType]) -> str:
+    rows = [
+        (name, one.patients, one.slices, shown(one.dice), shown(one.slice_auc), shown(one.scan_auc))
+        for name, one in found.items()
+    ]
+    return table("Types", rows, ("", "patients", "slices", "dice", "slice auc", "scan auc"))
 
 
-def _worst(rows: list[dict]) -> str:
-    keys = ("patient", "types", "slices_with_blood", "true_ml", "mask_ml", "dice", "scan_any", "what")
-    lines = [tuple(", ".join(row[k]) if k == "types" else shown(row[k]) for k in keys) for row in rows]
-    return table("Cases to look at first", lines, tuple(key.replace("_", " ") for key in keys))
+def _groups(title: str, found: Mapping[str, OfGroup]) -> str:
+    rows = [
+        (
+            *(name, one.patients, one.bleeding),
+            *map(shown, (one.dice_per_subject, one.slice_auc_any, one.scan_auc_any)),
+        )
+        for name, one in found.items()
+    ]
+    return table(title, rows, ("", "patients", "bleeding", "dice per subject", "slice auc any", "scan auc any"))
+
+
+def _worst(worst: Sequence[Worst]) -> str:
+    rows = []
+    for line, what in ((one.line, one.what) for one in worst):
+        measured = map(shown, (line.true_ml, line.mask_ml, line.dice, line.scan_any))
+        rows.append((line.patient, ", ".join(line.types), line.slices_with_blood, *measured, what))
+    head = ("patient", "types", "slices with blood", "true ml", "mask ml", "dice", "scan any", "what")
+    return table("Cases to look at first", rows, head)

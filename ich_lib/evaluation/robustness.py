@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 import ich_lib
 from ich_lib.case import Case
-from ich_lib.evaluation import THRESHOLD, Judged, case_of, held_out, judge_scan, opened
+from ich_lib.evaluation import THRESHOLD, case_of, held_out, judge_scan, opened
 from ich_lib.grammar import listed
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures import metrics
@@ -261,7 +261,7 @@ def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object
 
 def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[list[dict]]:
     severities = (0,) if name == CLEAN else SEVERITIES
-    found = [[] for _ in severities]
+    found: list[list[dict]] = [[] for _ in severities]
     for number, candidate in enumerate(planned.candidates):
         case = candidate.open()
         for severity, some in zip(severities, found, strict=True):
@@ -273,11 +273,25 @@ def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[l
 
 def outcome(case: Case, candidate: Candidate) -> Outcome:
     """Let a candidate's models read a case."""
-    who = {"patient": candidate.patient, "name": candidate.scan, "outlined": case.outlined}
-    one: Judged = judge_scan(case.scan, case.truth, case.labels, candidate.models, **who, distances=False)
-    whole = {"scan_score": float(one.scan_scores[ANY]), "dice": one.subject_dice}
+    one = judge_scan(
+        case.scan,
+        case.truth,
+        case.labels,
+        candidate.models,
+        patient=candidate.patient,
+        name=candidate.scan,
+        outlined=case.outlined,
+        distances=False,
+    )
     return Outcome(
-        one.patient, one.scan, one.labels[:, ANY], one.scores[:, ANY], **whole, true_ml=one.true_ml, mask_ml=one.mask_ml
+        patient=one.patient,
+        scan=one.scan,
+        truth=one.labels[:, ANY],
+        scores=one.scores[:, ANY],
+        scan_score=float(one.scan_scores[ANY]),
+        dice=one.subject_dice,
+        true_ml=one.true_ml,
+        mask_ml=one.mask_ml,
     )
 
 

@@ -1,9 +1,9 @@
 """Cross-validations of many recipes as one table: what the folds say, side by side."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ich_lib.evaluation.compare import read_report
 from ich_lib.evaluation.page import shown
 from ich_lib.models.builders import build
 from ich_lib.models.run import START, fold_runs, open_run
@@ -27,6 +27,7 @@ def table(folders: Sequence[str | Path]) -> str:
 
     Raises:
         FileNotFoundError: if a folder has no report.json.
+        ValueError: if it is something else.
     """
     lines = [_line(Path(folder)) for folder in folders]
     head = (
@@ -47,14 +48,14 @@ def _line(folder: Path) -> tuple[str, ...]:
     path = folder / "report.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no report.json; make it with python -m ich_lib evaluate {folder}.")
-    report = json.loads(path.read_text())
+    report = read_report(path)
     runs = [open_run(run) for run in fold_runs(folder)]
     recipe = runs[0].recipe
     minutes = sum(run.minutes for run in runs) / len(runs)
     epochs = len(runs[0].history())
     seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
-    leak = f", **{report['leaky'][0]} split**" if "leaky" in report else ""
-    figures = (shown(report[key]) for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "ece"))
+    leak = f", **{report.leaky[0]} split**" if report.leaky else ""
+    figures = map(shown, (report.dice_per_subject, report.slice_auc_any, report.scan_auc_any, report.ece))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
     count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
     begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""

@@ -31,7 +31,7 @@ def read_slices(path: Path) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarra
         FileNotFoundError: if it is not there.
         ValueError: if it is something else.
     """
-    found = {}
+    found: dict[tuple[str, str], tuple[list[bool], list[float]]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):

@@ -60,7 +60,7 @@ class Cut:
         return slope(lambda at: self._number(self.rest([seen, at], training=False), of, blood), features)
 
     def _number(self, answer, of: int, blood: np.ndarray | None):
-        if self.answers == "scores":
+        if blood is None:
             return answer[:, of]
         return keras.ops.sum(answer[..., 0] * _tensor(blood), axis=(1, 2))
 
@@ -130,7 +130,8 @@ def laid_flat(model: keras.Model) -> keras.Model:
     flat itself, and run layer by layer on the tensors it was given. Of two layers of one name the second is copied
     under a longer one, since names in a graph are unique.
     """
-    owners, twins = {}, {}
+    owners: dict[str, keras.Layer] = {}
+    twins: dict[int, keras.Layer] = {}
 
     def called(layer, *tensors, **options):
         if _is_network(layer):
@@ -208,7 +209,7 @@ def _layer(wanted: str | None, outcomes: dict, whole: keras.Model, kind: str, na
     if wanted is None and rooms:
         fewest = min(rooms.values()) if kind == "mask" else None
         return [one for one, room in rooms.items() if fewest in (None, room)][-1]
-    if wanted in rooms:
+    if wanted is not None and wanted in rooms:
         return wanted
     if wanted in outcomes:
         raise ValueError(

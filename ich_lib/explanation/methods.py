@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ich_lib.prediction.engine import Model
 
@@ -222,7 +223,7 @@ def _divided(over: np.ndarray, under: np.ndarray) -> np.ndarray:
     return np.divide(over, under, out=np.zeros(np.broadcast_shapes(over.shape, under.shape)), where=under != 0)
 
 
-def _drawn(values: np.ndarray) -> np.ndarray:
+def _drawn(values: ArrayLike) -> np.ndarray:
     """What speaks for the answer; what speaks against it, and overflow, is zero."""
     values = np.asarray(values, np.float32)
     return np.where(np.isfinite(values) & (values > 0), values, np.float32(0))

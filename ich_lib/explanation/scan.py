@@ -156,8 +156,9 @@ def by_network(method: str, network, like: Model, *, label: str = "any") -> Mode
 
     of = column(like.recipe, label)
     opened = cut(network, answers="mask" if method == MASKS else None)
-    options = {} if method == MASKS else {"of": of}
-    return _dressed(like, lambda pictures: METHODS[method](opened, pictures, **options))
+    if method == MASKS:
+        return _dressed(like, lambda pictures: METHODS[method](opened, pictures))
+    return _dressed(like, lambda pictures: METHODS[method](opened, pictures, of=of))
 
 
 def _with_heat(network, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
@@ -193,4 +194,10 @@ def heat_of(model: Model, scan: Scan, *, progress: Callable[[float], None] | Non
 
 def maps_of(model: Model, hu: np.ndarray, box, some: Iterable[range]) -> list[np.ndarray]:
     """The small maps (r, c) of some slices, each asked both ways."""
-    return [one for rows in some for one in mean_of(both_ways(model, hu, box, rows)).heat[..., 0]]
+    return [one for rows in some for one in _heat(mean_of(both_ways(model, hu, box, rows)))[..., 0]]
+
+
+def _heat(answer: Answer) -> np.ndarray:
+    if answer.heat is None:
+        raise ValueError("This model draws no heat map.")
+    return answer.heat

@@ -8,6 +8,7 @@ drawn anew. So each method is asked of the trained network and of the same netwo
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,12 @@ class Located:
     hit: bool
     energy: float
     empty: bool
+
+
+Way = tuple[str, int | None]  # a method, and the seed of the random weights it is asked of; None for the trained ones
+Ways = dict[Way, Model]
+Found = dict[Way, list[Located]]
+Explained = list[tuple[np.ndarray, np.ndarray]]  # the rows of a scan, and which of them
 
 
 def pointing(heat: np.ndarray, blood: np.ndarray, *, tolerance_px: float) -> bool:
@@ -113,15 +120,17 @@ def score_explanations(
         ValueError: if no slice of the data is outlined and bleeds, or a method does not suit the model.
     """
     table, out = opened(data), Path(out)
-    sources = fold_runs(source) or [source]
-    found, folds, seen = {}, [], False
-    strange = {}  # networks with random weights are the same for every fold
+    sources: Sequence[str | Path] = fold_runs(source) or [source]
+    found: Found = {}
+    folds, seen = [], False
+    strange: Ways = {}  # networks with random weights are the same for every fold
     for one in sources:
         models = load(one, fill=False)
         names = _suited(models) if methods is None else tuple(dict.fromkeys(methods))
         split = split_of(models, one)
-        scans, known = _scans(table, lambda rows, split=split: unseen_slices(split, table, rows))
-        seen, folds = seen or known, [*folds, split.held_out]
+        scans, known = _scans(table, partial(unseen_slices, split, table))
+        seen = seen or known
+        folds.append(split.held_out)
         strange = strange or _strangers(models, names, one, label, seeds)
         _locate(_trained(models, names, one, label) | strange, table, scans, found, name=Path(one).name)
     if not found:
@@ -139,7 +148,7 @@ def _suited(models: Models) -> tuple[str, ...]:
     return ("cam", "grad-cam") * (models.classifier is not None) + (MASKS,) * (models.segmenter is not None)
 
 
-def _scans(table: Table, unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[list[np.ndarray], bool]:
+def _scans(table: Table, unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[Explained, bool]:
     """For each scan its rows and which of them are explained, and whether these were trained on."""
     kept = [(rows, unseen(rows)) for rows in table.scans()]
     known = not any(mask.any() for _, mask in kept)
@@ -151,9 +160,10 @@ def _scans(table: Table, unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[li
     return pairs, known
 
 
-def _trained(models: Models, names: Iterable[str], source, label: str) -> dict:
+def _trained(models: Models, names: Iterable[str], source, label: str) -> Ways:
     """Each method asked of the trained network, which is loaded once."""
-    ways, networks = {}, {}
+    ways: Ways = {}
+    networks = {}
     for name in names:
         like = chosen(models, name, source)
         if name == "cam":
@@ -165,13 +175,14 @@ def _trained(models: Models, names: Iterable[str], source, label: str) -> dict:
     return ways
 
 
-def _strangers(models: Models, names: Iterable[str], source, label: str, seeds: Sequence[int]) -> dict:
+def _strangers(models: Models, names: Iterable[str], source, label: str, seeds: Sequence[int]) -> Ways:
     """Each method asked of networks of the same build with random weights."""
     import keras
 
     from ich_lib.models.builders import build
 
-    ways, drawn = {}, {}
+    ways: Ways = {}
+    drawn = {}
     for name in names:
         like = chosen(models, name, source)
         for seed in seeds:
@@ -182,7 +193,7 @@ def _strangers(models: Models, names: Iterable[str], source, label: str, seeds: 
     return ways
 
 
-def _locate(ways: dict[tuple, Model], table: Table, scans: list, found: dict, *, name: str) -> None:
+def _locate(ways: Ways, table: Table, scans: Explained, found: Found, *, name: str) -> None:
     """Explain the slices of some scans in every way and add what is found to `found`."""
     for rows, chosen_slices in tqdm(scans, desc=f"explaining {name}", unit="scan"):
         hu = bone_restored(np.stack([table.hu(row) for row in rows]))
@@ -205,7 +216,7 @@ def _locate(ways: dict[tuple, Model], table: Table, scans: list, found: dict, *,
 
 def _stretches(numbers: list[int]) -> list[range]:
     """Rising slice numbers as ranges of neighbors, to be asked for together."""
-    ranges = []
+    ranges: list[range] = []
     for k in numbers:
         if ranges and ranges[-1].stop == k and len(ranges[-1]) < _TOGETHER:
             ranges[-1] = range(ranges[-1].start, k + 1)
@@ -214,7 +225,7 @@ def _stretches(numbers: list[int]) -> list[range]:
     return ranges
 
 
-def _report(found: dict[tuple, list[Located]], names: Iterable[str], seeds: Sequence[int]) -> dict:
+def _report(found: Found, names: Iterable[str], seeds: Sequence[int]) -> dict:
     """All figures, as plain values."""
     blob = found["center", None]
     methods = {}

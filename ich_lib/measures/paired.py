@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
+from ich_lib.measures.report import Line
 from ich_lib.measures.statistics import Figure
+
+Taken = TypeVar("Taken")  # what a measure takes of a scan
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(Generic[Taken]):
     """What a run is measured by.
 
     Attributes:
@@ -22,8 +26,8 @@ class Measure:
     """
 
     name: str
-    of_scan: Callable[[dict, float], object]
-    of_all: Callable[[list], float]
+    of_scan: Callable[[Line, float], Taken | None]
+    of_all: Callable[[list[Taken]], float]
     more_is_better: bool = True
     pooled: bool = False
 

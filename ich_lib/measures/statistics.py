@@ -41,6 +41,12 @@ class Figure:
         """Plain values; null where the figure is not defined, since JSON knows no NaN."""
         return {key: None if value != value else value for key, value in asdict(self).items()}
 
+    @classmethod
+    def from_json(cls, values: Mapping) -> "Figure":
+        """Undo `as_json`."""
+        value, low, high = (float("nan") if values[key] is None else values[key] for key in ("value", "low", "high"))
+        return cls(value, low, high, values["n_patients"])
+
 
 def patient_bootstrap(
     patients: Sequence, statistic: Callable[[list], float], *, rounds: int = 2000, seed: int = 0
@@ -117,8 +123,8 @@ def grouped_bootstrap(
 
 
 def paired_bootstrap(
-    first: Mapping[Hashable, object],
-    second: Mapping[Hashable, object],
+    first: Mapping[_Name, object],
+    second: Mapping[_Name, object],
     statistic: Callable[[list], float],
     *,
     rounds: int = 2000,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ich_lib.labels import LABELS, TYPES
 from ich_lib.phantoms import Phantom
@@ -75,12 +75,12 @@ def write_dicom(scan: Scan, folder: str | Path, *, name: str = "PHANTOM") -> lis
     return paths
 
 
-def _slice_file(scan: Scan, k: int, name: str, shared: dict[str, str], slice_uid: str) -> FileDataset:
+def _slice_file(scan: Scan, k: int, name: str, shared: dict[str, UID], slice_uid: UID) -> FileDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = slice_uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
     ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, slice_uid

@@ -1,10 +1,13 @@
 """Error against coverage, as a plot."""
 
+import math
+
 from ich_lib.colors import BLUE, GRAY, VERMILION
+from ich_lib.measures.report import Abstention
 from ich_lib.show.figure import Figure
 
 
-def risk_coverage(found: dict) -> Figure:
+def risk_coverage(found: Abstention) -> Figure:
     """The share of wrong answers when only the surest scans get one.
 
     Args:
@@ -12,14 +15,14 @@ def risk_coverage(found: dict) -> Figure:
     """
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
-    coverage, error = zip(*found["curve"], strict=True)
-    axes.step(coverage, error, color=BLUE, where="post", label=f"surest first, area {found['area']['value']:.3f}")
-    errors, scans = found["wrong"], found["scans"]
+    coverage, error = zip(*found.curve, strict=True)
+    axes.step(coverage, error, color=BLUE, where="post", label=f"surest first, area {found.area.value:.3f}")
+    errors, scans = found.wrong, found.scans
     best = [max(0.0, 1 - (scans - errors) / given) for given in range(1, scans + 1)]
-    axes.plot(coverage, best, color=GRAY, linestyle=":", label=f"best order, area {found['least_area']:.3f}")
-    rule = found["coverage"]["value"], found["error_answered"]["value"]
-    if rule[1] is not None:
-        low, high = found["band"]
+    axes.plot(coverage, best, color=GRAY, linestyle=":", label=f"best order, area {found.least_area:.3f}")
+    rule = found.coverage.value, found.error_answered.value
+    if not math.isnan(rule[1]):
+        low, high = found.band
         axes.plot(*rule, "o", color=VERMILION, label=f"silent from {low:g} to {high:g}")
     axes.set(
         xlabel="share of scans answered",

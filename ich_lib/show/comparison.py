@@ -6,6 +6,7 @@ import numpy as np
 
 from ich_lib.colors import BLUE, ORANGE, SKY, VERMILION
 from ich_lib.measures.paired import Group, Paired
+from ich_lib.measures.report import Report
 from ich_lib.show.figure import Figure
 
 _QUIET = "#767676"
@@ -62,16 +63,17 @@ def gains(found: Paired) -> Figure:
     return figure
 
 
-def confusion(report: dict) -> Figure:
+def confusion(report: Report) -> Figure:
     """Called against true, for slices and for whole scans.
 
     Args:
         report: what `ich_lib.evaluation.evaluate` returned.
     """
     figure = Figure(figsize=(8, 3.1), layout="constrained")
-    for axes, key, name in zip(figure.subplots(1, 2), ("slices", "whole_scans"), ("slices", "scans"), strict=True):
-        told = report[key]
-        cells = np.array([[told["counts"][one] for one in line] for line in (("tp", "fn"), ("fp", "tn"))])
+    parts = (report.slices, "slices"), (report.whole_scans, "scans")
+    for axes, (calls, name) in zip(figure.subplots(1, 2), parts, strict=True):
+        counts = calls.counts
+        cells = np.array([[counts.tp, counts.fn], [counts.fp, counts.tn]])
         share = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1.3)
         for (y, x), count in np.ndenumerate(cells):
@@ -79,6 +81,6 @@ def confusion(report: dict) -> Figure:
             axes.text(x, y, f"{count}\n{share[y, x]:.0%} of the row", ha="center", va="center", color=ink)
         axes.set_xticks([0, 1], ["called bleeding", "not called"])
         axes.set_yticks([0, 1], ["bleeds", "does not"])
-        axes.set_title(f"{told['n']} {name}, called from {told['threshold']:g} on", fontsize=11)
+        axes.set_title(f"{calls.n} {name}, called from {calls.threshold:g} on", fontsize=11)
         axes.spines[:].set_visible(False)
     return figure

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ich_lib.colors import BLUE, VERMILION
+from ich_lib.measures.report import Volume, Way
 from ich_lib.show.figure import Axes, Figure
 
 WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
@@ -13,13 +14,13 @@ WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
 }
 
 
-def agreement(volume: dict) -> Figure:
+def agreement(volume: Volume) -> Figure:
     """Bland and Altman's plot of each way to measure mL, on shared axes.
 
     Args:
-        volume: `report["volume"]` of an evaluation with at least two bleeding scans.
+        volume: `Report.volume` of an evaluation with at least two bleeding scans.
     """
-    ways = {name: volume["ways"][key] for key, name in WAYS.items() if key in volume["ways"]}
+    ways = {name: volume.ways[key] for key, name in WAYS.items() if key in volume.ways}
     figure = Figure(figsize=(11, 3.1), layout="constrained")
     plots = np.ravel(figure.subplots(1, len(ways), sharex=True, sharey=True))
     for axes, (name, way) in zip(plots, ways.items(), strict=True):
@@ -31,12 +32,12 @@ def agreement(volume: dict) -> Figure:
     return figure
 
 
-def scatter(axes: Axes, way: dict) -> None:
+def scatter(axes: Axes, way: Way) -> None:
     """The pairs of one way, its bias and its limits of agreement."""
-    true, measured = np.array(way["pairs_ml"]).T
+    true, measured = np.array(way.pairs_ml).T
     axes.scatter((true + measured) / 2, measured - true, s=18, color=BLUE)
-    low, high = way["limits_ml"]
-    for value, style in ((way["bias_ml"]["value"], "-"), (low, "--"), (high, "--")):
+    low, high = way.limits_ml
+    for value, style in ((way.bias_ml.value, "-"), (low, "--"), (high, "--")):
         axes.axhline(value, color=VERMILION, linewidth=1, linestyle=style)
         axes.annotate(
             f"{value:.1f}",

@@ -67,9 +67,7 @@ def fit_classical(run: Run, slices: Store) -> None:
         return
     started, recipe, (seen, unseen) = time.monotonic(), run.recipe, _sides(run, slices)
     rows = np.sort(Batches(seen, recipe).one_pass())
-    taught, held_out = (
-        classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, rows), unseen)
-    )
+    taught, held_out = (classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, rows), unseen))
     scores = classical.fitted(taught, recipe)
     row = {"epoch": 1, "loss": _log_loss(scores, taught), "learning_rate": ""}
     row |= {"val_loss": _log_loss(scores, held_out) if len(held_out.labels) else ""}

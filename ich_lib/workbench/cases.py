@@ -17,6 +17,7 @@ from ich_lib.evaluation import case_of, compare, opened
 from ich_lib.evaluation.causes import OTHER, SAYS, Failure, causes
 from ich_lib.evaluation.gallery import sentence, telling
 from ich_lib.explanation import NAMES as METHODS
+from ich_lib.measures.report import Line, Report
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import SHIPPED
@@ -50,14 +51,14 @@ class _Shelf:
         seen: a line and a source to whether the model there was trained on that patient.
     """
 
-    rows: Sequence[dict]
+    rows: Sequence[Line]
     threshold: float
-    who: Callable[[dict], str]
-    which: Callable[[dict], str]
-    source: Callable[[dict], str]
-    case: Callable[[dict], Case]
-    result: Callable[[dict, str], Result]
-    seen: Callable[[dict, str], bool]
+    who: Callable[[Line], str]
+    which: Callable[[Line], str]
+    source: Callable[[Line], str]
+    case: Callable[[Line], Case]
+    result: Callable[[Line, str], Result]
+    seen: Callable[[Line, str], bool]
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _phantoms() -> _Shelf:
         results = [_sample_result(k, source, models.stamp(source)) for k in range(count)]
     if count < len(scans.samples()):
         _others()
-    number = lambda row: int(row["patient"])  # noqa: E731
+    number = lambda row: int(row.patient)  # noqa: E731
     return _Shelf(
         rows=[scans.row(result, _sample(k), str(k)) for k, result in enumerate(results)],
         threshold=results[0].score_threshold,
@@ -215,28 +216,28 @@ def _own() -> _Shelf | None:
     return _of_report(compare.read_report(path), str(Path(source).expanduser()), data)
 
 
-def _of_report(report: dict, source: str, data: str) -> _Shelf:
+def _of_report(report: Report, source: str, data: str) -> _Shelf:
     stamp, known = changed(Path(data).expanduser()), compare.numbers(report)
     table = _table(data, stamp)
     st.caption(_PRIVATE)
-    if "leaky" in report:
+    if report.leaky:
         st.warning("The split leaks: patients are on both sides, so what is shown flatters the run.")
 
-    def judge_of(row: dict) -> str:
-        place = str(scans.place_of(source, row["fold"]))
+    def judge_of(row: Line) -> str:
+        place = str(scans.place_of(source, row.fold))
         scans.check_report(report, models.opened(place, models.stamp(place)), place, table)
         return place
 
     return _Shelf(
-        rows=report["per_patient"],
-        threshold=report["score_threshold"],
-        who=lambda row: f"patient {known[row['patient']]}",
-        which=lambda row: f"{data} {stamp} {row['scan']}",
+        rows=report.per_patient,
+        threshold=report.score_threshold,
+        who=lambda row: f"patient {known[row.patient]}",
+        which=lambda row: f"{data} {stamp} {row.scan}",
         source=judge_of,
-        case=lambda row: _own_case(data, stamp, row["scan"]),
-        result=lambda row, model: _own_result(data, stamp, row["scan"], model, models.stamp(model)),
+        case=lambda row: _own_case(data, stamp, row.scan),
+        result=lambda row, model: _own_result(data, stamp, row.scan, model, models.stamp(model)),
         seen=lambda row, model: scans.was_seen(
-            models.opened(model, models.stamp(model)), model, table, scans.rows_of(table, row["scan"])
+            models.opened(model, models.stamp(model)), model, table, scans.rows_of(table, row.scan)
         ),
     )
 
@@ -269,15 +270,15 @@ def _shown(shelf: _Shelf) -> None:
     _all_calls(shelf)
 
 
-def _named(shelf: _Shelf, kind: str, row: dict) -> str:
-    overlap = "" if row["dice"] is None else f", Dice {row['dice']:.2f}"
-    return f"{kind.capitalize()}: {shelf.who(row)}, score {score_text(row['scan_any'], shelf.threshold)}{overlap}"
+def _named(shelf: _Shelf, kind: str, row: Line) -> str:
+    overlap = "" if row.dice is None else f", Dice {row.dice:.2f}"
+    return f"{kind.capitalize()}: {shelf.who(row)}, score {score_text(row.scan_any, shelf.threshold)}{overlap}"
 
 
-def _in_words(kind: str, row: dict, threshold: float, case: Failure) -> None:
+def _in_words(kind: str, row: Line, threshold: float, case: Failure) -> None:
     if kind == BEST:
-        types = ", ".join(row["types"]) or "type unknown"
-        st.write(f"Bleeds ({types}) and was called. Mask and truth overlap by a Dice of {row['dice']:.2f}.")
+        types = ", ".join(row.types) or "type unknown"
+        st.write(f"Bleeds ({types}) and was called. Mask and truth overlap by a Dice of {row.dice:.2f}.")
         return
     st.write(plain(sentence(kind, row, threshold)))
     first, *rest = causes(case)
@@ -288,11 +289,11 @@ def _in_words(kind: str, row: dict, threshold: float, case: Failure) -> None:
     st.caption(plain(f"Probable cause: {first}. {SAYS[first]}{also} A rule proves nothing: look for yourself."))
 
 
-def _beside(shelf: _Shelf, row: dict, sources: Sequence[str]) -> dict[str, Result]:
+def _beside(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[str, Result]:
     """Name of the model to its answer; a model that cannot be asked gets a sentence, and the others go on."""
     found = {}
     for source in sources:
-        place = str(scans.place_of(source, row["fold"]))
+        place = str(scans.place_of(source, row.fold))
         try:
             found[source] = shelf.result(row, place)
             if shelf.seen(row, place):
@@ -365,7 +366,7 @@ def _metrics(case: Case, result: Result, threshold: float) -> None:
     _numbers(shown)
 
 
-def _numbers(shown: Mapping[str, object]) -> None:
+def _numbers(shown: Mapping[str, int | str]) -> None:
     with st.container(horizontal=True):
         for name, value in shown.items():
             st.metric(name, value, width="content")

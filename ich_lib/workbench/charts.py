@@ -15,7 +15,7 @@ _SLOW = "rfc3987_syntax"
 
 _there = _SLOW in sys.modules
 if not _there:
-    sys.modules[_SLOW] = None  # importing it raises ImportError
+    sys.modules[_SLOW] = None  # type: ignore[assignment]  # importing it raises ImportError, as Python documents
 try:
     import altair as alt
 finally:

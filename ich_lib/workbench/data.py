@@ -131,7 +131,7 @@ def _case(chosen: Source) -> None:
 
 
 def _called(table: Table, rows: np.ndarray, place: int) -> str:
-    types = [kind for kind, there in zip(TYPES, table.labels[rows, :ANY].any(axis=0), strict=True) if there]
+    types = [kind for kind, shown in zip(TYPES, table.labels[rows, :ANY].T, strict=True) if shown.any()]
     bleeds = table.labels[rows, ANY].any()
     return f"Case {place}: {', '.join(types) or ('bleeds' if bleeds else CLEAN)}"
 
@@ -142,7 +142,7 @@ def _fact(value: object) -> str:
 
 @st.cache_data(show_spinner="Reading the case …", max_entries=8)
 def _stack(version: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[dict, list[dict], int]:
-    seen = summary.seen(_table, _rows)
+    seen = summary.seen(_table, _rows.tolist())
     shape = next((hu.shape for hu, _ in seen if hu is not None), (64, 64))
     dark = np.full(shape, AIR_HU, np.float32)
     planes = [hu if hu is not None and hu.shape == shape else dark for hu, _ in seen]
@@ -177,7 +177,7 @@ def _numbers(chosen: Source) -> None:
 @st.cache_data(show_spinner="Counting CT numbers …", max_entries=8)
 def _spread(version: str, *, _table: Table) -> summary.Spread:
     rows = [summary.picked(_table, label, _SAMPLE // 2) for label in ("any", CLEAN)]
-    return summary.spread(_table, np.concatenate(rows))
+    return summary.spread(_table, np.concatenate(rows).tolist())
 
 
 def _people(chosen: Source) -> None:

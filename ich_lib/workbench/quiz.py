@@ -1,7 +1,9 @@
 """Quiz: can I do it myself? The student and a model answer the same slices. Wiring only."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +26,46 @@ _FEW = 20  # answers; a curve of fewer says little
 _CLEAN, _BLOOD = "No blood", "Blood"
 _STATE = "quiz"
 _ANOTHER = "another run folder"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A question, what the model answers to it, and its pictures."""
+
+    question: Question
+    its: Answer
+    pictures: dict
+
+
+@dataclass
+class _Game:
+    """A student's quiz, from its start to its results; it lives in the session.
+
+    Attributes:
+        student, seed, opponent, models, table, count: what was chosen at the start.
+        rows: of the table, in the order they are asked; None for heads made by code.
+        number: of the present question.
+        coming: number of a question to its case, which is made meanwhile.
+        case: the present one, which `asked` is the number of; shown since `since`.
+        answer: the student's, to the present question; None before it.
+        mine, theirs: all answers so far, of the student and of the model.
+    """
+
+    student: str
+    seed: int
+    opponent: str
+    models: Models
+    table: Table
+    rows: list[int] | None
+    count: int
+    number: int = 1
+    asked: int = 0
+    coming: dict[int, Future[_Case]] = field(default_factory=dict)
+    case: _Case | None = None
+    since: float = 0.0
+    answer: Answer | None = None
+    mine: list[Mark] = field(default_factory=list)
+    theirs: list[Mark] = field(default_factory=list)
 
 
 def page() -> None:
@@ -63,20 +105,15 @@ def _start() -> None:
         st.info("The model was trained on patients of this set, so here it remembers. It is no fair opponent.")
     if st.button("Start", type="primary"):
         rows = quiz.order(chosen.table, int(seed)).tolist() if chosen.own else None
-        st.session_state[_STATE] = {
-            "student": student,
-            "seed": int(seed),
-            "opponent": name,
-            "models": against,
-            "table": chosen.table,
-            "rows": rows,
-            "count": min(count, len(rows)) if chosen.own else count,
-            "number": 1,
-            "asked": 0,
-            "coming": {},
-            "mine": [],
-            "theirs": [],
-        }
+        st.session_state[_STATE] = _Game(
+            student=student,
+            seed=int(seed),
+            opponent=name,
+            models=against,
+            table=chosen.table,
+            rows=rows,
+            count=count if rows is None else min(count, len(rows)),
+        )
         st.rerun()
 
 
@@ -112,66 +149,67 @@ def _worker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1)
 
 
-def _made(state: dict, number: int) -> Future:
-    """A case to come: its question, the model's answer, its pictures."""
-    row = None if state["rows"] is None else state["rows"][number - 1]
-    return _worker().submit(_prepared, state["models"], state["table"], row, number, state["seed"])
+def _made(game: _Game, number: int) -> Future[_Case]:
+    """A case to come."""
+    row = None if game.rows is None else game.rows[number - 1]
+    return _worker().submit(_prepared, game.models, game.table, row, number, game.seed)
 
 
-def _prepared(models: Models, table: Table, row: int | None, number: int, seed: int) -> tuple[Question, Answer, dict]:
+def _prepared(models: Models, table: Table, row: int | None, number: int, seed: int) -> _Case:
     made = quiz.phantom_question(number, seed) if row is None else quiz.table_question(table, row, number)
-    return made, quiz.asked_of(models, made), frames(made.scan.hu, sharp=True)
+    return _Case(made, quiz.asked_of(models, made), frames(made.scan.hu, sharp=True))
 
 
-def _question(state: dict) -> Question:
-    """The present question."""
-    number, coming = state["number"], state["coming"]
+def _present(game: _Game) -> _Case:
+    """The present case, and the next one begun."""
+    number, coming = game.number, game.coming
     for one in (number, number + 1):
-        if one <= state["count"] and one not in coming:
-            coming[one] = _made(state, one)
-    if state["asked"] != number:
-        with st.spinner("Making the head …" if state["rows"] is None else "Reading the case …"):
-            state["question"], state["its"], state["pictures"] = coming[number].result()
+        if one <= game.count and one not in coming:
+            coming[one] = _made(game, one)
+    if game.case is None or game.asked != number:
+        with st.spinner("Making the head …" if game.rows is None else "Reading the case …"):
+            game.case = coming[number].result()
         coming.pop(number - 1, None)
-        state |= {"asked": number, "since": time.monotonic(), "mine now": None}
-    return state["question"]
+        game.asked, game.since, game.answer = number, time.monotonic(), None
+    return game.case
 
 
-def _ask(state: dict) -> None:
-    if state["number"] > state["count"]:
-        st.success(f"Done: {len(state['mine'])} cases answered.")
+def _ask(game: _Game) -> None:
+    if game.number > game.count:
+        st.success(f"Done: {len(game.mine)} cases answered.")
         return
-    question = _question(state)
-    st.subheader(f"Case {question.number} of {state['count']}", anchor=False)
+    case = _present(game)
+    st.subheader(f"Case {case.question.number} of {game.count}", anchor=False)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        drawn = _slices(state, question)
-    with right.container(key=f"said {question.number} {state['mine now'] is None}"):
-        if state["mine now"] is None:
-            _form(state, question, drawn)
+        drawn = _slices(game, case)
+    with right.container(key=f"said {case.question.number} {game.answer is None}"):
+        if game.answer is None:
+            _form(game, case, drawn)
         else:
-            _verdict(state, question)
+            _verdict(game, case.question)
 
 
-def _slices(state: dict, question: Question) -> list:
+def _slices(game: _Game, case: _Case) -> list:
+    question = case.question
     asked, count = question.asked, len(question.scan.hu)
     names = [
         "Asked slice" if k == asked else f"{abs(k - asked)} {'above' if k > asked else 'below'}" for k in range(count)
     ]
-    key = f"question {state['seed']} {question.number}"
-    if state["mine now"] is None:
-        return stack(state["pictures"], names, asked, key=key, draw=True)
-    parts = {TRUTH: question.truth, MODEL: state["its"].region, YOURS: state["mine now"].region}
+    key = f"question {game.seed} {question.number}"
+    if game.answer is None:
+        return stack(case.pictures, names, asked, key=key, draw=True)
+    parts = {TRUTH: question.truth, MODEL: case.its.region, YOURS: game.answer.region}
     lines = [outline(mask, asked, name) for name, mask in parts.items() if mask is not None and mask.any()]
-    stack(state["pictures"], names, asked, key=f"{key} told", outlines=lines)
+    stack(case.pictures, names, asked, key=f"{key} told", outlines=lines)
     return []
 
 
-def _form(state: dict, question: Question, drawn: list) -> None:
-    n = question.number
+def _form(game: _Game, case: _Case, drawn: list) -> None:
+    question, n = case.question, case.question.number
     says = st.segmented_control("Does the asked slice bleed?", (_CLEAN, _BLOOD), key=f"says {n}")
     sure = st.slider("How sure are you? 50 % is a guess.", 50, 100, 75, 5, format="%d %%", key=f"sure {n}")
-    types = ()
+    types: Sequence[str] = ()
     if says == _BLOOD:
         if question.types is not None:
             types = st.pills("What kind?", TYPES, selection_mode="multi", wrap=True, key=f"types {n}")
@@ -180,14 +218,14 @@ def _form(state: dict, question: Question, drawn: list) -> None:
     if st.button("Answer", type="primary", disabled=says is None, key=f"answer {n}"):
         mask = region(drawn, question.scan.hu.shape[1:])
         mine = quiz.said(says == _BLOOD, sure / 100, types, mask if says == _BLOOD else None)
-        state["mine now"] = mine
-        state["mine"].append(quiz.marked(question, mine, seconds=time.monotonic() - state["since"]))
-        state["theirs"].append(quiz.marked(question, state["its"]))
+        game.answer = mine
+        game.mine.append(quiz.marked(question, mine, seconds=time.monotonic() - game.since))
+        game.theirs.append(quiz.marked(question, case.its))
         st.rerun()
 
 
-def _verdict(state: dict, question: Question) -> None:
-    mine, its = state["mine"][-1], state["theirs"][-1]
+def _verdict(game: _Game, question: Question) -> None:
+    mine, its = game.mine[-1], game.theirs[-1]
     told = ", ".join(sorted(question.types)) if question.types else "bleeds"
     truth = f"It bleeds ({told})." if question.bleeds and question.types else "It bleeds." if question.bleeds else ""
     (st.success if mine.right else st.error)(
@@ -209,23 +247,23 @@ def _verdict(state: dict, question: Question) -> None:
     )
     if question.bleeds and question.truth is None:
         st.caption("Nobody outlined this slice, so regions are not compared.")
-    if state["opponent"] != SHIPPED:
-        st.caption(plain(f"The model is {state['opponent']}."))
-    last = question.number == state["count"]
-    st.button("See the results" if last else "Next case", type="primary", on_click=_next, args=(state,))
+    if game.opponent != SHIPPED:
+        st.caption(plain(f"The model is {game.opponent}."))
+    last = question.number == game.count
+    st.button("See the results" if last else "Next case", type="primary", on_click=_next, args=(game,))
 
 
-def _next(state: dict) -> None:
-    state["number"] += 1
+def _next(game: _Game) -> None:
+    game.number += 1
 
 
-def _standing(state: dict) -> None:
-    if state["mine"]:
+def _standing(game: _Game) -> None:
+    if game.mine:
         st.divider()
         left, right = st.columns([3, 2], gap="large")
         with left:
             st.markdown("**So far**")
-            both = {"You": quiz.standing(state["mine"]), "Model": quiz.standing(state["theirs"])}
+            both = {"You": quiz.standing(game.mine), "Model": quiz.standing(game.theirs)}
             rows = [
                 {
                     "": name,
@@ -237,17 +275,17 @@ def _standing(state: dict) -> None:
                 for name, one in both.items()
             ]
             st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
-            if len(state["mine"]) < _FEW:
+            if len(game.mine) < _FEW:
                 st.caption(f"Fewer than {_FEW} cases say little: one more right answer moves every number here.")
             st.download_button(
                 "Results as CSV",
-                quiz.as_csv(state["student"], state["seed"], state["mine"], state["theirs"], model=state["opponent"]),
-                f"quiz-{state['seed']}.csv",
+                quiz.as_csv(game.student, game.seed, game.mine, game.theirs, model=game.opponent),
+                f"quiz-{game.seed}.csv",
                 "text/csv",
                 on_click="ignore",
             )
         with right:
-            _curve({"You": state["mine"], "Model": state["theirs"]})
+            _curve({"You": game.mine, "Model": game.theirs})
     st.button("Start over", on_click=st.session_state.pop, args=(_STATE, None))
 
 

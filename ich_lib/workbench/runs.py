@@ -8,6 +8,7 @@ import streamlit as st
 from ich_lib.colors import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from ich_lib.evaluation import compare
 from ich_lib.evaluation.page import NAMES, shown
+from ich_lib.measures.report import Report, figures_of
 from ich_lib.models.run import Epoch, Run, differences, find_reports, find_runs
 from ich_lib.notice import NOTICE
 from ich_lib.workbench import models
@@ -43,8 +44,8 @@ def page() -> None:
         st.info(sentence(problem))
         _how_to_begin()
         return
-    for problem in problems[:_PROBLEMS]:
-        st.warning(plain(problem))
+    for broken in problems[:_PROBLEMS]:
+        st.warning(plain(broken))
     if len(problems) > _PROBLEMS:
         st.caption(f"{len(problems) - _PROBLEMS} more run folders cannot be read.")
     if not kept and not reports:
@@ -179,11 +180,11 @@ def _recipes(chosen: Sequence[Run]) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=50)
-def _report(path: Path, when: float) -> dict:
+def _report(path: Path, when: float) -> Report:
     return compare.read_report(path)
 
 
-def _opened(reports: Mapping[str, Path]) -> dict[str, dict]:
+def _opened(reports: Mapping[str, Path]) -> dict[str, Report]:
     """Reports of `evaluate`; others that lie about, of other steps, are left out."""
     found, broken = {}, []
     for name, path in reports.items():
@@ -217,30 +218,29 @@ def _scores(reports: Mapping[str, Path]) -> None:
         _figures(told[name])
 
 
-def _figure(report: dict, key: str) -> str:
+def _figure(report: Report, key: str) -> str:
     """A figure of the headline or of the masks, with its interval and its patients."""
-    found = report.get(key) or report["masks"].get(key)
-    if not isinstance(found, dict) or not found["n_patients"]:
+    found = report.headline.get(key) or (figures_of(report.masks).get(key) if report.masks else None)
+    if not found or not found.n_patients:
         return ""
-    return f"{shown(found)}, {found['n_patients']} patients"
+    return f"{shown(found)}, {found.n_patients} patients"
 
 
-def _figures(report: dict) -> None:
+def _figures(report: Report) -> None:
     from ich_lib.show import evaluation
     from ich_lib.show.comparison import confusion
 
     draw(confusion(report), "Confusion matrices: called bleeding or not, against the truth, for slices and scans.")
-    for key, name in (("slices", "Slices"), ("whole_scans", "Scans")):
-        one = report[key]
+    for one, name in ((report.slices, "Slices"), (report.whole_scans, "Scans")):
         st.caption(
-            f"{name}: sensitivity {shown(one['sensitivity'])}, specificity {shown(one['specificity'])}, PPV "
-            f"{shown(one['ppv'])} and NPV {shown(one['npv'])} where {one['prevalence']:.0%} bleed."
+            f"{name}: sensitivity {shown(one.sensitivity)}, specificity {shown(one.specificity)}, PPV "
+            f"{shown(one.ppv)} and NPV {shown(one.npv)} where {one.prevalence:.0%} bleed."
         )
     draw(evaluation(report), "ROC curves, reliability, volumes against the truth, and Dice by patient.")
 
 
-def _warn_of_leaks(reports: Mapping[str, dict]) -> None:
-    for name in (name for name, told in reports.items() if "leaky" in told):
+def _warn_of_leaks(reports: Mapping[str, Report]) -> None:
+    for name in (name for name, told in reports.items() if told.leaky):
         st.warning(plain(f"{name} has a leaky split: patients are on both sides, so its figures flatter it."))
 
 
@@ -249,7 +249,7 @@ def _warn_of_leaks(reports: Mapping[str, dict]) -> None:
 
 @st.cache_resource(show_spinner="Resampling patients", max_entries=50)
 def _paired(first: Path, second: Path, measure: str, when: tuple[float, float]) -> compare.Paired:
-    return compare.paired(*map(compare.read_report, (first, second)), compare.PAIRED[measure])
+    return compare.paired(compare.read_report(first), compare.read_report(second), compare.PAIRED[measure])
 
 
 def _two_runs(reports: Mapping[str, Path]) -> None:
@@ -269,7 +269,7 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
     try:
         able = compare.measurable(told[first], told[second])
         measure = st.selectbox("Measured by", able)
-        found = _paired(*pair, measure, tuple(map(changed, pair)))
+        found = _paired(*pair, measure, (changed(pair[0]), changed(pair[1])))
     except ValueError as problem:
         st.warning(plain(problem))
         return

@@ -3,7 +3,7 @@
 Heads made by code stand ready (`samples`); of one's own run and data a scan is read again when it is asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ich_lib.evaluation import Judged, held_out, judge_result, split_of, unseen_
 from ich_lib.evaluation.figures import row as line
 from ich_lib.evaluation.gallery import worst
 from ich_lib.measures import metrics
+from ich_lib.measures.report import Line, Report
 from ich_lib.models.run import fold_runs
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.analyze import Result
@@ -31,7 +32,7 @@ _SAMPLES = (  # (seed, bleeds, mimics): one of each type, one that only looks li
     (3, (), ("dense sinus", "choroid calcification")),
     (1, (), ()),
 )
-_SMALL = {"pixels": 128, "slices": 12, "thickness_mm": 12.0}  # from jaw to vertex, read in a second
+_PIXELS, _SLICES, _THICKNESS_MM = 128, 12, 12.0  # from jaw to vertex, read in a second
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,22 @@ def samples() -> list[Callable[[], Case]]:
 
 
 def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Case:
-    return phantom(seed, bleeds=bleeds, mimics=mimics, **_SMALL)
+    return phantom(seed, bleeds=bleeds, mimics=mimics, pixels=_PIXELS, slices=_SLICES, thickness_mm=_THICKNESS_MM)
 
 
 def judged(result: Result, case: Case, name: str) -> Judged:
     """A result beside its truth, under a name of your choice."""
-    how = {"patient": name, "name": name, "outlined": case.outlined, "distances": False}
-    return judge_result(result, case.truth, case.labels, **how)
+    return judge_result(
+        result, case.truth, case.labels, patient=name, name=name, outlined=case.outlined, distances=False
+    )
 
 
-def row(result: Result, case: Case, name: str) -> dict:
+def row(result: Result, case: Case, name: str) -> Line:
     """The same as a line of a report."""
     return line(judged(result, case, name))
 
 
-def ranked(rows: Sequence[dict], *, threshold: float, count: int = 10) -> list[tuple[str, dict]]:
+def ranked(rows: Sequence[Line], *, threshold: float, count: int = 10) -> list[tuple[str, Line]]:
     """The worst scans by kind of failure (`ich_lib.evaluation.gallery.worst`), then the best: those that bleed, were
     called, and overlap most.
 
@@ -86,9 +88,9 @@ def ranked(rows: Sequence[dict], *, threshold: float, count: int = 10) -> list[t
     """
     failed = worst(rows, threshold=threshold, count=count)
     taken = [one for _, one in failed]
-    fine = [one for one in rows if one["dice"] is not None and one["scan_any"] >= threshold and one not in taken]
-    best = sorted(fine, key=lambda one: one["dice"])[-count:]
-    return failed + [(BEST, one) for one in best]
+    fine = [(one.dice, one) for one in rows if one.dice is not None and one.scan_any >= threshold and one not in taken]
+    best = sorted(fine, key=lambda pair: pair[0])[-count:]
+    return failed + [(BEST, one) for _, one in best]
 
 
 def at_threshold(result: Result, case: Case, threshold: float) -> AtThreshold:
@@ -113,15 +115,15 @@ def at_threshold(result: Result, case: Case, threshold: float) -> AtThreshold:
     )
 
 
-def calls(rows: Sequence[dict], threshold: float) -> metrics.Counts:
+def calls(rows: Sequence[Line], threshold: float) -> metrics.Counts:
     """Scans called bleeding from a score on, against the truth.
 
     Args:
         rows: lines of a report.
         threshold: of the scans' scores.
     """
-    truth, score = (np.array([one[key] for one in rows]) for key in ("slices_with_blood", "scan_any"))
-    return metrics.count(truth > 0, score >= threshold)
+    truth, score = np.array([one.bleeds for one in rows]), np.array([one.scan_any for one in rows])
+    return metrics.count(truth, score >= threshold)
 
 
 def place_of(source: str | Path, fold: int | None) -> str | Path:
@@ -164,14 +166,14 @@ def was_seen(models: Models, source: str | Path, table: Table, rows: np.ndarray)
     return not unseen_slices(split_of(models, source), table, rows).all()
 
 
-def check_report(report: Mapping, models: Models, source: str | Path, table: Table) -> None:
+def check_report(report: Report, models: Models, source: str | Path, table: Table) -> None:
     """That a report is of these models, of this data, and of scans that they never saw.
 
     Raises:
         ValueError: if it is not.
     """
-    if report["data"] != table.name:
-        raise ValueError(f"The report is of {report['data']}, the data is {table.name}.")
-    if not {model["sha256"] for model in report["models"]} >= {model.sha256 for model in models}:
+    if report.data != table.name:
+        raise ValueError(f"The report is of {report.data}, the data is {table.name}.")
+    if not {model.sha256 for model in report.models} >= {model.sha256 for model in models}:
         raise ValueError(f"The report judges other models than those of {source}. Evaluate them again.")
     held_out(models, source, table)

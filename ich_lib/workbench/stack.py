@@ -42,7 +42,7 @@ def frames(hu: np.ndarray, *, most: int = 512, sharp: bool = False) -> dict:
 def _encoded(gray: np.ndarray, sharp: bool) -> str:
     kind, how = ("png", []) if sharp else ("jpeg", [cv2.IMWRITE_JPEG_QUALITY, 90])
     coded = cv2.imencode(f".{kind}", np.rint(gray * 255).astype(np.uint8), how)[1]
-    return f"data:image/{kind};base64,{base64.b64encode(coded).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(coded.tobytes()).decode()}"
 
 
 def outline(mask: np.ndarray, index: int, name: str) -> dict:

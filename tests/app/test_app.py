@@ -191,11 +191,11 @@ def test_what_is_said_on_the_page_is_escaped():
 
 
 def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
-    bleeds = [sample.get("bleeds", ()) for sample in session.SAMPLES.values()]
+    bleeds = [sample.bleeds for sample in session.SAMPLES.values()]
     assert {kind for some in bleeds for kind in some} == set(TYPES)
-    mimicking = [sample for sample in session.SAMPLES.values() if "mimics" in sample and "bleeds" not in sample]
+    mimicking = [sample for sample in session.SAMPLES.values() if sample.mimics and not sample.bleeds]
     assert mimicking
-    assert {"seed": 1} in session.SAMPLES.values()
+    assert session.Sample(1) in session.SAMPLES.values()
     assert len(session.SAMPLES) >= 8
 
 

@@ -752,8 +752,8 @@ def test_every_language_has_every_word_and_every_place_in_it(page):
     for language, said in LANGUAGES.items():  # the sentences call things what the table beside them calls them
         assert said["types"].items() <= words[language]["scores"].items()
         assert said["how"].items() <= words[language]["sure"].items()
-    asked = set(re.findall(r'data-(?:words|label|title)="(\w+)"', viewer.parts()["html_template"]))
-    asked |= set(re.findall(r'say\("(\w+)"[,)]', viewer.parts()["js_on_load"]))
+    asked = set(re.findall(r'data-(?:words|label|title)="(\w+)"', viewer.parts().html_template))
+    asked |= set(re.findall(r'say\("(\w+)"[,)]', viewer.parts().js_on_load))
     assert asked <= set(words["en"])
 
 
@@ -797,7 +797,7 @@ def test_the_sentence_stays_a_heading_inside_what_is_read_aloud(page):
 
 def test_the_language_chosen_is_spoken_by_the_viewer_beside_and_on_the_next_visit(browser):
     parts, address = viewer.parts(), "http://viewer.test/"  # a page without an address has no storage
-    both = "".join(f"<div id='{name}'>{parts['html_template']}</div>" for name in ("here", "there"))
+    both = "".join(f"<div id='{name}'>{parts.html_template}</div>" for name in ("here", "there"))
     spoken = (
         "() => [...document.querySelectorAll('.viewer')].map((one) => [one.lang, one.querySelector('.language').value])"
     )
@@ -807,7 +807,7 @@ def test_the_language_chosen_is_spoken_by_the_viewer_beside_and_on_the_next_visi
         def visit():
             page.goto(address)
             for name in ("here", "there"):
-                page.evaluate(MOUNT.replace("'here'", f"'{name}'"), [parts["js_on_load"], None])
+                page.evaluate(MOUNT.replace("'here'", f"'{name}'"), [parts.js_on_load, None])
             return page.evaluate(spoken)
 
         assert visit() == [["en", "en"]] * 2

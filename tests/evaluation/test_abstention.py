@@ -34,18 +34,16 @@ SOME = [
 
 def test_a_rule_that_keeps_silent_on_paper():
     found = abstention(SOME, threshold=0.5)
-    assert found["band"] == [0.3, 0.7]
-    assert (found["scans"], found["answered"], found["wrong"], found["wrong_answered"]) == (5, 4, 3, 2)
-    assert found["missed_answered"] == 1
-    assert found["coverage"]["value"] == pytest.approx(4 / 5)
-    assert found["error_answered"]["value"] == pytest.approx(2 / 4)
-    assert found["error_all"]["value"] == pytest.approx(3 / 5)
-    assert found["coverage"]["n_patients"] == 5
-    assert found["coverage"]["low"] < 4 / 5 < found["coverage"]["high"]
-    assert found["area"]["value"] == pytest.approx(
-        (0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5
-    )  # a and e are as sure, b and d too
-    assert found["curve"][-1] == [1.0, 0.6]
+    assert found.band == (0.3, 0.7)
+    assert (found.scans, found.answered, found.wrong, found.wrong_answered) == (5, 4, 3, 2)
+    assert found.missed_answered == 1
+    assert found.coverage.value == pytest.approx(4 / 5)
+    assert found.error_answered.value == pytest.approx(2 / 4)
+    assert found.error_all.value == pytest.approx(3 / 5)
+    assert found.coverage.n_patients == 5
+    assert found.coverage.low < 4 / 5 < found.coverage.high
+    assert found.area.value == pytest.approx((0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5)  # a and e are as sure, b and d too
+    assert found.curve[-1] == (1.0, 0.6)
 
 
 def test_silence_ends_at_the_edges_of_the_band_and_not_a_millionth_before():
@@ -62,7 +60,8 @@ def test_answers_that_differ_by_a_ten_millionth_have_an_order():
 
 def test_a_rule_that_is_never_sure_answers_nothing():
     found = abstention([scan("a", [1], [0.5]), scan("b", [0], [0.6])], threshold=0.5)
-    assert (found["answered"], found["coverage"]["value"], found["error_answered"]["value"]) == (0, 0, None)
+    assert (found.answered, found.coverage.value) == (0, 0)
+    assert np.isnan(found.error_answered.value)
     assert risk_coverage(found).axes[0].lines
 
 

@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +23,7 @@ from ich_lib.evaluation.compare import (
     simulated,
 )
 from ich_lib.evaluation.slices import FILE, read_slices, write_slices
+from ich_lib.measures.report import Report, Weights
 from ich_lib.measures.statistics import t_test
 from ich_lib.show.comparison import boxes, confusion, gains
 from tests.evaluation.test_evaluate import SOME, scan
@@ -57,9 +61,8 @@ def test_less_error_in_ml_is_better():
 
 def test_a_gain_of_some_and_a_loss_of_others_does_not_tell():
     first, second = two(0.0)
-    for k, row in enumerate(second["per_patient"]):
-        row["dice"] += 0.1 if k % 2 else -0.1
-    found = paired(first, second, DICE)
+    lines = [replace(row, dice=row.dice + (0.1 if k % 2 else -0.1)) for k, row in enumerate(second.per_patient)]
+    found = paired(first, replace(second, per_patient=lines), DICE)
     assert found.gain.low < 0 < found.gain.high
     assert "do not tell which" in found.sentence
 
@@ -112,25 +115,25 @@ def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_as
         read_slices(tmp_path / FILE)
     (tmp_path / FILE).unlink()
     assert lacks()
-    leaky = kept(tmp_path / "leaky", SOME, leaky=["leaky image"])
+    leaky = kept(tmp_path / "leaky", SOME, leaky=("leaky image",))
     assert SLICE_AUC.name not in measurable(whole, leaky)
 
 
 def test_patients_of_one_report_only_are_left_out_and_counted():
     first, second = two()
-    second["per_patient"] = [row for row in second["per_patient"] if row["patient"] not in ("p00", "p07")]
-    first["per_patient"][3]["dice"] = None
-    found = paired(first, second, DICE)
+    fewer = [row for row in second.per_patient if row.patient not in ("p00", "p07")]
+    lines = [replace(row, dice=None) if k == 3 else row for k, row in enumerate(first.per_patient)]
+    found = paired(replace(first, per_patient=lines), replace(second, per_patient=fewer), DICE)
     assert (found.gain.n_patients, found.left_out) == (21, 3)
     assert 1 not in found.numbers
     assert found.warnings[-1].startswith("3 patients have a figure in one report only")
 
 
 def test_doubts_are_told_with_the_figure():
-    first, second = two(leaky=["leaky image"])
-    for one in (first, second):
-        one |= {"data": "phantoms", "models": [{"name": "x", "sha256": "same"}], "per_patient": one["per_patient"][:15]}
-    second["per_patient"] = two()[1]["per_patient"][9:]
+    first, second = (
+        replace(one, data="phantoms", models=(Weights("x", "same"),)) for one in two(leaky=("leaky image",))
+    )
+    first, second = (replace(one, per_patient=one.per_patient[k : k + 15]) for one, k in ((first, 0), (second, 9)))
     said = " ".join(paired(first, second, DICE).warnings)
     for words in ("The second run was split", "made by code", "the same weights", "fewer than 20"):
         assert words in said
@@ -139,14 +142,14 @@ def test_doubts_are_told_with_the_figure():
 def test_runs_that_cannot_be_paired_get_a_sentence_without_a_name():
     first, second = two()
     with pytest.raises(ValueError, match=r"judged on planted, the second on other\. A paired"):
-        paired(first, second | {"data": "other"}, DICE)
-    others = [row | {"patient": "x", "scan": "x"} for row in second["per_patient"][:1]]
+        paired(first, replace(second, data="other"), DICE)
+    others = [replace(row, patient="x", scan="x") for row in second.per_patient[:1]]
     with pytest.raises(ValueError, match="judged on different patients"):
-        measurable(first, second | {"per_patient": others})
-    blind = [row | {"dice": None, "mask_ml": None} for row in second["per_patient"]]
-    assert measurable(first, second | {"per_patient": blind}) == [AUC.name, RIGHT.name]
+        measurable(first, replace(second, per_patient=others))
+    blind = replace(second, per_patient=[replace(row, dice=None, mask_ml=None) for row in second.per_patient])
+    assert measurable(first, blind) == [AUC.name, RIGHT.name]
     with pytest.raises(ValueError, match="share no scan that has a figure for: Dice"):
-        paired(first, second | {"per_patient": blind}, DICE)
+        paired(first, blind, DICE)
     assert measurable(first, second) == [name for name in PAIRED if name != SLICE_AUC.name]
 
 
@@ -174,8 +177,10 @@ def test_scans_fall_into_the_groups_they_belong_to():
     assert values("sex", GROUPED["Score for any bleeding"]) == {"F": (0.9, 0.3), "M": (0.9, 0.9)}
     assert values("fracture") == {"fracture": (0.2,), "no fracture": (0.4, 0.6)}
     assert values("fold") == {"fold 0": (0.2,), "fold 1": (0.4, 0.6)}
-    older = report([{key: value for key, value in row.items() if key != "facts"} for row in LINES])
-    assert kinds(older) == ("type of bleed", "size of the bleed", "fold")
+    older = told.as_json()
+    for row in older["per_patient"]:
+        del row["facts"]
+    assert kinds(Report.from_json(older)) == ("type of bleed", "size of the bleed", "fold")
 
 
 def test_groups_named_by_numbers_stand_in_their_order():
@@ -184,7 +189,7 @@ def test_groups_named_by_numbers_stand_in_their_order():
 
 
 def test_a_report_tells_the_facts_that_groups_are_made_of():
-    assert figures.row(SOME[0])["facts"] == {"age": 9}
+    assert figures.row(SOME[0]).facts == {"age": 9}
 
 
 def test_a_patient_in_two_runs_or_twice_in_a_group_is_seen_by_the_tests():
@@ -195,9 +200,9 @@ def test_a_patient_in_two_runs_or_twice_in_a_group_is_seen_by_the_tests():
     assert "24 patients are in more than one group" in found.warnings[0]
     twice = report([line("a"), line("a", dice=0.1), line("b", dice=0.3)])
     assert cohorts(twice, "type of bleed", DICE)["epidural"].numbers == (1, 1, 2)
-    elsewhere = between({"first": first, "other": second | {"data": "phantoms"}}, DICE)
+    elsewhere = between({"first": first, "other": replace(second, data="phantoms")}, DICE)
     assert not set(elsewhere["first"].numbers) & set(elsewhere["other"].numbers)
-    assert simulated(second | {"data": "phantoms"})
+    assert simulated(replace(second, data="phantoms"))
     assert not simulated(second)
 
 
@@ -207,12 +212,12 @@ def test_numbers_follow_names_and_no_name_is_needed():
 
 def test_what_is_no_report_is_refused(tmp_path):
     path = write_report(tmp_path, report(LINES))
-    assert read_report(path)["data"] == "planted"
+    assert read_report(path).data == "planted"
     for text, words in (("{", "no report.json"), ("[]", "no report of an"), ('{"data": 1}', "no report of an")):
         path.write_text(text)
         with pytest.raises(ValueError, match=words):
             read_report(path)
-    write_report(tmp_path, report([{"patient": "a"}]))
+    path.write_text(json.dumps(report(LINES).as_json() | {"per_patient": [{"patient": "a"}]}))
     with pytest.raises(ValueError, match="no report of an"):
         read_report(path)
 
@@ -227,8 +232,9 @@ def test_a_box_is_drawn_a_group_and_every_scan_is_a_point():
 
 def test_the_gains_are_drawn_least_first_under_numbers():
     first, second = two()
-    second["per_patient"][-1]["dice"] -= 0.5  # that of p00
-    axes = gains(paired(first, second, DICE)).axes[0]
+    *others, last = second.per_patient  # that of p00
+    lines = [*others, replace(last, dice=last.dice - 0.5)]
+    axes = gains(paired(first, replace(second, per_patient=lines), DICE)).axes[0]
     heights = [bar.get_height() for bar in axes.patches[:24]]
     assert heights[0] == pytest.approx(-0.4)
     assert heights[1:] == pytest.approx([0.1] * 23)

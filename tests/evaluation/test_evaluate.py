@@ -10,7 +10,8 @@ from ich_lib.evaluation.judged import Judged, judge
 from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
-from ich_lib.measures.metrics import auc, dice
+from ich_lib.measures.metrics import Counts, auc, dice
+from ich_lib.measures.report import Weights
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.run import FOLD
 from ich_lib.prediction.calibration import Evidence
@@ -61,54 +62,53 @@ def test_the_headline_on_paper():
 def test_every_definition_of_overlap_on_paper():
     """Six slices: Dice .5, 1, 1 (two empty masks), 0, 0, 0; IoU 1/3, 1, 1, 0, 0, 0."""
     found = figures.masks(SOME)
-    value = {name: one["value"] for name, one in found.items() if isinstance(one, dict)}
-    assert value["dice_per_bleeding_slice"] == pytest.approx((0.5 + 1 + 0) / 3)
-    assert value["dice_all_slices"] == pytest.approx(2.5 / 6)
-    assert value["dice_per_scan"] == pytest.approx((2 * 20 / 60 + 0) / 2)
-    assert value["iou_per_bleeding_slice"] == pytest.approx((1 / 3 + 1 + 0) / 3)
+    assert found.dice_per_bleeding_slice.value == pytest.approx((0.5 + 1 + 0) / 3)
+    assert found.dice_all_slices.value == pytest.approx(2.5 / 6)
+    assert found.dice_per_scan.value == pytest.approx((2 * 20 / 60 + 0) / 2)
+    assert found.iou_per_bleeding_slice.value == pytest.approx((1 / 3 + 1 + 0) / 3)
     background = [70 / 90, 1, 1, 60 / 100, 96 / 100, 95 / 100]
-    assert value["iou_with_background"] == pytest.approx((sum(background) + 1 / 3 + 1 + 1) / 12)
-    assert value["hd95_mm_median"] == 5
-    assert found["hd95_infinite"] == 0
+    assert found.iou_with_background.value == pytest.approx((sum(background) + 1 / 3 + 1 + 1) / 12)
+    assert found.hd95_mm_median.value == 5
+    assert found.hd95_infinite == 0
     missed = replace(SOME[1], hd95_mm=float("inf"))
-    assert figures.masks([SOME[0], missed])["hd95_infinite"] == 1
+    assert figures.masks([SOME[0], missed]).hd95_infinite == 1
 
 
 def test_calls_at_a_threshold_and_a_prevalence_on_paper():
     """From 0.5: slices a1, a2 and c are called; b1 is missed. Scans: a and c called, b missed."""
     found = figures.calls(SOME, of="slices", threshold=0.5, prevalence=0.5)
-    assert found["counts"] == {"tp": 2, "fp": 1, "tn": 2, "fn": 1}
-    assert (found["n"], found["bleeding"]) == (6, 3)
-    assert found["sensitivity"]["value"] == pytest.approx(2 / 3)
-    assert found["specificity"]["value"] == pytest.approx(2 / 3)
-    assert found["ppv"]["value"] == pytest.approx(2 / 3)
-    assert found["npv"]["value"] == pytest.approx(2 / 3)
+    assert found.counts == Counts(tp=2, fp=1, tn=2, fn=1)
+    assert (found.n, found.bleeding) == (6, 3)
+    assert found.sensitivity.value == pytest.approx(2 / 3)
+    assert found.specificity.value == pytest.approx(2 / 3)
+    assert found.ppv.value == pytest.approx(2 / 3)
+    assert found.npv.value == pytest.approx(2 / 3)
     rare = figures.calls(SOME, of="slices", threshold=0.5, prevalence=0.1)
-    assert rare["ppv"]["value"] == pytest.approx((2 / 3 * 0.1) / (2 / 3 * 0.1 + 1 / 3 * 0.9))
+    assert rare.ppv.value == pytest.approx((2 / 3 * 0.1) / (2 / 3 * 0.1 + 1 / 3 * 0.9))
     whole = figures.calls(SOME, of="scans", threshold=0.5, prevalence=0.5)
-    assert whole["counts"] == {"tp": 1, "fp": 1, "tn": 0, "fn": 1}
-    assert found["roc"][0] == [0, 0]
-    assert found["roc"][-1] == [1, 1]
-    assert sum(row["n"] for row in found["reliability"]) == 6
+    assert whole.counts == Counts(tp=1, fp=1, tn=0, fn=1)
+    assert found.roc[0] == (0, 0)
+    assert found.roc[-1] == (1, 1)
+    assert sum(row.n for row in found.reliability) == 6
 
 
 def test_types_sizes_groups_and_clean_scans_count_their_patients():
     found = figures.types(SOME, LABELS)
-    assert (found["epidural"]["patients"], found["epidural"]["slices"]) == (1, 2)
-    assert found["epidural"]["dice"]["value"] == pytest.approx(0.75)
-    assert (found["subdural"]["patients"], found["subdural"]["dice"]["value"]) == (1, 0)
-    assert found["subarachnoid"]["dice"]["value"] is None
+    assert (found["epidural"].patients, found["epidural"].slices) == (1, 2)
+    assert found["epidural"].dice.value == pytest.approx(0.75)
+    assert (found["subdural"].patients, found["subdural"].dice.value) == (1, 0)
+    assert np.isnan(found["subarachnoid"].dice.value)
     assert list(figures.lesion_sizes(SOME)) == ["0 to 2 mL"]
     groups = figures.groups(SOME)
-    assert {name: one["patients"] for name, one in groups.items()} == {"age 0 to 17": 1, "age 18 to 44": 2}
+    assert {name: one.patients for name, one in groups.items()} == {"age 0 to 17": 1, "age 18 to 44": 2}
     clean = figures.clean_scans(SOME, threshold=0.5)
-    assert (clean["n"], clean["share_called"]["value"], clean["slices_called"]) == (1, 1.0, 1)
-    assert clean["most_ml_marked"] == pytest.approx(0.005)
+    assert (clean.n, clean.share_called.value, clean.slices_called) == (1, 1.0, 1)
+    assert clean.most_ml_marked == pytest.approx(0.005)
 
 
 def test_the_worst_cases_come_in_order_of_harm():
     """A missed bleed, then a false alarm; a is called and drawn well enough to be left out."""
-    assert [(one["patient"], one["what"]) for one in figures.worst(SOME, threshold=0.5)] == [
+    assert [(one.line.patient, one.what) for one in figures.worst(SOME, threshold=0.5)] == [
         ("b", "bleeds and was not called"),
         ("c", "does not bleed and was called"),
     ]
@@ -202,11 +202,11 @@ def test_a_report_is_plain_json_and_a_page_that_names_what_it_shows(tmp_path):
 
     table = table_of_heads()
     judged = _judged(Disk.models(folds={"other": 1}), "run", table, None)
-    report = report_of(judged, table, Disk.models(), calibrated="not", prevalence=0.1)
-    report |= {"models": [{"name": "<b>planted</b>"}], "folds": [0]}
-    assert report["dice_per_subject"]["value"] > 0.9
-    assert report["slice_auc_any"]["value"] == 1
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    report = report_of(judged, table, [Disk.models()], folds=(0,), calibrated="not", prevalence=0.1)
+    report = replace(report, models=(Weights("<b>planted</b>", "0"),))
+    assert report.dice_per_subject.value > 0.9
+    assert report.slice_auc_any.value == 1
+    assert json.loads(json.dumps(report.as_json(), allow_nan=False)) == report.as_json()
     write_page(report, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "Dice per subject" in page
@@ -282,14 +282,14 @@ def test_a_run_of_any_task_is_judged_whole(tiny_runs, tmp_path, task):
     """Trained on phantoms, so nobody of this set was seen."""
     data = write_ct_ich(tmp_path / "set", GOOD)
     report = evaluate(tiny_runs[task].folder, data, tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == report.as_json()
     assert (tmp_path / "out" / "report.html").is_file()
-    assert report["patients"] == ["049", "050"]
+    assert report.patients == ("049", "050")
     truth, score = (np.concatenate(some) for some in zip(*read_slices(tmp_path / "out" / FILE).values(), strict=True))
-    assert (len(truth), truth.sum()) == (report["slices"]["n"], report["slices"]["bleeding"])
-    assert auc(truth, score) == pytest.approx(report["slice_auc_any"]["value"])
-    assert (report["dice_per_subject"]["value"] is None) is (task == "classify")
-    assert report["calibrated"] == "not"
+    assert (len(truth), truth.sum()) == (report.slices.n, report.slices.bleeding)
+    assert auc(truth, score) == pytest.approx(report.slice_auc_any.value)
+    assert bool(np.isnan(report.dice_per_subject.value)) is (task == "classify")
+    assert report.calibrated == "not"
 
 
 def test_a_prevalence_of_nothing_is_refused(tiny_runs, tmp_path):
@@ -325,8 +325,8 @@ def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp
     """Heads cut out have lost their scale and are refused."""
     whole = build_store(table_of_heads(), tmp_path / "whole.slices", size=96, field="slice")
     report = evaluate(tiny_runs["both"].folder, whole.path, tmp_path / "out")
-    assert report["patients"] == [f"p{i}" for i in range(8)]
-    assert report["slices"]["bleeding"] == 8
+    assert report.patients == tuple(f"p{i}" for i in range(8))
+    assert report.slices.bleeding == 8
     cut = build_store(table_of_heads(), tmp_path / "cut.slices", size=64)
     with pytest.raises(ValueError, match=r"cut.slices holds heads cut out of their slices.*--field slice"):
         evaluate(tiny_runs["both"].folder, cut.path, tmp_path / "out")

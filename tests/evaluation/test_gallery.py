@@ -9,8 +9,10 @@ from ich_lib.__main__ import main
 from ich_lib.case import Case
 from ich_lib.data.store import build_store
 from ich_lib.evaluation.causes import Failure
+from ich_lib.evaluation.compare import read_report
 from ich_lib.evaluation.gallery import KINDS, PRIVATE, gallery, page, sentence, telling, worst
 from ich_lib.labels import LABELS
+from ich_lib.measures.report import Line
 from ich_lib.notice import NOTICE
 from ich_lib.scan import Scan, axial_affine
 from tests.evaluation.test_evaluate import Disk
@@ -19,8 +21,7 @@ from tests.planted import Arrays, table_of_heads
 
 def line(scan, *, blood=1, score=0.9, dice=0.9, true=5.0, mask=5.0):
     """A line of a report."""
-    told = {"patient": scan, "scan": scan, "fold": 0, "types": ["epidural"] if blood else [], "slices": 9}
-    return told | {"slices_with_blood": blood, "scan_any": score, "dice": dice, "true_ml": true, "mask_ml": mask}
+    return Line(scan, scan, 0, ("epidural",) if blood else (), dice, score, 9, blood, true, mask)
 
 
 ROWS = [
@@ -42,7 +43,7 @@ ROWS = [
 
 def test_each_kind_of_failure_gives_its_worst_and_no_scan_comes_twice():
     """The worst missed bleed has no overlap either, the worst false alarm marks most: neither is shown again for it."""
-    chosen = [(kind, row["scan"]) for kind, row in worst(ROWS, threshold=0.5, count=99)]
+    chosen = [(kind, row.scan) for kind, row in worst(ROWS, threshold=0.5, count=99)]
     assert chosen == [
         ("missed bleed", "missed worst"),
         ("missed bleed", "missed"),
@@ -53,7 +54,7 @@ def test_each_kind_of_failure_gives_its_worst_and_no_scan_comes_twice():
         ("wrong volume", "far"),
         ("wrong volume", "quiet clean"),
     ]
-    few = [row["scan"] for _, row in worst(ROWS, threshold=0.5, count=5)]
+    few = [row.scan for _, row in worst(ROWS, threshold=0.5, count=5)]
     assert few == ["missed worst", "missed", "alarm worst", "lowest", "far"]
     assert worst(ROWS[:1], threshold=0.5, count=5) == []
 
@@ -128,12 +129,12 @@ def report(first, asked):
 
 def test_the_page_shows_every_failure_with_its_cause_and_stays_on_this_machine(first):
     shown, out = first
-    assert {(one.row["scan"], one.kind) for one in shown} == {
+    assert {(one.row.scan, one.kind) for one in shown} == {
         ("p1", "false alarm"),
         ("p2", "missed bleed"),
         ("p4", "low overlap"),
     }
-    assert next(one for one in shown if one.row["scan"] == "p2").cause == "chronic"
+    assert next(one for one in shown if one.row.scan == "p2").cause == "chronic"
     text = (out / "gallery.html").read_text()
     assert PRIVATE in text
     assert NOTICE in text
@@ -148,7 +149,7 @@ def test_the_page_shows_every_failure_with_its_cause_and_stays_on_this_machine(f
 
 def test_with_a_report_only_the_worst_scans_are_read_again(data, asked, report, tmp_path):
     shown = gallery("run", data, tmp_path, report=report, count=1)
-    assert ([one.row["scan"] for one in shown], len(asked)) == (["p2"], 1)
+    assert ([one.row.scan for one in shown], len(asked)) == (["p2"], 1)
     assert not (tmp_path / "report.json").exists()
 
 
@@ -190,7 +191,7 @@ def test_nobody_trained_on_is_shown(data, report, tmp_path, monkeypatch):
 
 
 def test_a_page_without_failures_says_so(report):
-    text = page([], json.loads(report.read_text()))
+    text = page([], read_report(report))
     assert "No scan was missed" in text
     assert PRIVATE in text
 

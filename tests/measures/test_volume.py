@@ -198,13 +198,14 @@ def test_every_way_to_measure_is_held_against_the_voxels_of_the_truth():
         replace(two, soft_px=np.array([10000.0]), abc2_ml=None, true_abc2_ml=6.0),
     ]
     found = figures.volumes(some)
-    mask, soft = found["ways"]["mask"], found["ways"]["soft"]
-    assert (mask["mae_ml"]["value"], mask["bias_ml"]["value"], mask["pairs_ml"]) == (2, 2, [[4, 5], [8, 11]])
-    assert mask["limits_ml"] == pytest.approx([2 - 1.96 * 2**0.5, 2 + 1.96 * 2**0.5])
-    assert (soft["mae_ml"]["value"], soft["bias_ml"]["value"], soft["pairs_ml"]) == (2, 0, [[4, 2], [8, 10]])
-    assert found["ways"]["abc2_of_truth"]["bias_ml"]["value"] == -1
-    assert "abc2" not in found["ways"]  # of one scan alone there are no limits
-    assert {key: found[key] for key in ("bias_ml", "limits_ml", "pairs_ml")} == {
-        key: mask[key] for key in ("bias_ml", "limits_ml", "pairs_ml")
+    mask, soft = found.ways["mask"], found.ways["soft"]
+    assert (mask.mae_ml.value, mask.bias_ml.value, mask.pairs_ml) == (2, 2, ((4, 5), (8, 11)))
+    assert mask.limits_ml == pytest.approx((2 - 1.96 * 2**0.5, 2 + 1.96 * 2**0.5))
+    assert (soft.mae_ml.value, soft.bias_ml.value, soft.pairs_ml) == (2, 0, ((4, 2), (8, 10)))
+    assert found.ways["abc2_of_truth"].bias_ml.value == -1
+    assert "abc2" not in found.ways  # of one scan alone there are no limits
+    told = found.as_json()
+    assert {key: told[key] for key in ("bias_ml", "limits_ml", "pairs_ml")} == {
+        key: told["ways"]["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")
     }
-    assert figures.volumes(some[:1]) == {}
+    assert figures.volumes(some[:1]) is None

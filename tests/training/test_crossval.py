@@ -77,14 +77,14 @@ def test_folds_are_judged_together_calibrated_on_each_other_and_put_in_a_table(f
     _, out, _ = folds
     whole = build_store(table_of_heads(10), tmp_path / "whole.slices", size=96, field="slice")
     report = evaluate(out, whole.path, out)
-    assert report["patients"] == sorted(f"p{i}" for i in range(10))
-    assert report["scans"] == 10
-    assert {row["fold"] for row in report["per_patient"]} == {0, 1, 2, 3, 4}
-    assert report["folds"] == [0, 1, 2, 3, 4]
-    assert report["calibrated"] == "on the scans of the other folds"
-    assert set(report["before_calibration"]) == {"slice_auc_any", "scan_auc_any", "ece"}
-    assert set(report["calibration"]) == {"slices", "scans"}
-    assert report["slice_auc_any"]["value"] > 0.8
+    assert report.patients == tuple(sorted(f"p{i}" for i in range(10)))
+    assert report.scans == 10
+    assert {row.fold for row in report.per_patient} == {0, 1, 2, 3, 4}
+    assert report.folds == (0, 1, 2, 3, 4)
+    assert report.calibrated == "on the scans of the other folds"
+    assert set(report.before_calibration) == {"slice_auc_any", "scan_auc_any", "ece"}
+    assert set(report.calibration) == {"slices", "scans"}
+    assert report.slice_auc_any.value > 0.8
     text = table([out])
     assert text.startswith("# Models side by side")
     lines = text[text.index("| run") :].splitlines()

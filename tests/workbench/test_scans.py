@@ -5,6 +5,7 @@ import pytest
 
 from ich_lib.case import Case
 from ich_lib.measures.metrics import Counts
+from ich_lib.measures.report import Weights
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.scan import Scan, axial_affine
@@ -51,10 +52,10 @@ def test_slices_that_nobody_outlined_are_not_measured():
 
 def test_a_result_beside_its_truth_is_a_line_of_a_report():
     told = row(*planted(), "3")
-    assert (told["patient"], told["types"], told["slices_with_blood"]) == ("3", ["epidural"], 1)
-    assert told["dice"] == pytest.approx(0.5)
-    assert (told["true_ml"], told["mask_ml"]) == pytest.approx((0.02, 0.02))
-    assert told["scan_any"] == pytest.approx(0.8)
+    assert (told.patient, told.types, told.slices_with_blood) == ("3", ("epidural",), 1)
+    assert told.dice == pytest.approx(0.5)
+    assert (told.true_ml, told.mask_ml) == pytest.approx((0.02, 0.02))
+    assert told.scan_any == pytest.approx(0.8)
     assert planted()[1].types == ("epidural",)
 
 
@@ -67,7 +68,7 @@ def test_the_worst_come_first_the_best_last_and_none_twice():
         line("alarm", blood=0, dice=None, true=0.0),
         line("quiet", blood=0, dice=None, score=0.1, true=0.0, mask=0.0),
     ]
-    found = [(kind, one["patient"]) for kind, one in ranked(rows, threshold=0.5)]
+    found = [(kind, one.patient) for kind, one in ranked(rows, threshold=0.5)]
     assert found == [
         ("missed bleed", "missed"),
         ("false alarm", "alarm"),
@@ -75,7 +76,7 @@ def test_the_worst_come_first_the_best_last_and_none_twice():
         (BEST, "good"),
         (BEST, "best"),
     ]
-    assert [one["patient"] for _, one in ranked(rows, threshold=0.5, count=1)] == ["missed", "best"]
+    assert [one.patient for _, one in ranked(rows, threshold=0.5, count=1)] == ["missed", "best"]
     assert calls(rows, 0.5) == Counts(tp=3, fp=1, tn=1, fn=1)
     assert calls(rows, 0.05) == Counts(tp=4, fp=2, tn=0, fn=0)
 
@@ -94,13 +95,12 @@ def test_a_cross_validation_is_asked_by_the_fold_that_did_not_see_the_scan(tmp_p
 
 def test_a_report_of_other_models_or_other_data_is_refused(models):
     table = table_of_heads()
-    sha = [{"name": model.name, "sha256": model.sha256} for model in models]
-    told = report([line("p1")]) | {"models": sha}
+    told = report([line("p1")], models=tuple(Weights(model.name, model.sha256) for model in models))
     check_report(told, models, "shipped", table)
     with pytest.raises(ValueError, match="judges other models"):
         check_report(report([]), models, "shipped", table)
     with pytest.raises(ValueError, match=r"report is of elsewhere, the data is planted"):
-        check_report(told | {"data": "elsewhere"}, models, "shipped", table)
+        check_report(replace(told, data="elsewhere"), models, "shipped", table)
 
 
 def test_a_scan_is_found_by_its_name_and_whether_it_was_trained_on_is_known(models):

@@ -280,7 +280,7 @@ def test_a_run_of_ones_own_is_the_opponent_and_one_that_is_none_gets_a_sentence(
     assert "The model is first." in said(at)
     state = at.session_state["quiz"]
     asked = quiz.asked_of(load(tmp_path / "runs" / "first", fill=False), quiz.phantom_question(1, 1))
-    assert state["theirs"][0].score == pytest.approx(asked.score)
+    assert state.theirs[0].score == pytest.approx(asked.score)
 
 
 # ---- learn ----------------------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ for name in ("data", "quiz", "learn"):
         at = start.click().run()
         at.segmented_control(key="says 1").set_value("Blood").run()
         at = at.button(key="answer 1").click().run()
-        print("asked", len(at.session_state["quiz"]["theirs"]))
+        print("asked", len(at.session_state["quiz"].theirs))
     for view in [one for one in at.segmented_control if one.key == "data view"]:
         for option in view.options:
             at = at.segmented_control(key="data view").set_value(option).run()

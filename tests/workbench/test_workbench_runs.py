@@ -20,6 +20,7 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import figures
 from ich_lib.evaluation.slices import FILE, write_slices
+from ich_lib.measures.report import Weights
 from ich_lib.notice import NOTICE
 from tests import browsing
 from tests.conftest import ROOT
@@ -307,9 +308,9 @@ def own(tmp_path_factory, models):
     folder = tmp_path_factory.mktemp("own")
     store = build_store(replace(table, patient=named, scan=named), folder / "set.slices", size=96, field="slice")
     lines = [line(who, dice=0.1 * k, fold=None, score=0.9) for k, who in enumerate(sorted(set(named))[::2], 2)]
-    lines[1]["scan_any"] = 0.2
-    told = report(lines, data=store.table.name)
-    told["models"] = [{"name": model.name, "sha256": model.sha256} for model in models]
+    lines[1] = replace(lines[1], scan_any=0.2)
+    judged = tuple(Weights(model.name, model.sha256) for model in models)
+    told = report(lines, data=store.table.name, models=judged)
     return store.path, write_report(folder, told)
 
 

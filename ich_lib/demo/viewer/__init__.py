@@ -7,6 +7,7 @@ gray on the screen is the CT and nothing else. The page part has no library: vie
 
 import json
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -92,13 +93,13 @@ def findings(result: Result) -> dict:
         `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`.
     """
     rows, columns = shown_size(result.scan.hu.shape)
-    marked = result.mask.any(axis=(1, 2))
+    marked = [bool(plane.any()) for plane in result.mask]
     return {
         "blood": [pack_blood(blood_levels(_most(blood, rows, columns), result.threshold)) for blood in result.blood],
         "heat": [pack_heat(heat) for heat in result.heat],
         "threshold": max(round(result.threshold * 255), 1),
-        "start": int(result.mask.sum(axis=(1, 2)).argmax()) if marked.any() else len(marked) // 2,
-        "marked": marked.tolist(),
+        "start": int(result.mask.sum(axis=(1, 2)).argmax()) if any(marked) else len(marked) // 2,
+        "marked": marked,
         "report": report(result),
     }
 
@@ -127,14 +128,19 @@ def shown_size(shape: tuple[int, int, int]) -> tuple[int, int]:
     return max(round(rows * share), 1), max(round(columns * share), 1)
 
 
-def parts() -> dict[str, str | bool]:
-    """The page part, as arguments of `gradio.HTML`; its value is a payload."""
-    return {
-        "html_template": _file("viewer.html"),
-        "css_template": f"{_COLORS_CSS}\n{_file('viewer.css')}",
-        "js_on_load": "\n".join([f"const COLORS = {json.dumps(MEANINGS)};", *map(_file, SCRIPTS)]),
-        "apply_default_css": False,
-    }
+@dataclass(frozen=True)
+class Parts:
+    """A part of the page, as `gradio.HTML` takes it: what stands in it, how it looks, and what it does."""
+
+    html_template: str
+    css_template: str
+    js_on_load: str
+
+
+def parts() -> Parts:
+    """The page part; its value is a payload."""
+    scripts = [f"const COLORS = {json.dumps(MEANINGS)};", *map(_file, SCRIPTS)]
+    return Parts(_file("viewer.html"), f"{_COLORS_CSS}\n{_file('viewer.css')}", "\n".join(scripts))
 
 
 def page_css() -> str:
@@ -142,14 +148,9 @@ def page_css() -> str:
     return f":root {{ {_COLORS_CSS} }}\n{_file('page.css')}"
 
 
-def folder_parts() -> dict[str, str | bool]:
-    """The button that opens a folder, as arguments of `gradio.HTML`; it feeds the upload box with the id "files"."""
-    return {
-        "html_template": _file("folder.html"),
-        "css_template": _file("folder.css"),
-        "js_on_load": _file("folder.js"),
-        "apply_default_css": False,
-    }
+def folder_parts() -> Parts:
+    """The button that opens a folder; it feeds the upload box with the id "files"."""
+    return Parts(_file("folder.html"), _file("folder.css"), _file("folder.js"))
 
 
 def _file(name: str) -> str:
@@ -200,6 +201,7 @@ __all__ = [
     "PAGE_JS",
     "SCRIPTS",
     "SHOWN_WINDOWS",
+    "Parts",
     "adding",
     "blood_levels",
     "findings",

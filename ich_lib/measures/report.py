@@ -1,0 +1,370 @@
+"""One evaluation as data: what `ich_lib.evaluation.evaluate` returns. `Report.as_json` is report.json, key for key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import NoneType
+from typing import TypedDict, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from ich_lib.measures.metrics import Bin, Counts
+from ich_lib.measures.statistics import Figure
+
+ASSUMED = "assumed"  # the spacing of a report of an older version, which does not tell
+
+
+class Facts(TypedDict, total=False):
+    """What a data set tells of the patient of a scan: age in years, sex, and whether the skull is broken."""
+
+    age: float
+    sex: str
+    fracture: bool
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model that was judged: its name, and the SHA-256 of its file."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One scan of an evaluation.
+
+    Attributes:
+        patient, scan: whose it is, and which acquisition.
+        fold: the fold it was held out in; None outside of folds.
+        types: kinds of its bleeds, as far as the labels tell.
+        dice: mean Dice of its slices with blood; None for a scan without, and where no mask was drawn.
+        scan_any: score of the scan for any bleeding.
+        slices, slices_with_blood: how many.
+        true_ml, mask_ml: mL of the outlined blood, and of the mask; None where none was drawn.
+        facts: age, sex, fracture, where the set tells them. A report of an older version has none.
+        answers: (z,) bool, which slices bleed, and (z,) their scores; None where slices.csv does not tell them. They
+            are no part of report.json.
+    """
+
+    patient: str
+    scan: str
+    fold: int | None
+    types: tuple[str, ...]
+    dice: float | None
+    scan_any: float
+    slices: int
+    slices_with_blood: int
+    true_ml: float
+    mask_ml: float | None
+    facts: Facts = field(default_factory=Facts)
+    answers: tuple[np.ndarray, np.ndarray] | None = field(
+        default=None, compare=False, repr=False, metadata={"json": False}
+    )
+
+    @property
+    def bleeds(self) -> bool:
+        """Whether any slice of the scan is labeled as bleeding."""
+        return self.slices_with_blood > 0
+
+
+@dataclass(frozen=True)
+class Worst:
+    """A scan to look at first, and what went wrong with it."""
+
+    line: Line
+    what: str
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Overlap and distance of the masks; each definition has the name it was published under.
+
+    Attributes:
+        dice_per_bleeding_slice: mean Dice over slices with blood.
+        dice_all_slices: mean Dice over all outlined slices; two empty masks count 1.
+        dice_per_scan: mean over bleeding scans of the Dice of the scan as one volume.
+        iou_per_bleeding_slice: mean intersection over union over slices with blood.
+        iou_with_background: the mean of the IoU of blood and of what is no blood, over all outlined slices.
+        hd95_mm_median: over bleeding scans with a mask, mm.
+        surface_dice: mean over bleeding scans, within `surface_tolerance_mm`.
+        hd95_infinite: bleeding scans that got no mask at all.
+        assumed_voxel_mm: in words, where the files do not tell the size of a voxel.
+    """
+
+    dice_per_bleeding_slice: Figure
+    dice_all_slices: Figure
+    dice_per_scan: Figure
+    iou_per_bleeding_slice: Figure
+    iou_with_background: Figure
+    hd95_mm_median: Figure
+    surface_dice: Figure
+    hd95_infinite: int
+    surface_tolerance_mm: float
+    assumed_voxel_mm: str | None
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to measure mL, against the voxels of the truth.
+
+    Attributes:
+        mae_ml, bias_ml: mean absolute and mean error over bleeding scans, mL.
+        limits_ml: limits of agreement (Bland and Altman 1986), low and high.
+        pairs_ml: true and measured mL of each scan.
+    """
+
+    mae_ml: Figure
+    bias_ml: Figure
+    limits_ml: tuple[float, float]
+    pairs_ml: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """mL of bleeding scans, each way by its name: "mask", and "soft", "abc2", "abc2_of_truth" where there are such."""
+
+    ways: Mapping[str, Way]
+
+    @property
+    def mask(self) -> Way:
+        """By the voxels of the mask."""
+        return self.ways["mask"]
+
+    def as_json(self) -> dict:
+        """Plain values; what is of the mask stands on top too."""
+        ways = {name: _plain(way) for name, way in self.ways.items()}
+        return {key: ways["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": ways}
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How well slices, or scans, are called bleeding.
+
+    Attributes:
+        n, bleeding: slices or scans, and those that bleed.
+        threshold: called from this score on.
+        prevalence: share of bleeding ones that `ppv` and `npv` are for.
+        counts: at the threshold.
+        roc: (1 - specificity, sensitivity), thinned out for a page; empty where one class is missing.
+        reliability: what was said against what was so.
+    """
+
+    n: int
+    bleeding: int
+    threshold: float
+    prevalence: float
+    auc: Figure
+    average_precision: Figure
+    log_loss: Figure
+    ece: Figure
+    sensitivity: Figure
+    specificity: Figure
+    ppv: Figure
+    npv: Figure
+    counts: Counts
+    roc: tuple[tuple[float, float], ...]
+    reliability: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class OfType:
+    """A label: how many patients and slices show it, both AUCs, and the Dice of slices that show it."""
+
+    patients: int
+    slices: int
+    slice_auc: Figure
+    scan_auc: Figure
+    dice: Figure
+
+
+@dataclass(frozen=True)
+class OfGroup:
+    """Scans of one size, age, sex or the like: patients, scans that bleed, and figures as in the headline."""
+
+    patients: int
+    bleeding: int
+    dice_per_subject: Figure
+    slice_auc_any: Figure
+    scan_auc_any: Figure
+    median_scan_score: float
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """What a rule gains that answers only where it is sure.
+
+    Attributes:
+        band: nothing is said of a scan whose score lies between these two.
+        scans, answered: how many there are, and how many get an answer.
+        wrong, wrong_answered: wrong calls among all, and among the answers.
+        missed_answered: answers that miss a bleed.
+        coverage: share of scans that get an answer.
+        error_answered, error_all: share of wrong calls.
+        area: under the curve of error against coverage.
+        least_area: with as many errors, all of them last.
+        curve: (coverage, error), the surest scan first.
+    """
+
+    band: tuple[float, float]
+    scans: int
+    answered: int
+    wrong: int
+    wrong_answered: int
+    missed_answered: int
+    coverage: Figure
+    error_answered: Figure
+    error_all: Figure
+    area: Figure
+    least_area: float
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class CleanScans:
+    """What happens to scans without blood.
+
+    Attributes:
+        n: how many there are.
+        share_called: of them.
+        slices_called, slices: slices that are called, of how many.
+        median_ml_marked, most_ml_marked: mL of the masks; None where none was drawn.
+        median_soft_ml: mL of summed probabilities; None where there are none, and in an older version.
+    """
+
+    n: int
+    share_called: Figure
+    slices_called: int
+    slices: int
+    median_ml_marked: float | None
+    most_ml_marked: float | None
+    median_soft_ml: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Models judged on scans they were not trained on.
+
+    Attributes:
+        data: name of the data set.
+        patients: whom it judges.
+        scans: how many.
+        threshold: a voxel is marked from this probability on; None where no model draws masks.
+        score_threshold: a slice or scan is called bleeding from this score for any bleeding on.
+        calibrated: on what the scores were calibrated, in words.
+        dice_per_subject, slice_auc_any, scan_auc_any, volume_mae_ml, ece: the headline; see
+            `ich_lib.evaluation.figures.headline`.
+        masks: None where no bleeding scan got a mask.
+        spacing: where mm and mL come from, in words.
+        volume: None with fewer than two bleeding scans.
+        slices, whole_scans: how well they are called.
+        types: of each label.
+        lesion_size, groups: by the volume of the blood, and by age, sex, fracture.
+        abstention: None in a report of an older version.
+        clean_scans: None where every scan bleeds.
+        worst: the scans to look at first.
+        per_patient: every scan.
+        notice: that this is not a medical device.
+        models: what was judged.
+        folds: the fold held out, None for other data; of a cross-validation all its folds.
+        leaky: kinds of leaky splits the models were trained after; empty where no patient is on both sides.
+        before_calibration: what calibration on the other folds changed, as it was; None without.
+        calibration: weights fitted on all scans of a cross-validation (`Calibration.as_json`); None without.
+    """
+
+    data: str
+    patients: tuple[str, ...]
+    scans: int
+    threshold: float | None
+    score_threshold: float
+    calibrated: str
+    dice_per_subject: Figure
+    slice_auc_any: Figure
+    scan_auc_any: Figure
+    volume_mae_ml: Figure
+    ece: Figure
+    masks: Masks | None
+    spacing: str = ASSUMED
+    volume: Volume | None
+    slices: Calls
+    whole_scans: Calls
+    types: Mapping[str, OfType]
+    lesion_size: Mapping[str, OfGroup]
+    groups: Mapping[str, OfGroup]
+    abstention: Abstention | None = None
+    clean_scans: CleanScans | None
+    worst: tuple[Worst, ...]
+    per_patient: tuple[Line, ...]
+    notice: str
+    models: tuple[Weights, ...]
+    folds: int | tuple[int | None, ...] | None
+    leaky: tuple[str, ...] = ()
+    before_calibration: Mapping[str, Figure] | None = None
+    calibration: dict[str, list[list[float]]] | None = None
+
+    @property
+    def headline(self) -> dict[str, Figure]:
+        """The five figures others look for first."""
+        return figures_of(self)
+
+    def as_json(self) -> dict:
+        """Plain values, as report.json holds them; null where a figure is not defined, since JSON knows no NaN."""
+        told = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        told |= {key: told[key] or {} for key in ("masks", "clean_scans")}
+        told["volume"] = self.volume.as_json() if self.volume else {}
+        told["worst"] = [one["line"] | {"what": one["what"]} for one in told["worst"]]
+        untold = ("leaky", "before_calibration", "calibration", "abstention")
+        return {key: value for key, value in told.items() if value or key not in untold}
+
+    @classmethod
+    def from_json(cls, values: dict) -> "Report":
+        """Undo `as_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: if these are other values.
+        """
+        told = {**values, "volume": _volume(values)}
+        told |= {key: values[key] or None for key in ("masks", "clean_scans")}
+        told["worst"] = [{"line": one, "what": one["what"]} for one in values["worst"]]
+        return _typed(cls, told)
+
+
+def figures_of(part: Report | Masks | Calls) -> dict[str, Figure]:
+    """The figures of a part of a report by their names, in its order."""
+    values = {one.name: getattr(part, one.name) for one in fields(part)}
+    return {name: value for name, value in values.items() if isinstance(value, Figure)}
+
+
+def _volume(values: dict) -> dict | None:
+    """mL of a report. An older version tells them by the mask alone, with their mean absolute error in the headline."""
+    told = values["volume"]
+    ways = told.get("ways") or {"mask": {**told, "mae_ml": values["volume_mae_ml"]}}
+    return {"ways": ways} if told else None
+
+
+def _plain(value):
+    """Dataclasses as dicts in the order of their fields, tuples as lists, NaN as None."""
+    if is_dataclass(value):
+        told = {one.name: getattr(value, one.name) for one in fields(value) if one.metadata.get("json", True)}
+        return {name: _plain(one) for name, one in told.items()}
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if value != value else value
+
+
+def _typed(kind, value):
+    """Undo `_plain`: plain values as the type of their field says. What the type does not know is left out."""
+    parts = get_args(kind)
+    if NoneType in parts:
+        fits = [one for one in parts if (get_origin(one) is tuple) == isinstance(value, list)]
+        return None if value is None else _typed(fits[0], value)
+    if is_dataclass(kind):
+        types = get_type_hints(kind)
+        return kind(**{name: _typed(types[name], value[name]) for name in types if name in value})
+    if get_origin(kind) is Mapping:
+        return {name: _typed(parts[1], one) for name, one in value.items()}
+    if get_origin(kind) is tuple:
+        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_typed(one, part) for one, part in zip(kinds, value, strict=True))
+    return float("nan") if kind is float and value is None else value
