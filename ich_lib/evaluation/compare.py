@@ -24,6 +24,7 @@ from ich_lib.measures.statistics import (
     mann_whitney,
     paired_bootstrap,
     patient_bootstrap,
+    pooled,
     t_test,
     welch,
 )
