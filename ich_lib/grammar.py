@@ -1,6 +1,6 @@
 """Numbers and names in a sentence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def count(number: int, noun: str) -> str:
@@ -10,6 +10,15 @@ def count(number: int, noun: str) -> str:
     ('1 slice', '34 slices', '2 series')
     """
     return f"{number} {noun}" if number == 1 or noun.endswith("s") else f"{number} {noun}s"
+
+
+def first_few(names: Sequence[str], *, most: int = 5) -> str:
+    """The first names, and how many more there are.
+
+    >>> first_few(["a", "b", "c", "d"], most=2)
+    'a, b and 2 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def listed(names: Iterable[str]) -> str:

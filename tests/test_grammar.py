@@ -1,6 +1,6 @@
 import pytest
 
-from ich_lib.grammar import count, listed
+from ich_lib.grammar import count, first_few, listed
 
 
 def test_a_number_with_its_noun():
@@ -17,3 +17,11 @@ def test_a_number_with_its_noun():
 )
 def test_names_in_a_sentence(names, text):
     assert listed(names) == listed(iter(names)) == text
+
+
+def test_the_first_names_and_how_many_more_there_are():
+    assert [first_few("abcde"), first_few("abcdef"), first_few("abc", most=1)] == [
+        "a, b, c, d, e",
+        "a, b, c, d, e and 1 more",
+        "a and 2 more",
+    ]

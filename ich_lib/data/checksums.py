@@ -5,10 +5,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from ich_lib.grammar import count
+from ich_lib.grammar import count, first_few
 
 SUMS = "SHA256SUMS.txt"
-_NAMED = 5  # files spelled out in a sentence; the rest are counted
 
 
 def verify(folder: str | Path) -> tuple[str, ...]:
@@ -32,7 +31,7 @@ def verify(folder: str | Path) -> tuple[str, ...]:
     here = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     extra = sorted(here - registry.keys() - {SUMS})
     kinds = ((missing, "missing"), (changed(folder, registry), f"not what {SUMS} says"), (extra, f"not in {SUMS}"))
-    return tuple(f"{count(len(paths), 'file')} {what}: {names(paths)}." for paths, what in kinds if paths)
+    return tuple(f"{count(len(paths), 'file')} {what}: {first_few(paths)}." for paths, what in kinds if paths)
 
 
 def parse_sums(data: bytes) -> dict[str, str]:
@@ -81,12 +80,6 @@ def changed(folder: Path, registry: dict[str, str]) -> list[str]:
     """Files of the list that are in the folder with another hash."""
     here = [path for path in registry if (folder / path).is_file()]
     return [path for path in here if _sha256(folder / path) != registry[path]]
-
-
-def names(paths: list[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(paths[:_NAMED]) + more
 
 
 def _sha256(path: Path) -> str:

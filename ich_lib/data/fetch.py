@@ -25,9 +25,9 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from ich_lib.data.checksums import SUMS, changed, names, parse_sums
+from ich_lib.data.checksums import SUMS, changed, parse_sums
 from ich_lib.data.public_sets import PUBLIC_SETS, PublicSet, terms
-from ich_lib.grammar import count
+from ich_lib.grammar import count, first_few
 
 _TIMEOUT_S = 20  # without a byte; also the longest that Ctrl-C takes
 _TRIES = 3
@@ -163,7 +163,7 @@ def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | Non
 def _wanted(folder: Path, registry: dict[str, str], say: Callable[[str], None]) -> list[str]:
     """Files that are missing, or differ from what was published."""
     if differing := changed(folder, registry):
-        say(f"{count(len(differing), 'file')} here but not as published, to be replaced: {names(differing)}.")
+        say(f"{count(len(differing), 'file')} here but not as published, to be replaced: {first_few(differing)}.")
     return [path for path in registry if path in differing or not (folder / path).is_file()]
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ich_lib.grammar import first_few
 from ich_lib.labels import ANY, LABELS
 
 _NAMED = 12  # entries spelled out in a sentence of the report; the rest are counted
@@ -211,5 +212,4 @@ class _Chosen:
 def _counted(entries: tuple[str, ...]) -> tuple[str, str]:
     """ "3 slices are", and the first names."""
     subject = "1 slice is" if len(entries) == 1 else f"{len(entries)} slices are"
-    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
-    return subject, ", ".join(entries[:_NAMED]) + more
+    return subject, first_few(entries, most=_NAMED)
