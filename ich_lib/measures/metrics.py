@@ -183,12 +183,18 @@ def auc(truth: np.ndarray, score: np.ndarray) -> float:
 def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
     """Area under the precision-recall curve, by steps; NaN where the truth holds one class alone, as for `auc`.
 
-    A score without knowledge gets the share of positives here, not 0.5.
-    """
-    from sklearn.metrics import average_precision_score
+    A score without knowledge gets the share of positives here, not 0.5. Equal scores are called together.
 
-    truth = np.asarray(truth, bool)
-    return float(average_precision_score(truth, score)) if 0 < truth.sum() < truth.size else float("nan")
+    >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
+    0.8333333333333333
+    """
+    truth, score = np.asarray(truth, bool), np.asarray(score)
+    if not 0 < truth.sum() < truth.size:
+        return float("nan")
+    order = np.argsort(-score, kind="stable")
+    called = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) + 1  # at each threshold that scores make
+    found = np.cumsum(truth[order])[called - 1]
+    return float((found / called * np.diff(found, prepend=0)).sum() / found[-1])
 
 
 def log_loss(truth: np.ndarray, score: np.ndarray) -> float:
@@ -204,10 +210,10 @@ def log_loss(truth: np.ndarray, score: np.ndarray) -> float:
     Raises:
         ValueError: if the lengths differ, nothing is given, or a score is no probability.
     """
-    from sklearn import metrics
-
     truth, score = _probabilities(truth, score)
-    return float(metrics.log_loss(truth, score, labels=[False, True]))
+    least = np.finfo(np.result_type(score, np.float16)).eps  # of whole numbers, of float64
+    given = np.where(truth, score, 1 - score)
+    return float(-np.log(np.clip(given, least, 1 - least)).mean())
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
     assert main(["train", "unet-small", "--out", run, *small]) == 2
     assert "already holds a run" in capsys.readouterr().err
     assert main(["export", run, "--out", out]) == 0
-    assert main(["phantom", "--out", str(tmp_path / "p")]) == 0
+    assert main(["phantom", "--thickness", "34", "--out", str(tmp_path / "p")]) == 0  # five slices
     scan = str(tmp_path / "p" / "phantom-0000" / "scan.nii.gz")
     capsys.readouterr()
     assert main(["predict", scan, "--json", "--weights", out]) == 0

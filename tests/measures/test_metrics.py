@@ -184,6 +184,18 @@ def test_auc_and_average_precision_of_one_class_are_not_numbers(truth):
     assert average_precision(truth, [0.2, 0.4]) == NAN
 
 
+@pytest.mark.parametrize("digits", [1, 6])
+def test_average_precision_and_log_loss_are_those_of_scikit_learn(digits):
+    """With one digit many scores tie."""
+    from sklearn import metrics
+
+    rng = np.random.default_rng(digits)
+    truth, score = rng.random(200) < 0.3, rng.random(200).round(digits)
+    assert average_precision(truth, score) == pytest.approx(metrics.average_precision_score(truth, score), abs=1e-12)
+    assert log_loss(truth, score) == pytest.approx(metrics.log_loss(truth, score), abs=1e-12)
+    assert log_loss(truth, truth.astype(int)) == pytest.approx(0, abs=1e-12)
+
+
 def test_log_loss_on_paper_and_of_one_class():
     assert log_loss([1, 0], [0.5, 0.75]) == pytest.approx((np.log(2) + np.log(4)) / 2)
     assert log_loss([1, 1], [0.5, 0.25]) == pytest.approx((np.log(2) + np.log(4)) / 2)

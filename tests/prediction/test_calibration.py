@@ -95,6 +95,7 @@ def test_a_label_that_nobody_shows_stays_rare():
     """Of 1,200 slices none is subdural: no slice is called so, however sure the network was."""
     evidence, labels = overconfident(100)
     subdural = 4
-    scores = np.concatenate([fit(evidence, labels).slice_scores(one)[:, subdural] for one in evidence])
+    calibration = fit(evidence, labels)
+    scores = np.concatenate([calibration.slice_scores(one)[:, subdural] for one in evidence])
     assert np.isfinite(scores).all()
     assert np.median(scores) < 0.01

@@ -72,15 +72,31 @@ print(json.dumps(told))
 """
 
 
-@pytest.fixture(scope="module", params=["tensorflow", pytest.param("jax", marks=pytest.mark.backends)])
+BACKENDS = ["tensorflow", pytest.param("jax", marks=pytest.mark.backends)]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
 def on_two(request, tmp_path_factory):
     """Backend, folder of the runs, and losses with the weights after a step, where the backend sees two CPUs."""
-    if not importlib.util.find_spec(request.param):
-        pytest.skip(f"{request.param} is not installed: pip install {request.param}")
     folder = tmp_path_factory.mktemp(request.param)
-    told = {"KERAS_BACKEND": request.param, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    return request.param, folder, json.loads(seen_two(request.param, TRAINED + RESUMED + STEP, folder).splitlines()[-1])
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def usual_on_two(request, tmp_path_factory):
+    """The run of USUAL."""
+    folder = tmp_path_factory.mktemp(f"usual-{request.param}")
+    seen_two(request.param, USUAL, folder)
+    return open_run(folder / "usual")
+
+
+def seen_two(backend, code, folder) -> str:
+    """What code prints in a process whose backend sees two CPUs; it finds `folder` in sys.argv[1]."""
+    if not importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is not installed: pip install {backend}")
+    told = {"KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     run = subprocess.run(
-        [sys.executable, "-c", VIRTUAL + TRAINED + RESUMED + USUAL + STEP, folder],
+        [sys.executable, "-c", VIRTUAL + code, folder],
         env={**os.environ, **told, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -88,7 +104,7 @@ def on_two(request, tmp_path_factory):
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    return request.param, folder, json.loads(run.stdout.splitlines()[-1])
+    return run.stdout
 
 
 def weights(run):
@@ -107,8 +123,8 @@ def test_two_devices_train_the_weights_of_one_and_a_stopped_run_goes_on(on_two):
     assert [one.epoch for one in open_run(folder / "cut").history()] == [1, 2, 3, 4, 5]
 
 
-def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(on_two):
-    history = open_run(on_two[1] / "usual").history()
+def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(usual_on_two):
+    history = usual_on_two.history()
     assert history[-1].loss < 0.9 * history[0].loss
     assert np.isfinite(history[-1].val_loss)
 
