@@ -80,7 +80,7 @@ _HOMES = {  # name to the module it is taken from when it is first used, as in t
 __all__ = [*_HOMES]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     """A name of the face, imported when it is first used (PEP 562), so that `import ich_lib` takes no time."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ich_lib' has no attribute {name!r}; it shows {', '.join(__all__)}.")

@@ -24,7 +24,7 @@ class Case:
     labels: np.ndarray
     outlined: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.scan.hu)
         if self.truth.shape != self.scan.hu.shape or not len(self.labels) == len(self.outlined) == count:
             raise ValueError(

@@ -26,4 +26,5 @@ def rgb(color: str) -> tuple[int, int, int]:
     >>> rgb(SKY)
     (86, 180, 233)
     """
-    return tuple(bytes.fromhex(color.removeprefix("#")))
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue

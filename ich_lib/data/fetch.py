@@ -71,7 +71,7 @@ def fetch(
     """
     say(terms(name))
     known, folder = PUBLIC_SETS[name], Path(out)
-    if known.needs_account:
+    if known.url is None:
         raise FetchError(f"{name} is not fetched by this command. {known.needs_account}")
     base_url = (base_url or known.url).rstrip("/") + "/"
     with _session(base_url, workers) as session:

@@ -12,6 +12,7 @@ import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on import
 
@@ -20,7 +21,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it on
 def _without_stubs() -> Iterator[None]:
     getfile = inspect.getfile
 
-    def no_file_of_gradio(thing):
+    def no_file_of_gradio(thing: Any) -> str:
         if str(getattr(thing, "__module__", "")).startswith("gradio."):
             raise OSError("no file")
         return getfile(thing)

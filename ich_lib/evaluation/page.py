@@ -21,6 +21,7 @@ from ich_lib.measures.report import (
     figures_of,
 )
 from ich_lib.measures.statistics import Figure
+from ich_lib.show.figure import Figure as Drawing
 
 STYLE = f"""
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }}
@@ -179,7 +180,7 @@ def _volumes(found: Volume | None, spacing: str) -> str:
     )
 
 
-def _picture(figure, told: str, kind: str = "") -> str:
+def _picture(figure: Drawing, told: str, kind: str = "") -> str:
     """A figure inside the page."""
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110)

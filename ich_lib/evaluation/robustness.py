@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 import ich_lib
 from ich_lib.case import Case
+from ich_lib.data import Table
 from ich_lib.evaluation import THRESHOLD, case_of, held_out, judge_scan, opened
 from ich_lib.grammar import listed
 from ich_lib.labels import ANY, TYPES
@@ -177,7 +178,7 @@ def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
     return tuple(candidates)
 
 
-def _never_seen(models: Models, source: str | Path, table) -> list[Candidate]:
+def _never_seen(models: Models, source: str | Path, table: Table) -> list[Candidate]:
     """The scans of a table that the models were not trained on."""
     split, rows_of = held_out(models, source, table)
     if split.kind != "patient":
@@ -394,8 +395,8 @@ def compared(clean: Sequence[Outcome], worse: Sequence[Outcome], statistic: Stat
     pairs = [(a, b) for a, b in zip(clean, worse, strict=True) if counts(a) and counts(b)]
     before, after = ([pair[side] for pair in pairs] for side in (0, 1))
     value = statistic(after) if after else float("nan")
-    grouped = [group_by_patient(some, _patient) for some in (before, after)]
-    change = paired_bootstrap(*grouped, pooled(statistic), rounds=ROUNDS)
+    first, second = (group_by_patient(some, _patient) for some in (before, after))
+    change = paired_bootstrap(first, second, pooled(statistic), rounds=ROUNDS)
     return {"value": None if np.isnan(value) else value, "change": change.as_json()}
 
 

@@ -6,7 +6,9 @@ given the score less its own value: e^0 is 1 and the gradient stays. Its maps ar
 
 import importlib.util
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,18 +38,18 @@ def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
     return np.asarray(Saliency(one.model, model_modifier=_modifier(one))(_score(of), pictures, normalize_map=False))
 
 
-def _modifier(one: Cut):
+def _modifier(one: Cut) -> Callable[[Any], Any]:
     with _old_names():
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     return ReplaceToLinear() if one.logit else lambda model: None  # any modifier makes it work on a copy
 
 
-def _score(of: int):
+def _score(of: int) -> Callable[[Any], Any]:
     return lambda answer: answer[:, of] - keras.ops.stop_gradient(answer[:, of])
 
 
 @contextmanager
-def _old_names():
+def _old_names() -> Iterator[None]:
     """It imports SciPy's zoom by a name that SciPy 2 will drop."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Please import `zoom`", DeprecationWarning)

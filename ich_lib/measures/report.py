@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import NoneType
-from typing import TypedDict, get_args, get_origin, get_type_hints
+from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -341,7 +341,7 @@ def _volume(values: dict) -> dict | None:
     return {"ways": ways} if told else None
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Dataclasses as dicts in the order of their fields, tuples as lists, NaN as None."""
     if is_dataclass(value):
         told = {one.name: getattr(value, one.name) for one in fields(value) if one.metadata.get("json", True)}
@@ -353,7 +353,7 @@ def _plain(value):
     return None if value != value else value
 
 
-def _typed(kind, value):
+def _typed(kind: Any, value: Any) -> Any:
     """Undo `_plain`: plain values as the type of their field says. What the type does not know is left out."""
     parts = get_args(kind)
     if NoneType in parts:

@@ -75,14 +75,14 @@ def patient_bootstrap(
     return Figure(float(statistic(list(patients))), float(low), float(high), len(patients))
 
 
-def group_by_patient(entries: Iterable[T], patient: Callable[[T], Hashable]) -> dict[Hashable, list[T]]:
+def group_by_patient(entries: Iterable[T], patient: Callable[[T], str]) -> dict[str, list[T]]:
     """Entries by patient, in order of appearance, as `paired_bootstrap` takes them together with `pooled`.
 
     Args:
         entries: scans, slices or whatever there may be several of a patient.
         patient: of an entry.
     """
-    found: dict[Hashable, list[T]] = {}
+    found: dict[str, list[T]] = {}
     for entry in entries:
         found.setdefault(patient(entry), []).append(entry)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -28,9 +28,6 @@ from ich_lib.labels import SCHEMES
 from ich_lib.models.recipes import Recipe
 from ich_lib.prepare.head import intracranial
 from ich_lib.prepare.window import WINDOWS, unwindow
-
-if TYPE_CHECKING:
-    pass
 
 SHOWN = ("brain render", "bone")  # the windows that features are measured through
 FEW = 8  # slices that must show a label, and that must not: enough for 15 neighbors and for the SVM's folds
@@ -286,7 +283,19 @@ class Measured:
         part.replace(path)  # a kill leaves no half of a file
 
 
-def measured(still, recipe: Recipe) -> Measured:
+class Pictures(Protocol):
+    """Slices in their order as `ich_lib.training.batches.Still` shows them: batches of pictures and labels."""
+
+    @property
+    def slices(self) -> Any:
+        """The rows of a store."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def measured(still: Pictures, recipe: Recipe) -> Measured:
     """Measure slices of a store, once each and unchanged, in their order.
 
     Args:

@@ -8,12 +8,13 @@ Sources: Tan and Le 2019, arXiv:1905.11946 (EfficientNet); Sandler et al. 2018, 
 Ronneberger et al. 2015, arXiv:1505.04597 (U-Net).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
+from keras import KerasTensor, layers
 
 from ich_lib.models.outputs import pooled_scores
 from ich_lib.models.torch_weights import read_tensors
@@ -104,13 +105,13 @@ def unet_lite0(
     return model
 
 
-def _normalized(x, conv: layers.Layer, *, activate: bool = True):
+def _normalized(x: KerasTensor, conv: layers.Layer, *, activate: bool = True) -> KerasTensor:
     """A convolution, batch normalization and, unless it is a block's last, ReLU6."""
     x = layers.BatchNormalization(epsilon=1e-3, name=f"{conv.name}_bn")(conv(x))
     return layers.ReLU(max_value=6.0, name=f"{conv.name}_relu")(x) if activate else x
 
 
-def _block(x, stage: _Stage, stride: int, name: str):
+def _block(x: KerasTensor, stage: _Stage, stride: int, name: str) -> KerasTensor:
     """Inverted residual: widen by 1x1, filter each channel by itself, narrow by 1x1, add the input where it fits."""
     start, width = x, x.shape[-1]
     if stage.expand > 1:
@@ -121,12 +122,12 @@ def _block(x, stage: _Stage, stride: int, name: str):
     return layers.Add(name=f"{name}_add")([start, x]) if stride == 1 and width == stage.filters else x
 
 
-def _conv(x, filters: int, name: str):
+def _conv(x: KerasTensor, filters: int, name: str) -> KerasTensor:
     conv = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)
     return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(conv(x)))
 
 
-def _convs(x, filters: int, name: str):
+def _convs(x: KerasTensor, filters: int, name: str) -> KerasTensor:
     return _conv(_conv(x, filters, f"{name}_conv1"), filters, f"{name}_conv2")
 
 
@@ -157,7 +158,7 @@ def begin_with(model: keras.Model, weights: str) -> None:
         model.get_layer(f"{layer}_bn").set_weights([tensors[f"{prefix[1]}.{kind}"] for kind in names])
 
 
-def _places():
+def _places() -> Iterator[tuple[str, tuple[str, str]]]:
     """Each convolution's layer here, and the names of it and its normalization in the published file."""
     yield "stem", ("_conv_stem", "_bn0")
     block = 0

@@ -10,9 +10,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ich_lib.data.split import APART, Split
 from ich_lib.models.recipes import Recipe, from_json
+
+if TYPE_CHECKING:
+    import keras
 
 _DEPTH = 4  # folders below the one named
 _MOST = 300  # runs listed: a disk named by mistake is not read to its end
@@ -115,7 +119,7 @@ class Run:
         ago = max((time.time() - (self.folder / HISTORY).stat().st_mtime) / 60, 0)
         return f"{len(epochs)} of {self.recipe.epochs} epochs, {minutes}; the last one ended {ago:.0f} minutes ago"
 
-    def model(self):
+    def model(self) -> "keras.Model":
         """The trained model in float32, a `keras.Model`. Imports Keras.
 
         Raises:
@@ -130,7 +134,7 @@ class Run:
             )
         return _loaded(build(self.recipe), self.weights)
 
-    def first_model(self):
+    def first_model(self) -> "keras.Model":
         """The model as its training began: with the weights it started from, or with those its seed draws.
 
         Raises:
@@ -261,12 +265,12 @@ def _places(folder: Path, file: str) -> Iterator[Path]:
             yield Path(place)
 
 
-def _loaded(model, weights: Path):
+def _loaded(model: "keras.Model", weights: Path) -> "keras.Model":
     model.load_weights(weights)
     return model
 
 
-def _epoch(row: dict[str, str | None]) -> Epoch | None:
+def _epoch(row: dict[str, str]) -> Epoch | None:
     """A line as numbers; None for one that is not whole."""
     number = lambda text: float(text) if text else None  # noqa: E731
     try:

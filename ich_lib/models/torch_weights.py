@@ -10,7 +10,7 @@ import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class _Place:
 class _Unpickler(pickle.Unpickler):
     """Pickles of the four names that a state dict of floats and counters needs."""
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         known = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): lambda storage, start, shape, strides, *_: _Place(

@@ -11,7 +11,7 @@ from ich_lib.measures.volume import abc2_ml, soft_voxels
 from ich_lib.models.pictures import bone_restored, views
 from ich_lib.models.recipes import Recipe
 from ich_lib.prediction.calibration import TOP, Calibration, Evidence, strongest
-from ich_lib.prediction.engine import Answer, Model, Models, load
+from ich_lib.prediction.engine import SHIPPED, Answer, Model, Models, load
 from ich_lib.prediction.ood import Strangeness
 from ich_lib.prepare.head import Box, field_box, uncrop
 from ich_lib.scan import Scan
@@ -133,7 +133,7 @@ def analyze(
         >>> print(sentence(analyze(case.scan)))
         Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
     """
-    models = models if isinstance(models, Models) else load(models)
+    models = models if isinstance(models, Models) else load(models or SHIPPED)
     hu = bone_restored(scan.hu)
     blood = np.zeros(hu.shape, np.float16)
     maps: list[np.ndarray] = []

@@ -15,11 +15,14 @@ Clotted blood has 50 to 80 HU; the means inside real lesions at 5 mm, 43 to 56 H
 DIDSR/InSilicoICH, CC0), lie lower because a slice averages blood with its neighbors.
 """
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 from ich_lib.labels import ANY, LABELS, TYPES
 
+Shape = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # smooth HU, inside, fading: share of blood
 _BLOOD_HU = (48.0, 76.0)  # of a fresh clot, before partial volume
 _FLUID_HU = (14.0, 22.0)  # surely fluid below the first, surely brain above the second
 _SOFT_HU = 100  # bone, and what shares a pixel with it, lies above
@@ -97,14 +100,14 @@ def _angles(inside: np.ndarray) -> np.ndarray:
     return np.arctan2(rows - np.float32(y), columns - np.float32(x))
 
 
-def _along_the_skull(inside, angle: float, half_width: float, thickness: np.ndarray | float, power: float):
+def _along_the_skull(inside: np.ndarray, angle: float, half_width: float, thickness: float, power: float) -> np.ndarray:
     """Share of a layer on the skull's inner side, thickest at `angle` and gone `half_width` radians away."""
     apart = np.abs((_angles(inside) - angle + np.pi) % (2 * np.pi) - np.pi) / half_width
     layer = thickness * np.clip(1 - apart**2, 0, 1) ** power
     return np.clip(layer - _depth(inside) + 0.5, 0, 1) * (inside > 0) * (layer > 0.5)
 
 
-def _subdural(smooth, inside, rng):
+def _subdural(smooth: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> Shape | None:
     size = np.sqrt(np.count_nonzero(inside))  # about 200 px for a whole head of 320
     if size < 60:
         return None
@@ -115,12 +118,12 @@ def _subdural(smooth, inside, rng):
     return lambda smooth, inside, fading: _along_the_skull(inside, angle, width, thickness * fading, 0.5)
 
 
-def _falx(size, rng):
+def _falx(size: float, rng: np.random.Generator) -> Shape:
     """A strip beside the midline, in the front or the back part of the head."""
     thickness, side = size * rng.uniform(0.012, 0.03), rng.choice([-1.0, 1.0])
     front, length = rng.random() < 0.4, rng.uniform(0.15, 0.4)
 
-    def strip(smooth, inside, fading):
+    def strip(smooth: np.ndarray, inside: np.ndarray, fading: float) -> np.ndarray:
         rows = np.flatnonzero(inside.any(axis=1))
         top, bottom = rows[0], rows[-1] + 1
         reach = length * (bottom - top)
@@ -136,7 +139,7 @@ def _falx(size, rng):
     return strip
 
 
-def _epidural(smooth, inside, rng):
+def _epidural(smooth: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> Shape | None:
     size = np.sqrt(np.count_nonzero(inside))
     if size < 60:
         return None
@@ -157,7 +160,7 @@ def _pools(smooth: np.ndarray) -> np.ndarray:
     return cv2.dilate(cv2.morphologyEx(fluid, cv2.MORPH_OPEN, np.ones((11, 11))), np.ones((5, 5))) > 0
 
 
-def _subarachnoid(smooth, inside, rng):
+def _subarachnoid(smooth: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> Shape | None:
     depth = _depth(inside)
     deepest = rng.uniform(15, 45) if rng.random() < 0.7 else np.inf  # sulci of the convexity, or cisterns too
     places = np.argwhere((_fluid(smooth) > 0.6) & (depth > 1) & (depth < deepest) & ~_pools(smooth))
@@ -166,7 +169,7 @@ def _subarachnoid(smooth, inside, rng):
     y, x = places[rng.integers(len(places))]
     radius = rng.uniform(12, 55)
 
-    def sulci(smooth, inside, fading):
+    def sulci(smooth: np.ndarray, inside: np.ndarray, fading: float) -> np.ndarray:
         rows, columns = np.indices(inside.shape, np.float32)
         region = np.clip(1.5 - np.hypot(rows - y, columns - x) / (radius * max(fading, 0.5)), 0, 1)
         near = (_depth(inside) < deepest) & (inside > 0) & ~_pools(smooth)
@@ -175,7 +178,7 @@ def _subarachnoid(smooth, inside, rng):
     return sulci
 
 
-def _intraventricular(smooth, inside, rng):
+def _intraventricular(smooth: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> Shape | None:
     deep = (_depth(inside) > 25).astype(np.uint8)
     pool = cv2.morphologyEx(((_fluid(smooth) > 0.5) & (deep > 0)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(pool)
@@ -187,7 +190,7 @@ def _intraventricular(smooth, inside, rng):
     level = top + height * rng.uniform(0.0, 0.75)
     reach = cv2.dilate((pieces == piece).astype(np.uint8), np.ones((9, 9)))
 
-    def layered(smooth, inside, fading):
+    def layered(smooth: np.ndarray, inside: np.ndarray, fading: float) -> np.ndarray:
         rows = np.arange(inside.shape[0], dtype=np.float32)[:, None]
         below = np.clip(rows - level - (1 - fading) * 0.3 * height + 0.5, 0, 1)
         return (_fluid(smooth) * below * reach * (inside > 0)).astype(np.float32)
@@ -195,7 +198,7 @@ def _intraventricular(smooth, inside, rng):
     return layered
 
 
-def _intraparenchymal(smooth, inside, rng):
+def _intraparenchymal(smooth: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> Shape | None:
     depth = _depth(inside)
     radius = float(np.exp(rng.uniform(np.log(3.5), np.log(26))))
     places = np.argwhere(depth > radius * 0.8 + 4)
@@ -205,7 +208,7 @@ def _intraparenchymal(smooth, inside, rng):
     stretch, turn = rng.uniform(0.6, 1.0), rng.uniform(0, np.pi)
     waves = rng.normal(0, 0.16, (7, 7)).astype(np.float32)
 
-    def clot(smooth, inside, fading):
+    def clot(smooth: np.ndarray, inside: np.ndarray, fading: float) -> np.ndarray:
         rows, columns = np.indices(inside.shape, np.float32)
         across = (rows - y) * np.cos(turn) + (columns - x) * np.sin(turn)
         along = (columns - x) * np.cos(turn) - (rows - y) * np.sin(turn)

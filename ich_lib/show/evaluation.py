@@ -40,7 +40,7 @@ def _reliability(axes: Axes, bins: Sequence[Bin]) -> None:
     filled = [row for row in bins if row.n]
     axes.plot([row.score for row in filled], [row.share for row in filled], color=BLUE, marker="o")
     for row in filled:
-        axes.annotate(row.n, (row.score, row.share), (5, -11), textcoords="offset points", fontsize=8)
+        axes.annotate(str(row.n), (row.score, row.share), (5, -11), textcoords="offset points", fontsize=8)
     axes.set(
         title="What was said, and what was so (slices)",
         xlabel="mean probability said (number: slices)",

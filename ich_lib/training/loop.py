@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -55,7 +56,8 @@ def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int 
 
 def _sides(run: Run, slices: Store) -> tuple[Slices, Slices]:
     """What the run is trained on, and what is held out."""
-    return tuple(Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
+    seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
+    return seen, unseen
 
 
 def fit_classical(run: Run, slices: Store) -> None:
@@ -79,7 +81,7 @@ def fit_classical(run: Run, slices: Store) -> None:
     taught.save(run.weights)  # last: a run that has it is finished
 
 
-def _log_loss(scores, shown: classical.Measured) -> float:
+def _log_loss(scores: Callable[[np.ndarray], np.ndarray], shown: classical.Measured) -> float:
     """Mean over the labels, as the networks' binary cross-entropy is."""
     found = scores(shown.columns)
     return float(np.mean([log_loss(*pair) for pair in zip(shown.labels.T, found.T, strict=True)]))
@@ -161,7 +163,7 @@ def _restore(model: keras.Model, folder: Path, steps: int) -> int:
     return begun
 
 
-def _number(value) -> float:
+def _number(value: keras.Variable | keras.KerasTensor) -> float:
     """Of a Keras variable or tensor, also of one that lies on several devices."""
     return float(keras.ops.convert_to_numpy(value))
 
@@ -177,7 +179,7 @@ class _Keep(keras.callbacks.Callback):
             total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2
         )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Give the batches and dropout the epoch's own number, so that every run, resumed or not, draws the same.
 
         No checkpoint holds dropout's state; and but for TensorFlow on one device, Keras looks into the batches once
@@ -188,11 +190,11 @@ class _Keep(keras.callbacks.Callback):
             if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
                 generator.state.assign([self.run.recipe.seed, epoch + 1])
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         self.bar.update()
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         part = self.run.folder / f"part-{CHECKPOINT}"
         self.model.save_weights(part)
         part.replace(self.run.folder / CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
@@ -206,7 +208,7 @@ class _Keep(keras.callbacks.Callback):
         with (self.run.folder / HISTORY).open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.bar.close()
 
 
@@ -217,11 +219,11 @@ class _Watch(keras.callbacks.Callback):
         super().__init__()
         self.run, self.recipe = run, run.recipe
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.recipe.schedule == "plateau":
             count = halvings(_losses(self.run), self.recipe.halve)
             self.model.optimizer.learning_rate = self.recipe.learning_rate * 0.5**count
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if stalled(_losses(self.run), self.recipe.patience):
             self.model.stop_training = True

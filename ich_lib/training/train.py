@@ -7,6 +7,7 @@ seconds to import, so only a call imports it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from ich_lib.data import open_set
 from ich_lib.data.phantoms import phantoms
 from ich_lib.data.split import SPLITS, Split, leaks, units
-from ich_lib.data.store import Store, kept_store, open_store
+from ich_lib.data.store import Head, Store, kept_store, open_store
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.recipes import recipe as recipe_named
 from ich_lib.models.run import RECIPE, SPLIT, START, Run, is_run, open_run
@@ -145,7 +146,7 @@ def _phantoms(recipe: Recipe, add: int) -> Store:
     )
 
 
-def _bar(what: str):
+def _bar(what: str) -> Callable[..., Iterable[Head]]:
     return lambda items, total: tqdm(items, total=total, desc=what, unit="head")
 
 

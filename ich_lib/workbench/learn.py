@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from ich_lib.course.lesson import Lesson, lesson
 from ich_lib.course.progress import Progress, progress
@@ -43,7 +44,7 @@ def links(lessons: tuple[str, ...]) -> None:
         st.page_link(here(), label=titles[name], icon=":material/school:", query_params={"lesson": name})
 
 
-def here():
+def here() -> StreamlitPage:
     """This page, as navigation and links take it."""
     return st.Page(page, title="Learn", icon=":material/school:", url_path="learn")
 

@@ -32,9 +32,10 @@ class Making:
     def _make(self, heads: int, size: int) -> None:
         time.sleep(_FIRST_S)
         command = [sys.executable, "-m", __name__, str(heads), str(size)]
-        quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        with subprocess.Popen(command, cwd=_ROOT, **quiet) as process:
-            for line in process.stdout:
+        with subprocess.Popen(
+            command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            for line in process.stdout or ():
                 self.done = int(line)
         self.failed = process.returncode != 0
 

@@ -1,5 +1,6 @@
 """Which data the pages look at: heads made by code, or a folder on this computer. Wiring only."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import streamlit as st
 
 from ich_lib.data import Table, open_set
 from ich_lib.data.phantoms import phantoms, phantoms_path
-from ich_lib.data.store import Store, cache_folder, kept_path, kept_store, open_store
+from ich_lib.data.store import Head, Store, cache_folder, kept_path, kept_store, open_store
 from ich_lib.workbench.making import Making
 from ich_lib.workbench.shown import plain
 
@@ -151,7 +152,7 @@ def read_all(source: Source) -> None:
     """
     bar = st.progress(0.0, "Reading every picture once …")
 
-    def progress(scans, total):
+    def progress(scans: Iterable[Head], total: int) -> Iterator[Head]:
         for done, scan in enumerate(scans, start=1):
             yield scan
             bar.progress(done / total, f"Reading every picture once: scan {done} of {total}")

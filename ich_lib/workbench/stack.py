@@ -1,9 +1,10 @@
 """Slices to scroll through in the browser, and to draw on: the page part, and what travels to it."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,7 +67,7 @@ def region(drawn: Sequence[Sequence[Sequence[float]]] | None, shape: tuple[int, 
 
 def stack(
     pictures: dict, names: Sequence[str], asked: int, *, key: str, draw: bool = False, outlines: Sequence[dict] = ()
-):
+) -> list | None:
     """Show slices; what is drawn comes back.
 
     Args:
@@ -87,7 +88,7 @@ def stack(
 
 
 @st.cache_resource(show_spinner=False)
-def _part():
+def _part() -> Callable[..., Any]:
     """The page part, made known once."""
     html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     css = f".slices {{ --focus: {colors.SKY}; }}\n{css}"
