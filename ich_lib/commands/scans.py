@@ -8,7 +8,7 @@ from ich_lib.commands.say import say
 from ich_lib.labels import TYPES
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     predict = commands.add_parser("predict", help="find blood in a scan")
     predict.add_argument(

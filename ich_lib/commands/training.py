@@ -10,9 +10,10 @@ from ich_lib.commands.say import say
 
 if TYPE_CHECKING:
     from ich_lib.measures.report import Calls, Report
+    from ich_lib.models.recipes import Recipe
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     listed = commands.add_parser("recipes", help="list every model that can be trained, with its source")
     listed.set_defaults(run=_recipes)
@@ -107,7 +108,7 @@ def _recipes(options: argparse.Namespace) -> None:
         say(f"{row['name']:18} {row['task']:9} {shape:14} {count:>12}  {row['source']}")
 
 
-def _chosen(options: argparse.Namespace):
+def _chosen(options: argparse.Namespace) -> "Recipe":
     """The recipe asked for, with what was asked for instead of its own settings."""
     from ich_lib.models.recipes import recipe
     from ich_lib.training.crossval import reduced

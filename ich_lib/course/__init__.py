@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ich_lib.data.store import Store
 
 NOT_TRIED = "not tried yet - go on, nothing below needs it"
 CORRECT = "correct"
 
 
-def tried(number: str, *answers) -> bool:
+def tried(number: str, *answers: object) -> bool:
     """Whether an exercise was tried, told if it was not.
 
     A stub answers None (or Ellipsis), so a check that begins with this lets a learner who is stuck go on.
@@ -27,7 +31,7 @@ def correct(number: str) -> None:
     print(f"{number} {CORRECT}")  # noqa: T201
 
 
-def heads():
+def heads() -> "Store":
     """The 40 phantom heads that lessons share, 64 x 64 pixels: made once (a minute), then kept in the cache.
 
     Returns:

@@ -84,7 +84,7 @@ class Shown:
 class Turns:
     """Counts what a session asked for, so that only the last is answered."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.last = 0
 
     def next(self) -> int:
@@ -126,7 +126,7 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
 
 
 @contextmanager
-def _plainly():
+def _plainly() -> Iterator[None]:
     """Whatever goes wrong inside becomes a ValueError with a sentence for the person; the page goes on."""
     try:
         yield

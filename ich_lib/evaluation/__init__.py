@@ -173,7 +173,7 @@ def _before(judged: Sequence[Judged]) -> dict[str, Figure]:
     return {name: found[name] for name in ("slice_auc_any", "scan_auc_any", "ece")}
 
 
-def _judged(models: Models, source, table: Table, fold: int | None) -> list[Judged]:
+def _judged(models: Models, source: str | Path, table: Table, fold: int | None) -> list[Judged]:
     """The scans held out, or, after a leaky split, of every scan the slices held out."""
     split, rows_of = held_out(models, source, table, fold)
     judged = []
@@ -221,7 +221,7 @@ def unseen_slices(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
     return np.array([name not in split.folds or split.folds[name] == split.held_out for name in names])
 
 
-def split_of(models: Models, source) -> Split:
+def split_of(models: Models, source: str | Path) -> Split:
     """How the models' patients were dealt out.
 
     Raises:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ich_lib.measures.report import (
     Abstention,
@@ -20,6 +21,9 @@ from ich_lib.measures.report import (
     figures_of,
 )
 from ich_lib.measures.statistics import Figure
+
+if TYPE_CHECKING:
+    from ich_lib.show.figure import Figure as Plot
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
@@ -178,7 +182,7 @@ def _volumes(found: Volume | None, spacing: str) -> str:
     )
 
 
-def _picture(figure, told: str, kind: str = "") -> str:
+def _picture(figure: "Plot", told: str, kind: str = "") -> str:
     """A figure inside the page."""
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110)

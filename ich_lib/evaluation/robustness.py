@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 import ich_lib
 from ich_lib.case import Case
+from ich_lib.data import Table
 from ich_lib.evaluation import THRESHOLD, case_of, held_out, judge_scan, opened
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures import metrics
@@ -176,7 +177,7 @@ def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
     return tuple(candidates)
 
 
-def _never_seen(models: Models, source: str | Path, table) -> list[Candidate]:
+def _never_seen(models: Models, source: str | Path, table: Table) -> list[Candidate]:
     """The scans of a table that the models were not trained on."""
     split, rows_of = held_out(models, source, table)
     if split.kind != "patient":

@@ -2,6 +2,7 @@
 
 import base64
 import html
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ich_lib.evaluation.robustness import DECIDING, FIRST, SLICES, TOLERATED, is
 from ich_lib.phantoms import phantom
 from ich_lib.prepare.corruptions import CORRUPTIONS, corrupted
 from ich_lib.prepare.head import head_box
+from ich_lib.show.figure import Figure
 from ich_lib.show.robustness import Example, examples, robustness
 
 SHOWN = (1, 3, 5)  # severities of the examples
@@ -83,7 +85,7 @@ def spoiled(case: Case, *, seed: int = 0) -> list[list[Example]]:
     return lines
 
 
-def _picture(figure, words: str, kind: str = "") -> str:
+def _picture(figure: Figure, words: str, kind: str = "") -> str:
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     encoded = base64.b64encode(picture.getvalue()).decode()
@@ -118,7 +120,7 @@ def _changes(report: dict, key: str) -> str:
     return f"<h2>Change of {_NAMES[key]}</h2><table>{head}{''.join(rows)}</table>"
 
 
-def _cell(key: str):
+def _cell(key: str) -> Callable[[dict], str]:
     def cell(row: dict) -> str:
         change = row[key]["change"]
         told = f"<span class='quiet'>{row['strength']:g}</span><br>{signed(change).replace(' (', '<br>(')}"

@@ -59,13 +59,13 @@ class Cut:
         seen = _tensor(pictures)
         return slope(lambda at: self._number(self.rest([seen, at], training=False), of, blood), features)
 
-    def _number(self, answer, of: int, blood: np.ndarray | None):
+    def _number(self, answer: keras.KerasTensor, of: int, blood: np.ndarray | None) -> keras.KerasTensor:
         if blood is None:
             return answer[:, of]
         return keras.ops.sum(answer[..., 0] * _tensor(blood), axis=(1, 2))
 
 
-def _tensor(values: np.ndarray):
+def _tensor(values: np.ndarray) -> keras.KerasTensor:
     return keras.ops.convert_to_tensor(values, dtype="float32")
 
 
@@ -98,10 +98,10 @@ def cut(model: keras.Model, layer: str | None = None, *, answers: str | None = N
     linear = _linear(last)
     outcomes = {}
 
-    def called(one, *tensors, **options):
+    def called(one: keras.Layer, *tensors: keras.KerasTensor, **options: object) -> keras.KerasTensor:
         made = one(*tensors, **options)
-        if one is linear and one is not last:
-            one.set_weights(last.get_weights())
+        if linear is not None and one is linear and one is not last:
+            linear.set_weights(last.get_weights())
         outcomes[one.name] = made
         return made
 
@@ -133,7 +133,7 @@ def laid_flat(model: keras.Model) -> keras.Model:
     owners: dict[str, keras.Layer] = {}
     twins: dict[int, keras.Layer] = {}
 
-    def called(layer, *tensors, **options):
+    def called(layer: keras.Layer, *tensors: keras.KerasTensor, **options: object) -> keras.KerasTensor:
         if _is_network(layer):
             inner = keras.models.clone_model(_bare(layer), clone_function=lambda one: one, call_function=called)
             return keras.Function.call(inner, keras.tree.flatten(tensors))
@@ -157,11 +157,11 @@ def _bare(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs, model.outputs, name=model.name)
 
 
-def _is_network(layer) -> bool:
+def _is_network(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.Sequential | keras.Function)
 
 
-def _renamed(layer, name: str):
+def _renamed(layer: keras.Layer, name: str) -> keras.Layer:
     return type(layer).from_config({**layer.get_config(), "name": name})
 
 
@@ -189,7 +189,7 @@ def _answer(model: keras.Model, wanted: str | None, name: str) -> tuple[str, int
     raise ValueError(f"{name} gives no {wanted or 'scores and no mask'} that could be explained; it gives {shapes}.")
 
 
-def _linear(layer):
+def _linear(layer: keras.Layer) -> keras.Layer | None:
     """The last layer without its sigmoid or softmax; None where that cannot be told."""
     activation = getattr(layer, "activation", None)
     if activation is keras.activations.linear:

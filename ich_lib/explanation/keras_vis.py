@@ -6,6 +6,7 @@ given the score less its own value: e^0 is 1 and the gradient stays. Its maps ar
 
 import importlib.util
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
@@ -25,8 +26,15 @@ def grad_cam(one: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False
     with _old_names():
         from tf_keras_vis.gradcam import Gradcam, GradcamPlusPlus
     visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(one.model, model_modifier=_modifier(one))
-    asked = {"penultimate_layer": one.layer, "seek_penultimate_conv_layer": False}
-    return np.asarray(visualizer(_score(of), pictures, **asked, expand_cam=False, normalize_cam=False))
+    found = visualizer(
+        _score(of),
+        pictures,
+        penultimate_layer=one.layer,
+        seek_penultimate_conv_layer=False,
+        expand_cam=False,
+        normalize_cam=False,
+    )
+    return np.asarray(found)
 
 
 def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
@@ -36,18 +44,18 @@ def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
     return np.asarray(Saliency(one.model, model_modifier=_modifier(one))(_score(of), pictures, normalize_map=False))
 
 
-def _modifier(one: Cut):
+def _modifier(one: Cut) -> Callable:
     with _old_names():
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     return ReplaceToLinear() if one.logit else lambda model: None  # any modifier makes it work on a copy
 
 
-def _score(of: int):
+def _score(of: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     return lambda answer: answer[:, of] - keras.ops.stop_gradient(answer[:, of])
 
 
 @contextmanager
-def _old_names():
+def _old_names() -> Iterator[None]:
     """It imports SciPy's zoom by a name that SciPy 2 will drop."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Please import `zoom`", DeprecationWarning)

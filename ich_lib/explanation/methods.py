@@ -14,12 +14,19 @@ path does; a test holds them together.
 """
 
 from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ich_lib.prediction.engine import Model
+
+if TYPE_CHECKING:
+    import keras
+
+    from ich_lib.explanation.cut import Cut
 
 _BATCH = 16  # masked pictures of Score-CAM asked at a time
 
@@ -47,7 +54,7 @@ def cam(model: Model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
     return _drawn(heat[..., of])
 
 
-def grad_cam(model, pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
+def grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
     """Grad-CAM: a layer's channels, each weighed by the mean gradient of the answer by it.
 
     Args:
@@ -67,7 +74,9 @@ def grad_cam(model, pictures: np.ndarray, *, of: int = -1, layer: str | None = N
     return _drawn((weights * features).sum(axis=-1))
 
 
-def grad_cam_plus_plus(model, pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
+def grad_cam_plus_plus(
+    model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, layer: str | None = None
+) -> np.ndarray:
     """Grad-CAM++: as Grad-CAM, but positions count by their own share of the gradient; small spots do not drown.
 
     The answer's exponential, by which the paper derives its weights, is a factor of the whole map and is left out.
@@ -95,7 +104,12 @@ def grad_cam_plus_plus(model, pictures: np.ndarray, *, of: int = -1, layer: str 
 
 
 def score_cam(
-    model, pictures: np.ndarray, *, of: int = -1, layer: str | None = None, channels: int | None = 32
+    model: "keras.Model | Cut",
+    pictures: np.ndarray,
+    *,
+    of: int = -1,
+    layer: str | None = None,
+    channels: int | None = 32,
 ) -> np.ndarray:
     """Score-CAM: a layer's channels, each weighed by how far the answer rises when only what it lights is shown.
 
@@ -121,7 +135,9 @@ def score_cam(
     return _drawn(np.stack(maps))
 
 
-def _score_cam(one, picture: np.ndarray, features: np.ndarray, blood, of: int, channels: int | None) -> np.ndarray:
+def _score_cam(
+    one: "Cut", picture: np.ndarray, features: np.ndarray, blood: np.ndarray | None, of: int, channels: int | None
+) -> np.ndarray:
     """(r, c) of one picture."""
     low, high = features.min(axis=(0, 1)), features.max(axis=(0, 1))
     order = np.argsort(low - high, kind="stable")[:channels]
@@ -138,7 +154,7 @@ def _score_cam(one, picture: np.ndarray, features: np.ndarray, blood, of: int, c
     return features[..., order] @ weights
 
 
-def saliency(model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
+def saliency(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
     """How much the answer changes with each pixel: the largest absolute gradient over the channels, (n, y, x).
 
     Args:
@@ -156,7 +172,13 @@ def saliency(model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
 
 
 def smooth_grad(
-    model, pictures: np.ndarray, *, of: int = -1, samples: int = 16, noise: float = 0.15, seed: int = 0
+    model: "keras.Model | Cut",
+    pictures: np.ndarray,
+    *,
+    of: int = -1,
+    samples: int = 16,
+    noise: float = 0.15,
+    seed: int = 0,
 ) -> np.ndarray:
     """SmoothGrad: the mean saliency of noisy copies of a picture, (n, y, x).
 
@@ -179,7 +201,7 @@ def smooth_grad(
     return _drawn(sum(saliency(model, copies, of=of) for copies in draws) / samples)
 
 
-def seg_grad_cam(model, pictures: np.ndarray, *, layer: str | None = None) -> np.ndarray:
+def seg_grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, layer: str | None = None) -> np.ndarray:
     """Segmentation Grad-CAM: Grad-CAM of the mask's logits, summed over the pixels called blood.
 
     A mask without a pixel of blood has nothing to explain: zeros.
@@ -206,13 +228,13 @@ METHODS: dict[str, Callable] = {
 NAMES = ("cam", *METHODS)  # what commands call them
 
 
-def _opened(model, layer: str | None = None, *, answers: str | None = None):
+def _opened(model: "keras.Model | Cut", layer: str | None = None, *, answers: str | None = None) -> "Cut":
     from ich_lib.explanation.cut import Cut, cut
 
     return model if isinstance(model, Cut) else cut(model, layer, answers=answers)
 
 
-def _keras_vis(model, one):
+def _keras_vis(model: "keras.Model | Cut", one: "Cut") -> ModuleType | None:
     """The module that asks tf-keras-vis, where that can answer."""
     from ich_lib.explanation import keras_vis
 

@@ -8,6 +8,7 @@ with it.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,8 +19,11 @@ from ich_lib.models.recipes import Recipe
 from ich_lib.models.run import FOLD, fold_runs
 from ich_lib.prediction.analyze import both_ways, mean_of, over_slices, parts
 from ich_lib.prediction.engine import SHIPPED, WEIGHTS, Answer, Model, Models, answer_of, load
-from ich_lib.prepare.head import field_box
+from ich_lib.prepare.head import Box, field_box
 from ich_lib.scan import Scan
+
+if TYPE_CHECKING:
+    import keras
 
 MASKS = "seg-grad-cam"  # the one method that explains a mask, whatever else the model answers
 
@@ -109,7 +113,7 @@ def column(recipe: Recipe, label: str) -> int:
     return names.index(label) if recipe.classifies else -1
 
 
-def network_of(source: str | Path, model: Model):
+def network_of(source: str | Path, model: Model) -> "keras.Model":
     """The Keras network behind a model: that of a run, or the weights that lie beside an exported file.
 
     Raises:
@@ -130,7 +134,7 @@ def network_of(source: str | Path, model: Model):
     return network
 
 
-def by_network(method: str, network, like: Model, *, label: str = "any") -> Model:
+def by_network(method: str, network: "keras.Model", like: Model, *, label: str = "any") -> Model:
     """A network whose only answer is the method's map.
 
     Args:
@@ -150,7 +154,7 @@ def by_network(method: str, network, like: Model, *, label: str = "any") -> Mode
     return _dressed(like, lambda pictures: METHODS[method](opened, pictures, of=of))
 
 
-def _with_heat(network, recipe: Recipe) -> Callable[[np.ndarray], Answer]:
+def _with_heat(network: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], Answer]:
     from keras import ops
 
     from ich_lib.models.heat import with_heat
@@ -181,7 +185,7 @@ def heat_of(model: Model, scan: Scan, *, progress: Callable[[float], None] | Non
     return over_slices([one / top if top else one for one in maps], 1.0, box, hu.shape)
 
 
-def maps_of(model: Model, hu: np.ndarray, box, some: Iterable[range]) -> list[np.ndarray]:
+def maps_of(model: Model, hu: np.ndarray, box: Box, some: Iterable[range]) -> list[np.ndarray]:
     """The small maps (r, c) of some slices, each asked both ways."""
     return [one for rows in some for one in _heat(mean_of(both_ways(model, hu, box, rows)))[..., 0]]
 

@@ -160,7 +160,7 @@ def _scans(table: Table, unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[Ex
     return pairs, known
 
 
-def _trained(models: Models, names: Iterable[str], source, label: str) -> Ways:
+def _trained(models: Models, names: Iterable[str], source: str | Path, label: str) -> Ways:
     """Each method asked of the trained network, which is loaded once."""
     ways: Ways = {}
     networks = {}
@@ -175,7 +175,7 @@ def _trained(models: Models, names: Iterable[str], source, label: str) -> Ways:
     return ways
 
 
-def _strangers(models: Models, names: Iterable[str], source, label: str, seeds: Sequence[int]) -> Ways:
+def _strangers(models: Models, names: Iterable[str], source: str | Path, label: str, seeds: Sequence[int]) -> Ways:
     """Each method asked of networks of the same build with random weights."""
     import keras
 
@@ -200,7 +200,7 @@ def _locate(ways: Ways, table: Table, scans: Explained, found: Found, *, name: s
         truth = {k: table.truth(rows[k]) for k in chosen_slices.tolist()}
         kept = [k for k, blood in truth.items() if blood.any()]
 
-        def located(heat: np.ndarray, k: int, rows=rows, truth=truth) -> Located:
+        def located(heat: np.ndarray, k: int, rows: np.ndarray = rows, truth: dict[int, np.ndarray] = truth) -> Located:
             hit = pointing(heat, truth[k], tolerance_px=TOLERANCE * max(heat.shape))
             energy = energy_inside(heat, truth[k])
             return Located(str(table.patient[rows[k]]), table.labels[rows[k]], hit, energy, not heat.any())

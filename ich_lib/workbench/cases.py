@@ -93,8 +93,9 @@ class _Asking:
     Before that it imports what Runs and Cases draw with: half a second that a person would wait for.
     """
 
-    def __init__(self):
-        self.done, self.problem = 0, None
+    def __init__(self) -> None:
+        self.done = 0
+        self.problem: Exception | None = None
         thread = Thread(target=self._ask, daemon=True)
         add_script_run_ctx(thread)
         thread.start()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -11,7 +12,7 @@ import streamlit as st
 
 from ich_lib.data import Table
 from ich_lib.data.phantoms import phantoms, phantoms_path
-from ich_lib.data.store import Store, cache_folder, kept_path, kept_store, open_store
+from ich_lib.data.store import Head, Store, cache_folder, kept_path, kept_store, open_store
 from ich_lib.data.table_cache import kept_table
 from ich_lib.workbench.shown import plain
 
@@ -189,7 +190,7 @@ def read_all(source: Source) -> None:
     """
     bar = st.progress(0.0, "Reading every picture once …")
 
-    def progress(scans, total):
+    def progress(scans: Iterable[Head], total: int) -> Iterator[Head]:
         for done, scan in enumerate(scans, start=1):
             yield scan
             bar.progress(done / total, f"Reading every picture once: scan {done} of {total}")

@@ -1,7 +1,7 @@
 """Slices to scroll through in the browser, and to draw on: the page part, and what travels to it."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def region(drawn: Sequence[Sequence[Sequence[float]]] | None, shape: tuple[int, 
 
 def stack(
     pictures: dict, names: Sequence[str], asked: int, *, key: str, draw: bool = False, outlines: Sequence[dict] = ()
-):
+) -> list:
     """Show slices; what is drawn comes back.
 
     Args:
@@ -86,7 +86,7 @@ def stack(
 
 
 @st.cache_resource(show_spinner=False)
-def _part():
+def _part() -> Callable:
     """The page part, made known once."""
     html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     return st.components.v2.component("ich_lib_slices", html=html, css=css, js=js)
