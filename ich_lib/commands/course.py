@@ -6,7 +6,7 @@ from pathlib import Path
 from ich_lib.commands.say import say
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     course = commands.add_parser("course", help="list the lessons, and which checks of your copies pass")
     course.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), help="default: notebooks")

@@ -7,7 +7,7 @@ from ich_lib.commands.say import say
 from ich_lib.prepare.head import FIELDS
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     fetch = commands.add_parser("fetch", help="download a data set, or say how to get it")
     fetch.add_argument("name", metavar="SET", help="ct-ich, ct-ich-1.3.1, rsna-2019, cq500 or renders")

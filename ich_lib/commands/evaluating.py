@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ich_lib.measures.report import Report
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     evaluate = commands.add_parser("evaluate", help="judge models on scans they never saw")
     evaluate.add_argument("source", metavar="RUN|shipped", help="a run, what crossval or export wrote, or shipped")

@@ -8,7 +8,7 @@ from ich_lib.commands.scans import window_told
 from ich_lib.grammar import listed
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add this command to the parser."""
     explain = commands.add_parser("explain", help="show where a model saw reasons, or score such maps against masks")
     explain.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a scan, as for predict")

@@ -6,7 +6,7 @@ from pathlib import Path
 from ich_lib.commands.say import say
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add this command to the parser."""
     gallery = commands.add_parser("gallery", help="a page of the scans on which models failed worst")
     gallery.add_argument("source", metavar="RUN|shipped", help="as for evaluate")

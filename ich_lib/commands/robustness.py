@@ -6,7 +6,7 @@ from pathlib import Path
 from ich_lib.commands.say import say
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add this command to the parser."""
     command = commands.add_parser(
         "robustness", help="judge models on scans made worse: noise, blur, motion, metal, ..."

@@ -8,7 +8,7 @@ from ich_lib.commands.say import say
 from ich_lib.labels import TYPES
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     predict = commands.add_parser("predict", help="find blood in a scan")
     predict.add_argument(
@@ -75,13 +75,20 @@ def _phantom(options: argparse.Namespace) -> None:
 
     if options.n < 1:
         raise ValueError(f"--n must be at least 1; got {options.n}.")
-    asked = {"mimics": options.mimics, "thickness_mm": options.thickness, "tilt_deg": options.tilt}
-    asked |= {"noise_hu": options.noise, "slices": options.slices or max(1, round(170 / max(options.thickness, 0.1)))}
+    slices = options.slices or max(1, round(170 / max(options.thickness, 0.1)))
     turns = [(name,) for name in TYPES] + [()]
     for i in tqdm(range(options.n), desc="phantoms", unit="head", disable=options.n == 1):
         seed = options.seed + i
         bleeds = turns[seed % len(turns)] if options.bleeds is None else options.bleeds
-        case = phantom(seed, bleeds=bleeds, **asked)
+        case = phantom(
+            seed,
+            bleeds=bleeds,
+            mimics=options.mimics,
+            slices=slices,
+            thickness_mm=options.thickness,
+            tilt_deg=options.tilt,
+            noise_hu=options.noise,
+        )
         write_case(case, options.out / f"phantom-{seed:04d}", form=options.format)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ich_lib.models.recipes import Recipe
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     listed = commands.add_parser("recipes", help="list every model that can be trained, with its source")
     listed.set_defaults(run=_recipes)

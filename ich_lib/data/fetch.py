@@ -14,7 +14,7 @@ List and files come from one server over https, so the hashes find damage, not a
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -87,9 +87,9 @@ def fetch(
     return folder
 
 
-def _pooch(folder: Path, base_url: str, registry: dict[str, str | None]) -> pooch.Pooch:
+def _pooch(folder: Path, base_url: str, registry: Mapping[str, str]) -> pooch.Pooch:
     urls = {path: base_url + quote(path) for path in registry}
-    return pooch.Pooch(folder, base_url, registry, urls, retry_if_failed=_TRIES - 1)
+    return pooch.Pooch(folder, base_url, dict(registry), urls, retry_if_failed=_TRIES - 1)
 
 
 def _session(base_url: str, workers: int) -> requests.Session:

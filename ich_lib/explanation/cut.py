@@ -5,7 +5,6 @@ explained is the logit, the number that goes into the last sigmoid or softmax.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -99,10 +98,10 @@ def cut(model: keras.Model, layer: str | None = None, *, answers: str | None = N
     linear = _linear(last)
     outcomes = {}
 
-    def called(one: keras.Layer, *tensors: Any, **options: Any) -> Any:
+    def called(one: keras.Layer, *tensors: keras.KerasTensor, **options: object) -> keras.KerasTensor:
         made = one(*tensors, **options)
-        if one is linear and one is not last:
-            one.set_weights(last.get_weights())
+        if linear is not None and one is linear and one is not last:
+            linear.set_weights(last.get_weights())
         outcomes[one.name] = made
         return made
 
@@ -134,7 +133,7 @@ def laid_flat(model: keras.Model) -> keras.Model:
     owners: dict[str, keras.Layer] = {}
     twins: dict[int, keras.Layer] = {}
 
-    def called(layer: keras.Layer, *tensors: Any, **options: Any) -> Any:
+    def called(layer: keras.Layer, *tensors: keras.KerasTensor, **options: object) -> keras.KerasTensor:
         if _is_network(layer):
             inner = keras.models.clone_model(_bare(layer), clone_function=lambda one: one, call_function=called)
             return keras.Function.call(inner, keras.tree.flatten(tensors))

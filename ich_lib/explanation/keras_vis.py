@@ -8,7 +8,6 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
@@ -27,8 +26,15 @@ def grad_cam(one: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False
     with _old_names():
         from tf_keras_vis.gradcam import Gradcam, GradcamPlusPlus
     visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(one.model, model_modifier=_modifier(one))
-    asked = {"penultimate_layer": one.layer, "seek_penultimate_conv_layer": False}
-    return np.asarray(visualizer(_score(of), pictures, **asked, expand_cam=False, normalize_cam=False))
+    found = visualizer(
+        _score(of),
+        pictures,
+        penultimate_layer=one.layer,
+        seek_penultimate_conv_layer=False,
+        expand_cam=False,
+        normalize_cam=False,
+    )
+    return np.asarray(found)
 
 
 def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
@@ -38,13 +44,13 @@ def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
     return np.asarray(Saliency(one.model, model_modifier=_modifier(one))(_score(of), pictures, normalize_map=False))
 
 
-def _modifier(one: Cut) -> Callable[[Any], Any]:
+def _modifier(one: Cut) -> Callable:
     with _old_names():
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     return ReplaceToLinear() if one.logit else lambda model: None  # any modifier makes it work on a copy
 
 
-def _score(of: int) -> Callable[[Any], Any]:
+def _score(of: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     return lambda answer: answer[:, of] - keras.ops.stop_gradient(answer[:, of])
 
 

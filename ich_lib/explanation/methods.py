@@ -14,6 +14,7 @@ path does; a test holds them together.
 """
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import cv2
@@ -23,8 +24,6 @@ from numpy.typing import ArrayLike
 from ich_lib.prediction.engine import Model
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import keras
 
     from ich_lib.explanation.cut import Cut
@@ -235,7 +234,7 @@ def _opened(model: "keras.Model | Cut", layer: str | None = None, *, answers: st
     return model if isinstance(model, Cut) else cut(model, layer, answers=answers)
 
 
-def _keras_vis(model: "keras.Model | Cut", one: "Cut") -> "ModuleType | None":
+def _keras_vis(model: "keras.Model | Cut", one: "Cut") -> ModuleType | None:
     """The module that asks tf-keras-vis, where that can answer."""
     from ich_lib.explanation import keras_vis
 

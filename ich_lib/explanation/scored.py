@@ -200,7 +200,7 @@ def _locate(ways: Ways, table: Table, scans: Explained, found: Found, *, name: s
         truth = {k: table.truth(rows[k]) for k in chosen_slices.tolist()}
         kept = [k for k, blood in truth.items() if blood.any()]
 
-        def located(heat: np.ndarray, k: int, rows: np.ndarray = rows, truth: np.ndarray = truth) -> Located:
+        def located(heat: np.ndarray, k: int, rows: np.ndarray = rows, truth: dict[int, np.ndarray] = truth) -> Located:
             hit = pointing(heat, truth[k], tolerance_px=TOLERANCE * max(heat.shape))
             energy = energy_inside(heat, truth[k])
             return Located(str(table.patient[rows[k]]), table.labels[rows[k]], hit, energy, not heat.any())

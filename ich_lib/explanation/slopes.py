@@ -33,7 +33,7 @@ def _by_tensorflow(function: Callable, at: np.ndarray) -> np.ndarray:
 def _by_jax(function: Callable, at: np.ndarray) -> np.ndarray:
     import jax
 
-    return jax.grad(lambda point: function(point).sum())(keras.ops.convert_to_tensor(at))
+    return np.asarray(jax.grad(lambda point: function(point).sum())(keras.ops.convert_to_tensor(at)))
 
 
 def _by_torch(function: Callable, at: np.ndarray) -> np.ndarray:

@@ -359,7 +359,7 @@ def _typed(kind: Any, value: Any) -> Any:
     if NoneType in parts:
         fits = [one for one in parts if (get_origin(one) is tuple) == isinstance(value, list)]
         return None if value is None else _typed(fits[0], value)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         types = get_type_hints(kind)
         return kind(**{name: _typed(types[name], value[name]) for name in types if name in value})
     if get_origin(kind) is Mapping:

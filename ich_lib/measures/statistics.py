@@ -95,7 +95,7 @@ def pooled(statistic: Callable[[list[T]], float]) -> Callable[[list[list[T]]], f
 
 def grouped_bootstrap(
     entries: Iterable[T],
-    patient: Callable[[T], Hashable],
+    patient: Callable[[T], str],
     statistic: Callable[[list[T]], float],
     *,
     rounds: int = 2000,

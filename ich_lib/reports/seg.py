@@ -26,7 +26,7 @@ from ich_lib.scan import LPS_TO_RAS, Scan, to_file_grid
 from ich_lib.words.sentences import SHORT_NOTICE, made_by
 
 if TYPE_CHECKING:
-    from highdicom.seg import SegmentDescription
+    import highdicom
 
 _NO_DATE, _NO_TIME = "19000101", "000000"  # the standard wants a date; today's would be near the scan's
 _LONGEST = 64  # characters of a DICOM LO
@@ -71,7 +71,7 @@ def _segmentation(result: Result) -> Dataset:
     return _without_dates(dataset, result)
 
 
-def _segment(result: Result) -> "SegmentDescription":
+def _segment(result: Result) -> "highdicom.seg.SegmentDescription":
     """What the one segment is, and who drew it.
 
     Intracranial rather than brain: epidural and subdural blood lies outside of the brain.
@@ -134,7 +134,7 @@ def _stand_ins(shape: tuple[int, ...], affine: np.ndarray) -> list[Dataset]:
 def _placed(image: Dataset, affine: np.ndarray, k: int) -> Dataset:
     """Image Plane module of slice k: rows run along the first axis, columns along the second. Changes `image`."""
     along_row, down, step = affine[:3, :3].T
-    dx, dy = np.linalg.norm(along_row), np.linalg.norm(down)
+    dx, dy = float(np.linalg.norm(along_row)), float(np.linalg.norm(down))
     thickness_mm = abs(np.linalg.det(affine[:3, :3])) / (dx * dy)
     image.PixelSpacing, image.SliceThickness = _told([dy, dx]), _told([thickness_mm])[0]
     image.ImageOrientationPatient = _told([*(along_row / dx), *(down / dy)])

@@ -96,7 +96,7 @@ class _Asking:
 
     def __init__(self) -> None:
         self.done = 0
-        self.problem: str | None = None
+        self.problem: Exception | None = None
         thread = Thread(target=self._ask, daemon=True)
         add_script_run_ctx(thread)
         thread.start()

@@ -1,6 +1,7 @@
 """Learn: the lessons, how far one has come, and each of them to read. Wiring only."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -9,6 +10,9 @@ from ich_lib.course.lesson import Lesson, lesson
 from ich_lib.course.progress import Progress, progress
 from ich_lib.notice import NOTICE
 from ich_lib.workbench.shown import plain
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import StreamlitPage
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -44,7 +48,7 @@ def links(lessons: tuple[str, ...]) -> None:
         st.page_link(here(), label=titles[name], icon=":material/school:", query_params={"lesson": name})
 
 
-def here() -> StreamlitPage:
+def here() -> "StreamlitPage":
     """This page, as navigation and links take it."""
     return st.Page(page, title="Learn", icon=":material/school:", url_path="learn")
 

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -67,7 +66,7 @@ def region(drawn: Sequence[Sequence[Sequence[float]]] | None, shape: tuple[int, 
 
 def stack(
     pictures: dict, names: Sequence[str], asked: int, *, key: str, draw: bool = False, outlines: Sequence[dict] = ()
-) -> list | None:
+) -> list:
     """Show slices; what is drawn comes back.
 
     Args:
@@ -88,7 +87,7 @@ def stack(
 
 
 @st.cache_resource(show_spinner=False)
-def _part() -> Callable[..., Any]:
+def _part() -> Callable:
     """The page part, made known once."""
     html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     css = f".slices {{ --focus: {colors.SKY}; }}\n{css}"
