@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from threading import Thread
 
@@ -89,10 +88,7 @@ def page() -> None:
 
 
 class _Asking:
-    """The shipped model asked about head after head, in a thread of its own; `done` of them have their answer.
-
-    Before that it imports what Runs and Cases draw with: half a second that a person would wait for.
-    """
+    """The shipped model asked about head after head, in a thread of its own; `done` of them have their answer."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -103,8 +99,6 @@ class _Asking:
 
     def _ask(self) -> None:
         try:
-            for name in ("evaluation", "comparison", "cases"):
-                import_module(f"ich_lib.show.{name}")
             for k in range(len(scans.samples())):
                 _sample_result(k, SHIPPED, models.stamp(SHIPPED))
                 self.done = k + 1
