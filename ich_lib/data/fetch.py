@@ -87,7 +87,7 @@ def fetch(
     return folder
 
 
-def _pooch(folder: Path, base_url: str, registry: Mapping[str, str]) -> pooch.Pooch:
+def _pooch(folder: Path, base_url: str, registry: Mapping[str, str] | Mapping[str, str | None]) -> pooch.Pooch:
     urls = {path: base_url + quote(path) for path in registry}
     return pooch.Pooch(folder, base_url, dict(registry), urls, retry_if_failed=_TRIES - 1)
 
