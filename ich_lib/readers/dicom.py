@@ -4,9 +4,9 @@ from itertools import groupby
 
 import numpy as np
 import pydicom
-from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import UID
+from pydicom.pixels import iter_pixels
 
+from ich_lib.readers import codecs
 from ich_lib.readers.geometry import in_order, place, same_place
 from ich_lib.readers.header import Slice, dataset, slices_of
 from ich_lib.readers.hounsfield import AIR_HU
@@ -14,9 +14,13 @@ from ich_lib.readers.limits import check_size
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, count, decoding
 from ich_lib.readers.series import pick
+from ich_lib.readers.stored import padded, used_bits
 from ich_lib.scan import Scan, from_file_grid
 
 _SIDE_OF_AIR_HU = -500
+_INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they were turned round."
+
+codecs.register()
 
 
 def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, allow_gaps: bool = False) -> Scan:
@@ -38,8 +42,8 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
         _refuse_without_rescale(found)
     slices, doubles = _without_doubles(in_order(slices))
     lies = place(slices, allow_gaps=allow_gaps)
-    hu, inverted = _volume(slices)
-    notes = (*notes, *more, *doubles, *lies.notes, *_warnings(slices, inverted))
+    hu, found = _volume(slices)
+    notes = (*notes, *more, *doubles, *lies.notes, *sorted(found), *_warnings(slices))
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
     told = {
         "spacing_known": lies.spacing_known,
@@ -75,30 +79,31 @@ def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
     return kept, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()
 
 
-def _volume(slices: list[Slice]) -> tuple[np.ndarray, bool]:
-    """(slice, row, column) HU, float32, and whether black and white had to be turned round. A file is opened once."""
+def _volume(slices: list[Slice]) -> tuple[np.ndarray, frozenset[str]]:
+    """(slice, row, column) HU, float32, and sentences on what was found on the way. A file is opened once."""
     volume = np.empty((len(slices), slices[0].rows, slices[0].columns), np.float32)
-    inverted, jobs = False, sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
+    jobs = sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
+    notes: set[str] = set()
     for piece, group in groupby(jobs, key=lambda job: job[1].piece):
         frames = list(group)
-        with piece.open() as stream, decoding(piece.name):
-            header = dataset(piece, stream)
-            _refuse_unless_decodable(piece.name, header.file_meta.TransferSyntaxUID)
-            pixels = list(iter_pixels(header, indices=[found.frame for _, found in frames]))
+        header, pixels = _pixels(piece, [found.frame for _, found in frames])
+        if how := codecs.lossy(header):
+            notes.add(f"The slices were compressed with loss ({how}): HU may be off.")
         for (k, found), stored in zip(frames, pixels, strict=True):
             volume[k], turned = _hu(stored, header, found)
-            inverted |= turned
-    return volume, inverted
+            if turned:
+                notes.add(_INVERTED)
+    return volume, frozenset(notes)
 
 
-def _refuse_unless_decodable(name: str, syntax: UID) -> None:
-    try:
-        decodable = get_decoder(syntax).is_available
-    except NotImplementedError:  # no decoder is registered for it
-        decodable = False
-    if not decodable:
-        words = "in a private way of its maker" if syntax.name == syntax else f"as {syntax.name.split(',')[0]}"
-        raise ReadError(f"{name} is compressed {words}, which is not read here. Export it uncompressed.")
+def _pixels(piece: Piece, frames: list[int]) -> tuple[pydicom.Dataset, list[np.ndarray]]:
+    """The header of a file and some of its frames as they are stored, bits that are no pixel still in them."""
+    with piece.open() as stream, decoding(piece.name):
+        header = dataset(piece, stream)
+        plugin = codecs.plugin(piece.name, header.file_meta.TransferSyntaxUID)
+        codecs.refuse_other_sizes(piece.name, header)
+        options = {"decoding_plugin": plugin, "correct_unused_bits": False}
+        return header, list(iter_pixels(header, indices=frames, **options))
 
 
 def _hu(stored: np.ndarray, header: pydicom.Dataset, found: Slice) -> tuple[np.ndarray, bool]:
@@ -107,13 +112,14 @@ def _hu(stored: np.ndarray, header: pydicom.Dataset, found: Slice) -> tuple[np.n
     MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and leaves HU alone. Some converters turn the values round all
     the same, so the side of the slice decides: it is air in one of the two readings.
     """
-    hu = stored * np.float32(found.slope) + np.float32(found.intercept)
+    values = used_bits(stored, header)
+    hu = values * np.float32(found.slope) + np.float32(found.intercept)
     turned = False
     if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _air_around(hu):
-        opposite = (_ends(header) - stored) * np.float32(found.slope) + np.float32(found.intercept)
+        opposite = (_ends(header) - values) * np.float32(found.slope) + np.float32(found.intercept)
         turned = _air_around(opposite)
         hu = opposite if turned else hu
-    hu[_padding(stored, header)] = AIR_HU
+    hu[padded(stored, values, hu, header)] = AIR_HU
     return hu.astype(np.float32, copy=False), turned
 
 
@@ -128,19 +134,7 @@ def _ends(header: pydicom.Dataset) -> np.float32:
     return np.float32(-1 if signed else 2**bits - 1)
 
 
-def _padding(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
-    """Where the scanner saw nothing (C.7.5.1.1.2), compared as stored: 63536 is -2000 where pixels are signed."""
-    ends = [header.get(tag) for tag in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    ends = [np.array(int(end)).astype(stored.dtype) for end in ends if isinstance(end, int)]
-    return (stored >= min(ends)) & (stored <= max(ends)) if ends else np.zeros(stored.shape, bool)
-
-
-def _warnings(slices: list[Slice], inverted: bool) -> tuple[str, ...]:
-    notes = ()
-    if inverted:
-        notes += ("Black and white were exchanged in the files (MONOCHROME1); they were turned round.",)
+def _warnings(slices: list[Slice]) -> tuple[str, ...]:
     if any(found.doubtful for found in slices):
-        notes += (
-            "The files are screenshots or have text burned in, which may name the patient. Look before you share.",
-        )
-    return notes
+        return ("The files are screenshots or have text burned in, which may name the patient. Look before you share.",)
+    return ()

@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 import numpy as np
 import pydicom
-from pydicom.filereader import read_dataset, read_preamble
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID
 
+from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import believable_mm
 from ich_lib.readers.piece import Piece, shown
 from ich_lib.readers.refusal import ReadError, count, decoding
@@ -73,7 +73,7 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     """Read all headers: the CT slices among them, each once, and notes on the rest.
 
     Raises:
-        ReadError: if a file is damaged or deflated, or none is a CT slice.
+        ReadError: if a file is damaged, or none is a CT slice.
     """
     slices, left_out, identifying = {}, Counter(), set()
     for piece in pieces:
@@ -98,15 +98,12 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
 
 
 def dataset(piece: Piece, stream: BinaryIO, **options) -> pydicom.Dataset:
-    """Parse a file after a look at its transfer syntax, because inflating a deflated one has no bound.
+    """Parse a file, packed as a whole or not.
 
     Raises:
-        ReadError: if it is deflated.
+        ReadError: if it unpacks to more than a slice needs.
     """
-    if _transfer_syntax(stream) == DeflatedExplicitVRLittleEndian:
-        raise ReadError(f"{piece.name} is deflated as a whole, which is not read here. Export it uncompressed.")
-    stream.seek(0)
-    parsed = pydicom.dcmread(stream, force=True, **options)
+    parsed = pydicom.dcmread(plain(piece.name, stream), force=True, **options)
     if "TransferSyntaxUID" not in parsed.file_meta:
         implicit, little = parsed.original_encoding
         parsed.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2"))
@@ -118,12 +115,6 @@ def _header(piece: Piece) -> pydicom.Dataset:
         header = dataset(piece, stream, stop_before_pixels=True, specific_tags=[*_NEEDED, *_IDENTIFYING])
         list(header)  # pydicom converts values when they are first seen: here, inside `decoding`
         return header
-
-
-def _transfer_syntax(stream: BinaryIO) -> UID | None:
-    read_preamble(stream, force=True)
-    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
-    return meta.get("TransferSyntaxUID")
 
 
 def _not_ct(header: pydicom.Dataset) -> str | None:

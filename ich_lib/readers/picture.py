@@ -8,6 +8,7 @@ import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.readers.hounsfield import refuse_constant
+from ich_lib.readers.jpeg import frame_header, frame_size
 from ich_lib.readers.limits import LIMITS, check_size
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, decoding
@@ -145,7 +146,7 @@ def _complete(data: bytes) -> bool:
     """Whether the end marker is there. Some versions of OpenCV fill the rest of a cut picture with gray, silently."""
     if data[:1] == b"\x89":
         return _chunks_end(data)
-    return data.rfind(b"\xff\xd9") > _frame_header(data)  # a thumbnail before it has an end of its own
+    return data.rfind(b"\xff\xd9") > frame_header(data)  # a thumbnail before it has an end of its own
 
 
 def _chunks_end(data: bytes) -> bool:
@@ -163,19 +164,4 @@ def _size(piece: Piece) -> tuple[int, int]:
     with decoding(piece.name):
         if data[:1] == b"\x89":
             return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")  # IHDR is always first
-        at = _frame_header(data)
-        return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
-
-
-def _frame_header(data: bytes) -> int:
-    """Offset of the JPEG frame header (SOF), which holds the size.
-
-    Source:
-        ITU-T T.81, B.1.1.3 and B.2.2: C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
-    """
-    at = 2
-    while data[at] == 0xFF:
-        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):
-            return at
-        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise ValueError("no frame header")
+        return frame_size(data)

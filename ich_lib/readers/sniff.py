@@ -4,7 +4,8 @@ import struct
 import zlib
 
 HEAD_BYTES = 4096
-READABLE = ("dicom", "nifti", "png", "jpeg")  # kinds that become a scan; "zip" is opened, the rest is refused by name
+READABLE = ("dicom", "nifti", "png", "jpeg")  # kinds that become a scan
+ARCHIVES = ("zip",)  # kinds that are opened; the rest is refused by name
 
 # (offset, bytes, kind); the first match counts
 _SIGNATURES = (
@@ -57,9 +58,9 @@ def _inside_gzip(head: bytes) -> str:
     except zlib.error:
         return "a damaged gzip file"
     name = "another" if inner[:2] == b"\x1f\x8b" else kind(inner)
-    if name in (*READABLE, "zip"):
-        return name if name == "nifti" else f"a gzip file that holds {name.upper()}"
-    return f"a gzip file that holds {name}"
+    if name in ("nifti", "dicom"):
+        return name
+    return f"a gzip file that holds {name.upper() if name in (*READABLE, *ARCHIVES) else name}"
 
 
 def _nifti(head: bytes) -> str | None:
