@@ -17,8 +17,20 @@ from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, count
+from ich_lib.readers.sniff import ARCHIVES, in_words
 from ich_lib.readers.truth import read_truth
 from ich_lib.scan import Scan
+
+_UNPACK = "Unpack it on your computer and give the folder, or zip the files."
+_WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
+    "a RAR archive": _UNPACK,
+    "a CAB archive": _UNPACK,
+    "a Zstandard archive": _UNPACK,
+    "a .Z archive": _UNPACK,
+    "one part of a zip in several parts": "Unpack all parts together on your computer and give the folder.",
+    "a video or HEIC picture": "Export the scan as DICOM, or the picture as PNG or JPG.",
+    "the header half of a NIfTI .hdr/.img pair": "Convert the pair to one .nii file.",
+}
 
 __all__ = ["ReadError", "read", "read_truth"]
 
@@ -76,12 +88,9 @@ def _refusal(kinds: dict[Piece, str], name: str) -> ReadError:
     if len(kinds) == 1:
         (piece, kind), *_ = kinds.items()
         where = name if piece.name == name else f"{piece.name} in {name}"
-        return ReadError(f"{where} looks like {_in_words(kind)}, not a head CT. {WHAT_IS_READ}")
+        return ReadError(f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}")
     kind, number = Counter(kinds.values()).most_common(1)[0]
     return ReadError(
-        f"{name} holds no head CT: {number} of its {len(kinds)} files look like {_in_words(kind)}. {WHAT_IS_READ}"
+        f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
+        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}"
     )
-
-
-def _in_words(kind: str) -> str:
-    return "a zip inside a zip or folder" if kind == "zip" else kind

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pydicom
-from pydicom.uid import UID
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import believable_mm
@@ -27,6 +27,7 @@ _NEEDED = (  # noqa: SIM905
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
+_CONTENTS = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
 
@@ -87,6 +88,10 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
             left_out["copy of a file"] += key in slices
             slices.setdefault(key, found)
     rest = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
+    if set(left_out) == {_CONTENTS}:
+        raise ReadError(
+            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder."
+        )
     if not slices:
         raise ReadError(f"No slice of a CT was found, only {rest}. Give the axial CT series.")
     notes = [f"Left out: {rest}."] if rest else []
@@ -119,6 +124,8 @@ def _header(piece: Piece) -> pydicom.Dataset:
 
 def _not_ct(header: pydicom.Dataset) -> str | None:
     """Why a file is not a CT slice, as a noun to be counted; None if it is one."""
+    if str(header.file_meta.get("MediaStorageSOPClassUID") or "") == MediaStorageDirectoryStorage:
+        return _CONTENTS
     if _whole(header, "Rows") < 1 or _whole(header, "Columns") < 1:
         return "non-image DICOM file"
     if (modality := str(header.get("Modality") or "CT")) != "CT":

@@ -46,7 +46,7 @@ def inflated(name: str, packed: bytes, kind: int) -> bytes:
     Raises:
         ReadError: if it grows beyond.
     """
-    most = min(LIMITS["file_bytes"], LIMITS["zip_ratio"] * max(len(packed), _FLOOR_BYTES))
+    most = min(LIMITS["file_bytes"], LIMITS["packing_ratio"] * max(len(packed), _FLOOR_BYTES))
     unpacker = zlib.decompressobj(kind)
     data = unpacker.decompress(packed, most + 1)
     if len(data) > most:

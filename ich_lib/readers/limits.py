@@ -7,8 +7,9 @@ from ich_lib.readers.refusal import ReadError
 LIMITS = {
     "files": 2000,  # in a folder, in a zip, in a list
     "file_bytes": 400_000_000,  # one file as it lies on disk; an enhanced CT of 700 slices
-    "zip_bytes": 600_000_000,  # all entries of a zip, uncompressed
-    "zip_ratio": 200,  # uncompressed / compressed; CT packs 2 to 4 times, empty slices 100 times
+    "archive_bytes": 800_000_000,  # a zip, tar, 7z or CD image as it lies on disk; a CD holds 700 MB
+    "unpacked_bytes": 600_000_000,  # all entries of an archive, uncompressed
+    "packing_ratio": 200,  # uncompressed / compressed; CT packs 2 to 4 times, empty slices 100 times
     "side_px": (16, 1024),  # rows and columns of a slice
     "picture_side_px": (16, 4096),
     "picture_px": 16_000_000,
