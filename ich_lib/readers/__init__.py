@@ -17,7 +17,7 @@ from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, count
-from ich_lib.readers.sniff import ARCHIVES, in_words
+from ich_lib.readers.sniff import ARCHIVES, PICTURES, in_words
 from ich_lib.readers.truth import read_truth
 from ich_lib.scan import Scan
 
@@ -60,7 +60,7 @@ def read(
     pieces, name = gather(paths), title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
-        [piece for piece in pieces if kinds[piece] in wanted] for wanted in (("dicom",), ("nifti",), ("png", "jpeg"))
+        [piece for piece in pieces if kinds[piece] in wanted] for wanted in (("dicom",), ("nifti",), PICTURES)
     )
     if dicom:
         scan = settle(read_dicom(dicom, name, series=series, allow_gaps=allow_gaps), name)

@@ -10,10 +10,10 @@ from ich_lib.readers import codecs
 from ich_lib.readers.geometry import in_order, place, same_place
 from ich_lib.readers.header import Slice, dataset, slices_of
 from ich_lib.readers.hounsfield import AIR_HU
-from ich_lib.readers.limits import check_size
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, count, decoding
 from ich_lib.readers.series import pick
+from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.readers.stored import padded, used_bits
 from ich_lib.scan import Scan, from_file_grid
 
@@ -37,20 +37,22 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     """
     slices, notes = slices_of(pieces)
     slices, more = pick(slices, series, name)
-    check_size(name, len(slices), slices[0].rows, slices[0].columns)
+    slabs_of(name, len(slices), slices[0].rows, slices[0].columns)  # too large is refused before pixels are read
     for found in slices:
         _refuse_without_rescale(found)
     slices, doubles = _without_doubles(in_order(slices))
     lies = place(slices, allow_gaps=allow_gaps)
-    hu, found = _volume(slices)
-    notes = (*notes, *more, *doubles, *lies.notes, *sorted(found), *_warnings(slices))
+    slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
+    hu, found = _volume(slices, slabs)
+    thin_mm = float(np.linalg.norm(lies.affine_ras[:3, 2])) if lies.spacing_known else None
+    notes = (*notes, *more, *doubles, *lies.notes, *slabs.notes(thin_mm), *sorted(found), *_warnings(slices))
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
     told = {
         "spacing_known": lies.spacing_known,
-        "dicom": lies.spacing_known and not lies.gap,
+        "dicom": lies.spacing_known and not lies.gap and slabs.each == 1,
         "window": slices[0].window,
     }
-    return from_file_grid(values, lies.affine_ras, **told, notes=notes)
+    return from_file_grid(values, slabs.affine(lies.affine_ras, 2), **told, notes=notes)
 
 
 def _refuse_without_rescale(found: Slice) -> None:
@@ -69,7 +71,7 @@ def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
     """Keep one of equal images at one place; refuse different ones, because nobody can say which is right."""
     doubles = same_place(slices)
     for k in doubles:
-        pair, _ = _volume(slices[k - 1 : k + 1])
+        pair, _ = _volume(slices[k - 1 : k + 1], Slabs(1, 0, 2))
         if not np.array_equal(*pair):
             raise ReadError(
                 f"Two different images lie at one place ({slices[k - 1].piece.name} and {slices[k].piece.name}): "
@@ -79,9 +81,10 @@ def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
     return kept, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()
 
 
-def _volume(slices: list[Slice]) -> tuple[np.ndarray, frozenset[str]]:
-    """(slice, row, column) HU, float32, and sentences on what was found on the way. A file is opened once."""
-    volume = np.empty((len(slices), slices[0].rows, slices[0].columns), np.float32)
+def _volume(slices: list[Slice], slabs: Slabs) -> tuple[np.ndarray, frozenset[str]]:
+    """(slab, row, column) HU, float32, and sentences on what was found on the way. A file is opened once."""
+    volume = np.zeros((len(slabs), slices[0].rows, slices[0].columns), np.float32)
+    share = np.float32(1 / slabs.each)
     jobs = sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
     notes: set[str] = set()
     for piece, group in groupby(jobs, key=lambda job: job[1].piece):
@@ -90,7 +93,11 @@ def _volume(slices: list[Slice]) -> tuple[np.ndarray, frozenset[str]]:
         if how := codecs.lossy(header):
             notes.add(f"The slices were compressed with loss ({how}): HU may be off.")
         for (k, found), stored in zip(frames, pixels, strict=True):
-            volume[k], turned = _hu(stored, header, found)
+            hu, turned = _hu(stored, header, found)
+            if slabs.each == 1:
+                volume[k] = hu
+            elif (slab := slabs.slab_of(k)) >= 0:
+                volume[slab] += hu * share
             if turned:
                 notes.add(_INVERTED)
     return volume, frozenset(notes)

@@ -13,14 +13,16 @@ LIMITS = {
     "side_px": (16, 1024),  # rows and columns of a slice
     "picture_side_px": (16, 4096),
     "picture_px": 16_000_000,
-    "slices": 512,
-    "voxels": 150_000_000,  # 600 MB as float32
+    "slices": 512,  # of a scan as it is read; thinner ones are averaged
+    "thin_slices": 2000,  # of the files
+    "voxels": 150_000_000,  # of a scan as it is read: 600 MB as float32
+    "volume_bytes": 1_400_000_000,  # of a NIfTI file's voxels: 640 slices of 512 x 512 px as float64
     "voxel_mm": (0.02, 50),  # a side of a voxel; outside, the spacing is not believed
 }
 
 
-def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tuple[int, int] | None = None) -> None:
-    """Refuse a volume that no head CT has, or that would not fit.
+def check_sides(name: str, rows: int, columns: int, *, side_px: tuple[int, int] | None = None) -> None:
+    """Refuse a slice that no head CT has.
 
     Raises:
         ReadError: with the size that was found and the one that is taken.
@@ -30,6 +32,15 @@ def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tupl
         raise ReadError(
             f"{name} has slices of {columns} x {rows} px; a side must be {low} to {high} px. Give the original slices."
         )
+
+
+def check_size(name: str, slices: int, rows: int, columns: int) -> None:
+    """Refuse a volume that no head CT has, or that would not fit.
+
+    Raises:
+        ReadError: with the size that was found and the one that is taken.
+    """
+    check_sides(name, rows, columns)
     if not 1 <= slices <= LIMITS["slices"]:
         raise ReadError(
             f"{name} has {slices} slices; 1 to {LIMITS['slices']} are taken. Give one head, in thicker slices."

@@ -5,7 +5,8 @@ import zlib
 
 HEAD_BYTES, DISC_AT = 4096, 0x8000  # how much is looked at, and where a CD image begins (ECMA-119, 6.2.1)
 UNKNOWN = "data of an unknown kind"
-READABLE = ("dicom", "nifti", "png", "jpeg")  # kinds that become a scan
+PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
+READABLE = ("dicom", "nifti", *PICTURES)  # kinds that become a scan
 ARCHIVES = ("zip", "tar", "7z", "disc")  # kinds that are opened; the rest is refused by name
 
 # (offset, bytes, kind); the first match counts
@@ -17,10 +18,10 @@ _SIGNATURES = (
     (0, b"PK\x05\x06", "zip"),  # a zip without entries
     (0, b"%PDF", "a PDF"),
     (0, b"GIF8", "a GIF picture"),
-    (0, b"BM", "a BMP picture"),
-    (0, b"II*\x00", "a TIFF picture"),
-    (0, b"MM\x00*", "a TIFF picture"),
-    (8, b"WEBP", "a WebP picture"),
+    (0, b"BM", "bmp"),
+    (0, b"II*\x00", "tiff"),
+    (0, b"MM\x00*", "tiff"),
+    (8, b"WEBP", "webp"),
     (4, b"ftyp", "a video or HEIC picture"),
     (0, b"MZ", "a Windows program"),
     (0, b"\x7fELF", "a Linux program"),

@@ -221,14 +221,14 @@ def test_a_wrong_gzip_checksum_is_noticed(tmp_path):
 
 
 def test_a_header_that_promises_too_much_is_refused_before_its_voxels_are_read(tmp_path):
-    path = write_nifti(tmp_path / "scan.nii", dim=[3, 1024, 1024, 512, 1, 1, 1, 1])
-    with pytest.raises(ReadError, match="150 million voxels are the most"):
+    path = write_nifti(tmp_path / "scan.nii", dim=[3, 1024, 1024, 1999, 1, 1, 1, 1])
+    with pytest.raises(ReadError, match=r"scan\.nii has 4192 MB of voxels; 1400 MB is the most\. Save it as int16"):
         read(path)
     path = write_nifti(tmp_path / "scan.nii", dim=[3, 8, 24, 18, 1, 1, 1, 1])
     with pytest.raises(ReadError, match="slices of 8 x 24 px; a side must be 16 to 1024 px"):
         read(path)
-    path = write_nifti(tmp_path / "scan.nii", dim=[3, 20, 24, 513, 1, 1, 1, 1])
-    with pytest.raises(ReadError, match="513 slices; 1 to 512 are taken"):
+    path = write_nifti(tmp_path / "scan.nii", dim=[3, 20, 24, 2001, 1, 1, 1, 1])
+    with pytest.raises(ReadError, match="2001 slices; 1 to 2000 are taken"):
         read(path)
     path = write_nifti(tmp_path / "scan.nii", vox_offset=1e9)
     with pytest.raises(ReadError, match="voxels start 1000000000 bytes into the file"):
@@ -877,7 +877,6 @@ OTHERS = {
     "an SVG or XML file": b"<?xml version='1.0'?><svg/>",
     "a Windows program": b"MZ" + bytes(200),
     "a GIF picture": b"GIF89a" + bytes(50),
-    "a TIFF picture": b"II*\x00" + bytes(50),
     "a gzip file that holds plain text": gzip.compress(b"words and more words"),
     "a gzip file that holds another": gzip.compress(gzip.compress(b"words")),
     "a damaged gzip file": b"\x1f\x8b\xff\xff\xff\xff",
