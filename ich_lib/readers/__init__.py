@@ -1,17 +1,19 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
-Read in this order: sniff (what is it), piece, archive, gather (where is it), then one reader per kind: header, series,
-geometry, dicom; nifti; picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse
-through `ReadError`, and LIMITS is one table.
+Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it);
+then one reader per kind: header, inflate, series, geometry, slabs, codecs, stored, dicom; nifti; pixels, ct_numbers,
+picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse through `ReadError`, LIMITS
+is one table, and child does all of it in a process of its own.
 """
 
 import os
 from collections import Counter
 from collections.abc import Sequence
 
+from ich_lib.readers import child
 from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
 from ich_lib.readers.dicom import read_dicom
-from ich_lib.readers.gather import WHAT_IS_READ, gather, title
+from ich_lib.readers.gather import WHAT_IS_READ, gather, listed, title
 from ich_lib.readers.hounsfield import settle
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import read_pictures
@@ -41,6 +43,7 @@ def read(
     window: str | tuple[float, float] | None = None,
     series: str | None = None,
     allow_gaps: bool = False,
+    isolated: bool = False,
 ) -> Scan:
     """Read one head CT. What a file is, its content tells; names do not count.
 
@@ -50,6 +53,7 @@ def read(
             A CT-ICH patient folder brings its own.
         series: DICOM only: the SeriesDescription to take. None: the series of most slices.
         allow_gaps: DICOM only: go on with a note where a slice is missing.
+        isolated: decode in a child process with limits of memory and time, as files from strangers should be.
 
     Returns:
         The scan in canonical axes; its `notes` say what was assumed, left out or looks odd.
@@ -57,6 +61,8 @@ def read(
     Raises:
         ReadError: with one plain sentence on what is wrong and what to do.
     """
+    if isolated:
+        return child.read_scan(title(paths), listed(paths), window=window, series=series, allow_gaps=allow_gaps)
     pieces, name = gather(paths), title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (

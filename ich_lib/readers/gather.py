@@ -37,16 +37,17 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
 
 def title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
     """What to call the upload in a sentence."""
-    given = _as_list(paths)
+    given = listed(paths)
     return shown(Path(given[0]).name) or "The folder" if len(given) == 1 else "The upload"
 
 
-def _as_list(paths) -> list:
+def listed(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
+    """One path or several as a list."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
 def _given(paths) -> list[Path]:
-    given = [Path(path) for path in dict.fromkeys(_as_list(paths))]
+    given = [Path(path) for path in dict.fromkeys(listed(paths))]
     if not given:
         raise ReadError(f"No file was given. {WHAT_IS_READ}")
     for path in given:

@@ -17,6 +17,9 @@ LIMITS = {
     "thin_slices": 2000,  # of the files
     "voxels": 150_000_000,  # of a scan as it is read: 600 MB as float32
     "volume_bytes": 1_400_000_000,  # of a NIfTI file's voxels: 640 slices of 512 x 512 px as float64
+    "decode_s": 90,  # by the clock, for one upload in a child; a busy machine may give it a third of a processor
+    "decode_cpu_s": 30,  # of processor time
+    "decode_bytes": 3_000_000_000,  # of memory that a child may reserve
     "voxel_mm": (0.02, 50),  # a side of a voxel; outside, the spacing is not believed
 }
 

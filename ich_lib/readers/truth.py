@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ich_lib.readers.gather import gather, title
+from ich_lib.readers import child
+from ich_lib.readers.gather import gather, listed, title
 from ich_lib.readers.nifti import read_mask
 from ich_lib.readers.picture import check_pictures, in_order
 from ich_lib.readers.piece import Piece
@@ -18,7 +19,11 @@ _WHITE = 127  # JPG blurs the border of a mask; beyond the middle gray it is blo
 
 
 def read_truth(
-    paths: str | os.PathLike | Sequence[str | os.PathLike], shape: tuple[int, int, int], affine: np.ndarray | None
+    paths: str | os.PathLike | Sequence[str | os.PathLike],
+    shape: tuple[int, int, int],
+    affine: np.ndarray | None,
+    *,
+    isolated: bool = False,
 ) -> np.ndarray:
     """Read the mask of a scan.
 
@@ -26,6 +31,7 @@ def read_truth(
         paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip.
         shape: (z, y, x) of the scan.
         affine: of the scan, see `Scan`; None where its place is not known, then only the shape is compared.
+        isolated: decode in a child process, see `read`.
 
     Returns:
         (z, y, x) bool: NIfTI voxels above 0, pixels brighter than middle gray.
@@ -33,6 +39,8 @@ def read_truth(
     Raises:
         ReadError: if it cannot be read, has another shape, or lies elsewhere.
     """
+    if isolated:
+        return child.read_mask(title(paths), listed(paths), shape=shape, affine=affine)
     pieces, name = gather(paths), title(paths)
     kinds = [piece.kind() for piece in pieces]
     if kinds == ["nifti"]:
