@@ -147,7 +147,7 @@ def scan_of(paths: Sequence[str], window_name: str, level: float | None, width: 
     with _plainly():
         _check_size(paths)
         asked = cast("tuple[float, float]", (level, width))  # `read` refuses a box left empty, where it needs one
-        return read(paths, window={UNKNOWN: None, OTHER: asked}.get(window_name, window_name))
+        return read(paths, window={UNKNOWN: None, OTHER: asked}.get(window_name, window_name), isolated=True)
 
 
 def found_in(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
@@ -173,7 +173,9 @@ def truth_of(path: str, shown: Shown | None) -> dict:
         raise ValueError(NO_TRUTH_HERE)
     with _plainly():
         _check_size([path])
-        return viewer.adding(shown.id, viewer.truths(read_truth(path, shown.shape, shown.affine), shown.shape))
+        return viewer.adding(
+            shown.id, viewer.truths(read_truth(path, shown.shape, shown.affine, isolated=True), shown.shape)
+        )
 
 
 @dataclass(frozen=True)

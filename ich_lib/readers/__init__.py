@@ -1,8 +1,9 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
-Read in this order: sniff (what is it), piece, archive, gather (where is it), then one reader per kind: header, series,
-geometry, dicom; nifti; picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse
-through `ReadError`, and LIMITS is one table.
+Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it);
+then one reader per kind: header, inflate, series, geometry, slabs, codecs, stored, dicom; nifti; pixels, ct_numbers,
+picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse through `ReadError`, LIMITS
+is one table, and child does all of it in a process of its own.
 """
 
 import os
@@ -10,16 +11,29 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ich_lib.grammar import count
+from ich_lib.readers import child
 from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
 from ich_lib.readers.dicom import read_dicom
-from ich_lib.readers.gather import WHAT_IS_READ, gather, title
+from ich_lib.readers.gather import WHAT_IS_READ, as_list, gather, title
 from ich_lib.readers.hounsfield import settle
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.sniff import ARCHIVES, PICTURES, in_words
 from ich_lib.readers.truth import read_truth
 from ich_lib.scan import Scan
+
+_UNPACK = "Unpack it on your computer and give the folder, or zip the files."
+_WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
+    "a RAR archive": _UNPACK,
+    "a CAB archive": _UNPACK,
+    "a Zstandard archive": _UNPACK,
+    "a .Z archive": _UNPACK,
+    "one part of a zip in several parts": "Unpack all parts together on your computer and give the folder.",
+    "a video or HEIC picture": "Export the scan as DICOM, or the picture as PNG or JPG.",
+    "the header half of a NIfTI .hdr/.img pair": "Convert the pair to one .nii file.",
+}
 
 __all__ = ["ReadError", "read", "read_truth"]
 
@@ -30,6 +44,7 @@ def read(
     window: str | tuple[float, float] | None = None,
     series: str | None = None,
     allow_gaps: bool = False,
+    isolated: bool = False,
 ) -> Scan:
     """Read one head CT. What a file is, its content tells; names do not count.
 
@@ -39,6 +54,7 @@ def read(
             A CT-ICH patient folder brings its own.
         series: DICOM only: the SeriesDescription to take. None: the series of most slices.
         allow_gaps: DICOM only: go on with a note where a slice is missing.
+        isolated: decode in a child process with limits of memory and time, as files from strangers should be.
 
     Returns:
         The scan in canonical axes; its `notes` say what was assumed, left out or looks odd.
@@ -59,10 +75,12 @@ def read(
         >>> [f"{mm:.1f} mm" for mm in scan.spacing_mm]
         ['5.0 mm', '3.6 mm', '3.6 mm']
     """
+    if isolated:
+        return child.read_scan(title(paths), as_list(paths), window=window, series=series, allow_gaps=allow_gaps)
     pieces, name = gather(paths), title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
-        [piece for piece in pieces if kinds[piece] in wanted] for wanted in (("dicom",), ("nifti",), ("png", "jpeg"))
+        [piece for piece in pieces if kinds[piece] in wanted] for wanted in (("dicom",), ("nifti",), PICTURES)
     )
     if dicom:
         scan = settle(read_dicom(dicom, name, series=series, allow_gaps=allow_gaps), name)
@@ -90,12 +108,9 @@ def _refusal(kinds: dict[Piece, str], name: str) -> ReadError:
     if len(kinds) == 1:
         (piece, kind), *_ = kinds.items()
         where = name if piece.name == name else f"{piece.name} in {name}"
-        return ReadError(f"{where} looks like {_in_words(kind)}, not a head CT. {WHAT_IS_READ}")
+        return ReadError(f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}")
     kind, number = Counter(kinds.values()).most_common(1)[0]
     return ReadError(
-        f"{name} holds no head CT: {number} of its {len(kinds)} files look like {_in_words(kind)}. {WHAT_IS_READ}"
+        f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
+        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}"
     )
-
-
-def _in_words(kind: str) -> str:
-    return "a zip inside a zip or folder" if kind == "zip" else kind

@@ -10,8 +10,9 @@ import numpy as np
 
 from ich_lib.grammar import listed
 from ich_lib.readers.hounsfield import refuse_constant
-from ich_lib.readers.picture import PLACEHOLDER_MM, check_pictures, picture
+from ich_lib.readers.picture import PLACEHOLDER_MM, check_pictures
 from ich_lib.readers.piece import Piece, shown
+from ich_lib.readers.pixels import gray
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.renders import hu_from_renders
 from ich_lib.scan import Scan, axial_affine
@@ -47,7 +48,7 @@ def read_patient_folder(pieces: Sequence[Piece], name: str) -> Scan:
 
 
 def _render(piece: Piece) -> np.ndarray:
-    pixels = picture(piece)
+    pixels = gray(piece)
     if pixels.dtype != np.uint8:
         raise ReadError(f"{piece.name} has 16 bits a pixel; CT-ICH renders have 8. Give the original JPG files.")
     return pixels

@@ -4,19 +4,23 @@ from itertools import groupby
 
 import numpy as np
 import pydicom
-from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import UID
+from pydicom.pixels import iter_pixels
 
 from ich_lib.grammar import count
+from ich_lib.readers import codecs
 from ich_lib.readers.geometry import in_order, place, same_place
 from ich_lib.readers.header import Slice, dataset, slices_of
-from ich_lib.readers.limits import check_size
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, decoding
 from ich_lib.readers.series import pick
+from ich_lib.readers.slabs import Slabs, slabs_of
+from ich_lib.readers.stored import padded, used_bits
 from ich_lib.scan import LOWEST_HU, Scan, from_file_grid
 
 _SIDE_OF_AIR_HU = -500
+_INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they were turned round."
+
+codecs.register()
 
 
 def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, allow_gaps: bool = False) -> Scan:
@@ -33,20 +37,22 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     """
     slices, left_out = slices_of(pieces)
     slices, more = pick(slices, series, name)
-    check_size(name, len(slices), slices[0].rows, slices[0].columns)
+    slabs_of(name, len(slices), slices[0].rows, slices[0].columns)  # too large is refused before pixels are read
     for found in slices:
         _refuse_without_rescale(found)
     slices, doubles = _without_doubles(in_order(slices))
     lies = place(slices, allow_gaps=allow_gaps)
-    hu, inverted = _volume(slices)
-    notes = (*left_out, *more, *doubles, *lies.notes, *_warnings(slices, inverted))
+    slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
+    hu, found = _volume(slices, slabs)
+    thin_mm = float(np.linalg.norm(lies.affine_ras[:3, 2])) if lies.spacing_known else None
+    notes = (*left_out, *more, *doubles, *lies.notes, *slabs.notes(thin_mm), *sorted(found), *_warnings(slices))
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
     return from_file_grid(
         values,
-        lies.affine_ras,
+        slabs.affine(lies.affine_ras, 2),
         spacing_known=lies.spacing_known,
         notes=notes,
-        dicom=lies.spacing_known and not lies.gap,
+        dicom=lies.spacing_known and not lies.gap and slabs.each == 1,
         window=slices[0].window,
     )
 
@@ -67,7 +73,7 @@ def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
     """Keep one of equal images at one place; refuse different ones, because nobody can say which is right."""
     doubles = same_place(slices)
     for k in doubles:
-        pair, _ = _volume(slices[k - 1 : k + 1])
+        pair, _ = _volume(slices[k - 1 : k + 1], Slabs(1, 0, 2))
         if not np.array_equal(*pair):
             raise ReadError(
                 f"Two different images lie at one place ({slices[k - 1].piece.name} and {slices[k].piece.name}): "
@@ -77,30 +83,36 @@ def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
     return kept, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()
 
 
-def _volume(slices: list[Slice]) -> tuple[np.ndarray, bool]:
-    """(slice, row, column) HU, float32, and whether black and white had to be turned round. A file is opened once."""
-    volume = np.empty((len(slices), slices[0].rows, slices[0].columns), np.float32)
-    inverted, jobs = False, sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
+def _volume(slices: list[Slice], slabs: Slabs) -> tuple[np.ndarray, frozenset[str]]:
+    """(slab, row, column) HU, float32, and sentences on what was found on the way. A file is opened once."""
+    volume = np.zeros((len(slabs), slices[0].rows, slices[0].columns), np.float32)
+    share = np.float32(1 / slabs.each)
+    jobs = sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
+    notes: set[str] = set()
     for piece, group in groupby(jobs, key=lambda job: job[1].piece):
         frames = list(group)
-        with piece.open() as stream, decoding(piece.name):
-            header = dataset(piece, stream)
-            _refuse_unless_decodable(piece.name, header.file_meta.TransferSyntaxUID)
-            pixels = list(iter_pixels(header, indices=[found.frame for _, found in frames]))
+        header, pixels = _pixels(piece, [found.frame for _, found in frames])
+        if how := codecs.lossy(header):
+            notes.add(f"The slices were compressed with loss ({how}): HU may be off.")
         for (k, found), stored in zip(frames, pixels, strict=True):
-            volume[k], turned = _hu(stored, header, found)
-            inverted |= turned
-    return volume, inverted
+            hu, turned = _hu(stored, header, found)
+            if slabs.each == 1:
+                volume[k] = hu
+            elif (slab := slabs.slab_of(k)) >= 0:
+                volume[slab] += hu * share
+            if turned:
+                notes.add(_INVERTED)
+    return volume, frozenset(notes)
 
 
-def _refuse_unless_decodable(name: str, syntax: UID) -> None:
-    try:
-        decodable = get_decoder(syntax).is_available
-    except NotImplementedError:  # no decoder is registered for it
-        decodable = False
-    if not decodable:
-        words = "in a private way of its maker" if syntax.name == syntax else f"as {syntax.name.split(',')[0]}"
-        raise ReadError(f"{name} is compressed {words}, which is not read here. Export it uncompressed.")
+def _pixels(piece: Piece, frames: list[int]) -> tuple[pydicom.Dataset, list[np.ndarray]]:
+    """The header of a file and some of its frames as they are stored, bits that are no pixel still in them."""
+    with piece.open() as stream, decoding(piece.name):
+        header = dataset(piece, stream)
+        plugin = codecs.plugin(piece.name, header.file_meta.TransferSyntaxUID)
+        codecs.refuse_other_sizes(piece.name, header)
+        options = {"decoding_plugin": plugin, "correct_unused_bits": False}
+        return header, list(iter_pixels(header, indices=frames, **options))
 
 
 def _hu(stored: np.ndarray, header: pydicom.Dataset, found: Slice) -> tuple[np.ndarray, bool]:
@@ -109,13 +121,14 @@ def _hu(stored: np.ndarray, header: pydicom.Dataset, found: Slice) -> tuple[np.n
     MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and leaves HU alone. Some converters turn the values round all
     the same, so the side of the slice decides: it is air in one of the two readings.
     """
-    hu = stored * np.float32(found.slope) + np.float32(found.intercept)
+    values = used_bits(stored, header)
+    hu = values * np.float32(found.slope) + np.float32(found.intercept)
     turned = False
     if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _air_around(hu):
-        opposite = (_ends(header) - stored) * np.float32(found.slope) + np.float32(found.intercept)
+        opposite = (_ends(header) - values) * np.float32(found.slope) + np.float32(found.intercept)
         turned = _air_around(opposite)
         hu = opposite if turned else hu
-    hu[_padding(stored, header)] = LOWEST_HU
+    hu[padded(stored, values, hu, header)] = LOWEST_HU
     return hu.astype(np.float32, copy=False), turned
 
 
@@ -130,19 +143,7 @@ def _ends(header: pydicom.Dataset) -> np.float32:
     return np.float32(-1 if signed else 2**bits - 1)
 
 
-def _padding(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
-    """Where the scanner saw nothing (C.7.5.1.1.2), compared as stored: 63536 is -2000 where pixels are signed."""
-    values = [header.get(tag) for tag in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    ends = [np.array(int(value)).astype(stored.dtype) for value in values if isinstance(value, int)]
-    return (stored >= min(ends)) & (stored <= max(ends)) if ends else np.zeros(stored.shape, bool)
-
-
-def _warnings(slices: list[Slice], inverted: bool) -> tuple[str, ...]:
-    notes: tuple[str, ...] = ()
-    if inverted:
-        notes += ("Black and white were exchanged in the files (MONOCHROME1); they were turned round.",)
+def _warnings(slices: list[Slice]) -> tuple[str, ...]:
     if any(found.doubtful for found in slices):
-        notes += (
-            "The files are screenshots or have text burned in, which may name the patient. Look before you share.",
-        )
-    return notes
+        return ("The files are screenshots or have text burned in, which may name the patient. Look before you share.",)
+    return ()

@@ -1,20 +1,21 @@
-"""Paths to pieces: folders are walked, zips are opened, and what is left is a flat list of files."""
+"""Paths to pieces: folders are walked, archives are opened, and what is left is a flat list of files."""
 
 import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from ich_lib.readers.archive import unzip
+from ich_lib.readers.archive import unpack
 from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.piece import Piece, is_system_file, shown
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.sniff import ARCHIVES
 
-WHAT_IS_READ = "Give DICOM (files, a folder or a zip), NIfTI (.nii, .nii.gz), PNG or JPG."
+WHAT_IS_READ = "Give DICOM (files, a folder, a zip, tar, 7z or CD image), NIfTI (.nii, .nii.gz), or pictures."
 
 
 def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
-    """List the files behind `paths`: folders are walked, zips are opened, the same path twice counts once.
+    """List the files behind `paths`: folders are walked, archives are opened, the same path twice counts once.
 
     Raises:
         ReadError: if there is no file, too many, or a path that does not exist.
@@ -23,8 +24,8 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
     for path in _given(paths):
         if path.is_dir():
             pieces += _walk(path)
-        elif (piece := Piece(path)).kind() == "zip":
-            pieces += unzip(piece)
+        elif (kind := (piece := Piece(path)).kind()) in ARCHIVES:
+            pieces += unpack(piece, kind)
         else:
             pieces.append(piece)
     if not pieces:
@@ -36,16 +37,17 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
 
 def title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
     """What to call the upload in a sentence."""
-    given = _as_list(paths)
+    given = as_list(paths)
     return shown(Path(given[0]).name) or "The folder" if len(given) == 1 else "The upload"
 
 
-def _as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
+def as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
+    """One path or several as a list."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
-def _given(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
-    given = [Path(path) for path in dict.fromkeys(_as_list(paths))]
+def _given(paths) -> list[Path]:
+    given = [Path(path) for path in dict.fromkeys(as_list(paths))]
     if not given:
         raise ReadError(f"No file was given. {WHAT_IS_READ}")
     for path in given:

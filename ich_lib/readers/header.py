@@ -7,10 +7,10 @@ from typing import BinaryIO
 
 import numpy as np
 import pydicom
-from pydicom.filereader import read_dataset, read_preamble
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ich_lib.grammar import count
+from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import believable_mm
 from ich_lib.readers.piece import Piece, shown
 from ich_lib.readers.refusal import ReadError, decoding
@@ -28,6 +28,7 @@ _NEEDED = (  # noqa: SIM905
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
+_CONTENTS = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
 
@@ -74,7 +75,7 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     """Read all headers: the CT slices among them, each once, and notes on the rest.
 
     Raises:
-        ReadError: if a file is damaged or deflated, or none is a CT slice.
+        ReadError: if a file is damaged, or none is a CT slice.
     """
     slices: dict[tuple[Piece | str, int], Slice] = {}
     left_out: Counter[str] = Counter()
@@ -90,6 +91,10 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
             left_out["copy of a file"] += key in slices
             slices.setdefault(key, found)
     rest = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
+    if set(left_out) == {_CONTENTS}:
+        raise ReadError(
+            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder."
+        )
     if not slices:
         raise ReadError(f"No slice of a CT was found, only {rest}. Give the axial CT series.")
     notes = [f"Left out: {rest}."] if rest else []
@@ -103,7 +108,7 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
 def dataset(
     piece: Piece, stream: BinaryIO, *, stop_before_pixels: bool = False, specific_tags: list[str] | None = None
 ) -> pydicom.Dataset:
-    """Parse a file after a look at its transfer syntax, because inflating a deflated one has no bound.
+    """Parse a file, packed as a whole or not.
 
     Args:
         piece: the file, for its name.
@@ -112,12 +117,10 @@ def dataset(
         specific_tags: the tags to keep; None for all.
 
     Raises:
-        ReadError: if it is deflated.
+        ReadError: if it unpacks to more than a slice needs.
     """
-    if _transfer_syntax(stream) == DeflatedExplicitVRLittleEndian:
-        raise ReadError(f"{piece.name} is deflated as a whole, which is not read here. Export it uncompressed.")
-    stream.seek(0)
-    parsed = pydicom.dcmread(stream, force=True, stop_before_pixels=stop_before_pixels, specific_tags=specific_tags)
+    whole = plain(piece.name, stream)
+    parsed = pydicom.dcmread(whole, force=True, stop_before_pixels=stop_before_pixels, specific_tags=specific_tags)
     if "TransferSyntaxUID" not in parsed.file_meta:
         implicit, little = parsed.original_encoding
         parsed.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2"))
@@ -131,14 +134,10 @@ def _header(piece: Piece) -> pydicom.Dataset:
         return header
 
 
-def _transfer_syntax(stream: BinaryIO) -> UID | None:
-    read_preamble(stream, force=True)
-    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
-    return meta.get("TransferSyntaxUID")
-
-
 def _not_ct(header: pydicom.Dataset) -> str | None:
     """Why a file is not a CT slice, as a noun to be counted; None if it is one."""
+    if str(header.file_meta.get("MediaStorageSOPClassUID") or "") == MediaStorageDirectoryStorage:
+        return _CONTENTS
     if _whole(header, "Rows") < 1 or _whole(header, "Columns") < 1:
         return "non-image DICOM file"
     if (modality := str(header.get("Modality") or "CT")) != "CT":

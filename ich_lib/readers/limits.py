@@ -7,11 +7,17 @@ from ich_lib.readers.refusal import ReadError
 LIMITS: dict[str, int] = {  # the most
     "files": 2000,  # in a folder, in a zip, in a list
     "file_bytes": 400_000_000,  # one file as it lies on disk; an enhanced CT of 700 slices
-    "zip_bytes": 600_000_000,  # all entries of a zip, uncompressed
-    "zip_ratio": 200,  # uncompressed / compressed; CT packs 2 to 4 times, empty slices 100 times
+    "archive_bytes": 800_000_000,  # a zip, tar, 7z or CD image as it lies on disk; a CD holds 700 MB
+    "unpacked_bytes": 600_000_000,  # all entries of an archive, uncompressed
+    "packing_ratio": 200,  # uncompressed / compressed; CT packs 2 to 4 times, empty slices 100 times
     "picture_px": 16_000_000,
-    "slices": 512,
-    "voxels": 150_000_000,  # 600 MB as float32
+    "slices": 512,  # of a scan as it is read; thinner ones are averaged
+    "thin_slices": 2000,  # of the files
+    "voxels": 150_000_000,  # of a scan as it is read: 600 MB as float32
+    "volume_bytes": 1_400_000_000,  # of a NIfTI file's voxels: 640 slices of 512 x 512 px as float64
+    "decode_s": 90,  # by the clock, for one upload in a child; a busy machine may give it a third of a processor
+    "decode_cpu_s": 30,  # of processor time
+    "decode_bytes": 3_000_000_000,  # of memory that a child may reserve
 }
 RANGES: dict[str, tuple[float, float]] = {  # the least and the most
     "side_px": (16, 1024),  # rows and columns of a slice
@@ -20,8 +26,8 @@ RANGES: dict[str, tuple[float, float]] = {  # the least and the most
 }
 
 
-def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tuple[float, float] | None = None) -> None:
-    """Refuse a volume that no head CT has, or that would not fit.
+def check_sides(name: str, rows: int, columns: int, *, side_px: tuple[float, float] | None = None) -> None:
+    """Refuse a slice that no head CT has.
 
     Raises:
         ReadError: with the size that was found and the one that is taken.
@@ -31,6 +37,15 @@ def check_size(name: str, slices: int, rows: int, columns: int, *, side_px: tupl
         raise ReadError(
             f"{name} has slices of {columns} x {rows} px; a side must be {low} to {high} px. Give the original slices."
         )
+
+
+def check_size(name: str, slices: int, rows: int, columns: int) -> None:
+    """Refuse a volume that no head CT has, or that would not fit.
+
+    Raises:
+        ReadError: with the size that was found and the one that is taken.
+    """
+    check_sides(name, rows, columns)
     if not 1 <= slices <= LIMITS["slices"]:
         raise ReadError(
             f"{name} has {slices} slices; 1 to {LIMITS['slices']} are taken. Give one head, in thicker slices."

@@ -8,9 +8,10 @@ from typing import BinaryIO
 import nibabel as nib
 import numpy as np
 
-from ich_lib.readers.limits import LIMITS, believable_mm, check_size
+from ich_lib.readers.limits import LIMITS, believable_mm
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.scan import Scan, from_file_grid
 
 _HEADER_BYTES = {nib.Nifti1Image: 348, nib.Nifti2Image: 540}
@@ -23,11 +24,50 @@ def read_nifti(piece: Piece) -> Scan:
     Raises:
         ReadError: if it is damaged, not one volume of real numbers, or too large.
     """
+    return _read(piece)[0]
+
+
+def read_mask(piece: Piece) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read one NIfTI volume as a mask: where it is above 0; of averaged slices, where half of them are.
+
+    Returns:
+        (z, y, x) bool and its affine, see `Scan`; None if the file does not say how it lies.
+
+    Raises:
+        ReadError: if it is damaged, not one volume of real numbers, or too large.
+    """
+    scan, lies = _read(piece, above_zero=True)
+    return scan.hu >= 0.5, scan.affine if lies else None
+
+
+def _read(piece: Piece, *, above_zero: bool = False) -> tuple[Scan, bool]:
+    """The scan, and whether the file says how it lies. `above_zero` makes 1 of what is more and 0 of the rest."""
     image = _image(piece)
     affine_ras, spacing_known, notes = place(image.header)
+    slabs, axis = _slabs(piece.name, image.header)
+    from_head = nib.aff2axcodes(affine_ras)[axis] == "I"
     with decoding(piece.name):
-        values = image.get_fdata(caching="unchanged", dtype=np.float32).reshape(image.shape[:3])
-    return from_file_grid(values, affine_ras, spacing_known=spacing_known, notes=notes)
+        shares = _shares(image, slabs, axis, from_head=from_head, above_zero=above_zero)
+    thin_mm = float(np.linalg.norm(affine_ras[:3, axis])) if spacing_known else None
+    affine_ras = slabs.affine(affine_ras, axis, from_head=from_head)
+    notes_of_all = (*notes, *slabs.notes(thin_mm))
+    return from_file_grid(shares, affine_ras, spacing_known=spacing_known, notes=notes_of_all), not notes
+
+
+def _shares(image: nib.Nifti1Image, slabs: Slabs, axis: int, *, from_head: bool, above_zero: bool) -> np.ndarray:
+    """(i, j, k) float32 values of the slabs. Thin slices become float32 one slab at a time, never all at once."""
+    shape = image.shape[:3]
+    if slabs.each == 1:
+        values = image.get_fdata(caching="unchanged", dtype=np.float32).reshape(shape)
+        return (values > 0).astype(np.float32) if above_zero else values
+    thin = np.moveaxis(np.asanyarray(image.dataobj.get_unscaled()).reshape(shape), axis, 0)
+    thin = thin[: len(slabs) * slabs.each] if from_head else thin[slabs.skip :]
+    slope, intercept = np.float32(image.dataobj.slope), np.float32(image.dataobj.inter)
+    values = np.empty((len(slabs), *thin.shape[1:]), np.float32)
+    for k in range(len(slabs)):
+        slab = thin[k * slabs.each : (k + 1) * slabs.each] * slope + intercept
+        (slab > 0 if above_zero else slab).mean(axis=0, dtype=np.float32, out=values[k])
+    return np.moveaxis(values, 0, axis)
 
 
 def _image(piece: Piece) -> nib.Nifti1Image | nib.Nifti2Image:
@@ -45,6 +85,7 @@ def _image(piece: Piece) -> nib.Nifti1Image | nib.Nifti2Image:
 def _bytes(name: str, header: nib.Nifti1Header, head: bytes, stream: BinaryIO | gzip.GzipFile) -> bytes:
     """The whole file, once its header is found fit."""
     _check(name, header)
+    _slabs(name, header)  # too large is refused before it is read
     wanted = max(int(header["vox_offset"]), len(head))
     if wanted > LIMITS["file_bytes"]:
         raise ReadError(f"{name} says that its voxels start {wanted} bytes into the file, which no program does.")
@@ -63,13 +104,21 @@ def _check(name: str, header: nib.Nifti1Header) -> None:
         raise ReadError(f"{name} holds {size} values; a head CT is one volume of three axes. Save one volume.")
     if dtype.kind not in "iuf":
         raise ReadError(f"{name} holds colors or complex numbers, not CT numbers. Save the CT itself.")
-    spans = dict(zip(_letters(header), shape[:3], strict=True))
+
+
+def _slabs(name: str, header: nib.Nifti1Header) -> tuple[Slabs, int]:
+    """How slices are averaged, and which axis of the file runs across them."""
+    shape, letters = header.get_data_shape()[:3], nib.aff2axcodes(place(header)[0])
+    spans = dict(zip(letters, shape, strict=True))
     slices, rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("SI", "AP", "LR"))
-    check_size(name, slices, rows, columns)
-
-
-def _letters(header: nib.Nifti1Header) -> tuple[str, ...]:
-    return nib.aff2axcodes(place(header)[0])
+    size = math.prod(shape) * header.get_data_dtype().itemsize
+    if size > LIMITS["volume_bytes"]:
+        raise ReadError(
+            f"{name} has {size // 1_000_000} MB of voxels; {LIMITS['volume_bytes'] // 1_000_000} MB is the most. Save "
+            "it as int16, or in thicker slices."
+        )
+    across = next(axis for axis, letter in enumerate(letters) if letter in "SI")
+    return slabs_of(name, slices, rows, columns), across
 
 
 def place(header: nib.Nifti1Header) -> tuple[np.ndarray, bool, tuple[str, ...]]:

@@ -1,22 +1,24 @@
-"""PNG and JPG to a scan. A picture knows neither HU nor mm: what the person does not tell stays unknown."""
+"""Pictures to a scan. A picture knows neither HU nor mm: what the person does not tell stays unknown."""
 
 import re
 from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
-from ich_lib.readers.coded import PNG, frame_header, is_complete
+from ich_lib.readers.ct_numbers import hu_of
 from ich_lib.readers.hounsfield import refuse_constant
-from ich_lib.readers.limits import LIMITS, RANGES, check_size
+from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.pixels import gray, sizes
+from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.scan import Scan, axial_affine
 
 PLACEHOLDER_MM = (5, 1, 1)
 _MASK = re.compile(r"_HGE_Seg$", re.IGNORECASE)  # CT-ICH masks lie among the slices
-_COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # JPEG and small marks stay below both
+_WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
+Page = tuple[Piece, int]  # a picture: a file, and which of those in it
 _MOST_HU = 1_000_000  # of a window: beyond, float32 overflows
 _ASSUMED = (
     "Left and right are assumed: the patient's right is taken to be on the left of the picture, as radiologists look.",
@@ -28,9 +30,10 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     """Read pictures as slices, in natural order of their names (2 before 10), foot to head.
 
     Args:
-        pieces: PNG or JPEG files of one size.
+        pieces: picture files, each of one slice or, TIFF, of several; all of one size.
         name: what to call them together.
-        window: the window they were made with, (level, width) in HU or a name of WINDOWS; None if nobody knows.
+        window: the window they were made with, (level, width) in HU or a name of WINDOWS; None if nobody knows. It
+            does not count where the pixels are CT numbers themselves.
 
     Raises:
         ReadError: if one is damaged, colored or of another size, or the window makes no sense.
@@ -39,52 +42,80 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     pieces = in_order(piece for piece in pieces if not is_mask(piece))
     if not pieces:
         raise ReadError(f"{name} holds only masks (_HGE_Seg), no slice. Give the pictures of the slices too.")
-    check_pictures(name, pieces)
-    gray = np.stack([_unit(picture(piece)) for piece in pieces])
-    refuse_constant(name, float(gray.min()), float(gray.max()))
-    affine = axial_affine(PLACEHOLDER_MM, gray.shape)
-    notes: tuple[str, ...] = (_window_note(window, level, width), *_ASSUMED)
-    if len(pieces) > 1:
+    pages, slabs = check_pictures(name, pieces)
+    values, white = _values(pages, slabs)
+    refuse_constant(name, float(values.min()), float(values.max()))
+    notes = _ASSUMED + slabs.notes(None)
+    if len(pages) > 1:
         notes += ("The slices are in the order of their names, taken to run from foot to head.",)
-    hu = unwindow(gray, level, width)
+    affine = axial_affine(PLACEHOLDER_MM, values.shape)
+    if white != _WHITE_8_BIT and (numbers := hu_of(values)):
+        hu, how = numbers
+        note = f"The pixels are CT numbers ({how}), not grays: HU are known, and no window is needed."
+        return Scan(hu, affine, spacing_known=False, notes=(note, *notes))
+    hu = unwindow(_unit(name, values, white), level, width)
+    notes = (_window_note(window, level, width), *notes)
     return Scan(hu, affine, hu_known=window is not None, spacing_known=False, notes=notes)
 
 
-def picture(piece: Piece) -> np.ndarray:
-    """Decode one gray picture: (y, x), uint8 or uint16 as the file has it. EXIF turns are not followed.
-
-    Raises:
-        ReadError: if it is damaged or a color picture.
-    """
-    with piece.open() as stream:
-        data = stream.read()
-    with decoding(piece.name):
-        if not is_complete(data):
-            raise ReadError(f"{piece.name} is cut short: its last part is missing. Copy it again.")
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError("not decoded")
-    return pixels if pixels.ndim == 2 else _gray(piece.name, pixels)
+def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
+    """(slab, y, x) float32 pixels as the files have them, and which of them is white, see `_white`."""
+    volume, kinds = np.zeros((0,)), set()
+    for k, page in enumerate(pages):
+        pixels = gray(*page)
+        kinds.add(_white(pixels))
+        if k == 0:
+            volume = np.zeros((len(slabs), *pixels.shape), np.float32)
+        if (slab := slabs.slab_of(k)) >= 0:
+            volume[slab] += pixels * np.float32(1 / slabs.each)
+    if len(kinds) > 1:
+        raise ReadError("The pictures have different numbers of bits. Slices of one head are alike: give them alone.")
+    return volume, kinds.pop()
 
 
-def check_pictures(name: str, pieces: Sequence[Piece]) -> None:
+def _white(pixels: np.ndarray) -> int:
+    """The value of white in pictures of this type; 0 for numbers with a sign, which have none."""
+    return int(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 0
+
+
+def _unit(name: str, values: np.ndarray, white: int) -> np.ndarray:
+    """Grays to [0, 1]. Sixteen bits of which twelve are used are twelve; numbers with a sign must lie there already."""
+    low, high = float(values.min()), float(values.max())
+    if white == 0 and (low < 0 or high > 1):
+        raise ReadError(
+            f"{name} holds numbers from {low:g} to {high:g}, neither grays nor CT numbers of a head. Save HU, or a "
+            "gray picture of 8 or 16 bits."
+        )
+    full = 1 if white == 0 else _WHITE_12_BIT if white > _WHITE_8_BIT and high <= _WHITE_12_BIT else white
+    return values * np.float32(1 / full)
+
+
+def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slabs]:
     """Compare and limit the sizes of pictures by their headers.
+
+    Returns:
+        Each picture as (file, index in it), and how they become slices.
 
     Raises:
         ReadError: if they differ, or are too small, large or many.
     """
-    first = _size(pieces[0])
+    pages, first = [], None
     for piece in pieces:
-        if (size := _size(piece)) != first:
-            raise ReadError(
-                f"{piece.name} has {size[1]} x {size[0]} px, {pieces[0].name} {first[1]} x {first[0]}. "
-                "Slices of one head have one size: give them alone."
-            )
-    check_size(name, len(pieces), *first, side_px=RANGES["picture_side_px"])
-    if first[0] * first[1] > LIMITS["picture_px"]:
+        for index, size in enumerate(sizes(piece, LIMITS["thin_slices"] + 1)):
+            first = first or size
+            if size != first:
+                raise ReadError(
+                    f"{piece.name} has {size[1]} x {size[0]} px, {pieces[0].name} {first[1]} x {first[0]}. "
+                    "Slices of one head have one size: give them alone."
+                )
+            pages.append((piece, index))
+    rows, columns = first or (0, 0)
+    slabs = slabs_of(name, len(pages), rows, columns, side_px=RANGES["picture_side_px"])
+    if rows * columns > LIMITS["picture_px"]:
         raise ReadError(
-            f"{name} has {first[1]} x {first[0]} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller."
+            f"{name} has {columns} x {rows} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller."
         )
+    return pages, slabs
 
 
 def in_order(pieces: Iterable[Piece]) -> list[Piece]:
@@ -126,28 +157,3 @@ def _window_note(window: str | tuple[float, float] | None, level: float, width: 
         )
     low, high = level - width / 2, level + width / 2
     return f"Below {low:g} and above {high:g} HU the picture is black or white: HU are lost there."
-
-
-def _unit(pixels: np.ndarray) -> np.ndarray:
-    """Full range of the file's type to [0, 1], float32: 255 or 65535 is white."""
-    return pixels * np.float32(1 / np.iinfo(pixels.dtype).max)
-
-
-def _gray(name: str, pixels: np.ndarray) -> np.ndarray:
-    """One channel of a picture whose color channels agree; alpha is dropped."""
-    colors = pixels[..., :3].astype(np.int32)
-    spread = colors.max(-1) - colors.min(-1)
-    if np.mean(spread > _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max) > _COLOR_SHARE:
-        raise ReadError(f"{name} is a color picture; a CT slice is gray. Export the slice without colors or marks.")
-    return np.ascontiguousarray(pixels[..., 1])
-
-
-def _size(piece: Piece) -> tuple[int, int]:
-    """(rows, columns) from the header, nothing decoded."""
-    with piece.open() as stream:
-        data = stream.read()
-    with decoding(piece.name):
-        if data[:1] == PNG:
-            return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")  # IHDR is always first
-        at = frame_header(data)
-        return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")

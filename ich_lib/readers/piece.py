@@ -1,13 +1,13 @@
 """One file of an upload, wherever it lies."""
 
-import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from ich_lib.readers.limits import LIMITS
-from ich_lib.readers.refusal import ReadError
-from ich_lib.readers.sniff import HEAD_BYTES, kind
+from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.sniff import DISC_AT, HEAD_BYTES, UNKNOWN, kind
 
 _SYSTEM_FILES = {"__MACOSX", "DICOMDIR", "Thumbs.db", "desktop.ini"}
 
@@ -17,41 +17,48 @@ class Piece:
     """One file of an upload.
 
     Attributes:
-        path: where it lies on disk or inside its zip. Inside a zip it is only a name: nothing is written there.
-        data: its bytes if it came out of a zip.
+        path: where it lies on disk or inside its archive, where it is only a name: nothing is written there.
+        inside: opens it inside its archive, at its first byte; None for a file on disk.
     """
 
     path: PurePath
-    data: bytes | None = None
+    inside: Callable[[], BinaryIO] | None = None
 
     @property
     def name(self) -> str:
         """Base name for sentences; without control characters, which could turn a sentence round."""
         return shown(self.path.name)
 
-    def open(self) -> BinaryIO:
+    def open(self, *, limit: str = "file_bytes") -> BinaryIO:
         """A binary stream at its first byte.
+
+        Args:
+            limit: the name in LIMITS of the most bytes that it may have on disk.
 
         Raises:
             ReadError: if it vanished, may not be read, or is larger than the limit.
         """
-        if self.data is not None:
-            return io.BytesIO(self.data)
+        if self.inside is not None:
+            return self.inside()
         path = Path(self.path)
         try:
             size, stream = path.stat().st_size, path.open("rb")
         except OSError as problem:
             raise ReadError(f"{self.name} could not be opened ({problem.strerror}). Choose it again.") from problem
-        if size > LIMITS["file_bytes"]:
+        if size > LIMITS[limit]:
             stream.close()
-            size_mb, most_mb = size // 1_000_000, LIMITS["file_bytes"] // 1_000_000
+            size_mb, most_mb = size // 1_000_000, LIMITS[limit] // 1_000_000
             raise ReadError(f"{self.name} has {size_mb} MB; {most_mb} MB is the most. Give one head scan.")
         return stream
 
     def kind(self) -> str:
         """What it is by its content, see `sniff.kind`."""
-        with self.open() as stream:
-            return kind(stream.read(HEAD_BYTES))
+        with self.open(limit="archive_bytes") as stream, decoding(self.name):
+            found = kind(stream.read(HEAD_BYTES))
+            if found == UNKNOWN and self.inside is None:  # the signature of a CD image lies behind 32 kB of nothing
+                stream.seek(DISC_AT)
+                return kind(b"", stream.read(HEAD_BYTES))
+            return found
 
 
 def is_system_file(path: PurePath) -> bool:

@@ -31,5 +31,9 @@ def decoding(name: str) -> Iterator[None]:
             yield
     except (ReadError, NameError):  # NameError is a slip of ours, never the file's
         raise
+    except MemoryError as problem:
+        raise ReadError(
+            f"{name} needs more memory than there is. Give one head scan, in thicker slices or without compression."
+        ) from problem
     except Exception as problem:
         raise ReadError(f"{name} is damaged or cut short and could not be decoded. Export it again.") from problem

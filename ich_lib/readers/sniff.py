@@ -3,8 +3,11 @@
 import struct
 import zlib
 
-HEAD_BYTES = 4096
-READABLE = ("dicom", "nifti", "png", "jpeg")  # kinds that become a scan; "zip" is opened, the rest is refused by name
+HEAD_BYTES, DISC_AT = 4096, 0x8000  # how much is looked at, and where a CD image begins (ECMA-119, 6.2.1)
+UNKNOWN = "data of an unknown kind"
+PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
+READABLE = ("dicom", "nifti", *PICTURES)  # kinds that become a scan
+ARCHIVES = ("zip", "tar", "7z", "disc")  # kinds that are opened; the rest is refused by name
 
 # (offset, bytes, kind); the first match counts
 _SIGNATURES = (
@@ -15,16 +18,22 @@ _SIGNATURES = (
     (0, b"PK\x05\x06", "zip"),  # a zip without entries
     (0, b"%PDF", "a PDF"),
     (0, b"GIF8", "a GIF picture"),
-    (0, b"BM", "a BMP picture"),
-    (0, b"II*\x00", "a TIFF picture"),
-    (0, b"MM\x00*", "a TIFF picture"),
-    (8, b"WEBP", "a WebP picture"),
+    (0, b"BM", "bmp"),
+    (0, b"II*\x00", "tiff"),
+    (0, b"MM\x00*", "tiff"),
+    (8, b"WEBP", "webp"),
     (4, b"ftyp", "a video or HEIC picture"),
     (0, b"MZ", "a Windows program"),
     (0, b"\x7fELF", "a Linux program"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
+    (257, b"ustar", "tar"),
+    (0, b"BZh", "tar"),  # what bzip2 and xz hold is seen when they are opened
+    (0, b"\xfd7zXZ\x00", "tar"),
     (0, b"Rar!", "a RAR archive"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (257, b"ustar", "a tar archive"),
+    (0, b"PK\x07\x08", "one part of a zip in several parts"),
+    (0, b"MSCF", "a CAB archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (0, b"\x1f\x9d", "a .Z archive"),
     (0, b"NRRD", "an NRRD volume"),
     (0, b"ObjectType", "a MetaImage header"),
     (0, b"\x89HDF", "an HDF5 file"),
@@ -32,15 +41,19 @@ _SIGNATURES = (
 )
 
 
-def kind(head: bytes) -> str:
+def kind(head: bytes, disc: bytes | None = None) -> str:
     """Name the kind of a file.
 
     Args:
         head: its first HEAD_BYTES bytes, or all of a shorter file.
+        disc: as many from DISC_AT on, where the first told nothing.
 
     Returns:
-        "dicom", "nifti" (also gzipped), "png", "jpeg", "zip", or words for a sentence: "a PDF", "plain text".
+        One of READABLE (also gzipped DICOM and NIfTI), one of ARCHIVES ("tar" also packed), or words for a sentence:
+        "a PDF", "plain text".
     """
+    if disc is not None:
+        return "disc" if disc[1:6] in (b"CD001", b"BEA01") else UNKNOWN
     if not head:
         return "an empty file"
     if head[:2] == b"\x1f\x8b":
@@ -51,15 +64,21 @@ def kind(head: bytes) -> str:
     return _nifti(head) or ("dicom" if _bare_dicom(head) else _text(head))
 
 
+def in_words(kind: str) -> str:
+    """A kind for a sentence: "a zip inside a zip or folder", "a PDF"."""
+    archive = {"zip": "a zip", "tar": "a tar archive", "7z": "a 7z archive", "disc": "a CD image"}.get(kind)
+    return f"{archive} inside a zip or folder" if archive else kind
+
+
 def _inside_gzip(head: bytes) -> str:
     try:
         inner = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
     except zlib.error:
         return "a damaged gzip file"
     name = "another" if inner[:2] == b"\x1f\x8b" else kind(inner)
-    if name in (*READABLE, "zip"):
-        return name if name == "nifti" else f"a gzip file that holds {name.upper()}"
-    return f"a gzip file that holds {name}"
+    if name in ("nifti", "dicom", "tar"):
+        return name
+    return f"a gzip file that holds {name.upper() if name in (*READABLE, *ARCHIVES) else name}"
 
 
 def _nifti(head: bytes) -> str | None:
@@ -84,7 +103,7 @@ def _bare_dicom(head: bytes) -> bool:
 def _text(head: bytes) -> str:
     words = head.decode("utf-8", errors="ignore")
     if len(words.encode()) < 0.9 * len(head) or sum(c.isprintable() or c.isspace() for c in words) < 0.95 * len(words):
-        return "data of an unknown kind"
+        return UNKNOWN
     start = words.lstrip("\ufeff \r\n\t").lower()
     if start.startswith(("<!doctype html", "<html")):
         return "a web page"

@@ -6,18 +6,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from ich_lib.grammar import count
-from ich_lib.readers.gather import gather, title
-from ich_lib.readers.nifti import read_nifti
-from ich_lib.readers.picture import check_pictures, in_order, picture
+from ich_lib.readers import child
+from ich_lib.readers.gather import as_list, gather, title
+from ich_lib.readers.nifti import read_mask
+from ich_lib.readers.picture import check_pictures, in_order
 from ich_lib.readers.piece import Piece
+from ich_lib.readers.pixels import gray
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.sniff import PICTURES
 
 SAME_PLACE_MM = 0.5  # corners of two grids that are one lie no further apart
 _WHITE = 127  # JPG blurs the border of a mask; beyond the middle gray it is blood
 
 
 def read_truth(
-    paths: str | os.PathLike | Sequence[str | os.PathLike], shape: tuple[int, int, int], affine: np.ndarray | None
+    paths: str | os.PathLike | Sequence[str | os.PathLike],
+    shape: tuple[int, int, int],
+    affine: np.ndarray | None,
+    *,
+    isolated: bool = False,
 ) -> np.ndarray:
     """Read the mask of a scan.
 
@@ -25,6 +32,7 @@ def read_truth(
         paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip.
         shape: (z, y, x) of the scan.
         affine: of the scan, see `Scan`; None where its place is not known, then only the shape is compared.
+        isolated: decode in a child process, see `read`.
 
     Returns:
         (z, y, x) bool: NIfTI voxels above 0, pixels brighter than middle gray.
@@ -32,29 +40,39 @@ def read_truth(
     Raises:
         ReadError: if it cannot be read, has another shape, or lies elsewhere.
     """
+    if isolated:
+        return child.read_mask(title(paths), as_list(paths), shape=shape, affine=affine)
     pieces, name = gather(paths), title(paths)
     kinds = [piece.kind() for piece in pieces]
     if kinds == ["nifti"]:
         return _volume(pieces[0], shape, affine)
-    if set(kinds) <= {"png", "jpeg"}:
-        pieces = in_order(pieces)
-        check_pictures(name, pieces)
-        _check_shape(name, (len(pieces), *picture(pieces[0]).shape), shape)
-        return np.stack([_bright(picture(piece)) for piece in pieces])
+    if set(kinds) <= set(PICTURES):
+        return _pictures(in_order(pieces), name, shape)
     raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
 
 
+def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """Of averaged slices, what is bright in half of them."""
+    pages, slabs = check_pictures(name, pieces)
+    _check_shape(name, (len(slabs), *gray(*pages[0]).shape), shape)
+    bright = np.zeros(shape, np.float32)
+    for k, page in enumerate(pages):
+        if (slab := slabs.slab_of(k)) >= 0:
+            bright[slab] += _bright(gray(*page))
+    return bright >= 0.5 * slabs.each
+
+
 def _volume(piece: Piece, shape: tuple[int, int, int], affine: np.ndarray | None) -> np.ndarray:
-    mask = read_nifti(piece)
-    _check_shape(piece.name, mask.hu.shape, shape)
+    mask, own = read_mask(piece)
+    _check_shape(piece.name, mask.shape, shape)
     corners = np.array([[0, 0, 0, 1], [*shape, 1]], float).T
-    if affine is not None and not mask.notes:  # a note says that the file does not tell how it lies
-        apart_mm = np.abs((mask.affine - affine) @ corners).max()
+    if affine is not None and own is not None:
+        apart_mm = np.abs((own - affine) @ corners).max()
         if apart_mm >= SAME_PLACE_MM:
             raise ReadError(
                 f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask."
             )
-    return mask.hu > 0  # not a number compares as no
+    return mask
 
 
 def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
@@ -67,4 +85,5 @@ def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> 
 
 
 def _bright(pixels: np.ndarray) -> np.ndarray:
-    return pixels > _WHITE / 255 * np.iinfo(pixels.dtype).max
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    return pixels > _WHITE / 255 * white

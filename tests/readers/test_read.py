@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, JPEGLosslessSV1, RLELossless
+from pydicom.uid import EnhancedCTImageStorage, RLELossless
 
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import ReadError, read
@@ -221,14 +221,14 @@ def test_a_wrong_gzip_checksum_is_noticed(tmp_path):
 
 
 def test_a_header_that_promises_too_much_is_refused_before_its_voxels_are_read(tmp_path):
-    path = write_nifti(tmp_path / "scan.nii", dim=[3, 1024, 1024, 512, 1, 1, 1, 1])
-    with pytest.raises(ReadError, match="150 million voxels are the most"):
+    path = write_nifti(tmp_path / "scan.nii", dim=[3, 1024, 1024, 1999, 1, 1, 1, 1])
+    with pytest.raises(ReadError, match=r"scan\.nii has 4192 MB of voxels; 1400 MB is the most\. Save it as int16"):
         read(path)
     path = write_nifti(tmp_path / "scan.nii", dim=[3, 8, 24, 18, 1, 1, 1, 1])
     with pytest.raises(ReadError, match="slices of 8 x 24 px; a side must be 16 to 1024 px"):
         read(path)
-    path = write_nifti(tmp_path / "scan.nii", dim=[3, 20, 24, 513, 1, 1, 1, 1])
-    with pytest.raises(ReadError, match="513 slices; 1 to 512 are taken"):
+    path = write_nifti(tmp_path / "scan.nii", dim=[3, 20, 24, 2001, 1, 1, 1, 1])
+    with pytest.raises(ReadError, match="2001 slices; 1 to 2000 are taken"):
         read(path)
     path = write_nifti(tmp_path / "scan.nii", vox_offset=1e9)
     with pytest.raises(ReadError, match="voxels start 1000000000 bytes into the file"):
@@ -534,22 +534,6 @@ def test_run_length_encoding_is_read(tmp_path):
     path = tmp_path / "IM1"
     ds.save_as(path, enforce_file_format=True)
     np.testing.assert_array_equal(read(path).hu[0], head()[9])
-
-
-@pytest.mark.parametrize(
-    ("syntax", "words"),
-    [(JPEGLosslessSV1, "compressed as JPEG Lossless"), (DeflatedExplicitVRLittleEndian, "deflated")],
-)
-def test_a_compression_that_cannot_be_read_is_named(tmp_path, syntax, words):
-    path = write_slice(tmp_path / "IM1", head()[9])
-    data = path.read_bytes()
-    old = b"1.2.840.10008.1.2.1\0"
-    new = str(syntax).encode()
-    new += b"\0" * (len(new) % 2)
-    length = len(old).to_bytes(2, "little"), len(new).to_bytes(2, "little")
-    path.write_bytes(data.replace(b"UI" + length[0] + old, b"UI" + length[1] + new, 1))
-    with pytest.raises(ReadError, match=f"IM1 is {words}.*Export it uncompressed"):
-        read(path)
 
 
 def enhanced(hu):
@@ -893,7 +877,6 @@ OTHERS = {
     "an SVG or XML file": b"<?xml version='1.0'?><svg/>",
     "a Windows program": b"MZ" + bytes(200),
     "a GIF picture": b"GIF89a" + bytes(50),
-    "a TIFF picture": b"II*\x00" + bytes(50),
     "a gzip file that holds plain text": gzip.compress(b"words and more words"),
     "a gzip file that holds another": gzip.compress(gzip.compress(b"words")),
     "a damaged gzip file": b"\x1f\x8b\xff\xff\xff\xff",

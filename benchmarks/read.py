@@ -1,0 +1,147 @@
+"""Reading: ours, in the process and in a child, against plain loops of pydicom and nibabel, in turns, in one run.
+
+    python benchmarks/read.py [--rounds 9]
+
+One phantom head, 34 slices of 512 x 512, as plain DICOM, JPEG Lossless, zip, .nii.gz; and 640 thin slices, which are
+averaged, beside the plain loop over as many. Seconds are of the processor, of the process and its child together, since
+the machine may be shared; medians of the rounds. A plain loop reads, rescales to float32 and stacks by position, with
+the same decoder where pydicom has none: it checks nothing and knows no other kind. Memory is the peak of a process that
+reads once.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import nibabel as nib  # noqa: E402
+import numpy as np  # noqa: E402
+import pydicom  # noqa: E402
+from pydicom.encaps import encapsulate  # noqa: E402
+from pydicom.uid import JPEGLosslessSV1  # noqa: E402
+
+from ich_lib.phantoms import phantom  # noqa: E402
+from ich_lib.readers import child, read  # noqa: E402
+from ich_lib.reports.case_files import write_dicom  # noqa: E402
+from ich_lib.scan import to_file_grid  # noqa: E402
+
+WAYS = ("plain loop", "ours", "ours, in a child")
+
+
+def main() -> None:
+    """Measure in turns and print medians and ratios."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=9)
+    options.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.peak:
+        _peak(*chosen.peak)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in _files(Path(folder)).items():
+            _print(name, path, _seconds(path, chosen.rounds))
+    child.end_idle()
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    case = phantom(34, bleeds=["intraparenchymal"], pixels=512, levels=1)
+    dicom = [pydicom.dcmread(path) for path in write_dicom(case.scan, folder / "dicom")]
+    (folder / "jpeg").mkdir()
+    for k, ds in enumerate(dicom):
+        _pack(ds).save_as(folder / "jpeg" / f"{k}")
+    with zipfile.ZipFile(folder / "dicom.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted((folder / "dicom").iterdir()):
+            archive.write(path, path.name)
+    values, affine = to_file_grid(case.scan, np.round(case.scan.hu).astype(np.int16))
+    nib.save(nib.Nifti1Image(values, affine), folder / "head.nii.gz")
+    thin = np.repeat(values, 19, axis=2)[:, :, :640]
+    nib.save(nib.Nifti1Image(thin, affine @ np.diag([1, 1, 1 / 19, 1])), folder / "thin.nii.gz")
+    return {
+        "DICOM": folder / "dicom",
+        "JPEG Lossless": folder / "jpeg",
+        "DICOM in a zip": folder / "dicom.zip",
+        ".nii.gz": folder / "head.nii.gz",
+        ".nii.gz, 640 slices": folder / "thin.nii.gz",
+    }
+
+
+def _pack(ds: pydicom.Dataset) -> pydicom.Dataset:
+    import imagecodecs
+
+    stored = np.frombuffer(ds.PixelData, "<u2").reshape(ds.Rows, ds.Columns)
+    ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    ds.PixelData = encapsulate([imagecodecs.jpeg8_encode(stored, lossless=True, predictor=1, bitspersample=12)])
+    ds["PixelData"].VR = "OB"
+    return ds
+
+
+def _plain(path: Path) -> np.ndarray:
+    if path.suffix == ".gz":
+        image = nib.load(path)
+        return image.get_fdata(dtype=np.float32)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            slices = [pydicom.dcmread(archive.open(name)) for name in archive.namelist()]
+    else:
+        slices = [pydicom.dcmread(file) for file in path.iterdir()]
+    slices.sort(key=lambda ds: float(ds.ImagePositionPatient[2]))
+    planes = [ds.pixel_array * np.float32(ds.RescaleSlope) + np.float32(ds.RescaleIntercept) for ds in slices]
+    return np.stack(planes)
+
+
+def _read(way: str, path: Path) -> None:
+    if way == "plain loop":
+        _plain(path)
+    else:
+        read(path, isolated=way != "ours")
+
+
+def _seconds(path: Path, rounds: int) -> dict[str, list[float]]:
+    seconds = {way: [] for way in WAYS}
+    for way in WAYS:
+        _read(way, path)  # imports, and a child that is warm
+    for _ in range(rounds):
+        for way in WAYS:
+            start = _processor_s()
+            _read(way, path)
+            seconds[way].append(_processor_s() - start)
+    return seconds
+
+
+def _processor_s() -> float:
+    """Of this process and the child that waits; Linux counts the latter in nanoseconds."""
+    pids = [one._process.pid for one in child._idle]
+    stats = [Path(f"/proc/{pid}/schedstat") for pid in pids]
+    return time.process_time() + sum(int(stat.read_text().split()[0]) / 1e9 for stat in stats if stat.exists())
+
+
+def _print(name: str, path: Path, seconds: dict[str, list[float]]) -> None:
+    plain, ours, apart = (statistics.median(seconds[way]) for way in WAYS)
+    peaks = [_peak_mb(way, path) for way in WAYS[:2]]
+    print(
+        f"{name:20} plain loop {plain:6.3f} s   ours {ours:6.3f} s ({ours / plain:4.2f})   "
+        f"in a child {apart:6.3f} s ({apart / ours:4.2f} of ours)   peak {peaks[0]:4.0f} and {peaks[1]:4.0f} MB"
+    )
+
+
+def _peak_mb(way: str, path: Path) -> float:
+    told = subprocess.run([sys.executable, __file__, "--peak", way, path], capture_output=True, text=True, check=True)
+    return float(told.stdout)
+
+
+def _peak(way: str, path: str) -> None:
+    import resource
+
+    _read(way, Path(path))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""Decoding in a process of its own, with limits: what a stranger's file does to a decoder, it cannot do to the caller.
+
+A child reads the files and leaves the result as .npy in a private folder; the rest comes back as JSON, never as a
+pickle. It may take LIMITS of memory, processor time and time; one that crashes, hangs or is too greedy is ended, the
+person gets a sentence, and the next upload gets a new one. One that did well is kept, so that nobody waits for imports.
+Where the system knows no limits (Windows), the time limit alone holds.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock, Timer
+from typing import Any
+
+import numpy as np
+
+from ich_lib.readers.limits import LIMITS
+from ich_lib.readers.refusal import ReadError
+from ich_lib.scan import Scan
+
+_COMMAND = [sys.executable, "-c", "from ich_lib.readers.child import serve; serve()"]
+_VALUES = "values.npy"
+_MOST_READINGS = 100  # then a fresh one: libraries leak
+_MANY_PAGES = 50_000  # of 4 kB; a child that has read a head holds 20,000
+_MARK = "array"  # key of an array in JSON
+
+
+class Child:
+    """One process that reads files, see `serve`."""
+
+    def __init__(self):
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
+            "MALLOC_ARENA_MAX": "2",  # the limit of memory counts what is reserved
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        self.readings, self._late = 0, False
+        self._process = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # it may quote the file, and so name the patient
+            env=environment,
+        )
+
+    def ask(self, question: dict) -> dict:
+        """Its answer.
+
+        Raises:
+            ReadError: if it ended or took too long.
+        """
+        self.readings += 1
+        timer = Timer(LIMITS["decode_s"], self._end_late)
+        timer.daemon = True
+        timer.start()
+        try:
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except OSError:  # it has ended already
+            answer = b""
+        finally:
+            timer.cancel()
+        if not answer.endswith(b"\n"):
+            raise ReadError(f"{question['name']} {self._why()}")
+        return json.loads(answer)
+
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        with suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                stream.close()
+
+    def _end_late(self) -> None:
+        self._late = True
+        self._process.kill()
+
+    def _why(self) -> str:
+        """Why there was no answer, and what to do."""
+        code = self._process.wait()
+        if self._late or code == -_signal("SIGXCPU"):
+            return f"took more than {LIMITS['decode_s' if self._late else 'decode_cpu_s']} s to decode. {_LESS}"
+        if code == -_signal("SIGKILL"):
+            return f"needs more memory than there is. {_LESS}"
+        return _STOPPED
+
+
+_STOPPED = "could not be decoded: its decoder stopped. Export it again, without compression."
+_LESS = "Give one head scan, in thicker slices or without compression."
+_idle: list[Child] = []
+_lock = Lock()
+
+
+def read_scan(name: str, paths: Sequence[str], **options: Any) -> Scan:
+    """`read` in a child.
+
+    Args:
+        name: of the upload, for sentences.
+        paths: as `read` takes them, in a list.
+        **options: as `read` takes them.
+
+    Raises:
+        ReadError: as `read` does, and if the child ended or took too long.
+    """
+    told, hu = _answer(name, "scan", paths, options)
+    return Scan(hu=hu, **{key: _from_plain(value) for key, value in told.items()})
+
+
+def read_mask(name: str, paths: Sequence[str], **options: Any) -> np.ndarray:
+    """`read_truth` in a child, see `read_scan`."""
+    return _answer(name, "mask", paths, {key: _plain(value) for key, value in options.items()})[1]
+
+
+def _answer(name: str, work: str, paths: Sequence[str], options: dict) -> tuple[dict, np.ndarray]:
+    child = _taken()
+    try:
+        with TemporaryDirectory(prefix="ich-") as folder:
+            question = {"work": work, "name": name, "paths": [os.path.abspath(path) for path in paths]}  # noqa: PTH100
+            answer = child.ask(question | {"options": options, "folder": folder, "limits": LIMITS})
+            values = _loaded(name, Path(folder) / _VALUES) if "told" in answer else None
+    except BaseException:
+        child.end()
+        raise
+    _kept(child)
+    if "refused" in answer:
+        raise ReadError(answer["refused"])
+    if values is None:  # a slip of ours
+        raise RuntimeError(f"the child failed: {answer.get('fault')}")
+    return answer["told"], values
+
+
+def _loaded(name: str, path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as problem:  # a decoder that was taken over may write anything
+        raise ReadError(f"{name} {_STOPPED}") from problem
+
+
+def _taken() -> Child:
+    with _lock:
+        kept = _idle.pop() if _idle else None
+    if kept and kept.alive():
+        return kept
+    if kept:  # it ended while it waited, for want of memory perhaps
+        kept.end()
+    return Child()
+
+
+def _kept(child: Child) -> None:
+    """Keep one, and not for ever."""
+    with _lock:
+        if not _idle and child.readings < _MOST_READINGS:
+            _idle.append(child)
+            return
+    child.end()
+
+
+def warm() -> None:
+    """Start a child before the first upload, so that nobody waits for it."""
+    with _lock:
+        if not _idle:
+            _idle.append(Child())
+
+
+@atexit.register
+def end_idle() -> None:
+    """End the child that waits."""
+    with _lock:
+        while _idle:
+            _idle.pop().end()
+
+
+def _signal(name: str) -> int:
+    import signal
+
+    return int(getattr(signal, name, 1 << 16))  # Windows has none of them
+
+
+def _plain(value: Any) -> Any:
+    """A field of `Scan` as JSON has it."""
+    if isinstance(value, np.ndarray):
+        return {_MARK: value.tolist(), "dtype": value.dtype.str}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _from_plain(value: Any) -> Any:
+    """The field again: lists are tuples there."""
+    if isinstance(value, dict) and _MARK in value:
+        return np.array(value[_MARK], np.dtype(value["dtype"]))
+    return tuple(_from_plain(one) for one in value) if isinstance(value, list) else value
+
+
+# --- in the child --------------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Answer questions, a line of JSON each, until there are no more."""
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get among the answers
+    _ignore_interrupts()
+    for line in sys.stdin.buffer:
+        question = json.loads(line)
+        LIMITS.update(_from_plain(list(question["limits"].items())))  # those of the caller
+        _limit()
+        channel.write(json.dumps(_answered(question)).encode() + b"\n")
+        channel.flush()
+        _give_back_memory()
+
+
+def _answered(question: dict) -> dict:
+    import traceback
+
+    try:
+        told, values = _WORK[question["work"]](question)
+        np.save(Path(question["folder"]) / _VALUES, values, allow_pickle=False)
+    except ReadError as problem:
+        return {"refused": str(problem)}
+    except MemoryError:
+        return {"refused": f"{question['name']} needs more memory than there is. {_LESS}"}
+    except Exception as problem:  # noqa: BLE001 - without its message, which may quote the file
+        return {"fault": f"{type(problem).__name__} {''.join(traceback.format_tb(problem.__traceback__))}"}
+    return {"told": told}
+
+
+def _scan(question: dict) -> tuple[dict, np.ndarray]:
+    from ich_lib.readers import read
+
+    scan = read(question["paths"], **{key: _from_plain(value) for key, value in question["options"].items()})
+    return {field.name: _plain(getattr(scan, field.name)) for field in fields(scan) if field.name != "hu"}, scan.hu
+
+
+def _mask(question: dict) -> tuple[dict, np.ndarray]:
+    from ich_lib.readers import read_truth
+
+    return {}, read_truth(question["paths"], **{k: _from_plain(value) for k, value in question["options"].items()})
+
+
+_WORK: dict[str, Callable[[dict], tuple[dict, np.ndarray]]] = {"scan": _scan, "mask": _mask}
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl+C in a terminal goes to all; the caller decides when the child ends."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _limit() -> None:
+    """Limits from now on. That of processor time counts all that a process ever took, so it moves along."""
+    with suppress(ImportError):  # Windows has none
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = int(used.ru_utime + used.ru_stime) + 1 + LIMITS["decode_cpu_s"]
+        for what, most in (
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_FSIZE, LIMITS["volume_bytes"]),
+            (resource.RLIMIT_AS, LIMITS["decode_bytes"]),
+            (resource.RLIMIT_CPU, seconds),
+        ):
+            with suppress(ValueError, OSError):  # macOS refuses some
+                resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+
+
+def _give_back_memory() -> None:
+    """glibc keeps what was freed until it is asked, which is worth it after a large scan."""
+    if sys.platform == "linux" and int(Path("/proc/self/statm").read_text().split()[1]) > _MANY_PAGES:
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)

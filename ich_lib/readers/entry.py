@@ -1,0 +1,118 @@
+"""One file inside an archive, and the rules that all archives obey."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import BinaryIO
+
+from ich_lib.readers.limits import LIMITS
+from ich_lib.readers.refusal import ReadError
+
+_FLOOR_BYTES = 5000  # below, a high ratio is no bomb
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of an archive, as its list has it.
+
+    Attributes:
+        path: its name, whatever it says: nothing is written there.
+        size: bytes that it promises to unpack to; `open` never gives more.
+        packed: bytes that it takes in the archive; None where several share them.
+        open: gives a stream at its first byte.
+    """
+
+    path: PurePosixPath
+    size: int
+    packed: int | None
+    open: Callable[[], BinaryIO]
+
+
+def entry_path(name: str) -> PurePosixPath:
+    """A name of an archive as a path; some programs of Windows write backslashes."""
+    return PurePosixPath(name.replace("\\", "/").replace("\0", ""))
+
+
+def refuse(name: str, entries: Sequence[Entry], packed: int) -> None:
+    """Refuse an archive by its list alone, before anything is unpacked.
+
+    Args:
+        name: of the archive.
+        entries: its files.
+        packed: bytes of the whole archive.
+
+    Raises:
+        ReadError: if there are too many, they are too large, or packed as no scan is.
+    """
+    if any(entry.path.name == "[Content_Types].xml" for entry in entries):
+        raise ReadError(f"{name} looks like an Office document, not a head CT. Give the original images.")
+    if len(entries) > LIMITS["files"]:
+        raise ReadError(f"{name} holds {len(entries)} files; {LIMITS['files']} is the most. Give one head scan.")
+    refuse_bytes(name, sum(entry.size for entry in entries), packed)
+    for entry in entries:
+        if entry.packed is not None:
+            refuse_ratio(name, entry.size, entry.packed)
+
+
+def refuse_bytes(name: str, size: int, packed: int) -> None:
+    """Refuse what unpacks to too much altogether.
+
+    Raises:
+        ReadError: if it does.
+    """
+    if size > LIMITS["unpacked_bytes"]:
+        raise ReadError(
+            f"{name} unpacks to more than {LIMITS['unpacked_bytes'] // 1_000_000} MB. Give one head scan, without "
+            "other series and programs."
+        )
+    refuse_ratio(name, size, packed)
+
+
+def refuse_ratio(name: str, size: int, packed: int) -> None:
+    """Refuse a bomb.
+
+    Raises:
+        ReadError: if it is one.
+    """
+    if size > LIMITS["packing_ratio"] * max(packed, _FLOOR_BYTES):
+        raise ReadError(f"{name} is packed in a way no scanner uses, so it was not opened. Zip the files again.")
+
+
+def part(path: Path, at: int, size: int) -> Callable[[], BinaryIO]:
+    """Opens `size` bytes of a file on disk from `at` on, which are an entry of an archive that does not compress."""
+
+    def opened() -> BinaryIO:
+        with path.open("rb") as stream:
+            return io.BytesIO(_slice(stream, at, size))
+
+    return opened
+
+
+class Shelf:
+    """Unpacked entries, one behind the other in a temporary file that has no name and goes with the last of them."""
+
+    def __init__(self) -> None:
+        self._lock, self.file = Lock(), TemporaryFile()  # noqa: SIM115 - closed by __del__
+
+    def __del__(self) -> None:
+        self.file.close()
+
+    def add(self, data: bytes) -> int:
+        """Append; where it began."""
+        with self._lock:
+            at = self.file.seek(0, io.SEEK_END)
+            self.file.write(data)
+            return at
+
+    def open(self, at: int, size: int) -> BinaryIO:
+        """`size` bytes from `at` on."""
+        with self._lock:
+            return io.BytesIO(_slice(self.file, at, size))
+
+
+def _slice(stream: BinaryIO, at: int, size: int) -> bytes:
+    stream.seek(at)
+    return stream.read(size)

@@ -1,0 +1,151 @@
+"""One picture file to gray pixels: PNG and JPEG by OpenCV; TIFF, BMP and WebP, which may hold several, by Pillow.
+
+A size is read from the header before anything is decoded. Pictures of cameras and phones come as their EXIF says that
+they are held, as every viewer shows them.
+"""
+
+import io
+from contextlib import suppress
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ich_lib.readers.coded import is_complete
+from ich_lib.readers.jpeg import frame_size
+from ich_lib.readers.piece import Piece
+from ich_lib.readers.refusal import ReadError, decoding
+
+_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: 1 upright, 5 to 8 with rows and columns exchanged
+_COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # JPEG and small marks stay below both
+_LEAST_TINT = 0.6  # of the palest channel against the strongest: films are bluish, masks are red
+_TYPES = (np.uint8, np.uint16, np.int16, np.int32, np.float32)
+
+
+def sizes(piece: Piece, most: int) -> list[tuple[int, int]]:
+    """(rows, columns) of each picture in a file, as it is held; nothing is decoded.
+
+    Args:
+        piece: a file of one of `sniff.PICTURES`.
+        most: how many pictures are looked at.
+
+    Raises:
+        ReadError: if its header is damaged.
+    """
+    data = _bytes(piece)
+    with decoding(piece.name):
+        if data[:1] in (b"\x89", b"\xff"):
+            rows, columns = _png_size(data) if data[:1] == b"\x89" else frame_size(data)
+            return [(columns, rows) if _orientation(data) >= 5 else (rows, columns)]
+        found = []
+        with _opened(data) as image:
+            for index in range(min(getattr(image, "n_frames", 1), most)):
+                image.seek(index)
+                columns, rows = image.size
+                turned = image.format == "TIFF" and image.getexif().get(_ORIENTATION, 1) >= 5
+                found.append((columns, rows) if turned or _orientation(data) >= 5 else (rows, columns))
+        return found
+
+
+def gray(piece: Piece, index: int = 0) -> np.ndarray:
+    """Decode one picture of a file.
+
+    Args:
+        piece: a file of one of `sniff.PICTURES`.
+        index: which of its pictures.
+
+    Returns:
+        (y, x) gray as the file has it, upright: uint8, uint16, or int16, int32, float32 of a TIFF.
+
+    Raises:
+        ReadError: if it is damaged or a color picture.
+    """
+    data = _bytes(piece)
+    with decoding(piece.name):
+        pixels = _decoded(piece.name, data) if data[:1] in (b"\x89", b"\xff") else _page(data, index)
+        if pixels.dtype not in _TYPES:
+            raise ValueError("not decoded")
+    return pixels if pixels.ndim == 2 else _one_channel(piece.name, pixels)
+
+
+def _bytes(piece: Piece) -> bytes:
+    with piece.open() as stream, decoding(piece.name):
+        return stream.read()
+
+
+def _decoded(name: str, data: bytes) -> np.ndarray:
+    if not is_complete(data):
+        raise ReadError(f"{name} is cut short: its last part is missing. Copy it again.")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("not decoded")
+    return _upright(pixels, _orientation(data))
+
+
+def _opened(data: bytes) -> Any:
+    from PIL import Image
+
+    return Image.open(io.BytesIO(data), formats=("TIFF", "BMP", "WEBP"))
+
+
+def _page(data: bytes, index: int) -> np.ndarray:
+    """(y, x) or (y, x, 3), blue first. Pillow turns a TIFF upright by itself when it decodes it."""
+    with _opened(data) as image:
+        image.seek(index)
+        shown = image if image.mode in ("L", "I", "F", "RGB") or image.mode.startswith("I;16") else _plain(image)
+        pixels = np.asarray(shown)
+        if image.format != "TIFF":
+            pixels = _upright(pixels, _orientation(data))
+    pixels = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    return np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
+
+
+def _plain(image: Any) -> Any:
+    """One bit, gray with alpha and palettes of grays to gray; other colors to red, green, blue."""
+    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a picture by its EXIF orientation (EXIF 2.32, 4.6.4)."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    pixels = pixels[:, ::-1] if across else pixels
+    return np.ascontiguousarray(pixels[::-1] if down else pixels)
+
+
+def _orientation(data: bytes) -> int:
+    """1 to 8; 1 for a file that says nothing or nonsense."""
+    if not any(sign in data for sign in (b"Exif\0\0", b"eXIf", b"EXIF")):
+        return 1
+    from PIL import Image
+
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+        found = int(image.getexif().get(_ORIENTATION, 1))
+        return found if 1 <= found <= 8 else 1
+    return 1
+
+
+def _one_channel(name: str, pixels: np.ndarray) -> np.ndarray:
+    """The strongest channel of a gray picture, which may be tinted, as films are; alpha is dropped."""
+    colors = pixels[..., :3].astype(np.float32)
+    most = _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max
+    strongest = 1
+    if np.mean(np.ptp(colors, axis=-1) > most) > _COLOR_SHARE:
+        tints, apart = _tints(colors)
+        if np.mean(apart > most) > _COLOR_SHARE or tints.min() < _LEAST_TINT * tints.max():
+            raise ReadError(f"{name} is a color picture; a CT slice is gray. Export the slice without colors or marks.")
+        strongest = int(tints.argmax())
+    return np.ascontiguousarray(pixels[..., strongest])
+
+
+def _tints(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much each channel changes with the mean of all (least squares), and how far each pixel is from that."""
+    means = colors.mean((0, 1))
+    middle = colors.mean(-1) - means.mean()
+    tints = np.tensordot(middle, colors - means, ((0, 1), (0, 1))) / max(float(np.square(middle).sum()), 1e-9)
+    return tints, np.abs(colors - means - middle[..., None] * tints).max(-1)
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")  # IHDR is always first

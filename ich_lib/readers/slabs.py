@@ -1,0 +1,91 @@
+"""Too many thin slices become fewer thick ones by averaging neighbors: a scan of 640 slices is read, not refused."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ich_lib.grammar import count
+from ich_lib.readers.limits import LIMITS, check_sides
+from ich_lib.readers.refusal import ReadError
+
+_MOST = 8  # slices in one slab: beyond, thin slices would become thicker than those of a head CT
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """How the slices of a file become those of a scan.
+
+    Attributes:
+        each: how many neighbors are averaged; 1 leaves the slices alone.
+        skip: slices at the foot that fill no whole slab and are left out.
+        slices: how many the file has.
+    """
+
+    each: int
+    skip: int
+    slices: int
+
+    def __len__(self) -> int:
+        return (self.slices - self.skip) // self.each
+
+    def slab_of(self, index: int) -> int:
+        """The slab that slice `index`, counted from the foot, goes into; below 0 for one that is left out."""
+        return (index - self.skip) // self.each
+
+    def affine(self, affine: np.ndarray, axis: int, *, from_head: bool = False) -> np.ndarray:
+        """The affine of the slabs: as thick as the slices together, and in their middle.
+
+        Args:
+            affine: (4, 4), of the slices.
+            axis: which of its columns runs across the slices.
+            from_head: whether that axis runs from head to foot.
+        """
+        slabs = affine.copy()
+        first = (0 if from_head else self.skip) + (self.each - 1) / 2
+        slabs[:3, 3] += affine[:3, axis] * first
+        slabs[:3, axis] *= self.each
+        return slabs
+
+    def notes(self, thin_mm: float | None) -> tuple[str, ...]:
+        """What to tell the person.
+
+        Args:
+            thin_mm: distance of the slices; None if it is not known.
+        """
+        if self.each == 1:
+            return ()
+        thin, thick = (f" of {mm:.4g} mm" if thin_mm else "" for mm in (thin_mm, (thin_mm or 0) * self.each))
+        left = f" {count(self.skip, 'slice')} at the foot left out." if self.skip else ""
+        return (f"{self.slices} slices{thin} were averaged, {self.each} at a time, to {len(self)}{thick}.{left}",)
+
+
+def slabs_of(
+    name: str, slices: int, rows: int, columns: int, *, side_px: tuple[int, int] | None = None, limit: str = "voxels"
+) -> Slabs:
+    """How many neighbors must be averaged so that a volume fits LIMITS.
+
+    Args:
+        name: of the upload, for the sentence.
+        slices: how many there are.
+        rows: of a slice.
+        columns: of a slice.
+        side_px: the least and most pixels of a side; None for those of LIMITS.
+        limit: name of the limit of voxels.
+
+    Raises:
+        ReadError: if it would not fit even so, or a side is none of a head CT.
+    """
+    check_sides(name, rows, columns, side_px=side_px)
+    if not 1 <= slices <= LIMITS["thin_slices"]:
+        raise ReadError(
+            f"{name} has {slices} slices; 1 to {LIMITS['thin_slices']} are taken. Give the series of one head, or "
+            "export it in thicker slices."
+        )
+    most = max(LIMITS[limit] // (rows * columns), 1)
+    each = max(-(-slices // LIMITS["slices"]), -(-slices // most))
+    if each > _MOST:
+        raise ReadError(
+            f"{name} has {slices} slices of {columns} x {rows} px; {LIMITS[limit] // 1_000_000} million voxels are the "
+            "most. Give thicker or smaller slices."
+        )
+    return Slabs(each, slices % each, slices)
