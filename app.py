@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
-from ich_lib.demo.job import watched
+from ich_lib.demo.job import run_in_thread
 from ich_lib.notice import NOTICE
-from ich_lib.prediction.engine import SHIPPED, Models, load
+from ich_lib.prediction.engine import WEIGHTS_FOLDER, Models, load
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.reports import as_json, write
 
@@ -87,26 +87,26 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
 
 
 def build_app(
-    models: Models | None = None, samples: Callable[[str], dict] | None = None, other: Models | None = None
+    models: Models | None = None, samples: Callable[[str], dict] | None = None, second_models: Models | None = None
 ) -> gr.Blocks:
     """The page.
 
     Args:
         models: what `engine.load` returned; None for the shipped model.
         samples: what `session.sample_reader` returned, where it is shared; None for one of its own.
-        other: a second pair of models to compare with; None for no comparison.
+        second_models: a second pair of models to compare with; None for no comparison.
     """
     with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
-        page = _page(comparing=other is not None)
-        first = Asked(models, samples or session.sample_reader(models))
-        second = Asked(other, session.sample_reader(other)) if other else None
+        page = _page(comparing=second_models is not None)
+        first = ModelPair(models, samples or session.sample_reader(models))
+        second = ModelPair(second_models, session.sample_reader(second_models)) if second_models else None
         _wire(app, page, first, second)
         _wire_files(page, models)
     return app.queue(max_size=12, api_open=False)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelPair:
     """How the page asks one pair of models: them, or for what they said of a sample."""
 
     models: Models | None
@@ -162,19 +162,23 @@ def _page(*, comparing: bool) -> Page:
     word = WORDS
     gr.HTML(f"<h1>{TITLE}</h1><p>{html.escape(NOTICE)}</p>", html_template="<div id='head'>${value}</div>")
     last, asked = gr.State(None), gr.State(None)
-    turns = gr.State(session.Turns())  # Gradio makes each session its own
+    turns = gr.State(session.RequestCounter())  # Gradio makes each session its own
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
             sample = gr.Radio(
-                list(session.SAMPLES), value=session.FIRST, label=word("samples"), container=False, elem_id="samples"
+                list(session.SAMPLES),
+                value=session.FIRST_SAMPLE,
+                label=word("samples"),
+                container=False,
+                elem_id="samples",
             )
             compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
             files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
-            _html(viewer.folder_parts())
+            _html(viewer.folder_html())
             truth = gr.File(label=word("truth"), height=80, elem_id="truth")
             gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
             window = gr.Dropdown(
-                _window_choices(), value=session.UNKNOWN, label=word("window"), elem_id="picture-window"
+                _window_choices(), value=session.UNKNOWN_WINDOW, label=word("window"), elem_id="picture-window"
             )
             with gr.Row(visible=False) as own:
                 level = gr.Number(40, label=word("level"), min_width=80, elem_id="level")
@@ -187,9 +191,9 @@ def _page(*, comparing: bool) -> Page:
                 stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
             with gr.Row(elem_id="viewers"):
                 with gr.Column(elem_classes="one-viewer"):
-                    first = _html(viewer.parts())
+                    first = _html(viewer.viewer_html())
                 with gr.Column(elem_classes="one-viewer", visible=False) as beside:
-                    second = _html(viewer.parts())
+                    second = _html(viewer.viewer_html())
         json, ask = gr.JSON(visible=False), gr.Button(visible=False)
     return Page(
         last=last,
@@ -229,7 +233,7 @@ def _html(parts: viewer.Parts) -> gr.HTML:
 def _window_choices() -> list[str | tuple[str, str]]:
     """What the box for the window of a picture offers; of a pair the first is shown, the second is its name."""
     known = [("{}, {} / {}".format(shown, *WINDOWS[name]), name) for shown, name in PICTURE_WINDOWS.items()]
-    return [session.UNKNOWN, *known, session.OTHER]
+    return [session.UNKNOWN_WINDOW, *known, session.OTHER_WINDOW]
 
 
 class _Answers:
@@ -238,99 +242,99 @@ class _Answers:
     Gradio sends what was yielded last a second time, so the last is always small.
     """
 
-    def __init__(self, page: Page, first: Asked, second: Asked | None):
+    def __init__(self, page: Page, first: ModelPair, second: ModelPair | None):
         self.page, self.first, self.second = page, first, second
         self.nothing = {page.status: gr.skip()}
 
     def ended(self, status: str = "") -> dict:
         """The word on what is going on, and no button to stop it."""
-        return {self.page.status: status, self.page.stop: _no_stop()}
+        return {self.page.status: status, self.page.stop: _hide_stop()}
 
     def viewers(self, comparing: bool) -> list[gr.HTML]:
         """Those that are seen."""
         return [self.page.viewer, self.page.second] if comparing else [self.page.viewer]
 
-    def pairs(self, comparing: bool) -> list[Asked]:
+    def pairs(self, comparing: bool) -> list[ModelPair]:
         """Who is asked, one for each of the viewers."""
         return [self.first, self.second] if comparing and self.second else [self.first]
 
-    def sample(self, name: str, comparing: bool, turns: session.Turns) -> dict:
+    def sample(self, name: str, comparing: bool, turns: session.RequestCounter) -> dict:
         """A sample, read already or now."""
         page, turn = self.page, turns.next()
         payloads = [one.sample(name) for one in self.pairs(comparing)]
         if turns.last != turn:
             return self.nothing
-        last = session.Shown(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
-        shown = dict(zip(self.viewers(comparing), payloads, strict=True))
-        return shown | self.ended() | {page.files: None, page.truth: None, page.last: last, page.made: _no_files()}
+        last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
+        updates = dict(zip(self.viewers(comparing), payloads, strict=True))
+        return updates | self.ended() | {page.files: None, page.truth: None, page.last: last, page.made: _hide_files()}
 
-    def take(self, paths: list[str], turns: session.Turns) -> tuple:
+    def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
         """Files that came in: their box is free again at once, and what was there before is not its truth."""
-        return (paths, turns.next()), None, None, *_busy(True)
+        return (paths, turns.next()), None, None, *_busy_update(True)
 
     def upload(
         self,
-        asked: tuple[Sequence[str], int] | None,
+        request: tuple[Sequence[str], int] | None,
         truth: str | None,
         comparing: bool,
-        turns: session.Turns,
-        *told: *session.Told,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
     ) -> Iterator[dict]:
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
-        if not asked:  # a session so old that what it asked for is forgotten
-            yield self.ended(_say(session.GONE, "wrong"))
+        if not request:  # a session so old that what it asked for is forgotten
+            yield self.ended(_message(session.GONE_TEXT, "wrong"))
             return
-        paths, turn = asked
+        paths, turn = request
         page, viewers = self.page, self.viewers(comparing)
-        pairs = [one.models for one in self.pairs(comparing)]
+        pairs = [pair.models for pair in self.pairs(comparing)]
         try:
-            for step in session.reading(paths, told, pairs, truth, lambda: turns.last == turn):
+            for step in session.read_and_analyze(paths, window_settings, pairs, truth, lambda: turns.last == turn):
                 if isinstance(step, session.Picture):
                     shown = dict.fromkeys(viewers, step.payload)
-                    yield shown | {page.sample: None, page.last: step.shown, page.made: _no_files()}
-                elif isinstance(step, session.Addition):
+                    yield shown | {page.sample: None, page.last: step.scan, page.made: _hide_files()}
+                elif isinstance(step, session.Overlay):
                     yield {viewers[number]: step.payload for number in step.viewers}
                 else:
-                    yield {page.status: _busy_at(step)}
+                    yield {page.status: _busy_text(step)}
         except ValueError as problem:
-            yield self.ended(_say(str(problem), "wrong"))
+            yield self.ended(_message(str(problem), "wrong"))
             return
         yield self.ended() if turns.last == turn else self.nothing
 
     def again(
         self,
-        last: session.Shown | None,
+        last: session.CurrentScan | None,
         truth: str | None,
         comparing: bool,
-        turns: session.Turns,
-        *told: *session.Told,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
     ) -> Iterator[dict]:
         """The same files in another window."""
         if last and last.paths:
-            yield from self.upload((last.paths, turns.next()), truth, comparing, turns, *told)
+            yield from self.upload((last.paths, turns.next()), truth, comparing, turns, *window_settings)
         else:
             yield self.nothing  # a generator without a word would empty all outputs
 
-    def add_truth(self, truth: str, last: session.Shown | None, comparing: bool) -> dict:
+    def add_truth(self, truth: str, last: session.CurrentScan | None, comparing: bool) -> dict:
         """A mask for the scan that is shown."""
         try:
-            more = session.truth_of(truth, last)
+            overlay = session.truth_overlay(truth, last)
         except ValueError as problem:
-            return {self.page.status: _say(str(problem), "wrong"), self.page.truth: None}
-        return dict.fromkeys(self.viewers(comparing), more) | {self.page.status: ""}
+            return {self.page.status: _message(str(problem), "wrong"), self.page.truth: None}
+        return dict.fromkeys(self.viewers(comparing), overlay) | {self.page.status: ""}
 
-    def drop_truth(self, last: session.Shown | None, comparing: bool) -> dict:
+    def drop_truth(self, last: session.CurrentScan | None, comparing: bool) -> dict:
         """The mask was taken away."""
         if not last or not last.paths:
             return self.nothing
-        return dict.fromkeys(self.viewers(comparing), viewer.adding(last.id, {"truth": None}))
+        return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None}))
 
     def compare(
         self,
-        last: session.Shown | None,
+        last: session.CurrentScan | None,
         truth: str | None,
         comparing: bool,
-        turns: session.Turns,
+        turns: session.RequestCounter,
         *told: *session.Told,
     ) -> Iterator[dict]:
         """The second viewer comes or goes."""
@@ -341,10 +345,10 @@ class _Answers:
         elif comparing:
             yield from self.again(last, truth, comparing, turns, *told)
 
-    def stop(self, turns: session.Turns) -> tuple[str, gr.Button]:
+    def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
         """Nothing is waited for any more."""
         turns.next()
-        return _say(session.STOPPED, "stopped"), _no_stop()
+        return _message(session.STOPPED_TEXT, "stopped"), _hide_stop()
 
 
 def _on(
@@ -381,70 +385,80 @@ def _on(
     )
 
 
-def _wire(app: gr.Blocks, page: Page, first: Asked, second: Asked | None) -> None:
+def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None) -> None:
     """Who calls whom."""
     answers = _Answers(page, first, second)
     outputs, wait = page.outputs, [page.status, page.stop]
-    told = [page.truth, page.compare, page.turns, page.window, page.level, page.width]
-    _on(app.load, partial(answers.sample, session.FIRST, False), page.turns, outputs, limit=4)
+    settings = [page.truth, page.compare, page.turns, page.window, page.level, page.width]
+    _on(app.load, partial(answers.sample, session.FIRST_SAMPLE, False), page.turns, outputs, limit=4)
     # who holds an arrow key gets the sample where it was let go
-    chosen = _on(page.sample.input, partial(_busy, True, False), None, wait, trigger="always_last")
+    sample_event = _on(page.sample.input, partial(_busy_update, True, False), None, wait, trigger="always_last")
     with_samples = [page.sample, page.compare, page.turns]
-    chosen = _on(chosen.then, answers.sample, with_samples, outputs, trigger="always_last", limit=4)
-    taken = _on(page.files.upload, answers.take, [page.files, page.turns], [page.asked, page.files, page.truth, *wait])
-    read = [_on(taken.then, answers.upload, [page.asked, *told], outputs, reads=True)]
-    _on(page.window.input, lambda name: gr.Row(visible=name == session.OTHER), page.window, page.own)
+    sample_event = _on(sample_event.then, answers.sample, with_samples, outputs, trigger="always_last", limit=4)
+    upload_event = _on(
+        page.files.upload, answers.take, [page.files, page.turns], [page.asked, page.files, page.truth, *wait]
+    )
+    read = [_on(upload_event.then, answers.upload, [page.asked, *settings], outputs, reads=True)]
+    _on(page.window.input, lambda name: gr.Row(visible=name == session.OTHER_WINDOW), page.window, page.own)
     for changed in (page.window.input, page.level.submit, page.width.submit):
-        busy = _on(changed, lambda last: _busy(last and last.paths), page.last, wait)
-        read.append(_on(busy.then, answers.again, [page.last, *told], outputs, reads=True))
+        busy = _on(changed, lambda last: _busy_update(last and last.paths), page.last, wait)
+        read.append(_on(busy.then, answers.again, [page.last, *settings], outputs, reads=True))
     if second:
         both = [*outputs, page.beside]
-        read.append(_on(page.compare.input, answers.compare, [page.last, *told], both, reads=True))
+        read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)
     _on(page.stop.click, answers.stop, page.turns, wait)
-    for last in (chosen, *read):
+    for last in (sample_event, *read):
         _wait_no_more(page, last)
 
 
 def _wire_files(page: Page, models: Models | None) -> None:
     """Downloads, which read the scan once more so that nobody's result is kept; and the same for programs."""
-    told = [page.window, page.level, page.width]
+    window_inputs = [page.window, page.level, page.width]
 
-    def make(last: session.Shown | None, turns: session.Turns, *told: *session.Told) -> Iterator[tuple]:
+    def make(
+        last: session.CurrentScan | None, turns: session.RequestCounter, *window_settings: *session.Told
+    ) -> Iterator[tuple]:
         turn = turns.last
         try:
             if last is None:  # the first sample is not there yet
                 raise ValueError("There is no result to write yet. Wait for the picture.")
-            scan = session.sample_case(last.sample).scan if last.sample else session.scan_of(last.paths, *told)
-            for step in watched(lambda tell: session.found_in(scan, models, tell)):
+            scan = (
+                session.sample_case(last.sample).scan
+                if last.sample
+                else session.read_upload(last.paths, *window_settings)
+            )
+            for step in run_in_thread(lambda tell: session.find_blood(scan, models, tell)):
                 if turns.last != turn:  # stopped, or something else is looked at by now
                     yield gr.skip(), gr.skip(), gr.skip()
                     return
                 if isinstance(step, float):
-                    yield gr.skip(), _writing(step), gr.skip()
+                    yield gr.skip(), _writing_text(step), gr.skip()
                 else:
-                    found = step
+                    result = step
         except ValueError as problem:
-            yield gr.skip(), _say(str(problem), "wrong"), _no_stop()
+            yield gr.skip(), _message(str(problem), "wrong"), _hide_stop()
             return
         with TemporaryDirectory() as folder:  # Gradio has its own copies once this goes on
-            yield gr.File([str(path) for path in write(found, folder)], visible=True), "", _no_stop()
+            yield gr.File([str(path) for path in write(result, folder)], visible=True), "", _hide_stop()
 
-    def for_programs(paths: list[str] | None, *told: *session.Told) -> dict:
+    def for_programs(paths: list[str] | None, *window_settings: *session.Told) -> dict:
         try:
-            return as_json(session.found_in(session.scan_of(paths or [], *told), models))
+            return as_json(session.find_blood(session.read_upload(paths or [], *window_settings), models))
         except ValueError as problem:
             raise gr.Error(str(problem), print_exception=False) from None
 
     wait = [page.status, page.stop]
-    begun = _on(page.make.click, lambda: (_writing(0), gr.Button(visible=True)), None, wait, trigger="once")
+    begun = _on(page.make.click, lambda: (_writing_text(0), gr.Button(visible=True)), None, wait, trigger="once")
     files = [page.made, *wait]
-    _wait_no_more(page, _on(begun.then, make, [page.last, page.turns, *told], files, trigger="once", reads=True))
+    _wait_no_more(
+        page, _on(begun.then, make, [page.last, page.turns, *window_inputs], files, trigger="once", reads=True)
+    )
     page.ask.click(
         for_programs,
-        [page.files, *told],
+        [page.files, *window_inputs],
         page.json,
         api_name="analyze",
         api_description=f"A head CT to the content of result.json. {NOTICE}",
@@ -461,34 +475,34 @@ def _wait_no_more(page: Page, event: "Dependency") -> None:
     event.failure(fn=None, js=js, inputs=page.status, outputs=page.status, api_visibility="private")
 
 
-def _no_stop() -> gr.Button:
+def _hide_stop() -> gr.Button:
     return gr.Button(visible=False)
 
 
-def _no_files() -> gr.File:
+def _hide_files() -> gr.File:
     return gr.File(value=None, visible=False)
 
 
-def _busy(wanted: object, stoppable: bool = True) -> tuple:
+def _busy_update(condition: object, stoppable: bool = True) -> tuple:
     """A word for the time until the result is there, if there is something to read; and the button that stops it."""
-    if not wanted:
+    if not condition:
         return gr.skip(), gr.skip()
-    return _busy_at(0), gr.Button(visible=stoppable)
+    return _busy_text(0), gr.Button(visible=stoppable)
 
 
-def _busy_at(share: float) -> str:
-    return _going("Reading the scan and looking for blood.", share)
+def _busy_text(share: float) -> str:
+    return _progress_text("Reading the scan and looking for blood.", share)
 
 
-def _writing(share: float) -> str:
-    return _going("Writing the files.", share)
+def _writing_text(share: float) -> str:
+    return _progress_text("Writing the files.", share)
 
 
-def _going(what: str, share: float) -> str:
-    return _say(f"{what} {share:.0%} done." if share else f"{what} This takes some seconds.", "busy")
+def _progress_text(activity: str, share: float) -> str:
+    return _message(f"{activity} {share:.0%} done." if share else f"{activity} This takes some seconds.", "busy")
 
 
-def _say(text: str, kind: str) -> str:
+def _message(text: str, kind: str) -> str:
     return f"<p class='{kind}'>{html.escape(text)}</p>"
 
 
@@ -497,13 +511,13 @@ def main() -> int:
     options = _options()
     try:
         models = load(options.weights)
-        other = load(options.compare) if options.compare else None
+        second_models = load(options.compare) if options.compare else None
         _check_mcp(options.mcp)
     except (ValueError, FileNotFoundError) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 2
     samples = session.sample_reader(models)
-    app = build_app(models, samples, other)
+    app = build_app(models, samples, second_models)
     app.launch(
         prevent_thread_lock=True,
         server_name=options.host,
@@ -528,15 +542,18 @@ def main() -> int:
     return 0
 
 
-def _check_mcp(wanted: bool) -> None:
-    if wanted and importlib.util.find_spec("mcp") is None:
+def _check_mcp(is_requested: bool) -> None:
+    if is_requested and importlib.util.find_spec("mcp") is None:
         raise ValueError("--mcp needs the package mcp: pip install 'gradio[mcp]'.")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=f"{TITLE}: web demo. {NOTICE}")
     parser.add_argument(
-        "--weights", default=SHIPPED, metavar="RUN", help="a run or an exported folder instead of the shipped models"
+        "--weights",
+        default=WEIGHTS_FOLDER,
+        metavar="RUN",
+        help="a run or an exported folder instead of the shipped models",
     )
     parser.add_argument(
         "--compare", type=Path, metavar="RUN", help="a second run or exported folder, shown beside the first on request"

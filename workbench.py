@@ -27,11 +27,11 @@ pages = {
     for name, (page, sign, _) in PAGES.items()
 }
 st.html("<style>[data-testid=stMainBlockContainer] { padding: 2.6rem clamp(1rem, 3vw, 3.5rem) 4rem; }</style>")
-chosen = st.navigation([*pages.values(), learn.here()])
-if chosen.title in PAGES:
+page = st.navigation([*pages.values(), learn.page_link()])
+if page.title in PAGES:
     with st.sidebar:
         st.caption("Lessons that explain this page")
-        learn.links(PAGES[chosen.title][2])
-chosen.run()
-if source.all_made():  # nothing else is being made
-    cases.prepare()
+        learn.show_links(PAGES[page.title][2])
+page.run()
+if source.are_heads_ready():  # nothing else is being made
+    cases.start_asking()

@@ -29,12 +29,12 @@ import numpy as np  # noqa: E402
 
 from ich_lib.data.phantoms import phantoms  # noqa: E402
 from ich_lib.data.store import Store, open_store  # noqa: E402
-from ich_lib.models.pictures import channels  # noqa: E402
-from ich_lib.prepare.augment import NONE, disturbed, drawn, moved  # noqa: E402
+from ich_lib.models.pictures import stack_channels  # noqa: E402
+from ich_lib.prepare.augment import NO_AUGMENT, apply_warp, draw_warp, perturb_hu  # noqa: E402
 
 WINDOWS = ("brain render", "bone")
 PLAIN = replace(
-    NONE, turn_deg=25.0, shift=0.05, zoom=0.18, flip_lr=True, contrast=0.08, brightness_hu=4.0, noise_hu=4.0
+    NO_AUGMENT, turn_deg=25.0, shift=0.05, zoom=0.18, flip_lr=True, contrast=0.08, brightness_hu=4.0, noise_hu=4.0
 )
 BATCH = 32
 
@@ -44,31 +44,31 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--store", type=Path, help="what python -m ich_lib store wrote; without it, 12 phantoms")
     options.add_argument("--rounds", type=int, default=5)
-    chosen = options.parse_args()
-    path = chosen.store or phantoms(12, size=256, field="head").path
+    settings = options.parse_args()
+    path = settings.store or phantoms(12, size=256, field="head").path
     cv2.setNumThreads(1)
     for work, elastic in (("mirror, turn, shift, zoom", 0.0), ("the same and elastic", 0.01)):
-        ways = {name: way for name, way in _ways(elastic).items() if way}
-        speeds = {name: [] for name in ways}
-        for _ in range(chosen.rounds):
-            for name, way in ways.items():
-                speeds[name].append(_speed(way, open_store(path, memory_mb=0)))
+        methods = {name: method for name, method in _ways(elastic).items() if method}
+        speeds = {name: [] for name in methods}
+        for _ in range(settings.rounds):
+            for name, method in methods.items():
+                speeds[name].append(_speed(method, open_store(path, memory_mb=0)))
         _tell(work, {name: statistics.median(values) for name, values in speeds.items()})
 
 
 def _tell(work: str, speed: dict[str, float]) -> None:
-    ours = speed.pop("ours")
-    others = "   ".join(f"{name} {value:5.0f} (ratio {ours / value:4.1f})" for name, value in speed.items())
-    print(f"{work:26} slices/s: ours {ours:5.0f}   {others}")
+    own_speed = speed.pop("ours")
+    other_speeds = "   ".join(f"{name} {value:5.0f} (ratio {own_speed / value:4.1f})" for name, value in speed.items())
+    print(f"{work:26} slices/s: ours {own_speed:5.0f}   {other_speeds}")
 
 
-def _speed(way, store: Store) -> float:
+def _speed(method, store: Store) -> float:
     """Slices a second over 10 batches; the first one is not counted."""
     rows = np.random.default_rng(0).integers(len(store), size=(11, BATCH))
-    way(store, rows[0], 0)
+    method(store, rows[0], 0)
     begun = time.perf_counter()
-    for turn, some in enumerate(rows[1:]):
-        pictures, masks = way(store, some, turn)
+    for turn, batch in enumerate(rows[1:]):
+        pictures, masks = method(store, batch, turn)
     assert pictures.shape == (BATCH, 256, 256, 2)
     assert masks.shape[:3] == (BATCH, 256, 256)
     return 10 * BATCH / (time.perf_counter() - begun)
@@ -84,8 +84,8 @@ def _ours(elastic: float):
 
     def one(store: Store, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, row])
-        hu, mask = moved(store.hu([row]), store.blood([row]), 256, drawn(augment, rng))
-        return channels(disturbed(hu, augment, rng), WINDOWS), mask[0]
+        hu, mask = apply_warp(store.hu([row]), store.blood([row]), 256, draw_warp(augment, rng))
+        return stack_channels(perturb_hu(hu, augment, rng), WINDOWS), mask[0]
 
     def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         done = list(threads.map(lambda row: one(store, int(row), seed), rows))
@@ -107,17 +107,17 @@ def _albumentations(elastic: float):
         alb.GaussNoise(std_range=(0, 0.03), p=0.5),
     ]
     threads = ThreadPoolExecutor(2)
-    made = [alb.Compose(steps), alb.Compose(steps)]  # one a thread
+    pipelines = [alb.Compose(steps), alb.Compose(steps)]  # one a thread
 
     def one(store: Store, row: int, compose) -> tuple[np.ndarray, np.ndarray]:
-        out = compose(image=channels(store.hu([row]), WINDOWS), mask=store.blood([row])[0])
+        out = compose(image=stack_channels(store.hu([row]), WINDOWS), mask=store.blood([row])[0])
         return out["image"], out["mask"]
 
     def half(store: Store, rows: np.ndarray, compose) -> list:
         return [one(store, int(row), compose) for row in rows]
 
     def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        jobs = [threads.submit(half, store, rows[k::2], made[k]) for k in (0, 1)]
+        jobs = [threads.submit(half, store, rows[k::2], pipelines[k]) for k in (0, 1)]
         done = [pair for job in jobs for pair in job.result()]
         return np.stack([picture for picture, _ in done]), np.stack([mask for _, mask in done])
 
@@ -138,12 +138,12 @@ def _keras_layers(elastic: float):
 
     def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         hu, blood = store.hu(rows), store.blood(rows)
-        together = np.stack(
-            [np.dstack([channels([h], WINDOWS), b / np.float32(255)]) for h, b in zip(hu, blood, strict=True)]
+        stacked = np.stack(
+            [np.dstack([stack_channels([h], WINDOWS), b / np.float32(255)]) for h, b in zip(hu, blood, strict=True)]
         )
         for layer in spatial:
-            together = layer(together, training=True)
-        pictures, masks = together[..., :2], together[..., 2] >= 0.5
+            stacked = layer(stacked, training=True)
+        pictures, masks = stacked[..., :2], stacked[..., 2] >= 0.5
         for layer in gray:
             pictures = layer(pictures, training=True)
         return np.asarray(pictures), np.asarray(masks)

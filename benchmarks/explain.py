@@ -19,8 +19,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from serve import _scan  # noqa: E402
 
-from ich_lib.prediction.analyze import analyze, over_slices  # noqa: E402
-from ich_lib.prediction.engine import WEIGHTS, Models, answer_of, load  # noqa: E402
+from ich_lib.prediction.analyze import analyze, resample_heat  # noqa: E402
+from ich_lib.prediction.engine import WEIGHTS, Models, load, model_output  # noqa: E402
 
 
 def main() -> None:
@@ -29,21 +29,21 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=9)
     rounds = options.parse_args().rounds
     scan, shipped = _scan(34), load()
-    ways = {"with heat": shipped, "scores alone": _without_heat(shipped)}
+    variants = {"with heat": shipped, "scores alone": _without_heat(shipped)}
     clocks = {"by the clock": time.perf_counter, "of the processor": time.process_time}
-    seconds = {(clock, way): [] for clock in clocks for way in ways}
+    seconds = {(clock, variant): [] for clock in clocks for variant in variants}
     for turn in range(rounds + 1):
-        for way, models in ways.items():
+        for variant, models in variants.items():
             start = {clock: read() for clock, read in clocks.items()}
             result = analyze(scan, models)
             took = {clock: read() - start[clock] for clock, read in clocks.items()}
-            assert result.heat.any() == (way == "with heat")
+            assert result.heat.any() == (variant == "with heat")
             for clock in clocks if turn else ():  # the first call warms up
-                seconds[clock, way].append(took[clock])
+                seconds[clock, variant].append(took[clock])
     for clock in clocks:
-        heated, alone = (statistics.median(seconds[clock, way]) for way in ways)
-        told = f"seconds {clock}: with heat {heated:.2f}, scores alone {alone:.2f}"
-        print(f"{told}, extra {heated / alone - 1:+.1%} (aim: < 30 %)")
+        heated, plain = (statistics.median(seconds[clock, variant]) for variant in variants)
+        line = f"seconds {clock}: with heat {heated:.2f}, scores alone {plain:.2f}"
+        print(f"{line}, extra {heated / plain - 1:+.1%} (aim: < 30 %)")
     start = time.perf_counter()
     _onto_the_scan(scan.hu.shape)
     print(f"of it, maps of all slices onto the scan's voxels: {time.perf_counter() - start:.2f} s")
@@ -55,7 +55,7 @@ def _onto_the_scan(shape) -> None:
     from ich_lib.prepare.head import slice_box
 
     maps = list(np.random.default_rng(0).random((shape[0], 14, 14), np.float32))
-    over_slices(maps, 1.0, slice_box(shape), shape)
+    resample_heat(maps, 1.0, slice_box(shape), shape)
 
 
 def _without_heat(models: Models) -> Models:
@@ -68,9 +68,9 @@ def _bare(model):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(WEIGHTS / f"{model.name}.onnx", providers=["CPUExecutionProvider"])
-    picture, wanted = session.get_inputs()[0].name, [one.name for one in session.get_outputs()]
-    kept = wanted[: model.recipe.segments + model.recipe.classifies]
-    return replace(model, run=lambda pictures: answer_of(session.run(kept, {picture: pictures}), model.recipe))
+    picture, outputs = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+    used = outputs[: model.recipe.has_mask_output + model.recipe.has_score_output]
+    return replace(model, run=lambda pictures: model_output(session.run(used, {picture: pictures}), model.recipe))
 
 
 if __name__ == "__main__":

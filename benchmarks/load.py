@@ -54,22 +54,22 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--users", type=int, default=10)
     options.add_argument("--minutes", type=float, default=5)
-    chosen = options.parse_args()
-    folder, told, over = Path(tempfile.mkdtemp()), Told(), Event()
-    with ThreadPoolExecutor(chosen.users) as people:
-        brought = list(people.map(lambda user: files_of(user, folder), range(chosen.users)))
+    settings = options.parse_args()
+    folder, log, over = Path(tempfile.mkdtemp()), Told(), Event()
+    with ThreadPoolExecutor(settings.users) as people:
+        brought = list(people.map(lambda user: files_of(user, folder), range(settings.users)))
         with Server(folder) as server:
             server.wait_until_idle()  # the samples are read
             start_mb = server.memory_mb()
-            watch = Thread(target=_watch, args=(server, told, over))
+            watch = Thread(target=_watch, args=(server, log, over))
             watch.start()
-            until = time.monotonic() + 60 * chosen.minutes
-            list(people.map(lambda user: _visit(server.url, user, brought[user], until, told), range(chosen.users)))
+            until = time.monotonic() + 60 * settings.minutes
+            list(people.map(lambda user: _visit(server.url, user, brought[user], until, log), range(settings.users)))
             over.set()
             watch.join()
             server.wait_until_idle()
-            _print(told, chosen, start_mb, server.memory_mb())
-    return int(bool(told.faults))
+            _print(log, settings, start_mb, server.memory_mb())
+    return int(bool(log.faults))
 
 
 def files_of(user: int, folder: Path) -> dict[str, tuple[tuple[str, bytes], np.ndarray | None]]:
@@ -95,7 +95,7 @@ def files_of(user: int, folder: Path) -> dict[str, tuple[tuple[str, bytes], np.n
     }
 
 
-def _visit(url: str, user: int, files: dict, until: float, told: Told) -> None:
+def _visit(url: str, user: int, files: dict, until: float, log: Told) -> None:
     """One person: a file after the other, two good ones for each bad one, a moment of looking in between."""
     chance = random.Random(user)
     while time.monotonic() < until:
@@ -106,58 +106,64 @@ def _visit(url: str, user: int, files: dict, until: float, told: Told) -> None:
             with Visitor(url) as somebody:
                 reply = somebody.bring(file)
         except httpx.HTTPError as problem:
-            told.faults.append(f"user {user}, {kind}: {type(problem).__name__}")
+            log.faults.append(f"user {user}, {kind}: {type(problem).__name__}")
             continue
         if reply.status == 503:
-            told.busy += 1
+            log.busy += 1
             time.sleep(2)
             continue
-        told.seconds[kind].append(time.perf_counter() - start)
+        log.seconds[kind].append(time.perf_counter() - start)
         if fault := fault_of(reply, kind, file[0], planted):
-            told.faults.append(f"user {user}, {kind}: {fault}")
+            log.faults.append(f"user {user}, {kind}: {fault}")
         time.sleep(chance.uniform(0, 1))
 
 
 def fault_of(reply: Reply, kind: str, name: str, planted: np.ndarray | None) -> str:
     """What is wrong with an answer, or ""."""
     if planted is None:
-        right = reply.shown is None and "class='wrong'" in reply.said and BAD[kind] in reply.said and name in reply.said
-        return "" if right else f"said {reply.said!r}"
-    if reply.shown is None:
-        return f"no result, said {reply.said!r}"
-    shape = (len(reply.shown["slices"]), reply.shown["rows"], reply.shown["columns"])
+        right = (
+            reply.payload is None
+            and "class='wrong'" in reply.message
+            and BAD[kind] in reply.message
+            and name in reply.message
+        )
+        return "" if right else f"said {reply.message!r}"
+    if reply.payload is None:
+        return f"no result, said {reply.message!r}"
+    shape = (len(reply.payload["slices"]), reply.payload["rows"], reply.payload["columns"])
     if shape != planted.shape:
         return f"somebody else's scan: {shape} instead of {planted.shape}"
-    for text, truth in zip(reply.shown["slices"], planted, strict=True):
+    for text, truth in zip(reply.payload["slices"], planted, strict=True):
         values = unpack(text, *shape[1:])
         if np.corrcoef(values.ravel(), truth.ravel())[0, 1] < 0.999:
             return "a scan of the right size and of another head"
     return ""
 
 
-def _watch(server: Server, told: Told, over: Event) -> None:
+def _watch(server: Server, log: Told, over: Event) -> None:
     while not over.wait(1):
-        told.memory_mb.append(server.memory_mb())
+        log.memory_mb.append(server.memory_mb())
 
 
-def _print(told: Told, chosen: argparse.Namespace, start_mb: float, end_mb: float) -> None:
+def _print(log: Told, settings: argparse.Namespace, start_mb: float, end_mb: float) -> None:
     print(
-        f"{chosen.users} users for {chosen.minutes:g} minutes on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"{settings.users} users for {settings.minutes:g} minutes on {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}"
     )
-    for kind, seconds in told.seconds.items():
+    for kind, seconds in log.seconds.items():
         if seconds:
-            middle, most = np.percentile(seconds, [50, 95])
-            print(f"{kind:6} {len(seconds):5} answers   median {middle:6.2f} s   95th percentile {most:6.2f} s")
-    good = np.concatenate([told.seconds[kind] for kind in GOOD])
+            middle, p95 = np.percentile(seconds, [50, 95])
+            print(f"{kind:6} {len(seconds):5} answers   median {middle:6.2f} s   95th percentile {p95:6.2f} s")
+    good = np.concatenate([log.seconds[kind] for kind in GOOD])
     if good.size:
-        middle, most = np.percentile(good, [50, 95])
-        print(f"scans  {good.size:5} answers   median {middle:6.2f} s   95th percentile {most:6.2f} s")
-    answers = sum(map(len, told.seconds.values()))
-    print(f"{answers + told.busy} uploads, {answers} answered, {told.busy} told that the queue is full")
-    print(f"memory: {start_mb:.0f} MB before, {max(told.memory_mb):.0f} MB at most, {end_mb:.0f} MB after")
-    minutes = [told.memory_mb[k : k + 60] for k in range(0, len(told.memory_mb), 60)]
-    print("        medians of each minute:", *(f"{np.median(some):.0f}" for some in minutes), "MB")
-    print(f"{len(told.faults)} faults", *dict.fromkeys(told.faults), sep="\n  ")
+        middle, p95 = np.percentile(good, [50, 95])
+        print(f"scans  {good.size:5} answers   median {middle:6.2f} s   95th percentile {p95:6.2f} s")
+    answers = sum(map(len, log.seconds.values()))
+    print(f"{answers + log.busy} uploads, {answers} answered, {log.busy} told that the queue is full")
+    print(f"memory: {start_mb:.0f} MB before, {max(log.memory_mb):.0f} MB at most, {end_mb:.0f} MB after")
+    minutes = [log.memory_mb[k : k + 60] for k in range(0, len(log.memory_mb), 60)]
+    print("        medians of each minute:", *(f"{np.median(values):.0f}" for values in minutes), "MB")
+    print(f"{len(log.faults)} faults", *dict.fromkeys(log.faults), sep="\n  ")
 
 
 if __name__ == "__main__":

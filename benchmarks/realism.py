@@ -48,13 +48,13 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     real = list(real_heads(options.data, options.heads))
-    made = [phantom(options.seed + i, noise_hu=3.5).scan.hu for i in range(options.heads)]
+    volumes = [phantom(options.seed + i, noise_hu=3.5).scan.hu for i in range(options.heads)]
     for name in ("brain", "bone"):
-        rows = [contact_row(head, name) for head in real + made]
+        rows = [contact_row(head, name) for head in real + volumes]
         cv2.imwrite(str(options.out / f"realism-{name}.png"), np.vstack(rows))
     mimicked = [phantom(options.seed + i, mimics=[m], noise_hu=3.5).scan.hu for i, m in enumerate(MIMICS)]
     cv2.imwrite(str(options.out / "realism-mimics.png"), np.vstack([contact_row(head, "brain") for head in mimicked]))
-    print_table(real, made)
+    print_table(real, volumes)
     print(f"Pictures in {options.out}. They show patients: do not commit them.")
 
 
@@ -76,8 +76,8 @@ def inside_skull(hu: np.ndarray) -> np.ndarray:
 
 def contact_row(hu: np.ndarray, name: str) -> np.ndarray:
     """One head at all LEVELS through one window, uint8."""
-    held = np.flatnonzero(inside_skull(hu).any(axis=(1, 2)))
-    first, last = (held[0], held[-1]) if len(held) else (0, len(hu) - 1)
+    slices = np.flatnonzero(inside_skull(hu).any(axis=(1, 2)))
+    first, last = (slices[0], slices[-1]) if len(slices) else (0, len(hu) - 1)
     first = max(first, last - round(0.7 * len(hu)))
     at = [int(np.clip(round(first + share * (last - first)), 0, len(hu) - 1)) for share in LEVELS.values()]
     return np.hstack([(255 * window(hu[k], *WINDOWS[name])).astype(np.uint8) for k in at])
@@ -92,17 +92,17 @@ def shares(heads: list[np.ndarray], edges, region) -> np.ndarray:
     return np.mean(rows, axis=0)
 
 
-def print_table(real: list[np.ndarray], made: list[np.ndarray]) -> None:
+def print_table(real: list[np.ndarray], volumes: list[np.ndarray]) -> None:
     """Shares by tissue, then the overlap of the fine histograms (1: equal, 0: apart)."""
     regions = {"inside the skull": inside_skull, "head": lambda hu: hu > -200}
     for title, region in regions.items():
         print(f"\n{title:18s}     real  phantom")
         for name, low, high in TISSUES:
-            a, b = (shares(heads, [-1e4, low, high, 1e4], region)[1] for heads in (real, made))
+            a, b = (shares(heads, [-1e4, low, high, 1e4], region)[1] for heads in (real, volumes))
             print(f"{name:18s}  {100 * a:6.1f}%  {100 * b:6.1f}%")
-        a, b = (shares(heads, BINS, region) for heads in (real, made))
+        a, b = (shares(heads, BINS, region) for heads in (real, volumes))
         print(f"overlap             {np.minimum(a, b).sum():.3f}")
-    bone = [np.median(np.concatenate([hu[hu > 300] for hu in heads])) for heads in (real, made)]
+    bone = [np.median(np.concatenate([hu[hu > 300] for hu in heads])) for heads in (real, volumes)]
     print(f"\nmedian above 300 HU  {bone[0]:.0f}  {bone[1]:.0f}")
 
 

@@ -36,27 +36,27 @@ def main() -> None:
     options.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     options.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--slices", type=int, default=34, help=argparse.SUPPRESS)
-    chosen = options.parse_args()
-    if chosen.child and chosen.warm:
-        _warm_child(chosen.child)
+    settings = options.parse_args()
+    if settings.child and settings.warm:
+        _warm_child(settings.child)
         return
-    if chosen.child:
-        _child(chosen.child, chosen.slices)
+    if settings.child:
+        _child(settings.child, settings.slices)
         return
-    if chosen.page:
-        _page(chosen.rounds)
+    if settings.page:
+        _page(settings.rounds)
         return
-    seconds = {(what, way): [] for what in ("cold, one slice", "cold, 34 slices") for way in WAYS}
-    for turn in range(chosen.rounds):
-        for way in WAYS:
-            for what, slices in (("cold, one slice", 1), ("cold, 34 slices", 34)):
-                seconds[what, way].append(_cold(way, slices))
-        print(f"cold round {turn + 1} of {chosen.rounds}", file=sys.stderr)
-    for way, times in _warm(chosen.rounds).items():
-        seconds["warm, 34 slices", way] = times
-    for what in ("cold, one slice", "cold, 34 slices", "warm, 34 slices"):
-        ours, theirs = (statistics.median(seconds[what, way]) for way in WAYS)
-        print(f"{what:16}  ONNX Runtime {ours:6.2f} s   Keras predict {theirs:6.2f} s   ratio {theirs / ours:5.1f}")
+    seconds = {(task, method): [] for task in ("cold, one slice", "cold, 34 slices") for method in WAYS}
+    for turn in range(settings.rounds):
+        for method in WAYS:
+            for task, slices in (("cold, one slice", 1), ("cold, 34 slices", 34)):
+                seconds[task, method].append(_cold(method, slices))
+        print(f"cold round {turn + 1} of {settings.rounds}", file=sys.stderr)
+    for method, times in _warm(settings.rounds).items():
+        seconds["warm, 34 slices", method] = times
+    for task in ("cold, one slice", "cold, 34 slices", "warm, 34 slices"):
+        own_s, other_s = (statistics.median(seconds[task, method]) for method in WAYS)
+        print(f"{task:16}  ONNX Runtime {own_s:6.2f} s   Keras predict {other_s:6.2f} s   ratio {other_s / own_s:5.1f}")
 
 
 def _page(rounds: int) -> None:
@@ -83,8 +83,8 @@ def _page(rounds: int) -> None:
                 used_mb = server.memory_mb()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of {rounds}")
     print(f"start, CPU time  {statistics.median(work_s):6.2f} s   (wanted: under 5 s)")
-    for what, values, most in (("start", start_s, 4), ("first picture", first_s, 3), ("full result", full_s, 6)):
-        print(f"{what:16} {statistics.median(values):6.2f} s   (wanted: under {most} s)")
+    for label, values, limit in (("start", start_s, 4), ("first picture", first_s, 3), ("full result", full_s, 6)):
+        print(f"{label:16} {statistics.median(values):6.2f} s   (wanted: under {limit} s)")
     print(f"memory           {statistics.median(born_mb):6.0f} MB at the first answer")
     print(f"                 {idle_mb:6.0f} MB idle, samples read   (wanted: under 500 MB)")
     print(f"                 {used_mb:6.0f} MB after {rounds} scans")
@@ -118,19 +118,19 @@ def _scan_file(folder: Path) -> Path:
     return folder / "head.nii.gz"
 
 
-def _cold(way: str, slices: int) -> float:
+def _cold(method: str, slices: int) -> float:
     """Seconds from the start of a process to its result."""
     start = time.perf_counter()
-    command = [sys.executable, __file__, "--child", way, "--slices", str(slices)]
+    command = [sys.executable, __file__, "--child", method, "--slices", str(slices)]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     return time.perf_counter() - start
 
 
-def _child(way: str, slices: int) -> None:
+def _child(method: str, slices: int) -> None:
     from ich_lib.prediction.analyze import analyze
 
     scan = _scan(slices)
-    analyze(scan, _models(way))
+    analyze(scan, _models(method))
 
 
 def _warm(rounds: int) -> dict[str, list[float]]:
@@ -138,27 +138,27 @@ def _warm(rounds: int) -> dict[str, list[float]]:
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "--warm", "--child"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    served = {way: subprocess.Popen([*command, way], env=quiet, **pipes) for way in WAYS}
-    times = {way: [] for way in WAYS}
+    served = {method: subprocess.Popen([*command, method], env=quiet, **pipes) for method in WAYS}
+    times = {method: [] for method in WAYS}
     for turn in range(rounds + 1):
-        for way, process in served.items():
+        for method, process in served.items():
             process.stdin.write("\n")
             process.stdin.flush()
             seconds = float(process.stdout.readline())
             if turn:  # the first call compiles
-                times[way].append(seconds)
+                times[method].append(seconds)
     for process in served.values():
         process.stdin.close()
         process.wait()
     return times
 
 
-def _warm_child(way: str) -> None:
+def _warm_child(method: str) -> None:
     """Answer every line on stdin with the seconds that one `analyze` took."""
     from ich_lib.prediction import analyze
 
-    scan, models = _scan(34), _models(way)
-    analyze._CHUNK = len(scan.hu) if way == "keras" else analyze._CHUNK
+    scan, models = _scan(34), _models(method)
+    analyze._CHUNK = len(scan.hu) if method == "keras" else analyze._CHUNK
     for _ in sys.stdin:
         start = time.perf_counter()
         analyze.analyze(scan, models)
@@ -178,35 +178,35 @@ def _scan(slices: int):
     return Scan(head + noise, axial_affine((5, 0.45, 0.45), (slices, 512, 512)))
 
 
-def _models(way: str):
+def _models(method: str):
     """The shipped models, by their ONNX files or rebuilt in Keras from the weights beside them."""
     from ich_lib.prediction.engine import WEIGHTS, Model, Models, load
 
-    if way == "onnx":
+    if method == "onnx":
         return load()
     from ich_lib.models.builders import build
-    from ich_lib.models.heat import with_heat
+    from ich_lib.models.heat import add_heat_output
     from ich_lib.prediction.engine import recipe_from_json
 
-    found = []
+    models = []
     for path in WEIGHTS.glob("*.json"):
         card = json.loads(path.read_text())
         recipe = recipe_from_json(card["recipe"])
         model = build(recipe)
         model.load_weights(path.with_suffix(".weights.h5"))
-        found.append(Model(recipe.name, recipe, "", _predictor(with_heat(model), recipe), card))
+        models.append(Model(recipe.name, recipe, "", _predictor(add_heat_output(model), recipe), card))
     segmenter, classifier = (
-        next(model for model in found if getattr(model.recipe, task)) for task in ("segments", "classifies")
+        next(model for model in models if getattr(model.recipe, task)) for task in ("segments", "classifies")
     )
     return Models(segmenter, classifier)
 
 
 def _predictor(model, recipe):
-    from ich_lib.prediction.engine import answer_of
+    from ich_lib.prediction.engine import model_output
 
     def run(pictures):
         out = model.predict(pictures, verbose=0)
-        return answer_of(out if isinstance(out, list | tuple) else [out], recipe)
+        return model_output(out if isinstance(out, list | tuple) else [out], recipe)
 
     return run
 

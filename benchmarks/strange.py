@@ -17,17 +17,23 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from ich_lib.evaluation import opened
-from ich_lib.evaluation.ood_limits import PHANTOMS, fitted, held_out, made_heads, pooling
+from ich_lib.evaluation import open_table
+from ich_lib.evaluation.ood_limits import (
+    N_PHANTOMS,
+    feature_model,
+    fit_run_features,
+    held_out_distances,
+    phantom_volumes,
+)
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import auc
 from ich_lib.models.run import fold_runs, open_run
 from ich_lib.phantoms import phantom
-from ich_lib.phantoms.bodies import BODIES, FAULTS, body, faulty
+from ich_lib.phantoms.bodies import BODIES, FAULTS, add_fault, body
 from ich_lib.prediction.analyze import features
-from ich_lib.prediction.ood import Usual, limits
+from ich_lib.prediction.ood import OodDetector, fit_limits
 from ich_lib.readers import ReadError
-from ich_lib.readers.hounsfield import settle
+from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.scan import Scan
 
 FIRST_SEED = 5000  # no phantom of any training
@@ -40,26 +46,26 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store of whole slices")
     parser.add_argument("--fold", type=int, help="of one fold alone; default: the mean of all")
     parser.add_argument("--n", type=int, default=10, help="scans of every kind (default 10)")
-    parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="heads with a center of their own; 0 for none")
+    parser.add_argument("--phantoms", type=int, default=N_PHANTOMS, help="heads with a center of their own; 0 for none")
     options = parser.parse_args()
-    table, heads = opened(options.data), [_head(i) for i in range(options.n)]
-    scans = strange(heads)
+    table, heads = open_table(options.data), [_head(i) for i in range(options.n)]
+    scans = ood_scans(heads)
     runs = [run for run in fold_runs(options.runs) if options.fold in (None, open_run(run).held_out)]
-    found = [_of_fold(run, table, heads, scans, options.phantoms) for run in runs]
-    patients = sum(one["patients"] for one in found)
+    folds = [_of_fold(run, table, heads, scans, options.phantoms) for run in runs]
+    patients = sum(fold["patients"] for fold in folds)
     print(f"{patients} patients held out in {len(runs)} folds, {options.n} phantoms; {options.n} scans of every kind.")
     print(f"{'':22} {'AUROC against':^21} {'beyond':>8} {'stopped':>8}")
     print(f"{'':22} {'patients':>10} {'phantoms':>10} {'limit':>8} {'by read':>8}")
     for name in ("patients held out", "phantoms", *scans):
-        values = np.mean([one["rows"][name] for one in found], axis=0)
+        values = np.mean([fold["rows"][name] for fold in folds], axis=0)
         read = f"{np.mean([_stopped(scan) for scan in scans[name]]):8.0%}" if name in scans else ""
         print(f"{name:22} {values[0]:10.3f} {values[1]:10.3f} {values[2]:8.0%} {read}")
 
 
-def strange(heads: list[Scan]) -> dict[str, list[Scan]]:
+def ood_scans(heads: list[Scan]) -> dict[str, list[Scan]]:
     """Kind to as many scans as there are heads."""
-    found = {name: [body(name, seed) for seed in range(len(heads))] for name in BODIES}
-    return found | {name: [faulty(head, name, seed) for seed, head in enumerate(heads)] for name in FAULTS}
+    scans = {name: [body(name, seed) for seed in range(len(heads))] for name in BODIES}
+    return scans | {name: [add_fault(head, name, seed) for seed, head in enumerate(heads)] for name in FAULTS}
 
 
 def _head(index: int) -> Scan:
@@ -70,29 +76,33 @@ def _head(index: int) -> Scan:
 
 def _of_fold(run: Path, table, heads: list[Scan], scans: dict[str, list[Scan]], phantoms: int) -> dict:
     """Number of patients held out, and kind to (AUROC against patients, against phantoms, share beyond the limit)."""
-    model = pooling(run)
-    found = fitted(model, run, table, made_heads(model.recipe, phantoms) if phantoms else [])
-    far = held_out(Usual(*found, {}), model, run, table)
-    usual = Usual(*found, limits(far))
-    told = {"patients held out": [usual.judged(one) for one in far]}
-    for name, some in {"phantoms": heads, **scans}.items():
-        told[name] = [usual.strangeness(features(scan.hu, model)) for scan in some]
-    patients, made = ([one.value for one in told[name]] for name in ("patients held out", "phantoms"))
+    model = feature_model(run)
+    statistics = fit_run_features(model, run, table, phantom_volumes(model.recipe, phantoms) if phantoms else [])
+    far = held_out_distances(OodDetector(*statistics, {}), model, run, table)
+    detector = OodDetector(*statistics, fit_limits(far))
+    scores = {"patients held out": [detector.score_distances(score) for score in far]}
+    for name, scans_of_kind in {"phantoms": heads, **scans}.items():
+        scores[name] = [detector.score(features(scan.hu, model)) for scan in scans_of_kind]
+    patients, phantom_scores = ([score.value for score in scores[name]] for name in ("patients held out", "phantoms"))
     rows = {}
-    for name, some in told.items():
-        mine = [one.value for one in some]
-        rows[name] = _auc(patients, mine), _auc(made, mine), np.mean([one.strange for one in some])
+    for name, scans_of_kind in scores.items():
+        kind_scores = [score.value for score in scans_of_kind]
+        rows[name] = (
+            _auc(patients, kind_scores),
+            _auc(phantom_scores, kind_scores),
+            np.mean([score.is_ood for score in scans_of_kind]),
+        )
     return {"patients": len(far), "rows": rows}
 
 
-def _auc(usual: list[float], strange: list[float]) -> float:
-    return auc(np.repeat([False, True], [len(usual), len(strange)]), [*usual, *strange])
+def _auc(in_scores: list[float], out_scores: list[float]) -> float:
+    return auc(np.repeat([False, True], [len(in_scores), len(out_scores)]), [*in_scores, *out_scores])
 
 
 def _stopped(scan: Scan) -> bool:
     """Whether `read` refuses the values or marks them as no Hounsfield units."""
     try:
-        return not settle(Scan(scan.hu.copy(), scan.affine), "scan").hu_known
+        return not ensure_hu(Scan(scan.hu.copy(), scan.affine), "scan").hu_known
     except ReadError:
         return True
 

@@ -39,21 +39,21 @@ def main() -> None:
     options.add_argument("--devices", type=int, default=1, help="that share a batch, measured beside one")
     options.add_argument("--step", action="store_true", help="print seconds of a training step, and nothing else")
     options.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    chosen = options.parse_args()
-    if chosen.child:
-        _child(chosen)
+    settings = options.parse_args()
+    if settings.child:
+        _child(settings)
         return
-    if chosen.step:
+    if settings.step:
         print(f"A training step of 8 pictures of 192 px, 2 M weights, takes {_step_s():.1f} s.")
         return
-    chosen.store = chosen.store or _phantoms(chosen)
-    rounds = _rounds([way for way in _ways(chosen.devices) if importlib.util.find_spec(way[0])], chosen)
+    settings.store = settings.store or _phantoms(settings)
+    rounds = _rounds([method for method in _ways(settings.devices) if importlib.util.find_spec(method[0])], settings)
     first = None
-    for (backend, devices), told in rounds.items():
-        speed, kept = (statistics.median(one[key] for one in told) for key in ("fit", "kept"))
+    for (backend, devices), results in rounds.items():
+        speed, memory = (statistics.median(result[key] for result in results) for key in ("fit", "kept"))
         first = first or speed
         name = BACKENDS[backend] + (f", {devices} devices" if devices > 1 else "")
-        waits = max(0.0, 1 - speed / kept)
+        waits = max(0.0, 1 - speed / memory)
         print(f"{name:22} {speed:7.1f} slices/s   ratio {speed / first:5.2f}   waits for data {100 * waits:4.1f} %")
 
 
@@ -61,10 +61,13 @@ def _step_s() -> float:
     """Median of eight steps, in float32, on pictures of noise."""
     import numpy as np
 
-    from ich_lib.models.recipes import recipe
+    from ich_lib.models.recipes import get_recipe
     from ich_lib.training.loop import compile_model
 
-    model, rng = compile_model(replace(recipe("unet-both"), size=192, precision="float32"), 1), np.random.default_rng(0)
+    model, rng = (
+        compile_model(replace(get_recipe("unet-both"), size=192, precision="float32"), 1),
+        np.random.default_rng(0),
+    )
     noise = lambda shape: rng.random((8, *shape[1:]), "float32")  # noqa: E731
     batch, spent = (noise(model.input_shape), [noise(one.shape) for one in model.outputs]), []
     for _ in range(10):
@@ -79,59 +82,61 @@ def _ways(devices: int) -> list[tuple[str, int]]:
     return [(backend, 1) for backend in BACKENDS] + [(backend, devices) for backend in SHARING if devices > 1]
 
 
-def _phantoms(chosen: argparse.Namespace) -> Path:
+def _phantoms(settings: argparse.Namespace) -> Path:
     """Made once, before the children would all make them."""
     from ich_lib.data.phantoms import phantoms
-    from ich_lib.models.recipes import recipe
+    from ich_lib.models.recipes import get_recipe
 
-    return phantoms(12, size=recipe(chosen.recipe).stored, field=recipe(chosen.recipe).field).path
+    return phantoms(12, size=get_recipe(settings.recipe).stored, field=get_recipe(settings.recipe).field).path
 
 
-def _rounds(ways: list[tuple[str, int]], chosen: argparse.Namespace) -> dict[tuple[str, int], list[dict]]:
+def _rounds(methods: list[tuple[str, int]], settings: argparse.Namespace) -> dict[tuple[str, int], list[dict]]:
     """Slices a second of every round, the ways taking turns."""
-    served, told = {way: _started(*way, chosen) for way in ways}, {way: [] for way in ways}
-    for turn in range(chosen.rounds + 1):
-        for way, process in served.items():
+    served, results = {method: _started(*method, settings) for method in methods}, {method: [] for method in methods}
+    for turn in range(settings.rounds + 1):
+        for method, process in served.items():
             process.stdin.write("\n")
             process.stdin.flush()
             line = process.stdout.readline()
             if not line:
-                raise SystemExit(f"{BACKENDS[way[0]]} on {way[1]} device(s) ended early; see above.")
+                raise SystemExit(f"{BACKENDS[method[0]]} on {method[1]} device(s) ended early; see above.")
             if turn:  # the first call compiles
-                told[way].append(json.loads(line))
-        print(f"round {turn} of {chosen.rounds}", file=sys.stderr)
+                results[method].append(json.loads(line))
+        print(f"round {turn} of {settings.rounds}", file=sys.stderr)
     for process in served.values():
         process.stdin.close()
         process.wait()
-    return told
+    return results
 
 
-def _started(backend: str, devices: int, chosen: argparse.Namespace) -> subprocess.Popen:
-    command = [sys.executable, __file__, "--child", "--devices", str(devices), "--store", str(chosen.store)]
-    command += ["--recipe", chosen.recipe, "--steps", str(chosen.steps)]
-    command += ["--size", str(chosen.size)] if chosen.size else []
-    command += ["--precision", chosen.precision] if chosen.precision else []
+def _started(backend: str, devices: int, settings: argparse.Namespace) -> subprocess.Popen:
+    command = [sys.executable, __file__, "--child", "--devices", str(devices), "--store", str(settings.store)]
+    command += ["--recipe", settings.recipe, "--steps", str(settings.steps)]
+    command += ["--size", str(settings.size)] if settings.size else []
+    command += ["--precision", settings.precision] if settings.precision else []
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    told = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | ({"XLA_FLAGS": flags} if devices > 1 else {})
+    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | (
+        {"XLA_FLAGS": flags} if devices > 1 else {}
+    )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env={**os.environ, **told}, **pipes)
+    return subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
 
 
-def _child(chosen: argparse.Namespace) -> None:
+def _child(settings: argparse.Namespace) -> None:
     """Answer every line on stdin with slices a second: trained on batches made on the way, and on one batch kept."""
     import keras
     import numpy as np
 
-    if keras.backend.backend() == "tensorflow" and chosen.devices > 1:
+    if keras.backend.backend() == "tensorflow" and settings.devices > 1:
         import tensorflow as tf
 
-        parts = [tf.config.LogicalDeviceConfiguration()] * chosen.devices
-        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+        devices = [tf.config.LogicalDeviceConfiguration()] * settings.devices
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 
     from ich_lib.data.store import open_store
-    from ich_lib.models.recipes import recipe
+    from ich_lib.models.recipes import get_recipe
     from ich_lib.training.batches import Batches, Slices
-    from ich_lib.training.devices import spread
+    from ich_lib.training.devices import distribute
     from ich_lib.training.loop import compile_model
 
     class Kept(keras.utils.PyDataset):
@@ -142,7 +147,7 @@ def _child(chosen: argparse.Namespace) -> None:
             self.one = batch
 
         def __len__(self):
-            return chosen.steps + 1
+            return settings.steps + 1
 
         def __getitem__(self, index):
             return self.one
@@ -157,20 +162,20 @@ def _child(chosen: argparse.Namespace) -> None:
             float(logs["loss"])  # waits for the device
             self.done.append(time.perf_counter())
 
-    asked = recipe(chosen.recipe)
-    asked = replace(asked, size=chosen.size or asked.size, precision=chosen.precision or asked.precision)
-    asked = replace(asked, steps=chosen.steps + 1)  # the clock starts when the first one is done
-    store = open_store(chosen.store)
-    batches = Batches(Slices(store, np.arange(len(store))), asked)
+    recipe_ = get_recipe(settings.recipe)
+    recipe_ = replace(recipe_, size=settings.size or recipe_.size, precision=settings.precision or recipe_.precision)
+    recipe_ = replace(recipe_, steps=settings.steps + 1)  # the clock starts when the first one is done
+    store = open_store(settings.store)
+    batches = Batches(Slices(store, np.arange(len(store))), recipe_)
     data, clock = {"fit": batches, "kept": Kept(batches.batch(0, 0))}, Clock()
-    with spread(chosen.devices, batch=asked.batch):
-        model = compile_model(asked, asked.steps)
+    with distribute(settings.devices, batch=recipe_.batch):
+        model = compile_model(recipe_, recipe_.steps)
         for _ in sys.stdin:
             speed = {}
-            for name, some in data.items():
-                model.fit(some, shuffle=False, verbose=0, callbacks=[clock])
+            for name, slices in data.items():
+                model.fit(slices, shuffle=False, verbose=0, callbacks=[clock])
                 seconds = clock.done[-1] - clock.done[0]
-                speed[name] = chosen.steps * asked.batch * asked.depth / seconds
+                speed[name] = settings.steps * recipe_.batch * recipe_.depth / seconds
             print(json.dumps(speed), flush=True)
 
 

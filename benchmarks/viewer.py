@@ -25,10 +25,10 @@ def main() -> None:
     options.add_argument("--slices", type=int, default=34)
     options.add_argument("--pixels", type=int, default=512)
     options.add_argument("--rounds", type=int, default=30)
-    chosen = options.parse_args()
-    planted = _scan(chosen.slices, chosen.pixels)
+    settings = options.parse_args()
+    planted = _scan(settings.slices, settings.pixels)
     _weigh(planted)
-    _time(planted, min(chosen.rounds, chosen.slices - 1))
+    _time(planted, min(settings.rounds, settings.slices - 1))
 
 
 def _scan(slices: int, pixels: int):
@@ -48,7 +48,7 @@ def _weigh(planted) -> None:
     start = time.perf_counter()
     text = json.dumps(viewer.payload(planted, truth=planted.mask))
     seconds = time.perf_counter() - start
-    page = sum(len(part) for part in vars(viewer.parts()).values())
+    page = sum(len(part) for part in vars(viewer.viewer_html()).values())
     packed = len(gzip.compress(text.encode(), 1)) / 1e6
     print(f"payload {len(text) / 1e6:.1f} MB, {packed:.1f} MB as sent with gzip, made in {seconds:.2f} s")
     print(f"page part {page / 1e3:.0f} kB")
@@ -57,12 +57,12 @@ def _weigh(planted) -> None:
 def _time(planted, rounds: int) -> None:
     from playwright.sync_api import sync_playwright
 
-    from tests.browsing import SLICE_TIMES, chromium, mounted
+    from tests.browsing import SLICE_TIMES, chromium, mount_viewer
 
     with sync_playwright() as kit:
         browser = chromium(kit)
         start = time.perf_counter()
-        with mounted(browser, planted, truth=planted.mask) as page:
+        with mount_viewer(browser, planted, truth=planted.mask) as page:
             print(f"all slices there after {time.perf_counter() - start:.2f} s")
             page.evaluate(SLICE_TIMES, 2)
             for name, key in (("axial", "a"), ("coronal", "c"), ("sagittal", "s")):

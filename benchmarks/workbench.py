@@ -46,14 +46,14 @@ def pictures(folder: Path, patients: int) -> None:
     types = ("Intraventricular", "Intraparenchymal", "Subarachnoid", "Epidural", "Subdural")
     lines = [",".join(("PatientNumber", "SliceNumber", *types, "No_Hemorrhage", "Fracture_Yes_No"))]
     for number in range(1, patients + 1):
-        case, made = cases[number % 2], source_of[number % 2]
+        case, source = cases[number % 2], source_of[number % 2]
         for kind in ("brain", "bone"):
             (folder / "Patients_CT" / f"{number:03d}" / kind).mkdir(parents=True)
-        for path in made:
+        for path in source:
             os.link(path, folder / "Patients_CT" / f"{number:03d}" / path.parent.name / path.name)
         for k, labels in enumerate(case.labels, start=1):
-            shown = [int(labels[TYPES.index(kind.lower())]) for kind in types]
-            lines.append(",".join(map(str, (number, k, *shown, int(not labels[-1]), 0))))
+            label_values = [int(labels[TYPES.index(kind.lower())]) for kind in types]
+            lines.append(",".join(map(str, (number, k, *label_values, int(not labels[-1]), 0))))
     (folder / "hemorrhage_diagnosis.csv").write_text("\n".join(lines) + "\n")
 
 
@@ -62,11 +62,11 @@ def _drawn(folder: Path, case) -> list[Path]:
     paths = []
     for k, hu in enumerate(case.scan.hu, start=1):
         large = cv2.resize(hu, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-        shown = {(kind, f"{k}.jpg"): window(large, *WINDOWS[f"{kind} render"]) for kind in ("brain", "bone")}
+        renders = {(kind, f"{k}.jpg"): window(large, *WINDOWS[f"{kind} render"]) for kind in ("brain", "bone")}
         if case.truth[k - 1].any():
             mask = cv2.resize(case.truth[k - 1].astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
-            shown["brain", f"{k}_HGE_Seg.jpg"] = mask.astype(np.float32)
-        for (kind, name), gray in shown.items():
+            renders["brain", f"{k}_HGE_Seg.jpg"] = mask.astype(np.float32)
+        for (kind, name), gray in renders.items():
             (folder / kind).mkdir(parents=True, exist_ok=True)
             paths.append(folder / kind / name)
             cv2.imwrite(str(paths[-1]), np.rint(gray * 255).astype(np.uint8))
@@ -75,31 +75,31 @@ def _drawn(folder: Path, case) -> list[Path]:
 
 def volumes(folder: Path, patients: int) -> None:
     """A folder a case, as `python -m ich_lib phantom` writes them."""
-    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         cases = [phantom(1), phantom(101, bleeds=["epidural"])]
         for k, case in enumerate(cases):
-            write_case(case, Path(made) / str(k))
+            write_case(case, Path(temporary) / str(k))
         for number in range(patients):
             (folder / f"case-{number:03d}").mkdir(parents=True)
-            for path in (Path(made) / str(number % 2)).iterdir():
+            for path in (Path(temporary) / str(number % 2)).iterdir():
                 os.link(path, folder / f"case-{number:03d}" / path.name)
 
 
 def page(folder: Path) -> AppTest:
     """The data page, at the folder."""
     at = AppTest.from_string("from ich_lib.workbench import data\ndata.page()", default_timeout=600)
-    at.session_state["source"], at.session_state["folder"] = source.FOLDER, str(folder)
+    at.session_state["source"], at.session_state["folder"] = source.FOLDER_SOURCE, str(folder)
     return at.run()
 
 
-def timed(what: str, work) -> None:
+def time_action(label: str, work) -> None:
     """Say how long it took."""
     start = time.perf_counter()
     at = work()
     seconds = time.perf_counter() - start
     assert not at.exception, at.exception
     assert not at.error, at.error
-    print(f"{what:34} {seconds:6.2f} s")
+    print(f"{label:34} {seconds:6.2f} s")
 
 
 PAGES = {
@@ -113,7 +113,7 @@ STILL = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScript
 
 
 @contextlib.contextmanager
-def served(cache: Path) -> Iterator[str]:
+def serve(cache: Path) -> Iterator[str]:
     """The address of a workbench that has just been started, with this cache folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -139,9 +139,9 @@ def ready(address: str) -> None:
     raise TimeoutError(address)
 
 
-def say(what: str, start: float) -> None:
+def say(text: str, start: float) -> None:
     """The time since `start`, and how busy the machine is."""
-    print(f"{what:34} {time.perf_counter() - start:6.2f} s   (load {os.getloadavg()[0]:.1f})", flush=True)
+    print(f"{text:34} {time.perf_counter() - start:6.2f} s   (load {os.getloadavg()[0]:.1f})", flush=True)
 
 
 def page_times(cache: Path) -> None:
@@ -154,7 +154,7 @@ def page_times(cache: Path) -> None:
         browser = chromium(kit)
         for turn in ("first", "second"):
             start = time.perf_counter()
-            with served(cache) as address:
+            with serve(cache) as address:
                 page = browser.new_page(viewport={"width": 1400, "height": 900})
                 page.set_default_timeout(120_000)
                 ready(address)
@@ -168,18 +168,18 @@ def page_times(cache: Path) -> None:
                 say(f"{turn} start, all heads made", start)
                 for visit in ("first visit", "again"):
                     for name, words in PAGES.items():
-                        changed(page, name, words, f"{name}, {visit}")
+                        wait_for_change(page, name, words, f"{name}, {visit}")
         browser.close()
 
 
-def changed(page, name: str, words: str, told: str) -> None:
+def wait_for_change(page, name: str, words: str, expected: str) -> None:
     """From the click on a page's name to the page, whole."""
     start = time.perf_counter()
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
     page.get_by_role("heading", name=name, exact=True).wait_for()
     page.get_by_text(words).first.wait_for()
     page.wait_for_function(STILL)
-    say(told, start)
+    say(expected, start)
 
 
 def main() -> None:
@@ -198,15 +198,15 @@ def main() -> None:
         folder = Path(place) / "set"
         folder.mkdir()
         {"pictures": pictures, "volumes": volumes}[options.form](folder, options.patients)
-        timed("opened first", lambda: page(folder))
+        time_action("opened first", lambda: page(folder))
         streamlit.cache_resource.clear()
         streamlit.cache_data.clear()
-        timed("opened again, by another start", lambda: page(folder))
+        time_action("opened again, by another start", lambda: page(folder))
         at = page(folder)
         for turn in ("first", "again"):
             for view in VIEWS:
-                chosen = at.segmented_control(key="data view").set_value(view)
-                timed(f"{view}, {turn}", chosen.run)
+                control = at.segmented_control(key="data view").set_value(view)
+                time_action(f"{view}, {turn}", control.run)
 
 
 if __name__ == "__main__":

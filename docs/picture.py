@@ -51,9 +51,9 @@ def main() -> None:
         for name in names:
             with tab(browser, **PICTURES[name].options) as page:
                 page.goto(server.url)
-                shown = _small(_taken(page, PICTURES[name]))
-            (ROOT / "docs" / f"{name}.png").write_bytes(shown)
-            print(f"docs/{name}.png: {len(shown) / 1000:.0f} kB")
+                picture = _small(_taken(page, PICTURES[name]))
+            (ROOT / "docs" / f"{name}.png").write_bytes(picture)
+            print(f"docs/{name}.png: {len(picture) / 1000:.0f} kB")
         browser.close()
 
 
@@ -69,8 +69,8 @@ def _taken(page, picture: Picture) -> bytes:
 
 def _small(png: bytes) -> bytes:
     """The same with 256 colors, rare ones among them: a third of the bytes."""
-    out, whole = io.BytesIO(), Image.open(io.BytesIO(png)).convert("RGB")
-    whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    out, picture = io.BytesIO(), Image.open(io.BytesIO(png)).convert("RGB")
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

@@ -5,11 +5,11 @@ Teaching and research only; not a medical device. Quick start, on a synthetic he
     >>> from ich_lib import analyze, phantom, read
     >>> from ich_lib.reports import write
     >>> from ich_lib.reports.case_files import write_case
-    >>> from ich_lib.words import sentence
+    >>> from ich_lib.words import result_sentence
     >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)  # a scan and its exact truth
     >>> write_case(case, "head")  # your own scan may be DICOM, NIfTI, PNG or JPG: a file, a folder or a zip
     >>> result = analyze(read("head/scan.nii.gz"))
-    >>> print(sentence(result))
+    >>> print(result_sentence(result))
     Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
     >>> print(f"{result.volume_ml:.0f} mL found, {case.volumes_ml['epidural']:.0f} mL true")
     27 mL found, 35 mL true
@@ -37,25 +37,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers and editors see of the face
-    from ich_lib.case import Case as Case
-    from ich_lib.data.store import store as store
-    from ich_lib.evaluation import evaluate as evaluate
-    from ich_lib.explanation import explain as explain
-    from ich_lib.labels import LABELS as LABELS
-    from ich_lib.models.recipes import Recipe as Recipe
-    from ich_lib.models.recipes import recipes as recipes
-    from ich_lib.phantoms import phantom as phantom
-    from ich_lib.prediction.analyze import Result as Result
-    from ich_lib.prediction.analyze import analyze as analyze
-    from ich_lib.prediction.engine import load as load
-    from ich_lib.prediction.export import export as export
-    from ich_lib.prepare.window import WINDOWS as WINDOWS
-    from ich_lib.readers import ReadError as ReadError
-    from ich_lib.readers import read as read
-    from ich_lib.scan import Scan as Scan
-    from ich_lib.training.train import train as train
+    from ich_lib.case import Case
+    from ich_lib.data.store import store
+    from ich_lib.evaluation import evaluate
+    from ich_lib.explanation import explain
+    from ich_lib.labels import LABELS
+    from ich_lib.models.recipes import Recipe, recipes
+    from ich_lib.phantoms import phantom
+    from ich_lib.prediction.analyze import Result, analyze
+    from ich_lib.prediction.engine import load
+    from ich_lib.prediction.export import export
+    from ich_lib.prepare.window import WINDOWS
+    from ich_lib.readers import ReadError, read
+    from ich_lib.scan import Scan
+    from ich_lib.training.train import train
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 _HOMES = {  # name to the module it is taken from when it is first used, as in the imports above
     "read": "ich_lib.readers",
@@ -77,13 +74,31 @@ _HOMES = {  # name to the module it is taken from when it is first used, as in t
     "LABELS": "ich_lib.labels",
 }
 
-__all__ = [*_HOMES]
+__all__ = [
+    "LABELS",
+    "WINDOWS",
+    "Case",
+    "ReadError",
+    "Recipe",
+    "Result",
+    "Scan",
+    "analyze",
+    "evaluate",
+    "explain",
+    "export",
+    "load",
+    "phantom",
+    "read",
+    "recipes",
+    "store",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:
     """A name of the face, imported when it is first used (PEP 562), so that `import ich_lib` takes no time."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'ich_lib' has no attribute {name!r}; it shows {', '.join(__all__)}.")
+        raise AttributeError(f"module 'ich_lib' has no attribute {name!r}; it shows {', '.join(_HOMES)}.")
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)
     return value
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ich_lib import __version__
-from ich_lib.commands import ADDED
+from ich_lib.commands import COMMANDS
 
 _SCRIPT = "ich"  # in [project.scripts]
 # What requirements-course.txt adds.
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=called, description="Head CT hemorrhage: teaching and research only.")
     parser.add_argument("--version", action="version", version=f"ich_lib {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in ADDED:
+    for add in COMMANDS:
         add(commands)
     return parser
 

@@ -37,20 +37,21 @@ def to_scheme(labels: np.ndarray, scheme: str) -> np.ndarray:
 
     Raises:
         ValueError: for an unknown scheme; for a type without `any`; for rows the scheme has no place for (see
-            `has_place`): slices without blood in "6-class", bleeding of unknown type in both "-class" schemes.
+            `fits_scheme`): slices without blood in "6-class", bleeding of unknown type in both "-class" schemes.
     """
-    names, labels = _names(scheme), _checked(labels)
-    if homeless := np.flatnonzero(~has_place(labels, scheme)).tolist():
-        what = "bleeds without a type" if labels[homeless[0], ANY] else "shows no blood"
+    names, labels = _names(scheme), _check_labels(labels)
+    if homeless := np.flatnonzero(~fits_scheme(labels, scheme)).tolist():
+        problem = "bleeds without a type" if labels[homeless[0], ANY] else "shows no blood"
         raise ValueError(
-            f"Row {homeless[0]} {what}, for which {scheme!r} has no class ({len(homeless)} such rows of {len(labels)})."
+            f"Row {homeless[0]} {problem}, for which {scheme!r} has no class ({len(homeless)} such rows of "
+            f"{len(labels)})."
             f" Leave them out first: labels[has_place(labels, {scheme!r})]."
         )
     types, bleeding = labels[:, :ANY], labels[:, ANY]
     count = types.sum(axis=1)
     columns = {"any": bleeding, "normal": ~bleeding, "multiple": count > 1}
-    alone = count == 1 if _is_softmax(scheme) else np.ones(len(labels), bool)
-    columns |= {name: types[:, i] & alone for i, name in enumerate(TYPES)}
+    is_single = count == 1 if _is_softmax(scheme) else np.ones(len(labels), bool)
+    columns |= {name: types[:, i] & is_single for i, name in enumerate(TYPES)}
     return np.stack([columns[name] for name in names], axis=1)
 
 
@@ -83,7 +84,7 @@ def from_scheme(values: np.ndarray, scheme: str) -> np.ndarray:
             labels[:, LABELS.index(name)] = column
         if _is_softmax(scheme) and name != "normal":
             labels[:, ANY] |= column
-    return _checked(labels)
+    return _check_labels(labels)
 
 
 def six_scores(scores: np.ndarray, scheme: str) -> np.ndarray:
@@ -110,7 +111,7 @@ def six_scores(scores: np.ndarray, scheme: str) -> np.ndarray:
     return out
 
 
-def has_place(labels: np.ndarray, scheme: str) -> np.ndarray:
+def fits_scheme(labels: np.ndarray, scheme: str) -> np.ndarray:
     """(n,) bool: which rows of (n, 6) labels a scheme can hold.
 
     "binary" and "6-node" hold all. "6-class" has no class for a slice without blood, and neither "-class" scheme has
@@ -119,7 +120,7 @@ def has_place(labels: np.ndarray, scheme: str) -> np.ndarray:
     Raises:
         ValueError: for an unknown scheme or a type without `any`.
     """
-    names, labels = _names(scheme), _checked(labels)
+    names, labels = _names(scheme), _check_labels(labels)
     if not _is_softmax(scheme):
         return np.ones(len(labels), bool)
     typed = np.any(labels[:, :ANY], axis=1)
@@ -137,7 +138,7 @@ def _is_softmax(scheme: str) -> bool:
     return scheme.endswith("-class")
 
 
-def _checked(labels: np.ndarray) -> np.ndarray:
+def _check_labels(labels: np.ndarray) -> np.ndarray:
     """(n, 6) bool without contradictions."""
     labels = _zeros_and_ones(labels, len(LABELS), "LABELS")
     wrong = np.flatnonzero(labels[:, :ANY].any(axis=1) & ~labels[:, ANY])

@@ -1,7 +1,7 @@
 """The one object everything else passes around: a head CT in Hounsfield units, and the only place that knows axes.
 
-Two coordinate habits meet in a head CT. DICOM counts mm towards the patient's left, back and head (LPS); NIfTI counts
-towards right, front and head (RAS). Files store their voxels in any of 48 orders. `from_file_grid` brings all of them
+Two coordinate habits meet in a head CT. DICOM counts mm toward the patient's left, back and head (LPS); NIfTI counts
+toward right, front and head (RAS). Files store their voxels in any of 48 orders. `from_file_grid` brings all of them
 into one order on the way in, `to_file_grid` takes a mask back to the file's own order on the way out, and nothing in
 between has to ask.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import nibabel as nib
 import numpy as np
 
-CANONICAL = "SPL"  # (z, y, x) run towards superior, posterior, left
+CANONICAL = "SPL"  # (z, y, x) run toward superior, posterior, left
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 AIR_HU = -1000.0  # by definition
@@ -31,7 +31,7 @@ class Scan:
         hu_known: False for a picture whose window nobody told: `hu` then holds gray levels laid over the brain
             window, good enough to look at, not to measure.
         spacing_known: False where the distances in `affine` are a placeholder. No mL and no scale bar then.
-        orientation: the letters towards which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
+        orientation: the letters toward which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
         notes: sentences of the reader for the person: what was assumed, dropped or looks odd.
         dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
         window: (level, width) in HU that the file itself asks to be shown through; display only. None if the file has

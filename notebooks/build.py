@@ -100,9 +100,9 @@ def notebook(lesson: Lesson, *, solved: bool, repository: str, version: str):
     cells[0].source = _with_badge(cells[0].source, lesson.name, repository, version)
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"
-    made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}})
-    nbformat.validate(made)
-    return made
+    page = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}})
+    nbformat.validate(page)
+    return page
 
 
 def _setup(imports: str, repository: str, version: str) -> str:
@@ -116,15 +116,15 @@ def _setup(imports: str, repository: str, version: str) -> str:
 
 
 def _folded(code: str | None, text: str) -> str:
-    shown = f"\n\n```python\n{code.strip()}\n```\n" if code else "\n"
-    return f"<details><summary>Solution</summary>{shown}\n{text}\n\n</details>"
+    block = f"\n\n```python\n{code.strip()}\n```\n" if code else "\n"
+    return f"<details><summary>Solution</summary>{block}\n{text}\n\n</details>"
 
 
 def _with_badge(source: str, name: str, repository: str, version: str) -> str:
-    heading, _, rest = source.partition("\n")
+    heading, _, body = source.partition("\n")
     place = f"{repository.removeprefix('https://github.com/')}/blob/v{version}/notebooks/{name}.ipynb"
     badge = "https://colab.research.google.com/assets/colab-badge.svg"
-    return f"{heading}\n\n[![Open in Colab]({badge})](https://colab.research.google.com/github/{place})\n\n{rest}"
+    return f"{heading}\n\n[![Open in Colab]({badge})](https://colab.research.google.com/github/{place})\n\n{body}"
 
 
 def repository() -> str:
@@ -139,19 +139,19 @@ def version() -> str:
 
 def built() -> dict[Path, str]:
     """Every notebook that should be there, path to text."""
-    made, where = {}, {"repository": repository(), "version": version()}
+    files, where = {}, {"repository": repository(), "version": version()}
     for lesson in lessons():
         for folder, solved in ((HERE, False), (HERE / "solved", True)):
             text = nbformat.writes(notebook(lesson, solved=solved, **where)) + "\n"
-            made[folder / f"{lesson.name}.ipynb"] = text
-    return made
+            files[folder / f"{lesson.name}.ipynb"] = text
+    return files
 
 
-def stale(made: dict[Path, str]) -> list[str]:
+def stale(files: dict[Path, str]) -> list[str]:
     """Notebooks that are missing, differ from their source, or have none."""
-    there = {*HERE.glob("*.ipynb"), *(HERE / "solved").glob("*.ipynb")}
-    wrong = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
-    return sorted(str(path.relative_to(HERE)) for path in {*wrong, *(there - set(made))})
+    on_disk = {*HERE.glob("*.ipynb"), *(HERE / "solved").glob("*.ipynb")}
+    wrong = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    return sorted(str(path.relative_to(HERE)) for path in {*wrong, *(on_disk - set(files))})
 
 
 def figures(lesson: Lesson) -> dict[str, float | str]:
@@ -160,9 +160,9 @@ def figures(lesson: Lesson) -> dict[str, float | str]:
     Prose is what a learner reads on the way through: not the title's block, the sources, what is folded away, or signs
     such as "#" and "|".
     """
-    kept = [cell for cell in lesson.cells if "mistake" not in tags(cell)]
-    code = [len(solution(cell.source).strip().splitlines()) for cell in kept if cell.cell_type == "code"]
-    prose = [cell.source for cell in kept[1:] if cell.cell_type == "markdown" and "solution" not in tags(cell)]
+    cells = [cell for cell in lesson.cells if "mistake" not in tags(cell)]
+    code = [len(solution(cell.source).strip().splitlines()) for cell in cells if cell.cell_type == "code"]
+    prose = [cell.source for cell in cells[1:] if cell.cell_type == "markdown" and "solution" not in tags(cell)]
     words = sum(len(_WORD.findall(_APART.sub("", text))) for text in prose)
     count = lambda tag: sum(tag in tags(cell) for cell in lesson.cells)  # noqa: E731
     return {
@@ -194,9 +194,9 @@ def _render(folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for lesson in lessons():
-        made = notebook(lesson, solved=True, repository=repository(), version=version())
-        NotebookClient(made, timeout=1800, resources={"metadata": {"path": str(HERE)}}).execute()
-        page, _ = HTMLExporter().from_notebook_node(made)
+        solved = notebook(lesson, solved=True, repository=repository(), version=version())
+        NotebookClient(solved, timeout=1800, resources={"metadata": {"path": str(HERE)}}).execute()
+        page, _ = HTMLExporter().from_notebook_node(solved)
         (folder / f"{lesson.name}.html").write_text(page)
 
 
@@ -216,8 +216,8 @@ def main() -> None:
     elif options.render:
         _render(options.render)
     elif options.check:
-        if found := stale(built()):
-            sys.exit(f"Not what src/ says: {', '.join(found)}. Run python notebooks/build.py.")
+        if outdated := stale(built()):
+            sys.exit(f"Not what src/ says: {', '.join(outdated)}. Run python notebooks/build.py.")
     else:
         for path, text in built().items():
             path.parent.mkdir(exist_ok=True)

@@ -84,15 +84,15 @@ PIXELS = "(name) => document.querySelector('canvas.' + name).toDataURL()"
 
 
 @contextlib.contextmanager
-def mounted(browser, planted, *, truth=None, **options):
+def mount_viewer(browser, planted, *, truth=None, **options):
     """The viewer alone, without Gradio: what Gradio does with its three files, in three lines."""
-    parts = viewer.parts()
+    pieces = viewer.viewer_html()
     with tab(browser, **options) as page:
         page.set_content(
             "<!doctype html><meta name='viewport' content='width=device-width'>"
-            f"<div id='here'>{parts.html_template}</div><style>#here {{ {parts.css_template} }}</style>"
+            f"<div id='here'>{pieces.html_template}</div><style>#here {{ {pieces.css_template} }}</style>"
         )
-        page.evaluate(MOUNT, [parts.js_on_load, viewer.payload(planted, truth=truth)])
+        page.evaluate(MOUNT, [pieces.js_on_load, viewer.payload(planted, truth=truth)])
         page.wait_for_selector('.viewer[data-decoded="all"]')
         yield page
 
@@ -112,9 +112,9 @@ def pixels(page, name):
 def choose(page, sample):
     """Click a sample of the demo and wait for its picture."""
     settle(page)
-    wanted, before = page.locator("#samples label", has_text=sample), page.inner_text(".origin")
-    if not wanted.locator("input").is_checked():
-        wanted.click()
+    expected, before = page.locator("#samples label", has_text=sample), page.inner_text(".origin")
+    if not expected.locator("input").is_checked():
+        expected.click()
         page.wait_for_function(
             "(before) => document.querySelector('.origin').textContent !== before", arg=before, timeout=60_000
         )

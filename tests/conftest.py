@@ -100,12 +100,12 @@ def cache(tmp_path_factory):
 def ct_ich_store(ct_ich_folder, once):
     """All of CT-ICH 1.0.0 as training reads it, made once for all workers (half a minute)."""
     from ich_lib.data import ct_ich
-    from ich_lib.data.store import kept_store, open_store
+    from ich_lib.data.store import cached_store, open_store
 
     def keep(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ICH_CACHE", str(folder))
-            kept_store(ct_ich(ct_ich_folder), size=128)
+            cached_store(ct_ich(ct_ich_folder), size=128)
 
     return open_store(next(once("ct-ich", keep).rglob("*.slices")))
 
@@ -113,12 +113,12 @@ def ct_ich_store(ct_ich_folder, once):
 @pytest.fixture(scope="session")
 def lesson_cache(once):
     """A cache folder with the phantoms that lessons share, made once for all workers (half a minute)."""
-    from ich_lib.course import heads
+    from ich_lib.course import phantom_heads
 
     def keep(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ICH_CACHE", str(folder))
-            heads()
+            phantom_heads()
 
     return once("lessons", keep)
 
@@ -130,7 +130,7 @@ def tiny_runs(once):
     from ich_lib.models.run import open_run
     from ich_lib.training.train import train
 
-    folder = once("runs", lambda made: [train(one, None, made / one.task, fold=0) for one in tiny_recipes()])
+    folder = once("runs", lambda built: [train(item, None, built / item.task, fold=0) for item in tiny_recipes()])
     return {recipe.task: open_run(folder / recipe.task) for recipe in tiny_recipes()}
 
 

@@ -20,7 +20,7 @@ def head() -> np.ndarray:
 
 
 def laid_out(values: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
-    """(z, y, x) values in the order of a file whose axes run towards `letters`, and the affine that says so."""
+    """(z, y, x) values in the order of a file whose axes run toward `letters`, and the affine that says so."""
     grid = values.transpose([_AXIS[letter] for letter in letters])
     grid = np.flip(grid, [n for n, letter in enumerate(letters) if letter in "IAR"])
     affine = np.eye(4)

@@ -29,12 +29,12 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url, self.uploads, self._log = f"http://127.0.0.1:{self.port}", folder / "uploads", folder / "said.txt"
-        told = {"GRADIO_TEMP_DIR": str(self.uploads), "GRADIO_ANALYTICS_ENABLED": "False", **environment}
+        output = {"GRADIO_TEMP_DIR": str(self.uploads), "GRADIO_ANALYTICS_ENABLED": "False", **environment}
         line = [sys.executable, *command, "--port", str(self.port), *options]
         self.started = time.perf_counter()
-        with self._log.open("w") as said:
+        with self._log.open("w") as message:
             self.process = subprocess.Popen(
-                line, cwd=ROOT, env={**os.environ, **told}, stdout=said, stderr=subprocess.STDOUT
+                line, cwd=ROOT, env={**os.environ, **output}, stdout=message, stderr=subprocess.STDOUT
             )
 
     def __enter__(self):
@@ -46,7 +46,7 @@ class Server:
                 return self
             time.sleep(0.05)
         self.process.kill()
-        raise AssertionError(f"app.py does not answer: {self.said()[-2000:]}")
+        raise AssertionError(f"app.py does not answer: {self.log_text()[-2000:]}")
 
     def __exit__(self, *_):
         self.stop()
@@ -76,7 +76,7 @@ class Server:
             time.sleep(3)
             before, worked_s = worked_s, self.worked_s()
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self._log.read_text()
 
     def memory_mb(self) -> float:
@@ -106,14 +106,14 @@ class Reply:
     Attributes:
         status: of HTTP, for the call itself.
         text: every byte that came back, as text.
-        shown: what the viewer has in the end, or None.
-        said: sentences in other outputs, joined.
+        payload: what the viewer has in the end, or None.
+        message: sentences in other outputs, joined.
     """
 
     status: int
     text: str = ""
-    shown: dict | None = None
-    said: str = ""
+    payload: dict | None = None
+    message: str = ""
     succeeded: bool = False
 
 
@@ -164,7 +164,7 @@ class Visitor:
         while True:
             given = [(self.parts[number].get("elem_id"), self.parts[number].get("value")) for number in event["inputs"]]
             reply = self.run(event["id"], [values.get(name, as_opened) for name, as_opened in given])
-            after = [one for one in self.events if one["trigger_after"] == event["id"]]
+            after = [item for item in self.events if item["trigger_after"] == event["id"]]
             if not after or not reply.succeeded:
                 return reply
             (event,) = after
@@ -182,13 +182,13 @@ class Visitor:
         joined = self.join(number, data)
         if joined.status_code != 200:
             return Reply(joined.status_code, joined.text)
-        text, seen = [joined.text], _Seen()
+        text, visited = [joined.text], _Seen()
         for message in self.messages():
             text.append(json.dumps(message, ensure_ascii=False))
             if message["msg"] in ("process_generating", "process_completed"):
-                seen.take(message)
+                visited.take(message)
             if message["msg"] in ("process_completed", "unexpected_error"):
-                return Reply(200, "\n".join(text), seen.shown, seen.said(), bool(message.get("success")))
+                return Reply(200, "\n".join(text), visited.payload, visited.message(), bool(message.get("success")))
         return Reply(200, "\n".join(text))
 
     def messages(self) -> Iterator[dict]:
@@ -209,7 +209,7 @@ class _Seen:
     """
 
     def __init__(self):
-        self.sent, self.now, self.shown = None, [], None
+        self.sent, self.now, self.payload = None, [], None
 
     def take(self, message: dict) -> None:
         data = (message.get("output") or {}).get("data") or []
@@ -229,10 +229,10 @@ class _Seen:
         if not isinstance(value, dict):
             return
         if "slices" in value:
-            self.shown = value
-        elif self.shown and value.get("to") == self.shown["id"]:
-            report = {**self.shown["report"], **value.get("report", {})}
-            self.shown = {**self.shown, **value, "report": report}
+            self.payload = value
+        elif self.payload and value.get("to") == self.payload["id"]:
+            report = {**self.payload["report"], **value.get("report", {})}
+            self.payload = {**self.payload, **value, "report": report}
 
-    def said(self) -> str:
+    def message(self) -> str:
         return " ".join(value for value in self.now if isinstance(value, str))

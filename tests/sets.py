@@ -184,8 +184,10 @@ def write_renders(folder, images, *, results=None, flagged=(), hu=None, levels=N
     place = folder / tables
     place.mkdir(parents=True, exist_ok=True)
     lines = [["Image", "any", *LABELS[:-1]], ["ID_000000001", 0, 0, 0, 0, 0, 0]]  # the first has no render
-    told = {image: kinds for _, image, kinds in images}
-    lines += [[image, int(bool(kinds)), *(int(name in kinds) for name in LABELS[:-1])] for image, kinds in told.items()]
+    output = {image: kinds for _, image, kinds in images}
+    lines += [
+        [image, int(bool(kinds)), *(int(name in kinds) for name in LABELS[:-1])] for image, kinds in output.items()
+    ]
     _write_csv(place / "hemorrhage-labels.csv", lines)
     (place / "flagged.txt").write_text("".join(f"{image}.jpg\n" for image in flagged))
     for name, rows in (results or {}).items():

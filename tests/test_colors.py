@@ -19,7 +19,7 @@ FILES = [
 
 
 def hexes(text):
-    return {found.lower() for found in re.findall(r"#[0-9a-fA-F]{6}", text)}
+    return {result.lower() for result in re.findall(r"#[0-9a-fA-F]{6}", text)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -29,19 +29,19 @@ def test_no_other_file_names_a_color_of_the_table(path):
 
 def test_the_workbench_charts_use_the_colors_of_the_table():
     theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]
-    found = {color.lower() for color in theme["chartCategoricalColors"]}
-    assert found <= TABLE
-    assert len(found) == 6
+    result = {color.lower() for color in theme["chartCategoricalColors"]}
+    assert result <= TABLE
+    assert len(result) == 6
 
 
 def test_the_viewer_gets_what_each_color_means_for_its_scripts_and_its_style():
-    parts = viewer.parts()
+    pieces = viewer.viewer_html()
     for name, color in colors.MEANINGS.items():
-        assert f'"{name}": "{color}"' in parts.js_on_load.splitlines()[0]
-        assert f"--{name}: {color};" in parts.css_template
+        assert f'"{name}": "{color}"' in pieces.js_on_load.splitlines()[0]
+        assert f"--{name}: {color};" in pieces.css_template
         assert f"--{name}: {color};" in viewer.page_css()
-    used = set(re.findall(r"COLORS\.(\w+)", parts.js_on_load))
-    used |= set(re.findall(r"var\(--(mask|truth|unsure)\)", parts.css_template))
+    used = set(re.findall(r"COLORS\.(\w+)", pieces.js_on_load))
+    used |= set(re.findall(r"var\(--(mask|truth|unsure)\)", pieces.css_template))
     assert used == set(colors.MEANINGS)
 
 

@@ -30,8 +30,8 @@ def fresh(code: str, *options: str) -> str:
 
 def tried(documented, name: str) -> doctest.TestResults:
     """Run the examples of one docstring, as pasted into a new Python."""
-    (found,) = doctest.DocTestFinder(recurse=False).find(documented, name, globs={})
-    return doctest.DocTestRunner().run(found)
+    (result,) = doctest.DocTestFinder(recurse=False).find(documented, name, globs={})
+    return doctest.DocTestRunner().run(result)
 
 
 def test_the_face_shows_what_the_readme_promises():
@@ -71,15 +71,15 @@ def test_no_room_holds_a_module_named_as_what_it_shows(name):
 def test_type_checkers_see_the_same_names_from_the_same_places():
     body = ast.parse((ROOT / "ich_lib" / "__init__.py").read_text(encoding="utf-8")).body
     (checked,) = [node for node in body if isinstance(node, ast.If)]
-    seen = {one.asname: (node.module, one.name) for node in checked.body for one in node.names}
-    assert seen == {name: (home, name) for name, home in ich_lib._HOMES.items()}
+    visited = {item.asname: (node.module, item.name) for node in checked.body for item in node.names}
+    assert visited == {name: (home, name) for name, home in ich_lib._HOMES.items()}
 
 
 def test_a_name_that_is_not_there_is_refused_with_those_that_are():
-    with pytest.raises(AttributeError, match=r"no attribute 'analyse'; it shows read, phantom, load, analyze"):
+    with pytest.raises(AttributeError, match=r"no attribute 'analyze'; it shows read, phantom, load, analyze"):
         ich_lib.analyse  # noqa: B018
-    with pytest.raises(ImportError, match="cannot import name 'analyse'"):
-        from ich_lib import analyse  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'analyze'"):
+        from ich_lib import analyze  # noqa: F401
 
 
 def test_the_quick_start_is_ten_lines_each_to_be_pasted_by_itself(tmp_path, monkeypatch):
@@ -106,12 +106,12 @@ def test_the_example_of_its_docstring_runs(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_its_docstring_tells_arguments_errors_and_where_to_go_on(name):
-    shown = getattr(ich_lib, name)
-    told = inspect.getdoc(shown)
-    if inspect.isfunction(shown):
-        arguments = told.partition("Args:\n")[2].partition("\n\n")[0]
-        assert not [one for one in inspect.signature(shown).parameters if f"    {one}: " not in arguments]
-        assert "Returns:\n" in told
-        assert "Raises:\n" in told
-    if shown is not ich_lib.ReadError:
-        assert "See also:\n" in told
+    view = getattr(ich_lib, name)
+    output = inspect.getdoc(view)
+    if inspect.isfunction(view):
+        arguments = output.partition("Args:\n")[2].partition("\n\n")[0]
+        assert not [item for item in inspect.signature(view).parameters if f"    {item}: " not in arguments]
+        assert "Returns:\n" in output
+        assert "Raises:\n" in output
+    if view is not ich_lib.ReadError:
+        assert "See also:\n" in output

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ich_lib.labels import ANY, LABELS, SCHEMES, TYPES, from_scheme, has_place, six_scores, to_scheme
+from ich_lib.labels import ANY, LABELS, SCHEMES, TYPES, fits_scheme, from_scheme, six_scores, to_scheme
 
 CLEAN, EPIDURAL, SUBDURAL = [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1]
 BOTH, UNKNOWN = [1, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1]
@@ -74,12 +74,12 @@ def test_six_classes_refuse_a_slice_without_blood_and_say_how_to_leave_it_out():
     labels = bools(EPIDURAL, CLEAN, BOTH, CLEAN)
     with pytest.raises(ValueError, match=r"Row 1 shows no blood, for which '6-class' has no class \(2 such rows"):
         to_scheme(labels, "6-class")
-    kept = labels[has_place(labels, "6-class")]
-    assert to_scheme(kept, "6-class").argmax(axis=1).tolist() == [0, 5]
+    remaining = labels[fits_scheme(labels, "6-class")]
+    assert to_scheme(remaining, "6-class").argmax(axis=1).tolist() == [0, 5]
 
 
 def test_bleeding_of_unknown_type_has_no_class_but_stays_binary():
-    assert has_place(bools(UNKNOWN, CLEAN), "7-class").tolist() == [False, True]
+    assert fits_scheme(bools(UNKNOWN, CLEAN), "7-class").tolist() == [False, True]
     with pytest.raises(ValueError, match="Row 0 bleeds without a type"):
         to_scheme(bools(UNKNOWN), "7-class")
     assert to_scheme(bools(UNKNOWN), "binary").item() is True

@@ -12,11 +12,11 @@ from tests.conftest import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def tracked():
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
+def tracked_files():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if names.returncode:
         pytest.skip("This is no git checkout, so nobody can say which files belong to it.")
-    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    return [ROOT / name for name in names.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
 def test_the_readme_starts_with_the_card_of_a_space():
@@ -37,8 +37,8 @@ def test_the_demo_installs_without_tensorflow():
 
 def test_the_readme_gives_two_set_up_commands_and_one_each_for_the_course_and_the_workbench():
     commands = [line for line in README.splitlines() if "pip install" in line]
-    wanted = ["-r requirements.txt", "-r requirements-dev.txt", '-e ".[course]"', "-r requirements-course.txt"]
-    assert [re.search(r"(-[re] \S+) &&", line).group(1) for line in commands] == wanted
+    expected = ["-r requirements.txt", "-r requirements-dev.txt", '-e ".[course]"', "-r requirements-course.txt"]
+    assert [re.search(r"(-[re] \S+) &&", line).group(1) for line in commands] == expected
 
 
 def test_what_pip_installs_is_what_the_requirement_files_say():
@@ -54,15 +54,15 @@ def test_what_pip_installs_is_what_the_requirement_files_say():
 
 
 def test_no_scan_and_no_large_file_is_tracked():
-    files = tracked()
+    files = tracked_files()
     assert not [p.name for p in files if p.name.lower().endswith((".dcm", ".nii", ".nii.gz", ".ima"))]
     assert not [p.name for p in files if p.stat().st_size > 10_000_000]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/demo.md"])
 def test_pictures_that_a_page_shows_are_there_small_and_told_in_words(page):
-    shown = re.findall(r"!\[([^\]]*)\]\((\S+?)\)", (ROOT / page).read_text(encoding="utf-8"))
-    assert shown
-    for words, name in shown:
+    view = re.findall(r"!\[([^\]]*)\]\((\S+?)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert view
+    for words, name in view:
         assert len(words) > 40, name
         assert ((ROOT / page).parent / name).stat().st_size < 250_000, name

@@ -56,7 +56,7 @@ def test_a_tilted_gantry_shrinks_every_voxel_by_the_cosine():
 def test_the_middle_of_an_axial_affine_is_the_origin():
     affine = axial_affine((5, 0.5, 0.75), (3, 5, 7))
     np.testing.assert_allclose(affine @ [1, 2, 3, 1], [0, 0, 0, 1])
-    np.testing.assert_allclose(affine @ [2, 2, 3, 1], [0, 0, 5, 1])  # one slice up is 5 mm towards the head
+    np.testing.assert_allclose(affine @ [2, 2, 3, 1], [0, 0, 5, 1])  # one slice up is 5 mm toward the head
 
 
 def test_repr_tells_size_spacing_and_unit():

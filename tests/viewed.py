@@ -26,5 +26,5 @@ def result(*, shape=SHAPE, spacing_mm=SPACING_MM, warnings=(), **scan_fields) ->
     scan = Scan(hu, axial_affine(spacing_mm, shape), **scan_fields)
     models = (("planted", "0123456789abcdef" * 4),)
     evidence = Evidence(slice_scores[:, 5], slice_scores)
-    whole = slice_scores.max(axis=0)
-    return Result(scan, blood, 0.5, evidence, slice_scores, whole, 0.5, True, heat, models, tuple(warnings))
+    full = slice_scores.max(axis=0)
+    return Result(scan, blood, 0.5, evidence, slice_scores, full, 0.5, True, heat, models, tuple(warnings))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ich_lib.measures.metrics import Bin, Counts
 from ich_lib.measures.report import Calls, Line, Report, Weights
-from ich_lib.measures.statistics import Figure
+from ich_lib.measures.statistics import Estimate
 from ich_lib.models.recipes import Recipe
 
 LINES = ("1,0.90000,,0.001,0.50", "2,0.70000,0.80000,0.0005,1.00")
@@ -13,8 +13,8 @@ HEAD = "epoch,loss,val_loss,learning_rate,minutes"
 
 
 def recipe(name="tiny", **settings):
-    usual = {"options": {"filters": (4, 8)}, "size": 32, "epochs": 5, "steps": 3}
-    return Recipe(name, "both", "unet2d", **{**usual, **settings})
+    detector = {"options": {"filters": (4, 8)}, "size": 32, "epochs": 5, "steps": 3}
+    return Recipe(name, "both", "unet2d", **{**detector, **settings})
 
 
 def run_folder(folder, some=None, *, lines=LINES, finished=False, held_out=0):
@@ -47,18 +47,18 @@ def line(patient, *, dice=0.5, score=0.9, blood=2, true=10.0, mask=12.0, types=(
 
 
 def figure(value, *, n=30):
-    return Figure(value, value - 0.1, value + 0.1, n)
+    return Estimate(value, value - 0.1, value + 0.1, n)
 
 
 def calls():
-    some = figure(0.8)
+    group = figure(0.8)
     figures = ("auc", "average_precision", "log_loss", "ece", "sensitivity", "specificity", "ppv", "npv")
     return Calls(
         n=11,
         bleeding=5,
         threshold=0.5,
         prevalence=0.1,
-        **dict.fromkeys(figures, some),
+        **dict.fromkeys(figures, group),
         counts=Counts(tp=3, fp=1, tn=5, fn=2),
         roc=((0, 0), (0.2, 0.9), (1, 1)),
         reliability=(Bin(0.0, 1.0, 11, 0.4, 0.4),),
@@ -67,19 +67,19 @@ def calls():
 
 def report(lines, *, data="planted", sha="one", dice=0.5, **more):
     """A whole report around some lines; its figures other than those of the lines are made up."""
-    some = figure(0.8)
-    told = Report(
+    group = figure(0.8)
+    output = Report(
         data=data,
-        patients=tuple(sorted({one.patient for one in lines})),
+        patients=tuple(sorted({item.patient for item in lines})),
         scans=len(lines),
         threshold=0.5,
         score_threshold=0.5,
         calibrated="not",
         dice_per_subject=figure(dice),
-        slice_auc_any=some,
-        scan_auc_any=some,
-        volume_mae_ml=some,
-        ece=some,
+        slice_auc_any=group,
+        scan_auc_any=group,
+        volume_mae_ml=group,
+        ece=group,
         masks=None,
         spacing="from the files",
         volume=None,
@@ -96,7 +96,7 @@ def report(lines, *, data="planted", sha="one", dice=0.5, **more):
         models=(Weights("tiny", sha),),
         folds=None,
     )
-    return replace(told, **more)
+    return replace(output, **more)
 
 
 def write_report(folder, told):

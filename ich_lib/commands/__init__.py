@@ -2,7 +2,7 @@
 
 from ich_lib.commands import course, data, evaluating, explaining, gallery, robustness, scans, training
 
-ADDED = (  # in the order of the help page
+COMMANDS = (  # in the order of the help page
     scans.add,
     data.add,
     training.add,

@@ -14,11 +14,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _course(options: argparse.Namespace) -> None:
-    from ich_lib.course.progress import progress
+    from ich_lib.course.progress import read_progress
 
-    done = wanted = 0
-    for one in progress(options.folder):
-        marks = " ".join(f"{number}{'+' if number in one.passed else '-'}" for number in one.exercises)
-        say(f"{one.title:58} {len(one.passed)} of {len(one.exercises)}   {marks}")
-        done, wanted = done + len(one.passed), wanted + len(one.exercises)
-    say(f"{done} of {wanted} checks pass (+), as the copies in {options.folder} were last run and saved.")
+    done = total = 0
+    for lesson in read_progress(options.folder):
+        marks = " ".join(f"{number}{'+' if number in lesson.passed_exercises else '-'}" for number in lesson.exercises)
+        say(f"{lesson.title:58} {len(lesson.passed_exercises)} of {len(lesson.exercises)}   {marks}")
+        done, total = done + len(lesson.passed_exercises), total + len(lesson.exercises)
+    say(f"{done} of {total} checks pass (+), as the copies in {options.folder} were last run and saved.")

@@ -24,11 +24,13 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from ich_lib.evaluation import evaluate
 
-    tell(evaluate(options.source, options.data, options.out, fold=options.fold, prevalence=options.prevalence))
+    print_headline(
+        evaluate(options.source, options.data, options.out, fold=options.fold, prevalence=options.prevalence)
+    )
     say(f"Written to {options.out}: report.json, slices.csv, report.html.")
 
 
-def tell(report: "Report") -> None:
+def print_headline(report: "Report") -> None:
     """The headline of an evaluation."""
     folds = report.folds
     whom = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, tuple) else f"Fold {folds}"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ich_lib.commands.say import say
-from ich_lib.commands.scans import window_told
+from ich_lib.commands.scans import parse_window
 from ich_lib.grammar import listed
 
 
@@ -52,7 +52,9 @@ def _explain_scan(options: argparse.Namespace) -> None:
         raise ValueError("Name a scan to explain; or, to score maps against masks, give --score and --data.")
     if len(methods) > 1:
         raise ValueError(f"A scan is explained by one method at a time; got {listed(methods)}.")
-    scan = read(options.paths, window=window_told(options.window), series=options.series, allow_gaps=options.allow_gaps)
+    scan = read(
+        options.paths, window=parse_window(options.window), series=options.series, allow_gaps=options.allow_gaps
+    )
     heat = explain(scan, methods[0], options.source, label=options.label)
     options.out.mkdir(parents=True, exist_ok=True)
     write_nifti(options.out / "heat.nii.gz", heat.astype(np.float32), scan)
@@ -65,7 +67,7 @@ def _explain_scan(options: argparse.Namespace) -> None:
 
 def _score(options: argparse.Namespace) -> None:
     from ich_lib.explanation.scored import score_explanations
-    from ich_lib.measures.statistics import Figure
+    from ich_lib.measures.statistics import Estimate
 
     if options.paths or not options.data:
         raise ValueError("--score takes its scans from --data alone: name a data set there, and no scan.")
@@ -74,5 +76,5 @@ def _score(options: argparse.Namespace) -> None:
         say("These patients were trained on: the figures flatter the model.")
     for name, values in report["methods"].items():
         for key in ("pointing", "energy", "energy_random", "energy_over_random"):
-            say(f"{name:12} {key:18} {Figure.from_json(values[key])}")
+            say(f"{name:12} {key:18} {Estimate.from_json(values[key])}")
     say(f"Written to {options.out}: explain.json, explain.md.")

@@ -20,7 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _gallery(options: argparse.Namespace) -> None:
     from ich_lib.evaluation.gallery import gallery
 
-    shown = gallery(options.source, options.data, options.out, report=options.report, count=options.n)
-    for cause in dict.fromkeys(one.cause for one in shown):
-        say(f"{cause:18} {sum(one.cause == cause for one in shown)}")
+    cases = gallery(options.source, options.data, options.out, report=options.report, count=options.n)
+    for cause in dict.fromkeys(case.cause for case in cases):
+        say(f"{cause:18} {sum(case.cause == cause for case in cases)}")
     say(f"Written to {options.out}: gallery.html. It shows patients' pictures: keep it on this machine.")

@@ -29,8 +29,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _robustness(options: argparse.Namespace) -> None:
-    from ich_lib.evaluation.robustness import plan, robustness, summary
-    from ich_lib.evaluation.robustness_page import write_page
+    from ich_lib.evaluation.robustness import plan, robustness, summary_sentence
+    from ich_lib.evaluation.robustness_page import write_robustness_page
 
     planned = plan(options.source, data=options.data, limit=options.limit, only=options.only, seed=options.seed)
     say(
@@ -38,6 +38,6 @@ def _robustness(options: argparse.Namespace) -> None:
         f"severities: {planned.readings} readings. What is done is kept; a stopped command goes on."
     )
     report = robustness(planned, options.out)
-    write_page(report, options.out / "robustness.html")
-    say(summary(report))
+    write_robustness_page(report, options.out / "robustness.html")
+    say(summary_sentence(report))
     say(f"Written to {options.out}: robustness.json, robustness.html.")

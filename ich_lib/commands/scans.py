@@ -45,11 +45,13 @@ def _predict(options: argparse.Namespace) -> None:
     from ich_lib.prediction.engine import load
     from ich_lib.readers import read
     from ich_lib.reports import as_json, write
-    from ich_lib.words import doubts, sentence
+    from ich_lib.words import result_sentence, unsure_sentence
 
     if not (options.out or options.json):
         raise ValueError("Name a folder with --out, or ask for --json.")
-    scan = read(options.paths, window=window_told(options.window), series=options.series, allow_gaps=options.allow_gaps)
+    scan = read(
+        options.paths, window=parse_window(options.window), series=options.series, allow_gaps=options.allow_gaps
+    )
     result = analyze(scan, load(options.weights))
     files = write(result, options.out) if options.out else []
     if options.json:
@@ -58,8 +60,8 @@ def _predict(options: argparse.Namespace) -> None:
         say(
             "\n".join(
                 [
-                    sentence(result),
-                    *filter(None, [doubts(result)]),
+                    result_sentence(result),
+                    *filter(None, [unsure_sentence(result)]),
                     *result.warnings,
                     f"Written to {options.out}: {', '.join(file.name for file in files)}.",
                 ]
@@ -92,7 +94,7 @@ def _phantom(options: argparse.Namespace) -> None:
         write_case(case, options.out / f"phantom-{seed:04d}", form=options.format)
 
 
-def window_told(text: str | None) -> str | tuple[float, float] | None:
+def parse_window(text: str | None) -> str | tuple[float, float] | None:
     """A window's name, or "level,width" as numbers."""
     if text is None or "," not in text:
         return text

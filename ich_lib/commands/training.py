@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ich_lib.commands.evaluating import tell
+from ich_lib.commands.evaluating import print_headline
 from ich_lib.commands.say import say
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
-    listed = commands.add_parser("recipes", help="list every model that can be trained, with its source")
-    listed.set_defaults(run=_recipes)
+    recipes_parser = commands.add_parser("recipes", help="list every model that can be trained, with its source")
+    recipes_parser.set_defaults(run=_recipes)
 
     train = commands.add_parser("train", help="train a recipe")
     train.add_argument("--data", type=Path, help="folder of a data set, or a file of store; without it, phantoms alone")
@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     crossval.add_argument("--out", type=Path, required=True, help="folder of the runs; run again to go on")
     crossval.set_defaults(run=_crossval)
     for command in (train, crossval):
-        _how_to_train(command)
+        _add_training_options(command)
 
     tune = commands.add_parser("tune", help="search for settings, on other patients than those that are reported")
     tune.add_argument("--data", type=Path, required=True, help="folder of a data set, or a file of store")
@@ -51,7 +51,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "learning_rate=1e-4..1e-2:log",
     )
     tune.add_argument("--fold", type=int, default=0, metavar="K", help="fold set apart for the report (default 0)")
-    _recipe_changes(tune)
+    _add_recipe_options(tune)
     tune.set_defaults(run=_tune)
 
     table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
@@ -64,17 +64,23 @@ def add(commands: argparse._SubParsersAction) -> None:
     export.add_argument("--out", type=Path, required=True)
     export.add_argument("--report", type=Path, help="report.json of evaluate, whose figures go on the card")
     export.add_argument(
-        "--usual", type=Path, metavar="DATA", help="folder or store trained on: the card learns what usual scans are"
+        "--ood-data",
+        type=Path,
+        metavar="DATA",
+        help="folder or store trained on: the card learns what is in distribution",
     )
     export.add_argument(
-        "--limit-from", type=Path, metavar="DIR", help="what crossval wrote: its held-out scans draw the limit of usual"
+        "--limit-from",
+        type=Path,
+        metavar="DIR",
+        help="what crossval wrote: its held-out scans set the out-of-distribution limit",
     )
     export.set_defaults(run=_export)
 
 
-def _how_to_train(command: argparse.ArgumentParser) -> None:
+def _add_training_options(command: argparse.ArgumentParser) -> None:
     """What `train` and `crossval` share."""
-    _recipe_changes(command)
+    _add_recipe_options(command)
     command.add_argument(
         "--split",
         choices=("patient", "leaky-image", "leaky-row"),
@@ -85,7 +91,7 @@ def _how_to_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
 
 
-def _recipe_changes(command: argparse.ArgumentParser) -> None:
+def _add_recipe_options(command: argparse.ArgumentParser) -> None:
     """The recipe, and what is asked for instead of its own settings."""
     command.add_argument("recipe", help="name of a recipe; python -m ich_lib recipes lists them")
     command.add_argument("--epochs", type=int, help="instead of the recipe's")
@@ -100,30 +106,30 @@ def _recipe_changes(command: argparse.ArgumentParser) -> None:
 
 
 def _recipes(options: argparse.Namespace) -> None:
-    from ich_lib.models.builders import catalog
+    from ich_lib.models.builders import list_models
 
-    for row in catalog():
+    for row in list_models():
         shape = "x".join(map(str, row["shape"]))
         count = "–" if row["parameters"] is None else f"{row['parameters']:,}"
         say(f"{row['name']:18} {row['task']:9} {shape:14} {count:>12}  {row['source']}")
 
 
-def _chosen(options: argparse.Namespace) -> "Recipe":
+def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
     """The recipe asked for, with what was asked for instead of its own settings."""
-    from ich_lib.models.recipes import recipe
-    from ich_lib.training.crossval import reduced
+    from ich_lib.models.recipes import get_recipe
+    from ich_lib.training.crossval import reduce_budget
 
     keys = ("epochs", "steps", "batch", "phantoms", "seed")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
     if getattr(options, "settings", None):
-        from ich_lib.training.tune import settled
+        from ich_lib.training.tune import best_recipe
 
-        chosen = settled(options.settings, options.recipe, fold=options.fold, seed=options.seed)
+        recipe = best_recipe(options.settings, options.recipe, fold=options.fold, seed=options.seed)
     else:
-        chosen = recipe(options.recipe)
+        recipe = get_recipe(options.recipe)
     if options.budget:
-        chosen = reduced(chosen, size=options.budget[0], slices=options.budget[1])
-    return replace(chosen, **changes)
+        recipe = reduce_budget(recipe, size=options.budget[0], slices=options.budget[1])
+    return replace(recipe, **changes)
 
 
 def _crossval(options: argparse.Namespace) -> None:
@@ -131,7 +137,7 @@ def _crossval(options: argparse.Namespace) -> None:
     from ich_lib.training.crossval import cross_validate
 
     cross_validate(
-        _chosen(options),
+        _chosen_recipe(options),
         options.store or options.data,
         options.out,
         start=options.start,
@@ -139,13 +145,13 @@ def _crossval(options: argparse.Namespace) -> None:
         allow_leaks=options.allow_leaks,
         devices=options.devices,
     )
-    tell(evaluate(options.out, options.data, options.out))
+    print_headline(evaluate(options.out, options.data, options.out))
 
 
 def _table(options: argparse.Namespace) -> None:
-    from ich_lib.evaluation.side_by_side import table
+    from ich_lib.evaluation.side_by_side import results_table
 
-    text = table(options.folders)
+    text = results_table(options.folders)
     if options.out:
         options.out.write_text(text)
     else:
@@ -156,7 +162,7 @@ def _train(options: argparse.Namespace) -> None:
     from ich_lib.training.train import train
 
     run = train(
-        _chosen(options),
+        _chosen_recipe(options),
         options.data,
         options.out,
         fold=options.fold,
@@ -172,9 +178,9 @@ def _train(options: argparse.Namespace) -> None:
 def _tune(options: argparse.Namespace) -> None:
     from ich_lib.training.tune import read_space, tune
 
-    chosen = _chosen(options)
+    recipe = _chosen_recipe(options)
     best = tune(
-        chosen,
+        recipe,
         options.data,
         options.out,
         read_space(options.vary),
@@ -182,7 +188,7 @@ def _tune(options: argparse.Namespace) -> None:
         trials=options.trials,
         minutes=options.minutes,
         fold=options.fold,
-        seed=chosen.seed,
+        seed=recipe.seed,
     )
     say(f"Best of {best.trials} trials, {best.score:.3f} on the patients it was chosen by:")
     say("\n".join(f"{name:17} {value}" for name, value in best.settings.items()))
@@ -194,18 +200,18 @@ def _tune(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from ich_lib.evaluation.compare import read_report
-    from ich_lib.evaluation.ood_limits import learned
+    from ich_lib.evaluation.ood_limits import fit_ood
     from ich_lib.prediction.export import export
 
     report = read_report(options.report) if options.report else None
-    if bool(options.usual) != bool(options.limit_from):
-        raise ValueError("--usual and --limit-from go together: what was trained on, and folds that held some out.")
+    if bool(options.ood_data) != bool(options.limit_from):
+        raise ValueError("--ood-data and --limit-from go together: what was trained on, and folds that held some out.")
     card = export(
         options.source,
         options.out,
         figures=_figures(report) if report else {"calls": {}},
         calibration=report.calibration if report else None,
-        usual=options.usual and learned(options.source, options.usual, options.limit_from),
+        ood=options.ood_data and fit_ood(options.source, options.ood_data, options.limit_from),
     )
     say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
 
@@ -216,11 +222,11 @@ def _figures(report: "Report") -> dict:
     return {
         "folds": report.folds,
         **{name: figure.as_json() for name, figure in report.headline.items()},
-        "calls": {of: _called(one) for of, one in calls.items()},
+        "calls": {of: _call_rates(one) for of, one in calls.items()},
     }
 
 
-def _called(calls: "Calls") -> dict:
+def _call_rates(calls: "Calls") -> dict:
     """Sensitivity and specificity at one threshold, as plain values."""
     return {
         "n": calls.n,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ich_lib.data.store import Store
 
-NOT_TRIED = "not tried yet - go on, nothing below needs it"
+NOT_ATTEMPTED = "not tried yet - go on, nothing below needs it"
 CORRECT = "correct"
 
 
-def tried(number: str, *answers: object) -> bool:
+def is_attempted(number: str, *answers: object) -> bool:
     """Whether an exercise was tried, told if it was not.
 
     A stub answers None (or Ellipsis), so a check that begins with this lets a learner who is stuck go on.
@@ -21,17 +21,17 @@ def tried(number: str, *answers: object) -> bool:
         *answers: what the learner's code gave; all of them are wanted.
     """
     if any(answer is None or answer is ... for answer in answers):
-        print(f"{number} {NOT_TRIED}")  # noqa: T201
+        print(f"{number} {NOT_ATTEMPTED}")  # noqa: T201
         return False
     return True
 
 
-def correct(number: str) -> None:
+def mark_correct(number: str) -> None:
     """Say that every check of an exercise passed."""
     print(f"{number} {CORRECT}")  # noqa: T201
 
 
-def heads() -> "Store":
+def phantom_heads() -> "Store":
     """The 40 phantom heads that lessons share, 64 x 64 pixels: made once (a minute), then kept in the cache.
 
     Returns:
@@ -45,14 +45,14 @@ def heads() -> "Store":
     return phantoms(40, 3, size=64, field="head", progress=bar)
 
 
-def ct_ich() -> Path | None:
+def find_ct_ich() -> Path | None:
     """The folder of CT-ICH 1.0.0 where it was fetched, or None, and a line that says which.
 
     It is looked for where ICH_DATA says, then in data/ct-ich beside and above the notebook.
     """
-    here = Path.cwd()
+    folder = Path.cwd()
     places = [Path(os.environ["ICH_DATA"])] if "ICH_DATA" in os.environ else []
-    places += [folder / "data" / "ct-ich" for folder in (here, *here.parents[:2])]
+    places += [folder / "data" / "ct-ich" for folder in (folder, *folder.parents[:2])]
     for place in places:
         if (place / "hemorrhage_diagnosis.csv").is_file():
             print(f"CT-ICH is here ({place.name}/): the parts on real heads will run.")  # noqa: T201

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _COLAB = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\((https://colab\.research\.google\.com/[^)]*)\)\n*")
-_NOWHERE = "/OWNER/REPOSITORY/"  # what a copy says that was not published yet
-_LEFT_OUT = {"solution", "setup", "check"}
-_FOLDED = "<details"  # how a learner's copy holds a solution
+_NO_LINK = "/OWNER/REPOSITORY/"  # what a copy says that was not published yet
+_SKIPPED_TAGS = {"solution", "setup", "check"}
+_DETAILS = "<details"  # how a learner's copy holds a solution
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Lesson:
     online: str
 
 
-def lesson(path: str | Path) -> Lesson:
+def read_lesson(path: str | Path) -> Lesson:
     """Read a notebook.
 
     Raises:
@@ -45,18 +45,18 @@ def lesson(path: str | Path) -> Lesson:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         texts = [("".join(cell["source"]), cell["cell_type"] == "code", _tags(cell)) for cell in cells]
-        heading, _, rest = texts[0][0].partition("\n")
+        heading, _, body = texts[0][0].partition("\n")
     except (json.JSONDecodeError, KeyError, IndexError, TypeError, UnicodeDecodeError):
         raise ValueError(f"{path.name} is not a notebook; it may have been saved halfway.") from None
-    badge = _COLAB.search(rest)
-    online = badge.group(1) if badge and _NOWHERE not in badge.group(1) else ""
-    first = Cell(_COLAB.sub("", rest).strip(), code=False)
-    shown = [Cell(text, code) for text, code, tags in texts[1:] if _wanted(text, tags)]
-    return Lesson(heading.lstrip("# "), (first, *shown), online)
+    badge = _COLAB.search(body)
+    online = badge.group(1) if badge and _NO_LINK not in badge.group(1) else ""
+    first = Cell(_COLAB.sub("", body).strip(), code=False)
+    visible = [Cell(text, code) for text, code, tags in texts[1:] if _is_readable(text, tags)]
+    return Lesson(heading.lstrip("# "), (first, *visible), online)
 
 
-def _wanted(text: str, tags: set[str]) -> bool:
-    return bool(text.strip()) and not tags & _LEFT_OUT and not text.lstrip().startswith(_FOLDED)
+def _is_readable(text: str, tags: set[str]) -> bool:
+    return bool(text.strip()) and not tags & _SKIPPED_TAGS and not text.lstrip().startswith(_DETAILS)
 
 
 def _tags(cell: dict) -> set[str]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ich_lib.labels import ANY
-from ich_lib.models.pictures import channels
+from ich_lib.models.pictures import stack_channels
 from ich_lib.prepare.window import WINDOWS, window
 
 METHODS = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
@@ -40,14 +40,14 @@ def subsample(picture: np.ndarray, step: int = 4) -> np.ndarray:
         ValueError: if `step` is below 1.
 
     Source:
-        System 001 (small CNN + 3D U-Net, 2021), as published. `resized(..., "nearest")` gives the same pixels.
+        System 001 (small CNN + 3D U-Net, 2021), as published. `resize(..., "nearest")` gives the same pixels.
     """
     if step < 1:
         raise ValueError(f"step must be a whole number from 1 on; got {step}. System 001 took 4.")
     return picture[..., ::step, ::step].copy()
 
 
-def resized(picture: np.ndarray, size: int, method: str) -> np.ndarray:
+def resize(picture: np.ndarray, size: int, method: str) -> np.ndarray:
     """A square picture, or every slice of a stack, shrunken to size x size pixels.
 
     Args:
@@ -77,13 +77,14 @@ def resized(picture: np.ndarray, size: int, method: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """What is left of the bleeds of a picture, or a stack of slices, after `resized`.
+    """What is left of the bleeds of a picture, or a stack of slices, after `resize`.
 
     Attributes:
-        method, size: as given to `resized`.
+        method, size: as given to `resize`.
         lesions: connected pieces of the mask, counted in each slice (8 neighbors).
-        vanished: lesions that no small pixel shows at all.
-        lost_from_mask: lesions that fill no small pixel by half, so that a binary mask loses them; holds `vanished`.
+        vanished_lesions: lesions that no small pixel shows at all.
+        lost_from_mask: lesions that fill no small pixel by half, so that a binary mask loses them; holds
+            `vanished_lesions`.
         area_error: area of the shares of blood against the truth, minus 1. 0 is right, -1 nothing is left.
         mask_area_error: the same for the binary mask (at least half blood).
         contrast_before: lesion minus surroundings, mean over lesions, in units of the picture.
@@ -95,7 +96,7 @@ class Shrinkage:
     method: str
     size: int
     lesions: int
-    vanished: int
+    vanished_lesions: int
     lost_from_mask: int
     area_error: float
     mask_area_error: float
@@ -106,7 +107,7 @@ class Shrinkage:
     @property
     def vanished_share(self) -> float:
         """Share of the lesions that vanished, 0 to 1."""
-        return self.vanished / self.lesions
+        return self.vanished_lesions / self.lesions
 
     @property
     def contrast_kept(self) -> float:
@@ -124,7 +125,7 @@ def compare_shrinking(
             windowed picture for what an eye would see.
         mask: bool of the same shape, the lesions. Not changed.
         size: side of the outcome.
-        method: of `resized`. "nearest" from 512 to 128 is the subsampling of system 001.
+        method: of `resize`. "nearest" from 512 to 128 is the subsampling of system 001.
         tissue: bool of the same shape: what may count as surroundings. `(hu > 0) & (hu < 80)` leaves out the skull,
             which would make every bleed along it look dark. Everything, if not given.
 
@@ -132,31 +133,31 @@ def compare_shrinking(
         The numbers.
 
     Raises:
-        ValueError: if a slice with a lesion has no surroundings, if the shapes differ, and as `resized`.
+        ValueError: if a slice with a lesion has no surroundings, if the shapes differ, and as `resize`.
     """
     side = _side(picture)
     mask, tissue = _lesions_and_tissue(mask, tissue, picture.shape)
     planes, masks, around = (values.reshape(-1, side, side) for values in (picture.astype(np.float32), mask, tissue))
     before, after, shares = [], [], []
-    for plane, piece, ring in _each_lesion(planes, masks, around):
-        share = resized(piece, size, method)
+    for plane, piece, ring in _iterate_lesions(planes, masks, around):
+        share = resize(piece, size, method)
         # Shrinking is linear, so the lesion's own part can be followed through it without its background.
         lesion = np.where(piece, plane - np.median(plane[ring]), 0).astype(np.float32)
         before.append(lesion[piece].mean())
-        after.append((resized(lesion, size, method) * share).sum() / share.sum() if share.any() else 0.0)
+        after.append((resize(lesion, size, method) * share).sum() / share.sum() if share.any() else 0.0)
         shares.append(share)
     cell, area = (side / size) ** 2, np.count_nonzero(masks)
     return Shrinkage(
         method=method,
         size=size,
         lesions=len(shares),
-        vanished=sum(not share.any() for share in shares),
+        vanished_lesions=sum(not share.any() for share in shares),
         lost_from_mask=sum(not (share >= 0.5).any() for share in shares),
         area_error=float(sum(share.sum(dtype=float) for share in shares) * cell / area - 1),
-        mask_area_error=float((resized(masks, size, method) >= 0.5).sum() * cell / area - 1),
+        mask_area_error=float((resize(masks, size, method) >= 0.5).sum() * cell / area - 1),
         contrast_before=float(np.mean(before)),
         contrast_after=float(np.mean(after)),
-        aliasing=float(np.sqrt(np.mean(resized(_too_fine(planes, size), size, method).astype(float) ** 2))),
+        aliasing=float(np.sqrt(np.mean(resize(_unresolved_detail(planes, size), size, method).astype(float) ** 2))),
     )
 
 
@@ -185,7 +186,7 @@ def clahe(gray: np.ndarray, *, clip: float = 2.0, tiles: int = 8) -> np.ndarray:
     return cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles)).apply(gray)
 
 
-def eight_bit(gray: np.ndarray) -> np.ndarray:
+def to_8_bit(gray: np.ndarray) -> np.ndarray:
     """[0, 1] to uint8 of 0 to 255, rounded; what a PNG or JPG of a windowed slice holds."""
     return np.rint(np.clip(gray, 0, 1) * 255).astype(np.uint8)
 
@@ -240,32 +241,32 @@ def compare_clahe(
     """
     hu = np.rint(hu)
     level, width = WINDOWS[wide]
-    seen = np.abs(hu - level) < width / 2
-    mask, seen = _lesions_and_tissue(mask, seen, hu.shape)
-    lesion, ring = mask & seen, _surroundings(mask, mask, seen)
+    in_window = np.abs(hu - level) < width / 2
+    mask, in_window = _lesions_and_tissue(mask, in_window, hu.shape)
+    lesion, ring = mask & in_window, _surroundings(mask, mask, in_window)
     if not lesion.any():
         raise ValueError(f"The lesion lies outside the {wide!r} window, where CLAHE sees one gray.")
-    gray = eight_bit(window(hu, level, width))
+    gray = to_8_bit(window(hu, level, width))
     pictures = {
         "window": gray,
         "CLAHE": clahe(gray, clip=clip, tiles=tiles),
-        "narrow window": eight_bit(window(hu, *WINDOWS[narrow])),
+        "narrow window": to_8_bit(window(hu, *WINDOWS[narrow])),
     }
     return {
         name: Rendering(
-            contrast=float(shown[lesion].mean() - shown[ring].mean()),
-            noise=float(shown[ring].std()),
-            gray_spread=_spread(shown[seen], hu[seen]),
-            hu_spread=_spread(hu[seen], shown[seen]),
+            contrast=float(picture[lesion].mean() - picture[ring].mean()),
+            noise=float(picture[ring].std()),
+            gray_spread=_spread(picture[in_window], hu[in_window]),
+            hu_spread=_spread(hu[in_window], picture[in_window]),
         )
-        for name, shown in pictures.items()
+        for name, picture in pictures.items()
     }
 
 
 # 3. The mean of three channels
 
 
-def rgb_mean(picture: np.ndarray) -> np.ndarray:
+def average_channels(picture: np.ndarray) -> np.ndarray:
     """Three channels to one gray by their mean, rounded.
 
     Args:
@@ -302,15 +303,15 @@ class ChannelMean:
     most_on_one_gray: int
 
 
-def compare_rgb_mean(picture: np.ndarray) -> ChannelMean:
-    """Measure what `rgb_mean` loses of a (y, x, 3) uint8 picture.
+def compare_channel_average(picture: np.ndarray) -> ChannelMean:
+    """Measure what `average_channels` loses of a (y, x, 3) uint8 picture.
 
     Raises:
-        ValueError: as `rgb_mean`.
+        ValueError: as `average_channels`.
     """
-    mean = rgb_mean(picture)
+    mean = average_channels(picture)
     colors = np.unique(picture.reshape(-1, 3), axis=0)
-    fullness = np.unique(rgb_mean(colors[None])[0], return_counts=True)[1]
+    fullness = np.unique(average_channels(colors[None])[0], return_counts=True)[1]
     return ChannelMean(
         largest_difference=int(np.abs(picture - mean[..., None].astype(int)).max()),
         colors=len(colors),
@@ -366,12 +367,12 @@ def compare_window_mean(
     if len(windows) != 3 or to_hu <= from_hu:
         raise ValueError(f"Three windows and a range of HU are needed; got {tuple(windows)}, {from_hu} to {to_hu}.")
     ramp = np.arange(from_hu, to_hu + 1, dtype=np.float32)[None]
-    colors = eight_bit(channels([ramp], tuple(windows)))
-    mean = rgb_mean(colors)[0]
+    colors = to_8_bit(stack_channels([ramp], tuple(windows)))
+    mean = average_channels(colors)[0]
     grays, fullness = np.unique(mean, return_counts=True)
-    tissues = eight_bit(channels([np.array([[brain_hu, blood_hu]], np.float32)], tuple(windows)))
+    tissues = to_8_bit(stack_channels([np.array([[brain_hu, blood_hu]], np.float32)], tuple(windows)))
     brain, blood = tissues[0].astype(int)
-    dark, light = rgb_mean(tissues)[0].astype(int)
+    dark, light = average_channels(tissues)[0].astype(int)
     return WindowMean(
         hu_values=ramp.size,
         told_apart_by_channels=len(np.unique(colors[0], axis=0)),
@@ -386,7 +387,7 @@ def compare_window_mean(
 
 
 @dataclass(frozen=True)
-class Cut:
+class PadCropLoss:
     """What `pad_or_crop` took away and put in.
 
     Attributes:
@@ -409,7 +410,7 @@ def pad_or_crop(
     *,
     blood: np.ndarray | None = None,
     head: np.ndarray | None = None,
-) -> tuple[np.ndarray, Cut]:
+) -> tuple[np.ndarray, PadCropLoss]:
     """Bring a picture to size x size around its middle without scaling, and say what that cost.
 
     Args:
@@ -439,9 +440,9 @@ def pad_or_crop(
     (y_from, y_to), (x_from, x_to) = _overlap(rows, size), _overlap(columns, size)
     out = np.full((*picture.shape[:-2], size, size), fill, picture.dtype)
     out[..., y_to, x_to] = picture[..., y_from, x_from]
-    kept = picture[..., y_from, x_from].size
-    lost = [_share_lost(mask, picture.shape, (..., y_from, x_from)) for mask in (blood, head)]
-    return out, Cut(picture.size - kept, out.size - kept, *lost)
+    n_kept = picture[..., y_from, x_from].size
+    shares_lost = [_share_lost(mask, picture.shape, (..., y_from, x_from)) for mask in (blood, head)]
+    return out, PadCropLoss(picture.size - n_kept, out.size - n_kept, *shares_lost)
 
 
 def pad_overwriting_the_picture(picture: np.ndarray, size: int) -> np.ndarray:
@@ -469,12 +470,12 @@ class Padding:
     """Share of a picture's gray that is still there after padding, 0 to 1.
 
     Attributes:
-        kept: by `pad_or_crop`.
-        kept_overwriting: by `pad_overwriting_the_picture`.
+        share_kept: by `pad_or_crop`.
+        share_kept_overwriting: by `pad_overwriting_the_picture`.
     """
 
-    kept: float
-    kept_overwriting: float
+    share_kept: float
+    share_kept_overwriting: float
 
 
 def compare_padding(gray: np.ndarray, size: int) -> Padding:
@@ -576,10 +577,10 @@ def compare_scaling(
 # 6. Scaled once or twice
 
 
-def seen_range(picture: np.ndarray, *factors: float) -> tuple[float, float]:
+def input_range(picture: np.ndarray, *factors: float) -> tuple[float, float]:
     """The lowest and highest number that reaches a network after scalings one after the other.
 
-    `seen_range(picture, 1 / 255)` of an 8-bit picture is (0, 1). `seen_range(picture, 1 / 255, 1 / 255)`, once in the
+    `input_range(picture, 1 / 255)` of an 8-bit picture is (0, 1). `input_range(picture, 1 / 255, 1 / 255)`, once in the
     input pipeline and once inside the network, is (0, 0.0039): to the network every picture is black.
 
     Args:
@@ -597,7 +598,7 @@ def seen_range(picture: np.ndarray, *factors: float) -> tuple[float, float]:
 # 7. Files that cannot be read
 
 
-def black_for_corrupt(pictures: Sequence[np.ndarray | None]) -> np.ndarray:
+def blacken_corrupt(pictures: Sequence[np.ndarray | None]) -> np.ndarray:
     """The fault of system 004, re-enacted: a file that cannot be read becomes a black slice and keeps its label.
 
     Args:
@@ -616,7 +617,7 @@ def black_for_corrupt(pictures: Sequence[np.ndarray | None]) -> np.ndarray:
     return np.stack([np.zeros_like(readable[0]) if picture is None else picture for picture in pictures])
 
 
-def without_corrupt(
+def drop_corrupt(
     pictures: Sequence[np.ndarray | None], labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """The same done right: a file that cannot be read leaves together with its label.
@@ -632,8 +633,8 @@ def without_corrupt(
         ValueError: if not one could be read, or the numbers of pictures and labels differ.
     """
     readable = _readable(pictures, labels)
-    kept = np.array([picture is not None for picture in pictures])
-    return np.stack(readable), labels[kept], tuple(np.flatnonzero(~kept).tolist())
+    is_readable = np.array([picture is not None for picture in pictures])
+    return np.stack(readable), labels[is_readable], tuple(np.flatnonzero(~is_readable).tolist())
 
 
 @dataclass(frozen=True)
@@ -663,8 +664,8 @@ class LabelNoise:
         return self.bleeding_corrupt / self.bleeding if self.bleeding else 0.0
 
 
-def compare_corrupt(pictures: Sequence[np.ndarray | None], labels: np.ndarray) -> LabelNoise:
-    """Count the labels that `black_for_corrupt` keeps and `without_corrupt` leaves out.
+def count_label_noise(pictures: Sequence[np.ndarray | None], labels: np.ndarray) -> LabelNoise:
+    """Count the labels that `blacken_corrupt` keeps and `drop_corrupt` leaves out.
 
     Args:
         pictures: n decoded pictures; None where decoding failed.
@@ -674,9 +675,9 @@ def compare_corrupt(pictures: Sequence[np.ndarray | None], labels: np.ndarray) -
         ValueError: if not one could be read, or the numbers of pictures and labels differ.
     """
     _readable(pictures, labels)
-    corrupt = np.array([picture is None for picture in pictures])
+    is_corrupt = np.array([picture is None for picture in pictures])
     bleeding = np.asarray(labels)[:, ANY].astype(bool)
-    return LabelNoise(len(pictures), int(corrupt.sum()), int(bleeding.sum()), int((corrupt & bleeding).sum()))
+    return LabelNoise(len(pictures), int(is_corrupt.sum()), int(bleeding.sum()), int((is_corrupt & bleeding).sum()))
 
 
 def _side(picture: np.ndarray) -> int:
@@ -704,7 +705,7 @@ def _lesions_and_tissue(
     return mask, tissue
 
 
-def _each_lesion(
+def _iterate_lesions(
     planes: np.ndarray, masks: np.ndarray, tissue: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The slice, the lesion and its surroundings, each (y, x), for every connected piece of every slice."""
@@ -721,7 +722,7 @@ def _surroundings(piece: np.ndarray, mask: np.ndarray, tissue: np.ndarray) -> np
     return close & free if (close & free).any() else free
 
 
-def _too_fine(planes: np.ndarray, size: int) -> np.ndarray:
+def _unresolved_detail(planes: np.ndarray, size: int) -> np.ndarray:
     """(z, y, x) without all that size x size pixels could show: waves shorter than two new pixels along y or x."""
     wave = np.abs(np.fft.fftfreq(planes.shape[-1]))  # cycles per pixel
     fine = wave > size / (2 * planes.shape[-1]) + 1e-9
@@ -732,15 +733,15 @@ def _spread(values: np.ndarray, groups: np.ndarray) -> float:
     """5th to 95th percentile of `values` within each group of equal `groups`, mean over all pixels."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order])) + 1
-    parts = np.split(values[order], starts)
-    return float(sum(len(part) * np.ptp(np.percentile(part, _MIDDLE)) for part in parts) / values.size)
+    groups_of_values = np.split(values[order], starts)
+    return float(sum(len(part) * np.ptp(np.percentile(part, _MIDDLE)) for part in groups_of_values) / values.size)
 
 
 def _overlap(length: int, size: int) -> tuple[slice, slice]:
     """Where a centered line of `length` pixels lies in itself and in a line of `size`."""
-    kept = min(length, size)
-    first, place = (length - kept) // 2, (size - kept) // 2
-    return slice(first, first + kept), slice(place, place + kept)
+    overlap = min(length, size)
+    first, place = (length - overlap) // 2, (size - overlap) // 2
+    return slice(first, first + overlap), slice(place, place + overlap)
 
 
 def _share_lost(mask: np.ndarray | None, shape: tuple[int, ...], inside: tuple) -> float | None:

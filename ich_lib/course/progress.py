@@ -19,16 +19,16 @@ class Progress:
         lesson: the file's name without its ending.
         title: the first heading.
         exercises: their numbers in order.
-        passed: those whose check said so when the copy was last run and saved.
+        passed_exercises: those whose check said so when the copy was last run and saved.
     """
 
     lesson: str
     title: str
     exercises: tuple[str, ...]
-    passed: tuple[str, ...]
+    passed_exercises: tuple[str, ...]
 
 
-def progress(folder: str | Path) -> Iterator[Progress]:
+def read_progress(folder: str | Path) -> Iterator[Progress]:
     """Read the copies in a folder, in order. Nothing is run: what counts are the outputs saved in them.
 
     Args:
@@ -42,10 +42,10 @@ def progress(folder: str | Path) -> Iterator[Progress]:
     if not paths:
         raise FileNotFoundError(f"{folder} holds no lesson (NN_name.ipynb). Name the folder of your copies.")
     for path in paths:
-        yield _of(path)
+        yield _read_copy(path)
 
 
-def _of(path: Path) -> Progress:
+def _read_copy(path: Path) -> Progress:
     try:
         cells = json.loads(path.read_text())["cells"]
         heading = "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
@@ -54,7 +54,7 @@ def _of(path: Path) -> Progress:
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     checks = [cell for cell in code if "check" in cell.get("metadata", {}).get("tags", [])]
     numbers = [number for cell in checks for number in _NUMBER.findall("".join(cell["source"]))]
-    said = "".join("".join(out.get("text", "")) for cell in checks for out in cell.get("outputs", []))
+    output = "".join("".join(out.get("text", "")) for cell in checks for out in cell.get("outputs", []))
     exercises = tuple(dict.fromkeys(numbers))
-    passed = tuple(number for number in exercises if f"{number} {CORRECT}\n" in said)
+    passed = tuple(number for number in exercises if f"{number} {CORRECT}\n" in output)
     return Progress(path.stem, heading, exercises, passed)

@@ -13,7 +13,7 @@ from io import StringIO
 import numpy as np
 
 from ich_lib.data.table import Table
-from ich_lib.evaluation import scan_of, split_of, unseen_slices
+from ich_lib.evaluation import split_of, table_scan, unseen_slices
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import MIMICS, phantom
@@ -34,7 +34,7 @@ class Question:
     Attributes:
         number: of the question, from 1. The only name that it has.
         scan: the slices that are shown, foot to head.
-        asked: which of them is asked about, from 0.
+        index: which of them is asked about, from 0.
         bleeds: the truth.
         types: the true types; None where the set does not tell them.
         truth: (y, x) bool, the outlined blood; None where nobody outlined it.
@@ -42,7 +42,7 @@ class Question:
 
     number: int
     scan: Scan
-    asked: int
+    index: int
     bleeds: bool
     types: frozenset[str] | None
     truth: np.ndarray | None
@@ -71,28 +71,28 @@ class Mark:
 
     Attributes:
         number: of the question.
-        truth: whether the slice bleeds.
+        bleeds: whether the slice bleeds.
         true_types: None where they are not told.
         score, said, types: of the answer.
-        right: whether bleeding was called rightly.
-        types_right: whether exactly the true types were named; None for a clean slice or types that are not told.
+        is_right: whether bleeding was called rightly.
+        are_types_right: whether exactly the true types were named; None for a clean slice or types that are not told.
         dice: of the region, 0 where none was marked; None for a clean slice, or one that nobody outlined.
         seconds: that the answer took, where that was measured.
     """
 
     number: int
-    truth: bool
+    bleeds: bool
     true_types: frozenset[str] | None
     score: float
-    said: bool
+    call: bool
     types: frozenset[str]
-    right: bool
-    types_right: bool | None
+    is_right: bool
+    are_types_right: bool | None
     dice: float | None
     seconds: float | None = None
 
 
-def said(bleeds: bool, sure: float, types: Sequence[str] = (), region: np.ndarray | None = None) -> Answer:
+def student_answer(bleeds: bool, sure: float, types: Sequence[str] = (), region: np.ndarray | None = None) -> Answer:
     """A student's answer.
 
     Args:
@@ -106,8 +106,8 @@ def said(bleeds: bool, sure: float, types: Sequence[str] = (), region: np.ndarra
     """
     if not 0.5 <= sure <= 1:
         raise ValueError(f"How sure lies between 0.5 (a guess) and 1 (certain); got {sure}.")
-    if strange := sorted(set(types) - set(TYPES)):
-        raise ValueError(f"{strange[0]!r} is no type of bleed; choose from {', '.join(TYPES)}.")
+    if unknown := sorted(set(types) - set(TYPES)):
+        raise ValueError(f"{unknown[0]!r} is no type of bleed; choose from {', '.join(TYPES)}.")
     empty = region is None or not region.any()
     return Answer(sure if bleeds else 1 - sure, bleeds, frozenset(types if bleeds else ()), None if empty else region)
 
@@ -122,19 +122,19 @@ def phantom_question(number: int, seed: int) -> Question:
     low, high = (round(share * len(area)) for share in _MIDDLE)
     plain = np.arange(low, high)[area[low:high] == 0]
     k = int(rng.choice(np.flatnonzero(area >= max(area.max() / 2, 1)) if area.any() else plain))
-    shown = range(max(k - REACH, 0), min(k + REACH + 1, len(area)))
+    indices = range(max(k - REACH, 0), min(k + REACH + 1, len(area)))
     types = frozenset(kind for kind, mask in case.masks.items() if mask[k].any())
-    return Question(number, _cut(case.scan, shown), k - shown.start, bool(types), types, case.truth[k])
+    return Question(number, _take_slices(case.scan, indices), k - indices.start, bool(types), types, case.truth[k])
 
 
-def _cut(scan: Scan, rows: range) -> Scan:
+def _take_slices(scan: Scan, rows: range) -> Scan:
     """Some slices of a scan; what the reader said of the whole is left out, since it may name a file."""
     affine = scan.affine.copy()
     affine[:3, 3] += rows.start * affine[:3, 0]
     return Scan(scan.hu[rows.start : rows.stop], affine, scan.hu_known, scan.spacing_known, scan.orientation)
 
 
-def order(table: Table, seed: int) -> np.ndarray:
+def draw_rows(table: Table, seed: int) -> np.ndarray:
     """Row numbers of a quiz on a data set: one slice of each scan, scans in random order, about half of them bleeding.
 
     Where fewer than half of the scans bleed, all of these show a bleeding slice.
@@ -147,10 +147,10 @@ def order(table: Table, seed: int) -> np.ndarray:
     scans = list(table.scans())
     bleeding = sum(bool(table.labels[rows, ANY].any()) for rows in scans)
     chance = min(1.0, len(scans) / 2 / max(bleeding, 1))
-    return np.array([_one_of(table, scans[i], chance, rng) for i in rng.permutation(len(scans))], int)
+    return np.array([_draw_row(table, scans[i], chance, rng) for i in rng.permutation(len(scans))], int)
 
 
-def _one_of(table: Table, rows: np.ndarray, chance: float, rng: np.random.Generator) -> int:
+def _draw_row(table: Table, rows: np.ndarray, chance: float, rng: np.random.Generator) -> int:
     low, high = (round(share * len(rows)) for share in _MIDDLE)
     bleeding = rows[table.labels[rows, ANY]]
     middle = rows[low : max(high, low + 1)]
@@ -167,35 +167,35 @@ def table_question(table: Table, row: int, number: int) -> Question:
     """
     same = np.flatnonzero(table.scan == table.scan[row])
     place = int(np.flatnonzero(same == row)[0])
-    shown = same[max(place - REACH, 0) : place + REACH + 1]
+    rows = same[max(place - REACH, 0) : place + REACH + 1]
     try:
-        scan = scan_of(table, shown)
+        scan = table_scan(table, rows)
         truth = table.truth(row) if table.outlined[row] else None
     except (ValueError, OSError):
         raise ValueError(f"A picture of case {number} cannot be read; go on with the next one.") from None
-    told = set(TYPES) <= set(table.known)
-    types = frozenset(np.array(TYPES)[table.labels[row, :ANY]].tolist()) if told else None
-    asked = int(np.flatnonzero(shown == row)[0])
-    return Question(number, scan, asked, bool(table.labels[row, ANY]), types, truth)
+    types_known = set(TYPES) <= set(table.known_labels)
+    types = frozenset(np.array(TYPES)[table.labels[row, :ANY]].tolist()) if types_known else None
+    index = int(np.flatnonzero(rows == row)[0])
+    return Question(number, scan, index, bool(table.labels[row, ANY]), types, truth)
 
 
-def asked_of(models: Models, question: Question) -> Answer:
+def model_answer(models: Models, question: Question) -> Answer:
     """What a model says, of the very slices that the student sees."""
     result = analyze(question.scan, models)
-    scores, mask = result.slice_scores[question.asked], result.mask[question.asked]
+    scores, mask = result.slice_scores[question.index], result.mask[question.index]
     bleeds = bool(scores[ANY] >= result.score_threshold)
     kinds = frozenset(kind for kind, score in zip(TYPES, scores, strict=False) if score >= result.score_threshold)
     likeliest = frozenset([TYPES[int(scores[:ANY].argmax())]])
     return Answer(float(scores[ANY]), bleeds, (kinds or likeliest) if bleeds else frozenset(), mask)
 
 
-def fair(models: Models, table: Table) -> bool:
+def is_fair(models: Models, table: Table) -> bool:
     """Whether the models never saw any of these slices in training, as far as their card tells."""
     split = split_of(models, "shipped")
     return bool(all(unseen_slices(split, table, rows).all() for rows in table.scans()))
 
 
-def marked(question: Question, answer: Answer, *, seconds: float | None = None) -> Mark:
+def mark(question: Question, answer: Answer, *, seconds: float | None = None) -> Mark:
     """An answer against the truth.
 
     Raises:
@@ -205,65 +205,65 @@ def marked(question: Question, answer: Answer, *, seconds: float | None = None) 
     empty = np.zeros(question.scan.hu.shape[1:], bool)
     return Mark(
         number=question.number,
-        truth=question.bleeds,
+        bleeds=question.bleeds,
         true_types=question.types,
         score=answer.score,
-        said=answer.bleeds,
+        call=answer.bleeds,
         types=answer.types,
-        right=answer.bleeds == question.bleeds,
-        types_right=answer.types == question.types if question.bleeds and question.types else None,
+        is_right=answer.bleeds == question.bleeds,
+        are_types_right=answer.types == question.types if question.bleeds and question.types else None,
         dice=None if truth is None else dice(truth, empty if answer.region is None else answer.region),
         seconds=seconds,
     )
 
 
 @dataclass(frozen=True)
-class Standing:
+class Tally:
     """How far one has come.
 
     Attributes:
         n: answers.
-        right: of them.
+        n_right: of them.
         typed, types_right: bleeding slices whose types are told, and those where exactly these were named.
         dice: mean over outlined bleeding slices; None before the first.
         auc: None until both a clean and a bleeding slice were asked.
     """
 
     n: int
-    right: int
-    typed: int
-    types_right: int
+    n_right: int
+    n_typed: int
+    n_types_right: int
     dice: float | None
     auc: float | None
 
 
-def standing(marks: Sequence[Mark]) -> Standing:
+def tally(marks: Sequence[Mark]) -> Tally:
     """The sum of some marks."""
     from ich_lib.measures.metrics import auc
 
-    typed = [mark.types_right for mark in marks if mark.types_right is not None]
+    typed = [mark.are_types_right for mark in marks if mark.are_types_right is not None]
     overlaps = [mark.dice for mark in marks if mark.dice is not None]
-    area = auc(np.array([mark.truth for mark in marks], bool), np.array([mark.score for mark in marks]))
-    return Standing(
+    area = auc(np.array([mark.bleeds for mark in marks], bool), np.array([mark.score for mark in marks]))
+    return Tally(
         n=len(marks),
-        right=sum(mark.right for mark in marks),
-        typed=len(typed),
-        types_right=sum(typed),
+        n_right=sum(mark.is_right for mark in marks),
+        n_typed=len(typed),
+        n_types_right=sum(typed),
         dice=float(np.mean(overlaps)) if overlaps else None,
         auc=None if np.isnan(area) else area,
     )
 
 
-def roc(marks: Sequence[Mark]) -> list[tuple[float, float]]:
+def roc_points(marks: Sequence[Mark]) -> list[tuple[float, float]]:
     """(1 - specificity, sensitivity) at each threshold that the scores make, from (0, 0) to (1, 1).
 
     Empty until both a clean and a bleeding slice were asked.
     """
-    truth, score = np.array([mark.truth for mark in marks], bool), np.array([mark.score for mark in marks])
+    truth, score = np.array([mark.bleeds for mark in marks], bool), np.array([mark.score for mark in marks])
     if not 0 < truth.sum() < len(truth):
         return []
-    called = score[None] >= np.r_[np.inf, np.unique(score)[::-1]][:, None]
-    return [(float(c[~truth].mean()), float(c[truth].mean())) for c in called]
+    calls = score[None] >= np.r_[np.inf, np.unique(score)[::-1]][:, None]
+    return [(float(c[~truth].mean()), float(c[truth].mean())) for c in calls]
 
 
 COLUMNS = (
@@ -272,7 +272,7 @@ COLUMNS = (
 )
 
 
-def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark], *, model: str = "shipped") -> str:
+def to_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark], *, model: str = "shipped") -> str:
     """A class test's results, a line a case, in the order of COLUMNS. No name of a file or a patient is in it.
 
     Args:
@@ -285,25 +285,35 @@ def as_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark
     text = StringIO()
     table = csv.writer(text, lineterminator="\r\n")  # RFC 4180
     table.writerow(COLUMNS)
-    for mine, its in zip(marks, models, strict=True):
-        sure = mine.score if mine.said else 1 - mine.score
+    for student_mark, model_mark in zip(marks, models, strict=True):
+        sure = student_mark.score if student_mark.call else 1 - student_mark.score
         cells = [
             student,
             seed,
-            mine.number,
-            _word(mine.truth),
-            _types(mine.true_types),
-            _word(mine.said),
+            student_mark.number,
+            _call_word(student_mark.bleeds),
+            _types(student_mark.true_types),
+            _call_word(student_mark.call),
             sure,
         ]
-        cells += [_yes(mine.right), _types(mine.types), _yes(mine.types_right), _number(mine.dice)]
-        cells += ["" if mine.seconds is None else round(mine.seconds), model, _word(its.said), its.score]
-        cells += [_yes(its.right), _types(its.types), _number(its.dice)]
-        table.writerow([quoted(cell) for cell in cells])
+        cells += [
+            _yes_or_no(student_mark.is_right),
+            _types(student_mark.types),
+            _yes_or_no(student_mark.are_types_right),
+            _number(student_mark.dice),
+        ]
+        cells += [
+            "" if student_mark.seconds is None else round(student_mark.seconds),
+            model,
+            _call_word(model_mark.call),
+            model_mark.score,
+        ]
+        cells += [_yes_or_no(model_mark.is_right), _types(model_mark.types), _number(model_mark.dice)]
+        table.writerow([escape_formula(cell) for cell in cells])
     return text.getvalue()
 
 
-def quoted(cell: object) -> object:
+def escape_formula(cell: object) -> object:
     """A cell that a spreadsheet would take for a formula, with an apostrophe in front; others as they are.
 
     Source:
@@ -312,11 +322,11 @@ def quoted(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and re.match(r"\s*[=+\-@\t\r]", cell) else cell
 
 
-def _word(bleeds: bool) -> str:
+def _call_word(bleeds: bool) -> str:
     return "blood" if bleeds else "no blood"
 
 
-def _yes(right: bool | None) -> str:
+def _yes_or_no(right: bool | None) -> str:
     return "" if right is None else "yes" if right else "no"
 
 

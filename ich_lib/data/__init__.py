@@ -12,40 +12,51 @@ from ich_lib.data.ct_ich import DIAGNOSIS, ct_ich
 from ich_lib.data.ct_ich_nifti import DIAGNOSIS as DIAGNOSIS_NIFTI
 from ich_lib.data.ct_ich_nifti import ct_ich_nifti
 from ich_lib.data.pairs import LAYOUTS, pairs
-from ich_lib.data.pairs import found as _cases
-from ich_lib.data.renders import BRAIN, LABELED, render, renders
+from ich_lib.data.pairs import find_scans as _find_scans
+from ich_lib.data.renders import BRAIN, LABELED, read_render, read_renders
 from ich_lib.data.rsna import IMAGES, LINES, rsna
-from ich_lib.data.table import Pixels, Report, Table
+from ich_lib.data.table import DataProblems, Pixels, Table
 
-__all__ = ["Pixels", "Report", "Table", "ct_ich", "ct_ich_nifti", "open_set", "pairs", "render", "renders", "rsna"]
+__all__ = [
+    "DataProblems",
+    "Pixels",
+    "Table",
+    "ct_ich",
+    "ct_ich_nifti",
+    "open_set",
+    "pairs",
+    "read_render",
+    "read_renders",
+    "rsna",
+]
 
 
-class _Known(NamedTuple):
+class _Reader(NamedTuple):
     """A data set: what its folder holds, in words and as a test, and who reads it."""
 
     name: str
-    holds: str
+    description: str
     fits: Callable[[Path], bool]
     read: Callable[[Path], Table]
 
 
 # In order of how special they are: a folder of pairs is what is left.
-_KNOWN = (
-    _Known("CT-ICH 1.0.0", f"{DIAGNOSIS} and Patients_CT", lambda folder: (folder / DIAGNOSIS).is_file(), ct_ich),
-    _Known(
+_READERS = (
+    _Reader("CT-ICH 1.0.0", f"{DIAGNOSIS} and Patients_CT", lambda folder: (folder / DIAGNOSIS).is_file(), ct_ich),
+    _Reader(
         "CT-ICH 1.3.1",
         f"{DIAGNOSIS_NIFTI}, ct_scans and masks",
         lambda folder: (folder / DIAGNOSIS_NIFTI).is_file(),
         ct_ich_nifti,
     ),
-    _Known("RSNA 2019", f"{LINES} and {IMAGES}", lambda folder: (folder / LINES).is_file(), rsna),
-    _Known(
+    _Reader("RSNA 2019", f"{LINES} and {IMAGES}", lambda folder: (folder / LINES).is_file(), rsna),
+    _Reader(
         "Zeta renders",
         f"renders/TYPE/{BRAIN} and {LABELED}",
         lambda folder: any(folder.glob(f"[Rr]enders/*/{BRAIN}")) or any(folder.glob(f"*/{LABELED}")),
-        renders,
+        read_renders,
     ),
-    _Known("scans with masks", LAYOUTS, lambda folder: bool(_cases(folder)), pairs),
+    _Reader("scans with masks", LAYOUTS, lambda folder: bool(_find_scans(folder)), pairs),
 )
 
 
@@ -59,10 +70,10 @@ def open_set(folder: str | Path) -> Table:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder.")
-    for known in _KNOWN:
-        if known.fits(folder):
-            return known.read(folder)
-    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(k.fits(path) for k in _KNOWN)]
+    for reader in _READERS:
+        if reader.fits(folder):
+            return reader.read(folder)
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(k.fits(path) for k in _READERS)]
     hint = f" Its folder {below[0].name} is one: name that." if len(below) == 1 else ""
-    holds = "; ".join(f"{known.name}: {known.holds}" for known in _KNOWN)
-    raise FileNotFoundError(f"{folder} is no data set that is known here.{hint} A folder should hold, for {holds}.")
+    layouts = "; ".join(f"{reader.name}: {reader.description}" for reader in _READERS)
+    raise FileNotFoundError(f"{folder} is no data set that is known here.{hint} A folder should hold, for {layouts}.")

@@ -28,10 +28,10 @@ def verify(folder: str | Path) -> tuple[str, ...]:
         raise FileNotFoundError(f"{folder} holds no {SUMS}, so nothing says whether its files are the published ones.")
     registry = parse_sums((folder / SUMS).read_bytes())
     missing = [path for path in registry if not (folder / path).is_file()]
-    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    extra = sorted(here - registry.keys() - {SUMS})
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    extra = sorted(present - registry.keys() - {SUMS})
     kinds = ((missing, "missing"), (changed(folder, registry), f"not what {SUMS} says"), (extra, f"not in {SUMS}"))
-    return tuple(f"{count(len(paths), 'file')} {what}: {first_few(paths)}." for paths, what in kinds if paths)
+    return tuple(f"{count(len(paths), 'file')} {problem}: {first_few(paths)}." for paths, problem in kinds if paths)
 
 
 def parse_sums(data: bytes) -> dict[str, str]:
@@ -50,14 +50,14 @@ def parse_sums(data: bytes) -> dict[str, str]:
     lines = data.decode("utf-8", errors="replace").splitlines()
     if not lines:
         raise ValueError(f"{SUMS} is empty.")
-    listed = [_listed(line, number) for number, line in enumerate(lines, start=1)]
+    listed = [_join_names(line, number) for number, line in enumerate(lines, start=1)]
     times = Counter(path.casefold() for path, _ in listed)  # as Windows and macOS compare names
     if twice := [path for path, _ in listed if times[path.casefold()] > 1]:
         raise ValueError(f"{SUMS} lists {twice[0]!r} twice.")
     return dict(listed)
 
 
-def _listed(line: str, number: int) -> tuple[str, str]:
+def _join_names(line: str, number: int) -> tuple[str, str]:
     match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(.+)", line)
     if not match:
         raise ValueError(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ich_lib.data.picture import gray
-from ich_lib.data.table import Report, Table
+from ich_lib.data.table import DataProblems, Table
 from ich_lib.labels import TYPES
 from ich_lib.readers.renders import hu_from_brain_render, hu_from_renders
 
@@ -79,13 +79,13 @@ def ct_ich(folder: str | Path) -> Table:
             f"{folder} holds no {DIAGNOSIS}. Get CT-ICH 1.0.0 from PhysioNet (doi 10.13026/w8q8-ky94, open access; "
             "python -m ich_lib fetch ct-ich does) and name the folder that holds that file."
         )
-    listed, report = diagnoses(folder / DIAGNOSIS)
-    shown = [(line, _paths(folder, line)) for line in listed]
-    missing = tuple(line.name for line, (brain, _, _) in shown if not brain.is_file())
-    shown = [(line, paths) for line, paths in shown if line.name not in set(missing)]
-    if not shown:
+    listed, report = read_diagnoses(folder / DIAGNOSIS)
+    slices = [(line, _paths(folder, line)) for line in listed]
+    missing = tuple(line.name for line, (brain, _, _) in slices if not brain.is_file())
+    slices = [(line, paths) for line, paths in slices if line.name not in set(missing)]
+    if not slices:
         raise FileNotFoundError(f"{folder} has its table but no picture under Patients_CT; unpack the whole archive.")
-    lines, paths = [line for line, _ in shown], [places for _, places in shown]
+    lines, paths = [line for line, _ in slices], [places for _, places in slices]
     bones = [bone if bone.is_file() else None for _, bone, _ in paths]
     outlines = [outline if outline.is_file() else None for _, _, outline in paths]
     odd = tuple(line.name for line, outline in zip(lines, outlines, strict=True) if line.labels[-1] != bool(outline))
@@ -102,9 +102,9 @@ def ct_ich(folder: str | Path) -> Table:
         facts={
             "fracture": np.array([line.fracture for line in lines]),
             "bone_render": np.array([bone is not None for bone in bones]),
-            **demographics(folder / DEMOGRAPHICS, patient),
+            **read_demographics(folder / DEMOGRAPHICS, patient),
         },
-        report=report + Report(missing=missing, inconsistent=odd),
+        report=report + DataProblems(missing=missing, inconsistent=odd),
         attribution=ATTRIBUTION,
     )
 
@@ -116,7 +116,7 @@ def _paths(folder: Path, line: Diagnosis) -> tuple[Path, Path, Path]:
     return pictures / "brain" / name, pictures / "bone" / name, pictures / "brain" / f"{line.slice}_HGE_Seg.jpg"
 
 
-def diagnoses(path: Path) -> tuple[list[Diagnosis], Report]:
+def read_diagnoses(path: Path) -> tuple[list[Diagnosis], DataProblems]:
     """The lines of a CT-ICH diagnosis table (1.0.0 and 1.3.1 share it), in order of patient and slice.
 
     A line that says the same as an earlier one is counted as doubled; one that contradicts itself or an earlier one
@@ -125,25 +125,27 @@ def diagnoses(path: Path) -> tuple[list[Diagnosis], Report]:
     Raises:
         ValueError: if a line has another form, or if most lines contradict themselves: then a column was inverted.
     """
-    kept: dict[str, Diagnosis] = {}
+    lines_by_slice: dict[str, Diagnosis] = {}
     doubled: list[str] = []
     odd: list[str] = []
     count = 0
     for number, row in enumerate(_csv(path), start=2):
         count += 1
         line, consistent = _line(row, f"{path.name} line {number}")
-        if not consistent or (line.name in kept and kept[line.name] != line):
+        if not consistent or (line.name in lines_by_slice and lines_by_slice[line.name] != line):
             odd.append(line.name)
-        elif line.name in kept:
+        elif line.name in lines_by_slice:
             doubled.append(line.name)
         else:
-            kept[line.name] = line
+            lines_by_slice[line.name] = line
     if len(odd) > count / 2:
         raise ValueError(
             f"{path.name}: {len(odd)} of {count} lines contradict themselves. Was No_Hemorrhage read as its opposite?"
         )
-    lines = sorted((line for line in kept.values() if line.name not in set(odd)), key=lambda d: (d.patient, d.slice))
-    return lines, Report(doubled=tuple(doubled), inconsistent=tuple(odd))
+    lines = sorted(
+        (line for line in lines_by_slice.values() if line.name not in set(odd)), key=lambda d: (d.patient, d.slice)
+    )
+    return lines, DataProblems(doubled=tuple(doubled), inconsistent=tuple(odd))
 
 
 def _line(row: dict[str, str], where: str) -> tuple[Diagnosis, bool]:
@@ -157,17 +159,17 @@ def _line(row: dict[str, str], where: str) -> tuple[Diagnosis, bool]:
     return Diagnosis(number, index, (*types, any(types)), fracture), clean != any(types)
 
 
-def demographics(path: Path, patient: np.ndarray) -> dict[str, np.ndarray]:
+def read_demographics(path: Path, patient: np.ndarray) -> dict[str, np.ndarray]:
     """Age in years and sex of each row's patient, {"age", "sex"}; empty where the file is not there."""
     if not path.is_file():
         return {}
-    told = {}
+    facts_by_patient = {}
     for row in _csv(path):
-        known = {key.split("(")[0].strip().lower(): (value or "").strip() for key, value in row.items() if key}
-        if known.get("patient number", "").isdigit():  # lines of notes follow the last patient
-            told[f"{int(known['patient number']):03d}"] = known
-    age = [_years(told.get(name, {}).get("age", "")) for name in patient.tolist()]
-    sex = [told.get(name, {}).get("gender", "") for name in patient.tolist()]
+        values = {key.split("(")[0].strip().lower(): (value or "").strip() for key, value in row.items() if key}
+        if values.get("patient number", "").isdigit():  # lines of notes follow the last patient
+            facts_by_patient[f"{int(values['patient number']):03d}"] = values
+    age = [_years(facts_by_patient.get(name, {}).get("age", "")) for name in patient.tolist()]
+    sex = [facts_by_patient.get(name, {}).get("gender", "") for name in patient.tolist()]
     return {"age": np.array(age, np.float32), "sex": np.array(sex)}
 
 

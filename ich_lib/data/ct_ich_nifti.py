@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ich_lib.data.ct_ich import Diagnosis, demographics, diagnoses
-from ich_lib.data.table import Report, Table
-from ich_lib.data.volumes import Grid, Volumes, grid, hu_volume, mask_volume
+from ich_lib.data.ct_ich import Diagnosis, read_demographics, read_diagnoses
+from ich_lib.data.table import DataProblems, Table
+from ich_lib.data.volumes import FileGrid, Volumes, hu_volume, mask_volume, read_grid
 from ich_lib.readers.refusal import ReadError
 
 DIAGNOSIS = "hemorrhage_diagnosis_raw_ct.csv"
@@ -36,13 +36,13 @@ class _Row:
     line: Diagnosis
     z: int
     scan: Path
-    grid: Grid
+    grid: FileGrid
     mask: Path | None
-    contradicted: bool = False
+    is_contradicted: bool = False
 
     @property
-    def outlined(self) -> bool:
-        return not self.contradicted and (self.mask is not None or not self.line.labels[-1])
+    def is_outlined(self) -> bool:
+        return not self.is_contradicted and (self.mask is not None or not self.line.labels[-1])
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class _Scans:
         return self.scans.get(self.rows[row].scan, hu_volume)[self.rows[row].z].copy()
 
     def mask(self, row: int) -> np.ndarray:
-        found = self.rows[row]
-        if found.mask is None or not found.line.labels[-1]:
+        entry = self.rows[row]
+        if entry.mask is None or not entry.line.labels[-1]:
             return np.zeros(self.hu(row).shape, bool)
-        return self.masks.get(found.mask, lambda path: mask_volume(path, found.grid))[found.z] > 0
+        return self.masks.get(entry.mask, lambda path: mask_volume(path, entry.grid))[entry.z] > 0
 
     def files(self, row: int) -> tuple[Path, ...]:
-        found = self.rows[row]
-        return (found.scan,) if found.mask is None else (found.scan, found.mask)
+        entry = self.rows[row]
+        return (entry.scan,) if entry.mask is None else (entry.scan, entry.mask)
 
 
 def ct_ich_nifti(folder: str | Path) -> Table:
@@ -87,38 +87,43 @@ def ct_ich_nifti(folder: str | Path) -> Table:
             f"{folder} holds no {DIAGNOSIS}. Get CT-ICH 1.3.1 with your own PhysioNet account (doi "
             "10.13026/4nae-zg36, restricted license) and name the folder that holds that file."
         )
-    lines, report = diagnoses(folder / DIAGNOSIS)
-    rows, found = _rows(folder, lines)
+    lines, report = read_diagnoses(folder / DIAGNOSIS)
+    rows, problems = _rows(folder, lines)
     if not rows:
         raise FileNotFoundError(f"{folder} has its table but no readable scan in ct_scans; unpack the whole archive.")
     patient = np.array([f"{row.line.patient:03d}" for row in rows])
-    told = next((folder / name for name in _DEMOGRAPHICS if (folder / name).is_file()), folder / _DEMOGRAPHICS[0])
+    demographics_path = next(
+        (folder / name for name in _DEMOGRAPHICS if (folder / name).is_file()), folder / _DEMOGRAPHICS[0]
+    )
     return Table(
         name="CT-ICH 1.3.1",
         patient=patient,
         scan=patient,
         slice=np.array([row.z + 1 for row in rows]),
         labels=np.array([row.line.labels for row in rows], bool),
-        outlined=np.array([row.outlined for row in rows]),
+        outlined=np.array([row.is_outlined for row in rows]),
         pixels=_Scans(rows),
-        facts={"fracture": np.array([row.line.fracture for row in rows]), **demographics(told, patient)},
-        report=report + found,
+        facts={
+            "fracture": np.array([row.line.fracture for row in rows]),
+            **read_demographics(demographics_path, patient),
+        },
+        report=report + problems,
         attribution=ATTRIBUTION,
         steps_mm=np.array([row.grid.steps_mm for row in rows]),
     )
 
 
-def _rows(folder: Path, lines: list[Diagnosis]) -> tuple[list[_Row], Report]:
+def _rows(folder: Path, lines: list[Diagnosis]) -> tuple[list[_Row], DataProblems]:
     """The rows of all scans, each foot to head, and what was wrong with any."""
-    told = defaultdict(list)
+    lines_by_patient = defaultdict(list)
     for line in lines:
-        told[f"{line.patient:03d}"].append(line)
+        lines_by_patient[f"{line.patient:03d}"].append(line)
     scans = _volumes(folder / "ct_scans")
     masks = _volumes(folder / "masks")
-    rows, report = [], Report(inconsistent=tuple(sorted((scans.keys() | masks.keys()) - told.keys())))
-    for name, of_patient in told.items():
-        found, odd = _scan(of_patient, scans.get(name), masks.get(name))
-        rows += found
+    rows, report = [], DataProblems(inconsistent=tuple(sorted((scans.keys() | masks.keys()) - lines_by_patient.keys())))
+    for name, of_patient in lines_by_patient.items():
+        rows_of_scan, odd = _scan(of_patient, scans.get(name), masks.get(name))
+        rows += rows_of_scan
         report += odd
     return rows, report
 
@@ -127,44 +132,48 @@ def _volumes(folder: Path) -> dict[str, Path]:
     return {path.name.split(".")[0]: path for path in sorted(folder.glob("*.nii*"))}
 
 
-def _scan(lines: list[Diagnosis], scan: Path | None, mask: Path | None) -> tuple[list[_Row], Report]:
+def _scan(lines: list[Diagnosis], scan: Path | None, mask: Path | None) -> tuple[list[_Row], DataProblems]:
     """The rows of one scan. A scan that cannot be read leaves with all its labels."""
     names = tuple(line.name for line in lines)
     if scan is None:
-        return [], Report(missing=names)
+        return [], DataProblems(missing=names)
     try:
-        lies = grid(scan)
+        file_grid = read_grid(scan)
     except ReadError:
-        return [], Report(corrupt=names)
-    beyond = tuple(line.name for line in lines if not 1 <= line.slice <= lies.slices)
-    rows = [_Row(line, _place(line.slice, lies), scan, lies, mask) for line in lines if line.name not in set(beyond)]
+        return [], DataProblems(corrupt=names)
+    beyond = tuple(line.name for line in lines if not 1 <= line.slice <= file_grid.slices)
+    rows = [
+        _Row(line, _slice_index(line.slice, file_grid), scan, file_grid, mask)
+        for line in lines
+        if line.name not in set(beyond)
+    ]
     rows = sorted(rows, key=lambda row: row.z)
-    unlabeled = sorted(set(range(lies.slices)) - {row.z for row in rows})
+    unlabeled = sorted(set(range(file_grid.slices)) - {row.z for row in rows})
     odd = tuple(f"{lines[0].patient:03d}/{z + 1}" for z in unlabeled)
-    rows, contradicted = _masked(rows, mask)
-    return rows, Report(missing=beyond, inconsistent=odd + contradicted)
+    rows, contradicted = _drop_masks(rows, mask)
+    return rows, DataProblems(missing=beyond, inconsistent=odd + contradicted)
 
 
-def _place(number: int, lies: Grid) -> int:
+def _slice_index(number: int, file_grid: FileGrid) -> int:
     """SliceNumber, which counts the file's slices from 1, as the place from the foot."""
-    return number - 1 if lies.upward else lies.slices - number
+    return number - 1 if file_grid.is_foot_to_head else file_grid.slices - number
 
 
-def _masked(rows: list[_Row], mask: Path | None) -> tuple[list[_Row], tuple[str, ...]]:
+def _drop_masks(rows: list[_Row], mask: Path | None) -> tuple[list[_Row], tuple[str, ...]]:
     """The rows without the masks that cannot be believed, and the names of their slices."""
     blood = _blood(mask, rows[0].grid) if rows and mask else None
     if blood is None:
         odd = {row.z for row in rows if row.line.labels[-1]} if mask is None else {row.z for row in rows}
         return [replace(row, mask=None) for row in rows], tuple(_name(row) for row in rows if row.z in odd)
     odd = {row.z for row in rows if blood[row.z] != row.line.labels[-1]}
-    rows = [replace(row, mask=None, contradicted=True) if row.z in odd else row for row in rows]
+    rows = [replace(row, mask=None, is_contradicted=True) if row.z in odd else row for row in rows]
     return rows, tuple(_name(row) for row in rows if row.z in odd)
 
 
-def _blood(mask: Path, scan: Grid) -> np.ndarray | None:
+def _blood(mask: Path, scan: FileGrid) -> np.ndarray | None:
     """(z,) bool, the slices with mask voxels; None if the mask cannot be read or does not lie on its scan."""
     try:
-        return np.any(mask_volume(mask, scan), axis=(1, 2)) if scan.fits(grid(mask)) else None
+        return np.any(mask_volume(mask, scan), axis=(1, 2)) if scan.matches(read_grid(mask)) else None
     except ReadError:
         return None
 

@@ -33,7 +33,7 @@ _TIMEOUT_S = 20  # without a byte; also the longest that Ctrl-C takes
 _TRIES = 3
 _BLOCK = 1 << 16
 _MOST_FAILED = 20  # files that may fail before the rest is not tried either
-_SPARE = 1.1  # of the disk: the size of a set is an estimate, and small files take whole blocks
+_SPARE_BYTES = 1.1  # of the disk: the size of a set is an estimate, and small files take whole blocks
 
 Downloader = Callable[[str, str, pooch.Pooch], None]  # from an address to a file
 pooch.get_logger().setLevel("WARNING")  # else a line a file
@@ -78,12 +78,12 @@ def fetch(
         download = partial(_download, session, known.page)
         sums = _sums(base_url, known, download)
         registry = parse_sums(sums)
-        wanted = _wanted(folder, registry, say)
-        _check_room(folder, known.bytes_about * len(wanted) / len(registry) * _SPARE)
-        _prepare(folder, sums, wanted)
-        done = len(registry) - len(wanted)
+        to_fetch = _files_to_fetch(folder, registry, say)
+        _check_room(folder, known.bytes_about * len(to_fetch) / len(registry) * _SPARE_BYTES)
+        _prepare(folder, sums, to_fetch)
+        done = len(registry) - len(to_fetch)
         bar = tqdm(desc=name, unit="file", total=len(registry), initial=done, disable=not progress)
-        _fetch_all(_pooch(folder, base_url, registry), wanted, download, workers, bar)
+        _fetch_all(_pooch(folder, base_url, registry), to_fetch, download, workers, bar)
     return folder
 
 
@@ -129,13 +129,13 @@ def _sums(base_url: str, known: PublicSet, download: Downloader) -> bytes:
         return (Path(place) / SUMS).read_bytes()
 
 
-def _fetch_all(store: pooch.Pooch, wanted: list[str], download: Downloader, workers: int, bar: tqdm) -> None:
+def _fetch_all(store: pooch.Pooch, to_fetch: list[str], download: Downloader, workers: int, bar: tqdm) -> None:
     """Every wanted file, several at a time. A file that the server does not have does not hold up the others."""
     failed = []
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
     try:
         with bar:
-            for job in as_completed([pool.submit(_fetch_one, store, path, download) for path in wanted]):
+            for job in as_completed([pool.submit(_fetch_one, store, path, download) for path in to_fetch]):
                 failed += [problem] if (problem := job.result()) else []
                 if len(failed) >= _MOST_FAILED:
                     break
@@ -143,8 +143,8 @@ def _fetch_all(store: pooch.Pooch, wanted: list[str], download: Downloader, work
     finally:
         pool.shutdown(cancel_futures=True)
     if failed:
-        more = f" {count(len(failed) - 1, 'more file')} failed too." if failed[1:] else ""
-        raise FetchError(f"{failed[0]}{more} The same command tries again what is missing.")
+        others = f" {count(len(failed) - 1, 'more file')} failed too." if failed[1:] else ""
+        raise FetchError(f"{failed[0]}{others} The same command tries again what is missing.")
 
 
 def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | None:
@@ -160,7 +160,7 @@ def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | Non
     return None
 
 
-def _wanted(folder: Path, registry: dict[str, str], say: Callable[[str], None]) -> list[str]:
+def _files_to_fetch(folder: Path, registry: dict[str, str], say: Callable[[str], None]) -> list[str]:
     """Files that are missing, or differ from what was published."""
     if differing := changed(folder, registry):
         say(f"{count(len(differing), 'file')} here but not as published, to be replaced: {first_few(differing)}.")

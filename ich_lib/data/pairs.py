@@ -7,7 +7,7 @@ Layouts, the first that fits; .nii and .nii.gz:
         same NAME; nnU-Net's NAME_0000 is NAME;
     side by side: NAME and NAME_mask, NAME_seg, NAME_segmentation or NAME_label(s).
 
-What a set tells decides its `known` labels: with a coding or labels.csv for every case the five types, else only `any`,
+What a set tells decides its `known_labels`: with a coding or labels.csv for every case the five types, else only `any`,
 whatever the values of the masks are.
 """
 
@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ich_lib.data.table import Report, Table
-from ich_lib.data.volumes import Grid, Volumes, grid, hu_volume, mask_volume
+from ich_lib.data.table import DataProblems, Table
+from ich_lib.data.volumes import FileGrid, Volumes, hu_volume, mask_volume, read_grid
 from ich_lib.labels import ANY, LABELS, TYPES
 from ich_lib.readers.refusal import ReadError
 
@@ -34,7 +34,7 @@ LAYOUTS = (
 
 
 @dataclass(frozen=True)
-class Case:
+class ScanFiles:
     """A scan with what lies beside it."""
 
     name: str
@@ -45,14 +45,14 @@ class Case:
 
 @dataclass(frozen=True)
 class _Slices:
-    """The slices of a case that have a label; `typed` tells whether their types are known, not only `any`."""
+    """The slices of a case that have a label; `types_known` tells whether their types are known, not only `any`."""
 
-    case: Case
-    grid: Grid
+    case: ScanFiles
+    grid: FileGrid
     z: np.ndarray
     labels: np.ndarray
     outlined: np.ndarray
-    typed: bool
+    types_known: bool
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class _Volumes:
         return self.scans.get(self._of(row).case.scan, hu_volume)[self.z[row]].copy()
 
     def mask(self, row: int) -> np.ndarray:
-        found = self._of(row)
-        if found.case.mask is None:
+        slices = self._of(row)
+        if slices.case.mask is None:
             return np.zeros(self.hu(row).shape, bool)
-        return self.masks.get(found.case.mask, lambda path: mask_volume(path, found.grid))[self.z[row]] > 0
+        return self.masks.get(slices.case.mask, lambda path: mask_volume(path, slices.grid))[self.z[row]] > 0
 
     def files(self, row: int) -> tuple[Path, ...]:
         case = self._of(row).case
@@ -82,7 +82,9 @@ class _Volumes:
         return self.slices[self.case[row]]
 
 
-def pairs(folder: str | Path, *, progress: Callable[[list[Case]], Iterable[Case]] = lambda items: items) -> Table:
+def pairs(
+    folder: str | Path, *, progress: Callable[[list[ScanFiles]], Iterable[ScanFiles]] = lambda items: items
+) -> Table:
     """Read the table of a folder of scans with masks. Every mask is looked through once, scans are opened later.
 
     Args:
@@ -96,16 +98,16 @@ def pairs(folder: str | Path, *, progress: Callable[[list[Case]], Iterable[Case]
         FileNotFoundError: if no scan lies beside a mask.
         ValueError: if labels.csv or case.json is not of its form.
     """
-    cases = found(folder := Path(folder))
+    cases = find_scans(folder := Path(folder))
     if not cases:
         raise FileNotFoundError(f"{folder} holds no scan with its mask. Lay them out as {LAYOUTS}.")
-    slices, report = [], Report()
+    slices, report = [], DataProblems()
     for case in progress(cases):
         of_case, odd = _case(case)
         slices += [of_case] if of_case is not None and len(of_case.z) else []
         report += odd
     lengths = [len(of_case.z) for of_case in slices]
-    known = LABELS if all(of_case.typed for of_case in slices) else ("any",)
+    known_labels = LABELS if all(of_case.types_known for of_case in slices) else ("any",)
     name = np.repeat(np.array([of_case.case.name for of_case in slices], str), lengths)
     z = np.concatenate([np.zeros(0, int), *(of_case.z for of_case in slices)])
     labels = np.concatenate([np.zeros((0, len(LABELS)), bool), *(of_case.labels for of_case in slices)])
@@ -114,96 +116,102 @@ def pairs(folder: str | Path, *, progress: Callable[[list[Case]], Iterable[Case]
         patient=name,
         scan=name,
         slice=z,
-        labels=labels & np.isin(LABELS, known),
+        labels=labels & np.isin(LABELS, known_labels),
         outlined=np.concatenate([np.zeros(0, bool), *(of_case.outlined for of_case in slices)]),
         pixels=_Volumes(slices, np.repeat(np.arange(len(slices)), lengths), z),
-        known=known,
+        known_labels=known_labels,
         report=report,
         steps_mm=np.concatenate([np.zeros((0, 3, 3)), *(np.tile(s.grid.steps_mm, (len(s.z), 1, 1)) for s in slices)]),
     )
 
 
-def found(folder: Path) -> list[Case]:
+def find_scans(folder: Path) -> list[ScanFiles]:
     """The cases of the first layout that fits, in order of name; none if no scan has a mask or labels."""
     for layout in (_case_folders, _two_folders, _side_by_side):
         cases = sorted(layout(folder), key=lambda case: case.name)
-        if any(case.mask or _told(case, "labels.csv") for case in cases):
+        if any(case.mask or _file_beside(case, "labels.csv") for case in cases):
             return cases
     return []
 
 
-def _case_folders(folder: Path) -> list[Case]:
+def _case_folders(folder: Path) -> list[ScanFiles]:
     places = [folder, *(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
-    found = [(place, _volumes(place)) for place in places]
-    return [Case(place.name, here["scan"], here.get("mask"), place) for place, here in found if "scan" in here]
+    volumes_by_place = [(place, _volumes(place)) for place in places]
+    return [
+        ScanFiles(place.name, volumes["scan"], volumes.get("mask"), place)
+        for place, volumes in volumes_by_place
+        if "scan" in volumes
+    ]
 
 
-def _two_folders(folder: Path) -> list[Case]:
-    scans = next((here for name in _SCANS if (here := _volumes(folder / name))), {})
-    masks = next((here for name in _MASKS if (here := _volumes(folder / name))), {})
+def _two_folders(folder: Path) -> list[ScanFiles]:
+    scans = next((volumes for name in _SCANS if (volumes := _volumes(folder / name))), {})
+    masks = next((volumes for name in _MASKS if (volumes := _volumes(folder / name))), {})
     channels = any(name.endswith("_0000") for name in scans)
     scans = {name.removesuffix("_0000"): path for name, path in scans.items() if not channels or name.endswith("_0000")}
-    return [Case(name, path, masks.get(name)) for name, path in scans.items()]
+    return [ScanFiles(name, path, masks.get(name)) for name, path in scans.items()]
 
 
-def _side_by_side(folder: Path) -> list[Case]:
-    here = _volumes(folder)
-    masks = {match.group(1): path for name, path in here.items() if (match := _MASK_NAME.fullmatch(name))}
-    scans = {name: path for name, path in here.items() if path not in masks.values()}
-    return [Case(name, path, masks.get(name)) for name, path in scans.items()]
+def _side_by_side(folder: Path) -> list[ScanFiles]:
+    volumes = _volumes(folder)
+    masks = {match.group(1): path for name, path in volumes.items() if (match := _MASK_NAME.fullmatch(name))}
+    scans = {name: path for name, path in volumes.items() if path not in masks.values()}
+    return [ScanFiles(name, path, masks.get(name)) for name, path in scans.items()]
 
 
 def _volumes(folder: Path) -> dict[str, Path]:
     return {path.name.split(".nii")[0]: path for path in sorted([*folder.glob("*.nii"), *folder.glob("*.nii.gz")])}
 
 
-def _told(case: Case, name: str) -> Path | None:
+def _file_beside(case: ScanFiles, name: str) -> Path | None:
     path = case.folder / name if case.folder else None
     return path if path and path.is_file() else None
 
 
-def _case(case: Case) -> tuple[_Slices | None, Report]:
+def _case(case: ScanFiles) -> tuple[_Slices | None, DataProblems]:
     """The slices of one case that have a label, and what is wrong with it."""
     try:
-        lies = grid(case.scan)
+        file_grid = read_grid(case.scan)
     except ReadError:
-        return None, Report(corrupt=(case.name,))
-    values, odd = _mask(case, lies)
-    told = _labels_csv(case, lies.slices)
-    if values is None and told is None:
-        return None, odd or Report(missing=(case.name,))
-    odd = Report(inconsistent=odd.corrupt + odd.inconsistent)  # labels.csv speaks for it, so the case stays
+        return None, DataProblems(corrupt=(case.name,))
+    values, odd = _mask(case, file_grid)
+    csv_labels = _labels_csv(case, file_grid.slices)
+    if values is None and csv_labels is None:
+        return None, odd or DataProblems(missing=(case.name,))
+    odd = DataProblems(inconsistent=odd.corrupt + odd.inconsistent)  # labels.csv speaks for it, so the case stays
     coding = _coding(case)
-    drawn, unknown = _drawn(values, coding, lies.slices)
-    labels = drawn if told is None else told
-    apart = np.zeros(lies.slices, bool) if values is None else drawn[:, ANY] != labels[:, ANY]
-    apart |= (drawn & ~labels)[:, :ANY].any(axis=1) | unknown
-    odd += Report(inconsistent=tuple(f"{case.name}/{z}" for z in np.flatnonzero(apart)))
-    outlined = ~apart & (~labels[:, ANY] if values is None else True)
-    kept = case if values is not None else Case(case.name, case.scan)
-    return _Slices(kept, lies, np.arange(lies.slices), labels, outlined, told is not None or bool(coding)), odd
+    mask_labels, unknown = _labels_of_mask(values, coding, file_grid.slices)
+    labels = mask_labels if csv_labels is None else csv_labels
+    is_inconsistent = np.zeros(file_grid.slices, bool) if values is None else mask_labels[:, ANY] != labels[:, ANY]
+    is_inconsistent |= (mask_labels & ~labels)[:, :ANY].any(axis=1) | unknown
+    odd += DataProblems(inconsistent=tuple(f"{case.name}/{z}" for z in np.flatnonzero(is_inconsistent)))
+    outlined = ~is_inconsistent & (~labels[:, ANY] if values is None else True)
+    files = case if values is not None else ScanFiles(case.name, case.scan)
+    return _Slices(
+        files, file_grid, np.arange(file_grid.slices), labels, outlined, csv_labels is not None or bool(coding)
+    ), odd
 
 
-def _mask(case: Case, lies: Grid) -> tuple[np.ndarray | None, Report]:
+def _mask(case: ScanFiles, file_grid: FileGrid) -> tuple[np.ndarray | None, DataProblems]:
     """(z, y, x) mask values; None, with a report where there is a mask, if it cannot be believed."""
     if case.mask is None:
-        return None, Report()
+        return None, DataProblems()
     try:
-        if lies.fits(grid(case.mask)):
-            return mask_volume(case.mask, lies), Report()
+        if file_grid.matches(read_grid(case.mask)):
+            return mask_volume(case.mask, file_grid), DataProblems()
     except ReadError:
-        return None, Report(corrupt=(case.name,))
-    return None, Report(inconsistent=(case.name,))
+        return None, DataProblems(corrupt=(case.name,))
+    return None, DataProblems(inconsistent=(case.name,))
 
 
-def _drawn(values: np.ndarray | None, coding: dict[str, int], slices: int) -> tuple[np.ndarray, np.ndarray]:
+def _labels_of_mask(values: np.ndarray | None, coding: dict[str, int], slices: int) -> tuple[np.ndarray, np.ndarray]:
     """(z, 6) labels that the mask shows, and (z,) whether it holds a value that the coding does not."""
     labels, unknown = np.zeros((slices, len(LABELS)), bool), np.zeros(slices, bool)
     for z, plane in enumerate([] if values is None else values):
-        here = _codes(plane)
-        labels[z, ANY] = bool(here)
-        labels[z, :ANY] = [coding.get(name) in here for name in TYPES]
-        unknown[z] = bool(coding) and not here <= set(coding.values())
+        codes = _codes(plane)
+        labels[z, ANY] = bool(codes)
+        labels[z, :ANY] = [coding.get(name) in codes for name in TYPES]
+        unknown[z] = bool(coding) and not codes <= set(coding.values())
     return labels, unknown
 
 
@@ -212,32 +220,36 @@ def _codes(plane: np.ndarray) -> set[int]:
     return set((np.flatnonzero(np.bincount(plane.ravel())[1:]) + 1).tolist()) if plane.any() else set()
 
 
-def _coding(case: Case) -> dict[str, int]:
+def _coding(case: ScanFiles) -> dict[str, int]:
     """Type to its mask value, from case.json; empty where nobody says."""
-    path = _told(case, "case.json")
+    path = _file_beside(case, "case.json")
     if path is None:
         return {}
     try:
         coding = {name: int(value) for name, value in json.loads(path.read_text("utf-8")).get("coding", {}).items()}
     except (ValueError, TypeError, AttributeError) as problem:
         raise ValueError(f"{case.name}/case.json is not of the form {{'coding': {{type: number}}}}.") from problem
-    if strange := sorted(coding.keys() - set(TYPES)):
-        raise ValueError(f"{case.name}/case.json codes {strange[0]!r}; the types are {', '.join(TYPES)}.")
+    if unknown := sorted(coding.keys() - set(TYPES)):
+        raise ValueError(f"{case.name}/case.json codes {unknown[0]!r}; the types are {', '.join(TYPES)}.")
     return coding
 
 
-def _labels_csv(case: Case, slices: int) -> np.ndarray | None:
+def _labels_csv(case: ScanFiles, slices: int) -> np.ndarray | None:
     """(z, 6) labels, a line a slice, or None where there is no labels.csv."""
-    path = _told(case, "labels.csv")
+    path = _file_beside(case, "labels.csv")
     if path is None:
         return None
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = list(csv.DictReader(file))
     try:
-        told = {int(line["slice"]): [bool(int(line[name])) for name in LABELS] for line in lines}
+        labels_by_slice = {int(line["slice"]): [bool(int(line[name])) for name in LABELS] for line in lines}
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"{case.name}/labels.csv is not a line a slice of slice,{','.join(LABELS)}.") from problem
-    labels = np.array([told.get(z, []) for z in range(slices)]) if told.keys() == set(range(slices)) else None
+    labels = (
+        np.array([labels_by_slice.get(z, []) for z in range(slices)])
+        if labels_by_slice.keys() == set(range(slices))
+        else None
+    )
     if labels is None or (labels[:, :ANY].any(axis=1) != labels[:, ANY]).any():
         raise ValueError(f"{case.name}/labels.csv does not tell each of the {slices} slices once, types with `any`.")
     return labels

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 import ich_lib.phantoms
-from ich_lib.data.store import Head, Store, cache_folder, open_store, write_store
-from ich_lib.data.table import Report
+from ich_lib.data.store import Store, StoredScan, cache_folder, open_store, write_store
+from ich_lib.data.table import DataProblems
 from ich_lib.labels import LABELS, TYPES
 from ich_lib.phantoms import MIMICS, Phantom, phantom
 
@@ -37,7 +37,7 @@ def phantoms(
     *,
     size: int = 256,
     field: str = "slice",
-    progress: Callable[..., Iterable[Head]] = lambda items, total: items,
+    progress: Callable[..., Iterable[StoredScan]] = lambda items, total: items,
 ) -> Store:
     """Make heads by code and keep them: the first call makes the file, later ones open it.
 
@@ -55,8 +55,8 @@ def phantoms(
     if not path.is_file():
         about = {"name": NAME, "known": LABELS, "attribution": "Made by code; nobody's picture."}
         cases = phantom_cases(count, seed, pixels=size)
-        made = progress((_head(i, case) for i, case in enumerate(cases)), total=count)
-        write_store(made, path, about=about, report=Report(), size=size, field=field)
+        heads = progress((_head(i, case) for i, case in enumerate(cases)), total=count)
+        write_store(heads, path, about=about, report=DataProblems(), size=size, field=field)
     return open_store(path)
 
 
@@ -65,14 +65,14 @@ def phantoms_path(count: int, seed: int = 0, *, size: int = 256, field: str = "s
     return cache_folder() / f"phantoms-{count}-seed{seed}-{field}{size}-{_version()}.slices"
 
 
-def _head(index: int, case: Phantom) -> Head:
+def _head(index: int, case: Phantom) -> StoredScan:
     slices, name = len(case.scan.hu), f"phantom-{index}"
     blood = np.clip(sum(case.shares.values(), np.zeros(case.scan.hu.shape, np.float32)), 0, 1)
     columns = np.arange(1, slices + 1), case.scan.hu, blood, case.labels, np.ones(slices, bool)
-    return Head(name, name, *columns, facts={"seed": np.full(slices, case.seed)})
+    return StoredScan(name, name, *columns, facts={"seed": np.full(slices, case.seed)})
 
 
 def _version() -> str:
     """Changes with the code that makes the heads, so that no head of an older one is taken for a new one."""
-    parts = [*sorted(Path(ich_lib.phantoms.__file__).parent.glob("*.py")), Path(__file__)]
-    return hashlib.blake2b(b"".join(part.read_bytes() for part in parts), digest_size=4).hexdigest()
+    sources = [*sorted(Path(ich_lib.phantoms.__file__).parent.glob("*.py")), Path(__file__)]
+    return hashlib.blake2b(b"".join(part.read_bytes() for part in sources), digest_size=4).hexdigest()

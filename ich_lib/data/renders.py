@@ -14,7 +14,7 @@ number of reads (Labeled); see Centaur's README of its results format.
 
 Only brain_window (40/80) and subdural_window (80/200) are windows of HU here; the other two are pictures. The set does
 not state its levels: 40/80 is everybody's brain window, subdural is 80/200 in one family of RSNA 2019 pipelines and
-100/254 in another (fastai). `fitted_window` measures it on the pictures themselves.
+100/254 in another (fastai). `fit_window` measures it on the pictures themselves.
 """
 
 import csv
@@ -28,7 +28,7 @@ import numpy as np
 
 from ich_lib.data.picture import gray
 from ich_lib.data.polygons import fill, regions
-from ich_lib.data.table import Report, Table
+from ich_lib.data.table import DataProblems, Table
 from ich_lib.labels import ANY, LABELS, TYPES
 from ich_lib.prepare.window import WINDOWS, unwindow
 
@@ -52,13 +52,13 @@ class Annotations:
         polygons: accepted regions of all tables and lines together, (n, 2) shares of width and height.
         flagged: images that a reader took back.
         unfinished: images without an accepted line, but with one still in progress.
-        broken: images with a cell that is no list of points, and lines that name no image.
+        unreadable: images with a cell that is no list of points, and lines that name no image.
     """
 
     polygons: dict[str, list[np.ndarray]] = field(default_factory=dict)
     flagged: set[str] = field(default_factory=set)
     unfinished: set[str] = field(default_factory=set)
-    broken: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Renders:
         return self.brain[row], _sibling(self.brain[row], SUBDURAL)
 
 
-def renders(
+def read_renders(
     folder: str | Path,
     *,
     patients: Mapping[str, str] | str | Path | None = None,
@@ -92,11 +92,11 @@ def renders(
     """Read the table of a folder of renders; pictures are opened later.
 
     Args:
-        folder: holds `renders`, and the tables beside it or in a folder beside it.
+        folder: holds `read_renders`, and the tables beside it or in a folder beside it.
         patients: image to patient, as a mapping or a CSV with the columns image and patient, such as the index that
             `rsna` writes. None: no patient is known, and splitting by patient is refused.
         unfinished: accept polygons that are still In Progress, too.
-        subdural: (level, width) in HU of the subdural renders; `fitted_window` tells.
+        subdural: (level, width) in HU of the subdural renders; `fit_window` tells.
 
     Returns:
         One row per image, each a scan of its own: the renders do not say which slices belong together. Outlined where
@@ -107,53 +107,55 @@ def renders(
         ValueError: if a table is not of its form.
     """
     folder = Path(folder)
-    shown, doubled = _shown(folder)
-    labels, report = _labels(_one(folder, LABELED), shown)
-    drawn = annotations(_all(folder, "[Rr]esults_*.csv"), unfinished=unfinished)
-    taken_back = drawn.flagged | drawn.unfinished | _flagged(folder)
-    lost = {image for image in shown if not _sibling(shown[image][0], SUBDURAL).is_file()}
-    gone = taken_back | CORRUPT | lost
-    images = sorted(image for image in shown.keys() & labels.keys() if image not in gone)
-    odd = {image for image in images if _contradicts(image, labels, drawn, shown[image][1])}
-    strange = shown.keys() - labels.keys() - set(report.inconsistent) - gone
-    report += Report(
-        missing=tuple(sorted((drawn.polygons.keys() - shown.keys() | lost) - taken_back - CORRUPT)),
+    images_by_name, doubled = _find_renders(folder)
+    labels, report = _labels(_only_file(folder, LABELED), images_by_name)
+    outlines = read_annotations(_find_files(folder, "[Rr]esults_*.csv"), unfinished=unfinished)
+    taken_back = outlines.flagged | outlines.unfinished | _read_flagged(folder)
+    without_subdural = {image for image in images_by_name if not _sibling(images_by_name[image][0], SUBDURAL).is_file()}
+    gone = taken_back | CORRUPT | without_subdural
+    images = sorted(image for image in images_by_name.keys() & labels.keys() if image not in gone)
+    odd = {image for image in images if _contradicts(image, labels, outlines, images_by_name[image][1])}
+    unlabeled = images_by_name.keys() - labels.keys() - set(report.inconsistent) - gone
+    report += DataProblems(
+        missing=tuple(
+            sorted((outlines.polygons.keys() - images_by_name.keys() | without_subdural) - taken_back - CORRUPT)
+        ),
         doubled=tuple(sorted(doubled - set(report.doubled))),
-        corrupt=tuple(sorted(CORRUPT & shown.keys())),
-        inconsistent=tuple(sorted(odd | strange | drawn.broken)),
-        excluded=tuple(sorted(taken_back & (shown.keys() | drawn.polygons.keys()))),
+        corrupt=tuple(sorted(CORRUPT & images_by_name.keys())),
+        inconsistent=tuple(sorted(odd | unlabeled | outlines.unreadable)),
+        excluded=tuple(sorted(taken_back & (images_by_name.keys() | outlines.polygons.keys()))),
     )
-    return _table(images, labels, drawn, shown, _patients(patients), subdural, report)
+    return _table(images, labels, outlines, images_by_name, _patients(patients), subdural, report)
 
 
 def _table(
     images: list[str],
     labels: Mapping[str, tuple[bool, ...]],
-    drawn: Annotations,
-    shown: Mapping[str, tuple[Path, str]],
+    annotated: Annotations,
+    images_by_name: Mapping[str, tuple[Path, str]],
     patients: Mapping[str, str],
     subdural: tuple[float, float],
-    report: Report,
+    report: DataProblems,
 ) -> Table:
     """The table of `images`, in order."""
-    known = np.array([labels[image] for image in images], bool).reshape(-1, len(LABELS))
-    outlines = [[] if image in drawn.broken else drawn.polygons.get(image, []) for image in images]
+    image_labels = np.array([labels[image] for image in images], bool).reshape(-1, len(LABELS))
+    outlines = [[] if image in annotated.unreadable else annotated.polygons.get(image, []) for image in images]
     outlined = np.array([bool(outline) for outline in outlines], bool)
     return Table(
         name="Zeta renders",
         patient=np.array([patients.get(image, "") for image in images], str),
         scan=np.array(images, str),
         slice=np.zeros(len(images), int),
-        labels=known,
-        outlined=outlined == known[:, ANY],
-        pixels=_Renders([shown[image][0] for image in images], outlines, subdural),
+        labels=image_labels,
+        outlined=outlined == image_labels[:, ANY],
+        pixels=_Renders([images_by_name[image][0] for image in images], outlines, subdural),
         facts={"image": np.array(images, str)},
         report=report,
         attribution=ATTRIBUTION,
     )
 
 
-def render(table: Table, row: int, window: str) -> np.ndarray:
+def read_render(table: Table, row: int, window: str) -> np.ndarray:
     """(y, x) uint8, one of the four renders of a row, as it lies on disk.
 
     Raises:
@@ -178,11 +180,12 @@ def hu_from_windows(
     return np.where(brain <= 1, np.minimum(coarse, 0), hu).astype(np.float32)
 
 
-def fitted_window(hu: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
+def fit_window(hu: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
     """Level and width of a render, from HU of the same pixels: the straight line through what neither saturates.
 
     Args:
-        hu: HU of the slice, as of its brain render: `unwindow(render / 255, 40, 80)`. Values at 0 or 80 do not count.
+        hu: HU of the slice, as of its brain render: `unwindow(read_render / 255, 40, 80)`. Values at 0 or 80 do not
+            count.
         picture: uint8 render, the same shape.
 
     Raises:
@@ -197,7 +200,7 @@ def fitted_window(hu: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
     return float((0.5 - low) / slope), float(1 / slope)
 
 
-def annotations(tables: list[Path], *, unfinished: bool = False) -> Annotations:
+def read_annotations(tables: list[Path], *, unfinished: bool = False) -> Annotations:
     """The polygons of all annotation tables: every line of an image adds its regions.
 
     Of a line, the first of Correct Label, Majority Label, ROI, All Labels, All Annotations that holds a region counts.
@@ -205,29 +208,29 @@ def annotations(tables: list[Path], *, unfinished: bool = False) -> Annotations:
     Raises:
         ValueError: if a table has no column Origin.
     """
-    found = Annotations()
+    result = Annotations()
     for line in chain.from_iterable(_csv(path, "Origin") for path in tables):
         image, state = _image(line["Origin"]), (line.get("Labeling State") or "").strip().lower()
         if not image:
-            found.broken.add(f"Origin {line['Origin']!r}")
+            result.unreadable.add(f"Origin {line['Origin']!r}")
         elif state == "flagged":
-            found.flagged.add(image)
+            result.flagged.add(image)
         elif state == "in progress" and not unfinished:
-            found.unfinished.add(image)
+            result.unfinished.add(image)
         else:
-            _add(found, image, line)
-    found.unfinished -= found.polygons.keys()
-    return found
+            _add(result, image, line)
+    result.unfinished -= result.polygons.keys()
+    return result
 
 
-def _add(found: Annotations, image: str, line: dict[str, str]) -> None:
+def _add(annotated: Annotations, image: str, line: dict[str, str]) -> None:
     try:
-        drawn = next(filter(None, (regions(line.get(column)) for column in _POLYGONS)), [])
+        polygons = next(filter(None, (regions(line.get(column)) for column in _POLYGONS)), [])
     except ValueError:
-        found.broken.add(image)
+        annotated.unreadable.add(image)
         return
-    if drawn:
-        found.polygons.setdefault(image, []).extend(drawn)
+    if polygons:
+        annotated.polygons.setdefault(image, []).extend(polygons)
 
 
 def _image(name: str | None) -> str:
@@ -236,29 +239,29 @@ def _image(name: str | None) -> str:
     return match.group() if match else ""
 
 
-def _contradicts(image: str, labels: dict, drawn: Annotations, kind: str) -> bool:
+def _contradicts(image: str, labels: dict, annotated: Annotations, kind: str) -> bool:
     """Whether label, polygon and the folder `kind` that the picture lies in disagree."""
     types = [name for name, value in zip(TYPES, labels[image][:ANY], strict=True) if value]
     bleeds = labels[image][ANY]
     wrong = {"normal": bleeds, "multi": len(types) < 2, **{name: name not in types for name in TYPES}}
-    return wrong.get(kind, False) or (not bleeds and image in drawn.polygons)
+    return wrong.get(kind, False) or (not bleeds and image in annotated.polygons)
 
 
-def _shown(folder: Path) -> tuple[dict[str, tuple[Path, str]], set[str]]:
+def _find_renders(folder: Path) -> tuple[dict[str, tuple[Path, str]], set[str]]:
     """Image to its brain render and type folder, and the images that lie in several; the first counts."""
-    shown, doubled = {}, set()
+    images_by_name, doubled = {}, set()
     for place in sorted({*_renders(folder)}):
         for path in sorted(place.glob("*.jpg")):
             image = _image(path.stem)
-            if image in shown:
+            if image in images_by_name:
                 doubled.add(image)
             elif image:
-                shown[image] = (path, place.parent.name)
-    if not shown:
+                images_by_name[image] = (path, place.parent.name)
+    if not images_by_name:
         raise FileNotFoundError(
             f"{folder} holds no renders. Name the folder that holds renders/epidural/{BRAIN}/ID_*.jpg and so on."
         )
-    return shown, doubled
+    return images_by_name, doubled
 
 
 def _renders(folder: Path) -> Iterator[Path]:
@@ -271,45 +274,47 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def _all(folder: Path, pattern: str) -> list[Path]:
+def _find_files(folder: Path, pattern: str) -> list[Path]:
     """The tables of a name, in the folder or one below."""
     return [path for place in (folder, *_folders(folder)) for path in sorted(place.glob(pattern))]
 
 
-def _one(folder: Path, name: str) -> Path:
-    found = _all(folder, name)
-    if not found:
+def _only_file(folder: Path, name: str) -> Path:
+    paths = _find_files(folder, name)
+    if not paths:
         raise FileNotFoundError(f"{folder} has renders but no {name}; put it beside the folder renders.")
-    return found[0]
+    return paths[0]
 
 
 def _sibling(brain: Path, window: str) -> Path:
     return brain.parent.parent / window / brain.name
 
 
-def _flagged(folder: Path) -> set[str]:
+def _read_flagged(folder: Path) -> set[str]:
     """The images of flagged.txt (flagged-cases.txt in some copies), with or without .jpg."""
-    lines = (line for path in _all(folder, "flagged*.txt") for line in path.read_text("utf-8-sig").splitlines())
+    lines = (line for path in _find_files(folder, "flagged*.txt") for line in path.read_text("utf-8-sig").splitlines())
     return {image for line in lines if (image := _image(line))}
 
 
-def _labels(path: Path, shown: Mapping[str, tuple[Path, str]]) -> tuple[dict[str, tuple[bool, ...]], Report]:
+def _labels(
+    path: Path, images_by_name: Mapping[str, tuple[Path, str]]
+) -> tuple[dict[str, tuple[bool, ...]], DataProblems]:
     """Image to labels, of the images shown; the others are RSNA slices that nobody rendered."""
-    told: dict[str, tuple[bool, ...]] = {}
+    labels_by_image: dict[str, tuple[bool, ...]] = {}
     doubled: set[str] = set()
     odd: set[str] = set()
     for line in _csv(path, "Image"):
-        if (image := _image(line["Image"])) not in shown:
+        if (image := _image(line["Image"])) not in images_by_name:
             continue
         try:
             labels = tuple(bool(int(line[name])) for name in LABELS)
         except (KeyError, TypeError, ValueError) as problem:
             raise ValueError(f"{path.name}: the line of {image} is not 0 or 1 for each label ({problem}).") from problem
-        doubled |= {image} if told.get(image) == labels else set()
-        odd |= {image} if any(labels[:ANY]) != labels[ANY] or told.get(image, labels) != labels else set()
-        told[image] = labels
-    report = Report(doubled=tuple(sorted(doubled)), inconsistent=tuple(sorted(odd)))
-    return {image: labels for image, labels in told.items() if image not in odd}, report
+        doubled |= {image} if labels_by_image.get(image) == labels else set()
+        odd |= {image} if any(labels[:ANY]) != labels[ANY] or labels_by_image.get(image, labels) != labels else set()
+        labels_by_image[image] = labels
+    report = DataProblems(doubled=tuple(sorted(doubled)), inconsistent=tuple(sorted(odd)))
+    return {image: labels for image, labels in labels_by_image.items() if image not in odd}, report
 
 
 def _patients(patients: Mapping[str, str] | str | Path | None) -> Mapping[str, str]:

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 import pydicom
 
-from ich_lib.data.table import Report, Table
+from ich_lib.data.table import DataProblems, Table
 from ich_lib.labels import ANY, LABELS
 from ich_lib.readers.dicom import read_dicom
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.scan import HIGHEST_HU, LOWEST_HU
 
 LINES, IMAGES, INDEX = "stage_2_train.csv", "stage_2_train", "rsna_index.csv"
@@ -37,7 +37,7 @@ _NUMBERS = (
     *("ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "BitsAllocated", "BitsStored"),
     *("PixelRepresentation", "RescaleSlope", "RescaleIntercept"),
 )
-_ALL, _DOUBLED, _TORN = (1 << len(LABELS)) - 1, 1 << 12, 1 << 13  # bits of what the CSV tells of an image
+_ALL, _DUPLICATE, _CONTRADICTORY = (1 << len(LABELS)) - 1, 1 << 12, 1 << 13  # bits of what the CSV tells of an image
 _FLUSH = 1000  # headers that an interruption may cost
 
 
@@ -47,7 +47,7 @@ class Header(NamedTuple):
     Attributes:
         patient, study, series: as the set calls them, such as "ID_b81a287f".
         along_mm: place of the slice on its normal, rising toward the head.
-        wrapped: whether negative values were stored as 12 bits without a sign, see `unwrapped`.
+        wrapped: whether negative values were stored as 12 bits without a sign, see `unwrap`.
     """
 
     patient: str
@@ -68,7 +68,7 @@ class _Files:
     def hu(self, row: int) -> np.ndarray:
         path = self._path(row)
         hu = read_dicom([Piece(path)], path.name).hu[0]
-        hu = unwrapped(hu) if self.wrapped[row] else hu
+        hu = unwrap(hu) if self.wrapped[row] else hu
         return np.clip(hu, LOWEST_HU, HIGHEST_HU)  # outside the gantry -2000 is stored, often without a padding tag
 
     def mask(self, row: int) -> np.ndarray:
@@ -111,43 +111,70 @@ def rsna(
             f"{folder} holds no {LINES}. Get the data of the RSNA Intracranial Hemorrhage Detection challenge (2019) "
             f"with your own account and name the folder that holds {LINES} and {IMAGES}."
         )
-    told, report = labels(folder / LINES)
-    there = _images(folder / IMAGES)
-    if not there:
+    codes, report = read_labels(folder / LINES)
+    present = _images(folder / IMAGES)
+    if not present:
         raise FileNotFoundError(f"{folder} has its table but no .dcm file under {IMAGES}; unpack the whole archive.")
-    missing, strange = tuple(sorted(told.keys() - there)), tuple(sorted(there - told.keys() - set(report.inconsistent)))
-    images = sorted(told.keys() & there)
-    found = headers(folder / IMAGES, images, index=index or _default(folder), must=index is not None, progress=progress)
-    corrupt = tuple(image for image in images if image not in found)
-    kept = None if patients is None else set(patients)
-    images = [image for image in images if image in found and (kept is None or found[image].patient in kept)]
-    images.sort(key=lambda image: (found[image].patient, found[image].series, found[image].along_mm))
-    return _table(folder, images, told, found, report + Report(missing=missing, corrupt=corrupt, inconsistent=strange))
+    missing, unlabeled = (
+        tuple(sorted(codes.keys() - present)),
+        tuple(sorted(present - codes.keys() - set(report.inconsistent))),
+    )
+    images = sorted(codes.keys() & present)
+    header_of_image = read_headers(
+        folder / IMAGES, images, index=index or _default(folder), must=index is not None, progress=progress
+    )
+    unreadable = tuple(image for image in images if image not in header_of_image)
+    wanted_patients = None if patients is None else set(patients)
+    images = [
+        image
+        for image in images
+        if image in header_of_image and (wanted_patients is None or header_of_image[image].patient in wanted_patients)
+    ]
+    images.sort(
+        key=lambda image: (
+            header_of_image[image].patient,
+            header_of_image[image].series,
+            header_of_image[image].along_mm,
+        )
+    )
+    return _table(
+        folder,
+        images,
+        codes,
+        header_of_image,
+        report + DataProblems(missing=missing, corrupt=unreadable, inconsistent=unlabeled),
+    )
 
 
-def _table(folder: Path, images: list[str], told: dict[str, int], found: dict[str, Header], report: Report) -> Table:
+def _table(
+    folder: Path,
+    images: list[str],
+    label_codes: dict[str, int],
+    header_of_image: dict[str, Header],
+    report: DataProblems,
+) -> Table:
     """The table of `images`, in order."""
-    scan = np.array([found[image].series for image in images], str)
+    scan = np.array([header_of_image[image].series for image in images], str)
     starts = np.flatnonzero(np.concatenate([[True], scan[1:] != scan[:-1]])) if images else np.array([], int)
     lengths = np.diff([*starts.tolist(), len(images)])
-    codes = np.array([told[image] for image in images], np.uint8)
+    codes = np.array([label_codes[image] for image in images], np.uint8)
     values = np.unpackbits(codes[:, None], axis=1, count=len(LABELS), bitorder="little").astype(bool)
     image = np.array(images, str)
     return Table(
         name="RSNA 2019",
-        patient=np.array([found[image].patient for image in images], str),
+        patient=np.array([header_of_image[image].patient for image in images], str),
         scan=scan,
         slice=np.arange(len(images)) - np.repeat(starts, lengths),
         labels=values.reshape(-1, len(LABELS)),
         outlined=codes >> ANY & 1 == 0,
-        pixels=_Files(folder / IMAGES, image, np.array([found[image].wrapped for image in images], bool)),
+        pixels=_Files(folder / IMAGES, image, np.array([header_of_image[image].wrapped for image in images], bool)),
         facts={"image": image},
         report=report,
         attribution=ATTRIBUTION,
     )
 
 
-def labels(path: Path) -> tuple[dict[str, int], Report]:
+def read_labels(path: Path) -> tuple[dict[str, int], DataProblems]:
     """The long CSV as one number an image: bit i is set where LABELS[i] is 1.
 
     It is streamed; a number an image is all that stays, so 4.5 million lines fit in about 150 MB.
@@ -159,7 +186,7 @@ def labels(path: Path) -> tuple[dict[str, int], Report]:
     Raises:
         ValueError: if a line is not "ID_..._label,0" or "...,1".
     """
-    told: dict[str, int] = {}
+    codes: dict[str, int] = {}
     bits = {name: i for i, name in enumerate(LABELS)}
     with path.open(encoding="utf-8-sig") as file:
         if file.readline().strip() != "ID,Label":
@@ -171,27 +198,27 @@ def labels(path: Path) -> tuple[dict[str, int], Report]:
                 if not line.strip():
                     continue
                 raise ValueError(f"{path.name} line {number} is not a line of RSNA 2019: {line.strip()[:60]!r}.")
-            told[image] = _with(told.get(image, 0), bits[kind], int(value))
-    odd = tuple(sorted(image for image, code in told.items() if not _sound(code)))
+            codes[image] = _add_label(codes.get(image, 0), bits[kind], int(value))
+    odd = tuple(sorted(image for image, code in codes.items() if not _is_consistent(code)))
     for image in odd:
-        del told[image]
-    doubled = tuple(sorted(image for image, code in told.items() if code & _DOUBLED))
-    for image, code in told.items():
-        told[image] = code & _ALL
-    return told, Report(doubled=doubled, inconsistent=odd)
+        del codes[image]
+    doubled = tuple(sorted(image for image, code in codes.items() if code & _DUPLICATE))
+    for image, code in codes.items():
+        codes[image] = code & _ALL
+    return codes, DataProblems(doubled=doubled, inconsistent=odd)
 
 
-def _with(code: int, bit: int, value: int) -> int:
+def _add_label(code: int, bit: int, value: int) -> int:
     """What is told of an image, one line later: values in bits 0 to 5, which labels were seen in bits 6 to 11."""
     if code >> 6 + bit & 1:
-        return code | (_DOUBLED if code >> bit & 1 == value else _TORN)
+        return code | (_DUPLICATE if code >> bit & 1 == value else _CONTRADICTORY)
     return code | value << bit | 1 << 6 + bit
 
 
-def _sound(code: int) -> bool:
+def _is_consistent(code: int) -> bool:
     """Whether all six labels were seen, without contradiction, and `any` is what the types say."""
     types = code & _ALL & ~(1 << ANY)
-    return not code & _TORN and code >> 6 & _ALL == _ALL and bool(types) == bool(code >> ANY & 1)
+    return not code & _CONTRADICTORY and code >> 6 & _ALL == _ALL and bool(types) == bool(code >> ANY & 1)
 
 
 def _images(folder: Path) -> set[str]:
@@ -208,7 +235,7 @@ def _default(folder: Path) -> Path | None:
     return path if path.is_file() or os.access(folder, os.W_OK) else None
 
 
-def headers(
+def read_headers(
     folder: Path,
     images: list[str],
     *,
@@ -224,19 +251,26 @@ def headers(
     Raises:
         ValueError: if `index` is no such index or, where it `must`, cannot be written.
     """
-    found = _read_index(Path(index)) if index else {}
-    wanted = [image for image in images if image not in found]
-    if not wanted:
-        return found
-    with _appended(index, must=must) as file:
+    headers_by_image = _read_index(Path(index)) if index else {}
+    to_read = [image for image in images if image not in headers_by_image]
+    if not to_read:
+        return headers_by_image
+    with _open_for_append(index, must=must) as file:
         table = csv.writer(file)
-        for number, image in enumerate(progress(wanted), start=1):
+        for number, image in enumerate(progress(to_read), start=1):
             with suppress(ReadError):
-                found[image] = _header(folder / f"{image}.dcm")
-                table.writerow((image, *found[image][:3], repr(found[image].along_mm), int(found[image].wrapped)))
+                headers_by_image[image] = _header(folder / f"{image}.dcm")
+                table.writerow(
+                    (
+                        image,
+                        *headers_by_image[image][:3],
+                        repr(headers_by_image[image].along_mm),
+                        int(headers_by_image[image].wrapped),
+                    )
+                )
             if number % _FLUSH == 0:
                 file.flush()
-    return found
+    return headers_by_image
 
 
 def _read_index(path: Path) -> dict[str, Header]:
@@ -256,7 +290,7 @@ def _read_index(path: Path) -> dict[str, Header]:
         }
 
 
-def _appended(index: str | Path | None, *, must: bool) -> TextIOBase:
+def _open_for_append(index: str | Path | None, *, must: bool) -> TextIOBase:
     """The index opened to go on with, after its last whole line; nowhere, if it cannot be written and need not."""
     if index is None:
         return Path(os.devnull).open("w", encoding="utf-8", newline="")
@@ -288,17 +322,17 @@ def _header(path: Path) -> Header:
     Raises:
         ReadError: if it is damaged, lacks what the table needs, or the file is too short for its pixels.
     """
-    with path.open("rb") as file, decoding(path.name):
+    with path.open("rb") as file, refuse_damaged(path.name):
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_NAMES, *_NUMBERS])
         left = path.stat().st_size - file.tell()
         # As stored: the set's "ID_..." are no UIDs, of which pydicom would warn at every file.
         names = [header.get_item(tag).value.decode("ascii").strip(" \0") for tag in _NAMES]
-        position, axes, rows, columns, bits, stored, signed, _, intercept = (header[tag].value for tag in _NUMBERS)
+        position, axes, rows, columns, bits, stored_bits, signed, _, intercept = (header[tag].value for tag in _NUMBERS)
         if not header.file_meta.TransferSyntaxUID.is_compressed and left < rows * columns * bits // 8:
             raise ReadError(f"{path.name} is cut short: it holds fewer pixels than its header promises.")
         if not all(names):
             raise ReadError(f"{path.name} does not say which patient and series it belongs to.")
-        wrapped = stored == 12 and signed == 0 and float(intercept) > -100
+        wrapped = stored_bits == 12 and signed == 0 and float(intercept) > -100
         patient, study, series = map(sys.intern, names)
         return Header(patient, study, series, _along_mm([*map(float, position)], [*map(float, axes)]), wrapped)
 
@@ -311,7 +345,7 @@ def _along_mm(position: list[float], axes: list[float]) -> float:
     return along if max(normal, key=abs) > 0 else -along
 
 
-def unwrapped(hu: np.ndarray) -> np.ndarray:
+def unwrap(hu: np.ndarray) -> np.ndarray:
     """HU of a slice whose negative values were stored as 12 bits without a sign: 3096 and more is 4096 too much.
 
     Such headers say BitsStored 12, PixelRepresentation 0 and an intercept near 0, and air comes out as bright as bone.

@@ -14,8 +14,8 @@ from ich_lib.data.store import Store
 from ich_lib.data.table import Table
 from ich_lib.labels import LABELS
 
-APART = -1  # the fold of patients set apart
-_ALIKE = 0.997  # copies (JPEG 40, 5 HU of noise or brightness) reach 0.9986, slices of two patients at most 0.993
+SET_ASIDE = -1  # the fold of patients set apart
+_SIMILARITY = 0.997  # copies (JPEG 40, 5 HU of noise or brightness) reach 0.9986, slices of two patients at most 0.993
 _BLOCK = 4096  # slices compared at a time: 64 MB of correlations
 
 
@@ -43,10 +43,10 @@ class Split:
             ValueError: if the table holds a unit that the split does not know.
         """
         names = units(table, self.kind)
-        if strange := sorted(set(names) - set(self.folds)):
-            raise ValueError(f"{table.name} holds {strange[0]!r}, which this split by {self.kind} does not know.")
+        if unknown := sorted(set(names) - set(self.folds)):
+            raise ValueError(f"{table.name} holds {unknown[0]!r}, which this split by {self.kind} does not know.")
         fold = np.array([self.folds[unit] for unit in names])
-        return np.flatnonzero((fold != self.held_out) & (fold != APART) if trained else fold == self.held_out)
+        return np.flatnonzero((fold != self.held_out) & (fold != SET_ASIDE) if trained else fold == self.held_out)
 
 
 def by_patient(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:
@@ -67,9 +67,9 @@ def by_patient(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: 
     shows = _labels_by_patient(table)
     if not 2 <= folds <= len(shows):
         raise ValueError(f"{len(shows)} patients cannot make {folds} folds; choose between 2 and {len(shows)}.")
-    _checked(held_out, folds)
+    _check_fold(held_out, folds)
     room = [len(shows) // folds + (k < len(shows) % folds) for k in range(folds)]
-    return Split("patient", _stratified(shows, room, seed), held_out, seed)
+    return Split("patient", _stratify(shows, room, seed), held_out, seed)
 
 
 def hold_out(table: Table, *, share: float = 0.2, seed: int = 0) -> Split:
@@ -82,17 +82,17 @@ def hold_out(table: Table, *, share: float = 0.2, seed: int = 0) -> Split:
     count = round(share * len(shows))
     if not 0 < count < len(shows):
         raise ValueError(f"A share of {share} of {len(shows)} patients leaves one side empty.")
-    return Split("patient", _stratified(shows, [count, len(shows) - count], seed), 0, seed)
+    return Split("patient", _stratify(shows, [count, len(shows) - count], seed), 0, seed)
 
 
 def leaky_image_split(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:
     """LEAKY, for the lesson: images are dealt out, so a patient's neighboring slices land on both sides."""
-    return _dealt("leaky image", table, folds, held_out, seed)
+    return _deal("leaky image", table, folds, held_out, seed)
 
 
 def leaky_row_split(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:
     """LEAKY, for the lesson: rows are dealt out; where rows are annotations, one image lands on both sides."""
-    return _dealt("leaky row", table, folds, held_out, seed)
+    return _deal("leaky row", table, folds, held_out, seed)
 
 
 SPLITS = {"patient": by_patient, "leaky image": leaky_image_split, "leaky row": leaky_row_split}
@@ -116,19 +116,19 @@ class Leaks:
         return bool(self.patients or self.images or self.near)
 
     def __str__(self) -> str:
-        found = []
+        findings = []
         if self.patients:
-            found.append(f"{len(self.patients)} patients are on both sides (such as {self.patients[0]})")
-        for pairs, what in (
+            findings.append(f"{len(self.patients)} patients are on both sides (such as {self.patients[0]})")
+        for pairs, kind in (
             (self.images, "held-out slices equal a trained one"),
             (self.near, "held-out slices nearly equal one"),
         ):
             if pairs:
-                found.append(f"{len(pairs)} {what} (such as {pairs[0][1]} and {pairs[0][0]})")
-        return "; ".join(found) or "nothing is on both sides"
+                findings.append(f"{len(pairs)} {kind} (such as {pairs[0][1]} and {pairs[0][0]})")
+        return "; ".join(findings) or "nothing is on both sides"
 
 
-def leaks(split: Split, slices: Store) -> Leaks:
+def find_leaks(split: Split, slices: Store) -> Leaks:
     """Find what a split has on both sides.
 
     Args:
@@ -143,34 +143,38 @@ def leaks(split: Split, slices: Store) -> Leaks:
     """
     table = slices.table
     trained, held_out = (split.rows(table, trained=side) for side in (True, False))
-    both = set(table.patient[trained].tolist()) & set(table.patient[held_out].tolist()) - {""}
+    shared_patients = set(table.patient[trained].tolist()) & set(table.patient[held_out].tolist()) - {""}
     names = table.names
     first = {slices.digest[row]: row for row in trained.tolist()}
     equal = [(first[slices.digest[row]], row) for row in held_out.tolist() if slices.digest[row] in first]
-    near = [pair for pair in _near(slices, trained, held_out) if pair not in set(equal)]
-    named = [tuple((names[a], names[b]) for a, b in pairs) for pairs in (equal, near)]
-    return Leaks(tuple(sorted(both)), *named)
+    near = [pair for pair in _near_duplicates(slices, trained, held_out) if pair not in set(equal)]
+    name_pairs = [tuple((names[a], names[b]) for a, b in pairs) for pairs in (equal, near)]
+    return Leaks(tuple(sorted(shared_patients)), *name_pairs)
 
 
-def _near(slices: Store, trained: np.ndarray, held_out: np.ndarray) -> list[tuple[int, int]]:
+def _near_duplicates(slices: Store, trained: np.ndarray, held_out: np.ndarray) -> list[tuple[int, int]]:
     """For each held-out slice its most alike trained one, if that is alike enough. Blank pictures are like nothing."""
     pairs = []
     for start in range(0, len(held_out), _BLOCK):
         block = held_out[start : start + _BLOCK]
         thumbs = slices.thumbs(block)
-        ours = np.concatenate([_stamps(thumbs), _stamps(thumbs[:, :, ::-1])])
+        candidates = np.concatenate([_unit_thumbnails(thumbs), _unit_thumbnails(thumbs[:, :, ::-1])])
         best, where = np.full(len(block), -1.0), np.zeros(len(block), int)
         for begin in range(0, len(trained), _BLOCK):
-            theirs = trained[begin : begin + _BLOCK]
-            alike = (ours @ _stamps(slices.thumbs(theirs)).T).reshape(2, len(block), len(theirs)).max(axis=0)
+            trained_block = trained[begin : begin + _BLOCK]
+            alike = (
+                (candidates @ _unit_thumbnails(slices.thumbs(trained_block)).T)
+                .reshape(2, len(block), len(trained_block))
+                .max(axis=0)
+            )
             top = alike.argmax(axis=1)
             closer = alike[np.arange(len(block)), top] > best
-            best[closer], where[closer] = alike[np.arange(len(block)), top][closer], theirs[top][closer]
-        pairs += [(int(where[i]), int(block[i])) for i in np.flatnonzero(best >= _ALIKE)]
+            best[closer], where[closer] = alike[np.arange(len(block)), top][closer], trained_block[top][closer]
+        pairs += [(int(where[i]), int(block[i])) for i in np.flatnonzero(best >= _SIMILARITY)]
     return pairs
 
 
-def _stamps(thumb: np.ndarray) -> np.ndarray:
+def _unit_thumbnails(thumb: np.ndarray) -> np.ndarray:
     """(n, pixels) float32 of mean 0 and length 1, so that a product of two is their correlation."""
     flat = thumb.reshape(len(thumb), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
@@ -183,8 +187,8 @@ def units(table: Table, kind: str) -> list[str]:
         return _patients(table)
     if kind == "leaky image":
         return table.names
-    seen: Counter[str] = Counter()
-    return [f"{name}#{seen.update([name]) or seen[name]}" for name in table.names]
+    times_seen: Counter[str] = Counter()
+    return [f"{name}#{times_seen.update([name]) or times_seen[name]}" for name in table.names]
 
 
 def _patients(table: Table) -> list[str]:
@@ -196,13 +200,13 @@ def _patients(table: Table) -> list[str]:
 def _labels_by_patient(table: Table) -> dict[str, frozenset[str]]:
     """Patient to the labels its slices show, or "clean"."""
     names = np.array(_patients(table))
-    shown: dict[str, set[str]] = {patient: set() for patient in table.patients}
+    labels_by_patient: dict[str, set[str]] = {patient: set() for patient in table.patients}
     for row, column in zip(*np.nonzero(table.labels), strict=True):
-        shown[names[row]].add(LABELS[column])
-    return {patient: frozenset(labels or {"clean"}) for patient, labels in shown.items()}
+        labels_by_patient[names[row]].add(LABELS[column])
+    return {patient: frozenset(labels or {"clean"}) for patient, labels in labels_by_patient.items()}
 
 
-def _stratified(shows: dict[str, frozenset[str]], room: list[int], seed: int) -> dict[str, int]:
+def _stratify(shows: dict[str, frozenset[str]], room: list[int], seed: int) -> dict[str, int]:
     """Patient to fold: the rarest label first, each of its patients to the fold that still lacks most of it."""
     total, room = sum(room), list(room)
     count = Counter(label for labels in shows.values() for label in labels)
@@ -213,8 +217,8 @@ def _stratified(shows: dict[str, frozenset[str]], room: list[int], seed: int) ->
         rarest = min(remaining, key=lambda label: (remaining[label], label))
         patient = next(patient for patient in left if rarest in shows[patient])
         open_folds = [k for k, places in enumerate(room) if places]
-        wanted = {k: (lacks[rarest][k], sum(lacks[label][k] for label in shows[patient]), room[k]) for k in open_folds}
-        fold = max(open_folds, key=lambda k: wanted[k])
+        need = {k: (lacks[rarest][k], sum(lacks[label][k] for label in shows[patient]), room[k]) for k in open_folds}
+        fold = max(open_folds, key=lambda k: need[k])
         left.remove(patient)
         fold_of[patient], room[fold] = fold, room[fold] - 1
         for label in shows[patient]:
@@ -222,15 +226,15 @@ def _stratified(shows: dict[str, frozenset[str]], room: list[int], seed: int) ->
     return dict(sorted(fold_of.items()))
 
 
-def _dealt(kind: str, table: Table, folds: int, held_out: int | None, seed: int) -> Split:
+def _deal(kind: str, table: Table, folds: int, held_out: int | None, seed: int) -> Split:
     names = list(dict.fromkeys(units(table, kind)))
     if not 2 <= folds <= len(names):
         raise ValueError(f"{len(names)} slices cannot make {folds} folds.")
-    _checked(held_out, folds)
+    _check_fold(held_out, folds)
     order = np.random.default_rng(seed).permutation(len(names))
     return Split(kind, {names[unit]: place % folds for place, unit in enumerate(order.tolist())}, held_out, seed)
 
 
-def _checked(held_out: int | None, folds: int) -> None:
+def _check_fold(held_out: int | None, folds: int) -> None:
     if held_out is not None and not 0 <= held_out < folds:
         raise ValueError(f"There is no fold {held_out}; folds are numbered 0 to {folds - 1}.")

@@ -22,7 +22,7 @@ import jpeg_ls
 import numpy as np
 
 from ich_lib.data import open_set
-from ich_lib.data.table import Report, Table
+from ich_lib.data.table import DataProblems, Table
 from ich_lib.labels import LABELS
 from ich_lib.prepare.head import FIELDS, crop, field_box, intracranial
 from ich_lib.prepare.window import WINDOWS, window
@@ -47,7 +47,7 @@ _COLUMNS = "patient, scan, slice, labels, outlined, facts, blood_px, inside_px, 
 
 
 @dataclass(frozen=True)
-class Head:
+class StoredScan:
     """One scan with its truth, on its way into a store.
 
     Attributes:
@@ -106,15 +106,15 @@ class Store:
 
     def hu(self, rows: Iterable[int]) -> np.ndarray:
         """(k, size, size) int16 HU."""
-        return np.stack([self.pixels.decoded(int(row))[0] for row in rows])
+        return np.stack([self.pixels.decode(int(row))[0] for row in rows])
 
     def blood(self, rows: Iterable[int]) -> np.ndarray:
         """(k, size, size) uint8, 0 to 255: the share of each pixel that is blood."""
-        return np.stack([self.pixels.decoded(int(row))[1] for row in rows])
+        return np.stack([self.pixels.decode(int(row))[1] for row in rows])
 
     def inside(self, rows: Iterable[int]) -> np.ndarray:
         """(k, size, size) uint8, 255 inside the skull."""
-        return np.stack([self.pixels.decoded(int(row))[2] for row in rows])
+        return np.stack([self.pixels.decode(int(row))[2] for row in rows])
 
     def thumbs(self, rows: Iterable[int]) -> np.ndarray:
         """(k, 32, 32) uint8, stamps of slices through the brain render's window: what `leaks` compares."""
@@ -122,31 +122,31 @@ class Store:
         return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, _THUMB, _THUMB)
 
 
-def heads(table: Table) -> Iterator[Head]:
+def read_scans(table: Table) -> Iterator[StoredScan]:
     """Each scan of a table, read whole. A slice that cannot be read is left out with its label and named."""
     for rows in table.scans():
-        kept: list[tuple[int, np.ndarray, np.ndarray]] = []
-        corrupt: list[str] = []
+        readable: list[tuple[int, np.ndarray, np.ndarray]] = []
+        unreadable: list[str] = []
         for row in rows.tolist():
             try:
                 hu = table.hu(row)
                 blood = table.truth(row) if table.outlined[row] else np.zeros(hu.shape, bool)
-                if not hu.shape == blood.shape == (kept[0][1].shape if kept else hu.shape):
+                if not hu.shape == blood.shape == (readable[0][1].shape if readable else hu.shape):
                     raise ValueError("its size is not that of its mask or of the scan's other slices")
-                kept.append((row, hu, blood))
+                readable.append((row, hu, blood))
             except (ValueError, OSError):
-                corrupt.append(table.names[row])
-        chosen = [row for row, _, _ in kept]
-        yield Head(
+                unreadable.append(table.names[row])
+        readable_rows = [row for row, _, _ in readable]
+        yield StoredScan(
             patient=str(table.patient[rows[0]]),
             scan=str(table.scan[rows[0]]),
-            slice=table.slice[chosen],
-            hu=np.array([hu for _, hu, _ in kept], np.float32),
-            blood=np.array([blood for _, _, blood in kept], np.float32),
-            labels=table.labels[chosen],
-            outlined=table.outlined[chosen],
-            facts={name: column[chosen] for name, column in table.facts.items()},
-            corrupt=tuple(corrupt),
+            slice=table.slice[readable_rows],
+            hu=np.array([hu for _, hu, _ in readable], np.float32),
+            blood=np.array([blood for _, _, blood in readable], np.float32),
+            labels=table.labels[readable_rows],
+            outlined=table.outlined[readable_rows],
+            facts={name: column[readable_rows] for name, column in table.facts.items()},
+            corrupt=tuple(unreadable),
             steps_mm=None if table.steps_mm is None else table.steps_mm[rows[0]],
         )
 
@@ -177,14 +177,14 @@ def store(
         OSError: if there is no room for the file; what was written is removed.
 
     See also:
-        `open_store`, which opens the file again; `kept_store`, which keeps it in the cache folder.
+        `open_store`, which opens the file again; `cached_store`, which keeps it in the cache folder.
 
     Example:
         >>> from ich_lib import phantom, store
         >>> from ich_lib.reports.case_files import write_case
-        >>> write_case(phantom(1, bleeds=["epidural"], slices=4, pixels=64), "heads/first")
-        >>> write_case(phantom(2, slices=4, pixels=64), "heads/second")
-        >>> stored = store("heads", "heads.slices", size=64)
+        >>> write_case(phantom(1, bleeds=["epidural"], slices=4, pixels=64), "read_scans/first")
+        >>> write_case(phantom(2, slices=4, pixels=64), "read_scans/second")
+        >>> stored = store("heads", "read_scans.slices", size=64)
         >>> len(stored)  # slices
         8
         >>> stored.hu([0, 1]).shape  # (slice, y, x), HU
@@ -203,7 +203,7 @@ def build_store(
     *,
     size: int = 256,
     field: str = "head",
-    progress: Callable[..., Iterable[Head]] = lambda items, total: items,
+    progress: Callable[..., Iterable[StoredScan]] = lambda items, total: items,
 ) -> Store:
     """Write a table's slices into one file and open it; `store` does it for a data set's folder too.
 
@@ -218,13 +218,13 @@ def build_store(
         ValueError: for another field, or if no slice at all could be read.
         OSError: if there is no room for the file; what was written is removed.
     """
-    source = progress(heads(table), total=len(set(table.scan.tolist())))
-    about = {"name": table.name, "known": table.known, "attribution": table.attribution}
+    source = progress(read_scans(table), total=len(set(table.scan.tolist())))
+    about = {"name": table.name, "known": table.known_labels, "attribution": table.attribution}
     return write_store(source, path, about=about, report=table.report, size=size, field=field)
 
 
 def write_store(
-    source: Iterable[Head], path: str | Path, *, about: dict, report: Report, size: int, field: str
+    source: Iterable[StoredScan], path: str | Path, *, about: dict, report: DataProblems, size: int, field: str
 ) -> Store:
     """Write heads, one after the other, into one file and open it. See `build_store`."""
     if field not in FIELDS:
@@ -234,10 +234,10 @@ def write_store(
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     try:
-        corrupt = _write(source, part, size, field)
-        told = {"format": _FORMAT, "size": size, "field": field, **about}
-        told["report"] = asdict(report + Report(corrupt=tuple(corrupt)))
-        _describe(part, told)
+        unreadable = _write(source, part, size, field)
+        metadata = {"format": _FORMAT, "size": size, "field": field, **about}
+        metadata["report"] = asdict(report + DataProblems(corrupt=tuple(unreadable)))
+        _describe(part, metadata)
         part.replace(path)
     except sqlite3.OperationalError as problem:
         raise OSError(f"{path} could not be written ({problem}); nothing of it was kept.") from problem
@@ -246,22 +246,22 @@ def write_store(
     return open_store(path)
 
 
-def _write(source: Iterable[Head], part: Path, size: int, field: str) -> list[str]:
+def _write(source: Iterable[StoredScan], part: Path, size: int, field: str) -> list[str]:
     """Fill the file; the names of the slices that could not be read."""
-    corrupt: list[str] = []
+    unreadable: list[str] = []
     count = 0
     with closing(sqlite3.connect(part, isolation_level=None)) as file:
         file.executescript("pragma page_size=8192; pragma journal_mode=off; pragma synchronous=off;" + _SCHEMA)
         file.execute("begin")
         for head in source:
-            corrupt += head.corrupt
-            for values in _coded(head, size, field):
+            unreadable += head.corrupt
+            for values in _encode(head, size, field):
                 file.execute(f"insert into slices values ({count}, {', '.join('?' * len(values))})", values)
                 count += 1
         file.execute("commit")
     if not count:
         raise ValueError("Not one slice could be read, so there is nothing to store.")
-    return corrupt
+    return unreadable
 
 
 def _describe(part: Path, about: dict) -> None:
@@ -269,7 +269,7 @@ def _describe(part: Path, about: dict) -> None:
         file.executemany("insert into about values (?, ?)", [(key, json.dumps(value)) for key, value in about.items()])
 
 
-def _coded(head: Head, size: int, field: str) -> Iterator[tuple]:
+def _encode(head: StoredScan, size: int, field: str) -> Iterator[tuple]:
     """One head's slices as rows of the file."""
     if not len(head.hu):
         return
@@ -277,18 +277,20 @@ def _coded(head: Head, size: int, field: str) -> Iterator[tuple]:
     box = box.scaled(ROOM) if field == "head" else box
     for k, plane in enumerate(head.hu):
         hu, blood = crop(plane, box, size, outside=AIR_HU), crop(head.blood[k], box, size)
-        hu, share = decoded_hu(coded_hu(hu)), np.round(blood * 255).astype(np.uint8)
+        hu, share = decode_hu(encode_hu(hu)), np.round(blood * 255).astype(np.uint8)
         inside = intracranial(hu)
-        told = {name: column[k].item() for name, column in head.facts.items()} | _steps(head, box.side / size)
+        slice_facts = {name: column[k].item() for name, column in head.facts.items()} | _voxel_size(
+            head, box.side / size
+        )
         bits = int(np.packbits(head.labels[k].astype(bool), bitorder="little")[0])
         yield (
-            *(head.patient, head.scan, int(head.slice[k]), bits, bool(head.outlined[k]), json.dumps(told)),
+            *(head.patient, head.scan, int(head.slice[k]), bits, bool(head.outlined[k]), json.dumps(slice_facts)),
             *(int((share >= 128).sum()), int((inside > 0).sum()), _digest(plane), _thumb(hu).tobytes()),
-            *(coded_hu(hu), _png(share) if share.any() else None, _png(inside) if inside.any() else None),
+            *(encode_hu(hu), _png(share) if share.any() else None, _png(inside) if inside.any() else None),
         )
 
 
-def _steps(head: Head, shrunk: float) -> dict:
+def _voxel_size(head: StoredScan, shrunk: float) -> dict:
     """The size of a stored voxel, told beside the facts, where it is known. Only rows and columns shrink."""
     if head.steps_mm is None or not np.isfinite(head.steps_mm).all():
         return {}
@@ -297,40 +299,40 @@ def _steps(head: Head, shrunk: float) -> dict:
 
 def cache_folder() -> Path:
     """Where stores made on the way are kept: the folder that ICH_CACHE names, or ich_lib in the user's cache folder."""
-    named = os.environ.get("ICH_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "ich_lib"
+    from_environment = os.environ.get("ICH_CACHE")
+    return Path(from_environment) if from_environment else Path.home() / ".cache" / "ich_lib"
 
 
-def kept_store(
+def cached_store(
     table: Table,
     *,
     size: int = 256,
     field: str = "head",
-    progress: Callable[..., Iterable[Head]] = lambda items, total: items,
+    progress: Callable[..., Iterable[StoredScan]] = lambda items, total: items,
 ) -> Store:
     """`build_store` into the cache folder, or open what an earlier call with the same files made there."""
-    path = kept_path(table, size=size, field=field)
+    path = cached_path(table, size=size, field=field)
     return open_store(path) if path.is_file() else build_store(table, path, size=size, field=field, progress=progress)
 
 
-def kept_path(table: Table, *, size: int, field: str) -> Path:
-    """The file that `kept_store` makes or opens."""
-    told = hashlib.blake2b(f"{_FORMAT} {table.name}".encode(), digest_size=6)
+def cached_path(table: Table, *, size: int, field: str) -> Path:
+    """The file that `cached_store` makes or opens."""
+    digest = hashlib.blake2b(f"{_FORMAT} {table.name}".encode(), digest_size=6)
     for row, name in enumerate(table.names):
         stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in table.pixels.files(row)]
-        told.update(f"{name} {table.labels[row].tolist()} {stats}".encode())
+        digest.update(f"{name} {table.labels[row].tolist()} {stats}".encode())
     words = "-".join(re.findall(r"[a-z0-9.]+", table.name.lower()))
-    return cache_folder() / f"{words}-{field}{size}-{told.hexdigest()}.slices"
+    return cache_folder() / f"{words}-{field}{size}-{digest.hexdigest()}.slices"
 
 
-def coded_hu(hu: np.ndarray) -> bytes:
+def encode_hu(hu: np.ndarray) -> bytes:
     """(y, x) HU to JPEG-LS (ITU-T T.87, lossless) of the numbers of the nearest LEVELS_HU."""
     middle = (LEVELS_HU[1:].astype(np.float32) + LEVELS_HU[:-1]) / 2
     return bytes(jpeg_ls.encode(np.searchsorted(middle, hu).astype(np.uint16)))
 
 
-def decoded_hu(code: bytes) -> np.ndarray:
-    """Undo `coded_hu`: (y, x) int16 HU, within half a step of LEVELS_HU."""
+def decode_hu(code: bytes) -> np.ndarray:
+    """Undo `encode_hu`: (y, x) int16 HU, within half a step of LEVELS_HU."""
     return LEVELS_HU[jpeg_ls.decode(np.frombuffer(code, np.uint8))]
 
 
@@ -340,8 +342,8 @@ def _png(picture: np.ndarray) -> bytes:
 
 def _digest(plane: np.ndarray) -> bytes:
     """Equal for pictures that are equal to a whole HU."""
-    whole = np.round(plane).astype(np.int16)
-    return hashlib.blake2b(str(whole.shape).encode() + whole.tobytes(), digest_size=16).digest()
+    rounded = np.round(plane).astype(np.int16)
+    return hashlib.blake2b(str(rounded.shape).encode() + rounded.tobytes(), digest_size=16).digest()
 
 
 def _thumb(hu: np.ndarray) -> np.ndarray:
@@ -373,13 +375,13 @@ def open_store(path: str | Path, *, memory_mb: float = _MEMORY_MB) -> Store:
     if about.get("format") != _FORMAT:
         raise ValueError(f"{path.name} was written by another version of this library; make it again.")
     pixels.size = about["size"]
-    return _opened(path, about, rows, pixels)
+    return _make_store(path, about, rows, pixels)
 
 
-def _opened(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixels") -> Store:
+def _make_store(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixels") -> Store:
     patient, scan, number, bits, outlined, facts, blood_px, inside_px, digest = zip(*rows, strict=True)
-    told = [json.loads(text) for text in facts]
-    steps_mm = np.array([fact.pop(_STEPS, np.full((3, 3), np.nan)) for fact in told])
+    slice_facts = [json.loads(text) for text in facts]
+    steps_mm = np.array([fact.pop(_STEPS, np.full((3, 3), np.nan)) for fact in slice_facts])
     table = Table(
         name=about["name"],
         patient=np.array(patient),
@@ -388,9 +390,9 @@ def _opened(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixels")
         labels=np.unpackbits(np.array(bits, np.uint8)[:, None], axis=1, count=len(LABELS), bitorder="little") > 0,
         outlined=np.array(outlined, bool),
         pixels=pixels,
-        known=tuple(about["known"]),
-        facts={name: np.array([fact[name] for fact in told]) for name in told[0]},
-        report=Report(**{kind: tuple(names) for kind, names in about["report"].items()}),
+        known_labels=tuple(about["known"]),
+        facts={name: np.array([fact[name] for fact in slice_facts]) for name in slice_facts[0]},
+        report=DataProblems(**{kind: tuple(names) for kind, names in about["report"].items()}),
         attribution=about["attribution"],
         steps_mm=steps_mm if np.isfinite(steps_mm).any() else None,
     )
@@ -425,28 +427,28 @@ class _StoredPixels:
             return self.file.execute(question, values).fetchall()
 
     def hu(self, row: int) -> np.ndarray:
-        return self.decoded(row)[0].astype(np.float32)
+        return self.decode(row)[0].astype(np.float32)
 
     def mask(self, row: int) -> np.ndarray:
-        return self.decoded(row)[1] >= 128
+        return self.decode(row)[1] >= 128
 
     def files(self, row: int) -> tuple[Path, ...]:
         return (self.path,)
 
-    def decoded(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def decode(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """HU, share of blood and inside of one row; read-only."""
-        if (known := self.kept.get(row)) is not None:
+        if (cached := self.kept.get(row)) is not None:
             with self.lock:
                 if row in self.kept:
                     self.kept.move_to_end(row)
-            return known
+            return cached
         ((code, blood, inside),) = self.ask("select hu, blood, inside from slices where row = ?", (row,))
-        made = decoded_hu(code), self._gray(blood), self._gray(inside)
+        decoded = decode_hu(code), self._gray(blood), self._gray(inside)
         with self.lock:
-            self.kept[row] = made
+            self.kept[row] = decoded
             while len(self.kept) > max(1, self.room / (4 * self.size**2)):  # int16 and two uint8 a pixel
                 self.kept.popitem(last=False)
-        return made
+        return decoded
 
     def _gray(self, png: bytes | None) -> np.ndarray:
         """(size, size) uint8; nothing was stored of a picture that is black all over."""

@@ -17,7 +17,7 @@ _READERS = 4  # decoding lets other threads run
 
 
 @dataclass(frozen=True)
-class Count:
+class LabelCount:
     """How often a label is there."""
 
     label: str
@@ -47,39 +47,41 @@ class Patient:
     sex: str
 
 
-def shows(table: Table, label: str) -> np.ndarray:
+def has_label(table: Table, label: str) -> np.ndarray:
     """(n,) bool: the rows that show a label, or CLEAN."""
     return ~table.labels[:, ANY] if label == CLEAN else table.labels[:, LABELS.index(label)]
 
 
-def counts(table: Table) -> list[Count]:
+def count_labels(table: Table) -> list[LabelCount]:
     """Slices, scans and patients of each label that the set tells, and CLEAN: those with no blood on any slice."""
-    found = []
-    for label in (name for name in LABELS if name in table.known):
-        rows = shows(table, label)
-        found.append(Count(label, int(rows.sum()), *(len(np.unique(c[rows])) for c in (table.scan, table.patient))))
+    result = []
+    for label in (name for name in LABELS if name in table.known_labels):
+        rows = has_label(table, label)
+        result.append(
+            LabelCount(label, int(rows.sum()), *(len(np.unique(c[rows])) for c in (table.scan, table.patient)))
+        )
     bleeding = table.labels[:, ANY]
     never = [len(np.setdiff1d(column, column[bleeding])) for column in (table.scan, table.patient)]
-    return [*found, Count(CLEAN, int((~bleeding).sum()), *never)]
+    return [*result, LabelCount(CLEAN, int((~bleeding).sum()), *never)]
 
 
 def patients(table: Table) -> list[Patient]:
     """Each patient once, by name; a set that knows no patients gives its scans."""
-    who = np.where(table.patient == "", table.scan, table.patient)
-    order = np.argsort(who, kind="stable")
-    starts = np.flatnonzero(np.r_[True, who[order][1:] != who[order][:-1]])
-    return [_patient(table, str(who[rows[0]]), rows) for rows in np.split(order, starts[1:])]
+    patient_or_scan = np.where(table.patient == "", table.scan, table.patient)
+    order = np.argsort(patient_or_scan, kind="stable")
+    starts = np.flatnonzero(np.r_[True, patient_or_scan[order][1:] != patient_or_scan[order][:-1]])
+    return [_patient(table, str(patient_or_scan[rows[0]]), rows) for rows in np.split(order, starts[1:])]
 
 
 def _patient(table: Table, name: str, rows: np.ndarray) -> Patient:
     labels = table.labels[rows]
-    types = tuple(kind for kind, there in zip(TYPES, labels[:, :ANY].any(axis=0), strict=True) if there)
+    types = tuple(kind for kind, is_present in zip(TYPES, labels[:, :ANY].any(axis=0), strict=True) if is_present)
     age = float(table.facts["age"][rows[0]]) if "age" in table.facts else float("nan")
     sex = str(table.facts["sex"][rows[0]]) if "sex" in table.facts else ""
     return Patient(name, len(np.unique(table.scan[rows])), len(rows), int(labels[:, ANY].sum()), types, age, sex)
 
 
-def picked(table: Table, label: str, count: int, *, seed: int = 0) -> np.ndarray:
+def pick_rows(table: Table, label: str, count: int, *, seed: int = 0) -> np.ndarray:
     """Row numbers of some slices that show a label, drawn at random: one a patient first, then second ones.
 
     Args:
@@ -88,7 +90,7 @@ def picked(table: Table, label: str, count: int, *, seed: int = 0) -> np.ndarray
         count: how many at most.
         seed: of the draw.
     """
-    rows = np.random.default_rng(seed).permutation(np.flatnonzero(shows(table, label)))
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(has_label(table, label)))
     turn = np.zeros(len(rows), int)
     times: dict[str, int] = {}
     for place, name in enumerate(table.patient[rows].tolist()):
@@ -97,44 +99,46 @@ def picked(table: Table, label: str, count: int, *, seed: int = 0) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class Spread:
+class HuHistogram:
     """How often each CT number occurs.
 
     Attributes:
         edges_hu: (bins + 1,) edges of the bins.
         blood: (bins,) share of the outlined blood in each bin; all 0 where nothing is outlined.
-        rest: (bins,) share of everything else that lies within the edges.
+        other: (bins,) share of everything else that lies within the edges.
     """
 
     edges_hu: np.ndarray
     blood: np.ndarray
-    rest: np.ndarray
+    other: np.ndarray
 
 
-def spread(table: Table, rows: Sequence[int], *, low_hu: int = -20, high_hu: int = 120, step_hu: int = 2) -> Spread:
+def hu_histogram(
+    table: Table, rows: Sequence[int], *, low_hu: int = -20, high_hu: int = 120, step_hu: int = 2
+) -> HuHistogram:
     """CT numbers of blood and of the rest on some slices; both are shares of what lies between the ends.
 
     Rows whose picture cannot be read, and for `blood` rows that nobody outlined, count nothing.
     """
     edges = np.arange(low_hu, high_hu + step_hu, step_hu)
-    blood, rest = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
-    for hu, mask in seen(table, rows):
+    blood, other = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+    for hu, mask in read_rows(table, rows):
         if hu is not None and mask is not None:
             blood += np.histogram(hu[mask], edges)[0]
-            rest += np.histogram(hu[~mask], edges)[0]
-    return Spread(edges, blood / max(blood.sum(), 1), rest / max(rest.sum(), 1))
+            other += np.histogram(hu[~mask], edges)[0]
+    return HuHistogram(edges, blood / max(blood.sum(), 1), other / max(other.sum(), 1))
 
 
-def seen(table: Table, rows: Sequence[int]) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
+def read_rows(table: Table, rows: Sequence[int]) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
     """(hu, mask) of each row, several read at a time; (None, None) where a file cannot be read.
 
     The mask is empty where nobody outlined the slice.
     """
     with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(lambda row: _seen(table, int(row)), rows))
+        return list(readers.map(lambda row: _read_row(table, int(row)), rows))
 
 
-def _seen(table: Table, row: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _read_row(table: Table, row: int) -> tuple[np.ndarray | None, np.ndarray | None]:
     try:
         hu = table.hu(row)
         mask = table.truth(row) if table.outlined[row] and table.labels[row, ANY] else np.zeros(hu.shape, bool)
@@ -143,7 +147,7 @@ def _seen(table: Table, row: int) -> tuple[np.ndarray | None, np.ndarray | None]
         return None, None
 
 
-def tile(hu: np.ndarray | None, mask: np.ndarray | None, level: float, width: float, side: int) -> np.ndarray:
+def render_tile(hu: np.ndarray | None, mask: np.ndarray | None, level: float, width: float, side: int) -> np.ndarray:
     """One slice as a square picture, its mask as a blue line on a black one.
 
     Args:
@@ -161,8 +165,8 @@ def tile(hu: np.ndarray | None, mask: np.ndarray | None, level: float, width: fl
         return picture
     scale = side / max(hu.shape)
     size = max(round(hu.shape[1] * scale), 1), max(round(hu.shape[0] * scale), 1)
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    gray = cv2.resize(window(hu, level, width), size, interpolation=way)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    gray = cv2.resize(window(hu, level, width), size, interpolation=interpolation)
     top, left = (side - size[1]) // 2, (side - size[0]) // 2
     part = np.ascontiguousarray(np.repeat(np.rint(gray * 255).astype(np.uint8)[..., None], 3, axis=2))
     if mask is not None and mask.any():
@@ -175,15 +179,15 @@ def tile(hu: np.ndarray | None, mask: np.ndarray | None, level: float, width: fl
 
 def contours(mask: np.ndarray) -> list[np.ndarray]:
     """(n, 2) x, y of the pixels that border each region of a (y, x) mask, holes included."""
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    return [line[:, 0, :] for line in found]
+    lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    return [line[:, 0, :] for line in lines]
 
 
-def sheet(tiles: Sequence[np.ndarray], columns: int, *, gap: int = 4) -> np.ndarray:
+def contact_sheet(tiles: Sequence[np.ndarray], columns: int, *, gap: int = 4) -> np.ndarray:
     """Square (side, side, 3) tiles on one picture, row by row, `gap` dark pixels between them."""
     side, lines = tiles[0].shape[0], -(-len(tiles) // columns)
     picture = np.zeros((lines * (side + gap) - gap, columns * (side + gap) - gap, 3), np.uint8)
-    for place, one in enumerate(tiles):
+    for place, tile in enumerate(tiles):
         top, left = (place // columns) * (side + gap), (place % columns) * (side + gap)
-        picture[top : top + side, left : left + side] = one
+        picture[top : top + side, left : left + side] = tile
     return picture

@@ -10,7 +10,7 @@ import numpy as np
 from ich_lib.grammar import first_few
 from ich_lib.labels import ANY, LABELS
 
-_NAMED = 12  # entries spelled out in a sentence of the report; the rest are counted
+_MOST_NAMES = 12  # entries spelled out in a sentence of the report; the rest are counted
 
 
 class Pixels(Protocol):
@@ -27,7 +27,7 @@ class Pixels(Protocol):
 
 
 @dataclass(frozen=True)
-class Report:
+class DataProblems:
     """What is wrong with a data set on disk, by name.
 
     What is missing, corrupt or excluded has left the table. Of the inconsistent, slices whose labels contradict each
@@ -50,20 +50,24 @@ class Report:
     def __bool__(self) -> bool:
         return any(getattr(self, f.name) for f in fields(self))
 
-    def __add__(self, other: "Report") -> "Report":
-        return Report(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+    def __add__(self, other: "DataProblems") -> "DataProblems":
+        return DataProblems(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each kind of trouble that there is."""
-        said = {
+        counts_by_problem = {
             "missing": "{} listed without a file and left out: {}.",
             "doubled": "{} listed more than once and kept once: {}.",
             "corrupt": "{} unreadable and left out together with the label: {}.",
             "inconsistent": "{} whose parts contradict each other: {}.",
             "excluded": "{} taken back by the set itself and left out: {}.",
         }
-        return tuple(text.format(*_counted(getattr(self, kind))) for kind, text in said.items() if getattr(self, kind))
+        return tuple(
+            text.format(*_count_and_names(getattr(self, kind)))
+            for kind, text in counts_by_problem.items()
+            if getattr(self, kind)
+        )
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,10 @@ class Table:
         patient: (n,) str, "" where the set does not say; splitting by patient is refused then.
         scan: (n,) str, one acquisition.
         slice: (n,) int, rising from foot to head within a scan.
-        labels: (n, 6) bool in the order of LABELS; False in a column that `known` leaves out.
+        labels: (n, 6) bool in the order of LABELS; False in a column that `known_labels` leaves out.
         outlined: (n,) bool, where `truth` is known. A slice without blood is outlined: its mask is empty.
         pixels: reads a row's picture and mask.
-        known: which of LABELS the set tells.
+        known_labels: which of LABELS the set tells.
         facts: further columns, (n,) each: "age", "sex", "fracture", ...
         report: what was missing, doubled, corrupt, inconsistent or excluded.
         attribution: whom to cite, and the license.
@@ -93,9 +97,9 @@ class Table:
     labels: np.ndarray
     outlined: np.ndarray
     pixels: Pixels
-    known: tuple[str, ...] = LABELS
+    known_labels: tuple[str, ...] = LABELS
     facts: dict[str, np.ndarray] = field(default_factory=dict)
-    report: Report = Report()
+    report: DataProblems = DataProblems()
     attribution: str = ""
     steps_mm: np.ndarray | None = None
 
@@ -167,22 +171,22 @@ class Table:
             slice=self.slice[rows],
             labels=self.labels[rows],
             outlined=self.outlined[rows],
-            pixels=_Chosen(self.pixels, rows),
+            pixels=_RowSubset(self.pixels, rows),
             facts={name: column[rows] for name, column in self.facts.items()},
             steps_mm=None if self.steps_mm is None else self.steps_mm[rows],
         )
 
-    def checked(self, *, progress: Callable[[Iterable[int]], Iterable[int]] = lambda items: items) -> "Table":
+    def drop_corrupt(self, *, progress: Callable[[Iterable[int]], Iterable[int]] = lambda items: items) -> "Table":
         """Read every picture and mask once; what cannot be read leaves with its label and is named in the report.
 
         Args:
             progress: may wrap the row numbers (tqdm).
         """
-        corrupt = [row for row in progress(range(len(self))) if not self._readable(row)]
+        unreadable = [row for row in progress(range(len(self))) if not self._readable(row)]
         names = self.names
-        kept = np.setdiff1d(np.arange(len(self)), corrupt)
-        found = Report(corrupt=tuple(names[row] for row in corrupt))
-        return replace(self.take(kept), report=self.report + found)
+        readable = np.setdiff1d(np.arange(len(self)), unreadable)
+        problems = DataProblems(corrupt=tuple(names[row] for row in unreadable))
+        return replace(self.take(readable), report=self.report + problems)
 
     def _readable(self, row: int) -> bool:
         try:
@@ -193,7 +197,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Chosen:
+class _RowSubset:
     """Some rows of another table's pixels."""
 
     pixels: Pixels
@@ -209,7 +213,7 @@ class _Chosen:
         return self.pixels.files(int(self.rows[row]))
 
 
-def _counted(entries: tuple[str, ...]) -> tuple[str, str]:
+def _count_and_names(entries: tuple[str, ...]) -> tuple[str, str]:
     """ "3 slices are", and the first names."""
     subject = "1 slice is" if len(entries) == 1 else f"{len(entries)} slices are"
-    return subject, first_few(entries, most=_NAMED)
+    return subject, first_few(entries, most=_MOST_NAMES)

@@ -11,30 +11,31 @@ import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
-from ich_lib.readers.hounsfield import settle
+from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.limits import check_size
-from ich_lib.readers.nifti import place, read_nifti
+from ich_lib.readers.nifti import header_affine, read_nifti
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.truth import SAME_PLACE_MM
 from ich_lib.scan import canonical_affine, from_file_grid
 
 
 @dataclass(frozen=True)
-class Grid:
+class FileGrid:
     """Where a file's voxels lie, by its header.
 
     Attributes:
         shape: (i, j, k), the file's own order.
         affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes.
-        placed: whether the file itself says so (a sform or qform code); without, nibabel's default is no knowledge.
+        has_orientation: whether the file itself says so (a sform or qform code); without, nibabel's default is no
+            knowledge.
         steps_mm: (3, 3), the way in mm to the next voxel along z, y and x (its columns) in the axes of `Scan`; NaN
             where the file does not tell how large its voxels are.
     """
 
     shape: tuple[int, int, int]
     affine_ras: np.ndarray
-    placed: bool
+    has_orientation: bool
     steps_mm: np.ndarray
 
     @property
@@ -43,7 +44,7 @@ class Grid:
         return self.shape[self._along]
 
     @property
-    def upward(self) -> bool:
+    def is_foot_to_head(self) -> bool:
         """Whether the file counts its slices from foot to head, as LAS and RAS do; LPI counts from the head."""
         return self.letters[self._along] == "S"
 
@@ -56,23 +57,23 @@ class Grid:
     def _along(self) -> int:
         return self.letters.index("S" if "S" in self.letters else "I")
 
-    def fits(self, other: "Grid") -> bool:
+    def matches(self, other: "FileGrid") -> bool:
         """Whether a mask with grid `other` lies on this one: same shape and, if the mask says where it lies, there."""
         if self.shape != other.shape:
             return False
         ends = np.array([[0, 0, 0, 1], [*self.shape, 1]], float).T
         apart_mm = np.abs((self.affine_ras - other.affine_ras) @ ends).max()
-        return not other.placed or bool(apart_mm < SAME_PLACE_MM)
+        return not other.has_orientation or bool(apart_mm < SAME_PLACE_MM)
 
 
-def grid(path: Path) -> Grid:
+def read_grid(path: Path) -> FileGrid:
     """Read the header only.
 
     Raises:
         ReadError: if it cannot be read, is not one volume, lies flat, or its file is shorter than it promises (which
             shows in a gzipped one only when its voxels are read).
     """
-    with decoding(path.name):
+    with refuse_damaged(path.name):
         image = _opened(path)
         header = image.header
         shape = tuple(int(size) for size in header.get_data_shape())
@@ -80,7 +81,7 @@ def grid(path: Path) -> Grid:
         stored = cast(ArrayProxy, image.dataobj)  # what is loaded from a file is one
         promised = stored.offset + math.prod(shape) * header.get_data_dtype().itemsize
         placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
-        affine_mm, spacing_known, _ = place(header)
+        affine_mm, spacing_known, _ = header_affine(header)
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):
         raise ReadError(f"{path.name} holds {' x '.join(map(str, shape))} values; a scan is one volume of three axes.")
     if not np.isfinite(affine).all() or None in nib.aff2axcodes(affine):
@@ -89,11 +90,11 @@ def grid(path: Path) -> Grid:
         raise ReadError(f"{path.name} is cut short: it promises {promised:,} bytes. Copy it again.")
     size = shape[0], shape[1], shape[2]
     steps_mm = canonical_affine(affine_mm, size)[:3, :3] if spacing_known else np.full((3, 3), np.nan)
-    found = Grid(size, affine, placed, steps_mm)
-    spans = dict(zip(found.letters, size, strict=True))
+    result = FileGrid(size, affine, placed, steps_mm)
+    spans = dict(zip(result.letters, size, strict=True))
     rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("AP", "LR"))
-    check_size(path.name, found.slices, rows, columns)
-    return found
+    check_size(path.name, result.slices, rows, columns)
+    return result
 
 
 def _opened(path: Path) -> nib.Nifti1Pair:
@@ -105,16 +106,16 @@ def _opened(path: Path) -> nib.Nifti1Pair:
 
 def hu_volume(path: Path) -> np.ndarray:
     """(z, y, x) float32 HU in the canonical order of `ich_lib.scan`."""
-    return settle(read_nifti(Piece(path)), path.name).hu
+    return ensure_hu(read_nifti(Piece(path)), path.name).hu
 
 
-def mask_volume(path: Path, scan: Grid) -> np.ndarray:
+def mask_volume(path: Path, scan: FileGrid) -> np.ndarray:
     """(z, y, x) uint8 mask values on the grid of its scan; what is not a number is 0.
 
     Raises:
         ReadError: if it cannot be read.
     """
-    with decoding(path.name):
+    with refuse_damaged(path.name):
         values = np.nan_to_num(np.asarray(_opened(path).dataobj)).reshape(scan.shape)
         values = np.clip(np.round(values), 0, 255).astype(np.uint8)
     return from_file_grid(values, scan.affine_ras).hu.astype(np.uint8)

@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Stopped(Exception):
+class Canceled(Exception):
     """Raised inside work that nobody waits for any more."""
 
 
-def watched(work: Callable[[Callable[[float], None]], T], *, every_s: float = 0.3) -> Iterator[float | T]:
+def run_in_thread(work: Callable[[Callable[[float], None]], T], *, every_s: float = 0.3) -> Iterator[float | T]:
     """Run work in a thread of its own and tell how far it is.
 
     Closing the iterator, or dropping it, stops the work at its next report.
@@ -32,7 +32,7 @@ def watched(work: Callable[[Callable[[float], None]], T], *, every_s: float = 0.
 
     def report(reached: float) -> None:
         if unwanted.is_set():
-            raise Stopped
+            raise Canceled
         share[0] = max(share[0], float(reached))
 
     def run() -> None:

@@ -19,13 +19,13 @@ from typing import cast
 import numpy as np
 
 from ich_lib.demo import viewer
-from ich_lib.demo.job import Stopped, watched
+from ich_lib.demo.job import Canceled, run_in_thread
 from ich_lib.phantoms import Phantom, phantom
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models
 from ich_lib.readers import read, read_truth
 from ich_lib.scan import Scan
-from ich_lib.words import in_each, origin
+from ich_lib.words import in_each_language, phantom_sentence
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ SAMPLES = {  # by their names on the page
     "Calcified falx": Sample(3, mimics=("falx calcification",)),
     "Two bleeds, noise": Sample(21, bleeds=("epidural", "subarachnoid"), mimics=("streak",), noise_hu=6),
     "Thin blood, motion": Sample(12, bleeds=("subarachnoid",), mimics=("motion",), noise_hu=6),
-}  # the shipped model finds the first four, not always with the right type, misses the subdural, takes chalk in the
+}  # the shipped model finds the first four, not always with the right type, misses the subdural, takes calcium in the
 # falx for blood and marks the last one in the wrong place; see MODEL_CARD.md
-FIRST = next(iter(SAMPLES))
-UNKNOWN, OTHER = "unknown", "other"
+FIRST_SAMPLE = next(iter(SAMPLES))
+UNKNOWN_WINDOW, OTHER_WINDOW = "unknown", "other"
 MOST_UPLOAD_MB = 150 if os.environ.get("SPACE_ID") else 600  # a Space is shared
-OUR_FAULT = "Something went wrong on our side. What is on the screen stays; try another file."
-STOPPED = "Stopped. What is on the screen stays."
-GONE = "A file of this upload is not there any more (half an hour is the longest). Give it once more."
-NO_TRUTH_HERE = (
+OUR_FAULT_TEXT = "Something went wrong on our side. What is on the screen stays; try another file."
+STOPPED_TEXT = "Stopped. What is on the screen stays."
+GONE_TEXT = "A file of this upload is not there any more (half an hour is the longest). Give it once more."
+NO_TRUTH_TEXT = (
     "A sample brings its own truth (Truth, key t). A mask of yours goes with a scan of yours: give that first."
 )
 
@@ -65,7 +65,7 @@ _log = logging.getLogger("ich.demo")
 
 
 @dataclass(frozen=True)
-class Shown:
+class CurrentScan:
     """What a session looks at: a sample's name, or where its files lie. Nothing of the scan itself is kept.
 
     Attributes:
@@ -81,7 +81,7 @@ class Shown:
     affine: np.ndarray | None = None
 
 
-class Turns:
+class RequestCounter:
     """Counts what a session asked for, so that only the last is answered."""
 
     def __init__(self) -> None:
@@ -93,10 +93,10 @@ class Turns:
         return self.last
 
 
-def rest(models: Models | None) -> None:
+def release_memory(models: Models | None) -> None:
     """Give back what a scan needed: after nine samples a process fell from 872 to 317 MB, in 26 ms."""
     for model in models or ():
-        model.rest()
+        model.release()
     if sys.platform == "linux":  # glibc keeps what was freed until it is asked
         with suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -117,64 +117,67 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
         with locks[name]:
             if name not in ready:
                 case = sample_case(name)
-                found = analyze(case.scan, models)
-                ready[name] = viewer.payload(found, origin=in_each(origin, case), truth=case.truth)
-                rest(models)
+                result = analyze(case.scan, models)
+                ready[name] = viewer.payload(result, origin=in_each_language(phantom_sentence, case), truth=case.truth)
+                release_memory(models)
         return ready[name]
 
     return sample
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _readable_errors() -> Iterator[None]:
     """Whatever goes wrong inside becomes a ValueError with a sentence for the person; the page goes on."""
     try:
         yield
-    except (ValueError, Stopped):
+    except (ValueError, Canceled):
         raise
     except Exception as problem:  # noqa: BLE001 - whatever it was
         # neither the message nor a path: they may quote the file, and so name the patient
         _log.error("%s\n%s", type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
-        raise ValueError(OUR_FAULT) from None
+        raise ValueError(OUR_FAULT_TEXT) from None
 
 
-def scan_of(paths: Sequence[str], window_name: str, level: float | None, width: float | None) -> Scan:
+def read_upload(paths: Sequence[str], window_name: str, level: float | None, width: float | None) -> Scan:
     """Uploaded files to a scan.
 
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    with _plainly():
+    with _readable_errors():
         _check_size(paths)
         asked = cast("tuple[float, float]", (level, width))  # `read` refuses a box left empty, where it needs one
-        return read(paths, window={UNKNOWN: None, OTHER: asked}.get(window_name, window_name), isolated=True)
+        return read(
+            paths, window={UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name), isolated=True
+        )
 
 
-def found_in(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
+def find_blood(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
     """What is found in a scan.
 
     Raises:
         ValueError: with the sentence for the person, where something goes wrong.
     """
     try:
-        with _plainly():
+        with _readable_errors():
             return analyze(scan, models, progress=progress)
     finally:
-        rest(models)
+        release_memory(models)
 
 
-def truth_of(path: str, shown: Shown | None) -> dict:
+def truth_overlay(path: str, current: CurrentScan | None) -> dict:
     """An uploaded mask as an addition to the picture of the scan that is shown.
 
     Raises:
         ValueError: with the sentence for the person, where it is none or does not fit.
     """
-    if not shown or not shown.paths:
-        raise ValueError(NO_TRUTH_HERE)
-    with _plainly():
+    if not current or not current.paths:
+        raise ValueError(NO_TRUTH_TEXT)
+    with _readable_errors():
         _check_size([path])
-        return viewer.adding(
-            shown.id, viewer.truths(read_truth(path, shown.shape, shown.affine, isolated=True), shown.shape)
+        return viewer.overlay(
+            current.id,
+            viewer.truth_layers(read_truth(path, current.shape, current.affine, isolated=True), current.shape),
         )
 
 
@@ -183,32 +186,32 @@ class Picture:
     """The slices of a scan, before anything is found in them: what the viewers show, and what the session looks at."""
 
     payload: dict
-    shown: Shown
+    scan: CurrentScan
 
 
 @dataclass(frozen=True)
-class Addition:
+class Overlay:
     """What is laid over that picture in some of the viewers, by their number."""
 
     viewers: tuple[int, ...]
     payload: dict
 
 
-def reading(
+def read_and_analyze(
     paths: Sequence[str],
-    told: Told,
+    window_settings: Told,
     pairs: Sequence[Models | None],
     truth: str | None,
-    wanted: Callable[[], bool],
-) -> Iterator[float | Picture | Addition]:
+    is_wanted: Callable[[], bool],
+) -> Iterator[float | Picture | Overlay]:
     """A scan in steps: its picture as soon as there is one, then what each pair of models finds in it, then the truth.
 
     Args:
         paths: where the files lie.
-        told: of their window, as `scan_of` takes it.
+        window_settings: of their window, as `read_upload` takes it.
         pairs: of models, one for each viewer.
         truth: where its true mask lies, if there is one.
-        wanted: whether somebody still waits; once not, it ends without a word.
+        is_wanted: whether somebody still waits; once not, it ends without a word.
 
     Yields:
         The share done now and then, 0 to 1, between the steps.
@@ -216,37 +219,37 @@ def reading(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    for step in watched(lambda _: scan_of(paths, *told)):
-        if not wanted():
+    for step in run_in_thread(lambda _: read_upload(paths, *window_settings)):
+        if not is_wanted():
             return
         if isinstance(step, float):
             yield 0.0
         else:
             scan = step
-    picture = viewer.picture(scan)
+    picture = viewer.scan_picture(scan)
     affine = scan.affine if scan.spacing_known else None
-    shown = Shown(None, tuple(paths), picture["id"], scan.hu.shape, affine)
-    yield Picture(picture, shown)
+    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine)
+    yield Picture(picture, current)
     for number, models in enumerate(pairs):
-        for part in watched(partial(_findings, scan, models)):
-            if not wanted():
+        for part in run_in_thread(partial(_findings, scan, models)):
+            if not is_wanted():
                 return
             if isinstance(part, float):
                 yield (number + part) / len(pairs)
             else:
-                yield Addition((number,), viewer.adding(shown.id, part))
-    if truth and wanted():
-        yield Addition(tuple(range(len(pairs))), truth_of(truth, shown))
+                yield Overlay((number,), viewer.overlay(current.id, part))
+    if truth and is_wanted():
+        yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 
 
 def _findings(scan: Scan, models: Models | None, tell: Callable[[float], None]) -> dict:
-    return viewer.findings(found_in(scan, models, tell))
+    return viewer.findings(find_blood(scan, models, tell))
 
 
 def _check_size(paths: Sequence[str]) -> None:
     """Gradio limits each file; this limits them together, and reads files alone: a folder would be everybody's."""
     if not all(Path(path).is_file() for path in paths):
-        raise ValueError(GONE)
+        raise ValueError(GONE_TEXT)
     size_mb = sum(Path(path).stat().st_size for path in paths) / 1e6
     if not paths:
         raise ValueError("No file came with the request. Give the files of one head scan.")

@@ -13,13 +13,13 @@ from ich_lib.data.split import Split, units
 from ich_lib.data.store import open_store
 from ich_lib.evaluation import figures
 from ich_lib.evaluation.abstention import abstention
-from ich_lib.evaluation.judged import Judged, case_of, judge, judge_result, judge_scan, scan_of, truth_of
+from ich_lib.evaluation.judged import JudgedScan, case_of, judge, judge_result, judge_scan, table_scan, table_truth
 from ich_lib.evaluation.slices import FILE, write_slices
 from ich_lib.measures.report import Report, Weights
-from ich_lib.measures.statistics import Figure
+from ich_lib.measures.statistics import Estimate
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
-from ich_lib.prediction.calibration import fit
+from ich_lib.prediction.calibration import fit_calibration
 from ich_lib.prediction.engine import Models, load
 
 THRESHOLD = 0.5  # of calibrated probabilities: more likely than not
@@ -64,41 +64,41 @@ def evaluate(
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"The prevalence must lie between 0 and 1; got {prevalence}.")
-    table, out = opened(data), Path(out)
+    table, out = open_table(data), Path(out)
     folds: int | tuple[int | None, ...] | None
     runs = fold_runs(source)
     if runs:
         every = [load(run, fill=False) for run in runs]
-        judged = [one for models in every for one in _judged(models, runs[0].parent, table, fold)]
-        folds = None if fold is not None else tuple(_folds(judged))
+        scans = [scan for models in every for scan in _judge_models(models, runs[0].parent, table, fold)]
+        folds = None if fold is not None else tuple(_folds(scans))
     else:
         every = [load(source, fill=False)]
-        judged = _judged(every[0], source, table, fold)
-        folds = judged[0].fold
-    plain = judged
+        scans = _judge_models(every[0], source, table, fold)
+        folds = scans[0].fold
+    plain = scans
     leaky = sorted({kind for models in every if (kind := split_of(models, source).kind) != "patient"})
     if leaky:
         calibrated = "not"
     elif len(every) > 1 and fold is None:
-        judged = cross_fitted(judged)
+        scans = cross_fit(scans)
         calibrated = "on the scans of the other folds"
     else:
         calibrated = "as the models' card says" if every[0].calibration else "not"
-    report = report_of(judged, table, every, folds=folds, calibrated=calibrated, prevalence=prevalence)
+    report = build_report(scans, table, every, folds=folds, calibrated=calibrated, prevalence=prevalence)
     report = replace(report, leaky=tuple(leaky))
-    if judged is not plain:
-        fitted = fit([one.evidence for one in judged], [one.labels for one in judged])
-        report = replace(report, before_calibration=_before(plain), calibration=fitted.as_json())
+    if scans is not plain:
+        fitted = fit_calibration([scan.evidence for scan in scans], [scan.labels for scan in scans])
+        report = replace(report, before_calibration=_uncalibrated_figures(plain), calibration=fitted.as_json())
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report.as_json(), indent=1, allow_nan=False) + "\n")
-    write_slices(judged, out / FILE)
+    write_slices(scans, out / FILE)
     from ich_lib.evaluation.page import write_page
 
     write_page(report, out / "report.html")
     return report
 
 
-def opened(data: str | Path) -> Table:
+def open_table(data: str | Path) -> Table:
     """The table of a data set's folder, or of a store of whole slices.
 
     Raises:
@@ -115,17 +115,19 @@ def opened(data: str | Path) -> Table:
     return store.table
 
 
-def cross_fitted(judged: Sequence[Judged]) -> list[Judged]:
+def cross_fit(scans: Sequence[JudgedScan]) -> list[JudgedScan]:
     """Each fold's scans with scores calibrated on the scans of the other folds."""
-    fitted = {}
-    for fold in _folds(judged):
-        others = [one for one in judged if one.fold != fold]
-        fitted[fold] = fit([one.evidence for one in others], [one.labels for one in others])
-    return [one.rescored(fitted[one.fold]) for one in judged]
+    calibrations = {}
+    for fold in _folds(scans):
+        other_scans = [scan for scan in scans if scan.fold != fold]
+        calibrations[fold] = fit_calibration(
+            [scan.evidence for scan in other_scans], [scan.labels for scan in other_scans]
+        )
+    return [scan.rescore(calibrations[scan.fold]) for scan in scans]
 
 
-def report_of(
-    judged: Sequence[Judged],
+def build_report(
+    scans: Sequence[JudgedScan],
     table: Table,
     every: Sequence[Models],
     *,
@@ -136,19 +138,19 @@ def report_of(
     """All figures of some judged scans.
 
     Args:
-        judged: the scans.
+        scans: the scans.
         table: their data set.
         every: the models that judged them, of a cross-validation those of each fold.
         folds: that were held out.
         calibrated: on what the scores were calibrated, in words; "not" for plain scores.
         prevalence: share of scans that bleed, for PPV and NPV.
     """
-    models, headline = every[0], figures.headline(judged)
+    models, headline = every[0], figures.headline_metrics(scans)
     threshold = THRESHOLD if calibrated != "not" else list(models)[-1].recipe.threshold
     return Report(
         data=table.name,
-        patients=tuple(sorted({one.patient for one in judged})),
-        scans=len(judged),
+        patients=tuple(sorted({scan.patient for scan in scans})),
+        scans=len(scans),
         threshold=models.segmenter.recipe.threshold if models.segmenter else None,
         score_threshold=threshold,
         calibrated=calibrated,
@@ -157,46 +159,46 @@ def report_of(
         scan_auc_any=headline["scan_auc_any"],
         volume_mae_ml=headline["volume_mae_ml"],
         ece=headline["ece"],
-        masks=figures.masks(judged),
-        spacing=figures.spacing(judged),
-        volume=figures.volumes(judged),
-        slices=figures.calls(judged, of="slices", threshold=threshold, prevalence=prevalence),
-        whole_scans=figures.calls(judged, of="scans", threshold=threshold, prevalence=prevalence),
-        types=figures.types(judged, table.known),
-        lesion_size=figures.lesion_sizes(judged),
-        groups=figures.groups(judged),
-        abstention=abstention(judged, threshold=threshold),
-        clean_scans=figures.clean_scans(judged, threshold=threshold),
-        worst=tuple(figures.worst(judged, threshold=threshold)),
-        per_patient=tuple(figures.row(one) for one in judged),
+        masks=figures.mask_metrics(scans),
+        spacing=figures.spacing_note(scans),
+        volume=figures.volume_metrics(scans),
+        slices=figures.call_metrics(scans, of="slices", threshold=threshold, prevalence=prevalence),
+        whole_scans=figures.call_metrics(scans, of="scans", threshold=threshold, prevalence=prevalence),
+        types=figures.type_metrics(scans, table.known_labels),
+        lesion_size=figures.metrics_by_size(scans),
+        groups=figures.metrics_by_group(scans),
+        abstention=abstention(scans, threshold=threshold),
+        clean_scans=figures.clean_scan_metrics(scans, threshold=threshold),
+        worst=tuple(figures.worst_scans(scans, threshold=threshold)),
+        per_patient=tuple(figures.scan_row(scan) for scan in scans),
         notice=NOTICE,
         models=tuple(Weights(model.name, model.sha256) for some in every for model in some),
         folds=folds,
     )
 
 
-def _folds(judged: Sequence[Judged]) -> list[int | None]:
+def _folds(judged: Sequence[JudgedScan]) -> list[int | None]:
     """The folds that scans were held out in, rising."""
     return sorted({one.fold for one in judged}, key=lambda fold: -1 if fold is None else fold)
 
 
-def _before(judged: Sequence[Judged]) -> dict[str, Figure]:
+def _uncalibrated_figures(scans: Sequence[JudgedScan]) -> dict[str, Estimate]:
     """The figures that calibration moves, as they were."""
-    found = figures.headline(judged)
-    return {name: found[name] for name in ("slice_auc_any", "scan_auc_any", "ece")}
+    estimates = figures.headline_metrics(scans)
+    return {name: estimates[name] for name in ("slice_auc_any", "scan_auc_any", "ece")}
 
 
-def _judged(models: Models, source: str | Path, table: Table, fold: int | None) -> list[Judged]:
+def _judge_models(models: Models, source: str | Path, table: Table, fold: int | None) -> list[JudgedScan]:
     """The scans held out, or, after a leaky split, of every scan the slices held out."""
-    split, rows_of = held_out(models, source, table, fold)
-    judged = []
+    split, rows_of = held_out_scans(models, source, table, fold)
+    scans = []
     for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
-        one, unseen = judge(table, rows, models, fold=split.held_out), unseen_slices(split, table, rows)
-        judged.append(one if unseen.all() else one.only(unseen))
-    return judged
+        scan, is_unseen = judge(table, rows, models, fold=split.held_out), unseen_slices(split, table, rows)
+        scans.append(scan if is_unseen.all() else scan.take_slices(is_unseen))
+    return scans
 
 
-def held_out(
+def held_out_scans(
     models: Models, source: str | Path, table: Table, fold: int | None = None
 ) -> tuple[Split, list[np.ndarray]]:
     """How the models' patients were dealt out, and the rows of each scan of which they never saw some slice.
@@ -242,26 +244,26 @@ def split_of(models: Models, source: str | Path) -> Split:
     """
     cards = [model.card for model in models]
     splits = [Split(card.get("split", "patient"), card["folds"], card["held_out_fold"]) for card in cards]
-    if any(one != splits[0] for one in splits):
+    if any(other != splits[0] for other in splits):
         raise ValueError(f"The models of {source} were trained on different patients; judge them one by one.")
     return splits[0]
 
 
 __all__ = [
     "THRESHOLD",
-    "Judged",
+    "JudgedScan",
     "Report",
+    "build_report",
     "case_of",
-    "cross_fitted",
+    "cross_fit",
     "evaluate",
-    "held_out",
+    "held_out_scans",
     "judge",
     "judge_result",
     "judge_scan",
-    "opened",
-    "report_of",
-    "scan_of",
+    "open_table",
     "split_of",
-    "truth_of",
+    "table_scan",
+    "table_truth",
     "unseen_slices",
 ]

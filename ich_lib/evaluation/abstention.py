@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ich_lib.evaluation.figures import figure
-from ich_lib.evaluation.judged import Judged, bleeds
+from ich_lib.evaluation.figures import estimate
+from ich_lib.evaluation.judged import JudgedScan, has_blood
 from ich_lib.labels import ANY
 from ich_lib.measures.report import Abstention
 
@@ -27,8 +27,8 @@ def curve(wrong: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """
     levels, group = np.unique(-np.asarray(confidence, float), return_inverse=True)
     share = np.bincount(group, wrong, len(levels)) / np.bincount(group, minlength=len(levels))
-    given = np.arange(1, len(group) + 1)
-    return np.stack([given / len(group), np.cumsum(share[np.sort(group)]) / given], axis=1)
+    n_answered = np.arange(1, len(group) + 1)
+    return np.stack([n_answered / len(group), np.cumsum(share[np.sort(group)]) / n_answered], axis=1)
 
 
 def area(wrong: np.ndarray, confidence: np.ndarray) -> float:
@@ -36,11 +36,11 @@ def area(wrong: np.ndarray, confidence: np.ndarray) -> float:
     return float(curve(wrong, confidence)[:, 1].mean())
 
 
-def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MARGIN) -> Abstention:
+def abstention(scans: Sequence[JudgedScan], *, threshold: float, margin: float = MARGIN) -> Abstention:
     """What a rule gains that answers only for scans whose score lies further than a margin from the threshold.
 
     Args:
-        judged: the scans; their scores should be calibrated, else the margin means nothing in particular.
+        scans: the scans; their scores should be calibrated, else the margin means nothing in particular.
         threshold: called bleeding from this score for `any` on.
         margin: on either side of it, within which nothing is said; set before, never tuned here.
 
@@ -50,13 +50,13 @@ def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MA
     """
     low, high = round(threshold - margin, 6), round(threshold + margin, 6)  # 0.3, where the sum is a bit off
     silent = lambda score: (low < score) & (score < high)  # noqa: E731
-    rate = lambda of: figure(judged, lambda some: of(*_answers(some, threshold)))  # noqa: E731
-    wrong, score = _answers(judged, threshold)
+    rate = lambda of: estimate(scans, lambda sample: of(*_answers(sample, threshold)))  # noqa: E731
+    wrong, score = _answers(scans, threshold)
     sure = lambda score: np.abs(score - threshold)  # noqa: E731
     missed = wrong & (score < threshold) & ~silent(score)
     return Abstention(
         band=(low, high),
-        scans=len(judged),
+        scans=len(scans),
         answered=int((~silent(score)).sum()),
         wrong=int(wrong.sum()),
         wrong_answered=int(wrong[~silent(score)].sum()),
@@ -70,10 +70,10 @@ def abstention(judged: Sequence[Judged], *, threshold: float, margin: float = MA
     )
 
 
-def _answers(judged: Sequence[Judged], threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def _answers(scans: Sequence[JudgedScan], threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """(n,) bool, whether the call is wrong, and the score of each scan."""
-    score = np.array([float(one.scan_scores[ANY]) for one in judged])
-    return (score >= threshold) != [bleeds(one) for one in judged], score
+    score = np.array([float(scan.scan_scores[ANY]) for scan in scans])
+    return (score >= threshold) != [has_blood(scan) for scan in scans], score
 
 
 def _mean(values: np.ndarray) -> float:

@@ -17,11 +17,14 @@ from ich_lib.prepare.head import BONE_HU, intracranial
 SMALL_ML = 2.0  # the smallest class of the evaluation: 500 voxels of a 256 px slice at 5 mm
 THIN_MM = 5.0  # a slice of 5 mm averages a sheet as thin as this with what lies beside it
 CHRONIC_HU = 5.0  # over brain; fresh bleeds of 5 mm slices lie 10 and more over it (BHSD: 39 to 56 HU, brain 32)
-LIME_HU, LIME_SHARE = 100.0, 0.1  # clotted blood reaches 80 HU and noise adds 4; a mask holds the lime's dark rim too
+CALCIFICATION_HU, CALCIFICATION_SHARE = (
+    100.0,
+    0.1,
+)  # clotted blood reaches 80 HU and noise adds 4; a mask holds the calcification's dark rim too
 BONE_MM2 = 300.0  # a smaller bright piece of a slice is no skull: it may be a calcification
-NEAR_MM, MOST = 3.0, 0.5  # about three pixels of 256: as far as bone brightens what lies beside it
-LOW = 1 / 3  # of a head scan, foot first: the skull base with its petrous bones
-OTHER = "other"
+NEAR_MM, MOST_SHARE = 3.0, 0.5  # about three pixels of 256: as far as bone brightens what lies beside it
+LOWEST_SHARE = 1 / 3  # of a head scan, foot first: the skull base with its petrous bones
+OTHER_CAUSE = "other"
 
 
 @dataclass(frozen=True)
@@ -42,22 +45,22 @@ class Failure:
         return self.case.truth & ~self.mask
 
     @cached_property
-    def false(self) -> np.ndarray:
+    def false_alarm(self) -> np.ndarray:
         """(z, y, x) bool, marked and no blood."""
         return self.mask & ~self.case.truth
 
     @property
-    def too_much(self) -> bool:
+    def is_overcall(self) -> bool:
         """Whether more is marked wrongly than is missed."""
-        return int(self.false.sum()) > int(self.missed.sum())
+        return int(self.false_alarm.sum()) > int(self.missed.sum())
 
 
 class Rule(NamedTuple):
     """A cause, in words with its threshold and reason, and when it fits."""
 
     cause: str
-    says: str
-    fits: Callable[[Failure], bool]
+    text: str
+    applies: Callable[[Failure], bool]
 
 
 def is_small(truth: np.ndarray, voxel_ml: float) -> bool:
@@ -101,12 +104,12 @@ def is_chronic(hu: np.ndarray, truth: np.ndarray) -> bool:
 
 def is_calcification(hu: np.ndarray, false: np.ndarray) -> bool:
     """Whether at least LIME_SHARE of what is wrongly marked is brighter than blood can be: LIME_HU and more."""
-    return bool(false.any()) and float((hu[false] >= LIME_HU).mean()) >= LIME_SHARE
+    return bool(false.any()) and float((hu[false] >= CALCIFICATION_HU).mean()) >= CALCIFICATION_SHARE
 
 
 def is_next_to_bone(hu: np.ndarray, wrong: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
     """Whether at least MOST of what is wrong lies within NEAR_MM of bone in its slice."""
-    return bool(wrong.any()) and share_near_bone(hu, wrong, spacing_mm) >= MOST
+    return bool(wrong.any()) and share_near_bone(hu, wrong, spacing_mm) >= MOST_SHARE
 
 
 def share_near_bone(hu: np.ndarray, wrong: np.ndarray, spacing_mm: tuple[float, float, float]) -> float:
@@ -134,12 +137,12 @@ def bone(plane: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarra
 def is_skull_base(hu: np.ndarray, false: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
     """Whether at least MOST of what is wrongly marked lies in the lowest LOW of the slices, and next to bone there."""
     low = false.copy()
-    low[max(round(LOW * len(hu)), 1) :] = False
-    enough = low.any() and low.sum() >= MOST * false.sum()
+    low[max(round(LOWEST_SHARE * len(hu)), 1) :] = False
+    enough = low.any() and low.sum() >= MOST_SHARE * false.sum()
     return bool(enough) and is_next_to_bone(hu, low, spacing_mm)
 
 
-def _thick(failure: Failure) -> bool:
+def _is_thick(failure: Failure) -> bool:
     return bool(failure.missed.any()) and not is_thin(failure.case.truth, failure.case.scan.spacing_mm)
 
 
@@ -149,17 +152,18 @@ FALSE_RULES = (
         "skull base",
         f"Half of what is wrongly marked lies in the lowest third of the slices and within {NEAR_MM:.0f} mm of bone: "
         "beams harden between the petrous bones, and bone fills part of the voxels.",
-        lambda failure: is_skull_base(failure.case.scan.hu, failure.false, failure.case.scan.spacing_mm),
+        lambda failure: is_skull_base(failure.case.scan.hu, failure.false_alarm, failure.case.scan.spacing_mm),
     ),
     Rule(
         "next to bone",
         f"Half of what is wrong lies within {NEAR_MM:.0f} mm of bone, which brightens what is beside it.",
-        lambda failure: is_next_to_bone(failure.case.scan.hu, failure.false, failure.case.scan.spacing_mm),
+        lambda failure: is_next_to_bone(failure.case.scan.hu, failure.false_alarm, failure.case.scan.spacing_mm),
     ),
     Rule(
         "calcification",
-        f"A tenth of what is wrongly marked has {LIME_HU:.0f} HU and more, brighter than clotted blood (up to 80).",
-        lambda failure: is_calcification(failure.case.scan.hu, failure.false),
+        f"A tenth of what is wrongly marked has {CALCIFICATION_HU:.0f} HU and more, brighter than clotted "
+        "blood (up to 80).",
+        lambda failure: is_calcification(failure.case.scan.hu, failure.false_alarm),
     ),
 )
 MISSED_RULES = (
@@ -179,10 +183,10 @@ MISSED_RULES = (
         "chronic",
         f"The blood is less than {CHRONIC_HU:.0f} HU brighter than the brain of its slices, or darker, as blood "
         f"of weeks ago is (fresh blood: 10 and more above); at least {THIN_MM:.0f} mm thick, so not dark by averaging.",
-        lambda failure: _thick(failure) and is_chronic(failure.case.scan.hu, failure.case.truth),
+        lambda failure: _is_thick(failure) and is_chronic(failure.case.scan.hu, failure.case.truth),
     ),
     FALSE_RULES[1]._replace(
-        fits=lambda failure: is_next_to_bone(failure.case.scan.hu, failure.missed, failure.case.scan.spacing_mm)
+        applies=lambda failure: is_next_to_bone(failure.case.scan.hu, failure.missed, failure.case.scan.spacing_mm)
     ),
     Rule(
         "thin",
@@ -192,10 +196,10 @@ MISSED_RULES = (
         ),
     ),
 )
-SAYS = {rule.cause: rule.says for rule in MISSED_RULES + FALSE_RULES} | {OTHER: "None of the rules fits."}
+RULE_TEXTS = {rule.cause: rule.text for rule in MISSED_RULES + FALSE_RULES} | {OTHER_CAUSE: "None of the rules fits."}
 
 
 def causes(failure: Failure) -> list[str]:
     """Every cause whose rule fits, the likeliest first; OTHER alone where none does."""
-    order = FALSE_RULES + MISSED_RULES if failure.too_much else MISSED_RULES + FALSE_RULES
-    return list(dict.fromkeys(rule.cause for rule in order if rule.fits(failure))) or [OTHER]
+    order = FALSE_RULES + MISSED_RULES if failure.is_overcall else MISSED_RULES + FALSE_RULES
+    return list(dict.fromkeys(rule.cause for rule in order if rule.applies(failure))) or [OTHER_CAUSE]

@@ -18,7 +18,7 @@ from ich_lib.measures import metrics
 from ich_lib.measures.paired import Group, Measure, Paired
 from ich_lib.measures.report import Line, Report
 from ich_lib.measures.statistics import (
-    FEW,
+    FEW_PATIENTS,
     anova,
     group_by_patient,
     mann_whitney,
@@ -33,7 +33,7 @@ TESTS = {"t-test": t_test, "Welch": welch, "Mann-Whitney": mann_whitney, "ANOVA"
 _MADE = "phantoms"  # the data set of heads made by code
 
 
-def _mean(values: list[float]) -> float:
+def _mean_value(values: list[float]) -> float:
     return float(np.mean(values))
 
 
@@ -41,30 +41,32 @@ def _wrong_ml(line: Line, threshold: float) -> float | None:
     return None if line.dice is None or line.mask_ml is None else abs(line.mask_ml - line.true_ml)
 
 
-DICE = Measure("Dice per subject", lambda line, threshold: line.dice, _mean)
-VOLUME = Measure("Volume, absolute error in mL", _wrong_ml, _mean, more_is_better=False)
-SCORE = Measure("Score for any bleeding", lambda line, threshold: line.scan_any, _mean)
-RIGHT = Measure(
+DICE = Measure("Dice per subject", lambda line, threshold: line.dice, _mean_value)
+VOLUME = Measure("Volume, absolute error in mL", _wrong_ml, _mean_value, more_is_better=False)
+SCORE = Measure("Score for any bleeding", lambda line, threshold: line.scan_any, _mean_value)
+CORRECT_CALLS = Measure(
     "Share of scans called rightly",
     lambda line, threshold: float((line.scan_any >= threshold) == line.bleeds),
-    _mean,
+    _mean_value,
 )
 AUC = Measure(
     "Scan AUC, any bleeding",
     lambda line, threshold: (line.bleeds, line.scan_any),
     lambda pairs: metrics.auc(*map(np.array, zip(*pairs, strict=True))),
-    pooled=True,
+    is_pooled=True,
 )
 SLICE_AUC = Measure(
     "Slice AUC, any bleeding",
     lambda line, threshold: line.answers,
     lambda scans: metrics.auc(*map(np.concatenate, zip(*scans, strict=True))),
-    pooled=True,
+    is_pooled=True,
 )
-PAIRED: dict[str, Measure] = {  # what two runs are compared by
-    one.name: one for one in (DICE, SLICE_AUC, AUC, RIGHT, VOLUME)
+RUN_MEASURES: dict[str, Measure] = {  # what two runs are compared by
+    measure.name: measure for measure in (DICE, SLICE_AUC, AUC, CORRECT_CALLS, VOLUME)
 }
-GROUPED: dict[str, Measure[float]] = {one.name: one for one in (DICE, VOLUME, SCORE)}  # what has one number a scan
+GROUP_MEASURES: dict[str, Measure[float]] = {
+    measure.name: measure for measure in (DICE, VOLUME, SCORE)
+}  # what has one number a scan
 
 
 def read_report(path: str | Path) -> Report:
@@ -102,12 +104,12 @@ def _with_slices(report: Report, path: Path) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def numbers(report: Report) -> dict[str, int]:
+def number_patients(report: Report) -> dict[str, int]:
     """Patient to a number from 1 on, in the order of their names: who is shown is told by it and by no name."""
-    return {who: k for k, who in enumerate(sorted({line.patient for line in report.per_patient}), 1)}
+    return {patient: k for k, patient in enumerate(sorted({line.patient for line in report.per_patient}), 1)}
 
 
-def measurable(first: Report, second: Report) -> list[str]:
+def common_measures(first: Report, second: Report) -> list[str]:
     """Names of PAIRED by which some scan of both reports has a figure.
 
     Raises:
@@ -118,13 +120,17 @@ def measurable(first: Report, second: Report) -> list[str]:
             f"The first run was judged on {first.data}, the second on {second.data}. A paired comparison needs "
             "the same patients: evaluate both on one data set."
         )
-    able = [name for name, one in PAIRED.items() if _taken(first, one).keys() & _taken(second, one).keys()]
+    able = [
+        name
+        for name, measure in RUN_MEASURES.items()
+        if _measured_values(first, measure).keys() & _measured_values(second, measure).keys()
+    ]
     if not able:
         raise ValueError("The two runs were judged on different patients, so they cannot be compared in pairs.")
     return able
 
 
-def paired(first: Report, second: Report, measure: Measure, *, rounds: int = 2000) -> Paired:
+def compare_runs(first: Report, second: Report, measure: Measure, *, rounds: int = 2000) -> Paired:
     """How much better the second run does than the first, on the patients both were judged on.
 
     Args:
@@ -136,97 +142,101 @@ def paired(first: Report, second: Report, measure: Measure, *, rounds: int = 200
     Raises:
         ValueError: if the reports are of different data, or share nobody that can be measured.
     """
-    if measure.name not in measurable(first, second):
+    if measure.name not in common_measures(first, second):
         raise ValueError(f"The two runs share no scan that has a figure for: {measure.name}.")
-    before, after = (_taken(report, measure) for report in (first, second))
+    before, after = (_measured_values(report, measure) for report in (first, second))
     shared = [scan for scan in before if scan in after]
     patients = group_by_patient(shared, lambda scan: scan[0])
-    entries = [{who: [taken[scan] for scan in scans] for who, scans in patients.items()} for taken in (before, after)]
-    known = numbers(first)
-    alone = {who for who, _ in before.keys() ^ after.keys()} - set(entries[0])
-    together, single = pooled(measure.of_all), not measure.pooled
-    each = [measure.of_all(entries[1][who]) - measure.of_all(entries[0][who]) for who in entries[0] if single]
+    entries = [
+        {patient: [taken[scan] for scan in scans] for patient, scans in patients.items()} for taken in (before, after)
+    ]
+    patient_numbers = number_patients(first)
+    unpaired = {patient for patient, _ in before.keys() ^ after.keys()} - set(entries[0])
+    over_scans, single = pooled(measure.of_all), not measure.is_pooled
+    each = [
+        measure.of_all(entries[1][patient]) - measure.of_all(entries[0][patient]) for patient in entries[0] if single
+    ]
     return Paired(
         measure=measure,
-        first=patient_bootstrap(list(entries[0].values()), together, rounds=rounds),
-        second=patient_bootstrap(list(entries[1].values()), together, rounds=rounds),
-        gain=paired_bootstrap(entries[0], entries[1], together, rounds=rounds),
-        gains=np.array(each),
-        numbers=tuple(known[who] for who in entries[0]) if single else (),
-        left_out=len(alone),
-        warnings=_doubts(first, second, len(entries[0]), len(alone)),
+        first=patient_bootstrap(list(entries[0].values()), over_scans, rounds=rounds),
+        second=patient_bootstrap(list(entries[1].values()), over_scans, rounds=rounds),
+        difference=paired_bootstrap(entries[0], entries[1], over_scans, rounds=rounds),
+        differences=np.array(each),
+        numbers=tuple(patient_numbers[patient] for patient in entries[0]) if single else (),
+        n_left_out=len(unpaired),
+        warnings=_caveats(first, second, len(entries[0]), len(unpaired)),
     )
 
 
-def cohorts(report: Report, by: str, measure: Measure[float]) -> dict[str, Group]:
+def group_scans(report: Report, by: str, measure: Measure[float]) -> dict[str, Group]:
     """The scans of a report in groups that a test may compare.
 
     Args:
         report: of `evaluate`.
-        by: one of `kinds(report)`.
+        by: one of `groupings(report)`.
         measure: one of GROUPED.
 
     Returns:
         Name of the group to its scans; groups without a value are left out.
     """
-    known, names = numbers(report), defaultdict(list)
+    patient_numbers, names = number_patients(report), defaultdict(list)
     for line in report.per_patient:
         value = measure.of_scan(line, report.score_threshold)
         name = _KINDS[by](line)
         if value is not None and name is not None:
-            names[name].append((float(value), known[line.patient]))
+            names[name].append((float(value), patient_numbers[line.patient]))
     return {name: _group(names[name]) for name in sorted(names, key=_place)}
 
 
-def between(reports: Mapping[str, Report], measure: Measure[float]) -> dict[str, Group]:
+def group_runs(reports: Mapping[str, Report], measure: Measure[float]) -> dict[str, Group]:
     """Whole runs as groups: name of the run to all its scans. Patients in several reports keep one number."""
-    everyone = sorted({(told.data, line.patient) for told in reports.values() for line in told.per_patient})
-    known = {who: k for k, who in enumerate(everyone, 1)}
+    everyone = sorted({(report.data, line.patient) for report in reports.values() for line in report.per_patient})
+    patient_numbers = {patient: k for k, patient in enumerate(everyone, 1)}
     groups = {}
-    for name, told in reports.items():
-        taken = [
-            (float(value), known[told.data, line.patient])
-            for line in told.per_patient
-            if (value := measure.of_scan(line, told.score_threshold)) is not None
+    for name, report in reports.items():
+        values_of_runs = [
+            (float(value), patient_numbers[report.data, line.patient])
+            for line in report.per_patient
+            if (value := measure.of_scan(line, report.score_threshold)) is not None
         ]
-        if taken:
-            groups[name] = _group(taken)
+        if values_of_runs:
+            groups[name] = _group(values_of_runs)
     return groups
 
 
-def kinds(report: Report) -> tuple[str, ...]:
+def groupings(report: Report) -> tuple[str, ...]:
     """By what the scans of a report can be grouped. Reports of an older version do not tell age, sex and fracture."""
     return tuple(kind for kind, of in _KINDS.items() if len({of(line) for line in report.per_patient} - {None}) > 1)
 
 
-def simulated(report: Report) -> bool:
+def is_simulated(report: Report) -> bool:
     """Whether the scans were made by code."""
     return report.data == _MADE
 
 
-def _taken(report: Report, measure: Measure) -> dict[tuple[str, str], object]:
+def _measured_values(report: Report, measure: Measure) -> dict[tuple[str, str], object]:
     """(patient, scan) to what the measure takes of it."""
     threshold = report.score_threshold
     taken = {(line.patient, line.scan): measure.of_scan(line, threshold) for line in report.per_patient}
     return {scan: value for scan, value in taken.items() if value is not None}
 
 
-def _doubts(first: Report, second: Report, patients: int, alone: int) -> tuple[str, ...]:
-    said = []
-    if leaky := [name for name, told in (("first", first), ("second", second)) if told.leaky]:
-        said.append(
+def _caveats(first: Report, second: Report, patients: int, unpaired: int) -> tuple[str, ...]:
+    warnings = []
+    if leaky := [name for name, report in (("first", first), ("second", second)) if report.leaky]:
+        warnings.append(
             f"The {' and the '.join(leaky)} run was split so that patients are on both sides: its figures flatter it, "
             "and the difference says nothing about new patients."
         )
-    if simulated(first):
-        said.append("These are heads made by code: the difference says nothing about patients.")
+    if is_simulated(first):
+        warnings.append("These are heads made by code: the difference says nothing about patients.")
     if {model.sha256 for model in first.models} == {model.sha256 for model in second.models}:
-        said.append("Both reports judge the same weights.")
-    if alone:
-        said.append(f"{alone} patients have a figure in one report only and were left out of both.")
-    if patients < FEW:
-        said.append(f"Only {patients} patients: with fewer than {FEW}, the interval itself is rough.")
-    return tuple(said)
+        warnings.append("Both reports judge the same weights.")
+    if unpaired:
+        warnings.append(f"{unpaired} patients have a figure in one report only and were left out of both.")
+    if patients < FEW_PATIENTS:
+        warnings.append(f"Only {patients} patients: with fewer than {FEW_PATIENTS}, the interval itself is rough.")
+    return tuple(warnings)
 
 
 def _group(pairs: list[tuple[float, int]]) -> Group:
@@ -253,8 +263,8 @@ def _age(line: Line) -> str | None:
 
 
 def _fracture(line: Line) -> str | None:
-    told = line.facts.get("fracture")
-    return None if told is None else ("fracture" if told else "no fracture")
+    has_fracture = line.facts.get("fracture")
+    return None if has_fracture is None else ("fracture" if has_fracture else "no fracture")
 
 
 _KINDS: dict[str, Callable[[Line], str | None]] = {

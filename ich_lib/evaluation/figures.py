@@ -4,34 +4,36 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ich_lib.evaluation.judged import FIELD_OF_VIEW_MM, THICKNESS_MM, TOLERANCE_MM, Judged, bleeds
+from ich_lib.evaluation.judged import FIELD_OF_VIEW_MM, THICKNESS_MM, TOLERANCE_MM, JudgedScan, has_blood
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
 from ich_lib.measures.report import Calls, CleanScans, Line, Masks, OfGroup, OfType, Volume, Way, Worst
-from ich_lib.measures.statistics import Figure, grouped_bootstrap
+from ich_lib.measures.statistics import Estimate, grouped_bootstrap
 
 ROUNDS = 1000  # resamples of each interval
 SIZES_ML = ((0, 2), (2, 10), (10, 30), (30, float("inf")))
 AGES = ((0, 18), (18, 45), (45, 65), (65, 200))
 _ROC_POINTS = 200  # on the page's curve
-WAYS: dict[str, Callable[[Judged], float | None]] = {  # of measuring mL; each is held against the voxels of the truth
-    "mask": lambda one: one.mask_ml,
-    "soft": lambda one: one.soft_ml,
-    "abc2": lambda one: one.abc2_ml,
-    "abc2_of_truth": lambda one: one.true_abc2_ml,  # what the formula alone makes wrong
+VOLUME_METHODS: dict[
+    str, Callable[[JudgedScan], float | None]
+] = {  # of measuring mL; each is held against the voxels of the truth
+    "mask": lambda scan: scan.mask_ml,
+    "soft": lambda scan: scan.soft_ml,
+    "abc2": lambda scan: scan.abc2_ml,
+    "abc2_of_truth": lambda scan: scan.true_abc2_ml,  # what the formula alone makes wrong
 }
 _ASSUMED_MM = f"{THICKNESS_MM} between slices and a field of view of {FIELD_OF_VIEW_MM:.0f}"
-_LOWEST = 1e-6  # probabilities are kept this far from 0 and 1 in the log loss
+_LEAST_PROBABILITY = 1e-6  # probabilities are kept this far from 0 and 1 in the log loss
 
-Statistic = Callable[[list[Judged]], float]
+Statistic = Callable[[list[JudgedScan]], float]
 
 
-def figure(judged: Sequence[Judged], statistic: Statistic, *, rounds: int = ROUNDS) -> Figure:
+def estimate(scans: Sequence[JudgedScan], statistic: Statistic, *, rounds: int = ROUNDS) -> Estimate:
     """A statistic of scans with its interval over patients, all scans of a patient going together."""
-    return grouped_bootstrap(judged, lambda one: one.patient, statistic, rounds=rounds)
+    return grouped_bootstrap(scans, lambda scan: scan.patient, statistic, rounds=rounds)
 
 
-def headline(judged: Sequence[Judged]) -> dict[str, Figure]:
+def headline_metrics(scans: Sequence[JudgedScan]) -> dict[str, Estimate]:
     """The figures others look for first.
 
     `dice_per_subject` is the mean over bleeding scans of their mean Dice over slices with blood (Hssayeni et al. 2020);
@@ -39,87 +41,90 @@ def headline(judged: Sequence[Judged]) -> dict[str, Figure]:
     over bleeding scans; `ece` the calibration error of the slices' scores for `any`. Resampling adds noise to every
     bin, so the interval of `ece` leans upward and may begin above its value.
     """
-    outlined = [one for one in judged if one.subject_dice is not None]
+    outlined = [scan for scan in scans if scan.subject_dice is not None]
     return {
-        "dice_per_subject": figure(outlined, lambda some: float(np.mean([one.subject_dice for one in some]))),
-        "slice_auc_any": figure(judged, _of_slices(metrics.auc)),
-        "scan_auc_any": figure(judged, _of_scans(metrics.auc)),
-        "volume_mae_ml": figure(
-            outlined, lambda some: float(np.mean([abs(one.mask_ml - one.true_ml) for one in some]))
+        "dice_per_subject": estimate(outlined, lambda sample: float(np.mean([scan.subject_dice for scan in sample]))),
+        "slice_auc_any": estimate(scans, _of_slices(metrics.auc)),
+        "scan_auc_any": estimate(scans, _of_scans(metrics.auc)),
+        "volume_mae_ml": estimate(
+            outlined, lambda sample: float(np.mean([abs(scan.mask_ml - scan.true_ml) for scan in sample]))
         ),
-        "ece": figure(judged, _of_slices(metrics.calibration_error)),
+        "ece": estimate(scans, _of_slices(metrics.calibration_error)),
     }
 
 
-def masks(judged: Sequence[Judged]) -> Masks | None:
+def mask_metrics(scans: Sequence[JudgedScan]) -> Masks | None:
     """Overlap and distance of the masks, under every definition that was published for this data; None without any."""
-    drawn = [one for one in judged if one.segmented]
-    outlined = [one for one in drawn if one.subject_dice is not None]
+    segmented = [scan for scan in scans if scan.has_mask]
+    outlined = [scan for scan in segmented if scan.subject_dice is not None]
     if not outlined:
         return None
-    measured = [one for one in outlined if one.hd95_mm is not None]
+    with_distance = [scan for scan in outlined if scan.hd95_mm is not None]
     finite = [
-        one for one in outlined if one.hd95_mm is not None and np.isfinite(one.hd95_mm)
+        scan for scan in outlined if scan.hd95_mm is not None and np.isfinite(scan.hd95_mm)
     ]  # the others are counted below
 
     def pooled(name: str, where: str) -> Statistic:
-        return lambda some: float(np.mean(np.concatenate([getattr(one, name)[getattr(one, where)] for one in some])))
+        return lambda sample: float(
+            np.mean(np.concatenate([getattr(scan, name)[getattr(scan, where)] for scan in sample]))
+        )
 
-    both = lambda one: (one.slice_iou + one.background_iou) / 2  # noqa: E731
+    mean_of_ious = lambda scan: (scan.slice_iou + scan.background_iou) / 2  # noqa: E731
     return Masks(
-        dice_per_bleeding_slice=figure(outlined, pooled("slice_dice", "bleeding")),
-        dice_all_slices=figure(drawn, pooled("slice_dice", "outlined")),
-        dice_per_scan=figure(outlined, lambda some: float(np.mean([one.scan_dice for one in some]))),
-        iou_per_bleeding_slice=figure(outlined, pooled("slice_iou", "bleeding")),
-        iou_with_background=figure(
-            drawn, lambda some: float(np.mean(np.concatenate([both(one)[one.outlined] for one in some])))
+        dice_per_bleeding_slice=estimate(outlined, pooled("slice_dice", "bleeding")),
+        dice_all_slices=estimate(segmented, pooled("slice_dice", "outlined")),
+        dice_per_scan=estimate(outlined, lambda sample: float(np.mean([scan.scan_dice for scan in sample]))),
+        iou_per_bleeding_slice=estimate(outlined, pooled("slice_iou", "bleeding")),
+        iou_with_background=estimate(
+            segmented,
+            lambda sample: float(np.mean(np.concatenate([mean_of_ious(scan)[scan.outlined] for scan in sample]))),
         ),
-        hd95_mm_median=figure(finite, lambda some: float(np.median([one.hd95_mm for one in some]))),
-        surface_dice=figure(measured, lambda some: float(np.mean([one.surface_dice for one in some]))),
-        hd95_infinite=len(measured) - len(finite),
+        hd95_mm_median=estimate(finite, lambda sample: float(np.median([scan.hd95_mm for scan in sample]))),
+        surface_dice=estimate(with_distance, lambda sample: float(np.mean([scan.surface_dice for scan in sample]))),
+        hd95_infinite=len(with_distance) - len(finite),
         surface_tolerance_mm=TOLERANCE_MM,
-        assumed_voxel_mm=_ASSUMED_MM if not all(one.spacing_known for one in judged) else None,
+        assumed_voxel_mm=_ASSUMED_MM if not all(scan.spacing_known for scan in scans) else None,
     )
 
 
-def spacing(judged: Sequence[Judged]) -> str:
+def spacing_note(scans: Sequence[JudgedScan]) -> str:
     """Where mm and mL come from, in words."""
-    known = sum(one.spacing_known for one in judged)
-    if known == len(judged):
+    n_known = sum(scan.spacing_known for scan in scans)
+    if n_known == len(scans):
         return "from the files"
-    whose = f"from the files of {known} of {len(judged)} scans; for the others " if known else ""
+    whose = f"from the files of {n_known} of {len(scans)} scans; for the others " if n_known else ""
     return f"{whose}assumed, {_ASSUMED_MM} mm"
 
 
-def volumes(judged: Sequence[Judged]) -> Volume | None:
+def volume_metrics(scans: Sequence[JudgedScan]) -> Volume | None:
     """mL of bleeding scans by each of WAYS, against the voxels of the truth: mean absolute error, bias and limits of
     agreement (Bland and Altman 1986), and each pair (true, measured). None with fewer than two such scans."""
-    outlined = [one for one in judged if one.subject_dice is not None]
-    ways = {name: found for name, of in WAYS.items() if (found := _agreement(outlined, of))}
-    return Volume(ways) if ways else None
+    outlined = [scan for scan in scans if scan.subject_dice is not None]
+    methods = {name: agreement for name, of in VOLUME_METHODS.items() if (agreement := _agreement(outlined, of))}
+    return Volume(methods) if methods else None
 
 
-def _agreement(outlined: list[Judged], of: Callable[[Judged], float | None]) -> Way | None:
+def _agreement(outlined: list[JudgedScan], of: Callable[[JudgedScan], float | None]) -> Way | None:
     """One way of measuring; None where fewer than two scans were measured so."""
-    pairs = [(one, ml) for one in outlined if (ml := of(one)) is not None]
+    pairs = [(scan, ml) for scan in outlined if (ml := of(scan)) is not None]
     if len(pairs) < 2:
         return None
-    measured, found_ml = [one for one, _ in pairs], [ml for _, ml in pairs]
-    apart = lambda some: np.array([of(one) - one.true_ml for one in some])  # noqa: E731
-    agreement = metrics.bland_altman([one.true_ml for one in measured], found_ml)
+    measured_scans, found_ml = [scan for scan, _ in pairs], [ml for _, ml in pairs]
+    errors = lambda sample: np.array([of(scan) - scan.true_ml for scan in sample])  # noqa: E731
+    agreement = metrics.bland_altman([scan.true_ml for scan in measured_scans], found_ml)
     return Way(
-        mae_ml=figure(measured, lambda some: float(np.abs(apart(some)).mean())),
-        bias_ml=figure(measured, lambda some: float(apart(some).mean())),
+        mae_ml=estimate(measured_scans, lambda sample: float(np.abs(errors(sample)).mean())),
+        bias_ml=estimate(measured_scans, lambda sample: float(errors(sample).mean())),
         limits_ml=(agreement.low_ml, agreement.high_ml),
-        pairs_ml=tuple((one.true_ml, ml) for one, ml in pairs),
+        pairs_ml=tuple((scan.true_ml, ml) for scan, ml in pairs),
     )
 
 
-def calls(judged: Sequence[Judged], *, of: str, threshold: float, prevalence: float) -> Calls:
+def call_metrics(scans: Sequence[JudgedScan], *, of: str, threshold: float, prevalence: float) -> Calls:
     """How well slices, or scans, are called bleeding.
 
     Args:
-        judged: the scans.
+        scans: the scans.
         of: "slices" or "scans".
         threshold: called bleeding from this score for `any` on; set before, never tuned here.
         prevalence: share of bleeding ones in the place one has in mind, for PPV and NPV.
@@ -129,150 +134,152 @@ def calls(judged: Sequence[Judged], *, of: str, threshold: float, prevalence: fl
         threshold, the ROC curve and the reliability table.
     """
     pooled, pairs = {"slices": (_of_slices, _slices), "scans": (_of_scans, _scans)}[of]
-    called = lambda rate: pooled(lambda truth, score: rate(truth, score >= threshold))  # noqa: E731
+    at_threshold = lambda rate: pooled(lambda truth, score: rate(truth, score >= threshold))  # noqa: E731
     at_prevalence = lambda rate: pooled(  # noqa: E731
-        lambda truth, score: _at(rate, truth, score >= threshold, prevalence)
+        lambda truth, score: _rate_at_prevalence(rate, truth, score >= threshold, prevalence)
     )
-    truth, score = pairs(judged)
+    truth, score = pairs(scans)
     return Calls(
         n=len(truth),
         bleeding=int(truth.sum()),
         threshold=threshold,
         prevalence=prevalence,
-        auc=figure(judged, pooled(metrics.auc)),
-        average_precision=figure(judged, pooled(metrics.average_precision)),
-        log_loss=figure(judged, pooled(lambda t, s: metrics.log_loss(t, np.clip(s, _LOWEST, 1 - _LOWEST)))),
-        ece=figure(judged, pooled(metrics.calibration_error)),
-        sensitivity=figure(judged, called(metrics.sensitivity)),
-        specificity=figure(judged, called(metrics.specificity)),
-        ppv=figure(judged, at_prevalence(metrics.ppv)),
-        npv=figure(judged, at_prevalence(metrics.npv)),
+        auc=estimate(scans, pooled(metrics.auc)),
+        average_precision=estimate(scans, pooled(metrics.average_precision)),
+        log_loss=estimate(
+            scans, pooled(lambda t, s: metrics.log_loss(t, np.clip(s, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)))
+        ),
+        ece=estimate(scans, pooled(metrics.calibration_error)),
+        sensitivity=estimate(scans, at_threshold(metrics.sensitivity)),
+        specificity=estimate(scans, at_threshold(metrics.specificity)),
+        ppv=estimate(scans, at_prevalence(metrics.ppv)),
+        npv=estimate(scans, at_prevalence(metrics.npv)),
         counts=metrics.count(truth, score >= threshold),
         roc=_roc(truth, score),
         reliability=tuple(metrics.reliability(truth, score)),
     )
 
 
-def types(judged: Sequence[Judged], known: Sequence[str]) -> dict[str, OfType]:
+def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> dict[str, OfType]:
     """Per label the patients and slices that show it, both AUCs, and the Dice of slices that show it."""
-    found = {}
-    for label in known:
+    results = {}
+    for label in known_labels:
         k = LABELS.index(label)
-        shown = [one for one in judged if one.labels[:, k].any()]
-        outlined = [one for one in shown if one.segmented and (one.labels[:, k] & one.bleeding).any()]
-        overlap = lambda some, k=k: float(  # noqa: E731
-            np.mean([one.slice_dice[one.labels[:, k] & one.bleeding].mean() for one in some])
+        with_label = [scan for scan in scans if scan.labels[:, k].any()]
+        outlined = [scan for scan in with_label if scan.has_mask and (scan.labels[:, k] & scan.bleeding).any()]
+        overlap = lambda sample, k=k: float(  # noqa: E731
+            np.mean([scan.slice_dice[scan.labels[:, k] & scan.bleeding].mean() for scan in sample])
         )
-        found[label] = OfType(
-            patients=len({one.patient for one in shown}),
-            slices=int(sum(one.labels[:, k].sum() for one in shown)),
-            slice_auc=figure(judged, _of_slices(metrics.auc, k)),
-            scan_auc=figure(judged, _of_scans(metrics.auc, k)),
-            dice=figure(outlined, overlap),
+        results[label] = OfType(
+            patients=len({scan.patient for scan in with_label}),
+            slices=int(sum(scan.labels[:, k].sum() for scan in with_label)),
+            slice_auc=estimate(scans, _of_slices(metrics.auc, k)),
+            scan_auc=estimate(scans, _of_scans(metrics.auc, k)),
+            dice=estimate(outlined, overlap),
         )
-    return found
+    return results
 
 
-def lesion_sizes(judged: Sequence[Judged]) -> dict[str, OfGroup]:
+def metrics_by_size(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
     """Bleeding scans by the volume of their blood: Dice, and how many were called at all."""
     groups = {}
     for low, high in SIZES_ML:
         name = f"{low} to {high} mL" if high < np.inf else f"{low} mL and more"
-        groups[name] = [one for one in judged if one.subject_dice is not None and low <= one.true_ml < high]
-    return {name: _group(some) for name, some in groups.items() if some}
+        groups[name] = [scan for scan in scans if scan.subject_dice is not None and low <= scan.true_ml < high]
+    return {name: _group(members) for name, members in groups.items() if members}
 
 
-def groups(judged: Sequence[Judged]) -> dict[str, OfGroup]:
+def metrics_by_group(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
     """The same by age, sex and fracture, as far as the set tells them."""
-    found = {}
+    members_by_group = {}
     for low, high in AGES:
         name = f"age {low} to {high - 1}" if high < 200 else f"age {low} and more"
-        found[name] = [one for one in judged if low <= one.facts.get("age", -1) < high]
-    for sex in sorted({one.facts["sex"] for one in judged if "sex" in one.facts}):
-        found[f"sex {sex.lower()}"] = [one for one in judged if one.facts.get("sex") == sex]
+        members_by_group[name] = [scan for scan in scans if low <= scan.facts.get("age", -1) < high]
+    for sex in sorted({scan.facts["sex"] for scan in scans if "sex" in scan.facts}):
+        members_by_group[f"sex {sex.lower()}"] = [scan for scan in scans if scan.facts.get("sex") == sex]
     for fracture in (False, True):
         name = "fracture" if fracture else "no fracture"
-        found[name] = [one for one in judged if one.facts.get("fracture") is fracture]
-    return {name: _group(some) for name, some in found.items() if some}
+        members_by_group[name] = [scan for scan in scans if scan.facts.get("fracture") is fracture]
+    return {name: _group(members) for name, members in members_by_group.items() if members}
 
 
-def clean_scans(judged: Sequence[Judged], *, threshold: float) -> CleanScans | None:
+def clean_scan_metrics(scans: Sequence[JudgedScan], *, threshold: float) -> CleanScans | None:
     """What happens to scans without blood: how many are called, on how many slices, and how much is marked; None
     where there are none."""
-    clean = [one for one in judged if not bleeds(one)]
+    clean = [scan for scan in scans if not has_blood(scan)]
     if not clean:
         return None
-    share = lambda some: float(np.mean([one.scan_scores[ANY] >= threshold for one in some]))  # noqa: E731
-    marked = [one.mask_px.sum() * one.voxel_ml for one in clean if one.segmented]
-    soft = [ml for one in clean if (ml := one.soft_ml) is not None]
+    share = lambda sample: float(np.mean([scan.scan_scores[ANY] >= threshold for scan in sample]))  # noqa: E731
+    marked_ml = [scan.mask_px.sum() * scan.voxel_ml for scan in clean if scan.has_mask]
+    soft = [ml for scan in clean if (ml := scan.soft_ml) is not None]
     return CleanScans(
         n=len(clean),
-        share_called=figure(clean, share),
-        slices_called=int(sum((one.scores[:, ANY] >= threshold).sum() for one in clean)),
-        slices=int(sum(len(one.scores) for one in clean)),
-        median_ml_marked=float(np.median(marked)) if marked else None,
-        most_ml_marked=float(np.max(marked)) if marked else None,
+        share_called=estimate(clean, share),
+        slices_called=int(sum((scan.scores[:, ANY] >= threshold).sum() for scan in clean)),
+        slices=int(sum(len(scan.scores) for scan in clean)),
+        median_ml_marked=float(np.median(marked_ml)) if marked_ml else None,
+        most_ml_marked=float(np.max(marked_ml)) if marked_ml else None,
         median_soft_ml=float(np.median(soft)) if soft else None,
     )
 
 
-def worst(judged: Sequence[Judged], *, threshold: float, count: int = 10) -> list[Worst]:
+def worst_scans(scans: Sequence[JudgedScan], *, threshold: float, count: int = 10) -> list[Worst]:
     """The cases to look at first: missed scans, then false alarms, then the lowest Dice."""
     reasons = []
-    for one in judged:
-        score, bleeding = float(one.scan_scores[ANY]), bleeds(one)
-        dice = one.subject_dice
+    for scan in scans:
+        score, bleeding = float(scan.scan_scores[ANY]), has_blood(scan)
+        dice = scan.subject_dice
         if bleeding and score < threshold:
-            reasons.append((0, score, one, "bleeds and was not called"))
+            reasons.append((0, score, scan, "bleeds and was not called"))
         elif not bleeding and score >= threshold:
-            reasons.append((1, -score, one, "does not bleed and was called"))
+            reasons.append((1, -score, scan, "does not bleed and was called"))
         elif dice is not None and dice < 0.5:
-            reasons.append((2, dice, one, "called, and the mask lies mostly elsewhere"))
-    chosen = sorted(reasons, key=lambda reason: reason[:2])[:count]
-    return [Worst(row(one), what) for _, _, one, what in chosen]
+            reasons.append((2, dice, scan, "called, and the mask lies mostly elsewhere"))
+    first_reasons = sorted(reasons, key=lambda reason: reason[:2])[:count]
+    return [Worst(scan_row(scan), reason) for _, _, scan, reason in first_reasons]
 
 
-def row(one: Judged) -> Line:
+def scan_row(scan: JudgedScan) -> Line:
     """One scan as a line of the report. Numbers keep all their digits: who reads the line decides on them again."""
-    shown = [label for label, some in zip(LABELS[:ANY], one.labels.T, strict=False) if some.any()]
+    labels = [label for label, slices in zip(LABELS[:ANY], scan.labels.T, strict=False) if slices.any()]
     return Line(
-        patient=one.patient,
-        scan=one.scan,
-        fold=one.fold,
-        types=tuple(shown),
-        dice=one.subject_dice,
-        scan_any=float(one.scan_scores[ANY]),
-        slices=len(one.labels),
-        slices_with_blood=int(one.labels[:, ANY].sum()),
-        true_ml=one.true_ml,
-        mask_ml=one.mask_ml if one.segmented else None,
-        facts=one.facts,
+        patient=scan.patient,
+        scan=scan.scan,
+        fold=scan.fold,
+        types=tuple(labels),
+        dice=scan.subject_dice,
+        scan_any=float(scan.scan_scores[ANY]),
+        slices=len(scan.labels),
+        slices_with_blood=int(scan.labels[:, ANY].sum()),
+        true_ml=scan.true_ml,
+        mask_ml=scan.mask_ml if scan.has_mask else None,
+        facts=scan.facts,
     )
 
 
-def _group(some: list[Judged]) -> OfGroup:
-    outlined = [one for one in some if one.subject_dice is not None]
+def _group(scans: list[JudgedScan]) -> OfGroup:
+    outlined = [scan for scan in scans if scan.subject_dice is not None]
     return OfGroup(
-        patients=len({one.patient for one in some}),
-        bleeding=sum(map(bleeds, some)),
-        dice_per_subject=figure(outlined, lambda few: float(np.mean([o.subject_dice for o in few]))),
-        slice_auc_any=figure(some, _of_slices(metrics.auc)),
-        scan_auc_any=figure(some, _of_scans(metrics.auc)),
-        median_scan_score=float(np.median([one.scan_scores[ANY] for one in some])),
+        patients=len({scan.patient for scan in scans}),
+        bleeding=sum(map(has_blood, scans)),
+        dice_per_subject=estimate(outlined, lambda few: float(np.mean([o.subject_dice for o in few]))),
+        slice_auc_any=estimate(scans, _of_slices(metrics.auc)),
+        scan_auc_any=estimate(scans, _of_scans(metrics.auc)),
+        median_scan_score=float(np.median([scan.scan_scores[ANY] for scan in scans])),
     )
 
 
 def _of_slices(rate: Callable, label: int = ANY) -> Statistic:
     """A rate of (truth, score) over the slices of all scans."""
-    return lambda some: rate(*_slices(some, label))
+    return lambda sample: rate(*_slices(sample, label))
 
 
 def _of_scans(rate: Callable, label: int = ANY) -> Statistic:
     """The same over whole scans."""
-    return lambda some: rate(*_scans(some, label))
+    return lambda sample: rate(*_scans(sample, label))
 
 
-def _slices(some: Sequence[Judged], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+def _slices(some: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
     """(n,) truth and score of every slice."""
     return (
         np.concatenate([one.labels[:, label] for one in some]),
@@ -280,14 +287,14 @@ def _slices(some: Sequence[Judged], label: int = ANY) -> tuple[np.ndarray, np.nd
     )
 
 
-def _scans(some: Sequence[Judged], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+def _scans(some: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
     """(n,) truth and score of every scan."""
     return np.array([one.labels[:, label].any() for one in some]), np.array([one.scan_scores[label] for one in some])
 
 
-def _at(rate: Callable, truth: np.ndarray, called: np.ndarray, prevalence: float) -> float:
+def _rate_at_prevalence(rate: Callable, truth: np.ndarray, call: np.ndarray, prevalence: float) -> float:
     """PPV or NPV at a prevalence; NaN where one class is missing."""
-    sensitivity, specificity = metrics.sensitivity(truth, called), metrics.specificity(truth, called)
+    sensitivity, specificity = metrics.sensitivity(truth, call), metrics.specificity(truth, call)
     if np.isnan(sensitivity) or np.isnan(specificity):
         return float("nan")
     return rate(sensitivity, specificity, prevalence)

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from ich_lib.case import Case
 from ich_lib.colors import MASK, TRUTH
 from ich_lib.data import Table
-from ich_lib.evaluation import case_of, evaluate, held_out, opened
-from ich_lib.evaluation.causes import SAYS, Failure, causes
+from ich_lib.evaluation import case_of, evaluate, held_out_scans, open_table
+from ich_lib.evaluation.causes import RULE_TEXTS, Failure, causes
 from ich_lib.evaluation.compare import read_report
-from ich_lib.evaluation.page import STYLE, table
+from ich_lib.evaluation.page import STYLE, html_table
 from ich_lib.measures.report import Line, Report
 from ich_lib.models.run import fold_runs
 from ich_lib.prediction.analyze import Result, analyze
@@ -25,7 +25,7 @@ from ich_lib.prediction.engine import Models, load
 from ich_lib.prediction.uncertainty import score_text
 
 KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
-DICE = 0.5  # below it the mask lies mostly elsewhere
+LOW_DICE = 0.5  # below it the mask lies mostly elsewhere
 VOLUME_ML, VOLUME_SHARE = 2.0, 0.25  # wrong by both: mL, and of the true volume
 PRIVATE = (
     "This page shows pictures of the scans in the folder that you named. Where those are patients, keep it on this "
@@ -35,7 +35,7 @@ _SLICES = 2  # shown of a scan
 
 
 @dataclass(frozen=True)
-class Shown:
+class GalleryCase:
     """A scan of the gallery.
 
     Attributes:
@@ -60,7 +60,7 @@ class Shown:
 
 def gallery(
     source: str | Path, data: str | Path, out: str | Path, *, report: str | Path | None = None, count: int = 20
-) -> list[Shown]:
+) -> list[GalleryCase]:
     """Write gallery.html: missed bleeds, false alarms, lowest overlap, most wrong volumes, each with its cause.
 
     Args:
@@ -81,25 +81,27 @@ def gallery(
     if count < 1:
         raise ValueError(f"A gallery shows at least 1 scan; got {count}.")
     out = Path(out)
-    told = evaluate(source, data, out) if report is None else read_report(report)
-    slices = opened(data)
-    unseen = _unseen(source, slices, told)
+    evaluation = evaluate(source, data, out) if report is None else read_report(report)
+    slices = open_table(data)
+    unseen_by_scan = _unseen_by_scan(source, slices, evaluation)
     cases = []
-    for kind, row in tqdm(worst(told.per_patient, threshold=told.score_threshold, count=count), unit="scan"):
-        if row.scan not in unseen:
+    for kind, row in tqdm(
+        worst_by_kind(evaluation.per_patient, threshold=evaluation.score_threshold, count=count), unit="scan"
+    ):
+        if row.scan not in unseen_by_scan:
             raise ValueError(f"The report judges scan {row.scan}, which these models were trained on or do not have.")
-        models, rows = unseen[row.scan]
+        models, rows = unseen_by_scan[row.scan]
         case = case_of(slices, rows)
         cases.append(_shown(kind, row, case, analyze(case.scan, models)))
-    order = list(SAYS)
-    cases.sort(key=lambda one: order.index(one.cause))
+    order = list(RULE_TEXTS)
+    cases.sort(key=lambda case: order.index(case.cause))
     out.mkdir(parents=True, exist_ok=True)
     (out / ".gitignore").write_text("*\n")
-    (out / "gallery.html").write_text(page(cases, told))
+    (out / "gallery.html").write_text(gallery_page(cases, evaluation))
     return cases
 
 
-def worst(rows: Sequence[Line], *, threshold: float, count: int) -> list[tuple[str, Line]]:
+def worst_by_kind(rows: Sequence[Line], *, threshold: float, count: int) -> list[tuple[str, Line]]:
     """The worst scans of a report: of each of KINDS in turn the next worst. A scan is of the first kind that fits.
 
     Args:
@@ -112,19 +114,19 @@ def worst(rows: Sequence[Line], *, threshold: float, count: int) -> list[tuple[s
     """
     kinds: dict[str, list[tuple[float, Line]]] = {kind: [] for kind in KINDS}
     for row in rows:
-        called = row.scan_any >= threshold
-        if row.bleeds and not called:
+        is_called = row.scan_any >= threshold
+        if row.bleeds and not is_called:
             kinds["missed bleed"].append((row.scan_any, row))
-        elif called and not row.bleeds:
+        elif is_called and not row.bleeds:
             kinds["false alarm"].append((-row.scan_any, row))
-        elif row.dice is not None and row.dice < DICE:
+        elif row.dice is not None and row.dice < LOW_DICE:
             kinds["low overlap"].append((row.dice, row))
         elif (wrong := _wrong_ml(row)) >= VOLUME_ML and wrong >= VOLUME_SHARE * row.true_ml:
             kinds["wrong volume"].append((-wrong, row))
-    queues = {kind: [row for _, row in sorted(found, key=lambda pair: pair[0])] for kind, found in kinds.items()}
+    queues = {kind: [row for _, row in sorted(entries, key=lambda pair: pair[0])] for kind, entries in kinds.items()}
     turns = [(turn, kind, row) for kind, queue in queues.items() for turn, row in enumerate(queue)]
-    chosen = sorted(turns, key=lambda one: (one[0], KINDS.index(one[1])))[:count]
-    return [(kind, row) for _, kind, row in sorted(chosen, key=lambda one: KINDS.index(one[1]))]
+    picks = sorted(turns, key=lambda turn: (turn[0], KINDS.index(turn[1])))[:count]
+    return [(kind, row) for _, kind, row in sorted(picks, key=lambda turn: KINDS.index(turn[1]))]
 
 
 def _wrong_ml(row: Line) -> float:
@@ -134,18 +136,18 @@ def _wrong_ml(row: Line) -> float:
     return abs(row.mask_ml - row.true_ml)
 
 
-def telling(failed: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
+def informative_slices(failed: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
     """The slice with most blood, so that a missed bleed is seen, then those with most wrong pixels; without any, the
     one with most heat. Foot to head."""
-    wrong, truth = failed.false if failed.too_much else failed.missed, failed.case.truth
-    order = np.lexsort([some.sum(axis=(1, 2), dtype=float) for some in (heat, truth, wrong)])[::-1].tolist()
+    wrong, truth = failed.false_alarm if failed.is_overcall else failed.missed, failed.case.truth
+    order = np.lexsort([volume.sum(axis=(1, 2), dtype=float) for volume in (heat, truth, wrong)])[::-1].tolist()
     if truth.any():
         order.insert(0, int(truth.sum(axis=(1, 2)).argmax()))
-    found = [k for k in dict.fromkeys(order) if (wrong | truth)[k].any()]
-    return sorted(found[:count] or order[:1])
+    slices = [k for k in dict.fromkeys(order) if (wrong | truth)[k].any()]
+    return sorted(slices[:count] or order[:1])
 
 
-def page(cases: Sequence[Shown], report: Report) -> str:
+def gallery_page(cases: Sequence[GalleryCase], report: Report) -> str:
     """The whole of gallery.html, which needs no other file.
 
     Args:
@@ -153,7 +155,7 @@ def page(cases: Sequence[Shown], report: Report) -> str:
         report: what `evaluate` returned.
     """
     models = html.escape(", ".join(dict.fromkeys(model.name for model in report.models)))
-    parts = [
+    sections = [
         f"<h1>Where {models} fails on {html.escape(report.data)}</h1>",
         f"<p class='notice'><b>{PRIVATE}</b><br>{html.escape(report.notice)}</p>",
         f"<p>The worst {len(cases)} of {report.scans} scans, of patients never trained on. Each row of pictures is "
@@ -162,15 +164,17 @@ def page(cases: Sequence[Shown], report: Report) -> str:
         "finds in scan and truth: a guess to start from. Size of a voxel: "
         f"{html.escape(report.spacing)}.</p>",
     ]
-    for cause in dict.fromkeys(one.cause for one in cases):
-        some = [one for one in cases if one.cause == cause]
-        parts.append(f"<h2>{cause.capitalize()}: {len(some)}</h2><p class='quiet'>{html.escape(SAYS[cause])}</p>")
-        parts += [_article(one, report.score_threshold) for one in some]
+    for cause in dict.fromkeys(case.cause for case in cases):
+        members = [case for case in cases if case.cause == cause]
+        sections.append(
+            f"<h2>{cause.capitalize()}: {len(members)}</h2><p class='quiet'>{html.escape(RULE_TEXTS[cause])}</p>"
+        )
+        sections += [_article(case, report.score_threshold) for case in members]
     if not cases:
-        parts.append("<p>No scan was missed, called wrongly, or marked far from its truth.</p>")
+        sections.append("<p>No scan was missed, called wrongly, or marked far from its truth.</p>")
     return (
         "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{models}: failures</title><style>{STYLE}{_STYLE}</style><body>{''.join(parts)}{_counts(cases)}"
+        f"<title>{models}: failures</title><style>{STYLE}{_STYLE}</style><body>{''.join(sections)}{_counts(cases)}"
         "</body></html>\n"
     )
 
@@ -182,72 +186,76 @@ article img {{ background: #111; display: block; }}
 """
 
 
-def sentence(kind: str, row: Line, threshold: float) -> str:
+def failure_sentence(kind: str, row: Line, threshold: float) -> str:
     """What went wrong in one scan, for a person."""
     types = f" ({', '.join(row.types)})" if row.types else ""
-    whole = f"{row.slices_with_blood} of {row.slices} slices"
+    bleeding_slices = f"{row.slices_with_blood} of {row.slices} slices"
     reaches = "reaches" if row.scan_any >= threshold else "stays under"
     score = f"its score {score_text(row.scan_any, threshold)} {reaches} the threshold of {threshold:g}"
     if kind == "missed bleed":
-        return f"Bleeds{types} on {whole} and was not called: {score}."
+        return f"Bleeds{types} on {bleeding_slices} and was not called: {score}."
     if kind == "false alarm":
         return f"Does not bleed and was called: {score}."
     if kind == "low overlap":
-        return f"Bleeds{types} on {whole}; {score}, but mask and truth overlap by a Dice of only {row.dice:.2f}."
-    bleeds = f"Bleeds{types} on {whole}" if row.bleeds else "Does not bleed"
+        return (
+            f"Bleeds{types} on {bleeding_slices}; {score}, but mask and truth overlap by a Dice of only {row.dice:.2f}."
+        )
+    bleeds = f"Bleeds{types} on {bleeding_slices}" if row.bleeds else "Does not bleed"
     return f"{bleeds}; {row.mask_ml:.1f} mL are marked where there are {row.true_ml:.1f} mL."
 
 
-def _unseen(source: str | Path, slices: Table, told: Report) -> dict[str, tuple[Models, np.ndarray]]:
+def _unseen_by_scan(source: str | Path, slices: Table, evaluation: Report) -> dict[str, tuple[Models, np.ndarray]]:
     """Scan to the models that never saw it, and its rows.
 
     Raises:
         ValueError: as `gallery`.
     """
-    if told.data != slices.name:
-        raise ValueError(f"The report is of {told.data}, the data is {slices.name}.")
-    if told.leaky:
+    if evaluation.data != slices.name:
+        raise ValueError(f"The report is of {evaluation.data}, the data is {slices.name}.")
+    if evaluation.leaky:
         raise ValueError("The split leaks: slices of the same patients were trained on, so nobody is unseen.")
-    found: dict[str, tuple[Models, np.ndarray]] = {}
-    judged = {model.sha256 for model in told.models}
+    models_by_scan: dict[str, tuple[Models, np.ndarray]] = {}
+    hashes = {model.sha256 for model in evaluation.models}
     runs: Sequence[str | Path] = fold_runs(source) or [source]
     for run in runs:
         models = load(run, fill=False)
-        if not judged >= {model.sha256 for model in models}:
+        if not hashes >= {model.sha256 for model in models}:
             raise ValueError(f"The report judges other models than those of {run}. Evaluate them again.")
-        found |= {str(slices.scan[rows[0]]): (models, rows) for rows in held_out(models, run, slices)[1]}
-    return found
+        models_by_scan |= {str(slices.scan[rows[0]]): (models, rows) for rows in held_out_scans(models, run, slices)[1]}
+    return models_by_scan
 
 
-def _shown(kind: str, row: Line, case: Case, result: Result) -> Shown:
+def _shown(kind: str, row: Line, case: Case, result: Result) -> GalleryCase:
     from ich_lib.show import failure
 
     failed = Failure(case, result.mask)
     picture = BytesIO()
-    figure = failure(result, case.truth, telling(failed, result.heat))
+    figure = failure(result, case.truth, informative_slices(failed, result.heat))
     figure.savefig(picture, format="jpeg", dpi=110, pil_kwargs={"quality": 85}, facecolor=figure.get_facecolor())
-    missed, false = (float(np.count_nonzero(some) * result.scan.voxel_ml) for some in (failed.missed, failed.false))
-    return Shown(kind, row, tuple(causes(failed)), (missed, false), picture.getvalue())
+    missed, false = (
+        float(np.count_nonzero(some) * result.scan.voxel_ml) for some in (failed.missed, failed.false_alarm)
+    )
+    return GalleryCase(kind, row, tuple(causes(failed)), (missed, false), picture.getvalue())
 
 
-def _article(one: Shown, threshold: float) -> str:
+def _article(case: GalleryCase, threshold: float) -> str:
     """One scan on the page."""
-    row, encoded = one.row, base64.b64encode(one.picture).decode()
-    also = f" Also fits: {', '.join(one.causes[1:])}." if one.causes[1:] else ""
-    named = f"scan {row.scan}" if row.scan == row.patient else f"patient {row.patient}, scan {row.scan}"
+    row, encoded = case.row, base64.b64encode(case.picture).decode()
+    also = f" Also fits: {', '.join(case.causes[1:])}." if case.causes[1:] else ""
+    caption = f"scan {row.scan}" if row.scan == row.patient else f"patient {row.patient}, scan {row.scan}"
     numbers = {
         "true": _ml(row.true_ml),
         "marked": _ml(row.mask_ml),
-        "missed": _ml(one.wrong_ml[0]),
-        "wrongly marked": _ml(one.wrong_ml[1]),
+        "missed": _ml(case.wrong_ml[0]),
+        "wrongly marked": _ml(case.wrong_ml[1]),
         "Dice": "–" if row.dice is None else f"{row.dice:.2f}",
         "score": score_text(row.scan_any, threshold),
     }
     return (
-        f"<article><h3>{one.kind.capitalize()}: {html.escape(named)}</h3>"
-        f"<p>{html.escape(sentence(one.kind, row, threshold) + also)}</p>"
+        f"<article><h3>{case.kind.capitalize()}: {html.escape(caption)}</h3>"
+        f"<p>{html.escape(failure_sentence(case.kind, row, threshold) + also)}</p>"
         f"<p class='quiet'>{' · '.join(f'{name} {value}' for name, value in numbers.items())}</p>"
-        f"<img alt='slices of {html.escape(named)}' src='data:image/jpeg;base64,{encoded}'></article>"
+        f"<img alt='slices of {html.escape(caption)}' src='data:image/jpeg;base64,{encoded}'></article>"
     )
 
 
@@ -255,12 +263,12 @@ def _ml(ml: float | None) -> str:
     return "–" if ml is None else f"{ml:.{1 if ml >= 1 else 2}f} mL"
 
 
-def _counts(cases: Sequence[Shown]) -> str:
+def _counts(cases: Sequence[GalleryCase]) -> str:
     """Cause by kind, with every rule, those without a case too."""
-    counted = Counter((one.cause, one.kind) for one in cases)
+    counts = Counter((case.cause, case.kind) for case in cases)
     rows = [
-        (cause, *(counted[cause, kind] for kind in KINDS), sum(counted[cause, kind] for kind in KINDS), says)
-        for cause, says in SAYS.items()
+        (cause, *(counts[cause, kind] for kind in KINDS), sum(counts[cause, kind] for kind in KINDS), text)
+        for cause, text in RULE_TEXTS.items()
     ]
-    total = [sum(counted[cause, kind] for cause in SAYS) for kind in KINDS]
-    return table("Causes", [*rows, ("all", *total, len(cases), "")], ("cause", *KINDS, "all", "rule"))
+    total = [sum(counts[cause, kind] for cause in RULE_TEXTS) for kind in KINDS]
+    return html_table("Causes", [*rows, ("all", *total, len(cases), "")], ("cause", *KINDS, "all", "rule"))

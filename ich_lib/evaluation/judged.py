@@ -11,7 +11,7 @@ from ich_lib.measures.metrics import hd95_mm, surface_dice
 from ich_lib.measures.report import Facts
 from ich_lib.measures.volume import abc2_ml, soft_voxels
 from ich_lib.prediction.analyze import Result, analyze
-from ich_lib.prediction.calibration import Calibration, Evidence, strongest
+from ich_lib.prediction.calibration import Calibration, Evidence, peak_evidence
 from ich_lib.prediction.engine import Models
 from ich_lib.scan import Scan, axial_affine
 
@@ -20,7 +20,7 @@ TOLERANCE_MM = 2.0  # of the surface Dice: the outlines of CT-ICH are coarse pol
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedScan:
     """A scan's truth and answer.
 
     Attributes:
@@ -40,7 +40,7 @@ class Judged:
         soft_px: (z,) pixels of blood, each counted by its probability (`volume.soft_voxels`).
         abc2_ml, true_abc2_ml: ABC/2 of the mask and of the truth on outlined slices; None for a part of a scan.
         spacing_known: whether `pixel_mm` comes from the files.
-        upright: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
+        tilt_cosine: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
     """
 
     patient: str
@@ -63,10 +63,10 @@ class Judged:
     abc2_ml: float | None = None
     true_abc2_ml: float | None = None
     spacing_known: bool = False
-    upright: float = 1.0
+    tilt_cosine: float = 1.0
 
     @property
-    def segmented(self) -> bool:
+    def has_mask(self) -> bool:
         """Whether a mask was drawn."""
         return self.evidence.mask is not None
 
@@ -78,8 +78,8 @@ class Judged:
     @property
     def slice_dice(self) -> np.ndarray:
         """(z,) Dice of each slice; two empty masks agree (1)."""
-        both = self.true_px + self.mask_px
-        return np.where(both > 0, 2 * self.shared_px / np.maximum(both, 1), 1.0)
+        total_px = self.true_px + self.mask_px
+        return np.where(total_px > 0, 2 * self.shared_px / np.maximum(total_px, 1), 1.0)
 
     @property
     def slice_iou(self) -> np.ndarray:
@@ -97,18 +97,18 @@ class Judged:
     @property
     def subject_dice(self) -> float | None:
         """Mean Dice over the slices that contain blood (Hssayeni et al. 2020); None for a scan without."""
-        return float(self.slice_dice[self.bleeding].mean()) if self.segmented and self.bleeding.any() else None
+        return float(self.slice_dice[self.bleeding].mean()) if self.has_mask and self.bleeding.any() else None
 
     @property
     def scan_dice(self) -> float:
         """Dice of the whole scan as one volume; two empty masks agree (1)."""
-        both = int(self.true_px.sum() + self.mask_px[self.outlined].sum())
-        return 2 * int(self.shared_px.sum()) / both if both else 1.0
+        total_px = int(self.true_px.sum() + self.mask_px[self.outlined].sum())
+        return 2 * int(self.shared_px.sum()) / total_px if total_px else 1.0
 
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel in mL."""
-        return float(np.prod(self.pixel_mm)) * self.upright / 1000
+        return float(np.prod(self.pixel_mm)) * self.tilt_cosine / 1000
 
     @property
     def true_ml(self) -> float:
@@ -125,28 +125,28 @@ class Judged:
         """mL of the summed probabilities on outlined slices."""
         return None if self.soft_px is None else float(self.soft_px[self.outlined].sum()) * self.voxel_ml
 
-    def only(self, kept: np.ndarray) -> "Judged":
+    def take_slices(self, is_kept: np.ndarray) -> "JudgedScan":
         """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; what is of
         the whole (surfaces, ABC/2) goes."""
         mask, classes = self.evidence.mask, self.evidence.classes
         return replace(
             self,
-            labels=self.labels[kept],
-            outlined=self.outlined[kept],
-            true_px=self.true_px[kept],
-            mask_px=self.mask_px[kept],
-            shared_px=self.shared_px[kept],
-            evidence=Evidence(None if mask is None else mask[kept], None if classes is None else classes[kept]),
-            scores=self.scores[kept],
-            scan_scores=strongest(self.scores[kept]),
+            labels=self.labels[is_kept],
+            outlined=self.outlined[is_kept],
+            true_px=self.true_px[is_kept],
+            mask_px=self.mask_px[is_kept],
+            shared_px=self.shared_px[is_kept],
+            evidence=Evidence(None if mask is None else mask[is_kept], None if classes is None else classes[is_kept]),
+            scores=self.scores[is_kept],
+            scan_scores=peak_evidence(self.scores[is_kept]),
             hd95_mm=None,
             surface_dice=None,
-            soft_px=None if self.soft_px is None else self.soft_px[kept],
+            soft_px=None if self.soft_px is None else self.soft_px[is_kept],
             abc2_ml=None,
             true_abc2_ml=None,
         )
 
-    def rescored(self, calibration: Calibration) -> "Judged":
+    def rescore(self, calibration: Calibration) -> "JudgedScan":
         """The same scan with its evidence weighed by a calibration."""
         return replace(
             self,
@@ -155,7 +155,7 @@ class Judged:
         )
 
 
-def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = None) -> Judged:
+def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = None) -> JudgedScan:
     """Analyze one scan exactly as the demo would, and compare.
 
     Args:
@@ -168,8 +168,8 @@ def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = 
         ValueError: if a file cannot be read; the sentence names it.
     """
     return judge_scan(
-        scan_of(table, rows),
-        truth_of(table, rows),
+        table_scan(table, rows),
+        table_truth(table, rows),
         table.labels[rows],
         models,
         patient=str(table.patient[rows[0]]),
@@ -192,7 +192,7 @@ def judge_scan(
     fold: int | None = None,
     facts: Facts | None = None,
     distances: bool = True,
-) -> Judged:
+) -> JudgedScan:
     """Analyze a scan exactly as the demo would, and compare it with its truth.
 
     Args:
@@ -231,15 +231,15 @@ def judge_result(
     fold: int | None = None,
     facts: Facts | None = None,
     distances: bool = True,
-) -> Judged:
+) -> JudgedScan:
     """The same of a scan that is analyzed already; arguments as for `judge_scan`."""
-    scan, mask, drawn = result.scan, result.mask, result.evidence.mask is not None
+    scan, mask, has_mask = result.scan, result.mask, result.evidence.mask is not None
     pixel_mm = scan.spacing_mm
     outlined = np.ones(len(truth), bool) if outlined is None else outlined
-    on_outlined = lambda some: abc2_ml(some & outlined[:, None, None], scan.affine)  # noqa: E731
-    counted = lambda some: np.where(outlined, np.count_nonzero(some, axis=(1, 2)), 0)  # noqa: E731
-    surfaces = distances and drawn and outlined.all() and truth.any()
-    return Judged(
+    on_outlined = lambda mask: abc2_ml(mask & outlined[:, None, None], scan.affine)  # noqa: E731
+    pixels_per_slice = lambda mask: np.where(outlined, np.count_nonzero(mask, axis=(1, 2)), 0)  # noqa: E731
+    surfaces = distances and has_mask and outlined.all() and truth.any()
+    return JudgedScan(
         patient=patient,
         scan=name,
         fold=fold,
@@ -247,20 +247,20 @@ def judge_result(
         labels=labels,
         outlined=outlined,
         side_px=int(np.prod(truth.shape[1:])),
-        true_px=counted(truth),
+        true_px=pixels_per_slice(truth),
         mask_px=np.count_nonzero(mask, axis=(1, 2)),
-        shared_px=counted(truth & mask),
+        shared_px=pixels_per_slice(truth & mask),
         evidence=result.evidence,
         scores=result.slice_scores,
         scan_scores=result.scan_scores,
         pixel_mm=pixel_mm,
         hd95_mm=hd95_mm(truth, mask, pixel_mm) if surfaces else None,
         surface_dice=surface_dice(truth, mask, pixel_mm, TOLERANCE_MM) if surfaces else None,
-        soft_px=soft_voxels(result.blood) if drawn else None,
-        abc2_ml=on_outlined(mask) if drawn else None,
+        soft_px=soft_voxels(result.blood) if has_mask else None,
+        abc2_ml=on_outlined(mask) if has_mask else None,
         true_abc2_ml=on_outlined(truth),
         spacing_known=scan.spacing_known,
-        upright=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
+        tilt_cosine=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
     )
 
 
@@ -270,10 +270,10 @@ def case_of(table: Table, rows: np.ndarray) -> Case:
     Raises:
         ValueError: if a file cannot be read; the sentence names it.
     """
-    return Case(scan_of(table, rows), truth_of(table, rows), table.labels[rows], table.outlined[rows])
+    return Case(table_scan(table, rows), table_truth(table, rows), table.labels[rows], table.outlined[rows])
 
 
-def scan_of(table: Table, rows: np.ndarray) -> Scan:
+def table_scan(table: Table, rows: np.ndarray) -> Scan:
     """One scan of a table; where its files do not tell the size of a voxel, that of a usual head CT is assumed.
 
     Raises:
@@ -282,14 +282,14 @@ def scan_of(table: Table, rows: np.ndarray) -> Scan:
     hu = np.stack([table.hu(r) for r in rows])
     affine = axial_affine((THICKNESS_MM, *[FIELD_OF_VIEW_MM / max(hu.shape[1:])] * 2), hu.shape)
     steps_mm = None if table.steps_mm is None else table.steps_mm[rows[0]]
-    known = steps_mm is not None and bool(np.isfinite(steps_mm).all())
-    if known:
+    is_known = steps_mm is not None and bool(np.isfinite(steps_mm).all())
+    if is_known:
         affine[:3, :3] = steps_mm
         affine[:3, 3] = -affine[:3, :3] @ ((np.array(hu.shape) - 1) / 2)
-    return Scan(hu, affine, spacing_known=known)
+    return Scan(hu, affine, spacing_known=is_known)
 
 
-def truth_of(table: Table, rows: np.ndarray) -> np.ndarray:
+def table_truth(table: Table, rows: np.ndarray) -> np.ndarray:
     """(z, y, x) bool, the outlined blood of one scan; nothing on a slice that nobody outlined."""
     none = np.zeros(table.hu(rows[0]).shape, bool)
     return np.stack([table.truth(r) if table.outlined[r] else none for r in rows])
@@ -297,16 +297,16 @@ def truth_of(table: Table, rows: np.ndarray) -> np.ndarray:
 
 def _facts(table: Table, rows: np.ndarray) -> Facts:
     """Age, sex and fracture of a scan, as far as the set tells them."""
-    told: Facts = {}
+    facts: Facts = {}
     if "age" in table.facts and np.isfinite(age := float(table.facts["age"][rows[0]])):
-        told["age"] = age
+        facts["age"] = age
     if "sex" in table.facts and (sex := str(table.facts["sex"][rows[0]])):
-        told["sex"] = sex
+        facts["sex"] = sex
     if "fracture" in table.facts:
-        told["fracture"] = bool(np.any(table.facts["fracture"][rows]))
-    return told
+        facts["fracture"] = bool(np.any(table.facts["fracture"][rows]))
+    return facts
 
 
-def bleeds(one: Judged) -> bool:
+def has_blood(scan: JudgedScan) -> bool:
     """Whether any slice of a scan is labeled as bleeding."""
-    return bool(one.labels[:, ANY].any())
+    return bool(scan.labels[:, ANY].any())

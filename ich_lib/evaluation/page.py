@@ -20,7 +20,7 @@ from ich_lib.measures.report import (
     Worst,
     figures_of,
 )
-from ich_lib.measures.statistics import Figure
+from ich_lib.measures.statistics import Estimate
 
 if TYPE_CHECKING:
     from ich_lib.show.figure import Figure as Plot
@@ -33,7 +33,7 @@ th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px so
 .notice { border-left: 4px solid #D55E00; padding: .3rem .8rem; background: #fdf3ec; }
 img { width: 100%; } img.small { max-width: 36rem; display: block; } .quiet { color: #595959; }
 """
-NAMES = {
+FIGURE_NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",
     "slice_auc_any": "Slice AUC, any bleeding",
     "scan_auc_any": "Scan AUC, any bleeding",
@@ -64,13 +64,13 @@ def write_page(report: Report, path: Path) -> None:
     whom = f"fold {report.folds}"
     if isinstance(report.folds, tuple):
         whom = f"folds {', '.join(map(str, report.folds))}, each judged by the model that never saw it"
-    parts = [
+    sections = [
         f"<h1>{html.escape(models)} on {html.escape(report.data)}</h1>",
         f"<p class='notice'>{html.escape(report.notice)}</p>",
         _leaky(report),
         f"<p>{report.scans} scans of {len(report.patients)} patients never trained on ({html.escape(whom)}). "
         f"Scores calibrated: {report.calibrated}. Intervals hold 95 % of resamples of patients.</p>",
-        table("Headline", _rows(report)),
+        html_table("Headline", _rows(report)),
         _picture(evaluation(report), "ROC curves, reliability, volumes and Dice by patient"),
         _masks(report.masks, report.spacing),
         _volumes(report.volume, report.spacing),
@@ -83,18 +83,18 @@ def write_page(report: Report, path: Path) -> None:
         _groups("Age, sex, fracture", report.groups),
         _worst(report.worst),
     ]
-    page = "\n".join(part for part in parts if part)
+    page = "\n".join(part for part in sections if part)
     path.write_text(
         f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>{html.escape(models)}: evaluation</title><style>{STYLE}</style><body>{page}</body></html>\n"
     )
 
 
-def shown(value: Figure | Mapping | float | str | None) -> str:
+def to_text(value: Estimate | Mapping | float | str | None) -> str:
     """A figure, or what its `as_json` told, as "0.512 (0.431 to 0.598)", a number as it is, nothing as a dash."""
     if isinstance(value, Mapping):
-        value = Figure.from_json(value)
-    if isinstance(value, Figure):
+        value = Estimate.from_json(value)
+    if isinstance(value, Estimate):
         if math.isnan(value.value):
             return "–"
         if math.isnan(value.low):
@@ -116,116 +116,121 @@ def _leaky(report: Report) -> str:
 
 def _rows(part: Report | Masks | Calls) -> list[tuple[str, str, str]]:
     found = figures_of(part)
-    return [(title, shown(found[name]), str(found[name].n_patients)) for name, title in NAMES.items() if name in found]
+    return [
+        (title, to_text(found[name]), str(found[name].n_patients))
+        for name, title in FIGURE_NAMES.items()
+        if name in found
+    ]
 
 
-def table(title: str, rows: Sequence[Sequence[object]], head: tuple[str, ...] = ("", "value", "patients")) -> str:
+def html_table(title: str, rows: Sequence[Sequence[object]], head: tuple[str, ...] = ("", "value", "patients")) -> str:
     if not rows:
         return ""
     line = lambda cells, tag: f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"  # noqa: E731
     return f"<h2>{title}</h2><table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
-def _calls(title: str, found: Calls) -> str:
-    counts = found.counts
+def _calls(title: str, part: Calls) -> str:
+    counts = part.counts
     note = (
-        f"<p class='quiet'>{found.bleeding} of {found.n} bleed. Called from {found.threshold} on: "
+        f"<p class='quiet'>{part.bleeding} of {part.n} bleed. Called from {part.threshold} on: "
         f"{counts.tp} rightly, {counts.fp} wrongly; {counts.fn} missed. PPV and NPV where "
-        f"{found.prevalence:.0%} bleed.</p>"
+        f"{part.prevalence:.0%} bleed.</p>"
     )
-    return table(title, _rows(found)) + note
+    return html_table(title, _rows(part)) + note
 
 
 def _masks(found: Masks | None, spacing: str) -> str:
     if not found:
         return ""
     return (
-        f"{table('Masks', _rows(found))}\n"
+        f"{html_table('Masks', _rows(found))}\n"
         f"<p class='quiet'>{found.hd95_infinite} bleeding scans got no mask at all, so their HD95 is infinite and "
         f"not in the median. Surface Dice within {found.surface_tolerance_mm} mm. Spacing: {spacing}.</p>"
     )
 
 
-def _abstention(found: Abstention | None) -> str:
+def _abstention(part: Abstention | None) -> str:
     from ich_lib.show.abstention import risk_coverage
 
-    if not found:
+    if not part:
         return ""
-    low, high = found.band
+    low, high = part.band
     return (
         f"<h2>If it kept silent where it is not sure</h2><p>Answering only for scans whose score is at most {low:g} or "
-        f"at least {high:g}, it answers for {found.answered} of {found.scans}, a share of "
-        f"{shown(found.coverage)}. Of these answers {found.wrong_answered} are wrong, a share of "
-        f"{shown(found.error_answered)}, and {found.missed_answered} of them are missed bleeds; of all scans "
-        f"{found.wrong}, a share of {shown(found.error_all)}. Area under the curve of error against coverage: "
-        f"{shown(found.area)}; with as many errors, all of them last, it would be {found.least_area:.3f}.</p>"
-        + _picture(risk_coverage(found), "Share of wrong answers against the share of scans answered", "small")
+        f"at least {high:g}, it answers for {part.answered} of {part.scans}, a share of "
+        f"{to_text(part.coverage)}. Of these answers {part.wrong_answered} are wrong, a share of "
+        f"{to_text(part.error_answered)}, and {part.missed_answered} of them are missed bleeds; of all scans "
+        f"{part.wrong}, a share of {to_text(part.error_all)}. Area under the curve of error against coverage: "
+        f"{to_text(part.area)}; with as many errors, all of them last, it would be {part.least_area:.3f}.</p>"
+        + _picture(risk_coverage(part), "Share of wrong answers against the share of scans answered", "small")
     )
 
 
-def _volumes(found: Volume | None, spacing: str) -> str:
+def _volumes(part: Volume | None, spacing: str) -> str:
     """mL three ways: a table, and a plot a way."""
-    from ich_lib.show.volume import WAYS, agreement
+    from ich_lib.show.volume import VOLUME_METHOD_NAMES, agreement
 
-    if not found:
+    if not part:
         return ""
     rows = [
-        (name, shown(way.mae_ml), shown(way.bias_ml), "{:.1f} to {:.1f}".format(*way.limits_ml))
-        for key, name in WAYS.items()
-        if (way := found.ways.get(key))
+        (name, to_text(method.mae_ml), to_text(method.bias_ml), "{:.1f} to {:.1f}".format(*method.limits_ml))
+        for key, name in VOLUME_METHOD_NAMES.items()
+        if (method := part.ways.get(key))
     ]
     head = ("measured in mL, against the truth's voxels", "mean absolute error", "bias", "limits of agreement (95 %)")
     return (
-        table("Volume of bleeding scans", rows, head)
+        html_table("Volume of bleeding scans", rows, head)
         + f"<p class='quiet'>Spacing: {spacing}. Limits: bias ∓ 1.96 standard deviations of single differences.</p>"
-        + _picture(agreement(found), "Bland and Altman plots of mL by each way")
+        + _picture(agreement(part), "Bland and Altman plots of mL by each way")
     )
 
 
-def _picture(figure: "Plot", told: str, kind: str = "") -> str:
+def _picture(figure: "Plot", alt_text: str, kind: str = "") -> str:
     """A figure inside the page."""
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     return (
-        f"<img class='{kind}' alt='{told}' src='data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}'>"
+        f"<img class='{kind}' alt='{alt_text}' "
+        f"src='data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}'>"
     )
 
 
-def _clean(found: CleanScans | None) -> str:
-    if not found:
+def _clean(part: CleanScans | None) -> str:
+    if not part:
         return ""
-    marked = "" if found.median_ml_marked is None else f" Marked: {found.median_ml_marked:.2f} mL at the median, "
-    marked += "" if found.most_ml_marked is None else f"{found.most_ml_marked:.1f} mL at most."
-    marked += "" if found.median_soft_ml is None else f" Probabilities sum to {found.median_soft_ml:.2f} mL."
+    marked_note = "" if part.median_ml_marked is None else f" Marked: {part.median_ml_marked:.2f} mL at the median, "
+    marked_note += "" if part.most_ml_marked is None else f"{part.most_ml_marked:.1f} mL at most."
+    marked_note += "" if part.median_soft_ml is None else f" Probabilities sum to {part.median_soft_ml:.2f} mL."
     return (
-        f"<h2>Scans without blood</h2><p>Of {found.n}, a share of {shown(found.share_called)} is called "
-        f"bleeding; of their {found.slices} slices {found.slices_called}.{marked}</p>"
+        f"<h2>Scans without blood</h2><p>Of {part.n}, a share of {to_text(part.share_called)} is called "
+        f"bleeding; of their {part.slices} slices {part.slices_called}.{marked_note}</p>"
     )
 
 
 def _types(found: Mapping[str, OfType]) -> str:
     rows = [
-        (name, one.patients, one.slices, shown(one.dice), shown(one.slice_auc), shown(one.scan_auc))
+        (name, one.patients, one.slices, to_text(one.dice), to_text(one.slice_auc), to_text(one.scan_auc))
         for name, one in found.items()
     ]
-    return table("Types", rows, ("", "patients", "slices", "dice", "slice auc", "scan auc"))
+    return html_table("Types", rows, ("", "patients", "slices", "dice", "slice auc", "scan auc"))
 
 
 def _groups(title: str, found: Mapping[str, OfGroup]) -> str:
     rows = [
         (
             *(name, one.patients, one.bleeding),
-            *map(shown, (one.dice_per_subject, one.slice_auc_any, one.scan_auc_any)),
+            *map(to_text, (one.dice_per_subject, one.slice_auc_any, one.scan_auc_any)),
         )
         for name, one in found.items()
     ]
-    return table(title, rows, ("", "patients", "bleeding", "dice per subject", "slice auc any", "scan auc any"))
+    return html_table(title, rows, ("", "patients", "bleeding", "dice per subject", "slice auc any", "scan auc any"))
 
 
 def _worst(worst: Sequence[Worst]) -> str:
     rows = []
     for line, what in ((one.line, one.what) for one in worst):
-        measured = map(shown, (line.true_ml, line.mask_ml, line.dice, line.scan_any))
+        measured = map(to_text, (line.true_ml, line.mask_ml, line.dice, line.scan_any))
         rows.append((line.patient, ", ".join(line.types), line.slices_with_blood, *measured, what))
     head = ("patient", "types", "slices with blood", "true ml", "mask ml", "dice", "scan any", "what")
-    return table("Cases to look at first", rows, head)
+    return html_table("Cases to look at first", rows, head)

@@ -12,25 +12,25 @@ from tqdm import tqdm
 import ich_lib
 from ich_lib.case import Case
 from ich_lib.data import Table
-from ich_lib.evaluation import THRESHOLD, case_of, held_out, judge_scan, opened
+from ich_lib.evaluation import THRESHOLD, case_of, held_out_scans, judge_scan, open_table
 from ich_lib.grammar import listed
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures import metrics
-from ich_lib.measures.statistics import Figure, group_by_patient, grouped_bootstrap, paired_bootstrap, pooled
+from ich_lib.measures.statistics import Estimate, group_by_patient, grouped_bootstrap, paired_bootstrap, pooled
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.engine import Models, load
-from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, corrupted, known
+from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, check_corruption, corrupt
 
-PHANTOMS, PATIENTS = 8, 20  # judged where nobody asks for another number
+N_PHANTOMS, N_PATIENTS = 8, 20  # judged where nobody asks for another number
 SLICES, PIXELS = 12, 256  # of a phantom: the middle 6 cm of the head
 FIRST = 90_000_000  # seed of the first phantom, far from those that models are trained on
 ROUNDS = 1000  # resamples of each interval
-TOLERATED = 0.1  # of any of DECIDING: a model that loses more is not to be believed
-CLEAN = "clean"
-KEPT = "kept"  # folder of what a stopped command has done
-DECIDING = ("dice_per_subject", "slice_auc_any", "scan_sensitivity", "scan_specificity")
+TOLERATED_DROP = 0.1  # of any of DECIDING: a model that loses more is not to be believed
+CLEAN_KEY = "clean"
+PROGRESS_FOLDER = "kept"  # folder of what a stopped command has done
+DECIDING_FIGURES = ("dice_per_subject", "slice_auc_any", "scan_sensitivity", "scan_specificity")
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class Plan:
     @property
     def models(self) -> dict[str, str]:
         """SHA-256 of the weights to the model's name."""
-        return {model.sha256: model.name for one in self.candidates for model in one.models}
+        return {model.sha256: model.name for candidate in self.candidates for model in candidate.models}
 
     def key(self, name: str) -> dict:
         """What the outcomes of a corruption depend on."""
-        scans = [[one.patient, one.scan] for one in self.candidates]
-        strengths = [0] if name == CLEAN else list(CORRUPTIONS[name].strengths)
-        told = {"version": ich_lib.__version__, "data": self.data, "scans": scans, "models": sorted(self.models)}
-        return {**told, "seed": self.seed, "strengths": strengths}
+        scans = [[candidate.patient, candidate.scan] for candidate in self.candidates]
+        strengths = [0] if name == CLEAN_KEY else list(CORRUPTIONS[name].strengths)
+        inputs = {"version": ich_lib.__version__, "data": self.data, "scans": scans, "models": sorted(self.models)}
+        return {**inputs, "seed": self.seed, "strengths": strengths}
 
 
 @dataclass(frozen=True)
@@ -144,16 +144,22 @@ def plan(
     """
     names = tuple(dict.fromkeys(only)) if only else tuple(CORRUPTIONS)
     for name in names:
-        known(name)
+        check_corruption(name)
     if limit is not None and limit < 1:
         raise ValueError(f"At least 1 scan must be judged; got a limit of {limit}.")
     if data is None:
-        return Plan(f"phantoms, {SLICES} slices of {PIXELS} px", _phantoms(source, limit or PHANTOMS), names, seed)
-    table = opened(data)
-    found = [one for models, place in _readers(source) for one in _never_seen(models, place, table)]
+        return Plan(f"phantoms, {SLICES} slices of {PIXELS} px", _phantoms(source, limit or N_PHANTOMS), names, seed)
+    table = open_table(data)
+    candidates = [
+        candidate for models, place in _readers(source) for candidate in _unseen_candidates(models, place, table)
+    ]
     bleeds = table.bleeding()
-    taken = set(chosen({one.patient: bleeds[one.patient] for one in found}, limit or PATIENTS, seed=seed))
-    return Plan(table.name, tuple(one for one in found if one.patient in taken), names, seed)
+    patients = set(
+        draw_patients(
+            {candidate.patient: bleeds[candidate.patient] for candidate in candidates}, limit or N_PATIENTS, seed=seed
+        )
+    )
+    return Plan(table.name, tuple(candidate for candidate in candidates if candidate.patient in patients), names, seed)
 
 
 def _readers(source: str | Path) -> list[tuple[Models, str | Path]]:
@@ -173,14 +179,14 @@ def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
         clean = i % 3 == 1
         bleeds = () if clean else (TYPES[turns % len(TYPES)],)
         turns += not clean
-        made = cache(partial(phantom, FIRST + i, bleeds=bleeds, slices=SLICES, pixels=PIXELS))
-        candidates.append(Candidate(f"phantom-{i}", f"phantom-{i}", models, made))
+        cases = cache(partial(phantom, FIRST + i, bleeds=bleeds, slices=SLICES, pixels=PIXELS))
+        candidates.append(Candidate(f"phantom-{i}", f"phantom-{i}", models, cases))
     return tuple(candidates)
 
 
-def _never_seen(models: Models, source: str | Path, table: Table) -> list[Candidate]:
+def _unseen_candidates(models: Models, source: str | Path, table: Table) -> list[Candidate]:
     """The scans of a table that the models were not trained on."""
-    split, rows_of = held_out(models, source, table)
+    split, rows_of = held_out_scans(models, source, table)
     if split.kind != "patient":
         raise ValueError(
             f"{source} was trained after a {split.kind} split and has seen every patient, so it cannot be judged here."
@@ -192,7 +198,7 @@ def _never_seen(models: Models, source: str | Path, table: Table) -> list[Candid
     ]
 
 
-def chosen(bleeds: Mapping[str, bool], limit: int, *, seed: int = 0) -> list[str]:
+def draw_patients(bleeds: Mapping[str, bool], limit: int, *, seed: int = 0) -> list[str]:
     """Draw patients so that the share who bleeds stays, to rounding; of either kind at least one where there is room.
 
     Args:
@@ -206,12 +212,12 @@ def chosen(bleeds: Mapping[str, bool], limit: int, *, seed: int = 0) -> list[str
     if limit >= len(bleeds):
         return sorted(bleeds)
     rng = np.random.default_rng(seed)
-    bleeding, clean = (sorted(who for who in bleeds if bleeds[who] is kind) for kind in (True, False))
+    bleeding, clean = (sorted(patient for patient in bleeds if bleeds[patient] is kind) for kind in (True, False))
     share = round(limit * len(bleeding) / len(bleeds))
     if limit > 1 and bleeding and clean:
         share = min(max(share, 1), limit - 1)
-    drawn = [rng.choice(bleeding, share, replace=False), rng.choice(clean, limit - share, replace=False)]
-    return sorted(str(who) for some in drawn for who in some)
+    draws = [rng.choice(bleeding, share, replace=False), rng.choice(clean, limit - share, replace=False)]
+    return sorted(str(patient) for group in draws for patient in group)
 
 
 def robustness(planned: Plan, out: str | Path) -> dict:
@@ -230,13 +236,13 @@ def robustness(planned: Plan, out: str | Path) -> dict:
     Raises:
         ValueError: if `out` holds what was found with other models, scans or strengths.
     """
-    out, found = Path(out), {}
-    (out / KEPT).mkdir(parents=True, exist_ok=True)
+    out, outcomes = Path(out), {}
+    (out / PROGRESS_FOLDER).mkdir(parents=True, exist_ok=True)
     with tqdm(total=planned.readings, desc="reading", unit="scan") as bar:
-        for name in (CLEAN, *planned.names):
+        for name in (CLEAN_KEY, *planned.names):
             bar.set_postfix_str(name)
-            found[name] = _outcomes(planned, name, out / KEPT / f"{name}.json", bar.update)
-    report = report_of(planned, found)
+            outcomes[name] = _outcomes(planned, name, out / PROGRESS_FOLDER / f"{name}.json", bar.update)
+    report = build_robustness_report(planned, outcomes)
     (out / "robustness.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report
 
@@ -245,36 +251,36 @@ def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object
     """Per severity what became of every scan under a corruption, as kept in a file, or found now and kept there."""
     key = planned.key(name)
     if not path.is_file():
-        told = {"key": key, "severities": _read_all(planned, name, done)}
+        saved = {"key": key, "severities": _read_all(planned, name, done)}
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(told))
+        part.write_text(json.dumps(saved))
         part.replace(path)
     else:
-        told = json.loads(path.read_text())
-        if told["key"] != key:
+        saved = json.loads(path.read_text())
+        if saved["key"] != key:
             raise ValueError(
                 f"{path.parent.parent} holds what was found with other models, scans, seed or version. Choose another "
                 "folder, or remove it."
             )
         done(len(planned.candidates) * len(key["strengths"]))
-    return [[_outcome(values) for values in some] for some in told["severities"]]
+    return [[_outcome(values) for values in entries] for entries in saved["severities"]]
 
 
 def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[list[dict]]:
-    severities = (0,) if name == CLEAN else SEVERITIES
-    found: list[list[dict]] = [[] for _ in severities]
+    severities = (0,) if name == CLEAN_KEY else SEVERITIES
+    outcomes: list[list[dict]] = [[] for _ in severities]
     for number, candidate in enumerate(planned.candidates):
         case = candidate.open()
-        for severity, some in zip(severities, found, strict=True):
-            worse = corrupted(case, name, severity, seed=planned.seed + number) if severity else case
-            some.append(outcome(worse, candidate).as_json())
+        for severity, entries in zip(severities, outcomes, strict=True):
+            corrupted_exam = corrupt(case, name, severity, seed=planned.seed + number) if severity else case
+            entries.append(outcome(corrupted_exam, candidate).as_json())
             done(1)
-    return found
+    return outcomes
 
 
 def outcome(case: Case, candidate: Candidate) -> Outcome:
     """Let a candidate's models read a case."""
-    one = judge_scan(
+    scan = judge_scan(
         case.scan,
         case.truth,
         case.labels,
@@ -285,14 +291,14 @@ def outcome(case: Case, candidate: Candidate) -> Outcome:
         distances=False,
     )
     return Outcome(
-        patient=one.patient,
-        scan=one.scan,
-        truth=one.labels[:, ANY],
-        scores=one.scores[:, ANY],
-        scan_score=float(one.scan_scores[ANY]),
-        dice=one.subject_dice,
-        true_ml=one.true_ml,
-        mask_ml=one.mask_ml,
+        patient=scan.patient,
+        scan=scan.scan,
+        truth=scan.labels[:, ANY],
+        scores=scan.scores[:, ANY],
+        scan_score=float(scan.scan_scores[ANY]),
+        dice=scan.subject_dice,
+        true_ml=scan.true_ml,
+        mask_ml=scan.mask_ml,
     )
 
 
@@ -301,98 +307,111 @@ def _outcome(values: dict) -> Outcome:
     return Outcome(**values | {"truth": np.array(values["truth"], bool), "scores": np.array(values["scores"])})
 
 
-def report_of(planned: Plan, found: Mapping[str, Sequence[Sequence[Outcome]]]) -> dict:
+def build_robustness_report(planned: Plan, outcomes: Mapping[str, Sequence[Sequence[Outcome]]]) -> dict:
     """All figures as plain values.
 
     Args:
         planned: what was read.
-        found: CLEAN and each corruption's name to a list of outcomes for each severity, scans in one order.
+        outcomes: CLEAN and each corruption's name to a list of outcomes for each severity, scans in one order.
     """
-    (clean,), figures = found[CLEAN], figures_at(planned.threshold)
+    (clean,), figures = outcomes[CLEAN_KEY], figures_by_name(planned.threshold)
     report = {
         "data": planned.data,
         "models": [{"name": name, "sha256": sha256} for sha256, name in planned.models.items()],
-        "patients": sorted({one.patient for one in clean}),
+        "patients": sorted({outcome.patient for outcome in clean}),
         "scans": len(clean),
-        "bleeding": sum(bool(one.truth.any()) for one in clean),
+        "bleeding": sum(bool(outcome.truth.any()) for outcome in clean),
         "readings": planned.readings,
         "score_threshold": planned.threshold,
         "calibrated": planned.calibrated,
         "seed": planned.seed,
-        "clean": {name: _clean(clean, *figure).as_json() for name, figure in figures.items()},
-        "corruptions": {name: _corruption(name, clean, found[name], figures) for name in planned.names},
+        "clean": {name: _clean_figure(clean, *figure).as_json() for name, figure in figures.items()},
+        "corruptions": {name: _corruption_figures(name, clean, outcomes[name], figures) for name in planned.names},
     }
-    return report | {"not_believed_from": {name: lost_from(report, name) for name in planned.names}, "notice": NOTICE}
+    return report | {
+        "not_believed_from": {name: first_failing_severity(report, name) for name in planned.names},
+        "notice": NOTICE,
+    }
 
 
 Statistic = Callable[[list[Outcome]], float]
-Counts = Callable[[Outcome], bool]
+Filter = Callable[[Outcome], bool]
 
 
-def figures_at(threshold: float) -> dict[str, tuple[Statistic, Counts]]:
+def figures_by_name(threshold: float) -> dict[str, tuple[Statistic, Filter]]:
     """Name of a figure to how it is reckoned from outcomes, and which outcomes count.
 
     As in an evaluation: Dice is the mean over bleeding scans of their mean over slices with blood, volume the mean
     absolute error in mL over the same scans; the AUC pools the slices; scans are called from `threshold` on.
     """
-    drawn = lambda one: one.dice is not None  # noqa: E731
-    bleeds = lambda one: bool(one.truth.any())  # noqa: E731
+    has_dice = lambda outcome: outcome.dice is not None  # noqa: E731
+    bleeds = lambda outcome: bool(outcome.truth.any())  # noqa: E731
     return {
-        "dice_per_subject": (lambda some: float(np.mean([one.dice for one in some])), drawn),
-        "slice_auc_any": (_slice_auc, lambda one: True),
+        "dice_per_subject": (lambda sample: float(np.mean([outcome.dice for outcome in sample])), has_dice),
+        "slice_auc_any": (_slice_auc, lambda outcome: True),
         "scan_sensitivity": (_of_calls(metrics.sensitivity, threshold), bleeds),
-        "scan_specificity": (_of_calls(metrics.specificity, threshold), lambda one: not bleeds(one)),
-        "volume_mae_ml": (lambda some: float(np.mean([abs(one.mask_ml - one.true_ml) for one in some])), drawn),
+        "scan_specificity": (_of_calls(metrics.specificity, threshold), lambda outcome: not bleeds(outcome)),
+        "volume_mae_ml": (
+            lambda sample: float(np.mean([abs(outcome.mask_ml - outcome.true_ml) for outcome in sample])),
+            has_dice,
+        ),
     }
 
 
 def _of_calls(rate: Callable[[np.ndarray, np.ndarray], float], threshold: float) -> Statistic:
-    return lambda some: rate(
-        np.array([one.truth.any() for one in some]), np.array([one.scan_score >= threshold for one in some])
+    return lambda sample: rate(
+        np.array([outcome.truth.any() for outcome in sample]),
+        np.array([outcome.scan_score >= threshold for outcome in sample]),
     )
 
 
-def _slice_auc(some: list[Outcome]) -> float:
-    return metrics.auc(np.concatenate([one.truth for one in some]), np.concatenate([one.scores for one in some]))
+def _slice_auc(sample: list[Outcome]) -> float:
+    return metrics.auc(
+        np.concatenate([outcome.truth for outcome in sample]), np.concatenate([outcome.scores for outcome in sample])
+    )
 
 
 def _patient(one: Outcome) -> str:
     return one.patient
 
 
-def _clean(clean: Sequence[Outcome], statistic: Statistic, counts: Counts) -> Figure:
-    kept = [one for one in clean if counts(one)]
-    return grouped_bootstrap(kept, _patient, statistic, rounds=ROUNDS)
+def _clean_figure(clean: Sequence[Outcome], statistic: Statistic, counts: Filter) -> Estimate:
+    counted = [outcome for outcome in clean if counts(outcome)]
+    return grouped_bootstrap(counted, _patient, statistic, rounds=ROUNDS)
 
 
-def _corruption(name: str, clean: Sequence[Outcome], worse: Sequence[Sequence[Outcome]], figures: dict) -> dict:
+def _corruption_figures(
+    name: str, clean: Sequence[Outcome], corrupted: Sequence[Sequence[Outcome]], figures: dict
+) -> dict:
     corruption = CORRUPTIONS[name]
     rows = [
         {
             "severity": severity,
             "strength": corruption.strengths[severity - 1],
-            **{key: compared(clean, some, *figure) for key, figure in figures.items()},
+            **{key: compare_outcomes(clean, outcomes, *figure) for key, figure in figures.items()},
         }
-        for severity, some in zip(SEVERITIES, worse, strict=True)
+        for severity, outcomes in zip(SEVERITIES, corrupted, strict=True)
     ]
     return {"unit": corruption.unit, "imitates": corruption.imitates, "severities": rows}
 
 
-def compared(clean: Sequence[Outcome], worse: Sequence[Outcome], statistic: Statistic, counts: Counts) -> dict:
+def compare_outcomes(
+    clean: Sequence[Outcome], corrupted: Sequence[Outcome], statistic: Statistic, counts: Filter
+) -> dict:
     """A figure of scans made worse, and its change against the same scans clean.
 
     Scans that count in both are compared: one whose blood faded from the truth of thick slices leaves both sides.
 
     Args:
         clean: outcomes.
-        worse: those of the same scans in the same order.
+        corrupted: those of the same scans in the same order.
         statistic: the figure.
         counts: which outcomes it takes.
 
     Returns:
         "value", None where it is not defined, and "change", worse minus clean, with its paired interval over patients.
     """
-    pairs = [(a, b) for a, b in zip(clean, worse, strict=True) if counts(a) and counts(b)]
+    pairs = [(a, b) for a, b in zip(clean, corrupted, strict=True) if counts(a) and counts(b)]
     before, after = ([pair[side] for pair in pairs] for side in (0, 1))
     value = statistic(after) if after else float("nan")
     first, second = (group_by_patient(some, _patient) for some in (before, after))
@@ -400,37 +419,40 @@ def compared(clean: Sequence[Outcome], worse: Sequence[Outcome], statistic: Stat
     return {"value": None if np.isnan(value) else value, "change": change.as_json()}
 
 
-def lost_from(report: dict, name: str) -> int | None:
+def first_failing_severity(report: dict, name: str) -> int | None:
     """The mildest severity of a corruption at which nobody should believe the models; None if all five are borne.
 
-    That is where Dice, slice AUC, sensitivity or specificity `is_lost`.
+    That is where Dice, slice AUC, sensitivity or specificity `is_failing`.
     """
     for row in report["corruptions"][name]["severities"]:
-        if any(is_lost(row[key]["change"]) for key in DECIDING):
+        if any(is_failing(row[key]["change"]) for key in DECIDING_FIGURES):
             return row["severity"]
     return None
 
 
-def is_lost(change: dict) -> bool:
+def is_failing(change: dict) -> bool:
     """Whether a figure fell by more than TOLERATED, and its interval lies below zero."""
-    return change["value"] is not None and change["value"] < -TOLERATED and change["high"] < 0
+    return change["value"] is not None and change["value"] < -TOLERATED_DROP and change["high"] < 0
 
 
-def summary(report: dict) -> str:
+def summary_sentence(report: dict) -> str:
     """The report in one sentence."""
     models = listed(dict.fromkeys(model["name"] for model in report["models"]))
-    lost = [f"{name} ({_strength(report, name, at)})" for name, at in report["not_believed_from"].items() if at]
+    failing = [f"{name} ({_strength(report, name, at)})" for name, at in report["not_believed_from"].items() if at]
     borne = [name for name, at in report["not_believed_from"].items() if not at]
-    whom, what = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
-    if not lost:
-        return f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED} of {what} was shown."
+    whom, measures = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
+    if not failing:
+        return (
+            f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED_DROP} of {measures} was shown."
+        )
     spared = f", which was shown for no severity of {listed(borne)}" if borne else ""
     return (
-        f"{whom} nobody should believe {models} from here on: {', '.join(lost)}; there more than {TOLERATED} of {what} "
+        f"{whom} nobody should believe {models} from here on: {', '.join(failing)}; there more than "
+        f"{TOLERATED_DROP} of {measures} "
         f"is lost{spared}."
     )
 
 
 def _strength(report: dict, name: str, severity: int) -> str:
-    told = report["corruptions"][name]
-    return f"{told['severities'][severity - 1]['strength']:g} {told['unit']}"
+    corruption = report["corruptions"][name]
+    return f"{corruption['severities'][severity - 1]['strength']:g} {corruption['unit']}"

@@ -7,13 +7,13 @@ from io import BytesIO
 from pathlib import Path
 
 from ich_lib.case import Case
-from ich_lib.evaluation.page import STYLE, shown
-from ich_lib.evaluation.robustness import DECIDING, FIRST, SLICES, TOLERATED, is_lost, summary
+from ich_lib.evaluation.page import STYLE, to_text
+from ich_lib.evaluation.robustness import DECIDING_FIGURES, FIRST, SLICES, TOLERATED_DROP, is_failing, summary_sentence
 from ich_lib.phantoms import phantom
-from ich_lib.prepare.corruptions import CORRUPTIONS, corrupted
+from ich_lib.prepare.corruptions import CORRUPTIONS, corrupt
 from ich_lib.prepare.head import head_box
 from ich_lib.show.figure import Figure
-from ich_lib.show.robustness import Example, examples, robustness
+from ich_lib.show.robustness import Example, examples, robustness_plot
 
 SHOWN = (1, 3, 5)  # severities of the examples
 _NAMES = {
@@ -23,44 +23,47 @@ _NAMES = {
     "scan_specificity": "Specificity (scans)",
     "volume_mae_ml": "Volume error, mL",
 }
-_OWN_STYLE = "td.lost { background: #fdf3ec; font-weight: 600; } img.examples { max-width: 46rem; }"
+_STYLE = "td.lost { background: #fdf3ec; font-weight: 600; } img.examples { max-width: 46rem; }"
 
 
-def write_page(report: dict, path: Path) -> None:
+def write_robustness_page(report: dict, path: Path) -> None:
     """Write a report as HTML with its pictures inside. The examples are of a phantom, never of a patient."""
     models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
     scores = "probabilities" if report["calibrated"] else "plain scores"
-    parts = [
+    sections = [
         f"<h1>When should nobody believe {html.escape(models)}?</h1>",
-        f"<p><strong>{html.escape(summary(report))}</strong></p>",
+        f"<p><strong>{html.escape(summary_sentence(report))}</strong></p>",
         f"<p class='notice'>{html.escape(report['notice'])}</p>",
         f"<p>{report['scans']} scans ({html.escape(report['data'])}), {report['bleeding']} bleeding, were read clean "
         f"and again under every corruption and severity: {report['readings']} readings. Each change is that of the "
         "same scans against themselves clean; its interval holds 95 % of resamples of patients. With few of them, an "
         "interval that reaches zero says that the loss is unknown, not that there is none, and one without width says "
         "that all changed alike, not that others would.</p>",
-        _picture(robustness(report), "Change of Dice and slice AUC by corruption and severity"),
+        _picture(robustness_plot(report), "Change of Dice and slice AUC by corruption and severity"),
         _clean(report["clean"]),
-        *(_changes(report, key) for key in DECIDING),
+        *(_changes(report, key) for key in DECIDING_FIGURES),
         "<h2>What it looks like</h2>",
         "<p class='quiet'>One slice of a phantom in the brain window, its blood outlined. No patient.</p>",
         _picture(
-            examples(spoiled(example())), "A phantom's slice under each corruption at severities 1, 3 and 5", "examples"
+            examples(spoiled(example_exam())),
+            "A phantom's slice under each corruption at severities 1, 3 and 5",
+            "examples",
         ),
-        _everything(report),
-        f"<p class='quiet'>Shaded: a loss of more than {TOLERATED} whose interval lies below zero. Scans are called "
+        _full_table(report),
+        f"<p class='quiet'>Shaded: a loss of more than {TOLERATED_DROP} whose interval lies below zero. Scans "
+        "are called "
         f"from {report['score_threshold']} on; scores are {scores}. Dice is the mean over bleeding scans of their mean "
         "over slices with blood; volume error the mean absolute error over the same scans.</p>",
     ]
-    page = "\n".join(parts)
+    page = "\n".join(sections)
     path.write_text(
         "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(models)}: robustness</title><style>{STYLE}{_OWN_STYLE}</style>"
+        f"<title>{html.escape(models)}: robustness</title><style>{STYLE}{_STYLE}</style>"
         f"<body>{page}</body></html>\n"
     )
 
 
-def example() -> Case:
+def example_exam() -> Case:
     """A phantom with a bleed in the brain."""
     return phantom(FIRST, bleeds=["intraparenchymal"], slices=SLICES)
 
@@ -78,7 +81,7 @@ def spoiled(case: Case, *, seed: int = 0) -> list[list[Example]]:
         titles = {0: f"{name}: clean", **{severity: corruption.strength(severity) for severity in SHOWN}}
         line = []
         for severity, title in titles.items():
-            worse = corrupted(case, name, severity, seed=seed)
+            worse = corrupt(case, name, severity, seed=seed)
             at = min(int((k + 0.5) * case.scan.spacing_mm[0] / worse.scan.spacing_mm[0]), len(worse.truth) - 1)
             line.append(Example(title, worse.scan.hu[at], worse.truth[at], box))
         lines.append(line)
@@ -98,7 +101,7 @@ def _row(cells: list[str], tag: str = "td") -> str:
 
 def _clean(clean: dict) -> str:
     rows = [
-        _row([name, shown(clean[key]), str(clean[key]["n_patients"])])
+        _row([name, to_text(clean[key]), str(clean[key]["n_patients"])])
         for key, name in _NAMES.items()
         if clean[key]["value"] is not None
     ]
@@ -113,9 +116,12 @@ def _changes(report: dict, key: str) -> str:
     head = _row(["corruption", *(f"severity {severity}" for severity in severities)], "th")
     rows = [
         _row(
-            [f"{name}<br><span class='quiet'>{html.escape(told['unit'])}</span>", *map(_cell(key), told["severities"])]
+            [
+                f"{name}<br><span class='quiet'>{html.escape(corruption['unit'])}</span>",
+                *map(_cell(key), corruption["severities"]),
+            ]
         )
-        for name, told in report["corruptions"].items()
+        for name, corruption in report["corruptions"].items()
     ]
     return f"<h2>Change of {_NAMES[key]}</h2><table>{head}{''.join(rows)}</table>"
 
@@ -123,13 +129,13 @@ def _changes(report: dict, key: str) -> str:
 def _cell(key: str) -> Callable[[dict], str]:
     def cell(row: dict) -> str:
         change = row[key]["change"]
-        told = f"<span class='quiet'>{row['strength']:g}</span><br>{signed(change).replace(' (', '<br>(')}"
-        return f"<td{' class=lost' if is_lost(change) else ''}>{told}</td>"
+        text = f"<span class='quiet'>{row['strength']:g}</span><br>{format_change(change).replace(' (', '<br>(')}"
+        return f"<td{' class=lost' if is_failing(change) else ''}>{text}</td>"
 
     return cell
 
 
-def signed(change: dict) -> str:
+def format_change(change: dict) -> str:
     """A change as "−0.12 (−0.20 to −0.05)", a dash where there is none."""
     if change["value"] is None:
         return "–"
@@ -142,21 +148,23 @@ def _number(value: float) -> str:
     return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 
-def _everything(report: dict) -> str:
+def _full_table(report: dict) -> str:
     """Every figure of every corruption and severity, folded away."""
-    kept = {key: name for key, name in _NAMES.items() if report["clean"][key]["value"] is not None}
-    head = _row(["severity", *kept.values()], "th")
-    parts = []
-    for name, told in report["corruptions"].items():
+    names = {key: name for key, name in _NAMES.items() if report["clean"][key]["value"] is not None}
+    head = _row(["severity", *names.values()], "th")
+    sections = []
+    for name, corruption in report["corruptions"].items():
         rows = [
             _row(
                 [
-                    f"{row['severity']}: {row['strength']:g} {html.escape(told['unit'])}",
-                    *(f"{shown(row[key]['value'])}<br>{signed(row[key]['change'])}" for key in kept),
+                    f"{row['severity']}: {row['strength']:g} {html.escape(corruption['unit'])}",
+                    *(f"{to_text(row[key]['value'])}<br>{format_change(row[key]['change'])}" for key in names),
                 ]
             )
-            for row in told["severities"]
+            for row in corruption["severities"]
         ]
-        parts.append(f"<h3>{name}</h3><p>{html.escape(told['imitates'])}</p><table>{head}{''.join(rows)}</table>")
+        sections.append(
+            f"<h3>{name}</h3><p>{html.escape(corruption['imitates'])}</p><table>{head}{''.join(rows)}</table>"
+        )
     title = "<h2>Everything</h2><details><summary>Every figure, and what each corruption imitates</summary>"
-    return f"{title}{''.join(parts)}</details>"
+    return f"{title}{''.join(sections)}</details>"

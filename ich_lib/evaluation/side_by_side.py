@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ich_lib.evaluation.compare import read_report
-from ich_lib.evaluation.page import shown
+from ich_lib.evaluation.page import to_text
 from ich_lib.models.builders import build
 from ich_lib.models.run import START, fold_runs, open_run
 
@@ -19,7 +19,7 @@ begins with random weights unless a line says otherwise.
 """
 
 
-def table(folders: Sequence[str | Path]) -> str:
+def results_table(folders: Sequence[str | Path]) -> str:
     """Evaluated cross-validations as one Markdown page with a table.
 
     Args:
@@ -53,10 +53,10 @@ def _line(folder: Path) -> tuple[str, ...]:
     recipe = runs[0].recipe
     minutes = sum(run.minutes for run in runs) / len(runs)
     epochs = len(runs[0].history())
-    seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
+    slices_seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
     leak = f", **{report.leaky[0]} split**" if report.leaky else ""
-    figures = map(shown, (report.dice_per_subject, report.slice_auc_any, report.scan_auc_any, report.ece))
+    figures = map(to_text, (report.dice_per_subject, report.slice_auc_any, report.scan_auc_any, report.ece))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
     count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
     begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""
-    return f"{folder.name} (`{recipe.name}`{leak}{begun})", picture, count, f"{seen}, {minutes:.1f}", *figures
+    return f"{folder.name} (`{recipe.name}`{leak}{begun})", picture, count, f"{slices_seen}, {minutes:.1f}", *figures

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from ich_lib.evaluation.judged import Judged
+from ich_lib.evaluation.judged import JudgedScan
 from ich_lib.labels import ANY
 
 FILE = "slices.csv"  # beside report.json
 _COLUMNS = ("patient", "scan", "place", "bleeds", "score")
 
 
-def write_slices(judged: Sequence[Judged], path: Path) -> None:
+def write_slices(scans: Sequence[JudgedScan], path: Path) -> None:
     """Write every judged slice: whose it is, its place among the scan's judged slices from the foot (1 is lowest),
     whether it bleeds, and its score for `any` with all digits, so that scores tie here only where they tie there."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(_COLUMNS)
-        for one in judged:
-            for place, (labels, scores) in enumerate(zip(one.labels, one.scores, strict=True), start=1):
-                lines.writerow((one.patient, one.scan, place, int(labels[ANY]), float(scores[ANY])))
+        for scan in scans:
+            for place, (labels, scores) in enumerate(zip(scan.labels, scan.scores, strict=True), start=1):
+                lines.writerow((scan.patient, scan.scan, place, int(labels[ANY]), float(scores[ANY])))
 
 
 def read_slices(path: Path) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
@@ -31,13 +31,13 @@ def read_slices(path: Path) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarra
         FileNotFoundError: if it is not there.
         ValueError: if it is something else.
     """
-    found: dict[tuple[str, str], tuple[list[bool], list[float]]] = {}
+    slices_by_scan: dict[tuple[str, str], tuple[list[bool], list[float]]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                some = found.setdefault((row["patient"], row["scan"]), ([], []))
-                some[0].append(bool(int(row["bleeds"])))
-                some[1].append(float(row["score"]))
+                columns = slices_by_scan.setdefault((row["patient"], row["scan"]), ([], []))
+                columns[0].append(bool(int(row["bleeds"])))
+                columns[1].append(float(row["score"]))
     except (KeyError, TypeError, ValueError, csv.Error) as problem:
         raise ValueError(f"{path.name} is not a line a slice of {', '.join(_COLUMNS)}.") from problem
-    return {who: (np.array(truth, bool), np.array(score)) for who, (truth, score) in found.items()}
+    return {scan: (np.array(truth, bool), np.array(score)) for scan, (truth, score) in slices_by_scan.items()}

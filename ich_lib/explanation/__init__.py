@@ -5,7 +5,7 @@
 that the answer is right. Nothing here imports Keras before a network is asked.
 """
 
-from ich_lib.explanation.methods import METHODS, NAMES
-from ich_lib.explanation.scan import asked, by_network, explain, heat_of, network_of
+from ich_lib.explanation.methods import METHOD_NAMES, METHODS
+from ich_lib.explanation.scan import explain, gradient_model, heat_map, heat_model, load_network
 
-__all__ = ["METHODS", "NAMES", "asked", "by_network", "explain", "heat_of", "network_of"]
+__all__ = ["METHODS", "METHOD_NAMES", "explain", "gradient_model", "heat_map", "heat_model", "load_network"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from ich_lib.explanation.slopes import slope
+from ich_lib.explanation.slopes import gradient
 
-_ANSWERS = ("scores", "mask")
+_OUTPUTS = ("scores", "mask")
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Cut:
     Attributes:
         model: the network as it was, its layers shared with what follows.
         layer: name of the layer.
-        answers: "scores", (n, k) a picture, or "mask", (n, y, x, 1).
-        logit: whether the answer is a logit. Else the network ends otherwise (in a mean of probabilities, say) and its
-            answer is explained as it is.
-        plain: whether the network holds no further network and gives one answer, as tf-keras-vis wants it.
+        output: "scores", (n, k) a picture, or "mask", (n, y, x, 1).
+        is_logit: whether the answer is a logit. Else the network ends otherwise (in a mean of probabilities, say) and
+            its answer is explained as it is.
+        is_plain: whether the network holds no further network and gives one answer, as tf-keras-vis wants it.
         body: pictures (n, y, x, channel) to the layer's outcome (n, r, c, k).
         rest: pictures and the layer's outcome to the answer.
         whole: pictures to the answer.
@@ -32,34 +32,34 @@ class Cut:
 
     model: keras.Model
     layer: str
-    answers: str
-    logit: bool
-    plain: bool
+    output: str
+    is_logit: bool
+    is_plain: bool
     body: keras.Model
     rest: keras.Model
     whole: keras.Model
 
     def features(self, pictures: np.ndarray) -> np.ndarray:
         """(n, r, c, k) outcome of the layer."""
-        return _asked(self.body, pictures)
+        return _predict(self.body, pictures)
 
     def blood(self, pictures: np.ndarray) -> np.ndarray:
         """(n, y, x) float32, 1 where a mask's pixel is called blood: probability at least one half."""
-        return (_asked(self.whole, pictures)[..., 0] >= (0 if self.logit else 0.5)).astype(np.float32)
+        return (_predict(self.whole, pictures)[..., 0] >= (0 if self.is_logit else 0.5)).astype(np.float32)
 
-    def number(self, pictures: np.ndarray, *, of: int, blood: np.ndarray | None = None) -> np.ndarray:
+    def target(self, pictures: np.ndarray, *, of: int, blood: np.ndarray | None = None) -> np.ndarray:
         """(n,) what is explained: score `of`, or the mask's sum over the pixels of `blood`."""
-        return np.asarray(keras.ops.convert_to_numpy(self._number(self.whole(_tensor(pictures)), of, blood)))
+        return np.asarray(keras.ops.convert_to_numpy(self._target(self.whole(_tensor(pictures)), of, blood)))
 
-    def slope(self, pictures: np.ndarray, features: np.ndarray | None = None, *, of: int) -> np.ndarray:
-        """The gradient of `number` by the layer's outcome, or by the pictures where no outcome is given."""
-        blood = self.blood(pictures) if self.answers == "mask" else None
+    def gradient(self, pictures: np.ndarray, features: np.ndarray | None = None, *, of: int) -> np.ndarray:
+        """The gradient of `target` by the layer's outcome, or by the pictures where no outcome is given."""
+        blood = self.blood(pictures) if self.output == "mask" else None
         if features is None:
-            return slope(lambda at: self._number(self.whole(at, training=False), of, blood), pictures)
-        seen = _tensor(pictures)
-        return slope(lambda at: self._number(self.rest([seen, at], training=False), of, blood), features)
+            return gradient(lambda at: self._target(self.whole(at, training=False), of, blood), pictures)
+        pictures_tensor = _tensor(pictures)
+        return gradient(lambda at: self._target(self.rest([pictures_tensor, at], training=False), of, blood), features)
 
-    def _number(self, answer: keras.KerasTensor, of: int, blood: np.ndarray | None) -> keras.KerasTensor:
+    def _target(self, answer: keras.KerasTensor, of: int, blood: np.ndarray | None) -> keras.KerasTensor:
         if blood is None:
             return answer[:, of]
         return keras.ops.sum(answer[..., 0] * _tensor(blood), axis=(1, 2))
@@ -69,18 +69,18 @@ def _tensor(values: np.ndarray) -> keras.KerasTensor:
     return keras.ops.convert_to_tensor(values, dtype="float32")
 
 
-def _asked(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
+def _predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(model(_tensor(pictures), training=False)))
 
 
-def cut(model: keras.Model, layer: str | None = None, *, answers: str | None = None) -> Cut:
+def cut(model: keras.Model, layer: str | None = None, *, output: str | None = None) -> Cut:
     """Lay a network flat and cut it at one layer. Its layers and weights are shared, not copied.
 
     Args:
         model: functional or sequential, with one picture (y, x, channel) as input; networks inside it are opened.
         layer: name of the layer, also of one inside a nested network. None takes, for scores, the last one that still
             has rows and columns; for a mask the bottom: the last of those with the fewest.
-        answers: "scores" or "mask"; None takes the scores where there are any.
+        output: "scores" or "mask"; None takes the scores where there are any.
 
     Returns:
         The cut.
@@ -89,41 +89,41 @@ def cut(model: keras.Model, layer: str | None = None, *, answers: str | None = N
         ValueError: for a network with depth, with more than one input or of another kind; without such an answer or
             layer; or if the layer has no say in the answer.
     """
-    bare = _bare(model)
+    bare = _strip_training(model)
     _check_input(bare, model.name)
-    nested = any(_is_network(one) for one in bare.layers)
-    flat = laid_flat(bare) if nested else bare
-    kind, place = _answer(flat, answers, model.name)
+    nested = any(_is_network(layer_) for layer_ in bare.layers)
+    flat = flatten(bare) if nested else bare
+    kind, place = _explainable_output(flat, output, model.name)
     last = flat.get_layer(flat.output_names[place])
-    linear = _linear(last)
+    linear = _without_activation(last)
     outcomes = {}
 
-    def called(one: keras.Layer, *tensors: keras.KerasTensor, **options: object) -> keras.KerasTensor:
-        made = one(*tensors, **options)
-        if linear is not None and one is linear and one is not last:
+    def called(called_layer: keras.Layer, *tensors: keras.KerasTensor, **options: object) -> keras.KerasTensor:
+        outcome = called_layer(*tensors, **options)
+        if linear is not None and called_layer is linear and called_layer is not last:
             linear.set_weights(last.get_weights())
-        outcomes[one.name] = made
-        return made
+        outcomes[called_layer.name] = outcome
+        return outcome
 
-    again = keras.models.clone_model(
-        flat, clone_function=lambda one: linear if one is last and linear else one, call_function=called
+    twin = keras.models.clone_model(
+        flat, clone_function=lambda layer_: linear if layer_ is last and linear else layer_, call_function=called
     )
-    picture, answer = again.inputs[0], again.outputs[place]
-    whole = keras.Model(picture, answer)
-    name = _layer(layer, outcomes, whole, kind, model.name)
+    picture, answer = twin.inputs[0], twin.outputs[place]
+    network = keras.Model(picture, answer)
+    name = _choose_layer(layer, outcomes, network, kind, model.name)
     return Cut(
         model=bare,
         layer=name,
-        answers=kind,
-        logit=linear is not None,
-        plain=not nested and len(flat.outputs) == 1,
+        output=kind,
+        is_logit=linear is not None,
+        is_plain=not nested and len(flat.outputs) == 1,
         body=keras.Model(picture, outcomes[name]),
         rest=keras.Model([picture, outcomes[name]], answer),
-        whole=whole,
+        whole=network,
     )
 
 
-def laid_flat(model: keras.Model) -> keras.Model:
+def flatten(model: keras.Model) -> keras.Model:
     """A network without networks inside: each layer of theirs called by itself, on the same weights.
 
     Keras clones a graph layer by layer and asks `call_function` to call each: an inner network is not called but laid
@@ -135,20 +135,24 @@ def laid_flat(model: keras.Model) -> keras.Model:
 
     def called(layer: keras.Layer, *tensors: keras.KerasTensor, **options: object) -> keras.KerasTensor:
         if _is_network(layer):
-            inner = keras.models.clone_model(_bare(layer), clone_function=lambda one: one, call_function=called)
+            inner = keras.models.clone_model(
+                _strip_training(layer), clone_function=lambda inner_layer: inner_layer, call_function=called
+            )
             return keras.Function.call(inner, keras.tree.flatten(tensors))
         if owners.setdefault(layer.name, layer) is layer:
             return layer(*tensors, **options)
-        twin = twins.setdefault(id(layer), _renamed(layer, f"{layer.name}_{len(twins) + 2}"))
-        made = twin(*tensors, **options)
+        twin = twins.setdefault(id(layer), _rename(layer, f"{layer.name}_{len(twins) + 2}"))
+        outcome = twin(*tensors, **options)
         twin.set_weights(layer.get_weights())
         owners[twin.name] = twin
-        return made
+        return outcome
 
-    return keras.models.clone_model(_bare(model), clone_function=lambda one: one, call_function=called)
+    return keras.models.clone_model(
+        _strip_training(model), clone_function=lambda inner_layer: inner_layer, call_function=called
+    )
 
 
-def _bare(model: keras.Model) -> keras.Model:
+def _strip_training(model: keras.Model) -> keras.Model:
     """The same graph without losses and metrics; a sequential network as the graph it is."""
     if not getattr(model, "inputs", None):
         raise ValueError(
@@ -161,12 +165,12 @@ def _is_network(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.Sequential | keras.Function)
 
 
-def _renamed(layer: keras.Layer, name: str) -> keras.Layer:
+def _rename(layer: keras.Layer, name: str) -> keras.Layer:
     return type(layer).from_config({**layer.get_config(), "name": name})
 
 
 def _check_input(model: keras.Model, name: str) -> None:
-    shapes = [tuple(one.shape) for one in model.inputs]
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) == 1 and len(shapes[0]) == 5:
         raise ValueError(
             f"{name} looks at blocks of slices, and only models of single pictures can be explained here; choose one "
@@ -176,20 +180,20 @@ def _check_input(model: keras.Model, name: str) -> None:
         raise ValueError(f"{name} must take one picture (y, x, channel) to be explained; it takes {shapes}.")
 
 
-def _answer(model: keras.Model, wanted: str | None, name: str) -> tuple[str, int]:
+def _explainable_output(model: keras.Model, requested: str | None, name: str) -> tuple[str, int]:
     """What the network answers that can be explained, and which of its outputs that is."""
-    if wanted not in (None, *_ANSWERS):
-        raise ValueError(f"answers must be one of {', '.join(_ANSWERS)}; got {wanted!r}.")
-    shapes = [tuple(one.shape) for one in model.outputs]
+    if requested not in (None, *_OUTPUTS):
+        raise ValueError(f"answers must be one of {', '.join(_OUTPUTS)}; got {requested!r}.")
+    shapes = [tuple(tensor.shape) for tensor in model.outputs]
     places = {"scores": [n for n, shape in enumerate(shapes) if len(shape) == 2]}
     places["mask"] = [n for n, shape in enumerate(shapes) if len(shape) == 4 and shape[-1] == 1]
-    for kind in _ANSWERS if wanted is None else (wanted,):
+    for kind in _OUTPUTS if requested is None else (requested,):
         if places[kind]:
             return kind, places[kind][0]
-    raise ValueError(f"{name} gives no {wanted or 'scores and no mask'} that could be explained; it gives {shapes}.")
+    raise ValueError(f"{name} gives no {requested or 'scores and no mask'} that could be explained; it gives {shapes}.")
 
 
-def _linear(layer: keras.Layer) -> keras.Layer | None:
+def _without_activation(layer: keras.Layer) -> keras.Layer | None:
     """The last layer without its sigmoid or softmax; None where that cannot be told."""
     activation = getattr(layer, "activation", None)
     if activation is keras.activations.linear:
@@ -199,21 +203,28 @@ def _linear(layer: keras.Layer) -> keras.Layer | None:
     return None
 
 
-def _layer(wanted: str | None, outcomes: dict, whole: keras.Model, kind: str, name: str) -> str:
+def _choose_layer(requested: str | None, outcomes: dict, network: keras.Model, kind: str, name: str) -> str:
     """The layer to cut at."""
-    on_the_way = [layer.name for layer in whole.layers if layer.name in outcomes][:-1]  # the last one is the answer
-    rooms = {one: outcomes[one].shape for one in on_the_way if len(getattr(outcomes[one], "shape", ())) == 4}
-    rooms = {one: (shape[1] or 0) * (shape[2] or 0) for one, shape in rooms.items() if shape[1:3] != (1, 1)}
-    if wanted is None and kind == "mask" and not all(rooms.values()):
+    on_the_way = [layer.name for layer in network.layers if layer.name in outcomes][:-1]  # the last one is the answer
+    rooms = {
+        candidate: outcomes[candidate].shape
+        for candidate in on_the_way
+        if len(getattr(outcomes[candidate], "shape", ())) == 4
+    }
+    rooms = {candidate: (shape[1] or 0) * (shape[2] or 0) for candidate, shape in rooms.items() if shape[1:3] != (1, 1)}
+    if requested is None and kind == "mask" and not all(rooms.values()):
         raise ValueError(f"{name} takes pictures of any size, so its bottom cannot be told; name a layer.")
-    if wanted is None and rooms:
+    if requested is None and rooms:
         fewest = min(rooms.values()) if kind == "mask" else None
-        return [one for one, room in rooms.items() if fewest in (None, room)][-1]
-    if wanted is not None and wanted in rooms:
-        return wanted
-    if wanted in outcomes:
+        return [candidate for candidate, room in rooms.items() if fewest in (None, room)][-1]
+    if requested is not None and requested in rooms:
+        return requested
+    if requested in outcomes:
         raise ValueError(
-            f"Layer {wanted} of {name} has no rows and columns, or no say in the {kind}; a map cannot be drawn from it."
+            f"Layer {requested} of {name} has no rows and columns, or no say in the {kind}; a map cannot be "
+            "drawn from it."
         )
-    told = f"no layer called {wanted!r}" if wanted else f"no layer with rows and columns on the way to its {kind}"
-    raise ValueError(f"{name} has {told}; there are {', '.join(list(rooms)[-8:]) or 'none to choose from'}.")
+    problem = (
+        f"no layer called {requested!r}" if requested else f"no layer with rows and columns on the way to its {kind}"
+    )
+    raise ValueError(f"{name} has {problem}; there are {', '.join(list(rooms)[-8:]) or 'none to choose from'}.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ich_lib.explanation.cut import laid_flat
+from ich_lib.explanation.cut import flatten
 from ich_lib.models.run import open_run
 
 
@@ -21,7 +21,7 @@ def first_filters(model: keras.Model) -> np.ndarray:
     Raises:
         ValueError: if it has no two-dimensional convolution.
     """
-    for layer in laid_flat(model).layers:
+    for layer in flatten(model).layers:
         if isinstance(layer, keras.layers.Conv2D):
             return np.array(keras.ops.convert_to_numpy(layer.kernel), np.float32).transpose(3, 0, 1, 2)
     raise ValueError(f"{model.name} has no two-dimensional convolution, so it has no filters to show.")

@@ -15,21 +15,21 @@ import numpy as np
 from ich_lib.explanation.cut import Cut
 
 
-def can(one: Cut) -> bool:
+def is_usable(cut: Cut) -> bool:
     """Whether tf-keras-vis is installed and can explain this."""
-    suited = one.plain and one.answers == "scores" and keras.backend.backend() == "tensorflow"
+    suited = cut.is_plain and cut.output == "scores" and keras.backend.backend() == "tensorflow"
     return suited and importlib.util.find_spec("tf_keras_vis") is not None
 
 
-def grad_cam(one: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False) -> np.ndarray:
+def grad_cam(cut: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False) -> np.ndarray:
     """(n, r, c) by `Gradcam` or `GradcamPlusPlus`."""
-    with _old_names():
+    with _removed_scipy_names():
         from tf_keras_vis.gradcam import Gradcam, GradcamPlusPlus
-    visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(one.model, model_modifier=_modifier(one))
+    visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(cut.model, model_modifier=_modifier(cut))
     found = visualizer(
         _score(of),
         pictures,
-        penultimate_layer=one.layer,
+        penultimate_layer=cut.layer,
         seek_penultimate_conv_layer=False,
         expand_cam=False,
         normalize_cam=False,
@@ -37,17 +37,17 @@ def grad_cam(one: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False
     return np.asarray(found)
 
 
-def saliency(one: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
+def saliency(cut: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
     """(n, y, x) by `Saliency`, without its own noise."""
-    with _old_names():
+    with _removed_scipy_names():
         from tf_keras_vis.saliency import Saliency
-    return np.asarray(Saliency(one.model, model_modifier=_modifier(one))(_score(of), pictures, normalize_map=False))
+    return np.asarray(Saliency(cut.model, model_modifier=_modifier(cut))(_score(of), pictures, normalize_map=False))
 
 
-def _modifier(one: Cut) -> Callable:
-    with _old_names():
+def _modifier(cut: Cut) -> Callable:
+    with _removed_scipy_names():
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
-    return ReplaceToLinear() if one.logit else lambda model: None  # any modifier makes it work on a copy
+    return ReplaceToLinear() if cut.is_logit else lambda model: None  # any modifier makes it work on a copy
 
 
 def _score(of: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
@@ -55,7 +55,7 @@ def _score(of: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
 
 
 @contextmanager
-def _old_names() -> Iterator[None]:
+def _removed_scipy_names() -> Iterator[None]:
     """It imports SciPy's zoom by a name that SciPy 2 will drop."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Please import `zoom`", DeprecationWarning)

@@ -51,7 +51,7 @@ def cam(model: Model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
     heat = model.run(pictures).heat
     if heat is None:
         raise ValueError(f"{model.name} has no class activation maps: it does not end in pooling and one dense layer.")
-    return _drawn(heat[..., of])
+    return _keep_positive(heat[..., of])
 
 
 def grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
@@ -66,12 +66,12 @@ def grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
     """
-    one = _opened(model, layer)
-    if theirs := _keras_vis(model, one):
-        return _drawn(theirs.grad_cam(one, pictures, of=of))
-    features = one.features(pictures)
-    weights = one.slope(pictures, features, of=of).mean(axis=(1, 2), keepdims=True)
-    return _drawn((weights * features).sum(axis=-1))
+    cut_model = _cut_model(model, layer)
+    if keras_vis := _keras_vis(model, cut_model):
+        return _keep_positive(keras_vis.grad_cam(cut_model, pictures, of=of))
+    features = cut_model.features(pictures)
+    weights = cut_model.gradient(pictures, features, of=of).mean(axis=(1, 2), keepdims=True)
+    return _keep_positive((weights * features).sum(axis=-1))
 
 
 def grad_cam_plus_plus(
@@ -91,16 +91,16 @@ def grad_cam_plus_plus(
         Chattopadhay et al. 2018, arXiv:1710.11063, equations 5 and 19; the shares of a channel add up to 1 as in the
         authors' code.
     """
-    one = _opened(model, layer)
-    if theirs := _keras_vis(model, one):
-        return _drawn(theirs.grad_cam(one, pictures, of=of, plus_plus=True))
-    features = one.features(pictures).astype(float)
-    slope = one.slope(pictures, features.astype(np.float32), of=of).astype(float)
+    cut_model = _cut_model(model, layer)
+    if keras_vis := _keras_vis(model, cut_model):
+        return _keep_positive(keras_vis.grad_cam(cut_model, pictures, of=of, plus_plus=True))
+    features = cut_model.features(pictures).astype(float)
+    slope = cut_model.gradient(pictures, features.astype(np.float32), of=of).astype(float)
     below = 2 * slope**2 + slope**3 * features.sum(axis=(1, 2), keepdims=True)
-    shares = _divided(slope**2, below)
-    shares = _divided(shares, shares.sum(axis=(1, 2), keepdims=True))
+    shares = _divide(slope**2, below)
+    shares = _divide(shares, shares.sum(axis=(1, 2), keepdims=True))
     weights = (np.maximum(slope, 0) * shares).sum(axis=(1, 2), keepdims=True)
-    return _drawn((weights * features).sum(axis=-1))
+    return _keep_positive((weights * features).sum(axis=-1))
 
 
 def score_cam(
@@ -127,30 +127,31 @@ def score_cam(
     Source:
         Wang H. et al. 2020, arXiv:1910.01279; the choice of channels: tabayashi0117, Faster Score-CAM.
     """
-    one = _opened(model, layer)
-    blood = one.blood(pictures) if one.answers == "mask" else [None] * len(pictures)
+    cut_model = _cut_model(model, layer)
+    blood = cut_model.blood(pictures) if cut_model.output == "mask" else [None] * len(pictures)
     maps = [
-        _score_cam(one, *parts, of, channels) for parts in zip(pictures, one.features(pictures), blood, strict=True)
+        _score_cam(cut_model, *slice_inputs, of, channels)
+        for slice_inputs in zip(pictures, cut_model.features(pictures), blood, strict=True)
     ]
-    return _drawn(np.stack(maps))
+    return _keep_positive(np.stack(maps))
 
 
 def _score_cam(
-    one: "Cut", picture: np.ndarray, features: np.ndarray, blood: np.ndarray | None, of: int, channels: int | None
+    cut_model: "Cut", picture: np.ndarray, features: np.ndarray, blood: np.ndarray | None, of: int, channels: int | None
 ) -> np.ndarray:
     """(r, c) of one picture."""
     low, high = features.min(axis=(0, 1)), features.max(axis=(0, 1))
     order = np.argsort(low - high, kind="stable")[:channels]
     order = order[high[order] > low[order]]
     weights = np.zeros(len(order), np.float32)
-    black = one.number(np.zeros_like(picture[None]), of=of, blood=None if blood is None else blood[None])
+    black = cut_model.target(np.zeros_like(picture[None]), of=of, blood=None if blood is None else blood[None])
     size = picture.shape[1::-1]
     for start in range(0, len(order), _BATCH):
-        some = order[start : start + _BATCH]
-        lit = (features[..., some] - low[some]) / (high[some] - low[some])
-        shown = np.stack([cv2.resize(lit[..., n], size)[..., None] * picture for n in range(len(some))])
-        blood_of_each = None if blood is None else np.repeat(blood[None], len(some), axis=0)
-        weights[start : start + len(some)] = one.number(shown, of=of, blood=blood_of_each) - black
+        batch = order[start : start + _BATCH]
+        lit = (features[..., batch] - low[batch]) / (high[batch] - low[batch])
+        masked = np.stack([cv2.resize(lit[..., n], size)[..., None] * picture for n in range(len(batch))])
+        blood_of_each = None if blood is None else np.repeat(blood[None], len(batch), axis=0)
+        weights[start : start + len(batch)] = cut_model.target(masked, of=of, blood=blood_of_each) - black
     return features[..., order] @ weights
 
 
@@ -165,10 +166,10 @@ def saliency(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1) 
     Source:
         Simonyan et al. 2014, arXiv:1312.6034, section 3.1.
     """
-    one = _opened(model)
-    if theirs := _keras_vis(model, one):
-        return _drawn(theirs.saliency(one, pictures, of=of))
-    return _drawn(np.abs(one.slope(pictures, of=of)).max(axis=-1))
+    cut_model = _cut_model(model)
+    if keras_vis := _keras_vis(model, cut_model):
+        return _keep_positive(keras_vis.saliency(cut_model, pictures, of=of))
+    return _keep_positive(np.abs(cut_model.gradient(pictures, of=of)).max(axis=-1))
 
 
 def smooth_grad(
@@ -198,7 +199,7 @@ def smooth_grad(
     rng = np.random.default_rng(seed)
     spread = noise * np.ptp(pictures, axis=(1, 2, 3), keepdims=True)
     draws = (pictures + spread * rng.standard_normal(pictures.shape, np.float32) for _ in range(samples))
-    return _drawn(sum(saliency(model, copies, of=of) for copies in draws) / samples)
+    return _keep_positive(sum(saliency(model, copies, of=of) for copies in draws) / samples)
 
 
 def seg_grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, layer: str | None = None) -> np.ndarray:
@@ -214,7 +215,7 @@ def seg_grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, layer: str
     Source:
         Vinogradova et al. 2020, arXiv:2002.11434, equation 2.
     """
-    return grad_cam(_opened(model, layer, answers="mask"), pictures)
+    return grad_cam(_cut_model(model, layer, answers="mask"), pictures)
 
 
 METHODS: dict[str, Callable] = {
@@ -225,27 +226,27 @@ METHODS: dict[str, Callable] = {
     "smoothgrad": smooth_grad,
     "seg-grad-cam": seg_grad_cam,
 }
-NAMES = ("cam", *METHODS)  # what commands call them
+METHOD_NAMES = ("cam", *METHODS)  # what commands call them
 
 
-def _opened(model: "keras.Model | Cut", layer: str | None = None, *, answers: str | None = None) -> "Cut":
+def _cut_model(model: "keras.Model | Cut", layer: str | None = None, *, answers: str | None = None) -> "Cut":
     from ich_lib.explanation.cut import Cut, cut
 
-    return model if isinstance(model, Cut) else cut(model, layer, answers=answers)
+    return model if isinstance(model, Cut) else cut(model, layer, output=answers)
 
 
-def _keras_vis(model: "keras.Model | Cut", one: "Cut") -> ModuleType | None:
+def _keras_vis(model: "keras.Model | Cut", cut_model: "Cut") -> ModuleType | None:
     """The module that asks tf-keras-vis, where that can answer."""
     from ich_lib.explanation import keras_vis
 
-    return keras_vis if model is not one and keras_vis.can(one) else None
+    return keras_vis if model is not cut_model and keras_vis.is_usable(cut_model) else None
 
 
-def _divided(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+def _divide(over: np.ndarray, under: np.ndarray) -> np.ndarray:
     return np.divide(over, under, out=np.zeros(np.broadcast_shapes(over.shape, under.shape)), where=under != 0)
 
 
-def _drawn(values: ArrayLike) -> np.ndarray:
+def _keep_positive(values: ArrayLike) -> np.ndarray:
     """What speaks for the answer; what speaks against it, and overflow, is zero."""
     values = np.asarray(values, np.float32)
     return np.where(np.isfinite(values) & (values > 0), values, np.float32(0))

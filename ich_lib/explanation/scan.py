@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ich_lib.explanation.methods import METHODS, NAMES, cam
+from ich_lib.explanation.methods import METHOD_NAMES, METHODS, cam
 from ich_lib.labels import SCHEMES
-from ich_lib.models.pictures import bone_restored
+from ich_lib.models.pictures import restore_bone
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.run import FOLD, fold_runs, is_run, open_run
-from ich_lib.prediction.analyze import both_ways, mean_of, over_slices, parts
-from ich_lib.prediction.engine import KERAS, SHIPPED, WEIGHTS, Answer, Model, Models, answer_of, load
+from ich_lib.prediction.analyze import average_outputs, predict_with_mirror, resample_heat, slice_batches
+from ich_lib.prediction.engine import KERAS, WEIGHTS, WEIGHTS_FOLDER, Model, ModelOutput, Models, load, model_output
 from ich_lib.prepare.head import Box, field_box
 from ich_lib.scan import Scan
 
@@ -68,29 +68,29 @@ def explain(
         >>> bool(case.labels[hottest, LABELS.index("any")])  # the model saw reasons where blood is
         True
     """
-    return heat_of(asked(method, source, label=label), scan, progress=progress)
+    return heat_map(heat_model(method, source, label=label), scan, progress=progress)
 
 
-def asked(method: str, source: str | Path = "shipped", *, label: str = "any") -> Model:
+def heat_model(method: str, source: str | Path = "shipped", *, label: str = "any") -> Model:
     """A trained model whose only answer is the method's map, as heat (n, r, c, 1). See `explain`."""
-    if method not in NAMES:
-        raise ValueError(f"No method is called {method!r}; choose from {', '.join(NAMES)}.")
+    if method not in METHOD_NAMES:
+        raise ValueError(f"No method is called {method!r}; choose from {', '.join(METHOD_NAMES)}.")
     if fold_runs(source):
         raise ValueError(f"{source} holds the runs of a cross-validation; name one of them, such as {FOLD}0.")
     models = load(source, fill=False)
-    model = chosen(models, method, source)
+    model = choose_model(models, method, source)
     if method == "cam":
-        return by_answer(model, label=label)
-    return by_network(method, network_of(source, model), model, label=label)
+        return cam_model(model, label=label)
+    return gradient_model(method, load_network(source, model), model, label=label)
 
 
-def by_answer(model: Model, *, label: str = "any") -> Model:
+def cam_model(model: Model, *, label: str = "any") -> Model:
     """A model whose only answer is the class activation map that it gives anyway, as heat (n, r, c, 1)."""
-    of = column(model.recipe, label)
-    return _dressed(model, lambda pictures: cam(model, pictures, of=of))
+    of = label_column(model.recipe, label)
+    return _as_model(model, lambda pictures: cam(model, pictures, of=of))
 
 
-def chosen(models: Models, method: str, source: str | Path) -> Model:
+def choose_model(models: Models, method: str, source: str | Path) -> Model:
     """Which of a pair a method explains.
 
     Raises:
@@ -114,38 +114,38 @@ def chosen(models: Models, method: str, source: str | Path) -> Model:
     return model
 
 
-def column(recipe: Recipe, label: str) -> int:
+def label_column(recipe: Recipe, label: str) -> int:
     """Which score is explained; the last and only one of a model that draws a mask alone.
 
     Raises:
         ValueError: if the model does not score the label.
     """
-    names = SCHEMES[recipe.scheme] if recipe.classifies else ("any",)
+    names = SCHEMES[recipe.scheme] if recipe.has_score_output else ("any",)
     if label not in names:
         raise ValueError(f"{recipe.name} gives no score for {label!r}; it tells {', '.join(names)}.")
-    return names.index(label) if recipe.classifies else -1
+    return names.index(label) if recipe.has_score_output else -1
 
 
-def network_of(source: str | Path, model: Model) -> "keras.Model":
+def load_network(source: str | Path, model: Model) -> "keras.Model":
     """The Keras network behind a model: that of a run, or the weights that lie beside an exported file.
 
     Raises:
         FileNotFoundError: if there are none.
     """
-    folder = WEIGHTS if str(source) == SHIPPED else Path(source)
+    folder = WEIGHTS if str(source) == WEIGHTS_FOLDER else Path(source)
     if is_run(folder):
         return open_run(folder).model()
-    found = [path for pattern in ("", "*/") for path in folder.glob(f"{pattern}{model.name}{KERAS}")]
-    if not found:
+    paths = [path for pattern in ("", "*/") for path in folder.glob(f"{pattern}{model.name}{KERAS}")]
+    if not paths:
         raise FileNotFoundError(f"{folder} holds no {model.name}{KERAS}, and gradients need the Keras weights.")
     from ich_lib.models.builders import build
 
     network = build(model.recipe)
-    network.load_weights(found[0])
+    network.load_weights(paths[0])
     return network
 
 
-def by_network(method: str, network: "keras.Model", like: Model, *, label: str = "any") -> Model:
+def gradient_model(method: str, network: "keras.Model", like: Model, *, label: str = "any") -> Model:
     """A network whose only answer is the method's map.
 
     Args:
@@ -155,53 +155,57 @@ def by_network(method: str, network: "keras.Model", like: Model, *, label: str =
         label: as in `explain`.
     """
     if method == "cam":
-        return by_answer(replace(like, run=_with_heat(network, like.recipe)), label=label)
+        return cam_model(replace(like, run=_with_heat(network, like.recipe)), label=label)
     from ich_lib.explanation.cut import cut
 
-    of = column(like.recipe, label)
-    opened = cut(network, answers="mask" if method == MASKS else None)
+    of = label_column(like.recipe, label)
+    cut_model = cut(network, output="mask" if method == MASKS else None)
     if method == MASKS:
-        return _dressed(like, lambda pictures: METHODS[method](opened, pictures))
-    return _dressed(like, lambda pictures: METHODS[method](opened, pictures, of=of))
+        return _as_model(like, lambda pictures: METHODS[method](cut_model, pictures))
+    return _as_model(like, lambda pictures: METHODS[method](cut_model, pictures, of=of))
 
 
-def _with_heat(network: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], Answer]:
+def _with_heat(network: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], ModelOutput]:
     from keras import ops
 
-    from ich_lib.models.heat import with_heat
+    from ich_lib.models.heat import add_heat_output
 
-    served = with_heat(network)
+    served = add_heat_output(network)
 
-    def run(pictures: np.ndarray) -> Answer:
+    def run(pictures: np.ndarray) -> ModelOutput:
         answers = served(ops.convert_to_tensor(pictures), training=False)
         answers = answers if isinstance(answers, list | tuple) else [answers]
-        return answer_of([ops.convert_to_numpy(one) for one in answers], recipe)
+        return model_output([ops.convert_to_numpy(tensor) for tensor in answers], recipe)
 
     return run
 
 
-def _dressed(like: Model, draw: Callable[[np.ndarray], np.ndarray]) -> Model:
-    return replace(like, run=lambda pictures: Answer(heat=draw(pictures)[..., None]))
+def _as_model(like: Model, draw: Callable[[np.ndarray], np.ndarray]) -> Model:
+    return replace(like, run=lambda pictures: ModelOutput(heat=draw(pictures)[..., None]))
 
 
-def heat_of(model: Model, scan: Scan, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
-    """The heat of a scan by what `asked` or `by_network` returned. See `explain`."""
-    hu, maps = bone_restored(scan.hu), []
+def heat_map(model: Model, scan: Scan, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
+    """The heat of a scan by what `heat_model` or `gradient_model` returned. See `explain`."""
+    hu, maps = restore_bone(scan.hu), []
     box = field_box(hu, model.recipe.field)
-    for rows in parts(len(hu), model.recipe):
-        maps += maps_of(model, hu, box, [rows])
+    for rows in slice_batches(len(hu), model.recipe):
+        maps += slice_maps(model, hu, box, [rows])
         if progress:
             progress(rows.stop / len(hu))
-    top = max(float(one.max()) for one in maps)
-    return over_slices([one / top if top else one for one in maps], 1.0, box, hu.shape)
+    top = max(float(slice_map.max()) for slice_map in maps)
+    return resample_heat([slice_map / top if top else slice_map for slice_map in maps], 1.0, box, hu.shape)
 
 
-def maps_of(model: Model, hu: np.ndarray, box: Box, some: Iterable[range]) -> list[np.ndarray]:
+def slice_maps(model: Model, hu: np.ndarray, box: Box, batches: Iterable[range]) -> list[np.ndarray]:
     """The small maps (r, c) of some slices, each asked both ways."""
-    return [one for rows in some for one in _heat(mean_of(both_ways(model, hu, box, rows)))[..., 0]]
+    return [
+        slice_map
+        for rows in batches
+        for slice_map in _heat(average_outputs(predict_with_mirror(model, hu, box, rows)))[..., 0]
+    ]
 
 
-def _heat(answer: Answer) -> np.ndarray:
+def _heat(answer: ModelOutput) -> np.ndarray:
     if answer.heat is None:
         raise ValueError("This model draws no heat map.")
     return answer.heat

@@ -15,11 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ich_lib.data import Table
-from ich_lib.evaluation import opened, split_of, unseen_slices
-from ich_lib.explanation.scan import MASKS, by_answer, by_network, chosen, maps_of, network_of
+from ich_lib.evaluation import open_table, split_of, unseen_slices
+from ich_lib.explanation.scan import MASKS, cam_model, choose_model, gradient_model, load_network, slice_maps
 from ich_lib.labels import ANY, TYPES
-from ich_lib.measures.statistics import Figure, group_by_patient, patient_bootstrap
-from ich_lib.models.pictures import bone_restored
+from ich_lib.measures.statistics import Estimate, group_by_patient, patient_bootstrap
+from ich_lib.models.pictures import restore_bone
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import Model, Models, load
@@ -28,35 +28,35 @@ from ich_lib.prepare.head import Box, field_box, uncrop
 TOLERANCE = 15 / 512  # of a slice's side: Zhang et al. 2016 allow 15 pixels; of a 230 mm field that is 7 mm
 SEEDS = (0, 1, 2)  # of the random weights
 _ROUNDS = 1000  # resamples of each interval
-_TOGETHER = 8  # slices asked at a time
+_BATCH = 8  # slices asked at a time
 
 
 @dataclass(frozen=True)
-class Located:
+class MapScore:
     """How one slice's map lies to its blood.
 
     Attributes:
         patient: whose slice.
         labels: (6,) bool truth.
-        hit: whether the map's peak lies in the blood or within the tolerance of it; an empty map misses.
-        energy: share of the map that lies in the blood; 0 for an empty map.
-        empty: whether the map is zero everywhere.
+        is_hit: whether the map's peak lies in the blood or within the tolerance of it; an empty map misses.
+        energy_inside: share of the map that lies in the blood; 0 for an empty map.
+        is_empty: whether the map is zero everywhere.
     """
 
     patient: str
     labels: np.ndarray
-    hit: bool
-    energy: float
-    empty: bool
+    is_hit: bool
+    energy_inside: float
+    is_empty: bool
 
 
 Way = tuple[str, int | None]  # a method, and the seed of the random weights it is asked of; None for the trained ones
 Ways = dict[Way, Model]
-Found = dict[Way, list[Located]]
+Found = dict[Way, list[MapScore]]
 Explained = list[tuple[np.ndarray, np.ndarray]]  # the rows of a scan, and which of them
 
 
-def pointing(heat: np.ndarray, blood: np.ndarray, *, tolerance_px: float) -> bool:
+def hits_blood(heat: np.ndarray, blood: np.ndarray, *, tolerance_px: float) -> bool:
     """The pointing game: whether the peak of a map lies in the blood, or no farther from it than the tolerance.
 
     Args:
@@ -119,176 +119,191 @@ def score_explanations(
     Raises:
         ValueError: if no slice of the data is outlined and bleeds, or a method does not suit the model.
     """
-    table, out = opened(data), Path(out)
+    table, out = open_table(data), Path(out)
     sources: Sequence[str | Path] = fold_runs(source) or [source]
-    found: Found = {}
-    folds, seen = [], False
-    strange: Ways = {}  # networks with random weights are the same for every fold
-    for one in sources:
-        models = load(one, fill=False)
-        names = _suited(models) if methods is None else tuple(dict.fromkeys(methods))
-        split = split_of(models, one)
-        scans, known = _scans(table, partial(unseen_slices, split, table))
-        seen = seen or known
+    scores: Found = {}
+    folds, was_trained_on = [], False
+    random_models: Ways = {}  # networks with random weights are the same for every fold
+    for place in sources:
+        models = load(place, fill=False)
+        names = _default_methods(models) if methods is None else tuple(dict.fromkeys(methods))
+        split = split_of(models, place)
+        scans, trained_on = _scans(table, partial(unseen_slices, split, table))
+        was_trained_on = was_trained_on or trained_on
         folds.append(split.held_out)
-        strange = strange or _strangers(models, names, one, label, seeds)
-        _locate(_trained(models, names, one, label) | strange, table, scans, found, name=Path(one).name)
-    if not found:
+        random_models = random_models or _random_models(models, names, place, label, seeds)
+        _score_maps(
+            _trained_models(models, names, place, label) | random_models, table, scans, scores, name=Path(place).name
+        )
+    if not scores:
         raise ValueError(f"{table.name} has no slice that bleeds, is outlined and may be judged here.")
-    report = {"data": table.name, "source": Path(source).name, "folds": folds, "trained_on": seen, "label": label}
-    report |= _report(found, names, seeds)
+    report = {
+        "data": table.name,
+        "source": Path(source).name,
+        "folds": folds,
+        "trained_on": was_trained_on,
+        "label": label,
+    }
+    report |= _report(scores, names, seeds)
     out.mkdir(parents=True, exist_ok=True)
     (out / "explain.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    (out / "explain.md").write_text(as_markdown(report))
+    (out / "explain.md").write_text(to_markdown(report))
     return report
 
 
-def _suited(models: Models) -> tuple[str, ...]:
+def _default_methods(models: Models) -> tuple[str, ...]:
     """The quick methods that a model allows."""
     return ("cam", "grad-cam") * (models.classifier is not None) + (MASKS,) * (models.segmenter is not None)
 
 
-def _scans(table: Table, unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[Explained, bool]:
+def _scans(table: Table, is_unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[Explained, bool]:
     """For each scan its rows and which of them are explained, and whether these were trained on."""
-    kept = [(rows, unseen(rows)) for rows in table.scans()]
-    known = not any(mask.any() for _, mask in kept)
+    masks_by_scan = [(rows, is_unseen(rows)) for rows in table.scans()]
+    trained_on = not any(mask.any() for _, mask in masks_by_scan)
     pairs = []
-    for rows, mask in kept:
-        bleeding = (mask | known) & table.outlined[rows] & table.labels[rows, ANY]
+    for rows, mask in masks_by_scan:
+        bleeding = (mask | trained_on) & table.outlined[rows] & table.labels[rows, ANY]
         if bleeding.any():
             pairs.append((rows, np.flatnonzero(bleeding)))
-    return pairs, known
+    return pairs, trained_on
 
 
-def _trained(models: Models, names: Iterable[str], source: str | Path, label: str) -> Ways:
+def _trained_models(models: Models, names: Iterable[str], source: str | Path, label: str) -> Ways:
     """Each method asked of the trained network, which is loaded once."""
-    ways: Ways = {}
+    maps_of_methods: Ways = {}
     networks = {}
     for name in names:
-        like = chosen(models, name, source)
+        like = choose_model(models, name, source)
         if name == "cam":
-            ways[name, None] = by_answer(like, label=label)
+            maps_of_methods[name, None] = cam_model(like, label=label)
             continue
         if like.name not in networks:
-            networks[like.name] = network_of(source, like)
-        ways[name, None] = by_network(name, networks[like.name], like, label=label)
-    return ways
+            networks[like.name] = load_network(source, like)
+        maps_of_methods[name, None] = gradient_model(name, networks[like.name], like, label=label)
+    return maps_of_methods
 
 
-def _strangers(models: Models, names: Iterable[str], source: str | Path, label: str, seeds: Sequence[int]) -> Ways:
+def _random_models(models: Models, names: Iterable[str], source: str | Path, label: str, seeds: Sequence[int]) -> Ways:
     """Each method asked of networks of the same build with random weights."""
     import keras
 
     from ich_lib.models.builders import build
 
-    ways: Ways = {}
-    drawn = {}
+    maps_of_methods: Ways = {}
+    networks = {}
     for name in names:
-        like = chosen(models, name, source)
+        like = choose_model(models, name, source)
         for seed in seeds:
-            if (like.name, seed) not in drawn:
+            if (like.name, seed) not in networks:
                 keras.utils.set_random_seed(seed)
-                drawn[like.name, seed] = build(like.recipe)
-            ways[name, seed] = by_network(name, drawn[like.name, seed], like, label=label)
-    return ways
+                networks[like.name, seed] = build(like.recipe)
+            maps_of_methods[name, seed] = gradient_model(name, networks[like.name, seed], like, label=label)
+    return maps_of_methods
 
 
-def _locate(ways: Ways, table: Table, scans: Explained, found: Found, *, name: str) -> None:
-    """Explain the slices of some scans in every way and add what is found to `found`."""
+def _score_maps(methods: Ways, table: Table, scans: Explained, scores: Found, *, name: str) -> None:
+    """Explain the slices of some scans in every way and add what is found to `scores`."""
     for rows, chosen_slices in tqdm(scans, desc=f"explaining {name}", unit="scan"):
-        hu = bone_restored(np.stack([table.hu(row) for row in rows]))
+        hu = restore_bone(np.stack([table.hu(row) for row in rows]))
         truth = {k: table.truth(rows[k]) for k in chosen_slices.tolist()}
-        kept = [k for k, blood in truth.items() if blood.any()]
+        bleeding_slices = [k for k, blood in truth.items() if blood.any()]
 
-        def located(heat: np.ndarray, k: int, rows: np.ndarray = rows, truth: dict[int, np.ndarray] = truth) -> Located:
-            hit = pointing(heat, truth[k], tolerance_px=TOLERANCE * max(heat.shape))
+        def located(
+            heat: np.ndarray, k: int, rows: np.ndarray = rows, truth: dict[int, np.ndarray] = truth
+        ) -> MapScore:
+            hit = hits_blood(heat, truth[k], tolerance_px=TOLERANCE * max(heat.shape))
             energy = energy_inside(heat, truth[k])
-            return Located(str(table.patient[rows[k]]), table.labels[rows[k]], hit, energy, not heat.any())
+            return MapScore(str(table.patient[rows[k]]), table.labels[rows[k]], hit, energy, not heat.any())
 
-        for way, model in ways.items():
+        for method, model in methods.items():
             box = field_box(hu, model.recipe.field)
-            maps = maps_of(model, hu, box, _stretches(kept))
-            some = [located(uncrop(one, box, hu.shape[1:]), k) for one, k in zip(maps, kept, strict=True)]
-            found.setdefault(way, []).extend(some)
+            maps = slice_maps(model, hu, box, _consecutive_ranges(bleeding_slices))
+            map_scores = [
+                located(uncrop(slice_map, box, hu.shape[1:]), k)
+                for slice_map, k in zip(maps, bleeding_slices, strict=True)
+            ]
+            scores.setdefault(method, []).extend(map_scores)
         blob = center_blob(field_box(hu, "head"), hu.shape[1:])
-        found.setdefault(("center", None), []).extend(located(blob, k) for k in kept)
+        scores.setdefault(("center", None), []).extend(located(blob, k) for k in bleeding_slices)
 
 
-def _stretches(numbers: list[int]) -> list[range]:
+def _consecutive_ranges(numbers: list[int]) -> list[range]:
     """Rising slice numbers as ranges of neighbors, to be asked for together."""
     ranges: list[range] = []
     for k in numbers:
-        if ranges and ranges[-1].stop == k and len(ranges[-1]) < _TOGETHER:
+        if ranges and ranges[-1].stop == k and len(ranges[-1]) < _BATCH:
             ranges[-1] = range(ranges[-1].start, k + 1)
         else:
             ranges.append(range(k, k + 1))
     return ranges
 
 
-def _report(found: Found, names: Iterable[str], seeds: Sequence[int]) -> dict:
+def _report(scores: Found, names: Iterable[str], seeds: Sequence[int]) -> dict:
     """All figures, as plain values."""
-    blob = found["center", None]
+    blob = scores["center", None]
     methods = {}
     for name in names:
-        trained, random = found[name, None], [one for seed in seeds for one in found[name, seed]]
+        trained, random = scores[name, None], [score for seed in seeds for score in scores[name, seed]]
         methods[name] = _figures(trained, random) | {"types": {}}
         for number, kind in enumerate(TYPES):
-            of_type = [[one for one in some if one.labels[number]] for some in (trained, random)]
+            of_type = [[score for score in map_scores if score.labels[number]] for map_scores in (trained, random)]
             if of_type[0]:
                 methods[name]["types"][kind] = _figures(*of_type)
     return {
         "slices": len(blob),
-        "patients": len({one.patient for one in blob}),
+        "patients": len({score.patient for score in blob}),
         "tolerance": TOLERANCE,
         "seeds": list(seeds),
         "methods": methods,
         "center_blob": {
             "pointing": _figure(blob, "hit").as_json(),
             "energy": _figure(blob, "energy").as_json(),
-            "n_patients": len({one.patient for one in blob}),
+            "n_patients": len({score.patient for score in blob}),
         },
         "notice": NOTICE,
     }
 
 
-def _figures(trained: list[Located], random: list[Located]) -> dict:
+def _figures(trained: list[MapScore], random: list[MapScore]) -> dict:
     return {
         "pointing": _figure(trained, "hit").as_json(),
         "energy": _figure(trained, "energy").as_json(),
         "energy_random": _figure(random, "energy").as_json(),
-        "n_patients": len({one.patient for one in trained}),
+        "n_patients": len({score.patient for score in trained}),
         "pointing_random": _figure(random, "hit").as_json(),
         "energy_over_random": _ratio(trained, random).as_json(),
         "slices": len(trained),
-        "empty": sum(one.empty for one in trained),
+        "empty": sum(score.is_empty for score in trained),
     }
 
 
-def _figure(some: Iterable[Located], of: str) -> Figure:
+def _figure(map_scores: Iterable[MapScore], of: str) -> Estimate:
     """The mean over patients of the mean over their slices."""
-    return patient_bootstrap(list(_by_patient(some, of).values()), lambda means: float(np.mean(means)), rounds=_ROUNDS)
+    return patient_bootstrap(
+        list(_by_patient(map_scores, of).values()), lambda means: float(np.mean(means)), rounds=_ROUNDS
+    )
 
 
-def _ratio(trained: Iterable[Located], random: Iterable[Located]) -> Figure:
+def _ratio(trained: Iterable[MapScore], random: Iterable[MapScore]) -> Estimate:
     """How many times the random weights' energy the trained ones have, on the same patients."""
-    ours, theirs = _by_patient(trained, "energy"), _by_patient(random, "energy")
-    pairs = [(ours[who], theirs[who]) for who in ours]
+    trained_energy, random_energy = _by_patient(trained, "energy"), _by_patient(random, "energy")
+    pairs = [(trained_energy[patient], random_energy[patient]) for patient in trained_energy]
 
-    def times(some: list) -> float:
-        over, under = np.sum(some, axis=0)
+    def times(pairs: list) -> float:
+        over, under = np.sum(pairs, axis=0)
         return float(over / under) if under else float("nan")
 
     return patient_bootstrap(pairs, times, rounds=_ROUNDS)
 
 
-def _by_patient(some: Iterable[Located], of: str) -> dict[str, float]:
-    patients = group_by_patient(some, lambda one: one.patient)
-    return {patient: float(np.mean([getattr(one, of) for one in own])) for patient, own in patients.items()}
+def _by_patient(map_scores: Iterable[MapScore], of: str) -> dict[str, float]:
+    patients = group_by_patient(map_scores, lambda score: score.patient)
+    return {patient: float(np.mean([getattr(score, of) for score in numbers])) for patient, numbers in patients.items()}
 
 
-def as_markdown(report: dict) -> str:
+def to_markdown(report: dict) -> str:
     """explain.json as sentences and tables."""
-    from ich_lib.evaluation.page import shown
+    from ich_lib.evaluation.page import to_text
 
     whom = (
         "**These patients were trained on**, so the figures flatter the model."
@@ -323,9 +338,9 @@ def as_markdown(report: dict) -> str:
     head, keys = ("method", "type", *names.values()), tuple(names)
     rows = [head, ("---",) * len(head)]
     for name, values in report["methods"].items():
-        rows.append((name, "all", *(shown(values[key]) for key in keys)))
-        rows += [(name, kind, *(shown(own[key]) for key in keys)) for kind, own in values["types"].items()]
+        rows.append((name, "all", *(to_text(values[key]) for key in keys)))
+        rows += [(name, kind, *(to_text(figures[key]) for key in keys)) for kind, figures in values["types"].items()]
     blob = report["center_blob"]
-    rows.append(("blob in the middle", "all", *(shown(blob.get(key)) for key in keys)))
+    rows.append(("blob in the middle", "all", *(to_text(blob.get(key)) for key in keys)))
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"

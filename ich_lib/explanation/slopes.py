@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 
-def slope(function: Callable, at: np.ndarray) -> np.ndarray:
+def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
     """How a sum of numbers changes with each value of an array.
 
     Args:
@@ -40,5 +40,5 @@ def _by_torch(function: Callable, at: np.ndarray) -> np.ndarray:
     import torch
 
     point = keras.ops.convert_to_tensor(at).detach().clone().requires_grad_()
-    (found,) = torch.autograd.grad(function(point).sum(), point)
-    return found.cpu().numpy()
+    (gradient,) = torch.autograd.grad(function(point).sum(), point)
+    return gradient.cpu().numpy()

@@ -31,9 +31,9 @@ def count(truth: np.ndarray, mask: np.ndarray) -> Counts:
     Raises:
         ValueError: if the shapes differ, nothing is given, or scores are given that no threshold has decided yet.
     """
-    truth, mask = _decided(truth, mask)
-    tp, called, positive = (int(np.count_nonzero(some)) for some in (truth & mask, mask, truth))
-    return Counts(tp, called - tp, truth.size - positive - called + tp, positive - tp)
+    truth, mask = _check_masks(truth, mask)
+    tp, n_called, positive = (int(np.count_nonzero(mask_)) for mask_ in (truth & mask, mask, truth))
+    return Counts(tp, n_called - tp, truth.size - positive - n_called + tp, positive - tp)
 
 
 def pixel_accuracy(truth: np.ndarray, mask: np.ndarray) -> float:
@@ -111,7 +111,7 @@ def mean_iou(truth: np.ndarray, mask: np.ndarray) -> float:
     Source:
         System 002 (two U-Nets on CT-ICH, 2021), which reports 0.85 by it.
     """
-    truth, mask = _decided(truth, mask)
+    truth, mask = _check_masks(truth, mask)
     return (iou(truth, mask) + iou(~truth, ~mask)) / 2
 
 
@@ -257,9 +257,9 @@ def reliability(truth: np.ndarray, score: np.ndarray, *, bins: int = 10) -> list
         raise ValueError(f"bins must be at least 1; got {bins}.")
     edges = np.linspace(0, 1, bins + 1)
     place = np.searchsorted(edges[1:-1], score)
-    n, said, so = (np.bincount(place, weight, bins) for weight in (None, score, truth))
+    n, score_sum, truth_sum = (np.bincount(place, weight, bins) for weight in (None, score, truth))
     return [
-        Bin(float(edges[i]), float(edges[i + 1]), int(n[i]), _share(said[i], n[i]), _share(so[i], n[i]))
+        Bin(float(edges[i]), float(edges[i + 1]), int(n[i]), _share(score_sum[i], n[i]), _share(truth_sum[i], n[i]))
         for i in range(bins)
     ]
 
@@ -297,10 +297,10 @@ def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]) ->
         slanted surfaces: on eight random blobs (5 x 0.5 x 0.45 mm) this function by up to 4 %, `surface_dice` by up
         to 0.02. There, two empty masks are infinitely apart.
     """
-    there, back = _surface_distances_mm(truth, mask, spacing_mm)
-    if not len(there[0]) and not len(back[0]):
+    to_mask, to_truth = _surface_distances_mm(truth, mask, spacing_mm)
+    if not len(to_mask[0]) and not len(to_truth[0]):
         return 0.0
-    return max(_percentile(*there, 0.95), _percentile(*back, 0.95))
+    return max(_percentile(*to_mask, 0.95), _percentile(*to_truth, 0.95))
 
 
 def surface_dice(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float], tolerance_mm: float) -> float:
@@ -322,10 +322,10 @@ def surface_dice(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float
     """
     if tolerance_mm < 0:
         raise ValueError(f"tolerance_mm must not be negative; got {tolerance_mm}.")
-    there, back = _surface_distances_mm(truth, mask, spacing_mm)
+    to_mask, to_truth = _surface_distances_mm(truth, mask, spacing_mm)
     reach = tolerance_mm + 1e-6  # three voxels of 0.4 mm are 1.2000000000000002 mm
-    near = sum(float(area[far_mm <= reach].sum()) for far_mm, area in (there, back))
-    return _share(near, sum(float(area.sum()) for _, area in (there, back)), empty=1.0)
+    near = sum(float(area[far_mm <= reach].sum()) for far_mm, area in (to_mask, to_truth))
+    return _share(near, sum(float(area.sum()) for _, area in (to_mask, to_truth)), empty=1.0)
 
 
 def volume_error_ml(truth: np.ndarray, mask: np.ndarray, voxel_ml: float) -> float:
@@ -381,17 +381,17 @@ def bland_altman(truth_ml: Sequence[float], mask_ml: Sequence[float]) -> Agreeme
     return Agreement(bias, bias - reach, bias + reach, len(gap))
 
 
-def _share(part: float, whole: float, *, empty: float = float("nan")) -> float:
-    return float(part / whole) if whole else empty
+def _share(part: float, total: float, *, empty: float = float("nan")) -> float:
+    return float(part / total) if total else empty
 
 
-def _decided(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _check_masks(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as bool of one shape, or an error."""
     truth, mask = np.asarray(truth), np.asarray(mask)
     if truth.shape != mask.shape or not truth.size:
         raise ValueError(f"The truth has shape {truth.shape}, the mask {mask.shape}; they must be equal, not empty.")
-    for some in (truth, mask):
-        if some.dtype != bool and not np.isin(some, (0, 1)).all():
+    for values in (truth, mask):
+        if values.dtype != bool and not np.isin(values, (0, 1)).all():
             raise ValueError("Masks hold 0 and 1. Decide scores first: score >= threshold.")
     return truth.astype(bool), mask.astype(bool)
 
@@ -405,9 +405,9 @@ def _probabilities(truth: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np
     return truth, score
 
 
-def _in_unit(what: str, *values: float | np.ndarray) -> None:
+def _in_unit(name: str, *values: float | np.ndarray) -> None:
     if not all(((np.asarray(value) >= 0) & (np.asarray(value) <= 1)).all() for value in values):
-        raise ValueError(f"{what} must lie within 0 and 1.")
+        raise ValueError(f"{name} must lie within 0 and 1.")
 
 
 def _surface_distances_mm(
@@ -416,7 +416,7 @@ def _surface_distances_mm(
     """((distance, area), (distance, area)): from each corner on the truth's surface to the mask's, and back."""
     from scipy import ndimage
 
-    truth, mask = _decided(truth, mask)
+    truth, mask = _check_masks(truth, mask)
     if truth.ndim not in (2, 3) or len(spacing_mm) != truth.ndim or not min(spacing_mm) > 0:
         raise ValueError(
             f"A mask of shape {truth.shape} needs one positive spacing per axis, on 2 or 3 axes; got {spacing_mm}."
@@ -425,11 +425,11 @@ def _surface_distances_mm(
         nothing = np.empty(0), np.empty(0)
         return nothing, nothing
     box = ndimage.find_objects((truth | mask).astype(np.uint8))[0]  # nothing outside it can be nearest
-    areas = [_surface_area(some[box], spacing_mm) for some in (truth, mask)]
+    areas = [_surface_area(values[box], spacing_mm) for values in (truth, mask)]
     on = [area > 0 for area in areas]
     far_mm = [
-        ndimage.distance_transform_edt(~some, sampling=spacing_mm) if some.any() else np.full(some.shape, np.inf)
-        for some in on
+        ndimage.distance_transform_edt(~values, sampling=spacing_mm) if values.any() else np.full(values.shape, np.inf)
+        for values in on
     ]
     return (far_mm[1][on[0]], areas[0][on[0]]), (far_mm[0][on[1]], areas[1][on[1]])
 

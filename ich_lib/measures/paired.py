@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from ich_lib.measures.report import Line
-from ich_lib.measures.statistics import Figure
+from ich_lib.measures.statistics import Estimate
 
 Taken = TypeVar("Taken")  # what a measure takes of a scan
 
@@ -22,14 +22,14 @@ class Measure(Generic[Taken]):
             scan has nothing of the kind.
         of_all: what was taken of some scans to the figure.
         more_is_better: which way is up.
-        pooled: whether only many patients together have the figure, and no single one has.
+        is_pooled: whether only many patients together have the figure, and no single one has.
     """
 
     name: str
     of_scan: Callable[[Line, float], Taken | None]
     of_all: Callable[[list[Taken]], float]
     more_is_better: bool = True
-    pooled: bool = False
+    is_pooled: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,32 +39,32 @@ class Paired:
     Attributes:
         measure: what they are measured by.
         first, second: the figure of each on the shared patients.
-        gain: second minus first.
-        gains: (n,) of each patient, in the order of `Paired.numbers`; empty for a measure that a single patient has
-            not.
+        difference: second minus first.
+        differences: (n,) of each patient, in the order of `Paired.numbers`; empty for a measure that a single patient
+            has not.
         numbers: (n,) who they are, as numbers of the first report.
-        left_out: patients that only one of the reports can be measured on.
+        n_left_out: patients that only one of the reports can be measured on.
         warnings: sentences. They are shown with the figure.
     """
 
     measure: Measure
-    first: Figure
-    second: Figure
-    gain: Figure
-    gains: np.ndarray
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+    differences: np.ndarray
     numbers: tuple[int, ...]
-    left_out: int
+    n_left_out: int
     warnings: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
         """What the interval says."""
-        value, low, high = self.gain.value, self.gain.low, self.gain.high
+        value, low, high = self.difference.value, self.difference.low, self.difference.high
         if np.isnan([value, low, high]).any():
             return "The difference is not defined: these scans hold one class alone."
-        better = "better" if (value > 0) == self.measure.more_is_better else "worse"
+        direction = "better" if (value > 0) == self.measure.more_is_better else "worse"
         if not low <= 0 <= high:
-            return f"The second run is {better}: the interval of the difference lies clear of 0."
+            return f"The second run is {direction}: the interval of the difference lies clear of 0."
         return "The interval of the difference holds 0: these patients do not tell which run is better."
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 import numpy as np
 
 from ich_lib.measures.metrics import Bin, Counts
-from ich_lib.measures.statistics import Figure
+from ich_lib.measures.statistics import Estimate
 
 ASSUMED = "assumed"  # the spacing of a report of an older version, which does not tell
 
@@ -91,13 +91,13 @@ class Masks:
         assumed_voxel_mm: in words, where the files do not tell the size of a voxel.
     """
 
-    dice_per_bleeding_slice: Figure
-    dice_all_slices: Figure
-    dice_per_scan: Figure
-    iou_per_bleeding_slice: Figure
-    iou_with_background: Figure
-    hd95_mm_median: Figure
-    surface_dice: Figure
+    dice_per_bleeding_slice: Estimate
+    dice_all_slices: Estimate
+    dice_per_scan: Estimate
+    iou_per_bleeding_slice: Estimate
+    iou_with_background: Estimate
+    hd95_mm_median: Estimate
+    surface_dice: Estimate
     hd95_infinite: int
     surface_tolerance_mm: float
     assumed_voxel_mm: str | None
@@ -113,8 +113,8 @@ class Way:
         pairs_ml: true and measured mL of each scan.
     """
 
-    mae_ml: Figure
-    bias_ml: Figure
+    mae_ml: Estimate
+    bias_ml: Estimate
     limits_ml: tuple[float, float]
     pairs_ml: tuple[tuple[float, float], ...]
 
@@ -153,14 +153,14 @@ class Calls:
     bleeding: int
     threshold: float
     prevalence: float
-    auc: Figure
-    average_precision: Figure
-    log_loss: Figure
-    ece: Figure
-    sensitivity: Figure
-    specificity: Figure
-    ppv: Figure
-    npv: Figure
+    auc: Estimate
+    average_precision: Estimate
+    log_loss: Estimate
+    ece: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    ppv: Estimate
+    npv: Estimate
     counts: Counts
     roc: tuple[tuple[float, float], ...]
     reliability: tuple[Bin, ...]
@@ -172,9 +172,9 @@ class OfType:
 
     patients: int
     slices: int
-    slice_auc: Figure
-    scan_auc: Figure
-    dice: Figure
+    slice_auc: Estimate
+    scan_auc: Estimate
+    dice: Estimate
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,9 @@ class OfGroup:
 
     patients: int
     bleeding: int
-    dice_per_subject: Figure
-    slice_auc_any: Figure
-    scan_auc_any: Figure
+    dice_per_subject: Estimate
+    slice_auc_any: Estimate
+    scan_auc_any: Estimate
     median_scan_score: float
 
 
@@ -211,10 +211,10 @@ class Abstention:
     wrong: int
     wrong_answered: int
     missed_answered: int
-    coverage: Figure
-    error_answered: Figure
-    error_all: Figure
-    area: Figure
+    coverage: Estimate
+    error_answered: Estimate
+    error_all: Estimate
+    area: Estimate
     least_area: float
     curve: tuple[tuple[float, float], ...]
 
@@ -232,7 +232,7 @@ class CleanScans:
     """
 
     n: int
-    share_called: Figure
+    share_called: Estimate
     slices_called: int
     slices: int
     median_ml_marked: float | None
@@ -252,7 +252,7 @@ class Report:
         score_threshold: a slice or scan is called bleeding from this score for any bleeding on.
         calibrated: on what the scores were calibrated, in words.
         dice_per_subject, slice_auc_any, scan_auc_any, volume_mae_ml, ece: the headline; see
-            `ich_lib.evaluation.figures.headline`.
+            `ich_lib.evaluation.figures.headline_metrics`.
         masks: None where no bleeding scan got a mask.
         spacing: where mm and mL come from, in words.
         volume: None with fewer than two bleeding scans.
@@ -277,11 +277,11 @@ class Report:
     threshold: float | None
     score_threshold: float
     calibrated: str
-    dice_per_subject: Figure
-    slice_auc_any: Figure
-    scan_auc_any: Figure
-    volume_mae_ml: Figure
-    ece: Figure
+    dice_per_subject: Estimate
+    slice_auc_any: Estimate
+    scan_auc_any: Estimate
+    volume_mae_ml: Estimate
+    ece: Estimate
     masks: Masks | None
     spacing: str = ASSUMED
     volume: Volume | None
@@ -298,11 +298,11 @@ class Report:
     models: tuple[Weights, ...]
     folds: int | tuple[int | None, ...] | None
     leaky: tuple[str, ...] = ()
-    before_calibration: Mapping[str, Figure] | None = None
+    before_calibration: Mapping[str, Estimate] | None = None
     calibration: dict[str, list[list[float]]] | None = None
 
     @property
-    def headline(self) -> dict[str, Figure]:
+    def headline(self) -> dict[str, Estimate]:
         """The five figures others look for first."""
         return figures_of(self)
 
@@ -328,10 +328,10 @@ class Report:
         return _typed(cls, told)
 
 
-def figures_of(part: Report | Masks | Calls) -> dict[str, Figure]:
+def figures_of(part: Report | Masks | Calls) -> dict[str, Estimate]:
     """The figures of a part of a report by their names, in its order."""
     values = {one.name: getattr(part, one.name) for one in fields(part)}
-    return {name: value for name, value in values.items() if isinstance(value, Figure)}
+    return {name: value for name, value in values.items() if isinstance(value, Estimate)}
 
 
 def _volume(values: dict) -> dict | None:

@@ -19,14 +19,14 @@ import numpy as np
 from ich_lib.grammar import listed
 
 T = TypeVar("T")
-FEW = 20  # with fewer in a group, its shape is hardly known and a test leans on its assumptions
+FEW_PATIENTS = 20  # with fewer in a group, its shape is hardly known and a test leans on its assumptions
 Groups = Mapping[Hashable, Sequence[float]]  # name of the group to its values
 Labels = Mapping[Hashable, Sequence[Hashable]]  # name of the group to the patient of each value
 _Name = TypeVar("_Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A figure, its 95 % interval and how many patients it stands on. NaN where it is not defined."""
 
     value: float
@@ -42,7 +42,7 @@ class Figure:
         return {key: None if value != value else value for key, value in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, values: Mapping) -> "Figure":
+    def from_json(cls, values: Mapping) -> "Estimate":
         """Undo `as_json`."""
         value, low, high = (float("nan") if values[key] is None else values[key] for key in ("value", "low", "high"))
         return cls(value, low, high, values["n_patients"])
@@ -50,7 +50,7 @@ class Figure:
 
 def patient_bootstrap(
     patients: Sequence, statistic: Callable[[list], float], *, rounds: int = 2000, seed: int = 0
-) -> Figure:
+) -> Estimate:
     """A statistic over patients with its percentile bootstrap interval.
 
     Args:
@@ -66,13 +66,13 @@ def patient_bootstrap(
         Efron and Tibshirani 1993, chapter 13; resampling whole clusters: Field and Welsh 2007.
     """
     if not len(patients):
-        return Figure(float("nan"), float("nan"), float("nan"), 0)
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(patients), size=(rounds, len(patients)))
     values = np.array([statistic([patients[i] for i in draw]) for draw in draws])
     values = values[~np.isnan(values)]
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (float("nan"), float("nan"))
-    return Figure(float(statistic(list(patients))), float(low), float(high), len(patients))
+    return Estimate(float(statistic(list(patients))), float(low), float(high), len(patients))
 
 
 def group_by_patient(entries: Iterable[T], patient: Callable[[T], str]) -> dict[str, list[T]]:
@@ -100,7 +100,7 @@ def grouped_bootstrap(
     *,
     rounds: int = 2000,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """A statistic of entries, of which a patient may have several, with its interval over patients.
 
     Args:
@@ -129,7 +129,7 @@ def paired_bootstrap(
     *,
     rounds: int = 2000,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """How much better the second run is than the first on the same patients, with its interval.
 
     Every resample takes the same patients from both runs, so what makes a patient hard cancels out. Two separate
@@ -151,17 +151,17 @@ def paired_bootstrap(
     Source:
         Efron and Tibshirani 1993, chapter 13.
     """
-    if alone := sorted(map(str, first.keys() ^ second.keys())):
+    if unpaired := sorted(map(str, first.keys() ^ second.keys())):
         raise ValueError(
-            f"A paired comparison needs the same patients in both runs; {len(alone)} are in one only, such as "
-            f"{', '.join(alone[:3])}. Judge both runs on the same patients, or leave these out of both."
+            f"A paired comparison needs the same patients in both runs; {len(unpaired)} are in one only, such as "
+            f"{', '.join(unpaired[:3])}. Judge both runs on the same patients, or leave these out of both."
         )
 
     def gain(pairs: list) -> float:
         before, after = zip(*pairs, strict=True)
         return statistic(list(after)) - statistic(list(before))
 
-    return patient_bootstrap([(first[who], second[who]) for who in first], gain, rounds=rounds, seed=seed)
+    return patient_bootstrap([(first[patient], second[patient]) for patient in first], gain, rounds=rounds, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -249,10 +249,10 @@ def _two_means(
     comparisons: int,
 ) -> Comparison:
     """A t-test of two groups, their variances pooled or not."""
-    _two(groups)
-    values = _checked(groups)
+    _check_two_groups(groups)
+    values = _check_groups(groups)
     _check_spread(values)
-    t, p, degrees = _t(values, equal_var=equal_var)
+    t, p, degrees = _t_test(values, equal_var=equal_var)
     warnings = _warnings(values, patients, simulated, comparisons)
     return _comparison(test, "t", (t, p), (degrees,), values, warnings)
 
@@ -283,10 +283,12 @@ def mann_whitney(
     """
     from scipy import stats
 
-    _two(groups)
-    values = _checked(groups)
-    found = stats.mannwhitneyu(*values.values())
-    return _comparison("Mann-Whitney", "U", found, (), values, _warnings(values, patients, simulated, comparisons))
+    _check_two_groups(groups)
+    values = _check_groups(groups)
+    test_result = stats.mannwhitneyu(*values.values())
+    return _comparison(
+        "Mann-Whitney", "U", test_result, (), values, _warnings(values, patients, simulated, comparisons)
+    )
 
 
 def anova(
@@ -315,7 +317,7 @@ def anova(
 
     if len(groups) < 2:
         raise ValueError(f"An analysis of variance compares two groups or more; got {len(groups)}.")
-    values = _checked(groups)
+    values = _check_groups(groups)
     _check_spread(values)
     degrees = (len(values) - 1, sum(map(len, values.values())) - len(values))
     warnings = _warnings(values, patients, simulated, comparisons)
@@ -354,7 +356,7 @@ def two_factor_anova(
         Fisher and Mackenzie 1923; type II: Langsrud 2003; statsmodels.stats.anova.anova_lm.
     """
     _full_grid(cells, factors)
-    values = _checked(cells, least=1)
+    values = _check_groups(cells, least=1)
     table = _anova_table(values, interaction)
     names = dict(zip(("C(a)", "C(b)", "C(a):C(b)"), (*factors, " x ".join(factors)), strict=True))
     tested = [row for row in names if row in table]
@@ -386,63 +388,67 @@ def average_per_patient(groups: Groups, patients: Labels) -> dict[Hashable, np.n
     averaged = {}
     for name, values in groups.items():
         labels = list(patients[name])
-        taken = {who: [value for value, of in zip(values, labels, strict=True) if of == who] for who in labels}
-        averaged[name] = np.array([np.mean(some) for some in taken.values()])
+        values_by_patient = {
+            patient: [value for value, of in zip(values, labels, strict=True) if of == patient] for patient in labels
+        }
+        averaged[name] = np.array([np.mean(patient_values) for patient_values in values_by_patient.values()])
     return averaged
 
 
 def _comparison(
     test: str,
     letter: str,
-    found: tuple[float, float],
+    test_result: tuple[float, float],
     degrees: tuple[float, ...],
     values: Mapping[_Name, np.ndarray],
     warnings: tuple[str, ...],
 ) -> Comparison:
     """scipy's pair of statistic and p, and what goes with it, in plain numbers."""
-    statistic, p = map(float, found)
-    sizes: dict[Hashable, int] = {name: len(some) for name, some in values.items()}
+    statistic, p = map(float, test_result)
+    sizes: dict[Hashable, int] = {name: len(group) for name, group in values.items()}
     return Comparison(test, letter, statistic, p, tuple(map(float, degrees)), sizes, warnings)
 
 
-def _t(values: dict[Hashable, np.ndarray], *, equal_var: bool) -> tuple[float, float, float]:
+def _t_test(values: dict[Hashable, np.ndarray], *, equal_var: bool) -> tuple[float, float, float]:
     """t, p and the degrees of freedom."""
     from scipy import stats
 
     with catch_warnings():
-        if any(np.ptp(some) == 0 for some in values.values()):  # exact, yet scipy fears for its precision
+        if any(np.ptp(group) == 0 for group in values.values()):  # exact, yet scipy fears for its precision
             filterwarnings("ignore", "Precision loss", RuntimeWarning)
         found = stats.ttest_ind(*values.values(), equal_var=equal_var)
     return found.statistic, found.pvalue, found.df
 
 
-def _two(groups: Groups) -> None:
+def _check_two_groups(groups: Groups) -> None:
     if len(groups) != 2:
         raise ValueError(f"This test compares two groups; got {len(groups)}. For more, use anova(groups).")
 
 
-def _checked(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) -> dict[_Name, np.ndarray]:
+def _check_groups(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) -> dict[_Name, np.ndarray]:
     """Groups as float arrays, refused where a test would answer NaN."""
-    values = {name: np.asarray(some, dtype=float).ravel() for name, some in groups.items()}
-    for name, some in values.items():
-        if not np.isfinite(some).all():
-            bad = int((~np.isfinite(some)).sum())
+    values = {name: np.asarray(group, dtype=float).ravel() for name, group in groups.items()}
+    for name, group in values.items():
+        if not np.isfinite(group).all():
+            bad = int((~np.isfinite(group)).sum())
             raise ValueError(f"Group {_name(name)} holds {bad} values that are no numbers. Leave them out and say so.")
-        if len(some) < least:
-            raise ValueError(f"Group {_name(name)} holds {len(some)} values; a test needs at least {least}.")
+        if len(group) < least:
+            raise ValueError(f"Group {_name(name)} holds {len(group)} values; a test needs at least {least}.")
     return values
 
 
 def _check_spread(values: dict[Hashable, np.ndarray]) -> None:
-    if all(np.ptp(some) == 0 for some in values.values()):
+    if all(np.ptp(group) == 0 for group in values.values()):
         raise ValueError("In every group all values are equal, so there is no spread to weigh a difference against.")
 
 
 def _full_grid(cells: Mapping[tuple, Sequence[float]], factors: tuple[str, str]) -> None:
     levels = [list(dict.fromkeys(cell[axis] for cell in cells)) for axis in (0, 1)]
-    for factor, found in zip(factors, levels, strict=True):
-        if len(found) < 2:
-            raise ValueError(f"{factor} has {len(found)} levels; an effect takes two or more. Use anova(groups).")
+    for factor, found_levels in zip(factors, levels, strict=True):
+        if len(found_levels) < 2:
+            raise ValueError(
+                f"{factor} has {len(found_levels)} levels; an effect takes two or more. Use anova(groups)."
+            )
     if holes := [(a, b) for a in levels[0] for b in levels[1] if (a, b) not in cells]:
         raise ValueError(f"No run with {listed(factors)} at {_name(holes[0])}. Run it, or leave out a level.")
 
@@ -455,7 +461,7 @@ def _anova_table(
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
 
-    rows = [(str(first), str(second), score) for (first, second), some in cells.items() for score in some]
+    rows = [(str(first), str(second), score) for (first, second), scores in cells.items() for score in scores]
     formula = "score ~ C(a) * C(b)" if interaction else "score ~ C(a) + C(b)"
     model = ols(formula, pandas.DataFrame(rows, columns=["a", "b", "score"])).fit()
     if model.df_resid < 1:
@@ -470,11 +476,11 @@ def _anova_table(
 
 
 def _check_labels(groups: Mapping[_Name, Sized], patients: Labels) -> None:
-    for name, some in groups.items():
+    for name, group in groups.items():
         labels = list(patients.get(name, ()))
-        if len(labels) != len(some):
-            raise ValueError(f"Group {_name(name)} has {len(some)} values and {len(labels)} patients; give one each.")
-        if any(who is None or who == "" or who != who for who in labels):
+        if len(labels) != len(group):
+            raise ValueError(f"Group {_name(name)} has {len(group)} values and {len(labels)} patients; give one each.")
+        if any(patient is None or patient == "" or patient != patient for patient in labels):
             raise ValueError(f"Group {_name(name)} holds values of no named patient, which would count as one patient.")
 
 
@@ -482,49 +488,52 @@ def _warnings(
     values: Mapping[_Name, np.ndarray], patients: Labels | None, simulated: Collection[Hashable], comparisons: int
 ) -> tuple[str, ...]:
     """What the p-value does not say, worst first."""
-    found = [*_of_invention(values, simulated)]
-    units, unit = {name: len(some) for name, some in values.items()}, "values"
+    warnings = [*_simulation_warnings(values, simulated)]
+    units, unit = {name: len(group) for name, group in values.items()}, "values"
     if patients is not None:
         _check_labels(values, patients)
-        found += _of_repetition(values, patients)
+        warnings += _repetition_warnings(values, patients)
         units, unit = {name: len(set(patients[name])) for name in values}, "patients"
-    if few := [f"{_name(name)} ({n})" for name, n in units.items() if n < FEW]:
+    if few := [f"{_name(name)} ({n})" for name, n in units.items() if n < FEW_PATIENTS]:
         where = listed(few) if len(few) <= 3 else f"{len(few)} of {len(units)} groups"
-        found.append(f"Fewer than {FEW} {unit} in {where}: p leans on assumptions that so few cannot check.")
+        warnings.append(
+            f"Fewer than {FEW_PATIENTS} {unit} in {where}: p leans on assumptions that so few cannot check."
+        )
     if comparisons > 1:
-        found.append(
+        warnings.append(
             f"One of {comparisons} comparisons: by chance alone about {0.05 * comparisons:.2g} of them would fall "
             f"below .05. By Bonferroni, ask for p below {0.05 / comparisons:.2g}."
         )
-    return tuple(found)
+    return tuple(warnings)
 
 
-def _of_invention(values: Mapping[_Name, np.ndarray], simulated: Collection[Hashable]) -> list[str]:
+def _simulation_warnings(values: Mapping[_Name, np.ndarray], simulated: Collection[Hashable]) -> list[str]:
     if isinstance(simulated, str):
         raise ValueError(f'simulated takes a collection of names; got the text "{simulated}". Write ("{simulated}",).')
-    if strange := [name for name in simulated if name not in values]:
-        raise ValueError(f"No group is named {_name(strange[0])}; there are {listed(map(_name, values))}.")
+    if unknown := [name for name in simulated if name not in values]:
+        raise ValueError(f"No group is named {_name(unknown[0])}; there are {listed(map(_name, values))}.")
     return [
         f"Group {_name(name)} was simulated: a p-value with an invented group says nothing about patients."
         for name in simulated
     ]
 
 
-def _of_repetition(values: Mapping[_Name, np.ndarray], patients: Labels) -> list[str]:
+def _repetition_warnings(values: Mapping[_Name, np.ndarray], patients: Labels) -> list[str]:
     """Slices of one patient inside a group, and patients in several groups."""
-    found = [
-        f"Group {_name(name)} holds {len(some)} values of {n} patient{'s' * (n > 1)}: slices of one head are alike, so "
+    repetition = [
+        f"Group {_name(name)} holds {len(group)} values of {n} patient{'s' * (n > 1)}: slices of one head are "
+        "alike, so "
         "as a rule p comes out too small. Test average_per_patient(groups, patients) instead."
-        for name, some in values.items()
-        if (n := len(set(patients[name]))) < len(some)
+        for name, group in values.items()
+        if (n := len(set(patients[name]))) < len(group)
     ]
-    shared = sum(n > 1 for n in Counter(who for name in values for who in set(patients[name])).values())
+    shared = sum(n > 1 for n in Counter(patient for name in values for patient in set(patients[name])).values())
     if shared:
-        found.append(
+        repetition.append(
             f"{shared} patient{'s are' if shared > 1 else ' is'} in more than one group, which this test takes for "
             "different people. Compare them in pairs: paired_bootstrap(first, second, statistic)."
         )
-    return found
+    return repetition
 
 
 def _name(name: Hashable) -> str:

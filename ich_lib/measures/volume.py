@@ -7,13 +7,13 @@ of it works on a truth as well as on an answer. `Result` gives no mL where a sca
 import cv2
 import numpy as np
 
-FLOOR = 0.1  # lower probabilities are haze, not blood: see `soft_voxels`
+LEAST_PROBABILITY = 0.1  # lower probabilities are haze, not blood: see `soft_voxels`
 _FULL, _HALF = 0.75, 0.25  # of the largest slice's area: above these a slice counts whole, and half
 _TIE_MM = 0.01  # diameters closer than this are equal, whichever way the numbers were rounded
-_FINE = 4  # steps a pixel in which lines across a lesion are walked
+_GRID_STEP = 4  # steps a pixel in which lines across a lesion are walked
 
 
-def soft_voxels(blood: np.ndarray, *, floor: float = FLOOR) -> np.ndarray:
+def soft_voxels(blood: np.ndarray, *, floor: float = LEAST_PROBABILITY) -> np.ndarray:
     """Voxels of blood in each slice, every one counted by its probability.
 
     A voxel of 0.6 counts 0.6: half-filled edges count half, and a bleed that nearly reached the threshold is not lost.
@@ -71,19 +71,19 @@ def lesions(mask: np.ndarray) -> list[np.ndarray]:
     """
     labels, count = np.zeros(mask.shape, np.int32), 0
     for k in np.flatnonzero(mask.any(axis=(1, 2))):
-        found, here = cv2.connectedComponents(mask[k].astype(np.uint8), connectivity=8)
-        labels[k] = np.where(here > 0, here + count, 0)
-        count += found - 1
+        n_pieces, pieces = cv2.connectedComponents(mask[k].astype(np.uint8), connectivity=8)
+        labels[k] = np.where(pieces > 0, pieces + count, 0)
+        count += n_pieces - 1
     if not count:
         return []
     over = (labels[:-1] > 0) & (labels[1:] > 0)
     coded = np.unique(labels[:-1][over].astype(np.int64) * (count + 1) + labels[1:][over])
-    numbers = _joined(count, np.stack(np.divmod(coded, count + 1), axis=1).tolist())[labels[mask]]
+    numbers = _join_pieces(count, np.stack(np.divmod(coded, count + 1), axis=1).tolist())[labels[mask]]
     order = np.argsort(numbers, kind="stable")
     return np.split(np.argwhere(mask)[order], np.flatnonzero(np.diff(numbers[order])) + 1)
 
 
-def _joined(count: int, touching: list[list[int]]) -> np.ndarray:
+def _join_pieces(count: int, touching: list[list[int]]) -> np.ndarray:
     """(count + 1,) the lesion of each piece: the lowest number of all that touch it, one by one or in a chain."""
     root = np.arange(count + 1)
     for pair in touching:
@@ -96,8 +96,8 @@ def _lesion_ml(voxels: np.ndarray, plane_mm: np.ndarray, apart_mm: float, weight
     slices, areas = np.unique(voxels[:, 0], return_counts=True)
     length_mm, width_mm = diameters_mm(voxels[voxels[:, 0] == slices[areas.argmax()], 1:], plane_mm)
     share = areas / areas.max()
-    counted = np.where(share > _FULL, 1.0, np.where(share >= _HALF, 0.5, 0.0)) if weighted else np.ones(len(share))
-    return float(length_mm * width_mm * counted.sum() * apart_mm / 2 / 1000)
+    weights = np.where(share > _FULL, 1.0, np.where(share >= _HALF, 0.5, 0.0)) if weighted else np.ones(len(share))
+    return float(length_mm * width_mm * weights.sum() * apart_mm / 2 / 1000)
 
 
 def diameters_mm(pixels: np.ndarray, plane_mm: np.ndarray) -> tuple[float, float]:
@@ -120,9 +120,11 @@ def diameters_mm(pixels: np.ndarray, plane_mm: np.ndarray) -> tuple[float, float
 
 def _widest_mm(pixels: np.ndarray, plane_mm: np.ndarray, along: np.ndarray, rim: np.ndarray) -> float:
     """The longest line at a right angle to the unit vector `along`: the lesion looked up on a fine turned grid."""
-    step = np.linalg.norm(plane_mm, axis=0).min() / _FINE
+    step = np.linalg.norm(plane_mm, axis=0).min() / _GRID_STEP
     across = np.array([-along[1], along[0]])
-    u, v = (np.arange((rim @ way).min() + step / 2, (rim @ way).max(), step) for way in (along, across))
+    u, v = (
+        np.arange((rim @ direction).min() + step / 2, (rim @ direction).max(), step) for direction in (along, across)
+    )
     points = u[:, None, None] * along + v[None, :, None] * across
     low = pixels.min(axis=0) - 1  # a margin of one, into which what lies outside is pulled
     size = pixels.max(axis=0) - low + 2

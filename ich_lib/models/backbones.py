@@ -24,24 +24,24 @@ class ReversedChannels(layers.Layer):
         return ops.flip(x, axis=-1)
 
 
-def _symmetric(x: keras.KerasTensor) -> keras.KerasTensor:
+def _scale_to_symmetric(x: keras.KerasTensor) -> keras.KerasTensor:
     """[-1, 1], as `preprocess_input` in mode "tf"."""
     return layers.Rescaling(2.0, offset=-1.0, dtype="float32", name="scaling")(x)
 
 
-def _standardized(x: keras.KerasTensor) -> keras.KerasTensor:
+def _standardize(x: keras.KerasTensor) -> keras.KerasTensor:
     """ImageNet's mean and standard deviation, as `preprocess_input` in mode "torch"."""
     offset = [-mean / std for mean, std in zip(_MEAN, _STD, strict=True)]
     return layers.Rescaling([1 / std for std in _STD], offset=offset, dtype="float32", name="scaling")(x)
 
 
-def _bgr(x: keras.KerasTensor) -> keras.KerasTensor:
+def _to_bgr(x: keras.KerasTensor) -> keras.KerasTensor:
     """BGR in 0 to 255 less its mean, as `preprocess_input` in mode "caffe"."""
     x = ReversedChannels(dtype="float32", name="bgr")(x)
     return layers.Rescaling(255.0, offset=[-mean for mean in _CAFFE_MEAN], dtype="float32", name="scaling")(x)
 
 
-def _for_efficientnet(x: keras.KerasTensor) -> keras.KerasTensor:
+def _scale_to_255(x: keras.KerasTensor) -> keras.KerasTensor:
     """0 to 255, for EfficientNet divides by 255 itself; of what its ImageNet weights saw, mean and deviation are left.
 
     Keras adds a layer for the deviation only if it is built with weights="imagenet", and keeps the mean as weights. A
@@ -53,12 +53,12 @@ def _for_efficientnet(x: keras.KerasTensor) -> keras.KerasTensor:
 
 # Name in keras.applications to its scaling of pictures in [0, 1]
 BACKBONES: dict[str, Callable] = {
-    "EfficientNetB4": _for_efficientnet,
-    "DenseNet121": _standardized,
-    "DenseNet169": _standardized,
-    "MobileNetV2": _symmetric,
-    "InceptionV3": _symmetric,
-    "ResNet50": _bgr,
+    "EfficientNetB4": _scale_to_255,
+    "DenseNet121": _standardize,
+    "DenseNet169": _standardize,
+    "MobileNetV2": _scale_to_symmetric,
+    "InceptionV3": _scale_to_symmetric,
+    "ResNet50": _to_bgr,
 }
 
 
@@ -103,12 +103,12 @@ def backbone(
             "Choose three windows of one slice, or one window of three slices."
         )
     inputs = layers.Input(shape, name="picture")
-    scaled = BACKBONES[base](inputs)
-    net = getattr(keras.applications, base)(include_top=False, weights=None, input_tensor=scaled)
-    own = [layer for layer in net.layers if layer.name not in ("picture", "bgr", "scaling")]
+    features = BACKBONES[base](inputs)
+    net = getattr(keras.applications, base)(include_top=False, weights=None, input_tensor=features)
+    backbone_layers = [layer for layer in net.layers if layer.name not in ("picture", "bgr", "scaling")]
     if weights is not None:
-        _copy_weights(_pretrained(base, weights), own)
-    _freeze(own, trainable, base)
+        _copy_weights(_pretrained(base, weights), backbone_layers)
+    _freeze(backbone_layers, trainable, base)
     x = layers.Activation("linear", name="features")(net.output)  # (n, y / 32, x / 32, k)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     if dropout[0]:
@@ -139,23 +139,23 @@ def _copy_weights(source: list, target: list) -> None:
         [layer for layer in side if layer.weights and not isinstance(layer, layers.Normalization)]
         for side in (source, target)
     )
-    for theirs, ours in zip(source, target, strict=True):
-        ours.set_weights(theirs.get_weights())
+    for source_layer, target_layer in zip(source, target, strict=True):
+        target_layer.set_weights(source_layer.get_weights())
 
 
-def _freeze(own: list, trainable: str, base: str) -> None:
+def _freeze(backbone_layers: list, trainable: str, base: str) -> None:
     """Set what of a backbone's layers is trained."""
     kind, _, where = trainable.partition(" ")
-    names = [layer.name for layer in own]
+    names = [layer.name for layer in backbone_layers]
     if trainable in ("all", "none"):
-        chosen = own if trainable == "all" else []
+        trained_layers = backbone_layers if trainable == "all" else []
     elif kind == "first" and where.isdecimal():
-        chosen = own[: int(where)]
+        trained_layers = backbone_layers[: int(where)]
     elif kind == "after" and where in names:
-        chosen = own[names.index(where) + 1 :]
+        trained_layers = backbone_layers[names.index(where) + 1 :]
     else:
         raise ValueError(
             f"trainable must be 'all', 'none', 'first N' or 'after LAYER' with a layer of {base}; got {trainable!r}."
         )
-    for layer in own:
-        layer.trainable = any(layer is one for one in chosen)
+    for layer in backbone_layers:
+        layer.trainable = any(layer is trained_layer for trained_layer in trained_layers)

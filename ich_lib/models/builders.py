@@ -12,7 +12,7 @@ from ich_lib.models.efficientnet_lite import unet_lite0
 from ich_lib.models.recipes import RECIPES, Recipe
 from ich_lib.models.recurrent import cnn_rnn
 from ich_lib.models.seresnext import se_resnext
-from ich_lib.models.unet import ensemble, unet2d, unet_000, unet_002, unet_003
+from ich_lib.models.unet import unet2d, unet_000, unet_002, unet_003, unet_ensemble
 from ich_lib.models.unet3d import unet3d
 
 _SEGMENT: dict[str, Callable[..., keras.Model]] = {
@@ -21,7 +21,7 @@ _SEGMENT: dict[str, Callable[..., keras.Model]] = {
     "unet_002": unet_002,
     "unet_003": unet_003,
     "unet3d": unet3d,
-    "ensemble": ensemble,
+    "ensemble": unet_ensemble,
     "unet_lite0": unet_lite0,
 }
 _CLASSIFY: dict[str, Callable[..., keras.Model]] = {
@@ -56,7 +56,7 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
         raise ValueError(f"{recipe.name} is no network; it is fitted by ich_lib.models.classical.")
     builder = _builder(recipe)
     options = dict(recipe.options)
-    if recipe.classifies:
+    if recipe.has_score_output:
         options["scheme"] = recipe.scheme
     if pretrained and recipe.weights:
         options["weights"] = recipe.weights
@@ -68,14 +68,14 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
         keras.config.set_dtype_policy(before)
 
 
-def options_of(recipe: Recipe) -> tuple[str, ...]:
+def builder_options(recipe: Recipe) -> tuple[str, ...]:
     """What `Recipe.options` may name: the arguments of the recipe's builder that the recipe does not give otherwise.
 
     Raises:
         ValueError: as `build`.
     """
-    given = {"shape", "scheme", "weights", "name"}
-    return tuple(name for name in inspect.signature(_builder(recipe)).parameters if name not in given)
+    reserved = {"shape", "scheme", "weights", "name"}
+    return tuple(name for name in inspect.signature(_builder(recipe)).parameters if name not in reserved)
 
 
 def _builder(recipe: Recipe) -> Callable[..., keras.Model]:
@@ -88,33 +88,33 @@ def _builder(recipe: Recipe) -> Callable[..., keras.Model]:
     return builders[recipe.builder]
 
 
-def catalog(names: Iterable[str] = RECIPES) -> Iterator[dict]:
+def list_models(names: Iterable[str] = RECIPES) -> Iterator[dict]:
     """What there is to train, row by row: name, task, shape of the picture, parameters and source.
 
     A row's model is built only when the row is asked for. What is no network has None for its parameters.
     """
     for name in names:
-        one = RECIPES[name]
-        count = build(one).count_params() if one.is_network else None
-        yield {"name": name, "task": one.task, "shape": one.shape, "parameters": count, "source": one.source}
+        entry = RECIPES[name]
+        count = build(entry).count_params() if entry.is_network else None
+        yield {"name": name, "task": entry.task, "shape": entry.shape, "parameters": count, "source": entry.source}
 
 
 __all__ = [
     "alexnet_004",
     "backbone",
     "build",
-    "catalog",
+    "builder_options",
     "cnn_001",
     "cnn_rnn",
     "densenet_bc",
-    "ensemble",
-    "options_of",
+    "list_models",
     "se_resnext",
     "unet2d",
     "unet3d",
     "unet_000",
     "unet_002",
     "unet_003",
+    "unet_ensemble",
     "unet_lite0",
     "vanilla_004",
 ]

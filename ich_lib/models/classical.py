@@ -30,7 +30,7 @@ from ich_lib.prepare.head import intracranial
 from ich_lib.prepare.window import WINDOWS, unwindow
 
 SHOWN = ("brain render", "bone")  # the windows that features are measured through
-FEW = 8  # slices that must show a label, and that must not: enough for 15 neighbors and for the SVM's folds
+FEWEST_SLICES = 8  # slices that must show a label, and that must not: enough for 15 neighbors and for the SVM's folds
 _BLOOD_HU = (50, 90)  # clotted blood; brain lies at 25 to 45, calcium above 100
 _EDGES_HU = (-20, 5, 15, 25, 35, 45, 55, 65, 75, 90, 100)  # the brain render shows -20 to 100 and cuts off the rest
 _FEWEST_PX = 16  # less room than this inside the skull is no brain to measure
@@ -86,10 +86,10 @@ def features(pictures: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"Features are measured on pictures (n, y, x, 2) through {listed(SHOWN)}; got {pictures.shape}."
         )
-    return np.array([_measured(one) for one in pictures], np.float32).reshape(len(pictures), len(FEATURES))
+    return np.array([_measure_slice(picture) for picture in pictures], np.float32).reshape(len(pictures), len(FEATURES))
 
 
-def _measured(picture: np.ndarray) -> np.ndarray:
+def _measure_slice(picture: np.ndarray) -> np.ndarray:
     """(f,) features of one (y, x, 2) slice."""
     hu, bone_hu = (unwindow(picture[..., c], *WINDOWS[name]) for c, name in enumerate(SHOWN))
     inside, closed = _inside(bone_hu)
@@ -100,7 +100,7 @@ def _measured(picture: np.ndarray) -> np.ndarray:
     depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / radius
     smooth = _smoothed(hu, inside)
     shares = np.histogram(values, _EDGES_HU)[0] / len(values)
-    parts = (
+    feature_groups = (
         (closed, inside.mean()),
         shares,
         _moments(values),
@@ -108,7 +108,7 @@ def _measured(picture: np.ndarray) -> np.ndarray:
         _largest_piece(hu, smooth, inside, depth, radius),
         _texture(hu, smooth, inside),
     )
-    return np.concatenate([np.asarray(part, float) for part in parts])
+    return np.concatenate([np.asarray(part, float) for part in feature_groups])
 
 
 def _inside(bone_hu: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -127,9 +127,9 @@ def _inside(bone_hu: np.ndarray) -> tuple[np.ndarray, bool]:
 
 def _smoothed(hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """(y, x) HU smoothed by a Gaussian of 1 px that knows nothing of what lies outside; 0 there."""
-    known = inside.astype(np.float32)
-    weight = cv2.GaussianBlur(known, (0, 0), 1)
-    return np.where(inside, cv2.GaussianBlur(hu * known, (0, 0), 1) / np.maximum(weight, 1e-6), 0)
+    inside_weight = inside.astype(np.float32)
+    weight = cv2.GaussianBlur(inside_weight, (0, 0), 1)
+    return np.where(inside, cv2.GaussianBlur(hu * inside_weight, (0, 0), 1) / np.maximum(weight, 1e-6), 0)
 
 
 def _moments(values: np.ndarray) -> tuple[float, ...]:
@@ -144,15 +144,15 @@ def _bright(hu: np.ndarray, inside: np.ndarray, depth: np.ndarray) -> tuple[floa
     bright = inside & (hu >= _BLOOD_HU[0]) & (hu <= _BLOOD_HU[1])
     column, middle = np.arange(inside.shape[1]), (inside.shape[1] - 1) / 2
     left, right = inside & (column > middle), inside & (column < middle)
-    more = (np.count_nonzero(bright & left) - np.count_nonzero(bright & right)) / count
+    asymmetry = (np.count_nonzero(bright & left) - np.count_nonzero(bright & right)) / count
     means = hu[left].mean() - hu[right].mean() if left.any() and right.any() else 0.0
-    both = inside & np.fliplr(inside)
-    mirror = np.abs(hu - np.fliplr(hu))[both].mean() if both.any() else 0.0
+    symmetric = inside & np.fliplr(inside)
+    mirror = np.abs(hu - np.fliplr(hu))[symmetric].mean() if symmetric.any() else 0.0
     near, deep = inside & (depth < 0.2), inside & (depth > 0.5)
     return (
         np.count_nonzero(bright) / count,
-        more,
-        abs(more),
+        asymmetry,
+        abs(asymmetry),
         means,
         abs(means),
         mirror,
@@ -166,26 +166,26 @@ def _largest_piece(
     hu: np.ndarray, smooth: np.ndarray, inside: np.ndarray, depth: np.ndarray, radius: float
 ) -> tuple[float, ...]:
     """Size, shape and place of the largest bright piece; all 0 where there is none."""
-    found, piece, stats, centers = cv2.connectedComponentsWithStats((smooth >= _BLOOD_HU[0]).astype(np.uint8))
-    if found < 2:
+    count, piece, stats, centers = cv2.connectedComponentsWithStats((smooth >= _BLOOD_HU[0]).astype(np.uint8))
+    if count < 2:
         return (0.0,) * len(_PIECE)
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    own, area = piece == largest, int(stats[largest, cv2.CC_STAT_AREA])
-    outline = max(cv2.findContours(own.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
-    around, hull = cv2.arcLength(outline, True), np.zeros(own.shape, np.uint8)
+    piece_mask, area = piece == largest, int(stats[largest, cv2.CC_STAT_AREA])
+    outline = max(cv2.findContours(piece_mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
+    around, hull = cv2.arcLength(outline, True), np.zeros(piece_mask.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(outline), 1)
     middle_y, middle_x = np.argwhere(inside).mean(axis=0)
     x, y = centers[largest]
     return (
-        found - 1,
+        count - 1,
         area / np.count_nonzero(inside),
         4 * np.pi * area / (around + np.pi) ** 2,  # the outline joins pixel centers; + pi takes it to their edges
         area / int(hull.sum()),
-        hu[own].mean(),
+        hu[piece_mask].mean(),
         abs(x - middle_x) / radius,
         (y - middle_y) / radius,
-        depth[own].mean(),
-        np.mean(depth[own] < 0.1),
+        depth[piece_mask].mean(),
+        np.mean(depth[piece_mask] < 0.1),
     )
 
 
@@ -198,7 +198,7 @@ def _texture(hu: np.ndarray, smooth: np.ndarray, inside: np.ndarray) -> tuple[fl
     return slope[within].mean(), (hu - smooth)[within].std()
 
 
-def estimator(name: str, seed: int) -> Pipeline:
+def build_estimator(name: str, seed: int) -> Pipeline:
     """One of the ten models, unfitted: standardized features to the probability of one label.
 
     Args:
@@ -230,7 +230,7 @@ def _svm(seed: int) -> CalibratedClassifierCV:
 MODELS: dict[str, Callable[[int], object]] = {
     "logistic": lambda seed: LogisticRegression(C=0.1, max_iter=5000),
     "lda": lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),  # Ledoit and Wolf 2004
-    # A class of 8 slices has no covariance of its own in 38 features: it is drawn towards a ball.
+    # A class of 8 slices has no covariance of its own in 38 features: it is drawn toward a ball.
     "qda": lambda seed: QuadraticDiscriminantAnalysis(solver="eigen", shrinkage=0.2),
     "bayes": lambda seed: GaussianNB(var_smoothing=0.05),  # a feature that never varies in a class must not decide
     "knn": lambda seed: KNeighborsClassifier(15),
@@ -245,13 +245,13 @@ MODELS: dict[str, Callable[[int], object]] = {
 }
 
 
-def check(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe) -> None:
     """Whether a recipe can be fitted here.
 
     Raises:
         ValueError: if it asks for a model, pictures, labels or sampling that these models do not have.
     """
-    estimator(recipe.options.get("model", ""), recipe.seed)
+    build_estimator(recipe.options.get("model", ""), recipe.seed)
     if (recipe.windows, recipe.windows_as, recipe.neighbors, recipe.depth) != (SHOWN, "channels", 0, 1):
         raise ValueError(f"{recipe.name} must show one slice through {listed(SHOWN)}; its features need just that.")
     if recipe.task != "classify" or recipe.scheme.endswith("-class"):
@@ -261,7 +261,7 @@ def check(recipe: Recipe) -> None:
 
 
 @dataclass(frozen=True)
-class Measured:
+class FeatureTable:
     """Slices as numbers, with their truth: all that a classical run needs, and all that it keeps.
 
     Attributes:
@@ -284,7 +284,9 @@ class Measured:
 
 
 class Pictures(Protocol):
-    """Slices in their order as `ich_lib.training.batches.Still` shows them: batches of pictures and labels."""
+    """Slices in their order as `ich_lib.training.batches.ValidationBatches` shows them: batches of pictures and
+    labels.
+    """
 
     @property
     def slices(self) -> Any:
@@ -295,59 +297,61 @@ class Pictures(Protocol):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-def measured(still: Pictures, recipe: Recipe) -> Measured:
+def measure_slices(still: Pictures, recipe: Recipe) -> FeatureTable:
     """Measure slices of a store, once each and unchanged, in their order.
 
     Args:
-        still: the slices that the recipe can use, as a `ich_lib.training.batches.Still`. It is handed in, since it
-            brings Keras along; features and scores do without.
+        still: the slices that the recipe can use, as a `ich_lib.training.batches.ValidationBatches`. It is handed in,
+            since it brings Keras along; features and scores do without.
         recipe: its scheme names the labels.
     """
-    parts = [(features(pictures), truth) for pictures, truth in (still[i] for i in range(len(still)))]
-    columns = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(FEATURES)), np.float32)
+    batches = [(features(pictures), truth) for pictures, truth in (still[i] for i in range(len(still)))]
+    columns = np.concatenate([part[0] for part in batches]) if batches else np.zeros((0, len(FEATURES)), np.float32)
     labels = (
-        np.concatenate([part[1] for part in parts]) > 0 if parts else np.zeros((0, len(SCHEMES[recipe.scheme])), bool)
+        np.concatenate([part[1] for part in batches]) > 0
+        if batches
+        else np.zeros((0, len(SCHEMES[recipe.scheme])), bool)
     )
     table, rows = still.slices.store.table, still.slices.rows
     names = [f"{table.patient[row]}/{table.scan[row]}/{table.slice[row]}" for row in rows]
-    return Measured(columns, labels, np.array(names, str))
+    return FeatureTable(columns, labels, np.array(names, str))
 
 
-def saved(path: Path) -> Measured:
-    """Read what `Measured.save` wrote.
+def load_features(path: Path) -> FeatureTable:
+    """Read what `FeatureTable.save` wrote.
 
     Raises:
         ValueError: if another version measured other features.
     """
-    with np.load(path, allow_pickle=False) as kept:
-        if tuple(kept["features"]) != FEATURES:
+    with np.load(path, allow_pickle=False) as archive:
+        if tuple(archive["features"]) != FEATURES:
             raise ValueError(f"{path} holds other features than this version measures. Train the run again.")
-        return Measured(kept["columns"], kept["labels"], kept["slices"])
+        return FeatureTable(archive["columns"], archive["labels"], archive["slices"])
 
 
-def fitted(taught: Measured, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
+def fit_classifiers(training: FeatureTable, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
     """Fit the recipe's model, one a label.
 
     Fitting takes seconds and the seed makes it come out the same, so a run keeps the features and no model: a file of
     scikit-learn's would be a pickle, which runs whatever code it holds and breaks with the next version.
 
     Args:
-        taught: training slices. A label that fewer than FEW of them show, or lack, gets its share as its probability
+        training: training slices. A label that fewer than FEW of them show, or lack, gets its share as its probability
             everywhere.
         recipe: model and seed.
 
     Returns:
         A function from (n, f) features to (n, k) float32 probabilities.
     """
-    columns = taught.columns.astype(float)
-    experts = [_expert(columns, shown, recipe) for shown in taught.labels.T]
+    columns = training.columns.astype(float)
+    experts = [_fit_label(columns, is_shown, recipe) for is_shown in training.labels.T]
     return lambda columns: np.stack([expert(columns) for expert in experts], axis=1).astype(np.float32)
 
 
-def _expert(columns: np.ndarray, shown: np.ndarray, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
+def _fit_label(columns: np.ndarray, is_shown: np.ndarray, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
     """(n, f) features to (n,) probabilities of one label."""
-    if min(np.count_nonzero(shown), np.count_nonzero(~shown)) < FEW:
-        share = (np.count_nonzero(shown) + 0.5) / (len(shown) + 1)
+    if min(np.count_nonzero(is_shown), np.count_nonzero(~is_shown)) < FEWEST_SLICES:
+        share = (np.count_nonzero(is_shown) + 0.5) / (len(is_shown) + 1)
         return lambda columns: np.full(len(columns), share)
-    model = estimator(recipe.options["model"], recipe.seed).fit(columns, shown)
+    model = build_estimator(recipe.options["model"], recipe.seed).fit(columns, is_shown)
     return lambda columns: model.predict_proba(columns.astype(float))[:, 1]

@@ -9,16 +9,16 @@ from keras import layers
 from ich_lib.models.outputs import pooled_scores
 
 
-def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def _normalize(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
 
 
 def _dense_block(x: keras.KerasTensor, count: int, growth: int, name: str) -> keras.KerasTensor:
     """`count` times: 1x1 to 4 * growth, 3x3 to growth, joined to all before."""
     for i in range(1, count + 1):
-        y = layers.Conv2D(4 * growth, 1, use_bias=False, name=f"{name}_{i}_squeeze")(_normalized(x, f"{name}_{i}_a"))
+        y = layers.Conv2D(4 * growth, 1, use_bias=False, name=f"{name}_{i}_squeeze")(_normalize(x, f"{name}_{i}_a"))
         y = layers.Conv2D(growth, 3, padding="same", use_bias=False, name=f"{name}_{i}_conv")(
-            _normalized(y, f"{name}_{i}_b")
+            _normalize(y, f"{name}_{i}_b")
         )
         x = layers.Concatenate(name=f"{name}_{i}_join")([x, y])
     return x
@@ -49,11 +49,11 @@ def densenet_bc(
     """
     inputs = layers.Input(shape, name="picture")
     x = layers.Conv2D(2 * growth, 5, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)
-    x = layers.MaxPooling2D(name="stem_pool")(_normalized(x, "stem"))  # (n, y / 4, x / 4, 2 * growth)
+    x = layers.MaxPooling2D(name="stem_pool")(_normalize(x, "stem"))  # (n, y / 4, x / 4, 2 * growth)
     for b, count in enumerate(blocks, start=1):
         x = _dense_block(x, count, growth, f"block{b}")
         if b < len(blocks):
-            x = layers.Conv2D(x.shape[-1] // 2, 1, use_bias=False, name=f"narrow{b}_conv")(_normalized(x, f"narrow{b}"))
+            x = layers.Conv2D(x.shape[-1] // 2, 1, use_bias=False, name=f"narrow{b}_conv")(_normalize(x, f"narrow{b}"))
             x = layers.AveragePooling2D(2, name=f"narrow{b}_pool")(x)
-    x = _normalized(x, "last")  # (n, y / 16, x / 16, k) for three blocks
+    x = _normalize(x, "last")  # (n, y / 16, x / 16, k) for three blocks
     return keras.Model(inputs, pooled_scores(x, scheme, dropout), name=name)

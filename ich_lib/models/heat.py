@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 
-def with_heat(model: keras.Model) -> keras.Model:
+def add_heat_output(model: keras.Model) -> keras.Model:
     """A classifier with its class activation maps, and what it pools, as further outputs; others as they are.
 
     For global pooling and one dense layer, ReLU(sum_k W[k, c] A_k) equals Grad-CAM up to scale (Selvaraju et al. 2017,

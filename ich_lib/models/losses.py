@@ -227,8 +227,8 @@ def slice_dice_bce(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.
     truth, score = _same_rank(truth, score)
     pixels = ops.sum(truth, axis=tuple(range(1, len(truth.shape))))
     bleeding = ops.cast(pixels > 0, score.dtype)
-    lost = ops.sum(bleeding * dice_loss(truth, score)) / ops.maximum(ops.sum(bleeding), 1)
-    return _cross_entropy(truth, score) + lost
+    overlap_loss = ops.sum(bleeding * dice_loss(truth, score)) / ops.maximum(ops.sum(bleeding), 1)
+    return _cross_entropy(truth, score) + overlap_loss
 
 
 def _cross_entropy(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:

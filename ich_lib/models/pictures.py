@@ -11,7 +11,7 @@ from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import AIR_HU
 
 
-def views(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndarray]:
+def model_inputs(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndarray]:
     """Some slices of a scan as a model's input, once for each view the recipe has.
 
     Args:
@@ -27,17 +27,17 @@ def views(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndar
     reach, count = recipe.neighbors if recipe.depth == 1 else 0, len(hu)
     needed = range(max(rows.start - reach, 0), min(rows.stop + reach, count))
     small = {k: crop(hu[k], box, recipe.size, outside=AIR_HU) for k in needed}
-    shown = [recipe.windows] if recipe.windows_as == "channels" else [(name,) for name in recipe.windows]
+    window_groups = [recipe.windows] if recipe.windows_as == "channels" else [(name,) for name in recipe.windows]
     if recipe.depth == 1:
-        stacks = [[small[n] for n in neighbors(count, k, reach)] for k in rows]
+        stacks = [[small[n] for n in neighbor_indices(count, k, reach)] for k in rows]
     else:
         air = np.full((recipe.size, recipe.size), AIR_HU, np.float32)
         stacks = [[small[k]] for k in rows] + [[air]] * (recipe.depth - len(rows))
-    found = []
-    for windows in shown:
-        pictures = np.stack([_with_channels(channels(stack, windows)) for stack in stacks])
-        found.append(pictures if recipe.depth == 1 else pictures[None])
-    return found
+    inputs = []
+    for windows in window_groups:
+        pictures = np.stack([_with_channels(stack_channels(stack, windows)) for stack in stacks])
+        inputs.append(pictures if recipe.depth == 1 else pictures[None])
+    return inputs
 
 
 def _with_channels(picture: np.ndarray) -> np.ndarray:
@@ -45,17 +45,17 @@ def _with_channels(picture: np.ndarray) -> np.ndarray:
     return picture if picture.ndim == 3 else picture[..., None]
 
 
-def channels(planes: Iterable[np.ndarray], windows: tuple[str, ...]) -> np.ndarray:
+def stack_channels(planes: Iterable[np.ndarray], windows: tuple[str, ...]) -> np.ndarray:
     """A slice and its neighbors, (y, x) HU each, to (y, x, channel) in [0, 1]: each through each window."""
     return cv2.merge([window(plane, *WINDOWS[name]) for plane in planes for name in windows])
 
 
-def neighbors(count: int, index: int, reach: int) -> np.ndarray:
+def neighbor_indices(count: int, index: int, reach: int) -> np.ndarray:
     """Slice numbers index - reach to index + reach of a scan of `count`; the last one is repeated beyond an end."""
     return np.clip(np.arange(index - reach, index + reach + 1), 0, count - 1)
 
 
-def bone_restored(hu: np.ndarray) -> np.ndarray:
+def restore_bone(hu: np.ndarray) -> np.ndarray:
     """Give a picture cut off below bone its bone and air back.
 
     A PNG of the brain window ends at 80 HU, so its skull would look like one large bleed. Where nothing reaches

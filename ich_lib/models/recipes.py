@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ich_lib.prepare.augment import NONE, USUAL, Augment
+from ich_lib.prepare.augment import DEFAULT, NO_AUGMENT, Augment
 from ich_lib.prepare.head import FIELDS
 from ich_lib.prepare.window import WINDOWS
 
@@ -81,7 +81,7 @@ class Recipe:
     sampling: str = "mix"
     mix: tuple[float, float, float, float] = (0.375, 0.25, 0.25, 0.125)
     painted: float = 0.0
-    augment: Augment = USUAL
+    augment: Augment = DEFAULT
     scheme: str = "6-node"
     loss: str = "dice_bce"
     label_weight: float = 0.3
@@ -111,19 +111,19 @@ class Recipe:
             "optimizer": ("adamw", "adam"),
             "schedule": ("cosine", "cosine restarts", "constant", "plateau"),
         }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}.")
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}.")
         if not self.steps and self.sampling == "mix":
             raise ValueError("The mix never ends, so a recipe that samples by it must say how many steps an epoch has.")
 
     @property
-    def segments(self) -> bool:
+    def has_mask_output(self) -> bool:
         """Whether the model draws a mask."""
         return self.task != "classify"
 
     @property
-    def classifies(self) -> bool:
+    def has_score_output(self) -> bool:
         """Whether the model scores labels."""
         return self.task != "segment"
 
@@ -153,19 +153,19 @@ class Recipe:
         return asdict(self)
 
 
-def from_json(values: dict) -> Recipe:
+def recipe_from_json(values: dict) -> Recipe:
     """Rebuild a recipe from `as_json`.
 
     Raises:
         ValueError: for a key that no recipe has, or a window nobody knows.
     """
-    known = {f.name for f in fields(Recipe)}
-    if strange := sorted(set(values) - known):
-        raise ValueError(f"recipe.json holds {strange[0]!r}, which no recipe has; it was written by another version.")
+    names = {f.name for f in fields(Recipe)}
+    if unknown := sorted(set(values) - names):
+        raise ValueError(f"recipe.json holds {unknown[0]!r}, which no recipe has; it was written by another version.")
     plain = {key: _tuples(value) for key, value in values.items()}
     recipe = Recipe(**{**plain, "augment": Augment(**plain.get("augment", {}))})
-    if strange := sorted(set(recipe.windows) - set(WINDOWS)):
-        raise ValueError(f"recipe.json asks for the window {strange[0]!r}; known are {', '.join(WINDOWS)}.")
+    if unknown := sorted(set(recipe.windows) - set(WINDOWS)):
+        raise ValueError(f"recipe.json asks for the window {unknown[0]!r}; known are {', '.join(WINDOWS)}.")
     return recipe
 
 
@@ -187,7 +187,7 @@ _PUBLISHED = Recipe(
     windows=("brain render",),
     sampling="natural",
     steps=0,
-    augment=NONE,
+    augment=NO_AUGMENT,
     optimizer="adam",
     schedule="constant",
     weight_decay=0.0,
@@ -197,7 +197,7 @@ _PUBLISHED = Recipe(
 _SMALL = {"filters": (16, 32, 64, 128, 256)}
 _FIRST = Recipe("unet-small-first", "segment", "unet2d", _SMALL)
 _OTHER_SCANNERS = replace(
-    USUAL, turn_deg=30, contrast=0.12, brightness_hu=6, blur=0.4, sharpen=0.2, noise_hu=12, flat_bone=0.15
+    DEFAULT, turn_deg=30, contrast=0.12, brightness_hu=6, blur=0.4, sharpen=0.2, noise_hu=12, flat_bone=0.15
 )
 _LITE = Recipe(
     "unet-lite0",
@@ -215,7 +215,7 @@ _LITE = Recipe(
     epochs=25,
     source="EfficientNet-Lite0 (Tan and Le 2019), begun with ImageNet's weights, as the encoder of a U-Net",
 )
-_OURS = (
+_OWN_MODULES = (
     _LITE,
     Recipe(  # the first stage of the shipped model: phantoms alone, so no fold needs one of its own
         "unet-phantom",
@@ -292,8 +292,8 @@ _NEXT = (
 )
 
 _000 = "System 000 (U-Net + EfficientNetB4 + DenseNet169, 2024)"
-_EFFICIENTNET_AUGMENT = replace(NONE, turn_deg=30, shift=0.2, shear_deg=0.2, zoom=math.log(1.2), flip_lr=True)
-_DENSENET_AUGMENT = replace(NONE, turn_deg=20, shift=0.1, zoom=math.log(1.2), flip_lr=True)
+_EFFICIENTNET_AUGMENT = replace(NO_AUGMENT, turn_deg=30, shift=0.2, shear_deg=0.2, zoom=math.log(1.2), flip_lr=True)
+_DENSENET_AUGMENT = replace(NO_AUGMENT, turn_deg=20, shift=0.1, zoom=math.log(1.2), flip_lr=True)
 _THREE_WINDOWS = ("brain", "subdural", "bone")
 _DENSENET_TRAINING = replace(  # the cosine really restarts here; there it was asked once an epoch and hardly moved
     _PUBLISHED,
@@ -435,7 +435,7 @@ _TRAINING_002 = replace(
     loss="dice",
     learning_rate=1e-4,
     sampling="balanced",
-    augment=replace(NONE, flip_lr=True, flip_ud=True),
+    augment=replace(NO_AUGMENT, flip_lr=True, flip_ud=True),
     epochs=200,
 )
 _SYSTEM_002 = (
@@ -556,14 +556,14 @@ _CLASSICAL = tuple(
         size=128,
         neighbors=0,
         sampling="natural",
-        augment=NONE,
+        augment=NO_AUGMENT,
         loss="bce",
         batch=32,
         steps=0,
         epochs=1,
-        source=f"sister projects of system 000: {what} on hand-made features; features and settings chosen here",
+        source=f"sister projects of system 000: {text} on hand-made features; features and settings chosen here",
     )
-    for model, what in {
+    for model, text in {
         "logistic": "logistic regression",
         "lda": "linear discriminant analysis",
         "qda": "quadratic discriminant analysis",
@@ -578,9 +578,9 @@ _CLASSICAL = tuple(
 )
 
 RECIPES = {
-    one.name: one
-    for group in (_OURS, _NEXT, _SYSTEM_000, _SYSTEM_001, _SYSTEM_002, _SYSTEM_003, _SYSTEM_004, _CLASSICAL)
-    for one in group
+    entry.name: entry
+    for group in (_OWN_MODULES, _NEXT, _SYSTEM_000, _SYSTEM_001, _SYSTEM_002, _SYSTEM_003, _SYSTEM_004, _CLASSICAL)
+    for entry in group
 }
 
 
@@ -591,7 +591,7 @@ def recipes(pattern: str = "*") -> dict[str, Recipe]:
         pattern: which names, as a shell matches files: * is any letters, ? is one.
 
     Returns:
-        Name to recipe; `recipe.source` says where a model comes from. The dictionary is yours to change.
+        Name to recipe; `get_recipe.source` says where a model comes from. The dictionary is yours to change.
 
     Raises:
         ValueError: if no name fits, with all names.
@@ -612,7 +612,7 @@ def recipes(pattern: str = "*") -> dict[str, Recipe]:
     return fitting
 
 
-def recipe(name: str) -> Recipe:
+def get_recipe(name: str) -> Recipe:
     """A recipe by name.
 
     Raises:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ich_lib.data.split import APART, Split
-from ich_lib.models.recipes import Recipe, from_json
+from ich_lib.data.split import SET_ASIDE, Split
+from ich_lib.models.recipes import Recipe, recipe_from_json
 
 if TYPE_CHECKING:
     import keras
@@ -90,7 +90,7 @@ class Run:
         """
         if self.split.kind != "patient":
             raise ValueError(f"{self.folder} was split by a {self.split.kind} split: its patients are on both sides.")
-        sides = {patient: fold != self.held_out for patient, fold in self.folds.items() if fold != APART}
+        sides = {patient: fold != self.held_out for patient, fold in self.folds.items() if fold != SET_ASIDE}
         return sorted(patient for patient, side in sides.items() if side is trained)
 
     def history(self) -> list[Epoch]:
@@ -157,12 +157,12 @@ class Setting:
     Attributes:
         name: such as "learning_rate" or "augment.turn_deg".
         values: run to value; None where a recipe does not have it.
-        differs: whether the values are not all the same.
+        is_different: whether the values are not all the same.
     """
 
     name: str
     values: dict[str, object]
-    differs: bool
+    is_different: bool
 
 
 def open_run(folder: str | Path, *, name: str | None = None) -> Run:
@@ -180,9 +180,9 @@ def open_run(folder: str | Path, *, name: str | None = None) -> Run:
         raise FileNotFoundError(
             f"{folder} is no run folder: it holds no {RECIPE}. Make one with python -m ich_lib train."
         )
-    recipe = from_json(json.loads((folder / RECIPE).read_text()))
-    told = json.loads((folder / SPLIT).read_text())
-    split = Split(told.get("kind", "patient"), told["folds"], told["held_out"], told["seed"])
+    recipe = recipe_from_json(json.loads((folder / RECIPE).read_text()))
+    content = json.loads((folder / SPLIT).read_text())
+    split = Split(content.get("kind", "patient"), content["folds"], content["held_out"], content["seed"])
     return Run(folder, recipe, split, folder.name if name is None else name)
 
 
@@ -215,7 +215,7 @@ def find_runs(folder: str | Path) -> tuple[list[Run], list[str]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Name one that holds run folders of train or crossval.")
     runs, problems = [], []
-    for place in _places(folder, RECIPE):
+    for place in _folders_with(folder, RECIPE):
         name = folder.resolve().name if place == folder else place.relative_to(folder).as_posix()
         try:
             runs.append(open_run(place, name=name))
@@ -230,33 +230,33 @@ def find_reports(folder: str | Path) -> dict[str, Path]:
     `ich_lib.evaluation.compare.read_report` says."""
     folder = Path(folder).expanduser()
     name = lambda place: folder.resolve().name if place == folder else place.relative_to(folder).as_posix()  # noqa: E731
-    return {name(place): place / "report.json" for place in _places(folder, "report.json")}
+    return {name(place): place / "report.json" for place in _folders_with(folder, "report.json")}
 
 
-def differences(recipes: Mapping[str, Recipe]) -> list[Setting]:
+def compare_recipes(recipes: Mapping[str, Recipe]) -> list[Setting]:
     """Recipes setting by setting, those that differ first, else in the recipe's own order.
 
     Args:
         recipes: name of the run to its recipe.
     """
-    flat = {run: dict(_flat(recipe.as_json())) for run, recipe in recipes.items()}
+    flat = {run: dict(_flatten(recipe.as_json())) for run, recipe in recipes.items()}
     names = dict.fromkeys(name for settings in flat.values() for name in settings)
     settings = []
     for name in names:
         values = {run: settings.get(name) for run, settings in flat.items()}
         settings.append(Setting(name, values, len(set(map(repr, values.values()))) > 1))
-    return sorted(settings, key=lambda one: not one.differs)
+    return sorted(settings, key=lambda setting: not setting.is_different)
 
 
-def _places(folder: Path, file: str) -> Iterator[Path]:
+def _folders_with(folder: Path, file: str) -> Iterator[Path]:
     """Folders that hold a file, sorted, at most _DEPTH below; hidden ones are left out, links to folders followed."""
     count, start = 0, len(folder.parts)
-    seen = set()
+    visited = set()
     for place, below, files in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:
+        if (real := os.path.realpath(place)) in visited:
             below[:] = []
             continue
-        seen.add(real)
+        visited.add(real)
         below[:] = sorted(name for name in below if not name.startswith("."))
         if len(Path(place).parts) - start >= _DEPTH:
             below[:] = []
@@ -285,9 +285,9 @@ def _epoch(row: dict[str, str]) -> Epoch | None:
         return None
 
 
-def _flat(values: dict, before: str = "") -> Iterator[tuple[str, object]]:
+def _flatten(values: dict, before: str = "") -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
+            yield from _flatten(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", value

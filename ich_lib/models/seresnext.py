@@ -17,7 +17,7 @@ def _conv(
     return layers.BatchNormalization(name=f"{name}_bn")(x)
 
 
-def _weighed(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def _squeeze_excite(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Squeeze and excitation: each channel times a share that all channels' means decide."""
     filters = x.shape[-1]
     share = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)  # (n, 1, 1, filters)
@@ -33,7 +33,7 @@ def _block(x: keras.KerasTensor, width: int, name: str, *, strides: int) -> kera
         came = _conv(x, 2 * width, 1, f"{name}_short", strides=strides)
     x = layers.ReLU(name=f"{name}_relu1")(_conv(x, width, 1, f"{name}_a"))
     x = layers.ReLU(name=f"{name}_relu2")(_conv(x, width, 3, f"{name}_b", strides=strides, groups=_GROUPS))
-    x = _weighed(_conv(x, 2 * width, 1, f"{name}_c"), f"{name}_se")
+    x = _squeeze_excite(_conv(x, 2 * width, 1, f"{name}_c"), f"{name}_se")
     return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([x, came]))
 
 

@@ -23,7 +23,7 @@ def _convs(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     return x
 
 
-def _gated(skip: keras.KerasTensor, below: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+def _attention_gate(skip: keras.KerasTensor, below: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """The skip times a map in [0, 1] that the level below draws: where is worth looking at (equations 1 and 2).
 
     Here the gating signal is doubled before the sum; the paper halves the skip instead and doubles the map.
@@ -73,7 +73,7 @@ def unet2d(
     x = layers.SpatialDropout2D(dropout, name="bottom_drop")(x)
     for level in reversed(range(len(filters) - 1)):
         x = layers.UpSampling2D(name=f"up{level}_double")(x)
-        skip = _gated(skips[level], x, filters[level], f"up{level}_gate") if gates else skips[level]
+        skip = _attention_gate(skips[level], x, filters[level], f"up{level}_gate") if gates else skips[level]
         x = layers.Concatenate(name=f"up{level}_join")([x, skip])
         x = _convs(x, filters[level], f"up{level}")
     blood = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="blood")(x)
@@ -82,7 +82,7 @@ def unet2d(
     return keras.Model(inputs, [blood, pooled_scores(bottom, scheme, dropout)], name=name)
 
 
-def ensemble(shape: tuple[int, int, int], *, members: tuple[dict, ...], name: str = "ensemble") -> keras.Model:
+def unet_ensemble(shape: tuple[int, int, int], *, members: tuple[dict, ...], name: str = "ensemble") -> keras.Model:
     """Several U-Nets whose probabilities are averaged, as one model.
 
     The members share nothing but the picture. They are trained together, on the loss of their mean and on the same
@@ -103,11 +103,13 @@ def ensemble(shape: tuple[int, int, int], *, members: tuple[dict, ...], name: st
     if len(members) < 2:
         raise ValueError(f"An ensemble has two members or more; got {len(members)}.")
     inputs = layers.Input(shape, name="picture")
-    answers = [_copied(inputs, unet2d(shape, **options), f"member{i}") for i, options in enumerate(members, start=1)]
+    answers = [
+        _copy_member(inputs, unet2d(shape, **options), f"member{i}") for i, options in enumerate(members, start=1)
+    ]
     return keras.Model(inputs, layers.Average(dtype="float32", name="blood")(answers), name=name)
 
 
-def _copied(inputs: keras.KerasTensor, member: keras.Model, prefix: str) -> keras.KerasTensor:
+def _copy_member(inputs: keras.KerasTensor, member: keras.Model, prefix: str) -> keras.KerasTensor:
     """A member's outcome on `inputs`, its layers renamed and laid out flat."""
 
     def renamed(layer: layers.Layer) -> layers.Layer:
@@ -186,14 +188,14 @@ def unet_002(
     x = inputs = layers.Input(shape, name="picture")
     skips = []
     for level, width in enumerate(filters[:-1]):
-        x = _normalized_last(x, width, f"down{level}", dropout=dropout)
+        x = _convs_normalized_last(x, width, f"down{level}", dropout=dropout)
         skips.append(x)
         x = layers.MaxPooling2D(name=f"down{level}_pool")(x)  # (n, y / 2**(level+1), x / 2**(level+1), width)
-    x = _normalized_last(x, filters[-1], "bottom", dropout=dropout)  # (n, 32, 32, 512) of 256x256
+    x = _convs_normalized_last(x, filters[-1], "bottom", dropout=dropout)  # (n, 32, 32, 512) of 256x256
     for level in reversed(range(len(filters) - 1)):
         x = layers.Conv2DTranspose(filters[level], 2, strides=2, name=f"up{level}_double")(x)
         x = layers.Concatenate(name=f"up{level}_join")([x, skips[level]])
-        x = _normalized_last(x, filters[level], f"up{level}", dropout=dropout)
+        x = _convs_normalized_last(x, filters[level], f"up{level}", dropout=dropout)
     blood = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="blood")(x)
     return keras.Model(inputs, blood, name=name)
 
@@ -257,7 +259,7 @@ def _plain_convs(
     return x
 
 
-def _normalized_last(x: keras.KerasTensor, filters: int, name: str, *, dropout: float) -> keras.KerasTensor:
+def _convs_normalized_last(x: keras.KerasTensor, filters: int, name: str, *, dropout: float) -> keras.KerasTensor:
     """Convolution, ReLU, convolution, batch normalization, ReLU, with dropout between."""
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"{name}_conv1")(x)
     if dropout:

@@ -137,7 +137,7 @@ def phantom(
     bleeds, mimics = _names(bleeds, TYPES, "bleed type"), _names(mimics, MIMICS, "mimic")
     _check(slices, pixels, thickness_mm, tilt_deg, noise_hu, levels)
     grid = Grid(float(tilt_deg))
-    fields, person, planned, harden = _head(seed, grid, bleeds, mimics)
+    fields, person, planned, harden = _build_head(seed, grid, bleeds, mimics)
 
     pixel_mm = FIELD_MM / pixels
     affine = axial_affine((thickness_mm, pixel_mm, pixel_mm), (slices, pixels, pixels))
@@ -148,34 +148,36 @@ def phantom(
             (slices, pixels, pixels), (thickness_mm, pixel_mm, pixel_mm), affine[[2, 1, 0], 3], strict=True
         )
     )
-    hu, shares = scanner.scan(fields, grid, person, planned, z_mm, y_mm, x_mm, thickness_mm, levels)
+    hu, shares = scanner.scan_head(fields, grid, person, planned, z_mm, y_mm, x_mm, thickness_mm, levels)
     if beam_hardening:
-        scanner.shade(hu, harden, grid, z_mm, y_mm, x_mm)
+        scanner.add_beam_hardening(hu, harden, grid, z_mm, y_mm, x_mm)
     draw = Draw(seed, 20, 9)
-    scanner.headrest(hu, y_mm, x_mm, draw)
+    scanner.add_headrest(hu, y_mm, x_mm, draw)
     if "motion" in mimics:
-        hu = scanner.moved(hu, draw)
-    hu = scanner.record(hu, noise_hu, person.blur_mm, pixel_mm, Draw(seed, 20, 10))
+        hu = scanner.add_motion(hu, draw)
+    hu = scanner.add_noise(hu, noise_hu, person.blur_mm, pixel_mm, Draw(seed, 20, 10))
     cosine, sine = grid.lean
     affine[:3, 1] = 0, pixel_mm * cosine, pixel_mm * sine
     affine[:3, 3] = float(x_mm[0]), float(y_mm[0]) * cosine, float(z_mm[0]) + float(y_mm[0]) * sine
     return from_shares(Scan(hu, affine), {name: shares[name] for name in bleeds}, seed, mimics)
 
 
-def _head(
+def _build_head(
     seed: int, grid: Grid, bleeds: tuple[str, ...], mimics: tuple[str, ...]
 ) -> tuple[dict[str, np.ndarray], anatomy.Person, list[blood.Bleed], np.ndarray]:
     """Everything that is drawn: fields by name, person, bleeds, beam hardening."""
     draw = Draw(seed, 20, 0)
-    space = anatomy.pose(draw, grid)
-    person = _with_mimics(anatomy.person(draw, space.pose.child), seed, mimics)
+    space = anatomy.draw_pose(draw, grid)
+    person = _with_mimics(anatomy.draw_person(draw, space.pose.child), seed, mimics)
     fields = anatomy.skull(space, Draw(seed, 20, 1))
     depth = -fields["cavity"]
 
     planned = [
-        blood.plan(name, space, depth, Draw(seed, 20, 11 + TYPES.index(name))) for name in _ORDER[:3] if name in bleeds
+        blood.place_bleed(name, space, depth, Draw(seed, 20, 11 + TYPES.index(name)))
+        for name in _ORDER[:3]
+        if name in bleeds
     ]
-    pushed = blood.displaced(space, planned, depth)
+    pushed = blood.displace(space, planned, depth)
     fields |= anatomy.brain(pushed, Draw(seed, 20, 2), person)
     for bleed in planned:
         if bleed.name != "intraparenchymal":  # under the dura the brain begins where the blood ends
@@ -197,14 +199,14 @@ def _head(
     fields["rough"] = grid.waves(draw, 5.5)
     fields["comb"], fields["nose"] = grid.distance(grid.waves(draw, 7), 0.03), grid.waves(draw, 9)
     fields["fat plane"] = grid.distance(grid.waves(draw, 30, 16, 16) + 0.25, 0.02)
-    fields["flesh"] = anatomy.flesh(space, fields["skin"], draw)
+    fields["flesh"] = anatomy.muscle(space, fields["skin"], draw)
     fields["vessel"] = anatomy.vessels(pushed)
-    fields["lime"] = anatomy.lime(pushed, person, Draw(seed, 20, 4))
+    fields["calcification"] = anatomy.calcification(pushed, person, Draw(seed, 20, 4))
     if person.pale_hu > 1:
         fields["pale"] = fields["ventricle"] - 5 + 4 * grid.waves(draw, 18)
     if "old infarct" in mimics:
         fields["infarct"] = anatomy.infarct(pushed, Draw(seed, 20, 7))
-    harden = scanner.hardening(space, -fields["cavity"], Draw(seed, 20, 5), "streak" in mimics)
+    harden = scanner.beam_hardening_field(space, -fields["cavity"], Draw(seed, 20, 5), "streak" in mimics)
     return fields, person, planned, harden
 
 
@@ -220,12 +222,12 @@ def _with_mimics(person: anatomy.Person, seed: int, mimics: tuple[str, ...]) -> 
     )
 
 
-def _names(names: Iterable[str], known: tuple[str, ...], what: str) -> tuple[str, ...]:
+def _names(names: Iterable[str], allowed: tuple[str, ...], noun: str) -> tuple[str, ...]:
     names = (names,) if isinstance(names, str) else tuple(names)
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"{unknown[0]!r} is no {what}; choose from {', '.join(known)}.")
+    if unknown := sorted(set(names) - set(allowed)):
+        raise ValueError(f"{unknown[0]!r} is no {noun}; choose from {', '.join(allowed)}.")
     if len(set(names)) < len(names):
-        raise ValueError(f"Each {what} can be asked for once; got {', '.join(names)}.")
+        raise ValueError(f"Each {noun} can be asked for once; got {', '.join(names)}.")
     return names
 
 

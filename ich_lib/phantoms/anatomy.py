@@ -17,7 +17,7 @@ from ich_lib.phantoms import atlas
 from ich_lib.phantoms.atlas import Blob, Point, Shape, Tube
 from ich_lib.phantoms.grid import STEP_MM, Draw, Grid, lattice, ramp, union
 
-FAR = np.float32(30)  # mm: value of a distance field where nothing is near
+FAR_MM = np.float32(30)  # mm: value of a distance field where nothing is near
 BRAIN_CENTER = (0.0, 0.0, 35.0)
 
 
@@ -91,7 +91,7 @@ class Space:
         self.scale = pose.scale
 
     def empty(self) -> np.ndarray:
-        return np.full(self.grid.shape, FAR, np.float32)
+        return np.full(self.grid.shape, FAR_MM, np.float32)
 
     def field(self, shapes: Iterable[Shape]) -> np.ndarray:
         """Distance from these shapes."""
@@ -163,7 +163,7 @@ def _turned(u: np.ndarray, v: np.ndarray, slope: float) -> tuple[np.ndarray, np.
     return cosine * u + sine * v, cosine * v - sine * u
 
 
-def pose(draw: Draw, grid: Grid) -> Space:
+def draw_pose(draw: Draw, grid: Grid) -> Space:
     """Draw how a head is sized and laid into the scanner, and give its coordinates on the grid.
 
     Size: the inner cranium of adults is 165 mm long and 135 wide, +- 5 %; children's are smaller and rounder.
@@ -178,9 +178,9 @@ def pose(draw: Draw, grid: Grid) -> Space:
 
     def place(point: Sequence[float] | np.ndarray) -> Point:
         """Head point (standard mm) to (z, y, x) image coordinates in mm."""
-        scaled = [p * s for p, s in zip(point, (sx, sy, sz), strict=True)]
-        scaled[2] -= 40 * sz
-        wx, wy, wz = (sum(turn[r][c] * scaled[c] for c in range(3)) + shift[r] for r in range(3))
+        scaled_point = [p * s for p, s in zip(point, (sx, sy, sz), strict=True)]
+        scaled_point[2] -= 40 * sz
+        wx, wy, wz = (sum(turn[r][c] * scaled_point[c] for c in range(3)) + shift[r] for r in range(3))
         cosine, sine = grid.lean
         return wz + 40 * sz - wy / cosine * sine, wy / cosine, wx
 
@@ -197,7 +197,7 @@ def pose(draw: Draw, grid: Grid) -> Space:
     return Space(grid, Pose(round((sx + sy + sz) / 3, 5), place, child, (yaw, roll, nod), shift), x, y, z)
 
 
-def person(draw: Draw, child: bool) -> Person:
+def draw_person(draw: Draw, child: bool) -> Person:
     """Draw who lies in the scanner."""
     old = 0.0 if child else round(draw.uniform(0, 1) ** 2, 5)
     sulcus = round((draw.uniform(0.35, 0.6) if child else draw.uniform(0.45, 0.85)) + 0.8 * old, 4)
@@ -235,8 +235,8 @@ def _rotation(yaw: float, roll: float, nod: float) -> list[list[float]]:
     about_y: list[list[float]] = [[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]]
     about_x: list[list[float]] = [[1, 0, 0], [0, cn, -sn], [0, sn, cn]]
     out = about_z
-    for other in (about_y, about_x):
-        out = [[sum(out[r][k] * other[k][c] for k in range(3)) for c in range(3)] for r in range(3)]
+    for turn in (about_y, about_x):
+        out = [[sum(out[r][k] * turn[k][c] for k in range(3)) for c in range(3)] for r in range(3)]
     return [[round(v, 7) for v in row] for row in out]
 
 
@@ -339,9 +339,9 @@ def _sutures(s: Space, draw: Draw) -> np.ndarray:
     marks = suture_planes(s)
     coronal, lambdoid, sagittal = marks["coronal"] + jag, marks["lambdoid"] + jag, s.x + jag
     front, back = marks["coronal"] < 0, marks["lambdoid"] < 0
-    sagittal = np.where(front | back, FAR, sagittal)
-    coronal = np.where(s.z < 30, FAR, coronal)
-    lambdoid = np.where(s.z < 5, FAR, lambdoid)
+    sagittal = np.where(front | back, FAR_MM, sagittal)
+    coronal = np.where(s.z < 30, FAR_MM, coronal)
+    lambdoid = np.where(s.z < 5, FAR_MM, lambdoid)
     near = np.where(np.abs(coronal) < np.abs(lambdoid), coronal, lambdoid)
     return np.where(np.abs(near) < np.abs(sagittal), near, sagittal)
 
@@ -353,7 +353,7 @@ def suture_planes(s: Space) -> dict[str, np.ndarray]:
     """
     coronal = (s.y + 22 + np.float32(0.2) * (113 - s.z)) * np.float32(0.98 * s.scale)
     lambdoid = (s.z - 78 + np.float32(1.15) * np.abs(s.x)) * np.float32(0.656 * s.scale)
-    lambdoid = np.where(s.y > 20, lambdoid, FAR)
+    lambdoid = np.where(s.y > 20, lambdoid, FAR_MM)
     return {"coronal": coronal, "lambdoid": lambdoid}
 
 
@@ -440,12 +440,12 @@ def dura(s: Space, cavity: np.ndarray, inner: dict[str, np.ndarray]) -> dict[str
     notch = (1 - np.sqrt(gap)) * 17  # the gap through which the midbrain passes
     out["tent_edge"] = np.maximum(notch, -2 - s.y - 0 * s.x)
     upper = np.abs(s.x) * np.float32(s.scale) + np.float32(0.8) * np.abs(cavity) - 5
-    upper = np.where((s.z > 8) & (s.y > -70), upper, FAR)
+    upper = np.where((s.z > 8) & (s.y > -70), upper, FAR_MM)
     out["sinus"] = np.minimum(upper, s.field(atlas.SINUSES))
     return out
 
 
-def lime(s: Space, person: Person, draw: Draw) -> np.ndarray:
+def calcification(s: Space, person: Person, draw: Draw) -> np.ndarray:
     """Distance from calcium: plexus, pineal gland, falx, basal ganglia, as `person` has it."""
     field = s.empty()
     grain = 1.2 * s.grid.waves(draw, 4)
@@ -478,7 +478,7 @@ def infarct(s: Space, draw: Draw) -> np.ndarray:
     return s.field([wedge]) + 6 * s.grid.waves(draw, 12)
 
 
-def flesh(s: Space, skin: np.ndarray, draw: Draw) -> np.ndarray:
+def muscle(s: Space, skin: np.ndarray, draw: Draw) -> np.ndarray:
     """Distance from the muscle of face and neck: low down, under the fat of the skin."""
     return np.maximum(
         skin + 10 + 5 * s.grid.waves(draw, 14), s.z + 3 - np.float32(0.3) * s.y + 5 * s.grid.waves(draw, 20)

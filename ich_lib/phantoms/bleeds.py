@@ -87,7 +87,7 @@ class Bleed:
         return self.field if self.floor is None else np.maximum(self.field, -self.floor)
 
 
-def plan(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
+def place_bleed(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
     """A bleed that takes up room of its own: epidural, subdural or intraparenchymal.
 
     Args:
@@ -101,10 +101,10 @@ def plan(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
     site = _SITES[name](s, depth, draw)
     room = inside(-depth, STEP_MM) if name == "intraparenchymal" else np.float32(1)
     floor = depth - DURA_MM if site.floor is None else site.floor
-    size, blood = _sized(site.shape, site.sizes, wanted_ml, s.grid, room, floor)
+    size, blood = _fit_volume(site.shape, site.sizes, wanted_ml, s.grid, room, floor)
     radius = round((wanted_ml * 1000 * 3 / 4 / 3.14159) ** (1 / 3), 4)
     push = {"intraparenchymal": 0.45 * radius, "epidural": 0.55 * size, "subdural": 0.55 * min(size, 16)}[name]
-    hu = clot_hu(name, draw)
+    hu = draw_clot_hu(name, draw)
     if (
         name == "intraparenchymal" and wanted_ml > 6
     ):  # the low means of the table come from small and thin bleeds, mostly neighbors
@@ -112,12 +112,12 @@ def plan(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
     return Bleed(name, blood, hu, Push(site.center, radius, round(push, 4)), site.floor)
 
 
-def clot_hu(name: str, draw: Draw) -> float:
+def draw_clot_hu(name: str, draw: Draw) -> float:
     """CT number of the blood, such that the mean measured after averaging follows `MEASURED`."""
     return round(min(draw.between(*MEASURED[name]["hu"]) + AVERAGING_HU[name], 84), 2)
 
 
-def _sized(
+def _fit_volume(
     shape: Callable[[float], np.ndarray],
     sizes: tuple[float, float],
     wanted_ml: float,
@@ -164,8 +164,8 @@ def _epidural(s: Space, depth: np.ndarray, draw: Draw) -> Site:
     far = _square(s, center) * np.float32(s.scale**2)
     bound = side * s.x * np.float32(s.scale) - 3
     for plane in suture_planes(s).values():
-        here = plane[tuple(_index(s, center))]
-        bound = np.minimum(bound, plane if here > 0 else -plane)
+        depth_mm = plane[tuple(_index(s, center))]
+        bound = np.minimum(bound, plane if depth_mm > 0 else -plane)
     bound = np.float32(1.1) * (bound - 1)
     broad = draw.uniform(1.9, 2.7)  # half width over thickness
 
@@ -243,11 +243,11 @@ def _intraparenchymal(s: Space, depth: np.ndarray, draw: Draw) -> Site:
 _SITES = {"epidural": _epidural, "subdural": _subdural, "intraparenchymal": _intraparenchymal}
 
 
-def displaced(s: Space, masses: list[Bleed], depth: np.ndarray) -> Space:
+def displace(s: Space, masses: list[Bleed], depth: np.ndarray) -> Space:
     """Head coordinates as the brain sees them once `masses` have pushed it.
 
     A clot inside pushes outward in all directions like an inflating ball (the push falls with the square of the
-    distance); one at the surface pushes towards the middle. At the skull nothing moves.
+    distance); one at the surface pushes toward the middle. At the skull nothing moves.
     """
     if not masses:
         return s
@@ -283,8 +283,8 @@ def intraventricular(s: Space, ventricle: np.ndarray, draw: Draw) -> Bleed:
     def shape(size: float) -> np.ndarray:
         return np.maximum(ventricle, np.float32(70 - size) - y_image + tilted)
 
-    _, blood = _sized(shape, (4.0, 62.0), wanted_ml, s.grid, np.float32(1))
-    return Bleed("intraventricular", blood, clot_hu("intraventricular", draw))
+    _, blood = _fit_volume(shape, (4.0, 62.0), wanted_ml, s.grid, np.float32(1))
+    return Bleed("intraventricular", blood, draw_clot_hu("intraventricular", draw))
 
 
 def subarachnoid(s: Space, fluid: np.ndarray, draw: Draw) -> Bleed:
@@ -310,4 +310,4 @@ def subarachnoid(s: Space, fluid: np.ndarray, draw: Draw) -> Bleed:
         size = round((low + high) / 2, 4)
         ml = int((weight(size) * fluid * 256).astype(np.int32).sum()) / 256 * s.grid.cell_ml
         low, high = (size, high) if ml < wanted_ml else (low, size)
-    return Bleed("subarachnoid", weight(size), clot_hu("subarachnoid", draw))
+    return Bleed("subarachnoid", weight(size), draw_clot_hu("subarachnoid", draw))

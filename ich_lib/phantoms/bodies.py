@@ -52,11 +52,11 @@ def _chest(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.nda
     hu = _trunk(y, x, 168, 118)
     wide = 1 - 0.5 * abs(z - 0.5)
     for side in (-1, 1):
-        lung = _round(y - 5, x - side * (78 + 4 * traits[0]), 88 * wide, 62 * wide)
+        lung = _ellipse(y - 5, x - side * (78 + 4 * traits[0]), 88 * wide, 62 * wide)
         vessels = np.sin(x / 6 + 9 * z + side) * np.sin(y / 7 - 8 * z) > 0.82
         hu = np.where(lung < 1, np.where(vessels, 20, _LUNG), hu)
-    hu = np.where(_round(y + 25, x - 22 - 5 * traits[1], 44 * wide, 56 * wide) < 1, 45, hu)
-    shell, angle = _round(y, x, 118, 168), np.arctan2(y, x)
+    hu = np.where(_ellipse(y + 25, x - 22 - 5 * traits[1], 44 * wide, 56 * wide) < 1, 45, hu)
+    shell, angle = _ellipse(y, x, 118, 168), np.arctan2(y, x)
     ribs = (shell > 0.84) & (shell < 0.9) & (np.cos(11 * angle + 14 * z + traits[2]) > 0.3)
     return _vertebra(np.where(ribs, 600, hu), y - 66, x)
 
@@ -67,9 +67,9 @@ def _abdomen(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.n
     organs = ((-5, -70, 62, 66, _LIVER), (20, 95, 34, 28, 52), (45, -55, 26, 22, 36), (45, 55, 26, 22, 36))
     for dy, dx, tall, wide, value in organs:
         small = 1 - 0.4 * abs(z - 0.4)
-        hu = np.where(_round(y - dy, x - dx, tall * small, wide * small) < 1, value, hu)
+        hu = np.where(_ellipse(y - dy, x - dx, tall * small, wide * small) < 1, value, hu)
     for n, (a, b) in enumerate(zip(traits[:4], traits[4:], strict=True)):
-        gas = _round(y + 45 + 12 * a, x - 25 * (n - 1) - 10 * b, 12, 14 + 4 * np.sin(7 * z + n))
+        gas = _ellipse(y + 45 + 12 * a, x - 25 * (n - 1) - 10 * b, 12, 14 + 4 * np.sin(7 * z + n))
         hu = np.where(gas < 1, -900, hu)
     return _vertebra(hu, y - 54, x)
 
@@ -79,7 +79,7 @@ def _thigh(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.nda
     hu = np.full(np.broadcast_shapes(y.shape, x.shape), _AIR, np.float32)
     for side in (-1, 1):
         dx, size = x - side * 88, (74 + 5 * traits[0]) * (0.85 + 0.2 * z)
-        skin = _round(y, dx, size, size)
+        skin = _ellipse(y, dx, size, size)
         strands = np.sin(3 * np.arctan2(y, dx) + traits[1]) > 0.97
         hu = np.where(skin < 1, _FAT, hu)
         hu = np.where((skin < 0.82) & ~strands, _MUSCLE + 5, hu)
@@ -96,7 +96,7 @@ def _water(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.nda
 
 
 def _trunk(y: np.ndarray, x: np.ndarray, wide: float, tall: float) -> np.ndarray:
-    skin = _round(y, x, tall, wide)
+    skin = _ellipse(y, x, tall, wide)
     return np.select([skin < 0.82, skin < 1], [_MUSCLE, _FAT], _AIR).astype(np.float32)
 
 
@@ -107,7 +107,7 @@ def _vertebra(hu: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.where(canal < 14, np.where(canal < 9, 20, _DENSE), hu)
 
 
-def _round(y: np.ndarray, x: np.ndarray, tall: float, wide: float) -> np.ndarray:
+def _ellipse(y: np.ndarray, x: np.ndarray, tall: float, wide: float) -> np.ndarray:
     """Below 1 inside an ellipse with these half axes."""
     return np.hypot(y / tall, x / wide)
 
@@ -132,7 +132,7 @@ _FAULTS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 FAULTS = tuple(_FAULTS)
 
 
-def faulty(scan: Scan, name: str, seed: int = 0) -> Scan:
+def add_fault(scan: Scan, name: str, seed: int = 0) -> Scan:
     """A scan as it looks after a mistake of the file, or of whoever read it.
 
     Args:

@@ -63,8 +63,8 @@ class Draw:
 
     def values(self, *shape: int) -> np.ndarray:
         """float32 in [-1, 1), multiples of 2**-15."""
-        whole = self.rng.integers(-32768, 32768, shape)
-        return (whole / np.float32(32768)).astype(np.float32)
+        integers = self.rng.integers(-32768, 32768, shape)
+        return (integers / np.float32(32768)).astype(np.float32)
 
 
 @dataclass(frozen=True)

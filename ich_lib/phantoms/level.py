@@ -53,7 +53,7 @@ class Level:
         return self._known[name]
 
 
-def _pixels_between(index: np.ndarray, found: np.ndarray) -> slice:
+def _pixels_between(index: np.ndarray, grid_points: np.ndarray) -> slice:
     """Pixels whose grid cell touches the found grid points; pixel order follows grid order."""
-    start = int(np.searchsorted(index, found[0] - 1))
-    return slice(start, int(np.searchsorted(index, found[-1] + 1, side="right")))
+    start = int(np.searchsorted(index, grid_points[0] - 1))
+    return slice(start, int(np.searchsorted(index, grid_points[-1] + 1, side="right")))

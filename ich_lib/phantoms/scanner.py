@@ -12,7 +12,7 @@ from ich_lib.phantoms.tissue import AIR, paint
 from ich_lib.scan import HIGHEST_HU, LOWEST_HU
 
 
-def scan(
+def scan_head(
     fields: Mapping[str, np.ndarray],
     grid: Grid,
     person: Person,
@@ -48,8 +48,8 @@ def scan(
     weight = np.float32(1 / levels)
     for k, middle in enumerate(z_mm):
         for step in steps:
-            whole = Level(fields, planes, float(middle + step * thickness_mm), pixel_mm)
-            head = whole.part("skin", 3.0)
+            level = Level(fields, planes, float(middle + step * thickness_mm), pixel_mm)
+            head = level.part("skin", 3.0)
             if head is None:
                 continue
             level_hu, blood = paint(head, person, bleeds)
@@ -59,7 +59,7 @@ def scan(
     return hu, shares
 
 
-def headrest(hu: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray, draw: Draw) -> None:
+def add_headrest(hu: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray, draw: Draw) -> None:
     """A carbon shell filled with foam, curving up on both sides; only its arms lie in the field. Changes `hu`."""
     pixel_mm = float(x_mm[1] - x_mm[0]) if len(x_mm) > 1 else 1.0
     y, x = y_mm[:, None] + np.float32(draw.uniform(-2, 6)), x_mm[None, :] + np.float32(draw.uniform(-4, 4))
@@ -70,7 +70,7 @@ def headrest(hu: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray, draw: Draw) -> 
     np.maximum(hu, AIR + cover[None], out=hu)
 
 
-def hardening(s: Space, depth: np.ndarray, draw: Draw, strong: bool) -> np.ndarray:
+def beam_hardening_field(s: Space, depth: np.ndarray, draw: Draw, strong: bool) -> np.ndarray:
     """HU that hard bone takes from the soft tissue between the petrous pyramids: dark bands with fine streaks.
 
     Nothing above z = 16 mm: there the skull is a thin ring and scanners correct for it.
@@ -92,18 +92,18 @@ def hardening(s: Space, depth: np.ndarray, draw: Draw, strong: bool) -> np.ndarr
     return field * ramp(depth, -1, 3)
 
 
-def moved(hu: np.ndarray, draw: Draw) -> np.ndarray:
+def add_motion(hu: np.ndarray, draw: Draw) -> np.ndarray:
     """The patient moved during a few slices: each is the mean of the head here and the head some pixels away."""
     start = int(len(hu) * draw.uniform(0.35, 0.6))
     out = hu.copy()
     shift = max(2, round(hu.shape[1] / 256 * draw.uniform(3, 6)))
     for k in range(start, min(start + max(2, len(hu) // 9), len(hu))):
-        there = np.roll(np.roll(hu[k], shift, axis=0), -shift // 2, axis=1)
-        out[k] = (hu[k] + there) * np.float32(0.5)
+        shifted = np.roll(np.roll(hu[k], shift, axis=0), -shift // 2, axis=1)
+        out[k] = (hu[k] + shifted) * np.float32(0.5)
     return out
 
 
-def record(hu: np.ndarray, noise_hu: float, blur_mm: float, pixel_mm: float, draw: Draw) -> np.ndarray:
+def add_noise(hu: np.ndarray, noise_hu: float, blur_mm: float, pixel_mm: float, draw: Draw) -> np.ndarray:
     """Blur of the kernel, correlated noise, whole numbers within a scanner's range. `blur_mm` is the SD of the blur."""
     spread = (blur_mm / pixel_mm) ** 2  # variance in pixels; a pass of (w, 1 - 2 w, w) adds 2 w
     passes = max(1, int(spread / 0.5) + 1)
@@ -139,13 +139,15 @@ def _noise(shape: tuple[int, ...], draw: Draw) -> np.ndarray:
     white = total.astype(np.float32)
     white -= np.float32(510)
     rows = white[:, 1:-1] + (white[:, 2:] + white[:, :-2]) * np.float32(tap)
-    both = rows[:, :, 1:-1] + (rows[:, :, 2:] + rows[:, :, :-2]) * np.float32(tap)
+    smoothed = rows[:, :, 1:-1] + (rows[:, :, 2:] + rows[:, :, :-2]) * np.float32(tap)
     byte_variance = (256**2 - 1) / 12
-    return both * np.float32(1 / ((4 * byte_variance) ** 0.5 * (1 + 2 * tap * tap)))
+    return smoothed * np.float32(1 / ((4 * byte_variance) ** 0.5 * (1 + 2 * tap * tap)))
 
 
-def shade(hu: np.ndarray, harden: np.ndarray, grid: Grid, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray) -> None:
-    """Add the field of `hardening` to the slices it reaches. Changes `hu`."""
+def add_beam_hardening(
+    hu: np.ndarray, harden: np.ndarray, grid: Grid, z_mm: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray
+) -> None:
+    """Add the field of `beam_hardening_field` to the slices it reaches. Changes `hu`."""
     planes = Planes(grid, y_mm, x_mm)
     for k, middle in enumerate(z_mm):
         coarse = planes.coarse(harden, float(middle))

@@ -23,7 +23,7 @@ _INNER = ("depth", "sulcus", "sulcus_mm", "wide", "high", "mid", "tent", "callos
           "deep", "folia")  # fmt: skip
 
 
-def lay(hu: np.ndarray, share: np.ndarray, value: float | np.floating | np.ndarray) -> None:
+def blend(hu: np.ndarray, share: np.ndarray, value: float | np.floating | np.ndarray) -> None:
     """Lay `value` over `hu` where `share` of the pixel is covered. Changes `hu`."""
     hu += share * (value - hu)
 
@@ -48,7 +48,7 @@ def fluid_spaces(
     rim = np.maximum(factor * (np.float32(0.75) + np.float32(0.55) * wide), np.float32(0.25)) + np.float32(0.4)
     half = np.maximum(factor * (np.float32(0.55) + np.float32(0.5) * wide) * f["high"], np.float32(0.05))
     over = depth - f["sulcus_mm"]
-    half = half * (1 - ramp(over, -10, 0.5)) * cerebrum  # sulci taper towards their floor
+    half = half * (1 - ramp(over, -10, 0.5)) * cerebrum  # sulci taper toward their floor
     np.maximum(over, 0, out=over)
     fluid = sheet(f["sulcus"], half, pixel_mm)
     cut = np.sqrt(f["sulcus"] * f["sulcus"] + over * over)  # mm from the nearest sulcus
@@ -104,7 +104,7 @@ def paint(level: Level, person: Person, bleeds: Sequence[Bleed]) -> tuple[np.nda
         within, blood = _brain(
             inner, level.pixel_mm, person, bleeds, inside(cavity + np.float32(DURA_MM), level.pixel_mm)
         )
-        lay(hu[inner.box], room, within)
+        blend(hu[inner.box], room, within)
         for name, share in blood.items():
             shares[name][inner.box] = share
     return hu, shares
@@ -115,38 +115,38 @@ def _outside(at: Level, pixel_mm: float, person: Person) -> np.ndarray:
     skin = at.values("skin")
     hu = np.full(skin.shape, AIR, np.float32)
     rough = at.values("rough")
-    lay(hu, inside(skin, pixel_mm), np.float32(SKIN))
-    lay(hu, inside(skin + np.float32(1.7), pixel_mm), FAT + 12 * rough)
+    blend(hu, inside(skin, pixel_mm), np.float32(SKIN))
+    blend(hu, inside(skin + np.float32(1.7), pixel_mm), FAT + 12 * rough)
     cavity, bone_mm = at("cavity", 25), at.values("bone_mm")
     muscle = at("muscle")
     deep = at("flesh")
     if deep is not None:  # face and neck: muscle with planes of fat
         planes = sheet(at.values("fat plane"), np.float32(1.5), pixel_mm)
-        lay(hu, inside(np.maximum(deep, skin + 4), pixel_mm * 2), MUSCLE + 5 * rough - 110 * planes)
+        blend(hu, inside(np.maximum(deep, skin + 4), pixel_mm * 2), MUSCLE + 5 * rough - 110 * planes)
     if muscle is not None:
         grain = ramp(rough, 0.45, 0.75)  # fat between the fibers
-        lay(hu, inside(np.maximum(muscle, skin + 3), pixel_mm), MUSCLE + 4 * rough - 90 * grain)
+        blend(hu, inside(np.maximum(muscle, skin + 3), pixel_mm), MUSCLE + 4 * rough - 90 * grain)
     if cavity is not None:
-        lay(hu, inside(cavity - bone_mm - np.float32(0.9), pixel_mm), np.float32(35))  # periosteum, galea
+        blend(hu, inside(cavity - bone_mm - np.float32(0.9), pixel_mm), np.float32(35))  # periosteum, galea
     orbit = at("orbit")
     if orbit is not None:
-        lay(hu, inside(orbit - np.float32(1.3), pixel_mm) * ramp(skin, -2, -8), np.float32(750))  # walls
+        blend(hu, inside(orbit - np.float32(1.3), pixel_mm) * ramp(skin, -2, -8), np.float32(750))  # walls
     solid = at("solid")
     if solid is not None:
         marrow = inside(solid + np.float32(2.2), pixel_mm)
-        lay(hu, inside(solid, pixel_mm), np.float32(person.table_hu * 0.82))
-        lay(hu, marrow, np.float32(person.diploe_hu * 0.75) + 190 * rough)
+        blend(hu, inside(solid, pixel_mm), np.float32(person.table_hu * 0.82))
+        blend(hu, marrow, np.float32(person.diploe_hu * 0.75) + 190 * rough)
     if cavity is not None:
         _vault(hu, at, cavity, bone_mm, rough, pixel_mm, person)
     if orbit is not None:
-        lay(hu, inside(np.maximum(orbit, skin + 2), pixel_mm), np.float32(FAT))
+        blend(hu, inside(np.maximum(orbit, skin + 2), pixel_mm), np.float32(FAT))
         for name, value in (("cord", 50), ("globe", 48), ("lens", LENS)):
             part = at(name)
             if part is None:
                 continue
-            lay(hu, inside(part, pixel_mm), np.float32(value))
+            blend(hu, inside(part, pixel_mm), np.float32(value))
             if name == "globe":
-                lay(hu, inside(part + np.float32(1.5), pixel_mm), np.float32(GLOBE))
+                blend(hu, inside(part + np.float32(1.5), pixel_mm), np.float32(GLOBE))
     _air(hu, at, rough, skin, pixel_mm)
     return hu
 
@@ -162,37 +162,37 @@ def _vault(
 ) -> None:
     """Two tables, marrow between them, sutures, the frontal sinus."""
     skull = inside(cavity - bone_mm, pixel_mm)
-    lay(hu, skull, person.table_hu + 120 * rough)
+    blend(hu, skull, person.table_hu + 120 * rough)
     table = np.float32(person.table_mm) * (1 + np.float32(0.2) * rough)
     between = np.minimum(inside(cavity - bone_mm + table, pixel_mm), inside(table * np.float32(0.9) - cavity, pixel_mm))
-    lay(hu, between, person.diploe_hu + 260 * rough)
+    blend(hu, between, person.diploe_hu + 260 * rough)
     suture = at("suture")
     if suture is not None:
-        lay(hu, skull * sheet(suture, np.float32(0.45), pixel_mm), np.float32(SUTURE))
+        blend(hu, skull * sheet(suture, np.float32(0.45), pixel_mm), np.float32(SUTURE))
     frontal = at("frontal")
     if frontal is not None:
         hollow = np.maximum(np.maximum(cavity - bone_mm + np.float32(1.7), np.float32(1.7) - cavity), frontal)
-        lay(hu, inside(hollow, pixel_mm), np.float32(AIR))
+        blend(hu, inside(hollow, pixel_mm), np.float32(AIR))
 
 
 def _air(hu: np.ndarray, at: Level, rough: np.ndarray, skin: np.ndarray, pixel_mm: float) -> None:
     """Sinuses with thin walls, honeycombs, nose and throat."""
     antrum, cells, air, dense = (at(name) for name in ("antrum", "cells", "air", "dense"))
     if dense is not None:
-        lay(hu, inside(dense, pixel_mm), np.float32(DENSE))
+        blend(hu, inside(dense, pixel_mm), np.float32(DENSE))
     for cavity in (antrum, cells):
         if cavity is not None:
-            lay(hu, inside(cavity - np.float32(1.1), pixel_mm) * ramp(skin, -2, -6), np.float32(800))
+            blend(hu, inside(cavity - np.float32(1.1), pixel_mm) * ramp(skin, -2, -6), np.float32(800))
     if antrum is not None:
-        lay(hu, inside(antrum, pixel_mm), np.float32(AIR))
+        blend(hu, inside(antrum, pixel_mm), np.float32(AIR))
     if cells is not None:
         wall = np.maximum(sheet(at.values("comb"), np.float32(0.6), pixel_mm), 1.2 - 6 * np.abs(rough))
         wall = np.clip(wall, 0, 1)
-        lay(hu, inside(cells, pixel_mm), AIR + 1500 * wall)
+        blend(hu, inside(cells, pixel_mm), AIR + 1500 * wall)
     if air is not None:
         turbinate = sheet(at.values("comb"), np.float32(1.0), pixel_mm)
-        lay(hu, inside(air - np.float32(1.6), pixel_mm) * ramp(skin, -2, -6), np.float32(60))
-        lay(hu, inside(air, pixel_mm), AIR + 700 * turbinate * (at.values("nose") > 0))
+        blend(hu, inside(air - np.float32(1.6), pixel_mm) * ramp(skin, -2, -6), np.float32(60))
+        blend(hu, inside(air, pixel_mm), AIR + 700 * turbinate * (at.values("nose") > 0))
 
 
 def _brain(
@@ -202,7 +202,7 @@ def _brain(
     f = {name: at.values(name) for name in _INNER}
     fluid, gray = fluid_spaces(f, pixel_mm, person)
     shares, left = {}, room.copy()
-    laid = []
+    covers = []
     for bleed in bleeds:
         field = at(bleed.name)
         if field is None:
@@ -220,7 +220,7 @@ def _brain(
                 share = np.maximum(share + room - 1, 0)
             share = np.minimum(share, left)
         shares[bleed.name], left = share, left - share
-        laid.append((bleed, field, share))
+        covers.append((bleed, field, share))
     white, gray_hu = np.float32(person.white_hu), np.float32(person.gray_hu)
     pale = at("pale")
     hu = white + gray * (gray_hu - white)
@@ -229,40 +229,42 @@ def _brain(
     old = at("infarct")
     if old is not None:
         hu += inside(old, 3.0) * (np.float32(14) - hu)
-    for bleed, field, _ in laid:
+    for bleed, field, _ in covers:
         if bleed.name == "intraparenchymal" and field is not None:
             rim = inside(field - np.float32(person.edema_mm) * (1 + np.float32(0.5) * f["wide"]), 2.0)
             hu += rim * (EDEMA - hu) * np.float32(0.9)
-    lay(hu, fluid, np.float32(person.csf_hu))
+    blend(hu, fluid, np.float32(person.csf_hu))
     hu += (1 - room) * (DURA - hu)
     vessel = at("vessel")
     if vessel is not None:
-        lay(hu, inside(vessel, pixel_mm), np.float32(47))
+        blend(hu, inside(vessel, pixel_mm), np.float32(47))
     ventricle = at("ventricle")
     if ventricle is not None:
-        lay(hu, inside(ventricle, pixel_mm), np.float32(person.csf_hu))
+        blend(hu, inside(ventricle, pixel_mm), np.float32(person.csf_hu))
         plexus = at("plexus")
         if plexus is not None:
-            lay(hu, inside(plexus, pixel_mm) * inside(ventricle - 1, pixel_mm), np.float32(38))
+            blend(hu, inside(plexus, pixel_mm) * inside(ventricle - 1, pixel_mm), np.float32(38))
     _dura(hu, at, f, pixel_mm, person)
-    lime = at("lime")
-    if lime is not None:
-        lay(hu, inside(lime, pixel_mm), person.calcification_hu * (1 + np.float32(0.4) * at.values("rough")))
+    calcification = at("calcification")
+    if calcification is not None:
+        blend(hu, inside(calcification, pixel_mm), person.calcification_hu * (1 + np.float32(0.4) * at.values("rough")))
     rim = ramp(f["depth"], 16, 0)
     hu += np.float32(person.cup_hu) * rim * rim  # scatter and hardening left over by the skull brighten its neighbor
-    for bleed, _, share in laid:
-        lay(hu, _over(share, laid, bleed), bleed.hu + 3 * at.values("rough"))
+    for bleed, _, share in covers:
+        blend(hu, _final_shares(share, covers, bleed), bleed.hu + 3 * at.values("rough"))
     return hu, shares
 
 
-def _over(share: np.ndarray, laid: Sequence[tuple[Bleed, np.ndarray | None, np.ndarray]], bleed: Bleed) -> np.ndarray:
+def _final_shares(
+    share: np.ndarray, covers: Sequence[tuple[Bleed, np.ndarray | None, np.ndarray]], bleed: Bleed
+) -> np.ndarray:
     """Cover that leaves each bleed its share once all are laid one over the other."""
     after = np.zeros_like(share)
-    seen = False
-    for other, _, part in laid:
-        if seen:
+    is_reached = False
+    for other_bleed, _, part in covers:
+        if is_reached:
             after += part
-        seen = seen or other is bleed
+        is_reached = is_reached or other_bleed is bleed
     return np.clip(share / np.maximum(1 - after, np.float32(1e-3)), 0, 1)
 
 
@@ -270,14 +272,14 @@ def _dura(hu: np.ndarray, at: Level, f: Mapping[str, np.ndarray], pixel_mm: floa
     """Falx, tentorium and the venous sinuses in their edges."""
     falx = at("falx")
     if falx is not None:
-        lay(
+        blend(
             hu,
             sheet(at.values("flat_mid"), np.float32(person.falx_mm), pixel_mm) * inside(falx, 2.0),
             np.float32(DURA),
         )
     tent = at("tent_edge")
     if tent is not None:
-        lay(hu, sheet(f["tent"], np.float32(0.55), pixel_mm) * inside(tent, 2.0), np.float32(DURA))
+        blend(hu, sheet(f["tent"], np.float32(0.55), pixel_mm) * inside(tent, 2.0), np.float32(DURA))
     sinus = at("sinus")
     if sinus is not None:
-        lay(hu, inside(sinus, pixel_mm), np.float32(person.sinus_hu))
+        blend(hu, inside(sinus, pixel_mm), np.float32(person.sinus_hu))

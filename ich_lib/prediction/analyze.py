@@ -8,15 +8,15 @@ import numpy as np
 
 from ich_lib.labels import ANY, LABELS, SCHEMES, six_scores
 from ich_lib.measures.volume import abc2_ml, soft_voxels
-from ich_lib.models.pictures import bone_restored, views
+from ich_lib.models.pictures import model_inputs, restore_bone
 from ich_lib.models.recipes import Recipe
-from ich_lib.prediction.calibration import TOP, Calibration, Evidence, strongest
-from ich_lib.prediction.engine import SHIPPED, Answer, Model, Models, load
-from ich_lib.prediction.ood import Strangeness
+from ich_lib.prediction.calibration import TOP, Calibration, Evidence, peak_evidence
+from ich_lib.prediction.engine import WEIGHTS_FOLDER, Model, ModelOutput, Models, load
+from ich_lib.prediction.ood import OodScore
 from ich_lib.prepare.head import Box, field_box, uncrop
 from ich_lib.scan import Scan
 
-UNSURE = 0.1  # a slice's doubt from here on is worth telling
+UNSURE = 0.1  # a slice's disagreement from here on is reported
 _CHUNK = 8  # slices at a time, so that memory stays flat on long scans
 
 
@@ -37,10 +37,11 @@ class Result:
             peak as high as the scan's score, so that a clean scan stays dark.
         models: (name, SHA-256 of the weights' file) of each model asked.
         warnings: sentences for the person.
-        doubt: (z,) float64 in [0, 1], how far the slice's score for `any` and that of its mirror image lie apart. The
-            two show the same blood, so all of it is the model's. Not every error: it is low where both are wrong alike.
-        strangeness: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
-        figures: what the models reached on patients that they never saw, as their card tells; None for no card.
+        disagreement: (z,) float64 in [0, 1], how far the slice's score for `any` and that of its mirror image lie
+            apart. The two show the same blood, so all of it is the model's. Not every error: it is low where both are
+            wrong alike.
+        ood: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
+        model_figures: what the models reached on patients that they never saw, as their card tells; None for no card.
 
     See also:
         `analyze`, which makes one; `ich_lib.words.sentence`, `ich_lib.show.overview` and `ich_lib.reports.write`, for
@@ -68,9 +69,9 @@ class Result:
     heat: np.ndarray
     models: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
-    doubt: np.ndarray | None = None
-    strangeness: Strangeness | None = None
-    figures: dict | None = None
+    disagreement: np.ndarray | None = None
+    ood: OodScore | None = None
+    model_figures: dict | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -83,9 +84,9 @@ class Result:
         return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.spacing_known else None
 
     @property
-    def unsure(self) -> tuple[int, ...]:
-        """Numbers of the slices, from 0, whose doubt reaches UNSURE."""
-        return () if self.doubt is None else tuple(np.flatnonzero(self.doubt >= UNSURE).tolist())
+    def unsure_slices(self) -> tuple[int, ...]:
+        """Numbers of the slices, from 0, whose disagreement reaches UNSURE."""
+        return () if self.disagreement is None else tuple(np.flatnonzero(self.disagreement >= UNSURE).tolist())
 
     @property
     def soft_ml(self) -> float | None:
@@ -128,13 +129,13 @@ def analyze(
 
     Example:
         >>> from ich_lib import analyze, phantom
-        >>> from ich_lib.words import sentence
+        >>> from ich_lib.words import result_sentence
         >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
-        >>> print(sentence(analyze(case.scan)))
+        >>> print(result_sentence(analyze(case.scan)))
         Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
     """
-    models = models if isinstance(models, Models) else load(models or SHIPPED)
-    hu = bone_restored(scan.hu)
+    models = models if isinstance(models, Models) else load(models or WEIGHTS_FOLDER)
+    hu = restore_bone(scan.hu)
     blood = np.zeros(hu.shape, np.float16)
     maps: list[np.ndarray] = []
     features: list[np.ndarray] = []
@@ -142,27 +143,27 @@ def analyze(
     box: Box | None = None
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
-        for rows in parts(len(hu), model.recipe):
-            ways, here = both_ways(model, hu, box, rows), slice(rows.start, rows.stop)
-            answer = mean_of(ways)
+        for rows in slice_batches(len(hu), model.recipe):
+            ways, here = predict_with_mirror(model, hu, box, rows), slice(rows.start, rows.stop)
+            answer = average_outputs(ways)
             if model is models.segmenter:
                 tops[:, here] = [_top(_there(one.blood).reshape(len(rows), -1)) for one in (answer, *ways)]
                 for k, small in zip(rows, _there(answer.blood), strict=True):
-                    blood[k] = uncrop(_without_dust(small), box, hu.shape[1:])
+                    blood[k] = uncrop(_zero_below(small), box, hu.shape[1:])
             if model is models.classifier:
                 classes[:, here] = [six_scores(_there(one.scores), model.recipe.scheme) for one in (answer, *ways)]
                 features += [] if answer.features is None else [answer.features]
-                maps += _heat_of_any(answer, model.recipe.scheme)
+                maps += _any_heat(answer, model.recipe.scheme)
             if progress:
                 progress((turn + rows.stop / len(hu)) / len(list(models)))
     evidence, *each_way = (
         Evidence(top if models.segmenter else None, some if models.classifier else None)
         for top, some in zip(tops, classes, strict=True)
     )
-    scores, whole = _scored(evidence, models.calibration)
-    straight, mirrored = (_scored(one, models.calibration)[0][:, ANY] for one in each_way)
-    usual = models.usual
-    strangeness = usual.strangeness(np.concatenate(features)) if usual and features else None
+    scores, whole = _scores_of(evidence, models.calibration)
+    straight, mirrored = (_scores_of(one, models.calibration)[0][:, ANY] for one in each_way)
+    usual = models.ood_detector
+    strangeness = usual.score(np.concatenate(features)) if usual and features else None
     thresholds = [model.recipe.threshold for model in models]
     return Result(
         scan=scan,
@@ -173,21 +174,24 @@ def analyze(
         scan_scores=whole,
         score_threshold=0.5 if models.calibration else thresholds[-1],
         calibrated=models.calibration is not None,
-        heat=over_slices(maps, float(whole[ANY]), box, hu.shape),
+        heat=resample_heat(maps, float(whole[ANY]), box, hu.shape),
         models=tuple((model.name, model.sha256) for model in models),
-        warnings=scan.notes + ((strangeness.sentence,) if strangeness and strangeness.strange else ()),
-        doubt=np.abs(straight - mirrored),
-        strangeness=strangeness,
-        figures=models.figures or None,
+        warnings=scan.notes + ((strangeness.sentence,) if strangeness and strangeness.is_ood else ()),
+        disagreement=np.abs(straight - mirrored),
+        ood=strangeness,
+        model_figures=models.figures or None,
     )
 
 
 def features(hu: np.ndarray, model: Model) -> np.ndarray:
     """(z, k) features of a scan's (z, y, x) HU, as `analyze` gets them from a model that tells them."""
-    hu = bone_restored(hu)
+    hu = restore_bone(hu)
     box = field_box(hu, model.recipe.field)
-    found = (mean_of(both_ways(model, hu, box, rows)).features for rows in parts(len(hu), model.recipe))
-    return np.concatenate(list(found))
+    parts_of_scan = (
+        average_outputs(predict_with_mirror(model, hu, box, rows)).features
+        for rows in slice_batches(len(hu), model.recipe)
+    )
+    return np.concatenate(list(parts_of_scan))
 
 
 def _there(part: np.ndarray | None) -> np.ndarray:
@@ -205,52 +209,52 @@ def _top(blood: np.ndarray) -> np.ndarray:
     return np.partition(blood, first, axis=1)[:, first:].mean(axis=1)
 
 
-def _scored(evidence: Evidence, calibration: Calibration | None) -> tuple[np.ndarray, np.ndarray]:
+def _scores_of(evidence: Evidence, calibration: Calibration | None) -> tuple[np.ndarray, np.ndarray]:
     """(z, 6) scores of the slices and (6,) of the scan."""
     if calibration is None:
         plain = evidence.plain()
-        return plain, strongest(plain)
+        return plain, peak_evidence(plain)
     return calibration.slice_scores(evidence), calibration.scan_scores(evidence)
 
 
-def parts(count: int, recipe: Recipe) -> list[range]:
+def slice_batches(count: int, recipe: Recipe) -> list[range]:
     """Slice numbers to be asked for together."""
     step = recipe.depth if recipe.depth > 1 else _CHUNK
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def both_ways(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[Answer, Answer]:
+def predict_with_mirror(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[ModelOutput, ModelOutput]:
     """The answers to some slices and to their mirror images, each the mean over the views the recipe has; maps are
     mirrored back."""
     straight, mirrored = [], []
-    for pictures in views(hu, box, model.recipe, rows):
+    for pictures in model_inputs(hu, box, model.recipe, rows):
         straight.append(model.run(pictures))
-        mirrored.append(_mirrored(model.run(np.ascontiguousarray(np.flip(pictures, -2)))))
+        mirrored.append(_mirror(model.run(np.ascontiguousarray(np.flip(pictures, -2)))))
     if model.recipe.depth > 1:
-        return _of_block(mean_of(straight), len(rows)), _of_block(mean_of(mirrored), len(rows))
-    return mean_of(straight), mean_of(mirrored)
+        return _of_block(average_outputs(straight), len(rows)), _of_block(average_outputs(mirrored), len(rows))
+    return average_outputs(straight), average_outputs(mirrored)
 
 
-def _of_block(answer: Answer, count: int) -> Answer:
+def _of_block(answer: ModelOutput, count: int) -> ModelOutput:
     """The answers to the slices of one block; air beyond the scan's end is dropped."""
     blood, scores = (None if part is None else part[0, :count] for part in (answer.blood, answer.scores))
-    return Answer(blood, scores, answer.heat)
+    return ModelOutput(blood, scores, answer.heat)
 
 
-def mean_of(answers: Sequence[Answer]) -> Answer:
+def average_outputs(answers: Sequence[ModelOutput]) -> ModelOutput:
     """The mean of each part that the answers tell."""
-    told = zip(*((one.blood, one.scores, one.heat, one.features) for one in answers), strict=True)
-    return Answer(*(None if part[0] is None else np.mean(part, axis=0) for part in told))
+    columns = zip(*((output.blood, output.scores, output.heat, output.features) for output in answers), strict=True)
+    return ModelOutput(*(None if part[0] is None else np.mean(part, axis=0) for part in columns))
 
 
-def _heat_of_any(answer: Answer, scheme: str) -> Sequence[np.ndarray]:
+def _any_heat(answer: ModelOutput, scheme: str) -> Sequence[np.ndarray]:
     """(n, r, c) maps for `any`; nothing where the model has no maps, or scores no `any`."""
     if answer.heat is None or "any" not in SCHEMES[scheme]:
         return ()
     return list(answer.heat[..., SCHEMES[scheme].index("any")])
 
 
-def _mirrored(answer: Answer) -> Answer:
+def _mirror(answer: ModelOutput) -> ModelOutput:
     blood, heat = answer.blood, answer.heat
     return replace(
         answer,
@@ -259,16 +263,16 @@ def _mirrored(answer: Answer) -> Answer:
     )
 
 
-def over_slices(maps: list[np.ndarray], peak: float, box: Box | None, shape: tuple[int, int, int]) -> np.ndarray:
+def resample_heat(maps: list[np.ndarray], peak: float, box: Box | None, shape: tuple[int, int, int]) -> np.ndarray:
     """The classifier's small maps on the scan's voxels, (z, y, x) float16, scaled so that the highest is `peak`."""
-    scale = peak / max([float(one.max()) for one in maps] + [1e-3])
+    scale = peak / max([float(slice_map.max()) for slice_map in maps] + [1e-3])
     heat = np.zeros(shape, np.float16)
-    for index, one in enumerate(maps):
-        if box is not None and one.any():
-            heat[index] = uncrop(_without_dust(one * scale), box, shape[1:])
+    for index, slice_map in enumerate(maps):
+        if box is not None and slice_map.any():
+            heat[index] = uncrop(_zero_below(slice_map * scale), box, shape[1:])
     return heat
 
 
-def _without_dust(values: np.ndarray) -> np.ndarray:
+def _zero_below(values: np.ndarray) -> np.ndarray:
     """Zero for what is under 1e-4: float16 keeps no digits there, and NumPy takes 30 times as long to convert it."""
     return np.where(values < 1e-4, np.float32(0), values)

@@ -14,23 +14,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ich_lib.grammar import listed
-from ich_lib.models.recipes import Recipe
-from ich_lib.models.recipes import from_json as recipe_from_json
+from ich_lib.models.recipes import Recipe, recipe_from_json
 from ich_lib.models.run import Run
-from ich_lib.prediction.calibration import Calibration, from_json
-from ich_lib.prediction.ood import Usual
-from ich_lib.prediction.ood import from_json as usual_from_json
+from ich_lib.prediction.calibration import Calibration, calibration_from_json
+from ich_lib.prediction.ood import OodDetector, detector_from_json
 
 if TYPE_CHECKING:
     import keras
 
-SHIPPED = "shipped"  # the word for the models that come with the library
+WEIGHTS_FOLDER = "shipped"  # the word for the models that come with the library
 WEIGHTS = Path(__file__).parents[1] / "weights"  # where those lie
 ONNX, KERAS = ".onnx", ".weights.h5"  # what an exported NAME.json has beside it
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelOutput:
     """What a model says of some pictures; None for what it does not tell.
 
     Attributes:
@@ -56,15 +54,15 @@ class Model:
         sha256: of the file the weights came from.
         run: (n, y, x, channel) float32 pictures, (n, z, y, x, channel) for a recipe with depth, to its answer.
         card: NAME.json: figures, data, attribution, folds. A run folder gives its folds only.
-        rest: gives back memory that is kept for the next pictures; the next ones then take a little longer.
+        release: gives back memory that is kept for the next pictures; the next ones then take a little longer.
     """
 
     name: str
     recipe: Recipe
     sha256: str
-    run: Callable[[np.ndarray], Answer]
+    run: Callable[[np.ndarray], ModelOutput]
     card: dict
-    rest: Callable[[], None] = lambda: None
+    release: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -84,23 +82,23 @@ class Models:
     @property
     def calibration(self) -> Calibration | None:
         """What turns the pair's evidence into probabilities; None unless it was fitted for just this pair."""
-        told = [model.card.get("calibration") for model in self]
-        return from_json(told[0]) if told[0] and all(one == told[0] for one in told) else None
+        cards = [model.card.get("calibration") for model in self]
+        return calibration_from_json(cards[0]) if cards[0] and all(card == cards[0] for card in cards) else None
 
     @property
     def figures(self) -> dict:
         """What the pair reached on patients that it never saw, as its card tells; empty where it tells of no pair."""
-        told = [model.card.get("figures") for model in self]
-        return told[0] if told[0] and all(one == told[0] for one in told) else {}
+        cards = [model.card.get("figures") for model in self]
+        return cards[0] if cards[0] and all(card == cards[0] for card in cards) else {}
 
     @property
-    def usual(self) -> Usual | None:
+    def ood_detector(self) -> OodDetector | None:
         """What the classifier's features are like on scans as it learned from; None where its card does not tell."""
-        told = self.classifier.card.get("usual") if self.classifier else None
-        return usual_from_json(told) if told else None
+        card = self.classifier.card.get("usual") if self.classifier else None
+        return detector_from_json(card) if card else None
 
 
-def load(source: str | Path = SHIPPED, *, fill: bool = True) -> Models:
+def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
     """Load trained models.
 
     Args:
@@ -126,19 +124,19 @@ def load(source: str | Path = SHIPPED, *, fill: bool = True) -> Models:
         >>> models.calibration is not None  # so its scores are probabilities
         True
     """
-    if str(source) == SHIPPED:
-        return _shipped()
+    if str(source) == WEIGHTS_FOLDER:
+        return _shipped_models()
     folder = Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Name a run folder of train, or what export wrote.")
-    found = [
+    models = [
         model for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for model in _models_in(place)
     ]
-    pair = _pair(found, folder)
-    if not found:
+    pair = _pair(models, folder)
+    if not models:
         raise FileNotFoundError(f"{folder} holds no model: neither NAME.json with NAME.onnx, nor a finished run.")
     if fill and None in (pair.segmenter, pair.classifier):
-        shipped = _shipped()
+        shipped = _shipped_models()
         pair = replace(
             pair, segmenter=pair.segmenter or shipped.segmenter, classifier=pair.classifier or shipped.classifier
         )
@@ -146,7 +144,7 @@ def load(source: str | Path = SHIPPED, *, fill: bool = True) -> Models:
 
 
 @cache
-def _shipped() -> Models:
+def _shipped_models() -> Models:
     return _pair(_models_in(WEIGHTS), WEIGHTS)
 
 
@@ -160,15 +158,15 @@ def _models_in(folder: Path) -> list[Model]:
     return [_run_model(folder)] if is_finished(folder) else []
 
 
-def _pair(found: list[Model], folder: Path) -> Models:
+def _pair(models: list[Model], folder: Path) -> Models:
     segmenters, classifiers = (
-        [model for model in found if model.recipe.segments],
-        [model for model in found if model.recipe.classifies],
+        [model for model in models if model.recipe.has_mask_output],
+        [model for model in models if model.recipe.has_score_output],
     )
-    return Models(_only(segmenters, "segment", folder), _only(classifiers, "classify", folder))
+    return Models(_only_model(segmenters, "segment", folder), _only_model(classifiers, "classify", folder))
 
 
-def _only(fitting: list[Model], task: str, folder: Path) -> Model | None:
+def _only_model(fitting: list[Model], task: str, folder: Path) -> Model | None:
     """The one model of this task, or None."""
     if len(fitting) > 1:
         names = listed(model.name for model in fitting)
@@ -193,8 +191,8 @@ def _onnx_model(card_path: Path) -> Model:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     name, recipe = session.get_inputs()[0].name, recipe_from_json(card["recipe"])
 
-    def run(pictures: np.ndarray) -> Answer:
-        return answer_of(session.run(None, {name: pictures}), recipe)
+    def run(pictures: np.ndarray) -> ModelOutput:
+        return model_output(session.run(None, {name: pictures}), recipe)
 
     def rest() -> None:
         # ONNX Runtime shrinks its arena (200 MB after a scan) only at the end of a run: one blank picture, 20 ms
@@ -211,47 +209,49 @@ def _run_model(folder: Path) -> Model:
     from ich_lib.models.run import open_run
 
     trained = open_run(folder)
-    run = answering(trained.model(), trained.recipe) if trained.recipe.is_network else _fitted_again(trained)
+    run = keras_runner(trained.model(), trained.recipe) if trained.recipe.is_network else _classical_runner(trained)
     sha256 = hashlib.sha256(trained.weights.read_bytes()).hexdigest()
     split = {"split": trained.split.kind, "held_out_fold": trained.held_out, "folds": trained.folds}
     return Model(trained.recipe.name, trained.recipe, sha256, run, split)
 
 
-def answering(model: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], Answer]:
+def keras_runner(model: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], ModelOutput]:
     """What answers for a network of Keras."""
-    from ich_lib.models.heat import with_heat
+    from ich_lib.models.heat import add_heat_output
 
-    outputs = asked(with_heat(model))
-    return lambda pictures: answer_of(outputs(pictures), recipe)
+    outputs = keras_outputs(add_heat_output(model))
+    return lambda pictures: model_output(outputs(pictures), recipe)
 
 
-def asked(model: "keras.Model") -> Callable[[np.ndarray], list[np.ndarray]]:
+def keras_outputs(model: "keras.Model") -> Callable[[np.ndarray], list[np.ndarray]]:
     """Pictures to the outputs of a network of Keras, in their order."""
-    most = 1  # pictures asked at a time so far: fewer are filled up, since every new number compiles the model anew
+    largest_batch = (
+        1  # pictures asked at a time so far: fewer are filled up, since every new number compiles the model anew
+    )
 
     def outputs(pictures: np.ndarray) -> list[np.ndarray]:
-        nonlocal most
-        most = max(most, len(pictures))
-        filled = np.concatenate([pictures, np.repeat(pictures[-1:], most - len(pictures), axis=0)])
+        nonlocal largest_batch
+        largest_batch = max(largest_batch, len(pictures))
+        filled = np.concatenate([pictures, np.repeat(pictures[-1:], largest_batch - len(pictures), axis=0)])
         out = model.predict_on_batch(filled)
         return [part[: len(pictures)] for part in (out if isinstance(out, list | tuple) else [out])]
 
     return outputs
 
 
-def _fitted_again(trained: "Run") -> Callable[[np.ndarray], Answer]:
+def _classical_runner(trained: "Run") -> Callable[[np.ndarray], ModelOutput]:
     """What answers for a run of hand-made features: scores without a map."""
     from ich_lib.models import classical
 
-    scores = classical.fitted(classical.saved(trained.weights), trained.recipe)
-    return lambda pictures: Answer(scores=scores(classical.features(pictures)))
+    scores = classical.fit_classifiers(classical.load_features(trained.weights), trained.recipe)
+    return lambda pictures: ModelOutput(scores=scores(classical.features(pictures)))
 
 
-def answer_of(parts: list[np.ndarray], recipe: Recipe) -> Answer:
+def model_output(outputs: list[np.ndarray], recipe: Recipe) -> ModelOutput:
     """A model's outputs in their order: the mask without its channel axis, scores, heat, features.
 
     What was exported before a later output was thought of lacks it, and answers None there.
     """
-    told = list(parts)
-    blood = told.pop(0)[..., 0] if recipe.segments else None
-    return Answer(blood, *told)
+    told = list(outputs)
+    blood = told.pop(0)[..., 0] if recipe.has_mask_output else None
+    return ModelOutput(blood, *told)

@@ -14,7 +14,7 @@ from ich_lib.data.ct_ich import ATTRIBUTION
 from ich_lib.models.run import Run, open_run
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import KERAS, ONNX
-from ich_lib.prediction.ood import Usual
+from ich_lib.prediction.ood import OodDetector
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +32,7 @@ def export(
     *,
     figures: dict | None = None,
     calibration: dict | None = None,
-    usual: Usual | None = None,
+    ood: OodDetector | None = None,
 ) -> Path:
     """Write a run's three files and check that they agree with Keras.
 
@@ -41,7 +41,7 @@ def export(
         out: where NAME.onnx, NAME.weights.h5 and NAME.json go.
         figures: what `evaluate` found, for the card.
         calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyze` uses it.
-        usual: what the run's features are like on scans as it learned from, of `ich_lib.evaluation.ood_limits.learned`,
+        ood: what the run's features are like on scans as it learned from, of `ich_lib.evaluation.ood_limits.fit_ood`,
             for the card; `analyze` warns of other scans.
 
     Returns:
@@ -67,13 +67,13 @@ def export(
     """
     import keras
 
-    from ich_lib.models.heat import with_heat
+    from ich_lib.models.heat import add_heat_output
 
     run, out = open_run(folder), Path(out)
     if not run.recipe.is_network:
         raise ValueError(f"{run.recipe.name} is no network, and ONNX serves networks; use its run folder as it is.")
     model = run.model()
-    served = with_heat(model)
+    served = add_heat_output(model)
     out.mkdir(parents=True, exist_ok=True)
     onnx, weights = out / f"{run.recipe.name}{ONNX}", out / f"{run.recipe.name}{KERAS}"
     signature = [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="picture")]
@@ -85,9 +85,9 @@ def export(
             f"{onnx.name} differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}; it was not kept."
         )
     model.save_weights(weights)
-    told = {"figures": figures or {}, "calibration": calibration, "usual": usual and usual.as_json()}
+    card_parts = {"figures": figures or {}, "calibration": calibration, "usual": ood and ood.as_json()}
     card = out / f"{run.recipe.name}.json"
-    card.write_text(json.dumps(_card(run, (onnx, weights), told, difference), indent=1) + "\n")
+    card.write_text(json.dumps(_card(run, (onnx, weights), card_parts, difference), indent=1) + "\n")
     return card
 
 
@@ -106,8 +106,8 @@ def _double_by_resize(path: Path) -> None:
     for join in [node for node in graph.node if node.op_type == "Concat"]:
         end = join.input[0]
         chain: list[onnx.NodeProto] = []
-        while (made := made_by.get(chain[-1].input[0] if chain else end)) and made.op_type in _DOUBLING:
-            chain.append(made)
+        while (producer := made_by.get(chain[-1].input[0] if chain else end)) and producer.op_type in _DOUBLING:
+            chain.append(producer)
         if [node.op_type for node in chain].count("Tile") != 2:  # one for the rows, one for the columns
             continue
         start = chain[-1].input[0]
@@ -147,13 +147,13 @@ def largest_difference(model: "keras.Model", onnx: Path) -> float:
 
     pictures = np.random.default_rng(0).random((4, *model.input_shape[1:]), np.float32)
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
-    ours = session.run(None, {session.get_inputs()[0].name: pictures})
-    theirs = model.predict(pictures, verbose=0)
-    theirs = theirs if isinstance(theirs, list | tuple) else [theirs]
-    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+    onnx_outputs = session.run(None, {session.get_inputs()[0].name: pictures})
+    keras_outputs = model.predict(pictures, verbose=0)
+    keras_outputs = keras_outputs if isinstance(keras_outputs, list | tuple) else [keras_outputs]
+    return max(float(np.abs(a - b).max()) for a, b in zip(onnx_outputs, keras_outputs, strict=True))
 
 
-def _card(run: Run, files: tuple[Path, ...], told: dict, difference: float) -> dict:
+def _card(run: Run, files: tuple[Path, ...], card_parts: dict, difference: float) -> dict:
     history = run.history()
     real = not all(name.startswith("phantom-") for name in run.folds)
     return {
@@ -167,7 +167,7 @@ def _card(run: Run, files: tuple[Path, ...], told: dict, difference: float) -> d
         "folds": run.folds,
         "epochs": len(history),
         "minutes": run.minutes,
-        **told,
+        **card_parts,
         "onnx_difference": difference,
         "notice": NOTICE,
     }

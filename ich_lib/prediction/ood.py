@@ -2,8 +2,8 @@
 
 What the classifier's scores are made of, its pooled features, is compared with the features of scans that it learned
 from: the Mahalanobis distance to the nearest of a few centers, all of one covariance (Lee et al. 2018,
-arXiv:1807.03888). A scan's strangeness is the root mean square of its slices' distances over the number of features:
-about one half where all is usual, for the covariance is shrunk and so wider than the features are.
+arXiv:1807.03888). A scan's score is the root mean square of its slices' distances over the number of features:
+about one half on in-distribution scans, for the covariance is shrunk and so wider than the features are.
 
 Scans that a model learned from may lie closer than new ones, so the limit is drawn on scans held out: in each fold of a
 cross-validation, which has features of its own, the scans held out are measured against those trained on, and the limit
@@ -17,17 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-QUANTILE = 0.99  # of usual scans, held out, that lie below the limit; of 66 scans it rests on the two farthest
-COUNTS = (1, 2, 4, 8, 16)  # a mean over few slices spreads wider, so each number of slices has a limit of its own
+QUANTILE = 0.99  # of held-out in-distribution scans that lie below the limit; of 66 scans it rests on the two farthest
+SLICE_COUNTS = (1, 2, 4, 8, 16)  # a mean over few slices spreads wider, so each number of slices has a limit of its own
 
 
 @dataclass(frozen=True)
-class Strangeness:
+class OodScore:
     """How unlike the scans that a model learned from a scan is.
 
     Attributes:
         value: root mean square of the slices' distances.
-        limit: what a stated share of usual scans stays below.
+        limit: what a stated share of in-distribution scans stays below.
         quantile: that share.
     """
 
@@ -36,32 +36,32 @@ class Strangeness:
     quantile: float
 
     @property
-    def strange(self) -> bool:
+    def is_ood(self) -> bool:
         """Whether it lies beyond the limit."""
-        return not self.value <= self.limit  # what is no number is strange
+        return not self.value <= self.limit  # NaN is out of distribution
 
     @property
     def sentence(self) -> str:
         """The warning for a person."""
         return (
-            f"This does not look like the head CTs the model learned from (strangeness {self.value:.1f}; "
+            f"This does not look like the head CTs the model learned from (out-of-distribution score {self.value:.1f}; "
             f"{self.quantile:.0%} of new ones stay below {self.limit:.1f}); do not believe its scores."
         )
 
     def as_json(self) -> dict:
         """Plain values."""
-        return {"value": self.value, "limit": self.limit, "strange": self.strange}
+        return {"value": self.value, "limit": self.limit, "strange": self.is_ood}
 
 
 @dataclass(frozen=True)
-class Usual:
+class OodDetector:
     """What a model's features are like on scans that it learned from.
 
     Attributes:
         centers: (c, k) mean of each kind of scan, such as patients and phantoms.
         whitening: (k, k) lower triangle W, so that |W (f - center)| is the Mahalanobis distance of features f.
         limits: number of slices to the limit of a scan that has so many or more.
-        quantile: share of usual scans held out that stay below.
+        quantile: share of in-distribution scans held out that stay below.
     """
 
     centers: np.ndarray
@@ -71,21 +71,21 @@ class Usual:
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """(z,) distance of each slice's (z, k) features to the nearest center, over the root of k."""
-        apart = (np.asarray(features, float)[:, None] - self.centers) @ self.whitening.T  # (z, c, k)
-        return np.sqrt((apart**2).mean(axis=2)).min(axis=1)
+        differences = (np.asarray(features, float)[:, None] - self.centers) @ self.whitening.T  # (z, c, k)
+        return np.sqrt((differences**2).mean(axis=2)).min(axis=1)
 
-    def strangeness(self, features: np.ndarray) -> Strangeness:
-        """How strange a scan is.
+    def score(self, features: np.ndarray) -> OodScore:
+        """How far a scan lies from the training set.
 
         Args:
             features: (z, k) of its slices.
         """
-        return self.judged(self.distances(features))
+        return self.score_distances(self.distances(features))
 
-    def judged(self, distances: np.ndarray) -> Strangeness:
+    def score_distances(self, distances: np.ndarray) -> OodScore:
         """The same from the (z,) distances of its slices."""
         fitting = max((count for count in self.limits if count <= len(distances)), default=min(self.limits))
-        return Strangeness(together(distances), self.limits[fitting], self.quantile)
+        return OodScore(scan_distance(distances), self.limits[fitting], self.quantile)
 
     def as_json(self) -> dict:
         """Plain values, for a card: the centers and the triangle as base64 of float16, 90 kB for 256 features."""
@@ -93,36 +93,36 @@ class Usual:
         triangle = self.whitening[np.tril_indices(size)]
         return {
             "features": size,
-            "centers": _packed(self.centers),
-            "whitening": _packed(triangle),
+            "centers": _pack(self.centers),
+            "whitening": _pack(triangle),
             "limits": {str(count): limit for count, limit in self.limits.items()},
             "quantile": self.quantile,
         }
 
 
-def from_json(values: dict) -> Usual:
-    """Rebuild from `Usual.as_json`."""
+def detector_from_json(values: dict) -> OodDetector:
+    """Rebuild from `OodDetector.as_json`."""
     size = values["features"]
     whitening = np.zeros((size, size))
-    whitening[np.tril_indices(size)] = _unpacked(values["whitening"])
+    whitening[np.tril_indices(size)] = _unpack(values["whitening"])
     limits = {int(count): limit for count, limit in values["limits"].items()}
-    return Usual(_unpacked(values["centers"]).reshape(-1, size), whitening, limits, values["quantile"])
+    return OodDetector(_unpack(values["centers"]).reshape(-1, size), whitening, limits, values["quantile"])
 
 
-def together(distances: np.ndarray) -> float:
+def scan_distance(distances: np.ndarray) -> float:
     """One number of a scan: the root mean square of its slices' distances."""
     return float(np.sqrt(np.mean(np.square(distances))))
 
 
-def fit(kinds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def fit_features(kinds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Centers and whitening of features.
 
     Args:
         kinds: (n, k) features of slices, an entry a kind; each kind gets its center, all share one covariance.
 
     Returns:
-        centers (c, k) and whitening (k, k), see `Usual`. The covariance is shrunk towards a ball (Ledoit and Wolf 2004,
-        doi 10.1016/S0047-259X(03)00096-4), for neighboring slices are nearly the same and features many.
+        centers (c, k) and whitening (k, k), see `OodDetector`. The covariance is shrunk toward a ball (Ledoit and Wolf
+        2004, doi 10.1016/S0047-259X(03)00096-4), for neighboring slices are nearly the same and features many.
 
     Raises:
         ValueError: for fewer than two slices of a kind.
@@ -131,14 +131,14 @@ def fit(kinds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
     if not kinds or min(map(len, kinds)) < 2:
         raise ValueError("Features of two slices or more are needed of each kind of scan.")
-    centers = np.stack([np.mean(some, axis=0) for some in kinds]).astype(float)
-    rest = np.concatenate([some - center for some, center in zip(kinds, centers, strict=True)])
-    covariance, _ = ledoit_wolf(rest.astype(float), assume_centered=True)
+    centers = np.stack([np.mean(features, axis=0) for features in kinds]).astype(float)
+    centered = np.concatenate([features - center for features, center in zip(kinds, centers, strict=True)])
+    covariance, _ = ledoit_wolf(centered.astype(float), assume_centered=True)
     return centers, np.linalg.inv(np.linalg.cholesky(covariance))
 
 
-def limits(held_out: Sequence[np.ndarray], *, quantile: float = QUANTILE) -> dict[int, float]:
-    """Number of slices to the limit, from usual scans that the distances were not fitted on.
+def fit_limits(held_out: Sequence[np.ndarray], *, quantile: float = QUANTILE) -> dict[int, float]:
+    """Number of slices to the limit, from in-distribution scans that the distances were not fitted on.
 
     Args:
         held_out: (z,) distances of the slices of each scan.
@@ -150,18 +150,18 @@ def limits(held_out: Sequence[np.ndarray], *, quantile: float = QUANTILE) -> dic
     """
     if not held_out:
         raise ValueError("A limit needs usual scans that were held out; there are none.")
-    parts = {
-        count: [together(one[i : i + count]) for one in held_out for i in range(len(one) - count + 1)]
-        for count in COUNTS
+    distances_by_count = {
+        count: [scan_distance(scan[i : i + count]) for scan in held_out for i in range(len(scan) - count + 1)]
+        for count in SLICE_COUNTS
     }
-    found = {count: float(np.quantile(some, quantile)) for count, some in parts.items() if some}
-    whole = max(min(map(len, held_out)), 1)
-    return found | {whole: float(np.quantile([together(one) for one in held_out], quantile))}
+    quantiles = {count: float(np.quantile(values, quantile)) for count, values in distances_by_count.items() if values}
+    shortest = max(min(map(len, held_out)), 1)
+    return quantiles | {shortest: float(np.quantile([scan_distance(scan) for scan in held_out], quantile))}
 
 
-def _packed(values: np.ndarray) -> str:
+def _pack(values: np.ndarray) -> str:
     return base64.b64encode(np.asarray(values, "<f2").tobytes()).decode("ascii")
 
 
-def _unpacked(text: str) -> np.ndarray:
+def _unpack(text: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), "<f2").astype(float)

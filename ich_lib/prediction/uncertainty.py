@@ -1,9 +1,9 @@
 """How sure is the model? A word for a probability, and how far several answers to one scan differ.
 
 What a scan leaves open and what the model never learned look the same in one answer: a probability near one half.
-Asked several times, by other models (`ensemble`), with parts of one left out (`dropped`) or of a scan turned a little
-(`turned`), a model that knows gives one answer, and one that guesses gives several. `Result.doubt` is the
-cheapest of these, for `analyze` asks every slice and its mirror image anyway.
+Asked several times, by other models (`ensemble_members`), with parts of one left out (`mc_dropout_members`) or of a
+scan turned a little (`tta_members`), a model that knows gives one answer, and one that guesses gives several.
+`Result.disagreement` is the cheapest of these, for `analyze` asks every slice and its mirror image anyway.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,26 +17,32 @@ import numpy as np
 
 from ich_lib.measures.metrics import dice
 from ich_lib.prediction.analyze import analyze
-from ich_lib.prediction.engine import Answer, Model, Models, answering, load
+from ich_lib.prediction.engine import Model, ModelOutput, Models, keras_runner, load
 from ich_lib.scan import Scan
 
 if TYPE_CHECKING:
     import keras
 
-EVEN = "about as likely as not"
-WORDS = (  # from this probability on
+EVEN_CHANCE = "about as likely as not"
+PROBABILITY_WORDS = (  # from this probability on
     (0.99, "virtually certain"),
     (0.90, "very likely"),
     (0.66, "likely"),
-    (0.33, EVEN),
+    (0.33, EVEN_CHANCE),
     (0.10, "unlikely"),
     (0.01, "very unlikely"),
     (0.00, "exceptionally unlikely"),
 )
-TURNS = ((-8, 0.0), (-4, 0.02), (0, 0.0), (4, -0.02), (8, 0.0))  # degrees, and shift in shares of the picture's side
+TRANSFORMS = (
+    (-8, 0.0),
+    (-4, 0.02),
+    (0, 0.0),
+    (4, -0.02),
+    (8, 0.0),
+)  # degrees, and shift in shares of the picture's side
 
 
-def words(probability: float) -> str:
+def probability_word(probability: float) -> str:
     """The word for a calibrated probability.
 
     Args:
@@ -53,7 +59,7 @@ def words(probability: float) -> str:
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"A probability lies between 0 and 1; got {probability}.")
-    return next(word for least, word in WORDS if probability >= least)
+    return next(word for least, word in PROBABILITY_WORDS if probability >= least)
 
 
 def score_text(score: float, threshold: float) -> str:
@@ -84,15 +90,15 @@ class Uncertainty:
 
     Attributes:
         blood: (z, y, x) float16, mean probability of blood.
-        total: (z, y, x) float16, bits.
-        disagreement: (z, y, x) float16, bits, the part of `total` that comes from disagreement.
+        total_entropy: (z, y, x) float16, bits.
+        disagreement: (z, y, x) float16, bits, the part of `total_entropy` that comes from disagreement.
         scan_scores: (m,) each member's score for any bleeding in the scan.
         mask_dice: mean Dice of the masks over pairs of members, two empty ones counting 1 (Roy et al. 2019,
             doi 10.1016/j.neuroimage.2019.03.042). A few stray voxels in a clean scan already make it 0.
     """
 
     blood: np.ndarray
-    total: np.ndarray
+    total_entropy: np.ndarray
     disagreement: np.ndarray
     scan_scores: np.ndarray
     mask_dice: float
@@ -103,7 +109,7 @@ class Uncertainty:
         return float(entropy(self.scan_scores.mean()))
 
     @property
-    def scan_doubt(self) -> float:
+    def scan_disagreement(self) -> float:
         """The one number of a scan: bits of `scan_total` that come from disagreement.
 
         Bounded and defined for clean scans too, where the overlap of masks hangs on stray voxels, and the same notion
@@ -119,12 +125,14 @@ def entropy(probability: np.ndarray) -> np.ndarray:
     return -(p * np.log2(np.maximum(p, tiny)) + (1 - p) * np.log2(np.maximum(1 - p, tiny)))
 
 
-def compare(scan: Scan, members: Sequence[Models], *, progress: Callable[[float], None] | None = None) -> Uncertainty:
+def estimate_uncertainty(
+    scan: Scan, members: Sequence[Models], *, progress: Callable[[float], None] | None = None
+) -> Uncertainty:
     """Ask several members about one scan. Takes `len(members)` times as long as `analyze`.
 
     Args:
         scan: what `read` returned.
-        members: of `ensemble`, `dropped` or `turned`; or any list of models.
+        members: of `ensemble_members`, `mc_dropout_members` or `tta_members`; or any list of models.
         progress: called with the share done, 0 to 1.
 
     Raises:
@@ -132,20 +140,20 @@ def compare(scan: Scan, members: Sequence[Models], *, progress: Callable[[float]
     """
     if len(members) < 2:
         raise ValueError(f"Disagreement takes two members or more; got {len(members)}.")
-    mean, own = np.zeros(scan.hu.shape, np.float32), np.zeros(scan.hu.shape, np.float32)
+    mean, member_entropy = np.zeros(scan.hu.shape, np.float32), np.zeros(scan.hu.shape, np.float32)
     masks, scores = [], []
     for turn, models in enumerate(members, start=1):
-        found = analyze(scan, models)
-        blood = found.blood.astype(np.float32)
+        result = analyze(scan, models)
+        blood = result.blood.astype(np.float32)
         mean += blood / len(members)
-        own += entropy(blood) / len(members)
-        masks.append(np.packbits(found.mask))  # an eighth of the memory
-        scores.append(found.scores["any"])
+        member_entropy += entropy(blood) / len(members)
+        masks.append(np.packbits(result.mask))  # an eighth of the memory
+        scores.append(result.scores["any"])
         if progress:
             progress(turn / len(members))
     total = entropy(np.clip(mean, 0, 1))
     overlap = [dice(*(np.unpackbits(mask).astype(bool) for mask in pair)) for pair in combinations(masks, 2)]
-    disagreement = np.maximum(total - own, 0)
+    disagreement = np.maximum(total - member_entropy, 0)
     return Uncertainty(
         mean.astype(np.float16),
         total.astype(np.float16),
@@ -155,7 +163,7 @@ def compare(scan: Scan, members: Sequence[Models], *, progress: Callable[[float]
     )
 
 
-def ensemble(folders: Sequence[str | Path]) -> list[Models]:
+def ensemble_members(folders: Sequence[str | Path]) -> list[Models]:
     """Runs or exported models as members (Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
     The five folds of a cross-validation make an ensemble for scans from elsewhere. A patient of theirs was seen by four
@@ -167,11 +175,11 @@ def ensemble(folders: Sequence[str | Path]) -> list[Models]:
     return [load(folder, fill=False) for folder in folders]
 
 
-def turned(models: Models, turns: Sequence[tuple[float, float]] = TURNS) -> list[Models]:
+def tta_members(models: Models, turns: Sequence[tuple[float, float]] = TRANSFORMS) -> list[Models]:
     """The same models, each shown every picture turned and moved in its own way; maps are brought back.
 
     Test-time views (Wang et al. 2019, arXiv:1807.07356). The mirror image is none of them, since `analyze` averages it
-    in already; see `Result.doubt` for what it does.
+    in already; see `Result.disagreement` for what it does.
 
     Args:
         models: of `engine.load`.
@@ -184,12 +192,12 @@ def turned(models: Models, turns: Sequence[tuple[float, float]] = TURNS) -> list
         raise ValueError("Blocks of slices cannot be turned one by one; choose models that read slices.")
 
     def turned_by(degrees: float, shift: float) -> Models:
-        return _each(models, lambda model: replace(model, run=_seen(model.run, degrees, shift)))
+        return _change_models(models, lambda model: replace(model, run=_transformed_runner(model.run, degrees, shift)))
 
     return [turned_by(degrees, shift) for degrees, shift in turns]
 
 
-def dropped(folder: str | Path, count: int = 10, *, seed: int = 0) -> list[Models]:
+def mc_dropout_members(folder: str | Path, count: int = 10, *, seed: int = 0) -> list[Models]:
     """A run as `count` members that leave parts of it out by chance (Gal and Ghahramani 2016, arXiv:1506.02142).
 
     Every answer is a new draw, the mirror image's too. Batch normalization stays as it was trained.
@@ -205,12 +213,12 @@ def dropped(folder: str | Path, count: int = 10, *, seed: int = 0) -> list[Model
     from ich_lib.models.run import open_run
 
     run = open_run(folder)
-    network = always_dropping(run.model(), seed)
-    asked = answering(network, run.recipe)
-    return [_each(load(folder, fill=False), lambda model: replace(model, run=asked))] * count
+    network = keep_dropout_on(run.model(), seed)
+    runner = keras_runner(network, run.recipe)
+    return [_change_models(load(folder, fill=False), lambda model: replace(model, run=runner))] * count
 
 
-def always_dropping(model: "keras.Model", seed: int = 0) -> "keras.Model":
+def keep_dropout_on(model: "keras.Model", seed: int = 0) -> "keras.Model":
     """A copy of a Keras model with the same weights whose dropout is on when it predicts, and nothing else is.
 
     Calling a model with `training=True` would also switch batch normalization to the batch's own statistics.
@@ -245,28 +253,30 @@ def always_dropping(model: "keras.Model", seed: int = 0) -> "keras.Model":
     return copy
 
 
-def _each(models: Models, change: Callable[[Model], Model]) -> Models:
+def _change_models(models: Models, change: Callable[[Model], Model]) -> Models:
     """Both of a pair changed; one that is both stays one."""
     changed = {id(model): change(model) for model in models}
     return Models(changed.get(id(models.segmenter)), changed.get(id(models.classifier)))
 
 
-def _seen(run: Callable[[np.ndarray], Answer], turn_deg: float, shift: float) -> Callable[[np.ndarray], Answer]:
+def _transformed_runner(
+    run: Callable[[np.ndarray], ModelOutput], turn_deg: float, shift: float
+) -> Callable[[np.ndarray], ModelOutput]:
     """What answers for pictures as if they were turned about their center and moved."""
 
-    def seen(pictures: np.ndarray) -> Answer:
-        answer = run(_moved(pictures, turn_deg, shift))
+    def predict_transformed(pictures: np.ndarray) -> ModelOutput:
+        answer = run(_transform(pictures, turn_deg, shift))
         blood, heat = answer.blood, answer.heat
         return replace(
             answer,
-            blood=None if blood is None else _moved(blood[..., None], turn_deg, shift, back=True)[..., 0],
-            heat=None if heat is None else _moved(heat, turn_deg, shift, back=True),
+            blood=None if blood is None else _transform(blood[..., None], turn_deg, shift, back=True)[..., 0],
+            heat=None if heat is None else _transform(heat, turn_deg, shift, back=True),
         )
 
-    return seen
+    return predict_transformed
 
 
-def _moved(pictures: np.ndarray, turn_deg: float, shift: float, *, back: bool = False) -> np.ndarray:
+def _transform(pictures: np.ndarray, turn_deg: float, shift: float, *, back: bool = False) -> np.ndarray:
     """(n, y, x, c) turned and shifted, 0 where nothing was; `back` undoes it."""
     rows, columns = pictures.shape[1:3]
     move = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), turn_deg, 1)

@@ -1,7 +1,7 @@
 """Another head, another scanner: one slice made to look like many, its mask moving with it.
 
-Two halves that must not be mixed up. A `Move` changes where things are; it is drawn once and applied to slices and mask
-in one and the same warp, so they agree to the pixel. `disturbed` changes CT numbers and never touches a mask.
+Two halves that must not be mixed up. A `Warp` changes where things are; it is drawn once and applied to slices and mask
+in one and the same warp, so they agree to the pixel. `perturb_hu` changes CT numbers and never touches a mask.
 """
 
 import math
@@ -50,13 +50,13 @@ class Augment:
     flat_bone: float = 0.0
 
 
-USUAL = Augment()
-NONE = Augment(0, 0, 0, 0, 1, False, False, 0, 0, 0, 0, 0)
+DEFAULT = Augment()
+NO_AUGMENT = Augment(0, 0, 0, 0, 1, False, False, 0, 0, 0, 0, 0)
 _GRID = 6  # control points of the elastic field along a side: waves of a fifth of the picture and more
 
 
 @dataclass(frozen=True)
-class Move:
+class Warp:
     """One drawn movement, free of any picture's size.
 
     Attributes:
@@ -70,10 +70,10 @@ class Move:
     bend: np.ndarray | None = None
 
 
-STILL = Move(np.eye(2), np.zeros(2))
+NO_WARP = Warp(np.eye(2), np.zeros(2))
 
 
-def drawn(augment: Augment, rng: np.random.Generator) -> Move:
+def draw_warp(augment: Augment, rng: np.random.Generator) -> Warp:
     """Draw one movement."""
     turn, shear = (math.radians(rng.uniform(-d, d)) for d in (augment.turn_deg, augment.shear_deg))
     part = rng.uniform(augment.crop, 1)
@@ -84,11 +84,11 @@ def drawn(augment: Augment, rng: np.random.Generator) -> Move:
     room = (1 / part - 1) / 2  # how far the crop's center may lie from the picture's
     shift = rng.uniform(-augment.shift, augment.shift, 2) + rng.uniform(-room, room, 2)
     bend = rng.normal(0, augment.elastic, (_GRID, _GRID, 2)).astype(np.float32) if augment.elastic else None
-    return Move(linear, shift, bend)
+    return Warp(linear, shift, bend)
 
 
-def moved(
-    hu: np.ndarray, blood: np.ndarray, size: int, move: Move, *, room: float = 1.0
+def apply_warp(
+    hu: np.ndarray, blood: np.ndarray, size: int, warp: Warp, *, room: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Apply one movement to slices and mask together.
 
@@ -96,7 +96,7 @@ def moved(
         hu: (k, y, y) HU, square.
         blood: (m, y, y) shares of blood, 0 to 255, moved as the slices are.
         size: side of the outcome in pixels.
-        move: what `drawn` returned, or STILL.
+        warp: what `draw_warp` returned, or NO_WARP.
         room: how many times wider than the outcome the source reaches (a stored head: ROOM).
 
     Returns:
@@ -108,31 +108,31 @@ def moved(
     width = min(len(planes), 4)
     missing = -len(planes) % width
     planes, outside = planes + planes[-1:] * missing, outside + outside[-1:] * missing
-    warp = _warp(planes[0].shape[0], size, move, room)
+    resample = _warper(planes[0].shape[0], size, warp, room)
     done: list[np.ndarray] = []
     for start in range(0, len(planes), width):
-        done += cv2.split(warp(cv2.merge(planes[start : start + width]), tuple(outside[start : start + width])))
+        done += cv2.split(resample(cv2.merge(planes[start : start + width]), tuple(outside[start : start + width])))
     masks = done[len(hu) : len(hu) + len(blood)]
     return np.stack(done[: len(hu)]), np.stack([mask >= 127.5 for mask in masks]).astype(np.uint8)
 
 
-def matrix(move: Move, side: int, size: int, *, room: float = 1.0) -> np.ndarray:
+def warp_matrix(warp: Warp, side: int, size: int, *, room: float = 1.0) -> np.ndarray:
     """(2, 3) for cv2.warpAffine, without the bend: a square of `side` pixels to one of `size`, around both centers."""
     center, target = (side - 1) / 2, (size - 1) / 2
-    linear = move.linear * (size * room / side)
-    return np.hstack([linear, (target + move.shift * size - linear @ [center, center])[:, None]])
+    linear = warp.linear * (size * room / side)
+    return np.hstack([linear, (target + warp.shift * size - linear @ [center, center])[:, None]])
 
 
-def _warp(side: int, size: int, move: Move, room: float) -> Callable[[np.ndarray, tuple[float, ...]], np.ndarray]:
+def _warper(side: int, size: int, warp: Warp, room: float) -> Callable[[np.ndarray, tuple[float, ...]], np.ndarray]:
     """A function (picture, outside) to the moved picture: one resampling, whatever was drawn."""
-    straight = matrix(move, side, size, room=room)
-    if move.bend is None:
+    straight = warp_matrix(warp, side, size, room=room)
+    if warp.bend is None:
         return lambda picture, outside: cv2.warpAffine(
             picture, straight, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
         )
     back = cv2.invertAffineTransform(straight)
     at = np.arange(size, dtype=np.float32)
-    bend = cv2.resize(move.bend, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(side / room)
+    bend = cv2.resize(warp.bend, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(side / room)
     map_x, map_y = (
         np.float32(row[0]) * at[None] + np.float32(row[1]) * at[:, None] + np.float32(row[2]) + bend[..., i]
         for i, row in enumerate(back)
@@ -142,7 +142,7 @@ def _warp(side: int, size: int, move: Move, room: float) -> Callable[[np.ndarray
     )
 
 
-def disturbed(hu: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.ndarray:
+def perturb_hu(hu: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.ndarray:
     """Another scanner: (k, y, x) HU shifted, stretched, softened and noisier."""
     stretch = np.float32(1 + rng.uniform(-augment.contrast, augment.contrast))
     brighter = np.float32(rng.uniform(-augment.brightness_hu, augment.brightness_hu))

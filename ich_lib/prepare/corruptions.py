@@ -25,7 +25,7 @@ STREAK_AT_MM = 30.0  # streaks have their stated strength this far from the rod
 _FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in its SD
 _POSES = 7  # copies of a moving head that are averaged
 _VIEWS = 720  # directions over a full turn
-_ALIKE_DEG = 2.0  # errors of neighboring views are alike over about this angle
+_CORRELATION_DEG = 2.0  # errors of neighboring views are alike over about this angle
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Corruption:
         return f"{self.strengths[severity - 1]:g} {self.unit}"
 
 
-def corrupted(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
+def corrupt(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
     """A scan under one corruption, with the truth of what it then shows.
 
     Args:
@@ -64,7 +64,7 @@ def corrupted(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
     Raises:
         ValueError: for another name or severity.
     """
-    known(name)
+    check_corruption(name)
     if severity not in (0, *SEVERITIES):
         raise ValueError(f"severity must be a whole number from 0 (unchanged) to 5; got {severity}.")
     if severity == 0:
@@ -72,18 +72,18 @@ def corrupted(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
     corruption = CORRUPTIONS[name]
     rng = np.random.default_rng([seed, list(CORRUPTIONS).index(name)])
     plain = Case(case.scan, case.truth, case.labels, case.outlined)  # the shares of a phantom would not go along
-    worse = corruption.apply(plain, corruption.strengths[severity - 1], rng)
+    result = corruption.apply(plain, corruption.strengths[severity - 1], rng)
     note = f"Made worse on purpose: {name}, {corruption.strength(severity)}."
-    return replace(worse, scan=worse.scan.with_notes(note))
+    return replace(result, scan=result.scan.with_notes(note))
 
 
-def known(name: str) -> None:
+def check_corruption(name: str) -> None:
     """Refuse what is not in CORRUPTIONS."""
     if name not in CORRUPTIONS:
         raise ValueError(f"{name!r} is no corruption; choose from {', '.join(CORRUPTIONS)}.")
 
 
-def _showing(case: Case, planes: Iterable[np.ndarray], *, truth: np.ndarray | None = None) -> Case:
+def _with_planes(case: Case, planes: Iterable[np.ndarray], *, truth: np.ndarray | None = None) -> Case:
     """The case with other CT numbers, (z, y, x) or slices one after the other, and another truth if there is one."""
     hu = np.ascontiguousarray(np.stack(list(planes)), np.float32)
     return replace(case, scan=replace(case.scan, hu=hu), truth=case.truth if truth is None else truth)
@@ -99,7 +99,7 @@ def _noise(case: Case, sd_hu: float, rng: np.random.Generator) -> Case:
         white = rng.standard_normal((height + 2 * edge, width + 2 * edge), np.float32)
         return cv2.sepFilter2D(white, -1, kernel, kernel)[edge:-edge, edge:-edge] * scale
 
-    return _showing(case, (plane + grain() for plane in case.scan.hu))
+    return _with_planes(case, (plane + grain() for plane in case.scan.hu))
 
 
 def _blur(case: Case, fwhm_mm: float, rng: np.random.Generator) -> Case:
@@ -110,7 +110,7 @@ def _blur(case: Case, fwhm_mm: float, rng: np.random.Generator) -> Case:
     def soft(plane: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(plane, (0, 0), sd_mm / dx, sigmaY=sd_mm / dy, borderType=cv2.BORDER_REPLICATE)
 
-    return _showing(case, map(soft, case.scan.hu))
+    return _with_planes(case, map(soft, case.scan.hu))
 
 
 def _motion(case: Case, travel: float, rng: np.random.Generator) -> Case:
@@ -122,23 +122,26 @@ def _motion(case: Case, travel: float, rng: np.random.Generator) -> Case:
 
     def smeared(plane: np.ndarray) -> np.ndarray:
         angle, side = rng.uniform(0, 2 * math.pi), rng.choice([-1, 1])
-        way = travel * math.sin(angle), travel * math.cos(angle)
+        path = travel * math.sin(angle), travel * math.cos(angle)
         poses = [
-            _moved(plane, case.scan, degrees=t * side * travel, shift_mm=(t * way[0], t * way[1])) for t in moments
+            _shift_and_turn(plane, case.scan, degrees=t * side * travel, shift_mm=(t * path[0], t * path[1]))
+            for t in moments
         ]
         return np.mean(poses, axis=0)
 
-    return _showing(case, map(smeared, case.scan.hu))
+    return _with_planes(case, map(smeared, case.scan.hu))
 
 
 def _rotation(case: Case, degrees: float, rng: np.random.Generator) -> Case:
     """Slices and truth turned clockwise, as seen, about the slice's center; air where nothing was."""
-    turned = [_moved(blood.astype(np.float32), case.scan, degrees=degrees, outside=0.0) for blood in case.truth]
-    planes = (_moved(plane, case.scan, degrees=degrees) for plane in case.scan.hu)
-    return _showing(case, planes, truth=np.stack(turned) >= 0.5)
+    rotated = [
+        _shift_and_turn(blood.astype(np.float32), case.scan, degrees=degrees, outside=0.0) for blood in case.truth
+    ]
+    planes = (_shift_and_turn(plane, case.scan, degrees=degrees) for plane in case.scan.hu)
+    return _with_planes(case, planes, truth=np.stack(rotated) >= 0.5)
 
 
-def _moved(
+def _shift_and_turn(
     plane: np.ndarray, scan: Scan, *, degrees: float, shift_mm: tuple[float, float] = (0, 0), outside: float = AIR_HU
 ) -> np.ndarray:
     """A slice turned clockwise about its center, then shifted by (y, x) mm; right for oblong pixels too."""
@@ -156,13 +159,13 @@ def _moved(
 
 def _level(case: Case, offset_hu: float, rng: np.random.Generator) -> Case:
     """Every CT number too high, or too low, which is drawn."""
-    return _showing(case, case.scan.hu + np.float32(offset_hu * rng.choice([-1, 1])))
+    return _with_planes(case, case.scan.hu + np.float32(offset_hu * rng.choice([-1, 1])))
 
 
 def _width(case: Case, width_hu: float, rng: np.random.Generator) -> Case:
     """Contrast around the brain window's level as of a picture of this width that is read as one of the usual 80 HU."""
-    level, usual = WINDOWS["brain"]
-    return _showing(case, (case.scan.hu - np.float32(level)) * np.float32(usual / width_hu) + np.float32(level))
+    level, width = WINDOWS["brain"]
+    return _with_planes(case, (case.scan.hu - np.float32(level)) * np.float32(width / width_hu) + np.float32(level))
 
 
 def _resolution(case: Case, pixel_mm: float, rng: np.random.Generator) -> Case:
@@ -173,7 +176,7 @@ def _resolution(case: Case, pixel_mm: float, rng: np.random.Generator) -> Case:
     if (rows, columns) == (height, width):
         return case
     small = (cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) for plane in case.scan.hu)
-    return _showing(case, (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in small))
+    return _with_planes(case, (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in small))
 
 
 def _thickness(case: Case, times: float, rng: np.random.Generator) -> Case:
@@ -191,16 +194,16 @@ def _thickness(case: Case, times: float, rng: np.random.Generator) -> Case:
     affine[:3, 3] += affine[:3, 0] * (times - 1) / 2
     affine[:3, 0] *= times
     scan = replace(case.scan, hu=mean(case.scan.hu), affine=affine)
-    held = share > 0
-    labels = (held[:, :, None] & case.labels).any(axis=1)
-    return Case(scan, mean(case.truth) >= 0.5 - 1e-6, labels, np.all(case.outlined | ~held, axis=1))
+    is_held = share > 0
+    labels = (is_held[:, :, None] & case.labels).any(axis=1)
+    return Case(scan, mean(case.truth) >= 0.5 - 1e-6, labels, np.all(case.outlined | ~is_held, axis=1))
 
 
 def _overlap(count: int, times: float) -> np.ndarray:
     """(thick, thin) float32, the part that each of `count` thin slices has in each thick one; rows sum to 1."""
     thick = math.ceil(count / times - 1e-9)
-    low, here = np.arange(thick)[:, None] * times, np.arange(count)[None]
-    part = np.clip(np.minimum(low + times, here + 1) - np.maximum(low, here), 0, None)
+    low, positions = np.arange(thick)[:, None] * times, np.arange(count)[None]
+    part = np.clip(np.minimum(low + times, positions + 1) - np.maximum(low, positions), 0, None)
     part[part < 1e-9] = 0  # what rounding leaves of a slice that only touches
     return (part / part.sum(axis=1, keepdims=True)).astype(np.float32)
 
@@ -224,14 +227,14 @@ def _metal(case: Case, streak_hu: float, rng: np.random.Generator) -> Case:
     rod = np.clip((METAL_MM - far_mm) / min(dy, dx) + 0.5, 0, 1)
 
     def struck(plane: np.ndarray) -> np.ndarray:
-        polar = backprojected(_view_errors(rng), response)
+        polar = backproject(_view_errors(rng), response)
         at_distance = polar[round(STREAK_AT_MM / step_mm)]
         polar *= np.float32(streak_hu / np.sqrt((at_distance**2).mean()))
         closed = np.hstack([polar, polar[:, :1]])
         streaks = cv2.remap(closed, turn, far_mm / np.float32(step_mm), cv2.INTER_LINEAR)
         return (plane + streaks) * (1 - rod) + rod * np.float32(METAL_HU)
 
-    return _showing(case, map(struck, case.scan.hu))
+    return _with_planes(case, map(struck, case.scan.hu))
 
 
 def _view_errors(rng: np.random.Generator) -> np.ndarray:
@@ -239,7 +242,7 @@ def _view_errors(rng: np.random.Generator) -> np.ndarray:
     half = rng.standard_normal(_VIEWS // 2)
     spectrum = np.fft.fft(np.tile(half - half.mean(), 2))
     wave = np.fft.fftfreq(_VIEWS) * 2 * math.pi  # radians a view
-    return np.fft.ifft(spectrum * np.exp(-((wave * _ALIKE_DEG * _VIEWS / 360) ** 2) / 2)).real
+    return np.fft.ifft(spectrum * np.exp(-((wave * _CORRELATION_DEG * _VIEWS / 360) ** 2) / 2)).real
 
 
 def view_response(radii_mm: np.ndarray, *, pixel_mm: float) -> np.ndarray:
@@ -259,13 +262,13 @@ def view_response(radii_mm: np.ndarray, *, pixel_mm: float) -> np.ndarray:
         Kak and Slaney 1988, Principles of Computerized Tomographic Imaging, chapter 3.
     """
     angle = np.arange(_VIEWS) * (2 * math.pi / _VIEWS)
-    beside = radii_mm[:, None] * np.cos(angle)[None]
-    whole = lambda s: s - np.sign(s) * np.sqrt(np.clip(s * s - METAL_MM**2, 0, None))  # noqa: E731
-    filtered = (whole(beside + pixel_mm / 2) - whole(beside - pixel_mm / 2)) / pixel_mm
+    across = radii_mm[:, None] * np.cos(angle)[None]
+    antiderivative = lambda s: s - np.sign(s) * np.sqrt(np.clip(s * s - METAL_MM**2, 0, None))  # noqa: E731
+    filtered = (antiderivative(across + pixel_mm / 2) - antiderivative(across - pixel_mm / 2)) / pixel_mm
     return np.fft.rfft(filtered, axis=1)
 
 
-def backprojected(errors: np.ndarray, response: np.ndarray) -> np.ndarray:
+def backproject(errors: np.ndarray, response: np.ndarray) -> np.ndarray:
     """(r, views) float32: the mean over all views of their errors, smeared along their rays."""
     return (np.fft.irfft(np.fft.rfft(errors)[None] * response, len(errors), axis=1) / len(errors)).astype(np.float32)
 
@@ -279,7 +282,7 @@ def _jpeg(case: Case, quality: float, rng: np.random.Generator) -> Case:
         back = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.uint8)
         return unwindow(back / 255, *WINDOWS["brain"])
 
-    return _showing(case, map(exported, case.scan.hu))
+    return _with_planes(case, map(exported, case.scan.hu))
 
 
 CORRUPTIONS = {

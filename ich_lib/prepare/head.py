@@ -20,8 +20,8 @@ class Box:
 
     def scaled(self, factor: float) -> "Box":
         """About the same center, about `factor` times the side."""
-        more = round(self.side * (factor - 1) / 2)
-        return Box(self.top - more, self.left - more, self.side + 2 * more)
+        margin = round(self.side * (factor - 1) / 2)
+        return Box(self.top - margin, self.left - margin, self.side + 2 * margin)
 
 
 def head_box(hu: np.ndarray) -> Box:
@@ -67,14 +67,14 @@ def slice_box(shape: tuple[int, ...]) -> Box:
 
 
 def _square(y: float, x: float, side: float, shape: tuple[int, ...]) -> Box:
-    """Whole pixels around a center. Side and width are both even or both odd, and halves round towards the slice's
+    """Whole pixels around a center. Side and width are both even or both odd, and halves round toward the slice's
     middle: then left and right are treated alike."""
     columns = shape[-1]
-    whole = max(round(side), 1)
-    whole += (whole - columns) % 2
+    whole_side = max(round(side), 1)
+    whole_side += (whole_side - columns) % 2
     away = x - (columns - 1) / 2
     step = int(np.copysign(np.ceil(abs(away) - 0.5 - 1e-6), away))
-    return Box(round(y - (whole - 1) / 2), (columns - whole) // 2 + step, whole)
+    return Box(round(y - (whole_side - 1) / 2), (columns - whole_side) // 2 + step, whole_side)
 
 
 def _largest_piece(bone: np.ndarray) -> tuple[int, int, int, int, int] | None:

@@ -56,7 +56,7 @@ def paint(
     share = np.zeros(hu.shape, np.float32)
     shape = _SHAPES[kind](smooth[middle], inside[middle], rng)
     if shape is not None:
-        fading = rng.uniform(0.3, 1.0, len(hu)).astype(np.float32)  # a bleed tapers off towards its ends
+        fading = rng.uniform(0.3, 1.0, len(hu)).astype(np.float32)  # a bleed tapers off toward its ends
         fading[middle] = 1.0
         for k in range(len(hu)):
             if inside[k].any():

@@ -14,8 +14,8 @@ from ich_lib.grammar import count
 from ich_lib.readers import child
 from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
 from ich_lib.readers.dicom import read_dicom
-from ich_lib.readers.gather import WHAT_IS_READ, as_list, gather, title
-from ich_lib.readers.hounsfield import settle
+from ich_lib.readers.gather import WHAT_IS_READ, as_list, gather, upload_title
+from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
@@ -76,35 +76,36 @@ def read(
         ['5.0 mm', '3.6 mm', '3.6 mm']
     """
     if isolated:
-        return child.read_scan(title(paths), as_list(paths), window=window, series=series, allow_gaps=allow_gaps)
-    pieces, name = gather(paths), title(paths)
+        return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series, allow_gaps=allow_gaps)
+    pieces, name = gather(paths), upload_title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
-        [piece for piece in pieces if kinds[piece] in wanted] for wanted in (("dicom",), ("nifti",), PICTURES)
+        [piece for piece in pieces if kinds[piece] in kinds_wanted]
+        for kinds_wanted in (("dicom",), ("nifti",), PICTURES)
     )
     if dicom:
-        scan = settle(read_dicom(dicom, name, series=series, allow_gaps=allow_gaps), name)
+        scan = ensure_hu(read_dicom(dicom, name, series=series, allow_gaps=allow_gaps), name)
     elif nifti:
         scan = _nifti(nifti, name)
     elif pictures:
         scan = _pictures(pictures, name, window)
     else:
-        raise _refusal(kinds, name)
-    other = len(pieces) - len(dicom or nifti or pictures)
-    return scan.with_notes(f"Left out: {count(other, 'file')} of another kind.") if other else scan
+        raise _refuse_kinds(kinds, name)
+    n_others = len(pieces) - len(dicom or nifti or pictures)
+    return scan.with_notes(f"Left out: {count(n_others, 'file')} of another kind.") if n_others else scan
 
 
 def _nifti(pieces: list[Piece], name: str) -> Scan:
     if len(pieces) > 1:
         raise ReadError(f"{name} holds {len(pieces)} NIfTI files, {pieces[0].name} and others. Give one of them.")
-    return settle(read_nifti(pieces[0]), pieces[0].name)
+    return ensure_hu(read_nifti(pieces[0]), pieces[0].name)
 
 
 def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
     return read_patient_folder(pieces, name) if is_patient_folder(pieces) else read_pictures(pieces, name, window)
 
 
-def _refusal(kinds: dict[Piece, str], name: str) -> ReadError:
+def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
     if len(kinds) == 1:
         (piece, kind), *_ = kinds.items()
         where = name if piece.name == name else f"{piece.name} in {name}"

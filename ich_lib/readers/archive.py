@@ -9,7 +9,7 @@ from pathlib import Path
 from ich_lib.readers import disc, sevens, tars, zips
 from ich_lib.readers.entry import refuse
 from ich_lib.readers.piece import Piece, is_system_file
-from ich_lib.readers.refusal import decoding
+from ich_lib.readers.refusal import refuse_damaged
 
 _LISTS = {"zip": zips.entries, "tar": tars.entries, "7z": sevens.entries, "disc": disc.entries}
 
@@ -26,7 +26,7 @@ def unpack(piece: Piece, kind: str) -> list[Piece]:
     """
     piece.open(limit="archive_bytes").close()  # not too large
     path = Path(piece.path)
-    with decoding(piece.name):
+    with refuse_damaged(piece.name):
         entries = [entry for entry in _LISTS[kind](path, piece.name) if not is_system_file(entry.path)]
         refuse(piece.name, entries, path.stat().st_size)
     return [Piece(entry.path, entry.open) for entry in entries]

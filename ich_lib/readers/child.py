@@ -135,7 +135,7 @@ def _answer(name: str, work: str, paths: Sequence[str], options: dict) -> tuple[
     except BaseException:
         child.end()
         raise
-    _kept(child)
+    _read_run(child)
     if "refused" in answer:
         raise ReadError(answer["refused"])
     if values is None:  # a slip of ours
@@ -160,7 +160,7 @@ def _taken() -> Child:
     return Child()
 
 
-def _kept(child: Child) -> None:
+def _read_run(child: Child) -> None:
     """Keep one, and not for ever."""
     with _lock:
         if not _idle and child.readings < _MOST_READINGS:

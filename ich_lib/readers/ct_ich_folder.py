@@ -11,7 +11,7 @@ import numpy as np
 from ich_lib.grammar import listed
 from ich_lib.readers.hounsfield import refuse_constant
 from ich_lib.readers.picture import PLACEHOLDER_MM, check_pictures
-from ich_lib.readers.piece import Piece, shown
+from ich_lib.readers.piece import Piece, printable_name
 from ich_lib.readers.pixels import gray
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.renders import hu_from_renders
@@ -37,7 +37,7 @@ def read_patient_folder(pieces: Sequence[Piece], name: str) -> Scan:
     brain, bone = _renders(pieces, "brain"), _renders(pieces, "bone")
     patients = {key[0] for key in brain}
     if len(patients) > 1:
-        example = shown(min(patients).name)
+        example = printable_name(min(patients).name)
         raise ReadError(f"{name} holds {len(patients)} CT-ICH patients. Give the folder of one, such as {example}.")
     slices = sorted(brain.keys() & bone.keys())
     check_pictures(name, [side[key] for side in (brain, bone) for key in slices])
@@ -63,8 +63,8 @@ def _renders(pieces: Sequence[Piece], side: str) -> dict:
     }
 
 
-def _missing(seen: set[int], used: set[int]) -> tuple[str, ...]:
-    missing = [str(number) for number in range(min(seen), max(seen) + 1) if number not in used]
+def _missing(found_slices: set[int], used: set[int]) -> tuple[str, ...]:
+    missing = [str(number) for number in range(min(found_slices), max(found_slices) + 1) if number not in used]
     if not missing:
         return ()
     if len(missing) == 1:

@@ -8,11 +8,11 @@ from pydicom.pixels import iter_pixels
 
 from ich_lib.grammar import count
 from ich_lib.readers import codecs
-from ich_lib.readers.geometry import in_order, place, same_place
-from ich_lib.readers.header import Slice, dataset, slices_of
+from ich_lib.readers.geometry import find_same_place, place_slices, sort_slices
+from ich_lib.readers.header import Slice, parse_dataset, slices_of
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, decoding
-from ich_lib.readers.series import pick
+from ich_lib.readers.refusal import ReadError, refuse_damaged
+from ich_lib.readers.series import pick_series
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.readers.stored import padded, used_bits
 from ich_lib.scan import LOWEST_HU, Scan, from_file_grid
@@ -36,42 +36,50 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
         ReadError: if they hold no CT slice, cannot become HU, or leave a gap.
     """
     slices, left_out = slices_of(pieces)
-    slices, more = pick(slices, series, name)
+    slices, series_notes = pick_series(slices, series, name)
     slabs_of(name, len(slices), slices[0].rows, slices[0].columns)  # too large is refused before pixels are read
-    for found in slices:
-        _refuse_without_rescale(found)
-    slices, doubles = _without_doubles(in_order(slices))
-    lies = place(slices, allow_gaps=allow_gaps)
+    for item in slices:
+        _refuse_without_rescale(item)
+    slices, doubles = _drop_duplicates(sort_slices(slices))
+    location = place_slices(slices, allow_gaps=allow_gaps)
     slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
-    hu, found = _volume(slices, slabs)
-    thin_mm = float(np.linalg.norm(lies.affine_ras[:3, 2])) if lies.spacing_known else None
-    notes = (*left_out, *more, *doubles, *lies.notes, *slabs.notes(thin_mm), *sorted(found), *_warnings(slices))
+    hu, item = _volume(slices, slabs)
+    thin_mm = float(np.linalg.norm(location.affine_ras[:3, 2])) if location.spacing_known else None
+    notes = (
+        *left_out,
+        *series_notes,
+        *doubles,
+        *location.notes,
+        *slabs.notes(thin_mm),
+        *sorted(item),
+        *_warnings(slices),
+    )
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
     return from_file_grid(
         values,
-        slabs.affine(lies.affine_ras, 2),
-        spacing_known=lies.spacing_known,
+        slabs.affine(location.affine_ras, 2),
+        spacing_known=location.spacing_known,
         notes=notes,
-        dicom=lies.spacing_known and not lies.gap and slabs.each == 1,
+        dicom=location.spacing_known and not location.gap and slabs.each == 1,
         window=slices[0].window,
     )
 
 
-def _refuse_without_rescale(found: Slice) -> None:
-    tags = (("Rescale Slope (0028,1053)", found.slope), ("Rescale Intercept (0028,1052)", found.intercept))
+def _refuse_without_rescale(item: Slice) -> None:
+    tags = (("Rescale Slope (0028,1053)", item.slope), ("Rescale Intercept (0028,1052)", item.intercept))
     end = "so its pixels cannot become Hounsfield units. Nothing was guessed; export the series again."
     for tag, number in tags:
         if number is None:
-            raise ReadError(f"{found.piece.name} has no {tag}, {end}")
+            raise ReadError(f"{item.piece.name} has no {tag}, {end}")
         if not np.isfinite(number):
-            raise ReadError(f"{found.piece.name} has a {tag} that is not a number, {end}")
-    if found.slope == 0:
-        raise ReadError(f"{found.piece.name} has a Rescale Slope (0028,1053) of 0, {end}")
+            raise ReadError(f"{item.piece.name} has a {tag} that is not a number, {end}")
+    if item.slope == 0:
+        raise ReadError(f"{item.piece.name} has a Rescale Slope (0028,1053) of 0, {end}")
 
 
-def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
+def _drop_duplicates(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
     """Keep one of equal images at one place; refuse different ones, because nobody can say which is right."""
-    doubles = same_place(slices)
+    doubles = find_same_place(slices)
     for k in doubles:
         pair, _ = _volume(slices[k - 1 : k + 1], Slabs(1, 0, 2))
         if not np.array_equal(*pair):
@@ -79,8 +87,8 @@ def _without_doubles(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
                 f"Two different images lie at one place ({slices[k - 1].piece.name} and {slices[k].piece.name}): "
                 "two reconstructions or a repeat in one series. Export one of them."
             )
-    kept = [found for k, found in enumerate(slices) if k not in set(doubles)]
-    return kept, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()
+    unique = [item for k, item in enumerate(slices) if k not in set(doubles)]
+    return unique, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()
 
 
 def _volume(slices: list[Slice], slabs: Slabs) -> tuple[np.ndarray, frozenset[str]]:
@@ -91,48 +99,48 @@ def _volume(slices: list[Slice], slabs: Slabs) -> tuple[np.ndarray, frozenset[st
     notes: set[str] = set()
     for piece, group in groupby(jobs, key=lambda job: job[1].piece):
         frames = list(group)
-        header, pixels = _pixels(piece, [found.frame for _, found in frames])
+        header, pixels = _pixels(piece, [item.frame for _, item in frames])
         if how := codecs.lossy(header):
             notes.add(f"The slices were compressed with loss ({how}): HU may be off.")
-        for (k, found), stored in zip(frames, pixels, strict=True):
-            hu, turned = _hu(stored, header, found)
+        for (k, item), pixels_of_slice in zip(frames, pixels, strict=True):
+            hu, is_inverted = _hu(pixels_of_slice, header, item)
             if slabs.each == 1:
                 volume[k] = hu
             elif (slab := slabs.slab_of(k)) >= 0:
                 volume[slab] += hu * share
-            if turned:
+            if is_inverted:
                 notes.add(_INVERTED)
     return volume, frozenset(notes)
 
 
 def _pixels(piece: Piece, frames: list[int]) -> tuple[pydicom.Dataset, list[np.ndarray]]:
     """The header of a file and some of its frames as they are stored, bits that are no pixel still in them."""
-    with piece.open() as stream, decoding(piece.name):
-        header = dataset(piece, stream)
+    with piece.open() as stream, refuse_damaged(piece.name):
+        header = parse_dataset(piece, stream)
         plugin = codecs.plugin(piece.name, header.file_meta.TransferSyntaxUID)
         codecs.refuse_other_sizes(piece.name, header)
         options = {"decoding_plugin": plugin, "correct_unused_bits": False}
         return header, list(iter_pixels(header, indices=frames, **options))
 
 
-def _hu(stored: np.ndarray, header: pydicom.Dataset, found: Slice) -> tuple[np.ndarray, bool]:
+def _hu(stored: np.ndarray, header: pydicom.Dataset, item: Slice) -> tuple[np.ndarray, bool]:
     """Stored values to HU by PS3.3 C.11.1.1.2; padding becomes air.
 
     MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and leaves HU alone. Some converters turn the values round all
     the same, so the side of the slice decides: it is air in one of the two readings.
     """
     values = used_bits(stored, header)
-    hu = values * np.float32(found.slope) + np.float32(found.intercept)
-    turned = False
-    if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _air_around(hu):
-        opposite = (_ends(header) - values) * np.float32(found.slope) + np.float32(found.intercept)
-        turned = _air_around(opposite)
-        hu = opposite if turned else hu
+    hu = values * np.float32(item.slope) + np.float32(item.intercept)
+    is_inverted = False
+    if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _is_air_around(hu):
+        opposite = (_ends(header) - values) * np.float32(item.slope) + np.float32(item.intercept)
+        is_inverted = _is_air_around(opposite)
+        hu = opposite if is_inverted else hu
     hu[padded(stored, values, hu, header)] = LOWEST_HU
-    return hu.astype(np.float32, copy=False), turned
+    return hu.astype(np.float32, copy=False), is_inverted
 
 
-def _air_around(hu: np.ndarray) -> bool:
+def _is_air_around(hu: np.ndarray) -> bool:
     side = np.concatenate([hu[0], hu[-1], hu[:, 0], hu[:, -1]])
     return bool(np.median(side) < _SIDE_OF_AIR_HU)
 
@@ -144,6 +152,6 @@ def _ends(header: pydicom.Dataset) -> np.float32:
 
 
 def _warnings(slices: list[Slice]) -> tuple[str, ...]:
-    if any(found.doubtful for found in slices):
+    if any(item.doubtful for item in slices):
         return ("The files are screenshots or have text burned in, which may name the patient. Look before you share.",)
     return ()

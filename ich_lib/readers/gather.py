@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ich_lib.readers.archive import unpack
 from ich_lib.readers.limits import LIMITS
-from ich_lib.readers.piece import Piece, is_system_file, shown
+from ich_lib.readers.piece import Piece, is_system_file, printable_name
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.sniff import ARCHIVES
 
@@ -21,7 +21,7 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
         ReadError: if there is no file, too many, or a path that does not exist.
     """
     pieces = []
-    for path in _given(paths):
+    for path in _existing_paths(paths):
         if path.is_dir():
             pieces += _walk(path)
         elif (kind := (piece := Piece(path)).kind()) in ARCHIVES:
@@ -29,16 +29,18 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
         else:
             pieces.append(piece)
     if not pieces:
-        raise ReadError(f"{title(paths)} holds no file. {WHAT_IS_READ}")
+        raise ReadError(f"{upload_title(paths)} holds no file. {WHAT_IS_READ}")
     if len(pieces) > LIMITS["files"]:
-        raise ReadError(f"{title(paths)} holds more than {LIMITS['files']} files. Give the folder of one head scan.")
+        raise ReadError(
+            f"{upload_title(paths)} holds more than {LIMITS['files']} files. Give the folder of one head scan."
+        )
     return pieces
 
 
-def title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
+def upload_title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
     """What to call the upload in a sentence."""
-    given = as_list(paths)
-    return shown(Path(given[0]).name) or "The folder" if len(given) == 1 else "The upload"
+    paths_ = as_list(paths)
+    return printable_name(Path(paths_[0]).name) or "The folder" if len(paths_) == 1 else "The upload"
 
 
 def as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
@@ -46,14 +48,14 @@ def as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str 
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
-def _given(paths) -> list[Path]:
-    given = [Path(path) for path in dict.fromkeys(as_list(paths))]
-    if not given:
+def _existing_paths(paths) -> list[Path]:
+    existing = [Path(path) for path in dict.fromkeys(as_list(paths))]
+    if not existing:
         raise ReadError(f"No file was given. {WHAT_IS_READ}")
-    for path in given:
+    for path in existing:
         if not _exists(path):
-            raise ReadError(f"{shown(path.name)} is not there. Check the path: nothing lies under that name.")
-    return given
+            raise ReadError(f"{printable_name(path.name)} is not there. Check the path: nothing lies under that name.")
+    return existing
 
 
 def _exists(path: Path) -> bool:

@@ -34,15 +34,15 @@ class Place:
     gap: bool = False
 
 
-def in_order(slices: list[Slice]) -> list[Slice]:
+def sort_slices(slices: list[Slice]) -> list[Slice]:
     """Slices along their normal, from foot to head (or front to back, right to left); else by InstanceNumber."""
     line = _line(slices)
     if line is None:
-        return sorted(slices, key=lambda found: found.number)
+        return sorted(slices, key=lambda item: item.number)
     return [slices[k] for k in np.argsort(line.along_mm, kind="stable")]
 
 
-def same_place(slices: list[Slice]) -> list[int]:
+def find_same_place(slices: list[Slice]) -> list[int]:
     """Indices k of ordered slices that lie where slice k - 1 lies."""
     line = _line(slices)
     if line is None:
@@ -50,7 +50,7 @@ def same_place(slices: list[Slice]) -> list[int]:
     return [int(k) + 1 for k in np.flatnonzero(np.diff(line.along_mm) < SAME_PLACE_MM)]
 
 
-def place(slices: list[Slice], *, allow_gaps: bool) -> Place:
+def place_slices(slices: list[Slice], *, allow_gaps: bool) -> Place:
     """Affine of ordered slices, no two at one place.
 
     Raises:
@@ -65,9 +65,9 @@ def place(slices: list[Slice], *, allow_gaps: bool) -> Place:
         () if pixel_known else ("The files hold no pixel size (PixelSpacing), so nothing is given in mL.",)
     )
     if len(slices) == 1:
-        return _single(slices[0], line.normal, notes)
+        return _place_single(slices[0], line.normal, notes)
     along_mm = line.along_mm
-    usual_mm, gap, even = _steps(along_mm)
+    usual_mm, gap, even = _slice_steps(along_mm)
     if gap and not allow_gaps:
         raise ReadError(
             f"{gap} Pass allow_gaps=True to go on; {'volumes will be too small' if even else 'no mL will be given'}."
@@ -78,14 +78,14 @@ def place(slices: list[Slice], *, allow_gaps: bool) -> Place:
     return Place(_affine(slices[0], step), pixel_known and even, notes, gap=gap is not None)
 
 
-def _single(found: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Place:
-    thickness = found.thickness_mm
+def _place_single(item: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Place:
+    thickness = item.thickness_mm
     step = normal * (thickness or PLACEHOLDER_MM)
     if thickness:
         notes += (f"One slice only: its thickness of {thickness:g} mm stands for the distance to the next.",)
     else:
         notes += ("One slice only, without a thickness, so nothing is given in mL.",)
-    return Place(_affine(found, step), bool(thickness) and found.pixel_mm is not None, notes)
+    return Place(_affine(item, step), bool(thickness) and item.pixel_mm is not None, notes)
 
 
 @dataclass(frozen=True)
@@ -112,31 +112,33 @@ def _line(slices: list[Slice]) -> _Line | None:
 
 
 def _normal(orientation: np.ndarray) -> np.ndarray:
-    """Unit vector across the slices, towards head, back or left, whichever is nearest."""
+    """Unit vector across the slices, toward head, back or left, whichever is nearest."""
     normal = np.cross(*orientation)
     return normal * np.sign(normal[np.abs(normal).argmax()])
 
 
-def _steps(along_mm: np.ndarray) -> tuple[float, str | None, bool]:
+def _slice_steps(along_mm: np.ndarray) -> tuple[float, str | None, bool]:
     """Usual distance of slices, a sentence if some differ, and whether a few missing slices explain it."""
     steps = np.diff(along_mm)
-    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of 5 and 10 mm, 10 is the gap
-    odd = np.flatnonzero(np.abs(steps - usual) > max(0.1 * usual, 0.1))
+    usual_mm = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of 5 and 10 mm, 10 is the gap
+    odd = np.flatnonzero(np.abs(steps - usual_mm) > max(0.1 * usual_mm, 0.1))
     if not odd.size:
         return float(along_mm[-1] - along_mm[0]) / len(steps), None, True
-    ratio = steps[odd] / usual
+    ratio = steps[odd] / usual_mm
     few = odd.size == 1 or 4 * odd.size <= len(steps)
     if few and (np.abs(ratio - np.round(ratio)) < 0.2).all() and (ratio > 1.5).all():
-        return usual, _missing(odd, steps[odd], usual), True
+        return usual_mm, _gap_note(odd, steps[odd], usual_mm), True
     low, high = steps.min(), steps.max()
     return float(np.mean(steps)), f"The distance of the slices changes between {low:.1f} and {high:.1f} mm.", False
 
 
-def _missing(odd: np.ndarray, gaps_mm: np.ndarray, usual_mm: float) -> str:
+def _gap_note(odd: np.ndarray, gaps_mm: np.ndarray, usual_mm: float) -> str:
     missing = int(np.round(gaps_mm / usual_mm - 1).sum())
     first = f"Slices {odd[0] + 1} and {odd[0] + 2} are {gaps_mm[0]:.1f} mm apart"
-    more = f" (and {count(odd.size - 1, 'more such place')})" if odd.size > 1 else ""
-    return f"{first}{more}, all others {usual_mm:.1f} mm: {'one is' if missing == 1 else f'{missing} are'} missing."
+    remainder = f" (and {count(odd.size - 1, 'more such place')})" if odd.size > 1 else ""
+    return (
+        f"{first}{remainder}, all others {usual_mm:.1f} mm: {'one is' if missing == 1 else f'{missing} are'} missing."
+    )
 
 
 def _affine(first: Slice, step: np.ndarray) -> np.ndarray:

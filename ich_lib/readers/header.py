@@ -11,9 +11,9 @@ from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ich_lib.grammar import count
 from ich_lib.readers.inflate import plain
-from ich_lib.readers.limits import believable_mm
-from ich_lib.readers.piece import Piece, shown
-from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.limits import are_plausible_mm
+from ich_lib.readers.piece import Piece, printable_name
+from ich_lib.readers.refusal import ReadError, refuse_damaged
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
@@ -86,18 +86,18 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
         if reason := _not_ct(header):
             left_out[reason] += 1
             continue
-        for found in _slices(piece, header):
-            key: tuple[Piece | str, int] = (found.instance, found.frame) if found.instance else (piece, found.frame)
+        for item in _slices(piece, header):
+            key: tuple[Piece | str, int] = (item.instance, item.frame) if item.instance else (piece, item.frame)
             left_out["copy of a file"] += key in slices
-            slices.setdefault(key, found)
-    rest = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
+            slices.setdefault(key, item)
+    left_out_counts = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
     if set(left_out) == {_CONTENTS}:
         raise ReadError(
             "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder."
         )
     if not slices:
-        raise ReadError(f"No slice of a CT was found, only {rest}. Give the axial CT series.")
-    notes = [f"Left out: {rest}."] if rest else []
+        raise ReadError(f"No slice of a CT was found, only {left_out_counts}. Give the axial CT series.")
+    notes = [f"Left out: {left_out_counts}."] if left_out_counts else []
     if identifying:
         notes.append(
             f"The files carry {count(len(identifying), 'identifying tag')} (names, dates, numbers); none is kept."
@@ -105,7 +105,7 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     return list(slices.values()), notes
 
 
-def dataset(
+def parse_dataset(
     piece: Piece, stream: BinaryIO, *, stop_before_pixels: bool = False, specific_tags: list[str] | None = None
 ) -> pydicom.Dataset:
     """Parse a file, packed as a whole or not.
@@ -128,9 +128,9 @@ def dataset(
 
 
 def _header(piece: Piece) -> pydicom.Dataset:
-    with piece.open() as stream, decoding(piece.name):
-        header = dataset(piece, stream, stop_before_pixels=True, specific_tags=[*_NEEDED, *_IDENTIFYING])
-        list(header)  # pydicom converts values when they are first seen: here, inside `decoding`
+    with piece.open() as stream, refuse_damaged(piece.name):
+        header = parse_dataset(piece, stream, stop_before_pixels=True, specific_tags=[*_NEEDED, *_IDENTIFYING])
+        list(header)  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
         return header
 
 
@@ -141,7 +141,7 @@ def _not_ct(header: pydicom.Dataset) -> str | None:
     if _whole(header, "Rows") < 1 or _whole(header, "Columns") < 1:
         return "non-image DICOM file"
     if (modality := str(header.get("Modality") or "CT")) != "CT":
-        return f"{shown(modality)[:16]} image"
+        return f"{printable_name(modality)[:16]} image"
     if "LOCALIZER" in _words(header.get("ImageType")):
         return "scout view"
     color = _whole(header, "SamplesPerPixel", 1) != 1
@@ -157,7 +157,7 @@ def _slices(piece: Piece, header: pydicom.Dataset) -> Iterator[Slice]:
             frame=index,
             instance=str(header.get("SOPInstanceUID") or ""),
             series=str(header.get("SeriesInstanceUID") or ""),
-            description=shown(str(header.get("SeriesDescription") or "")),
+            description=printable_name(str(header.get("SeriesDescription") or "")),
             series_number=_whole(header, "SeriesNumber"),
             number=index if len(frames) > 1 else _whole(header, "InstanceNumber"),
             rows=_whole(header, "Rows"),
@@ -168,7 +168,7 @@ def _slices(piece: Piece, header: pydicom.Dataset) -> Iterator[Slice]:
             thickness_mm=None if (mm := _lengths(frame, "SliceThickness", 1)) is None else float(mm[0]),
             slope=_rescale(frame, "RescaleSlope"),
             intercept=_rescale(frame, "RescaleIntercept"),
-            doubtful=_doubtful(header),
+            doubtful=_is_doubtful(header),
             window=_window(frame),
         )
 
@@ -182,13 +182,13 @@ def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
         )
     if frames == 1 and "PerFrameFunctionalGroupsSequence" not in header:
         return [header]
-    with decoding(piece.name):
+    with refuse_damaged(piece.name):
         shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
-        own = list(header.get("PerFrameFunctionalGroupsSequence") or [])
-        return [_flat([header, *shared, *own[index : index + 1]]) for index in range(frames)]
+        per_frame = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+        return [_flatten([header, *shared, *per_frame[index : index + 1]]) for index in range(frames)]
 
 
-def _flat(levels: list[pydicom.Dataset]) -> pydicom.Dataset:
+def _flatten(levels: list[pydicom.Dataset]) -> pydicom.Dataset:
     """The tags of all levels and of the first item of each of their groups in one dataset; later levels win."""
     flat = pydicom.Dataset()
     for level in levels:
@@ -211,7 +211,7 @@ def _numbers(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | Non
 
 def _lengths(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | None:
     numbers = _numbers(header, tag, length)
-    return numbers if numbers is not None and believable_mm(numbers) else None
+    return numbers if numbers is not None and are_plausible_mm(numbers) else None
 
 
 def _orientation(header: pydicom.Dataset) -> np.ndarray | None:
@@ -254,6 +254,6 @@ def _words(value: Iterable[object] | None) -> list[str]:
     return [value] if isinstance(value, str) else [str(word) for word in value or ()]
 
 
-def _doubtful(header: pydicom.Dataset) -> bool:
+def _is_doubtful(header: pydicom.Dataset) -> bool:
     burned = str(header.get("BurnedInAnnotation") or "").upper() == "YES"
     return burned or str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)

@@ -11,7 +11,7 @@ _AIR_BELOW_HU, _AIR_SHARE = -700, 0.001  # some of any head CT is the air around
 _TISSUE_HU, _TISSUE_SHARE = (0, 80), 0.01  # brain, blood, CSF
 
 
-def settle(scan: Scan, name: str) -> Scan:
+def ensure_hu(scan: Scan, name: str) -> Scan:
     """Fill what is not a number with air, check that the rest looks like HU, clip to 12 bits. Writes into `scan.hu`.
 
     Returns:
@@ -29,14 +29,14 @@ def settle(scan: Scan, name: str) -> Scan:
         notes.append(f"{hu.size - np.count_nonzero(good)} voxels held no number and were taken as air.")
     low, high = float(hu.min()), float(hu.max())
     refuse_constant(name, low, high)
-    known = scan.hu_known and _like_hu(hu)
-    if scan.hu_known and not known:
+    is_known = scan.hu_known and _is_like_hu(hu)
+    if scan.hu_known and not is_known:
         notes.append(
             f"The values run from {low:g} to {high:g}, which does not look like Hounsfield units of a head "
             "(air near -1000, brain 0 to 80). HU are treated as unknown; give the original CT."
         )
     np.clip(hu, LOWEST_HU, HIGHEST_HU, out=hu)
-    return replace(scan, hu_known=known).with_notes(*notes)
+    return replace(scan, hu_known=is_known).with_notes(*notes)
 
 
 def refuse_constant(name: str, low: float, high: float) -> None:
@@ -45,7 +45,7 @@ def refuse_constant(name: str, low: float, high: float) -> None:
         raise ReadError(f"{name} shows nothing: every voxel is {low:g}. Export it again.")
 
 
-def _like_hu(hu: np.ndarray) -> bool:
+def _is_like_hu(hu: np.ndarray) -> bool:
     air = np.count_nonzero(hu < _AIR_BELOW_HU)
     tissue = np.count_nonzero((hu >= _TISSUE_HU[0]) & (hu <= _TISSUE_HU[1]))
     return bool(air >= _AIR_SHARE * hu.size and tissue >= _TISSUE_SHARE * hu.size)

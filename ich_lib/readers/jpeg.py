@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
-_PLAIN = {0xD8, 0x01, *range(0xD0, 0xD8)}  # markers without a length
+_PLAIN_TYPES = {0xD8, 0x01, *range(0xD0, 0xD8)}  # markers without a length
 _NO_FRAME = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC lie among the frame headers
 
 
@@ -47,4 +47,4 @@ def _markers(data: bytes) -> Iterator[int]:
             at += 1
             continue
         yield at
-        at += 2 if data[at + 1] in _PLAIN else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 2 if data[at + 1] in _PLAIN_TYPES else 2 + int.from_bytes(data[at + 2 : at + 4], "big")

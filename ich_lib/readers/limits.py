@@ -57,7 +57,7 @@ def check_size(name: str, slices: int, rows: int, columns: int) -> None:
         )
 
 
-def believable_mm(sides_mm: np.ndarray) -> bool:
+def are_plausible_mm(sides_mm: np.ndarray) -> bool:
     """Whether these can be the sides of a voxel: finite, positive, and of a head rather than of a cell or a house."""
     low, high = RANGES["voxel_mm"]
     return bool(((sides_mm >= low) & (sides_mm <= high)).all())

@@ -8,9 +8,9 @@ from typing import BinaryIO
 import nibabel as nib
 import numpy as np
 
-from ich_lib.readers.limits import LIMITS, believable_mm
+from ich_lib.readers.limits import LIMITS, are_plausible_mm
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.scan import Scan, from_file_grid
 
@@ -19,7 +19,7 @@ _MM = {"meter": 1000.0, "micron": 0.001}  # one unit of the file in mm; "mm" and
 
 
 def read_nifti(piece: Piece) -> Scan:
-    """Read one NIfTI volume, gzipped or not. Its values are taken for HU until `hounsfield.settle` looks at them.
+    """Read one NIfTI volume, gzipped or not. Its values are taken for HU until `hounsfield.ensure_hu` looks at them.
 
     Raises:
         ReadError: if it is damaged, not one volume of real numbers, or too large.
@@ -43,10 +43,10 @@ def read_mask(piece: Piece) -> tuple[np.ndarray, np.ndarray | None]:
 def _read(piece: Piece, *, above_zero: bool = False) -> tuple[Scan, bool]:
     """The scan, and whether the file says how it lies. `above_zero` makes 1 of what is more and 0 of the rest."""
     image = _image(piece)
-    affine_ras, spacing_known, notes = place(image.header)
+    affine_ras, spacing_known, notes = header_affine(image.header)
     slabs, axis = _slabs(piece.name, image.header)
     from_head = nib.aff2axcodes(affine_ras)[axis] == "I"
-    with decoding(piece.name):
+    with refuse_damaged(piece.name):
         shares = _shares(image, slabs, axis, from_head=from_head, above_zero=above_zero)
     thin_mm = float(np.linalg.norm(affine_ras[:3, axis])) if spacing_known else None
     affine_ras = slabs.affine(affine_ras, axis, from_head=from_head)
@@ -72,7 +72,7 @@ def _shares(image: nib.Nifti1Image, slabs: Slabs, axis: int, *, from_head: bool,
 
 def _image(piece: Piece) -> nib.Nifti1Image | nib.Nifti2Image:
     """The image in memory, header checked, voxels not yet converted."""
-    with piece.open() as raw, decoding(piece.name):
+    with piece.open() as raw, refuse_damaged(piece.name):
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         stream = gzip.GzipFile(fileobj=raw) if packed else raw
@@ -86,14 +86,14 @@ def _bytes(name: str, header: nib.Nifti1Header, head: bytes, stream: BinaryIO | 
     """The whole file, once its header is found fit."""
     _check(name, header)
     _slabs(name, header)  # too large is refused before it is read
-    wanted = max(int(header["vox_offset"]), len(head))
-    if wanted > LIMITS["file_bytes"]:
-        raise ReadError(f"{name} says that its voxels start {wanted} bytes into the file, which no program does.")
-    wanted = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
-    data = head + stream.read(max(wanted - len(head), 0))
+    size = max(int(header["vox_offset"]), len(head))
+    if size > LIMITS["file_bytes"]:
+        raise ReadError(f"{name} says that its voxels start {size} bytes into the file, which no program does.")
+    size = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    data = head + stream.read(max(size - len(head), 0))
     stream.read(1)  # at its end gzip compares its checksum
-    if len(data) < wanted:
-        raise ReadError(f"{name} is cut short: it promises {wanted:,} bytes and holds {len(data):,}. Copy it again.")
+    if len(data) < size:
+        raise ReadError(f"{name} is cut short: it promises {size:,} bytes and holds {len(data):,}. Copy it again.")
     return data
 
 
@@ -108,7 +108,7 @@ def _check(name: str, header: nib.Nifti1Header) -> None:
 
 def _slabs(name: str, header: nib.Nifti1Header) -> tuple[Slabs, int]:
     """How slices are averaged, and which axis of the file runs across them."""
-    shape, letters = header.get_data_shape()[:3], nib.aff2axcodes(place(header)[0])
+    shape, letters = header.get_data_shape()[:3], nib.aff2axcodes(header_affine(header)[0])
     spans = dict(zip(letters, shape, strict=True))
     slices, rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("SI", "AP", "LR"))
     size = math.prod(shape) * header.get_data_dtype().itemsize
@@ -121,7 +121,7 @@ def _slabs(name: str, header: nib.Nifti1Header) -> tuple[Slabs, int]:
     return slabs_of(name, slices, rows, columns), across
 
 
-def place(header: nib.Nifti1Header) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+def header_affine(header: nib.Nifti1Header) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     """Affine in mm, whether its distances can be trusted, and notes.
 
     Without sform and qform the file says how large its voxels are, not how the head lies; then nibabel's default
@@ -130,19 +130,19 @@ def place(header: nib.Nifti1Header) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     unit = np.diag([_MM.get(header.get_xyzt_units()[0], 1.0)] * 3 + [1.0])
     affine = unit @ header.get_best_affine()
     coded = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
-    if coded and _usable(affine):
+    if coded and _is_usable(affine):
         return affine, True, ()
     note = "The file does not say how the head lies (no usable sform or qform); left and right are assumed."
     affine = unit @ header.get_base_affine()
-    if _usable(affine):
+    if _is_usable(affine):
         return affine, not coded, (note,)
     return np.diag([-1.0, 1.0, 5.0, 1.0]), False, (note, "It gives no voxel size either, so nothing is given in mL.")
 
 
-def _usable(affine: np.ndarray) -> bool:
+def _is_usable(affine: np.ndarray) -> bool:
     """Whether an affine is finite, with sides of a voxel and three different directions."""
     return (
         np.isfinite(affine).all()
-        and believable_mm(nib.affines.voxel_sizes(affine))
+        and are_plausible_mm(nib.affines.voxel_sizes(affine))
         and None not in nib.aff2axcodes(affine)
     )

@@ -20,7 +20,7 @@ _MASK = re.compile(r"_HGE_Seg$", re.IGNORECASE)  # CT-ICH masks lie among the sl
 _WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
 Page = tuple[Piece, int]  # a picture: a file, and which of those in it
 _MOST_HU = 1_000_000  # of a window: beyond, float32 overflows
-_ASSUMED = (
+_ASSUMED_NOTE = (
     "Left and right are assumed: the patient's right is taken to be on the left of the picture, as radiologists look.",
     "Pixel size and slice distance are unknown, so nothing is given in mL.",
 )
@@ -39,13 +39,13 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
         ReadError: if one is damaged, colored or of another size, or the window makes no sense.
     """
     level, width = _level_width(window)
-    pieces = in_order(piece for piece in pieces if not is_mask(piece))
+    pieces = sort_pictures(piece for piece in pieces if not is_mask(piece))
     if not pieces:
         raise ReadError(f"{name} holds only masks (_HGE_Seg), no slice. Give the pictures of the slices too.")
     pages, slabs = check_pictures(name, pieces)
     values, white = _values(pages, slabs)
     refuse_constant(name, float(values.min()), float(values.max()))
-    notes = _ASSUMED + slabs.notes(None)
+    notes = _ASSUMED_NOTE + slabs.notes(None)
     if len(pages) > 1:
         notes += ("The slices are in the order of their names, taken to run from foot to head.",)
     affine = axial_affine(PLACEHOLDER_MM, values.shape)
@@ -118,7 +118,7 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
     return pages, slabs
 
 
-def in_order(pieces: Iterable[Piece]) -> list[Piece]:
+def sort_pictures(pieces: Iterable[Piece]) -> list[Piece]:
     """Natural order of the whole path: 2.png before 10.png."""
     return sorted(pieces, key=lambda piece: re.sub("[0-9]+", lambda digits: digits[0].zfill(20), str(piece.path)))
 

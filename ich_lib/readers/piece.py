@@ -6,8 +6,8 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from ich_lib.readers.limits import LIMITS
-from ich_lib.readers.refusal import ReadError, decoding
-from ich_lib.readers.sniff import DISC_AT, HEAD_BYTES, UNKNOWN, kind
+from ich_lib.readers.refusal import ReadError, refuse_damaged
+from ich_lib.readers.sniff import DISC_AT, HEAD_BYTES, UNKNOWN, file_kind
 
 _SYSTEM_FILES = {"__MACOSX", "DICOMDIR", "Thumbs.db", "desktop.ini"}
 
@@ -27,7 +27,7 @@ class Piece:
     @property
     def name(self) -> str:
         """Base name for sentences; without control characters, which could turn a sentence round."""
-        return shown(self.path.name)
+        return printable_name(self.path.name)
 
     def open(self, *, limit: str = "file_bytes") -> BinaryIO:
         """A binary stream at its first byte.
@@ -52,12 +52,12 @@ class Piece:
         return stream
 
     def kind(self) -> str:
-        """What it is by its content, see `sniff.kind`."""
-        with self.open(limit="archive_bytes") as stream, decoding(self.name):
-            found = kind(stream.read(HEAD_BYTES))
+        """What it is by its content, see `sniff.file_kind`."""
+        with self.open(limit="archive_bytes") as stream, refuse_damaged(self.name):
+            found = file_kind(stream.read(HEAD_BYTES))
             if found == UNKNOWN and self.inside is None:  # the signature of a CD image lies behind 32 kB of nothing
                 stream.seek(DISC_AT)
-                return kind(b"", stream.read(HEAD_BYTES))
+                return file_kind(b"", stream.read(HEAD_BYTES))
             return found
 
 
@@ -66,7 +66,7 @@ def is_system_file(path: PurePath) -> bool:
     return any(part.startswith(".") or part in _SYSTEM_FILES for part in path.parts)
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     """A name fit for a sentence: no control characters, not endless."""
     name = "".join(c for c in name if c.isprintable())
     return name if len(name) <= 60 else name[:57] + "..."

@@ -14,7 +14,7 @@ import numpy as np
 from ich_lib.readers.coded import is_complete
 from ich_lib.readers.jpeg import frame_size
 from ich_lib.readers.piece import Piece
-from ich_lib.readers.refusal import ReadError, decoding
+from ich_lib.readers.refusal import ReadError, refuse_damaged
 
 _ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: 1 upright, 5 to 8 with rows and columns exchanged
 _COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # JPEG and small marks stay below both
@@ -33,7 +33,7 @@ def sizes(piece: Piece, most: int) -> list[tuple[int, int]]:
         ReadError: if its header is damaged.
     """
     data = _bytes(piece)
-    with decoding(piece.name):
+    with refuse_damaged(piece.name):
         if data[:1] in (b"\x89", b"\xff"):
             rows, columns = _png_size(data) if data[:1] == b"\x89" else frame_size(data)
             return [(columns, rows) if _orientation(data) >= 5 else (rows, columns)]
@@ -61,7 +61,7 @@ def gray(piece: Piece, index: int = 0) -> np.ndarray:
         ReadError: if it is damaged or a color picture.
     """
     data = _bytes(piece)
-    with decoding(piece.name):
+    with refuse_damaged(piece.name):
         pixels = _decoded(piece.name, data) if data[:1] in (b"\x89", b"\xff") else _page(data, index)
         if pixels.dtype not in _TYPES:
             raise ValueError("not decoded")
@@ -69,7 +69,7 @@ def gray(piece: Piece, index: int = 0) -> np.ndarray:
 
 
 def _bytes(piece: Piece) -> bytes:
-    with piece.open() as stream, decoding(piece.name):
+    with piece.open() as stream, refuse_damaged(piece.name):
         return stream.read()
 
 

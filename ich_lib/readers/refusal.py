@@ -19,7 +19,7 @@ class ReadError(ValueError):
 
 
 @contextmanager
-def decoding(name: str) -> Iterator[None]:
+def refuse_damaged(name: str) -> Iterator[None]:
     """Say in one sentence that `name` is damaged, whatever pydicom, nibabel, zlib or OpenCV raises on it.
 
     They raise about 17 types between them, from struct.error to AttributeError, so all are caught: put library calls

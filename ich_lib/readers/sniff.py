@@ -41,7 +41,7 @@ _SIGNATURES = (
 )
 
 
-def kind(head: bytes, disc: bytes | None = None) -> str:
+def file_kind(head: bytes, disc: bytes | None = None) -> str:
     """Name the kind of a file.
 
     Args:
@@ -61,7 +61,7 @@ def kind(head: bytes, disc: bytes | None = None) -> str:
     for offset, signature, name in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return name
-    return _nifti(head) or ("dicom" if _bare_dicom(head) else _text(head))
+    return _nifti(head) or ("dicom" if _is_bare_dicom(head) else _text(head))
 
 
 def in_words(kind: str) -> str:
@@ -75,7 +75,7 @@ def _inside_gzip(head: bytes) -> str:
         inner = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
     except zlib.error:
         return "a damaged gzip file"
-    name = "another" if inner[:2] == b"\x1f\x8b" else kind(inner)
+    name = "another" if inner[:2] == b"\x1f\x8b" else file_kind(inner)
     if name in ("nifti", "dicom", "tar"):
         return name
     return f"a gzip file that holds {name.upper() if name in (*READABLE, *ARCHIVES) else name}"
@@ -92,7 +92,7 @@ def _nifti(head: bytes) -> str | None:
     return "nifti" if magic in (b"n+1", b"n+2") else "an Analyze or damaged NIfTI header"
 
 
-def _bare_dicom(head: bytes) -> bool:
+def _is_bare_dicom(head: bytes) -> bool:
     """DICOM without its preamble starts with a tag of group 2 or 8; then come VR letters or a short length."""
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         return False

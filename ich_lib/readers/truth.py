@@ -7,9 +7,9 @@ import numpy as np
 
 from ich_lib.grammar import count
 from ich_lib.readers import child
-from ich_lib.readers.gather import as_list, gather, title
+from ich_lib.readers.gather import as_list, gather, upload_title
 from ich_lib.readers.nifti import read_mask
-from ich_lib.readers.picture import check_pictures, in_order
+from ich_lib.readers.picture import check_pictures, sort_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray
 from ich_lib.readers.refusal import ReadError
@@ -41,13 +41,13 @@ def read_truth(
         ReadError: if it cannot be read, has another shape, or lies elsewhere.
     """
     if isolated:
-        return child.read_mask(title(paths), as_list(paths), shape=shape, affine=affine)
-    pieces, name = gather(paths), title(paths)
+        return child.read_mask(upload_title(paths), as_list(paths), shape=shape, affine=affine)
+    pieces, name = gather(paths), upload_title(paths)
     kinds = [piece.kind() for piece in pieces]
     if kinds == ["nifti"]:
         return _volume(pieces[0], shape, affine)
     if set(kinds) <= set(PICTURES):
-        return _pictures(in_order(pieces), name, shape)
+        return _pictures(sort_pictures(pieces), name, shape)
     raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
 
 
@@ -58,7 +58,7 @@ def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np
     bright = np.zeros(shape, np.float32)
     for k, page in enumerate(pages):
         if (slab := slabs.slab_of(k)) >= 0:
-            bright[slab] += _bright(gray(*page))
+            bright[slab] += _bright_pixels(gray(*page))
     return bright >= 0.5 * slabs.each
 
 
@@ -75,15 +75,15 @@ def _volume(piece: Piece, shape: tuple[int, int, int], affine: np.ndarray | None
     return mask
 
 
-def _check_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    if tuple(found) != tuple(wanted):
-        (slices, rows, columns), (most, tall, wide) = found, wanted
+def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, ...]) -> None:
+    if tuple(mask_shape) != tuple(scan_shape):
+        (slices, rows, columns), (n_slices, tall, wide) = mask_shape, scan_shape
         raise ReadError(
-            f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, the scan {most} of {wide} x {tall}. "
+            f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, the scan {n_slices} of {wide} x {tall}. "
             "A mask needs the same."
         )
 
 
-def _bright(pixels: np.ndarray) -> np.ndarray:
+def _bright_pixels(pixels: np.ndarray) -> np.ndarray:
     white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
     return pixels > _WHITE / 255 * white

@@ -6,7 +6,7 @@ from pathlib import Path
 from ich_lib.labels import LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
-from ich_lib.prediction.uncertainty import words
+from ich_lib.prediction.uncertainty import probability_word
 
 
 def write_content(result: Result, path: Path) -> None:
@@ -25,16 +25,16 @@ def as_json(result: Result) -> dict:
             "scores": {label: float(s) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
             "mask_pixels": int(pixels[k]),
             "mask_ml": None if ml is None else float(pixels[k] * ml),
-            "doubt": None if result.doubt is None else float(result.doubt[k]),
+            "doubt": None if result.disagreement is None else float(result.disagreement[k]),
         }
         for k in range(len(pixels))
     ]
     return {
         "scores": result.scores,
-        "words": words(result.scores["any"]) if result.calibrated else None,
+        "words": probability_word(result.scores["any"]) if result.calibrated else None,
         "slices": slices,
-        "unsure": list(result.unsure),
-        "strangeness": result.strangeness and result.strangeness.as_json(),
+        "unsure": list(result.unsure_slices),
+        "strangeness": result.ood and result.ood.as_json(),
         "volume_ml": result.volume_ml,
         "volume_soft_ml": result.soft_ml,
         "volume_abc2_ml": result.abc2_ml,

@@ -38,8 +38,8 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
         ValueError: for a name that is not in WRITERS, or a DICOM segmentation where no DICOM came in.
     """
     names = [name for name in WRITERS if name != SEG or result.scan.dicom] if names is None else names
-    if strange := set(names) - set(WRITERS):
-        raise ValueError(f"No file of a result is called {sorted(strange)[0]!r}; there are {', '.join(WRITERS)}.")
+    if unknown := set(names) - set(WRITERS):
+        raise ValueError(f"No file of a result is called {sorted(unknown)[0]!r}; there are {', '.join(WRITERS)}.")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     for name in names:

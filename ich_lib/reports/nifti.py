@@ -8,15 +8,15 @@ import numpy as np
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
 from ich_lib.scan import Scan, to_file_grid
-from ich_lib.words.sentences import SHORT_NOTICE, TOLD_DIGITS, made_by
+from ich_lib.words.sentences import SHA_DIGITS, SHORT_NOTICE, provenance
 
 _COMMENT = 6  # code of a NIfTI header extension that is plain text
 
 
 def write_mask(result: Result, path: Path) -> None:
     """mask.nii.gz: 1 where blood was found. Viewers show the header's `descrip`; the whole notice is an extension."""
-    brief = f"{SHORT_NOTICE} {made_by(result, digits=TOLD_DIGITS)}"
-    write_nifti(path, result.mask.astype(np.uint8), result.scan, brief=brief, comment=f"{NOTICE} {made_by(result)}")
+    brief = f"{SHORT_NOTICE} {provenance(result, digits=SHA_DIGITS)}"
+    write_nifti(path, result.mask.astype(np.uint8), result.scan, brief=brief, comment=f"{NOTICE} {provenance(result)}")
 
 
 def write_nifti(path: Path, values: np.ndarray, scan: Scan, *, brief: str = "", comment: str = "") -> None:

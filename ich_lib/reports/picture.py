@@ -4,12 +4,17 @@ from pathlib import Path
 
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
-from ich_lib.words.sentences import made_by, sentence
+from ich_lib.words.sentences import provenance, result_sentence
 
 
 def write_picture(result: Result, path: Path) -> None:
     """overview.png; what stands below the picture stands in its text chunks as well."""
     from ich_lib.show import overview
 
-    told = {"Title": sentence(result), "Disclaimer": NOTICE, "Source": made_by(result), "Software": "ich_lib"}
-    overview(result).savefig(path, format="png", dpi=110, metadata=told)
+    metadata = {
+        "Title": result_sentence(result),
+        "Disclaimer": NOTICE,
+        "Source": provenance(result),
+        "Software": "ich_lib",
+    }
+    overview(result).savefig(path, format="png", dpi=110, metadata=metadata)

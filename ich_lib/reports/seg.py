@@ -23,7 +23,7 @@ from ich_lib import __version__
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
 from ich_lib.scan import LPS_TO_RAS, Scan, to_file_grid
-from ich_lib.words.sentences import SHORT_NOTICE, made_by
+from ich_lib.words.sentences import SHORT_NOTICE, provenance
 
 if TYPE_CHECKING:
     import highdicom
@@ -51,7 +51,7 @@ def _segmentation(result: Result) -> Dataset:
 
     frames, affine = _frames(result.scan, result.mask)
     dataset = highdicom.seg.Segmentation(
-        source_images=_stand_ins(frames.shape, affine),
+        source_images=_placeholder_images(frames.shape, affine),
         pixel_array=frames,
         segmentation_type="BINARY",
         segment_descriptions=[_segment(result)],
@@ -91,7 +91,7 @@ def _segment(result: Result) -> "highdicom.seg.SegmentDescription":
         algorithm_identification=drawn_by,
         anatomic_regions=[codes.SCT.Intracranial],
     )
-    segment.SegmentDescription = f"{NOTICE} {made_by(result)}"[:1024]
+    segment.SegmentDescription = f"{NOTICE} {provenance(result)}"[:1024]
     return segment
 
 
@@ -104,7 +104,7 @@ def _without_dates(dataset: Dataset, result: Result) -> Dataset:
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = "ich_lib: made anew, nothing taken from the source files"
     dataset.ContentQualification = "RESEARCH"
-    dataset.ImageComments = f"{NOTICE} {made_by(result)}"
+    dataset.ImageComments = f"{NOTICE} {provenance(result)}"
     return dataset
 
 
@@ -114,7 +114,7 @@ def _frames(scan: Scan, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(values.transpose(2, 1, 0)), LPS_TO_RAS @ affine_ras
 
 
-def _stand_ins(shape: tuple[int, ...], affine: np.ndarray) -> list[Dataset]:
+def _placeholder_images(shape: tuple[int, ...], affine: np.ndarray) -> list[Dataset]:
     """An image a slice that is nobody's and lies where the slice lies."""
     study, series, frame_of_reference = (generate_uid() for _ in range(3))
     images = []
@@ -127,21 +127,21 @@ def _stand_ins(shape: tuple[int, ...], affine: np.ndarray) -> list[Dataset]:
             setattr(image, empty, "")
         image.AccessionNumber = image.StudyID = image.ReferringPhysicianName = ""
         image.Rows, image.Columns = shape[1:]
-        images.append(_placed(image, affine, k))
+        images.append(_place_image(image, affine, k))
     return images
 
 
-def _placed(image: Dataset, affine: np.ndarray, k: int) -> Dataset:
+def _place_image(image: Dataset, affine: np.ndarray, k: int) -> Dataset:
     """Image Plane module of slice k: rows run along the first axis, columns along the second. Changes `image`."""
     along_row, down, step = affine[:3, :3].T
     dx, dy = float(np.linalg.norm(along_row)), float(np.linalg.norm(down))
     thickness_mm = abs(np.linalg.det(affine[:3, :3])) / (dx * dy)
-    image.PixelSpacing, image.SliceThickness = _told([dy, dx]), _told([thickness_mm])[0]
-    image.ImageOrientationPatient = _told([*(along_row / dx), *(down / dy)])
-    image.ImagePositionPatient = _told(affine[:3, 3] + k * step)
+    image.PixelSpacing, image.SliceThickness = _decimal_strings([dy, dx]), _decimal_strings([thickness_mm])[0]
+    image.ImageOrientationPatient = _decimal_strings([*(along_row / dx), *(down / dy)])
+    image.ImagePositionPatient = _decimal_strings(affine[:3, 3] + k * step)
     return image
 
 
-def _told(numbers: Iterable[float]) -> list[str]:
+def _decimal_strings(numbers: Iterable[float]) -> list[str]:
     """Numbers in the 16 characters that DICOM gives them."""
     return [format_number_as_ds(float(number)) for number in numbers]

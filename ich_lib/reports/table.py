@@ -17,7 +17,7 @@ def write_table(result: Result, path: Path) -> None:
     in some programs, and is lost as soon as the table is sorted or a part of it copied.
     """
     models = "; ".join(f"{name} {sha256}" for name, sha256 in result.models)
-    told = {"notice": _cell(NOTICE), "models": _cell(models)}
+    constants = {"notice": _cell(NOTICE), "models": _cell(models)}
     rows = [
         {
             "slice": row["index"] + 1,
@@ -25,7 +25,7 @@ def write_table(result: Result, path: Path) -> None:
             "mask_pixels": row["mask_pixels"],
             "mask_ml": row["mask_ml"],
             "doubt": row["doubt"],
-            **told,
+            **constants,
         }
         for row in as_json(result)["slices"]
     ]

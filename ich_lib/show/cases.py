@@ -7,12 +7,12 @@ from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.explanation import HEAT
 from ich_lib.show.figure import Figure
-from ich_lib.show.gallery import head_of, outline
+from ich_lib.show.gallery import draw_outline, head_region
 
 _INK, _PAPER = "#F2F2F2", "#111111"
 
 
-def picture(
+def slice_picture(
     scan: Scan,
     k: int,
     *,
@@ -29,16 +29,16 @@ def picture(
         mask: (z, y, x) bool, a yellow line.
         heat: (z, y, x) in [0, 1].
     """
-    part = (k, *head_of(scan))
+    part = (k, *head_region(scan))
     gray = window(scan.hu[part], *WINDOWS["brain"])
     _, dy, dx = scan.spacing_mm
     figure = Figure(figsize=(4, 4 * gray.shape[0] * dy / (gray.shape[1] * dx)), facecolor=_PAPER)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect="auto")
-    for some, color in ((truth, TRUTH), (mask, MASK)):
-        if some is not None:
-            outline(axes, some[part], color)
+    for outline_mask, color in ((truth, TRUTH), (mask, MASK)):
+        if outline_mask is not None:
+            draw_outline(axes, outline_mask[part], color)
     if heat is not None:
         warm = heat[part].astype(np.float32)
         axes.imshow(warm, cmap=HEAT, vmin=0, vmax=1, alpha=0.75 * warm, aspect="auto")

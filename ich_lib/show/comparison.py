@@ -12,17 +12,17 @@ from ich_lib.show.figure import Figure
 _QUIET = "#767676"
 
 
-def boxes(groups: Mapping[str, Group], measure: str) -> Figure:
+def box_plot(groups: Mapping[str, Group], measure: str) -> Figure:
     """A box a group (median, quartiles, whiskers to 1.5 times their distance) and every scan as a point on it.
 
     Args:
-        groups: of `ich_lib.evaluation.compare.cohorts`.
+        groups: of `ich_lib.evaluation.compare.group_scans`.
         measure: its name, for the axis.
     """
     figure = Figure(figsize=(8, 0.62 * len(groups) + 1.3), layout="constrained")
     axes, rng = figure.subplots(), np.random.default_rng(0)
     rows = range(len(groups), 0, -1)
-    values = [np.array(one.values) for one in groups.values()]
+    values = [np.array(group.values) for group in groups.values()]
     axes.boxplot(
         values,
         positions=list(rows),
@@ -33,37 +33,45 @@ def boxes(groups: Mapping[str, Group], measure: str) -> Figure:
         boxprops={"facecolor": "#DCEBF5", "edgecolor": BLUE},
         medianprops={"color": VERMILION, "linewidth": 2},
     )
-    for row, some in zip(rows, values, strict=True):
-        axes.scatter(some, row + rng.uniform(-0.18, 0.18, len(some)), s=14, color=BLUE, alpha=0.6, zorder=3)
-    names = [f"{name}  (n = {len(some)})" for name, some in zip(groups, values, strict=True)]
+    for row, group_values in zip(rows, values, strict=True):
+        axes.scatter(
+            group_values, row + rng.uniform(-0.18, 0.18, len(group_values)), s=14, color=BLUE, alpha=0.6, zorder=3
+        )
+    names = [f"{name}  (n = {len(group_values)})" for name, group_values in zip(groups, values, strict=True)]
     axes.set_yticks(list(rows), names)
     axes.set(xlabel=measure, ylim=(0.4, len(groups) + 0.6))
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def gains(found: Paired) -> Figure:
+def difference_plot(comparison: Paired) -> Figure:
     """Second run minus first: every patient as a bar, least first, and the mean with its interval.
 
     Args:
-        found: of a measure that a single patient has.
+        comparison: of a measure that a single patient has.
     """
-    order = np.argsort(found.gains, kind="stable")
+    order = np.argsort(comparison.differences, kind="stable")
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.subplots()
-    good = (found.gains[order] > 0) == found.measure.more_is_better
-    axes.bar(range(len(order)), found.gains[order], color=np.where(good, SKY, ORANGE))
-    axes.axhspan(found.gain.low, found.gain.high, color=VERMILION, alpha=0.18, label="95 % interval of the difference")
-    axes.axhline(found.gain.value, color=VERMILION, linewidth=1.5, label="difference")
+    good = (comparison.differences[order] > 0) == comparison.measure.more_is_better
+    axes.bar(range(len(order)), comparison.differences[order], color=np.where(good, SKY, ORANGE))
+    axes.axhspan(
+        comparison.difference.low,
+        comparison.difference.high,
+        color=VERMILION,
+        alpha=0.18,
+        label="95 % interval of the difference",
+    )
+    axes.axhline(comparison.difference.value, color=VERMILION, linewidth=1.5, label="difference")
     axes.axhline(0, color=_QUIET, linewidth=1)
-    axes.set_xticks(range(len(order)), [str(found.numbers[k]) for k in order], fontsize=7, rotation=90)
-    axes.set(xlabel="patient (a number, no name)", ylabel=f"second − first\n{found.measure.name}")
+    axes.set_xticks(range(len(order)), [str(comparison.numbers[k]) for k in order], fontsize=7, rotation=90)
+    axes.set(xlabel="patient (a number, no name)", ylabel=f"second − first\n{comparison.measure.name}")
     axes.legend(frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def confusion(report: Report) -> Figure:
+def confusion_plot(report: Report) -> Figure:
     """Called against true, for slices and for whole scans.
 
     Args:

@@ -6,7 +6,7 @@ from ich_lib.colors import BLUE, GRAY, SKY, VERMILION
 from ich_lib.measures.metrics import Bin
 from ich_lib.measures.report import Report, Volume
 from ich_lib.show.figure import Axes, Figure
-from ich_lib.show.volume import scatter
+from ich_lib.show.volume import plot_agreement
 
 
 def evaluation(report: Report) -> Figure:
@@ -21,8 +21,8 @@ def evaluation(report: Report) -> Figure:
     _reliability(axes[0, 1], report.slices.reliability)
     _agreement(axes[1, 0], report.volume)
     _dice_by_patient(axes[1, 1], report)
-    for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
+    for panel in axes.flat:
+        panel.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -55,7 +55,7 @@ def _agreement(axes: Axes, volume: Volume | None) -> None:
     if not volume:
         axes.text(0.5, 0.5, "no masks", ha="center", transform=axes.transAxes)
         return
-    scatter(axes, volume.mask)
+    plot_agreement(axes, volume.mask)
 
 
 def _dice_by_patient(axes: Axes, report: Report) -> None:

@@ -25,15 +25,15 @@ def explanation(scan: Scan, heat: np.ndarray, *, title: str, slices: int = 6) ->
         slices: how many are shown, in order from foot to head.
     """
     order = np.argsort(heat.sum(axis=(1, 2), dtype=float), kind="stable")
-    shown = sorted(order[-slices:].tolist())
-    pairs = min(len(shown), _PAIRS)
-    lines = -(-len(shown) // pairs)
+    indices = sorted(order[-slices:].tolist())
+    pairs = min(len(indices), _PAIRS)
+    lines = -(-len(indices) // pairs)
     height = 2.35 * lines + 1.35  # inches
     figure = Figure(figsize=(max(4.6 * pairs, 9) + 0.9, height), facecolor=_PAPER)
     grid = figure.add_gridspec(
         lines, 2 * pairs, left=0.01, right=0.93, top=1 - 0.8 / height, bottom=0.5 / height, wspace=0.03, hspace=0.04
     )
-    for place, k in enumerate(shown):
+    for place, k in enumerate(indices):
         line, column = divmod(place, pairs)
         _slice(figure.add_subplot(grid[line, 2 * column]), scan, k)
         _slice(figure.add_subplot(grid[line, 2 * column + 1]), scan, k, heat[k])
@@ -53,15 +53,15 @@ def _slice(axes: Axes, scan: Scan, k: int, heat: np.ndarray | None = None) -> No
     axes.imshow(window(scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if heat is not None:
         heat = heat.astype(np.float32)
-        seen = _OPACITY * np.minimum(heat / _FADED, 1)
-        axes.imshow(heat, cmap=HEAT, vmin=0, vmax=1, alpha=seen, aspect=dy / dx)
+        opacity = _OPACITY * np.minimum(heat / _FADED, 1)
+        axes.imshow(heat, cmap=HEAT, vmin=0, vmax=1, alpha=opacity, aspect=dy / dx)
     small_text(axes, 0.03, 0.92, f"{k + 1}" if heat is None else "heat", color=_INK)
     small_text(axes, 0.02, 0.47, "R", color=_INK)
     small_text(axes, 0.98, 0.47, "L", color=_INK, ha="right")
     axes.set_axis_off()
 
 
-def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None, most: int = 16) -> Figure:
+def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None, limit: int = 16) -> Figure:
     """The first layer's filters before training and after, one below the other, on one scale.
 
     Args:
@@ -69,7 +69,7 @@ def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None
         after: the same of the trained model.
         channel: which input channel is shown; None for the middle one: of a model with
             neighbors the slice itself, through its first window.
-        most: filters shown.
+        limit: filters shown.
 
     Raises:
         ValueError: if the two are not of one shape, or there is no such channel.
@@ -79,15 +79,15 @@ def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None
     channel = (before.shape[-1] - 1) // 2 if channel is None else channel
     if not 0 <= channel < before.shape[-1]:
         raise ValueError(f"There is no channel {channel}; the first layer sees {before.shape[-1]}, from 0 on.")
-    count = min(len(before), most)
-    top = float(max(np.abs(some[:count, ..., channel]).max() for some in (before, after))) or 1.0
+    count = min(len(before), limit)
+    top = float(max(np.abs(weights[:count, ..., channel]).max() for weights in (before, after))) or 1.0
     figure = Figure(figsize=(0.72 * count + 2.4, 2.6), layout="constrained")
     axes = figure.subplots(2, count, squeeze=False)
-    for line, (name, some) in enumerate((("before", before), ("after", after))):
+    for line, (name, weights) in enumerate((("before", before), ("after", after))):
         for n in range(count):
-            drawn = axes[line, n].imshow(some[n, ..., channel], cmap="PuOr", vmin=-top, vmax=top)
+            image = axes[line, n].imshow(weights[n, ..., channel], cmap="PuOr", vmin=-top, vmax=top)
             axes[line, n].set(xticks=[], yticks=[])
         axes[line, 0].set_ylabel(f"{name}\ntraining", rotation=0, ha="right", va="center")
-    figure.colorbar(drawn, ax=axes, label="weight", shrink=0.9)
+    figure.colorbar(image, ax=axes, label="weight", shrink=0.9)
     figure.suptitle(f"First layer, channel {channel}: {count} of {len(before)} filters", fontsize=11)
     return figure

@@ -24,7 +24,7 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         truth: (z, y, x) bool.
         slices: which ones.
     """
-    rows, columns = head_of(result.scan)
+    rows, columns = head_region(result.scan)
     _, dy, dx = result.scan.spacing_mm
     across = 3 * (columns.stop - columns.start) * dx
     down = len(slices) * (rows.stop - rows.start) * dy
@@ -35,8 +35,8 @@ def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
         for axes in axes_of_slice:
             axes.imshow(gray, cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
             axes.set_axis_off()
-        outline(axes_of_slice[1], truth[k][rows, columns], TRUTH)
-        outline(axes_of_slice[1], result.mask[k][rows, columns], MASK)
+        draw_outline(axes_of_slice[1], truth[k][rows, columns], TRUTH)
+        draw_outline(axes_of_slice[1], result.mask[k][rows, columns], MASK)
         heat = result.heat[k][rows, columns].astype(np.float32)
         axes_of_slice[2].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, aspect=dy / dx)
         _label(axes_of_slice[0], 0.02, 0.93, f"slice {k + 1} of {len(truth)}")
@@ -49,14 +49,14 @@ def _label(axes: Axes, x: float, y: float, text: str, *, ha: Literal["left", "ri
     axes.text(x, y, text, color=_INK, fontsize=10, ha=ha, transform=axes.transAxes, path_effects=_HALO)
 
 
-def outline(axes: Axes, mask: np.ndarray, color: str) -> None:
+def draw_outline(axes: Axes, mask: np.ndarray, color: str) -> None:
     """Draw the border of a (y, x) mask in a color with a black halo."""
     if mask.any():
         axes.contour(mask, levels=[0.5], colors="black", linewidths=2.6)
         axes.contour(mask, levels=[0.5], colors=color, linewidths=1.3)
 
 
-def head_of(scan: Scan) -> tuple[slice, slice]:
+def head_region(scan: Scan) -> tuple[slice, slice]:
     """Rows and columns of the head, so that small bleeds are seen."""
     box, (rows, columns) = field_box(scan.hu, "head"), scan.hu.shape[1:]
     return (

@@ -8,10 +8,10 @@ from matplotlib.patches import Rectangle
 from ich_lib.labels import COLORS, LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
-from ich_lib.prediction.uncertainty import score_text, words
+from ich_lib.prediction.uncertainty import probability_word, score_text
 from ich_lib.show.figure import Figure
-from ich_lib.show.result import most_telling, outlined
-from ich_lib.words.sentences import doubts, made_by, sentence, strangeness
+from ich_lib.show.result import draw_outlined, most_informative
+from ich_lib.words.sentences import ood_sentence, provenance, result_sentence, unsure_sentence
 
 _WIDE, _HIGH = 8.27, 11.69  # inches, A4
 _LEFT, _RIGHT = 0.6, 7.67
@@ -30,12 +30,12 @@ def paper(result: Result, *, slices: int = 6) -> Figure:
     figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")
     _text(figure, _LEFT, 0.62, "Intracranial hemorrhage on head CT: what a model found", fontsize=15, weight="bold")
     _notice(figure, 0.86, 0.72)
-    _text(figure, _LEFT, 1.86, textwrap.fill(sentence(result), 82), fontsize=10.5, weight="bold")
-    bottom = _pictures(figure, result, most_telling(result, slices))
+    _text(figure, _LEFT, 1.86, textwrap.fill(result_sentence(result), 82), fontsize=10.5, weight="bold")
+    bottom = _pictures(figure, result, most_informative(result, slices))
     _scores(figure, result, bottom + 0.38)
     _volumes(figure, result, bottom + 0.38)
     _small_print(figure, result, bottom + 2.25)
-    _text(figure, _LEFT, 11.3, made_by(result).replace("; ", "\n"), fontsize=6.5, color=_QUIET, va="bottom")
+    _text(figure, _LEFT, 11.3, provenance(result).replace("; ", "\n"), fontsize=6.5, color=_QUIET, va="bottom")
     return figure
 
 
@@ -44,15 +44,15 @@ def _notice(figure: Figure, top: float, high: float) -> None:
     corner, size = (_LEFT / _WIDE, 1 - (top + high) / _HIGH), ((_RIGHT - _LEFT) / _WIDE, high / _HIGH)
     box = Rectangle(corner, *size, transform=figure.transFigure, facecolor="#FDECE7", edgecolor=_ALARM)
     figure.add_artist(box)
-    told = textwrap.fill(NOTICE, 62)
-    _text(figure, _LEFT + 0.15, top + high / 2, told, fontsize=13, weight="bold", color=_ALARM, linespacing=1.4)
+    text = textwrap.fill(NOTICE, 62)
+    _text(figure, _LEFT + 0.15, top + high / 2, text, fontsize=13, weight="bold", color=_ALARM, linespacing=1.4)
 
 
 def _text(
     figure: Figure,
     x: float,
     y: float,
-    told: str,
+    text: str,
     *,
     color: str = _INK,
     fontsize: float = 9,
@@ -65,7 +65,7 @@ def _text(
     figure.text(
         x / _WIDE,
         1 - y / _HIGH,
-        told,
+        text,
         parse_math=False,
         color=color,
         fontsize=fontsize,
@@ -76,17 +76,17 @@ def _text(
     )
 
 
-def _pictures(figure: Figure, result: Result, chosen: list[int]) -> float:
+def _pictures(figure: Figure, result: Result, indices: list[int]) -> float:
     """Draw the slices; how far from the top they end, in inches."""
     columns, gap = 3, 0.06
     side, top = (_RIGHT - _LEFT - 2 * gap) / columns, 2.1
     mask = result.mask
-    for place, k in enumerate(chosen):
+    for place, k in enumerate(indices):
         line, column = divmod(place, columns)
         left, low = _LEFT + column * (side + gap), top + (line + 1) * (side + gap)
         axes = figure.add_axes((left / _WIDE, 1 - low / _HIGH, side / _WIDE, side / _HIGH), facecolor="black")
-        outlined(axes, result, mask[k], k)
-    return top + (1 + (len(chosen) - 1) // columns) * (side + gap)
+        draw_outlined(axes, result, mask[k], k)
+    return top + (1 + (len(indices) - 1) // columns) * (side + gap)
 
 
 def _scores(figure: Figure, result: Result, top: float) -> None:
@@ -97,21 +97,21 @@ def _scores(figure: Figure, result: Result, top: float) -> None:
         _text(figure, _LEFT, y, "\u25a0", color=color)
         _text(figure, _LEFT + 0.2, y, label)
         _text(figure, _LEFT + 1.85, y, score_text(score, result.score_threshold), ha="right")
-        _text(figure, _LEFT + 2.0, y, words(score) if result.calibrated else "")
+        _text(figure, _LEFT + 2.0, y, probability_word(score) if result.calibrated else "")
 
 
 def _volumes(figure: Figure, result: Result, top: float) -> None:
     left = 4.75
     _text(figure, left, top, "Volume", fontsize=10, weight="bold")
-    known = result.scan.spacing_known
-    shown = lambda ml: f"{ml:.1f} mL" if known else "not known"  # noqa: E731
+    is_known = result.scan.spacing_known
+    format_ml = lambda ml: f"{ml:.1f} mL" if is_known else "not known"  # noqa: E731
     rows = {
-        "of the outlined mask": shown(result.volume_ml),
-        "of all probabilities, summed": shown(result.soft_ml),
-        "of the mask by ABC/2": shown(result.abc2_ml),
+        "of the outlined mask": format_ml(result.volume_ml),
+        "of all probabilities, summed": format_ml(result.soft_ml),
+        "of the mask by ABC/2": format_ml(result.abc2_ml),
         "voxels in the mask": f"{int(result.mask.sum())}",
         "slices": f"{len(result.scan.hu)}",
-        "voxel, mm": " x ".join(f"{mm:.2f}" for mm in result.scan.spacing_mm) if known else "not known",
+        "voxel, mm": " x ".join(f"{mm:.2f}" for mm in result.scan.spacing_mm) if is_known else "not known",
     }
     for line, (name, value) in enumerate(rows.items(), start=1):
         _text(figure, left, top + 0.07 + line * 0.235, name)
@@ -119,10 +119,10 @@ def _volumes(figure: Figure, result: Result, top: float) -> None:
 
 
 def _small_print(figure: Figure, result: Result, top: float) -> None:
-    """Doubt, strangeness and warnings, as far as there is room."""
-    strange = result.strangeness is not None and result.strangeness.strange  # then it is among the warnings
-    told = [doubts(result), "" if strange else strangeness(result), *result.warnings]
-    lines = [line for one in filter(None, told) for line in textwrap.wrap(one, 126, initial_indent="- ")]
+    """Unsure slices, out-of-distribution score and warnings, as far as there is room."""
+    is_ood = result.ood is not None and result.ood.is_ood  # then it is among the warnings
+    notes = [unsure_sentence(result), "" if is_ood else ood_sentence(result), *result.warnings]
+    lines = [line for note in filter(None, notes) for line in textwrap.wrap(note, 126, initial_indent="- ")]
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], "- More stands in result.json."]
     _text(figure, _LEFT, top, "Doubts and warnings" if lines else "", fontsize=10, weight="bold")

@@ -31,9 +31,9 @@ def row(
     Raises:
         ValueError: if there are titles or masks, but not one a picture.
     """
-    for name, some in (("titles", titles), ("masks", masks)):
-        if len(some) not in (0, len(pictures)):
-            raise ValueError(f"There are {len(pictures)} pictures and {len(some)} {name}; give one a picture.")
+    for name, values in (("titles", titles), ("masks", masks)):
+        if len(values) not in (0, len(pictures)):
+            raise ValueError(f"There are {len(pictures)} pictures and {len(values)} {name}; give one a picture.")
     how = WINDOWS.get(through, through) if isinstance(through, str) else through
     figure = Figure(figsize=(height * len(pictures), height), layout="constrained")
     for k, (axes, picture) in enumerate(

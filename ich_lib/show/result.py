@@ -11,7 +11,7 @@ from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import score_text
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Axes, Figure, small_text
-from ich_lib.words.sentences import TOLD_DIGITS, made_by, sentence
+from ich_lib.words.sentences import SHA_DIGITS, provenance, result_sentence
 
 _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 
@@ -23,9 +23,9 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
         result: of `analyze`.
         slices: how many are shown, in order from foot to head.
     """
-    chosen = most_telling(result, slices)
-    columns = min(len(chosen), 4)
-    lines = -(-len(chosen) // columns)
+    indices = most_informative(result, slices)
+    columns = min(len(indices), 4)
+    lines = -(-len(indices) // columns)
     height = 2.9 * lines + 1.45  # inches
     width = 2.9 * columns + 3.6
     figure = Figure(figsize=(width, height), facecolor=_PAPER)
@@ -41,24 +41,24 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
         hspace=0.04,
     )
     mask = result.mask
-    for place, k in enumerate(chosen):
-        outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
+    for place, k in enumerate(indices):
+        draw_outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
     _scores(figure.add_subplot(grid[:, -1]), result)
-    found = textwrap.fill(sentence(result), int(8.3 * width))  # letters of this size fit in an inch
-    figure.text(0.012, 1 - 0.38 / height, found, color=_INK, fontsize=13, weight="bold", va="center")
+    heading = textwrap.fill(result_sentence(result), int(8.3 * width))  # letters of this size fit in an inch
+    figure.text(0.012, 1 - 0.38 / height, heading, color=_INK, fontsize=13, weight="bold", va="center")
     figure.text(0.012, 0.26 / height, NOTICE, color=_QUIET, fontsize=9)
-    told = made_by(result, digits=TOLD_DIGITS)
-    figure.text(0.012, 0.09 / height, told, color=_QUIET, fontsize=7, parse_math=False)
+    footer = provenance(result, digits=SHA_DIGITS)
+    figure.text(0.012, 0.09 / height, footer, color=_QUIET, fontsize=7, parse_math=False)
     return figure
 
 
-def most_telling(result: Result, count: int) -> list[int]:
+def most_informative(result: Result, count: int) -> list[int]:
     """The slices with most blood, then those with the highest score; in order."""
     order = np.lexsort((result.slice_scores[:, ANY], result.mask.sum(axis=(1, 2))))
     return sorted(order[-count:].tolist())
 
 
-def outlined(axes: Axes, result: Result, mask: np.ndarray, k: int) -> None:
+def draw_outlined(axes: Axes, result: Result, mask: np.ndarray, k: int) -> None:
     """Slice k on the brain window, its (y, x) mask as an outline, with its number, score and sides."""
     _, dy, dx = result.scan.spacing_mm
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)

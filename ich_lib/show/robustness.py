@@ -14,23 +14,23 @@ _LINES = (("dice_per_subject", "Dice per subject", BLUE, "o"), ("slice_auc_any",
 _COLUMNS = 5
 
 
-def robustness(report: dict) -> Figure:
+def robustness_plot(report: dict) -> Figure:
     """A panel a corruption: how Dice and slice AUC change with severity, with intervals, all on one scale.
 
     Args:
-        report: what `ich_lib.evaluation.robustness.robustness` returned.
+        report: what `ich_lib.evaluation.robustness.robustness_plot` returned.
     """
-    told = report["corruptions"]
-    columns = min(len(told), _COLUMNS)
-    lines = -(-len(told) // columns)
+    corruptions = report["corruptions"]
+    columns = min(len(corruptions), _COLUMNS)
+    lines = -(-len(corruptions) // columns)
     figure = Figure(figsize=(2.4 * columns + 0.8, 2.5 * lines + 0.6), layout="constrained")
     axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    for one, (name, corruption) in zip(axes.flat, told.items(), strict=False):
-        _panel(one, name, corruption)
-    for one in axes.flat[len(told) :]:
-        one.set_axis_off()
-    for one in axes[:, 0]:
-        one.set_ylabel("change against clean")
+    for panel, (name, corruption) in zip(axes.flat, corruptions.items(), strict=False):
+        _panel(panel, name, corruption)
+    for panel in axes.flat[len(corruptions) :]:
+        panel.set_axis_off()
+    for panel in axes[:, 0]:
+        panel.set_ylabel("change against clean")
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
     return figure
@@ -89,9 +89,9 @@ def examples(lines: Sequence[Sequence[Example]]) -> Figure:
         len(lines), len(lines[0]), squeeze=False, gridspec_kw={**margins, "wspace": 0.04, "hspace": 0.13}
     )
     for row, line in zip(axes, lines, strict=True):
-        for one, example in zip(row, line, strict=True):
-            _slice(one, example.plane, example.truth, example.box)
-            one.set_title(example.title, fontsize=9, loc="left")
+        for panel, example in zip(row, line, strict=True):
+            _slice(panel, example.plane, example.truth, example.box)
+            panel.set_title(example.title, fontsize=9, loc="left")
     return figure
 
 

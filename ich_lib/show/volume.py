@@ -6,7 +6,7 @@ from ich_lib.colors import BLUE, VERMILION
 from ich_lib.measures.report import Volume, Way
 from ich_lib.show.figure import Axes, Figure
 
-WAYS = {  # as a page names them, in the order of `evaluate.figures.WAYS`
+VOLUME_METHOD_NAMES = {  # as a page names them, in the order of `evaluate.figures.VOLUME_METHODS`
     "mask": "voxels of the mask",
     "soft": "summed probabilities",
     "abc2": "ABC/2 of the mask",
@@ -20,11 +20,11 @@ def agreement(volume: Volume) -> Figure:
     Args:
         volume: `Report.volume` of an evaluation with at least two bleeding scans.
     """
-    ways = {name: volume.ways[key] for key, name in WAYS.items() if key in volume.ways}
+    methods = {name: volume.ways[key] for key, name in VOLUME_METHOD_NAMES.items() if key in volume.ways}
     figure = Figure(figsize=(11, 3.1), layout="constrained")
-    plots = np.ravel(figure.subplots(1, len(ways), sharex=True, sharey=True))
-    for axes, (name, way) in zip(plots, ways.items(), strict=True):
-        scatter(axes, way)
+    plots = np.ravel(figure.subplots(1, len(methods), sharex=True, sharey=True))
+    for axes, (name, method) in zip(plots, methods.items(), strict=True):
+        plot_agreement(axes, method)
         axes.set_title(name.replace(": ", "\n"), fontsize=10)
         axes.set_xlabel("mean of both, mL")
         axes.spines[["top", "right"]].set_visible(False)
@@ -32,12 +32,12 @@ def agreement(volume: Volume) -> Figure:
     return figure
 
 
-def scatter(axes: Axes, way: Way) -> None:
+def plot_agreement(axes: Axes, method: Way) -> None:
     """The pairs of one way, its bias and its limits of agreement."""
-    true, measured = np.array(way.pairs_ml).T
-    axes.scatter((true + measured) / 2, measured - true, s=18, color=BLUE)
-    low, high = way.limits_ml
-    for value, style in ((way.bias_ml.value, "-"), (low, "--"), (high, "--")):
+    true, measured_ml = np.array(method.pairs_ml).T
+    axes.scatter((true + measured_ml) / 2, measured_ml - true, s=18, color=BLUE)
+    low, high = method.limits_ml
+    for value, style in ((method.bias_ml.value, "-"), (low, "--"), (high, "--")):
         axes.axhline(value, color=VERMILION, linewidth=1, linestyle=style)
         axes.annotate(
             f"{value:.1f}",

@@ -13,14 +13,14 @@ import keras
 import numpy as np
 
 from ich_lib.data.store import ROOM, Store
-from ich_lib.labels import ANY, LABELS, SCHEMES, has_place, to_scheme
-from ich_lib.models.pictures import channels, neighbors
+from ich_lib.labels import ANY, LABELS, SCHEMES, fits_scheme, to_scheme
+from ich_lib.models.pictures import neighbor_indices, stack_channels
 from ich_lib.models.recipes import Recipe
-from ich_lib.prepare.augment import NONE, STILL, disturbed, drawn, matrix, moved
+from ich_lib.prepare.augment import NO_AUGMENT, NO_WARP, apply_warp, draw_warp, perturb_hu, warp_matrix
 from ich_lib.prepare.painting import KINDS, paint
 from ich_lib.scan import AIR_HU
 
-_PASTE = replace(NONE, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
+_PASTE = replace(NO_AUGMENT, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
 _THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))  # that make batches; OpenCV and NumPy let them run side by side
 _AHEAD = 2 + _THREADS  # batches made while a step is computed
 _ROOMY = 0.05  # share of the picture that lies inside the skull where blood may be pasted
@@ -49,34 +49,34 @@ class Slices:
         """(n,) bool, where a slice shows blood of any type."""
         return self.store.table.labels[self.rows, ANY]
 
-    def where(self, chosen: np.ndarray) -> "Slices":
-        """Those where (n,) bool `chosen` is True."""
-        return Slices(self.store, self.rows[chosen])
+    def select(self, is_chosen: np.ndarray) -> "Slices":
+        """Those where (n,) bool `is_chosen` is True."""
+        return Slices(self.store, self.rows[is_chosen])
 
-    def told(self, recipe: Recipe) -> "Slices":
+    def with_targets(self, recipe: Recipe) -> "Slices":
         """Those whose truth the recipe can use: outlined ones to segment, ones its scheme has a class for to classify.
 
         Raises:
             ValueError: if the data set does not tell the labels that the scheme needs.
         """
         table, fitting = self.store.table, self
-        if recipe.segments:
-            fitting = self.where(table.outlined[self.rows])
-        if not recipe.classifies:
+        if recipe.has_mask_output:
+            fitting = self.select(table.outlined[self.rows])
+        if not recipe.has_score_output:
             return fitting
-        untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known]
+        untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known_labels]
         if untold:
             raise ValueError(f"{table.name} does not tell {untold[0]}; train the scheme 'binary', or segment.")
-        return fitting.where(has_place(table.labels[fitting.rows], recipe.scheme))
+        return fitting.select(fits_scheme(table.labels[fitting.rows], recipe.scheme))
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _SampleSpec:
     """One sample to be made: which slice, whether blood is pasted or painted into it, and its window."""
 
     slices: Slices
     row: int
-    pasted: bool = False
+    is_pasted: bool = False
     painted: bool = False
     window: int | None = None
 
@@ -101,8 +101,8 @@ class Batches(keras.utils.PyDataset):
         self.recipe, self.epoch, self.upcoming = recipe, 0, 0
         self.threads, self.lock = ThreadPoolExecutor(_THREADS), Lock()
         self.ahead: dict[tuple[int, int], Future[Batch]] = {}
-        real = real.told(recipe)
-        self.donors = _Pool(real.where(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
+        real = real.with_targets(recipe)
+        self.donors = _Pool(real.select(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
         self.passes = None if recipe.sampling == "mix" else _Passes(real, recipe)
         self.sampler = self.passes or _Mix(real, phantoms, recipe)
         self.steps = recipe.steps if self.passes is None else recipe.steps or math.ceil(len(self.passes) / recipe.batch)
@@ -121,7 +121,7 @@ class Batches(keras.utils.PyDataset):
         rng = np.random.default_rng(self.recipe.seed)
         return [self.passes.at(place, rng).row for place in range(len(self.passes))]
 
-    def begin_with(self, epoch: int) -> None:
+    def start_at(self, epoch: int) -> None:
         """Let the next epoch be this one, for a resumed run."""
         self.epoch = self.upcoming = epoch
 
@@ -131,10 +131,10 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> Batch:
         """`batch` of the running epoch; the ones after it are begun."""
         position = self.epoch * len(self) + index
-        wanted = [divmod(position + k, len(self)) for k in range(1 + _AHEAD)]
+        positions = [divmod(position + k, len(self)) for k in range(1 + _AHEAD)]
         with self.lock:  # between two epochs Keras asks from two threads
-            self.ahead = {key: self.ahead.get(key) or self.threads.submit(self.batch, *key) for key in wanted}
-            first = self.ahead[wanted[0]]
+            self.ahead = {key: self.ahead.get(key) or self.threads.submit(self.batch, *key) for key in positions}
+            first = self.ahead[positions[0]]
         return first.result()
 
     def batch(self, epoch: int, index: int) -> Batch:
@@ -146,19 +146,21 @@ class Batches(keras.utils.PyDataset):
         rng = np.random.default_rng([self.recipe.seed, epoch, index])
         first = (epoch * len(self) + index) * self.recipe.batch
         samples = [self._sample(self.sampler.at(first + k, rng), rng) for k in range(self.recipe.batch)]
-        return _batched(samples, self.recipe)
+        return _collate(samples, self.recipe)
 
-    def _sample(self, wanted: _Wanted, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _sample(self, spec: _SampleSpec, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One picture, mask and label row."""
-        recipe, store = self.recipe, wanted.slices.store
-        around = _around(store, wanted.row, recipe, first=wanted.row - int(rng.integers(recipe.depth)))
+        recipe, store = self.recipe, spec.slices.store
+        around = _neighbor_rows(store, spec.row, recipe, first=spec.row - int(rng.integers(recipe.depth)))
         hu, blood, labels = _read(store, around, recipe)
-        if wanted.pasted and self.donors:
+        if spec.is_pasted and self.donors:
             hu, blood, labels = self._with_pasted_blood(hu, _inside(store, around), (blood, labels), rng)
-        if wanted.painted:
+        if spec.painted:
             hu, blood, labels = paint(hu, _inside(store, around), KINDS[rng.integers(len(KINDS))], rng)
-        hu, mask = moved(hu, _asked(blood, recipe), recipe.size, drawn(recipe.augment, rng), room=_room(store))
-        return _shown(disturbed(hu, recipe.augment, rng), recipe, wanted.window), mask, labels
+        hu, mask = apply_warp(
+            hu, _masked_slices(blood, recipe), recipe.size, draw_warp(recipe.augment, rng), room=_room(store)
+        )
+        return _as_picture(perturb_hu(hu, recipe.augment, rng), recipe, spec.window), mask, labels
 
     def _with_pasted_blood(
         self,
@@ -169,15 +171,15 @@ class Batches(keras.utils.PyDataset):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Blood of another head laid into a clean slice and its neighbors; unchanged where it does not fit."""
         source, row = self.donors.draw(rng)
-        around = _around(source, row, self.recipe, first=row - self.recipe.depth // 2)
+        around = _neighbor_rows(source, row, self.recipe, first=row - self.recipe.depth // 2)
         source_hu, source_blood, labels = _read(source, around, self.recipe)
         pasted, blood = paste(hu, inside, source_hu, source_blood, rng)
-        if np.count_nonzero(_asked(blood, self.recipe) >= 128) < 12:
+        if np.count_nonzero(_masked_slices(blood, self.recipe) >= 128) < 12:
             return hu, *clean
         return pasted, blood, labels
 
 
-class Still(keras.utils.PyDataset):
+class ValidationBatches(keras.utils.PyDataset):
     """Every slice once, unchanged, in order: for validation. A recipe with depth gets each scan in blocks of it.
 
     Args:
@@ -188,46 +190,50 @@ class Still(keras.utils.PyDataset):
 
     def __init__(self, slices: Slices, recipe: Recipe, *, multiple: int = 1):
         super().__init__(workers=1, use_multiprocessing=False)
-        self.recipe, self.slices = recipe, slices.told(recipe)
+        self.recipe, self.slices = recipe, slices.with_targets(recipe)
         views = range(len(recipe.windows)) if recipe.windows_as == "samples" else (None,)
         rows = _blocks(self.slices, recipe.depth) if recipe.depth > 1 else self.slices.rows.tolist()
-        wanted = [(row, view) for row in rows for view in views]
-        self.wanted = wanted + (multiple * wanted)[: -len(wanted) % multiple]
+        row_views = [(row, view) for row in rows for view in views]
+        self.wanted = row_views + (multiple * row_views)[: -len(row_views) % multiple]
 
     def __len__(self) -> int:
         return math.ceil(len(self.wanted) / self.recipe.batch)
 
     def __getitem__(self, index: int) -> Batch:
         start = index * self.recipe.batch
-        return _batched([self._sample(*one) for one in self.wanted[start : start + self.recipe.batch]], self.recipe)
+        return _collate(
+            [self._sample(*row_view) for row_view in self.wanted[start : start + self.recipe.batch]], self.recipe
+        )
 
     def _sample(self, row: int, view: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         store = self.slices.store
-        hu, blood, labels = _read(store, _around(store, row, self.recipe, first=row), self.recipe)
-        hu, mask = moved(hu, _asked(blood, self.recipe), self.recipe.size, STILL, room=_room(store))
-        return _shown(hu, self.recipe, view), mask, labels
+        hu, blood, labels = _read(store, _neighbor_rows(store, row, self.recipe, first=row), self.recipe)
+        hu, mask = apply_warp(hu, _masked_slices(blood, self.recipe), self.recipe.size, NO_WARP, room=_room(store))
+        return _as_picture(hu, self.recipe, view), mask, labels
 
 
 class _Mix:
     """Endless draws by the recipe's shares: blood, blood pasted into clean slices, clean slices, phantoms."""
 
     def __init__(self, real: Slices, phantoms: Slices | None, recipe: Recipe):
-        store, clean, shows = real.store, real.where(~real.bleeding), real.bleeding
-        if recipe.segments:  # a mask that lost its last pixel to the stored size teaches nothing
+        store, clean, shows = real.store, real.select(~real.bleeding), real.bleeding
+        if recipe.has_mask_output:  # a mask that lost its last pixel to the stored size teaches nothing
             shows = shows & (store.blood_px[real.rows] > 0)
-        roomy = clean.where(store.inside_px[clean.rows] > _ROOMY * store.size**2)
+        roomy = clean.select(store.inside_px[clean.rows] > _ROOMY * store.size**2)
         self.recipe, self.bleeding, self.clean, self.roomy = (
             recipe,
-            _Pool(real.where(shows)),
+            _Pool(real.select(shows)),
             _Pool(clean),
             _Pool(roomy),
         )
-        made = [] if phantoms is None else [phantoms.where(phantoms.bleeding), phantoms.where(~phantoms.bleeding)]
-        self.phantoms = [_Pool(part) for part in made if len(part)]
+        phantom_slices = (
+            [] if phantoms is None else [phantoms.select(phantoms.bleeding), phantoms.select(~phantoms.bleeding)]
+        )
+        self.phantoms = [_Pool(part) for part in phantom_slices if len(part)]
         if not (self.bleeding and self.clean and self.roomy):
             raise ValueError("Training needs slices with blood and slices without; these patients lack one of them.")
 
-    def at(self, position: int, rng: np.random.Generator) -> _Wanted:
+    def at(self, position: int, rng: np.random.Generator) -> _SampleSpec:
         kind = int(rng.choice(4, p=self.recipe.mix))
         if kind == 3 and self.phantoms:
             pool = self.phantoms[rng.integers(len(self.phantoms))]
@@ -236,7 +242,7 @@ class _Mix:
         painted = kind == 2 and self.recipe.painted > 0 and rng.random() < self.recipe.painted
         pool = self.roomy if painted else pool
         view = int(rng.integers(len(self.recipe.windows))) if self.recipe.windows_as == "samples" else None
-        return _Wanted(pool.slices, pool.draw(rng)[1], pasted=kind == 1, painted=painted, window=view)
+        return _SampleSpec(pool.slices, pool.draw(rng)[1], is_pasted=kind == 1, painted=painted, window=view)
 
 
 class _Passes:
@@ -255,10 +261,10 @@ class _Passes:
     def __len__(self) -> int:
         return self.views * (2 * len(self.of[0]) if self.recipe.sampling == "balanced" else len(self.real))
 
-    def at(self, position: int, rng: np.random.Generator) -> _Wanted:
+    def at(self, position: int, rng: np.random.Generator) -> _SampleSpec:
         turn, place = divmod(position, len(self))
         row, view = divmod(int(self.order(turn)[place]), self.views)
-        return _Wanted(self.real, row, window=view if self.views > 1 else None)
+        return _SampleSpec(self.real, row, window=view if self.views > 1 else None)
 
     def _order(self, turn: int) -> np.ndarray:
         """One pass as row * views + view, shuffled."""
@@ -289,25 +295,25 @@ class _Pool:
         return self.slices.store, int(rows[rng.integers(len(rows))])
 
 
-def _around(store: Store, row: int, recipe: Recipe, *, first: int) -> np.ndarray:
+def _neighbor_rows(store: Store, row: int, recipe: Recipe, *, first: int) -> np.ndarray:
     """Rows a sample shows: a slice and its neighbors (end ones repeated), or `depth` rows from `first`; -1 is air."""
     start, stop = int(store.first[row]), int(store.last[row]) + 1
     if recipe.depth == 1:
-        return start + neighbors(stop - start, row - start, recipe.neighbors)
+        return start + neighbor_indices(stop - start, row - start, recipe.neighbors)
     rows = np.arange(first, first + recipe.depth)
     return np.where((rows >= start) & (rows < stop), rows, -1)
 
 
 def _read(store: Store, rows: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(k, y, x) float32 HU and uint8 blood, and labels: (6,) of the slice asked for, or with depth (k, 6) of each."""
-    there = rows >= 0
+    is_row = rows >= 0
     hu = np.full((len(rows), store.size, store.size), AIR_HU, np.float32)
     blood = np.zeros(hu.shape, np.uint8)
-    hu[there], blood[there] = store.hu(rows[there]), store.blood(rows[there])
+    hu[is_row], blood[is_row] = store.hu(rows[is_row]), store.blood(rows[is_row])
     if recipe.depth == 1:
         return hu, blood, store.table.labels[rows[recipe.neighbors]]
     labels = np.zeros((len(rows), len(LABELS)), bool)  # air beyond the scan's end bleeds nowhere
-    labels[there] = store.table.labels[rows[there]]
+    labels[is_row] = store.table.labels[rows[is_row]]
     return hu, blood, labels
 
 
@@ -327,7 +333,7 @@ def _inside(store: Store, rows: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _asked(blood: np.ndarray, recipe: Recipe) -> np.ndarray:
+def _masked_slices(blood: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Of the slices shown, those whose mask is asked for: the one in the middle, or all with depth."""
     return blood if recipe.depth > 1 else blood[recipe.neighbors : recipe.neighbors + 1]
 
@@ -336,21 +342,21 @@ def _room(store: Store) -> float:
     return ROOM if store.field == "head" else 1.0
 
 
-def _shown(hu: np.ndarray, recipe: Recipe, view: int | None) -> np.ndarray:
+def _as_picture(hu: np.ndarray, recipe: Recipe, view: int | None) -> np.ndarray:
     """(k, y, x) HU as the model's picture: through all windows, or one of them."""
     windows = recipe.windows if view is None else recipe.windows[view : view + 1]
     if recipe.depth == 1:
-        return channels(hu, windows)
-    return np.stack([channels([plane], windows).reshape(*plane.shape, -1) for plane in hu])
+        return stack_channels(hu, windows)
+    return np.stack([stack_channels([plane], windows).reshape(*plane.shape, -1) for plane in hu])
 
 
-def _batched(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]], recipe: Recipe) -> Batch:
+def _collate(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]], recipe: Recipe) -> Batch:
     pictures, masks, labels = (np.stack(part) for part in zip(*samples, strict=True))
     pictures = pictures.reshape(*masks.shape[:1], *_shape(recipe), -1)
     truth = []
-    if recipe.segments:
+    if recipe.has_mask_output:
         truth.append(masks.reshape(len(masks), *_shape(recipe), 1).astype(np.float32))
-    if recipe.classifies:
+    if recipe.has_score_output:
         target = to_scheme(labels.reshape(-1, len(LABELS)), recipe.scheme).astype(np.float32)
         truth.append(target.reshape(*labels.shape[:-1], -1))
     return pictures, tuple(truth) if len(truth) > 1 else truth[0]
@@ -381,7 +387,7 @@ def paste(
         (k, y, x) float32 HU and uint8 shares of blood.
     """
     side = hu.shape[1]
-    move = matrix(drawn(_PASTE, rng), side, side)
+    move = warp_matrix(draw_warp(_PASTE, rng), side, side)
     brighter = rng.uniform(-6, 8)
     out_hu, out_blood = hu.copy(), np.zeros(hu.shape, np.uint8)
     for k in range(len(hu)):

@@ -64,11 +64,11 @@ def cross_validate(
 def _first(start: str | Path | None, fold: int) -> Path | None:
     if start is None:
         return None
-    own = Path(start) / f"{FOLD}{fold}"
-    return own if own.is_dir() else Path(start)
+    fold_folder = Path(start) / f"{FOLD}{fold}"
+    return fold_folder if fold_folder.is_dir() else Path(start)
 
 
-def reduced(recipe: Recipe, *, size: int, slices: int) -> Recipe:
+def reduce_budget(recipe: Recipe, *, size: int, slices: int) -> Recipe:
     """A recipe cut to a common budget: as many slices seen at one picture size, whatever the recipe asks for.
 
     Batch, loss, optimizer, schedule, sampling, augmentation and windows stay the recipe's own; the schedule is squeezed

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def spread(devices: int, *, batch: int) -> AbstractContextManager:
+def distribute(devices: int, *, batch: int) -> AbstractContextManager:
     """Where a model is built, compiled and fitted, so that the first `devices` devices share every batch.
 
     GPUs or TPUs where the backend sees some, else the CPUs it was told to make of one. What is learned is what one
@@ -50,20 +50,22 @@ def spread(devices: int, *, batch: int) -> AbstractContextManager:
         )
     if batch % devices:
         raise ValueError(f"A batch of {batch} cannot be shared evenly by {devices} devices; choose a multiple of them.")
-    found = keras.distribution.list_devices()
-    if len(found) < devices:
-        raise ValueError(f"{devices} devices were asked for, {backend} sees {len(found)}: {', '.join(found)}.")
-    return _scope(backend, found[:devices])
+    device_names = keras.distribution.list_devices()
+    if len(device_names) < devices:
+        raise ValueError(
+            f"{devices} devices were asked for, {backend} sees {len(device_names)}: {', '.join(device_names)}."
+        )
+    return _scope(backend, device_names[:devices])
 
 
 def _scope(backend: str, names: list[str]) -> AbstractContextManager:
     if backend == "jax":
         return keras.distribution.DataParallel(devices=names).scope()
-    return _mirrored(*names).scope()
+    return _mirrored_strategy(*names).scope()
 
 
 @lru_cache
-def _mirrored(*names: str) -> "tf.distribute.MirroredStrategy":
+def _mirrored_strategy(*names: str) -> "tf.distribute.MirroredStrategy":
     """One for all runs of a process: a second one would number its sums over the devices like the first."""
     import tensorflow as tf  # the one place in training that names it: Keras has no distribution for it
 

@@ -16,7 +16,7 @@ from ich_lib.models.builders import build
 from ich_lib.models.losses import LOSSES
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.run import CHECKPOINT, COLUMNS, HISTORY, START, Run
-from ich_lib.training.batches import Batches, Slices, Still
+from ich_lib.training.batches import Batches, Slices, ValidationBatches
 
 
 def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int = 1) -> None:
@@ -37,16 +37,16 @@ def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int 
     if (run.folder / START).is_file():
         model.set_weights(run.first_model().get_weights())
     begun = _restore(model, run.folder, len(batches))
-    stopped = stalled(_losses(run), recipe.patience)
-    batches.begin_with(begun)
+    stopped = is_stalled(_losses(run), recipe.patience)
+    batches.start_at(begun)
     model.fit(
         batches,
         initial_epoch=begun,
         shuffle=False,  # the batches have an order of their own
         epochs=begun if stopped else recipe.epochs,
-        validation_data=Still(unseen, recipe, multiple=devices) if len(unseen) else None,
+        validation_data=ValidationBatches(unseen, recipe, multiple=devices) if len(unseen) else None,
         validation_freq=5,
-        callbacks=[_Keep(run, begun, batches), _Watch(run)],
+        callbacks=[_Checkpoints(run, begun, batches), _Plateau(run)],
         verbose=0,
     )
     final = build(recipe)
@@ -69,8 +69,10 @@ def fit_classical(run: Run, slices: Store) -> None:
         return
     started, recipe, (seen, unseen) = time.monotonic(), run.recipe, _sides(run, slices)
     rows = np.sort(Batches(seen, recipe).one_pass())
-    taught, held_out = (classical.measured(Still(one, recipe), recipe) for one in (Slices(seen.store, rows), unseen))
-    scores = classical.fitted(taught, recipe)
+    taught, held_out = (
+        classical.measure_slices(ValidationBatches(one, recipe), recipe) for one in (Slices(seen.store, rows), unseen)
+    )
+    scores = classical.fit_classifiers(taught, recipe)
     row = {"epoch": 1, "loss": _log_loss(scores, taught), "learning_rate": ""}
     row |= {"val_loss": _log_loss(scores, held_out) if len(held_out.labels) else ""}
     row |= {"minutes": f"{(time.monotonic() - started) / 60:.2f}"}
@@ -81,16 +83,16 @@ def fit_classical(run: Run, slices: Store) -> None:
     taught.save(run.weights)  # last: a run that has it is finished
 
 
-def _log_loss(scores: Callable[[np.ndarray], np.ndarray], shown: classical.Measured) -> float:
+def _log_loss(scores: Callable[[np.ndarray], np.ndarray], table: classical.FeatureTable) -> float:
     """Mean over the labels, as the networks' binary cross-entropy is."""
-    found = scores(shown.columns)
-    return float(np.mean([log_loss(*pair) for pair in zip(shown.labels.T, found.T, strict=True)]))
+    probabilities = scores(table.columns)
+    return float(np.mean([log_loss(*pair) for pair in zip(table.labels.T, probabilities.T, strict=True)]))
 
 
 def compile_model(recipe: Recipe, steps: int, *, pretrained: bool = False) -> keras.Model:
     """The recipe's model with its loss, optimizer and learning rate, for epochs of `steps` batches."""
     model = build(recipe, precision=recipe.precision, pretrained=pretrained)
-    rate = learning_rate(recipe, steps)
+    rate = build_learning_rate(recipe, steps)
     if recipe.optimizer == "adam":
         optimizer = keras.optimizers.Adam(rate)
     else:
@@ -105,7 +107,7 @@ def compile_model(recipe: Recipe, steps: int, *, pretrained: bool = False) -> ke
     return model
 
 
-def learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule | float:
+def build_learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule | float:
     """The recipe's learning rate: by the step for a cosine, else the one it begins with.
 
     Both cosines count steps, as the optimizer does. System 000 asked a schedule made for steps once an epoch, so it
@@ -125,7 +127,7 @@ def learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.Lear
     return recipe.learning_rate
 
 
-def halvings(losses: list[float], patience: int) -> int:
+def count_halvings(losses: list[float], patience: int) -> int:
     """How often a plateau has halved the learning rate: each time `patience` epochs bring no loss lower by 0.0001.
 
     Source:
@@ -141,7 +143,7 @@ def halvings(losses: list[float], patience: int) -> int:
     return count
 
 
-def stalled(losses: list[float], patience: int) -> bool:
+def is_stalled(losses: list[float], patience: int) -> bool:
     """Whether the last `patience` epochs brought no loss lower than before them; never for a patience of 0."""
     return 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
 
@@ -168,7 +170,7 @@ def _number(value: keras.Variable | keras.KerasTensor) -> float:
     return float(keras.ops.convert_to_numpy(value))
 
 
-class _Keep(keras.callbacks.Callback):
+class _Checkpoints(keras.callbacks.Callback):
     """After every epoch a checkpoint, then a line of history; a bar with the time left all along."""
 
     def __init__(self, run: Run, begun: int, batches: Batches):
@@ -185,7 +187,7 @@ class _Keep(keras.callbacks.Callback):
         No checkpoint holds dropout's state; and but for TensorFlow on one device, Keras looks into the batches once
         before the first epoch, so who counts its passes is one ahead.
         """
-        self.batches.begin_with(epoch)
+        self.batches.start_at(epoch)
         for layer in self.model.layers:
             if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
                 generator.state.assign([self.run.recipe.seed, epoch + 1])
@@ -212,7 +214,7 @@ class _Keep(keras.callbacks.Callback):
         self.bar.close()
 
 
-class _Watch(keras.callbacks.Callback):
+class _Plateau(keras.callbacks.Callback):
     """Halve the learning rate on a plateau and stop a run that stalled, by the training losses in history.csv."""
 
     def __init__(self, run: Run):
@@ -221,9 +223,9 @@ class _Watch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.recipe.schedule == "plateau":
-            count = halvings(_losses(self.run), self.recipe.halve)
+            count = count_halvings(_losses(self.run), self.recipe.halve)
             self.model.optimizer.learning_rate = self.recipe.learning_rate * 0.5**count
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if stalled(_losses(self.run), self.recipe.patience):
+        if is_stalled(_losses(self.run), self.recipe.patience):
             self.model.stop_training = True

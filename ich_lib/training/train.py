@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from ich_lib.data import open_set
 from ich_lib.data.phantoms import phantoms
-from ich_lib.data.split import SPLITS, Split, leaks, units
-from ich_lib.data.store import Head, Store, kept_store, open_store
+from ich_lib.data.split import SPLITS, Split, find_leaks, units
+from ich_lib.data.store import Store, StoredScan, cached_store, open_store
 from ich_lib.models.recipes import Recipe
-from ich_lib.models.recipes import recipe as recipe_named
+from ich_lib.models.recipes import get_recipe as recipe_named
 from ich_lib.models.run import RECIPE, SPLIT, START, Run, is_run, open_run
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def train(
         allow_leaks: train although held-out slices are known to the training side.
         start: a finished run whose weights come first; its model may lack the last layers of this one.
         resume: go on where a stopped run in `out` ended; its own recipe and split are used.
-        devices: how many of this machine's devices share every batch, see `ich_lib.training.devices.spread`.
+        devices: how many of this machine's devices share every batch, see `ich_lib.training.devices.distribute`.
 
     Returns:
         The finished run.
@@ -83,33 +83,35 @@ def train(
     """
     from ich_lib.models import classical
     from ich_lib.training import loop
-    from ich_lib.training.devices import spread
+    from ich_lib.training.devices import distribute
 
     recipe, out = recipe_named(recipe) if isinstance(recipe, str) else recipe, Path(out)
     if not recipe.is_network:
-        classical.check(recipe)
+        classical.check_recipe(recipe)
         if start is not None:
             raise ValueError(f"{recipe.name} is no network and has no weights to begin with; leave start out.")
     begun = open_run(out) if resume else None
-    place = spread(devices, batch=(begun.recipe if begun else recipe).batch)  # told before anything is made
-    slices = slices_of(recipe, data)
-    chosen = begun.split if begun else _split(slices, split, fold, recipe.seed)
-    if set(chosen.folds) != set(units(slices.table, chosen.kind)):
-        who = f"{out} was begun with" if begun else "The split deals out"
-        raise ValueError(f"{who} {len(chosen.folds)} other patients than {slices.table.name} holds.")
-    if not allow_leaks and (found := leaks(chosen, slices)):
-        raise ValueError(f"This split leaks: {found}. Its figures would mean nothing; allow_leaks trains all the same.")
-    run = begun or _new_run(recipe, out, chosen, start)
+    place = distribute(devices, batch=(begun.recipe if begun else recipe).batch)  # told before anything is made
+    slices = open_slices(recipe, data)
+    patient_split = begun.split if begun else _split(slices, split, fold, recipe.seed)
+    if set(patient_split.folds) != set(units(slices.table, patient_split.kind)):
+        subject = f"{out} was begun with" if begun else "The split deals out"
+        raise ValueError(f"{subject} {len(patient_split.folds)} other patients than {slices.table.name} holds.")
+    if not allow_leaks and (shared := find_leaks(patient_split, slices)):
+        raise ValueError(
+            f"This split leaks: {shared}. Its figures would mean nothing; allow_leaks trains all the same."
+        )
+    run = begun or _new_run(recipe, out, patient_split, start)
     if run.recipe.is_network:
-        made = _phantoms(run.recipe, 1) if data is not None and run.recipe.mixes_phantoms else None
+        test_phantoms = _phantoms(run.recipe, 1) if data is not None and run.recipe.mixes_phantoms else None
         with place:
-            loop.fit(run, slices, phantoms=made, devices=devices)
+            loop.fit(run, slices, phantoms=test_phantoms, devices=devices)
     else:
         loop.fit_classical(run, slices)
     return run
 
 
-def slices_of(recipe: Recipe, data: str | Path | Store | None) -> Store:
+def open_slices(recipe: Recipe, data: str | Path | Store | None) -> Store:
     """The slices to train on, at the size the recipe's pictures are cut from.
 
     Args:
@@ -127,17 +129,17 @@ def slices_of(recipe: Recipe, data: str | Path | Store | None) -> Store:
     if data is None:
         return _phantoms(recipe, 0)
     if isinstance(data, Store):
-        found = data
+        store = data
     elif Path(data).is_file():
-        found = open_store(data)
+        store = open_store(data)
     else:
-        found = kept_store(open_set(data), size=recipe.stored, field=recipe.field, progress=_bar("reading"))
-    if (found.size, found.field) != (recipe.stored, recipe.field):
+        store = cached_store(open_set(data), size=recipe.stored, field=recipe.field, progress=_bar("reading"))
+    if (store.size, store.field) != (recipe.stored, recipe.field):
         raise ValueError(
-            f"{found.path.name} holds {found.field} pictures of {found.size} px; {recipe.name} wants {recipe.field} "
+            f"{store.path.name} holds {store.field} pictures of {store.size} px; {recipe.name} wants {recipe.field} "
             f"pictures of {recipe.stored} px. Make it with python -m ich_lib store."
         )
-    return found
+    return store
 
 
 def _phantoms(recipe: Recipe, add: int) -> Store:
@@ -146,8 +148,8 @@ def _phantoms(recipe: Recipe, add: int) -> Store:
     )
 
 
-def _bar(what: str) -> Callable[..., Iterable[Head]]:
-    return lambda items, total: tqdm(items, total=total, desc=what, unit="head")
+def _bar(unit: str) -> Callable[..., Iterable[StoredScan]]:
+    return lambda items, total: tqdm(items, total=total, desc=unit, unit="head")
 
 
 def _split(slices: Store, kind: str | Split, fold: int | None, seed: int) -> Split:
@@ -162,7 +164,7 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
     if is_run(out):
         raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
     run = Run(out, recipe, split)
-    first = None if start is None else _begun_by(open_run(start), run)
+    first = None if start is None else _start_from(open_run(start), run)
     if first is None and recipe.weights:
         from ich_lib.models.builders import build
 
@@ -175,7 +177,7 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
     return run
 
 
-def _begun_by(start: Run, run: Run) -> keras.Model:
+def _start_from(start: Run, run: Run) -> keras.Model:
     """The model of `run` with the weights of `start`, which must all find their place and know nobody held out.
 
     Layers that `start` lacks, such as the scores of a model that only drew masks, keep weights drawn by the seed.

@@ -19,21 +19,21 @@ from typing import Any
 import numpy as np
 import optuna
 
-from ich_lib.data.split import APART, Split, by_patient, leaks
+from ich_lib.data.split import SET_ASIDE, Split, by_patient, find_leaks
 from ich_lib.data.store import Store
 from ich_lib.data.table import Table
 from ich_lib.labels import ANY, SCHEMES, from_scheme, six_scores
 from ich_lib.measures.metrics import auc, dice
-from ich_lib.models.builders import options_of
+from ich_lib.models.builders import builder_options
 from ich_lib.models.losses import LOSSES
-from ich_lib.models.recipes import Recipe, from_json
+from ich_lib.models.recipes import Recipe, recipe_from_json
 from ich_lib.models.run import Run, is_run, open_run
 from ich_lib.prepare.augment import Augment
 from ich_lib.prepare.window import WINDOWS
-from ich_lib.training.batches import Slices, Still
-from ich_lib.training.train import FOLDS, slices_of, train
+from ich_lib.training.batches import Slices, ValidationBatches
+from ich_lib.training.train import FOLDS, open_slices, train
 
-WAYS = ("grid", "random", "bayes")
+SEARCH_METHODS = ("grid", "random", "bayes")
 SCALES = ("log", "linear")
 # Kept as they are: what the data was stored for, the seed, which says who is in which fold, and the threshold, which is
 # set before training; a recipe's name, task and source are no settings.
@@ -45,7 +45,7 @@ _AT_RANDOM = 5  # trials before "bayes" begins to reckon; Optuna's own 10 would 
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """The best of some trials.
 
     Attributes:
@@ -74,7 +74,7 @@ def tune(
     minutes: float | None = None,
     fold: int = 0,
     seed: int = 0,
-) -> Tuned:
+) -> TuningResult:
     """Search for settings of a recipe. The same command goes on where a stopped one ended.
 
     Args:
@@ -101,45 +101,51 @@ def tune(
         Bergstra et al., NeurIPS 2011 (the estimator) and Bergstra and Bengio, JMLR 2012;13:281 (random before grid), in
         Optuna (Akiba et al., KDD 2019). Chosen apart from the report: Cawley and Talbot, JMLR 2010;11:2079.
     """
-    space = _checked(space, recipe, by)
+    space = _check_space(space, recipe, by)
     if trials < 1 or (minutes is not None and minutes <= 0):
         raise ValueError(f"A tuning needs at least one trial and some minutes; got {trials} and {minutes}.")
-    out, slices = Path(out), slices_of(recipe, data)
-    split = set_apart(slices.table, fold=fold, seed=recipe.seed)
-    _scorable(recipe, Slices(slices, split.rows(slices.table, trained=False)), split)
-    if found := leaks(by_patient(slices.table, folds=FOLDS, held_out=fold, seed=recipe.seed), slices):
-        raise ValueError(f"The fold to be reported leaks: {found}. Its figures would mean nothing.")
+    out, slices = Path(out), open_slices(recipe, data)
+    split = set_aside(slices.table, fold=fold, seed=recipe.seed)
+    _check_scorable(recipe, Slices(slices, split.rows(slices.table, trained=False)), split)
+    if shared := find_leaks(by_patient(slices.table, folds=FOLDS, held_out=fold, seed=recipe.seed), slices):
+        raise ValueError(f"The fold to be reported leaks: {shared}. Its figures would mean nothing.")
     out.mkdir(parents=True, exist_ok=True)
-    asked = {"recipe": asdict(recipe), "space": space, "by": by, "fold": fold, "seed": seed, "folds": split.folds}
+    settings = {"recipe": asdict(recipe), "space": space, "by": by, "fold": fold, "seed": seed, "folds": split.folds}
 
-    def told(study: optuna.Study, trial: optuna.trial.FrozenTrial | None = None) -> None:
+    def report_progress(study: optuna.Study, trial: optuna.trial.FrozenTrial | None = None) -> None:
         _write(study, out, recipe, space, split)
         study.sampler = _sampler(by, space, seed, len(study.get_trials(deepcopy=False)))
 
     if by == "grid":
-        trials = min(trials, math.prod(len(_named(values)) for values in space.values()))
-    with _study(out / _STUDY, json.loads(json.dumps(asked, default=asdict))) as study:
-        made = study.get_trials()
-        left = None if minutes is None else 60 * (minutes - sum(map(_minutes, made)))
-        if len(made) < trials and (left is None or left > 0):
-            told(study)
-            one = _objective(recipe, slices, out, space, split)
-            study.optimize(one, trials - len(made), timeout=left, catch=(ValueError, TypeError), callbacks=[told])
+        trials = min(trials, math.prod(len(_choices_by_json(values)) for values in space.values()))
+    with _study(out / _STUDY, json.loads(json.dumps(settings, default=asdict))) as study:
+        trials_so_far = study.get_trials()
+        left = None if minutes is None else 60 * (minutes - sum(map(_minutes, trials_so_far)))
+        if len(trials_so_far) < trials and (left is None or left > 0):
+            report_progress(study)
+            objective = _objective(recipe, slices, out, space, split)
+            study.optimize(
+                objective,
+                trials - len(trials_so_far),
+                timeout=left,
+                catch=(ValueError, TypeError),
+                callbacks=[report_progress],
+            )
         return _best(study, out, recipe, space)
 
 
-def set_apart(table: Table, *, fold: int, seed: int) -> Split:
+def set_aside(table: Table, *, fold: int, seed: int) -> Split:
     """The folds that `train` draws, with one set apart (-1) and the next one, cyclic, held out.
 
     Raises:
         ValueError: as `by_patient`.
     """
     outer = by_patient(table, folds=FOLDS, held_out=fold, seed=seed)
-    apart = {patient: APART if number == fold else number for patient, number in outer.folds.items()}
-    return replace(outer, folds=apart, held_out=(fold + 1) % FOLDS)
+    folds = {patient: SET_ASIDE if number == fold else number for patient, number in outer.folds.items()}
+    return replace(outer, folds=folds, held_out=(fold + 1) % FOLDS)
 
 
-def score(run: Run, slices: Slices) -> float:
+def score_run(run: Run, slices: Slices) -> float:
     """How well a run does on slices it was not trained on: one number, the more the better.
 
     Args:
@@ -154,29 +160,31 @@ def score(run: Run, slices: Slices) -> float:
     Raises:
         ValueError: if the model answers with something else than numbers, or the slices cannot tell.
     """
-    recipe, model, still = run.recipe, run.model(), Still(slices, run.recipe)
-    found, truths = [], []
+    recipe, model, still = run.recipe, run.model(), ValidationBatches(slices, run.recipe)
+    predicted_masks, truths = [], []
     for i in range(len(still)):
         pictures, told = still[i]
-        said = model.predict_on_batch(pictures)
-        said, truth = (said[0], told[0]) if isinstance(told, tuple) else (said, told)  # of both, the mask decides
-        if not np.isfinite(said).all():
+        outputs = model.predict_on_batch(pictures)
+        outputs, truth = (
+            (outputs[0], told[0]) if isinstance(told, tuple) else (outputs, told)
+        )  # of both, the mask decides
+        if not np.isfinite(outputs).all():
             raise ValueError("The model's answers are no numbers: its training diverged.")
-        if recipe.segments:
-            masks, bloods = (_planes(said) >= recipe.threshold, _planes(truth) > 0.5)
-            found += [dice(blood, mask) for blood, mask in zip(bloods, masks, strict=True) if blood.any()]
+        if recipe.has_mask_output:
+            masks, bloods = (_planes(outputs) >= recipe.threshold, _planes(truth) > 0.5)
+            predicted_masks += [dice(blood, mask) for blood, mask in zip(bloods, masks, strict=True) if blood.any()]
         else:
-            found += six_scores(said, recipe.scheme)[:, ANY].tolist()
+            predicted_masks += six_scores(outputs, recipe.scheme)[:, ANY].tolist()
             truths += from_scheme(truth, recipe.scheme)[:, ANY].tolist()
     views = len(recipe.windows) if recipe.windows_as == "samples" else 1
-    means = np.reshape(found, (-1, views)).mean(axis=1)
-    value = np.mean(found) if recipe.segments else auc(np.array(truths[::views]), means)
+    means = np.reshape(predicted_masks, (-1, views)).mean(axis=1)
+    value = np.mean(predicted_masks) if recipe.has_mask_output else auc(np.array(truths[::views]), means)
     if not np.isfinite(value):
         raise ValueError(f"The inner fold cannot score {recipe.name}: it lacks slices with blood, or without.")
     return float(value)
 
 
-def changed(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+def change_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """A recipe with some settings replaced, those named options.NAME among its builder's options.
 
     Raises:
@@ -203,16 +211,16 @@ def read_space(texts: Sequence[str]) -> dict[str, tuple]:
         name = name.strip()
         if not name or not values or name in space:
             raise ValueError(f"--vary wants each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
-        parts = re.fullmatch(r"(.+?)\.\.(.+?)(?::(log|linear))?", values)
-        ends = tuple(_value(part) for part in parts.groups()[:2]) if parts else ()
-        if parts and all(map(_is_number, ends)):
-            space[name] = (*ends, parts[3] or "linear")
+        match = re.fullmatch(r"(.+?)\.\.(.+?)(?::(log|linear))?", values)
+        ends = tuple(_value(part) for part in match.groups()[:2]) if match else ()
+        if match and all(map(_is_number, ends)):
+            space[name] = (*ends, match[3] or "linear")
         else:
             space[name] = tuple(_value(part) for part in values.split(","))
     return space
 
 
-def settled(path: str | Path, name: str, *, fold: int | None, seed: int | None = None) -> Recipe:
+def best_recipe(path: str | Path, name: str, *, fold: int | None, seed: int | None = None) -> Recipe:
     """The recipe with the best settings out of a best.json, for the fold that the tuning never saw.
 
     Args:
@@ -225,14 +233,14 @@ def settled(path: str | Path, name: str, *, fold: int | None, seed: int | None =
         FileNotFoundError: if there is no such file.
         ValueError: for settings of another recipe, or a fold or a seed that would report patients tuned on.
     """
-    told = json.loads(Path(path).read_text())
-    recipe = from_json(told["recipe"])
+    best = json.loads(Path(path).read_text())
+    recipe = recipe_from_json(best["recipe"])
     if recipe.name != name:
         raise ValueError(f"{path} holds settings of {recipe.name}, not of {name}.")
-    if fold not in (None, told["fold"]):
+    if fold not in (None, best["fold"]):
         raise ValueError(
-            f"{path} was tuned on patients of fold {fold} and set fold {told['fold']} apart; train with "
-            f"--fold {told['fold']}."
+            f"{path} was tuned on patients of fold {fold} and set fold {best['fold']} apart; train with "
+            f"--fold {best['fold']}."
         )
     if seed not in (None, recipe.seed):
         raise ValueError(
@@ -257,27 +265,29 @@ def _is_range(values: Sequence) -> bool:
     return len(values) == 3 and values[2] in SCALES and all(map(_is_number, values[:2]))
 
 
-def _checked(space: Mapping[str, Sequence], recipe: Recipe, by: str) -> dict[str, tuple]:
+def _check_space(space: Mapping[str, Sequence], recipe: Recipe, by: str) -> dict[str, tuple]:
     """The space in tuples, whole numbers made floats where the recipe has one; or an error."""
-    if by not in WAYS:
-        raise ValueError(f"by must be one of {', '.join(WAYS)}; got {by!r}.")
-    options = [f"{_OPTION}{name}" for name in options_of(recipe)]
+    if by not in SEARCH_METHODS:
+        raise ValueError(f"by must be one of {', '.join(SEARCH_METHODS)}; got {by!r}.")
+    options = [f"{_OPTION}{name}" for name in builder_options(recipe)]
     now = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if field.name not in _FIXED}
-    if strange := [name for name in space if name not in (*now, *options)] or ([] if space else ["Nothing"]):
+    if unknown := [name for name in space if name not in (*now, *options)] or ([] if space else ["Nothing"]):
         raise ValueError(
-            f"{strange[0]} cannot be varied in {recipe.name}; what can be is {', '.join([*now, *options])}."
+            f"{unknown[0]} cannot be varied in {recipe.name}; what can be is {', '.join([*now, *options])}."
         )
     if by == "grid" and (ranges := [name for name, values in space.items() if _is_range(values)]):
         raise ValueError(f"A grid cannot hold the range of {ranges[0]}; name choices, or search by random or bayes.")
-    return {name: _fitting(name, tuple(values), now) for name, values in space.items()}
+    return {name: _convert_choices(name, tuple(values), now) for name, values in space.items()}
 
 
-def _fitting(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
+def _convert_choices(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
     """The values of one field, if it can take them all."""
     ends, scale = (values[:2], values[2:]) if _is_range(values) else (values, ())
     if scale and not (ends[0] < ends[1] and (scale == ("linear",) or ends[0] > 0)):
         raise ValueError(f"A range goes from low to high, and a log range begins above 0; got {name}={values}.")
-    if name in now and (wrong := [value for value in ends if not _fits(value, now[name])] or ([] if ends else [()])):
+    if name in now and (
+        wrong := [value for value in ends if not _is_compatible(value, now[name])] or ([] if ends else [()])
+    ):
         raise ValueError(
             f"{name}, now {now[name]!r}, cannot be {wrong[0]!r}. Write choices as 4,8,16, a choice of several values "
             "as 8+16, a range as 1e-4..1e-2:log."
@@ -290,44 +300,46 @@ def _fitting(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
     return (*ends, *scale)
 
 
-def _fits(value: object, now: object) -> bool:
+def _is_compatible(value: object, now: object) -> bool:
     """Whether a value may stand where `now` stands: a number for a number, a whole one for a whole one."""
     if isinstance(now, float):
         return _is_number(value)
     return isinstance(value, str | None) if now is None or isinstance(now, str) else type(value) is type(now)
 
 
-def _scorable(recipe: Recipe, slices: Slices, split: Split) -> None:
-    bleeding = slices.told(recipe).bleeding
-    if not bleeding.any() or (not recipe.segments and bleeding.all()):
+def _check_scorable(recipe: Recipe, slices: Slices, split: Split) -> None:
+    bleeding = slices.with_targets(recipe).bleeding
+    if not bleeding.any() or (not recipe.has_mask_output and bleeding.all()):
         raise ValueError(
             f"Fold {split.held_out} cannot score trials: its slices {'all' if bleeding.any() else 'never'} show blood "
             f"that {recipe.name} could tell. Set another fold apart."
         )
 
 
-def _named(values: Sequence) -> dict[str, Any]:
+def _choices_by_json(values: Sequence) -> dict[str, Any]:
     """Choices by their JSON, since Optuna keeps plain values only."""
     return {json.dumps(value, default=asdict): value for value in values}
 
 
-def _drawn(trial: optuna.Trial, name: str, values: Sequence) -> object:
+def _draw_setting(trial: optuna.Trial, name: str, values: Sequence) -> object:
     if not _is_range(values):
-        choices = _named(values)
+        choices = _choices_by_json(values)
         return choices[trial.suggest_categorical(name, list(choices))]
     low, high, scale = values
-    whole = isinstance(low, int) and isinstance(high, int)
-    return (trial.suggest_int if whole else trial.suggest_float)(name, low, high, log=scale == "log")
+    is_whole = isinstance(low, int) and isinstance(high, int)
+    return (trial.suggest_int if is_whole else trial.suggest_float)(name, low, high, log=scale == "log")
 
 
 def _sampler(by: str, space: Mapping[str, Sequence], seed: int, number: int) -> optuna.samplers.BaseSampler:
     """Optuna's sampler for one trial. Each trial has a seed of its own, or a second session would draw the first's."""
     if by == "grid":
-        return optuna.samplers.GridSampler({name: list(_named(values)) for name, values in space.items()}, seed=seed)
-    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        return optuna.samplers.GridSampler(
+            {name: list(_choices_by_json(values)) for name, values in space.items()}, seed=seed
+        )
+    trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     if by == "random":
-        return optuna.samplers.RandomSampler(seed=own)
-    return optuna.samplers.TPESampler(seed=own, n_startup_trials=_AT_RANDOM)
+        return optuna.samplers.RandomSampler(seed=trial_seed)
+    return optuna.samplers.TPESampler(seed=trial_seed, n_startup_trials=_AT_RANDOM)
 
 
 def _objective(
@@ -335,14 +347,16 @@ def _objective(
 ) -> Callable[[optuna.Trial], float]:
     """A function of a trial that draws its settings, trains and scores."""
 
-    def one(trial: optuna.Trial) -> float:
-        settings = {name: _drawn(trial, name, values) for name, values in space.items()}
+    def run_one_trial(trial: optuna.Trial) -> float:
+        settings = {name: _draw_setting(trial, name, values) for name, values in space.items()}
         for earlier in trial.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
             if earlier.params == trial.params and earlier.value is not None:
                 return earlier.value
         started = time.monotonic()
         try:
-            value, minutes = _tried(changed(recipe, settings), slices, out / f"trial-{trial.number:03d}", split)
+            value, minutes = _run_trial(
+                change_recipe(recipe, settings), slices, out / f"trial-{trial.number:03d}", split
+            )
         except (ValueError, TypeError) as problem:  # a builder tells a size it cannot halve, Python a wrong argument
             trial.set_user_attr("minutes", (time.monotonic() - started) / 60)
             trial.set_user_attr("problem", " ".join(str(problem).split()))
@@ -350,17 +364,17 @@ def _objective(
         trial.set_user_attr("minutes", minutes)
         return value
 
-    return one
+    return run_one_trial
 
 
-def _tried(recipe: Recipe, slices: Store, folder: Path, split: Split) -> tuple[float, float]:
+def _run_trial(recipe: Recipe, slices: Store, folder: Path, split: Split) -> tuple[float, float]:
     """Train one trial, or finish it; its score on the inner fold and its minutes."""
-    begun = is_run(folder) and open_run(folder).recipe == from_json(recipe.as_json())
+    begun = is_run(folder) and open_run(folder).recipe == recipe_from_json(recipe.as_json())
     if begun and open_run(folder).weights.is_file():
         run = open_run(folder)
     else:
         run = train(recipe, slices, folder, split=split, resume=begun)
-    return score(run, Slices(slices, split.rows(slices.table, trained=False))), run.minutes
+    return score_run(run, Slices(slices, split.rows(slices.table, trained=False))), run.minutes
 
 
 def _planes(pictures: np.ndarray) -> np.ndarray:
@@ -369,7 +383,7 @@ def _planes(pictures: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _study(path: Path, asked: dict) -> Iterator[optuna.Study]:
+def _study(path: Path, settings: dict) -> Iterator[optuna.Study]:
     """The study kept in a file, without the trial that a stop cut short: it comes again, under its number."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials.csv tells each trial, failed ones with their reason
@@ -380,14 +394,14 @@ def _study(path: Path, asked: dict) -> Iterator[optuna.Study]:
 
     try:
         study = opened()
-        if study.user_attrs.get("asked", asked) != asked:
+        if study.user_attrs.get("asked", settings) != settings:
             raise ValueError(f"{path.parent} holds a tuning of another recipe, space or data. Choose another folder.")
-        made = study.get_trials()
-        if any(not _is_over(trial) for trial in made):
+        trials = study.get_trials()
+        if any(not _is_over(trial) for trial in trials):
             optuna.delete_study(study_name="tuning", storage=storage)
             study = opened()
-            study.add_trials(trial for trial in made if _is_over(trial))
-        study.set_user_attr("asked", asked)
+            study.add_trials(trial for trial in trials if _is_over(trial))
+        study.set_user_attr("asked", settings)
         yield study
     finally:
         storage.remove_session()
@@ -406,40 +420,43 @@ def _minutes(trial: optuna.trial.FrozenTrial) -> float:
 
 def _settings(trial: optuna.trial.FrozenTrial, space: Mapping[str, Sequence]) -> dict[str, Any]:
     """What a trial tried, choices no longer by their JSON."""
-    drawn = {name: trial.params[name] for name in space if name in trial.params}
-    return {name: value if _is_range(space[name]) else _named(space[name])[value] for name, value in drawn.items()}
+    values = {name: trial.params[name] for name in space if name in trial.params}
+    return {
+        name: value if _is_range(space[name]) else _choices_by_json(space[name])[value]
+        for name, value in values.items()
+    }
 
 
-def _best(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, Sequence]) -> Tuned:
-    made = [trial for trial in study.get_trials() if _is_over(trial)]
-    if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in made):
-        why = made[0].user_attrs["problem"] if made else "there was no time for one."
-        raise ValueError(f"None of {len(made)} trials could be trained: {why}")
+def _best(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, Sequence]) -> TuningResult:
+    finished = [trial for trial in study.get_trials() if _is_over(trial)]
+    if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in finished):
+        why = finished[0].user_attrs["problem"] if finished else "there was no time for one."
+        raise ValueError(f"None of {len(finished)} trials could be trained: {why}")
     settings = _settings(study.best_trial, space)
-    return Tuned(out, changed(recipe, settings), settings, study.best_value, len(made))
+    return TuningResult(out, change_recipe(recipe, settings), settings, study.best_value, len(finished))
 
 
 def _write(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, Sequence], split: Split) -> None:
     """trials.csv and best.json, after every trial."""
-    made = [trial for trial in study.get_trials() if _is_over(trial)]
+    finished = [trial for trial in study.get_trials() if _is_over(trial)]
     with (out / _TRIALS).open("w", newline="") as file:
         lines = csv.writer(file)
         lines.writerow(["trial", *space, "score", "minutes", "problem"])
-        for trial in made:
-            settings = [_said(value) for value in _settings(trial, space).values()]
+        for trial in finished:
+            settings = [_format_value(value) for value in _settings(trial, space).values()]
             value = "" if trial.value is None else trial.value
             problem = trial.user_attrs.get("problem", "")
             lines.writerow([trial.number, *settings, value, f"{_minutes(trial):.2f}", problem])
-    if all(trial.state == optuna.trial.TrialState.FAIL for trial in made):
+    if all(trial.state == optuna.trial.TrialState.FAIL for trial in finished):
         return
     best = _best(study, out, recipe, space)
     whom: dict[str, list[str]] = {"trained": [], "scored": [], "apart": []}
     for patient, fold in split.folds.items():
-        whom[{split.held_out: "scored", APART: "apart"}.get(fold, "trained")].append(patient)
-    told = {
+        whom[{split.held_out: "scored", SET_ASIDE: "apart"}.get(fold, "trained")].append(patient)
+    content = {
         "settings": best.settings,
         "score": best.score,
-        "measure": "mean Dice of bleeding slices" if recipe.segments else "slice AUC of any",
+        "measure": "mean Dice of bleeding slices" if recipe.has_mask_output else "slice AUC of any",
         "trials": best.trials,
         "fold": study.user_attrs["asked"]["fold"],
         "inner_fold": split.held_out,
@@ -447,10 +464,10 @@ def _write(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, S
         "set_apart": whom["apart"],
         "recipe": best.recipe.as_json(),
     }
-    (out / _BEST).write_text(json.dumps(told, indent=1, default=asdict) + "\n")
+    (out / _BEST).write_text(json.dumps(content, indent=1, default=asdict) + "\n")
 
 
-def _said(value: object) -> str:
+def _format_value(value: object) -> str:
     """A value as `--vary` takes it."""
     if isinstance(value, tuple):
         return "+".join(map(str, value)) + "+" * (len(value) == 1)

@@ -1,6 +1,14 @@
 """A result to sentences, in the languages of the demo."""
 
-from ich_lib.words.languages import LANGUAGES, in_each
-from ich_lib.words.sentences import doubts, made_by, origin, sentence, volume
+from ich_lib.words.languages import LANGUAGES, in_each_language
+from ich_lib.words.sentences import phantom_sentence, provenance, result_sentence, unsure_sentence, volume_sentence
 
-__all__ = ["LANGUAGES", "doubts", "in_each", "made_by", "origin", "sentence", "volume"]
+__all__ = [
+    "LANGUAGES",
+    "in_each_language",
+    "phantom_sentence",
+    "provenance",
+    "result_sentence",
+    "unsure_sentence",
+    "volume_sentence",
+]

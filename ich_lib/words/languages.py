@@ -122,11 +122,11 @@ def words_in(language: str) -> dict:
     return LANGUAGES[language]
 
 
-def number(value: float, digits: int, language: str) -> str:
+def format_number(value: float, digits: int, language: str) -> str:
     """A number as the language writes it: 3.1 in English, 3,1 in German and Spanish."""
     return f"{value:.{digits}f}".replace(".", words_in(language)["point"])
 
 
-def in_each(tell: Callable[[_About, str], str], about: _About) -> dict[str, str]:
+def in_each_language(tell: Callable[[_About, str], str], about: _About) -> dict[str, str]:
     """Language to what `tell(about, language)` says."""
     return {language: tell(about, language) for language in LANGUAGES}

@@ -4,15 +4,15 @@ from ich_lib import __version__
 from ich_lib.labels import ANY, TYPES
 from ich_lib.phantoms import Phantom
 from ich_lib.prediction.analyze import Result
-from ich_lib.prediction.uncertainty import EVEN, words
-from ich_lib.words.languages import number, words_in
+from ich_lib.prediction.uncertainty import EVEN_CHANCE, probability_word
+from ich_lib.words.languages import format_number, words_in
 
 SHORT_NOTICE = "Teaching only, not a medical device."  # where NOTICE has no room
-TOLD_DIGITS = 12  # of a hash, where all 64 have no room
+SHA_DIGITS = 12  # of a hash, where all 64 have no room
 
 
-def sentence(result: Result, language: str = "en") -> str:
-    """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.words` has it.
+def result_sentence(result: Result, language: str = "en") -> str:
+    """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.probability_word` has it.
 
     Args:
         result: of `analyze`.
@@ -26,16 +26,16 @@ def sentence(result: Result, language: str = "en") -> str:
         return say["none"]
     bleeding = int((result.slice_scores[:, ANY] >= result.score_threshold).sum())
     count, ml = len(result.slice_scores), result.volume_ml
-    how = EVEN if result.calibrated and words(result.scores["any"]) == EVEN else "likely"
+    how = EVEN_CHANCE if result.calibrated and probability_word(result.scores["any"]) == EVEN_CHANCE else "likely"
     return say["bleeding"].format(
         how=say["how"][how],
         where=say["here"] if count == 1 else say["on"].format(bleeding=max(bleeding, 1), count=count),
-        about=say["about"].format(ml=number(ml, 0 if ml >= 10 else 1, language)) if ml else "",
+        about=say["about"].format(ml=format_number(ml, 0 if ml >= 10 else 1, language)) if ml else "",
         type=say["types"][TYPES[int(result.scan_scores[:ANY].argmax())]],
     )
 
 
-def doubts(result: Result, language: str = "en") -> str:
+def unsure_sentence(result: Result, language: str = "en") -> str:
     """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none.
 
     Raises:
@@ -43,16 +43,16 @@ def doubts(result: Result, language: str = "en") -> str:
     """
     say = words_in(language)
     runs: list[list[int]] = []
-    for place in (k + 1 for k in result.unsure):
+    for place in (k + 1 for k in result.unsure_slices):
         if runs and runs[-1][1] == place - 1:
             runs[-1][1] = place
         else:
             runs.append([place, place])
-    told = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
-    return say["unsure_one" if len(result.unsure) == 1 else "unsure"].format(told=told) if runs else ""
+    ranges = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+    return say["unsure_one" if len(result.unsure_slices) == 1 else "unsure"].format(told=ranges) if runs else ""
 
 
-def volume(result: Result, language: str = "en") -> str:
+def volume_sentence(result: Result, language: str = "en") -> str:
     """mL and what they rest on, or why there are none.
 
     Raises:
@@ -64,11 +64,11 @@ def volume(result: Result, language: str = "en") -> str:
     if not result.volume_ml:
         return say["no_voxel"]
     dz, dy, dx = result.scan.spacing_mm
-    told = {"ml": (result.volume_ml, 1), "dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
-    return say["marked"].format(**{name: number(*value, language) for name, value in told.items()})
+    values = {"ml": (result.volume_ml, 1), "dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
+    return say["marked"].format(**{name: format_number(*value, language) for name, value in values.items()})
 
 
-def origin(case: Phantom, language: str = "en") -> str:
+def phantom_sentence(case: Phantom, language: str = "en") -> str:
     """Where a head made by code comes from: which blood was put in, and what is there to mislead.
 
     Raises:
@@ -81,19 +81,20 @@ def origin(case: Phantom, language: str = "en") -> str:
     return say["planted"].format(blood=blood or say["no_blood"]) + misled
 
 
-def strangeness(result: Result) -> str:
+def ood_sentence(result: Result) -> str:
     """How like the scans that the model learned from this one is, in one sentence; "" where the model cannot tell."""
-    found = result.strangeness
-    if found is None:
+    ood = result.ood
+    if ood is None:
         return ""
-    if found.strange:
-        return found.sentence
+    if ood.is_ood:
+        return ood.sentence
     return (
-        f"Strangeness {found.value:.1f}: {found.quantile:.0%} of scans like those the model learned from stay below "
-        f"{found.limit:.1f}."
+        f"Out-of-distribution score {ood.value:.1f}: {ood.quantile:.0%} of scans like those the model learned "
+        "from stay below "
+        f"{ood.limit:.1f}."
     )
 
 
-def made_by(result: Result, *, digits: int = 64) -> str:
+def provenance(result: Result, *, digits: int = 64) -> str:
     """Who found it: the library's version, each model's name and the first `digits` of its weights' SHA-256."""
     return "; ".join([f"ich_lib {__version__}", *(f"{name} {sha256[:digits]}" for name, sha256 in result.models)])

@@ -12,21 +12,20 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx
 
 from ich_lib.case import Case
 from ich_lib.data import Table
-from ich_lib.evaluation import case_of, compare, opened
-from ich_lib.evaluation.causes import OTHER, SAYS, Failure, causes
-from ich_lib.evaluation.gallery import sentence, telling
-from ich_lib.explanation import NAMES as METHODS
+from ich_lib.evaluation import case_of, compare, open_table
+from ich_lib.evaluation.causes import OTHER_CAUSE, RULE_TEXTS, Failure, causes
+from ich_lib.evaluation.gallery import failure_sentence, informative_slices
+from ich_lib.explanation import METHOD_NAMES as METHODS
 from ich_lib.measures.report import Line, Report
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result, analyze
-from ich_lib.prediction.engine import SHIPPED
+from ich_lib.prediction.engine import WEIGHTS_FOLDER
 from ich_lib.prediction.uncertainty import score_text
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Figure
 from ich_lib.workbench import models, scans
 from ich_lib.workbench.scans import BEST
-from ich_lib.workbench.shown import changed, draw, plain
-from ich_lib.workbench.shown import sentence as told_of
+from ich_lib.workbench.shown import error_sentence, escape_markdown, modified_at, show_figure
 
 _PHANTOMS, _OWN = "Phantoms", "My own run and data"
 _CAM = METHODS[0]
@@ -42,33 +41,33 @@ class _Shelf:
     Attributes:
         rows: lines of a report.
         threshold: a scan is called bleeding from this score on.
-        who: what a line is called on the page, such as "patient 3".
-        which: tells its scan from all others; it names a patient and is never shown.
+        patient_name: what a line is called on the page, such as "patient 3".
+        case_key: tells its scan from all others; it names a patient and is never shown.
         source: of the model judged on a line.
         case: a line to its scan.
         result: a line and a source to what the model there says.
-        seen: a line and a source to whether the model there was trained on that patient.
+        was_seen: a line and a source to whether the model there was trained on that patient.
     """
 
     rows: Sequence[Line]
     threshold: float
-    who: Callable[[Line], str]
-    which: Callable[[Line], str]
+    patient_name: Callable[[Line], str]
+    case_key: Callable[[Line], str]
     source: Callable[[Line], str]
     case: Callable[[Line], Case]
     result: Callable[[Line, str], Result]
-    seen: Callable[[Line, str], bool]
+    was_seen: Callable[[Line, str], bool]
 
 
 @dataclass(frozen=True)
-class _Chosen:
+class _SelectedCase:
     """The case looked at, what the model at `source` says of it, and the last two of its shelf."""
 
     case: Case
     result: Result
     source: str
-    who: str
-    which: str
+    patient: str
+    key: str
 
 
 def page() -> None:
@@ -77,11 +76,11 @@ def page() -> None:
     st.caption(NOTICE)
     whose = st.segmented_control("Scans", [_PHANTOMS, _OWN], default=_PHANTOMS, required=True, key="cases whose")
     try:
-        shelf = _phantoms() if whose == _PHANTOMS else _own()
+        shelf = _phantom_shelf() if whose == _PHANTOMS else _own_shelf()
         if shelf:
-            _shown(shelf)
+            _show_shelf(shelf)
     except (ValueError, OSError, ImportError) as problem:
-        st.warning(told_of(problem))
+        st.warning(error_sentence(problem))
 
 
 # ---- phantoms -------------------------------------------------------------------------------------------------------
@@ -99,39 +98,39 @@ class _Asking:
 
     def _ask(self) -> None:
         try:
-            for k in range(len(scans.samples())):
-                _sample_result(k, SHIPPED, models.stamp(SHIPPED))
+            for k in range(len(scans.sample_cases())):
+                _sample_result(k, WEIGHTS_FOLDER, models.model_stamp(WEIGHTS_FOLDER))
                 self.done = k + 1
         except (ValueError, OSError, ImportError) as problem:
             self.problem = problem
 
 
 @st.cache_resource(show_spinner=False)
-def _asking() -> _Asking:
+def _asking_thread() -> _Asking:
     return _Asking()
 
 
-def prepare() -> None:
+def start_asking() -> None:
     """Begin with it, once, while another page is looked at."""
-    _asking()
+    _asking_thread()
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _sample(number: int) -> Case:
-    return scans.samples()[number]()
+    return scans.sample_cases()[number]()
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _sample_result(number: int, source: str, stamp: float) -> Result:
-    return analyze(_sample(number).scan, models.opened(source, stamp))
+    return analyze(_sample(number).scan, models.open_models(source, stamp))
 
 
-def _answered(source: str) -> int:
+def _count_answers(source: str) -> int:
     """How many heads the page has: of the shipped model those it was asked about so far, of others all."""
-    count = len(scans.samples())
-    if source != SHIPPED:
+    count = len(scans.sample_cases())
+    if source != WEIGHTS_FOLDER:
         return count
-    asking = _asking()
+    asking = _asking_thread()
     while not asking.done and not asking.problem:
         time.sleep(_EVERY_S / 10)
     if asking.problem:
@@ -140,32 +139,34 @@ def _answered(source: str) -> int:
 
 
 @st.fragment(run_every=_EVERY_S)
-def _others() -> None:
+def _refresh_when_done() -> None:
     """How many heads there are; the page begins anew with all of them."""
-    asking, count = _asking(), len(scans.samples())
+    asking, count = _asking_thread(), len(scans.sample_cases())
     if asking.done == count:
         st.rerun()
     elif not asking.problem:
         st.progress(asking.done / count, f"{asking.done} of {count} heads are made and read; the others follow …")
 
 
-def _phantoms() -> _Shelf:
-    source = st.text_input("Model", SHIPPED, key="cases model", help="shipped, a run folder, or what export wrote.")
+def _phantom_shelf() -> _Shelf:
+    source = st.text_input(
+        "Model", WEIGHTS_FOLDER, key="cases model", help="shipped, a run folder, or what export wrote."
+    )
     with st.spinner("Making a head by code and asking the model: some seconds, once"):
-        count = _answered(source)
-        results = [_sample_result(k, source, models.stamp(source)) for k in range(count)]
-    if count < len(scans.samples()):
-        _others()
+        count = _count_answers(source)
+        results = [_sample_result(k, source, models.model_stamp(source)) for k in range(count)]
+    if count < len(scans.sample_cases()):
+        _refresh_when_done()
     number = lambda row: int(row.patient)  # noqa: E731
     return _Shelf(
-        rows=[scans.row(result, _sample(k), str(k)) for k, result in enumerate(results)],
+        rows=[scans.case_row(result, _sample(k), str(k)) for k, result in enumerate(results)],
         threshold=results[0].score_threshold,
-        who=lambda row: f"head {number(row) + 1}",
-        which=lambda row: f"{_PHANTOMS} {number(row)}",
+        patient_name=lambda row: f"head {number(row) + 1}",
+        case_key=lambda row: f"{_PHANTOMS} {number(row)}",
         source=lambda row: source,
         case=lambda row: _sample(number(row)),
-        result=lambda row, model: _sample_result(number(row), model, models.stamp(model)),
-        seen=lambda row, model: False,
+        result=lambda row, model: _sample_result(number(row), model, models.model_stamp(model)),
+        was_seen=lambda row, model: False,
     )
 
 
@@ -174,13 +175,13 @@ def _phantoms() -> _Shelf:
 
 @st.cache_resource(show_spinner="Reading the data set", max_entries=4)
 def _table(data: str, stamp: float) -> Table:
-    return opened(Path(data).expanduser())
+    return open_table(Path(data).expanduser())
 
 
 @st.cache_resource(show_spinner="Reading the scan", max_entries=16)
 def _own_case(data: str, stamp: float, scan: str) -> Case:
     table = _table(data, stamp)
-    rows = scans.rows_of(table, scan)
+    rows = scans.scan_rows(table, scan)
     try:
         return case_of(table, rows)
     except ValueError as problem:  # its sentence names the patient's file
@@ -188,51 +189,55 @@ def _own_case(data: str, stamp: float, scan: str) -> Case:
 
 
 @st.cache_resource(show_spinner="Asking the model", max_entries=16)
-def _own_result(data: str, stamp: float, scan: str, source: str, made: float) -> Result:
-    return analyze(_own_case(data, stamp, scan).scan, models.opened(source, made))
+def _own_result(data: str, stamp: float, scan: str, source: str, modified: float) -> Result:
+    return analyze(_own_case(data, stamp, scan).scan, models.open_models(source, modified))
 
 
-def _own() -> _Shelf | None:
+def _own_shelf() -> _Shelf | None:
     left, right = st.columns(2)
     source = left.text_input("Run", key="cases run", help="A run folder, or a folder of runs fold-0, fold-1, ...")
     data = right.text_input("Data", key="cases data", help="Folder of a data set, or a store of whole slices.")
     if not source or not data:
         st.info("Name a run that evaluate has judged, and the data it was judged on. Nothing leaves this machine.")
         return None
-    beside = Path(source).expanduser() / "report.json"
-    path = Path(st.text_input("Report", key="cases report", placeholder=str(beside)) or beside).expanduser()
+    report_path = Path(source).expanduser() / "report.json"
+    path = Path(st.text_input("Report", key="cases report", placeholder=str(report_path)) or report_path).expanduser()
     if not path.is_file():
-        st.info(plain(f"There is no {path.name} in {path.parent}. It tells the worst cases; make it in a terminal:"))
+        st.info(
+            escape_markdown(
+                f"There is no {path.name} in {path.parent}. It tells the worst cases; make it in a terminal:"
+            )
+        )
         st.code(f"python -m ich_lib evaluate {source} --data {data} --out {source}", language="bash")
         return None
     if not Path(data).expanduser().exists():
-        st.warning(plain(f"{data} is neither a folder nor a file of store."))
+        st.warning(escape_markdown(f"{data} is neither a folder nor a file of store."))
         return None
-    return _of_report(compare.read_report(path), str(Path(source).expanduser()), data)
+    return _shelf_of_report(compare.read_report(path), str(Path(source).expanduser()), data)
 
 
-def _of_report(report: Report, source: str, data: str) -> _Shelf:
-    stamp, known = changed(Path(data).expanduser()), compare.numbers(report)
+def _shelf_of_report(report: Report, source: str, data: str) -> _Shelf:
+    stamp, patient_numbers = modified_at(Path(data).expanduser()), compare.number_patients(report)
     table = _table(data, stamp)
     st.caption(_PRIVATE)
     if report.leaky:
         st.warning("The split leaks: patients are on both sides, so what is shown flatters the run.")
 
     def judge_of(row: Line) -> str:
-        place = str(scans.place_of(source, row.fold))
-        scans.check_report(report, models.opened(place, models.stamp(place)), place, table)
+        place = str(scans.run_for_fold(source, row.fold))
+        scans.check_report(report, models.open_models(place, models.model_stamp(place)), place, table)
         return place
 
     return _Shelf(
         rows=report.per_patient,
         threshold=report.score_threshold,
-        who=lambda row: f"patient {known[row.patient]}",
-        which=lambda row: f"{data} {stamp} {row.scan}",
+        patient_name=lambda row: f"patient {patient_numbers[row.patient]}",
+        case_key=lambda row: f"{data} {stamp} {row.scan}",
         source=judge_of,
         case=lambda row: _own_case(data, stamp, row.scan),
-        result=lambda row, model: _own_result(data, stamp, row.scan, model, models.stamp(model)),
-        seen=lambda row, model: scans.was_seen(
-            models.opened(model, models.stamp(model)), model, table, scans.rows_of(table, row.scan)
+        result=lambda row, model: _own_result(data, stamp, row.scan, model, models.model_stamp(model)),
+        was_seen=lambda row, model: scans.was_seen(
+            models.open_models(model, models.model_stamp(model)), model, table, scans.scan_rows(table, row.scan)
         ),
     )
 
@@ -240,117 +245,132 @@ def _of_report(report: Report, source: str, data: str) -> _Shelf:
 # ---- what is shown --------------------------------------------------------------------------------------------------
 
 
-def _shown(shelf: _Shelf) -> None:
-    order = scans.ranked(shelf.rows, threshold=shelf.threshold)
+def _show_shelf(shelf: _Shelf) -> None:
+    order = scans.rank_cases(shelf.rows, threshold=shelf.threshold)
     if not order:
         st.info("No scan failed, and none bleeds and was called: there is no case to rank.")
         return
-    told = [_named(shelf, kind, row) for kind, row in order]
+    labels = [_case_name(shelf, kind, row) for kind, row in order]
     left, right = st.columns(2)
-    chosen = left.selectbox("Case, the worst first", told)
-    others = right.text_input(
+    label = left.selectbox("Case, the worst first", labels)
+    further_models = right.text_input(
         "Held beside it",
         key="cases others",
-        help=f"Further models: {SHIPPED}, or run folders, with a semicolon between.",
+        help=f"Further models: {WEIGHTS_FOLDER}, or run folders, with a semicolon between.",
         placeholder="runs/first; runs/second",
     )
-    kind, row = order[told.index(chosen)]
+    kind, row = order[labels.index(label)]
     source = shelf.source(row)
     case, result = shelf.case(row), shelf.result(row, source)
-    _in_words(kind, row, shelf.threshold, Failure(case, result.mask))
-    if shelf.seen(row, source):
+    _kind_in_words(kind, row, shelf.threshold, Failure(case, result.mask))
+    if shelf.was_seen(row, source):
         st.warning("This model was trained on slices of this patient: what it answers flatters it.")
-    beside = _beside(shelf, row, [one.strip() for one in others.split(";") if one.strip()])
-    _look(_Chosen(case, result, source, shelf.who(row), shelf.which(row)), beside)
+    other_results = _results_by_model(
+        shelf, row, [entry.strip() for entry in further_models.split(";") if entry.strip()]
+    )
+    _look(_SelectedCase(case, result, source, shelf.patient_name(row), shelf.case_key(row)), other_results)
     _all_calls(shelf)
 
 
-def _named(shelf: _Shelf, kind: str, row: Line) -> str:
+def _case_name(shelf: _Shelf, kind: str, row: Line) -> str:
     overlap = "" if row.dice is None else f", Dice {row.dice:.2f}"
-    return f"{kind.capitalize()}: {shelf.who(row)}, score {score_text(row.scan_any, shelf.threshold)}{overlap}"
+    return f"{kind.capitalize()}: {shelf.patient_name(row)}, score {score_text(row.scan_any, shelf.threshold)}{overlap}"
 
 
-def _in_words(kind: str, row: Line, threshold: float, case: Failure) -> None:
+def _kind_in_words(kind: str, row: Line, threshold: float, case: Failure) -> None:
     if kind == BEST:
         types = ", ".join(row.types) or "type unknown"
         st.write(f"Bleeds ({types}) and was called. Mask and truth overlap by a Dice of {row.dice:.2f}.")
         return
-    st.write(plain(sentence(kind, row, threshold)))
-    first, *rest = causes(case)
-    if first == OTHER:
+    st.write(escape_markdown(failure_sentence(kind, row, threshold)))
+    first, *further_causes = causes(case)
+    if first == OTHER_CAUSE:
         st.caption("No rule finds a cause here: look for yourself.")
         return
-    also = f" Also fits: {', '.join(rest)}." if rest else ""
-    st.caption(plain(f"Probable cause: {first}. {SAYS[first]}{also} A rule proves nothing: look for yourself."))
+    also = f" Also fits: {', '.join(further_causes)}." if further_causes else ""
+    st.caption(
+        escape_markdown(f"Probable cause: {first}. {RULE_TEXTS[first]}{also} A rule proves nothing: look for yourself.")
+    )
 
 
-def _beside(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[str, Result]:
+def _results_by_model(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[str, Result]:
     """Name of the model to its answer; a model that cannot be asked gets a sentence, and the others go on."""
-    found = {}
+    results = {}
     for source in sources:
-        place = str(scans.place_of(source, row.fold))
+        place = str(scans.run_for_fold(source, row.fold))
         try:
-            found[source] = shelf.result(row, place)
-            if shelf.seen(row, place):
-                st.warning(plain(f"{source} was trained on slices of this patient: what it answers flatters it."))
+            results[source] = shelf.result(row, place)
+            if shelf.was_seen(row, place):
+                st.warning(
+                    escape_markdown(f"{source} was trained on slices of this patient: what it answers flatters it.")
+                )
         except (ValueError, OSError, ImportError) as problem:
-            st.warning(told_of(problem))
-    return found
+            st.warning(error_sentence(problem))
+    return results
 
 
 @st.fragment
-def _look(chosen: _Chosen, beside: Mapping[str, Result]) -> None:
+def _look(selected: _SelectedCase, other_results: Mapping[str, Result]) -> None:
     """One case with its sliders; only this part runs again when one is moved."""
-    from ich_lib.show.cases import picture
+    from ich_lib.show.cases import slice_picture
 
-    case, result, key = chosen.case, chosen.result, f"cases {chosen.who}"
+    case, result, key = selected.case, selected.result, f"cases {selected.patient}"
     failed = Failure(case, result.mask)
     left, middle, right = st.columns(3)
     count = len(case.truth)
-    first = telling(failed, result.heat, count=1)[0] + 1
+    first = informative_slices(failed, result.heat, count=1)[0] + 1
     k = (left.slider("Slice, from foot to head", 1, count, first, key=f"{key} slice") if count > 1 else 1) - 1
-    told = "A voxel is blood from this probability on. Set before training; choosing it by the truth is tuning on it."
-    threshold = middle.slider("Threshold of the mask", 0.02, 0.98, result.threshold, 0.02, key=f"{key} t", help=told)
+    help_text = (
+        "A voxel is blood from this probability on. Set before training; choosing it by the truth is tuning on it."
+    )
+    threshold = middle.slider(
+        "Threshold of the mask", 0.02, 0.98, result.threshold, 0.02, key=f"{key} t", help=help_text
+    )
     method = right.selectbox("Heat map", METHODS, key=f"{key} heat", help=f"All but {_CAM} ask Keras: seconds.")
     _metrics(case, result, threshold)
-    heat = result.heat if method == _CAM else _heat_or_word(chosen, method)
-    shown = replace(result, threshold=threshold, heat=heat)
+    heat = result.heat if method == _CAM else _heat_or_word(selected, method)
+    current = replace(result, threshold=threshold, heat=heat)
     _row(
         {
-            f"Slice {k + 1} of {count}": picture(result.scan, k),
-            "Truth blue, mask yellow": picture(result.scan, k, truth=case.truth, mask=shown.mask),
-            f"Heat ({method})": picture(result.scan, k, heat=heat),
+            f"Slice {k + 1} of {count}": slice_picture(result.scan, k),
+            "Truth blue, mask yellow": slice_picture(result.scan, k, truth=case.truth, mask=current.mask),
+            f"Heat ({method})": slice_picture(result.scan, k, heat=heat),
         }
     )
     scale = "It is as high as the score of the scan." if method == _CAM else "1 is the strongest place the network saw."
     st.caption(f"Heat tells where the answer came from, not that it is right. {scale}{_caveats(case, result, k)}")
-    if beside:
-        results = {chosen.source: shown, **beside}
-        _row({name: picture(one.scan, k, truth=case.truth, mask=one.mask) for name, one in results.items()})
-        st.table([_compared(name, one, case) for name, one in results.items()])
+    if other_results:
+        results = {selected.source: current, **other_results}
+        _row(
+            {
+                name: slice_picture(result.scan, k, truth=case.truth, mask=result.mask)
+                for name, result in results.items()
+            }
+        )
+        st.table([_metrics_row(name, result, case) for name, result in results.items()])
 
 
 def _row(pictures: Mapping[str, Figure]) -> None:
     """Pictures with their names, three in a row; on a narrow screen below each other."""
-    some = list(pictures.items())
-    for start in range(0, len(some), _COLUMNS):
-        for column, (name, one) in zip(st.columns(_COLUMNS), some[start : start + _COLUMNS], strict=False):
+    entries = list(pictures.items())
+    for start in range(0, len(entries), _COLUMNS):
+        for column, (name, picture) in zip(st.columns(_COLUMNS), entries[start : start + _COLUMNS], strict=False):
             with column:
-                st.caption(plain(name))
-                draw(one, name)
+                st.caption(escape_markdown(name))
+                show_figure(picture, name)
 
 
 def _caveats(case: Case, result: Result, k: int) -> str:
-    said = "" if case.outlined[k] else " Nobody outlined this slice: its truth is not known."
-    return said + ("" if result.scan.spacing_known else " mL rest on an assumed size of a voxel.")
+    note = "" if case.outlined[k] else " Nobody outlined this slice: its truth is not known."
+    return note + ("" if result.scan.spacing_known else " mL rest on an assumed size of a voxel.")
 
 
 def _metrics(case: Case, result: Result, threshold: float) -> None:
     if not case.outlined.any():
         st.info("No slice of this scan is outlined, so its mask cannot be measured.")
         return
-    now = scans.at_threshold(result, case, threshold)
-    shown = {
+    now = scans.metrics_at_threshold(result, case, threshold)
+    metrics = {
         "Dice": f"{now.dice:.3f}",
         "Dice per subject": "–" if now.dice_per_subject is None else f"{now.dice_per_subject:.3f}",
         "Marked": f"{now.marked_ml:.1f} mL",
@@ -358,48 +378,55 @@ def _metrics(case: Case, result: Result, threshold: float) -> None:
         "Missed": f"{now.missed_ml:.1f} mL",
         "Wrongly marked": f"{now.wrong_ml:.1f} mL",
     }
-    _numbers(shown)
+    _numbers(metrics)
 
 
-def _numbers(shown: Mapping[str, int | str]) -> None:
+def _numbers(metrics: Mapping[str, int | str]) -> None:
     with st.container(horizontal=True):
-        for name, value in shown.items():
+        for name, value in metrics.items():
             st.metric(name, value, width="content")
 
 
-def _compared(name: str, result: Result, case: Case) -> dict[str, str]:
-    told = {
-        "model": plain(name),
+def _metrics_row(name: str, result: Result, case: Case) -> dict[str, str]:
+    cells = {
+        "model": escape_markdown(name),
         "score": score_text(result.scores["any"], result.score_threshold),
         "threshold": f"{result.threshold:.2f}",
     }
     if not case.outlined.any():
-        return told
-    now = scans.at_threshold(result, case, result.threshold)
-    return told | {"Dice": f"{now.dice:.3f}", "marked mL": f"{now.marked_ml:.1f}", "true mL": f"{now.true_ml:.1f}"}
+        return cells
+    now = scans.metrics_at_threshold(result, case, result.threshold)
+    return cells | {"Dice": f"{now.dice:.3f}", "marked mL": f"{now.marked_ml:.1f}", "true mL": f"{now.true_ml:.1f}"}
 
 
 @st.cache_resource(show_spinner="Asking Keras for the map: some seconds", max_entries=16)
-def _heat(_scan: Scan, which: str, source: str, method: str, stamp: float) -> np.ndarray:
+def _heat(_scan: Scan, case_key: str, source: str, method: str, stamp: float) -> np.ndarray:
     from ich_lib.explanation import explain
 
     return explain(_scan, method, source)
 
 
-def _heat_or_word(chosen: _Chosen, method: str) -> np.ndarray:
+def _heat_or_word(selected: _SelectedCase, method: str) -> np.ndarray:
     try:
-        return _heat(chosen.result.scan, chosen.which, chosen.source, method, models.stamp(chosen.source))
+        return _heat(selected.result.scan, selected.key, selected.source, method, models.model_stamp(selected.source))
     except (ValueError, OSError, ImportError) as problem:
-        st.warning(told_of(problem))
-        return np.zeros_like(chosen.result.heat)
+        st.warning(error_sentence(problem))
+        return np.zeros_like(selected.result.heat)
 
 
 @st.fragment
 def _all_calls(shelf: _Shelf) -> None:
     """What a threshold of the scans' scores does to all of them."""
     st.subheader("All scans")
-    told = "The threshold was set before anything was judged. Moving it here shows what would be traded."
-    threshold = st.slider("Called bleeding from this score on", 0.0, 1.0, shelf.threshold, 0.01, key="calls", help=told)
-    found = scans.calls(shelf.rows, threshold)
-    shown = {"Called rightly": found.tp, "Missed": found.fn, "False alarms": found.fp, "Left alone rightly": found.tn}
-    _numbers(shown)
+    help_text = "The threshold was set before anything was judged. Moving it here shows what would be traded."
+    threshold = st.slider(
+        "Called bleeding from this score on", 0.0, 1.0, shelf.threshold, 0.01, key="calls", help=help_text
+    )
+    counts = scans.count_calls(shelf.rows, threshold)
+    metrics = {
+        "Called rightly": counts.tp,
+        "Missed": counts.fn,
+        "False alarms": counts.fp,
+        "Left alone rightly": counts.tn,
+    }
+    _numbers(metrics)

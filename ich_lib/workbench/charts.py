@@ -13,13 +13,13 @@ import sys
 
 _SLOW = "rfc3987_syntax"
 
-_there = _SLOW in sys.modules
-if not _there:
+_installed = _SLOW in sys.modules
+if not _installed:
     sys.modules[_SLOW] = None  # type: ignore[assignment]  # importing it raises ImportError, as Python documents
 try:
     import altair as alt
 finally:
-    if not _there:
+    if not _installed:
         del sys.modules[_SLOW]
 
 __all__ = ["alt"]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ich_lib.colors import BLUE, VERMILION
 from ich_lib.data import Table, summary
-from ich_lib.data.split import SPLITS, Split, leaks
+from ich_lib.data.split import SPLITS, Split, find_leaks
 from ich_lib.data.summary import CLEAN
 from ich_lib.labels import ANY, COLORS, LABELS, TYPES
 from ich_lib.notice import NOTICE
@@ -14,9 +14,9 @@ from ich_lib.prepare.window import WINDOWS
 from ich_lib.scan import AIR_HU
 from ich_lib.workbench import source
 from ich_lib.workbench.charts import alt
-from ich_lib.workbench.shown import plain
-from ich_lib.workbench.source import Source
-from ich_lib.workbench.stack import SHOWN, TRUTH, frames, outline, stack
+from ich_lib.workbench.shown import escape_markdown
+from ich_lib.workbench.source import RemoteDataset
+from ich_lib.workbench.stack import STACK_WINDOWS, TRUTH, encode_frames, outline_points, show_stack
 
 _SAMPLE = 24  # slices whose CT numbers are counted
 _TILES, _TILE_PX, _COLUMNS = 12, 240, 4
@@ -28,38 +28,40 @@ def page() -> None:
     """The page."""
     st.title("Data")
     st.caption(NOTICE)
-    chosen = source.chosen("data")
-    if chosen is None:
+    data_source = source.choose_source("data")
+    if data_source is None:
         return
-    _told(chosen)
+    _show_summary(data_source)
     view = st.segmented_control("Look at", list(_VIEWS), default="Counts", required=True, key="data view")
     try:
-        _VIEWS[view](chosen)
+        _VIEWS[view](data_source)
     except (ValueError, OSError) as problem:
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
 
 
-def _told(chosen: Source) -> None:
+def _show_summary(data_source: RemoteDataset) -> None:
     """How much there is, and what is wrong with it."""
-    table, bleeding = chosen.table, chosen.table.labels[:, ANY]
-    told = {
+    table, bleeding = data_source.table, data_source.table.labels[:, ANY]
+    values = {
         "slices": len(table),
         "scans": len(np.unique(table.scan)),
         "patients": len([name for name in table.patients if name]),
         "with blood": int(bleeding.sum()),
         "of them outlined": int((bleeding & table.outlined).sum()),
     }
-    st.markdown(f"**{plain(table.name)}:** " + ", ".join(f"**{number:,}** {name}" for name, number in told.items()))
-    store = source.stamped(chosen)
+    st.markdown(
+        f"**{escape_markdown(table.name)}:** " + ", ".join(f"**{number:,}** {name}" for name, number in values.items())
+    )
+    store = source.complete_store(data_source)
     report = table.report if store is None else store.table.report
     for sentence in report.sentences:  # names of slices stand after the colon; they are shown in the table alone
-        st.warning(plain(sentence.split(":")[0] + "."))
+        st.warning(escape_markdown(sentence.split(":")[0] + "."))
     read = "Every picture was read." if store else "What cannot be read shows once every picture was read: under Leaks."
-    st.caption(plain(f"{table.attribution.rstrip('.')}. {read if store or chosen.own else ''}"))
+    st.caption(escape_markdown(f"{table.attribution.rstrip('.')}. {read if store or data_source.is_own else ''}"))
 
 
-def _counts(chosen: Source) -> None:
-    rows = pd.DataFrame([vars(one) for one in summary.counts(chosen.table)])
+def _counts(data_source: RemoteDataset) -> None:
+    rows = pd.DataFrame([vars(count) for count in summary.count_labels(data_source.table)])
     colors = dict(zip(LABELS, COLORS, strict=True)) | {CLEAN: "#D5DBE2"}
     bars = (
         alt.Chart(rows)
@@ -78,17 +80,17 @@ def _counts(chosen: Source) -> None:
     right.caption(f"Scans and patients of “{CLEAN}” have no blood on any slice; a slice may show several types.")
 
 
-def _pictures(chosen: Source) -> None:
-    table = chosen.table
-    labels = [label for label in (*table.known, CLEAN) if summary.shows(table, label).any()]
+def _pictures(data_source: RemoteDataset) -> None:
+    table = data_source.table
+    labels = [label for label in (*table.known_labels, CLEAN) if summary.has_label(table, label).any()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.pills("Slices that show", labels, default=labels[0], required=True, wrap=True, key="data label")
-        name = st.segmented_control("Window", SHOWN, default="brain", required=True, key="data window")
-        others = st.button("Other slices")
-    if others:
+        name = st.segmented_control("Window", STACK_WINDOWS, default="brain", required=True, key="data window")
+        redraw = st.button("Other slices")
+    if redraw:
         st.session_state["data draw"] = st.session_state.get("data draw", 0) + 1
-    rows = summary.picked(table, label, _TILES, seed=st.session_state.get("data draw", 0))
-    picture, unread = _sheet(chosen.version, tuple(rows.tolist()), name, _table=table)
+    rows = summary.pick_rows(table, label, _TILES, seed=st.session_state.get("data draw", 0))
+    picture, unread = _sheet(data_source.version, tuple(rows.tolist()), name, _table=table)
     st.image(picture, width="stretch", alt=f"{len(rows)} slices that show {label}, {name} window")
     outlined = "Blood is outlined in blue where somebody outlined it. " if label != CLEAN else ""
     st.caption(f"{len(rows)} slices at random, other patients first, patient's right on the left. {outlined}")
@@ -98,63 +100,63 @@ def _pictures(chosen: Source) -> None:
 
 @st.cache_data(show_spinner="Reading pictures …", max_entries=50)
 def _sheet(version: str, rows: tuple[int, ...], name: str, *, _table: Table) -> tuple[np.ndarray, int]:
-    seen = summary.seen(_table, rows)
-    tiles = [summary.tile(hu, mask, *WINDOWS[name], _TILE_PX) for hu, mask in seen]
-    return summary.sheet(tiles, _COLUMNS), sum(hu is None for hu, _ in seen)
+    slices = summary.read_rows(_table, rows)
+    tiles = [summary.render_tile(hu, mask, *WINDOWS[name], _TILE_PX) for hu, mask in slices]
+    return summary.contact_sheet(tiles, _COLUMNS), sum(hu is None for hu, _ in slices)
 
 
-def _case(chosen: Source) -> None:
-    table = chosen.table
+def _case(data_source: RemoteDataset) -> None:
+    table = data_source.table
     scans = list(table.scans())
-    names = [_called(table, rows, place) for place, rows in enumerate(scans, start=1)]
+    names = [_slice_caption(table, rows, place) for place, rows in enumerate(scans, start=1)]
     first = next((place for place, rows in enumerate(scans) if table.labels[rows, ANY].any()), 0)
     place = st.selectbox(
-        "Case", range(len(scans)), index=first, format_func=names.__getitem__, key=f"case {chosen.key}"
+        "Case", range(len(scans)), index=first, format_func=names.__getitem__, key=f"case {data_source.key}"
     )
     rows = scans[place]
-    pictures, outlines, unread = _stack(chosen.version, place, _table=table, _rows=rows)
+    pictures, outlines, unread = _stack(data_source.version, place, _table=table, _rows=rows)
     bleeding = table.labels[rows, ANY]
     left, right = st.columns([3, 2])
     with left:
         numbers = [f"Slice {k} of {len(rows)}" for k in range(1, len(rows) + 1)]
         start = int(bleeding.argmax()) if bleeding.any() else len(rows) // 2
-        stack(pictures, numbers, start, key=f"stack {chosen.key} {place}", outlines=outlines)
+        show_stack(pictures, numbers, start, key=f"stack {data_source.key} {place}", outlines=outlines)
     with right:
         st.markdown(f"**{len(rows)} slices, {int(bleeding.sum())} with blood**")
-        facts = {name: _fact(column[rows[0]]) for name, column in table.facts.items() if name in ("age", "sex")}
-        st.markdown(" · ".join(f"{name} {plain(fact)}" for name, fact in facts.items() if fact))
-        there = zip(TYPES, table.labels[rows, :ANY].sum(axis=0).tolist(), strict=True)
-        st.markdown("\n".join(f"- {kind} on {count}" for kind, count in there if count))
+        facts = {name: _format_fact(column[rows[0]]) for name, column in table.facts.items() if name in ("age", "sex")}
+        st.markdown(" · ".join(f"{name} {escape_markdown(fact)}" for name, fact in facts.items() if fact))
+        counts = zip(TYPES, table.labels[rows, :ANY].sum(axis=0).tolist(), strict=True)
+        st.markdown("\n".join(f"- {kind} on {count}" for kind, count in counts if count))
         if unread:
             st.warning(f"{unread} slices of this case cannot be read; they are dark.")
         st.caption("Scroll with the slider, or with the arrow keys once the picture was clicked.")
 
 
-def _called(table: Table, rows: np.ndarray, place: int) -> str:
+def _slice_caption(table: Table, rows: np.ndarray, place: int) -> str:
     types = [kind for kind, shown in zip(TYPES, table.labels[rows, :ANY].T, strict=True) if shown.any()]
     bleeds = table.labels[rows, ANY].any()
     return f"Case {place}: {', '.join(types) or ('bleeds' if bleeds else CLEAN)}"
 
 
-def _fact(value: object) -> str:
+def _format_fact(value: object) -> str:
     return "" if value != value else f"{value:g}" if isinstance(value, float | np.floating) else str(value)
 
 
 @st.cache_data(show_spinner="Reading the case …", max_entries=8)
 def _stack(version: str, place: int, *, _table: Table, _rows: np.ndarray) -> tuple[dict, list[dict], int]:
-    seen = summary.seen(_table, _rows.tolist())
-    shape = next((hu.shape for hu, _ in seen if hu is not None), (64, 64))
+    slices = summary.read_rows(_table, _rows.tolist())
+    shape = next((hu.shape for hu, _ in slices if hu is not None), (64, 64))
     dark = np.full(shape, AIR_HU, np.float32)
-    planes = [hu if hu is not None and hu.shape == shape else dark for hu, _ in seen]
-    lines = [outline(mask, k, TRUTH) for k, (_, mask) in enumerate(seen) if mask is not None and mask.any()]
-    return frames(np.stack(planes), most=384), lines, sum(hu is None for hu, _ in seen)
+    planes = [hu if hu is not None and hu.shape == shape else dark for hu, _ in slices]
+    lines = [outline_points(mask, k, TRUTH) for k, (_, mask) in enumerate(slices) if mask is not None and mask.any()]
+    return encode_frames(np.stack(planes), side=384), lines, sum(hu is None for hu, _ in slices)
 
 
-def _numbers(chosen: Source) -> None:
-    found = _spread(chosen.version, _table=chosen.table)
-    middle = (found.edges_hu[1:] + found.edges_hu[:-1]) / 2
-    parts = {"outlined blood": found.blood, "everything else": found.rest}
-    rows = pd.concat(pd.DataFrame({"HU": middle, "share": share, "of": name}) for name, share in parts.items())
+def _numbers(data_source: RemoteDataset) -> None:
+    histogram = _spread(data_source.version, _table=data_source.table)
+    middle = (histogram.edges_hu[1:] + histogram.edges_hu[:-1]) / 2
+    series = {"outlined blood": histogram.blood, "everything else": histogram.other}
+    rows = pd.concat(pd.DataFrame({"HU": middle, "share": share, "of": name}) for name, share in series.items())
     chart = (
         alt.Chart(rows[rows["share"].groupby(rows["of"]).transform("sum") > 0])
         .mark_area(interpolate="step", fillOpacity=0.35, line=True)
@@ -162,12 +164,12 @@ def _numbers(chosen: Source) -> None:
             x=alt.X("HU:Q", title="CT number, HU", axis=alt.Axis(tickCount=8)),
             y=alt.Y("share:Q", title="share", axis=alt.Axis(format="%"), stack=None),
             color=alt.Color("of:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(
-                domain=list(parts), range=[VERMILION, BLUE])),
+                domain=list(series), range=[VERMILION, BLUE])),
         )
         .properties(height=340)
     )  # fmt: skip
     st.altair_chart(chart, width="stretch")
-    low, high = found.edges_hu[[0, -1]].tolist()
+    low, high = histogram.edges_hu[[0, -1]].tolist()
     st.caption(
         f"CT numbers from {low} to {high} HU of {_SAMPLE} slices at random, half of them with blood where there are "
         "as many; each curve sums to 100 %. Where the two overlap, no threshold on HU can tell blood."
@@ -175,14 +177,14 @@ def _numbers(chosen: Source) -> None:
 
 
 @st.cache_data(show_spinner="Counting CT numbers …", max_entries=8)
-def _spread(version: str, *, _table: Table) -> summary.Spread:
-    rows = [summary.picked(_table, label, _SAMPLE // 2) for label in ("any", CLEAN)]
-    return summary.spread(_table, np.concatenate(rows).tolist())
+def _spread(version: str, *, _table: Table) -> summary.HuHistogram:
+    rows = [summary.pick_rows(_table, label, _SAMPLE // 2) for label in ("any", CLEAN)]
+    return summary.hu_histogram(_table, np.concatenate(rows).tolist())
 
 
-def _people(chosen: Source) -> None:
-    people = summary.patients(chosen.table)
-    rows = pd.DataFrame([vars(one) | {"bleeds": "bleeds" if one.bleeding else CLEAN} for one in people])
+def _show_patients(data_source: RemoteDataset) -> None:
+    people = summary.patients(data_source.table)
+    rows = pd.DataFrame([vars(patient) | {"bleeds": "bleeds" if patient.bleeding else CLEAN} for patient in people])
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{len(rows)} patients, {int((rows['bleeding'] > 0).sum())} with blood on some slice**")
@@ -191,7 +193,9 @@ def _people(chosen: Source) -> None:
                         "patient's slices with blood", axis=alt.Axis(format="%")), colored=False))  # fmt: skip
     with right:
         if rows["age"].notna().any():
-            sexes = ", ".join(f"{count} {plain(sex)}" for sex, count in rows["sex"].value_counts().items() if sex)
+            sexes = ", ".join(
+                f"{count} {escape_markdown(sex)}" for sex, count in rows["sex"].value_counts().items() if sex
+            )
             st.markdown(f"**Age, median {rows['age'].median():.0f} years; {sexes or 'sex not told'}**")
             st.altair_chart(_bars(rows[rows["age"].notna()], alt.X("age:Q", bin=alt.Bin(step=10), title="age, years")))
         else:
@@ -208,16 +212,16 @@ def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
     return chart.properties(height=280)
 
 
-def _leaks(chosen: Source) -> None:
+def _leaks(data_source: RemoteDataset) -> None:
     st.markdown("Deal the slices out, hold one part back, and see what lies on both sides.")
-    if len(chosen.table.patients) < 2:
+    if len(data_source.table.patients) < 2:
         st.info("A split needs two patients at least; here is one so far.")
         return
     left, middle, right = st.columns(3)
     how = left.selectbox("Dealt out", list(_SPLITS), key="data split")
-    folds = middle.number_input("Parts", 2, 10, min(5, max(len(chosen.table.patients), 2)), key="data folds")
+    folds = middle.number_input("Parts", 2, 10, min(5, max(len(data_source.table.patients), 2)), key="data folds")
     seed = right.number_input("Seed", 0, 9999, 0, key="data seed")
-    table = chosen.table
+    table = data_source.table
     split = SPLITS[_SPLITS[how]](table, folds=int(folds), seed=int(seed))
     trained, held_out = (split.rows(table, trained=side) for side in (True, False))
     st.markdown(f"{len(trained):,} slices to train on, {len(held_out):,} held out.")
@@ -228,30 +232,33 @@ def _leaks(chosen: Source) -> None:
         )
     else:
         st.success("No patient is on both sides.")
-    _copies(chosen, split)
+    _copies(data_source, split)
 
 
-def _copies(chosen: Source, split: Split) -> None:
-    store = source.stamped(chosen)
+def _copies(data_source: RemoteDataset, split: Split) -> None:
+    store = source.complete_store(data_source)
     if store is None:
         st.markdown("Two patients may share a picture too. To see that, every picture has to be read once.")
         if st.button(
             "Read every picture", type="primary", help="some minutes for thousands of slices; kept afterwards"
         ):
-            source.read_all(chosen)
+            source.read_all(data_source)
             st.rerun()
         return
-    found = leaks(split, store)
-    for pairs, what in ((found.images, "equal a trained one to the pixel"), (found.near, "are near copies of one")):
+    leaks_found = find_leaks(split, store)
+    for pairs, relation in (
+        (leaks_found.images, "equal a trained one to the pixel"),
+        (leaks_found.near, "are near copies of one"),
+    ):
         if pairs:
-            st.error(f"{len(pairs)} held-out slices {what}.")
-    if not found.images and not found.near:
+            st.error(f"{len(pairs)} held-out slices {relation}.")
+    if not leaks_found.images and not leaks_found.near:
         st.success("No held-out picture equals a trained one, or is a near copy of one.")
 
 
-def _table(chosen: Source) -> None:
-    table = chosen.table
-    if chosen.own:
+def _table(data_source: RemoteDataset) -> None:
+    table = data_source.table
+    if data_source.is_own:
         st.caption("Names as your folder gives them, on this computer alone.")
     else:
         st.caption("Nobody's names: these heads were made by code.")
@@ -260,10 +267,10 @@ def _table(chosen: Source) -> None:
     )
     rows = rows.join(pd.DataFrame(table.labels, columns=list(LABELS))).join(pd.DataFrame(dict(table.facts)))
     st.dataframe(rows, hide_index=True, width="stretch", height=420)
-    store = source.stamped(chosen)
+    store = source.complete_store(data_source)
     report = table.report if store is None else store.table.report
     for sentence in report.sentences:
-        st.caption(plain(sentence))
+        st.caption(escape_markdown(sentence))
 
 
 _VIEWS = {
@@ -271,7 +278,7 @@ _VIEWS = {
     "Pictures": _pictures,
     "One case": _case,
     "CT numbers": _numbers,
-    "People": _people,
+    "People": _show_patients,
     "Leaks": _leaks,
     "Table": _table,
 }

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from ich_lib.course.lesson import Lesson, lesson
-from ich_lib.course.progress import Progress, progress
+from ich_lib.course.lesson import Lesson, read_lesson
+from ich_lib.course.progress import Progress, read_progress
 from ich_lib.notice import NOTICE
-from ich_lib.workbench.shown import plain
+from ich_lib.workbench.shown import escape_markdown
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
@@ -21,69 +21,76 @@ def page() -> None:
     """The page."""
     st.title("Learn")
     st.caption(NOTICE)
-    named = st.text_input(
+    folder = st.text_input(
         "Folder of your copies", st.session_state.get("lessons", str(NOTEBOOKS)), key="learn folder",
         help="A check counts once its copy was run and saved.",
     )  # fmt: skip
-    st.session_state["lessons"] = named
+    st.session_state["lessons"] = folder
     try:
-        found = _progress(named, _changed(named))
+        lessons = _progress(folder, _last_changed(folder))
     except (ValueError, OSError) as problem:
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
         return
-    wanted = st.query_params.get("lesson")
-    if wanted in [one.lesson for one in found]:
-        _one(Path(named) / f"{wanted}.ipynb", next(one for one in found if one.lesson == wanted))
+    requested = st.query_params.get("lesson")
+    if requested in [lesson.lesson for lesson in lessons]:
+        _show_lesson(
+            Path(folder) / f"{requested}.ipynb", next(lesson for lesson in lessons if lesson.lesson == requested)
+        )
     else:
-        _all(found)
+        _show_all(lessons)
 
 
-def links(lessons: tuple[str, ...]) -> None:
+def show_links(lessons: tuple[str, ...]) -> None:
     """A link to each lesson, such as "05_leak"; nothing where the lessons are not beside the library."""
     try:
-        titles = {one.lesson: one.title for one in _progress(str(NOTEBOOKS), _changed(str(NOTEBOOKS)))}
+        titles = {lesson.lesson: lesson.title for lesson in _progress(str(NOTEBOOKS), _last_changed(str(NOTEBOOKS)))}
     except (ValueError, OSError):
         return
     for name in (name for name in lessons if name in titles):
-        st.page_link(here(), label=titles[name], icon=":material/school:", query_params={"lesson": name})
+        st.page_link(page_link(), label=titles[name], icon=":material/school:", query_params={"lesson": name})
 
 
-def here() -> "StreamlitPage":
+def page_link() -> "StreamlitPage":
     """This page, as navigation and links take it."""
     return st.Page(page, title="Learn", icon=":material/school:", url_path="learn")
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
 def _progress(folder: str, changed: float) -> list[Progress]:
-    return list(progress(folder))
+    return list(read_progress(folder))
 
 
-def _changed(folder: str) -> float:
+def _last_changed(folder: str) -> float:
     """When a lesson in the folder was last written to: then they are read again."""
     return max((path.stat().st_mtime for path in Path(folder).glob("*.ipynb")), default=0.0)
 
 
-def _all(found: list[Progress]) -> None:
-    done, count = sum(len(one.passed) for one in found), sum(len(one.exercises) for one in found)
+def _show_all(lessons: list[Progress]) -> None:
+    done, count = (
+        sum(len(lesson.passed_exercises) for lesson in lessons),
+        sum(len(lesson.exercises) for lesson in lessons),
+    )
     st.progress(done / max(count, 1), f"{done} of {count} checks pass in your copies")
-    for one in found:
-        title, told = st.columns([4, 1], vertical_alignment="center")
+    for lesson in lessons:
+        title, progress_column = st.columns([4, 1], vertical_alignment="center")
         with title:
-            st.page_link(here(), label=one.title, query_params={"lesson": one.lesson})
-        told.caption(f"{len(one.passed)} of {len(one.exercises)}" if one.exercises else "to read")
+            st.page_link(page_link(), label=lesson.title, query_params={"lesson": lesson.lesson})
+        progress_column.caption(
+            f"{len(lesson.passed_exercises)} of {len(lesson.exercises)}" if lesson.exercises else "to read"
+        )
 
 
-def _one(path: Path, done: Progress) -> None:
-    st.page_link(here(), label="All lessons", icon=":material/arrow_back:")
+def _show_lesson(path: Path, done: Progress) -> None:
+    st.page_link(page_link(), label="All lessons", icon=":material/arrow_back:")
     try:
         read = _lesson(str(path), path.stat().st_mtime)
     except (ValueError, OSError) as problem:
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
         return
     st.header(read.title, anchor=False)
     if done.exercises:
-        marks = [f"{number} {'passed' if number in done.passed else 'open'}" for number in done.exercises]
-        st.markdown(f"**{len(done.passed)} of {len(done.exercises)} checks pass:** {', '.join(marks)}")
+        marks = [f"{number} {'passed' if number in done.passed_exercises else 'open'}" for number in done.exercises]
+        st.markdown(f"**{len(done.passed_exercises)} of {len(done.exercises)} checks pass:** {', '.join(marks)}")
     st.markdown("To work on it, open it in a terminal:")
     st.code(f'jupyter lab "{path}"', language="bash")
     if read.online:
@@ -99,4 +106,4 @@ def _one(path: Path, done: Progress) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _lesson(path: str, changed: float) -> Lesson:
-    return lesson(path)
+    return read_lesson(path)

@@ -5,17 +5,17 @@ from pathlib import Path
 import streamlit as st
 
 from ich_lib.models.run import find_runs
-from ich_lib.prediction.engine import SHIPPED, Models
+from ich_lib.prediction.engine import WEIGHTS_FOLDER, Models
 from ich_lib.workbench import scans
-from ich_lib.workbench.shown import changed
+from ich_lib.workbench.shown import modified_at
 
-FOLDER = "runs"  # what README.md names its folders of runs
+RUNS_FOLDER = "runs"  # what README.md names its folders of runs
 _FOLDER = "folder of runs"  # named on the page Runs, and kept for the others
 
 
 def folder_of_runs() -> str:
     """The folder that was named last."""
-    return st.session_state.get(_FOLDER, FOLDER)
+    return st.session_state.get(_FOLDER, RUNS_FOLDER)
 
 
 def keep_folder_of_runs(folder: str) -> None:
@@ -23,27 +23,29 @@ def keep_folder_of_runs(folder: str) -> None:
     st.session_state[_FOLDER] = folder
 
 
-def trained() -> dict[str, str]:
+def finished_runs() -> dict[str, str]:
     """Name of each finished run to its folder; none where there is no folder of runs."""
     try:
-        kept, _ = find_runs(folder_of_runs())
+        run_folders, _ = find_runs(folder_of_runs())
     except OSError:
         return {}
-    return {run.name: str(run.folder) for run in kept if run.finished}
+    return {run.name: str(run.folder) for run in run_folders if run.finished}
 
 
-def stamp(source: str) -> float:
+def model_stamp(source: str) -> float:
     """When a model was written last, so that a run trained anew is opened anew."""
     folder = Path(source)
-    return 0.0 if source == SHIPPED or not folder.is_dir() else max(map(changed, [folder, *folder.glob("*")]))
+    return (
+        0.0 if source == WEIGHTS_FOLDER or not folder.is_dir() else max(map(modified_at, [folder, *folder.glob("*")]))
+    )
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def opened(source: str, when: float) -> Models:
-    """The models at a source; `when` is its `stamp`.
+def open_models(source: str, when: float) -> Models:
+    """The models at a source; `when` is its `model_stamp`.
 
     Raises:
         FileNotFoundError: if there are none.
         ValueError: for a cross-validation's folder, or a file that its card does not describe.
     """
-    return scans.opened_models(source)
+    return scans.load_models(source)

@@ -15,11 +15,11 @@ from ich_lib.course.quiz import Answer, Mark, Question
 from ich_lib.data import Table
 from ich_lib.labels import TYPES
 from ich_lib.notice import NOTICE
-from ich_lib.prediction.engine import SHIPPED, Models
+from ich_lib.prediction.engine import WEIGHTS_FOLDER, Models
 from ich_lib.workbench import models, source
 from ich_lib.workbench.charts import alt
-from ich_lib.workbench.shown import plain, sentence
-from ich_lib.workbench.stack import MODEL, TRUTH, YOURS, frames, outline, region, stack
+from ich_lib.workbench.shown import error_sentence, escape_markdown
+from ich_lib.workbench.stack import MODEL, STUDENT, TRUTH, drawn_mask, encode_frames, outline_points, show_stack
 
 _CASES = (5, 10, 20, 40)
 _FEW = 20  # answers; a curve of fewer says little
@@ -78,7 +78,7 @@ def page() -> None:
     try:
         _ask(st.session_state[_STATE])
     except ValueError as problem:  # a picture that cannot be read; its case is left out
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
         st.button("Next case", type="primary", on_click=_next, args=(st.session_state[_STATE],))
     _standing(st.session_state[_STATE])
 
@@ -88,8 +88,8 @@ def _start() -> None:
         "Head by head: does this slice bleed, what kind is it, and where? You and the model see the same five slices. "
         "Then the truth is shown."
     )
-    chosen = source.chosen("quiz")
-    if chosen is None:
+    data_source = source.choose_source("quiz")
+    if data_source is None:
         return
     left, middle, right = st.columns(3)
     student = left.text_input("Your name (for the results)", key="quiz student")
@@ -101,16 +101,16 @@ def _start() -> None:
     if opponent is None:
         return
     name, against = opponent
-    if not quiz.fair(against, chosen.table):
+    if not quiz.is_fair(against, data_source.table):
         st.info("The model was trained on patients of this set, so here it remembers. It is no fair opponent.")
     if st.button("Start", type="primary"):
-        rows = quiz.order(chosen.table, int(seed)).tolist() if chosen.own else None
+        rows = quiz.draw_rows(data_source.table, int(seed)).tolist() if data_source.is_own else None
         st.session_state[_STATE] = _Game(
             student=student,
             seed=int(seed),
             opponent=name,
             models=against,
-            table=chosen.table,
+            table=data_source.table,
             rows=rows,
             count=count if rows is None else min(count, len(rows)),
         )
@@ -119,15 +119,15 @@ def _start() -> None:
 
 def _opponent() -> tuple[str, Models] | None:
     """The name and the models of who answers too; None, with a word, where that cannot be asked."""
-    found = models.trained()
+    trained = models.finished_runs()
     left, right = st.columns(2, vertical_alignment="bottom")
     name = left.selectbox(
         "Against which model?",
-        [SHIPPED, *found, _ANOTHER],
+        [WEIGHTS_FOLDER, *trained, _ANOTHER],
         key="quiz opponent",
         help="Or a run of yours. Keras: seconds.",
     )
-    place = {SHIPPED: SHIPPED, **found}.get(name)
+    place = {WEIGHTS_FOLDER: WEIGHTS_FOLDER, **trained}.get(name)
     if name == _ANOTHER:
         place = right.text_input("Its folder", key="quiz run", placeholder="such as runs/first").strip()
         name = Path(place).name
@@ -137,9 +137,9 @@ def _opponent() -> tuple[str, Models] | None:
     place = str(Path(place).expanduser())
     try:
         with st.spinner("Opening the model …"):
-            return name, models.opened(place, models.stamp(place))
+            return name, models.open_models(place, models.model_stamp(place))
     except (ValueError, OSError, ImportError) as problem:
-        st.error(sentence(problem))
+        st.error(error_sentence(problem))
         return None
 
 
@@ -149,15 +149,15 @@ def _worker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1)
 
 
-def _made(game: _Game, number: int) -> Future[_Case]:
+def _prepare_case(game: _Game, number: int) -> Future[_Case]:
     """A case to come."""
     row = None if game.rows is None else game.rows[number - 1]
-    return _worker().submit(_prepared, game.models, game.table, row, number, game.seed)
+    return _worker().submit(_prepare, game.models, game.table, row, number, game.seed)
 
 
-def _prepared(models: Models, table: Table, row: int | None, number: int, seed: int) -> _Case:
-    made = quiz.phantom_question(number, seed) if row is None else quiz.table_question(table, row, number)
-    return _Case(made, quiz.asked_of(models, made), frames(made.scan.hu, sharp=True))
+def _prepare(models: Models, table: Table, row: int | None, number: int, seed: int) -> _Case:
+    question = quiz.phantom_question(number, seed) if row is None else quiz.table_question(table, row, number)
+    return _Case(question, quiz.model_answer(models, question), encode_frames(question.scan.hu, sharp=True))
 
 
 def _present(game: _Game) -> _Case:
@@ -165,7 +165,7 @@ def _present(game: _Game) -> _Case:
     number, coming = game.number, game.coming
     for one in (number, number + 1):
         if one <= game.count and one not in coming:
-            coming[one] = _made(game, one)
+            coming[one] = _prepare_case(game, one)
     if game.case is None or game.asked != number:
         with st.spinner("Making the head …" if game.rows is None else "Reading the case …"):
             game.case = coming[number].result()
@@ -182,64 +182,66 @@ def _ask(game: _Game) -> None:
     st.subheader(f"Case {case.question.number} of {game.count}", anchor=False)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        drawn = _slices(game, case)
+        strokes = _slices(game, case)
     with right.container(key=f"said {case.question.number} {game.answer is None}"):
         if game.answer is None:
-            _form(game, case, drawn)
+            _form(game, case, strokes)
         else:
             _verdict(game, case.question)
 
 
 def _slices(game: _Game, case: _Case) -> list:
     question = case.question
-    asked, count = question.asked, len(question.scan.hu)
+    index, count = question.index, len(question.scan.hu)
     names = [
-        "Asked slice" if k == asked else f"{abs(k - asked)} {'above' if k > asked else 'below'}" for k in range(count)
+        "Asked slice" if k == index else f"{abs(k - index)} {'above' if k > index else 'below'}" for k in range(count)
     ]
     key = f"question {game.seed} {question.number}"
     if game.answer is None:
-        return stack(case.pictures, names, asked, key=key, draw=True)
-    parts = {TRUTH: question.truth, MODEL: case.its.region, YOURS: game.answer.region}
-    lines = [outline(mask, asked, name) for name, mask in parts.items() if mask is not None and mask.any()]
-    stack(case.pictures, names, asked, key=f"{key} told", outlines=lines)
+        return show_stack(case.pictures, names, index, key=key, draw=True)
+    masks = {TRUTH: question.truth, MODEL: case.its.region, STUDENT: game.answer.region}
+    lines = [outline_points(mask, index, name) for name, mask in masks.items() if mask is not None and mask.any()]
+    show_stack(case.pictures, names, index, key=f"{key} told", outlines=lines)
     return []
 
 
-def _form(game: _Game, case: _Case, drawn: list) -> None:
+def _form(game: _Game, case: _Case, strokes: list) -> None:
     question, n = case.question, case.question.number
-    says = st.segmented_control("Does the asked slice bleed?", (_CLEAN, _BLOOD), key=f"says {n}")
+    call_text = st.segmented_control("Does the asked slice bleed?", (_CLEAN, _BLOOD), key=f"says {n}")
     sure = st.slider("How sure are you? 50 % is a guess.", 50, 100, 75, 5, format="%d %%", key=f"sure {n}")
     types: Sequence[str] = ()
-    if says == _BLOOD:
+    if call_text == _BLOOD:
         if question.types is not None:
             types = st.pills("What kind?", TYPES, selection_mode="multi", wrap=True, key=f"types {n}")
         if question.truth is not None:
             st.markdown("**Where?** Draw round it on the picture.")
-    if st.button("Answer", type="primary", disabled=says is None, key=f"answer {n}"):
-        mask = region(drawn, question.scan.hu.shape[1:])
-        mine = quiz.said(says == _BLOOD, sure / 100, types, mask if says == _BLOOD else None)
-        game.answer = mine
-        game.mine.append(quiz.marked(question, mine, seconds=time.monotonic() - game.since))
-        game.theirs.append(quiz.marked(question, case.its))
+    if st.button("Answer", type="primary", disabled=call_text is None, key=f"answer {n}"):
+        mask = drawn_mask(strokes, question.scan.hu.shape[1:])
+        answer = quiz.student_answer(call_text == _BLOOD, sure / 100, types, mask if call_text == _BLOOD else None)
+        game.answer = answer
+        game.mine.append(quiz.mark(question, answer, seconds=time.monotonic() - game.since))
+        game.theirs.append(quiz.mark(question, case.its))
         st.rerun()
 
 
 def _verdict(game: _Game, question: Question) -> None:
-    mine, its = game.mine[-1], game.theirs[-1]
-    told = ", ".join(sorted(question.types)) if question.types else "bleeds"
-    truth = f"It bleeds ({told})." if question.bleeds and question.types else "It bleeds." if question.bleeds else ""
-    (st.success if mine.right else st.error)(
-        f"{'Right' if mine.right else 'Wrong'}. {truth or 'There is no blood on this slice.'}"
+    student_mark, model_mark = game.mine[-1], game.theirs[-1]
+    truth_text = ", ".join(sorted(question.types)) if question.types else "bleeds"
+    truth = (
+        f"It bleeds ({truth_text})." if question.bleeds and question.types else "It bleeds." if question.bleeds else ""
     )
-    rows = {"You": mine, "Model": its}
+    (st.success if student_mark.is_right else st.error)(
+        f"{'Right' if student_mark.is_right else 'Wrong'}. {truth or 'There is no blood on this slice.'}"
+    )
+    rows = {"You": student_mark, "Model": model_mark}
     st.dataframe(
         pd.DataFrame(
             {
                 "": list(rows),
-                "says": [_BLOOD if one.said else _CLEAN for one in rows.values()],
-                "score": [round(one.score, 2) for one in rows.values()],
-                "type": [", ".join(sorted(one.types)) or "–" for one in rows.values()],
-                "Dice": ["–" if one.dice is None else f"{one.dice:.2f}" for one in rows.values()],
+                "says": [_BLOOD if mark.call else _CLEAN for mark in rows.values()],
+                "score": [round(mark.score, 2) for mark in rows.values()],
+                "type": [", ".join(sorted(mark.types)) or "–" for mark in rows.values()],
+                "Dice": ["–" if mark.dice is None else f"{mark.dice:.2f}" for mark in rows.values()],
             }
         ),
         hide_index=True,
@@ -247,8 +249,8 @@ def _verdict(game: _Game, question: Question) -> None:
     )
     if question.bleeds and question.truth is None:
         st.caption("Nobody outlined this slice, so regions are not compared.")
-    if game.opponent != SHIPPED:
-        st.caption(plain(f"The model is {game.opponent}."))
+    if game.opponent != WEIGHTS_FOLDER:
+        st.caption(escape_markdown(f"The model is {game.opponent}."))
     last = question.number == game.count
     st.button("See the results" if last else "Next case", type="primary", on_click=_next, args=(game,))
 
@@ -263,23 +265,23 @@ def _standing(game: _Game) -> None:
         left, right = st.columns([3, 2], gap="large")
         with left:
             st.markdown("**So far**")
-            both = {"You": quiz.standing(game.mine), "Model": quiz.standing(game.theirs)}
+            tallies = {"You": quiz.tally(game.mine), "Model": quiz.tally(game.theirs)}
             rows = [
                 {
                     "": name,
-                    "right": f"{one.right} of {one.n}",
-                    "type right": f"{one.types_right} of {one.typed}",
-                    "mean Dice": "–" if one.dice is None else f"{one.dice:.2f}",
-                    "AUC": "–" if one.auc is None else f"{one.auc:.2f}",
+                    "right": f"{tally.n_right} of {tally.n}",
+                    "type right": f"{tally.n_types_right} of {tally.n_typed}",
+                    "mean Dice": "–" if tally.dice is None else f"{tally.dice:.2f}",
+                    "AUC": "–" if tally.auc is None else f"{tally.auc:.2f}",
                 }
-                for name, one in both.items()
+                for name, tally in tallies.items()
             ]
             st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
             if len(game.mine) < _FEW:
                 st.caption(f"Fewer than {_FEW} cases say little: one more right answer moves every number here.")
             st.download_button(
                 "Results as CSV",
-                quiz.as_csv(game.student, game.seed, game.mine, game.theirs, model=game.opponent),
+                quiz.to_csv(game.student, game.seed, game.mine, game.theirs, model=game.opponent),
                 f"quiz-{game.seed}.csv",
                 "text/csv",
                 on_click="ignore",
@@ -291,9 +293,9 @@ def _standing(game: _Game) -> None:
 
 def _curve(marks: dict[str, list[Mark]]) -> None:
     points = [
-        {"who": who, "place": k, "x": x, "y": y}
-        for who, some in marks.items()
-        for k, (x, y) in enumerate(quiz.roc(some))
+        {"who": player, "place": k, "x": x, "y": y}
+        for player, player_marks in marks.items()
+        for k, (x, y) in enumerate(quiz.roc_points(player_marks))
     ]
     if not points:
         st.info("The ROC curve begins once a slice with and one without blood were asked.")

@@ -7,13 +7,13 @@ import streamlit as st
 
 from ich_lib.colors import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from ich_lib.evaluation import compare
-from ich_lib.evaluation.page import NAMES, shown
+from ich_lib.evaluation.page import FIGURE_NAMES, to_text
 from ich_lib.measures.report import Report, figures_of
-from ich_lib.models.run import Epoch, Run, differences, find_reports, find_runs
+from ich_lib.models.run import Epoch, Run, compare_recipes, find_reports, find_runs
 from ich_lib.notice import NOTICE
 from ich_lib.workbench import models
 from ich_lib.workbench.charts import alt
-from ich_lib.workbench.shown import changed, draw, plain, sentence
+from ich_lib.workbench.shown import error_sentence, escape_markdown, modified_at, show_figure
 
 LIVE_S = 3  # between two looks at the history of a run that goes on
 _PROBLEMS = 3  # sentences shown before they are only counted
@@ -38,30 +38,30 @@ def page() -> None:
     )
     models.keep_folder_of_runs(folder)
     try:
-        kept, problems = find_runs(folder)
+        run_folders, problems = find_runs(folder)
         reports = find_reports(folder)
     except OSError as problem:
-        st.info(sentence(problem))
+        st.info(error_sentence(problem))
         _how_to_begin()
         return
     for broken in problems[:_PROBLEMS]:
-        st.warning(plain(broken))
+        st.warning(escape_markdown(broken))
     if len(problems) > _PROBLEMS:
         st.caption(f"{len(problems) - _PROBLEMS} more run folders cannot be read.")
-    if not kept and not reports:
-        st.info(plain(f"{folder} holds no run yet."))
+    if not run_folders and not reports:
+        st.info(escape_markdown(f"{folder} holds no run yet."))
         _how_to_begin()
         return
-    parts = {
-        "Curves": lambda: _curves(_chosen(kept)),
-        "Recipes": lambda: _recipes(_chosen(kept)),
+    views = {
+        "Curves": lambda: _curves(_choose_runs(run_folders)),
+        "Recipes": lambda: _recipes(_choose_runs(run_folders)),
         "Scores": lambda: _scores(reports),
         "Two runs": lambda: _two_runs(reports),
         "Groups": lambda: _groups(reports),
-        "Filters": lambda: _filters(kept),
+        "Filters": lambda: _filters(run_folders),
     }
-    part = st.segmented_control("Show", list(parts), default="Curves", required=True, key="runs part")
-    parts[part]()
+    part = st.segmented_control("Show", list(views), default="Curves", required=True, key="runs part")
+    views[part]()
 
 
 def _how_to_begin() -> None:
@@ -69,33 +69,37 @@ def _how_to_begin() -> None:
     st.code(_TRAIN, language="bash")
 
 
-def _chosen(kept: Sequence[Run]) -> list[Run]:
+def _choose_runs(run_folders: Sequence[Run]) -> list[Run]:
     """The runs to show, at first those that were worked on last, of a cross-validation one."""
-    if not kept:
+    if not run_folders:
         st.info("This folder holds reports, but no run.")
         return []
-    named = {run.name: run for run in kept}
-    latest = list({(run.folder.parent, run.recipe.name): run for run in sorted(kept, key=_when)}.values())[-5:]
-    names = st.multiselect("Runs", list(named), [run.name for run in kept if run in latest], max_selections=_MOST)
-    return [named[name] for name in names]
+    by_name = {run.name: run for run in run_folders}
+    latest = list(
+        {(run.folder.parent, run.recipe.name): run for run in sorted(run_folders, key=_last_change)}.values()
+    )[-5:]
+    names = st.multiselect(
+        "Runs", list(by_name), [run.name for run in run_folders if run in latest], max_selections=_MOST
+    )
+    return [by_name[name] for name in names]
 
 
-def _when(run: Run) -> float:
-    return changed(run.folder)
+def _last_change(run: Run) -> float:
+    return modified_at(run.folder)
 
 
 # ---- curves ---------------------------------------------------------------------------------------------------------
 
 
-def _curves(chosen: Sequence[Run]) -> None:
-    going = [run for run in chosen if not run.finished]
-    st.fragment(_curves_now, run_every=LIVE_S if going else None)(chosen, live=bool(going))
+def _curves(selected: Sequence[Run]) -> None:
+    going = [run for run in selected if not run.finished]
+    st.fragment(_curves_now, run_every=LIVE_S if going else None)(selected, live=bool(going))
 
 
-def _curves_now(chosen: Sequence[Run], *, live: bool) -> None:
-    if live and all(run.finished for run in chosen):
+def _curves_now(selected: Sequence[Run], *, live: bool) -> None:
+    if live and all(run.finished for run in selected):
         st.rerun()  # the last one ended: nobody need look again
-    histories = {run.name: run.history() for run in chosen}
+    histories = {run.name: run.history() for run in selected}
     if live:
         st.caption(f"Looked at anew every {LIVE_S} seconds, while a run has no weights of its last step.")
     if any(histories.values()):
@@ -106,7 +110,7 @@ def _curves_now(chosen: Sequence[Run], *, live: bool) -> None:
             _chart(histories, "val_loss", "Loss of the fold held out (every fifth epoch)")
         with st.expander("Learning rate"):
             _chart(histories, "learning_rate", "Learning rate at the end of the epoch")
-        if len({run.recipe.loss for run in chosen}) > 1:
+        if len({run.recipe.loss for run in selected}) > 1:
             st.warning("These runs minimize different losses: the heights of their curves cannot be compared.")
     columns = {
         "run": lambda run: run.name,
@@ -115,18 +119,18 @@ def _curves_now(chosen: Sequence[Run], *, live: bool) -> None:
         "fold held out": lambda run: "none" if run.held_out is None else str(run.held_out),
         "split": lambda run: run.split.kind,
     }
-    if chosen:
-        st.table([{name: plain(of(run)) for name, of in columns.items()} for run in chosen])
+    if selected:
+        st.table([{name: escape_markdown(of(run)) for name, of in columns.items()} for run in selected])
 
 
 def _chart(histories: Mapping[str, Sequence[Epoch]], value: str, title: str) -> None:
     import pandas
 
     rows = [
-        {"run": name, "epoch": one.epoch, title: getattr(one, value)}
+        {"run": name, "epoch": epoch.epoch, title: getattr(epoch, value)}
         for name, epochs in histories.items()
-        for one in epochs
-        if getattr(one, value) is not None
+        for epoch in epochs
+        if getattr(epoch, value) is not None
     ]
     st.markdown(f"**{title}**")
     if not rows:
@@ -151,29 +155,29 @@ def _chart(histories: Mapping[str, Sequence[Epoch]], value: str, title: str) -> 
 # ---- recipes --------------------------------------------------------------------------------------------------------
 
 
-def _recipes(chosen: Sequence[Run]) -> None:
+def _recipes(selected: Sequence[Run]) -> None:
     import pandas
 
-    settings = differences({run.name: run.recipe for run in chosen})
-    apart = [one for one in settings if one.differs]
-    if len(chosen) > 1:
-        differ = f"{len(apart)} of {len(settings)} settings differ; they stand on top, marked ≠."
-        st.write(differ if apart else f"All {len(settings)} settings are the same.")
-    only = bool(apart) and st.toggle("Only what differs", value=True, key="recipes differ")
-    told = [
-        {"": "≠" if one.differs else "", "setting": one.name}
-        | {run: "–" if value is None else str(value) for run, value in one.values.items()}
-        for one in (apart if only else settings)
+    settings = compare_recipes({run.name: run.recipe for run in selected})
+    differing = [setting for setting in settings if setting.is_different]
+    if len(selected) > 1:
+        differ = f"{len(differing)} of {len(settings)} settings differ; they stand on top, marked ≠."
+        st.write(differ if differing else f"All {len(settings)} settings are the same.")
+    only = bool(differing) and st.toggle("Only what differs", value=True, key="recipes differ")
+    rows = [
+        {"": "≠" if setting.is_different else "", "setting": setting.name}
+        | {run: "–" if value is None else str(value) for run, value in setting.values.items()}
+        for setting in (differing if only else settings)
     ]
-    if told:
-        first = chosen[0].name
-        marked = lambda row: [  # noqa: E731
+    if rows:
+        first = selected[0].name
+        highlight = lambda row: [  # noqa: E731
             f"background-color: {ORANGE}33" if name not in ("", "setting") and value != row[first] else ""
             for name, value in row.items()
         ]
-        st.dataframe(pandas.DataFrame(told).style.apply(marked, axis=1), hide_index=True)
-        if apart:
-            st.caption(plain(f"Colored: other than in {first}."))
+        st.dataframe(pandas.DataFrame(rows).style.apply(highlight, axis=1), hide_index=True)
+        if differing:
+            st.caption(escape_markdown(f"Colored: other than in {first}."))
 
 
 # ---- scores ---------------------------------------------------------------------------------------------------------
@@ -184,64 +188,66 @@ def _report(path: Path, when: float) -> Report:
     return compare.read_report(path)
 
 
-def _opened(reports: Mapping[str, Path]) -> dict[str, Report]:
+def _open_reports(reports: Mapping[str, Path]) -> dict[str, Report]:
     """Reports of `evaluate`; others that lie about, of other steps, are left out."""
-    found, broken = {}, []
+    evaluations, unreadable = {}, []
     for name, path in reports.items():
         try:
-            found[name] = _report(path, changed(path))
+            evaluations[name] = _report(path, modified_at(path))
         except (ValueError, OSError):
-            broken.append(name)
-    if broken:
-        st.caption(plain(f"No report of an evaluation, and left out: {', '.join(broken)}."))
-    if not found:
+            unreadable.append(name)
+    if unreadable:
+        st.caption(escape_markdown(f"No report of an evaluation, and left out: {', '.join(unreadable)}."))
+    if not evaluations:
         st.info("There is no report yet. Judge a run on patients it never saw:")
         st.code(_EVALUATE, language="bash")
-    return found
+    return evaluations
 
 
 def _scores(reports: Mapping[str, Path]) -> None:
-    told = _opened(reports)
-    if not told:
+    evaluations = _open_reports(reports)
+    if not evaluations:
         return
-    names = st.multiselect("Reports", list(told), list(told)[:3])
-    _warn_of_leaks({name: told[name] for name in names})
+    names = st.multiselect("Reports", list(evaluations), list(evaluations)[:3])
+    _warn_of_leaks({name: evaluations[name] for name in names})
     rows = [
-        {"": title, **{name: _figure(told[name], key) for name in names}}
-        for key, title in NAMES.items()
-        if any(_figure(told[name], key) for name in names)
+        {"": title, **{name: _figure(evaluations[name], key) for name in names}}
+        for key, title in FIGURE_NAMES.items()
+        if any(_figure(evaluations[name], key) for name in names)
     ]
     if rows:
-        st.table([{plain(key): plain(value) for key, value in row.items()} for row in rows])
+        st.table([{escape_markdown(key): escape_markdown(value) for key, value in row.items()} for row in rows])
         st.caption("In brackets the 95 % interval over resamples of patients.")
     for name in names[:1] if len(names) < 2 else [st.selectbox("Figures of", names)]:
-        _figures(told[name])
+        _figures(evaluations[name])
 
 
 def _figure(report: Report, key: str) -> str:
     """A figure of the headline or of the masks, with its interval and its patients."""
-    found = report.headline.get(key) or (figures_of(report.masks).get(key) if report.masks else None)
-    if not found or not found.n_patients:
+    figure = report.headline.get(key) or (figures_of(report.masks).get(key) if report.masks else None)
+    if not figure or not figure.n_patients:
         return ""
-    return f"{shown(found)}, {found.n_patients} patients"
+    return f"{to_text(figure)}, {figure.n_patients} patients"
 
 
 def _figures(report: Report) -> None:
     from ich_lib.show import evaluation
-    from ich_lib.show.comparison import confusion
+    from ich_lib.show.comparison import confusion_plot
 
-    draw(confusion(report), "Confusion matrices: called bleeding or not, against the truth, for slices and scans.")
-    for one, name in ((report.slices, "Slices"), (report.whole_scans, "Scans")):
+    show_figure(
+        confusion_plot(report), "Confusion matrices: called bleeding or not, against the truth, for slices and scans."
+    )
+    for calls, name in ((report.slices, "Slices"), (report.whole_scans, "Scans")):
         st.caption(
-            f"{name}: sensitivity {shown(one.sensitivity)}, specificity {shown(one.specificity)}, PPV "
-            f"{shown(one.ppv)} and NPV {shown(one.npv)} where {one.prevalence:.0%} bleed."
+            f"{name}: sensitivity {to_text(calls.sensitivity)}, specificity {to_text(calls.specificity)}, PPV "
+            f"{to_text(calls.ppv)} and NPV {to_text(calls.npv)} where {calls.prevalence:.0%} bleed."
         )
-    draw(evaluation(report), "ROC curves, reliability, volumes against the truth, and Dice by patient.")
+    show_figure(evaluation(report), "ROC curves, reliability, volumes against the truth, and Dice by patient.")
 
 
 def _warn_of_leaks(reports: Mapping[str, Report]) -> None:
-    for name in (name for name, told in reports.items() if told.leaky):
-        st.warning(plain(f"{name} has a leaky split: patients are on both sides, so its figures flatter it."))
+    for name in (name for name, report in reports.items() if report.leaky):
+        st.warning(escape_markdown(f"{name} has a leaky split: patients are on both sides, so its figures flatter it."))
 
 
 # ---- two runs -------------------------------------------------------------------------------------------------------
@@ -249,14 +255,14 @@ def _warn_of_leaks(reports: Mapping[str, Report]) -> None:
 
 @st.cache_resource(show_spinner="Resampling patients", max_entries=50)
 def _paired(first: Path, second: Path, measure: str, when: tuple[float, float]) -> compare.Paired:
-    return compare.paired(compare.read_report(first), compare.read_report(second), compare.PAIRED[measure])
+    return compare.compare_runs(compare.read_report(first), compare.read_report(second), compare.RUN_MEASURES[measure])
 
 
 def _two_runs(reports: Mapping[str, Path]) -> None:
-    from ich_lib.show.comparison import gains
+    from ich_lib.show.comparison import difference_plot
 
-    told = _opened(reports)
-    names = list(told)
+    evaluations = _open_reports(reports)
+    names = list(evaluations)
     if not names:
         return
     if len(names) < 2:
@@ -267,34 +273,42 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
     second = right.selectbox("Second run", names, index=1)
     pair = reports[first], reports[second]
     try:
-        able = compare.measurable(told[first], told[second])
+        able = compare.common_measures(evaluations[first], evaluations[second])
         measure = st.selectbox("Measured by", able)
-        found = _paired(*pair, measure, (changed(pair[0]), changed(pair[1])))
+        comparison = _paired(*pair, measure, (modified_at(pair[0]), modified_at(pair[1])))
     except ValueError as problem:
-        st.warning(plain(problem))
+        st.warning(escape_markdown(problem))
         return
     columns = st.columns(3)
-    for column, name, one in zip(
-        columns, ("First run", "Second run", "Second − first"), (found.first, found.second, found.gain), strict=True
+    for column, name, estimate in zip(
+        columns,
+        ("First run", "Second run", "Second − first"),
+        (comparison.first, comparison.second, comparison.difference),
+        strict=True,
     ):
-        column.metric(name, f"{one.value:+.3f}" if one is found.gain else f"{one.value:.3f}")
-        column.caption(f"95 % {one.low:.3f} to {one.high:.3f}, {one.n_patients} patients")
-    st.markdown(f"**{found.sentence}**")
-    _warnings(found.warnings)
-    if len(found.gains):
-        draw(gains(found), f"Difference of each patient, and their mean with its interval. {found.sentence}")
-    said = (
+        column.metric(name, f"{estimate.value:+.3f}" if estimate is comparison.difference else f"{estimate.value:.3f}")
+        column.caption(f"95 % {estimate.low:.3f} to {estimate.high:.3f}, {estimate.n_patients} patients")
+    st.markdown(f"**{comparison.sentence}**")
+    _warnings(comparison.warnings)
+    if len(comparison.differences):
+        show_figure(
+            difference_plot(comparison),
+            f"Difference of each patient, and their mean with its interval. {comparison.sentence}",
+        )
+    conclusion = (
         "Every resample takes the same patients, with all their slices, from both runs, so what makes a patient hard "
     )
-    said += "cancels out. Reports keep scores of scans to four digits: their AUC may differ from that of Scores."
+    conclusion += "cancels out. Reports keep scores of scans to four digits: their AUC may differ from that of Scores."
     if compare.SLICE_AUC.name not in able:
-        said += " The slices themselves lie in slices.csv, which evaluate writes beside a report; both runs need one."
-    st.caption(said)
+        conclusion += (
+            " The slices themselves lie in slices.csv, which evaluate writes beside a report; both runs need one."
+        )
+    st.caption(conclusion)
 
 
-def _warnings(some: Sequence[str]) -> None:
-    for one in some:
-        st.warning(plain(one))
+def _warnings(messages: Sequence[str]) -> None:
+    for message in messages:
+        st.warning(escape_markdown(message))
 
 
 # ---- groups ---------------------------------------------------------------------------------------------------------
@@ -303,57 +317,57 @@ _BY_RUN = "run"
 
 
 def _groups(reports: Mapping[str, Path]) -> None:
-    from ich_lib.show.comparison import boxes
+    from ich_lib.show.comparison import box_plot
 
-    told = _opened(reports)
-    if not told:
+    evaluations = _open_reports(reports)
+    if not evaluations:
         return
-    name = st.selectbox("Report", list(told))
-    choices = [*compare.kinds(told[name]), *([_BY_RUN] if len(told) > 1 else [])]
+    name = st.selectbox("Report", list(evaluations))
+    choices = [*compare.groupings(evaluations[name]), *([_BY_RUN] if len(evaluations) > 1 else [])]
     if not choices:
         st.info("All scans of this report are of one kind, and there is no second report.")
         return
     left, right = st.columns(2)
     by = left.selectbox("Grouped by", choices)
-    measure = compare.GROUPED[right.selectbox("Measured by", list(compare.GROUPED), key="groups measure")]
+    measure = compare.GROUP_MEASURES[right.selectbox("Measured by", list(compare.GROUP_MEASURES), key="groups measure")]
     if by == _BY_RUN:
-        names = st.multiselect("Runs compared", list(told), list(told)[:3])
-        groups = compare.between({one: told[one] for one in names}, measure)
-        made = [one for one in groups if compare.simulated(told[one])]
-        _warn_of_leaks({one: told[one] for one in names})
+        names = st.multiselect("Runs compared", list(evaluations), list(evaluations)[:3])
+        groups = compare.group_runs({name: evaluations[name] for name in names}, measure)
+        simulated = [name for name in groups if compare.is_simulated(evaluations[name])]
+        _warn_of_leaks({name: evaluations[name] for name in names})
     else:
-        groups = compare.cohorts(told[name], by, measure)
-        made = list(groups) if compare.simulated(told[name]) else []
-        _warn_of_leaks({name: told[name]})
+        groups = compare.group_scans(evaluations[name], by, measure)
+        simulated = list(groups) if compare.is_simulated(evaluations[name]) else []
+        _warn_of_leaks({name: evaluations[name]})
     if not groups:
         st.info("No scan of this report has a figure of this kind.")
         return
-    counts = ", ".join(f"{group}: {len(some.values)} scans" for group, some in groups.items())
-    draw(boxes(groups, measure.name), f"Box plots of {measure.name}. {counts}.")
-    _test(groups, made)
+    counts = ", ".join(f"{group}: {len(members.values)} scans" for group, members in groups.items())
+    show_figure(box_plot(groups, measure.name), f"Box plots of {measure.name}. {counts}.")
+    _test(groups, simulated)
 
 
-def _test(groups: Mapping[str, compare.Group], made: Sequence[str]) -> None:
+def _test(groups: Mapping[str, compare.Group], simulated: Sequence[str]) -> None:
     """A test of the groups chosen, never without its warnings."""
     left, right = st.columns(2)
     name = left.selectbox("Test", list(compare.TESTS), key="groups test")
     comparisons = right.number_input(
         "Tests you have made in all", 1, 1000, 1, key="groups comparisons", help="Those you did not like, too."
     )
-    able = [group for group, some in groups.items() if len(some.values) > 1]
-    chosen = st.multiselect("Groups tested", list(groups), able if name == "ANOVA" else able[:2])
+    able = [group for group, members in groups.items() if len(members.values) > 1]
+    selected = st.multiselect("Groups tested", list(groups), able if name == "ANOVA" else able[:2])
     try:
-        found = compare.TESTS[name](
-            {group: groups[group].values for group in chosen},
-            patients={group: groups[group].numbers for group in chosen},
-            simulated=[group for group in made if group in chosen],
+        outcome = compare.TESTS[name](
+            {group: groups[group].values for group in selected},
+            patients={group: groups[group].numbers for group in selected},
+            simulated=[group for group in simulated if group in selected],
             comparisons=int(comparisons),
         )
     except ValueError as problem:
-        st.warning(plain(problem))
+        st.warning(escape_markdown(problem))
         return
-    st.markdown(f"**{plain(str(found).splitlines()[0])}**")
-    _warnings(found.warnings)
+    st.markdown(f"**{escape_markdown(str(outcome).splitlines()[0])}**")
+    _warnings(outcome.warnings)
 
 
 # ---- filters --------------------------------------------------------------------------------------------------------
@@ -366,10 +380,10 @@ def _first_filters(folder: Path, when: float) -> tuple:
     return before_and_after(folder)
 
 
-def _filters(kept: Sequence[Run]) -> None:
+def _filters(run_folders: Sequence[Run]) -> None:
     from ich_lib.show import filters
 
-    able = {run.name: run for run in kept if run.finished and run.recipe.is_network}
+    able = {run.name: run for run in run_folders if run.finished and run.recipe.is_network}
     if not able:
         st.info("First filters are shown of a finished run of a network; there is none yet.")
         return
@@ -380,7 +394,9 @@ def _filters(kept: Sequence[Run]) -> None:
     if not st.toggle("Read the weights", key="filters read"):
         return
     try:
-        before, after = _first_filters(run.folder, changed(run.folder))
-        draw(filters(before, after, channel=int(channel)), "The first layer's filters before and after training.")
+        before, after = _first_filters(run.folder, modified_at(run.folder))
+        show_figure(
+            filters(before, after, channel=int(channel)), "The first layer's filters before and after training."
+        )
     except (ValueError, OSError, ImportError) as problem:
-        st.warning(sentence(problem))
+        st.warning(error_sentence(problem))

@@ -1,6 +1,6 @@
 """Single scans to look at: the worst and the best of some, what a threshold does to one, and what several models say.
 
-Heads made by code stand ready (`samples`); of one's own run and data a scan is read again when it is asked for.
+Heads made by code stand ready (`sample_cases`); of one's own run and data a scan is read again when it is asked for.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ import numpy as np
 
 from ich_lib.case import Case
 from ich_lib.data import Table
-from ich_lib.evaluation import Judged, held_out, judge_result, split_of, unseen_slices
-from ich_lib.evaluation.figures import row as line
-from ich_lib.evaluation.gallery import worst
+from ich_lib.evaluation import JudgedScan, held_out_scans, judge_result, split_of, unseen_slices
+from ich_lib.evaluation.figures import scan_row
+from ich_lib.evaluation.gallery import worst_by_kind
 from ich_lib.measures import metrics
 from ich_lib.measures.report import Line, Report
 from ich_lib.models.run import fold_runs
@@ -36,7 +36,7 @@ _PIXELS, _SLICES, _THICKNESS_MM = 128, 12, 12.0  # from jaw to vertex, read in a
 
 
 @dataclass(frozen=True)
-class AtThreshold:
+class ThresholdMetrics:
     """How well a mask fits its truth at one threshold.
 
     Attributes:
@@ -53,30 +53,30 @@ class AtThreshold:
     wrong_ml: float
 
 
-def samples() -> list[Callable[[], Case]]:
+def sample_cases() -> list[Callable[[], Case]]:
     """A few small heads made by code, each when it is called."""
-    return [partial(_sample, *told) for told in _SAMPLES]
+    return [partial(_sample, *settings) for settings in _SAMPLES]
 
 
 def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Case:
     return phantom(seed, bleeds=bleeds, mimics=mimics, pixels=_PIXELS, slices=_SLICES, thickness_mm=_THICKNESS_MM)
 
 
-def judged(result: Result, case: Case, name: str) -> Judged:
+def judge_case(result: Result, case: Case, name: str) -> JudgedScan:
     """A result beside its truth, under a name of your choice."""
     return judge_result(
         result, case.truth, case.labels, patient=name, name=name, outlined=case.outlined, distances=False
     )
 
 
-def row(result: Result, case: Case, name: str) -> Line:
+def case_row(result: Result, case: Case, name: str) -> Line:
     """The same as a line of a report."""
-    return line(judged(result, case, name))
+    return scan_row(judge_case(result, case, name))
 
 
-def ranked(rows: Sequence[Line], *, threshold: float, count: int = 10) -> list[tuple[str, Line]]:
-    """The worst scans by kind of failure (`ich_lib.evaluation.gallery.worst`), then the best: those that bleed, were
-    called, and overlap most.
+def rank_cases(rows: Sequence[Line], *, threshold: float, count: int = 10) -> list[tuple[str, Line]]:
+    """The worst scans by kind of failure (`ich_lib.evaluation.gallery.worst_by_kind`), then the best: those that bleed,
+    were called, and overlap most.
 
     Args:
         rows: lines of a report.
@@ -86,14 +86,16 @@ def ranked(rows: Sequence[Line], *, threshold: float, count: int = 10) -> list[t
     Returns:
         (kind, row), the worst first, the best last.
     """
-    failed = worst(rows, threshold=threshold, count=count)
-    taken = [one for _, one in failed]
-    fine = [(one.dice, one) for one in rows if one.dice is not None and one.scan_any >= threshold and one not in taken]
+    failed = worst_by_kind(rows, threshold=threshold, count=count)
+    failed_rows = [row for _, row in failed]
+    fine = [
+        (row.dice, row) for row in rows if row.dice is not None and row.scan_any >= threshold and row not in failed_rows
+    ]
     best = sorted(fine, key=lambda pair: pair[0])[-count:]
-    return failed + [(BEST, one) for _, one in best]
+    return failed + [(BEST, row) for _, row in best]
 
 
-def at_threshold(result: Result, case: Case, threshold: float) -> AtThreshold:
+def metrics_at_threshold(result: Result, case: Case, threshold: float) -> ThresholdMetrics:
     """Metrics of the mask that a threshold makes, on the slices whose truth is known.
 
     Args:
@@ -101,11 +103,11 @@ def at_threshold(result: Result, case: Case, threshold: float) -> AtThreshold:
         case: its truth.
         threshold: a voxel is marked from this probability on.
     """
-    mask, truth = (some[case.outlined] for some in (replace(result, threshold=threshold).mask, case.truth))
+    mask, truth = (volume[case.outlined] for volume in (replace(result, threshold=threshold).mask, case.truth))
     if not mask.size:
         raise ValueError("No slice of this scan is outlined, so no mask can be measured.")
     counts, ml = metrics.count(truth, mask), result.scan.voxel_ml
-    return AtThreshold(
+    return ThresholdMetrics(
         metrics.dice(truth, mask),
         metrics.dice_per_subject(truth, mask),
         (counts.tp + counts.fp) * ml,
@@ -115,29 +117,29 @@ def at_threshold(result: Result, case: Case, threshold: float) -> AtThreshold:
     )
 
 
-def calls(rows: Sequence[Line], threshold: float) -> metrics.Counts:
+def count_calls(rows: Sequence[Line], threshold: float) -> metrics.Counts:
     """Scans called bleeding from a score on, against the truth.
 
     Args:
         rows: lines of a report.
         threshold: of the scans' scores.
     """
-    truth, score = np.array([one.bleeds for one in rows]), np.array([one.scan_any for one in rows])
+    truth, score = np.array([row.bleeds for row in rows]), np.array([row.scan_any for row in rows])
     return metrics.count(truth, score >= threshold)
 
 
-def place_of(source: str | Path, fold: int | None) -> str | Path:
+def run_for_fold(source: str | Path, fold: int | None) -> str | Path:
     """The run that did not see a scan: of a cross-validation's folder the one of its fold, else the source itself.
 
     Args:
         source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
         fold: that the scan was held out in, as its report tells.
     """
-    own = [run for run in fold_runs(source) if fold is not None and run.name == f"fold-{fold}"]
-    return own[0] if own else source
+    matching = [run for run in fold_runs(source) if fold is not None and run.name == f"fold-{fold}"]
+    return matching[0] if matching else source
 
 
-def opened_models(source: str | Path) -> Models:
+def load_models(source: str | Path) -> Models:
     """Load what `engine.load` loads; "shipped" are the models that come with the library.
 
     Raises:
@@ -149,7 +151,7 @@ def opened_models(source: str | Path) -> Models:
     return load(source, fill=False)
 
 
-def rows_of(table: Table, scan: str) -> np.ndarray:
+def scan_rows(table: Table, scan: str) -> np.ndarray:
     """The rows of one scan, foot to head.
 
     Raises:
@@ -176,4 +178,4 @@ def check_report(report: Report, models: Models, source: str | Path, table: Tabl
         raise ValueError(f"The report is of {report.data}, the data is {table.name}.")
     if not {model.sha256 for model in report.models} >= {model.sha256 for model in models}:
         raise ValueError(f"The report judges other models than those of {source}. Evaluate them again.")
-    held_out(models, source, table)
+    held_out_scans(models, source, table)

@@ -9,29 +9,29 @@ import streamlit as st
 from ich_lib.show.figure import Figure
 
 
-def plain(text: object) -> str:
+def escape_markdown(text: object) -> str:
     """A text that Streamlit takes for no Markdown: names of folders hold stars and underscores."""
     return re.sub(r"([\\`*_{}\[\]<>#$~|:!])", r"\\\1", str(text))
 
 
-def draw(figure: Figure, told: str) -> None:
+def show_figure(figure: Figure, alt_text: str) -> None:
     """Show a figure.
 
     Args:
         figure: of `ich_lib.show`.
-        told: what is on it, for those who cannot see it.
+        alt_text: what is on it, for those who cannot see it.
     """
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=130, facecolor=figure.get_facecolor())
-    st.image(picture.getvalue(), width="stretch", alt=told)
+    st.image(picture.getvalue(), width="stretch", alt=alt_text)
 
 
-def changed(path: Path) -> float:
+def modified_at(path: Path) -> float:
     """When a file was written: what is kept of it is made anew when it changes."""
     return path.stat().st_mtime
 
 
-def sentence(problem: Exception) -> str:
+def error_sentence(problem: Exception) -> str:
     """What went wrong, for a person. Of a file that is none of its kind the libraries say no sentence."""
-    ours = isinstance(problem, ValueError | FileNotFoundError)
-    return plain(problem if ours else f"A file cannot be read, or is not whole ({problem}).")
+    is_own = isinstance(problem, ValueError | FileNotFoundError)
+    return escape_markdown(problem if is_own else f"A file cannot be read, or is not whole ({problem}).")

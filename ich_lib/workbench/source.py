@@ -8,32 +8,32 @@ import streamlit as st
 
 from ich_lib.data import Table, open_set
 from ich_lib.data.phantoms import phantoms, phantoms_path
-from ich_lib.data.store import Head, Store, cache_folder, kept_path, kept_store, open_store
+from ich_lib.data.store import Store, StoredScan, cache_folder, cached_path, cached_store, open_store
 from ich_lib.workbench.making import Making
-from ich_lib.workbench.shown import plain
+from ich_lib.workbench.shown import escape_markdown
 
-MADE, FOLDER = "Heads made by code", "A folder on this computer"
+PHANTOM_SOURCE, FOLDER_SOURCE = "Heads made by code", "A folder on this computer"
 HEADS, SIZE = 12, 192  # of the built-in set; made once, some 20 seconds
-FEW = 1  # of them is made before anything is shown, the others while one looks
+FIRST_HEADS = 1  # of them is made before anything is shown, the others while one looks
 _EVERY_S = 1.0  # between two looks at how many are made
-STAMPS = 64  # side of the pictures that are compared for leaks, in pixels
-_AWAY = "Folders can be opened only by a browser on the machine that runs the workbench."
+THUMBNAIL_PX = 64  # side of the pictures that are compared for leaks, in pixels
+_NOT_LOCAL = "Folders can be opened only by a browser on the machine that runs the workbench."
 
 
 @dataclass(frozen=True)
-class Source:
+class RemoteDataset:
     """What was chosen.
 
     Attributes:
         table: of it.
         key: tells it from other sources.
-        own: whether it is a person's own folder, whose names are shown in its table alone.
+        is_own: whether it is a person's own folder, whose names are shown in its table alone.
         store: behind the table, for heads made by code.
     """
 
     table: Table
     key: str
-    own: bool
+    is_own: bool
     store: Store | None = None
 
     @property
@@ -42,20 +42,24 @@ class Source:
         return f"{self.key}, {len(self.table)} slices"
 
 
-def chosen(page: str) -> Source | None:
+def choose_source(page: str) -> RemoteDataset | None:
     """Ask for the source, and open it; None where there is none yet. What was chosen holds on every page.
 
     Args:
         page: the asking page's name, for the keys of its widgets.
     """
     where = st.segmented_control(
-        "Data", (MADE, FOLDER), default=st.session_state.get("source", MADE), required=True, key=f"{page} source"
+        "Data",
+        (PHANTOM_SOURCE, FOLDER_SOURCE),
+        default=st.session_state.get("source", PHANTOM_SOURCE),
+        required=True,
+        key=f"{page} source",
     )
     st.session_state["source"] = where
-    if where != FOLDER:
-        return _heads(told=page == "data")
+    if where != FOLDER_SOURCE:
+        return _heads(status=page == "data")
     if st.context.ip_address is not None:
-        st.error(_AWAY)
+        st.error(_NOT_LOCAL)
         return None
     left, right = st.columns([5, 1], vertical_alignment="bottom")
     folder = left.text_input(
@@ -72,14 +76,14 @@ def chosen(page: str) -> Source | None:
     if not folder.strip():
         st.info("Name a folder. It stays on this computer; nothing of it is sent anywhere.")
         return None
-    return _opened(folder.strip())
+    return _open_folder(folder.strip())
 
 
-def _opened(folder: str) -> Source | None:
+def _open_folder(folder: str) -> RemoteDataset | None:
     try:
-        return Source(_read(str(Path(folder).expanduser())), folder, own=True)
+        return RemoteDataset(_read(str(Path(folder).expanduser())), folder, is_own=True)
     except (ValueError, OSError) as problem:
-        st.error(plain(problem))
+        st.error(escape_markdown(problem))
         return None
 
 
@@ -92,26 +96,26 @@ def _read(folder: str) -> Table:
 # ---- heads made by code ---------------------------------------------------------------------------------------------
 
 
-def _heads(*, told: bool) -> Source | None:
-    """All of them, or the first few while the others are made; `told` says how far that is."""
+def _heads(*, status: bool) -> RemoteDataset | None:
+    """All of them, or the first few while the others are made; `status` says how far that is."""
     try:
-        whole = all_made()
-        store = _made(HEADS if whole else min(FEW, HEADS), SIZE)
+        is_complete = are_heads_ready()
+        store = _build_heads(HEADS if is_complete else min(FIRST_HEADS, HEADS), SIZE)
     except OSError as problem:
-        st.error(plain(f"The heads made by code cannot be kept: {problem}"))
+        st.error(escape_markdown(f"The heads made by code cannot be kept: {problem}"))
         return None
-    if told and not whole:
-        _others()
-    return Source(store.table, "phantoms", own=False, store=store)
+    if status and not is_complete:
+        _refresh_when_done()
+    return RemoteDataset(store.table, "phantoms", is_own=False, store=store)
 
 
-def all_made() -> bool:
+def are_heads_ready() -> bool:
     """Whether the heads made by code are kept, all of them."""
     return phantoms_path(HEADS, size=SIZE).is_file()
 
 
 @st.cache_resource(show_spinner="Making a first head by code: some seconds, once")
-def _made(heads: int, size: int) -> Store:
+def _build_heads(heads: int, size: int) -> Store:
     return phantoms(heads, size=size)
 
 
@@ -121,29 +125,29 @@ def _making(heads: int, size: int) -> Making:
 
 
 @st.fragment(run_every=_EVERY_S)
-def _others() -> None:
+def _refresh_when_done() -> None:
     """How many heads there are; the page begins anew with all of them."""
     making = _making(HEADS, SIZE)
-    if all_made():
+    if are_heads_ready():
         st.rerun()
     elif making.failed:
-        st.warning(plain(f"The other heads could not be made. Is there room in {cache_folder()}?"))
+        st.warning(escape_markdown(f"The other heads could not be made. Is there room in {cache_folder()}?"))
     else:
-        st.progress(making.done / HEADS, f"Shown so far: {FEW}. {making.done} of {HEADS} are made …")
+        st.progress(making.done / HEADS, f"Shown so far: {FIRST_HEADS}. {making.done} of {HEADS} are made …")
 
 
 # ---- what was read of every picture ---------------------------------------------------------------------------------
 
 
-def stamped(source: Source) -> Store | None:
+def complete_store(source: RemoteDataset) -> Store | None:
     """The store of the source if every picture of it was read before; None if not."""
-    if not source.own:
+    if not source.is_own:
         return source.store
-    path = kept_path(source.table, size=STAMPS, field="slice")
+    path = cached_path(source.table, size=THUMBNAIL_PX, field="slice")
     return _store(str(path)) if path.is_file() else None
 
 
-def read_all(source: Source) -> None:
+def read_all(source: RemoteDataset) -> None:
     """Read every picture once, with a bar.
 
     Raises:
@@ -152,12 +156,12 @@ def read_all(source: Source) -> None:
     """
     bar = st.progress(0.0, "Reading every picture once …")
 
-    def progress(scans: Iterable[Head], total: int) -> Iterator[Head]:
+    def progress(scans: Iterable[StoredScan], total: int) -> Iterator[StoredScan]:
         for done, scan in enumerate(scans, start=1):
             yield scan
             bar.progress(done / total, f"Reading every picture once: scan {done} of {total}")
 
-    kept_store(source.table, size=STAMPS, field="slice", progress=progress)
+    cached_store(source.table, size=THUMBNAIL_PX, field="slice", progress=progress)
     bar.empty()
 
 

@@ -14,27 +14,27 @@ from ich_lib.data.polygons import fill
 from ich_lib.data.summary import contours
 from ich_lib.prepare.window import WINDOWS, window
 
-SHOWN = ("brain", "subdural", "bone")
-TRUTH, MODEL, YOURS = "truth", "model", "yours"
-_LINES = {TRUTH: (colors.TRUTH, []), MODEL: (colors.MASK, [9, 5]), YOURS: (colors.YOURS, [3, 4])}  # color and dashes
+STACK_WINDOWS = ("brain", "subdural", "bone")
+TRUTH, MODEL, STUDENT = "truth", "model", "yours"
+_LINES = {TRUTH: (colors.TRUTH, []), MODEL: (colors.MASK, [9, 5]), STUDENT: (colors.YOURS, [3, 4])}  # color and dashes
 _HERE = Path(__file__).parent
 
 
-def frames(hu: np.ndarray, *, most: int = 512, sharp: bool = False) -> dict:
+def encode_frames(hu: np.ndarray, *, side: int = 512, sharp: bool = False) -> dict:
     """Slices through each window, as the page part takes them.
 
     Args:
         hu: (z, y, x) HU.
-        most: pixels of the longer side.
+        side: pixels of the longer side.
         sharp: PNG, exact to the gray; else JPEG, a quarter of the size.
     """
-    share = min(1.0, most / max(hu.shape[1:]))
+    share = min(1.0, side / max(hu.shape[1:]))
     columns, rows = (max(round(side * share), 1) for side in (hu.shape[2], hu.shape[1]))
     small = [cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA) if share < 1 else plane for plane in hu]
     with ThreadPoolExecutor(4) as coders:
         pictures = {
             name: list(coders.map(lambda plane, name=name: _encoded(window(plane, *WINDOWS[name]), sharp), small))
-            for name in SHOWN
+            for name in STACK_WINDOWS
         }
     return {"frames": pictures, "rows": rows, "columns": columns}
 
@@ -45,7 +45,7 @@ def _encoded(gray: np.ndarray, sharp: bool) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(coded.tobytes()).decode()}"
 
 
-def outline(mask: np.ndarray, index: int, name: str) -> dict:
+def outline_points(mask: np.ndarray, index: int, name: str) -> dict:
     """A (y, x) mask as a line on slice `index`; `name` is TRUTH, MODEL or YOURS."""
     size = np.array(mask.shape[::-1])
     color, dash = _LINES[name]
@@ -53,41 +53,41 @@ def outline(mask: np.ndarray, index: int, name: str) -> dict:
     return {"slice": index, "name": name, "color": color, "dash": dash, "lines": lines}
 
 
-def region(drawn: Sequence[Sequence[Sequence[float]]] | None, shape: tuple[int, int]) -> np.ndarray | None:
+def drawn_mask(strokes: Sequence[Sequence[Sequence[float]]] | None, shape: tuple[int, int]) -> np.ndarray | None:
     """What was drawn as a (y, x) mask; None where nothing was.
 
     Args:
-        drawn: regions of points, shares of width and height, as the browser gave them.
+        strokes: regions of points, shares of width and height, as the browser gave them.
         shape: (rows, columns) of the slice.
     """
-    points = [np.array(one, float) for one in drawn or () if len(one) >= 3]
+    points = [np.array(stroke, float) for stroke in strokes or () if len(stroke) >= 3]
     return fill(points, shape) if points else None
 
 
-def stack(
-    pictures: dict, names: Sequence[str], asked: int, *, key: str, draw: bool = False, outlines: Sequence[dict] = ()
+def show_stack(
+    pictures: dict, names: Sequence[str], index: int, *, key: str, draw: bool = False, outlines: Sequence[dict] = ()
 ) -> list:
     """Show slices; what is drawn comes back.
 
     Args:
-        pictures: what `frames` returned.
+        pictures: what `encode_frames` returned.
         names: what each slice is called.
-        asked: the one shown first, and the only one to draw on.
+        index: the one shown first, and the only one to draw on.
         key: of the widget; another key starts afresh.
         draw: whether one may draw.
-        outlines: lines of `outline`.
+        outlines: lines of `outline_points`.
 
     Returns:
         The regions drawn, None before the first.
     """
-    shown = pictures | {"id": key, "names": list(names), "asked": asked, "draw": draw, "regions": []}
-    shown |= {"ink": colors.YOURS, "outlines": list(outlines)}
-    state = _part()(key=key, data=shown, default={"regions": []}, on_regions_change=lambda: None)
+    arguments = pictures | {"id": key, "names": list(names), "asked": index, "draw": draw, "regions": []}
+    arguments |= {"ink": colors.YOURS, "outlines": list(outlines)}
+    state = _component()(key=key, data=arguments, default={"regions": []}, on_regions_change=lambda: None)
     return state.regions
 
 
 @st.cache_resource(show_spinner=False)
-def _part() -> Callable:
+def _component() -> Callable:
     """The page part, made known once."""
     html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     css = f".slices {{ --focus: {colors.SKY}; }}\n{css}"

@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 
 from ich_lib import phantom, read
-from ich_lib.course import correct, ct_ich, tried
+from ich_lib.course import find_ct_ich, is_attempted, mark_correct
 from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
 
@@ -49,8 +49,8 @@ for name in ("Modality", "PatientName", "PixelSpacing", "SliceThickness", "Resca
 # above?
 
 # %%
-stored = ds.pixel_array
-print("a corner of the picture holds", stored[0, 0])
+stored_values = ds.pixel_array
+print("a corner of the picture holds", stored_values[0, 0])
 
 # %% [markdown]
 # ### Exercise 1.1: pixels to Hounsfield units (5 min)
@@ -68,13 +68,13 @@ def to_hu(ds):
 
 # %% tags=["check"]
 hu = to_hu(ds)
-if tried("1.1", hu):
+if is_attempted("1.1", hu):
     assert abs(hu[0, 0] + 1000) < 80, f"Air came out as {hu[0, 0]:.0f} HU; it should be near -1000."
     odd = deepcopy(ds)
     odd.RescaleSlope = 2
     wrong = "With a slope of 2 every step counts twice: pixel * slope + intercept, in this order."
-    np.testing.assert_allclose(to_hu(odd), 2.0 * stored - 1024, err_msg=wrong)
-    correct("1.1")
+    np.testing.assert_allclose(to_hu(odd), 2.0 * stored_values - 1024, err_msg=wrong)
+    mark_correct("1.1")
 
 
 # %% tags=["mistake"]
@@ -117,10 +117,10 @@ cause = None
 cause = "B"
 
 # %% tags=["check"]
-if tried("1.2", cause):
+if is_attempted("1.2", cause):
     assert cause != "A", "to_hu reads the same file well, so it is not corrupt."
     assert cause == "B", "Subtracting -1024 adds 1024: air would be near 1050, not near 65000."
-    correct("1.2")
+    mark_correct("1.2")
 
 # %% tags=["mistake"]
 # refused: air would be near 1050
@@ -132,7 +132,7 @@ cause = "C"
 
 # %% [markdown]
 # ## File names are no order
-# Archives name files as they please. What counts is where a slice lies: `ImagePositionPatient`, in mm towards left,
+# Archives name files as they please. What counts is where a slice lies: `ImagePositionPatient`, in mm toward left,
 # back and head.
 
 # %%
@@ -156,11 +156,11 @@ def in_order(datasets):
 
 # %% tags=["check"]
 ordered = in_order(mixed)
-if tried("1.3", ordered):
+if is_attempted("1.3", ordered):
     heights = [float(ds.ImagePositionPatient[2]) for ds in ordered]
     assert len(ordered) == len(files), "Some slices are gone."
     assert heights == sorted(heights), "The heights must rise, from foot to head."
-    correct("1.3")
+    mark_correct("1.3")
 
 
 # %% tags=["mistake"]
@@ -187,8 +187,8 @@ scan
 # %%
 write_case(case, folder)
 image = nib.load(folder / "scan.nii.gz")
-sizes, towards = [round(float(mm), 2) for mm in image.header.get_zooms()], "".join(nib.aff2axcodes(image.affine))
-print("NIfTI:", image.shape, "voxels of", sizes, "mm, axes run towards", towards)
+sizes, toward = [round(float(mm), 2) for mm in image.header.get_zooms()], "".join(nib.aff2axcodes(image.affine))
+print("NIfTI:", image.shape, "voxels of", sizes, "mm, axes run toward", toward)
 print("largest difference:", np.abs(read(folder / "scan.nii.gz").hu - scan.hu).max(), "HU")
 
 # %% [markdown]
@@ -209,12 +209,12 @@ near = binary_dilation(case.truth, flat, iterations=10) & ~case.truth & (scan.hu
 blood_hu, brain_hu = scan.hu[case.truth].mean(), scan.hu[near].mean()
 
 # %% tags=["check"]
-if tried("1.4", blood_hu, brain_hu):
+if is_attempted("1.4", blood_hu, brain_hu):
     right = scan.hu[case.truth].mean()
     assert abs(blood_hu - right) < 0.5, f"The voxels of the mask have a mean of {right:.1f} HU, not {blood_hu:.1f}."
     assert 20 < brain_hu < 42, f"Brain is 20 to 42 HU; {brain_hu:.1f} is something else. Is air or bone in it?"
     print(f"blood {blood_hu:.1f} HU, brain beside it {brain_hu:.1f} HU")
-    correct("1.4")
+    mark_correct("1.4")
 
 # %% tags=["mistake"]
 # refused: Is air or bone in it?
@@ -237,7 +237,7 @@ plt.show()
 # CT-ICH comes as pictures. Where it is here, look at one patient.
 
 # %%
-data = ct_ich()
+data = find_ct_ich()
 if data:
     from ich_lib.data import open_set
 

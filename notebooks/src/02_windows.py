@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib import WINDOWS, phantom
-from ich_lib.course import correct, tried
+from ich_lib.course import is_attempted, mark_correct
 from ich_lib.prepare.window import unwindow, window
 from ich_lib.show import row
 
@@ -53,10 +53,10 @@ def my_window(hu, level, width):
 
 # %% tags=["check"]
 mine = my_window(np.array([-1000, 0, 20, 40, 80, 3000]), level=40, width=80)
-if tried("2.1", mine):
+if is_attempted("2.1", mine):
     wrong = "Brain window (40, 80): 0 HU is black, 40 HU is middle gray, 80 HU and all above is white."
     np.testing.assert_allclose(mine, [0, 0, 0.25, 0.5, 1, 1], err_msg=wrong)
-    correct("2.1")
+    mark_correct("2.1")
 
 
 # %% tags=["mistake"]
@@ -107,11 +107,11 @@ my_level, my_width = None, None
 my_level, my_width = 75, 150
 
 # %% tags=["check"]
-if tried("2.2", my_level, my_width):
+if is_attempted("2.2", my_level, my_width):
     brain, blood, bone = 255 * window(np.array([35, 60, 1000]), my_level, my_width)
     assert blood - brain >= 40, f"Blood stands out of brain by {blood - brain:.0f} steps; 40 are asked. Narrower."
     assert bone - blood >= 100, f"Skull stands out of blood by {bone - blood:.0f} steps; 100 are asked. Higher level."
-    correct("2.2")
+    mark_correct("2.2")
 
 # %% tags=["mistake"]
 # refused: Narrower
@@ -137,10 +137,11 @@ def scaled_by_itself(hu):
 
 clipped = hu.copy()
 clipped[60:63, 100:103] = 3000  # an aneurysm clip
-for name, one in {"slice": hu, "with a clip": clipped}.items():
-    brain = (one > 20) & (one < 45)
+for name, rescaled in {"slice": hu, "with a clip": clipped}.items():
+    brain = (rescaled > 20) & (rescaled < 45)
     print(
-        f"{name:12} brain is {scaled_by_itself(one)[brain].mean():.3f}, blood {scaled_by_itself(one)[case.truth[k]].mean():.3f}"
+        f"{name:12} brain is {scaled_by_itself(rescaled)[brain].mean():.3f}, blood "
+        f"{scaled_by_itself(rescaled)[case.truth[k]].mean():.3f}"
     )
 
 # %% [markdown]
@@ -162,11 +163,11 @@ def scaled_alike(hu):
 # %% tags=["check"]
 plain, with_metal = np.array([[35.0, 60.0, -1000.0]]), np.array([[35.0, 60.0, 3000.0]])
 a, b = scaled_alike(plain), scaled_alike(with_metal)
-if tried("2.3", a, b):
+if is_attempted("2.3", a, b):
     assert 0 <= np.min(b) <= np.max(b) <= 1, "The outcome must stay between 0 and 1, metal or not."
     assert np.allclose(a[0, :2], b[0, :2]), "Metal in a slice must not change the gray of its brain."
     assert a[0, 1] - a[0, 0] >= 0.2, f"25 HU make {a[0, 1] - a[0, 0]:.3f} of the range; a fifth is asked."
-    correct("2.3")
+    mark_correct("2.3")
 
 
 # %% tags=["mistake"]
@@ -200,7 +201,7 @@ print(f"brain: error {np.abs(back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at m
 # ### Exercise 2.4: two pictures make a scan (8 min)
 # The brain picture where it is neither black nor white, the bone picture elsewhere.
 #
-# *Hint:* `np.where(condition, one, other)`, `unwindow`, `WINDOWS["bone render"]`.
+# *Hint:* `np.where(condition, rescaled, other)`, `unwindow`, `WINDOWS["bone render"]`.
 
 
 # %% tags=["exercise"]
@@ -215,14 +216,14 @@ def hu_from_two(brain, bone):
 # %% tags=["check"]
 bone_picture = (255 * window(hu, *WINDOWS["bone render"])).round().astype(np.uint8)
 mine = hu_from_two(picture, bone_picture)
-if tried("2.4", mine):
+if is_attempted("2.4", mine):
     error = np.abs(mine - np.clip(hu, -900, 2300))
     soft, dense = (hu > -15) & (hu < 95), hu > 110
     assert error[soft].max() < 0.5, f"Brain is off by {error[soft].max():.1f} HU; take it from the brain picture."
     assert error[dense].max() < 7, (
         f"Bone is off by {error[dense].max():.0f} HU; where the brain picture is white, take the bone picture."
     )
-    correct("2.4")
+    mark_correct("2.4")
 
 
 # %% tags=["mistake"]

@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from ich_lib import phantom, read
-from ich_lib.course import correct, tried
+from ich_lib.course import is_attempted, mark_correct
 from ich_lib.measures.volume import abc2_ml
 from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
@@ -30,7 +30,7 @@ k = int(mask.sum(axis=(1, 2)).argmax())
 row([scan.hu[k]], ["R                                      L"], through="brain", masks=[mask[k]], height=4)
 
 # %% [markdown]
-# The array alone does not know that. The *affine* does: it brings an index (z, y, x, 1) to millimeters, x towards the
+# The array alone does not know that. The *affine* does: it brings an index (z, y, x, 1) to millimeters, x toward the
 # patient's left, y to the back, z to the head.
 
 # %%
@@ -57,11 +57,13 @@ def side(mask, affine):
 mine = side(mask, scan.affine)
 flip = np.diag([1.0, 1.0, -1.0, 1.0])
 flip[2, 3] = mask.shape[2] - 1
-if tried("3.1", mine):
-    assert mine == "left", "Millimeters along x grow towards the patient's left, and this bleed lies at more than 0."
-    again = side(mask[:, :, ::-1], scan.affine @ flip)
-    assert again == "left", "The same patient, stored from left to right: ask the affine, not the column's number."
-    correct("3.1")
+if is_attempted("3.1", mine):
+    assert mine == "left", "Millimeters along x grow toward the patient's left, and this bleed lies at more than 0."
+    mirrored_side = side(mask[:, :, ::-1], scan.affine @ flip)
+    assert mirrored_side == "left", (
+        "The same patient, stored from left to right: ask the affine, not the column's number."
+    )
+    mark_correct("3.1")
 
 
 # %% tags=["mistake"]
@@ -81,13 +83,15 @@ def side(mask, affine):
 folder = Path(mkdtemp())
 write_case(case, folder)
 image = nib.load(folder / "scan.nii.gz")
-other = nib.as_closest_canonical(image)  # the same patient, its axes towards right, front, head
-for name, one in {"first": image, "second": other}.items():
-    print(f"{name:7} axes run towards {nib.aff2axcodes(one.affine)}, a corner lies at {one.affine[:3, 3].round()} mm")
+canonical = nib.as_closest_canonical(image)  # the same patient, its axes toward right, front, head
+for name, nifti in {"first": image, "second": canonical}.items():
+    print(
+        f"{name:7} axes run toward {nib.aff2axcodes(nifti.affine)}, a corner lies at {nifti.affine[:3, 3].round()} mm"
+    )
 
 # %% [markdown]
 # ### Exercise 3.2: one order for both (6 min)
-# Return the voxels with axes towards left, back, head ("LPS").
+# Return the voxels with axes toward left, back, head ("LPS").
 #
 # *Hint:* `nib.orientations.ornt_transform(from, to)` of `axcodes2ornt(...)`, then `apply_orientation`.
 
@@ -102,13 +106,13 @@ def as_lps(image):
 
 
 # %% tags=["check"]
-a, b = as_lps(image), as_lps(other)
-if tried("3.2", a, b):
+a, b = as_lps(image), as_lps(canonical)
+if is_attempted("3.2", a, b):
     same = np.array_equal(a, b)
     assert same, "Both files hold one patient; after this they must be equal to the voxel."
     wrong = "Along the first axis the patient's left must come last."
     np.testing.assert_array_equal(a[:, :, k].T, np.round(scan.hu[k]), err_msg=wrong)
-    correct("3.2")
+    mark_correct("3.2")
 
 
 # %% tags=["mistake"]
@@ -147,13 +151,13 @@ def ml(mask, affine):
 # %% tags=["check"]
 tilted = phantom(101, bleeds=["epidural"], tilt_deg=20.0)
 mine, leaning = ml(mask, scan.affine), ml(tilted.truth, tilted.scan.affine)
-if tried("3.3", mine, leaning):
+if is_attempted("3.3", mine, leaning):
     assert abs(mine - mask.sum() * scan.voxel_ml) < 1e-6, f"{mine:.1f} is not {mask.sum() * scan.voxel_ml:.1f} mL."
     right = tilted.truth.sum() * tilted.scan.voxel_ml
     wrong = f"With the gantry tilted by 20 degrees it is {right:.2f} mL, not {leaning:.2f}: slices come closer."
     assert abs(leaning - right) < 0.01 * right, wrong
     print(f"{mine:.1f} mL; made were {case.volumes_ml['epidural']:.1f} mL")
-    correct("3.3")
+    mark_correct("3.3")
 
 
 # %% tags=["mistake"]
@@ -191,10 +195,10 @@ def abc2(mask, spacing_mm):
 grid = np.mgrid[:21, :41, :41] * np.array([2.0, 1, 1])[:, None, None, None] - 20
 ball = (grid**2).sum(axis=0) <= 15.2**2
 mine = abc2(ball, (2.0, 1.0, 1.0))
-if tried("3.4", mine):
+if is_attempted("3.4", mine):
     assert abs(mine - 31 * 31 * 15 * 2 / 2000) < 0.5, f"31 x 31 x 30 mm / 2 = 14.4 mL, not {mine:.1f}."
     print(f"a ball of {ball.sum() * 0.002:.1f} mL by its voxels, {mine:.1f} mL by ABC/2")
-    correct("3.4")
+    mark_correct("3.4")
 
 
 # %% tags=["mistake"]
@@ -214,9 +218,10 @@ def abc2(mask, spacing_mm):
 
 # %%
 for name in ("intraparenchymal", "subdural", "epidural"):
-    one = phantom(12, bleeds=[name])
+    nifti = phantom(12, bleeds=[name])
     print(
-        f"{name:17} {one.truth.sum() * one.scan.voxel_ml:5.1f} mL by voxels, {abc2_ml(one.truth, one.scan.affine):5.1f} by ABC/2"
+        f"{name:17} {nifti.truth.sum() * nifti.scan.voxel_ml:5.1f} mL by voxels, "
+        f"{abc2_ml(nifti.truth, nifti.scan.affine):5.1f} by ABC/2"
     )
 
 # %% [markdown]

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib import LABELS
-from ich_lib.course import correct, ct_ich, heads, tried
+from ich_lib.course import find_ct_ich, is_attempted, mark_correct, phantom_heads
 from ich_lib.data.polygons import fill, regions
 from ich_lib.labels import ANY, TYPES
 from ich_lib.show import row
@@ -26,7 +26,7 @@ from ich_lib.show import row
 # Forty phantom heads, their labels written like those of CT-ICH: a line a slice, a column a type.
 
 # %%
-store = heads()
+store = phantom_heads()
 table = store.table
 columns = ["PatientNumber", "SliceNumber", *[name.capitalize() for name in TYPES], "No_Hemorrhage"]
 path = Path(mkdtemp()) / "hemorrhage_diagnosis.csv"
@@ -65,11 +65,11 @@ def bleeds(line):
 
 # %% tags=["check"]
 mine = [bleeds(line) for line in lines]
-if tried("4.1", *mine[:1]):
+if is_attempted("4.1", *mine[:1]):
     share = np.mean(mine)
     assert share < 0.5, f"{share:.0%} would bleed. Look at the pictures: most slices of a head do not."
     assert mine == table.labels[:, ANY].tolist(), "Some lines with a type are called clean, or the other way round."
-    correct("4.1")
+    mark_correct("4.1")
 
 
 # %% tags=["mistake"]
@@ -90,7 +90,7 @@ def bleeds(line):
 
 
 # %% tags=["exercise"]
-def counted(table):
+def count_labels(table):
     # your code here
     # solution
     slices = table.labels.sum(axis=0).tolist()
@@ -99,8 +99,8 @@ def counted(table):
 
 
 # %% tags=["check"]
-mine = counted(table)
-if tried("4.2", mine):
+mine = count_labels(table)
+if is_attempted("4.2", mine):
     assert list(mine[0]) == table.labels.sum(axis=0).tolist(), "A slice that shows two types counts for both."
     right = [len(set(table.patient[table.labels[:, i]])) for i in range(6)]
     assert list(mine[1]) == right, f"Each patient counts once: {right}."
@@ -110,12 +110,12 @@ if tried("4.2", mine):
     axes.set_xticks(range(6), LABELS, fontsize=8)
     axes.legend()
     plt.show()
-    correct("4.2")
+    mark_correct("4.2")
 
 
 # %% tags=["mistake"]
 # refused: Each patient counts once
-def counted(table):
+def count_labels(table):
     slices = table.labels.sum(axis=0).tolist()
     return slices, slices
 
@@ -142,7 +142,7 @@ print(len(lines), "lines,", len(folder), "pictures")
 
 
 # %% tags=["exercise"]
-def checked(lines, folder):
+def check_lines(lines, folder):
     # your code here
     # solution
     name = lambda line: f"{line['PatientNumber']}/{line['SliceNumber']}"  # noqa: E731
@@ -150,17 +150,17 @@ def checked(lines, folder):
 
 
 # %% tags=["check"]
-mine = checked(lines, folder)
-if tried("4.3", mine):
+mine = check_lines(lines, folder)
+if is_attempted("4.3", mine):
     assert len(mine[0]) == len(folder), f"{len(folder)} lines have a picture; {len(mine[0])} were kept."
     assert len(mine[1]) == 25, f"25 are missing and should be named; {len(mine[1])} are."
     assert not set(mine[1]) & folder, "A picture that is there was called missing."
-    correct("4.3")
+    mark_correct("4.3")
 
 
 # %% tags=["mistake"]
 # refused: 25 are missing and should be named
-def checked(lines, folder):
+def check_lines(lines, folder):
     return [line for line in lines if f"{line['PatientNumber']}/{line['SliceNumber']}" in folder], []
 
 
@@ -174,8 +174,8 @@ def checked(lines, folder):
 # %%
 text = """[[{"x": 0.25, "y": 0.125}, {"x": 0.75, "y": 0.125}, {"x": 0.75, "y": 0.25}, {"x": 0.25, "y": 0.25}],
           [{"x": 0.5, "y": 0.5}, {"x": 0.875, "y": 0.5}, {"x": 0.75, "y": 0.875}]]"""
-found = regions(text)  # corners as shares of width and height
-print([len(points) for points in found], "corners")
+outlines = regions(text)  # corners as shares of width and height
+print([len(points) for points in outlines], "corners")
 
 # %% [markdown]
 # ### Exercise 4.4: one mask of all regions (8 min)
@@ -186,44 +186,45 @@ print([len(points) for points in found], "corners")
 
 
 # %% tags=["exercise"]
-def mask_of(found, shape):
+def mask_of(outlines, shape):
     # your code here
     # solution
     mask = np.zeros(shape, bool)
-    for points in found:
+    for points in outlines:
         mask |= fill([points], shape)
     return mask
 
 
 # %% tags=["check"]
-mine = mask_of(found, (64, 64))
-if tried("4.4", mine):
+mine = mask_of(outlines, (64, 64))
+if is_attempted("4.4", mine):
     area = 32 * 8 + 24 * 24 / 2  # a rectangle and a triangle, on paper
     assert mine[12, 30], "The first region is gone: each one must be added to those before."
     assert abs(mine.sum() - area) < 0.06 * area, f"On paper {area:.0f} pixels, in the mask {mine.sum()}."
-    correct("4.4")
+    mark_correct("4.4")
 
 
 # %% tags=["mistake"]
 # refused: The first region is gone
-def mask_of(found, shape):
-    for points in found:
+def mask_of(outlines, shape):
+    for points in outlines:
         mask = fill([points], shape)
     return mask
 
 
 # %% [markdown] tags=["solution"]
-# Check the area on paper (the shoelace formula) once for every new set. `fill(found, shape)` takes all regions at once.
+# Check the area on paper (the shoelace formula) once for every new set. `fill(outlines, shape)` takes all regions at
+# once.
 
 # %% [markdown]
 # ## A mask that is the head
 # System 000's masks were made by `picture > 0`, from the *CT picture itself*. What its U-Net then "segmented" with 98 %:
 
 # %%
-most = int(store.blood_px.argmax())
-case_hu = store.hu([most])[0]
+largest = int(store.blood_px.argmax())
+case_hu = store.hu([largest])[0]
 as_published = np.clip((case_hu + 20) / 120, 0, 1) > 0
-blood = store.blood([most])[0] >= 128
+blood = store.blood([largest])[0] >= 128
 row(
     [case_hu] * 2,
     [f"published: {as_published.mean():.0%}", f"blood: {blood.mean():.1%}"],
@@ -235,7 +236,7 @@ row(
 # ## On real heads
 
 # %%
-data = ct_ich()
+data = find_ct_ich()
 if data:
     from ich_lib.data import open_set
 

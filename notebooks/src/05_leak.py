@@ -9,8 +9,8 @@
 # %% tags=["setup"]
 import numpy as np
 
-from ich_lib.course import correct, ct_ich, heads, tried
-from ich_lib.data.split import by_patient, leaks, leaky_image_split
+from ich_lib.course import find_ct_ich, is_attempted, mark_correct, phantom_heads
+from ich_lib.data.split import by_patient, find_leaks, leaky_image_split
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
 from ich_lib.show import row
@@ -20,7 +20,7 @@ from ich_lib.show import row
 # Forty phantom heads, 34 slices each. Four neighbors of one patient, then four slices of the same height from others:
 
 # %%
-store = heads()
+store = phantom_heads()
 table = store.table
 row(store.hu([15, 16, 17, 18]), through="brain", height=2)
 
@@ -51,7 +51,7 @@ print(f"to the next slice {alike[16, 17]:.3f}, to another head's {alike[16, 16 +
 
 
 # %% tags=["exercise"]
-def remembered(alike, labels, trained, held_out):
+def memory_accuracy(alike, labels, trained, held_out):
     # your code here
     # solution
     nearest = alike[np.ix_(held_out, trained)].argmax(axis=1)
@@ -60,16 +60,16 @@ def remembered(alike, labels, trained, held_out):
 
 # %% tags=["check"]
 toy = np.array([[1, 0.2, 0.9, 0.1], [0.2, 1, 0.3, 0.8], [0.9, 0.3, 1, 0.4], [0.1, 0.8, 0.4, 1]])
-mine = remembered(toy, np.array([True, False, False, True]), np.array([0, 3]), np.array([1, 2]))
-if tried("5.1", mine):
+mine = memory_accuracy(toy, np.array([True, False, False, True]), np.array([0, 3]), np.array([1, 2]))
+if is_attempted("5.1", mine):
     assert len(mine) == 2, "One answer for each held-out row."
     assert list(mine) == [True, True], "Row 1 is most like row 3, row 2 most like row 0: both of them bleed."
-    correct("5.1")
+    mark_correct("5.1")
 
 
 # %% tags=["mistake"]
 # refused: Row 1 is most like row 3
-def remembered(alike, labels, trained, held_out):
+def memory_accuracy(alike, labels, trained, held_out):
     return labels[alike[held_out].argmax(axis=1)]
 
 
@@ -107,7 +107,7 @@ for name, deal in (("slices", leaky_image_split), ("patients", by_patient)):
 
 
 # %% tags=["exercise"]
-def dealt(patients, folds, seed):
+def deal_patients(patients, folds, seed):
     # your code here
     # solution
     order = np.random.default_rng(seed).permutation(sorted(set(patients)))
@@ -115,25 +115,25 @@ def dealt(patients, folds, seed):
 
 
 # %% tags=["check"]
-mine = dealt(table.patient.tolist(), 5, seed=1)
-if tried("5.2", mine):
+mine = deal_patients(table.patient.tolist(), 5, seed=1)
+if is_attempted("5.2", mine):
     assert set(mine) == set(table.patients), "Every patient gets a fold, once."
     sizes = np.bincount(list(mine.values()), minlength=5)
     assert sizes.min() == sizes.max() == 8, f"40 patients make five folds of 8, not of {sizes.tolist()}."
-    assert mine != dealt(table.patient.tolist(), 5, seed=2), "Another seed must deal otherwise."
-    correct("5.2")
+    assert mine != deal_patients(table.patient.tolist(), 5, seed=2), "Another seed must deal otherwise."
+    mark_correct("5.2")
 
 
 # %% tags=["mistake"]
 # refused: Every patient gets a fold, once
-def dealt(patients, folds, seed):
+def deal_patients(patients, folds, seed):
     order = np.random.default_rng(seed).permutation(len(patients))
     return {int(row): place % folds for place, row in enumerate(order)}
 
 
 # %% tags=["mistake"]
 # refused: Another seed must deal otherwise
-def dealt(patients, folds, seed):
+def deal_patients(patients, folds, seed):
     return {patient: place % folds for place, patient in enumerate(sorted(set(patients)))}
 
 
@@ -142,11 +142,11 @@ def dealt(patients, folds, seed):
 
 # %% [markdown]
 # ## The library refuses
-# `leaks` looks for patients on both sides, equal pictures and near copies; training stops where it finds any.
+# `find_leaks` looks for patients on both sides, equal pictures and near copies; training stops where it finds any.
 
 # %%
-print("slices:  ", leaks(leaky_image_split(table), store))
-print("patients:", leaks(by_patient(table), store))
+print("slices:  ", find_leaks(leaky_image_split(table), store))
+print("patients:", find_leaks(by_patient(table), store))
 
 # %% [markdown]
 # ## Spot the bug: more bleeds, before the split
@@ -181,12 +181,12 @@ def enlarged_rows(split, table, labels, rng):
 # %% tags=["check"]
 split = by_patient(table)
 mine = enlarged_rows(split, table, labels, np.random.default_rng(0))
-if tried("5.3", mine):
+if is_attempted("5.3", mine):
     trained, held_out = mine
     assert len(trained) == len(split.rows(table, trained=True)) + 600, "600 copies are to be trained on."
     assert len(held_out) == len(set(held_out)), "The held-out side judges; it wants every slice once."
     assert not np.isin(held_out, trained).any(), "A held-out slice is among the copies."
-    correct("5.3")
+    mark_correct("5.3")
 
 
 # %% tags=["mistake"]
@@ -205,12 +205,12 @@ def enlarged_rows(split, table, labels, rng):
 # The same memory on CT-ICH, where it was fetched.
 
 # %%
-data = ct_ich()
+data = find_ct_ich()
 if data:
     from ich_lib.data import open_set
-    from ich_lib.data.store import kept_store
+    from ich_lib.data.store import cached_store
 
-    store = kept_store(open_set(data), size=64)
+    store = cached_store(open_set(data), size=64)
     table, labels = store.table, store.table.labels[:, ANY]
     every = stamps(np.arange(len(store)))
     for name, deal in (("slices", leaky_image_split), ("patients", by_patient)):
@@ -219,10 +219,10 @@ if data:
 
 # %% [markdown]
 # ## Break it: one patient, two names
-# A patient comes back and gets a new number. **Predict:** does a split by patient help? Does `leaks` notice?
+# A patient comes back and gets a new number. **Predict:** does a split by patient help? Does `find_leaks` notice?
 
 # %%
-renamed = [name if k % 34 < 17 else f"{name}-again" for k, name in enumerate(heads().table.patient)]
+renamed = [name if k % 34 < 17 else f"{name}-again" for k, name in enumerate(phantom_heads().table.patient)]
 print(len(set(renamed)), "names for 40 heads;", f"slices 17 and 18 of one head still correlate by {alike[16, 17]:.3f}")
 
 # %% [markdown]

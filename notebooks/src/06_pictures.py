@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from ich_lib import WINDOWS, phantom
-from ich_lib.course import correct, tried
-from ich_lib.course.preparation import clahe, compare_shrinking, eight_bit, without_corrupt
-from ich_lib.prepare.augment import Augment, drawn, moved
+from ich_lib.course import is_attempted, mark_correct
+from ich_lib.course.preparation import clahe, compare_shrinking, drop_corrupt, to_8_bit
+from ich_lib.prepare.augment import Augment, apply_warp, draw_warp
 from ich_lib.prepare.window import window
 from ich_lib.show import row
 
@@ -35,7 +35,7 @@ row([hu, hu[::4, ::4]], ["512 x 512", "every fourth pixel"], through="brain", ma
 
 
 # %% tags=["exercise"]
-def made_small(picture, size):
+def shrink(picture, size):
     # your code here
     # solution
     return cv2.resize(picture.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
@@ -44,23 +44,23 @@ def made_small(picture, size):
 # %% tags=["check"]
 dot = np.zeros((8, 8))
 dot[5, 6] = 16.0
-mine = made_small(dot, 2)
-if tried("6.1", mine):
+mine = shrink(dot, 2)
+if is_attempted("6.1", mine):
     assert mine[1, 1] > 0, "The dot is gone: a bleed smaller than four pixels would vanish like this."
     np.testing.assert_allclose(mine, [[0, 0], [0, 1]], err_msg="16 spread over 4 x 4 pixels is 1.")
-    correct("6.1")
+    mark_correct("6.1")
 
 
 # %% tags=["mistake"]
 # refused: The dot is gone
-def made_small(picture, size):
+def shrink(picture, size):
     step = len(picture) // size
     return picture[::step, ::step]
 
 
 # %% tags=["mistake"]
 # refused: 16 spread over 4 x 4 pixels is 1
-def made_small(picture, size):
+def shrink(picture, size):
     step = len(picture) // size
     return picture.reshape(size, step, size, step).max(axis=(1, 3))
 
@@ -71,9 +71,10 @@ def made_small(picture, size):
 # %%
 brain = (case.scan.hu > 0) & (case.scan.hu < 80)
 for method in ("nearest", "area"):
-    found = compare_shrinking(case.scan.hu, case.truth, 128, method, tissue=brain)
+    shrinkage = compare_shrinking(case.scan.hu, case.truth, 128, method, tissue=brain)
     print(
-        f"{method:8} {found.vanished} of {found.lesions} pieces vanish, area {found.area_error:+.0%}, false pattern {found.aliasing:.1f} HU"
+        f"{method:8} {shrinkage.vanished_lesions} of {shrinkage.lesions} pieces vanish, area "
+        f"{shrinkage.area_error:+.0%}, false pattern {shrinkage.aliasing:.1f} HU"
     )
 
 # %% [markdown]
@@ -82,7 +83,7 @@ for method in ("nearest", "area"):
 
 # %%
 gray = window(hu, *WINDOWS["brain"])
-pretty = clahe(eight_bit(gray)) / 255
+pretty = clahe(to_8_bit(gray)) / 255
 tissue = (hu > 30) & (hu < 40)
 row([gray, pretty], ["brain window", "CLAHE"], height=4)
 
@@ -99,14 +100,14 @@ for name, picture in {"brain window": gray, "CLAHE": pretty}.items():
 
 
 # %%
-def padded(image, size):
+def pad(image, size):
     height, width = image.shape
     image = np.zeros((size, size), image.dtype)
     image[:height, :width] = image[:height, :width]
     return image
 
 
-print("gray left after padding:", padded(gray[:, 40:470], 512).sum())
+print("gray left after padding:", pad(gray[:, 40:470], 512).sum())
 
 # %% [markdown]
 # ### Exercise 6.2: mend it (5 min)
@@ -116,7 +117,7 @@ print("gray left after padding:", padded(gray[:, 40:470], 512).sum())
 
 
 # %% tags=["exercise"]
-def mended(image, size):
+def pad_fixed(image, size):
     # your code here
     # solution
     canvas = np.zeros((size, size), image.dtype)
@@ -126,21 +127,21 @@ def mended(image, size):
 
 # %% tags=["check"]
 strip = np.arange(1.0, 7.0).reshape(2, 3)
-mine = mended(strip, 4)
-if tried("6.2", mine):
+mine = pad_fixed(strip, 4)
+if is_attempted("6.2", mine):
     assert mine.shape == (4, 4), f"A square of 4 is wanted, not {mine.shape}."
     assert mine.sum() == strip.sum(), "Gray was lost: the picture did not survive."
     np.testing.assert_array_equal(mine[:2, :3], strip, err_msg="The picture belongs to the top left.")
-    correct("6.2")
+    mark_correct("6.2")
 
 # %% tags=["mistake"]
 # refused: Gray was lost
-mended = padded
+pad_fixed = pad
 
 
 # %% tags=["mistake"]
 # refused: A square of 4 is wanted
-def mended(image, size):
+def pad_fixed(image, size):
     return np.pad(image, ((0, size - image.shape[1]), (0, size - image.shape[0])))
 
 
@@ -162,18 +163,18 @@ def mended(image, size):
 def readable(pictures, labels):
     # your code here
     # solution
-    kept = [i for i, picture in enumerate(pictures) if picture is not None]
+    remaining = [i for i, picture in enumerate(pictures) if picture is not None]
     out = [i for i, picture in enumerate(pictures) if picture is None]
-    return [pictures[i] for i in kept], [labels[i] for i in kept], out
+    return [pictures[i] for i in remaining], [labels[i] for i in remaining], out
 
 
 # %% tags=["check"]
 mine = readable(["a", None, None, "d"], [0, 1, 1, 0])
-if tried("6.3", mine):
+if is_attempted("6.3", mine):
     assert len(mine[0]) == len(mine[1]), "Pictures and labels are no longer of one length."
     assert list(mine[1]) == [0, 0], "The labels kept belong to other pictures."
     assert list(mine[2]) == [1, 2], "Say which were left out, so that somebody can fetch them again."
-    correct("6.3")
+    mark_correct("6.3")
 
 
 # %% tags=["mistake"]
@@ -185,15 +186,15 @@ def readable(pictures, labels):
 # %% tags=["mistake"]
 # refused: The labels kept belong to other pictures
 def readable(pictures, labels):
-    kept = [p for p in pictures if p is not None]
-    return kept, labels[: len(kept)], [1, 2]
+    remaining = [p for p in pictures if p is not None]
+    return remaining, labels[: len(remaining)], [1, 2]
 
 
 # %% [markdown] tags=["solution"]
-# The library's readers do the same and name every file: `table.report`. In lists: `without_corrupt`.
+# The library's readers do the same and name every file: `table.report`. In lists: `drop_corrupt`.
 
 # %%
-pictures, labels, out = without_corrupt([gray, None, pretty], np.array([True, True, False]))
+pictures, labels, out = drop_corrupt([gray, None, pretty], np.array([True, True, False]))
 print("kept", len(pictures), "labels", labels, "left out", out)
 
 # %% [markdown]
@@ -202,12 +203,12 @@ print("kept", len(pictures), "labels", labels, "left out", out)
 # nonsense.
 
 # %%
-usual, rng = Augment(), np.random.default_rng(4)
-move, other = drawn(usual, rng), drawn(usual, rng)
+augment, rng = Augment(), np.random.default_rng(4)
+move, second_move = draw_warp(augment, rng), draw_warp(augment, rng)
 stack, share = hu[None], 255 * blood[None].astype(np.uint8)
-turned, mask = moved(stack, share, 256, move)
-wrong = moved(stack, share, 256, other)[1]
-row([turned[0], turned[0]], ["one draw", "two draws"], through="brain", masks=[mask[0], wrong[0]], height=4)
+warped, mask = apply_warp(stack, share, 256, move)
+wrong = apply_warp(stack, share, 256, second_move)[1]
+row([warped[0], warped[0]], ["one draw", "two draws"], through="brain", masks=[mask[0], wrong[0]], height=4)
 
 # %% [markdown]
 # ### Exercise 6.4: mirror both (5 min)
@@ -217,7 +218,7 @@ row([turned[0], turned[0]], ["one draw", "two draws"], through="brain", masks=[m
 
 
 # %% tags=["exercise"]
-def flipped(picture, mask, rng):
+def flip(picture, mask, rng):
     # your code here
     # solution
     if rng.random() < 0.5:
@@ -227,19 +228,19 @@ def flipped(picture, mask, rng):
 
 # %% tags=["check"]
 left = np.array([[1, 0, 0]])
-mine = flipped(left, left, np.random.default_rng(0))
-if tried("6.4", mine):
-    pairs = [flipped(left, left, np.random.default_rng(seed)) for seed in range(200)]
-    apart = sum(not np.array_equal(a, b) for a, b in pairs)
-    assert apart == 0, f"In {apart} of 200 calls the mask went another way than its picture."
+mine = flip(left, left, np.random.default_rng(0))
+if is_attempted("6.4", mine):
+    pairs = [flip(left, left, np.random.default_rng(seed)) for seed in range(200)]
+    n_different = sum(not np.array_equal(a, b) for a, b in pairs)
+    assert n_different == 0, f"In {n_different} of 200 calls the mask went another way than its picture."
     share = np.mean([a[0, 2] for a, _ in pairs])
     assert 0.35 < share < 0.65, f"Half of the calls should flip; {share:.0%} do."
-    correct("6.4")
+    mark_correct("6.4")
 
 
 # %% tags=["mistake"]
 # refused: the mask went another way
-def flipped(picture, mask, rng):
+def flip(picture, mask, rng):
     picture = picture[:, ::-1] if rng.random() < 0.5 else picture
     mask = mask[:, ::-1] if rng.random() < 0.5 else mask
     return picture, mask
@@ -247,7 +248,7 @@ def flipped(picture, mask, rng):
 
 # %% tags=["mistake"]
 # refused: Half of the calls should flip
-def flipped(picture, mask, rng):
+def flip(picture, mask, rng):
     return picture[:, ::-1], mask[:, ::-1]
 
 

@@ -15,7 +15,7 @@ from scipy.signal import correlate2d
 from tqdm.auto import tqdm
 
 from ich_lib import WINDOWS, phantom
-from ich_lib.course import correct, tried
+from ich_lib.course import is_attempted, mark_correct
 from ich_lib.measures.metrics import dice, pixel_accuracy
 from ich_lib.models.losses import LOSSES
 from ich_lib.prepare.window import window
@@ -40,8 +40,8 @@ masks = blood[..., None].astype(np.float32)
 per_slice = lambda volumes: volumes.reshape(-1, side, side, 1)  # noqa: E731
 x_train, y_train = per_slice(pictures[20:]), per_slice(masks[20:])
 x_held, y_held = per_slice(pictures[:20]), per_slice(masks[:20])
-some = np.argsort(y_held.sum(axis=(1, 2, 3)))[-40::10]  # from middling to large
-row(x_held[some, ..., 0], masks=y_held[some, ..., 0], height=2.5)
+examples = np.argsort(y_held.sum(axis=(1, 2, 3)))[-40::10]  # from middling to large
+row(x_held[examples, ..., 0], masks=y_held[examples, ..., 0], height=2.5)
 
 # %% [markdown]
 # ## One layer by hand
@@ -52,7 +52,7 @@ row(x_held[some, ..., 0], masks=y_held[some, ..., 0], height=2.5)
 
 
 # %% tags=["exercise"]
-def convolved(picture, kernel):
+def convolve(picture, kernel):
     # your code here
     # solution
     rows, columns = picture.shape[0] - 2, picture.shape[1] - 2
@@ -65,25 +65,25 @@ def convolved(picture, kernel):
 
 # %% tags=["check"]
 edge = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
-one = x_held[some[-1], ..., 0]
-mine = convolved(one, edge)
-if tried("7.1", mine):
+picture = x_held[examples[-1], ..., 0]
+mine = convolve(picture, edge)
+if is_attempted("7.1", mine):
     fits = (side - 2, side - 2)
-    assert mine.shape == fits, f"A 3 x 3 kernel fits {fits} times into {one.shape}; got {mine.shape}."
+    assert mine.shape == fits, f"A 3 x 3 kernel fits {fits} times into {picture.shape}; got {mine.shape}."
     wrong = "Compare one place by hand: is the kernel turned around?"
-    np.testing.assert_allclose(mine, correlate2d(one, edge, mode="valid"), atol=1e-5, err_msg=wrong)
-    correct("7.1")
+    np.testing.assert_allclose(mine, correlate2d(picture, edge, mode="valid"), atol=1e-5, err_msg=wrong)
+    mark_correct("7.1")
 
 
 # %% tags=["mistake"]
 # refused: is the kernel turned around
-def convolved(picture, kernel):
+def convolve(picture, kernel):
     return correlate2d(picture, kernel[::-1, ::-1], mode="valid")
 
 
 # %% tags=["mistake"]
 # refused: A 3 x 3 kernel fits
-def convolved(picture, kernel):
+def convolve(picture, kernel):
     return correlate2d(picture, kernel, mode="same")
 
 
@@ -91,7 +91,7 @@ def convolved(picture, kernel):
 # At 64 x 64: 62 x 62 x 9 products for one kernel. A network has thousands of kernels and *learns* their numbers.
 
 # %%
-row([one, np.clip(correlate2d(one, edge, mode="same") / 8 + 0.5, 0, 1)], ["slice", "its vertical edges"])
+row([picture, np.clip(correlate2d(picture, edge, mode="same") / 8 + 0.5, 0, 1)], ["slice", "its vertical edges"])
 
 # %% [markdown]
 # ### Exercise 7.2: max pooling (4 min)
@@ -101,7 +101,7 @@ row([one, np.clip(correlate2d(one, edge, mode="same") / 8 + 0.5, 0, 1)], ["slice
 
 
 # %% tags=["exercise"]
-def pooled(picture):
+def max_pool(picture):
     # your code here
     # solution
     y, x = picture.shape
@@ -109,17 +109,17 @@ def pooled(picture):
 
 
 # %% tags=["check"]
-mine = pooled(np.array([[1, 2, 0, 0], [3, 4, 0, 9], [5, 5, 7, 1], [5, 6, 1, 1]]))
-if tried("7.2", mine):
+mine = max_pool(np.array([[1, 2, 0, 0], [3, 4, 0, 9], [5, 5, 7, 1], [5, 6, 1, 1]]))
+if is_attempted("7.2", mine):
     assert np.array_equal(mine, [[4, 9], [6, 7]]), (
         f"The largest of each block: [[4, 9], [6, 7]], not {np.asarray(mine).tolist()}."
     )
-    correct("7.2")
+    mark_correct("7.2")
 
 
 # %% tags=["mistake"]
 # refused: The largest of each block
-def pooled(picture):
+def max_pool(picture):
     return picture[::2, ::2]
 
 
@@ -139,15 +139,15 @@ def block(x, width):
 
 def unet(skips=True):
     x = inputs = layers.Input((side, side, 1))
-    kept = []
+    skip_features = []
     for width in (8, 16, 32):
         x = block(x, width)
-        kept.append(x)
+        skip_features.append(x)
         x = layers.MaxPooling2D()(x)
     x = block(x, 64)
     for width in (32, 16, 8):
         x = layers.UpSampling2D()(x)
-        x = block(layers.Concatenate()([x, kept.pop()]) if skips else x, width)
+        x = block(layers.Concatenate()([x, skip_features.pop()]) if skips else x, width)
     return keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(x))
 
 
@@ -174,9 +174,9 @@ def weights_of(k, into, out):
 
 # %% tags=["check"]
 mine = weights_of(3, 8, 16)
-if tried("7.3", mine):
+if is_attempted("7.3", mine):
     assert mine == 1168, f"3 * 3 * 8 products and one bias, for each of 16: 1168, not {mine}."
-    correct("7.3")
+    mark_correct("7.3")
 
 
 # %% tags=["mistake"]
@@ -209,10 +209,10 @@ def mean_dice(truth, probability):
 
 # %% tags=["check"]
 mine = mean_dice(y_held, black)
-if tried("7.4", mine):
+if is_attempted("7.4", mine):
     assert mine == 0, f"The all-black mask finds nothing: 0, not {mine:.2f}. Do clean slices count?"
     assert mean_dice(y_held, y_held) == 1, "The truth itself must score 1."
-    correct("7.4")
+    mark_correct("7.4")
 
 
 # %% tags=["mistake"]
@@ -236,8 +236,8 @@ bleeds = y_train.any(axis=(1, 2, 3))
 def batches(rng):
     for _ in range(steps):
         rows = np.r_[rng.choice(np.flatnonzero(bleeds), 8), rng.choice(np.flatnonzero(~bleeds), 8)]
-        turned = slice(None, None, rng.choice([1, -1]))  # half of the batches in a mirror
-        yield x_train[rows, :, turned], y_train[rows, :, turned]
+        direction = slice(None, None, rng.choice([1, -1]))  # half of the batches in a mirror
+        yield x_train[rows, :, direction], y_train[rows, :, direction]
 
 
 # %%
@@ -248,18 +248,18 @@ def train(model):
     return model.predict(x_held, verbose=0)
 
 
-def told(found):
+def print_losses(losses):
     bleeding = y_held.any(axis=(1, 2, 3))
-    each = [dice(t > 0, p >= 0.5) for t, p in zip(y_held[bleeding], found[bleeding], strict=True)]
-    alarms = (found[~bleeding] >= 0.5).any(axis=(1, 2, 3)).mean()
+    each = [dice(t > 0, p >= 0.5) for t, p in zip(y_held[bleeding], losses[bleeding], strict=True)]
+    alarms = (losses[~bleeding] >= 0.5).any(axis=(1, 2, 3)).mean()
     return f"Dice {np.mean(each):.2f} on {len(each)} slices with blood; false alarms on {alarms:.0%} of those without"
 
 
 before = model.layers[1].get_weights()[0].transpose(3, 0, 1, 2)
-found = train(model)
-accuracy = pixel_accuracy(y_held > 0, found >= 0.5)
-print(f"20 patients never seen: accuracy {accuracy:.4f}. {told(found)}")
-row(x_held[some, ..., 0], masks=found[some, ..., 0] >= 0.5, height=2.5)
+history = train(model)
+accuracy = pixel_accuracy(y_held > 0, history >= 0.5)
+print(f"20 patients never seen: accuracy {accuracy:.4f}. {print_losses(history)}")
+row(x_held[examples, ..., 0], masks=history[examples, ..., 0] >= 0.5, height=2.5)
 
 # %% [markdown]
 # Rather bad, and honestly so. Mind the accuracy: about that of the black mask, whatever was found.
@@ -281,8 +281,8 @@ filters(before, model.layers[1].get_weights()[0].transpose(3, 0, 1, 2))
 # %%
 keras.utils.set_random_seed(0)
 blurred = train(unet(skips=False))
-print(f"with skips:    {told(found)}\nwithout skips: {told(blurred)}")
-row(x_held[some, ..., 0], masks=blurred[some, ..., 0] >= 0.5, height=2.5)
+print(f"with skips:    {print_losses(history)}\nwithout skips: {print_losses(blurred)}")
+row(x_held[examples, ..., 0], masks=blurred[examples, ..., 0] >= 0.5, height=2.5)
 
 # %% [markdown]
 # At full length: Dice 0.50 without skips. Outlines suffer more than finding, and thin blood under the skull goes first: the

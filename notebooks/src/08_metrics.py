@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import shift
 
 from ich_lib import phantom
-from ich_lib.course import correct, tried
+from ich_lib.course import is_attempted, mark_correct
 from ich_lib.measures import metrics
 from ich_lib.models.losses import LOSSES
 from ich_lib.show import row
@@ -53,8 +53,8 @@ def eight(truth, mask):
 
 
 black = np.zeros_like(truth)
-for (name, ours), nothing in zip(eight(truth, mask).items(), eight(truth, black).values(), strict=True):
-    print(f"{name:36} {ours:.3f}   all-black mask {nothing:.3f}")
+for (name, value), nothing in zip(eight(truth, mask).items(), eight(truth, black).values(), strict=True):
+    print(f"{name:36} {value:.3f}   all-black mask {nothing:.3f}")
 
 # %% [markdown]
 # A mask that never finds anything is "99 % accurate".
@@ -69,20 +69,20 @@ for (name, ours), nothing in zip(eight(truth, mask).items(), eight(truth, black)
 def my_dice(truth, mask):
     # your code here
     # solution
-    both = truth.sum() + mask.sum()
-    return 2 * (truth & mask).sum() / both if both else 1.0
+    total = truth.sum() + mask.sum()
+    return 2 * (truth & mask).sum() / total if total else 1.0
 
 
 # %% tags=["check"]
-one, none = np.array([True, True, False, False]), np.zeros(4, bool)
-mine = my_dice(one, np.array([True, False, False, False]))
-if tried("8.1", mine):
+half, none = np.array([True, True, False, False]), np.zeros(4, bool)
+mine = my_dice(half, np.array([True, False, False, False]))
+if is_attempted("8.1", mine):
     assert np.isclose(mine, 2 / 3), (
         f"Two pixels of blood, one found, none wrong: 2 * 1 / (2 + 1) = 0.667, not {mine:.3f}."
     )
     assert my_dice(none, none) == 1, "Two empty masks agree; 0 / 0 is no number."
-    assert my_dice(none, one) == 0, "Blood where there is none shares nothing: 0."
-    correct("8.1")
+    assert my_dice(none, half) == 0, "Blood where there is none shares nothing: 0."
+    mark_correct("8.1")
 
 
 # %% tags=["mistake"]
@@ -118,11 +118,11 @@ def subject_dice(truth, mask):
 
 # %% tags=["check"]
 mine = subject_dice(truth, mask)
-if tried("8.2", mine):
+if is_attempted("8.2", mine):
     right = metrics.dice_per_subject(truth, mask)
     assert abs(mine - right) < 1e-9, f"Clean slices must not count: {right:.3f}, not {mine:.3f}."
     assert subject_dice(black, mask) is None, "A subject without blood has no such number: None."
-    correct("8.2")
+    mark_correct("8.2")
 
 
 # %% tags=["mistake"]
@@ -150,9 +150,9 @@ possible = None
 possible = [abs(metrics.iou_of_dice(d) - i) < 0.005 for d, i in ((0.857, 0.843), (0.89, 0.85), (0.75, 0.60))]
 
 # %% tags=["check"]
-if tried("8.3", possible):
+if is_attempted("8.3", possible):
     assert list(possible) == [False, False, True], "0.857 wants an IoU of 0.750, 0.89 one of 0.802, 0.75 one of 0.600."
-    correct("8.3")
+    mark_correct("8.3")
 
 # %% tags=["mistake"]
 # refused: 0.89 one of 0.802
@@ -170,8 +170,8 @@ possible = [False, True, True]
 
 # %%
 def hard_iou_loss(truth, score):
-    found = (score > 0.5).astype(float)
-    return 1 - (truth * found).sum() / (truth + found - truth * found).sum()
+    mask = (score > 0.5).astype(float)
+    return 1 - (truth * mask).sum() / (truth + mask - truth * mask).sum()
 
 
 def slope(loss, score, step=1e-3):
@@ -200,7 +200,7 @@ plt.show()
 # ### Exercise 8.4: mend it (7 min)
 # Write `soft_iou_loss` without a threshold: sums of products instead of counts.
 #
-# *Hint:* overlap `(truth * score).sum()`; union: sum of both minus the overlap.
+# *Hint:* overlap `(truth * score_run).sum()`; union: sum of both minus the overlap.
 
 
 # %% tags=["exercise"]
@@ -213,11 +213,11 @@ def soft_iou_loss(truth, score):
 
 # %% tags=["check"]
 mine = soft_iou_loss(np.array([1.0, 1, 0, 0]), np.array([0.5, 1, 0.5, 0]))
-if tried("8.4", mine):
+if is_attempted("8.4", mine):
     assert np.isclose(mine, 0.4), f"Overlap 1.5, union 2 + 2 - 1.5 = 2.5, loss 1 - 0.6 = 0.4; got {mine:.3f}."
     slopes = [slope(soft_iou_loss, s) for s in (0.1, 0.4, 0.8)]
     assert max(slopes) < -0.05, "Some score still has no slope."
-    correct("8.4")
+    mark_correct("8.4")
 
 
 # %% tags=["mistake"]

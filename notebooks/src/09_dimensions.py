@@ -16,14 +16,14 @@ from keras import layers
 from scipy.ndimage import zoom
 
 from ich_lib import WINDOWS, phantom
-from ich_lib.course import correct, heads, tried
+from ich_lib.course import is_attempted, mark_correct, phantom_heads
 from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc, f1, pixel_accuracy
 from ich_lib.measures.statistics import paired_bootstrap, patient_bootstrap
 from ich_lib.models.builders import build
-from ich_lib.models.pictures import neighbors
-from ich_lib.models.recipes import recipe
+from ich_lib.models.pictures import neighbor_indices
+from ich_lib.models.recipes import get_recipe
 from ich_lib.prepare.window import window
 from ich_lib.show import row
 
@@ -56,7 +56,7 @@ y = int(fine.truth.sum(axis=(0, 2)).argmax())
 cubes = zoom(thick.scan.hu[:, y], (5, 1), order=1)
 cuts = (np.repeat(thick.scan.hu[:, y], 5, axis=0), cubes, fine.scan.hu[:, y])  # pixels of 1.8 mm, drawn twice
 row(
-    [np.repeat(one[::-1], 2, axis=1) for one in cuts],
+    [np.repeat(section[::-1], 2, axis=1) for section in cuts],
     ["5 mm", "5 mm, resampled to 1 mm", "scanned at 1 mm"],
     through="brain",
 )
@@ -75,7 +75,7 @@ row(
 
 
 # %% tags=["exercise"]
-def stacked(volume, reach):
+def stack_slices(volume, reach):
     # your code here
     # solution
     k = np.arange(len(volume))
@@ -85,24 +85,24 @@ def stacked(volume, reach):
 
 # %% tags=["check"]
 toy = np.arange(4.0)[:, None, None] * np.ones((1, 2, 2))
-mine = stacked(toy, 1)
-if tried("9.1", mine):
+mine = stack_slices(toy, 1)
+if is_attempted("9.1", mine):
     assert mine.shape == (4, 2, 2, 3), f"Three channels at the end: (4, 2, 2, 3), not {mine.shape}."
     assert list(mine[2, 0, 0]) == [1, 2, 3], "Slice 2 goes between slices 1 and 3, from foot to head."
     assert list(mine[0, 0, 0]) == [0, 0, 1], "Below the first slice comes the first again, not the top of the head."
     assert list(mine[3, 0, 0]) == [2, 3, 3], "Above the last slice comes the last again."
-    correct("9.1")
+    mark_correct("9.1")
 
 
 # %% tags=["mistake"]
 # refused: not the top of the head
-def stacked(volume, reach):
+def stack_slices(volume, reach):
     return np.stack([np.roll(volume, -step, axis=0) for step in range(-reach, reach + 1)], axis=-1)
 
 
 # %% tags=["mistake"]
 # refused: Slice 2 goes between
-def stacked(volume, reach):
+def stack_slices(volume, reach):
     return np.stack([volume] * (2 * reach + 1), axis=-1)
 
 
@@ -110,19 +110,19 @@ def stacked(volume, reach):
 # `np.roll` puts the vertex under the jaw. It raises no error and spoils only two slices a head, so it lives long.
 
 # %% [markdown]
-# The library's `neighbors` gives the same slice numbers; every recipe of the 2.5D kind uses it.
+# The library's `neighbor_indices` gives the same slice numbers; every recipe of the 2.5D kind uses it.
 
 
 # %%
 def near(volumes, reach=1):
     """(n, z, y, x) to (n, z, y, x, 2 * reach + 1)."""
     z = volumes.shape[1]
-    return np.stack([volumes[:, neighbors(z, k, reach)] for k in range(z)], axis=1).transpose(0, 1, 3, 4, 2)
+    return np.stack([volumes[:, neighbor_indices(z, k, reach)] for k in range(z)], axis=1).transpose(0, 1, 3, 4, 2)
 
 
 # %%
-print("slice 0 of 34 sees", neighbors(34, 0, 1), " slice 20 sees", neighbors(34, 20, 1))
-print("picture of unet-2.5d:", recipe("unet-2.5d").shape, "= 5 slices x 2 windows")
+print("slice 0 of 34 sees", neighbor_indices(34, 0, 1), " slice 20 sees", neighbor_indices(34, 20, 1))
+print("picture of unet-2.5d:", get_recipe("unet-2.5d").shape, "= 5 slices x 2 windows")
 
 # %% [markdown]
 # ## Three: a kernel that also moves up
@@ -168,7 +168,7 @@ print("3D against 2.5D:", float(np.abs(conv3d(small, kernel) - np.array(colored)
 # another.
 
 # %%
-volumetric = recipe("unet3d-001")
+volumetric = get_recipe("unet3d-001")
 model = build(volumetric)
 print(f"as in the library {volumetric.shape}: {model.count_params():,} parameters")
 for first in (14, 15):
@@ -198,14 +198,14 @@ def conv_values(shape, filters):
 
 # %% tags=["check"]
 mine = conv_values((80, 120, 120), (16, 32, 64, 128))
-if tried("9.2", mine):
+if is_attempted("9.2", mine):
     convs = [layer.output.shape[1:] for layer in model.layers if "conv" in layer.name]
     right = sum(int(np.prod(shape)) for shape in convs)
     halved = "Halving all three sides leaves an eighth of the voxels"
     assert mine < 1.1 * right, f"{halved}; the bottom has no way up. {right:,} numbers, not {mine:,}."
     assert mine > 0.9 * right, f"Two convolutions down and two up. {right:,} numbers, not {mine:,}."
     assert mine == right, f"The model's layers say {right:,}; you say {mine:,}."
-    correct("9.2")
+    mark_correct("9.2")
 
 
 # %% tags=["mistake"]
@@ -256,10 +256,10 @@ def sees(stack):
 
 # %% tags=["check"]
 mine = sees([(3, 1), (3, 1)])
-if tried("9.3", mine):
+if is_attempted("9.3", mine):
     assert mine == 5, f"Two kernels of 3 see 5 voxels, not {mine}."
     assert sees([(2, 2), (3, 1)]) == 6, "After pooling by 2, a step is two voxels wide: 2 + 2 * 2 = 6."
-    correct("9.3")
+    mark_correct("9.3")
 
 
 # %% tags=["mistake"]
@@ -293,7 +293,7 @@ for pool in (2, 1):
 
 
 # %%
-def planted(count, seed):
+def synthetic_volumes(count, seed):
     rng = np.random.default_rng(seed)
     volumes = rng.normal(0, 0.3, (count, 8, 32, 32)).astype(np.float32)
     bleeds, discs = np.zeros((2, count, 8, 1), np.float32)
@@ -308,7 +308,7 @@ def planted(count, seed):
 
 
 # %%
-volumes, bleeds, _ = planted(160, 0)
+volumes, bleeds, _ = synthetic_volumes(160, 0)
 row(list(volumes[0, :4] / 2) + list(volumes[1, :4] / 2), ["vessel"] * 4 + ["bleed or not"] * 4, height=1.6)
 
 # %% [markdown]
@@ -344,11 +344,11 @@ KINDS = {  # how volumes (n, z, y, x) are shown, and whether kernels reach up
 # **Predict:** of all slices that show a disc, how well does each network tell bleeds from vessels? 0.5 is tossing a coin.
 
 # %%
-tested, truth, discs = planted(80, 1)
-for name, (shown, deep) in KINDS.items():
-    model = network(shown(volumes).shape[1:], deep=deep, seed=0)
-    model.fit(shown(volumes), bleeds, batch_size=8, epochs=5, verbose=0)
-    score = answers(model, shown(tested))
+tested, truth, discs = synthetic_volumes(80, 1)
+for name, (n_slices, deep) in KINDS.items():
+    model = network(n_slices(volumes).shape[1:], deep=deep, seed=0)
+    model.fit(n_slices(volumes), bleeds, batch_size=8, epochs=5, verbose=0)
+    score = answers(model, n_slices(tested))
     print(f"{name:5} {model.count_params():6,} parameters   AUC {auc(truth[discs], score[discs]):.2f}")
 
 # %% [markdown]
@@ -360,7 +360,7 @@ for name, (shown, deep) in KINDS.items():
 # out. Same blocks of 8 slices, same number of steps, several seeds.
 
 # %%
-store = heads()
+store = phantom_heads()
 table = store.table
 gray = window(store.hu(range(len(store))), *WINDOWS["brain render"])
 gray = gray.reshape(40, 34, SIDE, 64 // SIDE, SIDE, 64 // SIDE).mean(axis=(3, 5))
@@ -371,20 +371,20 @@ print(f"{(~held_out).sum()} heads train; of {held_out.sum()} held out, {labels[h
 
 
 # %%
-def blocks(some):
+def blocks(rows):
     """Eight slices from every fourth on."""
-    return np.concatenate([some[:, k : k + 8] for k in range(0, 27, 4)])
+    return np.concatenate([rows[:, k : k + 8] for k in range(0, 27, 4)])
 
 
-def trained(kind, seed):
+def train_and_score(kind, seed):
     """A network for whole heads, trained on blocks of those that are not held out."""
-    shown, deep = KINDS[kind]
-    cut, bleeding = blocks(shown(gray[~held_out])), blocks(labels[~held_out])
+    n_slices, deep = KINDS[kind]
+    cut, bleeding = blocks(n_slices(gray[~held_out])), blocks(labels[~held_out])
     model = network(cut.shape[1:], deep=deep, seed=seed)
     model.fit(cut, bleeding, batch_size=8, epochs=EPOCHS, verbose=0)
-    whole = network((34, *cut.shape[2:]), deep=deep, seed=seed)
-    whole.set_weights(model.get_weights())
-    return whole
+    scan_network = network((34, *cut.shape[2:]), deep=deep, seed=seed)
+    scan_network.set_weights(model.get_weights())
+    return scan_network
 
 
 def scored(kind, model, heads):
@@ -403,15 +403,15 @@ def slice_auc(score):
 models, scores = {}, {name: [] for name in KINDS}
 for seed in range(SEEDS):
     for name in KINDS:
-        models[name, seed] = trained(name, seed)
+        models[name, seed] = train_and_score(name, seed)
         scores[name].append(scored(name, models[name, seed], gray[held_out]))
         print(f"seed {seed}  {name:5} AUC {slice_auc(scores[name][-1]):.3f}", flush=True)
 
 # %%
 plt.figure(figsize=(5, 2.4))
 for place, runs in enumerate(scores.values()):
-    found = [slice_auc(one) for one in runs]
-    plt.plot(found, [place] * len(found), "o", alpha=0.6)
+    aucs = [slice_auc(section) for section in runs]
+    plt.plot(aucs, [place] * len(aucs), "o", alpha=0.6)
 plt.yticks(range(3), list(KINDS))
 plt.xlabel("AUC of slices, held-out heads, one dot a seed")
 plt.margins(y=0.3)
@@ -430,13 +430,15 @@ def of_patients(entries):
 
 # %%
 means = {name: np.mean(runs, axis=0) for name, runs in scores.items()}
-judged = {name: dict(enumerate(zip(labels[held_out], mean, strict=True))) for name, mean in means.items()}
+scores_by_model = {name: dict(enumerate(zip(labels[held_out], mean, strict=True))) for name, mean in means.items()}
 for name in KINDS:
-    print(f"{name:5} AUC  {patient_bootstrap(list(judged[name].values()), of_patients, rounds=500)}")
+    print(f"{name:5} AUC  {patient_bootstrap(list(scores_by_model[name].values()), of_patients, rounds=500)}")
 
 # %%
 for name in ("2.5D", "3D"):
-    print(f"{name:5} gain over 2D  {paired_bootstrap(judged['2D'], judged[name], of_patients, rounds=500)}")
+    print(
+        f"{name:5} gain over 2D  {paired_bootstrap(scores_by_model['2D'], scores_by_model[name], of_patients, rounds=500)}"
+    )
 
 # %% [markdown]
 # No winner: both intervals of the gain hold 0, the seeds of one network lie as far apart as the networks, and the seed
@@ -469,9 +471,10 @@ print(f"mean step to the next slice: in order {step_between(gray):.3f}, by name 
 back = np.argsort(by_name)
 for kind, runs in scores.items():
     wrong = scored(kind, models[kind, 0], gray[held_out][:, by_name])[:, back]
-    moved = np.abs(wrong - runs[0]).mean()
+    change = np.abs(wrong - runs[0]).mean()
     print(
-        f"{kind:5} AUC in order {slice_auc(runs[0]):.3f}   by name {slice_auc(wrong):.3f}   mean score moved by {moved:.3f}"
+        f"{kind:5} AUC in order {slice_auc(runs[0]):.3f}   by name {slice_auc(wrong):.3f}   mean score moved "
+        f"by {change:.3f}"
     )
 
 # %% [markdown]
@@ -495,12 +498,12 @@ def in_order(names):
 
 # %% tags=["check"]
 mine = in_order(["CT7_10.jpg", "CT7_2.jpg", "CT7_1.jpg"])
-if tried("9.4", mine):
-    wanted = ["CT7_1.jpg", "CT7_2.jpg", "CT7_10.jpg"]
+if is_attempted("9.4", mine):
+    expected = ["CT7_1.jpg", "CT7_2.jpg", "CT7_10.jpg"]
     assert list(mine) != ["CT7_1.jpg", "CT7_10.jpg", "CT7_2.jpg"], "As text, 10 comes before 2."
-    assert list(mine) == wanted, f"Slices 1, 2, 10 are wanted; got {list(mine)}."
+    assert list(mine) == expected, f"Slices 1, 2, 10 are wanted; got {list(mine)}."
     assert list(in_order(["a12_3.jpg", "a12_20.jpg"])) == ["a12_3.jpg", "a12_20.jpg"], "Only the last number counts."
-    correct("9.4")
+    mark_correct("9.4")
 
 
 # %% tags=["mistake"]

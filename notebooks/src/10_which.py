@@ -14,16 +14,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib import LABELS
-from ich_lib.course import correct, heads, tried
-from ich_lib.course.preparation import seen_range
+from ich_lib.course import is_attempted, mark_correct, phantom_heads
+from ich_lib.course.preparation import input_range
 from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY, SCHEMES, TYPES, from_scheme, to_scheme
 from ich_lib.measures.metrics import auc
-from ich_lib.models.builders import build, catalog
-from ich_lib.models.pictures import channels
-from ich_lib.models.recipes import recipe
+from ich_lib.models.builders import build, list_models
+from ich_lib.models.pictures import stack_channels
+from ich_lib.models.recipes import get_recipe
 from ich_lib.show import row
-from ich_lib.training.loop import learning_rate
+from ich_lib.training.loop import build_learning_rate
 
 QUICK = True  # False: more epochs
 EPOCHS = 6 if QUICK else 30
@@ -34,13 +34,13 @@ EPOCHS = 6 if QUICK else 30
 # slice with most of it and nothing else:
 
 # %%
-store = heads()
+store = phantom_heads()
 table, labels = store.table, store.table.labels
 split = by_patient(table, folds=3)
 trained, held_out = split.rows(table, trained=True), split.rows(table, trained=False)
 single = labels[:, :ANY].sum(axis=1) == 1
-shown = [max(np.flatnonzero(labels[:, k] & single), key=lambda n: store.blood_px[n]) for k in range(len(TYPES))]
-row(store.hu(shown), TYPES, through="brain", height=2)
+examples = [max(np.flatnonzero(labels[:, k] & single), key=lambda n: store.blood_px[n]) for k in range(len(TYPES))]
+row(store.hu(examples), TYPES, through="brain", height=2)
 
 # %%
 for k, name in enumerate(LABELS):
@@ -55,7 +55,7 @@ for k, name in enumerate(LABELS):
 
 
 # %% tags=["exercise"]
-def seven(labels):
+def seven_classes(labels):
     # your code here
     # solution
     types = labels[:, :5]
@@ -65,18 +65,20 @@ def seven(labels):
 
 # %% tags=["check"]
 toy = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1], [1, 0, 0, 0, 1, 1]], bool)
-mine = seven(toy)
-if tried("10.1", mine):
+mine = seven_classes(toy)
+if is_attempted("10.1", mine):
     assert mine[0] == 0, "A slice without blood is class 0."
     assert mine[1] == 3, "Intraventricular alone is class 3."
     assert mine[2] == 6, "Two types at once are class 6; the first one alone would hide the second."
-    assert (seven(labels) == to_scheme(labels, "7-class").argmax(axis=1)).all(), "The library answers otherwise."
-    correct("10.1")
+    assert (seven_classes(labels) == to_scheme(labels, "7-class").argmax(axis=1)).all(), (
+        "The library answers otherwise."
+    )
+    mark_correct("10.1")
 
 
 # %% tags=["mistake"]
 # refused: would hide the second
-def seven(labels):
+def seven_classes(labels):
     types = labels[:, :5]
     return np.where(types.any(axis=1), 1 + types.argmax(axis=1), 0)
 
@@ -93,11 +95,11 @@ print("two types, there and back:", from_scheme(to_scheme(toy, "7-class"), "7-cl
 # The classifiers of the published systems, as recipes (building the large ones takes seconds each):
 
 # %%
-for one in catalog(["vanilla-004", "cnn-001", "densenet-small", "mobilenetv2-000", "densenet121-004"]):
-    print(f"{one['name']:16} {one['shape']!s:16} {one['parameters']:11,} parameters")
+for entry in list_models(["vanilla-004", "cnn-001", "densenet-small", "mobilenetv2-000", "densenet121-004"]):
+    print(f"{entry['name']:16} {entry['shape']!s:16} {entry['parameters']:11,} parameters")
 for name in ("densenet169-000", "efficientnetb4-000"):
-    one = recipe(name)
-    print(name, one.options["base"], one.scheme, one.loss, one.learning_rate, one.schedule)
+    entry = get_recipe(name)
+    print(name, entry.options["base"], entry.scheme, entry.loss, entry.learning_rate, entry.schedule)
 
 # %% [markdown]
 # Backbones begin with ImageNet weights, which must be downloaded. Here all weights are random, and the vanilla network,
@@ -105,14 +107,14 @@ for name in ("densenet169-000", "efficientnetb4-000"):
 
 
 # %%
-pictures = np.stack([channels([hu], recipe("vanilla-004").windows) for hu in store.hu(range(len(store)))])
+pictures = np.stack([stack_channels([hu], get_recipe("vanilla-004").windows) for hu in store.hu(range(len(store)))])
 ROWS = {"6-node": labels, "7-class": to_scheme(labels, "7-class")}
 
 
-def scored(scheme, *, seed=0, factor=1.0):
+def score_scheme(scheme, *, seed=0, factor=1.0):
     """Scores (n, k) of the held-out slices."""
     keras.utils.set_random_seed(seed)
-    model = build(replace(recipe("vanilla-004"), size=64, scheme=scheme))
+    model = build(replace(get_recipe("vanilla-004"), size=64, scheme=scheme))
     loss = "binary_crossentropy" if scheme == "6-node" else "categorical_crossentropy"
     model.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
     truth = ROWS[scheme].astype(np.float32)
@@ -128,10 +130,12 @@ def scored(scheme, *, seed=0, factor=1.0):
 # %%
 runs = []
 for seed in range(5):
-    runs.append(scored("6-node", seed=seed))
+    runs.append(score_scheme("6-node", seed=seed))
     each = [auc(labels[held_out, k], runs[-1][:, k]) for k in range(len(LABELS))]
     print(
-        f"seed {seed}:", "  ".join(f"{name[:8]} {one:.2f}" for name, one in zip(LABELS, each, strict=True)), flush=True
+        f"seed {seed}:",
+        "  ".join(f"{name[:8]} {entry:.2f}" for name, entry in zip(LABELS, each, strict=True)),
+        flush=True,
     )
 
 # %%
@@ -169,10 +173,10 @@ print(f"AlexNet      found {12 / 230_745:.4%}")
 # Rows: the type there is (slices with one type). Columns: the type scored highest, all five seeds.
 
 # %%
-alone = truth[:, :ANY].sum(axis=1) == 1
+single_type = truth[:, :ANY].sum(axis=1) == 1
 confusion = np.zeros((5, 5), int)
 for run in runs:
-    np.add.at(confusion, (truth[alone, :ANY].argmax(axis=1), run[alone, :ANY].argmax(axis=1)), 1)
+    np.add.at(confusion, (truth[single_type, :ANY].argmax(axis=1), run[single_type, :ANY].argmax(axis=1)), 1)
 for name, line in zip(TYPES, confusion, strict=True):
     print(f"{name:17}", *(f"{count:4}" for count in line))
 
@@ -204,14 +208,14 @@ print(
 # %%
 print(
     "what reaches the network:",
-    seen_range(np.array([0, 255]), 1 / 255),
+    input_range(np.array([0, 255]), 1 / 255),
     "or",
-    seen_range(np.array([0, 255]), 1 / 255, 1 / 255),
+    input_range(np.array([0, 255]), 1 / 255, 1 / 255),
 )
 classes = ROWS["7-class"][held_out].argmax(axis=1)
 print(f"share of normal slices     {(classes == 0).mean():.2%}")
 for name, factor in (("scaled twice", 1 / 255), ("scaled once", 1.0)):
-    score = scored("7-class", factor=factor)
+    score = score_scheme("7-class", factor=factor)
     answer = score.argmax(axis=1)
     print(f"{name:13} accuracy {(answer == classes).mean():.2%}   classes answered {np.unique(answer)}", end="   ")
     print(f"AUC of bleeding {auc(truth[:, ANY], 1 - score[:, 0]):.2f}")
@@ -243,11 +247,11 @@ def freeze(model, count):
 # %% tags=["check"]
 tiny = keras.Sequential([keras.Input((4,)), *[keras.layers.Dense(2) for _ in range(3)]])
 mine = freeze(tiny, 1)
-if tried("10.2", mine):
+if is_attempted("10.2", mine):
     assert mine != 22, "All 22 parameters are still trained."
     assert mine == 10, f"The first layer has 4 * 2 + 2 = 10 parameters; you train {mine}."
     assert freeze(tiny, 3) == 22, "Asked for all three layers, all 22 parameters are trained again."
-    correct("10.2")
+    mark_correct("10.2")
 
 
 # %% tags=["mistake"]
@@ -262,11 +266,11 @@ def freeze(model, count):
 # A layer is born trainable: "unfreezing" five changes nothing. Count, every time.
 
 # %%
-ours = recipe("mobilenetv2-000")
-for told in ("all", "first 5"):
-    model = build(replace(ours, options={**ours.options, "trainable": told}))
+own_recipe = get_recipe("mobilenetv2-000")
+for trainable in ("all", "first 5"):
+    model = build(replace(own_recipe, options={**own_recipe.options, "trainable": trainable}))
     count = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    print(f"{told:8} of the backbone: {count:,} of {model.count_params():,} parameters trained")
+    print(f"{trainable:8} of the backbone: {count:,} of {model.count_params():,} parameters trained")
 
 # %% [markdown]
 # **Predict:** a layer is frozen *after* training began, without compiling again. Does it stand still?
@@ -279,19 +283,19 @@ tiny = keras.Sequential(
 x, y = np.random.default_rng(0).normal(2, 1, (64, 4)), np.ones((64, 1))
 
 
-def moved():
+def weight_change():
     before = [weight.copy() for layer in tiny.layers[:2] for weight in layer.get_weights()]
     tiny.fit(x, y, verbose=0)
     after = [weight for layer in tiny.layers[:2] for weight in layer.get_weights()]
     return any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-for told in ("free", "frozen, not compiled", "frozen, compiled"):
+for trainable in ("free", "frozen, not compiled", "frozen, compiled"):
     for layer in tiny.layers[:2]:
-        layer.trainable = told == "free"
-    if told != "frozen, not compiled":
+        layer.trainable = trainable == "free"
+    if trainable != "frozen, not compiled":
         tiny.compile("adam", "mse", jit_compile=False)
-    print(f"{told:21} moved: {moved()}")
+    print(f"{trainable:21} moved: {weight_change()}")
 
 # %% [markdown]
 # Compile after you freeze. Batch normalization, once frozen, keeps its means too.
@@ -300,7 +304,7 @@ for told in ("free", "frozen, not compiled", "frozen, compiled"):
 # System 000 let its rate fall from 1e-5 by a cosine that starts anew, but asked a schedule made for *steps* once an *epoch*.
 #
 # ### Exercise 10.3: a cosine with restarts (7 min)
-# Give the rate at `step`: `first` at the start of each cycle of `cycle` steps, falling along half a cosine towards
+# Give the rate at `step`: `first` at the start of each cycle of `cycle` steps, falling along half a cosine toward
 # `lowest * first`.
 #
 # *Hint:* `done = (step % cycle) / cycle`; the cosine's share is `(1 + cos(pi * done)) / 2`.
@@ -316,10 +320,10 @@ def rate(step, cycle, first, lowest):
 
 # %% tags=["check"]
 mine = rate(5, 10, 1.0, 0.1)
-if tried("10.3", mine):
+if is_attempted("10.3", mine):
     assert np.isclose(mine, 0.55), f"Half way from 1 to 0.1 is 0.55, not {mine:.3f}."
     assert np.isclose(rate(10, 10, 1.0, 0.1), 1.0), "Step 10 begins a new cycle: the first rate again."
-    correct("10.3")
+    mark_correct("10.3")
 
 
 # %% tags=["mistake"]
@@ -336,11 +340,11 @@ def rate(step, cycle, first, lowest):
 
 
 # %% [markdown] tags=["solution"]
-# The library's `learning_rate` gives the same, and its optimizer asks it at every step.
+# The library's `build_learning_rate` gives the same, and its optimizer asks it at every step.
 
 # %%
 steps = 90  # of an epoch
-schedule = learning_rate(recipe("densenet169-000"), steps)
+schedule = build_learning_rate(get_recipe("densenet169-000"), steps)
 at = lambda step: float(schedule(step))  # noqa: E731
 print(f"asked once an epoch, epoch 40: {at(40):.4e}; published 0.9957e-5")
 plt.figure(figsize=(6, 2.4))

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 
 from ich_lib import explain, load, phantom
-from ich_lib.course import correct, tried
-from ich_lib.explanation import network_of
+from ich_lib.course import is_attempted, mark_correct
+from ich_lib.explanation import load_network
 from ich_lib.explanation.methods import cam, grad_cam, saliency, smooth_grad
 from ich_lib.explanation.scored import energy_inside
-from ich_lib.models.pictures import views
+from ich_lib.models.pictures import model_inputs
 from ich_lib.prepare.head import crop, field_box
 from ich_lib.show import explanation, row
 
@@ -32,10 +32,10 @@ explanation(case.scan, explain(case.scan, "cam"), title="cam: the score for any"
 
 # %%
 shipped = load().classifier
-model = network_of("shipped", shipped)
+model = load_network("shipped", shipped)
 k = int(case.truth.sum(axis=(1, 2)).argmax())
 box = field_box(case.scan.hu, shipped.recipe.field)
-picture = views(case.scan.hu, box, shipped.recipe, range(k, k + 1))[0]
+picture = model_inputs(case.scan.hu, box, shipped.recipe, range(k, k + 1))[0]
 blood = crop(case.truth[k].astype(np.float32), box, shipped.recipe.size) > 0.5
 mask, scores = model.predict(picture, verbose=0)
 print("picture", picture.shape, " score for any:", scores[0, -1].round(2))
@@ -62,11 +62,11 @@ def activation_map(features, weights):
 toy = np.zeros((2, 2, 2))
 toy[0, 0], toy[1, 1] = [1, 0], [0, 1]
 mine = activation_map(toy, np.array([2.0, -3.0]))
-if tried("11.1", mine):
+if is_attempted("11.1", mine):
     assert mine.shape == (2, 2), f"One number a place is wanted, (2, 2), not {mine.shape}."
     assert mine.min() >= 0, "What speaks against bleeding is no reason for it: 0."
     np.testing.assert_allclose(mine, [[2, 0], [0, 0]], err_msg="The first place adds 2, the last one nothing.")
-    correct("11.1")
+    mark_correct("11.1")
 
 
 # %% tags=["mistake"]
@@ -113,11 +113,11 @@ def my_grad_cam(features, gradients):
 slopes = np.zeros((2, 2, 2))
 slopes[..., 0], slopes[0, 0, 1] = 1.0, -4.0
 mine = my_grad_cam(toy, slopes)
-if tried("11.2", mine):
+if is_attempted("11.2", mine):
     assert np.shape(mine) == (2, 2), "One number a place is wanted."
     wrong = "Weights are 1 and -1 (means over four places): the first place adds 1, the last one nothing."
     np.testing.assert_allclose(mine, [[1, 0], [0, 0]], err_msg=wrong)
-    correct("11.2")
+    mark_correct("11.2")
 
 
 # %% tags=["mistake"]
@@ -131,8 +131,8 @@ def my_grad_cam(features, gradients):
 # al. 2017, section 3.1):
 
 # %%
-ours = grad_cam(model, picture)[0]
-print("Grad-CAM against CAM, each scaled to 1:", np.abs(ours / ours.max() - served / served.max()).max().round(6))
+own_cam = grad_cam(model, picture)[0]
+print("Grad-CAM against CAM, each scaled to 1:", np.abs(own_cam / own_cam.max() - served / served.max()).max().round(6))
 
 # %% [markdown]
 # ## The family
@@ -165,7 +165,7 @@ with np.errstate(invalid="ignore"):
 
 
 # %% tags=["exercise"]
-def scaled(heat):
+def scale(heat):
     # your code here
     # solution
     top = heat.max()
@@ -174,19 +174,19 @@ def scaled(heat):
 
 # %% tags=["check"]
 ramp = np.array([[0.0, 2.0]])
-mine = scaled(ramp)
-if tried("11.3", mine):
+mine = scale(ramp)
+if is_attempted("11.3", mine):
     with np.errstate(invalid="ignore"):
-        empty = scaled(nothing)
+        empty = scale(nothing)
     assert np.isfinite(empty).all(), "An empty map became NaN; somebody will draw that as red."
     assert empty.max() == 0, "An empty map must stay empty."
     np.testing.assert_allclose(mine, [[0, 1]], err_msg="A peak of 2 becomes 1.")
-    correct("11.3")
+    mark_correct("11.3")
 
 
 # %% tags=["mistake"]
 # refused: An empty map became NaN
-def scaled(heat):
+def scale(heat):
     return heat / heat.max()
 
 
@@ -211,10 +211,10 @@ def inside(heat, blood):
 # %% tags=["check"]
 spot = np.array([[True, False], [False, False]])
 mine = inside(np.array([[1.0, 1.0], [1.0, 1.0]]), spot)
-if tried("11.4", mine):
+if is_attempted("11.4", mine):
     assert np.isclose(mine, 0.25), f"One of four equal places is blood: 0.25, not {mine:.2f}."
     assert inside(np.zeros((2, 2)), spot) == 0, "An empty map has no energy anywhere: 0, not NaN."
-    correct("11.4")
+    mark_correct("11.4")
 
 
 # %% tags=["mistake"]

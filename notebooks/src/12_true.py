@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
-from ich_lib.course import correct, tried
+from ich_lib.course import is_attempted, mark_correct
 from ich_lib.measures import metrics
 from ich_lib.measures.statistics import anova, average_per_patient, patient_bootstrap, t_test
 
@@ -23,12 +23,12 @@ from ich_lib.measures.statistics import anova, average_per_patient, patient_boot
 
 # %%
 rng = np.random.default_rng(9)
-who = np.repeat(np.arange(10), 12)
+patient = np.repeat(np.arange(10), 12)
 hard = rng.normal(0.6, 0.15, (2, 10))  # other patients for either model
-dice = {name: np.clip(hard[i][who] + rng.normal(0, 0.05, 120), 0, 1) for i, name in enumerate(("old", "new"))}
+dice = {name: np.clip(hard[i][patient] + rng.normal(0, 0.05, 120), 0, 1) for i, name in enumerate(("old", "new"))}
 figure, axes = plt.subplots(figsize=(8, 2.6))
 for i, (name, values) in enumerate(dice.items()):
-    axes.scatter(who + 0.25 * i, values, s=8, label=f"{name}, mean {values.mean():.3f}")
+    axes.scatter(patient + 0.25 * i, values, s=8, label=f"{name}, mean {values.mean():.3f}")
 axes.set(xlabel="patient", ylabel="Dice of a slice")
 axes.legend(fontsize=8)
 plt.show()
@@ -42,30 +42,30 @@ plt.show()
 
 
 # %% tags=["exercise"]
-def interval(values, who, rng):
+def interval(values, patient, rng):
     # your code here
     # solution
-    means = np.array([values[who == k].mean() for k in np.unique(who)])
-    drawn = rng.integers(len(means), size=(1000, len(means)))
-    return np.percentile(means[drawn].mean(axis=1), [2.5, 97.5])
+    means = np.array([values[patient == k].mean() for k in np.unique(patient)])
+    draws = rng.integers(len(means), size=(1000, len(means)))
+    return np.percentile(means[draws].mean(axis=1), [2.5, 97.5])
 
 
 # %% tags=["check"]
-mine = interval(dice["new"], who, np.random.default_rng(0))
-if tried("12.1", mine):
-    means = [dice["new"][who == k].mean() for k in range(10)]
-    right = patient_bootstrap(means, lambda some: float(np.mean(some)))
+mine = interval(dice["new"], patient, np.random.default_rng(0))
+if is_attempted("12.1", mine):
+    means = [dice["new"][patient == k].mean() for k in range(10)]
+    right = patient_bootstrap(means, lambda sample: float(np.mean(sample)))
     wide = mine[1] - mine[0]
     assert wide > 0.6 * (right.high - right.low), f"{wide:.3f} is too narrow: slices were resampled, not patients."
     assert abs(mine[0] - right.low) < 0.03, f"The lower end should be near {right.low:.2f}, not {mine[0]:.2f}."
-    correct("12.1")
+    mark_correct("12.1")
 
 
 # %% tags=["mistake"]
 # refused: slices were resampled, not patients
-def interval(values, who, rng):
-    drawn = rng.integers(len(values), size=(1000, len(values)))
-    return np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+def interval(values, patient, rng):
+    draws = rng.integers(len(values), size=(1000, len(values)))
+    return np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
 
 
 # %% [markdown] tags=["solution"]
@@ -77,7 +77,7 @@ def interval(values, who, rng):
 # A published system compared slices by a t-test. **Predict:** our models are equally good. What does the test say?
 
 # %%
-patients = {"old": [f"a{k}" for k in who], "new": [f"b{k}" for k in who]}
+patients = {"old": [f"a{k}" for k in patient], "new": [f"b{k}" for k in patient]}
 print(t_test(dice))
 
 # %% [markdown]
@@ -98,13 +98,13 @@ p = None
 p = t_test(average_per_patient(dice, patients)).p
 
 # %% tags=["check"]
-if tried("12.2", p):
-    means = [[values[who == k].mean() for k in range(10)] for values in dice.values()]
+if is_attempted("12.2", p):
+    means = [[values[patient == k].mean() for k in range(10)] for values in dice.values()]
     right = stats.ttest_ind(*means).pvalue
     assert p > 0.05, f"p = {p:.2g} still takes slices for patients: ten values a group are wanted."
     assert abs(p - right) < 1e-6, f"It should be {right:.3f}, not {p:.3f}."
     print(f"slices: p = {t_test(dice).p:.1g}; patients: p = {p:.2f}")
-    correct("12.2")
+    mark_correct("12.2")
 
 # %% tags=["mistake"]
 # refused: still takes slices for patients
@@ -117,9 +117,9 @@ p = t_test(dice).p
 wrong = {"slices": 0, "patients": 0}
 for trial in range(500):
     rng = np.random.default_rng(trial)
-    a, b = (rng.normal(0.6, 0.15, 10)[who] + rng.normal(0, 0.05, 120) for _ in range(2))
+    a, b = (rng.normal(0.6, 0.15, 10)[patient] + rng.normal(0, 0.05, 120) for _ in range(2))
     wrong["slices"] += stats.ttest_ind(a, b).pvalue < 0.05
-    per = [[v[who == k].mean() for k in range(10)] for v in (a, b)]
+    per = [[v[patient == k].mean() for k in range(10)] for v in (a, b)]
     wrong["patients"] += stats.ttest_ind(*per).pvalue < 0.05
 print({name: f"{count / 500:.0%} 'significant'" for name, count in wrong.items()})
 
@@ -129,13 +129,13 @@ print({name: f"{count / 500:.0%} 'significant'" for name, count in wrong.items()
 # **Predict:** what happens to p if the simulation draws again?
 
 # %%
-measured = {"first": [0.61, 0.72, 0.55, 0.68, 0.59, 0.7], "second": [0.66, 0.75, 0.61, 0.7, 0.69, 0.73]}
+dice_of_runs = {"first": [0.61, 0.72, 0.55, 0.68, 0.59, 0.7], "second": [0.66, 0.75, 0.61, 0.7, 0.69, 0.73]}
 ps = []
 for seed in range(200):
     third = np.random.default_rng(seed).normal(0.6, 0.08, 6).tolist()
-    ps.append(anova({**measured, "third": third}, simulated=("third",)).p)
+    ps.append(anova({**dice_of_runs, "third": third}, simulated=("third",)).p)
 print(f"p from {min(ps):.4f} to {max(ps):.2f}; below .05 in {np.mean(np.array(ps) < 0.05):.0%} of the draws")
-print(anova({**measured, "third": third}, simulated=("third",)))
+print(anova({**dice_of_runs, "third": third}, simulated=("third",)))
 
 # %% [markdown]
 # ## What a call is worth
@@ -158,11 +158,11 @@ def worth(sensitivity, specificity, prevalence):
 
 # %% tags=["check"]
 mine = worth(0.9, 0.9, 0.06)
-if tried("12.3", mine):
+if is_attempted("12.3", mine):
     assert abs(mine - metrics.ppv(0.9, 0.9, 0.06)) < 1e-9, (
         f"Of 1,000: 60 bleed, 54 of them called; 940 do not, 94 of them called. 54 / 148 = 0.365, not {mine:.3f}."
     )
-    correct("12.3")
+    mark_correct("12.3")
 
 
 # %% tags=["mistake"]
@@ -193,8 +193,8 @@ plt.show()
 rng = np.random.default_rng(5)
 logit = rng.normal(-1, 1.2, 2000)
 bleeds = rng.random(2000) < 1 / (1 + np.exp(-logit))
-said = {"honest": 1 / (1 + np.exp(-logit)), "too sure": 1 / (1 + np.exp(-3 * logit))}
-for name, score in said.items():
+scores = {"honest": 1 / (1 + np.exp(-logit)), "too sure": 1 / (1 + np.exp(-3 * logit))}
+for name, score in scores.items():
     print(f"{name:9} AUC {metrics.auc(bleeds, score):.3f}, ECE {metrics.calibration_error(bleeds, score):.3f}")
 
 # %% [markdown]
@@ -207,17 +207,17 @@ for name, score in said.items():
 # %% tags=["exercise"]
 T = None
 # solution
-hot = np.log(said["too sure"] / (1 - said["too sure"]))
+hot = np.log(scores["too sure"] / (1 - scores["too sure"]))
 tries = np.linspace(0.5, 6, 56)
 T = tries[np.argmin([metrics.log_loss(bleeds, 1 / (1 + np.exp(-hot / t))) for t in tries])]
 
 # %% tags=["check"]
-if tried("12.4", T):
-    hot = np.log(said["too sure"] / (1 - said["too sure"]))
+if is_attempted("12.4", T):
+    hot = np.log(scores["too sure"] / (1 - scores["too sure"]))
     error = metrics.calibration_error(bleeds, 1 / (1 + np.exp(-hot / T)))
     assert T > 1, f"T = {T:.1f} makes a model that is too sure even surer; divide by more than 1."
     assert error < 0.03, f"With T = {T:.1f} the ECE is still {error:.3f}."
-    correct("12.4")
+    mark_correct("12.4")
 
 # %% tags=["mistake"]
 # refused: makes a model that is too sure even surer

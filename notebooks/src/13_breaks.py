@@ -11,13 +11,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib import analyze, phantom
-from ich_lib.course import correct, tried
+from ich_lib.course import is_attempted, mark_correct
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms.bodies import BODIES, body
 from ich_lib.prediction.analyze import analyze
-from ich_lib.prepare.corruptions import CORRUPTIONS, corrupted
+from ich_lib.prepare.corruptions import CORRUPTIONS, corrupt
 from ich_lib.show import row
-from ich_lib.words import sentence
+from ich_lib.words import result_sentence
 
 # %% [markdown]
 # ## A good scan, and what the shipped model says
@@ -31,7 +31,7 @@ def head_with(bleeds):
 
 heads = {"bleeding": head_with(["intraparenchymal"]), "clean": head_with([])}
 for name, head in heads.items():
-    print(f"{name:9}", sentence(analyze(head.scan)))
+    print(f"{name:9}", result_sentence(analyze(head.scan)))
 
 # %% [markdown]
 # ## Noise, motion, metal
@@ -43,12 +43,12 @@ for name in ("noise", "motion", "metal"):
 
 # %%
 k = int(heads["bleeding"].truth.sum(axis=(1, 2)).argmax())
-worse = [corrupted(heads["bleeding"], name, 4) for name in ("noise", "motion", "metal")]
+worse_exams = [corrupt(heads["bleeding"], name, 4) for name in ("noise", "motion", "metal")]
 row(
-    [one.scan.hu[k] for one in worse],
+    [item.scan.hu[k] for item in worse_exams],
     ["noise", "motion", "metal"],
     through="brain",
-    masks=[one.truth[k] for one in worse],
+    masks=[item.truth[k] for item in worse_exams],
 )
 
 # %% [markdown]
@@ -59,7 +59,7 @@ row(
 
 
 # %% tags=["exercise"]
-def noisy(hu, sd_hu, rng):
+def add_noise(hu, sd_hu, rng):
     # your code here
     # solution
     return hu + rng.normal(0, sd_hu, hu.shape)
@@ -67,23 +67,23 @@ def noisy(hu, sd_hu, rng):
 
 # %% tags=["check"]
 flat = np.full((200, 200), 35.0)
-mine = noisy(flat, 10.0, np.random.default_rng(0))
-if tried("13.1", mine):
+mine = add_noise(flat, 10.0, np.random.default_rng(0))
+if is_attempted("13.1", mine):
     assert abs(mine.std() - 10) < 0.5, f"The spread is {mine.std():.1f} HU; 10 were asked."
     assert abs(mine.mean() - 35) < 0.5, f"The mean moved to {mine.mean():.1f} HU; noise has none."
     assert flat.std() == 0, "The slice that was given has changed."
-    correct("13.1")
+    mark_correct("13.1")
 
 
 # %% tags=["mistake"]
 # refused: noise has none
-def noisy(hu, sd_hu, rng):
+def add_noise(hu, sd_hu, rng):
     return hu + rng.random(hu.shape) * sd_hu * 12**0.5
 
 
 # %% tags=["mistake"]
 # refused: 10 were asked
-def noisy(hu, sd_hu, rng):
+def add_noise(hu, sd_hu, rng):
     return hu + rng.normal(0, sd_hu**0.5, hu.shape)
 
 
@@ -96,7 +96,7 @@ def noisy(hu, sd_hu, rng):
 # %%
 severities = range(6)
 for name, head in heads.items():
-    results = [analyze(corrupted(head, "noise", s).scan) for s in severities]
+    results = [analyze(corrupt(head, "noise", s).scan) for s in severities]
     plt.plot(severities, [r.scores["any"] for r in results], marker="o", label=name)
 plt.axhline(0.5, color="#999999", linestyle=":")
 plt.xlabel("severity of noise (5: 25 HU)")
@@ -113,43 +113,45 @@ plt.show()
 
 # %%
 bodies = {name: body(name, slices=12) for name in BODIES[:5]}
-row([one.hu[6] for one in bodies.values()], list(bodies), through=(40, 400), height=2)
+row([item.hu[6] for item in bodies.values()], list(bodies), through=(40, 400), height=2)
 
 # %%
-for name, one in bodies.items():
-    found = analyze(one)
-    print(f"{name:8} any {found.scores['any']:.2f}", *found.warnings)
+for name, item in bodies.items():
+    result = analyze(item)
+    print(f"{name:8} any {result.scores['any']:.2f}", *result.warnings)
 
 # %% [markdown]
 # ### Exercise 13.2: how far from usual? (8 min)
 # A scan's features, against those of usual scans: the *Mahalanobis* distance, the root of d' C^-1 d, with d the difference
 # to the mean and C the covariance.
 #
-# *Hint:* `np.cov(usual, rowvar=False)`, `np.linalg.solve`.
+# *Hint:* `np.cov(training_features, rowvar=False)`, `np.linalg.solve`.
 
 
 # %% tags=["exercise"]
-def far(features, usual):
+def distances(features, training_features):
     # your code here
     # solution
-    apart = features - usual.mean(axis=0)
-    return np.sqrt(apart @ np.linalg.solve(np.cov(usual, rowvar=False), apart))
+    differences = features - training_features.mean(axis=0)
+    return np.sqrt(differences @ np.linalg.solve(np.cov(training_features, rowvar=False), differences))
 
 
 # %% tags=["check"]
 rng = np.random.default_rng(0)
-usual = rng.normal(0, 1, (4000, 2)) * [1, 10]  # the second feature spreads ten times wider
-mine = far(np.array([0.0, 30.0]), usual)
-if tried("13.2", mine):
-    assert abs(far(np.array([3.0, 0.0]), usual) - 3) < 0.2, "3 away where the spread is 1: a distance of 3."
+training_features = rng.normal(0, 1, (4000, 2)) * [1, 10]  # the second feature spreads ten times wider
+mine = distances(np.array([0.0, 30.0]), training_features)
+if is_attempted("13.2", mine):
+    assert abs(distances(np.array([3.0, 0.0]), training_features) - 3) < 0.2, (
+        "3 away where the spread is 1: a distance of 3."
+    )
     assert abs(mine - 3) < 0.2, f"30 away where the spread is 10 is a distance of 3, not {mine:.0f}."
-    correct("13.2")
+    mark_correct("13.2")
 
 
 # %% tags=["mistake"]
 # refused: 30 away where the spread is 10
-def far(features, usual):
-    return np.linalg.norm(features - usual.mean(axis=0))
+def distances(features, training_features):
+    return np.linalg.norm(features - training_features.mean(axis=0))
 
 
 # %% [markdown] tags=["solution"]
@@ -159,48 +161,48 @@ def far(features, usual):
 # %% [markdown]
 # ## Who pays?
 # ### Exercise 13.3: sensitivity by group (7 min)
-# For each group: among those who bleed, what share was called? As `{group: (share, number who bleed)}`, with `None` for the
-# share where fewer than 5 bleed.
+# For each group: among those who bleed, what share was called? As `{group: (share, format_number who bleed)}`, with
+# `None` for the share where fewer than 5 bleed.
 #
 # *Hint:* a mask per group: `(group == name) & bleeds`.
 
 
 # %% tags=["exercise"]
-def by_group(bleeds, called, group):
+def by_group(bleeds, calls, group):
     # your code here
     # solution
-    found = {}
+    sensitivity = {}
     for name in sorted(set(group)):
-        who = (group == name) & bleeds
-        found[name] = (called[who].mean() if who.sum() >= 5 else None, int(who.sum()))
-    return found
+        members = (group == name) & bleeds
+        sensitivity[name] = (calls[members].mean() if members.sum() >= 5 else None, int(members.sum()))
+    return sensitivity
 
 
 # %% tags=["check"]
 group = np.array(["child"] * 10 + ["adult"] * 10 + ["old"] * 4)
 bleeds = np.array([1] * 6 + [0] * 4 + [1] * 8 + [0] * 2 + [1] * 3 + [0], bool)
-called = np.array([1, 1, 1, 0, 0, 0] + [1] * 4 + [1] * 8 + [0] * 2 + [1] * 4, bool)
-mine = by_group(bleeds, called, group)
-if tried("13.3", mine):
+calls = np.array([1, 1, 1, 0, 0, 0] + [1] * 4 + [1] * 8 + [0] * 2 + [1] * 4, bool)
+mine = by_group(bleeds, calls, group)
+if is_attempted("13.3", mine):
     assert mine["adult"] == (1.0, 8), "All 8 bleeding adults were called."
     assert mine["child"] == (0.5, 6), f"Of 6 bleeding children 3 were called: (0.5, 6), not {mine['child']}."
     assert mine["old"] == (None, 3), "Three patients make no figure: None, and their number."
-    correct("13.3")
+    mark_correct("13.3")
 
 
 # %% tags=["mistake"]
 # refused: Of 6 bleeding children 3 were called
-def by_group(bleeds, called, group):
+def by_group(bleeds, calls, group):
     return {
-        name: (float((called == bleeds)[group == name].mean()), int((bleeds & (group == name)).sum()))
+        name: (float((calls == bleeds)[group == name].mean()), int((bleeds & (group == name)).sum()))
         for name in set(group)
     }
 
 
 # %% tags=["mistake"]
 # refused: Three patients make no figure
-def by_group(bleeds, called, group):
-    return {n: (float(called[(group == n) & bleeds].mean()), int(((group == n) & bleeds).sum())) for n in set(group)}
+def by_group(bleeds, calls, group):
+    return {n: (float(calls[(group == n) & bleeds].mean()), int(((group == n) & bleeds).sum())) for n in set(group)}
 
 
 # %% [markdown] tags=["solution"]
@@ -235,11 +237,11 @@ def both_ways(draw, picture):
 
 # %% tags=["check"]
 mine = both_ways(bright, picture)
-if tried("13.4", mine):
+if is_attempted("13.4", mine):
     assert np.array_equal(mine > 0.5, picture > 50), "The two halves still lie on different sides."
     half = lambda picture: bright(picture) * (np.arange(40) < 20)  # noqa: E731 - blind on the right
     assert both_ways(half, picture).max() == 0.5, "The mirrored picture must be asked too, and count half."
-    correct("13.4")
+    mark_correct("13.4")
 
 
 # %% tags=["mistake"]
@@ -263,10 +265,10 @@ def both_ways(draw, picture):
 
 # %%
 case = phantom(6, bleeds=["subdural"], slices=20)
-found = analyze(case.scan)
+result = analyze(case.scan)
 k = int(case.truth.sum(axis=(1, 2)).argmax())
-print(sentence(found))
-row([case.scan.hu[k]] * 2, ["truth", "model"], through="brain", masks=[case.truth[k], found.mask[k]], height=4)
+print(result_sentence(result))
+row([case.scan.hu[k]] * 2, ["truth", "model"], through="brain", masks=[case.truth[k], result.mask[k]], height=4)
 
 # %% [markdown]
 # A missed subdural goes home and comes back unconscious. `python -m ich_lib gallery` collects such cases by cause.

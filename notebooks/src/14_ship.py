@@ -18,11 +18,11 @@ from tempfile import mkdtemp
 import numpy as np
 
 from ich_lib import Recipe, analyze, export, load, phantom, train
-from ich_lib.course import correct, heads, tried
+from ich_lib.course import is_attempted, mark_correct, phantom_heads
 from ich_lib.measures.metrics import dice, dice_per_subject
 from ich_lib.measures.statistics import patient_bootstrap
-from ich_lib.models.heat import with_heat
-from ich_lib.models.pictures import channels, views
+from ich_lib.models.heat import add_heat_output
+from ich_lib.models.pictures import model_inputs, stack_channels
 from ich_lib.models.recipes import Recipe
 from ich_lib.notice import NOTICE
 from ich_lib.phantoms import phantom
@@ -43,7 +43,7 @@ folder = Path(mkdtemp())
 # %%
 sizes = {"size": 64, "stored": 64, "mix": (0.5, 0.25, 0.25, 0.0), "learning_rate": 3e-3}
 recipe = Recipe("my-net", "both", "unet2d", {"filters": (8, 16, 32)}, loss="dice", steps=60, epochs=5, **sizes)
-run = train(recipe, heads(), folder / "run")
+run = train(recipe, phantom_heads(), folder / "run")
 print(sorted(path.name for path in run.folder.iterdir()))
 
 # %%
@@ -66,45 +66,45 @@ for path in sorted(card_path.parent.iterdir()):
 # %% [markdown]
 # ## Do both answer alike?
 # ### Exercise 14.1: parity (6 min)
-# `ours` and `theirs` are lists of arrays, output by output. Return the largest absolute difference anywhere; raise a
-# `ValueError` where two shapes differ.
+# `onnx_output` and `keras_output` are lists of arrays, output by output. Return the largest absolute difference
+# anywhere; raise a `ValueError` where two shapes differ.
 #
 # *Hint:* `zip(..., strict=True)`. NumPy happily stretches (4, 1) over (4, 6).
 
 
 # %% tags=["exercise"]
-def parity(ours, theirs):
+def parity(onnx_output, keras_output):
     # your code here
     # solution
-    for a, b in zip(ours, theirs, strict=True):
+    for a, b in zip(onnx_output, keras_output, strict=True):
         if a.shape != b.shape:
             raise ValueError(f"shapes differ: {a.shape} and {b.shape}")
-    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+    return max(float(np.abs(a - b).max()) for a, b in zip(onnx_output, keras_output, strict=True))
 
 
 # %% tags=["check"]
-one, other = [np.zeros((4, 6)), np.zeros(3)], [np.full((4, 6), 1e-6), np.full(3, 2e-6)]
-mine = parity(one, other)
-if tried("14.1", mine):
+first, second = [np.zeros((4, 6)), np.zeros(3)], [np.full((4, 6), 1e-6), np.full(3, 2e-6)]
+mine = parity(first, second)
+if is_attempted("14.1", mine):
     assert np.isclose(mine, 2e-6), f"0 and 2e-6 differ by 2e-6, whichever comes first; got {mine:.1g}."
     try:
         parity([np.zeros((4, 1))], [np.zeros((4, 6))])
     except ValueError:
-        correct("14.1")
+        mark_correct("14.1")
     else:
         raise AssertionError("One score was compared with six, and nobody noticed.")
 
 
 # %% tags=["mistake"]
 # refused: whichever comes first
-def parity(ours, theirs):
-    return max(float((a - b).max()) for a, b in zip(ours, theirs, strict=True))
+def parity(onnx_output, keras_output):
+    return max(float((a - b).max()) for a, b in zip(onnx_output, keras_output, strict=True))
 
 
 # %% tags=["mistake"]
 # refused: and nobody noticed
-def parity(ours, theirs):
-    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+def parity(onnx_output, keras_output):
+    return max(float(np.abs(a - b).max()) for a, b in zip(onnx_output, keras_output, strict=True))
 
 
 # %% [markdown] tags=["solution"]
@@ -117,20 +117,23 @@ def parity(ours, theirs):
 # %%
 served = load(card_path.parent, fill=False).segmenter
 box = field_box(case.scan.hu, recipe.field)
-pictures = views(case.scan.hu, box, recipe, range(2, 10))[0]
-ours, theirs = served.run(pictures), trained.run(pictures)
-print(f"by hand:    {max(np.abs(ours.blood - theirs.blood).max(), np.abs(ours.scores - theirs.scores).max()):.1e}")
+pictures = model_inputs(case.scan.hu, box, recipe, range(2, 10))[0]
+onnx_output, keras_output = served.run(pictures), trained.run(pictures)
 print(
-    f"pixels that change sides: {np.count_nonzero((ours.blood >= 0.5) != (theirs.blood >= 0.5))} of {ours.blood.size:,}"
+    f"by hand:    {max(np.abs(onnx_output.blood - keras_output.blood).max(), np.abs(onnx_output.scores - keras_output.scores).max()):.1e}"
+)
+print(
+    f"pixels that change sides: {np.count_nonzero((onnx_output.blood >= 0.5) != (keras_output.blood >= 0.5))} "
+    f"of {onnx_output.blood.size:,}"
 )
 
 # %% [markdown]
 # The library asks both about pictures of noise, as `export` did, and the card keeps the number:
 
 # %%
-again = largest_difference(with_heat(run.model()), card_path.with_suffix(".onnx"))
+difference = largest_difference(add_heat_output(run.model()), card_path.with_suffix(".onnx"))
 card = json.loads(card_path.read_text())
-print(f"by library: {again:.1e}   on the card: {card['onnx_difference']:.1e}")
+print(f"by library: {difference:.1e}   on the card: {card['onnx_difference']:.1e}")
 
 # %% [markdown]
 # ## Which one is quicker, and when?
@@ -153,8 +156,12 @@ print(f"loaded: Keras {best_s(trained) * 1000:.0f} ms, ONNX Runtime {best_s(serv
 code = "import sys; from ich_lib.prediction.engine import load; load(sys.argv[1], fill=False); print('tensorflow' in sys.modules)"
 for place in (run.folder, card_path.parent):
     started = time.perf_counter()
-    said = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True).stdout
-    print(f"fresh Python, {place.name:6} {time.perf_counter() - started:5.1f} s   TensorFlow imported: {said.strip()}")
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True
+    ).stdout
+    print(
+        f"fresh Python, {place.name:6} {time.perf_counter() - started:5.1f} s   TensorFlow imported: {process.strip()}"
+    )
 
 # %% [markdown]
 # Loaded, both take milliseconds. A demo that sleeps when nobody looks starts cold each morning: importing TensorFlow is most of that wait, and most of the
@@ -235,25 +242,25 @@ hu = case.scan.hu[[k - 1, k, k + 1]]
 box = field_box(case.scan.hu, shipped.recipe.field)
 small = np.stack([crop(plane, box, shipped.recipe.size, outside=-1000) for plane in hu])
 truth = crop(case.truth[k].astype(np.float32), box, shipped.recipe.size) > 0.5
-right = channels(small, shipped.recipe.windows)
+right = stack_channels(small, shipped.recipe.windows)
 
 
 # %%
 def min_max(planes):
     """As published: each slice to [0, 1] by its own extremes, for both windows."""
-    scaled = [(p - p.min()) / (p.max() - p.min()) for p in planes]
-    return np.stack([p for p in scaled for _ in range(2)], axis=-1).astype(np.float32)
+    stretched = [(p - p.min()) / (p.max() - p.min()) for p in planes]
+    return np.stack([p for p in stretched for _ in range(2)], axis=-1).astype(np.float32)
 
 
-ways = {"as trained": right, "0 to 255": right * 255, "windows swapped": right[..., [1, 0, 3, 2, 5, 4]]}
-ways["min-max"] = min_max(small)
-for name, picture in ways.items():
+inputs = {"as trained": right, "0 to 255": right * 255, "windows swapped": right[..., [1, 0, 3, 2, 5, 4]]}
+inputs["min-max"] = min_max(small)
+for name, picture in inputs.items():
     answer = shipped.run(picture[None])
     mask = answer.blood[0] >= 0.5
     print(f"{name:16} any {answer.scores[0, -1]:.2f}   {mask.sum():5} pixels   Dice {dice(truth, mask):.2f}")
 
 # %%
-row([picture[..., 2] for picture in list(ways.values())[::3]], ["as trained", "min-max"], height=3)
+row([picture[..., 2] for picture in list(inputs.values())[::3]], ["as trained", "min-max"], height=3)
 
 # %% [markdown]
 # And the same head with a hairpin: four pixels of metal *outside* the skull. **Predict:** which column moves?
@@ -262,7 +269,7 @@ row([picture[..., 2] for picture in list(ways.values())[::3]], ["as trained", "m
 pinned = small.copy()
 pinned[:, 2:4, 2:4] = 12000
 for name, before, after in (
-    ("as trained", right, channels(pinned, shipped.recipe.windows)),
+    ("as trained", right, stack_channels(pinned, shipped.recipe.windows)),
     ("min-max", min_max(small), min_max(pinned)),
 ):
     scores = [shipped.run(picture[None]).scores[0, -1] for picture in (before, after)]
@@ -279,7 +286,7 @@ for name, before, after in (
 
 
 # %% tags=["exercise"]
-def dressed(planes, windows):
+def to_input(planes, windows):
     # your code here
     # solution
     return np.stack([window(plane, *how) for plane in planes for how in windows], axis=-1)
@@ -287,32 +294,32 @@ def dressed(planes, windows):
 
 # %% tags=["check"]
 toy = np.stack([np.full((2, 2), hu) for hu in (40.0, 80.0, -5000.0)])
-mine = dressed(toy, [(40, 80), (600, 2800)])
-if tried("14.2", mine):
+mine = to_input(toy, [(40, 80), (600, 2800)])
+if is_attempted("14.2", mine):
     assert np.shape(mine) == (2, 2, 6), f"Three slices through two windows are (2, 2, 6), not {np.shape(mine)}."
     assert np.clip(mine, 0, 1).tolist() == np.asarray(mine).tolist(), "Training saw numbers from 0 to 1."
     assert np.isclose(mine[0, 0, 0], 0.5), "40 HU in the window 40/80 is 0.5, whatever else the slice holds."
     assert np.isclose(mine[0, 0, 2], 1), "Channel 2 is the second slice through the first window."
-    assert np.allclose(dressed(small, [(40, 120), (600, 2800)]), right, atol=1e-6), "The library dresses it otherwise."
-    correct("14.2")
+    assert np.allclose(to_input(small, [(40, 120), (600, 2800)]), right, atol=1e-6), "The library dresses it otherwise."
+    mark_correct("14.2")
 
 
 # %% tags=["mistake"]
 # refused: whatever else the slice holds
-def dressed(planes, windows):
+def to_input(planes, windows):
     low, high = planes.min(), planes.max()
     return np.stack([(plane - low) / (high - low) for plane in planes for _ in windows], axis=-1)
 
 
 # %% tags=["mistake"]
 # refused: Channel 2 is the second slice
-def dressed(planes, windows):
+def to_input(planes, windows):
     return np.stack([window(plane, *how) for how in windows for plane in planes], axis=-1)
 
 
 # %% [markdown] tags=["solution"]
-# The library has one function for this, `pictures.channels`, and training, `analyze` and the demo all call it. Two
-# copies of preprocessing are two chances to differ.
+# The library has one function for this, `pictures.stack_channels`, and training, `analyze` and the demo all call it.
+# Two copies of preprocessing are two chances to differ.
 
 # %% [markdown]
 # ## A card that refuses to be empty
@@ -321,79 +328,79 @@ def dressed(planes, windows):
 # %%
 from dataclasses import replace
 
-from ich_lib.training.batches import Slices, Still
+from ich_lib.training.batches import Slices, ValidationBatches
 
-store = heads()
+store = phantom_heads()
 rows = run.split.rows(store.table, trained=False)
-shown = Still(Slices(store, rows), replace(recipe, batch=34))
-masks = np.concatenate([served.run(shown[i][0]).blood for i in range(len(shown))]) >= 0.5
+batches = ValidationBatches(Slices(store, rows), replace(recipe, batch=34))
+masks = np.concatenate([served.run(batches[i][0]).blood for i in range(len(batches))]) >= 0.5
 
 # %%
-who, truths = store.table.patient[rows], store.blood(rows) >= 128
-each = [dice_per_subject(truths[who == name], masks[who == name]) for name in sorted(set(who))]
-figure = patient_bootstrap([one for one in each if one is not None], lambda some: float(np.mean(some)))
+patient, truths = store.table.patient[rows], store.blood(rows) >= 128
+each = [dice_per_subject(truths[patient == name], masks[patient == name]) for name in sorted(set(patient))]
+figure = patient_bootstrap([first for first in each if first is not None], lambda sample: float(np.mean(sample)))
 print("Dice of bleeding slices, then patients:", figure)
 
 # %% [markdown]
 # Low, as announced. A card that says so is worth more than a demo that does not.
 #
 # ### Exercise 14.3: the card (9 min)
-# `told` is a dictionary. Return the text of a card: one line `key: value` for each entry, and `NOTICE`. Raise a `ValueError`
-# that names *every* one of `NEEDED` that is missing, `None`, empty or 0.
+# `config` is a dictionary. Return the text of a card: one line `key: value` for each entry, and `NOTICE`. Raise a
+# `ValueError` that names *every* one of `NEEDED` that is missing, `None`, empty or 0.
 #
-# *Hint:* `[key for key in NEEDED if not told.get(key)]`.
+# *Hint:* `[key for key in NEEDED if not config.get(key)]`.
 
 # %%
 NEEDED = ("data", "patients", "interval", "intended_use")
 
 
 # %% tags=["exercise"]
-def model_card(told):
+def model_card(config):
     # your code here
     # solution
-    missing = [key for key in NEEDED if not told.get(key)]
+    missing = [key for key in NEEDED if not config.get(key)]
     if missing:
         raise ValueError(f"No card without {', '.join(missing)}.")
-    return "\n".join([*(f"{key}: {value}" for key, value in told.items()), NOTICE])
+    return "\n".join([*(f"{key}: {value}" for key, value in config.items()), NOTICE])
 
 
 # %% tags=["check"]
 full = {"data": "phantoms", "patients": 5, "interval": (0.01, 0.2), "intended_use": "teaching", "Dice": 0.1}
 
 
-def refusal(told):
+def refusal(config):
     try:
-        model_card(told)
+        model_card(config)
     except ValueError as problem:
         return str(problem)
 
 
 mine = model_card(full)
-if tried("14.3", mine):
+if is_attempted("14.3", mine):
     assert "Dice: 0.1" in mine, "What was told belongs on the card, line by line."
     assert NOTICE in mine, "The card must say that this is no medical device: NOTICE."
     empty = refusal({**full, "patients": 0, "intended_use": ""})
     assert empty, "A card on 0 patients and without intended use was written."
     assert all(key in empty for key in ("patients", "intended_use")), f"Name all that lacks at once, not only: {empty}"
     assert refusal({"Dice": 0.98}), "A bare 0.98 is a rumor, not a card."
-    correct("14.3")
+    mark_correct("14.3")
 
 
 # %% tags=["mistake"]
 # refused: A card on 0 patients
-def model_card(told):
-    if lacking := [key for key in NEEDED if key not in told]:
+def model_card(config):
+    if lacking := [key for key in NEEDED if key not in config]:
         raise ValueError(f"No card without {', '.join(lacking)}.")
-    return "\n".join([*(f"{key}: {value}" for key, value in told.items()), NOTICE])
+    return "\n".join([*(f"{key}: {value}" for key, value in config.items()), NOTICE])
 
 
 # %% tags=["mistake"]
 # refused: Name all that lacks at once
-def model_card(told):
+def model_card(config):
     for key in NEEDED:
-        if not told.get(key):
+        if not config.get(key):
             raise ValueError(f"No card without {key}.")
-    return "\n".join([*(f"{key}: {value}" for key, value in told.items()), NOTICE])
+    return "\n".join([*(f"{key}: {value}" for key, value in config.items()), NOTICE])
 
 
 # %% [markdown] tags=["solution"]
@@ -426,7 +433,7 @@ with socket.socket() as free:
 
 
 # %%
-def asked(url, process, patience_s=120):
+def fetch_page(url, process, patience_s=120):
     """What a page says, as soon as it says something."""
     until, direct = time.monotonic() + patience_s, build_opener(ProxyHandler({}))
     while time.monotonic() < until and process.poll() is None:
@@ -443,9 +450,9 @@ if app.is_file():
     command = [sys.executable, str(app), "--port", str(port), "--weights", str(card_path.parent)]
     demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        told = json.loads(asked(f"http://127.0.0.1:{port}/config", demo))
-        print(f"answers after {time.perf_counter() - started:.0f} s:", told["title"])
-        print("it says what it is not:", NOTICE in asked(f"http://127.0.0.1:{port}/", demo))
+        config = json.loads(fetch_page(f"http://127.0.0.1:{port}/config", demo))
+        print(f"answers after {time.perf_counter() - started:.0f} s:", config["title"])
+        print("it says what it is not:", NOTICE in fetch_page(f"http://127.0.0.1:{port}/", demo))
     finally:
         demo.terminate()
         demo.wait(30)
@@ -489,9 +496,11 @@ edited = folder / "edited"
 shutil.copytree(WEIGHTS, edited)
 path = edited / "unet-both.json"
 path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
-found = {name: analyze(case.scan, load(place)) for name, place in (("as shipped", WEIGHTS), ("edited", edited))}
-for name, one in found.items():
-    print(f"{name:11} any {one.scores['any']:.2f}   {one.volume_ml:5.1f} mL   Dice {dice(case.truth, one.mask):.2f}")
+results = {name: analyze(case.scan, load(place)) for name, place in (("as shipped", WEIGHTS), ("edited", edited))}
+for name, first in results.items():
+    print(
+        f"{name:11} any {first.scores['any']:.2f}   {first.volume_ml:5.1f} mL   Dice {dice(case.truth, first.mask):.2f}"
+    )
 
 # %% [markdown]
 # No complaint, and a bleed overlooked with a calm face. What helps is a *golden case*: one input shipped with its answer,
@@ -501,8 +510,8 @@ for name, one in found.items():
 golden = load(WEIGHTS).segmenter.run(right[None]).blood
 for place in (WEIGHTS, edited):
     model = load(place).segmenter
-    apart = np.abs(model.run(channels(small, model.recipe.windows)[None]).blood - golden).max()
-    print(f"{place.name:8}", "serves" if apart < 1e-4 else f"does not start: off by {apart:.2f}")
+    difference_small = np.abs(model.run(stack_channels(small, model.recipe.windows)[None]).blood - golden).max()
+    print(f"{place.name:8}", "serves" if difference_small < 1e-4 else f"does not start: off by {difference_small:.2f}")
 
 # %% [markdown]
 # ## Recap

@@ -18,15 +18,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib import train
-from ich_lib.course import correct, ct_ich, heads, tried
+from ich_lib.course import find_ct_ich, is_attempted, mark_correct, phantom_heads
 from ich_lib.data import open_set
-from ich_lib.data.split import APART, Split, by_patient, leaky_image_split, units
-from ich_lib.data.store import kept_store
+from ich_lib.data.split import SET_ASIDE, Split, by_patient, leaky_image_split, units
+from ich_lib.data.store import cached_store
 from ich_lib.measures import metrics
-from ich_lib.measures.statistics import Figure, paired_bootstrap, patient_bootstrap
-from ich_lib.models.recipes import recipe
+from ich_lib.measures.statistics import Estimate, paired_bootstrap, patient_bootstrap
+from ich_lib.models.recipes import get_recipe
 from ich_lib.show import row
-from ich_lib.training.batches import Slices, Still
+from ich_lib.training.batches import Slices, ValidationBatches
 
 QUICK = True  # False: CT-ICH where it was fetched, a wider network, more steps
 SYSTEM = "unet2d-002a"  # yours to choose; python -m ich_lib recipes lists them
@@ -38,16 +38,16 @@ folder = Path(mkdtemp())
 # counted 1; the IoU averaged the background in. Its settings, as far as they were told:
 
 # %%
-published = recipe(SYSTEM)
+published = get_recipe(SYSTEM)
 for key in ("size", "field", "windows", "loss", "sampling", "learning_rate", "batch", "epochs"):
     print(f"{key:14}", getattr(published, key))
 
 # %%
-data = None if QUICK else ct_ich()
-store = kept_store(open_set(data), size=64) if data else heads()
+data = None if QUICK else find_ct_ich()
+store = cached_store(open_set(data), size=64) if data else phantom_heads()
 truth = store.blood(range(len(store))) >= 128
-most = np.argsort(truth.sum(axis=(1, 2)))[::-20][:4]
-row(store.hu(most), through="brain", masks=truth[most], height=2.5)
+largest = np.argsort(truth.sum(axis=(1, 2)))[::-20][:4]
+row(store.hu(largest), through="brain", masks=truth[largest], height=2.5)
 
 # %% [markdown]
 # ## Shrink it, and say so
@@ -69,37 +69,39 @@ for key, was in published.as_json().items():
 
 # %%
 table = store.table
-parts = by_patient(table, folds=4).folds
-folds = {patient: APART if part == 3 else part for patient, part in parts.items()}
+patient_folds = by_patient(table, folds=4).folds
+folds = {patient: SET_ASIDE if part == 3 else part for patient, part in patient_folds.items()}
 honest_split = Split("patient", folds, held_out=0)
-sealed = sorted(patient for patient, part in folds.items() if part == APART)
+sealed = sorted(patient for patient, part in folds.items() if part == SET_ASIDE)
 print(f"{len(sealed)} of {len(folds)} patients are sealed")
 
 # %% [markdown]
 # Of the others, the published way deals out slices:
 
 # %%
-dealt = leaky_image_split(table, folds=3).folds
+image_folds = leaky_image_split(table, folds=3).folds
 names = units(table, "leaky image")
-apart = {name for name, patient in zip(names, table.patient, strict=True) if patient in sealed}
-slice_split = Split("leaky image", {name: APART if name in apart else fold for name, fold in dealt.items()}, held_out=0)
+sealed_names = {name for name, patient in zip(names, table.patient, strict=True) if patient in sealed}
+slice_split = Split(
+    "leaky image", {name: SET_ASIDE if name in sealed_names else fold for name, fold in image_folds.items()}, held_out=0
+)
 
 
 # %%
-def trained(name, recipe, split):
+def train_run(name, recipe, split):
     return train(recipe, store, folder / name, split=split, allow_leaks=split is slice_split)
 
 
 def masks(run, rows):
     """(n, y, x) bool: what a run draws on some rows."""
-    shown = Still(Slices(store, rows), replace(run.recipe, batch=32))
+    batches = ValidationBatches(Slices(store, rows), replace(run.recipe, batch=32))
     model = run.model()
-    scores = [keras.ops.convert_to_numpy(model(shown[i][0])) for i in range(len(shown))]
+    scores = [keras.ops.convert_to_numpy(model(batches[i][0])) for i in range(len(batches))]
     return np.concatenate(scores)[..., 0] >= run.recipe.threshold
 
 
 # %%
-as_published = trained("as-published", rebuilt, slice_split)
+as_published = train_run("as-published", rebuilt, slice_split)
 
 # %% [markdown]
 # ## The number, as they would report it
@@ -116,8 +118,8 @@ def their_numbers(mask, truth):
     return np.mean([metrics.dice(*pair) for pair in pairs]), np.mean([metrics.mean_iou(*pair) for pair in pairs])
 
 
-drawn = masks(as_published, balanced)
-for name, mask in (("rebuilt", drawn), ("all black", np.zeros_like(drawn))):
+predicted = masks(as_published, balanced)
+for name, mask in (("rebuilt", predicted), ("all black", np.zeros_like(predicted))):
     print(
         f"{name:10} Dice {their_numbers(mask, truth[balanced])[0]:.2f}   IoU {their_numbers(mask, truth[balanced])[1]:.2f}"
     )
@@ -131,11 +133,11 @@ for name, mask in (("rebuilt", drawn), ("all black", np.zeros_like(drawn))):
 
 
 # %% tags=["exercise"]
-def honest(mask, truth, who):
+def dice_by_patient(mask, truth, ids):
     # your code here
     # solution
-    each = {name: metrics.dice_per_subject(truth[who == name], mask[who == name]) for name in sorted(set(who))}
-    return {name: one for name, one in each.items() if one is not None}
+    each = {name: metrics.dice_per_subject(truth[ids == name], mask[ids == name]) for name in sorted(set(ids))}
+    return {name: value for name, value in each.items() if value is not None}
 
 
 # %% tags=["check"]
@@ -143,26 +145,26 @@ toy = np.zeros((4, 2, 2), bool)
 toy[:2, 0] = True  # patient a: two slices, both bleed
 guess = toy.copy()
 guess[1] = False  # one of them is missed
-mine = honest(guess, toy, np.array(["a", "a", "a", "b"]))
-if tried("15.1", mine):
+mine = dice_by_patient(guess, toy, np.array(["a", "a", "a", "b"]))
+if is_attempted("15.1", mine):
     assert "b" not in mine, "Patient b does not bleed; an empty mask is no success to be counted."
     assert abs(mine["a"] - 0.5) < 1e-9, (
         f"One slice found, one missed, the clean one left out: 0.5, not {mine['a']:.2f}."
     )
-    correct("15.1")
+    mark_correct("15.1")
 
 
 # %% tags=["mistake"]
 # refused: Patient b does not bleed
-def honest(mask, truth, who):
-    return {name: metrics.dice(truth[who == name], mask[who == name]) for name in set(who.tolist())}
+def dice_by_patient(mask, truth, ids):
+    return {name: metrics.dice(truth[ids == name], mask[ids == name]) for name in set(ids.tolist())}
 
 
 # %% tags=["mistake"]
 # refused: the clean one left out
-def honest(mask, truth, who):
-    bleeds = {name for name in who if truth[who == name].any()}
-    score = lambda name: [metrics.dice(t, m) for t, m in zip(truth[who == name], mask[who == name], strict=True)]  # noqa: E731
+def dice_by_patient(mask, truth, ids):
+    bleeds = {name for name in ids if truth[ids == name].any()}
+    score = lambda name: [metrics.dice(t, m) for t, m in zip(truth[ids == name], mask[ids == name], strict=True)]  # noqa: E731
     return {name: float(np.mean(score(name))) for name in bleeds}
 
 
@@ -176,22 +178,25 @@ def honest(mask, truth, who):
 
 # %%
 def by_patients(run, rows):
-    drawn, who = masks(run, rows), table.patient[rows]
-    each = {name: metrics.dice_per_subject(truth[rows][who == name], drawn[who == name]) for name in sorted(set(who))}
-    return {name: one for name, one in each.items() if one is not None}
+    predicted, patient = masks(run, rows), table.patient[rows]
+    each = {
+        name: metrics.dice_per_subject(truth[rows][patient == name], predicted[patient == name])
+        for name in sorted(set(patient))
+    }
+    return {name: value for name, value in each.items() if value is not None}
 
 
-mean = lambda some: float(np.mean(some))  # noqa: E731
-rebuild = trained("rebuild", rebuilt, honest_split)
+mean = lambda sample: float(np.mean(sample))  # noqa: E731
+rebuild = train_run("rebuild", rebuilt, honest_split)
 looked_at = honest_split.rows(table, trained=False)
 
 # %%
-ladder = [("published way", their_numbers(drawn, truth[balanced])[0], "slices split, empty slices count 1")]
+ladder = [("published way", their_numbers(predicted, truth[balanced])[0], "slices split, empty slices count 1")]
 for run, rows, how in ((as_published, balanced, "slices split"), (rebuild, looked_at, "patients split")):
     figure = patient_bootstrap(list(by_patients(run, rows).values()), mean)
     ladder.append((str(figure), figure.value, f"{how}, bleeding slices alone"))
-for told, value, how in ladder:
-    print(f"{value:.2f}  {how:40} {told}")
+for label, value, how in ladder:
+    print(f"{value:.2f}  {how:40} {label}")
 
 # %% [markdown]
 # The first step down is bookkeeping: nothing about the network has changed. The second should show memory (lesson 5), but a
@@ -240,8 +245,8 @@ print(promised[:16], "...")
 def may_open(plan, trained_on, chosen_by):
     # your code here
     # solution
-    if seen := set(plan["sealed"]) & (set(trained_on) | set(chosen_by)):
-        raise ValueError(f"{len(seen)} sealed patients were seen before, such as {min(seen)}.")
+    if leaked := set(plan["sealed"]) & (set(trained_on) | set(chosen_by)):
+        raise ValueError(f"{len(leaked)} sealed patients were seen before, such as {min(leaked)}.")
     if len(plan["change"]) != 1:
         raise ValueError(f"One change was promised; the plan makes {len(plan['change'])}.")
     return True
@@ -251,7 +256,7 @@ def may_open(plan, trained_on, chosen_by):
 toy_plan = {"sealed": ["c", "d"], "change": {"loss": "dice_bce"}}
 
 
-def refused(*case):
+def is_refused(*case):
     try:
         return may_open(*case) is not True
     except ValueError:
@@ -259,13 +264,13 @@ def refused(*case):
 
 
 mine = may_open(toy_plan, ["a"], ["b"])
-if tried("15.2", mine):
+if is_attempted("15.2", mine):
     assert mine is True, "Nobody sealed was seen: open."
-    assert refused(toy_plan, ["a", "c"], []), "Patient c is sealed and was trained on."
-    assert refused(toy_plan, ["a"], ["b", "d"]), "Patient d is sealed, and the change was chosen by looking at it."
+    assert is_refused(toy_plan, ["a", "c"], []), "Patient c is sealed and was trained on."
+    assert is_refused(toy_plan, ["a"], ["b", "d"]), "Patient d is sealed, and the change was chosen by looking at it."
     two = {**toy_plan, "change": {"loss": "dice_bce", "neighbors": 1}}
-    assert refused(two, ["a"], ["b"]), "Two changes: who could say which of them helped?"
-    correct("15.2")
+    assert is_refused(two, ["a"], ["b"]), "Two changes: who could say which of them helped?"
+    mark_correct("15.2")
 
 
 # %% tags=["mistake"]
@@ -294,22 +299,22 @@ def may_open(plan, trained_on, chosen_by):
 # score?
 
 # %%
-changed = trained("changed", replace(rebuilt, **plan["change"]), honest_split)
-placebo = trained("placebo", replace(rebuilt, seed=1), honest_split)
+changed = train_run("changed", replace(rebuilt, **plan["change"]), honest_split)
+placebo = train_run("placebo", replace(rebuilt, seed=1), honest_split)
 
 # %% [markdown]
 # Now the seal is broken, once.
 
 # %%
 assert promised == sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(), "The plan was altered."
-opened = np.flatnonzero(np.isin(table.patient, plan["sealed"]))
-found = {"rebuild": by_patients(rebuild, opened), CHANGE: by_patients(changed, opened)}
-found["placebo"] = by_patients(placebo, opened)
-for name, each in found.items():
+sealed_rows = np.flatnonzero(np.isin(table.patient, plan["sealed"]))
+dice = {"rebuild": by_patients(rebuild, sealed_rows), CHANGE: by_patients(changed, sealed_rows)}
+dice["placebo"] = by_patients(placebo, sealed_rows)
+for name, each in dice.items():
     print(f"{name:9}", patient_bootstrap(list(each.values()), mean))
 
 # %%
-for name, each in found.items():
+for name, each in dice.items():
     plt.plot(list(each.values()), marker="o", label=name)
 plt.xlabel("sealed patients with blood")
 plt.ylabel("Dice")
@@ -325,39 +330,39 @@ plt.show()
 
 
 # %% tags=["exercise"]
-def paired(before, after, rng):
+def paired_gain(before, after, rng):
     # your code here
     # solution
-    gains = np.array([after[who] - before[who] for who in before])
-    drawn = rng.integers(len(gains), size=(2000, len(gains)))
-    return gains.mean(), *np.percentile(gains[drawn].mean(axis=1), [2.5, 97.5])
+    gains = np.array([after[patient] - before[patient] for patient in before])
+    draws = rng.integers(len(gains), size=(2000, len(gains)))
+    return gains.mean(), *np.percentile(gains[draws].mean(axis=1), [2.5, 97.5])
 
 
 # %% tags=["check"]
 before = {f"p{k}": 0.1 * k for k in range(10)}  # easy and hard patients
-after = {who: before[who] + (0.05 if who in ("p1", "p4") else 0.03) for who in reversed(before)}
-mine = paired(before, after, np.random.default_rng(0))
-if tried("15.3", mine):
+after = {patient: before[patient] + (0.05 if patient in ("p1", "p4") else 0.03) for patient in reversed(before)}
+mine = paired_gain(before, after, np.random.default_rng(0))
+if is_attempted("15.3", mine):
     right = paired_bootstrap(before, after, mean)
     assert abs(mine[0] - right.value) < 1e-9, f"Every patient gained, 0.034 in the mean; not {mine[0]:.3f}."
     assert mine[1] > 0, "Each patient gained at least 0.03, so no resample of pairs can lose: were they paired by name?"
     assert abs(mine[2] - right.high) < 0.003, f"The upper end should be near {right.high:.3f}, not {mine[2]:.3f}."
-    correct("15.3")
+    mark_correct("15.3")
 
 
 # %% tags=["mistake"]
 # refused: were they paired by name
-def paired(before, after, rng):
+def paired_gain(before, after, rng):
     gains = np.array(list(after.values())) - np.array(list(before.values()))
-    drawn = rng.integers(len(gains), size=(2000, len(gains)))
-    return gains.mean(), *np.percentile(gains[drawn].mean(axis=1), [2.5, 97.5])
+    draws = rng.integers(len(gains), size=(2000, len(gains)))
+    return gains.mean(), *np.percentile(gains[draws].mean(axis=1), [2.5, 97.5])
 
 
 # %% tags=["mistake"]
 # refused: no resample of pairs can lose
-def paired(before, after, rng):
-    a, b = (np.array([some[who] for who in before]) for some in (before, after))
-    first, second = (some[rng.integers(len(some), size=(2000, len(some)))].mean(axis=1) for some in (a, b))
+def paired_gain(before, after, rng):
+    a, b = (np.array([scores[patient] for patient in before]) for scores in (before, after))
+    first, second = (scores[rng.integers(len(scores), size=(2000, len(scores)))].mean(axis=1) for scores in (a, b))
     return (b - a).mean(), *np.percentile(second - first, [2.5, 97.5])
 
 
@@ -374,7 +379,7 @@ def verdict(gain):
     return "better" if gain.low > 0 else "worse" if gain.high < 0 else "no difference shown"
 
 
-gains = {name: paired_bootstrap(found["rebuild"], found[name], mean) for name in (CHANGE, "placebo")}
+gains = {name: paired_bootstrap(dice["rebuild"], dice[name], mean) for name in (CHANGE, "placebo")}
 for name, gain in gains.items():
     print(f"{name:9} {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}): {verdict(gain)}")
 
@@ -386,7 +391,7 @@ for name, gain in gains.items():
 # System 003 tested slices as if they were patients. The same change, slices resampled:
 
 # %%
-shows = opened[truth[opened].any(axis=(1, 2))]
+shows = sealed_rows[truth[sealed_rows].any(axis=(1, 2))]
 pairs = [
     [metrics.dice(truth[r], m) for r, m in zip(shows, masks(run, shows), strict=True)] for run in (rebuild, changed)
 ]
@@ -394,16 +399,16 @@ wrong = patient_bootstrap(list(np.subtract(*pairs[::-1])), mean)
 
 # %%
 gain = gains[CHANGE]
-for count, one in ((f"{len(shows)} slices", wrong), (f"{gain.n_patients} patients", gain)):
-    print(f"{count:12} {one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f}): {verdict(one)}")
+for count, estimate in ((f"{len(shows)} slices", wrong), (f"{gain.n_patients} patients", gain)):
+    print(f"{count:12} {estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f}): {verdict(estimate)}")
 
 # %% [markdown]
 # Another mean (patients with many slices count more), and an interval that takes slices of one head for strangers. Where the
 # two verdicts differ, the first is the one that gets published. The second was named in the plan, before anybody looked.
 #
 # ### Exercise 15.4: the report (9 min)
-# `report(gain, change, data)` returns one paragraph from a `Figure`. It holds the change, the data, the gain and both ends with
-# three decimals, the number of patients, and **better**, **worse** or **not shown**, exactly one of them.
+# `report(gain, change, data)` returns one paragraph from a `Estimate`. It holds the change, the data, the gain and both
+# ends with three decimals, the number of patients, and **better**, **worse** or **not shown**, exactly one of them.
 #
 # *Hint:* f"{gain.value:+.3f}"; compare `gain.low` and `gain.high` with 0.
 
@@ -421,20 +426,20 @@ def report(gain, change, data):
 
 
 # %% tags=["check"]
-cases = {"better": Figure(0.051, 0.012, 0.093, 7), "worse": Figure(-0.04, -0.07, -0.011, 7)}
-cases["not shown"] = Figure(0.033, -0.021, 0.084, 7)
+cases = {"better": Estimate(0.051, 0.012, 0.093, 7), "worse": Estimate(-0.04, -0.07, -0.011, 7)}
+cases["not shown"] = Estimate(0.033, -0.021, 0.084, 7)
 mine = report(cases["better"], "2.5D", "phantoms")
-if tried("15.4", mine):
+if is_attempted("15.4", mine):
     for right, case in cases.items():
         text = report(case, "2.5D", "phantoms")
-        said = [word for word in cases if word in text]
-        assert said == [right], f"From {case.low} to {case.high} is '{right}'; the text says {said}."
+        covered = [word for word in cases if word in text]
+        assert covered == [right], f"From {case.low} to {case.high} is '{right}'; the text says {covered}."
         for part in (f"{abs(case.value):.3f}", f"{abs(case.low):.3f}", f"{abs(case.high):.3f}"):
             assert part in text, f"{part} is missing: give the gain and both ends."
         assert all(word in text for word in ("7", "2.5D", "phantoms")), (
             "On how many patients, which change, which data?"
         )
-    correct("15.4")
+    mark_correct("15.4")
 
 
 # %% tags=["mistake"]
@@ -461,7 +466,7 @@ def report(gain, change, data):
 
 # %%
 rng, sure, size = np.random.default_rng(0), [], gain.n_patients
-wide = np.std([found[CHANGE][who] - found["rebuild"][who] for who in found["rebuild"]]) or 0.05
+wide = np.std([dice[CHANGE][patient] - dice["rebuild"][patient] for patient in dice["rebuild"]]) or 0.05
 for _ in range(500):
     nothing = rng.normal(0, wide, (5, size))
     resampled = nothing[:, rng.integers(size, size=(500, size))].mean(axis=2)

@@ -13,12 +13,12 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from ich_lib.course import correct, heads, tried
+from ich_lib.course import is_attempted, mark_correct, phantom_heads
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc, log_loss
-from ich_lib.models.classical import SHOWN, estimator, features
-from ich_lib.models.pictures import channels
+from ich_lib.models.classical import SHOWN, build_estimator, features
+from ich_lib.models.pictures import stack_channels
 from ich_lib.show import row
 
 SEEDS = range(20)
@@ -29,22 +29,22 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 # A hospital stores thousands of heads; a radiologist has labeled four. Can the others help (*semi-supervised* learning)? Two slices with their label, two without:
 
 # %%
-store = heads()
+store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
-shown = [int(store.blood_px.argmax()), 16, 34 * 5 + 16, 34 * 9 + 16]
-told = [("bleeds" if truth[k] else "clean") if place < 2 else "?" for place, k in enumerate(shown)]
-row(store.hu(shown), told, through="brain", height=2.2)
+examples = [int(store.blood_px.argmax()), 16, 34 * 5 + 16, 34 * 9 + 16]
+titles = [("bleeds" if truth[k] else "clean") if place < 2 else "?" for place, k in enumerate(examples)]
+row(store.hu(examples), titles, through="brain", height=2.2)
 
 # %% [markdown]
 # So that a model trains in a blink, we measure 38 hand-made features a slice and fit a logistic regression.
 
 # %%
-pictures = np.stack([channels([one], SHOWN) for one in store.hu(range(len(store)))])
+pictures = np.stack([stack_channels([planes], SHOWN) for planes in store.hu(range(len(store)))])
 columns = features(pictures).astype(float)
 
 
-def answers(rows, labels, asked):
-    return estimator("logistic", 0).fit(columns[rows], labels).predict_proba(columns[asked])[:, 1]
+def predict(rows, labels, question_rows):
+    return build_estimator("logistic", 0).fit(columns[rows], labels).predict_proba(columns[question_rows])[:, 1]
 
 
 # %% [markdown]
@@ -52,20 +52,20 @@ def answers(rows, labels, asked):
 
 
 # %%
-def dealt(seed):
+def deal_heads(seed):
     split = hold_out(table, share=0.4, seed=seed)
     free, test = split.rows(table, trained=True), split.rows(table, trained=False)
-    who = np.random.default_rng(seed).permutation(np.unique(table.patient[free]))
-    bleeds = np.array([truth[table.patient == one].any() for one in who])
-    labeled = np.isin(table.patient[free], [*who[bleeds][:2], *who[~bleeds][:2]])
+    patients = np.random.default_rng(seed).permutation(np.unique(table.patient[free]))
+    bleeds = np.array([truth[table.patient == patient].any() for patient in patients])
+    labeled = np.isin(table.patient[free], [*patients[bleeds][:2], *patients[~bleeds][:2]])
     return free[labeled], free[~labeled], test
 
 
 # %%
-few, pool, test = dealt(0)
-whole = np.r_[few, pool]
-for name, rows in (("4 heads", few), ("24 heads", whole)):
-    print(f"labels of {name:8}: AUC {auc(truth[test], answers(rows, truth[rows], test)):.3f}")
+few, pool, test = deal_heads(0)
+everything = np.r_[few, pool]
+for name, rows in (("4 heads", few), ("24 heads", everything)):
+    print(f"labels of {name:8}: AUC {auc(truth[test], predict(rows, truth[rows], test)):.3f}")
 
 # %% [markdown]
 # In this draw four heads do as well as 24.
@@ -81,7 +81,7 @@ for name, rows in (("4 heads", few), ("24 heads", whole)):
 
 
 # %% tags=["exercise"]
-def sure(probability, limit):
+def confident_labels(probability, limit):
     # your code here
     # solution
     places = np.flatnonzero(np.maximum(probability, 1 - probability) >= limit)
@@ -89,26 +89,26 @@ def sure(probability, limit):
 
 
 # %% tags=["check"]
-mine = sure(np.array([0.02, 0.4, 0.97, 0.6]), 0.9)
-if tried("16.1", mine):
+mine = confident_labels(np.array([0.02, 0.4, 0.97, 0.6]), 0.9)
+if is_attempted("16.1", mine):
     places, labels = mine
     assert 0 in places, "A probability of 0.02 is sure too: sure that it is clean."
     assert list(places) == [0, 2], f"Places 0 and 2 are sure, not {list(places)}."
     assert len(labels) == len(places), "One label for each place kept."
     assert list(labels) == [False, True], "0.02 is clean, 0.97 bleeds."
-    correct("16.1")
+    mark_correct("16.1")
 
 
 # %% tags=["mistake"]
 # refused: sure that it is clean
-def sure(probability, limit):
+def confident_labels(probability, limit):
     places = np.flatnonzero(probability >= limit)
     return places, np.ones(len(places), bool)
 
 
 # %% tags=["mistake"]
 # refused: One label for each place kept
-def sure(probability, limit):
+def confident_labels(probability, limit):
     return np.flatnonzero(abs(probability - 0.5) >= limit - 0.5), probability > 0.5
 
 
@@ -120,28 +120,30 @@ def sure(probability, limit):
 
 
 # %%
-def taught_by_itself(few, pool, asked, limit):
-    said = answers(few, truth[few], pool)
-    kept = np.maximum(said, 1 - said) >= limit
-    rows, labels = np.r_[few, pool[kept]], np.r_[truth[few], said[kept] > 0.5]
-    return answers(rows, labels, asked), said[kept] > 0.5, pool[kept]
+def self_train(few, pool, question_rows, limit):
+    probabilities = predict(few, truth[few], pool)
+    is_confident = np.maximum(probabilities, 1 - probabilities) >= limit
+    rows, labels = np.r_[few, pool[is_confident]], np.r_[truth[few], probabilities[is_confident] > 0.5]
+    return predict(rows, labels, question_rows), probabilities[is_confident] > 0.5, pool[is_confident]
 
 
 # %%
-by_hand, labels, kept = taught_by_itself(few, pool, test, 0.9)
-library = SelfTrainingClassifier(estimator("logistic", 0), threshold=0.9, max_iter=1)
-library.fit(columns[whole], np.r_[truth[few].astype(int), np.full(len(pool), -1)])
+by_hand, labels, is_confident = self_train(few, pool, test, 0.9)
+library = SelfTrainingClassifier(build_estimator("logistic", 0), threshold=0.9, max_iter=1)
+library.fit(columns[everything], np.r_[truth[few].astype(int), np.full(len(pool), -1)])
 print("largest difference:", np.abs(library.predict_proba(columns[test])[:, 1] - by_hand).max())
 
 # %%
-print(f"{len(kept)} of {len(pool)} slices kept, {(labels == truth[kept]).mean():.0%} of their labels true")
+print(
+    f"{len(is_confident)} of {len(pool)} slices kept, {(labels == truth[is_confident]).mean():.0%} of their labels true"
+)
 
 # %% [markdown]
 # ## Right is not the same as useful
 # **Predict:** of the slices it keeps, how many does it call bleeding? How many bleed?
 
 # %%
-print(f"called bleeding {labels.sum()}, really bleeding {truth[kept].sum()}, of {len(kept)}")
+print(f"called bleeding {labels.sum()}, really bleeding {truth[is_confident].sum()}, of {len(is_confident)}")
 
 # %% [markdown]
 # It is sure of what is easy: clean slices. The labels are mostly right because most slices are clean, and the bleeds
@@ -154,32 +156,32 @@ print(f"called bleeding {labels.sum()}, really bleeding {truth[kept].sum()}, of 
 
 # %%
 def scores(seed):
-    few, pool, test = dealt(seed)
-    whole = np.r_[few, pool]
-    said = {"four heads": answers(few, truth[few], test)}
+    few, pool, test = deal_heads(seed)
+    everything = np.r_[few, pool]
+    probabilities = {"four heads": predict(few, truth[few], test)}
     for limit in (0.5, 0.8, 0.9, 0.95):
-        said[f"sure by {limit}"] = taught_by_itself(few, pool, test, limit)[0]
-    said["all labels"] = answers(whole, truth[whole], test)
-    return {name: (auc(truth[test], p), log_loss(truth[test], p)) for name, p in said.items()}
+        probabilities[f"sure by {limit}"] = self_train(few, pool, test, limit)[0]
+    probabilities["all labels"] = predict(everything, truth[everything], test)
+    return {name: (auc(truth[test], p), log_loss(truth[test], p)) for name, p in probabilities.items()}
 
 
 # %%
-drawn = [scores(seed) for seed in tqdm(SEEDS)]
-got = {name: np.array([one[name] for one in drawn]) for name in drawn[0]}
-for name, one in got.items():
-    gain = one[:, 0] - got["four heads"][:, 0]
+runs = [scores(seed) for seed in tqdm(SEEDS)]
+aucs = {name: np.array([planes[name] for planes in runs]) for name in runs[0]}
+for name, planes in aucs.items():
+    gain = planes[:, 0] - aucs["four heads"][:, 0]
     print(
-        f"{name:12} AUC {one[:, 0].mean():.3f}  gain {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, "
-        f"better in {(gain > 0).sum():2} of 20)  log loss {one[:, 1].mean():.3f}"
+        f"{name:12} AUC {planes[:, 0].mean():.3f}  gain {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, "
+        f"better in {(gain > 0).sum():2} of 20)  log loss {planes[:, 1].mean():.3f}"
     )
 
 # %%
 plt.figure(figsize=(7, 2.6))
-for place, name in enumerate(list(got)[1:]):
-    gain = got[name][:, 0] - got["four heads"][:, 0]
+for place, name in enumerate(list(aucs)[1:]):
+    gain = aucs[name][:, 0] - aucs["four heads"][:, 0]
     plt.plot(gain, np.full(20, place) + np.linspace(-0.2, 0.2, 20), "o", ms=4, alpha=0.7)
 plt.axvline(0, color="#999999")
-plt.yticks(range(len(got) - 1), list(got)[1:])
+plt.yticks(range(len(aucs) - 1), list(aucs)[1:])
 plt.xlabel("AUC gained over the same four labeled heads, one dot a draw")
 plt.show()
 
@@ -195,7 +197,7 @@ plt.show()
 
 
 # %% tags=["exercise"]
-def compared(before, after):
+def compare_pairs(before, after):
     # your code here
     # solution
     gain = np.asarray(after) - np.asarray(before)
@@ -203,25 +205,25 @@ def compared(before, after):
 
 
 # %% tags=["check"]
-mine = compared([0.70, 0.80, 0.90], [0.72, 0.83, 0.89])
-if tried("16.2", mine):
+mine = compare_pairs([0.70, 0.80, 0.90], [0.72, 0.83, 0.89])
+if is_attempted("16.2", mine):
     mean, spread, share = mine
     assert np.isclose(mean, 0.04 / 3), f"Gains are .02, .03 and -.01: a mean of .0133, not {mean:.4f}."
     assert np.isclose(spread, 0.0208, atol=2e-4), f"The gains spread by .0208, not {spread:.4f}: pair the draws first."
     assert np.isclose(share, 2 / 3), "Two draws of three gained."
-    correct("16.2")
+    mark_correct("16.2")
 
 
 # %% tags=["mistake"]
 # refused: pair the draws first
-def compared(before, after):
+def compare_pairs(before, after):
     before, after = np.array(before), np.array(after)
     return after.mean() - before.mean(), max(before.std(ddof=1), after.std(ddof=1)), (after > before).mean()
 
 
 # %% tags=["mistake"]
 # refused: a mean of .0133
-def compared(before, after):
+def compare_pairs(before, after):
     gain = np.array(after) - np.array(before)
     return gain.max(), gain.std(ddof=1), (gain > 0).mean()
 
@@ -238,14 +240,16 @@ def compared(before, after):
 
 # %%
 def rounds(seed, count=6):
-    few, pool, test = dealt(seed)
-    rows, labels, told = few, truth[few], []
+    few, pool, test = deal_heads(seed)
+    rows, labels, aucs = few, truth[few], []
     for _ in range(count):
-        said = answers(rows, labels, np.r_[pool, test])
-        mine, judged = said[: len(pool)], said[len(pool) :]
-        told.append((np.maximum(mine, 1 - mine).mean(), (mine > 0.5).mean(), auc(truth[test], judged)))
-        rows, labels = np.r_[few, pool], np.r_[truth[few], mine > 0.5]
-    return told
+        probabilities = predict(rows, labels, np.r_[pool, test])
+        pool_scores, test_scores = probabilities[: len(pool)], probabilities[len(pool) :]
+        aucs.append(
+            (np.maximum(pool_scores, 1 - pool_scores).mean(), (pool_scores > 0.5).mean(), auc(truth[test], test_scores))
+        )
+        rows, labels = np.r_[few, pool], np.r_[truth[few], pool_scores > 0.5]
+    return aucs
 
 
 # %%
@@ -266,12 +270,12 @@ plt.show()
 
 # %%
 def student_auc(seed, teacher_sees_exam):
-    few, pool, test = dealt(seed)
-    known = np.r_[few, pool, test] if teacher_sees_exam else few
-    fit = lambda rows, labels: estimator("forest", seed).fit(columns[rows], labels)  # noqa: E731
-    others = np.r_[pool, test]
-    pseudo = fit(known, truth[known]).predict(columns[others])
-    student = fit(np.r_[few, others], np.r_[truth[few], pseudo])
+    few, pool, test = deal_heads(seed)
+    labeled = np.r_[few, pool, test] if teacher_sees_exam else few
+    fit = lambda rows, labels: build_estimator("forest", seed).fit(columns[rows], labels)  # noqa: E731
+    unlabeled = np.r_[pool, test]
+    pseudo = fit(labeled, truth[labeled]).predict(columns[unlabeled])
+    student = fit(np.r_[few, unlabeled], np.r_[truth[few], pseudo])
     return auc(truth[test], student.predict_proba(columns[test])[:, 1])
 
 
@@ -291,34 +295,34 @@ for name, leaks in (("earlier model, trained on everybody", True), ("teacher of 
 
 
 # %% tags=["exercise"]
-def may_label(patient, labeled, judged):
+def may_label(patient, labeled, test):
     # your code here
     # solution
-    taken = np.isin(np.arange(len(patient)), labeled) | np.isin(patient, patient[judged])
-    return np.flatnonzero(~taken)
+    is_taken = np.isin(np.arange(len(patient)), labeled) | np.isin(patient, patient[test])
+    return np.flatnonzero(~is_taken)
 
 
 # %% tags=["check"]
-who = np.array(["a", "a", "b", "b", "c", "c"])
-mine = may_label(who, np.array([0, 1]), np.array([4]))  # only one slice of c is judged
-if tried("16.3", mine):
+patient = np.array(["a", "a", "b", "b", "c", "c"])
+mine = may_label(patient, np.array([0, 1]), np.array([4]))  # only one slice of c is judged
+if is_attempted("16.3", mine):
     assert not np.isin([0, 1], mine).any(), "Rows 0 and 1 have a true label already."
     assert 4 not in mine, "Row 4 is judged."
     assert 5 not in mine, "Row 5 is another slice of patient c, who is judged."
     assert list(mine) == [2, 3], "Both slices of patient b may be labeled."
-    correct("16.3")
+    mark_correct("16.3")
 
 
 # %% tags=["mistake"]
 # refused: another slice of patient c
-def may_label(patient, labeled, judged):
-    return np.setdiff1d(np.arange(len(patient)), np.r_[labeled, judged])
+def may_label(patient, labeled, test):
+    return np.setdiff1d(np.arange(len(patient)), np.r_[labeled, test])
 
 
 # %% tags=["mistake"]
 # refused: have a true label already
-def may_label(patient, labeled, judged):
-    return np.flatnonzero(~np.isin(patient, patient[judged]))
+def may_label(patient, labeled, test):
+    return np.flatnonzero(~np.isin(patient, patient[test]))
 
 
 # %% [markdown] tags=["solution"]
@@ -331,10 +335,10 @@ def may_label(patient, labeled, judged):
 
 # %%
 sent_home = {"four heads": [], "sure by 0.9": [], "every answer believed": []}
-for few, pool, test in map(dealt, SEEDS):
+for few, pool, test in map(deal_heads, SEEDS):
     bleeding = test[truth[test]]
-    said = [answers(few, truth[few], bleeding), *(taught_by_itself(few, pool, bleeding, c)[0] for c in (0.9, 0.5))]
-    for name, p in zip(sent_home, said, strict=True):
+    probabilities = [predict(few, truth[few], bleeding), *(self_train(few, pool, bleeding, c)[0] for c in (0.9, 0.5))]
+    for name, p in zip(sent_home, probabilities, strict=True):
         sent_home[name].append((p < 0.01).mean())
 
 # %%

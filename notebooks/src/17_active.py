@@ -13,12 +13,12 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ich_lib import LABELS
-from ich_lib.course import correct, heads, tried
+from ich_lib.course import is_attempted, mark_correct, phantom_heads
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
-from ich_lib.models.classical import SHOWN, estimator, features
-from ich_lib.models.pictures import channels
+from ich_lib.models.classical import SHOWN, build_estimator, features
+from ich_lib.models.pictures import stack_channels
 from ich_lib.prediction.uncertainty import entropy
 from ich_lib.show import row
 
@@ -30,35 +30,40 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 # *Active learning* asks for the labels that teach most. First a model of two heads, and what it finds hardest:
 
 # %%
-store = heads()
+store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
 
 # %%
-pictures = np.stack([channels([one], SHOWN) for one in store.hu(range(len(store)))])
+pictures = np.stack([stack_channels([planes], SHOWN) for planes in store.hu(range(len(store)))])
 columns = features(pictures).astype(float)
 
 
-def answers(rows, asked):
-    return estimator("logistic", 0).fit(columns[rows], truth[rows]).predict_proba(columns[asked])[:, 1]
+def predict(rows, question_rows):
+    return build_estimator("logistic", 0).fit(columns[rows], truth[rows]).predict_proba(columns[question_rows])[:, 1]
 
 
 # %%
-def dealt(seed):
+def deal_heads(seed):
     """Held-out rows of 16 heads, and the other heads: first one that bleeds and one that is clean, then a shuffle."""
     split = hold_out(table, share=0.4, seed=seed)
     free, test = split.rows(table, trained=True), split.rows(table, trained=False)
-    who = np.random.default_rng(seed).permutation(np.unique(table.patient[free]))
-    bleeds = np.array([truth[table.patient == one].any() for one in who])
-    first = [who[bleeds][0], who[~bleeds][0]]
-    return test, [*first, *(one for one in who if one not in first)]
+    patients = np.random.default_rng(seed).permutation(np.unique(table.patient[free]))
+    bleeds = np.array([truth[table.patient == patient].any() for patient in patients])
+    first = [patients[bleeds][0], patients[~bleeds][0]]
+    return test, [*first, *(patient for patient in patients if patient not in first)]
 
 
 # %%
-test, who = dealt(0)
-pool = np.flatnonzero(np.isin(table.patient, who[2:]))
-said = answers(np.flatnonzero(np.isin(table.patient, who[:2])), pool)
-hardest = np.argsort(np.abs(said - 0.5))[:5]
-row(store.hu(pool[hardest]), [f"{said[k]:.2f}, bleeds: {truth[pool[k]]}" for k in hardest], through="brain", height=2.2)
+test, patients = deal_heads(0)
+pool = np.flatnonzero(np.isin(table.patient, patients[2:]))
+probabilities = predict(np.flatnonzero(np.isin(table.patient, patients[:2])), pool)
+hardest = np.argsort(np.abs(probabilities - 0.5))[:5]
+row(
+    store.hu(pool[hardest]),
+    [f"{probabilities[k]:.2f}, bleeds: {truth[pool[k]]}" for k in hardest],
+    through="brain",
+    height=2.2,
+)
 
 # %% [markdown]
 # With two heads it is sure of everything: even its hardest slices get a low probability, and some of them bleed. The doubt that
@@ -75,19 +80,19 @@ row(store.hu(pool[hardest]), [f"{said[k]:.2f}, bleeds: {truth[pool[k]]}" for k i
 def next_question(probability, labeled):
     # your code here
     # solution
-    doubt = np.abs(probability - 0.5)
-    doubt[labeled] = np.inf
-    return int(doubt.argmin())
+    distance = np.abs(probability - 0.5)
+    distance[labeled] = np.inf
+    return int(distance.argmin())
 
 
 # %% tags=["check"]
 toy = np.array([0.1, 0.5, 0.45, 0.9])
 mine = next_question(toy, [1])
-if tried("17.1", mine):
+if is_attempted("17.1", mine):
     assert mine != 1, "Item 1 is labeled already; nobody pays for it twice."
     assert mine == 2, f"0.45 is nearest to one half of what is left: item 2, not {mine}."
     assert toy[1] == 0.5, "The probabilities that were given have changed."
-    correct("17.1")
+    mark_correct("17.1")
 
 
 # %% tags=["mistake"]
@@ -117,10 +122,10 @@ print("hardest by hand:", levels[np.abs(levels - 0.5).argmin()], " by ich_lib:",
 # %%
 def questions(ask, seed):
     rng, size = np.random.default_rng(seed), np.arange(500)
-    seen, labeled = size >= rng.integers(100, 400), [0, 499]
+    is_visible, labeled = size >= rng.integers(100, 400), [0, 499]
     while True:
-        low = max(k for k in labeled if not seen[k])
-        high = min(k for k in labeled if seen[k])
+        low = max(k for k in labeled if not is_visible[k])
+        high = min(k for k in labeled if is_visible[k])
         if high - low == 1:
             return len(labeled) - 2
         labeled.append((low + high) // 2 if ask == "doubt" else rng.choice(np.setdiff1d(size, labeled)))
@@ -139,16 +144,16 @@ for ask in ("random", "doubt"):
 
 
 # %%
-def by_scan(seed, ask, most=12):
-    test, left = dealt(seed)
+def by_scan(seed, ask, n_scans=12):
+    test, left = deal_heads(seed)
     have, left, curve = left[:2], left[2:], []
     while True:
-        said = answers(np.flatnonzero(np.isin(table.patient, have)), np.arange(len(table)))
-        curve.append(auc(truth[test], said[test]))
-        if len(have) == most:
+        probabilities = predict(np.flatnonzero(np.isin(table.patient, have)), np.arange(len(table)))
+        curve.append(auc(truth[test], probabilities[test]))
+        if len(have) == n_scans:
             return curve
-        doubt = [entropy(said[table.patient == one]).mean() for one in left]
-        have = [*have, left.pop(int(np.argmax(doubt)) if ask == "doubt" else 0)]
+        entropies = [entropy(probabilities[table.patient == patient]).mean() for patient in left]
+        have = [*have, left.pop(int(np.argmax(entropies)) if ask == "doubt" else 0)]
 
 
 # %%
@@ -156,10 +161,10 @@ scans = {ask: np.array([by_scan(seed, ask) for seed in tqdm(SEEDS)]) for ask in 
 
 
 # %%
-def curves(found, steps, label):
-    for one, values in found.items():
+def curves(curves_by_name, steps, label):
+    for name, values in curves_by_name.items():
         mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
-        plt.plot(steps, mean, marker="o", ms=3, label=one)
+        plt.plot(steps, mean, marker="o", ms=3, label=name)
         plt.fill_between(steps, mean - spread, mean + spread, alpha=0.2)
     plt.xlabel(label)
     plt.ylabel("AUC on heads held out")
@@ -186,29 +191,29 @@ for n in (4, 8, 12):
 
 # %%
 def by_slice(seed, ask, rounds=11, start=40, batch=10):
-    test, who = dealt(seed)
-    rng, pool = np.random.default_rng(seed), np.flatnonzero(np.isin(table.patient, who))
+    test, patients = deal_heads(seed)
+    rng, pool = np.random.default_rng(seed), np.flatnonzero(np.isin(table.patient, patients))
     bleeding = rng.permutation(pool[truth[pool]])[:2]  # two bleeds to begin with
     have = np.r_[bleeding, rng.choice(np.setdiff1d(pool, bleeding), start - 2, replace=False)]
-    told = []
+    aucs = []
     while True:
-        rest = np.setdiff1d(pool, have)
-        said = answers(have, np.arange(len(table)))
-        right = (said > 0.5) == truth
-        told.append((auc(truth[test], said[test]), right[test].mean(), right[rest].mean()))
-        if len(told) == rounds:
-            return np.array(told), have
-        doubtful = rest[np.argsort(-entropy(said[rest]))[:batch]]
-        have = np.r_[have, doubtful if ask == "doubt" else rng.choice(rest, batch, replace=False)]
+        unlabeled = np.setdiff1d(pool, have)
+        probabilities = predict(have, np.arange(len(table)))
+        right = (probabilities > 0.5) == truth
+        aucs.append((auc(truth[test], probabilities[test]), right[test].mean(), right[unlabeled].mean()))
+        if len(aucs) == rounds:
+            return np.array(aucs), have
+        doubtful = unlabeled[np.argsort(-entropy(probabilities[unlabeled]))[:batch]]
+        have = np.r_[have, doubtful if ask == "doubt" else rng.choice(unlabeled, batch, replace=False)]
 
 
 # %%
 slices = {ask: [by_slice(seed, ask) for seed in tqdm(SEEDS)] for ask in ("random", "doubt")}
 
 # %%
-told = {ask: np.array([one for one, _ in runs]) for ask, runs in slices.items()}
-curves({ask: one[:, :, 0] for ask, one in told.items()}, np.arange(40, 150, 10), "slices labeled")
-gain = told["doubt"][:, -1, 0] - told["random"][:, -1, 0]
+aucs = {ask: np.array([planes for planes, _ in runs]) for ask, runs in slices.items()}
+curves({ask: planes[:, :, 0] for ask, planes in aucs.items()}, np.arange(40, 150, 10), "slices labeled")
+gain = aucs["doubt"][:, -1, 0] - aucs["random"][:, -1, 0]
 print(f"140 slices: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in {(gain > 0).sum()} of 20)")
 
 # %% [markdown]
@@ -231,10 +236,10 @@ def minutes(patient, rows):
 
 # %% tags=["check"]
 mine = minutes(np.array(["a", "a", "b", "c"]), np.array([0, 1, 2]))
-if tried("17.2", mine):
+if is_attempted("17.2", mine):
     assert mine > 1, "Slices alone take half a minute; scans must be opened too."
     assert np.isclose(mine, 6.5), f"Two scans opened and three slices: 6 + 0.5 = 6.5 minutes, not {mine:.1f}."
-    correct("17.2")
+    mark_correct("17.2")
 
 
 # %% tags=["mistake"]
@@ -255,7 +260,7 @@ def minutes(patient, rows):
 # %%
 for ask, runs in slices.items():
     cost = [3 * len(set(table.patient[have])) + len(have) / 6 for _, have in runs]
-    print(f"140 slices, {ask:6}: {np.mean(cost):3.0f} minutes, AUC {told[ask][:, -1, 0].mean():.3f}")
+    print(f"140 slices, {ask:6}: {np.mean(cost):3.0f} minutes, AUC {aucs[ask][:, -1, 0].mean():.3f}")
 print(f"8 whole scans at random: {3 * 8 + 8 * 34 / 6:3.0f} minutes, AUC {scans['random'][:, 6].mean():.3f}")
 
 # %% [markdown]
@@ -266,8 +271,8 @@ print(f"8 whole scans at random: {3 * 8 + 8 * 34 / 6:3.0f} minutes, AUC {scans['
 # "Accuracy climbs with every question." Here it does:
 
 # %%
-for ask, one in told.items():
-    first, last = one[:, 0].mean(axis=0), one[:, -1].mean(axis=0)
+for ask, planes in aucs.items():
+    first, last = planes[:, 0].mean(axis=0), planes[:, -1].mean(axis=0)
     print(
         f"{ask:6} accuracy on the pool left {first[2]:.3f} to {last[2]:.3f}, on heads held out {first[1]:.3f} to {last[1]:.3f}"
     )
@@ -279,41 +284,41 @@ for ask, one in told.items():
 # The same goes for what is asked. Neighbors are in doubt together, and ten slices of one bleed are hardly ten facts.
 #
 # ### Exercise 17.3: a batch of strangers (7 min)
-# Return `count` places, most doubtful first, with at most `most` of each patient.
+# Return `count` places, most doubtful first, with at most `per_patient` of each patient.
 #
 # *Hint:* walk through `np.argsort(-doubt)` and keep count.
 
 
 # %% tags=["exercise"]
-def spread_batch(doubt, patient, count, most):
+def spread_batch(uncertainty, patient, count, per_patient):
     # your code here
     # solution
-    taken = []
-    for k in np.argsort(-doubt):
-        if len(taken) < count and sum(patient[j] == patient[k] for j in taken) < most:
-            taken.append(int(k))
-    return taken
+    batch = []
+    for k in np.argsort(-uncertainty):
+        if len(batch) < count and sum(patient[j] == patient[k] for j in batch) < per_patient:
+            batch.append(int(k))
+    return batch
 
 
 # %% tags=["check"]
 unsure, names = np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.1]), np.array(["a", "a", "a", "b", "b", "c"])
 mine = spread_batch(unsure, names, 3, 1)
-if tried("17.3", mine):
+if is_attempted("17.3", mine):
     assert len(mine) == 3, f"Three places were asked for, not {len(mine)}."
     assert len(set(names[mine])) == 3, "One slice a patient was asked for."
     assert list(mine) == [0, 4, 5], f"Most doubtful of a, b and c, in order of doubt: 0, 4, 5, not {list(mine)}."
-    correct("17.3")
+    mark_correct("17.3")
 
 
 # %% tags=["mistake"]
 # refused: One slice a patient was asked for
-def spread_batch(doubt, patient, count, most):
-    return list(np.argsort(-doubt)[:count])
+def spread_batch(uncertainty, patient, count, per_patient):
+    return list(np.argsort(-uncertainty)[:count])
 
 
 # %% tags=["mistake"]
 # refused: Most doubtful of a, b and c
-def spread_batch(doubt, patient, count, most):
+def spread_batch(uncertainty, patient, count, per_patient):
     return [int(np.flatnonzero(patient == name)[-1]) for name in dict.fromkeys(patient)][:count]
 
 

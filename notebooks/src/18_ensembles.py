@@ -16,12 +16,12 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from ich_lib.course import correct, heads, tried
+from ich_lib.course import is_attempted, mark_correct, phantom_heads
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc, calibration_error, log_loss, reliability
-from ich_lib.models.classical import SHOWN, estimator, features
-from ich_lib.models.pictures import channels
+from ich_lib.models.classical import SHOWN, build_estimator, features
+from ich_lib.models.pictures import stack_channels
 from ich_lib.prediction.uncertainty import entropy
 from ich_lib.show import row
 
@@ -33,31 +33,31 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 # Forty phantom heads, 38 hand-made features a slice, and a decision tree of four questions: a model that one can draw.
 
 # %%
-store = heads()
+store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
 hu = store.hu(range(len(store)))
-worst = int(store.blood_px.argmax())
-row([hu[worst], hu[worst][:, ::-1]], ["the largest bleed", "its mirror image"], through="brain", height=2.4)
+largest = int(store.blood_px.argmax())
+row([hu[largest], hu[largest][:, ::-1]], ["the largest bleed", "its mirror image"], through="brain", height=2.4)
 
 
 # %%
-def measured(hu):
-    return features(np.stack([channels([one], SHOWN) for one in hu])).astype(float)
+def measure(hu):
+    return features(np.stack([stack_channels([planes], SHOWN) for planes in hu])).astype(float)
 
 
 def tree(rows, seed):
     return DecisionTreeClassifier(max_depth=4, min_samples_leaf=5, random_state=seed).fit(columns[rows], truth[rows])
 
 
-def said(model, columns):
+def predict(model, columns):
     return model.predict_proba(columns)[:, 1]
 
 
 # %%
-columns = measured(hu)
+columns = measure(hu)
 split = hold_out(table, share=0.4)
 trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
-print(f"one tree, 16 heads held out: AUC {auc(truth[test], said(tree(trained, 0), columns[test])):.3f}")
+print(f"one tree, 16 heads held out: AUC {auc(truth[test], predict(tree(trained, 0), columns[test])):.3f}")
 
 # %% [markdown]
 # ## Members must differ
@@ -75,20 +75,20 @@ def bag(rows, patient, rng):
     # your code here
     # solution
     names = np.unique(patient[rows])
-    return np.concatenate([rows[patient[rows] == one] for one in rng.choice(names, len(names))])
+    return np.concatenate([rows[patient[rows] == drawn_patient] for drawn_patient in rng.choice(names, len(names))])
 
 
 # %% tags=["check"]
 toy = np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
 mine = bag(np.arange(6), toy, np.random.default_rng(1))
-if tried("18.1", mine):
+if is_attempted("18.1", mine):
     counts = np.bincount(mine, minlength=8)
     assert not counts[6:].any(), "Patient d is not among the rows that were given."
     assert (counts[:6:2] == counts[1:6:2]).all(), "Both slices of a patient go together: draw patients, not rows."
     assert counts.sum() == 6, "Three patients are drawn, two rows each: 6 rows."
     draws = [tuple(bag(np.arange(6), toy, np.random.default_rng(k))) for k in range(20)]
-    assert any(len(set(one)) < 6 for one in draws), "With replacement, some patient is left out of most bags."
-    correct("18.1")
+    assert any(len(set(member)) < 6 for member in draws), "With replacement, some patient is left out of most bags."
+    mark_correct("18.1")
 
 
 # %% tags=["mistake"]
@@ -101,7 +101,7 @@ def bag(rows, patient, rng):
 # refused: With replacement
 def bag(rows, patient, rng):
     names = rng.permutation(np.unique(patient[rows]))
-    return np.concatenate([rows[patient[rows] == one] for one in names])
+    return np.concatenate([rows[patient[rows] == drawn_patient] for drawn_patient in names])
 
 
 # %% [markdown] tags=["solution"]
@@ -112,19 +112,19 @@ def bag(rows, patient, rng):
 
 
 # %%
-def drawn(kind, rows, rng):
+def draw_rows(kind, rows, rng):
     if kind == "seeds":
         return rows
     if kind == "bags of slices":
         return rng.choice(rows, len(rows))
     names = np.unique(table.patient[rows])
-    return np.concatenate([rows[table.patient[rows] == one] for one in rng.choice(names, len(names))])
+    return np.concatenate([rows[table.patient[rows] == patient] for patient in rng.choice(names, len(names))])
 
 
-def team(kind, trained, asked, seed, count=20):
+def team(kind, trained, question_rows, seed, count=20):
     """(count, n) probabilities of the members."""
     rng = np.random.default_rng(seed)
-    return np.array([said(tree(drawn(kind, trained, rng), k), columns[asked]) for k in range(count)])
+    return np.array([predict(tree(draw_rows(kind, trained, rng), k), columns[question_rows]) for k in range(count)])
 
 
 # %% [markdown]
@@ -137,31 +137,31 @@ def team(kind, trained, asked, seed, count=20):
 
 
 # %% tags=["exercise"]
-def agreed(members):
+def combine(members):
     # your code here
     # solution
     return members.mean(axis=0), (members > 0.5).mean(axis=0)
 
 
 # %% tags=["check"]
-mine = agreed(np.array([[0.4, 0.9], [0.4, 0.1], [0.4, 0.8]]))
-if tried("18.2", mine):
+mine = combine(np.array([[0.4, 0.9], [0.4, 0.1], [0.4, 0.8]]))
+if is_attempted("18.2", mine):
     mean, votes = mine
     assert np.shape(mean) == (2,), "One number for each slice, not for each member: axis=0."
     assert np.allclose(mean, [0.4, 0.6]), "The means are 0.4 and 0.6."
     assert np.allclose(votes, [0, 2 / 3]), "Nobody votes for the first slice, two of three for the second."
-    correct("18.2")
+    mark_correct("18.2")
 
 
 # %% tags=["mistake"]
 # refused: not for each member
-def agreed(members):
+def combine(members):
     return members.mean(axis=1), (members > 0.5).mean(axis=1)
 
 
 # %% tags=["mistake"]
 # refused: Nobody votes for the first slice
-def agreed(members):
+def combine(members):
     mean = members.mean(axis=0)
     return mean, mean
 
@@ -174,33 +174,33 @@ def agreed(members):
 
 
 # %%
-def judged(truth, p):
+def rate(truth, p):
     return auc(truth, p), log_loss(truth, p), calibration_error(truth, p)
 
 
 def scores(seed):
     split = hold_out(table, share=0.4, seed=seed)
     trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
-    found = {}
+    results = {}
     for kind in ("seeds", "bags of slices", "bags of patients"):
         members = team(kind, trained, test, seed)
-        found[f"{kind}, mean"] = judged(truth[test], members.mean(axis=0))
-    found["bags of patients, votes"] = judged(truth[test], (members > 0.5).mean(axis=0))
-    found["one tree"] = judged(truth[test], said(tree(trained, 0), columns[test]))
+        results[f"{kind}, mean"] = rate(truth[test], members.mean(axis=0))
+    results["bags of patients, votes"] = rate(truth[test], (members > 0.5).mean(axis=0))
+    results["one tree"] = rate(truth[test], predict(tree(trained, 0), columns[test]))
     for name in ("forest", "logistic"):
-        model = estimator(name, seed).fit(columns[trained], truth[trained])
-        found[f"{name} of ich_lib"] = judged(truth[test], said(model, columns[test]))
-    return found
+        model = build_estimator(name, seed).fit(columns[trained], truth[trained])
+        results[f"{name} of ich_lib"] = rate(truth[test], predict(model, columns[test]))
+    return results
 
 
 # %%
 runs = [scores(seed) for seed in tqdm(SEEDS)]
 
 # %%
-got = {name: np.array([one[name] for one in runs]) for name in runs[0]}
-for name, one in sorted(got.items(), key=lambda item: item[1][:, 0].mean()):
-    spread = one[:, 0].std(ddof=1)
-    area, loss, gap = one.mean(axis=0)
+aucs = {name: np.array([member[name] for member in runs]) for name in runs[0]}
+for name, member in sorted(aucs.items(), key=lambda item: item[1][:, 0].mean()):
+    spread = member[:, 0].std(ddof=1)
+    area, loss, gap = member.mean(axis=0)
     print(f"{name:24} AUC {area:.3f} (SD {spread:.3f})  log loss {loss:.3f}  calibration error {gap:.3f}")
 
 # %% [markdown]
@@ -216,8 +216,8 @@ for name, one in sorted(got.items(), key=lambda item: item[1][:, 0].mean()):
 for kind in ("seeds", "bags of slices", "bags of patients"):
     members = team(kind, trained, test, seed=0)
     errors = np.corrcoef(members - truth[test])
-    alone = np.mean([log_loss(truth[test], one) for one in members])
-    gain = alone - log_loss(truth[test], members.mean(axis=0))
+    mean_loss = np.mean([log_loss(truth[test], member) for member in members])
+    gain = mean_loss - log_loss(truth[test], members.mean(axis=0))
     print(f"{kind:17} errors correlate by {errors[np.triu_indices(20, 1)].mean():.2f}, log loss falls by {gain:.2f}")
 
 # %% [markdown]
@@ -229,9 +229,9 @@ members = np.array([team("bags of patients", trained, test, seed, 40) for seed i
 
 # %%
 sizes = [1, 2, 3, 5, 10, 20, 40]
-for one in members:
+for member in members:
     plt.plot(
-        sizes, [auc(truth[test], one[:n].mean(axis=0)) for n in sizes], color="#0072B2", alpha=0.5, marker="o", ms=3
+        sizes, [auc(truth[test], member[:n].mean(axis=0)) for n in sizes], color="#0072B2", alpha=0.5, marker="o", ms=3
     )
 plt.xscale("log")
 plt.xticks(sizes, sizes)
@@ -244,7 +244,7 @@ plt.show()
 
 # %%
 start = perf_counter()
-estimator("logistic", 0).fit(columns[trained], truth[trained])
+build_estimator("logistic", 0).fit(columns[trained], truth[trained])
 middle = perf_counter()
 team("bags of patients", trained, test, seed=0)
 print(f"logistic regression {1000 * (middle - start):.0f} ms, twenty trees {1000 * (perf_counter() - middle):.0f} ms")
@@ -255,8 +255,8 @@ print(f"logistic regression {1000 * (middle - start):.0f} ms, twenty trees {1000
 
 # %%
 for name, p in {"one tree": members[0, 0], "mean of 40": members[0].mean(axis=0)}.items():
-    bins = [one for one in reliability(truth[test], p, bins=5) if one.n]
-    plt.plot([one.score for one in bins], [one.share for one in bins], marker="o", label=name)
+    bins = [member for member in reliability(truth[test], p, bins=5) if member.n]
+    plt.plot([member.score for member in bins], [member.share for member in bins], marker="o", label=name)
 plt.plot([0, 1], [0, 1], color="#999999", linestyle=":")
 plt.xlabel("said")
 plt.ylabel("so")
@@ -266,15 +266,15 @@ plt.show()
 # %% [markdown]
 # ## A team of one: mirrored copies
 # Ask the same model about a slice and its mirror image: *test-time augmentation*. `analyze` does so with every slice, and
-# `Result.doubt` tells how far both answers lie apart. Here, with one tree and with logistic regression:
+# `Result.disagreement` tells how far both answers lie apart. Here, with one tree and with logistic regression:
 
 # %%
-mirrored = measured(hu[:, :, ::-1])
-models = {"tree": tree(trained, 0), "logistic": estimator("logistic", 0).fit(columns[trained], truth[trained])}
+mirrored = measure(hu[:, :, ::-1])
+models = {"tree": tree(trained, 0), "logistic": build_estimator("logistic", 0).fit(columns[trained], truth[trained])}
 for name, model in models.items():
-    ways = [said(model, one[test]) for one in (columns, mirrored)]
-    alike = np.corrcoef(ways - truth[test])[0, 1]
-    before, after = auc(truth[test], ways[0]), auc(truth[test], np.mean(ways, axis=0))
+    views = [predict(model, member[test]) for member in (columns, mirrored)]
+    alike = np.corrcoef(views - truth[test])[0, 1]
+    before, after = auc(truth[test], views[0]), auc(truth[test], np.mean(views, axis=0))
     print(f"{name:9} AUC {before:.3f}, both ways {after:.3f}; errors correlate by {alike:.3f}")
 
 # %% [markdown]
@@ -289,22 +289,22 @@ for name, model in models.items():
 def best_five(members, rows, rng, tries=300):
     """Of many teams of five, the one with the largest AUC on these rows."""
     teams = [rng.choice(len(members), 5, replace=False) for _ in range(tries)]
-    return max(teams, key=lambda one: auc(truth[rows], members[one][:, rows].mean(axis=0)))
+    return max(teams, key=lambda team: auc(truth[rows], members[team][:, rows].mean(axis=0)))
 
 
 # %%
-told = []
+rows_of_aucs = []
 for seed in tqdm(SEEDS):
     split = hold_out(table, share=0.4, seed=seed)
     trained, out = split.rows(table, trained=True), split.rows(table, trained=False)
     half = np.isin(table.patient[out], np.unique(table.patient[out])[::2])
     members = team("bags of patients", trained, np.arange(len(table)), seed, 40)
     five = members[best_five(members, out[half], np.random.default_rng(seed))]
-    ways = (five, out[half]), (five, out[~half]), (members, out[half]), (members, out[~half])
-    told.append([auc(truth[rows], some[:, rows].mean(axis=0)) for some, rows in ways])
+    views = (five, out[half]), (five, out[~half]), (members, out[half]), (members, out[~half])
+    rows_of_aucs.append([auc(truth[rows], member_scores[:, rows].mean(axis=0)) for member_scores, rows in views])
 
 # %%
-mean = np.mean(told, axis=0)
+mean = np.mean(rows_of_aucs, axis=0)
 print(f"the five: AUC {mean[0]:.3f} on the heads that chose them, {mean[1]:.3f} on others")
 print(f"all 40:   AUC {mean[2]:.3f} on those heads,               {mean[3]:.3f} on others")
 
@@ -320,34 +320,34 @@ print(f"all 40:   AUC {mean[2]:.3f} on those heads,               {mean[3]:.3f} 
 
 
 # %% tags=["exercise"]
-def chosen(members, truth, choose, judge):
+def choose_best(members, truth, choose, judge):
     # your code here
     # solution
-    best = int(np.argmax([auc(truth[choose], one[choose]) for one in members]))
+    best = int(np.argmax([auc(truth[choose], member[choose]) for member in members]))
     return best, auc(truth[judge], members[best][judge])
 
 
 # %% tags=["check"]
 so = np.array([0, 1, 0, 1, 0, 1], bool)
 toy = np.array([[0.1, 0.9, 0.9, 0.1, 0.8, 0.2], [0.9, 0.1, 0.1, 0.9, 0.2, 0.8]])  # one is right first, the other later
-mine = chosen(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
-if tried("18.3", mine):
+mine = choose_best(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
+if is_attempted("18.3", mine):
     assert mine[0] == 0, "On the rows that choose, member 0 is right and member 1 wrong."
     assert mine[1] == 0, f"Member 0 has an AUC of 0 on the rows that judge, not {mine[1]:.2f}."
-    correct("18.3")
+    mark_correct("18.3")
 
 
 # %% tags=["mistake"]
 # refused: On the rows that choose, member 0 is right
-def chosen(members, truth, choose, judge):
-    best = int(np.argmax([auc(truth[judge], one[judge]) for one in members]))
+def choose_best(members, truth, choose, judge):
+    best = int(np.argmax([auc(truth[judge], member[judge]) for member in members]))
     return best, auc(truth[judge], members[best][judge])
 
 
 # %% tags=["mistake"]
 # refused: on the rows that judge
-def chosen(members, truth, choose, judge):
-    best = int(np.argmax([auc(truth[choose], one[choose]) for one in members]))
+def choose_best(members, truth, choose, judge):
+    best = int(np.argmax([auc(truth[choose], member[choose]) for member in members]))
     return best, auc(truth[choose], members[best][choose])
 
 
@@ -366,14 +366,16 @@ members = team("bags of patients", trained, bleeding, seed=0)
 
 # %%
 votes = (members > 0.5).sum(axis=0)
-apart = entropy(members.mean(axis=0)) - entropy(members).mean(axis=0)
+mutual_information = entropy(members.mean(axis=0)) - entropy(members).mean(axis=0)
 print(f"{len(bleeding)} bleeding slices: {(votes == 0).sum()} missed by all twenty, {(votes > 10).sum()} found by most")
-print(f"disagreement where all miss {apart[votes == 0].mean():.2f} bits, elsewhere {apart[votes > 0].mean():.2f} bits")
+print(
+    f"disagreement where all miss {mutual_information[votes == 0].mean():.2f} bits, elsewhere {mutual_information[votes > 0].mean():.2f} bits"
+)
 
 # %%
 missed = bleeding[votes == 0]
 missed = missed[np.argsort(-store.blood_px[missed])[:5]]
-outlines = [one > 127 for one in store.blood(missed)]
+outlines = [member > 127 for member in store.blood(missed)]
 row(hu[missed], ["missed by all"] * len(missed), through="brain", masks=outlines, height=2.2)
 
 # %% [markdown]

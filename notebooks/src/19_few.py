@@ -14,10 +14,10 @@ from sklearn.neighbors import NearestCentroid
 from tqdm.auto import tqdm
 
 from ich_lib import load
-from ich_lib.course import correct, heads, tried
+from ich_lib.course import is_attempted, mark_correct, phantom_heads
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
-from ich_lib.models.pictures import views
+from ich_lib.models.pictures import model_inputs
 from ich_lib.prepare.head import field_box
 from ich_lib.show import row
 
@@ -27,15 +27,15 @@ from ich_lib.show import row
 # not. Every other middle slice of 40 phantom heads may come to be asked.
 
 # %%
-store, heights = heads(), np.arange(8, 28, 2)
+store, heights = phantom_heads(), np.arange(8, 28, 2)
 rows = np.arange(40)[:, None] * 34 + heights  # (head, height)
 bleeds = store.table.labels[rows, ANY]
 
 # %%
 px = store.blood_px[rows]
 large = np.unravel_index(np.argsort(px, axis=None)[::-1], px.shape)
-shown = [rows[h, px[h].argmax()] for h in list(dict.fromkeys(large[0].tolist()))[:5]]
-row(store.hu(shown), through="brain", masks=store.blood(shown) > 127, height=2.2)
+examples = [rows[h, px[h].argmax()] for h in list(dict.fromkeys(large[0].tolist()))[:5]]
+row(store.hu(examples), through="brain", masks=store.blood(examples) > 127, height=2.2)
 
 # %%
 clean = [rows[h, 4] for h in np.flatnonzero(~bleeds.any(axis=1))[:5]]
@@ -47,18 +47,20 @@ row(store.hu(clean), through="brain", height=2.2)
 
 # %%
 model = load().classifier
-features, own = [], []
+features, head_of_slice = [], []
 for head in tqdm(range(40), unit="head"):
     hu = store.hu(range(34 * head, 34 * head + 34)).astype(np.float32)
-    pictures = views(hu, field_box(hu, model.recipe.field), model.recipe, range(8, 28, 2))[0]
+    pictures = model_inputs(hu, field_box(hu, model.recipe.field), model.recipe, range(8, 28, 2))[0]
     answer = model.run(pictures)
     features.append(answer.features)
-    own.append(answer.scores[:, ANY])
+    head_of_slice.append(answer.scores[:, ANY])
 
 # %%
 features = np.array(features)
 print(
-    "head, height, feature:", features.shape, f"  the model's own score: AUC {auc(bleeds.ravel(), np.ravel(own)):.2f}"
+    "head, height, feature:",
+    features.shape,
+    f"  the model's own score: AUC {auc(bleeds.ravel(), np.ravel(head_of_slice)):.2f}",
 )
 
 # %% [markdown]
@@ -71,7 +73,7 @@ print(
 
 
 # %% tags=["exercise"]
-def nearer(bleeding, clean, queries):
+def nearest_neighbor(bleeding, clean, queries):
     # your code here
     # solution
     to = lambda shots: ((queries - shots.mean(axis=0)) ** 2).sum(axis=1)  # noqa: E731
@@ -80,24 +82,24 @@ def nearer(bleeding, clean, queries):
 
 # %% tags=["check"]
 yes, no = np.array([[2.0, 0.0], [4.0, 0.0]]), np.array([[0.0, 1.0], [0.0, -1.0]])
-mine = nearer(yes, no, np.array([[3.0, 0.0], [0.0, 0.0], [1.5, 7.0]]))
-if tried("19.1", mine):
+mine = nearest_neighbor(yes, no, np.array([[3.0, 0.0], [0.0, 0.0], [1.5, 7.0]]))
+if is_attempted("19.1", mine):
     assert np.shape(mine) == (3,), "One number a query is wanted."
     assert mine[0] > 0, "The first query lies on the prototype of bleeds, (3, 0): its score must be above 0."
     np.testing.assert_allclose(mine, [9, -9, 0], err_msg="Prototypes are (3, 0) and (0, 0): scores 9, -9 and 0.")
-    correct("19.1")
+    mark_correct("19.1")
 
 
 # %% tags=["mistake"]
 # refused: must be above 0
-def nearer(bleeding, clean, queries):
+def nearest_neighbor(bleeding, clean, queries):
     to = lambda shots: ((queries - shots.mean(axis=0)) ** 2).sum(axis=1)  # noqa: E731
     return to(bleeding) - to(clean)
 
 
 # %% tags=["mistake"]
 # refused: Prototypes are (3, 0) and (0, 0)
-def nearer(bleeding, clean, queries):
+def nearest_neighbor(bleeding, clean, queries):
     to = lambda shots: ((queries[:, None] - shots) ** 2).sum(axis=2).min(axis=1)  # noqa: E731
     return to(clean) - to(bleeding)
 
@@ -113,14 +115,14 @@ def prototypes(yes, no, queries):
 
 # %%
 def regression(yes, no, queries):
-    fitted = LogisticRegression(C=0.01, max_iter=300).fit(np.r_[yes, no], np.repeat([1, 0], [len(yes), len(no)]))
-    return fitted.decision_function(queries)
+    model = LogisticRegression(C=0.01, max_iter=300).fit(np.r_[yes, no], np.repeat([1, 0], [len(yes), len(no)]))
+    return model.decision_function(queries)
 
 
 # %%
 yes, no, queries = features[bleeds][:5], features[~bleeds][:5], features[20]
-theirs = NearestCentroid().fit(np.r_[yes, no], np.repeat([1, 0], 5)).predict(queries)
-print("the same answers:", bool(((prototypes(yes, no, queries) > 0) == theirs).all()))
+sklearn_answer = NearestCentroid().fit(np.r_[yes, no], np.repeat([1, 0], 5)).predict(queries)
+print("the same answers:", bool(((prototypes(yes, no, queries) > 0) == sklearn_answer).all()))
 
 # %% [markdown]
 # ## Luck has a spread
@@ -131,10 +133,10 @@ print("the same answers:", bool(((prototypes(yes, no, queries) > 0) == theirs).a
 
 
 # %%
-def shots(k, pool, what, rng):
+def shots(k, pool, is_bleeding, rng):
     """(head, height) of k slices, no two of one patient."""
-    able = [h for h in rng.permutation(pool) if (bleeds[h] == what).any()][:k]
-    return np.array([(h, rng.choice(np.flatnonzero(bleeds[h] == what))) for h in able]).T
+    able = [h for h in rng.permutation(pool) if (bleeds[h] == is_bleeding).any()][:k]
+    return np.array([(h, rng.choice(np.flatnonzero(bleeds[h] == is_bleeding))) for h in able]).T
 
 
 # %%
@@ -142,14 +144,14 @@ def one_draw(values, learner, k, seed):
     rng = np.random.default_rng(seed)
     order = rng.permutation(40)
     judges, pool = order[:15], order[15:]
-    scaled = (values - values[pool].mean(axis=(0, 1))) / (values[pool].std(axis=(0, 1)) + 1e-6)
-    yes, no = (scaled[tuple(shots(k, pool, what, rng))] for what in (True, False))
-    return auc(bleeds[judges].ravel(), learner(yes, no, scaled[judges].reshape(150, -1)))
+    standardized = (values - values[pool].mean(axis=(0, 1))) / (values[pool].std(axis=(0, 1)) + 1e-6)
+    yes, no = (standardized[tuple(shots(k, pool, bleeds, rng))] for bleeds in (True, False))
+    return auc(bleeds[judges].ravel(), learner(yes, no, standardized[judges].reshape(150, -1)))
 
 
 # %%
 stamps = store.thumbs(rows.ravel()).reshape(40, 10, -1) / 255
-ways = {
+classifiers = {
     "prototypes": (features, prototypes),
     "regression": (features, regression),
     "stamps, prototypes": (stamps, prototypes),
@@ -157,14 +159,14 @@ ways = {
 
 # %%
 ks = (1, 2, 5, 10)
-found = {}
-for name, way in ways.items():
-    found[name] = np.array([[one_draw(*way, k, seed) for seed in range(20)] for k in ks])
-    told = [f"{k}: {f.mean():.2f} ({f.min():.2f} to {f.max():.2f})" for k, f in zip(ks, found[name], strict=True)]
-    print(f"{name:20}", *told, sep="  ")
+aucs = {}
+for name, classifier in classifiers.items():
+    aucs[name] = np.array([[one_draw(*classifier, k, seed) for seed in range(20)] for k in ks])
+    texts = [f"{k}: {f.mean():.2f} ({f.min():.2f} to {f.max():.2f})" for k, f in zip(ks, aucs[name], strict=True)]
+    print(f"{name:20}", *texts, sep="  ")
 
 # %%
-for place, (name, each) in enumerate(found.items()):
+for place, (name, each) in enumerate(aucs.items()):
     right = np.arange(4) + place / 12
     plt.errorbar(right, each.mean(axis=1), yerr=each.std(axis=1), marker="o", capsize=3, label=name)
 plt.xticks(range(4), ks)
@@ -185,27 +187,32 @@ plt.show()
 
 
 # %%
-def neighbors(found):
+def neighbors(place):
     """The slices above and below the shots."""
-    beside = np.concatenate([np.add(found, [[0], [step]]) for step in (-1, 1)], axis=1)
-    return beside[:, (beside[1] >= 0) & (beside[1] < 10)]
+    adjacent = np.concatenate([np.add(place, [[0], [step]]) for step in (-1, 1)], axis=1)
+    return adjacent[:, (adjacent[1] >= 0) & (adjacent[1] < 10)]
 
 
 # %%
-def reported(k, seed):
+def reported_aucs(k, seed):
     rng = np.random.default_rng(seed)
-    chosen = [shots(k, range(40), what, rng) for what in (True, False)]
-    asked = tuple(np.concatenate([neighbors(some) for some in chosen], axis=1))
-    scaled = (features - features.mean(axis=(0, 1))) / features.std(axis=(0, 1))
-    truth, score = bleeds[asked], prototypes(*(scaled[tuple(some)] for some in chosen), scaled[asked])
+    shots_of_classes = [shots(k, range(40), bleeds, rng) for bleeds in (True, False)]
+    excluded = tuple(np.concatenate([neighbors(places) for places in shots_of_classes], axis=1))
+    standardized = (features - features.mean(axis=(0, 1))) / features.std(axis=(0, 1))
+    truth, score = (
+        bleeds[excluded],
+        prototypes(*(standardized[tuple(places)] for places in shots_of_classes), standardized[excluded]),
+    )
     return auc(truth, score) if 0 < truth.sum() < len(truth) else np.nan
 
 
 # %%
 for k in (1, 5):
-    theirs = np.array([reported(k, seed) for seed in range(20)])
-    ours = np.array([one_draw(features, prototypes, k, seed) for seed in range(20)])
-    print(f"{k} shots: AUC of neighbors {np.nanmean(theirs):.2f}, of other patients {ours.mean():.2f}")
+    sklearn_answer = np.array([reported_aucs(k, seed) for seed in range(20)])
+    prototype_aucs = np.array([one_draw(features, prototypes, k, seed) for seed in range(20)])
+    print(
+        f"{k} shots: AUC of neighbors {np.nanmean(sklearn_answer):.2f}, of other patients {prototype_aucs.mean():.2f}"
+    )
 
 # %% [markdown]
 # ### Exercise 19.2: who may be asked? (6 min)
@@ -225,11 +232,11 @@ def may_ask(patient, shot):
 # %% tags=["check"]
 names = np.array(list("aaabbbccc"))
 mine = may_ask(names, np.array([1, 3]))
-if tried("19.2", mine):
+if is_attempted("19.2", mine):
     assert not np.isin([1, 3], mine).any(), "A shot asks itself."
     assert not np.isin([0, 2, 4, 5], mine).any(), "Rows 0 and 2 are neighbors of shot 1: the same patient."
     assert list(mine) == [6, 7, 8], "All rows of patient c may be asked, as row numbers."
-    correct("19.2")
+    mark_correct("19.2")
 
 
 # %% tags=["mistake"]
@@ -254,14 +261,14 @@ def may_ask(patient, shot):
 
 
 # %%
-def swapped(yes, no, queries):
+def swap_one(yes, no, queries):
     return prototypes(np.r_[yes[1:], no[:1]], np.r_[no[1:], yes[:1]], queries)
 
 
 # %%
-for name, learner in (("as labeled", prototypes), ("one swapped", swapped)):
-    found = np.array([one_draw(features, learner, 5, seed) for seed in range(20)])
-    print(f"{name:12} AUC {found.mean():.2f} +- {found.std():.2f}")
+for name, learner in (("as labeled", prototypes), ("one swapped", swap_one)):
+    aucs = np.array([one_draw(features, learner, 5, seed) for seed in range(20)])
+    print(f"{name:12} AUC {aucs.mean():.2f} +- {aucs.std():.2f}")
 
 # %% [markdown]
 # A few hundredths in the mean, and the spread grows. With five examples, look at each of them yourself.

@@ -10,11 +10,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ich_lib.course import correct, ct_ich, heads, tried
+from ich_lib.course import find_ct_ich, is_attempted, mark_correct, phantom_heads
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
 from ich_lib.models import classical
-from ich_lib.models.pictures import channels
+from ich_lib.models.pictures import stack_channels
 from ich_lib.show import row
 
 # %% [markdown]
@@ -23,7 +23,7 @@ from ich_lib.show import row
 # zero, fainter blood. Twenty middle slices each.
 
 # %%
-store = heads()
+store = phantom_heads()
 rows = np.concatenate([np.arange(8, 28) + 34 * k for k in range(40)])
 head, labels = rows // 34, store.table.labels[rows, ANY]
 hu, blood = store.hu(rows).astype(np.float32), store.blood(rows) / 255
@@ -43,7 +43,7 @@ places = {"phantoms": hu, "near": hospital(hu, blood, **near), "far": hospital(h
 
 # %%
 k = int(np.argmax(blood.sum(axis=(1, 2))))
-row([some[k] for some in places.values()], list(places), through="brain", masks=[blood[k] > 0.5] * 3)
+row([data[k] for data in places.values()], list(places), through="brain", masks=[blood[k] > 0.5] * 3)
 
 # %% [markdown]
 # The smallest net there is, quick enough to repeat everything: 38 hand-made features of a slice (`ich_lib.models.classical`), one
@@ -51,12 +51,12 @@ row([some[k] for some in places.values()], list(places), through="brain", masks=
 
 
 # %%
-def measured(hu):
-    return classical.features(np.stack([channels([plane], classical.SHOWN) for plane in hu]))
+def measure(hu):
+    return classical.features(np.stack([stack_channels([plane], classical.SHOWN) for plane in hu]))
 
 
 # %%
-features = {name: measured(some) for name, some in places.items()}
+features = {name: measure(data) for name, data in places.items()}
 
 # %% [markdown]
 # ## Pretraining is where the weights begin
@@ -81,11 +81,11 @@ def descend(x, y, start, steps, rate):
 # %% tags=["check"]
 x, y, start = np.array([[1.0], [-1.0]]), np.array([1.0, 0.0]), np.array([2.0])
 mine = descend(x, y, start, 1, 0.5)
-if tried("20.1", mine):
+if is_attempted("20.1", mine):
     assert start[0] == 2, "`start` has changed: the pretrained weights are lost for the next comparison."
     assert mine[0] > 1, f"A step from 2 cannot land at {mine[0]:.2f}: you began at 0, not at `start`."
     assert np.isclose(mine[0], 2.0596, atol=1e-3), f"One step goes from 2 to 2.060, not to {mine[0]:.3f}."
-    correct("20.1")
+    mark_correct("20.1")
 
 
 # %% tags=["mistake"]
@@ -126,20 +126,27 @@ def fit(x, y, start, *, steps=300, rate=0.3, share=None):
 # %%
 def one_draw(real, few, seed):
     order = np.random.default_rng(seed).permutation(40)
-    made, taught, judges = (np.isin(head, some) for some in (order[:20], order[20 : 20 + few], order[20 + few :]))
-    mean, sd = features["phantoms"][made].mean(axis=0), features["phantoms"][made].std(axis=0) + 1e-6
-    scaled = lambda x: np.c_[np.clip((x - mean) / sd, -4, 4), np.ones(len(x))]  # noqa: E731
-    synthetic, other, y = scaled(features["phantoms"]), scaled(real), labels.astype(float)
+    is_synthetic, is_training, judges = (
+        np.isin(head, heads) for heads in (order[:20], order[20 : 20 + few], order[20 + few :])
+    )
+    mean, sd = features["phantoms"][is_synthetic].mean(axis=0), features["phantoms"][is_synthetic].std(axis=0) + 1e-6
+    standardize = lambda x: np.c_[np.clip((x - mean) / sd, -4, 4), np.ones(len(x))]  # noqa: E731
+    synthetic, real_x, y = standardize(features["phantoms"]), standardize(real), labels.astype(float)
     share = np.repeat([0.5 / 400, 0.5 / (20 * few)], [400, 20 * few])
-    pretrained = fit(synthetic[made], y[made], np.zeros(39))
+    pretrained = fit(synthetic[is_synthetic], y[is_synthetic], np.zeros(39))
     weights = {
-        "from nothing": fit(other[taught], y[taught], np.zeros(39)),
+        "from nothing": fit(real_x[is_training], y[is_training], np.zeros(39)),
         "pretrained, not a step more": pretrained,
-        "pretrained, then tuned": fit(other[taught], y[taught], pretrained, steps=30, rate=0.1),
-        "mixed": fit(np.r_[synthetic[made], other[taught]], np.r_[y[made], y[taught]], np.zeros(39), share=share),
+        "pretrained, then tuned": fit(real_x[is_training], y[is_training], pretrained, steps=30, rate=0.1),
+        "mixed": fit(
+            np.r_[synthetic[is_synthetic], real_x[is_training]],
+            np.r_[y[is_synthetic], y[is_training]],
+            np.zeros(39),
+            share=share,
+        ),
     }
-    found = {name: auc(labels[judges], other[judges] @ w) for name, w in weights.items()}
-    return found | {"(pretrained, judged on phantoms)": auc(labels[judges], synthetic[judges] @ pretrained)}
+    aucs = {name: auc(labels[judges], real_x[judges] @ w) for name, w in weights.items()}
+    return aucs | {"(pretrained, judged on phantoms)": auc(labels[judges], synthetic[judges] @ pretrained)}
 
 
 # %% [markdown]
@@ -148,11 +155,11 @@ def one_draw(real, few, seed):
 
 # %%
 def table(real, few=4, draws=20):
-    found = [one_draw(real, few, seed) for seed in range(draws)]
-    for name in found[0]:
-        each = np.array([one[name] for one in found])
-        better = sum(one[name] > one["from nothing"] for one in found)
-        print(f"{name:34} AUC {each.mean():.2f} +- {each.std():.2f}   above nothing in {better:2} of {draws}")
+    runs = [one_draw(real, few, seed) for seed in range(draws)]
+    for name in runs[0]:
+        each = np.array([run[name] for run in runs])
+        n_better = sum(run[name] > run["from nothing"] for run in runs)
+        print(f"{name:34} AUC {each.mean():.2f} +- {each.std():.2f}   above nothing in {n_better:2} of {draws}")
 
 
 # %%
@@ -186,35 +193,35 @@ plt.show()
 
 
 # %% tags=["exercise"]
-def honest(truth, scores, real):
+def auc_on_real(truth, scores, real):
     # your code here
     # solution
-    told = auc(truth[real], scores[real])
-    return told, auc(truth[~real], scores[~real]) - told
+    result = auc(truth[real], scores[real])
+    return result, auc(truth[~real], scores[~real]) - result
 
 
 # %% tags=["check"]
 truth = np.array([1, 1, 0, 0, 1, 1, 0, 0], bool)
 scores = np.array([0.9, 0.8, 0.2, 0.1, 0.6, 0.3, 0.5, 0.4])
-mine = honest(truth, scores, np.arange(8) >= 4)
-if tried("20.2", mine):
+mine = auc_on_real(truth, scores, np.arange(8) >= 4)
+if is_attempted("20.2", mine):
     assert mine[0] != auc(truth, scores), "Both kinds in one AUC: easy rows lift the number. Report real rows only."
     assert np.isclose(mine[0], 0.5), f"Of the four real pairs two are in order: 0.5, not {mine[0]:.2f}."
     assert np.isclose(mine[1], 0.5), f"Synthetic rows give 1.0, real ones 0.5: the gap is 0.5, not {mine[1]:.2f}."
-    correct("20.2")
+    mark_correct("20.2")
 
 
 # %% tags=["mistake"]
 # refused: Both kinds in one AUC
-def honest(truth, scores, real):
+def auc_on_real(truth, scores, real):
     return auc(truth, scores), 0.0
 
 
 # %% tags=["mistake"]
 # refused: 0.5, not 1.00
-def honest(truth, scores, real):
-    told = auc(truth[~real], scores[~real])
-    return told, told - auc(truth[real], scores[real])
+def auc_on_real(truth, scores, real):
+    result = auc(truth[~real], scores[~real])
+    return result, result - auc(truth[real], scores[real])
 
 
 # %% [markdown] tags=["solution"]
@@ -228,7 +235,7 @@ def honest(truth, scores, real):
 erased = np.where(blood > 0.05, np.float32(36), hu)
 for name, how in (("near", near), ("far", far)):
     print(name, "- with no blood in any picture")
-    table(measured(hospital(erased, 0, **how | {"fainter_hu": 0})))
+    table(measure(hospital(erased, 0, **how | {"fainter_hu": 0})))
 
 # %% [markdown]
 # The AUC hardly falls near by, and not at all far away. What these models know is mostly where in a head bleeds are common;
@@ -238,26 +245,28 @@ for name, how in (("near", near), ("far", far)):
 # Pretrained on all 40 phantoms, tuned on eight patients of CT-ICH, judged on the others.
 
 # %%
-data = ct_ich()
+data = find_ct_ich()
 if data:
     from ich_lib.data import open_set
-    from ich_lib.data.store import kept_store
+    from ich_lib.data.store import cached_store
 
-    real = kept_store(open_set(data), size=64)
-    theirs = measured(real.hu(range(len(real))))
+    real = cached_store(open_set(data), size=64)
+    real_features = measure(real.hu(range(len(real))))
 
 # %%
 if data:
-    truth, who = real.table.labels[:, ANY], real.table.patient
+    truth, patient = real.table.labels[:, ANY], real.table.patient
     mean, sd = features["phantoms"].mean(axis=0), features["phantoms"].std(axis=0) + 1e-6
-    made, x = (np.c_[np.clip((some - mean) / sd, -4, 4), np.ones(len(some))] for some in (features["phantoms"], theirs))
-    pretrained, found = fit(made, labels.astype(float), np.zeros(39)), []
+    synthetic, x = (
+        np.c_[np.clip((data - mean) / sd, -4, 4), np.ones(len(data))] for data in (features["phantoms"], real_features)
+    )
+    pretrained, aucs = fit(synthetic, labels.astype(float), np.zeros(39)), []
     for seed in range(20):
-        taught = np.isin(who, np.random.default_rng(seed).permutation(real.table.patients)[:8])
-        few, y = x[taught], truth[taught].astype(float)
-        ways = fit(few, y, np.zeros(39)), pretrained, fit(few, y, pretrained, steps=30, rate=0.1)
-        found.append([auc(truth[~taught], x[~taught] @ weights) for weights in ways])
-    for name, each in zip(("from nothing", "pretrained", "tuned"), np.transpose(found), strict=True):
+        is_training = np.isin(patient, np.random.default_rng(seed).permutation(real.table.patients)[:8])
+        few, y = x[is_training], truth[is_training].astype(float)
+        weights_by_name = fit(few, y, np.zeros(39)), pretrained, fit(few, y, pretrained, steps=30, rate=0.1)
+        aucs.append([auc(truth[~is_training], x[~is_training] @ weights) for weights in weights_by_name])
+    for name, each in zip(("from nothing", "pretrained", "tuned"), np.transpose(aucs), strict=True):
         print(f"{name:14} AUC {each.mean():.2f} +- {each.std():.2f}")
 
 # %% [markdown]

@@ -16,7 +16,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ich_lib.course import correct, ct_ich, heads, tried
+from ich_lib.course import find_ct_ich, is_attempted, mark_correct, phantom_heads
 from ich_lib.measures.metrics import auc
 from ich_lib.measures.statistics import paired_bootstrap
 from ich_lib.show import row
@@ -26,7 +26,7 @@ from ich_lib.show import row
 # **Predict:** who of these four is 80?
 
 # %%
-store = heads()
+store = phantom_heads()
 row(store.hu([16 + 34 * k for k in (0, 1, 2, 3)]), list("abcd"), through="brain", height=2.5)
 
 # %% [markdown]
@@ -53,8 +53,8 @@ def cohort(seed, rule=RULE):
     share = lambda name: (rng.random(300) < np.where(bleeds, *rule[name])).astype(float)  # noqa: E731
     once = {"patient": np.arange(300), "bleeds": bleeds, "age": number("age").clip(0, 95), "days": number("days")}
     once |= {"male": share("male"), "scanner": share("scanner")}
-    both = {name: np.repeat(values, 2) for name, values in once.items()}
-    return both | {"score": np.stack([number("score"), number("score")], axis=1).ravel()}
+    doubled = {name: np.repeat(values, 2) for name, values in once.items()}
+    return doubled | {"score": np.stack([number("score"), number("score")], axis=1).ravel()}
 
 
 # %%
@@ -81,35 +81,35 @@ def model():
 # %%
 def folds(patient, seed=0):
     """Five folds, whole patients."""
-    dealt = np.random.default_rng(seed).permutation(patient.max() + 1) % 5
-    return dealt[patient]
+    fold_of_patient = np.random.default_rng(seed).permutation(patient.max() + 1) % 5
+    return fold_of_patient[patient]
 
 
 # %% tags=["exercise"]
 def out_of_fold(columns, bleeds, fold):
     # your code here
     # solution
-    found = np.zeros(len(bleeds))
+    scores = np.zeros(len(bleeds))
     for k in np.unique(fold):
-        fitted = model().fit(columns[fold != k], bleeds[fold != k])
-        found[fold == k] = fitted.predict_proba(columns[fold == k])[:, 1]
-    return found
+        fold_model = model().fit(columns[fold != k], bleeds[fold != k])
+        scores[fold == k] = fold_model.predict_proba(columns[fold == k])[:, 1]
+    return scores
 
 
 # %% tags=["check"]
 rng = np.random.default_rng(0)
 noise, coin = rng.normal(size=(100, 30)), rng.random(100) < 0.5
 mine = out_of_fold(noise, coin, np.arange(100) % 5)
-if tried("21.1", mine):
+if is_attempted("21.1", mine):
     assert np.shape(mine) == (100,), "One probability a row is wanted: predict_proba(...)[:, 1]."
     assert auc(coin, mine) < 0.7, (
         f"Noise predicts a coin with an AUC of {auc(coin, mine):.2f}: the fold was trained on."
     )
-    one = np.c_[np.r_[np.zeros(50), np.ones(50)]]
-    assert auc(one[:, 0] > 0, out_of_fold(one, one[:, 0] > 0, np.arange(100) % 5)) == 1, (
+    two_groups = np.c_[np.r_[np.zeros(50), np.ones(50)]]
+    assert auc(two_groups[:, 0] > 0, out_of_fold(two_groups, two_groups[:, 0] > 0, np.arange(100) % 5)) == 1, (
         "A column that tells all is lost."
     )
-    correct("21.1")
+    mark_correct("21.1")
 
 
 # %% tags=["mistake"]
@@ -133,16 +133,16 @@ def out_of_fold(columns, bleeds, fold):
 
 
 # %%
-def fused(people, *names):
+def fuse(people, *names):
     """(n,) probability out of fold, from these columns."""
     table = np.stack([people[name] for name in names], axis=1)
-    dealt = PredefinedSplit(folds(people["patient"]))
-    return cross_val_predict(model(), table, people["bleeds"], cv=dealt, method="predict_proba")[:, 1]
+    split = PredefinedSplit(folds(people["patient"]))
+    return cross_val_predict(model(), table, people["bleeds"], cv=split, method="predict_proba")[:, 1]
 
 
 # %%
 for names in (("score",), ("age",), ("score", "age"), ("score", "age", "male")):
-    print(f"{' + '.join(names):20} AUC {auc(people['bleeds'], fused(people, *names)):.3f}")
+    print(f"{' + '.join(names):20} AUC {auc(people['bleeds'], fuse(people, *names)):.3f}")
 
 # %% [markdown]
 # ## A gain wants an interval, and a second draw
@@ -157,20 +157,20 @@ def by_patient(people, score):
 
 
 # %%
-def pooled_auc(some):
-    truth, score = (np.concatenate(part) for part in zip(*some, strict=True))
+def pooled_auc(people_of_scanner):
+    truth, score = (np.concatenate(part) for part in zip(*people_of_scanner, strict=True))
     return auc(truth, score) if 0 < truth.sum() < len(truth) else float("nan")
 
 
 # %%
-before, after = by_patient(people, fused(people, "score")), by_patient(people, fused(people, "score", "age"))
+before, after = by_patient(people, fuse(people, "score")), by_patient(people, fuse(people, "score", "age"))
 print("gain by age:", paired_bootstrap(before, after, pooled_auc, rounds=500))
 
 # %%
 unrelated = RULE | {"age": ((50, 18), (50, 18))}
 for name, rule in (("age as in the rule", RULE), ("age that tells nothing", unrelated)):
-    drawn = [cohort(seed, rule) for seed in range(1, 21)]
-    gains = [auc(p["bleeds"], fused(p, "score", "age")) - auc(p["bleeds"], fused(p, "score")) for p in drawn]
+    cohorts = [cohort(seed, rule) for seed in range(1, 21)]
+    gains = [auc(p["bleeds"], fuse(p, "score", "age")) - auc(p["bleeds"], fuse(p, "score")) for p in cohorts]
     print(f"{name:24} gain {np.mean(gains):+.3f}, from {min(gains):+.3f} to {max(gains):+.3f} in 20 cohorts")
 
 # %% [markdown]
@@ -187,44 +187,44 @@ for name, rule in (("age as in the rule", RULE), ("age that tells nothing", unre
 
 
 # %% tags=["exercise"]
-def filled(trained, others):
+def fill_missing(trained, test):
     # your code here
     # solution
-    usual = np.nanmedian(trained)
-    return tuple(np.where(np.isnan(ages), usual, ages) for ages in (trained, others))
+    median = np.nanmedian(trained)
+    return tuple(np.where(np.isnan(ages), median, ages) for ages in (trained, test))
 
 
 # %% tags=["check"]
-some, rest = np.array([20.0, 40.0, 60.0, np.nan]), np.array([np.nan, 90.0, 92.0])
-mine = filled(some, rest)
-if tried("21.2", mine):
+train_ages, test_ages = np.array([20.0, 40.0, 60.0, np.nan]), np.array([np.nan, 90.0, 92.0])
+mine = fill_missing(train_ages, test_ages)
+if is_attempted("21.2", mine):
     assert [len(ages) for ages in mine] == [4, 3], "No patient may drop out: they bleed more often than the others."
     assert not np.isnan(np.concatenate(mine)).any(), "A gap is left."
     assert mine[1][0] != 0, "0 years is a newborn, not an unknown age."
     assert mine[1][0] == 40, (
         f"The median of the trained ages is 40, not {mine[1][0]:.0f}: held-out ages were looked at."
     )
-    assert np.isnan(some[3]), "What was given has changed."
-    correct("21.2")
+    assert np.isnan(train_ages[3]), "What was given has changed."
+    mark_correct("21.2")
 
 
 # %% tags=["mistake"]
 # refused: held-out ages were looked at
-def filled(trained, others):
-    usual = np.nanmedian(np.concatenate([trained, others]))
-    return np.where(np.isnan(trained), usual, trained), np.where(np.isnan(others), usual, others)
+def fill_missing(trained, test):
+    median = np.nanmedian(np.concatenate([trained, test]))
+    return np.where(np.isnan(trained), median, trained), np.where(np.isnan(test), median, test)
 
 
 # %% tags=["mistake"]
 # refused: No patient may drop out
-def filled(trained, others):
-    return trained[~np.isnan(trained)], others[~np.isnan(others)]
+def fill_missing(trained, test):
+    return trained[~np.isnan(trained)], test[~np.isnan(test)]
 
 
 # %% tags=["mistake"]
 # refused: a newborn
-def filled(trained, others):
-    return np.nan_to_num(trained), np.nan_to_num(others)
+def fill_missing(trained, test):
+    return np.nan_to_num(trained), np.nan_to_num(test)
 
 
 # %% [markdown] tags=["solution"]
@@ -236,7 +236,7 @@ rng = np.random.default_rng(1)
 missing = (rng.random(300) < np.where(people["bleeds"][::2], 0.5, 0.05))[people["patient"]]
 gaps = people | {"missing": missing.astype(float), "age": np.where(missing, np.median(people["age"]), people["age"])}
 for names in (("score",), ("score", "age"), ("score", "age", "missing")):
-    print(f"{' + '.join(names):24} AUC {auc(gaps['bleeds'], fused(gaps, *names)):.3f}")
+    print(f"{' + '.join(names):24} AUC {auc(gaps['bleeds'], fuse(gaps, *names)):.3f}")
 
 # %% [markdown]
 # "Missing" is the best column of the table, and says nothing about the head: it says how the clerk's night went.
@@ -246,30 +246,39 @@ for names in (("score",), ("score", "age"), ("score", "age", "missing")):
 
 # %%
 for names in (("score", "age", "days"), ("score", "age", "patient")):
-    print(f"{' + '.join(names):24} AUC {auc(people['bleeds'], fused(people, *names)):.3f}")
+    print(f"{' + '.join(names):24} AUC {auc(people['bleeds'], fuse(people, *names)):.3f}")
 
 # %% [markdown]
 # ### Exercise 21.3: what may be asked? (5 min)
-# `known` tells for each column when it is known, in hours after the scan. Return the names that may be used at the
-# moment of the scan, and leave out `patient`, sorted.
+# `example_person` tells for each column when it is known, in hours after the scan. Return the names that may be used at
+# the moment of the scan, and leave out `patient`, sorted.
 #
 # *Hint:* known at 0 or before.
 
 # %% tags=["exercise"]
-known = {"score": 0, "age": -1, "male": -1, "fracture": 0.5, "days": 48, "surgery": 3, "patient": -1, "scanner": 0}
+example_person = {
+    "score": 0,
+    "age": -1,
+    "male": -1,
+    "fracture": 0.5,
+    "days": 48,
+    "surgery": 3,
+    "patient": -1,
+    "scanner": 0,
+}
 allowed = None
 # solution
-allowed = sorted(name for name, hours in known.items() if hours <= 0 and name != "patient")
+allowed = sorted(name for name, hours in example_person.items() if hours <= 0 and name != "patient")
 
 # %% tags=["check"]
-if tried("21.3", allowed):
+if is_attempted("21.3", allowed):
     late = sorted(set(allowed) & {"days", "surgery", "fracture"})
     assert not late, (
         f"{late[0]!r} is not known yet when the scan is read: it follows from the diagnosis, or from reading."
     )
     assert "patient" not in allowed, "A patient's number is a name. It can only tell the order of the file."
     assert list(allowed) == ["age", "male", "scanner", "score"], "Four columns are known in time; is one lost?"
-    correct("21.3")
+    mark_correct("21.3")
 
 # %% tags=["mistake"]
 # refused: is not known yet
@@ -292,9 +301,9 @@ allowed = ["age", "male", "patient", "scanner", "score"]
 elsewhere = cohort(7, RULE | {"scanner": (0.5, 0.5)})
 for names in (("score", "age"), ("score", "age", "scanner")):
     table = lambda p, names=names: np.stack([p[name] for name in names], axis=1)  # noqa: E731
-    moved = model().fit(table(people), people["bleeds"]).predict_proba(table(elsewhere))[:, 1]
-    here, there = auc(people["bleeds"], fused(people, *names)), auc(elsewhere["bleeds"], moved)
-    print(f"{' + '.join(names):24} here {here:.3f}   elsewhere {there:.3f}")
+    elsewhere_scores = model().fit(table(people), people["bleeds"]).predict_proba(table(elsewhere))[:, 1]
+    auc_here, auc_there = auc(people["bleeds"], fuse(people, *names)), auc(elsewhere["bleeds"], elsewhere_scores)
+    print(f"{' + '.join(names):24} here {auc_here:.3f}   elsewhere {auc_there:.3f}")
 
 # %% [markdown]
 # The flag wins at home and loses abroad. Only a second hospital tells.
@@ -305,25 +314,25 @@ for names in (("score", "age"), ("score", "age", "scanner")):
 
 
 # %%
-def missed(people, *names):
+def miss_rates(people, *names):
     """Share of bleeding scans not called: women, men."""
-    called = fused(people, *names) >= 0.5
-    return [1 - called[people["bleeds"] & (people["male"] == sex)].mean() for sex in (0, 1)]
+    calls = fuse(people, *names) >= 0.5
+    return [1 - calls[people["bleeds"] & (people["male"] == sex)].mean() for sex in (0, 1)]
 
 
 # %%
-asked, found = (("score", "age"), ("score", "age", "male")), []
-for names in asked:
-    found.append([missed(cohort(seed), *names) for seed in range(1, 21)])
-    (women, men), spread = np.mean(found[-1], axis=0), np.std(found[-1], axis=0)
+column_sets, aucs = (("score", "age"), ("score", "age", "male")), []
+for names in column_sets:
+    aucs.append([miss_rates(cohort(seed), *names) for seed in range(1, 21)])
+    (women, men), spread = np.mean(aucs[-1], axis=0), np.std(aucs[-1], axis=0)
     print(f"{' + '.join(names):20} missed: women {women:.2f} +- {spread[0]:.2f}, men {men:.2f} +- {spread[1]:.2f}")
 
 # %%
-for k, (who, color) in enumerate((("women", "#D55E00"), ("men", "#0072B2"))):
-    each = np.array(found)[:, :, k]
+for k, (sex, color) in enumerate((("women", "#D55E00"), ("men", "#0072B2"))):
+    each = np.array(aucs)[:, :, k]
     right = np.arange(2) + k / 20
-    plt.errorbar(right, each.mean(axis=1), each.std(axis=1), fmt="o", capsize=4, color=color, label=who)
-plt.xticks([0, 1], [" + ".join(names) for names in asked])
+    plt.errorbar(right, each.mean(axis=1), each.std(axis=1), fmt="o", capsize=4, color=color, label=sex)
+plt.xticks([0, 1], [" + ".join(names) for names in column_sets])
 plt.xlim(-0.5, 1.5)
 plt.ylabel("bleeding scans missed")
 plt.legend()
@@ -336,7 +345,7 @@ plt.show()
 # CT-ICH comes with a table. How well does each column *alone* tell who bleeds? No picture is opened.
 
 # %%
-data = ct_ich()
+data = find_ct_ich()
 if data:
     from ich_lib.data import open_set
     from ich_lib.labels import ANY
@@ -349,14 +358,14 @@ if data:
     first = [rows[0] for rows in scans]
     truth = np.array([table.labels[rows, ANY].any() for rows in scans])
     with (data / "patient_demographics.csv").open(encoding="utf-8-sig", newline="") as file:
-        told = {f"{int(line[0]):03d}": line for line in csv.reader(file) if line[0].isdigit()}
+        lines = {f"{int(line[0]):03d}": line for line in csv.reader(file) if line[0].isdigit()}
     names = table.patient[first]
     columns = {
         "number, low first": -names.astype(float),
         "male": table.facts["sex"][first] == "Male",
         "age, young first": -table.facts["age"][first],
-        "fracture": [told[name][8] == "1" for name in names],
-        "condition on file": ["Normal" not in told[name][9] for name in names],
+        "fracture": [lines[name][8] == "1" for name in names],
+        "condition on file": ["Normal" not in lines[name][9] for name in names],
     }
     for name, column in columns.items():
         print(f"{name:18} AUC {auc(truth, np.array(column, float)):.2f}   ({truth.sum()} of {len(truth)} bleed)")

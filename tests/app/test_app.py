@@ -71,16 +71,16 @@ def _picture(hu, name):
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
-def opened(files, name, models, *told):
+def open_file(files, name, models, *told):
     """What the viewer shows of a file or folder, and the sentence where it shows nothing."""
     paths = sorted(path for path in [files[name], *files[name].rglob("*")] if path.is_file())
-    return asked(models, list(map(str, paths)), *told)
+    return read_upload(models, list(map(str, paths)), *told)
 
 
-def asked(models, paths, *told):
+def read_upload(models, paths, *told):
     try:
-        scan = session.scan_of(paths, *(told or (session.UNKNOWN, None, None)))
-        return viewer.payload(session.found_in(scan, models)), ""
+        scan = session.read_upload(paths, *(told or (session.UNKNOWN_WINDOW, None, None)))
+        return viewer.payload(session.find_blood(scan, models)), ""
     except ValueError as problem:
         return None, str(problem)
 
@@ -89,26 +89,26 @@ def asked(models, paths, *told):
     ("name", "slices"), [("head.nii.gz", 10), ("head.zip", 10), ("one.dcm", 1), ("slice.png", 1), ("patient", 3)]
 )
 def test_each_form_of_scan_is_read_and_its_bleed_marked(files, models, name, slices):
-    shown, problem = opened(files, name, models)
+    view, problem = open_file(files, name, models)
     assert problem == ""
-    assert len(shown["slices"]) == slices
-    assert any(shown["marked"])
+    assert len(view["slices"]) == slices
+    assert any(view["marked"])
 
 
 def test_the_bleed_is_marked_where_it_was_planted(files, models, case, bleeding_slice):
-    shown, _ = opened(files, "head.nii.gz", models)
-    assert shown["start"] == bleeding_slice
-    blood = viewer.unpack_blood(shown["blood"][bleeding_slice], 192, 192)
-    found, planted = blood >= shown["threshold"], case.truth[bleeding_slice]
-    assert (found & planted).sum() > 0.7 * planted.sum()
+    view, _ = open_file(files, "head.nii.gz", models)
+    assert view["start"] == bleeding_slice
+    blood = viewer.unpack_blood(view["blood"][bleeding_slice], 192, 192)
+    result, planted = blood >= view["threshold"], case.truth[bleeding_slice]
+    assert (result & planted).sum() > 0.7 * planted.sum()
 
 
 def test_a_picture_of_unknown_window_says_so_and_a_told_window_gives_hu(files, models):
-    unknown, _ = opened(files, "slice.png", models)
-    told, _ = opened(files, "slice.png", models, "brain", None, None)
-    own, _ = opened(files, "slice.png", models, session.OTHER, 40, 80)
-    assert [shown["hu_known"] for shown in (unknown, told, own)] == [False, True, True]
-    assert told["slices"] == own["slices"]
+    unknown, _ = open_file(files, "slice.png", models)
+    output, _ = open_file(files, "slice.png", models, "brain", None, None)
+    own, _ = open_file(files, "slice.png", models, session.OTHER_WINDOW, 40, 80)
+    assert [view["hu_known"] for view in (unknown, output, own)] == [False, True, True]
+    assert output["slices"] == own["slices"]
 
 
 def test_every_window_on_the_page_is_one_the_reader_knows():
@@ -116,14 +116,14 @@ def test_every_window_on_the_page_is_one_the_reader_knows():
 
 
 def test_a_bad_file_gives_one_sentence_and_no_result(files, models):
-    shown, problem = opened(files, "scan.dcm", models)
-    assert shown is None
+    view, problem = open_file(files, "scan.dcm", models)
+    assert view is None
     assert problem.startswith("scan.dcm looks like plain text")
 
 
 def test_an_own_window_without_a_number_gives_a_sentence(files, models):
-    shown, problem = opened(files, "slice.png", models, session.OTHER, None, 80)
-    assert shown is None
+    view, problem = open_file(files, "slice.png", models, session.OTHER_WINDOW, None, 80)
+    assert view is None
     assert "level" in problem
 
 
@@ -134,8 +134,8 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
         raise KeyError(message)
 
     monkeypatch.setattr(session, "read", broken)
-    shown, problem = opened(files, "scan.dcm", models)
-    assert (shown, problem) == (None, session.OUR_FAULT)
+    view, problem = open_file(files, "scan.dcm", models)
+    assert (view, problem) == (None, session.OUR_FAULT_TEXT)
     assert "KeyError" in caplog.text
     assert "in broken" in caplog.text
     assert "DOE" not in caplog.text
@@ -144,55 +144,57 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
 
 def steps(paths, models, *, pairs=1, truth=None, wanted=lambda: True):
     """What `reading` yields, shares of work left out."""
-    told = (session.UNKNOWN, None, None)
-    found = session.reading([str(path) for path in paths], told, [models] * pairs, truth and str(truth), wanted)
-    return [step for step in found if not isinstance(step, float)]
+    output = (session.UNKNOWN_WINDOW, None, None)
+    result = session.read_and_analyze(
+        [str(path) for path in paths], output, [models] * pairs, truth and str(truth), wanted
+    )
+    return [step for step in result if not isinstance(step, float)]
 
 
 def test_the_picture_comes_first_then_what_each_pair_of_models_finds_then_the_truth(files, models, case, tmp_path):
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     picture, *more = steps([files["head.nii.gz"]], models, pairs=2, truth=tmp_path / "truth.nii.gz")
-    whole, _ = opened(files, "head.nii.gz", models)
-    assert picture.payload["slices"] == whole["slices"]
+    full, _ = open_file(files, "head.nii.gz", models)
+    assert picture.payload["slices"] == full["slices"]
     assert [step.viewers for step in more] == [(0,), (1,), (0, 1)]
-    assert {step.payload["to"] for step in more} == {picture.payload["id"]} == {picture.shown.id}
-    assert more[0].payload["blood"] == more[1].payload["blood"] == whole["blood"]
-    assert more[2].payload["truth"] == viewer.truths(case.truth, case.truth.shape)["truth"]
+    assert {step.payload["to"] for step in more} == {picture.payload["id"]} == {picture.scan.id}
+    assert more[0].payload["blood"] == more[1].payload["blood"] == full["blood"]
+    assert more[2].payload["truth"] == viewer.truth_layers(case.truth, case.truth.shape)["truth"]
 
 
 def test_a_reading_that_nobody_waits_for_any_more_ends_without_a_word(files, models):
     waiting = [True]
-    found = session.reading(
-        [str(files["head.nii.gz"])], (session.UNKNOWN, None, None), [models], None, lambda: waiting[0]
+    result = session.read_and_analyze(
+        [str(files["head.nii.gz"])], (session.UNKNOWN_WINDOW, None, None), [models], None, lambda: waiting[0]
     )
-    while not isinstance(next(found), session.Picture):
+    while not isinstance(next(result), session.Picture):
         pass
     waiting[0] = False
-    assert list(found) == []
+    assert list(result) == []
     assert steps([files["head.nii.gz"]], models, wanted=lambda: False) == []
 
 
 def test_what_a_session_keeps_of_a_scan_is_its_place_and_not_the_scan(files, models):
     picture, *_ = steps([files["head.nii.gz"]], models)
-    assert picture.shown.paths == (str(files["head.nii.gz"]),)
-    assert picture.shown.shape == (10, 192, 192)
-    assert all(np.size(value) < 20 for value in vars(picture.shown).values())
+    assert picture.scan.paths == (str(files["head.nii.gz"]),)
+    assert picture.scan.shape == (10, 192, 192)
+    assert all(np.size(value) < 20 for value in vars(picture.scan).values())
 
 
 def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
     monkeypatch.setattr(session, "MOST_UPLOAD_MB", 0.1)
-    shown, problem = asked(models, [str(files["head.zip"])] * 3)
-    assert shown is None
+    view, problem = read_upload(models, [str(files["head.zip"])] * 3)
+    assert view is None
     assert "0.1 MB is the most" in problem
 
 
 def test_what_is_said_on_the_page_is_escaped():
-    assert app._say("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
+    assert app._message("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
 
 
 def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
     bleeds = [sample.bleeds for sample in session.SAMPLES.values()]
-    assert {kind for some in bleeds for kind in some} == set(TYPES)
+    assert {kind for group in bleeds for kind in group} == set(TYPES)
     mimicking = [sample for sample in session.SAMPLES.values() if sample.mimics and not sample.bleeds]
     assert mimicking
     assert session.Sample(1) in session.SAMPLES.values()
@@ -204,16 +206,16 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     monkeypatch.setattr(session, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
     monkeypatch.setattr(session, "analyze", lambda scan, models: result())
     samples, answers = session.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(samples(session.FIRST))) for _ in range(3)]
+    askers = [Thread(target=lambda: answers.append(samples(session.FIRST_SAMPLE))) for _ in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
         asker.join()
     assert len(read) == 1
     assert answers[0] is answers[1] is answers[2]
-    told = answers[0]["report"]["origin"]
-    assert told["en"] == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
-    assert told["de"] == "Beispielfall: ein Kopf aus Code. Eingesetzt: subdural 12 mL. Zur Täuschung: Bewegung."
+    output = answers[0]["report"]["origin"]
+    assert output["en"] == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
+    assert output["de"] == "Beispielfall: ein Kopf aus Code. Eingesetzt: subdural 12 mL. Zur Täuschung: Bewegung."
 
 
 class _SmallCase:
@@ -236,9 +238,9 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 
 
 def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
-    shown, problem = asked(models, [str(tmp_path / "gone.nii.gz")])
-    assert shown is None
-    assert problem == session.GONE
+    view, problem = read_upload(models, [str(tmp_path / "gone.nii.gz")])
+    assert view is None
+    assert problem == session.GONE_TEXT
 
 
 def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):
@@ -262,8 +264,8 @@ def server(tmp_path_factory, browser):
 def visit(browser, server):
     """The page as it opens: the first sample read."""
     with tab(browser) as page:
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
+        page.requests = []
+        page.on("request", lambda request: page.requests.append(request.url))
         page.goto(server.url)
         page.wait_for_selector('.viewer[data-ready="yes"]', timeout=60_000)
         yield page
@@ -302,7 +304,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert site.inner_text(".sentence").startswith("Bleeding likely")
     assert "mL" in site.inner_text(".volume")
     assert site.locator(".scores tbody tr").count() == 6
-    planted = session.sample_case(session.FIRST).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
+    planted = session.sample_case(session.FIRST_SAMPLE).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
     marks = pixels(site, "marks")
     near = cv2.dilate(planted.astype(np.uint8), np.ones((15, 15), np.uint8))  # 7 pixels, 6 mm, around it
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
@@ -312,13 +314,13 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
 
 
 def test_the_page_is_complete_without_the_internet(site, server):
-    assert [url for url in site.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+    assert [url for url in site.requests if not url.startswith((server.url, "data:", "blob:"))] == []
 
 
 def test_scrolling_asks_the_server_nothing(site):
     site.wait_for_selector('.viewer[data-decoded="all"]')
     site.wait_for_timeout(500)  # what the page asks for on its own is over
-    before, first = len(site.asked), pixels(site, "ct")
+    before, first = len(site.requests), pixels(site, "ct")
     site.hover(".stage")
     site.mouse.wheel(0, -100)
     site.focus(".stage")
@@ -326,7 +328,7 @@ def test_scrolling_asks_the_server_nothing(site):
     site.fill(".position", "10")
     assert where(site) == "Slice 10 of 34"
     assert (pixels(site, "ct") != first).any()
-    assert [url for url in site.asked[before:] if "heartbeat" not in url] == []
+    assert [url for url in site.requests[before:] if "heartbeat" not in url] == []
 
 
 def test_a_sample_is_one_click_away(site):
@@ -389,7 +391,7 @@ def test_another_visitor_sees_the_sample_and_not_somebody_elses_scan(browser, se
 
 
 def test_the_app_never_imports_tensorflow_or_keras(server, site):
-    lines = server.said().splitlines()
+    lines = server.log_text().splitlines()
     imported = {line.rsplit("|", 1)[-1].strip() for line in lines if line.startswith("import time:")}
     assert {"gradio", "onnxruntime", "pydicom"} <= imported
     assert {name for name in imported if name.split(".")[0] in {"tensorflow", "keras", "torch", "jax"}} == set()
@@ -402,10 +404,10 @@ def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, file
     assert site.is_hidden("#stop")
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert set(links) == set(WRITERS)
-    told = json.loads(urllib.request.urlopen(links["result.json"]).read())
-    shown = site.locator(".scores tbody tr").first.locator("td").all_inner_texts()
-    assert f"{told['scores']['any']:.0%}".replace("%", " %") in [text.strip() for text in shown]
-    assert "head.zip" not in json.dumps(told)
+    output = json.loads(urllib.request.urlopen(links["result.json"]).read())
+    view = site.locator(".scores tbody tr").first.locator("td").all_inner_texts()
+    assert f"{output['scores']['any']:.0%}".replace("%", " %") in [text.strip() for text in view]
+    assert "head.zip" not in json.dumps(output)
 
 
 @pytest.fixture(scope="module")
@@ -468,9 +470,9 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
     assert site.is_hidden(".with-truth")
     bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     site.wait_for_selector(".against", state="visible", timeout=60_000)
-    found = analyze(read_scan([files["head.nii.gz"]]), models).mask
-    told = float(site.get_attribute("data.dice", "value"))
-    assert told == pytest.approx(dice(case.truth, found), abs=1e-3)
+    result = analyze(read_scan([files["head.nii.gz"]]), models).mask
+    output = float(site.get_attribute("data.dice", "value"))
+    assert output == pytest.approx(dice(case.truth, result), abs=1e-3)
     assert site.inner_text("#status") == ""
     read(site, files["slice.png"], "Your scan: 1 slice")  # another scan: that truth is not its own
     assert site.is_hidden(".with-truth")
@@ -488,11 +490,13 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
     from gradio_client import Client, handle_file
 
     client = Client(server.url, verbose=False)
-    told = client.predict([handle_file(str(files["head.nii.gz"]))], session.UNKNOWN, 40, 80, api_name="/analyze")
-    assert told == json.loads(json.dumps(as_json(analyze(read_scan([files["head.nii.gz"]]), models))))
+    output = client.predict(
+        [handle_file(str(files["head.nii.gz"]))], session.UNKNOWN_WINDOW, 40, 80, api_name="/analyze"
+    )
+    assert output == json.loads(json.dumps(as_json(analyze(read_scan([files["head.nii.gz"]]), models))))
     assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyze"]
     with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
-        client.predict([handle_file(str(files["scan.dcm"]))], session.UNKNOWN, 40, 80, api_name="/analyze")
+        client.predict([handle_file(str(files["scan.dcm"]))], session.UNKNOWN_WINDOW, 40, 80, api_name="/analyze")
 
 
 @pytest.mark.long
@@ -501,10 +505,10 @@ def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
         assert page.locator(".viewer").count() == 1
         page.check("#compare input")
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
-        one, two = page.locator(".sentence").all_inner_texts()
-        assert one == two != ""
+        first, second = page.locator(".sentence").all_inner_texts()
+        assert first == second != ""
         bring(page, files["head.nii.gz"])
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)
-        one, two = page.locator(".sentence").all_inner_texts()
-        assert one == two != ""
+        first, second = page.locator(".sentence").all_inner_texts()
+        assert first == second != ""

@@ -50,11 +50,11 @@ def server(tmp_path_factory, browser):
 
 @contextlib.contextmanager
 def visit(browser, server, size="wide", scheme="light", **options):
-    """The page with its sample read; `asked` holds each address it went to."""
+    """The page with its sample read; `requests` holds each address it went to."""
     options = {"viewport": SIZES[size], "color_scheme": scheme, "reduced_motion": "reduce", **options}
     with tab(browser, **options) as page:
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
+        page.requests = []
+        page.on("request", lambda request: page.requests.append(request.url))
         page.goto(server.url)
         page.wait_for_selector('.viewer[data-ready="yes"][data-decoded="all"]', timeout=90_000)
         yield page
@@ -64,9 +64,9 @@ def grave(page):
     """What axe-core calls serious or critical, as (rule, place)."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing.")
     page.evaluate(STILL)  # a color on its way from white to blue is none that stays
-    found = axe.Axe().run(page).response["violations"]
-    bad = [one for one in found if one["impact"] in ("serious", "critical")]
-    return [(one["id"], node["target"], node["failureSummary"]) for one in bad for node in one["nodes"]]
+    result = axe.Axe().run(page).response["violations"]
+    bad = [item for item in result if item["impact"] in ("serious", "critical")]
+    return [(item["id"], node["target"], node["failureSummary"]) for item in bad for node in item["nodes"]]
 
 
 @pytest.mark.parametrize(
@@ -105,20 +105,20 @@ def test_axe_sees_a_fault_that_is_planted(browser, server):
 def test_nothing_leaves_this_machine(browser, server):
     with visit(browser, server) as page:
         page.wait_for_timeout(500)
-        assert page.asked
-        assert [url for url in page.asked if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
+        assert page.requests
+        assert [url for url in page.requests if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_tab_reaches_every_control_once_with_a_name_and_a_focus_that_shows(browser, server, scheme):
     with visit(browser, server, scheme=scheme) as page:
         expected = page.evaluate(CONTROLS)
-        seen = [(at, changes) for at, changes in _walk(page)]
-        assert len(seen) >= expected
-        assert [at for at, _ in seen if not at["name"]] == []
-        assert [at["name"] for at, changes in seen if not changes] == []
-        parts = [at["part"] for at, _ in seen if at["part"]]
-        assert parts == sorted(parts)  # the rail with the cases, then the viewer
+        visited = [(at, changes) for at, changes in _walk(page)]
+        assert len(visited) >= expected
+        assert [at for at, _ in visited if not at["name"]] == []
+        assert [at["name"] for at, changes in visited if not changes] == []
+        pieces = [at["part"] for at, _ in visited if at["part"]]
+        assert pieces == sorted(pieces)  # the rail with the cases, then the viewer
 
 
 def _walk(page):
@@ -132,9 +132,9 @@ def _walk(page):
         if at is None:
             return
         low, high = (max(int(at["x"]) - 8, 0), max(int(at["y"]) - 8, 0)), (at["width"] + 16, at["height"] + 16)
-        here = np.s_[low[1] : low[1] + int(high[1]), low[0] : low[0] + int(high[0])]
+        position = np.s_[low[1] : low[1] + int(high[1]), low[0] : low[0] + int(high[0])]
         now = _screen(page)
-        yield at, bool((before[here] != now[here]).any())
+        yield at, bool((before[position] != now[position]).any())
 
 
 def _screen(page):
@@ -193,7 +193,7 @@ def test_arrows_choose_among_the_samples_and_tab_leaves_them(browser, server, si
 def test_who_holds_an_arrow_key_gets_the_sample_where_it_was_let_go(browser, server):
     with visit(browser, server) as page:
         _to_the_samples(page)
-        with page.expect_request(lambda asked: "Intraparenchymal" in (asked.post_data or "")):
+        with page.expect_request(lambda request: "Intraparenchymal" in (request.post_data or "")):
             page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")

@@ -57,7 +57,7 @@ def picture():
 
 def told_nothing(reply):
     """Whether an answer, whatever it is, holds no result, no trace and no place on the server."""
-    return reply.shown is None and not WORD_OF_A_FAULT.search(reply.text)
+    return reply.payload is None and not WORD_OF_A_FAULT.search(reply.text)
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -84,8 +84,8 @@ def test_a_forged_path_is_refused_and_not_told_apart_from_others(visitor, path):
 
 
 def test_an_address_that_answers_is_not_fetched_either(visitor, server):
-    for told in ({"path": f"{server.url}/config"}, {"path": "/x", "url": f"{server.url}/config"}):
-        reply = visitor.call("files", files=[told | {"meta": {"_type": "gradio.FileData"}}])
+    for output in ({"path": f"{server.url}/config"}, {"path": "/x", "url": f"{server.url}/config"}):
+        reply = visitor.call("files", files=[output | {"meta": {"_type": "gradio.FileData"}}])
         assert not reply.succeeded
         assert told_nothing(reply)
     assert not list(server.uploads.rglob("config*"))
@@ -108,7 +108,7 @@ def test_the_folder_of_all_uploads_is_not_read_as_one_upload(visitor, server, he
         for folder in (f"{server.uploads}", f"{server.uploads}/", place.rsplit("/", 1)[0]):
             reply = other.call("files", files=[file_data(folder)])
             assert told_nothing(reply)
-            assert "not there" in reply.said
+            assert "not there" in reply.message
 
 
 @pytest.mark.parametrize("route", [f"{API}/file=", f"{API}/file/", "/file=", "/static/", "/assets/", f"{API}/proxy="])
@@ -145,12 +145,12 @@ def test_an_upload_that_climbs_out_of_its_folder_stays_in_it(visitor, server):
 )
 def test_a_name_that_would_be_markup_or_turn_the_line_never_comes_back(visitor, name, never):
     reply = visitor.bring((name, b"dear diary"))
-    assert "looks like plain text" in reply.said
-    assert never not in reply.said
+    assert "looks like plain text" in reply.message
+    assert never not in reply.message
 
 
 def test_a_name_that_is_a_formula_comes_back_inside_a_sentence_only(visitor):
-    assert visitor.bring(("=1+1.dcm", b"dear diary")).said.startswith("<p class='wrong'>=1+1.dcm looks like")
+    assert visitor.bring(("=1+1.dcm", b"dear diary")).message.startswith("<p class='wrong'>=1+1.dcm looks like")
 
 
 # ---- sizes -----------------------------------------------------------------------------------------------------------
@@ -159,8 +159,8 @@ def test_a_name_that_is_a_formula_comes_back_inside_a_sentence_only(visitor):
 def test_files_that_are_small_one_by_one_and_too_large_together_are_refused(visitor):
     half = bytes(80_000_000)
     reply = visitor.bring(("a.dcm", half), ("b.dcm", half))
-    assert reply.shown is None
-    assert "160 MB; 150 MB is the most" in reply.said
+    assert reply.payload is None
+    assert "160 MB; 150 MB is the most" in reply.message
 
 
 def test_one_file_too_large_is_refused_before_it_is_kept(visitor, server):
@@ -191,7 +191,7 @@ def test_an_event_that_is_not_there_is_an_error_without_a_trace(visitor, number)
 def test_an_unknown_sample_is_no_sample(visitor, name):
     reply = visitor.call("samples", samples=name)
     assert not reply.succeeded
-    assert reply.shown is None
+    assert reply.payload is None
     assert "Traceback" not in reply.text
 
 
@@ -201,8 +201,8 @@ def test_an_unknown_sample_is_no_sample(visitor, name):
 )
 def test_a_window_that_is_none_gives_the_sentence_about_windows(visitor, picture, level, width):
     reply = visitor.bring(picture, picture_window="other", level=level, width=width)
-    assert reply.shown is None
-    assert "A window" in reply.said
+    assert reply.payload is None
+    assert "A window" in reply.message
     assert told_nothing(reply)
 
 
@@ -217,7 +217,7 @@ def test_a_session_cannot_be_given_somebody_elses_last_upload(visitor, server, p
     with Visitor(server.url) as other:
         event = other.event_of("level")
         data = [other.parts[n].get("value", [place]) for n in event["inputs"]]
-        assert other.run(event["id"], data).shown is None
+        assert other.run(event["id"], data).payload is None
 
 
 # ---- doors that are closed -------------------------------------------------------------------------------------------
@@ -246,10 +246,10 @@ def test_a_door_that_nobody_needs_is_closed(visitor, path):
 
 
 def test_no_private_event_is_told_or_answers_without_the_queue(visitor):
-    told = visitor.http.get(f"{API}/info", params={"all_endpoints": "true"}).json()
+    output = visitor.http.get(f"{API}/info", params={"all_endpoints": "true"}).json()
     private = [event["api_name"] for event in visitor.events if event["api_visibility"] == "private"]
     assert private
-    assert not {f"/{name}" for name in private} & set(told["named_endpoints"])
+    assert not {f"/{name}" for name in private} & set(output["named_endpoints"])
     for name in private:
         reply = visitor.http.post(f"{API}/run/{name}", json={"data": [], "session_hash": "x"})
         assert reply.status_code == 404
@@ -260,8 +260,8 @@ def test_another_site_may_not_read_what_this_computer_serves(visitor):
     for path in ("/config", f"{API}/queue/status"):
         reply = visitor.http.get(path, headers={"Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in reply.headers
-    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    assert "access-control-allow-origin" not in visitor.http.options(f"{API}/queue/join", headers=asked).headers
+    request = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in visitor.http.options(f"{API}/queue/join", headers=request).headers
 
 
 def test_a_page_opened_in_a_sandbox_counts_as_another_site(visitor):
@@ -287,14 +287,14 @@ def test_the_page_holds_no_place_of_this_machine(visitor):
 def test_a_full_queue_says_so_at_once_and_all_who_got_in_are_served(server, head):
     with ThreadPoolExecutor(28) as people:
         visitors = list(people.map(lambda _: Visitor(server.url), range(28)))
-        paths = list(people.map(lambda one: one.upload(head)[0], visitors))
-        replies = list(people.map(lambda one, path: one.call("files", files=[file_data(path)]), visitors, paths))
-    for one in visitors:
-        one.http.close()
-    served, turned_away = ([r for r in replies if (r.status == 200) is there] for there in (True, False))
+        paths = list(people.map(lambda item: item.upload(head)[0], visitors))
+        replies = list(people.map(lambda item, path: item.call("files", files=[file_data(path)]), visitors, paths))
+    for item in visitors:
+        item.http.close()
+    served, turned_away = ([r for r in replies if (r.status == 200) is forward] for forward in (True, False))
     assert len(served) >= 12
     assert turned_away
-    assert all(len(reply.shown["slices"]) == 4 for reply in served)
+    assert all(len(reply.payload["slices"]) == 4 for reply in served)
     for reply in turned_away:
         assert reply.status == 503
         assert "Queue is full" in reply.text
@@ -304,9 +304,9 @@ def test_two_at_once_get_their_own_scan_each(server, head, picture):
     with ThreadPoolExecutor(8) as people:
         visits = [(Visitor(server.url), *(((picture, 1), (head, 4))[k % 2])) for k in range(8)]
         replies = list(people.map(lambda visit: visit[0].bring(visit[1]), visits))
-    for (one, _, slices), reply in zip(visits, replies, strict=True):
-        one.http.close()
-        assert len(reply.shown["slices"]) == slices
+    for (item, _, slices), reply in zip(visits, replies, strict=True):
+        item.http.close()
+        assert len(reply.payload["slices"]) == slices
 
 
 @pytest.mark.long
@@ -320,8 +320,8 @@ def test_200_bad_uploads_in_a_row_leave_memory_where_it_was(server, visitor, hea
     before = server.memory_mb()
     for k in range(200):
         reply = visitor.bring(_bad(k, head, junk))
-        assert reply.shown is None
-        assert "class='wrong'" in reply.said
+        assert reply.payload is None
+        assert "class='wrong'" in reply.message
     assert server.memory_mb() - before < 100
 
 
@@ -348,7 +348,7 @@ sys.exit(app.main())
 def test_an_upload_goes_by_itself_and_all_the_rest_when_the_server_stops(tmp_path, picture):
     """The app's own half hour, made eight seconds: that it is set at all is what makes it so."""
     with Server(tmp_path, command=("-c", SOON)) as served, Visitor(served.url) as somebody:
-        assert somebody.bring(picture).shown
+        assert somebody.bring(picture).payload
         (place,) = list(served.uploads.rglob(picture[0]))
         until = time.monotonic() + 60
         while place.exists() and time.monotonic() < until:
@@ -372,8 +372,8 @@ def test_a_stop_by_sigterm_or_ctrl_c_leaves_nothing_of_an_upload(tmp_path, pictu
 
 def test_nothing_is_said_aloud_of_what_was_brought(server, visitor):
     visitor.bring(("DOE_JANE.dcm", b"dear diary of Jane Doe"))
-    assert "JANE" not in server.said()
-    assert "diary" not in server.said()
+    assert "JANE" not in server.log_text()
+    assert "diary" not in server.log_text()
 
 
 def test_altered_weights_stop_the_start(tmp_path):

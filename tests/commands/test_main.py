@@ -32,10 +32,10 @@ def test_phantoms_are_written_one_folder_a_case(phantoms):
 
 def test_predict_writes_its_files_and_says_the_sentence(phantoms, tmp_path, capsys):
     assert main(["predict", str(phantoms / "phantom-0000" / "scan.nii.gz"), "--out", str(tmp_path / "out")]) == 0
-    said = capsys.readouterr().out
-    assert "Bleeding likely on" in said
-    assert said.endswith("result.json, slices.csv, mask.nii.gz, overview.png, report.pdf.\n")
-    assert all((tmp_path / "out" / name).is_file() for name in said.rstrip(".\n").split(": ")[-1].split(", "))
+    message = capsys.readouterr().out
+    assert "Bleeding likely on" in message
+    assert message.endswith("result.json, slices.csv, mask.nii.gz, overview.png, report.pdf.\n")
+    assert all((tmp_path / "out" / name).is_file() for name in message.rstrip(".\n").split(": ")[-1].split(", "))
 
 
 def test_json_prints_the_content_of_result_json_and_nothing_else(phantoms):
@@ -89,7 +89,7 @@ def test_every_recipe_is_listed_with_its_source(capsys, monkeypatch):
     from ich_lib.models import builders
 
     rows = [{"name": "r", "task": "both", "shape": (4, 4, 6), "parameters": 1234567, "source": "somebody 2020"}]
-    monkeypatch.setattr(builders, "catalog", lambda: iter(rows))
+    monkeypatch.setattr(builders, "list_models", lambda: iter(rows))
     assert main(["recipes"]) == 0
     assert capsys.readouterr().out.split() == ["r", "both", "4x4x6", "1,234,567", "somebody", "2020"]
 
@@ -105,17 +105,17 @@ def test_phantoms_take_mimics_thickness_tilt_and_noise(tmp_path, capsys):
     scan = nib.load(tmp_path / "p" / "phantom-0000" / "scan.nii.gz")
     assert scan.shape == (256, 256, 10)
     assert abs(np.linalg.det(scan.affine[:3, :3])) == pytest.approx(17 * (230 / 256) ** 2 * np.cos(np.radians(20)))
-    told = json.loads((tmp_path / "p" / "phantom-0000" / "case.json").read_text())
-    assert told["mimics"] == ["dense sinus"]
+    output = json.loads((tmp_path / "p" / "phantom-0000" / "case.json").read_text())
+    assert output["mimics"] == ["dense sinus"]
     assert main(["phantom", "--out", out, "--mimics", "tumor"]) == 2
     assert "'tumor' is no mimic" in capsys.readouterr().err
 
 
 def test_a_set_that_needs_an_account_says_how_to_get_it(capsys, tmp_path):
     assert main(["fetch", "rsna-2019", "--out", str(tmp_path / "rsna")]) == 2
-    said = capsys.readouterr()
-    assert "non-commercial" in said.out
-    assert "kaggle competitions download" in said.err
+    message = capsys.readouterr()
+    assert "non-commercial" in message.out
+    assert "kaggle competitions download" in message.err
     assert not (tmp_path / "rsna").exists()
 
 
@@ -123,9 +123,9 @@ def test_a_data_set_is_checked_stored_and_trained_from(phantoms, tmp_path, capsy
     """Two cases written by `phantom` are a data set like any other; a mask cut off leaves its case out of the masks."""
     store = str(tmp_path / "two.slices")
     assert main(["store", "--data", str(phantoms), "--out", store, "--size", "64"]) == 0
-    said = capsys.readouterr().out
-    assert "2 scans and 2 patients" in said
-    assert "two.slices" in said
+    message = capsys.readouterr().out
+    assert "2 scans and 2 patients" in message
+    assert "two.slices" in message
     small = ["--steps", "2", "--epochs", "1", "--phantoms", "6", "--out", str(tmp_path / "run")]
     assert main(["train", "unet-small", "--data", store, *small]) == 2
     assert "holds head pictures of 64 px; unet-small wants head pictures of 256 px" in capsys.readouterr().err
@@ -147,9 +147,9 @@ def test_a_folder_with_its_hashes_is_held_against_them(tmp_path, capsys):
     folder = write_ct_ich(tmp_path / "set", GOOD)
     (folder / "SHA256SUMS.txt").write_text("0" * 64 + " hemorrhage_diagnosis.csv\n")
     assert main(["store", "--data", str(folder), "--out", str(tmp_path / "s.slices"), "--size", "32"]) == 0
-    said = capsys.readouterr().out
-    assert "1 file not what SHA256SUMS.txt says: hemorrhage_diagnosis.csv." in said
-    assert "2 scans and 2 patients" in said
+    message = capsys.readouterr().out
+    assert "1 file not what SHA256SUMS.txt says: hemorrhage_diagnosis.csv." in message
+    assert "2 scans and 2 patients" in message
 
 
 def test_the_command_ich_is_python_m_ich_lib():

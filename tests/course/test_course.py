@@ -3,8 +3,8 @@ import json
 import pytest
 
 from ich_lib.__main__ import main
-from ich_lib.course import correct, ct_ich, tried
-from ich_lib.course.progress import progress
+from ich_lib.course import find_ct_ich, is_attempted, mark_correct
+from ich_lib.course.progress import read_progress
 
 
 def copy_of_a_lesson(folder, said=("1.1 correct\n", "1.2 not tried yet - go on, nothing below needs it\n")):
@@ -20,20 +20,20 @@ def copy_of_a_lesson(folder, said=("1.1 correct\n", "1.2 not tried yet - go on, 
 
 
 def test_a_stub_is_told_apart_from_an_answer_even_a_false_one(capsys):
-    assert not tried("2.1", None)
-    assert not tried("2.1", 3, ...)
+    assert not is_attempted("2.1", None)
+    assert not is_attempted("2.1", 3, ...)
     assert capsys.readouterr().out == "2.1 not tried yet - go on, nothing below needs it\n" * 2
-    assert tried("2.1", 0, False, "")
-    correct("2.1")
+    assert is_attempted("2.1", 0, False, "")
+    mark_correct("2.1")
     assert capsys.readouterr().out == "2.1 correct\n"
 
 
 def test_progress_counts_what_the_saved_checks_said(tmp_path):
     copy_of_a_lesson(tmp_path, ("1.1 correct\n", "1.2 not tried yet - go on, nothing below needs it\n", ""))
-    (one,) = progress(tmp_path)
-    assert (one.lesson, one.title) == ("01_numbers", "1. A head in numbers")
-    assert one.exercises == ("1.1", "1.2", "1.3")
-    assert one.passed == ("1.1",)
+    (item,) = read_progress(tmp_path)
+    assert (item.lesson, item.title) == ("01_numbers", "1. A head in numbers")
+    assert item.exercises == ("1.1", "1.2", "1.3")
+    assert item.passed_exercises == ("1.1",)
 
 
 def test_the_course_command_lists_lessons_and_sums_up(tmp_path, capsys):
@@ -51,17 +51,17 @@ def test_a_folder_without_lessons_and_a_torn_copy_are_told_in_one_sentence(tmp_p
     path = copy_of_a_lesson(tmp_path)
     path.write_text(path.read_text()[:100])
     with pytest.raises(ValueError, match=r"01_numbers\.ipynb is not a notebook; it may have been saved halfway"):
-        list(progress(tmp_path))
+        list(read_progress(tmp_path))
 
 
 def test_ct_ich_is_found_where_it_was_fetched_and_missed_in_words(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("ICH_DATA", raising=False)
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert ct_ich() is None
+    assert find_ct_ich() is None
     assert "phantoms do for this lesson" in capsys.readouterr().out
     folder = tmp_path / "data" / "ct-ich"
     folder.mkdir(parents=True)
     (folder / "hemorrhage_diagnosis.csv").write_text("")
-    assert ct_ich() == folder
+    assert find_ct_ich() == folder
     assert str(tmp_path) not in capsys.readouterr().out

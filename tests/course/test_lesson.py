@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ich_lib.course.lesson import lesson
+from ich_lib.course.lesson import read_lesson
 from tests.conftest import ROOT
 
 
@@ -17,10 +17,10 @@ def test_a_lesson_is_read_without_its_solutions_checks_and_badge(tmp_path):
         ("markdown", "<details>the answer</details>", ["solution"]),
         ("code", "  \n", []),
     ]
-    told = [{"cell_type": kind, "source": [text], "metadata": {"tags": tags}} for kind, text, tags in cells]
+    output = [{"cell_type": kind, "source": [text], "metadata": {"tags": tags}} for kind, text, tags in cells]
     path = tmp_path / "05_leak.ipynb"
-    path.write_text(json.dumps({"cells": told}))
-    read = lesson(path)
+    path.write_text(json.dumps({"cells": output}))
+    read = read_lesson(path)
     assert (read.title, read.online) == ("5. The leak lab", badge.split("](")[2].rstrip(")"))
     assert [(cell.text, cell.code) for cell in read.cells] == [
         ("**You will** see.", False),
@@ -31,7 +31,7 @@ def test_a_lesson_is_read_without_its_solutions_checks_and_badge(tmp_path):
 
 def test_no_lesson_shows_its_solution_or_points_nowhere():
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        read = lesson(path)
+        read = read_lesson(path)
         assert not any("<details" in cell.text for cell in read.cells), path.name
         assert "OWNER" not in read.online
 
@@ -40,4 +40,4 @@ def test_a_torn_copy_is_refused(tmp_path):
     path = tmp_path / "05_leak.ipynb"
     path.write_text('{"cells": [')
     with pytest.raises(ValueError, match=r"05_leak.ipynb is not a notebook"):
-        lesson(path)
+        read_lesson(path)

@@ -5,24 +5,24 @@ import pytest
 
 from ich_lib.course.preparation import (
     METHODS,
-    black_for_corrupt,
+    average_channels,
+    blacken_corrupt,
     clahe,
+    compare_channel_average,
     compare_clahe,
-    compare_corrupt,
     compare_padding,
-    compare_rgb_mean,
     compare_scaling,
     compare_shrinking,
     compare_window_mean,
-    eight_bit,
+    count_label_noise,
+    drop_corrupt,
+    input_range,
     min_max_per_slice,
     pad_or_crop,
     pad_overwriting_the_picture,
-    resized,
-    rgb_mean,
-    seen_range,
+    resize,
     subsample,
-    without_corrupt,
+    to_8_bit,
 )
 from ich_lib.prepare.window import window
 
@@ -46,51 +46,51 @@ def test_subsampling_reads_every_fourth_pixel_and_is_what_nearest_does():
     small = subsample(picture)
     assert small.shape == (3, 128, 128)
     assert small[1, 5, 9] == picture[1, 20, 36]
-    assert np.array_equal(resized(picture, 128, "nearest"), small)
+    assert np.array_equal(resize(picture, 128, "nearest"), small)
 
 
 def test_area_is_the_mean_of_what_a_new_pixel_covers_also_between_whole_steps():
     """6 to 4 pixels: double them to 12, then every new pixel is a block of 3 x 3."""
     picture = noise(6, 6)
     blocks = np.kron(picture, np.ones((2, 2))).reshape(4, 3, 4, 3).mean(axis=(1, 3))
-    assert np.allclose(resized(picture, 4, "area"), blocks, atol=1e-6)
+    assert np.allclose(resize(picture, 4, "area"), blocks, atol=1e-6)
 
 
 def test_linear_to_a_quarter_is_the_mean_of_the_inner_four_of_sixteen():
     picture = noise(16, 16)
     inner = picture.reshape(4, 4, 4, 4)[:, 1:3, :, 1:3].mean(axis=(1, 3))
-    assert np.allclose(resized(picture, 4, "linear"), inner, atol=1e-6)
+    assert np.allclose(resize(picture, 4, "linear"), inner, atol=1e-6)
 
 
 def test_a_bleed_between_the_sampling_points_vanishes_and_area_keeps_nine_sixteenths_of_it():
     """Rows and columns 5 to 7 lie between the points 4 and 8, inside one pixel of the small picture."""
     hu, mask = bleed(5, 5, 3, 3)
-    gone, kept = (compare_shrinking(hu, mask, 8, method) for method in ("nearest", "area"))
-    assert (gone.vanished, gone.lost_from_mask, gone.area_error, gone.mask_area_error) == (1, 1, -1, -1)
+    gone, remaining = (compare_shrinking(hu, mask, 8, method) for method in ("nearest", "area"))
+    assert (gone.vanished_lesions, gone.lost_from_mask, gone.area_error, gone.mask_area_error) == (1, 1, -1, -1)
     assert (gone.contrast_before, gone.contrast_after, gone.vanished_share) == (40, 0, 1)
-    assert (kept.vanished, kept.lost_from_mask, kept.area_error) == (0, 0, 0)
-    assert kept.mask_area_error == pytest.approx(16 / 9 - 1)
-    assert kept.contrast_after == pytest.approx(40 * 9 / 16)
-    assert kept.contrast_kept == pytest.approx(9 / 16)
+    assert (remaining.vanished_lesions, remaining.lost_from_mask, remaining.area_error) == (0, 0, 0)
+    assert remaining.mask_area_error == pytest.approx(16 / 9 - 1)
+    assert remaining.contrast_after == pytest.approx(40 * 9 / 16)
+    assert remaining.contrast_kept == pytest.approx(9 / 16)
 
 
 def test_the_contrast_comparison_says_what_the_small_picture_shows():
     """The lesion is followed without its background; on a flat background the small picture shows the same by eye."""
     hu, mask = bleed(5, 5, 3, 3)
-    small = resized(hu, 8, "area")
+    small = resize(hu, 8, "area")
     assert compare_shrinking(hu, mask, 8, "area").contrast_after == pytest.approx(small[1, 1] - small[0, 0])
 
 
 def test_a_bleed_on_a_sampling_point_becomes_sixteen_times_too_large():
     hu, mask = bleed(8, 8, 1, 1)
     lucky = compare_shrinking(hu, mask, 8, "nearest")
-    assert (lucky.vanished, lucky.area_error, lucky.contrast_kept) == (0, 15, 1)
+    assert (lucky.vanished_lesions, lucky.area_error, lucky.contrast_kept) == (0, 15, 1)
 
 
 def test_a_bleed_on_the_seam_keeps_its_area_as_shares_and_leaves_the_binary_mask():
     """2 x 2 pixels around the corner of four new pixels: a sixteenth of each."""
     seam = compare_shrinking(*bleed(7, 7, 2, 2), 8, "area")
-    assert (seam.vanished, seam.lost_from_mask, seam.area_error, seam.mask_area_error) == (0, 1, 0, -1)
+    assert (seam.vanished_lesions, seam.lost_from_mask, seam.area_error, seam.mask_area_error) == (0, 1, 0, -1)
 
 
 def test_of_sixteen_specks_fifteen_vanish_by_subsampling_and_none_by_area():
@@ -100,17 +100,17 @@ def test_of_sixteen_specks_fifteen_vanish_by_subsampling_and_none_by_area():
         mask[16 * dy + 4 + dy, 16 * dx + 4 + dx] = True
     hu[mask] = 70
     nearest, area = (compare_shrinking(hu, mask, 16, method) for method in ("nearest", "area"))
-    assert (nearest.lesions, nearest.vanished, nearest.area_error) == (16, 15, 0)
+    assert (nearest.lesions, nearest.vanished_lesions, nearest.area_error) == (16, 15, 0)
     assert nearest.contrast_after == pytest.approx(40 / 16)
-    assert (area.vanished, area.contrast_after) == (0, pytest.approx(40 / 16))
+    assert (area.vanished_lesions, area.contrast_after) == (0, pytest.approx(40 / 16))
 
 
 def test_a_stack_counts_the_lesions_of_each_slice():
     """The same column of blood in two slices is two lesions; an empty slice adds none."""
     hu, mask = bleed(5, 5, 3, 3)
     stack = np.stack([hu, hu, np.full_like(hu, 30)]), np.stack([mask, mask, np.zeros_like(mask)])
-    found = compare_shrinking(*stack, 8, "area")
-    assert (found.lesions, found.area_error, found.contrast_before) == (2, 0, 40)
+    result = compare_shrinking(*stack, 8, "area")
+    assert (result.lesions, result.area_error, result.contrast_before) == (2, 0, 40)
 
 
 def test_pieces_that_touch_at_a_corner_are_one_lesion_and_pieces_apart_are_two():
@@ -124,9 +124,9 @@ def test_fine_stripes_become_a_false_level_by_subsampling_and_average_out_by_are
     """Stripes of +10 and -10, each one pixel wide: every fourth pixel is +10."""
     stripes = np.tile(np.array([10, -10], np.float32), (32, 16))
     _, mask = bleed(5, 5, 3, 3)
-    found = {method: compare_shrinking(stripes, mask, 8, method).aliasing for method in METHODS}
-    assert found["nearest"] == pytest.approx(10, rel=1e-4)
-    assert found["area"] == found["linear"] == pytest.approx(0, abs=1e-4)
+    result = {method: compare_shrinking(stripes, mask, 8, method).aliasing for method in METHODS}
+    assert result["nearest"] == pytest.approx(10, rel=1e-4)
+    assert result["area"] == result["linear"] == pytest.approx(0, abs=1e-4)
 
 
 def test_coarse_stripes_are_no_aliasing():
@@ -159,18 +159,18 @@ def test_bone_beside_a_bleed_does_not_count_as_its_surroundings_when_tissue_is_n
 def test_the_same_size_changes_nothing(method):
     hu, mask = bleed(5, 6, 7, 8)
     same = compare_shrinking(hu, mask, 32, method)
-    assert np.array_equal(resized(hu, 32, method), hu)
+    assert np.array_equal(resize(hu, 32, method), hu)
     assert (same.area_error, same.mask_area_error, same.contrast_kept, same.aliasing) == (0, 0, 1, 0)
 
 
 def test_shrinking_refuses_what_would_distort_or_enlarge_or_cannot_be_measured():
     hu, mask = bleed(5, 5, 3, 3)
     with pytest.raises(ValueError, match=r"square.*got \(32, 30\).*pad_or_crop"):
-        resized(hu[:, :30], 8, "area")
+        resize(hu[:, :30], 8, "area")
     with pytest.raises(ValueError, match="between 1 and the picture's 32 pixels; got 64"):
-        resized(hu, 64, "area")
+        resize(hu, 64, "area")
     with pytest.raises(ValueError, match="No method is called 'cubic'; choose from nearest, linear, area"):
-        resized(hu, 8, "cubic")
+        resize(hu, 8, "cubic")
     with pytest.raises(ValueError, match="mask is empty"):
         compare_shrinking(hu, ~np.ones_like(mask), 8, "area")
     with pytest.raises(ValueError, match="no tissue beside its lesion"):
@@ -197,27 +197,27 @@ def two_sides(seed=0):
 
 def test_clahe_gives_one_tissue_two_grays_and_a_window_gives_it_one():
     hu, mask = two_sides()
-    gray = eight_bit(window(np.rint(hu), 40, 80))
+    gray = to_8_bit(window(np.rint(hu), 40, 80))
     equalized = clahe(gray, tiles=2)
     assert gray[8, 8] == gray[8, 56] == 128
     assert int(equalized[8, 8]) - int(equalized[8, 56]) > 20
-    found = compare_clahe(hu, mask, tiles=2)
-    assert found["window"].gray_spread == found["narrow window"].gray_spread == 0
-    assert found["CLAHE"].gray_spread > 5
-    assert found["CLAHE"].hu_spread > 0.5
+    result = compare_clahe(hu, mask, tiles=2)
+    assert result["window"].gray_spread == result["narrow window"].gray_spread == 0
+    assert result["CLAHE"].gray_spread > 5
+    assert result["CLAHE"].hu_spread > 0.5
 
 
 def test_the_spreads_are_those_of_a_slow_count():
     """Every gray of each CT number by a plain loop, and every CT number of each gray."""
     hu, mask = two_sides(1)
     hu = np.rint(hu)
-    shown, seen = clahe(eight_bit(window(hu, 40, 80)), tiles=2), (hu > 0) & (hu < 80)
-    pairs = list(zip(hu[seen].tolist(), shown[seen].tolist(), strict=True))
+    view, visited = clahe(to_8_bit(window(hu, 40, 80)), tiles=2), (hu > 0) & (hu < 80)
+    pairs = list(zip(hu[visited].tolist(), view[visited].tolist(), strict=True))
     grays = [np.subtract(*np.percentile([g for h, g in pairs if h == value], [95, 5])) for value, _ in pairs]
     values = [np.subtract(*np.percentile([h for h, g in pairs if g == gray], [95, 5])) for _, gray in pairs]
-    found = compare_clahe(hu, mask, tiles=2)["CLAHE"]
-    assert found.gray_spread == pytest.approx(np.mean(grays))
-    assert found.hu_spread == pytest.approx(np.mean(values))
+    result = compare_clahe(hu, mask, tiles=2)["CLAHE"]
+    assert result.gray_spread == pytest.approx(np.mean(grays))
+    assert result.hu_spread == pytest.approx(np.mean(values))
 
 
 def test_half_the_window_doubles_contrast_and_noise_alike():
@@ -227,8 +227,8 @@ def test_half_the_window_doubles_contrast_and_noise_alike():
     mask = np.zeros(hu.shape, bool)
     mask[30:36, 30:36] = True
     hu[mask] = 55
-    found = compare_clahe(hu, mask)
-    wide, narrow = found["window"], found["narrow window"]
+    result = compare_clahe(hu, mask)
+    wide, narrow = result["window"], result["narrow window"]
     assert narrow.contrast == pytest.approx(2 * wide.contrast, rel=0.01)
     assert narrow.noise == pytest.approx(2 * wide.noise, rel=0.01)
     assert narrow.contrast_to_noise == pytest.approx(wide.contrast_to_noise, rel=0.01)
@@ -247,9 +247,9 @@ def test_a_narrow_window_pays_by_merging_the_ends():
     hu = np.tile(np.arange(80, dtype=np.float32), (80, 1))
     mask = np.zeros(hu.shape, bool)
     mask[38:42, 50:54] = True
-    found = compare_clahe(hu, mask)
-    assert found["window"].hu_spread == 0
-    assert found["narrow window"].hu_spread == pytest.approx(2 * 20 / 79 * 0.9 * 19)
+    result = compare_clahe(hu, mask)
+    assert result["window"].hu_spread == 0
+    assert result["narrow window"].hu_spread == pytest.approx(2 * 20 / 79 * 0.9 * 19)
 
 
 def test_clahe_refuses_hu_and_a_lesion_outside_its_window():
@@ -266,33 +266,33 @@ def test_clahe_refuses_hu_and_a_lesion_outside_its_window():
 def test_the_mean_of_a_gray_jpg_is_the_jpg():
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
     picture = np.repeat(gray[..., None], 3, axis=2)
-    assert np.array_equal(rgb_mean(picture), gray)
-    found = compare_rgb_mean(picture)
-    assert (found.largest_difference, found.colors, found.grays, found.most_on_one_gray) == (0, 256, 256, 1)
+    assert np.array_equal(average_channels(picture), gray)
+    result = compare_channel_average(picture)
+    assert (result.largest_difference, result.colors, result.grays, result.most_on_one_gray) == (0, 256, 256, 1)
 
 
 def test_the_mean_of_colors_puts_different_tissues_on_one_gray():
     """(90, 0, 0), (0, 90, 0) and (30, 30, 30) are all gray 30; (200, 200, 200) does not overflow."""
     picture = np.array([[[90, 0, 0], [0, 90, 0], [30, 30, 30], [200, 200, 200]]], np.uint8)
-    assert rgb_mean(picture).tolist() == [[30, 30, 30, 200]]
-    found = compare_rgb_mean(picture)
-    assert (found.largest_difference, found.colors, found.grays, found.most_on_one_gray) == (60, 4, 2, 3)
+    assert average_channels(picture).tolist() == [[30, 30, 30, 200]]
+    result = compare_channel_average(picture)
+    assert (result.largest_difference, result.colors, result.grays, result.most_on_one_gray) == (60, 4, 2, 3)
 
 
 def test_the_mean_of_three_windows_has_half_the_contrast_of_the_brain_window():
     """Blood 60 against brain 30 HU: 30/80, 30/200 and 30/2800 of 255 are 96, 38 and 3 grays, give or take rounding."""
-    found = compare_window_mean()
-    assert np.allclose(found.contrast_of_channels, [96, 38, 3], atol=1)
-    assert abs(found.contrast_of_mean - (96 + 38 + 3) / 3) <= 1
-    assert (found.hu_values, found.told_apart_by_channels) == (101, 101)
-    assert found.told_apart_by_mean < 101
+    result = compare_window_mean()
+    assert np.allclose(result.contrast_of_channels, [96, 38, 3], atol=1)
+    assert abs(result.contrast_of_mean - (96 + 38 + 3) / 3) <= 1
+    assert (result.hu_values, result.told_apart_by_channels) == (101, 101)
+    assert result.told_apart_by_mean < 101
 
 
 def test_ct_numbers_on_one_gray_follow_from_the_slope_of_the_windows():
     """The bone window alone, three times: 255 grays for 2800 HU, so 11 CT numbers share most grays."""
-    found = compare_window_mean(("bone",) * 3, from_hu=0, to_hu=999)
-    assert found.most_on_one_gray == 11
-    assert found.told_apart_by_channels == found.told_apart_by_mean == pytest.approx(1000 * 255 / 2800, abs=1)
+    result = compare_window_mean(("bone",) * 3, from_hu=0, to_hu=999)
+    assert result.most_on_one_gray == 11
+    assert result.told_apart_by_channels == result.told_apart_by_mean == pytest.approx(1000 * 255 / 2800, abs=1)
 
 
 def test_black_and_white_are_not_the_fullest_gray():
@@ -302,7 +302,7 @@ def test_black_and_white_are_not_the_fullest_gray():
 
 def test_channel_means_refuse_other_than_three():
     with pytest.raises(ValueError, match=r"takes \(y, x, 3\) uint8; got \(4, 4, 4\) uint8"):
-        rgb_mean(np.zeros((4, 4, 4), np.uint8))
+        average_channels(np.zeros((4, 4, 4), np.uint8))
     with pytest.raises(ValueError, match="Three windows"):
         compare_window_mean(("brain", "bone"))
 
@@ -341,8 +341,8 @@ def test_padding_by_overwriting_gives_a_black_slice_and_its_number_is_nothing_ke
     gray = np.arange(1, 13, dtype=np.uint8).reshape(3, 4)
     assert not pad_overwriting_the_picture(gray, 6).any()
     assert gray.sum() == 78
-    found = compare_padding(gray, 6)
-    assert (found.kept, found.kept_overwriting) == (1, 0)
+    result = compare_padding(gray, 6)
+    assert (result.share_kept, result.share_kept_overwriting) == (1, 0)
 
 
 def test_padding_refuses_a_fill_the_picture_cannot_hold_and_a_mask_that_is_not_its_own():
@@ -364,24 +364,24 @@ def test_min_max_gives_the_same_blood_another_gray_in_every_slice():
     windows = [(40, 80), (50, 100)]
     gray = min_max_per_slice(hu, windows)
     assert gray.tolist() == [[[0, 0.75, 1]], [[0, 0.5, 1]]]
-    found = compare_scaling(hu, windows)
-    assert found["per file"].gray_of_tissue == (0.75, 1.0) == (gray[0, 0, 1], gray[1, 0, 2])
-    assert found["fixed"].gray_of_tissue == (0.75, 0.75)
-    assert (found["per file"].gray_step, found["fixed"].gray_step) == (0.25, 0)
+    result = compare_scaling(hu, windows)
+    assert result["per file"].gray_of_tissue == (0.75, 1.0) == (gray[0, 0, 1], gray[1, 0, 2])
+    assert result["fixed"].gray_of_tissue == (0.75, 0.75)
+    assert (result["per file"].gray_step, result["fixed"].gray_step) == (0.25, 0)
 
 
 def test_one_gray_stands_for_other_ct_numbers_in_every_slice_unless_the_window_is_fixed():
     """Half gray is the middle: 40 HU of 0 to 80, 65 HU of 30 to 100."""
     hu = np.array([[[-1000, 1000]], [[30, 1000]]], np.float32)
-    found = compare_scaling(hu, [(40, 80), (50, 100)])
-    assert found["per file"].hu_of_gray == (40, 65)
-    assert found["per file"].hu_step == 25
-    assert (found["fixed"].hu_of_gray, found["fixed"].hu_step) == ((40, 40), 0)
+    result = compare_scaling(hu, [(40, 80), (50, 100)])
+    assert result["per file"].hu_of_gray == (40, 65)
+    assert result["per file"].hu_step == 25
+    assert (result["fixed"].hu_of_gray, result["fixed"].hu_step) == ((40, 40), 0)
 
 
 def test_the_fixed_window_is_the_librarys_window():
-    found = compare_scaling(np.zeros((1, 2, 2)), [(40, 80)], fixed="subdural", tissue_hu=73)["fixed"]
-    assert found.gray_of_tissue[0] == pytest.approx(float(window(np.array(73.0), 80, 200)))
+    result = compare_scaling(np.zeros((1, 2, 2)), [(40, 80)], fixed="subdural", tissue_hu=73)["fixed"]
+    assert result.gray_of_tissue[0] == pytest.approx(float(window(np.array(73.0), 80, 200)))
 
 
 def test_a_slice_of_one_value_becomes_black_without_a_warning():
@@ -402,10 +402,10 @@ def test_min_max_needs_one_window_a_slice():
 
 def test_scaled_twice_a_network_sees_less_than_one_gray_of_255():
     picture = np.arange(256, dtype=np.uint8)
-    assert seen_range(picture) == (0, 255)
-    assert seen_range(picture, 1 / 255) == (0, 1)
-    assert seen_range(picture, 1 / 255, 1 / 255) == (0, pytest.approx(1 / 255))
-    assert seen_range(picture, -1) == (-255, 0)
+    assert input_range(picture) == (0, 255)
+    assert input_range(picture, 1 / 255) == (0, 1)
+    assert input_range(picture, 1 / 255, 1 / 255) == (0, pytest.approx(1 / 255))
+    assert input_range(picture, -1) == (-255, 0)
 
 
 # 7. Files that cannot be read
@@ -419,10 +419,10 @@ def half_corrupt():
 
 
 def test_a_black_slice_keeps_its_label_and_a_file_done_right_takes_it_along():
-    black = black_for_corrupt(half_corrupt())
+    black = blacken_corrupt(half_corrupt())
     assert black.max(axis=(1, 2)).tolist() == [7, 0, 8, 0]
     assert black.dtype == np.uint8
-    pictures, labels, left_out = without_corrupt(half_corrupt(), LABELED)
+    pictures, labels, left_out = drop_corrupt(half_corrupt(), LABELED)
     assert pictures.max(axis=(1, 2)).tolist() == [7, 8]
     assert np.array_equal(labels, LABELED[[0, 2]])
     assert left_out == (1, 3)
@@ -430,18 +430,18 @@ def test_a_black_slice_keeps_its_label_and_a_file_done_right_takes_it_along():
 
 def test_label_noise_is_the_share_of_labels_without_a_picture():
     """Two of four files are corrupt, and one of the three that bleed is among them."""
-    found = compare_corrupt(half_corrupt(), LABELED)
-    assert (found.files, found.corrupt, found.bleeding, found.bleeding_corrupt) == (4, 2, 3, 1)
-    assert (found.share, found.share_of_bleeding) == (0.5, 1 / 3)
-    clean = compare_corrupt(half_corrupt(), np.zeros((4, 6), bool))
+    result = count_label_noise(half_corrupt(), LABELED)
+    assert (result.files, result.corrupt, result.bleeding, result.bleeding_corrupt) == (4, 2, 3, 1)
+    assert (result.share, result.share_of_bleeding) == (0.5, 1 / 3)
+    clean = count_label_noise(half_corrupt(), np.zeros((4, 6), bool))
     assert (clean.share, clean.share_of_bleeding) == (0.5, 0)
 
 
 def test_no_readable_file_and_missing_labels_are_refused():
     with pytest.raises(ValueError, match="Not one of the 2 files could be read"):
-        black_for_corrupt([None, None])
+        blacken_corrupt([None, None])
     with pytest.raises(ValueError, match="4 pictures and 3 labels"):
-        without_corrupt(half_corrupt(), LABELED[:3])
+        drop_corrupt(half_corrupt(), LABELED[:3])
 
 
 # All of them
@@ -450,7 +450,7 @@ def test_no_readable_file_and_missing_labels_are_refused():
 def test_nothing_changes_its_input():
     """Read-only arrays: writing into one raises."""
     hu, mask = two_sides()
-    gray, blood = eight_bit(window(hu, 40, 80)), mask.copy()
+    gray, blood = to_8_bit(window(hu, 40, 80)), mask.copy()
     color = np.repeat(gray[..., None], 3, axis=2)
     for given in (hu, mask, gray, blood, color, LABELED):
         given.flags.writeable = False
@@ -458,11 +458,11 @@ def test_nothing_changes_its_input():
     for method in METHODS:
         compare_shrinking(hu, mask, 16, method, tissue=~mask)
     compare_clahe(hu, mask)
-    compare_rgb_mean(color)
+    compare_channel_average(color)
     pad_or_crop(hu, 40, 0, blood=blood)
     compare_padding(gray, 80)
     min_max_per_slice(hu[None], [(40, 80)])
     compare_scaling(hu[None], [(40, 80)])
-    seen_range(gray, 1 / 255)
-    without_corrupt([gray, None, gray, gray], LABELED)[0][:] = 0
-    black_for_corrupt([gray, None])[:] = 0
+    input_range(gray, 1 / 255)
+    drop_corrupt([gray, None, gray, gray], LABELED)[0][:] = 0
+    blacken_corrupt([gray, None])[:] = 0

@@ -21,8 +21,8 @@ def question(number=1, *, bleeds=True, types=("subdural",), outlined=True):
     truth = np.zeros(SHAPE[1:], bool)
     truth[4:8, :10] = bleeds
     scan = Scan(np.zeros(SHAPE, np.float32), axial_affine((5, 1, 1), SHAPE))
-    told = frozenset(types) if types is not None and bleeds else frozenset() if types is not None else None
-    return Question(number, scan, 2, bleeds, told, truth if outlined else None)
+    output = frozenset(types) if types is not None and bleeds else frozenset() if types is not None else None
+    return Question(number, scan, 2, bleeds, output, truth if outlined else None)
 
 
 def region(rows, columns):
@@ -32,51 +32,51 @@ def region(rows, columns):
 
 
 def mark(truth, score, number=1):
-    return quiz.marked(question(number, bleeds=truth), quiz.said(score >= 0.5, max(score, 1 - score)))
+    return quiz.mark(question(number, bleeds=truth), quiz.student_answer(score >= 0.5, max(score, 1 - score)))
 
 
 # ---- marks ----------------------------------------------------------------------------------------------------------
 
 
 def test_half_of_the_blood_drawn_and_nothing_else_is_a_dice_of_two_thirds():
-    answer = quiz.said(True, 0.8, ["subdural"], region(slice(4, 6), slice(0, 10)))
-    found = quiz.marked(question(), answer, seconds=7)
-    assert found.dice == pytest.approx(2 * 20 / (20 + 40))
-    assert (found.right, found.types_right, found.score, found.seconds) == (True, True, 0.8, 7)
+    answer = quiz.student_answer(True, 0.8, ["subdural"], region(slice(4, 6), slice(0, 10)))
+    result = quiz.mark(question(), answer, seconds=7)
+    assert result.dice == pytest.approx(2 * 20 / (20 + 40))
+    assert (result.is_right, result.are_types_right, result.score, result.seconds) == (True, True, 0.8, 7)
 
 
 def test_blood_that_was_called_and_not_drawn_is_an_overlap_of_nothing():
-    assert quiz.marked(question(), quiz.said(True, 1)).dice == 0
-    assert quiz.marked(question(), quiz.said(True, 1, region=region(0, 0) & False)).dice == 0
+    assert quiz.mark(question(), quiz.student_answer(True, 1)).dice == 0
+    assert quiz.mark(question(), quiz.student_answer(True, 1, region=region(0, 0) & False)).dice == 0
 
 
 def test_a_clean_slice_has_no_overlap_and_no_type_to_be_right_about():
-    found = quiz.marked(question(bleeds=False), quiz.said(False, 0.9))
-    assert (found.right, found.dice, found.types_right) == (True, None, None)
-    assert found.score == pytest.approx(0.1)
+    result = quiz.mark(question(bleeds=False), quiz.student_answer(False, 0.9))
+    assert (result.is_right, result.dice, result.are_types_right) == (True, None, None)
+    assert result.score == pytest.approx(0.1)
 
 
 def test_a_slice_that_nobody_outlined_or_typed_is_marked_for_bleeding_alone():
-    found = quiz.marked(question(types=None, outlined=False), quiz.said(True, 0.6, ["epidural"]))
-    assert (found.right, found.dice, found.types_right) == (True, None, None)
+    result = quiz.mark(question(types=None, outlined=False), quiz.student_answer(True, 0.6, ["epidural"]))
+    assert (result.is_right, result.dice, result.are_types_right) == (True, None, None)
 
 
 def test_types_are_right_only_when_all_and_no_other_are_named():
-    two = question(types=("subdural", "epidural"))
-    assert [quiz.marked(two, quiz.said(True, 1, some)).types_right for some in (
+    second = question(types=("subdural", "epidural"))
+    assert [quiz.mark(second, quiz.student_answer(True, 1, group)).are_types_right for group in (
         ["subdural"], ["epidural", "subdural"], ["epidural", "subdural", "subarachnoid"]
     )] == [False, True, False]  # fmt: skip
 
 
 def test_types_and_region_of_a_slice_called_clean_count_for_nothing():
-    assert quiz.said(False, 0.7, ["epidural"]).types == frozenset()
+    assert quiz.student_answer(False, 0.7, ["epidural"]).types == frozenset()
 
 
 def test_an_unsure_and_an_unknown_answer_are_refused():
     with pytest.raises(ValueError, match=r"between 0.5 \(a guess\) and 1 \(certain\); got 0.3"):
-        quiz.said(True, 0.3)
+        quiz.student_answer(True, 0.3)
     with pytest.raises(ValueError, match="'stroke' is no type of bleed"):
-        quiz.said(True, 0.6, ["stroke"])
+        quiz.student_answer(True, 0.6, ["stroke"])
 
 
 # ---- standing -------------------------------------------------------------------------------------------------------
@@ -86,21 +86,21 @@ def test_the_curve_of_confidences_is_that_of_scikit_learn():
     rng = np.random.default_rng(3)
     truth, score = rng.random(40) < 0.4, np.round(rng.random(40), 1)
     marks = [mark(bool(t), float(s)) for t, s in zip(truth, score, strict=True)]
-    x, y, _ = roc_curve(truth, [one.score for one in marks], drop_intermediate=False)
-    np.testing.assert_allclose(quiz.roc(marks), np.stack([x, y], axis=1))
+    x, y, _ = roc_curve(truth, [item.score for item in marks], drop_intermediate=False)
+    np.testing.assert_allclose(quiz.roc_points(marks), np.stack([x, y], axis=1))
 
 
 def test_three_answers_on_paper():
     """Blood at 0.9 and at 0.4, clean at 0.5 (called blood): of two pairs one is in order, so the area is a half."""
-    found = quiz.standing([mark(True, 0.9), mark(True, 0.4), mark(False, 0.5)])
-    assert (found.n, found.right, found.auc, found.dice) == (3, 1, 0.5, 0)
-    assert (found.typed, found.types_right) == (2, 0)
+    result = quiz.tally([mark(True, 0.9), mark(True, 0.4), mark(False, 0.5)])
+    assert (result.n, result.n_right, result.auc, result.dice) == (3, 1, 0.5, 0)
+    assert (result.n_typed, result.n_types_right) == (2, 0)
 
 
 def test_there_is_no_curve_before_both_kinds_were_asked():
-    assert quiz.roc([mark(True, 0.9)]) == []
-    assert quiz.standing([mark(True, 0.9)]).auc is None
-    assert quiz.standing([]).n == 0
+    assert quiz.roc_points([mark(True, 0.9)]) == []
+    assert quiz.tally([mark(True, 0.9)]).auc is None
+    assert quiz.tally([]).n == 0
 
 
 # ---- cases ----------------------------------------------------------------------------------------------------------
@@ -112,51 +112,51 @@ def small(monkeypatch):
 
 
 def test_the_same_class_number_gives_the_same_heads_and_another_others(small):
-    one, again, other = (quiz.phantom_question(3, seed) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one.scan.hu, again.scan.hu)
-    assert (one.types, one.asked) == (again.types, again.asked)
-    assert other.scan.hu.shape != one.scan.hu.shape or (other.scan.hu != one.scan.hu).any()
+    item, repeat, other = (quiz.phantom_question(3, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(item.scan.hu, repeat.scan.hu)
+    assert (item.types, item.index) == (repeat.types, repeat.index)
+    assert other.scan.hu.shape != item.scan.hu.shape or (other.scan.hu != item.scan.hu).any()
 
 
 def test_a_made_head_shows_five_slices_and_its_truth_is_of_the_middle_one(small):
     for number in range(1, 6):
-        made = quiz.phantom_question(number, 4)
-        assert (len(made.scan.hu), made.asked) == (5, 2)
-        assert bool(made.truth.any()) == made.bleeds == bool(made.types)
+        built = quiz.phantom_question(number, 4)
+        assert (len(built.scan.hu), built.index) == (5, 2)
+        assert bool(built.truth.any()) == built.bleeds == bool(built.types)
 
 
 def test_a_quiz_asks_each_scan_once_and_bleeding_slices_of_those_that_bleed():
     """Half of the eight heads bleed, in slices 3 and 4: so all of these show one of the two."""
     table = table_of_heads(heads=8)
-    rows = quiz.order(table, 5)
+    rows = quiz.draw_rows(table, 5)
     assert sorted(table.scan[rows].tolist()) == sorted(set(table.scan.tolist()))
     assert table.labels[rows, ANY].sum() == 4
-    np.testing.assert_array_equal(rows, quiz.order(table, 5))
-    assert rows.tolist() != quiz.order(table, 6).tolist()
+    np.testing.assert_array_equal(rows, quiz.draw_rows(table, 5))
+    assert rows.tolist() != quiz.draw_rows(table, 6).tolist()
 
 
 def test_where_all_scans_bleed_about_half_of_the_questions_do():
     table = table_of_heads(heads=120, slices=6, side=32)
     bleeding = table.take(np.flatnonzero(np.isin(table.scan, table.scan[table.labels[:, ANY]])))
-    share = bleeding.labels[quiz.order(bleeding, 0), ANY].mean()
+    share = bleeding.labels[quiz.draw_rows(bleeding, 0), ANY].mean()
     assert 0.3 < share < 0.7
 
 
 def test_a_question_of_a_data_set_carries_no_name():
     table = table_of_heads(heads=2)
     row = int(np.flatnonzero(table.labels[:, ANY])[0])
-    asked = quiz.table_question(table, row, 9)
-    np.testing.assert_array_equal(asked.scan.hu[asked.asked], table.hu(row))
-    np.testing.assert_array_equal(asked.truth, table.truth(row))
-    assert asked.types == {TYPES[table.labels[row, :ANY].argmax()]}
-    assert table.patient[row] not in repr(replace(asked, truth=None))
+    request = quiz.table_question(table, row, 9)
+    np.testing.assert_array_equal(request.scan.hu[request.index], table.hu(row))
+    np.testing.assert_array_equal(request.truth, table.truth(row))
+    assert request.types == {TYPES[table.labels[row, :ANY].argmax()]}
+    assert table.patient[row] not in repr(replace(request, truth=None))
 
 
 def test_at_the_foot_of_a_scan_fewer_slices_are_shown_and_the_asked_one_is_the_first():
     table = table_of_heads(heads=2)
-    asked = quiz.table_question(table, 6, 1)
-    assert (len(asked.scan.hu), asked.asked) == (3, 0)
-    np.testing.assert_array_equal(asked.scan.hu[0], table.hu(6))
+    request = quiz.table_question(table, 6, 1)
+    assert (len(request.scan.hu), request.index) == (3, 0)
+    np.testing.assert_array_equal(request.scan.hu[0], table.hu(6))
 
 
 def test_a_picture_that_cannot_be_read_is_told_by_its_case_alone():
@@ -165,7 +165,7 @@ def test_a_picture_that_cannot_be_read_is_told_by_its_case_alone():
 
 
 def test_types_that_a_set_does_not_tell_are_not_asked():
-    table = replace(table_of_heads(heads=2), known=("any",))
+    table = replace(table_of_heads(heads=2), known_labels=("any",))
     assert quiz.table_question(table, 3, 1).types is None
 
 
@@ -173,13 +173,13 @@ def test_types_that_a_set_does_not_tell_are_not_asked():
 
 
 def test_the_model_is_asked_of_the_slices_that_the_student_sees(models, monkeypatch):
-    seen, analyze = [], quiz.analyze
-    monkeypatch.setattr(quiz, "analyze", lambda scan, models: seen.append(scan) or analyze(scan, models))
-    asked = replace(
+    visited, analyze = [], quiz.analyze
+    monkeypatch.setattr(quiz, "analyze", lambda scan, models: visited.append(scan) or analyze(scan, models))
+    request = replace(
         question(), scan=Scan(np.full((3, 64, 64), -1000, np.float32), axial_affine((5, 3, 3), (3, 64, 64)))
     )
-    answer = quiz.asked_of(models, replace(asked, asked=1))
-    assert seen == [asked.scan]
+    answer = quiz.model_answer(models, replace(request, asked=1))
+    assert visited == [request.scan]
     assert (answer.bleeds, answer.types, bool(answer.region.any())) == (False, frozenset(), False)
     assert 0 <= answer.score < 0.5
 
@@ -190,8 +190,8 @@ def test_a_model_that_learned_from_these_patients_is_no_fair_opponent():
 
     models = Models(Known, Known)
     table = table_of_heads(heads=3)
-    assert not quiz.fair(models, table)
-    assert quiz.fair(models, table.take(table.rows(["p1", "p2"])))
+    assert not quiz.is_fair(models, table)
+    assert quiz.is_fair(models, table.take(table.rows(["p1", "p2"])))
 
 
 # ---- results --------------------------------------------------------------------------------------------------------
@@ -199,10 +199,12 @@ def test_a_model_that_learned_from_these_patients_is_no_fair_opponent():
 
 def test_results_come_as_a_table_and_no_cell_is_a_formula():
     mine = [
-        quiz.marked(question(1), quiz.said(True, 0.8, ["subdural"], region(slice(4, 8), slice(0, 10))), seconds=4.4)
+        quiz.mark(
+            question(1), quiz.student_answer(True, 0.8, ["subdural"], region(slice(4, 8), slice(0, 10))), seconds=4.4
+        )
     ]
-    its = [quiz.marked(question(1), quiz.said(False, 0.75))]
-    header, row = csv.reader(StringIO(quiz.as_csv("=HYPERLINK(1)", 7, mine, its)))
+    its = [quiz.mark(question(1), quiz.student_answer(False, 0.75))]
+    header, row = csv.reader(StringIO(quiz.to_csv("=HYPERLINK(1)", 7, mine, its)))
     assert header == list(COLUMNS)
     assert dict(zip(header, row, strict=True)) == {
         "student": "'=HYPERLINK(1)", "seed": "7", "case": "1", "truth": "blood", "true types": "subdural",
@@ -214,9 +216,9 @@ def test_results_come_as_a_table_and_no_cell_is_a_formula():
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r", " ="])
 def test_every_start_of_a_formula_is_quoted(start):
-    assert quiz.quoted(f"{start}1") == f"'{start}1"
-    assert quiz.quoted(f"a{start}1") == f"a{start}1"
+    assert quiz.escape_formula(f"{start}1") == f"'{start}1"
+    assert quiz.escape_formula(f"a{start}1") == f"a{start}1"
 
 
 def test_numbers_stay_numbers():
-    assert quiz.quoted(-1) == -1
+    assert quiz.escape_formula(-1) == -1

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ich_lib.data import Report, Table, ct_ich
+from ich_lib.data import DataProblems, Table, ct_ich
 from ich_lib.labels import LABELS
 from tests.sets import write_ct_ich
 
@@ -60,11 +60,11 @@ def test_rows_taken_twice_over_still_show_their_own_pictures():
 
 
 def test_scans_and_patients_are_told_apart():
-    whole = table()
-    assert [rows.tolist() for rows in whole.scans()] == [[0, 1, 2], [3, 4, 5]]
-    assert whole.rows(["b"]).tolist() == [3, 4, 5]
-    assert whole.take([0, 2, 3]).bleeding() == {"a": False, "b": True}
-    assert repr(whole) == "Table(squares: 6 slices of 2 scans and 2 patients, 3 with blood, 6 outlined)"
+    full = table()
+    assert [rows.tolist() for rows in full.scans()] == [[0, 1, 2], [3, 4, 5]]
+    assert full.rows(["b"]).tolist() == [3, 4, 5]
+    assert full.take([0, 2, 3]).bleeding() == {"a": False, "b": True}
+    assert repr(full) == "Table(squares: 6 slices of 2 scans and 2 patients, 3 with blood, 6 outlined)"
 
 
 def test_what_nobody_outlined_has_no_truth():
@@ -73,7 +73,7 @@ def test_what_nobody_outlined_has_no_truth():
 
 
 def test_a_corrupt_file_leaves_together_with_its_label():
-    checked = table(broken=(1, 4)).checked()
+    checked = table(broken=(1, 4)).drop_corrupt()
     assert checked.names == ["a1/1", "a1/3", "b1/1", "b1/3"]
     assert checked.labels[:, -1].tolist() == [False, False, True, True]
     assert checked.report.corrupt == ("a1/2", "b1/2")
@@ -81,17 +81,17 @@ def test_a_corrupt_file_leaves_together_with_its_label():
 
 
 def test_reports_add_up_and_say_nothing_when_all_is_well():
-    assert not Report()
-    assert Report().sentences == ()
-    both = Report(missing=("a",)) + Report(missing=("b",), doubled=("c",))
-    assert both.sentences == (
+    assert not DataProblems()
+    assert DataProblems().sentences == ()
+    combined = DataProblems(missing=("a",)) + DataProblems(missing=("b",), doubled=("c",))
+    assert combined.sentences == (
         "2 slices are listed without a file and left out: a, b.",
         "1 slice is listed more than once and kept once: c.",
     )
 
 
 def test_a_long_report_names_the_first_and_counts_the_rest():
-    (sentence,) = Report(corrupt=tuple(f"n{i}" for i in range(15))).sentences
+    (sentence,) = DataProblems(corrupt=tuple(f"n{i}" for i in range(15))).sentences
     assert "n11 and 3 more" in sentence
     assert "n12" not in sentence
 
@@ -117,8 +117,8 @@ def test_pictures_come_back_as_hu_and_masks_as_bool(tmp_path):
 
 
 def test_age_and_sex_come_from_the_demographics_and_notes_below_them_are_no_patients(tmp_path):
-    told = '"Patient Number","Age(years)","Gender"\n"49","35","Male"\n"50","","Female"\n"* see note","1","x"\n'
-    read = ct_ich(write_ct_ich(tmp_path / "set", GOOD, demographics=told))
+    output = '"Patient Number","Age(years)","Gender"\n"49","35","Male"\n"50","","Female"\n"* see note","1","x"\n'
+    read = ct_ich(write_ct_ich(tmp_path / "set", GOOD, demographics=output))
     assert read.facts["age"].tolist()[:2] == [35, 35]
     assert np.isnan(read.facts["age"][2:]).all()
     assert read.facts["sex"].tolist() == ["Male", "Male", "Female", "Female"]
@@ -127,7 +127,7 @@ def test_age_and_sex_come_from_the_demographics_and_notes_below_them_are_no_pati
 def test_a_missing_picture_is_named_and_its_label_leaves_with_it(tmp_path):
     read = ct_ich(write_ct_ich(tmp_path / "set", GOOD, skip={(49, 10)}))
     assert len(read) == 3
-    assert read.report == Report(missing=("049/10",))
+    assert read.report == DataProblems(missing=("049/10",))
 
 
 def test_a_slice_without_a_bone_render_is_read_from_its_brain_render_and_flagged(tmp_path):
@@ -149,7 +149,7 @@ def test_a_slice_without_a_bone_render_is_read_from_its_brain_render_and_flagged
 
 def test_a_label_without_a_mask_is_reported_and_not_taken_for_clean(tmp_path):
     read = ct_ich(write_ct_ich(tmp_path / "set", GOOD, masks=()))
-    assert read.report == Report(inconsistent=("050/2",))
+    assert read.report == DataProblems(inconsistent=("050/2",))
     assert read.outlined.tolist() == [True, True, True, False]
 
 
@@ -161,20 +161,20 @@ def test_the_inverted_column_is_held_against_the_types(tmp_path):
 
 def test_one_line_that_contradicts_itself_leaves_and_is_named(tmp_path):
     read = ct_ich(write_ct_ich(tmp_path / "set", [*GOOD, "51,1,0,0,0,1,0,1,0"]))
-    assert read.report == Report(inconsistent=("051/1",))
+    assert read.report == DataProblems(inconsistent=("051/1",))
     assert "051" not in read.patients
 
 
 def test_a_line_twice_is_kept_once_and_counted(tmp_path):
     read = ct_ich(write_ct_ich(tmp_path / "set", [*GOOD, GOOD[2]]))
     assert len(read) == 4
-    assert read.report == Report(doubled=("049/1",))
+    assert read.report == DataProblems(doubled=("049/1",))
 
 
 def test_two_lines_that_contradict_each_other_both_leave(tmp_path):
     read = ct_ich(write_ct_ich(tmp_path / "set", [*GOOD, "49,1,0,0,0,1,0,0,0"]))
     assert "049/1" not in read.names
-    assert read.report == Report(inconsistent=("049/1",))
+    assert read.report == DataProblems(inconsistent=("049/1",))
 
 
 def test_a_row_of_another_form_is_refused_with_its_line(tmp_path):
@@ -187,7 +187,7 @@ def test_a_folder_without_the_table_says_how_to_get_it(tmp_path):
         ct_ich(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [lambda whole: b"not a picture", lambda whole: whole[:200]])
+@pytest.mark.parametrize("damage", [lambda full: b"not a picture", lambda full: full[:200]])
 def test_an_unreadable_or_cut_off_picture_leaves_with_its_label(tmp_path, damage):
     folder = write_ct_ich(tmp_path / "set", GOOD)
     path = folder / "Patients_CT" / "049" / "brain" / "1.jpg"
@@ -195,8 +195,8 @@ def test_an_unreadable_or_cut_off_picture_leaves_with_its_label(tmp_path, damage
     read = ct_ich(folder)
     with pytest.raises(ValueError, match=r"049/brain/1.jpg is not a readable picture|049/brain/1.jpg ends too early"):
         read.hu(0)
-    assert read.checked().report.corrupt == ("049/1",)
-    assert len(read.checked()) == 3
+    assert read.drop_corrupt().report.corrupt == ("049/1",)
+    assert len(read.drop_corrupt()) == 3
 
 
 def test_the_real_set_holds_what_its_paper_says(ct_ich_folder):

@@ -34,7 +34,7 @@ NEEDS_ACCOUNT = [name for name, known in PUBLIC_SETS.items() if known.needs_acco
 
 
 @dataclass
-class Asked:
+class LoggedRequest:
     path: str
     connection: int
     answered: bool = False
@@ -59,14 +59,14 @@ class Server(ThreadingHTTPServer):
         self.files[SUMS] = "".join(lines).encode()
 
     @property
-    def asked(self):
+    def request_log(self):
         """Every request so far, when all are answered: the client may be done before the server's thread is."""
-        while not all(asked.answered for asked in self.log):
+        while not all(request.answered for request in self.log):
             threading.Event().wait(0.001)
         return self.log
 
     def requests(self, path):
-        return [asked for asked in self.asked if asked.path == path]
+        return [request for request in self.request_log if request.path == path]
 
     def handle_error(self, request, client_address):
         """A client that hangs up is no news here."""
@@ -79,12 +79,12 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(self.path).removeprefix("/files/ct-ich/1.0.0/")
         waiting = self.server.faults.get(path, [])
         fault = waiting.pop(0) if waiting else None
-        asked = Asked(path, self.client_address[1])
-        self.server.log.append(asked)
+        request = LoggedRequest(path, self.client_address[1])
+        self.server.log.append(request)
         try:
             self.answer(path, fault)
         finally:
-            asked.answered = True
+            request.answered = True
 
     def answer(self, path, fault):
         if isinstance(fault, int) or path not in self.server.files:
@@ -164,20 +164,20 @@ def limit(monkeypatch, **limits):
 
 
 def test_the_terms_are_said_before_the_first_request(server, tmp_path):
-    said = []
-    get(server, tmp_path / "set", say=lambda text: said.append((text, len(server.asked))))
-    text, asked = said[0]
-    assert asked == 0
+    message = []
+    get(server, tmp_path / "set", say=lambda text: message.append((text, len(server.request_log))))
+    text, request = message[0]
+    assert request == 0
     for words in ("CT-ICH 1.0.0", "CC BY 4.0", "Hssayeni", "10.13026/w8q8-ky94", "110 MB"):
         assert words in text
 
 
 @pytest.mark.parametrize("name", NEEDS_ACCOUNT)
 def test_a_set_behind_an_account_says_how_to_get_it_and_asks_no_server(name, tmp_path, no_network):
-    said = []
+    message = []
     with pytest.raises(FetchError, match=f"{name} is not fetched by this command") as problem:
-        fetch(name, tmp_path / "set", say=said.append)
-    assert said == [terms(name)]
+        fetch(name, tmp_path / "set", say=message.append)
+    assert message == [terms(name)]
     assert PUBLIC_SETS[name].needs_account in str(problem.value)
     assert not (tmp_path / "set").exists()
 
@@ -206,19 +206,19 @@ def test_every_listed_file_arrives_and_nothing_else_is_left(server, tmp_path, ca
 
 def test_a_second_call_fetches_nothing_but_the_list(server, tmp_path):
     get(server, tmp_path)
-    server.asked.clear()
+    server.request_log.clear()
     get(server, tmp_path)
-    assert [asked.path for asked in server.asked] == [SUMS]
+    assert [request.path for request in server.request_log] == [SUMS]
 
 
 def test_a_file_damaged_here_is_named_and_replaced(server, tmp_path):
     get(server, tmp_path)
     (tmp_path / SCAN).write_bytes(b"half a picture")
-    server.asked.clear()
-    said = []
-    get(server, tmp_path, say=said.append)
-    assert said[1] == f"1 file here but not as published, to be replaced: {SCAN}."
-    assert [asked.path for asked in server.asked] == [SUMS, SCAN]
+    server.request_log.clear()
+    message = []
+    get(server, tmp_path, say=message.append)
+    assert message[1] == f"1 file here but not as published, to be replaced: {SCAN}."
+    assert [request.path for request in server.request_log] == [SUMS, SCAN]
     assert content(tmp_path) == server.files
 
 
@@ -233,7 +233,7 @@ def test_many_files_come_over_a_few_connections(server, tmp_path):
     server.list_files()
     get(server, tmp_path, workers=2)
     assert content(tmp_path) == server.files
-    assert len({asked.connection for asked in server.asked}) <= 2
+    assert len({request.connection for request in server.request_log}) <= 2
 
 
 def test_files_are_as_readable_as_any_that_the_user_makes(server, tmp_path):
@@ -244,15 +244,15 @@ def test_files_are_as_readable_as_any_that_the_user_makes(server, tmp_path):
 
 def test_folders_are_made_before_threads_share_them(server, tmp_path, monkeypatch):
     """pooch looks whether a folder is there and then makes it; two threads that do so at once fail."""
-    right, there = pooch.Pooch.fetch, []
+    right, forward = pooch.Pooch.fetch, []
 
     def noted(store, path, **options):
-        there.append((store.abspath / path).parent.is_dir())
+        forward.append((store.abspath / path).parent.is_dir())
         return right(store, path, **options)
 
     monkeypatch.setattr(pooch.Pooch, "fetch", noted)
     get(server, tmp_path)
-    assert there == [True] * (1 + len(FILES))
+    assert forward == [True] * (1 + len(FILES))
 
 
 # A bad line
@@ -272,9 +272,9 @@ def test_a_fetch_that_gave_up_continues_with_what_is_missing(server, tmp_path):
         get(server, tmp_path)
     assert set(content(tmp_path)) == set(server.files) - {SCAN}
     assert verify(tmp_path) == (f"1 file missing: {SCAN}.",)
-    server.asked.clear()
+    server.request_log.clear()
     get(server, tmp_path)
-    assert [asked.path for asked in server.asked] == [SUMS, SCAN]
+    assert [request.path for request in server.request_log] == [SUMS, SCAN]
     assert content(tmp_path) == server.files
 
 
@@ -317,7 +317,7 @@ def test_a_server_that_has_none_of_them_is_not_asked_for_all(server, tmp_path):
     server.files = {SUMS: server.files[SUMS]}
     with pytest.raises(FetchError, match=r"19 more files failed too"):
         get(server, tmp_path, workers=2)
-    assert len({asked.path for asked in server.asked}) < 60
+    assert len({request.path for request in server.request_log}) < 60
 
 
 @pytest.mark.parametrize("path", [SUMS, SCAN])
@@ -339,7 +339,7 @@ def test_a_list_with_a_path_out_of_the_folder_is_refused_before_any_file_is_aske
     server.files[SUMS] = f"{'0' * 64} good.jpg\n{'0' * 64} ../x.jpg\n".encode()
     with pytest.raises(ValueError, match=r"line 2 has the path '\.\./x\.jpg'"):
         get(server, tmp_path / "set")
-    assert [asked.path for asked in server.asked] == [SUMS]
+    assert [request.path for request in server.request_log] == [SUMS]
     assert not list(tmp_path.iterdir())
 
 
@@ -400,7 +400,7 @@ def test_a_disk_too_small_for_the_set_is_refused_before_the_first_file(server, t
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 50_000_000))
     with pytest.raises(FetchError, match="has 50 MB free and the set takes 121 MB"):
         get(server, tmp_path / "set")
-    assert [asked.path for asked in server.asked] == [SUMS]
+    assert [request.path for request in server.request_log] == [SUMS]
     assert not (tmp_path / "set").exists()
 
 

@@ -7,10 +7,10 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from ich_lib.data import ct_ich_nifti, open_set, pairs, render, renders, rsna
+from ich_lib.data import ct_ich_nifti, open_set, pairs, read_render, read_renders, rsna
 from ich_lib.data.polygons import fill, regions
-from ich_lib.data.renders import fitted_window
-from ich_lib.data.rsna import Header, unwrapped
+from ich_lib.data.renders import fit_window
+from ich_lib.data.rsna import Header, unwrap
 from ich_lib.labels import LABELS, TYPES
 from ich_lib.prepare.window import unwindow
 from tests.sets import (
@@ -171,9 +171,9 @@ def test_slices_run_along_their_normal_and_not_along_z(tmp_path):
 
 
 def test_lines_told_twice_count_once_and_lines_that_disagree_leave(tmp_path):
-    again = rsna_lines("ID_00000000a", "subdural")
+    repeat = rsna_lines("ID_00000000a", "subdural")
     torn = [line.replace("_epidural,1", "_epidural,0") for line in rsna_lines("ID_00000000c", "epidural", "subdural")]
-    table = rsna(write_rsna(tmp_path, THREE, lines=[*again, *torn]))
+    table = rsna(write_rsna(tmp_path, THREE, lines=[*repeat, *torn]))
     assert table.facts["image"].tolist() == ["ID_00000000b", "ID_00000000a"]
     assert table.report.doubled == ("ID_00000000a",)
     assert table.report.inconsistent == ("ID_00000000c",)
@@ -206,13 +206,13 @@ def test_a_file_with_fewer_pixels_than_promised_leaves_with_its_label_and_comes_
     """ID_6431af929.dcm of the real set: a sound header, too few pixels behind it."""
     folder = write_rsna(tmp_path, THREE)
     path = folder / "stage_2_train" / "ID_00000000a.dcm"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-100])
+    full = path.read_bytes()
+    path.write_bytes(full[:-100])
     (folder / "stage_2_train" / "ID_00000000b.dcm").write_bytes(b"torn")
     table = rsna(folder)
     assert table.report.corrupt == ("ID_00000000a", "ID_00000000b")
     assert len(table) == 1
-    path.write_bytes(whole)
+    path.write_bytes(full)
     assert rsna(folder).report.corrupt == ("ID_00000000b",)
 
 
@@ -223,22 +223,22 @@ def test_a_header_without_a_patient_is_corrupt_rather_than_a_patient_without_a_n
 
 def test_headers_are_read_once_and_an_interrupted_index_goes_on_after_its_last_whole_line(tmp_path):
     folder = write_rsna(tmp_path, THREE)
-    wanted = []
+    expected = []
 
     def progress(images):
-        wanted.append(list(images))
+        expected.append(list(images))
         return images
 
     first = rsna(folder, progress=progress)
-    assert len(wanted.pop()) == 3
+    assert len(expected.pop()) == 3
     index = folder / "rsna_index.csv"
     lines = index.read_bytes().splitlines(keepends=True)
     index.write_bytes(b"".join(lines[:-1]) + lines[-1][:25])
-    again = rsna(folder, progress=progress)
-    assert len(wanted.pop()) == 1
-    assert again.names == first.names
+    repeat = rsna(folder, progress=progress)
+    assert len(expected.pop()) == 1
+    assert repeat.names == first.names
     assert rsna(folder, progress=progress).names == first.names
-    assert wanted == []
+    assert expected == []
 
 
 def test_an_interruption_keeps_what_was_read(tmp_path):
@@ -275,7 +275,7 @@ def test_negative_values_stored_as_12_bits_without_a_sign_are_unwrapped(tmp_path
     hu[0], hu[1] = 3096, 4095
     table = rsna(write_rsna(tmp_path, [{**THREE[0], "hu": hu, "intercept": 0}]))
     assert [table.hu(0)[row, 3] for row in range(3)] == [-1000, -1, 40]
-    assert unwrapped(np.array([3095.0, 3096.0])).tolist() == [3095, -1000]
+    assert unwrap(np.array([3095.0, 3096.0])).tolist() == [3095, -1000]
 
 
 def test_padding_outside_the_gantry_is_air(tmp_path):
@@ -300,7 +300,7 @@ def test_a_hundred_thousand_lines_fit_in_little_memory(tmp_path, monkeypatch):
         image: Header(f"ID_p{i // 40}", f"ID_s{i // 40}", f"ID_e{i // 40}", -5.0 * (i % 40), False)
         for i, image in enumerate(images)
     }
-    monkeypatch.setattr(module, "headers", lambda *_, **__: known)
+    monkeypatch.setattr(module, "read_headers", lambda *_, **__: known)
     monkeypatch.setattr(module, "_images", lambda folder: set(images))
     tracemalloc.start()
     table = rsna(tmp_path)
@@ -317,7 +317,7 @@ EPIDURAL = ("epidural", "ID_00000000a", ("epidural",))
 NORMAL = ("normal", "ID_00000000b", ())
 
 
-def labeled(image, **columns):
+def annotation_line(image, **columns):
     return {"Origin": f"{image}.jpg", "Labeling State": "Labeled", **columns}
 
 
@@ -352,10 +352,10 @@ LEFT, RIGHT = box(0.25, 0.25, 0.5, 0.5), box(0.625, 0.25, 0.75, 0.5)
     ],
 )
 def test_every_nesting_of_polygons_is_read(text, count):
-    found = regions(text)
-    assert len(found) == count
+    result = regions(text)
+    assert len(result) == count
     if count:
-        assert found[0].tolist() == [[0.25, 0.25], [0.5, 0.25], [0.5, 0.5], [0.25, 0.5]]
+        assert result[0].tolist() == [[0.25, 0.25], [0.5, 0.25], [0.5, 0.5], [0.25, 0.5]]
 
 
 @pytest.mark.parametrize("text", ["left of the ear", '[{"x": 1}, {"x": 2}, {"x": 3}]', "[1, 2]", "[" * 5000])
@@ -399,11 +399,11 @@ def test_all_regions_of_all_tables_lie_in_one_mask(tmp_path):
     """System 000 saved a mask a region over the one before."""
     low = points((0.25, 0.75), (0.5, 0.75), (0.5, 1.0), (0.25, 1.0))
     results = {
-        EPIDURAL_CSV: [labeled("ID_00000000a", **{"Correct Label": [LEFT, RIGHT]})],
-        SUBDURAL_CSV: [labeled("ID_00000000a", **{"Correct Label": low})],
-        TRACING_CSV: [labeled("ID_00000000a", ROI=box(0, 0, 0.125, 0.125))],
+        EPIDURAL_CSV: [annotation_line("ID_00000000a", **{"Correct Label": [LEFT, RIGHT]})],
+        SUBDURAL_CSV: [annotation_line("ID_00000000a", **{"Correct Label": low})],
+        TRACING_CSV: [annotation_line("ID_00000000a", ROI=box(0, 0, 0.125, 0.125))],
     }
-    table = renders(write_renders(tmp_path, [EPIDURAL, NORMAL], results=results))
+    table = read_renders(write_renders(tmp_path, [EPIDURAL, NORMAL], results=results))
     truth = table.truth(0)
     assert truth.sum() == 16 * 16 + 8 * 16 + 16 * 16 + 8 * 8
     assert truth[16:32, 16:32].all()
@@ -424,12 +424,12 @@ def test_all_regions_of_all_tables_lie_in_one_mask(tmp_path):
     ],
 )
 def test_the_correct_label_goes_before_the_majority_and_the_majority_before_all(tmp_path, columns, width):
-    results = {EPIDURAL_CSV: [labeled("ID_00000000a", **columns)]}
-    assert renders(write_renders(tmp_path, [EPIDURAL], results=results)).truth(0).sum() == 64 * width
+    results = {EPIDURAL_CSV: [annotation_line("ID_00000000a", **columns)]}
+    assert read_renders(write_renders(tmp_path, [EPIDURAL], results=results)).truth(0).sum() == 64 * width
 
 
 def test_bleeding_that_nobody_drew_is_kept_but_not_outlined(tmp_path):
-    table = renders(write_renders(tmp_path, [EPIDURAL], results={EPIDURAL_CSV: [labeled("ID_00000000a")]}))
+    table = read_renders(write_renders(tmp_path, [EPIDURAL], results={EPIDURAL_CSV: [annotation_line("ID_00000000a")]}))
     assert table.outlined.tolist() == [False]
     assert table.labels[0, -1]
 
@@ -438,13 +438,13 @@ def test_flagged_images_are_in_no_table_whoever_flagged_them(tmp_path):
     images = [EPIDURAL, ("epidural", "ID_00000000c", ("epidural",)), ("epidural", "ID_00000000d", ("epidural",))]
     results = {
         EPIDURAL_CSV: [
-            labeled("ID_00000000a", **{"Correct Label": LEFT}),
+            annotation_line("ID_00000000a", **{"Correct Label": LEFT}),
             {"Origin": "ID_00000000c.jpg", "Labeling State": "Flagged", "Correct Label": LEFT},
-            labeled("ID_00000000c", **{"Correct Label": LEFT}),
-            labeled("ID_00000000d", **{"Correct Label": LEFT}),
+            annotation_line("ID_00000000c", **{"Correct Label": LEFT}),
+            annotation_line("ID_00000000d", **{"Correct Label": LEFT}),
         ]
     }
-    table = renders(
+    table = read_renders(
         write_renders(tmp_path, [*images, NORMAL], results=results, flagged=["ID_00000000d", "ID_00000000b"])
     )
     assert table.facts["image"].tolist() == ["ID_00000000a"]
@@ -456,14 +456,14 @@ def test_an_image_in_progress_leaves_unless_another_line_is_done_or_asked_for(tm
     going = {"Labeling State": "In Progress", "Majority Label": LEFT}
     results = {
         EPIDURAL_CSV: [{"Origin": f"{image}.jpg", **going} for _, image, _ in images],
-        SUBDURAL_CSV: [labeled("ID_00000000c", **{"Correct Label": RIGHT})],
+        SUBDURAL_CSV: [annotation_line("ID_00000000c", **{"Correct Label": RIGHT})],
     }
     folder = write_renders(tmp_path, images, results=results)
-    table = renders(folder)
+    table = read_renders(folder)
     assert table.facts["image"].tolist() == ["ID_00000000c"]
     assert table.truth(0).sum() == 8 * 16
     assert table.report.excluded == ("ID_00000000a",)
-    assert renders(folder, unfinished=True).truth(0).sum() == 16 * 16
+    assert read_renders(folder, unfinished=True).truth(0).sum() == 16 * 16
 
 
 def test_an_image_in_two_type_folders_is_one_row(tmp_path):
@@ -471,7 +471,7 @@ def test_an_image_in_two_type_folders_is_one_row(tmp_path):
         ("multi", "ID_00000000c", ("epidural", "subdural")),
         ("subdural", "ID_00000000c", ("epidural", "subdural")),
     ]
-    table = renders(write_renders(tmp_path, twice))
+    table = read_renders(write_renders(tmp_path, twice))
     assert len(table) == 1
     assert table.report.doubled == ("ID_00000000c",)
 
@@ -480,7 +480,7 @@ def test_labels_told_twice_count_once_and_labels_that_disagree_leave(tmp_path):
     folder = write_renders(tmp_path, [EPIDURAL, NORMAL])
     with (folder / "hemorrhage-labels.csv").open("a") as file:
         file.write("ID_00000000a,1,1,0,0,0,0\r\nID_00000000b,1,0,0,0,0,1\r\n")
-    table = renders(folder)
+    table = read_renders(folder)
     assert table.facts["image"].tolist() == ["ID_00000000a"]
     assert (table.report.doubled, table.report.inconsistent) == (("ID_00000000a",), ("ID_00000000b",))
 
@@ -492,35 +492,35 @@ def test_folder_label_and_polygon_that_disagree_are_named(tmp_path):
         ("multi", "ID_00000000e", ("subdural",)),
         NORMAL,
     ]
-    results = {EPIDURAL_CSV: [labeled("ID_00000000b", **{"Correct Label": LEFT})]}
-    table = renders(write_renders(tmp_path, images, results=results))
+    results = {EPIDURAL_CSV: [annotation_line("ID_00000000b", **{"Correct Label": LEFT})]}
+    table = read_renders(write_renders(tmp_path, images, results=results))
     assert table.report.inconsistent == tuple(f"ID_00000000{c}" for c in "bcde")
     assert table.outlined.tolist() == [False, False, False, False]
 
 
 def test_a_cell_that_is_no_polygon_is_named_and_its_slice_not_outlined(tmp_path):
-    rows = [labeled("ID_00000000a", **{"Correct Label": text}) for text in (LEFT, "left of the ear")]
-    table = renders(write_renders(tmp_path, [EPIDURAL], results={EPIDURAL_CSV: rows}))
+    rows = [annotation_line("ID_00000000a", **{"Correct Label": text}) for text in (LEFT, "left of the ear")]
+    table = read_renders(write_renders(tmp_path, [EPIDURAL], results={EPIDURAL_CSV: rows}))
     assert table.report.inconsistent == ("ID_00000000a",)
     assert not table.outlined.any()
 
 
 def test_a_polygon_without_a_picture_a_picture_without_its_pair_and_one_without_a_label_are_named(tmp_path):
-    results = {EPIDURAL_CSV: [labeled("ID_0000000ff", **{"Correct Label": LEFT})]}
+    results = {EPIDURAL_CSV: [annotation_line("ID_0000000ff", **{"Correct Label": LEFT})]}
     folder = write_renders(tmp_path, [EPIDURAL, NORMAL], results=results)
     (folder / "renders" / "epidural" / "subdural_window" / "ID_00000000a.jpg").unlink()
     extra = folder / "renders" / "normal" / "brain_window"
     (extra / "ID_0000000ee.jpg").write_bytes((extra / "ID_00000000b.jpg").read_bytes())
     other = folder / "renders" / "normal" / "subdural_window"
     (other / "ID_0000000ee.jpg").write_bytes((other / "ID_00000000b.jpg").read_bytes())
-    table = renders(folder)
+    table = read_renders(folder)
     assert table.facts["image"].tolist() == ["ID_00000000b"]
     assert table.report.missing == ("ID_00000000a", "ID_0000000ff")
     assert table.report.inconsistent == ("ID_0000000ee",)
 
 
 def test_the_slice_known_to_be_corrupt_leaves_with_its_label(tmp_path):
-    table = renders(write_renders(tmp_path, [NORMAL, ("normal", "ID_6431af929", ())]))
+    table = read_renders(write_renders(tmp_path, [NORMAL, ("normal", "ID_6431af929", ())]))
     assert table.report.corrupt == ("ID_6431af929",)
     assert len(table) == 1
 
@@ -528,42 +528,42 @@ def test_the_slice_known_to_be_corrupt_leaves_with_its_label(tmp_path):
 def test_hu_come_from_the_brain_window_and_beyond_it_from_the_subdural_window(tmp_path):
     """Columns of -50, -10, 10, 60, 120 and 300 HU; brain shows 0 to 80, subdural -20 to 180."""
     hu = np.repeat([-50.0, -10, 10, 60, 120, 300], 16)[None].repeat(64, axis=0)
-    table = renders(write_renders(tmp_path, [NORMAL], hu=hu))
+    table = read_renders(write_renders(tmp_path, [NORMAL], hu=hu))
     assert table.hu(0)[32, 8::16] == pytest.approx([-20, -10, 10, 60, 120, 180], abs=1.5)
 
 
 def test_the_window_of_a_render_can_be_measured_on_the_pictures(tmp_path):
     hu = np.linspace(-100, 250, 64 * 64).reshape(64, 64)
-    table = renders(write_renders(tmp_path, [NORMAL], hu=hu, levels={"subdural_window": (100, 254)}))
-    brain = unwindow(render(table, 0, "brain_window") / np.float32(255), 40, 80)
-    level, width = fitted_window(brain, render(table, 0, "subdural_window"))
+    table = read_renders(write_renders(tmp_path, [NORMAL], hu=hu, levels={"subdural_window": (100, 254)}))
+    brain = unwindow(read_render(table, 0, "brain_window") / np.float32(255), 40, 80)
+    level, width = fit_window(brain, read_render(table, 0, "subdural_window"))
     assert (level, width) == (pytest.approx(100, abs=3), pytest.approx(254, abs=5))
     with pytest.raises(ValueError, match="100 are needed"):
-        fitted_window(brain, render(table, 0, "max_contrast_window") * 0)
-    right = renders(tmp_path, subdural=(100, 254)).hu(0)
+        fit_window(brain, read_render(table, 0, "max_contrast_window") * 0)
+    right = read_renders(tmp_path, subdural=(100, 254)).hu(0)
     assert np.abs(right - hu)[(hu > -20) & (hu < 220)].max() < 3
 
 
 def test_every_render_of_a_row_can_be_seen_after_rows_were_taken(tmp_path):
-    table = renders(write_renders(tmp_path, [EPIDURAL, NORMAL])).take([1])
-    assert render(table, 0, "max_contrast_window").mean() == pytest.approx(200, abs=1)
+    table = read_renders(write_renders(tmp_path, [EPIDURAL, NORMAL])).take([1])
+    assert read_render(table, 0, "max_contrast_window").mean() == pytest.approx(200, abs=1)
     with pytest.raises(ValueError, match="no render 'bone'; choose from brain_bone_window"):
-        render(table, 0, "bone")
+        read_render(table, 0, "bone")
 
 
 def test_patients_are_unknown_unless_somebody_tells(tmp_path):
     folder = write_renders(tmp_path, [EPIDURAL, NORMAL], tables="Hemorrhage Segmentation Project")
-    assert renders(folder).patient.tolist() == ["", ""]
-    assert renders(folder, patients={"ID_00000000a": "ID_p"}).patient.tolist() == ["ID_p", ""]
+    assert read_renders(folder).patient.tolist() == ["", ""]
+    assert read_renders(folder, patients={"ID_00000000a": "ID_p"}).patient.tolist() == ["ID_p", ""]
     (tmp_path / "rsna_index.csv").write_text("image,patient,study\nID_00000000b,ID_q,s\n")
-    assert renders(folder, patients=tmp_path / "rsna_index.csv").patient.tolist() == ["", "ID_q"]
+    assert read_renders(folder, patients=tmp_path / "rsna_index.csv").patient.tolist() == ["", "ID_q"]
 
 
 def test_a_cut_off_render_leaves_with_its_label_when_the_table_is_checked(tmp_path):
     folder = write_renders(tmp_path, [EPIDURAL, NORMAL])
     path = folder / "renders" / "normal" / "subdural_window" / "ID_00000000b.jpg"
     path.write_bytes(path.read_bytes()[:-20])
-    checked = renders(folder).checked()
+    checked = read_renders(folder).drop_corrupt()
     assert checked.report.corrupt == ("ID_00000000b/0",)
     assert checked.facts["image"].tolist() == ["ID_00000000a"]
 
@@ -601,7 +601,7 @@ def test_every_layout_of_pairs_gives_the_same_table(tmp_path, layout):
         write_volume(tmp_path / mask.format(name), binary_mask(), order=order)
     table = pairs(tmp_path)
     assert table.names == [f"{name}/{z}" for name in "ab" for z in range(5)]
-    assert table.known == ("any",)
+    assert table.known_labels == ("any",)
     assert table.labels[:, -1].tolist() == [False, True, False, True, False] * 2
     assert not table.labels[:, :-1].any()
     assert table.hu(7)[12, 12] == 62
@@ -612,14 +612,14 @@ def test_every_layout_of_pairs_gives_the_same_table(tmp_path, layout):
 def test_a_coded_mask_tells_the_types_where_its_coding_is_told(tmp_path):
     write_case(tmp_path / "a", head_hu(), coded_mask(), coding=CODING)
     table = pairs(tmp_path)
-    assert table.known == LABELS
+    assert table.known_labels == LABELS
     assert [[n for n, v in zip(LABELS, row, strict=True) if v] for row in table.labels[[1, 3]]] == [
         ["subdural", "any"],
         ["epidural", "subdural", "any"],
     ]
     write_case(tmp_path / "b", head_hu(), coded_mask())
     mixed = pairs(tmp_path)
-    assert mixed.known == ("any",)
+    assert mixed.known_labels == ("any",)
     assert not mixed.labels[:, :-1].any()
 
 
@@ -651,7 +651,7 @@ def test_a_scan_without_a_mask_leaves_unless_labels_speak_for_it(tmp_path):
     assert table.patients == ["a", "c"]
     assert table.report.missing == ("b",)
     assert table.outlined[table.rows(["c"])].tolist() == [True, True, False, True, True]
-    assert table.known == LABELS
+    assert table.known_labels == LABELS
     assert not table.truth(5).any()
 
 
@@ -671,7 +671,7 @@ def test_a_gzipped_scan_that_ends_early_leaves_when_the_table_is_checked(tmp_pat
         write_case(tmp_path / name, head_hu() + rng.normal(0, 20, head_hu().shape), coded_mask())
     path = tmp_path / "a" / "scan.nii.gz"
     path.write_bytes(path.read_bytes()[:-2000])
-    checked = pairs(tmp_path).checked()
+    checked = pairs(tmp_path).drop_corrupt()
     assert checked.patients == ["b"]
     assert checked.report.corrupt == tuple(f"a/{z}" for z in range(5))
 
@@ -695,8 +695,8 @@ def test_a_set_is_known_by_its_layout(tmp_path):
     write_rsna(tmp_path / "three", THREE)
     write_renders(tmp_path / "four", [EPIDURAL])
     write_case(tmp_path / "five" / "a", head_hu(), coded_mask())
-    found = [open_set(tmp_path / name).name for name in ("one", "two", "three", "four", "five")]
-    assert found == ["CT-ICH 1.0.0", "CT-ICH 1.3.1", "RSNA 2019", "Zeta renders", "five"]
+    result = [open_set(tmp_path / name).name for name in ("one", "two", "three", "four", "five")]
+    assert result == ["CT-ICH 1.0.0", "CT-ICH 1.3.1", "RSNA 2019", "Zeta renders", "five"]
 
 
 def test_a_folder_that_is_no_set_says_what_each_would_hold_and_which_folder_below_is_one(tmp_path):
@@ -711,7 +711,7 @@ def test_a_folder_that_is_no_set_says_what_each_would_hold_and_which_folder_belo
         open_set(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("read", [ct_ich_nifti, rsna, renders, pairs])
+@pytest.mark.parametrize("read", [ct_ich_nifti, rsna, read_renders, pairs])
 def test_an_empty_folder_is_refused_with_what_should_be_there(tmp_path, read):
     with pytest.raises(FileNotFoundError, match=r"holds no"):
         read(tmp_path)

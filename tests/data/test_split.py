@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ich_lib.data import Table
-from ich_lib.data.split import Split, by_patient, hold_out, leaks, leaky_image_split, leaky_row_split
+from ich_lib.data.split import Split, by_patient, find_leaks, hold_out, leaky_image_split, leaky_row_split
 from ich_lib.data.store import build_store
 from ich_lib.labels import ANY, LABELS
 from ich_lib.models.run import Run
@@ -17,8 +17,8 @@ from tests.planted import Arrays, table_of_heads
 def table(types, slices=3):
     """One patient for each entry: the numbers of the types its middle slice shows, none for a clean one."""
     labels = np.zeros((len(types) * slices, 6), bool)
-    for i, shown in enumerate(types):
-        labels[i * slices + 1, [*shown, ANY] if shown else []] = True
+    for i, view in enumerate(types):
+        labels[i * slices + 1, [*view, ANY] if view else []] = True
     patient = np.repeat([f"{i:03d}" for i in range(len(types))], slices)
     number = np.tile(np.arange(slices), len(types))
     return Table("counts", patient, patient, number, labels, ~labels[:, ANY], Arrays([], []))
@@ -123,43 +123,43 @@ def test_the_leaky_row_split_parts_even_an_image():
 HALVES = Split("patient", {f"p{i}": int(i >= 4) for i in range(8)})  # p0 to p3 held out
 
 
-def stored(slices, folder):
+def to_store(slices, folder):
     return build_store(slices, folder / "s.slices", size=128, field="slice")
 
 
 def test_honest_folds_of_different_heads_do_not_leak(tmp_path):
-    found = leaks(HALVES, stored(table_of_heads(), tmp_path))
-    assert not found
-    assert str(found) == "nothing is on both sides"
+    result = find_leaks(HALVES, to_store(table_of_heads(), tmp_path))
+    assert not result
+    assert str(result) == "nothing is on both sides"
 
 
 def test_a_patient_on_both_sides_is_named(tmp_path):
-    found = leaks(leaky_image_split(table_of_heads()), stored(table_of_heads(), tmp_path))
-    assert "p0" in found.patients
-    assert "patients are on both sides" in str(found)
+    result = find_leaks(leaky_image_split(table_of_heads()), to_store(table_of_heads(), tmp_path))
+    assert "p0" in result.patients
+    assert "patients are on both sides" in str(result)
 
 
 def test_a_copy_of_a_patient_set_apart_is_no_leak_between_the_sides(tmp_path):
     heads = table_of_heads()
     heads.pixels.pictures[8 * 6 - 4] = heads.pixels.pictures[1].copy()  # p7, trained on, shows a slice of p0, held out
-    store = stored(heads, tmp_path)
-    assert leaks(HALVES, store).images
-    assert not leaks(replace(HALVES, folds={**HALVES.folds, "p0": -1}), store)
+    store = to_store(heads, tmp_path)
+    assert find_leaks(HALVES, store).images
+    assert not find_leaks(replace(HALVES, folds={**HALVES.folds, "p0": -1}), store)
 
 
 def test_unknown_patients_are_not_one_patient_on_both_sides(tmp_path):
     nameless = replace(table_of_heads(), patient=np.full(48, ""))
-    assert leaks(leaky_image_split(nameless), stored(nameless, tmp_path)).patients == ()
+    assert find_leaks(leaky_image_split(nameless), to_store(nameless, tmp_path)).patients == ()
 
 
 def test_an_equal_picture_under_two_names_is_found_by_its_hash(tmp_path):
     heads = table_of_heads()
     heads.pixels.pictures[8 * 6 - 4] = heads.pixels.pictures[1].copy()
-    found = leaks(HALVES, stored(heads, tmp_path))
-    assert found.images == (("p7/3", "p0/2"),)
-    assert not found.patients
-    assert not found.near
-    assert "1 held-out slices equal a trained one (such as p0/2 and p7/3)" in str(found)
+    result = find_leaks(HALVES, to_store(heads, tmp_path))
+    assert result.images == (("p7/3", "p0/2"),)
+    assert not result.patients
+    assert not result.near
+    assert "1 held-out slices equal a trained one (such as p0/2 and p7/3)" in str(result)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_an_equal_picture_under_two_names_is_found_by_its_hash(tmp_path):
 def test_a_picture_made_over_is_found_as_nearly_the_same(change, tmp_path):
     heads = table_of_heads()
     heads.pixels.pictures[45] = change(heads.pixels.pictures[3], np.random.default_rng(0))
-    found = leaks(HALVES, stored(heads, tmp_path))
-    assert found.near == (("p7/4", "p0/4"),)
-    assert not found.images
+    result = find_leaks(HALVES, to_store(heads, tmp_path))
+    assert result.near == (("p7/4", "p0/4"),)
+    assert not result.images
 
 
 def test_empty_pictures_are_not_taken_for_copies(tmp_path):
@@ -185,14 +185,14 @@ def test_empty_pictures_are_not_taken_for_copies(tmp_path):
     rng = np.random.default_rng(0)
     for row in (0, 47):
         heads.pixels.pictures[row] = rng.normal(-1000, 3, (96, 96)).astype(np.float32)
-    assert not leaks(HALVES, stored(heads, tmp_path)).near
+    assert not find_leaks(HALVES, to_store(heads, tmp_path)).near
 
 
 @pytest.mark.long
 def test_patients_of_the_real_set_do_not_look_like_copies_and_leaky_slices_do(ct_ich_store):
     real = ct_ich_store.table
     for fold in range(5):
-        assert not leaks(by_patient(real, held_out=fold), ct_ich_store)
-    found = leaks(leaky_image_split(real), ct_ich_store)
-    assert len(found.patients) == 66
-    assert len(found.near) >= 1
+        assert not find_leaks(by_patient(real, held_out=fold), ct_ich_store)
+    result = find_leaks(leaky_image_split(real), ct_ich_store)
+    assert len(result.patients) == 66
+    assert len(result.near) >= 1

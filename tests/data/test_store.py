@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ich_lib.data import Report, open_set
-from ich_lib.data.store import LEVELS_HU, ROOM, build_store, coded_hu, decoded_hu, kept_store, open_store
+from ich_lib.data import DataProblems, open_set
+from ich_lib.data.store import LEVELS_HU, ROOM, build_store, cached_store, decode_hu, encode_hu, open_store
 from ich_lib.data.store import store as make_store
 from ich_lib.phantoms import phantom
 from ich_lib.reports.case_files import write_case
@@ -30,7 +30,11 @@ def test_every_column_comes_back_as_it_went_in(table, store):
     for name in ("patient", "scan", "slice", "labels", "outlined"):
         assert np.array_equal(getattr(store.table, name), getattr(table, name)), name
     assert store.table.facts["age"].tolist() == table.facts["age"].tolist()
-    assert (store.table.name, store.table.known, store.table.attribution) == ("planted", table.known, "nobody")
+    assert (store.table.name, store.table.known_labels, store.table.attribution) == (
+        "planted",
+        table.known_labels,
+        "nobody",
+    )
     assert (len(store), store.size, store.field) == (48, 96, "slice")
 
 
@@ -46,8 +50,8 @@ def test_pictures_keep_every_whole_hu_where_blood_and_brain_lie(table, store):
 
 def test_coding_rounds_to_the_nearest_level():
     hu = np.tile(np.array([-1000.0, -39.6, 0.4, 41.51, 139.4, 900.0, 2900.0, 5000.0], np.float32), (8, 1))
-    assert decoded_hu(coded_hu(hu))[5].tolist() == [-1000, -40, 0, 42, 139, 900, 2904, LEVELS_HU[-1]]
-    assert np.array_equal(decoded_hu(coded_hu(np.tile(LEVELS_HU, (8, 1))))[3], LEVELS_HU)
+    assert decode_hu(encode_hu(hu))[5].tolist() == [-1000, -40, 0, 42, 139, 900, 2904, LEVELS_HU[-1]]
+    assert np.array_equal(decode_hu(encode_hu(np.tile(LEVELS_HU, (8, 1))))[3], LEVELS_HU)
 
 
 def test_a_stored_head_is_its_box_times_the_room_around_it(table, tmp_path):
@@ -73,12 +77,12 @@ def test_equal_pictures_have_equal_digests_and_others_not(table, tmp_path):
 
 
 def test_a_slice_that_cannot_be_read_leaves_with_its_label_and_is_named(tmp_path):
-    table = replace(table_of_heads(broken=[2]), report=Report(missing=("p9/1",)))
+    table = replace(table_of_heads(broken=[2]), report=DataProblems(missing=("p9/1",)))
     store = build_store(table, tmp_path / "s.slices", size=32)
     assert len(store) == len(table) - 1
     assert "p0/3" not in store.table.names
     assert store.table.labels.sum() == table.labels.sum() - 2
-    assert store.table.report == Report(missing=("p9/1",), corrupt=("p0/3",))
+    assert store.table.report == DataProblems(missing=("p9/1",), corrupt=("p0/3",))
     assert store.table.report.sentences[1] == "1 slice is unreadable and left out together with the label: p0/3."
 
 
@@ -145,9 +149,9 @@ def test_an_unknown_field_is_refused(table, tmp_path):
 def test_no_more_slices_are_kept_decoded_than_fit_the_memory_given(store):
     """A slice of 96x96 takes 4 * 96 * 96 = 36,864 bytes: 0.2 MB hold five."""
     small = open_store(store.path, memory_mb=0.2)
-    whole = small.hu(range(48))
+    full = small.hu(range(48))
     assert len(small.table.pixels.kept) == 5
-    assert np.array_equal(whole, store.hu(range(48)))
+    assert np.array_equal(full, store.hu(range(48)))
 
 
 def test_threads_read_the_same_slices(store):
@@ -171,11 +175,11 @@ def test_a_kept_store_is_made_once_and_again_when_a_file_changes(tmp_path, monke
     source.write_bytes(b"one")
     table = table_of_heads(heads=2)
     table.pixels.files = lambda row: (source,)
-    first, made = kept_store(table, size=16), []
-    again = kept_store(table, size=16, progress=lambda scans, total: made.append(total) or scans)
-    assert (first.path, made) == (again.path, [])
+    first, built = cached_store(table, size=16), []
+    repeat = cached_store(table, size=16, progress=lambda scans, total: built.append(total) or scans)
+    assert (first.path, built) == (repeat.path, [])
     os.utime(source, (1, 1))
-    assert kept_store(table, size=16).path != first.path
+    assert cached_store(table, size=16).path != first.path
 
 
 def test_a_hundred_thousand_rows_open_in_little_memory(tmp_path):

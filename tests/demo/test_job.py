@@ -2,22 +2,22 @@ from threading import Event
 
 import pytest
 
-from ich_lib.demo.job import Stopped, watched
+from ich_lib.demo.job import Canceled, run_in_thread
 
 
 def test_work_tells_how_far_it_is_and_then_what_it_found():
-    told = Event()
+    output = Event()
 
     def work(report):
         report(0.25)
-        assert told.wait(5)
+        assert output.wait(5)
         return "found"
 
-    job = watched(work, every_s=0.01)
+    job = run_in_thread(work, every_s=0.01)
     shares = [next(job)]
     while shares[-1] < 0.25:
         shares.append(next(job))
-    told.set()
+    output.set()
     *more, result = job
     assert result == "found"
     assert shares[-1] == 0.25
@@ -25,18 +25,18 @@ def test_work_tells_how_far_it_is_and_then_what_it_found():
 
 
 def test_the_share_never_goes_back():
-    step, seen = Event(), Event()
+    step, visited = Event(), Event()
 
     def work(report):
         report(0.5)
         report(0.2)
-        seen.set()
+        visited.set()
         assert step.wait(5)
         return "end"
 
-    job = watched(work, every_s=0.01)
+    job = run_in_thread(work, every_s=0.01)
     next(job)
-    assert seen.wait(5)
+    assert visited.wait(5)
     assert next(job) == 0.5
     step.set()
     assert list(job)[-1] == "end"
@@ -47,7 +47,7 @@ def test_what_the_work_raises_reaches_whoever_waits():
         raise ValueError("no scan")
 
     with pytest.raises(ValueError, match="no scan"):
-        list(watched(work, every_s=0.01))
+        list(run_in_thread(work, every_s=0.01))
 
 
 def test_work_that_nobody_waits_for_stops_at_its_next_report():
@@ -57,12 +57,12 @@ def test_work_that_nobody_waits_for_stops_at_its_next_report():
         assert closed.wait(5)
         try:
             report(0.5)
-        except Stopped:
+        except Canceled:
             ended.append("stopped")
             raise
         ended.append("went on")
 
-    job = watched(work, every_s=0.01)
+    job = run_in_thread(work, every_s=0.01)
     next(job)
     job.close()
     closed.set()

@@ -13,8 +13,8 @@ import pytest
 from ich_lib.demo import viewer
 from ich_lib.demo.viewer import payload, unpack, unpack_blood
 from ich_lib.prediction.engine import load
-from ich_lib.prediction.ood import Strangeness
-from ich_lib.words import doubts, sentence, volume
+from ich_lib.prediction.ood import OodScore
+from ich_lib.words import result_sentence, unsure_sentence, volume_sentence
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
 
 
@@ -30,16 +30,16 @@ def heat_of(shown: dict, k: int) -> np.ndarray:
 
 def test_every_hounsfield_unit_comes_out_as_it_went_in():
     planted = result()
-    shown = payload(planted)
+    view = payload(planted)
     for k in range(SHAPE[0]):
-        np.testing.assert_array_equal(slice_of(shown, k)[0], planted.scan.hu[k])
+        np.testing.assert_array_equal(slice_of(view, k)[0], planted.scan.hu[k])
 
 
 @pytest.mark.parametrize("extreme", [-1024, 3071, 30000])
 def test_jumps_between_the_ends_of_the_scale_survive_the_guess_from_neighbors(extreme):
     hu = np.where(np.indices((1, 6, 7)).sum(axis=0) % 2, extreme, -1024).astype(np.float32)
     planted = replace(result(), scan=replace(result().scan, hu=hu), blood=np.zeros(hu.shape, np.float16))
-    values = unpack(viewer.pack(viewer.stored(hu[0], 1.0)), 6, 7)
+    values = unpack(viewer.pack(viewer.quantize_hu(hu[0], 1.0)), 6, 7)
     np.testing.assert_array_equal(values - 1024.0, planted.scan.hu[0])
 
 
@@ -64,9 +64,9 @@ def test_the_browsers_mask_is_exactly_the_mask_also_a_hair_beside_the_threshold(
     hair = np.float16([np.nextafter(near, np.float16(0)), near, np.nextafter(near, np.float16(1)), 0, 1])
     planted.blood[0, 0, :5] = hair
     planted = replace(planted, threshold=0.37)
-    shown = payload(planted)
+    view = payload(planted)
     for k in range(SHAPE[0]):
-        np.testing.assert_array_equal(slice_of(shown, k)[1] >= shown["threshold"], planted.mask[k])
+        np.testing.assert_array_equal(slice_of(view, k)[1] >= view["threshold"], planted.mask[k])
 
 
 def test_the_planted_probability_comes_out_in_255ths():
@@ -76,36 +76,36 @@ def test_the_planted_probability_comes_out_in_255ths():
 
 
 def test_the_patients_left_is_on_the_viewers_right_and_the_letters_say_so():
-    shown = payload(result())
-    _, blood = slice_of(shown, 3)
-    rows, columns = np.nonzero(blood >= shown["threshold"])
+    view = payload(result())
+    _, blood = slice_of(view, 3)
+    rows, columns = np.nonzero(blood >= view["threshold"])
     assert columns.min() == 52  # of 80: right half
     assert columns.max() == 69
     assert (rows.min(), rows.max()) == (8, 19)  # of 60: upper half
-    assert shown["letters"] == {"x": ["R", "L"], "y": ["A", "P"], "z": ["S", "I"]}
+    assert view["letters"] == {"x": ["R", "L"], "y": ["A", "P"], "z": ["S", "I"]}
 
 
 def test_the_viewer_opens_at_the_slice_with_most_blood_and_marks_all_that_have_some():
-    shown = payload(result())
-    assert shown["start"] == 3
-    assert shown["marked"] == [False, True, False, True, False]
+    view = payload(result())
+    assert view["start"] == 3
+    assert view["marked"] == [False, True, False, True, False]
 
 
 def test_without_blood_the_viewer_opens_in_the_middle():
     planted = result()
-    shown = payload(replace(planted, blood=np.zeros_like(planted.blood)))
-    assert (shown["start"], any(shown["marked"])) == (2, False)
+    view = payload(replace(planted, blood=np.zeros_like(planted.blood)))
+    assert (view["start"], any(view["marked"])) == (2, False)
 
 
 def test_heat_is_small_on_one_scale_and_highest_where_it_was_planted():
-    shown = payload(result())
-    assert shown["heat_size"] == [48, 64]  # 60 x 80 at most 64 wide
-    hot = heat_of(shown, 3)
+    view = payload(result())
+    assert view["heat_size"] == [48, 64]  # 60 x 80 at most 64 wide
+    hot = heat_of(view, 3)
     assert hot.max() == pytest.approx(255 * 0.8, abs=1)
     rows, columns = np.nonzero(hot > 150)
     assert rows.mean() / 48 == pytest.approx((8 + 20) / 2 / 60, abs=0.03)
     assert columns.mean() / 64 == pytest.approx((52 + 70) / 2 / 80, abs=0.03)
-    assert heat_of(shown, 0).max() == 0
+    assert heat_of(view, 0).max() == 0
 
 
 def test_a_scale_bar_needs_a_known_spacing():
@@ -117,16 +117,16 @@ def test_a_scale_bar_needs_a_known_spacing():
 
 def test_milliliters_stand_with_the_spacing_they_rest_on():
     voxels = 12 * 18 + 6 * 8
-    said = payload(result())["report"]["volume"]["en"]
-    assert said.startswith(f"{voxels * 5 * 0.5 * 0.25 / 1000:.1f} mL marked")
-    assert "0.25 x 0.50 mm" in said
-    assert "5.0 mm apart" in said
+    message = payload(result())["report"]["volume"]["en"]
+    assert message.startswith(f"{voxels * 5 * 0.5 * 0.25 / 1000:.1f} mL marked")
+    assert "0.25 x 0.50 mm" in message
+    assert "5.0 mm apart" in message
 
 
 def test_an_empty_mask_claims_no_milliliters():
     planted = result()
-    said = payload(replace(planted, blood=np.zeros_like(planted.blood)))["report"]
-    assert said["volume"]["en"] == "No voxel is marked as blood."
+    message = payload(replace(planted, blood=np.zeros_like(planted.blood)))["report"]
+    assert message["volume"]["en"] == "No voxel is marked as blood."
 
 
 def test_the_six_scores_keep_their_names_colors_and_numbers_with_any_first():
@@ -150,9 +150,9 @@ def test_warnings_model_and_notice_travel_as_plain_text():
 def test_the_truth_travels_as_bits_and_comes_out_as_it_went_in():
     truth = np.random.default_rng(2).random(SHAPE) < 0.3  # 60 x 80 pixels are 600 whole bytes
     odd = np.random.default_rng(2).random((5, 7)) < 0.5  # 35 pixels are not
-    shown = payload(result(), truth=truth)
+    view = payload(result(), truth=truth)
     for k in range(SHAPE[0]):
-        np.testing.assert_array_equal(bits_of(shown["truth"][k], SHAPE[1:]), truth[k])
+        np.testing.assert_array_equal(bits_of(view["truth"][k], SHAPE[1:]), truth[k])
     np.testing.assert_array_equal(bits_of(viewer.pack_truth(odd), odd.shape), odd)
     assert "truth" not in payload(result())
 
@@ -171,18 +171,18 @@ def test_a_small_truth_stays_when_a_scan_is_shrunk():
     planted = result(shape=(1, 1000, 700), spacing_mm=(5.0, 0.2, 0.3))
     truth = np.zeros(planted.scan.hu.shape, bool)
     truth[0, 401, 603] = True
-    shown = payload(planted, truth=truth)
-    assert bits_of(shown["truth"][0], (512, 358)).any()
-    assert shown["pixel_ml"] == pytest.approx(5 * 0.2 * 0.3 / 1000 * 700_000 / (512 * 358))
+    view = payload(planted, truth=truth)
+    assert bits_of(view["truth"][0], (512, 358)).any()
+    assert view["pixel_ml"] == pytest.approx(5 * 0.2 * 0.3 / 1000 * 700_000 / (512 * 358))
 
 
 def test_a_tilted_gantry_makes_a_pixels_milliliters_smaller_than_its_edges():
     affine = result().scan.affine.copy()
     affine[1, 0] = affine[2, 0] * np.tan(np.radians(20))
     tilted = replace(result(), scan=replace(result().scan, affine=affine))
-    shown = payload(tilted)
-    assert shown["pixel_ml"] == pytest.approx(5 * 0.5 * 0.25 / 1000)
-    assert shown["slice_mm"] == pytest.approx(5 / np.cos(np.radians(20)))
+    view = payload(tilted)
+    assert view["pixel_ml"] == pytest.approx(5 * 0.5 * 0.25 / 1000)
+    assert view["slice_mm"] == pytest.approx(5 / np.cos(np.radians(20)))
 
 
 def test_windows_have_the_order_of_their_keys_and_the_files_own_is_the_fifth():
@@ -194,11 +194,16 @@ def test_windows_have_the_order_of_their_keys_and_the_files_own_is_the_fifth():
 
 def test_what_stands_beside_the_picture_is_what_the_result_says():
     planted = result()
-    said = payload(planted)["report"]
-    assert dict(said["ml"]) == {"mask": planted.volume_ml, "soft": planted.soft_ml, "abc2": planted.abc2_ml}
-    assert [score["word"] for score in said["scores"]][:2] == ["likely", "unlikely"]  # 0.8 and 0.1
-    assert (said["unsure"], said["doubts"]["en"], said["strangeness"], said["calls"]) == ([], "", None, None)
-    doubtful = payload(replace(planted, doubt=np.float32([0, 0.3, 0.2, 0, 0]), calibrated=False))["report"]
+    message = payload(planted)["report"]
+    assert dict(message["ml"]) == {"mask": planted.volume_ml, "soft": planted.soft_ml, "abc2": planted.abc2_ml}
+    assert [score["word"] for score in message["scores"]][:2] == ["likely", "unlikely"]  # 0.8 and 0.1
+    assert (message["unsure"], message["doubts"]["en"], message["strangeness"], message["calls"]) == (
+        [],
+        "",
+        None,
+        None,
+    )
+    doubtful = payload(replace(planted, disagreement=np.float32([0, 0.3, 0.2, 0, 0]), calibrated=False))["report"]
     assert doubtful["unsure"] == [1, 2]
     assert doubtful["doubts"]["en"].startswith("The model is unsure on slices 2-3")
     assert {score["word"] for score in doubtful["scores"]} == {None}
@@ -206,24 +211,24 @@ def test_what_stands_beside_the_picture_is_what_the_result_says():
 
 
 def test_what_was_found_travels_in_every_language():
-    planted = replace(result(), doubt=np.float32([0, 0.3, 0.2, 0, 0]))
-    said = payload(planted)["report"]
-    for name, tell in (("sentence", sentence), ("volume", volume), ("doubts", doubts)):
-        assert said[name] == {language: tell(planted, language) for language in ("en", "de", "es")}
-        assert len(set(said[name].values())) == 3
+    planted = replace(result(), disagreement=np.float32([0, 0.3, 0.2, 0, 0]))
+    message = payload(planted)["report"]
+    for name, tell in (("sentence", result_sentence), ("volume", volume_sentence), ("doubts", unsure_sentence)):
+        assert message[name] == {language: tell(planted, language) for language in ("en", "de", "es")}
+        assert len(set(message[name].values())) == 3
     assert payload(planted)["report"]["origin"] is None
 
 
 def test_a_strange_scan_is_warned_of_once():
-    odd = Strangeness(3.14, 1.5, 0.99)
-    said = payload(replace(result(warnings=[odd.sentence, "Odd."]), strangeness=odd))["report"]
-    assert said["strangeness"] == {"value": 3.14, "limit": 1.5, "strange": True}
-    assert said["warnings"] == ["Odd."]
+    odd = OodScore(3.14, 1.5, 0.99)
+    message = payload(replace(result(warnings=[odd.sentence, "Odd."]), ood=odd))["report"]
+    assert message["strangeness"] == {"value": 3.14, "limit": 1.5, "strange": True}
+    assert message["warnings"] == ["Odd."]
 
 
 def test_what_a_call_is_worth_rests_on_the_card_of_the_shipped_model():
     models = load()
-    calls = payload(replace(result(), figures=models.figures))["report"]["calls"]
+    calls = payload(replace(result(), model_figures=models.figures))["report"]["calls"]
     assert calls == models.classifier.card["figures"]["calls"]["whole_scans"]
     for name, right, of in (("sensitivity", 21, 29), ("specificity", 32, 37)):  # the counts MODEL_CARD.md tells
         assert calls[name]["value"] == pytest.approx(right / of)
@@ -235,15 +240,15 @@ def test_a_large_slice_is_shrunk_to_512_and_a_small_bleed_stays_on_the_screen():
     planted = result(shape=shape, spacing_mm=(5.0, 0.2, 0.3))
     planted.blood[...] = 0
     planted.blood[2, 401, 603] = 0.9  # one voxel of 700 000
-    shown = payload(planted)
-    assert (shown["rows"], shown["columns"]) == (512, 358)
-    assert shown["pixel_mm"] == pytest.approx([0.2 * 1000 / 512, 0.3 * 700 / 358])
-    _, blood = slice_of(shown, 2)
-    rows, columns = np.nonzero(blood >= shown["threshold"])
+    view = payload(planted)
+    assert (view["rows"], view["columns"]) == (512, 358)
+    assert view["pixel_mm"] == pytest.approx([0.2 * 1000 / 512, 0.3 * 700 / 358])
+    _, blood = slice_of(view, 2)
+    rows, columns = np.nonzero(blood >= view["threshold"])
     assert rows.size >= 1
     assert rows.mean() == pytest.approx(401 * 0.512, abs=2)
     assert columns.mean() == pytest.approx(603 * 358 / 700, abs=2)
-    assert shown["report"]["shown"] == {"slices": 5, "rows": 1000, "columns": 700, "shrunk": True}
+    assert view["report"]["shown"] == {"slices": 5, "rows": 1000, "columns": 700, "shrunk": True}
 
 
 def test_shrinking_averages_hu_so_that_noise_falls_and_the_mean_stays():
@@ -255,10 +260,10 @@ def test_shrinking_averages_hu_so_that_noise_falls_and_the_mean_stays():
 
 
 def test_512_thin_slices_are_shrunk_until_the_page_can_carry_them():
-    rows, columns = viewer.shown_size((512, 512, 512))
+    rows, columns = viewer.display_size((512, 512, 512))
     assert rows == columns == 177
-    assert viewer.shown_size((34, 512, 512)) == (512, 512)
-    assert viewer.shown_size((1, 1, 40)) == (1, 40)
+    assert viewer.display_size((34, 512, 512)) == (512, 512)
+    assert viewer.display_size((1, 1, 40)) == (1, 40)
 
 
 def test_34_noisy_slices_of_512_stay_under_12_mb():
@@ -294,22 +299,22 @@ def test_scripts_share_one_state_and_no_variable():
 def test_scripts_name_those_parts_of_the_state_that_are_declared():
     texts = scripts()
     declared = set(re.findall(r"^  (\w+): ", texts["state.js"], re.MULTILINE))
-    whole = "\n".join(texts.values())
-    named = set(re.findall(r"\bstate\.(\w+)", whole)) - {"js"}
-    named |= {one for some in re.findall(r"\{ ([\w, ]+) \} = state[;,]", whole) for one in some.split(", ")}
+    full = "\n".join(texts.values())
+    named = set(re.findall(r"\bstate\.(\w+)", full)) - {"js"}
+    named |= {item for group in re.findall(r"\{ ([\w, ]+) \} = state[;,]", full) for item in group.split(", ")}
     assert named == declared
 
 
 def test_a_picture_and_what_is_found_later_make_the_whole():
     planted = result()
-    shown, found = viewer.picture(planted.scan), viewer.findings(planted)
-    whole, together = payload(planted), {**shown, **found, "report": {**shown["report"], **found["report"]}}
-    assert {**together, "id": whole["id"]} == whole
-    assert not {"blood", "heat", "marked"} & shown.keys()
-    assert not {"slices", "id"} & found.keys()
-    assert viewer.adding(shown["id"], {"truth": None}) == {"to": shown["id"], "truth": None}
+    view, actual = viewer.scan_picture(planted.scan), viewer.findings(planted)
+    full, joint = payload(planted), {**view, **actual, "report": {**view["report"], **actual["report"]}}
+    assert {**joint, "id": full["id"]} == full
+    assert not {"blood", "heat", "marked"} & view.keys()
+    assert not {"slices", "id"} & actual.keys()
+    assert viewer.overlay(view["id"], {"truth": None}) == {"to": view["id"], "truth": None}
 
 
 def test_no_two_pictures_have_one_id():
     scan = result().scan
-    assert viewer.picture(scan)["id"] != viewer.picture(scan)["id"]
+    assert viewer.scan_picture(scan)["id"] != viewer.scan_picture(scan)["id"]

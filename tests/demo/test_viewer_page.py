@@ -10,17 +10,17 @@ import pytest
 
 from ich_lib.demo import viewer
 from ich_lib.measures import metrics
-from ich_lib.prediction.ood import Strangeness
-from ich_lib.prediction.uncertainty import WORDS as SURE
+from ich_lib.prediction.ood import OodScore
+from ich_lib.prediction.uncertainty import PROBABILITY_WORDS
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.words import LANGUAGES
-from tests.browsing import MOUNT, SETTLE, SLICE_TIMES, mounted, pixels, settle, tab, where, yellow
+from tests.browsing import MOUNT, SETTLE, SLICE_TIMES, mount_viewer, pixels, settle, tab, where, yellow
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
 
 
 @pytest.fixture(scope="module")
 def viewer_page(browser):
-    with mounted(browser, result(warnings=["Slice 2 is <b id='injected'>odd</b>."])) as page:
+    with mount_viewer(browser, result(warnings=["Slice 2 is <b id='injected'>odd</b>."])) as page:
         yield page
 
 
@@ -30,22 +30,22 @@ def page(viewer_page):
     viewer_page.evaluate(
         "(payload) => window.show(payload)", viewer.payload(result(warnings=["Slice 2 is <b id='injected'>odd</b>."]))
     )
-    for name, wanted in (("outline", True), ("fill", True), ("heat", False)):
-        viewer_page.set_checked(f"input[name={name}]", wanted)
+    for name, expected in (("outline", True), ("fill", True), ("heat", False)):
+        viewer_page.set_checked(f"input[name={name}]", expected)
     viewer_page.click("[data-drag=window]")
     viewer_page.mouse.move(1, 1)
     settle(viewer_page)
     return viewer_page
 
 
-@pytest.mark.parametrize("name", viewer.SHOWN_WINDOWS)
+@pytest.mark.parametrize("name", viewer.VIEWER_WINDOWS)
 def test_what_is_gray_on_the_screen_is_the_ct_through_the_window(page, name):
     page.click(f".windows button[data-name='{name}']")
-    shown = pixels(page, "ct")
+    view = pixels(page, "ct")
     gray = window(result().scan.hu[3], *WINDOWS[name]) * 255
-    np.testing.assert_allclose(shown[..., 0], gray, atol=0.51)
-    assert (shown[..., 0] == shown[..., 1]).all()
-    assert (shown[..., 1] == shown[..., 2]).all()
+    np.testing.assert_allclose(view[..., 0], gray, atol=0.51)
+    assert (view[..., 0] == view[..., 1]).all()
+    assert (view[..., 1] == view[..., 2]).all()
     assert page.get_attribute(f".windows button[data-name='{name}']", "aria-pressed") == "true"
 
 
@@ -138,9 +138,9 @@ def test_keys_work_on_the_slider_too_and_choose_windows_and_overlays(page):
     assert where(page) == "Slice 3 of 5"
     page.keyboard.press("3")
     assert page.get_attribute(".viewer", "data-window") == "bone"
-    for key, name, wanted in (("o", "outline", False), ("f", "fill", False), ("h", "heat", True)):
+    for key, name, expected in (("o", "outline", False), ("f", "fill", False), ("h", "heat", True)):
         page.keyboard.press(key)
-        assert page.is_checked(f"input[name={name}]") is wanted
+        assert page.is_checked(f"input[name={name}]") is expected
 
 
 def test_keys_elsewhere_on_the_page_are_left_alone(page):
@@ -226,7 +226,7 @@ def test_a_warning_is_text_whatever_stands_in_it(page):
 
 
 def test_unknown_hu_are_badged_windows_are_off_with_the_reason_and_no_scale_bar_is_drawn(browser):
-    with mounted(browser, result(hu_known=False, spacing_known=False)) as page:
+    with mount_viewer(browser, result(hu_known=False, spacing_known=False)) as page:
         assert page.inner_text(".badge") == "HU unknown"
         assert page.is_visible(".badge")
         for button in page.locator(".windows button").all():
@@ -240,18 +240,18 @@ def test_unknown_hu_are_badged_windows_are_off_with_the_reason_and_no_scale_bar_
 
 
 def test_a_single_slice_after_a_long_scan_opens_at_itself(page):
-    one = result(shape=(1, *SHAPE[1:]))
-    one = replace(one, scan=replace(one.scan, hu=one.scan.hu + 7))
-    page.evaluate("(payload) => window.show(payload)", viewer.payload(one))
+    item = result(shape=(1, *SHAPE[1:]))
+    item = replace(item, scan=replace(item.scan, hu=item.scan.hu + 7))
+    page.evaluate("(payload) => window.show(payload)", viewer.payload(item))
     settle(page)
     assert where(page) == "Slice 1 of 1"
-    np.testing.assert_allclose(pixels(page, "ct")[..., 0], window(one.scan.hu[0], 40, 80) * 255, atol=0.51)
+    np.testing.assert_allclose(pixels(page, "ct")[..., 0], window(item.scan.hu[0], 40, 80) * 255, atol=0.51)
     assert page.is_hidden(".position")
 
 
 @pytest.mark.parametrize("width", [320, 390, 800, 1280, 1920])
 def test_nothing_is_wider_than_the_screen(browser, width):
-    with mounted(browser, result(), viewport={"width": width, "height": 800}) as page:
+    with mount_viewer(browser, result(), viewport={"width": width, "height": 800}) as page:
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
         below = page.locator(".report").bounding_box()["y"] > page.locator(".desk").bounding_box()["y"] + 100
         assert below is (width <= 800)
@@ -338,14 +338,14 @@ def test_shift_and_arrows_move_the_point_from_the_middle_and_tell_it(page):
     page.focus(".stage")
     for key in ("ArrowUp", "ArrowUp", "ArrowRight"):
         page.keyboard.press(f"Shift+{key}")
-    told = f"{result().scan.hu[3, 28, 41]:.0f} HU, blood 0.00"
-    assert page.inner_text(".point") == told
-    assert page.text_content(".told") == told
+    output = f"{result().scan.hu[3, 28, 41]:.0f} HU, blood 0.00"
+    assert page.inner_text(".point") == output
+    assert page.text_content(".told") == output
     assert where(page) == "Slice 4 of 5"
 
 
 def test_gray_of_unknown_hu_is_called_gray(browser):
-    with mounted(browser, result(hu_known=False)) as page:
+    with mount_viewer(browser, result(hu_known=False)) as page:
         page.mouse.move(*over(page, 14, 60))
         assert page.inner_text(".point") == "gray 223, HU unknown"  # 70 in a window from 0 to 80
 
@@ -366,8 +366,8 @@ def test_zoom_by_key_keeps_the_middle_shortens_the_scale_and_zero_brings_all_bac
     page.keyboard.press("+")
     page.keyboard.press("+")
     near = 1.25**2
-    shown = np.clip(0.5 + (before - 0.5) * near, 0, 1)
-    np.testing.assert_allclose(edges(page), shown, atol=0.01)
+    view = np.clip(0.5 + (before - 0.5) * near, 0, 1)
+    np.testing.assert_allclose(edges(page), view, atol=0.01)
     mm = int(page.inner_text(".bar span").split()[0])
     assert page.locator(".bar i").bounding_box()["width"] / mm == pytest.approx(bar / 5 * near, rel=0.03)
     page.keyboard.press("0")
@@ -452,14 +452,14 @@ def test_other_planes_are_cut_from_the_slices_head_on_top_and_in_proportion(page
     assert where(page) == {"c": "Coronal 15 of 60", "s": "Sagittal 61 of 80"}[key]
     gray = window(planted.scan.hu[cut], *WINDOWS["brain"]) * 255
     np.testing.assert_allclose(pixels(page, "ct")[..., 0], gray, atol=0.51)
-    told = [page.inner_text(f".letter.{side}") for side in ("left", "right", "top", "bottom")]
-    assert "".join(told) == letters
+    output = [page.inner_text(f".letter.{side}") for side in ("left", "right", "top", "bottom")]
+    assert "".join(output) == letters
     box = page.locator(".picture").bounding_box()
     assert box["width"] / box["height"] == pytest.approx(mm[0] / mm[1], rel=0.01)
     middle = [np.mean(np.nonzero(planted.mask[cut])[axis]) + 0.5 for axis in (0, 1)]
-    found = edges(page)
-    assert (found[0] + found[1]) / 2 == pytest.approx(middle[1] / gray.shape[1], abs=0.02)
-    assert (found[2] + found[3]) / 2 == pytest.approx(middle[0] / gray.shape[0], abs=0.02)
+    actual = edges(page)
+    assert (actual[0] + actual[1]) / 2 == pytest.approx(middle[1] / gray.shape[1], abs=0.02)
+    assert (actual[2] + actual[3]) / 2 == pytest.approx(middle[0] / gray.shape[0], abs=0.02)
     assert page.inner_text(".rebuilt") == "Rebuilt from slices 5.0 mm apart"
     page.click("[data-plane=axial]")
     assert where(page) == "Slice 4 of 5"
@@ -493,8 +493,8 @@ def test_the_slices_with_most_blood_stand_side_by_side_and_a_click_jumps(page):
     page.keyboard.press("m")
     page.wait_for_selector(".montage button")
     voxel_ml = 5 * 0.5 * 0.25 / 1000
-    told = [f"Slice {k + 1}, {n * voxel_ml:.1f} mL" for k, n in ((1, 6 * 8), (3, 12 * 18))]
-    assert page.locator(".montage button").all_inner_texts() == told
+    output = [f"Slice {k + 1}, {n * voxel_ml:.1f} mL" for k, n in ((1, 6 * 8), (3, 12 * 18))]
+    assert page.locator(".montage button").all_inner_texts() == output
     page.click(".montage button[data-slice='2']")
     assert page.is_hidden(".montage")
     assert where(page) == "Slice 2 of 5"
@@ -513,8 +513,8 @@ def test_of_many_bloody_slices_the_nine_with_most_blood_are_shown_in_their_order
     show(page, planted)
     page.click(".most")
     page.wait_for_selector(".montage button")
-    told = [int(text.split(",")[0].split()[1]) for text in page.locator(".montage button").all_inner_texts()]
-    assert told == [1, 2, 4, 6, 8, 9, 10, 11, 12]  # slices 3, 5 and 7 have least
+    output = [int(text.split(",")[0].split()[1]) for text in page.locator(".montage button").all_inner_texts()]
+    assert output == [1, 2, 4, 6, 8, 9, 10, 11, 12]  # slices 3, 5 and 7 have least
     page.focus(".stage")
     page.keyboard.press("m")
     assert page.is_hidden(".montage")
@@ -526,7 +526,7 @@ def test_of_many_bloody_slices_the_nine_with_most_blood_are_shown_in_their_order
 @pytest.fixture(scope="module")
 def phone(browser):
     options = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with mounted(browser, result(), **options) as page:
+    with mount_viewer(browser, result(), **options) as page:
         yield page
 
 
@@ -633,8 +633,8 @@ def test_the_truth_shows_dashed_in_blue_where_it_was_planted_and_alters_no_gray(
     page.keyboard.press("t")
     marks = blue(pixels(page, "marks"))
     rows, columns = np.nonzero(marks)
-    found = [rows.min() / marks.shape[0], rows.max() / marks.shape[0], columns.min() / marks.shape[1]]
-    np.testing.assert_allclose(found, [10 / 60, 22 / 60, 50 / 80], atol=0.01)
+    result = [rows.min() / marks.shape[0], rows.max() / marks.shape[0], columns.min() / marks.shape[1]]
+    np.testing.assert_allclose(result, [10 / 60, 22 / 60, 50 / 80], atol=0.01)
     assert cv2.connectedComponents(marks.astype(np.uint8))[0] > 10  # dashes, not one line
     np.testing.assert_array_equal(pixels(page, "ct"), gray)
 
@@ -661,7 +661,7 @@ CALLS = {
 
 @pytest.mark.parametrize("prevalence", [0.5, 10, 43.9])
 def test_what_a_call_is_worth_is_the_formula_of_metrics_at_the_prevalence_asked_for(page, prevalence):
-    show(page, replace(result(), figures={"calls": {"whole_scans": CALLS}}))
+    show(page, replace(result(), model_figures={"calls": {"whole_scans": CALLS}}))
     page.fill("input[name=prevalence]", str(prevalence))
     for name, rate in (("ppv", metrics.ppv), ("npv", metrics.npv)):
         true = rate(0.7241, 0.8649, prevalence / 100)
@@ -672,7 +672,7 @@ def test_what_a_call_is_worth_is_the_formula_of_metrics_at_the_prevalence_asked_
 
 
 def test_a_prevalence_that_is_none_gives_no_number_and_no_card_no_claim(page):
-    show(page, replace(result(), figures={"calls": {"whole_scans": CALLS}}))
+    show(page, replace(result(), model_figures={"calls": {"whole_scans": CALLS}}))
     page.fill("input[name=prevalence]", "0")
     assert page.inner_text("data.ppv") == "\N{EN DASH}"
     page.fill("input[name=prevalence]", "10")
@@ -681,7 +681,7 @@ def test_a_prevalence_that_is_none_gives_no_number_and_no_card_no_claim(page):
 
 
 def test_doubt_is_told_in_a_sentence_marked_on_the_chart_and_said_of_the_slice(page):
-    show(page, replace(result(), doubt=np.float32([0, 0.3, 0.2, 0, 0])))
+    show(page, replace(result(), disagreement=np.float32([0, 0.3, 0.2, 0, 0])))
     assert page.inner_text(".doubts").startswith("The model is unsure on slices 2-3")
     page.evaluate("() => document.querySelector('.strip canvas').classList.add('strip-canvas')")
     strip = pixels(page, "strip-canvas")
@@ -707,20 +707,20 @@ def test_bars_of_the_chart_are_as_tall_as_the_score_and_a_dashed_line_is_the_thr
 
 def test_three_milliliters_stand_with_the_distance_of_slices(page):
     planted = result()
-    shown = page.locator(".amounts tr").all_inner_texts()
-    assert [text.split("\t")[-1] for text in shown] == [
+    view = page.locator(".amounts tr").all_inner_texts()
+    assert [text.split("\t")[-1] for text in view] == [
         f"{ml:.1f} mL" for ml in (planted.volume_ml, planted.soft_ml, planted.abc2_ml)
     ]
     assert page.inner_text(".apart") == "Slices 5.0 mm apart."
 
 
 def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(page):
-    odd = Strangeness(3.14, 1.5, 0.99)
-    show(page, replace(result(warnings=[odd.sentence]), strangeness=odd))
+    odd = OodScore(3.14, 1.5, 0.99)
+    show(page, replace(result(warnings=[odd.sentence]), ood=odd))
     assert page.inner_text(".strange").startswith("This does not look like the scans the model learned from (")
-    assert "strangeness 3.1, limit 1.5" in page.inner_text(".strange")
+    assert "out-of-distribution score 3.1, limit 1.5" in page.inner_text(".strange")
     assert page.is_hidden(".warnings")
-    show(page, replace(result(), strangeness=Strangeness(0.6, 1.5, 0.99)))
+    show(page, replace(result(), ood=OodScore(0.6, 1.5, 0.99)))
     assert page.is_hidden(".strange")
     assert page.inner_text(".usual").startswith("Looks like the scans the model learned from")
 
@@ -746,15 +746,15 @@ def test_every_language_has_every_word_and_every_place_in_it(page):
                 assert set(re.findall(r"{\w+}", table[name])) == set(re.findall(r"{\w+}", text))
             else:
                 assert set(table[name]) == set(text)
-        assert {word for _, word in SURE} == set(table["sure"])
+        assert {word for _, word in PROBABILITY_WORDS} == set(table["sure"])
         assert {score["name"] for score in viewer.payload(result())["report"]["scores"]} == set(table["scores"])
     assert set(words) == set(LANGUAGES)
-    for language, said in LANGUAGES.items():  # the sentences call things what the table beside them calls them
-        assert said["types"].items() <= words[language]["scores"].items()
-        assert said["how"].items() <= words[language]["sure"].items()
-    asked = set(re.findall(r'data-(?:words|label|title)="(\w+)"', viewer.parts().html_template))
-    asked |= set(re.findall(r'say\("(\w+)"[,)]', viewer.parts().js_on_load))
-    assert asked <= set(words["en"])
+    for language, message in LANGUAGES.items():  # the sentences call things what the table beside them calls them
+        assert message["types"].items() <= words[language]["scores"].items()
+        assert message["how"].items() <= words[language]["sure"].items()
+    request = set(re.findall(r'data-(?:words|label|title)="(\w+)"', viewer.viewer_html().html_template))
+    request |= set(re.findall(r'say\("(\w+)"[,)]', viewer.viewer_html().js_on_load))
+    assert request <= set(words["en"])
 
 
 def _script(name):
@@ -765,7 +765,7 @@ def _script(name):
     ("locale", "tag", "word"), [("es-ES", "es", "Contorno"), ("de-CH", "de", "Umriss"), ("fr-FR", "en", "Outline")]
 )
 def test_the_browsers_language_is_taken_or_english(browser, locale, tag, word):
-    with mounted(browser, result(), locale=locale) as page:
+    with mount_viewer(browser, result(), locale=locale) as page:
         assert page.get_attribute(".viewer", "lang") == tag
         assert page.inner_text(".layers label:first-child") == word
 
@@ -796,18 +796,18 @@ def test_the_sentence_stays_a_heading_inside_what_is_read_aloud(page):
 
 
 def test_the_language_chosen_is_spoken_by_the_viewer_beside_and_on_the_next_visit(browser):
-    parts, address = viewer.parts(), "http://viewer.test/"  # a page without an address has no storage
-    both = "".join(f"<div id='{name}'>{parts.html_template}</div>" for name in ("here", "there"))
+    pieces, address = viewer.viewer_html(), "http://viewer.test/"  # a page without an address has no storage
+    combined = "".join(f"<div id='{name}'>{pieces.html_template}</div>" for name in ("here", "there"))
     spoken = (
         "() => [...document.querySelectorAll('.viewer')].map((one) => [one.lang, one.querySelector('.language').value])"
     )
     with tab(browser) as page:
-        page.route(address, lambda route: route.fulfill(body=both, content_type="text/html; charset=utf-8"))
+        page.route(address, lambda route: route.fulfill(body=combined, content_type="text/html; charset=utf-8"))
 
         def visit():
             page.goto(address)
             for name in ("here", "there"):
-                page.evaluate(MOUNT.replace("'here'", f"'{name}'"), [parts.js_on_load, None])
+                page.evaluate(MOUNT.replace("'here'", f"'{name}'"), [pieces.js_on_load, None])
             return page.evaluate(spoken)
 
         assert visit() == [["en", "en"]] * 2
@@ -823,11 +823,11 @@ def test_a_question_mark_opens_the_list_of_all_keys_and_escape_closes_it(page):
     page.focus(".stage")
     page.keyboard.press("?")
     assert page.is_visible(".legend-of-keys")
-    listed = " ".join(page.locator(".legend-of-keys dt").all_inner_texts())
+    names = " ".join(page.locator(".legend-of-keys dt").all_inner_texts())
     block = re.search(r"const KEYS = \{(.*?)\n\};", _script("hands.js"), re.DOTALL).group(1)
     keys = set(re.findall(r'(?:^|[ \n])"?([a-z0-9,.+?-])"?: ', block)) - {"="}
     assert len(keys) >= 25
-    assert {key for key in keys if key not in listed.split()} == set()
+    assert {key for key in keys if key not in names.split()} == set()
     page.keyboard.press("Escape")
     assert page.is_hidden(".legend-of-keys")
     page.click(".ask")
@@ -836,7 +836,7 @@ def test_a_question_mark_opens_the_list_of_all_keys_and_escape_closes_it(page):
 
 
 def test_typing_a_number_is_not_taken_for_a_key(page):
-    show(page, replace(result(), figures={"calls": {"whole_scans": CALLS}}))
+    show(page, replace(result(), model_figures={"calls": {"whole_scans": CALLS}}))
     page.focus("input[name=prevalence]")
     page.keyboard.press("3")
     page.keyboard.press("ArrowUp")
@@ -873,20 +873,20 @@ FOCUS = """() => {
 
 
 def test_everything_is_reached_by_tab_with_a_visible_focus(browser):
-    planted = replace(result(), figures={"calls": {"whole_scans": CALLS}})
-    with mounted(browser, planted, truth=planted.mask) as page:
+    planted = replace(result(), model_figures={"calls": {"whole_scans": CALLS}})
+    with mount_viewer(browser, planted, truth=planted.mask) as page:
         page.fill("input[name=threshold]", "100")  # so that the button beside it is on
-        wanted = page.evaluate(
+        expected = page.evaluate(
             """() => [...document.querySelectorAll('button, input, select, .stage')]
                 .filter((node) => node.checkVisibility() && !node.disabled && !node.closest('dialog')).length"""
         )
-        seen = set()
-        for _ in range(wanted + 1):  # once round, over the page itself
+        visited = set()
+        for _ in range(expected + 1):  # once round, over the page itself
             page.keyboard.press("Tab")
-            seen.add(page.evaluate(FOCUS))
-        seen = {one for one in seen if not one.startswith("<body")}
-        assert len(seen) == wanted
-        assert [one for one in seen if not one.endswith("|solid|3")] == []
+            visited.add(page.evaluate(FOCUS))
+        visited = {item for item in visited if not item.startswith("<body")}
+        assert len(visited) == expected
+        assert [item for item in visited if not item.endswith("|solid|3")] == []
 
 
 def test_every_control_has_a_name(page):
@@ -932,14 +932,14 @@ CONTRAST = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_a_contrast_of_4_5_and_parts_of_3_in_light_and_dark(browser, scheme):
-    odd = Strangeness(3.14, 1.5, 0.99)
+    odd = OodScore(3.14, 1.5, 0.99)
     planted = replace(
         result(warnings=["A note."]),
-        figures={"calls": {"whole_scans": CALLS}},
-        strangeness=odd,
-        doubt=np.float32([0, 1, 0, 0, 0]),
+        model_figures={"calls": {"whole_scans": CALLS}},
+        ood=odd,
+        disagreement=np.float32([0, 1, 0, 0, 0]),
     )
-    with mounted(browser, planted, truth=planted.mask, color_scheme=scheme) as page:
+    with mount_viewer(browser, planted, truth=planted.mask, color_scheme=scheme) as page:
         page.check("input[name=heat]")
         page.focus(".stage")
         page.keyboard.press("n")
@@ -949,7 +949,7 @@ def test_text_has_a_contrast_of_4_5_and_parts_of_3_in_light_and_dark(browser, sc
 
 
 def test_nothing_moves_by_itself_for_those_who_want_less_motion(browser):
-    with mounted(browser, result(), reduced_motion="reduce") as page:
+    with mount_viewer(browser, result(), reduced_motion="reduce") as page:
         moving = page.evaluate(
             """() => [...document.querySelectorAll('.viewer *')].filter((node) => {
                 const style = getComputedStyle(node);
@@ -961,7 +961,7 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion(browser):
 def test_a_slice_of_512_pixels_comes_within_50_ms(browser):
     planted = result(shape=(12, 512, 512), spacing_mm=(5.0, 0.45, 0.45))
     planted.blood[:, 200:300, 150:350] = 0.8
-    with mounted(browser, planted) as page:
+    with mount_viewer(browser, planted) as page:
         times = page.evaluate(SLICE_TIMES, 10)
         assert sorted(times)[len(times) // 2] < 50
 
@@ -969,8 +969,10 @@ def test_a_slice_of_512_pixels_comes_within_50_ms(browser):
 @pytest.mark.parametrize("width", [320, 390, 700, 1024])
 @pytest.mark.parametrize("tag", ["de", "es"])
 def test_longer_words_are_not_wider_than_the_screen(browser, width, tag):
-    planted = replace(result(window=(35.0, 110.0)), figures={"calls": {"whole_scans": CALLS}})
-    with mounted(browser, planted, truth=planted.mask, locale=tag, viewport={"width": width, "height": 800}) as page:
+    planted = replace(result(window=(35.0, 110.0)), model_figures={"calls": {"whole_scans": CALLS}})
+    with mount_viewer(
+        browser, planted, truth=planted.mask, locale=tag, viewport={"width": width, "height": 800}
+    ) as page:
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
@@ -981,16 +983,16 @@ SHOW = "(value) => window.show(value)"
 
 def first_the_picture(page, planted):
     """The picture alone, without a result, on the screen; its id."""
-    shown = viewer.picture(planted.scan)
-    page.evaluate(SHOW, shown)
+    view = viewer.scan_picture(planted.scan)
+    page.evaluate(SHOW, view)
     page.wait_for_selector('.viewer[data-ready="yes"][data-found="no"][data-decoded="picture"]')
     page.evaluate(SETTLE)
-    return shown["id"]
+    return view["id"]
 
 
 def test_before_the_result_there_is_the_ct_and_no_claim(page):
     planted = result()
-    whole = pixels(page, "ct")
+    full = pixels(page, "ct")
     first_the_picture(page, planted)
     page.fill(".position", str(int(page.evaluate("document.querySelector('.position').value"))))
     assert page.inner_text(".sentence") == "No result yet."
@@ -1000,30 +1002,30 @@ def test_before_the_result_there_is_the_ct_and_no_claim(page):
     assert "any bleeding" not in page.inner_text(".corner")
     page.evaluate(SHOW, viewer.payload(planted))
     settle(page)
-    np.testing.assert_array_equal(pixels(page, "ct"), whole)
+    np.testing.assert_array_equal(pixels(page, "ct"), full)
 
 
 def test_what_is_found_later_is_laid_over_the_same_picture_and_goes_to_the_slice_with_most_blood(page):
     planted = result()
-    here = first_the_picture(page, planted)
-    page.evaluate(SHOW, viewer.adding(here, viewer.findings(planted)))
+    position = first_the_picture(page, planted)
+    page.evaluate(SHOW, viewer.overlay(position, viewer.findings(planted)))
     page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]')
-    together = pixels(page, "marks"), where(page), page.inner_text(".report"), page.inner_text(".cutting output")
+    joint = pixels(page, "marks"), where(page), page.inner_text(".report"), page.inner_text(".cutting output")
     page.evaluate(SHOW, viewer.payload(planted))
     settle(page)
-    assert yellow(together[0]).sum() > 100
-    np.testing.assert_array_equal(together[0], pixels(page, "marks"))
-    assert together[1:] == (where(page), page.inner_text(".report"), page.inner_text(".cutting output"))
+    assert yellow(joint[0]).sum() > 100
+    np.testing.assert_array_equal(joint[0], pixels(page, "marks"))
+    assert joint[1:] == (where(page), page.inner_text(".report"), page.inner_text(".cutting output"))
 
 
 def test_who_looks_at_a_slice_already_stays_there_with_window_and_zoom(page):
     planted = result()
-    here = first_the_picture(page, planted)
+    position = first_the_picture(page, planted)
     page.focus(".stage")
     for key in ("Home", "3", "+"):
         page.keyboard.press(key)
     before = where(page), page.get_attribute(".viewer", "data-window"), page.get_attribute(".viewer", "data-zoom")
-    page.evaluate(SHOW, viewer.adding(here, viewer.findings(planted)))
+    page.evaluate(SHOW, viewer.overlay(position, viewer.findings(planted)))
     page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]')
     after = where(page), page.get_attribute(".viewer", "data-window"), page.get_attribute(".viewer", "data-zoom")
     assert after == before
@@ -1032,7 +1034,7 @@ def test_who_looks_at_a_slice_already_stays_there_with_window_and_zoom(page):
 
 def test_what_was_found_in_another_scan_is_dropped(page):
     first_the_picture(page, result())
-    page.evaluate(SHOW, viewer.adding("another", viewer.findings(result())))
+    page.evaluate(SHOW, viewer.overlay("another", viewer.findings(result())))
     page.evaluate(SETTLE)
     assert page.get_attribute(".viewer", "data-found") == "no"
     assert page.inner_text(".sentence") == "No result yet."
@@ -1042,13 +1044,13 @@ def test_a_truth_that_comes_later_is_counted_and_can_be_taken_away(page):
     planted = result()
     truth = np.zeros(SHAPE, bool)
     truth[BLEED] = True
-    shown = viewer.payload(planted)
-    page.evaluate(SHOW, shown)
+    view = viewer.payload(planted)
+    page.evaluate(SHOW, view)
     settle(page)
     assert page.is_hidden(".with-truth")
-    page.evaluate(SHOW, viewer.adding(shown["id"], viewer.truths(truth, SHAPE)))
+    page.evaluate(SHOW, viewer.overlay(view["id"], viewer.truth_layers(truth, SHAPE)))
     page.wait_for_selector(".against", state="visible")
     assert float(page.get_attribute("data.dice", "value")) == pytest.approx(metrics.dice(truth, planted.mask), abs=1e-3)
-    page.evaluate(SHOW, viewer.adding(shown["id"], {"truth": None}))
+    page.evaluate(SHOW, viewer.overlay(view["id"], {"truth": None}))
     page.wait_for_selector(".against", state="hidden")
     assert page.is_hidden(".with-truth")

@@ -17,8 +17,8 @@ def test_error_against_coverage_on_paper():
 def test_equally_sure_answers_have_no_order():
     """Two of equal confidence, one wrong: whichever stands first, half an error each."""
     for wrong in ([True, False, False], [False, True, False]):
-        found = curve(np.array(wrong), np.array([0.5, 0.5, 0.9]))
-        assert found[:, 1] == pytest.approx([0, 1 / 4, 1 / 3])
+        result = curve(np.array(wrong), np.array([0.5, 0.5, 0.9]))
+        assert result[:, 1] == pytest.approx([0, 1 / 4, 1 / 3])
 
 
 # Scan scores, eighths, which lie equally far from one half to the last bit: the third says nothing; the fourth and,
@@ -33,17 +33,17 @@ SOME = [
 
 
 def test_a_rule_that_keeps_silent_on_paper():
-    found = abstention(SOME, threshold=0.5)
-    assert found.band == (0.3, 0.7)
-    assert (found.scans, found.answered, found.wrong, found.wrong_answered) == (5, 4, 3, 2)
-    assert found.missed_answered == 1
-    assert found.coverage.value == pytest.approx(4 / 5)
-    assert found.error_answered.value == pytest.approx(2 / 4)
-    assert found.error_all.value == pytest.approx(3 / 5)
-    assert found.coverage.n_patients == 5
-    assert found.coverage.low < 4 / 5 < found.coverage.high
-    assert found.area.value == pytest.approx((0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5)  # a and e are as sure, b and d too
-    assert found.curve[-1] == (1.0, 0.6)
+    result = abstention(SOME, threshold=0.5)
+    assert result.band == (0.3, 0.7)
+    assert (result.scans, result.answered, result.wrong, result.wrong_answered) == (5, 4, 3, 2)
+    assert result.missed_answered == 1
+    assert result.coverage.value == pytest.approx(4 / 5)
+    assert result.error_answered.value == pytest.approx(2 / 4)
+    assert result.error_all.value == pytest.approx(3 / 5)
+    assert result.coverage.n_patients == 5
+    assert result.coverage.low < 4 / 5 < result.coverage.high
+    assert result.area.value == pytest.approx((0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5)  # a and e are as sure, b and d too
+    assert result.curve[-1] == (1.0, 0.6)
 
 
 def test_silence_ends_at_the_edges_of_the_band_and_not_a_millionth_before():
@@ -59,10 +59,10 @@ def test_answers_that_differ_by_a_ten_millionth_have_an_order():
 
 
 def test_a_rule_that_is_never_sure_answers_nothing():
-    found = abstention([scan("a", [1], [0.5]), scan("b", [0], [0.6])], threshold=0.5)
-    assert (found.answered, found.coverage.value) == (0, 0)
-    assert np.isnan(found.error_answered.value)
-    assert risk_coverage(found).axes[0].lines
+    result = abstention([scan("a", [1], [0.5]), scan("b", [0], [0.6])], threshold=0.5)
+    assert (result.answered, result.coverage.value) == (0, 0)
+    assert np.isnan(result.error_answered.value)
+    assert risk_coverage(result).axes[0].lines
 
 
 def test_the_plot_shows_the_curve_and_the_rule():

@@ -3,8 +3,8 @@ import pytest
 
 from ich_lib.case import Case
 from ich_lib.evaluation.causes import (
-    OTHER,
-    SAYS,
+    OTHER_CAUSE,
+    RULE_TEXTS,
     Failure,
     bone,
     causes,
@@ -33,9 +33,9 @@ def head():
 
 
 def block(z, y, x):
-    found = np.zeros(SHAPE, bool)
-    found[z, y, x] = True
-    return found
+    result = np.zeros(SHAPE, bool)
+    result[z, y, x] = True
+    return result
 
 
 MIDDLE = block(slice(5, 8), slice(50, 70), slice(40, 56))  # 960 voxels of 6.25 mm3: 6 mL
@@ -83,17 +83,17 @@ def test_where_no_brain_is_enclosed_nothing_is_called_chronic():
     assert not is_chronic(hu, MIDDLE)
 
 
-@pytest.mark.parametrize(("bright", "limy"), [(96, True), (95, False)])
-def test_a_tenth_of_the_false_mask_brighter_than_blood_is_lime(bright, limy):
+@pytest.mark.parametrize(("bright", "is_calcified"), [(96, True), (95, False)])
+def test_a_tenth_of_the_false_mask_brighter_than_blood_is_calcification(bright, is_calcified):
     hu, _ = head()
     values = hu[MIDDLE]
     values[:bright] = 100  # of 960
     hu[MIDDLE] = values
-    assert is_calcification(hu, MIDDLE) is limy
+    assert is_calcification(hu, MIDDLE) is is_calcified
     assert not is_calcification(hu, NONE)
 
 
-def test_bone_is_a_large_bright_piece_and_lime_is_none():
+def test_bone_is_a_large_bright_piece_and_calcification_is_none():
     """The ring has about 1500 mm2; 300 mm2 are 240 pixels of 1.25 mm2."""
     hu, far = head()
     ring = (far >= 45) & (far < 50)
@@ -134,12 +134,12 @@ def test_the_skull_base_is_the_lowest_third_and_bone():
 
 
 def test_the_larger_fault_gives_the_cause():
-    """Old blood missed, 6 mL, and lime marked beside it: by 3 slices, then by 6."""
+    """Old blood missed, 6 mL, and calcification marked beside it: by 3 slices, then by 6."""
     hu, _ = head()
     hu[MIDDLE] = 25
-    lime = block(slice(5, 7), slice(80, 90), slice(40, 56))
-    hu[lime] = 200
-    assert causes(case(hu, truth=MIDDLE, mask=lime)) == ["chronic", "calcification"]
+    calcification = block(slice(5, 7), slice(80, 90), slice(40, 56))
+    hu[calcification] = 200
+    assert causes(case(hu, truth=MIDDLE, mask=calcification)) == ["chronic", "calcification"]
     much = block(slice(2, 10), slice(80, 100), slice(40, 56))
     hu[much] = 200
     assert causes(case(hu, truth=MIDDLE, mask=much)) == ["calcification", "chronic"]
@@ -156,17 +156,26 @@ def test_every_cause_is_found_where_it_was_planted_and_has_its_words():
     ring = np.zeros(SHAPE, bool)
     ring[6:10] = (far >= 42.5) & (far < 45)
     fresh[ring] = 60
-    assert causes(case(fresh, truth=MIDDLE)) == [OTHER]
+    assert causes(case(fresh, truth=MIDDLE)) == [OTHER_CAUSE]
     assert causes(case(fresh, truth=sheet)) == ["small", "thin"]
     assert causes(case(fresh, truth=sheet, types=("subarachnoid",))) == ["thin subarachnoid", "small"]
     assert causes(case(fresh, truth=ring)) == ["next to bone", "thin"]
     assert causes(case(fresh, mask=ring)) == ["next to bone"]
     assert causes(case(hu, mask=np.roll(ring, -6, axis=0))) == ["skull base", "next to bone"]
-    assert causes(case(hu)) == [OTHER]
+    assert causes(case(hu)) == [OTHER_CAUSE]
     assert causes(case(fresh, truth=long)) == ["thin"]
     fresh[long] = 30
     assert causes(case(fresh, truth=long)) == ["thin"]  # dark by averaging, not by age
-    told = {"chronic", "thin subarachnoid", "small", "next to bone", "skull base", "calcification", "thin", OTHER}
-    assert set(SAYS) == told
+    output = {
+        "chronic",
+        "thin subarachnoid",
+        "small",
+        "next to bone",
+        "skull base",
+        "calcification",
+        "thin",
+        OTHER_CAUSE,
+    }
+    assert set(RULE_TEXTS) == output
     thick = case(fresh, truth=MIDDLE, types=("subarachnoid",))
-    assert causes(thick) == [OTHER]
+    assert causes(thick) == [OTHER_CAUSE]

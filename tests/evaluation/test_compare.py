@@ -7,25 +7,25 @@ import pytest
 from ich_lib.evaluation import figures
 from ich_lib.evaluation.compare import (
     AUC,
+    CORRECT_CALLS,
     DICE,
-    GROUPED,
-    PAIRED,
-    RIGHT,
+    GROUP_MEASURES,
+    RUN_MEASURES,
     SLICE_AUC,
     VOLUME,
-    between,
-    cohorts,
-    kinds,
-    measurable,
-    numbers,
-    paired,
+    common_measures,
+    compare_runs,
+    group_runs,
+    group_scans,
+    groupings,
+    is_simulated,
+    number_patients,
     read_report,
-    simulated,
 )
 from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.measures.report import Report, Weights
 from ich_lib.measures.statistics import t_test
-from ich_lib.show.comparison import boxes, confusion, gains
+from ich_lib.show.comparison import box_plot, confusion_plot, difference_plot
 from tests.evaluation.test_evaluate import SOME, scan
 from tests.written import line, report, write_report
 
@@ -36,52 +36,54 @@ def two(gain=0.1, **second):
     """The second run is better by `gain` on every patient."""
     rng = np.random.default_rng(0)
     dice = dict(zip(NAMES, rng.uniform(0.1, 0.8, len(NAMES)).tolist(), strict=True))
-    first = report([line(who, dice=dice[who], mask=13.0) for who in NAMES])
-    return first, report([line(who, dice=dice[who] + gain, mask=11.0) for who in reversed(NAMES)], sha="two", **second)
+    first = report([line(patient, dice=dice[patient], mask=13.0) for patient in NAMES])
+    return first, report(
+        [line(patient, dice=dice[patient] + gain, mask=11.0) for patient in reversed(NAMES)], sha="two", **second
+    )
 
 
 def test_a_gain_planted_in_every_patient_is_found_with_no_spread_at_all():
     """Dice itself spreads over 0.7, so the two separate intervals overlap; the paired one has no width."""
-    found = paired(*two(), DICE)
-    assert (found.gain.value, found.gain.low, found.gain.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert found.second.low < found.first.high
-    assert found.gain.n_patients == 24
-    assert found.gains == pytest.approx([0.1] * 24)
-    assert found.numbers == tuple(range(1, 25))
-    assert found.sentence.startswith("The second run is better")
-    assert found.warnings == ()
+    result = compare_runs(*two(), DICE)
+    assert (result.difference.value, result.difference.low, result.difference.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert result.second.low < result.first.high
+    assert result.difference.n_patients == 24
+    assert result.differences == pytest.approx([0.1] * 24)
+    assert result.numbers == tuple(range(1, 25))
+    assert result.sentence.startswith("The second run is better")
+    assert result.warnings == ()
 
 
 def test_less_error_in_ml_is_better():
     """3 mL off, then 1: the difference is -2."""
-    found = paired(*two(), VOLUME)
-    assert found.gain.value == pytest.approx(-2)
-    assert found.sentence.startswith("The second run is better")
+    result = compare_runs(*two(), VOLUME)
+    assert result.difference.value == pytest.approx(-2)
+    assert result.sentence.startswith("The second run is better")
 
 
 def test_a_gain_of_some_and_a_loss_of_others_does_not_tell():
     first, second = two(0.0)
     lines = [replace(row, dice=row.dice + (0.1 if k % 2 else -0.1)) for k, row in enumerate(second.per_patient)]
-    found = paired(first, replace(second, per_patient=lines), DICE)
-    assert found.gain.low < 0 < found.gain.high
-    assert "do not tell which" in found.sentence
+    result = compare_runs(first, replace(second, per_patient=lines), DICE)
+    assert result.difference.low < 0 < result.difference.high
+    assert "do not tell which" in result.sentence
 
 
 def test_scan_auc_and_right_calls_are_paired_on_paper():
     """First: the bleed scored .4 lies under the clean .6, three of four pairs in order; second: all four."""
     blood = {"a": 1, "b": 1, "c": 0, "d": 0}
-    made = lambda scores: report([line(w, blood=n, score=s) for (w, n), s in zip(blood.items(), scores, strict=True)])  # noqa: E731
-    first, second = made([0.9, 0.4, 0.6, 0.1]), made([0.9, 0.7, 0.6, 0.1])
-    found = paired(first, second, AUC)
-    assert (found.first.value, found.second.value) == (0.75, 1.0)
-    assert len(found.gains) == 0
-    found = paired(first, second, RIGHT)
-    assert (found.first.value, found.second.value) == (0.5, 0.75)
+    built = lambda scores: report([line(w, blood=n, score=s) for (w, n), s in zip(blood.items(), scores, strict=True)])  # noqa: E731
+    first, second = built([0.9, 0.4, 0.6, 0.1]), built([0.9, 0.7, 0.6, 0.1])
+    result = compare_runs(first, second, AUC)
+    assert (result.first.value, result.second.value) == (0.75, 1.0)
+    assert len(result.differences) == 0
+    result = compare_runs(first, second, CORRECT_CALLS)
+    assert (result.first.value, result.second.value) == (0.5, 0.75)
 
 
-def kept(folder, judged, **more):
+def write_and_read_report(folder, judged, **more):
     """A report of some judged scans with its slices, as `evaluate` leaves them, read again."""
-    path = write_report(folder, report([figures.row(one) for one in judged], **more))
+    path = write_report(folder, report([figures.scan_row(item) for item in judged], **more))
     write_slices(judged, folder / FILE)
     return read_report(path)
 
@@ -89,25 +91,25 @@ def kept(folder, judged, **more):
 def test_slice_auc_is_paired_on_paper_and_the_slices_of_a_patient_go_together(tmp_path):
     """SOME: 8 of 9 pairs of slices in order; with c at 0.1 all of them. Resampled without a, or without b and c, it is
     another figure, so the interval has a width."""
-    first = kept(tmp_path / "first", SOME)
-    second = kept(tmp_path / "second", [*SOME[:2], scan("c", [0], [0.1])], sha="two")
-    found = paired(first, second, SLICE_AUC)
-    assert found.first.value == pytest.approx(8 / 9)
-    assert (found.second.value, found.gain.value) == (1.0, pytest.approx(1 / 9))
-    assert found.gain.n_patients == 3
-    assert found.gain.low == 0 < found.gain.high
-    assert len(found.gains) == 0
-    alone = kept(tmp_path / "alone", SOME[:1])
-    same = paired(alone, alone, SLICE_AUC)  # each resample of one patient is that patient
+    first = write_and_read_report(tmp_path / "first", SOME)
+    second = write_and_read_report(tmp_path / "second", [*SOME[:2], scan("c", [0], [0.1])], sha="two")
+    result = compare_runs(first, second, SLICE_AUC)
+    assert result.first.value == pytest.approx(8 / 9)
+    assert (result.second.value, result.difference.value) == (1.0, pytest.approx(1 / 9))
+    assert result.difference.n_patients == 3
+    assert result.difference.low == 0 < result.difference.high
+    assert len(result.differences) == 0
+    single = write_and_read_report(tmp_path / "alone", SOME[:1])
+    same = compare_runs(single, single, SLICE_AUC)  # each resample of one patient is that patient
     assert (same.first.low, same.first.high) == (1.0, 1.0)
 
 
 def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_aside(tmp_path):
-    whole = kept(tmp_path, SOME)
-    assert SLICE_AUC.name in measurable(whole, whole)
+    full = write_and_read_report(tmp_path, SOME)
+    assert SLICE_AUC.name in common_measures(full, full)
     path = tmp_path / "report.json"
-    lacks = lambda: SLICE_AUC.name not in measurable(whole, read_report(path))  # noqa: E731
-    write_slices([scan(one.patient, [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1]) for one in SOME], tmp_path / FILE)
+    lacks = lambda: SLICE_AUC.name not in common_measures(full, read_report(path))  # noqa: E731
+    write_slices([scan(item.patient, [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1]) for item in SOME], tmp_path / FILE)
     assert lacks()
     (tmp_path / FILE).write_text("patient,scan,bleeds,score\na,a,yes,1\n")
     assert lacks()
@@ -115,47 +117,47 @@ def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_as
         read_slices(tmp_path / FILE)
     (tmp_path / FILE).unlink()
     assert lacks()
-    leaky = kept(tmp_path / "leaky", SOME, leaky=("leaky image",))
-    assert SLICE_AUC.name not in measurable(whole, leaky)
+    leaky = write_and_read_report(tmp_path / "leaky", SOME, leaky=("leaky image",))
+    assert SLICE_AUC.name not in common_measures(full, leaky)
 
 
 def test_patients_of_one_report_only_are_left_out_and_counted():
     first, second = two()
     fewer = [row for row in second.per_patient if row.patient not in ("p00", "p07")]
     lines = [replace(row, dice=None) if k == 3 else row for k, row in enumerate(first.per_patient)]
-    found = paired(replace(first, per_patient=lines), replace(second, per_patient=fewer), DICE)
-    assert (found.gain.n_patients, found.left_out) == (21, 3)
-    assert 1 not in found.numbers
-    assert found.warnings[-1].startswith("3 patients have a figure in one report only")
+    result = compare_runs(replace(first, per_patient=lines), replace(second, per_patient=fewer), DICE)
+    assert (result.difference.n_patients, result.n_left_out) == (21, 3)
+    assert 1 not in result.numbers
+    assert result.warnings[-1].startswith("3 patients have a figure in one report only")
 
 
 def test_doubts_are_told_with_the_figure():
     first, second = (
-        replace(one, data="phantoms", models=(Weights("x", "same"),)) for one in two(leaky=("leaky image",))
+        replace(item, data="phantoms", models=(Weights("x", "same"),)) for item in two(leaky=("leaky image",))
     )
-    first, second = (replace(one, per_patient=one.per_patient[k : k + 15]) for one, k in ((first, 0), (second, 9)))
-    said = " ".join(paired(first, second, DICE).warnings)
+    first, second = (replace(item, per_patient=item.per_patient[k : k + 15]) for item, k in ((first, 0), (second, 9)))
+    message = " ".join(compare_runs(first, second, DICE).warnings)
     for words in ("The second run was split", "made by code", "the same weights", "fewer than 20"):
-        assert words in said
+        assert words in message
 
 
 def test_runs_that_cannot_be_paired_get_a_sentence_without_a_name():
     first, second = two()
     with pytest.raises(ValueError, match=r"judged on planted, the second on other\. A paired"):
-        paired(first, replace(second, data="other"), DICE)
+        compare_runs(first, replace(second, data="other"), DICE)
     others = [replace(row, patient="x", scan="x") for row in second.per_patient[:1]]
     with pytest.raises(ValueError, match="judged on different patients"):
-        measurable(first, replace(second, per_patient=others))
+        common_measures(first, replace(second, per_patient=others))
     blind = replace(second, per_patient=[replace(row, dice=None, mask_ml=None) for row in second.per_patient])
-    assert measurable(first, blind) == [AUC.name, RIGHT.name]
+    assert common_measures(first, blind) == [AUC.name, CORRECT_CALLS.name]
     with pytest.raises(ValueError, match="share no scan that has a figure for: Dice"):
-        paired(first, blind, DICE)
-    assert measurable(first, second) == [name for name in PAIRED if name != SLICE_AUC.name]
+        compare_runs(first, blind, DICE)
+    assert common_measures(first, second) == [name for name in RUN_MEASURES if name != SLICE_AUC.name]
 
 
 def test_one_class_alone_gives_no_auc_and_says_so():
     first, second = two()
-    assert "not defined" in paired(first, second, AUC).sentence
+    assert "not defined" in compare_runs(first, second, AUC).sentence
 
 
 LINES = [
@@ -167,47 +169,47 @@ LINES = [
 
 
 def test_scans_fall_into_the_groups_they_belong_to():
-    told = report(LINES)
-    assert kinds(told) == ("type of bleed", "size of the bleed", "age", "sex", "fracture", "fold")
-    values = lambda by, measure=DICE: {name: one.values for name, one in cohorts(told, by, measure).items()}  # noqa: E731
+    output = report(LINES)
+    assert groupings(output) == ("type of bleed", "size of the bleed", "age", "sex", "fracture", "fold")
+    values = lambda by, measure=DICE: {name: item.values for name, item in group_scans(output, by, measure).items()}  # noqa: E731
     assert values("type of bleed") == {"epidural": (0.2,), "several types": (0.4,), "subdural": (0.6,)}
     assert values("size of the bleed") == {"0 to 2 mL": (0.2,), "10 to 30 mL": (0.4,), "30 mL and more": (0.6,)}
     assert list(values("size of the bleed")) == ["0 to 2 mL", "10 to 30 mL", "30 mL and more"]
     assert values("age") == {"age 0 to 17": (0.2,), "age 45 to 64": (0.4,), "age 65 to 199": (0.6,)}
-    assert values("sex", GROUPED["Score for any bleeding"]) == {"F": (0.9, 0.3), "M": (0.9, 0.9)}
+    assert values("sex", GROUP_MEASURES["Score for any bleeding"]) == {"F": (0.9, 0.3), "M": (0.9, 0.9)}
     assert values("fracture") == {"fracture": (0.2,), "no fracture": (0.4, 0.6)}
     assert values("fold") == {"fold 0": (0.2,), "fold 1": (0.4, 0.6)}
-    older = told.as_json()
+    older = output.as_json()
     for row in older["per_patient"]:
         del row["facts"]
-    assert kinds(Report.from_json(older)) == ("type of bleed", "size of the bleed", "fold")
+    assert groupings(Report.from_json(older)) == ("type of bleed", "size of the bleed", "fold")
 
 
 def test_groups_named_by_numbers_stand_in_their_order():
     sizes = [line(name, true=ml) for name, ml in (("a", 15.0), ("b", 5.0), ("c", 1.0))]
-    assert list(cohorts(report(sizes), "size of the bleed", DICE)) == ["0 to 2 mL", "2 to 10 mL", "10 to 30 mL"]
+    assert list(group_scans(report(sizes), "size of the bleed", DICE)) == ["0 to 2 mL", "2 to 10 mL", "10 to 30 mL"]
 
 
 def test_a_report_tells_the_facts_that_groups_are_made_of():
-    assert figures.row(SOME[0]).facts == {"age": 9}
+    assert figures.scan_row(SOME[0]).facts == {"age": 9}
 
 
 def test_a_patient_in_two_runs_or_twice_in_a_group_is_seen_by_the_tests():
     first, second = two()
-    both = between({"first": first, "second": second}, DICE)
-    assert sorted(both["first"].numbers) == sorted(both["second"].numbers) == list(range(1, 25))
-    found = t_test({n: g.values for n, g in both.items()}, patients={n: g.numbers for n, g in both.items()})
-    assert "24 patients are in more than one group" in found.warnings[0]
+    combined = group_runs({"first": first, "second": second}, DICE)
+    assert sorted(combined["first"].numbers) == sorted(combined["second"].numbers) == list(range(1, 25))
+    result = t_test({n: g.values for n, g in combined.items()}, patients={n: g.numbers for n, g in combined.items()})
+    assert "24 patients are in more than one group" in result.warnings[0]
     twice = report([line("a"), line("a", dice=0.1), line("b", dice=0.3)])
-    assert cohorts(twice, "type of bleed", DICE)["epidural"].numbers == (1, 1, 2)
-    elsewhere = between({"first": first, "other": replace(second, data="phantoms")}, DICE)
+    assert group_scans(twice, "type of bleed", DICE)["epidural"].numbers == (1, 1, 2)
+    elsewhere = group_runs({"first": first, "other": replace(second, data="phantoms")}, DICE)
     assert not set(elsewhere["first"].numbers) & set(elsewhere["other"].numbers)
-    assert simulated(replace(second, data="phantoms"))
-    assert not simulated(second)
+    assert is_simulated(replace(second, data="phantoms"))
+    assert not is_simulated(second)
 
 
 def test_numbers_follow_names_and_no_name_is_needed():
-    assert numbers(report([line("z"), line("a"), line("m")])) == {"a": 1, "m": 2, "z": 3}
+    assert number_patients(report([line("z"), line("a"), line("m")])) == {"a": 1, "m": 2, "z": 3}
 
 
 def test_what_is_no_report_is_refused(tmp_path):
@@ -223,9 +225,9 @@ def test_what_is_no_report_is_refused(tmp_path):
 
 
 def test_a_box_is_drawn_a_group_and_every_scan_is_a_point():
-    axes = boxes(cohorts(report(LINES), "fracture", DICE), DICE.name).axes[0]
+    axes = box_plot(group_scans(report(LINES), "fracture", DICE), DICE.name).axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["fracture  (n = 1)", "no fracture  (n = 2)"]
-    points = [some.get_offsets()[:, 0].tolist() for some in axes.collections]
+    points = [group.get_offsets()[:, 0].tolist() for group in axes.collections]
     assert points == [[0.2], [0.4, 0.6]]
     assert axes.get_xlabel() == DICE.name
 
@@ -234,7 +236,7 @@ def test_the_gains_are_drawn_least_first_under_numbers():
     first, second = two()
     *others, last = second.per_patient  # that of p00
     lines = [*others, replace(last, dice=last.dice - 0.5)]
-    axes = gains(paired(first, replace(second, per_patient=lines), DICE)).axes[0]
+    axes = difference_plot(compare_runs(first, replace(second, per_patient=lines), DICE)).axes[0]
     heights = [bar.get_height() for bar in axes.patches[:24]]
     assert heights[0] == pytest.approx(-0.4)
     assert heights[1:] == pytest.approx([0.1] * 23)
@@ -242,5 +244,5 @@ def test_the_gains_are_drawn_least_first_under_numbers():
 
 
 def test_the_confusion_matrix_has_truth_in_rows():
-    texts = [text.get_text() for text in confusion(report(LINES)).axes[0].texts]
+    texts = [text.get_text() for text in confusion_plot(report(LINES)).axes[0].texts]
     assert texts == ["3\n60% of the row", "2\n40% of the row", "1\n17% of the row", "5\n83% of the row"]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ich_lib.data.store import build_store
-from ich_lib.evaluation import _judged, cross_fitted, evaluate, figures, report_of
-from ich_lib.evaluation.judged import Judged, judge
+from ich_lib.evaluation import _judge_models, build_report, cross_fit, evaluate, figures
+from ich_lib.evaluation.judged import JudgedScan, judge
 from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
@@ -15,7 +15,7 @@ from ich_lib.measures.report import Weights
 from ich_lib.models.recipes import Recipe
 from ich_lib.models.run import FOLD
 from ich_lib.prediction.calibration import Evidence
-from ich_lib.prediction.engine import Answer, Model, Models
+from ich_lib.prediction.engine import Model, ModelOutput, Models
 from tests.data.test_datasets import GOOD
 from tests.planted import table_of_heads
 from tests.sets import write_ct_ich
@@ -26,12 +26,12 @@ def scan(patient, truth, scores, *, true_px=None, mask_px=None, shared_px=None, 
     truth, count = np.array(truth, bool), len(truth)
     labels = np.zeros((count, 6), bool)
     labels[:, [kind, ANY]] = truth[:, None]
-    pixels = [np.array(some if some is not None else [0] * count) for some in (true_px, mask_px, shared_px)]
+    pixels = [np.array(group if group is not None else [0] * count) for group in (true_px, mask_px, shared_px)]
     table = np.repeat(np.array(scores, float)[:, None], 6, axis=1)
     evidence = Evidence(np.array(scores, float), table)
     far = 5.0 if pixels[0].any() else None
     near = 0.5 if pixels[0].any() else None
-    return Judged(
+    return JudgedScan(
         patient, patient, fold, facts, labels, np.ones(count, bool), 100, *pixels, evidence, table, table.max(axis=0),
         (1, 1, 1), far, near,
     )  # fmt: skip
@@ -46,69 +46,69 @@ SOME = [  # Dice 0.5 and 1 in the bleeding slices of a; 0 in that of b; c is cle
 
 def test_the_headline_on_paper():
     """Dice (0.75 + 0) / 2; 6 of 9 slice pairs in order; of two scan pairs one; mL 0 and 36 px off."""
-    found = figures.headline(SOME)
-    assert found["dice_per_subject"].value == pytest.approx(0.375)
-    assert found["dice_per_subject"].n_patients == 2
-    assert found["slice_auc_any"].value == pytest.approx((3 + 3 + 2) / 9)
-    assert found["scan_auc_any"].value == pytest.approx(1 / 2)
-    assert found["volume_mae_ml"].value == pytest.approx(0.036 / 2)
-    assert found["ece"].value == pytest.approx((0.1 + 0.2 + 0.1 + 0.7 + 0.2 + 0.6) / 6)
-    assert {name: one.n_patients for name, one in found.items()} == {
+    result = figures.headline_metrics(SOME)
+    assert result["dice_per_subject"].value == pytest.approx(0.375)
+    assert result["dice_per_subject"].n_patients == 2
+    assert result["slice_auc_any"].value == pytest.approx((3 + 3 + 2) / 9)
+    assert result["scan_auc_any"].value == pytest.approx(1 / 2)
+    assert result["volume_mae_ml"].value == pytest.approx(0.036 / 2)
+    assert result["ece"].value == pytest.approx((0.1 + 0.2 + 0.1 + 0.7 + 0.2 + 0.6) / 6)
+    assert {name: item.n_patients for name, item in result.items()} == {
         "dice_per_subject": 2, "slice_auc_any": 3, "scan_auc_any": 3, "volume_mae_ml": 2, "ece": 3,
     }  # fmt: skip
-    assert all(one.low <= one.value <= one.high for one in found.values())
+    assert all(item.low <= item.value <= item.high for item in result.values())
 
 
 def test_every_definition_of_overlap_on_paper():
     """Six slices: Dice .5, 1, 1 (two empty masks), 0, 0, 0; IoU 1/3, 1, 1, 0, 0, 0."""
-    found = figures.masks(SOME)
-    assert found.dice_per_bleeding_slice.value == pytest.approx((0.5 + 1 + 0) / 3)
-    assert found.dice_all_slices.value == pytest.approx(2.5 / 6)
-    assert found.dice_per_scan.value == pytest.approx((2 * 20 / 60 + 0) / 2)
-    assert found.iou_per_bleeding_slice.value == pytest.approx((1 / 3 + 1 + 0) / 3)
+    result = figures.mask_metrics(SOME)
+    assert result.dice_per_bleeding_slice.value == pytest.approx((0.5 + 1 + 0) / 3)
+    assert result.dice_all_slices.value == pytest.approx(2.5 / 6)
+    assert result.dice_per_scan.value == pytest.approx((2 * 20 / 60 + 0) / 2)
+    assert result.iou_per_bleeding_slice.value == pytest.approx((1 / 3 + 1 + 0) / 3)
     background = [70 / 90, 1, 1, 60 / 100, 96 / 100, 95 / 100]
-    assert found.iou_with_background.value == pytest.approx((sum(background) + 1 / 3 + 1 + 1) / 12)
-    assert found.hd95_mm_median.value == 5
-    assert found.hd95_infinite == 0
+    assert result.iou_with_background.value == pytest.approx((sum(background) + 1 / 3 + 1 + 1) / 12)
+    assert result.hd95_mm_median.value == 5
+    assert result.hd95_infinite == 0
     missed = replace(SOME[1], hd95_mm=float("inf"))
-    assert figures.masks([SOME[0], missed]).hd95_infinite == 1
+    assert figures.mask_metrics([SOME[0], missed]).hd95_infinite == 1
 
 
 def test_calls_at_a_threshold_and_a_prevalence_on_paper():
     """From 0.5: slices a1, a2 and c are called; b1 is missed. Scans: a and c called, b missed."""
-    found = figures.calls(SOME, of="slices", threshold=0.5, prevalence=0.5)
-    assert found.counts == Counts(tp=2, fp=1, tn=2, fn=1)
-    assert (found.n, found.bleeding) == (6, 3)
-    assert found.sensitivity.value == pytest.approx(2 / 3)
-    assert found.specificity.value == pytest.approx(2 / 3)
-    assert found.ppv.value == pytest.approx(2 / 3)
-    assert found.npv.value == pytest.approx(2 / 3)
-    rare = figures.calls(SOME, of="slices", threshold=0.5, prevalence=0.1)
+    result = figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.5)
+    assert result.counts == Counts(tp=2, fp=1, tn=2, fn=1)
+    assert (result.n, result.bleeding) == (6, 3)
+    assert result.sensitivity.value == pytest.approx(2 / 3)
+    assert result.specificity.value == pytest.approx(2 / 3)
+    assert result.ppv.value == pytest.approx(2 / 3)
+    assert result.npv.value == pytest.approx(2 / 3)
+    rare = figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.1)
     assert rare.ppv.value == pytest.approx((2 / 3 * 0.1) / (2 / 3 * 0.1 + 1 / 3 * 0.9))
-    whole = figures.calls(SOME, of="scans", threshold=0.5, prevalence=0.5)
-    assert whole.counts == Counts(tp=1, fp=1, tn=0, fn=1)
-    assert found.roc[0] == (0, 0)
-    assert found.roc[-1] == (1, 1)
-    assert sum(row.n for row in found.reliability) == 6
+    full = figures.call_metrics(SOME, of="scans", threshold=0.5, prevalence=0.5)
+    assert full.counts == Counts(tp=1, fp=1, tn=0, fn=1)
+    assert result.roc[0] == (0, 0)
+    assert result.roc[-1] == (1, 1)
+    assert sum(row.n for row in result.reliability) == 6
 
 
 def test_types_sizes_groups_and_clean_scans_count_their_patients():
-    found = figures.types(SOME, LABELS)
-    assert (found["epidural"].patients, found["epidural"].slices) == (1, 2)
-    assert found["epidural"].dice.value == pytest.approx(0.75)
-    assert (found["subdural"].patients, found["subdural"].dice.value) == (1, 0)
-    assert np.isnan(found["subarachnoid"].dice.value)
-    assert list(figures.lesion_sizes(SOME)) == ["0 to 2 mL"]
-    groups = figures.groups(SOME)
-    assert {name: one.patients for name, one in groups.items()} == {"age 0 to 17": 1, "age 18 to 44": 2}
-    clean = figures.clean_scans(SOME, threshold=0.5)
+    result = figures.type_metrics(SOME, LABELS)
+    assert (result["epidural"].patients, result["epidural"].slices) == (1, 2)
+    assert result["epidural"].dice.value == pytest.approx(0.75)
+    assert (result["subdural"].patients, result["subdural"].dice.value) == (1, 0)
+    assert np.isnan(result["subarachnoid"].dice.value)
+    assert list(figures.metrics_by_size(SOME)) == ["0 to 2 mL"]
+    groups = figures.metrics_by_group(SOME)
+    assert {name: item.patients for name, item in groups.items()} == {"age 0 to 17": 1, "age 18 to 44": 2}
+    clean = figures.clean_scan_metrics(SOME, threshold=0.5)
     assert (clean.n, clean.share_called.value, clean.slices_called) == (1, 1.0, 1)
     assert clean.most_ml_marked == pytest.approx(0.005)
 
 
 def test_the_worst_cases_come_in_order_of_harm():
     """A missed bleed, then a false alarm; a is called and drawn well enough to be left out."""
-    assert [(one.line.patient, one.what) for one in figures.worst(SOME, threshold=0.5)] == [
+    assert [(item.line.patient, item.what) for item in figures.worst_scans(SOME, threshold=0.5)] == [
         ("b", "bleeds and was not called"),
         ("c", "does not bleed and was called"),
     ]
@@ -117,19 +117,19 @@ def test_the_worst_cases_come_in_order_of_harm():
 def test_two_scans_of_a_patient_go_together():
     """Resampled by patient: with one patient every resample is the same, so the interval has no width."""
     twice = [replace(SOME[0], scan="1"), replace(SOME[0], scan="2", shared_px=np.array([0, 0, 0]))]
-    found = figures.headline(twice)["dice_per_subject"]
-    assert (found.value, found.low, found.high, found.n_patients) == (0.375, 0.375, 0.375, 1)
+    result = figures.headline_metrics(twice)["dice_per_subject"]
+    assert (result.value, result.low, result.high, result.n_patients) == (0.375, 0.375, 0.375, 1)
 
 
 def test_a_fold_is_calibrated_on_the_other_folds_alone():
     """Changing the truth of fold 0 changes the scores of fold 1 and none of its own."""
     rng = np.random.default_rng(0)
-    some = []
+    group = []
     for i in range(40):
         truth = rng.random(10) < 0.3
-        some.append(scan(f"p{i}", truth, np.clip(0.3 * truth + rng.random(10) * 0.6, 0, 1), fold=i % 2))
-    wrong = [replace(one, labels=~one.labels) if one.fold == 0 else one for one in some]
-    before, after = cross_fitted(some), cross_fitted(wrong)
+        group.append(scan(f"p{i}", truth, np.clip(0.3 * truth + rng.random(10) * 0.6, 0, 1), fold=i % 2))
+    wrong = [replace(item, labels=~item.labels) if item.fold == 0 else item for item in group]
+    before, after = cross_fit(group), cross_fit(wrong)
     for a, b in zip(before, after, strict=True):
         assert np.array_equal(a.scores, b.scores) is (a.fold == 0)
 
@@ -144,7 +144,7 @@ class Disk:
         def answer(pictures):
             blood = ((pictures[..., 0] > 0.8) & (pictures[..., 0] < 1)).astype(np.float32)
             score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
-            return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
+            return ModelOutput(blood, score, np.repeat(blood[..., None], 6, axis=-1))
 
         model = Model("planted", cls.recipe, "0" * 64, answer, {"held_out_fold": 0, "folds": {}, **card})
         return Models(model, model)
@@ -153,46 +153,51 @@ class Disk:
 def test_a_scan_is_judged_against_its_outline_pixel_by_pixel():
     table = table_of_heads()
     rows = table.rows(["p0"])
-    one = judge(table, rows, Disk.models())
+    item = judge(table, rows, Disk.models())
     truth = np.stack([table.truth(r) for r in rows])
-    assert one.true_px.tolist() == truth.sum(axis=(1, 2)).tolist()
-    assert one.subject_dice > 0.9
-    assert one.facts == {"age": 20.0}
-    assert one.surface_dice > 0.9
-    assert one.true_ml == pytest.approx(truth.sum() * 5 * (230 / 96) ** 2 / 1000)
-    found = [k for k in range(6) if one.slice_dice[k] == pytest.approx(dice(truth[k], truth[k]))]
-    assert set(found) >= {0, 1, 4, 5}
+    assert item.true_px.tolist() == truth.sum(axis=(1, 2)).tolist()
+    assert item.subject_dice > 0.9
+    assert item.facts == {"age": 20.0}
+    assert item.surface_dice > 0.9
+    assert item.true_ml == pytest.approx(truth.sum() * 5 * (230 / 96) ** 2 / 1000)
+    result = [k for k in range(6) if item.slice_dice[k] == pytest.approx(dice(truth[k], truth[k]))]
+    assert set(result) >= {0, 1, 4, 5}
 
 
 def test_only_patients_never_trained_on_are_judged():
     table = table_of_heads()
     folds = {f"p{i}": i % 2 for i in range(8)}
-    assert {one.patient for one in _judged(Disk.models(folds=folds), "run", table, None)} == {"p0", "p2", "p4", "p6"}
+    assert {item.patient for item in _judge_models(Disk.models(folds=folds), "run", table, None)} == {
+        "p0",
+        "p2",
+        "p4",
+        "p6",
+    }
     with pytest.raises(ValueError, match="trained on the patients of fold 1; only fold 0 was held out"):
-        _judged(Disk.models(folds=folds), "run", table, 1)
+        _judge_models(Disk.models(folds=folds), "run", table, 1)
     with pytest.raises(ValueError, match=r"trained on every patient of this data.*figures stand on its card"):
-        _judged(Disk.models(folds=folds, held_out_fold=None), "run", table, None)
-    strangers = _judged(Disk.models(folds={"other": 0}, held_out_fold=None), "run", table, None)
+        _judge_models(Disk.models(folds=folds, held_out_fold=None), "run", table, None)
+    strangers = _judge_models(Disk.models(folds={"other": 0}, held_out_fold=None), "run", table, None)
     assert len(strangers) == 8
 
 
 def test_models_trained_on_different_patients_are_refused():
-    one, two = (Disk.models(folds={"p0": fold}).segmenter for fold in (0, 1))
+    first, second = (Disk.models(folds={"p0": fold}).segmenter for fold in (0, 1))
     with pytest.raises(ValueError, match="trained on different patients"):
-        _judged(Models(one, two), "run", table_of_heads(), None)
+        _judge_models(Models(first, second), "run", table_of_heads(), None)
 
 
 def test_after_a_leaky_split_only_slices_held_out_are_judged():
     table = table_of_heads()
     folds = {name: int(name.endswith(("/1", "/2", "/5", "/6"))) for name in table.names}  # slices 3 and 4 held out
-    judged = _judged(Disk.models(folds=folds, split="leaky image"), "run", table, None)
-    assert {one.patient for one in judged} == set(table.patients)
-    assert {len(one.labels) for one in judged} == {2}
-    assert judged[0].bleeding.tolist() == [True, True]
+    scans = _judge_models(Disk.models(folds=folds, split="leaky image"), "run", table, None)
+    assert {item.patient for item in scans} == set(table.patients)
+    assert {len(item.labels) for item in scans} == {2}
+    assert scans[0].bleeding.tolist() == [True, True]
     folds = {
         name: int(not name.endswith("/1")) for name in table.names
     }  # of p0, which bleeds, one clean slice held out
-    clean = _judged(Disk.models(folds=folds, split="leaky image"), "run", table, None)[0]
+    clean = _judge_models(Disk.models(folds=folds, split="leaky image"), "run", table, None)[0]
     assert not clean.labels.any()
     assert clean.scan_scores[ANY] == 0  # though the whole scan scores 1
 
@@ -201,8 +206,8 @@ def test_a_report_is_plain_json_and_a_page_that_names_what_it_shows(tmp_path):
     from ich_lib.evaluation.page import write_page
 
     table = table_of_heads()
-    judged = _judged(Disk.models(folds={"other": 1}), "run", table, None)
-    report = report_of(judged, table, [Disk.models()], folds=(0,), calibrated="not", prevalence=0.1)
+    scans = _judge_models(Disk.models(folds={"other": 1}), "run", table, None)
+    report = build_report(scans, table, [Disk.models()], folds=(0,), calibrated="not", prevalence=0.1)
     report = replace(report, models=(Weights("<b>planted</b>", "0"),))
     assert report.dice_per_subject.value > 0.9
     assert report.slice_auc_any.value == 1
@@ -243,11 +248,11 @@ def again(truth, score, threshold):
 
 def close_report(folder):
     """The report of `close_scores` as it is read back, and (truth, score) of its slices from the table beside it."""
-    judged = close_scores()
-    write_slices(judged, folder / FILE)
-    report = report_of(judged, table_of_heads(), Disk.models(), calibrated="not", prevalence=0.1)
-    slices = [np.concatenate(some) for some in zip(*read_slices(folder / FILE).values(), strict=True)]
-    assert slices[1].tolist() == np.concatenate([one.scores[:, ANY] for one in judged]).tolist()
+    scans = close_scores()
+    write_slices(scans, folder / FILE)
+    report = build_report(scans, table_of_heads(), Disk.models(), calibrated="not", prevalence=0.1)
+    slices = [np.concatenate(group) for group in zip(*read_slices(folder / FILE).values(), strict=True)]
+    assert slices[1].tolist() == np.concatenate([item.scores[:, ANY] for item in scans]).tolist()
     return json.loads(json.dumps(report)), slices
 
 
@@ -256,12 +261,12 @@ def test_every_pooled_figure_of_a_report_can_be_computed_again_from_the_tables_b
     report, slices = close_report(tmp_path)
     rows = report["per_patient"]
     bleeding, score = (np.array([row[key] for row in rows]) for key in ("slices_with_blood", "scan_any"))
-    for told, pooled in ((report["slices"], slices), (report["whole_scans"], (bleeding > 0, score))):
-        for name, value in again(*pooled, told["threshold"]).items():
-            assert told[name]["value"] == pytest.approx(value, abs=1e-12), name
-        assert told["counts"] == vars(metrics.count(pooled[0], pooled[1] >= told["threshold"]))
-        roc = np.array(told["roc"])
-        assert np.trapezoid(roc[:, 1], roc[:, 0]) == pytest.approx(told["auc"]["value"], abs=1e-12)
+    for output, pooled in ((report["slices"], slices), (report["whole_scans"], (bleeding > 0, score))):
+        for name, value in again(*pooled, output["threshold"]).items():
+            assert output[name]["value"] == pytest.approx(value, abs=1e-12), name
+        assert output["counts"] == vars(metrics.count(pooled[0], pooled[1] >= output["threshold"]))
+        roc = np.array(output["roc"])
+        assert np.trapezoid(roc[:, 1], roc[:, 0]) == pytest.approx(output["auc"]["value"], abs=1e-12)
     wrong = (score >= report["score_threshold"]) != (bleeding > 0)
     assert report["abstention"]["wrong"] == wrong.sum()
     assert report["abstention"]["curve"][-1] == [1, wrong.mean()]
@@ -285,7 +290,7 @@ def test_a_run_of_any_task_is_judged_whole(tiny_runs, tmp_path, task):
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report.as_json()
     assert (tmp_path / "out" / "report.html").is_file()
     assert report.patients == ("049", "050")
-    truth, score = (np.concatenate(some) for some in zip(*read_slices(tmp_path / "out" / FILE).values(), strict=True))
+    truth, score = (np.concatenate(group) for group in zip(*read_slices(tmp_path / "out" / FILE).values(), strict=True))
     assert (len(truth), truth.sum()) == (report.slices.n, report.slices.bleeding)
     assert auc(truth, score) == pytest.approx(report.slice_auc_any.value)
     assert bool(np.isnan(report.dice_per_subject.value)) is (task == "classify")
@@ -323,8 +328,8 @@ def test_the_folder_of_a_cross_validation_is_known_by_its_folds(tmp_path):
 
 def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp_path):
     """Heads cut out have lost their scale and are refused."""
-    whole = build_store(table_of_heads(), tmp_path / "whole.slices", size=96, field="slice")
-    report = evaluate(tiny_runs["both"].folder, whole.path, tmp_path / "out")
+    full = build_store(table_of_heads(), tmp_path / "whole.slices", size=96, field="slice")
+    report = evaluate(tiny_runs["both"].folder, full.path, tmp_path / "out")
     assert report.patients == tuple(f"p{i}" for i in range(8))
     assert report.slices.bleeding == 8
     cut = build_store(table_of_heads(), tmp_path / "cut.slices", size=64)

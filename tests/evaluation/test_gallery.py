@@ -10,7 +10,15 @@ from ich_lib.case import Case
 from ich_lib.data.store import build_store
 from ich_lib.evaluation.causes import Failure
 from ich_lib.evaluation.compare import read_report
-from ich_lib.evaluation.gallery import KINDS, PRIVATE, gallery, page, sentence, telling, worst
+from ich_lib.evaluation.gallery import (
+    KINDS,
+    PRIVATE,
+    failure_sentence,
+    gallery,
+    gallery_page,
+    informative_slices,
+    worst_by_kind,
+)
 from ich_lib.labels import LABELS
 from ich_lib.measures.report import Line
 from ich_lib.notice import NOTICE
@@ -43,7 +51,7 @@ ROWS = [
 
 def test_each_kind_of_failure_gives_its_worst_and_no_scan_comes_twice():
     """The worst missed bleed has no overlap either, the worst false alarm marks most: neither is shown again for it."""
-    chosen = [(kind, row.scan) for kind, row in worst(ROWS, threshold=0.5, count=99)]
+    chosen = [(kind, row.scan) for kind, row in worst_by_kind(ROWS, threshold=0.5, count=99)]
     assert chosen == [
         ("missed bleed", "missed worst"),
         ("missed bleed", "missed"),
@@ -54,9 +62,9 @@ def test_each_kind_of_failure_gives_its_worst_and_no_scan_comes_twice():
         ("wrong volume", "far"),
         ("wrong volume", "quiet clean"),
     ]
-    few = [row.scan for _, row in worst(ROWS, threshold=0.5, count=5)]
+    few = [row.scan for _, row in worst_by_kind(ROWS, threshold=0.5, count=5)]
     assert few == ["missed worst", "missed", "alarm worst", "lowest", "far"]
-    assert worst(ROWS[:1], threshold=0.5, count=5) == []
+    assert worst_by_kind(ROWS[:1], threshold=0.5, count=5) == []
 
 
 def test_the_telling_slices_hold_what_is_most_wrong():
@@ -69,21 +77,21 @@ def test_the_telling_slices_hold_what_is_most_wrong():
     heat[1], heat[3] = 0.2, 0.4
     scan = Scan(np.zeros(truth.shape, np.float32), axial_affine((5, 1, 1), truth.shape))
     labels, outlined = np.zeros((6, len(LABELS)), bool), np.ones(6, bool)
-    assert telling(Failure(Case(scan, truth, labels, outlined), mask), heat) == [2, 4]
+    assert informative_slices(Failure(Case(scan, truth, labels, outlined), mask), heat) == [2, 4]
     much = mask.copy()
     much[[0, 1]] = True
-    assert telling(Failure(Case(scan, truth, labels, outlined), much), heat) in ([0, 2], [1, 2])
-    assert telling(Failure(Case(scan, truth & False, labels, outlined), mask & False), heat) == [3]
-    assert telling(Failure(Case(scan, truth & False, labels, outlined), mask), heat) == [0]
+    assert informative_slices(Failure(Case(scan, truth, labels, outlined), much), heat) in ([0, 2], [1, 2])
+    assert informative_slices(Failure(Case(scan, truth & False, labels, outlined), mask & False), heat) == [3]
+    assert informative_slices(Failure(Case(scan, truth & False, labels, outlined), mask), heat) == [0]
 
 
 def test_a_sentence_says_what_went_wrong():
-    assert sentence("missed bleed", ROWS[1], 0.5) == (
+    assert failure_sentence("missed bleed", ROWS[1], 0.5) == (
         "Bleeds (epidural) on 1 of 9 slices and was not called: its score 0.40 stays under the threshold of 0.5."
     )
-    assert sentence("false alarm", ROWS[3], 0.5).endswith("its score 0.60 reaches the threshold of 0.5.")
-    assert sentence("low overlap", ROWS[6], 0.5).endswith("overlap by a Dice of only 0.10.")
-    assert sentence("wrong volume", ROWS[7], 0.5).endswith("14.0 mL are marked where there are 10.0 mL.")
+    assert failure_sentence("false alarm", ROWS[3], 0.5).endswith("its score 0.60 reaches the threshold of 0.5.")
+    assert failure_sentence("low overlap", ROWS[6], 0.5).endswith("overlap by a Dice of only 0.10.")
+    assert failure_sentence("wrong volume", ROWS[7], 0.5).endswith("14.0 mL are marked where there are 10.0 mL.")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def count_analyses(monkeypatch):
     """The planted model in place of a run; what the gallery itself analyzes is counted."""
     from ich_lib.evaluation import gallery as module
 
@@ -123,18 +131,18 @@ def first(data, tmp_path_factory):
 
 
 @pytest.fixture
-def report(first, asked):
+def report(first, count_analyses):
     return first[1] / "report.json"
 
 
 def test_the_page_shows_every_failure_with_its_cause_and_stays_on_this_machine(first):
-    shown, out = first
-    assert {(one.row.scan, one.kind) for one in shown} == {
+    view, out = first
+    assert {(item.row.scan, item.kind) for item in view} == {
         ("p1", "false alarm"),
         ("p2", "missed bleed"),
         ("p4", "low overlap"),
     }
-    assert next(one for one in shown if one.row.scan == "p2").cause == "chronic"
+    assert next(item for item in view if item.row.scan == "p2").cause == "chronic"
     text = (out / "gallery.html").read_text()
     assert PRIVATE in text
     assert NOTICE in text
@@ -147,9 +155,9 @@ def test_the_page_shows_every_failure_with_its_cause_and_stays_on_this_machine(f
     assert "<td>chronic</td><td>1</td><td>0</td><td>1</td><td>0</td><td>2</td>" in text
 
 
-def test_with_a_report_only_the_worst_scans_are_read_again(data, asked, report, tmp_path):
-    shown = gallery("run", data, tmp_path, report=report, count=1)
-    assert ([one.row.scan for one in shown], len(asked)) == (["p2"], 1)
+def test_with_a_report_only_the_worst_scans_are_read_again(data, count_analyses, report, tmp_path):
+    view = gallery("run", data, tmp_path, report=report, count=1)
+    assert ([item.row.scan for item in view], len(count_analyses)) == (["p2"], 1)
     assert not (tmp_path / "report.json").exists()
 
 
@@ -168,7 +176,7 @@ def test_a_report_of_something_else_is_refused(data, report, tmp_path, change, s
         gallery("run", data, tmp_path, report=other)
 
 
-def test_a_file_that_is_no_report_is_refused(data, asked, tmp_path):
+def test_a_file_that_is_no_report_is_refused(data, count_analyses, tmp_path):
     for content, says in (("[]", "no report of an evaluation"), ("{", "no report.json")):
         (tmp_path / "x.json").write_text(content)
         with pytest.raises(ValueError, match=f"x.json is {says}"):
@@ -191,7 +199,7 @@ def test_nobody_trained_on_is_shown(data, report, tmp_path, monkeypatch):
 
 
 def test_a_page_without_failures_says_so(report):
-    text = page([], read_report(report))
+    text = gallery_page([], read_report(report))
     assert "No scan was missed" in text
     assert PRIVATE in text
 
@@ -199,7 +207,7 @@ def test_a_page_without_failures_says_so(report):
 def test_the_command_counts_the_causes(data, report, tmp_path, capsys):
     options = ["--data", str(data), "--out", str(tmp_path), "--report", str(report), "--n", "2"]
     assert main(["gallery", "run", *options]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"^chronic +1$", told, re.MULTILINE)
-    assert "keep it on this machine" in told
+    output = capsys.readouterr().out
+    assert re.search(r"^chronic +1$", output, re.MULTILINE)
+    assert "keep it on this machine" in output
     assert len(KINDS) == 4

@@ -7,15 +7,14 @@ import pytest
 
 import ich_lib.evaluation.robustness as rob
 from ich_lib.__main__ import main
-from ich_lib.evaluation import judge, judge_scan, scan_of, truth_of
-from ich_lib.evaluation.robustness_page import signed, spoiled, write_page
+from ich_lib.evaluation import judge, judge_scan, table_scan, table_truth
+from ich_lib.evaluation.robustness_page import format_change, spoiled, write_robustness_page
 from ich_lib.models.recipes import Recipe
 from ich_lib.phantoms import from_shares
-from ich_lib.prediction.engine import Answer, Model, Models
+from ich_lib.prediction.engine import Model, ModelOutput, Models
 from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES
 from ich_lib.scan import Scan, axial_affine
-from ich_lib.show.robustness import examples
-from ich_lib.show.robustness import robustness as plotted
+from ich_lib.show.robustness import examples, robustness_plot
 from tests.planted import table_of_heads
 
 SIDE = 64
@@ -29,13 +28,13 @@ def threshold_models(*, sha256="0" * 64, segments=True, **card):
     def answer(pictures):
         blood = ((pictures[..., 0] > 0.79) & (pictures[..., 0] < 1)).astype(np.float32)
         score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
-        return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
+        return ModelOutput(blood, score, np.repeat(blood[..., None], 6, axis=-1))
 
     model = Model("threshold", recipe, sha256, answer, {"held_out_fold": 0, "folds": {}, **card})
     return Models(model if segments else None, model)
 
 
-def planted(seed, *, bleeds=(), slices=4, pixels=SIDE):
+def square_head(seed, *, bleeds=(), slices=4, pixels=SIDE):
     """A head of 30 HU in a skull of 900; its bleed is a square of 10 x 10 px and 70 HU in slices 1 and 2."""
     hu = np.full((slices, pixels, pixels), -1000, np.float32)
     hu[:, 4:-4, 4:-4] = 900
@@ -50,7 +49,7 @@ def planted(seed, *, bleeds=(), slices=4, pixels=SIDE):
 @pytest.fixture
 def paper(monkeypatch):
     """Planted heads in place of phantoms, and the threshold in place of the shipped model."""
-    monkeypatch.setattr(rob, "phantom", planted)
+    monkeypatch.setattr(rob, "phantom", square_head)
     monkeypatch.setattr(rob, "load", lambda *_, **__: threshold_models())
     monkeypatch.setattr(rob, "SLICES", 4)
     monkeypatch.setattr(rob, "PIXELS", SIDE)
@@ -75,12 +74,12 @@ def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
         for row in rows:
             for key, change in lost.items():
                 expected = change if row["severity"] >= 3 else 0
-                found = row[key]["change"]
-                assert (found["value"], found["low"], found["high"]) == (expected,) * 3
-                assert found["n_patients"] == heads[key]
-                assert row[key]["value"] == pytest.approx(report["clean"][key]["value"] + found["value"])
+                result = row[key]["change"]
+                assert (result["value"], result["low"], result["high"]) == (expected,) * 3
+                assert result["n_patients"] == heads[key]
+                assert row[key]["value"] == pytest.approx(report["clean"][key]["value"] + result["value"])
     assert report["not_believed_from"] == {"level": 3, "width": 3}
-    assert rob.summary(report) == (
+    assert rob.summary_sentence(report) == (
         "On 3 scans (phantoms, 4 slices of 64 px) nobody should believe threshold from here on: level (10 HU), width "
         "(120 HU wide); there more than 0.1 of Dice, slice AUC, sensitivity or specificity is lost."
     )
@@ -89,18 +88,18 @@ def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
 def test_the_report_is_plain_json_and_the_page_says_it_in_a_sentence_first(paper, monkeypatch, tmp_path):
     monkeypatch.undo()
     monkeypatch.setattr(rob, "load", lambda *_, **__: threshold_models())
-    monkeypatch.setattr(rob, "phantom", planted)
-    monkeypatch.setattr("ich_lib.evaluation.robustness_page.example", lambda: planted(0, bleeds=["epidural"]))
+    monkeypatch.setattr(rob, "phantom", square_head)
+    monkeypatch.setattr("ich_lib.evaluation.robustness_page.example_exam", lambda: square_head(0, bleeds=["epidural"]))
     for name, value in (("SLICES", 4), ("PIXELS", SIDE), ("ROUNDS", 20)):
         monkeypatch.setattr(rob, name, value)
     report = rob.robustness(rob.plan(limit=2, only=["width"]), tmp_path)
     assert json.loads((tmp_path / "robustness.json").read_text()) == report
     assert {"data", "models", "patients", "seed", "calibrated", "score_threshold", "notice"} <= set(report)
     assert set(report["corruptions"]["width"]) == {"unit", "imitates", "severities"}
-    write_page(report, tmp_path / "robustness.html")
+    write_robustness_page(report, tmp_path / "robustness.html")
     page = (tmp_path / "robustness.html").read_text()
-    said = page[page.index("<p>") :]
-    assert said.startswith("<p><strong>On 2 scans (phantoms, 4 slices of 64 px) nobody should believe threshold")
+    message = page[page.index("<p>") :]
+    assert message.startswith("<p><strong>On 2 scans (phantoms, 4 slices of 64 px) nobody should believe threshold")
     assert "Not a medical device" in page
     assert page.count("data:image/png;base64,") == 2
     assert "−1.00<br>(−1.00 to −1.00)" in page
@@ -114,7 +113,7 @@ def test_models_that_draw_no_mask_are_judged_by_their_scores(paper, monkeypatch,
     last = report["corruptions"]["width"]["severities"][-1]
     assert last["dice_per_subject"]["change"]["value"] is None
     assert last["slice_auc_any"]["change"]["value"] == -0.5
-    assert len(plotted(report).axes) == 1
+    assert len(robustness_plot(report).axes) == 1
 
 
 def test_a_stopped_reading_goes_on_where_it_was(paper, monkeypatch, tmp_path):
@@ -130,7 +129,7 @@ def test_a_stopped_reading_goes_on_where_it_was(paper, monkeypatch, tmp_path):
     monkeypatch.setattr(rob, "outcome", counted)
     with pytest.raises(KeyboardInterrupt):
         rob.robustness(planned, tmp_path)
-    assert sorted(path.name for path in (tmp_path / rob.KEPT).iterdir()) == ["clean.json", "level.json"]
+    assert sorted(path.name for path in (tmp_path / rob.PROGRESS_FOLDER).iterdir()) == ["clean.json", "level.json"]
     read.clear()
     monkeypatch.setattr(rob, "outcome", lambda exam, candidate: read.append(exam.scan.notes) or real(exam, candidate))
     report = rob.robustness(planned, tmp_path)
@@ -151,8 +150,8 @@ def test_what_other_models_left_is_not_taken_for_these(paper, monkeypatch, tmp_p
 
 
 def test_phantoms_take_turns_and_every_third_is_clean(paper, monkeypatch):
-    monkeypatch.setattr(rob, "phantom", lambda seed, bleeds, **_: planted(seed, bleeds=bleeds))
-    exams = [one.open() for one in rob.plan().candidates]
+    monkeypatch.setattr(rob, "phantom", lambda seed, bleeds, **_: square_head(seed, bleeds=bleeds))
+    exams = [item.open() for item in rob.plan().candidates]
     assert [exam.labels.any(axis=0)[:5].tolist().index(True) if exam.truth.any() else None for exam in exams] == [
         0, None, 1, 2, None, 3, 4, None,
     ]  # fmt: skip
@@ -168,19 +167,19 @@ def test_changes_are_paired_and_scans_of_a_patient_go_together():
     """Dice .9 and .5 of two patients both fall by .2: the values differ, the change has no width. A scan whose truth
     faded from thick slices leaves both sides: else clean would keep its 0.1 and the change be wrong."""
     clean = [outcome("a", 0.9), outcome("b", 0.5), outcome("b", 0.5), outcome("c", 0.1), outcome("d", None)]
-    worse = [outcome("a", 0.7), outcome("b", 0.3), outcome("b", 0.3), outcome("c", None), outcome("d", 0.2)]
-    found = rob.compared(clean, worse, *rob.figures_at(0.5)["dice_per_subject"])
-    assert found["value"] == pytest.approx((0.7 + 0.3 + 0.3) / 3)
-    change = found["change"]
+    degraded = [outcome("a", 0.7), outcome("b", 0.3), outcome("b", 0.3), outcome("c", None), outcome("d", 0.2)]
+    result = rob.compare_outcomes(clean, degraded, *rob.figures_by_name(0.5)["dice_per_subject"])
+    assert result["value"] == pytest.approx((0.7 + 0.3 + 0.3) / 3)
+    change = result["change"]
     assert (change["value"], change["low"], change["high"]) == pytest.approx((-0.2, -0.2, -0.2))
     assert change["n_patients"] == 2
 
 
 def test_calls_and_volumes_on_paper():
     """Bleeding slices .9 and .4, clean ones .1, .6, .9 and .1: 3.5 and 2 of 4 pairs in order."""
-    figures = rob.figures_at(0.5)
-    some = [outcome("a", 1.0), outcome("b", 1.0, scores=(0.4, 0.6)), outcome("c", None, truth=(False, False))]
-    value = {name: statistic([one for one in some if counts(one)]) for name, (statistic, counts) in figures.items()}
+    figures = rob.figures_by_name(0.5)
+    group = [outcome("a", 1.0), outcome("b", 1.0, scores=(0.4, 0.6)), outcome("c", None, truth=(False, False))]
+    value = {name: statistic([item for item in group if counts(item)]) for name, (statistic, counts) in figures.items()}
     assert value == {
         "dice_per_subject": 1,
         "slice_auc_any": (3.5 + 2) / 8,
@@ -194,33 +193,33 @@ def test_a_loss_needs_its_size_and_an_interval_below_zero():
     def change(value, high):
         return {"value": value, "low": -1, "high": high, "n_patients": 8}
 
-    assert rob.is_lost(change(-0.2, -0.01))
-    assert not rob.is_lost(change(-0.2, 0.01))
-    assert not rob.is_lost(change(-0.05, -0.01))
-    assert signed(change(-0.2, -0.001)) == "−0.20 (−1.00 to 0.00)"
-    assert not rob.is_lost({"value": None, "low": None, "high": None, "n_patients": 0})
+    assert rob.is_failing(change(-0.2, -0.01))
+    assert not rob.is_failing(change(-0.2, 0.01))
+    assert not rob.is_failing(change(-0.05, -0.01))
+    assert format_change(change(-0.2, -0.001)) == "−0.20 (−1.00 to 0.00)"
+    assert not rob.is_failing({"value": None, "low": None, "high": None, "n_patients": 0})
 
 
 def test_chosen_patients_keep_the_share_that_bleeds():
     bleeds = {f"p{i:02}": i < 10 for i in range(40)}
-    eight = rob.chosen(bleeds, 8)
-    assert [bleeds[who] for who in eight].count(True) == 2
+    eight = rob.draw_patients(bleeds, 8)
+    assert [bleeds[patient] for patient in eight].count(True) == 2
     assert len(set(eight)) == 8
-    assert eight == rob.chosen(bleeds, 8)
-    assert eight != rob.chosen(bleeds, 8, seed=1)
-    assert rob.chosen(bleeds, 40) == sorted(bleeds)
+    assert eight == rob.draw_patients(bleeds, 8)
+    assert eight != rob.draw_patients(bleeds, 8, seed=1)
+    assert rob.draw_patients(bleeds, 40) == sorted(bleeds)
     rare = {f"p{i}": i == 0 for i in range(40)}
-    assert "p0" in rob.chosen(rare, 2)
+    assert "p0" in rob.draw_patients(rare, 2)
 
 
 def test_of_a_data_set_only_patients_never_seen_are_read(paper, monkeypatch):
     """Of p0 to p7 the even ones were held out; all of them bleed."""
     table = table_of_heads(side=SIDE)
-    monkeypatch.setattr(rob, "opened", lambda data: table)
+    monkeypatch.setattr(rob, "open_table", lambda data: table)
     folds = {f"p{i}": i % 2 for i in range(8)}
     monkeypatch.setattr(rob, "load", lambda *_, **__: threshold_models(folds=folds))
     planned = rob.plan("run", data="set")
-    assert [one.patient for one in planned.candidates] == ["p0", "p2", "p4", "p6"]
+    assert [item.patient for item in planned.candidates] == ["p0", "p2", "p4", "p6"]
     exam = planned.candidates[1].open()
     assert np.array_equal(exam.truth[2], table.truth(table.rows(["p2"])[2]))
     assert len(rob.plan("run", data="set", limit=3).candidates) == 3
@@ -232,7 +231,7 @@ def test_of_a_data_set_only_patients_never_seen_are_read(paper, monkeypatch):
 
 def test_each_fold_of_a_cross_validation_reads_its_own_patients(paper, monkeypatch, tmp_path):
     table = table_of_heads(side=SIDE)
-    monkeypatch.setattr(rob, "opened", lambda data: table)
+    monkeypatch.setattr(rob, "open_table", lambda data: table)
     folds = {f"p{i}": i % 2 for i in range(8)}
     for k in (0, 1):
         (tmp_path / f"fold-{k}").mkdir()
@@ -240,7 +239,7 @@ def test_each_fold_of_a_cross_validation_reads_its_own_patients(paper, monkeypat
     named = {k: threshold_models(sha256=str(k) * 64, folds=folds, held_out_fold=k) for k in (0, 1)}
     monkeypatch.setattr(rob, "load", lambda run, **_: named[int(run.name[-1])])
     planned = rob.plan(tmp_path, data="set")
-    assert {one.patient: one.models.segmenter.sha256[0] for one in planned.candidates} == {
+    assert {item.patient: item.models.segmenter.sha256[0] for item in planned.candidates} == {
         f"p{i}": str(i % 2) for i in range(8)
     }
     with pytest.raises(ValueError, match="holds 2 runs, and phantoms are strangers to all of them"):
@@ -250,21 +249,21 @@ def test_each_fold_of_a_cross_validation_reads_its_own_patients(paper, monkeypat
 def test_a_scan_is_judged_alike_from_its_table_and_by_itself():
     table = table_of_heads(side=SIDE)
     rows, models = table.rows(["p0"]), threshold_models()
-    whole = judge(table, rows, models)
-    alone = judge_scan(
-        scan_of(table, rows),
-        truth_of(table, rows),
+    full = judge(table, rows, models)
+    single = judge_scan(
+        table_scan(table, rows),
+        table_truth(table, rows),
         table.labels[rows],
         models,
         patient="p0",
         name="p0",
         distances=False,
     )
-    assert whole.hd95_mm is not None
-    assert (alone.hd95_mm, alone.surface_dice) == (None, None)
-    assert alone.subject_dice == whole.subject_dice > 0.8
-    assert (alone.true_ml, alone.mask_ml) == (whole.true_ml, whole.mask_ml)
-    assert np.array_equal(alone.scores, whole.scores)
+    assert full.hd95_mm is not None
+    assert (single.hd95_mm, single.surface_dice) == (None, None)
+    assert single.subject_dice == full.subject_dice > 0.8
+    assert (single.true_ml, single.mask_ml) == (full.true_ml, full.mask_ml)
+    assert np.array_equal(single.scores, full.scores)
 
 
 def test_every_panel_has_one_scale_and_shows_its_intervals():
@@ -278,23 +277,23 @@ def test_every_panel_has_one_scale_and_shows_its_intervals():
     names = ("noise", "blur", "motion", "level", "width", "metal")
     corruption = {"unit": "HU", "imitates": "", "severities": [row(k) for k in SEVERITIES]}
     mild = corruption | {"severities": corruption["severities"][:2]}
-    figure = plotted({"corruptions": dict.fromkeys(names, corruption) | {"metal": mild}})
-    shown = [axes for axes in figure.axes if axes.axison]
-    assert [axes.get_title() for axes in shown] == list(names)
-    assert len({axes.get_ylim() for axes in shown}) == 1
-    assert [text.get_text() for text in shown[0].get_xticklabels()] == ["2.5", "5", "7.5", "10", "12.5"]
-    (bars,) = shown[0].containers[0].lines[2]
+    figure = robustness_plot({"corruptions": dict.fromkeys(names, corruption) | {"metal": mild}})
+    view = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title() for axes in view] == list(names)
+    assert len({axes.get_ylim() for axes in view}) == 1
+    assert [text.get_text() for text in view[0].get_xticklabels()] == ["2.5", "5", "7.5", "10", "12.5"]
+    (bars,) = view[0].containers[0].lines[2]
     assert bars.get_segments()[1][:, 1] == pytest.approx([-0.25, -0.15])
 
 
 def test_examples_stand_in_rows_beside_the_clean_slice():
-    exam = planted(0, bleeds=["epidural"])
+    exam = square_head(0, bleeds=["epidural"])
     axes = examples(spoiled(exam)).axes
     assert len(axes) == 4 * len(CORRUPTIONS)
     clean = axes[0].images[0].get_array()
-    assert all(np.array_equal(one.images[0].get_array(), clean) for one in axes[::4])
-    assert [one.get_title(loc="left") for one in axes[:4]] == ["noise: clean", "3 HU", "10 HU", "25 HU"]
-    noise = [float(np.std(one.images[0].get_array()[10:18, 10:18])) for one in axes[:4]]
+    assert all(np.array_equal(item.images[0].get_array(), clean) for item in axes[::4])
+    assert [item.get_title(loc="left") for item in axes[:4]] == ["noise: clean", "3 HU", "10 HU", "25 HU"]
+    noise = [float(np.std(item.images[0].get_array()[10:18, 10:18])) for item in axes[:4]]
     assert (np.diff(noise) > 0).all()
 
 
@@ -302,13 +301,14 @@ def test_the_command_reads_two_tiny_phantoms_with_the_shipped_model(monkeypatch,
     monkeypatch.setattr(rob, "SLICES", 4)
     monkeypatch.setattr(rob, "PIXELS", 64)
     monkeypatch.setattr(rob, "ROUNDS", 20)
-    monkeypatch.setattr("ich_lib.evaluation.robustness_page.example", lambda: planted(0, bleeds=["epidural"]))
+    monkeypatch.setattr("ich_lib.evaluation.robustness_page.example_exam", lambda: square_head(0, bleeds=["epidural"]))
     assert main(["robustness", "--limit", "2", "--only", "level", "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
+    message = capsys.readouterr().out
     assert (
-        "2 scans (phantoms, 4 slices of 64 px), clean and under 1 corruptions of five severities: 12 readings" in said
+        "2 scans (phantoms, 4 slices of 64 px), clean and under 1 corruptions of five severities: 12 readings"
+        in message
     )
-    assert "On 2 scans (phantoms, 4 slices of 64 px)" in said
+    assert "On 2 scans (phantoms, 4 slices of 64 px)" in message
     report = json.loads((tmp_path / "robustness.json").read_text())
     assert report["models"][0]["name"] == "unet-both"
     assert report["calibrated"] is True

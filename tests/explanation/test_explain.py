@@ -15,17 +15,17 @@ from keras import layers
 
 from ich_lib.__main__ import main
 from ich_lib.data.store import build_store
-from ich_lib.explanation import METHODS, asked, by_network, explain, heat_of, keras_vis, network_of
+from ich_lib.explanation import METHODS, explain, gradient_model, heat_map, heat_model, keras_vis, load_network
 from ich_lib.explanation.cut import cut
 from ich_lib.explanation.filters import before_and_after, first_filters
 from ich_lib.explanation.methods import cam, grad_cam, grad_cam_plus_plus, saliency, seg_grad_cam, smooth_grad
-from ich_lib.explanation.scan import chosen
-from ich_lib.explanation.scored import center_blob, energy_inside, pointing, score_explanations
+from ich_lib.explanation.scan import choose_model
+from ich_lib.explanation.scored import center_blob, energy_inside, hits_blood, score_explanations
 from ich_lib.models.builders import build, densenet_bc, unet3d
-from ich_lib.models.pictures import views
+from ich_lib.models.pictures import model_inputs
 from ich_lib.models.recipes import Recipe
 from ich_lib.phantoms import phantom
-from ich_lib.prediction.engine import Answer, Model, Models
+from ich_lib.prediction.engine import Model, ModelOutput, Models
 from ich_lib.prepare.head import Box, slice_box
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read
@@ -48,7 +48,7 @@ def look(name="inner"):
     return model
 
 
-def planted(kind: str) -> keras.Model:
+def bright_pixel_network(kind: str) -> keras.Model:
     """A network that says `any` where the second channel is bright: flat, nested, or with a mask before its scores."""
     inputs = layers.Input((SIDE, SIDE, 2), name="seen")
     body = look()
@@ -77,7 +77,7 @@ def peak(heat):
 
 @pytest.mark.parametrize("kind", ["flat", "nested", "two outputs"])
 def test_every_method_peaks_on_the_planted_pixel_and_a_dark_picture_gives_zeros(kind):
-    model = planted(kind)
+    model = bright_pixel_network(kind)
     for name, method in METHODS.items():
         if name == "seg-grad-cam" and kind != "two outputs":
             with pytest.raises(ValueError, match="planted gives no mask that could be explained"):
@@ -93,29 +93,29 @@ def test_every_method_peaks_on_the_planted_pixel_and_a_dark_picture_gives_zeros(
 
 def test_grad_cam_on_paper():
     """Feature 1/2 at one pixel of 256; the logit's slope by it is 90 / 256, everywhere."""
-    heat = grad_cam(cut(planted("nested")), bright())
+    heat = grad_cam(cut(bright_pixel_network("nested")), bright())
     assert heat[0, *AT] == pytest.approx(0.5 * 90 / 256)
-    against = grad_cam(cut(planted("flat")), bright(), of=0)  # column 0 holds it against
+    against = grad_cam(cut(bright_pixel_network("flat")), bright(), of=0)  # column 0 holds it against
     assert not against.any()
 
 
 def test_a_sure_sigmoid_is_explained_all_the_same():
     """At a logit of 87890 float32 says 1 and its slope is 0; the logit's is not."""
-    model, picture = planted("flat"), bright(500_000)
+    model, picture = bright_pixel_network("flat"), bright(500_000)
     assert float(model(picture)[0, 1]) == 1
     assert peak(grad_cam(model, picture)[0]) == AT
     assert peak(saliency(cut(model), picture)[0]) == AT
 
 
 def test_a_segmenter_alone_is_explained_by_its_mask():
-    both = planted("two outputs")
-    alone = keras.Model(both.input, both.outputs[0])
-    assert peak(grad_cam(alone, bright())[0]) == AT
-    assert np.array_equal(grad_cam(alone, bright()), seg_grad_cam(both, bright()))
+    combined = bright_pixel_network("two outputs")
+    single = keras.Model(combined.input, combined.outputs[0])
+    assert peak(grad_cam(single, bright())[0]) == AT
+    assert np.array_equal(grad_cam(single, bright()), seg_grad_cam(combined, bright()))
 
 
 def test_a_mask_is_explained_at_the_bottom():
-    assert cut(build(TINY), answers="mask").layer == "bottom_drop"
+    assert cut(build(TINY), output="mask").layer == "bottom_drop"
     assert cut(build(TINY)).layer == "features"
     assert cut(build(TINY), "down0_relu2").features(np.zeros((1, 32, 32, 6))).shape == (1, 32, 32, 4)
 
@@ -166,46 +166,46 @@ def test_our_own_path_agrees_with_tf_keras_vis():
     if not importlib.util.find_spec("tf_keras_vis"):
         pytest.skip("tf-keras-vis is not installed: pip install -r requirements-course.txt")
     model = small_densenet()
-    assert keras_vis.can(cut(model))
-    assert not keras_vis.can(cut(planted("nested")))
-    assert not keras_vis.can(cut(planted("two outputs")))
+    assert keras_vis.is_usable(cut(model))
+    assert not keras_vis.is_usable(cut(bright_pixel_network("nested")))
+    assert not keras_vis.is_usable(cut(bright_pixel_network("two outputs")))
     for method in (grad_cam, grad_cam_plus_plus, saliency, smooth_grad):
-        theirs, ours = method(model, pictures(), of=2), method(cut(model), pictures(), of=2)
-        assert theirs.max() > 0
-        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5 * float(theirs.max())), method.__name__
+        reference, actual = method(model, pictures(), of=2), method(cut(model), pictures(), of=2)
+        assert reference.max() > 0
+        assert actual == pytest.approx(reference, rel=1e-3, abs=1e-5 * float(reference.max())), method.__name__
 
 
 def test_the_class_activation_map_of_the_shipped_model_is_its_grad_cam(models):
     """ONNX against gradients, on three slices of a bleeding phantom, after scaling to the peak."""
     scan = phantom(101, bleeds=["epidural"], pixels=128, slices=8, thickness_mm=15).scan
     recipe = models.classifier.recipe
-    (seen,) = views(scan.hu, slice_box(scan.hu.shape), recipe, range(4, 7))
-    ours, gradients = (asked(name).run(seen).heat for name in ("cam", "grad-cam"))
-    assert ours.max() > 0
-    for one, other in zip(ours, gradients, strict=True):
-        assert one / max(one.max(), 1e-9) == pytest.approx(other / max(other.max(), 1e-9), abs=1e-3)
+    (visited,) = model_inputs(scan.hu, slice_box(scan.hu.shape), recipe, range(4, 7))
+    actual, gradients = (heat_model(name).run(visited).heat for name in ("cam", "grad-cam"))
+    assert actual.max() > 0
+    for item, other in zip(actual, gradients, strict=True):
+        assert item / max(item.max(), 1e-9) == pytest.approx(other / max(other.max(), 1e-9), abs=1e-3)
 
 
 def test_a_model_with_depth_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match=r"looks at blocks of slices.*choose one without depth"):
         cut(unet3d((8, 16, 16, 1), filters=(2, 4)))
-    deep = Model("deep", replace(TINY, depth=8), "0", lambda p: Answer(), {})
+    deep = Model("deep", replace(TINY, depth=8), "0", lambda p: ModelOutput(), {})
     with pytest.raises(ValueError, match="deep looks at blocks of 8 slices"):
-        chosen(Models(deep, deep), "grad-cam", "run")
+        choose_model(Models(deep, deep), "grad-cam", "run")
 
 
 def test_what_cannot_be_explained_is_said():
     with pytest.raises(ValueError, match=r"planted has no layer called 'lok'; there are look, features"):
-        cut(planted("flat"), "lok")
+        cut(bright_pixel_network("flat"), "lok")
     with pytest.raises(ValueError, match="Layer pool of planted has no rows and columns"):
-        cut(planted("flat"), "pool")
+        cut(bright_pixel_network("flat"), "pool")
     with pytest.raises(ValueError, match="must be functional, or sequential and built"):
         cut(keras.Sequential([layers.Dense(2)]))
     with pytest.raises(ValueError, match=r"No method is called 'lime'; choose from cam, grad-cam"):
         explain(disk(), "lime")
     with pytest.raises(ValueError, match="gives no score for 'fracture'"):
         explain(disk(), label="fracture")
-    mute = Model("mute", TINY, "0", lambda p: Answer(scores=np.zeros((1, 6))), {})
+    mute = Model("mute", TINY, "0", lambda p: ModelOutput(scores=np.zeros((1, 6))), {})
     with pytest.raises(ValueError, match="mute has no class activation maps"):
         cam(mute, bright())
 
@@ -217,8 +217,8 @@ def backend_maps(folder) -> dict:
     if not path.exists():
         model.save_weights(path)
     model.load_weights(path)
-    told = {name: method(cut(model), pictures()).tolist() for name, method in METHODS.items() if name[:3] != "seg"}
-    return told | {"seg-grad-cam": seg_grad_cam(planted("two outputs"), bright()).tolist()}
+    output = {name: method(cut(model), pictures()).tolist() for name, method in METHODS.items() if name[:3] != "seg"}
+    return output | {"seg-grad-cam": seg_grad_cam(bright_pixel_network("two outputs"), bright()).tolist()}
 
 
 @pytest.mark.backends
@@ -226,7 +226,7 @@ def backend_maps(folder) -> dict:
 def test_another_backend_draws_the_same_maps(backend, tmp_path):
     if not importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is not installed: pip install {backend}")
-    ours = backend_maps(tmp_path)
+    actual = backend_maps(tmp_path)
     code = (
         "import json, sys; from pathlib import Path; from tests.explanation import test_explain as t\n"
         "print(json.dumps(t.backend_maps(Path(sys.argv[1]))))"
@@ -234,8 +234,10 @@ def test_another_backend_draws_the_same_maps(backend, tmp_path):
     env = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code, tmp_path], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    for name, theirs in json.loads(done.stdout.splitlines()[-1]).items():
-        assert np.array(ours[name]) == pytest.approx(np.array(theirs), rel=1e-2, abs=1e-4 * np.max(theirs)), name
+    for name, reference in json.loads(done.stdout.splitlines()[-1]).items():
+        assert np.array(actual[name]) == pytest.approx(np.array(reference), rel=1e-2, abs=1e-4 * np.max(reference)), (
+            name
+        )
 
 
 def disk(slices=5, at=2):
@@ -248,13 +250,13 @@ def disk(slices=5, at=2):
 
 def test_heat_lies_on_the_scans_voxels_with_one_scale_for_all_slices():
     recipe = replace(TINY, size=64, neighbors=0, windows=("brain render",))
-    white = Model("r", recipe, "0", lambda p: Answer(heat=7 * (p[..., :1] > 0.9).astype(np.float32)), {})
+    white = Model("r", recipe, "0", lambda p: ModelOutput(heat=7 * (p[..., :1] > 0.9).astype(np.float32)), {})
     scan = disk()
-    heat = heat_of(white, scan)
+    heat = heat_map(white, scan)
     assert heat.dtype == np.float16
     assert np.array_equal(heat == 1, scan.hu > 90)
     assert not heat[[0, 1, 3, 4]].any()
-    nothing = heat_of(replace(white, run=lambda p: Answer(heat=0 * p[..., :1])), scan)
+    nothing = heat_map(replace(white, run=lambda p: ModelOutput(heat=0 * p[..., :1])), scan)
     assert np.array_equal(nothing, np.zeros_like(heat))
 
 
@@ -275,16 +277,16 @@ def test_a_mirrored_head_has_mirrored_heat(tmp_path):
     run, scan = run_folder(tmp_path / "run"), disk()
     mirrored = replace(scan, hu=scan.hu[:, :, ::-1].copy())
     for name in ("grad-cam", "saliency", "seg-grad-cam"):
-        there, back = (explain(one, name, run).astype(float) for one in (scan, mirrored))
-        assert there == pytest.approx(back[:, :, ::-1], abs=2e-3), name
+        forward, back = (explain(item, name, run).astype(float) for item in (scan, mirrored))
+        assert forward == pytest.approx(back[:, :, ::-1], abs=2e-3), name
     assert 0.8 < explain(scan, "grad-cam", run).max() <= 1  # between the centers of the small map's cells
 
 
 def test_class_activation_maps_of_a_run_are_its_grad_cam(tmp_path):
     run = run_folder(tmp_path / "run")
-    model = asked("cam", run)
+    model = heat_model("cam", run)
     scan = disk()
-    assert heat_of(by_network("cam", network_of(run, model), model), scan) == pytest.approx(
+    assert heat_map(gradient_model("cam", load_network(run, model), model), scan) == pytest.approx(
         explain(scan, "grad-cam", run), abs=2e-3
     )
 
@@ -297,13 +299,13 @@ def test_the_first_filters_before_and_after(tmp_path):
     assert np.array_equal(before, first_filters(build(TINY)))
     assert before.shape == after.shape == (4, 3, 3, 6)
     assert not np.array_equal(before, after)
-    assert first_filters(planted("nested"))[0].tolist() == [[[0, 1]]]
+    assert first_filters(bright_pixel_network("nested"))[0].tolist() == [[[0, 1]]]
     other = build(TINY)
     other.save_weights(run / "start.weights.h5")  # a run that went on from another begins with its weights
     assert np.array_equal(before_and_after(run)[0], first_filters(other))
-    drawn = filters(before, after).axes
-    assert np.array_equal(drawn[0].images[0].get_array(), before[0, ..., 2])
-    assert drawn[0].images[0].get_clim() == drawn[7].images[0].get_clim()
+    picture = filters(before, after).axes
+    assert np.array_equal(picture[0].images[0].get_array(), before[0, ..., 2])
+    assert picture[0].images[0].get_clim() == picture[7].images[0].get_clim()
     with pytest.raises(ValueError, match="no channel 6; the first layer sees 6"):
         filters(before, after, channel=6)
 
@@ -315,13 +317,13 @@ def test_pointing_and_energy_on_paper():
     heat = np.zeros((8, 8))
     heat[2, 3], heat[6, 6] = 3, 1
     assert energy_inside(heat, blood) == pytest.approx(0.75)
-    assert pointing(heat, blood, tolerance_px=0)
+    assert hits_blood(heat, blood, tolerance_px=0)
     heat[4, 4] = 5  # two pixels below the blood's right end
     assert energy_inside(heat, blood) == pytest.approx(3 / 9)
-    assert not pointing(heat, blood, tolerance_px=1.9)
-    assert pointing(heat, blood, tolerance_px=2)
+    assert not hits_blood(heat, blood, tolerance_px=1.9)
+    assert hits_blood(heat, blood, tolerance_px=2)
     assert energy_inside(0 * heat, blood) == 0
-    assert not pointing(0 * heat, blood, tolerance_px=99)
+    assert not hits_blood(0 * heat, blood, tolerance_px=99)
 
 
 def test_the_blob_sits_in_the_middle_of_the_head():
@@ -360,9 +362,9 @@ def test_a_model_trained_on_everybody_is_scored_with_a_warning(tmp_path, capsys)
     run_folder(tmp_path / "run", table, held_out=None)
     command = ["explain", "--score", "--source", str(tmp_path / "run"), "--data", str(store.path)]
     assert main([*command, "--method", "cam", "--out", str(tmp_path / "out")]) == 0
-    told = capsys.readouterr().out
-    assert "These patients were trained on" in told
-    assert "energy_random" in told
+    output = capsys.readouterr().out
+    assert "These patients were trained on" in output
+    assert "energy_random" in output
     assert "**These patients were trained on**" in (tmp_path / "out" / "explain.md").read_text()
 
 
@@ -372,10 +374,10 @@ def test_the_command_writes_heat_on_the_files_own_grid(tmp_path, capsys):
     write_nifti(tmp_path / "scan.nii.gz", scan.hu, scan)
     assert main(["explain", str(tmp_path / "scan.nii.gz"), "--out", str(tmp_path / "out")]) == 0
     assert "heat.nii.gz, heat.png" in capsys.readouterr().out
-    theirs, ours = nib.load(tmp_path / "scan.nii.gz"), nib.load(tmp_path / "out" / "heat.nii.gz")
-    assert nib.aff2axcodes(ours.affine) == ("P", "I", "R")
-    assert ours.shape == theirs.shape
-    assert np.allclose(ours.affine, theirs.affine)
+    reference, actual = nib.load(tmp_path / "scan.nii.gz"), nib.load(tmp_path / "out" / "heat.nii.gz")
+    assert nib.aff2axcodes(actual.affine) == ("P", "I", "R")
+    assert actual.shape == reference.shape
+    assert np.allclose(actual.affine, reference.affine)
     back = read(tmp_path / "scan.nii.gz")
     assert np.array_equal(read(tmp_path / "out" / "heat.nii.gz").hu, explain(back).astype(np.float32))
     assert 0.8 < explain(back).max() <= 1

@@ -222,26 +222,26 @@ def test_reliability_agrees_with_scikit_learn():
     score = rng.random(300)
     truth = rng.random(300) < score**2
     rows = [row for row in reliability(truth, score, bins=7) if row.n]
-    share, said = calibration_curve(truth, score, n_bins=7)
+    share, message = calibration_curve(truth, score, n_bins=7)
     np.testing.assert_allclose([row.share for row in rows], share)
-    np.testing.assert_allclose([row.score for row in rows], said)
+    np.testing.assert_allclose([row.score for row in rows], message)
 
 
 @pytest.mark.parametrize(("axis", "moved_mm"), list(enumerate(SPACING_MM)))
 def test_a_voxel_moved_by_one_is_as_far_as_the_spacing_of_that_axis(axis, moved_mm):
     """Half of its corners stay on the other's surface, so half of the surface is within 0 mm."""
-    here = box(3, 3, 3)
-    there = np.roll(here, 1, axis)
-    assert hd95_mm(here, there, SPACING_MM) == pytest.approx(moved_mm)
-    assert surface_dice(here, there, SPACING_MM, 0) == pytest.approx(0.5)
-    assert surface_dice(here, there, SPACING_MM, moved_mm - 0.01) == pytest.approx(0.5)
-    assert surface_dice(here, there, SPACING_MM, moved_mm) == 1
+    position = box(3, 3, 3)
+    forward = np.roll(position, 1, axis)
+    assert hd95_mm(position, forward, SPACING_MM) == pytest.approx(moved_mm)
+    assert surface_dice(position, forward, SPACING_MM, 0) == pytest.approx(0.5)
+    assert surface_dice(position, forward, SPACING_MM, moved_mm - 0.01) == pytest.approx(0.5)
+    assert surface_dice(position, forward, SPACING_MM, moved_mm) == 1
 
 
 def test_a_tolerance_that_is_a_whole_number_of_voxels_takes_them_in():
     """Three voxels of 0.4 mm are 1.2 mm, which binary fractions call 1.2000000000000002."""
-    here = box(3, 3, 1)
-    assert surface_dice(here, np.roll(here, 3, 2), SPACING_MM, 1.2) == 1
+    position = box(3, 3, 1)
+    assert surface_dice(position, np.roll(position, 3, 2), SPACING_MM, 1.2) == 1
 
 
 def test_surface_counts_by_its_area():
@@ -249,11 +249,11 @@ def test_surface_counts_by_its_area():
 
     Ends are 0.5 x 0.4 = 0.2 mm2; the sides of one voxel 2 x 5 x (0.5 + 0.4) = 9, half of that for its upper corners.
     """
-    one, two = box(2, 3, 3), box(2, 3, 3, size=(2, 1, 1))
+    first, second = box(2, 3, 3), box(2, 3, 3, size=(2, 1, 1))
     off, total = 0.2 + 9 / 2, (2 * 0.2 + 9) + (2 * 0.2 + 2 * 9)
-    assert surface_dice(one, two, SPACING_MM, 0) == pytest.approx(1 - off / total)
-    assert surface_dice(two, one, SPACING_MM, 4.9) == pytest.approx(1 - off / total)
-    assert surface_dice(one, two, SPACING_MM, 5) == 1
+    assert surface_dice(first, second, SPACING_MM, 0) == pytest.approx(1 - off / total)
+    assert surface_dice(second, first, SPACING_MM, 4.9) == pytest.approx(1 - off / total)
+    assert surface_dice(first, second, SPACING_MM, 5) == 1
 
 
 def test_a_speck_of_less_than_5_percent_of_the_contour_does_not_move_hd95_but_two_do():
@@ -291,19 +291,19 @@ def test_surface_measures_agree_with_all_pairs_of_corners():
         masks = [rng.random((5, 9, 11)) < share for _ in range(2)]
         (a, a_area), (b, b_area) = (corners_and_areas(mask, spacing) for mask in masks)
         pairs = cdist(a, b)
-        there, back = pairs.min(axis=1), pairs.min(axis=0)
-        near = a_area[there <= 0.7].sum() + b_area[back <= 0.7].sum()
+        forward, back = pairs.min(axis=1), pairs.min(axis=0)
+        near = a_area[forward <= 0.7].sum() + b_area[back <= 0.7].sum()
         assert surface_dice(*masks, SPACING_MM, 0.7) == pytest.approx(near / (a_area.sum() + b_area.sum()))
         reach = hd95_mm(*masks, SPACING_MM)
-        within = [area[far <= reach + 1e-9].sum() / area.sum() for far, area in ((there, a_area), (back, b_area))]
-        short = [area[far < reach - 1e-9].sum() / area.sum() for far, area in ((there, a_area), (back, b_area))]
+        within = [area[far <= reach + 1e-9].sum() / area.sum() for far, area in ((forward, a_area), (back, b_area))]
+        short = [area[far < reach - 1e-9].sum() / area.sum() for far, area in ((forward, a_area), (back, b_area))]
         assert min(within) >= 0.95 > min(short)
 
 
 def test_surface_measures_do_not_care_which_mask_is_which_or_how_axes_are_ordered():
     rng = np.random.default_rng(9)
     truth, mask = rng.random((2, 4, 6, 8)) < 0.2
-    turned = [np.transpose(some, (2, 0, 1)) for some in (truth, mask)]
+    turned = [np.transpose(group, (2, 0, 1)) for group in (truth, mask)]
     spacing = tuple(SPACING_MM[i] for i in (2, 0, 1))
     for measure in (hd95_mm, lambda *args: surface_dice(*args, 0.5)):
         assert measure(truth, mask, SPACING_MM) == pytest.approx(measure(mask, truth, SPACING_MM))
@@ -320,11 +320,11 @@ def test_bland_altman_reproduces_the_paper_it_was_proposed_in():
     """Peak flow by two meters: mean difference -2.1 and SD 38.8; limits are 2 SD there, 1.96 here."""
     large = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
     small = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
-    told = bland_altman(small, large)
-    assert told.bias_ml == pytest.approx(-2.1, abs=0.05)
-    assert (told.high_ml - told.low_ml) / 2 == pytest.approx(1.96 * 38.8, abs=0.1)
-    assert (told.high_ml + told.low_ml) / 2 == pytest.approx(told.bias_ml)
-    assert told.n == 17
+    output = bland_altman(small, large)
+    assert output.bias_ml == pytest.approx(-2.1, abs=0.05)
+    assert (output.high_ml - output.low_ml) / 2 == pytest.approx(1.96 * 38.8, abs=0.1)
+    assert (output.high_ml + output.low_ml) / 2 == pytest.approx(output.bias_ml)
+    assert output.n == 17
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from ich_lib.evaluation import _judged, report_of
+from ich_lib.evaluation import _judge_models, build_report
 from ich_lib.measures.report import Report
 from tests.evaluation.test_evaluate import SOME, Disk, scan
 from tests.planted import table_of_heads
@@ -22,8 +22,8 @@ KEYS = (
 def report():
     """Of the planted model on planted heads."""
     table = table_of_heads()
-    judged = _judged(Disk.models(folds={"other": 1}), "run", table, None)
-    return report_of(judged, table, [Disk.models()], folds=(0, None), calibrated="not", prevalence=0.1)
+    scans = _judge_models(Disk.models(folds={"other": 1}), "run", table, None)
+    return build_report(scans, table, [Disk.models()], folds=(0, None), calibrated="not", prevalence=0.1)
 
 
 def again(report):
@@ -33,48 +33,48 @@ def again(report):
 
 def test_the_keys_of_the_file_and_their_order_stay(report):
     """Other programs read it. What is untold is left out, so that a leak is known by the key alone."""
-    told = report.as_json()
-    assert tuple(told) == KEYS
-    assert tuple(told["slices"])[:4] == ("n", "bleeding", "threshold", "prevalence")
-    assert tuple(told["volume"]) == ("bias_ml", "limits_ml", "pairs_ml", "ways")
-    assert set(told["per_patient"][0]) == set(vars(line("a"))) - {"answers"}
+    output = report.as_json()
+    assert tuple(output) == KEYS
+    assert tuple(output["slices"])[:4] == ("n", "bleeding", "threshold", "prevalence")
+    assert tuple(output["volume"]) == ("bias_ml", "limits_ml", "pairs_ml", "ways")
+    assert set(output["per_patient"][0]) == set(vars(line("a"))) - {"answers"}
     more = replace(report, leaky=("leaky row",), before_calibration={"ece": figure(0.1)}, calibration={"scans": [[1]]})
     assert tuple(more.as_json()) == (*KEYS, "leaky", "before_calibration", "calibration")
 
 
 def test_what_was_written_is_read_again_part_by_part(report):
     """Figures that are not defined are null in the file and NaN here, which equals nothing: so JSON is compared."""
-    judged = [*SOME, scan("d", [1], [0.9], true_px=[10], mask_px=[10], shared_px=[10])]
-    other = report_of(judged, table_of_heads(), [Disk.models()], folds=0, calibrated="not", prevalence=0.2)
+    scans = [*SOME, scan("d", [1], [0.9], true_px=[10], mask_px=[10], shared_px=[10])]
+    other = build_report(scans, table_of_heads(), [Disk.models()], folds=0, calibrated="not", prevalence=0.2)
     more = replace(other, leaky=("leaky row",), before_calibration={"ece": figure(0.1)}, calibration={"scans": [[1.0]]})
-    for one in (report, other, more):
-        read = again(one)
-        assert read.as_json() == one.as_json()
-        assert read.per_patient == one.per_patient
-        assert read.folds == one.folds
-        assert read.slices.counts == one.slices.counts
-        assert [type(part) for part in vars(read).values()] == [type(part) for part in vars(one).values()]
+    for item in (report, other, more):
+        read = again(item)
+        assert read.as_json() == item.as_json()
+        assert read.per_patient == item.per_patient
+        assert read.folds == item.folds
+        assert read.slices.counts == item.slices.counts
+        assert [type(part) for part in vars(read).values()] == [type(part) for part in vars(item).values()]
     assert np.isnan(again(other).types["subarachnoid"].dice.value)
     assert None in [row["score"] for row in report.as_json()["slices"]["reliability"]]
 
 
 def test_parts_that_there_are_not_are_none_here_and_empty_in_the_file():
     bare = made_up([])
-    told = bare.as_json()
-    assert (told["masks"], told["volume"], told["clean_scans"]) == ({}, {}, {})
+    output = bare.as_json()
+    assert (output["masks"], output["volume"], output["clean_scans"]) == ({}, {}, {})
     read = again(bare)
     assert (read.masks, read.volume, read.clean_scans, read.abstention) == (None,) * 4
 
 
 def test_an_older_version_told_less(report):
     """No facts, no spacing, no abstention; mL by the mask alone, whose mean absolute error is that of the headline."""
-    told = report.as_json()
+    output = report.as_json()
     for key in ("spacing", "abstention"):
-        del told[key]
-    del told["volume"]["ways"], told["clean_scans"]["median_soft_ml"]
-    for row in told["per_patient"]:
+        del output[key]
+    del output["volume"]["ways"], output["clean_scans"]["median_soft_ml"]
+    for row in output["per_patient"]:
         del row["facts"]
-    read = Report.from_json(told)
+    read = Report.from_json(output)
     assert (read.spacing, read.abstention, read.clean_scans.median_soft_ml) == ("assumed", None, None)
     assert read.per_patient[0].facts == {}
     assert set(read.volume.ways) == {"mask"}

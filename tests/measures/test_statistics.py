@@ -8,7 +8,7 @@ from scipy import stats
 
 from ich_lib.measures.statistics import (
     Comparison,
-    Figure,
+    Estimate,
     anova,
     average_per_patient,
     group_by_patient,
@@ -25,15 +25,15 @@ from ich_lib.measures.statistics import (
 
 def test_the_interval_of_a_mean_agrees_with_scipy():
     sample = np.random.default_rng(3).normal(0.4, 0.2, 40).tolist()
-    ours = patient_bootstrap(sample, lambda some: float(np.mean(some)), rounds=4000)
-    theirs = stats.bootstrap((sample,), np.mean, method="percentile", n_resamples=4000, rng=1).confidence_interval
-    assert ours.value == pytest.approx(np.mean(sample))
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
-    assert ours.n_patients == 40
+    actual = patient_bootstrap(sample, lambda group: float(np.mean(group)), rounds=4000)
+    reference = stats.bootstrap((sample,), np.mean, method="percentile", n_resamples=4000, rng=1).confidence_interval
+    assert actual.value == pytest.approx(np.mean(sample))
+    assert (actual.low, actual.high) == pytest.approx((reference.low, reference.high), abs=0.01)
+    assert actual.n_patients == 40
 
 
 def test_resamples_that_leave_the_figure_undefined_are_left_out():
-    figure = patient_bootstrap([0, 1], lambda some: float("nan") if len(set(some)) == 1 else 1.0)
+    figure = patient_bootstrap([0, 1], lambda group: float("nan") if len(set(group)) == 1 else 1.0)
     assert (figure.value, figure.low, figure.high) == (1, 1, 1)
 
 
@@ -65,39 +65,41 @@ def test_scans_are_grouped_by_patient_in_the_order_they_come():
 
 def test_all_scans_of_a_patient_are_drawn_together():
     """Two patients: a resample is a a, a b or b b, so its mean is 1.5, 3 or 6 and never 1 or 2."""
-    seen = set()
+    visited = set()
 
     def noted(scans):
-        seen.add(mean_of(scans))
+        visited.add(mean_of(scans))
         return mean_of(scans)
 
-    assert grouped_bootstrap(SCANS, of_patient, noted, rounds=200) == Figure(3.0, 1.5, 6.0, 2)
-    assert seen == {1.5, 3.0, 6.0}
+    assert grouped_bootstrap(SCANS, of_patient, noted, rounds=200) == Estimate(3.0, 1.5, 6.0, 2)
+    assert visited == {1.5, 3.0, 6.0}
 
 
 def test_a_patient_with_one_scan_each_is_the_plain_bootstrap():
-    alone = [(str(number), float(number % 7)) for number in range(30)]
-    grouped = grouped_bootstrap(alone, of_patient, mean_of, rounds=300, seed=3)
-    assert grouped == patient_bootstrap(alone, mean_of, rounds=300, seed=3)
+    single = [(str(number), float(number % 7)) for number in range(30)]
+    grouped = grouped_bootstrap(single, of_patient, mean_of, rounds=300, seed=3)
+    assert grouped == patient_bootstrap(single, mean_of, rounds=300, seed=3)
 
 
 def test_a_figure_prints_with_its_interval_and_count():
-    assert str(Figure(0.5, 0.25, 0.75, 6)) == "0.500 (95 % 0.250 to 0.750, 6 patients)"
+    assert str(Estimate(0.5, 0.25, 0.75, 6)) == "0.500 (95 % 0.250 to 0.750, 6 patients)"
 
 
 def test_two_runs_on_the_same_patients_are_told_apart_where_their_own_intervals_overlap():
     """Patients differ by far more than the runs do: the interval of a difference knows, two single ones do not."""
     rng = np.random.default_rng(5)
     first = {f"p{i:02}": hard for i, hard in enumerate(rng.normal(0.5, 0.2, 30))}
-    second = {who: score + rng.normal(0.03, 0.02) for who, score in reversed(first.items())}
+    second = {patient: score + rng.normal(0.03, 0.02) for patient, score in reversed(first.items())}
     gain = paired_bootstrap(first, second, np.mean, rounds=4000)
-    differences = np.array([second[who] - first[who] for who in first])
-    theirs = stats.bootstrap((differences,), np.mean, method="percentile", n_resamples=4000, rng=1).confidence_interval
+    differences = np.array([second[patient] - first[patient] for patient in first])
+    reference = stats.bootstrap(
+        (differences,), np.mean, method="percentile", n_resamples=4000, rng=1
+    ).confidence_interval
     assert gain.value == pytest.approx(differences.mean())
-    assert (gain.low, gain.high) == pytest.approx((theirs.low, theirs.high), abs=0.001)
-    alone = [patient_bootstrap(list(run.values()), np.mean) for run in (first, second)]
+    assert (gain.low, gain.high) == pytest.approx((reference.low, reference.high), abs=0.001)
+    single = [patient_bootstrap(list(run.values()), np.mean) for run in (first, second)]
     assert gain.low > 0
-    assert alone[1].low < alone[0].high
+    assert single[1].low < single[0].high
     assert gain.n_patients == 30
 
 
@@ -114,28 +116,28 @@ def test_runs_on_different_patients_are_not_paired():
 
 def test_the_t_test_worked_on_paper():
     """Means 2 and 4; squares about them 2 and 8 over 4 degrees: variance 2.5; t = -2 / sqrt(2.5 * 2 / 3) = -1.549."""
-    found = t_test({"a": [1, 2, 3], "b": [2, 4, 6]})
-    assert found.statistic == pytest.approx(-2 / math.sqrt(2.5 * 2 / 3))
-    assert found.degrees == (4,)
-    assert found.sizes == {"a": 3, "b": 3}
+    result = t_test({"a": [1, 2, 3], "b": [2, 4, 6]})
+    assert result.statistic == pytest.approx(-2 / math.sqrt(2.5 * 2 / 3))
+    assert result.degrees == (4,)
+    assert result.sizes == {"a": 3, "b": 3}
 
 
 def test_welch_worked_on_paper():
     """Squared errors 1/3 and 4/3; degrees (5/3)^2 / ((1/3)^2 / 2 + (4/3)^2 / 2) = 50/17, not 4."""
-    found = welch({"a": [1, 2, 3], "b": [2, 4, 6]})
-    assert found.statistic == pytest.approx(-2 / math.sqrt(5 / 3))
-    assert found.degrees == pytest.approx((50 / 17,))
-    assert found.p == pytest.approx(2 * stats.t.sf(2 / math.sqrt(5 / 3), 50 / 17))
+    result = welch({"a": [1, 2, 3], "b": [2, 4, 6]})
+    assert result.statistic == pytest.approx(-2 / math.sqrt(5 / 3))
+    assert result.degrees == pytest.approx((50 / 17,))
+    assert result.p == pytest.approx(2 * stats.t.sf(2 / math.sqrt(5 / 3), 50 / 17))
 
 
 def test_mann_whitney_counts_pairs_and_its_p_counts_all_shares_of_the_ranks():
     a, b = [1.1, 2.5, 3.9, 0.2], [2.7, 4.0, 5.5, 6.1, 3.3]
     u = sum(x > y for x in a for y in b)
     shares = [sum(ranks) - 10 for ranks in itertools.combinations(range(1, 10), 4)]
-    found = mann_whitney({"a": a, "b": b})
-    assert found.statistic == u == 2
-    assert found.p == pytest.approx(2 * np.mean([share <= u for share in shares]))
-    assert found.degrees == ()
+    result = mann_whitney({"a": a, "b": b})
+    assert result.statistic == u == 2
+    assert result.p == pytest.approx(2 * np.mean([share <= u for share in shares]))
+    assert result.degrees == ()
 
 
 def test_mann_whitney_halves_ties():
@@ -145,9 +147,9 @@ def test_mann_whitney_halves_ties():
 
 def test_one_way_anova_worked_on_paper():
     """Means 2, 4, 6 about 4: between 3 * 8 = 24 over 2; within 2 + 2 + 2 over 6; F = 12."""
-    found = anova({"a": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 7]})
-    assert (found.statistic, found.degrees) == (pytest.approx(12), (2, 6))
-    assert found.p == pytest.approx(stats.f.sf(12, 2, 6))
+    result = anova({"a": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 7]})
+    assert (result.statistic, result.degrees) == (pytest.approx(12), (2, 6))
+    assert result.p == pytest.approx(stats.f.sf(12, 2, 6))
 
 
 def test_anova_of_two_groups_is_the_t_test_squared():
@@ -178,19 +180,19 @@ def test_the_published_t_follows_from_two_groups_of_ten_built_by_hand():
     Each variance is 10 * 300^2 / 9 = 1e5, so the error of the difference is sqrt(1e5 * 2 / 10) = 141.42 mm2.
     """
     low, high = 1000 - 2.266 * math.sqrt(2e4), 1000
-    found = t_test({"a": [low - 300, low + 300] * 5, "b": [high - 300, high + 300] * 5})
-    assert found.statistic == pytest.approx(-2.266)
-    assert found.p == pytest.approx(2 * stats.t.sf(2.266, 18))
-    assert str(found).splitlines()[0] == "Two-sample t-test: t(18) = -2.266, p = .036"
+    result = t_test({"a": [low - 300, low + 300] * 5, "b": [high - 300, high + 300] * 5})
+    assert result.statistic == pytest.approx(-2.266)
+    assert result.p == pytest.approx(2 * stats.t.sf(2.266, 18))
+    assert str(result).splitlines()[0] == "Two-sample t-test: t(18) = -2.266, p = .036"
 
 
 def test_the_published_f_follows_from_three_groups_of_twenty_values_built_by_hand():
     """Not the published areas. Groups of 8, 6 and 6 at 0, +d, -d, all +- 1: within 20 / 17, between 12 d^2 / 2."""
     d = math.sqrt(3.503 * 20 / 17 / 6)
     groups = {"a": [-1, 1] * 4, "b": [d - 1, d + 1] * 3, "c": [-d - 1, 1 - d] * 3}
-    found = anova(groups, simulated=("c",))
-    assert found.p == pytest.approx(stats.f.sf(3.503, 2, 17))
-    assert str(found).splitlines()[:2] == [
+    result = anova(groups, simulated=("c",))
+    assert result.p == pytest.approx(stats.f.sf(3.503, 2, 17))
+    assert str(result).splitlines()[:2] == [
         "One-way ANOVA: F(2, 17) = 3.503, p = .053",
         'Group "c" was simulated: a p-value with an invented group says nothing about patients.',
     ]
@@ -206,12 +208,12 @@ GRID = {
 
 def test_two_factor_anova_worked_on_paper():
     """Within 8 * .02^2 over 4. Rates .55 and .61, sizes .57 and .59, crossing .02: between 8 * (.03, .01, .02)^2."""
-    found = two_factor_anova(GRID, ("rate", "size"))
-    assert list(found) == ["rate", "size", "rate x size"]
-    assert [test.statistic for test in found.values()] == pytest.approx([9, 1, 4])
-    assert all(test.degrees == (1, 4) for test in found.values())
-    assert found["rate"].p == pytest.approx(stats.f.sf(9, 1, 4))
-    assert found["rate"].sizes["slow", 8] == 2
+    result = two_factor_anova(GRID, ("rate", "size"))
+    assert list(result) == ["rate", "size", "rate x size"]
+    assert [test.statistic for test in result.values()] == pytest.approx([9, 1, 4])
+    assert all(test.degrees == (1, 4) for test in result.values())
+    assert result["rate"].p == pytest.approx(stats.f.sf(9, 1, 4))
+    assert result["rate"].sizes["slow", 8] == 2
 
 
 def test_unequal_cells_weigh_each_factor_by_what_it_adds_to_the_other():
@@ -221,26 +223,26 @@ def test_unequal_cells_weigh_each_factor_by_what_it_adds_to_the_other():
     cells = {cell: rng.normal(0.6 + 30 * cell[0], 0.05, n) for cell, n in counts.items()}
     rate = np.array([[cell[0] == 1e-4] for cell, n in counts.items() for _ in range(n)], float)
     size = np.array([[cell[1] == 16, cell[1] == 32] for cell, n in counts.items() for _ in range(n)], float)
-    scores, one = np.concatenate(list(cells.values())), np.ones((18, 1))
+    scores, item = np.concatenate(list(cells.values())), np.ones((18, 1))
 
     def error(*columns):
-        design = np.hstack([one, *columns])
+        design = np.hstack([item, *columns])
         return ((scores - design @ np.linalg.lstsq(design, scores)[0]) ** 2).sum()
 
     full = error(rate, size, rate * size)
-    found = two_factor_anova(cells, ("rate", "size"))
-    assert found["rate"].statistic == pytest.approx((error(size) - error(rate, size)) / (full / 12))
-    assert found["size"].statistic == pytest.approx((error(rate) - error(rate, size)) / 2 / (full / 12))
-    assert found["rate x size"].statistic == pytest.approx((error(rate, size) - full) / 2 / (full / 12))
-    assert found["size"].degrees == (2, 12)
+    result = two_factor_anova(cells, ("rate", "size"))
+    assert result["rate"].statistic == pytest.approx((error(size) - error(rate, size)) / (full / 12))
+    assert result["size"].statistic == pytest.approx((error(rate) - error(rate, size)) / 2 / (full / 12))
+    assert result["rate x size"].statistic == pytest.approx((error(rate, size) - full) / 2 / (full / 12))
+    assert result["size"].degrees == (2, 12)
 
 
 def test_one_run_a_cell_gives_main_effects_and_no_interaction():
     """Means by hand: 3 and 5, 3 and 5; what is left is 1 at every corner. F = 4 / 4 each, with (1, 1) degrees."""
     single = {("slow", 8): [3], ("slow", 16): [3], ("fast", 8): [3], ("fast", 16): [7]}
-    found = two_factor_anova(single, ("rate", "size"), interaction=False)
-    assert list(found) == ["rate", "size"]
-    assert [(test.statistic, test.degrees) for test in found.values()] == [(pytest.approx(1), (1, 1))] * 2
+    result = two_factor_anova(single, ("rate", "size"), interaction=False)
+    assert list(result) == ["rate", "size"]
+    assert [(test.statistic, test.degrees) for test in result.values()] == [(pytest.approx(1), (1, 1))] * 2
     with pytest.raises(ValueError, match="another seed, or pass interaction=False"):
         two_factor_anova(single, ("rate", "size"))
 
@@ -251,7 +253,7 @@ def test_a_grid_with_a_hole_one_level_or_no_chance_is_refused():
     with pytest.raises(ValueError, match="rate has 1 levels"):
         two_factor_anova({cell: GRID[cell] for cell in list(GRID)[:2]}, ("rate", "size"))
     with pytest.raises(ValueError, match="runs of each cell are equal"):
-        two_factor_anova({cell: [some[0]] * 2 for cell, some in GRID.items()}, ("rate", "size"))
+        two_factor_anova({cell: [group[0]] * 2 for cell, group in GRID.items()}, ("rate", "size"))
 
 
 def test_a_grid_says_how_many_effects_it_tested():
@@ -282,8 +284,8 @@ def test_every_test_sees_slices_of_one_patient_and_counts_patients_instead(test)
 
 
 def test_a_patient_in_both_groups_is_noticed():
-    both = {"a": [f"p{i}" for i in range(20)], "b": [f"p{i + 19}" for i in range(20)]}
-    (sentence,) = t_test(ROOMY, patients=both).warnings
+    combined = {"a": [f"p{i}" for i in range(20)], "b": [f"p{i + 19}" for i in range(20)]}
+    (sentence,) = t_test(ROOMY, patients=combined).warnings
     assert sentence.startswith("1 patient is in more than one group")
     assert "paired_bootstrap" in sentence
 
@@ -312,8 +314,8 @@ def test_slices_of_few_patients_find_a_difference_where_there_is_none():
 
 def test_averaging_gives_every_patient_one_vote_and_leaves_the_input_alone():
     groups, whose = {"a": [1.0, 9, 3], "b": [4.0]}, {"a": ["x", "y", "x"], "b": [7]}
-    found = average_per_patient(groups, whose)
-    assert {name: some.tolist() for name, some in found.items()} == {"a": [2, 9], "b": [4]}
+    result = average_per_patient(groups, whose)
+    assert {name: group.tolist() for name, group in result.items()} == {"a": [2, 9], "b": [4]}
     assert groups == {"a": [1.0, 9, 3], "b": [4.0]}
 
 
@@ -349,5 +351,5 @@ def test_labels_and_names_that_do_not_fit_are_refused_in_words():
 
 
 def test_a_comparison_prints_its_warnings_below_its_figures():
-    found = Comparison("Welch t-test", "t", 9.5, 0.0002, (17.346,), {"a": 2}, ("Mind this.",))
-    assert str(found) == "Welch t-test: t(17.35) = 9.500, p < .001\nMind this."
+    result = Comparison("Welch t-test", "t", 9.5, 0.0002, (17.346,), {"a": 2}, ("Mind this.",))
+    assert str(result) == "Welch t-test: t(17.35) = 9.500, p < .001\nMind this."

@@ -7,7 +7,7 @@ import pytest
 from ich_lib.data import open_set
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import figures
-from ich_lib.evaluation.judged import judge, scan_of
+from ich_lib.evaluation.judged import judge, table_scan
 from ich_lib.measures.volume import abc2_ml, diameters_mm, lesions, soft_voxels
 from ich_lib.phantoms import phantom
 from ich_lib.reports import as_json
@@ -27,7 +27,7 @@ def ellipsoid(shape, radii_mm, spacing_mm=SPACING_MM):
     return z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 <= 1
 
 
-def tilted(affine, degrees):
+def tilt(affine, degrees):
     """Rows lean along the head, as of a tilted gantry: a voxel holds the cosine of what its sides say."""
     turned, angle = affine.copy(), np.deg2rad(degrees)
     turned[:3, 1] = np.linalg.norm(affine[:3, 1]) * np.array([0, np.cos(angle), np.sin(angle)])
@@ -39,7 +39,7 @@ def tilted(affine, degrees):
 def test_an_ellipsoid_comes_out_as_three_pi_ths_and_its_caps_are_lost_by_the_weights(radii_mm, degrees):
     """2a 2b 2c / 2 = 4abc against 4/3 pi abc: 3/pi. By the edges of pixels about 2 % more."""
     mask = ellipsoid((50, 150, 90), radii_mm)
-    affine = tilted(axial_affine(SPACING_MM, mask.shape), degrees)
+    affine = tilt(axial_affine(SPACING_MM, mask.shape), degrees)
     true_ml = 4 / 3 * np.pi * np.prod(radii_mm) / 1000 * np.cos(np.deg2rad(degrees))
     assert mask.sum() * np.linalg.det(affine[:3, :3]) / -1000 == pytest.approx(true_ml, rel=0.005)
     assert abc2_ml(mask, affine, weighted=False) / true_ml == pytest.approx(3 / np.pi, rel=0.04)
@@ -83,20 +83,20 @@ def test_two_lesions_are_measured_one_by_one():
     mask[0, 2:6, 2:6] = mask[1, 4:8, 4:8] = mask[2, 6:10, 6:10] = True
     mask[0, 1, 1] = True
     mask[2, 10:14, 20:24] = mask[3, 14:16, 24:26] = True
-    found = lesions(mask)
-    assert sorted(len(one) for one in found) == [4, 16, 49]
-    assert sum(map(len, found)) == mask.sum()
+    result = lesions(mask)
+    assert sorted(len(item) for item in result) == [4, 16, 49]
+    assert sum(map(len, result)) == mask.sum()
     affine = axial_affine((5, 1, 1), mask.shape)
-    alone = mask.copy()
-    alone[:, :, 15:] = False
-    assert abc2_ml(mask, affine) == pytest.approx(abc2_ml(alone, affine) + abc2_ml(mask & ~alone, affine))
+    single = mask.copy()
+    single[:, :, 15:] = False
+    assert abc2_ml(mask, affine) == pytest.approx(abc2_ml(single, affine) + abc2_ml(mask & ~single, affine))
 
 
 def test_pieces_that_meet_only_further_up_are_one_lesion():
     """Two legs and a bridge."""
     mask = np.zeros((3, 5, 9), bool)
     mask[:2, 2, 1] = mask[:2, 2, 7] = mask[2, 2, 1:8] = True
-    assert [len(one) for one in lesions(mask)] == [11]
+    assert [len(item) for item in lesions(mask)] == [11]
 
 
 def test_of_two_equal_diameters_the_one_with_the_longer_line_across_counts():
@@ -106,10 +106,10 @@ def test_of_two_equal_diameters_the_one_with_the_longer_line_across_counts():
     for left, right in ((0, 24), (24, 0)):
         cv2.line(plane, (0, left), (40, right), 1)
     plane[:2, 24:27] = 1
-    for one in (plane, plane[::-1], plane[:, ::-1], plane.T):
+    for item in (plane, plane[::-1], plane[:, ::-1], plane.T):
         for side in (1, 1 - 1e-9):
-            found = diameters_mm(np.argwhere(one), side * np.eye(2))
-            assert found == (pytest.approx(np.hypot(41, 25)), pytest.approx(29.25, abs=0.5))
+            result = diameters_mm(np.argwhere(item), side * np.eye(2))
+            assert result == (pytest.approx(np.hypot(41, 25)), pytest.approx(29.25, abs=0.5))
 
 
 def test_one_slice_one_voxel_and_no_voxel():
@@ -135,11 +135,11 @@ def test_a_result_tells_its_ml_three_ways_or_none():
     assert result.soft_ml == pytest.approx(0.9 * result.volume_ml, rel=1e-3)
     assert result.volume_ml == pytest.approx((12 * 18 + 6 * 8) * 0.625 / 1000)
     assert result.abc2_ml == pytest.approx(abc2_ml(result.mask, result.scan.affine))
-    told = as_json(result)
-    assert (told["volume_soft_ml"], told["volume_abc2_ml"]) == (result.soft_ml, result.abc2_ml)
+    output = as_json(result)
+    assert (output["volume_soft_ml"], output["volume_abc2_ml"]) == (result.soft_ml, result.abc2_ml)
     unknown = replace(result, scan=replace(result.scan, spacing_known=False))
-    told = as_json(unknown)
-    assert unknown.soft_ml is unknown.abc2_ml is told["volume_soft_ml"] is told["volume_abc2_ml"] is None
+    output = as_json(unknown)
+    assert unknown.soft_ml is unknown.abc2_ml is output["volume_soft_ml"] is output["volume_abc2_ml"] is None
 
 
 @pytest.fixture(scope="module")
@@ -162,15 +162,15 @@ def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
     write_case(case, tmp_path / "set" / "one")
     table = open_set(tmp_path / "set")
     rows = np.arange(len(table))
-    one = judge(table, rows, Disk.models())
+    item = judge(table, rows, Disk.models())
     true_ml = case.truth.sum() * case.scan.voxel_ml
-    assert one.spacing_known
-    assert one.pixel_mm == pytest.approx(case.scan.spacing_mm, rel=1e-4)
-    assert one.true_ml == pytest.approx(true_ml, rel=1e-4)
-    assert one.true_abc2_ml == pytest.approx(abc2_ml(case.truth, case.scan.affine), rel=0.01)
-    assert figures.spacing([one]) == "from the files"
+    assert item.spacing_known
+    assert item.pixel_mm == pytest.approx(case.scan.spacing_mm, rel=1e-4)
+    assert item.true_ml == pytest.approx(true_ml, rel=1e-4)
+    assert item.true_abc2_ml == pytest.approx(abc2_ml(case.truth, case.scan.affine), rel=0.01)
+    assert figures.spacing_note([item]) == "from the files"
     store = build_store(table, tmp_path / "half.slices", size=48, field="slice")
-    half = scan_of(store.table, rows)
+    half = table_scan(store.table, rows)
     assert half.spacing_known
     assert half.spacing_mm == pytest.approx(np.array(case.scan.spacing_mm) * [1, 2, 2], rel=1e-4)
     assert half.voxel_ml == pytest.approx(4 * case.scan.voxel_ml, rel=1e-4)
@@ -178,34 +178,34 @@ def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
 
 def test_without_spacing_a_usual_head_is_assumed_and_said_so():
     table = table_of_heads(heads=2)
-    one = judge(table, table.rows(["p0"]), Disk.models())
-    assert not one.spacing_known
-    assert figures.spacing([one]) == "assumed, 5.0 between slices and a field of view of 230 mm"
-    known = replace(one, spacing_known=True)
-    assert figures.spacing([one, known]).startswith("from the files of 1 of 2 scans; for the others assumed, 5.0")
-    assert one.soft_ml == pytest.approx(one.mask_ml)  # the planted model answers 0 or 1
-    part = one.only(np.arange(6) == 2)
-    assert part.soft_ml == pytest.approx(one.soft_ml / 2)
+    item = judge(table, table.rows(["p0"]), Disk.models())
+    assert not item.spacing_known
+    assert figures.spacing_note([item]) == "assumed, 5.0 between slices and a field of view of 230 mm"
+    known = replace(item, spacing_known=True)
+    assert figures.spacing_note([item, known]).startswith("from the files of 1 of 2 scans; for the others assumed, 5.0")
+    assert item.soft_ml == pytest.approx(item.mask_ml)  # the planted model answers 0 or 1
+    part = item.take_slices(np.arange(6) == 2)
+    assert part.soft_ml == pytest.approx(item.soft_ml / 2)
     assert part.abc2_ml is part.true_abc2_ml is None
 
 
 def test_every_way_to_measure_is_held_against_the_voxels_of_the_truth():
     """Off by +1 and +3 mL: bias 2, deviation sqrt 2, limits 2 -+ 2.772; by -2 and +2: mean 0, error 2."""
-    one = scan("a", [1], [0.9], true_px=[4000], mask_px=[5000], shared_px=[4000])
-    two = scan("b", [1], [0.9], true_px=[8000], mask_px=[11000], shared_px=[8000])
-    some = [
-        replace(one, soft_px=np.array([2000.0]), abc2_ml=4.5, true_abc2_ml=4.0),
-        replace(two, soft_px=np.array([10000.0]), abc2_ml=None, true_abc2_ml=6.0),
+    first = scan("a", [1], [0.9], true_px=[4000], mask_px=[5000], shared_px=[4000])
+    second = scan("b", [1], [0.9], true_px=[8000], mask_px=[11000], shared_px=[8000])
+    group = [
+        replace(first, soft_px=np.array([2000.0]), abc2_ml=4.5, true_abc2_ml=4.0),
+        replace(second, soft_px=np.array([10000.0]), abc2_ml=None, true_abc2_ml=6.0),
     ]
-    found = figures.volumes(some)
-    mask, soft = found.ways["mask"], found.ways["soft"]
+    result = figures.volume_metrics(group)
+    mask, soft = result.ways["mask"], result.ways["soft"]
     assert (mask.mae_ml.value, mask.bias_ml.value, mask.pairs_ml) == (2, 2, ((4, 5), (8, 11)))
     assert mask.limits_ml == pytest.approx((2 - 1.96 * 2**0.5, 2 + 1.96 * 2**0.5))
     assert (soft.mae_ml.value, soft.bias_ml.value, soft.pairs_ml) == (2, 0, ((4, 2), (8, 10)))
-    assert found.ways["abc2_of_truth"].bias_ml.value == -1
-    assert "abc2" not in found.ways  # of one scan alone there are no limits
-    told = found.as_json()
-    assert {key: told[key] for key in ("bias_ml", "limits_ml", "pairs_ml")} == {
-        key: told["ways"]["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")
+    assert result.ways["abc2_of_truth"].bias_ml.value == -1
+    assert "abc2" not in result.ways  # of one scan alone there are no limits
+    output = result.as_json()
+    assert {key: output[key] for key in ("bias_ml", "limits_ml", "pairs_ml")} == {
+        key: output["ways"]["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")
     }
-    assert figures.volumes(some[:1]) is None
+    assert figures.volume_metrics(group[:1]) is None

@@ -9,17 +9,17 @@ from ich_lib.models.backbones import BACKBONES, backbone
 from ich_lib.models.builders import (
     alexnet_004,
     build,
-    catalog,
     cnn_rnn,
     densenet_bc,
-    ensemble,
+    list_models,
     se_resnext,
     unet2d,
     unet3d,
     unet_002,
+    unet_ensemble,
 )
 from ich_lib.models.losses import dice_bce, slice_dice_bce
-from ich_lib.models.recipes import from_json, recipe
+from ich_lib.models.recipes import get_recipe, recipe_from_json
 
 OURS = ("unet-small", "densenet-small", "unet-2d", "unet-2.5d", "attention-unet", "ensemble-small")
 AUTOMATIC = {"conv2d", "conv3d", "batch", "re", "max", "up", "concatenate", "dense", "dropout", "flatten", "multiply"}
@@ -38,7 +38,7 @@ def pair(came, filters, kernel=9):
     return kernel * came * filters + filters + kernel * filters**2 + filters
 
 
-def doubled(came, filters):
+def transposed_parameters(came, filters):
     """Of a 2x2 transposed convolution with bias."""
     return 4 * came * filters + filters
 
@@ -52,36 +52,36 @@ def test_the_small_unet_has_about_two_million_parameters_counted_on_paper():
 
     down = sum(pair(c, f) for c, f in zip((channels, *filters[:-1]), filters, strict=True))
     up = sum(pair(below + f, f) for below, f in zip(filters[:0:-1], filters[-2::-1], strict=True))
-    assert build(recipe("unet-small")).count_params() == down + up + 16 + 1 == 1_967_473
+    assert build(get_recipe("unet-small")).count_params() == down + up + 16 + 1 == 1_967_473
 
 
 def test_one_network_for_mask_and_scores_adds_one_dense_layer_to_the_unet():
     """256 pooled features to 6 scores: 257 * 6 = 1,542 more; the mask's layers keep their names and shapes."""
-    both, alone = build(recipe("unet-both")), build(recipe("unet-small"))
-    assert both.count_params() == alone.count_params() + 257 * 6 == 1_969_015
-    assert [tuple(out.shape) for out in both.outputs] == [(None, 192, 192, 1), (None, 6)]
-    assert both.get_layer("features").output.shape == (None, 12, 12, 256)
-    for layer in alone.layers:
-        assert [w.shape for w in both.get_layer(layer.name).weights] == [w.shape for w in layer.weights]
+    combined, single = build(get_recipe("unet-both")), build(get_recipe("unet-small"))
+    assert combined.count_params() == single.count_params() + 257 * 6 == 1_969_015
+    assert [tuple(out.shape) for out in combined.outputs] == [(None, 192, 192, 1), (None, 6)]
+    assert combined.get_layer("features").output.shape == (None, 12, 12, 256)
+    for layer in single.layers:
+        assert [w.shape for w in combined.get_layer(layer.name).weights] == [w.shape for w in layer.weights]
 
 
 def test_an_ensemble_is_the_mean_of_its_members():
     """Its members, rebuilt alone with the same weights, give the two answers it averages."""
     options = ({"filters": (4, 8)}, {"filters": (6, 12), "dropout": 0.0})
-    model = ensemble((16, 16, 2), members=options)
+    model = unet_ensemble((16, 16, 2), members=options)
     picture = np.random.default_rng(0).random((2, 16, 16, 2), np.float32)
     answers = []
-    for i, one in enumerate(options, start=1):
-        alone = unet2d((16, 16, 2), **one)
-        for layer in alone.layers:
+    for i, item in enumerate(options, start=1):
+        single = unet2d((16, 16, 2), **item)
+        for layer in single.layers:
             if layer.weights:
                 layer.set_weights(model.get_layer(f"member{i}_{layer.name}").get_weights())
-        answers.append(alone.predict(picture, verbose=0))
-    assert model.count_params() == sum(unet2d((16, 16, 2), **one).count_params() for one in options)
+        answers.append(single.predict(picture, verbose=0))
+    assert model.count_params() == sum(unet2d((16, 16, 2), **entry).count_params() for entry in options)
     assert not np.allclose(*answers, atol=1e-3)
     assert model.predict(picture, verbose=0) == pytest.approx(np.mean(answers, axis=0), abs=1e-5)
     with pytest.raises(ValueError, match="two members or more; got 1"):
-        ensemble((16, 16, 2), members=options[:1])
+        unet_ensemble((16, 16, 2), members=options[:1])
 
 
 def test_only_the_recurrent_layer_lets_a_slice_know_its_neighbors():
@@ -105,7 +105,7 @@ def test_only_the_recurrent_layer_lets_a_slice_know_its_neighbors():
 
 
 def test_the_densenet_ends_in_one_pooling_and_one_dense_layer():
-    model = build(recipe("densenet-small"))
+    model = build(get_recipe("densenet-small"))
     assert [layer.name for layer in model.layers[-4:]] == ["features", "pool", "pool_drop", "scores"]
     assert model.get_layer("features").output.shape == (None, 12, 12, model.get_layer("pool").output.shape[-1])
     assert model.get_layer("scores").count_params() == (model.get_layer("pool").output.shape[-1] + 1) * 6
@@ -113,9 +113,9 @@ def test_the_densenet_ends_in_one_pooling_and_one_dense_layer():
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_model_gives_probabilities_of_the_right_shape(name):
-    model = build(recipe(name))
+    model = build(get_recipe(name))
     out = model.predict(np.random.default_rng(0).random((2, *model.input_shape[1:]), np.float32), verbose=0)
-    assert out.shape == ((2, 192, 192, 1) if recipe(name).task == "segment" else (2, 6))
+    assert out.shape == ((2, 192, 192, 1) if get_recipe(name).task == "segment" else (2, 6))
     assert 0 <= out.min() <= out.max() <= 1
 
 
@@ -147,20 +147,20 @@ def test_every_layer_is_named_for_its_place():
         se_resnext((64, 64, 1), blocks=(1, 1), width=32),
         densenet_bc((32, 32, 1), blocks=(1, 1), growth=4),
         cnn_rnn((2, 16, 16, 1), filters=(4, 8), memory=3),
-        ensemble((16, 16, 1), members=({"filters": (4, 8)}, {"filters": (4, 8)})),
+        unet_ensemble((16, 16, 1), members=({"filters": (4, 8)}, {"filters": (4, 8)})),
     )
     for model in small:
         assert not [layer.name for layer in model.layers if layer.name.split("_")[0] in AUTOMATIC]
 
 
 def test_a_recipe_survives_its_json_and_a_strange_key_is_refused():
-    small = recipe("unet-small")
-    assert from_json({**small.as_json(), "windows": list(small.windows)}).windows == small.windows
-    assert from_json(small.as_json()).channels == 6
+    small = get_recipe("unet-small")
+    assert recipe_from_json({**small.as_json(), "windows": list(small.windows)}).windows == small.windows
+    assert recipe_from_json(small.as_json()).channels == 6
     with pytest.raises(ValueError, match="holds 'color', which no recipe has"):
-        from_json({**small.as_json(), "color": 1})
+        recipe_from_json({**small.as_json(), "color": 1})
     with pytest.raises(ValueError, match="No recipe is called 'resnet'; choose from unet-phantom, unet-both"):
-        recipe("resnet")
+        get_recipe("resnet")
 
 
 def test_dice_bce_on_paper():
@@ -185,11 +185,11 @@ def test_every_bleeding_slice_weighs_the_same_in_slice_dice():
 def test_the_unet_of_system_000_has_its_published_parameters():
     """Joined, 256 + 16 channels come to the last two convolutions."""
     on_paper = pair(1, 16) + pair(16, 256) + pair(256 + 16, 128) + 128 + 1
-    assert build(recipe("unet2d-000")).count_params() == on_paper == 1_090_865
+    assert build(get_recipe("unet2d-000")).count_params() == on_paper == 1_090_865
 
 
 def test_the_unet_of_system_000_level_by_level():
-    model = build(recipe("unet2d-000"))
+    model = build(get_recipe("unet2d-000"))
     assert [
         model.get_layer(name).output.shape[1:] for name in ("down0_conv2", "bottom_conv2", "up0_join", "blood")
     ] == [
@@ -203,13 +203,13 @@ def test_the_unet_of_system_000_level_by_level():
 
 def test_the_unets_of_system_002_level_by_level():
     """Four levels; b is a with dropout between the convolutions; 4 numbers a normalized channel."""
-    a, b = (build(recipe(name)) for name in ("unet2d-002a", "unet2d-002b"))
+    a, b = (build(get_recipe(name)) for name in ("unet2d-002a", "unet2d-002b"))
     for level, (side, width) in enumerate([(256, 64), (128, 128), (64, 256)]):
         assert a.get_layer(f"down{level}_relu2").output.shape[1:] == (side, side, width)
         assert a.get_layer(f"up{level}_join").output.shape[1:] == (side, side, 2 * width)
     assert a.get_layer("bottom_relu2").output.shape[1:] == (32, 32, 512)
     down = pair(1, 64) + pair(64, 128) + pair(128, 256) + pair(256, 512)
-    up = sum(doubled(2 * f, f) + pair(2 * f, f) for f in (64, 128, 256))
+    up = sum(transposed_parameters(2 * f, f) + pair(2 * f, f) for f in (64, 128, 256))
     normalized = 4 * (2 * (64 + 128 + 256) + 512)
     assert a.count_params() == b.count_params() == down + up + normalized + 64 + 1 == 7_701_825
     order = [type(layer).__name__ for layer in b.layers if layer.name.startswith("down1_")]
@@ -218,9 +218,9 @@ def test_the_unets_of_system_002_level_by_level():
 
 
 def test_the_unet_of_system_003_has_31_million_parameters():
-    model = build(recipe("unet2d-003"))
+    model = build(get_recipe("unet2d-003"))
     down = sum(pair(c, f) for c, f in [(3, 64), (64, 128), (128, 256), (256, 512), (512, 1024)])
-    up = sum(doubled(2 * f, f) + pair(2 * f, f) for f in (64, 128, 256, 512))
+    up = sum(transposed_parameters(2 * f, f) + pair(2 * f, f) for f in (64, 128, 256, 512))
     assert model.count_params() == down + up + (9 * 64 * 2 + 2) + (2 + 1) == 31_032_837
     assert model.get_layer("down3_drop").output.shape[1:] == (32, 32, 512)
     assert model.get_layer("bottom_drop").output.shape[1:] == (16, 16, 1024)
@@ -229,7 +229,7 @@ def test_the_unet_of_system_003_has_31_million_parameters():
 
 def test_the_3d_unet_of_system_001_has_1_46_million_parameters():
     """27 weights a channel in and out; joined, the widths of two levels come."""
-    model = build(recipe("unet3d-001"))
+    model = build(get_recipe("unet3d-001"))
     down = sum(pair(c, f, 27) for c, f in [(1, 16), (16, 32), (32, 64), (64, 128)])
     up = sum(pair(2 * f + f, f, 27) for f in (16, 32, 64))
     assert model.count_params() == down + up + (27 * 16 * 2 + 2) + (2 + 1) == 1_460_437
@@ -243,7 +243,7 @@ def test_the_3d_unet_of_system_001_has_1_46_million_parameters():
 def test_the_3d_unet_of_system_000_starts_at_64_filters():
     down = sum(pair(c, f, 27) for c, f in [(1, 64), (64, 128), (128, 256), (256, 512)])
     up = sum(pair(2 * f + f, f, 27) for f in (64, 128, 256))
-    assert build(recipe("unet3d-000")).count_params() == down + up + 64 + 1 == 23_339_521
+    assert build(get_recipe("unet3d-000")).count_params() == down + up + 64 + 1 == 23_339_521
 
 
 def test_a_3d_unet_learns_a_step_on_a_block():
@@ -264,12 +264,12 @@ def test_a_3d_unet_learns_a_step_on_a_block():
 def test_the_cnn_of_system_001_has_1_2_million_parameters():
     convolutions = sum(9 * c * f + f for c, f in [(1, 32), (32, 64), (64, 128), (128, 64)])
     dense = 16 * 16 * 64 * 64 + 64 + 64 * 6 + 6  # 128 halved three times is 16
-    assert build(recipe("cnn-001")).count_params() == convolutions + dense == 1_215_494
+    assert build(get_recipe("cnn-001")).count_params() == convolutions + dense == 1_215_494
 
 
 def test_the_vanilla_cnn_of_system_004_level_by_level():
     """(512 - 5) // 2 + 1 = 254; (254 - 5) // 2 + 1 = 125."""
-    model = build(recipe("vanilla-004"))
+    model = build(get_recipe("vanilla-004"))
     assert model.get_layer("level1_conv").output.shape[1:] == (254, 254, 32)
     assert model.get_layer("flat").output.shape[1:] == (125 * 125 * 32,)
     assert model.count_params() == 25 * 3 * 32 + 32 + 500_000 * 6 + 6 == 3_002_438
@@ -289,7 +289,7 @@ def test_alexnet_level_by_level():
 def test_an_attention_gate_adds_two_small_convolutions_and_a_map():
     """At level f: f / 2 of the skip, f / 2 with bias of what comes from below (2 f), one map with bias."""
     gates = sum(f * f // 2 + (2 * f + 1) * f // 2 + f // 2 + 1 for f in (16, 32, 64, 128))
-    assert build(recipe("attention-unet")).count_params() == 1_967_473 + gates == 2_000_357
+    assert build(get_recipe("attention-unet")).count_params() == 1_967_473 + gates == 2_000_357
 
 
 def test_a_gate_that_sees_nothing_shuts_the_skip():
@@ -320,8 +320,8 @@ def net(request):
 @pytest.fixture(scope="module")
 def pictures():
     """Black, white, and one in which no channel is like another."""
-    drawn = np.random.default_rng(0).random((96, 96, 3)) * [0.2, 0.5, 1.0]
-    return np.stack([np.zeros((96, 96, 3)), np.ones((96, 96, 3)), drawn]).astype(np.float32)
+    picture = np.random.default_rng(0).random((96, 96, 3)) * [0.2, 0.5, 1.0]
+    return np.stack([np.zeros((96, 96, 3)), np.ones((96, 96, 3)), picture]).astype(np.float32)
 
 
 def published_scaling(base, pictures):
@@ -344,11 +344,11 @@ def test_a_picture_reaches_the_first_convolution_scaled_exactly_once(net, pictur
 def test_a_backbone_computes_what_keras_computes_with_the_same_weights(net, pictures):
     """EfficientNet of Keras divides by 255 itself, so it gets 255 times what it should see."""
     base, donor, model = net
-    seen = published_scaling(base, pictures) * (255 if base == "EfficientNetB4" else 1)
-    ours = keras.Model(model.input, model.get_layer("features").output)(pictures).numpy()
-    theirs = donor(seen).numpy()
-    assert theirs.std() > 0
-    assert ours == pytest.approx(theirs, abs=1e-3 * float(np.abs(theirs).max()))
+    visited = published_scaling(base, pictures) * (255 if base == "EfficientNetB4" else 1)
+    actual = keras.Model(model.input, model.get_layer("features").output)(pictures).numpy()
+    reference = donor(visited).numpy()
+    assert reference.std() > 0
+    assert actual == pytest.approx(reference, abs=1e-3 * float(np.abs(reference).max()))
 
 
 def test_a_backbone_is_flat_and_ends_in_one_pooling_and_one_dense_layer(net):
@@ -368,7 +368,7 @@ def test_weights_that_cannot_be_fetched_are_explained(monkeypatch):
         return real(weights=None, **options)
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", offline)
-    small = replace(recipe("mobilenetv2-000"), size=32)
+    small = replace(get_recipe("mobilenetv2-000"), size=32)
     with pytest.raises(
         ValueError, match=r"'imagenet' of MobileNetV2 cannot be had: URL fetch.*KERAS_HOME.*weights=None"
     ):
@@ -402,15 +402,15 @@ def test_a_backbone_takes_three_channels_only():
     ],
 )
 def test_a_published_backbone_has_its_parameters_and_trains_only_what_it_should(name, parameters, trained):
-    model = build(recipe(name))
+    model = build(get_recipe(name))
     assert model.count_params() == parameters
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == trained
-    assert model.input_shape[1:] == recipe(name).shape
+    assert model.input_shape[1:] == get_recipe(name).shape
 
 
 def test_se_resnext_101_has_its_known_parameters_and_learns_a_step():
     """The 48,955,416 trained ones of SE-ResNeXt-101 (32x4d) less its top of 2049 * 1000, and our head."""
-    model = build(recipe("se-resnext-000"))
+    model = build(get_recipe("se-resnext-000"))
     trained = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert trained == 48_955_416 - 2049 * 1000 + 2049 * 1024 + 1025 * 7
     assert model.get_layer("features").output.shape[1:] == (7, 7, 2048)
@@ -439,18 +439,18 @@ def test_scores_of_classes_add_up_to_one_and_those_of_labels_need_not(scheme):
 
 def test_a_builder_of_the_other_task_is_refused():
     with pytest.raises(ValueError, match="wants to classify with 'unet2d', which does not; builders that do: densenet"):
-        build(replace(recipe("unet-small"), task="classify"))
+        build(replace(get_recipe("unet-small"), task="classify"))
     with pytest.raises(ValueError, match="No label scheme is called '5-node'"):
         densenet_bc((32, 32, 1), blocks=(1,), growth=4, scheme="5-node")
 
 
 def test_the_catalog_builds_a_model_only_when_its_row_is_asked_for():
-    rows = catalog()
+    rows = list_models()
     assert next(rows) == {
         "name": "unet-phantom",
         "task": "segment",
         "shape": (192, 192, 6),
         "parameters": 1_967_473,
-        "source": recipe("unet-phantom").source,
+        "source": get_recipe("unet-phantom").source,
     }
-    assert next(catalog(["vanilla-004"]))["parameters"] == 3_002_438
+    assert next(list_models(["vanilla-004"]))["parameters"] == 3_002_438

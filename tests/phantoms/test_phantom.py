@@ -6,8 +6,8 @@ import pytest
 from scipy import ndimage
 
 from ich_lib.labels import ANY, LABELS, TYPES
-from ich_lib.phantoms import MIMICS, _head, anatomy, phantom
-from ich_lib.phantoms.bleeds import LEAST_ML, MEASURED, displaced, plan
+from ich_lib.phantoms import MIMICS, _build_head, anatomy, phantom
+from ich_lib.phantoms.bleeds import LEAST_ML, MEASURED, displace, place_bleed
 from ich_lib.phantoms.grid import Draw, Grid, inside, sheet
 from ich_lib.phantoms.scanner import _smooth
 
@@ -20,7 +20,7 @@ def clean():
 
 
 @pytest.fixture(scope="module", params=TYPES)
-def bled(request):
+def type_and_case(request):
     return request.param, phantom(7, bleeds=[request.param], noise_hu=0)
 
 
@@ -28,7 +28,7 @@ def bled(request):
 def room():
     """The head of seed 7 on the grid: coordinates and mm inside the inner table."""
     grid = Grid()
-    space = anatomy.pose(Draw(7, 20, 0), grid)
+    space = anatomy.draw_pose(Draw(7, 20, 0), grid)
     return space, -anatomy.skull(space, Draw(7, 20, 1))["cavity"]
 
 
@@ -44,8 +44,8 @@ def test_a_pixel_border_is_half_covered_and_a_line_thinner_than_a_pixel_covers_i
 
 
 def test_the_same_seed_gives_the_same_head_and_another_seed_another():
-    first, again, other = (phantom(s, bleeds=["subdural"], slices=6, **SMALL) for s in (5, 5, 6))
-    assert np.array_equal(first.scan.hu, again.scan.hu)
+    first, repeat, other = (phantom(s, bleeds=["subdural"], slices=6, **SMALL) for s in (5, 5, 6))
+    assert np.array_equal(first.scan.hu, repeat.scan.hu)
     assert not np.array_equal(first.scan.hu, other.scan.hu)
 
 
@@ -73,7 +73,7 @@ def test_a_head_without_blood_has_no_label_and_no_mask(clean):
 
 
 def test_tissues_lie_where_the_textbook_says(clean):
-    fields, *_ = _head(7, Grid(), (), ())
+    fields, *_ = _build_head(7, Grid(), (), ())
     hu = clean.scan.hu
 
     def at(part, deep_mm):
@@ -118,11 +118,11 @@ def test_an_epidural_stops_at_the_sutures_and_a_subdural_crosses_the_coronal_one
     planes = anatomy.suture_planes(space)
     crossing = 0
     for seed in range(6):
-        lens = plan("epidural", space, depth, Draw(seed, 1)).field < 0
+        lens = place_bleed("epidural", space, depth, Draw(seed, 1)).field < 0
         lens &= depth > 0
         for plane in (*planes.values(), space.x):
             assert (plane[lens] > 0).all() or (plane[lens] < 0).all()
-        crescent = plan("subdural", space, depth, Draw(seed, 1)).surface() < 0
+        crescent = place_bleed("subdural", space, depth, Draw(seed, 1)).surface() < 0
         before = (planes["coronal"][crescent & (depth > 0)] < 0).mean()
         crossing += 0.05 < before < 0.95
     assert crossing >= 2  # a small one need not reach a suture
@@ -133,9 +133,9 @@ def test_an_epidural_is_a_lens_and_a_subdural_a_crescent(room):
     space, depth = room
 
     def volume_over_cubed_thickness(name, seed):
-        found = plan(name, space, depth, Draw(seed, 2))
-        thick = float((depth - found.field).max())
-        body = (found.surface() < 0) & (depth > 0)
+        result = place_bleed(name, space, depth, Draw(seed, 2))
+        thick = float((depth - result.field).max())
+        body = (result.surface() < 0) & (depth > 0)
         return body.sum() * 2.5**3 / thick**3
 
     lens = np.median([volume_over_cubed_thickness("epidural", s) for s in range(5)])
@@ -149,7 +149,7 @@ def test_subarachnoid_blood_lies_where_fluid_was(clean):
     before = np.median(clean.scan.hu[blood])
     assert before < _person(7).gray_hu - 3  # a sulcus is thinner than a voxel: darker than the cortex around it
     assert np.median(case.scan.hu[blood]) > before + 8
-    fields, _, _, _ = _head(7, Grid(), ("subarachnoid",), ())
+    fields, _, _, _ = _build_head(7, Grid(), ("subarachnoid",), ())
     assert (fields["subarachnoid"][fields["cavity"] < 0] > 0).any()
 
 
@@ -173,11 +173,11 @@ def test_a_clot_in_the_brain_has_a_rim_of_edema_and_pushes_the_midline():
 def test_a_large_clot_moves_the_midline_away_from_it(room):
     space, depth = room
     for seed in range(12):
-        found = plan("intraparenchymal", space, depth, Draw(seed, 3))
-        center = found.push.center
-        if found.push.radius_mm > 14 and abs(center[0]) > 18:
+        result = place_bleed("intraparenchymal", space, depth, Draw(seed, 3))
+        center = result.push.center
+        if result.push.radius_mm > 14 and abs(center[0]) > 18:
             break
-    pushed = displaced(space, [found], depth)
+    pushed = displace(space, [result], depth)
     away = -math.copysign(1, center[0])
     midline = (np.abs(space.x) < 2) & (depth > 20)
     moved = -away * (pushed.x - space.x)[midline]  # tissue now at x came from pushed.x
@@ -200,11 +200,11 @@ def test_volumes_follow_the_measured_ranges_and_fit_the_room(name, room):
     low, middle, high = MEASURED[name]["ml"]
     volumes = []
     for seed in range(24):
-        wanted = max(Draw(seed, 5).between(low, middle, high, log=True), LEAST_ML[name])
-        found = plan(name, space, depth, Draw(seed, 5))
-        floor = depth - 0.7 if found.floor is None else found.floor
-        held = np.maximum(inside(found.field, 2.5) - inside(floor, 2.5), 0).sum() * 2.5**3 / 1000
-        assert held == pytest.approx(wanted, rel=0.12)
+        expected = max(Draw(seed, 5).between(low, middle, high, log=True), LEAST_ML[name])
+        result = place_bleed(name, space, depth, Draw(seed, 5))
+        floor = depth - 0.7 if result.floor is None else result.floor
+        held = np.maximum(inside(result.field, 2.5) - inside(floor, 2.5), 0).sum() * 2.5**3 / 1000
+        assert held == pytest.approx(expected, rel=0.12)
         volumes.append(held)
     assert middle / 1.7 < np.median(volumes) < middle * 1.7
     assert min(volumes) > 0.7 * low
@@ -285,7 +285,7 @@ def test_heads_are_turned_and_nod_as_drawn():
     """The line between the eyeballs, found in the image, lies at the drawn yaw."""
     yaws = []
     for seed in range(8):
-        space = anatomy.pose(Draw(seed, 20, 0), Grid())
+        space = anatomy.draw_pose(Draw(seed, 20, 0), Grid())
         right, left = (np.array(space.pose.place((side * 32, -79, 2))) for side in (-1, 1))
         yaw, roll, _ = space.pose.angles
         yaws.append(yaw)
@@ -298,7 +298,9 @@ def test_heads_are_turned_and_nod_as_drawn():
 def test_calcium_is_bright_and_no_blood(name):
     people = ((s, _person(s)) for s in range(40))
     seed = next(
-        s for s, who in people if not (who.choroid_calcification or who.pineal_calcification or who.falx_calcification)
+        s
+        for s, patient in people
+        if not (patient.choroid_calcification or patient.pineal_calcification or patient.falx_calcification)
     )
     plain, mimic = (phantom(seed, mimics=m, noise_hu=0) for m in ((), (name,)))
     changed = mimic.scan.hu - plain.scan.hu
@@ -310,7 +312,7 @@ def test_calcium_is_bright_and_no_blood(name):
 
 def _person(seed):
     draw = Draw(seed, 20, 0)
-    return anatomy.person(draw, anatomy.pose(draw, Grid()).pose.child)
+    return anatomy.draw_person(draw, anatomy.draw_pose(draw, Grid()).pose.child)
 
 
 @pytest.mark.parametrize(("name", "sign"), [("dense sinus", 1), ("streak", 1), ("old infarct", -1), ("motion", 1)])

@@ -13,9 +13,9 @@ import pytest
 
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
-from ich_lib.measures.statistics import Figure, patient_bootstrap
+from ich_lib.measures.statistics import Estimate, patient_bootstrap
 from ich_lib.models.recipes import Recipe
-from ich_lib.training.batches import Slices, Still
+from ich_lib.training.batches import Slices, ValidationBatches
 from ich_lib.training.train import train
 
 SEEDS = range(5)  # of the weights, of the phantoms and of the order they are shown in
@@ -39,12 +39,12 @@ def evidence(store, seed: int, folder: Path) -> np.ndarray:
     """(n,) how much blood a model trained on phantoms alone sees in each slice: the mean of its 15 highest pixels."""
     recipe = replace(RECIPE, seed=seed)
     run = train(recipe, None, folder / f"seed-{seed}", fold=None)
-    model, slices = run.model(), Still(Slices(store, np.arange(len(store))), recipe)
+    model, slices = run.model(), ValidationBatches(Slices(store, np.arange(len(store))), recipe)
     blood = np.concatenate([model.predict_on_batch(slices[i][0])[..., 0] for i in range(len(slices))])
     return np.sort(blood.reshape(len(blood), -1), axis=1)[:, -15:].mean(axis=1)
 
 
-def slice_auc(table, scores: list[np.ndarray]) -> Figure:
+def slice_auc(table, scores: list[np.ndarray]) -> Estimate:
     """Slice AUC, mean over the models of `scores`, with an interval over patients."""
     patients = [(table.labels[rows, ANY], *(score[rows] for score in scores)) for rows in table.scans()]
 
@@ -58,17 +58,17 @@ def slice_auc(table, scores: list[np.ndarray]) -> Figure:
 @pytest.mark.seldom
 def test_models_trained_on_phantoms_alone_tell_bleeding_slices_of_patients_better_than_chance(ct_ich_store, tmp_path):
     """Of five seeds in the mean, since a single one hangs on the last bits of a CPU: see MODEL_CARD.md."""
-    found = slice_auc(ct_ich_store.table, [evidence(ct_ich_store, seed, tmp_path) for seed in SEEDS])
-    assert found.n_patients == 66
-    assert found.low > 0.5, str(found)
+    result = slice_auc(ct_ich_store.table, [evidence(ct_ich_store, seed, tmp_path) for seed in SEEDS])
+    assert result.n_patients == 66
+    assert result.low > 0.5, str(result)
 
 
 def _report(data: Path) -> None:
     """Each seed and their mean."""
     from ich_lib.data import ct_ich
-    from ich_lib.data.store import kept_store
+    from ich_lib.data.store import cached_store
 
-    store = kept_store(ct_ich(data), size=128)
+    store = cached_store(ct_ich(data), size=128)
     with tempfile.TemporaryDirectory() as folder:
         scores = [evidence(store, seed, Path(folder)) for seed in SEEDS]
     for seed, score in zip(SEEDS, scores, strict=True):

@@ -8,7 +8,7 @@ from ich_lib.measures.metrics import dice
 from ich_lib.models.recipes import Recipe
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.analyze import analyze
-from ich_lib.prediction.engine import SHIPPED, Answer, Model, Models
+from ich_lib.prediction.engine import WEIGHTS_FOLDER, Model, ModelOutput, Models
 from ich_lib.scan import Scan, axial_affine
 
 
@@ -41,9 +41,9 @@ def test_a_mirrored_head_gives_the_mirrored_result(bleeding_case, result, models
     mirrored = analyze(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:, :, ::-1].copy()), models)
     assert mirrored.slice_scores == pytest.approx(result.slice_scores, abs=1e-3)
     assert np.array_equal(mirrored.mask[:, :, ::-1], result.mask)
-    there, back = (left_mm(r) for r in (result, mirrored))
-    assert abs(there) > 20
-    assert back == pytest.approx(-there, abs=0.5)
+    forward, back = (left_mm(r) for r in (result, mirrored))
+    assert abs(forward) > 20
+    assert back == pytest.approx(-forward, abs=0.5)
 
 
 def left_mm(result):
@@ -54,18 +54,18 @@ def left_mm(result):
 
 def test_a_slice_scores_the_same_wherever_the_parts_are_cut(models, monkeypatch):
     scan = phantom(3, bleeds=["subdural"], slices=10, thickness_mm=15).scan
-    whole = analyze(scan, models)
+    full = analyze(scan, models)
     monkeypatch.setattr("ich_lib.prediction.analyze._CHUNK", 3)
     cut = analyze(scan, models)
-    assert cut.slice_scores == pytest.approx(whole.slice_scores, abs=1e-4)
-    assert np.abs(cut.blood.astype(float) - whole.blood).max() < 2e-3
+    assert cut.slice_scores == pytest.approx(full.slice_scores, abs=1e-4)
+    assert np.abs(cut.blood.astype(float) - full.blood).max() < 2e-3
 
 
 def test_one_slice_alone_is_a_scan_too(bleeding_case, models):
     k = int(bleeding_case.truth.sum(axis=(1, 2)).argmax())
-    alone = analyze(Scan(bleeding_case.scan.hu[k : k + 1], bleeding_case.scan.affine), models)
-    assert alone.scores["any"] > 0.5
-    assert dice(bleeding_case.truth[k], alone.mask[0]) > 0.5
+    single = analyze(Scan(bleeding_case.scan.hu[k : k + 1], bleeding_case.scan.affine), models)
+    assert single.scores["any"] > 0.5
+    assert dice(bleeding_case.truth[k], single.mask[0]) > 0.5
 
 
 def test_without_trusted_spacing_there_are_no_milliliters(bleeding_case, models):
@@ -81,9 +81,9 @@ def test_air_alone_is_clean_and_does_not_crash(models):
 
 
 def test_progress_rises_to_one(bleeding_case, models):
-    told = []
-    analyze(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:10]), models, progress=told.append)
-    assert told == pytest.approx([0.8, 1.0] if len(list(models)) == 1 else [0.4, 0.5, 0.9, 1.0])
+    output = []
+    analyze(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:10]), models, progress=output.append)
+    assert output == pytest.approx([0.8, 1.0] if len(list(models)) == 1 else [0.4, 0.5, 0.9, 1.0])
 
 
 def planted_model(recipe, answer, card=None):
@@ -105,21 +105,21 @@ def disk(slices=5, at=2):
 
 
 def test_one_model_may_be_both_and_is_asked_once_each_way():
-    recipe, asked = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",)), []
+    recipe, request = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",)), []
 
     def answer(pictures):
-        asked.append(len(pictures))
+        request.append(len(pictures))
         blood = bright(pictures)
         score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
-        return Answer(blood, score, np.repeat(blood[..., None], 6, axis=-1))
+        return ModelOutput(blood, score, np.repeat(blood[..., None], 6, axis=-1))
 
     model, scan = planted_model(recipe, answer), disk()
-    found = analyze(scan, Models(model, model))
-    assert asked == [5, 5]
-    assert np.array_equal(found.mask, scan.hu > 90)
-    assert found.slice_scores[:, ANY].tolist() == [0, 0, 1, 0, 0]
-    assert np.argwhere(found.heat > 0.4)[:, 0].tolist() == [2] * int((scan.hu > 90).sum())
-    assert not found.calibrated
+    result = analyze(scan, Models(model, model))
+    assert request == [5, 5]
+    assert np.array_equal(result.mask, scan.hu > 90)
+    assert result.slice_scores[:, ANY].tolist() == [0, 0, 1, 0, 0]
+    assert np.argwhere(result.heat > 0.4)[:, 0].tolist() == [2] * int((scan.hu > 90).sum())
+    assert not result.calibrated
 
 
 def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():
@@ -129,19 +129,19 @@ def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():
     def answer(pictures):
         assert pictures.shape == (1, 4, 64, 64, 1)
         blood = bright(pictures)
-        return Answer(blood, np.repeat(blood.max(axis=(2, 3))[..., None], 6, axis=-1))
+        return ModelOutput(blood, np.repeat(blood.max(axis=(2, 3))[..., None], 6, axis=-1))
 
     model, scan = planted_model(recipe, answer), disk(at=4)
-    found = analyze(scan, Models(model, model))
-    assert np.array_equal(found.mask, scan.hu > 90)
-    assert found.slice_scores[:, ANY].tolist() == [0, 0, 0, 0, 1]
-    assert not found.heat.any()  # there are no maps
+    result = analyze(scan, Models(model, model))
+    assert np.array_equal(result.mask, scan.hu > 90)
+    assert result.slice_scores[:, ANY].tolist() == [0, 0, 0, 0, 1]
+    assert not result.heat.any()  # there are no maps
 
 
 @pytest.mark.parametrize("task", ["segment", "classify"])
 def test_a_model_that_does_not_tell_what_its_task_promises_is_named(task):
     recipe = Recipe("r", task, "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
-    mute = planted_model(recipe, lambda pictures: Answer())
+    mute = planted_model(recipe, lambda pictures: ModelOutput())
     models = Models(mute, None) if task == "segment" else Models(None, mute)
     with pytest.raises(ValueError, match="does not tell what its recipe promises"):
         analyze(disk(), models)
@@ -151,17 +151,17 @@ def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
     """The card says: the logit of the score for every label, doubled; so 0.8 becomes 16 / 17."""
     recipe = Recipe("r", "classify", "densenet_bc", size=64, field="slice", neighbors=0)
     calibration = {"slices": [[2.0, 0.0]] * 6, "scans": [[1.0, 0.0]] * 6}
-    told = planted_model(recipe, lambda p: Answer(None, np.full((len(p), 6), 0.8)), {"calibration": calibration})
-    found = analyze(disk(), Models(None, told))
-    assert found.calibrated
-    assert found.slice_scores == pytest.approx(np.full((5, 6), 16 / 17), abs=1e-6)
-    assert found.evidence.classes == pytest.approx(np.full((5, 6), 0.8))
-    other = planted_model(replace(recipe, task="segment"), lambda p: Answer(bright(p)))
-    assert not analyze(disk(), Models(other, told)).calibrated
+    output = planted_model(recipe, lambda p: ModelOutput(None, np.full((len(p), 6), 0.8)), {"calibration": calibration})
+    result = analyze(disk(), Models(None, output))
+    assert result.calibrated
+    assert result.slice_scores == pytest.approx(np.full((5, 6), 16 / 17), abs=1e-6)
+    assert result.evidence.classes == pytest.approx(np.full((5, 6), 0.8))
+    other = planted_model(replace(recipe, task="segment"), lambda p: ModelOutput(bright(p)))
+    assert not analyze(disk(), Models(other, output)).calibrated
 
 
 def test_models_may_be_named_by_their_folder(bleeding_case, models):
     few = replace(bleeding_case.scan, hu=bleeding_case.scan.hu[16:18])
-    assert np.array_equal(analyze(few, SHIPPED).slice_scores, analyze(few, models).slice_scores)
+    assert np.array_equal(analyze(few, WEIGHTS_FOLDER).slice_scores, analyze(few, models).slice_scores)
     with pytest.raises(FileNotFoundError, match="is no folder"):
         analyze(few, "nowhere")

@@ -3,24 +3,24 @@ import pytest
 
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc, calibration_error
-from ich_lib.prediction.calibration import Calibration, Evidence, fit, from_json, strongest
+from ich_lib.prediction.calibration import Calibration, Evidence, calibration_from_json, fit_calibration, peak_evidence
 
 
 def test_the_scans_score_is_the_highest_mean_of_two_neighbors():
     scores = np.array([[0.9], [0.1], [0.4], [0.8]], np.float32)
-    assert strongest(scores) == pytest.approx([0.6])
-    assert strongest(scores[:1]) == pytest.approx([0.9])
+    assert peak_evidence(scores) == pytest.approx([0.6])
+    assert peak_evidence(scores[:1]) == pytest.approx([0.9])
 
 
 def test_plain_scores_on_paper():
     """The mask alone speaks for `any` and for no type; beside a classifier the two are averaged."""
     mask, classes = np.array([0.2, 0.6]), np.full((2, 6), 0.4)
-    alone = Evidence(mask, None).plain()
-    assert alone[:, ANY] == pytest.approx([0.2, 0.6])
-    assert not alone[:, :ANY].any()
-    both = Evidence(mask, classes).plain()
-    assert both[:, ANY] == pytest.approx([0.3, 0.5])
-    assert both[:, :ANY] == pytest.approx(np.full((2, 5), 0.4))
+    single = Evidence(mask, None).plain()
+    assert single[:, ANY] == pytest.approx([0.2, 0.6])
+    assert not single[:, :ANY].any()
+    combined = Evidence(mask, classes).plain()
+    assert combined[:, ANY] == pytest.approx([0.3, 0.5])
+    assert combined[:, :ANY] == pytest.approx(np.full((2, 5), 0.4))
     assert Evidence(None, classes).plain() == pytest.approx(classes)
     with pytest.raises(ValueError, match="without a mask and without classes"):
         Evidence(None, None).plain()
@@ -29,8 +29,8 @@ def test_plain_scores_on_paper():
 def test_evidence_is_logits_of_own_mask_neighbors_and_classifier():
     """Logits of 1/2, 10/11 and 1/11 are 0, ln 10 and -ln 10; at the ends the slice itself is its missing neighbor."""
     ten = np.log(10)
-    found = Evidence(np.array([1 / 2, 10 / 11, 1 / 11]), np.full((3, 6), 10 / 11)).of(ANY)
-    assert found == pytest.approx(np.array([[0, ten / 2, ten], [ten, -ten / 2, ten], [-ten, 0, ten]]))
+    result = Evidence(np.array([1 / 2, 10 / 11, 1 / 11]), np.full((3, 6), 10 / 11)).of(ANY)
+    assert result == pytest.approx(np.array([[0, ten / 2, ten], [ten, -ten / 2, ten], [-ten, 0, ten]]))
 
 
 def test_weights_turn_logits_into_probabilities_on_paper():
@@ -46,9 +46,9 @@ def test_weights_turn_logits_into_probabilities_on_paper():
 
 def test_a_calibration_survives_its_json_and_refuses_evidence_of_another_kind():
     calibration = Calibration(np.ones((6, 4)), np.ones((6, 4)))
-    again = from_json(calibration.as_json())
-    assert np.array_equal(again.slices, calibration.slices)
-    assert np.array_equal(again.scans, calibration.scans)
+    repeat = calibration_from_json(calibration.as_json())
+    assert np.array_equal(repeat.slices, calibration.slices)
+    assert np.array_equal(repeat.scans, calibration.scans)
     with pytest.raises(ValueError, match=r"weighs 3 kinds of evidence; there are 1. It belongs to other models"):
         calibration.slice_scores(Evidence(None, np.full((2, 6), 0.5)))
 
@@ -60,32 +60,32 @@ def overconfident(scans=400, slices=12, seed=0):
     for _ in range(scans):
         truth = rng.random(slices) < 0.1
         logit = np.where(truth, 0.7, -3.7) + rng.normal(0, 1.5, slices)  # an honest network would say sigmoid of it
-        told = 1 / (1 + np.exp(-(3 * logit + 9)))
-        shown = np.zeros((slices, 6), bool)
-        shown[:, [0, ANY]] = truth[:, None]
-        evidence.append(Evidence(told, np.repeat(told[:, None], 6, axis=1)))
-        labels.append(shown)
+        output = 1 / (1 + np.exp(-(3 * logit + 9)))
+        view = np.zeros((slices, 6), bool)
+        view[:, [0, ANY]] = truth[:, None]
+        evidence.append(Evidence(output, np.repeat(output[:, None], 6, axis=1)))
+        labels.append(view)
     return evidence, labels
 
 
 def test_overconfidence_is_found_and_mended_on_scans_not_fitted():
     evidence, labels = overconfident()
-    calibration = fit(evidence[:200], labels[:200])
-    truth = np.concatenate([one[:, ANY] for one in labels[200:]])
-    before = np.concatenate([one.plain()[:, ANY] for one in evidence[200:]])
-    after = np.concatenate([calibration.slice_scores(one)[:, ANY] for one in evidence[200:]])
+    calibration = fit_calibration(evidence[:200], labels[:200])
+    truth = np.concatenate([item[:, ANY] for item in labels[200:]])
+    before = np.concatenate([item.plain()[:, ANY] for item in evidence[200:]])
+    after = np.concatenate([calibration.slice_scores(item)[:, ANY] for item in evidence[200:]])
     assert calibration_error(truth, before) > 0.1
     assert calibration_error(truth, after) < 0.03
     assert auc(truth, after) > auc(truth, before) - 0.01
-    scans = np.array([calibration.scan_scores(one)[ANY] for one in evidence[200:]])
-    assert calibration_error(np.array([one[:, ANY].any() for one in labels[200:]]), scans) < 0.15
+    scans = np.array([calibration.scan_scores(item)[ANY] for item in evidence[200:]])
+    assert calibration_error(np.array([item[:, ANY].any() for item in labels[200:]]), scans) < 0.15
 
 
 def test_more_evidence_never_speaks_against_blood():
     """A classifier that says the opposite of the truth gets no weight, rather than a negative one."""
     evidence, labels = overconfident(100)
-    wrong = [Evidence(one.mask, 1 - one.classes) for one in evidence]
-    calibration = fit(wrong, labels)
+    wrong = [Evidence(item.mask, 1 - item.classes) for item in evidence]
+    calibration = fit_calibration(wrong, labels)
     assert calibration.slices[:, :-1].min() >= 0
     assert calibration.slices[ANY, 2] == 0
     assert calibration.slices[ANY, 0] > 0
@@ -95,7 +95,7 @@ def test_a_label_that_nobody_shows_stays_rare():
     """Of 1,200 slices none is subdural: no slice is called so, however sure the network was."""
     evidence, labels = overconfident(100)
     subdural = 4
-    calibration = fit(evidence, labels)
-    scores = np.concatenate([calibration.slice_scores(one)[:, subdural] for one in evidence])
+    calibration = fit_calibration(evidence, labels)
+    scores = np.concatenate([calibration.slice_scores(item)[:, subdural] for item in evidence])
     assert np.isfinite(scores).all()
     assert np.median(scores) < 0.01

@@ -43,19 +43,19 @@ def test_every_shipped_file_has_the_hash_its_card_states():
 
 
 @pytest.fixture
-def copied(tmp_path):
+def weights_copy(tmp_path):
     for path in WEIGHTS.glob(f"{NAME}*"):
         shutil.copy(path, tmp_path)
     return tmp_path
 
 
-def test_one_changed_byte_is_refused(copied):
-    path = copied / f"{NAME}.onnx"
+def test_one_changed_byte_is_refused(weights_copy):
+    path = weights_copy / f"{NAME}.onnx"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(ValueError, match=rf"{NAME}.onnx is not the file its card {NAME}.json describes"):
-        load(copied)
+        load(weights_copy)
 
 
 def test_a_folder_that_lacks_a_task_is_filled_from_the_shipped_model(tiny_runs):
@@ -68,13 +68,13 @@ def test_a_folder_that_lacks_a_task_is_filled_from_the_shipped_model(tiny_runs):
     assert load(tiny_runs["segment"].folder, fill=False).classifier is None
 
 
-def test_two_models_of_one_task_are_refused(copied):
-    card = json.loads((copied / f"{NAME}.json").read_text())
+def test_two_models_of_one_task_are_refused(weights_copy):
+    card = json.loads((weights_copy / f"{NAME}.json").read_text())
     other = {**card, "name": "other", "sha256": {"other.onnx": card["sha256"][f"{NAME}.onnx"]}}
-    (copied / "other.json").write_text(json.dumps(other))
-    shutil.copy(copied / f"{NAME}.onnx", copied / "other.onnx")
+    (weights_copy / "other.json").write_text(json.dumps(other))
+    shutil.copy(weights_copy / f"{NAME}.onnx", weights_copy / "other.onnx")
     with pytest.raises(ValueError, match=f"more than one model that can segment: other and {NAME}"):
-        load(copied)
+        load(weights_copy)
 
 
 def test_a_folder_without_models_is_refused(tmp_path):
@@ -102,7 +102,7 @@ def test_a_rested_model_answers_as_before(models):
     model = models.segmenter
     pictures = np.random.default_rng(0).random((2, *_input_shape(model)), np.float32)
     before = model.run(pictures).blood
-    model.rest()
+    model.release()
     np.testing.assert_array_equal(model.run(pictures).blood, before)
 
 

@@ -5,24 +5,24 @@ import numpy as np
 import pytest
 
 from ich_lib.models.builders import densenet_bc, vanilla_004
-from ich_lib.models.heat import with_heat
+from ich_lib.models.heat import add_heat_output
 from ich_lib.prediction.engine import load
 from ich_lib.prediction.export import TOLERANCE, export, largest_difference
 
 
 @pytest.fixture(scope="module")
-def exported(tiny_runs, tmp_path_factory):
+def export_folder(tiny_runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     for task in ("segment", "classify"):
         export(tiny_runs[task].folder, folder, figures={"fold": 0})
     return folder
 
 
-def test_three_files_a_model_and_a_card_that_tells_all(exported, tiny_runs):
-    assert sorted(p.name for p in exported.iterdir()) == [
+def test_three_files_a_model_and_a_card_that_tells_all(export_folder, tiny_runs):
+    assert sorted(p.name for p in export_folder.iterdir()) == [
         f"tiny-{kind}.{end}" for kind in ("densenet", "unet") for end in ("json", "onnx", "weights.h5")
     ]
-    card = json.loads((exported / "tiny-unet.json").read_text())
+    card = json.loads((export_folder / "tiny-unet.json").read_text())
     assert card["recipe"] == json.loads(json.dumps(tiny_runs["segment"].recipe.as_json()))
     assert (card["held_out_fold"], card["folds"]) == (0, tiny_runs["segment"].folds)
     assert card["data"] == "phantoms"
@@ -30,12 +30,18 @@ def test_three_files_a_model_and_a_card_that_tells_all(exported, tiny_runs):
     assert set(card["sha256"]) == {"tiny-unet.onnx", "tiny-unet.weights.h5"}
 
 
-def test_exported_and_keras_outputs_agree(exported, tiny_runs):
+def test_exported_and_keras_outputs_agree(export_folder, tiny_runs):
     """The served model against the run folder itself, on pictures the export check has not seen."""
     pictures = np.random.default_rng(5).random((3, 32, 32, 6), np.float32)
-    served, run = load(exported, fill=False), {task: load(run.folder, fill=False) for task, run in tiny_runs.items()}
-    for ours, theirs in ((served.segmenter, run["segment"].segmenter), (served.classifier, run["classify"].classifier)):
-        same(ours.run(pictures), theirs.run(pictures))
+    served, run = (
+        load(export_folder, fill=False),
+        {task: load(run.folder, fill=False) for task, run in tiny_runs.items()},
+    )
+    for actual, reference in (
+        (served.segmenter, run["segment"].segmenter),
+        (served.classifier, run["classify"].classifier),
+    ):
+        same(actual.run(pictures), reference.run(pictures))
 
 
 def same(ours, theirs):
@@ -63,19 +69,19 @@ def test_a_model_that_does_both_is_one_file_with_four_answers(tiny_runs, tmp_pat
 
 def test_a_classifier_without_one_last_dense_layer_has_no_maps():
     flat = vanilla_004((64, 64, 3))
-    assert with_heat(flat) is flat
+    assert add_heat_output(flat) is flat
 
 
-def test_the_weights_file_rebuilds_the_served_model(exported, tiny_runs):
+def test_the_weights_file_rebuilds_the_served_model(export_folder, tiny_runs):
     model = tiny_runs["segment"].model()
-    model.load_weights(exported / "tiny-unet.weights.h5")
-    assert largest_difference(model, exported / "tiny-unet.onnx") < TOLERANCE
+    model.load_weights(export_folder / "tiny-unet.weights.h5")
+    assert largest_difference(model, export_folder / "tiny-unet.onnx") < TOLERANCE
 
 
-def test_a_model_that_differs_from_its_file_is_noticed(exported, tiny_runs):
+def test_a_model_that_differs_from_its_file_is_noticed(export_folder, tiny_runs):
     other = tiny_runs["segment"].model()
     other.set_weights([w + 0.1 for w in other.get_weights()])
-    assert largest_difference(other, exported / "tiny-unet.onnx") > TOLERANCE
+    assert largest_difference(other, export_folder / "tiny-unet.onnx") > TOLERANCE
 
 
 def test_the_heat_map_is_grad_cam_of_the_logit():
@@ -85,7 +91,7 @@ def test_the_heat_map_is_grad_cam_of_the_logit():
     keras.utils.set_random_seed(2)
     model = densenet_bc((32, 32, 3), blocks=(2, 2), growth=6)
     picture = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
-    heat = with_heat(model).predict(picture, verbose=0)[1][0]
+    heat = add_heat_output(model).predict(picture, verbose=0)[1][0]
     kernel, bias = model.get_layer("scores").get_weights()
     body = keras.Model(model.input, model.get_layer("features").output)
     features = tf.convert_to_tensor(body(picture, training=False))

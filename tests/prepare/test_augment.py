@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from ich_lib.prepare.augment import NONE, STILL, USUAL, Augment, Move, disturbed, drawn, moved
+from ich_lib.prepare.augment import DEFAULT, NO_AUGMENT, NO_WARP, Augment, Warp, apply_warp, draw_warp, perturb_hu
 from ich_lib.scan import AIR_HU
 
 STRONG = {
@@ -19,7 +19,7 @@ STRONG = {
     "flip_ud": True,
     "elastic": 0.02,
 }
-ALONE = {name: replace(NONE, **{name: value}) for name, value in STRONG.items()}
+ALONE = {name: replace(NO_AUGMENT, **{name: value}) for name, value in STRONG.items()}
 EVERY = {**ALONE, "all together": Augment(**STRONG)}
 
 
@@ -38,10 +38,10 @@ def test_picture_and_mask_agree_to_the_pixel_and_the_mask_stays_binary(name, siz
     rng = np.random.default_rng(7)
     changed = 0
     for _ in range(12):
-        picture, mask = moved(hu, blood, size, drawn(EVERY[name], rng), room=room)
+        picture, mask = apply_warp(hu, blood, size, draw_warp(EVERY[name], rng), room=room)
         assert np.array_equal(mask[0], picture[0] >= 127.5)
         assert set(np.unique(mask)) == {0, 1}
-        changed += not np.array_equal(mask, moved(hu, blood, size, STILL, room=room)[1])
+        changed += not np.array_equal(mask, apply_warp(hu, blood, size, NO_WARP, room=room)[1])
     assert changed >= 3, "the augmentation did nothing"
 
 
@@ -49,7 +49,7 @@ def test_picture_and_mask_agree_to_the_pixel_and_the_mask_stays_binary(name, siz
 def test_a_stack_of_slices_moves_as_one(slices):
     """Five and more channels go through the warp in groups; each slice still lands where its twin does."""
     hu, blood = np.stack([board()] * slices).astype(np.float32), np.stack([board()] * slices).astype(np.uint8)
-    picture, mask = moved(hu, blood, 96, drawn(EVERY["all together"], np.random.default_rng(1)))
+    picture, mask = apply_warp(hu, blood, 96, draw_warp(EVERY["all together"], np.random.default_rng(1)))
     assert picture.shape == mask.shape == (slices, 96, 96)
     assert all(np.array_equal(plane, picture[0]) for plane in picture)
     assert np.array_equal(mask, picture >= 127.5)
@@ -57,8 +57,8 @@ def test_a_stack_of_slices_moves_as_one(slices):
 
 def test_nothing_drawn_moves_nothing():
     hu, blood = board()[None].astype(np.float32), board()[None].astype(np.uint8)
-    for move in (STILL, drawn(NONE, np.random.default_rng(0))):
-        picture, mask = moved(hu, blood, 128, move)
+    for move in (NO_WARP, draw_warp(NO_AUGMENT, np.random.default_rng(0))):
+        picture, mask = apply_warp(hu, blood, 128, move)
         assert np.array_equal(picture, hu)
         assert np.array_equal(mask, board()[None] >= 128)
 
@@ -68,23 +68,23 @@ def test_a_quarter_turn_and_a_mirror_are_those_of_numpy():
     hu = np.zeros((1, 64, 64), np.float32)
     hu[0, 10:20, 30:50] = 100
     blood = (hu > 0).astype(np.uint8) * 255
-    quarter = Move(np.array([[0.0, -1.0], [1.0, 0.0]]), np.zeros(2))
-    mirror = Move(np.diag([-1.0, 1.0]), np.zeros(2))
-    assert np.array_equal(moved(hu, blood, 64, quarter)[1][0], np.rot90(blood[0] > 0, -1))
-    assert np.array_equal(moved(hu, blood, 64, mirror)[1][0], blood[0, :, ::-1] > 0)
+    quarter = Warp(np.array([[0.0, -1.0], [1.0, 0.0]]), np.zeros(2))
+    mirror = Warp(np.diag([-1.0, 1.0]), np.zeros(2))
+    assert np.array_equal(apply_warp(hu, blood, 64, quarter)[1][0], np.rot90(blood[0] > 0, -1))
+    assert np.array_equal(apply_warp(hu, blood, 64, mirror)[1][0], blood[0, :, ::-1] > 0)
 
 
 def test_a_shift_is_in_shares_of_the_side():
     hu = np.zeros((1, 64, 64), np.float32)
     blood = np.zeros((1, 64, 64), np.uint8)
     blood[0, 30, 30] = 255
-    mask = moved(hu, blood, 64, Move(np.eye(2), np.array([0.25, -0.125])))[1][0]
+    mask = apply_warp(hu, blood, 64, Warp(np.eye(2), np.array([0.25, -0.125])))[1][0]
     assert np.argwhere(mask).tolist() == [[30 - 8, 30 + 16]]
 
 
 def test_outside_the_source_lie_air_and_no_blood():
     hu, blood = np.full((2, 64, 64), 40, np.float32), np.full((1, 64, 64), 255, np.uint8)
-    picture, mask = moved(hu, blood, 64, Move(np.eye(2) * 0.5, np.zeros(2)))
+    picture, mask = apply_warp(hu, blood, 64, Warp(np.eye(2) * 0.5, np.zeros(2)))
     assert (picture[:, 0, 0] == AIR_HU).all()
     assert mask[0, 0, 0] == 0
     assert mask.mean() == pytest.approx(0.25, abs=0.02)
@@ -94,15 +94,15 @@ def test_each_part_stays_within_what_it_allows():
     """Turn: the angle of the linear part; zoom: its size; crop: magnification of 1 to 2 and centers that still fit."""
     rng = np.random.default_rng(0)
     for _ in range(200):
-        turn = drawn(ALONE["turn_deg"], rng).linear
+        turn = draw_warp(ALONE["turn_deg"], rng).linear
         assert abs(math.degrees(math.atan2(turn[1, 0], turn[0, 0]))) <= 40
         assert np.linalg.det(turn) == pytest.approx(1)
-        assert math.exp(-0.8) <= np.linalg.det(drawn(ALONE["zoom"], rng).linear) <= math.exp(0.8)
-        cut = drawn(ALONE["crop"], rng)
+        assert math.exp(-0.8) <= np.linalg.det(draw_warp(ALONE["zoom"], rng).linear) <= math.exp(0.8)
+        cut = draw_warp(ALONE["crop"], rng)
         magnified = cut.linear[0, 0]
         assert 1 <= magnified <= 2
         assert np.abs(cut.shift).max() <= (magnified - 1) / 2
-        shear = drawn(ALONE["shear_deg"], rng).linear
+        shear = draw_warp(ALONE["shear_deg"], rng).linear
         assert abs(math.degrees(math.atan(shear[0, 1]))) <= 20
         assert shear[1, 0] == 0
 
@@ -111,7 +111,7 @@ def test_a_random_crop_never_shows_what_lies_beyond_the_picture():
     hu = np.full((1, 64, 64), 40, np.float32)
     rng = np.random.default_rng(3)
     for _ in range(50):
-        picture, _ = moved(hu, hu.astype(np.uint8), 64, drawn(ALONE["crop"], rng))
+        picture, _ = apply_warp(hu, hu.astype(np.uint8), 64, draw_warp(ALONE["crop"], rng))
         assert picture.min() == 40
 
 
@@ -119,39 +119,41 @@ def test_elastic_bends_straight_lines_by_about_its_standard_deviation():
     """0.02 of 256 px: control points stray by 5.1 px, and the smooth field between them by 3 to 7."""
     hu = np.tile(np.arange(256, dtype=np.float32), (1, 256, 1))  # the picture is its own x coordinate
     rng = np.random.default_rng(0)
-    strays = [moved(hu, hu.astype(np.uint8), 256, drawn(ALONE["elastic"], rng))[0][0] - hu[0] for _ in range(30)]
+    strays = [
+        apply_warp(hu, hu.astype(np.uint8), 256, draw_warp(ALONE["elastic"], rng))[0][0] - hu[0] for _ in range(30)
+    ]
     assert 3 < np.std([stray[32:-32, 32:-32] for stray in strays]) < 7
 
 
 def test_the_same_seed_draws_the_same_movement():
-    one, two = (drawn(EVERY["all together"], np.random.default_rng(5)) for _ in range(2))
-    assert np.array_equal(one.linear, two.linear)
-    assert np.array_equal(one.bend, two.bend)
+    first, second = (draw_warp(EVERY["all together"], np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(first.linear, second.linear)
+    assert np.array_equal(first.bend, second.bend)
 
 
 @pytest.mark.parametrize("name", ["contrast", "brightness_hu", "blur", "noise_hu"])
 def test_each_disturbance_alone_changes_the_picture_and_not_its_argument(name):
     hu = np.stack([board()] * 2).astype(np.float32)
     before, rng = hu.copy(), np.random.default_rng(0)
-    alone = replace(NONE, **{name: {"contrast": 0.2, "brightness_hu": 9.0, "blur": 1.0, "noise_hu": 5.0}[name]})
-    outcomes = [disturbed(hu, alone, rng) for _ in range(8)]
+    single = replace(NO_AUGMENT, **{name: {"contrast": 0.2, "brightness_hu": 9.0, "blur": 1.0, "noise_hu": 5.0}[name]})
+    outcomes = [perturb_hu(hu, single, rng) for _ in range(8)]
     assert any(np.abs(outcome - hu).max() > 0.5 for outcome in outcomes)
     assert np.array_equal(hu, before)
-    assert all(np.array_equal(disturbed(hu, NONE, rng), hu) for _ in range(3))
+    assert all(np.array_equal(perturb_hu(hu, NO_AUGMENT, rng), hu) for _ in range(3))
 
 
 def test_disturbed_numbers_stay_within_what_is_allowed():
     """35 HU only moves by the brightness; 135 HU also by 8 % of 100."""
     hu, rng = np.array([[[35.0, 135.0]]], np.float32), np.random.default_rng(0)
-    plain = replace(USUAL, blur=0, noise_hu=0)
-    out = np.array([disturbed(hu, plain, rng)[0, 0] for _ in range(300)])
+    plain = replace(DEFAULT, blur=0, noise_hu=0)
+    out = np.array([perturb_hu(hu, plain, rng)[0, 0] for _ in range(300)])
     assert np.abs(out[:, 0] - 35).max() <= 4
     assert 8 < np.abs(out[:, 1] - 135).max() <= 12
 
 
 def test_a_sharper_kernel_overshoots_at_an_edge_and_leaves_flat_parts_alone():
     hu = np.tile(np.where(np.arange(64) < 32, 30.0, 60.0).astype(np.float32), (2, 64, 1))
-    sharp = disturbed(hu, replace(NONE, sharpen=1.0), np.random.default_rng(0))
+    sharp = perturb_hu(hu, replace(NO_AUGMENT, sharpen=1.0), np.random.default_rng(0))
     assert sharp.max() > 61
     assert sharp.min() < 29
     assert np.allclose(sharp[:, :, :24], 30, atol=1e-3)
@@ -160,7 +162,7 @@ def test_a_sharper_kernel_overshoots_at_an_edge_and_leaves_flat_parts_alone():
 def test_flat_bone_is_what_a_picture_of_the_brain_window_leaves():
     """Everything the window of -20 to 100 HU resolves stays; white becomes one bone value, black air."""
     hu = np.linspace(-900, 2300, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
-    flat = disturbed(hu, replace(NONE, flat_bone=1.0), np.random.default_rng(0))
+    flat = perturb_hu(hu, replace(NO_AUGMENT, flat_bone=1.0), np.random.default_rng(0))
     middle = (hu > -20) & (hu < 100)
     assert np.allclose(flat[middle], hu[middle], atol=1e-3)
     assert set(np.unique(flat[hu >= 101])) == {1000.0}

@@ -28,8 +28,8 @@ def test_a_headrest_does_not_move_the_box():
 def test_a_mirrored_scan_has_the_mirrored_box():
     for seed in range(4):
         hu = phantom(seed, slices=8, pixels=96 + seed).scan.hu
-        there, back = head_box(hu), head_box(hu[:, :, ::-1])
-        assert back == Box(there.top, hu.shape[2] - there.left - there.side, there.side)
+        forward, back = head_box(hu), head_box(hu[:, :, ::-1])
+        assert back == Box(forward.top, hu.shape[2] - forward.left - forward.side, forward.side)
 
 
 def test_without_bone_the_whole_slice_is_the_box():

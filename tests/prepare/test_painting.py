@@ -24,16 +24,16 @@ def head(slices=3):
 def painted(kind, seeds=range(12)):
     """Every painting of a kind that found room: seed, HU, share of the middle slice."""
     hu, inside = head()
-    made = [(seed, *paint(hu, inside, kind, np.random.default_rng(seed))) for seed in seeds]
-    return [(seed, new, blood, labels) for seed, new, blood, labels in made if labels.any()]
+    built = [(seed, *paint(hu, inside, kind, np.random.default_rng(seed))) for seed in seeds]
+    return [(seed, new, blood, labels) for seed, new, blood, labels in built if labels.any()]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_blood_lies_inside_the_skull_and_the_label_says_its_type(kind):
     hu, inside = head()
-    made = painted(kind)
-    assert len(made) >= 8
-    for _, new, blood, labels in made:
+    built = painted(kind)
+    assert len(built) >= 8
+    for _, new, blood, labels in built:
         assert [LABELS[i] for i in np.flatnonzero(labels)] == sorted([kind, "any"], key=LABELS.index)
         assert not blood[inside == 0].any()
         assert np.array_equal(new[blood == 0], hu[blood == 0])  # nothing but the blood changes
@@ -89,9 +89,9 @@ def test_the_noise_of_the_slice_stays_as_it_was():
     noise = np.random.default_rng(0).normal(0, 5, hu.shape).astype(np.float32)
     for seed in range(20):
         new, blood, _ = paint(hu + noise, inside, "intraparenchymal", np.random.default_rng(seed))
-        whole = (blood[1] == 255) & ~VENTRICLES
-        if whole.sum() > 400:
-            assert np.corrcoef(new[1][whole], noise[1][whole])[0, 1] > 0.5
+        full = (blood[1] == 255) & ~VENTRICLES
+        if full.sum() > 400:
+            assert np.corrcoef(new[1][full], noise[1][full])[0, 1] > 0.5
             return
     pytest.fail("no painting was large enough to judge")
 
@@ -99,9 +99,9 @@ def test_the_noise_of_the_slice_stays_as_it_was():
 def test_the_input_is_left_alone_and_the_same_generator_paints_the_same():
     hu, inside = head()
     before = hu.copy()
-    first, again = (paint(hu, inside, "subdural", np.random.default_rng(4)) for _ in range(2))
+    first, repeat = (paint(hu, inside, "subdural", np.random.default_rng(4)) for _ in range(2))
     assert np.array_equal(hu, before)
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(first, repeat, strict=True))
 
 
 def test_where_there_is_no_room_nothing_is_painted_and_no_label_set():

@@ -37,20 +37,20 @@ def deflate64(path, files):
     """Deflate64 is written by no Python library: inflate64 packs the entries, the zip around them is made here."""
     from inflate64 import Deflater
 
-    entries, listed = b"", b""
+    entries, names = b"", b""
     for name, data in files.items():
         packer = Deflater()
         packed = packer.deflate(data) + packer.flush()
         sizes = (
             zlib.crc32(data).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + len(data).to_bytes(4, "little")
         )
-        both = b"\x14\0\0\0\x09\0\0\0\0\0" + sizes + len(name).to_bytes(2, "little") + b"\0\0"
+        combined = b"\x14\0\0\0\x09\0\0\0\0\0" + sizes + len(name).to_bytes(2, "little") + b"\0\0"
         at = len(entries).to_bytes(4, "little")
-        listed += b"PK\x01\x02\x14\0" + both + bytes(6) + bytes(4) + at + name.encode()
-        entries += b"PK\x03\x04" + both + name.encode() + packed
+        names += b"PK\x01\x02\x14\0" + combined + bytes(6) + bytes(4) + at + name.encode()
+        entries += b"PK\x03\x04" + combined + name.encode() + packed
     count = len(files).to_bytes(2, "little")
-    end = b"PK\x05\x06\0\0\0\0" + count * 2 + len(listed).to_bytes(4, "little") + len(entries).to_bytes(4, "little")
-    path.write_bytes(entries + listed + end + b"\0\0")
+    end = b"PK\x05\x06\0\0\0\0" + count * 2 + len(names).to_bytes(4, "little") + len(entries).to_bytes(4, "little")
+    path.write_bytes(entries + names + end + b"\0\0")
     return path
 
 
@@ -107,11 +107,11 @@ def disc(path, files):
 
 
 def record(name, at, size, flags):
-    both = lambda number: number.to_bytes(4, "little") + number.to_bytes(4, "big")  # noqa: E731
+    combined = lambda number: number.to_bytes(4, "little") + number.to_bytes(4, "big")  # noqa: E731
     data = (
         b"\0"
-        + both(at)
-        + both(size)
+        + combined(at)
+        + combined(size)
         + bytes(7)
         + bytes([flags])
         + bytes(2)
@@ -397,17 +397,17 @@ def test_a_packing_that_python_does_not_know_is_named(tmp_path):
 
 
 def test_deflate64_is_named_where_it_cannot_be_unpacked(tmp_path, monkeypatch):
-    told = r"windows\.zip is packed as Deflate64, as Windows does above 2 GB"
+    output = r"windows\.zip is packed as Deflate64, as Windows does above 2 GB"
     path = deflate64(tmp_path / "windows.zip", {"IM1": write_slice(tmp_path / "IM1", head()[9]).read_bytes()})
     data = bytearray(path.read_bytes())
     data[60] ^= 0xFF
     damaged = tmp_path / "damaged" / path.name
     damaged.parent.mkdir()
     damaged.write_bytes(data)
-    with pytest.raises(ReadError, match=told + ", and could not be unpacked. .* zip the files again"):
+    with pytest.raises(ReadError, match=output + ", and could not be unpacked. .* zip the files again"):
         read(damaged)
     monkeypatch.setattr("ich_lib.readers.zips.find_spec", lambda _: None)
-    with pytest.raises(ReadError, match=told + ", which is not read here. Unpack it on your computer"):
+    with pytest.raises(ReadError, match=output + ", which is not read here. Unpack it on your computer"):
         read(path)
 
 

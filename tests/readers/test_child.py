@@ -37,7 +37,7 @@ def strange(monkeypatch):
 import os, sys, time
 {before}
 from ich_lib.readers import child
-import ich_lib.readers as readers
+import ich_lib.readers
 right = readers.read
 def read(paths, **options):
     if any(path.endswith("evil") for path in paths):
@@ -118,7 +118,7 @@ def test_one_child_is_kept_warm_and_replaced_after_a_while(good, monkeypatch):
     monkeypatch.setattr(child, "_MOST_READINGS", 3)
     for _ in range(4):
         read(good, isolated=True)
-        pids += [one._process.pid for one in child._idle]
+        pids += [item._process.pid for item in child._idle]
     assert len(pids) == 3  # after the third none was kept
     assert pids[0] == pids[1] != pids[2]
 
@@ -218,12 +218,12 @@ def test_a_child_ends_with_its_caller(good):
 def test_the_demo_reads_in_a_child(good, monkeypatch):
     from ich_lib.demo import session
 
-    asked = []
-    monkeypatch.setattr(child, "read_scan", lambda name, *_, **__: asked.append(name) or read(good))
-    monkeypatch.setattr(child, "read_mask", lambda name, *_, **__: asked.append(name) or head()[9:10] == 70)
-    scan = session.scan_of([str(good)], session.UNKNOWN, None, None)
-    session.truth_of(str(good), session.Shown(paths=("a",), id="1", shape=scan.hu.shape, affine=None))
-    assert asked == ["good", "good"]
+    request = []
+    monkeypatch.setattr(child, "read_scan", lambda name, *_, **__: request.append(name) or read(good))
+    monkeypatch.setattr(child, "read_mask", lambda name, *_, **__: request.append(name) or head()[9:10] == 70)
+    scan = session.read_upload([str(good)], session.UNKNOWN_WINDOW, None, None)
+    session.truth_overlay(str(good), session.CurrentScan(paths=("a",), id="1", shape=scan.hu.shape, affine=None))
+    assert request == ["good", "good"]
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="There is no /proc here to look into.")  # noqa: PTH112

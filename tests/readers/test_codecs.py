@@ -143,8 +143,8 @@ def test_a_lossy_compression_is_read_and_said(tmp_path, syntax, encode, bits, na
 def test_a_lossy_syntax_that_lost_nothing_says_nothing_and_an_early_loss_stays_known(tmp_path):
     stored = (plane() - INTERCEPT).astype(np.uint16)
     frame = LOSSLESS["JPEG 2000"][1](stored, 12)
-    whole = read(write(tmp_path / "IM1", JPEG2000, [frame], stored, LossyImageCompression="00"))
-    assert "loss" not in " ".join(whole.notes)
+    full = read(write(tmp_path / "IM1", JPEG2000, [frame], stored, LossyImageCompression="00"))
+    assert "loss" not in " ".join(full.notes)
     plain = read(write_slice(tmp_path / "IM2", plane(), LossyImageCompression="01"))
     assert "The slices were compressed with loss (an earlier compression): HU may be off." in plain.notes
 

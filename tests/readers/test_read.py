@@ -41,14 +41,14 @@ def grays(level, width):
     return np.round(window(head()[9], level, width) * 255).astype(np.uint8)
 
 
-def zipped(path, files, **options):
+def write_zip(path, files, **options):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
             archive.writestr(name, data, **options)
     return path
 
 
-def said(scan):
+def notes_text(scan):
     return " ".join(scan.notes)
 
 
@@ -130,30 +130,30 @@ def test_a_nifti_without_form_codes_keeps_its_voxel_size_and_says_that_sides_are
     assert scan.spacing_known
     assert scan.spacing_mm == pytest.approx(SPACING_MM)
     np.testing.assert_array_equal(scan.hu, head())
-    assert "left and right are assumed" in said(scan)
+    assert "left and right are assumed" in notes_text(scan)
 
 
 def test_a_nifti_without_any_geometry_has_no_mm(tmp_path):
     pixdim = [1, 0, np.nan, 5, 1, 1, 1, 1]
     scan = read(write_nifti(tmp_path / "scan.nii", "LAS", sform_code=0, qform_code=0, pixdim=pixdim))
     assert not scan.spacing_known
-    assert "nothing is given in mL" in said(scan)
+    assert "nothing is given in mL" in notes_text(scan)
 
 
 def test_a_flat_affine_is_not_believed(tmp_path):
     scan = read(write_nifti(tmp_path / "scan.nii", "LAS", srow_x=[1, 0, 0, 0], srow_y=[1, 0, 0, 0], qform_code=0))
     assert not scan.spacing_known
-    assert "no usable sform" in said(scan)
+    assert "no usable sform" in notes_text(scan)
 
 
 def test_a_fourth_axis_of_one_is_dropped_and_a_longer_one_refused(tmp_path):
     values, affine = laid_out(head(), "LAS")
-    one, two = tmp_path / "one.nii", tmp_path / "two.nii"
-    one.write_bytes(nib.Nifti1Image(values[..., None], affine).to_bytes())
-    two.write_bytes(nib.Nifti1Image(np.stack([values, values], -1), affine).to_bytes())
-    np.testing.assert_array_equal(read(one).hu, head())
+    first, second = tmp_path / "one.nii", tmp_path / "two.nii"
+    first.write_bytes(nib.Nifti1Image(values[..., None], affine).to_bytes())
+    second.write_bytes(nib.Nifti1Image(np.stack([values, values], -1), affine).to_bytes())
+    np.testing.assert_array_equal(read(first).hu, head())
     with pytest.raises(ReadError, match=r"two\.nii holds 20 x 24 x 18 x 2 values; a head CT is one volume"):
-        read(two)
+        read(second)
 
 
 @pytest.mark.parametrize("letters", ["LPS", "RAS"])
@@ -185,7 +185,7 @@ def test_values_that_cannot_be_hu_are_read_but_marked(tmp_path, values):
     path.write_bytes(nib.Nifti1Image(grid, affine).to_bytes())
     scan = read(path)
     assert not scan.hu_known
-    assert f"from 0 to {values.max():g}, which does not look like Hounsfield units" in said(scan)
+    assert f"from 0 to {values.max():g}, which does not look like Hounsfield units" in notes_text(scan)
     np.testing.assert_array_equal(scan.hu, values.astype(np.float32))
 
 
@@ -354,7 +354,7 @@ def test_slices_of_changing_distance_give_no_ml(tmp_path):
         read(tmp_path)
     scan = read(tmp_path, allow_gaps=True)
     assert not scan.spacing_known
-    assert "nothing is given in mL" in said(scan)
+    assert "nothing is given in mL" in notes_text(scan)
 
 
 def test_the_same_image_twice_counts_once(tmp_path):
@@ -388,7 +388,7 @@ def test_without_positions_the_scanners_count_gives_the_order_and_no_ml(tmp_path
     scan = read(tmp_path)
     np.testing.assert_array_equal(scan.hu, head())
     assert not scan.spacing_known
-    assert "foot to head is assumed" in said(scan)
+    assert "foot to head is assumed" in notes_text(scan)
 
 
 @pytest.mark.parametrize("first", ["0", "1e9"])
@@ -408,7 +408,7 @@ def test_without_a_pixel_size_there_is_no_ml(tmp_path, spacing):
     scan = read(tmp_path)
     np.testing.assert_array_equal(scan.hu, head())
     assert not scan.spacing_known
-    assert "no pixel size" in said(scan)
+    assert "no pixel size" in notes_text(scan)
 
 
 @pytest.mark.parametrize(("thickness", "known", "words"), [("5", True, "thickness of 5 mm"), (None, False, "nothing")])
@@ -418,7 +418,7 @@ def test_one_slice_is_as_thick_as_it_says(tmp_path, thickness, known, words):
     np.testing.assert_array_equal(scan.hu, head()[8:9])
     assert scan.spacing_known == known
     assert scan.spacing_mm == pytest.approx(SPACING_MM)
-    assert words in said(scan)
+    assert words in notes_text(scan)
 
 
 # --- DICOM: which images -------------------------------------------------------------------------------------------
@@ -467,7 +467,7 @@ def test_slices_of_another_tilt_under_the_same_series_number_form_their_own_seri
     write_series(tmp_path, values, affine, prefix="T")
     scan = read(tmp_path)
     np.testing.assert_array_equal(scan.hu, head())
-    assert "left out: 5 slices" in said(scan)
+    assert "left out: 5 slices" in notes_text(scan)
 
 
 # --- DICOM: values -------------------------------------------------------------------------------------------------
@@ -499,7 +499,7 @@ def test_monochrome1_with_exchanged_values_is_turned_round(tmp_path):
     path = write_slice(tmp_path / "IM1", stored + INTERCEPT, PhotometricInterpretation="MONOCHROME1")
     scan = read(path)
     np.testing.assert_array_equal(scan.hu[0], head()[9])
-    assert "Black and white were exchanged" in said(scan)
+    assert "Black and white were exchanged" in notes_text(scan)
 
 
 def test_padding_becomes_air(tmp_path):
@@ -536,7 +536,7 @@ def test_run_length_encoding_is_read(tmp_path):
     np.testing.assert_array_equal(read(path).hu[0], head()[9])
 
 
-def enhanced(hu):
+def enhanced_dataset(hu):
     """All slices in one file, geometry in functional groups, in reverse order."""
     from pydicom.dataset import Dataset
 
@@ -561,7 +561,7 @@ def enhanced(hu):
 
 def test_an_enhanced_multi_frame_ct_is_read(tmp_path):
     path = tmp_path / "IM1"
-    enhanced(head()).save_as(path, enforce_file_format=True)
+    enhanced_dataset(head()).save_as(path, enforce_file_format=True)
     scan = read(path)
     np.testing.assert_array_equal(scan.hu, head())
     assert scan.spacing_mm == pytest.approx(SPACING_MM)
@@ -569,7 +569,7 @@ def test_an_enhanced_multi_frame_ct_is_read(tmp_path):
 
 
 def test_frames_that_are_promised_but_not_there_are_refused(tmp_path):
-    ds = enhanced(head())
+    ds = enhanced_dataset(head())
     ds.NumberOfFrames = 2_000_000_000
     path = tmp_path / "IM1"
     ds.save_as(path, enforce_file_format=True)
@@ -586,7 +586,7 @@ def test_identifying_tags_are_counted_and_never_shown(tmp_path):
     assert "The files carry 4 identifying tags (names, dates, numbers); none is kept." in scan.notes
     with pytest.raises(ReadError, match="missing") as refusal:
         read(tmp_path)
-    text = said(scan) + str(refusal.value) + repr(scan)
+    text = notes_text(scan) + str(refusal.value) + repr(scan)
     for secret in ("Doe", "4711", "2020", "Elsewhere", "1.2.3", "Axial"):
         assert secret not in text
 
@@ -599,7 +599,7 @@ def test_a_warning_of_pydicom_that_would_quote_the_file_is_not_passed_on(tmp_pat
 
 def test_burned_in_text_is_pointed_out(tmp_path):
     path = write_slice(tmp_path / "IM1", head()[9], BurnedInAnnotation="YES")
-    assert "text burned in, which may name the patient" in said(read(path))
+    assert "text burned in, which may name the patient" in notes_text(read(path))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
@@ -641,7 +641,7 @@ def test_a_zip_of_nested_folders_reads_like_the_folder(tmp_path):
         "../../etc/x": b"words",
         "/a.txt": b"words",
     }
-    path = zipped(tmp_path / "study.zip", entries | junk)
+    path = write_zip(tmp_path / "study.zip", entries | junk)
     assert "Left out: 1 file of another kind." in read(path).notes
     for paths in (path, [path], tmp_path / "dicom", files, [str(file) for file in files]):
         np.testing.assert_array_equal(read(paths).hu, head())
@@ -649,28 +649,28 @@ def test_a_zip_of_nested_folders_reads_like_the_folder(tmp_path):
 
 def test_a_zip_of_one_nifti_or_of_pictures_is_read(tmp_path):
     data = write_nifti(tmp_path / "scan.nii").read_bytes()
-    path = zipped(tmp_path / "a.zip", {"x/scan.nii": data, "x/readme.txt": b"words"})
+    path = write_zip(tmp_path / "a.zip", {"x/scan.nii": data, "x/readme.txt": b"words"})
     np.testing.assert_array_equal(read(path).hu, head())
     png = write_png(tmp_path / "1.png", grays(40, 80)).read_bytes()
-    assert len(read(zipped(tmp_path / "b.zip", {"1.png": png, "2.png": png})).hu) == 2
+    assert len(read(write_zip(tmp_path / "b.zip", {"1.png": png, "2.png": png})).hu) == 2
 
 
 def test_zips_that_should_not_be_opened_are_refused(tmp_path):
     with pytest.raises(ReadError, match=r"empty\.zip holds no file"):
-        read(zipped(tmp_path / "empty.zip", {}))
+        read(write_zip(tmp_path / "empty.zip", {}))
     with pytest.raises(ReadError, match="packed in a way no scanner uses"):
-        read(zipped(tmp_path / "bomb.zip", {"zeros": bytes(20_000_000)}))
+        read(write_zip(tmp_path / "bomb.zip", {"zeros": bytes(20_000_000)}))
     with pytest.raises(ReadError, match="looks like an Office document"):
-        read(zipped(tmp_path / "a.docx", {"[Content_Types].xml": b"<x/>", "word/media/image1.png": b"x"}))
+        read(write_zip(tmp_path / "a.docx", {"[Content_Types].xml": b"<x/>", "word/media/image1.png": b"x"}))
     with pytest.raises(ReadError, match="a zip inside a zip"):
-        read(zipped(tmp_path / "nest.zip", {"in.zip": (tmp_path / "empty.zip").read_bytes()}))
-    locked = bytearray(zipped(tmp_path / "locked.zip", {"scan.nii": b"x" * 50}).read_bytes())
+        read(write_zip(tmp_path / "nest.zip", {"in.zip": (tmp_path / "empty.zip").read_bytes()}))
+    locked = bytearray(write_zip(tmp_path / "locked.zip", {"scan.nii": b"x" * 50}).read_bytes())
     locked[locked.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "locked.zip").write_bytes(locked)
     with pytest.raises(ReadError, match="locked with a password"):
         read(tmp_path / "locked.zip")
-    whole = zipped(tmp_path / "cut.zip", {"scan.nii": b"x" * 5000}).read_bytes()
-    (tmp_path / "cut.zip").write_bytes(whole[:60])
+    full = write_zip(tmp_path / "cut.zip", {"scan.nii": b"x" * 5000}).read_bytes()
+    (tmp_path / "cut.zip").write_bytes(full[:60])
     with pytest.raises(ReadError, match=r"cut\.zip is damaged or cut short"):
         read(tmp_path / "cut.zip")
 
@@ -692,7 +692,7 @@ def test_hidden_files_do_not_count_but_a_hidden_folder_above_does_not_matter(tmp
     (folder / ".DS_Store").write_bytes(b"junk")
     scan = read(folder)
     np.testing.assert_array_equal(scan.hu, head())
-    assert "another kind" not in said(scan)
+    assert "another kind" not in notes_text(scan)
 
 
 def test_too_many_files_are_refused(tmp_path, monkeypatch):
@@ -713,19 +713,19 @@ def test_a_file_over_the_limit_is_refused(tmp_path, monkeypatch):
 
 def test_a_picture_whose_window_is_told_gives_hu(tmp_path):
     path = write_png(tmp_path / "slice.png", grays(*WINDOWS["brain render"]))
-    for told in ("brain render", (40, 120)):
-        scan = read(path, window=told)
+    for output in ("brain render", (40, 120)):
+        scan = read(path, window=output)
         np.testing.assert_allclose(scan.hu[0], np.clip(head()[9], -20, 100), atol=0.25)
         assert (scan.hu_known, scan.spacing_known, scan.spacing_mm) == (True, False, (5, 1, 1))
-        assert "Below -20 and above 100 HU the picture is black or white" in said(scan)
-        assert "patient's right is taken to be on the left" in said(scan)
+        assert "Below -20 and above 100 HU the picture is black or white" in notes_text(scan)
+        assert "patient's right is taken to be on the left" in notes_text(scan)
 
 
 def test_a_picture_whose_window_nobody_told_lies_over_the_brain_window_and_says_so(tmp_path):
     scan = read(write_png(tmp_path / "slice.png", grays(40, 80)))
     np.testing.assert_allclose(scan.hu[0], np.clip(head()[9], 0, 80), atol=0.2)
     assert not scan.hu_known
-    assert "HU unknown" in said(scan)
+    assert "HU unknown" in notes_text(scan)
 
 
 def test_sixteen_bits_stay_sixteen(tmp_path):
@@ -739,7 +739,7 @@ def test_a_stack_of_pictures_is_in_natural_order(tmp_path):
         write_png(tmp_path / f"s{k}.png", np.where(grays(40, 80) > 0, 20 * k, 0).astype(np.uint8))
     scan = read(tmp_path)
     assert [round(float(plane.max()) / 80 * 255) for plane in scan.hu] == [20, 40, 200]
-    assert "order of their names" in said(scan)
+    assert "order of their names" in notes_text(scan)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -835,13 +835,13 @@ def test_a_ct_ich_slice_whose_picture_is_missing_is_named(tmp_path):
     scan = read(folder)
     assert len(scan.hu) == 4
     assert "Slice 3 is left out: its brain or bone picture is missing." in scan.notes
-    assert "another kind" not in said(scan)
+    assert "another kind" not in notes_text(scan)
 
 
 def test_a_zipped_ct_ich_patient_is_one_too(tmp_path):
     folder = ct_ich_patient(tmp_path / "050", {k: head()[k] for k in range(1, 6)})
     entries = {str(path.relative_to(tmp_path)): path.read_bytes() for path in folder.rglob("*.jpg")}
-    np.testing.assert_array_equal(read(zipped(tmp_path / "a.zip", entries)).hu, read(folder).hu)
+    np.testing.assert_array_equal(read(write_zip(tmp_path / "a.zip", entries)).hu, read(folder).hu)
 
 
 def test_two_ct_ich_patients_are_one_too_many(tmp_path):

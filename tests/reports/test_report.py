@@ -18,13 +18,20 @@ from ich_lib.notice import NOTICE
 from ich_lib.phantoms import MIMICS, from_shares
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.calibration import Evidence
-from ich_lib.prediction.ood import Strangeness
-from ich_lib.prediction.uncertainty import EVEN
+from ich_lib.prediction.ood import OodScore
+from ich_lib.prediction.uncertainty import EVEN_CHANCE
 from ich_lib.readers import read
 from ich_lib.reports import WRITERS, as_json, write
 from ich_lib.scan import Scan, axial_affine, from_file_grid
 from ich_lib.show import overview, paper
-from ich_lib.words import LANGUAGES, doubts, in_each, origin, sentence, volume
+from ich_lib.words import (
+    LANGUAGES,
+    in_each_language,
+    phantom_sentence,
+    result_sentence,
+    unsure_sentence,
+    volume_sentence,
+)
 from tests.dicom_files import write_series
 
 
@@ -37,9 +44,9 @@ def result():
     scores = np.full((3, 6), 0.1)
     scores[1] = [0.8, 0.2, 0.1, 0.1, 0.3, 0.9]
     scan = Scan(np.full(shape, 30, np.float32), axial_affine((5, 0.5, 0.4), shape), notes=("One note.",))
-    found = Evidence(scores[:, -1], scores)
+    result = Evidence(scores[:, -1], scores)
     return Result(
-        scan, blood, 0.5, found, scores, scores.max(axis=0), 0.5, True, blood, (("m", "ab" * 32),), scan.notes
+        scan, blood, 0.5, result, scores, scores.max(axis=0), 0.5, True, blood, (("m", "ab" * 32),), scan.notes
     )
 
 
@@ -65,8 +72,8 @@ def test_result_json_has_the_promised_keys_and_plain_values(result):
 
 
 def test_doubt_and_strangeness_are_told_where_they_are_known(result):
-    told = replace(result, doubt=np.array([0, 0.25, 0.05]), strangeness=Strangeness(2.5, 1.25, 0.95))
-    content = json.loads(json.dumps(as_json(told)))
+    output = replace(result, disagreement=np.array([0, 0.25, 0.05]), ood=OodScore(2.5, 1.25, 0.95))
+    content = json.loads(json.dumps(as_json(output)))
     assert [row["doubt"] for row in content["slices"]] == [0, 0.25, 0.05]
     assert content["unsure"] == [1]
     assert content["strangeness"] == {"value": 2.5, "limit": 1.25, "strange": True}
@@ -74,10 +81,13 @@ def test_doubt_and_strangeness_are_told_where_they_are_known(result):
 
 
 def test_unsure_slices_are_named_from_one_and_neighbors_together(result):
-    doubt = lambda *high: replace(result, doubt=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
-    assert doubts(doubt(3, 11, 12)) == "The model is unsure on slices 4, 12-13: their mirror images score otherwise."
-    assert doubts(doubt(0)) == "The model is unsure on slice 1: its mirror image scores otherwise."
-    assert doubts(doubt()) == doubts(result) == ""
+    doubt = lambda *high: replace(result, disagreement=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
+    assert (
+        unsure_sentence(doubt(3, 11, 12))
+        == "The model is unsure on slices 4, 12-13: their mirror images score otherwise."
+    )
+    assert unsure_sentence(doubt(0)) == "The model is unsure on slice 1: its mirror image scores otherwise."
+    assert unsure_sentence(doubt()) == unsure_sentence(result) == ""
 
 
 def test_without_trusted_spacing_volumes_are_null_and_pixels_stay(result):
@@ -87,81 +97,81 @@ def test_without_trusted_spacing_volumes_are_null_and_pixels_stay(result):
 
 
 def test_the_sentence_says_how_many_slices_how_much_and_which_type(result):
-    assert sentence(result) == "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural."
+    assert result_sentence(result) == "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural."
     without = replace(result, scan=replace(result.scan, spacing_known=False))
-    assert sentence(without) == "Bleeding likely on 1 of 3 slices, pattern most like epidural."
+    assert result_sentence(without) == "Bleeding likely on 1 of 3 slices, pattern most like epidural."
     even = replace(result, scan_scores=np.float32([0.5, 0.2, 0.1, 0.1, 0.3, 0.6]))
     start = "Bleeding about as likely as not on 1 of 3 slices, about 0.1 mL"
-    assert sentence(even) == f"{start}, pattern most like epidural."
-    assert sentence(replace(even, calibrated=False)).startswith("Bleeding likely")
+    assert result_sentence(even) == f"{start}, pattern most like epidural."
+    assert result_sentence(replace(even, calibrated=False)).startswith("Bleeding likely")
     clean = replace(result, scan_scores=np.full(6, 0.2, np.float32))
-    assert sentence(clean) == "No bleeding found by this model, which does miss bleeds."
+    assert result_sentence(clean) == "No bleeding found by this model, which does miss bleeds."
 
 
 def test_every_sentence_is_said_in_english_german_and_spanish(result):
     large = replace(result, scan=replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30))))  # 100 of 0.18 mL
     rare = replace(large, scan_scores=np.float32([0.1, 0.4, 0.1, 0.1, 0.3, 0.6]))
-    alone = replace(
+    single = replace(
         result,
         scan=replace(result.scan, hu=result.scan.hu[1:2], spacing_known=False),
         blood=result.blood[1:2],
         slice_scores=result.slice_scores[1:2],
     )
     clean = replace(result, scan_scores=np.full(6, 0.2, np.float32), blood=np.zeros_like(result.blood))
-    unsure = lambda *high: replace(result, doubt=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
-    said = [
-        (sentence, result, {
+    unsure = lambda *high: replace(result, disagreement=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
+    message = [
+        (result_sentence, result, {
             "en": "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural.",
             "de": "Blutung wahrscheinlich auf 1 von 3 Schichten, etwa 0,1 mL, Muster am ehesten epidural.",
             "es": "Hemorragia probable en 1 de 3 cortes, unos 0,1 mL, "
             "patrón más parecido al de una hemorragia epidural.",
         }),
-        (sentence, rare, {
+        (result_sentence, rare, {
             "en": "Bleeding about as likely as not on 1 of 3 slices, about 18 mL, pattern most like intraparenchymal.",
             "de": "Blutung etwa so wahrscheinlich wie nicht auf 1 von 3 Schichten, etwa 18 mL, "
             "Muster am ehesten intraparenchymatös.",
             "es": "Hemorragia tan probable como no en 1 de 3 cortes, unos 18 mL, "
             "patrón más parecido al de una hemorragia intraparenquimatosa.",
         }),
-        (sentence, alone, {
+        (result_sentence, single, {
             "en": "Bleeding likely on this slice, pattern most like epidural.",
             "de": "Blutung wahrscheinlich auf dieser Schicht, Muster am ehesten epidural.",
             "es": "Hemorragia probable en este corte, patrón más parecido al de una hemorragia epidural.",
         }),
-        (sentence, clean, {
+        (result_sentence, clean, {
             "en": "No bleeding found by this model, which does miss bleeds.",
             "de": "Keine Blutung gefunden; dieses Modell übersieht jedoch manche Blutungen.",
             "es": "Este modelo no encontró ninguna hemorragia, pero algunas se le escapan.",
         }),
-        (doubts, unsure(3, 11, 12), {
+        (unsure_sentence, unsure(3, 11, 12), {
             "en": "The model is unsure on slices 4, 12-13: their mirror images score otherwise.",
             "de": "Das Modell ist bei den Schichten 4, 12-13 unsicher: Die Spiegelbilder bewertet es anders.",
             "es": "El modelo no está seguro en los cortes 4, 12-13: puntúa de otro modo sus imágenes especulares.",
         }),
-        (doubts, unsure(0), {
+        (unsure_sentence, unsure(0), {
             "en": "The model is unsure on slice 1: its mirror image scores otherwise.",
             "de": "Das Modell ist bei Schicht 1 unsicher: Das Spiegelbild bewertet es anders.",
             "es": "El modelo no está seguro en el corte 1: puntúa de otro modo su imagen especular.",
         }),
-        (doubts, result, {"en": "", "de": "", "es": ""}),
-        (volume, large, {
+        (unsure_sentence, result, {"en": "", "de": "", "es": ""}),
+        (volume_sentence, large, {
             "en": "18.0 mL marked, in voxels of 4.00 x 5.00 mm, slices 9.0 mm apart.",
             "de": "18,0 mL markiert, in Voxeln von 4,00 x 5,00 mm, Schichtabstand 9,0 mm.",
             "es": "18,0 mL marcados, en vóxeles de 4,00 x 5,00 mm, con cortes cada 9,0 mm.",
         }),
-        (volume, alone, {
+        (volume_sentence, single, {
             "en": "Volume unknown: the file carries no trusted spacing.",
             "de": "Volumen unbekannt: Die Datei nennt keine verlässlichen Abstände.",
             "es": "Volumen desconocido: el archivo no indica distancias fiables.",
         }),
-        (volume, clean, {
+        (volume_sentence, clean, {
             "en": "No voxel is marked as blood.",
             "de": "Kein Voxel ist als Blut markiert.",
             "es": "Ningún vóxel está marcado como sangre.",
         }),
     ]  # fmt: skip
-    for tell, told, expected in said:
-        assert in_each(tell, told) == expected
+    for tell, output, expected in message:
+        assert in_each_language(tell, output) == expected
 
 
 def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
@@ -169,7 +179,7 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
     scan = replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30)))
     full = (result.blood > 0).astype(np.float32)
     case = from_shares(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
-    assert in_each(origin, case) == {
+    assert in_each_language(phantom_sentence, case) == {
         "en": "Sample case: a head made by code. Planted: epidural 18 mL, subarachnoid 9 mL. "
         "To mislead: falx calcification, motion.",
         "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: epidural 18 mL, subarachnoidal 9 mL. "
@@ -177,7 +187,7 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
         "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: epidural 18 mL, subaracnoidea 9 mL. "
         "Para confundir: hoz cerebral calcificada, movimiento.",
     }
-    assert in_each(origin, from_shares(scan, {})) == {
+    assert in_each_language(phantom_sentence, from_shares(scan, {})) == {
         "en": "Sample case: a head made by code. Planted: no blood.",
         "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: kein Blut.",
         "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: ninguna.",
@@ -195,15 +205,15 @@ def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
     assert [blanks(words) for words in LANGUAGES.values()] == [blanks(LANGUAGES["en"])] * 3
     for words in LANGUAGES.values():
         assert (set(words["types"]), set(words["mimics"]), set(words["how"])) == (
-            set(TYPES), set(MIMICS), {"likely", EVEN},
+            set(TYPES), set(MIMICS), {"likely", EVEN_CHANCE},
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("tell", [sentence, doubts, volume, origin])
+@pytest.mark.parametrize("tell", [result_sentence, unsure_sentence, volume_sentence, phantom_sentence])
 def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, tell):
-    told = from_shares(result.scan, {}) if tell is origin else result
+    output = from_shares(result.scan, {}) if tell is phantom_sentence else result
     with pytest.raises(ValueError, match="no sentences in 'fr'; choose from en, de, es"):
-        tell(told, "fr")
+        tell(output, "fr")
 
 
 @pytest.mark.parametrize("letters", ["LAS", "RAS", "PIR", "LPS"])
@@ -249,7 +259,7 @@ def table_of(path):
 
 
 def test_the_table_has_a_row_a_slice_counted_from_one(result, tmp_path):
-    write(replace(result, doubt=np.array([0, 0.25, 0])), tmp_path, ["slices.csv"])
+    write(replace(result, disagreement=np.array([0, 0.25, 0])), tmp_path, ["slices.csv"])
     rows = table_of(tmp_path / "slices.csv")
     assert list(rows[0]) == ["slice", *LABELS, "mask_pixels", "mask_ml", "doubt", "notice", "models"]
     assert [row["slice"] for row in rows] == ["1", "2", "3"]
@@ -274,8 +284,8 @@ def test_no_cell_of_the_table_is_a_formula(result, start, tmp_path):
 def test_the_masks_header_says_what_it_is_not_for(result, tmp_path):
     write(result, tmp_path, ["mask.nii.gz"])
     header = nib.load(tmp_path / "mask.nii.gz").header
-    told = bytes(header["descrip"]).rstrip(b"\0").decode()
-    assert told == f"Teaching only, not a medical device. ich_lib {__version__}; m abababababab"
+    output = bytes(header["descrip"]).rstrip(b"\0").decode()
+    assert output == f"Teaching only, not a medical device. ich_lib {__version__}; m abababababab"
     assert bytes(header["intent_name"]).rstrip(b"\0") == b"teaching only"
     write(replace(result, models=(("m" * 90, "ab" * 32),)), tmp_path, ["mask.nii.gz"])
     assert len(bytes(nib.load(tmp_path / "mask.nii.gz").header["descrip"]).rstrip(b"\0")) == 79
@@ -295,14 +305,14 @@ def test_what_a_person_looks_at_carries_the_notice_and_the_models(result):
 def test_the_page_says_scores_in_words_three_volumes_doubt_and_warnings(result):
     """Voxels of 15 x 1.5 x 1.2 mm: 100 of them are 2.7 mL."""
     large = replace(result.scan, affine=axial_affine((15, 1.5, 1.2), result.scan.hu.shape))
-    told = replace(result, scan=large, doubt=np.array([0, 0.25, 0.05]), strangeness=Strangeness(0.5, 1.25, 0.95))
-    page = texts(paper(told)).splitlines()
-    assert sentence(told) in page
+    output = replace(result, scan=large, disagreement=np.array([0, 0.25, 0.05]), ood=OodScore(0.5, 1.25, 0.95))
+    page = texts(paper(output)).splitlines()
+    assert result_sentence(output) in page
     assert page[page.index("epidural") :][:3] == ["epidural", "0.80", "likely"]
     assert page[page.index("of the outlined mask") + 1] == "2.7 mL"
-    assert page[page.index("of the mask by ABC/2") + 1] == f"{told.abc2_ml:.1f} mL" == "1.5 mL"
+    assert page[page.index("of the mask by ABC/2") + 1] == f"{output.abc2_ml:.1f} mL" == "1.5 mL"
     assert "- The model is unsure on slice 2: its mirror image scores otherwise." in page
-    assert "- Strangeness 0.5: 95% of scans like those the model learned from stay below 1.2." in page
+    assert "- Out-of-distribution score 0.5: 95% of scans like those the model learned from stay below 1.2." in page
     assert "- One note." in page
     unknown = replace(result, calibrated=False, scan=replace(result.scan, spacing_known=False))
     page = texts(paper(unknown)).splitlines()
@@ -348,7 +358,7 @@ def file_affine(axes, shape=(24, 20, 5)):
     return affine
 
 
-def planted(shape=(24, 20, 5)):
+def asymmetric_volume(shape=(24, 20, 5)):
     """(column, row, slice) HU: air, some brain, and blood in a shape that no mirror image and no turn repeats."""
     values = np.full(shape, -1000.0)
     values[2:20, 2:17] = 30
@@ -366,11 +376,11 @@ def found_in(scan, *, models=(("unet", "cd" * 32),)):
 
 
 @pytest.fixture
-def segmented(tmp_path):
+def segmentation_folder(tmp_path):
     """From planted values and axes to the folder with every file, by way of DICOM."""
 
     def way(axes, values=None):
-        write_series(tmp_path / "in", planted() if values is None else values, file_affine(axes))
+        write_series(tmp_path / "in", asymmetric_volume() if values is None else values, file_affine(axes))
         write(found_in(read(tmp_path / "in")), tmp_path / "out")
         return tmp_path / "out"
 
@@ -383,11 +393,11 @@ def places(dataset):
     along_row, down = np.reshape(shared.PlaneOrientationSequence[0].ImageOrientationPatient, (2, 3)).astype(float)
     dy, dx = (float(mm) for mm in shared.PixelMeasuresSequence[0].PixelSpacing)
     frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
-    found = []
-    for frame, told in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
-        corner = np.array(told.PlanePositionSequence[0].ImagePositionPatient, float)
-        found += [corner + along_row * dx * column + down * dy * row for row, column in np.argwhere(frame)]
-    return np.array(found).reshape(-1, 3)
+    result = []
+    for frame, output in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        corner = np.array(output.PlanePositionSequence[0].ImagePositionPatient, float)
+        result += [corner + along_row * dx * column + down * dy * row for row, column in np.argwhere(frame)]
+    return np.array(result).reshape(-1, 3)
 
 
 def in_order(points):
@@ -395,10 +405,10 @@ def in_order(points):
 
 
 @pytest.mark.parametrize("axes", AXES)
-def test_segmentation_nifti_mask_and_planted_blood_lie_in_one_place(segmented, axes):
-    out = segmented(AXES[axes])
+def test_segmentation_nifti_mask_and_planted_blood_lie_in_one_place(segmentation_folder, axes):
+    out = segmentation_folder(AXES[axes])
     to_lps = np.diag([-1.0, -1.0, 1.0])
-    truth = nib.affines.apply_affine(file_affine(AXES[axes]), np.argwhere(planted() == 60)) @ to_lps
+    truth = nib.affines.apply_affine(file_affine(AXES[axes]), np.argwhere(asymmetric_volume() == 60)) @ to_lps
     mask = nib.load(out / "mask.nii.gz")
     nifti = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj))) @ to_lps
     dicom = places(pydicom.dcmread(out / "mask-seg.dcm"))
@@ -406,10 +416,10 @@ def test_segmentation_nifti_mask_and_planted_blood_lie_in_one_place(segmented, a
     assert in_order(nifti) == pytest.approx(in_order(truth), abs=1e-3)
 
 
-def test_the_segment_says_what_it_is_who_drew_it_and_what_it_is_not_for(segmented):
+def test_the_segment_says_what_it_is_who_drew_it_and_what_it_is_not_for(segmentation_folder):
     import highdicom
 
-    read_back = highdicom.seg.segread(segmented(AXES["identity"]) / "mask-seg.dcm")
+    read_back = highdicom.seg.segread(segmentation_folder(AXES["identity"]) / "mask-seg.dcm")
     segment = read_back.get_segment_description(1)
     codes = [segment.segmented_property_category, segment.segmented_property_type, segment.anatomic_regions[0]]
     assert [(code.value, code.scheme_designator, code.meaning) for code in codes] == [
@@ -424,11 +434,11 @@ def test_the_segment_says_what_it_is_who_drew_it_and_what_it_is_not_for(segmente
     assert read_back.number_of_frames == 3  # five slices, two of them without blood
 
 
-def test_no_two_segmentations_share_a_uid_or_tell_a_date(segmented, tmp_path):
-    out = segmented(AXES["identity"])
+def test_no_two_segmentations_share_a_uid_or_tell_a_date(segmentation_folder, tmp_path):
+    out = segmentation_folder(AXES["identity"])
     write(found_in(read(tmp_path / "in")), tmp_path / "again")
     uids, dates = zip(*(every(folder / "mask-seg.dcm") for folder in (out, tmp_path / "again")), strict=True)
-    own = [{uid for uid in found if not uid.startswith("1.2.840.10008.")} - {HIGHDICOM} for found in uids]
+    own = [{uid for uid in result if not uid.startswith("1.2.840.10008.")} - {HIGHDICOM} for result in uids]
     assert len(own[0]) == len(own[1]) == 11  # file, series, study, frame, dimensions; five slices and their series
     assert not own[0] & own[1]
     assert dates == ({"", "19000101", "000000"},) * 2
@@ -441,12 +451,14 @@ def every(path):
     """All UIDs and all dates and times in a file, at any depth."""
     dataset = pydicom.dcmread(path)
     elements = [*dataset.file_meta, *dataset.iterall()]
-    dates = {str(one.value) for one in elements if one.VR in ("DA", "TM", "DT")}
-    return {one.value for one in elements if isinstance(one.value, UID)}, dates
+    dates = {str(item.value) for item in elements if item.VR in ("DA", "TM", "DT")}
+    return {item.value for item in elements if isinstance(item.value, UID)}, dates
 
 
-def test_a_scan_without_blood_has_a_segmentation_of_nothing(segmented):
-    dataset = pydicom.dcmread(segmented(AXES["identity"], np.minimum(planted(), 30)) / "mask-seg.dcm")
+def test_a_scan_without_blood_has_a_segmentation_of_nothing(segmentation_folder):
+    dataset = pydicom.dcmread(
+        segmentation_folder(AXES["identity"], np.minimum(asymmetric_volume(), 30)) / "mask-seg.dcm"
+    )
     assert dataset.NumberOfFrames == 5
     assert not len(places(dataset))
 
@@ -454,9 +466,9 @@ def test_a_scan_without_blood_has_a_segmentation_of_nothing(segmented):
 def test_a_segmentation_is_written_only_where_every_slice_has_its_place(result, tmp_path):
     """A missing slice shifts all that follow against the even grid of a `Scan`; without positions nothing is sure."""
     affine = file_affine(AXES["identity"])
-    write_series(tmp_path / "gap", planted(), affine, skip=(2,))
-    write_series(tmp_path / "nowhere", planted(), affine, ImagePositionPatient=None)
-    write_series(tmp_path / "unmeasured", planted(), affine, PixelSpacing=None)
+    write_series(tmp_path / "gap", asymmetric_volume(), affine, skip=(2,))
+    write_series(tmp_path / "nowhere", asymmetric_volume(), affine, ImagePositionPatient=None)
+    write_series(tmp_path / "unmeasured", asymmetric_volume(), affine, PixelSpacing=None)
     for name in ("gap", "nowhere", "unmeasured"):
         assert not read(tmp_path / name, allow_gaps=True).dicom
     assert not result.scan.dicom
@@ -489,7 +501,7 @@ WHO = {
 }
 
 
-def opened(path):
+def unpacked_bytes(path):
     """Every byte of a file as it lies and as it is unpacked, texts of a PDF's page put together."""
     data = path.read_bytes()
     yield data
@@ -500,22 +512,22 @@ def opened(path):
     if path.suffix == ".pdf":
         for part in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
             yield (plain := zlib.decompressobj().decompress(part) if part[:1] == b"\x78" else part)
-            for shown in re.findall(rb"\[(.*?)\]\s*TJ", plain, re.DOTALL):
-                yield re.sub(rb"\\(.)", rb"\1", b"".join(re.findall(rb"\(((?:[^()\\]|\\.)*)\)", shown)))
+            for view in re.findall(rb"\[(.*?)\]\s*TJ", plain, re.DOTALL):
+                yield re.sub(rb"\\(.)", rb"\1", b"".join(re.findall(rb"\(((?:[^()\\]|\\.)*)\)", view)))
 
 
 def holds(path, words):
     """Which of these words lie in a file, in any case and encoding."""
-    parts = [part.lower() for part in opened(path)]
+    pieces = [part.lower() for part in unpacked_bytes(path)]
     coded = {word: [word.lower().encode(how) for how in ("utf-8", "utf-16-le", "utf-16-be")] for word in words}
-    return {word for word, codes in coded.items() if any(code in part for code in codes for part in parts)}
+    return {word for word, codes in coded.items() if any(code in part for code in codes for part in pieces)}
 
 
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory, models):
     """Files of a scan whose every slice, file and folder names a person; and those names."""
     folder = tmp_path_factory.mktemp("Qvortrup_Zelda")
-    values = planted((64, 64, 5))
+    values = asymmetric_volume((64, 64, 5))
     values[12:52, 12:52] = 30
     values[30:40, 20:30, 1] = 65
     slices = write_series(folder, values, file_affine(AXES["tilted gantry"], values.shape), prefix="QVORTRUP", **WHO)
@@ -535,8 +547,8 @@ def test_no_download_holds_a_value_that_names_the_patient(downloads):
 
 def test_every_download_holds_the_notice_and_the_hash_of_every_model(downloads):
     result, files, _ = downloads
-    wanted = {NOTICE, *(sha256 for _, sha256 in result.models)}
-    assert {file.name: holds(file, wanted) for file in files} == {name: wanted for name in WRITERS}
+    expected = {NOTICE, *(sha256 for _, sha256 in result.models)}
+    assert {file.name: holds(file, expected) for file in files} == {name: expected for name in WRITERS}
 
 
 def test_a_name_that_slipped_into_a_warning_would_be_seen_in_the_page_and_in_json(downloads, tmp_path):

@@ -47,8 +47,8 @@ def batches(recipe: Recipe) -> Batches:
     return Batches(Slices(store, np.arange(len(store))), recipe)
 
 
-def changed(model, before) -> list[bool]:
-    return [bool((ours != theirs).any()) for ours, theirs in zip(values(model), before, strict=True)]
+def weights_changed(model, before) -> list[bool]:
+    return [bool((actual != reference).any()) for actual, reference in zip(values(model), before, strict=True)]
 
 
 def values(model) -> list[np.ndarray]:
@@ -64,13 +64,13 @@ def test_every_recipe_learns_a_step(name):
     before = values(model)
     losses = model.train_on_batch(*batches(recipe).batch(0, 0))
     assert np.isfinite(losses).all()
-    moved = changed(model, before)
+    moved = weights_changed(model, before)
     assert sum(moved) > len(moved) / 2  # of two pictures some slopes are lost in Adam's epsilon
 
 
 def steps(folder: Path, *, save: bool = False) -> dict[str, list[float]]:
     """The losses of two steps of every recipe of the sample, from the weights in `folder`, which one backend saves."""
-    told = {}
+    output = {}
     for name, options in SAMPLE.items():
         keras.utils.set_random_seed(0)
         recipe = small(replace(RECIPES[name], options=options))
@@ -80,9 +80,9 @@ def steps(folder: Path, *, save: bool = False) -> dict[str, list[float]]:
             model.save_weights(folder / f"{name}.weights.h5")
         model.load_weights(folder / f"{name}.weights.h5")
         before = values(model)
-        told[name] = [float(np.ravel(model.train_on_batch(*batches(recipe).batch(0, 0)))[0]) for _ in range(2)]
-        assert all(changed(model, before)), name
-    return told
+        output[name] = [float(np.ravel(model.train_on_batch(*batches(recipe).batch(0, 0)))[0]) for _ in range(2)]
+        assert all(weights_changed(model, before)), name
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_another_backend_learns_what_tensorflow_learns(backend, request):
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    told = json.loads(run.stdout.splitlines()[-1])
+    output = json.loads(run.stdout.splitlines()[-1])
     for name, (first, second) in expected.items():
-        assert told[name][0] == pytest.approx(first, abs=1e-3), name
-        assert told[name][1] == pytest.approx(second, abs=2e-2), name
+        assert output[name][0] == pytest.approx(first, abs=1e-3), name
+        assert output[name][1] == pytest.approx(second, abs=2e-2), name

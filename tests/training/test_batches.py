@@ -7,12 +7,14 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.labels import ANY
 from ich_lib.models.recipes import Recipe
-from ich_lib.prepare.augment import NONE
-from ich_lib.training.batches import Batches, Slices, Still, paste
+from ich_lib.prepare.augment import NO_AUGMENT
+from ich_lib.training.batches import Batches, Slices, ValidationBatches, paste
 from tests.planted import table_of_heads
 
 RECIPE = Recipe("r", "segment", "unet2d", size=64, batch=6, steps=4, seed=3)
-PLAIN = replace(RECIPE, augment=NONE, size=128, neighbors=0, windows=("brain render",), sampling="natural", steps=0)
+PLAIN = replace(
+    RECIPE, augment=NO_AUGMENT, size=128, neighbors=0, windows=("brain render",), sampling="natural", steps=0
+)
 # 128 px is the stored 160 px less the room around the head: every pixel of PLAIN is a stored one
 
 
@@ -28,15 +30,15 @@ def slices(store):
 
 def pictures_of(batches, epochs=1):
     """Every picture and truth of some epochs, in order."""
-    drawn = [batches.batch(epoch, i) for epoch in range(epochs) for i in range(len(batches))]
-    return tuple(np.concatenate(part) for part in zip(*drawn, strict=True))
+    picture = [batches.batch(epoch, i) for epoch in range(epochs) for i in range(len(batches))]
+    return tuple(np.concatenate(part) for part in zip(*picture, strict=True))
 
 
 def test_the_same_seed_epoch_and_index_give_the_same_batch(slices):
-    one, two = Batches(slices, RECIPE), Batches(slices, RECIPE)
-    assert all(np.array_equal(a, b) for a, b in zip(one.batch(2, 1), two.batch(2, 1), strict=True))
-    assert not np.array_equal(one.batch(2, 1)[0], one.batch(2, 2)[0])
-    assert not np.array_equal(one.batch(2, 1)[0], one.batch(3, 1)[0])
+    first, second = Batches(slices, RECIPE), Batches(slices, RECIPE)
+    assert all(np.array_equal(a, b) for a, b in zip(first.batch(2, 1), second.batch(2, 1), strict=True))
+    assert not np.array_equal(first.batch(2, 1)[0], first.batch(2, 2)[0])
+    assert not np.array_equal(first.batch(2, 1)[0], first.batch(3, 1)[0])
 
 
 def test_shapes_ranges_and_binary_masks(slices):
@@ -54,8 +56,8 @@ def test_windows_are_channels_or_samples_of_their_own(slices, windows):
     """An epoch of samples is as many times longer; its pictures are the channels of the other way, one by one."""
     channels = replace(PLAIN, windows=windows)
     samples = replace(channels, windows_as="samples")
-    together, apart = Batches(slices, channels).batch(0, 0)[0], Batches(slices, samples).batch(0, 0)[0]
-    assert together.shape == (6, 128, 128, len(windows))
+    joint, apart = Batches(slices, channels).batch(0, 0)[0], Batches(slices, samples).batch(0, 0)[0]
+    assert joint.shape == (6, 128, 128, len(windows))
     assert apart.shape == (6, 128, 128, 1)
     assert (channels.channels, samples.channels) == (len(windows), 1)
     assert len(Batches(slices, samples)) == len(windows) * len(Batches(slices, channels))
@@ -67,8 +69,8 @@ def test_windows_are_channels_or_samples_of_their_own(slices, windows):
 
 def test_a_slice_comes_with_its_neighbors_and_the_end_ones_repeat(slices):
     recipe = replace(PLAIN, neighbors=1)
-    single = np.concatenate([Still(slices, PLAIN)[i][0] for i in range(8)])
-    triple = np.concatenate([Still(slices, recipe)[i][0] for i in range(8)])
+    single = np.concatenate([ValidationBatches(slices, PLAIN)[i][0] for i in range(8)])
+    triple = np.concatenate([ValidationBatches(slices, recipe)[i][0] for i in range(8)])
     assert np.array_equal(triple[7], single[[6, 7, 8], ..., 0].transpose(1, 2, 0))
     assert np.array_equal(triple[6], single[[6, 6, 7], ..., 0].transpose(1, 2, 0))
     assert np.array_equal(triple[5], single[[4, 5, 5], ..., 0].transpose(1, 2, 0))
@@ -119,10 +121,10 @@ def test_the_mix_is_kept(slices):
 def test_phantoms_get_their_share_and_nothing_else_does(slices, tmp_path):
     """A store of heads 100 years older: with a mix of phantoms alone every slice is theirs."""
     other = build_store(table_of_heads(heads=2, seed=9), tmp_path / "phantoms.slices", size=160)
-    made = Slices(other, np.arange(len(other)))
+    built = Slices(other, np.arange(len(other)))
     recipe = replace(PLAIN, sampling="mix", mix=(0, 0, 0, 1), steps=3)
-    known = {p.tobytes() for i in range(2) for p in Still(made, PLAIN)[i][0]}
-    assert {p.tobytes() for p in pictures_of(Batches(slices, recipe, phantoms=made))[0]} <= known
+    known = {p.tobytes() for i in range(2) for p in ValidationBatches(built, PLAIN)[i][0]}
+    assert {p.tobytes() for p in pictures_of(Batches(slices, recipe, phantoms=built))[0]} <= known
 
 
 def test_pasted_blood_brings_its_label_and_mask_into_a_clean_slice(slices):
@@ -140,23 +142,23 @@ def test_a_3d_picture_is_consecutive_slices_of_one_scan_and_air_beyond_its_ends(
     recipe = replace(PLAIN, depth=8, batch=4)
     pictures, masks = Batches(slices, recipe).batch(0, 0)
     assert pictures.shape == masks.shape == (4, 8, 128, 128, 1)
-    stored = [p.tobytes() for i in range(8) for p in Still(slices, PLAIN)[i][0]]
+    stored = [p.tobytes() for i in range(8) for p in ValidationBatches(slices, PLAIN)[i][0]]
     for block in pictures:
-        there = [plane.tobytes() for plane in block if plane.any()]
-        first = stored.index(there[0])
-        assert first // 6 == (first + len(there) - 1) // 6
-        assert there == stored[first : first + len(there)]
-        assert len(there) <= 6
+        forward = [plane.tobytes() for plane in block if plane.any()]
+        first = stored.index(forward[0])
+        assert first // 6 == (first + len(forward) - 1) // 6
+        assert forward == stored[first : first + len(forward)]
+        assert len(forward) <= 6
 
 
 def test_a_3d_pass_of_validation_covers_each_scan_once(slices):
     """6 slices in blocks of 4: two blocks a scan, the second one half air."""
-    still = Still(slices, replace(PLAIN, depth=4, batch=5))
+    still = ValidationBatches(slices, replace(PLAIN, depth=4, batch=5))
     pictures, masks = (np.concatenate(part) for part in zip(*(still[i] for i in range(len(still))), strict=True))
     assert pictures.shape == (16, 4, 128, 128, 1)
     flat = pictures.reshape(-1, 128 * 128)
     assert np.count_nonzero(flat.any(axis=1)) == 48
-    assert masks.sum() == np.concatenate([Still(slices, PLAIN)[i][1] for i in range(8)]).sum()
+    assert masks.sum() == np.concatenate([ValidationBatches(slices, PLAIN)[i][1] for i in range(8)]).sum()
 
 
 def test_labels_come_in_the_scheme_asked_for(slices):
@@ -170,7 +172,7 @@ def test_labels_come_in_the_scheme_asked_for(slices):
 
 
 def test_a_set_that_does_not_tell_types_trains_no_types(slices):
-    untold = replace(slices.store, table=replace(slices.store.table, known=("any",)))
+    untold = replace(slices.store, table=replace(slices.store.table, known_labels=("any",)))
     with pytest.raises(ValueError, match="planted does not tell epidural; train the scheme 'binary', or segment"):
         Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify"))
     assert Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify", scheme="binary")).batch(0, 0)[1].shape
@@ -185,7 +187,7 @@ def test_slices_nobody_outlined_are_not_segmented(slices):
 
 def test_validation_shows_every_slice_once_and_unchanged(slices):
     """Augmentation asked for or not: the same pictures, which are the stored ones without the room around them."""
-    calm, wild = Still(slices, PLAIN), Still(slices, replace(PLAIN, augment=RECIPE.augment))
+    calm, wild = ValidationBatches(slices, PLAIN), ValidationBatches(slices, replace(PLAIN, augment=RECIPE.augment))
     pictures = np.concatenate([calm[i][0] for i in range(len(calm))])
     assert len(pictures) == len(slices)
     assert np.array_equal(pictures, np.concatenate([wild[i][0] for i in range(len(wild))]))
@@ -201,12 +203,12 @@ def test_an_epoch_never_runs_dry(slices):
     odd = Batches(slices, replace(PLAIN, batch=10))
     assert len(odd) == 5
     assert {len(odd.batch(epoch, 4)[0]) for epoch in range(3)} == {10}
-    seen = Counter(p.tobytes() for epoch in range(24) for i in range(5) for p in odd.batch(epoch, i)[0])
-    assert set(seen.values()) == {25}  # 24 epochs of 50 samples are 25 passes over 48 slices
+    visited = Counter(p.tobytes() for epoch in range(24) for i in range(5) for p in odd.batch(epoch, i)[0])
+    assert set(visited.values()) == {25}  # 24 epochs of 50 samples are 25 passes over 48 slices
 
 
 def test_heads_without_blood_cannot_train(slices):
-    clean = slices.where(~slices.bleeding)
+    clean = slices.select(~slices.bleeding)
     with pytest.raises(ValueError, match="slices with blood and slices without"):
         Batches(clean, RECIPE)
     with pytest.raises(ValueError, match="Balanced sampling needs slices with blood"):
@@ -264,21 +266,21 @@ def test_keras_gets_every_batch_once_and_in_order(slices):
 
     model = keras.Sequential([keras.layers.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])
     model.compile("sgd", "mse", run_eagerly=True)
-    seen = []
-    model.train_step = lambda data: seen.append(np.asarray(data[0])) or {"loss": 0.0}
+    visited = []
+    model.train_step = lambda data: visited.append(np.asarray(data[0])) or {"loss": 0.0}
     batches = Batches(slices, replace(PLAIN, batch=4, size=16))
     model.fit(batches, epochs=2, verbose=0, shuffle=False)
     resumed = Batches(slices, replace(PLAIN, batch=4, size=16))
-    resumed.begin_with(1)
+    resumed.start_at(1)
     model.fit(resumed, initial_epoch=1, epochs=2, verbose=0, shuffle=False)
-    wanted = [batches.batch(epoch, i)[0] for epoch in (0, 1, 1) for i in range(12)]
-    assert len(seen) == 36
-    assert all(np.array_equal(a, b) for a, b in zip(seen, wanted, strict=True))
+    expected = [batches.batch(epoch, i)[0] for epoch in (0, 1, 1) for i in range(12)]
+    assert len(visited) == 36
+    assert all(np.array_equal(a, b) for a, b in zip(visited, expected, strict=True))
 
 
 def test_painted_slices_show_blood_of_every_type_and_only_where_the_recipe_asks(slices):
     """Of a mix of clean slices alone, those painted are the only ones with blood; their masks and labels agree."""
-    mixed = replace(RECIPE, task="both", mix=(0, 0, 1, 0), size=128, steps=20, augment=NONE)
+    mixed = replace(RECIPE, task="both", mix=(0, 0, 1, 0), size=128, steps=20, augment=NO_AUGMENT)
     masks, labels = (np.concatenate(part) for part in zip(*truths(slices, replace(mixed, painted=0.8)), strict=True))
     assert np.array_equal(masks.any(axis=(1, 2, 3)), labels[:, ANY] > 0)
     assert 0.3 < labels[:, ANY].mean() < 0.85

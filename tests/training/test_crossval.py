@@ -5,9 +5,9 @@ import pytest
 
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import evaluate
-from ich_lib.evaluation.side_by_side import table
-from ich_lib.models.recipes import RECIPES, recipe
-from ich_lib.training.crossval import cross_validate, reduced
+from ich_lib.evaluation.side_by_side import results_table
+from ich_lib.models.recipes import RECIPES, get_recipe
+from ich_lib.training.crossval import cross_validate, reduce_budget
 from tests.planted import table_of_heads
 
 
@@ -19,7 +19,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folds(store, tmp_path_factory):
     """Of a model on hand-made features, which is fitted in a moment."""
-    small = replace(recipe("classical-logistic"), size=64, stored=64)
+    small = replace(get_recipe("classical-logistic"), size=64, stored=64)
     out = tmp_path_factory.mktemp("folds") / "tiny"
     return small, out, cross_validate(small, store, out)
 
@@ -35,8 +35,8 @@ def test_every_patient_is_held_out_exactly_once(folds):
 def test_finished_folds_stay_and_other_settings_are_refused(folds, store):
     small, out, runs = folds
     before = [run.weights.stat().st_mtime_ns for run in runs]
-    again = cross_validate(small, store, out)
-    assert [run.weights.stat().st_mtime_ns for run in again] == before
+    repeat = cross_validate(small, store, out)
+    assert [run.weights.stat().st_mtime_ns for run in repeat] == before
     with pytest.raises(ValueError, match="fold-0 holds a run of other settings than classical-logistic"):
         cross_validate(replace(small, seed=1), store, out)
 
@@ -54,10 +54,10 @@ def test_a_stopped_fold_goes_on_and_a_missing_one_is_made(folds, store, tmp_path
 
 def test_the_same_recipe_and_seed_give_the_same_folds_and_figures(folds, store, tmp_path):
     small, _, runs = folds
-    again = cross_validate(small, store, tmp_path / "again")
-    for one, two in zip(runs, again, strict=True):
-        assert one.split == two.split
-        assert one.history()[0].val_loss == pytest.approx(two.history()[0].val_loss, abs=1e-3)
+    repeat = cross_validate(small, store, tmp_path / "again")
+    for first, second in zip(runs, repeat, strict=True):
+        assert first.split == second.split
+        assert first.history()[0].val_loss == pytest.approx(second.history()[0].val_loss, abs=1e-3)
 
 
 def test_fold_k_begins_with_fold_k_or_every_fold_with_one_run(monkeypatch, store, tmp_path):
@@ -65,18 +65,18 @@ def test_fold_k_begins_with_fold_k_or_every_fold_with_one_run(monkeypatch, store
     monkeypatch.setattr("ich_lib.training.crossval.train", lambda *_, start, **__: begun.append(start))
     for k in range(5):
         (tmp_path / "before" / f"fold-{k}").mkdir(parents=True)
-    cross_validate(recipe("unet-both"), store, tmp_path / "a", start=tmp_path / "before")
+    cross_validate(get_recipe("unet-both"), store, tmp_path / "a", start=tmp_path / "before")
     assert begun == [tmp_path / "before" / f"fold-{k}" for k in range(5)]
     begun.clear()
-    cross_validate(recipe("unet-both"), store, tmp_path / "b", start=tmp_path / "run")
+    cross_validate(get_recipe("unet-both"), store, tmp_path / "b", start=tmp_path / "run")
     assert begun == [tmp_path / "run"] * 5
 
 
 def test_folds_are_judged_together_calibrated_on_each_other_and_put_in_a_table(folds, tmp_path):
     """Each patient by the model that never saw it; the planted disk is bright, so hand-made features find it."""
     _, out, _ = folds
-    whole = build_store(table_of_heads(10), tmp_path / "whole.slices", size=96, field="slice")
-    report = evaluate(out, whole.path, out)
+    full = build_store(table_of_heads(10), tmp_path / "whole.slices", size=96, field="slice")
+    report = evaluate(out, full.path, out)
     assert report.patients == tuple(sorted(f"p{i}" for i in range(10)))
     assert report.scans == 10
     assert {row.fold for row in report.per_patient} == {0, 1, 2, 3, 4}
@@ -85,29 +85,29 @@ def test_folds_are_judged_together_calibrated_on_each_other_and_put_in_a_table(f
     assert set(report.before_calibration) == {"slice_auc_any", "scan_auc_any", "ece"}
     assert set(report.calibration) == {"slices", "scans"}
     assert report.slice_auc_any.value > 0.8
-    text = table([out])
+    text = results_table([out])
     assert text.startswith("# Models side by side")
     lines = text[text.index("| run") :].splitlines()
     assert lines[0].startswith("| run | picture | parameters | slices seen")
     assert lines[2].startswith("| tiny (`classical-logistic`) | 64x64x2, head |")
     with pytest.raises(FileNotFoundError, match=r"has no report.json; make it with python -m ich_lib evaluate"):
-        table([tmp_path])
+        results_table([tmp_path])
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("classical")])
 def test_a_common_budget_shows_every_recipe_about_as_many_slices(name):
-    one = reduced(recipe(name), size=96, slices=1600)
-    assert one.size == 96
-    assert one.weights is None
-    assert 1600 - one.batch * one.depth < one.batch * one.depth * one.steps * one.epochs <= 1600
-    assert (one.batch, one.loss, one.learning_rate) == (
-        recipe(name).batch,
-        recipe(name).loss,
-        recipe(name).learning_rate,
+    item = reduce_budget(get_recipe(name), size=96, slices=1600)
+    assert item.size == 96
+    assert item.weights is None
+    assert 1600 - item.batch * item.depth < item.batch * item.depth * item.steps * item.epochs <= 1600
+    assert (item.batch, item.loss, item.learning_rate) == (
+        get_recipe(name).batch,
+        get_recipe(name).loss,
+        get_recipe(name).learning_rate,
     )
-    assert "cut to 96 px and about 1600 slices seen" in one.source
+    assert "cut to 96 px and about 1600 slices seen" in item.source
 
 
 def test_a_budget_smaller_than_a_batch_is_refused():
     with pytest.raises(ValueError, match="4 slices are less than one batch of unet2d-002b"):
-        reduced(recipe("unet2d-002b"), size=96, slices=4)
+        reduce_budget(get_recipe("unet2d-002b"), size=96, slices=4)

@@ -13,8 +13,8 @@ import pytest
 from ich_lib.data.phantoms import phantoms
 from ich_lib.models.losses import LOSSES
 from ich_lib.models.run import open_run
-from ich_lib.training.batches import Slices, Still
-from ich_lib.training.devices import spread
+from ich_lib.training.batches import Slices, ValidationBatches
+from ich_lib.training.devices import distribute
 from ich_lib.training.train import train
 from tests.conftest import ROOT, tiny_recipes
 
@@ -26,7 +26,7 @@ if keras.backend.backend() == "tensorflow":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from ich_lib.training import loop, train as t
-from ich_lib.training.devices import spread
+from ich_lib.training.devices import distribute
 from ich_lib.models.losses import LOSSES
 from tests.conftest import tiny_recipes
 """
@@ -38,14 +38,14 @@ plain = Recipe("plain", "classify", "cnn_001", {"dropout": 0.0}, loss="bce", lea
 one, two = (t.train(plain, None, f"{sys.argv[1]}/{n}", devices=n) for n in (1, 2))
 """
 RESUMED = """
-end = loop._Keep.on_epoch_end
+end = loop._Checkpoints.on_epoch_end
 def stop(self, epoch, logs=None):
     end(self, epoch, logs)
     if epoch == 1: raise KeyboardInterrupt
-loop._Keep.on_epoch_end = stop
+loop._Checkpoints.on_epoch_end = stop
 try: t.train(plain, None, f"{sys.argv[1]}/cut", devices=2)
 except KeyboardInterrupt: pass
-loop._Keep.on_epoch_end = end
+loop._Checkpoints.on_epoch_end = end
 cut = t.train(plain, None, f"{sys.argv[1]}/cut", devices=2, resume=True)
 """
 # The last epoch of a run is judged, so a part batch of held-out slices is met; all of the tiny U-Net's layers too.
@@ -57,7 +57,7 @@ run = t.train(usual, None, f"{sys.argv[1]}/usual", devices=2)
 # The weights move by the slope itself, so an N-fold slope is seen.
 STEP = """
 def stepped(n, name, truth):
-    with spread(n, batch=4):
+    with distribute(n, batch=4):
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 3, padding="same",
                                   activation="sigmoid", name="c", kernel_regularizer="l2")])
@@ -94,10 +94,10 @@ def seen_two(backend, code, folder) -> str:
     """What code prints in a process whose backend sees two CPUs; it finds `folder` in sys.argv[1]."""
     if not importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is not installed: pip install {backend}")
-    told = {"KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    output = {"KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     run = subprocess.run(
         [sys.executable, "-c", VIRTUAL + code, folder],
-        env={**os.environ, **told, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **output, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=900,
@@ -114,13 +114,13 @@ def weights(run):
 @pytest.mark.long
 def test_two_devices_train_the_weights_of_one_and_a_stopped_run_goes_on(on_two):
     _, folder, _ = on_two
-    one, two, cut = (weights(folder / name) for name in ("1", "2", "cut"))
-    assert np.abs(two - one).max() < 1e-4
-    assert np.abs(cut - two).max() < 1e-5
-    shared, alone = (open_run(folder / name).history() for name in ("2", "1"))
-    assert [one.loss for one in shared] == pytest.approx([one.loss for one in alone], abs=1e-4)
+    first, second, cut = (weights(folder / name) for name in ("1", "2", "cut"))
+    assert np.abs(second - first).max() < 1e-4
+    assert np.abs(cut - second).max() < 1e-5
+    shared, single = (open_run(folder / name).history() for name in ("2", "1"))
+    assert [item.loss for item in shared] == pytest.approx([item.loss for item in single], abs=1e-4)
     assert shared[-1].val_loss is not None
-    assert [one.epoch for one in open_run(folder / "cut").history()] == [1, 2, 3, 4, 5]
+    assert [item.epoch for item in open_run(folder / "cut").history()] == [1, 2, 3, 4, 5]
 
 
 def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(usual_on_two):
@@ -132,15 +132,15 @@ def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(usual_on_
 @pytest.mark.long
 def test_two_devices_pull_no_harder_than_one(on_two):
     """Both halves of the batch have the same truth, so a Dice over the share is nearly that over the batch."""
-    backend, _, told = on_two
-    for name, (one, two) in told.items():
+    backend, _, output = on_two
+    for name, (first, second) in output.items():
         share = backend == "tensorflow" and name == "dice_bce"
-        assert two == pytest.approx(one, abs=5e-3 if share else 1e-5), name
+        assert second == pytest.approx(first, abs=5e-3 if share else 1e-5), name
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_has_a_number_a_picture(name):
-    """Keras divides no other by the number of devices: see `spread`."""
+    """Keras divides no other by the number of devices: see `distribute`."""
     score = np.full((4, 6), 0.3, "float32")
     loss = getattr(LOSSES[name], "call", LOSSES[name])
     assert loss(np.eye(4, 6, dtype="float32"), score).shape[:1] == (4,)
@@ -150,12 +150,12 @@ def test_the_last_batch_of_validation_is_filled_up_for_all_devices():
     recipe = tiny_recipes()[0]
     store = phantoms(6, size=64, field="head")
     three = Slices(store, np.arange(5))
-    assert [len(x) for x, _ in (Still(three, recipe)[i] for i in range(2))] == [4, 1]
-    filled = Still(three, recipe, multiple=2)
+    assert [len(x) for x, _ in (ValidationBatches(three, recipe)[i] for i in range(2))] == [4, 1]
+    filled = ValidationBatches(three, recipe, multiple=2)
     assert [len(filled[i][0]) for i in range(len(filled))] == [4, 2]
     assert np.array_equal(filled[1][0][1], filled[0][0][0])
-    alone = Still(Slices(store, np.arange(1)), recipe, multiple=4)
-    assert len(alone[0][0]) == 4
+    single = ValidationBatches(Slices(store, np.arange(1)), recipe, multiple=4)
+    assert len(single[0][0]) == 4
 
 
 def test_devices_that_are_not_there_are_refused_before_anything_is_made(tmp_path):
@@ -165,10 +165,10 @@ def test_devices_that_are_not_there_are_refused_before_anything_is_made(tmp_path
     with pytest.raises(ValueError, match="batch of 4 cannot be shared evenly by 3 devices"):
         train(tiny_recipes()[0], None, tmp_path / "run", devices=3)
     with pytest.raises(ValueError, match="devices must be 1 or more; got 0"):
-        spread(0, batch=4)
+        distribute(0, batch=4)
 
 
 def test_pytorch_is_told_to_use_another_backend(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(ValueError, match="with TensorFlow or JAX, not with torch: set KERAS_BACKEND"):
-        spread(2, batch=4)
+        distribute(2, batch=4)

@@ -9,16 +9,26 @@ from ich_lib.measures.report import Weights
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.scan import Scan, axial_affine
-from ich_lib.show.cases import picture
+from ich_lib.show.cases import slice_picture
 from ich_lib.workbench import scans
-from ich_lib.workbench.scans import BEST, at_threshold, calls, check_report, place_of, ranked, row, rows_of, was_seen
+from ich_lib.workbench.scans import (
+    BEST,
+    case_row,
+    check_report,
+    count_calls,
+    metrics_at_threshold,
+    rank_cases,
+    run_for_fold,
+    scan_rows,
+    was_seen,
+)
 from tests.planted import table_of_heads
 from tests.written import line, report, run_folder
 
 SHAPE = (3, 10, 10)
 
 
-def planted(outlined=(True, True, True)):
+def disk_case(outlined=(True, True, True)):
     """4 voxels of 5 mm3 bleed in slice 1. The model gives two of them 0.9, two 0.4, and 0.6 to another two."""
     truth, blood = np.zeros(SHAPE, bool), np.zeros(SHAPE, np.float16)
     truth[1, 4, :4] = True
@@ -36,27 +46,27 @@ def planted(outlined=(True, True, True)):
 @pytest.mark.parametrize(("threshold", "right", "wrong"), [(0.3, 4, 2), (0.5, 2, 2), (0.7, 2, 0), (0.95, 0, 0)])
 def test_the_mask_at_each_threshold_on_paper(threshold, right, wrong):
     """Voxels are 0.005 mL."""
-    found = at_threshold(*planted(), threshold)
-    assert found.dice == pytest.approx(2 * right / (right + wrong + 4))
-    assert found.dice_per_subject == pytest.approx(found.dice)
-    volumes = (found.marked_ml, found.true_ml, found.missed_ml, found.wrong_ml)
+    result = metrics_at_threshold(*disk_case(), threshold)
+    assert result.dice == pytest.approx(2 * right / (right + wrong + 4))
+    assert result.dice_per_subject == pytest.approx(result.dice)
+    volumes = (result.marked_ml, result.true_ml, result.missed_ml, result.wrong_ml)
     assert volumes == pytest.approx(np.array([right + wrong, 4, 4 - right, wrong]) * 0.005)
 
 
 def test_slices_that_nobody_outlined_are_not_measured():
-    found = at_threshold(*planted((True, False, True)), 0.5)
-    assert (found.dice, found.dice_per_subject, found.marked_ml) == (1.0, None, 0.0)
+    result = metrics_at_threshold(*disk_case((True, False, True)), 0.5)
+    assert (result.dice, result.dice_per_subject, result.marked_ml) == (1.0, None, 0.0)
     with pytest.raises(ValueError, match="No slice of this scan is outlined"):
-        at_threshold(*planted((False, False, False)), 0.5)
+        metrics_at_threshold(*disk_case((False, False, False)), 0.5)
 
 
 def test_a_result_beside_its_truth_is_a_line_of_a_report():
-    told = row(*planted(), "3")
-    assert (told.patient, told.types, told.slices_with_blood) == ("3", ("epidural",), 1)
-    assert told.dice == pytest.approx(0.5)
-    assert (told.true_ml, told.mask_ml) == pytest.approx((0.02, 0.02))
-    assert told.scan_any == pytest.approx(0.8)
-    assert planted()[1].types == ("epidural",)
+    output = case_row(*disk_case(), "3")
+    assert (output.patient, output.types, output.slices_with_blood) == ("3", ("epidural",), 1)
+    assert output.dice == pytest.approx(0.5)
+    assert (output.true_ml, output.mask_ml) == pytest.approx((0.02, 0.02))
+    assert output.scan_any == pytest.approx(0.8)
+    assert disk_case()[1].types == ("epidural",)
 
 
 def test_the_worst_come_first_the_best_last_and_none_twice():
@@ -68,47 +78,47 @@ def test_the_worst_come_first_the_best_last_and_none_twice():
         line("alarm", blood=0, dice=None, true=0.0),
         line("quiet", blood=0, dice=None, score=0.1, true=0.0, mask=0.0),
     ]
-    found = [(kind, one.patient) for kind, one in ranked(rows, threshold=0.5)]
-    assert found == [
+    result = [(kind, item.patient) for kind, item in rank_cases(rows, threshold=0.5)]
+    assert result == [
         ("missed bleed", "missed"),
         ("false alarm", "alarm"),
         ("low overlap", "low"),
         (BEST, "good"),
         (BEST, "best"),
     ]
-    assert [one.patient for _, one in ranked(rows, threshold=0.5, count=1)] == ["missed", "best"]
-    assert calls(rows, 0.5) == Counts(tp=3, fp=1, tn=1, fn=1)
-    assert calls(rows, 0.05) == Counts(tp=4, fp=2, tn=0, fn=0)
+    assert [item.patient for _, item in rank_cases(rows, threshold=0.5, count=1)] == ["missed", "best"]
+    assert count_calls(rows, 0.5) == Counts(tp=3, fp=1, tn=1, fn=1)
+    assert count_calls(rows, 0.05) == Counts(tp=4, fp=2, tn=0, fn=0)
 
 
 def test_a_cross_validation_is_asked_by_the_fold_that_did_not_see_the_scan(tmp_path):
     for fold in (0, 1):
         run_folder(tmp_path / f"fold-{fold}", finished=True)
-    assert place_of(tmp_path, 1) == tmp_path / "fold-1"
-    assert place_of(tmp_path, None) == tmp_path
-    assert place_of("shipped", 1) == "shipped"
+    assert run_for_fold(tmp_path, 1) == tmp_path / "fold-1"
+    assert run_for_fold(tmp_path, None) == tmp_path
+    assert run_for_fold("shipped", 1) == "shipped"
     with pytest.raises(ValueError, match="holds the runs of a cross-validation"):
-        scans.opened_models(tmp_path)
+        scans.load_models(tmp_path)
     with pytest.raises(FileNotFoundError, match="is no folder"):
-        scans.opened_models(tmp_path / "nowhere")
+        scans.load_models(tmp_path / "nowhere")
 
 
 def test_a_report_of_other_models_or_other_data_is_refused(models):
     table = table_of_heads()
-    told = report([line("p1")], models=tuple(Weights(model.name, model.sha256) for model in models))
-    check_report(told, models, "shipped", table)
+    output = report([line("p1")], models=tuple(Weights(model.name, model.sha256) for model in models))
+    check_report(output, models, "shipped", table)
     with pytest.raises(ValueError, match="judges other models"):
         check_report(report([]), models, "shipped", table)
     with pytest.raises(ValueError, match=r"report is of elsewhere, the data is planted"):
-        check_report(replace(told, data="elsewhere"), models, "shipped", table)
+        check_report(replace(output, data="elsewhere"), models, "shipped", table)
 
 
 def test_a_scan_is_found_by_its_name_and_whether_it_was_trained_on_is_known(models):
     table = table_of_heads()
-    rows = rows_of(table, "p3")
+    rows = scan_rows(table, "p3")
     assert set(table.patient[rows]) == {"p3"}
     with pytest.raises(ValueError, match="of other data") as refused:
-        rows_of(table, "nobody")
+        scan_rows(table, "nobody")
     assert "nobody" not in str(refused.value)
     assert not was_seen(models, "shipped", table, rows)
     known = next(name for name, fold in next(iter(models)).card["folds"].items() if fold >= 0)
@@ -117,8 +127,8 @@ def test_a_scan_is_found_by_its_name_and_whether_it_was_trained_on_is_known(mode
 
 
 def test_a_picture_outlines_what_it_is_given_and_nothing_else():
-    result, case = planted()
-    plain, marked = picture(result.scan, 1), picture(result.scan, 1, truth=case.truth, mask=result.mask)
+    result, case = disk_case()
+    plain, marked = slice_picture(result.scan, 1), slice_picture(result.scan, 1, truth=case.truth, mask=result.mask)
     assert len(plain.axes[0].collections) == 0
     assert len(marked.axes[0].collections) == 4  # two lines and their halos
     assert [text.get_text() for text in plain.axes[0].texts] == ["R", "L"]

@@ -36,21 +36,21 @@ CASES = "from ich_lib.workbench.cases import page\npage()\n"
 ONE = "from ich_lib.workbench import scans\nscans._SAMPLES = scans._SAMPLES[:1]\n"
 
 
-def opened(script):
+def run_script(script):
     from streamlit.testing.v1 import AppTest
 
     return AppTest.from_string(script, default_timeout=120).run()
 
 
-def said(app):
+def page_text(app):
     """All that the page says, a line a piece."""
     kinds = (app.markdown, app.caption, app.info, app.warning, app.title, app.error)
-    return "\n".join(str(one.value).replace("\\", "") for kind in kinds for one in kind)
+    return "\n".join(str(item.value).replace("\\", "") for kind in kinds for item in kind)
 
 
-def named(widgets, label):
-    (one,) = [one for one in widgets if one.label == label]
-    return one
+def only_widget(widgets, label):
+    (item,) = [entry for entry in widgets if entry.label == label]
+    return item
 
 
 def show(app, part):
@@ -68,8 +68,8 @@ def folder(tmp_path_factory):
     for name, gain in (("first", 0.0), ("second", 0.1)):
         ages = {"age": 30.0}
         lines = [
-            line(who, dice=some + gain, types=("epidural", "subdural")[k % 2 :][:1], **ages)
-            for k, (who, some) in enumerate(zip(PATIENTS, dice, strict=True))
+            line(patient, dice=group + gain, types=("epidural", "subdural")[k % 2 :][:1], **ages)
+            for k, (patient, group) in enumerate(zip(PATIENTS, dice, strict=True))
         ]
         write_report(folder / name, report(lines, sha=name, dice=0.4 + gain))
     return folder
@@ -77,7 +77,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def runs(folder):
-    app = opened(RUNS)
+    app = run_script(RUNS)
     return app.text_input(key="runs folder").set_value(str(folder)).run()
 
 
@@ -85,31 +85,31 @@ def runs(folder):
 
 
 def test_a_folder_that_is_none_gets_a_sentence_and_the_way_to_begin(tmp_path):
-    app = opened(RUNS)
-    for some, words in ((str(tmp_path / "no_where"), "is no folder"), (str(tmp_path), "holds no run yet")):
-        app.text_input(key="runs folder").set_value(some).run()
+    app = run_script(RUNS)
+    for group, words in ((str(tmp_path / "no_where"), "is no folder"), (str(tmp_path), "holds no run yet")):
+        app.text_input(key="runs folder").set_value(group).run()
         assert not app.exception
         assert words in app.info[0].value
         assert "python -m ich_lib train" in app.code[0].value
-    assert NOTICE in said(app)
+    assert NOTICE in page_text(app)
 
 
 def test_curves_hold_every_epoch_and_a_broken_run_a_sentence(runs):
     assert not runs.exception
     assert "broken cannot be read" in runs.warning[0].value
-    told = runs.table[0].value
-    assert told["run"].tolist() == ["first", "second"]
-    assert told["state"][0] == r"finished after 2 epochs, 1.0 minutes"
-    assert "1 of 5 epochs" in told["state"][1]
-    assert NOTICE in said(runs)
+    output = runs.table[0].value
+    assert output["run"].tolist() == ["first", "second"]
+    assert output["state"][0] == r"finished after 2 epochs, 1.0 minutes"
+    assert "1 of 5 epochs" in output["state"][1]
+    assert NOTICE in page_text(runs)
 
 
 def test_recipes_stand_side_by_side_with_what_differs(runs):
     show(runs, "Recipes")
-    told = runs.dataframe[0].value
-    assert told["setting"].tolist() == ["name", "batch"]
-    assert (told["first"].tolist(), told["second"].tolist()) == (["tiny", "8"], ["other", "4"])
-    assert told[""].tolist() == ["≠", "≠"]
+    output = runs.dataframe[0].value
+    assert output["setting"].tolist() == ["name", "batch"]
+    assert (output["first"].tolist(), output["second"].tolist()) == (["tiny", "8"], ["other", "4"])
+    assert output[""].tolist() == ["≠", "≠"]
     runs.toggle(key="recipes differ").set_value(False).run()
     assert len(runs.dataframe[0].value) > 30
 
@@ -117,61 +117,63 @@ def test_recipes_stand_side_by_side_with_what_differs(runs):
 def test_scores_come_with_their_intervals(runs):
     show(runs, "Scores")
     assert not runs.exception
-    told = runs.table[0].value
-    assert "0.400 (0.300 to 0.500), 30 patients" in told["first"].iloc[0]
-    assert "0.500 (0.400 to 0.600), 30 patients" in told["second"].iloc[0]
+    output = runs.table[0].value
+    assert "0.400 (0.300 to 0.500), 30 patients" in output["first"].iloc[0]
+    assert "0.500 (0.400 to 0.600), 30 patients" in output["second"].iloc[0]
     assert len(runs.get("image")) == 2
 
 
 def test_the_planted_difference_of_two_runs_is_shown_with_its_interval(runs):
     show(runs, "Two runs")
     assert not runs.exception
-    assert [one.value for one in runs.metric][2] == "+0.100"
-    assert "95 % 0.100 to 0.100, 24 patients" in said(runs)
-    assert "The second run is better" in said(runs)
-    named(runs.selectbox, "First run").set_value("second").run()
-    assert "Both reports judge the same weights" in said(runs)
+    assert [item.value for item in runs.metric][2] == "+0.100"
+    assert "95 % 0.100 to 0.100, 24 patients" in page_text(runs)
+    assert "The second run is better" in page_text(runs)
+    only_widget(runs.selectbox, "First run").set_value("second").run()
+    assert "Both reports judge the same weights" in page_text(runs)
 
 
 def test_slices_are_compared_in_pairs_where_both_reports_have_theirs(folder, tmp_path):
     """The planted scans of test_evaluate: 8 of 9 pairs of slices in order, then all of them."""
     for name, last in (("first", 0.6), ("second", 0.1)):
-        judged = [*SOME[:2], scan("c", [0], [last])]
-        write_report(tmp_path / name, report([figures.row(one) for one in judged], sha=name))
-        write_slices(judged, tmp_path / name / FILE)
-    app = opened(RUNS)
+        scans = [*SOME[:2], scan("c", [0], [last])]
+        write_report(tmp_path / name, report([figures.scan_row(item) for item in scans], sha=name))
+        write_slices(scans, tmp_path / name / FILE)
+    app = run_script(RUNS)
     app.text_input(key="runs folder").set_value(str(tmp_path)).run()
     show(app, "Two runs")
-    named(app.selectbox, "Measured by").set_value("Slice AUC, any bleeding").run()
-    assert [one.value for one in app.metric] == ["0.889", "1.000", "+0.111"]
-    assert "slices.csv" not in said(app)
+    only_widget(app.selectbox, "Measured by").set_value("Slice AUC, any bleeding").run()
+    assert [item.value for item in app.metric] == ["0.889", "1.000", "+0.111"]
+    assert "slices.csv" not in page_text(app)
     app.text_input(key="runs folder").set_value(str(folder)).run()
-    assert "slices.csv, which evaluate writes beside a report" in said(app)
+    assert "slices.csv, which evaluate writes beside a report" in page_text(app)
 
 
 def test_groups_are_tested_with_the_warnings_of_the_statistics(runs):
     show(runs, "Groups")
-    assert "Two-sample t-test: t(22) = " in said(runs)
-    assert "Fewer than 20 patients" in said(runs)
+    assert "Two-sample t-test: t(22) = " in page_text(runs)
+    assert "Fewer than 20 patients" in page_text(runs)
     runs.number_input(key="groups comparisons").set_value(4).run()
-    assert "One of 4 comparisons" in said(runs)
-    named(runs.selectbox, "Grouped by").set_value("run").run()
-    assert "24 patients are in more than one group" in said(runs)
+    assert "One of 4 comparisons" in page_text(runs)
+    only_widget(runs.selectbox, "Grouped by").set_value("run").run()
+    assert "24 patients are in more than one group" in page_text(runs)
     for name, words in (("ANOVA", "One-way ANOVA: F(1, 46)"), ("Mann-Whitney", "Mann-Whitney: U")):
         runs.selectbox(key="groups test").set_value(name).run()
-        assert words in said(runs)
-    named(runs.multiselect, "Groups tested").set_value(["first"]).run()
-    assert "This test compares two groups; got 1." in said(runs)
+        assert words in page_text(runs)
+    only_widget(runs.multiselect, "Groups tested").set_value(["first"]).run()
+    assert "This test compares two groups; got 1." in page_text(runs)
     assert not runs.exception
 
 
 def test_heads_made_by_code_are_called_simulated(folder, tmp_path):
     for name in ("a", "b"):
-        write_report(tmp_path / name, report([line(who, dice=0.1 * k) for k, who in enumerate("pqr")], data="phantoms"))
-    app = opened(RUNS)
+        write_report(
+            tmp_path / name, report([line(patient, dice=0.1 * k) for k, patient in enumerate("pqr")], data="phantoms")
+        )
+    app = run_script(RUNS)
     app.text_input(key="runs folder").set_value(str(tmp_path)).run()
     show(app, "Groups")
-    assert 'Group "a" was simulated' in said(app)
+    assert 'Group "a" was simulated' in page_text(app)
 
 
 def test_filters_of_weights_that_are_none_get_a_sentence(runs):
@@ -183,7 +185,7 @@ def test_filters_of_weights_that_are_none_get_a_sentence(runs):
 
 def test_filters_before_and_after_are_drawn_of_a_finished_run(tmp_path):
     untrained_run(tmp_path / "run", recipe(), {"a": 0}, 0)
-    app = opened(RUNS)
+    app = run_script(RUNS)
     app.text_input(key="runs folder").set_value(str(tmp_path)).run()
     show(app, "Filters").toggle(key="filters read").set_value(True).run()
     assert not app.warning
@@ -193,7 +195,7 @@ def test_filters_before_and_after_are_drawn_of_a_finished_run(tmp_path):
 def test_no_patient_is_named_on_any_part(runs):
     for part in runs.segmented_control(key="runs part").options:
         show(runs, part)
-        assert "JANE" not in said(runs) + str(runs.main), part
+        assert "JANE" not in page_text(runs) + str(runs.main), part
 
 
 # ---- Cases ----------------------------------------------------------------------------------------------------------
@@ -207,33 +209,33 @@ def two_heads():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scans, "_SAMPLES", scans._SAMPLES[:2])
-        page.prepare()
-        while page._asking().done < 2:
+        page.start_asking()
+        while page._asking_thread().done < 2:
             time.sleep(0.05)
         yield
-    for kept in (page._asking, page._sample, page._sample_result):
-        kept.clear()
+    for remaining in (page._asking_thread, page._sample, page._sample_result):
+        remaining.clear()
 
 
 @pytest.fixture
 def heads(two_heads):
-    app = opened(CASES)
+    app = run_script(CASES)
     assert not app.exception
     return app
 
 
 def number(app, name):
-    return [one.value for one in app.metric if one.label == name][-1]
+    return [item.value for item in app.metric if item.label == name][-1]
 
 
 def test_phantoms_are_ranked_and_the_threshold_moves_their_metrics(heads):
-    assert NOTICE in said(heads)
-    options = named(heads.selectbox, "Case, the worst first").options
-    assert sorted(one.split(":")[1].split(",")[0] for one in options) == [" head 1", " head 2"]
+    assert NOTICE in page_text(heads)
+    options = only_widget(heads.selectbox, "Case, the worst first").options
+    assert sorted(item.split(":")[1].split(",")[0] for item in options) == [" head 1", " head 2"]
     before = float(number(heads, "Marked").split()[0])
-    named(heads.slider, "Threshold of the mask").set_value(0.9).run()
+    only_widget(heads.slider, "Threshold of the mask").set_value(0.9).run()
     assert 0 < float(number(heads, "Marked").split()[0]) < before
-    named(heads.slider, "Called bleeding from this score on").set_value(1.0).run()
+    only_widget(heads.slider, "Called bleeding from this score on").set_value(1.0).run()
     assert (number(heads, "Called rightly"), number(heads, "Missed")) == ("0", "2")
     assert len(heads.get("image")) == 3
 
@@ -248,29 +250,29 @@ def test_a_model_held_beside_is_shown_and_one_that_is_none_gets_a_sentence(heads
     assert not heads.exception
 
 
-def test_a_map_by_gradient_of_ones_own_run_is_drawn_and_is_the_one_that_explain_gives(heads, tmp_path, drawn):
+def test_a_map_by_gradient_of_ones_own_run_is_drawn_and_is_the_one_that_explain_gives(heads, tmp_path, drawn_pictures):
     from ich_lib.explanation import explain
 
     run = untrained_run(tmp_path / "run", recipe(), {"a": 0}, 0).folder
     heads.text_input(key="cases model").set_value(str(run)).run()
     for method in ("grad-cam", "saliency", "seg-grad-cam"):
-        named(heads.selectbox, "Heat map").set_value(method).run()
+        only_widget(heads.selectbox, "Heat map").set_value(method).run()
         assert not heads.exception
         assert not heads.warning
-        assert "1 is the strongest place the network saw." in said(heads)
-        assert f"Heat ({method})" in said(heads)
-        (scan_of, heat) = drawn[-1]
+        assert "1 is the strongest place the network saw." in page_text(heads)
+        assert f"Heat ({method})" in page_text(heads)
+        (scan_of, heat) = drawn_pictures[-1]
         assert 0.8 < heat.max() <= 1  # it was 1 before it was brought to the pixels of the scan
         np.testing.assert_allclose(heat, explain(scan_of, method, str(run)), atol=1e-3)
-    assert len({some.tobytes() for _, some in drawn}) == 4  # that of cam, and three others
+    assert len({group.tobytes() for _, group in drawn_pictures}) == 4  # that of cam, and three others
 
 
 def test_a_method_that_a_run_cannot_answer_gets_a_sentence(heads, tmp_path):
     """A network that only classifies has no mask to explain."""
-    told = recipe("tiny", options={"blocks": (1, 1), "growth": 4})
-    run = untrained_run(tmp_path / "run", replace(told, task="classify", builder="densenet_bc"), {"a": 0}, 0).folder
+    output = recipe("tiny", options={"blocks": (1, 1), "growth": 4})
+    run = untrained_run(tmp_path / "run", replace(output, task="classify", builder="densenet_bc"), {"a": 0}, 0).folder
     heads.text_input(key="cases model").set_value(str(run)).run()
-    named(heads.selectbox, "Heat map").set_value("seg-grad-cam").run()
+    only_widget(heads.selectbox, "Heat map").set_value("seg-grad-cam").run()
     assert not heads.exception
     assert len(heads.warning) == 1
     assert "draws no mask, so seg-grad-cam has nothing to explain" in heads.warning[0].value
@@ -278,19 +280,19 @@ def test_a_method_that_a_run_cannot_answer_gets_a_sentence(heads, tmp_path):
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def drawn_pictures(monkeypatch):
     """Scan and heat of each picture with heat that a page draws."""
     from ich_lib.show import cases
 
-    seen, picture = [], cases.picture
+    visited, picture = [], cases.slice_picture
 
     def watched(scan, k, **what):
         if what.get("heat") is not None:
-            seen.append((scan, what["heat"]))
+            visited.append((scan, what["heat"]))
         return picture(scan, k, **what)
 
-    monkeypatch.setattr(cases, "picture", watched)
-    return seen
+    monkeypatch.setattr(cases, "slice_picture", watched)
+    return visited
 
 
 def test_phantoms_ask_the_exported_model_and_never_import_tensorflow(tmp_path):
@@ -307,15 +309,15 @@ def own(tmp_path_factory, models):
     named = np.array([f"DOE^JOHN^{name}" for name in table.patient])
     folder = tmp_path_factory.mktemp("own")
     store = build_store(replace(table, patient=named, scan=named), folder / "set.slices", size=96, field="slice")
-    lines = [line(who, dice=0.1 * k, fold=None, score=0.9) for k, who in enumerate(sorted(set(named))[::2], 2)]
+    lines = [line(patient, dice=0.1 * k, fold=None, score=0.9) for k, patient in enumerate(sorted(set(named))[::2], 2)]
     lines[1] = replace(lines[1], scan_any=0.2)
-    judged = tuple(Weights(model.name, model.sha256) for model in models)
-    told = report(lines, data=store.table.name, models=judged)
-    return store.path, write_report(folder, told)
+    scans = tuple(Weights(model.name, model.sha256) for model in models)
+    output = report(lines, data=store.table.name, models=scans)
+    return store.path, write_report(folder, output)
 
 
 def own_page(run, data, told=""):
-    app = opened(CASES)
+    app = run_script(CASES)
     app.segmented_control(key="cases whose").set_value("My own run and data").run()
     app.text_input(key="cases run").set_value(str(run)).run()
     app.text_input(key="cases data").set_value(str(data)).run()
@@ -326,47 +328,47 @@ def own_page(run, data, told=""):
 
 
 def test_cases_of_ones_own_run_and_data_are_read_again_and_name_nobody(two_heads, own):
-    data, told = own
-    app = own_page("shipped", data, told)
-    assert named(app.selectbox, "Case, the worst first").options[0].startswith("Missed bleed: patient 2")
-    assert "keep them on this machine" in said(app)
+    data, output = own
+    app = own_page("shipped", data, output)
+    assert only_widget(app.selectbox, "Case, the worst first").options[0].startswith("Missed bleed: patient 2")
+    assert "keep them on this machine" in page_text(app)
     assert number(app, "True") != "0.0 mL"
     assert len(app.get("image")) == 3
-    assert "JOHN" not in said(app) + str(app.main)
+    assert "JOHN" not in page_text(app) + str(app.main)
 
 
 @pytest.mark.long
 def test_what_ones_own_run_lacks_is_said_in_a_sentence(two_heads, own, tmp_path):
-    data, told = own
+    data, output = own
     run_folder(tmp_path / "run", finished=True)
     assert "python -m ich_lib evaluate" in own_page(tmp_path / "run", data).code[0].value
-    assert "neither a folder nor a file" in said(own_page("shipped", tmp_path / "no", told))
+    assert "neither a folder nor a file" in page_text(own_page("shipped", tmp_path / "no", output))
     write_report(tmp_path / "run", report([line("a")]))
-    assert "judges other models" not in said(own_page("shipped", data, told))
+    assert "judges other models" not in page_text(own_page("shipped", data, output))
     other = write_report(tmp_path / "other", report([line("a")], data="planted"))
-    assert "judges other models" in said(own_page("shipped", data, other))
+    assert "judges other models" in page_text(own_page("shipped", data, other))
 
 
 def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch):
     from ich_lib.workbench import cases as page
     from ich_lib.workbench import scans
 
-    go, first = threading.Event(), scans.samples()[0]
-    monkeypatch.setattr(scans, "samples", lambda: [first, lambda: go.wait(60) and first()])
-    kept = (page._asking, page._sample, page._sample_result)
-    for one in kept:
-        one.clear()
-    app = opened(CASES)
-    assert len(named(app.selectbox, "Case, the worst first").options) == 1
+    go, first = threading.Event(), scans.sample_cases()[0]
+    monkeypatch.setattr(scans, "sample_cases", lambda: [first, lambda: go.wait(60) and first()])
+    remaining = (page._asking_thread, page._sample, page._sample_result)
+    for item in remaining:
+        item.clear()
+    app = run_script(CASES)
+    assert len(only_widget(app.selectbox, "Case, the worst first").options) == 1
     assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and read")
     go.set()
-    while page._asking().done < 2:
+    while page._asking_thread().done < 2:
         time.sleep(0.05)
     app.run()
-    assert len(named(app.selectbox, "Case, the worst first").options) == 2
+    assert len(only_widget(app.selectbox, "Case, the worst first").options) == 2
     assert not app.get("progress")
-    for one in kept:
-        one.clear()
+    for item in remaining:
+        item.clear()
 
 
 # ---- in a browser ---------------------------------------------------------------------------------------------------
@@ -398,9 +400,9 @@ def tab(browser, tmp_path):
 
     with pages:
         yield start
-    for one in served:
-        one.terminate()
-        one.wait()
+    for item in served:
+        item.terminate()
+        item.wait()
 
 
 def _wait(address):

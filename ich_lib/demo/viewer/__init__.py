@@ -22,7 +22,7 @@ from ich_lib.demo.viewer.packing import (
     pack_blood,
     pack_heat,
     pack_truth,
-    stored,
+    quantize_hu,
     unpack,
     unpack_blood,
 )
@@ -30,7 +30,7 @@ from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.scan import LOWEST_HU, Scan
 
-SHOWN_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
+VIEWER_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
 SCRIPTS = tuple(f"{name}.js" for name in ("words", "state", "frames", "draw", "report", "hands", "start"))  # one scope
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
@@ -50,12 +50,17 @@ def payload(result: Result, *, origin: dict[str, str] | None = None, truth: np.n
     Raises:
         ValueError: if the truth has another shape than the scan.
     """
-    seen, found = picture(result.scan, origin=origin), findings(result)
-    known = {} if truth is None else truths(truth, result.scan.hu.shape)
-    return {**seen, **found, **known, "report": {**seen["report"], **found["report"]}}
+    picture_part, result_findings = scan_picture(result.scan, origin=origin), findings(result)
+    truth_part = {} if truth is None else truth_layers(truth, result.scan.hu.shape)
+    return {
+        **picture_part,
+        **result_findings,
+        **truth_part,
+        "report": {**picture_part["report"], **result_findings["report"]},
+    }
 
 
-def picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
+def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
     """What can be shown of a scan before anybody looked for blood in it.
 
     Slices larger than MOST_SIDE, or too many for MOST_PIXELS, are shrunk: HU by area, probability and truth by maximum,
@@ -63,13 +68,13 @@ def picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
 
     Returns:
         `slices` (base64, see `pack`), `scale` and `offset` (HU = stored * scale + offset), and what is written around
-        the picture. `id` is another one each time: what is found later (`adding`) names it.
+        the picture. `id` is another one each time: what is found later (`overlay`) names it.
     """
-    rows, columns = shown_size(scan.hu.shape)
+    rows, columns = display_size(scan.hu.shape)
     scale = 1.0 if float(np.ptp(scan.hu)) >= _NARROW_HU else 0.125
     return {
         "id": secrets.token_hex(8),
-        "slices": [pack(stored(_shrunk(hu, rows, columns), scale)) for hu in scan.hu],
+        "slices": [pack(quantize_hu(_shrink(hu, rows, columns), scale)) for hu in scan.hu],
         "rows": rows,
         "columns": columns,
         "scale": scale,
@@ -82,29 +87,31 @@ def picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
         "letters": {"z": ["S", "I"], "y": ["A", "P"], "x": ["R", "L"]},  # ends of Scan's axes, see its docstring
         "hu_known": scan.hu_known,
         "windows": _windows(scan),
-        "report": {"origin": origin, "warnings": list(scan.notes), "shown": _shown(scan, rows, columns)},
+        "report": {"origin": origin, "warnings": list(scan.notes), "shown": _display_sizes(scan, rows, columns)},
     }
 
 
 def findings(result: Result) -> dict:
-    """What was found in a scan, to be laid over its `picture`.
+    """What was found in a scan, to be laid over its `scan_picture`.
 
     Returns:
         `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`.
     """
-    rows, columns = shown_size(result.scan.hu.shape)
-    marked = [bool(plane.any()) for plane in result.mask]
+    rows, columns = display_size(result.scan.hu.shape)
+    has_blood = [bool(plane.any()) for plane in result.mask]
     return {
-        "blood": [pack_blood(blood_levels(_most(blood, rows, columns), result.threshold)) for blood in result.blood],
+        "blood": [
+            pack_blood(blood_levels(_max_pool(blood, rows, columns), result.threshold)) for blood in result.blood
+        ],
         "heat": [pack_heat(heat) for heat in result.heat],
         "threshold": max(round(result.threshold * 255), 1),
-        "start": int(result.mask.sum(axis=(1, 2)).argmax()) if any(marked) else len(marked) // 2,
-        "marked": marked,
+        "start": int(result.mask.sum(axis=(1, 2)).argmax()) if any(has_blood) else len(has_blood) // 2,
+        "marked": has_blood,
         "report": report(result),
     }
 
 
-def truths(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
+def truth_layers(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
     """(z, y, x) bool truth for the picture of a scan of that shape: `truth` (base64, see `pack_truth`).
 
     Raises:
@@ -112,16 +119,16 @@ def truths(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
     """
     if truth.shape != shape:
         raise ValueError(f"The truth must have the shape of the scan, {shape}; got {truth.shape}.")
-    rows, columns = shown_size(shape)
-    return {"truth": [pack_truth(_most(plane, rows, columns) > 0) for plane in truth]}
+    rows, columns = display_size(shape)
+    return {"truth": [pack_truth(_max_pool(plane, rows, columns) > 0) for plane in truth]}
 
 
-def adding(id: str, more: dict) -> dict:
+def overlay(id: str, content: dict) -> dict:
     """What the viewer takes as an addition to the picture of that id, and drops where it shows another one by now."""
-    return {"to": id, **more}
+    return {"to": id, **content}
 
 
-def shown_size(shape: tuple[int, int, int]) -> tuple[int, int]:
+def display_size(shape: tuple[int, int, int]) -> tuple[int, int]:
     """Rows and columns of a slice in the viewer, for a scan of (z, y, x) `shape`. Never more than the scan has."""
     count, rows, columns = shape
     share = min(1.0, MOST_SIDE / max(rows, columns), (MOST_PIXELS / (count * rows * columns)) ** 0.5)
@@ -137,7 +144,7 @@ class Parts:
     js_on_load: str
 
 
-def parts() -> Parts:
+def viewer_html() -> Parts:
     """The page part; its value is a payload."""
     scripts = [f"const COLORS = {json.dumps(MEANINGS)};", *map(_file, SCRIPTS)]
     return Parts(_file("viewer.html"), f"{_COLORS_CSS}\n{_file('viewer.css')}", "\n".join(scripts))
@@ -148,7 +155,7 @@ def page_css() -> str:
     return f":root {{ {_COLORS_CSS} }}\n{_file('page.css')}"
 
 
-def folder_parts() -> Parts:
+def folder_html() -> Parts:
     """The button that opens a folder; it feeds the upload box with the id "files"."""
     return Parts(_file("folder.html"), _file("folder.css"), _file("folder.js"))
 
@@ -159,11 +166,11 @@ def _file(name: str) -> str:
 
 def _windows(scan: Scan) -> list[dict]:
     """The windows that have a button, in the order of their keys."""
-    shown = [(name, *WINDOWS[name]) for name in SHOWN_WINDOWS] + ([("file", *scan.window)] if scan.window else [])
-    return [{"name": name, "level": level, "width": width} for name, level, width in shown]
+    windows = [(name, *WINDOWS[name]) for name in VIEWER_WINDOWS] + ([("file", *scan.window)] if scan.window else [])
+    return [{"name": name, "level": level, "width": width} for name, level, width in windows]
 
 
-def _shown(scan: Scan, rows: int, columns: int) -> dict:
+def _display_sizes(scan: Scan, rows: int, columns: int) -> dict:
     """How many slices and pixels there are, and how many of these pixels are shown."""
     count, full_rows, full_columns = scan.hu.shape
     shrunk = (full_rows, full_columns) != (rows, columns)
@@ -184,11 +191,11 @@ def _pixel_ml(scan: Scan, rows: int, columns: int) -> float | None:
     return scan.voxel_ml * full_rows * full_columns / (rows * columns) if scan.spacing_known else None
 
 
-def _shrunk(hu: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def _shrink(hu: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return hu if hu.shape == (rows, columns) else cv2.resize(hu, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
-def _most(blood: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def _max_pool(blood: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """The highest probability around each shown pixel."""
     if blood.shape == (rows, columns):
         return blood
@@ -200,21 +207,21 @@ def _most(blood: np.ndarray, rows: int, columns: int) -> np.ndarray:
 __all__ = [
     "PAGE_JS",
     "SCRIPTS",
-    "SHOWN_WINDOWS",
+    "VIEWER_WINDOWS",
     "Parts",
-    "adding",
     "blood_levels",
+    "display_size",
     "findings",
-    "folder_parts",
+    "folder_html",
+    "overlay",
     "pack",
     "pack_truth",
     "page_css",
-    "parts",
     "payload",
-    "picture",
-    "shown_size",
-    "stored",
-    "truths",
+    "quantize_hu",
+    "scan_picture",
+    "truth_layers",
     "unpack",
     "unpack_blood",
+    "viewer_html",
 ]

@@ -150,7 +150,7 @@ function movePoint(down, right) {
 
 // ---- keys
 
-const KEYS = { // up is towards the head, on the slider too
+const KEYS = { // up is toward the head, on the slider too
   ArrowUp: () => go(index() + 1), ArrowRight: () => go(index() + 1), PageUp: () => go(index() + 5), End: () => go(Infinity),
   ArrowDown: () => go(index() - 1), ArrowLeft: () => go(index() - 1), PageDown: () => go(index() - 5), Home: () => go(0),
   1: () => choose(0), 2: () => choose(1), 3: () => choose(2), 4: () => choose(3), 5: () => choose(4),
