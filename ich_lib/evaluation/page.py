@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ich_lib.colors import VERMILION
 from ich_lib.measures.report import (
     Abstention,
     Calls,
@@ -25,13 +26,13 @@ from ich_lib.measures.statistics import Estimate
 if TYPE_CHECKING:
     from ich_lib.show.figure import Figure as Plot
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
-.notice { border-left: 4px solid #D55E00; padding: .3rem .8rem; background: #fdf3ec; }
-img { width: 100%; } img.small { max-width: 36rem; display: block; } .quiet { color: #595959; }
+STYLE = f"""
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }}
+h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.15rem; margin: 2rem 0 .4rem; }}
+table {{ border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }}
+th, td {{ text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }}
+.notice {{ border-left: 4px solid {VERMILION}; padding: .3rem .8rem; background: #fdf3ec; }}
+img {{ width: 100%; }} img.small {{ max-width: 36rem; display: block; }} .quiet {{ color: #595959; }}
 """
 FIGURE_NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",

@@ -14,10 +14,11 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock, Timer
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from ich_lib.readers.refusal import ReadError
 from ich_lib.scan import Scan
 
 _COMMAND = [sys.executable, "-c", "from ich_lib.readers.child import serve; serve()"]
+_READERS = "ich_lib.readers"  # which asks a child to read; only a child looks up what it reads with
 _VALUES = "values.npy"
 _MOST_READINGS = 100  # then a fresh one: libraries leak
 _MANY_PAGES = 50_000  # of 4 kB; a child that has read a head holds 20,000
@@ -35,7 +37,7 @@ _MARK = "array"  # key of an array in JSON
 class Child:
     """One process that reads files, see `serve`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
             "MALLOC_ARENA_MAX": "2",  # the limit of memory counts what is reserved
@@ -49,6 +51,8 @@ class Child:
             stderr=subprocess.DEVNULL,  # it may quote the file, and so name the patient
             env=environment,
         )
+        self._questions = cast("IO[bytes]", self._process.stdin)  # pipes were asked for
+        self._answers = cast("IO[bytes]", self._process.stdout)
 
     def ask(self, question: dict) -> dict:
         """Its answer.
@@ -61,9 +65,9 @@ class Child:
         timer.daemon = True
         timer.start()
         try:
-            self._process.stdin.write(json.dumps(question).encode() + b"\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            self._questions.write(json.dumps(question).encode() + b"\n")
+            self._questions.flush()
+            answer = self._answers.readline()
         except OSError:  # it has ended already
             answer = b""
         finally:
@@ -81,7 +85,7 @@ class Child:
         with suppress(OSError):
             self._process.kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._questions, self._answers):
             with suppress(OSError):
                 stream.close()
 
@@ -105,7 +109,7 @@ _idle: list[Child] = []
 _lock = Lock()
 
 
-def read_scan(name: str, paths: Sequence[str], **options: Any) -> Scan:
+def read_scan(name: str, paths: Sequence[str | os.PathLike], **options: Any) -> Scan:
     """`read` in a child.
 
     Args:
@@ -120,12 +124,12 @@ def read_scan(name: str, paths: Sequence[str], **options: Any) -> Scan:
     return Scan(hu=hu, **{key: _from_plain(value) for key, value in told.items()})
 
 
-def read_mask(name: str, paths: Sequence[str], **options: Any) -> np.ndarray:
+def read_mask(name: str, paths: Sequence[str | os.PathLike], **options: Any) -> np.ndarray:
     """`read_truth` in a child, see `read_scan`."""
     return _answer(name, "mask", paths, {key: _plain(value) for key, value in options.items()})[1]
 
 
-def _answer(name: str, work: str, paths: Sequence[str], options: dict) -> tuple[dict, np.ndarray]:
+def _answer(name: str, work: str, paths: Sequence[str | os.PathLike], options: dict) -> tuple[dict, np.ndarray]:
     child = _taken()
     try:
         with TemporaryDirectory(prefix="ich-") as folder:
@@ -135,7 +139,7 @@ def _answer(name: str, work: str, paths: Sequence[str], options: dict) -> tuple[
     except BaseException:
         child.end()
         raise
-    _read_run(child)
+    _keep(child)
     if "refused" in answer:
         raise ReadError(answer["refused"])
     if values is None:  # a slip of ours
@@ -160,7 +164,7 @@ def _taken() -> Child:
     return Child()
 
 
-def _read_run(child: Child) -> None:
+def _keep(child: Child) -> None:
     """Keep one, and not for ever."""
     with _lock:
         if not _idle and child.readings < _MOST_READINGS:
@@ -237,16 +241,16 @@ def _answered(question: dict) -> dict:
 
 
 def _scan(question: dict) -> tuple[dict, np.ndarray]:
-    from ich_lib.readers import read
-
-    scan = read(question["paths"], **{key: _from_plain(value) for key, value in question["options"].items()})
+    scan = import_module(_READERS).read(
+        question["paths"], **{key: _from_plain(value) for key, value in question["options"].items()}
+    )
     return {field.name: _plain(getattr(scan, field.name)) for field in fields(scan) if field.name != "hu"}, scan.hu
 
 
 def _mask(question: dict) -> tuple[dict, np.ndarray]:
-    from ich_lib.readers import read_truth
-
-    return {}, read_truth(question["paths"], **{k: _from_plain(value) for k, value in question["options"].items()})
+    return {}, import_module(_READERS).read_truth(
+        question["paths"], **{k: _from_plain(value) for k, value in question["options"].items()}
+    )
 
 
 _WORK: dict[str, Callable[[dict], tuple[dict, np.ndarray]]] = {"scan": _scan, "mask": _mask}

@@ -43,7 +43,7 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     slices, doubles = _drop_duplicates(sort_slices(slices))
     location = place_slices(slices, allow_gaps=allow_gaps)
     slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
-    hu, item = _volume(slices, slabs)
+    hu, pixel_notes = _volume(slices, slabs)
     thin_mm = float(np.linalg.norm(location.affine_ras[:3, 2])) if location.spacing_known else None
     notes = (
         *left_out,
@@ -51,7 +51,7 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
         *doubles,
         *location.notes,
         *slabs.notes(thin_mm),
-        *sorted(item),
+        *sorted(pixel_notes),
         *_warnings(slices),
     )
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
@@ -119,8 +119,8 @@ def _pixels(piece: Piece, frames: list[int]) -> tuple[pydicom.Dataset, list[np.n
         header = parse_dataset(piece, stream)
         plugin = codecs.plugin(piece.name, header.file_meta.TransferSyntaxUID)
         codecs.refuse_other_sizes(piece.name, header)
-        options = {"decoding_plugin": plugin, "correct_unused_bits": False}
-        return header, list(iter_pixels(header, indices=frames, **options))
+        stored = iter_pixels(header, indices=frames, decoding_plugin=plugin, correct_unused_bits=False)
+        return header, list(stored)
 
 
 def _hu(stored: np.ndarray, header: pydicom.Dataset, item: Slice) -> tuple[np.ndarray, bool]:

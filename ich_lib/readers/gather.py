@@ -48,7 +48,7 @@ def as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str 
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
-def _existing_paths(paths) -> list[Path]:
+def _existing_paths(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
     existing = [Path(path) for path in dict.fromkeys(as_list(paths))]
     if not existing:
         raise ReadError(f"No file was given. {WHAT_IS_READ}")

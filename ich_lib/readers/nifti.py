@@ -3,10 +3,11 @@
 import gzip
 import io
 import math
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
 from ich_lib.readers.limits import LIMITS, are_plausible_mm
 from ich_lib.readers.piece import Piece
@@ -60,9 +61,10 @@ def _shares(image: nib.Nifti1Image, slabs: Slabs, axis: int, *, from_head: bool,
     if slabs.each == 1:
         values = image.get_fdata(caching="unchanged", dtype=np.float32).reshape(shape)
         return (values > 0).astype(np.float32) if above_zero else values
-    thin = np.moveaxis(np.asanyarray(image.dataobj.get_unscaled()).reshape(shape), axis, 0)
+    stored = cast("ArrayProxy", image.dataobj)  # an image of a file keeps its voxels there until they are asked for
+    thin = np.moveaxis(np.asanyarray(stored.get_unscaled()).reshape(shape), axis, 0)
     thin = thin[: len(slabs) * slabs.each] if from_head else thin[slabs.skip :]
-    slope, intercept = np.float32(image.dataobj.slope), np.float32(image.dataobj.inter)
+    slope, intercept = np.float32(stored.slope), np.float32(stored.inter)
     values = np.empty((len(slabs), *thin.shape[1:]), np.float32)
     for k in range(len(slabs)):
         slab = thin[k * slabs.each : (k + 1) * slabs.each] * slope + intercept
@@ -109,7 +111,7 @@ def _check(name: str, header: nib.Nifti1Header) -> None:
 def _slabs(name: str, header: nib.Nifti1Header) -> tuple[Slabs, int]:
     """How slices are averaged, and which axis of the file runs across them."""
     shape, letters = header.get_data_shape()[:3], nib.aff2axcodes(header_affine(header)[0])
-    spans = dict(zip(letters, shape, strict=True))
+    spans: dict[str | None, int] = dict(zip(letters, shape, strict=True))
     slices, rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("SI", "AP", "LR"))
     size = math.prod(shape) * header.get_data_dtype().itemsize
     if size > LIMITS["volume_bytes"]:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
+from ich_lib.scan import AIR_HU
 
-BONE_HU, AIR_HU = 1000.0, -1000.0  # what a saturated pixel of a brain render stands for where there is no bone render
+_WHITE_HU = 1000.0  # what is saturated in a brain render is bone; without a bone render all bone is one value
 
 
 def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
@@ -34,7 +35,7 @@ def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
 def hu_from_brain_render(brain: np.ndarray) -> np.ndarray:
     """Approximate HU from the brain render alone, for a slice whose bone render is missing.
 
-    What the render resolves keeps its HU. What is saturated is set to one value: white to BONE_HU, black to air.
+    What the render resolves keeps its HU. What is saturated is set to one value: white to bone, black to air.
 
     Args:
         brain: uint8 picture of window 40/120, any shape.
@@ -43,4 +44,4 @@ def hu_from_brain_render(brain: np.ndarray) -> np.ndarray:
         float32 HU, the shape of `brain`: -20 to 100, -1000 or 1000.
     """
     fine = unwindow(brain / np.float32(255), *WINDOWS["brain render"])
-    return np.select([brain >= 254, brain <= 1], [np.float32(BONE_HU), np.float32(AIR_HU)], fine).astype(np.float32)
+    return np.select([brain >= 254, brain <= 1], [np.float32(_WHITE_HU), np.float32(AIR_HU)], fine).astype(np.float32)

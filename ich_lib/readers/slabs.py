@@ -60,7 +60,13 @@ class Slabs:
 
 
 def slabs_of(
-    name: str, slices: int, rows: int, columns: int, *, side_px: tuple[int, int] | None = None, limit: str = "voxels"
+    name: str,
+    slices: int,
+    rows: int,
+    columns: int,
+    *,
+    side_px: tuple[float, float] | None = None,
+    limit: str = "voxels",
 ) -> Slabs:
     """How many neighbors must be averaged so that a volume fits LIMITS.
 

@@ -14,7 +14,7 @@ from ich_lib.prediction.ood import OodScore
 from ich_lib.prediction.uncertainty import PROBABILITY_WORDS
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.words import LANGUAGES
-from tests.browsing import MOUNT, SETTLE, SLICE_TIMES, mount_viewer, pixels, settle, tab, where, yellow
+from tests.browsing import MOUNT, SETTLE, mount_viewer, pixels, settle, tab, where, yellow
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
 
 
@@ -956,14 +956,6 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion(browser):
                 return style.animationName !== 'none' || parseFloat(style.transitionDuration) > 0; }).length"""
         )
         assert moving == 0
-
-
-def test_a_slice_of_512_pixels_comes_within_50_ms(browser):
-    planted = result(shape=(12, 512, 512), spacing_mm=(5.0, 0.45, 0.45))
-    planted.blood[:, 200:300, 150:350] = 0.8
-    with mount_viewer(browser, planted) as page:
-        times = page.evaluate(SLICE_TIMES, 10)
-        assert sorted(times)[len(times) // 2] < 50
 
 
 @pytest.mark.parametrize("width", [320, 390, 700, 1024])
