@@ -42,7 +42,8 @@ if TYPE_CHECKING:  # what type checkers and editors see of the face
     from ich_lib.evaluation import evaluate
     from ich_lib.explanation import explain
     from ich_lib.labels import LABELS
-    from ich_lib.models.recipes import Recipe, recipes
+    from ich_lib.models.recipe import Recipe
+    from ich_lib.models.recipes import recipes
     from ich_lib.phantoms import phantom
     from ich_lib.prediction.analyze import Result, analyze
     from ich_lib.prediction.engine import load

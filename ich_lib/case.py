@@ -17,6 +17,22 @@ class Case:
         truth: (z, y, x) bool, blood.
         labels: (z, 6) bool in the order of LABELS.
         outlined: (z,) bool, slices whose `truth` is known.
+
+    Raises:
+        ValueError: if the truth is not on the scan's voxels, or a column has not one entry for each slice.
+
+    See also:
+        `phantom`, which makes a case; `ich_lib.reports.case_files.write_case`, which writes a phantom as files.
+
+    Example:
+        >>> from ich_lib import LABELS, phantom
+        >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
+        >>> case.truth.shape  # (z, y, x)
+        (12, 128, 128)
+        >>> case.types
+        ('epidural',)
+        >>> bool((case.labels[:, LABELS.index("any")] == case.truth.any(axis=(1, 2))).all())
+        True
     """
 
     scan: Scan

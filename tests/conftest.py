@@ -135,7 +135,7 @@ def tiny_runs(once):
 
 
 def tiny_recipes():
-    from ich_lib.models.recipes import Recipe
+    from ich_lib.models.recipe import Recipe
 
     shape = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 3, "epochs": 2, "precision": "float32"}
     return (

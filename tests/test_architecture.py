@@ -24,7 +24,7 @@ def architecture():
 def test_the_house_keeps_its_limits(architecture):
     figures = architecture.figures()
     over = {name: value for name, value in figures.items() if value > architecture.LIMITS[name]}
-    assert not over, f"over the limit: {over}; {architecture.is_foot_to_head()}; {architecture.circle()}"
+    assert not over, f"over the limit: {over}; {architecture.upward()}; {architecture.circle()}"
 
 
 def test_every_room_says_in_one_sentence_what_it_is_for(architecture):
@@ -48,9 +48,9 @@ def test_an_arrow_upward_and_a_room_without_a_layer_are_seen(architecture, monke
     """Planted: the two lowest rooms swapped, and one room taken out of the layers."""
     ground, *rest = architecture.layers()
     monkeypatch.setattr(architecture, "layers", lambda: [*rest, ground])
-    assert any("->" in line for line in architecture.is_foot_to_head())
+    assert any("->" in line for line in architecture.upward())
     monkeypatch.setattr(architecture, "layers", lambda: rest)
-    assert f"{ground[0]} is in no layer" in architecture.is_foot_to_head()
+    assert f"{ground[0]} is in no layer" in architecture.upward()
 
 
 def test_the_script_prints_what_it_measures():

@@ -3,10 +3,10 @@
 import json
 from dataclasses import replace
 
+from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.metrics import Bin, Counts
 from ich_lib.measures.report import Calls, Line, Report, Weights
-from ich_lib.measures.statistics import Estimate
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 
 LINES = ("1,0.90000,,0.001,0.50", "2,0.70000,0.80000,0.0005,1.00")
 HEAD = "epoch,loss,val_loss,learning_rate,minutes"

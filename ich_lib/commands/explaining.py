@@ -67,7 +67,7 @@ def _explain_scan(options: argparse.Namespace) -> None:
 
 def _score(options: argparse.Namespace) -> None:
     from ich_lib.explanation.scored import score_explanations
-    from ich_lib.measures.statistics import Estimate
+    from ich_lib.measures.bootstrap import Estimate
 
     if options.paths or not options.data:
         raise ValueError("--score takes its scans from --data alone: name a data set there, and no scan.")

@@ -10,7 +10,7 @@ from ich_lib.commands.say import say
 
 if TYPE_CHECKING:
     from ich_lib.measures.report import Calls, Report
-    from ich_lib.models.recipes import Recipe
+    from ich_lib.models.recipe import Recipe
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -176,7 +176,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from ich_lib.training.tune import read_space, tune
+    from ich_lib.training.search_space import read_space
+    from ich_lib.training.tune import tune
 
     recipe = _chosen_recipe(options)
     best = tune(

@@ -18,23 +18,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
-import jpeg_ls
 import numpy as np
 
 from ich_lib.data import open_set
+from ich_lib.data.coding import THUMBNAIL_PX, decode_hu, encode_hu, encode_png, picture_digest, thumbnail
 from ich_lib.data.table import DataProblems, Table
 from ich_lib.labels import LABELS
 from ich_lib.prepare.head import FIELDS, crop, field_box, intracranial
-from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import AIR_HU
 
 ROOM = 1.25  # side of a stored "head" picture against the head's box: what a turned, shrunken picture can see
-LEVELS_HU = np.concatenate(
-    [np.arange(*part) for part in ((-1024, -200, 24), (-200, -40, 6), (-40, 140, 1), (140, 300, 4), (300, 3073, 12))]
-).astype(np.int16)
 _FORMAT = 1
 _STEPS = "steps_mm"  # beside the facts of a row
-_THUMB = 32
 _MEMORY_MB = 640  # decoded slices kept; holds all of CT-ICH at 256x256
 _SCHEMA = """
 create table about (key text primary key, value text);
@@ -119,7 +114,7 @@ class Store:
     def thumbs(self, rows: Iterable[int]) -> np.ndarray:
         """(k, 32, 32) uint8, stamps of slices through the brain render's window: what `leaks` compares."""
         stamps = [self.pixels.ask("select thumb from slices where row = ?", (int(row),))[0][0] for row in rows]
-        return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, _THUMB, _THUMB)
+        return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
 
 
 def read_scans(table: Table) -> Iterator[StoredScan]:
@@ -182,15 +177,15 @@ def store(
     Example:
         >>> from ich_lib import phantom, store
         >>> from ich_lib.reports.case_files import write_case
-        >>> write_case(phantom(1, bleeds=["epidural"], slices=4, pixels=64), "read_scans/first")
-        >>> write_case(phantom(2, slices=4, pixels=64), "read_scans/second")
-        >>> stored = store("heads", "read_scans.slices", size=64)
+        >>> write_case(phantom(1, bleeds=["epidural"], slices=4, pixels=64), "heads/first")
+        >>> write_case(phantom(2, slices=4, pixels=64), "heads/second")
+        >>> stored = store("heads", "heads.slices", size=64)
         >>> len(stored)  # slices
         8
         >>> stored.hu([0, 1]).shape  # (slice, y, x), HU
         (2, 64, 64)
         >>> stored.table.report
-        Report(missing=(), doubled=(), corrupt=(), inconsistent=(), excluded=())
+        DataProblems(missing=(), doubled=(), corrupt=(), inconsistent=(), excluded=())
     """
     table = data if isinstance(data, Table) else open_set(data)
     progress = progress or (lambda scans, total: scans)
@@ -285,8 +280,8 @@ def _encode(head: StoredScan, size: int, field: str) -> Iterator[tuple]:
         bits = int(np.packbits(head.labels[k].astype(bool), bitorder="little")[0])
         yield (
             *(head.patient, head.scan, int(head.slice[k]), bits, bool(head.outlined[k]), json.dumps(slice_facts)),
-            *(int((share >= 128).sum()), int((inside > 0).sum()), _digest(plane), _thumb(hu).tobytes()),
-            *(encode_hu(hu), _png(share) if share.any() else None, _png(inside) if inside.any() else None),
+            *(int((share >= 128).sum()), int((inside > 0).sum()), picture_digest(plane), thumbnail(hu).tobytes()),
+            *(encode_hu(hu), encode_png(share) if share.any() else None, encode_png(inside) if inside.any() else None),
         )
 
 
@@ -323,33 +318,6 @@ def cached_path(table: Table, *, size: int, field: str) -> Path:
         digest.update(f"{name} {table.labels[row].tolist()} {stats}".encode())
     words = "-".join(re.findall(r"[a-z0-9.]+", table.name.lower()))
     return cache_folder() / f"{words}-{field}{size}-{digest.hexdigest()}.slices"
-
-
-def encode_hu(hu: np.ndarray) -> bytes:
-    """(y, x) HU to JPEG-LS (ITU-T T.87, lossless) of the numbers of the nearest LEVELS_HU."""
-    middle = (LEVELS_HU[1:].astype(np.float32) + LEVELS_HU[:-1]) / 2
-    return bytes(jpeg_ls.encode(np.searchsorted(middle, hu).astype(np.uint16)))
-
-
-def decode_hu(code: bytes) -> np.ndarray:
-    """Undo `encode_hu`: (y, x) int16 HU, within half a step of LEVELS_HU."""
-    return LEVELS_HU[jpeg_ls.decode(np.frombuffer(code, np.uint8))]
-
-
-def _png(picture: np.ndarray) -> bytes:
-    return cv2.imencode(".png", picture)[1].tobytes()
-
-
-def _digest(plane: np.ndarray) -> bytes:
-    """Equal for pictures that are equal to a whole HU."""
-    rounded = np.round(plane).astype(np.int16)
-    return hashlib.blake2b(str(rounded.shape).encode() + rounded.tobytes(), digest_size=16).digest()
-
-
-def _thumb(hu: np.ndarray) -> np.ndarray:
-    """A stamp of a slice through the brain render's window."""
-    small = cv2.resize(window(hu, *WINDOWS["brain render"]), (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
-    return np.round(small * 255).astype(np.uint8)
 
 
 def open_store(path: str | Path, *, memory_mb: float = _MEMORY_MB) -> Store:

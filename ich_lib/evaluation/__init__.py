@@ -15,8 +15,8 @@ from ich_lib.evaluation import figures
 from ich_lib.evaluation.abstention import abstention
 from ich_lib.evaluation.judged import JudgedScan, case_of, judge, judge_result, judge_scan, table_scan, table_truth
 from ich_lib.evaluation.slices import FILE, write_slices
+from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Report, Weights
-from ich_lib.measures.statistics import Estimate
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.calibration import fit_calibration

@@ -15,19 +15,10 @@ import numpy as np
 from ich_lib.evaluation.figures import AGES, SIZES_ML
 from ich_lib.evaluation.slices import FILE, read_slices
 from ich_lib.measures import metrics
+from ich_lib.measures.bootstrap import group_by_patient, paired_bootstrap, patient_bootstrap, pooled
 from ich_lib.measures.paired import Group, Measure, Paired
 from ich_lib.measures.report import Line, Report
-from ich_lib.measures.statistics import (
-    FEW_PATIENTS,
-    anova,
-    group_by_patient,
-    mann_whitney,
-    paired_bootstrap,
-    patient_bootstrap,
-    pooled,
-    t_test,
-    welch,
-)
+from ich_lib.measures.statistics import FEW_PATIENTS, anova, mann_whitney, t_test, welch
 
 TESTS = {"t-test": t_test, "Welch": welch, "Mann-Whitney": mann_whitney, "ANOVA": anova}
 _MADE = "phantoms"  # the data set of heads made by code

@@ -7,8 +7,8 @@ import numpy as np
 from ich_lib.evaluation.judged import FIELD_OF_VIEW_MM, THICKNESS_MM, TOLERANCE_MM, JudgedScan, has_blood
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
+from ich_lib.measures.bootstrap import Estimate, grouped_bootstrap
 from ich_lib.measures.report import Calls, CleanScans, Line, Masks, OfGroup, OfType, Volume, Way, Worst
-from ich_lib.measures.statistics import Estimate, grouped_bootstrap
 
 ROUNDS = 1000  # resamples of each interval
 SIZES_ML = ((0, 2), (2, 10), (10, 30), (30, float("inf")))

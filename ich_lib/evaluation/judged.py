@@ -7,8 +7,8 @@ import numpy as np
 from ich_lib.case import Case
 from ich_lib.data import Table
 from ich_lib.labels import ANY
-from ich_lib.measures.metrics import hd95_mm, surface_dice
 from ich_lib.measures.report import Facts
+from ich_lib.measures.surface import hd95_mm, surface_dice
 from ich_lib.measures.volume import abc2_ml, soft_voxels
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.calibration import Calibration, Evidence, peak_evidence

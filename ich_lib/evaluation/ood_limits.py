@@ -8,7 +8,7 @@ import numpy as np
 from ich_lib.data import Table
 from ich_lib.data.phantoms import phantom_cases
 from ich_lib.evaluation import open_table
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.models.run import fold_runs, open_run
 from ich_lib.prediction.analyze import features
 from ich_lib.prediction.engine import Model, ModelOutput, keras_outputs

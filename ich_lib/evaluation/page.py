@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ich_lib.colors import VERMILION
+from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import (
     Abstention,
     Calls,
@@ -21,7 +22,6 @@ from ich_lib.measures.report import (
     Worst,
     figures_of,
 )
-from ich_lib.measures.statistics import Estimate
 
 if TYPE_CHECKING:
     from ich_lib.show.figure import Figure as Plot

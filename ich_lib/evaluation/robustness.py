@@ -16,7 +16,7 @@ from ich_lib.evaluation import THRESHOLD, case_of, held_out_scans, judge_scan, o
 from ich_lib.grammar import listed
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures import metrics
-from ich_lib.measures.statistics import Estimate, group_by_patient, grouped_bootstrap, paired_bootstrap, pooled
+from ich_lib.measures.bootstrap import Estimate, group_by_patient, grouped_bootstrap, paired_bootstrap, pooled
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE
 from ich_lib.phantoms import phantom

@@ -15,7 +15,7 @@ import numpy as np
 from ich_lib.explanation.methods import METHOD_NAMES, METHODS, cam
 from ich_lib.labels import SCHEMES
 from ich_lib.models.pictures import restore_bone
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.models.run import FOLD, fold_runs, is_run, open_run
 from ich_lib.prediction.analyze import average_outputs, predict_with_mirror, resample_heat, slice_batches
 from ich_lib.prediction.engine import KERAS, WEIGHTS, WEIGHTS_FOLDER, Model, ModelOutput, Models, load, model_output

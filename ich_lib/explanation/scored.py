@@ -18,7 +18,7 @@ from ich_lib.data import Table
 from ich_lib.evaluation import open_table, split_of, unseen_slices
 from ich_lib.explanation.scan import MASKS, cam_model, choose_model, gradient_model, load_network, slice_maps
 from ich_lib.labels import ANY, TYPES
-from ich_lib.measures.statistics import Estimate, group_by_patient, patient_bootstrap
+from ich_lib.measures.bootstrap import Estimate, group_by_patient, patient_bootstrap
 from ich_lib.models.pictures import restore_bone
 from ich_lib.models.run import fold_runs
 from ich_lib.notice import NOTICE

@@ -6,8 +6,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Line
-from ich_lib.measures.statistics import Estimate
 
 Taken = TypeVar("Taken")  # what a measure takes of a scan
 

@@ -7,8 +7,8 @@ from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.metrics import Bin, Counts
-from ich_lib.measures.statistics import Estimate
 
 ASSUMED = "assumed"  # the spacing of a report of an older version, which does not tell
 

@@ -9,7 +9,8 @@ from ich_lib.models.backbones import backbone
 from ich_lib.models.cnn import alexnet_004, cnn_001, vanilla_004
 from ich_lib.models.densenet import densenet_bc
 from ich_lib.models.efficientnet_lite import unet_lite0
-from ich_lib.models.recipes import RECIPES, Recipe
+from ich_lib.models.recipe import Recipe
+from ich_lib.models.recipes import RECIPES
 from ich_lib.models.recurrent import cnn_rnn
 from ich_lib.models.seresnext import se_resnext
 from ich_lib.models.unet import unet2d, unet_000, unet_002, unet_003, unet_ensemble

@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 
 from ich_lib.grammar import listed
 from ich_lib.labels import SCHEMES
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prepare.head import intracranial
 from ich_lib.prepare.window import WINDOWS, unwindow
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prepare.head import Box, crop
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import AIR_HU

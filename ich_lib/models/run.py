@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ich_lib.data.split import SET_ASIDE, Split
-from ich_lib.models.recipes import Recipe, recipe_from_json
+from ich_lib.models.recipe import Recipe, recipe_from_json
 
 if TYPE_CHECKING:
     import keras

@@ -17,6 +17,7 @@ from ich_lib.labels import TYPES
 from ich_lib.phantoms import anatomy, scanner, tissue
 from ich_lib.phantoms import bleeds as blood
 from ich_lib.phantoms.grid import Draw, Grid, inside, ramp
+from ich_lib.phantoms.space import draw_pose
 from ich_lib.scan import Scan, axial_affine
 
 FIELD_MM = 230.0  # side of the square field of view
@@ -167,7 +168,7 @@ def _build_head(
 ) -> tuple[dict[str, np.ndarray], anatomy.Person, list[blood.Bleed], np.ndarray]:
     """Everything that is drawn: fields by name, person, bleeds, beam hardening."""
     draw = Draw(seed, 20, 0)
-    space = anatomy.draw_pose(draw, grid)
+    space = draw_pose(draw, grid)
     person = _with_mimics(anatomy.draw_person(draw, space.pose.child), seed, mimics)
     fields = anatomy.skull(space, Draw(seed, 20, 1))
     depth = -fields["cavity"]

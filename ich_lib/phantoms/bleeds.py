@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ich_lib.phantoms.anatomy import Space, suture_planes, tentorium
+from ich_lib.phantoms.anatomy import suture_planes, tentorium
 from ich_lib.phantoms.atlas import Point
 from ich_lib.phantoms.grid import STEP_MM, Draw, Grid, inside, ramp
+from ich_lib.phantoms.space import Space
 
 DURA_MM = 0.7  # dura and the bone's own skin: between blood and bone
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ich_lib.phantoms.anatomy import Person, Space
+from ich_lib.phantoms.anatomy import Person
 from ich_lib.phantoms.bleeds import Bleed
 from ich_lib.phantoms.grid import Draw, Grid, Planes, inside, ramp, sheet
 from ich_lib.phantoms.level import Level
+from ich_lib.phantoms.space import Space
 from ich_lib.phantoms.tissue import AIR, paint
 from ich_lib.scan import HIGHEST_HU, LOWEST_HU
 

@@ -9,7 +9,7 @@ import numpy as np
 from ich_lib.labels import ANY, LABELS, SCHEMES, six_scores
 from ich_lib.measures.volume import abc2_ml, soft_voxels
 from ich_lib.models.pictures import model_inputs, restore_bone
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prediction.calibration import TOP, Calibration, Evidence, peak_evidence
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, Model, ModelOutput, Models, load
 from ich_lib.prediction.ood import OodScore

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ich_lib.grammar import listed
-from ich_lib.models.recipes import Recipe, recipe_from_json
+from ich_lib.models.recipe import Recipe, recipe_from_json
 from ich_lib.models.run import Run
 from ich_lib.prediction.calibration import Calibration, calibration_from_json
 from ich_lib.prediction.ood import OodDetector, detector_from_json

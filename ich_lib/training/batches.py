@@ -15,7 +15,7 @@ import numpy as np
 from ich_lib.data.store import ROOM, Store
 from ich_lib.labels import ANY, LABELS, SCHEMES, fits_scheme, to_scheme
 from ich_lib.models.pictures import neighbor_indices, stack_channels
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prepare.augment import NO_AUGMENT, NO_WARP, apply_warp, draw_warp, perturb_hu, warp_matrix
 from ich_lib.prepare.painting import KINDS, paint
 from ich_lib.scan import AIR_HU

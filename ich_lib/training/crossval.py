@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ich_lib.data.store import Store
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.models.run import FOLD, Run, is_run, open_run
 from ich_lib.training.train import FOLDS, train
 

@@ -14,7 +14,7 @@ from ich_lib.measures.metrics import log_loss
 from ich_lib.models import classical
 from ich_lib.models.builders import build
 from ich_lib.models.losses import LOSSES
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.models.run import CHECKPOINT, COLUMNS, HISTORY, START, Run
 from ich_lib.training.batches import Batches, Slices, ValidationBatches
 

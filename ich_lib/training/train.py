@@ -18,7 +18,7 @@ from ich_lib.data import open_set
 from ich_lib.data.phantoms import phantoms
 from ich_lib.data.split import SPLITS, Split, find_leaks, units
 from ich_lib.data.store import Store, StoredScan, cached_store, open_store
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.models.recipes import get_recipe as recipe_named
 from ich_lib.models.run import RECIPE, SPLIT, START, Run, is_run, open_run
 

@@ -4,15 +4,13 @@ Whoever picks the best of twenty runs by the fold they report has reported their
 before the first trial and no trial sees it: the next fold scores the trials, the other three train them.
 """
 
-import ast
 import csv
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +20,18 @@ import optuna
 from ich_lib.data.split import SET_ASIDE, Split, by_patient, find_leaks
 from ich_lib.data.store import Store
 from ich_lib.data.table import Table
-from ich_lib.labels import ANY, SCHEMES, from_scheme, six_scores
+from ich_lib.labels import ANY, from_scheme, six_scores
 from ich_lib.measures.metrics import auc, dice
-from ich_lib.models.builders import builder_options
-from ich_lib.models.losses import LOSSES
-from ich_lib.models.recipes import Recipe, recipe_from_json
+from ich_lib.models.recipe import Recipe, recipe_from_json
 from ich_lib.models.run import Run, is_run, open_run
 from ich_lib.prepare.augment import Augment
-from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Slices, ValidationBatches
+from ich_lib.training.search_space import OPTION, check_space, is_range
 from ich_lib.training.train import FOLDS, open_slices, train
 
-SEARCH_METHODS = ("grid", "random", "bayes")
-SCALES = ("log", "linear")
 # Kept as they are: what the data was stored for, the seed, which says who is in which fold, and the threshold, which is
 # set before training; a recipe's name, task and source are no settings.
-_FIXED = {"name", "task", "source", "options", "field", "stored", "seed", "threshold"}
-_NAMES = {"loss": LOSSES, "scheme": SCHEMES, "windows": WINDOWS}
 _STUDY, _BEST, _TRIALS = "study.db", "best.json", "trials.csv"
-_OPTION = "options."
 _AT_RANDOM = 5  # trials before "bayes" begins to reckon; Optuna's own 10 would be half of the usual budget
 
 
@@ -101,7 +92,7 @@ def tune(
         Bergstra et al., NeurIPS 2011 (the estimator) and Bergstra and Bengio, JMLR 2012;13:281 (random before grid), in
         Optuna (Akiba et al., KDD 2019). Chosen apart from the report: Cawley and Talbot, JMLR 2010;11:2079.
     """
-    space = _check_space(space, recipe, by)
+    space = check_space(space, recipe, by)
     if trials < 1 or (minutes is not None and minutes <= 0):
         raise ValueError(f"A tuning needs at least one trial and some minutes; got {trials} and {minutes}.")
     out, slices = Path(out), open_slices(recipe, data)
@@ -190,34 +181,9 @@ def change_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     Raises:
         ValueError: if no recipe can have them.
     """
-    options = {name.removeprefix(_OPTION): value for name, value in settings.items() if name.startswith(_OPTION)}
-    plain = {name: value for name, value in settings.items() if not name.startswith(_OPTION)}
+    options = {name.removeprefix(OPTION): value for name, value in settings.items() if name.startswith(OPTION)}
+    plain = {name: value for name, value in settings.items() if not name.startswith(OPTION)}
     return replace(recipe, **plain, options={**recipe.options, **options})
-
-
-def read_space(texts: Sequence[str]) -> dict[str, tuple]:
-    """What `--vary` says, as `tune` takes it.
-
-    Args:
-        texts: NAME=A,B,C for choices, NAME=LOW..HIGH for a range and NAME=LOW..HIGH:log for one by orders of magnitude.
-            A choice of several values is written 8+16+32, of one alone 8+; True, False and None are Python's.
-
-    Raises:
-        ValueError: for anything else, or a name given twice.
-    """
-    space = {}
-    for text in texts:
-        name, _, values = text.partition("=")
-        name = name.strip()
-        if not name or not values or name in space:
-            raise ValueError(f"--vary wants each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
-        match = re.fullmatch(r"(.+?)\.\.(.+?)(?::(log|linear))?", values)
-        ends = tuple(_value(part) for part in match.groups()[:2]) if match else ()
-        if match and all(map(_is_number, ends)):
-            space[name] = (*ends, match[3] or "linear")
-        else:
-            space[name] = tuple(_value(part) for part in values.split(","))
-    return space
 
 
 def best_recipe(path: str | Path, name: str, *, fold: int | None, seed: int | None = None) -> Recipe:
@@ -249,64 +215,6 @@ def best_recipe(path: str | Path, name: str, *, fold: int | None, seed: int | No
     return recipe
 
 
-def _value(text: str) -> object:
-    text = text.strip()
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return tuple(_value(part) for part in text.split("+") if part) if "+" in text else text
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_range(values: Sequence) -> bool:
-    return len(values) == 3 and values[2] in SCALES and all(map(_is_number, values[:2]))
-
-
-def _check_space(space: Mapping[str, Sequence], recipe: Recipe, by: str) -> dict[str, tuple]:
-    """The space in tuples, whole numbers made floats where the recipe has one; or an error."""
-    if by not in SEARCH_METHODS:
-        raise ValueError(f"by must be one of {', '.join(SEARCH_METHODS)}; got {by!r}.")
-    options = [f"{_OPTION}{name}" for name in builder_options(recipe)]
-    now = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if field.name not in _FIXED}
-    if unknown := [name for name in space if name not in (*now, *options)] or ([] if space else ["Nothing"]):
-        raise ValueError(
-            f"{unknown[0]} cannot be varied in {recipe.name}; what can be is {', '.join([*now, *options])}."
-        )
-    if by == "grid" and (ranges := [name for name, values in space.items() if _is_range(values)]):
-        raise ValueError(f"A grid cannot hold the range of {ranges[0]}; name choices, or search by random or bayes.")
-    return {name: _convert_choices(name, tuple(values), now) for name, values in space.items()}
-
-
-def _convert_choices(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
-    """The values of one field, if it can take them all."""
-    ends, scale = (values[:2], values[2:]) if _is_range(values) else (values, ())
-    if scale and not (ends[0] < ends[1] and (scale == ("linear",) or ends[0] > 0)):
-        raise ValueError(f"A range goes from low to high, and a log range begins above 0; got {name}={values}.")
-    if name in now and (
-        wrong := [value for value in ends if not _is_compatible(value, now[name])] or ([] if ends else [()])
-    ):
-        raise ValueError(
-            f"{name}, now {now[name]!r}, cannot be {wrong[0]!r}. Write choices as 4,8,16, a choice of several values "
-            "as 8+16, a range as 1e-4..1e-2:log."
-        )
-    single = [part for value in ends for part in (value if isinstance(value, tuple) else (value,))]
-    if unknown := [part for part in single if name in _NAMES and part not in _NAMES[name]]:
-        raise ValueError(f"{name} cannot be {unknown[0]!r}; known are {', '.join(_NAMES[name])}.")
-    if isinstance(now.get(name), float):
-        ends = tuple(map(float, ends))
-    return (*ends, *scale)
-
-
-def _is_compatible(value: object, now: object) -> bool:
-    """Whether a value may stand where `now` stands: a number for a number, a whole one for a whole one."""
-    if isinstance(now, float):
-        return _is_number(value)
-    return isinstance(value, str | None) if now is None or isinstance(now, str) else type(value) is type(now)
-
-
 def _check_scorable(recipe: Recipe, slices: Slices, split: Split) -> None:
     bleeding = slices.with_targets(recipe).bleeding
     if not bleeding.any() or (not recipe.has_mask_output and bleeding.all()):
@@ -322,7 +230,7 @@ def _choices_by_json(values: Sequence) -> dict[str, Any]:
 
 
 def _draw_setting(trial: optuna.Trial, name: str, values: Sequence) -> object:
-    if not _is_range(values):
+    if not is_range(values):
         choices = _choices_by_json(values)
         return choices[trial.suggest_categorical(name, list(choices))]
     low, high, scale = values
@@ -422,7 +330,7 @@ def _settings(trial: optuna.trial.FrozenTrial, space: Mapping[str, Sequence]) ->
     """What a trial tried, choices no longer by their JSON."""
     values = {name: trial.params[name] for name in space if name in trial.params}
     return {
-        name: value if _is_range(space[name]) else _choices_by_json(space[name])[value]
+        name: value if is_range(space[name]) else _choices_by_json(space[name])[value]
         for name, value in values.items()
     }
 

@@ -19,8 +19,8 @@ from ich_lib import WINDOWS, phantom
 from ich_lib.course import is_attempted, mark_correct, phantom_heads
 from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY
+from ich_lib.measures.bootstrap import paired_bootstrap, patient_bootstrap
 from ich_lib.measures.metrics import auc, f1, pixel_accuracy
-from ich_lib.measures.statistics import paired_bootstrap, patient_bootstrap
 from ich_lib.models.builders import build
 from ich_lib.models.pictures import neighbor_indices
 from ich_lib.models.recipes import get_recipe

@@ -14,7 +14,8 @@ from scipy import stats
 
 from ich_lib.course import is_attempted, mark_correct
 from ich_lib.measures import metrics
-from ich_lib.measures.statistics import anova, average_per_patient, patient_bootstrap, t_test
+from ich_lib.measures.bootstrap import patient_bootstrap
+from ich_lib.measures.statistics import anova, average_per_patient, t_test
 
 # %% [markdown]
 # ## A score without an interval is a rumor

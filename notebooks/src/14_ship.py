@@ -19,11 +19,11 @@ import numpy as np
 
 from ich_lib import Recipe, analyze, export, load, phantom, train
 from ich_lib.course import is_attempted, mark_correct, phantom_heads
+from ich_lib.measures.bootstrap import patient_bootstrap
 from ich_lib.measures.metrics import dice, dice_per_subject
-from ich_lib.measures.statistics import patient_bootstrap
 from ich_lib.models.heat import add_heat_output
 from ich_lib.models.pictures import model_inputs, stack_channels
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.notice import NOTICE
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.analyze import analyze

@@ -23,7 +23,7 @@ from ich_lib.data import open_set
 from ich_lib.data.split import SET_ASIDE, Split, by_patient, leaky_image_split, units
 from ich_lib.data.store import cached_store
 from ich_lib.measures import metrics
-from ich_lib.measures.statistics import Estimate, paired_bootstrap, patient_bootstrap
+from ich_lib.measures.bootstrap import Estimate, paired_bootstrap, patient_bootstrap
 from ich_lib.models.recipes import get_recipe
 from ich_lib.show import row
 from ich_lib.training.batches import Slices, ValidationBatches

@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ich_lib.course import find_ct_ich, is_attempted, mark_correct, phantom_heads
+from ich_lib.measures.bootstrap import paired_bootstrap
 from ich_lib.measures.metrics import auc
-from ich_lib.measures.statistics import paired_bootstrap
 from ich_lib.show import row
 
 # %% [markdown]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ich_lib.data import DataProblems, open_set
-from ich_lib.data.store import LEVELS_HU, ROOM, build_store, cached_store, decode_hu, encode_hu, open_store
+from ich_lib.data.coding import LEVELS_HU, decode_hu, encode_hu
+from ich_lib.data.store import ROOM, build_store, cached_store, open_store
 from ich_lib.data.store import store as make_store
 from ich_lib.phantoms import phantom
 from ich_lib.reports.case_files import write_case

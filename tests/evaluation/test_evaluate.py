@@ -12,7 +12,7 @@ from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
 from ich_lib.measures.metrics import Counts, auc, dice
 from ich_lib.measures.report import Weights
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.models.run import FOLD
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.prediction.engine import Model, ModelOutput, Models

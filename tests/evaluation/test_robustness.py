@@ -9,7 +9,7 @@ import ich_lib.evaluation.robustness as rob
 from ich_lib.__main__ import main
 from ich_lib.evaluation import judge, judge_scan, table_scan, table_truth
 from ich_lib.evaluation.robustness_page import format_change, spoiled, write_robustness_page
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.phantoms import from_shares
 from ich_lib.prediction.engine import Model, ModelOutput, Models
 from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES

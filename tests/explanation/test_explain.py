@@ -23,7 +23,7 @@ from ich_lib.explanation.scan import choose_model
 from ich_lib.explanation.scored import center_blob, energy_inside, hits_blood, score_explanations
 from ich_lib.models.builders import build, densenet_bc, unet3d
 from ich_lib.models.pictures import model_inputs
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.engine import Model, ModelOutput, Models
 from ich_lib.prepare.head import Box, slice_box

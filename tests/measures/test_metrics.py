@@ -16,7 +16,6 @@ from ich_lib.measures.metrics import (
     dice,
     dice_per_subject,
     f1,
-    hd95_mm,
     iou,
     iou_of_dice,
     log_loss,
@@ -29,9 +28,9 @@ from ich_lib.measures.metrics import (
     reliability,
     sensitivity,
     specificity,
-    surface_dice,
     volume_error_ml,
 )
+from ich_lib.measures.surface import hd95_mm, surface_dice
 
 EMPTY, FULL = np.zeros((2, 3, 4), bool), np.ones((2, 3, 4), bool)
 SPACING_MM = (5.0, 0.5, 0.4)

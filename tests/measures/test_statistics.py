@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ich_lib.measures.statistics import (
-    Comparison,
+from ich_lib.measures.bootstrap import (
     Estimate,
-    anova,
-    average_per_patient,
     group_by_patient,
     grouped_bootstrap,
-    mann_whitney,
     paired_bootstrap,
     patient_bootstrap,
     pooled,
+)
+from ich_lib.measures.statistics import (
+    Comparison,
+    anova,
+    average_per_patient,
+    mann_whitney,
     t_test,
     two_factor_anova,
     welch,

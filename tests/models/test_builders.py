@@ -19,7 +19,8 @@ from ich_lib.models.builders import (
     unet_ensemble,
 )
 from ich_lib.models.losses import dice_bce, slice_dice_bce
-from ich_lib.models.recipes import get_recipe, recipe_from_json
+from ich_lib.models.recipe import recipe_from_json
+from ich_lib.models.recipes import get_recipe
 
 OURS = ("unet-small", "densenet-small", "unet-2d", "unet-2.5d", "attention-unet", "ensemble-small")
 AUTOMATIC = {"conv2d", "conv3d", "batch", "re", "max", "up", "concatenate", "dense", "dropout", "flatten", "multiply"}

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from ich_lib.models.pictures import model_inputs, neighbor_indices, restore_bone
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prepare.head import Box
 
 RECIPE = Recipe("r", "segment", "unet2d", size=4, windows=("brain render", "bone"))

@@ -8,7 +8,8 @@ import pytest
 from ich_lib.data.store import build_store
 from ich_lib.labels import SCHEMES
 from ich_lib.models.losses import LOSSES
-from ich_lib.models.recipes import RECIPES, Recipe, get_recipe, recipe_from_json, recipes
+from ich_lib.models.recipe import Recipe, recipe_from_json
+from ich_lib.models.recipes import RECIPES, get_recipe, recipes
 from ich_lib.models.run import open_run
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.training.batches import Batches, Slices

@@ -10,6 +10,7 @@ from ich_lib.phantoms import MIMICS, _build_head, anatomy, phantom
 from ich_lib.phantoms.bleeds import LEAST_ML, MEASURED, displace, place_bleed
 from ich_lib.phantoms.grid import Draw, Grid, inside, sheet
 from ich_lib.phantoms.scanner import _smooth
+from ich_lib.phantoms.space import draw_pose
 
 SMALL = {"pixels": 128, "levels": 2}  # a quarter of the pixels: enough where no thin line matters
 
@@ -28,7 +29,7 @@ def type_and_case(request):
 def room():
     """The head of seed 7 on the grid: coordinates and mm inside the inner table."""
     grid = Grid()
-    space = anatomy.draw_pose(Draw(7, 20, 0), grid)
+    space = draw_pose(Draw(7, 20, 0), grid)
     return space, -anatomy.skull(space, Draw(7, 20, 1))["cavity"]
 
 
@@ -285,7 +286,7 @@ def test_heads_are_turned_and_nod_as_drawn():
     """The line between the eyeballs, found in the image, lies at the drawn yaw."""
     yaws = []
     for seed in range(8):
-        space = anatomy.draw_pose(Draw(seed, 20, 0), Grid())
+        space = draw_pose(Draw(seed, 20, 0), Grid())
         right, left = (np.array(space.pose.place((side * 32, -79, 2))) for side in (-1, 1))
         yaw, roll, _ = space.pose.angles
         yaws.append(yaw)
@@ -312,7 +313,7 @@ def test_calcium_is_bright_and_no_blood(name):
 
 def _person(seed):
     draw = Draw(seed, 20, 0)
-    return anatomy.draw_person(draw, anatomy.draw_pose(draw, Grid()).pose.child)
+    return anatomy.draw_person(draw, draw_pose(draw, Grid()).pose.child)
 
 
 @pytest.mark.parametrize(("name", "sign"), [("dense sinus", 1), ("streak", 1), ("old infarct", -1), ("motion", 1)])

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from ich_lib.labels import ANY
+from ich_lib.measures.bootstrap import Estimate, patient_bootstrap
 from ich_lib.measures.metrics import auc
-from ich_lib.measures.statistics import Estimate, patient_bootstrap
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.training.batches import Slices, ValidationBatches
 from ich_lib.training.train import train
 

@@ -5,7 +5,7 @@ import pytest
 
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import dice
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.phantoms import phantom
 from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, Model, ModelOutput, Models

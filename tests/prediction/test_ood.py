@@ -5,7 +5,7 @@ import pytest
 
 from ich_lib.data.store import build_store
 from ich_lib.evaluation.ood_limits import feature_model, fit_ood
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prediction.analyze import analyze, features
 from ich_lib.prediction.engine import Model, ModelOutput, Models, load
 from ich_lib.prediction.export import export

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ich_lib.labels import ANY
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prediction.analyze import UNSURE, analyze
 from ich_lib.prediction.engine import Model, ModelOutput, Models
 from ich_lib.prediction.uncertainty import (

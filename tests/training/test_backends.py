@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from ich_lib.data.phantoms import phantoms
-from ich_lib.models.recipes import RECIPES, Recipe
+from ich_lib.models.recipe import Recipe
+from ich_lib.models.recipes import RECIPES
 from ich_lib.training.batches import Batches, Slices
 from ich_lib.training.loop import compile_model
 from tests.conftest import ROOT

@@ -6,7 +6,7 @@ import pytest
 
 from ich_lib.data.store import build_store
 from ich_lib.labels import ANY
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 from ich_lib.prepare.augment import NO_AUGMENT
 from ich_lib.training.batches import Batches, Slices, ValidationBatches, paste
 from tests.planted import table_of_heads

@@ -32,7 +32,7 @@ from tests.conftest import tiny_recipes
 """
 # A model whose mathematics does not depend on how a batch is shared: no batch normalization, no dropout.
 TRAINED = """
-from ich_lib.models.recipes import Recipe
+from ich_lib.models.recipe import Recipe
 shape = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 2, "epochs": 5, "precision": "float32"}
 plain = Recipe("plain", "classify", "cnn_001", {"dropout": 0.0}, loss="bce", learning_rate=1e-4, **shape)
 one, two = (t.train(plain, None, f"{sys.argv[1]}/{n}", devices=n) for n in (1, 2))

@@ -12,13 +12,15 @@ from ich_lib.__main__ import main
 from ich_lib.data.split import by_patient
 from ich_lib.data.store import build_store
 from ich_lib.models.builders import builder_options
-from ich_lib.models.recipes import RECIPES, recipe_from_json
+from ich_lib.models.recipe import recipe_from_json
+from ich_lib.models.recipes import RECIPES
 from ich_lib.models.run import open_run
 from ich_lib.prepare.augment import NO_AUGMENT
 from ich_lib.training import tune as tuning
 from ich_lib.training.batches import Slices
+from ich_lib.training.search_space import read_space
 from ich_lib.training.train import train
-from ich_lib.training.tune import best_recipe, change_recipe, read_space, score_run, set_aside, tune
+from ich_lib.training.tune import best_recipe, change_recipe, score_run, set_aside, tune
 from tests.conftest import tiny_recipes
 from tests.planted import table_of_heads
 

@@ -1,0 +1,112 @@
+"""How far apart the surfaces of two masks lie, in mm."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ich_lib.measures.metrics import _share, check_masks
+
+
+def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]) -> float:
+    """95 % of each surface is at most this far from the other, in mm (robust Hausdorff distance).
+
+    Two empty masks: 0. One empty: infinity, not NaN, since leaving a missed bleed out would flatter; report the
+    median over patients, or how many were infinite.
+
+    Args:
+        truth: (z, y, x) or (y, x), bool or 0 and 1.
+        mask: the same shape.
+        spacing_mm: distance of neighbors along each axis, in the order of the axes.
+
+    Returns:
+        The larger of the two directions' 95th percentiles, which are weighed by surface area.
+
+    Raises:
+        ValueError: if the shapes differ, or the spacing does not fit them.
+
+    Source:
+        Nikolov et al. 2021, J Med Internet Res 23(7):e26151, and its surface-distance: distances run between corners
+        of voxels, as there. Area is shared out from the voxels' faces here, not triangulated, so weights differ on
+        slanted surfaces: on eight random blobs (5 x 0.5 x 0.45 mm) this function by up to 4 %, `surface_dice` by up
+        to 0.02. There, two empty masks are infinitely apart.
+    """
+    to_mask, to_truth = _surface_distances_mm(truth, mask, spacing_mm)
+    if not len(to_mask[0]) and not len(to_truth[0]):
+        return 0.0
+    return max(_percentile(*to_mask, 0.95), _percentile(*to_truth, 0.95))
+
+
+def surface_dice(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float], tolerance_mm: float) -> float:
+    """Share of both surfaces, by area, that lies within a tolerance of the other.
+
+    Two empty masks agree: 1; one empty: 0.
+
+    Args:
+        truth: (z, y, x) or (y, x), bool or 0 and 1.
+        mask: the same shape.
+        spacing_mm: distance of neighbors along each axis, in the order of the axes.
+        tolerance_mm: 0 or more, at best how far two readers differ.
+
+    Raises:
+        ValueError: if the shapes differ, the spacing does not fit them, or the tolerance is negative.
+
+    Source:
+        As for `hd95_mm`. There, two empty masks give NaN.
+    """
+    if tolerance_mm < 0:
+        raise ValueError(f"tolerance_mm must not be negative; got {tolerance_mm}.")
+    to_mask, to_truth = _surface_distances_mm(truth, mask, spacing_mm)
+    reach = tolerance_mm + 1e-6  # three voxels of 0.4 mm are 1.2000000000000002 mm
+    near = sum(float(area[far_mm <= reach].sum()) for far_mm, area in (to_mask, to_truth))
+    return _share(near, sum(float(area.sum()) for _, area in (to_mask, to_truth)), empty=1.0)
+
+
+def _surface_distances_mm(
+    truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """((distance, area), (distance, area)): from each corner on the truth's surface to the mask's, and back."""
+    from scipy import ndimage
+
+    truth, mask = check_masks(truth, mask)
+    if truth.ndim not in (2, 3) or len(spacing_mm) != truth.ndim or not min(spacing_mm) > 0:
+        raise ValueError(
+            f"A mask of shape {truth.shape} needs one positive spacing per axis, on 2 or 3 axes; got {spacing_mm}."
+        )
+    if not (truth | mask).any():
+        nothing = np.empty(0), np.empty(0)
+        return nothing, nothing
+    box = ndimage.find_objects((truth | mask).astype(np.uint8))[0]  # nothing outside it can be nearest
+    areas = [_surface_area(values[box], spacing_mm) for values in (truth, mask)]
+    on = [area > 0 for area in areas]
+    far_mm = [
+        ndimage.distance_transform_edt(~values, sampling=spacing_mm) if values.any() else np.full(values.shape, np.inf)
+        for values in on
+    ]
+    return (far_mm[1][on[0]], areas[0][on[0]]), (far_mm[0][on[1]], areas[1][on[1]])
+
+
+def _surface_area(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    """Area of surface at each corner of the voxels: every face between in and out gives its corners equal parts.
+
+    The picture's edge counts as outside. In 2-D a face is an edge and its area a length.
+    """
+    padded = np.pad(mask, 1)
+    axes = range(mask.ndim)
+    total = np.zeros([n + 1 for n in mask.shape])
+    for across in axes:
+        faces = np.diff(padded, axis=across).astype(float)  # True where in and out meet
+        along = [axis for axis in axes if axis != across]
+        for axis in along:
+            before, after = (np.delete(faces, at, axis) for at in (-1, 0))
+            faces = (before + after) / 2
+        total += faces * np.prod([spacing_mm[axis] for axis in along])
+    return total
+
+
+def _percentile(far_mm: np.ndarray, area: np.ndarray, share: float) -> float:
+    """The distance within which that share of the area lies; infinite for a surface that is not there."""
+    if not len(far_mm):
+        return float("inf")
+    order = np.argsort(far_mm)
+    reached = np.searchsorted(np.cumsum(area[order]), share * area.sum())
+    return float(far_mm[order][min(reached, len(far_mm) - 1)])
