@@ -29,8 +29,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _robustness(options: argparse.Namespace) -> None:
-    from ich_lib.evaluation.robustness import plan, robustness, summary_sentence
+    from ich_lib.evaluation.robustness import plan, robustness
     from ich_lib.evaluation.robustness_page import write_robustness_page
+    from ich_lib.evaluation.robustness_summary import summary_sentence
 
     planned = plan(options.source, data=options.data, limit=options.limit, only=options.only, seed=options.seed)
     say(

@@ -17,7 +17,17 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     recipes_parser = commands.add_parser("recipes", help="list every model that can be trained, with its source")
     recipes_parser.set_defaults(run=_recipes)
+    _add_train(commands)
+    _add_crossval(commands)
+    _add_tune(commands)
+    table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
+    table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
+    table.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
+    table.set_defaults(run=_table)
+    _add_export(commands)
 
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train a recipe")
     train.add_argument("--data", type=Path, help="folder of a data set, or a file of store; without it, phantoms alone")
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
@@ -27,15 +37,19 @@ def add(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--resume", action="store_true", help="go on with a stopped run")
     train.add_argument("--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold it set apart")
     train.set_defaults(run=_train)
+    _add_training_options(train)
 
+
+def _add_crossval(commands: argparse._SubParsersAction) -> None:
     crossval = commands.add_parser("crossval", help="train a recipe once per fold of patients, then evaluate all folds")
     crossval.add_argument("--data", type=Path, required=True, help="folder of a data set")
     crossval.add_argument("--store", type=Path, metavar="FILE", help="the same as a file of store, to train from")
     crossval.add_argument("--out", type=Path, required=True, help="folder of the runs; run again to go on")
     crossval.set_defaults(run=_crossval)
-    for command in (train, crossval):
-        _add_training_options(command)
+    _add_training_options(crossval)
 
+
+def _add_tune(commands: argparse._SubParsersAction) -> None:
     tune = commands.add_parser("tune", help="search for settings, on other patients than those that are reported")
     tune.add_argument("--data", type=Path, required=True, help="folder of a data set, or a file of store")
     tune.add_argument("--out", type=Path, required=True, help="folder of the trials; run again to go on")
@@ -54,11 +68,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     _add_recipe_options(tune)
     tune.set_defaults(run=_tune)
 
-    table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
-    table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
-    table.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
-    table.set_defaults(run=_table)
 
+def _add_export(commands: argparse._SubParsersAction) -> None:
     export = commands.add_parser("export", help="write NAME.onnx, NAME.weights.h5 and NAME.json of a run")
     export.add_argument("source", type=Path, metavar="RUN")
     export.add_argument("--out", type=Path, required=True)

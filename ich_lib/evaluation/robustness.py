@@ -13,7 +13,7 @@ import ich_lib
 from ich_lib.case import Case
 from ich_lib.data import Table
 from ich_lib.evaluation import THRESHOLD, case_of, held_out_scans, judge_scan, open_table
-from ich_lib.grammar import listed
+from ich_lib.evaluation.robustness_summary import first_failing_severity
 from ich_lib.labels import ANY, TYPES
 from ich_lib.measures import metrics
 from ich_lib.measures.bootstrap import Estimate, group_by_patient, grouped_bootstrap, paired_bootstrap, pooled
@@ -417,42 +417,3 @@ def compare_outcomes(
     first, second = (group_by_patient(some, _patient) for some in (before, after))
     change = paired_bootstrap(first, second, pooled(statistic), rounds=ROUNDS)
     return {"value": None if np.isnan(value) else value, "change": change.as_json()}
-
-
-def first_failing_severity(report: dict, name: str) -> int | None:
-    """The mildest severity of a corruption at which nobody should believe the models; None if all five are borne.
-
-    That is where Dice, slice AUC, sensitivity or specificity `is_failing`.
-    """
-    for row in report["corruptions"][name]["severities"]:
-        if any(is_failing(row[key]["change"]) for key in DECIDING_FIGURES):
-            return row["severity"]
-    return None
-
-
-def is_failing(change: dict) -> bool:
-    """Whether a figure fell by more than TOLERATED, and its interval lies below zero."""
-    return change["value"] is not None and change["value"] < -TOLERATED_DROP and change["high"] < 0
-
-
-def summary_sentence(report: dict) -> str:
-    """The report in one sentence."""
-    models = listed(dict.fromkeys(model["name"] for model in report["models"]))
-    failing = [f"{name} ({_strength(report, name, at)})" for name, at in report["not_believed_from"].items() if at]
-    borne = [name for name, at in report["not_believed_from"].items() if not at]
-    whom, measures = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
-    if not failing:
-        return (
-            f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED_DROP} of {measures} was shown."
-        )
-    spared = f", which was shown for no severity of {listed(borne)}" if borne else ""
-    return (
-        f"{whom} nobody should believe {models} from here on: {', '.join(failing)}; there more than "
-        f"{TOLERATED_DROP} of {measures} "
-        f"is lost{spared}."
-    )
-
-
-def _strength(report: dict, name: str, severity: int) -> str:
-    corruption = report["corruptions"][name]
-    return f"{corruption['severities'][severity - 1]['strength']:g} {corruption['unit']}"

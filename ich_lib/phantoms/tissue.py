@@ -195,14 +195,17 @@ def _air(hu: np.ndarray, at: Level, rough: np.ndarray, skin: np.ndarray, pixel_m
         blend(hu, inside(air, pixel_mm), AIR + 700 * turbinate * (at.values("nose") > 0))
 
 
-def _brain(
-    at: Level, pixel_mm: float, person: Person, bleeds: Sequence[Bleed], room: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """HU of the inside of the skull, and the shares of blood, as if the cavity filled the whole picture."""
-    f = {name: at.values(name) for name in _INNER}
-    fluid, gray = fluid_spaces(f, pixel_mm, person)
-    shares, left = {}, room.copy()
-    covers = []
+def _bleed_covers(
+    at: Level,
+    f: dict[str, np.ndarray],
+    fluid: np.ndarray,
+    pixel_mm: float,
+    person: Person,
+    bleeds: Sequence[Bleed],
+    room: np.ndarray,
+) -> tuple[np.ndarray, list[tuple[Bleed, np.ndarray | None, np.ndarray]]]:
+    """Fluid as subarachnoid blood swells it, and each bleed with its field and the share of each pixel that it is."""
+    left, covers = room.copy(), []
     for bleed in bleeds:
         field = at(bleed.name)
         if field is None:
@@ -219,8 +222,18 @@ def _brain(
             elif bleed.name != "intraventricular":
                 share = np.maximum(share + room - 1, 0)
             share = np.minimum(share, left)
-        shares[bleed.name], left = share, left - share
+        left = left - share
         covers.append((bleed, field, share))
+    return fluid, covers
+
+
+def _brain(
+    at: Level, pixel_mm: float, person: Person, bleeds: Sequence[Bleed], room: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """HU of the inside of the skull, and the shares of blood, as if the cavity filled the whole picture."""
+    f = {name: at.values(name) for name in _INNER}
+    fluid, gray = fluid_spaces(f, pixel_mm, person)
+    fluid, covers = _bleed_covers(at, f, fluid, pixel_mm, person, bleeds, room)
     white, gray_hu = np.float32(person.white_hu), np.float32(person.gray_hu)
     pale = at("pale")
     hu = white + gray * (gray_hu - white)
@@ -252,7 +265,7 @@ def _brain(
     hu += np.float32(person.cup_hu) * rim * rim  # scatter and hardening left over by the skull brighten its neighbor
     for bleed, _, share in covers:
         blend(hu, _final_shares(share, covers, bleed), bleed.hu + 3 * at.values("rough"))
-    return hu, shares
+    return hu, {bleed.name: share for bleed, _, share in covers}
 
 
 def _final_shares(

@@ -330,8 +330,7 @@ def _settings(trial: optuna.trial.FrozenTrial, space: Mapping[str, Sequence]) ->
     """What a trial tried, choices no longer by their JSON."""
     values = {name: trial.params[name] for name in space if name in trial.params}
     return {
-        name: value if is_range(space[name]) else _choices_by_json(space[name])[value]
-        for name, value in values.items()
+        name: value if is_range(space[name]) else _choices_by_json(space[name])[value] for name, value in values.items()
     }
 
 

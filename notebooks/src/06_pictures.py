@@ -12,7 +12,9 @@ import numpy as np
 
 from ich_lib import WINDOWS, phantom
 from ich_lib.course import is_attempted, mark_correct
-from ich_lib.course.preparation import clahe, compare_shrinking, drop_corrupt, to_8_bit
+from ich_lib.course.contrast import clahe, to_8_bit
+from ich_lib.course.corrupt_files import drop_corrupt
+from ich_lib.course.preparation import compare_shrinking
 from ich_lib.prepare.augment import Augment, apply_warp, draw_warp
 from ich_lib.prepare.window import window
 from ich_lib.show import row

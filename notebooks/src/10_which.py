@@ -15,7 +15,7 @@ import numpy as np
 
 from ich_lib import LABELS
 from ich_lib.course import is_attempted, mark_correct, phantom_heads
-from ich_lib.course.preparation import input_range
+from ich_lib.course.contrast import input_range
 from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY, SCHEMES, TYPES, from_scheme, to_scheme
 from ich_lib.measures.metrics import auc

@@ -3,26 +3,26 @@ import itertools
 import numpy as np
 import pytest
 
-from ich_lib.course.preparation import (
-    METHODS,
+from ich_lib.course.contrast import (
     average_channels,
-    blacken_corrupt,
     clahe,
     compare_channel_average,
     compare_clahe,
-    compare_padding,
     compare_scaling,
-    compare_shrinking,
     compare_window_mean,
-    count_label_noise,
-    drop_corrupt,
     input_range,
     min_max_per_slice,
+    to_8_bit,
+)
+from ich_lib.course.corrupt_files import blacken_corrupt, count_label_noise, drop_corrupt
+from ich_lib.course.preparation import (
+    METHODS,
+    compare_padding,
+    compare_shrinking,
     pad_or_crop,
     pad_overwriting_the_picture,
     resize,
     subsample,
-    to_8_bit,
 )
 from ich_lib.prepare.window import window
 
