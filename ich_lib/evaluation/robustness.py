@@ -27,10 +27,8 @@ N_PHANTOMS, N_PATIENTS = 8, 20  # judged where nobody asks for another number
 SLICES, PIXELS = 12, 256  # of a phantom: the middle 6 cm of the head
 FIRST = 90_000_000  # seed of the first phantom, far from those that models are trained on
 ROUNDS = 1000  # resamples of each interval
-TOLERATED_DROP = 0.1  # of any of DECIDING: a model that loses more is not to be believed
 CLEAN_KEY = "clean"
 PROGRESS_FOLDER = "kept"  # folder of what a stopped command has done
-DECIDING_FIGURES = ("dice_per_subject", "slice_auc_any", "scan_sensitivity", "scan_specificity")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ich_lib.case import Case
 from ich_lib.evaluation.page import STYLE, to_text
-from ich_lib.evaluation.robustness import DECIDING_FIGURES, FIRST, SLICES, TOLERATED_DROP
-from ich_lib.evaluation.robustness_summary import is_failing, summary_sentence
+from ich_lib.evaluation.robustness import FIRST, SLICES
+from ich_lib.evaluation.robustness_summary import DECIDING_FIGURES, TOLERATED_DROP, is_failing, summary_sentence
 from ich_lib.phantoms import phantom
 from ich_lib.prepare.corruptions import CORRUPTIONS, corrupt
 from ich_lib.prepare.head import head_box

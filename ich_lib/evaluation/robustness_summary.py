@@ -1,7 +1,9 @@
 """From which severity on a corruption makes a model fail, in one sentence."""
 
-from ich_lib.evaluation.robustness import DECIDING_FIGURES, TOLERATED_DROP
 from ich_lib.grammar import listed
+
+TOLERATED_DROP = 0.1  # of any of DECIDING: a model that loses more is not to be believed
+DECIDING_FIGURES = ("dice_per_subject", "slice_auc_any", "scan_sensitivity", "scan_specificity")
 
 
 def first_failing_severity(report: dict, name: str) -> int | None:
