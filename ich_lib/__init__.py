@@ -69,7 +69,7 @@ _HOMES = {  # name to the module it is taken from when it is first used, as in t
     "Scan": "ich_lib.scan",
     "Case": "ich_lib.case",
     "Result": "ich_lib.prediction.analyze",
-    "Recipe": "ich_lib.models.recipes",
+    "Recipe": "ich_lib.models.recipe",
     "ReadError": "ich_lib.readers",
     "WINDOWS": "ich_lib.prepare.window",
     "LABELS": "ich_lib.labels",

@@ -14,7 +14,6 @@ from ich_lib import analyze, phantom
 from ich_lib.course import is_attempted, mark_correct
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms.bodies import BODIES, body
-from ich_lib.prediction.analyze import analyze
 from ich_lib.prepare.corruptions import CORRUPTIONS, corrupt
 from ich_lib.show import row
 from ich_lib.words import result_sentence

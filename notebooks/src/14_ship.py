@@ -23,12 +23,9 @@ from ich_lib.measures.bootstrap import patient_bootstrap
 from ich_lib.measures.metrics import dice, dice_per_subject
 from ich_lib.models.heat import add_heat_output
 from ich_lib.models.pictures import model_inputs, stack_channels
-from ich_lib.models.recipe import Recipe
 from ich_lib.notice import NOTICE
-from ich_lib.phantoms import phantom
-from ich_lib.prediction.analyze import analyze
-from ich_lib.prediction.engine import WEIGHTS, Models, load
-from ich_lib.prediction.export import export, largest_difference
+from ich_lib.prediction.engine import WEIGHTS, Models
+from ich_lib.prediction.export import largest_difference
 from ich_lib.prepare.head import crop, field_box
 from ich_lib.prepare.window import window
 from ich_lib.show import row

@@ -178,7 +178,7 @@ def test_the_model_is_asked_of_the_slices_that_the_student_sees(models, monkeypa
     request = replace(
         question(), scan=Scan(np.full((3, 64, 64), -1000, np.float32), axial_affine((5, 3, 3), (3, 64, 64)))
     )
-    answer = quiz.model_answer(models, replace(request, asked=1))
+    answer = quiz.model_answer(models, replace(request, index=1))
     assert visited == [request.scan]
     assert (answer.bleeds, answer.types, bool(answer.region.any())) == (False, frozenset(), False)
     assert 0 <= answer.score < 0.5

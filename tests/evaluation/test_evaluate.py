@@ -250,10 +250,10 @@ def close_report(folder):
     """The report of `close_scores` as it is read back, and (truth, score) of its slices from the table beside it."""
     scans = close_scores()
     write_slices(scans, folder / FILE)
-    report = build_report(scans, table_of_heads(), Disk.models(), calibrated="not", prevalence=0.1)
+    report = build_report(scans, table_of_heads(), [Disk.models()], folds=(0,), calibrated="not", prevalence=0.1)
     slices = [np.concatenate(group) for group in zip(*read_slices(folder / FILE).values(), strict=True)]
     assert slices[1].tolist() == np.concatenate([item.scores[:, ANY] for item in scans]).tolist()
-    return json.loads(json.dumps(report)), slices
+    return json.loads(json.dumps(report.as_json())), slices
 
 
 def test_every_pooled_figure_of_a_report_can_be_computed_again_from_the_tables_beside_it(tmp_path):
