@@ -37,7 +37,7 @@ def strange(monkeypatch):
 import os, sys, time
 {before}
 from ich_lib.readers import child
-import ich_lib.readers
+import ich_lib.readers as readers
 right = readers.read
 def read(paths, **options):
     if any(path.endswith("evil") for path in paths):
