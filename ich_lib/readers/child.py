@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from ich_lib.readers.limits import LIMITS
+from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.refusal import ReadError
 from ich_lib.scan import Scan
 
@@ -134,7 +134,7 @@ def _answer(name: str, work: str, paths: Sequence[str | os.PathLike], options: d
     try:
         with TemporaryDirectory(prefix="ich-") as folder:
             question = {"work": work, "name": name, "paths": [os.path.abspath(path) for path in paths]}  # noqa: PTH100
-            answer = child.ask(question | {"options": options, "folder": folder, "limits": LIMITS})
+            answer = child.ask(question | {"options": options, "folder": folder, "limits": LIMITS, "ranges": RANGES})
             values = _loaded(name, Path(folder) / _VALUES) if "told" in answer else None
     except BaseException:
         child.end()
@@ -218,7 +218,8 @@ def serve() -> None:
     _ignore_interrupts()
     for line in sys.stdin.buffer:
         question = json.loads(line)
-        LIMITS.update(_from_plain(list(question["limits"].items())))  # those of the caller
+        LIMITS.update(question["limits"])  # those of the caller
+        RANGES.update((name, tuple(ends)) for name, ends in question["ranges"].items())
         _limit()
         channel.write(json.dumps(_answered(question)).encode() + b"\n")
         channel.flush()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ich_lib.readers import ReadError, child, read, read_truth
-from ich_lib.readers.limits import LIMITS
+from ich_lib.readers.limits import LIMITS, RANGES
 from tests.dicom_files import write_series, write_slice
 from tests.planted import head, laid_out
 
@@ -108,7 +108,7 @@ def test_a_refusal_is_the_same_sentence(tmp_path, monkeypatch):
 
 
 def test_the_limits_are_those_of_the_caller(good, monkeypatch):
-    monkeypatch.setitem(LIMITS, "side_px", (100, 200))
+    monkeypatch.setitem(RANGES, "side_px", (100, 200))
     with pytest.raises(ReadError, match="a side must be 100 to 200 px"):
         read(good, isolated=True)
 
