@@ -256,8 +256,8 @@ def _report(scores: Found, names: Iterable[str], seeds: Sequence[int]) -> dict:
         "seeds": list(seeds),
         "methods": methods,
         "center_blob": {
-            "pointing": _figure(blob, "hit").as_json(),
-            "energy": _figure(blob, "energy").as_json(),
+            "pointing": _figure(blob, "is_hit").as_json(),
+            "energy": _figure(blob, "energy_inside").as_json(),
             "n_patients": len({score.patient for score in blob}),
         },
         "notice": NOTICE,
@@ -266,11 +266,11 @@ def _report(scores: Found, names: Iterable[str], seeds: Sequence[int]) -> dict:
 
 def _figures(trained: list[MapScore], random: list[MapScore]) -> dict:
     return {
-        "pointing": _figure(trained, "hit").as_json(),
-        "energy": _figure(trained, "energy").as_json(),
-        "energy_random": _figure(random, "energy").as_json(),
+        "pointing": _figure(trained, "is_hit").as_json(),
+        "energy": _figure(trained, "energy_inside").as_json(),
+        "energy_random": _figure(random, "energy_inside").as_json(),
         "n_patients": len({score.patient for score in trained}),
-        "pointing_random": _figure(random, "hit").as_json(),
+        "pointing_random": _figure(random, "is_hit").as_json(),
         "energy_over_random": _ratio(trained, random).as_json(),
         "slices": len(trained),
         "empty": sum(score.is_empty for score in trained),
@@ -286,7 +286,7 @@ def _figure(map_scores: Iterable[MapScore], of: str) -> Estimate:
 
 def _ratio(trained: Iterable[MapScore], random: Iterable[MapScore]) -> Estimate:
     """How many times the random weights' energy the trained ones have, on the same patients."""
-    trained_energy, random_energy = _by_patient(trained, "energy"), _by_patient(random, "energy")
+    trained_energy, random_energy = _by_patient(trained, "energy_inside"), _by_patient(random, "energy_inside")
     pairs = [(trained_energy[patient], random_energy[patient]) for patient in trained_energy]
 
     def times(pairs: list) -> float:

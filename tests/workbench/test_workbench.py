@@ -298,7 +298,7 @@ def test_a_lesson_can_be_read_without_its_solutions():
     at = sound(at.run())
     assert at.header[0].value == "5. The leak lab"
     assert "5.1 open" in page_text(at)
-    assert any("def remembered" in item.value for item in at.code)
+    assert any("def memory_accuracy" in item.value for item in at.code)
     assert "<details" not in page_text(at)
 
 
