@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 import zipfile
 import zlib
+from bisect import bisect
 from functools import cache
 from pathlib import Path
 from shutil import which
@@ -33,14 +34,38 @@ def zipped(path, files, method=zipfile.ZIP_DEFLATED):
     return path
 
 
-def deflate64(path, files):
-    """Deflate64 is written by no Python library: inflate64 packs the entries, the zip around them is made here."""
-    from inflate64 import Deflater
+def packed64(data):
+    """Deflate64 in one block of fixed codes (RFC 1951; APPNOTE.TXT 4.4.5, method 9), made here so that it is no word of
+    the library that unpacks it. Every repeat is written as length code 285, which holds 3 to 65,538 bytes in Deflate64
+    and 258 in Deflate, and reaches 65,536 bytes back."""
+    bits, seen, at = ["1", "10"], {}, 0
+    backwards = lambda number, width: f"{number:0{width}b}"[::-1]  # noqa: E731
+    literal = [f"{48 + byte:08b}" if byte < 144 else f"{256 + byte:09b}" for byte in range(256)]
+    first = [1, 2, *(1 + (2 + half << power) for power in range(15) for half in (0, 1))]  # of each distance code
+    while at < len(data):
+        start, length = seen.get(data[at : at + 3], -65537), 0
+        seen[data[at : at + 3]] = at
+        if at - start <= 65536:
+            while length < 65538 and at + length < len(data) and data[start + length] == data[at + length]:
+                length += 1
+        if length < 3:
+            bits.append(literal[data[at]])
+            at += 1
+            continue
+        code = bisect(first, at - start) - 1
+        extra = backwards(at - start - first[code], max(0, code // 2 - 1)) if code > 3 else ""
+        bits += [f"{285 - 88:08b}", backwards(length - 3, 16), f"{code:05b}", extra]
+        at += length
+    stream = "".join([*bits, "0000000"])
+    stream += "0" * (-len(stream) % 8)
+    return bytes(int(stream[k : k + 8][::-1], 2) for k in range(0, len(stream), 8))
 
+
+def deflate64(path, files):
+    """Deflate64 is written by no Python library: entries and zip are made here."""
     entries, names = b"", b""
     for name, data in files.items():
-        packer = Deflater()
-        packed = packer.deflate(data) + packer.flush()
+        packed = packed64(data)
         sizes = (
             zlib.crc32(data).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + len(data).to_bytes(4, "little")
         )
