@@ -22,6 +22,7 @@ from ich_lib.demo.job import run_in_thread
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, Models, load
 from ich_lib.prepare.window import WINDOWS
+from ich_lib.readers import child
 from ich_lib.reports import as_json, write
 
 try:
@@ -176,7 +177,7 @@ def _page(*, comparing: bool) -> Page:
             files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
             _html(viewer.folder_html())
             truth = gr.File(label=word("truth"), height=80, elem_id="truth")
-            gr.HTML("<p class='quiet'>DICOM, zip, NIfTI, PNG or JPG. Nothing that names a person.</p>")
+            gr.HTML("<p class='quiet'>DICOM, zip, tar, 7z, NIfTI or pictures. Nothing that names a person.</p>")
             window = gr.Dropdown(
                 _window_choices(), value=session.UNKNOWN_WINDOW, label=word("window"), elem_id="picture-window"
             )
@@ -536,6 +537,7 @@ def main() -> int:
         css=viewer.page_css(),
         js=viewer.PAGE_JS.read_text(encoding="utf-8"),
     )
+    child.warm()  # else the first upload would wait for its imports
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C
     Thread(target=lambda: [samples(name) for name in session.SAMPLES], daemon=True).start()  # read before anyone asks
     app.block_thread()

@@ -12,7 +12,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     predict = commands.add_parser("predict", help="find blood in a scan")
     predict.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, a folder, a zip, NIfTI, PNG or JPG"
+        "paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, a folder or archive, NIfTI, or pictures"
     )
     predict.add_argument(
         "--out", type=Path, help="folder for the result: JSON, CSV, NIfTI, PNG, PDF, DICOM SEG of DICOM"

@@ -7,14 +7,14 @@ import pydicom
 from pydicom.pixels import iter_pixels
 
 from ich_lib.grammar import count
-from ich_lib.readers import codecs
+from ich_lib.readers import codecs, inflate
 from ich_lib.readers.geometry import find_same_place, place_slices, sort_slices
 from ich_lib.readers.header import Slice, parse_dataset, slices_of
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.series import pick_series
 from ich_lib.readers.slabs import Slabs, slabs_of
-from ich_lib.readers.stored import padded, used_bits
+from ich_lib.readers.stored import padded, plain_words, used_bits
 from ich_lib.scan import LOWEST_HU, Scan, from_file_grid
 
 _SIDE_OF_AIR_HU = -500
@@ -94,50 +94,56 @@ def _drop_duplicates(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
 def _volume(slices: list[Slice], slabs: Slabs) -> tuple[np.ndarray, frozenset[str]]:
     """(slab, row, column) HU, float32, and sentences on what was found on the way. A file is opened once."""
     volume = np.zeros((len(slabs), slices[0].rows, slices[0].columns), np.float32)
-    share = np.float32(1 / slabs.each)
+    thin = np.empty(volume.shape[1:], np.float32)
     jobs = sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
     notes: set[str] = set()
     for piece, group in groupby(jobs, key=lambda job: job[1].piece):
         frames = list(group)
-        header, pixels = _pixels(piece, [item.frame for _, item in frames])
+        header, pixels = _pixels(piece, [item.frame for _, item in frames], packed=frames[0][1].packed)
         if how := codecs.lossy(header):
             notes.add(f"The slices were compressed with loss ({how}): HU may be off.")
         for (k, item), pixels_of_slice in zip(frames, pixels, strict=True):
-            hu, is_inverted = _hu(pixels_of_slice, header, item)
-            if slabs.each == 1:
-                volume[k] = hu
-            elif (slab := slabs.slab_of(k)) >= 0:
-                volume[slab] += hu * share
-            if is_inverted:
+            hu = volume[k] if slabs.each == 1 else thin
+            if _fill(hu, pixels_of_slice, header, item):
                 notes.add(_INVERTED)
+            if slabs.each > 1 and (slab := slabs.slab_of(k)) >= 0:
+                volume[slab] += thin * np.float32(1 / slabs.each)
     return volume, frozenset(notes)
 
 
-def _pixels(piece: Piece, frames: list[int]) -> tuple[pydicom.Dataset, list[np.ndarray]]:
+def _pixels(piece: Piece, frames: list[int], *, packed: bool) -> tuple[pydicom.Dataset, list[np.ndarray]]:
     """The header of a file and some of its frames as they are stored, bits that are no pixel still in them."""
     with piece.open() as stream, refuse_damaged(piece.name):
-        header = parse_dataset(piece, stream)
+        header = parse_dataset(inflate.plain(piece.name, stream) if packed else stream)
+        if (words := plain_words(header)) is not None:
+            return header, [words[frame] for frame in frames]
         plugin = codecs.plugin(piece.name, header.file_meta.TransferSyntaxUID)
         codecs.refuse_other_sizes(piece.name, header)
         stored = iter_pixels(header, indices=frames, decoding_plugin=plugin, correct_unused_bits=False)
         return header, list(stored)
 
 
-def _hu(stored: np.ndarray, header: pydicom.Dataset, item: Slice) -> tuple[np.ndarray, bool]:
-    """Stored values to HU by PS3.3 C.11.1.1.2; padding becomes air.
+def _fill(hu: np.ndarray, stored: np.ndarray, header: pydicom.Dataset, item: Slice) -> bool:
+    """Write stored values into `hu` as HU (PS3.3 C.11.1.1.2), padding as air; tell whether they were turned round.
 
     MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and leaves HU alone. Some converters turn the values round all
     the same, so the side of the slice decides: it is air in one of the two readings.
     """
-    values = used_bits(stored, header)
-    hu = values * np.float32(item.slope) + np.float32(item.intercept)
-    is_inverted = False
+    values, is_inverted = used_bits(stored, header), False
+    _rescale(hu, values, item)
     if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _is_air_around(hu):
-        opposite = (_ends(header) - values) * np.float32(item.slope) + np.float32(item.intercept)
-        is_inverted = _is_air_around(opposite)
-        hu = opposite if is_inverted else hu
-    hu[padded(stored, values, hu, header)] = LOWEST_HU
-    return hu.astype(np.float32, copy=False), is_inverted
+        opposite = np.empty_like(hu)
+        _rescale(opposite, _ends(header) - values, item)
+        if is_inverted := _is_air_around(opposite):
+            hu[:] = opposite
+    if (padding := padded(stored, values, hu, header)) is not None:
+        hu[padding] = LOWEST_HU
+    return is_inverted
+
+
+def _rescale(hu: np.ndarray, values: np.ndarray, item: Slice) -> None:
+    np.multiply(values, np.float32(item.slope), out=hu, casting="unsafe")
+    hu += np.float32(item.intercept)
 
 
 def _is_air_around(hu: np.ndarray) -> bool:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pydicom
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ich_lib.grammar import count
@@ -28,6 +29,7 @@ _NEEDED = (  # noqa: SIM905
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
+_TAGS = [Tag(name) for name in (*_NEEDED, *_IDENTIFYING)]
 _CONTENTS = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
@@ -49,6 +51,7 @@ class Slice:
         thickness_mm: SliceThickness, or None.
         slope, intercept: stored value to HU; None if the tag is missing, NaN if it holds no finite number.
         doubtful: whether it is a screenshot or has text burned in.
+        packed: whether the file is packed as a whole, gzipped or deflated.
         window: (level, width) in HU that it asks to be shown through, the first of several, or None.
     """
 
@@ -69,6 +72,7 @@ class Slice:
     intercept: float | None
     doubtful: bool
     window: tuple[float, float] | None = None
+    packed: bool = False
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -81,12 +85,12 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     left_out: Counter[str] = Counter()
     identifying: set[str] = set()
     for piece in pieces:
-        header = _header(piece)
-        identifying |= {tag for tag in _IDENTIFYING if header.get(tag)}
+        header, packed = _header(piece)
+        identifying |= {tag for tag in _IDENTIFYING if _filled(header, tag)}
         if reason := _not_ct(header):
             left_out[reason] += 1
             continue
-        for item in _slices(piece, header):
+        for item in _slices(piece, header, packed=packed):
             key: tuple[Piece | str, int] = (item.instance, item.frame) if item.instance else (piece, item.frame)
             left_out["copy of a file"] += key in slices
             slices.setdefault(key, item)
@@ -106,32 +110,35 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
 
 
 def parse_dataset(
-    piece: Piece, stream: BinaryIO, *, stop_before_pixels: bool = False, specific_tags: list[str] | None = None
+    stream: BinaryIO, *, stop_before_pixels: bool = False, specific_tags: list[BaseTag] | None = None
 ) -> pydicom.Dataset:
-    """Parse a file, packed as a whole or not.
+    """Parse a file that is not packed as a whole, see `inflate.plain`; without a transfer syntax it gets its own.
 
     Args:
-        piece: the file, for its name.
-        stream: it, opened; read from its first byte.
+        stream: the file; read from where it stands.
         stop_before_pixels: leave the pixels out.
         specific_tags: the tags to keep; None for all.
-
-    Raises:
-        ReadError: if it unpacks to more than a slice needs.
     """
-    whole = plain(piece.name, stream)
-    parsed = pydicom.dcmread(whole, force=True, stop_before_pixels=stop_before_pixels, specific_tags=specific_tags)
+    parsed = pydicom.dcmread(stream, force=True, stop_before_pixels=stop_before_pixels, specific_tags=specific_tags)
     if "TransferSyntaxUID" not in parsed.file_meta:
         implicit, little = parsed.original_encoding
         parsed.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2"))
     return parsed
 
 
-def _header(piece: Piece) -> pydicom.Dataset:
+def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
+    """The tags that count, and whether the file is packed as a whole."""
     with piece.open() as stream, refuse_damaged(piece.name):
-        header = parse_dataset(piece, stream, stop_before_pixels=True, specific_tags=[*_NEEDED, *_IDENTIFYING])
-        list(header)  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
-        return header
+        unpacked = plain(piece.name, stream)
+        header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
+        for tag in _NEEDED:  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
+            header.get(tag)
+        return header, unpacked is not stream
+
+
+def _filled(header: pydicom.Dataset, tag: str) -> bool:
+    """Whether a tag holds anything; its value is not even parsed."""
+    return tag in header and bool(header.get_item(tag).value)
 
 
 def _not_ct(header: pydicom.Dataset) -> str | None:
@@ -149,7 +156,7 @@ def _not_ct(header: pydicom.Dataset) -> str | None:
     return "screenshot" if color or capture else None
 
 
-def _slices(piece: Piece, header: pydicom.Dataset) -> Iterator[Slice]:
+def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[Slice]:
     frames = _frames(piece, header)
     for index, frame in enumerate(frames):
         yield Slice(
@@ -170,6 +177,7 @@ def _slices(piece: Piece, header: pydicom.Dataset) -> Iterator[Slice]:
             intercept=_rescale(frame, "RescaleIntercept"),
             doubtful=_is_doubtful(header),
             window=_window(frame),
+            packed=packed,
         )
 
 

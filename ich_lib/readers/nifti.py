@@ -58,13 +58,16 @@ def _read(piece: Piece, *, above_zero: bool = False) -> tuple[Scan, bool]:
 def _shares(image: nib.Nifti1Image, slabs: Slabs, axis: int, *, from_head: bool, above_zero: bool) -> np.ndarray:
     """(i, j, k) float32 values of the slabs. Thin slices become float32 one slab at a time, never all at once."""
     shape = image.shape[:3]
-    if slabs.each == 1:
-        values = image.get_fdata(caching="unchanged", dtype=np.float32).reshape(shape)
-        return (values > 0).astype(np.float32) if above_zero else values
     stored = cast("ArrayProxy", image.dataobj)  # an image of a file keeps its voxels there until they are asked for
-    thin = np.moveaxis(np.asanyarray(stored.get_unscaled()).reshape(shape), axis, 0)
-    thin = thin[: len(slabs) * slabs.each] if from_head else thin[slabs.skip :]
+    raw = np.asanyarray(stored.get_unscaled()).reshape(shape)
     slope, intercept = np.float32(stored.slope), np.float32(stored.inter)
+    if slabs.each == 1:
+        values = raw if (slope, intercept) == (1, 0) else raw * slope + intercept
+        if above_zero:  # numbers of a file are turned, then made float
+            values = (values > 0).astype(np.float32)
+        return values
+    thin = np.moveaxis(raw, axis, 0)
+    thin = thin[: len(slabs) * slabs.each] if from_head else thin[slabs.skip :]
     values = np.empty((len(slabs), *thin.shape[1:]), np.float32)
     for k in range(len(slabs)):
         slab = thin[k * slabs.each : (k + 1) * slabs.each] * slope + intercept

@@ -20,6 +20,7 @@ import pytest
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from ich_lib.readers import ReadError, read
+from ich_lib.readers.entry import Shelf
 from ich_lib.readers.limits import LIMITS
 from tests.dicom_files import ct_dataset, write_series, write_slice
 from tests.planted import head, laid_out
@@ -287,6 +288,15 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path, monkeypatch, name):
         unread(monkeypatch)
     with pytest.raises(ReadError, match=r"^study is packed in a way no scanner uses, so it was not opened"):
         read(packed)
+
+
+@pytest.mark.parametrize("name", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_packed_tar_without_end_stops_before_it_fills_the_disk(tmp_path, monkeypatch, name):
+    written, add = [], Shelf.add
+    monkeypatch.setattr(Shelf, "add", lambda shelf, data: written.append(len(data)) or add(shelf, data))
+    with pytest.raises(ReadError, match="packed in a way no scanner uses"):
+        read(PACKERS[name](tmp_path / "study", {"IM1": bytes(30_000_000)}))
+    assert sum(written) < 8_000_000
 
 
 @each

@@ -1,6 +1,7 @@
 """Files read in a process of their own: the same scan, and a sentence where it crashes, hangs or is greedy."""
 
 import os
+import subprocess
 import sys
 import tempfile
 from dataclasses import fields
@@ -213,6 +214,28 @@ def test_a_child_ends_with_its_caller(good):
     process = child._idle[0]._process
     process.stdin.close()
     assert process.wait(30) == 0
+
+
+def test_nothing_is_left_where_the_caller_ends_in_the_middle_of_a_reading(tmp_path, evil):
+    left = tmp_path / "left"
+    left.mkdir()
+    script = f"""
+import sys, tempfile, threading, time
+tempfile.tempdir = {str(left)!r}
+from pathlib import Path
+from ich_lib.readers import child, read
+child._COMMAND = [sys.executable, "-c", "import time; from pathlib import Path; from ich_lib.readers import child\\n"
+    "child._answered = lambda question: [Path(question['folder'], 'values.npy').write_bytes(b'x'), time.sleep(600)]\\n"
+    "child.serve()"]
+threading.Thread(target=lambda: read({str(evil)!r}, isolated=True), daemon=True).start()
+while not list(Path({str(left)!r}).rglob("values.npy")):
+    time.sleep(0.05)
+print([one._process.pid for one in child._at_work.values()][0])
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not list(left.iterdir())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(ended.stdout), 0)
 
 
 def test_the_demo_reads_in_a_child(good, monkeypatch):

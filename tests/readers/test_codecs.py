@@ -244,6 +244,10 @@ def test_a_deflated_file_that_grows_without_end_is_refused(tmp_path, monkeypatch
 def test_a_cut_deflated_file_is_damaged(tmp_path):
     with pytest.raises(ReadError, match="IM1 is damaged or cut short"):
         read(deflated(tmp_path, cut=300))
+    full = gzip.compress((tmp_path / "plain").read_bytes())
+    (tmp_path / "a.gz").write_bytes(full[:-8])  # all there, but for the checksum
+    with pytest.raises(ReadError, match=r"a\.gz is damaged or cut short"):
+        read(tmp_path / "a.gz")
 
 
 # --- what is not read, and what lies -------------------------------------------------------------------------------

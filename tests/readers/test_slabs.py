@@ -109,6 +109,7 @@ def test_a_mask_of_thin_slices_fits_the_averaged_scan(tmp_path, seven):
     scan = read(write_nifti(tmp_path / "scan.nii.gz", head()))
     planted = np.zeros(head().shape)
     planted[3:8, 4:9, 5:11] = 3  # the second slab whole, and two of three slices of the third
+    planted[10, 4:9, 5:11] = 3  # one of three slices of the fourth
     truth = read_truth(write_nifti(tmp_path / "truth.nii.gz", planted), scan.hu.shape, scan.affine)
     assert sorted(set(np.argwhere(truth)[:, 0])) == [1, 2]
     for k in range(18):
