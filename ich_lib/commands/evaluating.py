@@ -38,3 +38,5 @@ def print_headline(report: "Report") -> None:
     say(f"{whom}, {len(report.patients)} {never}; threshold {report.threshold}.")
     for name, figure in report.headline.items():
         say(f"{name:17} {figure}")
+        if name == "slice_auc_any" and report.slices.height_auc:
+            say(f"{'by height alone':17} {report.slices.height_auc}")

@@ -41,6 +41,7 @@ class JudgedScan:
         abc2_ml, true_abc2_ml: ABC/2 of the mask and of the truth on outlined slices; None for a part of a scan.
         spacing_known: whether `pixel_mm` comes from the files.
         tilt_cosine: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
+        slice_heights: (z,) where in its scan each slice lies, 0 lowest and 1 highest; None for evenly spread ones.
     """
 
     patient: str
@@ -64,6 +65,12 @@ class JudgedScan:
     true_abc2_ml: float | None = None
     spacing_known: bool = False
     tilt_cosine: float = 1.0
+    slice_heights: np.ndarray | None = None
+
+    @property
+    def heights(self) -> np.ndarray:
+        """(z,) where in its scan each slice lies, 0 lowest and 1 highest."""
+        return np.linspace(0, 1, len(self.labels)) if self.slice_heights is None else self.slice_heights
 
     @property
     def has_mask(self) -> bool:
@@ -144,6 +151,7 @@ class JudgedScan:
             soft_px=None if self.soft_px is None else self.soft_px[is_kept],
             abc2_ml=None,
             true_abc2_ml=None,
+            slice_heights=self.heights[is_kept],
         )
 
     def rescore(self, calibration: Calibration) -> "JudgedScan":

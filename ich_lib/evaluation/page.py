@@ -37,6 +37,7 @@ img {{ width: 100%; }} img.small {{ max-width: 36rem; display: block; }} .quiet 
 FIGURE_NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",
     "slice_auc_any": "Slice AUC, any bleeding",
+    "height_auc": "Slice AUC by the slice's height alone, without a look at it",
     "scan_auc_any": "Scan AUC, any bleeding",
     "volume_mae_ml": "Volume, mean absolute error in mL",
     "ece": "Calibration error (ECE)",
@@ -117,6 +118,8 @@ def _leaky(report: Report) -> str:
 
 def _rows(part: Report | Masks | Calls) -> list[tuple[str, str, str]]:
     found = figures_of(part)
+    if isinstance(part, Report):
+        found |= {name: figure for name, figure in figures_of(part.slices).items() if name == "height_auc"}
     return [
         (title, to_text(found[name]), str(found[name].n_patients))
         for name, title in FIGURE_NAMES.items()
@@ -211,10 +214,18 @@ def _clean(part: CleanScans | None) -> str:
 
 def _types(found: Mapping[str, OfType]) -> str:
     rows = [
-        (name, one.patients, one.slices, to_text(one.dice), to_text(one.slice_auc), to_text(one.scan_auc))
+        (
+            name,
+            one.patients,
+            one.slices,
+            to_text(one.dice),
+            to_text(one.slice_auc),
+            to_text(one.height_auc),
+            to_text(one.scan_auc),
+        )
         for name, one in found.items()
     ]
-    return html_table("Types", rows, ("", "patients", "slices", "dice", "slice auc", "scan auc"))
+    return html_table("Types", rows, ("", "patients", "slices", "dice", "slice auc", "by height alone", "scan auc"))
 
 
 def _groups(title: str, found: Mapping[str, OfGroup]) -> str:

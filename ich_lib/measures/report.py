@@ -147,6 +147,8 @@ class Calls:
         counts: at the threshold.
         roc: (1 - specificity, sensitivity), thinned out for a page; empty where one class is missing.
         reliability: what was said against what was so.
+        height_auc: AUC of slices by their height in the head alone (`measures.height`), which `auc` must beat; None for
+            scans, of one patient, and in a report of an older version.
     """
 
     n: int
@@ -164,17 +166,20 @@ class Calls:
     counts: Counts
     roc: tuple[tuple[float, float], ...]
     reliability: tuple[Bin, ...]
+    height_auc: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class OfType:
-    """A label: how many patients and slices show it, both AUCs, and the Dice of slices that show it."""
+    """A label: how many patients and slices show it, both AUCs, the Dice of slices that show it, and the slice AUC of
+    height alone (None as in `Calls`)."""
 
     patients: int
     slices: int
     slice_auc: Estimate
     scan_auc: Estimate
     dice: Estimate
+    height_auc: Estimate | None = None
 
 
 @dataclass(frozen=True)
