@@ -294,17 +294,19 @@ def _of_scans(rate: Callable, label: int = ANY) -> Statistic:
     return lambda sample: rate(*_scans(sample, label))
 
 
-def _slices(some: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+def _slices(scans: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
     """(n,) truth and score of every slice."""
     return (
-        np.concatenate([one.labels[:, label] for one in some]),
-        np.concatenate([one.scores[:, label] for one in some]),
+        np.concatenate([scan.labels[:, label] for scan in scans]),
+        np.concatenate([scan.scores[:, label] for scan in scans]),
     )
 
 
-def _scans(some: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+def _scans(scans: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
     """(n,) truth and score of every scan."""
-    return np.array([one.labels[:, label].any() for one in some]), np.array([one.scan_scores[label] for one in some])
+    return np.array([scan.labels[:, label].any() for scan in scans]), np.array(
+        [scan.scan_scores[label] for scan in scans]
+    )
 
 
 def _rate_at_prevalence(rate: Callable, truth: np.ndarray, call: np.ndarray, prevalence: float) -> float:
