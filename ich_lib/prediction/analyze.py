@@ -81,7 +81,7 @@ class Result:
     @property
     def volume_ml(self) -> float | None:
         """mL of the mask, or None where the voxel size is not trusted."""
-        return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.spacing_known else None
+        return self.scan.volume_ml(self.mask) if self.scan.spacing_known else None
 
     @property
     def unsure_slices(self) -> tuple[int, ...]:
@@ -91,12 +91,12 @@ class Result:
     @property
     def soft_ml(self) -> float | None:
         """mL of the summed probabilities (`volume.soft_voxels`), or None where the voxel size is not trusted."""
-        return float(soft_voxels(self.blood).sum() * self.scan.voxel_ml) if self.scan.spacing_known else None
+        return float(soft_voxels(self.blood) @ self.scan.slice_ml) if self.scan.spacing_known else None
 
     @property
     def abc2_ml(self) -> float | None:
         """mL of the mask by ABC/2 (`volume.abc2_ml`), or None where the voxel size is not trusted."""
-        return abc2_ml(self.mask, self.scan.affine) if self.scan.spacing_known else None
+        return abc2_ml(self.mask, self.scan.affine, slabs=self.scan.slabs) if self.scan.spacing_known else None
 
     @property
     def scores(self) -> dict[str, float]:
