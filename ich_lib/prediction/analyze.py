@@ -14,6 +14,7 @@ from ich_lib.prediction.calibration import TOP, Calibration, Evidence, peak_evid
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, Model, ModelOutput, Models, load
 from ich_lib.prediction.ood import OodScore
 from ich_lib.prepare.head import Box, field_box, uncrop
+from ich_lib.prepare.slabs import Slabs, slabs_of, spread_rows
 from ich_lib.scan import Scan
 
 UNSURE = 0.1  # a slice's disagreement from here on is reported
@@ -109,9 +110,11 @@ def analyze(
 ) -> Result:
     """Find blood in a scan.
 
-    Every slice is asked twice, as it is and mirrored, and the answers are averaged: a mirrored scan gives the mirrored
-    result. What the models say of a slice, its mask and its neighbors is made a probability by their calibration
-    (`ich_lib.prediction.calibration`); models without one give plain scores, which are no probabilities.
+    Thin slices are averaged to slabs of about 5 mm for the models (`ich_lib.prepare.slabs`), and each slice gets what
+    was found in its slab. Every slab is asked twice, as it is and mirrored, and the answers are averaged: a mirrored
+    scan gives the mirrored result. What the models say of a slab, its mask and its neighbors is made a probability by
+    their calibration (`ich_lib.prediction.calibration`); models without one give plain scores, which are no
+    probabilities.
 
     Args:
         scan: what `read` returned.
@@ -135,6 +138,29 @@ def analyze(
         Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
     """
     models = models if isinstance(models, Models) else load(models or WEIGHTS_FOLDER)
+    slabs = slabs_of(scan)
+    if slabs.are_slices:
+        return _find_blood(scan, models, progress)
+    thick = slabs.scan(replace(scan, hu=restore_bone(scan.hu)))
+    return _on_slices(_find_blood(thick, models, progress), scan, slabs)
+
+
+def _on_slices(thick: Result, scan: Scan, slabs: Slabs) -> Result:
+    """What was found in slabs, on the slices they were made of."""
+    mask, classes, disagreement = spread_rows(slabs, [thick.evidence.mask, thick.evidence.classes, thick.disagreement])
+    return replace(
+        thick,
+        scan=scan,
+        blood=slabs.spread_maps(thick.blood),
+        evidence=Evidence(mask, classes),
+        slice_scores=slabs.spread(thick.slice_scores),
+        heat=slabs.spread_maps(thick.heat),
+        disagreement=disagreement,
+    )
+
+
+def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | None) -> Result:
+    """`analyze` of slices as they are."""
     hu = restore_bone(scan.hu)
     blood = np.zeros(hu.shape, np.float16)
     maps: list[np.ndarray] = []

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 from pydicom.pixels import iter_pixels
 
+from ich_lib.prepare.slabs import moved
 from ich_lib.readers import codecs, inflate
 from ich_lib.readers.geometry import Place, gap_note, place_slices
 from ich_lib.readers.header import Slice, parse_dataset, slices_of
@@ -134,19 +135,10 @@ def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None)
             if _fill(hu, pixels_of_slice, header, item):
                 notes.add(_INVERTED)
             if shifts is not None and shifts[k].any():
-                hu[:] = _moved(hu, *shifts[k].tolist())
+                hu[:] = moved(hu, *shifts[k].tolist(), outside=AIR_HU)
             if slabs.each > 1 and (slab := slabs.slab_of(k)) >= 0:
                 volume[slab] += thin * np.float32(1 / slabs.each)
     return volume, frozenset(notes)
-
-
-def _moved(hu: np.ndarray, down: int, right: int) -> np.ndarray:
-    """A slice moved by whole pixels; air comes in at the side."""
-    rows, columns = hu.shape
-    moved = np.full(hu.shape, AIR_HU, np.float32)
-    source = hu[max(-down, 0) : max(rows - down, 0), max(-right, 0) : max(columns - right, 0)]
-    moved[max(down, 0) :, max(right, 0) :][: source.shape[0], : source.shape[1]] = source
-    return moved
 
 
 def _pixels(piece: Piece, frames: list[int], *, packed: bool) -> tuple[pydicom.Dataset, list[np.ndarray]]:

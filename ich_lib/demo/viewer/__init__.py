@@ -69,7 +69,8 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
     Returns:
         `slices` (base64, see `pack`), `scale` and `offset` (HU = stored * scale + offset), `stack` (which slice stands
         in each row, from the foot on, of a plane across them), `slice_mm` (how far apart these rows are), `slabs` (by
-        how much each slice counts in mL), and what is written around the picture. `id` is another one each time: what is found later (`overlay`) names it.
+        how much each slice counts in mL), and what is written around the picture. `id` is another one each time: what
+        is found later (`overlay`) names it.
     """
     rows, columns = display_size(scan.hu.shape)
     scale = 1.0 if float(np.ptp(scan.hu)) >= _NARROW_HU else 0.125
