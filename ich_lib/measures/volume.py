@@ -71,6 +71,8 @@ def lesions(mask: np.ndarray) -> list[np.ndarray]:
     Returns:
         (n, 3) int voxel indices (z, y, x) of each lesion.
     """
+    box = tuple(slice(*_ends(mask.any(axis=axes))) for axes in ((1, 2), (0, 2), (0, 1)))
+    corner, mask = np.array([part.start for part in box]), mask[box]  # small against a scan of thin slices
     labels, count = np.zeros(mask.shape, np.int32), 0
     for k in np.flatnonzero(mask.any(axis=(1, 2))):
         n_pieces, pieces = cv2.connectedComponents(mask[k].astype(np.uint8), connectivity=8)
@@ -82,7 +84,13 @@ def lesions(mask: np.ndarray) -> list[np.ndarray]:
     coded = np.unique(labels[:-1][over].astype(np.int64) * (count + 1) + labels[1:][over])
     numbers = _join_pieces(count, np.stack(np.divmod(coded, count + 1), axis=1).tolist())[labels[mask]]
     order = np.argsort(numbers, kind="stable")
-    return np.split(np.argwhere(mask)[order], np.flatnonzero(np.diff(numbers[order])) + 1)
+    return np.split(np.argwhere(mask)[order] + corner, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
+def _ends(is_there: np.ndarray) -> tuple[int, int]:
+    """The first and one beyond the last that is True; (0, 0) for none."""
+    indices = np.flatnonzero(is_there)
+    return (int(indices[0]), int(indices[-1]) + 1) if indices.size else (0, 0)
 
 
 def _join_pieces(count: int, touching: list[list[int]]) -> np.ndarray:

@@ -142,7 +142,10 @@ def analyze(
     if slabs.are_slices:
         return _find_blood(scan, models, progress)
     thick = slabs.scan(replace(scan, hu=restore_bone(scan.hu)))
-    return _on_slices(_find_blood(thick, models, progress), scan, slabs)
+    found = _find_blood(thick, models, progress)
+    for model in models:
+        model.release()  # its memory is wanted for the many slices
+    return _on_slices(found, scan, slabs)
 
 
 def _on_slices(thick: Result, scan: Scan, slabs: Slabs) -> Result:

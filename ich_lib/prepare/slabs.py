@@ -50,14 +50,25 @@ class Slabs:
         return values if self.are_slices else np.repeat(values, [len(rows) for rows in self.ranges], axis=0)
 
     def spread_maps(self, maps: np.ndarray) -> np.ndarray:
-        """The same of (slab, y, x) maps, each slice's moved to where it lies."""
+        """The same of (slab, y, x) maps, each slice's moved to where it lies.
+
+        Most of a map is zero, and what nobody writes takes no memory.
+        """
         if self.are_slices:
             return maps
-        spread = self.spread(maps)
-        for k in np.flatnonzero(self.shifts.any(axis=1)):
-            down, right = self.shifts[k].tolist()
-            spread[k] = moved(spread[k], -down, -right, outside=0)
-        return spread
+        output = np.zeros((len(self.weights), *maps.shape[1:]), maps.dtype)
+        for plane, rows in zip(maps, self.ranges, strict=True):
+            filled = np.flatnonzero(plane.any(axis=1))
+            if not filled.size:
+                continue
+            part = slice(filled[0], filled[-1] + 1)
+            for k in rows:
+                down, right = self.shifts[k].tolist()
+                if down or right:
+                    output[k] = moved(plane, -down, -right, outside=0)
+                else:
+                    output[k, part] = plane[part]
+        return output
 
     def scan(self, scan: Scan) -> Scan:
         """The scan of the slabs, as if all were equally thick."""
