@@ -71,7 +71,7 @@ def lesions(mask: np.ndarray) -> list[np.ndarray]:
     Returns:
         (n, 3) int voxel indices (z, y, x) of each lesion.
     """
-    box = tuple(slice(*_ends(mask.any(axis=axes))) for axes in ((1, 2), (0, 2), (0, 1)))
+    box = tuple(slice(*_ends(np.asarray(mask.any(axis=axes)))) for axes in ((1, 2), (0, 2), (0, 1)))
     corner, mask = np.array([part.start for part in box]), mask[box]  # small against a scan of thin slices
     labels, count = np.zeros(mask.shape, np.int32), 0
     for k in np.flatnonzero(mask.any(axis=(1, 2))):

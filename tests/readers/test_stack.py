@@ -333,3 +333,10 @@ def test_an_even_scan_has_no_places_and_lies_where_it_says(tmp_path):
     place = place_slices(sorted(found, key=lambda item: item.position[2]))
     assert (place.places, place.gaps, place.shifts, place.notes) == (None, (), None, ())
     assert axial_affine((5, 0.5, 0.75), (1, 1, 1))[:3, 0] @ [0, 0, 1] == pytest.approx(place.affine_ras[2, 2])
+
+
+def test_a_child_tells_where_uneven_slices_lie(tmp_path):
+    write(tmp_path, images(np.delete(heights(), 9)))
+    scan, alone = read(tmp_path), read(tmp_path, isolated=True)
+    np.testing.assert_array_equal(alone.places, scan.places)
+    assert alone.notes == scan.notes
