@@ -225,7 +225,7 @@ def clean_scan_metrics(scans: Sequence[JudgedScan], *, threshold: float) -> Clea
     if not clean:
         return None
     share = lambda sample: float(np.mean([scan.scan_scores[ANY] >= threshold for scan in sample]))  # noqa: E731
-    marked_ml = [scan.mask_px.sum() * scan.voxel_ml for scan in clean if scan.has_mask]
+    marked_ml = [float(scan.mask_px @ scan.slice_ml) for scan in clean if scan.has_mask]
     soft = [ml for scan in clean if (ml := scan.soft_ml) is not None]
     return CleanScans(
         n=len(clean),

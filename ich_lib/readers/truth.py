@@ -24,6 +24,7 @@ def read_truth(
     shape: tuple[int, int, int],
     affine: np.ndarray | None,
     *,
+    places: np.ndarray | None = None,
     isolated: bool = False,
 ) -> np.ndarray:
     """Read the mask of a scan.
@@ -32,6 +33,8 @@ def read_truth(
         paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip.
         shape: (z, y, x) of the scan.
         affine: of the scan, see `Scan`; None where its place is not known, then only the shape is compared.
+        places: of the scan's uneven slices, see `Scan`. A NIfTI then lies on an even grid, as `write` lays it, and
+            each slice takes the nearest of its slices.
         isolated: decode in a child process, see `read`.
 
     Returns:
@@ -41,11 +44,11 @@ def read_truth(
         ReadError: if it cannot be read, has another shape, or lies elsewhere.
     """
     if isolated:
-        return child.read_mask(upload_title(paths), as_list(paths), shape=shape, affine=affine)
+        return child.read_mask(upload_title(paths), as_list(paths), shape=shape, affine=affine, places=places)
     pieces, name = gather(paths), upload_title(paths)
     kinds = [piece.kind() for piece in pieces]
     if kinds == ["nifti"]:
-        return _volume(pieces[0], shape, affine)
+        return _volume(pieces[0], shape, affine, places)
     if set(kinds) <= set(PICTURES):
         return _pictures(sort_pictures(pieces), name, shape)
     raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
@@ -62,17 +65,40 @@ def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np
     return bright >= 0.5 * slabs.each
 
 
-def _volume(piece: Piece, shape: tuple[int, int, int], affine: np.ndarray | None) -> np.ndarray:
+def _volume(
+    piece: Piece, shape: tuple[int, int, int], affine: np.ndarray | None, places: np.ndarray | None
+) -> np.ndarray:
     mask, own = read_mask(piece)
+    if affine is None or own is None:
+        _check_shape(piece.name, mask.shape, shape)
+        return mask
+    if places is not None:
+        mask, own = _nearest_slices(mask, own, affine, places)
     _check_shape(piece.name, mask.shape, shape)
     corners = np.array([[0, 0, 0, 1], [*shape, 1]], float).T
-    if affine is not None and own is not None:
-        apart_mm = np.abs((own - affine) @ corners).max()
-        if apart_mm >= SAME_PLACE_MM:
-            raise ReadError(
-                f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask."
-            )
+    apart_mm = np.abs((own - affine) @ corners).max()
+    if apart_mm >= SAME_PLACE_MM:
+        raise ReadError(
+            f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask."
+        )
     return mask
+
+
+def _nearest_slices(
+    mask: np.ndarray, own: np.ndarray, affine: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of a mask on an even grid the slices nearest to uneven ones, and the affine they would have if they lay there.
+
+    Where the grid does not reach, nothing is marked.
+    """
+    first_voxels = np.stack([places, *np.zeros((2, len(places))), np.ones(len(places))])
+    rows = np.round((np.linalg.inv(own) @ affine @ first_voxels)[0]).astype(int)
+    taken = np.where(((rows >= 0) & (rows < len(mask)))[:, None, None], mask[np.clip(rows, 0, len(mask) - 1)], False)
+    there = own.copy()
+    there[:3, 0] = affine[:3, 0]
+    sideways = np.linalg.lstsq(own[:3, 1:3], (own @ [rows[0], 0, 0, 1] - affine[:, 3])[:3], rcond=None)[0]
+    there[:3, 3] = affine[:3, 3] + own[:3, 1:3] @ sideways
+    return taken, there
 
 
 def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, ...]) -> None:

@@ -72,3 +72,30 @@ def test_what_is_no_mask_is_told_what_would_be_one(tmp_path):
     (tmp_path / "notes.txt").write_text("blood on the left")
     with pytest.raises(ReadError, match="one NIfTI on the grid of the scan, or a PNG or JPG for each slice"):
         read_truth(tmp_path / "notes.txt", SHAPE, None)
+
+
+@pytest.mark.parametrize("places", [[0, 1, 3, 4], [0, 1, 2, 4], [0, 0.5, 1, 2], [0, 2, 3, 7]])
+def test_a_mask_of_uneven_slices_comes_back_from_the_even_grid_it_was_written_on(scan, mask, tmp_path, places):
+    tilted = scan.affine.copy()
+    tilted[1, 0] = 1.5
+    for affine in (scan.affine, tilted):
+        uneven = replace(scan, places=np.array(places, float), affine=affine, orientation="LPS")
+        write_nifti(tmp_path / "mask.nii", mask.astype(np.uint8), uneven)
+        for isolated in (False, True):
+            read = read_truth(tmp_path / "mask.nii", SHAPE, affine, places=uneven.places, isolated=isolated)
+            np.testing.assert_array_equal(read, mask)
+
+
+def test_a_mask_of_uneven_slices_that_lies_sideways_is_refused(scan, mask, tmp_path):
+    uneven = replace(scan, places=np.array([0, 1, 3, 4.0]))
+    moved = scan.affine.copy()
+    moved[1, 3] += 3
+    write_nifti(tmp_path / "mask.nii", mask.astype(np.uint8), replace(uneven, affine=moved))
+    with pytest.raises(ReadError, match=r"lies 3\.0 mm away"):
+        read_truth(tmp_path / "mask.nii", SHAPE, scan.affine, places=uneven.places)
+
+
+def test_a_mask_that_reaches_over_a_part_of_uneven_slices_marks_only_those(scan, mask, tmp_path):
+    write_nifti(tmp_path / "mask.nii", np.ones((2, 20, 24), np.uint8), replace(scan, hu=scan.hu[:2]))
+    read = read_truth(tmp_path / "mask.nii", SHAPE, scan.affine, places=np.array([0, 1, 3, 4.0]))
+    assert read.any(axis=(1, 2)).tolist() == [True, True, False, False]
