@@ -36,6 +36,9 @@ class Scan:
         dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
         window: (level, width) in HU that the file itself asks to be shown through; display only. None if the file has
             none.
+        contrast: whether contrast agent was given, which looks like blood. No mL then.
+        series: a line on each series of the files, in the order of their numbers; empty where files have none.
+        series_read: the number of the series that this is, from 1; 0 where files have none.
 
     Raises:
         ValueError: for another shape, or an affine that is not finite or flat.
@@ -62,6 +65,9 @@ class Scan:
     notes: tuple[str, ...] = ()
     dicom: bool = False
     window: tuple[float, float] | None = None
+    contrast: bool = False
+    series: tuple[str, ...] = ()
+    series_read: int = 0
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
@@ -81,6 +87,11 @@ class Scan:
     def voxel_ml(self) -> float:
         """Volume of one voxel in mL: the determinant, since dz*dy*dx is 6 % too large at 20 degrees of gantry tilt."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
+
+    @property
+    def gives_ml(self) -> bool:
+        """Whether a volume of blood can be given in mL."""
+        return self.spacing_known and not self.contrast
 
     def with_notes(self, *notes: str) -> "Scan":
         """The same scan with more sentences for the person."""

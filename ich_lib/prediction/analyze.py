@@ -80,8 +80,8 @@ class Result:
 
     @property
     def volume_ml(self) -> float | None:
-        """mL of the mask, or None where the voxel size is not trusted."""
-        return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.spacing_known else None
+        """mL of the mask, or None, see `Scan.gives_ml`."""
+        return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.gives_ml else None
 
     @property
     def unsure_slices(self) -> tuple[int, ...]:
@@ -90,13 +90,13 @@ class Result:
 
     @property
     def soft_ml(self) -> float | None:
-        """mL of the summed probabilities (`volume.soft_voxels`), or None where the voxel size is not trusted."""
-        return float(soft_voxels(self.blood).sum() * self.scan.voxel_ml) if self.scan.spacing_known else None
+        """mL of the summed probabilities (`volume.soft_voxels`), or None, see `Scan.gives_ml`."""
+        return float(soft_voxels(self.blood).sum() * self.scan.voxel_ml) if self.scan.gives_ml else None
 
     @property
     def abc2_ml(self) -> float | None:
-        """mL of the mask by ABC/2 (`volume.abc2_ml`), or None where the voxel size is not trusted."""
-        return abc2_ml(self.mask, self.scan.affine) if self.scan.spacing_known else None
+        """mL of the mask by ABC/2 (`volume.abc2_ml`), or None, see `Scan.gives_ml`."""
+        return abc2_ml(self.mask, self.scan.affine) if self.scan.gives_ml else None
 
     @property
     def scores(self) -> dict[str, float]:

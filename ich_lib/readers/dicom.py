@@ -1,5 +1,7 @@
 """DICOM files to a scan in Hounsfield units: headers, series, place, then pixels."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -8,11 +10,11 @@ from pydicom.pixels import iter_pixels
 
 from ich_lib.grammar import count
 from ich_lib.readers import codecs, inflate
+from ich_lib.readers.choice import read_one_series
 from ich_lib.readers.geometry import find_same_place, place_slices, sort_slices
 from ich_lib.readers.header import Slice, parse_dataset, slices_of
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
-from ich_lib.readers.series import pick_series
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.readers.stored import padded, plain_words, used_bits
 from ich_lib.scan import LOWEST_HU, Scan, from_file_grid
@@ -23,20 +25,34 @@ _INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they wer
 codecs.register()
 
 
-def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, allow_gaps: bool = False) -> Scan:
+def read_dicom(
+    pieces: list[Piece],
+    name: str,
+    *,
+    series: int | str | None = None,
+    allow_gaps: bool = False,
+    check: Callable[[Scan], Scan] = lambda scan: scan,
+) -> Scan:
     """Read one CT series.
 
     Args:
         pieces: DICOM files, in any order, of any series.
         name: what to call them together.
-        series: SeriesDescription to take; the largest series otherwise.
+        series: number or description of the one to take; None for the best, see `ranking`.
         allow_gaps: go on where slices are missing or unevenly spaced, with a note.
+        check: what else must hold of a scan before it counts as read; where it refuses, the next series is tried.
 
     Raises:
         ReadError: if they hold no CT slice, cannot become HU, or leave a gap.
     """
     slices, left_out = slices_of(pieces)
-    slices, series_notes = pick_series(slices, series, name)
+    scan = read_one_series(
+        slices, series, name, lambda chosen: check(_read_series(chosen, name, allow_gaps=allow_gaps))
+    )
+    return replace(scan, notes=(*scan.notes, *left_out))
+
+
+def _read_series(slices: list[Slice], name: str, *, allow_gaps: bool) -> Scan:
     slabs_of(name, len(slices), slices[0].rows, slices[0].columns)  # too large is refused before pixels are read
     for item in slices:
         _refuse_without_rescale(item)
@@ -45,15 +61,7 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
     slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
     hu, pixel_notes = _volume(slices, slabs)
     thin_mm = float(np.linalg.norm(location.affine_ras[:3, 2])) if location.spacing_known else None
-    notes = (
-        *left_out,
-        *series_notes,
-        *doubles,
-        *location.notes,
-        *slabs.notes(thin_mm),
-        *sorted(pixel_notes),
-        *_warnings(slices),
-    )
+    notes = (*doubles, *location.notes, *slabs.notes(thin_mm), *sorted(pixel_notes), *_warnings(slices))
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
     return from_file_grid(
         values,
@@ -70,11 +78,11 @@ def _refuse_without_rescale(item: Slice) -> None:
     end = "so its pixels cannot become Hounsfield units. Nothing was guessed; export the series again."
     for tag, number in tags:
         if number is None:
-            raise ReadError(f"{item.piece.name} has no {tag}, {end}")
+            raise ReadError(f"{item.piece.name} has no {tag}, {end}", code="no HU")
         if not np.isfinite(number):
-            raise ReadError(f"{item.piece.name} has a {tag} that is not a number, {end}")
+            raise ReadError(f"{item.piece.name} has a {tag} that is not a number, {end}", code="no HU")
     if item.slope == 0:
-        raise ReadError(f"{item.piece.name} has a Rescale Slope (0028,1053) of 0, {end}")
+        raise ReadError(f"{item.piece.name} has a Rescale Slope (0028,1053) of 0, {end}", code="no HU")
 
 
 def _drop_duplicates(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
@@ -85,7 +93,8 @@ def _drop_duplicates(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]
         if not np.array_equal(*pair):
             raise ReadError(
                 f"Two different images lie at one place ({slices[k - 1].piece.name} and {slices[k].piece.name}): "
-                "two reconstructions or a repeat in one series. Export one of them."
+                "two reconstructions or a repeat in one series. Export one of them.",
+                code="place",
             )
     unique = [item for k, item in enumerate(slices) if k not in set(doubles)]
     return unique, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()

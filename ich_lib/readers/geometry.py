@@ -69,8 +69,16 @@ def place_slices(slices: list[Slice], *, allow_gaps: bool) -> Place:
     along_mm = line.along_mm
     usual_mm, gap, even = _slice_steps(along_mm)
     if gap and not allow_gaps:
+        then = "volumes will be too small" if even else "no mL will be given"
         raise ReadError(
-            f"{gap} Pass allow_gaps=True to go on; {'volumes will be too small' if even else 'no mL will be given'}."
+            gap,
+            code="place",
+            to_do={
+                "python": f"Pass allow_gaps=True to go on; {then}.",
+                "command line": f"Add --allow-gaps to go on; {then}.",
+                "page": "Export the whole series.",
+                "endpoint": "Export the whole series.",
+            },
         )
     if gap:
         notes += (f"{gap} {'Volumes are too small because of it.' if even else 'So nothing is given in mL.'}",)
