@@ -66,7 +66,7 @@ def _told(scan: Scan, chosen: Series, all_series: list[Series], refusals: tuple[
         *((CONTRAST_NOTE,) if contrast else ()),
         *((SHARP_NOTE,) if kernel_level(chosen) == protocol.SHARP else ()),
     )
-    lines = tuple(one.line for one in all_series)
+    lines = tuple(one.title for one in all_series)
     return replace(scan, notes=notes + scan.notes, contrast=contrast, series=lines, series_read=chosen.number)
 
 

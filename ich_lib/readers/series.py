@@ -74,6 +74,11 @@ class Series:
         return ", ".join(filter(None, parts))
 
     @property
+    def title(self) -> str:
+        """The same without a number, where the list has numbers of its own."""
+        return ", ".join(filter(None, (shown(self.description), self.details)))
+
+    @property
     def line(self) -> str:
         """Name and details, as a list of series has them."""
         return f"{self.name} ({self.details})"

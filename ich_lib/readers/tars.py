@@ -15,7 +15,7 @@ from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.refusal import ReadError
 
 _PACKINGS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
-_CHUNK_BYTES, _LIST_BYTES = 1 << 20, 10_000_000  # names of 2,000 files are far shorter than that
+_CHUNK_BYTES, _LIST_BYTES = 1 << 20, 10_000_000  # names of 5,000 files are far shorter than that
 
 
 def entries(path: Path, name: str) -> list[Entry]:

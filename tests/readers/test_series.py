@@ -83,7 +83,11 @@ def test_one_note_says_which_series_was_read_and_which_were_not(tmp_path):
         'Read: series 1 of 3, "Head 5.0 H31s" (18 slices, 5 mm apart, kernel H31s). Not read: series 2 of 3, "CTA 2.5" '
         "(36 slices, 2.5 mm apart); series 3 of 3 (7 slices, 5 mm apart). Another one can be chosen by its number."
     )
-    assert scan.series[1] == 'series 2 of 3, "CTA 2.5" (36 slices, 2.5 mm apart)'
+    assert scan.series == (
+        "Head 5.0 H31s, 18 slices, 5 mm apart, kernel H31s",
+        "CTA 2.5, 36 slices, 2.5 mm apart",
+        "7 slices, 5 mm apart",
+    )
     assert scan.series_read == 1
 
 
