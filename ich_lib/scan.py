@@ -40,6 +40,9 @@ class Scan:
             none.
         places: (z,) where the slices lie, counted in steps of the z column from the first, which is 0; None where they
             are even: 0, 1, 2.
+        contrast: whether contrast agent was given, which looks like blood. No mL then.
+        series: a line on each series of the files, in the order of their numbers; empty where files have none.
+        series_read: the number of the series that this is, from 1; 0 where files have none.
 
     Raises:
         ValueError: for another shape, an affine that is not finite or flat, or places that do not rise from 0.
@@ -67,6 +70,9 @@ class Scan:
     dicom: bool = False
     window: tuple[float, float] | None = None
     places: np.ndarray | None = None
+    contrast: bool = False
+    series: tuple[str, ...] = ()
+    series_read: int = 0
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
@@ -88,6 +94,11 @@ class Scan:
     def voxel_ml(self) -> float:
         """Volume of one voxel in mL: the determinant, since dz*dy*dx is 6 % too large at 20 degrees of gantry tilt."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
+
+    @property
+    def gives_ml(self) -> bool:
+        """Whether a volume of blood can be given in mL."""
+        return self.spacing_known and not self.contrast
 
     @property
     def slabs(self) -> np.ndarray:

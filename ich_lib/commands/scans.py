@@ -19,7 +19,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     predict.add_argument("--json", action="store_true", help="print result.json's content and nothing else")
     predict.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
-    predict.add_argument("--series", help="description of the series to read, where there are several")
+    predict.add_argument(
+        "--series", metavar="N", help="number or description of the series to read, if there are several"
+    )
     predict.add_argument(
         "--weights", default="shipped", metavar="RUN", help="a run or an exported folder instead of the shipped model"
     )

@@ -73,6 +73,7 @@ class CurrentScan:
         shape: (z, y, x) of the scan.
         affine: of the scan; None where its place is not known.
         places: of its slices where they are uneven, see `Scan`.
+        series: a line on each series of the files, and series_read the number of the one that is shown; see `Scan`.
     """
 
     sample: str | None = None
@@ -81,6 +82,8 @@ class CurrentScan:
     shape: tuple[int, int, int] = (0, 0, 0)
     affine: np.ndarray | None = None
     places: np.ndarray | None = None
+    series: tuple[str, ...] = ()
+    series_read: int = 0
 
 
 class RequestCounter:
@@ -140,18 +143,32 @@ def _readable_errors() -> Iterator[None]:
         raise ValueError(OUR_FAULT_TEXT) from None
 
 
-def read_upload(paths: Sequence[str], window_name: str, level: float | None, width: float | None) -> Scan:
+def read_upload(
+    paths: Sequence[str],
+    window_name: str,
+    level: float | None,
+    width: float | None,
+    series: int | str | None = None,
+) -> Scan:
     """Uploaded files to a scan.
+
+    Args:
+        paths: where the files lie.
+        window_name: of a picture, with `level` and `width` for OTHER_WINDOW.
+        level: see there.
+        width: see there.
+        series: as `read` takes it.
 
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
     with _readable_errors():
         _check_size(paths)
-        asked = cast("tuple[float, float]", (level, width))  # `read` refuses a box left empty, where it needs one
-        return read(
-            paths, window={UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name), isolated=True
-        )
+        if window_name == OTHER_WINDOW and None in (level, width):
+            raise ValueError("A window needs a level and a width in HU, such as 40 and 80.")
+        asked = cast("tuple[float, float]", (level, width))
+        window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name)
+        return read(paths, window=window, series=series, isolated=True)
 
 
 def find_blood(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
@@ -203,6 +220,7 @@ def read_and_analyze(
     pairs: Sequence[Models | None],
     truth: str | None,
     is_wanted: Callable[[], bool],
+    series: int | None = None,
 ) -> Iterator[float | Picture | Overlay]:
     """A scan in steps: its picture as soon as there is one, then what each pair of models finds in it, then the truth.
 
@@ -212,6 +230,7 @@ def read_and_analyze(
         pairs: of models, one for each viewer.
         truth: where its true mask lies, if there is one.
         is_wanted: whether somebody still waits; once not, it ends without a word.
+        series: number of the series that was chosen; None for the best.
 
     Yields:
         The share done now and then, 0 to 1, between the steps.
@@ -219,7 +238,7 @@ def read_and_analyze(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    for step in run_in_thread(lambda _: read_upload(paths, *window_settings)):
+    for step in run_in_thread(lambda _: read_upload(paths, *window_settings, series)):
         if not is_wanted():
             return
         if isinstance(step, float):
@@ -228,7 +247,9 @@ def read_and_analyze(
             scan = step
     picture = viewer.scan_picture(scan)
     affine = scan.affine if scan.spacing_known else None
-    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine, scan.places)
+    current = CurrentScan(
+        None, tuple(paths), picture["id"], scan.hu.shape, affine, scan.places, scan.series, scan.series_read
+    )
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
         for part in run_in_thread(partial(_findings, scan, models)):

@@ -81,8 +81,8 @@ class Result:
 
     @property
     def volume_ml(self) -> float | None:
-        """mL of the mask, or None where the voxel size is not trusted."""
-        return self.scan.volume_ml(self.mask) if self.scan.spacing_known else None
+        """mL of the mask, or None, see `Scan.gives_ml`."""
+        return self.scan.volume_ml(self.mask) if self.scan.gives_ml else None
 
     @property
     def unsure_slices(self) -> tuple[int, ...]:
@@ -91,13 +91,13 @@ class Result:
 
     @property
     def soft_ml(self) -> float | None:
-        """mL of the summed probabilities (`volume.soft_voxels`), or None where the voxel size is not trusted."""
-        return float(soft_voxels(self.blood) @ self.scan.slice_ml) if self.scan.spacing_known else None
+        """mL of the summed probabilities (`volume.soft_voxels`), or None, see `Scan.gives_ml`."""
+        return float(soft_voxels(self.blood) @ self.scan.slice_ml) if self.scan.gives_ml else None
 
     @property
     def abc2_ml(self) -> float | None:
-        """mL of the mask by ABC/2 (`volume.abc2_ml`), or None where the voxel size is not trusted."""
-        return abc2_ml(self.mask, self.scan.affine, slabs=self.scan.slabs) if self.scan.spacing_known else None
+        """mL of the mask by ABC/2 (`volume.abc2_ml`), or None, see `Scan.gives_ml`."""
+        return abc2_ml(self.mask, self.scan.affine, slabs=self.scan.slabs) if self.scan.gives_ml else None
 
     @property
     def scores(self) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
 Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it);
-then one reader per kind: header, inflate, series, stack, geometry, slabs, codecs, stored, dicom; nifti; pixels,
-ct_numbers, picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse through
-`ReadError`, LIMITS is one table, and child does all of it in a process of its own.
+then one reader per kind: inflate, protocol, header, descriptions, series, ranking, choice, stack, geometry, slabs,
+codecs, stored, dicom; nifti; pixels, ct_numbers, picture; renders, ct_ich_folder; and truth, for the mask of a scan
+that was read. All refuse through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
 """
 
 import os
@@ -42,7 +42,7 @@ def read(
     paths: str | os.PathLike | Sequence[str | os.PathLike],
     *,
     window: str | tuple[float, float] | None = None,
-    series: str | None = None,
+    series: int | str | None = None,
     isolated: bool = False,
 ) -> Scan:
     """Read one head CT. What a file is, its content tells; names do not count.
@@ -51,7 +51,9 @@ def read(
         paths: one file, folder or zip, or several files. Of mixed kinds DICOM is taken, else NIfTI, else pictures.
         window: pictures only: the window they show, (level, width) in HU or a name of WINDOWS. None: HU unknown.
             A CT-ICH patient folder brings its own.
-        series: DICOM only: the SeriesDescription to take. None: the series of most slices.
+        series: DICOM only, where there are several: the number of the one to read, counted from 1 as the notes do, or
+            its description. None: the one that a radiologist would open for blood: without contrast, soft kernel,
+            axial, 3 to 6 mm, the whole head; a note names the others.
         isolated: decode in a child process with limits of memory and time, as files from strangers should be.
 
     Returns:
@@ -82,7 +84,7 @@ def read(
         for kinds_wanted in (("dicom",), ("nifti",), PICTURES)
     )
     if dicom:
-        scan = ensure_hu(read_dicom(dicom, name, series=series), name)
+        scan = read_dicom(dicom, name, series=series, check=lambda scan: ensure_hu(scan, name))
     elif nifti:
         scan = _nifti(nifti, name)
     elif pictures:
@@ -95,7 +97,10 @@ def read(
 
 def _nifti(pieces: list[Piece], name: str) -> Scan:
     if len(pieces) > 1:
-        raise ReadError(f"{name} holds {len(pieces)} NIfTI files, {pieces[0].name} and others. Give one of them.")
+        raise ReadError(
+            f"{name} holds {len(pieces)} NIfTI files, {pieces[0].name} and others. Give one of them.",
+            code="several scans",
+        )
     return ensure_hu(read_nifti(pieces[0]), pieces[0].name)
 
 
@@ -107,9 +112,12 @@ def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
     if len(kinds) == 1:
         (piece, kind), *_ = kinds.items()
         where = name if piece.name == name else f"{piece.name} in {name}"
-        return ReadError(f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}")
+        return ReadError(
+            f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}", code="no scan"
+        )
     kind, number = Counter(kinds.values()).most_common(1)[0]
     return ReadError(
         f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
-        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}"
+        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}",
+        code="no scan",
     )

@@ -77,7 +77,7 @@ class Child:
         finally:
             timer.cancel()
         if not answer.endswith(b"\n"):
-            raise ReadError(f"{question['name']} {self._why()}")
+            raise ReadError(f"{question['name']} {self._why()}", code="too large" if self._late else "damaged")
         return json.loads(answer)
 
     def alive(self) -> bool:
@@ -146,7 +146,7 @@ def _answer(name: str, work: str, paths: Sequence[str | os.PathLike], options: d
         raise
     _keep(child)
     if "refused" in answer:
-        raise ReadError(answer["refused"])
+        raise ReadError(**answer["refused"])
     if values is None:  # a slip of ours
         raise RuntimeError(f"the child failed: {answer.get('fault')}")
     return answer["told"], values
@@ -167,7 +167,7 @@ def _loaded(name: str, path: Path) -> np.ndarray:
     try:
         return np.asarray(np.load(path, mmap_mode=None if os.name == "nt" else "c", allow_pickle=False))
     except (OSError, ValueError) as problem:  # a decoder that was taken over may write anything
-        raise ReadError(f"{name} {_STOPPED}") from problem
+        raise ReadError(f"{name} {_STOPPED}", code="damaged") from problem
 
 
 def _taken() -> Child:
@@ -257,9 +257,11 @@ def _answered(question: dict) -> dict:
         told, values = _WORK[question["work"]](question)
         np.save(Path(question["folder"]) / _VALUES, values, allow_pickle=False)
     except ReadError as problem:
-        return {"refused": str(problem)}
+        return {"refused": problem.as_plain()}
     except MemoryError:
-        return {"refused": f"{question['name']} needs more memory than there is. {_LESS}"}
+        return {
+            "refused": {"found": f"{question['name']} needs more memory than there is. {_LESS}", "code": "too large"}
+        }
     except Exception as problem:  # noqa: BLE001 - without its message, which may quote the file
         return {"fault": f"{type(problem).__name__} {''.join(traceback.format_tb(problem.__traceback__))}"}
     return {"told": told}

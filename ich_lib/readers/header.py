@@ -14,6 +14,8 @@ from ich_lib.grammar import count
 from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import are_plausible_mm
 from ich_lib.readers.piece import Piece, printable_name
+from ich_lib.readers.protocol import TAGS as PROTOCOL_TAGS
+from ich_lib.readers.protocol import UNTOLD, Protocol, protocol_of
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
@@ -30,7 +32,7 @@ _NEEDED = (  # noqa: SIM905
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
-_TAGS = [Tag(name) for name in (*_NEEDED, *_IDENTIFYING)]
+_TAGS = [Tag(name) for name in (*_NEEDED, *PROTOCOL_TAGS, *_IDENTIFYING)]
 _CONTENTS = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
@@ -55,6 +57,7 @@ class Slice:
         doubtful: whether it is a screenshot or has text burned in.
         packed: whether the file is packed as a whole, gzipped or deflated.
         window: (level, width) in HU that it asks to be shown through, the first of several, or None.
+        protocol: how its series was made.
     """
 
     piece: Piece
@@ -76,34 +79,47 @@ class Slice:
     window: tuple[float, float] | None = None
     packed: bool = False
     acquisition: int = 0
+    protocol: Protocol = UNTOLD
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     """Read all headers: the CT slices among them, each once, and notes on the rest.
 
     Raises:
-        ReadError: if a file is damaged, or none is a CT slice.
+        ReadError: if none is a CT slice. A damaged file is left out where others are whole: it may be of any series.
     """
     slices: dict[tuple[Piece | str, int], Slice] = {}
     left_out: Counter[str] = Counter()
     identifying: set[str] = set()
+    damaged: list[ReadError] = []
     for piece in pieces:
-        header, packed = _header(piece)
-        identifying |= {tag for tag in _IDENTIFYING if _filled(header, tag)}
-        if reason := _not_ct(header):
-            left_out[reason] += 1
+        try:
+            header, packed = _header(piece)
+            reason = _not_ct(header)
+            images = [] if reason else list(_slices(piece, header, packed=packed))
+        except ReadError as problem:
+            damaged.append(problem)
             continue
-        for item in _slices(piece, header, packed=packed):
+        identifying |= {tag for tag in _IDENTIFYING if _filled(header, tag)}
+        if reason:
+            left_out[reason] += 1
+        for item in images:
             key: tuple[Piece | str, int] = (item.instance, item.frame) if item.instance else (piece, item.frame)
             left_out["copy of a file"] += key in slices
             slices.setdefault(key, item)
+    if damaged and not slices:
+        raise damaged[0]
+    left_out["damaged file"] += len(damaged)
     left_out_counts = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
-    if set(left_out) == {_CONTENTS}:
+    if not slices and left_out.keys() - {"damaged file"} == {_CONTENTS}:
         raise ReadError(
-            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder."
+            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder.",
+            code="no scan",
         )
     if not slices:
-        raise ReadError(f"No slice of a CT was found, only {left_out_counts}. Give the axial CT series.")
+        raise ReadError(
+            f"No slice of a CT was found, only {left_out_counts}. Give the axial CT series.", code="no scan"
+        )
     notes = [f"Left out: {left_out_counts}."] if left_out_counts else []
     if identifying:
         notes.append(
@@ -134,7 +150,7 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
     with piece.open() as stream, refuse_damaged(piece.name):
         unpacked = plain(piece.name, stream)
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
-        for tag in _NEEDED:  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
+        for tag in (*_NEEDED, *PROTOCOL_TAGS):  # pydicom converts values when first seen: here, in `refuse_damaged`
             header.get(tag)
         return header, unpacked is not stream
 
@@ -161,6 +177,7 @@ def _not_ct(header: pydicom.Dataset) -> str | None:
 
 def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[Slice]:
     frames = _frames(piece, header)
+    protocol = protocol_of(header, frames[0])
     for index, frame in enumerate(frames):
         yield Slice(
             piece=piece,
@@ -182,6 +199,7 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
             window=_window(frame),
             packed=packed,
             acquisition=_whole(header, "AcquisitionNumber"),
+            protocol=protocol,
         )
 
 
@@ -190,7 +208,8 @@ def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
     frames = _whole(header, "NumberOfFrames", 1)
     if not 1 <= frames <= _MOST_FRAMES:
         raise ReadError(
-            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are taken. Export it again."
+            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are taken. Export it again.",
+            code="too large",
         )
     if frames == 1 and "PerFrameFunctionalGroupsSequence" not in header:
         return [header]

@@ -51,7 +51,9 @@ def read_truth(
         return _volume(pieces[0], shape, affine, places)
     if set(kinds) <= set(PICTURES):
         return _pictures(sort_pictures(pieces), name, shape)
-    raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
+    raise ReadError(
+        f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
+    )
 
 
 def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np.ndarray:
@@ -79,7 +81,8 @@ def _volume(
     apart_mm = np.abs((own - affine) @ corners).max()
     if apart_mm >= SAME_PLACE_MM:
         raise ReadError(
-            f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask."
+            f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask.",
+            code="mask",
         )
     return mask
 
@@ -106,7 +109,8 @@ def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, 
         (slices, rows, columns), (n_slices, tall, wide) = mask_shape, scan_shape
         raise ReadError(
             f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, the scan {n_slices} of {wide} x {tall}. "
-            "A mask needs the same."
+            "A mask needs the same.",
+            code="mask",
         )
 
 

@@ -18,7 +18,7 @@ def as_json(result: Result) -> dict:
     """The content of result.json: plain values, no name of a file or person."""
     mask = result.mask
     pixels = mask.sum(axis=(1, 2))
-    ml = result.scan.slice_ml if result.scan.spacing_known else None
+    ml = result.scan.slice_ml if result.scan.gives_ml else None
     slices = [
         {
             "index": k,

@@ -104,7 +104,7 @@ def _volumes(figure: Figure, result: Result, top: float) -> None:
     left = 4.75
     _text(figure, left, top, "Volume", fontsize=10, weight="bold")
     is_known = result.scan.spacing_known
-    format_ml = lambda ml: f"{ml:.1f} mL" if is_known else "not known"  # noqa: E731
+    format_ml = lambda ml: "not known" if ml is None else f"{ml:.1f} mL"  # noqa: E731
     rows = {
         "of the outlined mask": format_ml(result.volume_ml),
         "of all probabilities, summed": format_ml(result.soft_ml),

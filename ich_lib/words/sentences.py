@@ -60,7 +60,7 @@ def volume_sentence(result: Result, language: str = "en") -> str:
     """
     say = words_in(language)
     if result.volume_ml is None:
-        return say["no_ml"]
+        return say["no_ml_of_contrast" if result.scan.spacing_known else "no_ml"]
     if not result.volume_ml:
         return say["no_voxel"]
     dz, dy, dx = result.scan.spacing_mm

@@ -7,10 +7,13 @@ import sys
 import tomllib
 
 import pytest
+from pydicom.uid import generate_uid
 
 import ich_lib
 from ich_lib.__main__ import _parser, main
 from tests.conftest import ROOT
+from tests.dicom_files import write_series
+from tests.planted import head, laid_out
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +225,16 @@ def test_what_is_not_installed_is_told_where_it_is_not_even_imported_by_the_test
     assert done.stderr == (
         "This command needs keras, which only the course brings: pip install -r requirements-course.txt.\n"
     )
+
+
+def test_a_series_is_chosen_by_its_number_and_a_wrong_one_refused_in_words_of_the_command_line(tmp_path, capsys):
+    for name, slices in (("A", 8), ("B", 6)):
+        values, affine = laid_out(head()[:slices], "LPS")
+        write_series(tmp_path / name, values, affine, SeriesInstanceUID=generate_uid(), SeriesDescription="Head")
+    for number, slices in ((1, 8), (2, 6)):
+        assert main(["predict", str(tmp_path), "--json", "--series", str(number)]) == 0
+        assert len(json.loads(capsys.readouterr().out)["slices"]) == slices
+    assert main(["predict", str(tmp_path), "--json", "--series", "Head"]) == 2
+    message = capsys.readouterr().err
+    assert "holds 2 series of that description" in message
+    assert message.endswith("Choose one by its number: --series 1.\n")

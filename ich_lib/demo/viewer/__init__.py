@@ -200,7 +200,7 @@ def _pixel_mm(scan: Scan, rows: int, columns: int) -> list[float] | None:
 def _pixel_ml(scan: Scan, rows: int, columns: int) -> float | None:
     """mL that one pixel of an evenly spaced slice in the viewer stands for, or None."""
     full_rows, full_columns = scan.hu.shape[1:]
-    return scan.voxel_ml * full_rows * full_columns / (rows * columns) if scan.spacing_known else None
+    return scan.voxel_ml * full_rows * full_columns / (rows * columns) if scan.gives_ml else None
 
 
 def _shrink(hu: np.ndarray, rows: int, columns: int) -> np.ndarray:
