@@ -119,8 +119,15 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
 
 
 def sort_pictures(pieces: Iterable[Piece]) -> list[Piece]:
-    """Natural order of the whole path: 2.png before 10.png."""
-    return sorted(pieces, key=lambda piece: re.sub("[0-9]+", lambda digits: digits[0].zfill(20), str(piece.path)))
+    """Natural order of where they lie in the upload: 2.png before 10.png, slice.png before slice (2).png."""
+    return sorted(pieces, key=_natural)
+
+
+def _natural(piece: Piece) -> tuple[str, ...]:
+    """Folders, then the name, numbers as numbers; of two that are alike so far, as they are written."""
+    place = piece.place
+    parts = (re.sub("[0-9]+", lambda digits: digits[0].zfill(20), part) for part in (*place.parts[:-1], place.stem))
+    return (*(part.casefold() for part in parts), str(place), str(piece.path))
 
 
 def is_mask(piece: Piece) -> bool:
