@@ -72,6 +72,8 @@ class CurrentScan:
         id: of the picture.
         shape: (z, y, x) of the scan.
         affine: of the scan; None where its place is not known.
+        orientation: of the scan, for a mask whose file does not say how it lies; None of DICOM, whose masks may lie
+            in any order.
     """
 
     sample: str | None = None
@@ -79,6 +81,7 @@ class CurrentScan:
     id: str = ""
     shape: tuple[int, int, int] = (0, 0, 0)
     affine: np.ndarray | None = None
+    orientation: str | None = None
 
 
 class RequestCounter:
@@ -175,10 +178,8 @@ def truth_overlay(path: str, current: CurrentScan | None) -> dict:
         raise ValueError(NO_TRUTH_TEXT)
     with _readable_errors():
         _check_size([path])
-        return viewer.overlay(
-            current.id,
-            viewer.truth_layers(read_truth(path, current.shape, current.affine, isolated=True), current.shape),
-        )
+        mask = read_truth(path, current.shape, current.affine, orientation=current.orientation, isolated=True)
+        return viewer.overlay(current.id, viewer.truth_layers(mask, current.shape))
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,8 @@ def read_and_analyze(
             scan = step
     picture = viewer.scan_picture(scan)
     affine = scan.affine if scan.spacing_known else None
-    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine)
+    orientation = None if scan.dicom else scan.orientation
+    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine, orientation)
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
         for part in run_in_thread(partial(_findings, scan, models)):

@@ -72,3 +72,14 @@ def test_what_is_no_mask_is_told_what_would_be_one(tmp_path):
     (tmp_path / "notes.txt").write_text("blood on the left")
     with pytest.raises(ReadError, match="one NIfTI on the grid of the scan, or a PNG or JPG for each slice"):
         read_truth(tmp_path / "notes.txt", SHAPE, None)
+
+
+def test_a_mask_turned_about_the_diagonal_of_square_slices_lies_elsewhere(tmp_path):
+    scan = Scan(np.zeros((4, 20, 20), np.float32), axial_affine((5, 0.5, 0.5), (4, 20, 20)))
+    turned = scan.affine[:, [0, 2, 1, 3]]
+    write_nifti(tmp_path / "mask.nii", np.ones((4, 20, 20), np.uint8), replace(scan, affine=turned, orientation="PLS"))
+    mask = np.zeros((4, 20, 20), np.uint8)
+    mask[1, 2, 9] = 1
+    write_nifti(tmp_path / "other.nii", mask, replace(scan, affine=np.diag([1, 1, 1, 1.0]) @ turned))
+    found = read_truth(tmp_path / "other.nii", (4, 20, 20), scan.affine)
+    assert np.argwhere(found).tolist() == [[1, 9, 2]]
