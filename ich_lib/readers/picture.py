@@ -7,6 +7,7 @@ import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.readers.ct_numbers import hu_of
+from ich_lib.readers.frame import cut_sheets, paint_rim, refuse_mask
 from ich_lib.readers.hounsfield import refuse_constant
 from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.piece import Piece
@@ -49,13 +50,16 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     notes = (*folder_notes, *masks_note(masks), *_ASSUMED_NOTE, *slabs.notes(None))
     if len(pages) > 1:
         notes += ("The slices are in the order of their names, taken to run from foot to head.",)
-    affine = axial_affine(PLACEHOLDER_MM, values.shape)
     if white != _WHITE_8_BIT and (numbers := hu_of(values)):
         hu, how = numbers
         note = f"The pixels are CT numbers ({how}), not grays: HU are known, and no window is needed."
-        return Scan(hu, affine, spacing_known=False, notes=(note, *notes))
-    hu = unwindow(_unit(name, values, white), level, width)
-    notes = (_window_note(window, level, width), *notes)
+        return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=(note, *notes))
+    unit = _unit(name, values, white)
+    refuse_mask(name, unit)
+    unit, rim_notes = paint_rim(unit)
+    unit, sheet_notes = cut_sheets(unit)
+    hu, affine = unwindow(unit, level, width), axial_affine(PLACEHOLDER_MM, unit.shape)
+    notes = (_window_note(window, level, width), *rim_notes, *sheet_notes, *notes)
     return Scan(hu, affine, hu_known=window is not None, spacing_known=False, notes=notes)
 
 

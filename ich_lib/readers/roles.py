@@ -73,11 +73,14 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
     if len(set(names)) == len(names):
         return list(pieces), ()
     if len(groups) == 1:
-        return _one_folder(pieces, name, names)
+        twice = printable_name(next(p.name for p, stem in zip(pieces, names, strict=True) if names.count(stem) > 1))
+        raise ReadError(
+            f"{name} holds several pictures called {twice}. Zip them with their folders, so that their order is known."
+        )
     windows = {folder: window_of(folder[-1]) for folder in groups if folder}
     parents = {folder[:-1] for folder in groups}
     if len(windows) < len(groups) or None in windows.values() or len(parents) > 1:
-        folders = listed(sorted(printable_name("/".join(folder) or "the top") for folder in groups)[:4])
+        folders = listed(sorted(printable_name(folder[-1]) if folder else "the top" for folder in groups)[:4])
         raise ReadError(
             f"{name} holds {len(groups)} folders with pictures of the same names ({folders}). Give one of them."
         )
@@ -98,12 +101,3 @@ def window_of(folder: str) -> str | None:
 
 def _rank(order: list[str | None], window: str | None) -> int:
     return order.index(window) if window in order else len(order)
-
-
-def _one_folder(pieces: Sequence[Piece], name: str, names: list[str]) -> tuple[list[Piece], tuple[str, ...]]:
-    """Files of one folder whose names differ only in what follows the dot are slices; files given one by one, out of
-    several folders, belong to nobody knows what."""
-    if len({piece.place for piece in pieces}) == len(pieces):
-        return list(pieces), ()
-    twice = printable_name(next(p.name for p, stem in zip(pieces, names, strict=True) if names.count(stem) > 1))
-    raise ReadError(f"{name} holds several pictures called {twice}. Zip their folders, so that their order is known.")

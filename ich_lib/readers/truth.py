@@ -66,11 +66,11 @@ def read_truth(
 def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np.ndarray:
     """Of averaged slices, what is bright in half of them."""
     pages, slabs = check_pictures(name, pieces)
-    _check_shape(name, (len(slabs), *gray(*pages[0]).shape), shape)
+    _check_shape(name, (len(slabs), *gray(*pages[0], any_color=True).shape), shape)
     bright, codes = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     counts, high = np.zeros(256, int), 0.0
     for k, page in enumerate(pages):
-        pixels = gray(*page)
+        pixels = gray(*page, any_color=True)
         white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
         counts += np.bincount((pixels * (255 / white)).clip(0, 255).astype(np.uint8).ravel(), minlength=256)
         high = max(high, float(pixels.max()))

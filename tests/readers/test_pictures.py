@@ -163,9 +163,11 @@ def test_folders_of_a_given_folder_or_zip_count_and_their_numbers_too(tmp_path):
 
 
 def test_the_folder_that_was_given_may_have_any_name(tmp_path, monkeypatch):
-    uploaded(tmp_path, ("2.png", "10.png"), ("x", "y"))
+    for name, k in (("x/2.png", 5), ("y/10.png", 9)):
+        (tmp_path / name).parent.mkdir()
+        save(tmp_path / name, numbered(k))
     monkeypatch.chdir(tmp_path)
-    assert order(read(".")) == order(read(["x/2.png", "y/10.png"])) == order(read(tmp_path)) == [1, 2]
+    assert order(read(".")) == order(read(["x/2.png", "y/10.png"])) == order(read(tmp_path)) == [5, 9]
 
 
 # --- as it is held -------------------------------------------------------------------------------------------------
