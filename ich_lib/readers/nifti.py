@@ -125,11 +125,20 @@ def _image(piece: Piece) -> _Image:
         form = nib.Nifti2Image if head[4:7] == b"n+2" else nib.Nifti1Image
         size = _HEADER_BYTES[form]
         header = form.header_class.from_fileobj(io.BytesIO(head[:size]), check=False)
-        if 0 <= header["vox_offset"] < size:  # in a file of its own they lie behind the header and its four bytes
-            header["vox_offset"] = size + 4
-            head = header.binaryblock + head[size:]
+        _repair(header, size)
+        head = header.binaryblock + head[size:]
         header = form.header_class.from_fileobj(io.BytesIO(head[:size]))
         return form.from_bytes(_bytes(piece.name, header, head, stream))
+
+
+def _repair(header: nib.Nifti1Header, size: int) -> None:
+    """What nibabel takes for an error, and no reader needs to."""
+    if 0 <= header["vox_offset"] < size:  # in a file of its own they lie behind the header and its four bytes
+        header["vox_offset"] = size + 4
+    try:
+        header.get_qform()
+    except ValueError:  # a quaternion that is none
+        header["qform_code"] = 0
 
 
 def _bytes(name: str, header: nib.Nifti1Header, head: bytes, stream: BinaryIO | gzip.GzipFile) -> bytes:

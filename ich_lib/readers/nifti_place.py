@@ -146,12 +146,21 @@ def _contradiction(place: Place, header: nib.Nifti1Header) -> Place:
     if (pixdim > 0).all() and not unset and not np.logical_or(*fits).all():
         note = _SIZES.format(*(" x ".join(f"{mm:.3g}" for mm in of) for of in (sizes, pixdim)))
         place = replace(place, spacing_known=False, notes=(*place.notes, note))
-    if int(header["qform_code"]) > 0 and (other := "".join(nib.aff2axcodes(header.get_qform()))) != place.letters:
+    other = _qform_letters(header)
+    if other is not None and other != place.letters:
         apart = [_ENDS.get(a, "foot and head") for a, b in zip(place.letters, other, strict=True) if a != b]
         note = f"The file contradicts itself: its sform and qform disagree on {' and on '.join(dict.fromkeys(apart))}. "
         note += "The sform is taken; sides are assumed."
         place = replace(place, certain=False, notes=(*place.notes, note))
     return place
+
+
+def _qform_letters(header: nib.Nifti1Header) -> str | None:
+    """None without a qform, or one of flat voxels."""
+    if int(header["qform_code"]) <= 0:
+        return None
+    letters = nib.aff2axcodes(header.get_qform())
+    return None if None in letters else "".join(letters)
 
 
 def _notebook(place: Place) -> Place:

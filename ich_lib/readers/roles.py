@@ -18,13 +18,14 @@ _MASK_FOLDER = re.compile(
     rf"(.*[^a-z])?({_WORDS}|labels?|labelmaps?|annotations?|rois?|lesions?)(tr|ts|[^a-z].*)?", re.IGNORECASE
 )
 _MASK_NAME = re.compile(rf"(.*[^a-z])?({_WORDS})([^a-z]*)|({_WORDS})[^a-z].*", re.IGNORECASE)
-_WINDOW_FOLDERS = {  # words of a folder's name: the window
+_WINDOW_WORDS = {  # a word of a folder's name: the window
     "brain": "brain",
     "subdural": "subdural",
     "stroke": "stroke",
     "bone": "bone",
     "soft": "soft tissue",
 }
+_MIXES = {"rgb", "contrast", "color", "stack"}
 
 
 def split_masks(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
@@ -93,10 +94,15 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
 
 
 def window_of(folder: str) -> str | None:
-    """The name in WINDOWS that the name of a folder speaks of."""
-    folder = folder.casefold()
-    known = {window.casefold(): window for window in WINDOWS}
-    return known.get(folder) or next((window for word, window in _WINDOW_FOLDERS.items() if word in folder), None)
+    """The name in WINDOWS that the name of a folder speaks of: brain_window, Bone. "" for a window that has no such
+    name, or mixes two (brain_bone_window); None where the folder speaks of no window."""
+    if folder in WINDOWS:
+        return folder
+    words = re.findall("[a-z]+", folder.casefold())
+    named = [window for word, window in _WINDOW_WORDS.items() if word in words]
+    if len(named) == 1 and not set(words) & _MIXES:
+        return named[0]
+    return "" if named or set(words) & {"window", "windows", "windowed", "win", "wl", "render"} else None
 
 
 def _rank(order: list[str | None], window: str | None) -> int:

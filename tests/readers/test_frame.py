@@ -249,6 +249,13 @@ def test_of_folders_of_windows_one_is_read(tmp_path, told, chosen):
     assert f"Read: the folder {chosen}. Left out: " in notes(scan)
 
 
+@pytest.mark.parametrize("first", ["brain_bone_window", "max_contrast_window", "lung window", "bone"])
+def test_the_plain_brain_window_comes_before_mixed_and_unknown_ones(tmp_path, first):
+    save(tmp_path / first / "1.png", gray(20, 600, 2800))
+    save(tmp_path / "Brain-window" / "1.png", gray())
+    np.testing.assert_allclose(pixels(read(tmp_path)), gray(), atol=1)
+
+
 def test_equal_names_in_folders_that_say_nothing_are_refused(tmp_path):
     for folder in ("049", "050"):
         save(tmp_path / folder / "1.png", gray())

@@ -180,6 +180,17 @@ def test_a_qform_that_mirrors_the_sform_is_told(tmp_path, axis, ends):
         assert_head(scan)  # the vertex is seen
 
 
+def test_a_quaternion_that_is_none_is_no_qform(tmp_path):
+    _, affine = grid()
+    bad = {"quatern_b": 1.0, "quatern_c": 1.0, "quatern_d": 1.0}
+    scan = read(forms(tmp_path / "a.nii", affine, **bad))
+    assert_head(scan)
+    assert scan.notes == ()
+    scan = read(write(tmp_path / "b.nii", as_nibabel(), affine, sform_code=0, qform_code=1, **bad))
+    assert_head(scan)
+    assert "left and right are assumed" in notes(scan)
+
+
 # --- no forms, units, offsets --------------------------------------------------------------------------------------
 
 
