@@ -74,6 +74,8 @@ class CurrentScan:
         affine: of the scan; None where its place is not known.
         places: of its slices where they are uneven, see `Scan`.
         series: a line on each series of the files, and series_read the number of the one that is shown; see `Scan`.
+        orientation: of the scan, for a mask whose file does not say how it lies; None of DICOM, whose masks may lie
+            in any order.
     """
 
     sample: str | None = None
@@ -84,6 +86,7 @@ class CurrentScan:
     places: np.ndarray | None = None
     series: tuple[str, ...] = ()
     series_read: int = 0
+    orientation: str | None = None
 
 
 class RequestCounter:
@@ -194,7 +197,14 @@ def truth_overlay(path: str, current: CurrentScan | None) -> dict:
         raise ValueError(NO_TRUTH_TEXT)
     with _readable_errors():
         _check_size([path])
-        mask = read_truth(path, current.shape, current.affine, places=current.places, isolated=True)
+        mask = read_truth(
+            path,
+            current.shape,
+            current.affine,
+            places=current.places,
+            orientation=current.orientation,
+            isolated=True,
+        )
         return viewer.overlay(current.id, viewer.truth_layers(mask, current.shape))
 
 
@@ -248,7 +258,15 @@ def read_and_analyze(
     picture = viewer.scan_picture(scan)
     affine = scan.affine if scan.spacing_known else None
     current = CurrentScan(
-        None, tuple(paths), picture["id"], scan.hu.shape, affine, scan.places, scan.series, scan.series_read
+        None,
+        tuple(paths),
+        picture["id"],
+        scan.hu.shape,
+        affine,
+        places=scan.places,
+        series=scan.series,
+        series_read=scan.series_read,
+        orientation=None if scan.dicom else scan.orientation,
     )
     yield Picture(picture, current)
     for number, models in enumerate(pairs):

@@ -1,9 +1,10 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
-Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it);
-then one reader per kind: inflate, protocol, header, descriptions, series, ranking, choice, stack, geometry, slabs,
-codecs, stored, dicom; nifti; pixels, ct_numbers, picture; renders, ct_ich_folder; and truth, for the mask of a scan
-that was read. All refuse through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
+Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it)
+and roles (scan, mask or another window); then one reader per kind: inflate, protocol, header, descriptions, series,
+ranking, choice, stack, geometry, slabs, codecs, stored, dicom; nifti_files, skull, nifti_place, nifti; pixels,
+ct_numbers, picture; renders, ct_ich_folder; and mask_values, truth, for the mask of a scan that was read. All refuse
+through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
 """
 
 import os
@@ -14,13 +15,14 @@ from ich_lib.grammar import count
 from ich_lib.readers import child
 from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
 from ich_lib.readers.dicom import read_dicom
-from ich_lib.readers.gather import WHAT_IS_READ, as_list, gather, upload_title
+from ich_lib.readers.gather import WHAT_IS_READ, as_list, upload_title
 from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.nifti import read_nifti
+from ich_lib.readers.nifti_files import gather_pairs, one_volume
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
-from ich_lib.readers.sniff import ARCHIVES, PICTURES, in_words
+from ich_lib.readers.sniff import ARCHIVES, PAIR_HEADERS, PICTURES, in_words
 from ich_lib.readers.truth import read_truth
 from ich_lib.scan import Scan
 
@@ -32,7 +34,7 @@ _WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
     "a .Z archive": _UNPACK,
     "one part of a zip in several parts": "Unpack all parts together on your computer and give the folder.",
     "a video or HEIC picture": "Export the scan as DICOM, or the picture as PNG or JPG.",
-    "the header half of a NIfTI .hdr/.img pair": "Convert the pair to one .nii file.",
+    PAIR_HEADERS[0]: "Give its .img file with it.",
 }
 
 __all__ = ["ReadError", "read", "read_truth"]
@@ -77,7 +79,7 @@ def read(
     """
     if isolated:
         return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series)
-    pieces, name = gather(paths), upload_title(paths)
+    pieces, name = gather_pairs(paths), upload_title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
         [piece for piece in pieces if kinds[piece] in kinds_wanted]
@@ -96,12 +98,8 @@ def read(
 
 
 def _nifti(pieces: list[Piece], name: str) -> Scan:
-    if len(pieces) > 1:
-        raise ReadError(
-            f"{name} holds {len(pieces)} NIfTI files, {pieces[0].name} and others. Give one of them.",
-            code="several scans",
-        )
-    return ensure_hu(read_nifti(pieces[0]), pieces[0].name)
+    piece, notes = one_volume(pieces, name)
+    return ensure_hu(read_nifti(piece), piece.name).with_notes(*notes)
 
 
 def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:

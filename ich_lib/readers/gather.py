@@ -76,4 +76,4 @@ def _exists(path: Path) -> bool:
 def _walk(folder: Path) -> list[Piece]:
     inside = (path for path in folder.rglob("*") if not is_system_file(path.relative_to(folder)))
     files = islice((path for path in inside if path.is_file()), LIMITS["files"] + 1)
-    return [Piece(path) for path in sorted(files)]
+    return [Piece(path, root=folder) for path in sorted(files)]

@@ -19,10 +19,19 @@ class Piece:
     Attributes:
         path: where it lies on disk or inside its archive, where it is only a name: nothing is written there.
         inside: opens it inside its archive, at its first byte; None for a file on disk.
+        root: the folder on disk that it was found below; None for a file that was given by itself.
     """
 
     path: PurePath
     inside: Callable[[], BinaryIO] | None = None
+    root: PurePath | None = None
+
+    @property
+    def place(self) -> PurePath:
+        """Where it lies in the upload. Of a file given by itself the name counts: its folder may be a server's own."""
+        if self.inside is not None:
+            return self.path
+        return PurePath(self.path.name) if self.root is None else self.path.relative_to(self.root.parent)
 
     @property
     def name(self) -> str:

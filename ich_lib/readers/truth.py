@@ -2,18 +2,24 @@
 
 import os
 from collections.abc import Sequence
+from itertools import permutations, product
 
+import nibabel as nib
 import numpy as np
 
 from ich_lib.grammar import count
 from ich_lib.readers import child
-from ich_lib.readers.gather import as_list, gather, upload_title
+from ich_lib.readers.gather import as_list, upload_title
+from ich_lib.readers.mask_values import MOST_CODES, refuse_no_mask_grays
 from ich_lib.readers.nifti import read_mask
+from ich_lib.readers.nifti_files import gather_pairs
 from ich_lib.readers.picture import check_pictures, sort_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.roles import masks_or_all
 from ich_lib.readers.sniff import PICTURES
+from ich_lib.scan import CANONICAL, LPS_TO_RAS
 
 SAME_PLACE_MM = 0.5  # corners of two grids that are one lie no further apart
 _WHITE = 127  # JPG blurs the border of a mask; beyond the middle gray it is blood
@@ -25,32 +31,38 @@ def read_truth(
     affine: np.ndarray | None,
     *,
     places: np.ndarray | None = None,
+    orientation: str | None = None,
     isolated: bool = False,
 ) -> np.ndarray:
     """Read the mask of a scan.
 
     Args:
-        paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip.
+        paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip. Of
+            scans with their masks the masks are taken.
         shape: (z, y, x) of the scan.
         affine: of the scan, see `Scan`; None where its place is not known, then only the shape is compared.
         places: of the scan's uneven slices, see `Scan`. A NIfTI then lies on an even grid, as `write` lays it, and
             each slice takes the nearest of its slices.
+        orientation: of the scan, see `Scan`: a mask whose file does not say how it lies is laid over the scan voxel
+            by voxel. None: it is refused, if the scan's place is known.
         isolated: decode in a child process, see `read`.
 
     Returns:
         (z, y, x) bool: NIfTI voxels above 0, pixels brighter than middle gray.
 
     Raises:
-        ReadError: if it cannot be read, has another shape, or lies elsewhere.
+        ReadError: if it cannot be read, is no mask, has another shape, or lies elsewhere.
     """
     if isolated:
-        return child.read_mask(upload_title(paths), as_list(paths), shape=shape, affine=affine, places=places)
-    pieces, name = gather(paths), upload_title(paths)
-    kinds = [piece.kind() for piece in pieces]
-    if kinds == ["nifti"]:
-        return _volume(pieces[0], shape, affine, places)
-    if set(kinds) <= set(PICTURES):
-        return _pictures(sort_pictures(pieces), name, shape)
+        options = {"shape": shape, "affine": affine, "places": places, "orientation": orientation}
+        return child.read_mask(upload_title(paths), as_list(paths), **options)
+    pieces, name = gather_pairs(paths), upload_title(paths)
+    kinds = {piece: piece.kind() for piece in pieces}
+    volumes = masks_or_all([piece for piece in pieces if kinds[piece] == "nifti"])
+    if len(volumes) == 1:
+        return _volume(volumes[0], shape, affine, places, orientation)
+    if set(kinds.values()) <= set(PICTURES):
+        return _pictures(sort_pictures(masks_or_all(pieces)), name, shape)
     raise ReadError(
         f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
     )
@@ -59,32 +71,70 @@ def read_truth(
 def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np.ndarray:
     """Of averaged slices, what is bright in half of them."""
     pages, slabs = check_pictures(name, pieces)
-    _check_shape(name, (len(slabs), *gray(*pages[0]).shape), shape)
-    bright = np.zeros(shape, np.float32)
+    _check_shape(name, (len(slabs), *gray(*pages[0], any_color=True).shape), shape)
+    bright, codes = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    counts, high = np.zeros(256, int), 0.0
     for k, page in enumerate(pages):
+        pixels = gray(*page, any_color=True)
+        white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+        counts += np.bincount((pixels * (255 / white)).clip(0, 255).astype(np.uint8).ravel(), minlength=256)
+        high = max(high, float(pixels.max()))
         if (slab := slabs.slab_of(k)) >= 0:
-            bright[slab] += _bright_pixels(gray(*page))
+            bright[slab] += pixels > _WHITE / 255 * white
+            codes[slab] += pixels > 0
+    if pixels.dtype.kind == "u" and high <= MOST_CODES:
+        return codes >= 0.5 * slabs.each
+    refuse_no_mask_grays(name, counts)
     return bright >= 0.5 * slabs.each
 
 
 def _volume(
-    piece: Piece, shape: tuple[int, int, int], affine: np.ndarray | None, places: np.ndarray | None
+    piece: Piece,
+    shape: tuple[int, int, int],
+    affine: np.ndarray | None,
+    places: np.ndarray | None,
+    orientation: str | None,
 ) -> np.ndarray:
-    mask, own = read_mask(piece)
-    if affine is None or own is None:
-        _check_shape(piece.name, mask.shape, shape)
-        return mask
-    if places is not None:
-        mask, own = _nearest_slices(mask, own, affine, places)
-    _check_shape(piece.name, mask.shape, shape)
-    corners = np.array([[0, 0, 0, 1], [*shape, 1]], float).T
-    apart_mm = np.abs((own - affine) @ corners).max()
-    if apart_mm >= SAME_PLACE_MM:
+    """A file that lies as the scan's file does is turned as that was, whatever either says of left and right."""
+    found = read_mask(piece)
+    mask, place = found.mask, found.place
+    laid = lambda letters: _on_slices(*_turned(mask, place.affine_ras, letters), affine, places)  # noqa: E731
+    corners = np.diag([*shape, 1.0])
+    corners[3] = 1  # the far end of each axis, and the origin
+    for turned, own in map(laid, _ORDERS if affine is not None else ()):
+        if turned.shape == tuple(shape) and np.abs((own - affine) @ corners).max() < SAME_PLACE_MM:
+            return np.ascontiguousarray(turned)
+    turned, own = laid(place.letters if place.certain or not orientation else orientation)
+    _check_shape(piece.name, turned.shape, shape)
+    if affine is not None and place.certain:
+        apart_mm = np.abs((own - affine) @ corners).max()
         raise ReadError(
             f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask.",
             code="mask",
         )
-    return mask
+    if affine is not None and not orientation:
+        raise ReadError(
+            f"{piece.name} does not say how it lies (no sform or qform that can be believed), so it may be turned "
+            "against the scan. Save it with the affine of the scan.",
+            code="mask",
+        )
+    return np.ascontiguousarray(turned)
+
+
+_ORDERS = ["".join(two) for axes in permutations(("LR", "AP", "SI")) for two in product(*axes)]
+
+
+def _turned(mask: np.ndarray, affine_ras: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
+    """(i, j, k) voxels whose axes run toward `letters`, and their affine, in the order of `Scan`."""
+    turn = nib.orientations.ornt_transform(*map(nib.orientations.axcodes2ornt, (letters, CANONICAL)))
+    return nib.apply_orientation(mask, turn), LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, mask.shape)
+
+
+def _on_slices(
+    mask: np.ndarray, own: np.ndarray, affine: np.ndarray | None, places: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mask of even slices; of uneven ones its slices nearest to them."""
+    return (mask, own) if affine is None or places is None else _nearest_slices(mask, own, affine, places)
 
 
 def _nearest_slices(
@@ -112,8 +162,3 @@ def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, 
             "A mask needs the same.",
             code="mask",
         )
-
-
-def _bright_pixels(pixels: np.ndarray) -> np.ndarray:
-    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    return pixels > _WHITE / 255 * white

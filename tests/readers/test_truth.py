@@ -99,3 +99,14 @@ def test_a_mask_that_reaches_over_a_part_of_uneven_slices_marks_only_those(scan,
     write_nifti(tmp_path / "mask.nii", np.ones((2, 20, 24), np.uint8), replace(scan, hu=scan.hu[:2]))
     read = read_truth(tmp_path / "mask.nii", SHAPE, scan.affine, places=np.array([0, 1, 3, 4.0]))
     assert read.any(axis=(1, 2)).tolist() == [True, True, False, False]
+
+
+def test_a_mask_turned_about_the_diagonal_of_square_slices_lies_elsewhere(tmp_path):
+    scan = Scan(np.zeros((4, 20, 20), np.float32), axial_affine((5, 0.5, 0.5), (4, 20, 20)))
+    turned = scan.affine[:, [0, 2, 1, 3]]
+    write_nifti(tmp_path / "mask.nii", np.ones((4, 20, 20), np.uint8), replace(scan, affine=turned, orientation="PLS"))
+    mask = np.zeros((4, 20, 20), np.uint8)
+    mask[1, 2, 9] = 1
+    write_nifti(tmp_path / "other.nii", mask, replace(scan, affine=np.diag([1, 1, 1, 1.0]) @ turned))
+    found = read_truth(tmp_path / "other.nii", (4, 20, 20), scan.affine)
+    assert np.argwhere(found).tolist() == [[1, 9, 2]]
