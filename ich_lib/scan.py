@@ -19,6 +19,35 @@ LOWEST_HU, HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store; what is n
 
 
 @dataclass(frozen=True)
+class Acquisition:
+    """How a scan was made, by its header: only what tells whether it is a native head in HU, in words of our own.
+
+    Attributes:
+        modality: "CT", "other", or "" where the header does not say it, as also below.
+        body_part: such as "head" or "chest".
+        diameter_mm: of the circle that was reconstructed; None where it is not said.
+        contrast: whether contrast agent was given.
+        kernel: "soft" or "sharp".
+        numbers: "HU"; "unspecified"; or "other", where the header says that they are no Hounsfield units.
+
+    Example:
+        >>> from ich_lib.scan import Acquisition
+        >>> Acquisition(body_part="chest").contrast
+        False
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    diameter_mm: float | None = None
+    contrast: bool = False
+    kernel: str = ""
+    numbers: str = ""
+
+
+UNTOLD = Acquisition()
+
+
+@dataclass(frozen=True)
 class Scan:
     """A head CT and its place in the patient.
 
@@ -36,6 +65,7 @@ class Scan:
         dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
         window: (level, width) in HU that the file itself asks to be shown through; display only. None if the file has
             none.
+        acquisition: how it was made; UNTOLD for files that do not say it.
 
     Raises:
         ValueError: for another shape, or an affine that is not finite or flat.
@@ -62,6 +92,7 @@ class Scan:
     notes: tuple[str, ...] = ()
     dicom: bool = False
     window: tuple[float, float] | None = None
+    acquisition: Acquisition = UNTOLD
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:

@@ -1,8 +1,9 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
 Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it);
-then one reader per kind: header, inflate, series, geometry, slabs, codecs, stored, dicom; nifti; pixels, ct_numbers,
-picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse through `ReadError`, LIMITS
+then one reader per kind: acquisition, header, inflate, series, geometry, slabs, codecs, stored, dicom; nifti; pixels,
+ct_numbers, picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse through
+`ReadError`, LIMITS
 is one table, and child does all of it in a process of its own.
 """
 

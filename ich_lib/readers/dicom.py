@@ -1,5 +1,6 @@
 """DICOM files to a scan in Hounsfield units: headers, series, place, then pixels."""
 
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -55,7 +56,7 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
         *_warnings(slices),
     )
     values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
-    return from_file_grid(
+    scan = from_file_grid(
         values,
         slabs.affine(location.affine_ras, 2),
         spacing_known=location.spacing_known,
@@ -63,6 +64,7 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, all
         dicom=location.spacing_known and not location.gap and slabs.each == 1,
         window=slices[0].window,
     )
+    return replace(scan, acquisition=slices[0].acquisition)
 
 
 def _refuse_without_rescale(item: Slice) -> None:

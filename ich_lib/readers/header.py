@@ -11,10 +11,13 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ich_lib.grammar import count
+from ich_lib.readers.acquisition import TAGS as ACQUISITION_TAGS
+from ich_lib.readers.acquisition import acquisition_of
 from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import are_plausible_mm
 from ich_lib.readers.piece import Piece, printable_name
 from ich_lib.readers.refusal import ReadError, refuse_damaged
+from ich_lib.scan import UNTOLD, Acquisition
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
@@ -29,7 +32,7 @@ _NEEDED = (  # noqa: SIM905
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
-_TAGS = [Tag(name) for name in (*_NEEDED, *_IDENTIFYING)]
+_TAGS = [Tag(name) for name in (*_NEEDED, *ACQUISITION_TAGS, *_IDENTIFYING)]
 _CONTENTS = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
@@ -53,6 +56,7 @@ class Slice:
         doubtful: whether it is a screenshot or has text burned in.
         packed: whether the file is packed as a whole, gzipped or deflated.
         window: (level, width) in HU that it asks to be shown through, the first of several, or None.
+        acquisition: how it was made.
     """
 
     piece: Piece
@@ -73,6 +77,7 @@ class Slice:
     doubtful: bool
     window: tuple[float, float] | None = None
     packed: bool = False
+    acquisition: Acquisition = UNTOLD
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -131,7 +136,7 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
     with piece.open() as stream, refuse_damaged(piece.name):
         unpacked = plain(piece.name, stream)
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
-        for tag in _NEEDED:  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
+        for tag in (*_NEEDED, *ACQUISITION_TAGS):  # pydicom converts values when first seen: here, in `refuse_damaged`
             header.get(tag)
         return header, unpacked is not stream
 
@@ -178,6 +183,7 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
             doubtful=_is_doubtful(header),
             window=_window(frame),
             packed=packed,
+            acquisition=acquisition_of(frame),
         )
 
 
