@@ -57,6 +57,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "width": "Width, HU",
         "stop": "Stop",
         "compare": "Compare both models",
+        "believe": "Show the finding anyway",
         "make": "Make downloads",
         "files": "Downloads",
     },
@@ -69,6 +70,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "width": "Breite, HU",
         "stop": "Anhalten",
         "compare": "Beide Modelle vergleichen",
+        "believe": "Befund trotzdem zeigen",
         "make": "Dateien erstellen",
         "files": "Dateien",
     },
@@ -81,6 +83,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "width": "Ancho, HU",
         "stop": "Parar",
         "compare": "Comparar ambos modelos",
+        "believe": "Mostrar el hallazgo de todos modos",
         "make": "Crear archivos",
         "files": "Archivos",
     },
@@ -126,8 +129,9 @@ class Page:
         own: the row of level and width.
         make, made: downloads.
         status, stop: what is going on, and the button that ends it.
+        believe: the button that shows a finding although the scan may be no native head CT.
         viewer, second, beside: both viewers, and the column of the second.
-        json, ask: of programs, unseen.
+        json, ask, believing: of programs, unseen.
     """
 
     last: gr.State
@@ -145,17 +149,19 @@ class Page:
     made: gr.File
     status: gr.HTML
     stop: gr.Button
+    believe: gr.Button
     viewer: gr.HTML
     second: gr.HTML
     beside: gr.Column
     json: gr.JSON
     ask: gr.Button
+    believing: gr.Checkbox
 
     @property
     def outputs(self) -> list[gr.components.Component]:
         """What the answer to a scan may change."""
         shown = [self.viewer, self.second, self.sample, self.files, self.truth]
-        return [*shown, self.last, self.status, self.stop, self.made]
+        return [*shown, self.last, self.status, self.stop, self.believe, self.made]
 
 
 def _page(*, comparing: bool) -> Page:
@@ -190,12 +196,13 @@ def _page(*, comparing: bool) -> Page:
             with gr.Row(elem_id="told"):
                 status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
                 stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
+                believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
             with gr.Row(elem_id="viewers"):
                 with gr.Column(elem_classes="one-viewer"):
                     first = _html(viewer.viewer_html())
                 with gr.Column(elem_classes="one-viewer", visible=False) as beside:
                     second = _html(viewer.viewer_html())
-        json, ask = gr.JSON(visible=False), gr.Button(visible=False)
+        json, ask, believing = gr.JSON(visible=False), gr.Button(visible=False), gr.Checkbox(False, visible=False)
     return Page(
         last=last,
         asked=asked,
@@ -212,11 +219,13 @@ def _page(*, comparing: bool) -> Page:
         made=made,
         status=status,
         stop=stop,
+        believe=believe,
         viewer=first,
         second=second,
         beside=beside,
         json=json,
         ask=ask,
+        believing=believing,
     )
 
 
@@ -267,7 +276,8 @@ class _Answers:
             return self.nothing
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         updates = dict(zip(self.viewers(comparing), payloads, strict=True))
-        return updates | self.ended() | {page.files: None, page.truth: None, page.last: last, page.made: _hide_files()}
+        hidden = {page.made: _hide_files(), page.believe: _hide_stop()}
+        return updates | self.ended() | hidden | {page.files: None, page.truth: None, page.last: last}
 
     def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
         """Files that came in: their box is free again at once, and what was there before is not its truth."""
@@ -280,6 +290,7 @@ class _Answers:
         comparing: bool,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
+        believe: bool = False,
     ) -> Iterator[dict]:
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
         if not request:  # a session so old that what it asked for is forgotten
@@ -288,13 +299,17 @@ class _Answers:
         paths, turn = request
         page, viewers = self.page, self.viewers(comparing)
         pairs = [pair.models for pair in self.pairs(comparing)]
+        is_wanted = lambda: turns.last == turn  # noqa: E731
+        steps = session.read_and_analyze(paths, window_settings, pairs, truth, is_wanted, believe=believe)
         try:
-            for step in session.read_and_analyze(paths, window_settings, pairs, truth, lambda: turns.last == turn):
+            for step in steps:
                 if isinstance(step, session.Picture):
-                    shown = dict.fromkeys(viewers, step.payload)
-                    yield shown | {page.sample: None, page.last: step.scan, page.made: _hide_files()}
+                    hidden = {page.made: _hide_files(), page.believe: _hide_stop()}
+                    yield dict.fromkeys(viewers, step.payload) | hidden | {page.sample: None, page.last: step.scan}
                 elif isinstance(step, session.Overlay):
-                    yield {viewers[number]: step.payload for number in step.viewers}
+                    is_withheld = step.payload.get("report", {}).get("withheld")
+                    offer = {page.believe: gr.Button(visible=True)} if is_withheld else {}
+                    yield {viewers[number]: step.payload for number in step.viewers} | offer
                 else:
                     yield {page.status: _busy_text(step)}
         except ValueError as problem:
@@ -315,6 +330,21 @@ class _Answers:
             yield from self.upload((last.paths, turns.next()), truth, comparing, turns, *window_settings)
         else:
             yield self.nothing  # a generator without a word would empty all outputs
+
+    def believe(
+        self,
+        last: session.CurrentScan | None,
+        truth: str | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+    ) -> Iterator[dict]:
+        """The same files once more, with the finding that was held back."""
+        if last and last.paths:
+            asked = (last.paths, turns.next())
+            yield from self.upload(asked, truth, comparing, turns, *window_settings, believe=True)
+        else:
+            yield self.nothing
 
     def add_truth(self, truth: str, last: session.CurrentScan | None, comparing: bool) -> dict:
         """A mask for the scan that is shown."""
@@ -404,6 +434,8 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = _on(changed, lambda last: _busy_update(last and last.paths), page.last, wait)
         read.append(_on(busy.then, answers.again, [page.last, *settings], outputs, reads=True))
+    busy = _on(page.believe.click, partial(_busy_update, True), None, wait)
+    read.append(_on(busy.then, answers.believe, [page.last, *settings], outputs, reads=True))
     if second:
         both = [*outputs, page.beside]
         read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
@@ -431,7 +463,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
                 if last.sample
                 else session.read_upload(last.paths, *window_settings)
             )
-            for step in run_in_thread(lambda tell: session.find_blood(scan, models, tell)):
+            for step in run_in_thread(lambda tell: session.find_blood(scan, models, tell, believe=last.believe)):
                 if turns.last != turn:  # stopped, or something else is looked at by now
                     yield gr.skip(), gr.skip(), gr.skip()
                     return
@@ -445,9 +477,12 @@ def _wire_files(page: Page, models: Models | None) -> None:
         with TemporaryDirectory() as folder:  # Gradio has its own copies once this goes on
             yield gr.File([str(path) for path in write(result, folder)], visible=True), "", _hide_stop()
 
-    def for_programs(paths: list[str] | None, *window_settings: *session.Told) -> dict:
+    def for_programs(
+        paths: list[str] | None, window_name: str, level: float | None, width: float | None, believe: bool
+    ) -> dict:
         try:
-            return as_json(session.find_blood(session.read_upload(paths or [], *window_settings), models))
+            scan = session.read_upload(paths or [], window_name, level, width)
+            return as_json(session.find_blood(scan, models, believe=believe))
         except ValueError as problem:
             raise gr.Error(str(problem), print_exception=False) from None
 
@@ -459,7 +494,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
     )
     page.ask.click(
         for_programs,
-        [page.files, *window_inputs],
+        [page.files, *window_inputs, page.believing],
         page.json,
         api_name="analyze",
         api_description=f"A head CT to the content of result.json. {NOTICE}",

@@ -72,6 +72,7 @@ class CurrentScan:
         id: of the picture.
         shape: (z, y, x) of the scan.
         affine: of the scan; None where its place is not known.
+        believe: whether the finding is shown although the scan may be no native head CT.
     """
 
     sample: str | None = None
@@ -79,6 +80,7 @@ class CurrentScan:
     id: str = ""
     shape: tuple[int, int, int] = (0, 0, 0)
     affine: np.ndarray | None = None
+    believe: bool = False
 
 
 class RequestCounter:
@@ -152,15 +154,21 @@ def read_upload(paths: Sequence[str], window_name: str, level: float | None, wid
         )
 
 
-def find_blood(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
-    """What is found in a scan.
+def find_blood(
+    scan: Scan,
+    models: Models | None,
+    progress: Callable[[float], None] | None = None,
+    *,
+    believe: bool = False,
+) -> Result:
+    """What is found in a scan; with `believe` also where it may be no native head CT.
 
     Raises:
         ValueError: with the sentence for the person, where something goes wrong.
     """
     try:
         with _readable_errors():
-            return analyze(scan, models, progress=progress)
+            return analyze(scan, models, believe=believe, progress=progress)
     finally:
         release_memory(models)
 
@@ -203,6 +211,8 @@ def read_and_analyze(
     pairs: Sequence[Models | None],
     truth: str | None,
     is_wanted: Callable[[], bool],
+    *,
+    believe: bool = False,
 ) -> Iterator[float | Picture | Overlay]:
     """A scan in steps: its picture as soon as there is one, then what each pair of models finds in it, then the truth.
 
@@ -212,6 +222,7 @@ def read_and_analyze(
         pairs: of models, one for each viewer.
         truth: where its true mask lies, if there is one.
         is_wanted: whether somebody still waits; once not, it ends without a word.
+        believe: show the finding although the scan may be no native head CT.
 
     Yields:
         The share done now and then, 0 to 1, between the steps.
@@ -228,10 +239,10 @@ def read_and_analyze(
             scan = step
     picture = viewer.scan_picture(scan)
     affine = scan.affine if scan.spacing_known else None
-    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine)
+    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine, believe)
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
-        for part in run_in_thread(partial(_findings, scan, models)):
+        for part in run_in_thread(partial(_findings, scan, models, believe)):
             if not is_wanted():
                 return
             if isinstance(part, float):
@@ -242,8 +253,8 @@ def read_and_analyze(
         yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 
 
-def _findings(scan: Scan, models: Models | None, tell: Callable[[float], None]) -> dict:
-    return viewer.findings(find_blood(scan, models, tell))
+def _findings(scan: Scan, models: Models | None, believe: bool, tell: Callable[[float], None]) -> dict:
+    return viewer.findings(find_blood(scan, models, tell, believe=believe))
 
 
 def _check_size(paths: Sequence[str]) -> None:

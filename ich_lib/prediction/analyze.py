@@ -20,7 +20,7 @@ from ich_lib.scan import Scan
 
 UNSURE = 0.1  # a slice's disagreement from here on is reported
 LIKELY, EVEN = 0.66, 0.33  # probabilities from which on bleeding is likely, and as likely as not (`uncertainty`)
-FLOOR_ML = 2.0  # less is none measurable: clean scans have 1.2 at the median, bleeds below it a Dice of 0.17 (card)
+FLOOR_ML = 2.0  # less is none measurable: half of 37 clean scans have it marked; bleeds below it have a Dice of 0.17
 _CHUNK = 8  # slices at a time, so that memory stays flat on long scans
 
 
@@ -124,10 +124,9 @@ class Result:
 
     @property
     def is_measurable(self) -> bool:
-        """Whether mL are given: the voxel size is trusted, the finding is some bleeding, and the mask reaches the
-        floor."""
+        """Whether mL are given: the voxel size is trusted, the finding is bleeding, and the mask reaches the floor."""
         marked_ml = self.marked_ml
-        return marked_ml is not None and self.finding in ("bleeding", "uncertain") and marked_ml >= self.floor_ml
+        return marked_ml is not None and self.finding == "bleeding" and marked_ml >= self.floor_ml
 
     @property
     def volume_ml(self) -> float | None:

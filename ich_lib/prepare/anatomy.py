@@ -154,8 +154,7 @@ def _grid_of(scan: Scan) -> _Grid:
 
 def _room(hu: np.ndarray, bone: np.ndarray, grid: _Grid) -> np.ndarray:
     """(y, x) bool, what the skull holds in one slice; empty where there is no brain in a skull."""
-    margin = [_MARGIN] * 4
-    padded = cv2.copyMakeBorder(bone, *margin, cv2.BORDER_CONSTANT, value=0)
+    padded = np.pad(bone, _MARGIN)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_GAP_MM))
     inside = slice(_MARGIN, -_MARGIN)
     room = _largest(_enclosed(closed)[inside, inside])
@@ -249,7 +248,7 @@ def _inner_air(hu: np.ndarray, room: np.ndarray, grid: _Grid) -> tuple[float, tu
     body = _largest(hu > _TISSUE_HU)
     if np.count_nonzero(body) * grid.pixel_cm2 < _LEAST_BODY_CM2:
         return 0.0, (0.0, 0.0)
-    padded = cv2.copyMakeBorder(body.astype(np.uint8), *[_MARGIN] * 4, cv2.BORDER_CONSTANT, value=0)
+    padded = np.pad(body.astype(np.uint8), _MARGIN)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_NOSTRIL_MM))
     inside = slice(_MARGIN, -_MARGIN)
     head = (closed[inside, inside] > 0) | _enclosed(closed)[inside, inside]
