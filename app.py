@@ -59,6 +59,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "width": "Width, HU",
         "stop": "Stop",
         "compare": "Compare both models",
+        "believe": "Show the finding anyway",
         "make": "Make downloads",
         "files": "Downloads",
     },
@@ -72,6 +73,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "width": "Breite, HU",
         "stop": "Anhalten",
         "compare": "Beide Modelle vergleichen",
+        "believe": "Befund trotzdem zeigen",
         "make": "Dateien erstellen",
         "files": "Dateien",
     },
@@ -85,6 +87,7 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "width": "Ancho, HU",
         "stop": "Parar",
         "compare": "Comparar ambos modelos",
+        "believe": "Mostrar el hallazgo de todos modos",
         "make": "Crear archivos",
         "files": "Archivos",
     },
@@ -130,8 +133,9 @@ class Page:
         own: the row of level and width.
         make, made: downloads.
         status, stop: what is going on, and the button that ends it.
+        believe: the button that shows a finding although the scan may be no native head CT.
         viewer, second, beside: both viewers, and the column of the second.
-        json, ask, asked_series: of programs, unseen.
+        json, ask, asked_series, believing: of programs, unseen.
     """
 
     last: gr.State
@@ -150,18 +154,20 @@ class Page:
     made: gr.File
     status: gr.HTML
     stop: gr.Button
+    believe: gr.Button
     viewer: gr.HTML
     second: gr.HTML
     beside: gr.Column
     json: gr.JSON
     ask: gr.Button
     asked_series: gr.Textbox
+    believing: gr.Checkbox
 
     @property
     def outputs(self) -> list[gr.components.Component]:
         """What the answer to a scan may change."""
         shown = [self.viewer, self.second, self.sample, self.files, self.truth, self.series]
-        return [*shown, self.last, self.status, self.stop, self.made]
+        return [*shown, self.last, self.status, self.stop, self.believe, self.made]
 
 
 def _page(*, comparing: bool) -> Page:
@@ -197,12 +203,14 @@ def _page(*, comparing: bool) -> Page:
             with gr.Row(elem_id="told"):
                 status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
                 stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
+                believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
             with gr.Row(elem_id="viewers"):
                 with gr.Column(elem_classes="one-viewer"):
                     first = _html(viewer.viewer_html())
                 with gr.Column(elem_classes="one-viewer", visible=False) as beside:
                     second = _html(viewer.viewer_html())
-        json, ask, asked_series = gr.JSON(visible=False), gr.Button(visible=False), gr.Textbox("", visible=False)
+        json, ask = gr.JSON(visible=False), gr.Button(visible=False)
+        asked_series, believing = gr.Textbox("", visible=False), gr.Checkbox(False, visible=False)
     return Page(
         last=last,
         asked=asked,
@@ -220,12 +228,14 @@ def _page(*, comparing: bool) -> Page:
         made=made,
         status=status,
         stop=stop,
+        believe=believe,
         viewer=first,
         second=second,
         beside=beside,
         json=json,
         ask=ask,
         asked_series=asked_series,
+        believing=believing,
     )
 
 
@@ -276,8 +286,8 @@ class _Answers:
             return self.nothing
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         updates = dict(zip(self.viewers(comparing), payloads, strict=True))
-        taken = {page.files: None, page.truth: None, page.last: last, page.made: _hide_files()}
-        return updates | self.ended() | taken | {page.series: _series_box(last)}
+        taken = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
+        return updates | self.ended() | taken | {page.made: _hide_files(), page.believe: _hide_stop()}
 
     def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
         """Files that came in: their box is free again at once, and what was there before is not its truth."""
@@ -291,6 +301,7 @@ class _Answers:
         turns: session.RequestCounter,
         *window_settings: *session.Told,
         series: int | None = None,
+        believe: bool = False,
     ) -> Iterator[dict]:
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
         if not request:  # a session so old that what it asked for is forgotten
@@ -299,15 +310,18 @@ class _Answers:
         paths, turn = request
         page, viewers = self.page, self.viewers(comparing)
         pairs = [pair.models for pair in self.pairs(comparing)]
+        is_wanted = lambda: turns.last == turn  # noqa: E731
+        steps = session.read_and_analyze(paths, window_settings, pairs, truth, is_wanted, series, believe=believe)
         try:
-            for step in session.read_and_analyze(
-                paths, window_settings, pairs, truth, lambda: turns.last == turn, series
-            ):
+            for step in steps:
                 if isinstance(step, session.Picture):
+                    hidden = {page.made: _hide_files(), page.believe: _hide_stop()}
                     shown = dict.fromkeys(viewers, step.payload) | {page.series: _series_box(step.scan)}
-                    yield shown | {page.sample: None, page.last: step.scan, page.made: _hide_files()}
+                    yield shown | hidden | {page.sample: None, page.last: step.scan}
                 elif isinstance(step, session.Overlay):
-                    yield {viewers[number]: step.payload for number in step.viewers}
+                    is_withheld = step.payload.get("report", {}).get("withheld")
+                    offer = {page.believe: gr.Button(visible=True)} if is_withheld else {}
+                    yield {viewers[number]: step.payload for number in step.viewers} | offer
                 else:
                     yield {page.status: _busy_text(step)}
         except ValueError as problem:
@@ -343,6 +357,21 @@ class _Answers:
             yield {self.page.truth: None}
             asked = last.paths, turns.next()
             yield from self.upload(asked, None, comparing, turns, *window_settings, series=series)
+        else:
+            yield self.nothing
+
+    def believe(
+        self,
+        last: session.CurrentScan | None,
+        truth: str | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+    ) -> Iterator[dict]:
+        """The same series once more, with the finding that was held back."""
+        if last and last.paths:
+            asked, series = (last.paths, turns.next()), last.series_read or None
+            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series, believe=True)
         else:
             yield self.nothing
 
@@ -437,6 +466,8 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     busy = _on(page.series.input, lambda last: _busy_update(last and last.paths), page.last, wait)
     chosen = [page.series, page.last, page.compare, page.turns, page.window, page.level, page.width]
     read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
+    busy = _on(page.believe.click, partial(_busy_update, True), None, wait)
+    read.append(_on(busy.then, answers.believe, [page.last, *settings], outputs, reads=True))
     if second:
         both = [*outputs, page.beside]
         read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
@@ -464,7 +495,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
                 if last.sample
                 else session.read_upload(last.paths, *window_settings, last.series_read or None)
             )
-            for step in run_in_thread(lambda tell: session.find_blood(scan, models, tell)):
+            for step in run_in_thread(lambda tell: session.find_blood(scan, models, tell, believe=last.believe)):
                 if turns.last != turn:  # stopped, or something else is looked at by now
                     yield gr.skip(), gr.skip(), gr.skip()
                     return
@@ -479,11 +510,16 @@ def _wire_files(page: Page, models: Models | None) -> None:
             yield gr.File([str(path) for path in write(result, folder)], visible=True), "", _hide_stop()
 
     def for_programs(
-        files: list[str] | None, window: str, level: float | None, width: float | None, series: str | None
+        paths: list[str] | None,
+        window_name: str,
+        level: float | None,
+        width: float | None,
+        series: str | None,
+        believe: bool,
     ) -> dict:
         try:
-            scan = session.read_upload(files or [], window, level, width, (series or "").strip() or None)
-            return as_json(session.find_blood(scan, models))
+            scan = session.read_upload(paths or [], window_name, level, width, (series or "").strip() or None)
+            return as_json(session.find_blood(scan, models, believe=believe))
         except ValueError as problem:
             raise gr.Error(words_at("endpoint", problem), print_exception=False) from None
 
@@ -495,7 +531,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
     )
     page.ask.click(
         for_programs,
-        [page.files, *window_inputs, page.asked_series],
+        [page.files, *window_inputs, page.asked_series, page.believing],
         page.json,
         api_name="analyze",
         api_description=f"A head CT to the content of result.json. {NOTICE}",

@@ -25,6 +25,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--weights", default="shipped", metavar="RUN", help="a run or an exported folder instead of the shipped model"
     )
+    predict.add_argument(
+        "--believe", action="store_true", help="give the finding although the scan may be no native head CT"
+    )
     predict.set_defaults(run=_predict)
 
     phantom = commands.add_parser("phantom", help="write heads made by code, with their truth")
@@ -46,12 +49,12 @@ def _predict(options: argparse.Namespace) -> None:
     from ich_lib.prediction.engine import load
     from ich_lib.readers import read
     from ich_lib.reports import as_json, write
-    from ich_lib.words import result_sentence, unsure_sentence
+    from ich_lib.words import belief_sentence, result_sentence, unsure_sentence, volume_sentence
 
     if not (options.out or options.json):
         raise ValueError("Name a folder with --out, or ask for --json.")
     scan = read(options.paths, window=parse_window(options.window), series=options.series)
-    result = analyze(scan, load(options.weights))
+    result = analyze(scan, load(options.weights), believe=options.believe)
     files = write(result, options.out) if options.out else []
     if options.json:
         say(json.dumps(as_json(result), indent=1))
@@ -60,8 +63,9 @@ def _predict(options: argparse.Namespace) -> None:
             "\n".join(
                 [
                     result_sentence(result),
-                    *filter(None, [unsure_sentence(result)]),
+                    *filter(None, [belief_sentence(result), volume_sentence(result), unsure_sentence(result)]),
                     *result.warnings,
+                    *(["--believe gives the finding all the same."] if result.is_withheld else []),
                     f"Written to {options.out}: {', '.join(file.name for file in files)}.",
                 ]
             )

@@ -76,6 +76,7 @@ class CurrentScan:
         series: a line on each series of the files, and series_read the number of the one that is shown; see `Scan`.
         orientation: of the scan, for a mask whose file does not say how it lies; None of DICOM, whose masks may lie
             in any order.
+        believe: whether the finding is shown although the scan may be no native head CT.
     """
 
     sample: str | None = None
@@ -87,6 +88,7 @@ class CurrentScan:
     series: tuple[str, ...] = ()
     series_read: int = 0
     orientation: str | None = None
+    believe: bool = False
 
 
 class RequestCounter:
@@ -174,15 +176,21 @@ def read_upload(
         return read(paths, window=window, series=series, isolated=True)
 
 
-def find_blood(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
-    """What is found in a scan.
+def find_blood(
+    scan: Scan,
+    models: Models | None,
+    progress: Callable[[float], None] | None = None,
+    *,
+    believe: bool = False,
+) -> Result:
+    """What is found in a scan; with `believe` also where it may be no native head CT.
 
     Raises:
         ValueError: with the sentence for the person, where something goes wrong.
     """
     try:
         with _readable_errors():
-            return analyze(scan, models, progress=progress)
+            return analyze(scan, models, believe=believe, progress=progress)
     finally:
         release_memory(models)
 
@@ -231,6 +239,8 @@ def read_and_analyze(
     truth: str | None,
     is_wanted: Callable[[], bool],
     series: int | None = None,
+    *,
+    believe: bool = False,
 ) -> Iterator[float | Picture | Overlay]:
     """A scan in steps: its picture as soon as there is one, then what each pair of models finds in it, then the truth.
 
@@ -241,6 +251,7 @@ def read_and_analyze(
         truth: where its true mask lies, if there is one.
         is_wanted: whether somebody still waits; once not, it ends without a word.
         series: number of the series that was chosen; None for the best.
+        believe: show the finding although the scan may be no native head CT.
 
     Yields:
         The share done now and then, 0 to 1, between the steps.
@@ -267,10 +278,11 @@ def read_and_analyze(
         series=scan.series,
         series_read=scan.series_read,
         orientation=None if scan.dicom else scan.orientation,
+        believe=believe,
     )
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
-        for part in run_in_thread(partial(_findings, scan, models)):
+        for part in run_in_thread(partial(_findings, scan, models, believe)):
             if not is_wanted():
                 return
             if isinstance(part, float):
@@ -281,8 +293,8 @@ def read_and_analyze(
         yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 
 
-def _findings(scan: Scan, models: Models | None, tell: Callable[[float], None]) -> dict:
-    return viewer.findings(find_blood(scan, models, tell))
+def _findings(scan: Scan, models: Models | None, believe: bool, tell: Callable[[float], None]) -> dict:
+    return viewer.findings(find_blood(scan, models, tell, believe=believe))
 
 
 def _check_size(paths: Sequence[str]) -> None:

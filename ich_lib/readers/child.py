@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -25,7 +25,7 @@ import numpy as np
 
 from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.refusal import ReadError
-from ich_lib.scan import Scan
+from ich_lib.scan import Acquisition, Scan
 
 _COMMAND = [sys.executable, "-c", "from ich_lib.readers.child import serve; serve()"]
 _READERS = "ich_lib.readers"  # which asks a child to read; only a child looks up what it reads with
@@ -34,6 +34,7 @@ _MOST_READINGS = 100  # then a fresh one: libraries leak
 _KEPT_BYTES = str(256 << 20)  # for glibc
 _MANY_PAGES = 50_000  # of 4 kB; beyond, a child gives its memory back; one that has read a head holds 40,000
 _MARK = "array"  # key of an array in JSON
+_ACQUISITION = "acquisition"
 
 
 class Child:
@@ -222,6 +223,8 @@ def _plain(value: Any) -> Any:
     """A field of `Scan` as JSON has it."""
     if isinstance(value, np.ndarray):
         return {_MARK: value.tolist(), "dtype": value.dtype.str}
+    if isinstance(value, Acquisition):
+        return {_ACQUISITION: asdict(value)}
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -229,6 +232,8 @@ def _from_plain(value: Any) -> Any:
     """The field again: lists are tuples there."""
     if isinstance(value, dict) and _MARK in value:
         return np.array(value[_MARK], np.dtype(value["dtype"]))
+    if isinstance(value, dict) and _ACQUISITION in value:
+        return Acquisition(**value[_ACQUISITION])
     return tuple(_from_plain(one) for one in value) if isinstance(value, list) else value
 
 

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ich_lib.grammar import count, listed
-from ich_lib.readers import protocol
 from ich_lib.readers.header import Slice
-from ich_lib.readers.ranking import contrast_level, kernel_level, ranked
+from ich_lib.readers.ranking import ranked
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.series import Series, series_of
 from ich_lib.scan import Scan
@@ -14,11 +13,6 @@ from ich_lib.scan import Scan
 _MOST_NAMED = 8  # in one sentence
 _MOST_REFUSED = 3
 _FEWEST_SINGLES = 3  # series of one slice each that are no series
-CONTRAST_NOTE = (
-    "Contrast agent was given: vessels and whatever takes it up look like blood, so nothing is given in mL. Give the "
-    "series without contrast."
-)
-SHARP_NOTE = "The series was computed with a sharp kernel, for bone: thin blood vanishes in its noise."
 
 
 def read_one_series(
@@ -57,17 +51,14 @@ def read_one_series(
 
 
 def _told(scan: Scan, chosen: Series, all_series: list[Series], refusals: tuple[str, ...]) -> Scan:
-    contrast = contrast_level(chosen) > 0
     notes = (
         *_people_note(chosen, all_series),
         *_series_note(chosen, all_series),
         *refusals,
         *_uid_note(chosen),
-        *((CONTRAST_NOTE,) if contrast else ()),
-        *((SHARP_NOTE,) if kernel_level(chosen) == protocol.SHARP else ()),
     )
     lines = tuple(one.title for one in all_series)
-    return replace(scan, notes=notes + scan.notes, contrast=contrast, series=lines, series_read=chosen.number)
+    return replace(scan, notes=notes + scan.notes, series=lines, series_read=chosen.number)
 
 
 def _asked(all_series: list[Series], asked: int | str, name: str) -> Series:

@@ -70,7 +70,8 @@ def _read_series(slices: list[Slice], everything: list[Slice], name: str) -> Sca
         *sorted(pixel_notes),
         *_warnings(slices),
     )
-    return _scan(hu, location, slabs, notes, slices[0].window)
+    scan = _scan(hu, location, slabs, notes, slices[0].window)
+    return replace(scan, acquisition=slices[0].acquisition)
 
 
 def _scan(

@@ -11,12 +11,16 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ich_lib.grammar import count
+from ich_lib.readers.acquisition import TAGS as ACQUISITION_TAGS
+from ich_lib.readers.acquisition import acquisition_of
 from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import are_plausible_mm
 from ich_lib.readers.piece import Piece, printable_name
 from ich_lib.readers.protocol import TAGS as PROTOCOL_TAGS
 from ich_lib.readers.protocol import UNTOLD, Protocol, protocol_of
 from ich_lib.readers.refusal import ReadError, refuse_damaged
+from ich_lib.scan import UNTOLD as UNTOLD_ACQUISITION
+from ich_lib.scan import Acquisition
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
@@ -32,7 +36,7 @@ _NEEDED = (  # noqa: SIM905
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
-_TAGS = [Tag(name) for name in (*_NEEDED, *PROTOCOL_TAGS, *_IDENTIFYING)]
+_TAGS = [Tag(name) for name in dict.fromkeys((*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS, *_IDENTIFYING))]
 _CONTENTS = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
@@ -57,7 +61,9 @@ class Slice:
         doubtful: whether it is a screenshot or has text burned in.
         packed: whether the file is packed as a whole, gzipped or deflated.
         window: (level, width) in HU that it asks to be shown through, the first of several, or None.
-        protocol: how its series was made.
+        pass_number: AcquisitionNumber, which counts the passes of the scanner; 0 where it is not told.
+        protocol: how its series was made, to choose among series.
+        acquisition: how it was made, to doubt what is no native head.
     """
 
     piece: Piece
@@ -78,8 +84,9 @@ class Slice:
     doubtful: bool
     window: tuple[float, float] | None = None
     packed: bool = False
-    acquisition: int = 0
+    pass_number: int = 0
     protocol: Protocol = UNTOLD
+    acquisition: Acquisition = UNTOLD_ACQUISITION
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -150,7 +157,7 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
     with piece.open() as stream, refuse_damaged(piece.name):
         unpacked = plain(piece.name, stream)
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
-        for tag in (*_NEEDED, *PROTOCOL_TAGS):  # pydicom converts values when first seen: here, in `refuse_damaged`
+        for tag in (*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS):  # pydicom converts values when first seen: here
             header.get(tag)
         return header, unpacked is not stream
 
@@ -177,14 +184,14 @@ def _not_ct(header: pydicom.Dataset) -> str | None:
 
 def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[Slice]:
     frames = _frames(piece, header)
-    protocol = protocol_of(header, frames[0])
+    protocol, description = protocol_of(header, frames[0]), printable_name(str(header.get("SeriesDescription") or ""))
     for index, frame in enumerate(frames):
         yield Slice(
             piece=piece,
             frame=index,
             instance=str(header.get("SOPInstanceUID") or ""),
             series=str(header.get("SeriesInstanceUID") or ""),
-            description=printable_name(str(header.get("SeriesDescription") or "")),
+            description=description,
             series_number=_whole(header, "SeriesNumber"),
             number=index if len(frames) > 1 else _whole(header, "InstanceNumber"),
             rows=_whole(header, "Rows"),
@@ -198,8 +205,9 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
             doubtful=_is_doubtful(header),
             window=_window(frame),
             packed=packed,
-            acquisition=_whole(header, "AcquisitionNumber"),
+            pass_number=_whole(header, "AcquisitionNumber"),
             protocol=protocol,
+            acquisition=acquisition_of(frame, description),
         )
 
 

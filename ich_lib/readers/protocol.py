@@ -14,7 +14,8 @@ TAGS = (  # noqa: SIM905
     "StudyInstanceUID ConvolutionKernel ContrastBolusAgent ContrastBolusAgentSequence BodyPartExamined"
 ).split()
 SOFT, UNKNOWN, SHARP = range(3)  # kernels
-_NO_AGENT = {"", "NONE", "NO", "N", "0", "NOT GIVEN", "NON CONTRAST", "NO CONTRAST", "WITHOUT", "UNKNOWN"}
+_NO_AGENT = {"", "NONE", "NO", "N", "0", "NATIVE", "PLAIN", "WITHOUT", "UNKNOWN", "NOT GIVEN", "NO CONTRAST", "NO CM"}
+_NO_AGENT |= {"NON CONTRAST", "NONCONTRAST", "W O", "WO", "WITHOUT CONTRAST", "UNENHANCED", "OHNE", "OHNE KM", "SIN"}
 
 # "non-contrast", "w/o IV", "ohne KM", "sans injection", "C-": no word of contrast behind a no counts as one
 _NATIVE = re.compile(
@@ -89,10 +90,19 @@ def protocol_of(header: pydicom.Dataset, frame: pydicom.Dataset) -> Protocol:
         study=str(header.get("StudyInstanceUID") or ""),
         patient=_patient(header),
         kernel=kernel if isinstance(kernel, str) else " ".join(map(str, kernel)),
-        contrast=_has_agent(header),
+        contrast=has_agent(header),
         body_part=str(header.get("BodyPartExamined") or ""),
         derived="DERIVED" in str(header.get("ImageType") or ""),
     )
+
+
+def has_agent(header: pydicom.Dataset) -> bool:
+    """Whether the tags say that contrast agent was given; some write "none" into them."""
+    value = header.get("ContrastBolusAgent")
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
+        value = value[0] if len(value) else ""
+    agent = re.sub(r"[^A-Z0-9]+", " ", str(value or "").upper()).strip()
+    return agent not in _NO_AGENT or bool(header.get("ContrastBolusAgentSequence"))
 
 
 def has_contrast(description: str) -> bool | None:
@@ -176,8 +186,3 @@ def _raw(header: pydicom.Dataset, tag: str) -> bytes:
     value = header.get_item(tag).value if tag in header else b""
     data = value if isinstance(value, bytes) else str(value or "").encode()
     return b" ".join(re.split(rb"[\s^=\0]+", data)).strip().upper()
-
-
-def _has_agent(header: pydicom.Dataset) -> bool:
-    agent = re.sub(r"[\s_-]+", " ", str(header.get("ContrastBolusAgent") or "")).strip().upper()
-    return agent not in _NO_AGENT or bool(header.get("ContrastBolusAgentSequence"))

@@ -114,7 +114,7 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
     The pass of most slices goes first; of others what lies beyond it. Passes that fill each other's gaps evenly are
     one.
     """
-    line, passes = line_of(slices), Counter(item.acquisition for item in slices)
+    line, passes = line_of(slices), Counter(item.pass_number for item in slices)
     if line is None or len(passes) < 2 or is_even(line):
         return slices, 0
     along_mm = dict(zip(map(id, slices), line.along_mm.tolist(), strict=True))
@@ -124,7 +124,7 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
     spans: list[tuple[float, float]] = []
     kept: set[int] = set()
     for number in sorted(passes, key=lambda number: (-passes[number], number)):
-        own = [item for item in slices if item.acquisition == number]
+        own = [item for item in slices if item.pass_number == number]
         places = [along_mm[id(item)] for item in own]
         kept |= {
             id(item)
@@ -137,7 +137,7 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
 
 def _usual_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> float | None:
     """The usual distance in one pass; None for a pass of one place."""
-    own = np.diff(along_mm[[item.acquisition == acquisition for item in slices]])
+    own = np.diff(along_mm[[item.pass_number == acquisition for item in slices]])
     apart = own[own >= SAME_PLACE_MM]
     return float(np.median(apart)) if apart.size else None
 

@@ -97,8 +97,11 @@ def findings(result: Result) -> dict:
     """What was found in a scan, to be laid over its `scan_picture`.
 
     Returns:
-        `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`.
+        `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`. Where
+        nothing is believed (`Result.is_withheld`) the report alone, which says why.
     """
+    if result.is_withheld:
+        return {"blood": None, "heat": None, "marked": [], "report": report(result)}
     rows, columns = display_size(result.scan.hu.shape)
     has_blood = [bool(plane.any()) for plane in result.mask]
     return {
@@ -200,7 +203,7 @@ def _pixel_mm(scan: Scan, rows: int, columns: int) -> list[float] | None:
 def _pixel_ml(scan: Scan, rows: int, columns: int) -> float | None:
     """mL that one pixel of an evenly spaced slice in the viewer stands for, or None."""
     full_rows, full_columns = scan.hu.shape[1:]
-    return scan.voxel_ml * full_rows * full_columns / (rows * columns) if scan.gives_ml else None
+    return scan.voxel_ml * full_rows * full_columns / (rows * columns) if scan.spacing_known else None
 
 
 def _shrink(hu: np.ndarray, rows: int, columns: int) -> np.ndarray:
