@@ -255,6 +255,27 @@ def test_only_the_files_asked_for_are_written(result, tmp_path):
         write(result, tmp_path, ["../x"])
 
 
+def test_no_file_of_an_earlier_scan_stays_beside_a_result(result, tmp_path):
+    """Of a DICOM head a segmentation was written; of the next one, a NIfTI, there is none. Notes of one's own stay."""
+    for name in ("mask-seg.dcm", "report.pdf", "notes.txt"):
+        (tmp_path / name).write_text("of an earlier scan")
+    files = write(result, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in files} | {"notes.txt"}
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_files_appear_together_or_not_at_all(result, tmp_path, monkeypatch):
+    def fail(result, path):
+        raise OSError("no space left")
+
+    (tmp_path / "result.json").write_text("of an earlier scan")
+    monkeypatch.setitem(WRITERS, "report.pdf", fail)
+    with pytest.raises(OSError, match="no space left"):
+        write(result, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+    assert (tmp_path / "result.json").read_text() == "of an earlier scan"
+
+
 def table_of(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
