@@ -33,6 +33,7 @@ from tests.planted import head, laid_out
 from tests.readers.test_archives import deflate64, disc, seven, study, tarred, zipped
 from tests.readers.test_codecs import deflated
 from tests.readers.test_codecs import write as compressed
+from tests.stacks import STACKS
 
 READ, NOTED, REFUSED = "read", "read, with a note", "refused"
 
@@ -402,6 +403,7 @@ ROWS = (
     ),
     Row("pictures", "GIF", REFUSED, "looks like a GIF picture", picture("a.gif")),
     Row("pictures", "HEIC", REFUSED, "the picture as PNG", pushed("a.heic", b"\0\0\0\x18ftypheic" + bytes(90))),
+    *(Row("slices", one.case, NOTED if one.words else READ, one.words, one.write, one.check) for one in STACKS),
 )
 
 
