@@ -78,7 +78,7 @@ def _scan(
     hu: np.ndarray, location: Place, slabs: Slabs, notes: tuple[str, ...], window: tuple[float, float] | None
 ) -> Scan:
     """Slices on their places. Uneven ones that do not run from foot to head are laid on an even grid."""
-    places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2)
+    places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2, places=location.places)
     as_in_files = location.spacing_known and location.shifts is None and slabs.each == 1
     if places is not None and nib.aff2axcodes(affine_ras)[2] != "S":
         indices, step = nearest_slices(places)

@@ -118,13 +118,13 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
     if line is None or len(passes) < 2 or is_even(line):
         return slices, 0
     along_mm = dict(zip(map(id, slices), line.along_mm.tolist(), strict=True))
-    apart = np.diff(line.along_mm)
-    near_mm = _NEAR_STEPS * min(_usual_mm(slices, line.along_mm, number) or np.inf for number in passes)
-    near_mm = near_mm if np.isfinite(near_mm) else _NEAR_STEPS * float(np.median(apart))
+    steps = np.diff(line.along_mm)
+    usual_mm = [mm for number in passes if (mm := _usual_mm(slices, line.along_mm, number)) is not None]
+    near_mm = _NEAR_STEPS * min(usual_mm or [float(steps[steps >= SAME_PLACE_MM].min())])
     spans: list[tuple[float, float]] = []
     kept: set[int] = set()
-    for number in sorted(passes, key=lambda number: (-passes[number], number)):
-        own = [item for item in slices if item.pass_number == number]
+    members = [[item for item in slices if item.pass_number == number] for number in passes]
+    for own in sorted(members, key=lambda own: (-len(own), min(item.number for item in own))):
         places = [along_mm[id(item)] for item in own]
         kept |= {
             id(item)

@@ -37,6 +37,7 @@ from tests.readers import test_nifti_place as places
 from tests.readers.test_archives import deflate64, disc, seven, study, tarred, zipped
 from tests.readers.test_codecs import deflated
 from tests.readers.test_codecs import write as compressed
+from tests.stacks import STACKS
 
 READ, NOTED, REFUSED = "read", "read, with a note", "refused"
 
@@ -746,6 +747,7 @@ ROWS = (
         None,
         truth_of_pictures,
     ),
+    *(Row("slices", one.case, NOTED if one.words else READ, one.words, one.write, one.check) for one in STACKS),
 )
 
 
