@@ -181,7 +181,7 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
             frame=index,
             instance=str(header.get("SOPInstanceUID") or ""),
             series=str(header.get("SeriesInstanceUID") or ""),
-            description=printable_name(str(header.get("SeriesDescription") or "")),
+            description=printable_name(str(header.get("SeriesDescription") or header.get("ProtocolName") or "")),
             series_number=_whole(header, "SeriesNumber"),
             number=index if len(frames) > 1 else _whole(header, "InstanceNumber"),
             rows=_whole(header, "Rows"),

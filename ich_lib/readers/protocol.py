@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pydicom
 
 TAGS = (  # noqa: SIM905
-    "StudyInstanceUID ConvolutionKernel ContrastBolusAgent ContrastBolusAgentSequence BodyPartExamined"
+    "StudyInstanceUID ProtocolName ConvolutionKernel ContrastBolusAgent ContrastBolusAgentSequence ContrastBolusVolume "
+    "ContrastBolusIngredient BodyPartExamined"
 ).split()
 SOFT, UNKNOWN, SHARP = range(3)  # kernels
 _NO_AGENT = {"", "NONE", "NO", "N", "0", "NOT GIVEN", "NON CONTRAST", "NO CONTRAST", "WITHOUT", "UNKNOWN"}
@@ -179,5 +180,13 @@ def _raw(header: pydicom.Dataset, tag: str) -> bytes:
 
 
 def _has_agent(header: pydicom.Dataset) -> bool:
-    agent = re.sub(r"[\s_-]+", " ", str(header.get("ContrastBolusAgent") or "")).strip().upper()
-    return agent not in _NO_AGENT or bool(header.get("ContrastBolusAgentSequence"))
+    texts = [str(header.get(tag) or "") for tag in ("ContrastBolusAgent", "ContrastBolusIngredient")]
+    named = any(re.sub(r"[\s_-]+", " ", text).strip().upper() not in _NO_AGENT for text in texts)
+    return named or bool(header.get("ContrastBolusAgentSequence")) or _is_positive(header.get("ContrastBolusVolume"))
+
+
+def _is_positive(value: object) -> bool:
+    try:
+        return float(str(value)) > 0
+    except ValueError:
+        return False

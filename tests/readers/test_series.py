@@ -287,6 +287,23 @@ def test_without_numbers_of_images_their_places_make_single_slices_a_series(tmp_
     np.testing.assert_array_equal(read(tmp_path).hu, head())
 
 
+def test_two_thicknesses_with_a_uid_a_file_are_one_head_side_by_side_and_two_over_each_other(tmp_path):
+    split(tmp_path / "A", lambda k: f"1.2.{k + 1}", SliceThickness="5", InstanceNumber=None)
+    assert len(read(tmp_path).series) == 1
+    split(tmp_path / "B", lambda k: f"1.3.{k + 1}", SliceThickness="1", SeriesNumber=8)
+    assert len(read(tmp_path).series) == 2
+    assert len(read(tmp_path).hu) == 18
+
+
+def test_one_patient_for_each_file_is_no_scan(tmp_path):
+    values, affine = laid_out(head(), "LPS")
+    for k in range(4):
+        own = {"SeriesInstanceUID": f"1.2.{k + 1}", "PatientID": f"{k}"}
+        write_series(tmp_path, values, affine, skip=set(range(18)) - {k}, prefix=f"K{k}", **own)
+    with pytest.raises(ReadError, match="4 series of one slice each"):
+        read(tmp_path)
+
+
 def test_single_slices_that_do_not_belong_together_are_no_scan(tmp_path):
     values, affine = laid_out(head(), "LPS")
     for k in range(4):
@@ -318,6 +335,21 @@ def test_with_contrast_nothing_is_given_in_ml(tmp_path, models):
     assert {row["mask_ml"] for row in output["slices"]} == {None}
     assert volume_sentence(result) == "No volume: contrast agent was given, and it looks like blood."
     assert scan_picture(result.scan)["pixel_ml"] is None
+
+
+@pytest.mark.parametrize(
+    "tags", [{"ContrastBolusVolume": "75"}, {"ContrastBolusIngredient": "IODINE"}, {"ProtocolName": "CTA Head"}]
+)
+def test_other_tags_tell_of_contrast_too(tmp_path, tags):
+    store(tmp_path, "A", SeriesDescription=None, **tags)
+    assert read(tmp_path).contrast
+    assert not read_without(tmp_path / "B", tags).contrast
+
+
+def read_without(folder, tags):
+    """A head whose tags of contrast say that there was none."""
+    store(folder, "C", SeriesDescription=None, **dict.fromkeys(tags, "0"))
+    return read(folder)
 
 
 @pytest.mark.parametrize("agent", ["NONE", "none ", "No contrast", None])
