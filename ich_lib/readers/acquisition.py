@@ -17,6 +17,8 @@ TAGS = (
     "ReconstructionDiameter",
     "ContrastBolusAgent",
     "ContrastBolusAgentSequence",
+    "ContrastBolusVolume",
+    "ContrastBolusIngredient",
     "ConvolutionKernel",
     "RescaleType",
 )

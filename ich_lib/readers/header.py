@@ -184,7 +184,8 @@ def _not_ct(header: pydicom.Dataset) -> str | None:
 
 def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[Slice]:
     frames = _frames(piece, header)
-    protocol, description = protocol_of(header, frames[0]), printable_name(str(header.get("SeriesDescription") or ""))
+    protocol = protocol_of(header, frames[0])
+    description = printable_name(str(header.get("SeriesDescription") or header.get("ProtocolName") or ""))
     for index, frame in enumerate(frames):
         yield Slice(
             piece=piece,

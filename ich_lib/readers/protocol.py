@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pydicom
 
 TAGS = (  # noqa: SIM905
-    "StudyInstanceUID ConvolutionKernel ContrastBolusAgent ContrastBolusAgentSequence BodyPartExamined"
+    "StudyInstanceUID ProtocolName ConvolutionKernel ContrastBolusAgent ContrastBolusAgentSequence ContrastBolusVolume "
+    "ContrastBolusIngredient BodyPartExamined"
 ).split()
 SOFT, UNKNOWN, SHARP = range(3)  # kernels
 _NO_AGENT = {"", "NONE", "NO", "N", "0", "NATIVE", "PLAIN", "WITHOUT", "UNKNOWN", "NOT GIVEN", "NO CONTRAST", "NO CM"}
@@ -98,11 +99,16 @@ def protocol_of(header: pydicom.Dataset, frame: pydicom.Dataset) -> Protocol:
 
 def has_agent(header: pydicom.Dataset) -> bool:
     """Whether the tags say that contrast agent was given; some write "none" into them."""
-    value = header.get("ContrastBolusAgent")
+    texts = [_first(header.get(tag)) for tag in ("ContrastBolusAgent", "ContrastBolusIngredient")]
+    named = any(re.sub(r"[^A-Z0-9]+", " ", text.upper()).strip() not in _NO_AGENT for text in texts)
+    return named or bool(header.get("ContrastBolusAgentSequence")) or _is_positive(header.get("ContrastBolusVolume"))
+
+
+def _first(value: object) -> str:
+    """The first of several values as text."""
     if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
-        value = value[0] if len(value) else ""
-    agent = re.sub(r"[^A-Z0-9]+", " ", str(value or "").upper()).strip()
-    return agent not in _NO_AGENT or bool(header.get("ContrastBolusAgentSequence"))
+        value = next(iter(value), "")  # type: ignore[call-overload]
+    return str(value or "")
 
 
 def has_contrast(description: str) -> bool | None:
@@ -186,3 +192,10 @@ def _raw(header: pydicom.Dataset, tag: str) -> bytes:
     value = header.get_item(tag).value if tag in header else b""
     data = value if isinstance(value, bytes) else str(value or "").encode()
     return b" ".join(re.split(rb"[\s^=\0]+", data)).strip().upper()
+
+
+def _is_positive(value: object) -> bool:
+    try:
+        return float(str(value)) > 0
+    except ValueError:
+        return False

@@ -8,7 +8,7 @@ from ich_lib.readers.series import Series
 from ich_lib.readers.slabs import slabs_of
 
 _USUAL_MM = (2.9, 6.1)  # thinner is noisy, thicker blurs
-_HEAD_MM = (100, 250)  # foot to head, of the slices of a head
+_HEAD_MM = (80, 250)  # foot to head, of the slices of a head
 _WHOLE_MM = 160  # a head from base to vertex
 _REPEATS = 1.5  # slices at a place; beyond, the same head again and again: perfusion, tracking
 _AXIAL = 0.7  # of the normal along the body; a gantry tilts up to 30 degrees, a neck a bit more

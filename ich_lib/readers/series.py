@@ -145,7 +145,7 @@ def _likeness(item: Slice) -> Hashable:
     turn = None if item.orientation is None else tuple(np.round(item.orientation.ravel(), 2))
     pixel = None if item.pixel_mm is None else tuple(np.round(item.pixel_mm, 3))
     protocol = item.protocol
-    alike = (item.rows, item.columns, turn, pixel, item.thickness_mm)
+    alike = (item.rows, item.columns, turn, pixel)
     return protocol.patient, item.description, protocol.kernel, protocol.contrast, *alike
 
 
@@ -153,9 +153,16 @@ def _joined(family: list[list[Slice]]) -> list[list[Slice]]:
     """Parts of one series under several UIDs put together; others as they are."""
     groups = [whole for part in _by(family, _scanned_as) for whole in _counted_through(part)]
     singles = [group for group in groups if len(group) == 1]
-    if len(singles) < _FEWEST_FILES or not _lie_apart(singles):
+    if not singles:
         return groups
-    return [group for group in groups if len(group) > 1] + [[group[0] for group in singles]]
+    by_thickness = _by(singles, lambda group: group[0].thickness_mm)
+    parts = [singles] if _lie_apart(singles) else by_thickness  # one head in two thicknesses, or two of one head
+    return [group for group in groups if len(group) > 1] + [whole for part in parts for whole in _one_of_singles(part)]
+
+
+def _one_of_singles(singles: list[list[Slice]]) -> list[list[Slice]]:
+    is_one = len(singles) >= _FEWEST_FILES and _lie_apart(singles)
+    return [[group[0] for group in singles]] if is_one else singles
 
 
 def _scanned_as(group: list[Slice]) -> Hashable:

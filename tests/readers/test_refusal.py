@@ -78,3 +78,9 @@ def test_a_missing_file_is_told_in_the_words_of_each_place(tmp_path, capsys):
     assert refusal.value.in_words_of("page") == "gone.dcm is not there. Give the file once more."
     assert main(["predict", str(tmp_path / "gone.dcm"), "--json"]) == 2
     assert capsys.readouterr().err == "gone.dcm is not there. Check the path: nothing lies under that name.\n"
+
+
+def test_the_workbench_shows_the_words_of_a_page():
+    shown = pytest.importorskip("ich_lib.workbench.shown", reason="Streamlit is missing.")
+    problem = ReadError("It holds 2.", code="series", to_do=missing_package("py7zr", "Zip it."))
+    assert shown.error_sentence(problem) == shown.escape_markdown(problem) == "It holds 2. Zip it."

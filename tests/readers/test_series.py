@@ -10,18 +10,16 @@ from ich_lib.readers.limits import LIMITS
 from ich_lib.reports import as_json
 from ich_lib.words import volume_sentence
 from tests.dicom_files import write_series
-from tests.planted import SPACING_MM, head, laid_out
+from tests.planted import head, laid_out
 
 NATIVE = {"SeriesDescription": "Head 5.0 H31s", "ConvolutionKernel": "H31s", "SliceThickness": "5"}
 
 
-def store(folder, name, *, hu=None, step_mm=5.0, letters="LPS", origin_mm=0.0, **tags):
+def store(folder, name, *, hu=None, step_mm=5.0, letters="LPS", **tags):
     """One series in a folder of its own; every voxel of it is one HU lower than that of the series before it."""
     before = len(list(folder.iterdir())) if folder.exists() else 0
     values, affine = laid_out((head() if hu is None else hu) - before, letters)
-    axis = np.flatnonzero(np.abs(affine[2, :3]) > 1)[0] if letters[2] in "SI" else 2
-    affine[:3, axis] *= step_mm / SPACING_MM[0]
-    affine[2, 3] += origin_mm
+    affine[:3, 2] *= step_mm / np.linalg.norm(affine[:3, 2])
     write_series(folder / name, values, affine, **{"SeriesInstanceUID": generate_uid(), **tags})
     return before
 
@@ -36,22 +34,25 @@ def note(scan, start="Read:"):
 
 
 THIN = np.repeat(head(), 2, axis=0)
-OTHERS = {  # what lies beside the native series and must not be read
-    "bone kernel": {"hu": THIN, "step_mm": 2.5, "SeriesDescription": "Head 2.5 H70h", "ConvolutionKernel": "H70h"},
-    "bone by its words": {"hu": THIN, "step_mm": 2.5, "SeriesDescription": "Bone thin", "ConvolutionKernel": None},
-    "canon bone": {"hu": THIN, "step_mm": 2.5, "SeriesDescription": "Head", "ConvolutionKernel": "FC81"},
-    "agent in its tag": {"SeriesDescription": "Head", "ContrastBolusAgent": "IOPAMIDOL 370"},
+LONGER = np.concatenate([head(), head()[-1:]])
+OTHERS = {  # in what a longer series that must not be read differs from the native one
+    "bone kernel": {"ConvolutionKernel": "H70h"},
+    "bone kernel, thin": {"hu": THIN, "step_mm": 2.5, "SliceThickness": "2.5", "ConvolutionKernel": "H70h"},
+    "bone by its words": {"SeriesDescription": "Bone 5mm", "ConvolutionKernel": None},
+    "canon bone": {"ConvolutionKernel": "FC81"},
+    "agent in its tag": {"ContrastBolusAgent": "IOPAMIDOL 370"},
     "agent in its name": {"SeriesDescription": "Head + C"},
-    "angiography": {"hu": THIN, "step_mm": 2.5, "SeriesDescription": "CT-Angio COW 0.6"},
+    "angiography": {"SeriesDescription": "CT-Angio 5.0"},
     "with contrast, in German": {"SeriesDescription": "Schädel mit KM"},
-    "coronal": {"letters": "LIP", "step_mm": 5, "SeriesDescription": "Head cor"},
-    "computed": {"ImageType": ["DERIVED", "SECONDARY", "MPR"], "SeriesDescription": "Head ax MPR", **{}},
-    "projection": {"hu": THIN, "SeriesDescription": "MIP"},
-    "thin": {"hu": THIN, "step_mm": 2.5, "SeriesDescription": "Head thin H31s", "SliceThickness": "2.5"},
-    "thick": {"step_mm": 10, "SeriesDescription": "Head 10 H31s", "SliceThickness": "10"},
-    "a part": {"hu": head()[:6], "SeriesDescription": "Head"},
-    "neck": {"hu": THIN, "SeriesDescription": "C-Spine 3.0", "SliceThickness": "3"},
-    "chest": {"hu": THIN, "SeriesDescription": "", "BodyPartExamined": "CHEST"},
+    "coronal": {"hu": head(), "letters": "LIP"},
+    "computed": {"ImageType": ["DERIVED", "SECONDARY", "MPR"]},
+    "computed by its words": {"SeriesDescription": "Head MPR ax"},
+    "projection": {"SeriesDescription": "Head MIP"},
+    "thin": {"hu": THIN, "step_mm": 2.5, "SliceThickness": "2.5"},
+    "thick": {"step_mm": 10, "SliceThickness": "10"},
+    "far too long": {"hu": np.repeat(THIN, 2, axis=0)},
+    "neck": {"SeriesDescription": "C-Spine 5.0"},
+    "chest": {"SeriesDescription": "", "BodyPartExamined": "CHEST"},
 }
 
 
@@ -60,11 +61,34 @@ OTHERS = {  # what lies beside the native series and must not be read
 def test_the_series_that_a_radiologist_would_open_for_blood_is_read(tmp_path, other, first):
     if first:
         store(tmp_path, "A", **NATIVE)
-    store(tmp_path, "B", SeriesNumber=9, **{"SliceThickness": "5", **other})
+    store(tmp_path, "B", **{"hu": LONGER, **NATIVE, **other})
     if not first:
         store(tmp_path, "C", **NATIVE)
     assert which(tmp_path) == (0 if first else 1)
     assert not read(tmp_path).acquisition.contrast
+
+
+def test_the_whole_head_in_thin_slices_goes_before_a_part_of_it_in_thick_ones(tmp_path):
+    store(tmp_path, "A", hu=head()[:7], **NATIVE)
+    store(tmp_path, "B", hu=THIN, step_mm=2.5, **NATIVE | {"SliceThickness": "2.5"})
+    assert which(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"ConvolutionKernel": "H70h"}, {"ContrastBolusAgent": "Iodine"}),
+        ({"letters": "LIP"}, {"ConvolutionKernel": "H70h"}),
+        ({"hu": THIN, "step_mm": 2.5, "SliceThickness": "2.5"}, {"ImageType": ["DERIVED", "SECONDARY", "MPR"]}),
+        ({"hu": THIN, "step_mm": 2.5, "SliceThickness": "2.5"}, {"step_mm": 10, "SliceThickness": "10"}),
+        ({"ContrastBolusAgent": "Iodine"}, {"SeriesDescription": "CTP 5.0"}),
+    ],
+    ids=["contrast, kernel", "kernel, plane", "plane, thickness", "thick, thin", "perfusion, contrast"],
+)
+def test_what_is_worse_counts_before_what_is_less_bad(tmp_path, better, worse):
+    store(tmp_path, "A", **{"hu": LONGER, **NATIVE, **worse})
+    store(tmp_path, "B", **NATIVE | better)
+    assert which(tmp_path) == 1
 
 
 def test_of_equal_series_the_longest_is_read(tmp_path):
@@ -167,6 +191,7 @@ def test_a_series_that_is_too_large_does_not_refuse_the_folder(tmp_path, monkeyp
     store(tmp_path, "B", hu=THIN, **NATIVE)
     scan = read(tmp_path)
     assert len(scan.hu) == 18
+    assert not any(line.startswith("Could not be read") for line in scan.notes)  # nobody tried: headers tell
     with pytest.raises(ReadError, match="36 slices; 1 to 20 are taken"):
         read(tmp_path, series=2)
 
@@ -177,7 +202,9 @@ def test_a_perfusion_series_is_seen_by_its_places_without_a_word(tmp_path):
         store(tmp_path, f"P{time}", hu=head()[:16], SeriesInstanceUID=uid, SeriesDescription="Head", SeriesNumber=3)
     store(tmp_path, "N", SeriesDescription="Head", hu=head()[:17], SeriesNumber=4)
     assert which(tmp_path) == 4
-    assert "series 1 of 2" in note(read(tmp_path)).partition("Not read")[2]
+    scan = read(tmp_path)
+    assert "series 1 of 2" in note(scan).partition("Not read")[2]
+    assert not any(line.startswith("Could not be read") for line in scan.notes)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +278,31 @@ def test_a_head_whose_slices_carry_many_uids_is_one_series(tmp_path, uid_of):
     assert len(scan.series) == 1
 
 
+def test_without_numbers_of_images_their_places_make_single_slices_a_series(tmp_path):
+    values, affine = laid_out(head(), "LPS")
+    for k in range(18):
+        own = {"SeriesInstanceUID": f"1.2.{k + 1}", "StudyInstanceUID": f"1.3.{k + 1}", "SeriesNumber": k}
+        write_series(tmp_path, values, affine, skip=set(range(18)) - {k}, prefix=f"K{k}", InstanceNumber=1, **own)
+    np.testing.assert_array_equal(read(tmp_path).hu, head())
+
+
+def test_two_thicknesses_with_a_uid_a_file_are_one_head_side_by_side_and_two_over_each_other(tmp_path):
+    split(tmp_path / "A", lambda k: f"1.2.{k + 1}", SliceThickness="5", InstanceNumber=None)
+    assert len(read(tmp_path).series) == 1
+    split(tmp_path / "B", lambda k: f"1.3.{k + 1}", SliceThickness="1", SeriesNumber=8)
+    assert len(read(tmp_path).series) == 2
+    assert len(read(tmp_path).hu) == 18
+
+
+def test_one_patient_for_each_file_is_no_scan(tmp_path):
+    values, affine = laid_out(head(), "LPS")
+    for k in range(4):
+        own = {"SeriesInstanceUID": f"1.2.{k + 1}", "PatientID": f"{k}"}
+        write_series(tmp_path, values, affine, skip=set(range(18)) - {k}, prefix=f"K{k}", **own)
+    with pytest.raises(ReadError, match="4 series of one slice each"):
+        read(tmp_path)
+
+
 def test_single_slices_that_do_not_belong_together_are_no_scan(tmp_path):
     values, affine = laid_out(head(), "LPS")
     for k in range(4):
@@ -281,6 +333,21 @@ def test_with_contrast_nothing_is_believed_and_nothing_is_given_in_ml(tmp_path, 
     assert (output["volume_ml"], output["volume_soft_ml"], output["volume_abc2_ml"]) == (None, None, None)
     assert {row["mask_ml"] for row in output["slices"]} == {None}
     assert volume_sentence(result) == ""
+
+
+@pytest.mark.parametrize(
+    "tags", [{"ContrastBolusVolume": "75"}, {"ContrastBolusIngredient": "IODINE"}, {"ProtocolName": "CTA Head"}]
+)
+def test_other_tags_tell_of_contrast_too(tmp_path, tags):
+    store(tmp_path, "A", SeriesDescription=None, **tags)
+    assert read(tmp_path).contrast
+    assert not read_without(tmp_path / "B", tags).contrast
+
+
+def read_without(folder, tags):
+    """A head whose tags of contrast say that there was none."""
+    store(folder, "C", SeriesDescription=None, **dict.fromkeys(tags, "0"))
+    return read(folder)
 
 
 @pytest.mark.parametrize("agent", ["NONE", "none ", "No contrast", None])
