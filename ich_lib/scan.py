@@ -15,6 +15,7 @@ CANONICAL = "SPL"  # (z, y, x) run toward superior, posterior, left
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 AIR_HU = -1000.0  # by definition
+_AROUND = 3  # distances on either side that tell the usual one
 LOWEST_HU, HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store; what is not measured is stored as the lowest
 
 
@@ -27,7 +28,8 @@ class Scan:
 
     Attributes:
         hu: (z, y, x) float32, Hounsfield units (air -1000, water 0).
-        affine: (4, 4), voxel index (z, y, x, 1) to mm in DICOM patient axes (+x left, +y back, +z head).
+        affine: (4, 4), voxel index (z, y, x, 1) to mm in DICOM patient axes (+x left, +y back, +z head). Where the
+            slices are uneven its z column is their usual distance, and slice k lies at index `places[k]`.
         hu_known: False for a picture whose window nobody told: `hu` then holds gray levels laid over the brain
             window, good enough to look at, not to measure.
         spacing_known: False where the distances in `affine` are a placeholder. No mL and no scale bar then.
@@ -36,9 +38,11 @@ class Scan:
         dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
         window: (level, width) in HU that the file itself asks to be shown through; display only. None if the file has
             none.
+        places: (z,) where the slices lie, counted in steps of the z column from the first, which is 0; None where they
+            are even: 0, 1, 2.
 
     Raises:
-        ValueError: for another shape, or an affine that is not finite or flat.
+        ValueError: for another shape, an affine that is not finite or flat, or places that do not rise from 0.
 
     See also:
         `read`, which makes a scan of files.
@@ -62,6 +66,7 @@ class Scan:
     notes: tuple[str, ...] = ()
     dicom: bool = False
     window: tuple[float, float] | None = None
+    places: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
@@ -70,10 +75,12 @@ class Scan:
             raise ValueError(f"affine must be a finite (4, 4) matrix; got shape {self.affine.shape}.")
         if abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
             raise ValueError("affine is flat: two axes run the same way, so voxels have no volume.")
+        if self.places is not None and not _are_places(self.places, len(self.hu)):
+            raise ValueError(f"places must rise from 0, one for each of the {len(self.hu)} slices; got {self.places}.")
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance between voxel centers along (z, y, x), in mm."""
+        """Distance between voxel centers along (z, y, x), in mm; along z the usual one where the slices are uneven."""
         dz, dy, dx = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(dz), float(dy), float(dx)
 
@@ -81,6 +88,48 @@ class Scan:
     def voxel_ml(self) -> float:
         """Volume of one voxel in mL: the determinant, since dz*dy*dx is 6 % too large at 20 degrees of gantry tilt."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
+
+    @property
+    def slabs(self) -> np.ndarray:
+        """(z,) how far each slice stands for the head, in steps of the z column: half-way to its neighbors."""
+        return np.ones(len(self.hu)) if self.places is None else slab_widths(self.places)
+
+    @property
+    def slab_mm(self) -> np.ndarray:
+        """(z,) the same in mm at a right angle to the slices: less than their step where the gantry is tilted."""
+        area_mm2 = np.linalg.norm(np.cross(self.affine[:3, 1], self.affine[:3, 2]))
+        return self.slabs * float(abs(np.linalg.det(self.affine[:3, :3])) / area_mm2)
+
+    @property
+    def slice_ml(self) -> np.ndarray:
+        """(z,) volume of one voxel in mL, slice by slice; `voxel_ml` everywhere where the slices are even."""
+        return self.slabs * self.voxel_ml
+
+    @property
+    def sides_mm(self) -> tuple[float | np.ndarray, float, float]:
+        """Sides of the voxels along (z, y, x) in mm; along z (z,) of them where the slices are uneven."""
+        dz, dy, dx = self.spacing_mm
+        return dz if self.places is None else dz * self.slabs, dy, dx
+
+    def volume_ml(self, mask: np.ndarray) -> float:
+        """mL of a (z, y, x) bool mask, each slice with its own slab.
+
+        Raises:
+            ValueError: for another shape.
+
+        Example:
+            >>> import numpy as np
+            >>> from ich_lib import Scan
+            >>> affine = np.array([[0, 0, 10, 0], [0, 10, 0, 0], [5, 0, 0, 0], [0, 0, 0, 1.0]])
+            >>> scan = Scan(np.zeros((4, 2, 2), np.float32), affine, places=np.array([0, 1, 3, 4.0]))
+            >>> scan.slab_mm.tolist()  # the two beside the gap reach half into it
+            [5.0, 7.5, 7.5, 5.0]
+            >>> scan.volume_ml(np.ones((4, 2, 2), bool))
+            10.0
+        """
+        if mask.shape != self.hu.shape:
+            raise ValueError(f"A mask must have the scan's shape, {self.hu.shape}; got {mask.shape}.")
+        return float(np.count_nonzero(mask, axis=(1, 2)) @ self.slabs * self.voxel_ml)
 
     def with_notes(self, *notes: str) -> "Scan":
         """The same scan with more sentences for the person."""
@@ -103,6 +152,7 @@ def from_file_grid(
     notes: tuple[str, ...] = (),
     dicom: bool = False,
     window: tuple[float, float] | None = None,
+    places: np.ndarray | None = None,
 ) -> Scan:
     """Bring voxels from a file's own order into (z, y, x).
 
@@ -113,16 +163,19 @@ def from_file_grid(
         notes: as of `Scan`.
         dicom: as of `Scan`.
         window: as of `Scan`.
+        places: (k,) where the slices along the file's third axis lie, as of `Scan`; only of an axis from foot to head.
 
     Returns:
         The scan; its `orientation` remembers the file's order. Oblique axes go to their nearest anatomical one.
 
     Raises:
-        ValueError: if `affine_ras` maps two axes to one direction.
+        ValueError: if `affine_ras` maps two axes to one direction, or places are given of another axis.
     """
     letters = nib.aff2axcodes(affine_ras)
     if None in letters:
         raise ValueError("the affine is flat: two of its axes run the same way, so left and right cannot be told.")
+    if places is not None and letters[2] != "S":
+        raise ValueError(f"Places are of slices from foot to head; the third axis of this file runs to {letters[2]}.")
     turn = _turn("".join(letters), CANONICAL)
     hu = np.ascontiguousarray(nib.apply_orientation(values, turn), np.float32)
     return Scan(
@@ -133,6 +186,7 @@ def from_file_grid(
         notes=notes,
         dicom=dicom,
         window=window,
+        places=places,
     )
 
 
@@ -146,11 +200,64 @@ def to_file_grid(scan: Scan, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Take (z, y, x) values of `scan` (a mask, heat) back to the order of the file it came from.
 
     Returns:
-        (i, j, k) values and their (4, 4) affine in NIfTI axes, ready for `nibabel.Nifti1Image`.
+        (i, j, k) values and their (4, 4) affine in NIfTI axes, ready for `nibabel.Nifti1Image`. Of uneven slices it
+        fits only the first: take `even_grid` before.
     """
     turn = _turn(CANONICAL, scan.orientation)
     affine_ras = LPS_TO_RAS @ scan.affine @ nib.orientations.inv_ornt_aff(turn, values.shape)
     return np.ascontiguousarray(nib.apply_orientation(values, turn)), affine_ras
+
+
+def even_grid(scan: Scan, values: np.ndarray) -> tuple[Scan, np.ndarray]:
+    """Lay (z, y, x) values of uneven slices on an even grid, for files that know no other.
+
+    The grid's step is the smallest usual distance, so that no slice is lost; each of its slices is a copy of the
+    nearest one of the scan.
+
+    Returns:
+        A scan whose slices are even, and the values on its grid; both as they came where the slices are even already.
+    """
+    if scan.places is None:
+        return scan, values
+    indices, step = nearest_slices(scan.places)
+    affine = scan.affine @ np.diag([step, 1, 1, 1])
+    return replace(scan, hu=scan.hu[indices], affine=affine, places=None, dicom=False), values[indices]
+
+
+def nearest_slices(places: np.ndarray) -> tuple[np.ndarray, float]:
+    """(n,) for each slice of an even grid the index of the nearest of uneven ones, and the grid's step.
+
+    Args:
+        places: (z,), as of `Scan`.
+    """
+    steps = np.sort(np.diff(places))
+    step = float(steps[len(steps) // 10])  # a few slices that lie closer than the rest make no finer grid
+    grid = np.arange(round(float(places[-1]) / step) + 1) * step
+    return np.abs(grid[:, None] - places).argmin(axis=1), step
+
+
+def slab_widths(places: np.ndarray) -> np.ndarray:
+    """(z,) width of the slab that each slice stands for: half-way to its neighbors. The first and the last reach as
+    far outward as slices near them usually do: not so far as a gap beside them.
+
+    Args:
+        places: (z,) rising, two or more; mm or steps, as the widths then are.
+    """
+    steps, usual = np.diff(places), usual_steps(np.diff(places))
+    outer = np.minimum(steps, usual)[[0, -1]]
+    reach = np.concatenate([outer[:1], steps, outer[1:]])
+    return (reach[:-1] + reach[1:]) / 2
+
+
+def usual_steps(steps: np.ndarray) -> np.ndarray:
+    """(n,) for each distance between slices the usual one around it: the median of up to three on either side.
+
+    A gap stands out from it; a series that goes on in thicker slices does not.
+    """
+    if len(steps) == 1:
+        return steps.astype(float)
+    around = [np.delete(steps[max(k - _AROUND, 0) : k + _AROUND + 1], min(k, _AROUND)) for k in range(len(steps))]
+    return np.array([np.sort(near)[len(near) // 2] for near in around], float)
 
 
 def axial_affine(spacing_mm: tuple[float, float, float], shape: tuple[int, int, int]) -> np.ndarray:
@@ -164,3 +271,7 @@ def axial_affine(spacing_mm: tuple[float, float, float], shape: tuple[int, int, 
 def _turn(start: str, end: str) -> np.ndarray:
     """nibabel's orientation transform between two letter orders."""
     return nib.orientations.ornt_transform(nib.orientations.axcodes2ornt(start), nib.orientations.axcodes2ornt(end))
+
+
+def _are_places(places: np.ndarray, count: int) -> bool:
+    return places.shape == (count,) and count > 1 and places[0] == 0 and bool((np.diff(places) > 0).all())

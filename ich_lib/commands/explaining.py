@@ -28,7 +28,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     explain.add_argument("--data", type=Path, help="with --score: folder of a data set, or a store of whole slices")
     explain.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
     explain.add_argument("--series", help="description of the series to read, where there are several")
-    explain.add_argument("--allow-gaps", action="store_true", help="read a series with missing slices")
     explain.set_defaults(run=_explain)
 
 
@@ -52,9 +51,7 @@ def _explain_scan(options: argparse.Namespace) -> None:
         raise ValueError("Name a scan to explain; or, to score maps against masks, give --score and --data.")
     if len(methods) > 1:
         raise ValueError(f"A scan is explained by one method at a time; got {listed(methods)}.")
-    scan = read(
-        options.paths, window=parse_window(options.window), series=options.series, allow_gaps=options.allow_gaps
-    )
+    scan = read(options.paths, window=parse_window(options.window), series=options.series)
     heat = explain(scan, methods[0], options.source, label=options.label)
     options.out.mkdir(parents=True, exist_ok=True)
     write_nifti(options.out / "heat.nii.gz", heat.astype(np.float32), scan)

@@ -20,7 +20,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument("--json", action="store_true", help="print result.json's content and nothing else")
     predict.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
     predict.add_argument("--series", help="description of the series to read, where there are several")
-    predict.add_argument("--allow-gaps", action="store_true", help="read a series with missing slices")
     predict.add_argument(
         "--weights", default="shipped", metavar="RUN", help="a run or an exported folder instead of the shipped model"
     )
@@ -49,9 +48,7 @@ def _predict(options: argparse.Namespace) -> None:
 
     if not (options.out or options.json):
         raise ValueError("Name a folder with --out, or ask for --json.")
-    scan = read(
-        options.paths, window=parse_window(options.window), series=options.series, allow_gaps=options.allow_gaps
-    )
+    scan = read(options.paths, window=parse_window(options.window), series=options.series)
     result = analyze(scan, load(options.weights))
     files = write(result, options.out) if options.out else []
     if options.json:

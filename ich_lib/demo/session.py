@@ -74,6 +74,7 @@ class CurrentScan:
         affine: of the scan; None where its place is not known.
         orientation: of the scan, for a mask whose file does not say how it lies; None of DICOM, whose masks may lie
             in any order.
+        places: of its slices where they are uneven, see `Scan`.
     """
 
     sample: str | None = None
@@ -82,6 +83,7 @@ class CurrentScan:
     shape: tuple[int, int, int] = (0, 0, 0)
     affine: np.ndarray | None = None
     orientation: str | None = None
+    places: np.ndarray | None = None
 
 
 class RequestCounter:
@@ -178,7 +180,8 @@ def truth_overlay(path: str, current: CurrentScan | None) -> dict:
         raise ValueError(NO_TRUTH_TEXT)
     with _readable_errors():
         _check_size([path])
-        mask = read_truth(path, current.shape, current.affine, orientation=current.orientation, isolated=True)
+        place = current.affine, current.orientation, current.places
+        mask = read_truth(path, current.shape, place[0], orientation=place[1], places=place[2], isolated=True)
         return viewer.overlay(current.id, viewer.truth_layers(mask, current.shape))
 
 
@@ -230,7 +233,7 @@ def read_and_analyze(
     picture = viewer.scan_picture(scan)
     affine = scan.affine if scan.spacing_known else None
     orientation = None if scan.dicom else scan.orientation
-    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine, orientation)
+    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine, orientation, scan.places)
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
         for part in run_in_thread(partial(_findings, scan, models)):

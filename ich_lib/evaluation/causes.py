@@ -63,9 +63,14 @@ class Rule(NamedTuple):
     applies: Callable[[Failure], bool]
 
 
-def is_small(truth: np.ndarray, voxel_ml: float) -> bool:
-    """Whether there is blood, and less than SMALL_ML of it in the whole scan."""
-    return 0 < int(np.count_nonzero(truth)) * voxel_ml < SMALL_ML
+def is_small(truth: np.ndarray, slice_ml: float | np.ndarray) -> bool:
+    """Whether there is blood, and less than SMALL_ML of it in the whole scan.
+
+    Args:
+        truth: (z, y, x) bool.
+        slice_ml: mL of a voxel, or (z,) of a voxel of each slice.
+    """
+    return 0 < float((np.count_nonzero(truth, axis=(1, 2)) * slice_ml).sum()) < SMALL_ML
 
 
 def is_thin(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
@@ -177,7 +182,7 @@ MISSED_RULES = (
     Rule(
         "small",
         f"Less than {SMALL_ML:.0f} mL of blood in the whole scan, a few hundred pixels at the most.",
-        lambda failure: is_small(failure.case.truth, failure.case.scan.voxel_ml),
+        lambda failure: is_small(failure.case.truth, failure.case.scan.slice_ml),
     ),
     Rule(
         "chronic",

@@ -232,9 +232,7 @@ def _shown(kind: str, row: Line, case: Case, result: Result) -> GalleryCase:
     picture = BytesIO()
     figure = failure(result, case.truth, informative_slices(failed, result.heat))
     figure.savefig(picture, format="jpeg", dpi=110, pil_kwargs={"quality": 85}, facecolor=figure.get_facecolor())
-    missed, false = (
-        float(np.count_nonzero(some) * result.scan.voxel_ml) for some in (failed.missed, failed.false_alarm)
-    )
+    missed, false = (result.scan.volume_ml(some) for some in (failed.missed, failed.false_alarm))
     return GalleryCase(kind, row, tuple(causes(failed)), (missed, false), picture.getvalue())
 
 

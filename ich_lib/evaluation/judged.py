@@ -40,7 +40,9 @@ class JudgedScan:
         soft_px: (z,) pixels of blood, each counted by its probability (`volume.soft_voxels`).
         abc2_ml, true_abc2_ml: ABC/2 of the mask and of the truth on outlined slices; None for a part of a scan.
         spacing_known: whether `pixel_mm` comes from the files.
+        slabs: (z,) how many slice distances each slice stands for, `Scan.slabs`; None for one each.
         tilt_cosine: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
+        slice_heights: (z,) where in its scan each slice lies, 0 lowest and 1 highest; None for evenly spread ones.
     """
 
     patient: str
@@ -64,6 +66,13 @@ class JudgedScan:
     true_abc2_ml: float | None = None
     spacing_known: bool = False
     tilt_cosine: float = 1.0
+    slabs: np.ndarray | None = None
+    slice_heights: np.ndarray | None = None
+
+    @property
+    def heights(self) -> np.ndarray:
+        """(z,) where in its scan each slice lies, 0 lowest and 1 highest."""
+        return np.linspace(0, 1, len(self.labels)) if self.slice_heights is None else self.slice_heights
 
     @property
     def has_mask(self) -> bool:
@@ -107,23 +116,28 @@ class JudgedScan:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of a voxel in mL."""
+        """Volume of a voxel in mL, of evenly spaced slices."""
         return float(np.prod(self.pixel_mm)) * self.tilt_cosine / 1000
+
+    @property
+    def slice_ml(self) -> np.ndarray:
+        """(z,) volume of a voxel in mL, slice by slice."""
+        return self.voxel_ml * (np.ones(len(self.true_px)) if self.slabs is None else self.slabs)
 
     @property
     def true_ml(self) -> float:
         """mL of the outlined blood."""
-        return float(self.true_px.sum()) * self.voxel_ml
+        return float(self.true_px @ self.slice_ml)
 
     @property
     def mask_ml(self) -> float:
         """mL of the mask on outlined slices."""
-        return float(self.mask_px[self.outlined].sum()) * self.voxel_ml
+        return float((self.mask_px * self.outlined) @ self.slice_ml)
 
     @property
     def soft_ml(self) -> float | None:
         """mL of the summed probabilities on outlined slices."""
-        return None if self.soft_px is None else float(self.soft_px[self.outlined].sum()) * self.voxel_ml
+        return None if self.soft_px is None else float((self.soft_px * self.outlined) @ self.slice_ml)
 
     def take_slices(self, is_kept: np.ndarray) -> "JudgedScan":
         """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; what is of
@@ -142,8 +156,10 @@ class JudgedScan:
             hd95_mm=None,
             surface_dice=None,
             soft_px=None if self.soft_px is None else self.soft_px[is_kept],
+            slabs=None if self.slabs is None else self.slabs[is_kept],
             abc2_ml=None,
             true_abc2_ml=None,
+            slice_heights=self.heights[is_kept],
         )
 
     def rescore(self, calibration: Calibration) -> "JudgedScan":
@@ -236,7 +252,7 @@ def judge_result(
     scan, mask, has_mask = result.scan, result.mask, result.evidence.mask is not None
     pixel_mm = scan.spacing_mm
     outlined = np.ones(len(truth), bool) if outlined is None else outlined
-    on_outlined = lambda mask: abc2_ml(mask & outlined[:, None, None], scan.affine)  # noqa: E731
+    on_outlined = lambda mask: abc2_ml(mask & outlined[:, None, None], scan.affine, slabs=scan.slabs)  # noqa: E731
     pixels_per_slice = lambda mask: np.where(outlined, np.count_nonzero(mask, axis=(1, 2)), 0)  # noqa: E731
     surfaces = distances and has_mask and outlined.all() and truth.any()
     return JudgedScan(
@@ -254,13 +270,14 @@ def judge_result(
         scores=result.slice_scores,
         scan_scores=result.scan_scores,
         pixel_mm=pixel_mm,
-        hd95_mm=hd95_mm(truth, mask, pixel_mm) if surfaces else None,
-        surface_dice=surface_dice(truth, mask, pixel_mm, TOLERANCE_MM) if surfaces else None,
+        hd95_mm=hd95_mm(truth, mask, scan.sides_mm) if surfaces else None,
+        surface_dice=surface_dice(truth, mask, scan.sides_mm, TOLERANCE_MM) if surfaces else None,
         soft_px=soft_voxels(result.blood) if has_mask else None,
         abc2_ml=on_outlined(mask) if has_mask else None,
         true_abc2_ml=on_outlined(truth),
         spacing_known=scan.spacing_known,
         tilt_cosine=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
+        slabs=None if scan.places is None else scan.slabs,
     )
 
 

@@ -20,6 +20,7 @@ from ich_lib.models.run import FOLD, fold_runs, is_run, open_run
 from ich_lib.prediction.analyze import average_outputs, predict_with_mirror, resample_heat, slice_batches
 from ich_lib.prediction.engine import KERAS, WEIGHTS, WEIGHTS_FOLDER, Model, ModelOutput, Models, load, model_output
 from ich_lib.prepare.head import Box, field_box
+from ich_lib.prepare.slabs import slabs_of
 from ich_lib.scan import Scan
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def explain(
 ) -> np.ndarray:
     """Where in a scan a model saw reasons for its answer.
 
-    As in `analyze`, every slice is asked as it is and mirrored, and the maps are averaged.
+    As in `analyze`, thin slices are averaged, every slab is asked as it is and mirrored, and the maps are averaged.
 
     Args:
         scan: what `read` returned.
@@ -186,14 +187,16 @@ def _as_model(like: Model, draw: Callable[[np.ndarray], np.ndarray]) -> Model:
 
 def heat_map(model: Model, scan: Scan, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
     """The heat of a scan by what `heat_model` or `gradient_model` returned. See `explain`."""
-    hu, maps = restore_bone(scan.hu), []
+    slabs, maps = slabs_of(scan), []
+    hu = slabs.average(restore_bone(scan.hu))
     box = field_box(hu, model.recipe.field)
     for rows in slice_batches(len(hu), model.recipe):
         maps += slice_maps(model, hu, box, [rows])
         if progress:
             progress(rows.stop / len(hu))
     top = max(float(slice_map.max()) for slice_map in maps)
-    return resample_heat([slice_map / top if top else slice_map for slice_map in maps], 1.0, box, hu.shape)
+    heat = resample_heat([slice_map / top if top else slice_map for slice_map in maps], 1.0, box, hu.shape)
+    return slabs.spread_maps(heat)
 
 
 def slice_maps(model: Model, hu: np.ndarray, box: Box, batches: Iterable[range]) -> list[np.ndarray]:

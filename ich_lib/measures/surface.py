@@ -7,7 +7,7 @@ import numpy as np
 from ich_lib.measures.metrics import _share, check_masks
 
 
-def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]) -> float:
+def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float | np.ndarray]) -> float:
     """95 % of each surface is at most this far from the other, in mm (robust Hausdorff distance).
 
     Two empty masks: 0. One empty: infinity, not NaN, since leaving a missed bleed out would flatter; report the
@@ -16,7 +16,8 @@ def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]) ->
     Args:
         truth: (z, y, x) or (y, x), bool or 0 and 1.
         mask: the same shape.
-        spacing_mm: distance of neighbors along each axis, in the order of the axes.
+        spacing_mm: distance of neighbors along each axis, in the order of the axes; or the size of each voxel along
+            it, (n,), where they differ: `Scan.sides_mm`.
 
     Returns:
         The larger of the two directions' 95th percentiles, which are weighed by surface area.
@@ -36,7 +37,9 @@ def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]) ->
     return max(_percentile(*to_mask, 0.95), _percentile(*to_truth, 0.95))
 
 
-def surface_dice(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float], tolerance_mm: float) -> float:
+def surface_dice(
+    truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float | np.ndarray], tolerance_mm: float
+) -> float:
     """Share of both surfaces, by area, that lies within a tolerance of the other.
 
     Two empty masks agree: 1; one empty: 0.
@@ -44,7 +47,7 @@ def surface_dice(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float
     Args:
         truth: (z, y, x) or (y, x), bool or 0 and 1.
         mask: the same shape.
-        spacing_mm: distance of neighbors along each axis, in the order of the axes.
+        spacing_mm: as of `hd95_mm`.
         tolerance_mm: 0 or more, at best how far two readers differ.
 
     Raises:
@@ -62,30 +65,49 @@ def surface_dice(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float
 
 
 def _surface_distances_mm(
-    truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float]
+    truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float | np.ndarray]
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """((distance, area), (distance, area)): from each corner on the truth's surface to the mask's, and back."""
     from scipy import ndimage
 
     truth, mask = check_masks(truth, mask)
-    if truth.ndim not in (2, 3) or len(spacing_mm) != truth.ndim or not min(spacing_mm) > 0:
-        raise ValueError(
-            f"A mask of shape {truth.shape} needs one positive spacing per axis, on 2 or 3 axes; got {spacing_mm}."
-        )
+    sides_mm = _sides_mm(truth.shape, spacing_mm)
     if not (truth | mask).any():
         nothing = np.empty(0), np.empty(0)
         return nothing, nothing
     box = ndimage.find_objects((truth | mask).astype(np.uint8))[0]  # nothing outside it can be nearest
-    areas = [_surface_area(values[box], spacing_mm) for values in (truth, mask)]
+    sides_mm = [along[part] for along, part in zip(sides_mm, box, strict=True)]
+    areas = [_surface_area(values[box], sides_mm) for values in (truth, mask)]
     on = [area > 0 for area in areas]
-    far_mm = [
-        ndimage.distance_transform_edt(~values, sampling=spacing_mm) if values.any() else np.full(values.shape, np.inf)
-        for values in on
-    ]
+    far_mm = [_distances_mm(values, sides_mm) for values in on]
     return (far_mm[1][on[0]], areas[0][on[0]]), (far_mm[0][on[1]], areas[1][on[1]])
 
 
-def _surface_area(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+def _sides_mm(shape: tuple[int, ...], spacing_mm: Sequence[float | np.ndarray]) -> list[np.ndarray]:
+    """(n,) size of each voxel along each axis."""
+    fits = len(shape) in (2, 3) and len(spacing_mm) == len(shape)
+    fits = fits and all(np.size(mm) in (1, n) and np.min(mm) > 0 for mm, n in zip(spacing_mm, shape, strict=True))
+    if not fits:
+        raise ValueError(
+            f"A mask of shape {shape} needs one positive spacing per axis, on 2 or 3 axes; got {spacing_mm}."
+        )
+    return [np.broadcast_to(np.asarray(mm, float), (n,)) for mm, n in zip(spacing_mm, shape, strict=True)]
+
+
+def _distances_mm(on: np.ndarray, sides_mm: Sequence[np.ndarray]) -> np.ndarray:
+    """How far each corner of the voxels is from the nearest of a surface's; infinite where there is no surface."""
+    from scipy import ndimage, spatial
+
+    if not on.any():
+        return np.full(on.shape, np.inf)
+    if all(np.ptp(along) == 0 for along in sides_mm):
+        return ndimage.distance_transform_edt(~on, sampling=[along[0] for along in sides_mm])
+    corners_mm = [np.concatenate([[0.0], np.cumsum(along)]) for along in sides_mm]
+    places = np.stack(np.meshgrid(*corners_mm, indexing="ij"), axis=-1)
+    return spatial.cKDTree(places[on]).query(places)[0]
+
+
+def _surface_area(mask: np.ndarray, sides_mm: Sequence[np.ndarray]) -> np.ndarray:
     """Area of surface at each corner of the voxels: every face between in and out gives its corners equal parts.
 
     The picture's edge counts as outside. In 2-D a face is an edge and its area a length.
@@ -97,9 +119,10 @@ def _surface_area(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
         faces = np.diff(padded, axis=across).astype(float)  # True where in and out meet
         along = [axis for axis in axes if axis != across]
         for axis in along:
+            faces *= np.pad(sides_mm[axis], 1).reshape([-1 if n == axis else 1 for n in axes])
             before, after = (np.delete(faces, at, axis) for at in (-1, 0))
             faces = (before + after) / 2
-        total += faces * np.prod([spacing_mm[axis] for axis in along])
+        total += faces
     return total
 
 

@@ -32,12 +32,12 @@ def soft_voxels(blood: np.ndarray, *, floor: float = LEAST_PROBABILITY) -> np.nd
     return np.array([plane[plane >= np.float16(floor)].sum(dtype=np.float64) for plane in blood])
 
 
-def abc2_ml(mask: np.ndarray, affine: np.ndarray, *, weighted: bool = True) -> float:
+def abc2_ml(mask: np.ndarray, affine: np.ndarray, *, weighted: bool = True, slabs: np.ndarray | None = None) -> float:
     """ABC/2, the volume that a ruler gives at the bedside: half of length times width times height of each lesion.
 
     A is the largest diameter on the slice where the lesion is largest, B the longest line across it at a right angle
-    to A, C the number of slices times their distance. A slice counts whole above 75 % of the largest slice's area,
-    half from 25 % on, else not.
+    to A, C the number of slices times their distance, or their slabs together where these differ. A slice counts whole
+    above 75 % of the largest slice's area, half from 25 % on, else not.
 
     An ellipsoid in thin slices comes out as 3/pi of its volume where every slice counts whole, and at (1 + sqrt 3) / 4
     of that, 0.65 in all, by the weights: C then leaves out the caps. In thick slices the caps are slices too large:
@@ -47,6 +47,7 @@ def abc2_ml(mask: np.ndarray, affine: np.ndarray, *, weighted: bool = True) -> f
         mask: (z, y, x) bool.
         affine: (4, 4), voxel index to mm: pixels may be oblong, and a tilted gantry brings slices closer.
         weighted: False counts every slice whole.
+        slabs: (z,) how many slice distances each slice stands for, `Scan.slabs`; None for one each.
 
     Returns:
         mL, summed over the lesions; 0 for an empty mask.
@@ -55,7 +56,8 @@ def abc2_ml(mask: np.ndarray, affine: np.ndarray, *, weighted: bool = True) -> f
         Kothari et al. 1996, Stroke 27:1304, doi 10.1161/01.STR.27.8.1304.
     """
     plane_mm, apart_mm = _plane_axes_mm(affine), _slice_distance_mm(affine)
-    return sum(_lesion_ml(voxels, plane_mm, apart_mm, weighted) for voxels in lesions(mask))
+    slab_mm = apart_mm * (np.ones(len(mask)) if slabs is None else slabs)
+    return sum(_lesion_ml(voxels, plane_mm, slab_mm, weighted) for voxels in lesions(mask))
 
 
 def lesions(mask: np.ndarray) -> list[np.ndarray]:
@@ -69,6 +71,8 @@ def lesions(mask: np.ndarray) -> list[np.ndarray]:
     Returns:
         (n, 3) int voxel indices (z, y, x) of each lesion.
     """
+    box = tuple(slice(*_ends(np.asarray(mask.any(axis=axes)))) for axes in ((1, 2), (0, 2), (0, 1)))
+    corner, mask = np.array([part.start for part in box]), mask[box]  # small against a scan of thin slices
     labels, count = np.zeros(mask.shape, np.int32), 0
     for k in np.flatnonzero(mask.any(axis=(1, 2))):
         n_pieces, pieces = cv2.connectedComponents(mask[k].astype(np.uint8), connectivity=8)
@@ -80,7 +84,13 @@ def lesions(mask: np.ndarray) -> list[np.ndarray]:
     coded = np.unique(labels[:-1][over].astype(np.int64) * (count + 1) + labels[1:][over])
     numbers = _join_pieces(count, np.stack(np.divmod(coded, count + 1), axis=1).tolist())[labels[mask]]
     order = np.argsort(numbers, kind="stable")
-    return np.split(np.argwhere(mask)[order], np.flatnonzero(np.diff(numbers[order])) + 1)
+    return np.split(np.argwhere(mask)[order] + corner, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
+def _ends(is_there: np.ndarray) -> tuple[int, int]:
+    """The first and one beyond the last that is True; (0, 0) for none."""
+    indices = np.flatnonzero(is_there)
+    return (int(indices[0]), int(indices[-1]) + 1) if indices.size else (0, 0)
 
 
 def _join_pieces(count: int, touching: list[list[int]]) -> np.ndarray:
@@ -92,12 +102,12 @@ def _join_pieces(count: int, touching: list[list[int]]) -> np.ndarray:
     return root
 
 
-def _lesion_ml(voxels: np.ndarray, plane_mm: np.ndarray, apart_mm: float, weighted: bool) -> float:
+def _lesion_ml(voxels: np.ndarray, plane_mm: np.ndarray, slab_mm: np.ndarray, weighted: bool) -> float:
     slices, areas = np.unique(voxels[:, 0], return_counts=True)
     length_mm, width_mm = diameters_mm(voxels[voxels[:, 0] == slices[areas.argmax()], 1:], plane_mm)
     share = areas / areas.max()
     weights = np.where(share > _FULL, 1.0, np.where(share >= _HALF, 0.5, 0.0)) if weighted else np.ones(len(share))
-    return float(length_mm * width_mm * weights.sum() * apart_mm / 2 / 1000)
+    return float(length_mm * width_mm * (weights @ slab_mm[slices]) / 2 / 1000)
 
 
 def diameters_mm(pixels: np.ndarray, plane_mm: np.ndarray) -> tuple[float, float]:

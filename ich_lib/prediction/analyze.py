@@ -14,6 +14,7 @@ from ich_lib.prediction.calibration import TOP, Calibration, Evidence, peak_evid
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, Model, ModelOutput, Models, load
 from ich_lib.prediction.ood import OodScore
 from ich_lib.prepare.head import Box, field_box, uncrop
+from ich_lib.prepare.slabs import Slabs, slabs_of, spread_rows
 from ich_lib.scan import Scan
 
 UNSURE = 0.1  # a slice's disagreement from here on is reported
@@ -81,7 +82,7 @@ class Result:
     @property
     def volume_ml(self) -> float | None:
         """mL of the mask, or None where the voxel size is not trusted."""
-        return float(np.count_nonzero(self.mask) * self.scan.voxel_ml) if self.scan.spacing_known else None
+        return self.scan.volume_ml(self.mask) if self.scan.spacing_known else None
 
     @property
     def unsure_slices(self) -> tuple[int, ...]:
@@ -91,12 +92,12 @@ class Result:
     @property
     def soft_ml(self) -> float | None:
         """mL of the summed probabilities (`volume.soft_voxels`), or None where the voxel size is not trusted."""
-        return float(soft_voxels(self.blood).sum() * self.scan.voxel_ml) if self.scan.spacing_known else None
+        return float(soft_voxels(self.blood) @ self.scan.slice_ml) if self.scan.spacing_known else None
 
     @property
     def abc2_ml(self) -> float | None:
         """mL of the mask by ABC/2 (`volume.abc2_ml`), or None where the voxel size is not trusted."""
-        return abc2_ml(self.mask, self.scan.affine) if self.scan.spacing_known else None
+        return abc2_ml(self.mask, self.scan.affine, slabs=self.scan.slabs) if self.scan.spacing_known else None
 
     @property
     def scores(self) -> dict[str, float]:
@@ -109,9 +110,11 @@ def analyze(
 ) -> Result:
     """Find blood in a scan.
 
-    Every slice is asked twice, as it is and mirrored, and the answers are averaged: a mirrored scan gives the mirrored
-    result. What the models say of a slice, its mask and its neighbors is made a probability by their calibration
-    (`ich_lib.prediction.calibration`); models without one give plain scores, which are no probabilities.
+    Thin slices are averaged to slabs of about 5 mm for the models (`ich_lib.prepare.slabs`), and each slice gets what
+    was found in its slab. Every slab is asked twice, as it is and mirrored, and the answers are averaged: a mirrored
+    scan gives the mirrored result. What the models say of a slab, its mask and its neighbors is made a probability by
+    their calibration (`ich_lib.prediction.calibration`); models without one give plain scores, which are no
+    probabilities.
 
     Args:
         scan: what `read` returned.
@@ -135,6 +138,32 @@ def analyze(
         Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
     """
     models = models if isinstance(models, Models) else load(models or WEIGHTS_FOLDER)
+    slabs = slabs_of(scan)
+    if slabs.are_slices:
+        return _find_blood(scan, models, progress)
+    thick = slabs.scan(replace(scan, hu=restore_bone(scan.hu)))
+    found = _find_blood(thick, models, progress)
+    for model in models:
+        model.release()  # its memory is wanted for the many slices
+    return _on_slices(found, scan, slabs)
+
+
+def _on_slices(thick: Result, scan: Scan, slabs: Slabs) -> Result:
+    """What was found in slabs, on the slices they were made of."""
+    mask, classes, disagreement = spread_rows(slabs, [thick.evidence.mask, thick.evidence.classes, thick.disagreement])
+    return replace(
+        thick,
+        scan=scan,
+        blood=slabs.spread_maps(thick.blood),
+        evidence=Evidence(mask, classes),
+        slice_scores=slabs.spread(thick.slice_scores),
+        heat=slabs.spread_maps(thick.heat),
+        disagreement=disagreement,
+    )
+
+
+def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | None) -> Result:
+    """`analyze` of slices as they are."""
     hu = restore_bone(scan.hu)
     blood = np.zeros(hu.shape, np.float16)
     maps: list[np.ndarray] = []

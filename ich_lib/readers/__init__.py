@@ -1,10 +1,10 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
 Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it)
-and roles (scan, mask or another window); then one reader per kind: header, inflate, series, geometry, slabs, codecs,
-stored, dicom; nifti_files, skull, nifti_place, nifti; pixels, ct_numbers, picture; renders, ct_ich_folder; and
-mask_values, truth, for the mask of a scan that was read. All refuse through `ReadError`, LIMITS is one table, and child
-does all of it in a process of its own.
+and roles (scan, mask or another window); then one reader per kind: header, inflate, series, stack, geometry, slabs,
+codecs, stored, dicom; nifti_files, skull, nifti_place, nifti; pixels, ct_numbers, frame, picture; renders,
+ct_ich_folder; and mask_values, truth, for the mask of a scan that was read. All refuse through `ReadError`, LIMITS is
+one table, and child does all of it in a process of its own.
 """
 
 import os
@@ -45,7 +45,6 @@ def read(
     *,
     window: str | tuple[float, float] | None = None,
     series: str | None = None,
-    allow_gaps: bool = False,
     isolated: bool = False,
 ) -> Scan:
     """Read one head CT. What a file is, its content tells; names do not count.
@@ -55,7 +54,6 @@ def read(
         window: pictures only: the window they show, (level, width) in HU or a name of WINDOWS. None: HU unknown.
             A CT-ICH patient folder brings its own.
         series: DICOM only: the SeriesDescription to take. None: the series of most slices.
-        allow_gaps: DICOM only: go on with a note where a slice is missing.
         isolated: decode in a child process with limits of memory and time, as files from strangers should be.
 
     Returns:
@@ -78,7 +76,7 @@ def read(
         ['5.0 mm', '3.6 mm', '3.6 mm']
     """
     if isolated:
-        return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series, allow_gaps=allow_gaps)
+        return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series)
     pieces, name = gather_pairs(paths), upload_title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
@@ -86,7 +84,7 @@ def read(
         for kinds_wanted in (("dicom",), ("nifti",), PICTURES)
     )
     if dicom:
-        scan = ensure_hu(read_dicom(dicom, name, series=series, allow_gaps=allow_gaps), name)
+        scan = ensure_hu(read_dicom(dicom, name, series=series), name)
     elif nifti:
         scan = _nifti(nifti, name)
     elif pictures:

@@ -1,68 +1,102 @@
-"""DICOM files to a scan in Hounsfield units: headers, series, place, then pixels."""
+"""DICOM files to a scan in Hounsfield units: headers, series, stack, place, then pixels."""
 
 from itertools import groupby
 
+import nibabel as nib
 import numpy as np
 import pydicom
 from pydicom.pixels import iter_pixels
 
-from ich_lib.grammar import count
+from ich_lib.prepare.slabs import moved
 from ich_lib.readers import codecs, inflate
-from ich_lib.readers.geometry import find_same_place, place_slices, sort_slices
+from ich_lib.readers.geometry import Place, gap_note, place_slices
 from ich_lib.readers.header import Slice, parse_dataset, slices_of
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.series import pick_series
 from ich_lib.readers.slabs import Slabs, slabs_of
+from ich_lib.readers.stack import share_series, stacked, tilt_notes
 from ich_lib.readers.stored import padded, plain_words, used_bits
-from ich_lib.scan import LOWEST_HU, Scan, from_file_grid
+from ich_lib.scan import AIR_HU, LOWEST_HU, Scan, from_file_grid, nearest_slices
 
 _SIDE_OF_AIR_HU = -500
+_HEAD_HU = (0, 100)  # brain, CSF, blood
 _INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they were turned round."
 
 codecs.register()
 
 
-def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None, allow_gaps: bool = False) -> Scan:
+def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None) -> Scan:
     """Read one CT series.
 
     Args:
         pieces: DICOM files, in any order, of any series.
         name: what to call them together.
         series: SeriesDescription to take; the largest series otherwise.
-        allow_gaps: go on where slices are missing or unevenly spaced, with a note.
 
     Raises:
-        ReadError: if they hold no CT slice, cannot become HU, or leave a gap.
+        ReadError: if they hold no CT slice, or cannot become HU.
     """
-    slices, left_out = slices_of(pieces)
-    slices, series_notes = pick_series(slices, series, name)
+    found, left_out = slices_of(pieces)
+    found, shared = share_series(found)
+    slices, series_notes = pick_series(found, series, name)
     slabs_of(name, len(slices), slices[0].rows, slices[0].columns)  # too large is refused before pixels are read
     for item in slices:
         _refuse_without_rescale(item)
-    slices, doubles = _drop_duplicates(sort_slices(slices))
-    location = place_slices(slices, allow_gaps=allow_gaps)
+    tilted = tilt_notes(slices, found)
+    slices, stack_notes = stacked(slices, _are_equal)
+    location = place_slices(slices)
     slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
-    hu, pixel_notes = _volume(slices, slabs)
+    hu, pixel_notes = _volume(slices, slabs, location.shifts)
     thin_mm = float(np.linalg.norm(location.affine_ras[:3, 2])) if location.spacing_known else None
     notes = (
         *left_out,
+        *shared,
         *series_notes,
-        *doubles,
+        *tilted,
+        *stack_notes,
         *location.notes,
+        *_gap_notes(location, hu, slabs, slices[0]),
         *slabs.notes(thin_mm),
         *sorted(pixel_notes),
         *_warnings(slices),
     )
-    values = hu.transpose(2, 1, 0)  # (slice, row, column) to (column, row, slice), no copy
+    return _scan(hu, location, slabs, notes, slices[0].window)
+
+
+def _scan(
+    hu: np.ndarray, location: Place, slabs: Slabs, notes: tuple[str, ...], window: tuple[float, float] | None
+) -> Scan:
+    """Slices on their places. Uneven ones that do not run from foot to head are laid on an even grid."""
+    places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2)
+    as_in_files = location.spacing_known and location.shifts is None and slabs.each == 1
+    if places is not None and nib.aff2axcodes(affine_ras)[2] != "S":
+        indices, step = nearest_slices(places)
+        hu, affine_ras, places = hu[indices], affine_ras @ np.diag([1, 1, step, 1]), None
+        notes += ("The slices do not run from foot to head and are uneven; the nearest were laid on an even grid.",)
+        as_in_files = False
     return from_file_grid(
-        values,
-        slabs.affine(location.affine_ras, 2),
+        hu.transpose(2, 1, 0),  # (slice, row, column) to (column, row, slice), no copy
+        affine_ras,
         spacing_known=location.spacing_known,
         notes=notes,
-        dicom=location.spacing_known and not location.gap and slabs.each == 1,
-        window=slices[0].window,
+        dicom=as_in_files,
+        window=window,
+        places=places,
     )
+
+
+def _gap_notes(location: Place, hu: np.ndarray, slabs: Slabs, first: Slice) -> tuple[str, ...]:
+    """What missing slices hide of the head: between two of them as much of it as they show themselves."""
+    if not location.gaps:
+        return ()
+    pixel_mm2 = None if first.pixel_mm is None else float(np.prod(first.pixel_mm))
+    hidden_mm3 = 0.0
+    for gap in location.gaps:
+        sides = [hu[max(slabs.slab_of(k), 0)] for k in (gap.index, gap.index + 1)]
+        head_px = min(float(np.count_nonzero((plane >= _HEAD_HU[0]) & (plane <= _HEAD_HU[1]))) for plane in sides)
+        hidden_mm3 += head_px * gap.hidden_mm * (pixel_mm2 or 0)
+    return (gap_note(location.gaps, hidden_mm3 / 1000 if pixel_mm2 else None),)
 
 
 def _refuse_without_rescale(item: Slice) -> None:
@@ -77,22 +111,16 @@ def _refuse_without_rescale(item: Slice) -> None:
         raise ReadError(f"{item.piece.name} has a Rescale Slope (0028,1053) of 0, {end}")
 
 
-def _drop_duplicates(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
-    """Keep one of equal images at one place; refuse different ones, because nobody can say which is right."""
-    doubles = find_same_place(slices)
-    for k in doubles:
-        pair, _ = _volume(slices[k - 1 : k + 1], Slabs(1, 0, 2))
-        if not np.array_equal(*pair):
-            raise ReadError(
-                f"Two different images lie at one place ({slices[k - 1].piece.name} and {slices[k].piece.name}): "
-                "two reconstructions or a repeat in one series. Export one of them."
-            )
-    unique = [item for k, item in enumerate(slices) if k not in set(doubles)]
-    return unique, (f"Left out: {count(len(doubles), 'repeated slice')}.",) if doubles else ()
+def _are_equal(a: Slice, b: Slice) -> bool:
+    pair, _ = _volume([a, b], Slabs(1, 0, 2))
+    return bool(np.array_equal(*pair))
 
 
-def _volume(slices: list[Slice], slabs: Slabs) -> tuple[np.ndarray, frozenset[str]]:
-    """(slab, row, column) HU, float32, and sentences on what was found on the way. A file is opened once."""
+def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None) -> tuple[np.ndarray, frozenset[str]]:
+    """(slab, row, column) HU, float32, and sentences on what was found on the way. A file is opened once.
+
+    Slices whose (rows, columns) of `shifts` are not 0 are moved by so many pixels; air comes in at the side.
+    """
     volume = np.zeros((len(slabs), slices[0].rows, slices[0].columns), np.float32)
     thin = np.empty(volume.shape[1:], np.float32)
     jobs = sorted(enumerate(slices), key=lambda job: (str(job[1].piece.path), job[1].frame))
@@ -106,6 +134,8 @@ def _volume(slices: list[Slice], slabs: Slabs) -> tuple[np.ndarray, frozenset[st
             hu = volume[k] if slabs.each == 1 else thin
             if _fill(hu, pixels_of_slice, header, item):
                 notes.add(_INVERTED)
+            if shifts is not None and shifts[k].any():
+                hu[:] = moved(hu, *shifts[k].tolist(), outside=AIR_HU)
             if slabs.each > 1 and (slab := slabs.slab_of(k)) >= 0:
                 volume[slab] += thin * np.float32(1 / slabs.each)
     return volume, frozenset(notes)

@@ -1,6 +1,7 @@
 """Where the slices lie: their order along the patient, gaps between them, and the affine of the whole stack.
 
-Only positions and orientations count. File names and SliceThickness do not: a 5 mm slice may come every 2.5 mm.
+Only positions and orientations count. File names and SliceThickness do not: a 5 mm slice may come every 2.5 mm. Slices
+need not be even: each gets its own place, and with it its own slab of the head (`Scan.slabs`).
 """
 
 from dataclasses import dataclass
@@ -9,12 +10,31 @@ import numpy as np
 
 from ich_lib.grammar import count
 from ich_lib.readers.header import Slice
-from ich_lib.readers.refusal import ReadError
-from ich_lib.scan import LPS_TO_RAS
+from ich_lib.scan import LPS_TO_RAS, usual_steps
 
 PLACEHOLDER_MM = 5.0
 SAME_PLACE_MM = 0.05
 LONGEST_MM = 3000  # a scanner table; beyond it the numbers are no positions
+_GAP = 1.5  # usual distances
+_EVEN = 0.1  # of a distance: slices that lie so near to an even grid count as even
+_ROUNDINGS_MM = (1.0, 0.5, 0.1, 0.05, 0.01)  # to which programs round positions
+_SIDEWAYS_MM = 1.0  # off the line along which slices lie; rounded positions are less
+_VISIBLE_MM = 0.1  # distances that differ by less are told as one
+_EVEN_COPY = "A mask saved as NIfTI lies on an even grid, each of its slices a copy of the nearest one of the scan."
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Slices index and index + 1, foot to head, lie `step_mm` apart, which is usually `usual_mm` there."""
+
+    index: int
+    step_mm: float
+    usual_mm: float
+
+    @property
+    def hidden_mm(self) -> float:
+        """What no slice shows."""
+        return self.step_mm - self.usual_mm
 
 
 @dataclass(frozen=True)
@@ -25,38 +45,71 @@ class Place:
         affine_ras: (4, 4), index (column, row, slice, 1) to mm in NIfTI axes, as `scan.from_file_grid` wants it.
         spacing_known: whether its distances were all in the files.
         notes: sentences for the person.
-        gap: whether slices are missing or unevenly spaced, so that not all lie where the affine has them.
+        places: (n,) where the slices lie in steps of the third column; None where they are even.
+        gaps: where slices are missing.
+        shifts: (n, 2) whole pixels (rows, columns) by which each picture must move to lie on the common grid; None
+            where all lie over each other.
     """
 
     affine_ras: np.ndarray
     spacing_known: bool
     notes: tuple[str, ...] = ()
-    gap: bool = False
+    places: np.ndarray | None = None
+    gaps: tuple[Gap, ...] = ()
+    shifts: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """Slices along the normal of the first: (n, 3) positions and a unit vector, in mm."""
+
+    positions: np.ndarray
+    normal: np.ndarray
+
+    @property
+    def along_mm(self) -> np.ndarray:
+        """(n,) place of each slice on the normal."""
+        return self.positions @ self.normal
+
+    @property
+    def rounding_mm(self) -> float:
+        """How far places may be off because positions were rounded, 0 where they have many digits."""
+        return sum(_rounding_mm(axis) * abs(share) for axis, share in zip(self.positions.T, self.normal, strict=True))
+
+    def tolerance_mm(self, step_mm: float) -> float:
+        """How far slices `step_mm` apart may lie off an even grid because positions were rounded."""
+        return min(1.1 * self.rounding_mm, step_mm / 2) + 1e-3
+
+
+def _rounding_mm(numbers: np.ndarray) -> float:
+    """Half of the grid on which numbers lie, in mm; 0 for none."""
+    for grid in _ROUNDINGS_MM:
+        if np.abs(numbers / grid - np.round(numbers / grid)).max() < 1e-3:
+            return grid / 2
+    return 0.0
+
+
+def line_of(slices: list[Slice]) -> Line | None:
+    """None unless all slices say where they lie, in the room, and not all the same place, as once made anonymous."""
+    orientation = slices[0].orientation
+    positions = [found.position for found in slices if found.position is not None and found.orientation is not None]
+    if orientation is None or len(positions) < len(slices):
+        return None
+    line = Line(np.stack(positions), _normal(orientation))
+    return line if len(slices) == 1 or SAME_PLACE_MM <= np.ptp(line.along_mm) <= LONGEST_MM else None
 
 
 def sort_slices(slices: list[Slice]) -> list[Slice]:
     """Slices along their normal, from foot to head (or front to back, right to left); else by InstanceNumber."""
-    line = _line(slices)
+    line = line_of(slices)
     if line is None:
         return sorted(slices, key=lambda item: item.number)
     return [slices[k] for k in np.argsort(line.along_mm, kind="stable")]
 
 
-def find_same_place(slices: list[Slice]) -> list[int]:
-    """Indices k of ordered slices that lie where slice k - 1 lies."""
-    line = _line(slices)
-    if line is None:
-        return []
-    return [int(k) + 1 for k in np.flatnonzero(np.diff(line.along_mm) < SAME_PLACE_MM)]
-
-
-def place_slices(slices: list[Slice], *, allow_gaps: bool) -> Place:
-    """Affine of ordered slices, no two at one place.
-
-    Raises:
-        ReadError: if the slices are not evenly spaced and `allow_gaps` is False.
-    """
-    line = _line(slices)
+def place_slices(slices: list[Slice]) -> Place:
+    """Affine and places of ordered slices, no two at one place."""
+    line = line_of(slices)
     if line is None:
         note = "The files do not say where the slices lie: their order is the scanner's count, foot to head is assumed."
         return Place(_affine(slices[0], np.array([0, 0, PLACEHOLDER_MM])), False, (note,))
@@ -66,16 +119,69 @@ def place_slices(slices: list[Slice], *, allow_gaps: bool) -> Place:
     )
     if len(slices) == 1:
         return _place_single(slices[0], line.normal, notes)
-    along_mm = line.along_mm
-    usual_mm, gap, even = _slice_steps(along_mm)
-    if gap and not allow_gaps:
-        raise ReadError(
-            f"{gap} Pass allow_gaps=True to go on; {'volumes will be too small' if even else 'no mL will be given'}."
-        )
-    if gap:
-        notes += (f"{gap} {'Volumes are too small because of it.' if even else 'So nothing is given in mL.'}",)
-    step = (line.positions[-1] - line.positions[0]) * (usual_mm / (along_mm[-1] - along_mm[0]))
-    return Place(_affine(slices[0], step), pixel_known and even, notes, gap=gap is not None)
+    usual_mm, places = _grid(line)
+    lean, is_straight = _lean(line)
+    shifts, origin = (None, line.positions[0]) if is_straight else _shifts(slices[0], line, lean)
+    steps_mm = usual_mm * np.diff(np.arange(len(slices)) if places is None else places)
+    off_mm = 0.0 if _is_whole(places) else 2 * line.rounding_mm
+    gaps = find_gaps(steps_mm, off_mm)
+    notes += _uneven_notes(steps_mm, gaps, off_mm)
+    if places is not None:
+        notes += (_EVEN_COPY,)
+    if shifts is not None:
+        notes += (_shift_note(shifts, slices[0]),)
+    return Place(_affine(slices[0], lean * usual_mm, origin), pixel_known, notes, places, gaps, shifts)
+
+
+def is_even(line: Line) -> bool:
+    """Whether ordered slices lie on an even grid, but for what rounded positions are off."""
+    return _grid(line)[1] is None
+
+
+def _grid(line: Line) -> tuple[float, np.ndarray | None]:
+    """The usual distance in mm, and the places in steps of it; None where the slices are even.
+
+    Where they lie on an even grid of which some are left out, places are whole numbers, whatever was rounded.
+    """
+    along_mm = line.along_mm - line.along_mm[0]
+    steps, counted = np.diff(along_mm), np.arange(len(along_mm))
+    mean_mm = float(steps.mean())
+    if np.abs(along_mm - mean_mm * counted).max() <= _EVEN * mean_mm:
+        return mean_mm, None
+    is_one_missing = np.count_nonzero(steps > _GAP * np.median(steps)) == 1
+    if not is_one_missing and (fitted_mm := _fit(line, counted)):
+        return fitted_mm, None
+    gaps = find_gaps(steps, 2 * line.rounding_mm)
+    plain_mm = float(np.delete(steps, [gap.index for gap in gaps]).mean())
+    whole = np.concatenate([[0], np.cumsum(np.maximum(np.round(steps / plain_mm), 1))])
+    if fitted_mm := _fit(line, whole):
+        return fitted_mm, None if whole[-1] == len(steps) else whole
+    usual_mm = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of 5 and 10 mm, 10 is the gap
+    return usual_mm, along_mm / usual_mm
+
+
+def _is_whole(places: np.ndarray | None) -> bool:
+    """Whether places are those of an even grid."""
+    return places is None or bool((places == np.round(places)).all())
+
+
+def _fit(line: Line, whole: np.ndarray) -> float | None:
+    """The step of the even grid whose numbers `whole` the slices have; None if they do not lie on one."""
+    offset_mm, step_mm = np.polynomial.polynomial.polyfit(whole, line.along_mm, 1)
+    off_mm = np.abs(line.along_mm - offset_mm - step_mm * whole).max()
+    return float(step_mm) if off_mm <= max(_EVEN * step_mm, line.tolerance_mm(step_mm)) else None
+
+
+def find_gaps(steps: np.ndarray, off_mm: float = 0.0) -> tuple[Gap, ...]:
+    """Distances of more than 1.5 times what is usual around them.
+
+    Args:
+        steps: in mm.
+        off_mm: by how much a distance may be off by rounding.
+    """
+    usual = usual_steps(steps)
+    found = np.flatnonzero(steps > _GAP * usual + max(off_mm, _VISIBLE_MM))
+    return tuple(Gap(int(k), float(steps[k]), float(usual[k])) for k in found)
 
 
 def _place_single(item: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Place:
@@ -88,64 +194,86 @@ def _place_single(item: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Pl
     return Place(_affine(item, step), bool(thickness) and item.pixel_mm is not None, notes)
 
 
-@dataclass(frozen=True)
-class _Line:
-    """Slices along the normal of the first: (n, 3) positions and a unit vector, in mm."""
-
-    positions: np.ndarray
-    normal: np.ndarray
-
-    @property
-    def along_mm(self) -> np.ndarray:
-        """(n,) place of each slice on the normal."""
-        return self.positions @ self.normal
-
-
-def _line(slices: list[Slice]) -> _Line | None:
-    """None unless all slices say where they lie, in the room, and not all the same place, as once made anonymous."""
-    orientation = slices[0].orientation
-    positions = [found.position for found in slices if found.position is not None and found.orientation is not None]
-    if orientation is None or len(positions) < len(slices):
-        return None
-    line = _Line(np.stack(positions), _normal(orientation))
-    return line if len(slices) == 1 or SAME_PLACE_MM <= np.ptp(line.along_mm) <= LONGEST_MM else None
-
-
 def _normal(orientation: np.ndarray) -> np.ndarray:
     """Unit vector across the slices, toward head, back or left, whichever is nearest."""
     normal = np.cross(*orientation)
     return normal * np.sign(normal[np.abs(normal).argmax()])
 
 
-def _slice_steps(along_mm: np.ndarray) -> tuple[float, str | None, bool]:
-    """Usual distance of slices, a sentence if some differ, and whether a few missing slices explain it."""
-    steps = np.diff(along_mm)
-    usual_mm = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of 5 and 10 mm, 10 is the gap
-    odd = np.flatnonzero(np.abs(steps - usual_mm) > max(0.1 * usual_mm, 0.1))
-    if not odd.size:
-        return float(along_mm[-1] - along_mm[0]) / len(steps), None, True
-    ratio = steps[odd] / usual_mm
-    few = odd.size == 1 or 4 * odd.size <= len(steps)
-    if few and (np.abs(ratio - np.round(ratio)) < 0.2).all() and (ratio > 1.5).all():
-        return usual_mm, _gap_note(odd, steps[odd], usual_mm), True
-    low, high = steps.min(), steps.max()
-    return float(np.mean(steps)), f"The distance of the slices changes between {low:.1f} and {high:.1f} mm.", False
+def _lean(line: Line) -> tuple[np.ndarray, bool]:
+    """(3,) how the position moves a mm of the normal, sideways too where the gantry is tilted; and whether all do so.
+
+    From the first slice to the last; or, where a part of the slices lies sideways of the rest, the median step.
+    """
+    moved = line.positions[-1] - line.positions[0]
+    fitted = np.polynomial.polynomial.polyfit(line.along_mm, line.positions, 1)
+    off_mm = np.abs(line.positions - np.polynomial.polynomial.polyval(line.along_mm, fitted).T).max()
+    if off_mm <= _SIDEWAYS_MM:
+        return moved / (moved @ line.normal), True
+    steps = np.diff(line.positions, axis=0)
+    middle = np.median(steps / (steps @ line.normal)[:, None], axis=0)
+    return middle / (middle @ line.normal), False
 
 
-def _gap_note(odd: np.ndarray, gaps_mm: np.ndarray, usual_mm: float) -> str:
-    missing = int(np.round(gaps_mm / usual_mm - 1).sum())
-    first = f"Slices {odd[0] + 1} and {odd[0] + 2} are {gaps_mm[0]:.1f} mm apart"
-    remainder = f" (and {count(odd.size - 1, 'more such place')})" if odd.size > 1 else ""
+def _shifts(first: Slice, line: Line, lean: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Whole pixels by which pictures lie off the common grid, and the position of that grid's first slice."""
+    if first.orientation is None or first.pixel_mm is None:
+        return None, line.positions[0]
+    row, column = first.orientation
+    along_mm = line.along_mm - line.along_mm[0]
+    off = line.positions - line.positions[0] - along_mm[:, None] * lean
+    pixels = np.stack([off @ column / first.pixel_mm[0], off @ row / first.pixel_mm[1]], axis=1).round().astype(int)
+    kinds, counts = np.unique(pixels, axis=0, return_counts=True)
+    usual = kinds[counts.argmax()] if counts.max() * 2 > len(pixels) else pixels[0]
+    origin = line.positions[0] + usual[0] * first.pixel_mm[0] * column + usual[1] * first.pixel_mm[1] * row
+    shifts = pixels - usual
+    return (shifts if shifts.any() else None), origin
+
+
+def _shift_note(shifts: np.ndarray, first: Slice) -> str:
+    moved = np.flatnonzero(shifts.any(axis=1))
+    most_mm = float(np.linalg.norm(shifts * first.pixel_mm, axis=1).max())
     return (
-        f"{first}{remainder}, all others {usual_mm:.1f} mm: {'one is' if missing == 1 else f'{missing} are'} missing."
+        f"{count(len(moved), 'slice')}, from slice {moved[0] + 1} on, {'lies' if len(moved) == 1 else 'lie'} up to "
+        f"{most_mm:.1f} mm sideways of the others; they were moved to their place."
     )
 
 
-def _affine(first: Slice, step: np.ndarray) -> np.ndarray:
+def _uneven_notes(steps: np.ndarray, gaps: tuple[Gap, ...], off_mm: float) -> tuple[str, ...]:
+    """What to tell of distances that differ; `gap_note` tells of the gaps."""
+    plain = np.delete(steps, [gap.index for gap in gaps])
+    if np.ptp(plain) <= max(_EVEN * float(np.median(plain)), off_mm, _VISIBLE_MM):
+        return ()
+    low, high = plain.min(), plain.max()
+    return (
+        f"The distance of the slices changes between {low:.1f} and {high:.1f} mm: every slice counts half-way to its "
+        "neighbors.",
+    )
+
+
+def gap_note(gaps: tuple[Gap, ...], hidden_ml: float | None) -> str:
+    """The sentence on missing slices.
+
+    Args:
+        gaps: one or more.
+        hidden_ml: how much of the head lies in them unseen; None if it is not known.
+    """
+    first, missing = gaps[0], sum(max(round(gap.step_mm / gap.usual_mm) - 1, 1) for gap in gaps)
+    others = f" (and {count(len(gaps) - 1, 'more such place')})" if len(gaps) > 1 else ""
+    hidden = f"Up to {hidden_ml:.0f} mL of the head there are" if hidden_ml else "What lies there is"
+    return (
+        f"Slices {first.index + 1} and {first.index + 2} are {first.step_mm:.1f} mm apart{others}, where "
+        f"{first.usual_mm:.1f} mm are usual: {'one is' if missing == 1 else f'{missing} are'} missing. {hidden} "
+        "not seen; the slices beside it count half-way into it."
+    )
+
+
+def _affine(first: Slice, step: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
     """PS3.3 C.7.6.2.1.1, with the slice step as third axis: a tilted gantry gives a sheared, not a turned grid."""
     down_mm, along_row_mm = (1.0, 1.0) if first.pixel_mm is None else first.pixel_mm
     row, column = np.eye(3)[:2] if first.orientation is None else first.orientation
+    position = first.position if origin is None else origin
     affine = np.eye(4)
     affine[:3, :3] = np.stack([row * along_row_mm, column * down_mm, step], axis=1)
-    affine[:3, 3] = 0 if first.position is None else first.position
+    affine[:3, 3] = 0 if position is None else position
     return LPS_TO_RAS @ affine

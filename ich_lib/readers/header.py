@@ -24,8 +24,9 @@ _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
     "ContentDate StudyTime DeviceSerialNumber"
 ).split()
 _NEEDED = (  # noqa: SIM905
-    "SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesDescription SeriesNumber InstanceNumber Modality ImageType "
-    "Rows Columns SamplesPerPixel NumberOfFrames ImagePositionPatient ImageOrientationPatient PixelSpacing "
+    "SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesDescription SeriesNumber AcquisitionNumber InstanceNumber "
+    "Modality ImageType Rows Columns SamplesPerPixel NumberOfFrames ImagePositionPatient ImageOrientationPatient "
+    "PixelSpacing "
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
@@ -43,6 +44,7 @@ class Slice:
         piece, frame: the file and the image in it (0 unless it is a multi-frame file).
         instance, series: UIDs, to tell images and series apart; never shown.
         description, series_number: what the scanner calls the series.
+        acquisition: which pass of the scanner it comes from, 0 if the file does not say.
         number: place in the series by the scanner's count.
         rows, columns: size in px.
         position: (3,) mm of the first pixel in patient axes (+x left, +y back, +z head), or None.
@@ -73,6 +75,7 @@ class Slice:
     doubtful: bool
     window: tuple[float, float] | None = None
     packed: bool = False
+    acquisition: int = 0
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -178,6 +181,7 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
             doubtful=_is_doubtful(header),
             window=_window(frame),
             packed=packed,
+            acquisition=_whole(header, "AcquisitionNumber"),
         )
 
 

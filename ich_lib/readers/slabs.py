@@ -46,6 +46,17 @@ class Slabs:
         slabs[:3, axis] *= self.each
         return slabs
 
+    def places(self, places: np.ndarray | None) -> np.ndarray | None:
+        """Where the slabs lie, in steps of slabs from the first, as `Scan.places` has it; None for even slices.
+
+        Args:
+            places: of the slices, in steps of slices.
+        """
+        if places is None or self.each == 1:
+            return places
+        middles = places[self.skip :].reshape(len(self), self.each).mean(axis=1)
+        return (middles - middles[0]) / self.each
+
     def notes(self, thin_mm: float | None) -> tuple[str, ...]:
         """What to tell the person.
 

@@ -100,12 +100,13 @@ def _slice_file(scan: Scan, k: int, name: str, shared: dict[str, UID], slice_uid
 
 def _place(ds: FileDataset, scan: Scan, k: int) -> None:
     """Image Plane module: DICOM's columns run along x, its rows along y."""
-    dz, dy, dx = scan.spacing_mm
+    dz, dy, dx = scan.sides_mm
     along_z, along_y, along_x = scan.affine[:3, :3].T
+    place = k if scan.places is None else scan.places[k]
     ds.PixelSpacing = [round(dy, 6), round(dx, 6)]
-    ds.SliceThickness = round(dz, 6)
+    ds.SliceThickness = round(float(np.broadcast_to(dz, len(scan.hu))[k]), 6)
     ds.ImageOrientationPatient = [round(float(v), 6) for v in (*(along_x / dx), *(along_y / dy))]
-    ds.ImagePositionPatient = [round(float(v), 6) for v in scan.affine[:3, 3] + k * along_z]
+    ds.ImagePositionPatient = [round(float(v), 6) for v in scan.affine[:3, 3] + place * along_z]
 
 
 def _pixels(ds: FileDataset, hu: np.ndarray) -> None:

@@ -18,13 +18,14 @@ def as_json(result: Result) -> dict:
     """The content of result.json: plain values, no name of a file or person."""
     mask = result.mask
     pixels = mask.sum(axis=(1, 2))
-    ml = result.scan.voxel_ml if result.scan.spacing_known else None
+    ml = result.scan.slice_ml if result.scan.spacing_known else None
     slices = [
         {
             "index": k,
             "scores": {label: float(s) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
+            "slab_mm": float(result.scan.slab_mm[k]) if result.scan.spacing_known else None,
             "mask_pixels": int(pixels[k]),
-            "mask_ml": None if ml is None else float(pixels[k] * ml),
+            "mask_ml": None if ml is None else float(pixels[k] * ml[k]),
             "doubt": None if result.disagreement is None else float(result.disagreement[k]),
         }
         for k in range(len(pixels))

@@ -1,4 +1,4 @@
-"""Voxels to NIfTI, on the grid of the file they came from."""
+"""Voxels to NIfTI, on the grid of the file they came from; uneven slices on an even grid, for NIfTI knows no other."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
-from ich_lib.scan import Scan, to_file_grid
+from ich_lib.scan import Scan, even_grid, to_file_grid
 from ich_lib.words.sentences import SHA_DIGITS, SHORT_NOTICE, provenance
 
 _COMMENT = 6  # code of a NIfTI header extension that is plain text
@@ -20,7 +20,7 @@ def write_mask(result: Result, path: Path) -> None:
 
 
 def write_nifti(path: Path, values: np.ndarray, scan: Scan, *, brief: str = "", comment: str = "") -> None:
-    """(z, y, x) values on the grid of the file that `scan` came from.
+    """(z, y, x) values on the grid of the file that `scan` came from; of uneven slices on the grid of `even_grid`.
 
     Args:
         path: ends in .nii or .nii.gz.
@@ -29,6 +29,9 @@ def write_nifti(path: Path, values: np.ndarray, scan: Scan, *, brief: str = "", 
         brief: one line for the header, which has room for 79 characters.
         comment: of any length.
     """
+    if scan.places is not None:
+        scan, values = even_grid(scan, values)
+        comment = " ".join(filter(None, [comment, even_note(scan)]))
     voxels, affine = to_file_grid(scan, values)
     image = nib.Nifti1Image(voxels, affine)
     image.header.set_xyzt_units("mm")
@@ -40,3 +43,8 @@ def write_nifti(path: Path, values: np.ndarray, scan: Scan, *, brief: str = "", 
     if comment:
         image.header.extensions.append(nib.nifti1.Nifti1Extension(_COMMENT, comment.encode()))
     nib.save(image, path)
+
+
+def even_note(scan: Scan) -> str:
+    """What a file says whose even grid is not that of the slices."""
+    return f"The scan's slices are uneven; these lie {scan.spacing_mm[0]:.2f} mm apart, copies of the nearest ones."

@@ -51,7 +51,7 @@ def _segmentation(result: Result) -> Dataset:
 
     frames, affine = _frames(result.scan, result.mask)
     dataset = highdicom.seg.Segmentation(
-        source_images=_placeholder_images(frames.shape, affine),
+        source_images=_placeholder_images(frames.shape, affine, result.scan),
         pixel_array=frames,
         segmentation_type="BINARY",
         segment_descriptions=[_segment(result)],
@@ -114,11 +114,13 @@ def _frames(scan: Scan, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(values.transpose(2, 1, 0)), LPS_TO_RAS @ affine_ras
 
 
-def _placeholder_images(shape: tuple[int, ...], affine: np.ndarray) -> list[Dataset]:
+def _placeholder_images(shape: tuple[int, ...], affine: np.ndarray, scan: Scan) -> list[Dataset]:
     """An image a slice that is nobody's and lies where the slice lies."""
+    places = np.arange(shape[0]) if scan.places is None else scan.places  # slices of DICOM: from foot to head
+    slabs = np.ones(shape[0]) if scan.places is None else scan.slabs
     study, series, frame_of_reference = (generate_uid() for _ in range(3))
     images = []
-    for k in range(shape[0]):
+    for place, slab in zip(places.tolist(), slabs.tolist(), strict=True):
         image = Dataset()
         image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, generate_uid()
         image.StudyInstanceUID, image.SeriesInstanceUID = study, series
@@ -127,18 +129,19 @@ def _placeholder_images(shape: tuple[int, ...], affine: np.ndarray) -> list[Data
             setattr(image, empty, "")
         image.AccessionNumber = image.StudyID = image.ReferringPhysicianName = ""
         image.Rows, image.Columns = shape[1:]
-        images.append(_place_image(image, affine, k))
+        images.append(_place_image(image, affine, place, slab))
     return images
 
 
-def _place_image(image: Dataset, affine: np.ndarray, k: int) -> Dataset:
-    """Image Plane module of slice k: rows run along the first axis, columns along the second. Changes `image`."""
+def _place_image(image: Dataset, affine: np.ndarray, place: float, slab: float) -> Dataset:
+    """Image Plane module of a slice so many steps from the first that stands for so many: rows run along the first
+    axis, columns along the second. Changes `image`."""
     along_row, down, step = affine[:3, :3].T
     dx, dy = float(np.linalg.norm(along_row)), float(np.linalg.norm(down))
-    thickness_mm = abs(np.linalg.det(affine[:3, :3])) / (dx * dy)
+    thickness_mm = slab * abs(np.linalg.det(affine[:3, :3])) / (dx * dy)
     image.PixelSpacing, image.SliceThickness = _decimal_strings([dy, dx]), _decimal_strings([thickness_mm])[0]
     image.ImageOrientationPatient = _decimal_strings([*(along_row / dx), *(down / dy)])
-    image.ImagePositionPatient = _decimal_strings(affine[:3, 3] + k * step)
+    image.ImagePositionPatient = _decimal_strings(affine[:3, 3] + place * step)
     return image
 
 

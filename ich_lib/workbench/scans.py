@@ -106,14 +106,15 @@ def metrics_at_threshold(result: Result, case: Case, threshold: float) -> Thresh
     mask, truth = (volume[case.outlined] for volume in (replace(result, threshold=threshold).mask, case.truth))
     if not mask.size:
         raise ValueError("No slice of this scan is outlined, so no mask can be measured.")
-    counts, ml = metrics.count(truth, mask), result.scan.voxel_ml
+    slice_ml = result.scan.slice_ml[case.outlined]
+    ml = lambda some: float(np.count_nonzero(some, axis=(1, 2)) @ slice_ml)  # noqa: E731
     return ThresholdMetrics(
         metrics.dice(truth, mask),
         metrics.dice_per_subject(truth, mask),
-        (counts.tp + counts.fp) * ml,
-        (counts.tp + counts.fn) * ml,
-        counts.fn * ml,
-        counts.fp * ml,
+        ml(mask),
+        ml(truth),
+        ml(truth & ~mask),
+        ml(mask & ~truth),
     )
 
 

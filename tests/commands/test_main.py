@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 import ich_lib
-from ich_lib.__main__ import main
+from ich_lib.__main__ import _parser, main
 from tests.conftest import ROOT
 
 
@@ -178,14 +178,46 @@ def test_the_version_is_that_of_the_library(capsys):
     assert capsys.readouterr().out == f"ich_lib {ich_lib.__version__}\n"
 
 
-def test_a_command_of_the_course_says_what_to_install_where_keras_is_not(tmp_path):
+COURSE = [
+    *("recipes", "train unet-small --out RUN", "crossval unet-small --data D --out RUN"),
+    *("tune unet-small --data D --out RUN", "table RUN --out FILE", "export RUN --out DIR"),
+    *("evaluate shipped --data D --out DIR", "gallery shipped --data D --out DIR", "robustness shipped --out DIR"),
+]
+DEMO = ["predict", "phantom", "fetch", "store", "explain", "course"]
+
+
+def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess:
+    """A command where a package is not installed."""
     code = (
-        "import sys; sys.modules['keras'] = None; from ich_lib.__main__ import main; "
-        f"sys.exit(main(['train', 'unet-small', '--out', {str(tmp_path / 'run')!r}]))"
+        f"import sys; sys.modules[{package!r}] = None; from ich_lib.__main__ import main; sys.exit(main({arguments!r}))"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+@pytest.mark.parametrize("command", COURSE)
+def test_a_command_of_the_course_says_at_once_what_to_install(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert main(command.split()) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err == (
+        "This command needs sklearn, which only the course brings: pip install -r requirements-course.txt.\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_command_belongs_to_the_demo_or_to_the_course():
+    """One that is new is tried above, or runs with requirements.txt alone."""
+    parsers = next(action for action in _parser()._actions if action.choices)
+    assert sorted(parsers.choices) == sorted({line.split()[0] for line in COURSE} | set(DEMO))
+    assert {name for name in DEMO if parsers.choices[name].get_default("of_course")} == set()
+
+
+def test_what_is_not_installed_is_told_where_it_is_not_even_imported_by_the_tests(tmp_path):
+    done = without("keras", ["train", "unet-small", "--out", str(tmp_path / "run")])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "This command needs keras, which only the course brings: pip install -r requirements-course.txt.\n"

@@ -185,6 +185,17 @@ def test_a_tilted_gantry_makes_a_pixels_milliliters_smaller_than_its_edges():
     assert view["slice_mm"] == pytest.approx(5 / np.cos(np.radians(20)))
 
 
+def test_uneven_slices_are_stacked_on_an_even_grid_and_each_tells_its_slab():
+    planted = result()
+    uneven = replace(planted.scan, places=np.array([0, 0.5, 1, 2, 3]))
+    view = payload(replace(planted, scan=uneven))
+    assert view["stack"] == [0, 1, 2, 2, 3, 3, 4]
+    assert view["slice_mm"] == pytest.approx(2.5)
+    assert view["slabs"] == uneven.slabs.tolist() == [0.5, 0.5, 0.75, 1, 0.75]
+    even = payload(planted)
+    assert (even["stack"], even["slabs"], even["slice_mm"]) == ([0, 1, 2, 3, 4], [1] * 5, pytest.approx(5))
+
+
 def test_windows_have_the_order_of_their_keys_and_the_files_own_is_the_fifth():
     named = [window["name"] for window in payload(result(window=(35.0, 110.0)))["windows"]]
     assert named == ["brain", "subdural", "bone", "stroke", "file"]

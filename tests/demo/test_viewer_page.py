@@ -465,6 +465,32 @@ def test_other_planes_are_cut_from_the_slices_head_on_top_and_in_proportion(page
     assert where(page) == "Slice 4 of 5"
 
 
+def uneven():
+    """The planted result with slices 0, 5, 15, 20 and 25 mm up: the third step is a gap."""
+    planted = result()
+    return replace(planted, scan=replace(planted.scan, places=np.array([0, 1, 3, 4, 5.0])))
+
+
+def test_other_planes_of_uneven_slices_keep_their_proportion_and_repeat_the_nearest(page):
+    show(page, uneven())
+    page.focus(".stage")
+    page.keyboard.press("c")
+    page.fill(".position", "15")
+    cut = uneven().scan.hu[[0, 1, 1, 2, 3, 4]][::-1, 14, :]
+    np.testing.assert_allclose(pixels(page, "ct")[..., 0], window(cut, *WINDOWS["brain"]) * 255, atol=0.51)
+    box = page.locator(".picture").bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(80 * 0.25 / (6 * 5.0), rel=0.01)
+    assert page.inner_text(".rebuilt") == "Rebuilt from slices 5.0 mm apart"
+
+
+def test_the_viewer_counts_the_ml_of_uneven_slices_by_their_slabs(page):
+    show(page, uneven())
+    planted = uneven()
+    assert planted.volume_ml == pytest.approx((6 * 8 * 7.5 + 12 * 18 * 5) * 0.5 * 0.25 / 1000)
+    page.wait_for_selector(".viewer[data-decoded=all]", state="attached")
+    assert f"{planted.volume_ml:.1f} mL marked at" in page.inner_text(".cutting output")
+
+
 def test_heat_is_rebuilt_too(page):
     page.focus(".stage")
     for key in "ch":

@@ -256,6 +256,8 @@ def test_heat_lies_on_the_scans_voxels_with_one_scale_for_all_slices():
     assert heat.dtype == np.float16
     assert np.array_equal(heat == 1, scan.hu > 90)
     assert not heat[[0, 1, 3, 4]].any()
+    thin = Scan(np.repeat(scan.hu, 4, axis=0), axial_affine((1.25, 1, 1), (20, 64, 64)))
+    np.testing.assert_array_equal(heat_map(white, thin), np.repeat(heat, 4, axis=0))
     nothing = heat_map(replace(white, run=lambda p: ModelOutput(heat=0 * p[..., :1])), scan)
     assert np.array_equal(nothing, np.zeros_like(heat))
 

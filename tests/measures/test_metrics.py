@@ -255,6 +255,37 @@ def test_surface_counts_by_its_area():
     assert surface_dice(first, second, SPACING_MM, 5) == 1
 
 
+def test_uneven_slices_lie_as_far_apart_as_their_slabs():
+    """Flat squares in slices 1 and 3 of slabs of 5, 7.5, 7.5 and 5 mm reach from 0 to 5 and from 12.5 to 20 mm."""
+    slabs_mm = np.array([5, 7.5, 7.5, 5])
+    a, b = np.zeros((2, 4, 6, 6), bool)
+    a[0, 2:4, 2:4] = b[2, 2:4, 2:4] = True
+    assert hd95_mm(a, b, (slabs_mm, 0.5, 0.4)) == pytest.approx(20 - 5)
+    fine = np.repeat(np.arange(4), [2, 3, 3, 2])
+    assert hd95_mm(a[fine], b[fine], (2.5, 0.5, 0.4)) == pytest.approx(15)
+
+
+def test_slabs_that_are_all_alike_are_a_spacing():
+    rng = np.random.default_rng(5)
+    a, b = rng.random((2, 5, 8, 7)) > 0.7
+    even, alike = (5, 0.5, 0.4), (np.full(5, 5.0), 0.5, 0.4)
+    nearly = (np.array([5, 5, 5, 5, 5 + 1e-9]), 0.5, 0.4)  # by another way: a tree of corners
+    for measure in (hd95_mm, lambda *args: surface_dice(*args, 1.0)):
+        assert measure(a, b, even) == measure(a, b, alike) == pytest.approx(measure(a, b, nearly))
+
+
+def test_area_of_uneven_slabs_is_that_of_the_same_body_in_thin_slices():
+    """A column through all slices: its sides weigh by the slabs, so a quarter of the surface lies in the last slab."""
+    slabs_mm = np.array([2.0, 4, 2])
+    a, b = np.zeros((2, 3, 6, 6), bool)
+    a[:, 1:5, 1:5] = b[:, 1:5, 1:5] = True
+    b[2] = False
+    fine = np.repeat(np.arange(3), [2, 4, 2])
+    coarse = surface_dice(a, b, (slabs_mm, 1, 1), 0.5)
+    assert coarse == pytest.approx(surface_dice(a[fine], b[fine], (1, 1, 1), 0.5), abs=0.1)
+    assert coarse > surface_dice(a, b, (2, 1, 1), 0.5)
+
+
 def test_a_speck_of_less_than_5_percent_of_the_contour_does_not_move_hd95_but_two_do():
     """A square of contour 80 px and specks of 4, ten columns away: 4 / 84 is less than 5 %, 8 / 88 is more."""
     square = box(2, 2, shape=(30, 40), size=(20, 20))

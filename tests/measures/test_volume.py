@@ -142,6 +142,18 @@ def test_a_result_tells_its_ml_three_ways_or_none():
     assert unknown.soft_ml is unknown.abc2_ml is output["volume_soft_ml"] is output["volume_abc2_ml"] is None
 
 
+def test_uneven_slices_count_by_their_slabs():
+    """Two slices of 216 pixels beside a gap of 10 mm: 7.5 mm each, and so ABC/2 and the sum of probabilities."""
+    even = viewed.result(shape=(6, *viewed.SHAPE[1:]))
+    even.blood[2] = even.blood[3]
+    even.blood[1] = 0
+    uneven = replace(even, scan=replace(even.scan, places=np.array([0, 1, 2, 4, 5, 6.0])))
+    assert uneven.volume_ml == pytest.approx(1.5 * even.volume_ml)
+    assert uneven.soft_ml == pytest.approx(1.5 * even.soft_ml)
+    assert uneven.abc2_ml == pytest.approx(1.5 * even.abc2_ml)
+    assert even.abc2_ml == abc2_ml(even.mask, even.scan.affine)
+
+
 @pytest.fixture(scope="module")
 def case():
     """A round bleed in few pixels of a tilted gantry."""

@@ -122,6 +122,64 @@ def test_one_model_may_be_both_and_is_asked_once_each_way():
     assert not result.calibrated
 
 
+def white_model():
+    """Blood where a picture is white; it scores slices by that too."""
+    recipe = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
+
+    def answer(pictures):
+        blood = bright(pictures)
+        score = np.repeat(blood.max(axis=(1, 2))[:, None], 6, axis=1)
+        return ModelOutput(blood, score, np.repeat(blood[..., None], 6, axis=-1))
+
+    model = planted_model(recipe, answer)
+    return Models(model, model)
+
+
+def thin_disk(noise_hu):
+    """The disk, of 150 HU, in slices of 0.625 mm, eight for each of 5 mm, with noise."""
+    thick = np.where(disk().hu > 90, np.float32(150), disk().hu)
+    thin = np.repeat(thick, 8, axis=0) + np.random.default_rng(4).normal(0, noise_hu, (40, 64, 64)).astype(np.float32)
+    return Scan(thin, axial_affine((0.625, 1, 1), thin.shape))
+
+
+@pytest.mark.parametrize("noise_hu", [14, 25])
+def test_thin_noisy_slices_are_read_like_their_average_of_5_mm(noise_hu):
+    thin = thin_disk(noise_hu)
+    thick = Scan(thin.hu.reshape(5, 8, 64, 64).mean(axis=1), axial_affine((5, 1, 1), (5, 64, 64)))
+    alone = analyze(replace(thin, spacing_known=False), white_model())
+    expected, result = analyze(thick, white_model()), analyze(thin, white_model())
+    assert alone.mask[:16].any() == (noise_hu == 25)  # whose noise would be taken for blood
+    np.testing.assert_array_equal(result.mask, np.repeat(expected.mask, 8, axis=0))
+    assert not result.mask[:16].any()
+    assert expected.volume_ml == pytest.approx((disk().hu > 90).sum() * 5 / 1000)
+    assert result.volume_ml == pytest.approx(expected.volume_ml)
+    assert result.scores == expected.scores
+    for name in ("slice_scores", "heat", "disagreement"):
+        np.testing.assert_array_equal(getattr(result, name), np.repeat(getattr(expected, name), 8, axis=0))
+    assert result.scan is thin
+
+
+@pytest.mark.parametrize("step_mm", [3, 5, 8])
+def test_slices_of_3_mm_and_more_are_read_one_by_one(step_mm):
+    request = []
+    models = white_model()
+    count = replace(models.segmenter, run=lambda p: (request.append(len(p)), models.segmenter.run(p))[1])
+    scan = replace(disk(), affine=axial_affine((step_mm, 1, 1), (5, 64, 64)))
+    result = analyze(scan, Models(count, count))
+    assert request == [5, 5]
+    assert np.array_equal(result.mask, scan.hu > 90)
+
+
+def test_uneven_slices_get_the_ml_of_their_slabs():
+    """The disk beside a gap of two slices stands for 7.5 mm, and in a part of 2.5 mm slices for 5."""
+    gap = replace(disk(), places=np.array([0, 1, 2, 4, 5.0]))
+    result = analyze(gap, white_model())
+    assert result.volume_ml == pytest.approx((gap.hu > 90).sum() * 7.5 / 1000)
+    hu = np.repeat(disk().hu, [1, 1, 2, 1, 1], axis=0)
+    two = Scan(hu, axial_affine((5, 1, 1), hu.shape), places=np.array([0, 1, 1.75, 2.25, 3, 4]))
+    assert analyze(two, white_model()).volume_ml == pytest.approx((hu[2] > 90).sum() * 2 * 3.125 / 1000)
+
+
 def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():
     """Five slices in blocks of four: the second block holds one slice and air."""
     recipe = Recipe("r", "both", "unet2d", size=64, field="slice", depth=4, windows=("brain render",))

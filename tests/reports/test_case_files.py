@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from ich_lib.phantoms import phantom
 from ich_lib.readers import read
-from ich_lib.reports.case_files import write_case
+from ich_lib.reports.case_files import write_case, write_dicom
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,13 @@ def test_dicom_files_carry_all_that_the_ct_image_iod_requires(case, tmp_path):
 def test_another_form_is_refused(case, tmp_path):
     with pytest.raises(ValueError, match="written as nifti or dicom; got 'png'"):
         write_case(case, tmp_path, form="png")
+
+
+def test_uneven_slices_are_written_where_they_lie_and_read_back(tmp_path):
+    case = phantom(1, slices=5, pixels=64)
+    uneven = replace(case.scan, places=np.array([0, 1, 2, 4, 5.0]))
+    write_dicom(uneven, tmp_path)
+    again = read(tmp_path)
+    assert again.places.tolist() == [0, 1, 2, 4, 5]
+    np.testing.assert_allclose(again.affine, uneven.affine, atol=1e-3)
+    np.testing.assert_allclose(again.slab_mm, uneven.slab_mm, atol=1e-3)

@@ -61,6 +61,7 @@ def test_result_json_has_the_promised_keys_and_plain_values(result):
     assert content["slices"][1] == {
         "index": 1,
         "scores": dict(zip(LABELS, [0.8, 0.2, 0.1, 0.1, 0.3, 0.9], strict=True)),
+        "slab_mm": 5,
         "mask_pixels": 100,
         "mask_ml": 0.1,
         "doubt": None,
@@ -463,14 +464,60 @@ def test_a_scan_without_blood_has_a_segmentation_of_nothing(segmentation_folder)
     assert not len(places(dataset))
 
 
-def test_a_segmentation_is_written_only_where_every_slice_has_its_place(result, tmp_path):
-    """A missing slice shifts all that follow against the even grid of a `Scan`; without positions nothing is sure."""
+@pytest.mark.parametrize("axes", ["identity", "oblique", "tilted gantry", "feet first, prone"])
+def test_a_segmentation_of_uneven_slices_keeps_the_frames_of_the_files(tmp_path, axes):
+    values, affine = asymmetric_volume(), file_affine(AXES[axes])
+    write_series(tmp_path / "in", values, affine, skip=(2,))
+    scan = read(tmp_path / "in")
+    assert scan.dicom
+    write(found_in(scan), tmp_path / "out", ["mask-seg.dcm"])
+    dataset = pydicom.dcmread(tmp_path / "out" / "mask-seg.dcm")
+    here = np.argwhere(values == 60)
+    in_files = nib.affines.apply_affine(np.diag([-1, -1, 1, 1.0]) @ affine, here[here[:, 2] != 2])
+    np.testing.assert_allclose(sorted(places(dataset).tolist()), sorted(in_files.tolist()), atol=1e-3)
+    assert dataset.NumberOfFrames == 2
+
+
+@pytest.mark.parametrize("axes", ["identity", "tilted gantry", "feet first, prone"])
+def test_a_nifti_mask_of_uneven_slices_lies_on_an_even_grid_and_says_so(tmp_path, axes):
+    values, affine = asymmetric_volume(), file_affine(AXES[axes])
+    write_series(tmp_path / "in", values, affine, skip=(2,))
+    result = found_in(read(tmp_path / "in"))
+    assert any("A mask saved as NIfTI lies on an even grid" in note for note in result.warnings)
+    write(result, tmp_path / "out", ["mask.nii.gz"])
+    mask = nib.load(tmp_path / "out" / "mask.nii.gz")
+    assert b"uneven; these lie 5.00 mm apart, copies of the nearest" in b"".join(
+        extension.get_content() for extension in mask.header.extensions
+    )
+    marked = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj)))
+    from_head = axes == "feet first, prone"
+    planted = (values == 60)[..., [0, 1, 3 if from_head else 1, 3, 4]]  # of two as near the one toward the feet
+    expected = nib.affines.apply_affine(affine, np.argwhere(planted))
+    np.testing.assert_allclose(sorted(marked.tolist()), sorted(expected.tolist()), atol=1e-3)
+
+
+def test_a_nifti_mask_of_even_slices_lies_on_the_files_own_grid(result, tmp_path):
+    write(result, tmp_path, ["mask.nii.gz"])
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    assert mask.shape[2] == len(result.scan.hu)
+    assert b"uneven" not in b"".join(extension.get_content() for extension in mask.header.extensions)
+
+
+def test_each_slice_tells_its_slab_and_its_ml(result):
+    uneven = replace(result, scan=replace(result.scan, places=np.array([0, 1, 3.0])))
+    content = as_json(uneven)
+    assert [row["slab_mm"] for row in content["slices"]] == [5, 7.5, 7.5]
+    pixels = np.array([row["mask_pixels"] for row in content["slices"]])
+    assert content["volume_ml"] == pytest.approx(pixels @ [5, 7.5, 7.5] * 0.5 * 0.4 / 1000)
+    assert content["volume_ml"] == pytest.approx(sum(row["mask_ml"] for row in content["slices"]))
+
+
+def test_a_segmentation_is_written_only_where_slices_and_pixels_have_their_place(result, tmp_path):
     affine = file_affine(AXES["identity"])
-    write_series(tmp_path / "gap", asymmetric_volume(), affine, skip=(2,))
     write_series(tmp_path / "nowhere", asymmetric_volume(), affine, ImagePositionPatient=None)
     write_series(tmp_path / "unmeasured", asymmetric_volume(), affine, PixelSpacing=None)
-    for name in ("gap", "nowhere", "unmeasured"):
-        assert not read(tmp_path / name, allow_gaps=True).dicom
+    for name in ("nowhere", "unmeasured"):
+        assert not read(tmp_path / name).dicom
     assert not result.scan.dicom
     with pytest.raises(ValueError, match="lies over a DICOM series whose slices and pixel size are all told"):
         write(result, tmp_path, ["mask-seg.dcm"])

@@ -28,7 +28,7 @@ from ich_lib.demo.viewer.packing import (
 )
 from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS
-from ich_lib.scan import LOWEST_HU, Scan
+from ich_lib.scan import LOWEST_HU, Scan, nearest_slices
 
 VIEWER_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
 SCRIPTS = tuple(f"{name}.js" for name in ("words", "state", "frames", "draw", "report", "hands", "start"))  # one scope
@@ -67,8 +67,10 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
     so that no small bleed vanishes from the screen. Scores and mL are of the scan itself.
 
     Returns:
-        `slices` (base64, see `pack`), `scale` and `offset` (HU = stored * scale + offset), and what is written around
-        the picture. `id` is another one each time: what is found later (`overlay`) names it.
+        `slices` (base64, see `pack`), `scale` and `offset` (HU = stored * scale + offset), `stack` (which slice stands
+        in each row, from the foot on, of a plane across them), `slice_mm` (how far apart these rows are), `slabs` (by
+        how much each slice counts in mL), and what is written around the picture. `id` is another one each time: what
+        is found later (`overlay`) names it.
     """
     rows, columns = display_size(scan.hu.shape)
     scale = 1.0 if float(np.ptp(scan.hu)) >= _NARROW_HU else 0.125
@@ -82,7 +84,7 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
         "start": len(scan.hu) // 2,
         "heat_size": heat_size(scan.hu.shape),
         "pixel_mm": _pixel_mm(scan, rows, columns),
-        "slice_mm": scan.spacing_mm[0] if scan.spacing_known else None,
+        **_stack(scan),
         "pixel_ml": _pixel_ml(scan, rows, columns),
         "letters": {"z": ["S", "I"], "y": ["A", "P"], "x": ["R", "L"]},  # ends of Scan's axes, see its docstring
         "hu_known": scan.hu_known,
@@ -177,6 +179,16 @@ def _display_sizes(scan: Scan, rows: int, columns: int) -> dict:
     return {"slices": count, "rows": full_rows, "columns": full_columns, "shrunk": shrunk}
 
 
+def _stack(scan: Scan) -> dict:
+    """How the slices lie over each other: uneven ones on an even grid, each row of it their nearest."""
+    indices, step = (np.arange(len(scan.hu)), 1.0) if scan.places is None else nearest_slices(scan.places)
+    return {
+        "stack": indices.tolist(),
+        "slice_mm": scan.spacing_mm[0] * step if scan.spacing_known else None,
+        "slabs": scan.slabs.tolist(),
+    }
+
+
 def _pixel_mm(scan: Scan, rows: int, columns: int) -> list[float] | None:
     """(row, column) distance of the viewer's pixels, or None."""
     if not scan.spacing_known:
@@ -186,7 +198,7 @@ def _pixel_mm(scan: Scan, rows: int, columns: int) -> list[float] | None:
 
 
 def _pixel_ml(scan: Scan, rows: int, columns: int) -> float | None:
-    """mL that one pixel of a slice in the viewer stands for, or None."""
+    """mL that one pixel of an evenly spaced slice in the viewer stands for, or None."""
     full_rows, full_columns = scan.hu.shape[1:]
     return scan.voxel_ml * full_rows * full_columns / (rows * columns) if scan.spacing_known else None
 

@@ -247,7 +247,7 @@ function tile(k) {
   button.type = "button";
   button.dataset.slice = k + 1;
   both.append(ct, marks);
-  button.append(both, made("small", say("montage_slice", { k: k + 1, ml: amount(marked(k)) })));
+  button.append(both, made("small", say("montage_slice", { k: k + 1, ml: amount(marked(k) * state.scan.slabs[k], marked(k)) })));
   const [tall, wide] = state.scan.pixel_mm ?? [1, 1];
   both.style.setProperty("--shape", (state.scan.columns * wide) / (state.scan.rows * tall));
   marks.width = 480;

@@ -93,21 +93,25 @@ const hasBlood = (k) => {
 
 // The same policy as in ich_lib.measures.metrics: two empty masks agree; a rate without a denominator is none.
 function counted(least) {
-  let called = 0, hit = 0, real = 0;
-  for (const slice of state.ready) {
-    called += atLeast(slice.levels, least);
-    hit += atLeast(slice.within, least);
+  let called = 0, hit = 0, real = 0, calledSlabs = 0, falseSlabs = 0;
+  state.ready.forEach((slice, k) => {
+    const inMask = atLeast(slice.levels, least), inBoth = atLeast(slice.within, least);
+    called += inMask;
+    hit += inBoth;
     real += atLeast(slice.within, 0);
-  }
+    calledSlabs += inMask * state.scan.slabs[k];
+    falseSlabs += (inMask - inBoth) * state.scan.slabs[k];
+  });
   const dice = called + real ? (2 * hit) / (called + real) : 1;
-  return { called, hit, real, dice, sensitivity: real ? hit / real : NaN, falsePixels: called - hit };
+  return { called, hit, real, dice, sensitivity: real ? hit / real : NaN, calledSlabs, falseSlabs };
 }
 
 // Bayes, as in ich_lib.measures.metrics.ppv and npv.
 const ppv = (sensitivity, specificity, prevalence) => (sensitivity * prevalence) / (sensitivity * prevalence + (1 - specificity) * (1 - prevalence));
 const npv = (sensitivity, specificity, prevalence) => (specificity * (1 - prevalence)) / (specificity * (1 - prevalence) + (1 - sensitivity) * prevalence);
 
-// A frame of the plane in view. Coronal and sagittal ones have the head on top and nothing between two slices.
+// A frame of the plane in view. Coronal and sagittal ones have the head on top and nothing between two slices; where
+// slices are uneven, a row shows the nearest.
 async function framed(which, k) {
   if (which === "axial") return decoded(k);
   const held = state.scan;
@@ -116,11 +120,11 @@ async function framed(which, k) {
 }
 
 function rebuilt(which, k) {
-  const { scan, ready } = state, rows = scan.slices.length, across = which === "coronal", [tall, wide] = scan.heat_size;
+  const { scan, ready } = state, rows = scan.stack.length, across = which === "coronal", [tall, wide] = scan.heat_size;
   const stacked = (name, tall, wide, at) => { // one row or column of each slice, the head's first
     const length = across ? wide : tall, out = new ready[0][name].constructor(rows * length);
     for (let row = 0; row < rows; row++) {
-      const plane = ready[rows - 1 - row][name];
+      const plane = ready[scan.stack[rows - 1 - row]][name];
       for (let n = 0; n < length; n++) out[row * length + n] = plane[across ? at * wide + n : n * wide + at];
     }
     return out;

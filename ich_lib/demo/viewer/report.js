@@ -7,7 +7,8 @@ function made(tag, text, className) {
   return node;
 }
 
-const amount = (pixels) => (state.scan.pixel_ml ? milliliters(pixels * state.scan.pixel_ml) : say("pixels", { n: pixels }));
+// Pixels as mL, each slice's by its slab; or their plain number where no mL are known.
+const amount = (slabs, pixels) => (state.scan.pixel_ml ? milliliters(slabs * state.scan.pixel_ml) : say("pixels", { n: pixels }));
 const range = (figure) => decimal(figure.value, 2) + " (" + decimal(figure.low, 2) + "-" + decimal(figure.high, 2) + ")";
 const cutOf = (level) => decimal(level / 255, 2);
 
@@ -106,14 +107,14 @@ function fillCounts() {
   at(".shipped").disabled = state.threshold === state.scan.threshold;
   const there = root.dataset.decoded === "all", now = there && counted(state.threshold);
   const small = state.scan.report.shown.shrunk ? ", " + say("at_shown") : "";
-  const told = there ? say("cut_now", { ml: amount(now.called), cut: cutOf(state.threshold) }) + small : cutOf(state.threshold);
+  const told = there ? say("cut_now", { ml: amount(now.calledSlabs, now.called), cut: cutOf(state.threshold) }) + small : cutOf(state.threshold);
   at(".cutting output").textContent = told;
   at("input[name=threshold]").setAttribute("aria-valuetext", told);
   at(".against").hidden = !state.scan.truth || !there;
   if (!state.scan.truth || !there) return;
   put("dice", now.dice, decimal(now.dice, 3));
   put("sensitivity", now.sensitivity, now.real ? decimal(now.sensitivity, 3) : say("no_blood"));
-  put("false-ml", now.falsePixels * (state.scan.pixel_ml ?? NaN), amount(now.falsePixels));
+  put("false-ml", now.falseSlabs * (state.scan.pixel_ml ?? NaN), amount(now.falseSlabs, now.called - now.hit));
 }
 
 function put(name, value, text) {

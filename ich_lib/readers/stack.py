@@ -1,0 +1,194 @@
+"""Which images of a series form the stack of slices: one at each place, each with a place, no stray beside the head.
+
+Series as they come hold more: a slice watched for the contrast's arrival far below, a base of skull scanned twice, an
+image that lost its position. What is left out is told.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from ich_lib.grammar import count
+from ich_lib.readers.geometry import SAME_PLACE_MM, is_even, line_of, sort_slices
+from ich_lib.readers.header import Slice
+from ich_lib.readers.refusal import ReadError
+
+_LEAST_SHARED = 3  # files with a series each that are taken for one series
+_FAR_STEPS, _FAR_MM = 4, 20.0  # from the next slice: a stray
+_MOST_STRAYS, _STRAY_SHARE = 3, 0.1  # places beyond such a distance; more are a part of the head
+_NEAR_STEPS = 0.4  # of the smaller distance: slices of another pass so near to the first pass are repeats of it
+_MOST_TILT_DEG = 45.0
+
+
+def share_series(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
+    """Give slices one series where every file names one of its own, as some exports do.
+
+    Only images alone in their series, alike in size, pixels, tilt and description, three or more of them.
+    """
+    alone = {series for series, number in Counter(item.series for item in slices).items() if number == 1}
+    numbers = Counter(item.series_number for item in slices if item.series in alone)
+    families: dict[tuple, list[Slice]] = {}
+    for item in slices:
+        if item.series in alone and item.position is not None:
+            numbered = item.series_number if numbers[item.series_number] > 1 else None
+            families.setdefault((*_shape(item), item.description, numbered), []).append(item)
+    shared = {
+        id(item): family[0].series for family in families.values() if len(family) >= _LEAST_SHARED for item in family
+    }
+    if not shared:
+        return slices, ()
+    note = f"{count(len(shared), 'file')} named a series each; they were taken for one series of one scan."
+    return [replace(item, series=shared[id(item)]) if id(item) in shared else item for item in slices], (note,)
+
+
+def _shape(item: Slice) -> tuple:
+    """What slices of one stack have in common."""
+    axes, sides = item.orientation, item.pixel_mm
+    return (
+        item.rows,
+        item.columns,
+        None if axes is None else tuple(axes.round(2).ravel()),
+        None if sides is None else tuple(sides.round(3)),
+    )
+
+
+def tilt_notes(slices: list[Slice], everything: list[Slice]) -> tuple[str, ...]:
+    """Tell of slices of the same series that lie at another tilt, and so are in no stack with these."""
+    first = slices[0]
+    if first.orientation is None:
+        return ()
+    others = [item for item in everything if item.series == first.series and _tilt_deg(item, first) is not None]
+    if not others:
+        return ()
+    tilt_deg = max(_tilt_deg(item, first) or 0.0 for item in others)
+    line = line_of(sort_slices(others))
+    extent = "" if line is None else f" ({np.ptp(line.along_mm):.0f} mm of the head)"
+    return (
+        f"Left out: {count(len(others), 'slice')} of the same series{extent}, tilted by {tilt_deg:.0f} degrees against "
+        f"the {len(slices)} that were read. Bleeding there is not seen.",
+    )
+
+
+def _tilt_deg(item: Slice, first: Slice) -> float | None:
+    """How far a slice is tilted against another; None if it is not, or if it is a view from another side."""
+    if item.orientation is None or first.orientation is None or _shape(item)[:2] != _shape(first)[:2]:
+        return None
+    cosine = abs(float(np.cross(*item.orientation) @ np.cross(*first.orientation)))
+    angle = float(np.degrees(np.arccos(min(cosine, 1.0))))
+    return angle if 0.5 < angle < _MOST_TILT_DEG else None
+
+
+def stacked(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> tuple[list[Slice], tuple[str, ...]]:
+    """The slices of one stack in order, one at each place, and notes on what was left out.
+
+    Args:
+        slices: of one series, in any order.
+        are_equal: whether two images are the same, by their pixels.
+
+    Raises:
+        ReadError: if different images lie at one place and nothing tells which comes first.
+    """
+    kept, unplaced = _with_place(slices)
+    kept, strays = _without_strays(sort_slices(kept))
+    kept, again = _first_pass(kept)
+    kept, copies, more = _one_at_each_place(kept, are_equal)
+    counts = (
+        (unplaced, "slice", "without a position"),
+        (strays, "slice", "far from the others, as a scanner takes to watch contrast arrive"),
+        (copies, "repeated slice", ""),
+        (again + more, "slice", "where others of the series lie: that part was scanned or reconstructed twice"),
+    )
+    return kept, tuple(f"Left out: {count(n, noun)} {words}".rstrip() + "." for n, noun, words in counts if n)
+
+
+def _with_place(slices: list[Slice]) -> tuple[list[Slice], int]:
+    """Those that say where they lie, if most do, and how many do not."""
+    placed = [item for item in slices if item.position is not None and item.orientation is not None]
+    return (placed, len(slices) - len(placed)) if 2 * len(placed) > len(slices) else (slices, 0)
+
+
+def _without_strays(slices: list[Slice]) -> tuple[list[Slice], int]:
+    """Ordered slices without the few that lie far beyond an end, and how many these are."""
+    line = line_of(slices)
+    if line is None or len(slices) < 4:
+        return slices, 0
+    steps = np.diff(line.along_mm)
+    apart = steps[steps >= SAME_PLACE_MM]
+    far_mm = max(_FAR_STEPS * float(np.median(apart)), _FAR_MM)
+    edges = [0, *(int(k) + 1 for k in np.flatnonzero(steps > far_mm)), len(slices)]
+    clusters = [slices[a:b] for a, b in pairwise(edges)]
+    sizes = [1 + int(np.count_nonzero(steps[a : b - 1] >= SAME_PLACE_MM)) for a, b in pairwise(edges)]  # of places
+    most = max(sizes)
+    few = max(_MOST_STRAYS, _STRAY_SHARE * most)
+    while len(clusters) > 1 and sizes[0] <= few and 3 * sizes[0] <= most:
+        clusters, sizes = clusters[1:], sizes[1:]
+    while len(clusters) > 1 and sizes[-1] <= few and 3 * sizes[-1] <= most:
+        clusters, sizes = clusters[:-1], sizes[:-1]
+    kept = [item for cluster in clusters for item in cluster]
+    return kept, len(slices) - len(kept)
+
+
+def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
+    """Ordered slices without those of a second pass over the same part, and how many these are.
+
+    The pass of most slices goes first; of others what lies beyond it. Passes that fill each other's gaps evenly are
+    one.
+    """
+    line, passes = line_of(slices), Counter(item.acquisition for item in slices)
+    if line is None or len(passes) < 2 or is_even(line):
+        return slices, 0
+    along_mm = dict(zip(map(id, slices), line.along_mm.tolist(), strict=True))
+    apart = np.diff(line.along_mm)
+    near_mm = _NEAR_STEPS * min(_usual_mm(slices, line.along_mm, number) or np.inf for number in passes)
+    near_mm = near_mm if np.isfinite(near_mm) else _NEAR_STEPS * float(np.median(apart))
+    spans: list[tuple[float, float]] = []
+    kept: set[int] = set()
+    for number in sorted(passes, key=lambda number: (-passes[number], number)):
+        own = [item for item in slices if item.acquisition == number]
+        places = [along_mm[id(item)] for item in own]
+        kept |= {
+            id(item)
+            for item, mm in zip(own, places, strict=True)
+            if not any(low - near_mm < mm < high + near_mm for low, high in spans)
+        }
+        spans.append((min(places), max(places)))
+    return [item for item in slices if id(item) in kept], len(slices) - len(kept)
+
+
+def _usual_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> float | None:
+    """The usual distance in one pass; None for a pass of one place."""
+    own = np.diff(along_mm[[item.acquisition == acquisition for item in slices]])
+    apart = own[own >= SAME_PLACE_MM]
+    return float(np.median(apart)) if apart.size else None
+
+
+def _one_at_each_place(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> tuple[list[Slice], int, int]:
+    """The slices with one image at each place, how many copies and how many other images were left out."""
+    kept, copies, others = [], 0, 0
+    for group in _places(slices):
+        first, *rest = sorted(group, key=lambda item: item.number)
+        kept.append(first)
+        for item in rest:
+            if item.number != first.number:
+                others += 1
+            elif are_equal(first, item):
+                copies += 1
+            else:
+                raise ReadError(
+                    f"Two different images lie at one place ({first.piece.name} and {item.piece.name}): "
+                    "two reconstructions or a repeat in one series. Export one of them."
+                )
+    return kept, copies, others
+
+
+def _places(slices: list[Slice]) -> Iterator[list[Slice]]:
+    """Runs of ordered slices at one place."""
+    line = line_of(slices)
+    new = np.ones(len(slices), bool)
+    if line is not None:
+        new[1:] = np.diff(line.along_mm) >= SAME_PLACE_MM
+    edges = [*np.flatnonzero(new).tolist(), len(slices)]
+    return (slices[a:b] for a, b in pairwise(edges))
