@@ -3,8 +3,8 @@
 Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it)
 and roles (scan, mask or another window); then one reader per kind: inflate, protocol, acquisition, header,
 descriptions, series, ranking, choice, stack, geometry, slabs, codecs, stored, dicom; nifti_files, skull, nifti_place,
-nifti; pixels, ct_numbers, picture; renders, ct_ich_folder; and mask_values, truth, for the mask of a scan that was
-read. All refuse through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
+nifti; pixels, ct_numbers, frame, picture; renders, ct_ich_folder; and mask_values, truth, for the mask of a scan that
+was read. All refuse through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
 """
 
 import os

@@ -30,8 +30,8 @@ def read_truth(
     shape: tuple[int, int, int],
     affine: np.ndarray | None,
     *,
-    places: np.ndarray | None = None,
     orientation: str | None = None,
+    places: np.ndarray | None = None,
     isolated: bool = False,
 ) -> np.ndarray:
     """Read the mask of a scan.
@@ -41,10 +41,10 @@ def read_truth(
             scans with their masks the masks are taken.
         shape: (z, y, x) of the scan.
         affine: of the scan, see `Scan`; None where its place is not known, then only the shape is compared.
-        places: of the scan's uneven slices, see `Scan`. A NIfTI then lies on an even grid, as `write` lays it, and
-            each slice takes the nearest of its slices.
         orientation: of the scan, see `Scan`: a mask whose file does not say how it lies is laid over the scan voxel
             by voxel. None: it is refused, if the scan's place is known.
+        places: of the scan's uneven slices, see `Scan`. A NIfTI then lies on an even grid, as `write` lays it, and
+            each slice takes the nearest of its slices.
         isolated: decode in a child process, see `read`.
 
     Returns:
@@ -54,13 +54,13 @@ def read_truth(
         ReadError: if it cannot be read, is no mask, has another shape, or lies elsewhere.
     """
     if isolated:
-        options = {"shape": shape, "affine": affine, "places": places, "orientation": orientation}
+        options = {"shape": shape, "affine": affine, "orientation": orientation, "places": places}
         return child.read_mask(upload_title(paths), as_list(paths), **options)
     pieces, name = gather_pairs(paths), upload_title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     volumes = masks_or_all([piece for piece in pieces if kinds[piece] == "nifti"])
     if len(volumes) == 1:
-        return _volume(volumes[0], shape, affine, places, orientation)
+        return _volume(volumes[0], shape, affine, orientation, places)
     if set(kinds.values()) <= set(PICTURES):
         return _pictures(sort_pictures(masks_or_all(pieces)), name, shape)
     raise ReadError(
@@ -92,27 +92,26 @@ def _volume(
     piece: Piece,
     shape: tuple[int, int, int],
     affine: np.ndarray | None,
-    places: np.ndarray | None,
     orientation: str | None,
+    places: np.ndarray | None,
 ) -> np.ndarray:
     """A file that lies as the scan's file does is turned as that was, whatever either says of left and right."""
     found = read_mask(piece)
     mask, place = found.mask, found.place
-    laid = lambda letters: _on_slices(*_turned(mask, place.affine_ras, letters), affine, places)  # noqa: E731
-    corners = np.diag([*shape, 1.0])
-    corners[3] = 1  # the far end of each axis, and the origin
-    for turned, own in map(laid, _ORDERS if affine is not None else ()):
-        if turned.shape == tuple(shape) and np.abs((own - affine) @ corners).max() < SAME_PLACE_MM:
+    for letters in _ORDERS if affine is not None else ():
+        turned, own = _turned(mask, place.affine_ras, letters)
+        if turned.shape == tuple(shape) and places is None and _apart_mm(own, affine, shape) < SAME_PLACE_MM:
             return np.ascontiguousarray(turned)
-    turned, own = laid(place.letters if place.certain or not orientation else orientation)
+    turned, own = _turned(mask, place.affine_ras, place.letters if place.certain else orientation or place.letters)
+    if affine is not None and places is not None and place.certain:
+        turned, own = _nearest_slices(turned, own, affine, places)
     _check_shape(piece.name, turned.shape, shape)
-    if affine is not None and place.certain:
-        apart_mm = np.abs((own - affine) @ corners).max()
+    if affine is not None and place.certain and (apart_mm := _apart_mm(own, affine, shape)) >= SAME_PLACE_MM:
         raise ReadError(
             f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask.",
             code="mask",
         )
-    if affine is not None and not orientation:
+    if affine is not None and not place.certain and not orientation:
         raise ReadError(
             f"{piece.name} does not say how it lies (no sform or qform that can be believed), so it may be turned "
             "against the scan. Save it with the affine of the scan.",
@@ -130,11 +129,11 @@ def _turned(mask: np.ndarray, affine_ras: np.ndarray, letters: str) -> tuple[np.
     return nib.apply_orientation(mask, turn), LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, mask.shape)
 
 
-def _on_slices(
-    mask: np.ndarray, own: np.ndarray, affine: np.ndarray | None, places: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The mask of even slices; of uneven ones its slices nearest to them."""
-    return (mask, own) if affine is None or places is None else _nearest_slices(mask, own, affine, places)
+def _apart_mm(own: np.ndarray, affine: np.ndarray | None, shape: tuple[int, int, int]) -> float:
+    """How far the ends of two grids of one (z, y, x) shape lie from each other."""
+    ends = np.diag([*shape, 1.0])
+    ends[3] = 1  # the far end of each axis, and the origin
+    return float(np.abs((own - affine) @ ends).max())
 
 
 def _nearest_slices(
