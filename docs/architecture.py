@@ -18,6 +18,7 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # grimp looks there for the package
 PACKAGE = ROOT / "ich_lib"
 PAGE = ROOT / "docs" / "architecture.md"
 LIMITS = {

@@ -2,23 +2,28 @@
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from ich_lib import __version__
 from ich_lib.commands import COMMANDS
+from ich_lib.readers.refusal import words_at
 
 _SCRIPT = "ich"  # in [project.scripts]
 # What requirements-course.txt adds.
 _COURSE = ("keras", "onnx", "optuna", "scipy", "sklearn", "statsmodels", "tensorflow", "tf2onnx")
+_OF_EVERY_COMMAND = ("keras", "scipy", "sklearn")  # of the course; Keras may run on something else than TensorFlow
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it went well, 2 with one sentence on stderr when its input was bad or a package lacks."""
     options = _parser().parse_args(arguments)
     try:
+        if getattr(options, "of_course", False):
+            _find_course()
         options.run(options)
     except (ValueError, OSError) as problem:
-        print(" ".join(str(problem).split()), file=sys.stderr)  # noqa: T201
+        print(" ".join(words_at("command line", problem).split()), file=sys.stderr)  # noqa: T201
         return 2
     except ModuleNotFoundError as problem:
         if (missing := str(problem.name).partition(".")[0]) not in _COURSE:
@@ -30,6 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
         print("Stopped. A training run goes on with --resume, anything else with the same command.", file=sys.stderr)  # noqa: T201
         return 130
     return 0
+
+
+def _find_course() -> None:
+    """Look for what every command of the course needs before any work is done: minutes may pass until it is imported.
+
+    Raises:
+        ModuleNotFoundError: for the first package that is not installed.
+    """
+    for name in _OF_EVERY_COMMAND:
+        if (name in sys.modules and sys.modules[name] is None) or find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
 
 
 def _parser() -> argparse.ArgumentParser:

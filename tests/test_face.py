@@ -18,6 +18,11 @@ FACE = (
     *("Scan", "Case", "Result", "Recipe", "ReadError", "WINDOWS", "LABELS"),
 )
 DOCUMENTED = [name for name in FACE if not name.isupper()]
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted((ROOT / "ich_lib").rglob("*.py"))
+    if ">>>" in path.read_text(encoding="utf-8") and path.parent != ROOT / "ich_lib"
+]
 # Imported before a name of the face is asked for, they must not take its place.
 ALIKE = ("data.store", "models.recipes", "prediction.analyze", "prediction.export", "training.train", "scan", "labels")
 
@@ -102,6 +107,14 @@ def test_the_example_of_its_docstring_runs(name, tmp_path, monkeypatch):
     failed, attempted = tried(getattr(ich_lib, name), name)
     assert attempted >= 2
     assert not failed
+
+
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
+def test_every_example_behind_the_face_runs_too(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for found in doctest.DocTestFinder().find(importlib.import_module(module)):
+        if found.name.rpartition(".")[2] not in FACE:
+            assert not doctest.DocTestRunner().run(found).failed, found.name
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)

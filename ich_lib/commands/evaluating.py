@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--fold", type=int, help="must be the fold held out, which is the default")
     evaluate.add_argument("--out", type=Path, required=True, help="folder for report.json, slices.csv and report.html")
     evaluate.add_argument("--prevalence", type=float, default=0.1, help="of bleeding, for PPV and NPV (default 0.1)")
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=_evaluate, of_course=True)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -38,3 +38,5 @@ def print_headline(report: "Report") -> None:
     say(f"{whom}, {len(report.patients)} {never}; threshold {report.threshold}.")
     for name, figure in report.headline.items():
         say(f"{name:17} {figure}")
+        if name == "slice_auc_any" and report.slices.height_auc:
+            say(f"{'by height alone':17} {report.slices.height_auc}")

@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     gallery.add_argument("--out", type=Path, required=True, help="folder for gallery.html; keep it on this machine")
     gallery.add_argument("--report", type=Path, metavar="FILE", help="report.json of evaluate, else it is made first")
     gallery.add_argument("--n", type=int, default=20, help="how many scans at most (default 20)")
-    gallery.set_defaults(run=_gallery)
+    gallery.set_defaults(run=_gallery, of_course=True)
 
 
 def _gallery(options: argparse.Namespace) -> None:

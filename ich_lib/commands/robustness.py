@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--only", nargs="+", metavar="NAME", help="these corruptions, such as noise motion")
     command.add_argument("--seed", type=int, default=0, help="of all that is drawn (default 0)")
     command.add_argument("--out", type=Path, required=True, help="folder for robustness.json and robustness.html")
-    command.set_defaults(run=_robustness)
+    command.set_defaults(run=_robustness, of_course=True)
 
 
 def _robustness(options: argparse.Namespace) -> None:

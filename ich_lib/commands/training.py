@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     recipes_parser = commands.add_parser("recipes", help="list every model that can be trained, with its source")
-    recipes_parser.set_defaults(run=_recipes)
+    recipes_parser.set_defaults(run=_recipes, of_course=True)
     _add_train(commands)
     _add_crossval(commands)
     _add_tune(commands)
     table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
     table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
     table.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
-    table.set_defaults(run=_table)
+    table.set_defaults(run=_table, of_course=True)
     _add_export(commands)
 
 
@@ -36,7 +36,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("--resume", action="store_true", help="go on with a stopped run")
     train.add_argument("--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold it set apart")
-    train.set_defaults(run=_train)
+    train.set_defaults(run=_train, of_course=True)
     _add_training_options(train)
 
 
@@ -45,7 +45,7 @@ def _add_crossval(commands: argparse._SubParsersAction) -> None:
     crossval.add_argument("--data", type=Path, required=True, help="folder of a data set")
     crossval.add_argument("--store", type=Path, metavar="FILE", help="the same as a file of store, to train from")
     crossval.add_argument("--out", type=Path, required=True, help="folder of the runs; run again to go on")
-    crossval.set_defaults(run=_crossval)
+    crossval.set_defaults(run=_crossval, of_course=True)
     _add_training_options(crossval)
 
 
@@ -66,7 +66,7 @@ def _add_tune(commands: argparse._SubParsersAction) -> None:
     )
     tune.add_argument("--fold", type=int, default=0, metavar="K", help="fold set apart for the report (default 0)")
     _add_recipe_options(tune)
-    tune.set_defaults(run=_tune)
+    tune.set_defaults(run=_tune, of_course=True)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -86,7 +86,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="what crossval wrote: its held-out scans set the out-of-distribution limit",
     )
-    export.set_defaults(run=_export)
+    export.set_defaults(run=_export, of_course=True)
 
 
 def _add_training_options(command: argparse.ArgumentParser) -> None:
@@ -234,6 +234,7 @@ def _figures(report: "Report") -> dict:
     return {
         "folds": report.folds,
         **{name: figure.as_json() for name, figure in report.headline.items()},
+        **({"height_auc": report.slices.height_auc.as_json()} if report.slices.height_auc else {}),
         "calls": {of: _call_rates(one) for of, one in calls.items()},
     }
 

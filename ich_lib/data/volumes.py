@@ -13,7 +13,8 @@ from nibabel.arrayproxy import ArrayProxy
 
 from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.limits import check_size
-from ich_lib.readers.nifti import header_affine, read_nifti
+from ich_lib.readers.nifti import read_nifti
+from ich_lib.readers.nifti_place import declared_place
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.truth import SAME_PLACE_MM
@@ -61,7 +62,8 @@ class FileGrid:
         """Whether a mask with grid `other` lies on this one: same shape and, if the mask says where it lies, there."""
         if self.shape != other.shape:
             return False
-        ends = np.array([[0, 0, 0, 1], [*self.shape, 1]], float).T
+        ends = np.diag([*self.shape, 1.0])
+        ends[3] = 1  # the far end of each axis, and the origin
         apart_mm = np.abs((self.affine_ras - other.affine_ras) @ ends).max()
         return not other.has_orientation or bool(apart_mm < SAME_PLACE_MM)
 
@@ -81,7 +83,7 @@ def read_grid(path: Path) -> FileGrid:
         stored = cast(ArrayProxy, image.dataobj)  # what is loaded from a file is one
         promised = stored.offset + math.prod(shape) * header.get_data_dtype().itemsize
         placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
-        affine_mm, spacing_known, _ = header_affine(header)
+        declared = declared_place(header)
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):
         raise ReadError(f"{path.name} holds {' x '.join(map(str, shape))} values; a scan is one volume of three axes.")
     if not np.isfinite(affine).all() or None in nib.aff2axcodes(affine):
@@ -89,7 +91,9 @@ def read_grid(path: Path) -> FileGrid:
     if path.suffix == ".nii" and path.stat().st_size < promised:
         raise ReadError(f"{path.name} is cut short: it promises {promised:,} bytes. Copy it again.")
     size = shape[0], shape[1], shape[2]
-    steps_mm = canonical_affine(affine_mm, size)[:3, :3] if spacing_known else np.full((3, 3), np.nan)
+    steps_mm = np.full((3, 3), np.nan)
+    if declared.spacing_known:
+        steps_mm = canonical_affine(declared.affine_ras, size)[:3, :3]
     result = FileGrid(size, affine, placed, steps_mm)
     spans = dict(zip(result.letters, size, strict=True))
     rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("AP", "LR"))
@@ -106,7 +110,7 @@ def _opened(path: Path) -> nib.Nifti1Pair:
 
 def hu_volume(path: Path) -> np.ndarray:
     """(z, y, x) float32 HU in the canonical order of `ich_lib.scan`."""
-    return ensure_hu(read_nifti(Piece(path)), path.name).hu
+    return ensure_hu(read_nifti(Piece(path), as_declared=True), path.name).hu
 
 
 def mask_volume(path: Path, scan: FileGrid) -> np.ndarray:

@@ -172,14 +172,14 @@ def build_report(
         worst=tuple(figures.worst_scans(scans, threshold=threshold)),
         per_patient=tuple(figures.scan_row(scan) for scan in scans),
         notice=NOTICE,
-        models=tuple(Weights(model.name, model.sha256) for some in every for model in some),
+        models=tuple(Weights(model.name, model.sha256) for models_of_fold in every for model in models_of_fold),
         folds=folds,
     )
 
 
-def _folds(judged: Sequence[JudgedScan]) -> list[int | None]:
+def _folds(scans: Sequence[JudgedScan]) -> list[int | None]:
     """The folds that scans were held out in, rising."""
-    return sorted({one.fold for one in judged}, key=lambda fold: -1 if fold is None else fold)
+    return sorted({scan.fold for scan in scans}, key=lambda fold: -1 if fold is None else fold)
 
 
 def _uncalibrated_figures(scans: Sequence[JudgedScan]) -> dict[str, Estimate]:

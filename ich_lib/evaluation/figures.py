@@ -8,6 +8,7 @@ from ich_lib.evaluation.judged import FIELD_OF_VIEW_MM, THICKNESS_MM, TOLERANCE_
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
 from ich_lib.measures.bootstrap import Estimate, grouped_bootstrap
+from ich_lib.measures.height import height_scores
 from ich_lib.measures.report import Calls, CleanScans, Line, Masks, OfGroup, OfType, Volume, Way, Worst
 
 ROUNDS = 1000  # resamples of each interval
@@ -131,7 +132,7 @@ def call_metrics(scans: Sequence[JudgedScan], *, of: str, threshold: float, prev
 
     Returns:
         AUC, average precision, log loss, ECE, sensitivity, specificity, PPV and NPV as figures, the counts at the
-        threshold, the ROC curve and the reliability table.
+        threshold, the ROC curve and the reliability table; of slices also the AUC of their height alone.
     """
     pooled, pairs = {"slices": (_of_slices, _slices), "scans": (_of_scans, _scans)}[of]
     at_threshold = lambda rate: pooled(lambda truth, score: rate(truth, score >= threshold))  # noqa: E731
@@ -157,7 +158,20 @@ def call_metrics(scans: Sequence[JudgedScan], *, of: str, threshold: float, prev
         counts=metrics.count(truth, score >= threshold),
         roc=_roc(truth, score),
         reliability=tuple(metrics.reliability(truth, score)),
+        height_auc=height_auc(scans) if of == "slices" else None,
     )
+
+
+def height_auc(scans: Sequence[JudgedScan], label: int = ANY) -> Estimate | None:
+    """Slice AUC that the height of a slice alone reaches, learned from the other patients; None with one patient."""
+    patients = [scan.patient for scan in scans]
+    if len(set(patients)) < 2:
+        return None
+    labels = [scan.labels[:, label] for scan in scans]
+    scores = height_scores([scan.heights for scan in scans], labels, patients)
+    pooled = lambda sample: metrics.auc(*(np.concatenate(part) for part in list(zip(*sample, strict=True))[1:]))  # noqa: E731
+    scans_by_height = list(zip(patients, labels, scores, strict=True))
+    return grouped_bootstrap(scans_by_height, lambda scan: scan[0], pooled, rounds=ROUNDS)
 
 
 def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> dict[str, OfType]:
@@ -176,6 +190,7 @@ def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> di
             slice_auc=estimate(scans, _of_slices(metrics.auc, k)),
             scan_auc=estimate(scans, _of_scans(metrics.auc, k)),
             dice=estimate(outlined, overlap),
+            height_auc=height_auc(scans, k),
         )
     return results
 
@@ -279,17 +294,19 @@ def _of_scans(rate: Callable, label: int = ANY) -> Statistic:
     return lambda sample: rate(*_scans(sample, label))
 
 
-def _slices(some: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+def _slices(scans: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
     """(n,) truth and score of every slice."""
     return (
-        np.concatenate([one.labels[:, label] for one in some]),
-        np.concatenate([one.scores[:, label] for one in some]),
+        np.concatenate([scan.labels[:, label] for scan in scans]),
+        np.concatenate([scan.scores[:, label] for scan in scans]),
     )
 
 
-def _scans(some: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
+def _scans(scans: Sequence[JudgedScan], label: int = ANY) -> tuple[np.ndarray, np.ndarray]:
     """(n,) truth and score of every scan."""
-    return np.array([one.labels[:, label].any() for one in some]), np.array([one.scan_scores[label] for one in some])
+    return np.array([scan.labels[:, label].any() for scan in scans]), np.array(
+        [scan.scan_scores[label] for scan in scans]
+    )
 
 
 def _rate_at_prevalence(rate: Callable, truth: np.ndarray, call: np.ndarray, prevalence: float) -> float:

@@ -42,6 +42,7 @@ class JudgedScan:
         spacing_known: whether `pixel_mm` comes from the files.
         slabs: (z,) how many slice distances each slice stands for, `Scan.slabs`; None for one each.
         tilt_cosine: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
+        slice_heights: (z,) where in its scan each slice lies, 0 lowest and 1 highest; None for evenly spread ones.
     """
 
     patient: str
@@ -66,6 +67,12 @@ class JudgedScan:
     spacing_known: bool = False
     tilt_cosine: float = 1.0
     slabs: np.ndarray | None = None
+    slice_heights: np.ndarray | None = None
+
+    @property
+    def heights(self) -> np.ndarray:
+        """(z,) where in its scan each slice lies, 0 lowest and 1 highest."""
+        return np.linspace(0, 1, len(self.labels)) if self.slice_heights is None else self.slice_heights
 
     @property
     def has_mask(self) -> bool:
@@ -152,6 +159,7 @@ class JudgedScan:
             slabs=None if self.slabs is None else self.slabs[is_kept],
             abc2_ml=None,
             true_abc2_ml=None,
+            slice_heights=self.heights[is_kept],
         )
 
     def rescore(self, calibration: Calibration) -> "JudgedScan":

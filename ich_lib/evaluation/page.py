@@ -37,6 +37,7 @@ img {{ width: 100%; }} img.small {{ max-width: 36rem; display: block; }} .quiet 
 FIGURE_NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",
     "slice_auc_any": "Slice AUC, any bleeding",
+    "height_auc": "Slice AUC by the slice's height alone, without a look at it",
     "scan_auc_any": "Scan AUC, any bleeding",
     "volume_mae_ml": "Volume, mean absolute error in mL",
     "ece": "Calibration error (ECE)",
@@ -116,11 +117,13 @@ def _leaky(report: Report) -> str:
 
 
 def _rows(part: Report | Masks | Calls) -> list[tuple[str, str, str]]:
-    found = figures_of(part)
+    estimates = figures_of(part)
+    if isinstance(part, Report):
+        estimates |= {name: figure for name, figure in figures_of(part.slices).items() if name == "height_auc"}
     return [
-        (title, to_text(found[name]), str(found[name].n_patients))
+        (title, to_text(estimates[name]), str(estimates[name].n_patients))
         for name, title in FIGURE_NAMES.items()
-        if name in found
+        if name in estimates
     ]
 
 
@@ -141,13 +144,13 @@ def _calls(title: str, part: Calls) -> str:
     return html_table(title, _rows(part)) + note
 
 
-def _masks(found: Masks | None, spacing: str) -> str:
-    if not found:
+def _masks(part: Masks | None, spacing: str) -> str:
+    if not part:
         return ""
     return (
-        f"{html_table('Masks', _rows(found))}\n"
-        f"<p class='quiet'>{found.hd95_infinite} bleeding scans got no mask at all, so their HD95 is infinite and "
-        f"not in the median. Surface Dice within {found.surface_tolerance_mm} mm. Spacing: {spacing}.</p>"
+        f"{html_table('Masks', _rows(part))}\n"
+        f"<p class='quiet'>{part.hd95_infinite} bleeding scans got no mask at all, so their HD95 is infinite and "
+        f"not in the median. Surface Dice within {part.surface_tolerance_mm} mm. Spacing: {spacing}.</p>"
     )
 
 
@@ -209,21 +212,18 @@ def _clean(part: CleanScans | None) -> str:
     )
 
 
-def _types(found: Mapping[str, OfType]) -> str:
+def _types(types: Mapping[str, OfType]) -> str:
     rows = [
-        (name, one.patients, one.slices, to_text(one.dice), to_text(one.slice_auc), to_text(one.scan_auc))
-        for name, one in found.items()
+        (name, of.patients, of.slices, *map(to_text, (of.dice, of.slice_auc, of.height_auc, of.scan_auc)))
+        for name, of in types.items()
     ]
-    return html_table("Types", rows, ("", "patients", "slices", "dice", "slice auc", "scan auc"))
+    return html_table("Types", rows, ("", "patients", "slices", "dice", "slice auc", "by height alone", "scan auc"))
 
 
-def _groups(title: str, found: Mapping[str, OfGroup]) -> str:
+def _groups(title: str, groups: Mapping[str, OfGroup]) -> str:
     rows = [
-        (
-            *(name, one.patients, one.bleeding),
-            *map(to_text, (one.dice_per_subject, one.slice_auc_any, one.scan_auc_any)),
-        )
-        for name, one in found.items()
+        (name, of.patients, of.bleeding, *map(to_text, (of.dice_per_subject, of.slice_auc_any, of.scan_auc_any)))
+        for name, of in groups.items()
     ]
     return html_table(title, rows, ("", "patients", "bleeding", "dice per subject", "slice auc any", "scan auc any"))
 

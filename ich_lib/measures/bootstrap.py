@@ -98,7 +98,7 @@ def grouped_bootstrap(
     Example:
         >>> scans = [("a", 1.0), ("a", 2.0), ("b", 6.0)]
         >>> grouped_bootstrap(scans, lambda scan: scan[0], lambda some: sum(value for _, value in some) / len(some))
-        Figure(value=3.0, low=1.5, high=6.0, n_patients=2)
+        Estimate(value=3.0, low=1.5, high=6.0, n_patients=2)
 
     See also:
         patient_bootstrap: where a patient has one entry.

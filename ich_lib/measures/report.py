@@ -132,8 +132,8 @@ class Volume:
 
     def as_json(self) -> dict:
         """Plain values; what is of the mask stands on top too."""
-        ways = {name: _plain(way) for name, way in self.ways.items()}
-        return {key: ways["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": ways}
+        methods = {name: _plain(method) for name, method in self.ways.items()}
+        return {key: methods["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": methods}
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ class Calls:
         counts: at the threshold.
         roc: (1 - specificity, sensitivity), thinned out for a page; empty where one class is missing.
         reliability: what was said against what was so.
+        height_auc: AUC of slices by their height in the head alone (`measures.height`), which `auc` must beat; None for
+            scans, of one patient, and in a report of an older version.
     """
 
     n: int
@@ -164,17 +166,20 @@ class Calls:
     counts: Counts
     roc: tuple[tuple[float, float], ...]
     reliability: tuple[Bin, ...]
+    height_auc: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class OfType:
-    """A label: how many patients and slices show it, both AUCs, and the Dice of slices that show it."""
+    """A label: how many patients and slices show it, both AUCs, the Dice of slices that show it, and the slice AUC of
+    height alone (None as in `Calls`)."""
 
     patients: int
     slices: int
     slice_auc: Estimate
     scan_auc: Estimate
     dice: Estimate
+    height_auc: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -308,12 +313,12 @@ class Report:
 
     def as_json(self) -> dict:
         """Plain values, as report.json holds them; null where a figure is not defined, since JSON knows no NaN."""
-        told = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
-        told |= {key: told[key] or {} for key in ("masks", "clean_scans")}
-        told["volume"] = self.volume.as_json() if self.volume else {}
-        told["worst"] = [one["line"] | {"what": one["what"]} for one in told["worst"]]
-        untold = ("leaky", "before_calibration", "calibration", "abstention")
-        return {key: value for key, value in told.items() if value or key not in untold}
+        values = {part.name: _plain(getattr(self, part.name)) for part in fields(self)}
+        values |= {key: values[key] or {} for key in ("masks", "clean_scans")}
+        values["volume"] = self.volume.as_json() if self.volume else {}
+        values["worst"] = [scan["line"] | {"what": scan["what"]} for scan in values["worst"]]
+        optional = ("leaky", "before_calibration", "calibration", "abstention")
+        return {key: value for key, value in values.items() if value or key not in optional}
 
     @classmethod
     def from_json(cls, values: dict) -> "Report":
@@ -322,49 +327,49 @@ class Report:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: if these are other values.
         """
-        told = {**values, "volume": _volume(values)}
-        told |= {key: values[key] or None for key in ("masks", "clean_scans")}
-        told["worst"] = [{"line": one, "what": one["what"]} for one in values["worst"]]
-        return _typed(cls, told)
+        parts = {**values, "volume": _volume(values)}
+        parts |= {key: values[key] or None for key in ("masks", "clean_scans")}
+        parts["worst"] = [{"line": scan, "what": scan["what"]} for scan in values["worst"]]
+        return _typed(cls, parts)
 
 
 def figures_of(part: Report | Masks | Calls) -> dict[str, Estimate]:
     """The figures of a part of a report by their names, in its order."""
-    values = {one.name: getattr(part, one.name) for one in fields(part)}
+    values = {member.name: getattr(part, member.name) for member in fields(part)}
     return {name: value for name, value in values.items() if isinstance(value, Estimate)}
 
 
 def _volume(values: dict) -> dict | None:
     """mL of a report. An older version tells them by the mask alone, with their mean absolute error in the headline."""
-    told = values["volume"]
-    ways = told.get("ways") or {"mask": {**told, "mae_ml": values["volume_mae_ml"]}}
-    return {"ways": ways} if told else None
+    volume = values["volume"]
+    methods = volume.get("ways") or {"mask": {**volume, "mae_ml": values["volume_mae_ml"]}}
+    return {"ways": methods} if volume else None
 
 
 def _plain(value: Any) -> Any:
     """Dataclasses as dicts in the order of their fields, tuples as lists, NaN as None."""
     if is_dataclass(value):
-        told = {one.name: getattr(value, one.name) for one in fields(value) if one.metadata.get("json", True)}
-        return {name: _plain(one) for name, one in told.items()}
+        parts = [part.name for part in fields(value) if part.metadata.get("json", True)]
+        return {name: _plain(getattr(value, name)) for name in parts}
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(part) for part in value]
     return None if value != value else value
 
 
 def _typed(kind: Any, value: Any) -> Any:
     """Undo `_plain`: plain values as the type of their field says. What the type does not know is left out."""
-    parts = get_args(kind)
-    if NoneType in parts:
-        fits = [one for one in parts if (get_origin(one) is tuple) == isinstance(value, list)]
+    arguments = get_args(kind)
+    if NoneType in arguments:
+        fits = [each for each in arguments if (get_origin(each) is tuple) == isinstance(value, list)]
         return None if value is None else _typed(fits[0], value)
     if isinstance(kind, type) and is_dataclass(kind):
         types = get_type_hints(kind)
         return kind(**{name: _typed(types[name], value[name]) for name in types if name in value})
     if get_origin(kind) is Mapping:
-        return {name: _typed(parts[1], one) for name, one in value.items()}
+        return {name: _typed(arguments[1], part) for name, part in value.items()}
     if get_origin(kind) is tuple:
-        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
-        return tuple(_typed(one, part) for one, part in zip(kinds, value, strict=True))
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(_typed(each, part) for each, part in zip(kinds, value, strict=True))
     return float("nan") if kind is float and value is None else value

@@ -50,9 +50,9 @@ class Phantom(Case):
     Example:
         >>> from ich_lib import LABELS, phantom
         >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
-        >>> case.mask.shape  # (z, y, x)
+        >>> case.truth.shape  # (z, y, x)
         (12, 128, 128)
-        >>> case.labels[:, LABELS.index("epidural")].sum() == case.mask.any(axis=(1, 2)).sum()
+        >>> case.labels[:, LABELS.index("epidural")].sum() == case.truth.any(axis=(1, 2)).sum()
         np.True_
     """
 

@@ -1,9 +1,10 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
-Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it);
-then one reader per kind: header, inflate, series, stack, geometry, slabs, codecs, stored, dicom; nifti; pixels,
-ct_numbers, picture; renders, ct_ich_folder; and truth, for the mask of a scan that was read. All refuse through
-`ReadError`, LIMITS is one table, and child does all of it in a process of its own.
+Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it)
+and roles (scan, mask or another window); then one reader per kind: inflate, protocol, acquisition, header,
+descriptions, series, ranking, choice, stack, geometry, slabs, codecs, stored, dicom; nifti_files, skull, nifti_place,
+nifti; pixels, ct_numbers, frame, picture; renders, ct_ich_folder; and mask_values, truth, for the mask of a scan that
+was read. All refuse through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
 """
 
 import os
@@ -14,13 +15,14 @@ from ich_lib.grammar import count
 from ich_lib.readers import child
 from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
 from ich_lib.readers.dicom import read_dicom
-from ich_lib.readers.gather import WHAT_IS_READ, as_list, gather, upload_title
+from ich_lib.readers.gather import WHAT_IS_READ, as_list, upload_title
 from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.nifti import read_nifti
+from ich_lib.readers.nifti_files import gather_pairs, one_volume
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
-from ich_lib.readers.sniff import ARCHIVES, PICTURES, in_words
+from ich_lib.readers.sniff import ARCHIVES, PAIR_HEADERS, PICTURES, in_words
 from ich_lib.readers.truth import read_truth
 from ich_lib.scan import Scan
 
@@ -32,7 +34,7 @@ _WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
     "a .Z archive": _UNPACK,
     "one part of a zip in several parts": "Unpack all parts together on your computer and give the folder.",
     "a video or HEIC picture": "Export the scan as DICOM, or the picture as PNG or JPG.",
-    "the header half of a NIfTI .hdr/.img pair": "Convert the pair to one .nii file.",
+    PAIR_HEADERS[0]: "Give its .img file with it.",
 }
 
 __all__ = ["ReadError", "read", "read_truth"]
@@ -42,7 +44,7 @@ def read(
     paths: str | os.PathLike | Sequence[str | os.PathLike],
     *,
     window: str | tuple[float, float] | None = None,
-    series: str | None = None,
+    series: int | str | None = None,
     isolated: bool = False,
 ) -> Scan:
     """Read one head CT. What a file is, its content tells; names do not count.
@@ -51,7 +53,9 @@ def read(
         paths: one file, folder or zip, or several files. Of mixed kinds DICOM is taken, else NIfTI, else pictures.
         window: pictures only: the window they show, (level, width) in HU or a name of WINDOWS. None: HU unknown.
             A CT-ICH patient folder brings its own.
-        series: DICOM only: the SeriesDescription to take. None: the series of most slices.
+        series: DICOM only, where there are several: the number of the one to read, counted from 1 as the notes do, or
+            its description. None: the one that a radiologist would open for blood: without contrast, soft kernel,
+            axial, 3 to 6 mm, the whole head; a note names the others.
         isolated: decode in a child process with limits of memory and time, as files from strangers should be.
 
     Returns:
@@ -75,14 +79,14 @@ def read(
     """
     if isolated:
         return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series)
-    pieces, name = gather(paths), upload_title(paths)
+    pieces, name = gather_pairs(paths), upload_title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
         [piece for piece in pieces if kinds[piece] in kinds_wanted]
         for kinds_wanted in (("dicom",), ("nifti",), PICTURES)
     )
     if dicom:
-        scan = ensure_hu(read_dicom(dicom, name, series=series), name)
+        scan = read_dicom(dicom, name, series=series, check=lambda scan: ensure_hu(scan, name))
     elif nifti:
         scan = _nifti(nifti, name)
     elif pictures:
@@ -94,9 +98,8 @@ def read(
 
 
 def _nifti(pieces: list[Piece], name: str) -> Scan:
-    if len(pieces) > 1:
-        raise ReadError(f"{name} holds {len(pieces)} NIfTI files, {pieces[0].name} and others. Give one of them.")
-    return ensure_hu(read_nifti(pieces[0]), pieces[0].name)
+    piece, notes = one_volume(pieces, name)
+    return ensure_hu(read_nifti(piece), piece.name).with_notes(*notes)
 
 
 def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
@@ -107,9 +110,12 @@ def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
     if len(kinds) == 1:
         (piece, kind), *_ = kinds.items()
         where = name if piece.name == name else f"{piece.name} in {name}"
-        return ReadError(f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}")
+        return ReadError(
+            f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}", code="no scan"
+        )
     kind, number = Counter(kinds.values()).most_common(1)[0]
     return ReadError(
         f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
-        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}"
+        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}",
+        code="no scan",
     )

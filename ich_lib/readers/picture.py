@@ -7,16 +7,17 @@ import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.readers.ct_numbers import hu_of
+from ich_lib.readers.frame import cut_sheets, paint_rim, refuse_mask
 from ich_lib.readers.hounsfield import refuse_constant
 from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray, sizes
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.roles import masks_note, one_window, split_masks
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.scan import Scan, axial_affine
 
 PLACEHOLDER_MM = (5, 1, 1)
-_MASK = re.compile(r"_HGE_Seg$", re.IGNORECASE)  # CT-ICH masks lie among the slices
 _WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
 Page = tuple[Piece, int]  # a picture: a file, and which of those in it
 _MOST_HU = 1_000_000  # of a window: beyond, float32 overflows
@@ -39,22 +40,26 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
         ReadError: if one is damaged, colored or of another size, or the window makes no sense.
     """
     level, width = _level_width(window)
-    pieces = sort_pictures(piece for piece in pieces if not is_mask(piece))
-    if not pieces:
-        raise ReadError(f"{name} holds only masks (_HGE_Seg), no slice. Give the pictures of the slices too.")
-    pages, slabs = check_pictures(name, pieces)
+    slices, masks = split_masks(pieces)
+    if not slices:
+        raise ReadError(f"{name} holds only masks, no slice. Give the pictures of the slices too.")
+    slices, folder_notes = one_window(slices, name, window if isinstance(window, str) else None)
+    pages, slabs = check_pictures(name, sort_pictures(slices))
     values, white = _values(pages, slabs)
     refuse_constant(name, float(values.min()), float(values.max()))
-    notes = _ASSUMED_NOTE + slabs.notes(None)
+    notes = (*folder_notes, *masks_note(masks), *_ASSUMED_NOTE, *slabs.notes(None))
     if len(pages) > 1:
         notes += ("The slices are in the order of their names, taken to run from foot to head.",)
-    affine = axial_affine(PLACEHOLDER_MM, values.shape)
     if white != _WHITE_8_BIT and (numbers := hu_of(values)):
         hu, how = numbers
         note = f"The pixels are CT numbers ({how}), not grays: HU are known, and no window is needed."
-        return Scan(hu, affine, spacing_known=False, notes=(note, *notes))
-    hu = unwindow(_unit(name, values, white), level, width)
-    notes = (_window_note(window, level, width), *notes)
+        return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=(note, *notes))
+    unit = _unit(name, values, white)
+    refuse_mask(name, unit)
+    unit, rim_notes = paint_rim(unit)
+    unit, sheet_notes = cut_sheets(unit)
+    hu, affine = unwindow(unit, level, width), axial_affine(PLACEHOLDER_MM, unit.shape)
+    notes = (_window_note(window, level, width), *rim_notes, *sheet_notes, *notes)
     return Scan(hu, affine, hu_known=window is not None, spacing_known=False, notes=notes)
 
 
@@ -119,13 +124,15 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
 
 
 def sort_pictures(pieces: Iterable[Piece]) -> list[Piece]:
-    """Natural order of the whole path: 2.png before 10.png."""
-    return sorted(pieces, key=lambda piece: re.sub("[0-9]+", lambda digits: digits[0].zfill(20), str(piece.path)))
+    """Natural order of where they lie in the upload: 2.png before 10.png, slice.png before slice (2).png."""
+    return sorted(pieces, key=_natural)
 
 
-def is_mask(piece: Piece) -> bool:
-    """Whether it is a CT-ICH mask rather than a slice."""
-    return bool(_MASK.search(piece.path.stem))
+def _natural(piece: Piece) -> tuple[str, ...]:
+    """Folders, then the name, numbers as numbers; of two that are alike so far, as they are written."""
+    place = piece.place
+    parts = (re.sub("[0-9]+", lambda digits: digits[0].zfill(20), part) for part in (*place.parts[:-1], place.stem))
+    return (*(part.casefold() for part in parts), str(place), str(piece.path))
 
 
 def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float]:

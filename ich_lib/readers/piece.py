@@ -19,10 +19,19 @@ class Piece:
     Attributes:
         path: where it lies on disk or inside its archive, where it is only a name: nothing is written there.
         inside: opens it inside its archive, at its first byte; None for a file on disk.
+        root: the folder on disk that it was found below; None for a file that was given by itself.
     """
 
     path: PurePath
     inside: Callable[[], BinaryIO] | None = None
+    root: PurePath | None = None
+
+    @property
+    def place(self) -> PurePath:
+        """Where it lies in the upload. Of a file given by itself the name counts: its folder may be a server's own."""
+        if self.inside is not None:
+            return self.path
+        return PurePath(self.path.name) if self.root is None else self.path.relative_to(self.root.parent)
 
     @property
     def name(self) -> str:
@@ -44,11 +53,15 @@ class Piece:
         try:
             size, stream = path.stat().st_size, path.open("rb")
         except OSError as problem:
-            raise ReadError(f"{self.name} could not be opened ({problem.strerror}). Choose it again.") from problem
+            raise ReadError(
+                f"{self.name} could not be opened ({problem.strerror}). Choose it again.", code="missing"
+            ) from problem
         if size > LIMITS[limit]:
             stream.close()
             size_mb, most_mb = size // 1_000_000, LIMITS[limit] // 1_000_000
-            raise ReadError(f"{self.name} has {size_mb} MB; {most_mb} MB is the most. Give one head scan.")
+            raise ReadError(
+                f"{self.name} has {size_mb} MB; {most_mb} MB is the most. Give one head scan.", code="too large"
+            )
         return stream
 
     def kind(self) -> str:

@@ -18,6 +18,7 @@ from ich_lib.readers.refusal import ReadError, refuse_damaged
 
 _ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: 1 upright, 5 to 8 with rows and columns exchanged
 _COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # JPEG and small marks stay below both
+_MASK_COLORS, _MASK_GRAY = 16, 0.1  # at most
 _LEAST_TINT = 0.6  # of the palest channel against the strongest: films are bluish, masks are red
 _TYPES = (np.uint8, np.uint16, np.int16, np.int32, np.float32)
 
@@ -47,15 +48,17 @@ def sizes(piece: Piece, most: int) -> list[tuple[int, int]]:
         return found
 
 
-def gray(piece: Piece, index: int = 0) -> np.ndarray:
+def gray(piece: Piece, index: int = 0, *, any_color: bool = False) -> np.ndarray:
     """Decode one picture of a file.
 
     Args:
         piece: a file of one of `sniff.PICTURES`.
         index: which of its pictures.
+        any_color: take colors too, each pixel as bright as its strongest channel: masks come in colors.
 
     Returns:
-        (y, x) gray as the file has it, upright: uint8, uint16, or int16, int32, float32 of a TIFF.
+        (y, x) gray as the file has it, upright: uint8, uint16, or int16, int32, float32 of a TIFF. What is transparent
+        is black.
 
     Raises:
         ReadError: if it is damaged or a color picture.
@@ -65,7 +68,10 @@ def gray(piece: Piece, index: int = 0) -> np.ndarray:
         pixels = _decoded(piece.name, data) if data[:1] in (b"\x89", b"\xff") else _page(data, index)
         if pixels.dtype not in _TYPES:
             raise ValueError("not decoded")
-    return pixels if pixels.ndim == 2 else _one_channel(piece.name, pixels)
+    if pixels.ndim == 2:
+        return pixels
+    colors = _visible(pixels)
+    return colors.max(-1) if any_color else _one_channel(piece.name, colors)
 
 
 def _bytes(piece: Piece) -> bytes:
@@ -89,20 +95,21 @@ def _opened(data: bytes) -> Any:
 
 
 def _page(data: bytes, index: int) -> np.ndarray:
-    """(y, x) or (y, x, 3), blue first. Pillow turns a TIFF upright by itself when it decodes it."""
+    """(y, x), or (y, x, 3 or 4) with blue first and alpha last. Pillow turns a TIFF upright when it decodes it."""
     with _opened(data) as image:
         image.seek(index)
         shown = image if image.mode in ("L", "I", "F", "RGB") or image.mode.startswith("I;16") else _plain(image)
         pixels = np.asarray(shown)
         if image.format != "TIFF":
             pixels = _upright(pixels, _orientation(data))
-    pixels = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]] if pixels.ndim == 3 else pixels
     return np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
 
 
 def _plain(image: Any) -> Any:
-    """One bit, gray with alpha and palettes of grays to gray; other colors to red, green, blue."""
-    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+    """One bit to gray; palettes and other colors to red, green, blue, with alpha where there is one."""
+    alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    return image.convert("RGBA" if alpha else "L" if image.mode == "1" else "RGB")
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -126,17 +133,33 @@ def _orientation(data: bytes) -> int:
     return 1
 
 
+def _visible(pixels: np.ndarray) -> np.ndarray:
+    """(y, x, 3), black where it is transparent, whatever color is hidden there; half transparent counts as visible."""
+    colors = pixels[..., :3]
+    if pixels.shape[-1] < 4 or not pixels[..., 3].any():
+        return colors
+    return np.where(pixels[..., 3:] > 0, colors, 0)
+
+
 def _one_channel(name: str, pixels: np.ndarray) -> np.ndarray:
-    """The strongest channel of a gray picture, which may be tinted, as films are; alpha is dropped."""
-    colors = pixels[..., :3].astype(np.float32)
+    """The strongest channel of a gray picture, which may be tinted, as films are."""
+    colors = pixels.astype(np.float32)
     most = _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max
     strongest = 1
     if np.mean(np.ptp(colors, axis=-1) > most) > _COLOR_SHARE:
         tints, apart = _tints(colors)
         if np.mean(apart > most) > _COLOR_SHARE or tints.min() < _LEAST_TINT * tints.max():
+            if _is_mask(pixels[::2, ::2].reshape(-1, 3)):
+                raise ReadError(f"{name} is a mask in colors, not a slice. Give the pictures of the slices.")
             raise ReadError(f"{name} is a color picture; a CT slice is gray. Export the slice without colors or marks.")
         strongest = int(tints.argmax())
     return np.ascontiguousarray(pixels[..., strongest])
+
+
+def _is_mask(colors: np.ndarray) -> bool:
+    """Whether (n, 3) pixels are a few flat colors on black, and hardly any gray."""
+    gray = (colors.max(-1) > 0) & (np.ptp(colors, axis=-1) == 0)
+    return bool(gray.mean() < _MASK_GRAY and len(np.unique(colors, axis=0)) <= _MASK_COLORS)
 
 
 def _tints(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

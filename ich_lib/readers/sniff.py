@@ -7,6 +7,12 @@ HEAD_BYTES, DISC_AT = 4096, 0x8000  # how much is looked at, and where a CD imag
 UNKNOWN = "data of an unknown kind"
 PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
 READABLE = ("dicom", "nifti", *PICTURES)  # kinds that become a scan
+PAIR_HEADERS = (  # of files in two halves
+    "the header half of a NIfTI .hdr/.img pair",
+    "an Analyze or damaged NIfTI header",
+    "a gzip file that holds the header half of a NIfTI .hdr/.img pair",
+    "a gzip file that holds an Analyze or damaged NIfTI header",
+)
 ARCHIVES = ("zip", "tar", "7z", "disc")  # kinds that are opened; the rest is refused by name
 
 # (offset, bytes, kind); the first match counts

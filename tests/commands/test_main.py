@@ -6,11 +6,18 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 
 import ich_lib
-from ich_lib.__main__ import main
+from ich_lib import analyze, read
+from ich_lib.__main__ import _parser, main
+from ich_lib.labels import ANY
+from ich_lib.words import result_sentence
 from tests.conftest import ROOT
+from tests.dicom_files import write_series
+from tests.planted import head, laid_out
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +66,21 @@ def test_a_bad_input_exits_with_2_and_one_sentence(arguments, tmp_path):
     assert done.stderr.strip().endswith(".")
 
 
-def test_predict_without_a_place_for_the_result_is_refused(capsys):
+def test_predict_without_a_place_for_the_result_prints_the_finding_and_its_slices(phantoms, capsys):
+    path = phantoms / "phantom-0000" / "scan.nii.gz"
+    assert main(["predict", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    result = analyze(read(path))
+    called = (np.flatnonzero(result.slice_scores[:, ANY] >= 0.5) + 1).tolist()
+    assert called
+    assert lines[0] == result_sentence(result)
+    assert [int(line.split(":")[0].removeprefix("slice")) for line in lines if line.startswith("slice ")] == called
+    assert lines[-1] == "--out FOLDER writes the mask, a picture and a report."
+
+
+def test_predict_looks_at_the_path_first(capsys):
     assert main(["predict", "x.nii"]) == 2
-    assert "Name a folder with --out, or ask for --json." in capsys.readouterr().err
+    assert "x.nii is not there." in capsys.readouterr().err
 
 
 def test_a_window_that_is_no_window_is_refused(phantoms, capsys):
@@ -178,15 +197,60 @@ def test_the_version_is_that_of_the_library(capsys):
     assert capsys.readouterr().out == f"ich_lib {ich_lib.__version__}\n"
 
 
-def test_a_command_of_the_course_says_what_to_install_where_keras_is_not(tmp_path):
+COURSE = [
+    *("recipes", "train unet-small --out RUN", "crossval unet-small --data D --out RUN"),
+    *("tune unet-small --data D --out RUN", "table RUN --out FILE", "export RUN --out DIR"),
+    *("evaluate shipped --data D --out DIR", "gallery shipped --data D --out DIR", "robustness shipped --out DIR"),
+]
+DEMO = ["predict", "phantom", "fetch", "store", "explain", "course"]
+
+
+def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess:
+    """A command where a package is not installed."""
     code = (
-        "import sys; sys.modules['keras'] = None; from ich_lib.__main__ import main; "
-        f"sys.exit(main(['train', 'unet-small', '--out', {str(tmp_path / 'run')!r}]))"
+        f"import sys; sys.modules[{package!r}] = None; from ich_lib.__main__ import main; sys.exit(main({arguments!r}))"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+@pytest.mark.parametrize("command", COURSE)
+def test_a_command_of_the_course_says_at_once_what_to_install(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert main(command.split()) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err == (
+        "This command needs sklearn, which only the course brings: pip install -r requirements-course.txt.\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_command_belongs_to_the_demo_or_to_the_course():
+    """One that is new is tried above, or runs with requirements.txt alone."""
+    parsers = next(action for action in _parser()._actions if action.choices)
+    assert sorted(parsers.choices) == sorted({line.split()[0] for line in COURSE} | set(DEMO))
+    assert {name for name in DEMO if parsers.choices[name].get_default("of_course")} == set()
+
+
+def test_what_is_not_installed_is_told_where_it_is_not_even_imported_by_the_tests(tmp_path):
+    done = without("keras", ["train", "unet-small", "--out", str(tmp_path / "run")])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "This command needs keras, which only the course brings: pip install -r requirements-course.txt.\n"
     )
+
+
+def test_a_series_is_chosen_by_its_number_and_a_wrong_one_refused_in_words_of_the_command_line(tmp_path, capsys):
+    for name, slices in (("A", 8), ("B", 6)):
+        values, affine = laid_out(head()[:slices], "LPS")
+        write_series(tmp_path / name, values, affine, SeriesInstanceUID=generate_uid(), SeriesDescription="Head")
+    for number, slices in ((1, 8), (2, 6)):
+        assert main(["predict", str(tmp_path), "--json", "--series", str(number)]) == 0
+        assert len(json.loads(capsys.readouterr().out)["slices"]) == slices
+    assert main(["predict", str(tmp_path), "--json", "--series", "Head"]) == 2
+    message = capsys.readouterr().err
+    assert "holds 2 series of that description" in message
+    assert message.endswith("Choose one by its number: --series 1.\n")

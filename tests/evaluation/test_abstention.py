@@ -48,14 +48,14 @@ def test_a_rule_that_keeps_silent_on_paper():
 
 def test_silence_ends_at_the_edges_of_the_band_and_not_a_millionth_before():
     edges = [scan("a", [1], [0.7]), scan("b", [0], [0.3])]
-    assert abstention(edges, threshold=0.5)["answered"] == 2
+    assert abstention(edges, threshold=0.5).answered == 2
     inside = [scan("a", [1], [0.7 - 1e-7]), scan("b", [0], [0.3 + 1e-7])]
-    assert abstention(inside, threshold=0.5)["answered"] == 0
+    assert abstention(inside, threshold=0.5).answered == 0
 
 
 def test_answers_that_differ_by_a_ten_millionth_have_an_order():
     surer = [scan("a", [1], [0.9 + 1e-7]), scan("b", [0], [0.9])]
-    assert abstention(surer, threshold=0.5)["curve"] == [[0.5, 0.0], [1.0, 0.5]]
+    assert abstention(surer, threshold=0.5).curve == ((0.5, 0.0), (1.0, 0.5))
 
 
 def test_a_rule_that_is_never_sure_answers_nothing():

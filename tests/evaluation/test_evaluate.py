@@ -364,3 +364,18 @@ def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp
     cut = build_store(table_of_heads(), tmp_path / "cut.slices", size=64)
     with pytest.raises(ValueError, match=r"cut.slices holds heads cut out of their slices.*--field slice"):
         evaluate(tiny_runs["both"].folder, cut.path, tmp_path / "out")
+
+
+def test_what_height_alone_reaches_stands_beside_every_auc_of_slices():
+    """Twelve heads bleed in their middle slice: height tells all, and so it does of heads of which a part is judged."""
+    middle = [int(k == 4) for k in range(9)]
+    heads = [scan(f"p{k}", middle, [0.5] * 9) for k in range(12)]
+    calls = figures.call_metrics(heads, of="slices", threshold=0.5, prevalence=0.1)
+    assert calls.auc.value == 0.5
+    assert calls.height_auc.value == 1
+    assert calls.height_auc.n_patients == 12
+    assert figures.type_metrics(heads, ["epidural"])["epidural"].height_auc is not None
+    assert figures.call_metrics(heads, of="scans", threshold=0.5, prevalence=0.1).height_auc is None
+    assert figures.height_auc(heads[:1]) is None
+    upper = [head.take_slices(np.arange(9) >= 3) for head in heads]
+    assert upper[0].heights.tolist() == pytest.approx([k / 8 for k in range(3, 9)])

@@ -9,6 +9,7 @@ import ich_lib.evaluation.robustness as rob
 from ich_lib.__main__ import main
 from ich_lib.evaluation import judge, judge_scan, table_scan, table_truth
 from ich_lib.evaluation.robustness_page import format_change, spoiled, write_robustness_page
+from ich_lib.evaluation.robustness_summary import is_failing, summary_sentence
 from ich_lib.models.recipe import Recipe
 from ich_lib.phantoms import from_shares
 from ich_lib.prediction.engine import Model, ModelOutput, Models
@@ -79,7 +80,7 @@ def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
                 assert result["n_patients"] == heads[key]
                 assert row[key]["value"] == pytest.approx(report["clean"][key]["value"] + result["value"])
     assert report["not_believed_from"] == {"level": 3, "width": 3}
-    assert rob.summary_sentence(report) == (
+    assert summary_sentence(report) == (
         "On 3 scans (phantoms, 4 slices of 64 px) nobody should believe threshold from here on: level (10 HU), width "
         "(120 HU wide); there more than 0.1 of Dice, slice AUC, sensitivity or specificity is lost."
     )
@@ -193,11 +194,11 @@ def test_a_loss_needs_its_size_and_an_interval_below_zero():
     def change(value, high):
         return {"value": value, "low": -1, "high": high, "n_patients": 8}
 
-    assert rob.is_failing(change(-0.2, -0.01))
-    assert not rob.is_failing(change(-0.2, 0.01))
-    assert not rob.is_failing(change(-0.05, -0.01))
+    assert is_failing(change(-0.2, -0.01))
+    assert not is_failing(change(-0.2, 0.01))
+    assert not is_failing(change(-0.05, -0.01))
     assert format_change(change(-0.2, -0.001)) == "−0.20 (−1.00 to 0.00)"
-    assert not rob.is_failing({"value": None, "low": None, "high": None, "n_patients": 0})
+    assert not is_failing({"value": None, "low": None, "high": None, "n_patients": 0})
 
 
 def test_chosen_patients_keep_the_share_that_bleeds():

@@ -1,6 +1,6 @@
 """Phantoms are real enough to learn from: models that have seen nothing else find blood in patients.
 
-python -m tests.test_realism FOLDER prints what MODEL_CARD.md says of it, for CT-ICH 1.0.0 in FOLDER.
+python -m tests.phantoms.test_realism FOLDER prints what MODEL_CARD.md says of it, for CT-ICH 1.0.0 in FOLDER.
 """
 
 import sys

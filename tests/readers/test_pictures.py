@@ -1,6 +1,7 @@
 """Every kind of picture: gray pixels, upright, in all the bits of the file; CT numbers where it holds them."""
 
 import io
+import zipfile
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ich_lib.prepare.window import window
-from ich_lib.readers import ReadError, read
+from ich_lib.readers import ReadError, read, read_truth
 from ich_lib.readers.ct_numbers import hu_of
 from tests.planted import head
 
@@ -106,6 +107,67 @@ def test_slices_of_different_bits_are_refused(tmp_path):
     save(tmp_path / "2.png", grays().astype(np.uint16) * 257)
     with pytest.raises(ReadError, match="different numbers of bits"):
         read(tmp_path)
+
+
+# --- in order ------------------------------------------------------------------------------------------------------
+
+
+def uploaded(root, names, hashes):
+    """Pictures 1, 2, 3, ... by their names, each in a folder of its own, as a server keeps what a browser sends."""
+    paths = []
+    for k, (name, digits) in enumerate(zip(names, hashes, strict=True)):
+        (root / digits).mkdir()
+        paths.append(save(root / digits / name, numbered(k + 1)))
+    return paths
+
+
+def numbered(k):
+    return (grays() * (k / 10)).astype(np.uint8)
+
+
+def order(scan):
+    return [round(float(plane.max()) / 80 * 10) for plane in scan.hu]
+
+
+NAMES = ("slice.png", "slice (1).png", "Slice 2.png", "slice 9.PNG", "slice 10.png")
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_loose_uploads_are_in_the_order_of_their_names_whatever_their_folders_are_called(tmp_path, turn):
+    hashes = np.roll(["0a", "9", "10", "77f", "f0"], turn)
+    paths = uploaded(tmp_path, NAMES, hashes)
+    scan = read([paths[k] for k in np.random.default_rng(turn).permutation(5)])
+    assert order(scan) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("hashes", [("a", "b", "c"), ("c", "b", "a")])
+def test_loose_masks_are_in_the_order_of_their_names_too(tmp_path, hashes):
+    paths = uploaded(tmp_path, ("8.png", "9.png", "10.png"), hashes)
+    for k, path in enumerate(paths):
+        save(path, np.eye(32, dtype=np.uint8) * (255 if k == 1 else 0))
+    assert read_truth(sorted(paths), (3, 32, 32), None).any((1, 2)).tolist() == [False, True, False]
+    save(paths[2], np.eye(32, dtype=np.uint8) * 255)
+    assert read_truth(sorted(paths), (3, 32, 32), None).any((1, 2)).tolist() == [False, True, True]
+
+
+def test_folders_of_a_given_folder_or_zip_count_and_their_numbers_too(tmp_path):
+    for k, folder in enumerate(("part 2", "part 10")):
+        (tmp_path / "head" / folder).mkdir(parents=True)
+        for n in (0, 1):
+            save(tmp_path / "head" / folder / f"{'ba'[k]}{n}.png", numbered(2 * k + n + 1))
+    assert order(read(tmp_path / "head")) == [1, 2, 3, 4]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in (tmp_path / "head").rglob("*.png"):
+            archive.write(path, path.relative_to(tmp_path))
+    assert order(read(tmp_path / "a.zip")) == [1, 2, 3, 4]
+
+
+def test_the_folder_that_was_given_may_have_any_name(tmp_path, monkeypatch):
+    for name, k in (("x/2.png", 5), ("y/10.png", 9)):
+        (tmp_path / name).parent.mkdir()
+        save(tmp_path / name, numbered(k))
+    monkeypatch.chdir(tmp_path)
+    assert order(read(".")) == order(read(["x/2.png", "y/10.png"])) == order(read(tmp_path)) == [5, 9]
 
 
 # --- as it is held -------------------------------------------------------------------------------------------------

@@ -74,6 +74,16 @@ def test_what_is_no_mask_is_told_what_would_be_one(tmp_path):
         read_truth(tmp_path / "notes.txt", SHAPE, None)
 
 
+def test_a_mask_on_the_grid_turned_about_the_diagonal_of_square_slices_is_turned_back(tmp_path):
+    """Both ends of its diagonal lie where those of the scan do."""
+    scan = Scan(np.zeros((4, 20, 20), np.float32), axial_affine((5, 0.5, 0.5), (4, 20, 20)))
+    mask = np.zeros((4, 20, 20), np.uint8)
+    mask[1, 2, 9] = 1
+    turned = scan.affine[:, [0, 2, 1, 3]]
+    write_nifti(tmp_path / "mask.nii", mask, replace(scan, affine=turned, orientation="PLS"))
+    assert np.argwhere(read_truth(tmp_path / "mask.nii", (4, 20, 20), scan.affine)).tolist() == [[1, 9, 2]]
+
+
 @pytest.mark.parametrize("places", [[0, 1, 3, 4], [0, 1, 2, 4], [0, 0.5, 1, 2], [0, 2, 3, 7]])
 def test_a_mask_of_uneven_slices_comes_back_from_the_even_grid_it_was_written_on(scan, mask, tmp_path, places):
     tilted = scan.affine.copy()

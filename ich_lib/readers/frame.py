@@ -1,0 +1,197 @@
+"""What is on a picture beside one slice: a rim or page around it, several slices on one sheet, or only a mask.
+
+All work on grays from 0 to 1. A rim is painted black, not cut off, so that a mask of the same picture still fits.
+"""
+
+import cv2
+import numpy as np
+
+from ich_lib.grammar import count
+from ich_lib.readers.refusal import ReadError
+
+_BLACK, _RIM, _WHITE = 0.08, 0.3, 0.92  # not above, not below
+_FLAT = 0.05  # grays of a line of a rim differ by no more, but for 1 % of its pixels
+_SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))  # rows or columns, their start or end
+_LEAST_INNER = 16  # px that are left of a slice at least
+_PAGE_SHARE = 0.35  # of the pixels along the edge that are white, where a slice lies on a white page
+_EMPTY = 0.03  # share of a line between two slices that may be bright
+_SEARCH = 0.06  # of a tile: how far that line may lie from where it should
+_TILE_PX, _MOST_TILES = 48, 8  # the least side, and the most along a side
+_ASPECT = (0.6, 1.7)
+_HEAD, _OFF = 0.35, 0.2  # of a tile's sides: the least head, and how far from the middle it may lie
+_HEADS = 0.7  # of the tiles that hold one
+_FEW, _MASK_SHARE = 8, 0.1  # grays of a mask, and the share of its pixels that are neither black nor white
+_BLUR = 0.005  # that share, where JPG blurred a mask of black and white
+
+
+def paint_rim(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Paint what surrounds the slices black.
+
+    Args:
+        volume: (slices, rows, columns), the same rim on all of them.
+
+    Returns:
+        The volume, a copy where there was a rim, and what to tell the person.
+    """
+    low, high = volume.min(0), volume.max(0)
+    rim, inner = np.ones(low.shape, bool), _inner(low, high)
+    rim[inner] = False
+    frame = low[rim & (high > _BLACK)]
+    if len(frame) and (shade := float(np.median(frame))) < _WHITE and _is_background(low[inner], shade):
+        rim[:] = False
+    rim[inner] = _page(low[inner])
+    rim &= high > _BLACK
+    if not rim.any():
+        return volume, ()
+    note = f"A rim around the slice ({rim.mean():.0%} of the picture) was taken as air."
+    return np.where(rim, np.float32(0), volume), (note,)
+
+
+def _inner(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns within the frame.
+
+    Lines are taken off from outside as long as each is of one gray. Bright ones at the edge are a frame, and others if
+    they have black on both sides, as a skull has not.
+    """
+    ends = [[0, low.shape[0]], [0, low.shape[1]]]  # of rows, of columns
+    inner = [list(pair) for pair in ends]
+    at_edge, is_open, depth = dict.fromkeys(_SIDES, True), dict.fromkeys(_SIDES, False), dict.fromkeys(_SIDES, 0)
+    while min(end - start for start, end in ends) > _LEAST_INNER:
+        for side in _SIDES:
+            line = _line(ends, *side)
+            darkest, brightest = np.percentile(low[line], 1), np.percentile(high[line], 99)
+            if brightest - darkest <= _FLAT or (depth[side] and at_edge[side] and _is_blurred_frame(low[line])):
+                break
+        else:
+            break
+        (axis, end), is_bright = side, brightest > _RIM
+        depth[side] += 1
+        if is_open[side] and not is_bright:
+            inner[axis][end] = ends[axis][end]
+        ends[axis][end] += -1 if end else 1
+        at_edge[side] &= is_bright
+        if at_edge[side]:
+            inner[axis][end] = ends[axis][end]
+        is_open[side] = is_bright
+    return slice(*inner[0]), slice(*inner[1])
+
+
+def _is_blurred_frame(line: np.ndarray) -> bool:
+    """Whether it is the last line of a frame, which JPG blurs into the slice."""
+    least, most = np.percentile(line, (20, 80))
+    return bool(least > _RIM and most - least <= 2 * _FLAT)
+
+
+def _is_background(inner: np.ndarray, gray: float) -> bool:
+    """Whether the frame goes on around the head: then it is air, seen through a wide window."""
+    return bool(np.mean(np.abs(_edge(inner) - gray) <= _FLAT) > 0.5)
+
+
+def _edge(plane: np.ndarray) -> np.ndarray:
+    return np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
+
+
+def _line(ends: list[list[int]], axis: int, end: int) -> tuple[slice, slice]:
+    """The outermost row or column on one side of what is left."""
+    line = [slice(*ends[0]), slice(*ends[1])]
+    line[axis] = slice(ends[axis][1] - 1, ends[axis][1]) if end else slice(ends[axis][0], ends[axis][0] + 1)
+    return line[0], line[1]
+
+
+def _page(low: np.ndarray) -> np.ndarray:
+    """(y, x) bool, the white page around a slice, whatever its outline."""
+    white = (low > _WHITE).astype(np.uint8)
+    if _edge(white).mean() < _PAGE_SHARE:
+        return np.zeros(low.shape, bool)
+    _, pieces = cv2.connectedComponents(white, connectivity=4)
+    touching = np.unique(_edge(pieces))
+    return np.isin(pieces, touching[touching > 0])
+
+
+def cut_sheets(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Cut sheets of several slices apart, where every picture is one and all are cut alike.
+
+    Returns:
+        (slices, rows, columns), and what to tell the person.
+    """
+    grids = {_grid(page) for page in volume[:: max(len(volume) // 8, 1)]}
+    if len(grids) != 1 or (grid := grids.pop()) is None:
+        return volume, ()
+    rows, columns = grid
+    high, wide = volume.shape[1] // rows, volume.shape[2] // columns
+    tiles = [
+        page[r * high : (r + 1) * high, c * wide : (c + 1) * wide]
+        for page in volume
+        for r in range(rows)
+        for c in range(columns)
+    ]
+    slices = [tile for tile in tiles if (tile > _BLACK).mean() > _EMPTY]
+    note = (
+        f"{'The picture is a sheet' if len(volume) == 1 else 'The pictures are sheets'} of {rows} x {columns} slices: "
+        f"{count(len(slices), 'slice')} cut apart, row by row, taken to run from foot to head."
+    )
+    return np.stack(slices), (note,)
+
+
+def _grid(page: np.ndarray) -> tuple[int, int] | None:
+    """(rows, columns) of slices on a sheet; None for one slice."""
+    bright = page > _BLACK
+    for rows in range(1, _MOST_TILES + 1):
+        for columns in range(1, _MOST_TILES + 1):
+            high, wide = page.shape[0] / rows, page.shape[1] / columns
+            if rows * columns == 1 or min(high, wide) < _TILE_PX or not _ASPECT[0] < high / wide < _ASPECT[1]:
+                continue
+            gaps = _has_gaps(page, bright, rows) and _has_gaps(page.T, bright.T, columns)
+            if gaps and _holds_heads(bright, rows, columns):
+                return rows, columns
+    return None
+
+
+def _has_gaps(page: np.ndarray, bright: np.ndarray, parts: int) -> bool:
+    """Whether an empty row, or one of a single gray, lies near each border of `parts` equal parts."""
+    side = len(page) / parts
+    for border in range(1, parts):
+        near = slice(round(border * side - _SEARCH * side), round(border * side + _SEARCH * side) + 1)
+        empty = bright[near].mean(1) <= _EMPTY
+        if not (empty | (np.ptp(np.percentile(page[near], (5, 95), axis=1), axis=0) <= _FLAT)).any():
+            return False
+    return True
+
+
+def _holds_heads(bright: np.ndarray, rows: int, columns: int) -> bool:
+    high, wide = bright.shape[0] // rows, bright.shape[1] // columns
+    found = [
+        _is_head(bright[r * high : (r + 1) * high, c * wide : (c + 1) * wide])
+        for r in range(rows)
+        for c in range(columns)
+    ]
+    return sum(found) >= max(2, _HEADS * len(found))
+
+
+def _is_head(tile: np.ndarray) -> bool:
+    """Whether the largest bright piece of a tile is large and lies in its middle."""
+    pieces, _, stats, _ = cv2.connectedComponentsWithStats(tile.astype(np.uint8), connectivity=8)
+    if pieces < 2:
+        return False
+    left, top, wide, high, _ = stats[1 + stats[1:, cv2.CC_STAT_AREA].argmax()]
+    for start, span, side in ((left, wide, tile.shape[1]), (top, high, tile.shape[0])):
+        if span < _HEAD * side or abs(start + span / 2 - side / 2) > _OFF * side:
+            return False
+    return True
+
+
+def refuse_mask(name: str, volume: np.ndarray) -> None:
+    """Refuse pictures that are a mask, by their grays.
+
+    Raises:
+        ReadError: if they are black and white, or hold a few grays on black.
+    """
+    some = volume.ravel()[:: max(volume.size // 4_000_000, 1)]
+    counts = np.bincount((some * 255).astype(np.uint8), minlength=256)
+    middle, grays = counts[26:230].sum() / counts.sum(), np.count_nonzero(counts)
+    blurred = middle < _BLUR and counts[230:].any()
+    if grays <= 2 or blurred or (grays <= _FEW and middle < _MASK_SHARE):
+        raise ReadError(
+            f"{name} is a mask, not a slice: it is black but for flat areas. Give the pictures of the slices; a mask "
+            "goes with them as true mask."
+        )

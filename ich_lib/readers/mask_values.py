@@ -1,0 +1,49 @@
+"""Is this a mask? A mask holds few values, and most of it is nothing; a CT or a photo has grays."""
+
+import numpy as np
+
+from ich_lib.readers.refusal import ReadError
+
+_FEW_VALUES = 64  # types and single bleeds are numbered; a CT has hundreds
+_SOFT_SHARE = 0.1  # a mask with a soft border, or a map of probabilities, is above 0 on less than this
+_NEGATIVE = -1.5  # some programs write -1 for what nobody outlined
+_ENDS = (26, 230)  # of 256 grays: below and above, JPG may have made them of black and white
+_GRAY_SHARE = 0.015  # JPG blurs the border of a mask; more gray is a picture
+MOST_CODES = 16  # numbers of types; a picture that goes no higher holds them, not grays
+_WHAT_IS_ONE = "Give one NIfTI on the grid of the scan, or a PNG or JPG for each slice: 0 where there is no blood."
+
+
+def refuse_no_mask(name: str, values: np.ndarray) -> None:
+    """Refuse numbers that are no mask.
+
+    Args:
+        name: of the file.
+        values: of it, or many of them.
+
+    Raises:
+        ReadError: with what they are instead.
+    """
+    low, high = float(values.min()), float(values.max())
+    if low < _NEGATIVE:
+        raise ReadError(f"{name} holds values from {low:g} to {high:g}: that is a CT, not a mask. {_WHAT_IS_ONE}")
+    if np.count_nonzero(values > 0) > _SOFT_SHARE * values.size and len(np.unique(values)) > _FEW_VALUES:
+        raise ReadError(f"{name} holds grays from {low:g} to {high:g}: that is a picture, not a mask. {_WHAT_IS_ONE}")
+
+
+def refuse_no_mask_grays(name: str, counts: np.ndarray) -> None:
+    """Refuse pictures that are no mask.
+
+    Args:
+        name: of them together.
+        counts: (256,) pixels of each gray, from black to white.
+
+    Raises:
+        ReadError: if many grays between black and white are frequent.
+    """
+    middle = counts[_ENDS[0] : _ENDS[1]]
+    share = middle.sum() / max(counts.sum(), 1)
+    if np.count_nonzero(middle) > MOST_CODES and share > _GRAY_SHARE:
+        raise ReadError(
+            f"{name} has grays between black and white on {share:.0%} of its pixels: that is a slice or a photo, not a "
+            f"mask. {_WHAT_IS_ONE}"
+        )

@@ -1,0 +1,103 @@
+"""NIfTI files that belong together: the halves of a pair, a scan with its mask, and what dcm2niix makes of a scan."""
+
+import gzip
+import io
+import math
+import os
+import re
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import nibabel as nib
+
+from ich_lib.readers.gather import gather
+from ich_lib.readers.limits import LIMITS
+from ich_lib.readers.piece import Piece
+from ich_lib.readers.refusal import ReadError, refuse_damaged
+from ich_lib.readers.roles import masks_note, split_masks
+from ich_lib.readers.sniff import PAIR_HEADERS
+
+_HEADER, _ALONE_AT = 348, 352
+_MADE = re.compile(r"(?:_(?:Eq|Tilt)(?:_?\d+)?)+$", re.IGNORECASE)  # what dcm2niix adds to a name
+
+
+def gather_pairs(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
+    """As `gather`; each .hdr with its .img becomes one file."""
+    pieces = gather(paths)
+    images = {_stem(piece): piece for piece in pieces if _suffix(piece) == ".img"}
+    if not images:
+        return pieces
+    joined = {
+        piece: images[_stem(piece)]
+        for piece in pieces
+        if _suffix(piece) == ".hdr" and _stem(piece) in images and piece.kind() in PAIR_HEADERS
+    }
+    used = set(joined.values())
+    return [_join(piece, joined[piece]) if piece in joined else piece for piece in pieces if piece not in used]
+
+
+def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ...]]:
+    """The one scan of several NIfTI files, and what to tell the person.
+
+    Raises:
+        ReadError: if there are several.
+    """
+    scans, masks = split_masks(pieces)
+    scans = scans or list(pieces)
+    masks = masks if len(scans) < len(pieces) else []
+    made = {piece: _made(piece) for piece in scans}
+    if len(scans) > 1 and len({base for base, _ in made.values()}) > 1:
+        raise ReadError(
+            f"{name} holds {len(scans)} NIfTI files, {scans[0].name} and others. Give one of them.",
+            code="several scans",
+        )
+    chosen = max(scans, key=lambda piece: made[piece][1])
+    others = ", ".join(piece.name for piece in scans if piece is not chosen)
+    note = f"Read: {chosen.name}, which dcm2niix corrected for uneven slices or tilt. Left out: {others}."
+    return chosen, (*((note,) if others else ()), *masks_note(masks))
+
+
+def _made(piece: Piece) -> tuple[str, tuple[bool, bool]]:
+    """The name of the original, and whether dcm2niix made its slices even and took the tilt away."""
+    stem = _stem(piece)
+    found = _MADE.search(stem)
+    added = found[0].casefold() if found else ""
+    return stem[: len(stem) - len(added)], ("_eq" in added, "_tilt" in added)
+
+
+def _stem(piece: Piece) -> str:
+    return re.sub(r"\.(nii|hdr|img)(\.gz)?$", "", str(piece.place), flags=re.IGNORECASE)
+
+
+def _suffix(piece: Piece) -> str:
+    return (
+        piece.place.with_suffix("").suffix.casefold() if piece.place.suffix == ".gz" else piece.place.suffix.casefold()
+    )
+
+
+def _join(header: Piece, image: Piece) -> Piece:
+    """Both halves as one file. They are read when it is opened."""
+
+    def opened() -> BinaryIO:
+        with refuse_damaged(header.name):
+            head = bytearray(_unpacked(header, _HEADER))
+            if head[344:347] != b"ni1":  # Analyze 7.5, which has other things where NIfTI says how the head lies
+                head[252:344] = bytes(92)
+            head[344:348] = b"n+1\0"
+            fields = nib.Nifti1Header(bytes(head), check=False)
+            start = max(int(fields["vox_offset"]), 0)
+            size = math.prod(fields.get_data_shape()) * fields.get_data_dtype().itemsize
+            if start + size > LIMITS["volume_bytes"]:
+                raise ReadError(f"{image.name} has {size // 1_000_000} MB of voxels. Give one head scan.")
+            fields["vox_offset"] = _ALONE_AT
+            return io.BytesIO(fields.binaryblock + bytes(4) + _unpacked(image, start + size)[start:])
+
+    return Piece(header.path.with_suffix(".img") if header.path.suffix == ".hdr" else header.path, opened)
+
+
+def _unpacked(piece: Piece, most: int) -> bytes:
+    """The first bytes of a file that may be gzipped."""
+    with piece.open() as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        return (gzip.GzipFile(fileobj=raw) if packed else raw).read(most)

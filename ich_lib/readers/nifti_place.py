@@ -1,0 +1,273 @@
+"""Where a NIfTI says that the head lies, whether that can be believed, and what the skull says where it cannot.
+
+Scanners' converters say it well. Notebooks write the identity, or arrays in the order of slice, row and column; others
+write an sform that contradicts the qform, or meters where they mean mm. Such a file is read, with a note; its axes are
+ordered by the skull, and it gives no mL where its distances cannot be right.
+"""
+
+from dataclasses import dataclass, replace
+
+import nibabel as nib
+import numpy as np
+
+from ich_lib.readers.limits import are_plausible_mm
+from ich_lib.readers.skull import Skull, find_skull, ring_share
+
+_MM = {"meter": 1000.0, "micron": 0.001}  # one unit of the file in mm; "mm" and "unknown" count as mm
+_SAME_SIZE = 0.03  # of two voxel sizes, relative
+_THIN = 0.7  # slices / side of a square slice: below, the axis across the slices is beyond doubt
+_OBLIQUE = 0.94  # cosine to the nearest axis of the patient: below, no gantry tilts so far from another
+_RINGS = 0.2  # of the slices; fewer rings tell nothing
+_LONGER = 1.06  # a head is longer than wide
+_HEAD_MM = (70, 240)  # length of the cavity
+_NO_ML = "so nothing is given in mL."
+_NO_FORM = "The file does not say how the head lies (no usable sform or qform); left and right are assumed."
+_NO_SIZE = f"It gives no voxel size either, {_NO_ML}"
+_WHOLE = f"The affine holds whole mm and no origin, as notebooks write it: mm and sides cannot be trusted, {_NO_ML}"
+_NO_ORIGIN = "The affine has no origin, as notebooks write it; left and right are assumed."
+_SIZES = (
+    "The file contradicts itself: its sform has voxels of {0} mm, its pixdim of {1} mm. Neither is believed, " + _NO_ML
+)
+_SHUFFLED = f"The voxel sizes belong to other axes than the file says, so mm and sides cannot be trusted, {_NO_ML}"
+_AXIS = "By the skull, the slices lie along the {0} axis of the file, not along the {1}; left and right are assumed."
+_ORDER = "By the skull, the axes of the file run {0}; left and right are assumed."
+_TILTED = "The slices are tilted by {0:.0f} degrees against the axis of the patient; they are shown as they are."
+_ORDINAL = ("first", "second", "third")
+_TOWARD = {"L": "left", "R": "right", "A": "front", "P": "back", "S": "head", "I": "foot"}
+_ENDS = {"L": "left and right", "R": "left and right", "A": "front and back", "P": "front and back"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a volume lies.
+
+    Attributes:
+        affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes, as the file has it.
+        letters: toward which ends of the patient its axes run, "LAS"; where the file is not believed, not those of
+            the affine.
+        spacing_known: whether its distances can be believed.
+        certain: whether the file itself says how the head lies, and can be believed.
+        guessed_unit: whether its distances are taken in another unit than it says.
+        notes: sentences for the person.
+    """
+
+    affine_ras: np.ndarray
+    letters: str
+    spacing_known: bool = True
+    certain: bool = True
+    guessed_unit: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def across(self) -> int:
+        """The axis of the file that runs across the slices."""
+        return next(axis for axis, letter in enumerate(self.letters) if letter in "SI")
+
+
+def declared_place(header: nib.Nifti1Header) -> Place:
+    """What a header says. Without sform and qform nibabel's default counts: first axis to the left, second to the
+    front, third to the head; of an unbelievable order, the axis across the slices is that of fewest voxels.
+    """
+    coded = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    place = _usable(header, header.get_best_affine()) if coded else None
+    if place is None:
+        return _by_shape(_without_form(header, coded=coded), header)
+    place = _notebook(_contradiction(place, header))
+    if _is_shuffled(place, header):
+        place = replace(place, spacing_known=False, certain=False, notes=(*place.notes, _SHUFFLED))
+    return _by_shape(place, header)
+
+
+def place_by_skull(place: Place, shape: tuple[int, ...], sample: np.ndarray) -> Place:
+    """What the skull says of a declared place.
+
+    Args:
+        place: as `declared_place` has it.
+        shape: (i, j, k) of the file.
+        sample: HU of some voxels of it, evenly spaced along each axis.
+
+    Returns:
+        The same, where that is certain and fits a skull.
+    """
+    across = place.across
+    thin = _thin_axis(shape)
+    if thin is None or (place.certain and thin != across and _is_oblique(place.affine_ras)):
+        rings = [ring_share(sample, axis) for axis in range(3)]
+        best = int(np.argmax(rings)) if thin is None else thin
+        if rings[best] >= _RINGS and rings[best] >= (1.5 if thin is None else 1) * rings[across]:
+            across = best
+    skull = find_skull(np.moveaxis(sample, across, 0))
+    if thin is not None and place.certain and across != place.across:
+        degrees = np.degrees(np.arccos(abs(_cosines(place.affine_ras)[2, across])))
+        letters = _nearest(place.affine_ras, across)
+        place = replace(place, letters=letters, notes=(*place.notes, _TILTED.format(degrees)))
+    elif across != place.across or not place.certain:
+        place = _by_letters(place, _letters(place.letters, across, skull))
+    return _check_head(place, skull, np.array(shape) / sample.shape)
+
+
+def _usable(header: nib.Nifti1Header, affine: np.ndarray) -> Place | None:
+    """An affine in mm; None if it is not finite, flat, or of sides that no voxel has in any unit."""
+    unit = header.get_xyzt_units()[0]
+    if not np.isfinite(affine).all():
+        return None
+    for factor in dict.fromkeys((_MM.get(unit, 1.0), 1.0, *_MM.values())):
+        affine_mm = np.diag([factor] * 3 + [1.0]) @ affine
+        if are_plausible_mm(nib.affines.voxel_sizes(affine_mm)) and None not in nib.aff2axcodes(affine_mm):
+            break
+    else:
+        return None
+    letters = "".join(nib.aff2axcodes(affine_mm))
+    if factor == _MM.get(unit, 1.0):
+        return Place(affine_mm, letters)
+    taken = {1.0: "mm"} | {mm: f"{name}s" for name, mm in _MM.items()}
+    said = "mm" if unit in ("mm", "unknown") else f"{unit}s"
+    note = f"The file gives its distances in {said}, which fit no head; they are taken for {taken[factor]}."
+    return Place(affine_mm, letters, guessed_unit=True, notes=(note,))
+
+
+def _without_form(header: nib.Nifti1Header, *, coded: bool) -> Place:
+    base = _usable(header, header.get_base_affine())
+    if base is None:
+        return Place(np.diag([-1.0, 1.0, 5.0, 1.0]), "LAS", False, False, notes=(_NO_FORM, _NO_SIZE))
+    whole = () if not _is_whole(base.affine_ras) or coded else (f"Its voxels are of whole mm, as if unset, {_NO_ML}",)
+    return replace(base, spacing_known=not coded and not whole, certain=False, notes=(_NO_FORM, *whole, *base.notes))
+
+
+def _contradiction(place: Place, header: nib.Nifti1Header) -> Place:
+    """Note where sform, qform and pixdim say different things."""
+    if int(header["sform_code"]) <= 0:
+        return place
+    sform, pixdim = header.get_sform(), np.abs(np.asarray(header["pixdim"][1:4], float))
+    heights = 1 / np.linalg.norm(np.linalg.inv(sform[:3, :3]), axis=1)  # of a sheared voxel, as pixdim has it at times
+    sizes = nib.affines.voxel_sizes(sform)
+    fits = [np.isclose(pixdim, of, rtol=_SAME_SIZE, atol=0) for of in (sizes, heights)]
+    unset = int(header["qform_code"]) <= 0 and (pixdim == 1).all()  # which nibabel makes of zeros
+    if (pixdim > 0).all() and not unset and not np.logical_or(*fits).all():
+        note = _SIZES.format(*(" x ".join(f"{mm:.3g}" for mm in of) for of in (sizes, pixdim)))
+        place = replace(place, spacing_known=False, notes=(*place.notes, note))
+    other = _qform_letters(header)
+    if other is not None and other != place.letters:
+        apart = [_ENDS.get(a, "foot and head") for a, b in zip(place.letters, other, strict=True) if a != b]
+        note = f"The file contradicts itself: its sform and qform disagree on {' and on '.join(dict.fromkeys(apart))}. "
+        note += "The sform is taken; sides are assumed."
+        place = replace(place, certain=False, notes=(*place.notes, note))
+    return place
+
+
+def _qform_letters(header: nib.Nifti1Header) -> str | None:
+    """None without a qform, or one of flat voxels."""
+    if int(header["qform_code"]) <= 0:
+        return None
+    letters = nib.aff2axcodes(header.get_qform())
+    return None if None in letters else "".join(letters)
+
+
+def _notebook(place: Place) -> Place:
+    """Note an affine that a program made up: along the axes, and the first voxel at the origin."""
+    affine = place.affine_ras
+    if affine[:3, 3].any() or np.count_nonzero(affine[:3, :3]) != 3:
+        return place
+    if _is_whole(affine):
+        return replace(place, spacing_known=False, certain=False, notes=(*place.notes, _WHOLE))
+    return replace(place, certain=False, notes=(*place.notes, _NO_ORIGIN))
+
+
+def _is_whole(affine: np.ndarray) -> bool:
+    sizes = nib.affines.voxel_sizes(affine)
+    return bool(np.allclose(sizes, np.round(sizes), rtol=0, atol=1e-6))
+
+
+def _is_shuffled(place: Place, header: nib.Nifti1Header) -> bool:
+    """Whether a square slice has oblong pixels, while one of its sides equals that of the third axis: the sizes of
+    (x, y, z) on an array of (z, y, x)."""
+    thin = _thin_axis(header.get_data_shape())
+    if thin is None:
+        return False
+    sizes = nib.affines.voxel_sizes(place.affine_ras)
+    first, second = (sizes[axis] for axis in range(3) if axis != thin)
+    return not np.isclose(first, second, rtol=_SAME_SIZE) and bool(
+        np.isclose([first, second], sizes[thin], rtol=_SAME_SIZE).any()
+    )
+
+
+def _thin_axis(shape: tuple[int, ...]) -> int | None:
+    """The axis across few square slices; None where the shape leaves it open."""
+    for axis in range(3):
+        first, second = (shape[other] for other in range(3) if other != axis)
+        if first == second and shape[axis] <= _THIN * first:
+            return axis
+    return None
+
+
+def _by_shape(place: Place, header: nib.Nifti1Header) -> Place:
+    """Where the axes of the file are in doubt, those that its shape suggests."""
+    thin = _thin_axis(header.get_data_shape())
+    if place.certain or thin is None or thin == place.across:
+        return place
+    return replace(place, letters=_letters(place.letters, thin, Skull()))
+
+
+def _cosines(affine: np.ndarray) -> np.ndarray:
+    """(3, 3), of the angles between axes of the patient (rows) and of the file."""
+    return np.asarray(affine[:3, :3] / nib.affines.voxel_sizes(affine))
+
+
+def _is_oblique(affine: np.ndarray) -> bool:
+    return bool(np.abs(_cosines(affine)).max(axis=0).min() < _OBLIQUE)
+
+
+def _nearest(affine: np.ndarray, across: int) -> str:
+    """Letters of an oblique affine, the axis across the slices taken for that from foot to head."""
+    first, second = (axis for axis in range(3) if axis != across)
+    straight = abs(affine[0, first]) + abs(affine[1, second]) >= abs(affine[1, first]) + abs(affine[0, second])
+    letters = [""] * 3
+    for axis, row in ((across, 2), (first, 0 if straight else 1), (second, 1 if straight else 0)):
+        letters[axis] = ("LR", "PA", "IS")[row][int(affine[row, axis] >= 0)]
+    return "".join(letters)
+
+
+def _letters(declared: str, across: int, skull: Skull) -> str:
+    """Letters of a file that is not believed. What contradicts neither the skull nor the shape stays as declared;
+    else rows run to the back and columns to the left, as pixels of a picture do."""
+    first, second = (axis for axis in range(3) if axis != across)
+    stays = declared[across] in "SI"
+    was_rows = declared[first] in "AP" if stays else True
+    longer = skull.rows / skull.columns if skull.columns else 1.0  # of square pixels
+    is_rows = was_rows if 1 / _LONGER < longer < _LONGER else longer > 1
+    letters = list(declared)
+    if not stays or is_rows != was_rows:
+        letters[first], letters[second] = "PL" if is_rows else "LA"
+    upward = skull.up > 0 if skull.up else not stays or declared[across] == "S"
+    letters[across] = "S" if upward else "I"
+    return "".join(letters)
+
+
+def _by_letters(place: Place, letters: str) -> Place:
+    """Other letters, and a note if they are not those of the affine."""
+    own = "".join(nib.aff2axcodes(place.affine_ras))
+    if letters == own:
+        return replace(place, letters=letters)
+    found = replace(place, letters=letters, certain=False)
+    if found.across != (was := replace(place, letters=own).across):
+        note = _AXIS.format(_ORDINAL[found.across], _ORDINAL[was])
+    else:
+        note = _ORDER.format(", ".join(f"to the {_TOWARD[letter]}" for letter in letters))
+    return replace(found, notes=(*place.notes, note))
+
+
+def _check_head(place: Place, skull: Skull, step: np.ndarray) -> Place:
+    """No mL from distances that make a head of another size, or that are taken in another unit without a skull."""
+    if not place.spacing_known:
+        return place
+    first, second = (axis for axis in range(3) if axis != place.across)
+    sizes = nib.affines.voxel_sizes(place.affine_ras) * step
+    length_mm = max(skull.rows * sizes[first], skull.columns * sizes[second])
+    if length_mm and not _HEAD_MM[0] <= length_mm <= _HEAD_MM[1]:
+        note = (
+            f"By its voxel sizes, the inside of the skull would be {length_mm / 10:.0f} cm long: mm cannot be trusted, "
+        )
+        return replace(place, spacing_known=False, notes=(*place.notes, note + _NO_ML))
+    if place.guessed_unit and not length_mm:
+        return replace(place, spacing_known=False, notes=(*place.notes, f"No skull confirms that, {_NO_ML}"))
+    return place
