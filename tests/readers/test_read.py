@@ -523,7 +523,7 @@ def test_identifying_tags_are_counted_and_never_shown(tmp_path):
     write_series(tmp_path, *axial(), skip=[12], InstitutionName="St. Elsewhere")
     scan = read(tmp_path)
     assert "The files carry 4 identifying tags (names, dates, numbers); none is kept." in scan.notes
-    with pytest.raises(ReadError, match="none is called") as refusal:
+    with pytest.raises(ReadError, match="holds no such series") as refusal:
         read(tmp_path, series="Coronal")
     text = notes_text(scan) + str(refusal.value).replace("Axial 5mm", "") + repr(scan)
     for secret in ("Doe", "4711", "2020", "Elsewhere", "1.2.3", "Axial"):
