@@ -11,8 +11,8 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -43,15 +43,19 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=5, help="phantoms of every kind (default 5)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page")
     options = parser.parse_args()
-    models, lines, clean = load(), [], []
+    models, lines = load(), []
+    clean: list[Clean] = []
     header = "| kind | scans | stopped | warned | believed | why |\n|---|---|---|---|---|---|"
     for kind, scans in _kinds(options.data, options.n):
         if kind.endswith(ALONE):
             lines.append(_line(kind, [find_doubts(scan, measure_head(scan), None) for scan, _ in scans]))
         else:
-            results = [analyze(scan, models) for scan, _ in scans]
-            clean += [result for result, (_, bleeds) in zip(results, scans, strict=True) if bleeds is False]
-            lines.append(_line(kind, [result.doubts for result in results]))
+            doubts = []
+            for scan, bleeds in scans:  # a result at a time: each holds some 100 MB
+                result = analyze(scan, models)
+                doubts.append(result.doubts)
+                clean += [_of_result(result)] if bleeds is False else []
+            lines.append(_line(kind, doubts))
         print(lines[-1], file=sys.stderr, flush=True)
     text = "\n".join([header, *lines, "", _of_clean(clean), "", _of_time()])
     print(text)
@@ -60,7 +64,22 @@ def main() -> None:
         options.write.write_text("\n".join([before + MARKS[0], text, MARKS[1] + rest.split(MARKS[1])[1]]))
 
 
-def _kinds(data: Path | None, n: int) -> Iterator[tuple[str, list[tuple[Scan, bool | None]]]]:
+@dataclass(frozen=True)
+class Clean:
+    """A real head without blood: what its mask holds with the voxel of a usual head CT, the headline, and whether it
+    would get mL."""
+
+    marked_ml: float
+    finding: str
+    gets_ml: bool
+
+
+def _of_result(result: Result) -> Clean:
+    known = replace(result, scan=replace(result.scan, spacing_known=True))
+    return Clean(known.marked_ml or 0.0, known.finding, known.volume_ml is not None)
+
+
+def _kinds(data: Path | None, n: int) -> Iterator[tuple[str, Iterable[tuple[Scan, bool | None]]]]:
     """Kind to scans, each with whether it bleeds; None where that is not known, or it is no real head."""
     if data:
         yield from _real(data)
@@ -94,7 +113,7 @@ def _among(head: Scan) -> Scan:
     return replace(head, hu=np.concatenate([air, air, head.hu]))
 
 
-def _real(data: Path) -> Iterator[tuple[str, list[tuple[Scan, bool | None]]]]:
+def _real(data: Path) -> Iterator[tuple[str, Iterable[tuple[Scan, bool | None]]]]:
     for folder, kind in (
         ("tcga-ov-abdomen", "abdomen, real (TCGA-OV)"),
         ("dcm_qa_ct/GE", "head, real, uneven slices (dcm_qa_ct)"),
@@ -104,11 +123,11 @@ def _real(data: Path) -> Iterator[tuple[str, list[tuple[Scan, bool | None]]]]:
     for folder, kind in (("ct-ich-samples", "heads, real (CT-ICH, unseen)"), ("ct-ich-1.0.0", "heads, real (CT-ICH)")):
         if (data / folder).is_dir():
             table = open_table(data / folder)
-            scans = [(table_scan(table, rows), bool(table.labels[rows, ANY].any())) for rows in table.scans()]
-            yield kind, scans
+            yield kind, ((table_scan(table, rows), bool(table.labels[rows, ANY].any())) for rows in table.scans())
             if folder == "ct-ich-1.0.0":
                 for fault in ("upside down", "on its side", "feet first", "slices shuffled"):
-                    yield f"the same, {fault}{ALONE}", [(add_fault(scan, fault), None) for scan, _ in scans]
+                    wrong = ((add_fault(table_scan(table, rows), fault), None) for rows in table.scans())
+                    yield f"the same, {fault}{ALONE}", wrong
 
 
 def _read(folder: Path) -> Scan:
@@ -126,14 +145,13 @@ def _line(kind: str, scans: list[tuple[Doubt, ...]]) -> str:
     return f"| {kind} | {len(scans)} | {stopped} | {warned} | {len(scans) - stopped - warned} | {why} |"
 
 
-def _of_clean(clean: list[Result]) -> str:
-    """What is marked on heads without blood: mL with the voxel of a usual head CT."""
+def _of_clean(clean: list[Clean]) -> str:
+    """What is marked on heads without blood."""
     if not clean:
         return "No real head without blood was there."
-    marked = np.array([np.count_nonzero(result.mask) * result.scan.voxel_ml for result in clean])
+    marked = np.array([one.marked_ml for one in clean])
     quantiles = ", ".join(f"{q} % {np.percentile(marked, q):.1f}" for q in (25, 50, 75, 90))
-    known = [replace(result, scan=replace(result.scan, spacing_known=True)) for result in clean]
-    told, found = sum(result.volume_ml is not None for result in known), Counter(result.finding for result in known)
+    told, found = sum(one.gets_ml for one in clean), Counter(one.finding for one in clean)
     return (
         f"Real heads without blood: {len(clean)}. Their masks hold up to (mL): {quantiles}, all {marked.max():.1f}. "
         f"Headlines: {', '.join(f'{name} {count}' for name, count in found.most_common())}. mL are given of {told}; "
