@@ -7,13 +7,13 @@ import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.readers.ct_numbers import hu_of
-from ich_lib.readers.frame import cut_sheets, paint_rim, refuse_mask
+from ich_lib.readers.frame import cut_sheets, is_mask, paint_rim, refuse_mask
 from ich_lib.readers.hounsfield import refuse_constant
 from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray, sizes
 from ich_lib.readers.refusal import ReadError
-from ich_lib.readers.roles import masks_note, one_window, split_masks
+from ich_lib.readers.roles import folders_of, masks_note, one_window, split_masks
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.scan import Scan, axial_affine
 
@@ -40,7 +40,7 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
         ReadError: if one is damaged, colored or of another size, or the window makes no sense.
     """
     level, width = _level_width(window)
-    slices, masks = split_masks(pieces)
+    slices, masks = split_pictures(pieces)
     if not slices:
         raise ReadError(f"{name} holds only masks, no slice. Give the pictures of the slices too.")
     slices, folder_notes = one_window(slices, name, window if isinstance(window, str) else None)
@@ -93,6 +93,23 @@ def _unit(name: str, values: np.ndarray, white: int) -> np.ndarray:
         )
     full = 1 if white == 0 else _WHITE_12_BIT if white > _WHITE_8_BIT and high <= _WHITE_12_BIT else white
     return values * np.float32(1 / full)
+
+
+def split_pictures(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """Slices and masks, by their names, and folders of equal names by what they hold."""
+    slices, masks = split_masks(pieces)
+    groups = folders_of(slices)
+    if len(groups) > 1 and len({piece.place.stem for piece in slices}) < len(slices):
+        flat = {folder for folder, group in groups.items() if all(map(_is_flat, group[:: max(len(group) // 4, 1)]))}
+        if len(flat) < len(groups):
+            masks += [piece for folder in flat for piece in groups[folder]]
+            slices = [piece for piece in slices if piece.place.parts[:-1] not in flat]
+    return slices, masks
+
+
+def _is_flat(piece: Piece) -> bool:
+    pixels = gray(piece, any_color=True)
+    return is_mask(pixels / (_white(pixels) or 1))
 
 
 def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slabs]:

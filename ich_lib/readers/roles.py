@@ -43,6 +43,14 @@ def _is_mask(parts: Sequence[str]) -> bool:
     return bool(_MASK_NAME.fullmatch(stem)) or any(_MASK_FOLDER.fullmatch(folder) for folder in folders)
 
 
+def folders_of(pieces: Sequence[Piece]) -> dict[tuple[str, ...], list[Piece]]:
+    """Files by the folder that they lie in."""
+    groups: dict[tuple[str, ...], list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[piece.place.parts[:-1]].append(piece)
+    return groups
+
+
 def masks_or_all(pieces: Sequence[Piece]) -> list[Piece]:
     """The masks among scans and masks; all where none is called so."""
     return split_masks(pieces)[1] or list(pieces)
@@ -67,9 +75,7 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
     Raises:
         ReadError: if several folders hold pictures of the same names and do not say which window they show.
     """
-    groups: dict[tuple[str, ...], list[Piece]] = defaultdict(list)
-    for piece in pieces:
-        groups[piece.place.parts[:-1]].append(piece)
+    groups = folders_of(pieces)
     names = [piece.place.stem.casefold() for piece in pieces]
     if len(set(names)) == len(names):
         return list(pieces), ()
