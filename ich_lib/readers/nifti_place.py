@@ -15,7 +15,7 @@ from ich_lib.readers.skull import Skull, find_skull, ring_share
 
 _MM = {"meter": 1000.0, "micron": 0.001}  # one unit of the file in mm; "mm" and "unknown" count as mm
 _SAME_SIZE = 0.03  # of two voxel sizes, relative
-_THIN = 0.7  # slices / side of a square slice: below, the axis across the slices is beyond doubt
+_THIN, _VERY_THIN = 0.7, 0.35  # slices / side of a square slice, or of any: below, their axis is beyond doubt
 _OBLIQUE = 0.94  # cosine to the nearest axis of the patient: below, no gantry tilts so far from another
 _RINGS = 0.2  # of the slices; fewer rings tell nothing
 _LEAST_AIR, _OFF = 10, 1.5  # pixels of air all in front that tell where that is; along one axis against the other
@@ -193,10 +193,10 @@ def _is_shuffled(place: Place, header: nib.Nifti1Header) -> bool:
 
 
 def _thin_axis(shape: tuple[int, ...]) -> int | None:
-    """The axis across few square slices; None where the shape leaves it open."""
+    """The axis across few slices, most of all if they are square; None where the shape leaves it open."""
     for axis in range(3):
         first, second = (shape[other] for other in range(3) if other != axis)
-        if first == second and shape[axis] <= _THIN * first:
+        if shape[axis] <= (_THIN if first == second else _VERY_THIN) * min(first, second):
             return axis
     return None
 

@@ -118,6 +118,14 @@ def test_many_thin_slices_are_found_by_the_skull_where_the_shape_tells_nothing(t
     assert "along the first axis" in notes(scan)
 
 
+@pytest.mark.parametrize("order", [ZYX, YXZ])
+def test_slices_that_are_cut_to_a_part_of_the_head_are_slices_too(tmp_path, order):
+    hu = np.repeat(np.repeat(case()[1], 3, axis=1), 3, axis=2)[:, 20:150, 30:180]  # the skull is open
+    scan = read(write(tmp_path / "a.nii", hu.transpose(order), np.eye(4)))
+    np.testing.assert_array_equal(np.sort(scan.hu, axis=None), np.sort(hu, axis=None))
+    assert len(scan.hu) == 34
+
+
 def test_a_mask_goes_back_to_the_made_up_file_on_its_own_grid(tmp_path):
     read_back = read(write(tmp_path / "a.nii", case()[1], np.eye(4)))
     values, affine = to_file_grid(read_back, read_back.hu)
