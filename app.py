@@ -23,6 +23,7 @@ from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, Models, load
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.readers import child
+from ich_lib.readers.refusal import words_at
 from ich_lib.reports import as_json, write
 
 try:
@@ -52,11 +53,13 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "samples": "Sample cases",
         "own": "Your own scan",
         "truth": "True mask (optional)",
+        "series": "Series",
         "window": "Window of a PNG or JPG",
         "level": "Level, HU",
         "width": "Width, HU",
         "stop": "Stop",
         "compare": "Compare both models",
+        "believe": "Show the finding anyway",
         "make": "Make downloads",
         "files": "Downloads",
     },
@@ -64,11 +67,13 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "samples": "Beispielfälle",
         "own": "Eigener Scan",
         "truth": "Wahre Maske (optional)",
+        "series": "Serie",
         "window": "Fenster eines PNG oder JPG",
         "level": "Mitte, HU",
         "width": "Breite, HU",
         "stop": "Anhalten",
         "compare": "Beide Modelle vergleichen",
+        "believe": "Befund trotzdem zeigen",
         "make": "Dateien erstellen",
         "files": "Dateien",
     },
@@ -76,11 +81,13 @@ WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/de
         "samples": "Casos de ejemplo",
         "own": "Su propio estudio",
         "truth": "Máscara real (opcional)",
+        "series": "Serie",
         "window": "Ventana de un PNG o JPG",
         "level": "Nivel, HU",
         "width": "Ancho, HU",
         "stop": "Parar",
         "compare": "Comparar ambos modelos",
+        "believe": "Mostrar el hallazgo de todos modos",
         "make": "Crear archivos",
         "files": "Archivos",
     },
@@ -122,12 +129,13 @@ class Page:
         last: what this session looks at, a session.Shown.
         asked: (paths, turn) of the files that it wants to see: their box is free again at once.
         turns: what it asked for so far, session.Turns.
-        sample, compare, files, truth, window, level, width: what a person chooses.
+        sample, compare, files, truth, series, window, level, width: what a person chooses.
         own: the row of level and width.
         make, made: downloads.
         status, stop: what is going on, and the button that ends it.
+        believe: the button that shows a finding although the scan may be no native head CT.
         viewer, second, beside: both viewers, and the column of the second.
-        json, ask: of programs, unseen.
+        json, ask, asked_series, believing: of programs, unseen.
     """
 
     last: gr.State
@@ -137,6 +145,7 @@ class Page:
     compare: gr.Checkbox
     files: gr.File
     truth: gr.File
+    series: gr.Dropdown
     window: gr.Dropdown
     own: gr.Row
     level: gr.Number
@@ -145,17 +154,20 @@ class Page:
     made: gr.File
     status: gr.HTML
     stop: gr.Button
+    believe: gr.Button
     viewer: gr.HTML
     second: gr.HTML
     beside: gr.Column
     json: gr.JSON
     ask: gr.Button
+    asked_series: gr.Textbox
+    believing: gr.Checkbox
 
     @property
     def outputs(self) -> list[gr.components.Component]:
         """What the answer to a scan may change."""
-        shown = [self.viewer, self.second, self.sample, self.files, self.truth]
-        return [*shown, self.last, self.status, self.stop, self.made]
+        shown = [self.viewer, self.second, self.sample, self.files, self.truth, self.series]
+        return [*shown, self.last, self.status, self.stop, self.believe, self.made]
 
 
 def _page(*, comparing: bool) -> Page:
@@ -176,6 +188,7 @@ def _page(*, comparing: bool) -> Page:
             compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
             files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
             _html(viewer.folder_html())
+            series = gr.Dropdown([], label=word("series"), visible=False, elem_id="series")
             truth = gr.File(label=word("truth"), height=80, elem_id="truth")
             gr.HTML("<p class='quiet'>DICOM, zip, tar, 7z, NIfTI or pictures. Nothing that names a person.</p>")
             window = gr.Dropdown(
@@ -190,12 +203,14 @@ def _page(*, comparing: bool) -> Page:
             with gr.Row(elem_id="told"):
                 status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
                 stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
+                believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
             with gr.Row(elem_id="viewers"):
                 with gr.Column(elem_classes="one-viewer"):
                     first = _html(viewer.viewer_html())
                 with gr.Column(elem_classes="one-viewer", visible=False) as beside:
                     second = _html(viewer.viewer_html())
         json, ask = gr.JSON(visible=False), gr.Button(visible=False)
+        asked_series, believing = gr.Textbox("", visible=False), gr.Checkbox(False, visible=False)
     return Page(
         last=last,
         asked=asked,
@@ -204,6 +219,7 @@ def _page(*, comparing: bool) -> Page:
         compare=compare,
         files=files,
         truth=truth,
+        series=series,
         window=window,
         own=own,
         level=level,
@@ -212,11 +228,14 @@ def _page(*, comparing: bool) -> Page:
         made=made,
         status=status,
         stop=stop,
+        believe=believe,
         viewer=first,
         second=second,
         beside=beside,
         json=json,
         ask=ask,
+        asked_series=asked_series,
+        believing=believing,
     )
 
 
@@ -267,7 +286,8 @@ class _Answers:
             return self.nothing
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         updates = dict(zip(self.viewers(comparing), payloads, strict=True))
-        return updates | self.ended() | {page.files: None, page.truth: None, page.last: last, page.made: _hide_files()}
+        taken = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
+        return updates | self.ended() | taken | {page.made: _hide_files(), page.believe: _hide_stop()}
 
     def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
         """Files that came in: their box is free again at once, and what was there before is not its truth."""
@@ -280,6 +300,8 @@ class _Answers:
         comparing: bool,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
+        series: int | None = None,
+        believe: bool = False,
     ) -> Iterator[dict]:
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
         if not request:  # a session so old that what it asked for is forgotten
@@ -288,17 +310,22 @@ class _Answers:
         paths, turn = request
         page, viewers = self.page, self.viewers(comparing)
         pairs = [pair.models for pair in self.pairs(comparing)]
+        is_wanted = lambda: turns.last == turn  # noqa: E731
+        steps = session.read_and_analyze(paths, window_settings, pairs, truth, is_wanted, series, believe=believe)
         try:
-            for step in session.read_and_analyze(paths, window_settings, pairs, truth, lambda: turns.last == turn):
+            for step in steps:
                 if isinstance(step, session.Picture):
-                    shown = dict.fromkeys(viewers, step.payload)
-                    yield shown | {page.sample: None, page.last: step.scan, page.made: _hide_files()}
+                    hidden = {page.made: _hide_files(), page.believe: _hide_stop()}
+                    shown = dict.fromkeys(viewers, step.payload) | {page.series: _series_box(step.scan)}
+                    yield shown | hidden | {page.sample: None, page.last: step.scan}
                 elif isinstance(step, session.Overlay):
-                    yield {viewers[number]: step.payload for number in step.viewers}
+                    is_withheld = step.payload.get("report", {}).get("withheld")
+                    offer = {page.believe: gr.Button(visible=True)} if is_withheld else {}
+                    yield {viewers[number]: step.payload for number in step.viewers} | offer
                 else:
                     yield {page.status: _busy_text(step)}
         except ValueError as problem:
-            yield self.ended(_message(str(problem), "wrong"))
+            yield self.ended(_message(words_at("page", problem), "wrong"))
             return
         yield self.ended() if turns.last == turn else self.nothing
 
@@ -310,18 +337,50 @@ class _Answers:
         turns: session.RequestCounter,
         *window_settings: *session.Told,
     ) -> Iterator[dict]:
-        """The same files in another window."""
+        """The same series of the same files in another window."""
         if last and last.paths:
-            yield from self.upload((last.paths, turns.next()), truth, comparing, turns, *window_settings)
+            asked, series = (last.paths, turns.next()), last.series_read or None
+            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series)
         else:
             yield self.nothing  # a generator without a word would empty all outputs
+
+    def choose(
+        self,
+        series: int | None,
+        last: session.CurrentScan | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+    ) -> Iterator[dict]:
+        """Another series of the same files; a mask of the one before is not its truth."""
+        if last and last.paths and series:
+            yield {self.page.truth: None}
+            asked = last.paths, turns.next()
+            yield from self.upload(asked, None, comparing, turns, *window_settings, series=series)
+        else:
+            yield self.nothing
+
+    def believe(
+        self,
+        last: session.CurrentScan | None,
+        truth: str | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+    ) -> Iterator[dict]:
+        """The same series once more, with the finding that was held back."""
+        if last and last.paths:
+            asked, series = (last.paths, turns.next()), last.series_read or None
+            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series, believe=True)
+        else:
+            yield self.nothing
 
     def add_truth(self, truth: str, last: session.CurrentScan | None, comparing: bool) -> dict:
         """A mask for the scan that is shown."""
         try:
             overlay = session.truth_overlay(truth, last)
         except ValueError as problem:
-            return {self.page.status: _message(str(problem), "wrong"), self.page.truth: None}
+            return {self.page.status: _message(words_at("page", problem), "wrong"), self.page.truth: None}
         return dict.fromkeys(self.viewers(comparing), overlay) | {self.page.status: ""}
 
     def drop_truth(self, last: session.CurrentScan | None, comparing: bool) -> dict:
@@ -404,6 +463,11 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = _on(changed, lambda last: _busy_update(last and last.paths), page.last, wait)
         read.append(_on(busy.then, answers.again, [page.last, *settings], outputs, reads=True))
+    busy = _on(page.series.input, lambda last: _busy_update(last and last.paths), page.last, wait)
+    chosen = [page.series, page.last, page.compare, page.turns, page.window, page.level, page.width]
+    read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
+    busy = _on(page.believe.click, partial(_busy_update, True), None, wait)
+    read.append(_on(busy.then, answers.believe, [page.last, *settings], outputs, reads=True))
     if second:
         both = [*outputs, page.beside]
         read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
@@ -429,9 +493,9 @@ def _wire_files(page: Page, models: Models | None) -> None:
             scan = (
                 session.sample_case(last.sample).scan
                 if last.sample
-                else session.read_upload(last.paths, *window_settings)
+                else session.read_upload(last.paths, *window_settings, last.series_read or None)
             )
-            for step in run_in_thread(lambda tell: session.find_blood(scan, models, tell)):
+            for step in run_in_thread(lambda tell: session.find_blood(scan, models, tell, believe=last.believe)):
                 if turns.last != turn:  # stopped, or something else is looked at by now
                     yield gr.skip(), gr.skip(), gr.skip()
                     return
@@ -440,16 +504,24 @@ def _wire_files(page: Page, models: Models | None) -> None:
                 else:
                     result = step
         except ValueError as problem:
-            yield gr.skip(), _message(str(problem), "wrong"), _hide_stop()
+            yield gr.skip(), _message(words_at("page", problem), "wrong"), _hide_stop()
             return
         with TemporaryDirectory() as folder:  # Gradio has its own copies once this goes on
             yield gr.File([str(path) for path in write(result, folder)], visible=True), "", _hide_stop()
 
-    def for_programs(paths: list[str] | None, *window_settings: *session.Told) -> dict:
+    def for_programs(
+        paths: list[str] | None,
+        window_name: str,
+        level: float | None,
+        width: float | None,
+        series: str | None,
+        believe: bool,
+    ) -> dict:
         try:
-            return as_json(session.find_blood(session.read_upload(paths or [], *window_settings), models))
+            scan = session.read_upload(paths or [], window_name, level, width, (series or "").strip() or None)
+            return as_json(session.find_blood(scan, models, believe=believe))
         except ValueError as problem:
-            raise gr.Error(str(problem), print_exception=False) from None
+            raise gr.Error(words_at("endpoint", problem), print_exception=False) from None
 
     wait = [page.status, page.stop]
     begun = _on(page.make.click, lambda: (_writing_text(0), gr.Button(visible=True)), None, wait, trigger="once")
@@ -459,7 +531,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
     )
     page.ask.click(
         for_programs,
-        [page.files, *window_inputs],
+        [page.files, *window_inputs, page.asked_series, page.believing],
         page.json,
         api_name="analyze",
         api_description=f"A head CT to the content of result.json. {NOTICE}",
@@ -478,6 +550,12 @@ def _wait_no_more(page: Page, event: "Dependency") -> None:
 
 def _hide_stop() -> gr.Button:
     return gr.Button(visible=False)
+
+
+def _series_box(scan: session.CurrentScan) -> gr.Dropdown:
+    """What to choose from where the files hold several series."""
+    choices = [(f"{number}: {line}", number) for number, line in enumerate(scan.series, start=1)]
+    return gr.Dropdown(choices, value=scan.series_read or None, visible=len(choices) > 1)
 
 
 def _hide_files() -> gr.File:

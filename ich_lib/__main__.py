@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ich_lib import __version__
 from ich_lib.commands import COMMANDS
+from ich_lib.readers.refusal import words_at
 
 _SCRIPT = "ich"  # in [project.scripts]
 # What requirements-course.txt adds.
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
             _find_course()
         options.run(options)
     except (ValueError, OSError) as problem:
-        print(" ".join(str(problem).split()), file=sys.stderr)  # noqa: T201
+        print(" ".join(words_at("command line", problem).split()), file=sys.stderr)  # noqa: T201
         return 2
     except ModuleNotFoundError as problem:
         if (missing := str(problem.name).partition(".")[0]) not in _COURSE:

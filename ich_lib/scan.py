@@ -20,6 +20,35 @@ LOWEST_HU, HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store; what is n
 
 
 @dataclass(frozen=True)
+class Acquisition:
+    """How a scan was made, by its header: only what tells whether it is a native head in HU, in words of our own.
+
+    Attributes:
+        modality: "CT", "other", or "" where the header does not say it, as also below.
+        body_part: such as "head" or "chest".
+        diameter_mm: of the circle that was reconstructed; None where it is not said.
+        contrast: whether contrast agent was given.
+        kernel: "soft" or "sharp".
+        numbers: "HU"; "unspecified"; or "other", where the header says that they are no Hounsfield units.
+
+    Example:
+        >>> from ich_lib.scan import Acquisition
+        >>> Acquisition(body_part="chest").contrast
+        False
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    diameter_mm: float | None = None
+    contrast: bool = False
+    kernel: str = ""
+    numbers: str = ""
+
+
+UNTOLD = Acquisition()
+
+
+@dataclass(frozen=True)
 class Scan:
     """A head CT and its place in the patient.
 
@@ -40,6 +69,9 @@ class Scan:
             none.
         places: (z,) where the slices lie, counted in steps of the z column from the first, which is 0; None where they
             are even: 0, 1, 2.
+        series: a line on each series of the files, in the order of their numbers; empty where files have none.
+        series_read: the number of the series that this is, from 1; 0 where files have none.
+        acquisition: how it was made; UNTOLD for files that do not say it.
 
     Raises:
         ValueError: for another shape, an affine that is not finite or flat, or places that do not rise from 0.
@@ -67,6 +99,9 @@ class Scan:
     dicom: bool = False
     window: tuple[float, float] | None = None
     places: np.ndarray | None = None
+    series: tuple[str, ...] = ()
+    series_read: int = 0
+    acquisition: Acquisition = UNTOLD
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:

@@ -1,15 +1,28 @@
 """A result whose every number is planted: what the viewer is held to, in Python and in the browser."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.calibration import Evidence
+from ich_lib.prediction.gates import find_doubts
+from ich_lib.prediction.ood import OodScore
+from ich_lib.prepare.anatomy import Head
 from ich_lib.scan import Scan, axial_affine
 
 SHAPE = (5, 60, 80)  # (z, y, x), all different
 SPACING_MM = (5.0, 0.5, 0.25)  # all different too; 80 columns are 20 mm, 60 rows are 30 mm
 BLEED = (slice(3, 4), slice(8, 20), slice(52, 70))  # one slice, in front, at the patient's left
 SMALL_BLEED = (slice(1, 2), slice(30, 36), slice(10, 18))
+NO_HEAD = Head(np.zeros(5), np.zeros(5, bool), None, None, 0.0, (0.0, 0.0, 0.0))
+
+
+def doubtful_result() -> Result:
+    """The same, which the model's features refuse."""
+    odd = OodScore(3.14, 1.5, 0.99)
+    (doubt,) = find_doubts(Scan(np.full(SHAPE, 30, np.float32), np.eye(4), hu_known=False), NO_HEAD, odd)
+    return replace(result(warnings=[odd.sentence, "Odd."]), ood=odd, doubts=(doubt,))
 
 
 def result(*, shape=SHAPE, spacing_mm=SPACING_MM, warnings=(), **scan_fields) -> Result:

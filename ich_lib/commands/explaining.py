@@ -27,7 +27,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     explain.add_argument("--score", action="store_true", help="score maps on the outlined slices of --data")
     explain.add_argument("--data", type=Path, help="with --score: folder of a data set, or a store of whole slices")
     explain.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
-    explain.add_argument("--series", help="description of the series to read, where there are several")
+    explain.add_argument(
+        "--series", metavar="N", help="number or description of the series to read, if there are several"
+    )
     explain.set_defaults(run=_explain)
 
 

@@ -3,9 +3,15 @@
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ich_lib.commands.say import say
 from ich_lib.labels import TYPES
+
+if TYPE_CHECKING:
+    from ich_lib.prediction.analyze import Result
+    from ich_lib.prediction.engine import Models
+    from ich_lib.scan import Scan
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,13 +21,20 @@ def add(commands: argparse._SubParsersAction) -> None:
         "paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, a folder or archive, NIfTI, or pictures"
     )
     predict.add_argument(
-        "--out", type=Path, help="folder for the result: JSON, CSV, NIfTI, PNG, PDF, DICOM SEG of DICOM"
+        "--out",
+        type=Path,
+        help="folder for the result: JSON, CSV, NIfTI, PNG, PDF, DICOM SEG of DICOM; without it the finding is printed",
     )
     predict.add_argument("--json", action="store_true", help="print result.json's content and nothing else")
     predict.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
-    predict.add_argument("--series", help="description of the series to read, where there are several")
+    predict.add_argument(
+        "--series", metavar="N", help="number or description of the series to read, if there are several"
+    )
     predict.add_argument(
         "--weights", default="shipped", metavar="RUN", help="a run or an exported folder instead of the shipped model"
+    )
+    predict.add_argument(
+        "--believe", action="store_true", help="give the finding although the scan may be no native head CT"
     )
     predict.set_defaults(run=_predict)
 
@@ -40,30 +53,54 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from ich_lib.prediction.analyze import analyze
     from ich_lib.prediction.engine import load
     from ich_lib.readers import read
     from ich_lib.reports import as_json, write
-    from ich_lib.words import result_sentence, unsure_sentence
 
-    if not (options.out or options.json):
-        raise ValueError("Name a folder with --out, or ask for --json.")
     scan = read(options.paths, window=parse_window(options.window), series=options.series)
-    result = analyze(scan, load(options.weights))
+    result = _analyze_with_progress(scan, load(options.weights), believe=options.believe)
     files = write(result, options.out) if options.out else []
     if options.json:
         say(json.dumps(as_json(result), indent=1))
+        return
+    say("\n".join(_sentences(result)))
+    if files:
+        say(f"Written to {options.out}: {', '.join(file.name for file in files)}.")
     else:
-        say(
-            "\n".join(
-                [
-                    result_sentence(result),
-                    *filter(None, [unsure_sentence(result)]),
-                    *result.warnings,
-                    f"Written to {options.out}: {', '.join(file.name for file in files)}.",
-                ]
-            )
-        )
+        say("\n".join([*_slice_lines(result), "--out FOLDER writes the mask, a picture and a report."]))
+
+
+def _analyze_with_progress(scan: "Scan", models: "Models", *, believe: bool) -> "Result":
+    """`analyze`, with a bar for whoever looks on."""
+    from tqdm import tqdm
+
+    from ich_lib.prediction.analyze import analyze
+
+    with tqdm(total=len(scan.hu), desc="looking for blood", unit="slice", disable=None, leave=False) as bar:
+        return analyze(scan, models, believe=believe, progress=lambda share: bar.update(share * bar.total - bar.n))
+
+
+def _sentences(result: "Result") -> list[str]:
+    from ich_lib.words import belief_sentence, result_sentence, unsure_sentence, volume_sentence
+
+    told = [belief_sentence(result), volume_sentence(result), unsure_sentence(result)]
+    override = ["--believe gives the finding all the same."] if result.is_withheld else []
+    return [result_sentence(result), *filter(None, told), *result.warnings, *override]
+
+
+def _slice_lines(result: "Result") -> list[str]:
+    """A line for each slice that is called bleeding, counted from 1; none where nothing is believed."""
+    from ich_lib.labels import ANY
+
+    if result.is_withheld:
+        return []
+    called = [k for k, score in enumerate(result.slice_scores[:, ANY]) if score >= result.score_threshold]
+    ml = result.mask.sum(axis=(1, 2)) * result.scan.slice_ml
+    return [
+        f"slice {k + 1:4}: any {result.slice_scores[k, ANY]:.2f}"
+        + (f", {ml[k]:.1f} mL" if result.is_measurable else "")
+        for k in called
+    ]
 
 
 def _phantom(options: argparse.Namespace) -> None:

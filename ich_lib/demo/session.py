@@ -72,9 +72,11 @@ class CurrentScan:
         id: of the picture.
         shape: (z, y, x) of the scan.
         affine: of the scan; None where its place is not known.
+        places: of its slices where they are uneven, see `Scan`.
+        series: a line on each series of the files, and series_read the number of the one that is shown; see `Scan`.
         orientation: of the scan, for a mask whose file does not say how it lies; None of DICOM, whose masks may lie
             in any order.
-        places: of its slices where they are uneven, see `Scan`.
+        believe: whether the finding is shown although the scan may be no native head CT.
     """
 
     sample: str | None = None
@@ -82,8 +84,11 @@ class CurrentScan:
     id: str = ""
     shape: tuple[int, int, int] = (0, 0, 0)
     affine: np.ndarray | None = None
-    orientation: str | None = None
     places: np.ndarray | None = None
+    series: tuple[str, ...] = ()
+    series_read: int = 0
+    orientation: str | None = None
+    believe: bool = False
 
 
 class RequestCounter:
@@ -143,29 +148,49 @@ def _readable_errors() -> Iterator[None]:
         raise ValueError(OUR_FAULT_TEXT) from None
 
 
-def read_upload(paths: Sequence[str], window_name: str, level: float | None, width: float | None) -> Scan:
+def read_upload(
+    paths: Sequence[str],
+    window_name: str,
+    level: float | None,
+    width: float | None,
+    series: int | str | None = None,
+) -> Scan:
     """Uploaded files to a scan.
+
+    Args:
+        paths: where the files lie.
+        window_name: of a picture, with `level` and `width` for OTHER_WINDOW.
+        level: see there.
+        width: see there.
+        series: as `read` takes it.
 
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
     with _readable_errors():
         _check_size(paths)
-        asked = cast("tuple[float, float]", (level, width))  # `read` refuses a box left empty, where it needs one
-        return read(
-            paths, window={UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name), isolated=True
-        )
+        if window_name == OTHER_WINDOW and None in (level, width):
+            raise ValueError("A window needs a level and a width in HU, such as 40 and 80.")
+        asked = cast("tuple[float, float]", (level, width))
+        window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name)
+        return read(paths, window=window, series=series, isolated=True)
 
 
-def find_blood(scan: Scan, models: Models | None, progress: Callable[[float], None] | None = None) -> Result:
-    """What is found in a scan.
+def find_blood(
+    scan: Scan,
+    models: Models | None,
+    progress: Callable[[float], None] | None = None,
+    *,
+    believe: bool = False,
+) -> Result:
+    """What is found in a scan; with `believe` also where it may be no native head CT.
 
     Raises:
         ValueError: with the sentence for the person, where something goes wrong.
     """
     try:
         with _readable_errors():
-            return analyze(scan, models, progress=progress)
+            return analyze(scan, models, believe=believe, progress=progress)
     finally:
         release_memory(models)
 
@@ -180,8 +205,14 @@ def truth_overlay(path: str, current: CurrentScan | None) -> dict:
         raise ValueError(NO_TRUTH_TEXT)
     with _readable_errors():
         _check_size([path])
-        place = current.affine, current.orientation, current.places
-        mask = read_truth(path, current.shape, place[0], orientation=place[1], places=place[2], isolated=True)
+        mask = read_truth(
+            path,
+            current.shape,
+            current.affine,
+            places=current.places,
+            orientation=current.orientation,
+            isolated=True,
+        )
         return viewer.overlay(current.id, viewer.truth_layers(mask, current.shape))
 
 
@@ -207,6 +238,9 @@ def read_and_analyze(
     pairs: Sequence[Models | None],
     truth: str | None,
     is_wanted: Callable[[], bool],
+    series: int | None = None,
+    *,
+    believe: bool = False,
 ) -> Iterator[float | Picture | Overlay]:
     """A scan in steps: its picture as soon as there is one, then what each pair of models finds in it, then the truth.
 
@@ -216,6 +250,8 @@ def read_and_analyze(
         pairs: of models, one for each viewer.
         truth: where its true mask lies, if there is one.
         is_wanted: whether somebody still waits; once not, it ends without a word.
+        series: number of the series that was chosen; None for the best.
+        believe: show the finding although the scan may be no native head CT.
 
     Yields:
         The share done now and then, 0 to 1, between the steps.
@@ -223,7 +259,7 @@ def read_and_analyze(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    for step in run_in_thread(lambda _: read_upload(paths, *window_settings)):
+    for step in run_in_thread(lambda _: read_upload(paths, *window_settings, series)):
         if not is_wanted():
             return
         if isinstance(step, float):
@@ -232,11 +268,21 @@ def read_and_analyze(
             scan = step
     picture = viewer.scan_picture(scan)
     affine = scan.affine if scan.spacing_known else None
-    orientation = None if scan.dicom else scan.orientation
-    current = CurrentScan(None, tuple(paths), picture["id"], scan.hu.shape, affine, orientation, scan.places)
+    current = CurrentScan(
+        None,
+        tuple(paths),
+        picture["id"],
+        scan.hu.shape,
+        affine,
+        places=scan.places,
+        series=scan.series,
+        series_read=scan.series_read,
+        orientation=None if scan.dicom else scan.orientation,
+        believe=believe,
+    )
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
-        for part in run_in_thread(partial(_findings, scan, models)):
+        for part in run_in_thread(partial(_findings, scan, models, believe)):
             if not is_wanted():
                 return
             if isinstance(part, float):
@@ -247,8 +293,8 @@ def read_and_analyze(
         yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 
 
-def _findings(scan: Scan, models: Models | None, tell: Callable[[float], None]) -> dict:
-    return viewer.findings(find_blood(scan, models, tell))
+def _findings(scan: Scan, models: Models | None, believe: bool, tell: Callable[[float], None]) -> dict:
+    return viewer.findings(find_blood(scan, models, tell, believe=believe))
 
 
 def _check_size(paths: Sequence[str]) -> None:

@@ -1,10 +1,10 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
 Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it)
-and roles (scan, mask or another window); then one reader per kind: header, inflate, series, stack, geometry, slabs,
-codecs, stored, dicom; nifti_files, skull, nifti_place, nifti; pixels, ct_numbers, frame, picture; renders,
-ct_ich_folder; and mask_values, truth, for the mask of a scan that was read. All refuse through `ReadError`, LIMITS is
-one table, and child does all of it in a process of its own.
+and roles (scan, mask or another window); then one reader per kind: inflate, protocol, acquisition, header,
+descriptions, series, ranking, choice, stack, geometry, slabs, codecs, stored, dicom; nifti_files, skull, nifti_place,
+nifti; pixels, ct_numbers, frame, picture; renders, ct_ich_folder; and mask_values, truth, for the mask of a scan that
+was read. All refuse through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
 """
 
 import os
@@ -44,7 +44,7 @@ def read(
     paths: str | os.PathLike | Sequence[str | os.PathLike],
     *,
     window: str | tuple[float, float] | None = None,
-    series: str | None = None,
+    series: int | str | None = None,
     isolated: bool = False,
 ) -> Scan:
     """Read one head CT. What a file is, its content tells; names do not count.
@@ -53,7 +53,9 @@ def read(
         paths: one file, folder or zip, or several files. Of mixed kinds DICOM is taken, else NIfTI, else pictures.
         window: pictures only: the window they show, (level, width) in HU or a name of WINDOWS. None: HU unknown.
             A CT-ICH patient folder brings its own.
-        series: DICOM only: the SeriesDescription to take. None: the series of most slices.
+        series: DICOM only, where there are several: the number of the one to read, counted from 1 as the notes do, or
+            its description. None: the one that a radiologist would open for blood: without contrast, soft kernel,
+            axial, 3 to 6 mm, the whole head; a note names the others.
         isolated: decode in a child process with limits of memory and time, as files from strangers should be.
 
     Returns:
@@ -84,7 +86,7 @@ def read(
         for kinds_wanted in (("dicom",), ("nifti",), PICTURES)
     )
     if dicom:
-        scan = ensure_hu(read_dicom(dicom, name, series=series), name)
+        scan = read_dicom(dicom, name, series=series, check=lambda scan: ensure_hu(scan, name))
     elif nifti:
         scan = _nifti(nifti, name)
     elif pictures:
@@ -108,9 +110,12 @@ def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
     if len(kinds) == 1:
         (piece, kind), *_ = kinds.items()
         where = name if piece.name == name else f"{piece.name} in {name}"
-        return ReadError(f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}")
+        return ReadError(
+            f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}", code="no scan"
+        )
     kind, number = Counter(kinds.values()).most_common(1)[0]
     return ReadError(
         f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
-        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}"
+        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}",
+        code="no scan",
     )

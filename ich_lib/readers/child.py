@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -25,7 +25,7 @@ import numpy as np
 
 from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.refusal import ReadError
-from ich_lib.scan import Scan
+from ich_lib.scan import Acquisition, Scan
 
 _COMMAND = [sys.executable, "-c", "from ich_lib.readers.child import serve; serve()"]
 _READERS = "ich_lib.readers"  # which asks a child to read; only a child looks up what it reads with
@@ -34,6 +34,7 @@ _MOST_READINGS = 100  # then a fresh one: libraries leak
 _KEPT_BYTES = str(256 << 20)  # for glibc
 _MANY_PAGES = 50_000  # of 4 kB; beyond, a child gives its memory back; one that has read a head holds 40,000
 _MARK = "array"  # key of an array in JSON
+_ACQUISITION = "acquisition"
 
 
 class Child:
@@ -77,7 +78,7 @@ class Child:
         finally:
             timer.cancel()
         if not answer.endswith(b"\n"):
-            raise ReadError(f"{question['name']} {self._why()}")
+            raise ReadError(f"{question['name']} {self._why()}", code="too large" if self._late else "damaged")
         return json.loads(answer)
 
     def alive(self) -> bool:
@@ -146,7 +147,7 @@ def _answer(name: str, work: str, paths: Sequence[str | os.PathLike], options: d
         raise
     _keep(child)
     if "refused" in answer:
-        raise ReadError(answer["refused"])
+        raise ReadError(**answer["refused"])
     if values is None:  # a slip of ours
         raise RuntimeError(f"the child failed: {answer.get('fault')}")
     return answer["told"], values
@@ -167,7 +168,7 @@ def _loaded(name: str, path: Path) -> np.ndarray:
     try:
         return np.asarray(np.load(path, mmap_mode=None if os.name == "nt" else "c", allow_pickle=False))
     except (OSError, ValueError) as problem:  # a decoder that was taken over may write anything
-        raise ReadError(f"{name} {_STOPPED}") from problem
+        raise ReadError(f"{name} {_STOPPED}", code="damaged") from problem
 
 
 def _taken() -> Child:
@@ -222,6 +223,8 @@ def _plain(value: Any) -> Any:
     """A field of `Scan` as JSON has it."""
     if isinstance(value, np.ndarray):
         return {_MARK: value.tolist(), "dtype": value.dtype.str}
+    if isinstance(value, Acquisition):
+        return {_ACQUISITION: asdict(value)}
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -229,6 +232,8 @@ def _from_plain(value: Any) -> Any:
     """The field again: lists are tuples there."""
     if isinstance(value, dict) and _MARK in value:
         return np.array(value[_MARK], np.dtype(value["dtype"]))
+    if isinstance(value, dict) and _ACQUISITION in value:
+        return Acquisition(**value[_ACQUISITION])
     return tuple(_from_plain(one) for one in value) if isinstance(value, list) else value
 
 
@@ -257,9 +262,11 @@ def _answered(question: dict) -> dict:
         told, values = _WORK[question["work"]](question)
         np.save(Path(question["folder"]) / _VALUES, values, allow_pickle=False)
     except ReadError as problem:
-        return {"refused": str(problem)}
+        return {"refused": problem.as_plain()}
     except MemoryError:
-        return {"refused": f"{question['name']} needs more memory than there is. {_LESS}"}
+        return {
+            "refused": {"found": f"{question['name']} needs more memory than there is. {_LESS}", "code": "too large"}
+        }
     except Exception as problem:  # noqa: BLE001 - without its message, which may quote the file
         return {"fault": f"{type(problem).__name__} {''.join(traceback.format_tb(problem.__traceback__))}"}
     return {"told": told}

@@ -31,7 +31,7 @@ from pydicom.uid import (
 )
 
 from ich_lib.readers.jpeg import frame_size
-from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.refusal import ReadError, missing_package
 
 _LIBRARY = "imagecodecs"
 _DECODERS = {  # transfer syntax: the library's function; OpenJPEG reads high throughput too
@@ -63,13 +63,17 @@ def plugin(name: str, syntax: UID) -> str:
     """
     if syntax in _DECODERS:
         if _LIBRARY not in get_decoder(syntax).available_plugins:
-            raise ReadError(f"{name} is compressed as {_family(syntax)}: pip install {_LIBRARY}, then it is read.")
+            raise ReadError(
+                f"{name} is compressed as {_family(syntax)}, which is not read here.",
+                code="package",
+                to_do=missing_package(_LIBRARY, "Export it uncompressed."),
+            )
         return _LIBRARY
     with suppress(NotImplementedError):  # pydicom knows no decoder
         if get_decoder(syntax).is_native:
             return ""
     words = "in a private way of its maker" if syntax.name == syntax else f"as {_family(syntax)}"
-    raise ReadError(f"{name} is compressed {words}, which is not read here. Export it uncompressed.")
+    raise ReadError(f"{name} is compressed {words}, which is not read here. Export it uncompressed.", code="compressed")
 
 
 def lossy(header: pydicom.Dataset) -> str | None:
@@ -97,7 +101,8 @@ def refuse_other_sizes(name: str, header: pydicom.Dataset) -> None:
         if (found := frame_size(frame)) != wanted:
             raise ReadError(
                 f"{name} says {wanted[1]} x {wanted[0]} px and holds a picture of {found[1]} x {found[0]} px. "
-                "It is damaged; export it again."
+                "It is damaged; export it again.",
+                code="damaged",
             )
 
 

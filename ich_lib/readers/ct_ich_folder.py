@@ -39,7 +39,10 @@ def read_patient_folder(pieces: Sequence[Piece], name: str) -> Scan:
     patients = {key[0] for key in brain}
     if len(patients) > 1:
         example = printable_name(min(patients).name)
-        raise ReadError(f"{name} holds {len(patients)} CT-ICH patients. Give the folder of one, such as {example}.")
+        raise ReadError(
+            f"{name} holds {len(patients)} CT-ICH patients. Give the folder of one, such as {example}.",
+            code="several scans",
+        )
     slices = sorted(brain.keys() & bone.keys())
     check_pictures(name, [side[key] for side in (brain, bone) for key in slices])
     hu = np.stack([hu_from_renders(_render(brain[key]), _render(bone[key])) for key in slices])
@@ -51,7 +54,9 @@ def read_patient_folder(pieces: Sequence[Piece], name: str) -> Scan:
 def _render(piece: Piece) -> np.ndarray:
     pixels = gray(piece)
     if pixels.dtype != np.uint8:
-        raise ReadError(f"{piece.name} has 16 bits a pixel; CT-ICH renders have 8. Give the original JPG files.")
+        raise ReadError(
+            f"{piece.name} has 16 bits a pixel; CT-ICH renders have 8. Give the original JPG files.", code="no HU"
+        )
     return pixels
 
 

@@ -1,5 +1,7 @@
 """DICOM files to a scan in Hounsfield units: headers, series, stack, place, then pixels."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 
 import nibabel as nib
@@ -9,13 +11,13 @@ from pydicom.pixels import iter_pixels
 
 from ich_lib.prepare.slabs import moved
 from ich_lib.readers import codecs, inflate
+from ich_lib.readers.choice import read_one_series
 from ich_lib.readers.geometry import Place, gap_note, place_slices
 from ich_lib.readers.header import Slice, parse_dataset, slices_of
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
-from ich_lib.readers.series import pick_series
 from ich_lib.readers.slabs import Slabs, slabs_of
-from ich_lib.readers.stack import share_series, stacked, tilt_notes
+from ich_lib.readers.stack import stacked, tilt_notes
 from ich_lib.readers.stored import padded, plain_words, used_bits
 from ich_lib.scan import AIR_HU, LOWEST_HU, Scan, from_file_grid, nearest_slices
 
@@ -26,33 +28,40 @@ _INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they wer
 codecs.register()
 
 
-def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None) -> Scan:
+def read_dicom(
+    pieces: list[Piece],
+    name: str,
+    *,
+    series: int | str | None = None,
+    check: Callable[[Scan], Scan] = lambda scan: scan,
+) -> Scan:
     """Read one CT series.
 
     Args:
         pieces: DICOM files, in any order, of any series.
         name: what to call them together.
-        series: SeriesDescription to take; the largest series otherwise.
+        series: number or description of the one to take; None for the best, see `ranking`.
+        check: what else must hold of a scan before it counts as read; where it refuses, the next series is tried.
 
     Raises:
         ReadError: if they hold no CT slice, or cannot become HU.
     """
-    found, left_out = slices_of(pieces)
-    found, shared = share_series(found)
-    slices, series_notes = pick_series(found, series, name)
+    slices, left_out = slices_of(pieces)
+    scan = read_one_series(slices, series, name, lambda chosen: check(_read_series(chosen, slices, name)))
+    return replace(scan, notes=(*scan.notes, *left_out))
+
+
+def _read_series(slices: list[Slice], everything: list[Slice], name: str) -> Scan:
     slabs_of(name, len(slices), slices[0].rows, slices[0].columns)  # too large is refused before pixels are read
     for item in slices:
         _refuse_without_rescale(item)
-    tilted = tilt_notes(slices, found)
+    tilted = tilt_notes(slices, everything)
     slices, stack_notes = stacked(slices, _are_equal)
     location = place_slices(slices)
     slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
     hu, pixel_notes = _volume(slices, slabs, location.shifts)
     thin_mm = float(np.linalg.norm(location.affine_ras[:3, 2])) if location.spacing_known else None
     notes = (
-        *left_out,
-        *shared,
-        *series_notes,
         *tilted,
         *stack_notes,
         *location.notes,
@@ -61,14 +70,15 @@ def read_dicom(pieces: list[Piece], name: str, *, series: str | None = None) -> 
         *sorted(pixel_notes),
         *_warnings(slices),
     )
-    return _scan(hu, location, slabs, notes, slices[0].window)
+    scan = _scan(hu, location, slabs, notes, slices[0].window)
+    return replace(scan, acquisition=slices[0].acquisition)
 
 
 def _scan(
     hu: np.ndarray, location: Place, slabs: Slabs, notes: tuple[str, ...], window: tuple[float, float] | None
 ) -> Scan:
     """Slices on their places. Uneven ones that do not run from foot to head are laid on an even grid."""
-    places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2)
+    places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2, places=location.places)
     as_in_files = location.spacing_known and location.shifts is None and slabs.each == 1
     if places is not None and nib.aff2axcodes(affine_ras)[2] != "S":
         indices, step = nearest_slices(places)
@@ -104,11 +114,11 @@ def _refuse_without_rescale(item: Slice) -> None:
     end = "so its pixels cannot become Hounsfield units. Nothing was guessed; export the series again."
     for tag, number in tags:
         if number is None:
-            raise ReadError(f"{item.piece.name} has no {tag}, {end}")
+            raise ReadError(f"{item.piece.name} has no {tag}, {end}", code="no HU")
         if not np.isfinite(number):
-            raise ReadError(f"{item.piece.name} has a {tag} that is not a number, {end}")
+            raise ReadError(f"{item.piece.name} has a {tag} that is not a number, {end}", code="no HU")
     if item.slope == 0:
-        raise ReadError(f"{item.piece.name} has a Rescale Slope (0028,1053) of 0, {end}")
+        raise ReadError(f"{item.piece.name} has a Rescale Slope (0028,1053) of 0, {end}", code="no HU")
 
 
 def _are_equal(a: Slice, b: Slice) -> bool:

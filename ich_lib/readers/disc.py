@@ -39,14 +39,19 @@ def entries(path: Path, name: str) -> list[Entry]:
     with path.open("rb") as stream:
         root = _root(stream)
         if root is None:
-            raise ReadError(f"{name} is an image of a CD that cannot be read here. Copy its files and give the folder.")
+            raise ReadError(
+                f"{name} is an image of a CD that cannot be read here. Copy its files and give the folder.",
+                code="packed",
+            )
         end = path.stat().st_size
         found = []
         for folder, record in _walk(stream, root, name):
             if record.at + record.size <= end and not record.flags & _MULTI_EXTENT:
                 found.append(Entry(folder / record.name, record.size, None, part(path, record.at, record.size)))
             if len(found) > LIMITS["files"]:
-                raise ReadError(f"{name} holds more than {LIMITS['files']} files. Give one head scan.")
+                raise ReadError(
+                    f"{name} holds more than {LIMITS['files']} files. Give one head scan.", code="too large"
+                )
         return found
 
 
@@ -71,7 +76,7 @@ def _walk(stream: BinaryIO, root: _Record, name: str) -> Iterator[tuple[PurePosi
             continue
         seen.add(record.at)
         if len(seen) > _MOST_FOLDERS:
-            raise ReadError(f"{name} has folders without end. Copy its files and give the folder.")
+            raise ReadError(f"{name} has folders without end. Copy its files and give the folder.", code="packed")
         for inside in _records(stream, record):
             if inside.flags & _FOLDER:
                 waiting.append((folder / inside.name, inside, depth + 1))

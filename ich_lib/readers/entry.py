@@ -48,9 +48,13 @@ def refuse(name: str, entries: Sequence[Entry], packed: int) -> None:
         ReadError: if there are too many, they are too large, or packed as no scan is.
     """
     if any(entry.path.name == "[Content_Types].xml" for entry in entries):
-        raise ReadError(f"{name} looks like an Office document, not a head CT. Give the original images.")
+        raise ReadError(
+            f"{name} looks like an Office document, not a head CT. Give the original images.", code="no scan"
+        )
     if len(entries) > LIMITS["files"]:
-        raise ReadError(f"{name} holds {len(entries)} files; {LIMITS['files']} is the most. Give one head scan.")
+        raise ReadError(
+            f"{name} holds {len(entries)} files; {LIMITS['files']} is the most. Give one head scan.", code="too large"
+        )
     refuse_bytes(name, sum(entry.size for entry in entries), packed)
     for entry in entries:
         if entry.packed is not None:
@@ -66,7 +70,8 @@ def refuse_bytes(name: str, size: int, packed: int) -> None:
     if size > LIMITS["unpacked_bytes"]:
         raise ReadError(
             f"{name} unpacks to more than {LIMITS['unpacked_bytes'] // 1_000_000} MB. Give one head scan, without "
-            "other series and programs."
+            "other series and programs.",
+            code="too large",
         )
     refuse_ratio(name, size, packed)
 
@@ -78,7 +83,9 @@ def refuse_ratio(name: str, size: int, packed: int) -> None:
         ReadError: if it is one.
     """
     if size > LIMITS["packing_ratio"] * max(packed, _FLOOR_BYTES):
-        raise ReadError(f"{name} is packed in a way no scanner uses, so it was not opened. Zip the files again.")
+        raise ReadError(
+            f"{name} is packed in a way no scanner uses, so it was not opened. Zip the files again.", code="packed"
+        )
 
 
 def part(path: Path, at: int, size: int) -> Callable[[], BinaryIO]:

@@ -198,5 +198,6 @@ def refuse_mask(name: str, volume: np.ndarray) -> None:
     if is_mask(volume):
         raise ReadError(
             f"{name} is a mask, not a slice: it is black but for flat areas. Give the pictures of the slices; a mask "
-            "goes with them as true mask."
+            "goes with them as true mask.",
+            code="no scan",
         )

@@ -13,6 +13,13 @@ from ich_lib.readers.sniff import ARCHIVES
 
 WHAT_IS_READ = "Give DICOM (files, a folder, a zip, tar, 7z or CD image), NIfTI (.nii, .nii.gz), or pictures."
 
+_WHERE_IT_IS = {
+    "python": "Check the path: nothing lies under that name.",
+    "command line": "Check the path: nothing lies under that name.",
+    "page": "Give the file once more.",
+    "endpoint": "Send the file once more.",
+}
+
 
 def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
     """List the files behind `paths`: folders are walked, archives are opened, the same path twice counts once.
@@ -29,10 +36,11 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
         else:
             pieces.append(piece)
     if not pieces:
-        raise ReadError(f"{upload_title(paths)} holds no file. {WHAT_IS_READ}")
+        raise ReadError(f"{upload_title(paths)} holds no file. {WHAT_IS_READ}", code="missing")
     if len(pieces) > LIMITS["files"]:
         raise ReadError(
-            f"{upload_title(paths)} holds more than {LIMITS['files']} files. Give the folder of one head scan."
+            f"{upload_title(paths)} holds more than {LIMITS['files']} files. Give the folder of one head scan.",
+            code="too large",
         )
     return pieces
 
@@ -51,10 +59,10 @@ def as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str 
 def _existing_paths(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
     existing = [Path(path) for path in dict.fromkeys(as_list(paths))]
     if not existing:
-        raise ReadError(f"No file was given. {WHAT_IS_READ}")
+        raise ReadError(f"No file was given. {WHAT_IS_READ}", code="missing")
     for path in existing:
         if not _exists(path):
-            raise ReadError(f"{printable_name(path.name)} is not there. Check the path: nothing lies under that name.")
+            raise ReadError(f"{printable_name(path.name)} is not there.", code="missing", to_do=_WHERE_IT_IS)
     return existing
 
 

@@ -135,7 +135,7 @@ def place_slices(slices: list[Slice]) -> Place:
 
 def is_even(line: Line) -> bool:
     """Whether ordered slices lie on an even grid, but for what rounded positions are off."""
-    return _grid(line)[1] is None
+    return bool((np.diff(line.along_mm) >= SAME_PLACE_MM).all()) and _grid(line)[1] is None
 
 
 def _grid(line: Line) -> tuple[float, np.ndarray | None]:

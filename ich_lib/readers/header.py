@@ -11,10 +11,16 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ich_lib.grammar import count
+from ich_lib.readers.acquisition import TAGS as ACQUISITION_TAGS
+from ich_lib.readers.acquisition import acquisition_of
 from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import are_plausible_mm
 from ich_lib.readers.piece import Piece, printable_name
+from ich_lib.readers.protocol import TAGS as PROTOCOL_TAGS
+from ich_lib.readers.protocol import UNTOLD, Protocol, protocol_of
 from ich_lib.readers.refusal import ReadError, refuse_damaged
+from ich_lib.scan import UNTOLD as UNTOLD_ACQUISITION
+from ich_lib.scan import Acquisition
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
@@ -30,7 +36,7 @@ _NEEDED = (  # noqa: SIM905
     "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
-_TAGS = [Tag(name) for name in (*_NEEDED, *_IDENTIFYING)]
+_TAGS = [Tag(name) for name in dict.fromkeys((*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS, *_IDENTIFYING))]
 _CONTENTS = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_FRAMES = 4096
@@ -55,6 +61,9 @@ class Slice:
         doubtful: whether it is a screenshot or has text burned in.
         packed: whether the file is packed as a whole, gzipped or deflated.
         window: (level, width) in HU that it asks to be shown through, the first of several, or None.
+        pass_number: AcquisitionNumber, which counts the passes of the scanner; 0 where it is not told.
+        protocol: how its series was made, to choose among series.
+        acquisition: how it was made, to doubt what is no native head.
     """
 
     piece: Piece
@@ -75,35 +84,49 @@ class Slice:
     doubtful: bool
     window: tuple[float, float] | None = None
     packed: bool = False
-    acquisition: int = 0
+    pass_number: int = 0
+    protocol: Protocol = UNTOLD
+    acquisition: Acquisition = UNTOLD_ACQUISITION
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     """Read all headers: the CT slices among them, each once, and notes on the rest.
 
     Raises:
-        ReadError: if a file is damaged, or none is a CT slice.
+        ReadError: if none is a CT slice. A damaged file is left out where others are whole: it may be of any series.
     """
     slices: dict[tuple[Piece | str, int], Slice] = {}
     left_out: Counter[str] = Counter()
     identifying: set[str] = set()
+    damaged: list[ReadError] = []
     for piece in pieces:
-        header, packed = _header(piece)
-        identifying |= {tag for tag in _IDENTIFYING if _filled(header, tag)}
-        if reason := _not_ct(header):
-            left_out[reason] += 1
+        try:
+            header, packed = _header(piece)
+            reason = _not_ct(header)
+            images = [] if reason else list(_slices(piece, header, packed=packed))
+        except ReadError as problem:
+            damaged.append(problem)
             continue
-        for item in _slices(piece, header, packed=packed):
+        identifying |= {tag for tag in _IDENTIFYING if _filled(header, tag)}
+        if reason:
+            left_out[reason] += 1
+        for item in images:
             key: tuple[Piece | str, int] = (item.instance, item.frame) if item.instance else (piece, item.frame)
             left_out["copy of a file"] += key in slices
             slices.setdefault(key, item)
+    if damaged and not slices:
+        raise damaged[0]
+    left_out["damaged file"] += len(damaged)
     left_out_counts = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
-    if set(left_out) == {_CONTENTS}:
+    if not slices and left_out.keys() - {"damaged file"} == {_CONTENTS}:
         raise ReadError(
-            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder."
+            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder.",
+            code="no scan",
         )
     if not slices:
-        raise ReadError(f"No slice of a CT was found, only {left_out_counts}. Give the axial CT series.")
+        raise ReadError(
+            f"No slice of a CT was found, only {left_out_counts}. Give the axial CT series.", code="no scan"
+        )
     notes = [f"Left out: {left_out_counts}."] if left_out_counts else []
     if identifying:
         notes.append(
@@ -134,7 +157,7 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
     with piece.open() as stream, refuse_damaged(piece.name):
         unpacked = plain(piece.name, stream)
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
-        for tag in _NEEDED:  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
+        for tag in (*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS):  # pydicom converts values when first seen: here
             header.get(tag)
         return header, unpacked is not stream
 
@@ -161,13 +184,15 @@ def _not_ct(header: pydicom.Dataset) -> str | None:
 
 def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[Slice]:
     frames = _frames(piece, header)
+    protocol = protocol_of(header, frames[0])
+    description = printable_name(str(header.get("SeriesDescription") or header.get("ProtocolName") or ""))
     for index, frame in enumerate(frames):
         yield Slice(
             piece=piece,
             frame=index,
             instance=str(header.get("SOPInstanceUID") or ""),
             series=str(header.get("SeriesInstanceUID") or ""),
-            description=printable_name(str(header.get("SeriesDescription") or "")),
+            description=description,
             series_number=_whole(header, "SeriesNumber"),
             number=index if len(frames) > 1 else _whole(header, "InstanceNumber"),
             rows=_whole(header, "Rows"),
@@ -181,7 +206,9 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
             doubtful=_is_doubtful(header),
             window=_window(frame),
             packed=packed,
-            acquisition=_whole(header, "AcquisitionNumber"),
+            pass_number=_whole(header, "AcquisitionNumber"),
+            protocol=protocol,
+            acquisition=acquisition_of(frame, description),
         )
 
 
@@ -190,7 +217,8 @@ def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
     frames = _whole(header, "NumberOfFrames", 1)
     if not 1 <= frames <= _MOST_FRAMES:
         raise ReadError(
-            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are taken. Export it again."
+            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are taken. Export it again.",
+            code="too large",
         )
     if frames == 1 and "PerFrameFunctionalGroupsSequence" not in header:
         return [header]

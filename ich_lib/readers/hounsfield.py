@@ -42,7 +42,7 @@ def _without_numbers(hu: np.ndarray, name: str) -> str:
     """Fill what is not a number with air, and say so."""
     good = np.isfinite(hu)
     if not good.any():
-        raise ReadError(f"{name} holds no number in any voxel (all NaN). Export it again.")
+        raise ReadError(f"{name} holds no number in any voxel (all NaN). Export it again.", code="no HU")
     hu[~good] = LOWEST_HU
     return f"{hu.size - np.count_nonzero(good)} voxels held no number and were taken as air."
 
@@ -50,7 +50,7 @@ def _without_numbers(hu: np.ndarray, name: str) -> str:
 def refuse_constant(name: str, low: float, high: float) -> None:
     """Refuse a volume without a picture in it."""
     if low == high:
-        raise ReadError(f"{name} shows nothing: every voxel is {low:g}. Export it again.")
+        raise ReadError(f"{name} shows nothing: every voxel is {low:g}. Export it again.", code="no HU")
 
 
 def _is_like_hu(hu: np.ndarray) -> bool:

@@ -51,7 +51,10 @@ def inflated(name: str, packed: bytes, kind: int) -> bytes:
     data = unpacker.decompress(packed, most + 1)
     if len(data) > most:
         times = max(most // len(packed), 1)
-        raise ReadError(f"{name} unpacks to more than {times} times its size, as no CT slice does. Export it unpacked.")
+        raise ReadError(
+            f"{name} unpacks to more than {times} times its size, as no CT slice does. Export it unpacked.",
+            code="too large",
+        )
     if not unpacker.eof:
         raise ValueError("the packed part is cut short")  # `decoding` finds the words
     return data

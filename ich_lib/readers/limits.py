@@ -5,7 +5,7 @@ import numpy as np
 from ich_lib.readers.refusal import ReadError
 
 LIMITS: dict[str, int] = {  # the most
-    "files": 2000,  # in a folder, in a zip, in a list
+    "files": 5000,  # in a folder, in a zip, in a list: a whole study, of which one series is read
     "file_bytes": 400_000_000,  # one file as it lies on disk; an enhanced CT of 700 slices
     "archive_bytes": 800_000_000,  # a zip, tar, 7z or CD image as it lies on disk; a CD holds 700 MB
     "unpacked_bytes": 600_000_000,  # all entries of an archive, uncompressed
@@ -35,7 +35,8 @@ def check_sides(name: str, rows: int, columns: int, *, side_px: tuple[float, flo
     low, high = side_px or RANGES["side_px"]
     if not (low <= rows <= high and low <= columns <= high):
         raise ReadError(
-            f"{name} has slices of {columns} x {rows} px; a side must be {low} to {high} px. Give the original slices."
+            f"{name} has slices of {columns} x {rows} px; a side must be {low} to {high} px. Give the original slices.",
+            code="too large",
         )
 
 
@@ -48,12 +49,14 @@ def check_size(name: str, slices: int, rows: int, columns: int) -> None:
     check_sides(name, rows, columns)
     if not 1 <= slices <= LIMITS["slices"]:
         raise ReadError(
-            f"{name} has {slices} slices; 1 to {LIMITS['slices']} are taken. Give one head, in thicker slices."
+            f"{name} has {slices} slices; 1 to {LIMITS['slices']} are taken. Give one head, in thicker slices.",
+            code="too large",
         )
     if slices * rows * columns > LIMITS["voxels"]:
         raise ReadError(
             f"{name} has {slices} slices of {columns} x {rows} px; {LIMITS['voxels'] // 1_000_000} million voxels are "
-            "the most. Give thicker slices."
+            "the most. Give thicker slices.",
+            code="too large",
         )
 
 

@@ -47,7 +47,10 @@ def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ..
     masks = masks if len(scans) < len(pieces) else []
     made = {piece: _made(piece) for piece in scans}
     if len(scans) > 1 and len({base for base, _ in made.values()}) > 1:
-        raise ReadError(f"{name} holds {len(scans)} NIfTI files, {scans[0].name} and others. Give one of them.")
+        raise ReadError(
+            f"{name} holds {len(scans)} NIfTI files, {scans[0].name} and others. Give one of them.",
+            code="several scans",
+        )
     chosen = max(scans, key=lambda piece: made[piece][1])
     others = ", ".join(piece.name for piece in scans if piece is not chosen)
     note = f"Read: {chosen.name}, which dcm2niix corrected for uneven slices or tilt. Left out: {others}."
@@ -85,7 +88,8 @@ def _join(header: Piece, image: Piece) -> Piece:
             start = max(int(fields["vox_offset"]), 0)
             size = math.prod(fields.get_data_shape()) * fields.get_data_dtype().itemsize
             if start + size > LIMITS["volume_bytes"]:
-                raise ReadError(f"{image.name} has {size // 1_000_000} MB of voxels. Give one head scan.")
+                size_mb = size // 1_000_000
+                raise ReadError(f"{image.name} has {size_mb} MB of voxels. Give one head scan.", code="too large")
             fields["vox_offset"] = _ALONE_AT
             return io.BytesIO(fields.binaryblock + bytes(4) + _unpacked(image, start + size)[start:])
 

@@ -42,7 +42,7 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     level, width = _level_width(window)
     slices, masks = split_pictures(pieces)
     if not slices:
-        raise ReadError(f"{name} holds only masks, no slice. Give the pictures of the slices too.")
+        raise ReadError(f"{name} holds only masks, no slice. Give the pictures of the slices too.", code="no scan")
     slices, folder_notes = one_window(slices, name, window if isinstance(window, str) else None)
     pages, slabs = check_pictures(name, sort_pictures(slices))
     values, white = _values(pages, slabs)
@@ -74,7 +74,10 @@ def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
         if (slab := slabs.slab_of(k)) >= 0:
             volume[slab] += pixels * np.float32(1 / slabs.each)
     if len(kinds) > 1:
-        raise ReadError("The pictures have different numbers of bits. Slices of one head are alike: give them alone.")
+        raise ReadError(
+            "The pictures have different numbers of bits. Slices of one head are alike: give them alone.",
+            code="several scans",
+        )
     return volume, kinds.pop()
 
 
@@ -89,7 +92,8 @@ def _unit(name: str, values: np.ndarray, white: int) -> np.ndarray:
     if white == 0 and (low < 0 or high > 1):
         raise ReadError(
             f"{name} holds numbers from {low:g} to {high:g}, neither grays nor CT numbers of a head. Save HU, or a "
-            "gray picture of 8 or 16 bits."
+            "gray picture of 8 or 16 bits.",
+            code="no HU",
         )
     full = 1 if white == 0 else _WHITE_12_BIT if white > _WHITE_8_BIT and high <= _WHITE_12_BIT else white
     return values * np.float32(1 / full)
@@ -128,14 +132,16 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
             if size != first:
                 raise ReadError(
                     f"{piece.name} has {size[1]} x {size[0]} px, {pieces[0].name} {first[1]} x {first[0]}. "
-                    "Slices of one head have one size: give them alone."
+                    "Slices of one head have one size: give them alone.",
+                    code="several scans",
                 )
             pages.append((piece, index))
     rows, columns = first or (0, 0)
     slabs = slabs_of(name, len(pages), rows, columns, side_px=RANGES["picture_side_px"])
     if rows * columns > LIMITS["picture_px"]:
         raise ReadError(
-            f"{name} has {columns} x {rows} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller."
+            f"{name} has {columns} x {rows} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller.",
+            code="too large",
         )
     return pages, slabs
 
@@ -158,17 +164,21 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
     if isinstance(window, str):
         if window not in WINDOWS:
             raise ReadError(
-                f"The window {window!r} is not known. Take one of {', '.join(WINDOWS)}, or (level, width) in HU."
+                f"The window {window!r} is not known. Take one of {', '.join(WINDOWS)}, or (level, width) in HU.",
+                code="window",
             )
         return WINDOWS[window]
     try:
         level, width = (float(number) for number in window)
     except (TypeError, ValueError, OverflowError) as problem:
-        raise ReadError(f"A window is (level, width) in HU, such as (40, 80); got {window!r}.") from problem
+        raise ReadError(
+            f"A window is (level, width) in HU, such as (40, 80); got {window!r}.", code="window"
+        ) from problem
     if not (abs(level) <= _MOST_HU and 0 < width <= _MOST_HU):
         raise ReadError(
             "A window needs a finite level and a positive width in HU, "
-            f"neither beyond {_MOST_HU}; got level {level:g}, width {width:g}."
+            f"neither beyond {_MOST_HU}; got level {level:g}, width {width:g}.",
+            code="window",
         )
     return level, width
 

@@ -53,11 +53,15 @@ class Piece:
         try:
             size, stream = path.stat().st_size, path.open("rb")
         except OSError as problem:
-            raise ReadError(f"{self.name} could not be opened ({problem.strerror}). Choose it again.") from problem
+            raise ReadError(
+                f"{self.name} could not be opened ({problem.strerror}). Choose it again.", code="missing"
+            ) from problem
         if size > LIMITS[limit]:
             stream.close()
             size_mb, most_mb = size // 1_000_000, LIMITS[limit] // 1_000_000
-            raise ReadError(f"{self.name} has {size_mb} MB; {most_mb} MB is the most. Give one head scan.")
+            raise ReadError(
+                f"{self.name} has {size_mb} MB; {most_mb} MB is the most. Give one head scan.", code="too large"
+            )
         return stream
 
     def kind(self) -> str:

@@ -1,12 +1,22 @@
 """The reader's one error, and the one place where what a library raises becomes it."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+PLACES = ("python", "command line", "page", "endpoint")  # where an error is shown
 
 
 class ReadError(ValueError):
     """These files cannot become a head CT. The text is for the person: what, what was found, what to do.
+
+    What to do differs: `series=2` in Python is `--series 2` on the command line and a box on a page. `str()` is for
+    Python; `in_words_of` for the other places.
+
+    Attributes:
+        found: what was found, and what to do where that is the same everywhere.
+        code: a key of CODES, for programs.
+        to_do: place to what to do there; "" where `found` says it.
 
     Example:
         >>> from ich_lib import ReadError, read
@@ -14,8 +24,61 @@ class ReadError(ValueError):
         ...     read("nowhere.nii.gz")
         ... except ReadError as problem:
         ...     print(problem)
+        ...     print(problem.in_words_of("page"))
+        ...     print(problem.code)
         nowhere.nii.gz is not there. Check the path: nothing lies under that name.
+        nowhere.nii.gz is not there. Give the file once more.
+        missing
     """
+
+    def __init__(self, found: str, *, code: str = "unreadable", to_do: str | Mapping[str, str] = "") -> None:
+        if code not in CODES:
+            raise KeyError(f"{code!r} is no code of CODES.")
+        self.found, self.code = found, code
+        self.to_do = dict.fromkeys(PLACES, to_do) if isinstance(to_do, str) else dict(to_do)
+        super().__init__(self.in_words_of("python"))
+
+    def in_words_of(self, place: str) -> str:
+        """The sentence as it is shown at a place: what was found, then what to do there.
+
+        Args:
+            place: one of PLACES.
+        """
+        return f"{self.found} {self.to_do[place]}".strip()
+
+    def as_plain(self) -> dict:
+        """What another process needs to raise it again, as JSON has it."""
+        return {"found": self.found, "code": self.code, "to_do": self.to_do}
+
+
+CODES = {  # and what it is about
+    "missing": "no file, or one that is not there",
+    "no scan": "something else than a head CT",
+    "damaged": "cut short or damaged",
+    "locked": "behind a password",
+    "too large": "more or larger than LIMITS takes",
+    "packed": "an archive that is not opened",
+    "compressed": "pixels that are not decoded",
+    "package": "a package that has to be installed",
+    "no HU": "values that cannot become Hounsfield units",
+    "place": "slices whose places contradict each other",
+    "series": "a series that is not there, or several that are meant",
+    "several scans": "more than one scan, of which one is to be given",
+    "window": "a window that is none",
+    "mask": "a mask that does not belong to the scan",
+    "unreadable": "anything else",
+}
+
+
+def missing_package(package: str, instead: str) -> dict[str, str]:
+    """What to do at each place where a package would be needed: who looks at a page cannot install one."""
+    install = f"Install it: pip install {package}. Or: {instead[:1].lower()}{instead[1:]}"
+    return dict.fromkeys(PLACES, instead) | {"python": install, "command line": install}
+
+
+def words_at(place: str, problem: BaseException) -> str:
+    """What to show of an error at one of PLACES: a `ReadError` in the words of that place, others as they are."""
+    return problem.in_words_of(place) if isinstance(problem, ReadError) else str(problem)
 
 
 @contextmanager
@@ -33,7 +96,10 @@ def refuse_damaged(name: str) -> Iterator[None]:
         raise
     except MemoryError as problem:
         raise ReadError(
-            f"{name} needs more memory than there is. Give one head scan, in thicker slices or without compression."
+            f"{name} needs more memory than there is. Give one head scan, in thicker slices or without compression.",
+            code="too large",
         ) from problem
     except Exception as problem:
-        raise ReadError(f"{name} is damaged or cut short and could not be decoded. Export it again.") from problem
+        raise ReadError(
+            f"{name} is damaged or cut short and could not be decoded. Export it again.", code="damaged"
+        ) from problem

@@ -82,14 +82,16 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
     if len(groups) == 1:
         twice = printable_name(next(p.name for p, stem in zip(pieces, names, strict=True) if names.count(stem) > 1))
         raise ReadError(
-            f"{name} holds several pictures called {twice}. Zip them with their folders, so that their order is known."
+            f"{name} holds several pictures called {twice}. Zip them with their folders, so that their order is known.",
+            code="several scans",
         )
     windows = {folder: window_of(folder[-1]) for folder in groups if folder}
     parents = {folder[:-1] for folder in groups}
     if len(windows) < len(groups) or None in windows.values() or len(parents) > 1:
         folders = listed(sorted(printable_name(folder[-1]) if folder else "the top" for folder in groups)[:4])
         raise ReadError(
-            f"{name} holds {len(groups)} folders with pictures of the same names ({folders}). Give one of them."
+            f"{name} holds {len(groups)} folders with pictures of the same names ({folders}). Give one of them.",
+            code="several scans",
         )
     order = [wanted, "brain", "subdural", "stroke", "soft tissue", "bone"]
     chosen = min(groups, key=lambda folder: (_rank(order, windows[folder]), folder))

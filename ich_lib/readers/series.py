@@ -1,53 +1,129 @@
-"""Which series: one upload often holds a scout, two kernels and a dose report beside the head."""
+"""Which slices form a series: one upload often holds a scout, two kernels, an angiography and a dose report as well."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ich_lib.grammar import count
+from ich_lib.readers.descriptions import shown, shown_code
 from ich_lib.readers.header import Slice
-from ich_lib.readers.refusal import ReadError
+
+_SAME_PLACE_MM = 0.05
+_FEWEST_FILES = 3  # each with a UID of its own, which then is no series
 
 
-def pick_series(slices: list[Slice], series: str | None, name: str) -> tuple[list[Slice], list[str]]:
-    """Take the largest series, or the one that was asked for.
+@dataclass(frozen=True)
+class Series:
+    """Slices that can form one volume, and what tells them from others.
 
-    Args:
-        slices: CT slices of any series.
-        series: a SeriesDescription, or None for the largest; of two equally large ones the lower series number.
-        name: what to call the upload.
-
-    Raises:
-        ReadError: if no series has that description, with those there are.
+    Attributes:
+        slices: in no order.
+        number: its place among the series of the upload, from 1.
+        of: how many there are.
     """
-    groups = sorted(_groups(slices), key=lambda group: (-len(group), group[0].series_number))
-    if series is not None:
-        matching = [group for group in groups if group[0].description.strip().lower() == series.strip().lower()]
-        if not matching:
-            raise ReadError(_choice(groups, series, name))
-        return matching[0], []
-    if len(groups) == 1:
-        return groups[0], []
-    other_counts = ", ".join(count(len(group), "slice") for group in groups[1:])
-    return groups[0], [
-        f"Of {len(groups)} series the largest was read ({count(len(groups[0]), 'slice')}); "
-        f"left out: {other_counts}. Name another one with series=."
-    ]
+
+    slices: tuple[Slice, ...]
+    number: int = 1
+    of: int = 1
+
+    @property
+    def first(self) -> Slice:
+        """The slice that stands for the others where all are alike."""
+        return self.slices[0]
+
+    @property
+    def description(self) -> str:
+        """What the scanner calls it, every word of it; never shown, see `name`."""
+        return self.first.description
+
+    @cached_property
+    def places_mm(self) -> np.ndarray:
+        """(n,) where the slices lie along their normal, ascending, each place once; empty where that is not known."""
+        orientation = self.first.orientation
+        positions = [item.position for item in self.slices if item.position is not None]
+        if orientation is None or len(positions) < len(self.slices):
+            return np.empty(0)
+        along = np.sort(np.stack(positions) @ np.cross(*orientation))
+        return along[np.append(True, np.diff(along) > _SAME_PLACE_MM)]
+
+    @property
+    def spacing_mm(self) -> float | None:
+        """Distance of the slices in the middle of the list, else their thickness, else None."""
+        if len(self.places_mm) > 1:
+            return float(np.median(np.diff(self.places_mm)))
+        return self.first.thickness_mm
+
+    @property
+    def name(self) -> str:
+        """`series 3 of 5, "Head 5.0 H31s"`: words that name a person are left out."""
+        description = shown(self.description)
+        return f"series {self.number} of {self.of}" + (f', "{description}"' if description else "")
+
+    @property
+    def details(self) -> str:
+        """`34 slices, 5 mm apart, kernel H31s`, as far as known."""
+        spacing = self.spacing_mm if len(self.slices) > 1 else None
+        kernel = shown_code(self.first.protocol.kernel)
+        parts = (
+            count(len(self.slices), "slice"),
+            f"{spacing:.4g} mm apart" if spacing else "",
+            f"kernel {kernel}" if kernel else "",
+        )
+        return ", ".join(filter(None, parts))
+
+    @property
+    def title(self) -> str:
+        """The same without a number, where the list has numbers of its own."""
+        return ", ".join(filter(None, (shown(self.description), self.details)))
+
+    @property
+    def line(self) -> str:
+        """Name and details, as a list of series has them."""
+        return f"{self.name} ({self.details})"
 
 
-def _groups(slices: list[Slice]) -> list[list[Slice]]:
-    """Slices that can form one volume. The UID is not enough: a scout or a second tilt may lie under the same one."""
+def series_of(slices: list[Slice]) -> list[Series]:
+    """All series of an upload, by patient, study and number of the scanner."""
+    parts = [part for group in _grouped(slices, _key) for part in _reconstructions(group)]
+    groups = [merged for family in _by(parts, lambda part: _likeness(part[0])) for merged in _joined(family)]
+    order = {id(item): k for k, item in enumerate(slices)}
+    patients = list(dict.fromkeys(item.protocol.patient for item in slices))
+    studies = list(dict.fromkeys(item.protocol.study for item in slices))
+    groups.sort(
+        key=lambda group: (
+            patients.index(group[0].protocol.patient),
+            studies.index(group[0].protocol.study),
+            group[0].series_number,
+            order[id(group[0])],
+        )
+    )
+    return [Series(tuple(group), k + 1, len(groups)) for k, group in enumerate(groups)]
+
+
+def _key(item: Slice) -> Hashable:
+    """What must be equal. The UID is not enough: a scout or a second tilt may lie under the same one."""
+    own = item.series or (item.series_number, item.description)
+    return item.protocol.patient, own, item.rows, item.columns
+
+
+def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list[Slice]]:
+    """Slices of one key that lie alike; numbers of a header are never quite equal."""
     groups: list[list[Slice]] = []
-    for item in slices:
-        home = next((group for group in groups if _belong_together(group[0], item)), None)
-        if home is None:
-            groups.append([item])
-        else:
-            home.append(item)
+    for alike in _by(slices, key):
+        begun = len(groups)
+        for item in alike:
+            home = next((group for group in groups[begun:] if _lie_alike(group[0], item)), None)
+            if home is None:
+                groups.append([item])
+            else:
+                home.append(item)
     return groups
 
 
-def _belong_together(a: Slice, b: Slice) -> bool:
-    same = (a.series, a.rows, a.columns) == (b.series, b.rows, b.columns)
-    return same and _are_close(a.orientation, b.orientation, 0.01) and _are_close(a.pixel_mm, b.pixel_mm, 0.001)
+def _lie_alike(a: Slice, b: Slice) -> bool:
+    return _are_close(a.orientation, b.orientation, 0.01) and _are_close(a.pixel_mm, b.pixel_mm, 0.001)
 
 
 def _are_close(a: np.ndarray | None, b: np.ndarray | None, tolerance: float) -> bool:
@@ -56,9 +132,60 @@ def _are_close(a: np.ndarray | None, b: np.ndarray | None, tolerance: float) -> 
     return bool(np.abs(a - b).max() <= tolerance)
 
 
-def _choice(groups: list[list[Slice]], series: str, name: str) -> str:
-    descriptions = [f'"{group[0].description}" ({count(len(group), "slice")})' for group in groups]
-    return (
-        f'{name} holds {len(groups)} series: {", ".join(descriptions)}; none is called "{series}". '
-        f'Choose one: read(path, series="{groups[0][0].description}").'
-    )
+def _reconstructions(group: list[Slice]) -> list[list[Slice]]:
+    """Two kernels under one UID are two series where both show the same places; else they are parts of one head."""
+    parts = _by(group, lambda item: item.protocol.kernel)
+    if len(parts) == 1 or _lie_apart(parts):
+        return [group]
+    return parts
+
+
+def _likeness(item: Slice) -> Hashable:
+    """What the files of one series have in common when each has a UID of its own, as careless programs write them."""
+    turn = None if item.orientation is None else tuple(np.round(item.orientation.ravel(), 2))
+    pixel = None if item.pixel_mm is None else tuple(np.round(item.pixel_mm, 3))
+    protocol = item.protocol
+    alike = (item.rows, item.columns, turn, pixel)
+    return protocol.patient, item.description, protocol.kernel, protocol.contrast, *alike
+
+
+def _joined(family: list[list[Slice]]) -> list[list[Slice]]:
+    """Parts of one series under several UIDs put together; others as they are."""
+    groups = [whole for part in _by(family, _scanned_as) for whole in _counted_through(part)]
+    singles = [group for group in groups if len(group) == 1]
+    if not singles:
+        return groups
+    by_thickness = _by(singles, lambda group: group[0].thickness_mm)
+    parts = [singles] if _lie_apart(singles) else by_thickness  # one head in two thicknesses, or two of one head
+    return [group for group in groups if len(group) > 1] + [whole for part in parts for whole in _one_of_singles(part)]
+
+
+def _one_of_singles(singles: list[list[Slice]]) -> list[list[Slice]]:
+    is_one = len(singles) >= _FEWEST_FILES and _lie_apart(singles)
+    return [[group[0] for group in singles]] if is_one else singles
+
+
+def _scanned_as(group: list[Slice]) -> Hashable:
+    return group[0].protocol.study, group[0].series_number
+
+
+def _counted_through(groups: list[list[Slice]]) -> list[list[Slice]]:
+    """One list where the scanner counted the images of all groups through, and no two lie at one place."""
+    numbers = [item.number for group in groups for item in group]
+    if len(groups) > 1 and len(set(numbers)) == len(numbers) and _lie_apart(groups):
+        return [[item for group in groups for item in group]]
+    return groups
+
+
+def _lie_apart(groups: list[list[Slice]]) -> bool:
+    """Whether no slice of one group lies at a place of another."""
+    everything = Series(tuple(item for group in groups for item in group)).places_mm
+    return len(everything) == sum(len(Series(tuple(group)).places_mm) for group in groups) and len(everything) > 0
+
+
+def _by(items: list, key: Callable) -> list[list]:
+    """Lists of equal key, in the order of their firsts."""
+    groups: dict[Hashable, list] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from ich_lib.readers.entry import Entry, Shelf, entry_path
 from ich_lib.readers.piece import is_system_file
-from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.refusal import ReadError, missing_package
 
 _AGAIN = "Unpack it on your computer and give the folder, or zip the files."
 _LOCKED = "{} is locked with a password. Unpack it yourself and give the folder."
@@ -26,19 +26,21 @@ def entries(path: Path, name: str) -> list[Entry]:
         ReadError: if py7zr is not installed, or the archive is locked, one of several parts, or asks for much memory.
     """
     if find_spec("py7zr") is None:
-        raise ReadError(f"{name} is a 7z archive. {_AGAIN} To read 7z here: pip install py7zr.")
+        raise ReadError(
+            f"{name} is a 7z archive, which is not read here.", code="package", to_do=missing_package("py7zr", _AGAIN)
+        )
     import py7zr
 
     try:
         with path.open("rb") as stream, py7zr.SevenZipFile(stream) as archive:
             if archive.needs_password():
-                raise ReadError(_LOCKED.format(name))
+                raise ReadError(_LOCKED.format(name), code="locked")
             _refuse_memory(archive, name)
             files = [one for one in archive.list() if one.is_file and not is_system_file(entry_path(one.filename))]
     except py7zr.PasswordRequired:  # the list is locked too
-        raise ReadError(_LOCKED.format(name)) from None
+        raise ReadError(_LOCKED.format(name), code="locked") from None
     except py7zr.Bad7zFile as problem:
-        raise ReadError(f"{name} is damaged, or only one part of several. {_AGAIN}") from problem
+        raise ReadError(f"{name} is damaged, or only one part of several. {_AGAIN}", code="damaged") from problem
     together = _Together(path, name, {found.filename: found.uncompressed for found in files})
     return [
         Entry(entry_path(found.filename), found.uncompressed, None, partial(together.open, found.filename))
@@ -51,7 +53,9 @@ def _refuse_memory(archive: Any, name: str) -> None:
     streams = getattr(archive.header, "main_streams", None)
     coders = [coder for folder in (streams.unpackinfo.folders if streams else ()) for coder in folder.coders]
     if max((_memory(coder) for coder in coders), default=0) > _MOST_DICTIONARY:
-        raise ReadError(f"{name} needs more than {_MOST_DICTIONARY >> 20} MB of memory to be unpacked. {_AGAIN}")
+        raise ReadError(
+            f"{name} needs more than {_MOST_DICTIONARY >> 20} MB of memory to be unpacked. {_AGAIN}", code="too large"
+        )
 
 
 def _memory(coder: dict) -> int:
@@ -93,7 +97,7 @@ class _Together:
         except ReadError:
             raise
         except Exception as problem:
-            raise ReadError(f"{self._name} is damaged and could not be unpacked. {_AGAIN}") from problem
+            raise ReadError(f"{self._name} is damaged and could not be unpacked. {_AGAIN}", code="damaged") from problem
         return shelf
 
     def create(self, filename: str) -> "_Writer":
@@ -104,7 +108,7 @@ class _Together:
         """Append to the entry that is being unpacked; py7zr unpacks one after the other."""
         self._left -= len(data)
         if self._left < 0:
-            raise ReadError(f"{self._name} unpacks to more than its list says. {_AGAIN}")
+            raise ReadError(f"{self._name} unpacks to more than its list says. {_AGAIN}", code="too large")
         if self._shelf is None:
             raise ValueError("py7zr writes before anything is unpacked.")
         end = self._shelf.add(data)

@@ -32,16 +32,21 @@ class Slabs:
         """The slab that slice `index`, counted from the foot, goes into; below 0 for one that is left out."""
         return (index - self.skip) // self.each
 
-    def affine(self, affine: np.ndarray, axis: int, *, from_head: bool = False) -> np.ndarray:
+    def affine(
+        self, affine: np.ndarray, axis: int, *, from_head: bool = False, places: np.ndarray | None = None
+    ) -> np.ndarray:
         """The affine of the slabs: as thick as the slices together, and in their middle.
 
         Args:
             affine: (4, 4), of the slices.
             axis: which of its columns runs across the slices.
             from_head: whether that axis runs from head to foot.
+            places: of uneven slices, in steps of slices.
         """
         slabs = affine.copy()
-        first = (0 if from_head else self.skip) + (self.each - 1) / 2
+        counted = np.arange(self.slices) if places is None else places
+        skip = 0 if from_head else self.skip
+        first = counted[skip : skip + self.each].mean()
         slabs[:3, 3] += affine[:3, axis] * first
         slabs[:3, axis] *= self.each
         return slabs

@@ -6,7 +6,6 @@ image that lost its position. What is left out is told.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,32 +15,10 @@ from ich_lib.readers.geometry import SAME_PLACE_MM, is_even, line_of, sort_slice
 from ich_lib.readers.header import Slice
 from ich_lib.readers.refusal import ReadError
 
-_LEAST_SHARED = 3  # files with a series each that are taken for one series
 _FAR_STEPS, _FAR_MM = 4, 20.0  # from the next slice: a stray
 _MOST_STRAYS, _STRAY_SHARE = 3, 0.1  # places beyond such a distance; more are a part of the head
 _NEAR_STEPS = 0.4  # of the smaller distance: slices of another pass so near to the first pass are repeats of it
 _MOST_TILT_DEG = 45.0
-
-
-def share_series(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
-    """Give slices one series where every file names one of its own, as some exports do.
-
-    Only images alone in their series, alike in size, pixels, tilt and description, three or more of them.
-    """
-    alone = {series for series, number in Counter(item.series for item in slices).items() if number == 1}
-    numbers = Counter(item.series_number for item in slices if item.series in alone)
-    families: dict[tuple, list[Slice]] = {}
-    for item in slices:
-        if item.series in alone and item.position is not None:
-            numbered = item.series_number if numbers[item.series_number] > 1 else None
-            families.setdefault((*_shape(item), item.description, numbered), []).append(item)
-    shared = {
-        id(item): family[0].series for family in families.values() if len(family) >= _LEAST_SHARED for item in family
-    }
-    if not shared:
-        return slices, ()
-    note = f"{count(len(shared), 'file')} named a series each; they were taken for one series of one scan."
-    return [replace(item, series=shared[id(item)]) if id(item) in shared else item for item in slices], (note,)
 
 
 def _shape(item: Slice) -> tuple:
@@ -137,17 +114,17 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
     The pass of most slices goes first; of others what lies beyond it. Passes that fill each other's gaps evenly are
     one.
     """
-    line, passes = line_of(slices), Counter(item.acquisition for item in slices)
+    line, passes = line_of(slices), Counter(item.pass_number for item in slices)
     if line is None or len(passes) < 2 or is_even(line):
         return slices, 0
     along_mm = dict(zip(map(id, slices), line.along_mm.tolist(), strict=True))
-    apart = np.diff(line.along_mm)
-    near_mm = _NEAR_STEPS * min(_usual_mm(slices, line.along_mm, number) or np.inf for number in passes)
-    near_mm = near_mm if np.isfinite(near_mm) else _NEAR_STEPS * float(np.median(apart))
+    steps = np.diff(line.along_mm)
+    usual_mm = [mm for number in passes if (mm := _usual_mm(slices, line.along_mm, number)) is not None]
+    near_mm = _NEAR_STEPS * min(usual_mm or [float(steps[steps >= SAME_PLACE_MM].min())])
     spans: list[tuple[float, float]] = []
     kept: set[int] = set()
-    for number in sorted(passes, key=lambda number: (-passes[number], number)):
-        own = [item for item in slices if item.acquisition == number]
+    members = [[item for item in slices if item.pass_number == number] for number in passes]
+    for own in sorted(members, key=lambda own: (-len(own), min(item.number for item in own))):
         places = [along_mm[id(item)] for item in own]
         kept |= {
             id(item)
@@ -160,7 +137,7 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
 
 def _usual_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> float | None:
     """The usual distance in one pass; None for a pass of one place."""
-    own = np.diff(along_mm[[item.acquisition == acquisition for item in slices]])
+    own = np.diff(along_mm[[item.pass_number == acquisition for item in slices]])
     apart = own[own >= SAME_PLACE_MM]
     return float(np.median(apart)) if apart.size else None
 
@@ -179,7 +156,8 @@ def _one_at_each_place(slices: list[Slice], are_equal: Callable[[Slice, Slice], 
             else:
                 raise ReadError(
                     f"Two different images lie at one place ({first.piece.name} and {item.piece.name}): "
-                    "two reconstructions or a repeat in one series. Export one of them."
+                    "two reconstructions or a repeat in one series. Export one of them.",
+                    code="place",
                 )
     return kept, copies, others
 

@@ -15,7 +15,7 @@ from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.refusal import ReadError
 
 _PACKINGS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
-_CHUNK_BYTES, _LIST_BYTES = 1 << 20, 10_000_000  # names of 2,000 files are far shorter than that
+_CHUNK_BYTES, _LIST_BYTES = 1 << 20, 10_000_000  # names of 5,000 files are far shorter than that
 
 
 def entries(path: Path, name: str) -> list[Entry]:
@@ -51,9 +51,11 @@ def _entries(stream: BinaryIO, opener: Callable[[int, int], Callable[[], BinaryI
             if not member.isreg() or member.issparse():
                 continue
             if member.offset_data + member.size > end:
-                raise ReadError(f"{name} is cut short: its last file is not all there. Copy it again.")
+                raise ReadError(f"{name} is cut short: its last file is not all there. Copy it again.", code="damaged")
             if len(found) == LIMITS["files"]:
-                raise ReadError(f"{name} holds more than {LIMITS['files']} files. Give one head scan.")
+                raise ReadError(
+                    f"{name} holds more than {LIMITS['files']} files. Give one head scan.", code="too large"
+                )
             opened = opener(member.offset_data, member.size)
             found.append(Entry(entry_path(member.name), member.size, None, opened))
     return found
@@ -84,7 +86,7 @@ class _Bounded(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         self._left -= size
         if size < 0 or self._left < 0:
-            raise ReadError(f"{self._name} has a list of files without end. Zip the files again.")
+            raise ReadError(f"{self._name} has a list of files without end. Zip the files again.", code="packed")
         return self._stream.read(size)
 
     def seekable(self) -> bool:

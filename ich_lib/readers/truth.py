@@ -63,7 +63,9 @@ def read_truth(
         return _volume(volumes[0], shape, affine, orientation, places)
     if set(kinds.values()) <= set(PICTURES):
         return _pictures(sort_pictures(split_pictures(pieces)[1] or pieces), name, shape)
-    raise ReadError(f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.")
+    raise ReadError(
+        f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
+    )
 
 
 def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np.ndarray:
@@ -106,12 +108,14 @@ def _volume(
     _check_shape(piece.name, turned.shape, shape)
     if affine is not None and place.certain and (apart_mm := _apart_mm(own, affine, shape)) >= SAME_PLACE_MM:
         raise ReadError(
-            f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask."
+            f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask.",
+            code="mask",
         )
     if affine is not None and not place.certain and not orientation:
         raise ReadError(
             f"{piece.name} does not say how it lies (no sform or qform that can be believed), so it may be turned "
-            "against the scan. Save it with the affine of the scan."
+            "against the scan. Save it with the affine of the scan.",
+            code="mask",
         )
     return np.ascontiguousarray(turned)
 
@@ -154,5 +158,6 @@ def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, 
         (slices, rows, columns), (n_slices, tall, wide) = mask_shape, scan_shape
         raise ReadError(
             f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, the scan {n_slices} of {wide} x {tall}. "
-            "A mask needs the same."
+            "A mask needs the same.",
+            code="mask",
         )

@@ -34,11 +34,13 @@ def entries(path: Path, name: str) -> list[Entry]:
     links = {entry for entry in archive.infolist() if stat.S_ISLNK(entry.external_attr >> 16)}
     files = [entry for entry in archive.infolist() if not entry.is_dir() and entry not in links]
     if any(entry.flag_bits & 1 for entry in files):
-        raise ReadError(f"{name} is locked with a password. Unpack it yourself and give the folder.")
+        raise ReadError(f"{name} is locked with a password. Unpack it yourself and give the folder.", code="locked")
     if unknown := {entry.compress_type for entry in files} - _READ:
-        raise ReadError(f"{name} is packed by method {min(unknown)}, which is not read here. {_AGAIN}")
+        raise ReadError(f"{name} is packed by method {min(unknown)}, which is not read here. {_AGAIN}", code="packed")
     if len({entry.header_offset for entry in files}) < len(files):
-        raise ReadError(f"{name} is packed in a way no scanner uses, so it was not opened. Zip the files again.")
+        raise ReadError(
+            f"{name} is packed in a way no scanner uses, so it was not opened. Zip the files again.", code="packed"
+        )
     return [
         Entry(entry_path(one.filename), one.file_size, one.compress_size, partial(_opened, archive, one, path, name))
         for one in files
@@ -63,7 +65,9 @@ class _Entry(io.RawIOBase):
         try:
             return work(*given)
         except Exception as problem:
-            raise ReadError(f"{self.name} is damaged and could not be unpacked. Zip the files again.") from problem
+            raise ReadError(
+                f"{self.name} is damaged and could not be unpacked. Zip the files again.", code="damaged"
+            ) from problem
 
     @property
     def _open(self) -> IO[bytes]:
@@ -102,14 +106,14 @@ def _deflate64(entry: zipfile.ZipInfo, path: Path, name: str) -> bytes:
     """
     told = f"{name} is packed as Deflate64, as Windows does above 2 GB"
     if find_spec("inflate64") is None:
-        raise ReadError(f"{told}, which is not read here. {_AGAIN}")
+        raise ReadError(f"{told}, which is not read here. {_AGAIN}", code="packed")
     try:
         data = _inflated64(_packed(entry, path), entry.file_size)
         if len(data) == entry.file_size and zlib.crc32(data) == entry.CRC:
             return data
     except Exception as problem:
-        raise ReadError(f"{told}, and could not be unpacked. {_AGAIN}") from problem
-    raise ReadError(f"{told}, and could not be unpacked. {_AGAIN}")
+        raise ReadError(f"{told}, and could not be unpacked. {_AGAIN}", code="packed") from problem
+    raise ReadError(f"{told}, and could not be unpacked. {_AGAIN}", code="packed")
 
 
 def _inflated64(packed: bytes, size: int) -> bytes:

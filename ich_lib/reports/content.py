@@ -7,6 +7,7 @@ from ich_lib.labels import LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import probability_word
+from ich_lib.words import result_sentence, volume_sentence
 
 
 def write_content(result: Result, path: Path) -> None:
@@ -15,34 +16,44 @@ def write_content(result: Result, path: Path) -> None:
 
 
 def as_json(result: Result) -> dict:
-    """The content of result.json: plain values, no name of a file or person."""
-    mask = result.mask
-    pixels = mask.sum(axis=(1, 2))
-    ml = result.scan.slice_ml if result.scan.spacing_known else None
-    slices = [
-        {
-            "index": k,
-            "scores": {label: float(s) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
-            "slab_mm": float(result.scan.slab_mm[k]) if result.scan.spacing_known else None,
-            "mask_pixels": int(pixels[k]),
-            "mask_ml": None if ml is None else float(pixels[k] * ml[k]),
-            "doubt": None if result.disagreement is None else float(result.disagreement[k]),
-        }
-        for k in range(len(pixels))
-    ]
+    """The content of result.json: plain values, no name of a file or person. Where nothing is believed, what a model
+    says is null: scores, pixels, mL."""
+    is_told = not result.is_withheld
+    pixels = result.mask.sum(axis=(1, 2))
     return {
-        "scores": result.scores,
-        "words": probability_word(result.scores["any"]) if result.calibrated else None,
-        "slices": slices,
-        "unsure": list(result.unsure_slices),
+        "finding": result.finding,
+        "sentence": result_sentence(result),
+        "believed_on_request": bool(result.refusals and result.believe),
+        "doubts": [
+            {"code": doubt.code, "refuses": doubt.refuses, "sentence": doubt.sentence} for doubt in result.doubts
+        ],
+        "scores": result.scores if is_told else None,
+        "words": probability_word(result.scores["any"]) if is_told and result.calibrated else None,
+        "slices": [_slice(result, k, int(pixels[k])) for k in range(len(pixels))],
+        "unsure": list(result.unsure_slices) if is_told else [],
         "strangeness": result.ood and result.ood.as_json(),
         "volume_ml": result.volume_ml,
         "volume_soft_ml": result.soft_ml,
         "volume_abc2_ml": result.abc2_ml,
-        "mask_pixels": int(pixels.sum()),
+        "volume": volume_sentence(result),
+        "mask_pixels": int(pixels.sum()) if is_told else None,
         "spacing_mm": list(result.scan.spacing_mm) if result.scan.spacing_known else None,
         "orientation": result.scan.orientation,
         "warnings": list(result.warnings),
         "models": [{"name": name, "sha256": sha256} for name, sha256 in result.models],
         "notice": NOTICE,
+    }
+
+
+def _slice(result: Result, k: int, pixels: int) -> dict:
+    slab_mm = float(result.scan.slab_mm[k]) if result.scan.spacing_known else None
+    if result.is_withheld:
+        return {"index": k, "slab_mm": slab_mm} | dict.fromkeys(("scores", "mask_pixels", "mask_ml", "doubt"))
+    return {
+        "index": k,
+        "slab_mm": slab_mm,
+        "scores": {label: float(s) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
+        "mask_pixels": pixels,
+        "mask_ml": float(pixels * result.scan.slice_ml[k]) if result.is_measurable else None,
+        "doubt": None if result.disagreement is None else float(result.disagreement[k]),
     }

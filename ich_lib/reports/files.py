@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ich_lib.prediction.analyze import Result
 from ich_lib.reports.content import write_content
@@ -12,6 +13,7 @@ from ich_lib.reports.seg import write_seg
 from ich_lib.reports.table import write_table
 
 SEG = "mask-seg.dcm"
+MASKS = ("mask.nii.gz", SEG)
 WRITERS = {  # what each file holds is told where it is written
     "result.json": write_content,
     "slices.csv": write_table,
@@ -29,19 +31,37 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
         result: of `analyze`.
         out: the folder, made if need be. What it holds under these names is written over.
         names: keys of WRITERS. None: all that can be written, which leaves out the DICOM segmentation where no DICOM
-            came in.
+            came in, and every mask where nothing is believed (`Result.is_withheld`). Then no file of another result
+            stays beside them: what has a name of WRITERS and is not written is removed.
 
     Returns:
-        The files, in the order of `names`.
+        The files, in the order of `names`. They appear together: where one cannot be written, the folder stays as it
+        was.
 
     Raises:
-        ValueError: for a name that is not in WRITERS, or a DICOM segmentation where no DICOM came in.
+        ValueError: for a name that is not in WRITERS, a DICOM segmentation where no DICOM came in, or a mask where
+            nothing is believed.
     """
-    names = [name for name in WRITERS if name != SEG or result.scan.dicom] if names is None else names
+    stale: set[str] = set()
+    if names is None:
+        names = _writable(result)
+        stale = set(WRITERS) - set(names)
     if unknown := set(names) - set(WRITERS):
         raise ValueError(f"No file of a result is called {sorted(unknown)[0]!r}; there are {', '.join(WRITERS)}.")
+    if result.is_withheld and (masks := [name for name in names if name in MASKS]):
+        raise ValueError(f"There is no {masks[0]}: {result.refusals[0].sentence} Ask for it with believe.")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        WRITERS[name](result, out / name)
+    with TemporaryDirectory(prefix=".writing-", dir=out) as folder:
+        for name in names:
+            WRITERS[name](result, Path(folder) / name)
+        for name in stale:
+            (out / name).unlink(missing_ok=True)
+        for name in names:
+            (Path(folder) / name).replace(out / name)
     return [out / name for name in names]
+
+
+def _writable(result: Result) -> list[str]:
+    without = set(MASKS) if result.is_withheld else set()
+    return [name for name in WRITERS if name not in without and (name != SEG or result.scan.dicom)]

@@ -8,14 +8,15 @@ import numpy as np
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
 from ich_lib.scan import Scan, even_grid, to_file_grid
-from ich_lib.words.sentences import SHA_DIGITS, SHORT_NOTICE, provenance
+from ich_lib.words.sentences import SHA_DIGITS, SHORT_NOTICE, belief_sentence, provenance
 
 _COMMENT = 6  # code of a NIfTI header extension that is plain text
 
 
 def write_mask(result: Result, path: Path) -> None:
     """mask.nii.gz: 1 where blood was found. Viewers show the header's `descrip`; the whole notice is an extension."""
-    brief = f"{SHORT_NOTICE} {provenance(result, digits=SHA_DIGITS)}"
+    short = "Shown on request: may be no head CT." if belief_sentence(result) else SHORT_NOTICE
+    brief = f"{short} {provenance(result, digits=SHA_DIGITS)}"
     write_nifti(path, result.mask.astype(np.uint8), result.scan, brief=brief, comment=f"{NOTICE} {provenance(result)}")
 
 

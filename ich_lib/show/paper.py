@@ -11,7 +11,15 @@ from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import probability_word, score_text
 from ich_lib.show.figure import Figure
 from ich_lib.show.result import draw_outlined, most_informative
-from ich_lib.words.sentences import ood_sentence, provenance, result_sentence, unsure_sentence
+from ich_lib.words.sentences import (
+    belief_sentence,
+    doubt_sentences,
+    notes_of,
+    ood_sentence,
+    provenance,
+    result_sentence,
+    unsure_sentence,
+)
 
 _WIDE, _HIGH = 8.27, 11.69  # inches, A4
 _LEFT, _RIGHT = 0.6, 7.67
@@ -21,7 +29,8 @@ _LINES = 12  # of small print that fit on the page
 
 
 def paper(result: Result, *, slices: int = 6) -> Figure:
-    """One page of A4: the notice, the sentence, the slices with most blood, scores, mL, doubts, warnings, models.
+    """One page of A4: the notice, the sentence, the slices with most blood, scores, mL, doubts, warnings, models. Where
+    nothing is believed, slices without outlines, and why; no score and no mL.
 
     Args:
         result: of `analyze`.
@@ -30,11 +39,13 @@ def paper(result: Result, *, slices: int = 6) -> Figure:
     figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")
     _text(figure, _LEFT, 0.62, "Intracranial hemorrhage on head CT: what a model found", fontsize=15, weight="bold")
     _notice(figure, 0.86, 0.72)
-    _text(figure, _LEFT, 1.86, textwrap.fill(result_sentence(result), 82), fontsize=10.5, weight="bold")
+    words = " ".join(filter(None, [result_sentence(result), belief_sentence(result)]))
+    _text(figure, _LEFT, 1.86, textwrap.fill(words, 82), fontsize=10.5, weight="bold")
     bottom = _pictures(figure, result, most_informative(result, slices))
-    _scores(figure, result, bottom + 0.38)
-    _volumes(figure, result, bottom + 0.38)
-    _small_print(figure, result, bottom + 2.25)
+    if not result.is_withheld:
+        _scores(figure, result, bottom + 0.38)
+        _volumes(figure, result, bottom + 0.38)
+    _small_print(figure, result, bottom + (0.38 if result.is_withheld else 2.25))
     _text(figure, _LEFT, 11.3, provenance(result).replace("; ", "\n"), fontsize=6.5, color=_QUIET, va="bottom")
     return figure
 
@@ -104,7 +115,8 @@ def _volumes(figure: Figure, result: Result, top: float) -> None:
     left = 4.75
     _text(figure, left, top, "Volume", fontsize=10, weight="bold")
     is_known = result.scan.spacing_known
-    format_ml = lambda ml: f"{ml:.1f} mL" if is_known else "not known"  # noqa: E731
+    missing = "none measurable" if is_known else "not known"
+    format_ml = lambda ml: missing if ml is None else f"{ml:.1f} mL"  # noqa: E731
     rows = {
         "of the outlined mask": format_ml(result.volume_ml),
         "of all probabilities, summed": format_ml(result.soft_ml),
@@ -120,8 +132,7 @@ def _volumes(figure: Figure, result: Result, top: float) -> None:
 
 def _small_print(figure: Figure, result: Result, top: float) -> None:
     """Unsure slices, out-of-distribution score and warnings, as far as there is room."""
-    is_ood = result.ood is not None and result.ood.is_ood  # then it is among the warnings
-    notes = [unsure_sentence(result), "" if is_ood else ood_sentence(result), *result.warnings]
+    notes = [*doubt_sentences(result), unsure_sentence(result), ood_sentence(result), *notes_of(result)]
     lines = [line for note in filter(None, notes) for line in textwrap.wrap(note, 126, initial_indent="- ")]
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], "- More stands in result.json."]

@@ -11,13 +11,14 @@ from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import score_text
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.show.figure import Axes, Figure, small_text
-from ich_lib.words.sentences import SHA_DIGITS, provenance, result_sentence
+from ich_lib.words.sentences import SHA_DIGITS, belief_sentence, provenance, result_sentence
 
 _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 
 
 def overview(result: Result, *, slices: int = 8) -> Figure:
-    """One picture: the sentence, the slices with most blood outlined, the six scores, the notice, the models.
+    """One picture: the sentence, the slices with most blood outlined, the six scores, the notice, the models. Where
+    nothing is believed, slices without outlines, and why.
 
     Args:
         result: of `analyze`.
@@ -43,8 +44,13 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     mask = result.mask
     for place, k in enumerate(indices):
         draw_outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
-    _scores(figure.add_subplot(grid[:, -1]), result)
-    heading = textwrap.fill(result_sentence(result), int(8.3 * width))  # letters of this size fit in an inch
+    beside = figure.add_subplot(grid[:, -1])
+    if result.is_withheld:
+        _reasons(beside, result)
+    else:
+        _scores(beside, result)
+    words = " ".join(filter(None, [result_sentence(result), belief_sentence(result)]))
+    heading = textwrap.fill(words, int(8.3 * width))  # letters of this size fit in an inch
     figure.text(0.012, 1 - 0.38 / height, heading, color=_INK, fontsize=13, weight="bold", va="center")
     figure.text(0.012, 0.26 / height, NOTICE, color=_QUIET, fontsize=9)
     footer = provenance(result, digits=SHA_DIGITS)
@@ -53,7 +59,10 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
 
 
 def most_informative(result: Result, count: int) -> list[int]:
-    """The slices with most blood, then those with the highest score; in order."""
+    """The slices with most blood, then those with the highest score; in order. Where nothing is believed, some evenly
+    spread."""
+    if result.is_withheld:
+        return np.unique(np.linspace(0, len(result.mask) - 1, count).round().astype(int)).tolist()
     order = np.lexsort((result.slice_scores[:, ANY], result.mask.sum(axis=(1, 2))))
     return sorted(order[-count:].tolist())
 
@@ -62,14 +71,21 @@ def draw_outlined(axes: Axes, result: Result, mask: np.ndarray, k: int) -> None:
     """Slice k on the brain window, its (y, x) mask as an outline, with its number, score and sides."""
     _, dy, dx = result.scan.spacing_mm
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
-    if mask.any():
+    if mask.any() and not result.is_withheld:
         axes.contour(mask, levels=[0.5], colors="black", linewidths=3.2)
         axes.contour(mask, levels=[0.5], colors=MASK, linewidths=1.6)
-    score = score_text(result.slice_scores[k, ANY], result.score_threshold)
     small_text(axes, 0.03, 0.93, f"{k + 1}", color=_INK)
-    small_text(axes, 0.97, 0.93, f"any {score}", color=_INK, ha="right")
+    if not result.is_withheld:
+        score = score_text(result.slice_scores[k, ANY], result.score_threshold)
+        small_text(axes, 0.97, 0.93, f"any {score}", color=_INK, ha="right")
     small_text(axes, 0.02, 0.47, "R", color=_INK)
     small_text(axes, 0.98, 0.47, "L", color=_INK, ha="right")
+    axes.set_axis_off()
+
+
+def _reasons(axes: Axes, result: Result) -> None:
+    paragraphs = [textwrap.fill(doubt.sentence, 34) for doubt in result.doubts]
+    axes.text(0, 1, "\n\n".join(paragraphs), color=_INK, fontsize=10, va="top", parse_math=False)
     axes.set_axis_off()
 
 

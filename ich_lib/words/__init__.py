@@ -1,11 +1,25 @@
 """A result to sentences, in the languages of the demo."""
 
+from ich_lib.words.doubts import doubt_sentence
 from ich_lib.words.languages import LANGUAGES, in_each_language
-from ich_lib.words.sentences import phantom_sentence, provenance, result_sentence, unsure_sentence, volume_sentence
+from ich_lib.words.sentences import (
+    belief_sentence,
+    doubt_sentences,
+    notes_of,
+    phantom_sentence,
+    provenance,
+    result_sentence,
+    unsure_sentence,
+    volume_sentence,
+)
 
 __all__ = [
     "LANGUAGES",
+    "belief_sentence",
+    "doubt_sentence",
+    "doubt_sentences",
     "in_each_language",
+    "notes_of",
     "phantom_sentence",
     "provenance",
     "result_sentence",

@@ -4,12 +4,19 @@ from collections.abc import Callable
 from typing import TypeVar
 
 _About = TypeVar("_About")
+_Told = TypeVar("_Told")
 
 LANGUAGES = {
     "en": {
         "point": ".",
         "none": "No bleeding found by this model, which does miss bleeds.",
-        "bleeding": "Bleeding {how} {where}{about}, pattern most like {type}.",
+        "bleeding": "Bleeding likely {where}{about}, pattern most like {type}.",
+        "uncertain_none": "Uncertain: no slice reaches the threshold.",
+        "uncertain_one": "Uncertain: 1 of {count} slices reaches the threshold.",
+        "uncertain": "Uncertain: {bleeding} of {count} slices reach the threshold.",
+        "uncertain_slice": "Uncertain whether this slice shows bleeding.",
+        "withheld": "No finding is given: this may be no native head CT.",
+        "believed": "Shown on request, although this may be no native head CT: do not rely on it.",
         "here": "on this slice",
         "on": "on {bleeding} of {count} slices",
         "about": ", about {ml} mL",
@@ -17,11 +24,12 @@ LANGUAGES = {
         "unsure": "The model is unsure on slices {told}: their mirror images score otherwise.",
         "no_ml": "Volume unknown: the file carries no trusted spacing.",
         "no_voxel": "No voxel is marked as blood.",
+        "not_measurable": "Volume: none measurable. What is marked is no more than in scans without blood.",
+        "not_supported": "Volume: none measurable. What is marked, the probabilities do not support.",
         "marked": "{ml} mL marked, in voxels of {dx} x {dy} mm, slices {dz} mm apart.",
         "planted": "Sample case: a head made by code. Planted: {blood}.",
         "no_blood": "no blood",
         "mislead": " To mislead: {mimics}.",
-        "how": {"likely": "likely", "about as likely as not": "about as likely as not"},
         "types": {
             "epidural": "epidural",
             "intraparenchymal": "intraparenchymal",
@@ -43,7 +51,13 @@ LANGUAGES = {
     "de": {
         "point": ",",
         "none": "Keine Blutung gefunden; dieses Modell übersieht jedoch manche Blutungen.",
-        "bleeding": "Blutung {how} {where}{about}, Muster am ehesten {type}.",
+        "bleeding": "Blutung wahrscheinlich {where}{about}, Muster am ehesten {type}.",
+        "uncertain_none": "Unsicher: Keine Schicht erreicht die Schwelle.",
+        "uncertain_one": "Unsicher: 1 von {count} Schichten erreicht die Schwelle.",
+        "uncertain": "Unsicher: {bleeding} von {count} Schichten erreichen die Schwelle.",
+        "uncertain_slice": "Unsicher, ob diese Schicht eine Blutung zeigt.",
+        "withheld": "Kein Befund: Dies ist vielleicht kein natives CT eines Kopfes.",
+        "believed": "Auf Wunsch gezeigt, obwohl dies vielleicht kein natives CT eines Kopfes ist: nicht verlässlich.",
         "here": "auf dieser Schicht",
         "on": "auf {bleeding} von {count} Schichten",
         "about": ", etwa {ml} mL",
@@ -51,11 +65,12 @@ LANGUAGES = {
         "unsure": "Das Modell ist bei den Schichten {told} unsicher: Die Spiegelbilder bewertet es anders.",
         "no_ml": "Volumen unbekannt: Die Datei nennt keine verlässlichen Abstände.",
         "no_voxel": "Kein Voxel ist als Blut markiert.",
+        "not_measurable": "Volumen: nicht messbar. Markiert ist nicht mehr als in Scans ohne Blut.",
+        "not_supported": "Volumen: nicht messbar. Was markiert ist, stützen die Wahrscheinlichkeiten nicht.",
         "marked": "{ml} mL markiert, in Voxeln von {dx} x {dy} mm, Schichtabstand {dz} mm.",
         "planted": "Beispielfall: ein Kopf aus Code. Eingesetzt: {blood}.",
         "no_blood": "kein Blut",
         "mislead": " Zur Täuschung: {mimics}.",
-        "how": {"likely": "wahrscheinlich", "about as likely as not": "etwa so wahrscheinlich wie nicht"},
         "types": {
             "epidural": "epidural",
             "intraparenchymal": "intraparenchymatös",
@@ -77,7 +92,13 @@ LANGUAGES = {
     "es": {
         "point": ",",
         "none": "Este modelo no encontró ninguna hemorragia, pero algunas se le escapan.",
-        "bleeding": "Hemorragia {how} {where}{about}, patrón más parecido al de una hemorragia {type}.",
+        "bleeding": "Hemorragia probable {where}{about}, patrón más parecido al de una hemorragia {type}.",
+        "uncertain_none": "Incierto: ningún corte alcanza el umbral.",
+        "uncertain_one": "Incierto: 1 de {count} cortes alcanza el umbral.",
+        "uncertain": "Incierto: {bleeding} de {count} cortes alcanzan el umbral.",
+        "uncertain_slice": "Incierto si este corte muestra hemorragia.",
+        "withheld": "Sin hallazgo: quizá no sea una TC craneal sin contraste.",
+        "believed": "Se muestra a petición, aunque quizá no sea una TC craneal sin contraste: no se fíe.",
         "here": "en este corte",
         "on": "en {bleeding} de {count} cortes",
         "about": ", unos {ml} mL",
@@ -85,11 +106,12 @@ LANGUAGES = {
         "unsure": "El modelo no está seguro en los cortes {told}: puntúa de otro modo sus imágenes especulares.",
         "no_ml": "Volumen desconocido: el archivo no indica distancias fiables.",
         "no_voxel": "Ningún vóxel está marcado como sangre.",
+        "not_measurable": "Volumen: no medible. Lo marcado no es más que en estudios sin sangre.",
+        "not_supported": "Volumen: no medible. Las probabilidades no apoyan lo marcado.",
         "marked": "{ml} mL marcados, en vóxeles de {dx} x {dy} mm, con cortes cada {dz} mm.",
         "planted": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: {blood}.",
         "no_blood": "ninguna",
         "mislead": " Para confundir: {mimics}.",
-        "how": {"likely": "probable", "about as likely as not": "tan probable como no"},
         "types": {
             "epidural": "epidural",
             "intraparenchymal": "intraparenquimatosa",
@@ -127,6 +149,6 @@ def format_number(value: float, digits: int, language: str) -> str:
     return f"{value:.{digits}f}".replace(".", words_in(language)["point"])
 
 
-def in_each_language(tell: Callable[[_About, str], str], about: _About) -> dict[str, str]:
+def in_each_language(tell: Callable[[_About, str], _Told], about: _About) -> dict[str, _Told]:
     """Language to what `tell(about, language)` says."""
     return {language: tell(about, language) for language in LANGUAGES}

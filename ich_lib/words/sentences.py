@@ -4,7 +4,7 @@ from ich_lib import __version__
 from ich_lib.labels import ANY, TYPES
 from ich_lib.phantoms import Phantom
 from ich_lib.prediction.analyze import Result
-from ich_lib.prediction.uncertainty import EVEN_CHANCE, probability_word
+from ich_lib.words.doubts import doubt_sentence
 from ich_lib.words.languages import format_number, words_in
 
 SHORT_NOTICE = "Teaching only, not a medical device."  # where NOTICE has no room
@@ -12,7 +12,7 @@ SHA_DIGITS = 12  # of a hash, where all 64 have no room
 
 
 def result_sentence(result: Result, language: str = "en") -> str:
-    """What was found, in one sentence for a person; "likely" means likely, as `uncertainty.probability_word` has it.
+    """What was found, in one sentence for a person: `Result.finding` in words. Page, files and commands all say this.
 
     Args:
         result: of `analyze`.
@@ -22,21 +22,47 @@ def result_sentence(result: Result, language: str = "en") -> str:
         ValueError: for a language that has no words here.
     """
     say = words_in(language)
-    if result.scores["any"] < result.score_threshold:
-        return say["none"]
+    if result.finding in ("withheld", "none"):
+        return say[result.finding]
     bleeding = int((result.slice_scores[:, ANY] >= result.score_threshold).sum())
     count, ml = len(result.slice_scores), result.volume_ml
-    how = EVEN_CHANCE if result.calibrated and probability_word(result.scores["any"]) == EVEN_CHANCE else "likely"
+    if result.finding == "uncertain":
+        form = "uncertain_slice" if count == 1 else {0: "uncertain_none", 1: "uncertain_one"}.get(bleeding, "uncertain")
+        return say[form].format(bleeding=bleeding, count=count)
     return say["bleeding"].format(
-        how=say["how"][how],
         where=say["here"] if count == 1 else say["on"].format(bleeding=max(bleeding, 1), count=count),
         about=say["about"].format(ml=format_number(ml, 0 if ml >= 10 else 1, language)) if ml else "",
         type=say["types"][TYPES[int(result.scan_scores[:ANY].argmax())]],
     )
 
 
+def belief_sentence(result: Result, language: str = "en") -> str:
+    """That a finding is shown on request although a gate refuses it; "" where none does. It marks every file.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    return words_in(language)["believed"] if result.refusals and result.believe else ""
+
+
+def doubt_sentences(result: Result, language: str = "en") -> list[str]:
+    """Why a scan may be no native head in HU, those doubts first because of which nothing is believed.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    return [doubt_sentence(doubt, language) for doubt in result.doubts]
+
+
+def notes_of(result: Result) -> list[str]:
+    """The warnings that are no doubts: what the reader says."""
+    doubts = {doubt.sentence for doubt in result.doubts}
+    return [warning for warning in result.warnings if warning not in doubts]
+
+
 def unsure_sentence(result: Result, language: str = "en") -> str:
-    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none.
+    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none, or
+    where nothing is believed.
 
     Raises:
         ValueError: for a language that has no words here.
@@ -49,20 +75,26 @@ def unsure_sentence(result: Result, language: str = "en") -> str:
         else:
             runs.append([place, place])
     ranges = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
-    return say["unsure_one" if len(result.unsure_slices) == 1 else "unsure"].format(told=ranges) if runs else ""
+    if not runs or result.is_withheld:
+        return ""
+    return say["unsure_one" if len(result.unsure_slices) == 1 else "unsure"].format(told=ranges)
 
 
 def volume_sentence(result: Result, language: str = "en") -> str:
-    """mL and what they rest on, or why there are none.
+    """mL and what they rest on, or why there are none; "" where nothing is believed.
 
     Raises:
         ValueError: for a language that has no words here.
     """
     say = words_in(language)
-    if result.volume_ml is None:
+    if result.is_withheld:
+        return ""
+    if result.marked_ml is None:
         return say["no_ml"]
-    if not result.volume_ml:
+    if not result.marked_ml:
         return say["no_voxel"]
+    if result.volume_ml is None:
+        return say["not_measurable" if result.finding == "bleeding" else "not_supported"]
     dz, dy, dx = result.scan.spacing_mm
     values = {"ml": (result.volume_ml, 1), "dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
     return say["marked"].format(**{name: format_number(*value, language) for name, value in values.items()})
@@ -82,12 +114,11 @@ def phantom_sentence(case: Phantom, language: str = "en") -> str:
 
 
 def ood_sentence(result: Result) -> str:
-    """How like the scans that the model learned from this one is, in one sentence; "" where the model cannot tell."""
+    """How like the scans that the model learned from this one is, in one sentence; "" where the model cannot tell, or
+    where that is a doubt."""
     ood = result.ood
-    if ood is None:
+    if ood is None or ood.is_ood:
         return ""
-    if ood.is_ood:
-        return ood.sentence
     return (
         f"Out-of-distribution score {ood.value:.1f}: {ood.quantile:.0%} of scans like those the model learned "
         "from stay below "
@@ -96,5 +127,7 @@ def ood_sentence(result: Result) -> str:
 
 
 def provenance(result: Result, *, digits: int = 64) -> str:
-    """Who found it: the library's version, each model's name and the first `digits` of its weights' SHA-256."""
-    return "; ".join([f"ich_lib {__version__}", *(f"{name} {sha256[:digits]}" for name, sha256 in result.models)])
+    """Who found it: the library's version, each model's name and the first `digits` of its weights' SHA-256; and
+    `belief_sentence`."""
+    models = (f"{name} {sha256[:digits]}" for name, sha256 in result.models)
+    return "; ".join(filter(None, [f"ich_lib {__version__}", *models, belief_sentence(result)]))

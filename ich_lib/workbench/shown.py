@@ -6,12 +6,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from ich_lib.readers.refusal import words_at
 from ich_lib.show.figure import Figure
 
 
 def escape_markdown(text: object) -> str:
-    """A text that Streamlit takes for no Markdown: names of folders hold stars and underscores."""
-    return re.sub(r"([\\`*_{}\[\]<>#$~|:!])", r"\\\1", str(text))
+    """A text, or the words of an error, that Streamlit takes for no Markdown: names of folders hold stars."""
+    words = words_at("page", text) if isinstance(text, BaseException) else str(text)
+    return re.sub(r"([\\`*_{}\[\]<>#$~|:!])", r"\\\1", words)
 
 
 def show_figure(figure: Figure, alt_text: str) -> None:

@@ -2,17 +2,21 @@
 
 import contextlib
 import json
+import re
 import shutil
 import sys
 import time
 import urllib.request
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from threading import Thread
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
 import app
 from ich_lib.demo import session, viewer
@@ -497,6 +501,63 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
     assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/analyze"]
     with pytest.raises(Exception, match=r"scan\.dcm looks like plain text|plain text"):
         client.predict([handle_file(str(files["scan.dcm"]))], session.UNKNOWN_WINDOW, 40, 80, api_name="/analyze")
+
+
+@pytest.fixture(scope="module")
+def two_series(case, tmp_path_factory):
+    """A zip of a native head and of its upper half under a bone kernel."""
+    folder = tmp_path_factory.mktemp("two")
+    upper, shared = (
+        replace(case.scan, hu=case.scan.hu[4:]),
+        {"StudyInstanceUID": "1.2", "PatientName": "", "PatientID": ""},
+    )
+    for name, scan, tags in (
+        ("B", upper, {"SeriesDescription": "Bone 12mm", "ConvolutionKernel": "H70h", "SeriesNumber": 3}),
+        ("A", case.scan, {"SeriesDescription": "DOE^JANE Head", "ConvolutionKernel": "H31s", "SeriesNumber": 2}),
+    ):
+        uid = generate_uid()
+        for path in write_dicom(scan, folder / name, name=name):
+            header = pydicom.dcmread(path)
+            for tag, value in (shared | tags | {"SeriesInstanceUID": uid}).items():
+                setattr(header, tag, value)
+            header.save_as(path)
+    return Path(shutil.make_archive(str(tmp_path_factory.mktemp("zipped") / "two"), "zip", folder))
+
+
+def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, two_series):
+    read(site, two_series, "Your scan: 10 slices")
+    assert site.is_visible("#series")
+    assert "Read: series 1 of 2" in site.inner_text(".warnings")
+    assert "jane" not in site.content().lower()
+    site.click("#series input")
+    choices = site.locator("#series [role=option]").all_inner_texts()
+    assert [one.lstrip("✓ \n") for one in choices] == [
+        "1: Head, 10 slices, 12 mm apart, kernel H31s",
+        "2: Bone 12mm, 6 slices, 12 mm apart, kernel H70h",
+    ]
+    site.get_by_role("option", name="2: Bone").click()
+    wait_for(site, ".origin", "Your scan: 6 slices")
+    site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    assert "sharp kernel" in site.inner_text(".warnings")
+    site.click("#make")
+    site.wait_for_selector("#made a[download]", timeout=60_000)
+    links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
+    assert len(json.loads(urllib.request.urlopen(links["result.json"]).read())["slices"]) == 6
+    site.click("#samples label:has-text('Epidural')")
+    wait_for(site, ".origin", "Sample case")
+    site.wait_for_selector("#series", state="hidden")
+
+
+def test_no_text_of_the_page_or_the_endpoint_speaks_python(server, site, two_series, tmp_path):
+    from gradio_client import Client, handle_file
+
+    client = Client(server.url, verbose=False)
+    ask = [[handle_file(str(two_series))], session.UNKNOWN_WINDOW, 40, 80]
+    assert len(client.predict(*ask, "bone 12mm", api_name="/analyze")["slices"]) == 6
+    assert len(client.predict(*ask, "1", api_name="/analyze")["slices"]) == 10
+    with pytest.raises(Exception, match=r'Choose one by its number: "1" as the series\.$'):
+        client.predict(*ask, "Scout", api_name="/analyze")
+    assert not re.search(r"\b[a-z_]+=\S|\bread\(|pip install", site.inner_text("body"))
 
 
 @pytest.mark.long

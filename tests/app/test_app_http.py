@@ -211,6 +211,12 @@ def test_an_unknown_window_reads_nothing(visitor, picture, name):
     assert told_nothing(visitor.bring(picture, picture_window=name))
 
 
+@pytest.mark.parametrize("number", [99, "x", [], {}, -1])
+def test_a_series_that_was_never_offered_reads_nothing(visitor, head, number):
+    visitor.bring(head)
+    assert told_nothing(visitor.call("series", series=number))
+
+
 def test_a_session_cannot_be_given_somebody_elses_last_upload(visitor, server, picture):
     """The last upload lies on the server; a path in its place in the call is not looked at."""
     (place,) = visitor.upload(picture)

@@ -6,11 +6,18 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 
 import ich_lib
+from ich_lib import analyze, read
 from ich_lib.__main__ import _parser, main
+from ich_lib.labels import ANY
+from ich_lib.words import result_sentence
 from tests.conftest import ROOT
+from tests.dicom_files import write_series
+from tests.planted import head, laid_out
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +66,21 @@ def test_a_bad_input_exits_with_2_and_one_sentence(arguments, tmp_path):
     assert done.stderr.strip().endswith(".")
 
 
-def test_predict_without_a_place_for_the_result_is_refused(capsys):
+def test_predict_without_a_place_for_the_result_prints_the_finding_and_its_slices(phantoms, capsys):
+    path = phantoms / "phantom-0000" / "scan.nii.gz"
+    assert main(["predict", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    result = analyze(read(path))
+    called = (np.flatnonzero(result.slice_scores[:, ANY] >= 0.5) + 1).tolist()
+    assert called
+    assert lines[0] == result_sentence(result)
+    assert [int(line.split(":")[0].removeprefix("slice")) for line in lines if line.startswith("slice ")] == called
+    assert lines[-1] == "--out FOLDER writes the mask, a picture and a report."
+
+
+def test_predict_looks_at_the_path_first(capsys):
     assert main(["predict", "x.nii"]) == 2
-    assert "Name a folder with --out, or ask for --json." in capsys.readouterr().err
+    assert "x.nii is not there." in capsys.readouterr().err
 
 
 def test_a_window_that_is_no_window_is_refused(phantoms, capsys):
@@ -222,3 +241,16 @@ def test_what_is_not_installed_is_told_where_it_is_not_even_imported_by_the_test
     assert done.stderr == (
         "This command needs keras, which only the course brings: pip install -r requirements-course.txt.\n"
     )
+
+
+def test_a_series_is_chosen_by_its_number_and_a_wrong_one_refused_in_words_of_the_command_line(tmp_path, capsys):
+    for name, slices in (("A", 8), ("B", 6)):
+        values, affine = laid_out(head()[:slices], "LPS")
+        write_series(tmp_path / name, values, affine, SeriesInstanceUID=generate_uid(), SeriesDescription="Head")
+    for number, slices in ((1, 8), (2, 6)):
+        assert main(["predict", str(tmp_path), "--json", "--series", str(number)]) == 0
+        assert len(json.loads(capsys.readouterr().out)["slices"]) == slices
+    assert main(["predict", str(tmp_path), "--json", "--series", "Head"]) == 2
+    message = capsys.readouterr().err
+    assert "holds 2 series of that description" in message
+    assert message.endswith("Choose one by its number: --series 1.\n")

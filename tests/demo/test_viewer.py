@@ -13,9 +13,8 @@ import pytest
 from ich_lib.demo import viewer
 from ich_lib.demo.viewer import payload, unpack, unpack_blood
 from ich_lib.prediction.engine import load
-from ich_lib.prediction.ood import OodScore
 from ich_lib.words import result_sentence, unsure_sentence, volume_sentence
-from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
+from tests.viewed import BLEED, SHAPE, SMALL_BLEED, doubtful_result, result
 
 
 def slice_of(shown: dict, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -230,11 +229,27 @@ def test_what_was_found_travels_in_every_language():
     assert payload(planted)["report"]["origin"] is None
 
 
-def test_a_strange_scan_is_warned_of_once():
-    odd = OodScore(3.14, 1.5, 0.99)
-    message = payload(replace(result(warnings=[odd.sentence, "Odd."]), ood=odd))["report"]
-    assert message["strangeness"] == {"value": 3.14, "limit": 1.5, "strange": True}
+def test_a_strange_scan_has_its_reason_once_and_no_finding():
+    view = payload(doubtful_result())
+    message = view["report"]
+    assert message["withheld"]
+    assert message["reasons"]["en"] == [doubtful_result().doubts[0].sentence]
+    assert message["sentence"]["en"] == "No finding is given: this may be no native head CT."
+    assert len(view["slices"]) == len(result().scan.hu)
+    assert (view["blood"], view["heat"], view["marked"]) == (None, None, [])
+    assert (message["scores"], message["ml"], message["calls"], message["strangeness"]) == ([], [], None, None)
+    assert (message["volume"]["en"], message["doubts"]["en"], message["belief"]["en"]) == ("", "", "")
     assert message["warnings"] == ["Odd."]
+
+
+def test_a_strange_scan_that_is_believed_has_its_finding_and_a_mark():
+    view = payload(replace(doubtful_result(), believe=True))
+    assert view["blood"] == payload(result())["blood"]
+    message = view["report"]
+    assert message["sentence"] == payload(result())["report"]["sentence"]
+    assert all("No finding" not in text for text in message["sentence"].values())
+    assert message["belief"]["en"].startswith("Shown on request, although")
+    assert len(set(message["belief"].values())) == 3
 
 
 def test_what_a_call_is_worth_rests_on_the_card_of_the_shipped_model():

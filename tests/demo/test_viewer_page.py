@@ -15,7 +15,7 @@ from ich_lib.prediction.uncertainty import PROBABILITY_WORDS
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.words import LANGUAGES
 from tests.browsing import MOUNT, SETTLE, mount_viewer, pixels, settle, tab, where, yellow
-from tests.viewed import BLEED, SHAPE, SMALL_BLEED, result
+from tests.viewed import BLEED, SHAPE, SMALL_BLEED, doubtful_result, result
 
 
 @pytest.fixture(scope="module")
@@ -741,11 +741,18 @@ def test_three_milliliters_stand_with_the_distance_of_slices(page):
 
 
 def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(page):
-    odd = OodScore(3.14, 1.5, 0.99)
-    show(page, replace(result(warnings=[odd.sentence]), ood=odd))
-    assert page.inner_text(".strange").startswith("This does not look like the scans the model learned from (")
-    assert "out-of-distribution score 3.1, limit 1.5" in page.inner_text(".strange")
-    assert page.is_hidden(".warnings")
+    show(page, replace(doubtful_result(), warnings=doubtful_result().warnings[:1]))
+    assert page.inner_text(".strange").startswith("This does not look like the head CTs the model learned from (")
+    assert "out-of-distribution score 3.1; 99% of new ones stay below 1.5" in page.inner_text(".strange")
+    assert page.inner_text(".sentence") == "No finding is given: this may be no native head CT."
+    for hidden in (".warnings", ".scores", ".amounts", ".worth", ".cutting", ".strip-key"):
+        assert page.is_hidden(hidden)
+    assert page.inner_text(".volume") == page.inner_text(".doubts") == page.inner_text(".usual") == ""
+    assert page.is_visible(".models")
+    show(page, replace(doubtful_result(), believe=True))
+    assert page.inner_text(".strange").startswith("Shown on request, although this may be no native head CT")
+    assert page.inner_text(".sentence").startswith("Bleeding likely")
+    assert page.is_visible(".scores")
     show(page, replace(result(), ood=OodScore(0.6, 1.5, 0.99)))
     assert page.is_hidden(".strange")
     assert page.inner_text(".usual").startswith("Looks like the scans the model learned from")

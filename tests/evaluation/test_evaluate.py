@@ -6,7 +6,7 @@ import pytest
 
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import _judge_models, build_report, cross_fit, evaluate, figures
-from ich_lib.evaluation.judged import JudgedScan, judge
+from ich_lib.evaluation.judged import JudgedScan, judge, judge_result
 from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
@@ -14,8 +14,10 @@ from ich_lib.measures.metrics import Counts, auc, dice
 from ich_lib.measures.report import Weights
 from ich_lib.models.recipe import Recipe
 from ich_lib.models.run import FOLD
+from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.prediction.engine import Model, ModelOutput, Models
+from ich_lib.scan import Scan, axial_affine
 from tests.data.test_datasets import GOOD
 from tests.planted import table_of_heads
 from tests.sets import write_ct_ich
@@ -57,6 +59,33 @@ def test_the_headline_on_paper():
         "dice_per_subject": 2, "slice_auc_any": 3, "scan_auc_any": 3, "volume_mae_ml": 2, "ece": 3,
     }  # fmt: skip
     assert all(item.low <= item.value <= item.high for item in result.values())
+
+
+def test_a_scan_of_uneven_slices_is_judged_by_its_slabs():
+    """Blood in slices 1 and 2, which lie beside a gap and so stand for 7.5 mm each."""
+    item = replace(SOME[0], slabs=np.array([1, 1.5, 1.5]))
+    assert item.true_ml == pytest.approx((20 + 1.5 * 10) / 1000)
+    assert item.mask_ml == pytest.approx((20 + 1.5 * 10) / 1000)
+    assert item.take_slices(np.array([False, True, True])).true_ml == pytest.approx(0.015)
+    blood = np.zeros((4, 8, 8), bool)
+    blood[1:3, 2:5, 2:5] = True
+    head = Scan(
+        np.zeros(blood.shape, np.float32), axial_affine((5, 1, 1), blood.shape), places=np.array([0, 1, 3, 4.0])
+    )
+    evidence = Evidence(np.zeros(4), np.zeros((4, 6)))
+    zeros, heat = np.zeros((4, 6)), np.zeros(blood.shape, np.float16)
+    found = Result(head, blood.astype(np.float16), 0.5, evidence, zeros, zeros[0], 0.5, True, heat, (), ())
+    judged = judge_result(found, blood, zeros > 0, patient="p", name="s")
+    assert judged.true_ml == judged.mask_ml == pytest.approx(2 * 9 * 7.5 / 1000)
+    assert judged.soft_ml == pytest.approx(judged.mask_ml)
+    assert (
+        judged.true_abc2_ml
+        == judged.abc2_ml
+        > 1.4
+        * judge_result(replace(found, scan=replace(head, places=None)), blood, zeros > 0, patient="p", name="s").abc2_ml
+    )
+    shifted = judge_result(found, np.roll(blood, 1, axis=0), zeros > 0, patient="p", name="s")
+    assert shifted.hd95_mm == 7.5  # the slab that one has and the other lacks
 
 
 def test_every_definition_of_overlap_on_paper():

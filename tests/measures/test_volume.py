@@ -122,6 +122,12 @@ def test_one_slice_one_voxel_and_no_voxel():
     assert abc2_ml(mask, affine) == pytest.approx(7 * 7 * 4 * 2 * 5 / 2 / 1000, rel=0.05)
 
 
+def test_voxels_of_a_lesion_are_numbered_as_in_the_scan():
+    mask = np.zeros((6, 20, 30), bool)
+    mask[2:4, 11:14, 17:19] = True
+    assert [item.tolist() for item in lesions(mask)] == [np.argwhere(mask).tolist()]
+
+
 def test_half_of_a_probability_counts_half_and_haze_counts_nothing():
     blood = np.full((2, 10, 10), 0.09, np.float16)
     blood[1, 2:6, 2:7] = 0.5

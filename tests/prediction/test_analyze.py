@@ -26,7 +26,8 @@ def test_a_planted_bleed_is_found_and_outlined(bleeding_case, result):
 def test_the_same_head_without_blood_scores_lower_and_has_a_small_part_of_the_mask(models, result):
     clean = analyze(phantom(101).scan, models)  # the same head, nothing planted
     assert clean.scores["any"] < result.scores["any"] - 0.2
-    assert clean.volume_ml < 0.2 * result.volume_ml
+    assert clean.marked_ml < 0.2 * result.volume_ml
+    assert (clean.volume_ml, clean.soft_ml, clean.abc2_ml) == (None, None, None)  # nothing found, nothing measured
 
 
 def test_every_array_lies_on_the_scans_own_voxels(bleeding_case, result):

@@ -103,7 +103,9 @@ def ood_models(usual, tells=True):
 
 
 def plain(hu, slices=3):
-    return Scan(np.full((slices, 32, 32), hu, np.float32), axial_affine((5, 1, 1), (slices, 32, 32)))
+    """Of unknown HU, so that its anatomy is not asked for."""
+    shape = (slices, 32, 32)
+    return Scan(np.full(shape, hu, np.float32), axial_affine((5, 1, 1), shape), hu_known=False)
 
 
 def test_a_planted_outlier_is_told_and_a_usual_scan_is_not():

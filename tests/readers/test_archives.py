@@ -486,8 +486,12 @@ def test_a_locked_7z_is_told(tmp_path, names_too):
 def test_without_py7zr_the_sentence_says_what_to_do(tmp_path, monkeypatch):
     path = seven(tmp_path / "a.7z", {"IM1": b"x"})
     monkeypatch.setattr("ich_lib.readers.sevens.find_spec", lambda _: None)
-    with pytest.raises(ReadError, match=r"a\.7z is a 7z archive\. Unpack it .* To read 7z here: pip install py7zr"):
+    with pytest.raises(ReadError, match=r"a\.7z is a 7z archive.*pip install py7zr\. Or: unpack it on your") as refusal:
         read(path)
+    assert refusal.value.in_words_of("page") == (
+        "a.7z is a 7z archive, which is not read here. Unpack it on your computer and give the folder, or zip the "
+        "files."
+    )
 
 
 @pytest.mark.parametrize("filters", [{"id": py7zr.FILTER_PPMD, "order": 6, "mem": 29}], ids=["PPMd"])

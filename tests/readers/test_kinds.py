@@ -37,6 +37,7 @@ from tests.readers import test_nifti_place as places
 from tests.readers.test_archives import deflate64, disc, seven, study, tarred, zipped
 from tests.readers.test_codecs import deflated
 from tests.readers.test_codecs import write as compressed
+from tests.stacks import STACKS
 
 READ, NOTED, REFUSED = "read", "read, with a note", "refused"
 
@@ -236,7 +237,7 @@ def averaged(scan):
 
 def too_many(folder):
     (folder / "dicom").mkdir()
-    for n in range(2001):
+    for n in range(5001):
         (folder / "dicom" / f"{n}").touch()
     return folder / "dicom"
 
@@ -521,7 +522,7 @@ ROWS = (
     Row("containers", "RAR", REFUSED, UNPACK, pushed("a.rar", b"Rar!\x1a\x07\x00" + bytes(90))),
     Row("containers", "CAB", REFUSED, UNPACK, pushed("a.cab", b"MSCF" + bytes(90))),
     Row("containers", "one part of a zip", REFUSED, "Unpack all parts", pushed("a.z01", b"PK\x07\x08" + bytes(90))),
-    Row("containers", "more than 2,000 files", REFUSED, "Give the folder of one head scan", too_many),
+    Row("containers", "more than 5,000 files", REFUSED, "Give the folder of one head scan", too_many),
     Row("containers", "640 thin slices", NOTED, "640 slices of 0.25 mm were averaged, 2 at a time", many, averaged),
     Row("NIfTI", "one file", READ, "", nifti("scan.nii.gz"), whole),
     Row("NIfTI", "header and image (.hdr, .img)", READ, "", two_halves, with_ml),
@@ -746,6 +747,7 @@ ROWS = (
         None,
         truth_of_pictures,
     ),
+    *(Row("slices", one.case, NOTED if one.words else READ, one.words, one.write, one.check) for one in STACKS),
 )
 
 
@@ -756,6 +758,7 @@ def test_what_comes_in_and_what_happens(tmp_path, row):
         with pytest.raises(ReadError) as refusal:
             row.reader(path)
         assert row.words in str(refusal.value)
+        assert refusal.value.code != "unreadable"
         return
     scan = row.reader(path)
     notes = scan.notes if isinstance(scan, Scan) else ()

@@ -87,6 +87,17 @@ def test_a_volume_keeps_its_ml(tmp_path, seven):
     assert share.sum() * scan.voxel_ml == pytest.approx(planted_ml, rel=1e-3)
 
 
+def test_uneven_slices_are_averaged_and_lie_in_the_middle_of_their_slabs(tmp_path, monkeypatch):
+    """Slice 3 of 18 is missing: of 17 slices the first is left out, and four at a time become slabs."""
+    monkeypatch.setitem(LIMITS, "slices", 5)
+    write_series(tmp_path, *laid_out(head(), "LPS"), skip=[3])
+    scan = read(tmp_path)
+    kept = np.delete(np.arange(18), 3)[1:].reshape(4, 4)
+    middle_mm = [(scan.affine @ [place, 0, 0, 1])[2] for place in scan.places]
+    first_mm = -40.0  # of slice 0
+    np.testing.assert_allclose(middle_mm, first_mm + 5 * kept.mean(axis=1), atol=1e-6)
+
+
 @pytest.mark.parametrize("letters", ["LAS", "RPI", "SPL", "PIR", "ILA"])
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 def test_nifti_slices_are_averaged_in_any_order(tmp_path, seven, letters, dtype):

@@ -19,7 +19,6 @@ from ich_lib.phantoms import MIMICS, from_shares
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.calibration import Evidence
 from ich_lib.prediction.ood import OodScore
-from ich_lib.prediction.uncertainty import EVEN_CHANCE
 from ich_lib.readers import read
 from ich_lib.reports import WRITERS, as_json, write
 from ich_lib.scan import Scan, axial_affine, from_file_grid
@@ -53,6 +52,7 @@ def result():
 def test_result_json_has_the_promised_keys_and_plain_values(result):
     content = json.loads(json.dumps(as_json(result), allow_nan=False))
     assert set(content) == {
+        "finding", "sentence", "believed_on_request", "doubts", "volume",
         "scores", "words", "slices", "unsure", "strangeness", "volume_ml", "volume_soft_ml", "volume_abc2_ml",
         "mask_pixels", "spacing_mm", "orientation",
         "warnings", "models", "notice",
@@ -102,11 +102,15 @@ def test_the_sentence_says_how_many_slices_how_much_and_which_type(result):
     without = replace(result, scan=replace(result.scan, spacing_known=False))
     assert result_sentence(without) == "Bleeding likely on 1 of 3 slices, pattern most like epidural."
     even = replace(result, scan_scores=np.float32([0.5, 0.2, 0.1, 0.1, 0.3, 0.6]))
-    start = "Bleeding about as likely as not on 1 of 3 slices, about 0.1 mL"
-    assert result_sentence(even) == f"{start}, pattern most like epidural."
+    assert result_sentence(even) == "Uncertain: 1 of 3 slices reaches the threshold."
     assert result_sentence(replace(even, calibrated=False)).startswith("Bleeding likely")
-    clean = replace(result, scan_scores=np.full(6, 0.2, np.float32))
+    low = replace(result, scan_scores=np.full(6, 0.2, np.float32))  # and yet a slice of 0.9
+    assert result_sentence(low) == "Uncertain: 1 of 3 slices reaches the threshold."
+    clean = replace(low, slice_scores=np.full((3, 6), 0.2))
     assert result_sentence(clean) == "No bleeding found by this model, which does miss bleeds."
+    assert result_sentence(replace(even, slice_scores=clean.slice_scores)) == (
+        "Uncertain: no slice reaches the threshold."
+    )
 
 
 def test_every_sentence_is_said_in_english_german_and_spanish(result):
@@ -118,7 +122,8 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
         blood=result.blood[1:2],
         slice_scores=result.slice_scores[1:2],
     )
-    clean = replace(result, scan_scores=np.full(6, 0.2, np.float32), blood=np.zeros_like(result.blood))
+    low = np.full((3, 6), 0.2)
+    clean = replace(result, slice_scores=low, scan_scores=low[0], blood=np.zeros_like(result.blood))
     unsure = lambda *high: replace(result, disagreement=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
     message = [
         (result_sentence, result, {
@@ -128,11 +133,9 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
             "patrón más parecido al de una hemorragia epidural.",
         }),
         (result_sentence, rare, {
-            "en": "Bleeding about as likely as not on 1 of 3 slices, about 18 mL, pattern most like intraparenchymal.",
-            "de": "Blutung etwa so wahrscheinlich wie nicht auf 1 von 3 Schichten, etwa 18 mL, "
-            "Muster am ehesten intraparenchymatös.",
-            "es": "Hemorragia tan probable como no en 1 de 3 cortes, unos 18 mL, "
-            "patrón más parecido al de una hemorragia intraparenquimatosa.",
+            "en": "Uncertain: 1 of 3 slices reaches the threshold.",
+            "de": "Unsicher: 1 von 3 Schichten erreicht die Schwelle.",
+            "es": "Incierto: 1 de 3 cortes alcanza el umbral.",
         }),
         (result_sentence, single, {
             "en": "Bleeding likely on this slice, pattern most like epidural.",
@@ -205,9 +208,7 @@ def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
     assert set(LANGUAGES) == {"en", "de", "es"}
     assert [blanks(words) for words in LANGUAGES.values()] == [blanks(LANGUAGES["en"])] * 3
     for words in LANGUAGES.values():
-        assert (set(words["types"]), set(words["mimics"]), set(words["how"])) == (
-            set(TYPES), set(MIMICS), {"likely", EVEN_CHANCE},
-        )  # fmt: skip
+        assert (set(words["types"]), set(words["mimics"])) == (set(TYPES), set(MIMICS))
 
 
 @pytest.mark.parametrize("tell", [result_sentence, unsure_sentence, volume_sentence, phantom_sentence])
@@ -254,6 +255,27 @@ def test_only_the_files_asked_for_are_written(result, tmp_path):
         write(result, tmp_path, ["../x"])
 
 
+def test_no_file_of_an_earlier_scan_stays_beside_a_result(result, tmp_path):
+    """Of a DICOM head a segmentation was written; of the next one, a NIfTI, there is none. Notes of one's own stay."""
+    for name in ("mask-seg.dcm", "report.pdf", "notes.txt"):
+        (tmp_path / name).write_text("of an earlier scan")
+    files = write(result, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in files} | {"notes.txt"}
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_files_appear_together_or_not_at_all(result, tmp_path, monkeypatch):
+    def fail(result, path):
+        raise OSError("no space left")
+
+    (tmp_path / "result.json").write_text("of an earlier scan")
+    monkeypatch.setitem(WRITERS, "report.pdf", fail)
+    with pytest.raises(OSError, match="no space left"):
+        write(result, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+    assert (tmp_path / "result.json").read_text() == "of an earlier scan"
+
+
 def table_of(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -262,11 +284,23 @@ def table_of(path):
 def test_the_table_has_a_row_a_slice_counted_from_one(result, tmp_path):
     write(replace(result, disagreement=np.array([0, 0.25, 0])), tmp_path, ["slices.csv"])
     rows = table_of(tmp_path / "slices.csv")
-    assert list(rows[0]) == ["slice", *LABELS, "mask_pixels", "mask_ml", "doubt", "notice", "models"]
+    assert list(rows[0]) == [
+        "slice",
+        *LABELS,
+        "mask_pixels",
+        "mask_ml",
+        "doubt",
+        "finding",
+        "remarks",
+        "notice",
+        "models",
+    ]
     assert [row["slice"] for row in rows] == ["1", "2", "3"]
     assert [rows[1][name] for name in (*LABELS, "mask_pixels", "mask_ml", "doubt")] == [
         "0.8", "0.2", "0.1", "0.1", "0.3", "0.9", "100", "0.1", "0.25",
     ]  # fmt: skip
+    assert {row["finding"] for row in rows} == {result_sentence(result)}
+    assert {row["remarks"] for row in rows} == {""}
     assert {row["notice"] for row in rows} == {NOTICE}
     assert {row["models"] for row in rows} == {"m " + "ab" * 32}
 
@@ -580,7 +614,7 @@ def downloads(tmp_path_factory, models):
     slices = write_series(folder, values, file_affine(AXES["tilted gantry"], values.shape), prefix="QVORTRUP", **WHO)
     names = {part for value in WHO.values() for part in re.split(r"[\^ ]", value) if len(part) > 4}
     names |= {pydicom.dcmread(path).SOPInstanceUID for path in slices} | {"2019-04-23", "1943-08-17", "99887711"}
-    result = analyze(read(folder), models)
+    result = analyze(read(folder), models, believe=True)
     return result, write(result, tmp_path_factory.mktemp("out")), names
 
 

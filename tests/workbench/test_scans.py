@@ -53,6 +53,18 @@ def test_the_mask_at_each_threshold_on_paper(threshold, right, wrong):
     assert volumes == pytest.approx(np.array([right + wrong, 4, 4 - right, wrong]) * 0.005)
 
 
+def test_the_mask_of_uneven_slices_has_the_ml_of_their_slabs():
+    """Slice 1 lies 5 mm above slice 0 and 10 mm below slice 2, and so stands for 7.5 mm."""
+    result, case = disk_case()
+    uneven = replace(result, scan=replace(result.scan, places=np.array([0, 1, 3.0])))
+    even, output = metrics_at_threshold(result, case, 0.7), metrics_at_threshold(uneven, case, 0.7)
+    assert (output.marked_ml, output.true_ml, output.missed_ml) == pytest.approx(
+        (1.5 * even.marked_ml, 1.5 * even.true_ml, 1.5 * even.missed_ml)
+    )
+    row = case_row(uneven, replace(case, scan=uneven.scan), "3")
+    assert (row.true_ml, row.mask_ml) == pytest.approx((0.03, 0.03))
+
+
 def test_slices_that_nobody_outlined_are_not_measured():
     result = metrics_at_threshold(*disk_case((True, False, True)), 0.5)
     assert (result.dice, result.dice_per_subject, result.marked_ml) == (1.0, None, 0.0)

@@ -97,8 +97,11 @@ def findings(result: Result) -> dict:
     """What was found in a scan, to be laid over its `scan_picture`.
 
     Returns:
-        `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`.
+        `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`. Where
+        nothing is believed (`Result.is_withheld`) the report alone, which says why.
     """
+    if result.is_withheld:
+        return {"blood": None, "heat": None, "marked": [], "report": report(result)}
     rows, columns = display_size(result.scan.hu.shape)
     has_blood = [bool(plane.any()) for plane in result.mask]
     return {

@@ -4,29 +4,41 @@ from ich_lib.labels import ANY, COLORS, LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import probability_word
-from ich_lib.words import in_each_language, result_sentence, unsure_sentence, volume_sentence
+from ich_lib.words import (
+    belief_sentence,
+    doubt_sentences,
+    in_each_language,
+    notes_of,
+    result_sentence,
+    unsure_sentence,
+    volume_sentence,
+)
 
 
 def report(result: Result) -> dict:
     """What the viewer writes beside the picture, in words and shares of one. Sentences come by language.
 
-    The out-of-distribution warning is left out of `warnings`: the viewer says `strangeness` in its own words, and
-    first.
+    The doubts about the scan are left out of `warnings`: the viewer says them in the person's language, and first.
+    Where nothing is believed there are no scores, no mL and no figures of what a call is worth.
     """
-    ood_score = result.ood
-    ood_warning = ood_score.sentence if ood_score and ood_score.is_ood else None
+    is_told, ood = not result.is_withheld, result.ood
     return {
+        "withheld": result.is_withheld,
+        "belief": in_each_language(belief_sentence, result),
+        "reasons": in_each_language(doubt_sentences, result),
         "sentence": in_each_language(result_sentence, result),
-        "scores": [_score(result, k) for k in (ANY, *range(ANY))],  # whether there is blood, before which kind
+        # whether there is blood, before which kind
+        "scores": [_score(result, k) for k in (ANY, *range(ANY))] if is_told else [],
         "score_threshold": result.score_threshold,
         "calibrated": result.calibrated,
-        "unsure": list(result.unsure_slices),
+        "unsure": list(result.unsure_slices) if is_told else [],
         "doubts": in_each_language(unsure_sentence, result),
         "volume": in_each_language(volume_sentence, result),
+        "measurable": result.is_measurable,
         "ml": [[name, ml] for name, ml in _milliliters(result) if ml is not None],
-        "strangeness": ood_score and ood_score.as_json(),
-        "calls": (result.model_figures or {}).get("calls", {}).get("whole_scans"),
-        "warnings": [warning for warning in result.warnings if warning != ood_warning],
+        "strangeness": ood.as_json() if ood and not ood.is_ood else None,  # else it is a doubt
+        "calls": (result.model_figures or {}).get("calls", {}).get("whole_scans") if is_told else None,
+        "warnings": notes_of(result),
         "models": [f"{name} {sha256[:8]}" for name, sha256 in result.models],
         "notice": NOTICE,
     }

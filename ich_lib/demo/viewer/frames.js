@@ -9,7 +9,7 @@ const UNFOUND = { // what the payload holds besides once somebody looked for blo
   blood: null, heat: null, truth: null, threshold: 128, marked: [],
   report: {
     scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
-    calls: null, models: [],
+    calls: null, models: [], withheld: false, measurable: true, belief: {}, reasons: {},
   },
 };
 

@@ -7,8 +7,9 @@ function made(tag, text, className) {
   return node;
 }
 
-// Pixels as mL, each slice's by its slab; or their plain number where no mL are known.
-const amount = (slabs, pixels) => (state.scan.pixel_ml ? milliliters(slabs * state.scan.pixel_ml) : say("pixels", { n: pixels }));
+// Pixels as mL, each slice's by its slab; their plain number while the report gives no mL: two sentences must not
+// contradict each other.
+const amount = (slabs, pixels) => (state.scan.pixel_ml && state.scan.report.measurable ? milliliters(slabs * state.scan.pixel_ml) : say("pixels", { n: pixels }));
 const range = (figure) => decimal(figure.value, 2) + " (" + decimal(figure.low, 2) + "-" + decimal(figure.high, 2) + ")";
 const cutOf = (level) => decimal(level / 255, 2);
 
@@ -29,16 +30,18 @@ function fillWords() {
 }
 
 function fillReport(report) {
-  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = state.scan.blood ? report[name][state.language] : "";
-  for (const selector of [".scores", ".models"]) at(selector).hidden = !state.scan.blood;
-  if (!state.scan.blood) at(".sentence").textContent = say("unfound");
+  const answered = state.scan.blood || report.withheld;
+  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = answered ? report[name][state.language] : "";
+  at(".scores").hidden = !state.scan.blood;
+  at(".models").hidden = !answered;
+  if (!answered) at(".sentence").textContent = say("unfound");
   const { slices, ...shown } = report.shown;
   at(".origin").textContent = report.origin?.[state.language] ?? say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
   at(".models").textContent = say("model") + ": " + report.models.join(", ");
   at(".strip-cut").textContent = say("strip_cut", { cut: percent(report.score_threshold) });
   at(".with-doubt").hidden = !report.unsure.length;
   fillScores(report);
-  fillStrangeness(report.strangeness);
+  fillReasons(report);
   at(".amounts tbody").replaceChildren(...report.ml.map(([name, ml]) => {
     const row = made("tr"), head = made("th", say("ml_" + name));
     head.scope = "row";
@@ -74,11 +77,13 @@ function fillScores(report) {
   }));
 }
 
-function fillStrangeness(found) {
-  const told = found && { value: decimal(found.value, 1), limit: decimal(found.limit, 1) };
-  at(".strange").hidden = !found?.strange;
-  at(".strange").textContent = found?.strange ? say("strange", told) : "";
-  at(".usual").textContent = found && !found.strange ? say("usual", told) : "";
+// Why this may be no native head CT; then whether the model knows its like.
+function fillReasons(report) {
+  const belief = report.belief[state.language], reasons = report.reasons[state.language] ?? [], found = report.strangeness;
+  at(".strange").replaceChildren(...[belief, ...reasons].filter(Boolean).map((text) => made("p", text)));
+  at(".strange").hidden = !belief && !reasons.length;
+  at(".strange").classList.toggle("refused", report.withheld || Boolean(belief));
+  at(".usual").textContent = found && !report.withheld ? say("usual", { value: decimal(found.value, 1), limit: decimal(found.limit, 1) }) : "";
 }
 
 function fillSlice() {

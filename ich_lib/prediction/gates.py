@@ -1,0 +1,176 @@
+"""Is this a native head in Hounsfield units? Three gates before anything that a model says is believed.
+
+The first asks the header (`Scan.acquisition`), the second the slices (`ich_lib.prepare.anatomy`), the third the model's
+own features (`ich_lib.prediction.ood`). Each answers with doubts: sentences of which some only warn and others refuse.
+Where one refuses there is no finding, no probability and no mL, in whatever a result is shown or saved as, unless the
+person asks for it (`analyze(scan, believe=True)`).
+
+Headers are often filled in wrongly, so what one says of the part of the body refuses nothing where a whole skull with
+brain in it is seen. Contrast agent, other units than HU and another modality are not seen in the slices; there the
+header is believed. Slices that do not lie in Hounsfield units (`Scan.hu_known`) pass the second gate unseen.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ich_lib.prediction.ood import OodScore
+from ich_lib.prepare.anatomy import Head
+from ich_lib.scan import Acquisition, Scan
+
+CAVITY_ML = (700, 2200)  # of a head; newborns have less
+_IMPOSSIBLE_ML = (250, 2500)  # beyond these it is no head of a person, or the spacing is wrong
+_WHOLE_MM = 100.0  # of slices; fewer show a part of the head and hold less
+_WIDEST_FIELD_MM = 350.0
+_LEAST_SHARE, _SMALL_SHARE = 0.3, 0.4  # of the slices that show brain in a skull; of 70 real heads the least was 0.52
+_CUT_SHARE = 0.25
+_LEAST_AIR_ML = 30.0
+_BACK_MM, _SIDE_MM, _UP_MM = 15.0, 25.0, 15.0  # of 70 heads the farthest were 3 in front, 19 aside, 21 below
+_SHUFFLED, _MOST_FOR_SHUFFLED = 3.0, 60
+
+SENTENCES = {
+    "no CT": "The header says that this is no CT.",
+    "no HU": "The header says that the numbers are not Hounsfield units.",
+    "contrast": "The header says that contrast agent was given. It looks like blood; the model only knows scans "
+    "without it.",
+    "other part": "The header says {part}, and the slices do not clearly show a head.",
+    "other part, but a head": "The header says {part}, but the slices show a head.",
+    "wide field": "The field of view is {mm:.0f} mm wide, so a head is drawn small and details are lost.",
+    "sharp kernel": "The slices were made with a sharp kernel, as for bone; its noise can look like blood.",
+    "no skull": "No slice shows brain inside a skull. This is probably no head CT, or its numbers are no Hounsfield "
+    "units.",
+    "no whole skull": "The edge of the picture cuts through the body, and no slice shows a whole skull.",
+    "small cavity": "The skull holds {ml:.0f} mL; a head holds 700 to 2200 mL. This is a part of a head, a young "
+    "child, or an open skull.",
+    "tiny cavity": "What looks like a skull holds only {ml:.0f} mL; a head holds 700 to 2200 mL.",
+    "large cavity": "The skull holds {ml:.0f} mL, more than the 700 to 2200 mL of a head. The spacing may be wrong.",
+    "huge cavity": "What looks like a skull holds {ml:.0f} mL; a head holds 700 to 2200 mL. The spacing is wrong, or "
+    "this is no head.",
+    "few slices of a head": "Only {head} of {count} slices show brain inside a skull. Give the slices of the head "
+    "alone.",
+    "many slices of no head": "Only {head} of {count} slices show brain inside a skull; the model does not know the "
+    "others.",
+    "cut off": "The edge of the picture cuts through the head; blood beyond it is not seen.",
+    "upside down": "The face looks down: the head lies upside down in the picture.",
+    "on its side": "The face looks sideways: the head lies on its side in the picture.",
+    "feet first": "The nose lies above the brain: the slices run from head to foot, or the head is upside down. Right "
+    "and left may be exchanged.",
+    "shuffled": "The skull grows and shrinks from slice to slice: the slices are not in order.",
+}
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a scan may be no native head in HU.
+
+    Attributes:
+        code: a key of SENTENCES, or "unlike" for the model's features.
+        refuses: whether nothing is believed because of it.
+        values: what the sentence is filled with.
+        sentence: for a person, in English.
+    """
+
+    code: str
+    refuses: bool
+    values: Mapping[str, float | str]
+    sentence: str
+
+
+def find_doubts(scan: Scan, head: Head, ood: OodScore | None) -> tuple[Doubt, ...]:
+    """Ask all three gates.
+
+    Args:
+        scan: what was read.
+        head: what `measure_head` sees in it.
+        ood: what the model's features say; None for a model that cannot tell.
+
+    Returns:
+        The doubts, those that refuse first.
+
+    Example:
+        >>> from ich_lib import phantom
+        >>> from ich_lib.phantoms.bodies import body
+        >>> from ich_lib.prepare.anatomy import measure_head
+        >>> chest = body("chest", pixels=64, slices=4)
+        >>> [doubt.code for doubt in find_doubts(chest, measure_head(chest), None)]
+        ['no skull']
+        >>> scan = phantom(1, slices=12, pixels=64).scan
+        >>> find_doubts(scan, measure_head(scan), None)
+        ()
+    """
+    anatomy = _of_anatomy(scan, head) if scan.hu_known else []
+    is_head = scan.hu_known and bool(head.slices.any()) and not any(doubt.refuses for doubt in anatomy)
+    doubts = [*_of_header(scan.acquisition, is_head=is_head), *anatomy, *_of_features(ood)]
+    return tuple(sorted(doubts, key=lambda doubt: not doubt.refuses))
+
+
+def _doubt(code: str, *, refuses: bool = False, **values: float | str) -> Doubt:
+    return Doubt(code, refuses, values, SENTENCES[code].format(**values))
+
+
+def _of_header(told: Acquisition, *, is_head: bool) -> list[Doubt]:
+    doubts = []
+    if told.modality not in ("", "CT"):
+        doubts.append(_doubt("no CT", refuses=True))
+    if told.numbers == "other":
+        doubts.append(_doubt("no HU", refuses=True))
+    if told.contrast:
+        doubts.append(_doubt("contrast", refuses=True))
+    if told.body_part not in ("", "head"):
+        code = "other part, but a head" if is_head else "other part"
+        doubts.append(_doubt(code, refuses=not is_head, part=told.body_part))
+    if told.diameter_mm and told.diameter_mm > _WIDEST_FIELD_MM:
+        doubts.append(_doubt("wide field", mm=told.diameter_mm))
+    if told.kernel == "sharp":
+        doubts.append(_doubt("sharp kernel"))
+    return doubts
+
+
+def _of_anatomy(scan: Scan, head: Head) -> list[Doubt]:
+    count, n_head = len(head.slices), int(head.slices.sum())
+    if not n_head:
+        lone = count == 1 and scan.acquisition.body_part == "head"  # below the brain a head shows no closed skull
+        return [_doubt("no whole skull" if head.cut.mean() > 0.5 else "no skull", refuses=not lone)]
+    doubts = _of_cavity(head)
+    if head.share < _SMALL_SHARE:
+        refuses = head.share < _LEAST_SHARE
+        code = "few slices of a head" if refuses else "many slices of no head"
+        doubts.append(_doubt(code, refuses=refuses, head=n_head, count=count))
+    if head.cut[head.slices].mean() > _CUT_SHARE:
+        doubts.append(_doubt("cut off"))
+    if head.jumps > _SHUFFLED and count <= _MOST_FOR_SHUFFLED:
+        doubts.append(_doubt("shuffled", refuses=True))
+    return doubts + _of_lie(head)
+
+
+def _of_cavity(head: Head) -> list[Doubt]:
+    ml = head.cavity_ml
+    if ml is None or head.length_mm is None:
+        return []
+    is_whole = head.length_mm >= _WHOLE_MM
+    if ml > _IMPOSSIBLE_ML[1] or (is_whole and ml < _IMPOSSIBLE_ML[0]):
+        return [_doubt("huge cavity" if ml > _IMPOSSIBLE_ML[1] else "tiny cavity", refuses=True, ml=ml)]
+    if ml > CAVITY_ML[1] or (is_whole and ml < CAVITY_ML[0]):
+        return [_doubt("large cavity" if ml > CAVITY_ML[1] else "small cavity", ml=ml)]
+    return []
+
+
+def _of_lie(head: Head) -> list[Doubt]:
+    """By the air of nose and sinuses, where there is enough of it."""
+    up_mm, back_mm, left_mm = head.air_mm
+    if head.air_ml < _LEAST_AIR_ML:
+        return []
+    doubts = []
+    if abs(left_mm) > max(_SIDE_MM, abs(back_mm)):
+        doubts.append(_doubt("on its side", refuses=True))
+    elif back_mm > _BACK_MM:
+        doubts.append(_doubt("upside down", refuses=True))
+    if up_mm > _UP_MM:
+        doubts.append(_doubt("feet first"))
+    return doubts
+
+
+def _of_features(ood: OodScore | None) -> list[Doubt]:
+    if ood is None or not ood.is_ood:
+        return []
+    values = {"value": ood.value, "limit": ood.limit, "quantile": ood.quantile}
+    return [Doubt("unlike", True, values, ood.sentence)]

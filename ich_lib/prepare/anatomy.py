@@ -1,0 +1,273 @@
+"""Is there a brain in a skull, and how does it lie? Counted in mm on a coarse grid of a scan's slices.
+
+A slice counts as head where a closed ring of bone, with gaps of up to 14 mm for sutures, foramina and fractures, holds
+25 to 330 cm2 that are nearly all as dense as brain; or where the ring is open, as in a newborn or after a fracture,
+but most of the rim of the hull around all bone is bone and the tissue in it is as dense as brain alone, less than
+muscle. No trunk, neck or limb does that: ribs and pelvis hold air, fat and muscle, and a vertebra holds a few cm2.
+
+How the head lies, the air in it tells: nose and paranasal sinuses lie below the brain and in front of it. That goes
+as far as there is air: a head cut off above the sinuses, or full of blood there, tells nothing. A head is the same on
+both sides, so a mirrored one cannot be told by its anatomy at all; but who reverses the slices, or turns front to
+back, without turning the rest, mirrors the head as well, and that is told.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ich_lib.scan import Scan
+
+_GRID_MM = 2.0  # of a pixel here; finer ones see no more of a skull
+_FIELD_MM = 240.0  # side of a slice whose pixels are of unknown size
+_BONE_HU, _BONE_SHARE = 200.0, 0.2  # of the pixels under one of the grid: bone of 1 mm still counts
+_TISSUE_HU = -300.0  # and less is air
+_BODY_HU = -150.0
+_BRAIN_HU, _MEDIAN_HU, _LEAST_BRAIN = (0.0, 100.0), (10.0, 60.0), 0.8
+_OPEN_MEDIAN_HU, _OPEN_LEAST_CM2, _OPEN_LEAST_RIM = 42.0, 50.0, 0.75  # muscle has 45 and more
+_ROOM_CM2 = (25.0, 330.0)
+_GAP_MM, _OPEN_GAP_MM, _NOSTRIL_MM = 14.0, 26.0, 10.0
+_LEAST_BODY_CM2 = 30.0
+_CUT_MM, _HEADREST_MM = 30.0, 8.0  # tissue so long and thick at the edge of the field is cut off there
+_MOST_SLICES = 48  # are looked at, evenly spread: of 96 slices every other one
+_MARGIN = 16  # pixels of air around a slice, so that closing gaps does not stick to the edge
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a scan shows of a head.
+
+    Attributes:
+        room_cm2: (z,) what the skull holds in each slice; 0 where a slice shows no brain in a skull.
+        cut: (z,) whether tissue goes on beyond the edge of the field.
+        cavity_ml: what the skull holds in all slices; None where the size of the voxels is not known.
+        length_mm: of the scan from its first slice to its last one; None where it is not known.
+        air_ml: outside the brain but inside the head: nose, sinuses, mastoids. As if a slice of 5 mm were 240 mm
+            wide, where the size of the voxels is not known.
+        air_mm: (z, y, x) from the brain's middle along z, and from the head's along y and x, to the middle of that air:
+            below, in front and neither left nor right in a head that lies as it should. Zeros where there is no air or
+            no brain.
+    """
+
+    room_cm2: np.ndarray
+    cut: np.ndarray
+    cavity_ml: float | None
+    length_mm: float | None
+    air_ml: float
+    air_mm: tuple[float, float, float]
+
+    @property
+    def slices(self) -> np.ndarray:
+        """(z,) bool, which slices show brain in a skull."""
+        return self.room_cm2 > 0
+
+    @property
+    def share(self) -> float:
+        """Share of the slices that do."""
+        return float(self.slices.mean())
+
+    @property
+    def jumps(self) -> float:
+        """How much the skull grows and shrinks from slice to slice, in its largest cross-section: once up and once
+        down is 1. Of 70 real heads the most was 1.7; in shuffled slices the least was 4.3."""
+        largest = float(self.room_cm2.max())
+        return float(np.abs(np.diff(self.room_cm2)).sum()) / (2 * largest) if largest else 0.0
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The coarse grid: rows and columns, mm of its pixels and of the slices."""
+
+    rows: int
+    columns: int
+    sides_mm: tuple[float, float]
+    slice_mm: float
+
+    @property
+    def pixel_cm2(self) -> float:
+        return self.sides_mm[0] * self.sides_mm[1] / 100
+
+    def disk(self, mm: float) -> np.ndarray:
+        """What closes gaps of so many mm."""
+        tall, wide = (2 * max(round(mm / 2 / side), 1) + 1 for side in self.sides_mm)
+        return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, tall))
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """What one slice shows: see `Head`; the air's middle as mm (y, x) from the head's."""
+
+    room_cm2: float
+    is_cut: bool
+    air_cm2: float
+    air_place_mm: tuple[float, float]
+
+
+def measure_head(scan: Scan) -> Head:
+    """Look for a brain in a skull. Takes a tenth of a second for 34 slices of 512 x 512.
+
+    Args:
+        scan: of any body. Of a picture cut off below bone the white counts as bone.
+
+    Example:
+        >>> from ich_lib import phantom
+        >>> head = measure_head(phantom(1, slices=12, pixels=64).scan)
+        >>> f"{head.cavity_ml:.0f} mL on {head.slices.sum()} of 12 slices"
+        '959 mL on 12 of 12 slices'
+    """
+    grid, bone_hu = _grid_of(scan), min(_BONE_HU, 0.98 * float(scan.hu.max()))
+    every = max(len(scan.hu) // _MOST_SLICES, 1)
+    slices = [_measure_slice(plane, bone_hu, grid) for plane in scan.hu[every // 2 :: every]]
+    of_slice = [slices[min(k // every, len(slices) - 1)] for k in range(len(scan.hu))]
+    room_cm2, air_cm2 = (np.array([getattr(one, name) for one in of_slice]) for name in ("room_cm2", "air_cm2"))
+    step_mm = scan.voxel_ml * 1000 / float(np.prod(scan.spacing_mm[1:])) if scan.spacing_known else None
+    return Head(
+        room_cm2=room_cm2,
+        cut=np.array([one.is_cut for one in of_slice]),
+        cavity_ml=None if step_mm is None else float(room_cm2.sum() * step_mm / 10),
+        length_mm=None if step_mm is None else len(scan.hu) * step_mm,
+        air_ml=float(air_cm2.sum() * grid.slice_mm / 10),
+        air_mm=_air_mm(room_cm2, air_cm2, np.array([one.air_place_mm for one in of_slice]), grid.slice_mm),
+    )
+
+
+def _measure_slice(plane: np.ndarray, bone_hu: float, grid: _Grid) -> _Slice:
+    step = max(min(plane.shape[0] // grid.rows, plane.shape[1] // grid.columns) // 2, 1)  # two a side do for a mean
+    plane = np.ascontiguousarray(plane[::step, ::step])
+    # bone is found before it is shrunk, else a thin skull would vanish between brain and scalp
+    bone = cv2.threshold(plane, bone_hu, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
+    hu, shares = (
+        cv2.resize(values, (grid.columns, grid.rows), interpolation=cv2.INTER_AREA) for values in (plane, bone)
+    )
+    room = _room(hu, (shares >= 255 * _BONE_SHARE).astype(np.uint8), grid)
+    air_cm2, air_place_mm = _inner_air(hu, room, grid)
+    return _Slice(np.count_nonzero(room) * grid.pixel_cm2, _is_cut(hu, grid), air_cm2, air_place_mm)
+
+
+def _grid_of(scan: Scan) -> _Grid:
+    _, rows, columns = scan.hu.shape
+    dz, dy, dx = scan.spacing_mm if scan.spacing_known else (5.0, *[_FIELD_MM / max(rows, columns)] * 2)
+    coarse_rows = min(max(round(rows * dy / _GRID_MM), 1), rows)
+    coarse_columns = min(max(round(columns * dx / _GRID_MM), 1), columns)
+    return _Grid(coarse_rows, coarse_columns, (dy * rows / coarse_rows, dx * columns / coarse_columns), dz)
+
+
+def _room(hu: np.ndarray, bone: np.ndarray, grid: _Grid) -> np.ndarray:
+    """(y, x) bool, what the skull holds in one slice; empty where there is no brain in a skull."""
+    padded = np.pad(bone, _MARGIN)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_GAP_MM))
+    inside = slice(_MARGIN, -_MARGIN)
+    room = _largest(_enclosed(closed)[inside, inside])
+    if _is_brain(hu, room, grid, _ROOM_CM2[0], _MEDIAN_HU[1]):
+        return room
+    if bone.sum() * grid.pixel_cm2 < 5:
+        return np.zeros(hu.shape, bool)
+    wide = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_OPEN_GAP_MM))[inside, inside] > 0
+    room = _open_room(hu, bone, wide, grid)
+    return room if _is_brain(hu, room, grid, _OPEN_LEAST_CM2, _OPEN_MEDIAN_HU) else np.zeros(hu.shape, bool)
+
+
+def _enclosed(walls: np.ndarray) -> np.ndarray:
+    """(y, x) bool, what cannot be reached from the corner without crossing walls."""
+    filled = walls.copy()
+    cv2.floodFill(filled, None, (0, 0), 2)
+    return filled == 0
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    """The largest piece of a (y, x) bool mask."""
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    return pieces == 1 + stats[1:, cv2.CC_STAT_AREA].argmax() if count > 1 else np.zeros(mask.shape, bool)
+
+
+def _is_brain(hu: np.ndarray, room: np.ndarray, grid: _Grid, least_cm2: float, most_median_hu: float) -> bool:
+    if not least_cm2 <= np.count_nonzero(room) * grid.pixel_cm2 <= _ROOM_CM2[1]:
+        return False
+    values = hu[room]
+    brain = np.count_nonzero((values > _BRAIN_HU[0]) & (values < _BRAIN_HU[1]))
+    return brain >= _LEAST_BRAIN * values.size and _MEDIAN_HU[0] <= np.median(values) <= most_median_hu
+
+
+def _open_room(hu: np.ndarray, bone: np.ndarray, wide: np.ndarray, grid: _Grid) -> np.ndarray:
+    """What lies in the hull around all bone of the body, where most of the hull's rim is bone; else nothing.
+
+    Args:
+        hu: (y, x).
+        bone: (y, x) uint8.
+        wide: the same with wide gaps closed.
+        grid: of them.
+    """
+    skull = wide & _largest(hu > _BODY_HU)
+    rows, columns = np.nonzero(skull)
+    hull = np.zeros(hu.shape, np.uint8)
+    if len(rows) < 3:
+        return hull > 0
+    points = np.stack([columns, rows], axis=1).astype(np.int32)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    eroded = cv2.erode(hull, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    rim, near = hull > eroded, cv2.dilate(bone, grid.disk(8.0)) > 0
+    return (hull > 0) & ~wide & bool(near[rim].mean() >= _OPEN_LEAST_RIM)
+
+
+def _is_cut(hu: np.ndarray, grid: _Grid) -> bool:
+    """Whether tissue thicker than a headrest lies along an edge of the slice, or of the circle that the scanner saw."""
+    down, right = grid.sides_mm
+    deep_y, deep_x = (
+        min(round(_HEADREST_MM / side), length // 2) for side, length in zip(grid.sides_mm, hu.shape, strict=True)
+    )
+    tissue = hu > _TISSUE_HU
+    rows = [tissue[0] & tissue[deep_y], tissue[-1] & tissue[-1 - deep_y]]
+    columns = [tissue[:, 0] & tissue[:, deep_x], tissue[:, -1] & tissue[:, -1 - deep_x]]
+    longest_mm = max([_longest_run(row) * right for row in rows] + [_longest_run(column) * down for column in columns])
+    corners = hu[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if corners.max() < _TISSUE_HU and np.ptp(corners) == 0:  # what a scanner writes outside its circle
+        longest_mm = max(longest_mm, _run_on_circle_mm(tissue, grid))
+    return longest_mm >= _CUT_MM
+
+
+def _run_on_circle_mm(tissue: np.ndarray, grid: _Grid) -> float:
+    """The longest run of tissue along the circle that just fits into a slice."""
+    heights_mm = [count * side / 2 for count, side in zip(tissue.shape, grid.sides_mm, strict=True)]
+    radius_mm = min(heights_mm) - grid.sides_mm[0]
+    angles = np.linspace(0, 2 * np.pi, max(round(2 * np.pi * radius_mm / _GRID_MM), 8), endpoint=False)
+    runs = np.ones(len(angles), bool)
+    for deep_mm in (_GRID_MM, _GRID_MM + _HEADREST_MM):
+        y = (heights_mm[0] + (radius_mm - deep_mm) * np.sin(angles)) / grid.sides_mm[0] - 0.5
+        x = (heights_mm[1] + (radius_mm - deep_mm) * np.cos(angles)) / grid.sides_mm[1] - 0.5
+        runs &= tissue[np.round(y).astype(int), np.round(x).astype(int)]
+    return min(_longest_run(np.concatenate([runs, runs])), len(runs)) * 2 * np.pi * radius_mm / len(angles)
+
+
+def _longest_run(values: np.ndarray) -> int:
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], values.astype(np.int8), [0]])))
+    return int((ends[1::2] - ends[::2]).max(initial=0))
+
+
+def _inner_air(hu: np.ndarray, room: np.ndarray, grid: _Grid) -> tuple[float, tuple[float, float]]:
+    """cm2 of air in the head outside the brain, and mm (y, x) from the head's middle to its middle."""
+    body = _largest(hu > _TISSUE_HU)
+    if np.count_nonzero(body) * grid.pixel_cm2 < _LEAST_BODY_CM2:
+        return 0.0, (0.0, 0.0)
+    padded = np.pad(body.astype(np.uint8), _MARGIN)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_NOSTRIL_MM))
+    inside = slice(_MARGIN, -_MARGIN)
+    head = (closed[inside, inside] > 0) | _enclosed(closed)[inside, inside]
+    air = head & (hu < _TISSUE_HU) & ~room
+    if not air.any():
+        return 0.0, (0.0, 0.0)
+    (y, x), (middle_y, middle_x) = (np.argwhere(mask).mean(axis=0) for mask in (air, head))
+    return float(np.count_nonzero(air) * grid.pixel_cm2), (
+        float(y - middle_y) * grid.sides_mm[0],
+        float(x - middle_x) * grid.sides_mm[1],
+    )
+
+
+def _air_mm(
+    room_cm2: np.ndarray, air_cm2: np.ndarray, places: np.ndarray, slice_mm: float
+) -> tuple[float, float, float]:
+    if not (room_cm2.any() and air_cm2.any()):
+        return 0.0, 0.0, 0.0
+    numbers = np.arange(len(room_cm2))
+    up = float(np.average(numbers, weights=air_cm2) - np.average(numbers, weights=room_cm2)) * slice_mm
+    back, left = np.average(places, weights=air_cm2, axis=0)
+    return up, float(back), float(left)

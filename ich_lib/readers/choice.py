@@ -1,0 +1,135 @@
+"""The series that is read of an upload: the one that was asked for, else the best; and the note on the others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ich_lib.grammar import count, listed
+from ich_lib.readers.header import Slice
+from ich_lib.readers.ranking import ranked
+from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.series import Series, series_of
+from ich_lib.scan import Scan
+
+_MOST_NAMED = 8  # in one sentence
+_MOST_REFUSED = 3
+_FEWEST_SINGLES = 3  # series of one slice each that are no series
+
+
+def read_one_series(
+    slices: list[Slice], asked: int | str | None, name: str, read_series: Callable[[list[Slice]], Scan]
+) -> Scan:
+    """Read the series that was asked for; else the best that can be read.
+
+    Args:
+        slices: CT slices of any series.
+        asked: number of a series, see `Series`, or its description; None for the best, see `ranking`.
+        name: what to call the upload.
+        read_series: from the slices of one series to a scan.
+
+    Returns:
+        The scan, with the list of all series and notes on the choice.
+
+    Raises:
+        ReadError: if the one that was asked for is not there or is one of several; or none can be read.
+    """
+    all_series = series_of(slices)
+    if asked is not None:
+        wanted = _asked(all_series, asked, name)
+        return _told(read_series(list(wanted.slices)), wanted, all_series, ())
+    if len(all_series) >= _FEWEST_SINGLES and all(len(one.slices) == 1 for one in all_series):
+        raise _single_slices(all_series, name)
+    refusals: list[tuple[Series, ReadError]] = []
+    for candidate in ranked(all_series):
+        try:
+            scan = read_series(list(candidate.slices))
+        except ReadError as problem:
+            refusals.append((candidate, problem))
+        else:
+            notes = tuple(f"Could not be read: {one.name}. {why.found}" for one, why in refusals[:_MOST_REFUSED])
+            return _told(scan, candidate, all_series, notes)
+    raise refusals[0][1]
+
+
+def _told(scan: Scan, chosen: Series, all_series: list[Series], refusals: tuple[str, ...]) -> Scan:
+    notes = (
+        *_people_note(chosen, all_series),
+        *_series_note(chosen, all_series),
+        *refusals,
+        *_uid_note(chosen),
+    )
+    lines = tuple(one.title for one in all_series)
+    return replace(scan, notes=notes + scan.notes, series=lines, series_read=chosen.number)
+
+
+def _asked(all_series: list[Series], asked: int | str, name: str) -> Series:
+    """The one of that number; else the one of that description."""
+    text = " ".join(str(asked).split()).lower()
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= len(all_series):
+        return all_series[int(text) - 1]
+    called = [one for one in all_series if text and text in _calls(one)] if isinstance(asked, str) else []
+    if len(called) == 1:
+        return called[0]
+    if called:
+        raise ReadError(
+            f"{name} holds {len(called)} series of that description: {_lines(called)}.", **_choose(called[0].number)
+        )
+    raise ReadError(f"{name} holds no such series, but {_lines(all_series)}.", **_choose(ranked(all_series)[0].number))
+
+
+def _calls(series: Series) -> tuple[str, ...]:
+    """What a person may type for it: the description as the header has it, or as it is shown."""
+    return tuple(" ".join(text.split()).lower() for text in (series.description, *series.name.split('"')[1:2]))
+
+
+def _choose(number: int) -> dict:
+    return {
+        "code": "series",
+        "to_do": {
+            "python": f"Choose one by its number: read(path, series={number}).",
+            "command line": f"Choose one by its number: --series {number}.",
+            "page": "Choose one in the list of series.",
+            "endpoint": f'Choose one by its number: "{number}" as the series.',
+        },
+    }
+
+
+def _single_slices(all_series: list[Series], name: str) -> ReadError:
+    return ReadError(
+        f"{name} holds {len(all_series)} series of one slice each, which do not say that they belong together. Export "
+        "the head as one series.",
+        code="several scans",
+    )
+
+
+def _series_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
+    others = [one for one in all_series if one is not chosen]
+    if not others:
+        return ()
+    return (f"Read: {chosen.line}. Not read: {_lines(others)}. Another one can be chosen by its number.",)
+
+
+def _uid_note(chosen: Series) -> tuple[str, ...]:
+    uids = len({item.series for item in chosen.slices})
+    if uids == 1:
+        return ()
+    return (f"These slices carry {uids} series numbers (UIDs) and were taken for one series, as all the rest agrees.",)
+
+
+def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
+    """Two people in one upload are the first thing to know."""
+    people = list(dict.fromkeys(one.first.protocol.patient for one in all_series))
+    if len(people) == 1:
+        return ()
+    here = chosen.first.protocol.patient
+    theirs = listed(str(one.number) for one in all_series if one.first.protocol.patient == here)
+    return (
+        f"These are scans of {len(people)} patients. Only one of them was read: series {theirs} "
+        f"{'belong' if ' ' in theirs else 'belongs'} to this patient.",
+    )
+
+
+def _lines(series: Sequence[Series]) -> str:
+    """The list for a sentence; each name says how many there are."""
+    more = len(series) - _MOST_NAMED
+    named = [one.line for one in series[:_MOST_NAMED]] + ([f"{count(more, 'other')}"] if more > 0 else [])
+    return "; ".join(named)

@@ -1,0 +1,152 @@
+"""A ball of blood in a round head, as files of slices that lie as they do in practice: even, uneven, missing, twice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from pydicom.uid import generate_uid
+
+from tests.dicom_files import write_slice
+
+SIDE, PIXEL_MM, STEP_MM, COUNT = 48, 1.5, 2.5, 40
+BLOOD_HU = 70
+RADIUS_MM = 25.0
+TRUE_ML = 4 / 3 * np.pi * RADIUS_MM**3 / 1000
+
+
+@dataclass(frozen=True)
+class Image:
+    """One file to be: where its slice lies, what is in it, and tags of its own."""
+
+    z_mm: float
+    hu: np.ndarray
+    tags: dict
+
+
+def ball(z_mm, *, side_mm=0.0):
+    """(row, column) HU at a height: brain of 30 in air, and within it a ball of blood around 0, seen from `side_mm`."""
+    x, y = np.meshgrid((np.arange(SIDE) - (SIDE - 1) / 2) * PIXEL_MM + side_mm, (np.arange(SIDE) - 23.5) * PIXEL_MM)
+    hu = np.where(np.hypot(x, y) < 33, 30, -1000)
+    hu[x**2 + y**2 + z_mm**2 < RADIUS_MM**2] = BLOOD_HU
+    return hu
+
+
+def images(z_mm, **tags):
+    return [Image(float(z), ball(z), dict(tags)) for z in z_mm]
+
+
+def heights(count=COUNT, step_mm=STEP_MM):
+    return (np.arange(count) - (count - 1) / 2) * step_mm
+
+
+def write(folder, found, *, lean_deg=0.0):
+    """The images as files in an order that tells nothing."""
+    folder.mkdir(exist_ok=True)
+    lean = np.radians(lean_deg)
+    axes = [1, 0, 0, 0, float(np.cos(lean)), float(np.sin(lean))]
+    names = np.random.default_rng(3).permutation(len(found))
+    for name, (k, image) in zip(names, enumerate(found), strict=True):
+        tags = {
+            "ImagePositionPatient": [-35.25, -35.25, image.z_mm],
+            "ImageOrientationPatient": axes,
+            "PixelSpacing": [PIXEL_MM, PIXEL_MM],
+            "SliceThickness": 5,
+            "InstanceNumber": k + 1,
+        }
+        write_slice(folder / f"IM{name:03d}", image.hu, **(tags | image.tags))
+    return folder
+
+
+def blood_ml(scan):
+    return scan.volume_ml(scan.hu == BLOOD_HU)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One way in which slices lie.
+
+    Attributes:
+        case: what comes in.
+        words: that the note holds; "" where nothing is to be said.
+        found: the images.
+        within: share by which the mL may be off those of the ball.
+        lean_deg: tilt of the gantry.
+    """
+
+    case: str
+    words: str
+    found: Callable[[], list[Image]]
+    within: float = 0.02
+    lean_deg: float = 0.0
+
+    def write(self, folder: Path) -> Path:
+        """The files."""
+        return write(folder / "dicom", self.found(), lean_deg=self.lean_deg)
+
+    def check(self, scan) -> None:
+        """Whether the scan has the mL of the ball."""
+        off = blood_ml(scan) / (TRUE_ML * np.cos(np.radians(self.lean_deg))) - 1
+        assert abs(off) <= self.within, f"{off:+.1%}"
+
+
+BELOW_AND_ABOVE = np.concatenate([heights()[:20], heights()[20::2]])  # 2.5 mm, then 5 mm
+
+
+def rounded(step_mm: float, digits: int, count: int, missing: tuple[int, ...] = ()) -> list[Image]:
+    """Slices whose positions have few digits."""
+    z_mm = np.delete(heights(count, step_mm), missing)
+    return [Image(round(float(z) + 0.03, digits), ball(z), {}) for z in z_mm]
+
+
+def again(first: range, **tags) -> list[Image]:
+    """The whole ball, and a part of it once more, with other pixels and tags."""
+    found = [replace(image, tags={"AcquisitionNumber": 1}) for image in images(heights())]
+    return found + [replace(found[k], hu=found[k].hu + 5, tags={"InstanceNumber": 100 + k} | tags) for k in first]
+
+
+def sideways(first: int) -> list[Image]:
+    """From one slice on the field lies 12 mm to the left."""
+    found = images(heights())
+    for k in range(first, COUNT):
+        cut = np.pad(found[k].hu[:, 8:], ((0, 0), (0, 8)), constant_values=-1000)
+        found[k] = Image(found[k].z_mm, cut, {"ImagePositionPatient": [-35.25 + 12, -35.25, found[k].z_mm]})
+    return found
+
+
+def with_strays(*z_mm: float) -> list[Image]:
+    """The ball, and slices elsewhere."""
+    return [*(Image(z, ball(0), {"InstanceNumber": 90 + k}) for k, z in enumerate(z_mm)), *images(heights())]
+
+
+def without_position(tag: str) -> list[Image]:
+    """The ball, and one image that lost a tag."""
+    return [*images(heights()), Image(0, ball(0), {tag: None})]
+
+
+def own_series() -> list[Image]:
+    """A series for every file."""
+    return [replace(image, tags={"SeriesInstanceUID": generate_uid()}) for image in images(heights())]
+
+
+CHANGES, TWICE, FAR = "The distance of the slices changes between", "where others of the series lie", "far from the"
+STACKS = (
+    Stack("even slices", "", lambda: images(heights())),
+    Stack("2.5 mm below, 5 mm above", f"{CHANGES} 2.5 and 5.0 mm", lambda: images(BELOW_AND_ABOVE)),
+    Stack("5 mm below, 2.5 mm above", f"{CHANGES} 2.5 and 5.0 mm", lambda: images(-BELOW_AND_ABOVE[::-1])),
+    Stack("the same, tilted gantry", f"{CHANGES} 2.4 and 4.8 mm", lambda: images(BELOW_AND_ABOVE), lean_deg=15),
+    Stack("positions in whole mm", "", lambda: rounded(2.5, 0, 40)),
+    Stack("positions in tenths of mm", "", lambda: rounded(0.625, 1, 160)),
+    Stack("positions in tenths, one slice missing", "one is missing", lambda: rounded(0.625, 1, 160, (80,)), 0.04),
+    Stack("one slice missing", "one is missing", lambda: images(np.delete(heights(), 19)), 0.04),
+    Stack("three slices missing", "3 are missing", lambda: images(np.delete(heights(), [13, 19, 20])), 0.08),
+    Stack("base scanned twice", TWICE, lambda: again(range(12), AcquisitionNumber=2)),
+    Stack("base scanned twice, one acquisition", TWICE, lambda: again(range(12), AcquisitionNumber=1)),
+    Stack("two reconstructions in one series", TWICE, lambda: again(range(COUNT))),
+    Stack("a tracking slice below", FAR, lambda: with_strays(-250)),
+    Stack("a tracking slice, five times", FAR, lambda: with_strays(*[-250] * 5)),
+    Stack("strays on both sides", FAR, lambda: with_strays(-120, 160)),
+    Stack("one image without position", "without a position", lambda: without_position("ImagePositionPatient")),
+    Stack("a series for every file", "were taken for one series", own_series),
+    Stack("field moved sideways above", "they were moved to their place", lambda: sideways(17)),
+)
