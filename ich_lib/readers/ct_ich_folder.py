@@ -1,6 +1,7 @@
 """A CT-ICH 1.0.0 patient folder to a scan: each slice is a brain and a bone render, together nearly HU again.
 
-Layout: `brain/N.jpg`, `bone/N.jpg`, masks `brain/N_HGE_Seg.jpg`; N ascends from foot to head. Some are missing.
+Layout: `brain/N.jpg`, `bone/N.jpg`, masks `brain/N_HGE_Seg.jpg`; N ascends from foot to head. Some are missing. Other
+data sets have such folders too, through other windows: their pictures are PNG.
 """
 
 import re
@@ -64,7 +65,7 @@ def _renders(pieces: Sequence[Piece], side: str) -> dict:
     return {
         (piece.path.parent.parent, int(piece.path.stem)): piece
         for piece in pieces
-        if piece.path.parent.name == side and re.fullmatch("[0-9]{1,4}", piece.path.stem)
+        if piece.path.parent.name == side and re.fullmatch(r"[0-9]{1,4}\.jpe?g", piece.path.name, re.IGNORECASE)
     }
 
 

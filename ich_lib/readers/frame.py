@@ -180,18 +180,24 @@ def _is_head(tile: np.ndarray) -> bool:
     return True
 
 
+def is_mask(grays: np.ndarray) -> bool:
+    """Whether grays from 0 to 1 are those of a mask: black and white, or a few on black."""
+    some = grays.ravel()[:: max(grays.size // 4_000_000, 1)]
+    counts = np.bincount((some * 255).astype(np.uint8), minlength=256)
+    middle, different = counts[26:230].sum() / counts.sum(), np.count_nonzero(counts)
+    blurred = middle < _BLUR and counts[230:].any()
+    return bool(different <= 2 or blurred or (different <= _FEW and middle < _MASK_SHARE))
+
+
 def refuse_mask(name: str, volume: np.ndarray) -> None:
     """Refuse pictures that are a mask, by their grays.
 
     Raises:
-        ReadError: if they are black and white, or hold a few grays on black.
+        ReadError: if they are one.
     """
-    some = volume.ravel()[:: max(volume.size // 4_000_000, 1)]
-    counts = np.bincount((some * 255).astype(np.uint8), minlength=256)
-    middle, grays = counts[26:230].sum() / counts.sum(), np.count_nonzero(counts)
-    blurred = middle < _BLUR and counts[230:].any()
-    if grays <= 2 or blurred or (grays <= _FEW and middle < _MASK_SHARE):
+    if is_mask(volume):
         raise ReadError(
             f"{name} is a mask, not a slice: it is black but for flat areas. Give the pictures of the slices; a mask "
-            "goes with them as true mask."
+            "goes with them as true mask.",
+            code="no scan",
         )

@@ -25,9 +25,13 @@ def refuse_no_mask(name: str, values: np.ndarray) -> None:
     """
     low, high = float(values.min()), float(values.max())
     if low < _NEGATIVE:
-        raise ReadError(f"{name} holds values from {low:g} to {high:g}: that is a CT, not a mask. {_WHAT_IS_ONE}")
+        raise ReadError(
+            f"{name} holds values from {low:g} to {high:g}: that is a CT, not a mask. {_WHAT_IS_ONE}", code="mask"
+        )
     if np.count_nonzero(values > 0) > _SOFT_SHARE * values.size and len(np.unique(values)) > _FEW_VALUES:
-        raise ReadError(f"{name} holds grays from {low:g} to {high:g}: that is a picture, not a mask. {_WHAT_IS_ONE}")
+        raise ReadError(
+            f"{name} holds grays from {low:g} to {high:g}: that is a picture, not a mask. {_WHAT_IS_ONE}", code="mask"
+        )
 
 
 def refuse_no_mask_grays(name: str, counts: np.ndarray) -> None:
@@ -45,5 +49,6 @@ def refuse_no_mask_grays(name: str, counts: np.ndarray) -> None:
     if np.count_nonzero(middle) > MOST_CODES and share > _GRAY_SHARE:
         raise ReadError(
             f"{name} has grays between black and white on {share:.0%} of its pixels: that is a slice or a photo, not a "
-            f"mask. {_WHAT_IS_ONE}"
+            f"mask. {_WHAT_IS_ONE}",
+            code="mask",
         )

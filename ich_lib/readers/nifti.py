@@ -147,12 +147,16 @@ def _bytes(name: str, header: nib.Nifti1Header, head: bytes, stream: BinaryIO | 
     _slabs(name, header, declared_place(header))  # too large is refused before it is read
     size = max(int(header["vox_offset"]), len(head))
     if size > LIMITS["file_bytes"]:
-        raise ReadError(f"{name} says that its voxels start {size} bytes into the file, which no program does.")
+        raise ReadError(
+            f"{name} says that its voxels start {size} bytes into the file, which no program does.", code="damaged"
+        )
     size = int(header["vox_offset"]) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
     data = head + stream.read(max(size - len(head), 0))
     stream.read(1)  # at its end gzip compares its checksum
     if len(data) < size:
-        raise ReadError(f"{name} is cut short: it promises {size:,} bytes and holds {len(data):,}. Copy it again.")
+        raise ReadError(
+            f"{name} is cut short: it promises {size:,} bytes and holds {len(data):,}. Copy it again.", code="damaged"
+        )
     return data
 
 
@@ -160,9 +164,11 @@ def _check(name: str, header: nib.Nifti1Header) -> None:
     shape, dtype = header.get_data_shape(), header.get_data_dtype()
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):
         size = " x ".join(map(str, shape)) or "nothing"
-        raise ReadError(f"{name} holds {size} values; a head CT is one volume of three axes. Save one volume.")
+        raise ReadError(
+            f"{name} holds {size} values; a head CT is one volume of three axes. Save one volume.", code="no scan"
+        )
     if dtype.kind not in "iuf":
-        raise ReadError(f"{name} holds colors or complex numbers, not CT numbers. Save the CT itself.")
+        raise ReadError(f"{name} holds colors or complex numbers, not CT numbers. Save the CT itself.", code="no HU")
 
 
 def _slabs(name: str, header: nib.Nifti1Header, place: Place) -> Slabs:
@@ -172,7 +178,8 @@ def _slabs(name: str, header: nib.Nifti1Header, place: Place) -> Slabs:
     if size > LIMITS["volume_bytes"]:
         raise ReadError(
             f"{name} has {size // 1_000_000} MB of voxels; {LIMITS['volume_bytes'] // 1_000_000} MB is the most. Save "
-            "it as int16, or in thicker slices."
+            "it as int16, or in thicker slices.",
+            code="too large",
         )
     spans = dict(zip(place.letters, shape, strict=True))
     slices, rows, columns = (spans.get(a, spans.get(b, 0)) for a, b in ("SI", "AP", "LR"))

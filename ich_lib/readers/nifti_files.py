@@ -88,7 +88,8 @@ def _join(header: Piece, image: Piece) -> Piece:
             start = max(int(fields["vox_offset"]), 0)
             size = math.prod(fields.get_data_shape()) * fields.get_data_dtype().itemsize
             if start + size > LIMITS["volume_bytes"]:
-                raise ReadError(f"{image.name} has {size // 1_000_000} MB of voxels. Give one head scan.")
+                size_mb = size // 1_000_000
+                raise ReadError(f"{image.name} has {size_mb} MB of voxels. Give one head scan.", code="too large")
             fields["vox_offset"] = _ALONE_AT
             return io.BytesIO(fields.binaryblock + bytes(4) + _unpacked(image, start + size)[start:])
 

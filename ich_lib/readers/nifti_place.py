@@ -15,9 +15,10 @@ from ich_lib.readers.skull import Skull, find_skull, ring_share
 
 _MM = {"meter": 1000.0, "micron": 0.001}  # one unit of the file in mm; "mm" and "unknown" count as mm
 _SAME_SIZE = 0.03  # of two voxel sizes, relative
-_THIN = 0.7  # slices / side of a square slice: below, the axis across the slices is beyond doubt
+_THIN, _VERY_THIN = 0.7, 0.35  # slices / side of a square slice, or of any: below, their axis is beyond doubt
 _OBLIQUE = 0.94  # cosine to the nearest axis of the patient: below, no gantry tilts so far from another
 _RINGS = 0.2  # of the slices; fewer rings tell nothing
+_LEAST_AIR, _OFF = 10, 1.5  # pixels of air all in front that tell where that is; along one axis against the other
 _LONGER = 1.06  # a head is longer than wide
 _HEAD_MM = (70, 240)  # length of the cavity
 _NO_ML = "so nothing is given in mL."
@@ -192,10 +193,10 @@ def _is_shuffled(place: Place, header: nib.Nifti1Header) -> bool:
 
 
 def _thin_axis(shape: tuple[int, ...]) -> int | None:
-    """The axis across few square slices; None where the shape leaves it open."""
+    """The axis across few slices, most of all if they are square; None where the shape leaves it open."""
     for axis in range(3):
         first, second = (shape[other] for other in range(3) if other != axis)
-        if first == second and shape[axis] <= _THIN * first:
+        if shape[axis] <= (_THIN if first == second else _VERY_THIN) * min(first, second):
             return axis
     return None
 
@@ -233,14 +234,26 @@ def _letters(declared: str, across: int, skull: Skull) -> str:
     first, second = (axis for axis in range(3) if axis != across)
     stays = declared[across] in "SI"
     was_rows = declared[first] in "AP" if stays else True
-    longer = skull.rows / skull.columns if skull.columns else 1.0  # of square pixels
-    is_rows = was_rows if 1 / _LONGER < longer < _LONGER else longer > 1
+    is_rows = _runs_along_rows(skull, was_rows)
     letters = list(declared)
     if not stays or is_rows != was_rows:
         letters[first], letters[second] = "PL" if is_rows else "LA"
+    ahead, sideways = (first, second) if is_rows else (second, first)
+    air = skull.air[0 if is_rows else 1]
+    if abs(air) >= _LEAST_AIR and (back := "P" if air < 0 else "A") != letters[ahead]:
+        letters[ahead], letters[sideways] = back, "L"
     upward = skull.up > 0 if skull.up else not stays or declared[across] == "S"
     letters[across] = "S" if upward else "I"
     return "".join(letters)
+
+
+def _runs_along_rows(skull: Skull, was_rows: bool) -> bool:
+    """Whether rows count between front and back: where air lies off the middle, else along the longer side."""
+    rows, columns = np.abs(skull.air)
+    if max(rows, columns) >= max(_LEAST_AIR, _OFF * min(rows, columns)):
+        return bool(rows > columns)
+    longer = skull.rows / skull.columns if skull.columns else 1.0  # of square pixels
+    return was_rows if 1 / _LONGER < longer < _LONGER else longer > 1
 
 
 def _by_letters(place: Place, letters: str) -> Place:

@@ -7,13 +7,13 @@ import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.readers.ct_numbers import hu_of
-from ich_lib.readers.frame import cut_sheets, paint_rim, refuse_mask
+from ich_lib.readers.frame import cut_sheets, is_mask, paint_rim, refuse_mask
 from ich_lib.readers.hounsfield import refuse_constant
 from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray, sizes
 from ich_lib.readers.refusal import ReadError
-from ich_lib.readers.roles import masks_note, one_window, split_masks
+from ich_lib.readers.roles import folders_of, masks_note, one_window, split_masks
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.scan import Scan, axial_affine
 
@@ -40,9 +40,9 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
         ReadError: if one is damaged, colored or of another size, or the window makes no sense.
     """
     level, width = _level_width(window)
-    slices, masks = split_masks(pieces)
+    slices, masks = split_pictures(pieces)
     if not slices:
-        raise ReadError(f"{name} holds only masks, no slice. Give the pictures of the slices too.")
+        raise ReadError(f"{name} holds only masks, no slice. Give the pictures of the slices too.", code="no scan")
     slices, folder_notes = one_window(slices, name, window if isinstance(window, str) else None)
     pages, slabs = check_pictures(name, sort_pictures(slices))
     values, white = _values(pages, slabs)
@@ -74,7 +74,10 @@ def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
         if (slab := slabs.slab_of(k)) >= 0:
             volume[slab] += pixels * np.float32(1 / slabs.each)
     if len(kinds) > 1:
-        raise ReadError("The pictures have different numbers of bits. Slices of one head are alike: give them alone.")
+        raise ReadError(
+            "The pictures have different numbers of bits. Slices of one head are alike: give them alone.",
+            code="several scans",
+        )
     return volume, kinds.pop()
 
 
@@ -89,10 +92,28 @@ def _unit(name: str, values: np.ndarray, white: int) -> np.ndarray:
     if white == 0 and (low < 0 or high > 1):
         raise ReadError(
             f"{name} holds numbers from {low:g} to {high:g}, neither grays nor CT numbers of a head. Save HU, or a "
-            "gray picture of 8 or 16 bits."
+            "gray picture of 8 or 16 bits.",
+            code="no HU",
         )
     full = 1 if white == 0 else _WHITE_12_BIT if white > _WHITE_8_BIT and high <= _WHITE_12_BIT else white
     return values * np.float32(1 / full)
+
+
+def split_pictures(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """Slices and masks, by their names, and folders of equal names by what they hold."""
+    slices, masks = split_masks(pieces)
+    groups = folders_of(slices)
+    if len(groups) > 1 and len({piece.place.stem for piece in slices}) < len(slices):
+        flat = {folder for folder, group in groups.items() if all(map(_is_flat, group[:: max(len(group) // 4, 1)]))}
+        if len(flat) < len(groups):
+            masks += [piece for folder in flat for piece in groups[folder]]
+            slices = [piece for piece in slices if piece.place.parts[:-1] not in flat]
+    return slices, masks
+
+
+def _is_flat(piece: Piece) -> bool:
+    pixels = gray(piece, any_color=True)
+    return is_mask(pixels / (_white(pixels) or 1))
 
 
 def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slabs]:
@@ -111,14 +132,16 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
             if size != first:
                 raise ReadError(
                     f"{piece.name} has {size[1]} x {size[0]} px, {pieces[0].name} {first[1]} x {first[0]}. "
-                    "Slices of one head have one size: give them alone."
+                    "Slices of one head have one size: give them alone.",
+                    code="several scans",
                 )
             pages.append((piece, index))
     rows, columns = first or (0, 0)
     slabs = slabs_of(name, len(pages), rows, columns, side_px=RANGES["picture_side_px"])
     if rows * columns > LIMITS["picture_px"]:
         raise ReadError(
-            f"{name} has {columns} x {rows} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller."
+            f"{name} has {columns} x {rows} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller.",
+            code="too large",
         )
     return pages, slabs
 
@@ -141,17 +164,21 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
     if isinstance(window, str):
         if window not in WINDOWS:
             raise ReadError(
-                f"The window {window!r} is not known. Take one of {', '.join(WINDOWS)}, or (level, width) in HU."
+                f"The window {window!r} is not known. Take one of {', '.join(WINDOWS)}, or (level, width) in HU.",
+                code="window",
             )
         return WINDOWS[window]
     try:
         level, width = (float(number) for number in window)
     except (TypeError, ValueError, OverflowError) as problem:
-        raise ReadError(f"A window is (level, width) in HU, such as (40, 80); got {window!r}.") from problem
+        raise ReadError(
+            f"A window is (level, width) in HU, such as (40, 80); got {window!r}.", code="window"
+        ) from problem
     if not (abs(level) <= _MOST_HU and 0 < width <= _MOST_HU):
         raise ReadError(
             "A window needs a finite level and a positive width in HU, "
-            f"neither beyond {_MOST_HU}; got level {level:g}, width {width:g}."
+            f"neither beyond {_MOST_HU}; got level {level:g}, width {width:g}.",
+            code="window",
         )
     return level, width
 

@@ -81,7 +81,7 @@ def _bytes(piece: Piece) -> bytes:
 
 def _decoded(name: str, data: bytes) -> np.ndarray:
     if not is_complete(data):
-        raise ReadError(f"{name} is cut short: its last part is missing. Copy it again.")
+        raise ReadError(f"{name} is cut short: its last part is missing. Copy it again.", code="damaged")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("not decoded")
@@ -150,8 +150,13 @@ def _one_channel(name: str, pixels: np.ndarray) -> np.ndarray:
         tints, apart = _tints(colors)
         if np.mean(apart > most) > _COLOR_SHARE or tints.min() < _LEAST_TINT * tints.max():
             if _is_mask(pixels[::2, ::2].reshape(-1, 3)):
-                raise ReadError(f"{name} is a mask in colors, not a slice. Give the pictures of the slices.")
-            raise ReadError(f"{name} is a color picture; a CT slice is gray. Export the slice without colors or marks.")
+                raise ReadError(
+                    f"{name} is a mask in colors, not a slice. Give the pictures of the slices.", code="no scan"
+                )
+            raise ReadError(
+                f"{name} is a color picture; a CT slice is gray. Export the slice without colors or marks.",
+                code="no scan",
+            )
         strongest = int(tints.argmax())
     return np.ascontiguousarray(pixels[..., strongest])
 

@@ -43,6 +43,14 @@ def _is_mask(parts: Sequence[str]) -> bool:
     return bool(_MASK_NAME.fullmatch(stem)) or any(_MASK_FOLDER.fullmatch(folder) for folder in folders)
 
 
+def folders_of(pieces: Sequence[Piece]) -> dict[tuple[str, ...], list[Piece]]:
+    """Files by the folder that they lie in."""
+    groups: dict[tuple[str, ...], list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[piece.place.parts[:-1]].append(piece)
+    return groups
+
+
 def masks_or_all(pieces: Sequence[Piece]) -> list[Piece]:
     """The masks among scans and masks; all where none is called so."""
     return split_masks(pieces)[1] or list(pieces)
@@ -67,23 +75,23 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
     Raises:
         ReadError: if several folders hold pictures of the same names and do not say which window they show.
     """
-    groups: dict[tuple[str, ...], list[Piece]] = defaultdict(list)
-    for piece in pieces:
-        groups[piece.place.parts[:-1]].append(piece)
+    groups = folders_of(pieces)
     names = [piece.place.stem.casefold() for piece in pieces]
     if len(set(names)) == len(names):
         return list(pieces), ()
     if len(groups) == 1:
         twice = printable_name(next(p.name for p, stem in zip(pieces, names, strict=True) if names.count(stem) > 1))
         raise ReadError(
-            f"{name} holds several pictures called {twice}. Zip them with their folders, so that their order is known."
+            f"{name} holds several pictures called {twice}. Zip them with their folders, so that their order is known.",
+            code="several scans",
         )
     windows = {folder: window_of(folder[-1]) for folder in groups if folder}
     parents = {folder[:-1] for folder in groups}
     if len(windows) < len(groups) or None in windows.values() or len(parents) > 1:
         folders = listed(sorted(printable_name(folder[-1]) if folder else "the top" for folder in groups)[:4])
         raise ReadError(
-            f"{name} holds {len(groups)} folders with pictures of the same names ({folders}). Give one of them."
+            f"{name} holds {len(groups)} folders with pictures of the same names ({folders}). Give one of them.",
+            code="several scans",
         )
     order = [wanted, "brain", "subdural", "stroke", "soft tissue", "bone"]
     chosen = min(groups, key=lambda folder: (_rank(order, windows[folder]), folder))

@@ -1,7 +1,8 @@
-"""What the skull tells about a volume whose axes nobody names: slices across the head are rings of bone around brain.
+"""What the skull tells about a volume whose axes nobody names: slices across the head are rings of bone around brain,
+the base is full of holes, the air of nose and sinuses lies in front.
 
-Checked on every fourth patient of CT-ICH 1.0.0 and on phantoms: the axis of the slices and the side of the vertex were
-right wherever they were told.
+Thresholds were found on every second patient of CT-ICH 1.0.0. Of the 33 others, laid in three orders of axes, the axis
+of the slices was right in all, front and back in 32, and the vertex in 32 (in one it was not seen).
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 
 _SIDE, _BRIDGE = 128, 7  # pixels that a plane is looked at with, and gaps of bone that are closed
 _BONE_HU = 200
+_AIR_HU = (-300, -200)  # below, air; above, the head
 _LEAST_RING = 0.05  # of a plane inside its ring
 _CLOSED = 0.6  # inside the ring / all within bone: below, the base of the skull
 _MOST_PLANES = 24
@@ -25,11 +27,14 @@ class Skull:
         up: 1 where the vertex lies at the end of the slices, -1 where at their start, 0 if that is not to be seen.
         rows: of the cavity, in pixels of the slices; 0 without a ring.
         columns: the same across.
+        air: how far the air inside the head lies from its middle, along rows and along columns, times its pixels: nose
+            and sinuses lie in front, and of the rest about as much on either side.
     """
 
     up: int = 0
     rows: float = 0
     columns: float = 0
+    air: tuple[float, float] = (0.0, 0.0)
 
 
 def ring_share(values: np.ndarray, axis: int) -> float:
@@ -53,10 +58,31 @@ def find_skull(stack: np.ndarray) -> Skull:
     looks = [_inside(plane) for plane in stack[::step]]
     cavity, bony = (np.array([look[n].mean() for look in looks]) for n in (0, 1))
     ringed = cavity >= _LEAST_RING
+    along_rows, along_columns = np.sum([_air(plane) for plane in stack[::step]], axis=0)
+    air = float(along_rows), float(along_columns)
     if not ringed.any():
-        return Skull()
+        return Skull(air=air)
     rows, columns = np.median([_extent(look[0]) for look, ring in zip(looks, ringed, strict=True) if ring], axis=0)
-    return Skull(_up(cavity, bony), rows * stack.shape[1] / _SIDE, columns * stack.shape[2] / _SIDE)
+    return Skull(_up(cavity, bony), rows * stack.shape[1] / _SIDE, columns * stack.shape[2] / _SIDE, air)
+
+
+def _air(plane: np.ndarray) -> np.ndarray:
+    """How far the air inside the head lies from its middle, along rows and columns, times its area."""
+    head = (_small(plane) > _AIR_HU[1]).astype(np.uint8)
+    pieces, labels, stats, _ = cv2.connectedComponentsWithStats(head, connectivity=8)
+    if pieces < 2:
+        return np.zeros(2)
+    largest = (labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+    outlines, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros_like(largest), outlines, -1, 1, cv2.FILLED)
+    air = np.argwhere((filled > 0) & (_small(plane) < _AIR_HU[0]))
+    inside = np.argwhere(filled)
+    middle, span = (inside.min(0) + inside.max(0)) / 2, np.ptp(inside, axis=0) + 1
+    return ((air - middle) / span).sum(0) if len(air) else np.zeros(2)
+
+
+def _small(plane: np.ndarray) -> np.ndarray:
+    return cv2.resize(np.ascontiguousarray(plane, np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
 
 
 def _up(cavity: np.ndarray, bony: np.ndarray) -> int:
@@ -71,9 +97,9 @@ def _up(cavity: np.ndarray, bony: np.ndarray) -> int:
 
 def _inside(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What bone encloses in a plane, and that with the bone: (_SIDE, _SIDE) bool."""
-    small = cv2.resize(np.ascontiguousarray(plane, np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
-    bone = cv2.morphologyEx((small > _BONE_HU).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_BRIDGE, _BRIDGE), np.uint8))
-    padded = cv2.copyMakeBorder(bone, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    bone = _small(plane) > _BONE_HU
+    closed = cv2.morphologyEx(bone.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_BRIDGE, _BRIDGE), np.uint8))
+    padded = cv2.copyMakeBorder(closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(padded, None, (0, 0), 2)
     filled = padded[1:-1, 1:-1]
     return filled == 0, filled != 2

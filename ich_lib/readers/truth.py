@@ -13,7 +13,7 @@ from ich_lib.readers.gather import as_list, upload_title
 from ich_lib.readers.mask_values import MOST_CODES, refuse_no_mask_grays
 from ich_lib.readers.nifti import read_mask
 from ich_lib.readers.nifti_files import gather_pairs
-from ich_lib.readers.picture import check_pictures, sort_pictures
+from ich_lib.readers.picture import check_pictures, sort_pictures, split_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray
 from ich_lib.readers.refusal import ReadError
@@ -62,7 +62,7 @@ def read_truth(
     if len(volumes) == 1:
         return _volume(volumes[0], shape, affine, orientation, places)
     if set(kinds.values()) <= set(PICTURES):
-        return _pictures(sort_pictures(masks_or_all(pieces)), name, shape)
+        return _pictures(sort_pictures(split_pictures(pieces)[1] or pieces), name, shape)
     raise ReadError(
         f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
     )

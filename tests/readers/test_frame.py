@@ -108,7 +108,7 @@ def test_what_is_transparent_is_black_whatever_color_hides_there(tmp_path, name,
     np.testing.assert_allclose(pixels(read(tmp_path / name)), np.where(outside, 0, gray()), atol=3)
 
 
-@pytest.mark.parametrize("view", [(40, 80), (600, 2800), (0, 4000), (-400, 1500)], ids=str)
+@pytest.mark.parametrize("view", [(40, 80), (600, 2800), (0, 4000), (-800, 1600)], ids=str)
 @pytest.mark.parametrize("k", [4, 12, 20, 28, 30])
 def test_a_plain_slice_has_no_rim_and_is_no_sheet_through_any_window(tmp_path, view, k):
     scan = read(save(tmp_path / "a.png", gray(k, *view)), window=view)
@@ -223,6 +223,26 @@ def test_masks_beside_slices_are_their_truth(tmp_path, image, of_mask):
     assert len(scan.hu) == 3
     assert "Left out: 3 masks. Give the same files as true mask to compare." in scan.notes
     np.testing.assert_array_equal(read_truth(tmp_path / "study", scan.hu.shape, None), case().truth[18:21])
+
+
+def test_folders_of_equal_names_that_hold_masks_are_masks_whatever_they_are_called(tmp_path):
+    for k in (18, 19, 20):
+        save(tmp_path / "a" / f"{k}.png", gray(k))
+        save(tmp_path / "b" / f"{k}.png", colored((255, 0, 0)) if k == 20 else mask(k))
+    scan = read(tmp_path)
+    assert len(scan.hu) == 3
+    np.testing.assert_allclose(pixels(scan, 2), gray(20), atol=1)
+    assert "Left out: 3 masks." in notes(scan)
+    np.testing.assert_array_equal(read_truth(tmp_path, scan.hu.shape, None), case().truth[18:21])
+
+
+def test_pictures_of_brain_and_bone_that_are_png_are_not_those_of_ct_ich(tmp_path):
+    for folder, view in (("brain", (40, 80)), ("bone", (600, 2800))):
+        for k in (18, 19):
+            save(tmp_path / folder / f"{k}.png", gray(k, *view))
+    scan = read(tmp_path, window="brain")
+    np.testing.assert_allclose(scan.hu[1], np.clip(case().scan.hu[19], 0, 80), atol=0.2)
+    assert "Read: the folder brain. Left out: bone" in notes(scan)
 
 
 @pytest.mark.parametrize("name", ["masks", "labels", "head_seg", "truth"])

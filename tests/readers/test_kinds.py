@@ -815,6 +815,7 @@ def test_what_comes_in_and_what_happens(tmp_path, row):
         with pytest.raises(ReadError) as refusal:
             row.reader(path)
         assert row.words in str(refusal.value)
+        assert refusal.value.code != "unreadable"
         return
     scan = row.reader(path)
     notes = scan.notes if isinstance(scan, Scan) else ()

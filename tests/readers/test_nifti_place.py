@@ -3,6 +3,7 @@
 import gzip
 import io
 from functools import cache
+from itertools import permutations, product
 
 import nibabel as nib
 import numpy as np
@@ -83,10 +84,10 @@ def test_an_array_with_a_made_up_affine_is_a_head_again_and_gives_no_ml(tmp_path
     assert "left and right are assumed" in notes(scan)
 
 
-def test_the_array_of_nibabel_with_the_identity_keeps_its_axes(tmp_path):
-    values, _ = grid()
-    scan = read(write(tmp_path / "a.nii", values, np.diag([-1.0, 1, 1, 1])))
-    np.testing.assert_array_equal(scan.hu.shape, case()[1].shape)
+@pytest.mark.parametrize("values", [lambda: grid()[0], lambda: as_nibabel()], ids=["to the back", "to the front"])
+def test_an_array_of_x_y_z_with_the_identity_has_its_nose_in_front(tmp_path, values):
+    scan = read(write(tmp_path / "a.nii", values(), np.diag([-1.0, 1, 1, 1])))
+    assert_head(scan)
     assert not scan.spacing_known
     assert "mm and sides cannot be trusted" in notes(scan)
 
@@ -115,6 +116,14 @@ def test_many_thin_slices_are_found_by_the_skull_where_the_shape_tells_nothing(t
     scan = read(write(tmp_path / "a.nii", hu, np.eye(4)))
     np.testing.assert_array_equal(scan.hu, hu)
     assert "along the first axis" in notes(scan)
+
+
+@pytest.mark.parametrize("order", [ZYX, YXZ])
+def test_slices_that_are_cut_to_a_part_of_the_head_are_slices_too(tmp_path, order):
+    hu = np.repeat(np.repeat(case()[1], 3, axis=1), 3, axis=2)[:, 20:150, 30:180]  # the skull is open
+    scan = read(write(tmp_path / "a.nii", hu.transpose(order), np.eye(4)))
+    np.testing.assert_array_equal(np.sort(scan.hu, axis=None), np.sort(hu, axis=None))
+    assert len(scan.hu) == 34
 
 
 def test_a_mask_goes_back_to_the_made_up_file_on_its_own_grid(tmp_path):
@@ -176,8 +185,8 @@ def test_a_qform_that_mirrors_the_sform_is_told(tmp_path, axis, ends):
     scan = read(forms(tmp_path / "a.nii", mirror @ affine))
     assert f"its sform and qform disagree on {ends}" in notes(scan)
     assert scan.spacing_known
-    if axis == 2:
-        assert_head(scan)  # the vertex is seen
+    if axis > 0:
+        assert_head(scan)  # air and vertex are seen
 
 
 def test_a_quaternion_that_is_none_is_no_qform(tmp_path):
@@ -275,8 +284,12 @@ def test_slices_stay_slices_however_oblique_their_affine_is(tmp_path, degrees, a
     np.testing.assert_array_equal(back, values)
 
 
-@pytest.mark.parametrize("letters", ["PIR", "LSA", "RAS"])
+ORDERS = ["".join(ends) for axes in permutations(("LR", "PA", "SI")) for ends in product(*axes)]
+
+
+@pytest.mark.parametrize("letters", ORDERS)
 def test_a_trusted_order_is_not_questioned(tmp_path, letters):
+    """Nor what it does to HU and mL."""
     values, affine = grid()
     turn = nib.orientations.ornt_transform(
         nib.orientations.axcodes2ornt(nib.aff2axcodes(affine)), nib.orientations.axcodes2ornt(tuple(letters))
@@ -287,6 +300,7 @@ def test_a_trusted_order_is_not_questioned(tmp_path, letters):
     scan = read(path)
     assert_head(scan)
     assert (scan.orientation, scan.notes) == (letters, ())
+    assert scan.voxel_ml == pytest.approx(case()[0].scan.voxel_ml, rel=1e-6)
 
 
 # --- files that belong together ------------------------------------------------------------------------------------
