@@ -101,13 +101,15 @@ def slabs_of(
     if not 1 <= slices <= LIMITS["thin_slices"]:
         raise ReadError(
             f"{name} has {slices} slices; 1 to {LIMITS['thin_slices']} are taken. Give the series of one head, or "
-            "export it in thicker slices."
+            "export it in thicker slices.",
+            code="too large",
         )
     most = max(LIMITS[limit] // (rows * columns), 1)
     each = max(-(-slices // LIMITS["slices"]), -(-slices // most))
     if each > _MOST:
         raise ReadError(
             f"{name} has {slices} slices of {columns} x {rows} px; {LIMITS[limit] // 1_000_000} million voxels are the "
-            "most. Give thicker or smaller slices."
+            "most. Give thicker or smaller slices.",
+            code="too large",
         )
     return Slabs(each, slices % each, slices)

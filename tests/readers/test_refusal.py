@@ -40,6 +40,11 @@ def test_no_refusal_of_the_readers_speaks_python_where_a_page_shows_it():
     assert {where: found for where, call in calls.items() if (found := PYTHON.findall(" ".join(words(call))))} == {}
 
 
+def test_every_refusal_of_the_readers_carries_a_code():
+    without = [where for where, call in raised() if not {"code", None} & {keyword.arg for keyword in call.keywords}]
+    assert without == []
+
+
 def test_the_search_for_python_finds_it():
     call = ast.parse('ReadError(f"{name} holds 2 series. Take read(path, series=2).")').body[0].value
     assert PYTHON.search(" ".join(words(call)))
