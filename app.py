@@ -203,7 +203,7 @@ def _page(*, comparing: bool) -> Page:
             with gr.Row(elem_id="told"):
                 status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
                 stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
-                believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
+            believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
             with gr.Row(elem_id="viewers"):
                 with gr.Column(elem_classes="one-viewer"):
                     first = _html(viewer.viewer_html())

@@ -56,8 +56,8 @@ def abc2_ml(mask: np.ndarray, affine: np.ndarray, *, weighted: bool = True, slab
         Kothari et al. 1996, Stroke 27:1304, doi 10.1161/01.STR.27.8.1304.
     """
     plane_mm, apart_mm = _plane_axes_mm(affine), _slice_distance_mm(affine)
-    slab_mm = apart_mm * (np.ones(len(mask)) if slabs is None else slabs)
-    return sum(_lesion_ml(voxels, plane_mm, slab_mm, weighted) for voxels in lesions(mask))
+    slabs = np.ones(len(mask)) if slabs is None else slabs
+    return sum(_lesion_ml(voxels, plane_mm, apart_mm, slabs, weighted) for voxels in lesions(mask))
 
 
 def lesions(mask: np.ndarray) -> list[np.ndarray]:
@@ -102,12 +102,12 @@ def _join_pieces(count: int, touching: list[list[int]]) -> np.ndarray:
     return root
 
 
-def _lesion_ml(voxels: np.ndarray, plane_mm: np.ndarray, slab_mm: np.ndarray, weighted: bool) -> float:
+def _lesion_ml(voxels: np.ndarray, plane_mm: np.ndarray, apart_mm: float, slabs: np.ndarray, weighted: bool) -> float:
     slices, areas = np.unique(voxels[:, 0], return_counts=True)
     length_mm, width_mm = diameters_mm(voxels[voxels[:, 0] == slices[areas.argmax()], 1:], plane_mm)
     share = areas / areas.max()
     weights = np.where(share > _FULL, 1.0, np.where(share >= _HALF, 0.5, 0.0)) if weighted else np.ones(len(share))
-    return float(length_mm * width_mm * (weights @ slab_mm[slices]) / 2 / 1000)
+    return float(length_mm * width_mm * (weights * slabs[slices]).sum() * apart_mm / 2 / 1000)
 
 
 def diameters_mm(pixels: np.ndarray, plane_mm: np.ndarray) -> tuple[float, float]:

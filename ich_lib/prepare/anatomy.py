@@ -124,10 +124,12 @@ def measure_head(scan: Scan) -> Head:
     return Head(
         room_cm2=room_cm2,
         cut=np.array([one.is_cut for one in of_slice]),
-        cavity_ml=None if step_mm is None else float(room_cm2.sum() * step_mm / 10),
-        length_mm=None if step_mm is None else len(scan.hu) * step_mm,
-        air_ml=float(air_cm2.sum() * grid.slice_mm / 10),
-        air_mm=_air_mm(room_cm2, air_cm2, np.array([one.air_place_mm for one in of_slice]), grid.slice_mm),
+        cavity_ml=None if step_mm is None else float((room_cm2 * scan.slabs).sum() * step_mm / 10),
+        length_mm=None if step_mm is None else float(scan.slabs.sum()) * step_mm,
+        air_ml=float((air_cm2 * scan.slabs).sum() * grid.slice_mm / 10),
+        air_mm=_air_mm(
+            scan, room_cm2, air_cm2, np.array([one.air_place_mm for one in of_slice]), slice_mm=grid.slice_mm
+        ),
     )
 
 
@@ -263,11 +265,12 @@ def _inner_air(hu: np.ndarray, room: np.ndarray, grid: _Grid) -> tuple[float, tu
 
 
 def _air_mm(
-    room_cm2: np.ndarray, air_cm2: np.ndarray, places: np.ndarray, slice_mm: float
+    scan: Scan, room_cm2: np.ndarray, air_cm2: np.ndarray, places: np.ndarray, *, slice_mm: float
 ) -> tuple[float, float, float]:
     if not (room_cm2.any() and air_cm2.any()):
         return 0.0, 0.0, 0.0
-    numbers = np.arange(len(room_cm2))
+    room_cm2, air_cm2 = room_cm2 * scan.slabs, air_cm2 * scan.slabs
+    numbers = np.arange(len(room_cm2)) if scan.places is None else scan.places
     up = float(np.average(numbers, weights=air_cm2) - np.average(numbers, weights=room_cm2)) * slice_mm
     back, left = np.average(places, weights=air_cm2, axis=0)
     return up, float(back), float(left)

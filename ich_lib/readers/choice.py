@@ -112,7 +112,8 @@ def _uid_note(chosen: Series) -> tuple[str, ...]:
     uids = len({item.series for item in chosen.slices})
     if uids == 1:
         return ()
-    return (f"These slices carry {uids} series numbers (UIDs) and were taken for one series, as all the rest agrees.",)
+    named = "a series each" if uids == len(chosen.slices) else f"{uids} series"
+    return (f"{len(chosen.slices)} files named {named}; they were taken for one, as all the rest agrees.",)
 
 
 def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:

@@ -40,10 +40,10 @@ class Series:
 
     @cached_property
     def places_mm(self) -> np.ndarray:
-        """(n,) where the slices lie along their normal, ascending, each place once; empty where that is not known."""
+        """(n,) where the slices lie along their normal, ascending, each place once; empty where most do not say it."""
         orientation = self.first.orientation
         positions = [item.position for item in self.slices if item.position is not None]
-        if orientation is None or len(positions) < len(self.slices):
+        if orientation is None or 2 * len(positions) < len(self.slices):
             return np.empty(0)
         along = np.sort(np.stack(positions) @ np.cross(*orientation))
         return along[np.append(True, np.diff(along) > _SAME_PLACE_MM)]
@@ -109,11 +109,11 @@ def _key(item: Slice) -> Hashable:
 
 
 def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list[Slice]]:
-    """Slices of one key that lie alike; numbers of a header are never quite equal."""
+    """Slices of one key that lie alike; numbers are never quite equal. One that does not say it lies as the first."""
     groups: list[list[Slice]] = []
     for alike in _by(slices, key):
         begun = len(groups)
-        for item in alike:
+        for item in sorted(alike, key=lambda item: item.orientation is None):
             home = next((group for group in groups[begun:] if _lie_alike(group[0], item)), None)
             if home is None:
                 groups.append([item])
@@ -123,7 +123,8 @@ def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list
 
 
 def _lie_alike(a: Slice, b: Slice) -> bool:
-    return _are_close(a.orientation, b.orientation, 0.01) and _are_close(a.pixel_mm, b.pixel_mm, 0.001)
+    turned = b.orientation is not None and not _are_close(a.orientation, b.orientation, 0.01)
+    return not turned and _are_close(a.pixel_mm, b.pixel_mm, 0.001)
 
 
 def _are_close(a: np.ndarray | None, b: np.ndarray | None, tolerance: float) -> bool:

@@ -7,7 +7,7 @@ from ich_lib.labels import LABELS
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.uncertainty import probability_word
-from ich_lib.words import result_sentence, volume_sentence
+from ich_lib.words import belief_sentence, result_sentence, volume_sentence
 
 
 def write_content(result: Result, path: Path) -> None:
@@ -39,7 +39,7 @@ def as_json(result: Result) -> dict:
         "mask_pixels": int(pixels.sum()) if is_told else None,
         "spacing_mm": list(result.scan.spacing_mm) if result.scan.spacing_known else None,
         "orientation": result.scan.orientation,
-        "warnings": list(result.warnings),
+        "warnings": [*filter(None, [belief_sentence(result)]), *result.warnings],
         "models": [{"name": name, "sha256": sha256} for name, sha256 in result.models],
         "notice": NOTICE,
     }

@@ -39,8 +39,8 @@ def paper(result: Result, *, slices: int = 6) -> Figure:
     figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")
     _text(figure, _LEFT, 0.62, "Intracranial hemorrhage on head CT: what a model found", fontsize=15, weight="bold")
     _notice(figure, 0.86, 0.72)
-    words = " ".join(filter(None, [result_sentence(result), belief_sentence(result)]))
-    _text(figure, _LEFT, 1.86, textwrap.fill(words, 82), fontsize=10.5, weight="bold")
+    _text(figure, _LEFT, 1.68, belief_sentence(result), fontsize=8.5, color=_ALARM)
+    _text(figure, _LEFT, 1.88, textwrap.fill(result_sentence(result), 82), fontsize=10.5, weight="bold")
     bottom = _pictures(figure, result, most_informative(result, slices))
     if not result.is_withheld:
         _scores(figure, result, bottom + 0.38)

@@ -496,7 +496,7 @@ path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
 results = {name: analyze(case.scan, load(place)) for name, place in (("as shipped", WEIGHTS), ("edited", edited))}
 for name, first in results.items():
     print(
-        f"{name:11} any {first.scores['any']:.2f}   {first.volume_ml:5.1f} mL   Dice {dice(case.truth, first.mask):.2f}"
+        f"{name:11} any {first.scores['any']:.2f}   {first.marked_ml:5.1f} mL   Dice {dice(case.truth, first.mask):.2f}"
     )
 
 # %% [markdown]

@@ -23,6 +23,7 @@ from ich_lib.demo import session, viewer
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import phantom
+from ich_lib.phantoms.bodies import body
 from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import WEIGHTS
 from ich_lib.prepare.window import WINDOWS, window
@@ -66,6 +67,14 @@ def files(case, bleeding_slice, tmp_path_factory):
     (folder / "scan.dcm").write_text("dear <b>diary</b>")
     names = ("head.nii.gz", "head.zip", "series", "slice.png", "patient", "scan.dcm")
     return {"one.dcm": slices[bleeding_slice], **{name: folder / name for name in names}}
+
+
+@pytest.fixture(scope="module")
+def no_head(tmp_path_factory):
+    """A chest of four slices."""
+    path, chest = tmp_path_factory.mktemp("chest") / "chest.nii.gz", body("chest", slices=4, pixels=64)
+    write_nifti(path, chest.hu.astype(np.int16), chest)
+    return path
 
 
 def _picture(hu, name):
@@ -146,11 +155,11 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
     assert "scan.dcm" not in caplog.text
 
 
-def steps(paths, models, *, pairs=1, truth=None, wanted=lambda: True):
+def steps(paths, models, *, pairs=1, truth=None, wanted=lambda: True, believe=False):
     """What `reading` yields, shares of work left out."""
     output = (session.UNKNOWN_WINDOW, None, None)
     result = session.read_and_analyze(
-        [str(path) for path in paths], output, [models] * pairs, truth and str(truth), wanted
+        [str(path) for path in paths], output, [models] * pairs, truth and str(truth), wanted, believe=believe
     )
     return [step for step in result if not isinstance(step, float)]
 
@@ -176,6 +185,18 @@ def test_a_reading_that_nobody_waits_for_any_more_ends_without_a_word(files, mod
     waiting[0] = False
     assert list(result) == []
     assert steps([files["head.nii.gz"]], models, wanted=lambda: False) == []
+
+
+def test_what_is_no_head_is_shown_without_a_finding_unless_it_is_asked_for(no_head, models):
+    picture, withheld = steps([no_head], models)
+    assert len(picture.payload["slices"]) == 4
+    assert withheld.payload["report"]["withheld"]
+    assert withheld.payload["blood"] is None
+    assert not picture.scan.believe
+    picture, believed = steps([no_head], models, believe=True)
+    assert picture.scan.believe
+    assert len(believed.payload["blood"]) == 4
+    assert believed.payload["report"]["belief"]["en"].startswith("Shown on request")
 
 
 def test_what_a_session_keeps_of_a_scan_is_its_place_and_not_the_scan(files, models):
@@ -348,6 +369,24 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     assert site.is_visible(".badge") is (name == "slice.png")
     site.click("#samples label:has-text('Epidural')")  # and back, so that the next upload is seen to change something
     wait_for(site, ".origin", "Sample case")
+
+
+def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(site, no_head):
+    bring(site, no_head, "#files input[type=file]")
+    wait_for(site, ".origin", "Your scan: 4 slices")
+    wait_for(site, ".sentence", "No finding is given")
+    assert "No slice shows brain inside a skull" in site.inner_text(".strange")
+    site.click("#believe")
+    wait_for(site, ".strange", "Shown on request")
+    site.wait_for_selector("#believe", state="hidden")
+    assert "No finding" not in site.inner_text(".sentence")
+    site.click("#make")
+    site.wait_for_selector("#made a[download]", timeout=60_000)
+    links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
+    assert json.loads(urllib.request.urlopen(links["result.json"]).read())["believed_on_request"]
+    site.click("#samples label:has-text('Epidural')")
+    wait_for(site, ".origin", "Sample case")
+    assert site.is_hidden("#believe")
 
 
 @pytest.mark.parametrize(("name", "count"), [("series", 10), ("patient", 3)])

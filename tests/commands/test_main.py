@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,8 @@ import ich_lib
 from ich_lib import analyze, read
 from ich_lib.__main__ import _parser, main
 from ich_lib.labels import ANY
+from ich_lib.phantoms.bodies import body
+from ich_lib.reports import write_nifti
 from ich_lib.words import result_sentence
 from tests.conftest import ROOT
 from tests.dicom_files import write_series
@@ -51,6 +54,24 @@ def test_json_prints_the_content_of_result_json_and_nothing_else(phantoms):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0
     assert set(json.loads(done.stdout)) >= {"scores", "slices", "volume_ml", "notice"}
+
+
+def test_what_is_no_head_gets_no_finding_unless_it_is_asked_for(tmp_path, capsys):
+    chest = body("chest", slices=4, pixels=64)
+    write_nifti(tmp_path / "chest.nii.gz", chest.hu.astype(np.int16), chest)
+    command = ["predict", str(tmp_path / "chest.nii.gz"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    message = capsys.readouterr().out
+    assert message.startswith("No finding is given")
+    assert "No slice shows brain inside a skull." in message
+    assert "--believe gives the finding" in message
+    assert not re.search(r"\bmL\b|likely", message)
+    assert not (tmp_path / "out" / "mask.nii.gz").exists()
+    assert main([*command, "--believe"]) == 0
+    message = capsys.readouterr().out
+    assert "No finding" not in message
+    assert message.splitlines()[1].startswith("Shown on request")
+    assert (tmp_path / "out" / "mask.nii.gz").is_file()
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,8 @@ def test_thin_noisy_slices_are_read_like_their_average_of_5_mm(noise_hu):
     assert alone.mask[:16].any() == (noise_hu == 25)  # whose noise would be taken for blood
     np.testing.assert_array_equal(result.mask, np.repeat(expected.mask, 8, axis=0))
     assert not result.mask[:16].any()
-    assert expected.volume_ml == pytest.approx((disk().hu > 90).sum() * 5 / 1000)
-    assert result.volume_ml == pytest.approx(expected.volume_ml)
+    assert expected.marked_ml == pytest.approx((disk().hu > 90).sum() * 5 / 1000)
+    assert result.marked_ml == pytest.approx(expected.marked_ml)
     assert result.scores == expected.scores
     for name in ("slice_scores", "heat", "disagreement"):
         np.testing.assert_array_equal(getattr(result, name), np.repeat(getattr(expected, name), 8, axis=0))
@@ -175,10 +175,10 @@ def test_uneven_slices_get_the_ml_of_their_slabs():
     """The disk beside a gap of two slices stands for 7.5 mm, and in a part of 2.5 mm slices for 5."""
     gap = replace(disk(), places=np.array([0, 1, 2, 4, 5.0]))
     result = analyze(gap, white_model())
-    assert result.volume_ml == pytest.approx((gap.hu > 90).sum() * 7.5 / 1000)
+    assert result.marked_ml == pytest.approx((gap.hu > 90).sum() * 7.5 / 1000)
     hu = np.repeat(disk().hu, [1, 1, 2, 1, 1], axis=0)
     two = Scan(hu, axial_affine((5, 1, 1), hu.shape), places=np.array([0, 1, 1.75, 2.25, 3, 4]))
-    assert analyze(two, white_model()).volume_ml == pytest.approx((hu[2] > 90).sum() * 2 * 3.125 / 1000)
+    assert analyze(two, white_model()).marked_ml == pytest.approx((hu[2] > 90).sum() * 2 * 3.125 / 1000)
 
 
 def test_a_model_with_depth_reads_blocks_and_every_slice_gets_its_own_answer():

@@ -35,6 +35,18 @@ def test_the_cavity_is_the_volume_of_the_ball():
     assert head.room_cm2[9:11] == pytest.approx(np.pi * 64, rel=0.05)
 
 
+def test_the_cavity_of_uneven_slices_is_counted_by_their_slabs(whole_head):
+    kept = np.array([k for k in range(34) if k < 16 or k % 2])
+    for even in (ball(), whole_head):
+        part = kept[kept < len(even.hu)]
+        uneven = replace(even, hu=even.hu[part], places=(part - part[0]).astype(float))
+        first, second = measure_head(even), measure_head(uneven)
+        assert second.cavity_ml == pytest.approx(first.cavity_ml, rel=0.04)
+        assert second.length_mm == pytest.approx(first.length_mm, rel=0.03)
+        assert second.air_ml == pytest.approx(first.air_ml, rel=0.05)
+        assert second.air_mm == pytest.approx(first.air_mm, abs=2)
+
+
 def test_mm_count_and_not_pixels():
     """The same voxels half as large hold an eighth, and are no skull of a person."""
     scan = ball()

@@ -428,6 +428,42 @@ def ones():
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
+NATIVE = {"SeriesDescription": "Head 5.0 H31s", "ConvolutionKernel": "H31s", "SliceThickness": "5", "SeriesNumber": 2}
+
+
+def beside(values=None, letters="LPS", times=1, **tags):
+    """The native head, and `times` series of other values with other tags, all under one UID."""
+
+    def write(folder):
+        write_series(folder / "study" / "A", *laid_out(head(), "LPS"), **NATIVE)
+        hu = head() - 1 if values is None else values
+        for time in range(times):
+            own = NATIVE | {"SeriesInstanceUID": "1.2.9", "SeriesNumber": 3} | tags
+            write_series(folder / "study" / f"B{time}", *laid_out(hu, letters), **own)
+        return folder / "study"
+
+    return write
+
+
+def single_files(**tags):
+    """A head whose files have a UID each; a tag may be a function of the slice's number."""
+
+    def write(folder):
+        values, grid = laid_out(head(), "LPS")
+        for k in range(18):
+            own = {tag: value(k) if callable(value) else value for tag, value in tags.items()}
+            uid = {"SeriesInstanceUID": f"1.2.{k + 1}", "InstanceNumber": k + 1}
+            write_series(folder / "dicom", values, grid, skip=set(range(18)) - {k}, prefix=f"K{k}", **uid | own)
+        return folder / "dicom"
+
+    return write
+
+
+def with_a_damaged_file(folder):
+    (folder / "IM9999").write_bytes(bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0\1\2")
+
+
+FIRST, EMPTY = 'Read: series 1 of 2, "Head 5.0 H31s" (18 slices', np.full((18, 24, 20), -1000.0)
 LOSS = "compressed with loss"
 ASSUMED, NO_TRUST = "left and right are assumed", "mm and sides cannot be trusted"
 UNPACK = "Unpack it on your computer"
@@ -524,6 +560,27 @@ ROWS = (
     Row("containers", "one part of a zip", REFUSED, "Unpack all parts", pushed("a.z01", b"PK\x07\x08" + bytes(90))),
     Row("containers", "more than 5,000 files", REFUSED, "Give the folder of one head scan", too_many),
     Row("containers", "640 thin slices", NOTED, "640 slices of 0.25 mm were averaged, 2 at a time", many, averaged),
+    Row("series", "beside it a bone kernel", NOTED, FIRST, beside(ConvolutionKernel="H70h"), whole),
+    Row("series", "beside it computed slices", NOTED, FIRST, beside(ImageType=["DERIVED", "SECONDARY", "MPR"]), whole),
+    Row("series", "beside it an angiography", NOTED, FIRST, beside(SeriesDescription="CTA 0.6"), whole),
+    Row("series", "beside it a head with contrast agent", NOTED, FIRST, beside(ContrastBolusAgent="Iodine"), whole),
+    Row("series", "beside it perfusion, the same places again", NOTED, FIRST, beside(times=4), whole),
+    Row("series", "beside it a coronal reformat", NOTED, FIRST, beside(letters="LIP"), whole),
+    Row("series", "beside it another part of the body", NOTED, FIRST, beside(SeriesDescription="C-Spine 3.0"), whole),
+    Row("series", "beside it nothing but air", NOTED, FIRST, beside(EMPTY), whole),
+    Row("series", "beside it one without HU", NOTED, FIRST, beside(RescaleSlope=None), whole),
+    Row(
+        "series",
+        "beside it a name in a description",
+        NOTED,
+        "series 2 of 2 (18",
+        beside(SeriesDescription="Doe"),
+        whole,
+    ),
+    Row("series", "beside it another patient", NOTED, "scans of 2 patients", beside(PatientID="2"), whole),
+    Row("series", "a UID for each file", NOTED, "18 files named a series each", single_files(), whole),
+    Row("series", "a patient for each file", REFUSED, "of one slice each", single_files(PatientID=str)),
+    Row("series", "a damaged file among whole ones", NOTED, "1 damaged file", slices(with_a_damaged_file), whole),
     Row("NIfTI", "one file", READ, "", nifti("scan.nii.gz"), whole),
     Row("NIfTI", "header and image (.hdr, .img)", READ, "", two_halves, with_ml),
     Row("NIfTI", "Analyze 7.5", NOTED, ASSUMED, lambda folder: two_halves(folder, analyze=True), with_ml),

@@ -211,15 +211,14 @@ def test_one_image_without_a_position_is_left_out_and_told(tmp_path, tag):
     scan = read(write(tmp_path, [*found, Image(0, ball(0), {tag: None})]))
     np.testing.assert_array_equal(scan.hu, [image.hu for image in found])
     assert scan.spacing_known
-    told = {"ImagePositionPatient": "Left out: 1 slice without a position", "ImageOrientationPatient": "(1 slice)"}
-    assert told[tag] in notes_of(scan)
+    assert "Left out: 1 slice without a position" in notes_of(scan)
 
 
 def test_files_that_name_a_series_each_are_one_scan(tmp_path):
     found = [Image(z, ball(z), {"SeriesInstanceUID": generate_uid()}) for z in heights()]
     scan = read(write(tmp_path, found))
     np.testing.assert_array_equal(scan.hu, [image.hu for image in found])
-    assert "40 series numbers (UIDs)" in notes_of(scan)
+    assert "40 files named a series each" in notes_of(scan)
 
 
 def test_two_series_whose_files_name_a_series_each_stay_two(tmp_path):
@@ -235,7 +234,7 @@ def test_a_scout_of_one_slice_joins_no_series(tmp_path):
     other = Image(0, np.tile(ball(0), (1, 1))[:40], {"SeriesInstanceUID": "9.9"})
     scan = read(write(tmp_path, [*found, other]))
     assert len(scan.hu) == COUNT
-    assert "series numbers" not in notes_of(scan)
+    assert "named a series each" not in notes_of(scan)
 
 
 def test_a_base_of_another_tilt_is_told_with_what_it_hides(tmp_path):

@@ -18,6 +18,7 @@ from ich_lib.notice import NOTICE
 from ich_lib.phantoms import MIMICS, from_shares
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.calibration import Evidence
+from ich_lib.prediction.gates import SENTENCES, Doubt
 from ich_lib.prediction.ood import OodScore
 from ich_lib.readers import read
 from ich_lib.reports import WRITERS, as_json, write
@@ -25,12 +26,16 @@ from ich_lib.scan import Scan, axial_affine, from_file_grid
 from ich_lib.show import overview, paper
 from ich_lib.words import (
     LANGUAGES,
+    belief_sentence,
+    doubt_sentence,
     in_each_language,
     phantom_sentence,
     result_sentence,
     unsure_sentence,
     volume_sentence,
 )
+from ich_lib.words.doubts import PARTS
+from ich_lib.words.doubts import SENTENCES as DOUBTS
 from tests.dicom_files import write_series
 
 
@@ -637,3 +642,100 @@ def test_a_name_that_slipped_into_a_warning_would_be_seen_in_the_page_and_in_jso
     loose = replace(result, warnings=("Read from QVORTRUP0001.",))
     for file in write(loose, tmp_path, ["result.json", "report.pdf"]):
         assert "Qvortrup" in holds(file, names)
+
+
+# --- what is not believed ------------------------------------------------------------------------------------------
+
+REFUSED = Doubt("no skull", True, {}, SENTENCES["no skull"])
+
+
+def refused(result, *, believe=False):
+    return replace(
+        result, scan=replace(result.scan, dicom=True), doubts=(REFUSED,), warnings=(REFUSED.sentence,), believe=believe
+    )
+
+
+def test_what_is_not_believed_has_no_finding_in_any_file(result, tmp_path):
+    files = {path.name: path for path in write(refused(result), tmp_path)}
+    assert set(files) == {"result.json", "slices.csv", "overview.png", "report.pdf"}
+    content = json.loads(files["result.json"].read_text())
+    assert (content["finding"], content["believed_on_request"]) == ("withheld", False)
+    assert content["doubts"] == [{"code": "no skull", "refuses": True, "sentence": REFUSED.sentence}]
+    for name in ("scores", "words", "volume_ml", "volume_soft_ml", "volume_abc2_ml", "mask_pixels"):
+        assert content[name] is None
+    assert content["slices"][1] == {
+        "index": 1, "scores": None, "mask_pixels": None, "mask_ml": None, "doubt": None,
+    }  # fmt: skip
+    for row in table_of(files["slices.csv"]):
+        assert {row[name] for name in (*LABELS, "mask_pixels", "mask_ml", "doubt")} == {""}
+        assert (row["finding"], row["remarks"]) == (result_sentence(refused(result)), REFUSED.sentence)
+
+
+@pytest.mark.parametrize("name", ["mask.nii.gz", "mask-seg.dcm"])
+def test_a_mask_of_what_is_not_believed_is_not_written(result, name, tmp_path):
+    with pytest.raises(ValueError, match=f"There is no {name}: No slice shows brain inside a skull.* with believe"):
+        write(refused(result), tmp_path, [name])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_of_what_is_not_believed_shows_slices_and_the_reason_and_no_number(result):
+    for figure in (overview(refused(result)), paper(refused(result))):
+        inside = [text.get_text() for axes in figure.axes for text in axes.texts]
+        words = " ".join(" ".join([texts(figure), *inside]).split())
+        assert "No finding is given: this may be no native head CT." in words
+        assert "No slice shows brain inside a skull." in words
+        assert not re.search(r"epidural|Probability|Volume|\bmL\b|any 0", words)
+        pictures = [axes for axes in figure.axes if axes.images]
+        assert len(pictures) == 3
+        assert not any(axes.collections for axes in pictures)  # no outline
+
+
+def test_what_is_believed_on_request_says_so_in_every_file(result, tmp_path):
+    believed = refused(result, believe=True)
+    files = write(believed, tmp_path)
+    assert [file.name for file in files] == list(WRITERS)
+    mark = belief_sentence(believed)
+    assert mark.startswith("Shown on request")
+    assert {file.name: holds(file, {mark}) for file in files} == {name: {mark} for name in WRITERS}
+    content = json.loads(files[0].read_text())
+    assert (content["finding"], content["believed_on_request"]) == ("bleeding", True)
+    assert content["scores"] == result.scores
+    assert bytes(nib.load(tmp_path / "mask.nii.gz").header["descrip"]).startswith(b"Shown on request")
+    assert belief_sentence(result) == belief_sentence(replace(result, believe=True)) == ""
+
+
+def test_no_two_sentences_contradict_each_other(result):
+    """Whatever the score, the headline, the volume and the table of mL say one thing."""
+    for score in (0.01, 0.32, 0.33, 0.5, 0.65, 0.66, 0.99):
+        scores = np.full((3, 6), min(score, 0.49))
+        some = replace(result, scan_scores=np.full(6, score), slice_scores=scores, floor_ml=0.0)
+        content = as_json(some)
+        is_bleeding = content["sentence"].startswith("Bleeding likely")
+        assert is_bleeding == (score >= 0.66) == (content["volume_ml"] is not None)
+        assert is_bleeding == content["volume"].startswith("0.1 mL marked")
+        assert content["sentence"].startswith("No bleeding") == (score < 0.33)
+        assert content["sentence"].startswith("Uncertain") == (content["words"] == "about as likely as not")
+        assert content["sentence"] == result_sentence(some)
+        assert content["sentence"] in " ".join(texts(paper(some)).split())
+        assert content["sentence"] in " ".join(texts(overview(some)).split())
+
+
+def test_less_than_the_floor_is_none_measurable(result):
+    little = replace(result, floor_ml=0.2)
+    assert result_sentence(little) == "Bleeding likely on 1 of 3 slices, pattern most like epidural."
+    assert volume_sentence(little).startswith("Volume: none measurable.")
+    assert as_json(little)["slices"][1]["mask_ml"] is None
+    assert "none measurable" in texts(paper(little))
+
+
+@pytest.mark.parametrize("language", ["de", "es"])
+def test_every_doubt_is_said_in_every_language(language):
+    values = {"part": "chest", "mm": 400.0, "ml": 1300.4, "head": 3, "count": 40, "value": 2.51, "limit": 1.5}
+    codes = {*SENTENCES, "unlike"}
+    assert set(DOUBTS[language]) == codes
+    said = {doubt_sentence(Doubt(code, True, values, "English."), language) for code in codes}
+    assert len(said) == len(codes)
+    assert all("{" not in sentence and sentence.endswith(".") for sentence in said)
+    assert "2,5" in doubt_sentence(Doubt("unlike", True, values, ""), language)
+    parts = {"face", "neck", "spine", "chest", "abdomen", "pelvis", "limb", "whole body"}
+    assert set(PARTS[language]) == parts

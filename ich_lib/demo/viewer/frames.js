@@ -13,6 +13,7 @@ const UNFOUND = { // what the payload holds besides once somebody looked for blo
   },
 };
 
+const answered = () => Boolean(state.scan.blood || state.scan.report.withheld); // somebody looked for blood
 const reach = () => ({ axial: state.scan.slices.length, coronal: state.scan.rows, sagittal: state.scan.columns })[state.plane];
 const index = () => state.place[state.plane];
 const hu = (value) => value * state.scan.scale + state.scan.offset;
@@ -70,7 +71,7 @@ async function decodeAll() {
     await decoded(k);
   }
   if (state.scan !== from) return;
-  root.dataset.decoded = state.scan.blood ? "all" : "picture";
+  root.dataset.decoded = answered() ? "all" : "picture";
   fillCounts();
 }
 

@@ -30,11 +30,10 @@ function fillWords() {
 }
 
 function fillReport(report) {
-  const answered = state.scan.blood || report.withheld;
-  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = answered ? report[name][state.language] : "";
+  for (const name of ["sentence", "volume", "doubts"]) at("." + name).textContent = answered() ? report[name][state.language] : "";
   at(".scores").hidden = !state.scan.blood;
-  at(".models").hidden = !answered;
-  if (!answered) at(".sentence").textContent = say("unfound");
+  at(".models").hidden = !answered();
+  if (!answered()) at(".sentence").textContent = say("unfound");
   const { slices, ...shown } = report.shown;
   at(".origin").textContent = report.origin?.[state.language] ?? say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
   at(".models").textContent = say("model") + ": " + report.models.join(", ");
@@ -110,7 +109,7 @@ function fillCounts() {
   at(".cutting").hidden = at(".strip-key").hidden = !state.scan.blood;
   at("input[name=threshold]").value = state.threshold;
   at(".shipped").disabled = state.threshold === state.scan.threshold;
-  const there = root.dataset.decoded === "all", now = there && counted(state.threshold);
+  const there = state.scan.blood && root.dataset.decoded === "all", now = there && counted(state.threshold);
   const small = state.scan.report.shown.shrunk ? ", " + say("at_shown") : "";
   const told = there ? say("cut_now", { ml: amount(now.calledSlabs, now.called), cut: cutOf(state.threshold) }) + small : cutOf(state.threshold);
   at(".cutting output").textContent = told;

@@ -85,7 +85,7 @@ function renew() {
   state.slices = [];
   state.ready = [];
   root.dataset.decoded = "some";
-  root.dataset.found = state.scan.blood ? "yes" : "no";
+  root.dataset.found = answered() ? "yes" : "no";
   at(".with-truth").hidden = !state.scan.truth;
   fillWords();
   fillCounts();
