@@ -13,6 +13,8 @@ header is believed. Slices that do not lie in Hounsfield units (`Scan.hu_known`)
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ich_lib.prediction.ood import OodScore
 from ich_lib.prepare.anatomy import Head
 from ich_lib.scan import Acquisition, Scan
@@ -26,6 +28,7 @@ _CUT_SHARE = 0.25
 _LEAST_AIR_ML = 30.0
 _BACK_MM, _SIDE_MM, _UP_MM = 15.0, 25.0, 15.0  # of 70 heads the farthest were 3 in front, 19 aside, 21 below
 _SHUFFLED, _MOST_FOR_SHUFFLED = 3.0, 60
+_LEAST_RANGE_HU = 1000.0  # of a CT, from air to bone
 
 SENTENCES = {
     "no CT": "The header says that this is no CT.",
@@ -55,6 +58,8 @@ SENTENCES = {
     "feet first": "The nose lies above the brain: the slices run from head to foot, or the head is upside down. Right "
     "and left may be exchanged.",
     "shuffled": "The skull grows and shrinks from slice to slice: the slices are not in order.",
+    "unlike picture": "The picture is too far from a CT slice (out-of-distribution score {value:.1f}; {quantile:.0%} "
+    "of new ones stay below {limit:.1f}). Give the original CT, or the picture of one slice without a frame and marks.",
 }
 
 
@@ -99,7 +104,7 @@ def find_doubts(scan: Scan, head: Head, ood: OodScore | None) -> tuple[Doubt, ..
     """
     anatomy = _of_anatomy(scan, head) if scan.hu_known else []
     is_head = scan.hu_known and bool(head.slices.any()) and not any(doubt.refuses for doubt in anatomy)
-    doubts = [*_of_header(scan.acquisition, is_head=is_head), *anatomy, *_of_features(ood)]
+    doubts = [*_of_header(scan.acquisition, is_head=is_head), *anatomy, *_of_features(scan, ood)]
     return tuple(sorted(doubts, key=lambda doubt: not doubt.refuses))
 
 
@@ -169,8 +174,11 @@ def _of_lie(head: Head) -> list[Doubt]:
     return doubts
 
 
-def _of_features(ood: OodScore | None) -> list[Doubt]:
+def _of_features(scan: Scan, ood: OodScore | None) -> list[Doubt]:
+    """A picture is told from a CT by its few HU: a window keeps no air beside bone."""
     if ood is None or not ood.is_ood:
         return []
     values = {"value": ood.value, "limit": ood.limit, "quantile": ood.quantile}
+    if not scan.hu_known or float(np.ptp(scan.hu)) < _LEAST_RANGE_HU:
+        return [_doubt("unlike picture", refuses=True, **values)]
     return [Doubt("unlike", True, values, ood.sentence)]

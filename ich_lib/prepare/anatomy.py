@@ -22,6 +22,7 @@ _GRID_MM = 2.0  # of a pixel here; finer ones see no more of a skull
 _FIELD_MM = 240.0  # side of a slice whose pixels are of unknown size
 _BONE_HU, _BONE_SHARE = 200.0, 0.2  # of the pixels under one of the grid: bone of 1 mm still counts
 _TISSUE_HU = -300.0  # and less is air
+_BLACK_SHARE = 0.02  # of the HU of a scan: so near to the least is black
 _BODY_HU = -150.0
 _BRAIN_HU, _MEDIAN_HU, _LEAST_BRAIN = (0.0, 100.0), (10.0, 60.0), 0.8
 _OPEN_MEDIAN_HU, _OPEN_LEAST_CM2, _OPEN_LEAST_RIM = 42.0, 50.0, 0.75  # muscle has 45 and more
@@ -117,7 +118,9 @@ def measure_head(scan: Scan) -> Head:
     """
     grid, bone_hu = _grid_of(scan), min(_BONE_HU, 0.98 * float(scan.hu.max()))
     every = max(len(scan.hu) // _MOST_SLICES, 1)
-    slices = [_measure_slice(plane, bone_hu, grid) for plane in scan.hu[every // 2 :: every]]
+    low, high = float(scan.hu.min()), float(scan.hu.max())
+    air_hu = max(_TISSUE_HU, low + _BLACK_SHARE * (high - low))  # black, in pictures whose window begins above air
+    slices = [_measure_slice(plane, bone_hu, air_hu, grid) for plane in scan.hu[every // 2 :: every]]
     of_slice = [slices[min(k // every, len(slices) - 1)] for k in range(len(scan.hu))]
     room_cm2, air_cm2 = (np.array([getattr(one, name) for one in of_slice]) for name in ("room_cm2", "air_cm2"))
     step_mm = scan.voxel_ml * 1000 / float(np.prod(scan.spacing_mm[1:])) if scan.spacing_known else None
@@ -133,7 +136,7 @@ def measure_head(scan: Scan) -> Head:
     )
 
 
-def _measure_slice(plane: np.ndarray, bone_hu: float, grid: _Grid) -> _Slice:
+def _measure_slice(plane: np.ndarray, bone_hu: float, air_hu: float, grid: _Grid) -> _Slice:
     step = max(min(plane.shape[0] // grid.rows, plane.shape[1] // grid.columns) // 2, 1)  # two a side do for a mean
     plane = np.ascontiguousarray(plane[::step, ::step])
     # bone is found before it is shrunk, else a thin skull would vanish between brain and scalp
@@ -143,7 +146,7 @@ def _measure_slice(plane: np.ndarray, bone_hu: float, grid: _Grid) -> _Slice:
     )
     room = _room(hu, (shares >= 255 * _BONE_SHARE).astype(np.uint8), grid)
     air_cm2, air_place_mm = _inner_air(hu, room, grid)
-    return _Slice(np.count_nonzero(room) * grid.pixel_cm2, _is_cut(hu, grid), air_cm2, air_place_mm)
+    return _Slice(np.count_nonzero(room) * grid.pixel_cm2, _is_cut(hu, air_hu, grid), air_cm2, air_place_mm)
 
 
 def _grid_of(scan: Scan) -> _Grid:
@@ -211,13 +214,13 @@ def _open_room(hu: np.ndarray, bone: np.ndarray, wide: np.ndarray, grid: _Grid) 
     return (hull > 0) & ~wide & bool(near[rim].mean() >= _OPEN_LEAST_RIM)
 
 
-def _is_cut(hu: np.ndarray, grid: _Grid) -> bool:
+def _is_cut(hu: np.ndarray, air_hu: float, grid: _Grid) -> bool:
     """Whether tissue thicker than a headrest lies along an edge of the slice, or of the circle that the scanner saw."""
     down, right = grid.sides_mm
     deep_y, deep_x = (
         min(round(_HEADREST_MM / side), length // 2) for side, length in zip(grid.sides_mm, hu.shape, strict=True)
     )
-    tissue = hu > _TISSUE_HU
+    tissue = hu > air_hu
     rows = [tissue[0] & tissue[deep_y], tissue[-1] & tissue[-1 - deep_y]]
     columns = [tissue[:, 0] & tissue[:, deep_x], tissue[:, -1] & tissue[:, -1 - deep_x]]
     longest_mm = max([_longest_run(row) * right for row in rows] + [_longest_run(column) * down for column in columns])

@@ -59,6 +59,8 @@ SENTENCES = {
         "kopf. Rechts und links können vertauscht sein.",
         "shuffled": "Der Schädel wächst und schrumpft von Schicht zu Schicht: Die Schichten sind nicht in der "
         "Reihenfolge.",
+        "unlike picture": "Das Bild ist zu weit von einer CT-Schicht entfernt (Fremdheit {value}, Grenze {limit}). "
+        "Geben Sie das ursprüngliche CT oder das Bild einer Schicht ohne Rahmen und Zeichen.",
         "unlike": "Dies sieht nicht aus wie die CTs von Köpfen, aus denen das Modell lernte (Fremdheit {value}, Grenze "
         "{limit}). Seinen Werten ist nicht zu glauben.",
     },
@@ -91,6 +93,8 @@ SENTENCES = {
         "feet first": "La nariz está por encima del cerebro: los cortes van de la cabeza a los pies, o la cabeza está "
         "boca abajo. La derecha y la izquierda pueden estar cambiadas.",
         "shuffled": "El cráneo crece y mengua de corte en corte: los cortes no están en orden.",
+        "unlike picture": "La imagen está demasiado lejos de un corte de TC (extrañeza {value}, límite {limit}). Dé la "
+        "TC original, o la imagen de un corte sin marco ni marcas.",
         "unlike": "Esto no se parece a las TC craneales de las que aprendió el modelo (extrañeza {value}, límite "
         "{limit}). No crea sus valores.",
     },

@@ -15,6 +15,7 @@ from ich_lib.prediction.gates import SENTENCES, find_doubts
 from ich_lib.prediction.ood import OodScore
 from ich_lib.prepare.anatomy import Head, measure_head
 from ich_lib.scan import Acquisition, Scan, axial_affine
+from ich_lib.words.doubts import doubt_sentence
 
 RECIPE = Recipe("r", "both", "unet2d", {"filters": (4, 8)}, size=32, neighbors=0)
 
@@ -100,7 +101,7 @@ def test_so_does_a_part_of_a_head_and_a_tilted_one(options):
     ("fault", "code", "refuses"),
     [
         ("inverted", "no whole skull", True),
-        ("intercept forgotten", "no whole skull", True),
+        ("intercept forgotten", "no skull", True),
         ("slope doubled", "no skull", True),
         ("bone as soft tissue", "no skull", True),
         ("slices shuffled", "shuffled", True),
@@ -181,9 +182,22 @@ def test_the_models_features_refuse_as_ever(head):
     assert (doubt.refuses, doubt.sentence) == (True, odd.sentence)
 
 
+@pytest.mark.parametrize("hu_known", [False, True])
+def test_a_picture_that_the_models_features_refuse_is_too_far_from_a_ct_slice(head, hu_known):
+    picture = replace(head, hu=head.hu.clip(0, 80), hu_known=hu_known, spacing_known=False)
+    refused = codes(picture, OodScore(2.0, 1.5, 0.99))
+    assert refused["unlike picture"]
+    assert "unlike picture" not in codes(picture, OodScore(1.0, 1.5, 0.99))
+    (doubt,) = (d for d in find_doubts(picture, measure_head(picture), OodScore(2.0, 1.5, 0.99)) if "picture" in d.code)
+    assert doubt.sentence.startswith("The picture is too far from a CT slice (out-of-distribution score 2.0; 99% of")
+    assert doubt_sentence(doubt, "de").startswith("Das Bild ist zu weit")
+    assert doubt_sentence(doubt, "es").startswith("La imagen está demasiado lejos")
+
+
 def test_no_sentence_is_left_over():
     """Each is made from numbers that it names."""
     blanks = {"part": "chest", "mm": 400.0, "ml": 300.0, "head": 3, "count": 40}
+    blanks |= {"value": 2.0, "limit": 1.5, "quantile": 0.99}
     for sentence in SENTENCES.values():
         assert "{" not in sentence.format(**blanks)
         assert sentence.format(**blanks).endswith(".")

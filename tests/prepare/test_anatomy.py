@@ -89,6 +89,15 @@ def test_a_head_at_the_edge_of_the_field_is_cut_and_its_headrest_is_not():
     assert not measure_head(scan).cut.any()
 
 
+@pytest.mark.parametrize("window", [(0, 80), (-20, 180), (-800, 2000)])
+def test_black_of_a_picture_is_no_tissue_at_its_edge(window):
+    scan = phantom(1, slices=8, pixels=96).scan
+    scan = replace(scan, hu=np.pad(scan.hu, ((0, 0), (6, 6), (6, 6)), constant_values=-1000))
+    assert not measure_head(replace(scan, hu=scan.hu.clip(*window))).cut.any()
+    cut = replace(scan, hu=scan.hu[:, :, 35:])
+    assert measure_head(replace(cut, hu=cut.hu.clip(*window))).cut.any()
+
+
 def test_a_head_is_cut_by_the_circle_that_the_scanner_saw():
     scan = phantom(1, slices=6, pixels=96).scan
     y, x = np.ogrid[:96, :96]
