@@ -147,6 +147,6 @@ STACKS = (
     Stack("a tracking slice, five times", FAR, lambda: with_strays(*[-250] * 5)),
     Stack("strays on both sides", FAR, lambda: with_strays(-120, 160)),
     Stack("one image without position", "without a position", lambda: without_position("ImagePositionPatient")),
-    Stack("a series for every file", "they were taken for one", own_series),
+    Stack("a series for every file", "taken for one,", own_series),
     Stack("field moved sideways above", "they were moved to their place", lambda: sideways(17)),
 )
