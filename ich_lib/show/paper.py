@@ -119,7 +119,7 @@ def _volumes(figure: Figure, result: Result, top: float) -> None:
     format_ml = lambda ml: missing if ml is None else f"{ml:.1f} mL"  # noqa: E731
     rows = {
         "of the outlined mask": format_ml(result.volume_ml),
-        "of all probabilities, summed": format_ml(result.soft_ml),
+        "of summed probabilities": format_ml(result.soft_ml),
         "of the mask by ABC/2": format_ml(result.abc2_ml),
         "voxels in the mask": f"{int(result.mask.sum())}",
         "slices": f"{len(result.scan.hu)}",

@@ -114,10 +114,10 @@ def phantom_sentence(case: Phantom, language: str = "en") -> str:
 
 
 def ood_sentence(result: Result) -> str:
-    """How like the scans that the model learned from this one is, in one sentence; "" where the model cannot tell, or
-    where that is a doubt."""
+    """How like the scans that the model learned from this one is, in one sentence; "" where the model cannot tell,
+    where that is a doubt, or where nothing is believed."""
     ood = result.ood
-    if ood is None or ood.is_ood:
+    if ood is None or ood.is_ood or result.is_withheld:
         return ""
     return (
         f"Out-of-distribution score {ood.value:.1f}: {ood.quantile:.0%} of scans like those the model learned "
