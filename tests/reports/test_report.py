@@ -664,7 +664,7 @@ def test_what_is_not_believed_has_no_finding_in_any_file(result, tmp_path):
     for name in ("scores", "words", "volume_ml", "volume_soft_ml", "volume_abc2_ml", "mask_pixels"):
         assert content[name] is None
     assert content["slices"][1] == {
-        "index": 1, "scores": None, "mask_pixels": None, "mask_ml": None, "doubt": None,
+        "index": 1, "slab_mm": 5.0, "scores": None, "mask_pixels": None, "mask_ml": None, "doubt": None,
     }  # fmt: skip
     for row in table_of(files["slices.csv"]):
         assert {row[name] for name in (*LABELS, "mask_pixels", "mask_ml", "doubt")} == {""}
