@@ -138,12 +138,10 @@ def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None)
     for piece, group in groupby(jobs, key=lambda job: job[1].piece):
         frames = list(group)
         header, pixels = _pixels(piece, [item.frame for _, item in frames], packed=frames[0][1].packed)
-        if how := codecs.lossy(header):
-            notes.add(f"The slices were compressed with loss ({how}): HU may be off.")
         for (k, item), pixels_of_slice in zip(frames, pixels, strict=True):
             hu = volume[k] if slabs.each == 1 else thin
-            if _fill(hu, pixels_of_slice, header, item):
-                notes.add(_INVERTED)
+            with refuse_damaged(piece.name):  # a tag of the pixels may be missing or hold anything
+                notes |= _fill(hu, pixels_of_slice, header, item)
             if shifts is not None and shifts[k].any():
                 hu[:] = moved(hu, *shifts[k].tolist(), outside=AIR_HU)
             if slabs.each > 1 and (slab := slabs.slab_of(k)) >= 0:
@@ -163,22 +161,25 @@ def _pixels(piece: Piece, frames: list[int], *, packed: bool) -> tuple[pydicom.D
         return header, list(stored)
 
 
-def _fill(hu: np.ndarray, stored: np.ndarray, header: pydicom.Dataset, item: Slice) -> bool:
-    """Write stored values into `hu` as HU (PS3.3 C.11.1.1.2), padding as air; tell whether they were turned round.
+def _fill(hu: np.ndarray, stored: np.ndarray, header: pydicom.Dataset, item: Slice) -> set[str]:
+    """Write stored values into `hu` as HU (PS3.3 C.11.1.1.2), padding as air; sentences on what was found.
 
     MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and leaves HU alone. Some converters turn the values round all
     the same, so the side of the slice decides: it is air in one of the two readings.
     """
-    values, is_inverted = used_bits(stored, header), False
+    how = codecs.lossy(header)
+    notes = {f"The slices were compressed with loss ({how}): HU may be off."} if how else set()
+    values = used_bits(stored, header)
     _rescale(hu, values, item)
     if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _is_air_around(hu):
         opposite = np.empty_like(hu)
         _rescale(opposite, _ends(header) - values, item)
-        if is_inverted := _is_air_around(opposite):
+        if _is_air_around(opposite):
             hu[:] = opposite
+            notes.add(_INVERTED)
     if (padding := padded(stored, values, hu, header)) is not None:
         hu[padding] = LOWEST_HU
-    return is_inverted
+    return notes
 
 
 def _rescale(hu: np.ndarray, values: np.ndarray, item: Slice) -> None:

@@ -159,6 +159,7 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
         for tag in (*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS):  # pydicom converts values when first seen: here
             header.get(tag)
+        header.file_meta.get("MediaStorageSOPClassUID")
         return header, unpacked is not stream
 
 

@@ -1,0 +1,51 @@
+"""Search the reader's doors by coverage for a file that ends in neither a scan nor a sentence (atheris, libFuzzer).
+
+python -m tests.fuzz DICOM --seconds 60 [--corpus FOLDER]; doors are DICOM, NIfTI and zip.
+Ends with 0 if none was found; else it prints the error, and the file lies beside as crash-*.
+Needs `pip install atheris`, which no requirements file names: it exists for few versions of Python.
+"""
+
+import argparse
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["ich_lib.readers", "pydicom.filereader", "nibabel.nifti1", "zipfile"]):
+    from ich_lib.readers import ReadError, read
+
+from tests.readers.test_fuzz import plain_file
+
+
+def main() -> None:
+    """Run until the time is over or something is found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("door", choices=("DICOM", "NIfTI", "zip"))
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--corpus", type=Path, help="folder that keeps what reached new code")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = Path(folder) / "seeds"
+        seeds.mkdir()
+        (seeds / "plain").write_bytes(plain_file(options.door))
+        path = Path(folder) / "file"
+
+        def read_one(data: bytes) -> None:
+            path.write_bytes(data)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                try:
+                    read(path)
+                except ReadError:
+                    return
+
+        corpora = [str(options.corpus)] if options.corpus else []
+        limits = [f"-max_total_time={options.seconds}", "-rss_limit_mb=4000", "-timeout=60", "-max_len=40000"]
+        atheris.Setup([sys.argv[0], *limits, "-verbosity=0", *corpora, str(seeds)], read_one)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
