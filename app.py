@@ -284,6 +284,7 @@ class _Answers:
         payloads = [one.sample(name) for one in self.pairs(comparing)]
         if turns.last != turn:
             return self.nothing
+        turns.word = ""
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         updates = dict(zip(self.viewers(comparing), payloads, strict=True))
         taken = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
@@ -327,7 +328,9 @@ class _Answers:
         except ValueError as problem:
             yield self.ended(_message(words_at("page", problem), "wrong"))
             return
-        yield self.ended() if turns.last == turn else self.nothing
+        if turns.last == turn:
+            turns.word = ""
+        yield self.nothing if turns.word is None else self.ended(turns.word)
 
     def again(
         self,
@@ -408,7 +411,8 @@ class _Answers:
     def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
         """Nothing is waited for any more."""
         turns.next()
-        return _message(session.STOPPED_TEXT, "stopped"), _hide_stop()
+        turns.word = _message(session.STOPPED_TEXT, "stopped")
+        return turns.word, _hide_stop()
 
 
 def _on(

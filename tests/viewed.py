@@ -22,7 +22,7 @@ def doubtful_result() -> Result:
     """The same, which the model's features refuse."""
     odd = OodScore(3.14, 1.5, 0.99)
     (doubt,) = find_doubts(Scan(np.full(SHAPE, 30, np.float32), np.eye(4), hu_known=False), NO_HEAD, odd)
-    return replace(result(warnings=[odd.sentence, "Odd."]), ood=odd, doubts=(doubt,))
+    return replace(result(warnings=[doubt.sentence, "Odd."]), ood=odd, doubts=(doubt,))
 
 
 def result(*, shape=SHAPE, spacing_mm=SPACING_MM, warnings=(), **scan_fields) -> Result:

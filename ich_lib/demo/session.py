@@ -92,14 +92,22 @@ class CurrentScan:
 
 
 class RequestCounter:
-    """Counts what a session asked for, so that only the last is answered."""
+    """Counts what a session asked for, so that only the last is answered.
+
+    Attributes:
+        last: number of the last request.
+        word: what the page said when that one was answered; None while it is not. An earlier reading may have sent its
+            share after that, and then says this word again as it ends.
+    """
 
     def __init__(self) -> None:
         self.last = 0
+        self.word: str | None = None
 
     def next(self) -> int:
         """The number of something new."""
         self.last += 1
+        self.word = None
         return self.last
 
 

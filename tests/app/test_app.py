@@ -8,9 +8,10 @@ import sys
 import time
 import urllib.request
 import zipfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -502,6 +503,22 @@ def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_ov
     assert site.inner_text(".origin").startswith("Sample case")
     assert site.inner_text(".sentence") == sentence
     assert site.inner_text("#status") == ""
+
+
+@pytest.mark.parametrize("then", ["sample", "stop"])
+def test_a_share_that_is_sent_late_is_taken_back(then, monkeypatch):
+    """The last word of the page stays the last, also where an earlier reading told its share after it."""
+    page = SimpleNamespace(**{part.name: part.name for part in fields(app.Page)})
+    answers = app._Answers(page, SimpleNamespace(models=None, sample=lambda name: {}), None)
+    turns = session.RequestCounter()
+    monkeypatch.setattr(session, "read_and_analyze", lambda *files, **options: iter([0.5]))
+    reading = answers.upload((["scan.nii"], turns.next()), None, False, turns)
+    assert "Reading the scan" in next(reading)["status"]
+    word = answers.stop(turns)[0] if then == "stop" else answers.sample("No bleed", False, turns)["status"]
+    assert next(reading)["status"] == word
+    turns.next()  # another scan, which has not said its last word
+    other = answers.upload((["scan.nii"], 1), None, False, turns)
+    assert list(other)[-1]["status"] != word
 
 
 def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, case, models, tmp_path):

@@ -742,7 +742,7 @@ def test_three_milliliters_stand_with_the_distance_of_slices(page):
 
 def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(page):
     show(page, replace(doubtful_result(), warnings=doubtful_result().warnings[:1]))
-    assert page.inner_text(".strange").startswith("This does not look like the head CTs the model learned from (")
+    assert page.inner_text(".strange").startswith("The picture is too far from a CT slice (")
     assert "out-of-distribution score 3.1; 99% of new ones stay below 1.5" in page.inner_text(".strange")
     assert page.inner_text(".sentence") == "No finding is given: this may be no native head CT."
     for hidden in (".warnings", ".scores", ".amounts", ".worth", ".cutting", ".strip-key"):

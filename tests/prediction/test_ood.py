@@ -115,8 +115,8 @@ def test_a_planted_outlier_is_told_and_a_usual_scan_is_not():
     assert not fine.ood.is_ood
     assert fine.warnings == ()
     assert white.ood.value == pytest.approx(np.sqrt((10**2 + 20**2) / 2), rel=0.01)
-    assert "does not look like the head CTs the model learned from" in white.warnings[0]
-    assert "do not believe its scores" in white.warnings[0]
+    assert "too far from a CT slice" in white.warnings[0]
+    assert "Give the original CT" in white.warnings[0]
 
 
 @pytest.mark.parametrize(
