@@ -24,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("door", choices=("DICOM", "NIfTI", "zip"))
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--runs", type=int, default=-1, help="so many files, the same ones every time")
     parser.add_argument("--corpus", type=Path, help="folder that keeps what reached new code")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -43,6 +44,7 @@ def main() -> None:
 
         corpora = [str(options.corpus)] if options.corpus else []
         limits = [f"-max_total_time={options.seconds}", "-rss_limit_mb=4000", "-timeout=60", "-max_len=40000"]
+        limits += [f"-runs={options.runs}", f"-seed={1 if options.runs > 0 else 0}"]
         atheris.Setup([sys.argv[0], *limits, "-verbosity=0", *corpora, str(seeds)], read_one)
         atheris.Fuzz()
 

@@ -102,12 +102,14 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     for piece in pieces:
         try:
             header, packed = _header(piece)
-            reason = _not_ct(header)
-            images = [] if reason else list(_slices(piece, header, packed=packed))
+            with refuse_damaged(piece.name):
+                reason = _not_ct(header)
+                images = [] if reason else list(_slices(piece, header, packed=packed))
+                known = {tag for tag in _IDENTIFYING if _filled(header, tag)}
         except ReadError as problem:
             damaged.append(problem)
             continue
-        identifying |= {tag for tag in _IDENTIFYING if _filled(header, tag)}
+        identifying |= known
         if reason:
             left_out[reason] += 1
         for item in images:
@@ -165,7 +167,7 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
 
 def _filled(header: pydicom.Dataset, tag: str) -> bool:
     """Whether a tag holds anything; its value is not even parsed."""
-    return tag in header and bool(header.get_item(tag).value)
+    return tag in header and bool(header.get_item(Tag(tag)).value)
 
 
 def _not_ct(header: pydicom.Dataset) -> str | None:

@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 
 import pydicom
+from pydicom.tag import Tag
 
 TAGS = (  # noqa: SIM905
     "StudyInstanceUID ProtocolName ConvolutionKernel ContrastBolusAgent ContrastBolusAgentSequence ContrastBolusVolume "
@@ -189,7 +190,7 @@ def _patient(header: pydicom.Dataset) -> int:
 
 def _raw(header: pydicom.Dataset, tag: str) -> bytes:
     """The bytes of a tag as they are, never parsed: some programs write spaces for ^, or lower case."""
-    value = header.get_item(tag).value if tag in header else b""
+    value = header.get_item(Tag(tag)).value if tag in header else b""
     data = value if isinstance(value, bytes) else str(value or "").encode()
     return b" ".join(re.split(rb"[\s^=\0]+", data)).strip().upper()
 

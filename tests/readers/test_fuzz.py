@@ -93,7 +93,9 @@ def plain_file(door: str) -> bytes:
         grid, affine = planted.laid_out(planted.head(), "LPS")
         return nib.Nifti1Image(grid.astype(np.int16), affine).to_bytes()
     if door == "DICOM":
-        ct_dataset(planted.head()[9]).save_as(buffer, enforce_file_format=True)
+        ds = ct_dataset(planted.head()[9])
+        ds.SOPInstanceUID = "1.2.3.4"  # the same file every time
+        ds.save_as(buffer, enforce_file_format=True)
         return buffer.getvalue()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("IM1", plain_file("DICOM"))
