@@ -126,9 +126,9 @@ class Page:
     """What is on the page.
 
     Attributes:
-        last: what this session looks at, a session.Shown.
+        last: what this session looks at, a session.CurrentScan.
         asked: (paths, turn) of the files that it wants to see: their box is free again at once.
-        turns: what it asked for so far, session.Turns.
+        turns: what it asked for so far, a session.RequestCounter.
         sample, compare, files, truth, series, window, level, width: what a person chooses.
         own: the row of level and width.
         make, made: downloads.
@@ -339,11 +339,12 @@ class _Answers:
         comparing: bool,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
+        believe: bool = False,
     ) -> Iterator[dict]:
-        """The same series of the same files in another window."""
+        """The same series of the same files in another window, or with the finding that was held back."""
         if last and last.paths:
             asked, series = (last.paths, turns.next()), last.series_read or None
-            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series)
+            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series, believe=believe)
         else:
             yield self.nothing  # a generator without a word would empty all outputs
 
@@ -360,21 +361,6 @@ class _Answers:
             yield {self.page.truth: None}
             asked = last.paths, turns.next()
             yield from self.upload(asked, None, comparing, turns, *window_settings, series=series)
-        else:
-            yield self.nothing
-
-    def believe(
-        self,
-        last: session.CurrentScan | None,
-        truth: str | None,
-        comparing: bool,
-        turns: session.RequestCounter,
-        *window_settings: *session.Told,
-    ) -> Iterator[dict]:
-        """The same series once more, with the finding that was held back."""
-        if last and last.paths:
-            asked, series = (last.paths, turns.next()), last.series_read or None
-            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series, believe=True)
         else:
             yield self.nothing
 
@@ -471,7 +457,7 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     chosen = [page.series, page.last, page.compare, page.turns, page.window, page.level, page.width]
     read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
     busy = _on(page.believe.click, partial(_busy_update, True), None, wait)
-    read.append(_on(busy.then, answers.believe, [page.last, *settings], outputs, reads=True))
+    read.append(_on(busy.then, partial(answers.again, believe=True), [page.last, *settings], outputs, reads=True))
     if second:
         both = [*outputs, page.beside]
         read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))

@@ -8,7 +8,7 @@ import re
 
 import pydicom
 
-from ich_lib.readers.protocol import SHARP, SOFT, has_agent, has_contrast, sharpness
+from ich_lib.readers.protocol import SHARP, SOFT, capitals, has_agent, has_contrast, sharpness
 from ich_lib.scan import Acquisition
 
 TAGS = (
@@ -42,14 +42,14 @@ def acquisition_of(header: pydicom.Dataset, description: str = "") -> Acquisitio
         header: with TAGS, as far as the file has them.
         description: of its series, which often tells contrast agent and kernel where the tags are empty.
     """
-    modality = _text(header, "Modality")
+    modality = capitals(header, "Modality")
     return Acquisition(
         modality=modality if modality in ("", "CT") else "other",
-        body_part=body_part(_text(header, "BodyPartExamined")),
+        body_part=body_part(capitals(header, "BodyPartExamined")),
         diameter_mm=_diameter_mm(header),
         contrast=has_agent(header) or has_contrast(description) is True,
-        kernel=kernel_kind(_text(header, "ConvolutionKernel"), description),
-        numbers={"": "", "HU": "HU", "US": "unspecified"}.get(_text(header, "RescaleType"), "other"),
+        kernel=kernel_kind(capitals(header, "ConvolutionKernel"), description),
+        numbers={"": "", "HU": "HU", "US": "unspecified"}.get(capitals(header, "RescaleType"), "other"),
     )
 
 
@@ -70,14 +70,6 @@ def kernel_kind(kernel: str, description: str = "") -> str:
     ['soft', 'sharp', 'soft', 'sharp', 'soft', 'sharp', '']
     """
     return {SOFT: "soft", SHARP: "sharp"}.get(sharpness(kernel, description), "")
-
-
-def _text(header: pydicom.Dataset, tag: str) -> str:
-    """A tag's value in capitals, the first of several, signs between words as single spaces."""
-    value = header.get(tag)
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
-        value = value[0] if len(value) else ""
-    return re.sub(r"[^A-Z0-9]+", " ", str(value or "").upper()).strip()
 
 
 def _diameter_mm(header: pydicom.Dataset) -> float | None:

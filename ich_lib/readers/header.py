@@ -16,11 +16,10 @@ from ich_lib.readers.acquisition import acquisition_of
 from ich_lib.readers.inflate import plain
 from ich_lib.readers.limits import are_plausible_mm
 from ich_lib.readers.piece import Piece, printable_name
+from ich_lib.readers.protocol import NO_PROTOCOL, Protocol, protocol_of
 from ich_lib.readers.protocol import TAGS as PROTOCOL_TAGS
-from ich_lib.readers.protocol import UNTOLD, Protocol, protocol_of
 from ich_lib.readers.refusal import ReadError, refuse_damaged
-from ich_lib.scan import UNTOLD as UNTOLD_ACQUISITION
-from ich_lib.scan import Acquisition
+from ich_lib.scan import UNTOLD, Acquisition
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
@@ -32,8 +31,7 @@ _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
 _NEEDED = (  # noqa: SIM905
     "SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesDescription SeriesNumber AcquisitionNumber InstanceNumber "
     "Modality ImageType Rows Columns SamplesPerPixel NumberOfFrames ImagePositionPatient ImageOrientationPatient "
-    "PixelSpacing "
-    "SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
+    "PixelSpacing SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
 ).split()
 _TAGS = [Tag(name) for name in dict.fromkeys((*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS, *_IDENTIFYING))]
@@ -50,7 +48,6 @@ class Slice:
         piece, frame: the file and the image in it (0 unless it is a multi-frame file).
         instance, series: UIDs, to tell images and series apart; never shown.
         description, series_number: what the scanner calls the series.
-        acquisition: which pass of the scanner it comes from, 0 if the file does not say.
         number: place in the series by the scanner's count.
         rows, columns: size in px.
         position: (3,) mm of the first pixel in patient axes (+x left, +y back, +z head), or None.
@@ -85,8 +82,8 @@ class Slice:
     window: tuple[float, float] | None = None
     packed: bool = False
     pass_number: int = 0
-    protocol: Protocol = UNTOLD
-    acquisition: Acquisition = UNTOLD_ACQUISITION
+    protocol: Protocol = NO_PROTOCOL
+    acquisition: Acquisition = UNTOLD
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -159,8 +156,8 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
     with piece.open() as stream, refuse_damaged(piece.name):
         unpacked = plain(piece.name, stream)
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
-        for tag in (*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS):  # pydicom converts values when first seen: here
-            header.get(tag)
+        for tag in (*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS):
+            header.get(tag)  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
         header.file_meta.get("MediaStorageSOPClassUID")
         return header, unpacked is not stream
 

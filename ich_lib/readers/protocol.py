@@ -82,7 +82,7 @@ class Protocol:
     derived: bool = False
 
 
-UNTOLD = Protocol()
+NO_PROTOCOL = Protocol()
 
 
 def protocol_of(header: pydicom.Dataset, frame: pydicom.Dataset) -> Protocol:
@@ -100,16 +100,16 @@ def protocol_of(header: pydicom.Dataset, frame: pydicom.Dataset) -> Protocol:
 
 def has_agent(header: pydicom.Dataset) -> bool:
     """Whether the tags say that contrast agent was given; some write "none" into them."""
-    texts = [_first(header.get(tag)) for tag in ("ContrastBolusAgent", "ContrastBolusIngredient")]
-    named = any(re.sub(r"[^A-Z0-9]+", " ", text.upper()).strip() not in _NO_AGENT for text in texts)
+    named = any(capitals(header, tag) not in _NO_AGENT for tag in ("ContrastBolusAgent", "ContrastBolusIngredient"))
     return named or bool(header.get("ContrastBolusAgentSequence")) or _is_positive(header.get("ContrastBolusVolume"))
 
 
-def _first(value: object) -> str:
-    """The first of several values as text."""
+def capitals(header: pydicom.Dataset, tag: str) -> str:
+    """A tag's value in capitals, the first of several, signs between words as single spaces."""
+    value = header.get(tag)
     if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
-        value = next(iter(value), "")  # type: ignore[call-overload]
-    return str(value or "")
+        value = next(iter(value), "")
+    return re.sub(r"[^A-Z0-9]+", " ", str(value or "").upper()).strip()
 
 
 def has_contrast(description: str) -> bool | None:
