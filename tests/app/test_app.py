@@ -582,10 +582,11 @@ def two_series(case, tmp_path_factory):
 
 def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, two_series):
     read(site, two_series, "Your scan: 10 slices")
-    assert site.is_visible("#series")
+    site.wait_for_selector("#series", state="visible", timeout=60_000)  # another part of the page than the viewer
     assert "Read: series 1 of 2" in site.inner_text(".warnings")
     assert "jane" not in site.content().lower()
     site.click("#series input")
+    site.wait_for_selector("#series [role=option]", timeout=60_000)
     choices = site.locator("#series [role=option]").all_inner_texts()
     assert [one.lstrip("✓ \n") for one in choices] == [
         "1: Head, 10 slices, 12 mm apart, kernel H31s",
