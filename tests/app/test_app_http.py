@@ -320,6 +320,7 @@ def test_200_bad_uploads_in_a_row_leave_memory_where_it_was(server, visitor, hea
     if np.isnan(server.memory_mb()):
         pytest.skip("This system does not tell the memory of another process (no /proc).")
     junk = np.random.default_rng(1)
+    server.wait_until_idle()  # the samples are read in the background after a start, which needs memory for a while
     visitor.bring(head)
     for k in range(20):  # what is imported and cached on the first ones is no growth
         visitor.bring(_bad(k, head, junk))
