@@ -19,7 +19,7 @@ def head() -> np.ndarray:
     return hu
 
 
-def laid_out(values: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
+def laid_out(values: np.ndarray, letters: str, spacing_mm=SPACING_MM) -> tuple[np.ndarray, np.ndarray]:
     """(z, y, x) values in the order of a file whose axes run toward `letters`, and the affine that says so."""
     grid = values.transpose([_AXIS[letter] for letter in letters])
     grid = np.flip(grid, [n for n, letter in enumerate(letters) if letter in "IAR"])
@@ -28,7 +28,7 @@ def laid_out(values: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
     affine[:3, 3] = CORNER_RAS
     for n, letter in enumerate(letters):
         axis, sign = _RAS[letter]
-        step = sign * SPACING_MM[_AXIS[letter]]
+        step = sign * spacing_mm[_AXIS[letter]]
         affine[axis, n] = step
         if letter in "IAR":
             affine[axis, 3] -= step * (grid.shape[n] - 1)
