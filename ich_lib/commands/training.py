@@ -110,6 +110,16 @@ def _add_recipe_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=int, help="instead of the recipe's")
     command.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
     command.add_argument("--seed", type=int, help="instead of the recipe's")
+    command.add_argument("--size", type=int, metavar="PIXELS", help="side of a picture, instead of the recipe's")
+    command.add_argument("--depth", type=int, metavar="SLICES", help="of a 3D picture, instead of the recipe's")
+    command.add_argument(
+        "--precision", metavar="POLICY", help="of Keras, such as mixed_bfloat16 or float32, instead of the recipe's"
+    )
+    command.add_argument(
+        "--random-weights",
+        action="store_true",
+        help="begin a pretrained recipe with random weights, all of them trained",
+    )
     command.add_argument("--devices", type=int, default=1, metavar="N", help="that share every batch (default 1)")
     command.add_argument(
         "--budget", type=_budget, metavar="PIXELS,SLICES", help="cut the recipe to a picture size and slices seen"
@@ -128,9 +138,9 @@ def _recipes(options: argparse.Namespace) -> None:
 def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
     """The recipe asked for, with what was asked for instead of its own settings."""
     from ich_lib.models.recipes import get_recipe
-    from ich_lib.training.crossval import reduce_budget
+    from ich_lib.training.crossval import from_random_weights, reduce_budget, resize
 
-    keys = ("epochs", "steps", "batch", "phantoms", "seed")
+    keys = ("epochs", "steps", "batch", "phantoms", "seed", "precision")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
     if getattr(options, "settings", None):
         from ich_lib.training.tune import best_recipe
@@ -138,6 +148,9 @@ def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
         recipe = best_recipe(options.settings, options.recipe, fold=options.fold, seed=options.seed)
     else:
         recipe = get_recipe(options.recipe)
+    if options.random_weights:
+        recipe = from_random_weights(recipe)
+    recipe = resize(recipe, size=options.size, depth=options.depth)
     if options.budget:
         recipe = reduce_budget(recipe, size=options.budget[0], slices=options.budget[1])
     return replace(recipe, **changes)

@@ -82,24 +82,46 @@ def reduce_budget(recipe: Recipe, *, size: int, slices: int) -> Recipe:
     Raises:
         ValueError: if the budget is smaller than a batch.
     """
-    depth = min(recipe.depth, 16)
     if not recipe.is_network:  # it sees every slice once, whatever the budget
         return replace(recipe, size=size, source=f"{recipe.source}; cut to {size} px")
-    steps = slices // (recipe.batch * depth)
+    recipe = from_random_weights(resize(recipe, size=size, depth=min(recipe.depth, 16)))
+    steps = slices // (recipe.batch * recipe.depth)
     if steps < 1:
         raise ValueError(f"{slices} slices are less than one batch of {recipe.name}; give more.")
     epochs = max(k for k in range(1, 11) if steps % k == 0)
-    options = {**recipe.options, "trainable": "all"} if recipe.builder == "backbone" else recipe.options
     return replace(
         recipe,
-        options=options,
-        weights=None,
-        size=size,
-        stored=size if recipe.field == "slice" else recipe.stored,
-        depth=depth,
         steps=steps // epochs,
         epochs=epochs,
         restart=min(recipe.restart, epochs),
         patience=0,
         source=f"{recipe.source}; cut to {size} px and about {slices} slices seen".lstrip("; "),
     )
+
+
+def resize(recipe: Recipe, *, size: int | None = None, depth: int | None = None) -> Recipe:
+    """A recipe for pictures of another size; all other settings stay.
+
+    Args:
+        recipe: what to change.
+        size: side of a picture in pixels; None for the recipe's. Whole slices are stored at this size.
+        depth: slices of a 3D picture; None for the recipe's. A two-dimensional recipe stays so.
+
+    Example:
+        >>> from ich_lib import recipes
+        >>> resize(recipes()["unet3d-001"], size=128, depth=32).shape
+        (32, 128, 128, 1)
+    """
+    size = size or recipe.size
+    return replace(
+        recipe,
+        size=size,
+        stored=size if recipe.field == "slice" else recipe.stored,
+        depth=depth if depth and recipe.depth > 1 else recipe.depth,
+    )
+
+
+def from_random_weights(recipe: Recipe) -> Recipe:
+    """A recipe whose weights all begin random and are all trained, for where pretrained ones cannot be had."""
+    options = {**recipe.options, "trainable": "all"} if recipe.builder == "backbone" else recipe.options
+    return replace(recipe, options=options, weights=None)

@@ -3,11 +3,13 @@ from dataclasses import replace
 
 import pytest
 
+from ich_lib.__main__ import _parser
+from ich_lib.commands.training import _chosen_recipe
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import evaluate
 from ich_lib.evaluation.side_by_side import results_table
 from ich_lib.models.recipes import RECIPES, get_recipe
-from ich_lib.training.crossval import cross_validate, reduce_budget
+from ich_lib.training.crossval import cross_validate, from_random_weights, reduce_budget, resize
 from tests.planted import table_of_heads
 
 
@@ -111,3 +113,32 @@ def test_a_common_budget_shows_every_recipe_about_as_many_slices(name):
 def test_a_budget_smaller_than_a_batch_is_refused():
     with pytest.raises(ValueError, match="4 slices are less than one batch of unet2d-002b"):
         reduce_budget(get_recipe("unet2d-002b"), size=96, slices=4)
+
+
+def test_a_recipe_of_another_size_keeps_all_else():
+    recipe = get_recipe("unet3d-001")
+    item = resize(recipe, size=128, depth=32)
+    assert item.shape == (32, 128, 128, 1)
+    assert item.stored == 128
+    assert replace(item, size=recipe.size, stored=recipe.stored, depth=recipe.depth) == recipe
+    assert resize(recipe) == recipe
+
+
+def test_a_size_for_the_head_leaves_the_store_and_a_depth_leaves_flat_pictures_alone():
+    item = resize(get_recipe("unet-both"), size=128, depth=32)
+    assert (item.shape, item.stored) == ((128, 128, 6), 256)
+
+
+def test_a_backbone_from_random_weights_is_trained_whole():
+    recipe = get_recipe("densenet121-004")
+    item = from_random_weights(recipe)
+    assert (item.weights, item.options["trainable"]) == (None, "all")
+    assert recipe.options["trainable"] == "none"
+    assert from_random_weights(get_recipe("unet2d-003")) == get_recipe("unet2d-003")
+
+
+def test_the_command_changes_the_recipe_as_it_is_asked_to():
+    line = "train densenet169-000 --out RUN --size 96 --precision mixed_bfloat16 --random-weights --epochs 3"
+    chosen = _chosen_recipe(_parser().parse_args(line.split()))
+    expected = from_random_weights(resize(get_recipe("densenet169-000"), size=96))
+    assert chosen == replace(expected, precision="mixed_bfloat16", epochs=3)
