@@ -13,6 +13,7 @@ import pytest
 from tests.browsing import SETTLE, keep, picture, settle, tab
 from tests.served import Server
 
+pytestmark = pytest.mark.long
 SIZES = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 WHERE_THE_FOCUS_IS = """() => {
   const at = document.activeElement;

@@ -109,6 +109,7 @@ def test_a_window_that_is_no_window_is_refused(phantoms, capsys):
     assert "wants a name or LEVEL,WIDTH" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
     """train, export, predict with it: the commands of the README, on phantoms, in seconds."""
     run, out = str(tmp_path / "run"), str(tmp_path / "exported")

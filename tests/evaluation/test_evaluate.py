@@ -311,6 +311,7 @@ def test_dice_and_volumes_of_a_report_can_be_computed_again_from_its_lines(tmp_p
     assert report["volume"]["bias_ml"]["value"] == pytest.approx((marked - true).mean(), abs=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["segment", "classify", "both"])
 def test_a_run_of_any_task_is_judged_whole(tiny_runs, tmp_path, task):
     """Trained on phantoms, so nobody of this set was seen."""

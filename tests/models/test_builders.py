@@ -330,6 +330,7 @@ def published_scaling(base, pictures):
     return getattr(keras.applications, SCALED_AS[base]).preprocess_input(255 * pictures.astype(np.float32))
 
 
+@pytest.mark.long
 def test_a_picture_reaches_the_first_convolution_scaled_exactly_once(net, pictures):
     """As `preprocess_input` scales it. That of EfficientNet does nothing, as its first layers divide by 255 and, with
     ImageNet's weights, take off mean and deviation: (x / 255 - mean) / sqrt(deviation) / sqrt(deviation), which is

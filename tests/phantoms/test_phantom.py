@@ -194,6 +194,7 @@ def _ml(case):
     return sum(case.volumes_ml.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["epidural", "intraparenchymal", "subdural"])
 def test_volumes_follow_the_measured_ranges_and_fit_the_room(name, room):
     """Of 24 draws the median lies near the table's; each body, counted in cells of 2.5 mm, holds what was drawn."""
@@ -212,6 +213,7 @@ def test_volumes_follow_the_measured_ranges_and_fit_the_room(name, room):
     assert max(volumes) < 1.6 * high
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TYPES)
 def test_the_mean_inside_a_bleed_follows_the_measured_range(name):
     """At the table's 5 mm. Voxels above 100 HU share their place with bone; a reader's outline leaves them out."""

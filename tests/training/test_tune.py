@@ -62,6 +62,7 @@ def trial_settings(trials):
     return [(recipe.learning_rate, recipe.batch, recipe.options["dropout"]) for _, recipe in trials]
 
 
+@pytest.mark.long
 def test_the_learning_rate_that_can_learn_is_found(grid_result):
     assert grid_result.settings == {"learning_rate": 1e-2}
     assert grid_result.recipe == replace(SMALL, learning_rate=1e-2)

@@ -29,6 +29,7 @@ from tests.planted import table_of_heads, untrained_run
 from tests.written import line, recipe, report, run_folder, write_report
 
 pytest.importorskip("streamlit", reason="Streamlit is not installed: no workbench.")
+pytestmark = pytest.mark.long
 PATIENTS = [f"DOE^JANE^{k:02}" for k in range(24)]
 RUNS = "import streamlit as st\nfrom ich_lib.workbench.runs import page\npage()\n"
 CASES = "from ich_lib.workbench.cases import page\npage()\n"
