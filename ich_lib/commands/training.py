@@ -86,6 +86,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="what crossval wrote: its held-out scans set the out-of-distribution limit",
     )
+    export.add_argument("--half", action="store_true", help="store kernels as float16, in half the bytes")
     export.set_defaults(run=_export, of_course=True)
 
 
@@ -237,6 +238,7 @@ def _export(options: argparse.Namespace) -> None:
         figures=_figures(report) if report else {"calls": {}},
         calibration=report.calibration if report else None,
         ood=options.ood_data and fit_ood(options.source, options.ood_data, options.limit_from),
+        half=options.half,
     )
     say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
 

@@ -6,8 +6,8 @@ import pytest
 
 from ich_lib.models.builders import densenet_bc, vanilla_004
 from ich_lib.models.heat import add_heat_output
-from ich_lib.prediction.engine import load
-from ich_lib.prediction.export import TOLERANCE, export, largest_difference
+from ich_lib.prediction.engine import KERAS, ONNX, load
+from ich_lib.prediction.export import HALF_TOLERANCE, TOLERANCE, export, largest_difference
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,27 @@ def test_the_heat_map_is_grad_cam_of_the_logit():
             assert heat[..., label] / heat[..., label].max() == pytest.approx(cam / cam.max(), abs=1e-3)
         else:
             assert not heat[..., label].any()
+
+
+def test_half_the_bytes_hold_the_same_model_rounded(tiny_runs, tmp_path):
+    run = tiny_runs["both"]
+    for half in (False, True):
+        export(run.folder, tmp_path / str(half), half=half)
+    files = [f"{run.recipe.name}{end}" for end in (ONNX, KERAS)]
+    whole_bytes, half_bytes = (
+        [(tmp_path / str(half) / name).stat().st_size for name in files] for half in (False, True)
+    )
+    assert half_bytes[0] < 0.9 * whole_bytes[0]  # a tiny network is mostly its graph
+    assert half_bytes[1] < whole_bytes[1]
+    pictures = np.random.default_rng(5).random((3, 32, 32, 6), np.float32)
+    whole, rounded = (load(tmp_path / str(half), fill=False).segmenter.run(pictures) for half in (False, True))
+    assert rounded.blood.dtype == np.float32
+    assert rounded.blood == pytest.approx(whole.blood, abs=HALF_TOLERANCE)
+    assert rounded.scores == pytest.approx(whole.scores, abs=HALF_TOLERANCE)
+    model = run.model()
+    expected = [w.astype(np.float16) if w.ndim > 1 else w for w in model.get_weights()]
+    model.load_weights(tmp_path / "True" / files[1])
+    for stored, value in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(stored, value.astype(np.float32))
+    card = json.loads((tmp_path / "True" / f"{run.recipe.name}.json").read_text())
+    assert 0 < card["onnx_difference"] <= HALF_TOLERANCE
