@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ich_lib.commands.say import say
 
 if TYPE_CHECKING:
+    from ich_lib.measures.bootstrap import Estimate
     from ich_lib.measures.report import Report
 
 
@@ -38,5 +39,16 @@ def print_headline(report: "Report") -> None:
     say(f"{whom}, {len(report.patients)} {never}; threshold {report.threshold}.")
     for name, figure in report.headline.items():
         say(f"{name:17} {figure}")
-        if name == "slice_auc_any" and report.slices.height_auc:
-            say(f"{'by height alone':17} {report.slices.height_auc}")
+        for words, baseline in _baselines(report).get(name, {}).items():
+            if baseline:
+                say(f"  {words:15} {baseline}")
+
+
+def _baselines(report: "Report") -> dict[str, dict[str, "Estimate | None"]]:
+    """What reaches a figure without a model, by the figure's name."""
+    blob = "by bright blob"
+    return {
+        "dice_per_subject": {blob: report.masks and report.masks.blob_dice},
+        "slice_auc_any": {"by height alone": report.slices.height_auc, blob: report.slices.blob_auc},
+        "scan_auc_any": {blob: report.whole_scans.blob_auc},
+    }

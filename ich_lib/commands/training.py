@@ -249,7 +249,11 @@ def _figures(report: "Report") -> dict:
     return {
         "folds": report.folds,
         **{name: figure.as_json() for name, figure in report.headline.items()},
-        **({"height_auc": report.slices.height_auc.as_json()} if report.slices.height_auc else {}),
+        **{
+            name: figure.as_json()
+            for name in ("height_auc", "blob_auc")
+            if (figure := getattr(report.slices, name)) is not None
+        },
         "calls": {of: _call_rates(one) for of, one in calls.items()},
     }
 

@@ -85,7 +85,15 @@ def mask_metrics(scans: Sequence[JudgedScan]) -> Masks | None:
         hd95_infinite=len(with_distance) - len(finite),
         surface_tolerance_mm=TOLERANCE_MM,
         assumed_voxel_mm=_ASSUMED_MM if not all(scan.spacing_known for scan in scans) else None,
+        blob_dice=_blob_dice(outlined),
     )
+
+
+def _blob_dice(outlined: Sequence[JudgedScan]) -> Estimate | None:
+    """Dice per subject of the largest bright blob."""
+    if any(scan.blob_dice is None for scan in outlined):
+        return None
+    return estimate(outlined, lambda sample: float(np.mean([scan.blob_dice for scan in sample])))
 
 
 def spacing_note(scans: Sequence[JudgedScan]) -> str:
@@ -159,6 +167,7 @@ def call_metrics(scans: Sequence[JudgedScan], *, of: str, threshold: float, prev
         roc=_roc(truth, score),
         reliability=tuple(metrics.reliability(truth, score)),
         height_auc=height_auc(scans) if of == "slices" else None,
+        blob_auc=_blob_auc(scans, of),
     )
 
 
@@ -172,6 +181,24 @@ def height_auc(scans: Sequence[JudgedScan], label: int = ANY) -> Estimate | None
     pooled = lambda sample: metrics.auc(*(np.concatenate(part) for part in list(zip(*sample, strict=True))[1:]))  # noqa: E731
     scans_by_height = list(zip(patients, labels, scores, strict=True))
     return grouped_bootstrap(scans_by_height, lambda scan: scan[0], pooled, rounds=ROUNDS)
+
+
+def _blob_auc(scans: Sequence[JudgedScan], of: str) -> Estimate | None:
+    """AUC that the area of the largest bright blob reaches; a scan counts by the two neighbors that have most of it."""
+    areas = [scan.blob_px for scan in scans if scan.blob_px is not None]
+    if len(areas) < len(scans):
+        return None
+    truths = [scan.labels[:, ANY] for scan in scans]
+    if of == "scans":
+        areas, truths = [np.array([_pair_peak(area)]) for area in areas], [truth.any(keepdims=True) for truth in truths]
+    pooled = lambda sample: metrics.auc(*(np.concatenate(part) for part in list(zip(*sample, strict=True))[1:]))  # noqa: E731
+    named = list(zip([scan.patient for scan in scans], truths, areas, strict=True))
+    return grouped_bootstrap(named, lambda scan: scan[0], pooled, rounds=ROUNDS)
+
+
+def _pair_peak(area: np.ndarray) -> float:
+    """The largest sum of two neighbors."""
+    return float((area[1:] + area[:-1]).max()) if len(area) > 1 else float(area[0])
 
 
 def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> dict[str, OfType]:

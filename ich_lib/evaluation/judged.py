@@ -7,6 +7,7 @@ import numpy as np
 from ich_lib.case import Case
 from ich_lib.data import Table
 from ich_lib.labels import ANY
+from ich_lib.measures.bright_blob import bright_blobs
 from ich_lib.measures.report import Facts
 from ich_lib.measures.surface import hd95_mm, surface_dice
 from ich_lib.measures.volume import abc2_ml, soft_voxels
@@ -43,6 +44,8 @@ class JudgedScan:
         slabs: (z,) how many slice distances each slice stands for, `Scan.slabs`; None for one each.
         tilt_cosine: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
         slice_heights: (z,) where in its scan each slice lies, 0 lowest and 1 highest; None for evenly spread ones.
+        blob_px, blob_shared_px: (z,) pixels of the largest bright blob (`measures.bright_blob`), and those of them that
+            are blood; None where nobody looked.
     """
 
     patient: str
@@ -68,6 +71,8 @@ class JudgedScan:
     tilt_cosine: float = 1.0
     slabs: np.ndarray | None = None
     slice_heights: np.ndarray | None = None
+    blob_px: np.ndarray | None = None
+    blob_shared_px: np.ndarray | None = None
 
     @property
     def heights(self) -> np.ndarray:
@@ -107,6 +112,14 @@ class JudgedScan:
     def subject_dice(self) -> float | None:
         """Mean Dice over the slices that contain blood (Hssayeni et al. 2020); None for a scan without."""
         return float(self.slice_dice[self.bleeding].mean()) if self.has_mask and self.bleeding.any() else None
+
+    @property
+    def blob_dice(self) -> float | None:
+        """`subject_dice` of the largest bright blob in place of the mask; None for a scan without blood."""
+        if self.blob_px is None or self.blob_shared_px is None or not self.bleeding.any():
+            return None
+        dice = 2 * self.blob_shared_px / np.maximum(self.true_px + self.blob_px, 1)
+        return float(dice[self.bleeding].mean())
 
     @property
     def scan_dice(self) -> float:
@@ -160,6 +173,8 @@ class JudgedScan:
             abc2_ml=None,
             true_abc2_ml=None,
             slice_heights=self.heights[is_kept],
+            blob_px=None if self.blob_px is None else self.blob_px[is_kept],
+            blob_shared_px=None if self.blob_shared_px is None else self.blob_shared_px[is_kept],
         )
 
     def rescore(self, calibration: Calibration) -> "JudgedScan":
@@ -255,6 +270,7 @@ def judge_result(
     on_outlined = lambda mask: abc2_ml(mask & outlined[:, None, None], scan.affine, slabs=scan.slabs)  # noqa: E731
     pixels_per_slice = lambda mask: np.where(outlined, np.count_nonzero(mask, axis=(1, 2)), 0)  # noqa: E731
     surfaces = distances and has_mask and outlined.all() and truth.any()
+    blobs = bright_blobs(scan.hu)
     return JudgedScan(
         patient=patient,
         scan=name,
@@ -278,6 +294,8 @@ def judge_result(
         spacing_known=scan.spacing_known,
         tilt_cosine=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
         slabs=None if scan.places is None else scan.slabs,
+        blob_px=np.count_nonzero(blobs, axis=(1, 2)),
+        blob_shared_px=pixels_per_slice(truth & blobs),
     )
 
 

@@ -37,7 +37,8 @@ img {{ width: 100%; }} img.small {{ max-width: 36rem; display: block; }} .quiet 
 FIGURE_NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",
     "slice_auc_any": "Slice AUC, any bleeding",
-    "height_auc": "Slice AUC by the slice's height alone, without a look at it",
+    "height_auc": "AUC by the slice's height alone, without a look at it",
+    "blob_auc": "AUC by the area of the largest bright blob, without any learning",
     "scan_auc_any": "Scan AUC, any bleeding",
     "volume_mae_ml": "Volume, mean absolute error in mL",
     "ece": "Calibration error (ECE)",
@@ -45,6 +46,7 @@ FIGURE_NAMES = {
     "dice_all_slices": "Dice, mean over all slices (two empty masks count 1)",
     "dice_per_scan": "Dice of the whole scan",
     "iou_per_bleeding_slice": "IoU of blood, mean over bleeding slices",
+    "blob_dice": "Dice per subject of the largest bright blob, without any learning",
     "iou_with_background": "IoU averaged with the background, all slices (as published; flatters)",
     "hd95_mm_median": "HD95 in mm, median of scans with a mask",
     "surface_dice": "Surface Dice",
@@ -119,7 +121,8 @@ def _leaky(report: Report) -> str:
 def _rows(part: Report | Masks | Calls) -> list[tuple[str, str, str]]:
     estimates = figures_of(part)
     if isinstance(part, Report):
-        estimates |= {name: figure for name, figure in figures_of(part.slices).items() if name == "height_auc"}
+        baselines = ("height_auc", "blob_auc")
+        estimates |= {name: figure for name, figure in figures_of(part.slices).items() if name in baselines}
     return [
         (title, to_text(estimates[name]), str(estimates[name].n_patients))
         for name, title in FIGURE_NAMES.items()

@@ -89,6 +89,8 @@ class Masks:
         surface_dice: mean over bleeding scans, within `surface_tolerance_mm`.
         hd95_infinite: bleeding scans that got no mask at all.
         assumed_voxel_mm: in words, where the files do not tell the size of a voxel.
+        blob_dice: `dice_per_subject` of the largest bright blob (`measures.bright_blob`), which the mask must beat;
+            None in a report of an older version.
     """
 
     dice_per_bleeding_slice: Estimate
@@ -101,6 +103,7 @@ class Masks:
     hd95_infinite: int
     surface_tolerance_mm: float
     assumed_voxel_mm: str | None
+    blob_dice: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,8 @@ class Calls:
         reliability: what was said against what was so.
         height_auc: AUC of slices by their height in the head alone (`measures.height`), which `auc` must beat; None for
             scans, of one patient, and in a report of an older version.
+        blob_auc: AUC by the area of the largest bright blob (`measures.bright_blob`), which `auc` must beat too; None in
+            a report of an older version.
     """
 
     n: int
@@ -167,6 +172,7 @@ class Calls:
     roc: tuple[tuple[float, float], ...]
     reliability: tuple[Bin, ...]
     height_auc: Estimate | None = None
+    blob_auc: Estimate | None = None
 
 
 @dataclass(frozen=True)

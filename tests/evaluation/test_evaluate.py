@@ -380,3 +380,23 @@ def test_what_height_alone_reaches_stands_beside_every_auc_of_slices():
     assert figures.height_auc(heads[:1]) is None
     upper = [head.take_slices(np.arange(9) >= 3) for head in heads]
     assert upper[0].heights.tolist() == pytest.approx([k / 8 for k in range(3, 9)])
+
+
+def test_what_the_largest_bright_blob_reaches_stands_beside_the_models_figures():
+    """Dice 0.5 on the one bleeding slice of a, 0 on that of b; of two bleeding and two clean slices 3 pairs in order;
+    two neighbors of a hold 24 px, the one slice of c 16, those of b 8."""
+    heads = [
+        replace(SOME[0].take_slices(np.array([0, 2])), blob_px=np.array([20, 4]), blob_shared_px=np.array([10, 0])),
+        replace(SOME[1], blob_px=np.array([8, 0]), blob_shared_px=np.array([0, 0])),
+        replace(SOME[2], blob_px=np.array([16]), blob_shared_px=np.array([0])),
+    ]
+    assert figures.mask_metrics(heads).blob_dice.value == pytest.approx((0.5 + 0) / 2)
+    slices, scans = (
+        figures.call_metrics(heads, of=of, threshold=0.5, prevalence=0.1).blob_auc for of in ("slices", "scans")
+    )
+    assert slices.value == pytest.approx((3 + 2) / 6)  # 20 beats 4, 0 and 16; 8 beats 4 and 0
+    assert scans.value == pytest.approx(1 / 2)  # 24 beats 16, 8 does not
+    assert figures.mask_metrics(SOME).blob_dice is None
+    assert figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.1).blob_auc is None
+    part = heads[0].take_slices(np.array([True, False]))
+    assert (part.blob_px.tolist(), part.blob_shared_px.tolist()) == ([20], [10])
