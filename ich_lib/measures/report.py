@@ -152,7 +152,7 @@ class Calls:
         reliability: what was said against what was so.
         height_auc: AUC of slices by their height in the head alone (`measures.height`), which `auc` must beat; None for
             scans, of one patient, and in a report of an older version.
-        blob_auc: AUC by the area of the largest bright blob (`measures.bright_blob`), which `auc` must beat too; None in
+        blob_auc: AUC by the area of the largest bright blob (`measures.bright_blob`), which `auc` must beat; None in
             a report of an older version.
     """
 
