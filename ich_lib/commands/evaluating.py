@@ -48,7 +48,7 @@ def _baselines(report: "Report") -> dict[str, dict[str, "Estimate | None"]]:
     """What reaches a figure without a model, by the figure's name."""
     blob = "by bright blob"
     return {
-        "dice_per_subject": {blob: report.masks and report.masks.blob_dice},
+        "dice_per_subject": {blob: report.masks.blob_dice if report.masks else None},
         "slice_auc_any": {"by height alone": report.slices.height_auc, blob: report.slices.blob_auc},
         "scan_auc_any": {blob: report.whole_scans.blob_auc},
     }

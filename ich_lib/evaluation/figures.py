@@ -190,7 +190,8 @@ def _blob_auc(scans: Sequence[JudgedScan], of: str) -> Estimate | None:
         return None
     truths = [scan.labels[:, ANY] for scan in scans]
     if of == "scans":
-        areas, truths = [np.array([_pair_peak(area)]) for area in areas], [truth.any(keepdims=True) for truth in truths]
+        areas = [np.array([_pair_peak(area)]) for area in areas]
+        truths = [np.array([truth.any()]) for truth in truths]
     pooled = lambda sample: metrics.auc(*(np.concatenate(part) for part in list(zip(*sample, strict=True))[1:]))  # noqa: E731
     named = list(zip([scan.patient for scan in scans], truths, areas, strict=True))
     return grouped_bootstrap(named, lambda scan: scan[0], pooled, rounds=ROUNDS)

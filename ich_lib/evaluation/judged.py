@@ -6,8 +6,8 @@ import numpy as np
 
 from ich_lib.case import Case
 from ich_lib.data import Table
+from ich_lib.evaluation.bright_blob import bright_blobs
 from ich_lib.labels import ANY
-from ich_lib.measures.bright_blob import bright_blobs
 from ich_lib.measures.report import Facts
 from ich_lib.measures.surface import hd95_mm, surface_dice
 from ich_lib.measures.volume import abc2_ml, soft_voxels
@@ -44,7 +44,7 @@ class JudgedScan:
         slabs: (z,) how many slice distances each slice stands for, `Scan.slabs`; None for one each.
         tilt_cosine: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
         slice_heights: (z,) where in its scan each slice lies, 0 lowest and 1 highest; None for evenly spread ones.
-        blob_px, blob_shared_px: (z,) pixels of the largest bright blob (`measures.bright_blob`), and those of them that
+        blob_px, blob_shared_px: (z,) pixels of the largest bright blob (`bright_blob`), and those of them that
             are blood; None where nobody looked.
     """
 

@@ -89,7 +89,7 @@ class Masks:
         surface_dice: mean over bleeding scans, within `surface_tolerance_mm`.
         hd95_infinite: bleeding scans that got no mask at all.
         assumed_voxel_mm: in words, where the files do not tell the size of a voxel.
-        blob_dice: `dice_per_subject` of the largest bright blob (`measures.bright_blob`), which the mask must beat;
+        blob_dice: `dice_per_subject` of the largest bright blob (`evaluation.bright_blob`), which the mask must beat;
             None in a report of an older version.
     """
 
@@ -152,7 +152,7 @@ class Calls:
         reliability: what was said against what was so.
         height_auc: AUC of slices by their height in the head alone (`measures.height`), which `auc` must beat; None for
             scans, of one patient, and in a report of an older version.
-        blob_auc: AUC by the area of the largest bright blob (`measures.bright_blob`), which `auc` must beat; None in
+        blob_auc: AUC by the area of the largest bright blob (`evaluation.bright_blob`), which `auc` must beat; None in
             a report of an older version.
     """
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ich_lib.measures.bright_blob import bright_blobs
+from ich_lib.evaluation.bright_blob import bright_blobs
 
 
 def head(*, radius=50, closed=True):
