@@ -9,7 +9,7 @@ from ich_lib.labels import ANY, LABELS
 from ich_lib.measures import metrics
 from ich_lib.measures.bootstrap import Estimate, grouped_bootstrap
 from ich_lib.measures.height import height_scores
-from ich_lib.measures.report import Calls, CleanScans, Line, Masks, OfGroup, OfType, Volume, Way, Worst
+from ich_lib.measures.report import Calls, CleanScans, Flattering, Line, Masks, OfGroup, OfType, Volume, Way, Worst
 
 ROUNDS = 1000  # resamples of each interval
 SIZES_ML = ((0, 2), (2, 10), (10, 30), (30, float("inf")))
@@ -70,23 +70,45 @@ def mask_metrics(scans: Sequence[JudgedScan]) -> Masks | None:
             np.mean(np.concatenate([getattr(scan, name)[getattr(scan, where)] for scan in sample]))
         )
 
-    mean_of_ious = lambda scan: (scan.slice_iou + scan.background_iou) / 2  # noqa: E731
     return Masks(
         dice_per_bleeding_slice=estimate(outlined, pooled("slice_dice", "bleeding")),
         dice_all_slices=estimate(segmented, pooled("slice_dice", "outlined")),
         dice_per_scan=estimate(outlined, lambda sample: float(np.mean([scan.scan_dice for scan in sample]))),
         iou_per_bleeding_slice=estimate(outlined, pooled("slice_iou", "bleeding")),
-        iou_with_background=estimate(
-            segmented,
-            lambda sample: float(np.mean(np.concatenate([mean_of_ious(scan)[scan.outlined] for scan in sample]))),
-        ),
         hd95_mm_median=estimate(finite, lambda sample: float(np.median([scan.hd95_mm for scan in sample]))),
         surface_dice=estimate(with_distance, lambda sample: float(np.mean([scan.surface_dice for scan in sample]))),
         hd95_infinite=len(with_distance) - len(finite),
         surface_tolerance_mm=TOLERANCE_MM,
         assumed_voxel_mm=_ASSUMED_MM if not all(scan.spacing_known for scan in scans) else None,
         blob_dice=_blob_dice(outlined),
+        as_published=_as_published(segmented),
+        of_empty_masks=_as_published([scan.without_mask() for scan in segmented]),
     )
+
+
+def _as_published(scans: Sequence[JudgedScan]) -> Flattering:
+    """Figures that published systems gave for masks, each defined as they did."""
+    return Flattering(
+        pixel_accuracy=estimate(scans, lambda sample: _pooled(sample, lambda scan: scan.pixel_accuracy)),
+        iou_with_background=estimate(
+            scans, lambda sample: _pooled(sample, lambda scan: (scan.slice_iou + scan.background_iou) / 2)
+        ),
+        dice_half_empty=estimate(scans, _dice_half_empty),
+    )
+
+
+def _pooled(scans: Sequence[JudgedScan], values: Callable[[JudgedScan], np.ndarray]) -> float:
+    """Mean over all outlined slices."""
+    return float(np.mean(np.concatenate([values(scan)[scan.outlined] for scan in scans])))
+
+
+def _dice_half_empty(scans: Sequence[JudgedScan]) -> float:
+    """Mean Dice where as many clean slices as slices with blood count; a clean slice without a mask counts 1."""
+    dice, bleeding, outlined = (
+        np.concatenate([getattr(scan, name) for scan in scans]) for name in ("slice_dice", "bleeding", "outlined")
+    )
+    clean = outlined & ~bleeding
+    return float((dice[bleeding].mean() + dice[clean].mean()) / 2) if bleeding.any() and clean.any() else float("nan")
 
 
 def _blob_dice(outlined: Sequence[JudgedScan]) -> Estimate | None:

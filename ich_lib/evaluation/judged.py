@@ -109,6 +109,16 @@ class JudgedScan:
         return clean / np.maximum(self.side_px - self.shared_px, 1)
 
     @property
+    def pixel_accuracy(self) -> np.ndarray:
+        """(z,) share of the pixels of each slice that are called rightly."""
+        return 1 - (self.true_px + self.mask_px - 2 * self.shared_px) / self.side_px
+
+    def without_mask(self) -> "JudgedScan":
+        """The same scan as if nothing had been marked, with empty masks."""
+        nothing = np.zeros_like(self.mask_px)
+        return replace(self, mask_px=nothing, shared_px=nothing)
+
+    @property
     def subject_dice(self) -> float | None:
         """Mean Dice over the slices that contain blood (Hssayeni et al. 2020); None for a scan without."""
         return float(self.slice_dice[self.bleeding].mean()) if self.has_mask and self.bleeding.any() else None

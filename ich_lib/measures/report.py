@@ -76,6 +76,21 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class Flattering:
+    """Figures that published systems gave for their masks. They are high for any mask, also for empty ones.
+
+    Attributes:
+        pixel_accuracy: share of all pixels that are called rightly, mean over outlined slices (systems 000, 001, 003).
+        iou_with_background: mean of the IoU of blood and of what is no blood, over all outlined slices (system 002).
+        dice_half_empty: mean Dice where half of the slices hold no blood and count 1 if nothing is marked (system 002).
+    """
+
+    pixel_accuracy: Estimate
+    iou_with_background: Estimate
+    dice_half_empty: Estimate
+
+
+@dataclass(frozen=True)
 class Masks:
     """Overlap and distance of the masks; each definition has the name it was published under.
 
@@ -84,26 +99,28 @@ class Masks:
         dice_all_slices: mean Dice over all outlined slices; two empty masks count 1.
         dice_per_scan: mean over bleeding scans of the Dice of the scan as one volume.
         iou_per_bleeding_slice: mean intersection over union over slices with blood.
-        iou_with_background: the mean of the IoU of blood and of what is no blood, over all outlined slices.
         hd95_mm_median: over bleeding scans with a mask, mm.
         surface_dice: mean over bleeding scans, within `surface_tolerance_mm`.
         hd95_infinite: bleeding scans that got no mask at all.
         assumed_voxel_mm: in words, where the files do not tell the size of a voxel.
         blob_dice: `dice_per_subject` of the largest bright blob (`evaluation.bright_blob`), which the mask must beat;
             None in a report of an older version.
+        as_published, of_empty_masks: figures that flatter, of these masks and as if none had been drawn; None in a
+            report of an older version.
     """
 
     dice_per_bleeding_slice: Estimate
     dice_all_slices: Estimate
     dice_per_scan: Estimate
     iou_per_bleeding_slice: Estimate
-    iou_with_background: Estimate
     hd95_mm_median: Estimate
     surface_dice: Estimate
     hd95_infinite: int
     surface_tolerance_mm: float
     assumed_voxel_mm: str | None
     blob_dice: Estimate | None = None
+    as_published: Flattering | None = None
+    of_empty_masks: Flattering | None = None
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,6 @@ def test_every_definition_of_overlap_on_paper():
     assert result.dice_all_slices.value == pytest.approx(2.5 / 6)
     assert result.dice_per_scan.value == pytest.approx((2 * 20 / 60 + 0) / 2)
     assert result.iou_per_bleeding_slice.value == pytest.approx((1 / 3 + 1 + 0) / 3)
-    background = [70 / 90, 1, 1, 60 / 100, 96 / 100, 95 / 100]
-    assert result.iou_with_background.value == pytest.approx((sum(background) + 1 / 3 + 1 + 1) / 12)
     assert result.hd95_mm_median.value == 5
     assert result.hd95_infinite == 0
     missed = replace(SOME[1], hd95_mm=float("inf"))
@@ -400,3 +398,16 @@ def test_what_the_largest_bright_blob_reaches_stands_beside_the_models_figures()
     assert figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.1).blob_auc is None
     part = heads[0].take_slices(np.array([True, False]))
     assert (part.blob_px.tolist(), part.blob_shared_px.tolist()) == ([20], [10])
+
+
+def test_figures_that_flatter_stand_beside_those_of_empty_masks_on_paper():
+    """Six slices of 100 px; 20, 10 and 40 px of three are blood; 20, 10, 0, 0, 4, 5 are marked, 10 and 10 rightly."""
+    masks = figures.mask_metrics(SOME)
+    marked, empty = masks.as_published, masks.of_empty_masks
+    assert marked.pixel_accuracy.value == pytest.approx((0.8 + 1 + 1 + 0.6 + 0.96 + 0.95) / 6)
+    assert empty.pixel_accuracy.value == pytest.approx((0.8 + 0.9 + 1 + 0.6 + 1 + 1) / 6)
+    background = [70 / 90, 1, 1, 60 / 100, 96 / 100, 95 / 100]
+    assert marked.iou_with_background.value == pytest.approx((sum(background) + 1 / 3 + 1 + 1) / 12)
+    assert empty.iou_with_background.value == pytest.approx((0.8 + 0.9 + 1 + 0.6 + 1 + 1 + 3) / 12)
+    assert marked.dice_half_empty.value == pytest.approx(((0.5 + 1 + 0) / 3 + 1 / 3) / 2)
+    assert empty.dice_half_empty.value == 0.5
