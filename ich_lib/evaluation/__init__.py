@@ -165,6 +165,7 @@ def build_report(
         slices=figures.call_metrics(scans, of="slices", threshold=threshold, prevalence=prevalence),
         whole_scans=figures.call_metrics(scans, of="scans", threshold=threshold, prevalence=prevalence),
         types=figures.type_metrics(scans, table.known_labels),
+        accuracy=figures.accuracy_metrics(scans, table.known_labels, threshold=threshold),
         lesion_size=figures.metrics_by_size(scans),
         groups=figures.metrics_by_group(scans),
         abstention=abstention(scans, threshold=threshold),

@@ -12,6 +12,7 @@ from ich_lib.colors import VERMILION
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import (
     Abstention,
+    Accuracy,
     Calls,
     CleanScans,
     Masks,
@@ -89,6 +90,7 @@ def write_page(report: Report, path: Path) -> None:
         _abstention(report.abstention),
         _clean(report.clean_scans),
         _types(report.types),
+        _accuracy(report.accuracy),
         _groups("Size of the bleed", report.lesion_size),
         _groups("Age, sex, fracture", report.groups),
         _worst(report.worst),
@@ -175,6 +177,17 @@ def _flattering(part: Masks) -> str:
     head = ("figure that has been published for masks", "these masks", "empty masks")
     note = "<p class='quiet'>A figure says little where a model that marks nothing reaches almost the same.</p>"
     return html_table("Figures that flatter", rows, head) + note
+
+
+def _accuracy(part: Accuracy | None) -> str:
+    if not part:
+        return ""
+    rows = [
+        ("Slices: bleeding or not", to_text(part.slices), to_text(part.slices_all_clean)),
+        ("Slices and labels", to_text(part.cells), to_text(part.cells_all_clean)),
+    ]
+    head = ("share of right answers", "this model", "the answer: no bleeding anywhere")
+    return html_table("Accuracy, which flatters", rows, head)
 
 
 def _abstention(part: Abstention | None) -> str:

@@ -193,6 +193,23 @@ class Calls:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """Shares of right answers, as published systems gave them, and what the answer "no bleeding anywhere" reaches.
+
+    Attributes:
+        slices: share of slices rightly called bleeding or not.
+        cells: the same over all slices and the labels the data set tells, each a cell of the table of answers (system
+            004).
+        slices_all_clean, cells_all_clean: the same where nothing is ever called.
+    """
+
+    slices: Estimate
+    cells: Estimate
+    slices_all_clean: Estimate
+    cells_all_clean: Estimate
+
+
+@dataclass(frozen=True)
 class OfType:
     """A label: how many patients and slices show it, both AUCs, the Dice of slices that show it, and the slice AUC of
     height alone (None as in `Calls`)."""
@@ -286,6 +303,7 @@ class Report:
         volume: None with fewer than two bleeding scans.
         slices, whole_scans: how well they are called.
         types: of each label.
+        accuracy: of slices and cells, as published; None in a report of an older version.
         lesion_size, groups: by the volume of the blood, and by age, sex, fracture.
         abstention: None in a report of an older version.
         clean_scans: None where every scan bleeds.
@@ -316,6 +334,7 @@ class Report:
     slices: Calls
     whole_scans: Calls
     types: Mapping[str, OfType]
+    accuracy: Accuracy | None = None
     lesion_size: Mapping[str, OfGroup]
     groups: Mapping[str, OfGroup]
     abstention: Abstention | None = None
@@ -340,7 +359,7 @@ class Report:
         values |= {key: values[key] or {} for key in ("masks", "clean_scans")}
         values["volume"] = self.volume.as_json() if self.volume else {}
         values["worst"] = [scan["line"] | {"what": scan["what"]} for scan in values["worst"]]
-        optional = ("leaky", "before_calibration", "calibration", "abstention")
+        optional = ("leaky", "before_calibration", "calibration", "abstention", "accuracy")
         return {key: value for key, value in values.items() if value or key not in optional}
 
     @classmethod

@@ -411,3 +411,15 @@ def test_figures_that_flatter_stand_beside_those_of_empty_masks_on_paper():
     assert empty.iou_with_background.value == pytest.approx((0.8 + 0.9 + 1 + 0.6 + 1 + 1 + 3) / 12)
     assert marked.dice_half_empty.value == pytest.approx(((0.5 + 1 + 0) / 3 + 1 / 3) / 2)
     assert empty.dice_half_empty.value == 0.5
+
+
+def test_accuracy_stands_beside_that_of_never_calling_anything_on_paper():
+    """From 0.5, of six slices b1 and c1 are wrong, three bleed. With its six equal scores a slice that is called is
+    wrong in four of six cells where it bleeds and in six where not; one that is not called, in its two or none."""
+    result = figures.accuracy_metrics(SOME, LABELS, threshold=0.5)
+    assert result.slices.value == pytest.approx(4 / 6)
+    assert result.slices_all_clean.value == pytest.approx(3 / 6)
+    assert result.cells.value == pytest.approx(1 - (4 + 4 + 0 + 2 + 0 + 6) / 36)
+    assert result.cells_all_clean.value == pytest.approx(1 - 6 / 36)
+    only_any = figures.accuracy_metrics(SOME, ["any"], threshold=0.5)
+    assert only_any.cells.value == only_any.slices.value

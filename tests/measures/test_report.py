@@ -13,7 +13,18 @@ from tests.written import report as made_up
 
 KEYS = (
     *("data", "patients", "scans", "threshold", "score_threshold", "calibrated", "dice_per_subject", "slice_auc_any"),
-    *("scan_auc_any", "volume_mae_ml", "ece", "masks", "spacing", "volume", "slices", "whole_scans", "types"),
+    *(
+        "scan_auc_any",
+        "volume_mae_ml",
+        "ece",
+        "masks",
+        "spacing",
+        "volume",
+        "slices",
+        "whole_scans",
+        "types",
+        "accuracy",
+    ),
     *("lesion_size", "groups", "abstention", "clean_scans", "worst", "per_patient", "notice", "models", "folds"),
 )
 
