@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ich_lib.commands.evaluating import print_headline
 from ich_lib.commands.say import say
+from ich_lib.grammar import count
 
 if TYPE_CHECKING:
     from ich_lib.measures.report import Calls, Report
@@ -24,6 +25,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
     table.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
     table.set_defaults(run=_table, of_course=True)
+    systems = commands.add_parser("systems", help="the five published systems beside their claims, as a page")
+    systems.add_argument("folder", type=Path, metavar="RUNS", help="holds a run, with its report.json, in each folder")
+    systems.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="page in Markdown; curves go beside it"
+    )
+    systems.set_defaults(run=_systems, of_course=True)
     _add_export(commands)
 
 
@@ -181,6 +188,16 @@ def _table(options: argparse.Namespace) -> None:
         options.out.write_text(text)
     else:
         say(text.rstrip())
+
+
+def _systems(options: argparse.Namespace) -> None:
+    from ich_lib.evaluation.systems import read_trainings, systems_page
+    from ich_lib.show.training import learning_curves
+
+    trainings, curves = read_trainings(options.folder), options.out.with_suffix(".png")
+    options.out.write_text(systems_page(trainings, curves.name))
+    learning_curves({name: one.runs[0].history() for name, one in trainings.items()}).savefig(curves, dpi=90)
+    say(f"Written: {options.out}, and the learning curves of {count(len(trainings), 'training')} beside it.")
 
 
 def _train(options: argparse.Namespace) -> None:

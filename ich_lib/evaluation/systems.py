@@ -1,0 +1,309 @@
+"""The five published student systems, each network beside what was claimed of it: one page made from run folders."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ich_lib.evaluation.compare import read_report
+from ich_lib.evaluation.page import to_text
+from ich_lib.measures.bootstrap import Estimate
+from ich_lib.measures.report import Report
+from ich_lib.models.run import Run, fold_runs, is_run, open_run
+
+LEAST_DICE, LEAST_AUC = 0.20, 0.75  # of a network that does its job: Dice per subject, or slice AUC of any bleeding
+FIXED, LEAKY, SEED = "-fixed", "-leaky", "-seed"  # how runs are named beside a network's own
+Pair = tuple[Estimate, Estimate]  # a figure of the network, and of a model that calls nothing
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was published of one network.
+
+    Attributes:
+        recipe: its name in `ich_lib.recipes`.
+        claimed: the figure, as published; "none" where the system gave none.
+        measured: what that figure measured.
+        again: the same figure of a report, with the same fault; None where no report holds it.
+        fix: what is done in place of it, in one line.
+    """
+
+    recipe: str
+    claimed: str
+    measured: str
+    again: Callable[[Report], Pair | None]
+    fix: str
+
+    @property
+    def system(self) -> str:
+        """Its number, 000 to 004."""
+        return re.findall(r"-(\d{3})", self.recipe)[0]
+
+
+def _pixel_accuracy(report: Report) -> Pair | None:
+    return _of_masks(report, "pixel_accuracy")
+
+
+def _iou_with_background(report: Report) -> Pair | None:
+    return _of_masks(report, "iou_with_background")
+
+
+def _dice_half_empty(report: Report) -> Pair | None:
+    return _of_masks(report, "dice_half_empty")
+
+
+def _of_masks(report: Report, name: str) -> Pair | None:
+    masks = report.masks
+    if not masks or not masks.as_published or not masks.of_empty_masks:
+        return None
+    return getattr(masks.as_published, name), getattr(masks.of_empty_masks, name)
+
+
+def _slice_accuracy(report: Report) -> Pair | None:
+    return report.accuracy and (report.accuracy.slices, report.accuracy.slices_all_clean)
+
+
+def _cell_accuracy(report: Report) -> Pair | None:
+    return report.accuracy and (report.accuracy.cells, report.accuracy.cells_all_clean)
+
+
+_PIXELS = "the share of pixels that are right, nearly all of them background"
+_CELLS = "the share of right cells in the table of slices and labels, nearly all of them negative"
+_SLICES = "the share of slices that are right, split by slice: the same patients on both sides"
+_BY_PATIENT = "split by patient; judge by AUC"
+_BY_DICE = "judge by Dice of slices with blood, split by patient"
+
+CLAIMS = (
+    Claim(
+        "unet2d-000",
+        "98 % accuracy",
+        f"{_PIXELS}; its masks were the head itself (`img > 0`)",
+        _pixel_accuracy,
+        f"masks of blood; {_BY_DICE}",
+    ),
+    Claim(
+        "efficientnetb4-000",
+        "62.30 % accuracy",
+        "the share of slices that are normal (62.3 %): pictures were scaled twice, and nothing was learned",
+        _slice_accuracy,
+        f"scale once; {_BY_PATIENT}",
+    ),
+    Claim("densenet169-000", "none that stands alone", _SLICES, _slice_accuracy, _BY_PATIENT),
+    Claim("mobilenetv2-000", "none (repository only)", _SLICES, _slice_accuracy, _BY_PATIENT),
+    Claim("unet3d-001", "98 % accuracy in training, 92 % in the test", f"{_PIXELS}; of MRI ventricles, not blood",
+          _pixel_accuracy, _BY_DICE),
+    Claim("cnn-001", "90 % accuracy in training, 50 % in validation",
+          "one training of several that differed; classes by slice", _slice_accuracy,
+          "five seeds, all told; split by patient"),
+    Claim("unet2d-002a", "IoU 0.85", "the mean of the IoU of blood and of the background", _iou_with_background,
+          f"IoU of blood alone; {_BY_DICE}"),
+    Claim("unet2d-002b", "Dice 0.89", "the mean over slices of which half are empty and count 1, split by slice",
+          _dice_half_empty, _BY_DICE),
+    Claim("unet2d-003", "99.9 % pixel accuracy", f"{_PIXELS}; split by rows", _pixel_accuracy, _BY_DICE),
+    *(
+        Claim(name, "94.3 % accuracy", _CELLS, _cell_accuracy, _BY_PATIENT)
+        for name in ("vanilla-004", "alexnet-004", "resnet50-004", "densenet121-004", "inceptionv3-004a",
+                     "inceptionv3-004b")
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Training:
+    """An evaluated training: one run, or one a fold.
+
+    Attributes:
+        name: of its folder.
+        runs: one, or one a fold.
+        report: what `evaluate` wrote there.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    report: Report
+
+    @property
+    def is_segmenter(self) -> bool:
+        """Whether it draws masks."""
+        return self.runs[0].recipe.has_mask_output
+
+    @property
+    def honest(self) -> Estimate:
+        """What it is judged by: Dice per subject, or the slice AUC of a classifier."""
+        return self.report.dice_per_subject if self.is_segmenter else self.report.slice_auc_any
+
+    @property
+    def works(self) -> bool:
+        """Whether it does its job, see LEAST_DICE and LEAST_AUC."""
+        return self.honest.value >= (LEAST_DICE if self.is_segmenter else LEAST_AUC)
+
+    @property
+    def baseline(self) -> Estimate | None:
+        """What needs no model: Dice of the largest bright blob, or AUC by the height of the slice."""
+        masks = self.report.masks
+        return (masks.blob_dice if masks else None) if self.is_segmenter else self.report.slices.height_auc
+
+    @property
+    def cost(self) -> str:
+        """Picture, slices seen and minutes, a fold."""
+        recipe, epochs = self.runs[0].recipe, len(self.runs[0].history())
+        seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
+        minutes = sum(run.minutes for run in self.runs) / len(self.runs)
+        return f"{'x'.join(map(str, recipe.shape))}; {seen}; {minutes:.0f}"
+
+
+def read_trainings(folder: str | Path) -> dict[str, Training]:
+    """Every evaluated training below a folder, by the name of its own folder.
+
+    Args:
+        folder: holds a run, or a cross-validation, in each of its folders, with the report.json of `evaluate` in it.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if a report is something else.
+    """
+    trainings = {}
+    for place in sorted(path for path in Path(folder).iterdir() if (path / "report.json").is_file()):
+        runs = tuple(open_run(run) for run in fold_runs(place) or ([place] if is_run(place) else []))
+        if runs:
+            trainings[place.name] = Training(place.name, runs, read_report(place / "report.json"))
+    if not trainings:
+        raise FileNotFoundError(
+            f"{folder} holds no evaluated training. Make some: python -m ich_lib train RECIPE --data DIR --out "
+            f"{folder}/RECIPE, then python -m ich_lib evaluate {folder}/RECIPE --data DIR --out {folder}/RECIPE."
+        )
+    return trainings
+
+
+def systems_page(trainings: Mapping[str, Training], curves: str) -> str:
+    """All networks of the five systems beside their claims, as Markdown.
+
+    Args:
+        trainings: what `read_trainings` found. A network without one is named as missing.
+        curves: the file name of the picture of learning curves, for the link.
+    """
+    sections = [_INTRODUCTION]
+    for system in sorted({claim.system for claim in CLAIMS}):
+        claims = [claim for claim in CLAIMS if claim.system == system]
+        sections.append(f"## System {system}\n\n{_claim_table(claims)}\n\n{_result_table(claims, trainings)}")
+    sections += [
+        f"## Learning curves\n\nLoss on the training side, epoch by epoch.\n\n![learning curves]({curves})",
+        _leak_table(trainings),
+        _seed_table(trainings),
+        _other_table(trainings),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+_INTRODUCTION = f"""# The five published systems, each beside its claim
+
+Made by `python -m ich_lib systems RUNS`. Every network is rebuilt from its publication (`ich_lib/models/published.py`)
+and trained on CT-ICH 1.0.0. **Honest** is the figure of patients whom the network never saw, with an interval that
+holds 95 % of resamples of patients: Dice per subject for networks that outline blood, slice AUC for any bleeding for
+the others. A network works here from a Dice of {LEAST_DICE:.2f} or an AUC of {LEAST_AUC:.2f}. Beside it stands what
+needs no model: the Dice of the largest bright blob, or the AUC that the height of the slice alone reaches. **The
+claimed figure again** is the published figure, computed with its fault on the same patients, beside what a model
+reaches that never calls anything."""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _claim_table(claims: Sequence[Claim]) -> str:
+    rows = [(f"`{claim.recipe}`", claim.claimed, claim.measured, claim.fix) for claim in claims]
+    return _table(("network", "claimed", "what that figure measured", "what is done here"), rows)
+
+
+def _result_table(claims: Sequence[Claim], trainings: Mapping[str, Training]) -> str:
+    head = (
+        "network",
+        "the claimed figure again",
+        "of a model that calls nothing",
+        "honest",
+        "without a model",
+        "works",
+        "picture; slices seen; minutes a fold",
+    )
+    rows = []
+    for claim in claims:
+        for name in (claim.recipe, claim.recipe + FIXED):
+            if training := trainings.get(name):
+                rows.append(_result(claim, training))
+            elif name == claim.recipe:
+                rows.append((f"`{name}`", "not trained", *["–"] * 5))
+    return _table(head, rows)
+
+
+def _result(claim: Claim, training: Training) -> tuple[str, ...]:
+    again, nothing = claim.again(training.report) or (None, None)
+    folds = training.report.folds
+    of = f"{len(training.runs)} folds" if isinstance(folds, tuple) else f"fold {folds}"
+    return (
+        f"`{training.name}` ({of})",
+        to_text(again),
+        to_text(nothing),
+        f"{'Dice' if training.is_segmenter else 'AUC'} {to_text(training.honest)}",
+        to_text(training.baseline),
+        "yes" if training.works else "no",
+        training.cost,
+    )
+
+
+def _leak_table(trainings: Mapping[str, Training]) -> str:
+    """Networks trained both ways: split by patient, and by slice."""
+    rows = [
+        (f"`{name}`", to_text(training.honest), to_text(trainings[name + LEAKY].honest))
+        for name, training in trainings.items()
+        if name + LEAKY in trainings
+    ]
+    if not rows:
+        return ""
+    text = "The same network, data and settings; only what is dealt out differs. The difference is memory of patients."
+    return f"## What a split by slice is worth\n\n{text}\n\n{_table(('network', 'by patient', 'by slice'), rows)}"
+
+
+def _seed_table(trainings: Mapping[str, Training]) -> str:
+    """Networks trained several times, with other seeds."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for name, training in trainings.items():
+        if SEED in name:
+            groups[name.split(SEED)[0]].append(training.honest.value)
+    rows = [
+        (
+            f"`{name}`",
+            str(len(values)),
+            f"{sum(values) / len(values):.3f}",
+            f"{min(values):.3f} to {max(values):.3f}",
+            ", ".join(f"{value:.3f}" for value in values),
+        )
+        for name, values in groups.items()
+        if len(values) > 1
+    ]
+    if not rows:
+        return ""
+    text = "The same recipe with other seeds, on the same held-out patients. One training would be one of these."
+    head = ("network", "trainings", "mean", "range", "each")
+    return f"## Trained again with other seeds\n\n{text}\n\n{_table(head, rows)}"
+
+
+def _other_table(trainings: Mapping[str, Training]) -> str:
+    """Every other training: what the systems called future work, variations, and our own networks."""
+    known = {claim.recipe + end for claim in CLAIMS for end in ("", FIXED, LEAKY)}
+    rows = [
+        (
+            f"`{name}`",
+            to_text(training.report.dice_per_subject) if training.is_segmenter else "–",
+            to_text(training.report.slice_auc_any),
+            to_text(training.report.scan_auc_any),
+            training.cost,
+        )
+        for name, training in trainings.items()
+        if name not in known and SEED not in name
+    ]
+    if not rows:
+        return ""
+    head = ("network", "Dice per subject", "slice AUC", "scan AUC", "picture; slices seen; minutes a fold")
+    text = "What the systems named as future work, variations of their networks, and networks of our own."
+    return f"## Beyond the five\n\n{text}\n\n{_table(head, rows)}"

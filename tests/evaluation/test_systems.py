@@ -1,0 +1,102 @@
+"""The page of the five systems, made of run folders that are written in a moment."""
+
+from dataclasses import replace
+
+import pytest
+
+from ich_lib.__main__ import main
+from ich_lib.evaluation.systems import CLAIMS, read_trainings, systems_page
+from ich_lib.measures.report import Accuracy, Flattering, Masks
+from ich_lib.models.recipes import RECIPES
+from tests.written import figure, line, recipe, report, run_folder, write_report
+
+
+def training(folder, name, *, task="both", dice=0.5, auc=0.8, **more):
+    """A finished, evaluated run of a recipe."""
+    run_folder(folder / name, replace(recipe(name), task=task), finished=True)
+    result = replace(report([line("a"), line("b", blood=0)], dice=dice), slice_auc_any=figure(auc), folds=0, **more)
+    write_report(folder / name, result)
+    return result
+
+
+def with_masks(result):
+    """With figures that flatter: 0.95, 0.75 and 0.7, of empty masks 0.94, 0.5 and 0.45."""
+    marked, empty = (Flattering(*map(figure, values)) for values in ((0.95, 0.75, 0.7), (0.94, 0.5, 0.45)))
+    measures = ("dice_per_bleeding_slice", "dice_all_slices", "dice_per_scan", "iou_per_bleeding_slice")
+    distances = ("hd95_mm_median", "surface_dice")
+    masks = Masks(
+        **dict.fromkeys((*measures, *distances), figure(0.3)),
+        hd95_infinite=0,
+        surface_tolerance_mm=2,
+        assumed_voxel_mm=None,
+        as_published=marked,
+        of_empty_masks=empty,
+    )
+    return replace(result, masks=masks)
+
+
+def cells_of(page, start):
+    """The cells of the line of a table that begins with a name; of the second such line, which holds results."""
+    lines = [text for text in page.splitlines() if text.startswith(f"| `{start}`")]
+    return [cell.strip() for cell in lines[-1].strip("|").split("|")]
+
+
+def test_every_claim_is_of_a_recipe_that_can_be_built():
+    assert {claim.recipe for claim in CLAIMS} <= set(RECIPES)
+    assert {claim.system for claim in CLAIMS} == {"000", "001", "002", "003", "004"}
+
+
+def test_a_network_stands_beside_its_claim_with_the_fault_and_without(tmp_path):
+    result = training(tmp_path, "unet2d-003", task="segment", dice=0.31)
+    write_report(tmp_path / "unet2d-003", with_masks(result))
+    page = systems_page(read_trainings(tmp_path), "curves.png")
+    name, again, nothing, honest, _, works, cost = cells_of(page, "unet2d-003")
+    assert name == "`unet2d-003` (fold 0)"
+    assert (again, nothing) == ("0.950 (0.850 to 1.050)", "0.940 (0.840 to 1.040)")
+    assert honest == "Dice 0.310 (0.210 to 0.410)"
+    assert works == "yes"
+    assert cost == "32x32x6; 48; 1"  # two epochs of three steps of eight
+    assert "99.9 % pixel accuracy" in page
+    assert cells_of(page, "alexnet-004")[1] == "not trained"
+
+
+def test_a_classifier_is_judged_by_its_auc_and_does_not_work_below_the_least_one(tmp_path):
+    cells = Accuracy(*map(figure, (0.6, 0.9, 0.5, 0.95)))
+    training(tmp_path, "vanilla-004", task="classify", auc=0.74, accuracy=cells)
+    row = cells_of(systems_page(read_trainings(tmp_path), "c.png"), "vanilla-004")
+    assert row[1].startswith("0.900")
+    assert row[2].startswith("0.950")
+    assert row[3].startswith("AUC 0.740")
+    assert row[5] == "no"
+
+
+def test_leaks_and_seeds_and_other_networks_have_tables_of_their_own(tmp_path):
+    training(tmp_path, "vanilla-004", task="classify", auc=0.7)
+    training(tmp_path, "vanilla-004-leaky", task="classify", auc=0.9)
+    for seed, auc in enumerate((0.5, 0.6, 0.7)):
+        training(tmp_path, f"cnn-001-seed{seed}", task="classify", auc=auc)
+    training(tmp_path, "mine")
+    page = systems_page(read_trainings(tmp_path), "c.png")
+    leak = page[page.index("## What a split by slice is worth") :]
+    assert cells_of(leak[: leak.index("## Trained again")], "vanilla-004")[1:] == [
+        "0.700 (0.600 to 0.800)",
+        "0.900 (0.800 to 1.000)",
+    ]
+    seeds = page[page.index("## Trained again") :]
+    assert cells_of(seeds, "cnn-001")[1:] == ["3", "0.600", "0.500 to 0.700", "0.500, 0.600, 0.700"]
+    assert "| `mine` |" in page[page.index("## Beyond the five") :]
+
+
+def test_the_command_writes_the_page_and_its_curves(tmp_path, capsys):
+    runs = tmp_path / "runs"
+    training(runs, "unet2d-000", task="segment")
+    assert main(["systems", str(runs), "--out", str(tmp_path / "five.md")]) == 0
+    assert "](five.png)" in (tmp_path / "five.md").read_text()
+    assert (tmp_path / "five.png").read_bytes().startswith(b"\x89PNG")
+    assert "curves of 1 training" in capsys.readouterr().out
+
+
+def test_a_folder_without_an_evaluated_training_says_how_to_make_one(tmp_path):
+    run_folder(tmp_path / "unet2d-000", finished=True)
+    with pytest.raises(FileNotFoundError, match=r"holds no evaluated training\. Make some: python -m ich_lib train"):
+        read_trainings(tmp_path)
