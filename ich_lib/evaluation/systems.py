@@ -61,11 +61,11 @@ def _of_masks(report: Report, name: str) -> Pair | None:
 
 
 def _slice_accuracy(report: Report) -> Pair | None:
-    return report.accuracy and (report.accuracy.slices, report.accuracy.slices_all_clean)
+    return (report.accuracy.slices, report.accuracy.slices_all_clean) if report.accuracy else None
 
 
 def _cell_accuracy(report: Report) -> Pair | None:
-    return report.accuracy and (report.accuracy.cells, report.accuracy.cells_all_clean)
+    return (report.accuracy.cells, report.accuracy.cells_all_clean) if report.accuracy else None
 
 
 _PIXELS = "the share of pixels that are right, nearly all of them background"
