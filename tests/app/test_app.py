@@ -20,7 +20,10 @@ import pytest
 from pydicom.uid import generate_uid
 
 import app
-from ich_lib.demo import session, viewer
+from ich_lib.demo import samples, session, viewer
+from ich_lib.demo.answers import Answers
+from ich_lib.demo.messages import message
+from ich_lib.demo.page import PICTURE_WINDOWS, Page
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import phantom
@@ -126,7 +129,7 @@ def test_a_picture_of_unknown_window_says_so_and_a_told_window_gives_hu(files, m
 
 
 def test_every_window_on_the_page_is_one_the_reader_knows():
-    assert set(app.PICTURE_WINDOWS.values()) <= set(WINDOWS)
+    assert set(PICTURE_WINDOWS.values()) <= set(WINDOWS)
 
 
 def test_a_bad_file_gives_one_sentence_and_no_result(files, models):
@@ -215,24 +218,24 @@ def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
 
 
 def test_what_is_said_on_the_page_is_escaped():
-    assert app._message("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
+    assert message("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
 
 
 def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
-    bleeds = [sample.bleeds for sample in session.SAMPLES.values()]
+    bleeds = [sample.bleeds for sample in samples.SAMPLES.values()]
     assert {kind for group in bleeds for kind in group} == set(TYPES)
-    mimicking = [sample for sample in session.SAMPLES.values() if sample.mimics and not sample.bleeds]
+    mimicking = [sample for sample in samples.SAMPLES.values() if sample.mimics and not sample.bleeds]
     assert mimicking
-    assert session.Sample(1) in session.SAMPLES.values()
-    assert len(session.SAMPLES) >= 8
+    assert samples.Sample(1) in samples.SAMPLES.values()
+    assert len(samples.SAMPLES) >= 8
 
 
 def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     read = []
-    monkeypatch.setattr(session, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
-    monkeypatch.setattr(session, "analyze", lambda scan, models: result())
-    samples, answers = session.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(samples(session.FIRST_SAMPLE))) for _ in range(3)]
+    monkeypatch.setattr(samples, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
+    monkeypatch.setattr(samples, "analyze", lambda scan, models: result())
+    sample, answers = samples.sample_reader(), []
+    askers = [Thread(target=lambda: answers.append(sample(samples.FIRST_SAMPLE))) for _ in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
@@ -330,7 +333,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert site.inner_text(".sentence").startswith("Bleeding likely")
     assert "mL" in site.inner_text(".volume")
     assert site.locator(".scores tbody tr").count() == 6
-    planted = session.sample_case(session.FIRST_SAMPLE).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
+    planted = samples.sample_case(samples.FIRST_SAMPLE).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
     marks = pixels(site, "marks")
     near = cv2.dilate(planted.astype(np.uint8), np.ones((15, 15), np.uint8))  # 7 pixels, 6 mm, around it
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
@@ -508,8 +511,8 @@ def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_ov
 @pytest.mark.parametrize("then", ["sample", "stop"])
 def test_a_share_that_is_sent_late_is_taken_back(then, monkeypatch):
     """The last word of the page stays the last, also where an earlier reading told its share after it."""
-    page = SimpleNamespace(**{part.name: part.name for part in fields(app.Page)})
-    answers = app._Answers(page, SimpleNamespace(models=None, sample=lambda name: {}), None)
+    page = SimpleNamespace(**{part.name: part.name for part in fields(Page)})
+    answers = Answers(page, SimpleNamespace(models=None, sample=lambda name: {}), None)
     turns = session.RequestCounter()
     monkeypatch.setattr(session, "read_and_analyze", lambda *files, **options: iter([0.5]))
     reading = answers.upload((["scan.nii"], turns.next()), None, False, turns)
