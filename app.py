@@ -12,9 +12,8 @@ from threading import Thread
 
 from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
-from ich_lib.demo.page import TITLE, WORDS
 from ich_lib.demo.samples import SAMPLES, sample_reader
-from ich_lib.demo.wiring import build_app
+from ich_lib.demo.wiring import TITLE, build_app
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, load
 from ich_lib.readers import child
@@ -55,10 +54,9 @@ def main() -> int:
         app_kwargs={"openapi_url": None},  # else FastAPI tells every route, the page's own among them
         footer_links=[],
         mcp_server=options.mcp,
-        i18n=WORDS,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css=viewer.page_css(),
-        js=viewer.PAGE_JS.read_text(encoding="utf-8"),
+        css=viewer.page_css(len(SAMPLES)),
+        js=viewer.page_js(),
     )
     child.warm()  # else the first upload would wait for its imports
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
-from ich_lib.demo.messages import busy_text, message
+from ich_lib.demo.messages import busy_text, message, refusal
 from ich_lib.demo.page import Page
 from ich_lib.prediction.engine import Models
-from ich_lib.readers.refusal import words_at
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Answers:
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         updates = dict(zip(self.viewers(comparing), payloads, strict=True))
         taken = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
-        return updates | self.ended() | taken | {page.made: hide_files(), page.believe: hide_button()}
+        return updates | self.ended() | taken | {**hide_files(page), page.believe: hide_button()}
 
     def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
         """Files that came in: their box is free again at once, and what was there before is not its truth."""
@@ -69,7 +68,7 @@ class Answers:
     ) -> Iterator[dict]:
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
         if not request:  # a session so old that what it asked for is forgotten
-            yield self.ended(message(session.GONE_TEXT, "wrong"))
+            yield self.ended(message("gone", "wrong"))
             return
         paths, turn = request
         page, viewers = self.page, self.viewers(comparing)
@@ -79,7 +78,7 @@ class Answers:
         try:
             for step in steps:
                 if isinstance(step, session.Picture):
-                    hidden = {page.made: hide_files(), page.believe: hide_button()}
+                    hidden = {**hide_files(page), page.believe: hide_button()}
                     shown = dict.fromkeys(viewers, step.payload) | {page.series: _series_box(step.scan)}
                     yield shown | hidden | {page.sample: None, page.last: step.scan}
                 elif isinstance(step, session.Overlay):
@@ -89,7 +88,7 @@ class Answers:
                 else:
                     yield {page.status: busy_text(step)}
         except ValueError as problem:
-            yield self.ended(message(words_at("page", problem), "wrong"))
+            yield self.ended(refusal(problem))
             return
         if turns.last == turn:
             turns.word = ""
@@ -132,14 +131,14 @@ class Answers:
         try:
             overlay = session.truth_overlay(truth, last)
         except ValueError as problem:
-            return {self.page.status: message(words_at("page", problem), "wrong"), self.page.truth: None}
+            return {self.page.status: refusal(problem), self.page.truth: None}
         return dict.fromkeys(self.viewers(comparing), overlay) | {self.page.status: ""}
 
     def drop_truth(self, last: session.CurrentScan | None, comparing: bool) -> dict:
         """The mask was taken away."""
         if not last or not last.paths:
             return self.nothing
-        return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None}))
+        return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
 
     def compare(
         self,
@@ -150,7 +149,7 @@ class Answers:
         *told: *session.Told,
     ) -> Iterator[dict]:
         """The second viewer comes or goes."""
-        yield {self.page.beside: gr.Column(visible=comparing)}
+        yield {self.page.beside: gr.Column(visible=comparing), self.page.apart: gr.Column(visible=comparing)}
         if comparing and self.second and last and last.sample:
             yield {self.page.second: self.second.sample(last.sample)}
             yield self.nothing
@@ -160,7 +159,7 @@ class Answers:
     def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
         """Nothing is waited for any more."""
         turns.next()
-        turns.word = message(session.STOPPED_TEXT, "stopped")
+        turns.word = message("stopped", "stopped")
         return turns.word, hide_button()
 
 
@@ -174,8 +173,9 @@ def _series_box(scan: session.CurrentScan) -> gr.Dropdown:
     return gr.Dropdown(choices, value=scan.series_read or None, visible=len(choices) > 1)
 
 
-def hide_files() -> gr.File:
-    return gr.File(value=None, visible=False)
+def hide_files(page: Page) -> dict:
+    """No downloads: those of an earlier result are none of this one."""
+    return {page.made: gr.File(value=None, visible=False), page.zipped: gr.DownloadButton(value=None, visible=False)}
 
 
 def busy_update(condition: object, stoppable: bool = True) -> tuple:

@@ -1,66 +1,16 @@
-"""What is on the page and where: its parts, top to bottom, left to right."""
+"""What is on the page and where: its parts, top to bottom, left to right.
 
-import html
+Labels are English here; page.js says them in the language that the person chose (ich_lib/words/page.toml).
+"""
+
 from dataclasses import dataclass
 
 from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
-from ich_lib.notice import NOTICE
-from ich_lib.prepare.window import WINDOWS
+from ich_lib.words.page import page_sentence as word
 
-TITLE = "Intracranial hemorrhage on head CT"
-PICTURE_WINDOWS = {  # name on the page: name in WINDOWS
-    "brain": "brain",
-    "subdural": "subdural",
-    "bone": "bone",
-    "CT-ICH brain": "brain render",
-    "CT-ICH bone": "bone render",
-}
-WORDS = gr.I18n(  # what stands around the viewer, which has its own (ich_lib/demo/viewer/words.js)
-    en={
-        "samples": "Sample cases",
-        "own": "Your own scan",
-        "truth": "True mask (optional)",
-        "series": "Series",
-        "window": "Window of a PNG or JPG",
-        "level": "Level, HU",
-        "width": "Width, HU",
-        "stop": "Stop",
-        "compare": "Compare both models",
-        "believe": "Show the finding anyway",
-        "make": "Make downloads",
-        "files": "Downloads",
-    },
-    de={
-        "samples": "Beispielfälle",
-        "own": "Eigener Scan",
-        "truth": "Wahre Maske (optional)",
-        "series": "Serie",
-        "window": "Fenster eines PNG oder JPG",
-        "level": "Mitte, HU",
-        "width": "Breite, HU",
-        "stop": "Anhalten",
-        "compare": "Beide Modelle vergleichen",
-        "believe": "Befund trotzdem zeigen",
-        "make": "Dateien erstellen",
-        "files": "Dateien",
-    },
-    es={
-        "samples": "Casos de ejemplo",
-        "own": "Su propio estudio",
-        "truth": "Máscara real (opcional)",
-        "series": "Serie",
-        "window": "Ventana de un PNG o JPG",
-        "level": "Nivel, HU",
-        "width": "Ancho, HU",
-        "stop": "Parar",
-        "compare": "Comparar ambos modelos",
-        "believe": "Mostrar el hallazgo de todos modos",
-        "make": "Crear archivos",
-        "files": "Archivos",
-    },
-)
+PICTURE_WINDOWS = ("brain", "subdural", "bone", "brain render", "bone render")  # of WINDOWS
 
 
 @dataclass(frozen=True)
@@ -73,11 +23,12 @@ class Page:
         turns: what it asked for so far, a session.RequestCounter.
         sample, compare, files, truth, series, window, level, width: what a person chooses.
         own: the row of level and width.
-        make, made: downloads.
+        make, made, zipped: downloads, one by one and together.
         status, stop: what is going on, and the button that ends it.
         believe: the button that shows a finding although the scan may be no native head CT.
-        viewer, second, beside: both viewers, and the column of the second.
+        viewer, second, beside, apart: both viewers, the column of the second, and that of their difference.
         json, ask, asked_series, believing: of programs, unseen.
+        threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
     """
 
     last: gr.State
@@ -94,53 +45,58 @@ class Page:
     width: gr.Number
     make: gr.Button
     made: gr.File
+    zipped: gr.DownloadButton
     status: gr.HTML
     stop: gr.Button
     believe: gr.Button
     viewer: gr.HTML
     second: gr.HTML
     beside: gr.Column
+    apart: gr.Column
     json: gr.JSON
     ask: gr.Button
     asked_series: gr.Textbox
     believing: gr.Checkbox
+    threshold: gr.Number
 
     @property
     def outputs(self) -> list[gr.components.Component]:
         """What the answer to a scan may change."""
         shown = [self.viewer, self.second, self.sample, self.files, self.truth, self.series]
-        return [*shown, self.last, self.status, self.stop, self.believe, self.made]
+        return [*shown, self.last, self.status, self.stop, self.believe, self.made, self.zipped]
 
 
 def lay_out(*, comparing: bool) -> Page:
     """Lay it out, top to bottom, left to right."""
-    word = WORDS
-    gr.HTML(f"<h1>{TITLE}</h1><p>{html.escape(NOTICE)}</p>", html_template="<div id='head'>${value}</div>")
+    gr.HTML(viewer.head_html())
     last, asked = gr.State(None), gr.State(None)
     turns = gr.State(session.RequestCounter())  # Gradio makes each session its own
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
-            sample = gr.Radio(
-                list(SAMPLES),
-                value=FIRST_SAMPLE,
-                label=word("samples"),
-                container=False,
-                elem_id="samples",
-            )
+            choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
+            sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
             compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
             files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
             _html(viewer.folder_html())
-            series = gr.Dropdown([], label=word("series"), visible=False, elem_id="series")
-            truth = gr.File(label=word("truth"), height=80, elem_id="truth")
-            gr.HTML("<p class='quiet'>DICOM, zip, tar, 7z, NIfTI or pictures. Nothing that names a person.</p>")
+            series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
+            truth = gr.File(label=word("truth_box"), height=80, elem_id="truth")
+            gr.HTML(f"<p class='quiet' data-say='files_hint'>{word('files_hint')}</p>")
             window = gr.Dropdown(
-                _window_choices(), value=session.UNKNOWN_WINDOW, label=word("window"), elem_id="picture-window"
+                _window_choices(),
+                value=session.UNKNOWN_WINDOW,
+                label=word("picture_window"),
+                filterable=False,
+                elem_id="picture-window",
             )
             with gr.Row(visible=False) as own:
-                level = gr.Number(40, label=word("level"), min_width=80, elem_id="level")
-                width = gr.Number(80, label=word("width"), min_width=80, elem_id="width")
+                level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
+                width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
+            gr.HTML("<p id='stale' class='quiet' role='status'></p>")
             make = gr.Button(word("make"), size="sm", elem_id="make")
-            made = gr.File(label=word("files"), file_count="multiple", interactive=False, visible=False, elem_id="made")
+            zipped = gr.DownloadButton(word("all_files"), size="sm", visible=False, elem_id="all-files")
+            made = gr.File(
+                label=word("downloads"), file_count="multiple", interactive=False, visible=False, elem_id="made"
+            )
         with gr.Column(elem_id="work"):
             with gr.Row(elem_id="told"):
                 status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
@@ -151,8 +107,11 @@ def lay_out(*, comparing: bool) -> Page:
                     first = _html(viewer.viewer_html())
                 with gr.Column(elem_classes="one-viewer", visible=False) as beside:
                     second = _html(viewer.viewer_html())
+            with gr.Column(visible=False) as apart:
+                _html(viewer.difference_html())
         json, ask = gr.JSON(visible=False), gr.Button(visible=False)
         asked_series, believing = gr.Textbox("", visible=False), gr.Checkbox(False, visible=False)
+        threshold = gr.Number(None, visible=False)
     return Page(
         last=last,
         asked=asked,
@@ -168,16 +127,19 @@ def lay_out(*, comparing: bool) -> Page:
         width=width,
         make=make,
         made=made,
+        zipped=zipped,
         status=status,
         stop=stop,
         believe=believe,
         viewer=first,
         second=second,
         beside=beside,
+        apart=apart,
         json=json,
         ask=ask,
         asked_series=asked_series,
         believing=believing,
+        threshold=threshold,
     )
 
 
@@ -192,7 +154,7 @@ def _html(parts: viewer.Parts) -> gr.HTML:
     )
 
 
-def _window_choices() -> list[str | tuple[str, str]]:
+def _window_choices() -> list[tuple[str, str]]:
     """What the box for the window of a picture offers; of a pair the first is shown, the second is its name."""
-    known = [("{}, {} / {}".format(shown, *WINDOWS[name]), name) for shown, name in PICTURE_WINDOWS.items()]
-    return [session.UNKNOWN_WINDOW, *known, session.OTHER_WINDOW]
+    names = (session.UNKNOWN_WINDOW, *PICTURE_WINDOWS, session.OTHER_WINDOW)
+    return [(word(f"picture/{name}"), name) for name in names]

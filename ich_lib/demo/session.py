@@ -22,15 +22,10 @@ from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models
 from ich_lib.readers import read, read_truth
 from ich_lib.scan import Scan
+from ich_lib.words.page import PageProblem
 
 UNKNOWN_WINDOW, OTHER_WINDOW = "unknown", "other"
 MOST_UPLOAD_MB = 150 if os.environ.get("SPACE_ID") else 600  # a Space is shared
-OUR_FAULT_TEXT = "Something went wrong on our side. What is on the screen stays; try another file."
-STOPPED_TEXT = "Stopped. What is on the screen stays."
-GONE_TEXT = "A file of this upload is not there any more (half an hour is the longest). Give it once more."
-NO_TRUTH_TEXT = (
-    "A sample brings its own truth (Truth, key t). A mask of yours goes with a scan of yours: give that first."
-)
 
 Told = tuple[str, float | None, float | None]  # the window of a picture: its name, and level and width in HU for OTHER
 _log = logging.getLogger("ich.demo")
@@ -93,7 +88,7 @@ def _readable_errors() -> Iterator[None]:
     except Exception as problem:  # noqa: BLE001 - whatever it was
         # neither the message nor a path: they may quote the file, and so name the patient
         _log.error("%s\n%s", type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
-        raise ValueError(OUR_FAULT_TEXT) from None
+        raise PageProblem("our_fault") from None
 
 
 def read_upload(
@@ -118,7 +113,7 @@ def read_upload(
     with _readable_errors():
         _check_size(paths)
         if window_name == OTHER_WINDOW and None in (level, width):
-            raise ValueError("A window needs a level and a width in HU, such as 40 and 80.")
+            raise PageProblem("own_window")
         asked = cast("tuple[float, float]", (level, width))
         window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name)
         return read(paths, window=window, series=series, isolated=True)
@@ -150,7 +145,7 @@ def truth_overlay(path: str, current: CurrentScan | None) -> dict:
         ValueError: with the sentence for the person, where it is none or does not fit.
     """
     if not current or not current.paths:
-        raise ValueError(NO_TRUTH_TEXT)
+        raise PageProblem("no_truth")
     with _readable_errors():
         _check_size([path])
         mask = read_truth(
@@ -214,7 +209,7 @@ def read_and_analyze(
             yield 0.0
         else:
             scan = step
-    picture = viewer.scan_picture(scan)
+    picture = viewer.scan_picture(scan, file=Path(paths[0]).name, more=len(paths) - 1)
     affine = scan.affine if scan.spacing_known else None
     current = CurrentScan(
         None,
@@ -248,9 +243,9 @@ def _findings(scan: Scan, models: Models | None, believe: bool, tell: Callable[[
 def _check_size(paths: Sequence[str]) -> None:
     """Gradio limits each file; this limits them together, and reads files alone: a folder would be everybody's."""
     if not all(Path(path).is_file() for path in paths):
-        raise ValueError(GONE_TEXT)
+        raise PageProblem("gone")
     size_mb = sum(Path(path).stat().st_size for path in paths) / 1e6
     if not paths:
-        raise ValueError("No file came with the request. Give the files of one head scan.")
+        raise PageProblem("no_file")
     if size_mb > MOST_UPLOAD_MB:
-        raise ValueError(f"The upload has {size_mb:.0f} MB; {MOST_UPLOAD_MB} MB is the most. Give one head scan.")
+        raise PageProblem("too_large", mb=round(size_mb), most=MOST_UPLOAD_MB)

@@ -8,13 +8,18 @@ from ich_lib.demo import downloads, session
 from ich_lib.demo.answers import Answers, ModelPair, busy_update
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.messages import writing_text
-from ich_lib.demo.page import TITLE, Page, lay_out
+from ich_lib.demo.page import Page, lay_out
 from ich_lib.demo.samples import FIRST_SAMPLE, sample_reader
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import Models
+from ich_lib.words.page import page_sentence
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
+
+
+TITLE = page_sentence("title")
+ASK_THRESHOLD = """(last, turns, threshold, ...more) => [last, turns, window.ichThreshold?.() ?? null, ...more]"""
 
 
 def build_app(
@@ -45,6 +50,7 @@ def _on(
     trigger: Literal["once", "multiple", "always_last"] = "multiple",
     limit: int | Literal["default"] = "default",
     reads: bool = False,
+    js: str | None = None,
 ) -> "Dependency":
     """Answer an event of the page's own: told to no program, and without a bar over what it changes.
 
@@ -57,6 +63,7 @@ def _on(
             drops all but the last.
         limit: how many of its kind go on at a time.
         reads: whether it reads a scan: of these two go on at a time.
+        js: a function of the browser, which gets the arguments and gives those to send.
     """
     return event(
         answer,
@@ -67,6 +74,7 @@ def _on(
         trigger_mode=trigger,
         concurrency_id="read" if reads else None,
         concurrency_limit=2 if reads else limit,
+        js=js,
     )
 
 
@@ -94,7 +102,7 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     busy = _on(page.believe.click, partial(busy_update, True), None, wait)
     read.append(_on(busy.then, partial(answers.again, believe=True), [page.last, *settings], outputs, reads=True))
     if second:
-        both = [*outputs, page.beside]
+        both = [*outputs, page.beside, page.apart]
         read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
@@ -110,8 +118,9 @@ def _wire_files(page: Page, models: Models | None) -> None:
     wait = [page.status, page.stop]
     begun = _on(page.make.click, lambda: (writing_text(0), gr.Button(visible=True)), None, wait, trigger="once")
     made = partial(downloads.write_files, models)
-    wanted = [page.last, page.turns, *window_inputs]
-    written = _on(begun.then, made, wanted, [page.made, *wait], trigger="once", reads=True)
+    wanted = [page.last, page.turns, page.threshold, *window_inputs]
+    outputs = [page.made, page.zipped, *wait]
+    written = _on(begun.then, made, wanted, outputs, trigger="once", reads=True, js=ASK_THRESHOLD)
     _wait_no_more(page, written)
     page.ask.click(
         partial(downloads.result_json, models),

@@ -136,6 +136,7 @@ function drawMarks(frame) {
   layers.marks.height = Math.round(height);
   const matrix = inView(layers.marks.width, layers.marks.height, frame);
   paintMarks(layers.marks, frame, matrix, sharp());
+  if (measuredHere()) drawMeasure(layers.marks.getContext("2d"), matrix);
   if (state.probe && root.dataset.point === "keys") drawCross(matrix.transformPoint(new DOMPoint(state.probe[1] + 0.5, state.probe[0] + 0.5)));
 }
 
@@ -167,7 +168,7 @@ function drawStrip() {
   canvas.width = Math.round(canvas.clientWidth * dot);
   canvas.height = Math.round(canvas.clientHeight * dot);
   const brush = canvas.getContext("2d"), count = state.scan.slices.length, step = canvas.width / count;
-  const scores = state.scan.report.scores[0]?.slices ?? [], foot = canvas.height - 6 * dot, head = 13 * dot, tallest = foot - head;
+  const scores = state.scan.report.scores[0]?.slices ?? [], known = state.scan.bleeding && box("truth").checked, foot = canvas.height - (known ? 11 : 6) * dot, head = 13 * dot, tallest = foot - head;
   brush.font = "bold " + 11 * dot + "px system-ui, sans-serif";
   brush.textAlign = "center";
   for (let k = 0; k < count; k++) {
@@ -184,6 +185,10 @@ function drawStrip() {
     if (hasBlood(k)) {
       brush.fillStyle = COLORS.mask;
       brush.fillRect(k * step, foot + 2 * dot, step - gap, 4 * dot);
+    }
+    if (known && state.scan.bleeding[k]) {
+      brush.fillStyle = COLORS.truth;
+      brush.fillRect(k * step, foot + 7 * dot, step - gap, 4 * dot);
     }
   }
   if (!state.scan.blood) return;
@@ -214,6 +219,7 @@ function drawLetters() {
 }
 
 async function draw() {
+  share();
   const held = state.scan, which = state.plane, k = index(), next = await framed(which, k);
   if (!next || state.scan !== held || state.plane !== which || index() !== k) return;
   state.frame = next;
@@ -228,6 +234,7 @@ async function draw() {
   root.dataset.plane = state.plane;
   root.dataset.slice = k + 1;
   root.dataset.ready = "yes";
+  window.dispatchEvent(new CustomEvent("ich-drawn"));
 }
 
 // The slices with most blood, in their order; without any, some from bottom to top.

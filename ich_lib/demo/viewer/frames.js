@@ -6,10 +6,10 @@ const layers = { ct: at("canvas.ct"), heat: at("canvas.heat"), marks: at("canvas
 const box = (name) => at('.layers input[name="' + name + '"]');
 
 const UNFOUND = { // what the payload holds besides once somebody looked for blood
-  blood: null, heat: null, truth: null, threshold: 128, marked: [],
+  blood: null, heat: null, truth: null, bleeding: null, threshold: 128, marked: [],
   report: {
     scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
-    calls: null, models: [], withheld: false, measurable: true, belief: {}, reasons: {},
+    calls: null, models: [], withheld: false, finding: "none", measurable: true, belief: {}, reasons: {},
   },
 };
 
