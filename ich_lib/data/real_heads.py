@@ -46,7 +46,7 @@ def real_head(patient: str) -> Case:
         for z, k in enumerate(slices):
             if (outline := f"brain/{k}_HGE_Seg.jpg") in places:
                 gray = cv2.imdecode(np.frombuffer(packed.read(outline), np.uint8), cv2.IMREAD_GRAYSCALE)
-                truth[z] = gray > 127
+                truth[z] = np.asarray(gray) > 127
     labels = np.array([lines[k].labels for k in slices], bool)
     return Case(scan, truth, labels, np.ones(len(slices), bool))
 

@@ -7,6 +7,7 @@ from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.messages import busy_text, message, refusal
 from ich_lib.demo.page import Page
+from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
 from ich_lib.prediction.engine import Models
 
 
@@ -39,6 +40,11 @@ class Answers:
     def pairs(self, comparing: bool) -> list[ModelPair]:
         """Who is asked, one for each of the viewers."""
         return [self.first, self.second] if comparing and self.second else [self.first]
+
+    def open(self, name: str, turns: session.RequestCounter) -> dict:
+        """The page as it opens: the sample that its address asks for, else the first."""
+        name = name if name in SAMPLES else FIRST_SAMPLE
+        return self.sample(name, False, turns) | {self.page.sample: name}
 
     def sample(self, name: str, comparing: bool, turns: session.RequestCounter) -> dict:
         """A sample, read already or now."""

@@ -29,6 +29,7 @@ class Page:
         viewer, second, beside, apart: both viewers, the column of the second, and that of their difference.
         json, ask, asked_series, believing: of programs, unseen.
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
+        case: the sample that the address of the page asks for.
     """
 
     last: gr.State
@@ -58,6 +59,7 @@ class Page:
     asked_series: gr.Textbox
     believing: gr.Checkbox
     threshold: gr.Number
+    case: gr.Textbox
 
     @property
     def outputs(self) -> list[gr.components.Component]:
@@ -91,12 +93,12 @@ def lay_out(*, comparing: bool) -> Page:
             with gr.Row(visible=False) as own:
                 level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
                 width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
-            gr.HTML("<p id='stale' class='quiet' role='status'></p>")
             make = gr.Button(word("make"), size="sm", elem_id="make")
             zipped = gr.DownloadButton(word("all_files"), size="sm", visible=False, elem_id="all-files")
             made = gr.File(
                 label=word("downloads"), file_count="multiple", interactive=False, visible=False, elem_id="made"
             )
+            gr.HTML("<p id='stale' class='quiet' role='status'></p>")
         with gr.Column(elem_id="work"):
             with gr.Row(elem_id="told"):
                 status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
@@ -111,7 +113,7 @@ def lay_out(*, comparing: bool) -> Page:
                 _html(viewer.difference_html())
         json, ask = gr.JSON(visible=False), gr.Button(visible=False)
         asked_series, believing = gr.Textbox("", visible=False), gr.Checkbox(False, visible=False)
-        threshold = gr.Number(None, visible=False)
+        threshold, case = gr.Number(None, visible=False), gr.Textbox("", visible=False)
     return Page(
         last=last,
         asked=asked,
@@ -140,6 +142,7 @@ def lay_out(*, comparing: bool) -> Page:
         asked_series=asked_series,
         believing=believing,
         threshold=threshold,
+        case=case,
     )
 
 

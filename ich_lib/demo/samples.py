@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 import cv2
 import numpy as np
@@ -33,6 +34,10 @@ class RealHead:
         """The head with its truth."""
         return real_head(self.patient)
 
+    def source(self, case: Case, language: str) -> str:
+        """Where it comes from, and which blood is in it."""
+        return real_head_sentence(self.patient, case.labels, language)
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -46,6 +51,10 @@ class Sample:
     def case(self) -> Phantom:
         """The head with its truth."""
         return phantom(self.seed, bleeds=self.bleeds, mimics=self.mimics, noise_hu=self.noise_hu)
+
+    def source(self, case: Case, language: str) -> str:
+        """Where it comes from, and which blood is in it."""
+        return phantom_sentence(cast("Phantom", case), language)
 
 
 SAMPLES: dict[str, RealHead | Sample] = {  # by their names in an address; page.toml has those on the page
@@ -74,7 +83,7 @@ def release_memory(models: Models | None) -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def sample_case(name: str) -> Case | Phantom:
+def sample_case(name: str) -> Case:
     """A head of SAMPLES with its truth."""
     return SAMPLES[name].case()
 
@@ -104,18 +113,13 @@ def sample_payload(name: str, models: Models | None) -> dict:
     return content
 
 
-def _origin(about: tuple[str, Case | Phantom, Result], language: str) -> str:
+def _origin(about: tuple[str, Case, Result], language: str) -> str:
     """Where the head comes from, which blood is there, and whether the model finds it."""
     name, case, result = about
-    sample = SAMPLES[name]
-    if isinstance(sample, RealHead):
-        source = real_head_sentence(sample.patient, case.labels, language)
-    else:
-        source = phantom_sentence(case, language)
-    return f"{source} {verdict_sentence(result, case.truth, language)}".strip()
+    return f"{SAMPLES[name].source(case, language)} {verdict_sentence(result, case.truth, language)}".strip()
 
 
-def thumbnail(case: Case | Phantom) -> np.ndarray:
+def thumbnail(case: Case) -> np.ndarray:
     """(y, x) uint8, the slice with most true blood, or the middle one, cut to the head and small."""
     filled = case.truth.sum(axis=(1, 2))
     hu = case.scan.hu[int(filled.argmax()) if filled.any() else len(filled) // 2]

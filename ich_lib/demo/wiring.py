@@ -9,7 +9,7 @@ from ich_lib.demo.answers import Answers, ModelPair, busy_update
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.messages import writing_text
 from ich_lib.demo.page import Page, lay_out
-from ich_lib.demo.samples import FIRST_SAMPLE, sample_reader
+from ich_lib.demo.samples import sample_reader
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import Models
 from ich_lib.words.page import page_sentence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 TITLE = page_sentence("title")
+ASK_CASE = "(name, turns) => [new URLSearchParams(location.search).get('case') ?? '', turns]"  # ?case=epidural
 ASK_THRESHOLD = """(last, turns, threshold, ...more) => [last, turns, window.ichThreshold?.() ?? null, ...more]"""
 
 
@@ -83,7 +84,7 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     answers = Answers(page, first, second)
     outputs, wait = page.outputs, [page.status, page.stop]
     settings = [page.truth, page.compare, page.turns, page.window, page.level, page.width]
-    _on(app.load, partial(answers.sample, FIRST_SAMPLE, False), page.turns, outputs, limit=4)
+    _on(app.load, answers.open, [page.case, page.turns], outputs, limit=4, js=ASK_CASE)
     # who holds an arrow key gets the sample where it was let go
     sample_event = _on(page.sample.input, partial(busy_update, True, False), None, wait, trigger="always_last")
     with_samples = [page.sample, page.compare, page.turns]

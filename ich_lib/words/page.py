@@ -27,7 +27,7 @@ def _in(language: str, entry: dict) -> str | dict:
     return entry[language] if "en" in entry else {key: _in(language, one) for key, one in entry.items()}
 
 
-def page_sentence(key: str, language: str = "en", **values: object) -> str:
+def page_sentence(key: str, language: str = "en", /, **values: object) -> str:
     """One sentence or word of the page, its places filled in.
 
     Args:
@@ -46,7 +46,8 @@ def page_sentence(key: str, language: str = "en", **values: object) -> str:
     words_in(language)
     group, _, name = key.rpartition("/")
     words = page_words()[language]
-    return (words[group] if group else words)[name].format(**values)
+    text: str = (words[group] if group else words)[name]
+    return text.format(**values)
 
 
 class PageProblem(ValueError):

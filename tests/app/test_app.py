@@ -22,7 +22,7 @@ from pydicom.uid import generate_uid
 import app
 from ich_lib.demo import samples, session, viewer
 from ich_lib.demo.answers import Answers
-from ich_lib.demo.messages import message
+from ich_lib.demo.messages import message, refusal
 from ich_lib.demo.page import PICTURE_WINDOWS, Page
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import dice
@@ -34,6 +34,7 @@ from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
 from ich_lib.reports import WRITERS, as_json, write_nifti
 from ich_lib.reports.case_files import write_dicom
+from ich_lib.words.page import page_sentence, page_words
 from tests.browsing import SETTLE, pixels, tab, where, yellow
 from tests.served import Server
 from tests.viewed import result
@@ -129,7 +130,11 @@ def test_a_picture_of_unknown_window_says_so_and_a_told_window_gives_hu(files, m
 
 
 def test_every_window_on_the_page_is_one_the_reader_knows():
-    assert set(PICTURE_WINDOWS.values()) <= set(WINDOWS)
+    assert set(PICTURE_WINDOWS) <= set(WINDOWS)
+    words = page_words()["en"]["picture"]
+    assert set(words) == {session.UNKNOWN_WINDOW, *PICTURE_WINDOWS, session.OTHER_WINDOW}
+    for name in PICTURE_WINDOWS:  # the table says the numbers, so that every word of the page stands in it
+        assert words[name].endswith(", {:g} / {:g}".format(*WINDOWS[name]))
 
 
 def test_a_bad_file_gives_one_sentence_and_no_result(files, models):
@@ -152,7 +157,7 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
 
     monkeypatch.setattr(session, "read", broken)
     view, problem = open_file(files, "scan.dcm", models)
-    assert (view, problem) == (None, session.OUR_FAULT_TEXT)
+    assert (view, problem) == (None, page_sentence("our_fault"))
     assert "KeyError" in caplog.text
     assert "in broken" in caplog.text
     assert "DOE" not in caplog.text
@@ -218,16 +223,22 @@ def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
 
 
 def test_what_is_said_on_the_page_is_escaped():
-    assert message("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
+    text = refusal(ValueError("<img src=x> & 'co'"))
+    assert "<img" not in text
+    assert text.endswith(">&lt;img src=x&gt; &amp; &#x27;co&#x27;</p>")
+    assert "data-values='{&quot;mb&quot;: 7, &quot;most&quot;: 6}'" in message("too_large", "wrong", mb=7, most=6)
 
 
 def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
-    bleeds = [sample.bleeds for sample in samples.SAMPLES.values()]
+    heads = [sample for sample in samples.SAMPLES.values() if isinstance(sample, samples.Sample)]
+    bleeds = [sample.bleeds for sample in heads]
     assert {kind for group in bleeds for kind in group} == set(TYPES)
-    mimicking = [sample for sample in samples.SAMPLES.values() if sample.mimics and not sample.bleeds]
+    mimicking = [sample for sample in heads if sample.mimics and not sample.bleeds]
     assert mimicking
     assert samples.Sample(1) in samples.SAMPLES.values()
-    assert len(samples.SAMPLES) >= 8
+    assert len(heads) >= 8
+    assert [sample.patient for sample in list(samples.SAMPLES.values())[:3]] == ["066", "084", "099"]
+    assert set(page_words()["en"]["sample"]) == set(samples.SAMPLES)
 
 
 def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
@@ -235,7 +246,7 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     monkeypatch.setattr(samples, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
     monkeypatch.setattr(samples, "analyze", lambda scan, models: result())
     sample, answers = samples.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(sample(samples.FIRST_SAMPLE))) for _ in range(3)]
+    askers = [Thread(target=lambda: answers.append(sample("subdural"))) for _ in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
@@ -243,12 +254,13 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     assert len(read) == 1
     assert answers[0] is answers[1] is answers[2]
     output = answers[0]["report"]["origin"]
-    assert output["en"] == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
-    assert output["de"] == "Beispielfall: ein Kopf aus Code. Eingesetzt: subdural 12 mL. Zur Täuschung: Bewegung."
+    assert output["en"].startswith("Synthetic head (phantom). True bleed: subdural 12 mL. Includes a mimic: motion. ")
+    assert output["de"].startswith("Synthetischer Kopf (Phantom). Wahre Blutung: subdural 12 mL. Enthält eine Täu")
 
 
 class _SmallCase:
-    scan, truth, volumes_ml, mimics = None, None, {"subdural": 12.3}, ("motion",)
+    scan, truth = None, np.zeros((5, 60, 80), bool)
+    volumes_ml, mimics = {"subdural": 12.3}, ("motion",)
 
 
 def test_missing_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, capsys):
@@ -269,7 +281,7 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
     view, problem = read_upload(models, [str(tmp_path / "gone.nii.gz")])
     assert view is None
-    assert problem == session.GONE_TEXT
+    assert problem == page_sentence("gone")
 
 
 def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):
@@ -329,9 +341,9 @@ def wait_for(page, selector, start):
 
 def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_planted_bleed(site):
     assert "Not a medical device" in site.inner_text("#head")
-    assert site.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".origin").startswith("Synthetic head")
     assert site.inner_text(".sentence").startswith("Bleeding likely")
-    assert "mL" in site.inner_text(".volume")
+    assert site.inner_text(".volume").startswith("Volume unknown")  # of two renders
     assert site.locator(".scores tbody tr").count() == 6
     planted = samples.sample_case(samples.FIRST_SAMPLE).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
     marks = pixels(site, "marks")
@@ -339,7 +351,9 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
     outline = yellow(marks)
     assert outline.sum() > 100
-    assert (outline & near).sum() > 0.9 * outline.sum()
+    assert (outline & near).sum() > 0.6 * outline.sum()  # of a real head: this model marks more than the blood
+    assert site.inner_text(".credit").startswith("CT-ICH 1.0.0, CC BY 4.0: Hssayeni")
+    assert "Found: the model calls 12 of 12 slices with blood" in site.inner_text(".origin")
 
 
 def test_the_page_is_complete_without_the_internet(site, server):
@@ -355,14 +369,14 @@ def test_scrolling_asks_the_server_nothing(site):
     site.focus(".stage")
     site.keyboard.press("ArrowUp")
     site.fill(".position", "10")
-    assert where(site) == "Slice 10 of 34"
+    assert where(site) == "Slice 10 of 29"
     assert (pixels(site, "ct") != first).any()
     assert [url for url in site.requests[before:] if "heartbeat" not in url] == []
 
 
 def test_a_sample_is_one_click_away(site):
     site.click("#samples label:has-text('No bleed')")
-    wait_for(site, ".origin", "Sample case: a head made by code. Planted: no blood")
+    wait_for(site, ".origin", "Synthetic head (phantom). True bleed: none")
     assert site.inner_text(".sentence")
 
 
@@ -372,7 +386,7 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     assert yellow(pixels(site, "marks")).sum() > 100
     assert site.is_visible(".badge") is (name == "slice.png")
     site.click("#samples label:has-text('Epidural')")  # and back, so that the next upload is seen to change something
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
 
 
 def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(site, no_head):
@@ -389,7 +403,7 @@ def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(sit
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert json.loads(urllib.request.urlopen(links["result.json"]).read())["believed_on_request"]
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     assert site.is_hidden("#believe")
 
 
@@ -433,7 +447,7 @@ def test_a_picture_is_read_again_when_its_window_is_told(site, files):
 def test_another_visitor_sees_the_sample_and_not_somebody_elses_scan(browser, server, site):
     assert site.inner_text(".origin").startswith("Your scan")
     with visit(browser, server) as other:
-        assert other.inner_text(".origin").startswith("Sample case")
+        assert other.inner_text(".origin").startswith("Synthetic head")
     assert site.inner_text(".origin").startswith("Your scan")
 
 
@@ -496,14 +510,14 @@ def test_writing_files_can_be_stopped(site, long_scan):
 
 def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     bring(site, long_scan)
     wait_for(site, ".origin", "Your scan: 120 slices")
     site.click("#samples label:has-text('No bleed')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     sentence = site.inner_text(".sentence")
     site.wait_for_timeout(3000)
-    assert site.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".origin").startswith("Synthetic head")
     assert site.inner_text(".sentence") == sentence
     assert site.inner_text("#status") == ""
 
@@ -517,7 +531,7 @@ def test_a_share_that_is_sent_late_is_taken_back(then, monkeypatch):
     monkeypatch.setattr(session, "read_and_analyze", lambda *files, **options: iter([0.5]))
     reading = answers.upload((["scan.nii"], turns.next()), None, False, turns)
     assert "Reading the scan" in next(reading)["status"]
-    word = answers.stop(turns)[0] if then == "stop" else answers.sample("No bleed", False, turns)["status"]
+    word = answers.stop(turns)[0] if then == "stop" else answers.sample("no-bleed", False, turns)["status"]
     assert next(reading)["status"] == word
     turns.next()  # another scan, which has not said its last word
     other = answers.upload((["scan.nii"], 1), None, False, turns)
@@ -544,7 +558,7 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
 def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path):
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     wait_for(site, "#status", "A sample brings its own truth")
 
@@ -604,7 +618,7 @@ def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, 
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert len(json.loads(urllib.request.urlopen(links["result.json"]).read())["slices"]) == 6
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     site.wait_for_selector("#series", state="hidden")
 
 

@@ -159,6 +159,7 @@ def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(browser, server):
 def _to_the_samples(page):
     """Tab from the top of the page to the samples."""
     page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("Tab")  # the way past the rail
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.matches('#samples input')")
 
@@ -166,7 +167,7 @@ def _to_the_samples(page):
 def _shows(page, planted):
     """Wait for the sample in which this was planted, and all of its slices."""
     page.wait_for_function(
-        "(planted) => document.querySelector('.origin').textContent.includes('Planted: ' + planted)",
+        "(planted) => document.querySelector('.origin').textContent.includes('True bleed: ' + planted)",
         arg=planted,
         timeout=60_000,
     )
@@ -193,13 +194,13 @@ def test_arrows_choose_among_the_samples_and_tab_leaves_them(browser, server, si
 def test_who_holds_an_arrow_key_gets_the_sample_where_it_was_let_go(browser, server):
     with visit(browser, server) as page:
         _to_the_samples(page)
-        with page.expect_request(lambda request: "Intraparenchymal" in (request.post_data or "")):
+        with page.expect_request(lambda request: "ct-ich-084" in (request.post_data or "")):
             page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
-        _shows(page, "subarachnoid")
+        page.get_by_text("Synthetic head (phantom). True bleed: epidural").wait_for(timeout=60_000)
         page.wait_for_selector("#status:empty", state="attached")
-        assert page.locator("#samples input:checked").input_value() == "Subarachnoid"
+        assert page.locator("#samples input:checked").input_value() == "epidural"
 
 
 def test_tab_past_the_window_of_a_picture_leaves_the_sample_and_its_downloads(browser, server):
@@ -226,12 +227,12 @@ def test_samples_are_one_stop_after_an_upload_too_where_none_is_chosen(browser, 
 
 @pytest.mark.parametrize(
     ("locale", "name", "box"),
-    [("en-US", "Sample cases", "Your own scan"), ("de-DE", "Beispielfälle", "Eigener Scan")],
+    [("en-US", "Sample cases", "Upload your own scan"), ("de-DE", "Beispielfälle", "Eigenen Scan hochladen")],
     ids=["en", "de"],
 )
 def test_the_samples_are_announced_as_a_group_and_the_upload_box_by_its_label(browser, server, locale, name, box):
     with visit(browser, server, locale=locale) as page:
-        assert page.get_by_role("radiogroup", name=name, exact=True).get_by_role("radio").count() == 9
+        assert page.get_by_role("radiogroup", name=name, exact=True).get_by_role("radio").count() == 12
         assert page.get_by_role("button", name=box, exact=True).count() == 1
 
 

@@ -98,10 +98,10 @@ function renew() {
   fillWords();
   fillCounts();
   position.value = index() + 1;
+  state.all = decodeAll(); // before a drawing of another plane waits for them
   drawStrip();
   fillSlice();
   draw();
-  state.all = decodeAll();
   if (!at(".montage").hidden) drawMontage();
   fillTitle();
 }

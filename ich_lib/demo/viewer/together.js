@@ -53,7 +53,7 @@ function join() {
 function fillTitle() {
   const all = seen(), name = state.scan?.report.models.join(", ");
   at(".title").hidden = all.length < 2 || !name;
-  at(".title").textContent = name ? say(isFirst() ? "model_first" : "model_second", { name }) : "";
+  at(".title .model").textContent = name ? say(isFirst() ? "model_first" : "model_second", { name }) : "";
 }
 
 // ---- the address: ?case=&slice=&window=&plane= opens what is on the screen
