@@ -73,6 +73,7 @@ async function decodeAll() {
   if (state.scan !== from) return;
   root.dataset.decoded = answered() ? "all" : "picture";
   fillCounts();
+  window.dispatchEvent(new CustomEvent("ich-drawn"));
 }
 
 // How many pixels have each level of probability, in all and within the truth: any threshold is then a short sum.

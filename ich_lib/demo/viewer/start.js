@@ -73,6 +73,7 @@ function open(payload) {
   setWindow(state.scan.windows[0].level, state.scan.windows[0].width, state.scan.windows[0].name);
   resetZoom();
   obeyAddress();
+  state.sent = isFirst() ? "" : JSON.stringify(view()); // who opens beside another follows, and does not lead
   renew();
   join();
 }
