@@ -34,6 +34,8 @@ from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
 from ich_lib.reports import WRITERS, as_json, write_nifti
 from ich_lib.reports.case_files import write_dicom
+from ich_lib.words import LANGUAGES
+from ich_lib.words.doubts import SENTENCES as DOUBTS
 from ich_lib.words.page import page_sentence, page_words
 from tests.browsing import SETTLE, pixels, tab, where, yellow
 from tests.served import Server
@@ -302,13 +304,13 @@ def server(tmp_path_factory, browser):
 
 
 @contextlib.contextmanager
-def visit(browser, server):
+def visit(browser, server, query="", **options):
     """The page as it opens: the first sample read."""
-    with tab(browser) as page:
+    with tab(browser, **options) as page:
         page.requests = []
         page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(server.url)
-        page.wait_for_selector('.viewer[data-ready="yes"]', timeout=60_000)
+        page.goto(server.url + query)
+        page.wait_for_selector('.viewer[data-ready="yes"][data-found="yes"]', timeout=60_000)
         yield page
 
 
@@ -354,6 +356,104 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert (outline & near).sum() > 0.6 * outline.sum()  # of a real head: this model marks more than the blood
     assert site.inner_text(".credit").startswith("CT-ICH 1.0.0, CC BY 4.0: Hssayeni")
     assert "Found: the model calls 12 of 12 slices with blood" in site.inner_text(".origin")
+
+
+TEXTS = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
+  const others = "[lang=en], script, style, .language, .models, .filename";
+  const isOurs = (node) => node.checkVisibility({ visibilityProperty: true }) && !node.closest(others);
+  while (walker.nextNode()) if (isOurs(walker.currentNode.parentElement)) texts.push(walker.currentNode.data);
+  for (const node of document.querySelectorAll("[aria-label], [title], [placeholder]")) {
+    if (isOurs(node)) texts.push(node.ariaLabel ?? "", node.title, node.placeholder ?? "");
+  }
+  for (const node of document.querySelectorAll("input:not([type])")) if (isOurs(node)) texts.push(node.value);
+  return [document.title, ...texts].map((text) => text.trim()).filter(Boolean);
+}"""
+
+
+def known_words(language):
+    """A pattern that each text of the page must match as a whole: a sentence of the tables, numbers, keys, letters."""
+
+    def sentences(words):
+        return [text for part in words.values() for text in (sentences(part) if isinstance(part, dict) else [part])]
+
+    texts = [*sentences(page_words()[language]), *sentences(LANGUAGES[language]), *DOUBTS.get(language, {}).values()]
+    texts += [piece for text in texts for piece in text.split("|")]
+    forms = [re.sub(r"\\{\w*\\}", "(?:.+?)", re.escape(text.strip())) for text in texts]
+    joint = "|".join(sorted(set(forms) - {"(?:.+?)"}, key=len, reverse=True))
+    numbers = r"[\d\s.,:;/%<>+–−-]*(?:mL|cm|mm)?|[a-zA-Z?]|[RLAPSI]|j k"
+    return re.compile(rf"(?:(?:{joint}|{numbers})[\s,.:]*)+", re.DOTALL | re.IGNORECASE)
+
+
+@pytest.mark.parametrize(("locale", "language"), [("de-DE", "de"), ("es-ES", "es")])
+def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, files, two_series, locale, language):
+    """As it opens, after a refusal, with an upload of two series and its downloads: in the language of the browser."""
+    known = known_words(language)
+    with visit(browser, server, locale=locale) as page:
+        assert page.evaluate("() => document.documentElement.lang") == language
+        seen = page.evaluate(TEXTS)
+        bring(page, files["scan.dcm"])
+        wait_for(page, "#status", page_words()[language]["refused"]["no scan"])
+        detail = page.inner_text("#status")
+        assert detail.endswith("Give the files of one head scan.") or "looks like plain text" in detail
+        page.wait_for_selector("#files input[type=file]", state="attached")
+        bring(page, two_series)
+        page.wait_for_selector("#series", state="visible", timeout=60_000)
+        page.wait_for_selector("#status:empty", state="attached", timeout=60_000)
+        page.click("#make")
+        page.wait_for_selector("#made a[download]", timeout=60_000)
+        seen += page.evaluate(TEXTS)
+    assert len(seen) > 100
+    strangers = [text for text in seen if not known.fullmatch(text)]
+    assert strangers == []
+    english = set(map(str, page_words()["en"].values())) - set(map(str, page_words()[language].values()))
+    assert english & set(seen) == set()
+
+
+def test_the_menu_of_languages_moves_the_whole_page(browser, server):
+    with visit(browser, server) as page:
+        page.select_option(".viewer .language", "de")
+        assert page.inner_text("#head h1") == "Intrakranielle Blutung im CT des Kopfes"
+        assert page.inner_text("#make") == "Dateien erstellen"
+        assert "Keine Blutung" in page.inner_text("#samples")
+        assert page.input_value("#picture-window input") == "nicht bekannt"
+        page.select_option(".viewer .language", "en")
+        assert page.inner_text("#make") == "Make downloads"
+        assert page.input_value("#picture-window input") == "not known"
+
+
+def test_a_link_opens_its_case_slice_and_window(browser, server):
+    with visit(browser, server, "/?case=no-bleed&slice=9&window=bone") as page:
+        assert page.inner_text(".origin").startswith("Synthetic head (phantom). True bleed: none.")
+        assert page.locator("#samples input:checked").input_value() == "no-bleed"
+        assert where(page) == "Slice 9 of 34"
+        assert page.get_attribute(".viewer", "data-window") == "bone"
+    with visit(browser, server, "/?case=nobody") as page:
+        assert page.inner_text(".origin").startswith("Real head: patient 066")
+
+
+def test_a_file_may_be_dropped_anywhere_and_its_name_is_shown(browser, server, files):
+    with visit(browser, server) as page:
+        dragged = {"items": [], "files": [str(files["head.nii.gz"])], "dragOperationsMask": 1}
+        box, devtools = page.locator(".stage").bounding_box(), page.context.new_cdp_session(page)
+        place = {"x": box["x"] + 50, "y": box["y"] + 50}
+        for kind in ("dragEnter", "dragOver"):
+            devtools.send("Input.dispatchDragEvent", {"type": kind, "data": dragged, **place})
+        assert page.get_attribute("html", "data-dropping") == "yes"
+        devtools.send("Input.dispatchDragEvent", {"type": "drop", "data": dragged, **place})
+        wait_for(page, ".origin", "Your scan: 10 slices")
+        assert page.inner_text(".origin").endswith("from head.nii.gz.")
+        assert page.get_attribute("html", "data-dropping") is None
+        assert "case=" not in page.url
+
+
+def test_the_skip_link_goes_past_the_rail_to_the_picture(browser, server):
+    with visit(browser, server) as page:
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.evaluate("() => document.activeElement.matches('.stage')")
+        page.keyboard.press("Home")
+        assert where(page).startswith("Slice 1 of")
 
 
 def test_the_page_is_complete_without_the_internet(site, server):
@@ -458,6 +558,10 @@ def test_the_app_never_imports_tensorflow_or_keras(server, site):
     assert {name for name in imported if name.split(".")[0] in {"tensorflow", "keras", "torch", "jax"}} == set()
 
 
+IS_WHOLE = """(row) => [...row.querySelectorAll('*')].every((part) =>
+  part.scrollWidth <= part.clientWidth + 1 || getComputedStyle(part).overflow === 'visible')"""
+
+
 def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, files):
     read(site, files["head.zip"], "Your scan: 10 slices")
     site.click("#make")
@@ -465,10 +569,36 @@ def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, file
     assert site.is_hidden("#stop")
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert set(links) == set(WRITERS)
+    for name in WRITERS:  # as a person sees it, none is cut
+        row = site.locator("#made tr", has=site.locator(f"a[download='{name}']")).locator(".filename")
+        assert re.sub(r"\s", "", row.inner_text()) == name
+        assert row.evaluate(IS_WHOLE)
+    with site.expect_download() as download:
+        site.click("#all-files")
+    with zipfile.ZipFile(download.value.path()) as packed:
+        assert set(packed.namelist()) == set(WRITERS)
     output = json.loads(urllib.request.urlopen(links["result.json"]).read())
     view = site.locator(".scores tbody tr").first.locator("td").all_inner_texts()
     assert f"{output['scores']['any']:.0%}".replace("%", " %") in [text.strip() for text in view]
     assert "head.zip" not in json.dumps(output)
+
+
+def test_downloads_follow_the_threshold_and_say_so(browser, server, files):
+    with visit(browser, server) as page:
+        read(page, files["head.nii.gz"], "Your scan: 10 slices")
+        page.fill("input[name=threshold]", "230")
+        sentence, volume = page.inner_text(".sentence"), page.inner_text(".volume")
+        page.click("#make")
+        page.wait_for_selector("#made a[download]", timeout=60_000)
+        output = json.loads(
+            urllib.request.urlopen(page.get_attribute("#made a[download='result.json']", "href")).read()
+        )
+        assert output["mask_threshold"] == pytest.approx(230 / 255)
+        assert (output["sentence"], output["volume"]) == (sentence, volume)
+        assert output["warnings"][-1] == "The mask's threshold was set to 0.90 by a person; the model's own is 0.50."
+        assert page.inner_text("#stale") == ""
+        page.click(".shipped")
+        assert page.inner_text("#stale") == "Made at mask threshold 0.90. Make them again for 0.50."
 
 
 @pytest.fixture(scope="module")

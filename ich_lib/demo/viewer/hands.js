@@ -186,7 +186,7 @@ const KEYS = { // up is toward the head, on the slider too
   j: () => setOpacity(+box("opacity").value - 10), k: () => setOpacity(+box("opacity").value + 10),
   ",": () => setThreshold(state.threshold - 5), ".": () => setThreshold(state.threshold + 5), 9: () => setThreshold(state.scan.threshold),
   a: () => show("axial"), c: () => show("coronal"), s: () => show("sagittal"), m: montage, n: () => setFlipped(!state.flipped),
-  d: () => setDrag({ slices: "window", window: "move", move: "ruler", ruler: "region", region: "slices" }[dragging()]),
+  d: () => setDrag({ window: "move", move: "slices", slices: "ruler", ruler: "region", region: "window" }[dragging()]),
   b: () => goBlood(1), v: () => goBlood(-1), r: () => measureByKeys("ruler"), g: () => measureByKeys("region"), Escape: forgetMeasure,
   "+": () => setZoom(state.zoom * 1.25), "=": () => setZoom(state.zoom * 1.25), "-": () => setZoom(state.zoom / 1.25), 0: resetZoom,
   x: fullscreen, "?": help,
