@@ -17,6 +17,7 @@ from ich_lib.demo.wiring import TITLE, build_app
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, load
 from ich_lib.readers import child
+from ich_lib.readers.refusal import words_at
 
 try:
     import spaces
@@ -36,8 +37,8 @@ def main() -> int:
         models = load(options.weights)
         second_models = load(options.compare) if options.compare else None
         _check_mcp(options.mcp)
-    except (ValueError, FileNotFoundError) as problem:
-        print(problem, file=sys.stderr)  # noqa: T201
+    except (ValueError, OSError) as problem:
+        print(words_at("command line", problem), file=sys.stderr)  # noqa: T201
         return 2
     samples = sample_reader(models)
     app = build_app(models, samples, second_models)

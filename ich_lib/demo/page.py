@@ -69,81 +69,76 @@ class Page:
 
 
 def lay_out(*, comparing: bool) -> Page:
-    """Lay it out, top to bottom, left to right."""
+    """The page; `comparing` where there is a second model."""
     gr.HTML(viewer.head_html())
-    last, asked = gr.State(None), gr.State(None)
-    turns = gr.State(session.RequestCounter())  # Gradio makes each session its own
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
-            choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
-            sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
-            compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
-            files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
-            _html(viewer.folder_html())
-            series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
-            truth = gr.File(label=word("truth_box"), height=80, elem_id="truth")
-            gr.HTML(f"<p class='quiet' data-say='files_hint'>{word('files_hint')}</p>")
-            window = gr.Dropdown(
-                _window_choices(),
-                value=session.UNKNOWN_WINDOW,
-                label=word("picture_window"),
-                filterable=False,
-                elem_id="picture-window",
-            )
-            with gr.Row(visible=False) as own:
-                level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
-                width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
-            make = gr.Button(word("make"), size="sm", elem_id="make")
-            zipped = gr.DownloadButton(word("all_files"), size="sm", visible=False, elem_id="all-files")
-            made = gr.File(
-                label=word("downloads"), file_count="multiple", interactive=False, visible=False, elem_id="made"
-            )
-            gr.HTML("<p id='stale' class='quiet' role='status'></p>")
+            rail = _rail(comparing) | _downloads()
         with gr.Column(elem_id="work"):
-            with gr.Row(elem_id="told"):
-                status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
-                stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
-            believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
-            with gr.Row(elem_id="viewers"):
-                with gr.Column(elem_classes="one-viewer"):
-                    first = _html(viewer.viewer_html())
-                with gr.Column(elem_classes="one-viewer", visible=False) as beside:
-                    second = _html(viewer.viewer_html())
-            with gr.Column(visible=False) as apart:
-                _html(viewer.difference_html())
-        json, ask = gr.JSON(visible=False), gr.Button(visible=False)
-        asked_series, believing = gr.Textbox("", visible=False), gr.Checkbox(False, visible=False)
-        threshold, case = gr.Number(None, visible=False), gr.Textbox("", visible=False)
+            work = _work()
     return Page(
-        last=last,
-        asked=asked,
-        turns=turns,
-        sample=sample,
-        compare=compare,
-        files=files,
-        truth=truth,
-        series=series,
-        window=window,
-        own=own,
-        level=level,
-        width=width,
-        make=make,
-        made=made,
-        zipped=zipped,
-        status=status,
-        stop=stop,
-        believe=believe,
-        viewer=first,
-        second=second,
-        beside=beside,
-        apart=apart,
-        json=json,
-        ask=ask,
-        asked_series=asked_series,
-        believing=believing,
-        threshold=threshold,
-        case=case,
+        last=gr.State(None),
+        asked=gr.State(None),
+        turns=gr.State(session.RequestCounter()),  # Gradio makes each session its own
+        json=gr.JSON(visible=False),
+        ask=gr.Button(visible=False),
+        asked_series=gr.Textbox("", visible=False),
+        believing=gr.Checkbox(False, visible=False),
+        threshold=gr.Number(None, visible=False),
+        case=gr.Textbox("", visible=False),
+        **rail,
+        **work,
     )
+
+
+def _rail(comparing: bool) -> dict:
+    """What a person chooses from."""
+    choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
+    sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
+    compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
+    files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
+    _html(viewer.folder_html())
+    series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
+    truth = gr.File(label=word("truth_box"), height=80, elem_id="truth")
+    gr.HTML(f"<p class='quiet' data-say='files_hint'>{word('files_hint')}</p>")
+    window = gr.Dropdown(
+        _window_choices(),
+        value=session.UNKNOWN_WINDOW,
+        label=word("picture_window"),
+        filterable=False,
+        elem_id="picture-window",
+    )
+    with gr.Row(visible=False) as own:
+        level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
+        width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
+    named = {"sample": sample, "compare": compare, "files": files, "series": series, "truth": truth}
+    return named | {"window": window, "own": own, "level": level, "width": width}
+
+
+def _downloads() -> dict:
+    """The button that makes them, and where they lie then."""
+    make = gr.Button(word("make"), size="sm", elem_id="make")
+    zipped = gr.DownloadButton(word("all_files"), size="sm", visible=False, elem_id="all-files")
+    made = gr.File(label=word("downloads"), file_count="multiple", interactive=False, visible=False, elem_id="made")
+    gr.HTML("<p id='stale' class='quiet' role='status'></p>")
+    return {"make": make, "zipped": zipped, "made": made}
+
+
+def _work() -> dict:
+    """The line of status, both viewers, and where their masks differ."""
+    with gr.Row(elem_id="told"):
+        status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
+        stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
+    believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
+    with gr.Row(elem_id="viewers"):
+        with gr.Column(elem_classes="one-viewer"):
+            first = _html(viewer.viewer_html())
+        with gr.Column(elem_classes="one-viewer", visible=False) as beside:
+            second = _html(viewer.viewer_html())
+    with gr.Column(visible=False) as apart:
+        _html(viewer.difference_html())
+    named = {"status": status, "stop": stop, "believe": believe, "viewer": first, "second": second}
+    return named | {"beside": beside, "apart": apart}
 
 
 def _html(parts: viewer.Parts) -> gr.HTML:

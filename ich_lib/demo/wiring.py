@@ -136,7 +136,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
 
 
 def _wait_no_more(page: Page, event: "Dependency") -> None:
-    """Take the word back where it fails, in the browser: where the queue was full, asking the server to would fail as
-    well."""
-    js = """(told) => (told || "").includes("class='busy'") ? "" : told"""
+    """Say that it was lost, or take the word back where the queue was full (page.js knows): in the browser, for asking
+    the server to would fail as well."""
+    js = """(told) => (told || "").includes("class='busy'") ? window.ichFailed?.() ?? "" : told"""
     event.failure(fn=None, js=js, inputs=page.status, outputs=page.status, api_visibility="private")

@@ -126,6 +126,48 @@ def test_other_planes_open_where_most_blood_is(page):
     assert 53 <= int(where(page).split()[1]) <= 70
 
 
+def test_the_crosshair_takes_the_other_planes_to_the_point(page):
+    page.focus(".stage")
+    page.keyboard.press("l")
+    assert page.get_attribute(".cross", "aria-pressed") == "true"
+    page.mouse.click(*at_pixel(page, 12.5, 61.5))
+    page.focus(".stage")
+    page.keyboard.press("c")
+    assert where(page) == "Coronal 13 of 60"
+    box = page.locator(".picture").bounding_box()  # five rows of slices, the head's on top: the second is slice 4
+    page.mouse.click(box["x"] + box["width"] * 20.5 / 80, box["y"] + box["height"] * 1.5 / 5)
+    page.focus(".stage")
+    page.keyboard.press("s")
+    assert where(page) == "Sagittal 21 of 80"
+    lines = pixels(page, "marks")
+    teal = lines[..., 1].astype(int) - lines[..., 0] > 25  # thin lines blend with their halo
+    assert abs(np.median(np.flatnonzero(teal.mean(axis=0) > 0.5)) / lines.shape[1] - 12.5 / 60) < 0.02
+    assert abs(np.median(np.flatnonzero(teal.mean(axis=1) > 0.5)) / lines.shape[0] - 1.5 / 5) < 0.05
+    page.keyboard.press("a")
+    assert where(page) == "Slice 4 of 5"
+    page.keyboard.press("l")
+
+
+@pytest.mark.parametrize(("presses", "reduce"), [(0, None), (1, np.mean), (2, np.max)])
+def test_a_thick_slab_is_the_mean_or_the_maximum_of_ten_mm(page, presses, reduce):
+    """Rows are 5 mm apart: 10 mm around row 12 are rows 11 to 13."""
+    page.focus(".stage")
+    page.keyboard.press("c")
+    page.fill(".position", "13")
+    page.focus(".stage")
+    for _ in range(presses):
+        page.keyboard.press("y")
+    page.evaluate(SETTLE)
+    hu = bleeding().scan.hu[::-1]
+    expected = hu[:, 12] if reduce is None else reduce(hu[:, 11:14], axis=1)
+    gray = np.clip(expected / 80, 0, 1) * 255
+    np.testing.assert_allclose(pixels(page, "ct")[..., 0], gray, atol=2.2)  # a mean is rounded to whole HU
+    words = page.inner_text(".rebuilt")
+    assert words == "Rebuilt, slice spacing 5.0 mm" + ("", ", 10 mm mean", ", 10 mm maximum")[presses]
+    for _ in range(-presses % 3):
+        page.keyboard.press("y")
+
+
 def test_the_threshold_moves_the_headline_the_volume_and_the_table_and_says_so(page):
     """What the viewer says at another threshold is what Python says of the result at that threshold."""
     planted = bleeding()

@@ -136,6 +136,7 @@ function drawMarks(frame) {
   layers.marks.height = Math.round(height);
   const matrix = inView(layers.marks.width, layers.marks.height, frame);
   paintMarks(layers.marks, frame, matrix, sharp());
+  if (state.crosshair) drawCrosshair(matrix, frame);
   if (measuredHere()) drawMeasure(layers.marks.getContext("2d"), matrix);
   if (state.probe && root.dataset.point === "keys") drawCross(matrix.transformPoint(new DOMPoint(state.probe[1] + 0.5, state.probe[0] + 0.5)));
 }
@@ -151,6 +152,24 @@ function drawCross({ x, y }) {
       brush.lineTo(x + dx * far, y + dy * far);
     }
     brush.stroke();
+  }
+}
+
+// Where the frames of the other two planes lie, as lines.
+function drawCrosshair(matrix, frame) {
+  const { axial, coronal, sagittal } = state.place, height = state.scan.stack.length - 1 - state.scan.stack.indexOf(axial);
+  const [row, column] = { axial: [coronal, sagittal], coronal: [height, sagittal], sagittal: [height, coronal] }[state.plane];
+  const path = new Path2D(), ends = [[row + 0.5, 0, row + 0.5, frame.columns], [0, column + 0.5, frame.rows, column + 0.5]];
+  for (const [y0, x0, y1, x1] of ends) {
+    const [a, b] = [matrix.transformPoint(new DOMPoint(x0, y0)), matrix.transformPoint(new DOMPoint(x1, y1))];
+    path.moveTo(a.x, a.y);
+    path.lineTo(b.x, b.y);
+  }
+  const brush = layers.marks.getContext("2d");
+  for (const [color, width] of [["#000000", 3], ["#7fd4c1", 1]]) {
+    brush.strokeStyle = color;
+    brush.lineWidth = width * sharp();
+    brush.stroke(path);
   }
 }
 
@@ -215,7 +234,8 @@ function drawLetters() {
   for (const side of ["top", "bottom", "left", "right"]) at(".letter." + side).textContent = letters[side];
   at(".sided").hidden = !turnable();
   at(".rebuilt").hidden = state.plane === "axial";
-  at(".rebuilt").textContent = state.scan.slice_mm ? say("rebuilt", { mm: decimal(state.scan.slice_mm, 1) }) : "";
+  const slab = state.slab === "thin" ? "" : ", " + say("slab_" + state.slab, { mm: SLAB_MM });
+  at(".rebuilt").textContent = state.scan.slice_mm ? say("rebuilt", { mm: decimal(state.scan.slice_mm, 1) }) + slab : "";
 }
 
 async function draw() {

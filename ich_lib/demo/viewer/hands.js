@@ -97,6 +97,24 @@ function setFlipped(wanted) {
   redraw();
 }
 
+function setCrosshair(wanted) {
+  state.crosshair = wanted;
+  fillPlanes();
+  redraw();
+}
+
+function setSlab(wanted) {
+  state.slab = at(".slab").value = wanted;
+  redraw();
+}
+
+// The other planes go through this point of the frame.
+function linkPlanes([row, column]) {
+  const { stack } = state.scan, slice = stack[stack.length - 1 - row], { place } = state;
+  const through = { axial: { coronal: row, sagittal: column }, coronal: { axial: slice, sagittal: column }, sagittal: { axial: slice, coronal: column } };
+  state.place = { ...place, ...through[state.plane] };
+}
+
 function setDrag(wanted) {
   state.drag = wanted === "window" && state.scan && !state.scan.hu_known ? "move" : wanted;
   root.dataset.drag = dragging();
@@ -170,6 +188,7 @@ function movePoint(down, right) {
   const across = turnable() ? -right : right;
   state.probe = [Math.min(Math.max(row + down, 0), state.frame.rows - 1), Math.min(Math.max(column + across, 0), state.frame.columns - 1)];
   root.dataset.point = "keys";
+  if (state.crosshair) linkPlanes(state.probe);
   if (state.measuring) measureTo([state.probe[0] + 0.5, state.probe[1] + 0.5]);
   drawMarks(state.frame);
   tellPoint();
@@ -187,6 +206,7 @@ const KEYS = { // up is toward the head, on the slider too
   ",": () => setThreshold(state.threshold - 5), ".": () => setThreshold(state.threshold + 5), 9: () => setThreshold(state.scan.threshold),
   a: () => show("axial"), c: () => show("coronal"), s: () => show("sagittal"), m: montage, n: () => setFlipped(!state.flipped),
   d: () => setDrag({ window: "move", move: "slices", slices: "ruler", ruler: "region", region: "window" }[dragging()]),
+  l: () => setCrosshair(!state.crosshair), y: () => setSlab({ thin: "mean", mean: "mip", mip: "thin" }[state.slab]),
   b: () => goBlood(1), v: () => goBlood(-1), r: () => measureByKeys("ruler"), g: () => measureByKeys("region"), Escape: forgetMeasure,
   "+": () => setZoom(state.zoom * 1.25), "=": () => setZoom(state.zoom * 1.25), "-": () => setZoom(state.zoom / 1.25), 0: resetZoom,
   x: fullscreen, "?": help,
@@ -202,7 +222,7 @@ function onKey(event) {
   const inside = element.contains(document.activeElement), free = document.activeElement === document.body, field = event.target;
   if (!state.scan || event.ctrlKey || event.metaKey || event.defaultPrevented || at(".legend-of-keys").open || (!inside && !(free && state.rested))) return;
   const moves = /^(Arrow|Page|Home|End)/.test(event.key);
-  if (field.type === "number" || field === at(".language") || (field.type === "range" && field !== position && moves)) return;
+  if (field.type === "number" || field.tagName === "SELECT" || (field.type === "range" && field !== position && moves)) return;
   const [down, right] = SHIFTED[event.key] ?? [];
   const act = event.altKey ? down !== undefined && (() => moveBy(-right / 10, -down / 10))
     : event.shiftKey && down !== undefined ? () => movePoint(down, right)
@@ -238,6 +258,7 @@ function onDown(event) {
   state.walked = 0;
   point(event);
   if (state.frame && ["ruler", "region"].includes(dragging(event.pointerType === "touch"))) beginMeasure(dragging(), spotAt(...shareOf(event)));
+  else if (state.crosshair && state.probe) (linkPlanes(state.probe), redraw());
   stage.setPointerCapture(event.pointerId);
 }
 

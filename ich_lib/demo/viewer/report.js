@@ -201,5 +201,8 @@ function fillPlanes() {
   still.title = state.scan.hu_known ? "" : say("drag_no_window");
   at(".most").setAttribute("aria-pressed", !at(".montage").hidden);
   at(".neuro").setAttribute("aria-pressed", state.flipped);
+  at(".cross").setAttribute("aria-pressed", state.crosshair);
+  at(".slab").hidden = state.plane === "axial";
+  for (const choice of at(".slab").querySelectorAll("[value=mean], [value=mip]")) choice.textContent = say("slab_" + choice.value, { mm: SLAB_MM });
   for (const button of element.querySelectorAll("button[data-drag]")) button.setAttribute("aria-pressed", button.dataset.drag === dragging());
 }

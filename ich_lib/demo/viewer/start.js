@@ -24,6 +24,8 @@ function listen() {
   at(".neuro").addEventListener("click", () => setFlipped(!state.flipped));
   at(".full").addEventListener("click", fullscreen);
   at(".ask").addEventListener("click", help);
+  at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
+  at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
   at(".next-blood").addEventListener("click", () => goBlood(1));
   at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
   at(".zoom-out").addEventListener("click", () => setZoom(state.zoom / 1.25));

@@ -20,6 +20,8 @@ const state = {
   shift: [0, 0], // in shares of the picture
   flipped: false, // neurological: patient's right on the right
   probe: null, // [row, column] of the point whose HU are shown
+  crosshair: false, // whether the places of the other planes are drawn, and a point moves them
+  slab: "thin", // of coronal and sagittal: "thin", or the "mean" or "mip" of SLAB_MM
   measured: null, // a ruler or a region: its kind, plane and frame, and both ends as [row, column]
   measuring: false, // whether keys still move its second end
   measurable: true, // whether mL are given at the threshold of the slider

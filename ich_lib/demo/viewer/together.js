@@ -11,7 +11,7 @@ const isSame = (a, b) => Boolean(a && b && a.slices.length === b.slices.length &
 // Everything that both viewers have in common: where one looks, through which window, and what is laid over it.
 function view() {
   return {
-    plane: state.plane, place: state.place, zoom: state.zoom, shift: state.shift, look: state.look, flipped: state.flipped, drag: state.drag,
+    plane: state.plane, place: state.place, zoom: state.zoom, shift: state.shift, look: state.look, flipped: state.flipped, drag: state.drag, crosshair: state.crosshair, slab: state.slab,
     threshold: state.threshold === state.scan.threshold ? null : state.threshold, // each model has its own until somebody moves it
     boxes: ["outline", "fill", "heat", "truth"].map((name) => box(name).checked), opacity: box("opacity").value, montage: !at(".montage").hidden,
   };
@@ -29,7 +29,8 @@ function follow({ from, scan, now }) {
   if (from === root || !isSame(scan, state.scan) || now === state.sent) return;
   state.sent = now;
   const wanted = JSON.parse(now), cut = wanted.threshold ?? state.scan.threshold;
-  Object.assign(state, { plane: wanted.plane, place: wanted.place, zoom: wanted.zoom, shift: wanted.shift, flipped: wanted.flipped, drag: wanted.drag });
+  Object.assign(state, { plane: wanted.plane, place: wanted.place, zoom: wanted.zoom, shift: wanted.shift, flipped: wanted.flipped, drag: wanted.drag, crosshair: wanted.crosshair });
+  state.slab = at(".slab").value = wanted.slab;
   ["outline", "fill", "heat", "truth"].forEach((name, k) => (box(name).checked = wanted.boxes[k]));
   box("opacity").value = wanted.opacity;
   at(".amount output").textContent = wanted.opacity + " %";
