@@ -1,6 +1,7 @@
 """Make the pictures that the documents show of the demo, from heads made by code, in headless Chromium.
 
 python docs/picture.py [NAME...]
+python docs/picture.py thumbnails
 """
 
 import io
@@ -15,6 +16,7 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from ich_lib.demo.samples import write_thumbnails  # noqa: E402
 from tests.browsing import SETTLE, choose, chromium, tab  # noqa: E402
 from tests.served import Server  # noqa: E402
 
@@ -46,6 +48,9 @@ PICTURES = {
 def main() -> None:
     """Serve the demo and take the pictures that are named, or all."""
     names = sys.argv[1:] or list(PICTURES)
+    if names == ["thumbnails"]:  # of the samples, for the page itself
+        write_thumbnails()
+        return
     with TemporaryDirectory() as folder, Server(Path(folder)) as server, sync_playwright() as kit:
         browser = chromium(kit)
         for name in names:

@@ -39,7 +39,7 @@ def test_the_viewer_gets_what_each_color_means_for_its_scripts_and_its_style():
     for name, color in colors.MEANINGS.items():
         assert f'"{name}": "{color}"' in pieces.js_on_load.splitlines()[0]
         assert f"--{name}: {color};" in pieces.css_template
-        assert f"--{name}: {color};" in viewer.page_css()
+        assert f"--{name}: {color};" in viewer.page_css(3)
     used = set(re.findall(r"COLORS\.(\w+)", pieces.js_on_load))
     used |= set(re.findall(r"var\(--(mask|truth|unsure)\)", pieces.css_template))
     assert used == set(colors.MEANINGS)

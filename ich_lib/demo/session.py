@@ -3,62 +3,29 @@
 Every sentence here is for the person in front of the page; what goes wrong inside becomes one (ValueError).
 """
 
-import ctypes
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import cast
 
 import numpy as np
 
 from ich_lib.demo import viewer
 from ich_lib.demo.job import Canceled, run_in_thread
-from ich_lib.phantoms import Phantom, phantom
+from ich_lib.demo.samples import release_memory
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models
 from ich_lib.readers import read, read_truth
 from ich_lib.scan import Scan
-from ich_lib.words import in_each_language, phantom_sentence
+from ich_lib.words.page import PageProblem
 
-
-@dataclass(frozen=True)
-class Sample:
-    """What `phantom` is asked for."""
-
-    seed: int
-    bleeds: tuple[str, ...] = ()
-    mimics: tuple[str, ...] = ()
-    noise_hu: float = 4.0
-
-
-SAMPLES = {  # by their names on the page
-    "Epidural": Sample(1, bleeds=("epidural",)),
-    "Intraparenchymal": Sample(101, bleeds=("intraparenchymal",)),
-    "Intraventricular": Sample(101, bleeds=("intraventricular",)),
-    "Subarachnoid": Sample(2, bleeds=("subarachnoid",)),
-    "Subdural": Sample(2, bleeds=("subdural",)),
-    "No bleed": Sample(1),
-    "Calcified falx": Sample(3, mimics=("falx calcification",)),
-    "Two bleeds, noise": Sample(21, bleeds=("epidural", "subarachnoid"), mimics=("streak",), noise_hu=6),
-    "Thin blood, motion": Sample(12, bleeds=("subarachnoid",), mimics=("motion",), noise_hu=6),
-}  # the shipped model finds the first four, not always with the right type, misses the subdural, takes calcium in the
-# falx for blood and marks the last one in the wrong place; see MODEL_CARD.md
-FIRST_SAMPLE = next(iter(SAMPLES))
 UNKNOWN_WINDOW, OTHER_WINDOW = "unknown", "other"
 MOST_UPLOAD_MB = 150 if os.environ.get("SPACE_ID") else 600  # a Space is shared
-OUR_FAULT_TEXT = "Something went wrong on our side. What is on the screen stays; try another file."
-STOPPED_TEXT = "Stopped. What is on the screen stays."
-GONE_TEXT = "A file of this upload is not there any more (half an hour is the longest). Give it once more."
-NO_TRUTH_TEXT = (
-    "A sample brings its own truth (Truth, key t). A mask of yours goes with a scan of yours: give that first."
-)
 
 Told = tuple[str, float | None, float | None]  # the window of a picture: its name, and level and width in HU for OTHER
 _log = logging.getLogger("ich.demo")
@@ -111,38 +78,6 @@ class RequestCounter:
         return self.last
 
 
-def release_memory(models: Models | None) -> None:
-    """Give back what a scan needed: after nine samples a process fell from 872 to 317 MB, in 26 ms."""
-    for model in models or ():
-        model.release()
-    if sys.platform == "linux":  # glibc keeps what was freed until it is asked
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def sample_case(name: str) -> Phantom:
-    """A head of SAMPLES with its truth."""
-    sample = SAMPLES[name]
-    return phantom(sample.seed, bleeds=sample.bleeds, mimics=sample.mimics, noise_hu=sample.noise_hu)
-
-
-def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
-    """A function from a sample's name to what the viewer shows; each sample is made and read once."""
-    ready: dict[str, dict] = {}
-    locks = {name: Lock() for name in SAMPLES}
-
-    def sample(name: str) -> dict:
-        with locks[name]:
-            if name not in ready:
-                case = sample_case(name)
-                result = analyze(case.scan, models)
-                ready[name] = viewer.payload(result, origin=in_each_language(phantom_sentence, case), truth=case.truth)
-                release_memory(models)
-        return ready[name]
-
-    return sample
-
-
 @contextmanager
 def _readable_errors() -> Iterator[None]:
     """Whatever goes wrong inside becomes a ValueError with a sentence for the person; the page goes on."""
@@ -153,7 +88,7 @@ def _readable_errors() -> Iterator[None]:
     except Exception as problem:  # noqa: BLE001 - whatever it was
         # neither the message nor a path: they may quote the file, and so name the patient
         _log.error("%s\n%s", type(problem).__name__, "".join(traceback.format_tb(problem.__traceback__)))
-        raise ValueError(OUR_FAULT_TEXT) from None
+        raise PageProblem("our_fault") from None
 
 
 def read_upload(
@@ -178,7 +113,7 @@ def read_upload(
     with _readable_errors():
         _check_size(paths)
         if window_name == OTHER_WINDOW and None in (level, width):
-            raise ValueError("A window needs a level and a width in HU, such as 40 and 80.")
+            raise PageProblem("own_window")
         asked = cast("tuple[float, float]", (level, width))
         window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name)
         return read(paths, window=window, series=series, isolated=True)
@@ -210,7 +145,7 @@ def truth_overlay(path: str, current: CurrentScan | None) -> dict:
         ValueError: with the sentence for the person, where it is none or does not fit.
     """
     if not current or not current.paths:
-        raise ValueError(NO_TRUTH_TEXT)
+        raise PageProblem("no_truth")
     with _readable_errors():
         _check_size([path])
         mask = read_truth(
@@ -274,7 +209,7 @@ def read_and_analyze(
             yield 0.0
         else:
             scan = step
-    picture = viewer.scan_picture(scan)
+    picture = viewer.scan_picture(scan, file=Path(paths[0]).name, more=len(paths) - 1)
     affine = scan.affine if scan.spacing_known else None
     current = CurrentScan(
         None,
@@ -308,9 +243,9 @@ def _findings(scan: Scan, models: Models | None, believe: bool, tell: Callable[[
 def _check_size(paths: Sequence[str]) -> None:
     """Gradio limits each file; this limits them together, and reads files alone: a folder would be everybody's."""
     if not all(Path(path).is_file() for path in paths):
-        raise ValueError(GONE_TEXT)
+        raise PageProblem("gone")
     size_mb = sum(Path(path).stat().st_size for path in paths) / 1e6
     if not paths:
-        raise ValueError("No file came with the request. Give the files of one head scan.")
+        raise PageProblem("no_file")
     if size_mb > MOST_UPLOAD_MB:
-        raise ValueError(f"The upload has {size_mb:.0f} MB; {MOST_UPLOAD_MB} MB is the most. Give one head scan.")
+        raise PageProblem("too_large", mb=round(size_mb), most=MOST_UPLOAD_MB)

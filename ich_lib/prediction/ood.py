@@ -44,8 +44,8 @@ class OodScore:
     def sentence(self) -> str:
         """The warning for a person."""
         return (
-            f"This does not look like the head CTs the model learned from (out-of-distribution score {self.value:.1f}; "
-            f"{self.quantile:.0%} of new ones stay below {self.limit:.1f}); do not believe its scores."
+            f"This does not look like the head CTs of the training set (out-of-distribution score {self.value:.1f}; "
+            f"{self.quantile:.0%} of such scans stay below {self.limit:.1f})."
         )
 
     def as_json(self) -> dict:

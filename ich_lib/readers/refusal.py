@@ -77,8 +77,18 @@ def missing_package(package: str, instead: str) -> dict[str, str]:
 
 
 def words_at(place: str, problem: BaseException) -> str:
-    """What to show of an error at one of PLACES: a `ReadError` in the words of that place, others as they are."""
-    return problem.in_words_of(place) if isinstance(problem, ReadError) else str(problem)
+    """What to show of an error at one of PLACES: a `ReadError` in the words of that place, one of the system without
+    its number, others as they are.
+
+    >>> words_at("command line", PermissionError(13, "Permission denied", "out/result.json"))
+    'out/result.json cannot be used: permission denied.'
+    """
+    if isinstance(problem, ReadError):
+        return problem.in_words_of(place)
+    if isinstance(problem, OSError) and problem.strerror:
+        reason = problem.strerror[:1].lower() + problem.strerror[1:].rstrip(".")
+        return f"{problem.filename if problem.filename is not None else 'A file'} cannot be used: {reason}."
+    return str(problem)
 
 
 @contextmanager

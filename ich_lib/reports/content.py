@@ -17,7 +17,7 @@ def write_content(result: Result, path: Path) -> None:
 
 def as_json(result: Result) -> dict:
     """The content of result.json: plain values, no name of a file or person. Where nothing is believed, what a model
-    says is null: scores, pixels, mL."""
+    says is null: scores, pixels, mL. Slices are counted from 1, foot to head, as on the page and in slices.csv."""
     is_told = not result.is_withheld
     pixels = result.mask.sum(axis=(1, 2))
     return {
@@ -30,13 +30,14 @@ def as_json(result: Result) -> dict:
         "scores": result.scores if is_told else None,
         "words": probability_word(result.scores["any"]) if is_told and result.calibrated else None,
         "slices": [_slice(result, k, int(pixels[k])) for k in range(len(pixels))],
-        "unsure": list(result.unsure_slices) if is_told else [],
+        "unsure": [k + 1 for k in result.unsure_slices] if is_told else [],
         "strangeness": result.ood and result.ood.as_json(),
         "volume_ml": result.volume_ml,
         "volume_soft_ml": result.soft_ml,
         "volume_abc2_ml": result.abc2_ml,
         "volume": volume_sentence(result),
         "mask_pixels": int(pixels.sum()) if is_told else None,
+        "mask_threshold": result.threshold if is_told else None,
         "spacing_mm": list(result.scan.spacing_mm) if result.scan.spacing_known else None,
         "orientation": result.scan.orientation,
         "warnings": [*filter(None, [belief_sentence(result)]), *result.warnings],
@@ -48,9 +49,9 @@ def as_json(result: Result) -> dict:
 def _slice(result: Result, k: int, pixels: int) -> dict:
     slab_mm = float(result.scan.slab_mm[k]) if result.scan.spacing_known else None
     if result.is_withheld:
-        return {"index": k, "slab_mm": slab_mm} | dict.fromkeys(("scores", "mask_pixels", "mask_ml", "doubt"))
+        return {"slice": k + 1, "slab_mm": slab_mm} | dict.fromkeys(("scores", "mask_pixels", "mask_ml", "doubt"))
     return {
-        "index": k,
+        "slice": k + 1,
         "slab_mm": slab_mm,
         "scores": {label: float(s) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
         "mask_pixels": pixels,

@@ -29,7 +29,7 @@ def write_table(result: Result, path: Path) -> None:
     }
     rows = [
         {
-            "slice": row["index"] + 1,
+            "slice": row["slice"],
             **(row["scores"] or dict.fromkeys(LABELS)),
             "mask_pixels": row["mask_pixels"],
             "mask_ml": row["mask_ml"],

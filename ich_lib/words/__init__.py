@@ -8,8 +8,11 @@ from ich_lib.words.sentences import (
     notes_of,
     phantom_sentence,
     provenance,
+    real_head_sentence,
     result_sentence,
+    threshold_sentences,
     unsure_sentence,
+    verdict_sentence,
     volume_sentence,
 )
 
@@ -22,7 +25,10 @@ __all__ = [
     "notes_of",
     "phantom_sentence",
     "provenance",
+    "real_head_sentence",
     "result_sentence",
+    "threshold_sentences",
     "unsure_sentence",
+    "verdict_sentence",
     "volume_sentence",
 ]

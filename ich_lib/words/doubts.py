@@ -59,10 +59,10 @@ SENTENCES = {
         "kopf. Rechts und links können vertauscht sein.",
         "shuffled": "Der Schädel wächst und schrumpft von Schicht zu Schicht: Die Schichten sind nicht in der "
         "Reihenfolge.",
-        "unlike picture": "Das Bild ist zu weit von einer CT-Schicht entfernt (Fremdheit {value}, Grenze {limit}). "
-        "Geben Sie das ursprüngliche CT oder das Bild einer Schicht ohne Rahmen und Zeichen.",
-        "unlike": "Dies sieht nicht aus wie die CTs von Köpfen, aus denen das Modell lernte (Fremdheit {value}, Grenze "
-        "{limit}). Seinen Werten ist nicht zu glauben.",
+        "unlike picture": "Das Bild ist zu weit von einer CT-Schicht entfernt (Out-of-distribution-Wert "
+        "{value}, Grenze {limit}). Geben Sie das ursprüngliche CT oder das Bild einer Schicht ohne Rahmen und Zeichen.",
+        "unlike": "Dies sieht nicht aus wie die CTs von Köpfen, aus denen das Modell lernte (Out-of-distribution-Wert "
+        "{value}, Grenze {limit}).",
     },
     "es": {
         "no CT": "La cabecera dice que no es una TC.",
@@ -93,10 +93,10 @@ SENTENCES = {
         "feet first": "La nariz está por encima del cerebro: los cortes van de la cabeza a los pies, o la cabeza está "
         "boca abajo. La derecha y la izquierda pueden estar cambiadas.",
         "shuffled": "El cráneo crece y mengua de corte en corte: los cortes no están en orden.",
-        "unlike picture": "La imagen está demasiado lejos de un corte de TC (extrañeza {value}, límite {limit}). Dé la "
-        "TC original, o la imagen de un corte sin marco ni marcas.",
-        "unlike": "Esto no se parece a las TC craneales de las que aprendió el modelo (extrañeza {value}, límite "
-        "{limit}). No crea sus valores.",
+        "unlike picture": "La imagen está demasiado lejos de un corte de TC (valor fuera de distribución {value}, "
+        "límite {limit}). Dé la TC original, o la imagen de un corte sin marco ni marcas.",
+        "unlike": "Esto no se parece a las TC craneales de las que aprendió el modelo (valor fuera de distribución "
+        "{value}, límite {limit}).",
     },
 }
 _DIGITS = {"value": 1, "limit": 1}  # of the numbers in a sentence; 0 of all others

@@ -1,5 +1,9 @@
 """A result in words, and where a made head comes from."""
 
+from collections.abc import Iterable
+
+import numpy as np
+
 from ich_lib import __version__
 from ich_lib.labels import ANY, TYPES
 from ich_lib.phantoms import Phantom
@@ -21,19 +25,44 @@ def result_sentence(result: Result, language: str = "en") -> str:
     Raises:
         ValueError: for a language that has no words here.
     """
+    ml = result.volume_ml
+    about = words_in(language)["about"].format(ml=format_number(ml, 0 if ml >= 10 else 1, language)) if ml else ""
+    return _headline(result, about, language)
+
+
+def _headline(result: Result, about: str, language: str) -> str:
+    """The sentence with this word on mL in it."""
     say = words_in(language)
     if result.finding in ("withheld", "none"):
         return say[result.finding]
     bleeding = int((result.slice_scores[:, ANY] >= result.score_threshold).sum())
-    count, ml = len(result.slice_scores), result.volume_ml
+    count = len(result.slice_scores)
     if result.finding == "uncertain":
         form = "uncertain_slice" if count == 1 else {0: "uncertain_none", 1: "uncertain_one"}.get(bleeding, "uncertain")
         return say[form].format(bleeding=bleeding, count=count)
     return say["bleeding"].format(
         where=say["here"] if count == 1 else say["on"].format(bleeding=max(bleeding, 1), count=count),
-        about=say["about"].format(ml=format_number(ml, 0 if ml >= 10 else 1, language)) if ml else "",
+        about=about,
         type=say["types"][TYPES[int(result.scan_scores[:ANY].argmax())]],
     )
+
+
+def threshold_sentences(result: Result, language: str = "en") -> dict[str, str]:
+    """What `result_sentence` and `volume_sentence` say at other thresholds of the mask, for who moves it.
+
+    Returns:
+        `headline` with the place {about}, `about` and `marked` with the place {ml}, `not_measurable`, `not_supported`,
+        `no_voxel` and `no_ml`; empty where nothing is believed.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    if result.is_withheld:
+        return {}
+    known = {name: say[name] for name in ("about", "not_measurable", "not_supported", "no_voxel", "no_ml")}
+    marked = _marked(result, "{ml}", language) if result.scan.spacing_known else ""
+    return {"headline": _headline(result, "{about}", language), "marked": marked, **known}
 
 
 def belief_sentence(result: Result, language: str = "en") -> str:
@@ -68,16 +97,21 @@ def unsure_sentence(result: Result, language: str = "en") -> str:
         ValueError: for a language that has no words here.
     """
     say = words_in(language)
-    runs: list[list[int]] = []
-    for place in (k + 1 for k in result.unsure_slices):
-        if runs and runs[-1][1] == place - 1:
-            runs[-1][1] = place
-        else:
-            runs.append([place, place])
-    ranges = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
-    if not runs or result.is_withheld:
+    if not result.unsure_slices or result.is_withheld:
         return ""
+    ranges = _ranges(k + 1 for k in result.unsure_slices)
     return say["unsure_one" if len(result.unsure_slices) == 1 else "unsure"].format(told=ranges)
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """1, 3, 4, 5 as "1, 3-5"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def volume_sentence(result: Result, language: str = "en") -> str:
@@ -95,9 +129,64 @@ def volume_sentence(result: Result, language: str = "en") -> str:
         return say["no_voxel"]
     if result.volume_ml is None:
         return say["not_measurable" if result.finding == "bleeding" else "not_supported"]
+    return _marked(result, format_number(result.volume_ml, 1, language), language)
+
+
+def _marked(result: Result, ml: str, language: str) -> str:
     dz, dy, dx = result.scan.spacing_mm
-    values = {"ml": (result.volume_ml, 1), "dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
-    return say["marked"].format(**{name: format_number(*value, language) for name, value in values.items()})
+    sizes = {"dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
+    told = {name: format_number(*value, language) for name, value in sizes.items()}
+    return words_in(language)["marked"].format(ml=ml, **told)
+
+
+def real_head_sentence(patient: str, labels: np.ndarray, language: str = "en") -> str:
+    """Where a real head comes from, and which blood its readers saw on which slices, counted from 1.
+
+    Args:
+        patient: of CT-ICH.
+        labels: (z, 6) bool in the order of LABELS.
+        language: a key of LANGUAGES.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    bleeds = [
+        say["blood_slices"].format(type=say["types"][kind], slices=_ranges((np.flatnonzero(column) + 1).tolist()))
+        for kind, column in zip(TYPES, labels.T, strict=False)
+        if column.any()
+    ]
+    return say["real"].format(patient=patient, blood=", ".join(bleeds) or say["no_blood"])
+
+
+def verdict_sentence(result: Result, truth: np.ndarray, language: str = "en") -> str:
+    """Whether the model finds the true blood, and on how many slices it is right; "" where nothing is believed.
+
+    Args:
+        result: of `analyze`.
+        truth: (z, y, x) bool.
+        language: a key of LANGUAGES.
+
+    Raises:
+        ValueError: for a language that has no words here.
+    """
+    say = words_in(language)
+    if result.is_withheld:
+        return ""
+    blood, called = truth.any(axis=(1, 2)), result.slice_scores[:, ANY] >= result.score_threshold
+    hit = int((called & blood).sum())
+    if blood.any():
+        verdict = "missed" if result.finding == "none" or not hit else "found"
+        verdict = "unsure" if result.finding == "uncertain" else verdict
+    else:
+        verdict = {"none": "clean", "uncertain": "unsure_clean", "bleeding": "false_alarm"}[result.finding]
+    counts = {
+        "hit": hit,
+        "blood": int(blood.sum()),
+        "false": int((called & ~blood).sum()),
+        "clean": int((~blood).sum()),
+    }
+    return say["verdicts"][verdict].format(**counts)
 
 
 def phantom_sentence(case: Phantom, language: str = "en") -> str:

@@ -20,7 +20,10 @@ import pytest
 from pydicom.uid import generate_uid
 
 import app
-from ich_lib.demo import session, viewer
+from ich_lib.demo import samples, session, viewer
+from ich_lib.demo.answers import Answers
+from ich_lib.demo.messages import message, refusal
+from ich_lib.demo.page import PICTURE_WINDOWS, Page
 from ich_lib.labels import TYPES
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import phantom
@@ -31,6 +34,9 @@ from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
 from ich_lib.reports import WRITERS, as_json, write_nifti
 from ich_lib.reports.case_files import write_dicom
+from ich_lib.words import LANGUAGES
+from ich_lib.words.doubts import SENTENCES as DOUBTS
+from ich_lib.words.page import page_sentence, page_words
 from tests.browsing import SETTLE, pixels, tab, where, yellow
 from tests.served import Server
 from tests.viewed import result
@@ -126,7 +132,11 @@ def test_a_picture_of_unknown_window_says_so_and_a_told_window_gives_hu(files, m
 
 
 def test_every_window_on_the_page_is_one_the_reader_knows():
-    assert set(app.PICTURE_WINDOWS.values()) <= set(WINDOWS)
+    assert set(PICTURE_WINDOWS) <= set(WINDOWS)
+    words = page_words()["en"]["picture"]
+    assert set(words) == {session.UNKNOWN_WINDOW, *PICTURE_WINDOWS, session.OTHER_WINDOW}
+    for name in PICTURE_WINDOWS:  # the table says the numbers, so that every word of the page stands in it
+        assert words[name].endswith(", {:g} / {:g}".format(*WINDOWS[name]))
 
 
 def test_a_bad_file_gives_one_sentence_and_no_result(files, models):
@@ -149,7 +159,7 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
 
     monkeypatch.setattr(session, "read", broken)
     view, problem = open_file(files, "scan.dcm", models)
-    assert (view, problem) == (None, session.OUR_FAULT_TEXT)
+    assert (view, problem) == (None, page_sentence("our_fault"))
     assert "KeyError" in caplog.text
     assert "in broken" in caplog.text
     assert "DOE" not in caplog.text
@@ -215,24 +225,30 @@ def test_an_upload_is_limited_as_a_whole(files, models, monkeypatch):
 
 
 def test_what_is_said_on_the_page_is_escaped():
-    assert app._message("<img src=x> & co", "wrong") == "<p class='wrong'>&lt;img src=x&gt; &amp; co</p>"
+    text = refusal(ValueError("<img src=x> & 'co'"))
+    assert "<img" not in text
+    assert text.endswith(">&lt;img src=x&gt; &amp; &#x27;co&#x27;</p>")
+    assert "data-values='{&quot;mb&quot;: 7, &quot;most&quot;: 6}'" in message("too_large", "wrong", mb=7, most=6)
 
 
 def test_there_is_a_sample_of_each_type_one_without_blood_a_mimic_and_hard_ones():
-    bleeds = [sample.bleeds for sample in session.SAMPLES.values()]
+    heads = [sample for sample in samples.SAMPLES.values() if isinstance(sample, samples.Sample)]
+    bleeds = [sample.bleeds for sample in heads]
     assert {kind for group in bleeds for kind in group} == set(TYPES)
-    mimicking = [sample for sample in session.SAMPLES.values() if sample.mimics and not sample.bleeds]
+    mimicking = [sample for sample in heads if sample.mimics and not sample.bleeds]
     assert mimicking
-    assert session.Sample(1) in session.SAMPLES.values()
-    assert len(session.SAMPLES) >= 8
+    assert samples.Sample(1) in samples.SAMPLES.values()
+    assert len(heads) >= 8
+    assert [sample.patient for sample in list(samples.SAMPLES.values())[:3]] == ["066", "084", "099"]
+    assert set(page_words()["en"]["sample"]) == set(samples.SAMPLES)
 
 
 def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     read = []
-    monkeypatch.setattr(session, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
-    monkeypatch.setattr(session, "analyze", lambda scan, models: result())
-    samples, answers = session.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(samples(session.FIRST_SAMPLE))) for _ in range(3)]
+    monkeypatch.setattr(samples, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
+    monkeypatch.setattr(samples, "analyze", lambda scan, models: result())
+    sample, answers = samples.sample_reader(), []
+    askers = [Thread(target=lambda: answers.append(sample("subdural"))) for _ in range(3)]
     for asker in askers:
         asker.start()
     for asker in askers:
@@ -240,12 +256,13 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     assert len(read) == 1
     assert answers[0] is answers[1] is answers[2]
     output = answers[0]["report"]["origin"]
-    assert output["en"] == "Sample case: a head made by code. Planted: subdural 12 mL. To mislead: motion."
-    assert output["de"] == "Beispielfall: ein Kopf aus Code. Eingesetzt: subdural 12 mL. Zur Täuschung: Bewegung."
+    assert output["en"].startswith("Synthetic head (phantom). True bleed: subdural 12 mL. Includes a mimic: motion. ")
+    assert output["de"].startswith("Synthetischer Kopf (Phantom). Wahre Blutung: subdural 12 mL. Enthält eine Täu")
 
 
 class _SmallCase:
-    scan, truth, volumes_ml, mimics = None, None, {"subdural": 12.3}, ("motion",)
+    scan, truth = None, np.zeros((5, 60, 80), bool)
+    volumes_ml, mimics = {"subdural": 12.3}, ("motion",)
 
 
 def test_missing_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, capsys):
@@ -266,7 +283,7 @@ def test_altered_weights_stop_the_start_with_a_sentence(tmp_path, monkeypatch, c
 def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_path):
     view, problem = read_upload(models, [str(tmp_path / "gone.nii.gz")])
     assert view is None
-    assert problem == session.GONE_TEXT
+    assert problem == page_sentence("gone")
 
 
 def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):
@@ -287,13 +304,13 @@ def server(tmp_path_factory, browser):
 
 
 @contextlib.contextmanager
-def visit(browser, server):
+def visit(browser, server, query="", **options):
     """The page as it opens: the first sample read."""
-    with tab(browser) as page:
+    with tab(browser, **options) as page:
         page.requests = []
         page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(server.url)
-        page.wait_for_selector('.viewer[data-ready="yes"]', timeout=60_000)
+        page.goto(server.url + query)
+        page.wait_for_selector('.viewer[data-ready="yes"][data-found="yes"]', timeout=60_000)
         yield page
 
 
@@ -326,17 +343,117 @@ def wait_for(page, selector, start):
 
 def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_planted_bleed(site):
     assert "Not a medical device" in site.inner_text("#head")
-    assert site.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".origin").startswith("Synthetic head")
     assert site.inner_text(".sentence").startswith("Bleeding likely")
-    assert "mL" in site.inner_text(".volume")
+    assert site.inner_text(".volume").startswith("Volume unknown")  # of two renders
     assert site.locator(".scores tbody tr").count() == 6
-    planted = session.sample_case(session.FIRST_SAMPLE).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
+    planted = samples.sample_case(samples.FIRST_SAMPLE).truth[int(site.get_attribute(".viewer", "data-slice")) - 1]
     marks = pixels(site, "marks")
     near = cv2.dilate(planted.astype(np.uint8), np.ones((15, 15), np.uint8))  # 7 pixels, 6 mm, around it
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
     outline = yellow(marks)
     assert outline.sum() > 100
-    assert (outline & near).sum() > 0.9 * outline.sum()
+    assert (outline & near).sum() > 0.6 * outline.sum()  # of a real head: this model marks more than the blood
+    assert site.inner_text(".credit").startswith("CT-ICH 1.0.0, CC BY 4.0: Hssayeni")
+    assert "Found: the model calls 12 of 12 slices with blood" in site.inner_text(".origin")
+
+
+TEXTS = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
+  const others = "[lang=en], script, style, .language, .models, .filename";
+  const isOurs = (node) => node.checkVisibility({ visibilityProperty: true }) && !node.closest(others);
+  while (walker.nextNode()) if (isOurs(walker.currentNode.parentElement)) texts.push(walker.currentNode.data);
+  for (const node of document.querySelectorAll("[aria-label], [title], [placeholder]")) {
+    if (isOurs(node)) texts.push(node.ariaLabel ?? "", node.title, node.placeholder ?? "");
+  }
+  for (const node of document.querySelectorAll("input:not([type])")) if (isOurs(node)) texts.push(node.value);
+  return [document.title, ...texts].map((text) => text.trim()).filter(Boolean);
+}"""
+
+
+def known_words(language):
+    """A pattern that each text of the page must match as a whole: a sentence of the tables, numbers, keys, letters."""
+
+    def sentences(words):
+        return [text for part in words.values() for text in (sentences(part) if isinstance(part, dict) else [part])]
+
+    texts = [*sentences(page_words()[language]), *sentences(LANGUAGES[language]), *DOUBTS.get(language, {}).values()]
+    texts += [piece for text in texts for piece in text.split("|")]
+    forms = [re.sub(r"\\{\w*\\}", "(?:.+?)", re.escape(text.strip())) for text in texts]
+    joint = "|".join(sorted(set(forms) - {"(?:.+?)"}, key=len, reverse=True))
+    numbers = r"[\d\s.,:;/%<>+–−-]*(?:mL|cm|mm)?|[a-zA-Z?]|[RLAPSI]|j k"
+    return re.compile(rf"(?:(?:{joint}|{numbers})[\s,.:]*)+", re.DOTALL | re.IGNORECASE)
+
+
+@pytest.mark.parametrize(("locale", "language"), [("de-DE", "de"), ("es-ES", "es")])
+def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, files, two_series, locale, language):
+    """As it opens, after a refusal, with an upload of two series and its downloads: in the language of the browser."""
+    known = known_words(language)
+    with visit(browser, server, locale=locale) as page:
+        assert page.evaluate("() => document.documentElement.lang") == language
+        seen = page.evaluate(TEXTS)
+        bring(page, files["scan.dcm"])
+        wait_for(page, "#status", page_words()[language]["refused"]["no scan"])
+        detail = page.inner_text("#status")
+        assert detail.endswith("Give the files of one head scan.") or "looks like plain text" in detail
+        page.wait_for_selector("#files input[type=file]", state="attached")
+        bring(page, two_series)
+        page.wait_for_selector("#series", state="visible", timeout=60_000)
+        page.wait_for_selector("#status:empty", state="attached", timeout=60_000)
+        page.click("#make")
+        page.wait_for_selector("#made a[download]", timeout=60_000)
+        seen += page.evaluate(TEXTS)
+    assert len(seen) > 100
+    strangers = [text for text in seen if not known.fullmatch(text)]
+    assert strangers == []
+    english = set(map(str, page_words()["en"].values())) - set(map(str, page_words()[language].values()))
+    assert english & set(seen) == set()
+
+
+def test_the_menu_of_languages_moves_the_whole_page(browser, server):
+    with visit(browser, server) as page:
+        page.select_option(".viewer .language", "de")
+        assert page.inner_text("#head h1") == "Intrakranielle Blutung im CT des Kopfes"
+        assert page.inner_text("#make") == "Dateien erstellen"
+        assert "Keine Blutung" in page.inner_text("#samples")
+        assert page.input_value("#picture-window input") == "nicht bekannt"
+        page.select_option(".viewer .language", "en")
+        assert page.inner_text("#make") == "Make downloads"
+        assert page.input_value("#picture-window input") == "not known"
+
+
+def test_a_link_opens_its_case_slice_and_window(browser, server):
+    with visit(browser, server, "/?case=no-bleed&slice=9&window=bone") as page:
+        assert page.inner_text(".origin").startswith("Synthetic head (phantom). True bleed: none.")
+        assert page.locator("#samples input:checked").input_value() == "no-bleed"
+        assert where(page) == "Slice 9 of 34"
+        assert page.get_attribute(".viewer", "data-window") == "bone"
+    with visit(browser, server, "/?case=nobody") as page:
+        assert page.inner_text(".origin").startswith("Real head: patient 066")
+
+
+def test_a_file_may_be_dropped_anywhere_and_its_name_is_shown(browser, server, files):
+    with visit(browser, server) as page:
+        dragged = {"items": [], "files": [str(files["head.nii.gz"])], "dragOperationsMask": 1}
+        box, devtools = page.locator(".stage").bounding_box(), page.context.new_cdp_session(page)
+        place = {"x": box["x"] + 50, "y": box["y"] + 50}
+        for kind in ("dragEnter", "dragOver"):
+            devtools.send("Input.dispatchDragEvent", {"type": kind, "data": dragged, **place})
+        assert page.get_attribute("html", "data-dropping") == "yes"
+        devtools.send("Input.dispatchDragEvent", {"type": "drop", "data": dragged, **place})
+        wait_for(page, ".origin", "Your scan: 10 slices")
+        assert page.inner_text(".origin").endswith("from head.nii.gz.")
+        assert page.get_attribute("html", "data-dropping") is None
+        assert "case=" not in page.url
+
+
+def test_the_skip_link_goes_past_the_rail_to_the_picture(browser, server):
+    with visit(browser, server) as page:
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.evaluate("() => document.activeElement.matches('.stage')")
+        page.keyboard.press("Home")
+        assert where(page).startswith("Slice 1 of")
 
 
 def test_the_page_is_complete_without_the_internet(site, server):
@@ -352,14 +469,14 @@ def test_scrolling_asks_the_server_nothing(site):
     site.focus(".stage")
     site.keyboard.press("ArrowUp")
     site.fill(".position", "10")
-    assert where(site) == "Slice 10 of 34"
+    assert where(site) == "Slice 10 of 29"
     assert (pixels(site, "ct") != first).any()
     assert [url for url in site.requests[before:] if "heartbeat" not in url] == []
 
 
 def test_a_sample_is_one_click_away(site):
     site.click("#samples label:has-text('No bleed')")
-    wait_for(site, ".origin", "Sample case: a head made by code. Planted: no blood")
+    wait_for(site, ".origin", "Synthetic head (phantom). True bleed: none")
     assert site.inner_text(".sentence")
 
 
@@ -369,7 +486,7 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     assert yellow(pixels(site, "marks")).sum() > 100
     assert site.is_visible(".badge") is (name == "slice.png")
     site.click("#samples label:has-text('Epidural')")  # and back, so that the next upload is seen to change something
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
 
 
 def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(site, no_head):
@@ -386,7 +503,7 @@ def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(sit
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert json.loads(urllib.request.urlopen(links["result.json"]).read())["believed_on_request"]
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     assert site.is_hidden("#believe")
 
 
@@ -430,7 +547,7 @@ def test_a_picture_is_read_again_when_its_window_is_told(site, files):
 def test_another_visitor_sees_the_sample_and_not_somebody_elses_scan(browser, server, site):
     assert site.inner_text(".origin").startswith("Your scan")
     with visit(browser, server) as other:
-        assert other.inner_text(".origin").startswith("Sample case")
+        assert other.inner_text(".origin").startswith("Synthetic head")
     assert site.inner_text(".origin").startswith("Your scan")
 
 
@@ -441,6 +558,10 @@ def test_the_app_never_imports_tensorflow_or_keras(server, site):
     assert {name for name in imported if name.split(".")[0] in {"tensorflow", "keras", "torch", "jax"}} == set()
 
 
+IS_WHOLE = """(row) => [...row.querySelectorAll('*')].every((part) =>
+  part.scrollWidth <= part.clientWidth + 1 || getComputedStyle(part).overflow === 'visible')"""
+
+
 def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, files):
     read(site, files["head.zip"], "Your scan: 10 slices")
     site.click("#make")
@@ -448,10 +569,36 @@ def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, file
     assert site.is_hidden("#stop")
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert set(links) == set(WRITERS)
+    for name in WRITERS:  # as a person sees it, none is cut
+        row = site.locator("#made tr", has=site.locator(f"a[download='{name}']")).locator(".filename")
+        assert re.sub(r"\s", "", row.inner_text()) == name
+        assert row.evaluate(IS_WHOLE)
+    with site.expect_download() as download:
+        site.click("#all-files")
+    with zipfile.ZipFile(download.value.path()) as packed:
+        assert set(packed.namelist()) == set(WRITERS)
     output = json.loads(urllib.request.urlopen(links["result.json"]).read())
     view = site.locator(".scores tbody tr").first.locator("td").all_inner_texts()
     assert f"{output['scores']['any']:.0%}".replace("%", " %") in [text.strip() for text in view]
     assert "head.zip" not in json.dumps(output)
+
+
+def test_downloads_follow_the_threshold_and_say_so(browser, server, files):
+    with visit(browser, server) as page:
+        read(page, files["head.nii.gz"], "Your scan: 10 slices")
+        page.fill("input[name=threshold]", "230")
+        sentence, volume = page.inner_text(".sentence"), page.inner_text(".volume")
+        page.click("#make")
+        page.wait_for_selector("#made a[download]", timeout=60_000)
+        output = json.loads(
+            urllib.request.urlopen(page.get_attribute("#made a[download='result.json']", "href")).read()
+        )
+        assert output["mask_threshold"] == pytest.approx(230 / 255)
+        assert (output["sentence"], output["volume"]) == (sentence, volume)
+        assert output["warnings"][-1] == "The mask's threshold was set to 0.90 by a person; the model's own is 0.50."
+        assert page.inner_text("#stale") == ""
+        page.click(".shipped")
+        assert page.inner_text("#stale") == "Made at mask threshold 0.90. Make them again for 0.50."
 
 
 @pytest.fixture(scope="module")
@@ -493,14 +640,14 @@ def test_writing_files_can_be_stopped(site, long_scan):
 
 def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     bring(site, long_scan)
     wait_for(site, ".origin", "Your scan: 120 slices")
     site.click("#samples label:has-text('No bleed')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     sentence = site.inner_text(".sentence")
     site.wait_for_timeout(3000)
-    assert site.inner_text(".origin").startswith("Sample case")
+    assert site.inner_text(".origin").startswith("Synthetic head")
     assert site.inner_text(".sentence") == sentence
     assert site.inner_text("#status") == ""
 
@@ -508,13 +655,13 @@ def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_ov
 @pytest.mark.parametrize("then", ["sample", "stop"])
 def test_a_share_that_is_sent_late_is_taken_back(then, monkeypatch):
     """The last word of the page stays the last, also where an earlier reading told its share after it."""
-    page = SimpleNamespace(**{part.name: part.name for part in fields(app.Page)})
-    answers = app._Answers(page, SimpleNamespace(models=None, sample=lambda name: {}), None)
+    page = SimpleNamespace(**{part.name: part.name for part in fields(Page)})
+    answers = Answers(page, SimpleNamespace(models=None, sample=lambda name: {}), None)
     turns = session.RequestCounter()
     monkeypatch.setattr(session, "read_and_analyze", lambda *files, **options: iter([0.5]))
     reading = answers.upload((["scan.nii"], turns.next()), None, False, turns)
     assert "Reading the scan" in next(reading)["status"]
-    word = answers.stop(turns)[0] if then == "stop" else answers.sample("No bleed", False, turns)["status"]
+    word = answers.stop(turns)[0] if then == "stop" else answers.sample("no-bleed", False, turns)["status"]
     assert next(reading)["status"] == word
     turns.next()  # another scan, which has not said its last word
     other = answers.upload((["scan.nii"], 1), None, False, turns)
@@ -541,7 +688,7 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
 def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path):
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     wait_for(site, "#status", "A sample brings its own truth")
 
@@ -601,7 +748,7 @@ def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, 
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert len(json.loads(urllib.request.urlopen(links["result.json"]).read())["slices"]) == 6
     site.click("#samples label:has-text('Epidural')")
-    wait_for(site, ".origin", "Sample case")
+    wait_for(site, ".origin", "Synthetic head")
     site.wait_for_selector("#series", state="hidden")
 
 

@@ -160,6 +160,7 @@ def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(browser, server):
 def _to_the_samples(page):
     """Tab from the top of the page to the samples."""
     page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("Tab")  # the way past the rail
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.matches('#samples input')")
 
@@ -167,7 +168,7 @@ def _to_the_samples(page):
 def _shows(page, planted):
     """Wait for the sample in which this was planted, and all of its slices."""
     page.wait_for_function(
-        "(planted) => document.querySelector('.origin').textContent.includes('Planted: ' + planted)",
+        "(planted) => document.querySelector('.origin').textContent.includes('True bleed: ' + planted)",
         arg=planted,
         timeout=60_000,
     )
@@ -194,13 +195,13 @@ def test_arrows_choose_among_the_samples_and_tab_leaves_them(browser, server, si
 def test_who_holds_an_arrow_key_gets_the_sample_where_it_was_let_go(browser, server):
     with visit(browser, server) as page:
         _to_the_samples(page)
-        with page.expect_request(lambda request: "Intraparenchymal" in (request.post_data or "")):
+        with page.expect_request(lambda request: "ct-ich-084" in (request.post_data or "")):
             page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
-        _shows(page, "subarachnoid")
+        page.get_by_text("Synthetic head (phantom). True bleed: epidural").wait_for(timeout=60_000)
         page.wait_for_selector("#status:empty", state="attached")
-        assert page.locator("#samples input:checked").input_value() == "Subarachnoid"
+        assert page.locator("#samples input:checked").input_value() == "epidural"
 
 
 def test_tab_past_the_window_of_a_picture_leaves_the_sample_and_its_downloads(browser, server):
@@ -227,12 +228,12 @@ def test_samples_are_one_stop_after_an_upload_too_where_none_is_chosen(browser, 
 
 @pytest.mark.parametrize(
     ("locale", "name", "box"),
-    [("en-US", "Sample cases", "Your own scan"), ("de-DE", "Beispielfälle", "Eigener Scan")],
+    [("en-US", "Sample cases", "Upload your own scan"), ("de-DE", "Beispielfälle", "Eigenen Scan hochladen")],
     ids=["en", "de"],
 )
 def test_the_samples_are_announced_as_a_group_and_the_upload_box_by_its_label(browser, server, locale, name, box):
     with visit(browser, server, locale=locale) as page:
-        assert page.get_by_role("radiogroup", name=name, exact=True).get_by_role("radio").count() == 9
+        assert page.get_by_role("radiogroup", name=name, exact=True).get_by_role("radio").count() == 12
         assert page.get_by_role("button", name=box, exact=True).count() == 1
 
 
@@ -295,3 +296,22 @@ def test_a_queue_that_fills_between_two_calls_does_not_leave_the_page_reading(br
         page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
         page.get_by_text("currently busy").first.wait_for()
         assert page.get_by_text("Reading the scan").count() == 0
+
+
+@pytest.mark.parametrize("asked", ["scan", "downloads"])
+def test_a_line_that_breaks_while_a_scan_is_read_is_told_and_the_page_goes_on(browser, server, tmp_path, asked):
+    """The stream of answers is cut, as when a computer sleeps: what was there before stays, with a word on it."""
+    cv2.imwrite(str(tmp_path / "slice.png"), np.random.default_rng(0).integers(0, 255, (96, 96), np.uint8))
+    with visit(browser, server) as page:
+        before = page.inner_text(".origin")
+        page.route("**/queue/data*", lambda route: route.abort())
+        if asked == "scan":
+            page.set_input_files("#files input[type=file]", tmp_path / "slice.png")
+        else:
+            page.click("#make")
+        page.get_by_text("The connection was lost").first.wait_for(timeout=60_000)
+        assert page.inner_text(".origin") == before
+        page.unroute("**/queue/data*")
+        page.click("#samples label:has-text('No bleed')")
+        page.wait_for_function("() => document.querySelector('.origin').textContent.includes('True bleed: none')")
+        page.wait_for_selector("#status:empty", state="attached")

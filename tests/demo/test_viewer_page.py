@@ -14,6 +14,7 @@ from ich_lib.prediction.ood import OodScore
 from ich_lib.prediction.uncertainty import PROBABILITY_WORDS
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.words import LANGUAGES
+from ich_lib.words.page import page_words
 from tests.browsing import MOUNT, SETTLE, mount_viewer, pixels, settle, tab, where, yellow
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, doubtful_result, result
 
@@ -231,7 +232,7 @@ def test_unknown_hu_are_badged_windows_are_off_with_the_reason_and_no_scale_bar_
         assert page.is_visible(".badge")
         for button in page.locator(".windows button").all():
             assert button.is_disabled()
-            assert "HU are unknown" in button.get_attribute("title")
+            assert "window of this picture is not known" in button.get_attribute("title")
         page.focus(".stage")
         page.keyboard.press("3")
         assert page.get_attribute(".viewer", "data-window") == "brain"
@@ -460,7 +461,7 @@ def test_other_planes_are_cut_from_the_slices_head_on_top_and_in_proportion(page
     actual = edges(page)
     assert (actual[0] + actual[1]) / 2 == pytest.approx(middle[1] / gray.shape[1], abs=0.02)
     assert (actual[2] + actual[3]) / 2 == pytest.approx(middle[0] / gray.shape[0], abs=0.02)
-    assert page.inner_text(".rebuilt") == "Rebuilt from slices 5.0 mm apart"
+    assert page.inner_text(".rebuilt") == "Rebuilt, slice spacing 5.0 mm"
     page.click("[data-plane=axial]")
     assert where(page) == "Slice 4 of 5"
 
@@ -480,7 +481,7 @@ def test_other_planes_of_uneven_slices_keep_their_proportion_and_repeat_the_near
     np.testing.assert_allclose(pixels(page, "ct")[..., 0], window(cut, *WINDOWS["brain"]) * 255, atol=0.51)
     box = page.locator(".picture").bounding_box()
     assert box["width"] / box["height"] == pytest.approx(80 * 0.25 / (6 * 5.0), rel=0.01)
-    assert page.inner_text(".rebuilt") == "Rebuilt from slices 5.0 mm apart"
+    assert page.inner_text(".rebuilt") == "Rebuilt, slice spacing 5.0 mm"
 
 
 def test_the_viewer_counts_the_ml_of_uneven_slices_by_their_slabs(page):
@@ -506,7 +507,7 @@ def test_heat_is_rebuilt_too(page):
 def test_without_spacing_or_with_one_slice_there_is_no_other_plane_and_the_reason_is_told(page):
     show(page, result(spacing_known=False))
     assert page.is_disabled("[data-plane=coronal]")
-    assert "no spacing" in page.get_attribute("[data-plane=coronal]", "title")
+    assert "no slice spacing" in page.get_attribute("[data-plane=coronal]", "title")
     page.focus(".stage")
     page.keyboard.press("c")
     assert where(page) == "Slice 4 of 5"
@@ -625,7 +626,7 @@ def test_without_blood_in_truth_and_mask_they_agree_and_there_is_no_sensitivity(
     show(page, result(), truth=np.zeros(SHAPE, bool))
     page.fill("input[name=threshold]", "255")
     assert value(page, "dice") == 1
-    assert page.inner_text("data.sensitivity") == "no blood in truth"
+    assert page.inner_text("data.sensitivity") == "no true blood"
 
 
 def test_a_threshold_above_the_planted_probability_empties_the_mask_and_9_brings_it_back(page):
@@ -737,7 +738,7 @@ def test_three_milliliters_stand_with_the_distance_of_slices(page):
     assert [text.split("\t")[-1] for text in view] == [
         f"{ml:.1f} mL" for ml in (planted.volume_ml, planted.soft_ml, planted.abc2_ml)
     ]
-    assert page.inner_text(".apart") == "Slices 5.0 mm apart."
+    assert page.inner_text(".apart") == "Slice spacing: 5.0 mm."
 
 
 def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(page):
@@ -755,7 +756,7 @@ def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(p
     assert page.is_visible(".scores")
     show(page, replace(result(), ood=OodScore(0.6, 1.5, 0.99)))
     assert page.is_hidden(".strange")
-    assert page.inner_text(".usual").startswith("Looks like the scans the model learned from")
+    assert page.inner_text(".usual").startswith("Similar to the training scans")
 
 
 def test_a_calibrated_score_has_its_word_and_another_has_none(page):
@@ -769,24 +770,28 @@ def test_a_calibrated_score_has_its_word_and_another_has_none(page):
 
 
 def test_every_language_has_every_word_and_every_place_in_it(page):
-    words = page.evaluate("(js) => new Function(js + '; return WORDS')()", _script("words.js"))
+    words = page_words()
     assert set(words) == {"en", "de", "es"}
     for table in words.values():
-        assert set(table) == set(words["en"])
-        for name, text in words["en"].items():
-            if isinstance(text, str):
-                assert table[name].strip()
-                assert set(re.findall(r"{\w+}", table[name])) == set(re.findall(r"{\w+}", text))
-            else:
-                assert set(table[name]) == set(text)
+        assert _blanks(table) == _blanks(words["en"])
         assert {word for _, word in PROBABILITY_WORDS} == set(table["sure"])
         assert {score["name"] for score in viewer.payload(result())["report"]["scores"]} == set(table["scores"])
     assert set(words) == set(LANGUAGES)
     for language, message in LANGUAGES.items():  # the sentences call things what the table beside them calls them
         assert message["types"].items() <= words[language]["scores"].items()
     request = set(re.findall(r'data-(?:words|label|title)="(\w+)"', viewer.viewer_html().html_template))
-    request |= set(re.findall(r'say\("(\w+)"[,)]', viewer.viewer_html().js_on_load))
+    for part in (viewer.viewer_html(), viewer.difference_html(), viewer.folder_html()):
+        request |= set(re.findall(r'say\("(\w+)"[,)]', part.js_on_load))
+    request |= set(re.findall(r'say\("(\w+)"[,)]', viewer.page_js()))
     assert request <= set(words["en"])
+
+
+def _blanks(words):
+    """The places in each word, by its name."""
+    if isinstance(words, dict):
+        return {name: _blanks(part) for name, part in words.items()}
+    assert words.strip()
+    return set(re.findall(r"{\w+}", words))
 
 
 def _script(name):

@@ -30,8 +30,11 @@ from ich_lib.words import (
     doubt_sentence,
     in_each_language,
     phantom_sentence,
+    real_head_sentence,
     result_sentence,
+    threshold_sentences,
     unsure_sentence,
+    verdict_sentence,
     volume_sentence,
 )
 from ich_lib.words.doubts import PARTS
@@ -59,12 +62,12 @@ def test_result_json_has_the_promised_keys_and_plain_values(result):
     assert set(content) == {
         "finding", "sentence", "believed_on_request", "doubts", "volume",
         "scores", "words", "slices", "unsure", "strangeness", "volume_ml", "volume_soft_ml", "volume_abc2_ml",
-        "mask_pixels", "spacing_mm", "orientation",
+        "mask_pixels", "mask_threshold", "spacing_mm", "orientation",
         "warnings", "models", "notice",
     }  # fmt: skip
     assert list(content["scores"]) == list(LABELS)
     assert content["slices"][1] == {
-        "index": 1,
+        "slice": 2,
         "scores": dict(zip(LABELS, [0.8, 0.2, 0.1, 0.1, 0.3, 0.9], strict=True)),
         "slab_mm": 5,
         "mask_pixels": 100,
@@ -81,7 +84,7 @@ def test_doubt_and_strangeness_are_told_where_they_are_known(result):
     output = replace(result, disagreement=np.array([0, 0.25, 0.05]), ood=OodScore(2.5, 1.25, 0.95))
     content = json.loads(json.dumps(as_json(output)))
     assert [row["doubt"] for row in content["slices"]] == [0, 0.25, 0.05]
-    assert content["unsure"] == [1]
+    assert content["unsure"] == [2]
     assert content["strangeness"] == {"value": 2.5, "limit": 1.25, "strange": True}
     assert as_json(replace(result, calibrated=False))["words"] is None
 
@@ -90,9 +93,9 @@ def test_unsure_slices_are_named_from_one_and_neighbors_together(result):
     doubt = lambda *high: replace(result, disagreement=np.isin(np.arange(20), high).astype(np.float32))  # noqa: E731
     assert (
         unsure_sentence(doubt(3, 11, 12))
-        == "The model is unsure on slices 4, 12-13: their mirror images score otherwise."
+        == "The model is unsure on slices 4, 12-13: the mirrored slices get different scores."
     )
-    assert unsure_sentence(doubt(0)) == "The model is unsure on slice 1: its mirror image scores otherwise."
+    assert unsure_sentence(doubt(0)) == "The model is unsure on slice 1: the mirrored slice gets a different score."
     assert unsure_sentence(doubt()) == unsure_sentence(result) == ""
 
 
@@ -153,12 +156,12 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
             "es": "Este modelo no encontró ninguna hemorragia, pero algunas se le escapan.",
         }),
         (unsure_sentence, unsure(3, 11, 12), {
-            "en": "The model is unsure on slices 4, 12-13: their mirror images score otherwise.",
+            "en": "The model is unsure on slices 4, 12-13: the mirrored slices get different scores.",
             "de": "Das Modell ist bei den Schichten 4, 12-13 unsicher: Die Spiegelbilder bewertet es anders.",
             "es": "El modelo no está seguro en los cortes 4, 12-13: puntúa de otro modo sus imágenes especulares.",
         }),
         (unsure_sentence, unsure(0), {
-            "en": "The model is unsure on slice 1: its mirror image scores otherwise.",
+            "en": "The model is unsure on slice 1: the mirrored slice gets a different score.",
             "de": "Das Modell ist bei Schicht 1 unsicher: Das Spiegelbild bewertet es anders.",
             "es": "El modelo no está seguro en el corte 1: puntúa de otro modo su imagen especular.",
         }),
@@ -189,18 +192,53 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
     full = (result.blood > 0).astype(np.float32)
     case = from_shares(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
     assert in_each_language(phantom_sentence, case) == {
-        "en": "Sample case: a head made by code. Planted: epidural 18 mL, subarachnoid 9 mL. "
-        "To mislead: falx calcification, motion.",
-        "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: epidural 18 mL, subarachnoidal 9 mL. "
-        "Zur Täuschung: verkalkte Falx, Bewegung.",
-        "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: epidural 18 mL, subaracnoidea 9 mL. "
-        "Para confundir: hoz cerebral calcificada, movimiento.",
+        "en": "Synthetic head (phantom). True bleed: epidural 18 mL, subarachnoid 9 mL. "
+        "Includes a mimic: falx calcification, motion.",
+        "de": "Synthetischer Kopf (Phantom). Wahre Blutung: epidural 18 mL, subarachnoidal 9 mL. "
+        "Enthält eine Täuschung: verkalkte Falx, Bewegung.",
+        "es": "Cabeza sintética (fantoma). Hemorragia real: epidural 18 mL, subaracnoidea 9 mL. "
+        "Incluye un imitador: hoz cerebral calcificada, movimiento.",
     }
     assert in_each_language(phantom_sentence, from_shares(scan, {})) == {
-        "en": "Sample case: a head made by code. Planted: no blood.",
-        "de": "Beispielfall: ein Kopf aus Code. Eingesetzt: kein Blut.",
-        "es": "Caso de ejemplo: una cabeza hecha con código. Sangre puesta: ninguna.",
+        "en": "Synthetic head (phantom). True bleed: none.",
+        "de": "Synthetischer Kopf (Phantom). Wahre Blutung: keine.",
+        "es": "Cabeza sintética (fantoma). Hemorragia real: ninguna.",
     }
+
+
+def test_a_real_head_tells_its_blood_by_slices_from_1():
+    labels = np.zeros((9, 6), bool)
+    labels[[2, 3, 4, 7], 1] = labels[[2, 3, 4, 7], 5] = True
+    assert real_head_sentence("084", labels).endswith("of CT-ICH. True bleed: intraparenchymal on slices 3-5, 8.")
+    assert real_head_sentence("099", np.zeros((9, 6), bool), "de").endswith("aus CT-ICH. Wahre Blutung: keine.")
+
+
+@pytest.mark.parametrize(
+    ("blood", "any_scores", "scan_score", "verdict"),
+    [
+        ([1, 1, 0], [0.9, 0.2, 0.7], 0.9, "Found: the model calls 1 of 2 slices with blood, and 1 of 1 without."),
+        ([1, 1, 0], [0.2, 0.2, 0.7], 0.9, "Missed: the model calls none of 2 slices with blood, and 1 of 1 without."),
+        ([1, 1, 0], [0.2, 0.2, 0.2], 0.2, "Missed: the model calls none of 2 slices with blood, and 0 of 1 without."),
+        ([1, 1, 0], [0.6, 0.2, 0.2], 0.5, "Undecided: the model calls 1 of 2 slices with blood, and 0 of 1 without."),
+        ([0, 0, 0], [0.2, 0.2, 0.2], 0.2, "Clean, and the model calls no bleeding."),
+        ([0, 0, 0], [0.2, 0.2, 0.2], 0.5, "Clean, but the model is uncertain; it calls 0 of 3 slices."),
+        ([0, 0, 0], [0.9, 0.2, 0.2], 0.9, "False alarm: there is no blood, and the model calls 1 of 3 slices."),
+    ],
+)
+def test_the_verdict_is_what_the_model_gives(result, blood, any_scores, scan_score, verdict):
+    truth = np.zeros(result.scan.hu.shape, bool)
+    truth[np.array(blood, bool), 5, 5] = True
+    scores, whole = np.zeros((3, 6)), np.full(6, scan_score)
+    scores[:, 5] = any_scores
+    assert verdict_sentence(replace(result, slice_scores=scores, scan_scores=whole), truth) == verdict
+
+
+def test_at_another_threshold_the_sentences_have_places_for_ml(result):
+    large = replace(result, scan=replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30))))
+    words = threshold_sentences(large)
+    assert words["headline"].replace("{about}", words["about"].replace("{ml}", "18")) == result_sentence(large)
+    assert words["marked"].replace("{ml}", "18.0") == volume_sentence(large)
+    assert threshold_sentences(refused(result)) == {}
 
 
 def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
@@ -351,7 +389,7 @@ def test_the_page_says_scores_in_words_three_volumes_doubt_and_warnings(result):
     assert page[page.index("epidural") :][:3] == ["epidural", "0.80", "likely"]
     assert page[page.index("of the outlined mask") + 1] == "2.7 mL"
     assert page[page.index("of the mask by ABC/2") + 1] == f"{output.abc2_ml:.1f} mL" == "1.5 mL"
-    assert "- The model is unsure on slice 2: its mirror image scores otherwise." in page
+    assert "- The model is unsure on slice 2: the mirrored slice gets a different score." in page
     assert "- Out-of-distribution score 0.5: 95% of scans like those the model learned from stay below 1.2." in page
     assert "- One note." in page
     unknown = replace(result, calibrated=False, scan=replace(result.scan, spacing_known=False))
@@ -661,10 +699,10 @@ def test_what_is_not_believed_has_no_finding_in_any_file(result, tmp_path):
     content = json.loads(files["result.json"].read_text())
     assert (content["finding"], content["believed_on_request"]) == ("withheld", False)
     assert content["doubts"] == [{"code": "no skull", "refuses": True, "sentence": REFUSED.sentence}]
-    for name in ("scores", "words", "volume_ml", "volume_soft_ml", "volume_abc2_ml", "mask_pixels"):
+    for name in ("scores", "words", "volume_ml", "volume_soft_ml", "volume_abc2_ml", "mask_pixels", "mask_threshold"):
         assert content[name] is None
     assert content["slices"][1] == {
-        "index": 1, "slab_mm": 5.0, "scores": None, "mask_pixels": None, "mask_ml": None, "doubt": None,
+        "slice": 2, "slab_mm": 5.0, "scores": None, "mask_pixels": None, "mask_ml": None, "doubt": None,
     }  # fmt: skip
     for row in table_of(files["slices.csv"]):
         assert {row[name] for name in (*LABELS, "mask_pixels", "mask_ml", "doubt")} == {""}

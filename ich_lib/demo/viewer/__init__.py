@@ -7,7 +7,9 @@ gray on the screen is the CT and nothing else. The page part has no library: vie
 
 import json
 import secrets
+from base64 import b64encode
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import cv2
@@ -29,13 +31,16 @@ from ich_lib.demo.viewer.packing import (
 from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.scan import LOWEST_HU, Scan, nearest_slices
+from ich_lib.words.page import page_sentence, page_words
 
 VIEWER_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
-SCRIPTS = tuple(f"{name}.js" for name in ("words", "state", "frames", "draw", "report", "hands", "start"))  # one scope
+SCRIPTS = tuple(  # one scope
+    f"{name}.js" for name in ("words", "state", "frames", "draw", "measure", "report", "hands", "together", "start")
+)
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
-PAGE_JS = Path(__file__).with_name("page.js")
 _COLORS_CSS = " ".join(f"--{name}: {color};" for name, color in MEANINGS.items())
+THUMBNAILS = Path(__file__).parents[1] / "thumbnails.webp"  # of the samples, side by side
 _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
 
@@ -60,11 +65,17 @@ def payload(result: Result, *, origin: dict[str, str] | None = None, truth: np.n
     }
 
 
-def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
+def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None, file: str | None = None, more: int = 0) -> dict:
     """What can be shown of a scan before anybody looked for blood in it.
 
     Slices larger than MOST_SIDE, or too many for MOST_PIXELS, are shrunk: HU by area, probability and truth by maximum,
     so that no small bleed vanishes from the screen. Scores and mL are of the scan itself.
+
+    Args:
+        scan: what was read.
+        origin: language to one line on where the scan comes from; None where it was brought.
+        file: name of the file that was brought, and `more` the number of files beside it.
+        more: see there.
 
     Returns:
         `slices` (base64, see `pack`), `scale` and `offset` (HU = stored * scale + offset), `stack` (which slice stands
@@ -82,6 +93,8 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
         "scale": scale,
         "offset": LOWEST_HU,
         "start": len(scan.hu) // 2,
+        "start_row": rows // 2,
+        "start_column": columns // 2,
         "heat_size": heat_size(scan.hu.shape),
         "pixel_mm": _pixel_mm(scan, rows, columns),
         **_stack(scan),
@@ -89,7 +102,13 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None) -> dict:
         "letters": {"z": ["S", "I"], "y": ["A", "P"], "x": ["R", "L"]},  # ends of Scan's axes, see its docstring
         "hu_known": scan.hu_known,
         "windows": _windows(scan),
-        "report": {"origin": origin, "warnings": list(scan.notes), "shown": _display_sizes(scan, rows, columns)},
+        "report": {
+            "origin": origin,
+            "file": file,
+            "more": more,
+            "warnings": list(scan.notes),
+            "shown": _display_sizes(scan, rows, columns),
+        },
     }
 
 
@@ -111,13 +130,26 @@ def findings(result: Result) -> dict:
         "heat": [pack_heat(heat) for heat in result.heat],
         "threshold": max(round(result.threshold * 255), 1),
         "start": int(result.mask.sum(axis=(1, 2)).argmax()) if any(has_blood) else len(has_blood) // 2,
+        **_starts(result.mask, rows, columns),
         "marked": has_blood,
         "report": report(result),
     }
 
 
+def _starts(mask: np.ndarray, rows: int, columns: int) -> dict:
+    """Row and column where the coronal and the sagittal view open: where most blood is, or in the middle."""
+    along = mask.sum(axis=(0, 2)), mask.sum(axis=(0, 1))
+    if not mask.any():
+        return {"start_row": rows // 2, "start_column": columns // 2}
+    row, column = (
+        int(counts.argmax() * size / len(counts)) for counts, size in zip(along, (rows, columns), strict=True)
+    )
+    return {"start_row": row, "start_column": column}
+
+
 def truth_layers(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
-    """(z, y, x) bool truth for the picture of a scan of that shape: `truth` (base64, see `pack_truth`).
+    """(z, y, x) bool truth for the picture of a scan of that shape: `truth` (base64, see `pack_truth`), and `bleeding`,
+    whether each slice has some.
 
     Raises:
         ValueError: if the truth has another shape than the scan.
@@ -125,7 +157,10 @@ def truth_layers(truth: np.ndarray, shape: tuple[int, int, int]) -> dict:
     if truth.shape != shape:
         raise ValueError(f"The truth must have the shape of the scan, {shape}; got {truth.shape}.")
     rows, columns = display_size(shape)
-    return {"truth": [pack_truth(_max_pool(plane, rows, columns) > 0) for plane in truth]}
+    return {
+        "truth": [pack_truth(_max_pool(plane, rows, columns) > 0) for plane in truth],
+        "bleeding": [bool(plane.any()) for plane in truth],
+    }
 
 
 def overlay(id: str, content: dict) -> dict:
@@ -151,18 +186,47 @@ class Parts:
 
 def viewer_html() -> Parts:
     """The page part; its value is a payload."""
-    scripts = [f"const COLORS = {json.dumps(MEANINGS)};", *map(_file, SCRIPTS)]
+    scripts = [f"const COLORS = {json.dumps(MEANINGS)};", _words_js(), *map(_file, SCRIPTS)]
     return Parts(_file("viewer.html"), f"{_COLORS_CSS}\n{_file('viewer.css')}", "\n".join(scripts))
 
 
-def page_css() -> str:
-    """Style of the page around the viewer."""
-    return f":root {{ {_COLORS_CSS} }}\n{_file('page.css')}"
+def difference_html() -> Parts:
+    """The third view where two models are compared: where their masks differ."""
+    scripts = [_words_js(), _file("words.js"), _file("difference.js")]
+    return Parts(_file("difference.html"), _file("difference.css"), "\n".join(scripts))
+
+
+def head_html() -> str:
+    """Title, notice, and the way past the rail for who goes by keys."""
+    say = page_sentence
+    return (
+        f"<div id='head'><a class='skip' href='#viewers' data-say='skip'>{escape(say('skip'))}</a>"
+        f"<h1 data-say='title'>{escape(say('title'))}</h1><p data-say='notice'>{escape(say('notice'))}</p></div>"
+    )
+
+
+def page_css(thumbnails: int) -> str:
+    """Style of the page around the viewer, with so many pictures of samples in THUMBNAILS."""
+    picture = b64encode(THUMBNAILS.read_bytes()).decode("ascii")
+    place = "#samples label:nth-of-type({number})::before {{ background-position-x: -{left}px; }}"
+    places = [place.format(number=k + 1, left=32 * k) for k in range(thumbnails)]
+    thumbs = f"#samples {{ --thumbnails: url(data:image/webp;base64,{picture}); }}"
+    return "\n".join([f":root {{ {_COLORS_CSS} }}", _file("page.css"), thumbs, *places])
+
+
+def page_js() -> str:
+    """What the page does around the viewer, as one function that is called at once."""
+    return f"(() => {{\n{_words_js()}\n{_file('words.js')}\n{_file('page.js')}\n}})();"
 
 
 def folder_html() -> Parts:
     """The button that opens a folder; it feeds the upload box with the id "files"."""
-    return Parts(_file("folder.html"), _file("folder.css"), _file("folder.js"))
+    scripts = [_words_js(), _file("words.js"), _file("folder.js")]
+    return Parts(_file("folder.html"), _file("folder.css"), "\n".join(scripts))
+
+
+def _words_js() -> str:
+    return f"const WORDS = {json.dumps(page_words(), ensure_ascii=False)};"
 
 
 def _file(name: str) -> str:
@@ -220,18 +284,20 @@ def _max_pool(blood: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 __all__ = [
-    "PAGE_JS",
     "SCRIPTS",
     "VIEWER_WINDOWS",
     "Parts",
     "blood_levels",
+    "difference_html",
     "display_size",
     "findings",
     "folder_html",
+    "head_html",
     "overlay",
     "pack",
     "pack_truth",
     "page_css",
+    "page_js",
     "payload",
     "quantize_hu",
     "scan_picture",

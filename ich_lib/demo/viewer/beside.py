@@ -10,6 +10,7 @@ from ich_lib.words import (
     in_each_language,
     notes_of,
     result_sentence,
+    threshold_sentences,
     unsure_sentence,
     volume_sentence,
 )
@@ -24,6 +25,7 @@ def report(result: Result) -> dict:
     is_told, ood = not result.is_withheld, result.ood
     return {
         "withheld": result.is_withheld,
+        "finding": result.finding,
         "belief": in_each_language(belief_sentence, result),
         "reasons": in_each_language(doubt_sentences, result),
         "sentence": in_each_language(result_sentence, result),
@@ -34,6 +36,9 @@ def report(result: Result) -> dict:
         "unsure": list(result.unsure_slices) if is_told else [],
         "doubts": in_each_language(unsure_sentence, result),
         "volume": in_each_language(volume_sentence, result),
+        "at_threshold": in_each_language(threshold_sentences, result),
+        "floor_ml": result.floor_ml,
+        "cavity_ml": result.cavity_ml,
         "measurable": result.is_measurable,
         "ml": [[name, ml] for name, ml in _milliliters(result) if ml is not None],
         "strangeness": ood.as_json() if ood and not ood.is_ood else None,  # else it is a doubt

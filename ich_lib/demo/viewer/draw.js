@@ -136,6 +136,8 @@ function drawMarks(frame) {
   layers.marks.height = Math.round(height);
   const matrix = inView(layers.marks.width, layers.marks.height, frame);
   paintMarks(layers.marks, frame, matrix, sharp());
+  if (state.crosshair) drawCrosshair(matrix, frame);
+  if (measuredHere()) drawMeasure(layers.marks.getContext("2d"), matrix);
   if (state.probe && root.dataset.point === "keys") drawCross(matrix.transformPoint(new DOMPoint(state.probe[1] + 0.5, state.probe[0] + 0.5)));
 }
 
@@ -153,6 +155,24 @@ function drawCross({ x, y }) {
   }
 }
 
+// Where the frames of the other two planes lie, as lines.
+function drawCrosshair(matrix, frame) {
+  const { axial, coronal, sagittal } = state.place, height = state.scan.stack.length - 1 - state.scan.stack.indexOf(axial);
+  const [row, column] = { axial: [coronal, sagittal], coronal: [height, sagittal], sagittal: [height, coronal] }[state.plane];
+  const path = new Path2D(), ends = [[row + 0.5, 0, row + 0.5, frame.columns], [0, column + 0.5, frame.rows, column + 0.5]];
+  for (const [y0, x0, y1, x1] of ends) {
+    const [a, b] = [matrix.transformPoint(new DOMPoint(x0, y0)), matrix.transformPoint(new DOMPoint(x1, y1))];
+    path.moveTo(a.x, a.y);
+    path.lineTo(b.x, b.y);
+  }
+  const brush = layers.marks.getContext("2d");
+  for (const [color, width] of [["#000000", 3], ["#7fd4c1", 1]]) {
+    brush.strokeStyle = color;
+    brush.lineWidth = width * sharp();
+    brush.stroke(path);
+  }
+}
+
 // The CT and the heat map follow zoom, shift and side as they are: their pixels stay.
 function drawPlace() {
   const width = picture.clientWidth, height = picture.clientHeight, side = turnable() ? -1 : 1, { zoom, shift } = state;
@@ -167,7 +187,7 @@ function drawStrip() {
   canvas.width = Math.round(canvas.clientWidth * dot);
   canvas.height = Math.round(canvas.clientHeight * dot);
   const brush = canvas.getContext("2d"), count = state.scan.slices.length, step = canvas.width / count;
-  const scores = state.scan.report.scores[0]?.slices ?? [], foot = canvas.height - 6 * dot, head = 13 * dot, tallest = foot - head;
+  const scores = state.scan.report.scores[0]?.slices ?? [], known = state.scan.bleeding && box("truth").checked, foot = canvas.height - (known ? 11 : 6) * dot, head = 13 * dot, tallest = foot - head;
   brush.font = "bold " + 11 * dot + "px system-ui, sans-serif";
   brush.textAlign = "center";
   for (let k = 0; k < count; k++) {
@@ -184,6 +204,10 @@ function drawStrip() {
     if (hasBlood(k)) {
       brush.fillStyle = COLORS.mask;
       brush.fillRect(k * step, foot + 2 * dot, step - gap, 4 * dot);
+    }
+    if (known && state.scan.bleeding[k]) {
+      brush.fillStyle = COLORS.truth;
+      brush.fillRect(k * step, foot + 7 * dot, step - gap, 4 * dot);
     }
   }
   if (!state.scan.blood) return;
@@ -210,10 +234,12 @@ function drawLetters() {
   for (const side of ["top", "bottom", "left", "right"]) at(".letter." + side).textContent = letters[side];
   at(".sided").hidden = !turnable();
   at(".rebuilt").hidden = state.plane === "axial";
-  at(".rebuilt").textContent = state.scan.slice_mm ? say("rebuilt", { mm: decimal(state.scan.slice_mm, 1) }) : "";
+  const slab = state.slab === "thin" ? "" : ", " + say("slab_" + state.slab, { mm: SLAB_MM });
+  at(".rebuilt").textContent = state.scan.slice_mm ? say("rebuilt", { mm: decimal(state.scan.slice_mm, 1) }) + slab : "";
 }
 
 async function draw() {
+  share();
   const held = state.scan, which = state.plane, k = index(), next = await framed(which, k);
   if (!next || state.scan !== held || state.plane !== which || index() !== k) return;
   state.frame = next;
@@ -228,6 +254,7 @@ async function draw() {
   root.dataset.plane = state.plane;
   root.dataset.slice = k + 1;
   root.dataset.ready = "yes";
+  window.dispatchEvent(new CustomEvent("ich-drawn"));
 }
 
 // The slices with most blood, in their order; without any, some from bottom to top.

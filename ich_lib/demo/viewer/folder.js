@@ -1,8 +1,14 @@
-// A folder, chosen or dropped, becomes one zip in the browser and goes through the upload box like any file. Browsers
-// send files of a folder without their places in it, and then brain/1.jpg and bone/1.jpg are the same.
+// Files dropped anywhere on the page are read, and a folder can be chosen. It becomes one zip in the browser and goes through
+// the upload box like any file: browsers send files of a folder without their places in it, and then brain/1.jpg and bone/1.jpg are the same.
 
 const FILES = 5000, BYTES = 1e9; // stops a home folder before it is read; the reader has limits of its own
 const said = element.querySelector("p");
+let language = preferred();
+
+function speak() {
+  for (const part of element.querySelectorAll("[data-say]")) part.textContent = wordIn(language, part.dataset.say);
+  element.querySelector("input").ariaLabel = wordIn(language, "folder_label");
+}
 
 const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
   for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
@@ -43,18 +49,23 @@ async function zipped(files) {
   return new Blob([...parts, ...list, end], { type: "application/zip" });
 }
 
-async function send(files) {
-  const bytes = files.reduce((sum, [, file]) => sum + file.size, 0);
-  const box = document.querySelector("#files input[type=file]");
-  said.textContent = !files.length ? "This folder is empty."
-    : files.length > FILES || bytes > BYTES ? "This folder holds " + files.length + " files. Choose the folder of one scan."
-    : !box ? "The last scan is still being read. Choose the folder again in a moment."
-    : "";
-  if (said.textContent) return;
-  const carrier = new DataTransfer();
-  carrier.items.add(new File([await zipped(files)], "folder.zip", { type: "application/zip" }));
+function hand(files) {
+  const carrier = new DataTransfer(), box = document.querySelector("#files input[type=file]");
+  for (const file of files) carrier.items.add(file);
   box.files = carrier.files;
   box.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+async function send(files, name) {
+  const bytes = files.reduce((sum, [, file]) => sum + file.size, 0);
+  const box = document.querySelector("#files input[type=file]");
+  const say = (key, values) => wordIn(language, key, values);
+  said.textContent = !files.length ? say("folder_empty")
+    : files.length > FILES || bytes > BYTES ? say("folder_large", { n: files.length })
+    : !box ? say("folder_busy")
+    : "";
+  if (said.textContent) return;
+  hand([new File([await zipped(files)], (name || "folder") + ".zip", { type: "application/zip" })]);
 }
 
 async function walked(entry, path) {
@@ -70,15 +81,20 @@ async function walked(entry, path) {
 element.querySelector("input").addEventListener("change", (event) => {
   const files = [...event.target.files].map((file) => [file.webkitRelativePath, file]);
   event.target.value = "";
-  send(files);
+  send(files, files[0]?.[0].split("/")[0]);
 });
 
 document.addEventListener("drop", async (event) => {
-  if (!event.target.closest?.("#files")) return;
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return; // files alone are the upload box's own business
+  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean), files = [...event.dataTransfer.files];
+  const isFolder = entries.some((entry) => entry.isDirectory), box = event.target.closest?.("#files, #truth");
+  if (!entries.length || (box && !isFolder)) return; // files alone in an upload box are that box's own business
   event.preventDefault();
   event.stopPropagation();
-  event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true }));
-  send((await Promise.all(entries.map((entry) => walked(entry, "")))).flat());
+  if (box) event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true }));
+  if (isFolder) return send((await Promise.all(entries.map((entry) => walked(entry, "")))).flat(), entries[0].name);
+  said.textContent = document.querySelector("#files input[type=file]") ? "" : wordIn(language, "folder_busy");
+  if (!said.textContent) hand(files);
 }, true);
+
+window.addEventListener(LANGUAGE, (event) => ((language = event.detail), speak()));
+speak();

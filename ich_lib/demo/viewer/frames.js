@@ -6,10 +6,10 @@ const layers = { ct: at("canvas.ct"), heat: at("canvas.heat"), marks: at("canvas
 const box = (name) => at('.layers input[name="' + name + '"]');
 
 const UNFOUND = { // what the payload holds besides once somebody looked for blood
-  blood: null, heat: null, truth: null, threshold: 128, marked: [],
+  blood: null, heat: null, truth: null, bleeding: null, threshold: 128, marked: [],
   report: {
     scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
-    calls: null, models: [], withheld: false, measurable: true, belief: {}, reasons: {},
+    calls: null, models: [], withheld: false, finding: "none", measurable: true, belief: {}, reasons: {},
   },
 };
 
@@ -73,6 +73,7 @@ async function decodeAll() {
   if (state.scan !== from) return;
   root.dataset.decoded = answered() ? "all" : "picture";
   fillCounts();
+  window.dispatchEvent(new CustomEvent("ich-drawn"));
 }
 
 // How many pixels have each level of probability, in all and within the truth: any threshold is then a short sum.
@@ -120,6 +121,29 @@ async function framed(which, k) {
   return state.scan === held ? rebuilt(which, k) : null;
 }
 
+const SLAB_MM = 10;
+
+// The first and the last of the rows or columns that a thick slab holds, which a thin one has alone.
+function slabOf(which, k) {
+  const { pixel_mm: mm, rows, columns } = state.scan, across = which === "coronal";
+  const half = state.slab === "thin" || !mm ? 0 : Math.floor(SLAB_MM / mm[across ? 0 : 1] / 2);
+  return [Math.max(k - half, 0), Math.min(k + half, (across ? rows : columns) - 1)];
+}
+
+// The mean or the highest of the stored values over a slab.
+function thickened(planes) {
+  const out = new planes[0].constructor(planes[0].length);
+  for (let n = 0; n < out.length; n++) {
+    let sum = 0, most = 0;
+    for (const plane of planes) {
+      sum += plane[n];
+      most = Math.max(most, plane[n]);
+    }
+    out[n] = state.slab === "mip" ? most : Math.round(sum / planes.length);
+  }
+  return out;
+}
+
 function rebuilt(which, k) {
   const { scan, ready } = state, rows = scan.stack.length, across = which === "coronal", [tall, wide] = scan.heat_size;
   const stacked = (name, tall, wide, at) => { // one row or column of each slice, the head's first
@@ -130,10 +154,11 @@ function rebuilt(which, k) {
     }
     return out;
   };
-  const full = (name) => stacked(name, scan.rows, scan.columns, k);
+  const full = (name) => stacked(name, scan.rows, scan.columns, k), [first, last] = slabOf(which, k);
+  const values = thickened(Array.from({ length: last - first + 1 }, (_, n) => stacked("values", scan.rows, scan.columns, first + n)));
   const hot = Math.floor(across ? (k * tall) / scan.rows : (k * wide) / scan.columns);
   return {
-    rows, columns: across ? scan.columns : scan.rows, values: full("values"), blood: full("blood"), truth: scan.truth && full("truth"),
+    rows, columns: across ? scan.columns : scan.rows, values, blood: full("blood"), truth: scan.truth && full("truth"),
     heat: stacked("heat", tall, wide, hot), heatSize: [rows, across ? wide : tall], borders: new Map(),
   };
 }

@@ -1,7 +1,10 @@
 // ---- what the hand does: keys, wheel, drag, swipe, pinch -----------------------------------------------------------
 
 const coarse = matchMedia("(pointer: coarse)").matches;
-const dragging = (touch = coarse) => state.drag ?? (touch ? "slices" : "window");
+const dragging = (touch = coarse) => {
+  const does = state.drag ?? (touch ? "slices" : "window");
+  return does === "window" && state.scan && !state.scan.hu_known ? "slices" : does; // unknown HU have one window
+};
 
 function go(k) {
   if (!state.scan) return;
@@ -27,6 +30,7 @@ function lookAt(level, width) {
 
 function redraw() {
   if (!state.scan) return;
+  drawStrip();
   draw();
   if (!at(".montage").hidden) drawMontage();
 }
@@ -58,6 +62,16 @@ function closeMontage() {
   fillPlanes();
 }
 
+// The next slice with blood in the mask, or the one before; past the last comes the first.
+function goBlood(step) {
+  if (!state.scan) return;
+  const count = state.scan.slices.length, from = state.place.axial;
+  const found = Array.from({ length: count }, (_, n) => (((from + step * (n + 1)) % count) + count) % count).find(hasBlood);
+  if (found === undefined) return (at(".told").textContent = say("no_blood_marked"));
+  if (state.plane !== "axial") show("axial");
+  go(found);
+}
+
 function show(which) {
   if (!state.scan || (which !== "axial" && (!state.scan.slice_mm || state.scan.slices.length === 1))) return;
   at(".montage").hidden = true;
@@ -74,6 +88,7 @@ function montage() {
   at(".montage").hidden = !at(".montage").hidden;
   fillPlanes();
   drawMontage();
+  share();
 }
 
 function setFlipped(wanted) {
@@ -82,8 +97,26 @@ function setFlipped(wanted) {
   redraw();
 }
 
+function setCrosshair(wanted) {
+  state.crosshair = wanted;
+  fillPlanes();
+  redraw();
+}
+
+function setSlab(wanted) {
+  state.slab = at(".slab").value = wanted;
+  redraw();
+}
+
+// The other planes go through this point of the frame.
+function linkPlanes([row, column]) {
+  const { stack } = state.scan, slice = stack[stack.length - 1 - row], { place } = state;
+  const through = { axial: { coronal: row, sagittal: column }, coronal: { axial: slice, sagittal: column }, sagittal: { axial: slice, coronal: column } };
+  state.place = { ...place, ...through[state.plane] };
+}
+
 function setDrag(wanted) {
-  state.drag = wanted;
+  state.drag = wanted === "window" && state.scan && !state.scan.hu_known ? "move" : wanted;
   root.dataset.drag = dragging();
   fillPlanes();
 }
@@ -91,6 +124,13 @@ function setDrag(wanted) {
 function fullscreen() {
   if (document.fullscreenElement) document.exitFullscreen();
   else root.requestFullscreen?.();
+}
+
+function help() {
+  const dialog = at(".legend-of-keys");
+  dialog.showModal();
+  dialog.focus(); // else the button at its end has the focus, and the list opens there
+  dialog.scrollTop = 0;
 }
 
 // ---- zoom and shift
@@ -116,15 +156,20 @@ function resetZoom() {
 
 function redrawPlace() {
   if (!state.scan || !state.frame) return;
+  share();
   drawPlace();
   drawMarks(state.frame);
 }
 
 // ---- the point whose HU are told
 
-function pointAt(x, y) { // shares of the picture to [row, column], or null outside
+function spotAt(x, y) { // shares of the picture to [row, column] with their fractions
   const spot = inView(1, 1, state.frame).inverse().transformPoint(new DOMPoint(x, y));
-  const row = Math.floor(spot.y), column = Math.floor(spot.x);
+  return [spot.y, spot.x];
+}
+
+function pointAt(x, y) { // to whole ones, or null outside
+  const [row, column] = spotAt(x, y).map(Math.floor);
   return row >= 0 && column >= 0 && row < state.frame.rows && column < state.frame.columns ? [row, column] : null;
 }
 
@@ -143,6 +188,8 @@ function movePoint(down, right) {
   const across = turnable() ? -right : right;
   state.probe = [Math.min(Math.max(row + down, 0), state.frame.rows - 1), Math.min(Math.max(column + across, 0), state.frame.columns - 1)];
   root.dataset.point = "keys";
+  if (state.crosshair) linkPlanes(state.probe);
+  if (state.measuring) measureTo([state.probe[0] + 0.5, state.probe[1] + 0.5]);
   drawMarks(state.frame);
   tellPoint();
   at(".told").textContent = at(".point").textContent;
@@ -158,9 +205,11 @@ const KEYS = { // up is toward the head, on the slider too
   j: () => setOpacity(+box("opacity").value - 10), k: () => setOpacity(+box("opacity").value + 10),
   ",": () => setThreshold(state.threshold - 5), ".": () => setThreshold(state.threshold + 5), 9: () => setThreshold(state.scan.threshold),
   a: () => show("axial"), c: () => show("coronal"), s: () => show("sagittal"), m: montage, n: () => setFlipped(!state.flipped),
-  d: () => setDrag({ slices: "window", window: "move", move: "slices" }[dragging()]),
+  d: () => setDrag({ window: "move", move: "slices", slices: "ruler", ruler: "region", region: "window" }[dragging()]),
+  l: () => setCrosshair(!state.crosshair), y: () => setSlab({ thin: "mean", mean: "mip", mip: "thin" }[state.slab]),
+  b: () => goBlood(1), v: () => goBlood(-1), r: () => measureByKeys("ruler"), g: () => measureByKeys("region"), Escape: forgetMeasure,
   "+": () => setZoom(state.zoom * 1.25), "=": () => setZoom(state.zoom * 1.25), "-": () => setZoom(state.zoom / 1.25), 0: resetZoom,
-  x: fullscreen, "?": () => at(".legend-of-keys").showModal(),
+  x: fullscreen, "?": help,
 };
 const SHIFTED = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -173,7 +222,7 @@ function onKey(event) {
   const inside = element.contains(document.activeElement), free = document.activeElement === document.body, field = event.target;
   if (!state.scan || event.ctrlKey || event.metaKey || event.defaultPrevented || at(".legend-of-keys").open || (!inside && !(free && state.rested))) return;
   const moves = /^(Arrow|Page|Home|End)/.test(event.key);
-  if (field.type === "number" || field === at(".language") || (field.type === "range" && field !== position && moves)) return;
+  if (field.type === "number" || field.tagName === "SELECT" || (field.type === "range" && field !== position && moves)) return;
   const [down, right] = SHIFTED[event.key] ?? [];
   const act = event.altKey ? down !== undefined && (() => moveBy(-right / 10, -down / 10))
     : event.shiftKey && down !== undefined ? () => movePoint(down, right)
@@ -208,6 +257,8 @@ function onDown(event) {
   state.fingers.set(event.pointerId, [event.clientX, event.clientY]);
   state.walked = 0;
   point(event);
+  if (state.frame && ["ruler", "region"].includes(dragging(event.pointerType === "touch"))) beginMeasure(dragging(), spotAt(...shareOf(event)));
+  else if (state.crosshair && state.probe) (linkPlanes(state.probe), redraw());
   stage.setPointerCapture(event.pointerId);
 }
 
@@ -232,6 +283,7 @@ function onMove(event) {
 function dragged(event, dx, dy) {
   const touch = event.pointerType === "touch", does = event.shiftKey || event.buttons === 4 || (touch && state.zoom > 1 && !state.drag) ? "move" : dragging(touch);
   if (does === "move") return moveBy(dx / picture.clientWidth, dy / picture.clientHeight);
+  if (does === "ruler" || does === "region") return measureTo(spotAt(...shareOf(event)));
   if (does === "window") return lookAt(state.look.level + dy, Math.max(state.look.width + dx * 2, 1));
   state.walked += !state.drag || Math.abs(dx) > Math.abs(dy) ? dx : -dy; // where nobody chose, up and down scroll the page
   const steps = Math.trunc(state.walked / 24);

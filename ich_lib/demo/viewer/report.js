@@ -7,9 +7,16 @@ function made(tag, text, className) {
   return node;
 }
 
-// Pixels as mL, each slice's by its slab; their plain number while the report gives no mL: two sentences must not
+const say = (name, values = {}) => wordIn(state.language, name, values);
+const percent = (share) => Math.round(100 * share) + " %";
+// A score in percent that never seems to reach a threshold it stays under.
+const scored = (share, cut) => (share < cut && percent(share) === percent(cut) ? "<" : "") + percent(share);
+const decimal = (number, digits) => number.toLocaleString(state.language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+const milliliters = (ml) => decimal(ml, 1) + " mL";
+
+// Pixels as mL, each slice's by its slab; their plain number while no mL are measurable: two sentences must not
 // contradict each other.
-const amount = (slabs, pixels) => (state.scan.pixel_ml && state.scan.report.measurable ? milliliters(slabs * state.scan.pixel_ml) : say("pixels", { n: pixels }));
+const amount = (slabs, pixels) => (state.scan.pixel_ml && state.measurable ? milliliters(slabs * state.scan.pixel_ml) : say("pixels", { n: pixels }));
 const range = (figure) => decimal(figure.value, 2) + " (" + decimal(figure.low, 2) + "-" + decimal(figure.high, 2) + ")";
 const cutOf = (level) => decimal(level / 255, 2);
 
@@ -19,7 +26,7 @@ function fillWords() {
   for (const node of element.querySelectorAll("[data-words]")) node.textContent = say(node.dataset.words);
   for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
   for (const node of element.querySelectorAll("[data-title]")) node.title = say(node.dataset.title);
-  at(".hint").textContent = say("hint", { keys: "\u2191\u2193" });
+  at(".hint").textContent = say(state.scan && !state.scan.hu_known ? "hint_gray" : "hint", { keys: "\u2191\u2193" });
   const keys = Object.keys(WORDS[state.language]).filter((name) => name.startsWith("key_")).map((name) => say(name).split("|"));
   at(".legend-of-keys dl").replaceChildren(...keys.flatMap(([key, does]) => [made("dt", key), made("dd", does)]));
   if (!state.scan) return;
@@ -34,26 +41,50 @@ function fillReport(report) {
   at(".scores").hidden = !state.scan.blood;
   at(".models").hidden = !answered();
   if (!answered()) at(".sentence").textContent = say("unfound");
-  const { slices, ...shown } = report.shown;
-  at(".origin").textContent = report.origin?.[state.language] ?? say(slices > 1 ? "your_scan" : "your_slice", { n: slices, ...shown });
+  const { slices, ...shown } = report.shown, file = report.more ? say("files_more", { file: report.file, n: report.more }) : report.file;
+  const mine = (slices > 1 ? "your_scan" : "your_slice") + (file ? "_file" : "");
+  at(".origin").textContent = report.origin?.[state.language] ?? say(mine, { n: slices, file, ...shown });
+  at(".credit").textContent = report.credit ?? "";
   at(".models").textContent = say("model") + ": " + report.models.join(", ");
   at(".strip-cut").textContent = say("strip_cut", { cut: percent(report.score_threshold) });
   at(".with-doubt").hidden = !report.unsure.length;
   fillScores(report);
   fillReasons(report);
-  at(".amounts tbody").replaceChildren(...report.ml.map(([name, ml]) => {
-    const row = made("tr"), head = made("th", say("ml_" + name));
-    head.scope = "row";
-    row.append(head, made("td", milliliters(ml)));
-    return row;
-  }));
-  at(".amounts").hidden = !report.ml.length;
+  fillAmounts(report.ml);
   at(".apart").textContent = state.scan.slice_mm ? say("spacing", { mm: decimal(state.scan.slice_mm, 1) }) : "";
   const read = report.warnings.map((text) => Object.assign(made("li", text), { lang: "en" })); // all that the reader speaks
   const small = report.shown.shrunk ? [made("li", say("shrunk", { ...shown, to_rows: state.scan.rows, to_columns: state.scan.columns }))] : [];
   at(".warnings ul").replaceChildren(...read, ...small);
   at(".warnings").hidden = !at(".warnings ul").children.length;
   at(".report").hidden = false;
+}
+
+function fillAmounts(rows) {
+  at(".amounts tbody").replaceChildren(...rows.map(([name, ml]) => {
+    const row = made("tr"), head = made("th", say("ml_" + name));
+    head.scope = "row";
+    if (name === "abc2") head.title = say("glossary/abc2");
+    row.append(head, made("td", typeof ml === "number" ? milliliters(ml) : ml));
+    return row;
+  }));
+  at(".amounts").hidden = !rows.length;
+}
+
+// At another threshold than the model's own: the headline, the volume and the table of mL follow, by the rule of
+// `Result.volume_ml`; what cannot follow says at which threshold it is.
+function fillMoved(called, slabs) {
+  const { report, pixel_ml: pixel, threshold: own } = state.scan, there = report.at_threshold?.[state.language];
+  const moved = state.threshold !== own && there?.headline !== undefined;
+  at(".moved").textContent = moved ? say("cut_moved", { cut: cutOf(state.threshold), own: cutOf(own) }) : "";
+  const full = slabs * (pixel ?? NaN), ml = report.cavity_ml ? Math.min(full, report.cavity_ml) : full, bleeding = report.finding === "bleeding";
+  state.measurable = moved ? Boolean(pixel) && bleeding && full >= report.floor_ml : report.measurable;
+  if (!there?.headline) return;
+  const given = state.measurable && ml > 0, put = (text) => text.replace("{ml}", decimal(ml, text === there.about && ml >= 10 ? 0 : 1));
+  at(".sentence").textContent = moved ? there.headline.replace("{about}", given ? put(there.about) : "") : report.sentence[state.language];
+  at(".volume").textContent = !moved ? report.volume[state.language] : !pixel ? there.no_ml : !called ? there.no_voxel
+    : !given ? there[bleeding ? "not_measurable" : "not_supported"] : put(there.marked);
+  const others = report.ml.filter(([name]) => name !== "mask").map(([name, value]) => [name, name === "abc2" ? say("ml_not_here", { own: cutOf(own) }) : value]);
+  fillAmounts(!moved ? report.ml : given ? [["mask", ml], ...others] : []);
 }
 
 function fillScores(report) {
@@ -97,6 +128,7 @@ function fillSlice() {
   const told = [words, ...more].join(", ");
   position.setAttribute("aria-valuetext", told);
   at(".told").textContent = layers.ct.ariaLabel = told;
+  tellMeasure();
   at(".seen").textContent = state.plane === "axial" && state.scan.blood ? [say("strip_bar") + " " + scored(state.scan.report.scores[0].slices[index()], state.scan.report.score_threshold), ...more].join(", ") : "";
   const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[state.plane];
   at(".first-end").textContent = say(ends[0]);
@@ -109,7 +141,10 @@ function fillCounts() {
   at(".cutting").hidden = at(".strip-key").hidden = !state.scan.blood;
   at("input[name=threshold]").value = state.threshold;
   at(".shipped").disabled = state.threshold === state.scan.threshold;
+  at(".shipped").textContent = say("cut_reset", { cut: cutOf(state.scan.threshold) });
   const there = state.scan.blood && root.dataset.decoded === "all", now = there && counted(state.threshold);
+  if (there) fillMoved(now.called, now.calledSlabs);
+  else state.measurable = state.scan.report.measurable;
   const small = state.scan.report.shown.shrunk ? ", " + say("at_shown") : "";
   const told = there ? say("cut_now", { ml: amount(now.calledSlabs, now.called), cut: cutOf(state.threshold) }) + small : cutOf(state.threshold);
   at(".cutting output").textContent = told;
@@ -161,7 +196,13 @@ function fillPlanes() {
     button.disabled = which !== "axial" && off !== "";
     button.title = which !== "axial" && off ? off : which[0];
   }
+  const still = at('button[data-drag="window"]');
+  still.disabled = !state.scan.hu_known;
+  still.title = state.scan.hu_known ? "" : say("drag_no_window");
   at(".most").setAttribute("aria-pressed", !at(".montage").hidden);
   at(".neuro").setAttribute("aria-pressed", state.flipped);
+  at(".cross").setAttribute("aria-pressed", state.crosshair);
+  at(".slab").hidden = state.plane === "axial";
+  for (const choice of at(".slab").querySelectorAll("[value=mean], [value=mip]")) choice.textContent = say("slab_" + choice.value, { mm: SLAB_MM });
   for (const button of element.querySelectorAll("button[data-drag]")) button.setAttribute("aria-pressed", button.dataset.drag === dragging());
 }

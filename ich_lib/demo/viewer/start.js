@@ -23,15 +23,19 @@ function listen() {
   at(".most").addEventListener("click", montage);
   at(".neuro").addEventListener("click", () => setFlipped(!state.flipped));
   at(".full").addEventListener("click", fullscreen);
-  at(".ask").addEventListener("click", () => at(".legend-of-keys").showModal());
+  at(".ask").addEventListener("click", help);
+  at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
+  at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
+  at(".next-blood").addEventListener("click", () => goBlood(1));
   at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
   at(".zoom-out").addEventListener("click", () => setZoom(state.zoom / 1.25));
   at(".zoom-reset").addEventListener("click", resetZoom);
   at(".language").append(...Object.entries(NAMES).map(([tag, name]) => option(name, tag)));
   at(".language").addEventListener("change", (event) => setLanguage(event.target.value));
   window.addEventListener(LANGUAGE, (event) => speak(event.detail));
+  window.addEventListener(VIEW, (event) => (fillTitle(), state.scan && follow(event.detail)));
   document.addEventListener("keydown", onKey);
-  new ResizeObserver(() => state.scan && state.frame && (drawStrip(), draw())).observe(picture);
+  new ResizeObserver(() => state.scan && state.frame && (fillTitle(), drawStrip(), draw())).observe(picture);
 }
 
 function option(name, tag) {
@@ -51,17 +55,18 @@ function take(value) {
 function speak(tag) {
   state.language = at(".language").value = tag;
   fillWords();
-  if (state.scan) go(index()), fillCounts();
+  if (state.scan) go(index()), fillCounts(), fillTitle(), tellMeasure();
 }
 
 function open(payload) {
   if (state.scan && stage.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // on a phone one may have scrolled past it
   state.scan = { ...UNFOUND, ...payload, report: { ...UNFOUND.report, ...payload.report } };
   state.ct = [];
-  state.frame = state.probe = null;
+  state.frame = state.probe = state.measured = null;
+  state.measuring = false;
   state.plane = "axial";
   state.threshold = state.scan.threshold;
-  state.place = { axial: state.scan.start, coronal: state.scan.rows >> 1, sagittal: state.scan.columns >> 1 };
+  state.place = { axial: state.scan.start, coronal: state.scan.start_row, sagittal: state.scan.start_column };
   root.dataset.ready = "no";
   root.dataset.alone = state.scan.slices.length === 1;
   at(".badge").hidden = state.scan.hu_known;
@@ -69,15 +74,21 @@ function open(payload) {
   position.max = state.scan.slices.length;
   setWindow(state.scan.windows[0].level, state.scan.windows[0].width, state.scan.windows[0].name);
   resetZoom();
+  obeyAddress();
+  state.sent = isFirst() ? "" : JSON.stringify(view()); // who opens beside another follows, and does not lead
   renew();
+  join();
 }
 
 // Where the person looks stays, unless nobody moved: then the slice with most blood comes.
 function add(more) {
-  const still = state.plane === "axial" && state.place.axial === state.scan.start, found = more.blood && !state.scan.blood;
+  const still = state.plane === "axial" && state.place.axial === state.scan.start && isFirst(), found = more.blood && !state.scan.blood;
+  const turned = { coronal: state.scan.start_row, sagittal: state.scan.start_column };
   state.scan = { ...state.scan, ...more, report: { ...state.scan.report, ...more.report } };
   if (more.blood) state.threshold = state.scan.threshold;
   if (found && still) state.place.axial = state.scan.start;
+  if (found && state.place.coronal === turned.coronal && state.plane !== "coronal") state.place.coronal = state.scan.start_row;
+  if (found && state.place.sagittal === turned.sagittal && state.plane !== "sagittal") state.place.sagittal = state.scan.start_column;
   renew();
 }
 
@@ -86,17 +97,19 @@ function renew() {
   state.ready = [];
   root.dataset.decoded = "some";
   root.dataset.found = answered() ? "yes" : "no";
-  at(".with-truth").hidden = !state.scan.truth;
+  for (const part of element.querySelectorAll(".with-truth")) part.hidden = !state.scan.truth;
   fillWords();
   fillCounts();
   position.value = index() + 1;
+  state.all = decodeAll(); // before a drawing of another plane waits for them
   drawStrip();
   fillSlice();
   draw();
-  state.all = decodeAll();
   if (!at(".montage").hidden) drawMontage();
+  fillTitle();
 }
 
+viewers.add({ root, state, view, say, sizes, marked, turnable });
 listen();
 fillWords();
 watch("value", () => take(props.value));

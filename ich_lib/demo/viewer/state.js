@@ -10,7 +10,7 @@ const state = {
   frame: null, // what is on the screen
 
   // how
-  language: [kept(), ...(navigator.languages ?? [navigator.language])].map((tag) => tag.slice(0, 2)).find((tag) => WORDS[tag]) ?? "en",
+  language: preferred(),
   plane: "axial",
   place: { axial: 0, coronal: 0, sagittal: 0 }, // z, y and x of each plane's frame
   threshold: 0, // level of probability, of 255, from which blood is marked
@@ -19,7 +19,17 @@ const state = {
   zoom: 1,
   shift: [0, 0], // in shares of the picture
   flipped: false, // neurological: patient's right on the right
-  probe: null, // [row, column] of the point whose HU are told
+  probe: null, // [row, column] of the point whose HU are shown
+  crosshair: false, // whether the places of the other planes are drawn, and a point moves them
+  slab: "thin", // of coronal and sagittal: "thin", or the "mean" or "mip" of SLAB_MM
+  measured: null, // a ruler or a region: its kind, plane and frame, and both ends as [row, column]
+  measuring: false, // whether keys still move its second end
+  measurable: true, // whether mL are given at the threshold of the slider
+
+  // with others
+  sent: "", // what the viewer beside was last told, or told this one
+  address: new URLSearchParams(location.search), // which slice, window and plane a link asks for, until that is done
+  waiting: 0, // until the address of the page follows
 
   // what the hand does
   drag: null, // what dragging does, once somebody chose; until then a finger turns slices and a mouse the window

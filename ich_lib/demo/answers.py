@@ -1,0 +1,191 @@
+"""What the page shows for what is asked of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ich_lib.demo import session, viewer
+from ich_lib.demo.gradio_import import gr
+from ich_lib.demo.messages import busy_text, message, refusal
+from ich_lib.demo.page import Page
+from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
+from ich_lib.prediction.engine import Models
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """How the page asks one pair of models: them, or for what they said of a sample."""
+
+    models: Models | None
+    sample: Callable[[str], dict]
+
+
+class Answers:
+    """What the page shows for what is asked of it; each method is an event's function.
+
+    Gradio sends what was yielded last a second time, so the last is always small.
+    """
+
+    def __init__(self, page: Page, first: ModelPair, second: ModelPair | None):
+        self.page, self.first, self.second = page, first, second
+        self.nothing = {page.status: gr.skip()}
+
+    def ended(self, status: str = "") -> dict:
+        """The word on what is going on, and no button to stop it."""
+        return {self.page.status: status, self.page.stop: hide_button()}
+
+    def viewers(self, comparing: bool) -> list[gr.HTML]:
+        """Those that are seen."""
+        return [self.page.viewer, self.page.second] if comparing else [self.page.viewer]
+
+    def pairs(self, comparing: bool) -> list[ModelPair]:
+        """Who is asked, one for each of the viewers."""
+        return [self.first, self.second] if comparing and self.second else [self.first]
+
+    def open(self, name: str, turns: session.RequestCounter) -> dict:
+        """The page as it opens: the sample that its address asks for, else the first."""
+        name = name if name in SAMPLES else FIRST_SAMPLE
+        return self.sample(name, False, turns) | {self.page.sample: name}
+
+    def sample(self, name: str, comparing: bool, turns: session.RequestCounter) -> dict:
+        """A sample, read already or now."""
+        page, turn = self.page, turns.next()
+        payloads = [one.sample(name) for one in self.pairs(comparing)]
+        if turns.last != turn:
+            return self.nothing
+        turns.word = ""
+        last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
+        updates = dict(zip(self.viewers(comparing), payloads, strict=True))
+        taken = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
+        return updates | self.ended() | taken | {**hide_files(page), page.believe: hide_button()}
+
+    def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
+        """Files that came in: their box is free again at once, and what was there before is not its truth."""
+        return (paths, turns.next()), None, None, *busy_update(True)
+
+    def upload(
+        self,
+        request: tuple[Sequence[str], int] | None,
+        truth: str | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+        series: int | None = None,
+        believe: bool = False,
+    ) -> Iterator[dict]:
+        """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
+        if not request:  # a session so old that what it asked for is forgotten
+            yield self.ended(message("gone", "wrong"))
+            return
+        paths, turn = request
+        page, viewers = self.page, self.viewers(comparing)
+        pairs = [pair.models for pair in self.pairs(comparing)]
+        is_wanted = lambda: turns.last == turn  # noqa: E731
+        steps = session.read_and_analyze(paths, window_settings, pairs, truth, is_wanted, series, believe=believe)
+        try:
+            for step in steps:
+                if isinstance(step, session.Picture):
+                    hidden = {**hide_files(page), page.believe: hide_button()}
+                    shown = dict.fromkeys(viewers, step.payload) | {page.series: _series_box(step.scan)}
+                    yield shown | hidden | {page.sample: None, page.last: step.scan}
+                elif isinstance(step, session.Overlay):
+                    is_withheld = step.payload.get("report", {}).get("withheld")
+                    offer = {page.believe: gr.Button(visible=True)} if is_withheld else {}
+                    yield {viewers[number]: step.payload for number in step.viewers} | offer
+                else:
+                    yield {page.status: busy_text(step)}
+        except ValueError as problem:
+            yield self.ended(refusal(problem))
+            return
+        if turns.last == turn:
+            turns.word = ""
+        yield self.nothing if turns.word is None else self.ended(turns.word)
+
+    def again(
+        self,
+        last: session.CurrentScan | None,
+        truth: str | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+        believe: bool = False,
+    ) -> Iterator[dict]:
+        """The same series of the same files in another window, or with the finding that was held back."""
+        if last and last.paths:
+            asked, series = (last.paths, turns.next()), last.series_read or None
+            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series, believe=believe)
+        else:
+            yield self.nothing  # a generator without a word would empty all outputs
+
+    def choose(
+        self,
+        series: int | None,
+        last: session.CurrentScan | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+    ) -> Iterator[dict]:
+        """Another series of the same files; a mask of the one before is not its truth."""
+        if last and last.paths and series:
+            yield {self.page.truth: None}
+            asked = last.paths, turns.next()
+            yield from self.upload(asked, None, comparing, turns, *window_settings, series=series)
+        else:
+            yield self.nothing
+
+    def add_truth(self, truth: str, last: session.CurrentScan | None, comparing: bool) -> dict:
+        """A mask for the scan that is shown."""
+        try:
+            overlay = session.truth_overlay(truth, last)
+        except ValueError as problem:
+            return {self.page.status: refusal(problem), self.page.truth: None}
+        return dict.fromkeys(self.viewers(comparing), overlay) | {self.page.status: ""}
+
+    def drop_truth(self, last: session.CurrentScan | None, comparing: bool) -> dict:
+        """The mask was taken away."""
+        if not last or not last.paths:
+            return self.nothing
+        return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
+
+    def compare(
+        self,
+        last: session.CurrentScan | None,
+        truth: str | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *told: *session.Told,
+    ) -> Iterator[dict]:
+        """The second viewer comes or goes."""
+        yield {self.page.beside: gr.Column(visible=comparing), self.page.apart: gr.Column(visible=comparing)}
+        if comparing and self.second and last and last.sample:
+            yield {self.page.second: self.second.sample(last.sample)}
+            yield self.nothing
+        elif comparing:
+            yield from self.again(last, truth, comparing, turns, *told)
+
+    def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
+        """Nothing is waited for any more."""
+        turns.next()
+        turns.word = message("stopped", "stopped")
+        return turns.word, hide_button()
+
+
+def hide_button() -> gr.Button:
+    return gr.Button(visible=False)
+
+
+def _series_box(scan: session.CurrentScan) -> gr.Dropdown:
+    """What to choose from where the files hold several series."""
+    choices = [(f"{number}: {line}", number) for number, line in enumerate(scan.series, start=1)]
+    return gr.Dropdown(choices, value=scan.series_read or None, visible=len(choices) > 1)
+
+
+def hide_files(page: Page) -> dict:
+    """No downloads: those of an earlier result are none of this one."""
+    return {page.made: gr.File(value=None, visible=False), page.zipped: gr.DownloadButton(value=None, visible=False)}
+
+
+def busy_update(condition: object, stoppable: bool = True) -> tuple:
+    """A word for the time until the result is there, if there is something to read; and the button that stops it."""
+    if not condition:
+        return gr.skip(), gr.skip()
+    return busy_text(0), gr.Button(visible=stoppable)

@@ -1,0 +1,105 @@
+"""Downloads, which read the scan once more so that nobody's result is kept; and the same for programs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from shutil import make_archive
+from tempfile import TemporaryDirectory
+
+from ich_lib.demo import session
+from ich_lib.demo.answers import hide_button
+from ich_lib.demo.gradio_import import gr
+from ich_lib.demo.job import run_in_thread
+from ich_lib.demo.messages import refusal, writing_text
+from ich_lib.demo.samples import sample_case
+from ich_lib.prediction.analyze import Result
+from ich_lib.prediction.engine import Models
+from ich_lib.readers.refusal import words_at
+from ich_lib.reports import as_json, write
+from ich_lib.words.page import PageProblem
+
+
+def write_files(
+    models: Models | None,
+    last: session.CurrentScan | None,
+    turns: session.RequestCounter,
+    threshold: float | None,
+    *window_settings: *session.Told,
+) -> Iterator[tuple]:
+    """The files of what is looked at, all of them in a zip, the word on it, and the button that stops it.
+
+    Args:
+        models: who is asked.
+        last: what is looked at.
+        turns: what the session asked for.
+        threshold: of the mask, in 255ths, where the person moved it; None for the model's own.
+        window_settings: as `session.read_upload` takes them.
+    """
+    turn, nothing = turns.last, (gr.skip(),) * 4
+    try:
+        if last is None:  # the first sample is not there yet
+            raise PageProblem("no_result")
+        for step in run_in_thread(partial(_result, models, last, window_settings)):
+            if turns.last != turn:  # stopped, or something else is looked at by now
+                yield nothing
+                return
+            if isinstance(step, float):
+                yield gr.skip(), gr.skip(), writing_text(step), gr.skip()
+            else:
+                result = at_threshold(step, threshold)
+    except ValueError as problem:
+        yield gr.skip(), gr.skip(), refusal(problem), hide_button()
+        return
+    with TemporaryDirectory() as folder:  # Gradio has its own copies once this goes on
+        paths = [str(path) for path in write(result, Path(folder) / "files")]
+        packed = make_archive(str(Path(folder) / "result"), "zip", Path(folder) / "files")
+        yield gr.File(paths, visible=True), gr.DownloadButton(value=packed, visible=True), "", hide_button()
+
+
+def _result(
+    models: Models | None,
+    last: session.CurrentScan,
+    window_settings: session.Told,
+    tell: Callable[[float], None],
+) -> Result:
+    if last.sample:
+        scan = sample_case(last.sample).scan
+    else:
+        scan = session.read_upload(last.paths, *window_settings, last.series_read or None)
+    return session.find_blood(scan, models, tell, believe=last.believe)
+
+
+def at_threshold(result: Result, threshold: float | None) -> Result:
+    """The result with the mask of another threshold, in 255ths as the viewer counts; it says so in its warnings.
+
+    >>> from ich_lib import analyze, phantom
+    >>> result = analyze(phantom(1, bleeds=["epidural"], slices=12, pixels=128).scan)
+    >>> at_threshold(result, 230).warnings[-1]
+    "The mask's threshold was set to 0.90 by a person; the model's own is 0.50."
+    >>> at_threshold(result, 128) is result  # the model's own
+    True
+    """
+    own = max(round(result.threshold * 255), 1)
+    if threshold is None or not 1 <= threshold <= 255 or int(threshold) == own:
+        return result
+    chosen = int(threshold) / 255
+    note = f"The mask's threshold was set to {chosen:.2f} by a person; the model's own is {result.threshold:.2f}."
+    return replace(result, threshold=chosen, warnings=(*result.warnings, note))
+
+
+def result_json(
+    models: Models | None,
+    paths: list[str] | None,
+    window_name: str,
+    level: float | None,
+    width: float | None,
+    series: str | None,
+    believe: bool,
+) -> dict:
+    """The content of result.json; `gr.Error` with the sentence for the program where that cannot be."""
+    try:
+        scan = session.read_upload(paths or [], window_name, level, width, (series or "").strip() or None)
+        return as_json(session.find_blood(scan, models, believe=believe))
+    except ValueError as problem:
+        raise gr.Error(words_at("endpoint", problem), print_exception=False) from None

@@ -1,0 +1,158 @@
+"""What is on the page and where: its parts, top to bottom, left to right.
+
+Labels are English here; page.js says them in the language that the person chose (ich_lib/words/page.toml).
+"""
+
+from dataclasses import dataclass
+
+from ich_lib.demo import session, viewer
+from ich_lib.demo.gradio_import import gr
+from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
+from ich_lib.words.page import page_sentence as word
+
+PICTURE_WINDOWS = ("brain", "subdural", "bone", "brain render", "bone render")  # of WINDOWS
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is on the page.
+
+    Attributes:
+        last: what this session looks at, a session.CurrentScan.
+        asked: (paths, turn) of the files that it wants to see: their box is free again at once.
+        turns: what it asked for so far, a session.RequestCounter.
+        sample, compare, files, truth, series, window, level, width: what a person chooses.
+        own: the row of level and width.
+        make, made, zipped: downloads, one by one and together.
+        status, stop: what is going on, and the button that ends it.
+        believe: the button that shows a finding although the scan may be no native head CT.
+        viewer, second, beside, apart: both viewers, the column of the second, and that of their difference.
+        json, ask, asked_series, believing: of programs, unseen.
+        threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
+        case: the sample that the address of the page asks for.
+    """
+
+    last: gr.State
+    asked: gr.State
+    turns: gr.State
+    sample: gr.Radio
+    compare: gr.Checkbox
+    files: gr.File
+    truth: gr.File
+    series: gr.Dropdown
+    window: gr.Dropdown
+    own: gr.Row
+    level: gr.Number
+    width: gr.Number
+    make: gr.Button
+    made: gr.File
+    zipped: gr.DownloadButton
+    status: gr.HTML
+    stop: gr.Button
+    believe: gr.Button
+    viewer: gr.HTML
+    second: gr.HTML
+    beside: gr.Column
+    apart: gr.Column
+    json: gr.JSON
+    ask: gr.Button
+    asked_series: gr.Textbox
+    believing: gr.Checkbox
+    threshold: gr.Number
+    case: gr.Textbox
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        """What the answer to a scan may change."""
+        shown = [self.viewer, self.second, self.sample, self.files, self.truth, self.series]
+        return [*shown, self.last, self.status, self.stop, self.believe, self.made, self.zipped]
+
+
+def lay_out(*, comparing: bool) -> Page:
+    """The page; `comparing` where there is a second model."""
+    gr.HTML(viewer.head_html())
+    with gr.Row(elem_id="page"):
+        with gr.Column(elem_id="rail"):
+            rail = _rail(comparing) | _downloads()
+        with gr.Column(elem_id="work"):
+            work = _work()
+    return Page(
+        last=gr.State(None),
+        asked=gr.State(None),
+        turns=gr.State(session.RequestCounter()),  # Gradio makes each session its own
+        json=gr.JSON(visible=False),
+        ask=gr.Button(visible=False),
+        asked_series=gr.Textbox("", visible=False),
+        believing=gr.Checkbox(False, visible=False),
+        threshold=gr.Number(None, visible=False),
+        case=gr.Textbox("", visible=False),
+        **rail,
+        **work,
+    )
+
+
+def _rail(comparing: bool) -> dict:
+    """What a person chooses from."""
+    choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
+    sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
+    compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
+    files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
+    _html(viewer.folder_html())
+    series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
+    truth = gr.File(label=word("truth_box"), height=80, elem_id="truth")
+    gr.HTML(f"<p class='quiet' data-say='files_hint'>{word('files_hint')}</p>")
+    window = gr.Dropdown(
+        _window_choices(),
+        value=session.UNKNOWN_WINDOW,
+        label=word("picture_window"),
+        filterable=False,
+        elem_id="picture-window",
+    )
+    with gr.Row(visible=False) as own:
+        level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
+        width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
+    named = {"sample": sample, "compare": compare, "files": files, "series": series, "truth": truth}
+    return named | {"window": window, "own": own, "level": level, "width": width}
+
+
+def _downloads() -> dict:
+    """The button that makes them, and where they lie then."""
+    make = gr.Button(word("make"), size="sm", elem_id="make")
+    zipped = gr.DownloadButton(word("all_files"), size="sm", visible=False, elem_id="all-files")
+    made = gr.File(label=word("downloads"), file_count="multiple", interactive=False, visible=False, elem_id="made")
+    gr.HTML("<p id='stale' class='quiet' role='status'></p>")
+    return {"make": make, "zipped": zipped, "made": made}
+
+
+def _work() -> dict:
+    """The line of status, both viewers, and where their masks differ."""
+    with gr.Row(elem_id="told"):
+        status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
+        stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
+    believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
+    with gr.Row(elem_id="viewers"):
+        with gr.Column(elem_classes="one-viewer"):
+            first = _html(viewer.viewer_html())
+        with gr.Column(elem_classes="one-viewer", visible=False) as beside:
+            second = _html(viewer.viewer_html())
+    with gr.Column(visible=False) as apart:
+        _html(viewer.difference_html())
+    named = {"status": status, "stop": stop, "believe": believe, "viewer": first, "second": second}
+    return named | {"beside": beside, "apart": apart}
+
+
+def _html(parts: viewer.Parts) -> gr.HTML:
+    """A part of the page that we wrote."""
+    return gr.HTML(
+        None,
+        html_template=parts.html_template,
+        css_template=parts.css_template,
+        js_on_load=parts.js_on_load,
+        apply_default_css=False,
+    )
+
+
+def _window_choices() -> list[tuple[str, str]]:
+    """What the box for the window of a picture offers; of a pair the first is shown, the second is its name."""
+    names = (session.UNKNOWN_WINDOW, *PICTURE_WINDOWS, session.OTHER_WINDOW)
+    return [(word(f"picture/{name}"), name) for name in names]

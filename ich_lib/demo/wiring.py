@@ -1,0 +1,142 @@
+"""Who calls whom: the events of the page, and the one endpoint for programs."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from ich_lib.demo import downloads, session
+from ich_lib.demo.answers import Answers, ModelPair, busy_update
+from ich_lib.demo.gradio_import import gr
+from ich_lib.demo.messages import writing_text
+from ich_lib.demo.page import Page, lay_out
+from ich_lib.demo.samples import sample_reader
+from ich_lib.notice import NOTICE
+from ich_lib.prediction.engine import Models
+from ich_lib.words.page import page_sentence
+
+if TYPE_CHECKING:
+    from gradio.events import Dependency
+
+
+TITLE = page_sentence("title")
+ASK_CASE = "(name, turns) => [new URLSearchParams(location.search).get('case') ?? '', turns]"  # ?case=epidural
+ASK_THRESHOLD = """(last, turns, threshold, ...more) => [last, turns, window.ichThreshold?.() ?? null, ...more]"""
+
+
+def build_app(
+    models: Models | None = None, samples: Callable[[str], dict] | None = None, second_models: Models | None = None
+) -> gr.Blocks:
+    """The page.
+
+    Args:
+        models: what `engine.load` returned; None for the shipped model.
+        samples: what `sample_reader` returned, where it is shared; None for one of its own.
+        second_models: a second pair of models to compare with; None for no comparison.
+    """
+    with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
+        page = lay_out(comparing=second_models is not None)
+        first = ModelPair(models, samples or sample_reader(models))
+        second = ModelPair(second_models, sample_reader(second_models)) if second_models else None
+        _wire(app, page, first, second)
+        _wire_files(page, models)
+    return app.queue(max_size=12, api_open=False)
+
+
+def _on(
+    event: Callable[..., "Dependency"],
+    answer: Callable,
+    inputs: object,
+    outputs: object,
+    *,
+    trigger: Literal["once", "multiple", "always_last"] = "multiple",
+    limit: int | Literal["default"] = "default",
+    reads: bool = False,
+    js: str | None = None,
+) -> "Dependency":
+    """Answer an event of the page's own: told to no program, and without a bar over what it changes.
+
+    Args:
+        event: such as `button.click`.
+        answer: the function.
+        inputs: its arguments, in order.
+        outputs: what it changes.
+        trigger: "multiple", else what is asked while the former answer is on its way would be dropped; "always_last"
+            drops all but the last.
+        limit: how many of its kind go on at a time.
+        reads: whether it reads a scan: of these two go on at a time.
+        js: a function of the browser, which gets the arguments and gives those to send.
+    """
+    return event(
+        answer,
+        inputs,
+        outputs,
+        show_progress="hidden",
+        api_visibility="private",
+        trigger_mode=trigger,
+        concurrency_id="read" if reads else None,
+        concurrency_limit=2 if reads else limit,
+        js=js,
+    )
+
+
+def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None) -> None:
+    """Who calls whom."""
+    answers = Answers(page, first, second)
+    outputs, wait = page.outputs, [page.status, page.stop]
+    settings = [page.truth, page.compare, page.turns, page.window, page.level, page.width]
+    _on(app.load, answers.open, [page.case, page.turns], outputs, limit=4, js=ASK_CASE)
+    # who holds an arrow key gets the sample where it was let go
+    sample_event = _on(page.sample.input, partial(busy_update, True, False), None, wait, trigger="always_last")
+    with_samples = [page.sample, page.compare, page.turns]
+    sample_event = _on(sample_event.then, answers.sample, with_samples, outputs, trigger="always_last", limit=4)
+    upload_event = _on(
+        page.files.upload, answers.take, [page.files, page.turns], [page.asked, page.files, page.truth, *wait]
+    )
+    read = [_on(upload_event.then, answers.upload, [page.asked, *settings], outputs, reads=True)]
+    _on(page.window.input, lambda name: gr.Row(visible=name == session.OTHER_WINDOW), page.window, page.own)
+    for changed in (page.window.input, page.level.submit, page.width.submit):
+        busy = _on(changed, lambda last: busy_update(last and last.paths), page.last, wait)
+        read.append(_on(busy.then, answers.again, [page.last, *settings], outputs, reads=True))
+    busy = _on(page.series.input, lambda last: busy_update(last and last.paths), page.last, wait)
+    chosen = [page.series, page.last, page.compare, page.turns, page.window, page.level, page.width]
+    read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
+    busy = _on(page.believe.click, partial(busy_update, True), None, wait)
+    read.append(_on(busy.then, partial(answers.again, believe=True), [page.last, *settings], outputs, reads=True))
+    if second:
+        both = [*outputs, page.beside, page.apart]
+        read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
+    masked = [page.truth, page.last, page.compare]
+    read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
+    _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)
+    _on(page.stop.click, answers.stop, page.turns, wait)
+    for last in (sample_event, *read):
+        _wait_no_more(page, last)
+
+
+def _wire_files(page: Page, models: Models | None) -> None:
+    """Downloads, and the same for programs."""
+    window_inputs = [page.window, page.level, page.width]
+    wait = [page.status, page.stop]
+    begun = _on(page.make.click, lambda: (writing_text(0), gr.Button(visible=True)), None, wait, trigger="once")
+    made = partial(downloads.write_files, models)
+    wanted = [page.last, page.turns, page.threshold, *window_inputs]
+    outputs = [page.made, page.zipped, *wait]
+    written = _on(begun.then, made, wanted, outputs, trigger="once", reads=True, js=ASK_THRESHOLD)
+    _wait_no_more(page, written)
+    page.ask.click(
+        partial(downloads.result_json, models),
+        [page.files, *window_inputs, page.asked_series, page.believing],
+        page.json,
+        api_name="analyze",
+        api_description=f"A head CT to the content of result.json. {NOTICE}",
+        api_visibility="public",
+        concurrency_id="read",
+        concurrency_limit=2,
+    )
+
+
+def _wait_no_more(page: Page, event: "Dependency") -> None:
+    """Say that it was lost, or take the word back where the queue was full (page.js knows): in the browser, for asking
+    the server to would fail as well."""
+    js = """(told) => (told || "").includes("class='busy'") ? window.ichFailed?.() ?? "" : told"""
+    event.failure(fn=None, js=js, inputs=page.status, outputs=page.status, api_visibility="private")

@@ -1,0 +1,69 @@
+"""Every word of the page by language: the scripts of the page get them all, the server says some of them itself."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from ich_lib.words.languages import words_in
+
+TABLE = Path(__file__).with_name("page.toml")
+
+
+@cache
+def page_words() -> dict[str, dict]:
+    """Language to the words of the page, as page.toml has them; a group of words is a dictionary of its own.
+
+    Example:
+        >>> page_words()["de"]["outline"]
+        'Umriss'
+        >>> page_words()["es"]["sample"]["no-bleed"]
+        'Sin sangrado'
+    """
+    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return {language: {key: _in(language, entry) for key, entry in table.items()} for language in ("en", "de", "es")}
+
+
+def _in(language: str, entry: dict) -> str | dict:
+    return entry[language] if "en" in entry else {key: _in(language, one) for key, one in entry.items()}
+
+
+def page_sentence(key: str, language: str = "en", /, **values: object) -> str:
+    """One sentence or word of the page, its places filled in.
+
+    Args:
+        key: of page.toml; "group/key" in a group.
+        language: a key of LANGUAGES.
+        values: what is filled in.
+
+    Raises:
+        ValueError: for a language that has no words here.
+        KeyError: for a key that page.toml does not have.
+
+    Example:
+        >>> page_sentence("reading_share", "de", share=40)
+        'Der Scan wird gelesen und nach Blut durchsucht. 40 % fertig.'
+    """
+    words_in(language)
+    group, _, name = key.rpartition("/")
+    words = page_words()[language]
+    text: str = (words[group] if group else words)[name]
+    return text.format(**values)
+
+
+class PageProblem(ValueError):
+    """What the page refuses, as a sentence of page.toml; `str()` is English.
+
+    Attributes:
+        key: of the sentence.
+        values: what is filled in.
+
+    Example:
+        >>> raise PageProblem("too_large", mb=700, most=600)
+        Traceback (most recent call last):
+        ...
+        ich_lib.words.page.PageProblem: The upload has 700 MB; 600 MB is the most. Upload one head scan.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.key, self.values = key, values
+        super().__init__(page_sentence(key, **values))

@@ -1,0 +1,174 @@
+"""Two viewers of one page have one state, the third view shows where their masks differ, the address says it all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ich_lib.demo import viewer
+from tests.browsing import SETTLE, tab
+from tests.viewed import BLEED, SMALL_BLEED, result
+
+ADDRESS = "http://viewer.test/"  # a page without an address has no query
+MOUNT = """([name, js, payload]) => {
+  const props = { value: payload };
+  const watch = (_, act) => { (window.acts ??= {})[name] = (value) => { props.value = value; act(); }; };
+  const element = document.getElementById(name);
+  new Function('element', 'props', 'watch', js)(element, props, watch);
+}"""
+DECODED = "() => [...document.querySelectorAll('.viewer')].every((one) => one.dataset.decoded === 'all')"
+STATE = """() => [...document.querySelectorAll('.viewer')].map((one) => [
+  one.dataset.slice, one.dataset.plane, one.dataset.zoom, one.dataset.window, one.querySelector('[name=heat]').checked,
+  one.querySelector('.where').textContent])"""
+
+
+def findings():
+    """Two models on one scan: the second finds the large bleed alone, and half of it more."""
+    first = result()
+    blood = first.blood.copy()
+    blood[SMALL_BLEED] = 0
+    blood[3:4, 20:26, 52:70] = 0.9
+    return first, replace(first, blood=blood, models=(("other", "f" * 64),))
+
+
+def payloads():
+    return [{**viewer.payload(one), "case": "planted"} for one in findings()]
+
+
+@pytest.fixture(scope="module")
+def both(browser):
+    with tab(browser, viewport={"width": 1440, "height": 1000}) as page:
+        open_page(page, "")
+        yield page
+
+
+def open_page(page, query):
+    parts, third = viewer.viewer_html(), viewer.difference_html()
+    halves = "".join(f"<div id='{name}' style='width:50%'>{parts.html_template}</div>" for name in ("here", "there"))
+    rules = {"here": parts, "there": parts, "third": third}
+    styles = "".join(f"<style>#{name} {{ {part.css_template} }}</style>" for name, part in rules.items())
+    body = f"{styles}<div style='display:flex'>{halves}</div><div id='third'>{third.html_template}</div>"
+    page.route(f"{ADDRESS}**", lambda route: route.fulfill(body=body, content_type="text/html; charset=utf-8"))
+    page.goto(ADDRESS + query)
+    for name, payload in zip(("here", "there"), payloads(), strict=True):
+        page.evaluate(MOUNT, [name, parts.js_on_load, payload])
+    page.evaluate(MOUNT, ["third", third.js_on_load, None])
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.viewer')].every((one) => one.dataset.decoded === 'all')"
+    )
+    page.evaluate(SETTLE)
+
+
+def states(page):
+    page.evaluate(SETTLE)
+    page.evaluate(SETTLE)
+    return page.evaluate(STATE)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_whatever_is_done_in_one_viewer_is_done_in_both(both, number):
+    """Wheel, slider, keys, window, plane, zoom, overlays: from either side."""
+    viewer_at = both.locator(".viewer").nth(number)
+    viewer_at.locator(".position").fill("2")
+    assert [one[0] for one in states(both)] == ["2", "2"]
+    viewer_at.locator(".stage").hover()
+    both.mouse.wheel(0, -100)
+    assert [one[0] for one in states(both)] == ["3", "3"]
+    viewer_at.locator("button[data-name=bone]").click()
+    viewer_at.locator("[name=heat]").check()
+    viewer_at.locator(".zoom-in").click()
+    viewer_at.locator("[data-plane=coronal]").click()
+    first, second = states(both)
+    assert first == second
+    assert first[1:5] == ["coronal", "1.00", "bone", True]
+    viewer_at.locator("[data-plane=axial]").click()
+    viewer_at.locator("button[data-name=brain]").click()
+    viewer_at.locator("[name=heat]").uncheck()
+    viewer_at.locator(".zoom-in").click()
+    first, second = states(both)
+    assert first == second
+    assert first[2] == "1.25"
+    viewer_at.locator(".zoom-reset").click()
+
+
+def test_each_has_the_name_of_its_model_above_it_and_both_open_on_one_slice(both):
+    assert both.locator(".title .model").all_inner_texts() == [
+        "First model: planted 01234567",
+        "Second model: other ffffffff",
+    ]
+    open_page(both, "")
+    first, second = states(both)
+    assert first == second
+
+
+def test_a_scan_that_only_one_shows_moves_no_other(both):
+    other = {**viewer.payload(result(shape=(7, 60, 80)))}
+    both.evaluate("(payload) => window.acts.there(payload)", other)
+    both.wait_for_function("() => document.querySelectorAll('.viewer')[1].querySelector('.position').max === '7'")
+    both.locator(".position").nth(0).fill("2")
+    both.locator(".position").nth(1).fill("6")
+    assert [one[0] for one in states(both)] == ["2", "6"]
+    assert "once both models have a result" in both.inner_text(".difference .note")
+    open_page(both, "")
+
+
+def test_the_third_view_paints_and_counts_where_the_masks_differ(both):
+    """Of 216 pixels both mark all of one bleed; 48 only the first, 108 only the second. A voxel is 0.000625 mL."""
+    first, second = (one.mask for one in findings())
+    voxel_ml = result().scan.voxel_ml
+    counts = ((first & ~second).sum(), (second & ~first).sum(), (first & second).sum())
+    assert counts == (48, 108, 216)
+    texts = both.locator(".difference li").all_inner_texts()
+    assert texts == [
+        f"{word}: {count * voxel_ml:.1f} mL"
+        for word, count in zip(("only the first", "only the second", "both"), counts, strict=True)
+    ]
+    both.locator(".position").nth(0).fill("4")
+    states(both)
+    assert both.evaluate(PAINTED, [10, 60]) == "both"
+    assert both.evaluate(PAINTED, [23, 60]) == "second"
+    assert both.evaluate(PAINTED, [40, 40]) == "gray"
+    both.locator(".position").nth(0).fill("2")
+    states(both)
+    assert both.evaluate(PAINTED, [33, 14]) == "first"
+    both.locator("input[name=threshold]").nth(0).fill("250")
+    states(both)
+    assert both.evaluate(PAINTED, [33, 14]) == "gray"
+    both.locator(".shipped").nth(0).click()
+
+
+PAINTED = """([row, column]) => {
+  const [r, g, b] = document.querySelector('.difference canvas').getContext('2d').getImageData(column, row, 1, 1).data;
+  return r === g && g === b ? 'gray' : b > r ? 'second' : g - b > 90 && r - g < 40 ? 'both' : 'first';
+}"""
+
+
+def test_the_address_follows_the_picture_and_opens_it_again(browser):
+    with tab(browser, viewport={"width": 1440, "height": 1000}) as page:
+        open_page(page, "?other=1")
+        page.locator(".position").nth(0).fill("2")
+        page.locator("button[data-name=bone]").nth(0).click()
+        page.locator("[data-plane=coronal]").nth(0).click()
+        page.wait_for_function("() => location.search.includes('plane=coronal')")
+        query = page.evaluate("() => location.search")
+        assert "other=1&case=planted&slice=" in query
+        assert "window=bone" in query
+        before = states(page)[0]
+        open_page(page, query)
+        assert states(page)[0] == before
+
+
+@pytest.mark.parametrize("query", ["?case=planted&slice=99&window=nobody&plane=up", "?case=other&slice=1", "?slice=x"])
+def test_an_address_that_asks_for_what_is_not_there_opens_the_page_as_ever(browser, query):
+    with tab(browser, viewport={"width": 1440, "height": 1000}) as page:
+        open_page(page, query)
+        (slice_number, plane, _, window, *_), _ = states(page)
+        assert (plane, window) == ("axial", "brain")
+        assert slice_number == ("5" if "99" in query else "4")
+
+
+def test_the_planted_masks_differ():
+    first, second = findings()
+    assert first.mask[BLEED].all()
+    assert second.mask[BLEED].all()
+    assert not np.array_equal(first.mask, second.mask)
