@@ -1,6 +1,6 @@
 """The commands of python -m ich_lib, a file a step of the journey; each file's `add` tells the parser its options."""
 
-from ich_lib.commands import course, data, evaluating, explaining, gallery, robustness, scans, training
+from ich_lib.commands import course, data, evaluating, explaining, fronts, gallery, robustness, scans, training
 
 COMMANDS = (  # in the order of the help page
     scans.add,
@@ -11,4 +11,5 @@ COMMANDS = (  # in the order of the help page
     robustness.add,
     gallery.add,
     course.add,
+    fronts.add,
 )
