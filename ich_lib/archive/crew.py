@@ -88,7 +88,7 @@ def _as_they_come(studies: Iterable[str], ask: Callable[[str], "Future[dict]"], 
 def _line_of(future: "Future[dict]", study: str, deaths: dict[str, int]) -> dict | None:
     """What came back; None for a study to be asked for again, since the worker died and may not have died of it."""
     try:
-        return future.result()
+        return future.result() | {"study": study}  # a worker elsewhere was given its whole path
     except BrokenProcessPool:
         deaths[study] = deaths.get(study, 0) + 1
         return None if deaths[study] < _MOST_DEATHS else _lost(study)
@@ -138,10 +138,12 @@ def _dask_crew(address: str) -> Iterator[tuple[Ask, int]]:
         pool = client.get_executor(pure=False, retries=0)
         threads = sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
         yield (
-            lambda study, order: pool.submit(score, study, *_arguments(order), believe=order.believe),
+            lambda study, order: pool.submit(
+                score, str(Path(study).absolute()), *_arguments(order), believe=order.believe
+            ),
             max(threads, 1) * _AHEAD,
         )
 
 
 def _arguments(order: Order) -> tuple[str, Sequence[str], str]:
-    return order.weights, order.names, order.out
+    return order.weights, order.names, order.out and str(Path(order.out).absolute())
