@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from ich_lib.lock import held
+
 RESULTS, LOCK = "results.jsonl", "results.lock"
 STUDY = "study"  # key of a line that tells which study it is of
 
@@ -51,14 +53,12 @@ def open_lines(folder: str | Path) -> Iterator[Lines]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("ab") as lock:
-        _take(lock, folder)
-        with (folder / RESULTS).open("ab+") as file:
-            _cut_off_the_rest(file)
-            file.seek(0)
-            done = {json.loads(line)[STUDY] for line in file}
-            yield Lines(file, done)
-            os.fsync(file.fileno())
+    with held(folder / LOCK), (folder / RESULTS).open("ab+") as file:
+        _cut_off_the_rest(file)
+        file.seek(0)
+        done = {json.loads(line)[STUDY] for line in file}
+        yield Lines(file, done)
+        os.fsync(file.fileno())
 
 
 def read_lines(folder: str | Path) -> Iterator[dict]:
@@ -84,18 +84,3 @@ def _cut_off_the_rest(file: IO[bytes]) -> None:
             break
         whole += len(line)
     file.truncate(whole)
-
-
-def _take(lock: IO[bytes], folder: Path) -> None:
-    """Hold the lock until the file is closed or the process ends, however it ends."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ValueError(f"Another process writes to {folder}. Wait for it, or name another folder.") from None

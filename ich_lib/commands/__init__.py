@@ -8,6 +8,7 @@ from ich_lib.commands import (
     explaining,
     fronts,
     gallery,
+    hospital,
     robustness,
     scans,
     training,
@@ -22,6 +23,7 @@ COMMANDS = (  # in the order of the help page
     robustness.add,
     gallery.add,
     archives.add,
+    hospital.add,
     course.add,
     fronts.add,
 )

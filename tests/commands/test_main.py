@@ -224,7 +224,7 @@ COURSE = [
     *("evaluate shipped --data D --out DIR", "gallery shipped --data D --out DIR", "robustness shipped --out DIR"),
     "workbench",
 ]
-DEMO = ["predict", "phantom", "fetch", "store", "explain", "course", "demo", "archive"]
+DEMO = ["predict", "phantom", "fetch", "store", "explain", "course", "demo", "archive", "listen"]
 
 
 def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess:
