@@ -102,7 +102,6 @@ def is_there(delivery: Delivery, target: Target, settings: Settings) -> bool:
 def _association(target: Target, settings: Settings, *contexts: str) -> "Association":
     from pynetdicom import AE
 
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
     try:  # pynetdicom leaves its socket open where nobody answers
         socket.create_connection((target.host, target.port), settings.timeout_s).close()
     except OSError:

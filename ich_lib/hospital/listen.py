@@ -2,6 +2,7 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from threading import Event, Thread
@@ -15,6 +16,7 @@ from ich_lib.prediction.engine import Models, load
 LEDGER, LOCK = "ledger.sqlite", "ledger.lock"
 _REST_S = 0.5  # between looks into the ledger
 _PULL_S = 60
+_TALKERS = ("pydicom", "pynetdicom", "highdicom", "dicomweb_client")  # their lines may quote a file
 log = logging.getLogger("ich.listen")
 
 
@@ -39,6 +41,10 @@ def listening(settings: Settings) -> Iterator[Ledger]:
 
 def _start(ledger: Ledger, settings: Settings, models: Models, stopped: Event, ends: ExitStack) -> None:
     """Start everything; `ends` ends it in reverse: first the word to stop, then the threads, then the ports."""
+    ends.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")  # pydicom's and highdicom's quote the file, and so name the patient
+    for name in _TALKERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def analyze() -> bool:
         ledger.close_due(time.time())

@@ -32,6 +32,7 @@ _SYNTAXES = (  # what `ich_lib.readers.codecs` decodes
     *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"),
     *("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
 )
+_MOST_SENDERS = 50  # at a time; one that is turned away tries again
 log = logging.getLogger("ich.listen")
 
 
@@ -121,10 +122,9 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
     from pynetdicom import AE, evt
     from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)  # its lines may quote a data set
     ae = AE(ae_title=settings.title)
     ae.require_called_aet, ae.require_calling_aet = True, list(settings.callers) or ["(nobody)"]
-    ae.maximum_associations, ae.network_timeout = 20, 60
+    ae.maximum_associations, ae.network_timeout = _MOST_SENDERS, 60
     ae.add_supported_context(Verification)
     for sop_class in STORED:
         ae.add_supported_context(sop_class, list(_SYNTAXES))

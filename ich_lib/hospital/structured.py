@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 SCHEME = "99ICHLIB"
 NUMBER = 9002  # of the series
 _DEVICE_UID = "1.2.826.0.1.3680043.8.498.1"  # of software: nobody's serial number
+_SCORES = {  # label to its code
+    "epidural": "p-edh",
+    "intraparenchymal": "p-iph",
+    "intraventricular": "p-ivh",
+    "subarachnoid": "p-sah",
+    "subdural": "p-sdh",
+    "any": "p-any",
+}
 _FINDINGS = {
     "bleeding": "Intracranial hemorrhage likely",
     "uncertain": "Intracranial hemorrhage uncertain",
@@ -107,7 +115,7 @@ def _numbers(result: Result) -> list["highdicom.sr.Measurement"]:
     told = "Probability" if result.calibrated else "Score"
     numbers = [
         sr.Measurement(
-            _code(f"score-{label}", f"{told} of {label} hemorrhage"), round(result.scores[label], 4), codes.UCUM.NoUnits
+            _code(_SCORES[label], f"{told} of {label} hemorrhage"), round(result.scores[label], 4), codes.UCUM.NoUnits
         )
         for label in LABELS
     ]

@@ -83,7 +83,7 @@ def main() -> None:
         if child == 0:
             try:
                 live(json.loads(line))
-            except BaseException as problem:
+            except BaseException as problem:  # noqa: BLE001 - a fork must never go on as its parent
                 sys.stderr.write(f"{problem!r}\n")
                 sys.stderr.flush()
                 os._exit(1)
