@@ -47,9 +47,10 @@ def test_what_pip_installs_is_what_the_requirement_files_say():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
     extras = project["project"]["optional-dependencies"]
-    assert extras["course"] == lines("requirements-course.txt")
-    assert extras["dev"] == ["ich_lib[course]", *lines("requirements-dev.txt")]
-    for line in (*lines("requirements.txt"), *extras["course"], *extras["dev"]):
+    for name in ("archive", "course", "hospital"):
+        assert extras[name] == lines(f"requirements-{name}.txt")
+    assert extras["dev"] == ["ich_lib[archive,course,hospital]", *lines("requirements-dev.txt")]
+    for line in (*lines("requirements.txt"), *(line for extra in extras.values() for line in extra)):
         Requirement(line)
 
 

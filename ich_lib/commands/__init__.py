@@ -1,6 +1,18 @@
 """The commands of python -m ich_lib, a file a step of the journey; each file's `add` tells the parser its options."""
 
-from ich_lib.commands import course, data, evaluating, explaining, gallery, robustness, scans, training
+from ich_lib.commands import (
+    archives,
+    course,
+    data,
+    evaluating,
+    explaining,
+    fronts,
+    gallery,
+    hospital,
+    robustness,
+    scans,
+    training,
+)
 
 COMMANDS = (  # in the order of the help page
     scans.add,
@@ -10,5 +22,8 @@ COMMANDS = (  # in the order of the help page
     explaining.add,
     robustness.add,
     gallery.add,
+    archives.add,
+    hospital.add,
     course.add,
+    fronts.add,
 )

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ich_lib.commands import archives
 from ich_lib.commands.say import say
 from ich_lib.labels import TYPES
 
@@ -18,7 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     predict = commands.add_parser("predict", help="find blood in a scan")
     predict.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="DICOM files, a folder or archive, NIfTI, or pictures"
+        "paths", nargs="*", type=Path, metavar="PATH", help="DICOM files, a folder or archive, NIfTI, or pictures"
     )
     predict.add_argument(
         "--out",
@@ -36,6 +37,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "--believe", action="store_true", help="give the finding although the scan may be no native head CT"
     )
+    archives.add_options(predict)
     predict.set_defaults(run=_predict)
 
     phantom = commands.add_parser("phantom", help="write heads made by code, with their truth")
@@ -53,6 +55,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
+    if options.many:
+        archives.predict_many(options)
+        return
+    if not options.paths:
+        raise ValueError("Name the scan, or a list or folder of many by --many.")
     from ich_lib.prediction.engine import load
     from ich_lib.readers import read
     from ich_lib.reports import as_json, write

@@ -4,13 +4,15 @@ A segmentation names the images it was drawn on. The names of the real ones, the
 stay away like everything else in the files; the images named instead are stand-ins that lie in the same places and of
 which there is no file. It overlays by geometry: a program that goes by places in the patient shows it in the right one,
 a program that goes by UIDs does not know the series. Before it is stored beside the patient's own images, a person has
-to give it the patient, the study, the frame of reference and the references of that series.
+to give it the patient, the study, the frame of reference and the references of that series. Inside a hospital, where
+it goes back to the archive that the images came from, `keep` takes all of that over from their headers.
 
 Source: DICOM PS3.3 A.51 and C.8.20 (Segmentation), C.7.6.2.1.1 (where a pixel lies), PS3.16 CID 7150, 7159 and 4
 (the codes); PS3.15 E (what identifies).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +32,38 @@ if TYPE_CHECKING:
 
 _NO_DATE, _NO_TIME = "19000101", "000000"  # the standard wants a date; today's would be near the scan's
 _LONGEST = 64  # characters of a DICOM LO
+_NUMBER = 9001  # of the series, where it stands among the patient's own
 
 
-def write_seg(result: Result, path: Path) -> None:
+_OFF_MM = 0.1  # how far a header may say that a slice lies from where it was read
+PRIVACY = (
+    "The references lead back to the patient: this file goes where the images lie, to that patient's record, and "
+    "nowhere else."
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a segmentation keeps of the images it was drawn on: all that leads back to the patient.
+
+    Attributes:
+        headers: of the series, in any order; with the Image Plane module.
+        series_uid: of the segmentation's own series.
+        sop_uid: of the segmentation.
+    """
+
+    headers: Sequence[Dataset]
+    series_uid: str
+    sop_uid: str
+
+
+def write_seg(result: Result, path: Path, *, keep: Kept | None = None) -> None:
     """mask-seg.dcm: one segment, one bit a pixel, on the slices of the series, those without blood left out.
+
+    Args:
+        result: of `analyze`.
+        path: the file.
+        keep: references to the patient's images, see `PRIVACY`. None: none, as in every file that a person takes home.
 
     Raises:
         ValueError: if no DICOM came in, or its slices do not lie where they were taken to.
@@ -43,21 +73,22 @@ def write_seg(result: Result, path: Path) -> None:
             "A DICOM segmentation lies over a DICOM series whose slices and pixel size are all told; "
             "this scan has none. Take the NIfTI mask."
         )
-    _segmentation(result).save_as(path, enforce_file_format=True)
+    _segmentation(result, keep).save_as(path, enforce_file_format=True)
 
 
-def _segmentation(result: Result) -> Dataset:
+def _segmentation(result: Result, keep: Kept | None) -> Dataset:
     import highdicom
 
     frames, affine = _frames(result.scan, result.mask)
+    images = _placeholder_images(frames.shape, affine, result.scan)
     dataset = highdicom.seg.Segmentation(
-        source_images=_placeholder_images(frames.shape, affine, result.scan),
+        source_images=_in_their_places(keep.headers, images) if keep else images,
         pixel_array=frames,
         segmentation_type="BINARY",
         segment_descriptions=[_segment(result)],
-        series_instance_uid=generate_uid(),
-        series_number=1,
-        sop_instance_uid=generate_uid(),
+        series_instance_uid=keep.series_uid if keep else generate_uid(),
+        series_number=_NUMBER if keep else 1,
+        sop_instance_uid=keep.sop_uid if keep else generate_uid(),
         instance_number=1,
         manufacturer="ich_lib",
         manufacturer_model_name="ich_lib",
@@ -68,7 +99,25 @@ def _segmentation(result: Result) -> Dataset:
         series_description=SHORT_NOTICE,
         omit_empty_frames=bool(frames.any()),
     )
-    return _without_dates(dataset, result)
+    return _for_research(dataset, result) if keep else _for_research(_without_dates(dataset), result)
+
+
+def _in_their_places(headers: Sequence[Dataset], images: Sequence[Dataset]) -> list[Dataset]:
+    """The header of each slice, in the order of the slices.
+
+    Raises:
+        ValueError: if one lies where no header says.
+    """
+    places = np.array([header.ImagePositionPatient for header in headers], float)
+    found = []
+    for number, image in enumerate(images, start=1):
+        off_mm = np.linalg.norm(places - np.array(image.ImagePositionPatient, float), axis=1)
+        if off_mm.min() > _OFF_MM:
+            raise ValueError(
+                f"Slice {number} lies {off_mm.min():.1f} mm from every image of the series; no reference fits."
+            )
+        found.append(headers[int(off_mm.argmin())])
+    return found
 
 
 def _segment(result: Result) -> "highdicom.seg.SegmentDescription":
@@ -95,14 +144,19 @@ def _segment(result: Result) -> "highdicom.seg.SegmentDescription":
     return segment
 
 
-def _without_dates(dataset: Dataset, result: Result) -> Dataset:
-    """Say whose it is not and what it is not for; take the moment of writing away. Changes `dataset`."""
+def _without_dates(dataset: Dataset) -> Dataset:
+    """Say whose it is not; take the moment of writing away. Changes `dataset`."""
     for element in dataset.iterall():
         if element.VR in ("DA", "TM", "DT"):
             element.value = ""
     dataset.ContentDate, dataset.ContentTime = _NO_DATE, _NO_TIME
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = "ich_lib: made anew, nothing taken from the source files"
+    return dataset
+
+
+def _for_research(dataset: Dataset, result: Result) -> Dataset:
+    """Say what it is not for. Changes `dataset`."""
     dataset.ContentQualification = "RESEARCH"
     dataset.ImageComments = f"{NOTICE} {provenance(result)}"
     return dataset

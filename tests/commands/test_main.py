@@ -223,8 +223,9 @@ COURSE = [
     *("recipes", "train unet-small --out RUN", "crossval unet-small --data D --out RUN"),
     *("tune unet-small --data D --out RUN", "table RUN --out FILE", "export RUN --out DIR"),
     *("evaluate shipped --data D --out DIR", "gallery shipped --data D --out DIR", "robustness shipped --out DIR"),
+    "workbench",
 ]
-DEMO = ["predict", "phantom", "fetch", "store", "explain", "course"]
+DEMO = ["predict", "phantom", "fetch", "store", "explain", "course", "demo", "archive", "listen"]
 
 
 def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess:

@@ -1,0 +1,138 @@
+"""The steps of a container file, run in a clean folder: for where no engine runs.
+
+python deploy/containers/check.py demo
+python deploy/containers/check.py workbench --python /usr/bin/python3
+
+Each COPY takes only what .dockerignore lets through, each RUN runs in a fresh environment, and the command runs as the
+file's user, for whom the folder is read-only, with one temporary folder, until its health check succeeds. What an
+engine would add is not tried: the base image, and the kernel's walls.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from fnmatch import fnmatch
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))
+
+from release import free_port  # noqa: E402
+
+_WAIT_S = 120
+
+
+def main() -> int:
+    """Run one file's steps; 1 where one fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=[path.stem for path in sorted(HERE.glob("*.Dockerfile"))])
+    parser.add_argument("--python", default=sys.executable, help="one that every user may run")
+    options = parser.parse_args()
+    try:
+        with TemporaryDirectory(prefix="container-") as folder:
+            Path(folder).chmod(0o755)
+            print(run(steps(HERE / f"{options.name}.Dockerfile"), Path(folder), options.python))
+    except (ValueError, OSError, subprocess.CalledProcessError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def steps(path: Path) -> list[tuple[str, str]]:
+    """(instruction, the rest) of each line, in order; lines that go on are joined."""
+    text = re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8"))
+    lines = [line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(word, rest.strip()) for word, rest in lines]
+
+
+def is_sent(name: str) -> bool:
+    """Whether .dockerignore lets a file of the repository through to the engine; its last line that fits decides."""
+    sent = True
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split():
+        pattern = line.lstrip("!").removeprefix("**/")
+        parts = Path(name).parts
+        fits = fnmatch(parts[0], pattern) if "**" not in line else any(fnmatch(part, pattern) for part in parts)
+        sent = line.startswith("!") if fits else sent
+    return sent
+
+
+def copy(rest: str, folder: Path) -> None:
+    """COPY: files of the repository into the folder.
+
+    Raises:
+        ValueError: for what is not there, or kept back by .dockerignore.
+    """
+    *sources, target = rest.split()
+    for source in sources:
+        path = ROOT / source
+        if not path.exists() or not is_sent(source):
+            raise ValueError(f"COPY {source}: {'kept back by .dockerignore' if path.exists() else 'is not there'}.")
+        to = folder / target / path.name if target.endswith("/") else folder / target
+        if path.is_dir():
+            shutil.copytree(path, to, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        else:
+            shutil.copyfile(path, to)
+
+
+def run(lines: list[tuple[str, str]], folder: Path, python: str) -> str:
+    """All steps; what the check measured, in a sentence.
+
+    Raises:
+        ValueError: if the command never becomes healthy, runs as root, or has more to write to than its folder.
+        CalledProcessError: if a RUN fails.
+    """
+    app, temporary, room = folder / "app", folder / "tmp", folder / "room"
+    for made in (app, temporary):
+        made.mkdir()
+    subprocess.run([python, "-m", "venv", "--without-pip", room], check=True)
+    environment = {"PATH": f"{room / 'bin'}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
+    network = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or "PIP_" in name}
+    told = {word: rest for word, rest in lines if word in ("USER", "CMD", "HEALTHCHECK", "EXPOSE")}
+    for word, rest in lines:
+        if word == "ENV":
+            environment |= dict(part.split("=", 1) for part in shlex.split(rest.replace("=/tmp", f"={temporary}")))
+        elif word == "COPY":
+            copy(rest, app)
+        elif word == "RUN":
+            line = re.sub(r"^pip ", f"{sys.executable} -m pip --python {room / 'bin' / 'python'} ", rest)
+            subprocess.run(line, shell=True, cwd=app, env=network | environment | {"HOME": str(folder)}, check=True)
+    user = int(told["USER"].split(":")[0])
+    if user == 0:
+        raise ValueError("USER: the command would run as root.")
+    os.chown(temporary, user, user)
+    return _healthy(told, app, environment, user)
+
+
+def _healthy(told: dict[str, str], app: Path, environment: dict[str, str], user: int) -> str:
+    port = free_port()
+    command, probe = (
+        json.loads(re.sub(rf"\b{told['EXPOSE']}\b", str(port), told[word][told[word].index("[") :]))
+        for word in ("CMD", "HEALTHCHECK")
+    )
+    as_user = {"cwd": app, "env": environment, "user": user, "group": user, "extra_groups": []}
+    before = time.perf_counter()
+    served = subprocess.Popen(command, **as_user)
+    try:
+        while subprocess.run(probe, **as_user, capture_output=True, check=False).returncode:
+            if served.poll() is not None or time.perf_counter() - before > _WAIT_S:
+                raise ValueError(f"CMD {' '.join(command)}: never healthy.")
+            time.sleep(0.2)
+        own = [path for path in app.rglob("*") if path.lstat().st_uid == user]
+        if own:
+            raise ValueError(f"It wrote {own[0].name}, where it may not.")
+        return f"healthy after {time.perf_counter() - before:.1f} s as user {user}, nothing written but temporary files"
+    finally:
+        served.terminate()
+        served.wait(30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

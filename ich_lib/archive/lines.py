@@ -1,0 +1,86 @@
+"""results.jsonl: a line for each scan, appended by one process alone, so that what is there is there once."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from ich_lib.lock import held
+
+RESULTS, LOCK = "results.jsonl", "results.lock"
+STUDY = "study"  # key of a line that tells which study it is of
+
+
+class Lines:
+    """The lines of one folder, open for more; see `open_lines`.
+
+    Attributes:
+        done: the studies that have a line.
+    """
+
+    def __init__(self, file: IO[bytes], done: set[str]) -> None:
+        self._file, self.done = file, done
+
+    def add(self, line: dict) -> bool:
+        """Append one; False where its study has one already, which stays."""
+        if line[STUDY] in self.done:
+            return False
+        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        self.done.add(line[STUDY])
+        return True
+
+
+@contextmanager
+def open_lines(folder: str | Path) -> Iterator[Lines]:
+    """The lines of a folder. A last line that was cut off, as by a loss of power, is taken away.
+
+    Args:
+        folder: made if need be.
+
+    Raises:
+        ValueError: if another process writes there.
+
+    Example:
+        >>> from ich_lib.archive.lines import open_lines, read_lines
+        >>> with open_lines("out") as lines:
+        ...     [lines.add({"study": study, "finding": "none"}) for study in ("a", "b", "a")]
+        [True, True, False]
+        >>> [line["study"] for line in read_lines("out")]
+        ['a', 'b']
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder / LOCK), (folder / RESULTS).open("ab+") as file:
+        _cut_off_the_rest(file)
+        file.seek(0)
+        done = {json.loads(line)[STUDY] for line in file}
+        yield Lines(file, done)
+        os.fsync(file.fileno())
+
+
+def read_lines(folder: str | Path) -> Iterator[dict]:
+    """The lines of a folder, one at a time; a last one that is being written is left out.
+
+    Raises:
+        FileNotFoundError: if there are none.
+    """
+    path = Path(folder) / RESULTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no {RESULTS}. ich predict --many LIST --out {folder} writes it.")
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def _cut_off_the_rest(file: IO[bytes]) -> None:
+    file.seek(0)
+    whole = 0
+    for line in file:
+        if not line.endswith(b"\n"):
+            break
+        whole += len(line)
+    file.truncate(whole)

@@ -1,0 +1,227 @@
+"""The ledger: which images came, which series were analyzed, which files went where. SQLite; what it says is the truth.
+
+Every step of a study ends in one transaction here, so that a process which is killed anywhere goes on where it was:
+what is not in the ledger did not happen and is done again, and doing it again changes nothing, since all names follow
+from what came in.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+
+_TABLES = """
+create table if not exists images(
+    sop text primary key, series text not null, study text not null, path text not null);
+create table if not exists series(
+    series text primary key, study text not null, last real not null, closes real not null,
+    state text not null default 'open', why text not null default '', most integer not null default 1);
+create table if not exists results(
+    series text not null, weights text not null, digest text not null, primary key(series, weights, digest));
+create table if not exists deliveries(
+    id integer primary key autoincrement, sop text not null, target text not null, path text not null,
+    state text not null default 'waiting', tries integer not null default 0, due real not null default 0,
+    why text not null default '', unique(sop, target));
+create index if not exists by_series on images(series);
+create index if not exists by_target on deliveries(target, state, id);
+"""
+OPEN, CLOSED, DONE, FAILED = "open", "closed", "done", "failed"  # of a series
+WAITING, SENDING, SENT = "waiting", "sending", "sent"  # of a delivery, which may be failed too
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that came in."""
+
+    sop: str
+    series: str
+    study: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A file on its way to a target.
+
+    Attributes:
+        id: in the order in which they are sent.
+        sop: of the file.
+        target: its address.
+        path: of the file.
+        state: waiting, sending, sent or failed; one that a killed process left as sending may have arrived.
+        tries: that failed.
+        why: the last one did.
+    """
+
+    id: int
+    sop: str
+    target: str
+    path: str
+    state: str
+    tries: int
+    why: str
+
+
+class Ledger:
+    """One file; safe to use from several threads.
+
+    Args:
+        path: made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = RLock()
+        self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+        self._base.execute("pragma journal_mode=wal")
+        self._base.execute("pragma synchronous=full")
+        self._base.executescript(_TABLES)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._base.close()
+
+    def _rows(self, query: str, *values: object) -> list[tuple]:
+        with self._lock:
+            return self._base.execute(query, values).fetchall()
+
+    def _all_or_nothing(self, steps: Iterable[tuple[str, tuple]]) -> None:
+        with self._lock:
+            self._base.execute("begin immediate")
+            try:
+                for query, values in steps:
+                    self._base.execute(query, values)
+            except BaseException:
+                self._base.execute("rollback")
+                raise
+            self._base.execute("commit")
+
+    # --- images and series
+
+    def add_image(self, image: Image, now: float, closes: float) -> bool:
+        """Note an image whose file is on the disk; False if it was there. A new one opens its series again."""
+        with self._lock:
+            if self._rows("select 1 from images where sop = ?", image.sop):
+                return False
+            self._all_or_nothing(
+                [
+                    ("insert into images values (?, ?, ?, ?)", (image.sop, image.series, image.study, image.path)),
+                    (
+                        "insert into series(series, study, last, closes) values (?, ?, ?, ?) on conflict(series) do "
+                        "update set last = excluded.last, closes = excluded.closes, state = 'open', why = ''",
+                        (image.series, image.study, now, closes),
+                    ),
+                    (
+                        "update series set most = max(most, (select count(*) from images i where i.series = ?)) "
+                        "where series = ?",
+                        (image.series, image.series),
+                    ),
+                ]
+            )
+            return True
+
+    def give_time(self, series: str, closes: float) -> None:
+        """Wait longer for a series whose sender broke off."""
+        self._all_or_nothing([("update series set closes = ? where series = ? and state = 'open'", (closes, series))])
+
+    def close_due(self, now: float) -> None:
+        """Close every series that has been idle long enough."""
+        self._all_or_nothing([("update series set state = 'closed' where state = 'open' and closes <= ?", (now,))])
+
+    def next_closed(self) -> str | None:
+        """The series that has waited longest for its analysis."""
+        rows = self._rows("select series from series where state = 'closed' order by last, series limit 1")
+        return rows[0][0] if rows else None
+
+    def images(self, series: str) -> list[Image]:
+        """What came of a series, by UID."""
+        query = "select sop, series, study, path from images where series = ? order by sop"
+        return [Image(*row) for row in self._rows(query, series)]
+
+    def is_made(self, series: str, weights: str, digest: str) -> bool:
+        """Whether these images of a series were analyzed with these weights."""
+        query = "select 1 from results where series = ? and weights = ? and digest = ?"
+        return bool(self._rows(query, series, weights, digest))
+
+    def set_made(
+        self, series: str, weights: str, digest: str, files: Iterable[tuple[str, str]], targets: Iterable[str]
+    ) -> None:
+        """Note a result, and a delivery of each of its files (UID, path) to each target: all of it or nothing. A series
+        that got an image meanwhile stays open."""
+        targets = list(targets)
+        steps: list[tuple[str, tuple]] = [
+            ("insert or ignore into results values (?, ?, ?)", (series, weights, digest)),
+            *(
+                ("insert or ignore into deliveries(sop, target, path) values (?, ?, ?)", (sop, target, path))
+                for sop, path in files
+                for target in targets
+            ),
+            ("update series set state = 'done' where series = ? and state = 'closed'", (series,)),
+        ]
+        self._all_or_nothing(steps)
+
+    def set_series(self, series: str, state: str, why: str = "") -> None:
+        """Note what became of a closed series."""
+        step = ("update series set state = ?, why = ? where series = ? and state = 'closed'", (state, why, series))
+        self._all_or_nothing([step])
+
+    def series_states(self) -> dict[str, tuple[str, str]]:
+        """Series to (state, why)."""
+        return {row[0]: (row[1], row[2]) for row in self._rows("select series, state, why from series")}
+
+    def most(self, series: str) -> int:
+        """How many images a series has had here, also when they are deleted by now."""
+        rows = self._rows("select most from series where series = ?", series)
+        return rows[0][0] if rows else 0
+
+    def forget_before(self, moment: float) -> list[Image]:
+        """The images of studies that are finished and got nothing since: taken out of the ledger, for their files to be
+        deleted. The results stay known."""
+        finished = (
+            "select study from series group by study having max(last) <= ? and min(state in ('done', 'failed')) = 1"
+        )
+        with self._lock:
+            query = f"select sop, series, study, path from images where study in ({finished})"
+            images = [Image(*row) for row in self._rows(query, moment)]
+            self._all_or_nothing([("delete from images where sop = ?", (image.sop,)) for image in images])
+        return images
+
+    # --- deliveries
+
+    def next_delivery(self, target: str, now: float) -> Delivery | None:
+        """The first that has not been sent to a target, if it is due: the order is kept, whatever is waited for."""
+        query = (
+            "select id, sop, target, path, state, tries, why, due from deliveries "
+            "where target = ? and state in ('waiting', 'sending') order by id limit 1"
+        )
+        rows = self._rows(query, target)
+        return Delivery(*rows[0][:7]) if rows and rows[0][7] <= now else None
+
+    def set_delivery(self, delivery: Delivery, state: str, *, failed: int = 0, due: float = 0, why: str = "") -> None:
+        """Note what became of a delivery; `failed` more tries."""
+        values = (state, failed, due, why, delivery.id)
+        self._all_or_nothing([("update deliveries set state=?, tries=tries+?, due=?, why=? where id=?", values)])
+
+    def deliveries(self, state: str | None = None) -> list[Delivery]:
+        """All, or those of one state, in order."""
+        rows = self._rows("select id, sop, target, path, state, tries, why from deliveries order by id")
+        return [Delivery(*row) for row in rows if state in (None, row[4])]
+
+    def retry(self) -> int:
+        """Let every failed delivery wait again; how many."""
+        failed = len(self.deliveries(FAILED))
+        step = ("update deliveries set state = 'waiting', tries = 0, due = 0 where state = 'failed'", ())
+        self._all_or_nothing([step])
+        return failed
+
+
+def digest_of(images: Iterable[Image]) -> str:
+    """One word for a set of images: the same images in any order give the same."""
+    return hashlib.sha256("\n".join(sorted(image.sop for image in images)).encode()).hexdigest()[:32]
+
+
+def short(uid: str) -> str:
+    """What a log calls a study or image: no UID, which leads back to a person, but the same for the same."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:12]

@@ -1,0 +1,62 @@
+"""Images in from a DICOMweb archive: its CT series are looked up, and what is not here is fetched.
+
+Source: DICOM PS3.18 10.6 (search), 10.4 (retrieve).
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from ich_lib.hospital.ledger import Ledger, short
+from ich_lib.hospital.receive import has_room, keep, new_file
+from ich_lib.hospital.settings import Settings
+
+if TYPE_CHECKING:
+    from dicomweb_client.api import DICOMwebClient
+
+_MOST = 50  # series at a time
+log = logging.getLogger("ich.listen")
+
+
+def pull(ledger: Ledger, settings: Settings, client: "DICOMwebClient | None" = None) -> int:
+    """Fetch every CT series of the archive that has more images than are here; how many images came.
+
+    Raises:
+        OSError: if the archive cannot be reached (requests' errors are such).
+    """
+    client = client or _client(settings.pull_url)
+    came, offset = 0, 0
+    while found := client.search_for_series(search_filters={"Modality": "CT"}, limit=_MOST, offset=offset):
+        for entry in found:
+            if not has_room(settings):
+                log.warning("the disk is full: nothing more is fetched")
+                return came
+            came += _fetch(client, entry, ledger, settings)
+        offset += len(found)
+        if len(found) < _MOST:
+            break
+    return came
+
+
+def _fetch(client: "DICOMwebClient", entry: dict, ledger: Ledger, settings: Settings) -> int:
+    study, series = _value(entry, "0020000D"), _value(entry, "0020000E")
+    state = ledger.series_states().get(series)
+    there = int(_value(entry, "00201209") or 0)
+    if state and there and there <= ledger.most(series):
+        return 0
+    came = 0
+    for image in client.iter_series(study, series):
+        path = new_file(settings)
+        image.save_as(path, enforce_file_format=True)
+        came += not keep(path, ledger, settings, only_study=study).status
+    log.info("series %s fetched: %d images", short(series), came)
+    return came
+
+
+def _value(entry: dict, tag: str) -> str:
+    return str((entry.get(tag, {}).get("Value") or [""])[0])
+
+
+def _client(url: str) -> "DICOMwebClient":
+    from dicomweb_client.api import DICOMwebClient
+
+    return DICOMwebClient(url)

@@ -1,0 +1,164 @@
+"""Images in: what is kept and what is refused, and DICOM's C-STORE and C-ECHO. No C-FIND, C-GET or C-MOVE is offered.
+
+Source: DICOM PS3.4 B (storage), GG.4 (its status codes); PS3.7 C (those of every service).
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
+
+from ich_lib.hospital.ledger import Image, Ledger, short
+from ich_lib.hospital.settings import Settings, server_tls
+
+if TYPE_CHECKING:
+    from pynetdicom.events import Event
+    from pynetdicom.transport import ThreadedAssociationServer
+
+SUCCESS, OUT_OF_RESOURCES, NOT_OURS, NOT_UNDERSTOOD, NOT_ALLOWED = 0x0000, 0xA700, 0xA900, 0xC000, 0x0124
+INCOMING = "incoming"
+STORED = (CTImageStorage, EnhancedCTImageStorage)
+_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_SYNTAXES = (  # what `ich_lib.readers.codecs` decodes
+    *("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"),
+    *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"),
+    *("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
+)
+_MOST_SENDERS = 50  # at a time; one that is turned away tries again
+log = logging.getLogger("ich.listen")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of an image: a status of C-STORE, why in words, and its series where it is known."""
+
+    status: int
+    why: str = ""
+    series: str = ""
+    sop: str = ""
+    sop_class: str = ""
+
+
+def has_room(settings: Settings) -> bool:
+    """Whether the disk has room for new work."""
+    disk = shutil.disk_usage(settings.folder)
+    return disk.used / disk.total < settings.disk_share
+
+
+def keep(
+    path: Path, ledger: Ledger, settings: Settings, *, only_study: str = "", clock: Callable[[], float] = time.time
+) -> Kept:
+    """Keep an image that lies in a file of ours: moved to its place first, then noted, then answered for. One that is
+    here already is answered for as well: its sender may not have heard so.
+
+    Args:
+        path: a DICOM file; taken away, kept or not.
+        ledger: where it is noted.
+        settings: of `listen`.
+        only_study: the study it must be of; "" for any.
+        clock: seconds.
+    """
+    try:
+        header = dcmread(path, specific_tags=[*_UIDS, "SOPClassUID", "Modality"], stop_before_pixels=True)
+        sop, series, study = (str(header[name].value) for name in _UIDS)
+        sop_class = str(header.SOPClassUID)
+    except Exception:  # noqa: BLE001 - pydicom raises many kinds, and quotes the file
+        path.unlink()
+        return Kept(NOT_UNDERSTOOD, "no DICOM image")
+    told = {"series": series, "sop": sop, "sop_class": sop_class}
+    if sop_class not in STORED or header.get("Modality") != "CT":
+        path.unlink()
+        return Kept(NOT_OURS, "not a CT image", **told)
+    if only_study not in ("", study):
+        path.unlink()
+        return Kept(NOT_OURS, "of another study", **told)
+    if not has_room(settings):
+        path.unlink()
+        return Kept(OUT_OF_RESOURCES, "the disk is full", **told)
+    place = settings.folder / INCOMING / _name(series) / f"{_name(sop)}.dcm"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(place)
+    now = clock()
+    if ledger.add_image(Image(sop, series, study, str(place)), now, now + settings.series_idle_s):
+        log.info("image %s of series %s", short(sop), short(series))
+    return Kept(SUCCESS, **told)
+
+
+def new_file(settings: Settings) -> Path:
+    """A place for an image that comes in; what a killed process left there is nobody's."""
+    folder = settings.folder / INCOMING / "arriving"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{os.getpid()}-{time.monotonic_ns()}-{os.urandom(4).hex()}.part"
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write it so that it is there after a loss of power."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _name(uid: str) -> str:
+    """A file's name for a UID, which comes from outside and may say anything."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def is_allowed(address: str, settings: Settings) -> bool:
+    """Whether a computer may connect."""
+    return address.removeprefix("::ffff:") in settings.peers
+
+
+def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServer":
+    """Listen for C-STORE and C-ECHO in threads of their own; `shutdown` ends it."""
+    from pynetdicom import AE, evt
+    from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+    ae = AE(ae_title=settings.title)
+    ae.require_called_aet, ae.require_calling_aet = True, list(settings.callers) or ["(nobody)"]
+    ae.maximum_associations, ae.network_timeout = _MOST_SENDERS, 60
+    ae.add_supported_context(Verification)
+    for sop_class in STORED:
+        ae.add_supported_context(sop_class, list(_SYNTAXES))
+    begun: dict[int, set[str]] = {}  # series of each association
+
+    def connected(event: "Event") -> None:
+        if not is_allowed(event.address[0], settings):
+            log.warning("a computer that is not allowed was turned away")
+            event.assoc.dul.socket.close()
+
+    def store(event: "Event") -> int:
+        path = new_file(settings)
+        write_file(path, event.encoded_dataset())
+        kept = keep(path, ledger, settings)
+        begun.setdefault(id(event.assoc), set()).add(kept.series)
+        if kept.status:
+            log.warning("image %s refused: %s", short(kept.sop), kept.why)
+        return kept.status
+
+    def broke_off(event: "Event") -> None:
+        for series in begun.pop(id(event.assoc), set()):
+            log.warning("the sender of series %s broke off", short(series))
+            ledger.give_time(series, time.time() + settings.study_idle_s)
+
+    def released(event: "Event") -> None:
+        begun.pop(id(event.assoc), None)
+
+    handlers = [
+        (evt.EVT_CONN_OPEN, connected),
+        (evt.EVT_C_STORE, store),
+        (evt.EVT_C_ECHO, lambda event: SUCCESS),
+        (evt.EVT_ABORTED, broke_off),
+        (evt.EVT_CONN_CLOSE, broke_off),
+        (evt.EVT_RELEASED, released),
+    ]
+    place = (settings.host, settings.port)
+    return ae.start_server(place, block=False, evt_handlers=handlers, ssl_context=server_tls(settings))

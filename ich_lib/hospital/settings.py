@@ -1,0 +1,113 @@
+"""Who may send, where results go, and how long to wait."""
+
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+_TARGET = re.compile(r"(?P<scheme>dicoms?)://(?P<title>[^@/]{1,16})@(?P<host>[^:/]+):(?P<port>\d+)/?")
+
+
+@dataclass(frozen=True)
+class Target:
+    """An archive that results are sent to.
+
+    Attributes:
+        url: as it was given, and its name in the ledger.
+        title: its AE title; "" for DICOMweb.
+        host, port: of DICOM.
+        tls: whether DICOM goes through TLS.
+    """
+
+    url: str
+    title: str = ""
+    host: str = ""
+    port: int = 0
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How `listen` listens.
+
+    Attributes:
+        folder: of the ledger, of what came in and of what goes out.
+        title: our AE title.
+        host: address that is listened on; by default this computer alone.
+        port: of C-STORE; None for none.
+        stow_port: of DICOMweb STOW; None for none.
+        callers: AE titles that may call. Nobody else may; none at all: nobody.
+        peers: addresses that may connect.
+        targets: where results go.
+        pull_url: a DICOMweb archive whose CT series are fetched; "" for none.
+        series_idle_s: a series without a new image for so long is closed and analyzed.
+        study_idle_s: a study without one for so long is closed and its images are deleted. A series whose sender broke
+            off is given this time too.
+        disk_share: from this share of the disk on, new work is refused.
+        tries: of sending one file to one target.
+        wait_s: after the first try that failed; doubled after each.
+        timeout_s: for an answer of a target.
+        weights: what `load` takes.
+        certificate, key, authority: PEM files for TLS; an authority asks callers for a certificate that it signed.
+    """
+
+    folder: Path
+    title: str = "ICHLIB"
+    host: str = LOOPBACK
+    port: int | None = 11112
+    stow_port: int | None = None
+    callers: tuple[str, ...] = ()
+    peers: tuple[str, ...] = (LOOPBACK,)
+    targets: tuple[Target, ...] = ()
+    pull_url: str = ""
+    series_idle_s: float = 60
+    study_idle_s: float = 900
+    disk_share: float = 0.85
+    tries: int = 6
+    wait_s: float = 10
+    timeout_s: float = 30
+    weights: str = "shipped"
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
+
+
+def parse_target(url: str) -> Target:
+    """Where results go, from its address.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+        >>> from ich_lib.hospital.settings import parse_target
+        >>> parse_target("dicom://PACS@10.1.2.3:104").port
+        104
+        >>> parse_target("https://archive/dicom-web").title
+        ''
+    """
+    if re.match(r"https?://.", url):
+        return Target(url)
+    if not (found := _TARGET.fullmatch(url)):
+        raise ValueError(
+            f"A target is dicom://AETITLE@HOST:PORT, dicoms:// for TLS, or https://HOST/PATH; got {url!r}."
+        )
+    return Target(url, found["title"], found["host"], int(found["port"]), found["scheme"] == "dicoms")
+
+
+def server_tls(settings: Settings) -> ssl.SSLContext | None:
+    """For those who call us; None without a certificate."""
+    if not settings.certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.authority)
+    context.load_cert_chain(settings.certificate, settings.key)
+    context.verify_mode = ssl.CERT_REQUIRED if settings.authority else ssl.CERT_NONE
+    return context
+
+
+def client_tls(settings: Settings) -> ssl.SSLContext:
+    """For targets, which are checked against the authority, or against those that the system trusts."""
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.authority)
+    if settings.certificate:
+        context.load_cert_chain(settings.certificate, settings.key)
+    return context
