@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ich_lib.course import CORRECT
 
-_NUMBER = re.compile(r"(?:tried|correct)\(\s*[\"']([\w.]+)[\"']")
+_NUMBER = re.compile(r"(?:tried|correct|attempt|attempted)\(\s*[\"']([\w.]+)[\"']")
 
 
 @dataclass(frozen=True)
