@@ -10,6 +10,7 @@
 import numpy as np
 
 from ich_lib.course import attempt, find_ct_ich, phantom_heads
+from ich_lib.course.levels import height_auc, level_of_slices, same_level_auc
 from ich_lib.data.split import by_patient, find_leaks, leaky_image_split
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc

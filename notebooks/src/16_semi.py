@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ich_lib.course import attempt, phantom_heads
+from ich_lib.course.levels import height_auc, level_of_slices, same_level_auc
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
-from ich_lib.measures.metrics import auc, log_loss
+from ich_lib.measures.metrics import log_loss
 from ich_lib.models.classical import SHOWN, build_estimator, features
 from ich_lib.models.pictures import stack_channels
 from ich_lib.show import row
@@ -31,6 +32,7 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 # %%
 store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
+level = level_of_slices(table)
 examples = [int(store.blood_px.argmax()), 16, 34 * 5 + 16, 34 * 9 + 16]
 titles = [
     ("bleeds" if truth[k] else "clean") if place < 2 else "?"
@@ -46,6 +48,11 @@ pictures = np.stack(
     [stack_channels([planes], SHOWN) for planes in store.hu(range(len(store)))]
 )
 columns = features(pictures).astype(float)
+
+
+def rank_auc(rows, p):
+    """AUC over pairs of slices at the same height."""
+    return same_level_auc(truth[rows], p, level[rows])
 
 
 def predict(rows, labels, question_rows):
@@ -78,7 +85,7 @@ everything = np.r_[few, pool]
 for name, rows in (("4 heads", few), ("24 heads", everything)):
     print(
         f"labels of {name:8}: AUC "
-        f"{auc(truth[test], predict(rows, truth[rows], test)):.3f}"
+        f"{rank_auc(test, predict(rows, truth[rows], test)):.3f}"
     )
 
 # %% [markdown]
@@ -250,7 +257,7 @@ def scores(seed):
         probabilities[f"sure by {limit}"] = self_train(few, pool, test, limit)[0]
     probabilities["all labels"] = predict(everything, truth[everything], test)
     return {
-        name: (auc(truth[test], p), log_loss(truth[test], p))
+        name: (rank_auc(test, p), log_loss(truth[test], p))
         for name, p in probabilities.items()
     }
 
@@ -302,7 +309,7 @@ def rounds(seed, count=6):
             (
                 np.maximum(pool_scores, 1 - pool_scores).mean(),
                 (pool_scores > 0.5).mean(),
-                auc(truth[test], test_scores),
+                rank_auc(test, test_scores),
             )
         )
         rows, labels = np.r_[few, pool], np.r_[truth[few], pool_scores > 0.5]
@@ -335,7 +342,7 @@ def student_auc(seed, teacher_sees_exam):
     unlabeled = np.r_[pool, test]
     pseudo = fit(labeled, truth[labeled]).predict(columns[unlabeled])
     student = fit(np.r_[few, unlabeled], np.r_[truth[few], pseudo])
-    return auc(truth[test], student.predict_proba(columns[test])[:, 1])
+    return rank_auc(test, student.predict_proba(columns[test])[:, 1])
 
 
 # %%

@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 
 from ich_lib import LABELS
 from ich_lib.course import attempt, phantom_heads
+from ich_lib.course.levels import height_auc, level_of_slices, same_level_auc
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
-from ich_lib.measures.metrics import auc
 from ich_lib.models.classical import SHOWN, build_estimator, features
 from ich_lib.models.pictures import stack_channels
 from ich_lib.prediction.uncertainty import entropy
@@ -32,12 +32,18 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 # %%
 store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
+level = level_of_slices(table)
 
 # %%
 pictures = np.stack(
     [stack_channels([planes], SHOWN) for planes in store.hu(range(len(store)))]
 )
 columns = features(pictures).astype(float)
+
+
+def rank_auc(rows, p):
+    """AUC over pairs of slices at the same height."""
+    return same_level_auc(truth[rows], p, level[rows])
 
 
 def predict(rows, question_rows):
@@ -50,7 +56,7 @@ def predict(rows, question_rows):
 
 # %%
 def deal_heads(seed):
-    """Held-out rows of 16 heads; the others: one that bleeds, a clean one, a shuffle."""
+    """Held-out rows; the other heads: one bleeds, one is clean, then a shuffle."""
     split = hold_out(table, share=0.4, seed=seed)
     free, test = split.rows(table, trained=True), split.rows(table, trained=False)
     patients = np.random.default_rng(seed).permutation(np.unique(table.patient[free]))
@@ -173,7 +179,7 @@ def by_scan(seed, ask, n_scans=12):
         probabilities = predict(
             np.flatnonzero(np.isin(table.patient, have)), np.arange(len(table))
         )
-        curve.append(auc(truth[test], probabilities[test]))
+        curve.append(rank_auc(test, probabilities[test]))
         if len(have) == n_scans:
             return curve
         entropies = [
@@ -237,7 +243,7 @@ def by_slice(seed, ask, rounds=11, start=40, batch=10):
         right = (probabilities > 0.5) == truth
         aucs.append(
             (
-                auc(truth[test], probabilities[test]),
+                rank_auc(test, probabilities[test]),
                 right[test].mean(),
                 right[unlabeled].mean(),
             )

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ich_lib.course import attempt, phantom_heads
+from ich_lib.course.levels import height_auc, level_of_slices, same_level_auc
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc, calibration_error, log_loss, reliability
@@ -35,6 +36,7 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 # %%
 store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
+level = level_of_slices(table)
 hu = store.hu(range(len(store)))
 largest = int(store.blood_px.argmax())
 row(
@@ -58,6 +60,11 @@ def tree(rows, seed):
     ).fit(columns[rows], truth[rows])
 
 
+def rank_auc(rows, p):
+    """AUC over pairs of slices at the same height."""
+    return same_level_auc(truth[rows], p, level[rows])
+
+
 def predict(model, columns):
     return model.predict_proba(columns)[:, 1]
 
@@ -68,7 +75,7 @@ split = hold_out(table, share=0.4)
 trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
 print(
     "one tree, 16 heads held out: AUC "
-    f"{auc(truth[test], predict(tree(trained, 0), columns[test])):.3f}"
+    f"{rank_auc(test, predict(tree(trained, 0), columns[test])):.3f}"
 )
 
 # %% [markdown]
@@ -217,8 +224,8 @@ def combine(members):
 
 
 # %%
-def rate(truth, p):
-    return auc(truth, p), log_loss(truth, p), calibration_error(truth, p)
+def rate(rows, p):
+    return rank_auc(rows, p), log_loss(truth[rows], p), calibration_error(truth[rows], p)
 
 
 def scores(seed):
@@ -227,12 +234,12 @@ def scores(seed):
     results = {}
     for kind in ("seeds", "bags of slices", "bags of patients"):
         members = team(kind, trained, test, seed)
-        results[f"{kind}, mean"] = rate(truth[test], members.mean(axis=0))
-    results["bags of patients, votes"] = rate(truth[test], (members > 0.5).mean(axis=0))
-    results["one tree"] = rate(truth[test], predict(tree(trained, 0), columns[test]))
+        results[f"{kind}, mean"] = rate(test, members.mean(axis=0))
+    results["bags of patients, votes"] = rate(test, (members > 0.5).mean(axis=0))
+    results["one tree"] = rate(test, predict(tree(trained, 0), columns[test]))
     for name in ("forest", "logistic"):
         model = build_estimator(name, seed).fit(columns[trained], truth[trained])
-        results[f"{name} of ich_lib"] = rate(truth[test], predict(model, columns[test]))
+        results[f"{name} of ich_lib"] = rate(test, predict(model, columns[test]))
     return results
 
 
@@ -283,7 +290,7 @@ sizes = [1, 2, 3, 5, 10, 20, 40]
 for member in members:
     plt.plot(
         sizes,
-        [auc(truth[test], member[:n].mean(axis=0)) for n in sizes],
+        [rank_auc(test, member[:n].mean(axis=0)) for n in sizes],
         color="#0072B2",
         alpha=0.5,
         marker="o",
@@ -396,7 +403,7 @@ models = {
 for name, model in models.items():
     views = [predict(model, member[test]) for member in (columns, mirrored)]
     alike = np.corrcoef(views - truth[test])[0, 1]
-    before, after = auc(truth[test], views[0]), auc(truth[test], np.mean(views, axis=0))
+    before, after = rank_auc(test, views[0]), rank_auc(test, np.mean(views, axis=0))
     print(
         f"{name:9} AUC {before:.3f}, both ways {after:.3f}; errors correlate by "
         f"{alike:.3f}"
@@ -415,7 +422,7 @@ def best_five(members, rows, rng, tries=300):
     """Of many teams of five, the one with the largest AUC on these rows."""
     teams = [rng.choice(len(members), 5, replace=False) for _ in range(tries)]
     return max(
-        teams, key=lambda team: auc(truth[rows], members[team][:, rows].mean(axis=0))
+        teams, key=lambda team: rank_auc(rows, members[team][:, rows].mean(axis=0))
     )
 
 
@@ -435,7 +442,7 @@ for seed in tqdm(SEEDS):
     )
     rows_of_aucs.append(
         [
-            auc(truth[rows], member_scores[:, rows].mean(axis=0))
+            rank_auc(rows, member_scores[:, rows].mean(axis=0))
             for member_scores, rows in views
         ]
     )
