@@ -14,9 +14,11 @@ it refused with the words of its first line, `# refused: ...`).
 
 import argparse
 import ast
+import io
 import re
 import subprocess
 import sys
+import zipfile
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ import jupytext
 import nbformat
 
 HERE = Path(__file__).parent
+PACKED = HERE.parent / "ich_lib" / "course" / "lessons.zip"  # the learner's copies, for `ich course start`
 PYPROJECT = HERE.parent / "pyproject.toml"
 _REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
 _UNPUBLISHED = "/OWNER/"  # in pyproject.toml, as long as nobody has published the project
@@ -181,6 +184,42 @@ def stale(files: dict[Path, str]) -> list[str]:
     return sorted(str(path.relative_to(HERE)) for path in {*wrong, *(on_disk - set(files))})
 
 
+def was_run(path: Path) -> bool:
+    """Whether a notebook holds somebody's work: a cell that was run."""
+    if not path.exists():
+        return False
+    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return any(cell.outputs or cell.execution_count for cell in code)
+
+
+def pack(files: dict[Path, str]) -> bytes:
+    """The learner's notebooks as one zip, the same bytes for the same texts."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
+        for path, text in sorted(files.items()):
+            if path.parent == HERE:
+                folder.writestr(zipfile.ZipInfo(path.name), text.encode(), zipfile.ZIP_DEFLATED, 9)
+    return packed.getvalue()
+
+
+def is_packed(files: dict[Path, str]) -> bool:
+    """Whether the zip of the package holds these very notebooks."""
+    if not PACKED.exists():
+        return False
+    with zipfile.ZipFile(PACKED) as folder:
+        held = {name: folder.read(name).decode() for name in folder.namelist()}
+    return held == {path.name: text for path, text in files.items() if path.parent == HERE}
+
+
+def _write(files: dict[Path, str]) -> None:
+    if worked := sorted(path.name for path in files if path.parent == HERE and was_run(path)):
+        sys.exit(f"Somebody has worked in {', '.join(worked)}. Move them away first, or git checkout them.")
+    for path, text in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    PACKED.write_bytes(pack(files))
+
+
 def figures(lesson: Lesson) -> dict[str, float | str]:
     """How a lesson reads: sizes of its code cells in statements, prose against code, exercises.
 
@@ -264,12 +303,12 @@ def main() -> None:
     elif options.render:
         _render(options.render)
     elif options.check:
-        if outdated := stale(built()):
+        files = built()
+        outdated = [*stale(files), *([] if is_packed(files) else [PACKED.name])]
+        if outdated:
             sys.exit(f"Not what src/ says: {', '.join(outdated)}. Run python notebooks/build.py.")
     else:
-        for path, text in built().items():
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
+        _write(built())
 
 
 if __name__ == "__main__":

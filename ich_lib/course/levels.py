@@ -7,19 +7,21 @@ from ich_lib.labels import ANY
 from ich_lib.measures.height import height_scores
 from ich_lib.measures.metrics import auc
 
+LEVELS = 34  # as many as a phantom of the course has slices
+
 
 def level_of_slices(table: Table) -> np.ndarray:
-    """Place of each slice in its scan, 0 for the lowest and 1 for the highest.
+    """Level of each slice in its scan, 0 for the lowest to LEVELS - 1 for the highest.
 
     Args:
         table: slices in the order of their scans.
 
     Returns:
-        (n,) float64.
+        (n,) int.
     """
-    level = np.zeros(len(table))
+    level = np.zeros(len(table), int)
     for rows in table.scans():
-        level[rows] = np.linspace(0, 1, len(rows)) if len(rows) > 1 else 0.5
+        level[rows] = np.linspace(0, LEVELS - 1, len(rows)).round() if len(rows) > 1 else LEVELS // 2
     return level
 
 
@@ -35,7 +37,7 @@ def height_auc(table: Table, rows: np.ndarray | None = None, label: int = ANY) -
         The AUC over these rows, which stands beside every AUC of slices.
     """
     rows = np.arange(len(table)) if rows is None else np.asarray(rows)
-    level, truth, names = level_of_slices(table), table.labels[:, label], table.patient[rows]
+    level, truth, names = level_of_slices(table) / (LEVELS - 1), table.labels[:, label], table.patient[rows]
     groups = [rows[names == name] for name in dict.fromkeys(names.tolist())]
     scores = height_scores(
         [level[group] for group in groups],

@@ -22,6 +22,7 @@ import numpy as np
 
 from ich_lib.data import open_set
 from ich_lib.data.coding import THUMBNAIL_PX, decode_hu, encode_hu, encode_png, picture_digest, thumbnail
+from ich_lib.data.real_heads import leave_out_samples
 from ich_lib.data.table import DataProblems, Table
 from ich_lib.labels import LABELS
 from ich_lib.prepare.head import FIELDS, crop, field_box, intracranial
@@ -160,7 +161,8 @@ def store(
         data: the folder of a data set, or its table.
         out: the file to make; it appears only when it is complete.
         size: side of a stored picture in pixels.
-        field: "head" cuts each scan to its head, to train from; "slice" keeps whole slices, to evaluate on.
+        field: "head" cuts each scan to its head, to train from, and leaves out the sample patients of the demo; "slice"
+            keeps whole slices, to evaluate on.
         progress: may wrap the scans, given their number as `total` (tqdm).
 
     Returns:
@@ -188,6 +190,7 @@ def store(
         DataProblems(missing=(), doubled=(), corrupt=(), inconsistent=(), excluded=())
     """
     table = data if isinstance(data, Table) else open_set(data)
+    table = leave_out_samples(table) if field == "head" else table
     progress = progress or (lambda scans, total: scans)
     return build_store(table, out, size=size, field=field, progress=progress)
 

@@ -38,7 +38,7 @@ class DataProblems:
         doubled: lines that repeat another one; one of them is kept.
         corrupt: slices whose file cannot be read. Their labels left with them.
         inconsistent: slices whose parts contradict each other (a mask without a label, a mask of another size).
-        excluded: slices that the set itself takes back (flagged, unfinished).
+        excluded: slices that the set itself takes back (flagged, unfinished), or that are samples of the demo.
     """
 
     missing: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class DataProblems:
             "doubled": "{} listed more than once and kept once: {}.",
             "corrupt": "{} unreadable and left out together with the label: {}.",
             "inconsistent": "{} whose parts contradict each other: {}.",
-            "excluded": "{} taken back by the set itself and left out: {}.",
+            "excluded": "{} taken back by the set or kept as samples of the demo, and left out: {}.",
         }
         return tuple(
             text.format(*_count_and_names(getattr(self, kind)))

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ich_lib.data import open_set
 from ich_lib.data.phantoms import phantoms
+from ich_lib.data.real_heads import leave_out_samples, refuse_samples
 from ich_lib.data.split import SPLITS, Split, find_leaks, units
 from ich_lib.data.store import Store, StoredScan, cached_store, open_store
 from ich_lib.models.recipe import Recipe
@@ -120,7 +121,8 @@ def open_slices(recipe: Recipe, data: str | Path | Store | None) -> Store:
 
     Raises:
         FileNotFoundError: if there is no data.
-        ValueError: for no data and no phantoms, or a store of another size or field than the recipe's.
+        ValueError: for no data and no phantoms, for a store of another size or field than the recipe's, or for one
+            with the sample patients of the demo, which no model is trained on.
     """
     if data is None and not recipe.phantoms:
         raise ValueError(
@@ -133,12 +135,15 @@ def open_slices(recipe: Recipe, data: str | Path | Store | None) -> Store:
     elif Path(data).is_file():
         store = open_store(data)
     else:
-        store = cached_store(open_set(data), size=recipe.stored, field=recipe.field, progress=_bar("reading"))
+        store = cached_store(
+            leave_out_samples(open_set(data)), size=recipe.stored, field=recipe.field, progress=_bar("reading")
+        )
     if (store.size, store.field) != (recipe.stored, recipe.field):
         raise ValueError(
             f"{store.path.name} holds {store.field} pictures of {store.size} px; {recipe.name} wants {recipe.field} "
             f"pictures of {recipe.stored} px. Make it with python -m ich_lib store."
         )
+    refuse_samples(store.table)
     return store
 
 

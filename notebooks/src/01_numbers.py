@@ -19,6 +19,7 @@ from scipy.ndimage import binary_dilation
 
 from ich_lib import phantom, read
 from ich_lib.course import attempt, find_ct_ich, is_attempted, mark_correct
+from ich_lib.course.real import real_slice
 from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
 
@@ -296,6 +297,27 @@ for name, place in {
     )
 axes.set(xlabel="CT number, HU", ylabel="voxels", ylim=(1, 1e6))
 plt.show()
+
+# %% [markdown]
+# ## A real head
+# A phantom is tidy. Here is the slice with most blood of a real patient, its outline drawn by radiologists. **Predict:** is
+# real blood denser or fainter than that of the phantom?
+
+# %%
+real_hu, real_blood = real_slice("066")
+brain = (real_hu > 15) & (real_hu < 45) & ~real_blood
+print(
+    f"blood {real_hu[real_blood].mean():.0f} HU, brain {real_hu[brain].mean():.0f} HU"
+)
+row(
+    [real_hu] * 2,
+    ["real", "outlined"],
+    through="brain",
+    masks=[brain & False, real_blood],
+)
+
+# %% [markdown]
+# The outline is coarse and touches bone, so its mean holds some bone and some brain. Real truth is somebody's drawing.
 
 # %% [markdown]
 # ## On real heads

@@ -12,6 +12,7 @@ import numpy as np
 
 from ich_lib import WINDOWS, phantom
 from ich_lib.course import attempt, is_attempted, mark_correct
+from ich_lib.course.real import real_slice
 from ich_lib.prepare.window import unwindow, window
 from ich_lib.show import row
 
@@ -45,6 +46,14 @@ axes.set(
     title="one slice; blue: the brain window; orange: the blood",
 )
 plt.show()
+
+# %% [markdown]
+# A real epidural bleed through the same three windows. It lies along the skull: which window parts it from bone?
+
+# %%
+real_hu, real_blood = real_slice("066")
+windows = [window(real_hu, *WINDOWS[name]) for name in names]
+row(windows, names, masks=[real_blood & False, real_blood & False, real_blood])
 
 # %% [markdown]
 # ### Exercise 2.1: a window by hand (5 min)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ich_lib import phantom, read
 from ich_lib.course import attempt
+from ich_lib.course.real import real_slice
 from ich_lib.measures.volume import abc2_ml
 from ich_lib.reports.case_files import write_case
 from ich_lib.show import row
@@ -90,6 +91,25 @@ def side(mask, affine):
 
 # %% [markdown] tags=["solution"]
 # Files store a head in any of 48 orders. `ich_lib.scan` brings all of them into one, and is the only module that knows.
+
+# %% [markdown]
+# A real patient. CT-ICH comes as pictures, so there is no affine at all: that the patient's left is on your right is the
+# custom of radiology, and a pixel's size is unknown. **Predict:** which side bleeds?
+
+# %%
+real_hu, real_blood = real_slice("066")
+row(
+    [real_hu],
+    ["R                                      L"],
+    through="brain",
+    masks=[real_blood],
+)
+x = np.nonzero(real_blood)[1].mean()
+print(
+    "on the viewer's",
+    "right" if x > real_hu.shape[1] / 2 else "left",
+    "- if the custom was kept",
+)
 
 # %% [markdown]
 # ## Spot the bug: an array without its affine

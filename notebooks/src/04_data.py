@@ -17,6 +17,7 @@ import numpy as np
 
 from ich_lib import LABELS
 from ich_lib.course import attempt, find_ct_ich, phantom_heads
+from ich_lib.course.real import real_slice
 from ich_lib.data.polygons import fill, regions
 from ich_lib.labels import ANY, TYPES
 from ich_lib.show import row
@@ -276,6 +277,15 @@ row(
     through="brain",
     masks=[as_published, blood],
 )
+
+# %% [markdown]
+# The same two masks of a real slice: here an annotator's outline, there all that is not black.
+
+# %%
+real_hu, real_blood = real_slice("066")
+not_black = np.clip((real_hu + 20) / 120, 0, 1) > 0
+titles = [f"not black: {not_black.mean():.0%}", f"blood: {real_blood.mean():.1%}"]
+row([real_hu] * 2, titles, through="brain", masks=[not_black, real_blood])
 
 # %% [markdown]
 # ## On real heads

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ich_lib import WINDOWS, phantom
 from ich_lib.course import attempt
+from ich_lib.course.real import real_slice
 from ich_lib.measures.metrics import dice, pixel_accuracy
 from ich_lib.models.losses import LOSSES
 from ich_lib.prepare.window import window
@@ -317,7 +318,22 @@ row(x_held[examples, ..., 0], masks=history[examples, ..., 0] >= 0.5, height=2.5
 #
 # Where is more to be had? In pixels. `QUICK = False` (128 x 128, 240 heads, 2,500 steps; half an hour on two busy CPU cores,
 # November 2026): Dice 0.58, false alarms on 48 %.
-#
+
+# %% [markdown]
+# And a real head, seen by a network that has met phantoms only. **Predict:** what does it draw?
+
+# %%
+real_hu, real_blood = real_slice("066", size=side)
+real_picture = window(real_hu, *WINDOWS["brain render"])[None, ..., None]
+drawn = model.predict(real_picture, verbose=0)[0, ..., 0] >= 0.5
+print(f"Dice {dice(real_blood, drawn):.2f}")
+masks_shown = [real_blood, drawn]
+row([real_hu] * 2, ["truth", "trained on phantoms"], through="brain", masks=masks_shown)
+
+# %% [markdown]
+# One slice is no measurement. It shows what "other data" means: real skulls, real contrast, outlines by hand.
+
+# %% [markdown]
 # The first layer's kernels, before and after. **Predict:** do you see "blood detectors"?
 
 # %%

@@ -16,6 +16,8 @@ import numpy as np
 from ich_lib import LABELS
 from ich_lib.course import attempt, phantom_heads
 from ich_lib.course.contrast import input_range
+from ich_lib.course.levels import height_auc
+from ich_lib.course.real import real_slice
 from ich_lib.data.split import by_patient
 from ich_lib.labels import ANY, SCHEMES, TYPES, from_scheme, to_scheme
 from ich_lib.measures.metrics import auc
@@ -51,6 +53,13 @@ for k, name in enumerate(LABELS):
         f"{name:17} {labels[trained, k].sum():4} slices to train on, "
         f"{labels[held_out, k].sum():3} held out"
     )
+
+# %% [markdown]
+# Real bleeds are less tidy. An epidural, then a small bleed in brain with blood in the sulci beside it: two types at once.
+
+# %%
+(epidural, first), (both, second) = real_slice("066"), real_slice("084")
+row([epidural, both], ["epidural", "two types"], through="brain", masks=[first, second])
 
 # %% [markdown]
 # ### Exercise 10.1: six labels as seven classes (7 min)
@@ -176,6 +185,15 @@ for seed in range(5):
         ),
         flush=True,
     )
+
+# %%
+known = [height_auc(table, held_out, k) for k in range(len(LABELS))]
+texts = [f"{name[:8]} {entry:.2f}" for name, entry in zip(LABELS, known, strict=True)]
+print("height only:", "  ".join(texts))
+
+# %% [markdown]
+# The last line is what the height of a slice in its head tells, without a look at the picture. A type that does not clear
+# its own number has shown no knowledge of blood.
 
 # %%
 plt.figure(figsize=(6, 2.4))

@@ -12,6 +12,7 @@ import numpy as np
 
 from ich_lib import explain, load, phantom
 from ich_lib.course import attempt
+from ich_lib.data.real_heads import real_head
 from ich_lib.explanation import load_network
 from ich_lib.explanation.methods import cam, grad_cam, saliency, smooth_grad
 from ich_lib.explanation.scored import energy_inside
@@ -265,6 +266,16 @@ def inside(heat, blood):
 # %% [markdown] tags=["solution"]
 # Beside it belongs the share of the picture that is blood: a map that is even everywhere reaches that without knowing
 # anything.
+
+# %% [markdown]
+# ## A real head
+# The map of the shipped model for patient 066. **Predict:** does the hottest place lie in the blood?
+
+# %%
+real = real_head("066")
+explanation(
+    real.scan, explain(real.scan, "cam"), title="patient 066, epidural", slices=3
+)
 
 # %% [markdown]
 # ## The random-weight check

@@ -12,6 +12,7 @@ import numpy as np
 
 from ich_lib import analyze, phantom
 from ich_lib.course import attempt
+from ich_lib.data.real_heads import PATIENTS, real_head
 from ich_lib.measures.metrics import dice
 from ich_lib.phantoms.bodies import BODIES, body
 from ich_lib.prepare.corruptions import CORRUPTIONS, corrupt
@@ -31,6 +32,18 @@ def head_with(bleeds):
 heads = {"bleeding": head_with(["intraparenchymal"]), "clean": head_with([])}
 for name, head in heads.items():
     print(f"{name:9}", result_sentence(analyze(head.scan)))
+
+# %% [markdown]
+# Three real patients whom it was never trained on: an epidural, a small bleed of two types, and a head without blood.
+# **Predict:** what does it say of each?
+
+# %%
+for patient in PATIENTS:
+    real = real_head(patient)
+    print(patient, real.types or "no bleed", "-", result_sentence(analyze(real.scan)))
+
+# %% [markdown]
+# Where it is wrong, remember that three patients are three anecdotes. MODEL_CARD.md has the figures.
 
 # %% [markdown]
 # ## Noise, motion, metal

@@ -19,6 +19,7 @@ import numpy as np
 
 from ich_lib import Recipe, analyze, export, load, phantom, train
 from ich_lib.course import attempt, phantom_heads
+from ich_lib.data.real_heads import real_head
 from ich_lib.measures.bootstrap import patient_bootstrap
 from ich_lib.measures.metrics import dice, dice_per_subject
 from ich_lib.models.heat import add_heat_output
@@ -64,6 +65,16 @@ row(
     masks=[case.truth[k], mine.mask[k]],
     height=3,
 )
+
+# %% [markdown]
+# A real head, and the same small net. Would you ship it to a ward?
+
+# %%
+real = real_head("066")
+r = int(real.truth.sum(axis=(1, 2)).argmax())
+answer = analyze(real.scan, Models(trained, trained))
+both = [real.truth[r], answer.mask[r]]
+row([real.scan.hu[r]] * 2, ["radiologists", "my-net"], through="brain", masks=both)
 
 # %% [markdown]
 # ## A run folder needs TensorFlow; an exported graph does not

@@ -15,6 +15,8 @@ from tqdm.auto import tqdm
 
 from ich_lib import load
 from ich_lib.course import attempt, phantom_heads
+from ich_lib.course.levels import height_auc
+from ich_lib.course.real import real_slice
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
 from ich_lib.models.pictures import model_inputs
@@ -42,6 +44,13 @@ clean = [rows[h, 4] for h in np.flatnonzero(~bleeds.any(axis=1))[:5]]
 row(store.hu(clean), through="brain", height=2.2)
 
 # %% [markdown]
+# And real ones, at the same size: an epidural, and a small bleed of two types.
+
+# %%
+pairs = [real_slice(patient, size=64) for patient in ("066", "084")]
+row([hu for hu, _ in pairs], through="brain", masks=[m for _, m in pairs], height=2.4)
+
+# %% [markdown]
 # Nobody trains a network on ten slices. One takes *features* of a network that learned before: here the 256 numbers
 # that the shipped model pools from a slice. It was trained on bleeds, so this is the easy case of few-shot learning.
 
@@ -64,6 +73,7 @@ print(
     features.shape,
     f"  the model's own score: AUC {auc(bleeds.ravel(), np.ravel(head_of_slice)):.2f}",
 )
+print(f"height only: AUC {height_auc(store.table, rows.ravel()):.2f}")
 
 # %% [markdown]
 # ## A class is the mean of its examples

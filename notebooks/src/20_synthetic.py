@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib.course import attempt, find_ct_ich, phantom_heads
+from ich_lib.course.levels import height_auc
+from ich_lib.course.real import real_slice
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc
 from ich_lib.models import classical
@@ -53,6 +55,13 @@ row(
     through="brain",
     masks=[blood[k] > 0.5] * 3,
 )
+
+# %% [markdown]
+# And a real head at the same size. Which of the three comes closest?
+
+# %%
+real_hu, real_blood = real_slice("066", size=64)
+row([real_hu], ["real"], through="brain", masks=[real_blood])
 
 # %% [markdown]
 # The smallest net there is, quick enough to repeat everything: 38 hand-made features of a slice (`ich_lib.models.classical`), one
@@ -203,9 +212,11 @@ def table(real, few=4, draws=20):
 for name in ("near", "far"):
     print(name)
     table(features[name])
+print(f"height only: AUC {height_auc(store.table, rows):.2f}")
 
 # %% [markdown]
-# It helps most where the scanner is like the phantoms; in some draws not at all. One draw is luck.
+# It helps most where the scanner is like the phantoms; in some draws not at all. One draw is luck. Keep the last line in mind:
+# what does a slice's height alone reach?
 #
 # **Predict:** and with more real heads?
 

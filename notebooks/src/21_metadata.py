@@ -23,6 +23,7 @@ from ich_lib.course import (
     mark_correct,
     phantom_heads,
 )
+from ich_lib.course.real import real_slice
 from ich_lib.measures.bootstrap import paired_bootstrap
 from ich_lib.measures.metrics import auc
 from ich_lib.show import row
@@ -39,6 +40,13 @@ row(
     through="brain",
     height=2.5,
 )
+
+# %% [markdown]
+# And how old is this real patient?
+
+# %%
+real_hu, real_blood = real_slice("066", size=64)
+row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
 
 # %% [markdown]
 # Nobody is: they were made by code and have no age. So we *draw* the metadata, by a rule that stands below. The

@@ -59,7 +59,24 @@ class Session:
 
 def test_the_notebooks_are_what_their_sources_say():
     assert LESSONS
-    assert build.stale(build.built()) == []
+    files = build.built()
+    assert build.stale(files) == []
+    assert build.is_packed(files), "ich_lib/course/lessons.zip is older than the sources"
+
+
+def test_work_in_a_notebook_is_never_written_over(monkeypatch, tmp_path):
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    monkeypatch.setattr(build, "PACKED", tmp_path / "lessons.zip")
+    path = tmp_path / "01_a.ipynb"
+    cell = nbformat.v4.new_code_cell("1 + 1")
+    book = nbformat.v4.new_notebook(cells=[cell])
+    build._write({path: nbformat.writes(book)})
+    assert build.is_packed({path: nbformat.writes(book)})
+    cell.execution_count = 1
+    path.write_text(nbformat.writes(book))
+    with pytest.raises(SystemExit, match=r"Somebody has worked in 01_a\.ipynb"):
+        build._write({path: "new"})
+    assert path.read_text() == nbformat.writes(book)
 
 
 def test_a_notebook_that_was_edited_by_hand_or_lost_its_source_is_noticed(monkeypatch, tmp_path):
