@@ -26,11 +26,16 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 LOCK = "requirements-lock.txt"
 TITLE = "Intracranial hemorrhage on head CT"  # of the demo's page
-NEEDED = {  # what must be in each, beside the modules; the share is what `ich demo` and `ich course --new` look for
+NEEDED = {  # what must be in each, beside the modules; the share is what `ich demo` looks for
     ".whl": (
         *("ich_lib/py.typed", "ich_lib/weights/unet-both.onnx", "ich_lib/weights/unet-both.json"),
         *("ich_lib/demo/viewer/page.js", "ich_lib/demo/viewer/viewer.css", "ich_lib/workbench/slices.js"),
-        *("share/ich_lib/app.py", "share/ich_lib/workbench.py", "share/ich_lib/notebooks/01_numbers.ipynb"),
+        *(
+            "share/ich_lib/app.py",
+            "share/ich_lib/workbench.py",
+            "ich_lib/course/lessons.zip",
+            "ich_lib/words/page.toml",
+        ),
         *("licenses/LICENSE", "entry_points.txt"),
     ),
     ".gz": (
@@ -143,7 +148,7 @@ def check_install(wheel: Path, folder: Path) -> None:
     print(_run([ich, "--version"], room).strip())
     _run([ich, "phantom", "--out", "heads", "--bleeds", "epidural"], room)
     print(_run([ich, "predict", "heads/phantom-0000/scan.nii.gz", "--out", "result"], room).splitlines()[0])
-    print(_run([ich, "course", "lessons", "--new"], room).splitlines()[-1])
+    print(_run([ich, "course", "start", "lessons"], room).splitlines()[0])
     print(f"ich demo answers: {check_demo([ich, 'demo'], room)}")
 
 

@@ -3,6 +3,7 @@
     python notebooks/build.py                     write them
     python notebooks/build.py --check             fail if they are not what src/ says
     python notebooks/build.py --repository URL    set where badges and Colab find the project, and write them
+    python notebooks/build.py --release           tag this version, so that the badges find it
     python notebooks/build.py --figures           a table: cells, lines, words, exercises of each lesson
     python notebooks/build.py --render FOLDER     run the solved lessons and write pages with their outputs
 
@@ -12,8 +13,12 @@ it refused with the words of its first line, `# refused: ...`).
 """
 
 import argparse
+import ast
+import io
 import re
+import subprocess
 import sys
+import zipfile
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +28,12 @@ import jupytext
 import nbformat
 
 HERE = Path(__file__).parent
+PACKED = HERE.parent / "ich_lib" / "course" / "lessons.zip"  # the learner's copies, for `ich course start`
 PYPROJECT = HERE.parent / "pyproject.toml"
 _REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
-_APART = re.compile(r"<details>.*?</details>|\*\*Sources\*\*.*", re.S)
+_UNPUBLISHED = "/OWNER/"  # in pyproject.toml, as long as nobody has published the project
+_HINT = re.compile(r"^\*(Hint|Second hint):\* (.*?)(?=\n\n|\Z)", re.M | re.S)
+_APART = re.compile(rf"<details>.*?</details>|\*\*Sources\*\*.*|{_HINT.pattern}", re.M | re.S)
 _WORD = re.compile(r"\S*[^\W_]\S*")
 _KERAS = re.compile(
     r"\bkeras\b|ich_lib\.(training\.(train|loop)|models\.(builders|losses)|prediction\.export|explanation)\b"
@@ -94,25 +102,40 @@ def notebook(lesson: Lesson, *, solved: bool, repository: str, version: str):
         if "exercise" in tags(cell):
             last = solution(cell.source)
             cell.source = last if solved else stub(cell.source)
+        if cell.cell_type == "markdown":
+            cell.source = _HINT.sub(r"<details><summary>\1</summary>\n\n\2\n\n</details>", cell.source)
         if "solution" in tags(cell) and not solved:
             cell.source = _folded(last, cell.source)
         cells.append(cell)
     cells[0].source = _with_badge(cells[0].source, lesson.name, repository, version)
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"
-    page = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}})
+    page = nbformat.v4.new_notebook(
+        cells=cells,
+        metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}},
+    )
     nbformat.validate(page)
     return page
 
 
+def is_published(repository: str) -> bool:
+    """Whether an address is one that somebody owns."""
+    return _UNPUBLISHED not in repository
+
+
 def _setup(imports: str, repository: str, version: str) -> str:
-    note = "# red lines about CUDA and oneDNN mean that there is no GPU; nothing is wrong\n"
-    return (
-        "import sys\n\n"
-        'if "google.colab" in sys.modules:  # brings the library; nothing to do elsewhere\n'
-        f'    %pip install -q "ich_lib[course] @ git+{repository}@v{version}"\n\n'
-        f"{note if _KERAS.search(imports) else ''}{imports}"
-    )
+    quiet = 'import os\n\nos.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no red lines about a missing GPU\n\n'
+    if is_published(repository):
+        colab = (
+            'if "google.colab" in sys.modules:  # brings the library; nothing to do elsewhere\n'
+            f'    %pip install -q "ich_lib[course] @ git+{repository}@v{version}"\n\n'
+        )
+    else:
+        colab = (
+            'if "google.colab" in sys.modules:\n'
+            '    raise SystemExit("The project is not published yet: nothing can be installed here.")\n\n'
+        )
+    return f"import sys\n\n{colab}{quiet if _KERAS.search(imports) else ''}{imports}"
 
 
 def _folded(code: str | None, text: str) -> str:
@@ -122,6 +145,10 @@ def _folded(code: str | None, text: str) -> str:
 
 def _with_badge(source: str, name: str, repository: str, version: str) -> str:
     heading, _, body = source.partition("\n")
+    if not is_published(repository):
+        return (
+            f"{heading}\n\n*The project is not published yet: no link to Colab. Run this lesson in Jupyter.*\n\n{body}"
+        )
     place = f"{repository.removeprefix('https://github.com/')}/blob/v{version}/notebooks/{name}.ipynb"
     badge = "https://colab.research.google.com/assets/colab-badge.svg"
     return f"{heading}\n\n[![Open in Colab]({badge})](https://colab.research.google.com/github/{place})\n\n{body}"
@@ -134,7 +161,10 @@ def repository() -> str:
 
 def version() -> str:
     """Of the library, without importing it."""
-    return re.search(r'__version__ = "([^"]+)"', (HERE.parent / "ich_lib" / "__init__.py").read_text())[1]
+    return re.search(
+        r'__version__ = "([^"]+)"',
+        (HERE.parent / "ich_lib" / "__init__.py").read_text(),
+    )[1]
 
 
 def built() -> dict[Path, str]:
@@ -154,27 +184,68 @@ def stale(files: dict[Path, str]) -> list[str]:
     return sorted(str(path.relative_to(HERE)) for path in {*wrong, *(on_disk - set(files))})
 
 
+def was_run(path: Path) -> bool:
+    """Whether a notebook holds somebody's work: a cell that was run."""
+    if not path.exists():
+        return False
+    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return any(cell.outputs or cell.execution_count for cell in code)
+
+
+def pack(files: dict[Path, str]) -> bytes:
+    """The learner's notebooks as one zip, the same bytes for the same texts."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
+        for path, text in sorted(files.items()):
+            if path.parent == HERE:
+                folder.writestr(zipfile.ZipInfo(path.name), text.encode(), zipfile.ZIP_DEFLATED, 9)
+    return packed.getvalue()
+
+
+def is_packed(files: dict[Path, str]) -> bool:
+    """Whether the zip of the package holds these very notebooks."""
+    if not PACKED.exists():
+        return False
+    with zipfile.ZipFile(PACKED) as folder:
+        held = {name: folder.read(name).decode() for name in folder.namelist()}
+    return held == {path.name: text for path, text in files.items() if path.parent == HERE}
+
+
+def _write(files: dict[Path, str]) -> None:
+    if worked := sorted(path.name for path in files if path.parent == HERE and was_run(path)):
+        sys.exit(f"Somebody has worked in {', '.join(worked)}. Move them away first, or git checkout them.")
+    for path, text in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    PACKED.write_bytes(pack(files))
+
+
 def figures(lesson: Lesson) -> dict[str, float | str]:
-    """How a lesson reads: sizes of its code cells, prose against code, exercises.
+    """How a lesson reads: sizes of its code cells in statements, prose against code, exercises.
 
     Prose is what a learner reads on the way through: not the title's block, the sources, what is folded away, or signs
     such as "#" and "|".
     """
     cells = [cell for cell in lesson.cells if "mistake" not in tags(cell)]
-    code = [len(solution(cell.source).strip().splitlines()) for cell in cells if cell.cell_type == "code"]
+    code = [_statements(solution(cell.source)) for cell in cells if cell.cell_type == "code"]
     prose = [cell.source for cell in cells[1:] if cell.cell_type == "markdown" and "solution" not in tags(cell)]
     words = sum(len(_WORD.findall(_APART.sub("", text))) for text in prose)
     count = lambda tag: sum(tag in tags(cell) for cell in lesson.cells)  # noqa: E731
     return {
         "lesson": lesson.name,
         "code cells": len(code),
-        "median lines": median(code),
-        "most lines": max(code),
-        "words a line": round(words / sum(code), 1),
+        "median statements": median(code),
+        "most statements": max(code),
+        "words a statement": round(words / sum(code), 1),
         "exercises": count("exercise"),
         "checks": count("check"),
         "mistakes refused": count("mistake"),
     }
+
+
+def _statements(source: str) -> int:
+    """How many there are, however many lines each of them takes."""
+    return sum(isinstance(node, ast.stmt) for node in ast.walk(ast.parse(source)))
 
 
 def _table(rows: list[dict]) -> str:
@@ -200,28 +271,44 @@ def _render(folder: Path) -> None:
         (folder / f"{lesson.name}.html").write_text(page)
 
 
+def _release() -> None:
+    """Tag the version that the notebooks name; pushing the tag is left to whoever owns the repository."""
+    tag, git = f"v{version()}", ["git", "-C", str(HERE.parent)]
+    if not is_published(repository()):
+        sys.exit("Name the repository first: python notebooks/build.py --repository URL")
+    if outdated := stale(built()):
+        sys.exit(f"Not what src/ says: {', '.join(outdated)}. Run python notebooks/build.py.")
+    if subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout:
+        sys.exit("There are changes that no commit holds. Commit them first.")
+    subprocess.run([*git, "tag", "-a", tag, "-m", f"Version {version()}"], check=True)
+    print(f"Tagged {tag}. The badges work once it is pushed: git push origin {tag}")
+
+
 def main() -> None:
     """Do what the options say."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--repository", metavar="URL")
+    parser.add_argument("--release", action="store_true")
     parser.add_argument("--figures", action="store_true")
     parser.add_argument("--render", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     if options.repository:
         url = options.repository.removesuffix("/").removesuffix(".git")
         PYPROJECT.write_text(_REPOSITORY.sub(rf"\g<1>{url}\g<3>", PYPROJECT.read_text()))
-    if options.figures:
+    if options.release:
+        _release()
+    elif options.figures:
         print(_table([figures(lesson) for lesson in lessons()]))
     elif options.render:
         _render(options.render)
     elif options.check:
-        if outdated := stale(built()):
+        files = built()
+        outdated = [*stale(files), *([] if is_packed(files) else [PACKED.name])]
+        if outdated:
             sys.exit(f"Not what src/ says: {', '.join(outdated)}. Run python notebooks/build.py.")
     else:
-        for path, text in built().items():
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
+        _write(built())
 
 
 if __name__ == "__main__":

@@ -1,36 +1,86 @@
-"""The lessons, and how far one has come in them: course."""
+"""One's own place in the lessons: course."""
 
 import argparse
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from ich_lib.commands.fronts import shared
 from ich_lib.commands.say import say
+
+_HELP = "list the lessons, and which checks of your copies pass; start FOLDER, next and reset N"
+_WORDS = """
+  ich course start FOLDER     copy the lessons to a folder of your own; what is there stays
+  ich course [FOLDER]         list them, with minutes and the checks that pass
+  ich course next [FOLDER]    the first lesson that is not done
+  ich course reset N [FOLDER] begin lesson N anew; your copy is renamed, not deleted
+"""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
-    course = commands.add_parser("course", help="list the lessons, and which checks of your copies pass")
-    course.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), help="default: notebooks")
-    course.add_argument("--new", action="store_true", help="put copies of the lessons there; none is written over")
+    course = commands.add_parser(
+        "course", help=_HELP, description=_WORDS, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    course.add_argument("words", nargs="*", metavar="start|next|reset|FOLDER", help="see above; default: list")
     course.set_defaults(run=_course)
 
 
 def _course(options: argparse.Namespace) -> None:
+    first, *rest = options.words or ("",)
+    if first == "start" and len(rest) == 1:
+        _start(Path(rest[0]))
+    elif first == "next" and len(rest) <= 1:
+        _next(_folder(rest))
+    elif first == "reset" and 1 <= len(rest) <= 2 and rest[0].isdecimal():
+        _reset(int(rest[0]), _folder(rest[1:]))
+    elif len(options.words) <= 1 and first not in ("start", "next", "reset"):
+        _list(_folder(options.words))
+    else:
+        raise ValueError(f"ich course does not know: {' '.join(options.words)}. It takes:\n{_WORDS}")
+
+
+def _folder(words: Sequence[str]) -> Path:
+    """The folder named, or here, or the notebooks beside."""
+    if words:
+        return Path(words[0])
+    return Path() if list(Path().glob("[0-9][0-9]_*.ipynb")) else Path("notebooks")
+
+
+def _start(folder: Path) -> None:
+    from ich_lib.course.place import start_course
+
+    copied, kept = start_course(folder)
+    say(f"{len(copied)} lessons copied to {folder}; {len(kept)} were there and stay as they are.")
+    say(f"Begin with: jupyter lab {folder / min([*copied, *kept])}")
+
+
+def _next(folder: Path) -> None:
+    from ich_lib.course.place import next_lesson
     from ich_lib.course.progress import read_progress
 
-    if options.new:
-        _copy_lessons(options.folder)
-    done = total = 0
-    for lesson in read_progress(options.folder):
+    lesson = next_lesson(list(read_progress(folder)))
+    if lesson is None:
+        say("Every check passes. What is left is a question of your own.")
+        return
+    say(f"{lesson.title} ({lesson.minutes} min): {len(lesson.passed_exercises)} of {len(lesson.exercises)} checks pass")
+    say(f"jupyter lab {folder / lesson.lesson}.ipynb")
+
+
+def _reset(number: int, folder: Path) -> None:
+    from ich_lib.course.place import reset_lesson
+
+    path, old = reset_lesson(number, folder)
+    say(f"{path.name} is new." + (f" Your copy is now {old.name}." if old else ""))
+
+
+def _list(folder: Path) -> None:
+    from ich_lib.course.progress import read_progress
+
+    done = total = minutes = 0
+    for lesson in read_progress(folder):
         marks = " ".join(f"{number}{'+' if number in lesson.passed_exercises else '-'}" for number in lesson.exercises)
-        say(f"{lesson.title:58} {len(lesson.passed_exercises)} of {len(lesson.exercises)}   {marks}")
+        counts = f"{len(lesson.passed_exercises)} of {len(lesson.exercises)}"
+        say(f"{lesson.title:58} {lesson.minutes:3} min   {counts}   {marks}")
         done, total = done + len(lesson.passed_exercises), total + len(lesson.exercises)
-    say(f"{done} of {total} checks pass (+), as the copies in {options.folder} were last run and saved.")
-
-
-def _copy_lessons(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for lesson in sorted(shared("notebooks").glob("[0-9][0-9]_*.ipynb")):
-        if not (folder / lesson.name).exists():
-            shutil.copyfile(lesson, folder / lesson.name)
+        minutes += lesson.minutes
+    say(f"{done} of {total} checks pass (+), as the copies in {folder} were last run and saved.")
+    say(f"All lessons together: {minutes / 60:.0f} hours.")

@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ich_lib.course.attempt import Attempt, attempt
+
 if TYPE_CHECKING:
     from ich_lib.data.store import Store
+
+__all__ = ["Attempt", "attempt", "find_ct_ich", "is_attempted", "mark_correct", "phantom_heads"]
 
 NOT_ATTEMPTED = "not tried yet - go on, nothing below needs it"
 CORRECT = "correct"

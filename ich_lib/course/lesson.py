@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _COLAB = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\((https://colab\.research\.google\.com/[^)]*)\)\n*")
-_NO_LINK = "/OWNER/REPOSITORY/"  # what a copy says that was not published yet
+_NOT_PUBLISHED = re.compile(r"\*The project is not published yet:[^*]*\*\n*")
+_FOLD = re.compile(r"<details><summary>(.*?)</summary>\s*(.*?)\s*</details>", re.S)  # Streamlit folds no HTML
 _SKIPPED_TAGS = {"solution", "setup", "check"}
 _DETAILS = "<details"  # how a learner's copy holds a solution
 
@@ -49,9 +50,9 @@ def read_lesson(path: str | Path) -> Lesson:
     except (json.JSONDecodeError, KeyError, IndexError, TypeError, UnicodeDecodeError):
         raise ValueError(f"{path.name} is not a notebook; it may have been saved halfway.") from None
     badge = _COLAB.search(body)
-    online = badge.group(1) if badge and _NO_LINK not in badge.group(1) else ""
-    first = Cell(_COLAB.sub("", body).strip(), code=False)
-    visible = [Cell(text, code) for text, code, tags in texts[1:] if _is_readable(text, tags)]
+    online = badge.group(1) if badge else ""
+    first = Cell(_NOT_PUBLISHED.sub("", _COLAB.sub("", body)).strip(), code=False)
+    visible = [Cell(_FOLD.sub(r"*\1:* \2", text), code) for text, code, tags in texts[1:] if _is_readable(text, tags)]
     return Lesson(heading.lstrip("# "), (first, *visible), online)
 
 

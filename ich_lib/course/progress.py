@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ich_lib.course import CORRECT
 
-_NUMBER = re.compile(r"(?:tried|correct)\(\s*[\"']([\w.]+)[\"']")
+_NUMBER = re.compile(r"(?:tried|correct|attempt|attempted)\(\s*[\"']([\w.]+)[\"']")
+
+_MINUTES = re.compile(r"\*\*Time\*\* (\d+) min")
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Progress:
         title: the first heading.
         exercises: their numbers in order.
         passed_exercises: those whose check said so when the copy was last run and saved.
+        minutes: that the lesson takes, by its own word; 0 where it says none.
     """
 
     lesson: str
     title: str
     exercises: tuple[str, ...]
     passed_exercises: tuple[str, ...]
+    minutes: int = 0
 
 
 def read_progress(folder: str | Path) -> Iterator[Progress]:
@@ -48,7 +52,8 @@ def read_progress(folder: str | Path) -> Iterator[Progress]:
 def _read_copy(path: Path) -> Progress:
     try:
         cells = json.loads(path.read_text())["cells"]
-        heading = "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
+        first = "".join(cells[0]["source"])
+        heading, time = first.splitlines()[0].lstrip("# "), _MINUTES.search(first)
     except (json.JSONDecodeError, KeyError, IndexError, TypeError, UnicodeDecodeError):
         raise ValueError(f"{path.name} is not a notebook; it may have been saved halfway.") from None
     code = [cell for cell in cells if cell["cell_type"] == "code"]
@@ -57,4 +62,4 @@ def _read_copy(path: Path) -> Progress:
     output = "".join("".join(out.get("text", "")) for cell in checks for out in cell.get("outputs", []))
     exercises = tuple(dict.fromkeys(numbers))
     passed = tuple(number for number in exercises if f"{number} {CORRECT}\n" in output)
-    return Progress(path.stem, heading, exercises, passed)
+    return Progress(path.stem, heading, exercises, passed, int(time[1]) if time else 0)

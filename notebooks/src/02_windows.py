@@ -11,37 +11,57 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib import WINDOWS, phantom
-from ich_lib.course import is_attempted, mark_correct
+from ich_lib.course import attempt, is_attempted, mark_correct
+from ich_lib.course.real import real_slice
 from ich_lib.prepare.window import unwindow, window
 from ich_lib.show import row
 
 # %% [markdown]
-# ## A head holds 4000 grays; your eye tells about 80 apart
-# A *window* spreads some CT numbers from black to white. One slice through three:
+# ## A head spans 3000 HU; a picture has 256 grays
+# Squeezed into 256 grays, each gray would stand for 12 HU. A *window* spreads some CT numbers from black to white instead. One slice through three:
 
 # %%
 case = phantom(101, bleeds=["epidural"])
 k = int(case.truth.sum(axis=(1, 2)).argmax())  # the slice with most blood
 hu = case.scan.hu[k]
 names = ["brain", "subdural", "bone"]
-row([window(hu, *WINDOWS[name]) for name in names], [f"{name} {WINDOWS[name]}" for name in names])
+row(
+    [window(hu, *WINDOWS[name]) for name in names],
+    [f"{name} {WINDOWS[name]}" for name in names],
+)
 
 # %% [markdown]
 # Water, brain and blood share 80 HU of 3000:
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 3))
-axes.hist(hu[hu > -500].ravel(), bins=np.arange(-200, 1500, 5), color="#999999", log=True)
+axes.hist(
+    hu[hu > -500].ravel(), bins=np.arange(-200, 1500, 5), color="#999999", log=True
+)
 axes.hist(hu[case.truth[k]], bins=np.arange(-200, 1500, 5), color="#D55E00", log=True)
 axes.axvspan(0, 80, color="#56B4E9", alpha=0.25)
-axes.set(xlabel="CT number, HU", ylabel="pixels", title="one slice; blue: the brain window; orange: the blood")
+axes.set(
+    xlabel="CT number, HU",
+    ylabel="pixels",
+    title="one slice; blue: the brain window; orange: the blood",
+)
 plt.show()
+
+# %% [markdown]
+# A real epidural bleed through the same three windows. It lies along the skull: which window parts it from bone?
+
+# %%
+real_hu, real_blood = real_slice("066")
+windows = [window(real_hu, *WINDOWS[name]) for name in names]
+row(windows, names, masks=[real_blood & False, real_blood & False, real_blood])
 
 # %% [markdown]
 # ### Exercise 2.1: a window by hand (5 min)
 # `level - width / 2` and below give 0, `level + width / 2` and above give 1, a straight line between.
 #
-# *Hint:* `np.clip(values, 0, 1)`.
+# *Hint:* shift the lower end of the window to 0, divide by its width, then look at what lies outside.
+#
+# *Second hint:* `np.clip(values, 0, 1)`.
 
 
 # %% tags=["exercise"]
@@ -52,11 +72,14 @@ def my_window(hu, level, width):
 
 
 # %% tags=["check"]
-mine = my_window(np.array([-1000, 0, 20, 40, 80, 3000]), level=40, width=80)
-if is_attempted("2.1", mine):
-    wrong = "Brain window (40, 80): 0 HU is black, 40 HU is middle gray, 80 HU and all above is white."
+if tested := attempt("2.1", my_window):
+    mine = tested(np.array([-1000, 0, 20, 40, 80, 3000]), level=40, width=80)
+    wrong = (
+        "Brain window (40, 80): 0 HU is black, 40 HU is middle gray, 80 HU and "
+        "all above is white."
+    )
     np.testing.assert_allclose(mine, [0, 0, 0.25, 0.5, 1, 1], err_msg=wrong)
-    mark_correct("2.1")
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -77,7 +100,10 @@ def my_window(hu, level, width):
 
 # %%
 by_hand = np.clip((hu - 0) / 80, 0, 1)
-print("largest difference to the library:", np.abs(by_hand - window(hu, *WINDOWS["brain"])).max())
+print(
+    "largest difference to the library:",
+    np.abs(by_hand - window(hu, *WINDOWS["brain"])).max(),
+)
 
 # %% [markdown]
 # ## Which window shows a thin bleed next to bone?
@@ -85,8 +111,13 @@ print("largest difference to the library:", np.abs(by_hand - window(hu, *WINDOWS
 
 # %%
 for name in ("brain", "subdural", "bone"):
-    brain, blood, bone = (255 * window(np.array([35, 60, 1000]), *WINDOWS[name])).round()
-    print(f"{name:9} blood - brain {blood - brain:4.0f}   skull - blood {bone - blood:4.0f}")
+    brain, blood, bone = (
+        255 * window(np.array([35, 60, 1000]), *WINDOWS[name])
+    ).round()
+    print(
+        f"{name:9} blood - brain {blood - brain:4.0f}   skull - blood "
+        f"{bone - blood:4.0f}"
+    )
 
 # %% [markdown]
 # <details><summary>What to see in it</summary>
@@ -99,7 +130,9 @@ for name in ("brain", "subdural", "bone"):
 # ### Exercise 2.2: your own window (7 min)
 # Blood at least 40 steps above brain **and** 100 below skull.
 #
-# *Hint:* 40 steps for 25 HU limit the width.
+# *Hint:* gray steps per HU are 255 / width. Decide on the width first, then move the level.
+#
+# *Second hint:* 40 steps for 25 HU limit the width.
 
 # %% tags=["exercise"]
 my_level, my_width = None, None
@@ -109,8 +142,14 @@ my_level, my_width = 75, 150
 # %% tags=["check"]
 if is_attempted("2.2", my_level, my_width):
     brain, blood, bone = 255 * window(np.array([35, 60, 1000]), my_level, my_width)
-    assert blood - brain >= 40, f"Blood stands out of brain by {blood - brain:.0f} steps; 40 are asked. Narrower."
-    assert bone - blood >= 100, f"Skull stands out of blood by {bone - blood:.0f} steps; 100 are asked. Higher level."
+    assert blood - brain >= 40, (
+        f"Blood stands out of brain by {blood - brain:.0f} steps; 40 are asked. "
+        "Narrower."
+    )
+    assert bone - blood >= 100, (
+        f"Skull stands out of blood by {bone - blood:.0f} steps; 100 are asked. Higher "
+        "level."
+    )
     mark_correct("2.2")
 
 # %% tags=["mistake"]
@@ -150,7 +189,9 @@ for name, rescaled in {"slice": hu, "with a clip": clipped}.items():
 # ### Exercise 2.3: mend it (5 min)
 # Between 0 and 1, the same for the same HU everywhere, 25 HU at least a fifth of the range.
 #
-# *Hint:* you have written it already.
+# *Hint:* what must not be asked of a slice before its gray is decided?
+#
+# *Second hint:* you have written it already.
 
 
 # %% tags=["exercise"]
@@ -162,12 +203,18 @@ def scaled_alike(hu):
 
 # %% tags=["check"]
 plain, with_metal = np.array([[35.0, 60.0, -1000.0]]), np.array([[35.0, 60.0, 3000.0]])
-a, b = scaled_alike(plain), scaled_alike(with_metal)
-if is_attempted("2.3", a, b):
-    assert 0 <= np.min(b) <= np.max(b) <= 1, "The outcome must stay between 0 and 1, metal or not."
-    assert np.allclose(a[0, :2], b[0, :2]), "Metal in a slice must not change the gray of its brain."
-    assert a[0, 1] - a[0, 0] >= 0.2, f"25 HU make {a[0, 1] - a[0, 0]:.3f} of the range; a fifth is asked."
-    mark_correct("2.3")
+if tested := attempt("2.3", scaled_alike):
+    a, b = tested(plain), tested(with_metal)
+    assert 0 <= np.min(b) <= np.max(b) <= 1, (
+        "The outcome must stay between 0 and 1, metal or not."
+    )
+    assert np.allclose(a[0, :2], b[0, :2]), (
+        "Metal in a slice must not change the gray of its brain."
+    )
+    assert a[0, 1] - a[0, 0] >= 0.2, (
+        f"25 HU make {a[0, 1] - a[0, 0]:.3f} of the range; a fifth is asked."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -194,14 +241,19 @@ def scaled_alike(hu):
 picture = (255 * window(hu, *WINDOWS["brain render"])).round().astype(np.uint8)
 back = unwindow(picture / 255, *WINDOWS["brain render"])
 skull = hu > 500
-print(f"skull: {hu[skull].mean():.0f} HU in the scan, {back[skull].mean():.0f} HU from the picture")
+print(
+    f"skull: {hu[skull].mean():.0f} HU in the scan, {back[skull].mean():.0f} HU from "
+    "the picture"
+)
 print(f"brain: error {np.abs(back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at most")
 
 # %% [markdown]
 # ### Exercise 2.4: two pictures make a scan (8 min)
 # The brain picture where it is neither black nor white, the bone picture elsewhere.
 #
-# *Hint:* `np.where(condition, rescaled, other)`, `unwindow`, `WINDOWS["bone render"]`.
+# *Hint:* at which two gray values has the brain picture lost what it showed?
+#
+# *Second hint:* `np.where(condition, rescaled, other)`, `unwindow`, `WINDOWS["bone render"]`.
 
 
 # %% tags=["exercise"]
@@ -215,15 +267,18 @@ def hu_from_two(brain, bone):
 
 # %% tags=["check"]
 bone_picture = (255 * window(hu, *WINDOWS["bone render"])).round().astype(np.uint8)
-mine = hu_from_two(picture, bone_picture)
-if is_attempted("2.4", mine):
+if tested := attempt("2.4", hu_from_two):
+    mine = tested(picture, bone_picture)
     error = np.abs(mine - np.clip(hu, -900, 2300))
     soft, dense = (hu > -15) & (hu < 95), hu > 110
-    assert error[soft].max() < 0.5, f"Brain is off by {error[soft].max():.1f} HU; take it from the brain picture."
-    assert error[dense].max() < 7, (
-        f"Bone is off by {error[dense].max():.0f} HU; where the brain picture is white, take the bone picture."
+    assert error[soft].max() < 0.5, (
+        f"Brain is off by {error[soft].max():.1f} HU; take it from the brain picture."
     )
-    mark_correct("2.4")
+    assert error[dense].max() < 7, (
+        f"Bone is off by {error[dense].max():.0f} HU; where the brain picture is "
+        "white, take the bone picture."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -248,7 +303,9 @@ def hu_from_two(brain, bone):
 
 # %%
 shot = window(np.array([0, 35, 60]), *WINDOWS["brain"])
-for true, read in zip((0, 35, 60), unwindow(shot, *WINDOWS["brain render"]), strict=True):
+for true, read in zip(
+    (0, 35, 60), unwindow(shot, *WINDOWS["brain render"]), strict=True
+):
     print(f"{true:3} HU is read as {read:5.1f} HU")
 
 # %% [markdown]

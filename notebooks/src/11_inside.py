@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from ich_lib import explain, load, phantom
-from ich_lib.course import is_attempted, mark_correct
+from ich_lib.course import attempt
+from ich_lib.data.real_heads import real_head
 from ich_lib.explanation import load_network
 from ich_lib.explanation.methods import cam, grad_cam, saliency, smooth_grad
 from ich_lib.explanation.scored import energy_inside
@@ -25,7 +26,9 @@ from ich_lib.show import explanation, row
 
 # %%
 case = phantom(101, bleeds=["intraparenchymal"], slices=16, thickness_mm=8)
-explanation(case.scan, explain(case.scan, "cam"), title="cam: the score for any", slices=3)
+explanation(
+    case.scan, explain(case.scan, "cam"), title="cam: the score for any", slices=3
+)
 
 # %% [markdown]
 # One slice as the model sees it, and its blood in the same frame.
@@ -48,7 +51,9 @@ print("picture", picture.shape, " score for any:", scores[0, -1].round(2))
 # `features` is (rows, columns, k), `weights` is (k,). Give (rows, columns): what each place adds to the score, and 0 where it
 # speaks against it.
 #
-# *Hint:* `features @ weights`, then `np.maximum`.
+# *Hint:* at each place there is a vector of features and one vector of weights.
+#
+# *Second hint:* `features @ weights`, then `np.maximum`.
 
 
 # %% tags=["exercise"]
@@ -61,12 +66,16 @@ def activation_map(features, weights):
 # %% tags=["check"]
 toy = np.zeros((2, 2, 2))
 toy[0, 0], toy[1, 1] = [1, 0], [0, 1]
-mine = activation_map(toy, np.array([2.0, -3.0]))
-if is_attempted("11.1", mine):
-    assert mine.shape == (2, 2), f"One number a place is wanted, (2, 2), not {mine.shape}."
+if tested := attempt("11.1", activation_map):
+    mine = tested(toy, np.array([2.0, -3.0]))
+    assert mine.shape == (2, 2), (
+        f"One number a place is wanted, (2, 2), not {mine.shape}."
+    )
     assert mine.min() >= 0, "What speaks against bleeding is no reason for it: 0."
-    np.testing.assert_allclose(mine, [[2, 0], [0, 0]], err_msg="The first place adds 2, the last one nothing.")
-    mark_correct("11.1")
+    np.testing.assert_allclose(
+        mine, [[2, 0], [0, 0]], err_msg="The first place adds 2, the last one nothing."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -90,16 +99,24 @@ features = bottom.predict(picture, verbose=0)[0]
 weights = model.get_layer("scores").get_weights()[0][:, -1]
 by_hand = np.maximum(features @ weights, 0)
 served = cam(shipped, picture)[0]
-print("features", features.shape, " largest difference to the served map:", np.abs(by_hand - served).max())
+print(
+    "features",
+    features.shape,
+    " largest difference to the served map:",
+    np.abs(by_hand - served).max(),
+)
 
 # %% [markdown]
 # ## Grad-CAM: for networks that end otherwise
-# Where no dense layer follows the pooling, the *gradient* of the score tells each feature map's weight.
+# A class activation map needs one ending only: global average pooling, then exactly one linear layer. Where a network ends
+# otherwise (several dense layers, or a flattening), the *gradient* of the score tells each feature map's weight.
 #
 # ### Exercise 11.2: Grad-CAM by hand (7 min)
 # Weight of a map: the mean of its gradient over all places. Then as before.
 #
-# *Hint:* both arrays are (rows, columns, k).
+# *Hint:* only the weights are new: one number for each feature map.
+#
+# *Second hint:* both arrays are (rows, columns, k).
 
 
 # %% tags=["exercise"]
@@ -112,12 +129,15 @@ def my_grad_cam(features, gradients):
 # %% tags=["check"]
 slopes = np.zeros((2, 2, 2))
 slopes[..., 0], slopes[0, 0, 1] = 1.0, -4.0
-mine = my_grad_cam(toy, slopes)
-if is_attempted("11.2", mine):
+if tested := attempt("11.2", my_grad_cam):
+    mine = tested(toy, slopes)
     assert np.shape(mine) == (2, 2), "One number a place is wanted."
-    wrong = "Weights are 1 and -1 (means over four places): the first place adds 1, the last one nothing."
+    wrong = (
+        "Weights are 1 and -1 (means over four places): the first place adds 1, "
+        "the last one nothing."
+    )
     np.testing.assert_allclose(mine, [[1, 0], [0, 0]], err_msg=wrong)
-    mark_correct("11.2")
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -132,21 +152,31 @@ def my_grad_cam(features, gradients):
 
 # %%
 own_cam = grad_cam(model, picture)[0]
-print("Grad-CAM against CAM, each scaled to 1:", np.abs(own_cam / own_cam.max() - served / served.max()).max().round(6))
+print(
+    "Grad-CAM against CAM, each scaled to 1:",
+    np.abs(own_cam / own_cam.max() - served / served.max()).max().round(6),
+)
 
 # %% [markdown]
 # ## The family
 # **Predict:** which of these would you show a colleague?
 
 # %%
-large = lambda heat: crop(heat / heat.max(), type(box)(0, 0, len(heat)), shipped.recipe.size)  # noqa: E731
+large = lambda heat: crop(
+    heat / heat.max(), type(box)(0, 0, len(heat)), shipped.recipe.size
+)
 maps = {
     "Grad-CAM": grad_cam(model, picture)[0],
     "saliency": saliency(model, picture)[0],
     "SmoothGrad": smooth_grad(model, picture, samples=8)[0],
 }
 slice_seen = picture[0, ..., 2]  # the slice itself through the brain window
-row([slice_seen, *[large(heat) for heat in maps.values()]], ["slice", *maps], masks=[blood] * 4, height=3)
+row(
+    [slice_seen, *[large(heat) for heat in maps.values()]],
+    ["slice", *maps],
+    masks=[blood] * 4,
+    height=3,
+)
 
 # %% [markdown]
 # ## Spot the bug: a map of nothing
@@ -161,7 +191,9 @@ with np.errstate(invalid="ignore"):
 # ### Exercise 11.3: mend it (4 min)
 # Scale to a peak of 1; an empty map stays empty. And nothing may be changed in place.
 #
-# *Hint:* ask for the maximum first.
+# *Hint:* which division fails, and what should come out of it?
+#
+# *Second hint:* ask for the maximum first.
 
 
 # %% tags=["exercise"]
@@ -174,14 +206,16 @@ def scale(heat):
 
 # %% tags=["check"]
 ramp = np.array([[0.0, 2.0]])
-mine = scale(ramp)
-if is_attempted("11.3", mine):
+if tested := attempt("11.3", scale):
+    mine = tested(ramp)
     with np.errstate(invalid="ignore"):
-        empty = scale(nothing)
-    assert np.isfinite(empty).all(), "An empty map became NaN; somebody will draw that as red."
+        empty = tested(nothing)
+    assert np.isfinite(empty).all(), (
+        "An empty map became NaN; somebody will draw that as red."
+    )
     assert empty.max() == 0, "An empty map must stay empty."
     np.testing.assert_allclose(mine, [[0, 1]], err_msg="A peak of 2 becomes 1.")
-    mark_correct("11.3")
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -198,7 +232,9 @@ def scale(heat):
 # ### Exercise 11.4: energy inside (5 min)
 # The share of a map's sum that lies in the blood; 0 for an empty map.
 #
-# *Hint:* `heat[blood].sum()`.
+# *Hint:* how much heat is there in all, and how much of it lies in the blood?
+#
+# *Second hint:* `heat[blood].sum()`.
 
 
 # %% tags=["exercise"]
@@ -210,11 +246,15 @@ def inside(heat, blood):
 
 # %% tags=["check"]
 spot = np.array([[True, False], [False, False]])
-mine = inside(np.array([[1.0, 1.0], [1.0, 1.0]]), spot)
-if is_attempted("11.4", mine):
-    assert np.isclose(mine, 0.25), f"One of four equal places is blood: 0.25, not {mine:.2f}."
-    assert inside(np.zeros((2, 2)), spot) == 0, "An empty map has no energy anywhere: 0, not NaN."
-    mark_correct("11.4")
+if tested := attempt("11.4", inside):
+    mine = tested(np.array([[1.0, 1.0], [1.0, 1.0]]), spot)
+    assert np.isclose(mine, 0.25), (
+        f"One of four equal places is blood: 0.25, not {mine:.2f}."
+    )
+    assert tested(np.zeros((2, 2)), spot) == 0, (
+        "An empty map has no energy anywhere: 0, not NaN."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -228,6 +268,16 @@ def inside(heat, blood):
 # anything.
 
 # %% [markdown]
+# ## A real head
+# The map of the shipped model for patient 066. **Predict:** does the hottest place lie in the blood?
+
+# %%
+real = real_head("066")
+explanation(
+    real.scan, explain(real.scan, "cam"), title="patient 066, epidural", slices=3
+)
+
+# %% [markdown]
 # ## The random-weight check
 # **Predict:** the same network with weights drawn anew. How much of its heat lies in the blood?
 
@@ -236,9 +286,15 @@ random = keras.models.clone_model(model)
 heats = {"trained": grad_cam(model, picture)[0], "random": grad_cam(random, picture)[0]}
 for name, heat in heats.items():
     print(
-        f"{name:8} energy inside {energy_inside(large(heat), blood):.3f}   (blood is {blood.mean():.3f} of the picture)"
+        f"{name:8} energy inside {energy_inside(large(heat), blood):.3f}   (blood is "
+        f"{blood.mean():.3f} of the picture)"
     )
-row([slice_seen, *[large(heat) for heat in heats.values()]], ["slice", *heats], masks=[blood] * 3, height=3)
+row(
+    [slice_seen, *[large(heat) for heat in heats.values()]],
+    ["slice", *heats],
+    masks=[blood] * 3,
+    height=3,
+)
 
 # %% [markdown]
 # A map that looks the same with random weights explains the picture, not the model (Adebayo et al. 2018). Over 236 bleeding
@@ -250,7 +306,9 @@ row([slice_seen, *[large(heat) for heat in heats.values()]], ["slice", *heats], 
 
 # %%
 clean = phantom(101, slices=16, thickness_mm=8)
-explanation(clean.scan, explain(clean.scan, "cam"), title="the same person, no blood", slices=3)
+explanation(
+    clean.scan, explain(clean.scan, "cam"), title="the same person, no blood", slices=3
+)
 
 # %% [markdown]
 # There is always a strongest place. Who believes heat operates on it.

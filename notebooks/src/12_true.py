@@ -12,34 +12,42 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
-from ich_lib.course import is_attempted, mark_correct
+from ich_lib.course import attempt
 from ich_lib.measures import metrics
 from ich_lib.measures.bootstrap import patient_bootstrap
-from ich_lib.measures.statistics import anova, average_per_patient, t_test
+from ich_lib.measures.statistics import anova, t_test
 
 # %% [markdown]
 # ## A score without an interval is a rumor
-# Dice of two models on ten patients, 12 slices each. We made the numbers ourselves: **both models are equally good**. A
-# patient is easy or hard for both; slices of one patient resemble each other.
+# Dice of two models, each judged on ten patients of its own (two hospitals, say), 12 slices a patient. We made the numbers
+# ourselves: **both models are equally good**. Some patients are easy and some are hard; slices of one patient resemble each
+# other. Since nobody was judged by both models, the comparison is unpaired; lesson 15 compares on the same patients.
 
 # %%
 rng = np.random.default_rng(9)
 patient = np.repeat(np.arange(10), 12)
-hard = rng.normal(0.6, 0.15, (2, 10))  # other patients for either model
-dice = {name: np.clip(hard[i][patient] + rng.normal(0, 0.05, 120), 0, 1) for i, name in enumerate(("old", "new"))}
+hard = rng.normal(0.6, 0.15, (2, 10))  # each model has its own ten patients
+dice = {
+    name: np.clip(hard[i][patient] + rng.normal(0, 0.05, 120), 0, 1)
+    for i, name in enumerate(("old", "new"))
+}
 figure, axes = plt.subplots(figsize=(8, 2.6))
 for i, (name, values) in enumerate(dice.items()):
-    axes.scatter(patient + 0.25 * i, values, s=8, label=f"{name}, mean {values.mean():.3f}")
+    axes.scatter(
+        patient + 0.25 * i, values, s=8, label=f"{name}, mean {values.mean():.3f}"
+    )
 axes.set(xlabel="patient", ylabel="Dice of a slice")
 axes.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
 # ### Exercise 12.1: an interval over patients (8 min)
-# Draw ten patients with replacement, take *all* slices of those drawn (twice if drawn twice), note the mean. A thousand
-# times. Return the 2.5th and 97.5th percentile.
+# Average the slices of each patient. Draw as many of these means as there are patients, with replacement, and note their
+# mean. A thousand times. Return the 2.5th and 97.5th percentile of what you noted.
 #
-# *Hint:* the mean Dice of every patient first; then resample those ten numbers.
+# *Hint:* each patient counts once, however many slices there are: resample one number a patient.
+#
+# *Second hint:* `rng.integers(n, size=(1000, n))` draws all rounds at once; `np.percentile(..., [2.5, 97.5])`.
 
 
 # %% tags=["exercise"]
@@ -52,14 +60,18 @@ def interval(values, patient, rng):
 
 
 # %% tags=["check"]
-mine = interval(dice["new"], patient, np.random.default_rng(0))
-if is_attempted("12.1", mine):
+if tested := attempt("12.1", interval):
+    mine = tested(dice["new"], patient, np.random.default_rng(0))
     means = [dice["new"][patient == k].mean() for k in range(10)]
     right = patient_bootstrap(means, lambda sample: float(np.mean(sample)))
     wide = mine[1] - mine[0]
-    assert wide > 0.6 * (right.high - right.low), f"{wide:.3f} is too narrow: slices were resampled, not patients."
-    assert abs(mine[0] - right.low) < 0.03, f"The lower end should be near {right.low:.2f}, not {mine[0]:.2f}."
-    mark_correct("12.1")
+    assert wide > 0.6 * (right.high - right.low), (
+        f"{wide:.3f} is too narrow: slices were resampled, not patients."
+    )
+    assert abs(mine[0] - right.low) < 0.03, (
+        f"The lower end should be near {right.low:.2f}, not {mine[0]:.2f}."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -89,27 +101,45 @@ print(t_test(dice, patients=patients))
 
 # %% [markdown]
 # ### Exercise 12.2: one value a patient (5 min)
-# Average each patient's slices, then test. Give the p-value.
+# `dice` maps two models to the Dice of their slices, `patient` names the patient of each slice (alike for both models, who
+# judged other people). Average each patient's slices, then test the two groups. Return the p-value.
 #
-# *Hint:* `stats.ttest_ind(first, second).pvalue`, or `average_per_patient` and `t_test`.
+# *Hint:* one list of means a model; the t-test for two independent groups compares the lists.
+#
+# *Second hint:* `stats.ttest_ind(first_means, second_means).pvalue`.
+
 
 # %% tags=["exercise"]
-p = None
-# solution
-p = t_test(average_per_patient(dice, patients)).p
+def p_of_patients(dice, patient):
+    # your code here
+    # solution
+    means = [
+        [values[patient == k].mean() for k in np.unique(patient)]
+        for values in dice.values()
+    ]
+    return stats.ttest_ind(*means).pvalue
+
 
 # %% tags=["check"]
-if is_attempted("12.2", p):
-    means = [[values[patient == k].mean() for k in range(10)] for values in dice.values()]
+if tested := attempt("12.2", p_of_patients):
+    p = tested(dice, patient)
+    means = [
+        [values[patient == k].mean() for k in range(10)] for values in dice.values()
+    ]
     right = stats.ttest_ind(*means).pvalue
-    assert p > 0.05, f"p = {p:.2g} still takes slices for patients: ten values a group are wanted."
+    assert p > 0.05, (
+        f"p = {p:.2g} still takes slices for patients: ten values a group are wanted."
+    )
     assert abs(p - right) < 1e-6, f"It should be {right:.3f}, not {p:.3f}."
     print(f"slices: p = {t_test(dice).p:.1g}; patients: p = {p:.2f}")
-    mark_correct("12.2")
+    tested.passes()
+
 
 # %% tags=["mistake"]
 # refused: still takes slices for patients
-p = t_test(dice).p
+def p_of_patients(dice, patient):
+    return stats.ttest_ind(*dice.values()).pvalue
+
 
 # %% [markdown] tags=["solution"]
 # How often does the test on slices cry wolf? Here are 500 pairs of models, all equally good:
@@ -118,7 +148,9 @@ p = t_test(dice).p
 wrong = {"slices": 0, "patients": 0}
 for trial in range(500):
     rng = np.random.default_rng(trial)
-    a, b = (rng.normal(0.6, 0.15, 10)[patient] + rng.normal(0, 0.05, 120) for _ in range(2))
+    a, b = (
+        rng.normal(0.6, 0.15, 10)[patient] + rng.normal(0, 0.05, 120) for _ in range(2)
+    )
     wrong["slices"] += stats.ttest_ind(a, b).pvalue < 0.05
     per = [[v[patient == k].mean() for k in range(10)] for v in (a, b)]
     wrong["patients"] += stats.ttest_ind(*per).pvalue < 0.05
@@ -130,12 +162,18 @@ print({name: f"{count / 500:.0%} 'significant'" for name, count in wrong.items()
 # **Predict:** what happens to p if the simulation draws again?
 
 # %%
-dice_of_runs = {"first": [0.61, 0.72, 0.55, 0.68, 0.59, 0.7], "second": [0.66, 0.75, 0.61, 0.7, 0.69, 0.73]}
+dice_of_runs = {
+    "first": [0.61, 0.72, 0.55, 0.68, 0.59, 0.7],
+    "second": [0.66, 0.75, 0.61, 0.7, 0.69, 0.73],
+}
 ps = []
 for seed in range(200):
     third = np.random.default_rng(seed).normal(0.6, 0.08, 6).tolist()
     ps.append(anova({**dice_of_runs, "third": third}, simulated=("third",)).p)
-print(f"p from {min(ps):.4f} to {max(ps):.2f}; below .05 in {np.mean(np.array(ps) < 0.05):.0%} of the draws")
+print(
+    f"p from {min(ps):.4f} to {max(ps):.2f}; below .05 in "
+    f"{np.mean(np.array(ps) < 0.05):.0%} of the draws"
+)
 print(anova({**dice_of_runs, "third": third}, simulated=("third",)))
 
 # %% [markdown]
@@ -146,6 +184,8 @@ print(anova({**dice_of_runs, "third": third}, simulated=("third",)))
 # Of those who are called, what share bleeds? Write it for a sensitivity, a specificity and a prevalence.
 #
 # *Hint:* imagine 1,000 patients and count the rightly and the wrongly called.
+#
+# *Second hint:* rightly called are sensitivity * prevalence of all; wrongly called (1 - specificity) * (1 - prevalence).
 
 
 # %% tags=["exercise"]
@@ -158,12 +198,13 @@ def worth(sensitivity, specificity, prevalence):
 
 
 # %% tags=["check"]
-mine = worth(0.9, 0.9, 0.06)
-if is_attempted("12.3", mine):
+if tested := attempt("12.3", worth):
+    mine = tested(0.9, 0.9, 0.06)
     assert abs(mine - metrics.ppv(0.9, 0.9, 0.06)) < 1e-9, (
-        f"Of 1,000: 60 bleed, 54 of them called; 940 do not, 94 of them called. 54 / 148 = 0.365, not {mine:.3f}."
+        "Of 1,000: 60 bleed, 54 of them called; 940 do not, 94 of them called. 54 / "
+        f"148 = 0.365, not {mine:.3f}."
     )
-    mark_correct("12.3")
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -180,7 +221,11 @@ def worth(sensitivity, specificity, prevalence):
 shares = np.linspace(0.01, 0.6, 60)
 plt.figure(figsize=(6, 2.6))
 for specificity in (0.8, 0.9, 0.99):
-    plt.plot(shares, [metrics.ppv(0.9, specificity, s) for s in shares], label=f"specificity {specificity}")
+    plt.plot(
+        shares,
+        [metrics.ppv(0.9, specificity, s) for s in shares],
+        label=f"specificity {specificity}",
+    )
 plt.xlabel("share of patients who bleed")
 plt.ylabel("PPV")
 plt.legend(fontsize=8)
@@ -196,33 +241,48 @@ logit = rng.normal(-1, 1.2, 2000)
 bleeds = rng.random(2000) < 1 / (1 + np.exp(-logit))
 scores = {"honest": 1 / (1 + np.exp(-logit)), "too sure": 1 / (1 + np.exp(-3 * logit))}
 for name, score in scores.items():
-    print(f"{name:9} AUC {metrics.auc(bleeds, score):.3f}, ECE {metrics.calibration_error(bleeds, score):.3f}")
+    print(
+        f"{name:9} AUC {metrics.auc(bleeds, score):.3f}, ECE "
+        f"{metrics.calibration_error(bleeds, score):.3f}"
+    )
 
 # %% [markdown]
 # ### Exercise 12.4: cool it down (8 min)
-# Divide the logits of the too sure model by one number `T` and find the `T` of the lowest log loss. (On patients set
-# apart, in real life.)
+# Divide the logits of a model by one number `T`. Return the `T` between 0.5 and 6 of the lowest log loss, to one decimal.
+# (In real life: fitted on patients set apart.)
 #
-# *Hint:* logit = log(p / (1 - p)). Try `np.linspace(0.5, 6, 56)`.
+# *Hint:* logit = log(p / (1 - p)). Turn scores to logits, divide, turn them back, ask `metrics.log_loss`.
+#
+# *Second hint:* try every `t` of `np.linspace(0.5, 6, 56)` and take that of `np.argmin`.
+
 
 # %% tags=["exercise"]
-T = None
-# solution
-hot = np.log(scores["too sure"] / (1 - scores["too sure"]))
-tries = np.linspace(0.5, 6, 56)
-T = tries[np.argmin([metrics.log_loss(bleeds, 1 / (1 + np.exp(-hot / t))) for t in tries])]
+def cool(score, bleeds):
+    # your code here
+    # solution
+    hot, tries = np.log(score / (1 - score)), np.linspace(0.5, 6, 56)
+    return tries[
+        np.argmin([metrics.log_loss(bleeds, 1 / (1 + np.exp(-hot / t))) for t in tries])
+    ]
+
 
 # %% tags=["check"]
-if is_attempted("12.4", T):
+if tested := attempt("12.4", cool):
+    T = tested(scores["too sure"], bleeds)
     hot = np.log(scores["too sure"] / (1 - scores["too sure"]))
     error = metrics.calibration_error(bleeds, 1 / (1 + np.exp(-hot / T)))
-    assert T > 1, f"T = {T:.1f} makes a model that is too sure even surer; divide by more than 1."
+    assert T > 1, (
+        f"T = {T:.1f} makes a model that is too sure even surer; divide by more than 1."
+    )
     assert error < 0.03, f"With T = {T:.1f} the ECE is still {error:.3f}."
-    mark_correct("12.4")
+    tested.passes()
+
 
 # %% tags=["mistake"]
 # refused: makes a model that is too sure even surer
-T = 1 / 3
+def cool(score, bleeds):
+    return 1 / 3
+
 
 # %% [markdown] tags=["solution"]
 # Temperature scaling (Guo et al. 2017) changes no ranking, so no AUC. The library fits a logistic regression on the
@@ -247,7 +307,8 @@ rng, counter = np.random.default_rng(0), Counter()
 truth = rng.random(1000) < 0.5
 counter.update(truth, truth)  # training, known by heart
 print(
-    f"'test': {counter.update(truth[:200], rng.random(200) < 0.5):.2f}; really {Counter().update(truth[:200], rng.random(200) < 0.5):.2f}"
+    f"'test': {counter.update(truth[:200], rng.random(200) < 0.5):.2f}; really "
+    f"{Counter().update(truth[:200], rng.random(200) < 0.5):.2f}"
 )
 
 # %% [markdown]

@@ -18,7 +18,8 @@ from tempfile import mkdtemp
 import numpy as np
 
 from ich_lib import Recipe, analyze, export, load, phantom, train
-from ich_lib.course import is_attempted, mark_correct, phantom_heads
+from ich_lib.course import attempt, phantom_heads
+from ich_lib.data.real_heads import real_head
 from ich_lib.measures.bootstrap import patient_bootstrap
 from ich_lib.measures.metrics import dice, dice_per_subject
 from ich_lib.models.heat import add_heat_output
@@ -39,7 +40,16 @@ folder = Path(mkdtemp())
 
 # %%
 sizes = {"size": 64, "stored": 64, "mix": (0.5, 0.25, 0.25, 0.0), "learning_rate": 3e-3}
-recipe = Recipe("my-net", "both", "unet2d", {"filters": (8, 16, 32)}, loss="dice", steps=60, epochs=5, **sizes)
+recipe = Recipe(
+    "my-net",
+    "both",
+    "unet2d",
+    {"filters": (8, 16, 32)},
+    loss="dice",
+    steps=60,
+    epochs=5,
+    **sizes,
+)
 run = train(recipe, phantom_heads(), folder / "run")
 print(sorted(path.name for path in run.folder.iterdir()))
 
@@ -48,7 +58,23 @@ case = phantom(101, bleeds=["intraparenchymal"], slices=12, thickness_mm=10)
 k = int(case.truth.sum(axis=(1, 2)).argmax())
 trained = load(run.folder, fill=False).segmenter
 mine = analyze(case.scan, Models(trained, trained))
-row([case.scan.hu[k]] * 2, ["planted", "my-net"], through="brain", masks=[case.truth[k], mine.mask[k]], height=3)
+row(
+    [case.scan.hu[k]] * 2,
+    ["planted", "my-net"],
+    through="brain",
+    masks=[case.truth[k], mine.mask[k]],
+    height=3,
+)
+
+# %% [markdown]
+# A real head, and the same small net. Would you ship it to a ward?
+
+# %%
+real = real_head("066")
+r = int(real.truth.sum(axis=(1, 2)).argmax())
+answer = analyze(real.scan, Models(trained, trained))
+both = [real.truth[r], answer.mask[r]]
+row([real.scan.hu[r]] * 2, ["radiologists", "my-net"], through="brain", masks=both)
 
 # %% [markdown]
 # ## A run folder needs TensorFlow; an exported graph does not
@@ -66,7 +92,9 @@ for path in sorted(card_path.parent.iterdir()):
 # `onnx_output` and `keras_output` are lists of arrays, output by output. Return the largest absolute difference
 # anywhere; raise a `ValueError` where two shapes differ.
 #
-# *Hint:* `zip(..., strict=True)`. NumPy happily stretches (4, 1) over (4, 6).
+# *Hint:* shapes first: NumPy stretches arrays without a word.
+#
+# *Second hint:* `zip(..., strict=True)`. NumPy happily stretches (4, 1) over (4, 6).
 
 
 # %% tags=["exercise"]
@@ -76,18 +104,26 @@ def parity(onnx_output, keras_output):
     for a, b in zip(onnx_output, keras_output, strict=True):
         if a.shape != b.shape:
             raise ValueError(f"shapes differ: {a.shape} and {b.shape}")
-    return max(float(np.abs(a - b).max()) for a, b in zip(onnx_output, keras_output, strict=True))
+    return max(
+        float(np.abs(a - b).max())
+        for a, b in zip(onnx_output, keras_output, strict=True)
+    )
 
 
 # %% tags=["check"]
-first, second = [np.zeros((4, 6)), np.zeros(3)], [np.full((4, 6), 1e-6), np.full(3, 2e-6)]
-mine = parity(first, second)
-if is_attempted("14.1", mine):
-    assert np.isclose(mine, 2e-6), f"0 and 2e-6 differ by 2e-6, whichever comes first; got {mine:.1g}."
+first, second = (
+    [np.zeros((4, 6)), np.zeros(3)],
+    [np.full((4, 6), 1e-6), np.full(3, 2e-6)],
+)
+if tested := attempt("14.1", parity):
+    mine = tested(first, second)
+    assert np.isclose(mine, 2e-6), (
+        f"0 and 2e-6 differ by 2e-6, whichever comes first; got {mine:.1g}."
+    )
     try:
-        parity([np.zeros((4, 1))], [np.zeros((4, 6))])
+        tested([np.zeros((4, 1))], [np.zeros((4, 6))])
     except ValueError:
-        mark_correct("14.1")
+        tested.passes()
     else:
         raise AssertionError("One score was compared with six, and nobody noticed.")
 
@@ -95,13 +131,18 @@ if is_attempted("14.1", mine):
 # %% tags=["mistake"]
 # refused: whichever comes first
 def parity(onnx_output, keras_output):
-    return max(float((a - b).max()) for a, b in zip(onnx_output, keras_output, strict=True))
+    return max(
+        float((a - b).max()) for a, b in zip(onnx_output, keras_output, strict=True)
+    )
 
 
 # %% tags=["mistake"]
 # refused: and nobody noticed
 def parity(onnx_output, keras_output):
-    return max(float(np.abs(a - b).max()) for a, b in zip(onnx_output, keras_output, strict=True))
+    return max(
+        float(np.abs(a - b).max())
+        for a, b in zip(onnx_output, keras_output, strict=True)
+    )
 
 
 # %% [markdown] tags=["solution"]
@@ -116,19 +157,21 @@ served = load(card_path.parent, fill=False).segmenter
 box = field_box(case.scan.hu, recipe.field)
 pictures = model_inputs(case.scan.hu, box, recipe, range(2, 10))[0]
 onnx_output, keras_output = served.run(pictures), trained.run(pictures)
-print(
-    f"by hand:    {max(np.abs(onnx_output.blood - keras_output.blood).max(), np.abs(onnx_output.scores - keras_output.scores).max()):.1e}"
-)
-print(
-    f"pixels that change sides: {np.count_nonzero((onnx_output.blood >= 0.5) != (keras_output.blood >= 0.5))} "
-    f"of {onnx_output.blood.size:,}"
-)
+off = [
+    np.abs(onnx_output.blood - keras_output.blood).max(),
+    np.abs(onnx_output.scores - keras_output.scores).max(),
+]
+changed = (onnx_output.blood >= 0.5) != (keras_output.blood >= 0.5)
+print(f"by hand:    {max(off):.1e}")
+print(f"pixels that change sides: {changed.sum()} of {changed.size:,}")
 
 # %% [markdown]
 # The library asks both about pictures of noise, as `export` did, and the card keeps the number:
 
 # %%
-difference = largest_difference(add_heat_output(run.model()), card_path.with_suffix(".onnx"))
+difference = largest_difference(
+    add_heat_output(run.model()), card_path.with_suffix(".onnx")
+)
 card = json.loads(card_path.read_text())
 print(f"by library: {difference:.1e}   on the card: {card['onnx_difference']:.1e}")
 
@@ -147,17 +190,27 @@ def best_s(model, times=5):
     return min(spent)
 
 
-print(f"loaded: Keras {best_s(trained) * 1000:.0f} ms, ONNX Runtime {best_s(served) * 1000:.0f} ms for 8 slices")
+print(
+    f"loaded: Keras {best_s(trained) * 1000:.0f} ms, ONNX Runtime "
+    f"{best_s(served) * 1000:.0f} ms for 8 slices"
+)
 
 # %%
-code = "import sys; from ich_lib.prediction.engine import load; load(sys.argv[1], fill=False); print('tensorflow' in sys.modules)"
+code = (
+    "import sys; from ich_lib.prediction.engine import load; load(sys.argv[1], "
+    "fill=False); print('tensorflow' in sys.modules)"
+)
 for place in (run.folder, card_path.parent):
     started = time.perf_counter()
     process = subprocess.run(
-        [sys.executable, "-c", code, str(place)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(place)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     print(
-        f"fresh Python, {place.name:6} {time.perf_counter() - started:5.1f} s   TensorFlow imported: {process.strip()}"
+        f"fresh Python, {place.name:6} {time.perf_counter() - started:5.1f} s   "
+        f"TensorFlow imported: {process.strip()}"
     )
 
 # %% [markdown]
@@ -169,7 +222,11 @@ for place in (run.folder, card_path.parent):
 
 # %%
 data = card_path.with_suffix(".onnx").read_bytes()
-print(sha256(data).hexdigest() == card["sha256"]["my-net.onnx"], sha256(data).hexdigest()[:16], "...")
+print(
+    sha256(data).hexdigest() == card["sha256"]["my-net.onnx"],
+    sha256(data).hexdigest()[:16],
+    "...",
+)
 
 # %% [markdown]
 # **Predict:** one bit of the weights flips on a bad disk. What does the engine do at the start?
@@ -180,7 +237,9 @@ import shutil
 altered = folder / "altered"
 shutil.copytree(card_path.parent, altered)
 middle = len(data) // 2
-_ = (altered / "my-net.onnx").write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+_ = (altered / "my-net.onnx").write_bytes(
+    data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+)
 
 # %%
 try:
@@ -245,19 +304,35 @@ right = stack_channels(small, shipped.recipe.windows)
 # %%
 def min_max(planes):
     """As published: each slice to [0, 1] by its own extremes, for both windows."""
-    stretched = [(p - p.min()) / (p.max() - p.min()) for p in planes]
-    return np.stack([p for p in stretched for _ in range(2)], axis=-1).astype(np.float32)
+    low, high = (
+        planes.min(axis=(1, 2), keepdims=True),
+        planes.max(axis=(1, 2), keepdims=True),
+    )
+    return np.repeat(
+        ((planes - low) / (high - low)).transpose(1, 2, 0), 2, axis=-1
+    ).astype(np.float32)
 
 
-inputs = {"as trained": right, "0 to 255": right * 255, "windows swapped": right[..., [1, 0, 3, 2, 5, 4]]}
+inputs = {
+    "as trained": right,
+    "0 to 255": right * 255,
+    "windows swapped": right[..., [1, 0, 3, 2, 5, 4]],
+}
 inputs["min-max"] = min_max(small)
 for name, picture in inputs.items():
     answer = shipped.run(picture[None])
     mask = answer.blood[0] >= 0.5
-    print(f"{name:16} any {answer.scores[0, -1]:.2f}   {mask.sum():5} pixels   Dice {dice(truth, mask):.2f}")
+    print(
+        f"{name:16} any {answer.scores[0, -1]:.2f}   {mask.sum():5} pixels   Dice "
+        f"{dice(truth, mask):.2f}"
+    )
 
 # %%
-row([picture[..., 2] for picture in list(inputs.values())[::3]], ["as trained", "min-max"], height=3)
+row(
+    [picture[..., 2] for picture in list(inputs.values())[::3]],
+    ["as trained", "min-max"],
+    height=3,
+)
 
 # %% [markdown]
 # And the same head with a hairpin: four pixels of metal *outside* the skull. **Predict:** which column moves?
@@ -271,7 +346,8 @@ for name, before, after in (
 ):
     scores = [shipped.run(picture[None]).scores[0, -1] for picture in (before, after)]
     print(
-        f"{name:11} any {scores[0]:.3f} -> {scores[1]:.3f}   largest change inside {np.abs(before - after)[50:150, 50:150].max():.2f}"
+        f"{name:11} any {scores[0]:.3f} -> {scores[1]:.3f}   largest change inside "
+        f"{np.abs(before - after)[50:150, 50:150].max():.2f}"
     )
 
 # %% [markdown]
@@ -279,39 +355,57 @@ for name, before, after in (
 # `planes` is (slices, y, x) in HU; `windows` a list of (level, width). Return (y, x, channel): slice by slice, and within
 # a slice window by window, each in [0, 1].
 #
-# *Hint:* `window(plane, level, width)`, then `np.stack(..., axis=-1)`.
+# *Hint:* which of both loops is the outer one?
+#
+# *Second hint:* `window(plane, level, width)`, then `np.stack(..., axis=-1)`.
 
 
 # %% tags=["exercise"]
 def to_input(planes, windows):
     # your code here
     # solution
-    return np.stack([window(plane, *how) for plane in planes for how in windows], axis=-1)
+    return np.stack(
+        [window(plane, *how) for plane in planes for how in windows], axis=-1
+    )
 
 
 # %% tags=["check"]
 toy = np.stack([np.full((2, 2), hu) for hu in (40.0, 80.0, -5000.0)])
-mine = to_input(toy, [(40, 80), (600, 2800)])
-if is_attempted("14.2", mine):
-    assert np.shape(mine) == (2, 2, 6), f"Three slices through two windows are (2, 2, 6), not {np.shape(mine)}."
-    assert np.clip(mine, 0, 1).tolist() == np.asarray(mine).tolist(), "Training saw numbers from 0 to 1."
-    assert np.isclose(mine[0, 0, 0], 0.5), "40 HU in the window 40/80 is 0.5, whatever else the slice holds."
-    assert np.isclose(mine[0, 0, 2], 1), "Channel 2 is the second slice through the first window."
-    assert np.allclose(to_input(small, [(40, 120), (600, 2800)]), right, atol=1e-6), "The library dresses it otherwise."
-    mark_correct("14.2")
+if tested := attempt("14.2", to_input):
+    mine = tested(toy, [(40, 80), (600, 2800)])
+    assert np.shape(mine) == (2, 2, 6), (
+        f"Three slices through two windows are (2, 2, 6), not {np.shape(mine)}."
+    )
+    assert np.clip(mine, 0, 1).tolist() == np.asarray(mine).tolist(), (
+        "Training saw numbers from 0 to 1."
+    )
+    assert np.isclose(mine[0, 0, 0], 0.5), (
+        "40 HU in the window 40/80 is 0.5, whatever else the slice holds."
+    )
+    assert np.isclose(mine[0, 0, 2], 1), (
+        "Channel 2 is the second slice through the first window."
+    )
+    assert np.allclose(tested(small, [(40, 120), (600, 2800)]), right, atol=1e-6), (
+        "The library dresses it otherwise."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
 # refused: whatever else the slice holds
 def to_input(planes, windows):
     low, high = planes.min(), planes.max()
-    return np.stack([(plane - low) / (high - low) for plane in planes for _ in windows], axis=-1)
+    return np.stack(
+        [(plane - low) / (high - low) for plane in planes for _ in windows], axis=-1
+    )
 
 
 # %% tags=["mistake"]
 # refused: Channel 2 is the second slice
 def to_input(planes, windows):
-    return np.stack([window(plane, *how) for how in windows for plane in planes], axis=-1)
+    return np.stack(
+        [window(plane, *how) for how in windows for plane in planes], axis=-1
+    )
 
 
 # %% [markdown] tags=["solution"]
@@ -330,12 +424,21 @@ from ich_lib.training.batches import Slices, ValidationBatches
 store = phantom_heads()
 rows = run.split.rows(store.table, trained=False)
 batches = ValidationBatches(Slices(store, rows), replace(recipe, batch=34))
-masks = np.concatenate([served.run(batches[i][0]).blood for i in range(len(batches))]) >= 0.5
+masks = (
+    np.concatenate([served.run(batches[i][0]).blood for i in range(len(batches))])
+    >= 0.5
+)
 
 # %%
 patient, truths = store.table.patient[rows], store.blood(rows) >= 128
-each = [dice_per_subject(truths[patient == name], masks[patient == name]) for name in sorted(set(patient))]
-figure = patient_bootstrap([first for first in each if first is not None], lambda sample: float(np.mean(sample)))
+each = [
+    dice_per_subject(truths[patient == name], masks[patient == name])
+    for name in sorted(set(patient))
+]
+figure = patient_bootstrap(
+    [first for first in each if first is not None],
+    lambda sample: float(np.mean(sample)),
+)
 print("Dice of bleeding slices, then patients:", figure)
 
 # %% [markdown]
@@ -345,7 +448,9 @@ print("Dice of bleeding slices, then patients:", figure)
 # `config` is a dictionary. Return the text of a card: one line `key: value` for each entry, and `NOTICE`. Raise a
 # `ValueError` that names *every* one of `NEEDED` that is missing, `None`, empty or 0.
 #
-# *Hint:* `[key for key in NEEDED if not config.get(key)]`.
+# *Hint:* collect everything that is missing before you complain.
+#
+# *Second hint:* `[key for key in NEEDED if not config.get(key)]`.
 
 # %%
 NEEDED = ("data", "patients", "interval", "intended_use")
@@ -362,7 +467,13 @@ def model_card(config):
 
 
 # %% tags=["check"]
-full = {"data": "phantoms", "patients": 5, "interval": (0.01, 0.2), "intended_use": "teaching", "Dice": 0.1}
+full = {
+    "data": "phantoms",
+    "patients": 5,
+    "interval": (0.01, 0.2),
+    "intended_use": "teaching",
+    "Dice": 0.1,
+}
 
 
 def refusal(config):
@@ -372,15 +483,17 @@ def refusal(config):
         return str(problem)
 
 
-mine = model_card(full)
-if is_attempted("14.3", mine):
+if tested := attempt("14.3", model_card):
+    mine = tested(full)
     assert "Dice: 0.1" in mine, "What was told belongs on the card, line by line."
     assert NOTICE in mine, "The card must say that this is no medical device: NOTICE."
     empty = refusal({**full, "patients": 0, "intended_use": ""})
     assert empty, "A card on 0 patients and without intended use was written."
-    assert all(key in empty for key in ("patients", "intended_use")), f"Name all that lacks at once, not only: {empty}"
+    assert all(key in empty for key in ("patients", "intended_use")), (
+        f"Name all that lacks at once, not only: {empty}"
+    )
     assert refusal({"Dice": 0.98}), "A bare 0.98 is a rumor, not a card."
-    mark_correct("14.3")
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -407,9 +520,16 @@ def model_card(config):
 # `export` takes the figures along, so that they travel with the file they were measured on:
 
 # %%
-card_path = export(run.folder, folder / "served", figures={"dice_per_subject": figure.as_json()})
+card_path = export(
+    run.folder, folder / "served", figures={"dice_per_subject": figure.as_json()}
+)
 card = json.loads(card_path.read_text())
-print({key: card[key] for key in ("data", "split", "held_out_fold", "epochs", "figures", "notice")})
+print(
+    {
+        key: card[key]
+        for key in ("data", "split", "held_out_fold", "epochs", "figures", "notice")
+    }
+)
 
 # %% [markdown]
 # ## The demo, with your weights
@@ -444,12 +564,24 @@ def fetch_page(url, process, patience_s=120):
 # %%
 if app.is_file():
     started = time.perf_counter()
-    command = [sys.executable, str(app), "--port", str(port), "--weights", str(card_path.parent)]
-    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        str(app),
+        "--port",
+        str(port),
+        "--weights",
+        str(card_path.parent),
+    ]
+    demo = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         config = json.loads(fetch_page(f"http://127.0.0.1:{port}/config", demo))
         print(f"answers after {time.perf_counter() - started:.0f} s:", config["title"])
-        print("it says what it is not:", NOTICE in fetch_page(f"http://127.0.0.1:{port}/", demo))
+        print(
+            "it says what it is not:",
+            NOTICE in fetch_page(f"http://127.0.0.1:{port}/", demo),
+        )
     finally:
         demo.terminate()
         demo.wait(30)
@@ -461,7 +593,9 @@ if app.is_file():
 if app.is_file():
     command = [sys.executable, str(app), "--port", str(port), "--weights", str(altered)]
     stopped = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    print("exit status", stopped.returncode, "-", stopped.stderr.strip().splitlines()[-1])
+    print(
+        "exit status", stopped.returncode, "-", stopped.stderr.strip().splitlines()[-1]
+    )
 
 # %% [markdown]
 # ## A Hugging Face Space is three files
@@ -473,8 +607,16 @@ import re
 
 if app.is_file():
     header = app.with_name("README.md").read_text(encoding="utf-8").split("---")[1]
-    print(*re.findall(r"^(?:sdk|sdk_version|python_version|app_file|license):.*", header, re.M), sep="\n")
-    print("TensorFlow wanted:", "tensorflow" in app.with_name("requirements.txt").read_text())
+    print(
+        *re.findall(
+            r"^(?:sdk|sdk_version|python_version|app_file|license):.*", header, re.M
+        ),
+        sep="\n",
+    )
+    print(
+        "TensorFlow wanted:",
+        "tensorflow" in app.with_name("requirements.txt").read_text(),
+    )
 
 # %% [markdown]
 # Free Spaces run on shared GPUs and start only where some function is marked `@spaces.GPU`. `app.py` has such a mark on a
@@ -493,10 +635,14 @@ edited = folder / "edited"
 shutil.copytree(WEIGHTS, edited)
 path = edited / "unet-both.json"
 path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
-results = {name: analyze(case.scan, load(place)) for name, place in (("as shipped", WEIGHTS), ("edited", edited))}
+results = {
+    name: analyze(case.scan, load(place))
+    for name, place in (("as shipped", WEIGHTS), ("edited", edited))
+}
 for name, first in results.items():
     print(
-        f"{name:11} any {first.scores['any']:.2f}   {first.marked_ml:5.1f} mL   Dice {dice(case.truth, first.mask):.2f}"
+        f"{name:11} any {first.scores['any']:.2f}   {first.marked_ml:5.1f} mL   Dice "
+        f"{dice(case.truth, first.mask):.2f}"
     )
 
 # %% [markdown]
@@ -507,8 +653,15 @@ for name, first in results.items():
 golden = load(WEIGHTS).segmenter.run(right[None]).blood
 for place in (WEIGHTS, edited):
     model = load(place).segmenter
-    difference_small = np.abs(model.run(stack_channels(small, model.recipe.windows)[None]).blood - golden).max()
-    print(f"{place.name:8}", "serves" if difference_small < 1e-4 else f"does not start: off by {difference_small:.2f}")
+    difference_small = np.abs(
+        model.run(stack_channels(small, model.recipe.windows)[None]).blood - golden
+    ).max()
+    print(
+        f"{place.name:8}",
+        "serves"
+        if difference_small < 1e-4
+        else f"does not start: off by {difference_small:.2f}",
+    )
 
 # %% [markdown]
 # ## Recap

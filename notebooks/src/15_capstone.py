@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ich_lib import train
-from ich_lib.course import find_ct_ich, is_attempted, mark_correct, phantom_heads
+from ich_lib.course import attempt, find_ct_ich, phantom_heads
 from ich_lib.data import open_set
 from ich_lib.data.split import SET_ASIDE, Split, by_patient, leaky_image_split, units
 from ich_lib.data.store import cached_store
@@ -39,7 +39,16 @@ folder = Path(mkdtemp())
 
 # %%
 published = get_recipe(SYSTEM)
-for key in ("size", "field", "windows", "loss", "sampling", "learning_rate", "batch", "epochs"):
+for key in (
+    "size",
+    "field",
+    "windows",
+    "loss",
+    "sampling",
+    "learning_rate",
+    "batch",
+    "epochs",
+):
     print(f"{key:14}", getattr(published, key))
 
 # %%
@@ -56,8 +65,16 @@ row(store.hu(largest), through="brain", masks=truth[largest], height=2.5)
 
 # %%
 width, steps = ((8, 16, 32, 64), 40) if QUICK else ((16, 32, 64, 128), 100)
-budget = {"steps": steps, "epochs": 8, "batch": 8, "learning_rate": 3e-3, "schedule": "cosine"}
-rebuilt = replace(published, size=64, stored=64, field="head", options={"filters": width}, **budget)
+budget = {
+    "steps": steps,
+    "epochs": 8,
+    "batch": 8,
+    "learning_rate": 3e-3,
+    "schedule": "cosine",
+}
+rebuilt = replace(
+    published, size=64, stored=64, field="head", options={"filters": width}, **budget
+)
 for key, was in published.as_json().items():
     if rebuilt.as_json()[key] != was:
         print(f"{key:14} {was} -> {rebuilt.as_json()[key]}")
@@ -70,7 +87,9 @@ for key, was in published.as_json().items():
 # %%
 table = store.table
 patient_folds = by_patient(table, folds=4).folds
-folds = {patient: SET_ASIDE if part == 3 else part for patient, part in patient_folds.items()}
+folds = {
+    patient: SET_ASIDE if part == 3 else part for patient, part in patient_folds.items()
+}
 honest_split = Split("patient", folds, held_out=0)
 sealed = sorted(patient for patient, part in folds.items() if part == SET_ASIDE)
 print(f"{len(sealed)} of {len(folds)} patients are sealed")
@@ -81,22 +100,35 @@ print(f"{len(sealed)} of {len(folds)} patients are sealed")
 # %%
 image_folds = leaky_image_split(table, folds=3).folds
 names = units(table, "leaky image")
-sealed_names = {name for name, patient in zip(names, table.patient, strict=True) if patient in sealed}
+sealed_names = {
+    name
+    for name, patient in zip(names, table.patient, strict=True)
+    if patient in sealed
+}
 slice_split = Split(
-    "leaky image", {name: SET_ASIDE if name in sealed_names else fold for name, fold in image_folds.items()}, held_out=0
+    "leaky image",
+    {
+        name: SET_ASIDE if name in sealed_names else fold
+        for name, fold in image_folds.items()
+    },
+    held_out=0,
 )
 
 
 # %%
 def train_run(name, recipe, split):
-    return train(recipe, store, folder / name, split=split, allow_leaks=split is slice_split)
+    return train(
+        recipe, store, folder / name, split=split, allow_leaks=split is slice_split
+    )
 
 
 def masks(run, rows):
     """(n, y, x) bool: what a run draws on some rows."""
     batches = ValidationBatches(Slices(store, rows), replace(run.recipe, batch=32))
     model = run.model()
-    scores = [keras.ops.convert_to_numpy(model(batches[i][0])) for i in range(len(batches))]
+    scores = [
+        keras.ops.convert_to_numpy(model(batches[i][0])) for i in range(len(batches))
+    ]
     return np.concatenate(scores)[..., 0] >= run.recipe.threshold
 
 
@@ -109,19 +141,27 @@ as_published = train_run("as-published", rebuilt, slice_split)
 
 # %%
 tested = slice_split.rows(table, trained=False)
-bleeding, clean = tested[truth[tested].any(axis=(1, 2))], tested[~table.labels[tested, -1]]
-balanced = np.concatenate([bleeding, np.random.default_rng(0).permutation(clean)[: len(bleeding)]])
+bleeding, clean = (
+    tested[truth[tested].any(axis=(1, 2))],
+    tested[~table.labels[tested, -1]],
+)
+balanced = np.concatenate(
+    [bleeding, np.random.default_rng(0).permutation(clean)[: len(bleeding)]]
+)
 
 
 def their_numbers(mask, truth):
     pairs = list(zip(truth, mask, strict=True))
-    return np.mean([metrics.dice(*pair) for pair in pairs]), np.mean([metrics.mean_iou(*pair) for pair in pairs])
+    return np.mean([metrics.dice(*pair) for pair in pairs]), np.mean(
+        [metrics.mean_iou(*pair) for pair in pairs]
+    )
 
 
 predicted = masks(as_published, balanced)
 for name, mask in (("rebuilt", predicted), ("all black", np.zeros_like(predicted))):
     print(
-        f"{name:10} Dice {their_numbers(mask, truth[balanced])[0]:.2f}   IoU {their_numbers(mask, truth[balanced])[1]:.2f}"
+        f"{name:10} Dice {their_numbers(mask, truth[balanced])[0]:.2f}   IoU "
+        f"{their_numbers(mask, truth[balanced])[1]:.2f}"
     )
 
 # %% [markdown]
@@ -129,14 +169,19 @@ for name, mask in (("rebuilt", predicted), ("all black", np.zeros_like(predicted
 # For each patient the mean Dice over the slices whose *truth* holds blood: a dictionary. Patients without such slices are not
 # in it.
 #
-# *Hint:* `metrics.dice_per_subject(truth, mask)` does one patient and answers `None` where there is no blood.
+# *Hint:* go through the patients; what does a patient without blood give?
+#
+# *Second hint:* `metrics.dice_per_subject(truth, mask)` does one patient and answers `None` where there is no blood.
 
 
 # %% tags=["exercise"]
 def dice_by_patient(mask, truth, ids):
     # your code here
     # solution
-    each = {name: metrics.dice_per_subject(truth[ids == name], mask[ids == name]) for name in sorted(set(ids))}
+    each = {
+        name: metrics.dice_per_subject(truth[ids == name], mask[ids == name])
+        for name in sorted(set(ids))
+    }
     return {name: value for name, value in each.items() if value is not None}
 
 
@@ -145,26 +190,35 @@ toy = np.zeros((4, 2, 2), bool)
 toy[:2, 0] = True  # patient a: two slices, both bleed
 guess = toy.copy()
 guess[1] = False  # one of them is missed
-mine = dice_by_patient(guess, toy, np.array(["a", "a", "a", "b"]))
-if is_attempted("15.1", mine):
-    assert "b" not in mine, "Patient b does not bleed; an empty mask is no success to be counted."
-    assert abs(mine["a"] - 0.5) < 1e-9, (
-        f"One slice found, one missed, the clean one left out: 0.5, not {mine['a']:.2f}."
+if tested := attempt("15.1", dice_by_patient):
+    mine = tested(guess, toy, np.array(["a", "a", "a", "b"]))
+    assert "b" not in mine, (
+        "Patient b does not bleed; an empty mask is no success to be counted."
     )
-    mark_correct("15.1")
+    assert abs(mine["a"] - 0.5) < 1e-9, (
+        "One slice found, one missed, the clean one left out: 0.5, not "
+        f"{mine['a']:.2f}."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
 # refused: Patient b does not bleed
 def dice_by_patient(mask, truth, ids):
-    return {name: metrics.dice(truth[ids == name], mask[ids == name]) for name in set(ids.tolist())}
+    return {
+        name: metrics.dice(truth[ids == name], mask[ids == name])
+        for name in set(ids.tolist())
+    }
 
 
 # %% tags=["mistake"]
 # refused: the clean one left out
 def dice_by_patient(mask, truth, ids):
     bleeds = {name for name in ids if truth[ids == name].any()}
-    score = lambda name: [metrics.dice(t, m) for t, m in zip(truth[ids == name], mask[ids == name], strict=True)]  # noqa: E731
+    score = lambda name: [
+        metrics.dice(t, m)
+        for t, m in zip(truth[ids == name], mask[ids == name], strict=True)
+    ]
     return {name: float(np.mean(score(name))) for name in bleeds}
 
 
@@ -180,19 +234,30 @@ def dice_by_patient(mask, truth, ids):
 def by_patients(run, rows):
     predicted, patient = masks(run, rows), table.patient[rows]
     each = {
-        name: metrics.dice_per_subject(truth[rows][patient == name], predicted[patient == name])
+        name: metrics.dice_per_subject(
+            truth[rows][patient == name], predicted[patient == name]
+        )
         for name in sorted(set(patient))
     }
     return {name: value for name, value in each.items() if value is not None}
 
 
-mean = lambda sample: float(np.mean(sample))  # noqa: E731
+mean = lambda sample: float(np.mean(sample))
 rebuild = train_run("rebuild", rebuilt, honest_split)
 looked_at = honest_split.rows(table, trained=False)
 
 # %%
-ladder = [("published way", their_numbers(predicted, truth[balanced])[0], "slices split, empty slices count 1")]
-for run, rows, how in ((as_published, balanced, "slices split"), (rebuild, looked_at, "patients split")):
+ladder = [
+    (
+        "published way",
+        their_numbers(predicted, truth[balanced])[0],
+        "slices split, empty slices count 1",
+    )
+]
+for run, rows, how in (
+    (as_published, balanced, "slices split"),
+    (rebuild, looked_at, "patients split"),
+):
     figure = patient_bootstrap(list(by_patients(run, rows).values()), mean)
     ladder.append((str(figure), figure.value, f"{how}, bleeding slices alone"))
 for label, value, how in ladder:
@@ -212,7 +277,10 @@ for label, value, how in ladder:
 
 # %%
 CHANGES = {
-    "sampling": {"sampling": "mix", "mix": (0.5, 0.25, 0.25, 0.0)},  # blood pasted into clean slices
+    "sampling": {
+        "sampling": "mix",
+        "mix": (0.5, 0.25, 0.25, 0.0),
+    },  # blood pasted into clean slices
     "windows": {"windows": ("brain render", "bone")},
     "2.5D": {"neighbors": 1},
     "loss": {"loss": "dice_bce"},
@@ -228,7 +296,8 @@ plan = {
     "change": CHANGES[CHANGE],
     "sealed": sealed,
     "measure": "Dice of bleeding slices, mean by patient, then over patients",
-    "rule": "better only if the 95 % interval of the paired difference lies above 0; one look",
+    "rule": "better only if the 95 % interval of the paired difference lies above 0; "
+    "one look",
 }
 promised = sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 print(promised[:16], "...")
@@ -238,7 +307,9 @@ print(promised[:16], "...")
 # `may_open(plan, trained_on, chosen_by)` returns True, or raises a `ValueError` where a sealed patient was trained on or
 # used for choosing, or where the plan does not make exactly one change.
 #
-# *Hint:* `set(plan["sealed"]) & (set(trained_on) | set(chosen_by))`.
+# *Hint:* who has been seen, in any role?
+#
+# *Second hint:* `set(plan["sealed"]) & (set(trained_on) | set(chosen_by))`.
 
 
 # %% tags=["exercise"]
@@ -246,9 +317,13 @@ def may_open(plan, trained_on, chosen_by):
     # your code here
     # solution
     if leaked := set(plan["sealed"]) & (set(trained_on) | set(chosen_by)):
-        raise ValueError(f"{len(leaked)} sealed patients were seen before, such as {min(leaked)}.")
+        raise ValueError(
+            f"{len(leaked)} sealed patients were seen before, such as {min(leaked)}."
+        )
     if len(plan["change"]) != 1:
-        raise ValueError(f"One change was promised; the plan makes {len(plan['change'])}.")
+        raise ValueError(
+            f"One change was promised; the plan makes {len(plan['change'])}."
+        )
     return True
 
 
@@ -263,14 +338,20 @@ def is_refused(*case):
         return True
 
 
-mine = may_open(toy_plan, ["a"], ["b"])
-if is_attempted("15.2", mine):
+if tested := attempt("15.2", may_open):
+    mine = tested(toy_plan, ["a"], ["b"])
     assert mine is True, "Nobody sealed was seen: open."
-    assert is_refused(toy_plan, ["a", "c"], []), "Patient c is sealed and was trained on."
-    assert is_refused(toy_plan, ["a"], ["b", "d"]), "Patient d is sealed, and the change was chosen by looking at it."
+    assert is_refused(toy_plan, ["a", "c"], []), (
+        "Patient c is sealed and was trained on."
+    )
+    assert is_refused(toy_plan, ["a"], ["b", "d"]), (
+        "Patient d is sealed, and the change was chosen by looking at it."
+    )
     two = {**toy_plan, "change": {"loss": "dice_bce", "neighbors": 1}}
-    assert is_refused(two, ["a"], ["b"]), "Two changes: who could say which of them helped?"
-    mark_correct("15.2")
+    assert is_refused(two, ["a"], ["b"]), (
+        "Two changes: who could say which of them helped?"
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -306,9 +387,14 @@ placebo = train_run("placebo", replace(rebuilt, seed=1), honest_split)
 # Now the seal is broken, once.
 
 # %%
-assert promised == sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(), "The plan was altered."
+assert promised == sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest(), (
+    "The plan was altered."
+)
 sealed_rows = np.flatnonzero(np.isin(table.patient, plan["sealed"]))
-dice = {"rebuild": by_patients(rebuild, sealed_rows), CHANGE: by_patients(changed, sealed_rows)}
+dice = {
+    "rebuild": by_patients(rebuild, sealed_rows),
+    CHANGE: by_patients(changed, sealed_rows),
+}
 dice["placebo"] = by_patients(placebo, sealed_rows)
 for name, each in dice.items():
     print(f"{name:9}", patient_bootstrap(list(each.values()), mean))
@@ -326,7 +412,9 @@ plt.show()
 # `before` and `after` map patients to Dice, in any order. Return the mean gain and the 2.5th and 97.5th percentile of it over
 # 2,000 resamples of patients.
 #
-# *Hint:* subtract patient by patient first; then resample the differences.
+# *Hint:* what do a hard patient's two values share, and how does it cancel?
+#
+# *Second hint:* subtract patient by patient first; then resample the differences.
 
 
 # %% tags=["exercise"]
@@ -340,14 +428,24 @@ def paired_gain(before, after, rng):
 
 # %% tags=["check"]
 before = {f"p{k}": 0.1 * k for k in range(10)}  # easy and hard patients
-after = {patient: before[patient] + (0.05 if patient in ("p1", "p4") else 0.03) for patient in reversed(before)}
-mine = paired_gain(before, after, np.random.default_rng(0))
-if is_attempted("15.3", mine):
+after = {
+    patient: before[patient] + (0.05 if patient in ("p1", "p4") else 0.03)
+    for patient in reversed(before)
+}
+if tested := attempt("15.3", paired_gain):
+    mine = tested(before, after, np.random.default_rng(0))
     right = paired_bootstrap(before, after, mean)
-    assert abs(mine[0] - right.value) < 1e-9, f"Every patient gained, 0.034 in the mean; not {mine[0]:.3f}."
-    assert mine[1] > 0, "Each patient gained at least 0.03, so no resample of pairs can lose: were they paired by name?"
-    assert abs(mine[2] - right.high) < 0.003, f"The upper end should be near {right.high:.3f}, not {mine[2]:.3f}."
-    mark_correct("15.3")
+    assert abs(mine[0] - right.value) < 1e-9, (
+        f"Every patient gained, 0.034 in the mean; not {mine[0]:.3f}."
+    )
+    assert mine[1] > 0, (
+        "Each patient gained at least 0.03, so no resample of pairs can lose: were "
+        "they paired by name?"
+    )
+    assert abs(mine[2] - right.high) < 0.003, (
+        f"The upper end should be near {right.high:.3f}, not {mine[2]:.3f}."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -361,8 +459,13 @@ def paired_gain(before, after, rng):
 # %% tags=["mistake"]
 # refused: no resample of pairs can lose
 def paired_gain(before, after, rng):
-    a, b = (np.array([scores[patient] for patient in before]) for scores in (before, after))
-    first, second = (scores[rng.integers(len(scores), size=(2000, len(scores)))].mean(axis=1) for scores in (a, b))
+    a, b = (
+        np.array([scores[patient] for patient in before]) for scores in (before, after)
+    )
+    first, second = (
+        scores[rng.integers(len(scores), size=(2000, len(scores)))].mean(axis=1)
+        for scores in (a, b)
+    )
     return (b - a).mean(), *np.percentile(second - first, [2.5, 97.5])
 
 
@@ -371,17 +474,15 @@ def paired_gain(before, after, rng):
 
 # %% [markdown]
 # ## What the interval says
-# The same arithmetic for the change and for the placebo:
-
+# The same arithmetic for the change and for the placebo. **Predict:** does either interval leave out 0?
 
 # %%
-def verdict(gain):
-    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "no difference shown"
-
-
-gains = {name: paired_bootstrap(dice["rebuild"], dice[name], mean) for name in (CHANGE, "placebo")}
+gains = {
+    name: paired_bootstrap(dice["rebuild"], dice[name], mean)
+    for name in (CHANGE, "placebo")
+}
 for name, gain in gains.items():
-    print(f"{name:9} {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}): {verdict(gain)}")
+    print(f"{name:9} {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})")
 
 # %% [markdown]
 # It need not win. An interval around 0 does not say "equal"; it says that so few patients cannot tell. And if the *placebo*
@@ -393,24 +494,33 @@ for name, gain in gains.items():
 # %%
 shows = sealed_rows[truth[sealed_rows].any(axis=(1, 2))]
 pairs = [
-    [metrics.dice(truth[r], m) for r, m in zip(shows, masks(run, shows), strict=True)] for run in (rebuild, changed)
+    [metrics.dice(truth[r], m) for r, m in zip(shows, masks(run, shows), strict=True)]
+    for run in (rebuild, changed)
 ]
 wrong = patient_bootstrap(list(np.subtract(*pairs[::-1])), mean)
 
 # %%
 gain = gains[CHANGE]
-for count, estimate in ((f"{len(shows)} slices", wrong), (f"{gain.n_patients} patients", gain)):
-    print(f"{count:12} {estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f}): {verdict(estimate)}")
+for count, estimate in (
+    (f"{len(shows)} slices", wrong),
+    (f"{gain.n_patients} patients", gain),
+):
+    print(
+        f"{count:12} {estimate.value:+.3f} ({estimate.low:+.3f} to "
+        f"{estimate.high:+.3f})"
+    )
 
 # %% [markdown]
-# Another mean (patients with many slices count more), and an interval that takes slices of one head for strangers. Where the
-# two verdicts differ, the first is the one that gets published. The second was named in the plan, before anybody looked.
+# Another mean (patients with many slices count more), and an interval that takes slices of one head for strangers. Where
+# only the first leaves out 0, it is the one that gets published. The second was named in the plan, before anybody looked.
 #
 # ### Exercise 15.4: the report (9 min)
 # `report(gain, change, data)` returns one paragraph from a `Estimate`. It holds the change, the data, the gain and both
 # ends with three decimals, the number of patients, and **better**, **worse** or **not shown**, exactly one of them.
 #
-# *Hint:* f"{gain.value:+.3f}"; compare `gain.low` and `gain.high` with 0.
+# *Hint:* the verdict hangs on the ends of the interval, not on its middle.
+#
+# *Second hint:* f"{gain.value:+.3f}"; compare `gain.low` and `gain.high` with 0.
 
 
 # %% tags=["exercise"]
@@ -419,41 +529,57 @@ def report(gain, change, data):
     # solution
     verdict = "better" if gain.low > 0 else "worse" if gain.high < 0 else "not shown"
     return (
-        f"One change ({change}) on {data}, one training each, {gain.n_patients} sealed patients: the Dice of bleeding "
-        f"slices moved by {gain.value:+.3f} (95 % {gain.low:+.3f} to {gain.high:+.3f}). By the rule set before: {verdict}. "
+        f"One change ({change}) on {data}, one training each, {gain.n_patients} sealed "
+        "patients: the Dice of bleeding "
+        f"slices moved by {gain.value:+.3f} (95 % {gain.low:+.3f} to "
+        f"{gain.high:+.3f}). By the rule set before: {verdict}. "
         "Seeds and other hospitals were not measured."
     )
 
 
 # %% tags=["check"]
-cases = {"better": Estimate(0.051, 0.012, 0.093, 7), "worse": Estimate(-0.04, -0.07, -0.011, 7)}
+cases = {
+    "better": Estimate(0.051, 0.012, 0.093, 7),
+    "worse": Estimate(-0.04, -0.07, -0.011, 7),
+}
 cases["not shown"] = Estimate(0.033, -0.021, 0.084, 7)
-mine = report(cases["better"], "2.5D", "phantoms")
-if is_attempted("15.4", mine):
+if tested := attempt("15.4", report):
+    mine = tested(cases["better"], "2.5D", "phantoms")
     for right, case in cases.items():
-        text = report(case, "2.5D", "phantoms")
+        text = tested(case, "2.5D", "phantoms")
         covered = [word for word in cases if word in text]
-        assert covered == [right], f"From {case.low} to {case.high} is '{right}'; the text says {covered}."
-        for part in (f"{abs(case.value):.3f}", f"{abs(case.low):.3f}", f"{abs(case.high):.3f}"):
+        assert covered == [right], (
+            f"From {case.low} to {case.high} is '{right}'; the text says {covered}."
+        )
+        for part in (
+            f"{abs(case.value):.3f}",
+            f"{abs(case.low):.3f}",
+            f"{abs(case.high):.3f}",
+        ):
             assert part in text, f"{part} is missing: give the gain and both ends."
         assert all(word in text for word in ("7", "2.5D", "phantoms")), (
             "On how many patients, which change, which data?"
         )
-    mark_correct("15.4")
+    tested.passes()
 
 
 # %% tags=["mistake"]
 # refused: is 'not shown'
 def report(gain, change, data):
     verdict = "better" if gain.value > 0 else "worse"
-    return f"{change}, {data}, 7: {gain.value:.3f} ({gain.low:.3f} to {gain.high:.3f}), {verdict}"
+    return (
+        f"{change}, {data}, 7: {gain.value:.3f} ({gain.low:.3f} to "
+        f"{gain.high:.3f}), {verdict}"
+    )
 
 
 # %% tags=["mistake"]
 # refused: give the gain and both ends
 def report(gain, change, data):
     verdict = "better" if gain.low > 0 else "worse" if gain.high < 0 else "not shown"
-    return f"{change} on {data}, {gain.n_patients} patients: {gain.value:.3f}, {verdict}"
+    return (
+        f"{change} on {data}, {gain.n_patients} patients: {gain.value:.3f}, {verdict}"
+    )
 
 
 # %% [markdown] tags=["solution"]
@@ -466,13 +592,22 @@ def report(gain, change, data):
 
 # %%
 rng, sure, size = np.random.default_rng(0), [], gain.n_patients
-wide = np.std([dice[CHANGE][patient] - dice["rebuild"][patient] for patient in dice["rebuild"]]) or 0.05
+wide = (
+    np.std(
+        [
+            dice[CHANGE][patient] - dice["rebuild"][patient]
+            for patient in dice["rebuild"]
+        ]
+    )
+    or 0.05
+)
 for _ in range(500):
     nothing = rng.normal(0, wide, (5, size))
     resampled = nothing[:, rng.integers(size, size=(500, size))].mean(axis=2)
     sure.append(np.percentile(resampled, 2.5, axis=1) > 0)
 print(
-    f"one change decided before: {np.mean(sure):.0%} false wins; the best of five: {np.mean(np.any(sure, axis=1)):.0%}"
+    f"one change decided before: {np.mean(sure):.0%} false wins; the best of five: "
+    f"{np.mean(np.any(sure, axis=1)):.0%}"
 )
 
 # %% [markdown]

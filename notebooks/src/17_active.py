@@ -13,12 +13,13 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ich_lib import LABELS
-from ich_lib.course import is_attempted, mark_correct, phantom_heads
+from ich_lib.course import attempt, phantom_heads
+from ich_lib.course.density import density_features
+from ich_lib.course.levels import height_auc, level_of_slices, same_level_auc
+from ich_lib.course.real import real_slice
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
-from ich_lib.measures.metrics import auc
-from ich_lib.models.classical import SHOWN, build_estimator, features
-from ich_lib.models.pictures import stack_channels
+from ich_lib.models.classical import build_estimator
 from ich_lib.prediction.uncertainty import entropy
 from ich_lib.show import row
 
@@ -32,19 +33,28 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 # %%
 store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
+level = level_of_slices(table)
 
 # %%
-pictures = np.stack([stack_channels([planes], SHOWN) for planes in store.hu(range(len(store)))])
-columns = features(pictures).astype(float)
+columns = density_features(store.hu(range(len(store))))
+
+
+def rank_auc(rows, p):
+    """AUC over pairs of slices at the same height."""
+    return same_level_auc(truth[rows], p, level[rows])
 
 
 def predict(rows, question_rows):
-    return build_estimator("logistic", 0).fit(columns[rows], truth[rows]).predict_proba(columns[question_rows])[:, 1]
+    return (
+        build_estimator("logistic", 0)
+        .fit(columns[rows], truth[rows])
+        .predict_proba(columns[question_rows])[:, 1]
+    )
 
 
 # %%
 def deal_heads(seed):
-    """Held-out rows of 16 heads, and the other heads: first one that bleeds and one that is clean, then a shuffle."""
+    """Held-out rows; the other heads: one bleeds, one is clean, then a shuffle."""
     split = hold_out(table, share=0.4, seed=seed)
     free, test = split.rows(table, trained=True), split.rows(table, trained=False)
     patients = np.random.default_rng(seed).permutation(np.unique(table.patient[free]))
@@ -55,9 +65,11 @@ def deal_heads(seed):
 
 # %%
 test, patients = deal_heads(0)
+print(f"height alone: AUC {height_auc(table, test):.2f} over all pairs, ", end="")
+print(f"{rank_auc(test, level[test]):.2f} over pairs of one height")
 pool = np.flatnonzero(np.isin(table.patient, patients[2:]))
 probabilities = predict(np.flatnonzero(np.isin(table.patient, patients[:2])), pool)
-hardest = np.argsort(np.abs(probabilities - 0.5))[:5]
+hardest = np.argsort(entropy(probabilities))[-5:]
 row(
     store.hu(pool[hardest]),
     [f"{probabilities[k]:.2f}, bleeds: {truth[pool[k]]}" for k in hardest],
@@ -66,14 +78,23 @@ row(
 )
 
 # %% [markdown]
-# With two heads it is sure of everything: even its hardest slices get a low probability, and some of them bleed. The doubt that
-# we want to follow must be learned first.
+# And a real slice that somebody had to label: how long would you look at it?
+
+# %%
+real_hu, real_blood = real_slice("066", size=64)
+row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
+
+# %% [markdown]
+# Read the titles: how near to one half are its hardest slices, and how many of them bleed? A model of two heads does not know
+# yet what it does not know. The doubt that we want to follow must be learned first.
 #
 # ## Where it shines: a line
 # ### Exercise 17.1: ask where you doubt (6 min)
 # `probability` is given for every item, `labeled` lists those known. Return the unlabeled item that is nearest to one half.
 #
-# *Hint:* work on a copy; make those known very far away.
+# *Hint:* an answer near one half is a doubt; what is known already must not win.
+#
+# *Second hint:* work on a copy; make those known very far away.
 
 
 # %% tags=["exercise"]
@@ -87,12 +108,13 @@ def next_question(probability, labeled):
 
 # %% tags=["check"]
 toy = np.array([0.1, 0.5, 0.45, 0.9])
-mine = next_question(toy, [1])
-if is_attempted("17.1", mine):
+if tested := attempt("17.1", next_question):
+    mine = tested(toy, [1])
     assert mine != 1, "Item 1 is labeled already; nobody pays for it twice."
-    assert mine == 2, f"0.45 is nearest to one half of what is left: item 2, not {mine}."
-    assert toy[1] == 0.5, "The probabilities that were given have changed."
-    mark_correct("17.1")
+    assert mine == 2, (
+        f"0.45 is nearest to one half of what is left: item 2, not {mine}."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -104,7 +126,11 @@ def next_question(probability, labeled):
 # %% tags=["mistake"]
 # refused: nearest to one half of what is left
 def next_question(probability, labeled):
-    return int(np.argmax(np.where(np.isin(np.arange(len(probability)), labeled), 0, probability)))
+    return int(
+        np.argmax(
+            np.where(np.isin(np.arange(len(probability)), labeled), 0, probability)
+        )
+    )
 
 
 # %% [markdown] tags=["solution"]
@@ -112,7 +138,12 @@ def next_question(probability, labeled):
 
 # %%
 levels = np.linspace(0.01, 0.99, 99)
-print("hardest by hand:", levels[np.abs(levels - 0.5).argmin()], " by ich_lib:", levels[entropy(levels).argmax()])
+print(
+    "hardest by hand:",
+    levels[np.abs(levels - 0.5).argmin()],
+    " by ich_lib:",
+    levels[entropy(levels).argmax()],
+)
 
 # %% [markdown]
 # A toy: 500 bleeds in order of size; from some size on they can be seen. Where is the edge? **Predict:** how many questions
@@ -128,7 +159,11 @@ def questions(ask, seed):
         high = min(k for k in labeled if is_visible[k])
         if high - low == 1:
             return len(labeled) - 2
-        labeled.append((low + high) // 2 if ask == "doubt" else rng.choice(np.setdiff1d(size, labeled)))
+        labeled.append(
+            (low + high) // 2
+            if ask == "doubt"
+            else rng.choice(np.setdiff1d(size, labeled))
+        )
 
 
 # %%
@@ -148,16 +183,23 @@ def by_scan(seed, ask, n_scans=12):
     test, left = deal_heads(seed)
     have, left, curve = left[:2], left[2:], []
     while True:
-        probabilities = predict(np.flatnonzero(np.isin(table.patient, have)), np.arange(len(table)))
-        curve.append(auc(truth[test], probabilities[test]))
+        probabilities = predict(
+            np.flatnonzero(np.isin(table.patient, have)), np.arange(len(table))
+        )
+        curve.append(rank_auc(test, probabilities[test]))
         if len(have) == n_scans:
             return curve
-        entropies = [entropy(probabilities[table.patient == patient]).mean() for patient in left]
+        entropies = [
+            entropy(probabilities[table.patient == patient]).mean() for patient in left
+        ]
         have = [*have, left.pop(int(np.argmax(entropies)) if ask == "doubt" else 0)]
 
 
 # %%
-scans = {ask: np.array([by_scan(seed, ask) for seed in tqdm(SEEDS)]) for ask in ("random", "doubt")}
+scans = {
+    ask: np.array([by_scan(seed, ask) for seed in tqdm(SEEDS)])
+    for ask in ("random", "doubt")
+}
 
 
 # %%
@@ -178,12 +220,13 @@ curves(scans, np.arange(2, 13), "scans labeled (band: one SD over draws)")
 for n in (4, 8, 12):
     gain = (scans["doubt"] - scans["random"])[:, n - 2]
     print(
-        f"{n:2} scans: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in {(gain > 0).sum()} of 20)"
+        f"{n:2} scans: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, "
+        f"better in {(gain > 0).sum()} of 20)"
     )
 
 # %% [markdown]
-# Doubt saves nothing here; after eight scans it is behind in most draws. One reason may be that a head full of doubt is an odd
-# one, and the sample grows unlike the heads that come.
+# Doubt saves nothing here: with 4, 8 and 12 scans it is ahead in about half of the draws. One reason may be that a head full
+# of doubt is an odd one, and the sample grows unlike the heads that come.
 #
 # ## Slice by slice
 # Or ask for single slices, ten a round, from anywhere in the pool.
@@ -192,39 +235,64 @@ for n in (4, 8, 12):
 # %%
 def by_slice(seed, ask, rounds=11, start=40, batch=10):
     test, patients = deal_heads(seed)
-    rng, pool = np.random.default_rng(seed), np.flatnonzero(np.isin(table.patient, patients))
+    rng, pool = (
+        np.random.default_rng(seed),
+        np.flatnonzero(np.isin(table.patient, patients)),
+    )
     bleeding = rng.permutation(pool[truth[pool]])[:2]  # two bleeds to begin with
-    have = np.r_[bleeding, rng.choice(np.setdiff1d(pool, bleeding), start - 2, replace=False)]
+    have = np.r_[
+        bleeding, rng.choice(np.setdiff1d(pool, bleeding), start - 2, replace=False)
+    ]
     aucs = []
     while True:
         unlabeled = np.setdiff1d(pool, have)
         probabilities = predict(have, np.arange(len(table)))
         right = (probabilities > 0.5) == truth
-        aucs.append((auc(truth[test], probabilities[test]), right[test].mean(), right[unlabeled].mean()))
+        aucs.append(
+            (
+                rank_auc(test, probabilities[test]),
+                right[test].mean(),
+                right[unlabeled].mean(),
+            )
+        )
         if len(aucs) == rounds:
             return np.array(aucs), have
         doubtful = unlabeled[np.argsort(-entropy(probabilities[unlabeled]))[:batch]]
-        have = np.r_[have, doubtful if ask == "doubt" else rng.choice(unlabeled, batch, replace=False)]
+        have = np.r_[
+            have,
+            doubtful if ask == "doubt" else rng.choice(unlabeled, batch, replace=False),
+        ]
 
 
 # %%
-slices = {ask: [by_slice(seed, ask) for seed in tqdm(SEEDS)] for ask in ("random", "doubt")}
+slices = {
+    ask: [by_slice(seed, ask) for seed in tqdm(SEEDS)] for ask in ("random", "doubt")
+}
 
 # %%
 aucs = {ask: np.array([planes for planes, _ in runs]) for ask, runs in slices.items()}
-curves({ask: planes[:, :, 0] for ask, planes in aucs.items()}, np.arange(40, 150, 10), "slices labeled")
+curves(
+    {ask: planes[:, :, 0] for ask, planes in aucs.items()},
+    np.arange(40, 150, 10),
+    "slices labeled",
+)
 gain = aucs["doubt"][:, -1, 0] - aucs["random"][:, -1, 0]
-print(f"140 slices: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in {(gain > 0).sum()} of 20)")
+print(
+    f"140 slices: doubt gains {gain.mean():+.3f} (SD {gain.std(ddof=1):.3f}, better in "
+    f"{(gain > 0).sum()} of 20)"
+)
 
 # %% [markdown]
-# Behind on the way, and in the end within the spread: a null result at best, and twenty draws of the same 40 heads overlap
-# on top. Perhaps a doubtful slice is often one whose bleed hardly shows, so that its label teaches little.
+# In the end doubt is behind in three draws of four, by 0.03 in the mean: worse than a coin, if anything, and twenty draws of
+# the same 40 heads overlap on top. Perhaps a doubtful slice is often one whose bleed hardly shows, so that its label teaches little.
 #
 # ### Exercise 17.2: what did it cost? (5 min)
 # Opening a scan takes a radiologist 3 minutes, each of its slices 10 seconds more. `patient` names the patient of every
 # row; `rows` are the labeled ones. Return the minutes.
 #
-# *Hint:* `len(set(...))`.
+# *Hint:* what is paid once a scan, and what once a slice?
+#
+# *Second hint:* `len(set(...))`.
 
 
 # %% tags=["exercise"]
@@ -235,11 +303,13 @@ def minutes(patient, rows):
 
 
 # %% tags=["check"]
-mine = minutes(np.array(["a", "a", "b", "c"]), np.array([0, 1, 2]))
-if is_attempted("17.2", mine):
+if tested := attempt("17.2", minutes):
+    mine = tested(np.array(["a", "a", "b", "c"]), np.array([0, 1, 2]))
     assert mine > 1, "Slices alone take half a minute; scans must be opened too."
-    assert np.isclose(mine, 6.5), f"Two scans opened and three slices: 6 + 0.5 = 6.5 minutes, not {mine:.1f}."
-    mark_correct("17.2")
+    assert np.isclose(mine, 6.5), (
+        f"Two scans opened and three slices: 6 + 0.5 = 6.5 minutes, not {mine:.1f}."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -260,8 +330,14 @@ def minutes(patient, rows):
 # %%
 for ask, runs in slices.items():
     cost = [3 * len(set(table.patient[have])) + len(have) / 6 for _, have in runs]
-    print(f"140 slices, {ask:6}: {np.mean(cost):3.0f} minutes, AUC {aucs[ask][:, -1, 0].mean():.3f}")
-print(f"8 whole scans at random: {3 * 8 + 8 * 34 / 6:3.0f} minutes, AUC {scans['random'][:, 6].mean():.3f}")
+    print(
+        f"140 slices, {ask:6}: {np.mean(cost):3.0f} minutes, AUC "
+        f"{aucs[ask][:, -1, 0].mean():.3f}"
+    )
+print(
+    f"8 whole scans at random: {3 * 8 + 8 * 34 / 6:3.0f} minutes, AUC "
+    f"{scans['random'][:, 6].mean():.3f}"
+)
 
 # %% [markdown]
 # The 272 slices of eight heads teach about as much as 140 from nearly all heads, and they take fewer minutes: slices are
@@ -274,7 +350,8 @@ print(f"8 whole scans at random: {3 * 8 + 8 * 34 / 6:3.0f} minutes, AUC {scans['
 for ask, planes in aucs.items():
     first, last = planes[:, 0].mean(axis=0), planes[:, -1].mean(axis=0)
     print(
-        f"{ask:6} accuracy on the pool left {first[2]:.3f} to {last[2]:.3f}, on heads held out {first[1]:.3f} to {last[1]:.3f}"
+        f"{ask:6} accuracy on the pool left {first[2]:.3f} to {last[2]:.3f}, on heads "
+        f"held out {first[1]:.3f} to {last[1]:.3f}"
     )
 
 # %% [markdown]
@@ -286,7 +363,9 @@ for ask, planes in aucs.items():
 # ### Exercise 17.3: a batch of strangers (7 min)
 # Return `count` places, most doubtful first, with at most `per_patient` of each patient.
 #
-# *Hint:* walk through `np.argsort(-doubt)` and keep count.
+# *Hint:* walk from the most doubtful down, and remember whom you have taken.
+#
+# *Second hint:* walk through `np.argsort(-doubt)` and keep count.
 
 
 # %% tags=["exercise"]
@@ -295,19 +374,27 @@ def spread_batch(uncertainty, patient, count, per_patient):
     # solution
     batch = []
     for k in np.argsort(-uncertainty):
-        if len(batch) < count and sum(patient[j] == patient[k] for j in batch) < per_patient:
+        if (
+            len(batch) < count
+            and sum(patient[j] == patient[k] for j in batch) < per_patient
+        ):
             batch.append(int(k))
     return batch
 
 
 # %% tags=["check"]
-unsure, names = np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.1]), np.array(["a", "a", "a", "b", "b", "c"])
-mine = spread_batch(unsure, names, 3, 1)
-if is_attempted("17.3", mine):
+unsure, names = (
+    np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.1]),
+    np.array(["a", "a", "a", "b", "b", "c"]),
+)
+if tested := attempt("17.3", spread_batch):
+    mine = tested(unsure, names, 3, 1)
     assert len(mine) == 3, f"Three places were asked for, not {len(mine)}."
     assert len(set(names[mine])) == 3, "One slice a patient was asked for."
-    assert list(mine) == [0, 4, 5], f"Most doubtful of a, b and c, in order of doubt: 0, 4, 5, not {list(mine)}."
-    mark_correct("17.3")
+    assert list(mine) == [0, 4, 5], (
+        f"Most doubtful of a, b and c, in order of doubt: 0, 4, 5, not {list(mine)}."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -319,7 +406,9 @@ def spread_batch(uncertainty, patient, count, per_patient):
 # %% tags=["mistake"]
 # refused: Most doubtful of a, b and c
 def spread_batch(uncertainty, patient, count, per_patient):
-    return [int(np.flatnonzero(patient == name)[-1]) for name in dict.fromkeys(patient)][:count]
+    return [
+        int(np.flatnonzero(patient == name)[-1]) for name in dict.fromkeys(patient)
+    ][:count]
 
 
 # %% [markdown] tags=["solution"]
@@ -332,10 +421,13 @@ def spread_batch(uncertainty, patient, count, per_patient):
 # %%
 for ask, runs in slices.items():
     counts = np.mean([table.labels[have].sum(axis=0) for _, have in runs], axis=0)
-    print(f"{ask:6}", ", ".join(f"{name} {n:.1f}" for name, n in zip(LABELS, counts, strict=True)))
+    print(
+        f"{ask:6}",
+        ", ".join(f"{name} {n:.1f}" for name, n in zip(LABELS, counts, strict=True)),
+    )
 
 # %% [markdown]
-# Here doubt has earned something: twice the bleeding slices for the same number of labels, which matters where few heads bleed. It
+# Here doubt has earned something: more than twice the bleeding slices for the same number of labels, which matters where few heads bleed. It
 # did not help this model, and its sample no longer tells how common bleeds are. The rarest type stays rare in both: a
 # system that never met a subarachnoid bleed misses the next one.
 #
@@ -345,6 +437,6 @@ for ask, runs in slices.items():
 # - Count minutes and patients, not slices.
 #
 # **Sources** Lewis and Gale 1994, arXiv:cmp-lg/9407020; Settles 2009 (survey); Munjal et al. 2022, arXiv:2002.09564 (random is
-# strong); future work of systems 000 to 004.
+# strong); named as future work by system 000.
 #
 # **Next** 18. Many weak heads

@@ -16,12 +16,14 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from ich_lib.course import is_attempted, mark_correct, phantom_heads
+from ich_lib.course import attempt, phantom_heads
+from ich_lib.course.density import density_features
+from ich_lib.course.levels import height_auc, level_of_slices, same_level_auc
+from ich_lib.course.real import real_slice
 from ich_lib.data.split import hold_out
 from ich_lib.labels import ANY
 from ich_lib.measures.metrics import auc, calibration_error, log_loss, reliability
-from ich_lib.models.classical import SHOWN, build_estimator, features
-from ich_lib.models.pictures import stack_channels
+from ich_lib.models.classical import build_estimator
 from ich_lib.prediction.uncertainty import entropy
 from ich_lib.show import row
 
@@ -30,34 +32,59 @@ one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cor
 
 # %% [markdown]
 # ## One weak head
-# Forty phantom heads, 38 hand-made features a slice, and a decision tree of four questions: a model that one can draw.
+# Forty phantom heads, eight numbers a slice (how dense, how much of it, on which side), and a decision tree of four
+# questions: a model that one can draw.
+#
+# Few slices at the skull base or the vertex bleed, so the *height* of a slice tells much. To see what a model knows of
+# blood, every AUC below compares only slices of one height.
 
 # %%
 store = phantom_heads()
 table, truth = store.table, store.table.labels[:, ANY]
+level = level_of_slices(table)
 hu = store.hu(range(len(store)))
 largest = int(store.blood_px.argmax())
-row([hu[largest], hu[largest][:, ::-1]], ["the largest bleed", "its mirror image"], through="brain", height=2.4)
+row(
+    [hu[largest], hu[largest][:, ::-1]],
+    ["the largest bleed", "its mirror image"],
+    through="brain",
+    height=2.4,
+)
 
 
 # %%
-def measure(hu):
-    return features(np.stack([stack_channels([planes], SHOWN) for planes in hu])).astype(float)
-
-
 def tree(rows, seed):
-    return DecisionTreeClassifier(max_depth=4, min_samples_leaf=5, random_state=seed).fit(columns[rows], truth[rows])
+    return DecisionTreeClassifier(
+        max_depth=4, min_samples_leaf=5, random_state=seed
+    ).fit(columns[rows], truth[rows])
+
+
+def rank_auc(rows, p):
+    """AUC over pairs of slices at the same height."""
+    return same_level_auc(truth[rows], p, level[rows])
 
 
 def predict(model, columns):
     return model.predict_proba(columns)[:, 1]
 
 
+# %% [markdown]
+# A real bleed at the same 64 pixels:
+
 # %%
-columns = measure(hu)
+real_hu, real_blood = real_slice("066", size=64)
+row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
+
+# %%
+columns = density_features(hu)
 split = hold_out(table, share=0.4)
 trained, test = split.rows(table, trained=True), split.rows(table, trained=False)
-print(f"one tree, 16 heads held out: AUC {auc(truth[test], predict(tree(trained, 0), columns[test])):.3f}")
+print(f"height alone: AUC {height_auc(table, test):.2f} over all pairs, ", end="")
+print(f"{rank_auc(test, level[test]):.2f} over pairs of one height")
+print(
+    "one tree, 16 heads held out: AUC "
+    f"{rank_auc(test, predict(tree(trained, 0), columns[test])):.3f}"
+)
 
 # %% [markdown]
 # ## Members must differ
@@ -67,7 +94,9 @@ print(f"one tree, 16 heads held out: AUC {auc(truth[test], predict(tree(trained,
 # Draw as many patients as there are, with replacement, and return the rows of all of them; a patient drawn twice gives all
 # rows twice.
 #
-# *Hint:* `rng.choice(names, len(names))`, then `np.concatenate`.
+# *Hint:* draw names, then look up their rows.
+#
+# *Second hint:* `rng.choice(names, len(names))`, then `np.concatenate`.
 
 
 # %% tags=["exercise"]
@@ -75,20 +104,31 @@ def bag(rows, patient, rng):
     # your code here
     # solution
     names = np.unique(patient[rows])
-    return np.concatenate([rows[patient[rows] == drawn_patient] for drawn_patient in rng.choice(names, len(names))])
+    return np.concatenate(
+        [
+            rows[patient[rows] == drawn_patient]
+            for drawn_patient in rng.choice(names, len(names))
+        ]
+    )
 
 
 # %% tags=["check"]
 toy = np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
-mine = bag(np.arange(6), toy, np.random.default_rng(1))
-if is_attempted("18.1", mine):
+if tested := attempt("18.1", bag):
+    mine = tested(np.arange(6), toy, np.random.default_rng(1))
     counts = np.bincount(mine, minlength=8)
     assert not counts[6:].any(), "Patient d is not among the rows that were given."
-    assert (counts[:6:2] == counts[1:6:2]).all(), "Both slices of a patient go together: draw patients, not rows."
+    assert (counts[:6:2] == counts[1:6:2]).all(), (
+        "Both slices of a patient go together: draw patients, not rows."
+    )
     assert counts.sum() == 6, "Three patients are drawn, two rows each: 6 rows."
-    draws = [tuple(bag(np.arange(6), toy, np.random.default_rng(k))) for k in range(20)]
-    assert any(len(set(member)) < 6 for member in draws), "With replacement, some patient is left out of most bags."
-    mark_correct("18.1")
+    draws = [
+        tuple(tested(np.arange(6), toy, np.random.default_rng(k))) for k in range(20)
+    ]
+    assert any(len(set(member)) < 6 for member in draws), (
+        "With replacement, some patient is left out of most bags."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -101,7 +141,9 @@ def bag(rows, patient, rng):
 # refused: With replacement
 def bag(rows, patient, rng):
     names = rng.permutation(np.unique(patient[rows]))
-    return np.concatenate([rows[patient[rows] == drawn_patient] for drawn_patient in names])
+    return np.concatenate(
+        [rows[patient[rows] == drawn_patient] for drawn_patient in names]
+    )
 
 
 # %% [markdown] tags=["solution"]
@@ -118,13 +160,23 @@ def draw_rows(kind, rows, rng):
     if kind == "bags of slices":
         return rng.choice(rows, len(rows))
     names = np.unique(table.patient[rows])
-    return np.concatenate([rows[table.patient[rows] == patient] for patient in rng.choice(names, len(names))])
+    return np.concatenate(
+        [
+            rows[table.patient[rows] == patient]
+            for patient in rng.choice(names, len(names))
+        ]
+    )
 
 
 def team(kind, trained, question_rows, seed, count=20):
     """(count, n) probabilities of the members."""
     rng = np.random.default_rng(seed)
-    return np.array([predict(tree(draw_rows(kind, trained, rng), k), columns[question_rows]) for k in range(count)])
+    return np.array(
+        [
+            predict(tree(draw_rows(kind, trained, rng), k), columns[question_rows])
+            for k in range(count)
+        ]
+    )
 
 
 # %% [markdown]
@@ -133,7 +185,9 @@ def team(kind, trained, question_rows, seed, count=20):
 # `members` is (members, n), probabilities. Return the mean probability, and the share of members that vote "bleeds" (above
 # 0.5).
 #
-# *Hint:* both are means over `axis=0`.
+# *Hint:* which axis holds the members?
+#
+# *Second hint:* both are means over `axis=0`.
 
 
 # %% tags=["exercise"]
@@ -144,13 +198,17 @@ def combine(members):
 
 
 # %% tags=["check"]
-mine = combine(np.array([[0.4, 0.9], [0.4, 0.1], [0.4, 0.8]]))
-if is_attempted("18.2", mine):
+if tested := attempt("18.2", combine):
+    mine = tested(np.array([[0.4, 0.9], [0.4, 0.1], [0.4, 0.8]]))
     mean, votes = mine
-    assert np.shape(mean) == (2,), "One number for each slice, not for each member: axis=0."
+    assert np.shape(mean) == (2,), (
+        "One number for each slice, not for each member: axis=0."
+    )
     assert np.allclose(mean, [0.4, 0.6]), "The means are 0.4 and 0.6."
-    assert np.allclose(votes, [0, 2 / 3]), "Nobody votes for the first slice, two of three for the second."
-    mark_correct("18.2")
+    assert np.allclose(votes, [0, 2 / 3]), (
+        "Nobody votes for the first slice, two of three for the second."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -174,8 +232,12 @@ def combine(members):
 
 
 # %%
-def rate(truth, p):
-    return auc(truth, p), log_loss(truth, p), calibration_error(truth, p)
+def rate(rows, p):
+    return (
+        rank_auc(rows, p),
+        log_loss(truth[rows], p),
+        calibration_error(truth[rows], p),
+    )
 
 
 def scores(seed):
@@ -184,12 +246,12 @@ def scores(seed):
     results = {}
     for kind in ("seeds", "bags of slices", "bags of patients"):
         members = team(kind, trained, test, seed)
-        results[f"{kind}, mean"] = rate(truth[test], members.mean(axis=0))
-    results["bags of patients, votes"] = rate(truth[test], (members > 0.5).mean(axis=0))
-    results["one tree"] = rate(truth[test], predict(tree(trained, 0), columns[test]))
+        results[f"{kind}, mean"] = rate(test, members.mean(axis=0))
+    results["bags of patients, votes"] = rate(test, (members > 0.5).mean(axis=0))
+    results["one tree"] = rate(test, predict(tree(trained, 0), columns[test]))
     for name in ("forest", "logistic"):
         model = build_estimator(name, seed).fit(columns[trained], truth[trained])
-        results[f"{name} of ich_lib"] = rate(truth[test], predict(model, columns[test]))
+        results[f"{name} of ich_lib"] = rate(test, predict(model, columns[test]))
     return results
 
 
@@ -201,12 +263,15 @@ aucs = {name: np.array([member[name] for member in runs]) for name in runs[0]}
 for name, member in sorted(aucs.items(), key=lambda item: item[1][:, 0].mean()):
     spread = member[:, 0].std(ddof=1)
     area, loss, gap = member.mean(axis=0)
-    print(f"{name:24} AUC {area:.3f} (SD {spread:.3f})  log loss {loss:.3f}  calibration error {gap:.3f}")
+    print(
+        f"{name:24} AUC {area:.3f} (SD {spread:.3f})  log loss {loss:.3f}  calibration "
+        f"error {gap:.3f}"
+    )
 
 # %% [markdown]
-# Twenty seeds are one tree twenty times: every tree asks the same questions. Bags help a little in AUC and a lot in log
+# Twenty seeds are one tree twenty times: every tree asks the same questions. Bags help in AUC and a lot in log
 # loss: the mean is no longer sure where its members differ. Votes throw that away. Slices or patients in the bag make no
-# clear difference here, given the spread. And one logistic regression is as good as any team of trees: a good model first,
+# clear difference here, given the spread. And one logistic regression is better than any team of trees here: a good model first,
 # then a team of it.
 #
 # ## Errors that agree cannot cancel
@@ -218,20 +283,30 @@ for kind in ("seeds", "bags of slices", "bags of patients"):
     errors = np.corrcoef(members - truth[test])
     mean_loss = np.mean([log_loss(truth[test], member) for member in members])
     gain = mean_loss - log_loss(truth[test], members.mean(axis=0))
-    print(f"{kind:17} errors correlate by {errors[np.triu_indices(20, 1)].mean():.2f}, log loss falls by {gain:.2f}")
+    print(
+        f"{kind:17} errors correlate by {errors[np.triu_indices(20, 1)].mean():.2f}, "
+        f"log loss falls by {gain:.2f}"
+    )
 
 # %% [markdown]
 # The gain follows the differences. A bagged tree has seen fewer heads and is weaker alone; the mean makes up for it. Then the
 # curve flattens, since what all members share no mean takes away:
 
 # %%
-members = np.array([team("bags of patients", trained, test, seed, 40) for seed in tqdm(range(5))])
+members = np.array(
+    [team("bags of patients", trained, test, seed, 40) for seed in tqdm(range(5))]
+)
 
 # %%
 sizes = [1, 2, 3, 5, 10, 20, 40]
 for member in members:
     plt.plot(
-        sizes, [auc(truth[test], member[:n].mean(axis=0)) for n in sizes], color="#0072B2", alpha=0.5, marker="o", ms=3
+        sizes,
+        [rank_auc(test, member[:n].mean(axis=0)) for n in sizes],
+        color="#0072B2",
+        alpha=0.5,
+        marker="o",
+        ms=3,
     )
 plt.xscale("log")
 plt.xticks(sizes, sizes)
@@ -247,16 +322,27 @@ start = perf_counter()
 build_estimator("logistic", 0).fit(columns[trained], truth[trained])
 middle = perf_counter()
 team("bags of patients", trained, test, seed=0)
-print(f"logistic regression {1000 * (middle - start):.0f} ms, twenty trees {1000 * (perf_counter() - middle):.0f} ms")
+print(
+    f"logistic regression {1000 * (middle - start):.0f} ms, twenty trees "
+    f"{1000 * (perf_counter() - middle):.0f} ms"
+)
 
 # %% [markdown]
 # ## The mean is better calibrated than its members
 # A tree says 0 or 1 too easily. In the diagram, dots on the line mean what they say.
 
 # %%
-for name, p in {"one tree": members[0, 0], "mean of 40": members[0].mean(axis=0)}.items():
+for name, p in {
+    "one tree": members[0, 0],
+    "mean of 40": members[0].mean(axis=0),
+}.items():
     bins = [member for member in reliability(truth[test], p, bins=5) if member.n]
-    plt.plot([member.score for member in bins], [member.share for member in bins], marker="o", label=name)
+    plt.plot(
+        [member.score for member in bins],
+        [member.share for member in bins],
+        marker="o",
+        label=name,
+    )
 plt.plot([0, 1], [0, 1], color="#999999", linestyle=":")
 plt.xlabel("said")
 plt.ylabel("so")
@@ -264,59 +350,14 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# ## A team of one: mirrored copies
-# Ask the same model about a slice and its mirror image: *test-time augmentation*. `analyze` does so with every slice, and
-# `Result.disagreement` tells how far both answers lie apart. Here, with one tree and with logistic regression:
-
-# %%
-mirrored = measure(hu[:, :, ::-1])
-models = {"tree": tree(trained, 0), "logistic": build_estimator("logistic", 0).fit(columns[trained], truth[trained])}
-for name, model in models.items():
-    views = [predict(model, member[test]) for member in (columns, mirrored)]
-    alike = np.corrcoef(views - truth[test])[0, 1]
-    before, after = auc(truth[test], views[0]), auc(truth[test], np.mean(views, axis=0))
-    print(f"{name:9} AUC {before:.3f}, both ways {after:.3f}; errors correlate by {alike:.3f}")
-
-# %% [markdown]
-# Most features measure the same in a mirror, so both answers share their errors, and there is little to gain.
-#
-# ## Spot the bug: a team picked on the exam
-# "From 40 members we kept the five that work best together, tested on held-out patients." Twice the same team: judged by the
-# eight heads that chose it, and by eight others.
-
-
-# %%
-def best_five(members, rows, rng, tries=300):
-    """Of many teams of five, the one with the largest AUC on these rows."""
-    teams = [rng.choice(len(members), 5, replace=False) for _ in range(tries)]
-    return max(teams, key=lambda team: auc(truth[rows], members[team][:, rows].mean(axis=0)))
-
-
-# %%
-rows_of_aucs = []
-for seed in tqdm(SEEDS):
-    split = hold_out(table, share=0.4, seed=seed)
-    trained, out = split.rows(table, trained=True), split.rows(table, trained=False)
-    half = np.isin(table.patient[out], np.unique(table.patient[out])[::2])
-    members = team("bags of patients", trained, np.arange(len(table)), seed, 40)
-    five = members[best_five(members, out[half], np.random.default_rng(seed))]
-    views = (five, out[half]), (five, out[~half]), (members, out[half]), (members, out[~half])
-    rows_of_aucs.append([auc(truth[rows], member_scores[:, rows].mean(axis=0)) for member_scores, rows in views])
-
-# %%
-mean = np.mean(rows_of_aucs, axis=0)
-print(f"the five: AUC {mean[0]:.3f} on the heads that chose them, {mean[1]:.3f} on others")
-print(f"all 40:   AUC {mean[2]:.3f} on those heads,               {mean[3]:.3f} on others")
-
-# %% [markdown]
-# The five seem to beat all 40, on the very heads that chose them. On the others they do not. (The halves are different heads,
-# so compare within a column.) The more teams one tries, the larger the luck of the best.
-#
+# ## Whom to choose, and where to judge
 # ### Exercise 18.3: choose here, judge there (7 min)
 # `members` is (members, n). Find the one best *single* member by `auc` on the rows `choose`; return its number and its AUC
 # on the rows `judge`.
 #
-# *Hint:* two sets of rows, each used once.
+# *Hint:* one set of rows finds the best member, another tells its worth.
+#
+# *Second hint:* two sets of rows, each used once.
 
 
 # %% tags=["exercise"]
@@ -329,12 +370,18 @@ def choose_best(members, truth, choose, judge):
 
 # %% tags=["check"]
 so = np.array([0, 1, 0, 1, 0, 1], bool)
-toy = np.array([[0.1, 0.9, 0.9, 0.1, 0.8, 0.2], [0.9, 0.1, 0.1, 0.9, 0.2, 0.8]])  # one is right first, the other later
-mine = choose_best(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
-if is_attempted("18.3", mine):
-    assert mine[0] == 0, "On the rows that choose, member 0 is right and member 1 wrong."
-    assert mine[1] == 0, f"Member 0 has an AUC of 0 on the rows that judge, not {mine[1]:.2f}."
-    mark_correct("18.3")
+toy = np.array(
+    [[0.1, 0.9, 0.9, 0.1, 0.8, 0.2], [0.9, 0.1, 0.1, 0.9, 0.2, 0.8]]
+)  # one is right first, the other later
+if tested := attempt("18.3", choose_best):
+    mine = tested(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
+    assert mine[0] == 0, (
+        "On the rows that choose, member 0 is right and member 1 wrong."
+    )
+    assert mine[1] == 0, (
+        f"Member 0 has an AUC of 0 on the rows that judge, not {mine[1]:.2f}."
+    )
+    tested.passes()
 
 
 # %% tags=["mistake"]
@@ -355,6 +402,77 @@ def choose_best(members, truth, choose, judge):
 # Weights are choices too: a *stacked* model that learns weights from test answers has been trained on the test.
 
 # %% [markdown]
+# ## A team of one: mirrored copies
+# Ask the same model about a slice and its mirror image: *test-time augmentation*. `analyze` does so with every slice, and
+# `Result.disagreement` tells how far both answers lie apart. Here, with one tree and with logistic regression:
+
+# %%
+mirrored = density_features(hu[:, :, ::-1])
+models = {
+    "tree": tree(trained, 0),
+    "logistic": build_estimator("logistic", 0).fit(columns[trained], truth[trained]),
+}
+for name, model in models.items():
+    views = [predict(model, member[test]) for member in (columns, mirrored)]
+    alike = np.corrcoef(views - truth[test])[0, 1]
+    before, after = rank_auc(test, views[0]), rank_auc(test, np.mean(views, axis=0))
+    print(
+        f"{name:9} AUC {before:.3f}, both ways {after:.3f}; errors correlate by "
+        f"{alike:.3f}"
+    )
+
+# %% [markdown]
+# Seven of the eight numbers are the same in a mirror, so both answers share their errors, and there is little to gain.
+#
+# ## Spot the bug: a team picked on the exam
+# "From 40 members we kept the five that work best together, tested on held-out patients." Twice the same team: judged by the
+# eight heads that chose it, and by eight others.
+
+
+# %%
+def best_five(members, rows, rng, tries=300):
+    """Of many teams of five, the one with the largest AUC on these rows."""
+    teams = [rng.choice(len(members), 5, replace=False) for _ in range(tries)]
+    return max(
+        teams, key=lambda team: rank_auc(rows, members[team][:, rows].mean(axis=0))
+    )
+
+
+# %%
+rows_of_aucs = []
+for seed in tqdm(SEEDS):
+    split = hold_out(table, share=0.4, seed=seed)
+    trained, out = split.rows(table, trained=True), split.rows(table, trained=False)
+    half = np.isin(table.patient[out], np.unique(table.patient[out])[::2])
+    members = team("bags of patients", trained, np.arange(len(table)), seed, 40)
+    five = members[best_five(members, out[half], np.random.default_rng(seed))]
+    views = (
+        (five, out[half]),
+        (five, out[~half]),
+        (members, out[half]),
+        (members, out[~half]),
+    )
+    rows_of_aucs.append(
+        [
+            rank_auc(rows, member_scores[:, rows].mean(axis=0))
+            for member_scores, rows in views
+        ]
+    )
+
+# %%
+mean = np.mean(rows_of_aucs, axis=0)
+print(
+    f"the five: AUC {mean[0]:.3f} on the heads that chose them, {mean[1]:.3f} on others"
+)
+print(
+    f"all 40:   AUC {mean[2]:.3f} on those heads,               {mean[3]:.3f} on others"
+)
+
+# %% [markdown]
+# The five seem to beat all 40, on the very heads that chose them. On the others they do not. (The halves are different heads,
+# so compare within a column.) The more teams one tries, the larger the luck of the best.
+
+# %% [markdown]
 # ## Break it: all wrong together
 # **Predict:** of the bleeding slices held out, how many does *every one* of twenty members call clean?
 
@@ -367,16 +485,26 @@ members = team("bags of patients", trained, bleeding, seed=0)
 # %%
 votes = (members > 0.5).sum(axis=0)
 mutual_information = entropy(members.mean(axis=0)) - entropy(members).mean(axis=0)
-print(f"{len(bleeding)} bleeding slices: {(votes == 0).sum()} missed by all twenty, {(votes > 10).sum()} found by most")
 print(
-    f"disagreement where all miss {mutual_information[votes == 0].mean():.2f} bits, elsewhere {mutual_information[votes > 0].mean():.2f} bits"
+    f"{len(bleeding)} bleeding slices: {(votes == 0).sum()} missed by all twenty, "
+    f"{(votes > 10).sum()} found by most"
+)
+print(
+    f"disagreement where all miss {mutual_information[votes == 0].mean():.2f} bits, "
+    f"elsewhere {mutual_information[votes > 0].mean():.2f} bits"
 )
 
 # %%
 missed = bleeding[votes == 0]
 missed = missed[np.argsort(-store.blood_px[missed])[:5]]
 outlines = [member > 127 for member in store.blood(missed)]
-row(hu[missed], ["missed by all"] * len(missed), through="brain", masks=outlines, height=2.2)
+row(
+    hu[missed],
+    ["missed by all"] * len(missed),
+    through="brain",
+    masks=outlines,
+    height=2.2,
+)
 
 # %% [markdown]
 # They share features, heads and so their blind spots. Twenty that agree are no second opinion, and a patient with such a
@@ -388,6 +516,6 @@ row(hu[missed], ["missed by all"] * len(missed), through="brain", masks=outlines
 # - Choose members, weights and numbers of them on patients who do not judge.
 #
 # **Sources** Breiman 1996 (bagging predictors); Lakshminarayanan et al. 2017, arXiv:1612.01474; Wolpert 1992 (stacked
-# generalization); future work of systems 000 to 004.
+# generalization); named as future work by system 000.
 #
 # **Next** Build one of these ideas on real heads: `python -m ich_lib train` with your own recipe.

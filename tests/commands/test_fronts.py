@@ -1,6 +1,5 @@
 """demo, workbench and the copies of the lessons, from a checkout and from where a wheel puts them."""
 
-import json
 import re
 import subprocess
 import sys
@@ -38,15 +37,6 @@ def test_a_front_that_is_nowhere_is_told(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("app.py is not installed here.")
 
 
-def test_new_copies_of_the_lessons_leave_ones_own_alone(tmp_path, capsys):
-    own = {"cells": [{"cell_type": "markdown", "source": ["# My own"]}]}
-    (tmp_path / "01_numbers.ipynb").write_text(json.dumps(own))
-    assert main(["course", str(tmp_path), "--new"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("My own")
-    assert len(lines) == 1 + len(list((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")))
-
-
-@pytest.mark.parametrize("name", ["app.py", "workbench.py", "notebooks"])
+@pytest.mark.parametrize("name", ["app.py", "workbench.py"])
 def test_a_checkout_comes_before_what_was_installed(name):
     assert fronts.shared(name) == ROOT / name

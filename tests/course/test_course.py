@@ -9,7 +9,7 @@ from ich_lib.course.progress import read_progress
 
 def copy_of_a_lesson(folder, said=("1.1 correct\n", "1.2 not tried yet - go on, nothing below needs it\n")):
     """A saved copy with one check a printed text."""
-    cells = [{"cell_type": "markdown", "source": ["# 1. A head in numbers\n", "text"], "metadata": {}}]
+    cells = [{"cell_type": "markdown", "source": ["# 1. A head in numbers\n", "**Time** 25 min. text"], "metadata": {}}]
     for k, text in enumerate(said, start=1):
         source = f'if tried("1.{k}", mine):\n    correct("1.{k}")\n'
         out = [{"output_type": "stream", "name": "stdout", "text": [text]}] if text else []
@@ -41,8 +41,45 @@ def test_the_course_command_lists_lessons_and_sums_up(tmp_path, capsys):
     assert main(["course", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "1. A head in numbers" in out
-    assert "1 of 2   1.1+ 1.2-" in out
-    assert out.splitlines()[-1].startswith("1 of 2 checks pass (+)")
+    assert "25 min   1 of 2   1.1+ 1.2-" in out
+    assert out.splitlines()[-2].startswith("1 of 2 checks pass (+)")
+
+
+def test_a_course_is_started_once_and_never_over_ones_own_work(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert main(["course", "start", str(folder)]) == 0
+    assert " lessons copied to" in capsys.readouterr().out
+    lesson = folder / "05_leak.ipynb"
+    as_made = lesson.read_text()
+    lesson.write_text(as_made.replace("The leak lab", "my notes"))
+    (folder / "06_pictures.ipynb").unlink()
+    assert main(["course", "start", str(folder)]) == 0
+    assert "1 lessons copied" in capsys.readouterr().out
+    assert "my notes" in lesson.read_text()
+    assert main(["course", "reset", "5", str(folder)]) == 0
+    assert "Your copy is now before-reset-05_leak.ipynb" in capsys.readouterr().out
+    assert lesson.read_text() == as_made
+    assert "my notes" in (folder / "before-reset-05_leak.ipynb").read_text()
+    assert main(["course", "reset", "5", str(folder)]) == 0
+    assert (folder / "before-reset-05_leak-2.ipynb").exists()
+
+
+def test_next_names_the_first_lesson_with_an_open_check(tmp_path, capsys, monkeypatch):
+    copy_of_a_lesson(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["course", "next"]) == 0
+    out = capsys.readouterr().out
+    assert "1. A head in numbers (25 min): 1 of 2 checks pass" in out
+    assert "01_numbers.ipynb" in out
+    copy_of_a_lesson(tmp_path, ("1.1 correct\n", "1.2 correct\n"))
+    assert main(["course", "next"]) == 0
+    assert "Every check passes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["start"], ["reset", "x"], ["reset", "99"], ["next", "a", "b"]])
+def test_what_the_course_command_does_not_know_is_a_sentence(words, tmp_path, capsys):
+    assert main(["course", *words]) == 2
+    assert "ich course" in (text := capsys.readouterr().err) or "There is no lesson 99" in text
 
 
 def test_a_folder_without_lessons_and_a_torn_copy_are_told_in_one_sentence(tmp_path, capsys):

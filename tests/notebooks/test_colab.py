@@ -59,7 +59,7 @@ def test_the_set_up_cell_brings_the_library_to_colab_and_changes_nothing_that_wa
     from nbclient import NotebookClient
 
     before = versions(colab)
-    where = {"repository": build.repository(), "version": build.version()}
+    where = {"repository": "https://github.com/someone/project", "version": build.version()}
     book = build.notebook(LESSONS[0], solved=True, **where)
     published = f"git+{where['repository']}@v{where['version']}"
     setup = next(cell for cell in book.cells if "setup" in build.tags(cell))

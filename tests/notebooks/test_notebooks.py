@@ -13,6 +13,7 @@ import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 FULL = os.environ.get("ICH_LESSONS") == "full"
+PUBLISHED = "https://github.com/someone/project"
 LIMIT_S = 4 * 3600 if FULL else 900  # for one cell; a lesson as a whole should stay under five minutes
 
 
@@ -58,7 +59,24 @@ class Session:
 
 def test_the_notebooks_are_what_their_sources_say():
     assert LESSONS
-    assert build.stale(build.built()) == []
+    files = build.built()
+    assert build.stale(files) == []
+    assert build.is_packed(files), "ich_lib/course/lessons.zip is older than the sources"
+
+
+def test_work_in_a_notebook_is_never_written_over(monkeypatch, tmp_path):
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    monkeypatch.setattr(build, "PACKED", tmp_path / "lessons.zip")
+    path = tmp_path / "01_a.ipynb"
+    cell = nbformat.v4.new_code_cell("1 + 1")
+    book = nbformat.v4.new_notebook(cells=[cell])
+    build._write({path: nbformat.writes(book)})
+    assert build.is_packed({path: nbformat.writes(book)})
+    cell.execution_count = 1
+    path.write_text(nbformat.writes(book))
+    with pytest.raises(SystemExit, match=r"Somebody has worked in 01_a\.ipynb"):
+        build._write({path: "new"})
+    assert path.read_text() == nbformat.writes(book)
 
 
 def test_a_notebook_that_was_edited_by_hand_or_lost_its_source_is_noticed(monkeypatch, tmp_path):
@@ -82,7 +100,7 @@ def test_prose_is_counted_without_title_sources_and_what_is_folded_away():
     title, output = markdown("# 1. A title\n**You will** read"), markdown("## Two words\n- and *three more*, 4 | 5\n")
     apart = markdown("<details>folded away</details>One.\n\n**Sources** many and long\n**Next** 2")
     lesson = build.Lesson(Path("01_a.py"), [title, output, code("x = 1\ny = 2"), apart])
-    assert build.figures(lesson)["words a line"] == (2 + 5 + 1) / 2
+    assert build.figures(lesson)["words a statement"] == (2 + 5 + 1) / 2
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
@@ -102,12 +120,65 @@ def test_a_lesson_is_laid_out_as_learners_expect(lesson):
     assert 2 <= output["exercises"] <= 6
     assert output["checks"] >= output["exercises"]
     assert output["mistakes refused"] >= output["exercises"]
-    assert output["median lines"] <= 6
-    assert output["most lines"] <= 25
-    assert output["words a line"] <= 7  # explanations have room: 4 to 7 words of prose a line of code
+    assert output["median statements"] <= 7
+    assert output["most statements"] <= 25
+    assert output["words a statement"] <= 7  # explanations have room: 4 to 7 words of prose a statement
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
     for heading in ("Spot the bug", "Predict", "Break it", "Recap", "**Sources**", "**Next**"):
         assert heading in text, heading
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_code_fits_beside_a_list_of_files(lesson):
+    lines = [line for cell in lesson.cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 88] == []
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_every_exercise_has_two_hints_and_both_are_folded(lesson):
+    text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    for exercise in re.split(r"^### Exercise ", text, flags=re.M)[1:]:
+        first, second = exercise.find("\n*Hint:* "), exercise.find("\n*Second hint:* ")
+        assert 0 < first < second, exercise[:60]
+    book = build.notebook(lesson, solved=False, repository=PUBLISHED, version="1.0.0")
+    learner = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert "*Hint:*" not in learner
+    assert "*Second hint:*" not in learner
+    folded = learner.count("<details><summary>Hint</summary>"), learner.count("<details><summary>Second hint</summary>")
+    assert folded == (text.count("*Hint:*"), text.count("*Second hint:*"))
+
+
+def test_a_project_that_nobody_published_has_no_badge_and_installs_nothing():
+    (unpublished, published) = (
+        build.notebook(LESSONS[0], solved=False, repository=address, version="1.0.0")
+        for address in ("https://github.com/OWNER/REPOSITORY", PUBLISHED)
+    )
+    assert "not published yet" in unpublished.cells[0].source
+    assert "Open in Colab" not in unpublished.cells[0].source
+    assert "colab.research.google.com/github/someone/project/blob/v1.0.0/" in published.cells[0].source
+    setups = [cell.source for book in (unpublished, published) for cell in book.cells if "setup" in build.tags(cell)]
+    assert "pip install" not in setups[0]
+    assert f"git+{PUBLISHED}@v1.0.0" in setups[1]
+
+
+def test_a_release_needs_an_address_and_committed_notebooks(monkeypatch, tmp_path):
+    run = []
+    monkeypatch.setattr(build.subprocess, "run", lambda command, **_: run.append(command) or _Done("M README.md"))
+    monkeypatch.setattr(build, "repository", lambda: "https://github.com/OWNER/REPOSITORY")
+    with pytest.raises(SystemExit, match="Name the repository first"):
+        build._release()
+    monkeypatch.setattr(build, "repository", lambda: PUBLISHED)
+    monkeypatch.setattr(build, "stale", lambda files: [])
+    with pytest.raises(SystemExit, match="changes that no commit holds"):
+        build._release()
+    monkeypatch.setattr(build.subprocess, "run", lambda command, **_: run.append(command) or _Done(""))
+    build._release()
+    assert run[-1][3:6] == ["tag", "-a", f"v{build.version()}"]
+
+
+class _Done:
+    def __init__(self, stdout: str):
+        self.stdout = stdout
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)

@@ -1,0 +1,79 @@
+"""A learner's own folder of lessons: copies to begin with, one anew, and which comes next."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from zipfile import ZipFile
+
+from ich_lib.course.progress import Progress
+
+LESSONS = Path(__file__).with_name("lessons.zip")  # the learner's notebooks, packed by notebooks/build.py
+_KEPT = "before-reset-"
+
+
+def _packed() -> Mapping[str, bytes]:
+    with ZipFile(LESSONS) as packed:
+        return {name: packed.read(name) for name in sorted(packed.namelist())}
+
+
+def start_course(folder: str | Path) -> tuple[list[str], list[str]]:
+    """Copy the lessons to a folder of one's own. A file that is there already stays as it is.
+
+    Args:
+        folder: made where it is missing.
+
+    Returns:
+        Names of the lessons that were copied, and of those that were there.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> copied, kept = start_course(mkdtemp())
+        >>> copied[1], kept
+        ('01_numbers.ipynb', [])
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = _packed()
+    kept = [name for name in packed if (folder / name).exists()]
+    copied = [name for name in packed if name not in kept]
+    for name in copied:
+        (folder / name).write_bytes(packed[name])
+    return copied, kept
+
+
+def reset_lesson(number: int, folder: str | Path) -> tuple[Path, Path | None]:
+    """Begin one lesson anew. The copy of before is renamed, never deleted.
+
+    Args:
+        number: of the lesson.
+        folder: of the copies.
+
+    Returns:
+        The new copy, and where the old one lies now; None if there was none.
+
+    Raises:
+        ValueError: if there is no such lesson.
+    """
+    packed = _packed()
+    name = next((name for name in packed if name.startswith(f"{number:02d}_")), None)
+    if name is None:
+        last = max(int(name[:2]) for name in packed)
+        raise ValueError(f"There is no lesson {number}; they run from 0 to {last}.")
+    path, old = Path(folder) / name, None
+    if path.exists():
+        old = _free_name(path.with_name(_KEPT + name))
+        path.rename(old)
+    path.write_bytes(packed[name])
+    return path, old
+
+
+def _free_name(path: Path) -> Path:
+    number = 2
+    free = path
+    while free.exists():
+        free, number = path.with_stem(f"{path.stem}-{number}"), number + 1
+    return free
+
+
+def next_lesson(lessons: Sequence[Progress]) -> Progress | None:
+    """The first lesson with a check that has not passed; None after the last one."""
+    return next((item for item in lessons if len(item.passed_exercises) < len(item.exercises)), None)
