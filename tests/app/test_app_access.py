@@ -311,6 +311,6 @@ def test_a_line_that_breaks_while_a_scan_is_read_is_told_and_the_page_goes_on(br
         page.get_by_text("The connection was lost").first.wait_for(timeout=60_000)
         assert page.inner_text(".origin") == before
         page.unroute("**/queue/data*")
-        page.click("#samples label:has-text('No bleed')")
+        page.click("#samples label:has(:text-is('No bleed'))")
         page.wait_for_function("() => document.querySelector('.origin').textContent.includes('True bleed: none')")
         page.wait_for_selector("#status:empty", state="attached")
