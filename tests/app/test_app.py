@@ -491,7 +491,7 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     read(site, files[name], f"Your scan: {count} slice")
     assert yellow(pixels(site, "marks")).sum() > 100
     assert site.is_visible(".badge") is (name == "slice.png")
-    site.click("#samples label:has(:text-is('Epidural'))")  # and back, so that the next upload is seen to change something
+    site.click("#samples label:has(:text-is('Epidural'))")  # back: the next upload changes something
     wait_for(site, ".origin", "Synthetic head")
 
 

@@ -112,15 +112,6 @@ function tellStale() {
   note.shown = Boolean(there);
 }
 
-// ---- a reading that failed on its way: Gradio tells of a full queue itself, of a lost connection nobody does
-
-performance.setResourceTimingBufferSize(10_000);
-
-window.ichFailed = () => {
-  const joined = performance.getEntriesByType("resource").filter(({ name }) => name.includes("/queue/join")).at(-1);
-  return joined?.responseStatus === 503 ? "" : "<p class='wrong' data-say='lost'>" + say("lost") + "</p>";
-};
-
 // ---- a file may be dropped anywhere
 
 const isFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
