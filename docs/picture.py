@@ -1,7 +1,8 @@
-"""Make the pictures that the documents show of the demo, from heads made by code, in headless Chromium.
+"""Make the pictures that the documents show of the demo, from its samples, in headless Chromium.
 
 python docs/picture.py [NAME...]
 python docs/picture.py thumbnails
+python docs/picture.py moving
 """
 
 import io
@@ -43,6 +44,13 @@ PICTURES = {
     "planes": Picture("Intraparenchymal", "ct", {"color_scheme": "dark"}),
     "phone": Picture("Subdural", options=PHONE),
 }
+MOVING = "demo.webp"
+SCENES = (  # sample, and the keys that are pressed one after the other
+    ("Patient 066, epidural", ["Home", *["PageUp"] * 2, *["ArrowUp"] * 9, "t", "3", "1", "h", "h"]),
+    ("Patient 084, small bleeds", ["b", "b", "t"]),
+    ("Intraparenchymal", ["t", "c", "s", "a", *["."] * 6, "9"]),
+)
+FRAME_MS = 420
 
 
 def main() -> None:
@@ -53,6 +61,9 @@ def main() -> None:
         return
     with TemporaryDirectory() as folder, Server(Path(folder)) as server, sync_playwright() as kit:
         browser = chromium(kit)
+        if names == ["moving"]:
+            _write_moving(browser, server.url)
+            return
         for name in names:
             with tab(browser, **PICTURES[name].options) as page:
                 page.goto(server.url)
@@ -70,6 +81,23 @@ def _taken(page, picture: Picture) -> bytes:
     page.evaluate("() => document.activeElement.blur()")
     page.evaluate(SETTLE)
     return page.screenshot()
+
+
+def _write_moving(browser, url: str) -> None:
+    """docs/demo.webp: the page in use, a frame for each key."""
+    frames = []
+    with tab(browser, viewport={"width": 1200, "height": 800}, color_scheme="dark", reduced_motion="reduce") as page:
+        page.goto(url)
+        for sample, keys in SCENES:
+            choose(page, sample)
+            page.focus(".stage")
+            for key in ["Shift", *keys]:  # the first changes nothing: the picture as it opens
+                page.keyboard.press(key)
+                page.evaluate(SETTLE)
+                frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((900, 600)))
+    path = ROOT / "docs" / MOVING
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=60, method=4)
+    print(f"docs/{MOVING}: {len(frames)} frames, {path.stat().st_size / 1000:.0f} kB")
 
 
 def _small(png: bytes) -> bytes:

@@ -112,7 +112,8 @@ def pixels(page, name):
 def choose(page, sample):
     """Click a sample of the demo and wait for its picture."""
     settle(page)
-    expected, before = page.locator("#samples label", has_text=sample), page.inner_text(".origin")
+    expected = page.locator("#samples label").filter(has=page.get_by_text(sample, exact=True))
+    before = page.inner_text(".origin")
     if not expected.locator("input").is_checked():
         expected.click()
         page.wait_for_function(

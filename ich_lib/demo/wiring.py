@@ -109,8 +109,8 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)
     _on(page.stop.click, answers.stop, page.turns, wait)
-    for last in (sample_event, *read):
-        _wait_no_more(page, last)
+    for event in (sample_event, *read):
+        _wait_no_more(page, event)
 
 
 def _wire_files(page: Page, models: Models | None) -> None:
@@ -136,7 +136,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
 
 
 def _wait_no_more(page: Page, event: "Dependency") -> None:
-    """Say that it was lost, or take the word back where the queue was full (page.js knows): in the browser, for asking
-    the server to would fail as well."""
-    js = """(told) => (told || "").includes("class='busy'") ? window.ichFailed?.() ?? "" : told"""
+    """Take the word back where it fails, in the browser: where the queue was full, asking the server to would fail as
+    well."""
+    js = """(told) => (told || "").includes("class='busy'") ? "" : told"""
     event.failure(fn=None, js=js, inputs=page.status, outputs=page.status, api_visibility="private")

@@ -343,7 +343,7 @@ def wait_for(page, selector, start):
 
 def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_planted_bleed(site):
     assert "Not a medical device" in site.inner_text("#head")
-    assert site.inner_text(".origin").startswith("Synthetic head")
+    assert site.inner_text(".origin").startswith("Real head")
     assert site.inner_text(".sentence").startswith("Bleeding likely")
     assert site.inner_text(".volume").startswith("Volume unknown")  # of two renders
     assert site.locator(".scores tbody tr").count() == 6
@@ -381,7 +381,7 @@ def known_words(language):
     texts += [piece for text in texts for piece in text.split("|")]
     forms = [re.sub(r"\\{\w*\\}", "(?:.+?)", re.escape(text.strip())) for text in texts]
     joint = "|".join(sorted(set(forms) - {"(?:.+?)"}, key=len, reverse=True))
-    numbers = r"[\d\s.,:;/%<>+–−-]*(?:mL|cm|mm)?|[a-zA-Z?]|[RLAPSI]|j k"
+    numbers = r"[\d\s.,:;/%<>+–−-]*(?:mL|cm|mm)?|[a-zA-Z?⇣×✓]|j k"
     return re.compile(rf"(?:(?:{joint}|{numbers})[\s,.:]*)+", re.DOTALL | re.IGNORECASE)
 
 
@@ -444,16 +444,22 @@ def test_a_file_may_be_dropped_anywhere_and_its_name_is_shown(browser, server, f
         wait_for(page, ".origin", "Your scan: 10 slices")
         assert page.inner_text(".origin").endswith("from head.nii.gz.")
         assert page.get_attribute("html", "data-dropping") is None
-        assert "case=" not in page.url
+        page.wait_for_function("() => !location.search.includes('case=')")
 
 
-def test_the_skip_link_goes_past_the_rail_to_the_picture(browser, server):
+def test_by_keys_alone_one_goes_past_the_rail_to_a_slice_with_blood_and_measures_there(browser, server):
     with visit(browser, server) as page:
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         assert page.evaluate("() => document.activeElement.matches('.stage')")
         page.keyboard.press("Home")
         assert where(page).startswith("Slice 1 of")
+        page.keyboard.press("b")  # the first slice with blood, and a region in the middle of it
+        assert "blood marked" in page.inner_text(".seen")
+        page.keyboard.press("g")
+        for key in ("Shift+ArrowRight", "Shift+ArrowDown") * 10:
+            page.keyboard.press(key)
+        assert re.fullmatch(r"Region: mean [\d.-]+ HU, SD [\d.]+, \d+ pixels", page.inner_text(".measured"))
 
 
 def test_the_page_is_complete_without_the_internet(site, server):
@@ -475,7 +481,7 @@ def test_scrolling_asks_the_server_nothing(site):
 
 
 def test_a_sample_is_one_click_away(site):
-    site.click("#samples label:has-text('No bleed')")
+    site.click("#samples label:has(:text-is('No bleed'))")
     wait_for(site, ".origin", "Synthetic head (phantom). True bleed: none")
     assert site.inner_text(".sentence")
 
@@ -485,7 +491,7 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     read(site, files[name], f"Your scan: {count} slice")
     assert yellow(pixels(site, "marks")).sum() > 100
     assert site.is_visible(".badge") is (name == "slice.png")
-    site.click("#samples label:has-text('Epidural')")  # and back, so that the next upload is seen to change something
+    site.click("#samples label:has(:text-is('Epidural'))")  # back: the next upload changes something
     wait_for(site, ".origin", "Synthetic head")
 
 
@@ -502,7 +508,7 @@ def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(sit
     site.wait_for_selector("#made a[download]", timeout=60_000)
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert json.loads(urllib.request.urlopen(links["result.json"]).read())["believed_on_request"]
-    site.click("#samples label:has-text('Epidural')")
+    site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
     assert site.is_hidden("#believe")
 
@@ -547,7 +553,7 @@ def test_a_picture_is_read_again_when_its_window_is_told(site, files):
 def test_another_visitor_sees_the_sample_and_not_somebody_elses_scan(browser, server, site):
     assert site.inner_text(".origin").startswith("Your scan")
     with visit(browser, server) as other:
-        assert other.inner_text(".origin").startswith("Synthetic head")
+        assert other.inner_text(".origin").startswith("Real head")
     assert site.inner_text(".origin").startswith("Your scan")
 
 
@@ -639,11 +645,11 @@ def test_writing_files_can_be_stopped(site, long_scan):
 
 
 def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
-    site.click("#samples label:has-text('Epidural')")
+    site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
     bring(site, long_scan)
     wait_for(site, ".origin", "Your scan: 120 slices")
-    site.click("#samples label:has-text('No bleed')")
+    site.click("#samples label:has(:text-is('No bleed'))")
     wait_for(site, ".origin", "Synthetic head")
     sentence = site.inner_text(".sentence")
     site.wait_for_timeout(3000)
@@ -687,7 +693,7 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
 
 def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path):
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
-    site.click("#samples label:has-text('Epidural')")
+    site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
     bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     wait_for(site, "#status", "A sample brings its own truth")
@@ -747,7 +753,7 @@ def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, 
     site.wait_for_selector("#made a[download]", timeout=60_000)
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert len(json.loads(urllib.request.urlopen(links["result.json"]).read())["slices"]) == 6
-    site.click("#samples label:has-text('Epidural')")
+    site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
     site.wait_for_selector("#series", state="hidden")
 

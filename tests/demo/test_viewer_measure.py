@@ -120,8 +120,12 @@ def test_the_strip_marks_true_blood_in_blue_once_the_truth_is_shown(page):
 
 def test_other_planes_open_where_most_blood_is(page):
     page.focus(".stage")
+    assert page.is_visible(".strip")
     page.keyboard.press("c")
     assert 9 <= int(where(page).split()[1]) <= 20  # rows 8 to 19 of the bleed, from 1
+    page.wait_for_selector(".viewer[data-plane=coronal]")
+    assert (page.inner_text(".first-end"), page.inner_text(".last-end")) == ("front", "back")
+    assert page.is_hidden(".strip")  # of axial slices, whose ends are the feet and the head
     page.keyboard.press("s")
     assert 53 <= int(where(page).split()[1]) <= 70
 

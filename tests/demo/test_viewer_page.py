@@ -512,7 +512,7 @@ def test_without_spacing_or_with_one_slice_there_is_no_other_plane_and_the_reaso
     page.keyboard.press("c")
     assert where(page) == "Slice 4 of 5"
     show(page, result(shape=(1, *SHAPE[1:])))
-    assert "One slice" in page.get_attribute("[data-plane=sagittal]", "title")
+    assert "A single slice" in page.get_attribute("[data-plane=sagittal]", "title")
 
 
 def test_the_slices_with_most_blood_stand_side_by_side_and_a_click_jumps(page):

@@ -167,6 +167,19 @@ def test_an_address_that_asks_for_what_is_not_there_opens_the_page_as_ever(brows
         assert slice_number == ("5" if "99" in query else "4")
 
 
+def test_the_dark_switch_darkens_the_page_and_the_next_visit(browser):
+    dark = "() => [document.body.classList.contains('dark'), document.querySelector('.dark-switch').ariaPressed]"
+    with tab(browser, viewport={"width": 1440, "height": 1000}) as page:
+        open_page(page, "")
+        assert page.evaluate(dark) == [False, None]
+        page.locator(".dark-switch").nth(1).click()
+        assert page.evaluate(dark) == [True, "true"]
+        open_page(page, "")
+        assert page.evaluate(dark) == [True, "true"]
+        page.locator(".dark-switch").nth(0).click()
+        assert page.evaluate(dark) == [False, "false"]
+
+
 def test_the_planted_masks_differ():
     first, second = findings()
     assert first.mask[BLEED].all()

@@ -126,6 +126,14 @@ function fullscreen() {
   else root.requestFullscreen?.();
 }
 
+const DARK = "ich-dark"; // what the browser keeps
+
+function setDark(wanted) {
+  document.body.classList.toggle("dark", wanted);
+  for (const { root: one } of viewers) one.querySelector(".dark-switch").setAttribute("aria-pressed", wanted);
+  keep(DARK, wanted ? "yes" : "no");
+}
+
 function help() {
   const dialog = at(".legend-of-keys");
   dialog.showModal();

@@ -9,7 +9,7 @@ let madeAt = null; // the mask's threshold of the downloads
 const say = (key, values) => wordIn(language, key, values);
 const decimal = (number) => number.toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const keyOf = new Map(); // English, as Gradio has it, to the key of a word
-const isOurs = new WeakMap(); // text node to that key
+const isOurs = new WeakMap(); // text node, or part with a label, to that key
 
 function learn(words, path) {
   for (const [name, text] of Object.entries(words)) {
@@ -27,6 +27,13 @@ function speakText(node) {
   if (!key) return;
   isOurs.set(node, key);
   if (node.data.trim() !== say(key)) node.data = node.data.replace(node.data.trim(), say(key));
+}
+
+function speakLabel(node) {
+  const key = isOurs.get(node) ?? keyOf.get(node.ariaLabel);
+  if (!key) return;
+  isOurs.set(node, key);
+  if (node.ariaLabel !== say(key)) node.ariaLabel = say(key);
 }
 
 // What the server says names its sentence; a refusal of a reader is English, after one word on what kind it is.
@@ -66,6 +73,7 @@ function speak() {
   for (const part of document.querySelectorAll("#head [data-say], #rail [data-say], #status [data-say], #status [data-refused]")) speakStatus(part);
   for (const root of document.querySelectorAll("#rail, #told, #believe, #stop")) textsOf(root).forEach(speakText);
   for (const node of textsOf(document.querySelector("#series") ?? document.createElement("p"))) speakLine(node);
+  for (const part of document.querySelectorAll("#rail input[aria-label], #rail [role=listbox][aria-label]")) speakLabel(part);
   for (const input of document.querySelectorAll("#picture-window input, #series input")) speakInput(input);
 }
 
@@ -103,15 +111,6 @@ function tellStale() {
   if (there && !note.shown) there.scrollIntoView({ block: "nearest" });
   note.shown = Boolean(there);
 }
-
-// ---- a reading that failed on its way: Gradio tells of a full queue itself, of a lost connection nobody does
-
-performance.setResourceTimingBufferSize(10_000);
-
-window.ichFailed = () => {
-  const joined = performance.getEntriesByType("resource").filter(({ name }) => name.includes("/queue/join")).at(-1);
-  return joined?.responseStatus === 503 ? "" : "<p class='wrong' data-say='lost'>" + say("lost") + "</p>";
-};
 
 // ---- a file may be dropped anywhere
 

@@ -23,6 +23,7 @@ function listen() {
   at(".most").addEventListener("click", montage);
   at(".neuro").addEventListener("click", () => setFlipped(!state.flipped));
   at(".full").addEventListener("click", fullscreen);
+  at(".dark-switch").addEventListener("click", () => setDark(!document.body.classList.contains("dark")));
   at(".ask").addEventListener("click", help);
   at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
   at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
@@ -111,6 +112,7 @@ function renew() {
 
 viewers.add({ root, state, view, say, sizes, marked, turnable });
 listen();
+if (kept(DARK)) setDark(kept(DARK) === "yes");
 fillWords();
 watch("value", () => take(props.value));
 take(props.value);

@@ -4,9 +4,9 @@ const NAMES = { en: "English", de: "Deutsch", es: "Español" };
 
 const LANGUAGE = "ich-language"; // what the browser keeps, and the event that tells every part of the page
 
-function kept() {
+function kept(name = LANGUAGE) {
   try {
-    return localStorage.getItem(LANGUAGE) ?? "";
+    return localStorage.getItem(name) ?? "";
   } catch {
     return ""; // no storage, or none for this page
   }
@@ -20,9 +20,13 @@ function wordIn(language, key, values = {}) {
   return key.split("/").reduce((words, part) => words[part], WORDS[language]).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-function setLanguage(tag) {
+function keep(name, value) {
   try {
-    localStorage.setItem(LANGUAGE, tag);
+    localStorage.setItem(name, value);
   } catch {} // then the next visit starts as this one did
+}
+
+function setLanguage(tag) {
+  keep(LANGUAGE, tag);
   window.dispatchEvent(new CustomEvent(LANGUAGE, { detail: tag }));
 }
