@@ -50,8 +50,7 @@ COST = Cost(read_s=0.58, analyze_s=4.22, write_s=0.77, in_mb=17.9, out_mb=4.65, 
 
 
 def arrivals(per_day: float, burst: float, days: int, seed: int) -> np.ndarray:
-    """(n,) seconds at which studies come, ascending: bursts at random by the hour of the day, each of a geometric number
-    of studies.
+    """(n,) seconds at which studies come, ascending: bursts by the hour, each of a geometric number of studies.
 
     Args:
         per_day: studies in the mean.
