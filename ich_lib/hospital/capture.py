@@ -25,7 +25,7 @@ def picture_of(result: Result) -> np.ndarray:
 
     png = io.BytesIO()
     overview(result).savefig(png, format="png", dpi=110)
-    shown = cv2.imdecode(np.frombuffer(png.getvalue(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    shown = np.asarray(cv2.imdecode(np.frombuffer(png.getvalue(), np.uint8), cv2.IMREAD_COLOR))[..., ::-1]
     bar = np.full((_BAR_PX, shown.shape[1], 3), _RED, np.uint8)
     (width, height), _ = cv2.getTextSize(NOTICE, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 2)
     scale = min(0.8, (shown.shape[1] - 20) / width)

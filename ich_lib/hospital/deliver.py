@@ -4,6 +4,7 @@ import logging
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ def deliver_next(ledger: Ledger, settings: Settings, target: Target, clock: Call
         log.info("file %s sent", short(delivery.sop))
     except NotSent as problem:
         _not_sent(ledger, settings, delivery, str(problem), clock())
+    except OSError as problem:  # of our own disk
+        _not_sent(ledger, settings, delivery, f"the file cannot be read: {type(problem).__name__}", clock())
     return True
 
 
@@ -54,7 +57,8 @@ def _not_sent(ledger: Ledger, settings: Settings, delivery: Delivery, why: str, 
         return
     folder = error_folder(settings, delivery)
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(delivery.path, folder / Path(delivery.path).name)
+    with suppress(OSError):  # it may be what is gone
+        shutil.copyfile(delivery.path, folder / Path(delivery.path).name)
     (folder / WHY).write_text(
         f"Not sent to {delivery.target} after {tries} tries. The last one: {why}\n"
         "When the target takes files again, run: ich listen --retry\n",

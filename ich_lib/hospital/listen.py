@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from threading import Event, Thread
 
 from ich_lib.hospital import deliver, pull, receive, stow, work
@@ -52,9 +53,7 @@ def _start(ledger: Ledger, settings: Settings, models: Models, stopped: Event, e
         return work.analyze_next(ledger, settings, models)
 
     jobs: list[Callable[[], bool]] = [analyze]
-    jobs += [
-        lambda target=target: deliver.deliver_next(ledger, settings, target, time.time) for target in settings.targets
-    ]  # type: ignore[misc]
+    jobs += [partial(deliver.deliver_next, ledger, settings, target, time.time) for target in settings.targets]
     threads = [Thread(target=_repeat, args=(job, stopped)) for job in jobs]
     if settings.pull_url:
         threads.append(

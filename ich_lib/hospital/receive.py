@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
@@ -20,7 +20,6 @@ from ich_lib.hospital.ledger import Image, Ledger, short
 from ich_lib.hospital.settings import Settings, server_tls
 
 if TYPE_CHECKING:
-    from pynetdicom.events import Event
     from pynetdicom.transport import ThreadedAssociationServer
 
 SUCCESS, OUT_OF_RESOURCES, NOT_OURS, NOT_UNDERSTOOD, NOT_ALLOWED = 0x0000, 0xA700, 0xA900, 0xC000, 0x0124
@@ -130,12 +129,12 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
         ae.add_supported_context(sop_class, list(_SYNTAXES))
     begun: dict[int, set[str]] = {}  # series of each association
 
-    def connected(event: "Event") -> None:
+    def connected(event: Any) -> None:
         if not is_allowed(event.address[0], settings):
             log.warning("a computer that is not allowed was turned away")
             event.assoc.dul.socket.close()
 
-    def store(event: "Event") -> int:
+    def store(event: Any) -> int:
         path = new_file(settings)
         write_file(path, event.encoded_dataset())
         kept = keep(path, ledger, settings)
@@ -144,15 +143,15 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
             log.warning("image %s refused: %s", short(kept.sop), kept.why)
         return kept.status
 
-    def broke_off(event: "Event") -> None:
+    def broke_off(event: Any) -> None:
         for series in begun.pop(id(event.assoc), set()):
             log.warning("the sender of series %s broke off", short(series))
             ledger.give_time(series, time.time() + settings.study_idle_s)
 
-    def released(event: "Event") -> None:
+    def released(event: Any) -> None:
         begun.pop(id(event.assoc), None)
 
-    handlers = [
+    handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, connected),
         (evt.EVT_C_STORE, store),
         (evt.EVT_C_ECHO, lambda event: SUCCESS),
@@ -160,5 +159,6 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
         (evt.EVT_CONN_CLOSE, broke_off),
         (evt.EVT_RELEASED, released),
     ]
-    place = (settings.host, settings.port)
-    return ae.start_server(place, block=False, evt_handlers=handlers, ssl_context=server_tls(settings))
+    place = (settings.host, settings.port or 0)
+    served = ae.start_server(place, block=False, evt_handlers=handlers, ssl_context=server_tls(settings))
+    return cast("ThreadedAssociationServer", served)

@@ -20,6 +20,7 @@ from ich_lib.reports.seg import Kept, write_seg
 
 OUTGOING = "outgoing"
 _PARTS = ("seg", "sr", "capture")
+UIDS = (*_PARTS, "bleeding")  # what `write_files` must be told the UID of
 log = logging.getLogger("ich.listen")
 
 
@@ -61,7 +62,7 @@ def make(images: Sequence[Image], settings: Settings, models: Models, digest: st
     Raises:
         ReadError: if the images are no scan.
     """
-    uids = {part: _uid(images[0].series, weights_of(models), digest, part) for part in (*_PARTS, "bleeding")}
+    uids = {part: _uid(images[0].series, weights_of(models), digest, part) for part in UIDS}
     folder = settings.folder / OUTGOING / uids["seg"].rpartition(".")[2]
     if not folder.is_dir():
         result = analyze(read([image.path for image in images], isolated=True), models)
@@ -74,7 +75,14 @@ def make(images: Sequence[Image], settings: Settings, models: Models, digest: st
 
 
 def write_files(result: Result, headers: Sequence[Dataset], folder: Path, uids: dict[str, str]) -> None:
-    """SEG (where something is marked that may be believed), SR and secondary capture."""
+    """SEG (where something is marked that may be believed), SR and secondary capture.
+
+    Args:
+        result: of `analyze`.
+        headers: of the images.
+        folder: there already.
+        uids: UIDS to the UID of each.
+    """
     series = {part: _uid(uids[part], "series") for part in _PARTS}
     if result.scan.dicom and not result.is_withheld:
         write_seg(result, folder / "seg.dcm", keep=Kept(headers, series["seg"], uids["seg"]))

@@ -112,6 +112,16 @@ def test_what_is_given_up_lies_in_a_folder_that_says_why_until_it_is_retried(que
     assert orthanc.kept() == sorted(uids(ledger))
 
 
+def test_a_file_that_is_gone_is_given_up_and_holds_up_no_other(queued, ledger, orthanc, tmp_path):
+    files = [(one.sop, one.path) for one in ledger.deliveries()]
+    other = dataclasses.replace(queued.targets[0], url=queued.targets[0].url + "/")
+    ledger.set_made("1.2", "w", "e", [("1.9", str(tmp_path / "gone.dcm")), *files], [other.url])
+    send_all(ledger, queued, now=1e12, target=other)
+    gone, *others = ledger.deliveries()[3:]
+    assert (gone.state, gone.why) == (FAILED, "the file cannot be read: FileNotFoundError")
+    assert [one.state for one in others] == [SENT] * 3
+
+
 def test_waits_double_and_end(queued, ledger):
     nowhere = parse_target(f"dicom://NOBODY@127.0.0.1:{free_port()}")
     faulty = dataclasses.replace(
