@@ -4,35 +4,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ich_lib.course.attempt import Attempt, attempt
+from ich_lib.course.attempt import CORRECT, Attempt, attempt, is_attempted, mark_correct
 
 if TYPE_CHECKING:
     from ich_lib.data.store import Store
 
-__all__ = ["Attempt", "attempt", "find_ct_ich", "is_attempted", "mark_correct", "phantom_heads"]
-
-NOT_ATTEMPTED = "not tried yet - go on, nothing below needs it"
-CORRECT = "correct"
-
-
-def is_attempted(number: str, *answers: object) -> bool:
-    """Whether an exercise was tried, told if it was not.
-
-    A stub answers None (or Ellipsis), so a check that begins with this lets a learner who is stuck go on.
-
-    Args:
-        number: of the exercise, such as "2.1".
-        *answers: what the learner's code gave; all of them are wanted.
-    """
-    if any(answer is None or answer is ... for answer in answers):
-        print(f"{number} {NOT_ATTEMPTED}")  # noqa: T201
-        return False
-    return True
-
-
-def mark_correct(number: str) -> None:
-    """Say that every check of an exercise passed."""
-    print(f"{number} {CORRECT}")  # noqa: T201
+__all__ = ["CORRECT", "Attempt", "attempt", "find_ct_ich", "is_attempted", "mark_correct", "phantom_heads"]
 
 
 def phantom_heads() -> "Store":

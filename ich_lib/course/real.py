@@ -5,7 +5,7 @@ import numpy as np
 
 from ich_lib.data.real_heads import real_head
 
-CREDIT_LINE = "CT-ICH (Hssayeni et al. 2020), CC BY 4.0; no model was trained on this patient"
+CREDIT_LINE = "CT-ICH (Hssayeni et al. 2020), CC BY 4.0; never trained on"
 
 
 def real_slice(patient: str = "066", *, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def real_slice(patient: str = "066", *, size: int | None = None) -> tuple[np.nda
 
     Example:
         >>> hu, blood = real_slice("066", size=64)
-        Patient 066, slice 19 of 29, epidural. CT-ICH (Hssayeni et al. 2020), CC BY 4.0; ...
+        Patient 066, slice 19 of 29, epidural. CT-ICH (Hssayeni et al. 2020), CC BY 4.0; never trained on.
         >>> hu.shape, bool(blood.any())
         ((64, 64), True)
     """

@@ -54,7 +54,8 @@ def test_density_features_find_a_clot_and_its_side():
 
 
 @pytest.mark.parametrize(
-    ("patient", "words"), [("066", "slice 19 of 29, epidural"), ("099", "slice 15 of 29, no bleed")]
+    ("patient", "words"),
+    [("066", "slice 19 of 29, epidural"), ("099", "slice 15 of 29, no bleed")],
 )
 def test_a_real_slice_says_whose_it_is(patient, words, capsys):
     hu, blood = real_slice(patient, size=64)

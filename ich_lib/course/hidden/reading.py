@@ -1,4 +1,4 @@
-"""Hidden inputs of lessons 1 to 6: files, windows, places, tables, splits and pictures."""
+"""Hidden inputs of lessons 0 to 6: files, windows, places, tables, splits and pictures."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -15,6 +15,18 @@ from ich_lib.prepare.window import WINDOWS, unwindow, window
 
 _PIXELS = (5, 7)
 _SQUARE = np.ones((1, 3, 3), bool)
+
+
+def _one_density(rng: np.random.Generator) -> tuple[tuple, object]:
+    bounds = {"air": -200, "fat": -20, "water": 18, "brain": 45, "blood": 90}
+    hu = float(rng.choice([*bounds.values(), *rng.uniform(-260, 140, 6)]))
+    return (hu,), next((name for name, bound in bounds.items() if hu < bound), "calcium")
+
+
+def _slice_and_area(rng: np.random.Generator) -> tuple[tuple, object]:
+    hu, mask = rng.normal(32, 20, (9, 12)), rng.random((9, 12)) < 0.2
+    mirrored = [hu[y, 11 - x] for y, x in np.argwhere(mask)]
+    return (hu, mask), float(hu[mask].mean() - np.mean(mirrored))
 
 
 def _file(rng: np.random.Generator) -> pydicom.Dataset:
@@ -274,6 +286,8 @@ def _judge_flip(mine: Callable) -> None:
 
 
 INPUTS = {
+    "0.1": _one_density,
+    "0.3": _slice_and_area,
     "1.1": _pixels_to_hu,
     "1.3": _files_by_height,
     "2.1": _window,
