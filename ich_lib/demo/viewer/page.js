@@ -128,6 +128,11 @@ document.addEventListener("drop", (event) => isFile(event) && event.preventDefau
 
 // ---- start
 
+// On a phone the samples scroll sideways, and the one that keys choose comes into view whole.
+for (const name of ["focusin", "input"]) {
+  document.addEventListener(name, (event) => event.target.closest?.("#samples label")?.scrollIntoView({ block: "nearest", inline: "nearest" }));
+}
+
 document.addEventListener("click", (event) => {
   if (!event.target.closest("a.skip")) return;
   event.preventDefault();
