@@ -221,7 +221,7 @@ def test_the_version_is_that_of_the_library(capsys):
 
 COURSE = [
     *("recipes", "train unet-small --out RUN", "crossval unet-small --data D --out RUN"),
-    *("tune unet-small --data D --out RUN", "table RUN --out FILE", "export RUN --out DIR"),
+    *("tune unet-small --data D --out RUN", "table RUN --out FILE", "export RUN --out DIR", "systems D --out FILE"),
     *("evaluate shipped --data D --out DIR", "gallery shipped --data D --out DIR", "robustness shipped --out DIR"),
     "workbench",
 ]
