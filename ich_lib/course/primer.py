@@ -5,7 +5,7 @@ import numpy as np
 from ich_lib.case import Case
 from ich_lib.phantoms import phantom
 
-_QUIZ = ((53, "subdural"), (41, "intraparenchymal"), (45, "epidural"), (48, "intraventricular"))
+_QUIZ = ((50, "subdural"), (41, "intraparenchymal"), (53, "epidural"), (61, "intraventricular"))
 
 
 def head_of(seed: int, *, bleeds: list[str] | None = None, mimics: list[str] | None = None) -> Case:
@@ -23,9 +23,10 @@ def largest_slice(case: Case) -> tuple[np.ndarray, np.ndarray]:
     return case.scan.hu[k], case.truth[k]
 
 
-def quiz_slices() -> list[np.ndarray]:
-    """(y, x) HU of four heads, in order."""
-    return [largest_slice(head_of(seed, bleeds=[kind]))[0] for seed, kind in _QUIZ]
+def quiz_slices() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(y, x) HU of four heads, in order, and the blood in them."""
+    pairs = [largest_slice(head_of(seed, bleeds=[kind])) for seed, kind in _QUIZ]
+    return [hu for hu, _ in pairs], [mask for _, mask in pairs]
 
 
 def quiz_types() -> list[str]:

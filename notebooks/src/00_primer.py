@@ -123,15 +123,16 @@ row([both_hu] * 2, ["as read", "outlined"], through="brain", masks=[both & False
 
 # %% [markdown]
 # ### Exercise 0.2: which is which? (6 min)
-# Four new heads, a to d, without an outline. Set `answers` to four of the five type names, in order.
+# Four new heads, a to d, blood outlined. Set `answers` to four of the five type names, in order.
 #
-# *Hint:* ask of each bright area: outside of the brain, or in it? If outside: lens or crescent?
+# *Hint:* ask of each outline: outside of the brain, or in it? If outside: lens or crescent?
 #
 # *Second hint:* a lens has a curved inner side that bulges toward the brain; a crescent follows the brain's surface. One of
 # the four lies in the middle, where water should be.
 
 # %%
-row(quiz_slices(), list("abcd"), through="subdural", height=2.8)
+slices, outlines = quiz_slices()
+row(slices, list("abcd"), through="brain", masks=outlines, height=2.8)
 
 # %% tags=["exercise"]
 answers = None
@@ -261,12 +262,12 @@ for name in names:
 # everything from the picture.
 #
 # ## Break it: blood that has aged
-# Blood is bright for days. Within one to three weeks it fades to the gray of brain, and later it is darker. The same crescent,
+# Blood is bright for days. Within one to three weeks it fades to the gray of brain, and later it is darker. The same lens,
 # fresh and faded. **Predict:** could you still find it?
 
 # %%
-hu, mask = largest_slice(head_of(45, bleeds=["subdural"]))
-faded = np.where(mask, hu - 26, hu)
+hu, mask = largest_slice(head_of(53, bleeds=["epidural"]))
+faded = np.where(mask & (hu > 40) & (hu < 100), hu - 26, hu)
 row(
     [hu, faded, faded],
     ["fresh", "faded", "outlined"],

@@ -30,6 +30,7 @@ SAME_SET = "the order of a set or a dictionary does not count"
 EVEN = "the noise is symmetric"
 NO_TIE = "real numbers are never exactly there"
 EQUIVALENT = {
+    ("0.1", IN_PLACE, ""): UNSPOILED,
     ("1.4", SWAPPED, "hu < 45 -> hu <= 45"): NO_TIE,
     ("1.4", SWAPPED, "hu > 15 -> hu >= 15"): NO_TIE,
     (

@@ -19,7 +19,8 @@ _SQUARE = np.ones((1, 3, 3), bool)
 
 def _one_density(rng: np.random.Generator) -> tuple[tuple, object]:
     bounds = {"air": -200, "fat": -20, "water": 18, "brain": 45, "blood": 90}
-    hu = float(rng.choice([*bounds.values(), *rng.uniform(-260, 140, 6)]))
+    near = [bound + step for bound in bounds.values() for step in (-0.5, 0, 0.5)]
+    hu = float(near[int(rng.integers(len(near)))] if rng.random() < 0.9 else rng.uniform(-260, 140))
     return (hu,), next((name for name, bound in bounds.items() if hu < bound), "calcium")
 
 
