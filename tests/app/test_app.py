@@ -617,7 +617,7 @@ def long_scan(tmp_path_factory):
 
 def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
     bring(site, long_scan)
-    site.wait_for_function("() => /[0-9]+% done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
+    site.wait_for_function("() => /[0-9]+ % done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
     site.click("#stop")
     wait_for(site, "#status", "Stopped.")
     site.wait_for_selector("#stop", state="hidden", timeout=30_000)
@@ -636,7 +636,7 @@ def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(si
 def test_writing_files_can_be_stopped(site, long_scan):
     read(site, long_scan, "Your scan: 120 slices")
     site.click("#make")
-    site.wait_for_function("() => /Writing.*[0-9]+% done/.test(document.querySelector('#status')?.textContent)")
+    site.wait_for_function("() => /Writing.*[0-9]+ % done/.test(document.querySelector('#status')?.textContent)")
     site.click("#stop")
     wait_for(site, "#status", "Stopped.")
     site.wait_for_timeout(1500)
