@@ -25,7 +25,8 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## A head CT is read in seconds, and often at night
-# Somebody has fallen, or has the worst headache of a lifetime, or cannot be woken. The first picture is a CT without contrast
+# *Intracranial hemorrhage* is bleeding inside the skull. Somebody has fallen, or has the worst headache of a lifetime, or
+# cannot be woken. The first picture is a CT without contrast
 # medium: it is quick, it is everywhere, and fresh blood is bright on it. This is a real patient, seen from the feet: the nose
 # points up, and the patient's left is on your right.
 

@@ -22,7 +22,7 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## The patient's left is on your right
-# Radiologists look at a patient from the feet. This phantom bleeds under one side of its skull:
+# Slices across the body are called *axial*, and radiologists look at them from the feet. This phantom bleeds under one side of its skull:
 
 # %%
 case = phantom(101, bleeds=["epidural"])

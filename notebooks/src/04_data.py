@@ -106,6 +106,8 @@ def bleeds(line):
 
 # %% [markdown]
 # ## Rare, and rarer still by patient
+# One answer is far more frequent than the other, which is called *class imbalance*. It is worse by patient than by slice.
+#
 # ### Exercise 4.2: count twice (6 min)
 # For each of the six LABELS: how many slices show it, and how many *patients* have such a slice? Two lists.
 #

@@ -185,7 +185,8 @@ def deal_patients(patients, folds, seed):
 
 
 # %% [markdown] tags=["solution"]
-# The library's `by_patient` also sees to it that every fold gets its share of the rare bleeds.
+# The library's `by_patient` also sees to it that every fold gets its share of the rare bleeds. Training once for each fold, the
+# fold held out, is called *cross-validation*: it judges every patient by a model that never saw them.
 
 # %% [markdown]
 # ## The library refuses

@@ -142,7 +142,7 @@ def max_pool(picture):
 
 
 # %% [markdown] tags=["solution"]
-# Pooling makes the next kernels see twice as far, and forgets where exactly things were. The skips of a U-Net bring that
+# Pooling makes the next kernels see twice as far, and forgets where exactly things were. The skips (*skip connections*) of a U-Net bring that
 # back.
 
 # %% [markdown]

@@ -47,7 +47,8 @@ for patient in PATIENTS:
 
 # %% [markdown]
 # ## Noise, motion, metal
-# The library knows ten ways to spoil a scan, five severities each, with strengths in plain units.
+# The library knows ten ways to spoil a scan, five severities each, with strengths in plain units. Metal draws bright and
+# dark lines across the picture; the field calls one a *streak artifact*.
 
 # %%
 for name in ("noise", "motion", "metal"):
@@ -189,7 +190,8 @@ def distances(features, training_features):
 
 
 # %% [markdown] tags=["solution"]
-# The library does this on the pooled features of the network (`ich_lib.prediction.ood`), with limits found on patients held out. A
+# A scan unlike the training set is called *out of distribution*. The library measures it on the pooled features of the network
+# (`ich_lib.prediction.ood`), with limits found on patients held out. A
 # head that lies feet first still passes: no gate is a guarantee.
 
 # %% [markdown]

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 18. Lab: many weak heads
-# **You will** average twenty weak models, see why twenty copies of one do not help, and catch a team that was picked on the
+# **You will** average twenty weak models (an *ensemble*), see why twenty copies of one do not help, and catch a team that was picked on the
 # exam.
 #
 # **Time** 25 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
