@@ -18,6 +18,7 @@ GRAY = "#999999"  # lines that only guide the eye
 # Yellow with a black halo is told from brain and from blood, as no hue alone is. The truth is dashed beside it.
 MASK, TRUTH, UNSURE, YOURS = YELLOW, SKY, ORANGE, VERMILION  # yours: drawn in the quiz
 MEANINGS = {"mask": MASK, "truth": TRUTH, "unsure": UNSURE}  # as the demo's page names them
+DIFFERENCE = {"first": ORANGE, "second": SKY, "both": YELLOW}  # what one of two models marks, the other, and both
 
 
 def rgb(color: str) -> tuple[int, int, int]:

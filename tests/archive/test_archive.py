@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
@@ -22,6 +23,12 @@ from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import body
 from ich_lib.reports import write_nifti
 from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def plain_main(monkeypatch):
+    """A child that is spawned runs the main script again; Streamlit's tests leave one of theirs that cannot."""
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
 
 
 @pytest.fixture(scope="module")

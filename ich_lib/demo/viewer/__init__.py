@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ich_lib.colors import MEANINGS
+from ich_lib.colors import DIFFERENCE, MEANINGS, rgb
 from ich_lib.demo.viewer.beside import report
 from ich_lib.demo.viewer.packing import (
     blood_levels,
@@ -39,7 +39,9 @@ SCRIPTS = tuple(  # one scope
 )
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
-_COLORS_CSS = " ".join(f"--{name}: {color};" for name, color in MEANINGS.items())
+_COLORS_CSS, _DIFFERENCE_CSS = (
+    " ".join(f"--{name}: {color};" for name, color in colors.items()) for colors in (MEANINGS, DIFFERENCE)
+)
 THUMBNAILS = Path(__file__).parents[1] / "thumbnails.webp"  # of the samples, side by side
 _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
@@ -192,8 +194,10 @@ def viewer_html() -> Parts:
 
 def difference_html() -> Parts:
     """The third view where two models are compared: where their masks differ."""
-    scripts = [_words_js(), _file("words.js"), _file("difference.js")]
-    return Parts(_file("difference.html"), _file("difference.css"), "\n".join(scripts))
+    colors = json.dumps([rgb(DIFFERENCE[name]) for name in ("first", "second", "both")])
+    constants = f"const [ONLY_FIRST, ONLY_SECOND, BOTH] = {colors};"
+    scripts = [constants, _words_js(), _file("words.js"), _file("difference.js")]
+    return Parts(_file("difference.html"), f"{_DIFFERENCE_CSS}\n{_file('difference.css')}", "\n".join(scripts))
 
 
 def head_html() -> str:

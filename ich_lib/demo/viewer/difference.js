@@ -1,6 +1,6 @@
 // Where the masks of two models differ, on the slice that both viewers show; mL are of the whole scan.
 
-const ONLY_FIRST = [0xe6, 0x9f, 0x00], ONLY_SECOND = [0x56, 0xb4, 0xe9], BOTH = [0xf0, 0xe4, 0x42], STRENGTH = 0.6;
+const STRENGTH = 0.6;
 const at = (selector) => element.querySelector(selector);
 const memory = { language: preferred(), counted: "", counts: null, waiting: 0 };
 const say = (key, values) => wordIn(memory.language, key, values);
