@@ -66,4 +66,5 @@ def test_pictures_that_a_page_shows_are_there_small_and_told_in_words(page):
     assert view
     for words, name in view:
         assert len(words) > 40, name
-        assert ((ROOT / page).parent / name).stat().st_size < 250_000, name
+        most = 2_000_000 if name.endswith(".webp") else 250_000  # one that moves has many frames
+        assert ((ROOT / page).parent / name).stat().st_size < most, name

@@ -48,7 +48,7 @@ def colab(tmp_path_factory):
 
 def project(folder: Path) -> Path:
     """What pip needs of the project, in a folder that it may fill with what it builds."""
-    for name in ("pyproject.toml", "README.md", "requirements.txt"):
+    for name in ("pyproject.toml", "README.md", "requirements.txt", "app.py", "workbench.py"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "ich_lib", folder / "ich_lib", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
