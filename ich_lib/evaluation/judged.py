@@ -246,7 +246,7 @@ def judge_scan(
         outlined: (z,) bool, slices whose `truth` is known; None where all are.
         fold: that the scan was held out in.
         facts: age in years, sex, fracture, where they are known.
-        distances: measure `hd95_mm` and `surface_dice` too, which takes a while.
+        distances: measure `hd95_mm`, `surface_dice` and the bright blobs too, which takes a while.
     """
     return judge_result(
         analyze(scan, models),
@@ -280,7 +280,7 @@ def judge_result(
     on_outlined = lambda mask: abc2_ml(mask & outlined[:, None, None], scan.affine, slabs=scan.slabs)  # noqa: E731
     pixels_per_slice = lambda mask: np.where(outlined, np.count_nonzero(mask, axis=(1, 2)), 0)  # noqa: E731
     surfaces = distances and has_mask and outlined.all() and truth.any()
-    blobs = bright_blobs(scan.hu)
+    blobs = bright_blobs(scan.hu) if distances else None
     return JudgedScan(
         patient=patient,
         scan=name,
@@ -304,8 +304,8 @@ def judge_result(
         spacing_known=scan.spacing_known,
         tilt_cosine=scan.voxel_ml * 1000 / float(np.prod(pixel_mm)),
         slabs=None if scan.places is None else scan.slabs,
-        blob_px=np.count_nonzero(blobs, axis=(1, 2)),
-        blob_shared_px=pixels_per_slice(truth & blobs),
+        blob_px=None if blobs is None else np.count_nonzero(blobs, axis=(1, 2)),
+        blob_shared_px=None if blobs is None else pixels_per_slice(truth & blobs),
     )
 
 

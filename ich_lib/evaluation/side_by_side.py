@@ -52,11 +52,15 @@ def _line(folder: Path) -> tuple[str, ...]:
     runs = [open_run(run) for run in fold_runs(folder)]
     recipe = runs[0].recipe
     minutes = sum(run.minutes for run in runs) / len(runs)
-    epochs = len(runs[0].history())
-    slices_seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
     leak = f", **{report.leaky[0]} split**" if report.leaky else ""
     figures = map(to_text, (report.dice_per_subject, report.slice_auc_any, report.scan_auc_any, report.ece))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
     count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
     begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""
-    return f"{folder.name} (`{recipe.name}`{leak}{begun})", picture, count, f"{slices_seen}, {minutes:.1f}", *figures
+    return (
+        f"{folder.name} (`{recipe.name}`{leak}{begun})",
+        picture,
+        count,
+        f"{runs[0].slices_seen}, {minutes:.1f}",
+        *figures,
+    )

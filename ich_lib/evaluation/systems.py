@@ -147,10 +147,9 @@ class Training:
     @property
     def cost(self) -> str:
         """Picture, slices seen and minutes, a fold."""
-        recipe, epochs = self.runs[0].recipe, len(self.runs[0].history())
-        seen = f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
+        first = self.runs[0]
         minutes = sum(run.minutes for run in self.runs) / len(self.runs)
-        return f"{'x'.join(map(str, recipe.shape))}; {seen}; {minutes:.0f}"
+        return f"{'x'.join(map(str, first.recipe.shape))}; {first.slices_seen}; {minutes:.0f}"
 
 
 def read_trainings(folder: str | Path) -> dict[str, Training]:
