@@ -146,6 +146,17 @@ class Answers:
             return self.nothing
         return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
 
+    def inputs(self, pair: ModelPair, last: session.CurrentScan | None, *window_settings: *session.Told) -> tuple:
+        """What the models of a viewer are given of the scan that is shown, and the word on why that cannot be told."""
+        if not last:
+            return gr.skip(), gr.skip()
+        picture_id = pair.sample(last.sample)["id"] if last.sample else last.id
+        try:
+            scan = session.current_scan(last, window_settings)
+        except ValueError as problem:
+            return viewer.overlay(picture_id, {"inputs": []}), refusal(problem)
+        return session.inputs_overlay(scan, pair.models, picture_id), gr.skip()
+
     def compare(
         self,
         last: session.CurrentScan | None,

@@ -17,9 +17,10 @@ import numpy as np
 
 from ich_lib.demo import viewer
 from ich_lib.demo.job import Canceled, run_in_thread
-from ich_lib.demo.samples import release_memory
+from ich_lib.demo.samples import release_memory, sample_case
 from ich_lib.prediction.analyze import Result, analyze
-from ich_lib.prediction.engine import Models
+from ich_lib.prediction.engine import Models, load
+from ich_lib.prediction.inputs import input_pictures
 from ich_lib.readers import read, read_truth
 from ich_lib.scan import Scan
 from ich_lib.words.page import PageProblem
@@ -119,6 +120,17 @@ def read_upload(
         return read(paths, window=window, series=series, isolated=True)
 
 
+def current_scan(last: CurrentScan, window_settings: Told) -> Scan:
+    """The scan that a session looks at, read once more.
+
+    Raises:
+        ValueError: with the sentence for the person, where that cannot be.
+    """
+    if last.sample:
+        return sample_case(last.sample).scan
+    return read_upload(last.paths, *window_settings, last.series_read or None)
+
+
 def find_blood(
     scan: Scan,
     models: Models | None,
@@ -136,6 +148,12 @@ def find_blood(
             return analyze(scan, models, believe=believe, progress=progress)
     finally:
         release_memory(models)
+
+
+def inputs_overlay(scan: Scan, models: Models | None, picture_id: str) -> dict:
+    """What each model is given of a scan, as an addition to the picture with that id."""
+    seen = [viewer.inputs_payload(input_pictures(scan, model)) for model in models or load()]
+    return viewer.overlay(picture_id, {"inputs": seen})
 
 
 def truth_overlay(path: str, current: CurrentScan | None) -> dict:

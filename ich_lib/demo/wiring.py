@@ -105,6 +105,11 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     if second:
         both = [*outputs, page.beside, page.apart]
         read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
+    for shown, pair in ((page.viewer, first), (page.second, second)):
+        if pair:
+            wanted = [page.last, page.window, page.level, page.width]
+            asked = partial(answers.inputs, pair)
+            read.append(_on(shown.expand, asked, wanted, [shown, page.status], reads=True))
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)

@@ -30,6 +30,7 @@ from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import body
 from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import WEIGHTS
+from ich_lib.prediction.inputs import input_pictures
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
 from ich_lib.reports import WRITERS, as_json, write_nifti
@@ -493,6 +494,19 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     assert site.is_visible(".badge") is (name == "slice.png")
     site.click("#samples label:has(:text-is('Epidural'))")  # back: the next upload changes something
     wait_for(site, ".origin", "Synthetic head")
+
+
+def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case, models):
+    """The middle slice's brain window in the panel is that of the library, gray level by gray level."""
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
+    expected = input_pictures(read_scan(files["head.nii.gz"]), models.segmenter)
+    site.click(".sees summary")
+    site.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
+    k = int(site.get_attribute(".viewer", "data-slice")) - 1
+    site.evaluate("() => document.querySelector('.sees td.here canvas').classList.add('seen-by-model')")
+    shown = pixels(site, "seen-by-model")[..., 0]
+    assert np.array_equal(shown, np.rint(expected.pictures[k, :, :, 0] * 255))
+    site.click(".sees summary")
 
 
 def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(site, no_head):

@@ -17,6 +17,7 @@ import numpy as np
 
 from ich_lib.colors import DIFFERENCE, MEANINGS, rgb
 from ich_lib.demo.viewer.beside import report
+from ich_lib.demo.viewer.inputs import inputs_payload
 from ich_lib.demo.viewer.packing import (
     blood_levels,
     heat_size,
@@ -35,7 +36,8 @@ from ich_lib.words.page import page_sentence, page_words
 
 VIEWER_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
 SCRIPTS = tuple(  # one scope
-    f"{name}.js" for name in ("words", "state", "frames", "draw", "measure", "report", "hands", "together", "start")
+    f"{name}.js"
+    for name in ("words", "state", "frames", "draw", "measure", "inputs", "report", "hands", "together", "start")
 )
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
@@ -297,6 +299,7 @@ __all__ = [
     "findings",
     "folder_html",
     "head_html",
+    "inputs_payload",
     "overlay",
     "pack",
     "pack_truth",

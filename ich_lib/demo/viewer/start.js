@@ -27,6 +27,7 @@ function listen() {
   at(".ask").addEventListener("click", help);
   at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
   at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
+  panel.addEventListener("toggle", askInputs);
   at(".next-blood").addEventListener("click", () => goBlood(1));
   at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
   at(".zoom-out").addEventListener("click", () => setZoom(state.zoom / 1.25));
@@ -50,7 +51,7 @@ const plain = (value) => JSON.parse(JSON.stringify(value)); // Gradio's is a pro
 // A scan of its own, or what was found in the one that is shown; for one that is not shown any more it comes too late.
 function take(value) {
   if (value?.slices) open(plain(value));
-  else if (value?.to && value.to === state.scan?.id) add(plain(value));
+  else if (value?.to && value.to === state.scan?.id) value.inputs ? takeInputs(plain(value.inputs)) : add(plain(value));
 }
 
 function speak(tag) {
@@ -108,6 +109,7 @@ function renew() {
   draw();
   if (!at(".montage").hidden) drawMontage();
   fillTitle();
+  askInputs();
 }
 
 viewers.add({ root, state, view, say, sizes, marked, turnable });
