@@ -423,6 +423,45 @@ def test_the_menu_of_languages_moves_the_whole_page(browser, server):
         assert page.input_value("#picture-window input") == "not known"
 
 
+def test_the_tour_is_offered_goes_by_keys_alone_speaks_the_language_and_is_not_offered_again(browser, server):
+    """Five steps: each names what its ring surrounds; Esc ends it; later only the list of keys has it."""
+    with visit(browser, server, locale="de-DE") as page:
+        assert page.locator(".tour-card").count() == 0  # never forced
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        places = [".stage", ".report .sentence", ".layers", ".sees", "#files"]
+        for number, place in enumerate(places, start=1):
+            card = page.locator(".tour-card")
+            assert card.locator(".tour-count").inner_text() == f"Schritt {number} von 5"
+            assert all(known_words("de").fullmatch(text) for text in card.locator("h2, p, button").all_inner_texts())
+            ring, target, box = (page.locator(one).first.bounding_box() for one in (".tour-ring", place, ".tour-card"))
+            assert abs(ring["y"] + 4 - target["y"]) < 3
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= 1280
+            assert 0 <= box["y"] <= box["y"] + box["height"] <= 800
+            page.keyboard.press("Enter")
+        assert page.locator(".tour-card").count() == 0
+        assert page.evaluate("() => document.activeElement.matches('.stage')")
+        page.reload()
+        page.wait_for_selector('.viewer[data-ready="yes"]')
+        assert page.is_hidden("#tour-offer")
+        page.focus(".stage")
+        page.keyboard.press("?")
+        page.click(".begin-tour")
+        assert page.locator(".tour-card h2").inner_text() == "Schichten wechseln"
+        page.keyboard.press("Escape")
+        assert page.locator(".tour-card").count() == 0
+
+
+def test_who_wants_no_tour_is_asked_once(browser, server):
+    with visit(browser, server) as page:
+        page.get_by_role("button", name="No, thanks").click()
+        assert page.is_hidden("#tour-offer")
+        page.reload()
+        page.wait_for_selector('.viewer[data-ready="yes"]')
+        assert page.is_hidden("#tour-offer")
+
+
 def test_a_link_opens_its_case_slice_and_window(browser, server):
     with visit(browser, server, "/?case=no-bleed&slice=9&window=bone") as page:
         assert page.inner_text(".origin").startswith("Synthetic head (phantom). True bleed: none.")

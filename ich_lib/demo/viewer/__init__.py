@@ -203,11 +203,14 @@ def difference_html() -> Parts:
 
 
 def head_html() -> str:
-    """Title, notice, and the way past the rail for who goes by keys."""
+    """Title, notice, the way past the rail for who goes by keys, and the offer of a guided first minute."""
     say = page_sentence
     return (
         f"<div id='head'><a class='skip' href='#viewers' data-say='skip'>{escape(say('skip'))}</a>"
-        f"<h1 data-say='title'>{escape(say('title'))}</h1><p data-say='notice'>{escape(say('notice'))}</p></div>"
+        f"<h1 data-say='title'>{escape(say('title'))}</h1>"
+        f"<span id='tour-offer' hidden><button type='button' data-say='tour'>{escape(say('tour'))}</button>"
+        f"<button type='button' aria-label='{escape(say('tour_no'))}'>×</button></span>"
+        f"<p data-say='notice'>{escape(say('notice'))}</p></div>"
     )
 
 
@@ -222,7 +225,7 @@ def page_css(thumbnails: int) -> str:
 
 def page_js() -> str:
     """What the page does around the viewer, as one function that is called at once."""
-    return f"(() => {{\n{_words_js()}\n{_file('words.js')}\n{_file('page.js')}\n}})();"
+    return f"(() => {{\n{_words_js()}\n{_file('words.js')}\n{_file('tour.js')}\n{_file('page.js')}\n}})();"
 
 
 def folder_html() -> Parts:

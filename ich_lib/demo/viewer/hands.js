@@ -137,6 +137,7 @@ function setDark(wanted) {
 
 function help() {
   const dialog = at(".legend-of-keys");
+  dialog.returnValue = "";
   dialog.showModal();
   dialog.focus(); // else the button at its end has the focus, and the list opens there
   dialog.scrollTop = 0;

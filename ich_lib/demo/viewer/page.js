@@ -143,6 +143,7 @@ function start() {
   const rail = document.querySelector("#rail:has(#samples input)");
   if (!rail) return;
   page.disconnect();
+  offerTour();
   mend(rail);
   const changes = { subtree: true, childList: true, characterData: true, attributeFilter: ["name"] };
   const again = new MutationObserver(() => mend(rail));

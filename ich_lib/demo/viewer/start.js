@@ -25,6 +25,8 @@ function listen() {
   at(".full").addEventListener("click", fullscreen);
   at(".dark-switch").addEventListener("click", () => setDark(!document.body.classList.contains("dark")));
   at(".ask").addEventListener("click", help);
+  const keys = at(".legend-of-keys"); // the focus is back where it was once it is closed
+  keys.addEventListener("close", () => keys.returnValue === "tour" && window.dispatchEvent(new CustomEvent("ich-tour")));
   at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
   at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
   panel.addEventListener("toggle", askInputs);
