@@ -37,6 +37,7 @@ class CurrentScan:
     """What a session looks at: a sample's name, or where its files lie. Nothing of the scan itself is kept.
 
     Attributes:
+        part: which of several studies in the files it is, as `read` takes it.
         id: of the picture.
         shape: (z, y, x) of the scan.
         affine: of the scan; None where its place is not known.
@@ -53,6 +54,7 @@ class CurrentScan:
     shape: tuple[int, int, int] = (0, 0, 0)
     affine: np.ndarray | None = None
     places: np.ndarray | None = None
+    part: str | None = None
     series: tuple[str, ...] = ()
     series_read: int = 0
     orientation: str | None = None
@@ -98,6 +100,8 @@ def read_upload(
     level: float | None,
     width: float | None,
     series: int | str | None = None,
+    *,
+    part: str | None = None,
 ) -> Scan:
     """Uploaded files to a scan.
 
@@ -107,6 +111,7 @@ def read_upload(
         level: see there.
         width: see there.
         series: as `read` takes it.
+        part: as `read` takes it.
 
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
@@ -117,7 +122,7 @@ def read_upload(
             raise PageProblem("own_window")
         asked = cast("tuple[float, float]", (level, width))
         window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name)
-        return read(paths, window=window, series=series, isolated=True)
+        return read(paths, window=window, series=series, part=part, isolated=True)
 
 
 def current_scan(last: CurrentScan, window_settings: Told) -> Scan:
@@ -128,7 +133,7 @@ def current_scan(last: CurrentScan, window_settings: Told) -> Scan:
     """
     if last.sample:
         return sample_case(last.sample).scan
-    return read_upload(last.paths, *window_settings, last.series_read or None)
+    return read_upload(last.paths, *window_settings, last.series_read or None, part=last.part)
 
 
 def find_blood(
@@ -201,6 +206,7 @@ def read_and_analyze(
     is_wanted: Callable[[], bool],
     series: int | None = None,
     *,
+    part: str | None = None,
     believe: bool = False,
 ) -> Iterator[float | Picture | Overlay]:
     """A scan in steps: its picture as soon as there is one, then what each pair of models finds in it, then the truth.
@@ -212,6 +218,7 @@ def read_and_analyze(
         truth: where its true mask lies, if there is one.
         is_wanted: whether somebody still waits; once not, it ends without a word.
         series: number of the series that was chosen; None for the best.
+        part: which of several studies in the files it is.
         believe: show the finding although the scan may be no native head CT.
 
     Yields:
@@ -220,14 +227,14 @@ def read_and_analyze(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    for step in run_in_thread(lambda _: read_upload(paths, *window_settings, series)):
+    for step in run_in_thread(lambda _: read_upload(paths, *window_settings, series, part=part)):
         if not is_wanted():
             return
         if isinstance(step, float):
             yield 0.0
         else:
             scan = step
-    picture = viewer.scan_picture(scan, file=Path(paths[0]).name, more=len(paths) - 1)
+    picture = viewer.scan_picture(scan, file=part or Path(paths[0]).name, more=len(paths) - 1)
     affine = scan.affine if scan.spacing_known else None
     current = CurrentScan(
         None,
@@ -235,6 +242,7 @@ def read_and_analyze(
         picture["id"],
         scan.hu.shape,
         affine,
+        part=part,
         places=scan.places,
         series=scan.series,
         series_read=scan.series_read,

@@ -535,6 +535,38 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     wait_for(site, ".origin", "Synthetic head")
 
 
+def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewer(site, files, case, tmp_path):
+    """Two heads of 10 and 3 slices and a damaged file: two rows with a result, one with its reason."""
+    short = replace(case.scan, hu=case.scan.hu[4:7])
+    write_nifti(tmp_path / "short.nii.gz", np.round(short.hu).astype(np.int16), short)
+    with zipfile.ZipFile(tmp_path / "week.zip", "w") as archive:
+        archive.write(files["head.nii.gz"], "week/a/scan.nii.gz")
+        archive.write(tmp_path / "short.nii.gz", "week/b/scan.nii.gz")
+        archive.writestr("week/c/scan.nii.gz", b"junk")
+    bring(site, tmp_path / "week.zip")
+    site.wait_for_function("() => document.querySelectorAll('.studies tbody button').length === 2", timeout=90_000)
+    site.wait_for_selector("#status:empty", state="attached", timeout=60_000)
+    rows = [row.all_inner_texts() for row in [one.locator("th, td") for one in site.locator(".studies tbody tr").all()]]
+    assert [row[0] for row in rows] == ["week/a", "week/b", "week/c"]
+    assert rows[0][1].startswith("Bleeding likely on ")
+    assert rows[0][2].endswith(" %")
+    assert rows[2][1].startswith("scan.nii.gz in week.zip")
+    with site.expect_download() as saved:
+        site.click(".studies .csv")
+    lines = saved.value.path().read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["study", "week/a", "week/b", "week/c"]
+    assert [lines[k].split(",")[1] for k in (1, 3)] == ["bleeding", "failed"]
+    site.click(".studies tbody tr:nth-child(2) button")
+    wait_for(site, ".origin", "Your scan: 3 slices of 192 x 192 pixels, from week/b.")
+    site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    site.click(".sees summary")  # whatever reads the scan once more reads this study
+    site.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
+    assert site.locator(".sees th[scope=col]").count() == 3
+    site.click(".sees summary")
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
+    assert site.is_hidden(".studies")
+
+
 def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case, models):
     """The middle slice's brain window in the panel is that of the library, gray level by gray level."""
     read(site, files["head.nii.gz"], "Your scan: 10 slices")

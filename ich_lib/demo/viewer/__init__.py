@@ -202,6 +202,12 @@ def difference_html() -> Parts:
     return Parts(_file("difference.html"), f"{_DIFFERENCE_CSS}\n{_file('difference.css')}", "\n".join(scripts))
 
 
+def studies_html() -> Parts:
+    """The table of several studies; its value is `ich_lib.demo.many.table_payload`."""
+    scripts = [_words_js(), _file("words.js"), _file("studies.js")]
+    return Parts(_file("studies.html"), _file("studies.css"), "\n".join(scripts))
+
+
 def head_html() -> str:
     """Title, notice, the way past the rail for who goes by keys, and the offer of a guided first minute."""
     say = page_sentence
@@ -311,6 +317,7 @@ __all__ = [
     "payload",
     "quantize_hu",
     "scan_picture",
+    "studies_html",
     "truth_layers",
     "unpack",
     "unpack_blood",
