@@ -18,8 +18,9 @@ from ich_lib.readers import child
 from ich_lib.readers.gather import upload_title
 from ich_lib.readers.piece import printable_name
 from ich_lib.readers.refusal import ReadError
-from ich_lib.words import in_each_language, result_sentence
+from ich_lib.words import LANGUAGES, in_each_language, result_sentence
 from ich_lib.words.page import PageProblem
+from ich_lib.words.refusals import refusal_in
 
 MOST_STUDIES = 20 if os.environ.get("SPACE_ID") else 200  # a Space is shared
 _NIFTI = (".nii", ".nii.gz")
@@ -95,7 +96,10 @@ def _row(study: Study, models: Models, window_settings: session.Told, tell: Call
         return found[0]
 
     line = line_of(study.name, models, find, place="page")
-    sentences = in_each_language(result_sentence, found[0]) if found else {}
+    if found:
+        sentences = in_each_language(result_sentence, found[0])
+    else:
+        sentences = {language: refusal_in(line["sentence"], line["error"], language) for language in LANGUAGES}
     return line | {"sentences": sentences, "warnings": list(found[0].warnings) if found else []}
 
 
@@ -118,7 +122,7 @@ def _cell(value: object) -> object:
 
 def table_payload(studies: Sequence[Study], rows: Sequence[dict]) -> dict:
     """What the page's table shows: names of all studies, the rows so far, and the CSV once all are there."""
-    keys = ("study", "finding", "any", "volume_ml", "sentences", "warnings", "error", "sentence", "seconds")
+    keys = ("study", "finding", "any", "volume_ml", "sentences", "warnings", "seconds")
     return {
         "names": [study.name for study in studies],
         "rows": [{key: row[key] for key in keys} | {"failed": row["finding"] == FAILED} for row in rows],

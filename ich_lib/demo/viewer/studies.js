@@ -41,17 +41,11 @@ function row(name, found, k) {
   open.addEventListener("click", () => show(k));
   if (!found.failed) cell.append(open);
   line.append(
-    made("td", found.failed ? refusal(found) : found.sentences[memory.language], "finding"),
+    made("td", found.sentences[memory.language], "finding"),
     number(found.any, (share) => Math.round(100 * share) + " %"), number(found.volume_ml, (ml) => decimal(ml, 1)), warnings(found.warnings),
     number(found.seconds, (seconds) => decimal(seconds, 1) + " s"), cell,
   );
   return line;
-}
-
-// As the line of status has it: what kind of trouble it is, then what the reader found.
-function refusal({ error, sentence }) {
-  const kinds = WORDS[memory.language].refused;
-  return memory.language === "en" ? sentence : (kinds[error] ?? kinds.unreadable) + " " + sentence;
 }
 
 function warnings(all) {
