@@ -169,8 +169,10 @@ class Answers:
     ) -> Iterator[dict]:
         """The same series of the same files in another window, or with the finding that was held back."""
         if last and last.paths:
-            asked, again = (last.paths, turns.next()), {"series": last.series_read or None, "part": last.part}
-            yield from self.upload(asked, truth, comparing, turns, *window_settings, **again, believe=believe)
+            asked, series, part = (last.paths, turns.next()), last.series_read or None, last.part
+            yield from self.upload(
+                asked, truth, comparing, turns, *window_settings, series=series, part=part, believe=believe
+            )
         else:
             yield self.nothing  # a generator without a word would empty all outputs
 

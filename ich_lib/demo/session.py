@@ -251,13 +251,13 @@ def read_and_analyze(
     )
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
-        for part in run_in_thread(partial(_findings, scan, models, believe)):
+        for found in run_in_thread(partial(_findings, scan, models, believe)):
             if not is_wanted():
                 return
-            if isinstance(part, float):
-                yield (number + part) / len(pairs)
+            if isinstance(found, float):
+                yield (number + found) / len(pairs)
             else:
-                yield Overlay((number,), viewer.overlay(current.id, part))
+                yield Overlay((number,), viewer.overlay(current.id, found))
     if truth and is_wanted():
         yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 
