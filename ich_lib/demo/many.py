@@ -55,7 +55,7 @@ def list_upload(paths: Sequence[str]) -> tuple[Study, ...]:
         return _limited(Study(printable_name(file.name), (str(file),)) for file in files)
     try:
         parts = child.list_parts(upload_title(paths), paths)
-    except ReadError:
+    except (ReadError, RuntimeError):  # RuntimeError: the child failed
         return ()  # `read` tells why
     if len(files) > 1:
         by_name = {file.name: str(file) for file in files}
