@@ -195,9 +195,8 @@ def _models(method: str):
         model = build(recipe)
         model.load_weights(path.with_suffix(".weights.h5"))
         models.append(Model(recipe.name, recipe, "", _predictor(add_heat_output(model), recipe), card))
-    segmenter, classifier = (
-        next(model for model in models if getattr(model.recipe, task)) for task in ("segments", "classifies")
-    )
+    segmenter = next(model for model in models if model.recipe.has_mask_output)
+    classifier = next(model for model in models if model.recipe.has_score_output)
     return Models(segmenter, classifier)
 
 

@@ -30,8 +30,7 @@ sys.path.insert(0, str(ROOT))  # release.py lies there, and the library that mak
 from release import await_page, free_port  # noqa: E402
 
 LEFT_OUT = (  # rooms that nothing on the way from an upload to the page needs
-    *("commands", "course", "evaluation", "explanation", "training", "workbench"),
-    *("archive", "hospital"),
+    *("commands", "course", "evaluation", "explanation", "hospital", "training", "workbench"),
 )
 NOT_NEEDED = ("pooch", "requests", "tqdm")  # of requirements.txt: for downloads and for the command line
 DECODERS = "imagecodecs"  # without it, compressed DICOM gets a sentence that says so

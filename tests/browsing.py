@@ -57,10 +57,10 @@ def keep(page):
 
 SETTLE = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 MOUNT = """([js, payload]) => {
-  const props = { value: payload };
+  const props = { value: payload }, trigger = (name) => (window.triggered ??= []).push(name);
   const watch = (_, changed) => { window.show = (next) => { props.value = next; changed(); }; };
   const run = new Function('element', 'trigger', 'props', 'server', 'upload', 'watch', js);
-  run(document.getElementById('here'), null, props, null, null, watch);
+  run(document.getElementById('here'), trigger, props, null, null, watch);
 }"""
 # Milliseconds from a key to the slice on its canvas, for some slices in turn.
 SLICE_TIMES = """async (count) => {

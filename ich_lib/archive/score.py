@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -56,16 +56,32 @@ def score(study: str, weights: str, names: Sequence[str] = (), out: str = "", *,
         >>> score("nowhere", "shipped")["error"]
         'missing'
     """
-    begun = time.perf_counter()
     models = _models(weights)
-    line = dict.fromkeys(COLUMNS) | {"study": study, "weights": _hashes(models)}
-    try:
+
+    def find() -> Result:
         result = analyze(read(study, isolated=True), models, believe=believe)
         if kept := [name for name in names if not (result.is_withheld and name.startswith("mask"))]:
             write(result, Path(out) / folder_of(study), kept)
-        line |= _found(result)
+        return result
+
+    return line_of(study, models, find)
+
+
+def line_of(study: str, models: Models, find: Callable[[], Result], *, place: str = "command line") -> dict:
+    """The line of a study, as `score` returns it.
+
+    Args:
+        study: what it is called.
+        models: those that are asked.
+        find: reads and analyzes it.
+        place: one of `ich_lib.readers.refusal.PLACES`, where the sentence on a study that cannot be read is shown.
+    """
+    begun = time.perf_counter()
+    line = dict.fromkeys(COLUMNS) | {"study": study, "weights": _hashes(models)}
+    try:
+        line |= _found(find())
     except ReadError as problem:
-        line |= failure(problem.code, problem.in_words_of("command line"))
+        line |= failure(problem.code, problem.in_words_of(place))
     except (ValueError, OSError) as problem:
         line |= failure(type(problem).__name__, str(problem))
     return line | {"seconds": round(time.perf_counter() - begun, 3)}

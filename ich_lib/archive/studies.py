@@ -44,15 +44,16 @@ def _studies_of(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"{path} is not there. Give a list of studies, or a folder of them.")
     if path.is_dir():
         inside = [one for one in sorted(path.iterdir()) if not is_system_file(one.relative_to(path))]
-        studies = [one for one in inside if one.is_dir() or _is_study_file(one)]
+        studies = [one for one in inside if one.is_dir() or is_study_file(one)]
         yield from studies or [path]
-    elif _is_study_file(path):
+    elif is_study_file(path):
         yield path
     else:
         yield from _lines_of(path)
 
 
-def _is_study_file(path: Path) -> bool:
+def is_study_file(path: Path) -> bool:
+    """Whether a file is a study by itself, by its name: an archive, or NIfTI."""
     return path.name.lower().endswith(_ENDINGS)
 
 

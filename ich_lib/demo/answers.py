@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ich_lib.demo import session, viewer
+from ich_lib.demo import many, session, viewer
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.messages import busy_text, message, refusal
 from ich_lib.demo.page import Page
@@ -70,6 +70,7 @@ class Answers:
         turns: session.RequestCounter,
         *window_settings: *session.Told,
         series: int | None = None,
+        part: str | None = None,
         believe: bool = False,
     ) -> Iterator[dict]:
         """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
@@ -80,7 +81,9 @@ class Answers:
         page, viewers = self.page, self.viewers(comparing)
         pairs = [pair.models for pair in self.pairs(comparing)]
         is_wanted = lambda: turns.last == turn  # noqa: E731
-        steps = session.read_and_analyze(paths, window_settings, pairs, truth, is_wanted, series, believe=believe)
+        steps = session.read_and_analyze(
+            paths, window_settings, pairs, truth, is_wanted, series, part=part, believe=believe
+        )
         try:
             for step in steps:
                 if isinstance(step, session.Picture):
@@ -100,6 +103,61 @@ class Answers:
             turns.word = ""
         yield self.nothing if turns.word is None else self.ended(turns.word)
 
+    def bring(
+        self,
+        request: tuple[Sequence[str], int] | None,
+        truth: str | None,
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+    ) -> Iterator[dict]:
+        """What was uploaded: one scan, or the table of several studies."""
+        try:
+            studies = many.list_upload(request[0]) if request else ()
+        except ValueError as problem:
+            yield self.ended(refusal(problem))
+            return
+        if request and len(studies) > 1:
+            yield from self._table(studies, turns, request[1], window_settings)
+        else:
+            yield {self.page.studies: None, self.page.many: ()}
+            yield from self.upload(request, truth, comparing, turns, *window_settings)
+
+    def _table(
+        self,
+        studies: tuple[many.Study, ...],
+        turns: session.RequestCounter,
+        turn: int,
+        window_settings: session.Told,
+    ) -> Iterator[dict]:
+        """A row for each study as it is scored."""
+        page, rows = self.page, list[dict]()
+        yield {page.studies: many.table_payload(studies, rows), page.many: studies}
+        for row in many.score_studies(studies, self.first.models, window_settings, lambda: turns.last == turn):
+            rows.append(row)
+            word = message("studies_busy", "busy", k=len(rows), n=len(studies))
+            yield {page.studies: many.table_payload(studies, rows), page.status: word}
+        if turns.last == turn:
+            turns.word = ""
+        yield self.nothing if turns.word is None else self.ended(turns.word)
+
+    def open_study(
+        self,
+        number: int | None,
+        studies: Sequence[many.Study],
+        comparing: bool,
+        turns: session.RequestCounter,
+        *window_settings: *session.Told,
+    ) -> Iterator[dict]:
+        """One of several studies, in the viewer."""
+        if not isinstance(number, int | float) or not 0 <= number < len(studies or ()):
+            yield self.nothing
+            return
+        study = studies[int(number)]
+        yield {self.page.truth: None}
+        asked = study.paths, turns.next()
+        yield from self.upload(asked, None, comparing, turns, *window_settings, part=study.part)
+
     def again(
         self,
         last: session.CurrentScan | None,
@@ -111,8 +169,10 @@ class Answers:
     ) -> Iterator[dict]:
         """The same series of the same files in another window, or with the finding that was held back."""
         if last and last.paths:
-            asked, series = (last.paths, turns.next()), last.series_read or None
-            yield from self.upload(asked, truth, comparing, turns, *window_settings, series=series, believe=believe)
+            asked, series, part = (last.paths, turns.next()), last.series_read or None, last.part
+            yield from self.upload(
+                asked, truth, comparing, turns, *window_settings, series=series, part=part, believe=believe
+            )
         else:
             yield self.nothing  # a generator without a word would empty all outputs
 
@@ -128,7 +188,7 @@ class Answers:
         if last and last.paths and series:
             yield {self.page.truth: None}
             asked = last.paths, turns.next()
-            yield from self.upload(asked, None, comparing, turns, *window_settings, series=series)
+            yield from self.upload(asked, None, comparing, turns, *window_settings, series=series, part=last.part)
         else:
             yield self.nothing
 
@@ -145,6 +205,17 @@ class Answers:
         if not last or not last.paths:
             return self.nothing
         return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
+
+    def inputs(self, pair: ModelPair, last: session.CurrentScan | None, *window_settings: *session.Told) -> tuple:
+        """What the models of a viewer are given of the scan that is shown, and the word on why that cannot be told."""
+        if not last:
+            return gr.skip(), gr.skip()
+        picture_id = pair.sample(last.sample)["id"] if last.sample else last.id
+        try:
+            scan = session.current_scan(last, window_settings)
+        except ValueError as problem:
+            return viewer.overlay(picture_id, {"inputs": []}), refusal(problem)
+        return session.inputs_overlay(scan, pair.models, picture_id), gr.skip()
 
     def compare(
         self,

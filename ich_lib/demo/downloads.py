@@ -12,7 +12,6 @@ from ich_lib.demo.answers import hide_button
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.job import run_in_thread
 from ich_lib.demo.messages import refusal, writing_text
-from ich_lib.demo.samples import sample_case
 from ich_lib.prediction.analyze import Result
 from ich_lib.prediction.engine import Models
 from ich_lib.readers.refusal import words_at
@@ -63,10 +62,7 @@ def _result(
     window_settings: session.Told,
     tell: Callable[[float], None],
 ) -> Result:
-    if last.sample:
-        scan = sample_case(last.sample).scan
-    else:
-        scan = session.read_upload(last.paths, *window_settings, last.series_read or None)
+    scan = session.current_scan(last, window_settings)
     return session.find_blood(scan, models, tell, believe=last.believe)
 
 

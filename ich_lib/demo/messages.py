@@ -7,7 +7,9 @@ import html
 import json
 
 from ich_lib.readers.refusal import ReadError, words_at
+from ich_lib.words.languages import LANGUAGES
 from ich_lib.words.page import PageProblem, page_sentence
+from ich_lib.words.refusals import refusal_in
 
 
 def message(key: str, kind: str, **values: object) -> str:
@@ -18,12 +20,13 @@ def message(key: str, kind: str, **values: object) -> str:
 
 
 def refusal(problem: ValueError) -> str:
-    """Why something was not done. What a reader found is English; page.js says before it what kind of trouble it is."""
+    """Why something was not done, in every language; page.js shows that of the page."""
     if isinstance(problem, PageProblem):
         return message(problem.key, "wrong", **problem.values)
     code = problem.code if isinstance(problem, ReadError) else "unreadable"
-    text = html.escape(words_at("page", problem), quote=True)
-    return f"<p class='wrong' data-refused='{code}' data-detail='{text}'>{text}</p>"
+    text = words_at("page", problem)
+    told = {language: refusal_in(text, code, language) for language in LANGUAGES}
+    return f"<p class='wrong' data-refused='{html.escape(json.dumps(told), quote=True)}'>{html.escape(text)}</p>"
 
 
 def busy_text(share: float) -> str:

@@ -26,6 +26,7 @@ class Page:
         make, made, zipped: downloads, one by one and together.
         status, stop: what is going on, and the button that ends it.
         believe: the button that shows a finding although the scan may be no native head CT.
+        studies: the table of several studies, many which they are, and number the one to open (page.js fills it in).
         viewer, second, beside, apart: both viewers, the column of the second, and that of their difference.
         json, ask, asked_series, believing: of programs, unseen.
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
@@ -50,6 +51,9 @@ class Page:
     status: gr.HTML
     stop: gr.Button
     believe: gr.Button
+    studies: gr.HTML
+    many: gr.State
+    number: gr.Number
     viewer: gr.HTML
     second: gr.HTML
     beside: gr.Column
@@ -64,7 +68,7 @@ class Page:
     @property
     def outputs(self) -> list[gr.components.Component]:
         """What the answer to a scan may change."""
-        shown = [self.viewer, self.second, self.sample, self.files, self.truth, self.series]
+        shown = [self.viewer, self.second, self.sample, self.files, self.truth, self.series, self.studies, self.many]
         return [*shown, self.last, self.status, self.stop, self.believe, self.made, self.zipped]
 
 
@@ -86,6 +90,8 @@ def lay_out(*, comparing: bool) -> Page:
         believing=gr.Checkbox(False, visible=False),
         threshold=gr.Number(None, visible=False),
         case=gr.Textbox("", visible=False),
+        many=gr.State(()),
+        number=gr.Number(None, visible=False),
         **rail,
         **work,
     )
@@ -130,6 +136,7 @@ def _work() -> dict:
         status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
         stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
     believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
+    studies = _html(viewer.studies_html())
     with gr.Row(elem_id="viewers"):
         with gr.Column(elem_classes="one-viewer"):
             first = _html(viewer.viewer_html())
@@ -137,7 +144,7 @@ def _work() -> dict:
             second = _html(viewer.viewer_html())
     with gr.Column(visible=False) as apart:
         _html(viewer.difference_html())
-    named = {"status": status, "stop": stop, "believe": believe, "viewer": first, "second": second}
+    named = {"status": status, "stop": stop, "believe": believe, "studies": studies, "viewer": first, "second": second}
     return named | {"beside": beside, "apart": apart}
 
 

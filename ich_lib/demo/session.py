@@ -17,9 +17,10 @@ import numpy as np
 
 from ich_lib.demo import viewer
 from ich_lib.demo.job import Canceled, run_in_thread
-from ich_lib.demo.samples import release_memory
+from ich_lib.demo.samples import release_memory, sample_case
 from ich_lib.prediction.analyze import Result, analyze
-from ich_lib.prediction.engine import Models
+from ich_lib.prediction.engine import Models, load
+from ich_lib.prediction.inputs import input_pictures
 from ich_lib.readers import read, read_truth
 from ich_lib.scan import Scan
 from ich_lib.words.page import PageProblem
@@ -36,6 +37,7 @@ class CurrentScan:
     """What a session looks at: a sample's name, or where its files lie. Nothing of the scan itself is kept.
 
     Attributes:
+        part: which of several studies in the files it is, as `read` takes it.
         id: of the picture.
         shape: (z, y, x) of the scan.
         affine: of the scan; None where its place is not known.
@@ -52,6 +54,7 @@ class CurrentScan:
     shape: tuple[int, int, int] = (0, 0, 0)
     affine: np.ndarray | None = None
     places: np.ndarray | None = None
+    part: str | None = None
     series: tuple[str, ...] = ()
     series_read: int = 0
     orientation: str | None = None
@@ -97,6 +100,8 @@ def read_upload(
     level: float | None,
     width: float | None,
     series: int | str | None = None,
+    *,
+    part: str | None = None,
 ) -> Scan:
     """Uploaded files to a scan.
 
@@ -106,6 +111,7 @@ def read_upload(
         level: see there.
         width: see there.
         series: as `read` takes it.
+        part: as `read` takes it.
 
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
@@ -116,7 +122,18 @@ def read_upload(
             raise PageProblem("own_window")
         asked = cast("tuple[float, float]", (level, width))
         window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name)
-        return read(paths, window=window, series=series, isolated=True)
+        return read(paths, window=window, series=series, part=part, isolated=True)
+
+
+def current_scan(last: CurrentScan, window_settings: Told) -> Scan:
+    """The scan that a session looks at, read once more.
+
+    Raises:
+        ValueError: with the sentence for the person, where that cannot be.
+    """
+    if last.sample:
+        return sample_case(last.sample).scan
+    return read_upload(last.paths, *window_settings, last.series_read or None, part=last.part)
 
 
 def find_blood(
@@ -136,6 +153,12 @@ def find_blood(
             return analyze(scan, models, believe=believe, progress=progress)
     finally:
         release_memory(models)
+
+
+def inputs_overlay(scan: Scan, models: Models | None, picture_id: str) -> dict:
+    """What each model is given of a scan, as an addition to the picture with that id."""
+    seen = [viewer.inputs_payload(input_pictures(scan, model)) for model in models or load()]
+    return viewer.overlay(picture_id, {"inputs": seen})
 
 
 def truth_overlay(path: str, current: CurrentScan | None) -> dict:
@@ -183,6 +206,7 @@ def read_and_analyze(
     is_wanted: Callable[[], bool],
     series: int | None = None,
     *,
+    part: str | None = None,
     believe: bool = False,
 ) -> Iterator[float | Picture | Overlay]:
     """A scan in steps: its picture as soon as there is one, then what each pair of models finds in it, then the truth.
@@ -194,6 +218,7 @@ def read_and_analyze(
         truth: where its true mask lies, if there is one.
         is_wanted: whether somebody still waits; once not, it ends without a word.
         series: number of the series that was chosen; None for the best.
+        part: which of several studies in the files it is.
         believe: show the finding although the scan may be no native head CT.
 
     Yields:
@@ -202,14 +227,14 @@ def read_and_analyze(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    for step in run_in_thread(lambda _: read_upload(paths, *window_settings, series)):
+    for step in run_in_thread(lambda _: read_upload(paths, *window_settings, series, part=part)):
         if not is_wanted():
             return
         if isinstance(step, float):
             yield 0.0
         else:
             scan = step
-    picture = viewer.scan_picture(scan, file=Path(paths[0]).name, more=len(paths) - 1)
+    picture = viewer.scan_picture(scan, file=part or Path(paths[0]).name, more=len(paths) - 1)
     affine = scan.affine if scan.spacing_known else None
     current = CurrentScan(
         None,
@@ -217,6 +242,7 @@ def read_and_analyze(
         picture["id"],
         scan.hu.shape,
         affine,
+        part=part,
         places=scan.places,
         series=scan.series,
         series_read=scan.series_read,
@@ -225,13 +251,13 @@ def read_and_analyze(
     )
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
-        for part in run_in_thread(partial(_findings, scan, models, believe)):
+        for found in run_in_thread(partial(_findings, scan, models, believe)):
             if not is_wanted():
                 return
-            if isinstance(part, float):
-                yield (number + part) / len(pairs)
+            if isinstance(found, float):
+                yield (number + found) / len(pairs)
             else:
-                yield Overlay((number,), viewer.overlay(current.id, part))
+                yield Overlay((number,), viewer.overlay(current.id, found))
     if truth and is_wanted():
         yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TITLE = page_sentence("title")
 ASK_CASE = "(name, turns) => [new URLSearchParams(location.search).get('case') ?? '', turns]"  # ?case=epidural
+ASK_STUDY = "(number, ...more) => [window.ichStudy ?? null, ...more]"  # which row of the table was opened
 ASK_THRESHOLD = """(last, turns, threshold, ...more) => [last, turns, window.ichThreshold?.() ?? null, ...more]"""
 
 
@@ -92,7 +93,10 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     upload_event = _on(
         page.files.upload, answers.take, [page.files, page.turns], [page.asked, page.files, page.truth, *wait]
     )
-    read = [_on(upload_event.then, answers.upload, [page.asked, *settings], outputs, reads=True)]
+    read = [_on(upload_event.then, answers.bring, [page.asked, *settings], outputs, reads=True)]
+    busy = _on(page.studies.select, partial(busy_update, True), None, wait)
+    wanted = [page.number, page.many, page.compare, page.turns, page.window, page.level, page.width]
+    read.append(_on(busy.then, answers.open_study, wanted, outputs, reads=True, js=ASK_STUDY))
     _on(page.window.input, lambda name: gr.Row(visible=name == session.OTHER_WINDOW), page.window, page.own)
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = _on(changed, lambda last: busy_update(last and last.paths), page.last, wait)
@@ -105,6 +109,11 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     if second:
         both = [*outputs, page.beside, page.apart]
         read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
+    for shown, pair in ((page.viewer, first), (page.second, second)):
+        if pair:
+            wanted = [page.last, page.window, page.level, page.width]
+            asked = partial(answers.inputs, pair)
+            read.append(_on(shown.expand, asked, wanted, [shown, page.status], reads=True))
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)

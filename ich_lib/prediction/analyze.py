@@ -199,14 +199,19 @@ def analyze(
         Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
     """
     models = models if isinstance(models, Models) else load(models or WEIGHTS_FOLDER)
-    slabs = slabs_of(scan)
-    if slabs.are_slices:
-        return _find_blood(scan, models, progress, believe=believe)
-    thick = slabs.scan(replace(scan, hu=restore_bone(scan.hu)))
+    slabs, thick = slab_scan(scan)
     found = _find_blood(thick, models, progress, believe=believe)
+    if slabs.are_slices:
+        return found
     for model in models:
         model.release()  # its memory is wanted for the many slices
     return _on_slices(found, scan, slabs)
+
+
+def slab_scan(scan: Scan) -> tuple[Slabs, Scan]:
+    """How thin slices are averaged for the models, and the scan of the slabs; the scan itself where none is thin."""
+    slabs = slabs_of(scan)
+    return slabs, scan if slabs.are_slices else slabs.scan(replace(scan, hu=restore_bone(scan.hu)))
 
 
 def _on_slices(thick: Result, scan: Scan, slabs: Slabs) -> Result:

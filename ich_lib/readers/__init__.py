@@ -3,8 +3,9 @@
 Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it)
 and roles (scan, mask or another window); then one reader per kind: inflate, protocol, acquisition, header,
 descriptions, series, ranking, choice, stack, geometry, slabs, codecs, stored, dicom; nifti_files, skull, nifti_place,
-nifti; pixels, ct_numbers, frame, picture; renders, ct_ich_folder; and mask_values, truth, for the mask of a scan that
-was read. All refuse through `ReadError`, LIMITS is one table, and child does all of it in a process of its own.
+nifti; pixels, ct_numbers, frame, picture; renders, ct_ich_folder; parts, where an upload
+holds several studies; and mask_values, truth, for the mask of a scan that was read. All refuse through `ReadError`,
+LIMITS is one table, and child does all of it in a process of its own.
 """
 
 import os
@@ -19,6 +20,7 @@ from ich_lib.readers.gather import WHAT_IS_READ, as_list, upload_title
 from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.nifti_files import gather_pairs, one_volume
+from ich_lib.readers.parts import below
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
@@ -45,6 +47,7 @@ def read(
     *,
     window: str | tuple[float, float] | None = None,
     series: int | str | None = None,
+    part: str | None = None,
     isolated: bool = False,
 ) -> Scan:
     """Read one head CT. What a file is, its content tells; names do not count.
@@ -56,6 +59,8 @@ def read(
         series: DICOM only, where there are several: the number of the one to read, counted from 1 as the notes do, or
             its description. None: the one that a radiologist would open for blood: without contrast, soft kernel,
             axial, 3 to 6 mm, the whole head; a note names the others.
+        part: the folder or file inside the upload that is read, where it holds several studies
+            (`ich_lib.readers.parts`). None: all of it.
         isolated: decode in a child process with limits of memory and time, as files from strangers should be.
 
     Returns:
@@ -78,8 +83,8 @@ def read(
         ['5.0 mm', '3.6 mm', '3.6 mm']
     """
     if isolated:
-        return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series)
-    pieces, name = gather_pairs(paths), upload_title(paths)
+        return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series, part=part)
+    pieces, name = below(gather_pairs(paths), part), upload_title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
         [piece for piece in pieces if kinds[piece] in kinds_wanted]

@@ -135,6 +135,11 @@ def read_mask(name: str, paths: Sequence[str | os.PathLike], **options: Any) -> 
     return _answer(name, "mask", paths, {key: _plain(value) for key, value in options.items()})[1]
 
 
+def list_parts(name: str, paths: Sequence[str | os.PathLike]) -> list[str]:
+    """`ich_lib.readers.parts.list_parts` in a child, see `read_scan`."""
+    return _answer(name, "parts", paths, {})[0]["parts"]
+
+
 def _answer(name: str, work: str, paths: Sequence[str | os.PathLike], options: dict) -> tuple[dict, np.ndarray]:
     child = _taken()
     try:
@@ -285,7 +290,11 @@ def _mask(question: dict) -> tuple[dict, np.ndarray]:
     )
 
 
-_WORK: dict[str, Callable[[dict], tuple[dict, np.ndarray]]] = {"scan": _scan, "mask": _mask}
+def _parts(question: dict) -> tuple[dict, np.ndarray]:
+    return {"parts": import_module(f"{_READERS}.parts").list_parts(question["paths"])}, np.zeros(0)
+
+
+_WORK: dict[str, Callable[[dict], tuple[dict, np.ndarray]]] = {"scan": _scan, "mask": _mask, "parts": _parts}
 
 
 def _ignore_interrupts() -> None:

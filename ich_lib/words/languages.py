@@ -30,9 +30,13 @@ LANGUAGES = {
         "real": "Real head: patient {patient} of CT-ICH. True bleed: {blood}.",
         "blood_slices": "{type} on slices {slices}",
         "verdicts": {
-            "found": "Found: the model calls {hit} of {blood} slices with blood, and {false} of {clean} without.",
-            "missed": "Missed: the model calls none of {blood} slices with blood, and {false} of {clean} without.",
-            "unsure": "Undecided: the model calls {hit} of {blood} slices with blood, and {false} of {clean} without.",
+            "found": "Found: the model calls {hit} of {blood} bleeding slices, and {false} of {clean} clean ones.",
+            "partly": "Partly found: the model calls {hit} of {blood} bleeding slices, and {false} of {clean} clean "
+            "ones.",
+            "mostly": "Mostly missed: the model calls {hit} of {blood} bleeding slices, and {false} of {clean} clean "
+            "ones.",
+            "missed": "Missed: the model calls none of {blood} bleeding slices, and {false} of {clean} clean ones.",
+            "unsure": "Undecided: the model calls {hit} of {blood} bleeding slices, and {false} of {clean} clean ones.",
             "clean": "Clean, and the model calls no bleeding.",
             "unsure_clean": "Clean, but the model is uncertain; it calls {false} of {clean} slices.",
             "false_alarm": "False alarm: there is no blood, and the model calls {false} of {clean} slices.",
@@ -82,6 +86,10 @@ LANGUAGES = {
         "blood_slices": "{type} auf den Schichten {slices}",
         "verdicts": {
             "found": "Gefunden: Das Modell meldet {hit} von {blood} Schichten mit Blut und {false} von {clean} ohne.",
+            "partly": "Teils gefunden: Das Modell meldet {hit} von {blood} Schichten mit Blut und {false} von "
+            "{clean} ohne.",
+            "mostly": "Meist übersehen: Das Modell meldet {hit} von {blood} Schichten mit Blut und {false} von "
+            "{clean} ohne.",
             "missed": "Übersehen: Das Modell meldet keine von {blood} Schichten mit Blut und {false} von {clean} ohne.",
             "unsure": "Nicht entschieden: Das Modell meldet {hit} von {blood} Schichten mit Blut und {false} von "
             "{clean} ohne.",
@@ -134,6 +142,10 @@ LANGUAGES = {
         "blood_slices": "{type} en los cortes {slices}",
         "verdicts": {
             "found": "Encontrada: el modelo señala {hit} de {blood} cortes con sangre y {false} de {clean} sin ella.",
+            "partly": "Encontrada en parte: el modelo señala {hit} de {blood} cortes con sangre y {false} de {clean} "
+            "sin ella.",
+            "mostly": "No vista en su mayor parte: el modelo señala {hit} de {blood} cortes con sangre y {false} de "
+            "{clean} sin ella.",
             "missed": "No vista: el modelo señala 0 de {blood} cortes con sangre y {false} de {clean} sin ella.",
             "unsure": "Indecisa: el modelo señala {hit} de {blood} cortes con sangre y {false} de {clean} sin ella.",
             "clean": "Sin sangre, y el modelo no señala hemorragia.",

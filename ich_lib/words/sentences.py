@@ -160,7 +160,7 @@ def real_head_sentence(patient: str, labels: np.ndarray, language: str = "en") -
 
 
 def verdict_sentence(result: Result, truth: np.ndarray, language: str = "en") -> str:
-    """Whether the model finds the true blood, and on how many slices it is right; "" where nothing is believed.
+    """How much of the true blood the model finds, and on how many slices it is right; "" where nothing is believed.
 
     Args:
         result: of `analyze`.
@@ -176,8 +176,7 @@ def verdict_sentence(result: Result, truth: np.ndarray, language: str = "en") ->
     blood, called = truth.any(axis=(1, 2)), result.slice_scores[:, ANY] >= result.score_threshold
     hit = int((called & blood).sum())
     if blood.any():
-        verdict = "missed" if result.finding == "none" or not hit else "found"
-        verdict = "unsure" if result.finding == "uncertain" else verdict
+        verdict = "unsure" if result.finding == "uncertain" else _share_found(hit, int(blood.sum()), result.finding)
     else:
         verdict = {"none": "clean", "uncertain": "unsure_clean", "bleeding": "false_alarm"}[result.finding]
     counts = {
@@ -187,6 +186,13 @@ def verdict_sentence(result: Result, truth: np.ndarray, language: str = "en") ->
         "clean": int((~blood).sum()),
     }
     return say["verdicts"][verdict].format(**counts)
+
+
+def _share_found(hit: int, blood: int, finding: str) -> str:
+    """The word for so many of the bleeding slices called: a headline must not say "found" of one in four."""
+    if finding == "none" or not hit:
+        return "missed"
+    return "found" if hit == blood else "partly" if 2 * hit >= blood else "mostly"
 
 
 def phantom_sentence(case: Phantom, language: str = "en") -> str:

@@ -30,6 +30,7 @@ from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import body
 from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import WEIGHTS
+from ich_lib.prediction.inputs import input_pictures
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
 from ich_lib.reports import WRITERS, as_json, write_nifti
@@ -355,7 +356,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert outline.sum() > 100
     assert (outline & near).sum() > 0.6 * outline.sum()  # of a real head: this model marks more than the blood
     assert site.inner_text(".credit").startswith("CT-ICH 1.0.0, CC BY 4.0: Hssayeni")
-    assert "Found: the model calls 12 of 12 slices with blood" in site.inner_text(".origin")
+    assert "Found: the model calls 12 of 12 bleeding slices, and 2 of 17" in site.inner_text(".origin")
 
 
 TEXTS = """() => {
@@ -393,9 +394,7 @@ def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, f
         assert page.evaluate("() => document.documentElement.lang") == language
         seen = page.evaluate(TEXTS)
         bring(page, files["scan.dcm"])
-        wait_for(page, "#status", page_words()[language]["refused"]["no scan"])
-        detail = page.inner_text("#status")
-        assert detail.endswith("Give the files of one head scan.") or "looks like plain text" in detail
+        wait_for(page, "#status", {"de": "scan.dcm sieht aus wie reiner Text", "es": "scan.dcm parece texto"}[language])
         page.wait_for_selector("#files input[type=file]", state="attached")
         bring(page, two_series)
         page.wait_for_selector("#series", state="visible", timeout=60_000)
@@ -420,6 +419,45 @@ def test_the_menu_of_languages_moves_the_whole_page(browser, server):
         page.select_option(".viewer .language", "en")
         assert page.inner_text("#make") == "Make downloads"
         assert page.input_value("#picture-window input") == "not known"
+
+
+def test_the_tour_is_offered_goes_by_keys_alone_speaks_the_language_and_is_not_offered_again(browser, server):
+    """Five steps: each names what its ring surrounds; Esc ends it; later only the list of keys has it."""
+    with visit(browser, server, locale="de-DE") as page:
+        assert page.locator(".tour-card").count() == 0  # never forced
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        places = [".stage", ".report .sentence", ".layers", ".sees", "#files"]
+        for number, place in enumerate(places, start=1):
+            card = page.locator(".tour-card")
+            assert card.locator(".tour-count").inner_text() == f"Schritt {number} von 5"
+            assert all(known_words("de").fullmatch(text) for text in card.locator("h2, p, button").all_inner_texts())
+            ring, target, box = (page.locator(one).first.bounding_box() for one in (".tour-ring", place, ".tour-card"))
+            assert abs(ring["y"] + 4 - target["y"]) < 3
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= 1280
+            assert 0 <= box["y"] <= box["y"] + box["height"] <= 800
+            page.keyboard.press("Enter")
+        assert page.locator(".tour-card").count() == 0
+        assert page.evaluate("() => document.activeElement.matches('.stage')")
+        page.reload()
+        page.wait_for_selector('.viewer[data-ready="yes"]')
+        assert page.is_hidden("#tour-offer")
+        page.focus(".stage")
+        page.keyboard.press("?")
+        page.click(".begin-tour")
+        assert page.locator(".tour-card h2").inner_text() == "Schichten wechseln"
+        page.keyboard.press("Escape")
+        assert page.locator(".tour-card").count() == 0
+
+
+def test_who_wants_no_tour_is_asked_once(browser, server):
+    with visit(browser, server) as page:
+        page.get_by_role("button", name="No, thanks").click()
+        assert page.is_hidden("#tour-offer")
+        page.reload()
+        page.wait_for_selector('.viewer[data-ready="yes"]')
+        assert page.is_hidden("#tour-offer")
 
 
 def test_a_link_opens_its_case_slice_and_window(browser, server):
@@ -493,6 +531,51 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     assert site.is_visible(".badge") is (name == "slice.png")
     site.click("#samples label:has(:text-is('Epidural'))")  # back: the next upload changes something
     wait_for(site, ".origin", "Synthetic head")
+
+
+def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewer(site, files, case, tmp_path):
+    """Two heads of 10 and 3 slices and a damaged file: two rows with a result, one with its reason."""
+    short = replace(case.scan, hu=case.scan.hu[4:7])
+    write_nifti(tmp_path / "short.nii.gz", np.round(short.hu).astype(np.int16), short)
+    with zipfile.ZipFile(tmp_path / "week.zip", "w") as archive:
+        archive.write(files["head.nii.gz"], "week/a/scan.nii.gz")
+        archive.write(tmp_path / "short.nii.gz", "week/b/scan.nii.gz")
+        archive.writestr("week/c/scan.nii.gz", b"junk")
+    bring(site, tmp_path / "week.zip")
+    site.wait_for_function("() => document.querySelectorAll('.studies tbody button').length === 2", timeout=90_000)
+    site.wait_for_selector("#status:empty", state="attached", timeout=60_000)
+    rows = [row.all_inner_texts() for row in [one.locator("th, td") for one in site.locator(".studies tbody tr").all()]]
+    assert [row[0] for row in rows] == ["week/a", "week/b", "week/c"]
+    assert rows[0][1].startswith("Bleeding likely on ")
+    assert rows[0][2].endswith(" %")
+    assert rows[2][1].startswith("scan.nii.gz in week.zip")
+    with site.expect_download() as saved:
+        site.click(".studies .csv")
+    lines = saved.value.path().read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["study", "week/a", "week/b", "week/c"]
+    assert [lines[k].split(",")[1] for k in (1, 3)] == ["bleeding", "failed"]
+    site.click(".studies tbody tr:nth-child(2) button")
+    wait_for(site, ".origin", "Your scan: 3 slices of 192 x 192 pixels, from week/b.")
+    site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    site.click(".sees summary")  # whatever reads the scan once more reads this study
+    site.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
+    assert site.locator(".sees th[scope=col]").count() == 3
+    site.click(".sees summary")
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
+    assert site.is_hidden(".studies")
+
+
+def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case, models):
+    """The middle slice's brain window in the panel is that of the library, gray level by gray level."""
+    read(site, files["head.nii.gz"], "Your scan: 10 slices")
+    expected = input_pictures(read_scan(files["head.nii.gz"]), models.segmenter)
+    site.click(".sees summary")
+    site.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
+    k = int(site.get_attribute(".viewer", "data-slice")) - 1
+    site.evaluate("() => document.querySelector('.sees td.here canvas').classList.add('seen-by-model')")
+    shown = pixels(site, "seen-by-model")[..., 0]
+    assert np.array_equal(shown, np.rint(expected.pictures[k, :, :, 0] * 255))
+    site.click(".sees summary")
 
 
 def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(site, no_head):

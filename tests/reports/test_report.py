@@ -216,10 +216,22 @@ def test_a_real_head_tells_its_blood_by_slices_from_1():
 @pytest.mark.parametrize(
     ("blood", "any_scores", "scan_score", "verdict"),
     [
-        ([1, 1, 0], [0.9, 0.2, 0.7], 0.9, "Found: the model calls 1 of 2 slices with blood, and 1 of 1 without."),
-        ([1, 1, 0], [0.2, 0.2, 0.7], 0.9, "Missed: the model calls none of 2 slices with blood, and 1 of 1 without."),
-        ([1, 1, 0], [0.2, 0.2, 0.2], 0.2, "Missed: the model calls none of 2 slices with blood, and 0 of 1 without."),
-        ([1, 1, 0], [0.6, 0.2, 0.2], 0.5, "Undecided: the model calls 1 of 2 slices with blood, and 0 of 1 without."),
+        (
+            [1, 1, 0],
+            [0.9, 0.2, 0.7],
+            0.9,
+            "Partly found: the model calls 1 of 2 bleeding slices, and 1 of 1 clean ones.",
+        ),
+        ([1, 1, 0], [0.9, 0.8, 0.7], 0.9, "Found: the model calls 2 of 2 bleeding slices, and 1 of 1 clean ones."),
+        (
+            [1, 1, 1],
+            [0.9, 0.2, 0.2],
+            0.9,
+            "Mostly missed: the model calls 1 of 3 bleeding slices, and 0 of 0 clean ones.",
+        ),
+        ([1, 1, 0], [0.2, 0.2, 0.7], 0.9, "Missed: the model calls none of 2 bleeding slices, and 1 of 1 clean ones."),
+        ([1, 1, 0], [0.2, 0.2, 0.2], 0.2, "Missed: the model calls none of 2 bleeding slices, and 0 of 1 clean ones."),
+        ([1, 1, 0], [0.6, 0.2, 0.2], 0.5, "Undecided: the model calls 1 of 2 bleeding slices, and 0 of 1 clean ones."),
         ([0, 0, 0], [0.2, 0.2, 0.2], 0.2, "Clean, and the model calls no bleeding."),
         ([0, 0, 0], [0.2, 0.2, 0.2], 0.5, "Clean, but the model is uncertain; it calls 0 of 3 slices."),
         ([0, 0, 0], [0.9, 0.2, 0.2], 0.9, "False alarm: there is no blood, and the model calls 1 of 3 slices."),

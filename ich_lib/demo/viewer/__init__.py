@@ -17,6 +17,7 @@ import numpy as np
 
 from ich_lib.colors import DIFFERENCE, MEANINGS, rgb
 from ich_lib.demo.viewer.beside import report
+from ich_lib.demo.viewer.inputs import inputs_payload
 from ich_lib.demo.viewer.packing import (
     blood_levels,
     heat_size,
@@ -35,7 +36,8 @@ from ich_lib.words.page import page_sentence, page_words
 
 VIEWER_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
 SCRIPTS = tuple(  # one scope
-    f"{name}.js" for name in ("words", "state", "frames", "draw", "measure", "report", "hands", "together", "start")
+    f"{name}.js"
+    for name in ("words", "state", "frames", "draw", "measure", "inputs", "report", "hands", "together", "start")
 )
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
@@ -200,12 +202,21 @@ def difference_html() -> Parts:
     return Parts(_file("difference.html"), f"{_DIFFERENCE_CSS}\n{_file('difference.css')}", "\n".join(scripts))
 
 
+def studies_html() -> Parts:
+    """The table of several studies; its value is `ich_lib.demo.many.table_payload`."""
+    scripts = [_words_js(), _file("words.js"), _file("studies.js")]
+    return Parts(_file("studies.html"), _file("studies.css"), "\n".join(scripts))
+
+
 def head_html() -> str:
-    """Title, notice, and the way past the rail for who goes by keys."""
+    """Title, notice, the way past the rail for who goes by keys, and the offer of a guided first minute."""
     say = page_sentence
     return (
         f"<div id='head'><a class='skip' href='#viewers' data-say='skip'>{escape(say('skip'))}</a>"
-        f"<h1 data-say='title'>{escape(say('title'))}</h1><p data-say='notice'>{escape(say('notice'))}</p></div>"
+        f"<h1 data-say='title'>{escape(say('title'))}</h1>"
+        f"<span id='tour-offer' hidden><button type='button' data-say='tour'>{escape(say('tour'))}</button>"
+        f"<button type='button' aria-label='{escape(say('tour_no'))}'>×</button></span>"
+        f"<p data-say='notice'>{escape(say('notice'))}</p></div>"
     )
 
 
@@ -220,7 +231,7 @@ def page_css(thumbnails: int) -> str:
 
 def page_js() -> str:
     """What the page does around the viewer, as one function that is called at once."""
-    return f"(() => {{\n{_words_js()}\n{_file('words.js')}\n{_file('page.js')}\n}})();"
+    return f"(() => {{\n{_words_js()}\n{_file('words.js')}\n{_file('tour.js')}\n{_file('page.js')}\n}})();"
 
 
 def folder_html() -> Parts:
@@ -297,6 +308,7 @@ __all__ = [
     "findings",
     "folder_html",
     "head_html",
+    "inputs_payload",
     "overlay",
     "pack",
     "pack_truth",
@@ -305,6 +317,7 @@ __all__ = [
     "payload",
     "quantize_hu",
     "scan_picture",
+    "studies_html",
     "truth_layers",
     "unpack",
     "unpack_blood",

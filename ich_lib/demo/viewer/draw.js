@@ -136,6 +136,7 @@ function drawMarks(frame) {
   layers.marks.height = Math.round(height);
   const matrix = inView(layers.marks.width, layers.marks.height, frame);
   paintMarks(layers.marks, frame, matrix, sharp());
+  if (state.scan.inputs && looksInside() && state.plane === "axial") drawInputBox(matrix, frame);
   if (state.crosshair) drawCrosshair(matrix, frame);
   if (measuredHere()) drawMeasure(layers.marks.getContext("2d"), matrix);
   if (state.probe && root.dataset.point === "keys") drawCross(matrix.transformPoint(new DOMPoint(state.probe[1] + 0.5, state.probe[0] + 0.5)));

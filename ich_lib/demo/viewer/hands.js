@@ -13,6 +13,7 @@ function go(k) {
   position.value = index() + 1;
   drawStrip();
   fillSlice();
+  fillInputs();
   draw();
 }
 
@@ -136,6 +137,7 @@ function setDark(wanted) {
 
 function help() {
   const dialog = at(".legend-of-keys");
+  dialog.returnValue = "";
   dialog.showModal();
   dialog.focus(); // else the button at its end has the focus, and the list opens there
   dialog.scrollTop = 0;
@@ -217,7 +219,7 @@ const KEYS = { // up is toward the head, on the slider too
   l: () => setCrosshair(!state.crosshair), y: () => setSlab({ thin: "mean", mean: "mip", mip: "thin" }[state.slab]),
   b: () => goBlood(1), v: () => goBlood(-1), r: () => measureByKeys("ruler"), g: () => measureByKeys("region"), Escape: forgetMeasure,
   "+": () => setZoom(state.zoom * 1.25), "=": () => setZoom(state.zoom * 1.25), "-": () => setZoom(state.zoom / 1.25), 0: resetZoom,
-  x: fullscreen, "?": help,
+  i: () => (panel.open = !panel.open), x: fullscreen, "?": help,
 };
 const SHIFTED = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 

@@ -36,10 +36,10 @@ function speakLabel(node) {
   if (node.ariaLabel !== say(key)) node.ariaLabel = say(key);
 }
 
-// What the server says names its sentence; a refusal of a reader is English, after one word on what kind it is.
+// What the server says names its sentence; a refusal of a reader comes in every language.
 function speakStatus(part) {
-  const { say: key, values, refused, detail } = part.dataset;
-  const text = key ? say(key, values ? JSON.parse(values) : {}) : language === "en" ? detail : say("refused/" + refused) + " " + detail;
+  const { say: key, values, refused } = part.dataset;
+  const text = key ? say(key, values ? JSON.parse(values) : {}) : JSON.parse(refused)[language];
   if (part.textContent !== text) part.textContent = text;
 }
 
@@ -143,6 +143,7 @@ function start() {
   const rail = document.querySelector("#rail:has(#samples input)");
   if (!rail) return;
   page.disconnect();
+  offerTour();
   mend(rail);
   const changes = { subtree: true, childList: true, characterData: true, attributeFilter: ["name"] };
   const again = new MutationObserver(() => mend(rail));

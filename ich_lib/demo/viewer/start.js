@@ -25,8 +25,11 @@ function listen() {
   at(".full").addEventListener("click", fullscreen);
   at(".dark-switch").addEventListener("click", () => setDark(!document.body.classList.contains("dark")));
   at(".ask").addEventListener("click", help);
+  const keys = at(".legend-of-keys"); // the focus is back where it was once it is closed
+  keys.addEventListener("close", () => keys.returnValue === "tour" && window.dispatchEvent(new CustomEvent("ich-tour")));
   at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
   at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
+  panel.addEventListener("toggle", askInputs);
   at(".next-blood").addEventListener("click", () => goBlood(1));
   at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
   at(".zoom-out").addEventListener("click", () => setZoom(state.zoom / 1.25));
@@ -50,7 +53,7 @@ const plain = (value) => JSON.parse(JSON.stringify(value)); // Gradio's is a pro
 // A scan of its own, or what was found in the one that is shown; for one that is not shown any more it comes too late.
 function take(value) {
   if (value?.slices) open(plain(value));
-  else if (value?.to && value.to === state.scan?.id) add(plain(value));
+  else if (value?.to && value.to === state.scan?.id) value.inputs ? takeInputs(plain(value.inputs)) : add(plain(value));
 }
 
 function speak(tag) {
@@ -108,6 +111,7 @@ function renew() {
   draw();
   if (!at(".montage").hidden) drawMontage();
   fillTitle();
+  askInputs();
 }
 
 viewers.add({ root, state, view, say, sizes, marked, turnable });

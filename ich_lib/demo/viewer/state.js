@@ -26,6 +26,8 @@ const state = {
   measuring: false, // whether keys still move its second end
   measurable: true, // whether mL are given at the threshold of the slider
 
+  asked: "", // id of the picture for which the server was asked what the model sees
+
   // with others
   sent: "", // what the viewer beside was last told, or told this one
   address: new URLSearchParams(location.search), // which slice, window and plane a link asks for, until that is done
