@@ -46,10 +46,11 @@ def build_encoder(weights, seed=0):
 encoders = {"ImageNet": build_encoder("imagenet"), "random": build_encoder(None)}
 for name, encoder in encoders.items():
     kernels = keras.ops.convert_to_numpy(encoder.get_layer("stem").kernel)[:, :, 1, :8]
-    row(np.moveaxis(kernels, -1, 0), [name] + [""] * 7, height=1.2)
+    gray = 0.5 + kernels / (2 * np.abs(kernels).max(axis=(0, 1)))  # 0 is gray
+    row(np.moveaxis(gray, -1, 0), [name] + [""] * 7, height=1.2)
 
 # %% [markdown]
-# Edges and bars, in several directions: the first layer needs no photograph of a brain for that.
+# Above: some edges and bars, which a brain has as well as a dog. Below: noise, which no picture has shaped.
 #
 # ## Heads through three windows
 # The painted slices of lesson 22, and the three windows of system 004 in place of red, green and blue.
