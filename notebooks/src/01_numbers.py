@@ -18,6 +18,7 @@ import pydicom
 from scipy.ndimage import binary_dilation
 
 from ich_lib import phantom, read
+from ich_lib.archive.studies import list_studies
 from ich_lib.course import attempt, find_ct_ich, is_attempted, mark_correct
 from ich_lib.course.real import real_slice
 from ich_lib.reports.case_files import write_case
@@ -332,6 +333,29 @@ if data:
     print(table)
 
 # %% [markdown]
+# ## A batch of studies, one sentence each
+# An archive holds thousands of such folders. A loop reads them one after the other, keeps one scan in memory at a time, and
+# goes on where one cannot be read. Here are three. One file of the second is cut short. **Predict:** what is left of it?
+
+# %%
+archive = folder / "archive"
+for seed in (1, 2, 3):
+    head = phantom(seed, slices=6, pixels=64)
+    write_case(head, archive / str(seed), form="dicom")
+damaged = archive / "2" / "dicom" / "IM0004.dcm"
+damaged.write_bytes(damaged.read_bytes()[:2000])
+
+# %%
+for study in list_studies([archive]):
+    try:
+        print(study.name, read(study).hu.shape)
+    except ValueError as problem:
+        print(study.name, problem)
+
+# %% [markdown]
+# A study with a hole is not read at all: who filled it with a black slice, as system 004 did, trained on it. `ich predict --many
+# FOLDER --out DIR` runs this loop on all cores, writes a line for each study, and resumes where it was stopped.
+#
 # ## Break it: a slice is missing
 # A series loses one file on its way. **Predict:** does `read` notice?
 

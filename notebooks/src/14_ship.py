@@ -619,6 +619,10 @@ if app.is_file():
     )
 
 # %% [markdown]
+# Step by step: 1. `python deploy/space.py --out ../space` in the repository puts the files together, installs them into a
+# fresh environment, starts the demo and sends it a head. 2. On the hub: New Space, SDK Gradio. 3. `git clone` the Space's address,
+# write into that folder with `--no-check`, commit, push. 4. Open the page. `docs/space.md` has each command.
+#
 # Free Spaces run on shared GPUs and start only where some function is marked `@spaces.GPU`. `app.py` has such a mark on a
 # function that nobody calls: ONNX on a CPU is quick enough.
 #

@@ -494,4 +494,4 @@ if data:
 # **Sources** Zech et al. 2018, PLoS Med 15(11):e1002683 (hospitals); Kaufman et al. 2012, ACM TKDD 6(4):15 (leakage);
 # Hssayeni et al., Data 2020;5(1):14 (CT-ICH). Metadata is named as future work by system 000.
 #
-# **Next** Your own question
+# **Next** 22. Training that generalizes

@@ -70,6 +70,7 @@ EQUIVALENT = {
     ("15.3", NUMBER, "2000 -> 2001"): "one draw more",
     ("15.4", IN_PLACE, ""): UNSPOILED,
     ("16.1", SWAPPED, "probability[places] > 0.5 -> probability[places] >= 0.5"): "what is kept is never one half",
+    ("22.4", NUMBER, "0 -> 1"): "the first loss is below infinity, which sets the count to 0",
 }
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ich_lib.course.hidden import labs, measuring, networks, reading
+from ich_lib.course.hidden import labs, measuring, networks, reading, training
 
 Draw = Callable[[np.random.Generator], tuple[tuple, object]]
 Judge = Callable[[Callable], None]
 
-_ROOMS = (reading, networks, measuring, labs)
+_ROOMS = (reading, networks, measuring, labs, training)
 INPUTS: Mapping[str, Draw] = {number: draw for room in _ROOMS for number, draw in room.INPUTS.items()}
 JUDGES: Mapping[str, Judge] = {number: judge for room in _ROOMS for number, judge in room.JUDGES.items()}
