@@ -90,7 +90,7 @@ def test_folds_are_judged_together_calibrated_on_each_other_and_put_in_a_table(f
     text = results_table([out])
     assert text.startswith("# Models side by side")
     lines = text[text.index("| run") :].splitlines()
-    assert lines[0].startswith("| run | picture | parameters | slices seen")
+    assert lines[0].startswith("| run | picture | parameters | training slices")
     assert lines[2].startswith("| tiny (`classical-logistic`) | 64x64x2, head |")
     with pytest.raises(FileNotFoundError, match=r"has no report.json; make it with python -m ich_lib evaluate"):
         results_table([tmp_path])
