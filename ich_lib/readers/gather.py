@@ -1,4 +1,4 @@
-"""Paths to pieces: folders are walked, archives are opened, and what is left is a flat list of files."""
+"""Paths to pieces: folders are walked and archives are opened. The result is a flat list of files."""
 
 import os
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ _WHERE_IT_IS = {
 
 
 def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
-    """List the files behind `paths`: folders are walked, archives are opened, the same path twice counts once.
+    """List the files of `paths`: folders are walked, archives are opened, and a repeated path counts once.
 
     Raises:
-        ReadError: if there is no file, too many, or a path that does not exist.
+        ReadError: if there is no file, if there are too many, or if a path does not exist.
     """
     pieces = []
     for path in _existing_paths(paths):
@@ -46,7 +46,7 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
 
 
 def upload_title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
-    """What to call the upload in a sentence."""
+    """The name of the upload for messages."""
     paths_ = as_list(paths)
     return printable_name(Path(paths_[0]).name) or "The folder" if len(paths_) == 1 else "The upload"
 
@@ -69,7 +69,7 @@ def _existing_paths(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> l
 def _exists(path: Path) -> bool:
     try:
         return path.is_file() or path.is_dir()
-    except (OSError, ValueError):  # a name too long for the system, or with a null byte
+    except (OSError, ValueError):  # a name that is too long for the system, or has a null byte
         return False
 
 
