@@ -13,8 +13,9 @@ from tests.readers.test_kinds import PAGE, markdown  # noqa: E402
 
 INTRODUCTION = """# What can be read
 
-`read`, the demo and `python -m ich_lib predict` take files, folders and archives. They recognize a file by its content, not
-by its name. `python docs/reading.py` makes this table from the tests: each line is a file that a test writes and reads.
+`read`, the demo and `python -m ich_lib predict` take files, folders and archives. They recognize a file by its content,
+not by its name. `python docs/reading.py` makes this table from the tests: each line is a file that a test writes and
+reads.
 
 | result | meaning |
 |---|---|

@@ -1,7 +1,7 @@
 """The prose of the repository: paragraphs of Markdown, docstrings and comments of Python, each with its place.
 
-`tests/test_prose.py` looks for banned words in it. `python -m tests.prose` prints how easy it is to read (needs textstat,
-`pip install textstat`): words of the median sentence, and the share of sentences with more than 25 words.
+`tests/test_prose.py` looks for banned words in it. `python -m tests.prose` prints how easy it is to read: the words of
+the median sentence, and the share of sentences with more than 25 words. It needs textstat (`pip install textstat`).
 """
 
 import ast
@@ -10,7 +10,7 @@ import re
 import statistics
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,8 +164,14 @@ def readability(kind: str) -> tuple[int, float, float]:
     return len(words), statistics.median(words), long
 
 
+def table(kinds: Sequence[str]) -> str:
+    """`readability` of some of `KINDS`, one line each."""
+    lines = [f"{'':20} {'sentences':>9} {'median words':>12} {'over 25 words':>13}"]
+    for kind in kinds:
+        count, median, long = readability(kind)
+        lines.append(f"{kind:20} {count:9} {median:12.0f} {long:11.1f} %")
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
-    print(f"{'':20} {'sentences':>9} {'median words':>12} {'over 25 words':>13}")
-    for name in sys.argv[1:] or KINDS:
-        count, median, long = readability(name)
-        print(f"{name:20} {count:9} {median:12.0f} {long:11.1f} %")
+    sys.stdout.write(table(sys.argv[1:] or list(KINDS)))

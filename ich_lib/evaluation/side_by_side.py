@@ -10,13 +10,13 @@ from ich_lib.models.run import START, fold_runs, open_run
 
 _PREFACE = """# Models side by side
 
-Made by `python -m ich_lib table RUNS...` from cross-validations of five folds. Every scan is judged by the model that never
-saw its patient. Its scores are calibrated on the other folds. Values in parentheses are 95 % intervals over resampled
-patients.
+Made by `python -m ich_lib table RUNS...` from cross-validations of five folds. Every scan is judged by the model that
+never saw its patient. Its scores are calibrated on the other folds. Values in parentheses are 95 % intervals over
+resampled patients.
 
-After a **leaky split** the model is judged on held-out slices, but other slices of the same patients were in its training
-set. Such lines show only the effect of a leak. "Training slices" is the number of slices shown to each fold's model, with
-repetitions. Training starts from random weights unless a line says something else.
+After a **leaky split** the model is judged on held-out slices, but other slices of the same patients were in its
+training set. Such lines show only the effect of a leak. "Training slices" is the number of slices shown to each fold's
+model, with repetitions. Training starts from random weights unless a line says something else.
 
 """
 
