@@ -1,4 +1,4 @@
-"""report.json as one page that needs nothing else: sentences, tables and four plots."""
+"""report.json as one self-contained page: sentences, tables and four plots."""
 
 import base64
 import html
@@ -103,7 +103,7 @@ def write_page(report: Report, path: Path) -> None:
 
 
 def to_text(value: Estimate | Mapping | float | str | None) -> str:
-    """A figure, or what its `as_json` told, as "0.512 (0.431 to 0.598)", a number as it is, nothing as a dash."""
+    """A figure, or its `as_json`, as "0.512 (0.431 to 0.598)"; a number as it is, None as a dash."""
     if isinstance(value, Mapping):
         value = Estimate.from_json(value)
     if isinstance(value, Estimate):
@@ -167,7 +167,7 @@ def _masks(part: Masks | None, spacing: str) -> str:
 
 
 def _flattering(part: Masks) -> str:
-    """What published systems gave, beside what it is for a model that marks nothing."""
+    """The figures of published systems, and the same for a model that marks nothing."""
     if not part.as_published or not part.of_empty_masks:
         return ""
     rows = [
@@ -208,7 +208,7 @@ def _abstention(part: Abstention | None) -> str:
 
 
 def _volumes(part: Volume | None, spacing: str) -> str:
-    """mL three ways: a table, and a plot a way."""
+    """mL by three methods: a table, and a plot for each."""
     from ich_lib.show.volume import VOLUME_METHOD_NAMES, agreement
 
     if not part:

@@ -1,4 +1,4 @@
-"""Cross-validations of many recipes as one table: what the folds say, side by side."""
+"""Cross-validations of several recipes in one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,11 +25,11 @@ def results_table(folders: Sequence[str | Path]) -> str:
     """Evaluated cross-validations as one Markdown page with a table.
 
     Args:
-        folders: each holds fold-0, fold-1, ... and the report.json that `evaluate` wrote beside them.
+        folders: each holds fold-0, fold-1, ... and the report.json of `evaluate` beside them.
 
     Raises:
         FileNotFoundError: if a folder has no report.json.
-        ValueError: if it is something else.
+        ValueError: if report.json is something else.
     """
     lines = [_line(Path(folder)) for folder in folders]
     head = (
