@@ -29,11 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as problem:
         if (missing := str(problem.name).partition(".")[0]) not in _COURSE:
             raise
-        needed = f"This command needs {missing}, which only the course brings: pip install -r requirements-course.txt."
+        needed = f"This command needs {missing}, which belongs to the course: pip install -r requirements-course.txt."
         print(needed, file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
-        print("Stopped. A training run goes on with --resume, anything else with the same command.", file=sys.stderr)  # noqa: T201
+        stopped = "Stopped. Continue a training run with --resume, and anything else with the same command."
+        print(stopped, file=sys.stderr)  # noqa: T201
         return 130
     return 0
 

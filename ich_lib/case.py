@@ -44,7 +44,7 @@ class Case:
         count = len(self.scan.hu)
         if self.truth.shape != self.scan.hu.shape or not len(self.labels) == len(self.outlined) == count:
             raise ValueError(
-                f"A scan of shape {self.scan.hu.shape} wants a truth of that shape and a label for each slice; got "
+                f"A scan of shape {self.scan.hu.shape} needs a truth of that shape and a label for each slice; got "
                 f"{self.truth.shape}, {len(self.labels)} labels and {len(self.outlined)} marks of what is outlined."
             )
 

@@ -145,7 +145,9 @@ def _check_labels(labels: np.ndarray) -> np.ndarray:
     if wrong.size:
         row = int(wrong[0])
         name = TYPES[labels[row, :ANY].argmax()]
-        raise ValueError(f"Row {row} is {name} and yet not `any`; a slice with a type bleeds. Mend the labels first.")
+        raise ValueError(
+            f"Row {row} is {name} and yet not `any`; a slice with a type bleeds. Correct the labels first."
+        )
     return labels
 
 
@@ -156,7 +158,8 @@ def _zeros_and_ones(values: np.ndarray, columns: int, of: str) -> np.ndarray:
         raise ValueError(f"{of} has {columns} columns, so labels must be (n, {columns}); got shape {values.shape}.")
     if not np.isin(values, (0, 1)).all():
         raise ValueError(
-            "Labels must be 0 or 1, and these are not. Decide scores first: by a threshold, or argmax(axis=1)."
+            "Labels must be 0 or 1, and these are not. Turn scores into decisions first: by a threshold, "
+            "or argmax(axis=1)."
         )
     return values.astype(bool)
 

@@ -34,6 +34,6 @@ def held(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(
-                f"Another process writes to {path.parent}. Wait until it ends, or name another folder."
+                f"Another process is writing to {path.parent}. Wait until it ends, or name another folder."
             ) from None
         yield

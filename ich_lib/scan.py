@@ -208,7 +208,7 @@ def from_file_grid(
     """
     letters = nib.aff2axcodes(affine_ras)
     if None in letters:
-        raise ValueError("the affine is flat: two of its axes run the same way, so left and right cannot be told.")
+        raise ValueError("the affine is flat: two of its axes run the same way, so left and right are not defined.")
     if places is not None and letters[2] != "S":
         raise ValueError(f"Places are of slices from foot to head; the third axis of this file runs to {letters[2]}.")
     turn = _turn("".join(letters), CANONICAL)

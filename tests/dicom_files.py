@@ -43,7 +43,7 @@ def write_series(
     """(column, row, slice) HU as one file a slice; file names tell nothing of the order.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it does not exist.
         values: HU in the order DICOM counts: column, row, slice.
         affine_ras: (column, row, slice) to mm in NIfTI axes.
         skip: slices that are not written.

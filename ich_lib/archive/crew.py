@@ -97,7 +97,7 @@ def _line_of(future: "Future[dict]", study: str, deaths: dict[str, int]) -> dict
 
 
 def _lost(study: str) -> dict:
-    why = f"The process that scored it ended {_MOST_DEATHS} times. Score it by itself, with more memory."
+    why = f"The process that scored it ended {_MOST_DEATHS} times. Score this study alone, with more memory."
     return dict.fromkeys(COLUMNS) | {"study": study} | failure("worker ended", why)
 
 
@@ -118,7 +118,7 @@ def _local_crew(workers: int) -> Iterator[tuple[Ask, int]]:
                 return pools[-1].submit(score, study, *_arguments(order), believe=order.believe)
             except BrokenProcessPool:
                 pools.pop().shutdown(wait=False)
-        raise OSError("No process can be started here.")
+        raise OSError("This system cannot start another process.")
 
     try:
         yield ask, workers * _AHEAD

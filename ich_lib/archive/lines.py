@@ -69,7 +69,7 @@ def read_lines(folder: str | Path) -> Iterator[dict]:
     """
     path = Path(folder) / RESULTS
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no {RESULTS}. ich predict --many LIST --out {folder} writes it.")
+        raise FileNotFoundError(f"{folder} has no {RESULTS}. Run this first: ich predict --many LIST --out {folder}.")
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):

@@ -20,7 +20,7 @@ _FINDINGS = {
     "bleeding": "bleeding likely",
     "uncertain": "uncertain",
     "none": "no bleeding found",
-    "withheld": "withheld: may be no native head CT",
+    "withheld": "withheld: may not be a native head CT",
     FAILED: "failed: could not be read",
 }
 
@@ -142,11 +142,11 @@ def page(tally: Tally) -> str:
         f"<h1>{total} studies</h1><p class='notice'>{html.escape(NOTICE)}</p>",
         f"<p>{scored} scored with {tally.slices} slices, {tally.findings[FAILED]} failed; {_work(tally, total)}</p>",
         html_table("What was found", findings, count),
-        html_table("Most like, of scans with bleeding", _ranked(tally.types), count[:2]),
+        html_table("Most likely type, of scans with bleeding", _ranked(tally.types), count[:2]),
         f"<p>{tally.measured} scans have a volume, {_mean_ml(tally)}.</p>",
         html_table("Probability of any bleeding", sure, count),
-        f"<p>On {tally.unsure} of {shown} scans the model disagrees with itself on at least one slice.</p>",
-        html_table("Doubts whether it is a native head CT", _ranked(tally.doubts), count[:2]),
+        f"<p>On {tally.unsure} of {shown} scans the model is unsure on at least one slice.</p>",
+        html_table("Reasons why a scan may not be a native head CT", _ranked(tally.doubts), count[:2]),
         html_table("Why studies failed", _ranked(tally.failures), count[:2]),
         *(html_table(html.escape(code), rows, ("study", "why")) for code, rows in sorted(tally.examples.items())),
         html_table("Weights", _ranked(tally.weights), ("SHA-256, first 16 digits", "scans")),
@@ -164,7 +164,7 @@ def _work(tally: Tally, total: int) -> str:
 
 
 def _mean_ml(tally: Tally) -> str:
-    return f"{tally.volume_ml / tally.measured:.1f} mL in the mean" if tally.measured else "so there is no mean"
+    return f"{tally.volume_ml / tally.measured:.1f} mL on average" if tally.measured else "so there is no mean"
 
 
 def _ranked(counted: Counter[str]) -> list[tuple[str, int]]:

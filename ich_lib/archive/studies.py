@@ -41,7 +41,7 @@ def list_studies(paths: Iterable[str | Path]) -> Iterator[Path]:
 
 def _studies_of(path: Path) -> Iterator[Path]:
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there. Give a list of studies, or a folder of them.")
+        raise FileNotFoundError(f"{path} does not exist. Give a list of studies, or a folder of them.")
     if path.is_dir():
         inside = [one for one in sorted(path.iterdir()) if not is_system_file(one.relative_to(path))]
         studies = [one for one in inside if one.is_dir() or _is_study_file(one)]
@@ -64,5 +64,5 @@ def _lines_of(path: Path) -> Iterator[Path]:
                     yield path.parent / name
     except UnicodeDecodeError:
         raise ValueError(
-            f"{path.name} is no list: a list is a text file with the path of a study in each line."
+            f"{path.name} is not a list: a list is a text file with the path of a study in each line."
         ) from None

@@ -69,11 +69,11 @@ def open_set(folder: str | Path) -> Table:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder.")
+        raise FileNotFoundError(f"{folder} is not a folder.")
     for reader in _READERS:
         if reader.fits(folder):
             return reader.read(folder)
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(k.fits(path) for k in _READERS)]
-    hint = f" Its folder {below[0].name} is one: name that." if len(below) == 1 else ""
+    hint = f" Its folder {below[0].name} is a data set: name that." if len(below) == 1 else ""
     layouts = "; ".join(f"{reader.name}: {reader.description}" for reader in _READERS)
-    raise FileNotFoundError(f"{folder} is no data set that is known here.{hint} A folder should hold, for {layouts}.")
+    raise FileNotFoundError(f"{folder} is not a known data set.{hint} A folder should hold, for {layouts}.")

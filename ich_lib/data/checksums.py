@@ -25,7 +25,7 @@ def verify(folder: str | Path) -> tuple[str, ...]:
     """
     folder = Path(folder)
     if not (folder / SUMS).is_file():
-        raise FileNotFoundError(f"{folder} holds no {SUMS}, so nothing says whether its files are the published ones.")
+        raise FileNotFoundError(f"{folder} has no {SUMS}, so its files cannot be checked.")
     registry = parse_sums((folder / SUMS).read_bytes())
     missing = [path for path in registry if not (folder / path).is_file()]
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -66,7 +66,7 @@ def _join_names(line: str, number: int) -> tuple[str, str]:
         )
     digest, path = match.groups()
     if not all(map(_is_plain, path.split("/"))) or path.casefold() == SUMS.casefold():
-        raise ValueError(f"{SUMS} line {number} has the path {path!r}, which is not taken.")
+        raise ValueError(f"{SUMS} line {number} has the path {path!r}, which is not accepted.")
     return path, digest.lower()
 
 

@@ -72,7 +72,7 @@ def fetch(
     say(terms(name))
     known, folder = PUBLIC_SETS[name], Path(out)
     if known.url is None:
-        raise FetchError(f"{name} is not fetched by this command. {known.needs_account}")
+        raise FetchError(f"{name} cannot be downloaded by this command. {known.needs_account}")
     base_url = (base_url or known.url).rstrip("/") + "/"
     with _session(base_url, workers) as session:
         download = partial(_download, session, known.page)
@@ -109,12 +109,14 @@ def _download(session: requests.Session, page: str, url: str, output_file: str, 
     try:
         response = session.get(url, stream=True, timeout=_TIMEOUT_S)
     except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as problem:
-        raise FetchError(f"{url} is no https address, or leads to one that is not; it was not followed.") from problem
+        raise FetchError(
+            f"{url} is not an https address, or redirects to one that is not. Nothing was downloaded from it."
+        ) from problem
     Path(output_file).unlink()  # pooch made it readable for its owner alone
     with response, Path(output_file).open("wb") as file:
         if response.status_code in (401, 403):
             raise FetchError(
-                f"{url} is given only to those who log in (HTTP {response.status_code}), so its terms may have "
+                f"{url} requires a login (HTTP {response.status_code}), so its terms may have "
                 f"changed. Read {page} in a browser and download the set there."
             )
         response.raise_for_status()
@@ -125,7 +127,7 @@ def _download(session: requests.Session, page: str, url: str, output_file: str, 
 def _sums(base_url: str, known: PublicSet, download: Downloader) -> bytes:
     with TemporaryDirectory() as place:
         if problem := _fetch_one(_pooch(Path(place), base_url, {SUMS: known.sums_sha256}), SUMS, download):
-            raise FetchError(f"{problem} Nothing was fetched.")
+            raise FetchError(f"{problem} Nothing was downloaded.")
         return (Path(place) / SUMS).read_bytes()
 
 
@@ -144,7 +146,7 @@ def _fetch_all(store: pooch.Pooch, to_fetch: list[str], download: Downloader, wo
         pool.shutdown(cancel_futures=True)
     if failed:
         others = f" {count(len(failed) - 1, 'more file')} failed too." if failed[1:] else ""
-        raise FetchError(f"{failed[0]}{others} The same command tries again what is missing.")
+        raise FetchError(f"{failed[0]}{others} Run the same command again to download what is missing.")
 
 
 def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | None:
@@ -184,7 +186,7 @@ def _check_room(folder: Path, needed: float) -> None:
     if needed > free:
         raise FetchError(
             f"The disk of {folder} has {free / 1e6:.0f} MB free and the set takes {needed / 1e6:.0f} MB. "
-            "Make room or name another folder; nothing was fetched."
+            "Make room or name another folder; nothing was downloaded."
         )
 
 

@@ -244,12 +244,14 @@ def _labels_csv(case: ScanFiles, slices: int) -> np.ndarray | None:
     try:
         labels_by_slice = {int(line["slice"]): [bool(int(line[name])) for name in LABELS] for line in lines}
     except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"{case.name}/labels.csv is not a line a slice of slice,{','.join(LABELS)}.") from problem
+        raise ValueError(
+            f"{case.name}/labels.csv must have one line per slice with the columns slice,{','.join(LABELS)}."
+        ) from problem
     labels = (
         np.array([labels_by_slice.get(z, []) for z in range(slices)])
         if labels_by_slice.keys() == set(range(slices))
         else None
     )
     if labels is None or (labels[:, :ANY].any(axis=1) != labels[:, ANY]).any():
-        raise ValueError(f"{case.name}/labels.csv does not tell each of the {slices} slices once, types with `any`.")
+        raise ValueError(f"{case.name}/labels.csv must name each of the {slices} slices once, types with `any`.")
     return labels

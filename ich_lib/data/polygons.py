@@ -30,7 +30,7 @@ def regions(text: str | None) -> list[np.ndarray]:
     try:
         return list(_regions(_parsed(text)))
     except (TypeError, KeyError, SyntaxError, RecursionError, MemoryError, ValueError) as problem:
-        raise ValueError(f"this is no list of points: {text[:60]!r}") from problem
+        raise ValueError(f"this is not a list of points: {text[:60]!r}") from problem
 
 
 def _parsed(text: str) -> object:

@@ -53,7 +53,7 @@ PUBLIC_SETS = {
     ),
     "rsna-2019": PublicSet(
         title="RSNA Intracranial Hemorrhage Detection (2019)",
-        terms="Rules of the competition on Kaggle: non-commercial, and everybody fetches their own copy.",
+        terms="Rules of the competition on Kaggle: non-commercial; everybody downloads their own copy.",
         citation="Flanders AE, Prevedello LM, Shih G, et al. Construction of a Machine Learning Dataset through "
         "Collaboration: The RSNA 2019 Brain CT Hemorrhage Challenge. Radiology: Artificial Intelligence 2020;2(3)",
         size="752,803 labeled DICOM slices",
@@ -69,7 +69,7 @@ PUBLIC_SETS = {
         "findings in head CT scans: a retrospective study. Lancet 2018;392:2388-2396",
         size="491 scans",
         page="http://headctstudy.qure.ai/dataset",
-        needs_account="Ask Qure.ai for it at http://headctstudy.qure.ai/dataset; it wants an e-mail address.",
+        needs_account="Ask Qure.ai for it at http://headctstudy.qure.ai/dataset; it requires an e-mail address.",
     ),
     "renders": PublicSet(
         title="Zeta Surgical / Centaur Labs renders of RSNA slices",
@@ -77,7 +77,7 @@ PUBLIC_SETS = {
         citation="as agreed with the owners",
         size="not published",
         page="",
-        needs_account="The set is not public: those who hold a copy name its folder with --data.",
+        needs_account="The set is not public. If you have a copy, name its folder with --data.",
     ),
 }
 

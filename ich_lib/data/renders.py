@@ -196,7 +196,7 @@ def fit_window(hu: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
         raise ValueError(f"Only {good.sum()} pixels are unsaturated in both; 100 are needed to fit a window.")
     slope, low = np.polyfit(hu[good], picture[good] / 255.0, 1)
     if slope <= 0:
-        raise ValueError("The picture does not grow brighter with HU, so it is no display window.")
+        raise ValueError("The picture does not grow brighter with HU, so it is not a display window.")
     return float((0.5 - low) / slope), float(1 / slope)
 
 

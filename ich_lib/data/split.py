@@ -44,7 +44,7 @@ class Split:
         """
         names = units(table, self.kind)
         if unknown := sorted(set(names) - set(self.folds)):
-            raise ValueError(f"{table.name} holds {unknown[0]!r}, which this split by {self.kind} does not know.")
+            raise ValueError(f"{table.name} holds {unknown[0]!r}, which is not in this split by {self.kind}.")
         fold = np.array([self.folds[unit] for unit in names])
         return np.flatnonzero((fold != self.held_out) & (fold != SET_ASIDE) if trained else fold == self.held_out)
 
@@ -125,7 +125,7 @@ class Leaks:
         ):
             if pairs:
                 findings.append(f"{len(pairs)} {kind} (such as {pairs[0][1]} and {pairs[0][0]})")
-        return "; ".join(findings) or "nothing is on both sides"
+        return "; ".join(findings) or "no leak"
 
 
 def find_leaks(split: Split, slices: Store) -> Leaks:
@@ -193,7 +193,7 @@ def units(table: Table, kind: str) -> list[str]:
 
 def _patients(table: Table) -> list[str]:
     if (table.patient == "").any():
-        raise ValueError(f"{table.name} does not say whose slices these are, so they cannot be split by patient.")
+        raise ValueError(f"{table.name} does not name the patients of its slices, so they cannot be split by patient.")
     return table.patient.tolist()
 
 

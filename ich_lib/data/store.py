@@ -238,7 +238,7 @@ def write_store(
         _describe(part, metadata)
         part.replace(path)
     except sqlite3.OperationalError as problem:
-        raise OSError(f"{path} could not be written ({problem}); nothing of it was kept.") from problem
+        raise OSError(f"{path} could not be written ({problem}); the incomplete file was removed.") from problem
     finally:
         part.unlink(missing_ok=True)
     return open_store(path)
@@ -336,13 +336,13 @@ def open_store(path: str | Path, *, memory_mb: float = _MEMORY_MB) -> Store:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there. Make it with python -m ich_lib store.")
+        raise FileNotFoundError(f"{path} does not exist. Make it with python -m ich_lib store.")
     pixels = _StoredPixels(path, memory_mb)
     try:
         about = {key: json.loads(value) for key, value in pixels.ask("select key, value from about")}
         rows = pixels.ask(f"select {_COLUMNS} from slices order by row")
     except sqlite3.DatabaseError as problem:
-        raise ValueError(f"{path.name} is no store of slices. Make one with python -m ich_lib store.") from problem
+        raise ValueError(f"{path.name} is not a store of slices. Make one with python -m ich_lib store.") from problem
     if about.get("format") != _FORMAT:
         raise ValueError(f"{path.name} was written by another version of this library; make it again.")
     pixels.size = about["size"]

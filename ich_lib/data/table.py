@@ -61,7 +61,7 @@ class DataProblems:
             "doubled": "{} listed more than once and kept once: {}.",
             "corrupt": "{} unreadable and left out together with the label: {}.",
             "inconsistent": "{} whose parts contradict each other: {}.",
-            "excluded": "{} taken back by the set or kept as samples of the demo, and left out: {}.",
+            "excluded": "{} withdrawn by the set or reserved as samples of the demo, and left out: {}.",
         }
         return tuple(
             text.format(*_count_and_names(getattr(self, kind)))
@@ -158,7 +158,7 @@ class Table:
             ValueError: if nobody outlined it, or the file cannot be read.
         """
         if not self.outlined[row]:
-            raise ValueError(f"{self.name}: nobody outlined the blood of slice {self.names[row]}.")
+            raise ValueError(f"{self.name}: there is no outline of the blood of slice {self.names[row]}.")
         return self.pixels.mask(int(row))
 
     def take(self, rows: np.ndarray) -> "Table":

@@ -109,7 +109,7 @@ def open_table(data: str | Path) -> Table:
     store = open_store(data)
     if store.field != "slice":
         raise ValueError(
-            f"{store.path.name} holds heads cut out of their slices, so a pixel's size is lost. Make one with "
+            f"{store.path.name} holds cropped heads, so the size of a pixel is lost. Make one with "
             "python -m ich_lib store --field slice."
         )
     return store.table
@@ -221,7 +221,8 @@ def held_out_scans(
     rows_of = [rows for rows in table.scans() if unseen_slices(split, table, rows).any()]
     if not rows_of:
         raise ValueError(
-            f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
+            f"{source} was trained on every patient of this data; no patient is left to judge it on. Its "
+            f"cross-validated "
             "figures stand on its card."
         )
     return split, rows_of

@@ -36,7 +36,7 @@ DICE = Measure("Dice per subject", lambda line, threshold: line.dice, _mean_valu
 VOLUME = Measure("Volume, absolute error in mL", _wrong_ml, _mean_value, more_is_better=False)
 SCORE = Measure("Score for any bleeding", lambda line, threshold: line.scan_any, _mean_value)
 CORRECT_CALLS = Measure(
-    "Share of scans called rightly",
+    "Share of correctly classified scans",
     lambda line, threshold: float((line.scan_any >= threshold) == line.bleeds),
     _mean_value,
 )
@@ -70,10 +70,10 @@ def read_report(path: str | Path) -> Report:
     try:
         report = Report.from_json(json.loads(path.read_text()))
     except json.JSONDecodeError as problem:
-        raise ValueError(f"{path.name} is no report.json: {problem}.") from problem
+        raise ValueError(f"{path.name} is not a report.json: {problem}.") from problem
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ValueError(
-            f"{path.name} is no report of an evaluation. Name the report.json that evaluate wrote."
+            f"{path.name} is not a report of an evaluation. Name the report.json that evaluate wrote."
         ) from problem
     return replace(report, per_patient=_with_slices(report, path.with_name(FILE)))
 
@@ -220,7 +220,7 @@ def _caveats(first: Report, second: Report, patients: int, unpaired: int) -> tup
             "and the difference says nothing about new patients."
         )
     if is_simulated(first):
-        warnings.append("These are heads made by code: the difference says nothing about patients.")
+        warnings.append("These are synthetic heads: the difference says nothing about patients.")
     if {model.sha256 for model in first.models} == {model.sha256 for model in second.models}:
         warnings.append("Both reports judge the same weights.")
     if unpaired:

@@ -326,11 +326,11 @@ def worst_scans(scans: Sequence[JudgedScan], *, threshold: float, count: int = 1
         score, bleeding = float(scan.scan_scores[ANY]), has_blood(scan)
         dice = scan.subject_dice
         if bleeding and score < threshold:
-            reasons.append((0, score, scan, "bleeds and was not called"))
+            reasons.append((0, score, scan, "bleeds, but was not called"))
         elif not bleeding and score >= threshold:
-            reasons.append((1, -score, scan, "does not bleed and was called"))
+            reasons.append((1, -score, scan, "does not bleed, but was called"))
         elif dice is not None and dice < 0.5:
-            reasons.append((2, dice, scan, "called, and the mask lies mostly elsewhere"))
+            reasons.append((2, dice, scan, "called, but the mask is mostly in another place"))
     first_reasons = sorted(reasons, key=lambda reason: reason[:2])[:count]
     return [Worst(scan_row(scan), reason) for _, _, scan, reason in first_reasons]
 

@@ -80,7 +80,7 @@ def feature_model(folder: str | Path) -> Model:
     run = open_run(folder)
     network = run.model() if run.recipe.is_network else None
     if network is None or not {"features", "pool"} <= {layer.name for layer in network.layers}:
-        raise ValueError(f"{run.recipe.name} pools no features, so nobody can tell which scans are in distribution.")
+        raise ValueError(f"{run.recipe.name} pools no features, so it has no out-of-distribution test.")
     ask = keras_outputs(keras.Model(network.input, network.get_layer("pool").output))
     return Model(run.recipe.name, run.recipe, "", lambda pictures: ModelOutput(features=ask(pictures)[0]), {})
 

@@ -170,7 +170,8 @@ def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
     """Synthetic heads: one in three is clean, the types alternate in the others."""
     if runs := fold_runs(source):
         raise ValueError(
-            f"{source} holds {len(runs)} runs, and phantoms are strangers to all of them: name one run, or give --data."
+            f"{source} holds {len(runs)} runs, and none of them was trained on these phantoms: name one "
+            f"run, or give --data."
         )
     models, turns, candidates = load(source, fill=False), 0, []
     for i in range(count):
@@ -259,7 +260,7 @@ def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object
         saved = json.loads(path.read_text())
         if saved["key"] != key:
             raise ValueError(
-                f"{path.parent.parent} holds what was found with other models, scans, seed or version. Choose another "
+                f"{path.parent.parent} holds results of other models, scans, seed or version. Choose another "
                 "folder, or remove it."
             )
         done(len(planned.candidates) * len(key["strengths"]))

@@ -33,7 +33,7 @@ def write_robustness_page(report: dict, path: Path) -> None:
     models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
     scores = "probabilities" if report["calibrated"] else "plain scores"
     sections = [
-        f"<h1>When should nobody believe {html.escape(models)}?</h1>",
+        f"<h1>When does {html.escape(models)} fail?</h1>",
         f"<p><strong>{html.escape(summary_sentence(report))}</strong></p>",
         f"<p class='notice'>{html.escape(report['notice'])}</p>",
         f"<p>{report['scans']} scans ({html.escape(report['data'])}), {report['bleeding']} bleeding, were read clean "

@@ -220,11 +220,11 @@ def _result_table(claims: Sequence[Claim], trainings: Mapping[str, Training]) ->
     head = (
         "network",
         "the claimed figure again",
-        "of a model that calls nothing",
+        "of a model that never calls anything",
         "honest",
         "without a model",
         "works",
-        "picture; slices seen; minutes a fold",
+        "picture; training slices; minutes per fold",
     )
     rows = []
     for claim in claims:
@@ -261,7 +261,7 @@ def _leak_table(trainings: Mapping[str, Training]) -> str:
     if not rows:
         return ""
     text = "The same network, data and settings; only what is dealt out differs. The difference is memory of patients."
-    return f"## What a split by slice is worth\n\n{text}\n\n{_table(('network', 'by patient', 'by slice'), rows)}"
+    return f"## The effect of a split by slice\n\n{text}\n\n{_table(('network', 'by patient', 'by slice'), rows)}"
 
 
 def _seed_table(trainings: Mapping[str, Training]) -> str:
@@ -304,6 +304,6 @@ def _other_table(trainings: Mapping[str, Training]) -> str:
     ]
     if not rows:
         return ""
-    head = ("network", "Dice per subject", "slice AUC", "scan AUC", "picture; slices seen; minutes a fold")
+    head = ("network", "Dice per subject", "slice AUC", "scan AUC", "picture; training slices; minutes per fold")
     text = "What the systems named as future work, variations of their networks, and networks of our own."
     return f"## Beyond the five\n\n{text}\n\n{_table(head, rows)}"

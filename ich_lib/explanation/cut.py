@@ -213,7 +213,7 @@ def _choose_layer(requested: str | None, outcomes: dict, network: keras.Model, k
     }
     rooms = {candidate: (shape[1] or 0) * (shape[2] or 0) for candidate, shape in rooms.items() if shape[1:3] != (1, 1)}
     if requested is None and kind == "mask" and not all(rooms.values()):
-        raise ValueError(f"{name} takes pictures of any size, so its bottom cannot be told; name a layer.")
+        raise ValueError(f"{name} takes pictures of any size, so its bottleneck is not known; name a layer.")
     if requested is None and rooms:
         fewest = min(rooms.values()) if kind == "mask" else None
         return [candidate for candidate, room in rooms.items() if fewest in (None, room)][-1]

@@ -123,7 +123,7 @@ def label_column(recipe: Recipe, label: str) -> int:
     """
     names = SCHEMES[recipe.scheme] if recipe.has_score_output else ("any",)
     if label not in names:
-        raise ValueError(f"{recipe.name} gives no score for {label!r}; it tells {', '.join(names)}.")
+        raise ValueError(f"{recipe.name} gives no score for {label!r}; it gives {', '.join(names)}.")
     return names.index(label) if recipe.has_score_output else -1
 
 

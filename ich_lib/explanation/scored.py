@@ -306,7 +306,7 @@ def to_markdown(report: dict) -> str:
     from ich_lib.evaluation.page import to_text
 
     whom = (
-        "**These patients were trained on**, so the figures flatter the model."
+        "**These patients are in the training set**, so the figures are too favorable."
         if report["trained_on"]
         else "Each scan is explained by a model that never saw its patient."
     )
@@ -341,6 +341,6 @@ def to_markdown(report: dict) -> str:
         rows.append((name, "all", *(to_text(values[key]) for key in keys)))
         rows += [(name, kind, *(to_text(figures[key]) for key in keys)) for kind, figures in values["types"].items()]
     blob = report["center_blob"]
-    rows.append(("blob in the middle", "all", *(to_text(blob.get(key)) for key in keys)))
+    rows.append(("blob in the center", "all", *(to_text(blob.get(key)) for key in keys)))
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"

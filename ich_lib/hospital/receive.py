@@ -131,7 +131,7 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
 
     def connected(event: Any) -> None:
         if not is_allowed(event.address[0], settings):
-            log.warning("a computer that is not allowed was turned away")
+            log.warning("a computer that is not allowed was refused")
             event.assoc.dul.socket.close()
 
     def store(event: Any) -> int:

@@ -38,7 +38,7 @@ def _answer(ledger: Ledger, settings: Settings) -> Callable[["Request"], Awaitab
 
     async def answer(request: "Request") -> "Response":
         if not request.client or not is_allowed(request.client.host, settings):
-            log.warning("a computer that is not allowed was turned away")
+            log.warning("a computer that is not allowed was refused")
             return PlainTextResponse("This computer may not send here.", 403)
         kind = request.headers.get("content-type", "").encode("latin-1")
         boundary = _BOUNDARY.search(kind)
@@ -48,11 +48,11 @@ def _answer(ledger: Ledger, settings: Settings) -> Callable[["Request"], Awaitab
         async for piece in request.stream():
             body += piece
             if len(body) > MOST_BYTES:
-                return PlainTextResponse(f"One request may have {MOST_BYTES // 1_000_000} MB.", 413)
+                return PlainTextResponse(f"One request may have at most {MOST_BYTES // 1_000_000} MB.", 413)
         study = request.path_params.get("study", "")
         kept = await asyncio.to_thread(_keep_all, bytes(body), boundary[1], study, ledger, settings)
         if not kept:
-            return PlainTextResponse("There is no part in this request.", 400)
+            return PlainTextResponse("This request has no part.", 400)
         return JSONResponse(_told(kept), _status(kept), media_type="application/dicom+json")
 
     return answer

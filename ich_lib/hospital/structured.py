@@ -35,7 +35,7 @@ _FINDINGS = {
     "bleeding": "Intracranial hemorrhage likely",
     "uncertain": "Intracranial hemorrhage uncertain",
     "none": "No intracranial hemorrhage found",
-    "withheld": "No finding is given: may be no native head CT",
+    "withheld": "No finding is given: may not be a native head CT",
 }
 
 

@@ -34,7 +34,7 @@ def height_scores(
         True
     """
     if len(set(patients)) < 2:
-        raise ValueError("What height alone tells is learned from other patients, and there is only one.")
+        raise ValueError("Scores by height are learned from other patients, but there is only one patient.")
     counts: dict[str, np.ndarray] = {}
     bleeding: dict[str, np.ndarray] = {}
     for of_scan, truth, patient in zip(heights, labels, patients, strict=True):

@@ -341,7 +341,7 @@ def check_masks(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.nda
         raise ValueError(f"The truth has shape {truth.shape}, the mask {mask.shape}; they must be equal, not empty.")
     for values in (truth, mask):
         if values.dtype != bool and not np.isin(values, (0, 1)).all():
-            raise ValueError("Masks hold 0 and 1. Decide scores first: score >= threshold.")
+            raise ValueError("Masks hold 0 and 1. Turn scores into decisions first: score >= threshold.")
     return truth.astype(bool), mask.astype(bool)
 
 

@@ -60,11 +60,11 @@ class Paired:
         """The meaning of the interval in words."""
         value, low, high = self.difference.value, self.difference.low, self.difference.high
         if np.isnan([value, low, high]).any():
-            return "The difference is not defined: these scans hold one class alone."
+            return "The difference is not defined: these scans have only one class."
         direction = "better" if (value > 0) == self.measure.more_is_better else "worse"
         if not low <= 0 <= high:
-            return f"The second run is {direction}: the interval of the difference lies clear of 0."
-        return "The interval of the difference holds 0: these patients do not tell which run is better."
+            return f"The second run is {direction}: the interval of the difference does not include 0."
+        return "The interval of the difference includes 0: these patients do not show which run is better."
 
 
 @dataclass(frozen=True)

@@ -291,7 +291,9 @@ def _check_groups(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) ->
     for name, group in values.items():
         if not np.isfinite(group).all():
             bad = int((~np.isfinite(group)).sum())
-            raise ValueError(f"Group {_name(name)} holds {bad} values that are no numbers. Leave them out and say so.")
+            raise ValueError(
+                f"Group {_name(name)} holds {bad} values that are not numbers. Leave them out and report it."
+            )
         if len(group) < least:
             raise ValueError(f"Group {_name(name)} holds {len(group)} values; a test needs at least {least}.")
     return values
@@ -299,7 +301,7 @@ def _check_groups(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) ->
 
 def _check_spread(values: dict[Hashable, np.ndarray]) -> None:
     if all(np.ptp(group) == 0 for group in values.values()):
-        raise ValueError("In every group all values are equal, so there is no spread to weigh a difference against.")
+        raise ValueError("In every group all values are equal, so there is no variance to compare a difference with.")
 
 
 def _full_grid(cells: Mapping[tuple, Sequence[float]], factors: tuple[str, str]) -> None:
@@ -326,11 +328,11 @@ def _anova_table(
     model = ols(formula, pandas.DataFrame(rows, columns=["a", "b", "score"])).fit()
     if model.df_resid < 1:
         raise ValueError(
-            "Every cell holds one run, so chance and interaction cannot be told apart. Run some cells again with "
+            "Every cell holds one run, so chance and interaction cannot be separated. Run some cells again with "
             "another seed, or pass interaction=False."
         )
     if model.ssr <= 1e-12 * model.centered_tss:
-        raise ValueError("The runs of each cell are equal, so there is no spread to weigh an effect against.")
+        raise ValueError("The runs of each cell are equal, so there is no variance to compare an effect with.")
     table = anova_lm(model, typ=2)[["df", "F", "PR(>F)"]]
     return {row: (df, f, p) for row, df, f, p in table.itertuples()}
 

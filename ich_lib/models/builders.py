@@ -54,7 +54,7 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
             is no network.
     """
     if not recipe.is_network:
-        raise ValueError(f"{recipe.name} is no network; it is fitted by ich_lib.models.classical.")
+        raise ValueError(f"{recipe.name} is not a network; it is fitted by ich_lib.models.classical.")
     builder = _builder(recipe)
     options = dict(recipe.options)
     if recipe.has_score_output:
@@ -83,7 +83,7 @@ def _builder(recipe: Recipe) -> Callable[..., keras.Model]:
     builders = _BUILDERS.get(recipe.task, {})
     if recipe.builder not in builders:
         raise ValueError(
-            f"{recipe.name} wants to {recipe.task} with {recipe.builder!r}, which does not; builders that do: "
+            f"{recipe.name} is a recipe to {recipe.task} with {recipe.builder!r}, which does not; builders that do: "
             f"{', '.join(builders) or 'none'}."
         )
     return builders[recipe.builder]

@@ -257,7 +257,7 @@ def _same_rank(truth: keras.KerasTensor, score: keras.KerasTensor) -> tuple[kera
     if len(truth.shape) != len(score.shape):
         raise ValueError(
             f"The truth has shape {tuple(truth.shape)}, the score {tuple(score.shape)}. Give both the same axes, "
-            "the last one included: truth[..., None]."
+            "including the last one: truth[..., None]."
         )
     return truth, score
 

@@ -159,7 +159,9 @@ def recipe_from_json(values: dict) -> Recipe:
     """
     names = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(values) - names):
-        raise ValueError(f"recipe.json holds {unknown[0]!r}, which no recipe has; it was written by another version.")
+        raise ValueError(
+            f"recipe.json holds {unknown[0]!r}, which is not a field of a recipe; it was written by another version."
+        )
     plain = {key: _tuples(value) for key, value in values.items()}
     recipe = Recipe(**{**plain, "augment": Augment(**plain.get("augment", {}))})
     if unknown := sorted(set(recipe.windows) - set(WINDOWS)):

@@ -121,7 +121,7 @@ class Run:
         if self.finished:
             return f"finished after {len(epochs)} epochs, {minutes}"
         if not epochs:
-            return "begun, no epoch yet"
+            return "started, no epoch yet"
         ago = max((time.time() - (self.folder / HISTORY).stat().st_mtime) / 60, 0)
         return f"{len(epochs)} of {self.recipe.epochs} epochs, {minutes}; the last one ended {ago:.0f} minutes ago"
 
@@ -136,7 +136,7 @@ class Run:
 
         if not self.finished:
             raise FileNotFoundError(
-                f"{self.folder} has no {self.weights.name}: the run did not end. Go on with train --resume."
+                f"{self.folder} has no {self.weights.name}: the run did not end. Continue with train --resume."
             )
         return _loaded(build(self.recipe), self.weights)
 
@@ -184,7 +184,7 @@ def open_run(folder: str | Path, *, name: str | None = None) -> Run:
     folder = Path(folder)
     if not is_run(folder):
         raise FileNotFoundError(
-            f"{folder} is no run folder: it holds no {RECIPE}. Make one with python -m ich_lib train."
+            f"{folder} is not a run folder: it holds no {RECIPE}. Make one with python -m ich_lib train."
         )
     recipe = recipe_from_json(json.loads((folder / RECIPE).read_text()))
     content = json.loads((folder / SPLIT).read_text())
@@ -219,14 +219,14 @@ def find_runs(folder: str | Path) -> tuple[list[Run], list[str]]:
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Name one that holds run folders of train or crossval.")
+        raise FileNotFoundError(f"{folder} is not a folder. Name one that holds run folders of train or crossval.")
     runs, problems = [], []
     for place in _folders_with(folder, RECIPE):
         name = folder.resolve().name if place == folder else place.relative_to(folder).as_posix()
         try:
             runs.append(open_run(place, name=name))
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as problem:
-            told = str(problem) if type(problem) is ValueError else f"{RECIPE} or {SPLIT} is not as train writes it"
+            told = str(problem) if type(problem) is ValueError else f"{RECIPE} or {SPLIT} was not written by train"
             problems.append(f"{name} cannot be read: {told.rstrip('.')}.")
     return runs, problems
 

@@ -76,7 +76,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
             kinds = dict(place.storage for place in places.values())
             storages = {key: _storage(file, kinds[key]) for key in _Unpickler(file).load()}
         except (pickle.UnpicklingError, EOFError, KeyError, ValueError) as problem:
-            raise ValueError(f"{path.name} is no weights file of PyTorch's old form: {problem}.") from problem
+            raise ValueError(f"{path.name} is not a weights file of PyTorch's old form: {problem}.") from problem
     return {name: place.of(storages[place.storage[0]]) for name, place in places.items()}
 
 

@@ -228,7 +228,7 @@ def _names(names: Iterable[str], allowed: tuple[str, ...], noun: str) -> tuple[s
     if unknown := sorted(set(names) - set(allowed)):
         raise ValueError(f"{unknown[0]!r} is no {noun}; choose from {', '.join(allowed)}.")
     if len(set(names)) < len(names):
-        raise ValueError(f"Each {noun} can be asked for once; got {', '.join(names)}.")
+        raise ValueError(f"Each {noun} can be given only once; got {', '.join(names)}.")
     return names
 
 

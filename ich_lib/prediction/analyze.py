@@ -315,9 +315,7 @@ def features(hu: np.ndarray, model: Model) -> np.ndarray:
 def _there(part: np.ndarray | None) -> np.ndarray:
     """The output that a model must have for its task."""
     if part is None:
-        raise ValueError(
-            "The model does not tell what its recipe promises: mask or scores are missing. Export it again."
-        )
+        raise ValueError("The model lacks an output of its recipe: mask or scores are missing. Export it again.")
     return part
 
 

@@ -51,7 +51,7 @@ class Evidence:
                 scores[:, ANY] = (scores[:, ANY] + self.mask) / 2
             return scores
         if self.mask is None:
-            raise ValueError("Evidence without a mask and without classes says nothing of any slice.")
+            raise ValueError("Evidence without a mask and without classes is empty.")
         scores = np.zeros((len(self.mask), len(LABELS)))
         scores[:, ANY] = self.mask
         return scores
@@ -130,7 +130,7 @@ def _apply_weights(columns: list[np.ndarray], table: np.ndarray) -> np.ndarray:
     kinds = columns[0].shape[-1]
     if kinds + 1 != table.shape[1]:
         raise ValueError(
-            f"This calibration weighs {table.shape[1] - 1} kinds of evidence; there are {kinds}. It belongs to other "
+            f"This calibration takes {table.shape[1] - 1} kinds of evidence; there are {kinds}. It belongs to other "
             "models."
         )
     logits = [

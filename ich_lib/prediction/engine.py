@@ -128,7 +128,7 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
         return _shipped_models()
     folder = Path(source)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Name a run folder of train, or what export wrote.")
+        raise FileNotFoundError(f"{folder} is not a folder. Name a run folder of train, or a folder of export.")
     models = [
         model for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for model in _models_in(place)
     ]
@@ -186,7 +186,7 @@ def _onnx_model(card_path: Path) -> Model:
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != card["sha256"][path.name]:
         raise ValueError(
-            f"{path.name} is not the file its card {card_path.name} describes (SHA-256 differs). Get both again."
+            f"{path.name} is not the file its card {card_path.name} describes (SHA-256 differs). Download both again."
         )
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     name, recipe = session.get_inputs()[0].name, recipe_from_json(card["recipe"])

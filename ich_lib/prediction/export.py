@@ -73,7 +73,9 @@ def export(
 
     run, out = open_run(folder), Path(out)
     if not run.recipe.is_network:
-        raise ValueError(f"{run.recipe.name} is no network, and ONNX serves networks; use its run folder as it is.")
+        raise ValueError(
+            f"{run.recipe.name} is not a network, and ONNX holds only networks; use its run folder as it is."
+        )
     model = run.model()
     served = add_heat_output(model)
     out.mkdir(parents=True, exist_ok=True)

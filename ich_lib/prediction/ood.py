@@ -150,7 +150,7 @@ def fit_limits(held_out: Sequence[np.ndarray], *, quantile: float = QUANTILE) ->
         under the smallest number of slices of a scan.
     """
     if not held_out:
-        raise ValueError("A limit needs usual scans that were held out; there are none.")
+        raise ValueError("A limit needs in-distribution scans that were held out; there are none.")
     distances_by_count = {
         count: [scan_distance(scan[i : i + count]) for scan in held_out for i in range(len(scan) - count + 1)]
         for count in SLICE_COUNTS

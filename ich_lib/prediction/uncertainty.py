@@ -190,7 +190,10 @@ def tta_members(models: Models, turns: Sequence[tuple[float, float]] = TRANSFORM
         ValueError: for models with depth.
     """
     if any(model.recipe.depth > 1 for model in models):
-        raise ValueError("Blocks of slices cannot be turned one by one; choose models that read slices.")
+        raise ValueError(
+            "Models with depth cannot be used here, because their slices cannot be turned "
+            "one by one. Choose models of single slices."
+        )
 
     def turned_by(degrees: float, shift: float) -> Models:
         return _change_models(models, lambda model: replace(model, run=_transformed_runner(model.run, degrees, shift)))
@@ -250,7 +253,7 @@ def keep_dropout_on(model: "keras.Model", seed: int = 0) -> "keras.Model":
 
     copy = keras.models.clone_model(model, clone_function=copied)
     if not count:
-        raise ValueError(f"{model.name} has no dropout, so its answers never differ. Compare several runs instead.")
+        raise ValueError(f"{model.name} has no dropout, so its predictions never differ. Compare several runs instead.")
     copy.set_weights(model.get_weights())
     return copy
 

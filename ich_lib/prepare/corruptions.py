@@ -74,14 +74,14 @@ def corrupt(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
     # the shares of a phantom would not be corrupted with it
     plain = Case(case.scan, case.truth, case.labels, case.outlined)
     result = corruption.apply(plain, corruption.strengths[severity - 1], rng)
-    note = f"Made worse on purpose: {name}, {corruption.strength(severity)}."
+    note = f"Corrupted on purpose: {name}, {corruption.strength(severity)}."
     return replace(result, scan=result.scan.with_notes(note))
 
 
 def check_corruption(name: str) -> None:
     """Refuse a name that is not in CORRUPTIONS."""
     if name not in CORRUPTIONS:
-        raise ValueError(f"{name!r} is no corruption; choose from {', '.join(CORRUPTIONS)}.")
+        raise ValueError(f"{name!r} is not a corruption; choose from {', '.join(CORRUPTIONS)}.")
 
 
 def _with_planes(case: Case, planes: Iterable[np.ndarray], *, truth: np.ndarray | None = None) -> Case:
@@ -291,7 +291,7 @@ CORRUPTIONS = {
     "noise": Corruption(
         "HU",  # SD; a full dose has 4 HU (Nakamura 2019), and noise doubles with a quarter of the dose
         (3, 6, 10, 15, 25),
-        "A lower dose: added noise of this SD, hanging together over about 0.7 pixels.",
+        "A lower dose: added noise of this SD, correlated over about 0.7 pixels.",
         _noise,
     ),
     "blur": Corruption(
@@ -300,12 +300,12 @@ CORRUPTIONS = {
     "motion": Corruption(
         "mm and degrees",
         (1, 2, 4, 7, 12),
-        "A restless patient: in every slice the head drifts and turns by this much while it is taken. Contours double; "
+        "A restless patient: the head drifts and turns by this much during every slice. Contours double; "
         "the streaks that real motion adds are missing.",
         _motion,
     ),
     "rotation": Corruption(
-        "degrees", (5, 10, 20, 35, 60), "A head that lies turned in the plane of the slice.", _rotation
+        "degrees", (5, 10, 20, 35, 60), "A head that is turned in the plane of the slice.", _rotation
     ),
     "level": Corruption(
         "HU",
@@ -329,7 +329,7 @@ CORRUPTIONS = {
     "thickness": Corruption(
         "times as thick",
         (1.2, 1.5, 2, 3, 4),
-        "Thick slices: neighbors averaged, so that thin blood fades. Of 5 mm they become 6 to 20 mm.",
+        "Thick slices: neighbors averaged, so that thin blood fades. 5 mm become 6 to 20 mm.",
         _thickness,
     ),
     "metal": Corruption(

@@ -104,7 +104,7 @@ class Child:
         if self._late or code == -_signal("SIGXCPU"):
             return f"took more than {LIMITS['decode_s' if self._late else 'decode_cpu_s']} s to decode. {_LESS}"
         if code == -_signal("SIGKILL"):
-            return f"needs more memory than there is. {_LESS}"
+            return f"needs more memory than is available. {_LESS}"
         return _STOPPED
 
 
@@ -265,7 +265,10 @@ def _answered(question: dict) -> dict:
         return {"refused": problem.as_plain()}
     except MemoryError:
         return {
-            "refused": {"found": f"{question['name']} needs more memory than there is. {_LESS}", "code": "too large"}
+            "refused": {
+                "found": f"{question['name']} needs more memory than is available. {_LESS}",
+                "code": "too large",
+            }
         }
     except Exception as problem:  # noqa: BLE001 - without its message, which may quote the file
         return {"fault": f"{type(problem).__name__} {''.join(traceback.format_tb(problem.__traceback__))}"}

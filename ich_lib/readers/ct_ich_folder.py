@@ -20,7 +20,7 @@ from ich_lib.scan import Scan, axial_affine
 
 _NOTES = (
     "HU are approximate: they were rebuilt from a brain and a bone picture of each slice.",
-    "Slices are 5 mm thick; the pixel size is unknown, so nothing is given in mL.",
+    "Slices are 5 mm thick. The pixel size is unknown, so no volume in mL is given.",
 )
 
 

@@ -23,7 +23,7 @@ from ich_lib.scan import AIR_HU, LOWEST_HU, Scan, from_file_grid, nearest_slices
 
 _SIDE_OF_AIR_HU = -500
 _HEAD_HU = (0, 100)  # brain, CSF, blood
-_INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they were turned round."
+_INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they were inverted back."
 
 codecs.register()
 

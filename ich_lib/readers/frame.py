@@ -129,7 +129,7 @@ def cut_sheets(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     slices = [tile for tile in tiles if (tile > _BLACK).mean() > _EMPTY]
     note = (
         f"{'The picture is a sheet' if len(volume) == 1 else 'The pictures are sheets'} of {rows} x {columns} slices: "
-        f"{count(len(slices), 'slice')} cut apart, row by row, taken to run from foot to head."
+        f"{count(len(slices), 'slice')} cut apart, row by row, assumed to run from foot to head."
     )
     return np.stack(slices), (note,)
 

@@ -14,10 +14,10 @@ from ich_lib.readers.sniff import ARCHIVES
 WHAT_IS_READ = "Give DICOM (files, a folder, a zip, tar, 7z or CD image), NIfTI (.nii, .nii.gz), or pictures."
 
 _WHERE_IT_IS = {
-    "python": "Check the path: nothing lies under that name.",
-    "command line": "Check the path: nothing lies under that name.",
-    "page": "Give the file once more.",
-    "endpoint": "Send the file once more.",
+    "python": "Check the path: there is no file or folder of that name.",
+    "command line": "Check the path: there is no file or folder of that name.",
+    "page": "Give the file again.",
+    "endpoint": "Send the file again.",
 }
 
 
@@ -62,7 +62,7 @@ def _existing_paths(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> l
         raise ReadError(f"No file was given. {WHAT_IS_READ}", code="missing")
     for path in existing:
         if not _exists(path):
-            raise ReadError(f"{printable_name(path.name)} is not there.", code="missing", to_do=_WHERE_IT_IS)
+            raise ReadError(f"{printable_name(path.name)} does not exist.", code="missing", to_do=_WHERE_IT_IS)
     return existing
 
 

@@ -218,7 +218,7 @@ def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
     frames = _whole(header, "NumberOfFrames", 1)
     if not 1 <= frames <= _MOST_FRAMES:
         raise ReadError(
-            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are taken. Export it again.",
+            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are accepted. Export it again.",
             code="too large",
         )
     if frames == 1 and "PerFrameFunctionalGroupsSequence" not in header:

@@ -49,7 +49,7 @@ def check_size(name: str, slices: int, rows: int, columns: int) -> None:
     check_sides(name, rows, columns)
     if not 1 <= slices <= LIMITS["slices"]:
         raise ReadError(
-            f"{name} has {slices} slices; 1 to {LIMITS['slices']} are taken. Give one head, in thicker slices.",
+            f"{name} has {slices} slices; 1 to {LIMITS['slices']} are accepted. Give one head, in thicker slices.",
             code="too large",
         )
     if slices * rows * columns > LIMITS["voxels"]:

@@ -186,7 +186,7 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
 def _window_note(window: str | tuple[float, float] | None, level: float, width: float) -> str:
     if window is None:
         return (
-            "HU unknown: nobody told the window of the picture, so its grays are laid over the brain window. "
+            "HU unknown: the picture's window is not known, so its grays are shown in the brain window. "
             "Name the window if you know it: then HU are measured."
         )
     low, high = level - width / 2, level + width / 2

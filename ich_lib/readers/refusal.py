@@ -52,19 +52,19 @@ class ReadError(ValueError):
 
 
 CODES = {  # and the object of the error
-    "missing": "no file, or one that is not there",
-    "no scan": "something else than a head CT",
+    "missing": "no file, or a file that does not exist",
+    "no scan": "a file that is not a head CT",
     "damaged": "cut short or damaged",
     "locked": "behind a password",
-    "too large": "more or larger than LIMITS takes",
+    "too large": "more or larger than LIMITS allow",
     "packed": "an archive that is not opened",
     "compressed": "pixels that are not decoded",
     "package": "a package that has to be installed",
     "no HU": "values that cannot become Hounsfield units",
-    "place": "slices whose places contradict each other",
-    "series": "a series that is not there, or several that are meant",
-    "several scans": "more than one scan, of which one is to be given",
-    "window": "a window that is none",
+    "place": "slices with contradicting positions",
+    "series": "a series that does not exist, or is not unique",
+    "several scans": "more than one scan",
+    "window": "an invalid window",
     "mask": "a mask that does not belong to the scan",
     "unreadable": "anything else",
 }
@@ -107,7 +107,8 @@ def refuse_damaged(name: str) -> Iterator[None]:
         raise
     except MemoryError as problem:
         raise ReadError(
-            f"{name} needs more memory than there is. Give one head scan, in thicker slices or without compression.",
+            f"{name} needs more memory than is available. Give one head scan, in thicker slices or "
+            f"without compression.",
             code="too large",
         ) from problem
     except Exception as problem:

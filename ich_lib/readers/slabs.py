@@ -100,7 +100,7 @@ def slabs_of(
     check_sides(name, rows, columns, side_px=side_px)
     if not 1 <= slices <= LIMITS["thin_slices"]:
         raise ReadError(
-            f"{name} has {slices} slices; 1 to {LIMITS['thin_slices']} are taken. Give the series of one head, or "
+            f"{name} has {slices} slices; 1 to {LIMITS['thin_slices']} are accepted. Give the series of one head, or "
             "export it in thicker slices.",
             code="too large",
         )

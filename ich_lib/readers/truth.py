@@ -64,7 +64,7 @@ def read_truth(
     if set(kinds.values()) <= set(PICTURES):
         return _pictures(sort_pictures(split_pictures(pieces)[1] or pieces), name, shape)
     raise ReadError(
-        f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
+        f"{name} is not a mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
     )
 
 

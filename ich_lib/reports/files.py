@@ -46,9 +46,9 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
         names = _writable(result)
         stale = set(WRITERS) - set(names)
     if unknown := set(names) - set(WRITERS):
-        raise ValueError(f"No file of a result is called {sorted(unknown)[0]!r}; there are {', '.join(WRITERS)}.")
+        raise ValueError(f"No result file is called {sorted(unknown)[0]!r}; there are {', '.join(WRITERS)}.")
     if result.is_withheld and (masks := [name for name in names if name in MASKS]):
-        raise ValueError(f"There is no {masks[0]}: {result.refusals[0].sentence} Ask for it with believe.")
+        raise ValueError(f"There is no {masks[0]}: {result.refusals[0].sentence} To write it anyway, use believe.")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".writing-", dir=out) as folder:

@@ -151,7 +151,7 @@ def _without_dates(dataset: Dataset) -> Dataset:
             element.value = ""
     dataset.ContentDate, dataset.ContentTime = _NO_DATE, _NO_TIME
     dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = "ich_lib: made anew, nothing taken from the source files"
+    dataset.DeidentificationMethod = "ich_lib: new file, no value of the source files"
     return dataset
 
 

@@ -25,8 +25,8 @@ def risk_coverage(abstention: Abstention) -> Figure:
         low, high = abstention.band
         axes.plot(*rule, "o", color=VERMILION, label=f"silent from {low:g} to {high:g}")
     axes.set(
-        xlabel="share of scans answered",
-        ylabel="share of answers wrong",
+        xlabel="share of scans with an answer",
+        ylabel="share of wrong answers",
         xlim=(0, 1.02),
         ylim=(-0.01, 1.3 * max(*error, 0.05)),
     )

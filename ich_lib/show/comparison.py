@@ -65,7 +65,7 @@ def difference_plot(comparison: Paired) -> Figure:
     axes.axhline(comparison.difference.value, color=VERMILION, linewidth=1.5, label="difference")
     axes.axhline(0, color=_QUIET, linewidth=1)
     axes.set_xticks(range(len(order)), [str(comparison.numbers[k]) for k in order], fontsize=7, rotation=90)
-    axes.set(xlabel="patient (a number, no name)", ylabel=f"second − first\n{comparison.measure.name}")
+    axes.set(xlabel="patient (number)", ylabel=f"second − first\n{comparison.measure.name}")
     axes.legend(frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

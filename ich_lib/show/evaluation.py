@@ -42,8 +42,8 @@ def _reliability(axes: Axes, bins: Sequence[Bin]) -> None:
     for row in filled:
         axes.annotate(str(row.n), (row.score, row.share), (5, -11), textcoords="offset points", fontsize=8)
     axes.set(
-        title="What was said, and what was so (slices)",
-        xlabel="mean probability said (number: slices)",
+        title="Calibration of slices: predicted and observed",
+        xlabel="mean predicted probability (numbers: slices)",
         ylabel="share that bleeds",
         xlim=(0, 1),
         ylim=(-0.03, 1.03),

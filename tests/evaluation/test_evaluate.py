@@ -136,8 +136,8 @@ def test_types_sizes_groups_and_clean_scans_count_their_patients():
 def test_the_worst_cases_come_in_order_of_harm():
     """A missed bleed, then a false alarm; a is called and drawn well enough to be left out."""
     assert [(item.line.patient, item.what) for item in figures.worst_scans(SOME, threshold=0.5)] == [
-        ("b", "bleeds and was not called"),
-        ("c", "does not bleed and was called"),
+        ("b", "bleeds, but was not called"),
+        ("c", "does not bleed, but was called"),
     ]
 
 

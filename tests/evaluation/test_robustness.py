@@ -143,7 +143,7 @@ def test_a_stopped_reading_goes_on_where_it_was(paper, monkeypatch, tmp_path):
 
 def test_what_other_models_left_is_not_taken_for_these(paper, monkeypatch, tmp_path):
     rob.robustness(rob.plan(limit=2, only=["width"]), tmp_path)
-    with pytest.raises(ValueError, match="found with other models, scans, seed or version"):
+    with pytest.raises(ValueError, match="results of other models, scans, seed or version"):
         rob.robustness(rob.plan(limit=3, only=["width"]), tmp_path)
     monkeypatch.setattr(rob, "load", lambda *_, **__: threshold_models(sha256="1" * 64))
     with pytest.raises(ValueError, match="Choose another folder, or remove it"):
@@ -319,7 +319,7 @@ def test_the_command_reads_two_tiny_phantoms_with_the_shipped_model(monkeypatch,
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--only", "fog"], "'fog' is no corruption; choose from noise, blur,"),
+        (["--only", "fog"], "'fog' is not a corruption; choose from noise, blur,"),
         (["--limit", "0"], "At least 1 scan must be judged; got a limit of 0."),
         (["--data", "nowhere"], "nowhere"),
     ],

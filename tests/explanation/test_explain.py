@@ -365,9 +365,9 @@ def test_a_model_trained_on_everybody_is_scored_with_a_warning(tmp_path, capsys)
     command = ["explain", "--score", "--source", str(tmp_path / "run"), "--data", str(store.path)]
     assert main([*command, "--method", "cam", "--out", str(tmp_path / "out")]) == 0
     output = capsys.readouterr().out
-    assert "These patients were trained on" in output
+    assert "These patients are in the training set" in output
     assert "energy_random" in output
-    assert "**These patients were trained on**" in (tmp_path / "out" / "explain.md").read_text()
+    assert "**These patients are in the training set**" in (tmp_path / "out" / "explain.md").read_text()
 
 
 def test_the_command_writes_heat_on_the_files_own_grid(tmp_path, capsys):
@@ -391,7 +391,7 @@ def test_the_command_writes_heat_on_the_files_own_grid(tmp_path, capsys):
     [
         ([], "Name a scan to explain"),
         (["scan.nii.gz", "--method", "cam", "--method", "saliency"], "one method at a time; got cam and saliency"),
-        (["--score"], "--score takes its scans from --data alone"),
+        (["--score"], "--score takes its scans only from --data"),
     ],
 )
 def test_a_question_that_makes_no_sense_gets_one_sentence(arguments, told, tmp_path, capsys):

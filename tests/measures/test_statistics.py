@@ -326,7 +326,7 @@ def test_a_group_without_spread_is_tested_and_two_are_refused():
     for test in (t_test, welch):
         assert test({"a": [0.6, 0.7, 0.8], "b": [0.5, 0.5, 0.5]}).statistic == pytest.approx(2 * math.sqrt(3))
     for test in (t_test, welch, anova):
-        with pytest.raises(ValueError, match="no spread to weigh a difference against"):
+        with pytest.raises(ValueError, match="no variance to compare a difference with"):
             test({"a": [0.1] * 3, "b": [0.2] * 3})
 
 

@@ -161,7 +161,7 @@ def test_turned_views_see_a_turned_picture_and_bring_its_map_back():
     truth = disk().hu > 90
     assert ((result.blood > 0.5) == truth).mean() > 0.995
     assert result.mask_dice > 0.9
-    with pytest.raises(ValueError, match="Blocks of slices cannot be turned"):
+    with pytest.raises(ValueError, match="Models with depth cannot be used here"):
         tta_members(models_of(None, replace(RECIPE, depth=4)))
 
 
@@ -200,5 +200,5 @@ def test_a_run_dropped_and_an_ensemble_of_runs_disagree(run):
 def test_a_model_without_dropout_is_refused():
     from ich_lib.models.builders import unet2d
 
-    with pytest.raises(ValueError, match="has no dropout, so its answers never differ"):
+    with pytest.raises(ValueError, match="has no dropout, so its predictions never differ"):
         keep_dropout_on(unet2d((16, 16, 1), filters=(2, 4), dropout=0.0))

@@ -328,7 +328,7 @@ def test_the_command_line_tunes_and_trains_the_best_on_the_fold_set_apart(
     vary = ["--vary", "learning_rate=1e-3,1e-2", "--by", "grid", "--fold", "2", "--epochs", "1", "--steps", "2"]
     assert main(["tune", SMALL.name, *data, "--out", str(out), *vary]) == 0
     message = capsys.readouterr().out
-    assert "Best of 2 trials, 1.000 on the patients it was chosen by:" in message
+    assert "Best of 2 trials, 1.000 on the patients used for the choice:" in message
     assert f"train tiny-unet --data {head_store.path} --out RUN --fold 2 --settings {out / 'best.json'}" in message
     output = recipe_from_json(json.loads((out / "best.json").read_text())["recipe"])
     assert output == replace(SMALL, learning_rate=1e-2, epochs=1, steps=2)

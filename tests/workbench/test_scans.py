@@ -111,7 +111,7 @@ def test_a_cross_validation_is_asked_by_the_fold_that_did_not_see_the_scan(tmp_p
     assert run_for_fold("shipped", 1) == "shipped"
     with pytest.raises(ValueError, match="holds the runs of a cross-validation"):
         scans.load_models(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         scans.load_models(tmp_path / "nowhere")
 
 

@@ -184,7 +184,7 @@ def test_a_file_that_is_no_picture_is_counted_after_reading(tmp_path):
     assert "1 slice is unreadable and left out together with the label." in page_text(at)
 
 
-@pytest.mark.parametrize(("name", "says"), [("nowhere", "is no folder"), (".", "is no data set that is known here")])
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "is not a folder"), (".", "is not a known data set")])
 def test_a_bad_folder_gives_one_sentence_and_nothing_else(tmp_path, name, says):
     at = folder_page(tmp_path / name)
     assert len(at.error) == 1
@@ -271,7 +271,7 @@ def test_a_run_of_ones_own_is_the_opponent_and_one_that_is_none_gets_a_sentence(
     chosen.set_value("another run folder").run()
     assert "Name the folder of a run" in page_text(sound(at))
     at.text_input(key="quiz run").set_value(str(tmp_path / "no")).run()
-    assert "is no folder" in sound(at).error[0].value
+    assert "is not a folder" in sound(at).error[0].value
     assert not at.button
     at.selectbox(key="quiz opponent").set_value("first").run()
     at = sound(next(item for item in at.button if item.label == "Start").click().run())

@@ -87,7 +87,7 @@ def runs(folder):
 
 def test_a_folder_that_is_none_gets_a_sentence_and_the_way_to_begin(tmp_path):
     app = run_script(RUNS)
-    for group, words in ((str(tmp_path / "no_where"), "is no folder"), (str(tmp_path), "holds no run yet")):
+    for group, words in ((str(tmp_path / "no_where"), "is not a folder"), (str(tmp_path), "holds no run yet")):
         app.text_input(key="runs folder").set_value(group).run()
         assert not app.exception
         assert words in app.info[0].value
@@ -244,7 +244,7 @@ def test_phantoms_are_ranked_and_the_threshold_moves_their_metrics(heads):
 def test_a_model_held_beside_is_shown_and_one_that_is_none_gets_a_sentence(heads, tmp_path):
     heads.text_input(key="cases others").set_value(f"shipped; {tmp_path / 'no'}").run()
     assert not heads.exception
-    assert "is no folder" in heads.warning[0].value
+    assert "is not a folder" in heads.warning[0].value
     assert heads.table[0].value["model"].tolist() == ["shipped"]
     heads.text_input(key="cases model").set_value(str(tmp_path)).run()
     assert "holds no model" in heads.warning[0].value
