@@ -1,7 +1,7 @@
 """Data sets on disk to one table of slices each.
 
-`table` says what every set becomes; then a module a set: ct_ich, ct_ich_nifti, rsna, renders, pairs. Below them lie
-picture, polygons and volumes, which read files.
+`table` is the common form of all sets. Then there is one module per set: ct_ich, ct_ich_nifti, rsna, renders, pairs.
+The modules picture, polygons and volumes read files.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class _Reader(NamedTuple):
-    """A data set: what its folder holds, in words and as a test, and who reads it."""
+    """A data set: the contents of its folder, in words and as a test, and its reader."""
 
     name: str
     description: str
@@ -40,7 +40,7 @@ class _Reader(NamedTuple):
     read: Callable[[Path], Table]
 
 
-# In order of how special they are: a folder of pairs is what is left.
+# Most specific first: any other folder may be a folder of pairs.
 _READERS = (
     _Reader("CT-ICH 1.0.0", f"{DIAGNOSIS} and Patients_CT", lambda folder: (folder / DIAGNOSIS).is_file(), ct_ich),
     _Reader(
@@ -61,10 +61,10 @@ _READERS = (
 
 
 def open_set(folder: str | Path) -> Table:
-    """Read a data set, whichever it is: its layout tells.
+    """Read any known data set; its layout decides which.
 
     Raises:
-        FileNotFoundError: if no known set is laid out like this, with what each would hold.
+        FileNotFoundError: if no known set has this layout; the message lists the known layouts.
         ValueError: from the reader of the set, if a table in it is not of its form.
     """
     folder = Path(folder)

@@ -1,22 +1,22 @@
-"""Public data sets of head CT with hemorrhage: terms, citation, size, and where each can be had."""
+"""Public data sets of head CT with hemorrhage: terms, citation, size, and where to get them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A published data set: where it comes from and what may be done with it.
+    """A published data set: its source and the allowed uses.
 
     Attributes:
         title: the set's own.
-        terms: license and what it asks, in words.
+        terms: the license and its conditions, in words.
         citation: what to cite.
         size: as far as it is known, in words.
         page: for a browser.
         needs_account: None for an open set; else how to get it.
-        url: the folder on the server that holds SHA256SUMS.txt; None where there is an account in the way.
+        url: the folder on the server that holds SHA256SUMS.txt; None if an account is needed.
         bytes_about: expected size, to refuse a disk that is too small.
-        sums_sha256: hash of SHA256SUMS.txt itself, where it is known.
+        sums_sha256: hash of SHA256SUMS.txt itself, if it is known.
     """
 
     title: str
@@ -83,7 +83,7 @@ PUBLIC_SETS = {
 
 
 def terms(name: str) -> str:
-    """What a set is, what may be done with it and what to cite, in lines to print before anything is fetched.
+    """The set, its allowed uses and its citation, as lines to print before a download.
 
     Args:
         name: a key of PUBLIC_SETS.

@@ -8,10 +8,10 @@ from ich_lib.show.figure import Figure
 
 
 def risk_coverage(abstention: Abstention) -> Figure:
-    """The share of wrong answers when only the surest scans get one.
+    """The share of wrong answers if only the surest scans get one.
 
     Args:
-        abstention: of `ich_lib.evaluation.abstention.abstention`.
+        abstention: from `ich_lib.evaluation.abstention.abstention`.
     """
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""How well models do, as plots."""
+"""The quality of models, as plots."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def evaluation(report: Report) -> Figure:
     """Four plots of an evaluation: ROC curves, reliability, volumes (Bland and Altman), Dice by patient.
 
     Args:
-        report: what `ich_lib.evaluation.evaluate` returned.
+        report: from `ich_lib.evaluation.evaluate`.
     """
     figure = Figure(figsize=(11, 8.6), layout="constrained")
     axes = figure.subplots(2, 2)
