@@ -1,4 +1,5 @@
-"""The page of an archive: how many, how positive, how unsure, what failed and why; and the lines as a Parquet table."""
+"""The summary page of an archive (number of studies, how many are positive or unsure, what failed and why), and the
+lines as a Parquet table."""
 
 import html
 from collections import Counter
@@ -13,7 +14,7 @@ from ich_lib.labels import TYPES
 from ich_lib.notice import NOTICE
 
 PAGE, TABLE = "report.html", "results.parquet"
-_BINS = 10  # of the probability, for the table of how sure
+_BINS = 10  # of the probability, for the table of uncertainty
 _EXAMPLES = 20  # studies listed for each reason of a failure
 _ROWS = 1000  # of the table at a time
 _FINDINGS = {
@@ -27,20 +28,20 @@ _FINDINGS = {
 
 @dataclass
 class Tally:
-    """What is counted while the lines go by, so that an archive of any length takes the same memory.
+    """Counts that are updated line by line, so that an archive of any length needs the same memory.
 
     Attributes:
-        findings: how many of each.
-        any_scores: how many in each tenth of the probability of any bleeding.
-        types: of bleeding scans, how many are most like each type.
-        unsure: scans with at least one slice on which the model disagrees with its mirror image.
+        findings: number of each.
+        any_scores: number of scans in each tenth of the probability of any bleeding.
+        types: number of bleeding scans by their most probable type.
+        unsure: scans with at least one slice whose mirror image gets a different score.
         volume_ml: sum over scans with a volume.
-        measured: scans with one.
+        measured: scans with a volume.
         slices: of all scans.
         seconds: of work.
-        doubts: how many scans have each.
+        doubts: number of scans with each.
         failures: code to number.
-        examples: code to the first studies and their sentences.
+        examples: code to the first studies and their messages.
         weights: of the models that scored them.
     """
 
@@ -59,7 +60,7 @@ class Tally:
 
 
 def count_lines(lines: Iterable[dict]) -> Tally:
-    """Count them, one at a time."""
+    """Count the lines, one at a time."""
     tally = Tally()
     for line in lines:
         tally.findings[line["finding"]] += 1
@@ -87,10 +88,10 @@ def _count_scored(tally: Tally, line: dict) -> None:
 
 
 def report(folder: str | Path) -> list[Path]:
-    """Write report.html and, where pyarrow is installed, results.parquet beside results.jsonl.
+    """Write report.html beside results.jsonl and, if pyarrow is installed, results.parquet.
 
     Args:
-        folder: what `ich predict --many LIST --out FOLDER` filled; it may still be filling it.
+        folder: the --out of `ich predict --many LIST --out FOLDER`, which may still be running.
 
     Returns:
         The files.
@@ -113,7 +114,7 @@ def report(folder: str | Path) -> list[Path]:
 
 
 def write_table(folder: Path) -> bool:
-    """results.parquet, some rows at a time; False where pyarrow is not installed."""
+    """Write results.parquet, some rows at a time; False if pyarrow is not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -127,7 +128,7 @@ def write_table(folder: Path) -> bool:
 
 
 def page(tally: Tally) -> str:
-    """The page, which needs nothing else."""
+    """The complete page, which needs no other file."""
     scored = sum(tally.findings.values()) - tally.findings[FAILED]
     shown = sum(tally.any_scores.values())
     total = scored + tally.findings[FAILED]

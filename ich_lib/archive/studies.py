@@ -1,24 +1,24 @@
-"""Which scans an archive holds: lists and folders of studies, read as they are needed."""
+"""List the scans of an archive: lists and folders of studies, read as they are needed."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ich_lib.readers.piece import is_system_file
 
-_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".iso", ".nii", ".nii.gz")  # of files that are a study each
+_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".iso", ".nii", ".nii.gz")  # of files that are one study each
 _COMMENT = "#"
 
 
 def list_studies(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """The studies behind some paths, each once, in their order. Nothing of them is opened.
+    """The studies of some paths, each once, in their order. None of them is opened.
 
     Args:
         paths: lists (text files with a path in each line, relative to the list's folder; lines that begin with # are
-            left out), folders of studies (each subfolder, archive and NIfTI file is one), and studies.
+            comments), folders of studies (each subfolder, archive and NIfTI file is one), and studies.
 
     Raises:
-        FileNotFoundError: for a path that is not there.
-        ValueError: for a list that is no text.
+        FileNotFoundError: for a path that does not exist.
+        ValueError: for a list that is not text.
 
     Example:
         >>> from pathlib import Path

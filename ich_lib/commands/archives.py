@@ -1,4 +1,4 @@
-"""Many scans: predict --many, and the page of what came out: archive report."""
+"""Many scans: predict --many, and the summary page: archive report."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def add_options(predict: argparse.ArgumentParser) -> None:
-    """Add those of many scans to the parser of predict."""
+    """Add the options for many scans to the parser of predict."""
     many = predict.add_argument_group("many scans")
     many.add_argument(
         "--many",
@@ -35,7 +35,7 @@ def add_options(predict: argparse.ArgumentParser) -> None:
 
 
 def predict_many(options: argparse.Namespace) -> None:
-    """Score them all, with a bar, and say how many came to what."""
+    """Score all studies, with a progress bar, and report the counts."""
     from tqdm import tqdm
 
     from ich_lib.archive.crew import Order, score_all
@@ -71,7 +71,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--workers must be at least 1; got {options.workers}.")
     if unknown := set(options.files) - set(WRITERS):
         raise ValueError(f"No result file is called {min(unknown)!r}; there are {', '.join(WRITERS)}.")
-    load(options.weights)  # refuses before an hour of failures
+    load(options.weights)  # an error here saves an hour of failures
 
 
 def _report(options: argparse.Namespace) -> None:

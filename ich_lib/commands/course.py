@@ -1,4 +1,4 @@
-"""One's own place in the lessons: course."""
+"""The lessons and your progress: course."""
 
 import argparse
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def _course(options: argparse.Namespace) -> None:
 
 
 def _folder(words: Sequence[str]) -> Path:
-    """The folder named, or here, or the notebooks beside."""
+    """The named folder, or the current one, or notebooks below it."""
     if words:
         return Path(words[0])
     return Path() if list(Path().glob("[0-9][0-9]_*.ipynb")) else Path("notebooks")

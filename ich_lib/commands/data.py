@@ -1,4 +1,4 @@
-"""A data set on its way to training: fetch, store."""
+"""Prepare a data set for training: fetch, store."""
 
 import argparse
 from pathlib import Path

@@ -49,7 +49,7 @@ def print_headline(report: "Report") -> None:
 
 
 def _baselines(report: "Report") -> dict[str, dict[str, "Estimate | None"]]:
-    """What reaches a figure without a model, by the figure's name."""
+    """The baselines of a figure without a model, by the figure's name."""
     blob = "by bright blob"
     return {
         "dice_per_subject": {blob: report.masks.blob_dice if report.masks else None},

@@ -1,4 +1,4 @@
-"""Why the model said so: explain a scan, or score the explanations of many."""
+"""Explain a scan, or compare explanations of many scans with masks: explain."""
 
 import argparse
 from pathlib import Path

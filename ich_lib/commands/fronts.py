@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).parents[2]  # of the repository, where there is one
-_INSTALLED = Path(sys.prefix) / "share" / "ich_lib"  # where the wheel puts what is no part of the library
+_CHECKOUT = Path(__file__).parents[2]  # of the repository, if there is one
+_INSTALLED = Path(sys.prefix) / "share" / "ich_lib"  # the wheel's place for files outside the library
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -27,10 +27,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def shared(name: str) -> Path:
-    """A file or folder that is no part of the library: in the checkout, or where the wheel put it.
+    """A file or folder outside the library: in the checkout, or in the wheel's place.
 
     Raises:
-        FileNotFoundError: if it is at neither place.
+        FileNotFoundError: if it is in neither.
     """
     for place in (_CHECKOUT, _INSTALLED):
         if (place / name).exists() and (place != _CHECKOUT or (place / "pyproject.toml").is_file()):

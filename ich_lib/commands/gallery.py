@@ -1,4 +1,4 @@
-"""Failures to look at: gallery."""
+"""A page of failures: gallery."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When nobody should believe a model: robustness."""
+"""Evaluate models on corrupted scans: robustness."""
 
 import argparse
 from pathlib import Path

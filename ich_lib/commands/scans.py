@@ -1,4 +1,4 @@
-"""From a scan to a result: predict; and scans made by code: phantom."""
+"""From a scan to a result: predict; and synthetic heads: phantom."""
 
 import argparse
 import json
@@ -86,7 +86,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _analyze_with_progress(scan: "Scan", models: "Models", *, believe: bool) -> "Result":
-    """`analyze`, with a bar for whoever looks on."""
+    """`analyze`, with a progress bar."""
     from tqdm import tqdm
 
     from ich_lib.prediction.analyze import analyze
@@ -104,7 +104,7 @@ def _sentences(result: "Result") -> list[str]:
 
 
 def _slice_lines(result: "Result") -> list[str]:
-    """A line for each slice that is called bleeding, counted from 1; none where nothing is believed."""
+    """A line for each slice that is called bleeding, counted from 1; none if the finding is withheld."""
     from ich_lib.labels import ANY
 
     if result.is_withheld:

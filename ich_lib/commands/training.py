@@ -102,7 +102,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_training_options(command: argparse.ArgumentParser) -> None:
-    """What `train` and `crossval` share."""
+    """Options of both `train` and `crossval`."""
     _add_recipe_options(command)
     command.add_argument(
         "--split",
@@ -115,7 +115,7 @@ def _add_training_options(command: argparse.ArgumentParser) -> None:
 
 
 def _add_recipe_options(command: argparse.ArgumentParser) -> None:
-    """The recipe, and what is asked for instead of its own settings."""
+    """The recipe, and options that replace its own settings."""
     command.add_argument("recipe", help="name of a recipe; python -m ich_lib recipes lists them")
     command.add_argument("--epochs", type=int, help="instead of the recipe's")
     command.add_argument("--steps", type=int, help="batches per epoch, instead of the recipe's")
@@ -153,7 +153,7 @@ def _recipes(options: argparse.Namespace) -> None:
 
 
 def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
-    """The recipe asked for, with what was asked for instead of its own settings."""
+    """The chosen recipe, with the options that replace its own settings."""
     from ich_lib.models.recipes import get_recipe
     from ich_lib.training.crossval import from_random_weights, reduce_budget, resize
 
@@ -270,7 +270,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _figures(report: "Report") -> dict:
-    """What a card tells of a report: the headline, and of calls, without curves and tables, how many are right."""
+    """The figures of a report for a card: the headline, and the rates of correct calls, without curves and tables."""
     calls = {"slices": report.slices, "whole_scans": report.whole_scans}
     return {
         "folds": report.folds,

@@ -42,8 +42,8 @@ pooch.get_logger().setLevel("WARNING")  # otherwise pooch logs a line per file
 
 
 class FetchError(OSError):
-    """The set, or a file of it, is not available. It is no ValueError, which pooch takes for a wrong hash and tries
-    again."""
+    """The set, or a file of it, is not available. It is not a ValueError, because pooch takes one for a wrong
+    hash and tries again."""
 
 
 def fetch(

@@ -1,4 +1,4 @@
-"""Images in over DICOMweb: a small ASGI app for STOW-RS, and nothing else of DICOMweb.
+"""Receive images over DICOMweb: a small ASGI app for STOW-RS, without other parts of DICOMweb.
 
 Source: DICOM PS3.18 10.5 (Store transaction), RFC 2046 5.1 (multipart).
 """
@@ -71,7 +71,7 @@ def _keep_all(body: bytes, boundary: bytes, study: str, ledger: Ledger, settings
 
 
 def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
-    """The contents between the boundaries, their headers taken off.
+    """The parts between the boundaries, without their headers.
 
     Example:
         >>> from ich_lib.hospital.stow import parts
@@ -87,7 +87,7 @@ def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
 
 
 def _status(kept: list[Kept]) -> int:
-    """200 for all, 202 for some, 409 for none, 507 where the disk is why."""
+    """200 if all were stored, 202 for some, 409 for none, 507 if the disk is the reason."""
     if not any(one.status for one in kept):
         return 200
     if any(not one.status for one in kept):
@@ -96,7 +96,7 @@ def _status(kept: list[Kept]) -> int:
 
 
 def _told(kept: list[Kept]) -> dict:
-    """The answer's data set: what was stored, what was not and why."""
+    """The answer's data set: what was stored, what was not, and why."""
     told = {}
     for tag, ones in (
         ("00081199", [one for one in kept if not one.status]),

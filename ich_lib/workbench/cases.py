@@ -1,4 +1,4 @@
-"""Cases: the worst and the best scans of a model beside their truth, at any threshold. Wiring only."""
+"""Cases: the worst and the best scans of a model with their truth, at any threshold. Wiring only."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,23 +30,23 @@ from ich_lib.workbench.shown import error_sentence, escape_markdown, modified_at
 _PHANTOMS, _OWN = "Phantoms", "My own run and data"
 _CAM = METHODS[0]
 _COLUMNS = 3
-_EVERY_S = 1.0  # between two looks at how many heads are read
+_EVERY_S = 1.0  # between two checks of how many heads are read
 _PRIVATE = "These pictures are of the scans in your folder. Where they are patients, keep them on this machine."
 
 
 @dataclass(frozen=True)
 class _Shelf:
-    """Scans with their truth, and a model that was judged on them.
+    """Scans with their truth, and a model that was evaluated on them.
 
     Attributes:
         rows: lines of a report.
-        threshold: a scan is called bleeding from this score on.
-        patient_name: what a line is called on the page, such as "patient 3".
-        case_key: tells its scan from all others; it names a patient and is never shown.
-        source: of the model judged on a line.
+        threshold: a scan is called bleeding from this score.
+        patient_name: the name of a line on the page, such as "patient 3".
+        case_key: identifies the scan; it contains the patient's name and is never shown.
+        source: of the model that was evaluated on a line.
         case: a line to its scan.
-        result: a line and a source to what the model there says.
-        was_seen: a line and a source to whether the model there was trained on that patient.
+        result: a line and a source to the model's result.
+        was_seen: a line and a source to whether that patient is in the model's training set.
     """
 
     rows: Sequence[Line]
@@ -61,7 +61,7 @@ class _Shelf:
 
 @dataclass(frozen=True)
 class _SelectedCase:
-    """The case looked at, what the model at `source` says of it, and the last two of its shelf."""
+    """The chosen case, the result of the model at `source`, and the last two of its shelf."""
 
     case: Case
     result: Result
@@ -87,7 +87,7 @@ def page() -> None:
 
 
 class _Asking:
-    """The shipped model asked about head after head, in a thread of its own; `done` of them have their answer."""
+    """The shipped model applied to one head after the other, in a separate thread; `done` of them are finished."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -111,7 +111,7 @@ def _asking_thread() -> _Asking:
 
 
 def start_asking() -> None:
-    """Begin with it, once, while another page is looked at."""
+    """Start it once, while the user looks at another page."""
     _asking_thread()
 
 
@@ -126,7 +126,7 @@ def _sample_result(number: int, source: str, stamp: float) -> Result:
 
 
 def _count_answers(source: str) -> int:
-    """How many heads the page has: of the shipped model those it was asked about so far, of others all."""
+    """How many heads the page has: for the shipped model the finished ones, for others all."""
     count = len(scans.sample_cases())
     if source != WEIGHTS_FOLDER:
         return count
@@ -140,7 +140,7 @@ def _count_answers(source: str) -> int:
 
 @st.fragment(run_every=_EVERY_S)
 def _refresh_when_done() -> None:
-    """How many heads there are; the page begins anew with all of them."""
+    """How many heads there are; the page starts again when all are made."""
     asking, count = _asking_thread(), len(scans.sample_cases())
     if asking.done == count:
         st.rerun()
@@ -170,7 +170,7 @@ def _phantom_shelf() -> _Shelf:
     )
 
 
-# ---- one's own ------------------------------------------------------------------------------------------------------
+# ---- own data -------------------------------------------------------------------------------------------------------
 
 
 @st.cache_resource(show_spinner="Reading the data set", max_entries=4)
@@ -184,7 +184,7 @@ def _own_case(data: str, stamp: float, scan: str) -> Case:
     rows = scans.scan_rows(table, scan)
     try:
         return case_of(table, rows)
-    except ValueError as problem:  # its sentence names the patient's file
+    except ValueError as problem:  # its message names the patient's file
         raise ValueError("A file of this scan cannot be read; the page Data tells which.") from problem
 
 
@@ -294,7 +294,7 @@ def _kind_in_words(kind: str, row: Line, threshold: float, case: Failure) -> Non
 
 
 def _results_by_model(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[str, Result]:
-    """Name of the model to its answer; a model that cannot be asked gets a sentence, and the others go on."""
+    """Name of the model to its result; a model that cannot be loaded gives a message, and the others continue."""
     results = {}
     for source in sources:
         place = str(scans.run_for_fold(source, row.fold))
@@ -416,7 +416,7 @@ def _heat_or_word(selected: _SelectedCase, method: str) -> np.ndarray:
 
 @st.fragment
 def _all_calls(shelf: _Shelf) -> None:
-    """What a threshold of the scans' scores does to all of them."""
+    """The effect of a threshold of the scans' scores on all of them."""
     st.subheader("All scans")
     help_text = "The threshold was set before anything was judged. Moving it here shows what would be traded."
     threshold = st.slider(

@@ -1,4 +1,4 @@
-"""Data: what is in a data set, before anything is trained on it. Wiring only."""
+"""Data: the contents of a data set, before training. Wiring only."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def page() -> None:
 
 
 def _show_summary(data_source: RemoteDataset) -> None:
-    """How much there is, and what is wrong with it."""
+    """The size of the data set, and its problems."""
     table, bleeding = data_source.table, data_source.table.labels[:, ANY]
     values = {
         "slices": len(table),
@@ -54,7 +54,7 @@ def _show_summary(data_source: RemoteDataset) -> None:
     )
     store = source.complete_store(data_source)
     report = table.report if store is None else store.table.report
-    for sentence in report.sentences:  # names of slices stand after the colon; they are shown in the table alone
+    for sentence in report.sentences:  # names of slices follow the colon; they are shown only in the table
         st.warning(escape_markdown(sentence.split(":")[0] + "."))
     read = "Every picture was read." if store else "What cannot be read shows once every picture was read: under Leaks."
     st.caption(escape_markdown(f"{table.attribution.rstrip('.')}. {read if store or data_source.is_own else ''}"))

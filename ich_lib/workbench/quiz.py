@@ -1,4 +1,4 @@
-"""Quiz: can I do it myself? The student and a model answer the same slices. Wiring only."""
+"""Quiz: the student and a model read the same slices. Wiring only."""
 
 import time
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from ich_lib.workbench.shown import error_sentence, escape_markdown
 from ich_lib.workbench.stack import MODEL, STUDENT, TRUTH, drawn_mask, encode_frames, outline_points, show_stack
 
 _CASES = (5, 10, 20, 40)
-_FEW = 20  # answers; a curve of fewer says little
+_FEW = 20  # answers; a curve of fewer has little meaning
 _CLEAN, _BLOOD = "No blood", "Blood"
 _STATE = "quiz"
 _ANOTHER = "another run folder"
@@ -30,7 +30,7 @@ _ANOTHER = "another run folder"
 
 @dataclass(frozen=True)
 class _Case:
-    """A question, what the model answers to it, and its pictures."""
+    """A question, the model's answer, and its pictures."""
 
     question: Question
     its: Answer
@@ -39,15 +39,15 @@ class _Case:
 
 @dataclass
 class _Game:
-    """A student's quiz, from its start to its results; it lives in the session.
+    """A student's quiz, from start to results; it is part of the session.
 
     Attributes:
-        student, seed, opponent, models, table, count: what was chosen at the start.
-        rows: of the table, in the order they are asked; None for heads made by code.
-        number: of the present question.
-        coming: number of a question to its case, which is made meanwhile.
-        case: the present one, which `asked` is the number of; shown since `since`.
-        answer: the student's, to the present question; None before it.
+        student, seed, opponent, models, table, count: the choices at the start.
+        rows: of the table, in the order of the questions; None for synthetic heads.
+        number: of the current question.
+        coming: number of a question to its case, which is prepared in the background.
+        case: the current one, with the number `asked`; shown since `since`.
+        answer: the student's answer to the current question; None before it.
         mine, theirs: all answers so far, of the student and of the model.
     """
 
@@ -77,7 +77,7 @@ def page() -> None:
         return
     try:
         _ask(st.session_state[_STATE])
-    except ValueError as problem:  # a picture that cannot be read; its case is left out
+    except ValueError as problem:  # an unreadable picture; its case is left out
         st.error(escape_markdown(problem))
         st.button("Next case", type="primary", on_click=_next, args=(st.session_state[_STATE],))
     _standing(st.session_state[_STATE])
@@ -118,7 +118,7 @@ def _start() -> None:
 
 
 def _opponent() -> tuple[str, Models] | None:
-    """The name and the models of who answers too; None, with a word, where that cannot be asked."""
+    """The name and the models of the opponent; None, with a message, if it cannot be loaded."""
     trained = models.finished_runs()
     left, right = st.columns(2, vertical_alignment="bottom")
     name = left.selectbox(
@@ -145,12 +145,12 @@ def _opponent() -> tuple[str, Models] | None:
 
 @st.cache_resource
 def _worker() -> ThreadPoolExecutor:
-    """Makes the next case, and asks the model, while a student still thinks."""
+    """Prepares the next case and scores it while the student still thinks."""
     return ThreadPoolExecutor(1)
 
 
 def _prepare_case(game: _Game, number: int) -> Future[_Case]:
-    """A case to come."""
+    """A case in preparation."""
     row = None if game.rows is None else game.rows[number - 1]
     return _worker().submit(_prepare, game.models, game.table, row, number, game.seed)
 
@@ -161,7 +161,7 @@ def _prepare(models: Models, table: Table, row: int | None, number: int, seed: i
 
 
 def _present(game: _Game) -> _Case:
-    """The present case, and the next one begun."""
+    """The current case; starts the next one."""
     number, coming = game.number, game.coming
     for one in (number, number + 1):
         if one <= game.count and one not in coming:

@@ -1,4 +1,4 @@
-"""Runs: what is training and what was trained, side by side. Wiring only."""
+"""Runs: current and finished trainings, compared. Wiring only."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ from ich_lib.workbench import models
 from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import error_sentence, escape_markdown, modified_at, show_figure
 
-LIVE_S = 3  # between two looks at the history of a run that goes on
-_PROBLEMS = 3  # sentences shown before they are only counted
-_MOST = 8  # curves on one chart, as many as colors that anyone can tell apart
+LIVE_S = 3  # between two checks of the history of a running training
+_PROBLEMS = 3  # messages shown before they are only counted
+_MOST = 8  # curves on one chart, as many as distinguishable colors
 _COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000", GRAY)
 _TRAIN = "python -m ich_lib train unet-phantom --out runs/first"
 _EVALUATE = "python -m ich_lib evaluate runs/first --data DATA --out runs/first"
@@ -26,7 +26,7 @@ _EVALUATE = "python -m ich_lib evaluate runs/first --data DATA --out runs/first"
 def page() -> None:
     """The page.
 
-    What is chosen among names that hang on the folder has no key, so that it begins anew with other names.
+    Widgets whose choices depend on the folder have no key, so that they start again with other names.
     """
     st.title("Runs")
     st.caption(NOTICE)
@@ -70,7 +70,7 @@ def _how_to_begin() -> None:
 
 
 def _choose_runs(run_folders: Sequence[Run]) -> list[Run]:
-    """The runs to show, at first those that were worked on last, of a cross-validation one."""
+    """The runs to show: at first the latest, and only one of a cross-validation."""
     if not run_folders:
         st.info("This folder holds reports, but no run.")
         return []
@@ -98,7 +98,7 @@ def _curves(selected: Sequence[Run]) -> None:
 
 def _curves_now(selected: Sequence[Run], *, live: bool) -> None:
     if live and all(run.finished for run in selected):
-        st.rerun()  # the last one ended: nobody need look again
+        st.rerun()  # the last run has ended: no further check is needed
     histories = {run.name: run.history() for run in selected}
     if live:
         st.caption(f"Looked at anew every {LIVE_S} seconds, while a run has no weights of its last step.")
@@ -189,7 +189,7 @@ def _report(path: Path, when: float) -> Report:
 
 
 def _open_reports(reports: Mapping[str, Path]) -> dict[str, Report]:
-    """Reports of `evaluate`; others that lie about, of other steps, are left out."""
+    """Reports of `evaluate`; other files of that name are left out."""
     evaluations, unreadable = {}, []
     for name, path in reports.items():
         try:
@@ -348,7 +348,7 @@ def _groups(reports: Mapping[str, Path]) -> None:
 
 
 def _test(groups: Mapping[str, compare.Group], simulated: Sequence[str]) -> None:
-    """A test of the groups chosen, never without its warnings."""
+    """A test of the chosen groups, always with its warnings."""
     left, right = st.columns(2)
     name = left.selectbox("Test", list(compare.TESTS), key="groups test")
     comparisons = right.number_input(
