@@ -14,17 +14,18 @@ from tests.prose import KINDS, passages, sentences
 
 # Quoted words and the words of other people may be anything.
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[a-z_ ]+'")
+_ONE = "(file|line|row|slice|case|page|patient|picture|scan|fold|color|module)"
 # pattern: what to write
 BANNED = {
     r"\b(colou?r|behavio|favo|neighbo|labo)ur(s|ed|ing|al|ite|hood)?\b": "American spelling: -or",
     r"\b(grey|centre|metre|millilitre|licence|catalogue|programme|artefact|haemorrhage)s?\b": "American spelling",
-    r"\b(analys|organis|normalis|initialis|recognis|optimis|visualis|generalis|summaris|standardis)(e|ed|ing|ation)\b":
+    r"\b(analys|organis|normalis|initialis|recognis|optimis|visualis|summaris|standardis)(e|ed|ing|ation)\b":
         "American spelling: -yze, -ize",
     r"\b(labelled|labelling|modelled|modelling|cancelled|travelled)\b": "American spelling: one l",
     r"\b(heads?|bod(y|ies)|cases?|scans?) made by code\b": "synthetic head (phantom)",
     r"\b[Nn]obody\b": "say who or what: no patient, no file, it is not known",
     r"\b(is|are|was|were|be|been) told\b|\btold (by|of|from|apart|in)\b": "stated, known, distinguished",
-    r"\b(it|set|file|header|scan|card|table|model|page|sentence|name|that|which|report)s? tells?\b": "states, shows, names",
+    r"\b(it|set|file|header|scan|card|table|model|page|name|that|which|report)s? tells?\b": "states, shows, names",
     r"\b(is|are|was|were|be) asked\b": "is called, is run, is queried, is requested",
     r"\b(was|were|is|are) learned (from|on)\b|\blearned from are\b": "training set",
     r"\banew\b": "again",
@@ -43,8 +44,7 @@ BANNED = {
     r"\bwhat (it|that|this|a \w+) is worth\b": "the effect of, the value of",
     r"\bnobody's\b|\bwhose it is\b": "without a patient; the patient",
     r"\b(as|whatever) (one|who) (wants|likes|asks)\b": "say who",
-    r"\ba (file|line|row|slice|case|page|patient|picture|scan|fold|color|module) a (file|line|row|slice|case|page|patient|picture|scan|fold|step|model)\b":
-        "one ... per ...",
+    rf"\ba {_ONE} a ({_ONE}|model|step)\b": "one ... per ...",
     r"\bwholly\b|\bthereof\b|\bhence\b|\bwhereby\b": "a common word",
     r"\bmay (be )?had\b|\bcan(not)? be had\b": "available",
 }  # fmt: skip
