@@ -36,7 +36,7 @@ def explain(
     label: str = "any",
     progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
-    """Show where in a scan a model looked.
+    """Show the places of a scan where a model looked.
 
     As in `analyze`, thin slices are averaged, every slab is scored as it is and mirrored, and the maps are averaged.
 

@@ -184,7 +184,7 @@ def _level(text: str) -> int:
 
 
 def _patient(header: pydicom.Dataset) -> int:
-    """Python's hash of a text differs in each run, so nobody can recover the identity from it."""
+    """Python's hash of a text differs in each run, so the identity cannot be recovered from it."""
     who = tuple(_raw(header, tag) for tag in ("PatientID", "PatientName"))
     return hash(who) if any(who) else 0
 
