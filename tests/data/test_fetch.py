@@ -127,7 +127,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch):
-    """The seconds that were waited between tries; nobody waits."""
+    """Seconds of the waits between tries, recorded without waiting."""
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
     return waited
@@ -160,7 +160,7 @@ def limit(monkeypatch, **limits):
     monkeypatch.setitem(PUBLIC_SETS, "ct-ich", replace(PUBLIC_SETS["ct-ich"], **limits))
 
 
-# What is said before anything is asked
+# The output before any server is contacted
 
 
 def test_the_terms_are_said_before_the_first_request(server, tmp_path):

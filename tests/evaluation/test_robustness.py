@@ -118,7 +118,7 @@ def test_models_that_draw_no_mask_are_judged_by_their_scores(paper, monkeypatch,
 
 
 def test_a_stopped_reading_goes_on_where_it_was(paper, monkeypatch, tmp_path):
-    """Two scans: 2 readings clean, 10 under each corruption. Stopped in the second corruption, that one begins anew."""
+    """Two scans: 2 readings clean, 10 under each corruption. Stopped in the second corruption, it repeats that one."""
     planned, read, real = rob.plan(limit=2, only=NAMES), [], rob.outcome
 
     def counted(exam, candidate):

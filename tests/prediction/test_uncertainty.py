@@ -125,7 +125,7 @@ def test_two_members_on_paper():
     assert output.scan_scores == pytest.approx([0.25, 0.75])
     assert output.scan_total == pytest.approx(1)
     assert output.scan_disagreement == pytest.approx(1 - (2 - 0.75 * np.log2(3)))
-    assert output.mask_dice == 1  # nobody drew anything
+    assert output.mask_dice == 1  # all masks are empty
 
 
 def test_members_that_agree_leave_only_what_each_finds_open():

@@ -67,7 +67,7 @@ def test_the_input_stays_and_the_outcome_is_a_scan_that_says_what_was_done(head,
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_each_severity_is_farther_from_the_clean_scan_than_the_one_before(head, name):
-    """Of thick slices, each thin slice is held against the thick one it lies in."""
+    """Each thin slice is compared with the thick slice that contains it."""
     far = [0.0]
     for severity in SEVERITIES:
         hu = corrupt(head, name, severity).scan.hu

@@ -31,7 +31,7 @@ def fresh(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def strange(monkeypatch):
-    """A child whose reader does what it is told when a file is called "evil"."""
+    """A child whose reader misbehaves as requested if a file is called "evil"."""
 
     def told(code, before=""):
         body = f"""

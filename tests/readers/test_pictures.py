@@ -24,7 +24,7 @@ def save(path, pixels, **options):
 
 
 def shown(scan):
-    """The pixels of a picture of which nobody told the window."""
+    """The pixels of a picture with an unknown window."""
     return np.round(scan.hu / 80 * 255)
 
 

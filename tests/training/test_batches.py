@@ -261,7 +261,7 @@ def test_memory_stays_flat_over_a_hundred_thousand_rows(store):
 
 
 def test_keras_gets_every_batch_once_and_in_order(slices):
-    """What a model is fed in two epochs is batch(0, 0) to batch(1, 11); a resumed run goes on with batch(1, 0)."""
+    """In two epochs a model gets batch(0, 0) to batch(1, 11); a resumed run continues with batch(1, 0)."""
     import keras
 
     model = keras.Sequential([keras.layers.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])

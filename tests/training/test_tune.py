@@ -138,7 +138,7 @@ def test_the_seed_decides_what_is_tried(by, head_store, trials, tmp_path):
 
 
 def test_bayes_comes_nearer_to_the_best_rate_than_chance(head_store, trials, tmp_path):
-    """In orders of magnitude: by chance, -5 to -1 lie (9 + 1) / 2 / 4 = 1.25 from -2 in the mean; Bayes is nearer."""
+    """In orders of magnitude: by chance, -5 to -1 lie (9 + 1) / 2 / 4 = 1.25 from -2 on average; Bayes is nearer."""
     for by in ("bayes", "random"):
         tune(SMALL, head_store, tmp_path / by, {"learning_rate": (1e-5, 1e-1, "log")}, by=by, trials=25)
     off = [abs(np.log10(recipe.learning_rate) + 2) for _, recipe in trials]
