@@ -275,7 +275,7 @@ def run_folder(folder, table=None, *, held_out=0, seed=0, spread=True):
 
 
 def test_a_mirrored_head_has_mirrored_heat(tmp_path):
-    """Every slice is scored as it is and mirrored, so a run with random weights is as symmetrical as the shipped one."""
+    """Every slice is also scored mirrored, so a run with random weights is as symmetrical as the shipped one."""
     run, scan = run_folder(tmp_path / "run"), disk()
     mirrored = replace(scan, hu=scan.hu[:, :, ::-1].copy())
     for name in ("grad-cam", "saliency", "seg-grad-cam"):
