@@ -33,7 +33,7 @@ def row(
     """
     for name, values in (("titles", titles), ("masks", masks)):
         if len(values) not in (0, len(pictures)):
-            raise ValueError(f"There are {len(pictures)} pictures and {len(values)} {name}; give one a picture.")
+            raise ValueError(f"There are {len(pictures)} pictures and {len(values)} {name}; give one per picture.")
     how = WINDOWS.get(through, through) if isinstance(through, str) else through
     figure = Figure(figsize=(height * len(pictures), height), layout="constrained")
     for k, (axes, picture) in enumerate(

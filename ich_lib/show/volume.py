@@ -10,7 +10,7 @@ VOLUME_METHOD_NAMES = {  # names on a page, in the order of `evaluate.figures.VO
     "mask": "voxels of the mask",
     "soft": "summed probabilities",
     "abc2": "ABC/2 of the mask",
-    "abc2_of_truth": "ABC/2 of the truth: the formula alone",
+    "abc2_of_truth": "ABC/2 of the truth: only the formula",
 }
 
 

@@ -68,7 +68,7 @@ class Slices:
             return fitting
         untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known_labels]
         if untold:
-            raise ValueError(f"{table.name} does not tell {untold[0]}; train the scheme 'binary', or segment.")
+            raise ValueError(f"{table.name} has no label {untold[0]}; train the scheme 'binary', or segment.")
         return fitting.select(fits_scheme(table.labels[fitting.rows], recipe.scheme))
 
 

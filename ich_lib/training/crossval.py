@@ -42,7 +42,7 @@ def cross_validate(
         folder = out / f"{FOLD}{fold}"
         begun = is_run(folder)
         if begun and open_run(folder).recipe != recipe:
-            raise ValueError(f"{folder} holds a run of other settings than {recipe.name}. Choose another folder.")
+            raise ValueError(f"{folder} holds a run with other settings than {recipe.name}. Choose another folder.")
         if begun and open_run(folder).weights.is_file():
             runs.append(open_run(folder))
             continue
@@ -90,7 +90,7 @@ def reduce_budget(recipe: Recipe, *, size: int, slices: int) -> Recipe:
     recipe = from_random_weights(resize(recipe, size=size, depth=min(recipe.depth, 16)))
     steps = slices // (recipe.batch * recipe.depth)
     if steps < 1:
-        raise ValueError(f"{slices} slices are less than one batch of {recipe.name}; give more.")
+        raise ValueError(f"{slices} slices are fewer than one batch of {recipe.name}; give more.")
     epochs = max(k for k in range(1, 11) if steps % k == 0)
     return replace(
         recipe,
@@ -98,7 +98,7 @@ def reduce_budget(recipe: Recipe, *, size: int, slices: int) -> Recipe:
         epochs=epochs,
         restart=min(recipe.restart, epochs),
         patience=0,
-        source=f"{recipe.source}; cut to {size} px and about {slices} slices seen".lstrip("; "),
+        source=f"{recipe.source}; cut to {size} px and about {slices} training slices".lstrip("; "),
     )
 
 

@@ -53,7 +53,7 @@ def distribute(devices: int, *, batch: int) -> AbstractContextManager:
     device_names = keras.distribution.list_devices()
     if len(device_names) < devices:
         raise ValueError(
-            f"{devices} devices were asked for, {backend} sees {len(device_names)}: {', '.join(device_names)}."
+            f"{devices} devices were requested, {backend} sees {len(device_names)}: {', '.join(device_names)}."
         )
     return _scope(backend, device_names[:devices])
 

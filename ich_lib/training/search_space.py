@@ -34,7 +34,7 @@ def read_space(texts: Sequence[str]) -> dict[str, tuple]:
         name, _, values = text.partition("=")
         name = name.strip()
         if not name or not values or name in space:
-            raise ValueError(f"--vary wants each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
+            raise ValueError(f"--vary takes each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
         match = re.fullmatch(r"(.+?)\.\.(.+?)(?::(log|linear))?", values)
         ends = tuple(_value(part) for part in match.groups()[:2]) if match else ()
         if match and all(map(_is_number, ends)):
@@ -67,9 +67,7 @@ def check_space(space: Mapping[str, Sequence], recipe: Recipe, by: str) -> dict[
     options = [f"{OPTION}{name}" for name in builder_options(recipe)]
     now = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if field.name not in FIXED}
     if unknown := [name for name in space if name not in (*now, *options)] or ([] if space else ["Nothing"]):
-        raise ValueError(
-            f"{unknown[0]} cannot be varied in {recipe.name}; what can be is {', '.join([*now, *options])}."
-        )
+        raise ValueError(f"{unknown[0]} cannot be varied in {recipe.name}; these can: {', '.join([*now, *options])}.")
     if by == "grid" and (ranges := [name for name, values in space.items() if is_range(values)]):
         raise ValueError(f"A grid cannot hold the range of {ranges[0]}; name choices, or search by random or bayes.")
     return {name: _convert_choices(name, tuple(values), now) for name, values in space.items()}

@@ -90,7 +90,7 @@ def train(
     if not recipe.is_network:
         classical.check_recipe(recipe)
         if start is not None:
-            raise ValueError(f"{recipe.name} is no network and has no weights to begin with; leave start out.")
+            raise ValueError(f"{recipe.name} is not a network and has no initial weights; leave start out.")
     begun = open_run(out) if resume else None
     place = distribute(devices, batch=(begun.recipe if begun else recipe).batch)  # reported before anything is written
     slices = open_slices(recipe, data)
@@ -100,7 +100,7 @@ def train(
         raise ValueError(f"{subject} {len(patient_split.folds)} other patients than {slices.table.name} holds.")
     if not allow_leaks and (shared := find_leaks(patient_split, slices)):
         raise ValueError(
-            f"This split leaks: {shared}. Its figures would mean nothing; allow_leaks trains all the same."
+            f"This split leaks: {shared}. Its figures would mean nothing; use allow_leaks to train anyway."
         )
     run = begun or _new_run(recipe, out, patient_split, start)
     if run.recipe.is_network:
@@ -167,7 +167,7 @@ def _split(slices: Store, kind: str | Split, fold: int | None, seed: int) -> Spl
 
 def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) -> Run:
     if is_run(out):
-        raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
+        raise FileExistsError(f"{out} already holds a run. Choose another folder, or continue it with --resume.")
     run = Run(out, recipe, split)
     first = None if start is None else _start_from(open_run(start), run)
     if first is None and recipe.weights:

@@ -160,7 +160,7 @@ def score_run(run: Run, slices: Slices) -> float:
             (outputs[0], told[0]) if isinstance(told, tuple) else (outputs, told)
         )  # with both outputs, the mask decides
         if not np.isfinite(outputs).all():
-            raise ValueError("The model's answers are no numbers: its training diverged.")
+            raise ValueError("The model's outputs are not numbers: its training diverged.")
         if recipe.has_mask_output:
             masks, bloods = (_planes(outputs) >= recipe.threshold, _planes(truth) > 0.5)
             predicted_masks += [dice(blood, mask) for blood, mask in zip(bloods, masks, strict=True) if blood.any()]
@@ -338,7 +338,7 @@ def _settings(trial: optuna.trial.FrozenTrial, space: Mapping[str, Sequence]) ->
 def _best(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, Sequence]) -> TuningResult:
     finished = [trial for trial in study.get_trials() if _is_over(trial)]
     if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in finished):
-        why = finished[0].user_attrs["problem"] if finished else "there was no time for one."
+        why = finished[0].user_attrs["problem"] if finished else "there was no time for a trial."
         raise ValueError(f"None of {len(finished)} trials could be trained: {why}")
     settings = _settings(study.best_trial, space)
     return TuningResult(out, change_recipe(recipe, settings), settings, study.best_value, len(finished))

@@ -23,7 +23,7 @@ def page() -> None:
     st.caption(NOTICE)
     folder = st.text_input(
         "Folder of your copies", st.session_state.get("lessons", str(NOTEBOOKS)), key="learn folder",
-        help="A check counts once its copy was run and saved.",
+        help="A check counts after its copy was run and saved.",
     )  # fmt: skip
     st.session_state["lessons"] = folder
     try:
@@ -91,12 +91,12 @@ def _show_lesson(path: Path, done: Progress) -> None:
     if done.exercises:
         marks = [f"{number} {'passed' if number in done.passed_exercises else 'open'}" for number in done.exercises]
         st.markdown(f"**{len(done.passed_exercises)} of {len(done.exercises)} checks pass:** {', '.join(marks)}")
-    st.markdown("To work on it, open it in a terminal:")
+    st.markdown("To work on it, run in a terminal:")
     st.code(f'jupyter lab "{path}"', language="bash")
     if read.online:
         st.link_button("Open in Colab", read.online, icon=":material/open_in_new:")
     with st.container(border=True):
-        st.caption("To read here. Solutions are left out.")
+        st.caption("Read only, without solutions.")
         for cell in read.cells:
             if cell.code:
                 st.code(cell.text, language="python")

@@ -161,7 +161,7 @@ def scan_rows(table: Table, scan: str) -> np.ndarray:
     for rows in table.scans():
         if str(table.scan[rows[0]]) == scan:
             return rows
-    raise ValueError(f"The report judges a scan that {table.name} does not hold: it is of other data.")
+    raise ValueError(f"The report judges a scan that {table.name} does not contain: it belongs to other data.")
 
 
 def was_seen(models: Models, source: str | Path, table: Table, rows: np.ndarray) -> bool:

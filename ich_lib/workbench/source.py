@@ -12,12 +12,12 @@ from ich_lib.data.store import Store, StoredScan, cache_folder, cached_path, cac
 from ich_lib.workbench.making import Making
 from ich_lib.workbench.shown import escape_markdown
 
-PHANTOM_SOURCE, FOLDER_SOURCE = "Heads made by code", "A folder on this computer"
+PHANTOM_SOURCE, FOLDER_SOURCE = "Synthetic heads", "A folder on this computer"
 HEADS, SIZE = 12, 192  # of the built-in set; made once, in some 20 seconds
 FIRST_HEADS = 1  # this many are made before the first page, the others while the user looks at it
 _EVERY_S = 1.0  # between two checks of how many are made
 THUMBNAIL_PX = 64  # side of the pictures that are compared for leaks, in pixels
-_NOT_LOCAL = "Folders can be opened only by a browser on the machine that runs the workbench."
+_NOT_LOCAL = "Folders can only be opened in a browser on the machine that runs the workbench."
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def choose_source(page: str) -> RemoteDataset | None:
         st.session_state.get("folder", ""),
         key=f"{page} folder",
         placeholder="such as data/ct-ich",
-        help="CT-ICH, RSNA 2019, renders with polygons, or NIfTI scans with masks: the layout tells which it is.",
+        help="CT-ICH, RSNA 2019, renders with polygons, or NIfTI scans with masks. The layout is recognized.",
     )
     st.session_state["folder"] = folder
     if right.button("Read again", key=f"{page} again", help="after files have changed", width="stretch"):
         _read.clear()
         st.cache_data.clear()  # pictures and counts of the previous source
     if not folder.strip():
-        st.info("Name a folder. It stays on this computer; nothing of it is sent anywhere.")
+        st.info("Name a folder. It stays on this computer; nothing is sent.")
         return None
     return _open_folder(folder.strip())
 
@@ -102,7 +102,7 @@ def _heads(*, status: bool) -> RemoteDataset | None:
         is_complete = are_heads_ready()
         store = _build_heads(HEADS if is_complete else min(FIRST_HEADS, HEADS), SIZE)
     except OSError as problem:
-        st.error(escape_markdown(f"The heads made by code cannot be kept: {problem}"))
+        st.error(escape_markdown(f"The synthetic heads cannot be stored: {problem}"))
         return None
     if status and not is_complete:
         _refresh_when_done()
@@ -114,7 +114,7 @@ def are_heads_ready() -> bool:
     return phantoms_path(HEADS, size=SIZE).is_file()
 
 
-@st.cache_resource(show_spinner="Making a first head by code: some seconds, once")
+@st.cache_resource(show_spinner="Making the first synthetic head: some seconds, once")
 def _build_heads(heads: int, size: int) -> Store:
     return phantoms(heads, size=size)
 
@@ -131,9 +131,9 @@ def _refresh_when_done() -> None:
     if are_heads_ready():
         st.rerun()
     elif making.failed:
-        st.warning(escape_markdown(f"The other heads could not be made. Is there room in {cache_folder()}?"))
+        st.warning(escape_markdown(f"The other heads could not be made. Is there enough space in {cache_folder()}?"))
     else:
-        st.progress(making.done / HEADS, f"Shown so far: {FIRST_HEADS}. {making.done} of {HEADS} are made …")
+        st.progress(making.done / HEADS, f"Making synthetic heads: {making.done} of {HEADS}; {FIRST_HEADS} are shown …")
 
 
 # ---- values read from every picture ---------------------------------------------------------------------------------

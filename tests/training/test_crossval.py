@@ -39,7 +39,7 @@ def test_finished_folds_stay_and_other_settings_are_refused(folds, store):
     before = [run.weights.stat().st_mtime_ns for run in runs]
     repeat = cross_validate(small, store, out)
     assert [run.weights.stat().st_mtime_ns for run in repeat] == before
-    with pytest.raises(ValueError, match="fold-0 holds a run of other settings than classical-logistic"):
+    with pytest.raises(ValueError, match="fold-0 holds a run with other settings than classical-logistic"):
         cross_validate(replace(small, seed=1), store, out)
 
 
@@ -111,7 +111,7 @@ def test_a_common_budget_shows_every_recipe_about_as_many_slices(name):
 
 
 def test_a_budget_smaller_than_a_batch_is_refused():
-    with pytest.raises(ValueError, match="4 slices are less than one batch of unet2d-002b"):
+    with pytest.raises(ValueError, match="4 slices are fewer than one batch of unet2d-002b"):
         reduce_budget(get_recipe("unet2d-002b"), size=96, slices=4)
 
 

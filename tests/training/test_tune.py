@@ -113,7 +113,7 @@ def test_a_classifier_is_scored_by_the_auc_of_any(head_store, tmp_path, monkeypa
     monkeypatch.setattr(model, "predict_on_batch", lambda pictures: np.full((len(pictures), 6), 0.5))
     assert score_run(run, inner) == 0.5
     monkeypatch.setattr(model, "predict_on_batch", lambda pictures: np.full((len(pictures), 6), np.nan))
-    with pytest.raises(ValueError, match="answers are no numbers: its training diverged"):
+    with pytest.raises(ValueError, match="outputs are not numbers: its training diverged"):
         score_run(run, inner)
 
 
@@ -224,7 +224,7 @@ def test_a_setting_that_cannot_be_built_is_told_and_the_others_go_on(head_store,
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        ({"rate": (1, 2)}, r"rate cannot be varied in tiny-unet; what can be is builder, weights, .*options.filters"),
+        ({"rate": (1, 2)}, r"rate cannot be varied in tiny-unet; these can: builder, weights, .*options.filters"),
         ({"threshold": (0.3, 0.5)}, "threshold cannot be varied"),
         ({"seed": (0, 1)}, "seed cannot be varied"),
         ({"options.depth": (1, 2)}, r"options.depth cannot be varied .*options.dropout, options.gates\."),
@@ -310,7 +310,7 @@ def test_the_command_line_says_choices_and_ranges():
         "options.trainable": ("none", "all"),
     }
     for bad in (["batch"], ["batch="], ["=4"], ["batch=4", "batch=8"]):
-        with pytest.raises(ValueError, match=r"--vary wants each NAME once, as NAME=A,B"):
+        with pytest.raises(ValueError, match=r"--vary takes each NAME once, as NAME=A,B"):
             read_space(bad)
 
 

@@ -129,7 +129,7 @@ def test_a_scan_is_found_by_its_name_and_whether_it_was_trained_on_is_known(mode
     table = table_of_heads()
     rows = scan_rows(table, "p3")
     assert set(table.patient[rows]) == {"p3"}
-    with pytest.raises(ValueError, match="of other data") as refused:
+    with pytest.raises(ValueError, match="belongs to other data") as refused:
         scan_rows(table, "nobody")
     assert "nobody" not in str(refused.value)
     assert not was_seen(models, "shipped", table, rows)
