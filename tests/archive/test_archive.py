@@ -113,7 +113,7 @@ def test_a_line_tells_a_bleed_a_chest_and_a_file_that_is_no_scan(archive, tmp_pa
 def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tmp_path, capsys):
     command = ["predict", "--many", str(archive), "--out", str(tmp_path), "--workers", "2"]
     assert main(command) == 0
-    assert capsys.readouterr().out.startswith("5 scored now, 1 of them failed; 5 lines in ")
+    assert capsys.readouterr().out.startswith("5 new studies scored, 1 of them failed; 5 lines in ")
     first = (tmp_path / RESULTS).read_bytes()
     findings = {line["study"].rpartition(os.sep)[2]: line["finding"] for line in read_lines(tmp_path)}
     assert (findings["bleed.nii.gz"], findings["chest.nii.gz"], findings["broken.nii.gz"]) == (
@@ -122,7 +122,7 @@ def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tm
         FAILED,
     )
     assert main(command) == 0
-    assert capsys.readouterr().out.startswith("0 scored now")
+    assert capsys.readouterr().out.startswith("0 new studies scored")
     assert (tmp_path / RESULTS).read_bytes() == first
     assert "5 studies" in (tmp_path / "report.html").read_text()
 

@@ -327,7 +327,7 @@ def test_a_server_that_has_none_of_them_is_not_asked_for_all(server, tmp_path):
 @pytest.mark.parametrize("path", [SUMS, SCAN])
 def test_a_login_wall_is_called_one(path, server, tmp_path):
     server.faults[path] = [403]
-    with pytest.raises(FetchError, match=r"only to those who log in \(HTTP 403\).*physionet\.org/content/ct-ich/"):
+    with pytest.raises(FetchError, match=r"requires a login \(HTTP 403\).*physionet\.org/content/ct-ich/"):
         get(server, tmp_path)
     assert len(server.requests(path)) == 1
 

@@ -243,7 +243,7 @@ def test_each_fold_of_a_cross_validation_reads_its_own_patients(paper, monkeypat
     assert {item.patient: item.models.segmenter.sha256[0] for item in planned.candidates} == {
         f"p{i}": str(i % 2) for i in range(8)
     }
-    with pytest.raises(ValueError, match="holds 2 runs, and phantoms are strangers to all of them"):
+    with pytest.raises(ValueError, match="holds 2 runs, and none of them was trained on these phantoms"):
         rob.plan(tmp_path)
 
 

@@ -335,7 +335,7 @@ def test_what_no_test_can_answer_is_refused_in_words():
         welch(ROOMY | {"c": [1, 2]})
     with pytest.raises(ValueError, match="two groups or more; got 1"):
         anova({"a": [1, 2]})
-    with pytest.raises(ValueError, match='Group "b" holds 1 values that are no numbers'):
+    with pytest.raises(ValueError, match='Group "b" holds 1 values that are not numbers'):
         mann_whitney({"a": [1, 2], "b": [float("nan"), 1]})
     with pytest.raises(ValueError, match='Group "b" holds 1 values; a test needs at least 2'):
         t_test({"a": [1, 2], "b": [1]})

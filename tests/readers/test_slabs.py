@@ -44,7 +44,7 @@ def test_as_few_neighbors_are_averaged_as_fit(slices, rows, each, skip):
 @pytest.mark.parametrize(
     ("slices", "rows", "words"),
     [
-        (2001, 512, "2001 slices; 1 to 2000 are taken"),
+        (2001, 512, "2001 slices; 1 to 2000 are accepted"),
         (2000, 1024, "150 million voxels are the most"),
         (0, 512, "0 sli"),
     ],

@@ -107,7 +107,7 @@ def test_a_common_budget_shows_every_recipe_about_as_many_slices(name):
         get_recipe(name).loss,
         get_recipe(name).learning_rate,
     )
-    assert "cut to 96 px and about 1600 slices seen" in item.source
+    assert "cut to 96 px and about 1600 training slices" in item.source
 
 
 def test_a_budget_smaller_than_a_batch_is_refused():

@@ -361,7 +361,7 @@ def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch)
         item.clear()
     app = run_script(CASES)
     assert len(only_widget(app.selectbox, "Case (worst first)").options) == 1
-    assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and read")
+    assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and analyzed")
     go.set()
     while page._asking_thread().done < 2:
         time.sleep(0.05)
