@@ -1,8 +1,8 @@
-"""A release, from the checks to the tag. Nothing is published and nothing is pushed.
+"""Make a release, from the checks to the tag. It publishes and pushes nothing.
 
 python release.py --check      wheel and sdist built and checked, and installed offline into an empty environment
-python release.py --resolve    what requirements-dev.txt comes to on each Python, by dry runs of pip
-python release.py --lock FILE  the exact versions of an environment (by default this one), for whoever repeats a run
+python release.py --resolve    the versions that requirements-dev.txt gives on each Python, by dry runs of pip
+python release.py --lock FILE  the exact versions of an environment (by default this one), to repeat a run
 python release.py 0.8.0        the first of these, then version, date and changelog written, committed and tagged v0.8.0
 """
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 LOCK = "requirements-lock.txt"
 TITLE = "Intracranial hemorrhage on head CT"  # of the demo's page
-NEEDED = {  # what must be in each, beside the modules; the share is what `ich demo` looks for
+NEEDED = {  # required in each, besides the modules; `ich demo` looks for the files of the share folder
     ".whl": (
         *("ich_lib/py.typed", "ich_lib/weights/unet-both.onnx", "ich_lib/weights/unet-both.json"),
         *("ich_lib/demo/viewer/page.js", "ich_lib/demo/viewer/viewer.css", "ich_lib/workbench/slices.js"),
@@ -48,7 +48,7 @@ _WAIT_S = 120
 
 
 def main() -> int:
-    """Run what was asked for; 1 with one sentence where a check fails."""
+    """Run the requested step; 1 with one sentence if a check fails."""
     options = _options()
     try:
         if options.lock:
@@ -57,7 +57,7 @@ def main() -> int:
             for python in PYTHONS:
                 print(f"Python {python}: {len(resolve(python))} packages, no conflict", flush=True)
         if options.version:
-            changed = prepare(options.version, options.date)  # refuses before minutes of checks
+            changed = prepare(options.version, options.date)  # an error here saves minutes of checks
         if options.check or options.version:
             check()
         if options.version:
@@ -86,7 +86,7 @@ def _options() -> argparse.Namespace:
 
 
 def check() -> None:
-    """Build both files, look into them, and use the wheel where nothing else is.
+    """Build both files, inspect them, and use the wheel in an empty environment.
 
     Raises:
         ValueError: for a file that is missing in them, or a command that fails.
@@ -107,10 +107,10 @@ def build(out: Path) -> list[Path]:
 
 
 def check_content(path: Path) -> int:
-    """How many files it holds.
+    """The number of its files.
 
     Raises:
-        ValueError: if one of NEEDED is missing, or what must never be published is there.
+        ValueError: if one of NEEDED is missing, or a file that must never be published is included.
     """
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as archive:
@@ -128,11 +128,11 @@ def check_content(path: Path) -> int:
 
 
 def check_install(wheel: Path, folder: Path) -> None:
-    """Install the wheel into an empty environment from files alone, and type what a newcomer types.
+    """Install the wheel offline into an empty environment, and run a newcomer's commands.
 
     Args:
-        wheel: just built.
-        folder: for the environment, the wheels it installs from and what the commands write.
+        wheel: the new wheel.
+        folder: for the environment, the wheels it installs from and the output of the commands.
 
     Raises:
         ValueError: for a command that fails.
@@ -153,10 +153,10 @@ def check_install(wheel: Path, folder: Path) -> None:
 
 
 def check_demo(command: list[str], folder: Path, **environment: str) -> str:
-    """Start the demo, ask for its page and end it; the title of the page.
+    """Start the demo, request its page and stop it; returns the title of the page.
 
     Raises:
-        ValueError: if it ends by itself, does not answer in time, or answers with another page.
+        ValueError: if it stops by itself, does not answer in time, or answers with another page.
     """
     port = free_port()
     served = subprocess.Popen([*command, "--port", str(port)], cwd=folder, env=_environment(environment))
@@ -171,10 +171,10 @@ def check_demo(command: list[str], folder: Path, **environment: str) -> str:
 
 
 def await_page(served: subprocess.Popen, url: str) -> str:
-    """The page at a URL once a process serves it.
+    """The page at a URL as soon as a process serves it.
 
     Raises:
-        ValueError: if it ends, or does not answer in time.
+        ValueError: if the process ends, or does not answer in time.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for _ in range(_WAIT_S * 10):
@@ -189,7 +189,7 @@ def await_page(served: subprocess.Popen, url: str) -> str:
 
 
 def free_port() -> int:
-    """One that nobody listens to."""
+    """A port that no program uses."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
@@ -203,9 +203,10 @@ def _script(environment: Path, name: str) -> str:
 
 
 def resolve(python: str, requirements: str = "requirements-dev.txt") -> dict[str, str]:
-    """What pip would install on another Python, name to version. Nothing is installed, wheels alone are taken.
+    """The versions that pip would install on another Python, by name. It installs nothing and accepts only wheels.
 
-    pip reads environment markers by the Python that runs it, so a requirement marked for one Python is not seen here.
+    pip evaluates environment markers for the Python that runs it, so a requirement for only another Python is not seen
+    here.
 
     Raises:
         CalledProcessError: if it cannot be resolved.
@@ -220,7 +221,7 @@ def resolve(python: str, requirements: str = "requirements-dev.txt") -> dict[str
 
 
 def lock(python: str = sys.executable) -> str:
-    """The versions in an environment, a line each, for `pip install -c`."""
+    """The versions in an environment, one per line, for `pip install -c`."""
     versions = _run([python, "-m", "pip", "list", "--format", "freeze", "--exclude-editable"])
     which = _run([python, "-c", "import platform; print(platform.python_version())"]).strip()
     pins = "\n".join(line for line in versions.splitlines() if re.fullmatch(r"[\w.-]+==[\w.!+-]+", line))
@@ -234,10 +235,10 @@ def lock(python: str = sys.executable) -> str:
 
 
 def prepare(version: str, day: date) -> dict[Path, str]:
-    """The files that name the version, as they will be.
+    """The new content of the files that name the version.
 
     Raises:
-        ValueError: if the version does not follow the last one, the tree is not clean, or the changelog says nothing.
+        ValueError: if the version does not follow the last one, the tree is not clean, or the changelog has no entry.
     """
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise ValueError(f"A version is three numbers, such as 0.8.0; got {version!r}.")
@@ -265,7 +266,7 @@ def dated(text: str, version: str, day: date) -> str:
     """CHANGELOG.md with its unreleased section as that of a version.
 
     Raises:
-        ValueError: if there is none, or nothing in it.
+        ValueError: if there is no such section, or it is empty.
     """
     found = _UNRELEASED.search(text)
     if not found or not found[1].strip():
@@ -287,15 +288,15 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    """This one, in which Python finds nothing of the checkout."""
+    """The current environment, in which Python finds nothing of the checkout."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | more
 
 
 def _run(command: list[str], folder: Path | None = None, **environment: str) -> str:
-    """What a command prints.
+    """The output of a command.
 
     Raises:
-        ValueError: if it fails, with what it said last.
+        ValueError: if it fails, with its last output.
     """
     done = subprocess.run(
         command, cwd=folder, env=_environment(environment), capture_output=True, text=True, check=False

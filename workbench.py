@@ -1,8 +1,8 @@
-"""Student workbench: what is in this data set, which of my models is better, and can I do it myself?
+"""Student workbench: what is in this data set, which of my models is better, and how well do I read scans myself?
 
 streamlit run workbench.py
 
-Wiring only; the pages are in ich_lib.workbench, what they know is in ich_lib.
+Wiring only; the pages are in ich_lib.workbench, and all functions in ich_lib.
 """
 
 import streamlit as st
@@ -10,7 +10,7 @@ import streamlit as st
 from ich_lib.workbench import cases, data, learn, quiz, runs, source
 
 TITLE = "Hemorrhage workbench"
-PAGES = {  # name: (the page, its sign, the lessons that explain it)
+PAGES = {  # name: (the page, its icon, the lessons that explain it)
     "Data": (data.page, ":material/table_chart:", ("01_numbers", "02_windows", "04_data", "05_leak", "21_metadata")),
     "Runs": (
         runs.page,
@@ -33,5 +33,5 @@ if page.title in PAGES:
         st.caption("Lessons that explain this page")
         learn.show_links(PAGES[page.title][2])
 page.run()
-if source.are_heads_ready():  # nothing else is being made
+if source.are_heads_ready():  # no other heads are being made
     cases.start_asking()

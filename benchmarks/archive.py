@@ -1,10 +1,11 @@
-"""Many scans: `ich predict --many` against a plain loop over Keras, and what it keeps in memory.
+"""Many scans: `ich predict --many` compared with a plain loop over Keras, and the memory it needs.
 
     python benchmarks/archive.py [--n 200] [--keras 10] [--workers 2] [--dask]
 
-N scans are copies of eight heads made by code (17 slices of 256 pixels). The loop reads a scan, analyzes it with the
-same network by Keras's `predict`, and goes on to the next, in one process. Memory is that of the command and all its
-processes (proportional set size), every second. `--dask` does the same with a scheduler and two workers of their own.
+N scans are copies of eight synthetic heads (17 slices of 256 pixels). The loop reads a scan, analyzes it with the same
+network by Keras's `predict`, and continues with the next, in one process. Memory is that of the command and all its
+processes (proportional set size), measured every second. `--dask` does the same with a scheduler and two workers of its
+own.
 """
 
 import argparse
@@ -106,7 +107,7 @@ def megabytes(ran: subprocess.Popen) -> float:
 
 
 def run_keras(scans: list[Path]) -> float:
-    """Seconds of the loop, its imports and the first scan left out."""
+    """Seconds of the loop, without its imports and the first scan."""
     from dataclasses import replace
 
     from ich_lib import analyze, load, read

@@ -1,12 +1,12 @@
-"""Training data: ours against albumentations and Keras layers doing the same work, in turns, in one run.
+"""Training data: ours compared with albumentations and Keras layers on the same work, in turns, in one run.
 
     python benchmarks/data.py [--store FILE] [--rounds 5]
 
 The work: decode a slice from a store, move it (mirror, turn, shift, zoom, and in the second part an elastic field),
-change its brightness and contrast, add noise, show it through two windows; the mask moves along. Two threads each for
-ours and albumentations; Keras layers use both cores by themselves. How long a training step waits for its
-batch is measured by train.py. albumentations 2.0.8 is wanted for the comparison alone; without it (and for its elastic
-transform it is slow) the other two are compared.
+change its brightness and contrast, add noise, show it in two windows; the mask moves along. Ours and albumentations use
+two threads each; Keras layers use both cores by themselves. train.py measures how long a training step waits for its
+batch. albumentations 2.0.8 is needed only for the comparison; without it (and for its elastic transform, which is slow)
+the other two are compared.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for a newer version otherwise
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise it looks for a newer version on the network
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 

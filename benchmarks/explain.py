@@ -1,10 +1,10 @@
-"""Heat for every slice, as the demo makes it, against scores and mask alone, in turns, in one run.
+"""The cost of heat maps in the demo: all outputs compared with only scores and mask, in turns, in one run.
 
     python benchmarks/explain.py [--rounds 9]
 
-Both ways `analyze` the same 34-slice 512x512 scan by the shipped models in one process. The second asks ONNX Runtime
-for all answers but the class activation maps, so that neither they nor their way back onto the scan's voxels is paid.
-On a busy machine trust the processor's seconds: they do not count what others wait for.
+Both ways `analyze` the same 34-slice 512x512 scan with the shipped models in one process. The second requests all
+outputs of ONNX Runtime but the class activation maps, so that neither they nor their resampling to the scan's voxels
+cost time. On a busy machine use the processor seconds: they do not include waiting.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def _without_heat(models: Models) -> Models:
 
 
 def _bare(model):
-    """The same file, asked for everything but its maps."""
+    """The same file, with all outputs but the maps."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(WEIGHTS / f"{model.name}.onnx", providers=["CPUExecutionProvider"])

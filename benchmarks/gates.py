@@ -1,10 +1,10 @@
-"""What do the gates stop, warn of and let through? Real scans, and phantoms of heads and of other bodies.
+"""Which scans do the gates stop, warn of and pass? Real scans, and phantoms of heads and of other bodies.
 
     python benchmarks/gates.py --data DIR [--n 5] [--write docs/gates.md]
 
-DIR holds what there is of ct-ich-1.0.0, ct-ich-samples, dcm_qa_ct/GE and tcga-ov-abdomen; the rest is left out of the
-table. A scan is stopped where a gate refuses it: it gets no finding. The second table tells how much the shipped model
-marks on real heads without blood, and how many of them get mL. --write puts both into a page, between its marks.
+DIR holds any of ct-ich-1.0.0, ct-ich-samples, dcm_qa_ct/GE and tcga-ov-abdomen; missing sets are left out of the table.
+A scan is stopped if a gate refuses it: it gets no finding. The second table shows how much the shipped model marks on
+real heads without blood, and how many of them get mL. --write puts both into a page, between its marks.
 """
 
 import argparse
@@ -30,14 +30,14 @@ from ich_lib.prepare.anatomy import measure_head
 from ich_lib.readers import read
 from ich_lib.scan import Acquisition, Scan
 
-FIRST_SEED = 5000  # no phantom of any training
+FIRST_SEED = 5000  # not in any training set
 MARKS = "<!-- gates: made by benchmarks/gates.py -->", "<!-- end of gates -->"
 ALONE = " (anatomy alone)"
 TURNS = [(name,) for name in TYPES] + [()]
 
 
 def main() -> None:
-    """Measure, print, and write where asked."""
+    """Measure, print, and write if requested."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of real scans; without it phantoms alone")
     parser.add_argument("--n", type=int, default=5, help="phantoms of every kind (default 5)")
@@ -51,7 +51,7 @@ def main() -> None:
             lines.append(_line(kind, [find_doubts(scan, measure_head(scan), None) for scan, _ in scans]))
         else:
             doubts = []
-            for scan, bleeds in scans:  # a result at a time: each holds some 100 MB
+            for scan, bleeds in scans:  # one result at a time: each holds some 100 MB
                 result = analyze(scan, models)
                 doubts.append(result.doubts)
                 clean += [_of_result(result)] if bleeds is False else []
@@ -66,8 +66,8 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Clean:
-    """A real head without blood: what its mask holds with the voxel of a usual head CT, the headline, and whether it
-    would get mL."""
+    """A real head without blood: the volume of its mask with an assumed voxel size, the headline, and whether it would
+    get mL."""
 
     marked_ml: float
     finding: str
@@ -80,7 +80,7 @@ def _of_result(result: Result) -> Clean:
 
 
 def _kinds(data: Path | None, n: int) -> Iterator[tuple[str, Iterable[tuple[Scan, bool | None]]]]:
-    """Kind to scans, each with whether it bleeds; None where that is not known, or it is no real head."""
+    """Kind to scans, each with whether it bleeds; None if that is not known, or it is not a real head."""
     if data:
         yield from _real(data)
     heads = [phantom(FIRST_SEED + k, bleeds=TURNS[k % len(TURNS)]).scan for k in range(n)]
@@ -146,7 +146,7 @@ def _line(kind: str, scans: list[tuple[Doubt, ...]]) -> str:
 
 
 def _of_clean(clean: list[Clean]) -> str:
-    """What is marked on heads without blood."""
+    """The marked volume on heads without blood."""
     if not clean:
         return "No real head without blood was there."
     marked = np.array([one.marked_ml for one in clean])

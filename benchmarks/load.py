@@ -1,11 +1,11 @@
-"""The demo under load: many visitors at once, each with own scans and with files that are none.
+"""The demo under load: many visitors at once, each with different scans and with invalid files.
 
     python benchmarks/load.py [--users 10] [--minutes 5]
 
-Every visitor brings a NIfTI, a zip of DICOM and a PNG whose size nobody else has, and asks whether what comes back is
-that head, pixel for pixel; and text, noise and a cut file, which must give their sentence. "Busy" is an answer too: the
-visitor waits two seconds and comes again. Prints time to result, memory of the server and of all it started, and what
-went wrong; ends with 1 where anything did.
+Every visitor has a NIfTI, a zip of DICOM and a PNG of a unique size, and checks that the result shows that head, pixel
+for pixel. Visitors also send text, noise and a truncated file, which must give the right message. "Busy" is an accepted
+answer: the visitor waits two seconds and tries again. The benchmark prints the time to the result, the memory of the
+server and of its processes, and all errors; it exits with 1 if there is any.
 """
 
 import argparse
@@ -35,13 +35,13 @@ from ich_lib.reports import write_nifti  # noqa: E402
 from ich_lib.reports.case_files import write_dicom  # noqa: E402
 from tests.served import Reply, Server, Visitor  # noqa: E402
 
-BAD = {"text": "looks like", "noise": "", "cut": ""}  # what its sentence must hold
+BAD = {"text": "looks like", "noise": "", "cut": ""}  # words that its message must hold
 GOOD = ("nifti", "dicom", "png")
 
 
 @dataclass
 class Told:
-    """What all visitors together saw."""
+    """The observations of all visitors together."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in (*GOOD, *BAD)})
     busy: int = 0
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def files_of(user: int, folder: Path) -> dict[str, tuple[tuple[str, bytes], np.ndarray | None]]:
-    """Kind to ((name, bytes), planted (z, y, x) gray or None for a bad file). Sizes are this user's alone."""
+    """Kind to ((name, bytes), planted (z, y, x) gray or None for a bad file). The sizes are unique to this user."""
     pixels = 96 + 4 * user
     scan = phantom(user, bleeds=["intraparenchymal"], pixels=pixels, slices=4, thickness_mm=30).scan
     hu = np.round(scan.hu).astype(np.int16)
@@ -96,7 +96,7 @@ def files_of(user: int, folder: Path) -> dict[str, tuple[tuple[str, bytes], np.n
 
 
 def _visit(url: str, user: int, files: dict, until: float, log: Told) -> None:
-    """One person: a file after the other, two good ones for each bad one, a moment of looking in between."""
+    """One person: one file after the other, two good ones for each bad one, with a short pause."""
     chance = random.Random(user)
     while time.monotonic() < until:
         kind = chance.choice(GOOD if chance.random() < 0.67 else tuple(BAD))

@@ -1,12 +1,12 @@
-"""Reading: ours, in the process and in a child, against plain loops of pydicom and nibabel, in turns, in one run.
+"""Reading: ours, in the process and in a child, compared with plain loops of pydicom and nibabel, in turns, in one run.
 
     python benchmarks/read.py [--rounds 9]
 
 One phantom head, 34 slices of 512 x 512, as plain DICOM, JPEG Lossless, zip, .nii.gz; and 640 thin slices, which are
-averaged, beside the plain loop over as many. Seconds are of the processor, of the process and its child together, since
-the machine may be shared; medians of the rounds. A plain loop reads, rescales to float32 and stacks by position, with
-the same decoder where pydicom has none: it checks nothing and knows no other kind. Memory is the peak of a process that
-reads once.
+averaged, with the plain loop over all of them. Seconds are processor seconds of the process and its child together,
+because the machine may be shared; medians of the rounds. A plain loop reads, rescales to float32 and stacks by
+position, with the same decoder if pydicom has none: it checks nothing and reads no other format. Memory is the peak of
+a process that reads once.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
         _make(chosen.make)
         return
     with tempfile.TemporaryDirectory() as folder:
-        # in a process of its own: one that has held large arrays keeps their memory, and is faster for it
+        # in a separate process: one that has held large arrays keeps their memory, and is faster because of it
         subprocess.run([sys.executable, __file__, "--make", folder], check=True)
         for name, path in FILES.items():
             _print(name, Path(folder) / path, _seconds(Path(folder) / path, chosen.rounds))
@@ -123,7 +123,7 @@ def _seconds(path: Path, rounds: int) -> dict[str, list[float]]:
 
 
 def _processor_s() -> float:
-    """Of this process and the child that waits; Linux counts the latter in nanoseconds."""
+    """Of this process and the waiting child; Linux counts the latter in nanoseconds."""
     pids = [one._process.pid for one in child._idle]
     stats = [Path(f"/proc/{pid}/schedstat") for pid in pids]
     return time.process_time() + sum(int(stat.read_text().split()[0]) / 1e9 for stat in stats if stat.exists())
@@ -145,7 +145,7 @@ def _peak_mb(way: str, path: Path) -> float:
 
 def _peak(way: str, path: str) -> None:
     _read(way, Path(path))
-    status = Path("/proc/self/status").read_text()  # not getrusage, which knows the peak of the parent too
+    status = Path("/proc/self/status").read_text()  # not getrusage, which includes the peak of the parent
     print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
 
 

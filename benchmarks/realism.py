@@ -69,13 +69,13 @@ def real_heads(folder: Path, count: int):
 
 
 def inside_skull(hu: np.ndarray) -> np.ndarray:
-    """(z, y, x) bool: the room a closed ring of bone holds; empty on slices of the open base and face."""
+    """(z, y, x) bool: the area inside a closed ring of bone; empty on slices of the open base and face."""
     inner = np.stack([cv2.erode(intracranial(plane), np.ones((3, 3), np.uint8)) > 0 for plane in hu])
     return inner & (inner.sum(axis=(1, 2), keepdims=True) > 2500)
 
 
 def contact_row(hu: np.ndarray, name: str) -> np.ndarray:
-    """One head at all LEVELS through one window, uint8."""
+    """One head at all LEVELS in one window, uint8."""
     slices = np.flatnonzero(inside_skull(hu).any(axis=(1, 2)))
     first, last = (slices[0], slices[-1]) if len(slices) else (0, len(hu) - 1)
     first = max(first, last - round(0.7 * len(hu)))

@@ -1,15 +1,16 @@
-"""Serving: ours (ONNX Runtime) against the same models by Keras `model.predict`, in turns, in one run.
+"""Serving: ours (ONNX Runtime) compared with the same models by Keras `model.predict`, in turns, in one run.
 
     python benchmarks/serve.py [--rounds 5]
     python benchmarks/serve.py --page [--rounds 5]
 
-Cold is a new process, from its start to the first result: of one slice, and of a whole scan. Warm is `analyze` on a
-34-slice 512x512 scan, each way in a process of its own that has done it before. Both get the same pictures, asked
-straight and mirrored; Keras gets the whole scan in one call of `predict`, which is its fastest way.
+Cold is a new process, from its start to the first result: for one slice, and for a whole scan. Warm is `analyze` on a
+34-slice 512x512 scan, each way in a process that has done it before. Both get the same pictures, as they are and
+mirrored; Keras gets the whole scan in one call of `predict`, which is its fastest way.
 
-With `--page`, the demo itself in Chromium: start is from the process to its first answer; memory is of the process and
-all it started, at its first answer and once its samples are read; first picture and full result count from the moment
-that a 34-slice 512x512 NIfTI is handed to the upload box, and end when a slice of it is drawn and when all are there.
+With `--page`, the demo itself in Chromium. Start is the time from the process to its first answer. Memory is of the
+process and all its children, at its first answer and after its samples are read. First picture and full result are
+measured from the moment that a 34-slice 512x512 NIfTI is given to the upload box, until a slice of it is drawn and
+until all are there.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def _page(rounds: int) -> None:
-    """Start, idle memory, and the way of a scan from the upload box to the screen."""
+    """Start, idle memory, and the time of a scan from the upload box to the screen."""
     from playwright.sync_api import sync_playwright
 
     from tests.served import Server
@@ -134,7 +135,7 @@ def _child(method: str, slices: int) -> None:
 
 
 def _warm(rounds: int) -> dict[str, list[float]]:
-    """Seconds of `analyze` on 34 slices, in turns, each way in a process of its own, as it would serve."""
+    """Seconds of `analyze` on 34 slices, in turns, each way in a separate process, as in serving."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "--warm", "--child"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
@@ -179,7 +180,7 @@ def _scan(slices: int):
 
 
 def _models(method: str):
-    """The shipped models, by their ONNX files or rebuilt in Keras from the weights beside them."""
+    """The shipped models, from their ONNX files or rebuilt in Keras from the weights beside them."""
     from ich_lib.prediction.engine import WEIGHTS, Model, Models, load
 
     if method == "onnx":

@@ -1,9 +1,9 @@
-"""What one study costs the hospital side: processor seconds to read, to analyze, and to write SEG, SR and capture.
+"""The cost of one study on the hospital side: processor seconds to read, to analyze, and to write SEG, SR and capture.
 
     python benchmarks/service.py [--rounds 5]
 
-The study is 34 slices of 512 x 512 pixels, uncompressed DICOM, a head made by code with a bleed. Processor seconds, of
-this process and the one that decodes, depend less on what else runs than seconds by the clock; both are printed.
+The study is a synthetic head with a bleed: 34 slices of 512 x 512 pixels, uncompressed DICOM. Processor seconds, of
+this process and the one that decodes, depend less on other programs than elapsed seconds; both are printed.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def now() -> tuple[float, float]:
-    """Processor seconds of this process and of its children that ended, and seconds by the clock."""
+    """Processor seconds of this process and of its finished children, and elapsed seconds."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system, time.perf_counter()
 

@@ -1,12 +1,12 @@
-"""Does the model notice that a scan is no head CT? Strangeness of other bodies and broken heads against usual scans.
+"""Out of distribution: does the model recognize other bodies and faulty heads?
 
     python benchmarks/strange.py RUNS --data ct-ich-1.0.0 [--fold 0] [--n 10]
 
-RUNS is what crossval wrote. Of each fold the features of the patients it was trained on make the centers; those held
-out are the usual scans. For every kind of strange scan it prints how well strangeness tells it from these, and from
-phantoms that were not trained on (area under the ROC curve), which share lies beyond the limit, and which share
-`ich_lib.readers` refuses or marks already. Faults are those of phantoms. The limit is drawn on the same held-out
-scans, so the share of these beyond it is given by construction.
+RUNS is a folder of crossval. In each fold the features of the training patients give the centers; the held-out patients
+are the in-distribution scans. For every kind of out-of-distribution scan it prints the area under the ROC curve against
+these scans and against phantoms outside the training set, the share beyond the limit, and the share that
+`ich_lib.readers` already refuses or marks. Faults are those of phantoms. The limit is set on the same held-out scans,
+so the share of these beyond it is fixed by construction.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from ich_lib.readers import ReadError
 from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.scan import Scan
 
-FIRST_SEED = 5000  # no phantom of any training
+FIRST_SEED = 5000  # not in any training set
 
 
 def main() -> None:
@@ -63,19 +63,19 @@ def main() -> None:
 
 
 def ood_scans(heads: list[Scan]) -> dict[str, list[Scan]]:
-    """Kind to as many scans as there are heads."""
+    """Kind to equal numbers of scans."""
     scans = {name: [body(name, seed) for seed in range(len(heads))] for name in BODIES}
     return scans | {name: [add_fault(head, name, seed) for seed, head in enumerate(heads)] for name in FAULTS}
 
 
 def _head(index: int) -> Scan:
-    """A phantom; each type of bleed takes its turn, and none."""
+    """A phantom; the types of bleed alternate, and one has none."""
     turns = [(name,) for name in TYPES] + [()]
     return phantom(FIRST_SEED + index, bleeds=turns[index % len(turns)]).scan
 
 
 def _of_fold(run: Path, table, heads: list[Scan], scans: dict[str, list[Scan]], phantoms: int) -> dict:
-    """Number of patients held out, and kind to (AUROC against patients, against phantoms, share beyond the limit)."""
+    """Number of held-out patients, and kind to (AUROC against patients, against phantoms, share beyond the limit)."""
     model = feature_model(run)
     statistics = fit_run_features(model, run, table, phantom_volumes(model.recipe, phantoms) if phantoms else [])
     far = held_out_distances(OodDetector(*statistics, {}), model, run, table)
@@ -100,7 +100,7 @@ def _auc(in_scores: list[float], out_scores: list[float]) -> float:
 
 
 def _stopped(scan: Scan) -> bool:
-    """Whether `read` refuses the values or marks them as no Hounsfield units."""
+    """Whether `read` refuses the values or marks them as not in Hounsfield units."""
     try:
         return not ensure_hu(Scan(scan.hu.copy(), scan.affine), "scan").hu_known
     except ReadError:

@@ -1,13 +1,13 @@
-"""Training a recipe: TensorFlow, JAX and PyTorch, those of them that are installed, in turns, in one run.
+"""Training a recipe on TensorFlow, JAX and PyTorch, if they are installed, in turns, in one run.
 
     python benchmarks/train.py --step
     python benchmarks/train.py [--recipe unet-both] [--steps 20] [--rounds 5] [--size 192] [--store FILE] [--devices 2]
 
-Each backend trains in a process of its own, by `fit` on the recipe's own batches, and on one batch kept: the difference
-is what a step waits for data. A round is `steps` steps of both; what compiles comes before the first. With --devices,
-TensorFlow and JAX also share every batch among as many devices: GPUs where there are some, else virtual CPUs, which
-show what sharing costs and gain nothing. Without a store the pictures are 12 phantoms. --step prints the one
-number that the minutes of CONTRIBUTING.md are told beside: seconds of a training step of 8 pictures, by TensorFlow.
+Each backend trains in a separate process, by `fit` on the recipe's own batches, and on one stored batch: the difference
+is the time that a step waits for data. A round is `steps` steps of both; compilation comes before the first. With
+--devices, TensorFlow and JAX also share every batch among several devices: GPUs if there are any, else virtual CPUs,
+which show the cost of sharing and gain nothing. Without a store the pictures are 12 phantoms. --step prints the number
+that belongs to the time limits of CONTRIBUTING.md: seconds of a training step of 8 pictures, by TensorFlow.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _ways(devices: int) -> list[tuple[str, int]]:
 
 
 def _phantoms(settings: argparse.Namespace) -> Path:
-    """Made once, before the children would all make them."""
+    """Made once, so that the children do not all make them."""
     from ich_lib.data.phantoms import phantoms
     from ich_lib.models.recipes import get_recipe
 
@@ -123,7 +123,8 @@ def _started(backend: str, devices: int, settings: argparse.Namespace) -> subpro
 
 
 def _child(settings: argparse.Namespace) -> None:
-    """Answer every line on stdin with slices a second: trained on batches made on the way, and on one batch kept."""
+    """Answer every line on stdin with slices per second: trained on batches made in the background, and on one stored
+    batch."""
     import keras
     import numpy as np
 

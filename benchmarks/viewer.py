@@ -1,8 +1,9 @@
-"""The viewer: weight of its page, and milliseconds from a key to the next slice, in a headless Chromium.
+"""The viewer: size of its page, and milliseconds from a key to the next slice, in a headless Chromium.
 
     python benchmarks/viewer.py [--slices 34] [--pixels 512] [--rounds 30]
 
-The scan is noise in a head with a ragged bleed on every slice, the heaviest there is: noise does not pack.
+The scan is noise in a head with a ragged bleed on every slice. It is the largest possible, because noise does not
+compress.
 """
 
 import argparse

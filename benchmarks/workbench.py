@@ -1,12 +1,12 @@
-"""How long the workbench takes on a folder of 5,000 slices: opened first, opened again, and each view of the data.
+"""Time of the workbench on a folder of 5,000 slices: opened first, opened again, and each view of the data.
 
     python benchmarks/workbench.py [--patients 150] [--form pictures|volumes]
     python benchmarks/workbench.py --form pages    # a first start on a fresh machine, then page after page, in Chromium
 
-The folder is synthetic: phantom slices as CT-ICH 1.0.0 has them (650 x 650 JPG, two renders a slice and outlines), or
-as NIfTI volumes of 256 x 256 with masks. A few files are made, and linked under every name. Times are of a whole run
-of the page without a browser, in one process: `AppTest`, which draws nothing, but sends everything. Times of "pages"
-are from the command, or the click, to the last part on the screen with nothing running any more.
+The folder is synthetic: phantom slices in the form of CT-ICH 1.0.0 (650 x 650 JPG, two renders per slice and outlines),
+or NIfTI volumes of 256 x 256 with masks. A few files are made, and linked under every name. Times are of a whole run of
+the page without a browser, in one process: `AppTest` draws nothing, but sends everything. Times of "pages" are from the
+command, or the click, until the last part is on the screen and nothing is running.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def _drawn(folder: Path, case) -> list[Path]:
 
 
 def volumes(folder: Path, patients: int) -> None:
-    """A folder a case, as `python -m ich_lib phantom` writes them."""
+    """One folder per case, in the form of `python -m ich_lib phantom`."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         cases = [phantom(1), phantom(101, bleeds=["epidural"])]
         for k, case in enumerate(cases):
@@ -93,7 +93,7 @@ def page(folder: Path) -> AppTest:
 
 
 def time_action(label: str, work) -> None:
-    """Say how long it took."""
+    """Print the time it took."""
     start = time.perf_counter()
     at = work()
     seconds = time.perf_counter() - start
@@ -192,7 +192,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             page_times(Path(place))
         return
-    type(streamlit.context).ip_address = None  # there is no browser; this is the machine itself
+    type(streamlit.context).ip_address = None  # there is no browser; this machine is the one measured
     with tempfile.TemporaryDirectory() as place:
         os.environ["ICH_CACHE"] = str(Path(place) / "cache")
         folder = Path(place) / "set"

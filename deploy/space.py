@@ -1,12 +1,12 @@
-"""A slim copy of the demo for a Hugging Face Space, assembled and tried.
+"""Assemble and check a small copy of the demo for a Hugging Face Space.
 
 python deploy/space.py --out DIR             the copy: app.py, ich_lib without training, weights, requirements, card
 python deploy/space.py --out DIR --small     the same without the decoders of compressed DICOM, 80 MB
-python deploy/space.py --out DIR --no-check  the copy alone
+python deploy/space.py --out DIR --no-check  only the copy
 
-The check makes a fresh environment from the copy's own requirements, starts the copy there as a Space would, has one
-head analyzed over HTTP and prints size, seconds to install, to start and to the first result. Nothing is uploaded:
-docs/space.md tells how.
+The check makes a fresh environment from the copy's own requirements, starts the copy as a Space does, analyzes one head
+over HTTP, and prints size, seconds to install, to start and to the first result. It uploads nothing; docs/space.md has
+the steps.
 """
 
 import argparse
@@ -25,15 +25,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # release.py lies there, and the library that makes the head
+sys.path.insert(0, str(ROOT))  # the folder of release.py and of the library, which makes the head
 
 from release import await_page, free_port  # noqa: E402
 
-LEFT_OUT = (  # rooms that nothing on the way from an upload to the page needs
+LEFT_OUT = (  # rooms that are not needed between an upload and the page
     *("commands", "course", "evaluation", "explanation", "hospital", "training", "workbench"),
 )
 NOT_NEEDED = ("pooch", "requests", "tqdm")  # of requirements.txt: for downloads and for the command line
-DECODERS = "imagecodecs"  # without it, compressed DICOM gets a sentence that says so
+DECODERS = "imagecodecs"  # without it, compressed DICOM gets a message that says so
 COPIED = ("app.py", "LICENSE", "MODEL_CARD.md", "CITATION.cff")
 _CARD_TEXT = """
 # Intracranial hemorrhage on head CT, to learn from
@@ -52,12 +52,12 @@ Compressed DICOM is not read here: export it uncompressed, or run the demo on yo
 
 @dataclass(frozen=True)
 class Figures:
-    """What the check measured.
+    """The measurements of the check.
 
     Attributes:
         copy_mb: of the folder, in MB.
         installed_mb: of the fresh environment, in MB, before Python compiles it.
-        install_s: seconds of pip, with its cache as it is.
+        install_s: seconds of pip, with its current cache.
         start_s: seconds from the process to its first page.
         result_s: seconds from the upload to the result of the first head.
     """
@@ -70,7 +70,7 @@ class Figures:
 
 
 def main() -> int:
-    """Assemble and check; 1 where the check fails."""
+    """Assemble and check; 1 if the check fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="a new folder, or one that this script filled")
     parser.add_argument("--small", action="store_true", help="leave out the decoders of compressed DICOM")
@@ -92,7 +92,7 @@ def assemble(out: Path, *, small: bool = False) -> None:
     """Write the copy.
 
     Args:
-        out: the folder; what is there of an earlier copy is replaced, its .git stays.
+        out: the folder; files of an earlier copy are replaced, its .git is kept.
         small: whether the decoders of compressed DICOM are left out, and the card says so.
 
     Raises:
@@ -115,8 +115,8 @@ def assemble(out: Path, *, small: bool = False) -> None:
 
 
 def requirements(*, small: bool = False) -> str:
-    """Those of the demo alone. Gradio stays among them: a Space brings the version that the card names, here it is
-    installed."""
+    """The requirements of only the demo. Gradio is included: a Space installs the version of the card, but here it is
+    installed from this file."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     left_out = (*NOT_NEEDED, DECODERS) if small else NOT_NEEDED
     kept = [line for line in lines if line[:1].isalpha() and re.split(r"[^\w-]", line)[0] not in left_out]
@@ -124,26 +124,26 @@ def requirements(*, small: bool = False) -> str:
 
 
 def card(*, small: bool = False) -> str:
-    """The README of the Space: the header of ours, and what a visitor must know."""
+    """The README of the Space: our header, and the information for visitors."""
     header = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
     return f"---{header}---\n{_CARD_TEXT}{_SMALL_TEXT if small else ''}"
 
 
 def files(folder: Path) -> list[Path]:
-    """Those of a folder, its .git left out."""
+    """The files of a folder, without its .git."""
     return [path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts]
 
 
 def megabytes(folder: Path) -> float:
-    """Of all files in it."""
+    """Size of all its files."""
     return sum(path.stat().st_size for path in files(folder)) / 1e6
 
 
 def check(space: Path) -> Figures:
-    """Install it where nothing is, start it, and have one head analyzed.
+    """Install it into an empty environment, start it, and analyze one head.
 
     Raises:
-        ValueError: if it does not start, or the blood of the head is not found.
+        ValueError: if it does not start, or the blood of the head is not detected.
         CalledProcessError: if it cannot be installed.
     """
     with TemporaryDirectory() as folder:
@@ -155,7 +155,7 @@ def check(space: Path) -> Figures:
         subprocess.run(command, check=True)
         install_s = time.perf_counter() - before
         installed_mb = megabytes(room)
-        subprocess.run([python, "-m", "compileall", "-q", room / "lib"], check=False)  # as the first start would
+        subprocess.run([python, "-m", "compileall", "-q", room / "lib"], check=False)  # as in a first start
         head = _head(Path(folder))
         start_s, result_s = _served(python, space, head)
         return Figures(megabytes(space), installed_mb, install_s, start_s, result_s)
@@ -194,10 +194,10 @@ def _head(folder: Path) -> Path:
 
 
 def analyze(url: str, path: Path) -> dict:
-    """What the endpoint for programs says of a file, by HTTP alone: upload, call, wait.
+    """The answer of the endpoint for programs to a file, by HTTP only: upload, call, wait.
 
     Raises:
-        ValueError: if it answers with an error.
+        ValueError: if the answer is an error.
     """
     border = uuid.uuid4().hex
     part = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'.encode()

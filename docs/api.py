@@ -1,6 +1,6 @@
-"""The API pages of the library, made from its docstrings into build/api: python docs/api.py
+"""Make the API pages of the library from its docstrings, in build/api: python docs/api.py
 
-pdoc, of requirements-dev.txt, makes them.
+It uses pdoc, of requirements-dev.txt.
 """
 
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "api"
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["PDOC_ALLOW_EXEC"] = "1"  # TensorFlow asks which machine this is
+os.environ["PDOC_ALLOW_EXEC"] = "1"  # TensorFlow checks on which machine it runs
 
 import ich_lib  # noqa: E402
 
@@ -31,17 +31,17 @@ def modules() -> list[str]:
 
 
 def write(names: list[str], out: Path) -> Path:
-    """Write a page a module.
+    """Write one page per module.
 
     Args:
         names: of modules.
         out: the folder for them.
 
     Returns:
-        The page to begin with.
+        The start page.
 
     Raises:
-        UserWarning: if pdoc warns, of a module that cannot be imported or an annotation that means nothing.
+        UserWarning: if pdoc warns of a module that cannot be imported or of an unknown annotation.
     """
     pdoc.render.configure(docformat="google", footer_text=f"ich_lib {ich_lib.__version__}. Not a medical device.")
     with warnings.catch_warnings():

@@ -1,7 +1,7 @@
-"""The plan of the house, drawn and measured from its imports.
+"""The structure of the library, measured and drawn from its imports.
 
 `python docs/architecture.py` writes docs/journey-of-a-scan.svg, docs/journey-of-a-training-row.svg and the table of
-rooms in docs/architecture.md, and prints the figures that tests/test_architecture.py holds; with `--check` it only
+rooms in docs/architecture.md, and prints the figures that tests/test_architecture.py checks. With `--check` it only
 compares. Imports inside functions count like any other.
 """
 
@@ -44,11 +44,11 @@ _WIDE, _HIGH, _GAP_X, _GAP_Y, _LINE = 190, 84, 44, 26, 26
 
 @dataclass(frozen=True)
 class Room:
-    """A folder of ich_lib, or a module that lies loose at its top.
+    """A folder of ich_lib, or a module at its top level.
 
     Attributes:
         name: of the folder or module.
-        floor: its layer, 0 for the ground.
+        floor: its layer, 0 for the lowest.
         says: the first sentence of its docstring.
         lines: of code, docstrings and comments.
         is_folder: whether it is a folder.
@@ -62,14 +62,14 @@ class Room:
 
 
 def layers() -> list[list[str]]:
-    """Rooms of each layer, the ground first, as import-linter's contract in pyproject.toml orders them."""
+    """Rooms of each layer, the lowest first, as import-linter's contract in pyproject.toml orders them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     ordered = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     return [re.findall(r"[a-z_]+", layer.replace("ich_lib.", "")) for layer in reversed(ordered)]
 
 
 def rooms() -> dict[str, Room]:
-    """Every room by name. A loose module that only starts the command line (`__main__`) is none."""
+    """Every room by name. The module that only starts the command line (`__main__`) is not a room."""
     floors = {name: floor for floor, layer in enumerate(layers()) for name in layer}
     found = {}
     for path in sorted(PACKAGE.iterdir()):
@@ -84,7 +84,8 @@ def rooms() -> dict[str, Room]:
 
 
 def arrows() -> dict[tuple[str, str], int]:
-    """(importing room, imported room) to how many imports of modules lie behind it, those inside functions too."""
+    """(importing room, imported room) to the number of imports between their modules, including those inside
+    functions."""
     graph = grimp.build_graph("ich_lib", cache_dir=None)
     counted: dict[tuple[str, str], int] = {}
     for module in graph.modules:
@@ -96,13 +97,13 @@ def arrows() -> dict[tuple[str, str], int]:
 
 
 def _room(module: str) -> str:
-    """The room of a module; "" for the face and the start of the command line."""
+    """The room of a module; "" for the public face and the start of the command line."""
     parts = module.split(".")
     return "" if len(parts) < 2 or parts[1].startswith("__") else parts[1]
 
 
 def circle() -> list[str]:
-    """Modules that import one another in a ring, or nothing."""
+    """Modules that import one another in a ring; empty if there are none."""
     graph = grimp.build_graph("ich_lib", cache_dir=None)
     try:
         TopologicalSorter({m: graph.find_modules_directly_imported_by(m) for m in graph.modules}).prepare()
@@ -112,7 +113,7 @@ def circle() -> list[str]:
 
 
 def figures() -> dict[str, int]:
-    """What LIMITS limits, as it is."""
+    """The current values of the figures in LIMITS."""
     known, lengths = rooms(), []
     files = sorted(PACKAGE.rglob("*.py"))
     for path in files:
@@ -131,21 +132,21 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of a function, its docstring left out."""
+    """Lines of a function without its docstring."""
     documented = ast.get_docstring(function) is not None
     docstring = function.body[0].end_lineno - function.body[0].lineno + 1 if documented else 0
     return function.end_lineno - function.lineno + 1 - docstring
 
 
 def upward() -> list[str]:
-    """Arrows that do not go down, and rooms that no layer names."""
+    """Arrows that do not go down, and rooms without a layer."""
     known = rooms()
     wrong = [f"{a} -> {b}" for a, b in arrows() if known[a].floor <= known[b].floor]
     return wrong + [f"{room.name} is in no layer" for room in known.values() if room.floor < 0]
 
 
 def drawing(title: str, names: tuple[str, ...]) -> str:
-    """Some rooms, floor by floor from left to right, and the imports between them, as SVG."""
+    """Some rooms, layer by layer from left to right, and the imports between them, as SVG."""
     known = {name: room for name, room in rooms().items() if name in names}
     edges = _reduced({ends for ends in arrows() if set(ends) <= set(known)})
     floors = sorted({room.floor for room in known.values()})
@@ -174,7 +175,7 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"
 
 
 def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Without the arrows that a longer way already tells: a -> c where a -> b -> c."""
+    """Without arrows that a longer path already shows: a -> c if there are a -> b -> c."""
     below: dict[str, set[str]] = {}
     for a, b in edges:
         below.setdefault(a, set()).add(b)
@@ -219,14 +220,14 @@ def _wrapped(text: str, width: int, count: int) -> list[str]:
 
 
 def table() -> str:
-    """One line a room, from the top floor to the ground."""
+    """One line per room, from the top layer to the bottom."""
     ordered = sorted(rooms().values(), key=lambda room: (-room.floor, room.name))
     lines = [f"| `{room.name}{'/' * room.is_folder}` | {room.says} |" for room in ordered]
     return "\n".join(["| room | what it is for |", "|---|---|", *lines])
 
 
 def documents() -> dict[Path, str]:
-    """Each generated file, as it should be."""
+    """Each generated file, with its expected content."""
     made = {PAGE.with_name(name): drawing(title, names) for name, (title, names) in JOURNEYS.items()}
     text = PAGE.read_text()
     made[PAGE] = re.sub(

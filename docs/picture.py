@@ -1,4 +1,4 @@
-"""Make the pictures that the documents show of the demo, from its samples, in headless Chromium.
+"""Make the documents' pictures of the demo, from its samples, in headless Chromium.
 
 python docs/picture.py [NAME...]
 python docs/picture.py thumbnails
@@ -28,7 +28,7 @@ class Picture:
 
     Attributes:
         sample: the sample case that is chosen.
-        keys: what is pressed in the viewer then.
+        keys: the keys that are then pressed in the viewer.
         options: of Playwright's context: size, light or dark, and so on.
     """
 
@@ -54,7 +54,7 @@ FRAME_MS = 420
 
 
 def main() -> None:
-    """Serve the demo and take the pictures that are named, or all."""
+    """Serve the demo and take the named pictures, or all."""
     names = sys.argv[1:] or list(PICTURES)
     if names == ["thumbnails"]:  # of the samples, for the page itself
         write_thumbnails()
@@ -84,7 +84,7 @@ def _taken(page, picture: Picture) -> bytes:
 
 
 def _write_moving(browser, url: str) -> None:
-    """docs/demo.webp: the page in use, a frame for each key."""
+    """docs/demo.webp: the page in use, one frame for each key."""
     frames = []
     with tab(browser, viewport={"width": 1200, "height": 800}, color_scheme="dark", reduced_motion="reduce") as page:
         page.goto(url)

@@ -1,6 +1,6 @@
-"""The page of what can be read, made of the table that the tests check: python docs/reading.py
+"""Write docs/reading.md, the page of what can be read, from the table that the tests check: python docs/reading.py
 
-The table stands in tests/readers/test_kinds.py; a test there fails where docs/reading.md is not up to date.
+The table is in tests/readers/test_kinds.py. A test there fails if docs/reading.md is not up to date.
 """
 
 import sys
@@ -13,12 +13,17 @@ from tests.readers.test_kinds import PAGE, markdown  # noqa: E402
 
 INTRODUCTION = """# What can be read
 
-`read`, the demo and `python -m ich_lib predict` take files, folders and archives. What a file is, its content tells.
-`python docs/reading.py` makes this table of the tests: each line is a file that a test writes and gives to the reader.
+`read`, the demo and `python -m ich_lib predict` take files, folders and archives. They recognize a file by its content,
+not by its name. `python docs/reading.py` makes this table from the tests: each line is a file that a test writes and
+reads.
 
-What happens is one of three things. The scan is **read** as it is; or it is **read, with a note** that says what was
-assumed, left out or looks odd; or it is **refused** in a sentence that says why and what to do. The last column holds
-words of that note or sentence. Where distances cannot be trusted, nothing is given in mL.
+| result | meaning |
+|---|---|
+| **read** | the scan is read as it is |
+| **read, with a note** | the note says what was assumed, what was left out, or what looks odd |
+| **refused** | the message says why, and what to do |
+
+The last column holds words of the note or the message. If distances are not reliable, no volume in mL is given.
 
 """
 

@@ -1,9 +1,9 @@
-"""How many workers a hospital or an archive needs, from what one study costs: the tables of docs/scale.md.
+"""How many workers a hospital or an archive needs, from the cost of one study: the tables of docs/scale.md.
 
     python docs/scale.py          # simulates, computes, and writes the tables
-    python docs/scale.py --check  # fails where they are not what this says
+    python docs/scale.py --check  # fails if the page is not up to date
 
-What a study costs was measured by benchmarks/service.py; change COST when that changes.
+benchmarks/service.py measured the cost of a study; change COST when it changes.
 """
 
 import argparse
@@ -18,8 +18,9 @@ import numpy as np
 PAGE = Path(__file__).parent / "scale.md"
 DAY_S = 24 * 3600
 PER_DAY = 300  # head CTs of a large hospital
-BURST = 3  # studies in the mean that come at once: a scanner sends when it is done, an archive when it has time
-PROFILE = (1, 1, 1, 1, 1, 1, 2, 4, 6, 8, 8, 8, 7, 7, 7, 6, 6, 5, 5, 4, 3, 2, 2, 1)  # of the hours of a day, as parts
+BURST = 3  # studies that arrive at once, on average: a scanner sends when it has finished, an archive when it has time
+# relative weights of the hours of a day
+PROFILE = (1, 1, 1, 1, 1, 1, 2, 4, 6, 8, 8, 8, 7, 7, 7, 6, 6, 5, 5, 4, 3, 2, 2, 1)
 DAYS = 100  # simulated
 
 
@@ -50,12 +51,12 @@ COST = Cost(read_s=0.58, analyze_s=4.22, write_s=0.77, in_mb=17.9, out_mb=4.65, 
 
 
 def arrivals(per_day: float, burst: float, days: int, seed: int) -> np.ndarray:
-    """(n,) seconds at which studies come, ascending: bursts by the hour, each of a geometric number of studies.
+    """(n,) ascending seconds of arrival: bursts by the hour, each with a geometric number of studies.
 
     Args:
-        per_day: studies in the mean.
-        burst: studies of a burst in the mean, 1 or more.
-        days: how many.
+        per_day: studies on average.
+        burst: studies of a burst on average, 1 or more.
+        days: number of days.
         seed: of the random numbers.
     """
     random = np.random.default_rng(seed)
@@ -67,7 +68,7 @@ def arrivals(per_day: float, burst: float, days: int, seed: int) -> np.ndarray:
 
 
 def waits(come_s: np.ndarray, service_s: np.ndarray, workers: int) -> np.ndarray:
-    """(n,) seconds that each waits until a worker is free; first come, first served."""
+    """(n,) seconds that each study waits for a free worker; the first to arrive is the first to be served."""
     free = [0.0] * workers
     waited = np.empty(len(come_s))
     for k, (come, service) in enumerate(zip(come_s.tolist(), service_s.tolist(), strict=True)):
@@ -78,7 +79,8 @@ def waits(come_s: np.ndarray, service_s: np.ndarray, workers: int) -> np.ndarray
 
 
 def service_times(mean_s: float, count: int, seed: int) -> np.ndarray:
-    """(count,) seconds, lognormal with a quarter of their mean as standard deviation: studies differ in slices."""
+    """(count,) seconds, lognormal with a quarter of their mean as standard deviation, because studies differ in
+    slices."""
     spread = 0.25
     sigma = np.sqrt(np.log1p(spread**2))
     return np.random.default_rng(seed).lognormal(np.log(mean_s) - sigma**2 / 2, sigma, count)
@@ -103,10 +105,10 @@ def queue_table() -> str:
 
 
 def archive_table() -> str:
-    """Scans an hour by cores, and what has to flow for them."""
+    """Scans per hour by cores, and the required data rates."""
     rows = ["| cores | scans an hour | read, MB/s | written, MB/s | lines a second |", "|---|---|---|---|---|"]
     for cores in (2, 16, 1000):
-        rate = cores / (COST.read_s + COST.analyze_s)  # scans a second; an archive writes lines, no SEG
+        rate = cores / (COST.read_s + COST.analyze_s)  # scans per second; an archive writes lines, no SEG
         flow = rate * COST.in_mb
         written = rate * COST.line_b / 1e6
         rows.append(f"| {cores:,} | {rate * 3600:,.0f} | {flow:,.0f} | {written:.3f} | {rate:,.1f} |")
@@ -114,7 +116,7 @@ def archive_table() -> str:
 
 
 def page(text: str) -> str:
-    """The page with its tables as this script makes them."""
+    """The page with the tables of this script."""
     for name, table in (("archive", archive_table()), ("queue", queue_table())):
         mark = f"<!-- {name}: made by docs/scale.py -->"
         pattern = re.escape(mark) + r"\n.*?(?=\n<!-- end -->)"
@@ -123,7 +125,7 @@ def page(text: str) -> str:
 
 
 def main() -> int:
-    """Write the page, or say that it is stale."""
+    """Write the page, or report that it is not up to date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     text = PAGE.read_text(encoding="utf-8")

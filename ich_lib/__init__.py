@@ -1,4 +1,4 @@
-"""Intracranial hemorrhage on head CT: from a file to a result, and every step between, to learn from.
+"""Intracranial hemorrhage on head CT: a library to learn from, from a file to a result.
 
 Teaching and research only; not a medical device. Quick start, on a synthetic head:
 
@@ -15,13 +15,13 @@ Teaching and research only; not a medical device. Quick start, on a synthetic he
     27 mL found, 35 mL true
     >>> files = write(result, "found", ["mask.nii.gz"])  # found/mask.nii.gz, on the grid of the scan
 
-What is here is loaded when it is first used:
+Each name is loaded when it is first used:
 
-    read        files to a Scan                        ReadError when they are no head CT
+    read        files to a Scan                        ReadError if they are not a head CT
     phantom     a synthetic head, as a Case
     load        trained models; the shipped ones by default
     analyze     a Scan to a Result: scores, mask, mL
-    explain     where in a Scan a model saw reasons
+    explain     where in a Scan the model looked
     store       a data set to one compact file
     recipes     the models that can be trained, each a Recipe
     train       a Recipe and a data set to a run folder
@@ -29,14 +29,15 @@ What is here is loaded when it is first used:
     export      a run folder to what `load` and the demo serve
     LABELS      the order of the six scores             WINDOWS    name to (level, width) in HU
 
-The rooms are folders named by nouns, in the order that data flows: readers, phantoms, prepare, data, models, training,
-prediction, measures, evaluation, explanation, words, reports, show. The fronts: demo, workbench, course, commands.
+The packages are named by nouns, in the order of the data flow: readers, phantoms, prepare, data, models, training,
+prediction, measures, evaluation, explanation, words, reports, show. The user interfaces are demo, workbench, course and
+commands.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # what type checkers and editors see of the face
+if TYPE_CHECKING:  # for type checkers and editors
     from ich_lib.case import Case
     from ich_lib.data.store import store
     from ich_lib.evaluation import evaluate
@@ -55,7 +56,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the face
 
 __version__ = "0.7.0"
 
-_HOMES = {  # name to the module it is taken from when it is first used, as in the imports above
+_HOMES = {  # name to its module, as in the imports above
     "read": "ich_lib.readers",
     "phantom": "ich_lib.phantoms",
     "load": "ich_lib.prediction.engine",
@@ -97,7 +98,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """A name of the face, imported when it is first used (PEP 562), so that `import ich_lib` takes no time."""
+    """Return a public name, imported when it is first used (PEP 562), so that `import ich_lib` takes no time."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ich_lib' has no attribute {name!r}; it shows {', '.join(_HOMES)}.")
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""ich COMMAND, or python -m ich_lib COMMAND: from a scan to a result, and from a data set to trained, judged models."""
+"""ich COMMAND, or python -m ich_lib COMMAND: from a scan to a result, and from a data set to an evaluated model."""
 
 import argparse
 import sys
@@ -10,13 +10,14 @@ from ich_lib.commands import COMMANDS
 from ich_lib.readers.refusal import words_at
 
 _SCRIPT = "ich"  # in [project.scripts]
-# What requirements-course.txt adds.
+# The packages that requirements-course.txt adds.
 _COURSE = ("keras", "onnx", "optuna", "scipy", "sklearn", "statsmodels", "tensorflow", "tf2onnx")
-_OF_EVERY_COMMAND = ("keras", "scipy", "sklearn")  # of the course; Keras may run on something else than TensorFlow
+# the course's packages; Keras may use another backend than TensorFlow
+_OF_EVERY_COMMAND = ("keras", "scipy", "sklearn")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 2 with one sentence on stderr when its input was bad or a package lacks."""
+    """Run one command. Return 0 for success, or 2 with one sentence on stderr for bad input or a missing package."""
     options = _parser().parse_args(arguments)
     try:
         if getattr(options, "of_course", False):
@@ -28,20 +29,21 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as problem:
         if (missing := str(problem.name).partition(".")[0]) not in _COURSE:
             raise
-        needed = f"This command needs {missing}, which only the course brings: pip install -r requirements-course.txt."
+        needed = f"This command needs {missing}, which belongs to the course: pip install -r requirements-course.txt."
         print(needed, file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
-        print("Stopped. A training run goes on with --resume, anything else with the same command.", file=sys.stderr)  # noqa: T201
+        stopped = "Stopped. Continue a training run with --resume, and anything else with the same command."
+        print(stopped, file=sys.stderr)  # noqa: T201
         return 130
     return 0
 
 
 def _find_course() -> None:
-    """Look for what every command of the course needs before any work is done: minutes may pass until it is imported.
+    """Check that every package of the course is installed, before any work: importing them takes time.
 
     Raises:
-        ModuleNotFoundError: for the first package that is not installed.
+        ModuleNotFoundError: names the first package that is not installed.
     """
     for name in _OF_EVERY_COMMAND:
         if (name in sys.modules and sys.modules[name] is None) or find_spec(name) is None:

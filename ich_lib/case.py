@@ -1,4 +1,4 @@
-"""A scan with its truth: a phantom, a scan of a data set, or one of them made worse on purpose."""
+"""A scan with its truth: a phantom, a scan of a data set, or a corrupted copy of one."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ class Case:
         scan: the head CT.
         truth: (z, y, x) bool, blood.
         labels: (z, 6) bool in the order of LABELS.
-        outlined: (z,) bool, slices whose `truth` is known.
+        outlined: (z,) bool, slices with a known `truth`.
 
     Raises:
-        ValueError: if the truth is not on the scan's voxels, or a column has not one entry for each slice.
+        ValueError: if the truth has another shape than the scan, or a column has not one entry per slice.
 
     See also:
         `phantom`, which makes a case; `ich_lib.reports.case_files.write_case`, which writes a phantom as files.
@@ -44,11 +44,11 @@ class Case:
         count = len(self.scan.hu)
         if self.truth.shape != self.scan.hu.shape or not len(self.labels) == len(self.outlined) == count:
             raise ValueError(
-                f"A scan of shape {self.scan.hu.shape} wants a truth of that shape and a label for each slice; got "
+                f"A scan of shape {self.scan.hu.shape} needs a truth of that shape and a label for each slice; got "
                 f"{self.truth.shape}, {len(self.labels)} labels and {len(self.outlined)} marks of what is outlined."
             )
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Of its bleeds."""
+        """The types of bleeding in this case."""
         return tuple(name for name, shown in zip(TYPES, self.labels.T, strict=False) if shown.any())

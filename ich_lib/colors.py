@@ -1,6 +1,7 @@
-"""The colors of every page and figure: those of Okabe and Ito, which color-blind eyes tell apart.
+"""The colors of every page and figure: the palette of Okabe and Ito, which color-blind people can distinguish.
 
-No other file of the library names them (a test looks); pages get MEANINGS from here, as CSS variables and in scripts.
+No other file of the library defines a color (a test checks this). Pages get MEANINGS from here, as CSS variables and in
+scripts.
 
 Source:
     Okabe and Ito 2008, Color Universal Design.
@@ -13,16 +14,17 @@ YELLOW = "#F0E442"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
-GRAY = "#999999"  # lines that only guide the eye
+GRAY = "#999999"  # grid lines and other guides
 
-# Yellow with a black halo is told from brain and from blood, as no hue alone is. The truth is dashed beside it.
-MASK, TRUTH, UNSURE, YOURS = YELLOW, SKY, ORANGE, VERMILION  # yours: drawn in the quiz
-MEANINGS = {"mask": MASK, "truth": TRUTH, "unsure": UNSURE}  # as the demo's page names them
-DIFFERENCE = {"first": ORANGE, "second": SKY, "both": YELLOW}  # what one of two models marks, the other, and both
+# Yellow with a black halo is visible on brain and on blood; no single color is. The truth is dashed.
+MASK, TRUTH, UNSURE, YOURS = YELLOW, SKY, ORANGE, VERMILION  # the learner's drawing in the quiz
+MEANINGS = {"mask": MASK, "truth": TRUTH, "unsure": UNSURE}  # names of the demo's page
+# the mask of only one of two models, of the other, of both
+DIFFERENCE = {"first": ORANGE, "second": SKY, "both": YELLOW}
 
 
 def rgb(color: str) -> tuple[int, int, int]:
-    """Red, green and blue, 0 to 255.
+    """Red, green and blue, from 0 to 255.
 
     >>> rgb(SKY)
     (86, 180, 233)

@@ -13,7 +13,7 @@ def count(number: int, noun: str) -> str:
 
 
 def first_few(names: Sequence[str], *, most: int = 5) -> str:
-    """The first names, and how many more there are.
+    """The first names, and the number of the others.
 
     >>> first_few(["a", "b", "c", "d"], most=2)
     'a, b and 2 more'
@@ -22,7 +22,7 @@ def first_few(names: Sequence[str], *, most: int = 5) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names as a sentence lists them.
+    """Names joined for a sentence.
 
     >>> listed(["A"]), listed(["A", "B"]), listed(["A", "B", "C"])
     ('A', 'A and B', 'A, B and C')

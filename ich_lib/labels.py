@@ -1,18 +1,18 @@
-"""The six labels: one order and one color each, everywhere; and the other schemes models are trained on."""
+"""The six labels, with one order and one color each, and the other label schemes that models are trained on."""
 
 import numpy as np
 
 from ich_lib.colors import GREEN, ORANGE, PURPLE, SKY, VERMILION
 
-# The order of the RSNA 2019 challenge; `any` is last. `normal` and `multiple` are derived, never stored.
+# The order of the RSNA 2019 challenge; `any` is last. `normal` and `multiple` are derived from it and never stored.
 LABELS = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural", "any")
 TYPES = LABELS[:-1]
 ANY = LABELS.index("any")
-# Each stands beside its name. The order is that of LABELS.
+# Each color is shown beside the name of its type. The order is that of LABELS.
 COLORS = (ORANGE, SKY, GREEN, PURPLE, VERMILION, "#BBBBBB")
 
-# Scheme to the names of a model's outputs, in order. A "-class" scheme is a softmax: one output per slice is right.
-# The others are sigmoids: each output is right or wrong by itself.
+# Scheme to the names of a model's outputs, in order. A "-class" scheme is a softmax: exactly one output per slice is
+# true. The others are sigmoids: each output is true or false by itself.
 SCHEMES = {
     "binary": ("any",),
     "6-node": LABELS,  # system 004 (five CNNs on RSNA, 2019)
@@ -24,19 +24,19 @@ SCHEMES = {
 def to_scheme(labels: np.ndarray, scheme: str) -> np.ndarray:
     """The six labels as the target of a model of another scheme.
 
-    What a scheme cannot say is lost: "binary" loses every type; "6-class" and "7-class" turn two or more types into
-    `multiple` and lose which; "6-node" loses nothing.
+    Some schemes lose information. "binary" loses every type. "6-class" and "7-class" turn two or more types into
+    `multiple`. "6-node" loses nothing.
 
     Args:
         labels: (n, 6) bool in the order of LABELS. Not changed.
         scheme: a name from SCHEMES.
 
     Returns:
-        (n, k) bool, a column per name in SCHEMES[scheme]. Of a "-class" scheme each row is one-hot; `argmax(axis=1)`
-        makes class numbers of it.
+        (n, k) bool, a column per name in SCHEMES[scheme]. In a "-class" scheme each row is one-hot; `argmax(axis=1)`
+        turns it into class numbers.
 
     Raises:
-        ValueError: for an unknown scheme; for a type without `any`; for rows the scheme has no place for (see
+        ValueError: for an unknown scheme; for a type without `any`; for rows that the scheme cannot hold (see
             `fits_scheme`): slices without blood in "6-class", bleeding of unknown type in both "-class" schemes.
     """
     names, labels = _names(scheme), _check_labels(labels)
@@ -56,13 +56,13 @@ def to_scheme(labels: np.ndarray, scheme: str) -> np.ndarray:
 
 
 def from_scheme(values: np.ndarray, scheme: str) -> np.ndarray:
-    """The targets or decided answers of a model of another scheme as the six labels.
+    """Targets or decisions of a model of another scheme as the six labels.
 
-    `any` of "binary" and `multiple` of the "-class" schemes set `any` alone: which types bleed is not known any more.
+    `any` of "binary" and `multiple` of the "-class" schemes set only `any`: the types are no longer known.
 
     Args:
-        values: (n, k) of 0 and 1, a column per name in SCHEMES[scheme]; or (n,): class numbers of a "-class" scheme,
-            0 and 1 of "binary". Scores have to be decided first, by a threshold or `argmax(axis=1)`. Not changed.
+        values: (n, k) of 0 and 1, a column per name in SCHEMES[scheme]; or (n,): class numbers of a "-class" scheme, 0
+            and 1 of "binary". Turn scores into decisions first, by a threshold or `argmax(axis=1)`. Not changed.
         scheme: a name from SCHEMES.
 
     Returns:
@@ -95,8 +95,8 @@ def six_scores(scores: np.ndarray, scheme: str) -> np.ndarray:
         scheme: a name from SCHEMES.
 
     Returns:
-        (n, 6) float32 in the order of LABELS. Types that "binary" does not tell get 0. `any` of "7-class" is one minus
-        `normal`; "6-class" knows bleeding slices only, so its `any` is 1. `multiple` adds to no type.
+        (n, 6) float32 in the order of LABELS. Types that "binary" does not have get 0. `any` of "7-class" is one minus
+        `normal`. "6-class" has only bleeding slices, so its `any` is 1. `multiple` adds to no type.
 
     Raises:
         ValueError: for an unknown scheme.
@@ -114,8 +114,8 @@ def six_scores(scores: np.ndarray, scheme: str) -> np.ndarray:
 def fits_scheme(labels: np.ndarray, scheme: str) -> np.ndarray:
     """(n,) bool: which rows of (n, 6) labels a scheme can hold.
 
-    "binary" and "6-node" hold all. "6-class" has no class for a slice without blood, and neither "-class" scheme has
-    one for `any` without a type, which is what `from_scheme` makes of `multiple`.
+    "binary" and "6-node" hold all rows. "6-class" has no class for a slice without blood. Neither "-class" scheme has a
+    class for `any` without a type, which `from_scheme` makes from `multiple`.
 
     Raises:
         ValueError: for an unknown scheme or a type without `any`.
@@ -128,7 +128,7 @@ def fits_scheme(labels: np.ndarray, scheme: str) -> np.ndarray:
 
 
 def _names(scheme: str) -> tuple[str, ...]:
-    """The outputs of a scheme, or an error that lists the schemes."""
+    """The outputs of a scheme; if it is unknown, an error that lists the schemes."""
     if scheme not in SCHEMES:
         raise ValueError(f"No label scheme is called {scheme!r}; choose from {', '.join(SCHEMES)}.")
     return SCHEMES[scheme]
@@ -139,24 +139,27 @@ def _is_softmax(scheme: str) -> bool:
 
 
 def _check_labels(labels: np.ndarray) -> np.ndarray:
-    """(n, 6) bool without contradictions."""
+    """(n, 6) bool, checked for contradictions."""
     labels = _zeros_and_ones(labels, len(LABELS), "LABELS")
     wrong = np.flatnonzero(labels[:, :ANY].any(axis=1) & ~labels[:, ANY])
     if wrong.size:
         row = int(wrong[0])
         name = TYPES[labels[row, :ANY].argmax()]
-        raise ValueError(f"Row {row} is {name} and yet not `any`; a slice with a type bleeds. Mend the labels first.")
+        raise ValueError(
+            f"Row {row} is {name} and yet not `any`; a slice with a type bleeds. Correct the labels first."
+        )
     return labels
 
 
 def _zeros_and_ones(values: np.ndarray, columns: int, of: str) -> np.ndarray:
-    """(n, columns) bool, or an error."""
+    """(n, columns) bool, or a ValueError."""
     values = np.asarray(values)
     if values.ndim != 2 or values.shape[1] != columns:
         raise ValueError(f"{of} has {columns} columns, so labels must be (n, {columns}); got shape {values.shape}.")
     if not np.isin(values, (0, 1)).all():
         raise ValueError(
-            "Labels must be 0 or 1, and these are not. Decide scores first: by a threshold, or argmax(axis=1)."
+            "Labels must be 0 or 1, and these are not. Turn scores into decisions first: by a threshold, "
+            "or argmax(axis=1)."
         )
     return values.astype(bool)
 

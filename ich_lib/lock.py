@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a file that goes with its process, however that ends."""
+"""A lock on a file, so that only one process works at a time. It ends with its process, even if that is killed."""
 
 import os
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ def held(path: Path) -> Iterator[None]:
     """Hold a lock.
 
     Args:
-        path: of a file for the lock alone, in the folder that is locked; made if need be, and it stays.
+        path: a file only for the lock, in the locked folder. It is made if it is missing, and is not deleted.
 
     Raises:
-        ValueError: if another process holds it.
+        ValueError: if another process holds the lock.
 
     Example:
         >>> from pathlib import Path
@@ -34,6 +34,6 @@ def held(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(
-                f"Another process writes to {path.parent}. Wait until it ends, or name another folder."
+                f"Another process is writing to {path.parent}. Wait until it ends, or name another folder."
             ) from None
         yield

@@ -1,9 +1,8 @@
-"""The one object everything else passes around: a head CT in Hounsfield units, and the only place that knows axes.
+"""The central object of the library: a head CT in Hounsfield units. Only this module knows axes.
 
-Two coordinate habits meet in a head CT. DICOM counts mm toward the patient's left, back and head (LPS); NIfTI counts
-toward right, front and head (RAS). Files store their voxels in any of 48 orders. `from_file_grid` brings all of them
-into one order on the way in, `to_file_grid` takes a mask back to the file's own order on the way out, and nothing in
-between has to ask.
+Head CT uses two coordinate systems. DICOM counts mm toward the patient's left, back and head (LPS). NIfTI counts toward
+right, front and head (RAS). Files store their voxels in any of 48 orders. `from_file_grid` brings all of them into one
+order, `to_file_grid` takes a mask back to the order of the file, and no other code needs to know.
 """
 
 from dataclasses import dataclass, replace
@@ -15,21 +14,21 @@ CANONICAL = "SPL"  # (z, y, x) run toward superior, posterior, left
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 AIR_HU = -1000.0  # by definition
-_AROUND = 3  # distances on either side that tell the usual one
-LOWEST_HU, HIGHEST_HU = -1024, 3071  # twelve bits, as scanners store; what is not measured is stored as the lowest
+_AROUND = 3  # distances on either side that are used for the usual one
+LOWEST_HU, HIGHEST_HU = -1024, 3071  # twelve bits, as in scanners; unmeasured voxels hold the lowest value
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How a scan was made, by its header: only what tells whether it is a native head in HU, in words of our own.
+    """How a scan was made, by its header: only the facts that show whether it is a native head CT in HU.
 
     Attributes:
-        modality: "CT", "other", or "" where the header does not say it, as also below.
+        modality: "CT", "other", or "" if the header does not say. "" has the same meaning below.
         body_part: such as "head" or "chest".
-        diameter_mm: of the circle that was reconstructed; None where it is not said.
+        diameter_mm: of the reconstructed circle; None if the header does not say.
         contrast: whether contrast agent was given.
         kernel: "soft" or "sharp".
-        numbers: "HU"; "unspecified"; or "other", where the header says that they are no Hounsfield units.
+        numbers: "HU"; "unspecified"; or "other", if the header says that they are not Hounsfield units.
 
     Example:
         >>> from ich_lib.scan import Acquisition
@@ -52,32 +51,32 @@ UNTOLD = Acquisition()
 class Scan:
     """A head CT and its place in the patient.
 
-    Axes run foot to head (z), front to back (y), patient's right to left (x), so `hu[k]` drawn with row 0 on
-    top is the radiologist's view: nose up, patient's right on the viewer's left.
+    The axes run foot to head (z), front to back (y), patient's right to left (x). So `hu[k]` with row 0 on top is the
+    radiologist's view: nose up, patient's right on the viewer's left.
 
     Attributes:
         hu: (z, y, x) float32, Hounsfield units (air -1000, water 0).
-        affine: (4, 4), voxel index (z, y, x, 1) to mm in DICOM patient axes (+x left, +y back, +z head). Where the
-            slices are uneven its z column is their usual distance, and slice k lies at index `places[k]`.
-        hu_known: False for a picture whose window nobody told: `hu` then holds gray levels laid over the brain
-            window, good enough to look at, not to measure.
-        spacing_known: False where the distances in `affine` are a placeholder. No mL and no scale bar then.
+        affine: (4, 4), voxel index (z, y, x, 1) to mm in DICOM patient axes (+x left, +y back, +z head). If the slice
+            spacing is uneven, its z column is the usual spacing, and slice k lies at index `places[k]`.
+        hu_known: False for a picture whose window is not known. Then `hu` holds gray levels in the range of the brain
+            window, for display and not for measuring.
+        spacing_known: False if the distances in `affine` are a placeholder. Then there is no mL and no scale bar.
         orientation: the letters toward which the file's own axes (i, j, k) run, "LPS" for axial DICOM.
-        notes: sentences of the reader for the person: what was assumed, dropped or looks odd.
-        dicom: whether it came as DICOM slices that lie where `affine` has them, so that a mask can go back over them.
-        window: (level, width) in HU that the file itself asks to be shown through; display only. None if the file has
-            none.
-        places: (z,) where the slices lie, counted in steps of the z column from the first, which is 0; None where they
-            are even: 0, 1, 2.
-        series: a line on each series of the files, in the order of their numbers; empty where files have none.
-        series_read: the number of the series that this is, from 1; 0 where files have none.
-        acquisition: how it was made; UNTOLD for files that do not say it.
+        notes: sentences of the reader for the user: what was assumed, what was dropped, what looks odd.
+        dicom: whether the scan came as DICOM slices in the geometry of `affine`, so that a mask can be written for
+            them.
+        window: (level, width) in HU that the file suggests for display; display only. None if the file has none.
+        places: (z,) position of each slice in steps of the z column, from 0 for the first; None if they are even: 0, 1,
+            2.
+        series: one line for each series of the files, in the order of their numbers; empty if the files have none.
+        series_read: the number of the series that was read, from 1; 0 if the files have none.
+        acquisition: how the scan was made; UNTOLD if the files do not say.
 
     Raises:
-        ValueError: for another shape, an affine that is not finite or flat, or places that do not rise from 0.
+        ValueError: for another shape, an affine that is not finite or is flat, or places that do not rise from 0.
 
     See also:
-        `read`, which makes a scan of files.
+        `read`, which makes a scan from files.
 
     Example:
         >>> import numpy as np
@@ -115,7 +114,7 @@ class Scan:
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance between voxel centers along (z, y, x), in mm; along z the usual one where the slices are uneven."""
+        """Distance between voxel centers along (z, y, x), in mm; along z the usual one if the slices are uneven."""
         dz, dy, dx = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(dz), float(dy), float(dx)
 
@@ -126,23 +125,23 @@ class Scan:
 
     @property
     def slabs(self) -> np.ndarray:
-        """(z,) how far each slice stands for the head, in steps of the z column: half-way to its neighbors."""
+        """(z,) thickness of the slab of each slice, in steps of the z column: half-way to its neighbors."""
         return np.ones(len(self.hu)) if self.places is None else slab_widths(self.places)
 
     @property
     def slab_mm(self) -> np.ndarray:
-        """(z,) the same in mm at a right angle to the slices: less than their step where the gantry is tilted."""
+        """(z,) the same in mm, perpendicular to the slices: less than their step if the gantry is tilted."""
         area_mm2 = np.linalg.norm(np.cross(self.affine[:3, 1], self.affine[:3, 2]))
         return self.slabs * float(abs(np.linalg.det(self.affine[:3, :3])) / area_mm2)
 
     @property
     def slice_ml(self) -> np.ndarray:
-        """(z,) volume of one voxel in mL, slice by slice; `voxel_ml` everywhere where the slices are even."""
+        """(z,) volume of one voxel in mL for each slice; equal to `voxel_ml` if the slices are even."""
         return self.slabs * self.voxel_ml
 
     @property
     def sides_mm(self) -> tuple[float | np.ndarray, float, float]:
-        """Sides of the voxels along (z, y, x) in mm; along z (z,) of them where the slices are uneven."""
+        """Sides of the voxels along (z, y, x) in mm; along z there are (z,) of them if the slices are uneven."""
         dz, dy, dx = self.spacing_mm
         return dz if self.places is None else dz * self.slabs, dy, dx
 
@@ -167,7 +166,7 @@ class Scan:
         return float(np.count_nonzero(mask, axis=(1, 2)) @ self.slabs * self.voxel_ml)
 
     def with_notes(self, *notes: str) -> "Scan":
-        """The same scan with more sentences for the person."""
+        """The same scan with more sentences for the user."""
         return replace(self, notes=self.notes + notes)
 
     def __repr__(self) -> str:
@@ -198,17 +197,18 @@ def from_file_grid(
         notes: as of `Scan`.
         dicom: as of `Scan`.
         window: as of `Scan`.
-        places: (k,) where the slices along the file's third axis lie, as of `Scan`; only of an axis from foot to head.
+        places: (k,) positions of the slices along the file's third axis, as in `Scan`; only if that axis runs from foot
+            to head.
 
     Returns:
-        The scan; its `orientation` remembers the file's order. Oblique axes go to their nearest anatomical one.
+        The scan; its `orientation` keeps the file's order. Each oblique axis becomes its nearest anatomical axis.
 
     Raises:
-        ValueError: if `affine_ras` maps two axes to one direction, or places are given of another axis.
+        ValueError: if `affine_ras` maps two axes to one direction, or places are given for another axis.
     """
     letters = nib.aff2axcodes(affine_ras)
     if None in letters:
-        raise ValueError("the affine is flat: two of its axes run the same way, so left and right cannot be told.")
+        raise ValueError("the affine is flat: two of its axes run the same way, so left and right are not defined.")
     if places is not None and letters[2] != "S":
         raise ValueError(f"Places are of slices from foot to head; the third axis of this file runs to {letters[2]}.")
     turn = _turn("".join(letters), CANONICAL)
@@ -226,17 +226,18 @@ def from_file_grid(
 
 
 def canonical_affine(affine_ras: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """The affine of `Scan` for a file of (i, j, k) `shape` whose axes NIfTI's (4, 4) `affine_ras` tells."""
+    """The affine of `Scan` for a file of (i, j, k) `shape` with NIfTI's (4, 4) `affine_ras`."""
     turn = _turn("".join(nib.aff2axcodes(affine_ras)), CANONICAL)
     return LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, shape)
 
 
 def to_file_grid(scan: Scan, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take (z, y, x) values of `scan` (a mask, heat) back to the order of the file it came from.
+    """Bring (z, y, x) values of `scan` (a mask, heat) back to the order of its file.
 
     Returns:
-        (i, j, k) values and their (4, 4) affine in NIfTI axes, ready for `nibabel.Nifti1Image`. Of uneven slices it
-        fits only the first: take `even_grid` before.
+        (i, j, k) values and their (4, 4) affine in NIfTI axes, ready for `nibabel.Nifti1Image`. If the slices are
+        uneven, the
+        fits only the first: affine fits only the first: call `even_grid` before.
     """
     turn = _turn(CANONICAL, scan.orientation)
     affine_ras = LPS_TO_RAS @ scan.affine @ nib.orientations.inv_ornt_aff(turn, values.shape)
@@ -244,13 +245,13 @@ def to_file_grid(scan: Scan, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def even_grid(scan: Scan, values: np.ndarray) -> tuple[Scan, np.ndarray]:
-    """Lay (z, y, x) values of uneven slices on an even grid, for files that know no other.
+    """Put (z, y, x) values of uneven slices on an even grid, for file formats that need one.
 
-    The grid's step is the smallest usual distance, so that no slice is lost; each of its slices is a copy of the
-    nearest one of the scan.
+    The step of the grid is the smallest usual distance, so that no slice is lost. Each slice of the grid is a copy of
+    the nearest slice of the scan.
 
     Returns:
-        A scan whose slices are even, and the values on its grid; both as they came where the slices are even already.
+        A scan with even slices, and the values on its grid. Both are unchanged if the slices are even already.
     """
     if scan.places is None:
         return scan, values
@@ -260,23 +261,23 @@ def even_grid(scan: Scan, values: np.ndarray) -> tuple[Scan, np.ndarray]:
 
 
 def nearest_slices(places: np.ndarray) -> tuple[np.ndarray, float]:
-    """(n,) for each slice of an even grid the index of the nearest of uneven ones, and the grid's step.
+    """(n,) for each slice of an even grid the index of the nearest uneven slice, and the step of the grid.
 
     Args:
         places: (z,), as of `Scan`.
     """
     steps = np.sort(np.diff(places))
-    step = float(steps[len(steps) // 10])  # a few slices that lie closer than the rest make no finer grid
+    step = float(steps[len(steps) // 10])  # a few slices that are closer than the rest do not make the grid finer
     grid = np.arange(round(float(places[-1]) / step) + 1) * step
     return np.abs(grid[:, None] - places).argmin(axis=1), step
 
 
 def slab_widths(places: np.ndarray) -> np.ndarray:
-    """(z,) width of the slab that each slice stands for: half-way to its neighbors. The first and the last reach as
-    far outward as slices near them usually do: not so far as a gap beside them.
+    """(z,) width of the slab of each slice: half-way to its neighbors. The first and the last slab reach outward by the
+    usual distance of the slices near them, and not by a gap beside them.
 
     Args:
-        places: (z,) rising, two or more; mm or steps, as the widths then are.
+        places: (z,) rising, two or more, in mm or steps; the widths have the same unit.
     """
     steps, usual = np.diff(places), usual_steps(np.diff(places))
     outer = np.minimum(steps, usual)[[0, -1]]
@@ -285,9 +286,9 @@ def slab_widths(places: np.ndarray) -> np.ndarray:
 
 
 def usual_steps(steps: np.ndarray) -> np.ndarray:
-    """(n,) for each distance between slices the usual one around it: the median of up to three on either side.
+    """(n,) for each distance between slices the usual distance around it: the median of up to three on either side.
 
-    A gap stands out from it; a series that goes on in thicker slices does not.
+    A gap differs from it. A series that continues with thicker slices does not.
     """
     if len(steps) == 1:
         return steps.astype(float)
@@ -296,7 +297,7 @@ def usual_steps(steps: np.ndarray) -> np.ndarray:
 
 
 def axial_affine(spacing_mm: tuple[float, float, float], shape: tuple[int, int, int]) -> np.ndarray:
-    """Affine of an untilted scan of (z, y, x) `spacing_mm` whose middle voxel lies at the origin."""
+    """Affine of an untilted scan of (z, y, x) `spacing_mm` whose middle voxel is the origin."""
     dz, dy, dx = spacing_mm
     affine = np.array([[0, 0, dx, 0], [0, dy, 0, 0], [dz, 0, 0, 0], [0, 0, 0, 1]], float)
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
@@ -304,7 +305,7 @@ def axial_affine(spacing_mm: tuple[float, float, float], shape: tuple[int, int, 
 
 
 def _turn(start: str, end: str) -> np.ndarray:
-    """nibabel's orientation transform between two letter orders."""
+    """nibabel's transform between two orientations, given as letters."""
     return nib.orientations.ornt_transform(nib.orientations.axcodes2ornt(start), nib.orientations.axcodes2ornt(end))
 
 

@@ -40,10 +40,10 @@ def ct_dataset(hu: np.ndarray, intercept: int = INTERCEPT) -> Dataset:
 def write_series(
     folder: Path, values: np.ndarray, affine_ras: np.ndarray, *, skip=(), prefix: str = "IM", **tags
 ) -> list[Path]:
-    """(column, row, slice) HU as one file a slice; file names tell nothing of the order.
+    """(column, row, slice) HU as one file per slice; the file names do not show the order.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it does not exist.
         values: HU in the order DICOM counts: column, row, slice.
         affine_ras: (column, row, slice) to mm in NIfTI axes.
         skip: slices that are not written.

@@ -1,4 +1,4 @@
-"""The demo as a running process, and a visitor who talks to it over HTTP as a browser does, or as nobody should."""
+"""The demo as a running process, and a visitor that uses it over HTTP like a browser or like an attacker."""
 
 import contextlib
 import copy

@@ -50,7 +50,7 @@ def write_ct_ich(folder, lines, *, skip=(), masks=((50, 2),), demographics=None)
 
 
 def head_hu(slices=5):
-    """(z, y, x) HU, 20 x 24 px, each slice of its own: a head whose nose and left ear can be told."""
+    """(z, y, x) HU, 20 x 24 px, each slice of its own: a head with a recognizable nose and left ear."""
     hu = np.full((slices, 20, 24), -1000, np.float32)
     hu[:, 4:16, 4:20] = 30
     hu[:, 4:6, 11:13] = 40  # the nose, at the front (row 4)

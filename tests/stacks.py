@@ -41,7 +41,7 @@ def heights(count=COUNT, step_mm=STEP_MM):
 
 
 def write(folder, found, *, lean_deg=0.0):
-    """The images as files in an order that tells nothing."""
+    """The images as files in an uninformative order."""
     folder.mkdir(exist_ok=True)
     lean = np.radians(lean_deg)
     axes = [1, 0, 0, 0, float(np.cos(lean)), float(np.sin(lean))]

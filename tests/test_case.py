@@ -17,7 +17,7 @@ def scan():
 
 def test_a_case_keeps_its_parts_together():
     case = Case(scan(), np.zeros(SHAPE, bool), np.zeros((4, 6), bool), np.ones(4, bool))
-    with pytest.raises(ValueError, match="wants a truth of that shape and a label for each slice"):
+    with pytest.raises(ValueError, match="needs a truth of that shape and a label for each slice"):
         replace(case, labels=case.labels[1:])
     with pytest.raises(ValueError, match=r"got \(4, 6, 7\), 4 labels and 4 marks"):
         replace(case, truth=case.truth[..., 1:])

@@ -23,7 +23,7 @@ WITH_EXAMPLES = [
     for path in sorted((ROOT / "ich_lib").rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8") and path.parent != ROOT / "ich_lib"
 ]
-# Imported before a name of the face is asked for, they must not take its place.
+# Imported before a name of the face is used, they must not take its place.
 ALIKE = ("data.store", "models.recipes", "prediction.analyze", "prediction.export", "training.train", "scan", "labels")
 
 

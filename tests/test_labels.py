@@ -95,9 +95,9 @@ def test_a_type_without_any_is_refused_by_every_scheme(scheme):
 
 
 def test_scores_are_refused_until_they_are_decided():
-    with pytest.raises(ValueError, match="Decide scores first"):
+    with pytest.raises(ValueError, match="Turn scores into decisions first"):
         from_scheme(np.full((2, 6), 0.5), "6-node")
-    with pytest.raises(ValueError, match="Decide scores first"):
+    with pytest.raises(ValueError, match="Turn scores into decisions first"):
         from_scheme(np.array([[np.nan]]), "binary")
 
 

@@ -81,7 +81,7 @@ def test_a_scan_refuses_what_is_no_volume():
         Scan(head(), np.full((4, 4), np.nan))
     with pytest.raises(ValueError, match="flat"):
         Scan(head(), np.diag([1.0, 1.0, 0.0, 1.0]))
-    with pytest.raises(ValueError, match="left and right cannot be told"):
+    with pytest.raises(ValueError, match="left and right are not defined"):
         from_file_grid(head(), np.diag([1.0, 1.0, 0.0, 1.0]))
 
 

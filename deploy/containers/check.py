@@ -1,11 +1,11 @@
-"""The steps of a container file, run in a clean folder: for where no engine runs.
+"""Run the steps of a container file in a clean folder, on a machine without an engine.
 
 python deploy/containers/check.py demo
 python deploy/containers/check.py workbench --python /usr/bin/python3
 
-Each COPY takes only what .dockerignore lets through, each RUN runs in a fresh environment, and the command runs as the
-file's user, for whom the folder is read-only, with one temporary folder, until its health check succeeds. What an
-engine would add is not tried: the base image, and the kernel's walls.
+Each COPY takes only what .dockerignore lets through, and each RUN runs in a fresh environment. The command runs as the
+file's user, with a read-only folder and one temporary folder, until its health check succeeds. The base image and the
+isolation by the kernel are not tested.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _WAIT_S = 120
 
 
 def main() -> int:
-    """Run one file's steps; 1 where one fails."""
+    """Run one file's steps; 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=[path.stem for path in sorted(HERE.glob("*.Dockerfile"))])
     parser.add_argument("--python", default=sys.executable, help="one that every user may run")
@@ -47,14 +47,14 @@ def main() -> int:
 
 
 def steps(path: Path) -> list[tuple[str, str]]:
-    """(instruction, the rest) of each line, in order; lines that go on are joined."""
+    """(instruction, the rest) of each line, in order; continued lines are joined."""
     text = re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8"))
     lines = [line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(word, rest.strip()) for word, rest in lines]
 
 
 def is_sent(name: str) -> bool:
-    """Whether .dockerignore lets a file of the repository through to the engine; its last line that fits decides."""
+    """Whether .dockerignore lets a file of the repository through; the last matching line decides."""
     sent = True
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split():
         pattern = line.lstrip("!").removeprefix("**/")
@@ -68,7 +68,7 @@ def copy(rest: str, folder: Path) -> None:
     """COPY: files of the repository into the folder.
 
     Raises:
-        ValueError: for what is not there, or kept back by .dockerignore.
+        ValueError: for a file that does not exist, or that .dockerignore excludes.
     """
     *sources, target = rest.split()
     for source in sources:
@@ -83,10 +83,10 @@ def copy(rest: str, folder: Path) -> None:
 
 
 def run(lines: list[tuple[str, str]], folder: Path, python: str) -> str:
-    """All steps; what the check measured, in a sentence.
+    """All steps; the measurements, in a sentence.
 
     Raises:
-        ValueError: if the command never becomes healthy, runs as root, or has more to write to than its folder.
+        ValueError: if the command never becomes healthy, runs as root, or can write outside its temporary folder.
         CalledProcessError: if a RUN fails.
     """
     app, temporary, room = folder / "app", folder / "tmp", folder / "room"

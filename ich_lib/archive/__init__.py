@@ -1,5 +1,5 @@
-"""Whole archives of scans: a line for each scan, once and only once, on all cores or on other machines.
+"""Archives of scans: exactly one line for each scan, computed on all cores or on other machines.
 
-`studies` lists the scans, `score` makes one line of one of them, `lines` keeps the lines, `crew` runs all, `report`
-makes the page.
+`studies` lists the scans, `score` makes the line of one scan, `lines` stores the lines, `crew` runs everything, and
+`report` makes the page.
 """

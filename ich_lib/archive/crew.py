@@ -1,11 +1,11 @@
-"""Studies to lines on many workers: processes of this machine, or Dask's workers on others.
+"""Studies to lines with many workers: processes of this machine, or Dask's workers on others.
 
-Dask rather than Ray: it is pure Python (4 MB, not 70), runs wherever the library runs, gives the very interface of
-Python's own pools, and deals a task out anew when its worker dies. Work here is one call of seconds a scan, which needs
-none of what Ray is larger for.
+Dask and not Ray: it is pure Python (4 MB, not 70), runs wherever the library runs, has the same interface as Python's
+own pools, and repeats a task if its worker dies. The work here is one call of some seconds per scan, which needs none
+of Ray's additional features.
 
-A fixed number of studies is on its way at a time, so memory stays flat however long the list is; this process alone
-writes, so a study that was scored twice, as when a worker died after its work, still has one line.
+A fixed number of studies is in progress at a time, so the memory does not depend on the length of the list. Only this
+process writes, so a study that was scored twice (for example because a worker died after its work) still has one line.
 """
 
 import multiprocessing
@@ -21,13 +21,13 @@ from pathlib import Path
 from ich_lib.archive.lines import Lines
 from ich_lib.archive.score import COLUMNS, failure, score
 
-_AHEAD = 2  # studies on their way for each worker: one in work, one waiting
-_MOST_DEATHS = 3  # of workers over one study
+_AHEAD = 2  # studies in progress for each worker: one in work, one waiting
+_MOST_DEATHS = 3  # of workers on one study
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of each study, see `score`."""
+    """The settings for each study, see `score`."""
 
     weights: str = "shipped"
     names: tuple[str, ...] = ()
@@ -42,13 +42,13 @@ def score_all(
 
     Args:
         studies: read as they are needed.
-        lines: where they are written.
-        order: what is asked of each.
-        workers: processes; None for one a core.
-        dask: address of a scheduler, whose workers see the same paths; None for processes of this machine.
+        lines: the file of lines.
+        order: the settings for each study.
+        workers: number of processes; None for one per core.
+        dask: address of a scheduler whose workers see the same paths; None for processes of this machine.
 
     Returns:
-        The lines, as they come: in no order.
+        The lines, as they come: The lines, in the order in which they finish.
 
     Raises:
         OSError: if the scheduler cannot be reached.
@@ -63,7 +63,7 @@ def score_all(
 
 
 def count_cores() -> int:
-    """Those that this process may use."""
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -71,7 +71,7 @@ Ask = Callable[[str, Order], "Future[dict]"]
 
 
 def _as_they_come(studies: Iterable[str], ask: Callable[[str], "Future[dict]"], most: int) -> Iterator[dict]:
-    """Lines of all studies, of which `most` are on their way at a time; a worker that dies is survived."""
+    """Lines of all studies, with `most` in progress at a time. If a worker dies, the work continues."""
     queue, deaths = iter(studies), dict[str, int]()
     running: dict[Future[dict], str] = {ask(study): study for study in islice(queue, most)}
     while running:
@@ -86,9 +86,10 @@ def _as_they_come(studies: Iterable[str], ask: Callable[[str], "Future[dict]"], 
 
 
 def _line_of(future: "Future[dict]", study: str, deaths: dict[str, int]) -> dict | None:
-    """What came back; None for a study to be asked for again, since the worker died and may not have died of it."""
+    """The result; None for a study that must be repeated, because the worker died and the study may not be the
+    reason."""
     try:
-        return future.result() | {"study": study}  # a worker elsewhere was given its whole path
+        return future.result() | {"study": study}  # a worker on another machine got its whole path
     except BrokenProcessPool:
         deaths[study] = deaths.get(study, 0) + 1
         return None if deaths[study] < _MOST_DEATHS else _lost(study)
@@ -97,7 +98,7 @@ def _line_of(future: "Future[dict]", study: str, deaths: dict[str, int]) -> dict
 
 
 def _lost(study: str) -> dict:
-    why = f"The process that scored it ended {_MOST_DEATHS} times. Score it by itself, with more memory."
+    why = f"The process that scored it ended {_MOST_DEATHS} times. Score this study alone, with more memory."
     return dict.fromkeys(COLUMNS) | {"study": study} | failure("worker ended", why)
 
 
@@ -107,7 +108,7 @@ def _fault(study: str, problem: Exception) -> dict:
 
 @contextmanager
 def _local_crew(workers: int) -> Iterator[tuple[Ask, int]]:
-    """Processes that start empty, as on every system; a pool that broke is replaced, which Python's own cannot do."""
+    """Processes that start empty on every system. A broken pool is replaced, which Python's own cannot do."""
     pools: list[Executor] = []
 
     def ask(study: str, order: Order) -> "Future[dict]":
@@ -118,7 +119,7 @@ def _local_crew(workers: int) -> Iterator[tuple[Ask, int]]:
                 return pools[-1].submit(score, study, *_arguments(order), believe=order.believe)
             except BrokenProcessPool:
                 pools.pop().shutdown(wait=False)
-        raise OSError("No process can be started here.")
+        raise OSError("This system cannot start another process.")
 
     try:
         yield ask, workers * _AHEAD

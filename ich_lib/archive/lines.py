@@ -1,4 +1,4 @@
-"""results.jsonl: a line for each scan, appended by one process alone, so that what is there is there once."""
+"""results.jsonl: one line for each scan, written by only one process, so that no scan has two lines."""
 
 import json
 import os
@@ -10,21 +10,21 @@ from typing import IO
 from ich_lib.lock import held
 
 RESULTS, LOCK = "results.jsonl", "results.lock"
-STUDY = "study"  # key of a line that tells which study it is of
+STUDY = "study"  # key of a line that names its study
 
 
 class Lines:
-    """The lines of one folder, open for more; see `open_lines`.
+    """The lines of one folder, open for writing; see `open_lines`.
 
     Attributes:
-        done: the studies that have a line.
+        done: the studies with a line.
     """
 
     def __init__(self, file: IO[bytes], done: set[str]) -> None:
         self._file, self.done = file, done
 
     def add(self, line: dict) -> bool:
-        """Append one; False where its study has one already, which stays."""
+        """Append a line; False if its study has one already, which is kept."""
         if line[STUDY] in self.done:
             return False
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
@@ -35,13 +35,13 @@ class Lines:
 
 @contextmanager
 def open_lines(folder: str | Path) -> Iterator[Lines]:
-    """The lines of a folder. A last line that was cut off, as by a loss of power, is taken away.
+    """Open the lines of a folder. An incomplete last line, for example after a loss of power, is removed.
 
     Args:
-        folder: made if need be.
+        folder: made if it is missing.
 
     Raises:
-        ValueError: if another process writes there.
+        ValueError: if another process is writing there.
 
     Example:
         >>> from ich_lib.archive.lines import open_lines, read_lines
@@ -62,14 +62,14 @@ def open_lines(folder: str | Path) -> Iterator[Lines]:
 
 
 def read_lines(folder: str | Path) -> Iterator[dict]:
-    """The lines of a folder, one at a time; a last one that is being written is left out.
+    """The lines of a folder, one at a time; an incomplete last one is left out.
 
     Raises:
         FileNotFoundError: if there are none.
     """
     path = Path(folder) / RESULTS
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no {RESULTS}. ich predict --many LIST --out {folder} writes it.")
+        raise FileNotFoundError(f"{folder} has no {RESULTS}. Run this first: ich predict --many LIST --out {folder}.")
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):

@@ -1,4 +1,5 @@
-"""The page of an archive: how many, how positive, how unsure, what failed and why; and the lines as a Parquet table."""
+"""The summary page of an archive (number of studies, how many are positive or unsure, what failed and why), and the
+lines as a Parquet table."""
 
 import html
 from collections import Counter
@@ -12,34 +13,34 @@ from ich_lib.labels import TYPES
 from ich_lib.notice import NOTICE
 
 PAGE, TABLE = "report.html", "results.parquet"
-_BINS = 10  # of the probability, for the table of how sure
+_BINS = 10  # of the probability, for the table of uncertainty
 _EXAMPLES = 20  # studies listed for each reason of a failure
 _ROWS = 1000  # of the table at a time
 _FINDINGS = {
     "bleeding": "bleeding likely",
     "uncertain": "uncertain",
     "none": "no bleeding found",
-    "withheld": "withheld: may be no native head CT",
+    "withheld": "withheld: may not be a native head CT",
     FAILED: "failed: could not be read",
 }
 
 
 @dataclass
 class Tally:
-    """What is counted while the lines go by, so that an archive of any length takes the same memory.
+    """Counts that are updated line by line, so that an archive of any length needs the same memory.
 
     Attributes:
-        findings: how many of each.
-        any_scores: how many in each tenth of the probability of any bleeding.
-        types: of bleeding scans, how many are most like each type.
-        unsure: scans with at least one slice on which the model disagrees with its mirror image.
+        findings: number of each.
+        any_scores: number of scans in each tenth of the probability of any bleeding.
+        types: number of bleeding scans by their most probable type.
+        unsure: scans with at least one slice whose mirror image gets a different score.
         volume_ml: sum over scans with a volume.
-        measured: scans with one.
+        measured: scans with a volume.
         slices: of all scans.
         seconds: of work.
-        doubts: how many scans have each.
+        doubts: number of scans with each.
         failures: code to number.
-        examples: code to the first studies and their sentences.
+        examples: code to the first studies and their messages.
         weights: of the models that scored them.
     """
 
@@ -58,7 +59,7 @@ class Tally:
 
 
 def count_lines(lines: Iterable[dict]) -> Tally:
-    """Count them, one at a time."""
+    """Count the lines, one at a time."""
     tally = Tally()
     for line in lines:
         tally.findings[line["finding"]] += 1
@@ -86,10 +87,10 @@ def _count_scored(tally: Tally, line: dict) -> None:
 
 
 def report(folder: str | Path) -> list[Path]:
-    """Write report.html and, where pyarrow is installed, results.parquet beside results.jsonl.
+    """Write report.html beside results.jsonl and, if pyarrow is installed, results.parquet.
 
     Args:
-        folder: what `ich predict --many LIST --out FOLDER` filled; it may still be filling it.
+        folder: the --out of `ich predict --many LIST --out FOLDER`, which may still be running.
 
     Returns:
         The files.
@@ -112,7 +113,7 @@ def report(folder: str | Path) -> list[Path]:
 
 
 def write_table(folder: Path) -> bool:
-    """results.parquet, some rows at a time; False where pyarrow is not installed."""
+    """Write results.parquet, some rows at a time; False if pyarrow is not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -126,7 +127,7 @@ def write_table(folder: Path) -> bool:
 
 
 def page(tally: Tally) -> str:
-    """The page, which needs nothing else."""
+    """The complete page, which needs no other file."""
     from ich_lib.evaluation.page import STYLE, html_table  # a Space has no evaluation, and the demo needs this room
 
     scored = sum(tally.findings.values()) - tally.findings[FAILED]
@@ -143,11 +144,11 @@ def page(tally: Tally) -> str:
         f"<h1>{total} studies</h1><p class='notice'>{html.escape(NOTICE)}</p>",
         f"<p>{scored} scored with {tally.slices} slices, {tally.findings[FAILED]} failed; {_work(tally, total)}</p>",
         html_table("What was found", findings, count),
-        html_table("Most like, of scans with bleeding", _ranked(tally.types), count[:2]),
+        html_table("Most likely type, of scans with bleeding", _ranked(tally.types), count[:2]),
         f"<p>{tally.measured} scans have a volume, {_mean_ml(tally)}.</p>",
         html_table("Probability of any bleeding", sure, count),
-        f"<p>On {tally.unsure} of {shown} scans the model disagrees with itself on at least one slice.</p>",
-        html_table("Doubts whether it is a native head CT", _ranked(tally.doubts), count[:2]),
+        f"<p>On {tally.unsure} of {shown} scans the model is unsure on at least one slice.</p>",
+        html_table("Reasons why a scan may not be a native head CT", _ranked(tally.doubts), count[:2]),
         html_table("Why studies failed", _ranked(tally.failures), count[:2]),
         *(html_table(html.escape(code), rows, ("study", "why")) for code, rows in sorted(tally.examples.items())),
         html_table("Weights", _ranked(tally.weights), ("SHA-256, first 16 digits", "scans")),
@@ -165,7 +166,7 @@ def _work(tally: Tally, total: int) -> str:
 
 
 def _mean_ml(tally: Tally) -> str:
-    return f"{tally.volume_ml / tally.measured:.1f} mL in the mean" if tally.measured else "so there is no mean"
+    return f"{tally.volume_ml / tally.measured:.1f} mL on average" if tally.measured else "so there is no mean"
 
 
 def _ranked(counted: Counter[str]) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""One study to one line. It is what every worker runs, so it takes and gives plain values."""
+"""One study to one line. Every worker runs this, so it takes and returns plain values."""
 
 import hashlib
 import os
@@ -36,14 +36,14 @@ def score(study: str, weights: str, names: Sequence[str] = (), out: str = "", *,
 
     Args:
         study: its path.
-        weights: what `load` takes.
-        names: of the files to write for it, see `ich_lib.reports.write`.
-        out: the folder that they are written below, each study's in one of its own.
+        weights: as in `load`.
+        names: of the files to write for the study, see `ich_lib.reports.write`.
+        out: the folder for these files; each study has a subfolder.
         believe: as in `analyze`.
 
     Returns:
         A line with the keys of COLUMNS. A study that cannot be read has the finding "failed", the code of its
-        `ReadError` and the sentence; one that is withheld has no score and no mL.
+        `ReadError` and the message. A withheld one has no score and no mL.
 
     Example:
         >>> from ich_lib import phantom
@@ -88,12 +88,12 @@ def line_of(study: str, models: Models, find: Callable[[], Result], *, place: st
 
 
 def failure(code: str, sentence: str) -> dict:
-    """What a line says of a study without a result."""
+    """The line of a study without a result."""
     return {"finding": FAILED, "error": code, "sentence": sentence}
 
 
 def folder_of(study: str) -> str:
-    """Name of the folder that holds a study's files: its path says too much, and may be too long."""
+    """Name of the subfolder of a study: its path may contain private names, and may be too long."""
     return hashlib.sha256(study.encode()).hexdigest()[:16]
 
 
@@ -114,8 +114,8 @@ def _found(result: Result) -> dict:
 
 @cache
 def _models(weights: str) -> Models:
-    """Loaded once in a process, on one core: the others belong to the other workers. ONNX Runtime takes as many threads
-    as its process may have cores when it loads."""
+    """Load once per process, with one core, because the other cores belong to other workers. ONNX Runtime takes as many
+    threads as its process may have cores when it loads."""
     if not hasattr(os, "sched_setaffinity"):
         return load(weights)
     import cv2

@@ -1,24 +1,24 @@
-"""Which scans an archive holds: lists and folders of studies, read as they are needed."""
+"""List the scans of an archive: lists and folders of studies, read as they are needed."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ich_lib.readers.piece import is_system_file
 
-_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".iso", ".nii", ".nii.gz")  # of files that are a study each
+_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".iso", ".nii", ".nii.gz")  # of files that are one study each
 _COMMENT = "#"
 
 
 def list_studies(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """The studies behind some paths, each once, in their order. Nothing of them is opened.
+    """The studies of some paths, each once, in their order. None of them is opened.
 
     Args:
         paths: lists (text files with a path in each line, relative to the list's folder; lines that begin with # are
-            left out), folders of studies (each subfolder, archive and NIfTI file is one), and studies.
+            comments), folders of studies (each subfolder, archive and NIfTI file is one), and studies.
 
     Raises:
-        FileNotFoundError: for a path that is not there.
-        ValueError: for a list that is no text.
+        FileNotFoundError: for a path that does not exist.
+        ValueError: for a list that is not text.
 
     Example:
         >>> from pathlib import Path
@@ -41,7 +41,7 @@ def list_studies(paths: Iterable[str | Path]) -> Iterator[Path]:
 
 def _studies_of(path: Path) -> Iterator[Path]:
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there. Give a list of studies, or a folder of them.")
+        raise FileNotFoundError(f"{path} does not exist. Give a list of studies, or a folder of them.")
     if path.is_dir():
         inside = [one for one in sorted(path.iterdir()) if not is_system_file(one.relative_to(path))]
         studies = [one for one in inside if one.is_dir() or is_study_file(one)]
@@ -65,5 +65,5 @@ def _lines_of(path: Path) -> Iterator[Path]:
                     yield path.parent / name
     except UnicodeDecodeError:
         raise ValueError(
-            f"{path.name} is no list: a list is a text file with the path of a study in each line."
+            f"{path.name} is not a list: a list is a text file with the path of a study in each line."
         ) from None

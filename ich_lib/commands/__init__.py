@@ -1,4 +1,5 @@
-"""The commands of python -m ich_lib, a file a step of the journey; each file's `add` tells the parser its options."""
+"""The commands of python -m ich_lib, one module per step of the work. The `add` of each module adds its options to the
+parser."""
 
 from ich_lib.commands import (
     archives,

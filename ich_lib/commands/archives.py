@@ -1,4 +1,4 @@
-"""Many scans: predict --many, and the page of what came out: archive report."""
+"""Many scans: predict --many, and the summary page: archive report."""
 
 import argparse
 from pathlib import Path
@@ -8,30 +8,34 @@ from ich_lib.commands.say import say
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
-    archive = commands.add_parser("archive", help="what came out of predict --many")
+    archive = commands.add_parser("archive", help="summarize the results of predict --many")
     parts = archive.add_subparsers(required=True, metavar="PART")
-    report = parts.add_parser("report", help="a page: how many, how positive, how unsure, what failed and why")
+    report = parts.add_parser(
+        "report", help="write a page: number of studies, how many are positive or unsure, what failed and why"
+    )
     report.add_argument("folder", type=Path, help="the --out of predict --many")
     report.set_defaults(run=_report)
 
 
 def add_options(predict: argparse.ArgumentParser) -> None:
-    """Add those of many scans to the parser of predict."""
+    """Add the options for many scans to the parser of predict."""
     many = predict.add_argument_group("many scans")
     many.add_argument(
         "--many",
         nargs="+",
         type=Path,
         metavar="LIST",
-        help="lists (a path a line) and folders of studies: --out gets a line for each; the same command resumes",
+        help="lists (one path per line) and folders of studies; --out gets one line for each; the same command resumes",
     )
-    many.add_argument("--files", nargs="+", default=[], metavar="NAME", help="files to write for each, as mask.nii.gz")
-    many.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    many.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler, whose workers see the same paths")
+    many.add_argument(
+        "--files", nargs="+", default=[], metavar="NAME", help="files to write for each study, such as mask.nii.gz"
+    )
+    many.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    many.add_argument("--dask", metavar="ADDRESS", help="address of a Dask scheduler whose workers see the same paths")
 
 
 def predict_many(options: argparse.Namespace) -> None:
-    """Score them all, with a bar, and say how many came to what."""
+    """Score all studies, with a progress bar, and report the counts."""
     from tqdm import tqdm
 
     from ich_lib.archive.crew import Order, score_all
@@ -50,7 +54,9 @@ def predict_many(options: argparse.Namespace) -> None:
             new, failed = new + 1, failed + (line["finding"] == FAILED)
         done = len(lines.done)
     files = ", ".join(path.name for path in report(options.out))
-    say(f"{new} scored now, {failed} of them failed; {done} lines in {options.out / RESULTS}. Written: {files}.")
+    say(
+        f"{new} new studies scored, {failed} of them failed; {done} lines in {options.out / RESULTS}. Written: {files}."
+    )
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -58,14 +64,14 @@ def _check(options: argparse.Namespace) -> None:
     from ich_lib.reports import WRITERS
 
     if options.paths or options.series or options.window or options.json:
-        raise ValueError("--many takes lists and folders alone: no other path, --series, --window or --json.")
+        raise ValueError("--many takes only lists and folders: no other path, --series, --window or --json.")
     if not options.out:
         raise ValueError("--many needs --out FOLDER for its results.")
     if options.workers is not None and options.workers < 1:
         raise ValueError(f"--workers must be at least 1; got {options.workers}.")
     if unknown := set(options.files) - set(WRITERS):
-        raise ValueError(f"No file of a result is called {min(unknown)!r}; there are {', '.join(WRITERS)}.")
-    load(options.weights)  # refuses before an hour of failures
+        raise ValueError(f"No result file is called {min(unknown)!r}; there are {', '.join(WRITERS)}.")
+    load(options.weights)  # an error here saves an hour of failures
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""One's own place in the lessons: course."""
+"""The lessons and your progress: course."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from ich_lib.commands.say import say
 
 _HELP = "list the lessons, and which checks of your copies pass; start FOLDER, next and reset N"
 _WORDS = """
-  ich course start FOLDER     copy the lessons to a folder of your own; what is there stays
-  ich course [FOLDER]         list them, with minutes and the checks that pass
-  ich course next [FOLDER]    the first lesson that is not done
-  ich course reset N [FOLDER] begin lesson N anew; your copy is renamed, not deleted
+  ich course start FOLDER     copy the lessons to a folder of your own; existing files are kept
+  ich course [FOLDER]         list the lessons, with minutes and the checks that pass
+  ich course next [FOLDER]    name the first lesson that is not finished
+  ich course reset N [FOLDER] start lesson N again; your copy is renamed, not deleted
 """
 
 
@@ -39,7 +39,7 @@ def _course(options: argparse.Namespace) -> None:
 
 
 def _folder(words: Sequence[str]) -> Path:
-    """The folder named, or here, or the notebooks beside."""
+    """The named folder, or the current one, or notebooks below it."""
     if words:
         return Path(words[0])
     return Path() if list(Path().glob("[0-9][0-9]_*.ipynb")) else Path("notebooks")
@@ -49,8 +49,8 @@ def _start(folder: Path) -> None:
     from ich_lib.course.place import start_course
 
     copied, kept = start_course(folder)
-    say(f"{len(copied)} lessons copied to {folder}; {len(kept)} were there and stay as they are.")
-    say(f"Begin with: jupyter lab {folder / min([*copied, *kept])}")
+    say(f"{len(copied)} lessons copied to {folder}; {len(kept)} existed and were kept.")
+    say(f"Start with: jupyter lab {folder / min([*copied, *kept])}")
 
 
 def _next(folder: Path) -> None:
@@ -59,7 +59,7 @@ def _next(folder: Path) -> None:
 
     lesson = next_lesson(list(read_progress(folder)))
     if lesson is None:
-        say("Every check passes. What is left is a question of your own.")
+        say("Every check passes. Next: a research question of your own.")
         return
     say(f"{lesson.title} ({lesson.minutes} min): {len(lesson.passed_exercises)} of {len(lesson.exercises)} checks pass")
     say(f"jupyter lab {folder / lesson.lesson}.ipynb")
@@ -82,5 +82,5 @@ def _list(folder: Path) -> None:
         say(f"{lesson.title:58} {lesson.minutes:3} min   {counts}   {marks}")
         done, total = done + len(lesson.passed_exercises), total + len(lesson.exercises)
         minutes += lesson.minutes
-    say(f"{done} of {total} checks pass (+), as the copies in {folder} were last run and saved.")
+    say(f"{done} of {total} checks pass (+), in the copies in {folder}, as last run and saved.")
     say(f"All lessons together: {minutes / 60:.0f} hours.")

@@ -6,18 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).parents[2]  # of the repository, where there is one
-_INSTALLED = Path(sys.prefix) / "share" / "ich_lib"  # where the wheel puts what is no part of the library
+_CHECKOUT = Path(__file__).parents[2]  # of the repository, if there is one
+_INSTALLED = Path(sys.prefix) / "share" / "ich_lib"  # the wheel's place for files outside the library
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     demo = commands.add_parser("demo", help="open the web demo on this computer")
-    demo.add_argument("--weights", metavar="RUN", help="a run or an exported folder instead of the shipped model")
-    demo.add_argument("--compare", metavar="RUN", help="a second one, shown beside the first on request")
+    demo.add_argument(
+        "--weights", metavar="RUN", help="a run folder or an exported folder instead of the shipped model"
+    )
+    demo.add_argument("--compare", metavar="RUN", help="a second model, for comparison with the first")
     demo.add_argument("--mcp", action="store_true", help="offer /analyze to language models; off by default")
-    demo.add_argument("--port", help="default: the first free one from 7860")
-    demo.add_argument("--host", help="default: this computer alone; 0.0.0.0 for the whole network")
+    demo.add_argument("--port", help="default: the first free port from 7860")
+    demo.add_argument("--host", help="default: only this computer; 0.0.0.0 for the whole network")
     demo.set_defaults(run=_demo)
 
     workbench = commands.add_parser("workbench", help="open the student workbench on this computer")
@@ -25,15 +27,15 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def shared(name: str) -> Path:
-    """A file or folder that is no part of the library: in the checkout, or where the wheel put it.
+    """A file or folder outside the library: in the checkout, or in the wheel's place.
 
     Raises:
-        FileNotFoundError: if it is at neither place.
+        FileNotFoundError: if it is in neither.
     """
     for place in (_CHECKOUT, _INSTALLED):
         if (place / name).exists() and (place != _CHECKOUT or (place / "pyproject.toml").is_file()):
             return place / name
-    raise FileNotFoundError(f"{name} is not installed here. Install the wheel again, or take it from the repository.")
+    raise FileNotFoundError(f"{name} is not installed here. Install the wheel again, or run it from the repository.")
 
 
 def _demo(options: argparse.Namespace) -> None:

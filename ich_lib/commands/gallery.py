@@ -1,4 +1,4 @@
-"""Failures to look at: gallery."""
+"""A page of failures: gallery."""
 
 import argparse
 from pathlib import Path
@@ -8,12 +8,14 @@ from ich_lib.commands.say import say
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add this command to the parser."""
-    gallery = commands.add_parser("gallery", help="a page of the scans on which models failed worst")
+    gallery = commands.add_parser("gallery", help="write a page of a model's worst failures")
     gallery.add_argument("source", metavar="RUN|shipped", help="as for evaluate")
-    gallery.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store of whole slices")
+    gallery.add_argument("--data", type=Path, required=True, help="folder of a data set, or a store with whole slices")
     gallery.add_argument("--out", type=Path, required=True, help="folder for gallery.html; keep it on this machine")
-    gallery.add_argument("--report", type=Path, metavar="FILE", help="report.json of evaluate, else it is made first")
-    gallery.add_argument("--n", type=int, default=20, help="how many scans at most (default 20)")
+    gallery.add_argument(
+        "--report", type=Path, metavar="FILE", help="report.json of evaluate; without it, the evaluation runs first"
+    )
+    gallery.add_argument("--n", type=int, default=20, help="maximum number of scans (default 20)")
     gallery.set_defaults(run=_gallery, of_course=True)
 
 

@@ -16,32 +16,56 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
     listen = commands.add_parser("listen", help="receive studies over DICOM and send results to archives")
-    listen.add_argument("--folder", type=Path, required=True, help="for the ledger, what came in and what goes out")
+    listen.add_argument("--folder", type=Path, required=True, help="folder for the ledger, received images and results")
     _add_senders(listen)
     _add_targets(listen)
-    listen.add_argument("--weights", default="shipped", metavar="RUN", help="a run or an exported folder")
+    listen.add_argument("--weights", default="shipped", metavar="RUN", help="a run folder or an exported folder")
     listen.set_defaults(run=_listen)
 
 
 def _add_senders(listen: argparse.ArgumentParser) -> None:
     come = listen.add_argument_group("who may send")
     come.add_argument("--title", default="ICHLIB", help="our AE title (default ICHLIB)")
-    come.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer alone)")
-    come.add_argument("--port", type=int, default=11112, help="of C-STORE (default 11112; 0 for none)")
-    come.add_argument("--stow-port", type=int, metavar="N", help="of DICOMweb STOW-RS (default: none)")
-    come.add_argument("--caller", nargs="+", default=[], metavar="AETITLE", help="who may call; nobody else may")
+    come.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this computer)")
+    come.add_argument("--port", type=int, default=11112, help="port of C-STORE (default 11112; 0 for none)")
+    come.add_argument("--stow-port", type=int, metavar="N", help="port of DICOMweb STOW-RS (default: none)")
     come.add_argument(
-        "--peer", nargs="+", default=["127.0.0.1"], metavar="ADDRESS", help="computers that may connect (default: this)"
+        "--caller", nargs="+", default=[], metavar="AETITLE", help="AE titles that may connect; all others are refused"
+    )
+    come.add_argument(
+        "--peer",
+        nargs="+",
+        default=["127.0.0.1"],
+        metavar="ADDRESS",
+        help="computers that may connect (default: only this one)",
     )
     come.add_argument("--pull", default="", metavar="URL", help="a DICOMweb archive to fetch CT series from")
-    come.add_argument("--series-idle", type=float, default=60, metavar="S", help="until a series is closed (60)")
-    come.add_argument("--study-idle", type=float, default=900, metavar="S", help="until a study is closed (900)")
     come.add_argument(
-        "--disk", type=float, default=0.85, metavar="SHARE", help="of the disk; no new work from there on"
+        "--series-idle",
+        type=float,
+        default=60,
+        metavar="S",
+        help="time after the last image until a series is closed (60)",
     )
-    come.add_argument("--tls-cert", type=Path, metavar="PEM", help="our certificate: then only TLS is spoken")
+    come.add_argument(
+        "--study-idle",
+        type=float,
+        default=900,
+        metavar="S",
+        help="time after the last image until a study is closed (900)",
+    )
+    come.add_argument(
+        "--disk",
+        type=float,
+        default=0.85,
+        metavar="SHARE",
+        help="share of the disk that may be used; above it, new images are refused",
+    )
+    come.add_argument("--tls-cert", type=Path, metavar="PEM", help="our certificate; only TLS is then accepted")
     come.add_argument("--tls-key", type=Path, metavar="PEM", help="its key")
-    come.add_argument("--tls-ca", type=Path, metavar="PEM", help="who must have signed the others' certificates")
+    come.add_argument(
+        "--tls-ca", type=Path, metavar="PEM", help="authority that must have signed the callers' certificates"
+    )
 
 
 def _add_targets(listen: argparse.ArgumentParser) -> None:
@@ -53,10 +77,12 @@ def _add_targets(listen: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="dicom://AETITLE@HOST:PORT, dicoms://, or https://HOST/PATH",
     )
-    go.add_argument("--tries", type=int, default=6, help="of one file to one target (default 6)")
-    go.add_argument("--wait", type=float, default=10, metavar="S", help="after the first failure, then doubled (10)")
-    go.add_argument("--timeout", type=float, default=30, metavar="S", help="for a target's answer (default 30)")
-    go.add_argument("--retry", action="store_true", help="send what was given up once more, and end")
+    go.add_argument("--tries", type=int, default=6, help="tries to send one file to one target (default 6)")
+    go.add_argument(
+        "--wait", type=float, default=10, metavar="S", help="wait after the first failure, then doubled (10)"
+    )
+    go.add_argument("--timeout", type=float, default=30, metavar="S", help="wait for a target's answer (default 30)")
+    go.add_argument("--retry", action="store_true", help="send the files that failed again, and exit")
 
 
 def _settings(options: argparse.Namespace) -> "Settings":

@@ -1,4 +1,4 @@
-"""When nobody should believe a model: robustness."""
+"""Evaluate models on corrupted scans: robustness."""
 
 import argparse
 from pathlib import Path
@@ -9,21 +9,23 @@ from ich_lib.commands.say import say
 def add(commands: argparse._SubParsersAction) -> None:
     """Add this command to the parser."""
     command = commands.add_parser(
-        "robustness", help="judge models on scans made worse: noise, blur, motion, metal, ..."
+        "robustness", help="evaluate models on corrupted scans: noise, blur, motion, metal, ..."
     )
     command.add_argument(
         "source",
         metavar="RUN|shipped",
         nargs="?",
         default="shipped",
-        help="a run, what crossval or export wrote, or shipped",
+        help="a run folder, a folder of crossval or export, or shipped",
     )
     command.add_argument(
-        "--data", type=Path, help="folder of a data set, or a store of whole slices (default: phantoms)"
+        "--data", type=Path, help="folder of a data set, or a store with whole slices (default: phantoms)"
     )
-    command.add_argument("--limit", type=int, metavar="N", help="patients (default 20), or phantoms (default 8)")
-    command.add_argument("--only", nargs="+", metavar="NAME", help="these corruptions, such as noise motion")
-    command.add_argument("--seed", type=int, default=0, help="of all that is drawn (default 0)")
+    command.add_argument(
+        "--limit", type=int, metavar="N", help="number of patients (default 20) or phantoms (default 8)"
+    )
+    command.add_argument("--only", nargs="+", metavar="NAME", help="only these corruptions, such as noise motion")
+    command.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default 0)")
     command.add_argument("--out", type=Path, required=True, help="folder for robustness.json and robustness.html")
     command.set_defaults(run=_robustness, of_course=True)
 
@@ -36,7 +38,7 @@ def _robustness(options: argparse.Namespace) -> None:
     planned = plan(options.source, data=options.data, limit=options.limit, only=options.only, seed=options.seed)
     say(
         f"{len(planned.candidates)} scans ({planned.data}), clean and under {len(planned.names)} corruptions of five "
-        f"severities: {planned.readings} readings. What is done is kept; a stopped command goes on."
+        f"severities: {planned.readings} readings. Finished readings are kept; the same command resumes."
     )
     report = robustness(planned, options.out)
     write_robustness_page(report, options.out / "robustness.html")

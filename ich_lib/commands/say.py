@@ -1,4 +1,4 @@
-"""What a command tells the person."""
+"""Output of a command."""
 
 
 def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""From a scan to a result: predict; and scans made by code: phantom."""
+"""From a scan to a result: predict; and synthetic heads: phantom."""
 
 import argparse
 import json
@@ -17,40 +17,48 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add these commands to the parser."""
-    predict = commands.add_parser("predict", help="find blood in a scan")
+    predict = commands.add_parser("predict", help="look for blood in a scan")
     predict.add_argument(
         "paths", nargs="*", type=Path, metavar="PATH", help="DICOM files, a folder or archive, NIfTI, or pictures"
     )
     predict.add_argument(
         "--out",
         type=Path,
-        help="folder for the result: JSON, CSV, NIfTI, PNG, PDF, DICOM SEG of DICOM; without it the finding is printed",
+        help="folder for the result: JSON, CSV, NIfTI, PNG, PDF, and DICOM SEG for DICOM; without it, "
+        "the finding is printed",
     )
-    predict.add_argument("--json", action="store_true", help="print result.json's content and nothing else")
+    predict.add_argument("--json", action="store_true", help="print only the content of result.json")
     predict.add_argument("--window", metavar="NAME|LEVEL,WIDTH", help="window of a PNG or JPG, e.g. brain or 40,80")
     predict.add_argument(
         "--series", metavar="N", help="number or description of the series to read, if there are several"
     )
     predict.add_argument(
-        "--weights", default="shipped", metavar="RUN", help="a run or an exported folder instead of the shipped model"
+        "--weights",
+        default="shipped",
+        metavar="RUN",
+        help="a run folder or an exported folder instead of the shipped model",
     )
     predict.add_argument(
-        "--believe", action="store_true", help="give the finding although the scan may be no native head CT"
+        "--believe", action="store_true", help="show the finding even if the scan may not be a native head CT"
     )
     archives.add_options(predict)
     predict.set_defaults(run=_predict)
 
-    phantom = commands.add_parser("phantom", help="write heads made by code, with their truth")
+    phantom = commands.add_parser("phantom", help="write synthetic heads with their truth")
     phantom.add_argument("--n", type=int, default=1, help="how many (default 1)")
     phantom.add_argument("--out", type=Path, required=True)
     phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti")
-    phantom.add_argument("--seed", type=int, default=0, help="of the first one; the next ones count up")
-    phantom.add_argument("--bleeds", nargs="*", choices=TYPES, help="types for every case; without it they take turns")
+    phantom.add_argument("--seed", type=int, default=0, help="seed of the first head; the next ones count up")
+    phantom.add_argument(
+        "--bleeds", nargs="*", choices=TYPES, help="types of bleeding for every case; without it, they alternate"
+    )
     phantom.add_argument("--mimics", nargs="*", default=(), metavar="NAME", help='such as "falx calcification"')
-    phantom.add_argument("--thickness", type=float, default=5.0, metavar="MM", help="of a slice (default 5)")
-    phantom.add_argument("--slices", type=int, help="default: enough of them for the whole head")
-    phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG", help="of the gantry (default 0)")
-    phantom.add_argument("--noise", type=float, default=4.0, metavar="HU", help="standard deviation (default 4)")
+    phantom.add_argument("--thickness", type=float, default=5.0, metavar="MM", help="thickness of a slice (default 5)")
+    phantom.add_argument("--slices", type=int, help="default: enough for the whole head")
+    phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG", help="tilt of the gantry (default 0)")
+    phantom.add_argument(
+        "--noise", type=float, default=4.0, metavar="HU", help="standard deviation of the noise (default 4)"
+    )
     phantom.set_defaults(run=_phantom)
 
 
@@ -59,7 +67,7 @@ def _predict(options: argparse.Namespace) -> None:
         archives.predict_many(options)
         return
     if not options.paths:
-        raise ValueError("Name the scan, or a list or folder of many by --many.")
+        raise ValueError("Name a scan, or give a list or folder of scans with --many.")
     from ich_lib.prediction.engine import load
     from ich_lib.readers import read
     from ich_lib.reports import as_json, write
@@ -78,7 +86,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _analyze_with_progress(scan: "Scan", models: "Models", *, believe: bool) -> "Result":
-    """`analyze`, with a bar for whoever looks on."""
+    """`analyze`, with a progress bar."""
     from tqdm import tqdm
 
     from ich_lib.prediction.analyze import analyze
@@ -91,12 +99,12 @@ def _sentences(result: "Result") -> list[str]:
     from ich_lib.words import belief_sentence, result_sentence, unsure_sentence, volume_sentence
 
     told = [belief_sentence(result), volume_sentence(result), unsure_sentence(result)]
-    override = ["--believe gives the finding all the same."] if result.is_withheld else []
+    override = ["Use --believe to see the finding anyway."] if result.is_withheld else []
     return [result_sentence(result), *filter(None, told), *result.warnings, *override]
 
 
 def _slice_lines(result: "Result") -> list[str]:
-    """A line for each slice that is called bleeding, counted from 1; none where nothing is believed."""
+    """A line for each slice that is called bleeding, counted from 1; none if the finding is withheld."""
     from ich_lib.labels import ANY
 
     if result.is_withheld:
@@ -142,5 +150,5 @@ def parse_window(text: str | None) -> str | tuple[float, float] | None:
     try:
         level, width = (float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"--window wants a name or LEVEL,WIDTH in HU, such as 40,80; got {text!r}.") from None
+        raise ValueError(f"--window takes a name or LEVEL,WIDTH in HU, such as 40,80; got {text!r}.") from None
     return level, width

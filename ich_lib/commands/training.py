@@ -21,14 +21,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     _add_train(commands)
     _add_crossval(commands)
     _add_tune(commands)
-    table = commands.add_parser("table", help="cross-validations side by side, as a table in Markdown")
+    table = commands.add_parser("table", help="compare cross-validations in a Markdown table")
     table.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="that crossval wrote")
     table.add_argument("--out", type=Path, metavar="FILE", help="default: print it")
     table.set_defaults(run=_table, of_course=True)
-    systems = commands.add_parser("systems", help="the five published systems beside their claims, as a page")
-    systems.add_argument("folder", type=Path, metavar="RUNS", help="holds a run, with its report.json, in each folder")
+    systems = commands.add_parser("systems", help="write a page of the five published systems and their claims")
     systems.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="page in Markdown; curves go beside it"
+        "folder", type=Path, metavar="RUNS", help="folder whose folders each hold a run with its report.json"
+    )
+    systems.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="page in Markdown; the curves are written beside it"
     )
     systems.set_defaults(run=_systems, of_course=True)
     _add_export(commands)
@@ -36,13 +38,15 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser("train", help="train a recipe")
-    train.add_argument("--data", type=Path, help="folder of a data set, or a file of store; without it, phantoms alone")
-    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
+    train.add_argument("--data", type=Path, help="folder of a data set, or a file of store; without it, phantoms only")
+    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="new run folder")
     train.add_argument(
-        "--fold", type=_fold, default=0, metavar="K|none", help="fold held out, 0 to 4 (default 0), or none"
+        "--fold", type=_fold, default=0, metavar="K|none", help="held-out fold, 0 to 4 (default 0), or none"
     )
-    train.add_argument("--resume", action="store_true", help="go on with a stopped run")
-    train.add_argument("--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold it set apart")
+    train.add_argument("--resume", action="store_true", help="continue a stopped run")
+    train.add_argument(
+        "--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold that tune set apart"
+    )
     train.set_defaults(run=_train, of_course=True)
     _add_training_options(train)
 
@@ -50,25 +54,25 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def _add_crossval(commands: argparse._SubParsersAction) -> None:
     crossval = commands.add_parser("crossval", help="train a recipe once per fold of patients, then evaluate all folds")
     crossval.add_argument("--data", type=Path, required=True, help="folder of a data set")
-    crossval.add_argument("--store", type=Path, metavar="FILE", help="the same as a file of store, to train from")
-    crossval.add_argument("--out", type=Path, required=True, help="folder of the runs; run again to go on")
+    crossval.add_argument("--store", type=Path, metavar="FILE", help="the same data as a file of store, for training")
+    crossval.add_argument("--out", type=Path, required=True, help="folder of the runs; run the same command to resume")
     crossval.set_defaults(run=_crossval, of_course=True)
     _add_training_options(crossval)
 
 
 def _add_tune(commands: argparse._SubParsersAction) -> None:
-    tune = commands.add_parser("tune", help="search for settings, on other patients than those that are reported")
+    tune = commands.add_parser("tune", help="search for settings, without the patients that are reported")
     tune.add_argument("--data", type=Path, required=True, help="folder of a data set, or a file of store")
-    tune.add_argument("--out", type=Path, required=True, help="folder of the trials; run again to go on")
+    tune.add_argument("--out", type=Path, required=True, help="folder of the trials; run the same command to resume")
     tune.add_argument("--by", choices=("grid", "random", "bayes"), default="bayes", help="default: bayes")
-    tune.add_argument("--trials", type=int, default=20, help="at most, earlier ones counted in (default 20)")
-    tune.add_argument("--minutes", type=float, help="of training, at most; a trial begun is finished")
+    tune.add_argument("--trials", type=int, default=20, help="maximum number, including earlier trials (default 20)")
+    tune.add_argument("--minutes", type=float, help="maximum minutes of training; a trial that has started is finished")
     tune.add_argument(
         "--vary",
         action="append",
         default=[],
         metavar="NAME=VALUES",
-        help="again for each; choices such as batch=4,8 or options.filters=8+16,16+32, or a range such as "
+        help="repeat it for each; choices such as batch=4,8 or options.filters=8+16,16+32, or a range such as "
         "learning_rate=1e-4..1e-2:log",
     )
     tune.add_argument("--fold", type=int, default=0, metavar="K", help="fold set apart for the report (default 0)")
@@ -80,57 +84,62 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     export = commands.add_parser("export", help="write NAME.onnx, NAME.weights.h5 and NAME.json of a run")
     export.add_argument("source", type=Path, metavar="RUN")
     export.add_argument("--out", type=Path, required=True)
-    export.add_argument("--report", type=Path, help="report.json of evaluate, whose figures go on the card")
+    export.add_argument("--report", type=Path, help="report.json of evaluate; its figures go on the card")
     export.add_argument(
         "--ood-data",
         type=Path,
         metavar="DATA",
-        help="folder or store trained on: the card learns what is in distribution",
+        help="folder or store of the training set, to define what is in distribution",
     )
     export.add_argument(
         "--limit-from",
         type=Path,
         metavar="DIR",
-        help="what crossval wrote: its held-out scans set the out-of-distribution limit",
+        help="folder of crossval; its held-out scans set the out-of-distribution limit",
     )
-    export.add_argument("--half", action="store_true", help="store kernels as float16, in half the bytes")
+    export.add_argument("--half", action="store_true", help="store kernels as float16, which halves the size")
     export.set_defaults(run=_export, of_course=True)
 
 
 def _add_training_options(command: argparse.ArgumentParser) -> None:
-    """What `train` and `crossval` share."""
+    """Options of both `train` and `crossval`."""
     _add_recipe_options(command)
     command.add_argument(
         "--split",
         choices=("patient", "leaky-image", "leaky-row"),
         default="patient",
-        help="what is dealt out to the folds; the leaky ones are for the lesson on leaks and need --allow-leaks",
+        help="unit of the split; the leaky ones are for the lesson on leaks and need --allow-leaks",
     )
-    command.add_argument("--allow-leaks", action="store_true", help="train although held-out slices are known")
-    command.add_argument("--start", type=Path, metavar="RUN", help="finished run whose weights come first")
+    command.add_argument("--allow-leaks", action="store_true", help="train even if the split leaks")
+    command.add_argument("--start", type=Path, metavar="RUN", help="finished run that gives the first weights")
 
 
 def _add_recipe_options(command: argparse.ArgumentParser) -> None:
-    """The recipe, and what is asked for instead of its own settings."""
+    """The recipe, and options that replace its own settings."""
     command.add_argument("recipe", help="name of a recipe; python -m ich_lib recipes lists them")
     command.add_argument("--epochs", type=int, help="instead of the recipe's")
-    command.add_argument("--steps", type=int, help="batches an epoch, instead of the recipe's")
+    command.add_argument("--steps", type=int, help="batches per epoch, instead of the recipe's")
     command.add_argument("--batch", type=int, help="instead of the recipe's")
-    command.add_argument("--phantoms", type=int, help="how many phantom heads, instead of the recipe's")
+    command.add_argument("--phantoms", type=int, help="number of phantom heads, instead of the recipe's")
     command.add_argument("--seed", type=int, help="instead of the recipe's")
     command.add_argument("--size", type=int, metavar="PIXELS", help="side of a picture, instead of the recipe's")
-    command.add_argument("--depth", type=int, metavar="SLICES", help="of a 3D picture, instead of the recipe's")
+    command.add_argument("--depth", type=int, metavar="SLICES", help="slices of a 3D picture, instead of the recipe's")
     command.add_argument(
-        "--precision", metavar="POLICY", help="of Keras, such as mixed_bfloat16 or float32, instead of the recipe's"
+        "--precision", metavar="POLICY", help="Keras policy such as mixed_bfloat16 or float32, instead of the recipe's"
     )
     command.add_argument(
         "--random-weights",
         action="store_true",
-        help="begin a pretrained recipe with random weights, all of them trained",
+        help="start a pretrained recipe from random weights, and train all of them",
     )
-    command.add_argument("--devices", type=int, default=1, metavar="N", help="that share every batch (default 1)")
     command.add_argument(
-        "--budget", type=_budget, metavar="PIXELS,SLICES", help="cut the recipe to a picture size and slices seen"
+        "--devices", type=int, default=1, metavar="N", help="number of devices that share every batch (default 1)"
+    )
+    command.add_argument(
+        "--budget",
+        type=_budget,
+        metavar="PIXELS,SLICES",
+        help="limit the recipe to a picture size and a number of training slices",
     )
 
 
@@ -144,7 +153,7 @@ def _recipes(options: argparse.Namespace) -> None:
 
 
 def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
-    """The recipe asked for, with what was asked for instead of its own settings."""
+    """The chosen recipe, with the options that replace its own settings."""
     from ich_lib.models.recipes import get_recipe
     from ich_lib.training.crossval import from_random_weights, reduce_budget, resize
 
@@ -233,7 +242,7 @@ def _tune(options: argparse.Namespace) -> None:
         fold=options.fold,
         seed=recipe.seed,
     )
-    say(f"Best of {best.trials} trials, {best.score:.3f} on the patients it was chosen by:")
+    say(f"Best of {best.trials} trials, {best.score:.3f} on the patients used for the choice:")
     say("\n".join(f"{name:17} {value}" for name, value in best.settings.items()))
     say(
         f"Next, on the patients set apart: python -m ich_lib train {options.recipe} --data {options.data} --out RUN "
@@ -248,7 +257,7 @@ def _export(options: argparse.Namespace) -> None:
 
     report = read_report(options.report) if options.report else None
     if bool(options.ood_data) != bool(options.limit_from):
-        raise ValueError("--ood-data and --limit-from go together: what was trained on, and folds that held some out.")
+        raise ValueError("Give --ood-data (the training set) and --limit-from (a cross-validation) together.")
     card = export(
         options.source,
         options.out,
@@ -261,7 +270,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _figures(report: "Report") -> dict:
-    """What a card tells of a report: the headline, and of calls, without curves and tables, how many are right."""
+    """The figures of a report for a card: the headline, and the rates of correct calls, without curves and tables."""
     calls = {"slices": report.slices, "whole_scans": report.whole_scans}
     return {
         "folds": report.folds,

@@ -1,7 +1,7 @@
 """Data sets on disk to one table of slices each.
 
-`table` says what every set becomes; then a module a set: ct_ich, ct_ich_nifti, rsna, renders, pairs. Below them lie
-picture, polygons and volumes, which read files.
+`table` is the common form of all sets. Then there is one module per set: ct_ich, ct_ich_nifti, rsna, renders, pairs.
+The modules picture, polygons and volumes read files.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class _Reader(NamedTuple):
-    """A data set: what its folder holds, in words and as a test, and who reads it."""
+    """A data set: the contents of its folder, in words and as a test, and its reader."""
 
     name: str
     description: str
@@ -40,7 +40,7 @@ class _Reader(NamedTuple):
     read: Callable[[Path], Table]
 
 
-# In order of how special they are: a folder of pairs is what is left.
+# Most specific first: any other folder may be a folder of pairs.
 _READERS = (
     _Reader("CT-ICH 1.0.0", f"{DIAGNOSIS} and Patients_CT", lambda folder: (folder / DIAGNOSIS).is_file(), ct_ich),
     _Reader(
@@ -61,19 +61,19 @@ _READERS = (
 
 
 def open_set(folder: str | Path) -> Table:
-    """Read a data set, whichever it is: its layout tells.
+    """Read any known data set; its layout decides which.
 
     Raises:
-        FileNotFoundError: if no known set is laid out like this, with what each would hold.
+        FileNotFoundError: if no known set has this layout; the message lists the known layouts.
         ValueError: from the reader of the set, if a table in it is not of its form.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder.")
+        raise FileNotFoundError(f"{folder} is not a folder.")
     for reader in _READERS:
         if reader.fits(folder):
             return reader.read(folder)
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(k.fits(path) for k in _READERS)]
-    hint = f" Its folder {below[0].name} is one: name that." if len(below) == 1 else ""
+    hint = f" Its folder {below[0].name} is a data set: name that." if len(below) == 1 else ""
     layouts = "; ".join(f"{reader.name}: {reader.description}" for reader in _READERS)
-    raise FileNotFoundError(f"{folder} is no data set that is known here.{hint} A folder should hold, for {layouts}.")
+    raise FileNotFoundError(f"{folder} is not a known data set.{hint} A folder should hold, for {layouts}.")

@@ -17,7 +17,7 @@ def verify(folder: str | Path) -> tuple[str, ...]:
         folder: holds SHA256SUMS.txt.
 
     Returns:
-        A sentence for each kind of trouble (files missing, changed, not listed); none if all is well.
+        A sentence for each kind of problem (files missing, changed, not listed); empty if there is none.
 
     Raises:
         FileNotFoundError: if there is no SHA256SUMS.txt.
@@ -25,7 +25,7 @@ def verify(folder: str | Path) -> tuple[str, ...]:
     """
     folder = Path(folder)
     if not (folder / SUMS).is_file():
-        raise FileNotFoundError(f"{folder} holds no {SUMS}, so nothing says whether its files are the published ones.")
+        raise FileNotFoundError(f"{folder} has no {SUMS}, so its files cannot be checked.")
     registry = parse_sums((folder / SUMS).read_bytes())
     missing = [path for path in registry if not (folder / path).is_file()]
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -38,20 +38,21 @@ def parse_sums(data: bytes) -> dict[str, str]:
     """Read a SHA256SUMS.txt: path from the set's folder, with slashes, to hash.
 
     Args:
-        data: its content: a line a file, 64 hexadecimal digits, one space (PhysioNet) or two (sha256sum), the path.
+        data: its content: a line per file, 64 hexadecimal digits, one space (PhysioNet) or two (sha256sum), the path.
 
     Raises:
-        ValueError: if a line has another form, a path leads out of the folder or is there twice, or there are none.
+        ValueError: if a line has another form, if a path leads out of the folder or is listed twice, or if there are
+            none.
 
     Source:
-        PhysioNet writes '{hash} {path}' in sorted order, the list itself left out (physionet-build,
-        make_checksum_file); the second space and the star are those of GNU coreutils.
+        PhysioNet writes '{hash} {path}' in sorted order, without the list itself (physionet-build, make_checksum_file);
+        the second space and the star are those of GNU coreutils.
     """
     lines = data.decode("utf-8", errors="replace").splitlines()
     if not lines:
         raise ValueError(f"{SUMS} is empty.")
     listed = [_join_names(line, number) for number, line in enumerate(lines, start=1)]
-    times = Counter(path.casefold() for path, _ in listed)  # as Windows and macOS compare names
+    times = Counter(path.casefold() for path, _ in listed)  # Windows and macOS compare names in this way
     if twice := [path for path, _ in listed if times[path.casefold()] > 1]:
         raise ValueError(f"{SUMS} lists {twice[0]!r} twice.")
     return dict(listed)
@@ -66,12 +67,12 @@ def _join_names(line: str, number: int) -> tuple[str, str]:
         )
     digest, path = match.groups()
     if not all(map(_is_plain, path.split("/"))) or path.casefold() == SUMS.casefold():
-        raise ValueError(f"{SUMS} line {number} has the path {path!r}, which is not taken.")
+        raise ValueError(f"{SUMS} line {number} has the path {path!r}, which is not accepted.")
     return path, digest.lower()
 
 
 def _is_plain(part: str) -> bool:
-    """Whether one step of a path is a name on every system: no way up, no drive, no device of Windows."""
+    """Whether one part of a path is a valid name on every system: not "..", no drive, no device of Windows."""
     device = re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", part)
     return part.isprintable() and not (device or part[-1:] in ("", ".", " ") or set(part) & set('\\:*?"<>|'))
 

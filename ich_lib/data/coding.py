@@ -1,4 +1,4 @@
-"""How a stored slice is coded: HU by JPEG-LS, masks as PNG, and two marks that find equal and similar slices."""
+"""The coding of a stored slice: HU as JPEG-LS, masks as PNG, and two fingerprints for equal and similar slices."""
 
 import hashlib
 
@@ -23,7 +23,7 @@ def encode_hu(hu: np.ndarray) -> bytes:
 
 
 def decode_hu(code: bytes) -> np.ndarray:
-    """Undo `encode_hu`: (y, x) int16 HU, within half a step of LEVELS_HU."""
+    """The reverse of `encode_hu`: (y, x) int16 HU, within half a step of LEVELS_HU."""
     return LEVELS_HU[jpeg_ls.decode(np.frombuffer(code, np.uint8))]
 
 
@@ -38,6 +38,6 @@ def picture_digest(plane: np.ndarray) -> bytes:
 
 
 def thumbnail(hu: np.ndarray) -> np.ndarray:
-    """A stamp of a slice through the brain render's window."""
+    """A thumbnail of a slice in the window of the brain render."""
     small = cv2.resize(window(hu, *WINDOWS["brain render"]), (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
     return np.round(small * 255).astype(np.uint8)

@@ -25,7 +25,7 @@ ATTRIBUTION = (
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line of the diagnosis table: a slice, its labels in the order of LABELS, whether the skull is broken."""
+    """One line of the diagnosis table: a slice, its labels in the order of LABELS, whether the skull is fractured."""
 
     patient: int
     slice: int
@@ -39,7 +39,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Renders:
-    """The pictures of each row: one or two renders and, where there is blood, its outline."""
+    """The pictures of each row: one or two renders and, for slices with blood, the outline."""
 
     brain: list[Path]
     bone: list[Path | None]
@@ -66,11 +66,11 @@ def ct_ich(folder: str | Path) -> Table:
 
     Returns:
         One row per slice that has a brain render. Facts: "fracture"; "bone_render", False for the 13 bleeding slices of
-        the published set whose bone render is missing, so that their bone and air are one value each; and, where the
-        demographics are there, "age" (years, nan where unknown) and "sex" ("Male", "Female" or "").
+        the published set whose bone render is missing, so that bone and air have one value each; and, if the
+        demographics are available, "age" (years, nan if unknown) and "sex" ("Male", "Female" or "").
 
     Raises:
-        FileNotFoundError: if the folder or its CSV is not there, with how to get the data.
+        FileNotFoundError: if the folder or its CSV does not exist; the message says how to get the data.
         ValueError: if a row of the CSV is not the published form.
     """
     folder = Path(folder)
@@ -110,17 +110,17 @@ def ct_ich(folder: str | Path) -> Table:
 
 
 def _paths(folder: Path, line: Diagnosis) -> tuple[Path, Path, Path]:
-    """Where brain render, bone render and outline of a slice should be."""
+    """The expected paths of brain render, bone render and outline of a slice."""
     pictures = folder / "Patients_CT" / f"{line.patient:03d}"
     name = f"{line.slice}.jpg"
     return pictures / "brain" / name, pictures / "bone" / name, pictures / "brain" / f"{line.slice}_HGE_Seg.jpg"
 
 
 def read_diagnoses(path: Path) -> tuple[list[Diagnosis], DataProblems]:
-    """The lines of a CT-ICH diagnosis table (1.0.0 and 1.3.1 share it), in order of patient and slice.
+    """The lines of a CT-ICH diagnosis table (the same for 1.0.0 and 1.3.1), in order of patient and slice.
 
-    A line that says the same as an earlier one is counted as doubled; one that contradicts itself or an earlier one
-    leaves, together with what it contradicts.
+    A line equal to an earlier one is counted as doubled. A line that contradicts itself or an earlier one is left out,
+    together with the lines it contradicts.
 
     Raises:
         ValueError: if a line has another form, or if most lines contradict themselves: then a column was inverted.
@@ -160,13 +160,13 @@ def _line(row: dict[str, str], where: str) -> tuple[Diagnosis, bool]:
 
 
 def read_demographics(path: Path, patient: np.ndarray) -> dict[str, np.ndarray]:
-    """Age in years and sex of each row's patient, {"age", "sex"}; empty where the file is not there."""
+    """Age in years and sex of each row's patient, {"age", "sex"}; empty if the file does not exist."""
     if not path.is_file():
         return {}
     facts_by_patient = {}
     for row in _csv(path):
         values = {key.split("(")[0].strip().lower(): (value or "").strip() for key, value in row.items() if key}
-        if values.get("patient number", "").isdigit():  # lines of notes follow the last patient
+        if values.get("patient number", "").isdigit():  # notes follow the last patient
             facts_by_patient[f"{int(values['patient number']):03d}"] = values
     age = [_years(facts_by_patient.get(name, {}).get("age", "")) for name in patient.tolist()]
     sex = [facts_by_patient.get(name, {}).get("gender", "") for name in patient.tolist()]

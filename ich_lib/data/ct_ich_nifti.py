@@ -1,12 +1,12 @@
 """CT-ICH 1.3.1 (Hssayeni, PhysioNet, doi 10.13026/4nae-zg36): 75 NIfTI scans with masks to a table of slices.
 
 Layout: `ct_scans/NNN.nii`, `masks/NNN.nii` (0 and 255), `hemorrhage_diagnosis_raw_ct.csv` with the columns of 1.0.0 and
-`Patient_demographics.csv` (the Read_me writes it in small letters; both are found). NNN is 049 to 058 and 066 to 130.
+`Patient_demographics.csv` (the Read_me writes it in lower case; both are accepted). NNN is 049 to 058 and 066 to 130.
 
 SliceNumber counts the slices of the file from 1, in the file's own order: the set's script split_raw_data.py pairs the
-lines of a patient with ct_scan[:, :, 0], [:, :, 1], ... The published scans are LAS, so that order runs foot to head
-and equals the row's `slice`. A file that the affine shows to run from the head down is turned round with its labels;
-its `slice` still counts from the foot.
+lines of a patient with ct_scan[:, :, 0], [:, :, 1], ... The published scans are LAS, so that order runs from foot to
+head and equals the row's `slice`. If the affine of a file runs from the head down, file and labels are reversed, so
+that `slice` counts from the foot.
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ ATTRIBUTION = (
 
 @dataclass(frozen=True)
 class _Row:
-    """A slice: its line, its place from the foot (0 is lowest), its scan, its mask if that can be trusted."""
+    """A slice: its line, its place from the foot (0 is lowest), its scan, its mask if that is reliable."""
 
     line: Diagnosis
     z: int
@@ -47,7 +47,7 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Scans:
-    """The volumes of the rows; of each kind the last one read is kept."""
+    """The volumes of the rows; the last scan and the last mask are kept."""
 
     rows: list[_Row]
     scans: Volumes = field(default_factory=lambda: Volumes(keep=1))
@@ -68,14 +68,14 @@ class _Scans:
 
 
 def ct_ich_nifti(folder: str | Path) -> Table:
-    """Read the table of a CT-ICH 1.3.1 folder; the masks are looked through once, scans are opened later.
+    """Read the table of a CT-ICH 1.3.1 folder. Every mask is examined once; scans are opened later.
 
     Args:
         folder: holds hemorrhage_diagnosis_raw_ct.csv, ct_scans and masks.
 
     Returns:
-        One row per labeled slice, its pictures in the canonical order of `ich_lib.scan` whatever order the file has.
-        Facts as `ct_ich`. A slice whose mask contradicts its label, or lies elsewhere than its scan, is not `outlined`.
+        One row per labeled slice, with pictures in the canonical order of `ich_lib.scan`. Facts as in `ct_ich`. A slice
+        is not `outlined` if its mask contradicts its label, or if the mask has another place than its scan.
 
     Raises:
         FileNotFoundError: if the CSV or every scan is missing.
@@ -114,7 +114,7 @@ def ct_ich_nifti(folder: str | Path) -> Table:
 
 
 def _rows(folder: Path, lines: list[Diagnosis]) -> tuple[list[_Row], DataProblems]:
-    """The rows of all scans, each foot to head, and what was wrong with any."""
+    """The rows of all scans, each foot to head, and their problems."""
     lines_by_patient = defaultdict(list)
     for line in lines:
         lines_by_patient[f"{line.patient:03d}"].append(line)
@@ -133,7 +133,7 @@ def _volumes(folder: Path) -> dict[str, Path]:
 
 
 def _scan(lines: list[Diagnosis], scan: Path | None, mask: Path | None) -> tuple[list[_Row], DataProblems]:
-    """The rows of one scan. A scan that cannot be read leaves with all its labels."""
+    """The rows of one scan. A scan that cannot be read is left out with all its labels."""
     names = tuple(line.name for line in lines)
     if scan is None:
         return [], DataProblems(missing=names)
@@ -155,12 +155,12 @@ def _scan(lines: list[Diagnosis], scan: Path | None, mask: Path | None) -> tuple
 
 
 def _slice_index(number: int, file_grid: FileGrid) -> int:
-    """SliceNumber, which counts the file's slices from 1, as the place from the foot."""
+    """SliceNumber, which counts the file's slices from 1, as a place from the foot."""
     return number - 1 if file_grid.is_foot_to_head else file_grid.slices - number
 
 
 def _drop_masks(rows: list[_Row], mask: Path | None) -> tuple[list[_Row], tuple[str, ...]]:
-    """The rows without the masks that cannot be believed, and the names of their slices."""
+    """The rows without unreliable masks, and the names of their slices."""
     blood = _blood(mask, rows[0].grid) if rows and mask else None
     if blood is None:
         odd = {row.z for row in rows if row.line.labels[-1]} if mask is None else {row.z for row in rows}
@@ -171,7 +171,7 @@ def _drop_masks(rows: list[_Row], mask: Path | None) -> tuple[list[_Row], tuple[
 
 
 def _blood(mask: Path, scan: FileGrid) -> np.ndarray | None:
-    """(z,) bool, the slices with mask voxels; None if the mask cannot be read or does not lie on its scan."""
+    """(z,) bool, the slices with mask voxels; None if the mask cannot be read or has another place than its scan."""
     try:
         return np.any(mask_volume(mask, scan), axis=(1, 2)) if scan.matches(read_grid(mask)) else None
     except ReadError:

@@ -1,15 +1,17 @@
-"""Download a public data set from its own server: its terms first, then every file of its list, checked by SHA-256.
+"""Download a public data set from its own server: first its terms, then every file of its list, checked by SHA-256.
 
-pooch does the download: it keeps files that are here and right, writes to a temporary name, checks the hash before the
-file takes its own name, and tries again after a cut or a wrong hash. This module adds what pooch does not have:
+pooch does the download. It keeps correct files, writes to a temporary name, checks the hash before it renames the file,
+and tries again after an interruption or a wrong hash. This module adds:
 
-- Terms, citation and size are printed before anything is asked of a server; a set behind an account gets instructions.
-- PhysioNet's own list (SHA256SUMS.txt) is the registry. It comes from outside, so no path of it may leave the folder.
-- Several files at a time over connections that stay open: CT-ICH is 5,300 files of 20 kB, and a new TLS connection for
-  each of them takes longer than the file. A call that was interrupted continues with the next missing file.
-- https only, after redirects too; a missing file does not hold up the others; each failure is one sentence.
+- Terms, citation and size are printed before any server is contacted. For a set that needs an account, instructions are
+printed.
+- PhysioNet's own list (SHA256SUMS.txt) is the registry. It comes from outside, so none of its paths may leave the
+folder.
+- Several files are downloaded at a time over connections that stay open. CT-ICH has 5,300 files of 20 kB, and a new TLS
+  connection for each would take longer than the file. An interrupted call continues with the next missing file.
+- Only https is accepted, also after redirects. A missing file does not stop the others. Each failure is one sentence.
 
-List and files come from one server over https, so the hashes find damage, not a dishonest server.
+List and files come from one server over https, so the hashes detect damage, not a dishonest server.
 `PublicSet.sums_sha256` can pin the list itself; it is None until two people have compared a download.
 """
 
@@ -29,18 +31,19 @@ from ich_lib.data.checksums import SUMS, changed, parse_sums
 from ich_lib.data.public_sets import PUBLIC_SETS, PublicSet, terms
 from ich_lib.grammar import count, first_few
 
-_TIMEOUT_S = 20  # without a byte; also the longest that Ctrl-C takes
+_TIMEOUT_S = 20  # seconds without a byte; also the longest delay of Ctrl-C
 _TRIES = 3
 _BLOCK = 1 << 16
-_MOST_FAILED = 20  # files that may fail before the rest is not tried either
+_MOST_FAILED = 20  # files that may fail before the download gives up
 _SPARE_BYTES = 1.1  # of the disk: the size of a set is an estimate, and small files take whole blocks
 
 Downloader = Callable[[str, str, pooch.Pooch], None]  # from an address to a file
-pooch.get_logger().setLevel("WARNING")  # else a line a file
+pooch.get_logger().setLevel("WARNING")  # otherwise pooch logs a line per file
 
 
 class FetchError(OSError):
-    """The set, or a file of it, could not be had. pooch takes a ValueError for a wrong hash, and tries again."""
+    """The set, or a file of it, is not available. It is not a ValueError, because pooch takes one for a wrong
+    hash and tries again."""
 
 
 def fetch(
@@ -52,7 +55,7 @@ def fetch(
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Path:
-    """Download a set, or what an earlier call left missing.
+    """Download a set, or the files that an earlier call left missing.
 
     Args:
         name: a key of PUBLIC_SETS.
@@ -60,19 +63,19 @@ def fetch(
         base_url: another address of the same files, https (or http on this machine).
         workers: files downloaded at the same time.
         progress: show a bar.
-        say: gets the terms, before anything is asked of a server, and the names of files that are replaced.
+        say: function for the terms, before any server is contacted, and for the names of replaced files.
 
     Returns:
         The folder, holding every file of SHA256SUMS.txt and that list.
 
     Raises:
-        FetchError: if the set needs an account (the text says how to get it), or a file cannot be had, differs from
-            its hash, or finds no room.
+        FetchError: if the set needs an account (the text says how to get it), or if a file is not available, differs
+            from its hash, or does not fit on the disk.
     """
     say(terms(name))
     known, folder = PUBLIC_SETS[name], Path(out)
     if known.url is None:
-        raise FetchError(f"{name} is not fetched by this command. {known.needs_account}")
+        raise FetchError(f"{name} cannot be downloaded by this command. {known.needs_account}")
     base_url = (base_url or known.url).rstrip("/") + "/"
     with _session(base_url, workers) as session:
         download = partial(_download, session, known.page)
@@ -93,28 +96,30 @@ def _pooch(folder: Path, base_url: str, registry: Mapping[str, str] | Mapping[st
 
 
 def _session(base_url: str, workers: int) -> requests.Session:
-    """Connections that are kept open; an address that is not https is refused, after a redirect too."""
+    """Connections that stay open; an address that is not https is refused, also after a redirect."""
     session = requests.Session()
     session.headers.update({"User-Agent": "ich_lib (teaching)", "Accept-Encoding": "identity"})
     session.adapters.clear()
     is_here = urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
-    session.trust_env = not is_here  # no proxy to this machine
+    session.trust_env = not is_here  # no proxy for this machine
     for start in ("https://", *([f"http://{urlsplit(base_url).netloc}/"] if is_here else [])):
         session.mount(start, requests.adapters.HTTPAdapter(pool_maxsize=workers))
     return session
 
 
 def _download(session: requests.Session, page: str, url: str, output_file: str, _: pooch.Pooch) -> None:
-    """One file to `output_file`; the last three arguments are what pooch gives to its downloaders."""
+    """Download one file to `output_file`; the last three arguments are those of pooch's downloaders."""
     try:
         response = session.get(url, stream=True, timeout=_TIMEOUT_S)
     except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as problem:
-        raise FetchError(f"{url} is no https address, or leads to one that is not; it was not followed.") from problem
-    Path(output_file).unlink()  # pooch made it readable for its owner alone
+        raise FetchError(
+            f"{url} is not an https address, or redirects to one that is not. Nothing was downloaded from it."
+        ) from problem
+    Path(output_file).unlink()  # pooch made it readable only for its owner
     with response, Path(output_file).open("wb") as file:
         if response.status_code in (401, 403):
             raise FetchError(
-                f"{url} is given only to those who log in (HTTP {response.status_code}), so its terms may have "
+                f"{url} requires a login (HTTP {response.status_code}), so its terms may have "
                 f"changed. Read {page} in a browser and download the set there."
             )
         response.raise_for_status()
@@ -125,12 +130,12 @@ def _download(session: requests.Session, page: str, url: str, output_file: str, 
 def _sums(base_url: str, known: PublicSet, download: Downloader) -> bytes:
     with TemporaryDirectory() as place:
         if problem := _fetch_one(_pooch(Path(place), base_url, {SUMS: known.sums_sha256}), SUMS, download):
-            raise FetchError(f"{problem} Nothing was fetched.")
+            raise FetchError(f"{problem} Nothing was downloaded.")
         return (Path(place) / SUMS).read_bytes()
 
 
 def _fetch_all(store: pooch.Pooch, to_fetch: list[str], download: Downloader, workers: int, bar: tqdm) -> None:
-    """Every wanted file, several at a time. A file that the server does not have does not hold up the others."""
+    """Download every wanted file, several at a time. A file that the server does not have does not stop the others."""
     failed = []
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
     try:
@@ -144,16 +149,16 @@ def _fetch_all(store: pooch.Pooch, to_fetch: list[str], download: Downloader, wo
         pool.shutdown(cancel_futures=True)
     if failed:
         others = f" {count(len(failed) - 1, 'more file')} failed too." if failed[1:] else ""
-        raise FetchError(f"{failed[0]}{others} The same command tries again what is missing.")
+        raise FetchError(f"{failed[0]}{others} Run the same command again to download what is missing.")
 
 
 def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | None:
-    """One file; a sentence if it cannot be had. A login or a full disk stops the others as well."""
+    """Download one file; returns a sentence if it fails. A login or a full disk also stops the others."""
     try:
         store.fetch(path, downloader=download)
     except FetchError:
         raise
-    except (requests.RequestException, ValueError) as problem:  # ValueError: pooch's word for a wrong hash
+    except (requests.RequestException, ValueError) as problem:  # ValueError: pooch's error for a wrong hash
         return f"{path} did not come from {urlsplit(store.base_url).netloc} in {_TRIES} tries ({problem})."
     except OSError as problem:
         raise _unwritable(store.abspath, problem) from problem
@@ -161,14 +166,15 @@ def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | Non
 
 
 def _files_to_fetch(folder: Path, registry: dict[str, str], say: Callable[[str], None]) -> list[str]:
-    """Files that are missing, or differ from what was published."""
+    """Files that are missing, or differ from the published ones."""
     if differing := changed(folder, registry):
         say(f"{count(len(differing), 'file')} here but not as published, to be replaced: {first_few(differing)}.")
     return [path for path in registry if path in differing or not (folder / path).is_file()]
 
 
 def _prepare(folder: Path, sums: bytes, wanted: list[str]) -> None:
-    """The list first, so that `verify` can name what is missing; and every folder: threads of pooch make it twice."""
+    """Write the list first, so that `verify` can name missing files; then every folder, because pooch's threads make it
+    twice."""
     try:
         for place in {folder, *((folder / path).parent for path in wanted)}:
             place.mkdir(parents=True, exist_ok=True)
@@ -178,13 +184,13 @@ def _prepare(folder: Path, sums: bytes, wanted: list[str]) -> None:
 
 
 def _check_room(folder: Path, needed: float) -> None:
-    """Refuse before the first file, by the size the set is known to have."""
+    """Refuse before the first file if the disk is too small for the known size of the set."""
     place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
         raise FetchError(
             f"The disk of {folder} has {free / 1e6:.0f} MB free and the set takes {needed / 1e6:.0f} MB. "
-            "Make room or name another folder; nothing was fetched."
+            "Make room or name another folder; nothing was downloaded."
         )
 
 

@@ -1,14 +1,13 @@
 """A plain folder of NIfTI scans with masks to a table of slices.
 
-Layouts, the first that fits; .nii and .nii.gz:
-    a folder a case: CASE/scan.nii.gz, CASE/mask.nii.gz and, as `python -m ich_lib phantom` writes them, CASE/labels.csv
-        (a line a slice) and CASE/case.json ("coding": the mask value of each type);
-    two folders: images, scans, ct_scans or imagesTr with NAME, and masks, labels, segmentations or labelsTr with the
-        same NAME; nnU-Net's NAME_0000 is NAME;
-    side by side: NAME and NAME_mask, NAME_seg, NAME_segmentation or NAME_label(s).
+Layouts, in this order; .nii and .nii.gz. One folder per case: CASE/scan.nii.gz, CASE/mask.nii.gz and, as `python -m
+    ich_lib phantom` writes them, CASE/labels.csv (a line per slice) and CASE/case.json ("coding": the mask value of
+    each type). Two folders: images, scans, ct_scans or imagesTr with NAME, and masks, labels, segmentations or labelsTr
+    with the same NAME; nnU-Net's NAME_0000 is NAME. Side by side: NAME and NAME_mask, NAME_seg, NAME_segmentation or
+    NAME_label(s).
 
-What a set tells decides its `known_labels`: with a coding or labels.csv for every case the five types, else only `any`,
-whatever the values of the masks are.
+The contents decide `known_labels`: with a coding or labels.csv for every case the five types, else only `any`, for any
+values in the masks.
 """
 
 import csv
@@ -35,7 +34,7 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """A scan with what lies beside it."""
+    """A scan with the files beside it."""
 
     name: str
     scan: Path
@@ -45,7 +44,7 @@ class ScanFiles:
 
 @dataclass(frozen=True)
 class _Slices:
-    """The slices of a case that have a label; `types_known` tells whether their types are known, not only `any`."""
+    """The slices of a case that have a label; `types_known` says whether their types are known, not only `any`."""
 
     case: ScanFiles
     grid: FileGrid
@@ -57,7 +56,7 @@ class _Slices:
 
 @dataclass(frozen=True)
 class _Volumes:
-    """Case and slice of each row; of scans and of masks the last one read is kept."""
+    """Case and slice of each row; the last scan and the last mask are kept."""
 
     slices: list[_Slices]
     case: np.ndarray
@@ -85,7 +84,7 @@ class _Volumes:
 def pairs(
     folder: str | Path, *, progress: Callable[[list[ScanFiles]], Iterable[ScanFiles]] = lambda items: items
 ) -> Table:
-    """Read the table of a folder of scans with masks. Every mask is looked through once, scans are opened later.
+    """Read the table of a folder of scans with masks. Every mask is examined once; scans are opened later.
 
     Args:
         folder: see the layouts above.
@@ -95,8 +94,8 @@ def pairs(
         One row per slice, foot to head, `slice` from 0. Patient and scan are the case's name.
 
     Raises:
-        FileNotFoundError: if no scan lies beside a mask.
-        ValueError: if labels.csv or case.json is not of its form.
+        FileNotFoundError: if no scan has a mask.
+        ValueError: if labels.csv or case.json has another form.
     """
     cases = find_scans(folder := Path(folder))
     if not cases:
@@ -169,7 +168,7 @@ def _file_beside(case: ScanFiles, name: str) -> Path | None:
 
 
 def _case(case: ScanFiles) -> tuple[_Slices | None, DataProblems]:
-    """The slices of one case that have a label, and what is wrong with it."""
+    """The slices of one case that have a label, and their problems."""
     try:
         file_grid = read_grid(case.scan)
     except ReadError:
@@ -178,7 +177,7 @@ def _case(case: ScanFiles) -> tuple[_Slices | None, DataProblems]:
     csv_labels = _labels_csv(case, file_grid.slices)
     if values is None and csv_labels is None:
         return None, odd or DataProblems(missing=(case.name,))
-    odd = DataProblems(inconsistent=odd.corrupt + odd.inconsistent)  # labels.csv speaks for it, so the case stays
+    odd = DataProblems(inconsistent=odd.corrupt + odd.inconsistent)  # labels.csv labels it, so the case stays
     coding = _coding(case)
     mask_labels, unknown = _labels_of_mask(values, coding, file_grid.slices)
     labels = mask_labels if csv_labels is None else csv_labels
@@ -193,7 +192,7 @@ def _case(case: ScanFiles) -> tuple[_Slices | None, DataProblems]:
 
 
 def _mask(case: ScanFiles, file_grid: FileGrid) -> tuple[np.ndarray | None, DataProblems]:
-    """(z, y, x) mask values; None, with a report where there is a mask, if it cannot be believed."""
+    """(z, y, x) mask values; None if the mask is missing or unreliable, the latter with a report."""
     if case.mask is None:
         return None, DataProblems()
     try:
@@ -205,7 +204,7 @@ def _mask(case: ScanFiles, file_grid: FileGrid) -> tuple[np.ndarray | None, Data
 
 
 def _labels_of_mask(values: np.ndarray | None, coding: dict[str, int], slices: int) -> tuple[np.ndarray, np.ndarray]:
-    """(z, 6) labels that the mask shows, and (z,) whether it holds a value that the coding does not."""
+    """(z, 6) labels of the mask, and (z,) whether it holds a value that is not in the coding."""
     labels, unknown = np.zeros((slices, len(LABELS)), bool), np.zeros(slices, bool)
     for z, plane in enumerate([] if values is None else values):
         codes = _codes(plane)
@@ -216,12 +215,12 @@ def _labels_of_mask(values: np.ndarray | None, coding: dict[str, int], slices: i
 
 
 def _codes(plane: np.ndarray) -> set[int]:
-    """The values of a mask's slice but 0. Most slices hold none, and thousands are looked through."""
+    """The nonzero values of a mask's slice. Most slices hold none, and thousands are examined."""
     return set((np.flatnonzero(np.bincount(plane.ravel())[1:]) + 1).tolist()) if plane.any() else set()
 
 
 def _coding(case: ScanFiles) -> dict[str, int]:
-    """Type to its mask value, from case.json; empty where nobody says."""
+    """Type to its mask value, from case.json; empty if it does not say."""
     path = _file_beside(case, "case.json")
     if path is None:
         return {}
@@ -235,7 +234,7 @@ def _coding(case: ScanFiles) -> dict[str, int]:
 
 
 def _labels_csv(case: ScanFiles, slices: int) -> np.ndarray | None:
-    """(z, 6) labels, a line a slice, or None where there is no labels.csv."""
+    """(z, 6) labels, a line per slice, or None without a labels.csv."""
     path = _file_beside(case, "labels.csv")
     if path is None:
         return None
@@ -244,12 +243,14 @@ def _labels_csv(case: ScanFiles, slices: int) -> np.ndarray | None:
     try:
         labels_by_slice = {int(line["slice"]): [bool(int(line[name])) for name in LABELS] for line in lines}
     except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"{case.name}/labels.csv is not a line a slice of slice,{','.join(LABELS)}.") from problem
+        raise ValueError(
+            f"{case.name}/labels.csv must have one line per slice with the columns slice,{','.join(LABELS)}."
+        ) from problem
     labels = (
         np.array([labels_by_slice.get(z, []) for z in range(slices)])
         if labels_by_slice.keys() == set(range(slices))
         else None
     )
     if labels is None or (labels[:, :ANY].any(axis=1) != labels[:, ANY]).any():
-        raise ValueError(f"{case.name}/labels.csv does not tell each of the {slices} slices once, types with `any`.")
+        raise ValueError(f"{case.name}/labels.csv must name each of the {slices} slices once, types with `any`.")
     return labels

@@ -1,4 +1,4 @@
-"""Heads made by code, as a data set: exact masks, nobody's picture, and any number of them."""
+"""Synthetic heads as a data set: exact masks, no patient, and any number of them."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -19,8 +19,8 @@ def phantom_cases(count: int, seed: int, *, pixels: int = 256) -> Iterator[Phant
     """`count` heads: a third without blood, the others with one or two bleeds, one in three with a mimic.
 
     Args:
-        count: how many.
-        seed: of all of them; case i is the same whatever `count` is.
+        count: number of heads.
+        seed: of all of them; case i is the same for any `count`.
         pixels: side of a slice.
     """
     for i in range(count):
@@ -39,10 +39,10 @@ def phantoms(
     field: str = "slice",
     progress: Callable[..., Iterable[StoredScan]] = lambda items, total: items,
 ) -> Store:
-    """Make heads by code and keep them: the first call makes the file, later ones open it.
+    """Make synthetic heads and store them: the first call makes the file, later ones open it.
 
     Args:
-        count: how many heads.
+        count: number of heads.
         seed: of all of them.
         size: side of a stored picture, and of the slices it is made from, in pixels.
         field: "slice" or "head", see `build_store`.
@@ -61,7 +61,7 @@ def phantoms(
 
 
 def phantoms_path(count: int, seed: int = 0, *, size: int = 256, field: str = "slice") -> Path:
-    """The file that `phantoms` makes or opens."""
+    """The file of `phantoms`."""
     return cache_folder() / f"phantoms-{count}-seed{seed}-{field}{size}-{_version()}.slices"
 
 
@@ -73,6 +73,6 @@ def _head(index: int, case: Phantom) -> StoredScan:
 
 
 def _version() -> str:
-    """Changes with the code that makes the heads, so that no head of an older one is taken for a new one."""
+    """Changes with the code that makes the heads, so that heads of an older version are not reused."""
     sources = [*sorted(Path(ich_lib.phantoms.__file__).parent.glob("*.py")), Path(__file__)]
     return hashlib.blake2b(b"".join(part.read_bytes() for part in sources), digest_size=4).hexdigest()

@@ -1,4 +1,4 @@
-"""One gray picture of a data set, or the sentence that says why not."""
+"""Read one gray picture of a data set, or say why it cannot be read."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def gray(path: Path) -> np.ndarray:
         (y, x) uint8.
 
     Raises:
-        ValueError: if the file is missing, cut off or no picture; it names the last three parts of the path.
+        ValueError: if the file is missing, truncated or not a picture; it names the last three parts of the path.
     """
     name = "/".join(path.parts[-3:])
     try:

@@ -13,8 +13,8 @@ _GRID_PX, _FINEST = 2048, 64  # sub-pixels across a region at most; sub-pixels a
 def regions(text: str | None) -> list[np.ndarray]:
     """The regions of one cell of an annotation table.
 
-    Every nesting is taken: a list of points, a list of regions, regions of several readers, and readers whose regions
-    are text once more. `[]`, `[[]]`, NaN and an empty cell are no region; fewer than three points enclose nothing.
+    Every nesting is accepted: a list of points, a list of regions, regions of several readers, and readers whose
+    regions are text again. `[]`, `[[]]`, NaN and an empty cell are no region; fewer than three points enclose nothing.
 
     Args:
         text: JSON or a Python literal of points {"x": 0.25, "y": 0.5}, shares of width and height.
@@ -30,7 +30,7 @@ def regions(text: str | None) -> list[np.ndarray]:
     try:
         return list(_regions(_parsed(text)))
     except (TypeError, KeyError, SyntaxError, RecursionError, MemoryError, ValueError) as problem:
-        raise ValueError(f"this is no list of points: {text[:60]!r}") from problem
+        raise ValueError(f"this is not a list of points: {text[:60]!r}") from problem
 
 
 def _parsed(text: str) -> object:
@@ -58,18 +58,19 @@ def _regions(value: object) -> Iterator[np.ndarray]:
 
 
 def fill(polygons: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """One mask of all regions, of the area that they enclose together.
+    """One mask of all regions, with their common area.
 
-    Pixel (row, column) is the square from (column, row) to (column + 1, row + 1). Each is weighed by the share of it
-    that lies inside, and as many of the heaviest are taken as the whole area has pixels. Thin and small regions so keep
-    their size, which they lose where the middle of a pixel decides, and outgrow where its edge does (cv2.fillPoly).
+    Pixel (row, column) is the square from (column, row) to (column + 1, row + 1). Each pixel is weighted by the share
+    of it that is inside. The pixels with the highest weights are taken until their number equals the whole area. So
+    thin and small regions keep their size. They lose it if the middle of a pixel decides, and grow if its edge does
+    (cv2.fillPoly).
 
     Args:
         polygons: (n, 2) x, y as shares of width and height; cut off outside 0 to 1.
         shape: (rows, columns) of the picture.
 
     Returns:
-        (rows, columns) bool; its area is right to half a pixel.
+        (rows, columns) bool; its area is correct to half a pixel.
     """
     share = np.zeros(shape, np.float32)
     mask = np.zeros(shape, bool)
@@ -89,7 +90,8 @@ def fill(polygons: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
 
 
 def _inside(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(rows, columns) bool, whether the middle of a sub-pixel lies inside: left of it the edges cross an odd count."""
+    """(rows, columns) bool, whether the middle of a sub-pixel is inside: to its left there is an odd number of
+    edges."""
     x, y = points.T
     x_next, y_next = np.roll(x, -1), np.roll(y, -1)
     middle = np.arange(rows)[:, None] + 0.5

@@ -1,22 +1,22 @@
-"""Public data sets of head CT with hemorrhage: terms, citation, size, and where each can be had."""
+"""Public data sets of head CT with hemorrhage: terms, citation, size, and where to get them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A published data set: where it comes from and what may be done with it.
+    """A published data set: its source and the allowed uses.
 
     Attributes:
         title: the set's own.
-        terms: license and what it asks, in words.
+        terms: the license and its conditions, in words.
         citation: what to cite.
         size: as far as it is known, in words.
         page: for a browser.
         needs_account: None for an open set; else how to get it.
-        url: the folder on the server that holds SHA256SUMS.txt; None where there is an account in the way.
+        url: the folder on the server that holds SHA256SUMS.txt; None if an account is needed.
         bytes_about: expected size, to refuse a disk that is too small.
-        sums_sha256: hash of SHA256SUMS.txt itself, where it is known.
+        sums_sha256: hash of SHA256SUMS.txt itself, if it is known.
     """
 
     title: str
@@ -53,7 +53,7 @@ PUBLIC_SETS = {
     ),
     "rsna-2019": PublicSet(
         title="RSNA Intracranial Hemorrhage Detection (2019)",
-        terms="Rules of the competition on Kaggle: non-commercial, and everybody fetches their own copy.",
+        terms="Rules of the competition on Kaggle: non-commercial; everybody downloads their own copy.",
         citation="Flanders AE, Prevedello LM, Shih G, et al. Construction of a Machine Learning Dataset through "
         "Collaboration: The RSNA 2019 Brain CT Hemorrhage Challenge. Radiology: Artificial Intelligence 2020;2(3)",
         size="752,803 labeled DICOM slices",
@@ -69,7 +69,7 @@ PUBLIC_SETS = {
         "findings in head CT scans: a retrospective study. Lancet 2018;392:2388-2396",
         size="491 scans",
         page="http://headctstudy.qure.ai/dataset",
-        needs_account="Ask Qure.ai for it at http://headctstudy.qure.ai/dataset; it wants an e-mail address.",
+        needs_account="Ask Qure.ai for it at http://headctstudy.qure.ai/dataset; it requires an e-mail address.",
     ),
     "renders": PublicSet(
         title="Zeta Surgical / Centaur Labs renders of RSNA slices",
@@ -77,13 +77,13 @@ PUBLIC_SETS = {
         citation="as agreed with the owners",
         size="not published",
         page="",
-        needs_account="The set is not public: those who hold a copy name its folder with --data.",
+        needs_account="The set is not public. If you have a copy, name its folder with --data.",
     ),
 }
 
 
 def terms(name: str) -> str:
-    """What a set is, what may be done with it and what to cite, in lines to print before anything is fetched.
+    """The set, its allowed uses and its citation, as lines to print before a download.
 
     Args:
         name: a key of PUBLIC_SETS.

@@ -1,6 +1,6 @@
-"""Three real heads of CT-ICH that no model is trained on: samples of the demo and the course, with their true masks.
+"""Three real heads of CT-ICH with their true masks: samples of the demo and the course. No model is trained on them.
 
-They lie in the folder heads, under CC BY 4.0; its README.md says what they are and whom to cite.
+They are in the folder heads, under CC BY 4.0; its README.md gives source and citation.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from ich_lib.data.ct_ich import ATTRIBUTION, DIAGNOSIS, read_diagnoses
 from ich_lib.data.table import DataProblems, Table
 from ich_lib.readers import read
 
-PATIENTS = ("066", "084", "099")  # of CT-ICH, in either of its versions
+PATIENTS = ("066", "084", "099")  # of CT-ICH, in both of its versions
 FOLDER = Path(__file__).with_name("heads")
 CREDIT = ATTRIBUTION
 
@@ -24,8 +24,8 @@ CREDIT = ATTRIBUTION
 def real_head(patient: str) -> Case:
     """One of PATIENTS with its true mask, foot to head.
 
-    HU are approximate, rebuilt from two renders of each slice, and the pixel size is unknown. A slice whose second
-    render is missing in the published set is left out, as `read` does.
+    HU are approximate, computed from two renders of each slice, and the pixel size is unknown. A slice whose second
+    render is missing in the published set is left out, as in `read`.
 
     Raises:
         ValueError: for another patient.
@@ -57,7 +57,7 @@ def _lines(patient: str) -> list:
 
 
 def sample_patients(name: str, patients: Iterable[str]) -> list[str]:
-    """Which patients of a data set, by its `Table.name`, are PATIENTS.
+    """The PATIENTS in a data set, by its `Table.name`.
 
     >>> sample_patients("CT-ICH 1.0.0", ["065", "066"])
     ['066']
@@ -66,7 +66,7 @@ def sample_patients(name: str, patients: Iterable[str]) -> list[str]:
 
 
 def leave_out_samples(table: Table) -> Table:
-    """The table without PATIENTS, which its report then names: what training begins with."""
+    """The table without PATIENTS, which its report then names. Training starts with this."""
     kept = sample_patients(table.name, table.patients)
     if not kept:
         return table

@@ -1,19 +1,19 @@
 """Zeta Surgical / Centaur Labs: JPG renders of RSNA 2019 slices with polygons of their bleeds, to a table of slices.
 
-Layout, as the public course repositories that were given this set read it:
+Layout, as the public course repositories with this set read it:
 `renders/{epidural,intraparenchymal,intraventricular,subarachnoid,subdural,multi,normal}/WINDOW/ID_*.jpg`, where WINDOW
 is brain_bone_window, brain_window, max_contrast_window or subdural_window; `hemorrhage-labels.csv` (Image and the six
-labels, for all of RSNA 2019, not only for what is rendered); `flagged.txt`, an image a line; and the annotations
+labels, for all of RSNA 2019, not only for the renders); `flagged.txt`, one image per line; and the annotations
 `Results_{Type} Hemorrhage Detection_{date}.csv` (two for subdural, none for intraventricular) and `Results_Brain
-Hemorrhage Tracing_{date}.csv`. The tables lie beside `renders`, or in a folder beside it.
+Hemorrhage Tracing_{date}.csv`. The tables are beside `renders`, or in a folder beside it.
 
 An annotation table has a line per case: Origin (the picture's name), Labeling State (Gold Standard, Labeled, In
-Progress, Flagged) and polygons: Correct Label, Majority Label, All Labels, or in the Tracing table ROI (a line a
-region) and All Annotations. Correct Label is the owner's own for Gold Standard and the majority's once a case has its
-number of reads (Labeled); see Centaur's README of its results format.
+Progress, Flagged) and polygons: Correct Label, Majority Label, All Labels, or in the Tracing table ROI (a line per
+region) and All Annotations. Correct Label is the owner's own for Gold Standard, and the majority's for a case with
+enough reads (Labeled); see Centaur's README of its results format.
 
 Only brain_window (40/80) and subdural_window (80/200) are windows of HU here; the other two are pictures. The set does
-not state its levels: 40/80 is everybody's brain window, subdural is 80/200 in one family of RSNA 2019 pipelines and
+not state its levels. 40/80 is the usual brain window; subdural is 80/200 in one family of RSNA 2019 pipelines and
 100/254 in another (fastai). `fit_window` measures it on the pictures themselves.
 """
 
@@ -35,24 +35,25 @@ from ich_lib.prepare.window import WINDOWS, unwindow
 BRAIN, SUBDURAL = "brain_window", "subdural_window"
 RENDERS = ("brain_bone_window", BRAIN, "max_contrast_window", SUBDURAL)
 LABELED = "hemorrhage-labels.csv"
-CORRUPT = frozenset({"ID_6431af929"})  # rendered from a DICOM file that is cut short
+CORRUPT = frozenset({"ID_6431af929"})  # rendered from a truncated DICOM file
 ATTRIBUTION = (
     "Renders and polygons: Zeta Surgical and Centaur Labs, not public; pictures after the RSNA 2019 Brain CT "
     "Hemorrhage Dataset, Copyright RSNA 2019, non-commercial use (doi 10.1148/ryai.2020190211)"
 )
-_POLYGONS = ("Correct Label", "Majority Label", "ROI", "All Labels", "All Annotations")  # the first that holds any
-_LONGEST_CELL = 2**31 - 1  # the polygons of thirty readers pass csv's usual 128 KB
+# the first column with a region
+_POLYGONS = ("Correct Label", "Majority Label", "ROI", "All Labels", "All Annotations")
+_LONGEST_CELL = 2**31 - 1  # the polygons of thirty readers exceed csv's usual 128 KB
 
 
 @dataclass
 class Annotations:
-    """What the annotation tables say, by image.
+    """The content of the annotation tables, by image.
 
     Attributes:
         polygons: accepted regions of all tables and lines together, (n, 2) shares of width and height.
-        flagged: images that a reader took back.
-        unfinished: images without an accepted line, but with one still in progress.
-        unreadable: images with a cell that is no list of points, and lines that name no image.
+        flagged: images that a reader withdrew.
+        unfinished: images without an accepted line, but with one in progress.
+        unreadable: images with a cell that is not a list of points, and lines that name no image.
     """
 
     polygons: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Annotations:
 
 @dataclass(frozen=True)
 class _Renders:
-    """Two renders a row, and its polygons."""
+    """Two renders per row, and its polygons."""
 
     brain: list[Path]
     polygons: list[list[np.ndarray]]
@@ -92,19 +93,21 @@ def read_renders(
     """Read the table of a folder of renders; pictures are opened later.
 
     Args:
-        folder: holds `read_renders`, and the tables beside it or in a folder beside it.
+        folder: holds `renders`; the tables are beside it or in a folder beside it.
         patients: image to patient, as a mapping or a CSV with the columns image and patient, such as the index that
             `rsna` writes. None: no patient is known, and splitting by patient is refused.
-        unfinished: accept polygons that are still In Progress, too.
-        subdural: (level, width) in HU of the subdural renders; `fit_window` tells.
+        unfinished: also accept polygons that are still In Progress.
+        subdural: (level, width) in HU of the subdural renders; `fit_window` measures it.
 
     Returns:
-        One row per image, each a scan of its own: the renders do not say which slices belong together. Outlined where
-        polygons were accepted or no blood is seen. Facts: "image".
+        One row per image, each a scan of its own: One row per image, each a scan of its own, because the renders do not
+            say which slices belong together. Outlined if
+        polygons were accepted or no blood is seen. Facts: polygons were accepted or the slice has no blood. Facts:
+            "image".
 
     Raises:
         FileNotFoundError: if there are no renders or no hemorrhage-labels.csv.
-        ValueError: if a table is not of its form.
+        ValueError: if a table has another form.
     """
     folder = Path(folder)
     images_by_name, doubled = _find_renders(folder)
@@ -156,7 +159,7 @@ def _table(
 
 
 def read_render(table: Table, row: int, window: str) -> np.ndarray:
-    """(y, x) uint8, one of the four renders of a row, as it lies on disk.
+    """(y, x) uint8, one of the four renders of a row, as in its file.
 
     Raises:
         ValueError: for a window that the set does not have, or a picture that cannot be read.
@@ -169,41 +172,41 @@ def read_render(table: Table, row: int, window: str) -> np.ndarray:
 def hu_from_windows(
     brain: np.ndarray, subdural: np.ndarray, *, subdural_window: tuple[float, float] = WINDOWS["subdural"]
 ) -> np.ndarray:
-    """Approximate HU from two uint8 renders: the brain window's 0 to 80, beyond it what the subdural window shows.
+    """Approximate HU from two uint8 renders: 0 to 80 from the brain window, the rest from the subdural window.
 
     Returns:
-        float32 HU, the shape of `brain`; what saturates in both stays at the ends of the subdural window.
+        float32 HU, the shape of `brain`; pixels that saturate in both stay at the ends of the subdural window.
     """
     fine = unwindow(brain / np.float32(255), *WINDOWS["brain"])
     coarse = unwindow(subdural / np.float32(255), *subdural_window)
-    hu = np.where(brain >= 254, np.maximum(coarse, 80), fine)  # JPEG makes a white pixel 254 now and then
+    hu = np.where(brain >= 254, np.maximum(coarse, 80), fine)  # JPEG sometimes turns a white pixel into 254
     return np.where(brain <= 1, np.minimum(coarse, 0), hu).astype(np.float32)
 
 
 def fit_window(hu: np.ndarray, picture: np.ndarray) -> tuple[float, float]:
-    """Level and width of a render, from HU of the same pixels: the straight line through what neither saturates.
+    """Level and width of a render, from HU of the same pixels: a straight line through unsaturated pixels.
 
     Args:
-        hu: HU of the slice, as of its brain render: `unwindow(read_render / 255, 40, 80)`. Values at 0 or 80 do not
-            count.
+        hu: HU of the slice, from its brain render: `unwindow(read_render / 255, 40, 80)`. Values at 0 or 80 are
+            ignored.
         picture: uint8 render, the same shape.
 
     Raises:
-        ValueError: if too few pixels are left, or the picture does not rise with HU: it is no window.
+        ValueError: if too few pixels remain, or the picture does not rise with HU, so that it is not a window.
     """
     good = (picture > 4) & (picture < 251) & (hu > 2) & (hu < 78)
     if good.sum() < 100:
         raise ValueError(f"Only {good.sum()} pixels are unsaturated in both; 100 are needed to fit a window.")
     slope, low = np.polyfit(hu[good], picture[good] / 255.0, 1)
     if slope <= 0:
-        raise ValueError("The picture does not grow brighter with HU, so it is no display window.")
+        raise ValueError("The picture does not grow brighter with HU, so it is not a display window.")
     return float((0.5 - low) / slope), float(1 / slope)
 
 
 def read_annotations(tables: list[Path], *, unfinished: bool = False) -> Annotations:
     """The polygons of all annotation tables: every line of an image adds its regions.
 
-    Of a line, the first of Correct Label, Majority Label, ROI, All Labels, All Annotations that holds a region counts.
+    In each line, the first of Correct Label, Majority Label, ROI, All Labels, All Annotations with a region counts.
 
     Raises:
         ValueError: if a table has no column Origin.
@@ -240,7 +243,7 @@ def _image(name: str | None) -> str:
 
 
 def _contradicts(image: str, labels: dict, annotated: Annotations, kind: str) -> bool:
-    """Whether label, polygon and the folder `kind` that the picture lies in disagree."""
+    """Whether label, polygon and the picture's folder `kind` disagree."""
     types = [name for name, value in zip(TYPES, labels[image][:ANY], strict=True) if value]
     bleeds = labels[image][ANY]
     wrong = {"normal": bleeds, "multi": len(types) < 2, **{name: name not in types for name in TYPES}}
@@ -248,7 +251,7 @@ def _contradicts(image: str, labels: dict, annotated: Annotations, kind: str) ->
 
 
 def _find_renders(folder: Path) -> tuple[dict[str, tuple[Path, str]], set[str]]:
-    """Image to its brain render and type folder, and the images that lie in several; the first counts."""
+    """Image to its brain render and type folder, and the images in several folders; the first counts."""
     images_by_name, doubled = {}, set()
     for place in sorted({*_renders(folder)}):
         for path in sorted(place.glob("*.jpg")):
@@ -275,7 +278,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _find_files(folder: Path, pattern: str) -> list[Path]:
-    """The tables of a name, in the folder or one below."""
+    """The tables with this name, in the folder or one below."""
     return [path for place in (folder, *_folders(folder)) for path in sorted(place.glob(pattern))]
 
 
@@ -299,7 +302,7 @@ def _read_flagged(folder: Path) -> set[str]:
 def _labels(
     path: Path, images_by_name: Mapping[str, tuple[Path, str]]
 ) -> tuple[dict[str, tuple[bool, ...]], DataProblems]:
-    """Image to labels, of the images shown; the others are RSNA slices that nobody rendered."""
+    """Image to labels, for the rendered images; the others are RSNA slices without renders."""
     labels_by_image: dict[str, tuple[bool, ...]] = {}
     doubled: set[str] = set()
     odd: set[str] = set()

@@ -1,9 +1,9 @@
 """RSNA 2019 (Flanders et al., Radiology: AI 2020;2(3):e190211): a long CSV and 752,803 DICOM files to a table.
 
 Layout: `stage_2_train.csv` with the columns ID and Label, a line per image and label ("ID_63eb1e259_epidural,0"), six
-lines an image; `stage_2_train/ID_*.dcm`. Known faults: 4,516,842 lines are 752,807 times six, so four images are there
-twice; ID_6431af929.dcm has fewer pixels than its header promises. The CSV knows no patients: patient, study, series and
-place come from the headers, which are read once and kept in a small index beside the data.
+lines per image; `stage_2_train/ID_*.dcm`. Known faults: 4,516,842 lines are 752,807 times six, so four images are
+listed twice; ID_6431af929.dcm has fewer pixels than its header promises. The CSV has no patients: patient, study,
+series and place come from the headers, which are read once and stored in a small index beside the data.
 """
 
 import csv
@@ -37,17 +37,17 @@ _NUMBERS = (
     *("ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "BitsAllocated", "BitsStored"),
     *("PixelRepresentation", "RescaleSlope", "RescaleIntercept"),
 )
-_ALL, _DUPLICATE, _CONTRADICTORY = (1 << len(LABELS)) - 1, 1 << 12, 1 << 13  # bits of what the CSV tells of an image
-_FLUSH = 1000  # headers that an interruption may cost
+_ALL, _DUPLICATE, _CONTRADICTORY = (1 << len(LABELS)) - 1, 1 << 12, 1 << 13  # bits of the labels of an image in the CSV
+_FLUSH = 1000  # headers that an interruption may lose
 
 
 class Header(NamedTuple):
-    """What the table needs of a DICOM header.
+    """The facts of a DICOM header that the table needs.
 
     Attributes:
-        patient, study, series: as the set calls them, such as "ID_b81a287f".
+        patient, study, series: as in the set, such as "ID_b81a287f".
         along_mm: place of the slice on its normal, rising toward the head.
-        wrapped: whether negative values were stored as 12 bits without a sign, see `unwrap`.
+        wrapped: whether negative values were stored as unsigned 12 bits, see `unwrap`.
     """
 
     patient: str
@@ -59,7 +59,7 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class _Files:
-    """A DICOM file a row."""
+    """One DICOM file per row."""
 
     folder: Path
     image: np.ndarray
@@ -88,22 +88,23 @@ def rsna(
     index: str | Path | None = None,
     progress: Callable[[list[str]], Iterable[str]] = lambda items: items,
 ) -> Table:
-    """Read the table of the RSNA 2019 training set, or of the part of it that is on disk.
+    """Read the table of the RSNA 2019 training set, or of the part that is on disk.
 
     Args:
         folder: holds stage_2_train.csv and stage_2_train.
         patients: keep only these; None keeps all.
-        index: CSV of what the headers say, read if it is there, written as the headers are read, gone on with if it
-            is incomplete. None: rsna_index.csv in `folder` or, where nothing may be written there, none at all.
+        index: CSV of the headers' facts. It is read if it exists, written while the headers are read, and continued if
+            it is incomplete. None: rsna_index.csv in `folder`; no index if that folder is read-only.
         progress: may wrap the images whose headers are read (tqdm): once, about 1,400 a second on one slow core.
 
     Returns:
-        One row per image with six labels and a sound header; a scan is a series, ordered along its normal. Nothing is
-        outlined but slices without blood. Facts: "image", such as "ID_63eb1e259".
+        One row per image with six labels and an intact header. A scan is a series, ordered along its normal. Only
+        slices
+        outlined but slices without blood. Facts: without blood are outlined. Facts: "image", such as "ID_63eb1e259".
 
     Raises:
         FileNotFoundError: if the CSV or every image is missing.
-        ValueError: if a line of the CSV or the index is not of its form, or `index` cannot be written.
+        ValueError: if a line of the CSV or the index has another form, or `index` cannot be written.
     """
     folder = Path(folder)
     if not (folder / LINES).is_file():
@@ -175,12 +176,12 @@ def _table(
 
 
 def read_labels(path: Path) -> tuple[dict[str, int], DataProblems]:
-    """The long CSV as one number an image: bit i is set where LABELS[i] is 1.
+    """The long CSV as one number per image: bit i is set if LABELS[i] is 1.
 
-    It is streamed; a number an image is all that stays, so 4.5 million lines fit in about 150 MB.
+    It is streamed, and only one number per image is kept, so 4.5 million lines fit in about 150 MB.
 
     Returns:
-        image to labels, and a report: images told twice (doubled); images whose lines contradict each other, are not
+        image to labels, and a report: images listed twice (doubled); images whose lines contradict each other, are not
             six, or have a type without `any` or the reverse (inconsistent, left out).
 
     Raises:
@@ -209,14 +210,14 @@ def read_labels(path: Path) -> tuple[dict[str, int], DataProblems]:
 
 
 def _add_label(code: int, bit: int, value: int) -> int:
-    """What is told of an image, one line later: values in bits 0 to 5, which labels were seen in bits 6 to 11."""
+    """The value of an image after one more line: values in bits 0 to 5, labels seen in bits 6 to 11."""
     if code >> 6 + bit & 1:
         return code | (_DUPLICATE if code >> bit & 1 == value else _CONTRADICTORY)
     return code | value << bit | 1 << 6 + bit
 
 
 def _is_consistent(code: int) -> bool:
-    """Whether all six labels were seen, without contradiction, and `any` is what the types say."""
+    """Whether all six labels were seen, without contradiction, and `any` agrees with the types."""
     types = code & _ALL & ~(1 << ANY)
     return not code & _CONTRADICTORY and code >> 6 & _ALL == _ALL and bool(types) == bool(code >> ANY & 1)
 
@@ -230,7 +231,7 @@ def _images(folder: Path) -> set[str]:
 
 
 def _default(folder: Path) -> Path | None:
-    """Where the index goes if nobody says: beside the data, if that may be written or is there already."""
+    """The default path of the index: beside the data, if the folder is writable or the index exists."""
     path = folder / INDEX
     return path if path.is_file() or os.access(folder, os.W_OK) else None
 
@@ -245,11 +246,11 @@ def read_headers(
 ) -> dict[str, Header]:
     """The headers of `images`; those that cannot be read, or whose file is too short for its pixels, are left out.
 
-    What is read is appended to `index` at once, so an interrupted run goes on where it stopped. Files that were corrupt
-    are not kept in it: they are tried again, in case they were mended.
+    Each fact is appended to `index` at once, so an interrupted run resumes. Corrupt files are not stored in it: they
+    are tried again, because they may have been replaced.
 
     Raises:
-        ValueError: if `index` is no such index or, where it `must`, cannot be written.
+        ValueError: if `index` is not such an index, or if it cannot be written although it `must`.
     """
     headers_by_image = _read_index(Path(index)) if index else {}
     to_read = [image for image in images if image not in headers_by_image]
@@ -274,7 +275,7 @@ def read_headers(
 
 
 def _read_index(path: Path) -> dict[str, Header]:
-    """The index without its last line, should that be cut off."""
+    """The index without an incomplete last line."""
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
@@ -291,7 +292,8 @@ def _read_index(path: Path) -> dict[str, Header]:
 
 
 def _open_for_append(index: str | Path | None, *, must: bool) -> TextIOBase:
-    """The index opened to go on with, after its last whole line; nowhere, if it cannot be written and need not."""
+    """The index, opened for appending after its last complete line; a null device if it cannot be written and need not
+    be."""
     if index is None:
         return Path(os.devnull).open("w", encoding="utf-8", newline="")
     path = Path(index)
@@ -317,15 +319,15 @@ def _cut_to_whole_lines(path: Path) -> None:
 
 
 def _header(path: Path) -> Header:
-    """What one header says.
+    """The facts of one header.
 
     Raises:
-        ReadError: if it is damaged, lacks what the table needs, or the file is too short for its pixels.
+        ReadError: if it is damaged, lacks a fact that the table needs, or if the file is too short for its pixels.
     """
     with path.open("rb") as file, refuse_damaged(path.name):
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_NAMES, *_NUMBERS])
         left = path.stat().st_size - file.tell()
-        # As stored: the set's "ID_..." are no UIDs, of which pydicom would warn at every file.
+        # As stored: the set's "ID_..." are not valid UIDs, and pydicom would warn at every file.
         names = [header.get_item(tag).value.decode("ascii").strip(" \0") for tag in _NAMES]
         position, axes, rows, columns, bits, stored_bits, signed, _, intercept = (header[tag].value for tag in _NUMBERS)
         if not header.file_meta.TransferSyntaxUID.is_compressed and left < rows * columns * bits // 8:
@@ -338,7 +340,7 @@ def _header(path: Path) -> Header:
 
 
 def _along_mm(position: list[float], axes: list[float]) -> float:
-    """Place on the normal of the slice, toward head, back or left, whichever is nearest (PS3.3 C.7.6.2.1.1)."""
+    """Place of the slice on its normal, toward head, back or left, whichever is closest (PS3.3 C.7.6.2.1.1)."""
     a, b, c, d, e, f = axes
     normal = (b * f - c * e, c * d - a * f, a * e - b * d)
     along = sum(n * p for n, p in zip(normal, position, strict=True))
@@ -346,9 +348,9 @@ def _along_mm(position: list[float], axes: list[float]) -> float:
 
 
 def unwrap(hu: np.ndarray) -> np.ndarray:
-    """HU of a slice whose negative values were stored as 12 bits without a sign: 3096 and more is 4096 too much.
+    """HU of a slice whose negative values were stored as unsigned 12 bits: 3096 and more is 4096 too high.
 
-    Such headers say BitsStored 12, PixelRepresentation 0 and an intercept near 0, and air comes out as bright as bone.
+    Such headers have BitsStored 12, PixelRepresentation 0 and an intercept near 0, and air is as bright as bone.
 
     Args:
         hu: stored value times slope plus intercept. Not changed.
@@ -357,7 +359,7 @@ def unwrap(hu: np.ndarray) -> np.ndarray:
         -1000 to 3095 HU, the shape of `hu`.
 
     Source:
-        J. Howard, "Cleaning the data for rapid prototyping" (notebook of the RSNA 2019 challenge), which adds 1000,
-        takes 4096 off what passes it and sets the intercept to -1000: the same.
+        J. Howard, "Cleaning the data for rapid prototyping" (notebook of the RSNA 2019 challenge). It adds 1000,
+        subtracts 4096 from values above, and sets the intercept to -1000, which is the same.
     """
     return np.where(hu >= 3096, hu - 4096, hu).astype(np.float32)

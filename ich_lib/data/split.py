@@ -1,8 +1,8 @@
-"""Who is trained on and who is held out, and whether anything crosses over.
+"""Splits into a training side and a held-out side, and a test for leaks between them.
 
-Slices of one patient look alike: stamps of neighbors correlate by 0.93 in CT-ICH. A model tested on the neighbors
-of what it has seen is tested on its memory. So folds are by patient; the two splits that the published student systems
-used instead are here by name, for the lesson that measures what they hide.
+Slices of one patient look alike: thumbnails of neighbors correlate by 0.93 in CT-ICH. If a model is tested on neighbors
+of its training slices, its memory is tested. So folds are by patient. The two splits that the published student systems
+used are here by name, for the lesson that measures their effect.
 """
 
 from collections import Counter
@@ -25,10 +25,10 @@ class Split:
 
     Attributes:
         kind: "patient", or "leaky image" or "leaky row", which put a patient on both sides.
-        folds: unit to fold. APART (-1) is no fold: such patients are neither trained on nor held out, so that what is
-            chosen by the held-out ones may be reported on them.
-        held_out: the fold never trained on; None trains on everything.
-        seed: what the folds were drawn by.
+        folds: unit to fold. APART (-1) is not a fold: such patients are neither trained on nor held out. So settings
+            may be chosen on the held-out patients and reported on those set apart.
+        held_out: the held-out fold; None trains on everything.
+        seed: of the folds.
     """
 
     kind: str
@@ -37,32 +37,32 @@ class Split:
     seed: int = 0
 
     def rows(self, table: Table, *, trained: bool) -> np.ndarray:
-        """Row numbers of `table` on one side; those of patients set apart are on neither.
+        """Row indices of `table` on one side; patients set apart are on neither.
 
         Raises:
-            ValueError: if the table holds a unit that the split does not know.
+            ValueError: if the table holds a unit that is not in the split.
         """
         names = units(table, self.kind)
         if unknown := sorted(set(names) - set(self.folds)):
-            raise ValueError(f"{table.name} holds {unknown[0]!r}, which this split by {self.kind} does not know.")
+            raise ValueError(f"{table.name} holds {unknown[0]!r}, which is not in this split by {self.kind}.")
         fold = np.array([self.folds[unit] for unit in names])
         return np.flatnonzero((fold != self.held_out) & (fold != SET_ASIDE) if trained else fold == self.held_out)
 
 
 def by_patient(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:
-    """Patients shared out evenly, stratified by label: each fold gets its share of the rarest bleeds too.
+    """Distribute patients evenly, stratified by label: each fold gets its share of the rarest bleeds too.
 
-    Iterative stratification (Sechidis et al., ECML PKDD 2011) over patients: the rarest label first, each of its
-    patients to the fold that still lacks most of that label, then most of the patient's other ones.
+    Iterative stratification (Sechidis et al., ECML PKDD 2011) over patients. The rarest label is first. Each of its
+    patients goes to the fold that needs most of that label, then most of the patient's other labels.
 
     Args:
         table: the slices.
-        folds: how many.
+        folds: number of folds.
         held_out: the fold to hold out, or None.
         seed: decides the order.
 
     Raises:
-        ValueError: if patients are not known, there are fewer of them than folds, or no such fold.
+        ValueError: if patients are not known, if there are fewer of them than folds, or if the fold does not exist.
     """
     shows = _labels_by_patient(table)
     if not 2 <= folds <= len(shows):
@@ -73,7 +73,7 @@ def by_patient(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: 
 
 
 def hold_out(table: Table, *, share: float = 0.2, seed: int = 0) -> Split:
-    """One part of the patients held out (fold 0), the others (fold 1) trained on; stratified as `by_patient`.
+    """One part of the patients held out (fold 0), the others (fold 1) for training; stratified like `by_patient`.
 
     Raises:
         ValueError: if patients are not known, or for a share that would leave one side without a patient.
@@ -86,12 +86,12 @@ def hold_out(table: Table, *, share: float = 0.2, seed: int = 0) -> Split:
 
 
 def leaky_image_split(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:
-    """LEAKY, for the lesson: images are dealt out, so a patient's neighboring slices land on both sides."""
+    """LEAKY, for the lesson: splits images, so neighboring slices of a patient are on both sides."""
     return _deal("leaky image", table, folds, held_out, seed)
 
 
 def leaky_row_split(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:
-    """LEAKY, for the lesson: rows are dealt out; where rows are annotations, one image lands on both sides."""
+    """LEAKY, for the lesson: splits rows; if rows are annotations, one image is on both sides."""
     return _deal("leaky row", table, folds, held_out, seed)
 
 
@@ -100,12 +100,12 @@ SPLITS = {"patient": by_patient, "leaky image": leaky_image_split, "leaky row": 
 
 @dataclass(frozen=True)
 class Leaks:
-    """What lies on both sides of a split; true if anything does.
+    """The overlap of both sides of a split; true if there is any.
 
     Attributes:
         patients: names of patients on both sides.
         images: pairs of slice names, trained and held out, whose pictures are equal to the pixel.
-        near: pairs of slice names whose pictures are copies but for coding, noise, brightness or mirroring.
+        near: pairs of slice names whose pictures are copies except for coding, noise, brightness or mirroring.
     """
 
     patients: tuple[str, ...]
@@ -125,21 +125,21 @@ class Leaks:
         ):
             if pairs:
                 findings.append(f"{len(pairs)} {kind} (such as {pairs[0][1]} and {pairs[0][0]})")
-        return "; ".join(findings) or "nothing is on both sides"
+        return "; ".join(findings) or "no leak"
 
 
 def find_leaks(split: Split, slices: Store) -> Leaks:
-    """Find what a split has on both sides.
+    """Find overlaps between both sides of a split.
 
     Args:
         split: any split of these slices.
-        slices: a store: it holds a digest and a stamp of every picture.
+        slices: a store, which holds a digest and a thumbnail of every picture.
 
     Returns:
-        Shared patients, equal pictures (by hash) and near-duplicates (stamps of 32x32 pixels that correlate by 0.997
-        or more, straight or mirrored). In CT-ICH two patients' slices reach 0.993; copies saved as JPEG of quality 40,
-        with 5 HU of noise or 5 HU brighter stay above 0.998. A copy moved by pixels inside a whole-slice picture is
-        not found; a store of heads aligns them first.
+        Shared patients, equal pictures (by hash) and near-duplicates (thumbnails of 32x32 pixels that correlate by
+        0.997 or more, as they are or mirrored). In CT-ICH slices of two patients reach 0.993; copies saved as JPEG of
+        quality 40, with 5 HU of noise or 5 HU brighter stay above 0.998. A copy that is shifted inside a whole-slice
+        picture is not detected; a store of heads aligns them first.
     """
     table = slices.table
     trained, held_out = (split.rows(table, trained=side) for side in (True, False))
@@ -153,7 +153,8 @@ def find_leaks(split: Split, slices: Store) -> Leaks:
 
 
 def _near_duplicates(slices: Store, trained: np.ndarray, held_out: np.ndarray) -> list[tuple[int, int]]:
-    """For each held-out slice its most alike trained one, if that is alike enough. Blank pictures are like nothing."""
+    """For each held-out slice the most similar training slice, if it is similar enough. Blank pictures match
+    nothing."""
     pairs = []
     for start in range(0, len(held_out), _BLOCK):
         block = held_out[start : start + _BLOCK]
@@ -182,7 +183,7 @@ def _unit_thumbnails(thumb: np.ndarray) -> np.ndarray:
 
 
 def units(table: Table, kind: str) -> list[str]:
-    """What a split of this kind deals out: for each row the name of its patient, its image or the row itself."""
+    """The unit of this kind of split for each row: the name of its patient, of its image, or the row itself."""
     if kind == "patient":
         return _patients(table)
     if kind == "leaky image":
@@ -193,7 +194,7 @@ def units(table: Table, kind: str) -> list[str]:
 
 def _patients(table: Table) -> list[str]:
     if (table.patient == "").any():
-        raise ValueError(f"{table.name} does not say whose slices these are, so they cannot be split by patient.")
+        raise ValueError(f"{table.name} does not name the patients of its slices, so they cannot be split by patient.")
     return table.patient.tolist()
 
 
@@ -207,7 +208,7 @@ def _labels_by_patient(table: Table) -> dict[str, frozenset[str]]:
 
 
 def _stratify(shows: dict[str, frozenset[str]], room: list[int], seed: int) -> dict[str, int]:
-    """Patient to fold: the rarest label first, each of its patients to the fold that still lacks most of it."""
+    """Patient to fold: the rarest label first, each of its patients to the fold that needs most of it."""
     total, room = sum(room), list(room)
     count = Counter(label for labels in shows.values() for label in labels)
     lacks = {label: [number * part / total for part in room] for label, number in count.items()}

@@ -1,8 +1,9 @@
-"""A data set made small: one file of slices, all of one size, any of them readable at once.
+"""A store: a data set in one compact file of slices, all of one size, with fast access to each.
 
-Training reads each slice hundreds of times, and the source files are large, many and far away. A store is one SQLite
-file with a row a slice: its facts, its CT numbers coded by JPEG-LS, its mask as PNG. CT numbers are kept to 1 HU where
-blood and brain lie and to 12 HU in bone, one gray level of the bone render, so that both renders can be drawn from it.
+Training reads each slice hundreds of times, and the source files are large, many and often remote. A store is one
+SQLite file with a row per slice: its facts, its CT numbers coded by JPEG-LS, its mask as PNG. CT numbers are exact to 1
+HU in the range of blood and brain, and to 12 HU in bone. This is one gray level of the bone render, so both renders can
+be drawn from the store.
 """
 
 import hashlib
@@ -28,10 +29,11 @@ from ich_lib.labels import LABELS
 from ich_lib.prepare.head import FIELDS, crop, field_box, intracranial
 from ich_lib.scan import AIR_HU
 
-ROOM = 1.25  # side of a stored "head" picture against the head's box: what a turned, shrunken picture can see
+# side of a stored "head" picture relative to the head's box: the area that a turned, smaller picture can show
+ROOM = 1.25
 _FORMAT = 1
 _STEPS = "steps_mm"  # beside the facts of a row
-_MEMORY_MB = 640  # decoded slices kept; holds all of CT-ICH at 256x256
+_MEMORY_MB = 640  # decoded slices kept; enough for all of CT-ICH at 256x256
 _SCHEMA = """
 create table about (key text primary key, value text);
 create table slices (
@@ -44,7 +46,7 @@ _COLUMNS = "patient, scan, slice, labels, outlined, facts, blood_px, inside_px, 
 
 @dataclass(frozen=True)
 class StoredScan:
-    """One scan with its truth, on its way into a store.
+    """One scan with its truth, to be stored.
 
     Attributes:
         patient, scan: their names.
@@ -52,10 +54,10 @@ class StoredScan:
         hu: (z, y, x) HU.
         blood: (z, y, x), the share of each pixel that is blood, 0 to 1.
         labels: (z, 6) bool.
-        outlined: (z,) bool, where `blood` is known.
+        outlined: (z,) bool, slices with a known `blood`.
         facts: further columns, (z,) each.
-        steps_mm: (3, 3) as in `Table`; None where it is not known.
-        corrupt: names of slices that could not be read; they are in none of the arrays.
+        steps_mm: (3, 3) as in `Table`; None if it is not known.
+        corrupt: names of unreadable slices; they are in none of the arrays.
     """
 
     patient: str
@@ -76,13 +78,13 @@ class Store:
 
     Attributes:
         path: the file.
-        table: its rows; `table.hu` and `table.truth` read from this file, `size` pixels a side.
+        table: its rows; `table.hu` and `table.truth` read from this file, with `size` pixels per side.
         size: side of a stored picture in pixels.
         field: "head", the head's box times ROOM, or "slice", the whole slice.
-        first, last: (n,) int, first and last row of the scan that a row belongs to.
-        blood_px: (n,) int, pixels that are blood.
+        first, last: (n,) int, first and last row of the scan of each row.
+        blood_px: (n,) int, pixels of blood.
         inside_px: (n,) int, pixels inside the skull, where blood may be pasted.
-        digest: (n,) bytes, equal where the source pictures are equal to the pixel.
+        digest: (n,) bytes, equal if the source pictures are equal to the pixel.
         pixels: the pictures in the file; those of `table`.
     """
 
@@ -113,13 +115,13 @@ class Store:
         return np.stack([self.pixels.decode(int(row))[2] for row in rows])
 
     def thumbs(self, rows: Iterable[int]) -> np.ndarray:
-        """(k, 32, 32) uint8, stamps of slices through the brain render's window: what `leaks` compares."""
+        """(k, 32, 32) uint8, thumbnails of slices in the brain render's window, which `leaks` compares."""
         stamps = [self.pixels.ask("select thumb from slices where row = ?", (int(row),))[0][0] for row in rows]
         return np.frombuffer(b"".join(stamps), np.uint8).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
 
 
 def read_scans(table: Table) -> Iterator[StoredScan]:
-    """Each scan of a table, read whole. A slice that cannot be read is left out with its label and named."""
+    """Read each scan of a table completely. An unreadable slice is left out with its label and named."""
     for rows in table.scans():
         readable: list[tuple[int, np.ndarray, np.ndarray]] = []
         unreadable: list[str] = []
@@ -155,23 +157,23 @@ def store(
     field: str = "head",
     progress: Callable[..., Iterable] | None = None,
 ) -> Store:
-    """Check a data set and write it into one compact file, which `train` and `evaluate` read quicker than the set.
+    """Check a data set and write it into one compact file, which `train` and `evaluate` read faster than the set.
 
     Args:
         data: the folder of a data set, or its table.
-        out: the file to make; it appears only when it is complete.
+        out: the new file; it appears only when it is complete.
         size: side of a stored picture in pixels.
-        field: "head" cuts each scan to its head, to train from, and leaves out the sample patients of the demo; "slice"
-            keeps whole slices, to evaluate on.
+        field: "head" crops each scan to its head, for training, and leaves out the sample patients of the demo; "slice"
+            keeps whole slices, for evaluation.
         progress: may wrap the scans, given their number as `total` (tqdm).
 
     Returns:
-        The open store. `store.table.report` names what is missing or corrupt in the set and so was left out.
+        The open store. `store.table.report` names what is missing or corrupt in the set and was therefore left out.
 
     Raises:
-        FileNotFoundError: if no known data set is laid out like this folder.
-        ValueError: for another field, or if no slice at all could be read.
-        OSError: if there is no room for the file; what was written is removed.
+        FileNotFoundError: if the folder is not a known data set.
+        ValueError: for another field, or if not a single slice can be read.
+        OSError: if there is no space for the file; the incomplete file is removed.
 
     See also:
         `open_store`, which opens the file again; `cached_store`, which keeps it in the cache folder.
@@ -203,18 +205,18 @@ def build_store(
     field: str = "head",
     progress: Callable[..., Iterable[StoredScan]] = lambda items, total: items,
 ) -> Store:
-    """Write a table's slices into one file and open it; `store` does it for a data set's folder too.
+    """Write a table's slices into one file and open it; `store` also takes a data set's folder.
 
     Args:
-        table: what to store. A slice that cannot be read is left out, with its label, and named in the report.
-        path: the file to make; it appears only when it is complete.
+        table: the slices. An unreadable slice is left out, with its label, and named in the report.
+        path: the new file; it appears only when it is complete.
         size: side of a stored picture in pixels.
-        field: "head" cuts each scan to its head, "slice" keeps the whole slice.
+        field: "head" crops each scan to its head, "slice" keeps the whole slice.
         progress: may wrap the scans, given their number as `total` (tqdm).
 
     Raises:
-        ValueError: for another field, or if no slice at all could be read.
-        OSError: if there is no room for the file; what was written is removed.
+        ValueError: for another field, or if not a single slice can be read.
+        OSError: if there is no space for the file; the incomplete file is removed.
     """
     source = progress(read_scans(table), total=len(set(table.scan.tolist())))
     about = {"name": table.name, "known": table.known_labels, "attribution": table.attribution}
@@ -238,14 +240,14 @@ def write_store(
         _describe(part, metadata)
         part.replace(path)
     except sqlite3.OperationalError as problem:
-        raise OSError(f"{path} could not be written ({problem}); nothing of it was kept.") from problem
+        raise OSError(f"{path} could not be written ({problem}); the incomplete file was removed.") from problem
     finally:
         part.unlink(missing_ok=True)
     return open_store(path)
 
 
 def _write(source: Iterable[StoredScan], part: Path, size: int, field: str) -> list[str]:
-    """Fill the file; the names of the slices that could not be read."""
+    """Fill the file; returns the names of unreadable slices."""
     unreadable: list[str] = []
     count = 0
     with closing(sqlite3.connect(part, isolation_level=None)) as file:
@@ -289,14 +291,14 @@ def _encode(head: StoredScan, size: int, field: str) -> Iterator[tuple]:
 
 
 def _voxel_size(head: StoredScan, shrunk: float) -> dict:
-    """The size of a stored voxel, told beside the facts, where it is known. Only rows and columns shrink."""
+    """The size of a stored voxel, beside the facts, if it is known. Only rows and columns shrink."""
     if head.steps_mm is None or not np.isfinite(head.steps_mm).all():
         return {}
     return {_STEPS: (head.steps_mm * np.array([1, shrunk, shrunk])).tolist()}
 
 
 def cache_folder() -> Path:
-    """Where stores made on the way are kept: the folder that ICH_CACHE names, or ich_lib in the user's cache folder."""
+    """The folder of automatic stores: the one that ICH_CACHE names, or ich_lib in the user's cache folder."""
     from_environment = os.environ.get("ICH_CACHE")
     return Path(from_environment) if from_environment else Path.home() / ".cache" / "ich_lib"
 
@@ -308,13 +310,13 @@ def cached_store(
     field: str = "head",
     progress: Callable[..., Iterable[StoredScan]] = lambda items, total: items,
 ) -> Store:
-    """`build_store` into the cache folder, or open what an earlier call with the same files made there."""
+    """`build_store` into the cache folder, or open the file of an earlier call with the same source files."""
     path = cached_path(table, size=size, field=field)
     return open_store(path) if path.is_file() else build_store(table, path, size=size, field=field, progress=progress)
 
 
 def cached_path(table: Table, *, size: int, field: str) -> Path:
-    """The file that `cached_store` makes or opens."""
+    """The file of `cached_store`."""
     digest = hashlib.blake2b(f"{_FORMAT} {table.name}".encode(), digest_size=6)
     for row, name in enumerate(table.names):
         stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in table.pixels.files(row)]
@@ -327,22 +329,22 @@ def open_store(path: str | Path, *, memory_mb: float = _MEMORY_MB) -> Store:
     """Open a store for reading, from any number of threads.
 
     Args:
-        path: a file that `build_store` made.
-        memory_mb: how much of it may be kept decoded.
+        path: a file of `build_store`.
+        memory_mb: memory for decoded slices.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no store.
+        ValueError: if it is not a store.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there. Make it with python -m ich_lib store.")
+        raise FileNotFoundError(f"{path} does not exist. Make it with python -m ich_lib store.")
     pixels = _StoredPixels(path, memory_mb)
     try:
         about = {key: json.loads(value) for key, value in pixels.ask("select key, value from about")}
         rows = pixels.ask(f"select {_COLUMNS} from slices order by row")
     except sqlite3.DatabaseError as problem:
-        raise ValueError(f"{path.name} is no store of slices. Make one with python -m ich_lib store.") from problem
+        raise ValueError(f"{path.name} is not a store of slices. Make one with python -m ich_lib store.") from problem
     if about.get("format") != _FORMAT:
         raise ValueError(f"{path.name} was written by another version of this library; make it again.")
     pixels.size = about["size"]
@@ -383,7 +385,7 @@ def _make_store(path: Path, about: dict, rows: list[tuple], pixels: "_StoredPixe
 
 
 class _StoredPixels:
-    """The pictures of a store: decoded when asked for, the last ones kept up to a fixed amount of memory."""
+    """The pictures of a store, decoded when needed; the last ones are kept up to a fixed amount of memory."""
 
     size: int
 
@@ -422,7 +424,7 @@ class _StoredPixels:
         return decoded
 
     def _gray(self, png: bytes | None) -> np.ndarray:
-        """(size, size) uint8; nothing was stored of a picture that is black all over."""
+        """(size, size) uint8; a picture that is black all over is not stored."""
         if png is None:
             return np.broadcast_to(np.uint8(0), (self.size, self.size))
         return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)

@@ -1,4 +1,4 @@
-"""What is in a data set: counts by label and patient, slices to look at, the CT numbers of blood and of the rest."""
+"""A summary of a data set: counts by label and patient, sample slices, the CT numbers of blood and of the rest."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +13,12 @@ from ich_lib.labels import ANY, LABELS, TYPES
 from ich_lib.prepare.window import window
 
 CLEAN = "no blood"
-_READERS = 4  # decoding lets other threads run
+_READERS = 4  # decoding releases the interpreter lock
 
 
 @dataclass(frozen=True)
 class LabelCount:
-    """How often a label is there."""
+    """How often a label occurs."""
 
     label: str
     slices: int
@@ -31,11 +31,11 @@ class Patient:
     """One patient of a table.
 
     Attributes:
-        name: as the set calls the patient.
+        name: as in the set.
         scans, slices, bleeding: how many scans, slices, and slices with blood.
-        types: those on any slice.
-        age: in years, nan where not told.
-        sex: "" where not told.
+        types: types on any of the slices.
+        age: in years, nan if it is not known.
+        sex: "" if it is not known.
     """
 
     name: str
@@ -53,7 +53,7 @@ def has_label(table: Table, label: str) -> np.ndarray:
 
 
 def count_labels(table: Table) -> list[LabelCount]:
-    """Slices, scans and patients of each label that the set tells, and CLEAN: those with no blood on any slice."""
+    """Slices, scans and patients of each label of the set, and of CLEAN: those without blood on any slice."""
     result = []
     for label in (name for name in LABELS if name in table.known_labels):
         rows = has_label(table, label)
@@ -66,7 +66,7 @@ def count_labels(table: Table) -> list[LabelCount]:
 
 
 def patients(table: Table) -> list[Patient]:
-    """Each patient once, by name; a set that knows no patients gives its scans."""
+    """Each patient once, by name; for a set without patients, its scans."""
     patient_or_scan = np.where(table.patient == "", table.scan, table.patient)
     order = np.argsort(patient_or_scan, kind="stable")
     starts = np.flatnonzero(np.r_[True, patient_or_scan[order][1:] != patient_or_scan[order][:-1]])
@@ -82,12 +82,12 @@ def _patient(table: Table, name: str, rows: np.ndarray) -> Patient:
 
 
 def pick_rows(table: Table, label: str, count: int, *, seed: int = 0) -> np.ndarray:
-    """Row numbers of some slices that show a label, drawn at random: one a patient first, then second ones.
+    """Row indices of some slices with a label, drawn at random: one for each patient first, then second ones.
 
     Args:
-        table: to draw from.
+        table: the slices.
         label: from LABELS, or CLEAN.
-        count: how many at most.
+        count: maximum number.
         seed: of the draw.
     """
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(has_label(table, label)))
@@ -104,8 +104,8 @@ class HuHistogram:
 
     Attributes:
         edges_hu: (bins + 1,) edges of the bins.
-        blood: (bins,) share of the outlined blood in each bin; all 0 where nothing is outlined.
-        other: (bins,) share of everything else that lies within the edges.
+        blood: (bins,) share of the outlined blood in each bin; all 0 without outlines.
+        other: (bins,) share of everything else within the edges.
     """
 
     edges_hu: np.ndarray
@@ -116,9 +116,9 @@ class HuHistogram:
 def hu_histogram(
     table: Table, rows: Sequence[int], *, low_hu: int = -20, high_hu: int = 120, step_hu: int = 2
 ) -> HuHistogram:
-    """CT numbers of blood and of the rest on some slices; both are shares of what lies between the ends.
+    """CT numbers of blood and of the rest on some slices; both are shares of the values between the ends.
 
-    Rows whose picture cannot be read, and for `blood` rows that nobody outlined, count nothing.
+    Rows whose picture cannot be read are ignored, and for `blood` also rows without outline.
     """
     edges = np.arange(low_hu, high_hu + step_hu, step_hu)
     blood, other = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
@@ -130,9 +130,9 @@ def hu_histogram(
 
 
 def read_rows(table: Table, rows: Sequence[int]) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
-    """(hu, mask) of each row, several read at a time; (None, None) where a file cannot be read.
+    """(hu, mask) of each row, several read at a time; (None, None) if a file cannot be read.
 
-    The mask is empty where nobody outlined the slice.
+    The mask is empty if the slice has no outline.
     """
     with ThreadPoolExecutor(_READERS) as readers:
         return list(readers.map(lambda row: _read_row(table, int(row)), rows))
@@ -178,7 +178,7 @@ def render_tile(hu: np.ndarray | None, mask: np.ndarray | None, level: float, wi
 
 
 def contours(mask: np.ndarray) -> list[np.ndarray]:
-    """(n, 2) x, y of the pixels that border each region of a (y, x) mask, holes included."""
+    """(n, 2) x, y of the border pixels of each region of a (y, x) mask, including holes."""
     lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     return [line[:, 0, :] for line in lines]
 

@@ -1,4 +1,4 @@
-"""What every data set becomes: one row a slice."""
+"""The common form of every data set: a table with one row per slice."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -10,35 +10,35 @@ import numpy as np
 from ich_lib.grammar import first_few
 from ich_lib.labels import ANY, LABELS
 
-_MOST_NAMES = 12  # entries spelled out in a sentence of the report; the rest are counted
+_MOST_NAMES = 12  # entries named in a sentence of the report; the rest are counted
 
 
 class Pixels(Protocol):
-    """Where a table's pictures come from. Rows are numbers of the table they were made with."""
+    """The source of a table's pictures. Rows are indices of the table they were made with."""
 
     def hu(self, row: int) -> np.ndarray:
         """(y, x) float32 HU of one slice. ValueError, naming the file, if it cannot be read."""
 
     def mask(self, row: int) -> np.ndarray:
-        """(y, x) bool, the outlined blood; all False where the set says there is none."""
+        """(y, x) bool, the outlined blood; all False if the set says that there is none."""
 
     def files(self, row: int) -> tuple[Path, ...]:
-        """The files a row is read from."""
+        """The source files of a row."""
 
 
 @dataclass(frozen=True)
 class DataProblems:
-    """What is wrong with a data set on disk, by name.
+    """The problems of a data set on disk, by name.
 
-    What is missing, corrupt or excluded has left the table. Of the inconsistent, slices whose labels contradict each
-    other have left; where only the mask is at odds with the label, the slice stays with `outlined` False.
+    Missing, corrupt and excluded slices are not in the table. Inconsistent ones are not either if their labels
+    contradict each other; if only the mask contradicts the label, the slice stays with `outlined` False.
 
     Attributes:
-        missing: slices that the set lists and no file shows.
+        missing: slices that the set lists without a file.
         doubled: lines that repeat another one; one of them is kept.
-        corrupt: slices whose file cannot be read. Their labels left with them.
+        corrupt: unreadable slices. Their labels are left out with them.
         inconsistent: slices whose parts contradict each other (a mask without a label, a mask of another size).
-        excluded: slices that the set itself takes back (flagged, unfinished), or that are samples of the demo.
+        excluded: slices that the set itself withdraws (flagged, unfinished), or that are samples of the demo.
     """
 
     missing: tuple[str, ...] = ()
@@ -55,13 +55,13 @@ class DataProblems:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """One sentence for each kind of trouble that there is."""
+        """One sentence for each kind of problem that occurs."""
         counts_by_problem = {
             "missing": "{} listed without a file and left out: {}.",
             "doubled": "{} listed more than once and kept once: {}.",
             "corrupt": "{} unreadable and left out together with the label: {}.",
             "inconsistent": "{} whose parts contradict each other: {}.",
-            "excluded": "{} taken back by the set or kept as samples of the demo, and left out: {}.",
+            "excluded": "{} withdrawn by the set or reserved as samples of the demo, and left out: {}.",
         }
         return tuple(
             text.format(*_count_and_names(getattr(self, kind)))
@@ -72,22 +72,22 @@ class DataProblems:
 
 @dataclass(frozen=True)
 class Table:
-    """The slices of a data set, a row each. Rows of one scan stand together and run foot to head.
+    """The slices of a data set, one row each. Rows of one scan are together and run from foot to head.
 
     Attributes:
         name: of the data set.
-        patient: (n,) str, "" where the set does not say; splitting by patient is refused then.
+        patient: (n,) str, "" if the set does not say; splitting by patient is refused then.
         scan: (n,) str, one acquisition.
         slice: (n,) int, rising from foot to head within a scan.
         labels: (n, 6) bool in the order of LABELS; False in a column that `known_labels` leaves out.
-        outlined: (n,) bool, where `truth` is known. A slice without blood is outlined: its mask is empty.
+        outlined: (n,) bool, slices with a known `truth`. A slice without blood is outlined: its mask is empty.
         pixels: reads a row's picture and mask.
-        known_labels: which of LABELS the set tells.
+        known_labels: the LABELS that the set has.
         facts: further columns, (n,) each: "age", "sex", "fracture", ...
-        report: what was missing, doubled, corrupt, inconsistent or excluded.
-        attribution: whom to cite, and the license.
-        steps_mm: (n, 3, 3), the way in mm to the next voxel along z, y and x (the columns of each) in the axes of
-            `Scan`; NaN where a scan's files do not tell it, None where those of no scan do.
+        report: missing, doubled, corrupt, inconsistent and excluded slices.
+        attribution: citation and license.
+        steps_mm: (n, 3, 3), the step in mm to the next voxel along z, y and x (the columns of each) in the axes of
+            `Scan`; NaN if the files of a scan do not state it, None if those of no scan do.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        """Each row as "scan/slice", the way the report calls it."""
+        """Each row as "scan/slice", its name in the report."""
         return [f"{scan}/{index}" for scan, index in zip(self.scan.tolist(), self.slice.tolist(), strict=True)]
 
     def rows(self, patients: Iterable[str]) -> np.ndarray:
@@ -147,7 +147,7 @@ class Table:
         """(y, x) float32 HU of one slice.
 
         Raises:
-            ValueError: if its file cannot be read; the sentence names it.
+            ValueError: if its file cannot be read; the message names it.
         """
         return self.pixels.hu(int(row))
 
@@ -155,10 +155,10 @@ class Table:
         """(y, x) bool, the outlined blood of one slice.
 
         Raises:
-            ValueError: if nobody outlined it, or the file cannot be read.
+            ValueError: if it has no outline, or the file cannot be read.
         """
         if not self.outlined[row]:
-            raise ValueError(f"{self.name}: nobody outlined the blood of slice {self.names[row]}.")
+            raise ValueError(f"{self.name}: there is no outline of the blood of slice {self.names[row]}.")
         return self.pixels.mask(int(row))
 
     def take(self, rows: np.ndarray) -> "Table":
@@ -177,7 +177,7 @@ class Table:
         )
 
     def drop_corrupt(self, *, progress: Callable[[Iterable[int]], Iterable[int]] = lambda items: items) -> "Table":
-        """Read every picture and mask once; what cannot be read leaves with its label and is named in the report.
+        """Read every picture and mask once. An unreadable slice is left out with its label and named in the report.
 
         Args:
             progress: may wrap the row numbers (tqdm).

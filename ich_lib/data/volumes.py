@@ -1,4 +1,4 @@
-"""NIfTI scans and masks behind a table: headers at load, voxels when a slice is wanted, the last volumes kept."""
+"""NIfTI scans and masks of a table: headers at load, voxels when a slice is needed; the last volumes are kept."""
 
 import math
 from collections.abc import Callable
@@ -23,15 +23,14 @@ from ich_lib.scan import canonical_affine, from_file_grid
 
 @dataclass(frozen=True)
 class FileGrid:
-    """Where a file's voxels lie, by its header.
+    """The geometry of a file, by its header.
 
     Attributes:
         shape: (i, j, k), the file's own order.
         affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes.
-        has_orientation: whether the file itself says so (a sform or qform code); without, nibabel's default is no
-            knowledge.
-        steps_mm: (3, 3), the way in mm to the next voxel along z, y and x (its columns) in the axes of `Scan`; NaN
-            where the file does not tell how large its voxels are.
+        has_orientation: whether the file states it (a sform or qform code); without, nibabel's default is only a guess.
+        steps_mm: (3, 3), the step in mm to the next voxel along z, y and x (its columns) in the axes of `Scan`; NaN if
+            the file does not state the size of its voxels.
     """
 
     shape: tuple[int, int, int]
@@ -41,17 +40,17 @@ class FileGrid:
 
     @property
     def slices(self) -> int:
-        """How many slices from foot to head."""
+        """The number of slices from foot to head."""
         return self.shape[self._along]
 
     @property
     def is_foot_to_head(self) -> bool:
-        """Whether the file counts its slices from foot to head, as LAS and RAS do; LPI counts from the head."""
+        """Whether the file counts its slices from foot to head, like LAS and RAS; LPI counts from the head."""
         return self.letters[self._along] == "S"
 
     @cached_property
     def letters(self) -> tuple[str, str, str]:
-        """Where i, j and k run to, such as ("L", "A", "S")."""
+        """The directions of i, j and k, such as ("L", "A", "S")."""
         return nib.aff2axcodes(self.affine_ras)
 
     @property
@@ -59,7 +58,8 @@ class FileGrid:
         return self.letters.index("S" if "S" in self.letters else "I")
 
     def matches(self, other: "FileGrid") -> bool:
-        """Whether a mask with grid `other` lies on this one: same shape and, if the mask says where it lies, there."""
+        """Whether a mask with grid `other` fits on this one: the same shape and, if the mask states its place, the same
+        place."""
         if self.shape != other.shape:
             return False
         ends = np.diag([*self.shape, 1.0])
@@ -72,15 +72,15 @@ def read_grid(path: Path) -> FileGrid:
     """Read the header only.
 
     Raises:
-        ReadError: if it cannot be read, is not one volume, lies flat, or its file is shorter than it promises (which
-            shows in a gzipped one only when its voxels are read).
+        ReadError: if it cannot be read, is not one volume, is flat, or its file is shorter than it promises (in a
+            gzipped file this appears only when its voxels are read).
     """
     with refuse_damaged(path.name):
         image = _opened(path)
         header = image.header
         shape = tuple(int(size) for size in header.get_data_shape())
         affine = header.get_best_affine()
-        stored = cast(ArrayProxy, image.dataobj)  # what is loaded from a file is one
+        stored = cast(ArrayProxy, image.dataobj)  # a loaded image is one
         promised = stored.offset + math.prod(shape) * header.get_data_dtype().itemsize
         placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
         declared = declared_place(header)
@@ -103,7 +103,7 @@ def read_grid(path: Path) -> FileGrid:
 
 def _opened(path: Path) -> nib.Nifti1Pair:
     image = nib.load(path)
-    if not isinstance(image, nib.Nifti1Pair):  # the parent of all forms of NIfTI
+    if not isinstance(image, nib.Nifti1Pair):  # the parent class of all forms of NIfTI
         raise ValueError("not a NIfTI file")
     return image
 
@@ -114,7 +114,7 @@ def hu_volume(path: Path) -> np.ndarray:
 
 
 def mask_volume(path: Path, scan: FileGrid) -> np.ndarray:
-    """(z, y, x) uint8 mask values on the grid of its scan; what is not a number is 0.
+    """(z, y, x) uint8 mask values on the grid of its scan; values that are not numbers become 0.
 
     Raises:
         ReadError: if it cannot be read.
@@ -126,14 +126,14 @@ def mask_volume(path: Path, scan: FileGrid) -> np.ndarray:
 
 
 class Volumes:
-    """The volumes read last. A scan read slice by slice is opened and decompressed once."""
+    """The volumes read last, so that a scan read slice by slice is opened and decompressed once."""
 
     def __init__(self, keep: int = 2):
         self._keep = keep
         self._kept: tuple[tuple[Path, np.ndarray], ...] = ()
 
     def get(self, path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-        """The volume of `path`; `read` is called if it is none of the last ones. Not to be written into."""
+        """The volume of `path`; `read` is called if it is not in the cache. Do not write into it."""
         for name, volume in self._kept:
             if name == path:
                 return volume

@@ -1,4 +1,4 @@
-"""Models and scans they never saw to figures with intervals: report.json, its slices, and a page to look at."""
+"""Models and scans they never saw to figures with intervals: report.json, its slices, and a page."""
 
 import json
 from collections.abc import Sequence
@@ -28,29 +28,29 @@ THRESHOLD = 0.5  # of calibrated probabilities: more likely than not
 def evaluate(
     source: str | Path, data: str | Path, out: str | Path, *, fold: int | None = None, prevalence: float = 0.1
 ) -> Report:
-    """Judge models on scans they were not trained on and write report.json, slices.csv and report.html.
+    """Evaluate models on scans outside their training set and write report.json, slices.csv and report.html.
 
-    Of the data set that was trained on, that is the fold held out; of another data set, everybody. Of a
-    cross-validation each scan is judged by the model that did not see it, and its scores are calibrated on the scans
-    of the other folds. After a leaky split the slices held out are judged, and the report says that it leaks.
+    For the data set of the training, these are the scans of the held-out fold; for another data set, all scans. For a
+    cross-validation each scan is judged by the model that did not see it, and its scores are calibrated on the scans of
+    the other folds. After a leaky split the held-out slices are judged, and the report says that the split leaks.
 
     Args:
         source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
-        data: the folder of a data set, or a file of `store` that holds whole slices: quicker, and its masks are judged
-            at the stored size.
-        out: where the three files go.
-        fold: the fold to judge on; it must be the one held out, which is also the default.
+        data: the folder of a data set, or a file of `store` with whole slices. The store is faster; its masks are
+            compared at the stored size.
+        out: folder for the three files.
+        fold: the fold to judge; it must be the held-out one, which is the default.
         prevalence: share of scans that bleed, for PPV and NPV.
 
     Returns:
-        What report.json holds (`Report.as_json`).
+        The content of report.json (`Report.as_json`).
 
     Raises:
-        ValueError: if the models were trained on that fold, or on every patient of this data, or the prevalence is
-            none.
+        ValueError: if the models were trained on that fold, or on every patient of this data, or if the prevalence is
+            not valid.
 
     See also:
-        `train`, whose runs are judged; `ich_lib.evaluation.compare`, for two reports side by side.
+        `train`, which makes the runs; `ich_lib.evaluation.compare`, for two reports side by side.
 
     Example:
         >>> from ich_lib import evaluate, phantom
@@ -99,17 +99,17 @@ def evaluate(
 
 
 def open_table(data: str | Path) -> Table:
-    """The table of a data set's folder, or of a store of whole slices.
+    """The table of a data set's folder, or of a store with whole slices.
 
     Raises:
-        ValueError: for a store of heads cut out of their slices.
+        ValueError: for a store of cropped heads.
     """
     if not Path(data).is_file():
         return open_set(data)
     store = open_store(data)
     if store.field != "slice":
         raise ValueError(
-            f"{store.path.name} holds heads cut out of their slices, so a pixel's size is lost. Make one with "
+            f"{store.path.name} holds cropped heads, so the size of a pixel is lost. Make one with "
             "python -m ich_lib store --field slice."
         )
     return store.table
@@ -135,14 +135,14 @@ def build_report(
     calibrated: str,
     prevalence: float,
 ) -> Report:
-    """All figures of some judged scans.
+    """All figures of judged scans.
 
     Args:
         scans: the scans.
         table: their data set.
-        every: the models that judged them, of a cross-validation those of each fold.
-        folds: that were held out.
-        calibrated: on what the scores were calibrated, in words; "not" for plain scores.
+        every: the models that judged them; for a cross-validation those of each fold.
+        folds: the held-out folds.
+        calibrated: the scans that the scores were calibrated on, in words; "not" for plain scores.
         prevalence: share of scans that bleed, for PPV and NPV.
     """
     models, headline = every[0], figures.headline_metrics(scans)
@@ -179,18 +179,18 @@ def build_report(
 
 
 def _folds(scans: Sequence[JudgedScan]) -> list[int | None]:
-    """The folds that scans were held out in, rising."""
+    """The held-out folds of the scans, in rising order."""
     return sorted({scan.fold for scan in scans}, key=lambda fold: -1 if fold is None else fold)
 
 
 def _uncalibrated_figures(scans: Sequence[JudgedScan]) -> dict[str, Estimate]:
-    """The figures that calibration moves, as they were."""
+    """The figures before calibration, which changes them."""
     estimates = figures.headline_metrics(scans)
     return {name: estimates[name] for name in ("slice_auc_any", "scan_auc_any", "ece")}
 
 
 def _judge_models(models: Models, source: str | Path, table: Table, fold: int | None) -> list[JudgedScan]:
-    """The scans held out, or, after a leaky split, of every scan the slices held out."""
+    """The held-out scans; after a leaky split, the held-out slices of every scan."""
     split, rows_of = held_out_scans(models, source, table, fold)
     scans = []
     for rows in tqdm(rows_of, desc=f"evaluating {Path(source).name}", unit="scan"):
@@ -202,13 +202,13 @@ def _judge_models(models: Models, source: str | Path, table: Table, fold: int | 
 def held_out_scans(
     models: Models, source: str | Path, table: Table, fold: int | None = None
 ) -> tuple[Split, list[np.ndarray]]:
-    """How the models' patients were dealt out, and the rows of each scan of which they never saw some slice.
+    """The split of the models' patients, and the rows of each scan with slices that the models never saw.
 
     Args:
-        models: what `load` returned for `source`.
-        source: where they came from, for the sentence of an error.
+        models: the result of `load` for `source`.
+        source: for error messages.
         table: the data set.
-        fold: asked for by the user; it must be the one held out.
+        fold: the user's choice; it must be the held-out one.
 
     Raises:
         ValueError: if the models were trained on that fold, or on every patient of this data.
@@ -221,24 +221,25 @@ def held_out_scans(
     rows_of = [rows for rows in table.scans() if unseen_slices(split, table, rows).any()]
     if not rows_of:
         raise ValueError(
-            f"{source} was trained on every patient of this data; nobody is left to judge it on. Its cross-validated "
+            f"{source} was trained on every patient of this data; no patient is left to judge it on. Its "
+            f"cross-validated "
             "figures stand on its card."
         )
     return split, rows_of
 
 
 def unseen_slices(split: Split, table: Table, rows: np.ndarray) -> np.ndarray:
-    """(z,) bool, the slices of a scan that were held out, or of a patient unknown to the models.
+    """(z,) bool, the slices of a scan that were held out, or that belong to a patient unknown to the models.
 
-    Patients set apart (fold -1) are not judged: they are kept for the report of the final run.
-    A patient whom the folds do not name was in another data set than the one trained on, and so was never seen either.
+    Patients set apart (fold -1) are not judged: they are kept for the final report. A patient who is in no fold was in
+    another data set than the training set, and so was never seen either.
     """
     names = units(table.take(rows), split.kind)
     return np.array([name not in split.folds or split.folds[name] == split.held_out for name in names])
 
 
 def split_of(models: Models, source: str | Path) -> Split:
-    """How the models' patients were dealt out.
+    """The split of the models' patients.
 
     Raises:
         ValueError: if they were trained on different patients.

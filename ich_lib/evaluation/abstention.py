@@ -1,4 +1,4 @@
-"""What if the model kept silent where it is not sure? Error against the share of scans that get an answer."""
+"""Abstention: the error of a model that answers only if it is sure, against the share of scans with an answer."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,16 @@ from ich_lib.evaluation.judged import JudgedScan, has_blood
 from ich_lib.labels import ANY
 from ich_lib.measures.report import Abstention
 
-MARGIN = 0.2  # of probability around the threshold, set before any figure was seen: from 0.3 to 0.7 nothing is said
+# of probability around the threshold, chosen before any figure was seen: from 0.3 to 0.7 there is no answer
+MARGIN = 0.2
 
 
 def curve(wrong: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """Error among the most confident answers, for every number of them.
+    """Error among the most confident answers, for every number of answers.
 
     Args:
         wrong: (n,) bool, whether an answer is wrong.
-        confidence: (n,) any measure, higher is surer. Equal ones are answered in no order: each counts their mean.
+        confidence: (n,) any measure; higher is surer. Equal values have no order: each counts as their mean.
 
     Returns:
         (n, 2) coverage, from 1 / n to 1, and the share of wrong answers among those given.
@@ -37,18 +38,18 @@ def area(wrong: np.ndarray, confidence: np.ndarray) -> float:
 
 
 def abstention(scans: Sequence[JudgedScan], *, threshold: float, margin: float = MARGIN) -> Abstention:
-    """What a rule gains that answers only for scans whose score lies further than a margin from the threshold.
+    """The effect of a rule that answers only for scans whose score differs from the threshold by more than a margin.
 
     Args:
-        scans: the scans; their scores should be calibrated, else the margin means nothing in particular.
-        threshold: called bleeding from this score for `any` on.
-        margin: on either side of it, within which nothing is said; set before, never tuned here.
+        scans: the scans, with calibrated scores; otherwise the margin has no clear meaning.
+        threshold: a scan is called bleeding from this score for `any`.
+        margin: on both sides of the threshold, without an answer; chosen before, never tuned here.
 
     Returns:
         The rule, its coverage, the error among answered and among all scans with intervals over patients, the curve of
-        error against coverage, its area, and the least area that so many errors allow.
+        error against coverage, its area, and the smallest area that this number of errors allows.
     """
-    low, high = round(threshold - margin, 6), round(threshold + margin, 6)  # 0.3, where the sum is a bit off
+    low, high = round(threshold - margin, 6), round(threshold + margin, 6)  # 0.3, despite rounding
     silent = lambda score: (low < score) & (score < high)  # noqa: E731
     rate = lambda of: estimate(scans, lambda sample: of(*_answers(sample, threshold)))  # noqa: E731
     wrong, score = _answers(scans, threshold)
@@ -71,7 +72,7 @@ def abstention(scans: Sequence[JudgedScan], *, threshold: float, margin: float =
 
 
 def _answers(scans: Sequence[JudgedScan], threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool, whether the call is wrong, and the score of each scan."""
+    """(n,) bool, whether the decision is wrong, and the score of each scan."""
     score = np.array([float(scan.scan_scores[ANY]) for scan in scans])
     return (score >= threshold) != [has_blood(scan) for scan in scans], score
 

@@ -1,25 +1,26 @@
-"""The largest bright blob of each slice: what a few lines without any learning reach, beside every model."""
+"""A baseline without learning: the largest bright blob of each slice, shown beside every model."""
 
 import cv2
 import numpy as np
 
 from ich_lib.prepare.head import intracranial
 
-_BLOOD_HU = (50.0, 100.0)  # facts of the field: fresh blood 50 to 90; bone that shares a voxel has more
-_SMOOTH_SIDE = 1 / 256  # standard deviation, as a share of the side of a slice: noise of single pixels is no blob
-_RIM_SIDE = 1 / 64  # next to the skull, where bone and brain share a pixel that is as bright as blood
+_BLOOD_HU = (50.0, 100.0)  # fresh blood has 50 to 90 HU; voxels that are partly bone have more
+# standard deviation, as a share of the side of a slice, so that noise of single pixels makes no blob
+_SMOOTH_SIDE = 1 / 256
+_RIM_SIDE = 1 / 64  # next to the skull, voxels that are partly bone are as bright as blood
 
 
 def bright_blobs(hu: np.ndarray) -> np.ndarray:
-    """Mark in each slice the largest connected piece inside the skull that is as bright as blood.
+    """Mark the largest connected piece in the skull of each slice that is as bright as blood.
 
-    Anybody can program this in an hour, and nothing in it is learned. A model is worth something by what it has beyond.
+    This takes an hour to program, and nothing is learned. The value of a model is what it adds to this.
 
     Args:
         hu: (z, y, x) HU.
 
     Returns:
-        (z, y, x) bool; nothing in slices whose skull is open or that hold no such pixel.
+        (z, y, x) bool; empty in slices with an open skull or without such pixels.
 
     Example:
         >>> from ich_lib import phantom

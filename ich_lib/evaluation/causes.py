@@ -1,6 +1,6 @@
-"""Why a mask went wrong, guessed from the scan and its truth by rules that anybody can check.
+"""The probable cause of a wrong mask, by simple rules on the scan and its truth.
 
-A rule fits or not; it proves nothing. Each is a small function of arrays with its threshold and its reason beside it.
+A rule that fits is a hint and not a proof. Each is a small function of arrays with its threshold and its reason.
 """
 
 from collections.abc import Callable
@@ -15,21 +15,21 @@ from ich_lib.case import Case
 from ich_lib.prepare.head import BONE_HU, intracranial
 
 SMALL_ML = 2.0  # the smallest class of the evaluation: 500 voxels of a 256 px slice at 5 mm
-THIN_MM = 5.0  # a slice of 5 mm averages a sheet as thin as this with what lies beside it
-CHRONIC_HU = 5.0  # over brain; fresh bleeds of 5 mm slices lie 10 and more over it (BHSD: 39 to 56 HU, brain 32)
+THIN_MM = 5.0  # a slice of 5 mm averages a layer this thin with its surroundings
+CHRONIC_HU = 5.0  # over brain; fresh bleeds in 5 mm slices are at least 10 HU above it (BHSD: 39 to 56 HU, brain 32)
 CALCIFICATION_HU, CALCIFICATION_SHARE = (
     100.0,
     0.1,
-)  # clotted blood reaches 80 HU and noise adds 4; a mask holds the calcification's dark rim too
-BONE_MM2 = 300.0  # a smaller bright piece of a slice is no skull: it may be a calcification
-NEAR_MM, MOST_SHARE = 3.0, 0.5  # about three pixels of 256: as far as bone brightens what lies beside it
-LOWEST_SHARE = 1 / 3  # of a head scan, foot first: the skull base with its petrous bones
+)  # clotted blood reaches 80 HU and noise adds 4; a mask also includes the calcification's dark rim
+BONE_MM2 = 300.0  # a smaller bright piece of a slice is not skull: it may be a calcification
+NEAR_MM, MOST_SHARE = 3.0, 0.5  # about three pixels of 256: bone brightens its surroundings this far
+LOWEST_SHARE = 1 / 3  # of a head scan, from the foot: the skull base with its petrous bones
 OTHER_CAUSE = "other"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A case, and the mask that a model drew of it.
+    """A case and the mask of a model.
 
     Attributes:
         case: scan, truth and labels.
@@ -41,12 +41,12 @@ class Failure:
 
     @cached_property
     def missed(self) -> np.ndarray:
-        """(z, y, x) bool, blood that is not marked."""
+        """(z, y, x) bool, missed blood."""
         return self.case.truth & ~self.mask
 
     @cached_property
     def false_alarm(self) -> np.ndarray:
-        """(z, y, x) bool, marked and no blood."""
+        """(z, y, x) bool, marked without blood."""
         return self.mask & ~self.case.truth
 
     @property
@@ -56,7 +56,7 @@ class Failure:
 
 
 class Rule(NamedTuple):
-    """A cause, in words with its threshold and reason, and when it fits."""
+    """A cause, in words with its threshold and reason, and its test."""
 
     cause: str
     text: str
@@ -64,7 +64,7 @@ class Rule(NamedTuple):
 
 
 def is_small(truth: np.ndarray, slice_ml: float | np.ndarray) -> bool:
-    """Whether there is blood, and less than SMALL_ML of it in the whole scan.
+    """Whether there is blood, but less than SMALL_ML of it in the whole scan.
 
     Args:
         truth: (z, y, x) bool.
@@ -74,14 +74,14 @@ def is_small(truth: np.ndarray, slice_ml: float | np.ndarray) -> bool:
 
 
 def is_thin(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
-    """Whether there is blood, and its sheets are thinner than THIN_MM within their slices."""
+    """Whether there is blood, in layers thinner than THIN_MM within their slices."""
     return bool(truth.any()) and thickness_mm(truth, spacing_mm) < THIN_MM
 
 
 def thickness_mm(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> float:
-    """How thick the blood is within its slices: four times the mean distance from its border.
+    """Thickness of the blood within its slices: four times the mean distance from its border.
 
-    A sheet of thickness t has a mean distance of t / 4. A disk comes out at 2/3 of its diameter.
+    A layer of thickness t has a mean distance of t / 4. A disk gives 2/3 of its diameter.
 
     Args:
         truth: (z, y, x) bool with blood.
@@ -92,14 +92,15 @@ def thickness_mm(truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> f
     sides_mm = spacing_mm[1:]
     planes = [np.pad(plane, 1) for plane in truth if plane.any()]
     far_mm = np.concatenate([ndimage.distance_transform_edt(plane, sampling=sides_mm)[plane] for plane in planes])
-    return float(4 * (far_mm.mean() - np.mean(sides_mm) / 2))  # the border runs half a pixel before the next center
+    return float(4 * (far_mm.mean() - np.mean(sides_mm) / 2))  # the border is half a pixel before the next center
 
 
 def is_chronic(hu: np.ndarray, truth: np.ndarray) -> bool:
-    """Whether the blood is hardly brighter than the brain of its slices, or darker: medians less than CHRONIC_HU apart.
+    """Whether the blood is hardly brighter than the brain of its slices, or darker: the medians differ by less than
+    CHRONIC_HU.
 
-    Old blood loses its density within weeks. Thin blood is dark too, by averaging: ask `is_thin` first. False where no
-    brain is seen around it.
+    Old blood loses its density within weeks. Thin blood is dark too, because it is averaged: test `is_thin` first.
+    False if no brain is visible around it.
     """
     slices = np.flatnonzero(truth.any(axis=(1, 2)))
     brain = [hu[k][(intracranial(hu[k]) > 0) & ~truth[k] & (hu[k] > 15) & (hu[k] < 60)] for k in slices]
@@ -108,17 +109,17 @@ def is_chronic(hu: np.ndarray, truth: np.ndarray) -> bool:
 
 
 def is_calcification(hu: np.ndarray, false: np.ndarray) -> bool:
-    """Whether at least LIME_SHARE of what is wrongly marked is brighter than blood can be: LIME_HU and more."""
+    """Whether at least LIME_SHARE of the falsely marked voxels is brighter than blood can be: LIME_HU and more."""
     return bool(false.any()) and float((hu[false] >= CALCIFICATION_HU).mean()) >= CALCIFICATION_SHARE
 
 
 def is_next_to_bone(hu: np.ndarray, wrong: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
-    """Whether at least MOST of what is wrong lies within NEAR_MM of bone in its slice."""
+    """Whether at least MOST of the wrong voxels are within NEAR_MM of bone in their slice."""
     return bool(wrong.any()) and share_near_bone(hu, wrong, spacing_mm) >= MOST_SHARE
 
 
 def share_near_bone(hu: np.ndarray, wrong: np.ndarray, spacing_mm: tuple[float, float, float]) -> float:
-    """The share of some voxels, (z, y, x) bool, that lies within NEAR_MM of bone in its slice."""
+    """The share of some voxels, (z, y, x) bool, that is within NEAR_MM of bone in its slice."""
     from scipy import ndimage
 
     near = 0
@@ -135,12 +136,12 @@ def bone(plane: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarra
     bright = (plane >= BONE_HU).astype(np.uint8)
     _, piece, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] * spacing_mm[1] * spacing_mm[2] >= BONE_MM2
-    large[0] = False  # what is not bright
+    large[0] = False  # dark pixels
     return large[piece]
 
 
 def is_skull_base(hu: np.ndarray, false: np.ndarray, spacing_mm: tuple[float, float, float]) -> bool:
-    """Whether at least MOST of what is wrongly marked lies in the lowest LOW of the slices, and next to bone there."""
+    """Whether at least MOST of the falsely marked voxels are in the lowest LOW of the slices, and next to bone."""
     low = false.copy()
     low[max(round(LOWEST_SHARE * len(hu)), 1) :] = False
     enough = low.any() and low.sum() >= MOST_SHARE * false.sum()
@@ -151,7 +152,7 @@ def _is_thick(failure: Failure) -> bool:
     return bool(failure.missed.any()) and not is_thin(failure.case.truth, failure.case.scan.spacing_mm)
 
 
-# In order: the first that fits gives a case its cause. Those of the larger fault (too much, or too little) come first.
+# In order: the first match is the cause of a case. Causes of the larger fault (too much, or too little) come first.
 FALSE_RULES = (
     Rule(
         "skull base",
@@ -205,6 +206,6 @@ RULE_TEXTS = {rule.cause: rule.text for rule in MISSED_RULES + FALSE_RULES} | {O
 
 
 def causes(failure: Failure) -> list[str]:
-    """Every cause whose rule fits, the likeliest first; OTHER alone where none does."""
+    """Every cause whose rule fits, the most probable first; only OTHER if none does."""
     order = FALSE_RULES + MISSED_RULES if failure.is_overcall else MISSED_RULES + FALSE_RULES
     return list(dict.fromkeys(rule.cause for rule in order if rule.applies(failure))) or [OTHER_CAUSE]

@@ -1,7 +1,7 @@
-"""Evaluations held against each other: two runs patient by patient, or the groups of one, by what report.json keeps.
+"""Compare evaluations by their report.json: two runs patient by patient, or groups of one run.
 
-A report keeps a line a scan ("per_patient"): Dice, score, mL, types. Scores of single slices lie in slices.csv
-beside it; a report of an older version has none, and is compared by whole scans.
+A report has a line per scan ("per_patient"): Dice, score, mL, types. Scores of single slices are in slices.csv beside
+it. A report of an older version has none, and is compared by whole scans.
 """
 
 import json
@@ -21,7 +21,7 @@ from ich_lib.measures.report import Line, Report
 from ich_lib.measures.statistics import FEW_PATIENTS, anova, mann_whitney, t_test, welch
 
 TESTS = {"t-test": t_test, "Welch": welch, "Mann-Whitney": mann_whitney, "ANOVA": anova}
-_MADE = "phantoms"  # the data set of heads made by code
+_MADE = "phantoms"  # the data set of synthetic heads
 
 
 def _mean_value(values: list[float]) -> float:
@@ -36,7 +36,7 @@ DICE = Measure("Dice per subject", lambda line, threshold: line.dice, _mean_valu
 VOLUME = Measure("Volume, absolute error in mL", _wrong_ml, _mean_value, more_is_better=False)
 SCORE = Measure("Score for any bleeding", lambda line, threshold: line.scan_any, _mean_value)
 CORRECT_CALLS = Measure(
-    "Share of scans called rightly",
+    "Share of correctly classified scans",
     lambda line, threshold: float((line.scan_any >= threshold) == line.bleeds),
     _mean_value,
 )
@@ -52,16 +52,16 @@ SLICE_AUC = Measure(
     lambda scans: metrics.auc(*map(np.concatenate, zip(*scans, strict=True))),
     is_pooled=True,
 )
-RUN_MEASURES: dict[str, Measure] = {  # what two runs are compared by
+RUN_MEASURES: dict[str, Measure] = {  # the measures for two runs
     measure.name: measure for measure in (DICE, SLICE_AUC, AUC, CORRECT_CALLS, VOLUME)
 }
 GROUP_MEASURES: dict[str, Measure[float]] = {
     measure.name: measure for measure in (DICE, VOLUME, SCORE)
-}  # what has one number a scan
+}  # the measures with one number per scan
 
 
 def read_report(path: str | Path) -> Report:
-    """A report of `evaluate`, with the scores of its slices where slices.csv beside it tells them.
+    """A report of `evaluate`, with the scores of its slices if slices.csv is beside it.
 
     Raises:
         ValueError: if it is something else.
@@ -70,18 +70,18 @@ def read_report(path: str | Path) -> Report:
     try:
         report = Report.from_json(json.loads(path.read_text()))
     except json.JSONDecodeError as problem:
-        raise ValueError(f"{path.name} is no report.json: {problem}.") from problem
+        raise ValueError(f"{path.name} is not a report.json: {problem}.") from problem
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ValueError(
-            f"{path.name} is no report of an evaluation. Name the report.json that evaluate wrote."
+            f"{path.name} is not a report of an evaluation. Name the report.json that evaluate wrote."
         ) from problem
     return replace(report, per_patient=_with_slices(report, path.with_name(FILE)))
 
 
 def _with_slices(report: Report, path: Path) -> tuple[Line, ...]:
-    """The lines of a report with their slices. A file of another evaluation is left aside: its counts do not fit.
+    """The lines of a report with their slices. A slices.csv of another evaluation is ignored: its counts do not fit.
 
-    After a leaky split each run is judged on other slices of a scan, so these cannot be paired.
+    After a leaky split each run is judged on different slices of a scan, so these cannot be paired.
     """
     try:
         slices = {} if report.leaky else read_slices(path)
@@ -96,12 +96,12 @@ def _with_slices(report: Report, path: Path) -> tuple[Line, ...]:
 
 
 def number_patients(report: Report) -> dict[str, int]:
-    """Patient to a number from 1 on, in the order of their names: who is shown is told by it and by no name."""
+    """Patient to a number from 1, in the order of their names. The number is shown instead of the name."""
     return {patient: k for k, patient in enumerate(sorted({line.patient for line in report.per_patient}), 1)}
 
 
 def common_measures(first: Report, second: Report) -> list[str]:
-    """Names of PAIRED by which some scan of both reports has a figure.
+    """Names of PAIRED for which some scan of both reports has a value.
 
     Raises:
         ValueError: if there is none, or the reports are of different data.
@@ -122,7 +122,7 @@ def common_measures(first: Report, second: Report) -> list[str]:
 
 
 def compare_runs(first: Report, second: Report, measure: Measure, *, rounds: int = 2000) -> Paired:
-    """How much better the second run does than the first, on the patients both were judged on.
+    """How much better the second run is than the first, on the patients of both.
 
     Args:
         first: report of `evaluate`.
@@ -131,7 +131,7 @@ def compare_runs(first: Report, second: Report, measure: Measure, *, rounds: int
         rounds: resamples of patients.
 
     Raises:
-        ValueError: if the reports are of different data, or share nobody that can be measured.
+        ValueError: if the reports are of different data, or share no patient with a value.
     """
     if measure.name not in common_measures(first, second):
         raise ValueError(f"The two runs share no scan that has a figure for: {measure.name}.")
@@ -160,10 +160,10 @@ def compare_runs(first: Report, second: Report, measure: Measure, *, rounds: int
 
 
 def group_scans(report: Report, by: str, measure: Measure[float]) -> dict[str, Group]:
-    """The scans of a report in groups that a test may compare.
+    """The scans of a report in groups for a test.
 
     Args:
-        report: of `evaluate`.
+        report: from `evaluate`.
         by: one of `groupings(report)`.
         measure: one of GROUPED.
 
@@ -196,17 +196,17 @@ def group_runs(reports: Mapping[str, Report], measure: Measure[float]) -> dict[s
 
 
 def groupings(report: Report) -> tuple[str, ...]:
-    """By what the scans of a report can be grouped. Reports of an older version do not tell age, sex and fracture."""
+    """The properties that can group the scans of a report. Reports of an older version have no age, sex or fracture."""
     return tuple(kind for kind, of in _KINDS.items() if len({of(line) for line in report.per_patient} - {None}) > 1)
 
 
 def is_simulated(report: Report) -> bool:
-    """Whether the scans were made by code."""
+    """Whether the scans are synthetic."""
     return report.data == _MADE
 
 
 def _measured_values(report: Report, measure: Measure) -> dict[tuple[str, str], object]:
-    """(patient, scan) to what the measure takes of it."""
+    """(patient, scan) to the value of the measure."""
     threshold = report.score_threshold
     taken = {(line.patient, line.scan): measure.of_scan(line, threshold) for line in report.per_patient}
     return {scan: value for scan, value in taken.items() if value is not None}
@@ -220,7 +220,7 @@ def _caveats(first: Report, second: Report, patients: int, unpaired: int) -> tup
             "and the difference says nothing about new patients."
         )
     if is_simulated(first):
-        warnings.append("These are heads made by code: the difference says nothing about patients.")
+        warnings.append("These are synthetic heads: the difference says nothing about patients.")
     if {model.sha256 for model in first.models} == {model.sha256 for model in second.models}:
         warnings.append("Both reports judge the same weights.")
     if unpaired:
@@ -269,6 +269,6 @@ _KINDS: dict[str, Callable[[Line], str | None]] = {
 
 
 def _place(name: str) -> tuple:
-    """Groups named by numbers in the order of the numbers, the others by their letters."""
+    """Groups with numbers as names in numeric order, the others in alphabetical order."""
     figures = [int(word) for word in name.split() if word.isdigit()]
     return (0, *figures) if figures else (1, name)

@@ -1,4 +1,4 @@
-"""Judged scans to figures, each with its interval and its number of patients. Patients are resampled, never slices."""
+"""Judged scans to figures, each with its interval and its number of patients. Patients are resampled, not slices."""
 
 from collections.abc import Callable, Sequence
 
@@ -29,30 +29,30 @@ AGES = ((0, 18), (18, 45), (45, 65), (65, 200))
 _ROC_POINTS = 200  # on the page's curve
 VOLUME_METHODS: dict[
     str, Callable[[JudgedScan], float | None]
-] = {  # of measuring mL; each is held against the voxels of the truth
+] = {  # of volume in mL; each is compared with the voxels of the truth
     "mask": lambda scan: scan.mask_ml,
     "soft": lambda scan: scan.soft_ml,
     "abc2": lambda scan: scan.abc2_ml,
-    "abc2_of_truth": lambda scan: scan.true_abc2_ml,  # what the formula alone makes wrong
+    "abc2_of_truth": lambda scan: scan.true_abc2_ml,  # the error of the formula itself
 }
 _ASSUMED_MM = f"{THICKNESS_MM} between slices and a field of view of {FIELD_OF_VIEW_MM:.0f}"
-_LEAST_PROBABILITY = 1e-6  # probabilities are kept this far from 0 and 1 in the log loss
+_LEAST_PROBABILITY = 1e-6  # probabilities keep this distance from 0 and 1 in the log loss
 
 Statistic = Callable[[list[JudgedScan]], float]
 
 
 def estimate(scans: Sequence[JudgedScan], statistic: Statistic, *, rounds: int = ROUNDS) -> Estimate:
-    """A statistic of scans with its interval over patients, all scans of a patient going together."""
+    """A statistic of scans with its interval over patients; all scans of a patient stay together."""
     return grouped_bootstrap(scans, lambda scan: scan.patient, statistic, rounds=rounds)
 
 
 def headline_metrics(scans: Sequence[JudgedScan]) -> dict[str, Estimate]:
-    """The figures others look for first.
+    """The most important figures.
 
-    `dice_per_subject` is the mean over bleeding scans of their mean Dice over slices with blood (Hssayeni et al. 2020);
-    `slice_auc_any` pools the slices, `scan_auc_any` takes one score a scan; `volume_mae_ml` is the mean absolute error
-    over bleeding scans; `ece` the calibration error of the slices' scores for `any`. Resampling adds noise to every
-    bin, so the interval of `ece` leans upward and may begin above its value.
+    `dice_per_subject` is the mean over bleeding scans of their mean Dice over slices with blood (Hssayeni et al. 2020).
+    `slice_auc_any` pools the slices; `scan_auc_any` takes one score per scan. `volume_mae_ml` is the mean absolute
+    error over bleeding scans. `ece` is the calibration error of the slices' scores for `any`. Resampling adds noise to
+    every bin, so the interval of `ece` tends upward and may start above its value.
     """
     outlined = [scan for scan in scans if scan.subject_dice is not None]
     return {
@@ -67,7 +67,7 @@ def headline_metrics(scans: Sequence[JudgedScan]) -> dict[str, Estimate]:
 
 
 def mask_metrics(scans: Sequence[JudgedScan]) -> Masks | None:
-    """Overlap and distance of the masks, under every definition that was published for this data; None without any."""
+    """Overlap and distance of the masks, under every definition published for this data; None without masks."""
     segmented = [scan for scan in scans if scan.has_mask]
     outlined = [scan for scan in segmented if scan.subject_dice is not None]
     if not outlined:
@@ -99,7 +99,7 @@ def mask_metrics(scans: Sequence[JudgedScan]) -> Masks | None:
 
 
 def _as_published(scans: Sequence[JudgedScan]) -> Flattering:
-    """Figures that published systems gave for masks, each defined as they did."""
+    """Figures that published systems reported for masks, by their own definitions."""
     return Flattering(
         pixel_accuracy=estimate(scans, lambda sample: _pooled(sample, lambda scan: scan.pixel_accuracy)),
         iou_with_background=estimate(
@@ -115,7 +115,7 @@ def _pooled(scans: Sequence[JudgedScan], values: Callable[[JudgedScan], np.ndarr
 
 
 def _dice_half_empty(scans: Sequence[JudgedScan]) -> float:
-    """Mean Dice where as many clean slices as slices with blood count; a clean slice without a mask counts 1."""
+    """Mean Dice over equal numbers of clean slices and slices with blood; a clean slice without a mask counts 1."""
     dice, bleeding, outlined = (
         np.concatenate([getattr(scan, name) for scan in scans]) for name in ("slice_dice", "bleeding", "outlined")
     )
@@ -131,7 +131,7 @@ def _blob_dice(outlined: Sequence[JudgedScan]) -> Estimate | None:
 
 
 def spacing_note(scans: Sequence[JudgedScan]) -> str:
-    """Where mm and mL come from, in words."""
+    """The origin of mm and mL, in words."""
     n_known = sum(scan.spacing_known for scan in scans)
     if n_known == len(scans):
         return "from the files"
@@ -140,15 +140,15 @@ def spacing_note(scans: Sequence[JudgedScan]) -> str:
 
 
 def volume_metrics(scans: Sequence[JudgedScan]) -> Volume | None:
-    """mL of bleeding scans by each of WAYS, against the voxels of the truth: mean absolute error, bias and limits of
-    agreement (Bland and Altman 1986), and each pair (true, measured). None with fewer than two such scans."""
+    """mL of bleeding scans by each of WAYS, compared with the voxels of the truth: mean absolute error, bias and limits
+    of agreement (Bland and Altman 1986), and each pair (true, measured). None with fewer than two such scans."""
     outlined = [scan for scan in scans if scan.subject_dice is not None]
     methods = {name: agreement for name, of in VOLUME_METHODS.items() if (agreement := _agreement(outlined, of))}
     return Volume(methods) if methods else None
 
 
 def _agreement(outlined: list[JudgedScan], of: Callable[[JudgedScan], float | None]) -> Way | None:
-    """One way of measuring; None where fewer than two scans were measured so."""
+    """One method of measuring; None if it has fewer than two scans."""
     pairs = [(scan, ml) for scan in outlined if (ml := of(scan)) is not None]
     if len(pairs) < 2:
         return None
@@ -164,17 +164,17 @@ def _agreement(outlined: list[JudgedScan], of: Callable[[JudgedScan], float | No
 
 
 def call_metrics(scans: Sequence[JudgedScan], *, of: str, threshold: float, prevalence: float) -> Calls:
-    """How well slices, or scans, are called bleeding.
+    """How well slices or scans are classified as bleeding.
 
     Args:
         scans: the scans.
         of: "slices" or "scans".
-        threshold: called bleeding from this score for `any` on; set before, never tuned here.
-        prevalence: share of bleeding ones in the place one has in mind, for PPV and NPV.
+        threshold: called bleeding from this score for `any`; chosen before, never tuned here.
+        prevalence: share of bleeding scans in the intended hospital, for PPV and NPV.
 
     Returns:
         AUC, average precision, log loss, ECE, sensitivity, specificity, PPV and NPV as figures, the counts at the
-        threshold, the ROC curve and the reliability table; of slices also the AUC of their height alone.
+        threshold, the ROC curve and the reliability table; for slices also the AUC of their height.
     """
     pooled, pairs = {"slices": (_of_slices, _slices), "scans": (_of_scans, _scans)}[of]
     at_threshold = lambda rate: pooled(lambda truth, score: rate(truth, score >= threshold))  # noqa: E731
@@ -206,7 +206,7 @@ def call_metrics(scans: Sequence[JudgedScan], *, of: str, threshold: float, prev
 
 
 def height_auc(scans: Sequence[JudgedScan], label: int = ANY) -> Estimate | None:
-    """Slice AUC that the height of a slice alone reaches, learned from the other patients; None with one patient."""
+    """Slice AUC of the height of a slice only, learned from the other patients; None with one patient."""
     patients = [scan.patient for scan in scans]
     if len(set(patients)) < 2:
         return None
@@ -218,7 +218,7 @@ def height_auc(scans: Sequence[JudgedScan], label: int = ANY) -> Estimate | None
 
 
 def _blob_auc(scans: Sequence[JudgedScan], of: str) -> Estimate | None:
-    """AUC that the area of the largest bright blob reaches; a scan counts by the two neighbors that have most of it."""
+    """AUC of the area of the largest bright blob; the value of a scan is its two neighboring slices with the most."""
     areas = [scan.blob_px for scan in scans if scan.blob_px is not None]
     if len(areas) < len(scans):
         return None
@@ -237,7 +237,7 @@ def _pair_peak(area: np.ndarray) -> float:
 
 
 def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> dict[str, OfType]:
-    """Per label the patients and slices that show it, both AUCs, and the Dice of slices that show it."""
+    """For each label the patients and slices that show it, both AUCs, and the Dice of slices that show it."""
     results = {}
     for label in known_labels:
         k = LABELS.index(label)
@@ -258,7 +258,7 @@ def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> di
 
 
 def accuracy_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str], *, threshold: float) -> Accuracy:
-    """Shares of right answers at a threshold, beside those of the answer "no bleeding anywhere"."""
+    """Accuracy at a threshold, compared with the answer "no bleeding anywhere"."""
     columns = [LABELS.index(label) for label in known_labels]
 
     def share(labels: list[int], *, answer_clean: bool) -> Estimate:
@@ -277,7 +277,7 @@ def accuracy_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str], *
 
 
 def metrics_by_size(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
-    """Bleeding scans by the volume of their blood: Dice, and how many were called at all."""
+    """Bleeding scans by the volume of their blood: Dice, and how many were detected."""
     groups = {}
     for low, high in SIZES_ML:
         name = f"{low} to {high} mL" if high < np.inf else f"{low} mL and more"
@@ -286,7 +286,7 @@ def metrics_by_size(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
 
 
 def metrics_by_group(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
-    """The same by age, sex and fracture, as far as the set tells them."""
+    """The same by age, sex and fracture, if the set has them."""
     members_by_group = {}
     for low, high in AGES:
         name = f"age {low} to {high - 1}" if high < 200 else f"age {low} and more"
@@ -300,8 +300,8 @@ def metrics_by_group(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
 
 
 def clean_scan_metrics(scans: Sequence[JudgedScan], *, threshold: float) -> CleanScans | None:
-    """What happens to scans without blood: how many are called, on how many slices, and how much is marked; None
-    where there are none."""
+    """Results for scans without blood: how many are called, on how many slices, and how much is marked; None without
+    such scans."""
     clean = [scan for scan in scans if not has_blood(scan)]
     if not clean:
         return None
@@ -320,23 +320,23 @@ def clean_scan_metrics(scans: Sequence[JudgedScan], *, threshold: float) -> Clea
 
 
 def worst_scans(scans: Sequence[JudgedScan], *, threshold: float, count: int = 10) -> list[Worst]:
-    """The cases to look at first: missed scans, then false alarms, then the lowest Dice."""
+    """The cases to review first: missed scans, then false alarms, then the lowest Dice."""
     reasons = []
     for scan in scans:
         score, bleeding = float(scan.scan_scores[ANY]), has_blood(scan)
         dice = scan.subject_dice
         if bleeding and score < threshold:
-            reasons.append((0, score, scan, "bleeds and was not called"))
+            reasons.append((0, score, scan, "bleeds, but was not called"))
         elif not bleeding and score >= threshold:
-            reasons.append((1, -score, scan, "does not bleed and was called"))
+            reasons.append((1, -score, scan, "does not bleed, but was called"))
         elif dice is not None and dice < 0.5:
-            reasons.append((2, dice, scan, "called, and the mask lies mostly elsewhere"))
+            reasons.append((2, dice, scan, "called, but the mask is mostly in another place"))
     first_reasons = sorted(reasons, key=lambda reason: reason[:2])[:count]
     return [Worst(scan_row(scan), reason) for _, _, scan, reason in first_reasons]
 
 
 def scan_row(scan: JudgedScan) -> Line:
-    """One scan as a line of the report. Numbers keep all their digits: who reads the line decides on them again."""
+    """One scan as a line of the report. Numbers keep all their digits, because programs make decisions with them."""
     labels = [label for label, slices in zip(LABELS[:ANY], scan.labels.T, strict=False) if slices.any()]
     return Line(
         patient=scan.patient,
@@ -399,7 +399,7 @@ def _rate_at_prevalence(rate: Callable, truth: np.ndarray, call: np.ndarray, pre
 
 
 def _roc(truth: np.ndarray, score: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Points (1 - specificity, sensitivity) of the curve, thinned out for a page."""
+    """Points (1 - specificity, sensitivity) of the curve, thinned for a page."""
     from sklearn.metrics import roc_curve
 
     if truth.all() or not truth.any():

@@ -1,4 +1,4 @@
-"""The scans on which models failed worst, as one page of pictures grouped by probable cause: where to look next."""
+"""A page of the worst failures of a model, as pictures grouped by probable cause."""
 
 import base64
 import html
@@ -25,13 +25,13 @@ from ich_lib.prediction.engine import Models, load
 from ich_lib.prediction.uncertainty import score_text
 
 KINDS = ("missed bleed", "false alarm", "low overlap", "wrong volume")  # in order of harm
-LOW_DICE = 0.5  # below it the mask lies mostly elsewhere
-VOLUME_ML, VOLUME_SHARE = 2.0, 0.25  # wrong by both: mL, and of the true volume
+LOW_DICE = 0.5  # below this, the mask is mostly in another place
+VOLUME_ML, VOLUME_SHARE = 2.0, 0.25  # both must be exceeded: mL, and share of the true volume
 PRIVATE = (
     "This page shows pictures of the scans in the folder that you named. Where those are patients, keep it on this "
     "machine: send it to nobody, and let no part of it enter a repository."
 )
-_SLICES = 2  # shown of a scan
+_SLICES = 2  # slices shown of a scan
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class GalleryCase:
 
     Attributes:
         kind: one of KINDS.
-        row: its line of the report.
-        causes: of `ich_lib.evaluation.causes`, the likeliest first.
-        wrong_ml: (missed, wrongly marked).
-        picture: JPEG of its telling slices.
+        row: the scan's line of the report.
+        causes: from `ich_lib.evaluation.causes`, the most probable first.
+        wrong_ml: (missed, falsely marked).
+        picture: JPEG of its most informative slices.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class GalleryCase:
 
     @property
     def cause(self) -> str:
-        """The likeliest."""
+        """The most probable cause."""
         return self.causes[0]
 
 
@@ -65,18 +65,18 @@ def gallery(
 
     Args:
         source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
-        data: the folder of a data set, or a file of `store` that holds whole slices.
-        out: where gallery.html goes; a .gitignore beside it keeps it out of repositories.
-        report: report.json of an evaluation of the same models on the same data: only the worst scans are read again
-            then. Without it, the evaluation is made first and written into `out` too.
-        count: how many scans at most, shared out among the four kinds.
+        data: the folder of a data set, or a file of `store` with whole slices.
+        out: folder for gallery.html; a .gitignore beside it keeps it out of repositories.
+        report: report.json of an evaluation of the same models on the same data. Then only the worst scans are read
+            again. Without it, the evaluation runs first and is also written into `out`.
+        count: maximum number of scans, divided among the four kinds.
 
     Returns:
-        What is shown, in the order of the page.
+        The scans on the page, in its order.
 
     Raises:
-        ValueError: if nobody is left whom the models were not trained on, the split leaks, or the report is of other
-            models or other data.
+        ValueError: if the models were trained on all patients, if the split leaks, or if the report is of other models
+            or other data.
     """
     if count < 1:
         raise ValueError(f"A gallery shows at least 1 scan; got {count}.")
@@ -102,12 +102,13 @@ def gallery(
 
 
 def worst_by_kind(rows: Sequence[Line], *, threshold: float, count: int) -> list[tuple[str, Line]]:
-    """The worst scans of a report: of each of KINDS in turn the next worst. A scan is of the first kind that fits.
+    """The worst scans of a report: each of KINDS in turn adds its next worst. A scan belongs to the first kind that
+    fits.
 
     Args:
         rows: `Report.per_patient`.
-        threshold: a scan is called bleeding from this score on.
-        count: how many at most.
+        threshold: a scan is called bleeding from this score.
+        count: maximum number.
 
     Returns:
         (kind, row), kind by kind, the worst first.
@@ -130,15 +131,15 @@ def worst_by_kind(rows: Sequence[Line], *, threshold: float, count: int) -> list
 
 
 def _wrong_ml(row: Line) -> float:
-    """How far the mask's volume is off; 0 where nobody outlined the blood, or no mask was drawn."""
+    """The error of the mask's volume; 0 if the blood has no outline, or if there is no mask."""
     if row.mask_ml is None or (row.dice is None and row.bleeds):
         return 0.0
     return abs(row.mask_ml - row.true_ml)
 
 
 def informative_slices(failed: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
-    """The slice with most blood, so that a missed bleed is seen, then those with most wrong pixels; without any, the
-    one with most heat. Foot to head."""
+    """The slice with most blood, which shows a missed bleed, then those with the most wrong pixels; if there are none,
+    the slice with most heat. Foot to head."""
     wrong, truth = failed.false_alarm if failed.is_overcall else failed.missed, failed.case.truth
     order = np.lexsort([volume.sum(axis=(1, 2), dtype=float) for volume in (heat, truth, wrong)])[::-1].tolist()
     if truth.any():
@@ -148,11 +149,11 @@ def informative_slices(failed: Failure, heat: np.ndarray, *, count: int = _SLICE
 
 
 def gallery_page(cases: Sequence[GalleryCase], report: Report) -> str:
-    """The whole of gallery.html, which needs no other file.
+    """The complete gallery.html, which needs no other file.
 
     Args:
         cases: in the order of their causes.
-        report: what `evaluate` returned.
+        report: from `evaluate`.
     """
     models = html.escape(", ".join(dict.fromkeys(model.name for model in report.models)))
     sections = [
@@ -187,7 +188,7 @@ article img {{ background: #111; display: block; }}
 
 
 def failure_sentence(kind: str, row: Line, threshold: float) -> str:
-    """What went wrong in one scan, for a person."""
+    """The error of one scan in words."""
     types = f" ({', '.join(row.types)})" if row.types else ""
     bleeding_slices = f"{row.slices_with_blood} of {row.slices} slices"
     reaches = "reaches" if row.scan_any >= threshold else "stays under"
@@ -262,7 +263,7 @@ def _ml(ml: float | None) -> str:
 
 
 def _counts(cases: Sequence[GalleryCase]) -> str:
-    """Cause by kind, with every rule, those without a case too."""
+    """Number of cases by cause and kind, for every rule, including rules without a case."""
     counts = Counter((case.cause, case.kind) for case in cases)
     rows = [
         (cause, *(counts[cause, kind] for kind in KINDS), sum(counts[cause, kind] for kind in KINDS), text)

@@ -1,4 +1,4 @@
-"""One scan, read as the demo would read it, beside its truth: all that any figure needs, and no pixels."""
+"""The result of one scan as in the demo, compared with its truth: the basis of every figure, without pixels."""
 
 from dataclasses import dataclass, replace
 
@@ -16,36 +16,36 @@ from ich_lib.prediction.calibration import Calibration, Evidence, peak_evidence
 from ich_lib.prediction.engine import Models
 from ich_lib.scan import Scan, axial_affine
 
-FIELD_OF_VIEW_MM, THICKNESS_MM = 230.0, 5.0  # of a head CT, taken where a set does not tell its spacing
-TOLERANCE_MM = 2.0  # of the surface Dice: the outlines of CT-ICH are coarse polygons, several pixels off in places
+FIELD_OF_VIEW_MM, THICKNESS_MM = 230.0, 5.0  # of a head CT, assumed if a set does not state its spacing
+TOLERANCE_MM = 2.0  # of the surface Dice: the outlines of CT-ICH are coarse polygons, in places several pixels off
 
 
 @dataclass(frozen=True)
 class JudgedScan:
-    """A scan's truth and answer.
+    """The truth and the prediction of a scan.
 
     Attributes:
-        patient, scan: whose it is, and which acquisition.
-        fold: the fold it was held out in; None outside of folds.
-        facts: age in years, sex, fracture, where the set tells them.
+        patient, scan: the patient and the acquisition.
+        fold: the fold in which it was held out; None without folds.
+        facts: age in years, sex, fracture, if the set has them.
         labels: (z, 6) bool truth.
-        outlined: (z,) bool, slices whose blood is known pixel by pixel; the counts below are 0 elsewhere.
+        outlined: (z,) bool, slices with a known outline; the counts below are 0 elsewhere.
         side_px: pixels of a slice.
-        true_px, mask_px, shared_px: (z,) pixels that are blood, that are called blood, and both.
-        evidence: what the models said.
+        true_px, mask_px, shared_px: (z,) pixels of blood in the truth, in the mask, and in both.
+        evidence: the output of the models.
         scores: (z, 6) score of each slice.
         scan_scores: (6,) of the scan.
-        pixel_mm: (z, y, x) size of a voxel, assumed where the files do not tell it.
-        hd95_mm, surface_dice: of the whole scan; None for a scan without blood, where no mask was drawn, or where not
-            every slice is outlined.
-        soft_px: (z,) pixels of blood, each counted by its probability (`volume.soft_voxels`).
+        pixel_mm: (z, y, x) size of a voxel, assumed if the files do not state it.
+        hd95_mm, surface_dice: of the whole scan; None for a scan without blood, without a mask, or with slices without
+            outline.
+        soft_px: (z,) sum of the pixels' probabilities of blood (`volume.soft_voxels`).
         abc2_ml, true_abc2_ml: ABC/2 of the mask and of the truth on outlined slices; None for a part of a scan.
         spacing_known: whether `pixel_mm` comes from the files.
-        slabs: (z,) how many slice distances each slice stands for, `Scan.slabs`; None for one each.
-        tilt_cosine: what a voxel holds against the product of `pixel_mm`: the cosine of the gantry's tilt.
-        slice_heights: (z,) where in its scan each slice lies, 0 lowest and 1 highest; None for evenly spread ones.
-        blob_px, blob_shared_px: (z,) pixels of the largest bright blob (`bright_blob`), and those of them that
-            are blood; None where nobody looked.
+        slabs: (z,) thickness of each slice in slice distances, `Scan.slabs`; None if all are 1.
+        tilt_cosine: volume of a voxel relative to the product of `pixel_mm`: the cosine of the gantry's tilt.
+        slice_heights: (z,) height of each slice in its scan, 0 lowest and 1 highest; None if they are evenly spaced.
+        blob_px, blob_shared_px: (z,) pixels of the largest bright blob (`bright_blob`), and those of them that are
+            blood; None if not measured.
     """
 
     patient: str
@@ -76,7 +76,7 @@ class JudgedScan:
 
     @property
     def heights(self) -> np.ndarray:
-        """(z,) where in its scan each slice lies, 0 lowest and 1 highest."""
+        """(z,) height of each slice in its scan, 0 lowest and 1 highest."""
         return np.linspace(0, 1, len(self.labels)) if self.slice_heights is None else self.slice_heights
 
     @property
@@ -91,30 +91,30 @@ class JudgedScan:
 
     @property
     def slice_dice(self) -> np.ndarray:
-        """(z,) Dice of each slice; two empty masks agree (1)."""
+        """(z,) Dice of each slice; two empty masks give 1."""
         total_px = self.true_px + self.mask_px
         return np.where(total_px > 0, 2 * self.shared_px / np.maximum(total_px, 1), 1.0)
 
     @property
     def slice_iou(self) -> np.ndarray:
-        """(z,) intersection over union of the blood in each slice; two empty masks agree (1)."""
+        """(z,) intersection over union of the blood in each slice; two empty masks give 1."""
         union = self.true_px + self.mask_px - self.shared_px
         return np.where(union > 0, self.shared_px / np.maximum(union, 1), 1.0)
 
     @property
     def background_iou(self) -> np.ndarray:
-        """(z,) the same of what is not blood."""
+        """(z,) the same for the background."""
         union = self.true_px + self.mask_px - self.shared_px
         clean = self.side_px - union
         return clean / np.maximum(self.side_px - self.shared_px, 1)
 
     @property
     def pixel_accuracy(self) -> np.ndarray:
-        """(z,) share of the pixels of each slice that are called rightly."""
+        """(z,) share of the correct pixels of each slice."""
         return 1 - (self.true_px + self.mask_px - 2 * self.shared_px) / self.side_px
 
     def without_mask(self) -> "JudgedScan":
-        """The same scan as if nothing had been marked, with empty masks."""
+        """The same scan with empty masks."""
         nothing = np.zeros_like(self.mask_px)
         return replace(self, mask_px=nothing, shared_px=nothing)
 
@@ -125,7 +125,7 @@ class JudgedScan:
 
     @property
     def blob_dice(self) -> float | None:
-        """`subject_dice` of the largest bright blob in place of the mask; None for a scan without blood."""
+        """`subject_dice` of the largest bright blob instead of the mask; None for a scan without blood."""
         if self.blob_px is None or self.blob_shared_px is None or not self.bleeding.any():
             return None
         dice = 2 * self.blob_shared_px / np.maximum(self.true_px + self.blob_px, 1)
@@ -133,18 +133,18 @@ class JudgedScan:
 
     @property
     def scan_dice(self) -> float:
-        """Dice of the whole scan as one volume; two empty masks agree (1)."""
+        """Dice of the whole scan as one volume; two empty masks give 1."""
         total_px = int(self.true_px.sum() + self.mask_px[self.outlined].sum())
         return 2 * int(self.shared_px.sum()) / total_px if total_px else 1.0
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of a voxel in mL, of evenly spaced slices."""
+        """Volume of a voxel in mL, for evenly spaced slices."""
         return float(np.prod(self.pixel_mm)) * self.tilt_cosine / 1000
 
     @property
     def slice_ml(self) -> np.ndarray:
-        """(z,) volume of a voxel in mL, slice by slice."""
+        """(z,) volume of a voxel in mL for each slice."""
         return self.voxel_ml * (np.ones(len(self.true_px)) if self.slabs is None else self.slabs)
 
     @property
@@ -159,12 +159,12 @@ class JudgedScan:
 
     @property
     def soft_ml(self) -> float | None:
-        """mL of the summed probabilities on outlined slices."""
+        """mL of the sum of probabilities on outlined slices."""
         return None if self.soft_px is None else float((self.soft_px * self.outlined) @ self.slice_ml)
 
     def take_slices(self, is_kept: np.ndarray) -> "JudgedScan":
-        """The scan cut to some of its slices, (z,) bool. Its score and truth are those of these slices; what is of
-        the whole (surfaces, ABC/2) goes."""
+        """Only some slices of the scan, (z,) bool. Its score and truth are those of these slices; measures of the whole
+        scan (surfaces, ABC/2) are dropped."""
         mask, classes = self.evidence.mask, self.evidence.classes
         return replace(
             self,
@@ -188,7 +188,7 @@ class JudgedScan:
         )
 
     def rescore(self, calibration: Calibration) -> "JudgedScan":
-        """The same scan with its evidence weighed by a calibration."""
+        """The same scan with scores from a calibration."""
         return replace(
             self,
             scores=calibration.slice_scores(self.evidence),
@@ -197,16 +197,16 @@ class JudgedScan:
 
 
 def judge(table: Table, rows: np.ndarray, models: Models, *, fold: int | None = None) -> JudgedScan:
-    """Analyze one scan exactly as the demo would, and compare.
+    """Analyze one scan exactly as the demo does, and compare it with its truth.
 
     Args:
         table: the data set.
         rows: row numbers of one scan, foot to head.
-        models: what is judged.
-        fold: that the scan was held out in.
+        models: the models to evaluate.
+        fold: the fold in which the scan was held out.
 
     Raises:
-        ValueError: if a file cannot be read; the sentence names it.
+        ValueError: if a file cannot be read; the message names it.
     """
     return judge_scan(
         table_scan(table, rows),
@@ -234,19 +234,19 @@ def judge_scan(
     facts: Facts | None = None,
     distances: bool = True,
 ) -> JudgedScan:
-    """Analyze a scan exactly as the demo would, and compare it with its truth.
+    """Analyze a scan exactly as the demo does, and compare it with its truth.
 
     Args:
         scan: the head CT.
         truth: (z, y, x) bool, blood.
         labels: (z, 6) bool in the order of LABELS.
-        models: what is judged.
-        patient: whose scan it is.
+        models: the models to evaluate.
+        patient: the name of the patient.
         name: of the acquisition.
-        outlined: (z,) bool, slices whose `truth` is known; None where all are.
-        fold: that the scan was held out in.
-        facts: age in years, sex, fracture, where they are known.
-        distances: measure `hd95_mm`, `surface_dice` and the bright blobs too, which takes a while.
+        outlined: (z,) bool, slices with a known `truth`; None for all.
+        fold: the fold in which the scan was held out.
+        facts: age in years, sex, fracture, if they are known.
+        distances: also measure `hd95_mm`, `surface_dice` and the bright blobs, which takes longer.
     """
     return judge_result(
         analyze(scan, models),
@@ -273,7 +273,7 @@ def judge_result(
     facts: Facts | None = None,
     distances: bool = True,
 ) -> JudgedScan:
-    """The same of a scan that is analyzed already; arguments as for `judge_scan`."""
+    """The same for a scan that has been analyzed; arguments as in `judge_scan`."""
     scan, mask, has_mask = result.scan, result.mask, result.evidence.mask is not None
     pixel_mm = scan.spacing_mm
     outlined = np.ones(len(truth), bool) if outlined is None else outlined
@@ -313,16 +313,16 @@ def case_of(table: Table, rows: np.ndarray) -> Case:
     """One scan of a table with its truth.
 
     Raises:
-        ValueError: if a file cannot be read; the sentence names it.
+        ValueError: if a file cannot be read; the message names it.
     """
     return Case(table_scan(table, rows), table_truth(table, rows), table.labels[rows], table.outlined[rows])
 
 
 def table_scan(table: Table, rows: np.ndarray) -> Scan:
-    """One scan of a table; where its files do not tell the size of a voxel, that of a usual head CT is assumed.
+    """One scan of a table. If its files do not state the size of a voxel, a usual one is assumed.
 
     Raises:
-        ValueError: if a file cannot be read; the sentence names it.
+        ValueError: if a file cannot be read; the message names it.
     """
     hu = np.stack([table.hu(r) for r in rows])
     affine = axial_affine((THICKNESS_MM, *[FIELD_OF_VIEW_MM / max(hu.shape[1:])] * 2), hu.shape)
@@ -335,13 +335,13 @@ def table_scan(table: Table, rows: np.ndarray) -> Scan:
 
 
 def table_truth(table: Table, rows: np.ndarray) -> np.ndarray:
-    """(z, y, x) bool, the outlined blood of one scan; nothing on a slice that nobody outlined."""
+    """(z, y, x) bool, the outlined blood of one scan; empty on slices without outline."""
     none = np.zeros(table.hu(rows[0]).shape, bool)
     return np.stack([table.truth(r) if table.outlined[r] else none for r in rows])
 
 
 def _facts(table: Table, rows: np.ndarray) -> Facts:
-    """Age, sex and fracture of a scan, as far as the set tells them."""
+    """Age, sex and fracture of a scan, if the set has them."""
     facts: Facts = {}
     if "age" in table.facts and np.isfinite(age := float(table.facts["age"][rows[0]])):
         facts["age"] = age

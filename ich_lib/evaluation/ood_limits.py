@@ -1,4 +1,4 @@
-"""What a run's features are like on scans as it learned from: measured once, for the card that `export` writes."""
+"""Measure a run's features on its training scans, once, for the card that `export` writes."""
 
 from pathlib import Path
 
@@ -14,25 +14,24 @@ from ich_lib.prediction.analyze import features
 from ich_lib.prediction.engine import Model, ModelOutput, keras_outputs
 from ich_lib.prediction.ood import QUANTILE, OodDetector, fit_features, fit_limits
 
-N_PHANTOMS = 20  # heads that show what in-distribution phantoms are
+N_PHANTOMS = 20  # heads that represent the in-distribution phantoms
 
 
 def fit_ood(
     folder: str | Path, data: str | Path, folds: str | Path, *, phantoms: int = N_PHANTOMS, quantile: float = QUANTILE
 ) -> OodDetector:
-    """What a run's features are like on the scans it learned from, and how far in-distribution scans lie from them.
+    """A run's features on its training scans, and the distances of in-distribution scans.
 
     Args:
-        folder: a finished run of a network that tells its features (`ich_lib.models.heat.add_heat_output`).
-        data: what it was trained on: the folder of a data set, or a file of `store` that holds whole slices.
-        folds: a cross-validation of the same recipe on the same data, whose scans held out draw the limits.
-        phantoms: heads made by code, of those it was trained on too, that get a center of their own; none for a recipe
-            that mixes none in.
-        quantile: share of scans held out that shall stay below the limit.
+        folder: a finished run of a network that returns its features (`ich_lib.models.heat.add_heat_output`).
+        data: its training data: the folder of a data set, or a file of `store` with whole slices.
+        folds: a cross-validation of the same recipe on the same data, whose held-out scans set the limits.
+        phantoms: how many of the training phantoms get a center of their own; not used for a recipe without phantoms.
+        quantile: share of held-out scans that must stay below the limit.
 
     Raises:
         FileNotFoundError: if `folds` holds no runs.
-        ValueError: if a model tells no features, or was not trained on this data.
+        ValueError: if a model returns no features, or was not trained on this data.
     """
     table, runs = open_table(data), fold_runs(folds)
     if not runs:
@@ -54,7 +53,8 @@ def fit_ood(
 def fit_run_features(
     model: Model, run: str | Path, table: Table, phantom_hu: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centers and whitening of what `feature_model` says of the patients a run was trained on, and of phantoms' HU."""
+    """Centers and whitening of the features of `feature_model`, for the training patients of a run and for phantoms'
+    HU."""
     real = [_features(model, table, rows) for rows in _scans_of_side(run, table, trained=True)]
     return fit_features(
         [
@@ -71,21 +71,22 @@ def held_out_distances(detector: OodDetector, model: Model, run: str | Path, tab
 
 
 def feature_model(folder: str | Path) -> Model:
-    """The part of a run's network that makes its features, as a model for `prediction.analyze.features`: half the time.
+    """The part of a run's network that computes its features, as a model for `prediction.analyze.features`: half the
+    time.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if it has no such part.
     """
     run = open_run(folder)
     network = run.model() if run.recipe.is_network else None
     if network is None or not {"features", "pool"} <= {layer.name for layer in network.layers}:
-        raise ValueError(f"{run.recipe.name} pools no features, so nobody can tell which scans are in distribution.")
+        raise ValueError(f"{run.recipe.name} pools no features, so it has no out-of-distribution test.")
     ask = keras_outputs(keras.Model(network.input, network.get_layer("pool").output))
     return Model(run.recipe.name, run.recipe, "", lambda pictures: ModelOutput(features=ask(pictures)[0]), {})
 
 
 def _scans_of_side(folder: str | Path, table: Table, *, trained: bool) -> list[np.ndarray]:
-    """Row numbers of each scan that a run was trained on, or held out."""
+    """Row numbers of each scan in a run's training set, or of each held-out scan."""
     patients = set(open_run(folder).patients(trained=trained))
     scans = [rows for rows in table.scans() if str(table.patient[rows[0]]) in patients]
     if not scans:
@@ -95,10 +96,11 @@ def _scans_of_side(folder: str | Path, table: Table, *, trained: bool) -> list[n
 
 
 def phantom_volumes(recipe: Recipe, count: int) -> list[np.ndarray]:
-    """HU of phantoms, the first of those that a recipe mixes into its training."""
+    """HU of the first phantoms of a recipe's training."""
     if not recipe.mixes_phantoms:
         return []
-    cases = phantom_cases(min(count, recipe.phantoms), recipe.seed + 1, pixels=recipe.stored)  # as `train` makes them
+    # made like those of `train`
+    cases = phantom_cases(min(count, recipe.phantoms), recipe.seed + 1, pixels=recipe.stored)
     return [case.scan.hu for case in cases]
 
 

@@ -1,4 +1,4 @@
-"""report.json as one page that needs nothing else: sentences, tables and four plots."""
+"""report.json as one self-contained page: sentences, tables and four plots."""
 
 import base64
 import html
@@ -38,7 +38,7 @@ img {{ width: 100%; }} img.small {{ max-width: 36rem; display: block; }} .quiet 
 FIGURE_NAMES = {
     "dice_per_subject": "Dice per subject (mean over bleeding slices, then subjects)",
     "slice_auc_any": "Slice AUC, any bleeding",
-    "height_auc": "AUC by the slice's height alone, without a look at it",
+    "height_auc": "AUC by the slice's height only, without its pixels",
     "blob_auc": "AUC by the area of the largest bright blob, without any learning",
     "scan_auc_any": "Scan AUC, any bleeding",
     "volume_mae_ml": "Volume, mean absolute error in mL",
@@ -80,7 +80,7 @@ def write_page(report: Report, path: Path) -> None:
         f"<p class='notice'>{html.escape(report.notice)}</p>",
         _leaky(report),
         f"<p>{report.scans} scans of {len(report.patients)} patients never trained on ({html.escape(whom)}). "
-        f"Scores calibrated: {report.calibrated}. Intervals hold 95 % of resamples of patients.</p>",
+        f"Scores calibrated: {report.calibrated}. Intervals: 95 %, over resampled patients.</p>",
         html_table("Headline", _rows(report)),
         _picture(evaluation(report), "ROC curves, reliability, volumes and Dice by patient"),
         _masks(report.masks, report.spacing),
@@ -103,7 +103,7 @@ def write_page(report: Report, path: Path) -> None:
 
 
 def to_text(value: Estimate | Mapping | float | str | None) -> str:
-    """A figure, or what its `as_json` told, as "0.512 (0.431 to 0.598)", a number as it is, nothing as a dash."""
+    """A figure, or its `as_json`, as "0.512 (0.431 to 0.598)"; a number as it is, None as a dash."""
     if isinstance(value, Mapping):
         value = Estimate.from_json(value)
     if isinstance(value, Estimate):
@@ -167,7 +167,7 @@ def _masks(part: Masks | None, spacing: str) -> str:
 
 
 def _flattering(part: Masks) -> str:
-    """What published systems gave, beside what it is for a model that marks nothing."""
+    """The figures of published systems, and the same for a model that marks nothing."""
     if not part.as_published or not part.of_empty_masks:
         return ""
     rows = [
@@ -197,7 +197,8 @@ def _abstention(part: Abstention | None) -> str:
         return ""
     low, high = part.band
     return (
-        f"<h2>If it kept silent where it is not sure</h2><p>Answering only for scans whose score is at most {low:g} or "
+        f"<h2>If the model answers only when it is sure</h2><p>Answering only for scans whose score is "
+        f"at most {low:g} or "
         f"at least {high:g}, it answers for {part.answered} of {part.scans}, a share of "
         f"{to_text(part.coverage)}. Of these answers {part.wrong_answered} are wrong, a share of "
         f"{to_text(part.error_answered)}, and {part.missed_answered} of them are missed bleeds; of all scans "
@@ -208,7 +209,7 @@ def _abstention(part: Abstention | None) -> str:
 
 
 def _volumes(part: Volume | None, spacing: str) -> str:
-    """mL three ways: a table, and a plot a way."""
+    """mL by three methods: a table, and a plot for each."""
     from ich_lib.show.volume import VOLUME_METHOD_NAMES, agreement
 
     if not part:
@@ -218,11 +219,16 @@ def _volumes(part: Volume | None, spacing: str) -> str:
         for key, name in VOLUME_METHOD_NAMES.items()
         if (method := part.ways.get(key))
     ]
-    head = ("measured in mL, against the truth's voxels", "mean absolute error", "bias", "limits of agreement (95 %)")
+    head = (
+        "volume in mL, compared with the truth's voxels",
+        "mean absolute error",
+        "bias",
+        "limits of agreement (95 %)",
+    )
     return (
         html_table("Volume of bleeding scans", rows, head)
         + f"<p class='quiet'>Spacing: {spacing}. Limits: bias ∓ 1.96 standard deviations of single differences.</p>"
-        + _picture(agreement(part), "Bland and Altman plots of mL by each way")
+        + _picture(agreement(part), "Bland and Altman plots of mL by each method")
     )
 
 
@@ -270,4 +276,4 @@ def _worst(worst: Sequence[Worst]) -> str:
         measured = map(to_text, (line.true_ml, line.mask_ml, line.dice, line.scan_any))
         rows.append((line.patient, ", ".join(line.types), line.slices_with_blood, *measured, what))
     head = ("patient", "types", "slices with blood", "true ml", "mask ml", "dice", "scan any", "what")
-    return html_table("Cases to look at first", rows, head)
+    return html_table("Cases to review first", rows, head)

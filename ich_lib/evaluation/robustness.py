@@ -1,4 +1,4 @@
-"""When should nobody believe it? Models judged on the same scans clean and made worse: robustness.json."""
+"""Robustness: evaluate models on the same scans clean and corrupted, and write robustness.json."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,22 +23,22 @@ from ich_lib.phantoms import phantom
 from ich_lib.prediction.engine import Models, load
 from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, check_corruption, corrupt
 
-N_PHANTOMS, N_PATIENTS = 8, 20  # judged where nobody asks for another number
+N_PHANTOMS, N_PATIENTS = 8, 20  # number of scans by default
 SLICES, PIXELS = 12, 256  # of a phantom: the middle 6 cm of the head
-FIRST = 90_000_000  # seed of the first phantom, far from those that models are trained on
+FIRST = 90_000_000  # seed of the first phantom, far from those of the training sets
 ROUNDS = 1000  # resamples of each interval
 CLEAN_KEY = "clean"
-PROGRESS_FOLDER = "kept"  # folder of what a stopped command has done
+PROGRESS_FOLDER = "kept"  # folder for the results of an interrupted command
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scan to be judged clean and made worse.
+    """A scan to evaluate clean and corrupted.
 
     Attributes:
-        patient, scan: whose it is, and which acquisition.
-        models: who reads it, and never saw it before.
-        open: reads it.
+        patient, scan: the patient and the acquisition.
+        models: the models to run, which never saw this scan.
+        open: function that reads it.
     """
 
     patient: str
@@ -49,13 +49,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be read.
+    """What will be evaluated.
 
     Attributes:
         data: name of the set.
         candidates: the scans.
-        names: corruptions, each of which is tried in every severity.
-        seed: of all that is drawn.
+        names: corruptions, each at every severity.
+        seed: of all random numbers.
     """
 
     data: str
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def readings(self) -> int:
-        """How many scans the models read in all."""
+        """How many scans the models must read in total."""
         return len(self.candidates) * (1 + len(SEVERITIES) * len(self.names))
 
     @property
@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def threshold(self) -> float:
-        """A scan is called bleeding from this score for `any` on."""
+        """A scan is called bleeding from this score for `any`."""
         return THRESHOLD if self.calibrated else list(self.candidates[0].models)[-1].recipe.threshold
 
     @property
@@ -84,7 +84,7 @@ class Plan:
         return {model.sha256: model.name for candidate in self.candidates for model in candidate.models}
 
     def key(self, name: str) -> dict:
-        """What the outcomes of a corruption depend on."""
+        """The settings that change the outcomes of a corruption."""
         scans = [[candidate.patient, candidate.scan] for candidate in self.candidates]
         strengths = [0] if name == CLEAN_KEY else list(CORRUPTIONS[name].strengths)
         inputs = {"version": ich_lib.__version__, "data": self.data, "scans": scans, "models": sorted(self.models)}
@@ -93,14 +93,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one scan: all that the figures need.
+    """The result of one scan: everything that the figures need.
 
     Attributes:
-        patient, scan: whose it is, and which acquisition.
+        patient, scan: the patient and the acquisition.
         truth: (z,) bool, slices that bleed.
         scores: (z,) score of each slice for `any`.
         scan_score: of the scan.
-        dice: mean over the slices with blood; None for a scan without, or where no mask was drawn.
+        dice: mean over the slices with blood; None for a scan without, or without a mask.
         true_ml, mask_ml: volumes on outlined slices.
     """
 
@@ -126,15 +126,15 @@ def plan(
     only: Iterable[str] | None = None,
     seed: int = 0,
 ) -> Plan:
-    """Choose scans and corruptions. Nothing is read by a model yet.
+    """Choose scans and corruptions. No model runs yet.
 
     Args:
         source: "shipped", a run folder, what `export` wrote, or, with `data`, a folder of runs fold-0, fold-1, ...
-        data: the folder of a data set, or a store of whole slices, of which only patients that the models never saw
+        data: the folder of a data set, or a store with whole slices, of which only patients outside the training set
             are taken; None for phantoms.
-        limit: how many phantoms or patients; None for PHANTOMS or PATIENTS.
+        limit: maximum number of phantoms or patients; None for PHANTOMS or PATIENTS.
         only: names from CORRUPTIONS; None for all of them.
-        seed: chooses the patients, and draws noise, directions and places.
+        seed: for the choice of patients, and for noise, directions and places.
 
     Raises:
         ValueError: for an unknown corruption, a limit below 1, models trained on all of this data or after a leaky
@@ -161,16 +161,17 @@ def plan(
 
 
 def _readers(source: str | Path) -> list[tuple[Models, str | Path]]:
-    """The models of a source, and of a cross-validation those of each fold, with the place they come from."""
+    """The models of a source (for a cross-validation those of each fold), with their folders."""
     runs = fold_runs(source)
     return [(load(run, fill=False), run) for run in runs] or [(load(source, fill=False), source)]
 
 
 def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
-    """Heads made by code: of three one is clean, in the others the types take turns."""
+    """Synthetic heads: one in three is clean, the types alternate in the others."""
     if runs := fold_runs(source):
         raise ValueError(
-            f"{source} holds {len(runs)} runs, and phantoms are strangers to all of them: name one run, or give --data."
+            f"{source} holds {len(runs)} runs, and none of them was trained on these phantoms: name one "
+            f"run, or give --data."
         )
     models, turns, candidates = load(source, fill=False), 0, []
     for i in range(count):
@@ -183,7 +184,7 @@ def _phantoms(source: str | Path, count: int) -> tuple[Candidate, ...]:
 
 
 def _unseen_candidates(models: Models, source: str | Path, table: Table) -> list[Candidate]:
-    """The scans of a table that the models were not trained on."""
+    """The scans of a table that are not in the models' training set."""
     split, rows_of = held_out_scans(models, source, table)
     if split.kind != "patient":
         raise ValueError(
@@ -197,11 +198,12 @@ def _unseen_candidates(models: Models, source: str | Path, table: Table) -> list
 
 
 def draw_patients(bleeds: Mapping[str, bool], limit: int, *, seed: int = 0) -> list[str]:
-    """Draw patients so that the share who bleeds stays, to rounding; of either kind at least one where there is room.
+    """Draw patients so that the share of bleeding ones stays the same within rounding, with at least one of each kind
+    if possible.
 
     Args:
-        bleeds: patient to whether they bleed.
-        limit: how many; more than there are gives all.
+        bleeds: patient to whether that patient bleeds.
+        limit: maximum number.
         seed: of the draw.
 
     Returns:
@@ -219,20 +221,20 @@ def draw_patients(bleeds: Mapping[str, bool], limit: int, *, seed: int = 0) -> l
 
 
 def robustness(planned: Plan, out: str | Path) -> dict:
-    """Read every scan clean and under every corruption and severity, and write robustness.json.
+    """Evaluate every scan clean and under every corruption and severity, and write robustness.json.
 
-    What is done stays in `out`, a file for each corruption: a stopped call goes on, and one with more corruptions
-    reads these only.
+    Finished results are kept in `out`, a file for each corruption. A stopped call resumes, and a call with more
+    corruptions evaluates only the new ones.
 
     Args:
-        planned: what `plan` chose.
+        planned: the result of `plan`.
         out: folder for the report.
 
     Returns:
-        What robustness.json holds.
+        The content of robustness.json.
 
     Raises:
-        ValueError: if `out` holds what was found with other models, scans or strengths.
+        ValueError: if `out` holds results of other models, scans or strengths.
     """
     out, outcomes = Path(out), {}
     (out / PROGRESS_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -246,7 +248,8 @@ def robustness(planned: Plan, out: str | Path) -> dict:
 
 
 def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object]) -> list[list[Outcome]]:
-    """Per severity what became of every scan under a corruption, as kept in a file, or found now and kept there."""
+    """For each severity the outcome of every scan under a corruption, read from its file, or computed and written to
+    it."""
     key = planned.key(name)
     if not path.is_file():
         saved = {"key": key, "severities": _read_all(planned, name, done)}
@@ -257,7 +260,7 @@ def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object
         saved = json.loads(path.read_text())
         if saved["key"] != key:
             raise ValueError(
-                f"{path.parent.parent} holds what was found with other models, scans, seed or version. Choose another "
+                f"{path.parent.parent} holds results of other models, scans, seed or version. Choose another "
                 "folder, or remove it."
             )
         done(len(planned.candidates) * len(key["strengths"]))
@@ -277,7 +280,7 @@ def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[l
 
 
 def outcome(case: Case, candidate: Candidate) -> Outcome:
-    """Let a candidate's models read a case."""
+    """Run a candidate's models on a case."""
     scan = judge_scan(
         case.scan,
         case.truth,
@@ -301,7 +304,7 @@ def outcome(case: Case, candidate: Candidate) -> Outcome:
 
 
 def _outcome(values: dict) -> Outcome:
-    """Undo `Outcome.as_json`."""
+    """The reverse of `Outcome.as_json`."""
     return Outcome(**values | {"truth": np.array(values["truth"], bool), "scores": np.array(values["scores"])})
 
 
@@ -309,7 +312,7 @@ def build_robustness_report(planned: Plan, outcomes: Mapping[str, Sequence[Seque
     """All figures as plain values.
 
     Args:
-        planned: what was read.
+        planned: the scans and corruptions.
         outcomes: CLEAN and each corruption's name to a list of outcomes for each severity, scans in one order.
     """
     (clean,), figures = outcomes[CLEAN_KEY], figures_by_name(planned.threshold)
@@ -337,10 +340,10 @@ Filter = Callable[[Outcome], bool]
 
 
 def figures_by_name(threshold: float) -> dict[str, tuple[Statistic, Filter]]:
-    """Name of a figure to how it is reckoned from outcomes, and which outcomes count.
+    """Name of a figure to its function of outcomes, and which outcomes count.
 
-    As in an evaluation: Dice is the mean over bleeding scans of their mean over slices with blood, volume the mean
-    absolute error in mL over the same scans; the AUC pools the slices; scans are called from `threshold` on.
+    As in an evaluation: Dice is the mean over bleeding scans of their mean over slices with blood. Volume is the mean
+    absolute error in mL over the same scans. The AUC pools the slices. Scans are called from `threshold`.
     """
     has_dice = lambda outcome: outcome.dice is not None  # noqa: E731
     bleeds = lambda outcome: bool(outcome.truth.any())  # noqa: E731
@@ -396,18 +399,19 @@ def _corruption_figures(
 def compare_outcomes(
     clean: Sequence[Outcome], corrupted: Sequence[Outcome], statistic: Statistic, counts: Filter
 ) -> dict:
-    """A figure of scans made worse, and its change against the same scans clean.
+    """A figure of corrupted scans, and its change from the same scans clean.
 
-    Scans that count in both are compared: one whose blood faded from the truth of thick slices leaves both sides.
+    Only scans that count in both are compared: if thick slices remove the blood of a scan from the truth, both sides
+    leave it out.
 
     Args:
         clean: outcomes.
-        corrupted: those of the same scans in the same order.
+        corrupted: outcomes of the same scans in the same order.
         statistic: the figure.
-        counts: which outcomes it takes.
+        counts: function that selects outcomes.
 
     Returns:
-        "value", None where it is not defined, and "change", worse minus clean, with its paired interval over patients.
+        "value", None if it is not defined, and "change", corrupted minus clean, with its paired interval over patients.
     """
     pairs = [(a, b) for a, b in zip(clean, corrupted, strict=True) if counts(a) and counts(b)]
     before, after = ([pair[side] for pair in pairs] for side in (0, 1))

@@ -1,4 +1,5 @@
-"""robustness.json as one page that needs nothing else: a sentence, two tables of changes, the plot, examples, all."""
+"""robustness.json as one self-contained page: a sentence, two tables of changes, the plot, examples, and all
+figures."""
 
 import base64
 import html
@@ -32,7 +33,7 @@ def write_robustness_page(report: dict, path: Path) -> None:
     models = ", ".join(dict.fromkeys(model["name"] for model in report["models"]))
     scores = "probabilities" if report["calibrated"] else "plain scores"
     sections = [
-        f"<h1>When should nobody believe {html.escape(models)}?</h1>",
+        f"<h1>When does {html.escape(models)} fail?</h1>",
         f"<p><strong>{html.escape(summary_sentence(report))}</strong></p>",
         f"<p class='notice'>{html.escape(report['notice'])}</p>",
         f"<p>{report['scans']} scans ({html.escape(report['data'])}), {report['bleeding']} bleeding, were read clean "
@@ -70,11 +71,11 @@ def example_exam() -> Case:
 
 
 def spoiled(case: Case, *, seed: int = 0) -> list[list[Example]]:
-    """The slice with most blood, a line a corruption: clean, then at severities 1, 3 and 5.
+    """The slice with most blood, one line per corruption: clean, then at severities 1, 3 and 5.
 
     Args:
-        case: a phantom. A patient's slice does not belong on a page that is passed on.
-        seed: of what is drawn.
+        case: a phantom. Do not put a patient's slice on a page that is passed on.
+        seed: of the random numbers.
     """
     k, box = int(case.truth.sum(axis=(1, 2)).argmax()), head_box(case.scan.hu).scaled(1.1)
     lines = []
@@ -110,7 +111,7 @@ def _clean(clean: dict) -> str:
 
 
 def _changes(report: dict, key: str) -> str:
-    """One figure's changes: a line a corruption, a column a severity."""
+    """The changes of one figure: one line per corruption, one column per severity."""
     if report["clean"][key]["value"] is None:
         return ""
     severities = [row["severity"] for row in next(iter(report["corruptions"].values()))["severities"]]
@@ -137,7 +138,7 @@ def _cell(key: str) -> Callable[[dict], str]:
 
 
 def format_change(change: dict) -> str:
-    """A change as "−0.12 (−0.20 to −0.05)", a dash where there is none."""
+    """A change as "−0.12 (−0.20 to −0.05)", or a dash if there is none."""
     if change["value"] is None:
         return "–"
     value, low, high = ("?" if change[key] is None else _number(change[key]) for key in ("value", "low", "high"))
@@ -145,7 +146,7 @@ def format_change(change: dict) -> str:
 
 
 def _number(value: float) -> str:
-    """Two digits and a sign; none on what rounds to zero."""
+    """Two digits and a sign; no sign on a value that rounds to zero."""
     return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 

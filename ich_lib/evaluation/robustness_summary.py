@@ -1,15 +1,15 @@
-"""From which severity on a corruption makes a model fail, in one sentence."""
+"""The severity from which a corruption makes a model fail, in one sentence."""
 
 from ich_lib.grammar import listed
 
-TOLERATED_DROP = 0.1  # of any of DECIDING: a model that loses more is not to be believed
+TOLERATED_DROP = 0.1  # of any of DECIDING: a model that loses more has failed
 DECIDING_FIGURES = ("dice_per_subject", "slice_auc_any", "scan_sensitivity", "scan_specificity")
 
 
 def first_failing_severity(report: dict, name: str) -> int | None:
-    """The mildest severity of a corruption at which nobody should believe the models; None if all five are borne.
+    """The mildest severity of a corruption at which the models fail; None if they do not fail at any.
 
-    That is where Dice, slice AUC, sensitivity or specificity `is_failing`.
+    They fail if Dice, slice AUC, sensitivity or specificity `is_failing`.
     """
     for row in report["corruptions"][name]["severities"]:
         if any(is_failing(row[key]["change"]) for key in DECIDING_FIGURES):
@@ -18,7 +18,7 @@ def first_failing_severity(report: dict, name: str) -> int | None:
 
 
 def is_failing(change: dict) -> bool:
-    """Whether a figure fell by more than TOLERATED, and its interval lies below zero."""
+    """Whether a figure fell by more than TOLERATED, with its interval below zero."""
     return change["value"] is not None and change["value"] < -TOLERATED_DROP and change["high"] < 0
 
 

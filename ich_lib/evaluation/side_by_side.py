@@ -1,4 +1,4 @@
-"""Cross-validations of many recipes as one table: what the folds say, side by side."""
+"""Cross-validations of several recipes in one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,12 @@ from ich_lib.models.run import START, fold_runs, open_run
 _PREFACE = """# Models side by side
 
 Made by `python -m ich_lib table RUNS...` from cross-validations of five folds. Every scan is judged by the model that
-never saw its patient, its scores calibrated on the other folds; intervals hold 95 % of resamples of patients. After a
-**leaky split** the slices held out are judged, while others of the same patients were trained on: such lines show what
-a leak is worth, and nothing else. Slices seen are those shown in training, all in all, by each fold's model. Training
-begins with random weights unless a line says otherwise.
+never saw its patient. Its scores are calibrated on the other folds. Values in parentheses are 95 % intervals over
+resampled patients.
+
+After a **leaky split** the model is judged on held-out slices, but other slices of the same patients were in its
+training set. Such lines show only the effect of a leak. "Training slices" is the number of slices shown to each fold's
+model, with repetitions. Training starts from random weights unless a line says something else.
 
 """
 
@@ -23,18 +25,18 @@ def results_table(folders: Sequence[str | Path]) -> str:
     """Evaluated cross-validations as one Markdown page with a table.
 
     Args:
-        folders: each holds fold-0, fold-1, ... and the report.json that `evaluate` wrote beside them.
+        folders: each holds fold-0, fold-1, ... and the report.json of `evaluate` beside them.
 
     Raises:
         FileNotFoundError: if a folder has no report.json.
-        ValueError: if it is something else.
+        ValueError: if report.json is something else.
     """
     lines = [_line(Path(folder)) for folder in folders]
     head = (
         "run",
         "picture",
         "parameters",
-        "slices seen, minutes a fold",
+        "training slices, minutes per fold",
         "Dice per subject",
         "slice AUC",
         "scan AUC",
@@ -56,7 +58,7 @@ def _line(folder: Path) -> tuple[str, ...]:
     figures = map(to_text, (report.dice_per_subject, report.slice_auc_any, report.scan_auc_any, report.ece))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
     count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
-    begun = ", begun by another run" if (runs[0].folder / START).is_file() else ""
+    begun = ", started from another run" if (runs[0].folder / START).is_file() else ""
     return (
         f"{folder.name} (`{recipe.name}`{leak}{begun})",
         picture,

@@ -1,4 +1,4 @@
-"""The slices behind a report, a line each, so that what is pooled by slice can be computed again and held in pairs."""
+"""The slices of a report, one line each, so that pooled figures can be computed again and compared in pairs."""
 
 import csv
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ _COLUMNS = ("patient", "scan", "place", "bleeds", "score")
 
 
 def write_slices(scans: Sequence[JudgedScan], path: Path) -> None:
-    """Write every judged slice: whose it is, its place among the scan's judged slices from the foot (1 is lowest),
-    whether it bleeds, and its score for `any` with all digits, so that scores tie here only where they tie there."""
+    """Write every judged slice: its patient and scan, its place among the scan's judged slices from the foot (1 is
+    lowest), whether it bleeds, and its score for `any`. Scores keep all digits, so that no new ties appear."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(_COLUMNS)
@@ -25,10 +25,10 @@ def write_slices(scans: Sequence[JudgedScan], path: Path) -> None:
 
 
 def read_slices(path: Path) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    """What `write_slices` wrote: (patient, scan) to (z,) bool, which slices bleed, and (z,) their scores.
+    """The content of `write_slices`: (patient, scan) to (z,) bool, which slices bleed, and (z,) their scores.
 
     Raises:
-        FileNotFoundError: if it is not there.
+        FileNotFoundError: if the file does not exist.
         ValueError: if it is something else.
     """
     slices_by_scan: dict[tuple[str, str], tuple[list[bool], list[float]]] = {}

@@ -1,4 +1,5 @@
-"""The five published student systems, each network beside what was claimed of it: one page made from run folders."""
+"""The five published student systems: each network compared with its published claim, on one page made from run
+folders."""
 
 import re
 from collections import defaultdict
@@ -12,21 +13,21 @@ from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Report
 from ich_lib.models.run import Run, fold_runs, is_run, open_run
 
-LEAST_DICE, LEAST_AUC = 0.20, 0.75  # of a network that does its job: Dice per subject, or slice AUC of any bleeding
-FIXED, LEAKY, SEED = "-fixed", "-leaky", "-seed"  # how runs are named beside a network's own
-Pair = tuple[Estimate, Estimate]  # a figure of the network, and of a model that calls nothing
+LEAST_DICE, LEAST_AUC = 0.20, 0.75  # of a network that works: Dice per subject, or slice AUC of any bleeding
+FIXED, LEAKY, SEED = "-fixed", "-leaky", "-seed"  # names of variants of a run
+Pair = tuple[Estimate, Estimate]  # a figure of the network, and of a model that never calls anything
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What was published of one network.
+    """The published claim of one network.
 
     Attributes:
         recipe: its name in `ich_lib.recipes`.
-        claimed: the figure, as published; "none" where the system gave none.
-        measured: what that figure measured.
-        again: the same figure of a report, with the same fault; None where no report holds it.
-        fix: what is done in place of it, in one line.
+        claimed: the published figure; "none" if the system gave none.
+        measured: the definition of that figure.
+        again: the same figure of a report, with the same fault; None if no report has it.
+        fix: the correct alternative, in one line.
     """
 
     recipe: str
@@ -111,12 +112,12 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Training:
-    """An evaluated training: one run, or one a fold.
+    """An evaluated training: one run, or one per fold.
 
     Attributes:
         name: of its folder.
-        runs: one, or one a fold.
-        report: what `evaluate` wrote there.
+        runs: one, or one per fold.
+        report: from `evaluate`.
     """
 
     name: str
@@ -130,23 +131,23 @@ class Training:
 
     @property
     def honest(self) -> Estimate:
-        """What it is judged by: Dice per subject, or the slice AUC of a classifier."""
+        """Its main figure: Dice per subject, or the slice AUC of a classifier."""
         return self.report.dice_per_subject if self.is_segmenter else self.report.slice_auc_any
 
     @property
     def works(self) -> bool:
-        """Whether it does its job, see LEAST_DICE and LEAST_AUC."""
+        """Whether it works, see LEAST_DICE and LEAST_AUC."""
         return self.honest.value >= (LEAST_DICE if self.is_segmenter else LEAST_AUC)
 
     @property
     def baseline(self) -> Estimate | None:
-        """What needs no model: Dice of the largest bright blob, or AUC by the height of the slice."""
+        """The baseline without a model: Dice of the largest bright blob, or AUC by the height of the slice."""
         masks = self.report.masks
         return (masks.blob_dice if masks else None) if self.is_segmenter else self.report.slices.height_auc
 
     @property
     def cost(self) -> str:
-        """Picture, slices seen and minutes, a fold."""
+        """Picture size, training slices and minutes per fold."""
         first = self.runs[0]
         minutes = sum(run.minutes for run in self.runs) / len(self.runs)
         return f"{'x'.join(map(str, first.recipe.shape))}; {first.slices_seen}; {minutes:.0f}"
@@ -156,7 +157,7 @@ def read_trainings(folder: str | Path) -> dict[str, Training]:
     """Every evaluated training below a folder, by the name of its own folder.
 
     Args:
-        folder: holds a run, or a cross-validation, in each of its folders, with the report.json of `evaluate` in it.
+        folder: each of its folders holds a run, or a cross-validation, with the report.json of `evaluate`.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -176,10 +177,10 @@ def read_trainings(folder: str | Path) -> dict[str, Training]:
 
 
 def systems_page(trainings: Mapping[str, Training], curves: str) -> str:
-    """All networks of the five systems beside their claims, as Markdown.
+    """All networks of the five systems with their claims, as Markdown.
 
     Args:
-        trainings: what `read_trainings` found. A network without one is named as missing.
+        trainings: from `read_trainings`. A network without one is listed as missing.
         curves: the file name of the picture of learning curves, for the link.
     """
     sections = [_INTRODUCTION]
@@ -219,11 +220,11 @@ def _result_table(claims: Sequence[Claim], trainings: Mapping[str, Training]) ->
     head = (
         "network",
         "the claimed figure again",
-        "of a model that calls nothing",
+        "of a model that never calls anything",
         "honest",
         "without a model",
         "works",
-        "picture; slices seen; minutes a fold",
+        "picture; training slices; minutes per fold",
     )
     rows = []
     for claim in claims:
@@ -251,7 +252,7 @@ def _result(claim: Claim, training: Training) -> tuple[str, ...]:
 
 
 def _leak_table(trainings: Mapping[str, Training]) -> str:
-    """Networks trained both ways: split by patient, and by slice."""
+    """Networks trained with both splits: by patient, and by slice."""
     rows = [
         (f"`{name}`", to_text(training.honest), to_text(trainings[name + LEAKY].honest))
         for name, training in trainings.items()
@@ -260,11 +261,11 @@ def _leak_table(trainings: Mapping[str, Training]) -> str:
     if not rows:
         return ""
     text = "The same network, data and settings; only what is dealt out differs. The difference is memory of patients."
-    return f"## What a split by slice is worth\n\n{text}\n\n{_table(('network', 'by patient', 'by slice'), rows)}"
+    return f"## The effect of a split by slice\n\n{text}\n\n{_table(('network', 'by patient', 'by slice'), rows)}"
 
 
 def _seed_table(trainings: Mapping[str, Training]) -> str:
-    """Networks trained several times, with other seeds."""
+    """Networks trained several times with different seeds."""
     groups: dict[str, list[float]] = defaultdict(list)
     for name, training in trainings.items():
         if SEED in name:
@@ -288,7 +289,7 @@ def _seed_table(trainings: Mapping[str, Training]) -> str:
 
 
 def _other_table(trainings: Mapping[str, Training]) -> str:
-    """Every other training: what the systems called future work, variations, and our own networks."""
+    """Every other training: ideas that the systems called future work, variants, and our own networks."""
     known = {claim.recipe + end for claim in CLAIMS for end in ("", FIXED, LEAKY)}
     rows = [
         (
@@ -303,6 +304,6 @@ def _other_table(trainings: Mapping[str, Training]) -> str:
     ]
     if not rows:
         return ""
-    head = ("network", "Dice per subject", "slice AUC", "scan AUC", "picture; slices seen; minutes a fold")
+    head = ("network", "Dice per subject", "slice AUC", "scan AUC", "picture; training slices; minutes per fold")
     text = "What the systems named as future work, variations of their networks, and networks of our own."
     return f"## Beyond the five\n\n{text}\n\n{_table(head, rows)}"

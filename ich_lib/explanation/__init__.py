@@ -1,8 +1,8 @@
-"""Why did the model say so: maps of what mattered, on pictures (`methods`) and on a whole scan (`explain`).
+"""Explanations: maps of the places that changed a score, for pictures (`methods`) and for a whole scan (`explain`).
 
-`cut` takes a network apart and `slopes` asks each backend for a gradient; `filters` are what the first layer looks for;
-`scored` holds maps against outlined blood. A map is the model's own account: it says where the answer came from, not
-that the answer is right. Nothing here imports Keras before a network is asked.
+`cut` divides a network, and `slopes` computes a gradient for each backend. `filters` shows the filters of the first
+layer. `scored` compares maps with outlined blood. A map is the model's own account: it shows where a score came from,
+not that the score is right. Nothing here imports Keras before a network is used.
 """
 
 from ich_lib.explanation.methods import METHOD_NAMES, METHODS

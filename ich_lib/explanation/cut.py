@@ -1,7 +1,7 @@
-"""A network laid flat and cut in two at one layer, with its last sigmoid taken off: what gradients are asked of.
+"""A flat copy of a network, cut in two at one layer and without its last sigmoid, for gradients.
 
-A saturated sigmoid has no slope: at a probability of 0.9999 nothing in the picture seems to matter. So what is
-explained is the logit, the number that goes into the last sigmoid or softmax.
+A saturated sigmoid has no slope: at a probability of 0.9999 no pixel seems to matter. So the logit is explained, which
+is the input of the last sigmoid or softmax.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ _OUTPUTS = ("scores", "mask")
 
 @dataclass(frozen=True)
 class Cut:
-    """A network cut in two at one layer, and the one answer of it that is explained.
+    """A network cut in two at one layer, and the output that is explained.
 
     Attributes:
-        model: the network as it was, its layers shared with what follows.
+        model: the original network, which shares its layers with the copies below.
         layer: name of the layer.
         output: "scores", (n, k) a picture, or "mask", (n, y, x, 1).
-        is_logit: whether the answer is a logit. Else the network ends otherwise (in a mean of probabilities, say) and
-            its answer is explained as it is.
-        is_plain: whether the network holds no further network and gives one answer, as tf-keras-vis wants it.
-        body: pictures (n, y, x, channel) to the layer's outcome (n, r, c, k).
-        rest: pictures and the layer's outcome to the answer.
-        whole: pictures to the answer.
+        is_logit: whether the output is a logit. If the network ends in another way (for example in a mean of
+            probabilities), its output is explained as it is.
+        is_plain: whether the network holds no nested network and has one output, as tf-keras-vis requires.
+        body: pictures (n, y, x, channel) to the layer's output (n, r, c, k).
+        rest: pictures and the layer's output to the explained output.
+        whole: pictures to the explained output.
     """
 
     model: keras.Model
@@ -40,19 +40,19 @@ class Cut:
     whole: keras.Model
 
     def features(self, pictures: np.ndarray) -> np.ndarray:
-        """(n, r, c, k) outcome of the layer."""
+        """(n, r, c, k) output of the layer."""
         return _predict(self.body, pictures)
 
     def blood(self, pictures: np.ndarray) -> np.ndarray:
-        """(n, y, x) float32, 1 where a mask's pixel is called blood: probability at least one half."""
+        """(n, y, x) float32, 1 for pixels that a mask calls blood: probability at least one half."""
         return (_predict(self.whole, pictures)[..., 0] >= (0 if self.is_logit else 0.5)).astype(np.float32)
 
     def target(self, pictures: np.ndarray, *, of: int, blood: np.ndarray | None = None) -> np.ndarray:
-        """(n,) what is explained: score `of`, or the mask's sum over the pixels of `blood`."""
+        """(n,) the explained value: score `of`, or the mask's sum over the pixels of `blood`."""
         return np.asarray(keras.ops.convert_to_numpy(self._target(self.whole(_tensor(pictures)), of, blood)))
 
     def gradient(self, pictures: np.ndarray, features: np.ndarray | None = None, *, of: int) -> np.ndarray:
-        """The gradient of `target` by the layer's outcome, or by the pictures where no outcome is given."""
+        """The gradient of `target` with respect to the layer's output, or to the pictures if no output is given."""
         blood = self.blood(pictures) if self.output == "mask" else None
         if features is None:
             return gradient(lambda at: self._target(self.whole(at, training=False), of, blood), pictures)
@@ -74,20 +74,20 @@ def _predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
 
 
 def cut(model: keras.Model, layer: str | None = None, *, output: str | None = None) -> Cut:
-    """Lay a network flat and cut it at one layer. Its layers and weights are shared, not copied.
+    """Make a flat copy of a network and cut it at one layer. Its layers and weights are shared, not copied.
 
     Args:
         model: functional or sequential, with one picture (y, x, channel) as input; networks inside it are opened.
-        layer: name of the layer, also of one inside a nested network. None takes, for scores, the last one that still
-            has rows and columns; for a mask the bottom: the last of those with the fewest.
-        output: "scores" or "mask"; None takes the scores where there are any.
+        layer: name of the layer, which may be inside a nested network. None takes, for scores, the last layer with rows
+            and columns; for a mask, the bottleneck: the last of those with the fewest.
+        output: "scores" or "mask"; None takes the scores if there are any.
 
     Returns:
         The cut.
 
     Raises:
-        ValueError: for a network with depth, with more than one input or of another kind; without such an answer or
-            layer; or if the layer has no say in the answer.
+        ValueError: for a network with depth, with more than one input or of another kind; for a missing output or
+            layer; or if the layer does not affect the output.
     """
     bare = _strip_training(model)
     _check_input(bare, model.name)
@@ -124,11 +124,11 @@ def cut(model: keras.Model, layer: str | None = None, *, output: str | None = No
 
 
 def flatten(model: keras.Model) -> keras.Model:
-    """A network without networks inside: each layer of theirs called by itself, on the same weights.
+    """A network without nested networks: each of their layers is called directly, with the same weights.
 
-    Keras clones a graph layer by layer and asks `call_function` to call each: an inner network is not called but laid
-    flat itself, and run layer by layer on the tensors it was given. Of two layers of one name the second is copied
-    under a longer one, since names in a graph are unique.
+    Keras clones a graph layer by layer and uses `call_function` for each. A nested network is not called but made flat
+    itself, and run layer by layer on its input tensors. If two layers have one name, the second is copied under a
+    longer one, because names in a graph are unique.
     """
     owners: dict[str, keras.Layer] = {}
     twins: dict[int, keras.Layer] = {}
@@ -153,7 +153,7 @@ def flatten(model: keras.Model) -> keras.Model:
 
 
 def _strip_training(model: keras.Model) -> keras.Model:
-    """The same graph without losses and metrics; a sequential network as the graph it is."""
+    """The same graph without losses and metrics; a sequential network as a graph."""
     if not getattr(model, "inputs", None):
         raise ValueError(
             f"{model.name} is no network whose layers can be reached: it must be functional, or sequential and built."
@@ -181,7 +181,7 @@ def _check_input(model: keras.Model, name: str) -> None:
 
 
 def _explainable_output(model: keras.Model, requested: str | None, name: str) -> tuple[str, int]:
-    """What the network answers that can be explained, and which of its outputs that is."""
+    """The kind of output that can be explained, and its index among the outputs."""
     if requested not in (None, *_OUTPUTS):
         raise ValueError(f"answers must be one of {', '.join(_OUTPUTS)}; got {requested!r}.")
     shapes = [tuple(tensor.shape) for tensor in model.outputs]
@@ -194,7 +194,7 @@ def _explainable_output(model: keras.Model, requested: str | None, name: str) ->
 
 
 def _without_activation(layer: keras.Layer) -> keras.Layer | None:
-    """The last layer without its sigmoid or softmax; None where that cannot be told."""
+    """The last layer without its sigmoid or softmax; None if that is not possible."""
     activation = getattr(layer, "activation", None)
     if activation is keras.activations.linear:
         return layer
@@ -205,7 +205,7 @@ def _without_activation(layer: keras.Layer) -> keras.Layer | None:
 
 def _choose_layer(requested: str | None, outcomes: dict, network: keras.Model, kind: str, name: str) -> str:
     """The layer to cut at."""
-    on_the_way = [layer.name for layer in network.layers if layer.name in outcomes][:-1]  # the last one is the answer
+    on_the_way = [layer.name for layer in network.layers if layer.name in outcomes][:-1]  # the last one is the output
     rooms = {
         candidate: outcomes[candidate].shape
         for candidate in on_the_way
@@ -213,7 +213,7 @@ def _choose_layer(requested: str | None, outcomes: dict, network: keras.Model, k
     }
     rooms = {candidate: (shape[1] or 0) * (shape[2] or 0) for candidate, shape in rooms.items() if shape[1:3] != (1, 1)}
     if requested is None and kind == "mask" and not all(rooms.values()):
-        raise ValueError(f"{name} takes pictures of any size, so its bottom cannot be told; name a layer.")
+        raise ValueError(f"{name} takes pictures of any size, so its bottleneck is not known; name a layer.")
     if requested is None and rooms:
         fewest = min(rooms.values()) if kind == "mask" else None
         return [candidate for candidate, room in rooms.items() if fewest in (None, room)][-1]

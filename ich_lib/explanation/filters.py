@@ -1,4 +1,4 @@
-"""What the first layer looks for, before training and after."""
+"""The filters of the first layer, before training and after."""
 
 from pathlib import Path
 
@@ -28,11 +28,11 @@ def first_filters(model: keras.Model) -> np.ndarray:
 
 
 def before_and_after(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """A run's first filters as its training began and as it ended, (filter, y, x, channel) each.
+    """A run's first filters at the start and at the end of its training, (filter, y, x, channel) each.
 
     Raises:
-        FileNotFoundError: if the folder is no finished run.
-        ValueError: as `first_filters`, or if it trained no network.
+        FileNotFoundError: if the folder is not a finished run.
+        ValueError: as in `first_filters`, or if it trained no network.
     """
     run = open_run(folder)
     after = first_filters(run.model())

@@ -1,7 +1,7 @@
-"""tf-keras-vis, where it works: TensorFlow, a flat model, one output.
+"""tf-keras-vis, for the cases that it supports: TensorFlow, a flat model, one output.
 
-Version 0.8.7 fails on nested models and on several outputs; its Grad-CAM++ takes the exponential of the score, so it is
-given the score less its own value: e^0 is 1 and the gradient stays. Its maps are asked for unscaled.
+Version 0.8.7 fails on nested models and on several outputs. Its Grad-CAM++ takes the exponential of the score, so it
+gets the score minus its own value: e^0 is 1 and the gradient stays. It returns maps without scaling here.
 """
 
 import importlib.util
@@ -56,7 +56,7 @@ def _score(of: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
 
 @contextmanager
 def _removed_scipy_names() -> Iterator[None]:
-    """It imports SciPy's zoom by a name that SciPy 2 will drop."""
+    """It imports SciPy's zoom by a name that SciPy 2 will remove."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Please import `zoom`", DeprecationWarning)
         yield

@@ -1,16 +1,16 @@
-"""Why did the model say so: one function a method, from what the model sees to a map of what mattered.
+"""Explanation methods: one function each, from the input of a model to a map of the places that changed its output.
 
 Every method takes a Keras model, flat or nested, with one output or several, and pictures (n, y, x, channel) as the
-model sees them, and returns (n, r, c) float32, nowhere below zero and never NaN: rows and columns of the chosen layer,
-or those of the picture where the picture itself is asked. Where nothing speaks for the answer, the map is zeros. Maps
-are not scaled, so that those of one model may be compared with each other.
+model sees them. It returns (n, r, c) float32, never negative and never NaN, with the rows and columns of the chosen
+layer, or those of the picture for saliency. If no place supports the output, the map is zero. Maps are not scaled, so
+those of one model can be compared with each other.
 
-What is explained is the logit of a score, not the probability: a sure sigmoid is flat and has no gradient. For a model
-that draws a mask and gives no scores it is the sum of the mask's logits over the pixels it calls blood.
+The logit of a score is explained, not the probability: a certain sigmoid is flat and has no gradient. For a model with
+a mask and without scores it is the sum of the mask's logits over the pixels of blood.
 
-tf-keras-vis (https://github.com/keisen/tf-keras-vis) computes Grad-CAM, Grad-CAM++ and saliency where it is installed
-and can: on TensorFlow, for a flat model with one output. Elsewhere, and for whatever was cut by `cut` before, our own
-path does; a test holds them together.
+If it is installed, tf-keras-vis (https://github.com/keisen/tf-keras-vis) computes Grad-CAM, Grad-CAM++ and saliency for
+the cases it supports: TensorFlow and a flat model with one output. Other cases, and models that were cut by `cut`
+before, use our own code. A test compares both.
 """
 
 from collections.abc import Callable
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
     from ich_lib.explanation.cut import Cut
 
-_BATCH = 16  # masked pictures of Score-CAM asked at a time
+_BATCH = 16  # masked pictures of Score-CAM per batch
 
 
 def cam(model: Model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
-    """Class activation maps, as an exported model gives them beside its scores: no gradient, and no Keras.
+    """Class activation maps, as an exported model returns them beside its scores, without a gradient and without Keras.
 
     For global average pooling and one dense layer it equals Grad-CAM of the logit up to a scale (Selvaraju et al. 2017,
     section 3.1).
 
     Args:
-        model: of `ich_lib.prediction.engine.load`.
+        model: from `ich_lib.prediction.engine.load`.
         pictures: (n, y, x, channel).
         of: column of the scores; the last one of "6-node" and "binary" is `any`.
 
     Raises:
-        ValueError: if the model gives no such maps.
+        ValueError: if the model has no such maps.
 
     Source:
         Zhou et al. 2016, arXiv:1512.04150.
@@ -55,13 +55,13 @@ def cam(model: Model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
 
 
 def grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
-    """Grad-CAM: a layer's channels, each weighed by the mean gradient of the answer by it.
+    """Grad-CAM: a layer's channels, each weighted by the mean gradient of the output with respect to it.
 
     Args:
-        model: a Keras model, or what `cut` made of one.
+        model: a Keras model, or the result of `cut`.
         pictures: (n, y, x, channel).
         of: column of the scores.
-        layer: name of the layer; None for the last with rows and columns, or the bottom of a mask.
+        layer: name of the layer; None for the last with rows and columns, or the bottleneck for a mask.
 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
@@ -77,12 +77,13 @@ def grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, 
 def grad_cam_plus_plus(
     model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, layer: str | None = None
 ) -> np.ndarray:
-    """Grad-CAM++: as Grad-CAM, but positions count by their own share of the gradient; small spots do not drown.
+    """Grad-CAM++: like Grad-CAM, but each position has its own weight from the gradient, so that small spots are not
+    lost.
 
-    The answer's exponential, by which the paper derives its weights, is a factor of the whole map and is left out.
+    The paper derives its weights from the exponential of the output. It is a factor of the whole map and is left out.
 
     Args:
-        model: a Keras model, or what `cut` made of one.
+        model: a Keras model, or the result of `cut`.
         pictures: (n, y, x, channel).
         of: column of the scores.
         layer: as in `grad_cam`.
@@ -111,18 +112,19 @@ def score_cam(
     layer: str | None = None,
     channels: int | None = 32,
 ) -> np.ndarray:
-    """Score-CAM: a layer's channels, each weighed by how far the answer rises when only what it lights is shown.
+    """Score-CAM: a layer's channels, each weighted by how much the output rises if only the area of that channel is
+    shown.
 
-    No gradient, but one more picture a channel. A weight is the rise of the logit over that of a black picture. The
-    paper then takes a softmax over the channels, as tf-keras-vis does; that belongs to classes that exclude each other
-    and makes even channels that speak against the answer count for it.
+    No gradient, but one more picture per channel. A weight is the rise of the logit over that of a black picture. The
+    paper then takes a softmax over the channels, as tf-keras-vis does. That is meant for classes that exclude each
+    other, and it gives a positive weight even to channels that lower the output. So it is left out here.
 
     Args:
-        model: a Keras model, or what `cut` made of one.
+        model: a Keras model, or the result of `cut`.
         pictures: (n, y, x, channel), 0 being black.
         of: column of the scores.
         layer: as in `grad_cam`.
-        channels: how many are asked, those that vary most over the picture first; None for all.
+        channels: number of channels, those with the largest variance over the picture first; None for all.
 
     Source:
         Wang H. et al. 2020, arXiv:1910.01279; the choice of channels: tabayashi0117, Faster Score-CAM.
@@ -156,10 +158,10 @@ def _score_cam(
 
 
 def saliency(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
-    """How much the answer changes with each pixel: the largest absolute gradient over the channels, (n, y, x).
+    """How much the output changes with each pixel: the largest absolute gradient over the channels, (n, y, x).
 
     Args:
-        model: a Keras model, or what `cut` made of one.
+        model: a Keras model, or the result of `cut`.
         pictures: (n, y, x, channel).
         of: column of the scores.
 
@@ -183,13 +185,14 @@ def smooth_grad(
 ) -> np.ndarray:
     """SmoothGrad: the mean saliency of noisy copies of a picture, (n, y, x).
 
-    The noise is drawn here, by a seed, also where tf-keras-vis computes the gradients: its own draw cannot be repeated.
+    The noise is drawn here from a seed, even if tf-keras-vis computes the gradients, because its own noise cannot be
+    repeated.
 
     Args:
-        model: a Keras model, or what `cut` made of one.
+        model: a Keras model, or the result of `cut`.
         pictures: (n, y, x, channel).
         of: column of the scores.
-        samples: copies.
+        samples: number of copies.
         noise: standard deviation, as a share of the picture's range.
         seed: of the noise.
 
@@ -203,14 +206,14 @@ def smooth_grad(
 
 
 def seg_grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, layer: str | None = None) -> np.ndarray:
-    """Segmentation Grad-CAM: Grad-CAM of the mask's logits, summed over the pixels called blood.
+    """Segmentation Grad-CAM: Grad-CAM of the mask's logits, summed over the pixels of blood.
 
-    A mask without a pixel of blood has nothing to explain: zeros.
+    A mask without blood has nothing to explain: the map is zero.
 
     Args:
-        model: a Keras model that draws a mask, or what `cut` made of one with `answers="mask"`.
+        model: a Keras model that draws a mask, or the result of `cut` with `answers="mask"`.
         pictures: (n, y, x, channel).
-        layer: name of the layer; None for the bottom, where rows and columns are fewest.
+        layer: name of the layer; None for the bottleneck, which has the fewest rows and columns.
 
     Source:
         Vinogradova et al. 2020, arXiv:2002.11434, equation 2.
@@ -226,7 +229,7 @@ METHODS: dict[str, Callable] = {
     "smoothgrad": smooth_grad,
     "seg-grad-cam": seg_grad_cam,
 }
-METHOD_NAMES = ("cam", *METHODS)  # what commands call them
+METHOD_NAMES = ("cam", *METHODS)  # their names in commands
 
 
 def _cut_model(model: "keras.Model | Cut", layer: str | None = None, *, answers: str | None = None) -> "Cut":
@@ -236,7 +239,7 @@ def _cut_model(model: "keras.Model | Cut", layer: str | None = None, *, answers:
 
 
 def _keras_vis(model: "keras.Model | Cut", cut_model: "Cut") -> ModuleType | None:
-    """The module that asks tf-keras-vis, where that can answer."""
+    """The module for tf-keras-vis, if it supports this case."""
     from ich_lib.explanation import keras_vis
 
     return keras_vis if model is not cut_model and keras_vis.is_usable(cut_model) else None
@@ -247,6 +250,6 @@ def _divide(over: np.ndarray, under: np.ndarray) -> np.ndarray:
 
 
 def _keep_positive(values: ArrayLike) -> np.ndarray:
-    """What speaks for the answer; what speaks against it, and overflow, is zero."""
+    """Only what raises the output; negative values and overflow become zero."""
     values = np.asarray(values, np.float32)
     return np.where(np.isfinite(values) & (values > 0), values, np.float32(0))

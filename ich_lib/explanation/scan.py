@@ -1,8 +1,7 @@
-"""A whole scan and a trained model in, heat on the scan's own voxels out: boxed, mirrored and averaged as in `analyze`.
+"""Explain a whole scan: heat on the scan's own voxels, with box, mirroring and averaging as in `analyze`.
 
-What a method draws is dressed as a model's answer, so that `ich_lib.prediction.analyze` can ask for it like for any
-other. Here every method is computed by our own path: over a scan it is ten times as fast as tf-keras-vis and agrees
-with it.
+The map of a method is presented as a model's output, so that `ich_lib.prediction.analyze` can process it like any
+other. Here every method uses our own code: over a scan it is ten times faster than tf-keras-vis and agrees with it.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +25,7 @@ from ich_lib.scan import Scan
 if TYPE_CHECKING:
     import keras
 
-MASKS = "seg-grad-cam"  # the one method that explains a mask, whatever else the model answers
+MASKS = "seg-grad-cam"  # the only method that explains a mask
 
 
 def explain(
@@ -37,15 +36,16 @@ def explain(
     label: str = "any",
     progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
-    """Where in a scan a model saw reasons for its answer.
+    """Show the places of a scan where a model looked.
 
-    As in `analyze`, thin slices are averaged, every slab is asked as it is and mirrored, and the maps are averaged.
+    As in `analyze`, thin slices are averaged, every slab is scored as it is and mirrored, and the maps are averaged.
 
     Args:
-        scan: what `read` returned.
-        method: a name from NAMES. "cam" asks an exported model without Keras; the others take seconds to import it.
-        source: "shipped", a run folder, or what `export` wrote.
-        label: whose score is explained, a name of the model's scheme. A mask has none.
+        scan: the result of `read`.
+        method: a name from NAMES. "cam" uses an exported model without Keras; the others import Keras, which takes
+            seconds.
+        source: "shipped", a run folder, or a folder of `export`.
+        label: the label whose score is explained, a name of the model's scheme. A mask has none.
         progress: called with the share done, 0 to 1.
 
     Returns:
@@ -57,7 +57,7 @@ def explain(
         ValueError: for an unknown method or label, a model with depth, or one that the method cannot explain.
 
     See also:
-        `ich_lib.explanation.methods`, a function a method; `ich_lib.show.explanation`, which draws the map.
+        `ich_lib.explanation.methods`, one function per method; `ich_lib.show.explanation`, which draws the map.
 
     Example:
         >>> from ich_lib import LABELS, explain, phantom
@@ -73,7 +73,7 @@ def explain(
 
 
 def heat_model(method: str, source: str | Path = "shipped", *, label: str = "any") -> Model:
-    """A trained model whose only answer is the method's map, as heat (n, r, c, 1). See `explain`."""
+    """A trained model whose only output is the method's map, as heat (n, r, c, 1). See `explain`."""
     if method not in METHOD_NAMES:
         raise ValueError(f"No method is called {method!r}; choose from {', '.join(METHOD_NAMES)}.")
     if fold_runs(source):
@@ -86,16 +86,16 @@ def heat_model(method: str, source: str | Path = "shipped", *, label: str = "any
 
 
 def cam_model(model: Model, *, label: str = "any") -> Model:
-    """A model whose only answer is the class activation map that it gives anyway, as heat (n, r, c, 1)."""
+    """A model whose only output is the class activation map that it has anyway, as heat (n, r, c, 1)."""
     of = label_column(model.recipe, label)
     return _as_model(model, lambda pictures: cam(model, pictures, of=of))
 
 
 def choose_model(models: Models, method: str, source: str | Path) -> Model:
-    """Which of a pair a method explains.
+    """The model of a pair that a method explains.
 
     Raises:
-        ValueError: if it has none for the method, or a model with depth.
+        ValueError: if there is none for the method, or for a model with depth.
     """
     if method == MASKS:
         model, lacks = models.segmenter, "draws no mask"
@@ -116,19 +116,19 @@ def choose_model(models: Models, method: str, source: str | Path) -> Model:
 
 
 def label_column(recipe: Recipe, label: str) -> int:
-    """Which score is explained; the last and only one of a model that draws a mask alone.
+    """The index of the explained score; for a model with only a mask, the last and only one.
 
     Raises:
-        ValueError: if the model does not score the label.
+        ValueError: if the model has no score for the label.
     """
     names = SCHEMES[recipe.scheme] if recipe.has_score_output else ("any",)
     if label not in names:
-        raise ValueError(f"{recipe.name} gives no score for {label!r}; it tells {', '.join(names)}.")
+        raise ValueError(f"{recipe.name} gives no score for {label!r}; it gives {', '.join(names)}.")
     return names.index(label) if recipe.has_score_output else -1
 
 
 def load_network(source: str | Path, model: Model) -> "keras.Model":
-    """The Keras network behind a model: that of a run, or the weights that lie beside an exported file.
+    """The Keras network of a model: that of a run, or from the weights beside an exported file.
 
     Raises:
         FileNotFoundError: if there are none.
@@ -147,12 +147,12 @@ def load_network(source: str | Path, model: Model) -> "keras.Model":
 
 
 def gradient_model(method: str, network: "keras.Model", like: Model, *, label: str = "any") -> Model:
-    """A network whose only answer is the method's map.
+    """A network whose only output is the method's map.
 
     Args:
         method: a name from NAMES.
         network: the Keras model.
-        like: whose recipe, name and card it shares.
+        like: the model that gives recipe, name and card.
         label: as in `explain`.
     """
     if method == "cam":
@@ -186,7 +186,7 @@ def _as_model(like: Model, draw: Callable[[np.ndarray], np.ndarray]) -> Model:
 
 
 def heat_map(model: Model, scan: Scan, *, progress: Callable[[float], None] | None = None) -> np.ndarray:
-    """The heat of a scan by what `heat_model` or `gradient_model` returned. See `explain`."""
+    """The heat of a scan from the result of `heat_model` or `gradient_model`. See `explain`."""
     slabs, maps = slabs_of(scan), []
     hu = slabs.average(restore_bone(scan.hu))
     box = field_box(hu, model.recipe.field)
@@ -200,7 +200,7 @@ def heat_map(model: Model, scan: Scan, *, progress: Callable[[float], None] | No
 
 
 def slice_maps(model: Model, hu: np.ndarray, box: Box, batches: Iterable[range]) -> list[np.ndarray]:
-    """The small maps (r, c) of some slices, each asked both ways."""
+    """The small maps (r, c) of some slices, each as it is and mirrored."""
     return [
         slice_map
         for rows in batches

@@ -1,8 +1,8 @@
-"""Maps held against outlined blood, against a blob in the middle of the head and against a network that knows nothing.
+"""Compare maps with outlined blood, with a blob in the center of the head, and with a network of random weights.
 
-A map that looks right proves little: blood often lies near the middle of the head, and a network with random weights
-draws edges too. Adebayo et al. 2018 (arXiv:1810.03292) found methods whose maps hardly change when the weights are
-drawn anew. So each method is asked of the trained network and of the same network with random weights.
+A map that looks right proves little: blood is often near the middle of the head, and a network with random weights
+draws edges too. Adebayo et al. 2018 (arXiv:1810.03292) found methods whose maps hardly change if the weights are
+replaced by random ones. So each method is applied to the trained network and to the same network with random weights.
 """
 
 import json
@@ -28,18 +28,18 @@ from ich_lib.prepare.head import Box, field_box, uncrop
 TOLERANCE = 15 / 512  # of a slice's side: Zhang et al. 2016 allow 15 pixels; of a 230 mm field that is 7 mm
 SEEDS = (0, 1, 2)  # of the random weights
 _ROUNDS = 1000  # resamples of each interval
-_BATCH = 8  # slices asked at a time
+_BATCH = 8  # slices per batch
 
 
 @dataclass(frozen=True)
 class MapScore:
-    """How one slice's map lies to its blood.
+    """The agreement of one slice's map with its blood.
 
     Attributes:
-        patient: whose slice.
+        patient: of the slice.
         labels: (6,) bool truth.
-        is_hit: whether the map's peak lies in the blood or within the tolerance of it; an empty map misses.
-        energy_inside: share of the map that lies in the blood; 0 for an empty map.
+        is_hit: whether the map's maximum is in the blood or within the tolerance of it; an empty map misses.
+        energy_inside: share of the map that is in the blood; 0 for an empty map.
         is_empty: whether the map is zero everywhere.
     """
 
@@ -50,17 +50,17 @@ class MapScore:
     is_empty: bool
 
 
-Way = tuple[str, int | None]  # a method, and the seed of the random weights it is asked of; None for the trained ones
+Way = tuple[str, int | None]  # a method, and the seed of the random weights it is applied to; None for the trained ones
 Ways = dict[Way, Model]
 Found = dict[Way, list[MapScore]]
-Explained = list[tuple[np.ndarray, np.ndarray]]  # the rows of a scan, and which of them
+Explained = list[tuple[np.ndarray, np.ndarray]]  # the rows of a scan, and the explained ones
 
 
 def hits_blood(heat: np.ndarray, blood: np.ndarray, *, tolerance_px: float) -> bool:
-    """The pointing game: whether the peak of a map lies in the blood, or no farther from it than the tolerance.
+    """The pointing game: whether the maximum of a map is in the blood, or within the tolerance of it.
 
     Args:
-        heat: (y, x) >= 0. Of equal peaks the first counts.
+        heat: (y, x) >= 0. Of equal maxima the first counts.
         blood: (y, x) bool with at least one pixel.
         tolerance_px: distance in pixels.
 
@@ -75,7 +75,7 @@ def hits_blood(heat: np.ndarray, blood: np.ndarray, *, tolerance_px: float) -> b
 
 
 def energy_inside(heat: np.ndarray, blood: np.ndarray) -> float:
-    """The energy-based pointing game: the share of a map's sum that lies in the blood; 0 for an empty map.
+    """The energy-based pointing game: the share of a map's sum that is in the blood; 0 for an empty map.
 
     Source:
         Wang H. et al. 2020, arXiv:1910.01279, section 4.3.
@@ -85,7 +85,7 @@ def energy_inside(heat: np.ndarray, blood: np.ndarray) -> float:
 
 
 def center_blob(box: Box, shape: tuple[int, int]) -> np.ndarray:
-    """(y, x) a round Gaussian in the middle of the head's box, its third standard deviation at the edge."""
+    """(y, x) a round Gaussian in the center of the head's box, with three standard deviations to the edge."""
     place = np.linspace(-3, 3, 64)
     bell = np.exp(-(place**2) / 2)
     return uncrop(np.outer(bell, bell), box, shape)
@@ -102,22 +102,23 @@ def score_explanations(
 ) -> dict:
     """Score a model's maps on outlined slices that bleed and write explain.json and explain.md.
 
-    Of a cross-validation each scan is explained by the model that never saw it, of a run the fold held out. Where a
-    model was trained on every patient of the data, as the shipped one, all are explained and the report says so.
+    For a cross-validation, each scan is explained by the model that never saw it; for a run, the held-out fold is
+    explained. If a model was trained on every patient of the data, like the shipped one, all are explained and the
+    report says so.
 
     Args:
-        source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
-        data: the folder of a data set, or a file of `store` that holds whole slices.
-        out: folder to make.
-        methods: names from `ich_lib.explanation.NAMES`; None for the quick ones that the model allows.
-        label: whose score is explained.
-        seeds: of the random weights each method is held against; their figures are averaged.
+        source: "shipped", a run folder, a folder of `export`, or a folder of runs fold-0, fold-1, ...
+        data: the folder of a data set, or a file of `store` with whole slices.
+        out: new folder.
+        methods: names from `ich_lib.explanation.NAMES`; None for the fast ones that the model supports.
+        label: the label whose score is explained.
+        seeds: of the random weights for comparison; their figures are averaged.
 
     Returns:
-        What explain.json holds.
+        The content of explain.json.
 
     Raises:
-        ValueError: if no slice of the data is outlined and bleeds, or a method does not suit the model.
+        ValueError: if no slice of the data is outlined and bleeds, or the model does not support a method.
     """
     table, out = open_table(data), Path(out)
     sources: Sequence[str | Path] = fold_runs(source) or [source]
@@ -152,12 +153,12 @@ def score_explanations(
 
 
 def _default_methods(models: Models) -> tuple[str, ...]:
-    """The quick methods that a model allows."""
+    """The fast methods that a model supports."""
     return ("cam", "grad-cam") * (models.classifier is not None) + (MASKS,) * (models.segmenter is not None)
 
 
 def _scans(table: Table, is_unseen: Callable[[np.ndarray], np.ndarray]) -> tuple[Explained, bool]:
-    """For each scan its rows and which of them are explained, and whether these were trained on."""
+    """For each scan its rows and the explained ones, and whether these are in the training set."""
     masks_by_scan = [(rows, is_unseen(rows)) for rows in table.scans()]
     trained_on = not any(mask.any() for _, mask in masks_by_scan)
     pairs = []
@@ -169,7 +170,7 @@ def _scans(table: Table, is_unseen: Callable[[np.ndarray], np.ndarray]) -> tuple
 
 
 def _trained_models(models: Models, names: Iterable[str], source: str | Path, label: str) -> Ways:
-    """Each method asked of the trained network, which is loaded once."""
+    """Each method applied to the trained network, which is loaded once."""
     maps_of_methods: Ways = {}
     networks = {}
     for name in names:
@@ -184,7 +185,7 @@ def _trained_models(models: Models, names: Iterable[str], source: str | Path, la
 
 
 def _random_models(models: Models, names: Iterable[str], source: str | Path, label: str, seeds: Sequence[int]) -> Ways:
-    """Each method asked of networks of the same build with random weights."""
+    """Each method applied to networks of the same architecture with random weights."""
     import keras
 
     from ich_lib.models.builders import build
@@ -202,7 +203,7 @@ def _random_models(models: Models, names: Iterable[str], source: str | Path, lab
 
 
 def _score_maps(methods: Ways, table: Table, scans: Explained, scores: Found, *, name: str) -> None:
-    """Explain the slices of some scans in every way and add what is found to `scores`."""
+    """Explain the slices of some scans with every method and add the results to `scores`."""
     for rows, chosen_slices in tqdm(scans, desc=f"explaining {name}", unit="scan"):
         hu = restore_bone(np.stack([table.hu(row) for row in rows]))
         truth = {k: table.truth(rows[k]) for k in chosen_slices.tolist()}
@@ -228,7 +229,7 @@ def _score_maps(methods: Ways, table: Table, scans: Explained, scores: Found, *,
 
 
 def _consecutive_ranges(numbers: list[int]) -> list[range]:
-    """Rising slice numbers as ranges of neighbors, to be asked for together."""
+    """Rising slice indices as ranges of neighbors, which are processed together."""
     ranges: list[range] = []
     for k in numbers:
         if ranges and ranges[-1].stop == k and len(ranges[-1]) < _BATCH:
@@ -285,7 +286,7 @@ def _figure(map_scores: Iterable[MapScore], of: str) -> Estimate:
 
 
 def _ratio(trained: Iterable[MapScore], random: Iterable[MapScore]) -> Estimate:
-    """How many times the random weights' energy the trained ones have, on the same patients."""
+    """The energy of the trained weights divided by that of random weights, on the same patients."""
     trained_energy, random_energy = _by_patient(trained, "energy_inside"), _by_patient(random, "energy_inside")
     pairs = [(trained_energy[patient], random_energy[patient]) for patient in trained_energy]
 
@@ -306,7 +307,7 @@ def to_markdown(report: dict) -> str:
     from ich_lib.evaluation.page import to_text
 
     whom = (
-        "**These patients were trained on**, so the figures flatter the model."
+        "**These patients are in the training set**, so the figures are too favorable."
         if report["trained_on"]
         else "Each scan is explained by a model that never saw its patient."
     )
@@ -341,6 +342,6 @@ def to_markdown(report: dict) -> str:
         rows.append((name, "all", *(to_text(values[key]) for key in keys)))
         rows += [(name, kind, *(to_text(figures[key]) for key in keys)) for kind, figures in values["types"].items()]
     blob = report["center_blob"]
-    rows.append(("blob in the middle", "all", *(to_text(blob.get(key)) for key in keys)))
+    rows.append(("blob in the center", "all", *(to_text(blob.get(key)) for key in keys)))
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The one thing Keras has no word of its own for: a gradient. One small function a backend."""
+"""Gradients, for which Keras has no common function: one small function per backend."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ def gradient(function: Callable, at: np.ndarray) -> np.ndarray:
 
     Args:
         function: a tensor of the shape of `at` to any tensor, by Keras layers and `keras.ops`.
-        at: where the gradient is taken.
+        at: the point of the gradient.
 
     Returns:
         The gradient of `sum(function(at))`, in the shape of `at`.

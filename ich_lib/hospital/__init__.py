@@ -1,6 +1,7 @@
-"""The hospital side: studies come in over the network, are analyzed once, and results go back to the archives.
+"""The hospital side: receive studies over the network, analyze each once, and send the results to archives.
 
-`settings` says who may send and where results go, `ledger` is the one truth of what was received, made and sent;
-`receive`, `stow` and `pull` bring images in, `work` analyzes a closed series, `structured` and `capture` write what
-`deliver` sends, and `listen` runs them all. Teaching and research: nothing that goes out may guide care.
+`settings` defines the allowed senders and the targets. `ledger` records everything that was received, made and sent.
+`receive`, `stow` and `pull` accept images, `work` analyzes a closed series, `structured` and `capture` write the files
+that `deliver` sends, and `listen` runs them all. Teaching and research: the results must not be used for the care of a
+patient.
 """

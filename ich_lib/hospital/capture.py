@@ -1,4 +1,4 @@
-"""The overview as a secondary capture, with the notice burnt into the picture, where no viewer can hide it.
+"""The overview as a secondary capture. The notice is part of the picture, so no viewer can hide it.
 
 Source: DICOM PS3.3 A.8.1 (Secondary Capture Image).
 """
@@ -38,8 +38,8 @@ def capture_of(result: Result, header: Dataset, series_uid: str, sop_uid: str) -
     """The picture as DICOM.
 
     Args:
-        result: of `analyze`.
-        header: of an image it was read from; what it says of patient and study is taken over.
+        result: from `analyze`.
+        header: of one of its images; its values for patient and study are copied.
         series_uid: of the capture's own series.
         sop_uid: of the capture.
     """
@@ -60,6 +60,6 @@ def capture_of(result: Result, header: Dataset, series_uid: str, sop_uid: str) -
         series_description=SHORT_NOTICE,
     )
     capture.SoftwareVersions = __version__
-    capture.ConversionType, capture.BurnedInAnnotation = "WSD", "NO"  # what is burnt in names nobody
+    capture.ConversionType, capture.BurnedInAnnotation = "WSD", "NO"  # the text in the picture names no person
     capture.ImageComments, capture.Laterality = NOTICE, ""
     return capture

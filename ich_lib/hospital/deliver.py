@@ -1,4 +1,5 @@
-"""Files out: each to every target in order, by C-STORE or STOW, with bounded tries; then to a folder that says why."""
+"""Send files to every target in order, by C-STORE or STOW, with a limited number of tries. Then move them to a folder
+with the reason."""
 
 import logging
 import shutil
@@ -24,13 +25,14 @@ log = logging.getLogger("ich.listen")
 
 
 class NotSent(Exception):
-    """A file that did not arrive; the text says why, without a word of the file."""
+    """A file that did not arrive; the text says why, without any content of the file."""
 
 
 def deliver_next(ledger: Ledger, settings: Settings, target: Target, clock: Callable[[], float]) -> bool:
-    """Send the first file that is due to a target; False if none is.
+    """Send the first file that is due to a target; False if there is none.
 
-    Noted before and after: a file that a killed process left as "sending" may have arrived, so the target is asked.
+    The state is noted before and after. A file that a killed process left as "sending" may have arrived, so the target
+    is queried.
     """
     delivery = ledger.next_delivery(target.url, clock())
     if delivery is None:
@@ -43,7 +45,7 @@ def deliver_next(ledger: Ledger, settings: Settings, target: Target, clock: Call
         log.info("file %s sent", short(delivery.sop))
     except NotSent as problem:
         _not_sent(ledger, settings, delivery, str(problem), clock())
-    except OSError as problem:  # of our own disk
+    except OSError as problem:  # of the local disk
         _not_sent(ledger, settings, delivery, f"the file cannot be read: {type(problem).__name__}", clock())
     return True
 
@@ -57,7 +59,7 @@ def _not_sent(ledger: Ledger, settings: Settings, delivery: Delivery, why: str, 
         return
     folder = error_folder(settings, delivery)
     folder.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):  # it may be what is gone
+    with suppress(OSError):  # the file itself may be missing
         shutil.copyfile(delivery.path, folder / Path(delivery.path).name)
     (folder / WHY).write_text(
         f"Not sent to {delivery.target} after {tries} tries. The last one: {why}\n"
@@ -69,22 +71,22 @@ def _not_sent(ledger: Ledger, settings: Settings, delivery: Delivery, why: str, 
 
 
 def error_folder(settings: Settings, delivery: Delivery) -> Path:
-    """Where a file lies that was given up."""
+    """The place of a file after its last try."""
     return settings.folder / ERRORS / f"{delivery.id:06d}"
 
 
 def retry(ledger: Ledger, settings: Settings) -> int:
-    """Let every file that was given up wait again; how many."""
+    """Set every failed file to waiting again; returns their number."""
     for delivery in ledger.deliveries(FAILED):
         shutil.rmtree(error_folder(settings, delivery), ignore_errors=True)
     return ledger.retry()
 
 
 def send(path: Path, target: Target, settings: Settings) -> None:
-    """Send a file, once.
+    """Send a file once.
 
     Raises:
-        NotSent: if the target does not say that it has it.
+        NotSent: unless the target confirms that it has the file.
     """
     file = dcmread(path)
     if target.title:
@@ -94,8 +96,8 @@ def send(path: Path, target: Target, settings: Settings) -> None:
 
 
 def is_there(delivery: Delivery, target: Target, settings: Settings) -> bool:
-    """Whether a target has a file already; False where it cannot be asked. Sent again, it is the same file by its UID,
-    which an archive keeps once."""
+    """Whether a target has a file already; False if it cannot be queried. If the file is sent again, it has the same
+    UID, and an archive keeps it once."""
     header = dcmread(delivery.path, stop_before_pixels=True)
     try:
         return _c_find(header, target, settings) if target.title else _qido(header, target, settings)
@@ -106,7 +108,7 @@ def is_there(delivery: Delivery, target: Target, settings: Settings) -> bool:
 def _association(target: Target, settings: Settings, *contexts: str) -> "Association":
     from pynetdicom import AE
 
-    try:  # pynetdicom leaves its socket open where nobody answers
+    try:  # pynetdicom leaves its socket open if there is no answer
         socket.create_connection((target.host, target.port), settings.timeout_s).close()
     except OSError:
         raise NotSent("the target does not answer") from None
@@ -145,7 +147,7 @@ def _c_find(header: Dataset, target: Target, settings: Settings) -> bool:
     association = _association(target, settings, Find)
     try:
         return any(found is not None for _, found in association.send_c_find(asked, Find))
-    except ValueError:  # it answers no questions
+    except ValueError:  # it does not support queries
         return False
     finally:
         association.release()

@@ -1,8 +1,7 @@
-"""The ledger: which images came, which series were analyzed, which files went where. SQLite; what it says is the truth.
+"""The ledger: a SQLite database of the received images, the analyzed series and the sent files.
 
-Every step of a study ends in one transaction here, so that a process which is killed anywhere goes on where it was:
-what is not in the ledger did not happen and is done again, and doing it again changes nothing, since all names follow
-from what came in.
+Every step of a study ends in one transaction here, so that a killed process resumes where it stopped. A step that is
+not in the ledger is repeated. Repeating it changes nothing, because all names are derived from the input.
 """
 
 import hashlib
@@ -28,12 +27,12 @@ create index if not exists by_series on images(series);
 create index if not exists by_target on deliveries(target, state, id);
 """
 OPEN, CLOSED, DONE, FAILED = "open", "closed", "done", "failed"  # of a series
-WAITING, SENDING, SENT = "waiting", "sending", "sent"  # of a delivery, which may be failed too
+WAITING, SENDING, SENT = "waiting", "sending", "sent"  # of a delivery, which may also have failed
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that came in."""
+    """A received image."""
 
     sop: str
     series: str
@@ -43,16 +42,16 @@ class Image:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A file on its way to a target.
+    """A file to be sent to a target.
 
     Attributes:
-        id: in the order in which they are sent.
+        id: in the order of sending.
         sop: of the file.
         target: its address.
         path: of the file.
-        state: waiting, sending, sent or failed; one that a killed process left as sending may have arrived.
-        tries: that failed.
-        why: the last one did.
+        state: waiting, sending, sent or failed. A file that a killed process left as sending may have arrived.
+        tries: number of failed tries.
+        why: reason of the last failure.
     """
 
     id: int
@@ -68,7 +67,7 @@ class Ledger:
     """One file; safe to use from several threads.
 
     Args:
-        path: made if it is not there.
+        path: made if it is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +78,7 @@ class Ledger:
         self._base.executescript(_TABLES)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._base.close()
 
@@ -101,7 +100,7 @@ class Ledger:
     # --- images and series
 
     def add_image(self, image: Image, now: float, closes: float) -> bool:
-        """Note an image whose file is on the disk; False if it was there. A new one opens its series again."""
+        """Note an image whose file is on the disk; False if it is known. A new one opens its series again."""
         with self._lock:
             if self._rows("select 1 from images where sop = ?", image.sop):
                 return False
@@ -123,7 +122,7 @@ class Ledger:
             return True
 
     def give_time(self, series: str, closes: float) -> None:
-        """Wait longer for a series whose sender broke off."""
+        """Wait longer for a series with an interrupted transfer."""
         self._all_or_nothing([("update series set closes = ? where series = ? and state = 'open'", (closes, series))])
 
     def close_due(self, now: float) -> None:
@@ -136,7 +135,7 @@ class Ledger:
         return rows[0][0] if rows else None
 
     def images(self, series: str) -> list[Image]:
-        """What came of a series, by UID."""
+        """The results of a series, by UID."""
         query = "select sop, series, study, path from images where series = ? order by sop"
         return [Image(*row) for row in self._rows(query, series)]
 
@@ -149,7 +148,7 @@ class Ledger:
         self, series: str, weights: str, digest: str, files: Iterable[tuple[str, str]], targets: Iterable[str]
     ) -> None:
         """Note a result, and a delivery of each of its files (UID, path) to each target: all of it or nothing. A series
-        that got an image meanwhile stays open."""
+        that received an image meanwhile stays open."""
         targets = list(targets)
         steps: list[tuple[str, tuple]] = [
             ("insert or ignore into results values (?, ?, ?)", (series, weights, digest)),
@@ -163,7 +162,7 @@ class Ledger:
         self._all_or_nothing(steps)
 
     def set_series(self, series: str, state: str, why: str = "") -> None:
-        """Note what became of a closed series."""
+        """Note the result of a closed series."""
         step = ("update series set state = ?, why = ? where series = ? and state = 'closed'", (state, why, series))
         self._all_or_nothing([step])
 
@@ -172,13 +171,13 @@ class Ledger:
         return {row[0]: (row[1], row[2]) for row in self._rows("select series, state, why from series")}
 
     def most(self, series: str) -> int:
-        """How many images a series has had here, also when they are deleted by now."""
+        """How many images of a series were received, including deleted ones."""
         rows = self._rows("select most from series where series = ?", series)
         return rows[0][0] if rows else 0
 
     def forget_before(self, moment: float) -> list[Image]:
-        """The images of studies that are finished and got nothing since: taken out of the ledger, for their files to be
-        deleted. The results stay known."""
+        """The images of finished studies without new images. They are removed from the ledger, so that their files can
+        be deleted. The results stay known."""
         finished = (
             "select study from series group by study having max(last) <= ? and min(state in ('done', 'failed')) = 1"
         )
@@ -191,7 +190,7 @@ class Ledger:
     # --- deliveries
 
     def next_delivery(self, target: str, now: float) -> Delivery | None:
-        """The first that has not been sent to a target, if it is due: the order is kept, whatever is waited for."""
+        """The first delivery to a target that was not sent, if it is due: the order is kept, even if it has to wait."""
         query = (
             "select id, sop, target, path, state, tries, why, due from deliveries "
             "where target = ? and state in ('waiting', 'sending') order by id limit 1"
@@ -200,17 +199,17 @@ class Ledger:
         return Delivery(*rows[0][:7]) if rows and rows[0][7] <= now else None
 
     def set_delivery(self, delivery: Delivery, state: str, *, failed: int = 0, due: float = 0, why: str = "") -> None:
-        """Note what became of a delivery; `failed` more tries."""
+        """Note the result of a delivery, with `failed` more tries."""
         values = (state, failed, due, why, delivery.id)
         self._all_or_nothing([("update deliveries set state=?, tries=tries+?, due=?, why=? where id=?", values)])
 
     def deliveries(self, state: str | None = None) -> list[Delivery]:
-        """All, or those of one state, in order."""
+        """All deliveries, or those of one state, in order."""
         rows = self._rows("select id, sop, target, path, state, tries, why from deliveries order by id")
         return [Delivery(*row) for row in rows if state in (None, row[4])]
 
     def retry(self) -> int:
-        """Let every failed delivery wait again; how many."""
+        """Set every failed delivery to waiting again; returns their number."""
         failed = len(self.deliveries(FAILED))
         step = ("update deliveries set state = 'waiting', tries = 0, due = 0 where state = 'failed'", ())
         self._all_or_nothing([step])
@@ -218,10 +217,10 @@ class Ledger:
 
 
 def digest_of(images: Iterable[Image]) -> str:
-    """One word for a set of images: the same images in any order give the same."""
+    """One hash for a set of images, independent of their order."""
     return hashlib.sha256("\n".join(sorted(image.sop for image in images)).encode()).hexdigest()[:32]
 
 
 def short(uid: str) -> str:
-    """What a log calls a study or image: no UID, which leads back to a person, but the same for the same."""
+    """The name of a study or image in a log: always the same, but without the UID, which identifies a person."""
     return hashlib.sha256(uid.encode()).hexdigest()[:12]

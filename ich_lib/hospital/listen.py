@@ -1,4 +1,4 @@
-"""All of it at once: what receives, what analyzes, and one sender for each target, until it is stopped."""
+"""Run the receivers, the analysis, and one sender for each target, until they are stopped."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ from ich_lib.lock import held
 from ich_lib.prediction.engine import Models, load
 
 LEDGER, LOCK = "ledger.sqlite", "ledger.lock"
-_REST_S = 0.5  # between looks into the ledger
+_REST_S = 0.5  # between checks of the ledger
 _PULL_S = 60
 _TALKERS = ("pydicom", "pynetdicom", "highdicom", "dicomweb_client")  # their lines may quote a file
 log = logging.getLogger("ich.listen")
@@ -23,15 +23,15 @@ log = logging.getLogger("ich.listen")
 
 @contextmanager
 def listening(settings: Settings) -> Iterator[Ledger]:
-    """Listen as long as the block lasts.
+    """Listen as long as the block runs.
 
     Args:
-        settings: who may send, and where results go.
+        settings: the allowed senders and the targets.
 
     Raises:
         OSError: if a port is taken.
         ValueError: if another process uses the folder.
-        FileNotFoundError: as `load`.
+        FileNotFoundError: as in `load`.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
     models, stopped = load(settings.weights), Event()
@@ -41,9 +41,9 @@ def listening(settings: Settings) -> Iterator[Ledger]:
 
 
 def _start(ledger: Ledger, settings: Settings, models: Models, stopped: Event, ends: ExitStack) -> None:
-    """Start everything; `ends` ends it in reverse: first the word to stop, then the threads, then the ports."""
+    """Start everything; `ends` stops it in reverse: first the signal to stop, then the threads, then the ports."""
     ends.enter_context(warnings.catch_warnings())
-    warnings.simplefilter("ignore")  # pydicom's and highdicom's quote the file, and so name the patient
+    warnings.simplefilter("ignore")  # messages of pydicom and highdicom quote the file, and so name the patient
     for name in _TALKERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -70,7 +70,7 @@ def _start(ledger: Ledger, settings: Settings, models: Models, stopped: Event, e
 
 
 def _repeat(job: Callable[[], bool], stopped: Event, rest_s: float = _REST_S) -> None:
-    """Do a job as long as there is something to do, then look again a moment later. What fails is looked at again."""
+    """Repeat a job as long as there is work, then check again a moment later. A failed job is tried again."""
     while not stopped.is_set():
         try:
             busy = job()
@@ -82,7 +82,7 @@ def _repeat(job: Callable[[], bool], stopped: Event, rest_s: float = _REST_S) ->
 
 
 def _serve_stow(ledger: Ledger, settings: Settings) -> Callable[[], None]:
-    """STOW in a thread of its own; what ends it."""
+    """Run STOW in a separate thread; returns the function that stops it."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -90,7 +90,7 @@ def _serve_stow(ledger: Ledger, settings: Settings) -> Callable[[], None]:
         host=settings.host,
         port=settings.stow_port or 0,
         log_config=None,
-        access_log=False,  # its lines hold UIDs
+        access_log=False,  # its lines contain UIDs
         ssl_certfile=settings.certificate,
         ssl_keyfile=settings.key,
         ssl_ca_certs=str(settings.authority) if settings.authority else None,
@@ -112,7 +112,7 @@ def _serve_stow(ledger: Ledger, settings: Settings) -> Callable[[], None]:
 
 
 def send_waiting(settings: Settings) -> list[str]:
-    """Give every file that was given up another set of tries, now; why those failed that did not arrive.
+    """Give every failed file another set of tries, now; returns the reasons of those that still failed.
 
     Raises:
         ValueError: if another process uses the folder.

@@ -1,4 +1,4 @@
-"""Images in from a DICOMweb archive: its CT series are looked up, and what is not here is fetched.
+"""Receive images from a DICOMweb archive: query its CT series and download the new ones.
 
 Source: DICOM PS3.18 10.6 (search), 10.4 (retrieve).
 """
@@ -18,10 +18,10 @@ log = logging.getLogger("ich.listen")
 
 
 def pull(ledger: Ledger, settings: Settings, client: "DICOMwebClient | None" = None) -> int:
-    """Fetch every CT series of the archive that has more images than are here; how many images came.
+    """Download every CT series of the archive that has more images than are known; returns the number of images.
 
     Raises:
-        OSError: if the archive cannot be reached (requests' errors are such).
+        OSError: if the archive cannot be reached (errors of requests are of this type).
     """
     client = client or _client(settings.pull_url)
     came, offset = 0, 0

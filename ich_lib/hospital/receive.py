@@ -1,4 +1,4 @@
-"""Images in: what is kept and what is refused, and DICOM's C-STORE and C-ECHO. No C-FIND, C-GET or C-MOVE is offered.
+"""Receive images: the rules for accepting them, and DICOM's C-STORE and C-ECHO. There is no C-FIND, C-GET or C-MOVE.
 
 Source: DICOM PS3.4 B (storage), GG.4 (its status codes); PS3.7 C (those of every service).
 """
@@ -26,18 +26,18 @@ SUCCESS, OUT_OF_RESOURCES, NOT_OURS, NOT_UNDERSTOOD, NOT_ALLOWED = 0x0000, 0xA70
 INCOMING = "incoming"
 STORED = (CTImageStorage, EnhancedCTImageStorage)
 _UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-_SYNTAXES = (  # what `ich_lib.readers.codecs` decodes
+_SYNTAXES = (  # the ones that `ich_lib.readers.codecs` decodes
     *("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"),
     *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"),
     *("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
 )
-_MOST_SENDERS = 50  # at a time; one that is turned away tries again
+_MOST_SENDERS = 50  # at a time; a refused sender tries again
 log = logging.getLogger("ich.listen")
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of an image: a status of C-STORE, why in words, and its series where it is known."""
+    """The result for an image: a status of C-STORE, the reason in words, and its series if it is known."""
 
     status: int
     why: str = ""
@@ -47,7 +47,7 @@ class Kept:
 
 
 def has_room(settings: Settings) -> bool:
-    """Whether the disk has room for new work."""
+    """Whether the disk has space for new work."""
     disk = shutil.disk_usage(settings.folder)
     return disk.used / disk.total < settings.disk_share
 
@@ -55,14 +55,14 @@ def has_room(settings: Settings) -> bool:
 def keep(
     path: Path, ledger: Ledger, settings: Settings, *, only_study: str = "", clock: Callable[[], float] = time.time
 ) -> Kept:
-    """Keep an image that lies in a file of ours: moved to its place first, then noted, then answered for. One that is
-    here already is answered for as well: its sender may not have heard so.
+    """Accept an image in a local file. It is moved to its place first, then noted, then confirmed. A known image is
+    confirmed again, because its sender may not have received the confirmation.
 
     Args:
-        path: a DICOM file; taken away, kept or not.
-        ledger: where it is noted.
+        path: a DICOM file; it is removed, whether accepted or not.
+        ledger: for the note.
         settings: of `listen`.
-        only_study: the study it must be of; "" for any.
+        only_study: the required study; "" for any.
         clock: seconds.
     """
     try:
@@ -92,14 +92,14 @@ def keep(
 
 
 def new_file(settings: Settings) -> Path:
-    """A place for an image that comes in; what a killed process left there is nobody's."""
+    """A place for an incoming image. Files that a killed process left there are deleted."""
     folder = settings.folder / INCOMING / "arriving"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{os.getpid()}-{time.monotonic_ns()}-{os.urandom(4).hex()}.part"
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write it so that it is there after a loss of power."""
+    """Write the file so that it survives a loss of power."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -107,7 +107,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def _name(uid: str) -> str:
-    """A file's name for a UID, which comes from outside and may say anything."""
+    """A file's name for a UID. The UID comes from outside and may contain anything."""
     return hashlib.sha256(uid.encode()).hexdigest()[:32]
 
 
@@ -117,7 +117,7 @@ def is_allowed(address: str, settings: Settings) -> bool:
 
 
 def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServer":
-    """Listen for C-STORE and C-ECHO in threads of their own; `shutdown` ends it."""
+    """Listen for C-STORE and C-ECHO in separate threads; `shutdown` stops it."""
     from pynetdicom import AE, evt
     from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -131,7 +131,7 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
 
     def connected(event: Any) -> None:
         if not is_allowed(event.address[0], settings):
-            log.warning("a computer that is not allowed was turned away")
+            log.warning("a computer that is not allowed was refused")
             event.assoc.dul.socket.close()
 
     def store(event: Any) -> int:

@@ -1,4 +1,4 @@
-"""Who may send, where results go, and how long to wait."""
+"""Settings of `ich listen`: the allowed senders, the targets, and the waiting times."""
 
 import re
 import ssl
@@ -11,10 +11,10 @@ _TARGET = re.compile(r"(?P<scheme>dicoms?)://(?P<title>[^@/]{1,16})@(?P<host>[^:
 
 @dataclass(frozen=True)
 class Target:
-    """An archive that results are sent to.
+    """An archive that receives the results.
 
     Attributes:
-        url: as it was given, and its name in the ledger.
+        url: as given; its name in the ledger.
         title: its AE title; "" for DICOMweb.
         host, port: of DICOM.
         tls: whether DICOM goes through TLS.
@@ -32,24 +32,24 @@ class Settings:
     """How `listen` listens.
 
     Attributes:
-        folder: of the ledger, of what came in and of what goes out.
+        folder: for the ledger, received images and results.
         title: our AE title.
-        host: address that is listened on; by default this computer alone.
+        host: address to listen on; by default only this computer.
         port: of C-STORE; None for none.
         stow_port: of DICOMweb STOW; None for none.
-        callers: AE titles that may call. Nobody else may; none at all: nobody.
+        callers: AE titles that may connect. All others are refused; if it is empty, every caller is refused.
         peers: addresses that may connect.
-        targets: where results go.
-        pull_url: a DICOMweb archive whose CT series are fetched; "" for none.
-        series_idle_s: a series without a new image for so long is closed and analyzed.
-        study_idle_s: a study without one for so long is closed and its images are deleted. A series whose sender broke
-            off is given this time too.
-        disk_share: from this share of the disk on, new work is refused.
-        tries: of sending one file to one target.
-        wait_s: after the first try that failed; doubled after each.
-        timeout_s: for an answer of a target.
-        weights: what `load` takes.
-        certificate, key, authority: PEM files for TLS; an authority asks callers for a certificate that it signed.
+        targets: the archives for the results.
+        pull_url: a DICOMweb archive whose CT series are downloaded; "" for none.
+        series_idle_s: a series without a new image for this time is closed and analyzed.
+        study_idle_s: a study without a new image for this time is closed, and its images are deleted. A series with an
+            interrupted transfer also waits this long.
+        disk_share: if more of the disk is used, new work is refused.
+        tries: to send one file to one target.
+        wait_s: after the first failed try; doubled after each.
+        timeout_s: for the answer of a target.
+        weights: as in `load`.
+        certificate, key, authority: PEM files for TLS; with an authority, callers need a certificate signed by it.
     """
 
     folder: Path
@@ -74,10 +74,10 @@ class Settings:
 
 
 def parse_target(url: str) -> Target:
-    """Where results go, from its address.
+    """A target from its address.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the address is not valid.
 
     Example:
         >>> from ich_lib.hospital.settings import parse_target
@@ -96,7 +96,7 @@ def parse_target(url: str) -> Target:
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:
-    """For those who call us; None without a certificate."""
+    """For incoming connections; None without a certificate."""
     if not settings.certificate:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.authority)
@@ -106,7 +106,7 @@ def server_tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 def client_tls(settings: Settings) -> ssl.SSLContext:
-    """For targets, which are checked against the authority, or against those that the system trusts."""
+    """For targets, which are checked with the authority, or with those of the system."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.authority)
     if settings.certificate:
         context.load_cert_chain(settings.certificate, settings.key)

@@ -1,4 +1,4 @@
-"""Images in over DICOMweb: a small ASGI app for STOW-RS, and nothing else of DICOMweb.
+"""Receive images over DICOMweb: a small ASGI app for STOW-RS, without other parts of DICOMweb.
 
 Source: DICOM PS3.18 10.5 (Store transaction), RFC 2046 5.1 (multipart).
 """
@@ -38,7 +38,7 @@ def _answer(ledger: Ledger, settings: Settings) -> Callable[["Request"], Awaitab
 
     async def answer(request: "Request") -> "Response":
         if not request.client or not is_allowed(request.client.host, settings):
-            log.warning("a computer that is not allowed was turned away")
+            log.warning("a computer that is not allowed was refused")
             return PlainTextResponse("This computer may not send here.", 403)
         kind = request.headers.get("content-type", "").encode("latin-1")
         boundary = _BOUNDARY.search(kind)
@@ -48,11 +48,11 @@ def _answer(ledger: Ledger, settings: Settings) -> Callable[["Request"], Awaitab
         async for piece in request.stream():
             body += piece
             if len(body) > MOST_BYTES:
-                return PlainTextResponse(f"One request may have {MOST_BYTES // 1_000_000} MB.", 413)
+                return PlainTextResponse(f"One request may have at most {MOST_BYTES // 1_000_000} MB.", 413)
         study = request.path_params.get("study", "")
         kept = await asyncio.to_thread(_keep_all, bytes(body), boundary[1], study, ledger, settings)
         if not kept:
-            return PlainTextResponse("There is no part in this request.", 400)
+            return PlainTextResponse("This request has no part.", 400)
         return JSONResponse(_told(kept), _status(kept), media_type="application/dicom+json")
 
     return answer
@@ -71,7 +71,7 @@ def _keep_all(body: bytes, boundary: bytes, study: str, ledger: Ledger, settings
 
 
 def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
-    """The contents between the boundaries, their headers taken off.
+    """The parts between the boundaries, without their headers.
 
     Example:
         >>> from ich_lib.hospital.stow import parts
@@ -87,7 +87,7 @@ def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
 
 
 def _status(kept: list[Kept]) -> int:
-    """200 for all, 202 for some, 409 for none, 507 where the disk is why."""
+    """200 if all were stored, 202 for some, 409 for none, 507 if the disk is the reason."""
     if not any(one.status for one in kept):
         return 200
     if any(not one.status for one in kept):
@@ -96,7 +96,7 @@ def _status(kept: list[Kept]) -> int:
 
 
 def _told(kept: list[Kept]) -> dict:
-    """The answer's data set: what was stored, what was not and why."""
+    """The answer's data set: what was stored, what was not, and why."""
     told = {}
     for tag, ones in (
         ("00081199", [one for one in kept if not one.status]),

@@ -1,6 +1,6 @@
 """The finding as a structured report: DICOM Comprehensive SR, TID 1500 (Measurement Report), with mL and probabilities.
 
-Probabilities have no code in the standard; their names stand under our own scheme, 99ICHLIB, as PS3.16 8.2 allows.
+The standard has no codes for these probabilities; their names are in our own scheme, 99ICHLIB, as PS3.16 8.2 allows.
 
 Source: DICOM PS3.3 A.35.3 (Comprehensive SR), PS3.16 TID 1500, 1501; UCUM for the units.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEME = "99ICHLIB"
 NUMBER = 9002  # of the series
-_DEVICE_UID = "1.2.826.0.1.3680043.8.498.1"  # of software: nobody's serial number
+_DEVICE_UID = "1.2.826.0.1.3680043.8.498.1"  # of software: it has no serial number
 _SCORES = {  # label to its code
     "epidural": "p-edh",
     "intraparenchymal": "p-iph",
@@ -35,7 +35,7 @@ _FINDINGS = {
     "bleeding": "Intracranial hemorrhage likely",
     "uncertain": "Intracranial hemorrhage uncertain",
     "none": "No intracranial hemorrhage found",
-    "withheld": "No finding is given: may be no native head CT",
+    "withheld": "No finding is given: may not be a native head CT",
 }
 
 
@@ -43,8 +43,8 @@ def report_of(result: Result, headers: Sequence[Dataset], series_uid: str, sop_u
     """The report on a series.
 
     Args:
-        result: of `analyze`.
-        headers: of the images it was read from; what they say of patient and study is taken over.
+        result: from `analyze`.
+        headers: of its images; their values for patient and study are copied.
         series_uid: of the report's own series.
         sop_uid: of the report.
         tracking_uid: of the bleeding, the same in every report on it.
@@ -105,7 +105,7 @@ def _measurements(result: Result, headers: Sequence[Dataset], tracking_uid: str)
 
 
 def _numbers(result: Result) -> list["highdicom.sr.Measurement"]:
-    """mL, and the probability of each label; nothing where nothing is believed."""
+    """mL, and the probability of each label; empty if the finding is withheld."""
     from highdicom import sr
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes

@@ -20,7 +20,7 @@ from ich_lib.reports.seg import Kept, write_seg
 
 OUTGOING = "outgoing"
 _PARTS = ("seg", "sr", "capture")
-UIDS = (*_PARTS, "bleeding")  # what `write_files` must be told the UID of
+UIDS = (*_PARTS, "bleeding")  # the files that `write_files` needs a UID for
 log = logging.getLogger("ich.listen")
 
 
@@ -36,7 +36,7 @@ def analyze_next(ledger: Ledger, settings: Settings, models: Models) -> bool:
         return True
     try:
         files = make(images, settings, models, digest)
-    except ReadError as problem:  # its sentence names files, which are ours, and numbers
+    except ReadError as problem:  # its message names local files and numbers
         log.warning("series %s cannot be read: %s", short(series), problem.code)
         ledger.set_series(series, FAILED, problem.code)
         return True
@@ -50,17 +50,18 @@ def analyze_next(ledger: Ledger, settings: Settings, models: Models) -> bool:
 
 
 def weights_of(models: Models) -> str:
-    """One word for the weights of all models asked."""
+    """One hash for the weights of all models used."""
     return " ".join(model.sha256 for model in models)
 
 
 def make(images: Sequence[Image], settings: Settings, models: Models, digest: str) -> list[tuple[str, str]]:
     """Read, analyze and write: (UID, path) of each file.
 
-    Names and UIDs follow from images and weights alone, so what a killed process had made is found, or made the same.
+    Names and UIDs are derived only from images and weights. So files of a killed process are found again, or made
+    identically.
 
     Raises:
-        ReadError: if the images are no scan.
+        ReadError: if the images are not a scan.
     """
     uids = {part: _uid(images[0].series, weights_of(models), digest, part) for part in UIDS}
     folder = settings.folder / OUTGOING / uids["seg"].rpartition(".")[2]
@@ -75,12 +76,12 @@ def make(images: Sequence[Image], settings: Settings, models: Models, digest: st
 
 
 def write_files(result: Result, headers: Sequence[Dataset], folder: Path, uids: dict[str, str]) -> None:
-    """SEG (where something is marked that may be believed), SR and secondary capture.
+    """SEG (if a mask may be shown), SR and secondary capture.
 
     Args:
-        result: of `analyze`.
+        result: from `analyze`.
         headers: of the images.
-        folder: there already.
+        folder: must exist.
         uids: UIDS to the UID of each.
     """
     series = {part: _uid(uids[part], "series") for part in _PARTS}
@@ -101,7 +102,7 @@ def _uid(*words: str) -> str:
 
 
 def forget(ledger: Ledger, settings: Settings, now: float) -> int:
-    """Delete the images of studies that closed; how many."""
+    """Delete the images of closed studies; returns their number."""
     images = ledger.forget_before(now - settings.study_idle_s)
     for image in images:
         Path(image.path).unlink(missing_ok=True)

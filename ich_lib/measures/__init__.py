@@ -1,1 +1,1 @@
-"""Numbers about masks, scores and patients: metrics, intervals and tests, volume."""
+"""Numbers about masks, scores and patients: metrics, intervals, tests, volumes."""

@@ -1,4 +1,4 @@
-"""A figure of patients with its interval: patients are drawn anew, each with all that is known of them."""
+"""A figure of patients with its interval, by bootstrap: whole patients are resampled."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ _Name = TypeVar("_Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, its 95 % interval and how many patients it stands on. NaN where it is not defined."""
+    """A figure, its 95 % interval and its number of patients. NaN if it is not defined."""
 
     value: float
     low: float
@@ -23,12 +23,12 @@ class Estimate:
         return f"{self.value:.3f} (95 % {self.low:.3f} to {self.high:.3f}, {self.n_patients} patients)"
 
     def as_json(self) -> dict:
-        """Plain values; null where the figure is not defined, since JSON knows no NaN."""
+        """Plain values; null if the figure is not defined, because JSON has no NaN."""
         return {key: None if value != value else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Mapping) -> "Estimate":
-        """Undo `as_json`."""
+        """The reverse of `as_json`."""
         value, low, high = (float("nan") if values[key] is None else values[key] for key in ("value", "low", "high"))
         return cls(value, low, high, values["n_patients"])
 
@@ -39,8 +39,8 @@ def patient_bootstrap(
     """A statistic over patients with its percentile bootstrap interval.
 
     Args:
-        patients: one entry per patient, whatever `statistic` takes a list of.
-        statistic: list of entries to a number; NaN where a resample leaves it undefined, which is then left out.
+        patients: one entry per patient, in the form that `statistic` expects.
+        statistic: list of entries to a number; NaN if a resample leaves it undefined. Such resamples are left out.
         rounds: number of resamples, drawn with replacement among patients.
         seed: of the draw.
 
@@ -61,11 +61,11 @@ def patient_bootstrap(
 
 
 def group_by_patient(entries: Iterable[T], patient: Callable[[T], str]) -> dict[str, list[T]]:
-    """Entries by patient, in order of appearance, as `paired_bootstrap` takes them together with `pooled`.
+    """Entries by patient, in order of appearance, for `paired_bootstrap` with `pooled`.
 
     Args:
-        entries: scans, slices or whatever there may be several of a patient.
-        patient: of an entry.
+        entries: scans, slices or other items, several per patient.
+        patient: function from an entry to its patient.
     """
     found: dict[str, list[T]] = {}
     for entry in entries:
@@ -74,7 +74,7 @@ def group_by_patient(entries: Iterable[T], patient: Callable[[T], str]) -> dict[
 
 
 def pooled(statistic: Callable[[list[T]], float]) -> Callable[[list[list[T]]], float]:
-    """A statistic of entries as one of patients, each of whom brings a list of all their entries."""
+    """A statistic of entries as a statistic of patients, each with a list of their entries."""
     return lambda patients: statistic([entry for entries in patients for entry in entries])
 
 
@@ -86,12 +86,12 @@ def grouped_bootstrap(
     rounds: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """A statistic of entries, of which a patient may have several, with its interval over patients.
+    """A statistic of entries, with its interval over patients; a patient may have several entries.
 
     Args:
-        entries: scans, slices or whatever `statistic` takes a list of.
-        patient: of an entry. All entries of a patient are drawn together.
-        statistic: list of entries to a number; NaN where a resample leaves it undefined, which is then left out.
+        entries: scans, slices or other items, in the form that `statistic` expects.
+        patient: function from an entry to its patient. All entries of a patient are drawn together.
+        statistic: list of entries to a number; NaN if a resample leaves it undefined. Such resamples are left out.
         rounds: number of resamples, drawn with replacement among patients.
         seed: of the draw.
 
@@ -101,7 +101,7 @@ def grouped_bootstrap(
         Estimate(value=3.0, low=1.5, high=6.0, n_patients=2)
 
     See also:
-        patient_bootstrap: where a patient has one entry.
+        patient_bootstrap: for one entry per patient.
     """
     groups = list(group_by_patient(entries, patient).values())
     return patient_bootstrap(groups, pooled(statistic), rounds=rounds, seed=seed)
@@ -117,13 +117,13 @@ def paired_bootstrap(
 ) -> Estimate:
     """How much better the second run is than the first on the same patients, with its interval.
 
-    Every resample takes the same patients from both runs, so what makes a patient hard cancels out. Two separate
-    intervals may overlap while this one lies clear of zero.
+    Every resample takes the same patients from both runs, so the difficulty of a patient cancels out. Two separate
+    intervals may overlap even if this one does not include zero.
 
     Args:
-        first: patient to entry of one run, an entry being whatever `statistic` takes a list of.
-        second: the same patients, as the other run judged them, in any order.
-        statistic: list of entries to a number; NaN where a resample leaves it undefined, which is then left out.
+        first: patient to entry of one run, in the form that `statistic` expects.
+        second: the same patients in the other run, in any order.
+        statistic: list of entries to a number; NaN if a resample leaves it undefined. Such resamples are left out.
         rounds: number of resamples, drawn with replacement among patients.
         seed: of the draw.
 

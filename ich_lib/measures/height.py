@@ -1,28 +1,28 @@
-"""What the height of a slice in its head tells of blood: the baseline that stands beside every AUC over slices."""
+"""How well the height of a slice predicts blood: the baseline for every AUC over slices."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 _BINS = 40  # of the height of a head
-_BLUR = 0.05  # standard deviation over which slices share their counts, as a share of the head's height
+_BLUR = 0.05  # standard deviation of the smoothing of counts, as a share of the head's height
 
 
 def height_scores(
     heights: Sequence[np.ndarray], labels: Sequence[np.ndarray], patients: Sequence[str]
 ) -> list[np.ndarray]:
-    """Score each slice by nothing but its height: how often slices at that height bleed in all other patients.
+    """Score each slice only by its height: how often slices at that height bleed in all other patients.
 
-    A model that looks at no pixel reaches the AUC of these scores, since few slices at the vertex or the skull base
-    bleed. What a model knows is what it reaches beyond.
+    A model that uses no pixel reaches the AUC of these scores, because few slices at the vertex or the skull base
+    bleed. The value of a model is what it adds to this.
 
     Args:
-        heights: of each scan, (z,) height of its slices, 0 at the lowest and 1 at the highest.
-        labels: of each scan, (z,) bool, which slices bleed.
-        patients: whose scan it is; the scans of one patient never score each other.
+        heights: for each scan, (z,) height of its slices, 0 at the lowest and 1 at the highest.
+        labels: for each scan, (z,) bool, which slices bleed.
+        patients: for each scan, its patient; the scans of one patient never score each other.
 
     Returns:
-        Of each scan, (z,) scores from 0 to 1.
+        For each scan, (z,) scores from 0 to 1.
 
     Raises:
         ValueError: if the scans are of fewer than two patients.
@@ -34,7 +34,7 @@ def height_scores(
         True
     """
     if len(set(patients)) < 2:
-        raise ValueError("What height alone tells is learned from other patients, and there is only one.")
+        raise ValueError("Scores by height are learned from other patients, but there is only one patient.")
     counts: dict[str, np.ndarray] = {}
     bleeding: dict[str, np.ndarray] = {}
     for of_scan, truth, patient in zip(heights, labels, patients, strict=True):

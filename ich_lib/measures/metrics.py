@@ -1,8 +1,8 @@
-"""How well a mask or a score agrees with the truth. Empty cases are decided, not left to chance.
+"""How well a mask or a score agrees with the truth. Empty cases follow a stated policy.
 
-The policy, the same everywhere: two empty masks agree fully; one empty mask against a full one is a full failure (0,
-or an infinite distance) and is never dropped; a rate without a denominator is NaN, which `ich_lib.measures.statistics`
-leaves out. Each function says which of these applies to it.
+The policy is the same everywhere. Two empty masks agree fully. One empty mask against a full one is a complete failure
+(0, or an infinite distance) and is never dropped. A rate without a denominator is NaN, and
+`ich_lib.measures.statistics` leaves it out. Each function says which rule applies.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixels, slices or patients by truth and call."""
+    """Counts of pixels, slices or patients by truth and prediction."""
 
     tp: int
     fp: int
@@ -29,7 +29,7 @@ def count(truth: np.ndarray, mask: np.ndarray) -> Counts:
         mask: the same shape: pixels called blood, or slices called bleeding.
 
     Raises:
-        ValueError: if the shapes differ, nothing is given, or scores are given that no threshold has decided yet.
+        ValueError: if the shapes differ, if nothing is given, or for scores without a threshold.
     """
     truth, mask = check_masks(truth, mask)
     tp, n_called, positive = (int(np.count_nonzero(mask_)) for mask_ in (truth & mask, mask, truth))
@@ -37,16 +37,16 @@ def count(truth: np.ndarray, mask: np.ndarray) -> Counts:
 
 
 def pixel_accuracy(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Share of pixels that are right, background included.
+    """Share of correct pixels, including the background.
 
-    Says little about bleeds: in a head with 1 % of blood the empty mask scores 0.99. Two empty masks: 1.
+    Not suitable for bleeds: in a head with 1 % of blood the empty mask scores 0.99. Two empty masks: 1.
     """
     c = count(truth, mask)
     return (c.tp + c.tn) / (c.tp + c.fp + c.tn + c.fn)
 
 
 def precision(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Share of what is called blood that is blood, which is PPV at this sample's own prevalence.
+    """Share of the predicted blood that is blood: the PPV at the prevalence of this sample.
 
     NaN for an empty mask, whatever the truth; 0 for an empty truth and a mask that is not.
     """
@@ -55,29 +55,29 @@ def precision(truth: np.ndarray, mask: np.ndarray) -> float:
 
 
 def recall(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Share of the blood that is called. NaN for an empty truth; 0 for an empty mask and a truth that is not."""
+    """Share of the blood that is predicted. NaN for an empty truth; 0 for an empty mask and a truth that is not."""
     c = count(truth, mask)
     return _share(c.tp, c.tp + c.fn)
 
 
 def sensitivity(truth: np.ndarray, mask: np.ndarray) -> float:
-    """The clinic's name for `recall`. NaN for an empty truth; 0 for an empty mask and a truth that is not."""
+    """The clinical name of `recall`. NaN for an empty truth; 0 for an empty mask and a truth that is not."""
     return recall(truth, mask)
 
 
 def specificity(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Share of the clean that is not called. NaN for a truth that is full; 1 for two empty masks."""
+    """Share of the clean part that is not predicted. NaN for a truth that is full; 1 for two empty masks."""
     c = count(truth, mask)
     return _share(c.tn, c.tn + c.fp)
 
 
 def f1(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Harmonic mean of precision and recall: for masks the same number as `dice`. Two empty: 1; one empty: 0."""
+    """Harmonic mean of precision and recall; for masks it equals `dice`. Two empty: 1; one empty: 0."""
     return dice(truth, mask)
 
 
 def dice(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Dice overlap of two masks, 0 to 1. Two empty masks agree: 1; one empty: 0."""
+    """Dice overlap of two masks, 0 to 1. Two empty masks: 1; one empty: 0."""
     c = count(truth, mask)
     return _share(2 * c.tp, 2 * c.tp + c.fp + c.fn, empty=1.0)
 
@@ -97,7 +97,7 @@ def dice_per_subject(truth: np.ndarray, mask: np.ndarray) -> float | None:
 
 
 def iou(truth: np.ndarray, mask: np.ndarray) -> float:
-    """Intersection over union of the blood, 0 to 1. Two empty masks agree: 1; one empty: 0."""
+    """Intersection over union of the blood, 0 to 1. Two empty masks: 1; one empty: 0."""
     c = count(truth, mask)
     return _share(c.tp, c.tp + c.fp + c.fn, empty=1.0)
 
@@ -105,7 +105,7 @@ def iou(truth: np.ndarray, mask: np.ndarray) -> float:
 def mean_iou(truth: np.ndarray, mask: np.ndarray) -> float:
     """Mean of the IoU of the blood and the IoU of the background.
 
-    Not a measure of lesions: in a slice with 1 % of blood the empty mask scores 0.495. It is here because it was
+    Not a measure of lesions: in a slice with 1 % of blood the empty mask scores 0.495. It is included because it was
     published as "IoU". Two empty masks: 1; one empty: half the background's IoU.
 
     Source:
@@ -116,9 +116,10 @@ def mean_iou(truth: np.ndarray, mask: np.ndarray) -> float:
 
 
 def iou_of_dice(overlap: float) -> float:
-    """The IoU that one image of this Dice must have: D / (2 - D). A reported pair off this curve is no single image.
+    """The IoU of one image with this Dice: D / (2 - D). A reported pair off this curve does not belong to a single
+    image.
 
-    A mean IoU over images may lie above the value for their mean Dice, never below.
+    A mean IoU over images may be above the value for their mean Dice, never below.
 
     Raises:
         ValueError: if the Dice is not within 0 and 1.
@@ -128,15 +129,15 @@ def iou_of_dice(overlap: float) -> float:
 
 
 def ppv(sensitivity: float, specificity: float, prevalence: float) -> float:
-    """Probability that a patient who is called bleeds, where a share `prevalence` of patients does.
+    """Probability that a patient with a positive result bleeds, if a share `prevalence` of patients does.
 
     Args:
         sensitivity: 0 to 1.
         specificity: 0 to 1.
-        prevalence: 0 to 1, of the hospital in mind; seldom that of a test set made half of bleeds.
+        prevalence: 0 to 1, of the intended hospital; a test set with half bleeds is seldom typical.
 
     Returns:
-        0 to 1; NaN where nobody would be called.
+        0 to 1; NaN if no result is positive.
 
     Raises:
         ValueError: if a value is not within 0 and 1.
@@ -150,10 +151,10 @@ def ppv(sensitivity: float, specificity: float, prevalence: float) -> float:
 
 
 def npv(sensitivity: float, specificity: float, prevalence: float) -> float:
-    """Probability that a patient who is not called does not bleed; arguments and errors as for `ppv`.
+    """Probability that a patient with a negative result does not bleed; arguments and errors as in `ppv`.
 
     Returns:
-        0 to 1; NaN where everybody would be called.
+        0 to 1; NaN if every result is positive.
     """
     _in_unit("Sensitivity, specificity and prevalence", sensitivity, specificity, prevalence)
     right, wrong = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
@@ -161,10 +162,10 @@ def npv(sensitivity: float, specificity: float, prevalence: float) -> float:
 
 
 def auc(truth: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve; NaN where the truth holds one class alone, for which it is not defined.
+    """Area under the ROC curve; NaN if the truth has only one class.
 
-    By ranks, ties shared: the Mann-Whitney U over all pairs. A tenth of the time that scikit-learn takes to draw the
-    curve first, and an interval asks for it a thousand times.
+    Computed from ranks, with shared ties: the Mann-Whitney U over all pairs. This takes a tenth of the time of
+    scikit-learn, which builds the curve first. A bootstrap calls it a thousand times.
 
     Source:
         Hanley and McNeil 1982, Radiology 143:29.
@@ -181,9 +182,9 @@ def auc(truth: np.ndarray, score: np.ndarray) -> float:
 
 
 def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
-    """Area under the precision-recall curve, by steps; NaN where the truth holds one class alone, as for `auc`.
+    """Area under the precision-recall curve, by steps; NaN if the truth has only one class.
 
-    A score without knowledge gets the share of positives here, not 0.5. Equal scores are called together.
+    A score without knowledge gets the share of positives here, not 0.5. Equal scores share one threshold.
 
     >>> average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
     0.8333333333333333
@@ -192,38 +193,38 @@ def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
     if not 0 < truth.sum() < truth.size:
         return float("nan")
     order = np.argsort(-score, kind="stable")
-    called = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) + 1  # at each threshold that scores make
+    called = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) + 1  # at each threshold that the scores give
     found = np.cumsum(truth[order])[called - 1]
     return float((found / called * np.diff(found, prepend=0)).sum() / found[-1])
 
 
 def log_loss(truth: np.ndarray, score: np.ndarray) -> float:
-    """Mean of minus the log of the probability given to what was true.
+    """Mean of minus the log of the probability that was given to the true class.
 
-    One class alone is fine. A score of exactly 0 or 1 is moved by the rounding step of its type (2e-16 in float64), so
-    that one sure and wrong answer costs 36, not infinity.
+    One class is enough. A score of exactly 0 or 1 is moved by the rounding step of its type (2e-16 in float64), so that
+    one certain and wrong answer costs 36, not infinity.
 
     Args:
         truth: (n,) bool or 0 and 1.
         score: (n,) probability.
 
     Raises:
-        ValueError: if the lengths differ, nothing is given, or a score is no probability.
+        ValueError: if the lengths differ, if nothing is given, or if a score is not a probability.
     """
     truth, score = _probabilities(truth, score)
-    least = np.finfo(np.result_type(score, np.float16)).eps  # of whole numbers, of float64
+    least = np.finfo(np.result_type(score, np.float16)).eps  # integers, float64
     given = np.where(truth, score, 1 - score)
     return float(-np.log(np.clip(given, least, 1 - least)).mean())
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The answers whose score lies above `low` and not above `high` (the first bin holds 0 too).
+    """The predictions with a score above `low` and not above `high` (the first bin includes 0).
 
     Attributes:
         low: lower edge.
         high: upper edge.
-        n: how many answers.
+        n: number of predictions.
         score: their mean score; NaN in an empty bin.
         share: the share of them that was true; NaN in an empty bin.
     """
@@ -236,18 +237,19 @@ class Bin:
 
 
 def reliability(truth: np.ndarray, score: np.ndarray, *, bins: int = 10) -> list[Bin]:
-    """What was said against what was so, in bins of equal width; the table under a reliability diagram.
+    """Predicted probabilities and observed frequencies in bins of equal width: the table of a reliability diagram.
 
     Args:
         truth: (n,) bool or 0 and 1.
-        score: (n,) probability of 1, not of the likelier class.
-        bins: how many; at least 1.
+        score: (n,) probability of 1, not of the more probable class.
+        bins: number of bins, at least 1.
 
     Returns:
-        One row a bin, empty bins included.
+        One row per bin, including empty bins.
 
     Raises:
-        ValueError: if the lengths differ, nothing is given, a score is no probability, or there are no bins.
+        ValueError: if the lengths differ, if nothing is given, if a score is not a probability, or if there are no
+            bins.
 
     Source:
         Guo et al. 2017, arXiv:1706.04599, section 2.
@@ -265,19 +267,19 @@ def reliability(truth: np.ndarray, score: np.ndarray, *, bins: int = 10) -> list
 
 
 def calibration_error(truth: np.ndarray, score: np.ndarray, *, bins: int = 10) -> float:
-    """Expected calibration error: the mean gap between said and so over the bins, weighed by their answers.
+    """Expected calibration error: the mean gap between predicted and observed over the bins, weighted by their counts.
 
-    It depends on the number of bins, and 0 does not mean useful: always saying the prevalence is calibrated.
-    Arguments, errors and source as for `reliability`; empty bins weigh nothing.
+    It depends on the number of bins, and 0 does not mean useful: to always predict the prevalence is calibrated.
+    Arguments, errors and source as in `reliability`; empty bins have no weight.
     """
     rows = [row for row in reliability(truth, score, bins=bins) if row.n]
     return float(np.average([abs(row.share - row.score) for row in rows], weights=[row.n for row in rows]))
 
 
 def volume_error_ml(truth: np.ndarray, mask: np.ndarray, voxel_ml: float) -> float:
-    """Volume of the mask minus that of the truth, in mL: positive if too much is called.
+    """Volume of the mask minus that of the truth, in mL: positive if the mask is too large.
 
-    A right volume may lie in the wrong place; see `dice` for that. Two empty masks: 0; one empty: the other's volume.
+    A correct volume may be in the wrong place; see `dice` for that. Two empty masks: 0; one empty: the other's volume.
 
     Args:
         truth: bool or 0 and 1.
@@ -295,7 +297,7 @@ def volume_error_ml(truth: np.ndarray, mask: np.ndarray, voxel_ml: float) -> flo
 
 @dataclass(frozen=True)
 class Agreement:
-    """Bias of measured volumes and the limits within which 95 % of single differences are expected."""
+    """Bias of measured volumes, and the limits that contain 95 % of single differences."""
 
     bias_ml: float
     low_ml: float
@@ -306,8 +308,9 @@ class Agreement:
 def bland_altman(truth_ml: Sequence[float], mask_ml: Sequence[float]) -> Agreement:
     """Bias (measured minus true) and limits of agreement, bias -+ 1.96 standard deviations.
 
-    The limits suppose differences that are normal and no wider for large bleeds: draw them before use. Patients
-    without blood on both sides add differences of 0, which narrows the limits: leave them out or say so.
+    The limits assume that the differences are normally distributed and not wider for large bleeds: plot them before
+    use. Patients without blood on both sides add differences of 0, which narrows the limits: leave them out or report
+    them.
 
     Args:
         truth_ml: (n,) volume per patient.
@@ -332,18 +335,18 @@ def _share(part: float, total: float, *, empty: float = float("nan")) -> float:
 
 
 def check_masks(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as bool of one shape, or an error."""
+    """Both as bool of one shape, or a ValueError."""
     truth, mask = np.asarray(truth), np.asarray(mask)
     if truth.shape != mask.shape or not truth.size:
         raise ValueError(f"The truth has shape {truth.shape}, the mask {mask.shape}; they must be equal, not empty.")
     for values in (truth, mask):
         if values.dtype != bool and not np.isin(values, (0, 1)).all():
-            raise ValueError("Masks hold 0 and 1. Decide scores first: score >= threshold.")
+            raise ValueError("Masks hold 0 and 1. Turn scores into decisions first: score >= threshold.")
     return truth.astype(bool), mask.astype(bool)
 
 
 def _probabilities(truth: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool and (n,) in [0, 1], or an error."""
+    """(n,) bool and (n,) in [0, 1], or a ValueError."""
     truth, score = np.asarray(truth, bool), np.asarray(score)
     if truth.shape != score.shape or truth.ndim != 1 or not truth.size:
         raise ValueError(f"Truth and score must be two equal lists; got shapes {truth.shape} and {score.shape}.")

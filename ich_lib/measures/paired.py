@@ -1,4 +1,4 @@
-"""Two runs on the same patients, and scans by groups: what is compared, and what the interval says."""
+"""Comparisons as data: two runs on the same patients, and scans by groups."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ import numpy as np
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Line
 
-Taken = TypeVar("Taken")  # what a measure takes of a scan
+Taken = TypeVar("Taken")  # the value that a measure takes from a scan
 
 
 @dataclass(frozen=True)
 class Measure(Generic[Taken]):
-    """What a run is measured by.
+    """A measure for runs.
 
     Attributes:
         name: with its unit.
-        of_scan: a line of the report and the threshold of its scores to what is taken of the scan; None where the
-            scan has nothing of the kind.
-        of_all: what was taken of some scans to the figure.
-        more_is_better: which way is up.
-        is_pooled: whether only many patients together have the figure, and no single one has.
+        of_scan: from a line of the report and the threshold of its scores to the value of the scan; None if the scan
+            has none.
+        of_all: from the values of some scans to the figure.
+        more_is_better: whether higher is better.
+        is_pooled: whether the figure exists only for many patients together.
     """
 
     name: str
@@ -34,17 +34,16 @@ class Measure(Generic[Taken]):
 
 @dataclass(frozen=True)
 class Paired:
-    """Two runs on the same patients.
+    """The comparison of two runs on the same patients.
 
     Attributes:
-        measure: what they are measured by.
+        measure: the measure used.
         first, second: the figure of each on the shared patients.
         difference: second minus first.
-        differences: (n,) of each patient, in the order of `Paired.numbers`; empty for a measure that a single patient
-            has not.
-        numbers: (n,) who they are, as numbers of the first report.
-        n_left_out: patients that only one of the reports can be measured on.
-        warnings: sentences. They are shown with the figure.
+        differences: (n,) of each patient, in the order of `Paired.numbers`; empty for a pooled measure.
+        numbers: (n,) the patients, as numbers of the first report.
+        n_left_out: patients with a value in only one of the reports.
+        warnings: sentences that are shown with the figure.
     """
 
     measure: Measure
@@ -58,14 +57,14 @@ class Paired:
 
     @property
     def sentence(self) -> str:
-        """What the interval says."""
+        """The meaning of the interval in words."""
         value, low, high = self.difference.value, self.difference.low, self.difference.high
         if np.isnan([value, low, high]).any():
-            return "The difference is not defined: these scans hold one class alone."
+            return "The difference is not defined: these scans have only one class."
         direction = "better" if (value > 0) == self.measure.more_is_better else "worse"
         if not low <= 0 <= high:
-            return f"The second run is {direction}: the interval of the difference lies clear of 0."
-        return "The interval of the difference holds 0: these patients do not tell which run is better."
+            return f"The second run is {direction}: the interval of the difference does not include 0."
+        return "The interval of the difference includes 0: these patients do not show which run is better."
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class Group:
     """Scans of one kind.
 
     Attributes:
-        values: one a scan.
-        numbers: which patient each is of, by a number.
+        values: one per scan.
+        numbers: the patient of each value, as a number.
     """
 
     values: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""One evaluation as data: what `ich_lib.evaluation.evaluate` returns. `Report.as_json` is report.json, key for key."""
+"""One evaluation as data: the result of `ich_lib.evaluation.evaluate`. `Report.as_json` is report.json, key for key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -10,11 +10,11 @@ import numpy as np
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.metrics import Bin, Counts
 
-ASSUMED = "assumed"  # the spacing of a report of an older version, which does not tell
+ASSUMED = "assumed"  # the spacing of a report of an older version, which does not state it
 
 
 class Facts(TypedDict, total=False):
-    """What a data set tells of the patient of a scan: age in years, sex, and whether the skull is broken."""
+    """Facts about the patient of a scan: age in years, sex, and whether the skull is fractured."""
 
     age: float
     sex: str
@@ -23,7 +23,7 @@ class Facts(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Weights:
-    """A model that was judged: its name, and the SHA-256 of its file."""
+    """An evaluated model: its name, and the SHA-256 of its file."""
 
     name: str
     sha256: str
@@ -34,16 +34,16 @@ class Line:
     """One scan of an evaluation.
 
     Attributes:
-        patient, scan: whose it is, and which acquisition.
-        fold: the fold it was held out in; None outside of folds.
-        types: kinds of its bleeds, as far as the labels tell.
-        dice: mean Dice of its slices with blood; None for a scan without, and where no mask was drawn.
+        patient, scan: the patient and the acquisition.
+        fold: the fold in which it was held out; None without folds.
+        types: kinds of its bleeds, if the labels have them.
+        dice: mean Dice of its slices with blood; None for a scan without, and without a mask.
         scan_any: score of the scan for any bleeding.
-        slices, slices_with_blood: how many.
-        true_ml, mask_ml: mL of the outlined blood, and of the mask; None where none was drawn.
-        facts: age, sex, fracture, where the set tells them. A report of an older version has none.
-        answers: (z,) bool, which slices bleed, and (z,) their scores; None where slices.csv does not tell them. They
-            are no part of report.json.
+        slices, slices_with_blood: their numbers.
+        true_ml, mask_ml: mL of the outlined blood, and of the mask; None if there is none.
+        facts: age, sex, fracture, if the set has them. A report of an older version has none.
+        answers: (z,) bool, which slices bleed, and (z,) their scores; None without a slices.csv. They are not part of
+            report.json.
     """
 
     patient: str
@@ -69,7 +69,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Worst:
-    """A scan to look at first, and what went wrong with it."""
+    """A scan to review first, and its error."""
 
     line: Line
     what: str
@@ -77,12 +77,12 @@ class Worst:
 
 @dataclass(frozen=True)
 class Flattering:
-    """Figures that published systems gave for their masks. They are high for any mask, also for empty ones.
+    """Figures that published systems reported for their masks. They are high for any mask, even for empty ones.
 
     Attributes:
-        pixel_accuracy: share of all pixels that are called rightly, mean over outlined slices (systems 000, 001, 003).
-        iou_with_background: mean of the IoU of blood and of what is no blood, over all outlined slices (system 002).
-        dice_half_empty: mean Dice where half of the slices hold no blood and count 1 if nothing is marked (system 002).
+        pixel_accuracy: share of correct pixels, mean over outlined slices (systems 000, 001, 003).
+        iou_with_background: mean of the IoU of blood and of background, over all outlined slices (system 002).
+        dice_half_empty: mean Dice if half of the slices hold no blood and count 1 without a mask (system 002).
     """
 
     pixel_accuracy: Estimate
@@ -92,7 +92,7 @@ class Flattering:
 
 @dataclass(frozen=True)
 class Masks:
-    """Overlap and distance of the masks; each definition has the name it was published under.
+    """Overlap and distance of the masks; each definition has the name under which it was published.
 
     Attributes:
         dice_per_bleeding_slice: mean Dice over slices with blood.
@@ -101,11 +101,11 @@ class Masks:
         iou_per_bleeding_slice: mean intersection over union over slices with blood.
         hd95_mm_median: over bleeding scans with a mask, mm.
         surface_dice: mean over bleeding scans, within `surface_tolerance_mm`.
-        hd95_infinite: bleeding scans that got no mask at all.
-        assumed_voxel_mm: in words, where the files do not tell the size of a voxel.
-        blob_dice: `dice_per_subject` of the largest bright blob (`evaluation.bright_blob`), which the mask must beat;
+        hd95_infinite: bleeding scans without any mask.
+        assumed_voxel_mm: in words, if the files do not state the size of a voxel.
+        blob_dice: `dice_per_subject` of the largest bright blob (`evaluation.bright_blob`), a baseline for the mask;
             None in a report of an older version.
-        as_published, of_empty_masks: figures that flatter, of these masks and as if none had been drawn; None in a
+        as_published, of_empty_masks: figures that are too favorable, of these masks and of empty masks; None in a
             report of an older version.
     """
 
@@ -125,7 +125,7 @@ class Masks:
 
 @dataclass(frozen=True)
 class Way:
-    """One way to measure mL, against the voxels of the truth.
+    """One method to measure mL, compared with the voxels of the truth.
 
     Attributes:
         mae_ml, bias_ml: mean absolute and mean error over bleeding scans, mL.
@@ -141,7 +141,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Volume:
-    """mL of bleeding scans, each way by its name: "mask", and "soft", "abc2", "abc2_of_truth" where there are such."""
+    """mL of bleeding scans by method: "mask", and "soft", "abc2", "abc2_of_truth" if available."""
 
     ways: Mapping[str, Way]
 
@@ -151,26 +151,26 @@ class Volume:
         return self.ways["mask"]
 
     def as_json(self) -> dict:
-        """Plain values; what is of the mask stands on top too."""
+        """Plain values; those of the mask are also at the top level."""
         methods = {name: _plain(method) for name, method in self.ways.items()}
         return {key: methods["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": methods}
 
 
 @dataclass(frozen=True)
 class Calls:
-    """How well slices, or scans, are called bleeding.
+    """How well slices, or scans, are classified as bleeding.
 
     Attributes:
-        n, bleeding: slices or scans, and those that bleed.
-        threshold: called from this score on.
-        prevalence: share of bleeding ones that `ppv` and `npv` are for.
+        n, bleeding: all slices or scans, and those that bleed.
+        threshold: called bleeding from this score.
+        prevalence: share of bleeding scans for `ppv` and `npv`.
         counts: at the threshold.
-        roc: (1 - specificity, sensitivity), thinned out for a page; empty where one class is missing.
-        reliability: what was said against what was so.
-        height_auc: AUC of slices by their height in the head alone (`measures.height`), which `auc` must beat; None for
-            scans, of one patient, and in a report of an older version.
-        blob_auc: AUC by the area of the largest bright blob (`evaluation.bright_blob`), which `auc` must beat; None in
-            a report of an older version.
+        roc: (1 - specificity, sensitivity), thinned for a page; empty if one class is missing.
+        reliability: predicted probabilities and observed frequencies.
+        height_auc: AUC of slices by their height in the head only (`measures.height`), a baseline for `auc`; None for
+            scans, for one patient, and in a report of an older version.
+        blob_auc: AUC by the area of the largest bright blob (`evaluation.bright_blob`), a baseline for `auc`; None in a
+            report of an older version.
     """
 
     n: int
@@ -194,13 +194,12 @@ class Calls:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of right answers, as published systems gave them, and what the answer "no bleeding anywhere" reaches.
+    """Accuracy as published systems reported it, and the accuracy of the answer "no bleeding anywhere".
 
     Attributes:
-        slices: share of slices rightly called bleeding or not.
-        cells: the same over all slices and the labels the data set tells, each a cell of the table of answers (system
-            004).
-        slices_all_clean, cells_all_clean: the same where nothing is ever called.
+        slices: share of slices with a correct decision.
+        cells: the same over all slices and the labels of the data set; each is a cell of the table (system 004).
+        slices_all_clean, cells_all_clean: the same if nothing is ever called.
     """
 
     slices: Estimate
@@ -211,8 +210,8 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class OfType:
-    """A label: how many patients and slices show it, both AUCs, the Dice of slices that show it, and the slice AUC of
-    height alone (None as in `Calls`)."""
+    """A label: the number of patients and slices that show it, both AUCs, the Dice of slices that show it, and the
+    slice AUC of height only (None as in `Calls`)."""
 
     patients: int
     slices: int
@@ -224,7 +223,7 @@ class OfType:
 
 @dataclass(frozen=True)
 class OfGroup:
-    """Scans of one size, age, sex or the like: patients, scans that bleed, and figures as in the headline."""
+    """Scans of one size, age or sex: patients, scans that bleed, and figures as in the headline."""
 
     patients: int
     bleeding: int
@@ -236,17 +235,17 @@ class OfGroup:
 
 @dataclass(frozen=True)
 class Abstention:
-    """What a rule gains that answers only where it is sure.
+    """The effect of a rule that answers only if it is sure.
 
     Attributes:
-        band: nothing is said of a scan whose score lies between these two.
-        scans, answered: how many there are, and how many get an answer.
-        wrong, wrong_answered: wrong calls among all, and among the answers.
+        band: a scan whose score is between these two gets no answer.
+        scans, answered: all scans, and those with an answer.
+        wrong, wrong_answered: wrong decisions among all, and among the answers.
         missed_answered: answers that miss a bleed.
         coverage: share of scans that get an answer.
         error_answered, error_all: share of wrong calls.
         area: under the curve of error against coverage.
-        least_area: with as many errors, all of them last.
+        least_area: the area if the same number of errors all came last.
         curve: (coverage, error), the surest scan first.
     """
 
@@ -266,14 +265,14 @@ class Abstention:
 
 @dataclass(frozen=True)
 class CleanScans:
-    """What happens to scans without blood.
+    """Results for scans without blood.
 
     Attributes:
-        n: how many there are.
-        share_called: of them.
-        slices_called, slices: slices that are called, of how many.
-        median_ml_marked, most_ml_marked: mL of the masks; None where none was drawn.
-        median_soft_ml: mL of summed probabilities; None where there are none, and in an older version.
+        n: number of these scans.
+        share_called: share of them that is called bleeding.
+        slices_called, slices: called slices, and all slices.
+        median_ml_marked, most_ml_marked: mL of the masks; None without masks.
+        median_soft_ml: mL of the sum of probabilities; None if there are none, and in an older version.
     """
 
     n: int
@@ -287,33 +286,33 @@ class CleanScans:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Models judged on scans they were not trained on.
+    """Models evaluated on scans outside their training set.
 
     Attributes:
         data: name of the data set.
-        patients: whom it judges.
-        scans: how many.
-        threshold: a voxel is marked from this probability on; None where no model draws masks.
-        score_threshold: a slice or scan is called bleeding from this score for any bleeding on.
-        calibrated: on what the scores were calibrated, in words.
+        patients: the evaluated patients.
+        scans: their number.
+        threshold: a voxel is marked from this probability; None if no model draws masks.
+        score_threshold: a slice or scan is called bleeding from this score for any bleeding.
+        calibrated: the scans that the scores were calibrated on, in words.
         dice_per_subject, slice_auc_any, scan_auc_any, volume_mae_ml, ece: the headline; see
             `ich_lib.evaluation.figures.headline_metrics`.
-        masks: None where no bleeding scan got a mask.
-        spacing: where mm and mL come from, in words.
+        masks: None if no bleeding scan got a mask.
+        spacing: the origin of mm and mL, in words.
         volume: None with fewer than two bleeding scans.
-        slices, whole_scans: how well they are called.
-        types: of each label.
+        slices, whole_scans: how well they are classified.
+        types: figures of each label.
         accuracy: of slices and cells, as published; None in a report of an older version.
         lesion_size, groups: by the volume of the blood, and by age, sex, fracture.
         abstention: None in a report of an older version.
-        clean_scans: None where every scan bleeds.
-        worst: the scans to look at first.
+        clean_scans: None if every scan bleeds.
+        worst: the scans to review first.
         per_patient: every scan.
         notice: that this is not a medical device.
-        models: what was judged.
-        folds: the fold held out, None for other data; of a cross-validation all its folds.
-        leaky: kinds of leaky splits the models were trained after; empty where no patient is on both sides.
-        before_calibration: what calibration on the other folds changed, as it was; None without.
+        models: the evaluated models.
+        folds: the held-out fold, None for other data; for a cross-validation all its folds.
+        leaky: kinds of leaky splits in the models' training; empty if no patient is on both sides.
+        before_calibration: the figures before calibration on the other folds; None without calibration.
         calibration: weights fitted on all scans of a cross-validation (`Calibration.as_json`); None without.
     """
 
@@ -350,11 +349,11 @@ class Report:
 
     @property
     def headline(self) -> dict[str, Estimate]:
-        """The five figures others look for first."""
+        """The five most important figures."""
         return figures_of(self)
 
     def as_json(self) -> dict:
-        """Plain values, as report.json holds them; null where a figure is not defined, since JSON knows no NaN."""
+        """Plain values, as in report.json; null if a figure is not defined, because JSON has no NaN."""
         values = {part.name: _plain(getattr(self, part.name)) for part in fields(self)}
         values |= {key: values[key] or {} for key in ("masks", "clean_scans")}
         values["volume"] = self.volume.as_json() if self.volume else {}
@@ -364,10 +363,10 @@ class Report:
 
     @classmethod
     def from_json(cls, values: dict) -> "Report":
-        """Undo `as_json`.
+        """The reverse of `as_json`.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: if these are other values.
+            KeyError, TypeError, ValueError, AttributeError: if the values are not a report.
         """
         parts = {**values, "volume": _volume(values)}
         parts |= {key: values[key] or None for key in ("masks", "clean_scans")}
@@ -382,7 +381,7 @@ def figures_of(part: Report | Masks | Calls) -> dict[str, Estimate]:
 
 
 def _volume(values: dict) -> dict | None:
-    """mL of a report. An older version tells them by the mask alone, with their mean absolute error in the headline."""
+    """mL of a report. An older version has only the mask, with its mean absolute error in the headline."""
     volume = values["volume"]
     methods = volume.get("ways") or {"mask": {**volume, "mae_ml": values["volume_mae_ml"]}}
     return {"ways": methods} if volume else None
@@ -401,7 +400,7 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(kind: Any, value: Any) -> Any:
-    """Undo `_plain`: plain values as the type of their field says. What the type does not know is left out."""
+    """The reverse of `_plain`: plain values in the types of their fields. Unknown keys are left out."""
     arguments = get_args(kind)
     if NoneType in arguments:
         fits = [each for each in arguments if (get_origin(each) is tuple) == isinstance(value, list)]

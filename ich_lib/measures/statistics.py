@@ -1,11 +1,12 @@
-"""Figures with their interval, and tests with their warnings. The patient is the unit: slices of one head go together.
+"""Figures with their interval, and tests with their warnings. The patient is the unit: slices of one head belong
+together.
 
-`patient_bootstrap` and `paired_bootstrap` are what to report. The classical tests are here to be learned and doubted:
-scipy and statsmodels compute them, this module adds the sentences that a bare p-value leaves out.
+Report `patient_bootstrap` and `paired_bootstrap`. The classical tests are here for learning and for criticism. scipy
+and statsmodels compute them; this module adds the warnings that a bare p-value leaves out.
 
-A published student system reports t = -2.266, p = .036 and F = 3.503, p = .053. Its areas are not at hand, so its
-result is not reproduced here. What can be checked is that, to the digits given, t and p fit 18 degrees of freedom only,
-and F and p, in a one-way design of three groups, 17 only. The tests build groups by hand that give these figures.
+A published student system reports t = -2.266, p = .036 and F = 3.503, p = .053. Its data are not available, so its
+result is not reproduced here. To the given digits, t and p fit only 18 degrees of freedom, and F and p, in a one-way
+design of three groups, only 17. The tests build groups with these figures.
 """
 
 from collections import Counter
@@ -18,23 +19,24 @@ import numpy as np
 from ich_lib.grammar import listed
 from ich_lib.measures.bootstrap import _Name
 
-FEW_PATIENTS = 20  # with fewer in a group, its shape is hardly known and a test leans on its assumptions
+FEW_PATIENTS = 20  # in a smaller group the distribution is hardly known, and a test depends on its assumptions
 Groups = Mapping[Hashable, Sequence[float]]  # name of the group to its values
 Labels = Mapping[Hashable, Sequence[Hashable]]  # name of the group to the patient of each value
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a test of groups says, and what must be read with it.
+    """The result of a test of groups, with the warnings that belong to it.
 
     Attributes:
-        test: name of the test, or the effect it is about.
+        test: name of the test, or of the tested effect.
         letter: of the statistic: t, U or F.
         statistic: its value.
-        p: how often a difference at least this large would come by chance, were the test's assumptions true. Two-sided.
-        degrees: degrees of freedom, as many as the statistic has: t one, F two, U none.
+        p: how often a difference at least this large would occur by chance, if the test's assumptions were true.
+            Two-sided.
+        degrees: degrees of freedom: one for t, two for F, none for U.
         sizes: name of the group to its number of values.
-        warnings: sentences. They print with the result.
+        warnings: sentences that are printed with the result.
     """
 
     test: str
@@ -54,21 +56,21 @@ class Comparison:
 def t_test(
     groups: Groups, *, patients: Labels | None = None, simulated: Collection[Hashable] = (), comparisons: int = 1
 ) -> Comparison:
-    """Two-sample t-test: do two groups differ in their mean, given that they spread equally?
+    """Two-sample t-test: do two groups differ in their mean, if their variances are equal?
 
-    Where nobody knows that they do, `welch` is the safer choice and costs next to nothing.
+    If this is not known, `welch` is safer and loses almost nothing.
 
     Args:
-        groups: two names, each with its values. The statistic is positive where the first mean is the larger.
-        patients: for every group, the patient of each value; without it nobody can see slices of one patient.
-        simulated: names of groups that were made up, by whatever generator.
-        comparisons: how many tests were made in all, those left out of the report too.
+        groups: two names, each with its values. The statistic is positive if the first mean is larger.
+        patients: for every group, the patient of each value; needed to detect several slices of one patient.
+        simulated: names of groups with simulated values.
+        comparisons: number of all tests that were made, including those not reported.
 
     Returns:
         t with n1 + n2 - 2 degrees of freedom.
 
     Raises:
-        ValueError: if there are not two groups of two finite values, if nothing spreads, or if labels do not fit.
+        ValueError: if there are not two groups of two finite values, if the variance is zero, or if labels do not fit.
 
     Source:
         Student 1908; scipy.stats.ttest_ind.
@@ -79,19 +81,19 @@ def t_test(
 def welch(
     groups: Groups, *, patients: Labels | None = None, simulated: Collection[Hashable] = (), comparisons: int = 1
 ) -> Comparison:
-    """Welch's t-test: do two groups differ in their mean, however differently they spread?
+    """Welch's t-test: do two groups differ in their mean, with any variances?
 
     Args:
-        groups: two names, each with its values. The statistic is positive where the first mean is the larger.
-        patients: for every group, the patient of each value; without it nobody can see slices of one patient.
-        simulated: names of groups that were made up, by whatever generator.
-        comparisons: how many tests were made in all, those left out of the report too.
+        groups: two names, each with its values. The statistic is positive if the first mean is larger.
+        patients: for every group, the patient of each value; needed to detect several slices of one patient.
+        simulated: names of groups with simulated values.
+        comparisons: number of all tests that were made, including those not reported.
 
     Returns:
-        t with the degrees of freedom of Welch and Satterthwaite, not a whole number as a rule.
+        t with the degrees of freedom of Welch and Satterthwaite, usually not an integer.
 
     Raises:
-        ValueError: if there are not two groups of two finite values, if nothing spreads, or if labels do not fit.
+        ValueError: if there are not two groups of two finite values, if the variance is zero, or if labels do not fit.
 
     Source:
         Welch 1947; scipy.stats.ttest_ind(equal_var=False).
@@ -107,7 +109,7 @@ def _two_means(
     simulated: Collection[Hashable],
     comparisons: int,
 ) -> Comparison:
-    """A t-test of two groups, their variances pooled or not."""
+    """A t-test of two groups, with pooled or separate variances."""
     _check_two_groups(groups)
     values = _check_groups(groups)
     _check_spread(values)
@@ -119,20 +121,19 @@ def _two_means(
 def mann_whitney(
     groups: Groups, *, patients: Labels | None = None, simulated: Collection[Hashable] = (), comparisons: int = 1
 ) -> Comparison:
-    """Mann-Whitney U: does a value of one group tend to lie above a value of the other?
+    """Mann-Whitney U: do values of one group tend to be above values of the other?
 
-    Only ranks count, so outliers weigh little. U / (n1 n2) is the area under the ROC curve of
-    telling the first group from the second.
+    Only ranks count, so outliers have little weight. U / (n1 n2) is the area under the ROC curve for the two groups.
 
     Args:
         groups: two names, each with its values.
-        patients: for every group, the patient of each value; without it nobody can see slices of one patient.
-        simulated: names of groups that were made up, by whatever generator.
-        comparisons: how many tests were made in all, those left out of the report too.
+        patients: for every group, the patient of each value; needed to detect several slices of one patient.
+        simulated: names of groups with simulated values.
+        comparisons: number of all tests that were made, including those not reported.
 
     Returns:
-        U of the first group: pairs in which its value is the larger, ties counting half. No degrees of freedom.
-        p is exact where a group has 8 values or fewer and none are equal, else by the normal curve.
+        U of the first group: pairs in which its value is larger; ties count half. No degrees of freedom. p is exact if
+        a group has 8 values or fewer and none are equal, else by the normal distribution.
 
     Raises:
         ValueError: if there are not two groups of at least two finite values, or if labels or names do not fit.
@@ -153,21 +154,21 @@ def mann_whitney(
 def anova(
     groups: Groups, *, patients: Labels | None = None, simulated: Collection[Hashable] = (), comparisons: int = 1
 ) -> Comparison:
-    """One-way analysis of variance: do the means of several groups differ more than their values spread?
+    """One-way analysis of variance: do the means of several groups differ more than their variance explains?
 
-    It never says which groups differ.
+    It does not say which groups differ.
 
     Args:
         groups: two or more names, each with its values.
-        patients: for every group, the patient of each value; without it nobody can see slices of one patient.
-        simulated: names of groups that were made up, by whatever generator.
-        comparisons: how many tests were made in all, those left out of the report too.
+        patients: for every group, the patient of each value; needed to detect several slices of one patient.
+        simulated: names of groups with simulated values.
+        comparisons: number of all tests that were made, including those not reported.
 
     Returns:
         F with (groups - 1, values - groups) degrees of freedom.
 
     Raises:
-        ValueError: if there are not two groups of two finite values, if nothing spreads, or if labels do not fit.
+        ValueError: if there are not two groups of two finite values, if the variance is zero, or if labels do not fit.
 
     Source:
         Fisher 1925; scipy.stats.f_oneway.
@@ -192,24 +193,24 @@ def two_factor_anova(
     simulated: Collection[tuple] = (),
     comparisons: int | None = None,
 ) -> dict[str, Comparison]:
-    """Two hyper-parameters over a grid of runs: does either move the score, and does one's effect hang on the other?
+    """Two hyperparameters over a grid of runs: does either change the score, and does one effect depend on the other?
 
-    A value is the score of a whole run. Runs of one cell differ by their seed, which is what the effects are weighed
-    against. With unequal cells, each main effect is what it adds to the other (type II).
+    A value is the score of a whole run. Runs of one cell differ by their seed, and the effects are compared with this
+    difference. With unequal cells, each main effect is what it adds to the other (type II).
 
     Args:
         cells: (level of the first factor, level of the second) to the scores of its runs: {(1e-3, 8): [.61, .64]}.
         factors: their names, such as ("learning rate", "batch size").
-        interaction: whether to test it. It needs a cell with two runs; without it, one run a cell is enough.
-        patients: for every cell, the patient of each value, where values are patients' scores.
-        simulated: cells that were made up.
-        comparisons: how many tests were made in all; None counts those returned.
+        interaction: whether to test it. It needs a cell with two runs; without it, one run per cell is enough.
+        patients: for every cell, the patient of each value, if values are patients' scores.
+        simulated: cells with simulated values.
+        comparisons: number of all tests that were made; None counts those returned.
 
     Returns:
-        Name of the factor to its test, and "first x second" to that of the interaction.
+        Name of the factor to its test, and "first x second" to the test of the interaction.
 
     Raises:
-        ValueError: if the grid has holes or a single level, if no spread is left, or if labels do not fit.
+        ValueError: if the grid has holes or a single level, if there is no variance left, or if labels do not fit.
 
     Source:
         Fisher and Mackenzie 1923; type II: Langsrud 2003; statsmodels.stats.anova.anova_lm.
@@ -228,14 +229,14 @@ def two_factor_anova(
 
 
 def average_per_patient(groups: Groups, patients: Labels) -> dict[Hashable, np.ndarray]:
-    """One value a patient in every group: the mean over slices. What to do before a test, where slices were measured.
+    """One value per patient in every group: the mean over slices. Use it before a test, if slices were measured.
 
     Args:
         groups: name of the group to its values. Not changed.
         patients: name of the group to the patient of each value.
 
     Returns:
-        Name of the group to one mean a patient, in order of first appearance.
+        Name of the group to one mean per patient, in order of first appearance.
 
     Raises:
         ValueError: if there is not one patient for every value.
@@ -262,7 +263,7 @@ def _comparison(
     values: Mapping[_Name, np.ndarray],
     warnings: tuple[str, ...],
 ) -> Comparison:
-    """scipy's pair of statistic and p, and what goes with it, in plain numbers."""
+    """scipy's pair of statistic and p, with the related numbers, as plain values."""
     statistic, p = map(float, test_result)
     sizes: dict[Hashable, int] = {name: len(group) for name, group in values.items()}
     return Comparison(test, letter, statistic, p, tuple(map(float, degrees)), sizes, warnings)
@@ -273,7 +274,7 @@ def _t_test(values: dict[Hashable, np.ndarray], *, equal_var: bool) -> tuple[flo
     from scipy import stats
 
     with catch_warnings():
-        if any(np.ptp(group) == 0 for group in values.values()):  # exact, yet scipy fears for its precision
+        if any(np.ptp(group) == 0 for group in values.values()):  # exact, although scipy warns about its precision
             filterwarnings("ignore", "Precision loss", RuntimeWarning)
         found = stats.ttest_ind(*values.values(), equal_var=equal_var)
     return found.statistic, found.pvalue, found.df
@@ -285,12 +286,14 @@ def _check_two_groups(groups: Groups) -> None:
 
 
 def _check_groups(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) -> dict[_Name, np.ndarray]:
-    """Groups as float arrays, refused where a test would answer NaN."""
+    """Groups as float arrays; a ValueError if a test would give NaN."""
     values = {name: np.asarray(group, dtype=float).ravel() for name, group in groups.items()}
     for name, group in values.items():
         if not np.isfinite(group).all():
             bad = int((~np.isfinite(group)).sum())
-            raise ValueError(f"Group {_name(name)} holds {bad} values that are no numbers. Leave them out and say so.")
+            raise ValueError(
+                f"Group {_name(name)} holds {bad} values that are not numbers. Leave them out and report it."
+            )
         if len(group) < least:
             raise ValueError(f"Group {_name(name)} holds {len(group)} values; a test needs at least {least}.")
     return values
@@ -298,7 +301,7 @@ def _check_groups(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) ->
 
 def _check_spread(values: dict[Hashable, np.ndarray]) -> None:
     if all(np.ptp(group) == 0 for group in values.values()):
-        raise ValueError("In every group all values are equal, so there is no spread to weigh a difference against.")
+        raise ValueError("In every group all values are equal, so there is no variance to compare a difference with.")
 
 
 def _full_grid(cells: Mapping[tuple, Sequence[float]], factors: tuple[str, str]) -> None:
@@ -325,11 +328,11 @@ def _anova_table(
     model = ols(formula, pandas.DataFrame(rows, columns=["a", "b", "score"])).fit()
     if model.df_resid < 1:
         raise ValueError(
-            "Every cell holds one run, so chance and interaction cannot be told apart. Run some cells again with "
+            "Every cell holds one run, so chance and interaction cannot be separated. Run some cells again with "
             "another seed, or pass interaction=False."
         )
     if model.ssr <= 1e-12 * model.centered_tss:
-        raise ValueError("The runs of each cell are equal, so there is no spread to weigh an effect against.")
+        raise ValueError("The runs of each cell are equal, so there is no variance to compare an effect with.")
     table = anova_lm(model, typ=2)[["df", "F", "PR(>F)"]]
     return {row: (df, f, p) for row, df, f, p in table.itertuples()}
 
@@ -346,7 +349,7 @@ def _check_labels(groups: Mapping[_Name, Sized], patients: Labels) -> None:
 def _warnings(
     values: Mapping[_Name, np.ndarray], patients: Labels | None, simulated: Collection[Hashable], comparisons: int
 ) -> tuple[str, ...]:
-    """What the p-value does not say, worst first."""
+    """The warnings that a p-value needs, worst first."""
     warnings = [*_simulation_warnings(values, simulated)]
     units, unit = {name: len(group) for name, group in values.items()}, "values"
     if patients is not None:
@@ -378,7 +381,7 @@ def _simulation_warnings(values: Mapping[_Name, np.ndarray], simulated: Collecti
 
 
 def _repetition_warnings(values: Mapping[_Name, np.ndarray], patients: Labels) -> list[str]:
-    """Slices of one patient inside a group, and patients in several groups."""
+    """Several slices of one patient inside a group, and patients in several groups."""
     repetition = [
         f"Group {_name(name)} holds {len(group)} values of {n} patient{'s' * (n > 1)}: slices of one head are "
         "alike, so "

@@ -1,4 +1,4 @@
-"""How far apart the surfaces of two masks lie, in mm."""
+"""The distance between the surfaces of two masks, in mm."""
 
 from collections.abc import Sequence
 
@@ -10,26 +10,26 @@ from ich_lib.measures.metrics import _share, check_masks
 def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float | np.ndarray]) -> float:
     """95 % of each surface is at most this far from the other, in mm (robust Hausdorff distance).
 
-    Two empty masks: 0. One empty: infinity, not NaN, since leaving a missed bleed out would flatter; report the
-    median over patients, or how many were infinite.
+    Two empty masks: 0. One empty: infinity, not NaN, because leaving out a missed bleed would be too favorable. Report
+    the median over patients, or how many were infinite.
 
     Args:
         truth: (z, y, x) or (y, x), bool or 0 and 1.
         mask: the same shape.
-        spacing_mm: distance of neighbors along each axis, in the order of the axes; or the size of each voxel along
-            it, (n,), where they differ: `Scan.sides_mm`.
+        spacing_mm: distance of neighbors along each axis, in the order of the axes; or the size of each voxel along it,
+            (n,), if they differ: `Scan.sides_mm`.
 
     Returns:
-        The larger of the two directions' 95th percentiles, which are weighed by surface area.
+        The larger of the two directions' 95th percentiles, weighted by surface area.
 
     Raises:
         ValueError: if the shapes differ, or the spacing does not fit them.
 
     Source:
-        Nikolov et al. 2021, J Med Internet Res 23(7):e26151, and its surface-distance: distances run between corners
-        of voxels, as there. Area is shared out from the voxels' faces here, not triangulated, so weights differ on
-        slanted surfaces: on eight random blobs (5 x 0.5 x 0.45 mm) this function by up to 4 %, `surface_dice` by up
-        to 0.02. There, two empty masks are infinitely apart.
+        Nikolov et al. 2021, J Med Internet Res 23(7):e26151, and its surface-distance: distances are between corners of
+        voxels, as there. Here the area comes from the voxels' faces and is not triangulated, so weights differ on
+        slanted surfaces: on eight random blobs (5 x 0.5 x 0.45 mm) this function differs by up to 4 %, `surface_dice`
+        by up to 0.02. There, two empty masks are infinitely far apart.
     """
     to_mask, to_truth = _surface_distances_mm(truth, mask, spacing_mm)
     if not len(to_mask[0]) and not len(to_truth[0]):
@@ -40,21 +40,21 @@ def hd95_mm(truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float | np
 def surface_dice(
     truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float | np.ndarray], tolerance_mm: float
 ) -> float:
-    """Share of both surfaces, by area, that lies within a tolerance of the other.
+    """Share of both surfaces, by area, that is within a tolerance of the other.
 
-    Two empty masks agree: 1; one empty: 0.
+    Two empty masks: 1; one empty: 0.
 
     Args:
         truth: (z, y, x) or (y, x), bool or 0 and 1.
         mask: the same shape.
-        spacing_mm: as of `hd95_mm`.
-        tolerance_mm: 0 or more, at best how far two readers differ.
+        spacing_mm: as in `hd95_mm`.
+        tolerance_mm: 0 or more, ideally the difference between two readers.
 
     Raises:
         ValueError: if the shapes differ, the spacing does not fit them, or the tolerance is negative.
 
     Source:
-        As for `hd95_mm`. There, two empty masks give NaN.
+        As in `hd95_mm`. There, two empty masks give NaN.
     """
     if tolerance_mm < 0:
         raise ValueError(f"tolerance_mm must not be negative; got {tolerance_mm}.")
@@ -67,7 +67,7 @@ def surface_dice(
 def _surface_distances_mm(
     truth: np.ndarray, mask: np.ndarray, spacing_mm: Sequence[float | np.ndarray]
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """((distance, area), (distance, area)): from each corner on the truth's surface to the mask's, and back."""
+    """((distance, area), (distance, area)): from each corner on the truth's surface to the mask's, and the reverse."""
     from scipy import ndimage
 
     truth, mask = check_masks(truth, mask)
@@ -95,7 +95,7 @@ def _sides_mm(shape: tuple[int, ...], spacing_mm: Sequence[float | np.ndarray]) 
 
 
 def _distances_mm(on: np.ndarray, sides_mm: Sequence[np.ndarray]) -> np.ndarray:
-    """How far each corner of the voxels is from the nearest of a surface's; infinite where there is no surface."""
+    """Distance from each corner of the voxels to the nearest corner of a surface; infinite without a surface."""
     from scipy import ndimage, spatial
 
     if not on.any():
@@ -108,7 +108,8 @@ def _distances_mm(on: np.ndarray, sides_mm: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _surface_area(mask: np.ndarray, sides_mm: Sequence[np.ndarray]) -> np.ndarray:
-    """Area of surface at each corner of the voxels: every face between in and out gives its corners equal parts.
+    """Area of surface at each corner of the voxels: every face between inside and outside gives its corners equal
+    parts.
 
     The picture's edge counts as outside. In 2-D a face is an edge and its area a length.
     """
@@ -127,7 +128,7 @@ def _surface_area(mask: np.ndarray, sides_mm: Sequence[np.ndarray]) -> np.ndarra
 
 
 def _percentile(far_mm: np.ndarray, area: np.ndarray, share: float) -> float:
-    """The distance within which that share of the area lies; infinite for a surface that is not there."""
+    """The distance that contains this share of the area; infinite without a surface."""
     if not len(far_mm):
         return float("inf")
     order = np.argsort(far_mm)

@@ -1,30 +1,30 @@
-"""Milliliters of blood, two ways beside the voxels of the mask: summed probabilities, and ABC/2 of the bedside.
+"""Volume of blood in mL, with two methods besides the voxels of the mask: sum of probabilities, and ABC/2.
 
-The three agree on a sharp, round bleed and part on a thin or doubtful one, which says more than any one of them. All
-of it works on a truth as well as on an answer. `Result` gives no mL where a scan does not tell its spacing.
+The three methods agree on a sharp, round bleed and differ on a thin or doubtful one, which is useful to know. All of
+them work on a truth and on a prediction. `Result` gives no mL if a scan has no spacing.
 """
 
 import cv2
 import numpy as np
 
-LEAST_PROBABILITY = 0.1  # lower probabilities are haze, not blood: see `soft_voxels`
-_FULL, _HALF = 0.75, 0.25  # of the largest slice's area: above these a slice counts whole, and half
-_TIE_MM = 0.01  # diameters closer than this are equal, whichever way the numbers were rounded
-_GRID_STEP = 4  # steps a pixel in which lines across a lesion are walked
+LEAST_PROBABILITY = 0.1  # lower probabilities are background, not blood: see `soft_voxels`
+_FULL, _HALF = 0.75, 0.25  # of the largest slice's area: above the first a slice counts fully, above the second half
+_TIE_MM = 0.01  # diameters closer than this are equal, whatever their rounding
+_GRID_STEP = 4  # steps per pixel along lines across a lesion
 
 
 def soft_voxels(blood: np.ndarray, *, floor: float = LEAST_PROBABILITY) -> np.ndarray:
-    """Voxels of blood in each slice, every one counted by its probability.
+    """Sum of the probabilities of blood in each slice, in voxels.
 
-    A voxel of 0.6 counts 0.6: half-filled edges count half, and a bleed that nearly reached the threshold is not lost.
-    Below the floor nothing counts, since a haze of 0.01 over 1400 mL of brain adds up to 14 mL. How much it is depends
-    on the network: over the 37 clean scans of CT-ICH here, by five folds of unet-both, 18 % of the median sum. The head
-    is not cut out on top: what reaches the floor outside of it is an error that should be seen.
+    A voxel of 0.6 counts 0.6. So half-filled edges count half, and a bleed that nearly reached the threshold is not
+    lost. Below the floor nothing counts, because a background of 0.01 over 1400 mL of brain adds up to 14 mL. Its size
+    depends on the network: over the 37 clean scans of CT-ICH here, by five folds of unet-both, it is 18 % of the median
+    sum. The head is not cut out in addition: values above the floor outside of it are errors that should be visible.
     The probabilities are the network's own, not calibrated.
 
     Args:
         blood: (z, y, x) in [0, 1].
-        floor: a voxel counts from this probability on.
+        floor: a voxel counts from this probability.
 
     Returns:
         (z,) float64.
@@ -33,21 +33,21 @@ def soft_voxels(blood: np.ndarray, *, floor: float = LEAST_PROBABILITY) -> np.nd
 
 
 def abc2_ml(mask: np.ndarray, affine: np.ndarray, *, weighted: bool = True, slabs: np.ndarray | None = None) -> float:
-    """ABC/2, the volume that a ruler gives at the bedside: half of length times width times height of each lesion.
+    """ABC/2, the bedside estimate of a volume: half of length times width times height of each lesion.
 
-    A is the largest diameter on the slice where the lesion is largest, B the longest line across it at a right angle
-    to A, C the number of slices times their distance, or their slabs together where these differ. A slice counts whole
-    above 75 % of the largest slice's area, half from 25 % on, else not.
+    A is the largest diameter on the slice where the lesion is largest. B is the longest line perpendicular to A on that
+    slice. C is the number of slices times their distance, or the sum of their slabs if these differ. A slice counts
+    fully above 75 % of the largest slice's area, half from 25 %, else not.
 
-    An ellipsoid in thin slices comes out as 3/pi of its volume where every slice counts whole, and at (1 + sqrt 3) / 4
-    of that, 0.65 in all, by the weights: C then leaves out the caps. In thick slices the caps are slices too large:
-    on 12 phantoms of 9 mm the weights halve the mean error, from 3.7 to 1.9 mL. Crescents may come out at any size.
+    An ellipsoid in thin slices gives 3/pi of its volume if every slice counts fully, and (1 + sqrt 3) / 4 of that, 0.65
+    in all, with the weights: C then leaves out the caps. In thick slices the caps are too large: on 12 phantoms of 9 mm
+    the weights halve the mean error, from 3.7 to 1.9 mL. Crescents may give any size.
 
     Args:
         mask: (z, y, x) bool.
-        affine: (4, 4), voxel index to mm: pixels may be oblong, and a tilted gantry brings slices closer.
-        weighted: False counts every slice whole.
-        slabs: (z,) how many slice distances each slice stands for, `Scan.slabs`; None for one each.
+        affine: (4, 4), voxel index to mm: pixels may be oblong, and a tilted gantry reduces the distance of slices.
+        weighted: False counts every slice fully.
+        slabs: (z,) thickness of each slice in slice distances, `Scan.slabs`; None if all are 1.
 
     Returns:
         mL, summed over the lesions; 0 for an empty mask.
@@ -63,7 +63,7 @@ def abc2_ml(mask: np.ndarray, affine: np.ndarray, *, weighted: bool = True, slab
 def lesions(mask: np.ndarray) -> list[np.ndarray]:
     """The connected pieces of a mask, each as its voxels.
 
-    Within a slice pixels that touch at a corner are connected; slices are connected where pixels lie over each other.
+    Within a slice, pixels that touch at a corner are connected. Slices are connected if pixels are above each other.
 
     Args:
         mask: (z, y, x) bool.
@@ -88,13 +88,13 @@ def lesions(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _ends(is_there: np.ndarray) -> tuple[int, int]:
-    """The first and one beyond the last that is True; (0, 0) for none."""
+    """The first True, and one beyond the last; (0, 0) if there is none."""
     indices = np.flatnonzero(is_there)
     return (int(indices[0]), int(indices[-1]) + 1) if indices.size else (0, 0)
 
 
 def _join_pieces(count: int, touching: list[list[int]]) -> np.ndarray:
-    """(count + 1,) the lesion of each piece: the lowest number of all that touch it, one by one or in a chain."""
+    """(count + 1,) the lesion of each piece: the lowest number of all that touch it, directly or in a chain."""
     root = np.arange(count + 1)
     for pair in touching:
         low, high = sorted(root[pair].tolist())

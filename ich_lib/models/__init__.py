@@ -1,1 +1,1 @@
-"""Networks and their recipes, losses and input, and the run folders that training writes."""
+"""Networks with their recipes, losses and input, and the run folders that training writes."""

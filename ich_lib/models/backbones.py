@@ -1,8 +1,8 @@
-"""Backbones of keras.applications with a head of ours, as one flat model that takes pictures in [0, 1].
+"""Backbones of keras.applications with our own head, as one flat model that takes pictures in [0, 1].
 
-Every backbone was trained on pictures scaled in its own way. That scaling is the first layer of the model here, so it
-happens exactly once and nobody can forget or repeat it. System 000 scaled EfficientNet's pictures twice and got the
-accuracy of always answering "normal"; system 004 gave InceptionV3 [0, 1] in place of [-1, 1].
+Every backbone was trained with its own scaling of pictures. That scaling is the first layer of the model here, so it
+happens exactly once. System 000 scaled EfficientNet's pictures twice and got the accuracy of always predicting
+"normal". System 004 gave InceptionV3 [0, 1] instead of [-1, 1].
 """
 
 from collections.abc import Callable
@@ -42,10 +42,11 @@ def _to_bgr(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _scale_to_255(x: keras.KerasTensor) -> keras.KerasTensor:
-    """0 to 255, for EfficientNet divides by 255 itself; of what its ImageNet weights saw, mean and deviation are left.
+    """0 to 255, because EfficientNet divides by 255 itself. The mean and deviation of its ImageNet training are applied
+    here.
 
     Keras adds a layer for the deviation only if it is built with weights="imagenet", and keeps the mean as weights. A
-    model rebuilt for weights trained later would lack the one and might lose the other, so both stand here.
+    model rebuilt for weights trained later would lack the layer and might lose the mean, so both are applied here.
     """
     offset = [-255 * mean / std for mean, std in zip(_MEAN, _STD, strict=True)]
     return layers.Rescaling([255 / std for std in _STD], offset=offset, dtype="float32", name="scaling")(x)
@@ -74,14 +75,14 @@ def backbone(
     weights: str | None = None,
     name: str = "backbone",
 ) -> keras.Model:
-    """A backbone, global average pooling, perhaps a dense layer, and the scores.
+    """A backbone, global average pooling, an optional dense layer, and the scores.
 
     Args:
         shape: (y, x, 3) of the input.
         base: the backbone, a name from BACKBONES.
         scheme: of the outputs, a name from `ich_lib.labels.SCHEMES`.
-        trainable: what is trained besides the head: "all" of the backbone, "none" of it, its "first 5" layers, or
-            those "after mixed8", a layer's name. Batch normalization that is not trained keeps its ImageNet figures.
+        trainable: the trained part besides the head: "all" of the backbone, "none" of it, its "first 5" layers, or
+            those "after mixed8", a layer's name. Batch normalization that is not trained keeps its ImageNet statistics.
         dense: width of a ReLU layer between pooling and scores; 0 leaves it out.
         l2: weight penalty of that layer.
         dropout: before and after that layer.
@@ -90,10 +91,11 @@ def backbone(
         name: of the model.
 
     Returns:
-        (n, y, x, 3) in [0, 1] to (n, k) probabilities, float32. Layer "features" holds what is pooled.
+        (n, y, x, 3) in [0, 1] to (n, k) probabilities, float32. Layer "features" holds the pooled features.
 
     Raises:
-        ValueError: for an unknown backbone or `trainable`, other than three channels, or weights that cannot be had.
+        ValueError: for an unknown backbone or `trainable`, other than three channels, or weights that are not
+            available.
     """
     if base not in BACKBONES:
         raise ValueError(f"No backbone is called {base!r}; choose from {', '.join(BACKBONES)}.")
@@ -122,7 +124,7 @@ def backbone(
 
 
 def _pretrained(base: str, weights: str) -> list:
-    """The layers of a backbone that knows ImageNet."""
+    """The layers of a backbone with its ImageNet weights."""
     try:
         return getattr(keras.applications, base)(include_top=False, weights=weights, input_shape=(96, 96, 3)).layers
     except Exception as error:
@@ -134,7 +136,7 @@ def _pretrained(base: str, weights: str) -> list:
 
 
 def _copy_weights(source: list, target: list) -> None:
-    """Layer by layer; EfficientNet's normalization stays idle, since its figures are in our scaling."""
+    """Layer by layer; EfficientNet's normalization has no effect, because its figures are in our scaling."""
     source, target = (
         [layer for layer in side if layer.weights and not isinstance(layer, layers.Normalization)]
         for side in (source, target)
@@ -144,7 +146,7 @@ def _copy_weights(source: list, target: list) -> None:
 
 
 def _freeze(backbone_layers: list, trainable: str, base: str) -> None:
-    """Set what of a backbone's layers is trained."""
+    """Set which of a backbone's layers are trained."""
     kind, _, where = trainable.partition(" ")
     names = [layer.name for layer in backbone_layers]
     if trainable in ("all", "none"):

@@ -45,16 +45,16 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
     """The recipe's model, untrained. Weights do not depend on `precision`, the Keras dtype policy of the arithmetic.
 
     Args:
-        recipe: what to build.
+        recipe: the model's description.
         precision: a Keras dtype policy.
-        pretrained: begin with the recipe's `weights`, which may have to be fetched; otherwise all weights are random.
+        pretrained: start with the recipe's `weights`, which may be downloaded; otherwise all weights are random.
 
     Raises:
-        ValueError: for a builder that no model of the recipe's task has, weights that cannot be had, or a recipe that
-            is no network.
+        ValueError: for a builder that does not fit the recipe's task, weights that are not available, or a recipe that
+            is not a network.
     """
     if not recipe.is_network:
-        raise ValueError(f"{recipe.name} is no network; it is fitted by ich_lib.models.classical.")
+        raise ValueError(f"{recipe.name} is not a network; it is fitted by ich_lib.models.classical.")
     builder = _builder(recipe)
     options = dict(recipe.options)
     if recipe.has_score_output:
@@ -70,10 +70,10 @@ def build(recipe: Recipe, *, precision: str = "float32", pretrained: bool = Fals
 
 
 def builder_options(recipe: Recipe) -> tuple[str, ...]:
-    """What `Recipe.options` may name: the arguments of the recipe's builder that the recipe does not give otherwise.
+    """The names allowed in `Recipe.options`: arguments of the recipe's builder that the recipe does not set otherwise.
 
     Raises:
-        ValueError: as `build`.
+        ValueError: as in `build`.
     """
     reserved = {"shape", "scheme", "weights", "name"}
     return tuple(name for name in inspect.signature(_builder(recipe)).parameters if name not in reserved)
@@ -83,16 +83,16 @@ def _builder(recipe: Recipe) -> Callable[..., keras.Model]:
     builders = _BUILDERS.get(recipe.task, {})
     if recipe.builder not in builders:
         raise ValueError(
-            f"{recipe.name} wants to {recipe.task} with {recipe.builder!r}, which does not; builders that do: "
+            f"{recipe.name} is a recipe to {recipe.task} with {recipe.builder!r}, which does not; builders that do: "
             f"{', '.join(builders) or 'none'}."
         )
     return builders[recipe.builder]
 
 
 def list_models(names: Iterable[str] = RECIPES) -> Iterator[dict]:
-    """What there is to train, row by row: name, task, shape of the picture, parameters and source.
+    """Every model that can be trained, row by row: name, task, shape of the picture, parameters and source.
 
-    A row's model is built only when the row is asked for. What is no network has None for its parameters.
+    The model of a row is built only when the row is read. A row that is not a network has None for its parameters.
     """
     for name in names:
         entry = RECIPES[name]

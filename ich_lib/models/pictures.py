@@ -1,4 +1,4 @@
-"""HU to what a model sees: the head's square, a slice with its neighbors, each through each window."""
+"""HU to the input of a model: the head's square, a slice with its neighbors, each in each window."""
 
 from collections.abc import Iterable
 
@@ -12,17 +12,17 @@ from ich_lib.scan import AIR_HU
 
 
 def model_inputs(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[np.ndarray]:
-    """Some slices of a scan as a model's input, once for each view the recipe has.
+    """Some slices of a scan as a model's input, once for each view of the recipe.
 
     Args:
         hu: (z, y, x) HU of the whole scan.
-        box: where the head is.
-        recipe: size, neighbors, depth and windows; "samples" makes a view of each window.
-        rows: slice numbers asked for; at most `recipe.depth` of them where that is more than 1.
+        box: the square of the head.
+        recipe: size, neighbors, depth and windows; "samples" makes a view for each window.
+        rows: slice indices; at most `recipe.depth` of them if that is more than 1.
 
     Returns:
-        (len(rows), size, size, channel) float32 in [0, 1] each; with depth (1, depth, size, size, channel), air
-        standing in for slices beyond the scan's end.
+        (len(rows), size, size, channel) float32 in [0, 1] each; with depth (1, depth, size, size, channel), with air
+        for slices beyond the scan's end.
     """
     reach, count = recipe.neighbors if recipe.depth == 1 else 0, len(hu)
     needed = range(max(rows.start - reach, 0), min(rows.stop + reach, count))
@@ -41,25 +41,26 @@ def model_inputs(hu: np.ndarray, box: Box, recipe: Recipe, rows: range) -> list[
 
 
 def _with_channels(picture: np.ndarray) -> np.ndarray:
-    """OpenCV drops a single channel's axis."""
+    """OpenCV drops the axis of a single channel."""
     return picture if picture.ndim == 3 else picture[..., None]
 
 
 def stack_channels(planes: Iterable[np.ndarray], windows: tuple[str, ...]) -> np.ndarray:
-    """A slice and its neighbors, (y, x) HU each, to (y, x, channel) in [0, 1]: each through each window."""
+    """A slice and its neighbors, (y, x) HU each, to (y, x, channel) in [0, 1]: each in each window."""
     return cv2.merge([window(plane, *WINDOWS[name]) for plane in planes for name in windows])
 
 
 def neighbor_indices(count: int, index: int, reach: int) -> np.ndarray:
-    """Slice numbers index - reach to index + reach of a scan of `count`; the last one is repeated beyond an end."""
+    """Slice indices from index - reach to index + reach in a scan of `count`; beyond an end, the last slice is
+    repeated."""
     return np.clip(np.arange(index - reach, index + reach + 1), 0, count - 1)
 
 
 def restore_bone(hu: np.ndarray) -> np.ndarray:
-    """Give a picture cut off below bone its bone and air back.
+    """Restore bone and air of a picture that is cut off below bone.
 
-    A PNG of the brain window ends at 80 HU, so its skull would look like one large bleed. Where nothing reaches
-    300 HU, what is white to the last gray counts as bone and what is black as air. Other scans come back unchanged.
+    A PNG of the brain window ends at 80 HU, so its skull would look like one large bleed. If nothing reaches 300 HU,
+    pixels of the brightest gray count as bone, and black ones as air. Other scans are returned unchanged.
     """
     low, high = float(hu.min()), float(hu.max())
     if high >= 300 or high - low < 1:

@@ -1,6 +1,6 @@
-"""The models of five published student systems, and the classical ones of their sister projects, each as published.
+"""The models of five published student systems and the classical ones of their sister projects, as published.
 
-Where the published code was wrong, the recipe is built right, and `source` says what was chosen here."""
+If the published code was wrong, the recipe is built correctly, and `source` says what was chosen here."""
 
 import math
 from dataclasses import replace
@@ -14,8 +14,8 @@ _002 = "System 002 (two U-Nets on CT-ICH, 2021)"
 _003 = "System 003 (U-Net on CT-ICH, 2025)"
 _004 = "System 004 (five CNNs on RSNA, 2019)"
 
-# What the published trainings share: whole slices, one slice a picture, 32-bit arithmetic, one constant learning rate.
-# Their early stopping looked at the validation side; here it looks at the training loss.
+# Common settings of the published trainings: whole slices, one slice per picture, 32-bit arithmetic, one constant
+# learning rate. Their early stopping used the validation side; here it uses the training loss.
 _PUBLISHED = Recipe(
     "published",
     "segment",
@@ -42,7 +42,7 @@ _DENSENET_AUGMENT = replace(NO_AUGMENT, turn_deg=20, shift=0.1, zoom=math.log(1.
 _THREE_WINDOWS = ("brain", "subdural", "bone")
 
 
-_DENSENET_TRAINING = replace(  # the cosine really restarts here; there it was asked once an epoch and hardly moved
+_DENSENET_TRAINING = replace(  # the cosine really restarts here; there it was queried once per epoch and hardly moved
     _PUBLISHED,
     scheme="7-class",
     loss="cce",
@@ -303,8 +303,8 @@ SYSTEM_004 = (
 )
 
 
-# Before networks: numbers measured on a slice (`ich_lib.models.classical.FEATURES`), and a model of scikit-learn on
-# them.
+# The methods before networks: numbers measured on a slice (`ich_lib.models.classical.FEATURES`), and a model of
+# scikit-learn on them.
 CLASSICAL = tuple(
     Recipe(
         f"classical-{model}",

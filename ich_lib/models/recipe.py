@@ -1,4 +1,4 @@
-"""Everything needed to rebuild a model, as data with a name."""
+"""A recipe: all settings that are needed to build and train a model, as data with a name."""
 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -10,52 +10,52 @@ from ich_lib.prepare.window import WINDOWS
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model and its training, complete; `as_json` of it is a run's recipe.json.
+    """One model and its training; its `as_json` is a run's recipe.json.
 
     Attributes:
         name: of the recipe.
         task: "segment" (a mask), "classify" (scores), or "both" by one model.
         builder: "unet2d", "densenet_bc" or another function of `ich_lib.models`; "classical" for hand-made features.
         options: further arguments of the builder.
-        weights: what a backbone begins training with: "imagenet", a file, or None for random weights.
-        size: side of the model's picture in pixels; the head's box, or the whole slice, is brought to it.
+        weights: initial weights of a backbone: "imagenet", a file, or None for random weights.
+        size: side of the model's picture in pixels; the head's box, or the whole slice, is resized to it.
         field: "head", the square around the head, or "slice", the whole slice.
-        stored: side of the stored picture that training pictures are cut from, in pixels.
-        neighbors: slices to either side that come along as channels (2.5D).
+        stored: side in pixels of the stored picture that training pictures are cropped from.
+        neighbors: slices on either side that are added as channels (2.5D).
         depth: slices of a 3D picture, which then has the axes (z, y, x, channel); 1 is two-dimensional. A classifier
             with depth scores each of its slices.
-        windows: names from WINDOWS; each slice is shown through each of them.
-        windows_as: "channels" of one picture, or "samples" of their own with one channel.
-        sampling: "mix", endless draws by `mix`; "natural", every slice once a pass; "balanced", each pass every slice
-            with blood and as many without.
+        windows: names from WINDOWS; each slice is shown in each of them.
+        windows_as: "channels" of one picture, or separate "samples" with one channel.
+        sampling: "mix", endless draws by `mix`; "natural", every slice once per pass; "balanced", in each pass every
+            slice with blood and the same number without.
         mix: share of training samples that are slices with blood, clean slices with blood pasted in, clean slices,
             and phantom slices. Adds up to 1.
         painted: share of those clean slices into which blood is painted (`ich_lib.prepare.painting`); without depth.
-        augment: how far training pictures stray from the stored ones. Validation never strays.
+        augment: how much training pictures may differ from the stored ones. Validation pictures never change.
         scheme: the outputs of a classifier, a name from `ich_lib.labels.SCHEMES`.
         loss: a name from `ich_lib.models.losses.LOSSES`.
-        label_weight: of the scores' binary cross-entropy beside the mask's loss, for "both".
-        phantoms: how many phantom heads are made for the phantom share; with 0 clean slices take that share.
-        batch, steps, epochs: an epoch is `steps` batches, or one pass where `steps` is 0 (not with "mix").
+        label_weight: weight of the scores' binary cross-entropy relative to the mask's loss, for "both".
+        phantoms: number of phantom heads for the phantom share; with 0, clean slices take that share.
+        batch, steps, epochs: an epoch is `steps` batches, or one pass if `steps` is 0 (not with "mix").
         optimizer: "adamw", or "adam", which has no weight decay.
         learning_rate, weight_decay: of the optimizer, at the start.
-        schedule: of the learning rate: "cosine", falling over all epochs; "cosine restarts", falling over every
-            `restart` epochs anew; "constant"; "plateau", halved whenever the training loss fell no lower for `halve`
-            epochs.
+        schedule: of the learning rate: "cosine", falling over all epochs; "cosine restarts", falling over `restart`
+            epochs and then starting again; "constant"; "plateau", halved whenever the training loss has not fallen for
+            `halve` epochs.
         lowest: share of `learning_rate` that a cosine falls to.
         restart, halve: in epochs, see `schedule`.
         patience: epochs without a lower training loss after which training stops; 0 never stops. The held-out fold is
             never looked at.
         precision: Keras dtype policy while training; weights are float32 always.
         seed: of the weights, the folds and every sample.
-        threshold: a voxel is blood, or a slice bleeding, from this probability on. Set before training, never tuned.
-        source: where the model is described, and what is not told there and was chosen here.
+        threshold: a voxel is blood, or a slice bleeding, from this probability. Chosen before training, never tuned.
+        source: the publication of the model, and settings that it does not state and that were chosen here.
 
     Raises:
-        ValueError: for a setting that no recipe has.
+        ValueError: for an invalid setting.
 
     See also:
-        `recipes`, for those with a name; `train`, which trains one.
+        `recipes`, for those with a name; `train`, which trains a recipe.
 
     Example:
         >>> from ich_lib import Recipe
@@ -132,12 +132,12 @@ class Recipe:
 
     @property
     def mixes_phantoms(self) -> bool:
-        """Whether training on a data set mixes phantoms in."""
+        """Whether training on a data set adds phantoms."""
         return self.sampling == "mix" and self.mix[3] > 0 and self.phantoms > 0
 
     @property
     def channels(self) -> int:
-        """Windows times slices: channel c shows slice c // len(windows) through window c % len(windows)."""
+        """Windows times slices: channel c shows slice c // len(windows) in window c % len(windows)."""
         windows = len(self.windows) if self.windows_as == "channels" else 1
         return windows if self.depth > 1 else windows * (2 * self.neighbors + 1)
 
@@ -155,11 +155,13 @@ def recipe_from_json(values: dict) -> Recipe:
     """Rebuild a recipe from `as_json`.
 
     Raises:
-        ValueError: for a key that no recipe has, or a window nobody knows.
+        ValueError: for an unknown key or window.
     """
     names = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(values) - names):
-        raise ValueError(f"recipe.json holds {unknown[0]!r}, which no recipe has; it was written by another version.")
+        raise ValueError(
+            f"recipe.json holds {unknown[0]!r}, which is not a field of a recipe; it was written by another version."
+        )
     plain = {key: _tuples(value) for key, value in values.items()}
     recipe = Recipe(**{**plain, "augment": Augment(**plain.get("augment", {}))})
     if unknown := sorted(set(recipe.windows) - set(WINDOWS)):
@@ -168,7 +170,7 @@ def recipe_from_json(values: dict) -> Recipe:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples they were."""
+    """JSON's lists as tuples."""
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}
     return tuple(_tuples(inner) for inner in value) if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""Everything needed to rebuild a model, as data with a name."""
+"""The recipes that come with the library, by name."""
 
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -30,7 +30,7 @@ _LITE = Recipe(
 )
 _OWN_MODULES = (
     _LITE,
-    Recipe(  # the first stage of the shipped model: phantoms alone, so no fold needs one of its own
+    Recipe(  # the first stage of the shipped model: only phantoms, so all folds share it
         "unet-phantom",
         "segment",
         "unet2d",
@@ -40,7 +40,7 @@ _OWN_MODULES = (
         epochs=15,
         source="first stage of unet-both; train it without --data, on every phantom (--fold none)",
     ),
-    Recipe(  # the shipped model; goes on from unet-phantom (train --start)
+    Recipe(  # the shipped model; continues from unet-phantom (train --start)
         "unet-both",
         "both",
         "unet2d",
@@ -50,7 +50,7 @@ _OWN_MODULES = (
         source="the shipped model: one network for mask and scores; goes on from unet-phantom",
     ),
     _FIRST,
-    Recipe(  # goes on from unet-small-first (train --start), every bleeding slice counting the same
+    Recipe(  # continues from unet-small-first (train --start); every bleeding slice counts the same
         "unet-small",
         "segment",
         "unet2d",
@@ -72,7 +72,7 @@ _OWN_MODULES = (
     ),
 )
 
-# "Future work" of the published systems, to be held against unet-small-first: one change each.
+# "Future work" of the published systems, for comparison with unet-small-first: one change each.
 _NEXT = (
     replace(_FIRST, name="unet-2d", neighbors=0, source="unet-small-first that sees one slice"),
     replace(_FIRST, name="unet-2.5d", neighbors=2, source="unet-small-first that sees five slices (2.5D)"),
@@ -116,10 +116,10 @@ def recipes(pattern: str = "*") -> dict[str, Recipe]:
     """The models that can be trained, by name: ours and those of five published student systems.
 
     Args:
-        pattern: which names, as a shell matches files: * is any letters, ? is one.
+        pattern: which names, as in file names of a shell: * is any letters, ? is one.
 
     Returns:
-        Name to recipe; `get_recipe.source` says where a model comes from. The dictionary is yours to change.
+        Name to recipe; `get_recipe.source` names the source of a model. You may change the dictionary.
 
     Raises:
         ValueError: if no name fits, with all names.

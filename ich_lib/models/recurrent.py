@@ -1,4 +1,4 @@
-"""A small CNN that looks at every slice, and a recurrent layer that reads the scan from foot to head and back."""
+"""A small CNN for every slice, and a recurrent layer that reads the scan in both directions."""
 
 import keras
 from keras import layers
@@ -15,16 +15,16 @@ def cnn_rnn(
     scheme: str = "6-node",
     name: str = "cnn_rnn",
 ) -> keras.Model:
-    """A CNN shared by all slices of a scan, and a bidirectional LSTM over what it saw.
+    """A CNN shared by all slices of a scan, and a bidirectional LSTM over its features.
 
-    A convolution of 1 x 3 x 3 voxels never looks at another slice; only the recurrent layer does. That a neighbor
-    bleeds makes a slice likelier to bleed, which a single picture cannot tell.
+    A convolution of 1 x 3 x 3 voxels uses a single slice; only the recurrent layer combines slices. If a neighbor
+    bleeds, a slice is more likely to bleed, which a single picture cannot show.
 
     Args:
         shape: (z, y, x, channel) of the input.
         filters: of each level, top to bottom; each level halves y and x.
         memory: units of the recurrent layer in each direction.
-        dropout: share of what it remembers dropped while training.
+        dropout: share of the remembered features dropped while training.
         scheme: of the outputs, a name from `ich_lib.labels.SCHEMES`.
         name: of the model.
 
@@ -32,7 +32,7 @@ def cnn_rnn(
         (n, z, y, x, channel) in [0, 1] to (n, z, k): probabilities for every slice, float32.
 
     Source:
-        CNN and recurrent layer over slices: future work of the published systems, and the winning way of RSNA 2019
+        CNN and recurrent layer over slices: future work of the published systems, and the winning method of RSNA 2019
         (Wang et al. 2021, NeuroImage: Clinical 32:102785); widths chosen here.
     """
     x = inputs = layers.Input(shape, name="scan")

@@ -1,4 +1,4 @@
-"""Run folders as `train` writes them, also while one is training: opened, found, followed and held side by side.
+"""Run folders of `train`, finished or still training: open them, list them, follow them and compare them.
 
 Their facts are read without Keras; only `Run.model` and `Run.first_model` import it.
 """
@@ -18,13 +18,13 @@ from ich_lib.models.recipe import Recipe, recipe_from_json
 if TYPE_CHECKING:
     import keras
 
-_DEPTH = 4  # folders below the one named
-_MOST = 300  # runs listed: a disk named by mistake is not read to its end
+_DEPTH = 4  # folders below the named one
+_MOST = 300  # maximum number of runs listed: a whole disk, named by mistake, is not read to its end
 RECIPE, SPLIT = "recipe.json", "folds.json"
 WEIGHTS, FEATURES = "model.weights.h5", "features.npz"  # of a network; of a model fitted to hand-made features
 START, CHECKPOINT, HISTORY = "start.weights.h5", "checkpoint.weights.h5", "history.csv"
 COLUMNS = ("epoch", "loss", "val_loss", "learning_rate", "minutes")
-FOLD = "fold-"  # a cross-validation's folder holds one run a fold: fold-0, fold-1, ...
+FOLD = "fold-"  # the folder of a cross-validation holds one run per fold: fold-0, fold-1, ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Epoch:
     Attributes:
         epoch: from 1 on.
         loss: of the training side.
-        val_loss: of the fold held out, where it was measured; training never acts on it.
+        val_loss: of the held-out fold, if it was measured; training never uses it.
         learning_rate: at the end of the epoch; None for hand-made features.
         minutes: of training so far.
     """
@@ -51,10 +51,10 @@ class Run:
     """A run folder that `train` wrote or is writing.
 
     Attributes:
-        folder: where it lies.
-        recipe: what is trained.
-        split: whom or what it is trained on, and what is held out.
-        name: how it is called beside others: its way from the folder that was searched, such as "first/fold-0".
+        folder: its path.
+        recipe: the trained recipe.
+        split: the training side and the held-out side.
+        name: its name in comparisons: its path from the searched folder, such as "first/fold-0".
     """
 
     folder: Path
@@ -74,19 +74,19 @@ class Run:
 
     @property
     def held_out(self) -> int | None:
-        """The fold never trained on, or None."""
+        """The held-out fold, or None."""
         return self.split.held_out
 
     @property
     def folds(self) -> dict[str, int]:
-        """Patient, or whatever unit the split deals out, to fold."""
+        """Patient, or another unit of the split, to fold."""
         return self.split.folds
 
     def patients(self, *, trained: bool) -> list[str]:
-        """Patients the weights saw, or those held out; patients set apart are neither.
+        """The patients of the training side, or the held-out ones; patients set apart are in neither.
 
         Raises:
-            ValueError: if the run was split otherwise, so that most patients are on both sides.
+            ValueError: if the split is not by patient, so that most patients are on both sides.
         """
         if self.split.kind != "patient":
             raise ValueError(f"{self.folder} was split by a {self.split.kind} split: its patients are on both sides.")
@@ -94,7 +94,7 @@ class Run:
         return sorted(patient for patient, side in sides.items() if side is trained)
 
     def history(self) -> list[Epoch]:
-        """Epochs so far; none before the first has ended. A line that is just being written is left for later."""
+        """Finished epochs; none before the first has ended. An incomplete line is ignored until later."""
         path = self.folder / HISTORY
         if not path.is_file():
             return []
@@ -103,25 +103,25 @@ class Run:
 
     @property
     def minutes(self) -> float:
-        """Minutes of training so far, earlier parts of a resumed run counted in."""
+        """Minutes of training so far, including earlier parts of a resumed run."""
         epochs = self.history()
         return epochs[-1].minutes if epochs else 0.0
 
     @property
     def slices_seen(self) -> str:
-        """How many slices training has shown so far, or how often all of them, in words."""
+        """How many slices training has used so far, or how often all of them, in words."""
         recipe, epochs = self.recipe, len(self.history())
         return f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
 
     @property
     def state(self) -> str:
-        """How far it is, in words."""
+        """The progress in words."""
         epochs = self.history()
         minutes = f"{epochs[-1].minutes:.1f} minutes" if epochs else "no epoch yet"
         if self.finished:
             return f"finished after {len(epochs)} epochs, {minutes}"
         if not epochs:
-            return "begun, no epoch yet"
+            return "started, no epoch yet"
         ago = max((time.time() - (self.folder / HISTORY).stat().st_mtime) / 60, 0)
         return f"{len(epochs)} of {self.recipe.epochs} epochs, {minutes}; the last one ended {ago:.0f} minutes ago"
 
@@ -129,22 +129,22 @@ class Run:
         """The trained model in float32, a `keras.Model`. Imports Keras.
 
         Raises:
-            FileNotFoundError: if the run has not been trained to its end.
+            FileNotFoundError: if the training is not finished.
             ValueError: if it trained no network; `engine.load` opens such runs too.
         """
         from ich_lib.models.builders import build
 
         if not self.finished:
             raise FileNotFoundError(
-                f"{self.folder} has no {self.weights.name}: the run did not end. Go on with train --resume."
+                f"{self.folder} has no {self.weights.name}: the run did not end. Continue with train --resume."
             )
         return _loaded(build(self.recipe), self.weights)
 
     def first_model(self) -> "keras.Model":
-        """The model as its training began: with the weights it started from, or with those its seed draws.
+        """The model at the start of its training: with its initial weights, or with those drawn from its seed.
 
         Raises:
-            ValueError: if the recipe begins with weights that cannot be had, or it trained no network.
+            ValueError: if the recipe starts from weights that are not available, or it trained no network.
         """
         import keras
 
@@ -162,7 +162,7 @@ class Setting:
 
     Attributes:
         name: such as "learning_rate" or "augment.turn_deg".
-        values: run to value; None where a recipe does not have it.
+        values: run to value; None if a recipe does not have it.
         is_different: whether the values are not all the same.
     """
 
@@ -175,16 +175,16 @@ def open_run(folder: str | Path, *, name: str | None = None) -> Run:
     """Open a run folder.
 
     Args:
-        folder: that `train` wrote or is writing.
-        name: how it is called beside others; None for the folder's own name.
+        folder: written by `train`, or still in training.
+        name: its name in comparisons; None for the folder's own name.
 
     Raises:
-        FileNotFoundError: if it is none.
+        FileNotFoundError: if it is not a run folder.
     """
     folder = Path(folder)
     if not is_run(folder):
         raise FileNotFoundError(
-            f"{folder} is no run folder: it holds no {RECIPE}. Make one with python -m ich_lib train."
+            f"{folder} is not a run folder: it holds no {RECIPE}. Make one with python -m ich_lib train."
         )
     recipe = recipe_from_json(json.loads((folder / RECIPE).read_text()))
     content = json.loads((folder / SPLIT).read_text())
@@ -198,49 +198,49 @@ def is_run(folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether this folder holds what a training ends with, of a network or of a model fitted to hand-made features."""
+    """Whether this folder holds the files of a finished training, of a network or of a model on hand-made features."""
     return any((folder / name).is_file() for name in (WEIGHTS, FEATURES))
 
 
 def fold_runs(source: str | Path) -> list[Path]:
-    """The runs of a cross-validation's folder, in order; none for another folder."""
+    """The runs in a cross-validation's folder, in order; none for another folder."""
     folder = Path(source)
     return sorted(path for path in folder.glob(f"{FOLD}[0-9]*") if is_run(path))
 
 
 def find_runs(folder: str | Path) -> tuple[list[Run], list[str]]:
-    """Every run below a folder, or the one it is, in order of their names.
+    """Every run below a folder, or the folder itself if it is a run, in order of their names.
 
     Returns:
-        The runs, and a sentence for each that cannot be read.
+        The runs, and a message for each that cannot be read.
 
     Raises:
         FileNotFoundError: if there is no such folder.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Name one that holds run folders of train or crossval.")
+        raise FileNotFoundError(f"{folder} is not a folder. Name one that holds run folders of train or crossval.")
     runs, problems = [], []
     for place in _folders_with(folder, RECIPE):
         name = folder.resolve().name if place == folder else place.relative_to(folder).as_posix()
         try:
             runs.append(open_run(place, name=name))
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as problem:
-            told = str(problem) if type(problem) is ValueError else f"{RECIPE} or {SPLIT} is not as train writes it"
+            told = str(problem) if type(problem) is ValueError else f"{RECIPE} or {SPLIT} was not written by train"
             problems.append(f"{name} cannot be read: {told.rstrip('.')}.")
     return runs, problems
 
 
 def find_reports(folder: str | Path) -> dict[str, Path]:
-    """Every report.json below a folder, by the name of the folder it lies in. Whether it is one of `evaluate`,
-    `ich_lib.evaluation.compare.read_report` says."""
+    """Every report.json below a folder, by the name of its folder. `ich_lib.evaluation.compare.read_report` checks
+    whether it was written by `evaluate`."""
     folder = Path(folder).expanduser()
     name = lambda place: folder.resolve().name if place == folder else place.relative_to(folder).as_posix()  # noqa: E731
     return {name(place): place / "report.json" for place in _folders_with(folder, "report.json")}
 
 
 def compare_recipes(recipes: Mapping[str, Recipe]) -> list[Setting]:
-    """Recipes setting by setting, those that differ first, else in the recipe's own order.
+    """Compare recipes setting by setting; settings that differ come first, then the recipe's own order.
 
     Args:
         recipes: name of the run to its recipe.
@@ -255,7 +255,8 @@ def compare_recipes(recipes: Mapping[str, Recipe]) -> list[Setting]:
 
 
 def _folders_with(folder: Path, file: str) -> Iterator[Path]:
-    """Folders that hold a file, sorted, at most _DEPTH below; hidden ones are left out, links to folders followed."""
+    """Folders that hold a file, sorted, at most _DEPTH levels below; hidden ones are left out, links to folders are
+    followed."""
     count, start = 0, len(folder.parts)
     visited = set()
     for place, below, files in os.walk(folder, followlinks=True):
@@ -277,7 +278,7 @@ def _loaded(model: "keras.Model", weights: Path) -> "keras.Model":
 
 
 def _epoch(row: dict[str, str]) -> Epoch | None:
-    """A line as numbers; None for one that is not whole."""
+    """A line as numbers; None for an incomplete line."""
     number = lambda text: float(text) if text else None  # noqa: E731
     try:
         return Epoch(

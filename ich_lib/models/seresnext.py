@@ -18,7 +18,7 @@ def _conv(
 
 
 def _squeeze_excite(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Squeeze and excitation: each channel times a share that all channels' means decide."""
+    """Squeeze and excitation: each channel times a factor that is computed from the means of all channels."""
     filters = x.shape[-1]
     share = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)  # (n, 1, 1, filters)
     share = layers.Conv2D(filters // _REDUCTION, 1, activation="relu", name=f"{name}_fewer")(share)
@@ -27,7 +27,7 @@ def _squeeze_excite(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def _block(x: keras.KerasTensor, width: int, name: str, *, strides: int) -> keras.KerasTensor:
-    """1x1 to `width`, 3x3 in 32 groups, 1x1 to 2 * width, weighed and added to what came."""
+    """1x1 to `width`, 3x3 in 32 groups, 1x1 to 2 * width, weighted and added to the input."""
     came = x
     if strides > 1 or x.shape[-1] != 2 * width:
         came = _conv(x, 2 * width, 1, f"{name}_short", strides=strides)
@@ -52,7 +52,7 @@ def se_resnext(
 
     Args:
         shape: (y, x, channel) of the input.
-        blocks: how many of each stage; from stage to stage sides are halved and channels doubled.
+        blocks: number of blocks of each stage; from stage to stage sides are halved and channels doubled.
         width: of the first stage's grouped convolution, a multiple of 32.
         scheme: of the outputs, a name from `ich_lib.labels.SCHEMES`.
         dense: width of a ReLU layer between pooling and scores; 0 leaves it out.
@@ -61,7 +61,7 @@ def se_resnext(
         name: of the model.
 
     Returns:
-        (n, y, x, channel) in [0, 1] to (n, k) probabilities, float32. Layer "features" holds what is pooled.
+        (n, y, x, channel) in [0, 1] to (n, k) probabilities, float32. Layer "features" holds the pooled features.
     """
     inputs = layers.Input(shape, name="picture")
     x = _conv(inputs, width // 2, 7, "stem", strides=2)  # (n, y / 2, x / 2, 64)

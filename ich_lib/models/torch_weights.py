@@ -1,8 +1,8 @@
-"""Tensors out of a PyTorch file without PyTorch, which weighs gigabytes and would be needed for this alone.
+"""Read tensors from a PyTorch file without PyTorch, which takes gigabytes and is not needed otherwise.
 
-The file is of PyTorch's old form (before 1.6): five pickles (a magic number, a version, facts of the machine, a dict of
-tensors, the keys of their storages), then each storage as a count and its numbers. The unpickler knows four names and
-refuses every other, so a file cannot make it run anything. If the package ever carries another form, `read_tensors`
+The file is in PyTorch's old format (before 1.6). It has five pickles (a magic number, a version, facts of the machine,
+a dict of tensors, the keys of their storages), then each storage as a count and its numbers. The unpickler accepts four
+names and refuses every other, so a file cannot run any code. If the package ever changes its format, `read_tensors`
 says so, and the test of the pretrained features fails.
 """
 
@@ -20,7 +20,7 @@ _FLOATS, _LONGS = np.dtype("<f4"), np.dtype("<i8")
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a tensor lies: in which storage, from which number on, and its shape."""
+    """The place of a tensor: its storage, its first number, and its shape."""
 
     storage: tuple[str, np.dtype]
     start: int
@@ -33,7 +33,7 @@ class _Place:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Pickles of the four names that a state dict of floats and counters needs."""
+    """Pickles with the four names that a state dict of floats and counters needs."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
@@ -54,7 +54,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Read every tensor of a state dict that `torch.save` wrote in its old form.
+    """Read every tensor of a state dict that `torch.save` wrote in its old format.
 
     Args:
         path: the file.
@@ -63,7 +63,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         Name to array, float32 or int64.
 
     Raises:
-        ValueError: if the file has another form.
+        ValueError: if the file has another format.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -76,7 +76,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
             kinds = dict(place.storage for place in places.values())
             storages = {key: _storage(file, kinds[key]) for key in _Unpickler(file).load()}
         except (pickle.UnpicklingError, EOFError, KeyError, ValueError) as problem:
-            raise ValueError(f"{path.name} is no weights file of PyTorch's old form: {problem}.") from problem
+            raise ValueError(f"{path.name} is not a weights file of PyTorch's old form: {problem}.") from problem
     return {name: place.of(storages[place.storage[0]]) for name, place in places.items()}
 
 

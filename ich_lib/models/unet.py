@@ -24,9 +24,9 @@ def _convs(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
 
 
 def _attention_gate(skip: keras.KerasTensor, below: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """The skip times a map in [0, 1] that the level below draws: where is worth looking at (equations 1 and 2).
+    """The skip times an attention map in [0, 1] that the level below computes (equations 1 and 2).
 
-    Here the gating signal is doubled before the sum; the paper halves the skip instead and doubles the map.
+    Here the gating signal is upsampled before the sum; the paper halves the skip instead and upsamples the map.
     """
     x = layers.Conv2D(max(filters // 2, 1), 1, use_bias=False, name=f"{name}_skip")(skip)
     g = layers.Conv2D(max(filters // 2, 1), 1, name=f"{name}_below")(below)
@@ -44,20 +44,20 @@ def unet2d(
     scheme: str | None = None,
     name: str = "unet2d",
 ) -> keras.Model:
-    """A 2D U-Net for one mask, with batch normalization, and for the scores too where a label scheme is named.
+    """A 2D U-Net with batch normalization: for one mask, and also for the scores if a label scheme is named.
 
     Args:
         shape: (y, x, channel) of the input; y and x divisible by 2 ** (len(filters) - 1).
         filters: convolution filters of each level, top to bottom.
-        dropout: share of the bottom's features dropped while training.
+        dropout: share of the bottleneck's features dropped while training.
         gates: attention gates on the skips (Oktay et al. 2018, arXiv:1804.03999).
-        scheme: of the scores, a name from `ich_lib.labels.SCHEMES`; None draws the mask alone.
+        scheme: of the scores, a name from `ich_lib.labels.SCHEMES`; None gives only the mask.
         name: of the model.
 
     Returns:
         (n, y, x, channel) in [0, 1] to (n, y, x, 1), probability of blood, float32. With a scheme, to that and (n, k)
-        scores: the bottom's features (layer "features"), pooled, and one dense layer, so that their class activation
-        map is exact, as in `densenet_bc`.
+        scores: the bottleneck's features (layer "features"), pooled, and one dense layer, so that their class
+        activation map is exact, as in `densenet_bc`.
 
     Raises:
         ValueError: if the picture cannot be halved that often.
@@ -85,20 +85,20 @@ def unet2d(
 def unet_ensemble(shape: tuple[int, int, int], *, members: tuple[dict, ...], name: str = "ensemble") -> keras.Model:
     """Several U-Nets whose probabilities are averaged, as one model.
 
-    The members share nothing but the picture. They are trained together, on the loss of their mean and on the same
-    batches, and differ by their random weights and by what `members` says. Trained each by itself on its own samples
-    they would differ more, which is what an average lives on.
+    The members share only the picture. They are trained together, on the loss of their mean and on the same batches.
+    They differ by their random weights and by `members`. Members that are trained separately on different samples would
+    differ more, and a larger difference would improve the average.
 
     Args:
         shape: (y, x, channel) of the input.
-        members: arguments of `unet2d`, one entry a member.
+        members: arguments of `unet2d`, one entry per member.
         name: of the model.
 
     Returns:
         (n, y, x, channel) in [0, 1] to (n, y, x, 1), probability of blood, float32.
 
     Raises:
-        ValueError: if there are not two members, or a picture cannot be halved as often as one wants.
+        ValueError: if there are fewer than two members, or a picture cannot be halved as often as a member needs.
     """
     if len(members) < 2:
         raise ValueError(f"An ensemble has two members or more; got {len(members)}.")
@@ -110,7 +110,7 @@ def unet_ensemble(shape: tuple[int, int, int], *, members: tuple[dict, ...], nam
 
 
 def _copy_member(inputs: keras.KerasTensor, member: keras.Model, prefix: str) -> keras.KerasTensor:
-    """A member's outcome on `inputs`, its layers renamed and laid out flat."""
+    """A member's output on `inputs`, with its layers renamed and inlined."""
 
     def renamed(layer: layers.Layer) -> layers.Layer:
         if isinstance(layer, layers.InputLayer):
@@ -130,8 +130,8 @@ def unet_000(
 ) -> keras.Model:
     """The U-Net of system 000: one pooling only; 1,090,865 parameters.
 
-    A pixel of it sees 18 x 18 pixels, a seventh of the picture's side. Its published "98 %" is that of the head: the
-    mask was the CT slice itself, made binary. Here it gets outlined blood.
+    One of its pixels sees 18 x 18 pixels, a seventh of the picture's side. Its published "98 %" is that of the head:
+    the mask was the CT slice itself, made binary. Here it is trained on outlined blood.
 
     Args:
         shape: (y, x, channel) of the input, even; published (128, 128, 1).
@@ -212,7 +212,7 @@ def unet_003(
     Args:
         shape: (y, x, channel) of the input; published (256, 256, 3).
         filters: convolution filters of each level, top to bottom.
-        dropout: after the last level but one and after the bottom.
+        dropout: after the last level but one and after the bottleneck.
         name: of the model.
 
     Returns:

@@ -1,9 +1,9 @@
-"""A head made by code: exact truth, no patient.
+"""Synthetic heads (phantoms): exact truth, no patient.
 
-`phantom` draws a person, lets the person bleed, lays the head in a scanner and takes the scan. The head is thought out
-as distance fields on a coarse grid (`anatomy`, `bleeds`), painted level by level at the pixels asked for (`tissue`) and
-recorded as a scanner does (`scanner`). A slice is the mean of several levels, so it blurs a thin bleed as a real one
-does, and the truth comes from the same levels: the share of every voxel that is blood.
+`phantom` draws a person, adds the bleeds, places the head in a scanner and takes the scan. The head is designed as
+distance fields on a coarse grid (`anatomy`, `bleeds`), painted level by level at the required pixels (`tissue`) and
+recorded like in a scanner (`scanner`). A slice is the mean of several levels, so it blurs a thin bleed like a real
+slice. The truth comes from the same levels: the share of every voxel that is blood.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,8 @@ MIMICS = (
     "streak",
     "motion",
 )
-_ORDER = ("epidural", "subdural", "intraparenchymal", "intraventricular", "subarachnoid")  # who claims room first
+# the order in which they take space
+_ORDER = ("epidural", "subdural", "intraparenchymal", "intraventricular", "subarachnoid")
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Phantom(Case):
 
     Attributes:
         shares: bleed type to (z, y, x) float32, the share of each voxel that is that blood; together never above 1.
-        seed: makes the same case again.
-        mimics: what looks like blood and is none.
+        seed: the same seed makes the same case.
+        mimics: structures that look like blood but are not.
 
     See also:
         `phantom`, which makes one; `ich_lib.reports.case_files.write_case`, which writes it as files.
@@ -77,8 +78,8 @@ def from_shares(scan: Scan, shares: dict[str, np.ndarray], seed: int = 0, mimics
     Args:
         scan: the head CT.
         shares: bleed type to (z, y, x) float32 in [0, 1].
-        seed: makes the same case again.
-        mimics: what looks like blood and is none.
+        seed: the same seed makes the same case.
+        mimics: structures that look like blood but are not.
     """
     truth, columns = np.zeros(scan.hu.shape, bool), []
     for name in TYPES:
@@ -102,30 +103,31 @@ def phantom(
     levels: int = 4,
     beam_hardening: bool = True,
 ) -> Phantom:
-    """A head CT with the bleeds asked for.
+    """Make a head CT with chosen bleeds.
 
     Args:
-        seed: decides anatomy, pose, bleeds and noise, each from a stream of its own: the same seed with other bleeds,
+        seed: decides anatomy, pose, bleeds and noise, each from a separate stream. The same seed with other bleeds,
             mimics or noise is the same person.
         bleeds: types from LABELS (not "any"), each at most once. Empty for a head without blood.
-        mimics: names from MIMICS: what looks like blood and is none.
+        mimics: names from MIMICS: structures that look like blood but are not.
         slices: number of axial slices; 34 of 5 mm reach from the jaw to the vertex.
         pixels: side of a slice; the field of view is always 230 mm.
         thickness_mm: slice thickness and distance.
-        tilt_deg: gantry tilt. Slices lean, the affine shears, voxels shrink by the cosine. (The head's nod is drawn.)
-        noise_hu: standard deviation of the noise, correlated over about 0.7 pixel (facts: 4 HU at 120 kV).
-        levels: how many planes are averaged into one slice.
+        tilt_deg: gantry tilt. Slices are tilted, the affine is sheared, and voxels shrink by the cosine. (The nod of
+            the head is random.)
+        noise_hu: standard deviation of the noise, correlated over about 0.7 pixel (4 HU is typical at 120 kV).
+        levels: number of planes that are averaged into one slice.
         beam_hardening: dark bands between the petrous bones.
 
     Returns:
-        The case; `shares` and `masks` hold one entry per bleed asked for.
+        The case; `shares` and `masks` hold one entry per bleed.
 
     Raises:
-        ValueError: for a name that is not known or a number that makes no scan.
+        ValueError: for an unknown name, or a number that is impossible for a scan.
 
     See also:
-        `ich_lib.reports.case_files.write_case`, which writes a case as files; `ich_lib.phantoms.bodies.body`, for what
-        is no head.
+        `ich_lib.reports.case_files.write_case`, which writes a case as files; `ich_lib.phantoms.bodies.body`, for scans
+        that are not a head.
 
     Example:
         >>> from ich_lib import phantom
@@ -166,7 +168,7 @@ def phantom(
 def _build_head(
     seed: int, grid: Grid, bleeds: tuple[str, ...], mimics: tuple[str, ...]
 ) -> tuple[dict[str, np.ndarray], anatomy.Person, list[blood.Bleed], np.ndarray]:
-    """Everything that is drawn: fields by name, person, bleeds, beam hardening."""
+    """Everything that is random: fields by name, person, bleeds, beam hardening."""
     draw = Draw(seed, 20, 0)
     space = draw_pose(draw, grid)
     person = _with_mimics(anatomy.draw_person(draw, space.pose.child), seed, mimics)
@@ -212,7 +214,7 @@ def _build_head(
 
 
 def _with_mimics(person: anatomy.Person, seed: int, mimics: tuple[str, ...]) -> anatomy.Person:
-    """The same person with the calcium and the dense sinus asked for."""
+    """The same person with the chosen calcifications and dense sinus."""
     return replace(
         person,
         choroid_calcification=person.choroid_calcification or "choroid calcification" in mimics,
@@ -228,7 +230,7 @@ def _names(names: Iterable[str], allowed: tuple[str, ...], noun: str) -> tuple[s
     if unknown := sorted(set(names) - set(allowed)):
         raise ValueError(f"{unknown[0]!r} is no {noun}; choose from {', '.join(allowed)}.")
     if len(set(names)) < len(names):
-        raise ValueError(f"Each {noun} can be asked for once; got {', '.join(names)}.")
+        raise ValueError(f"Each {noun} can be given only once; got {', '.join(names)}.")
     return names
 
 

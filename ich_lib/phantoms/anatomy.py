@@ -1,10 +1,10 @@
-"""The head as distances: where skull, brain, fluid, air and face lie in one drawn person.
+"""The head as distances: skull, brain, fluid, air and face of one random person.
 
 Head coordinates are mm in a standard adult: +x left, +y back, +z head, origin in the midline between the inner ear
 canals. The inner table then reaches from y = -82 (forehead) to 82 (occiput), to |x| = 68 and up to z = 113. A person is
 that standard head, stretched, bent by slow random waves, turned and shifted.
 
-`atlas` holds the places of the standard head's parts.
+`atlas` holds the positions of the standard head's parts.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,16 @@ BRAIN_CENTER = (0.0, 0.0, 35.0)
 
 @dataclass(frozen=True)
 class Person:
-    """What tells one head from another besides its shape: age, CT numbers, calcium.
+    """The properties of a person besides the shape: age, CT numbers, calcium.
 
     Attributes:
         ventricle, sulcus, swollen, cistern: factors of width; `swollen` is that of sulci distended by blood.
         ribbon_mm, falx_mm, edema_mm, table_mm: thickness of cortex, falx, edema around a clot, tables of the skull.
         gray_hu, white_hu, csf_hu, sinus_hu, table_hu, diploe_hu, calcification_hu: CT numbers.
-        pale_hu: what white matter disease of age takes around the ventricles.
-        cup_hu: what scatter and hardening, left over, add beside the skull.
-        choroid_calcification, pineal_calcification, falx_calcification, ganglia_calcification: where calcium lies.
+        pale_hu: lowered HU of white matter disease of age around the ventricles.
+        cup_hu: remaining effect of scatter and hardening beside the skull.
+        choroid_calcification, pineal_calcification, falx_calcification, ganglia_calcification: which calcifications are
+            present.
         blur_mm: SD of the blur of the scanner's kernel.
     """
 
@@ -58,7 +59,7 @@ class Person:
 
 
 def draw_person(draw: Draw, child: bool) -> Person:
-    """Draw who lies in the scanner."""
+    """Draw a random person."""
     old = 0.0 if child else round(draw.uniform(0, 1) ** 2, 5)
     sulcus = round((draw.uniform(0.35, 0.6) if child else draw.uniform(0.45, 0.85)) + 0.8 * old, 4)
     gray = 40.2 + draw.uniform(-2.3, 2.3)
@@ -89,7 +90,7 @@ def draw_person(draw: Draw, child: bool) -> Person:
 
 
 def skull(s: Space, draw: Draw) -> dict[str, np.ndarray]:
-    """Distances (mm, negative inside) of everything that is not brain.
+    """Distances (mm, negative inside) of everything outside the brain.
 
     Returns:
         cavity: the inside of the skull. bone_mm: thickness of the skull over it. solid: bone of base and face.
@@ -99,7 +100,8 @@ def skull(s: Space, draw: Draw) -> dict[str, np.ndarray]:
     x, y, z = s.x, s.y, s.z
     out = {}
     solid = s.field(atlas.BASE)
-    cavity = _cavity(s, draw) + s.grid.waves(draw, 22) * np.float32(1.1)  # the inner table bears the brain's print
+    # the inner table has the impressions of the brain
+    cavity = _cavity(s, draw) + s.grid.waves(draw, 22) * np.float32(1.1)
     cavity = np.maximum(cavity, -solid)
     out["cavity"] = cavity
 
@@ -221,7 +223,7 @@ def brain(s: Space, draw: Draw, person: Person) -> dict[str, np.ndarray]:
     Args:
         s: coordinates of the brain; a mass pushes them.
         draw: its stream of random numbers.
-        person: whose brain it is: the widths of ventricles and cisterns.
+        person: gives the widths of ventricles and cisterns.
     """
     out = {"mid": s.x * np.float32(s.scale), "tent": tentorium(s)}
     out["sulcus"], out["sulcus_mm"] = _sulci(s, draw)
@@ -246,8 +248,8 @@ def brain(s: Space, draw: Draw, person: Person) -> dict[str, np.ndarray]:
 def _sulci(s: Space, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
     """Signed mm from the nearest sulcus, and how deep (mm) the sulci cut at each place.
 
-    Sulci are the zero lines of noise on the brain's surface, kept on the way inwards: so they cut in steeply and
-    meander, as in a section. Dividing by the slope makes mm of it and keeps every sulcus equally thin.
+    Sulci are the zero lines of noise on the brain's surface, continued inward. So they cut in steeply and meander, as
+    in a section. Dividing by the slope converts them to mm and makes every sulcus equally thin.
     """
     x, y, z = (v - np.float32(c) for v, c in zip((s.x, s.y, s.z), BRAIN_CENTER, strict=True))
     rho = np.sqrt(x * x * np.float32(1 / 66**2) + y * y * np.float32(1 / 80**2) + z * z * np.float32(1 / 76**2))
@@ -255,7 +257,7 @@ def _sulci(s: Space, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
     wander = [4 * s.grid.waves(draw, 14) for _ in range(3)]
     x, y, z = x * out + wander[0], y * out + wander[1], z * out + wander[2]
     fine = np.float32(1 / draw.uniform(9.5, 11.5))
-    # two lattices at an angle to each other hide each other's rows
+    # two lattices at an angle hide each other's rows
     f = lattice(draw, x * fine, y * fine, z * fine)
     a, b = np.float32(0.8) * fine, np.float32(0.6) * fine
     f = f + lattice(draw, a * x + b * y + 7, a * y - b * x + 3, z * fine + np.float32(0.5))
@@ -271,7 +273,7 @@ def _folia(s: Space, draw: Draw) -> np.ndarray:
 
 
 def dura(s: Space, cavity: np.ndarray, inner: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Where falx and tentorium end, and the venous sinuses. Dura is stiff: a mass bends it half as far as the brain.
+    """The edges of falx and tentorium, and the venous sinuses. Dura is stiff: a mass bends it half as far as the brain.
 
     Args:
         s: head coordinates, not pushed.
@@ -294,7 +296,7 @@ def dura(s: Space, cavity: np.ndarray, inner: dict[str, np.ndarray]) -> dict[str
 
 
 def calcification(s: Space, person: Person, draw: Draw) -> np.ndarray:
-    """Distance from calcium: plexus, pineal gland, falx, basal ganglia, as `person` has it."""
+    """Distance from calcium: plexus, pineal gland, falx, basal ganglia, as in `person`."""
     field = s.empty()
     grain = 1.2 * s.grid.waves(draw, 4)
     if person.choroid_calcification:

@@ -1,8 +1,8 @@
-"""Where the parts of the standard head lie: tables of ellipsoids and round cones, in the head coordinates of `anatomy`.
+"""The parts of the standard head: tables of ellipsoids and round cones, in the head coordinates of `anatomy`.
 
-Positions were set by eye against axial sections: midbrain at z = 20, pineal gland at 38, roof of the lateral
-ventricles at 64. What differs between people is a factor handed in; all else is one table a part. The order within a
-table counts: a soft shape fills the corner with those before it.
+Positions were set by eye with axial sections: midbrain at z = 20, pineal gland at 38, roof of the lateral ventricles at
+64. Differences between people are factors; everything else is one table per part. The order within a table matters: a
+soft shape fills the corner with those before it.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ class Blob:
         center: its middle.
         radii: half axes along x, y and z, mm.
         both: its mirror image on the other side as well.
-        soft: the corner with what is there already is filled over about this many mm.
+        soft: the corner with earlier shapes is filled over about this many mm.
         turn: mm of y per mm of x, mirrored with the side: slants its long axis.
     """
 
@@ -37,7 +37,7 @@ class Tube:
         start, end: the middles of its two ends.
         start_mm, end_mm: its radii there.
         both: its mirror image on the other side as well.
-        soft: the corner with what is there already is filled over about this many mm.
+        soft: the corner with earlier shapes is filled over about this many mm.
         flat: above 1 along an axis squeezes it along that axis.
     """
 
@@ -97,7 +97,7 @@ ITS_HOLE = (Blob((0, 20, -48), (15, 15, 20)),)
 
 
 def ear(side: int) -> tuple[Shape, ...]:
-    """The room an ear takes up; `side` is 1 on the patient's left, -1 on the right."""
+    """The space of an ear; `side` is 1 on the patient's left, -1 on the right."""
     return (Blob((side * 82, 20, -4), (7, 13, 27)),)
 
 
@@ -223,7 +223,7 @@ ARTERIES = (
 
 
 def cisterns(gap: float) -> tuple[Shape, ...]:
-    """The wide rooms of fluid around the stem; `gap` is the factor of their width that differs between people."""
+    """The wide cisterns around the stem; `gap` is the factor of their width that differs between people."""
     return (
         Blob((0, -14, 17), (11.5, 11, 6.5), soft=2),  # suprasellar, with its arms to the Sylvian stems
         Tube((6, -19, 19), (28, -19, 21), 3.0 * gap, 2.2 * gap, both=True, soft=3),

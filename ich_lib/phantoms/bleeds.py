@@ -1,7 +1,7 @@
-"""Blood by the rules of its kind: where it may lie, what bounds it, how much there is, how bright it is.
+"""Bleeds by the rules of their type: place, borders, volume and brightness.
 
-Every bleed becomes a distance field (mm, negative inside) on the coarse grid, sized until its volume there is the one
-drawn. Extra-axial blood is a layer of drawn thickness on a surface; the rules differ in what that thickness
+Every bleed becomes a distance field (mm, negative inside) on the coarse grid, scaled until its volume there is the
+drawn one. Extra-axial blood is a layer with a random thickness on a surface; the types differ in what the thickness
 depends on. Blood in fluid (subarachnoid) is a weight on the fluid spaces instead.
 """
 
@@ -15,7 +15,7 @@ from ich_lib.phantoms.atlas import Point
 from ich_lib.phantoms.grid import STEP_MM, Draw, Grid, inside, ramp
 from ich_lib.phantoms.space import Space
 
-DURA_MM = 0.7  # dura and the bone's own skin: between blood and bone
+DURA_MM = 0.7  # dura and periosteum: between blood and bone
 
 # Volume in mL, 5th, 50th and 95th percentile, and mean HU inside lesions at 5 mm, measured in the BHSD data set as
 # tabulated by DIDSR/InSilicoICH (CC0).
@@ -26,9 +26,9 @@ MEASURED: dict[str, dict[str, tuple[float, float, float]]] = {
     "subarachnoid": {"ml": (0.1, 0.8, 4.6), "hu": (31, 43, 58)},
     "epidural": {"ml": (1.2, 12.7, 40.0), "hu": (37, 56, 72)},
 }
-# Below this a bleed holds no voxel that is half blood at 5 mm, and a head that is said to bleed must show it.
+# A smaller bleed holds no voxel that is half blood at 5 mm, and a head that is labeled as bleeding must show it.
 LEAST_ML = {"intraparenchymal": 0.3, "intraventricular": 0.5, "subdural": 0.9, "subarachnoid": 0.5, "epidural": 1.2}
-# What averaging with neighbors takes from the mean inside the mask (HU): blood itself is brighter by that much.
+# What averaging with neighbors takes from the mean inside the mask (HU): blood itself is brighter by this amount.
 AVERAGING_HU = {
     "intraparenchymal": 4,
     "intraventricular": 2,
@@ -40,7 +40,7 @@ AVERAGING_HU = {
 
 @dataclass(frozen=True)
 class Push:
-    """How a mass moves the brain: a ball's center in head coordinates, its radius, and the way it moves its border."""
+    """How a mass moves the brain: a ball's center in head coordinates, its radius, and how far it moves its border."""
 
     center: Point
     radius_mm: float
@@ -49,13 +49,13 @@ class Push:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a bleed lies and how it grows there.
+    """The place of a bleed and how it grows there.
 
     Attributes:
         shape: size (mm) to distance from the blood.
         center: its middle, in head coordinates.
         sizes: the smallest and the largest.
-        floor: as of `Bleed`.
+        floor: as in `Bleed`.
     """
 
     shape: Callable[[float], np.ndarray]
@@ -72,8 +72,8 @@ class Bleed:
         name: its type.
         field: distance in mm, negative in the blood; for subarachnoid blood the share of the fluid that is blood.
         hu: CT number of the blood itself.
-        floor: mm from the membrane a layer lies on (falx, tentorium), negative behind it; None if bone is the floor.
-            Kept apart, since the corner between two distances would be lost on the coarse grid.
+        floor: mm from the membrane under a layer (falx, tentorium), negative behind it; None if bone is the floor. It
+            is stored separately, because the corner between two distances would be lost on the coarse grid.
         push: how it moves the brain; None if it does not.
     """
 
@@ -89,11 +89,11 @@ class Bleed:
 
 
 def place_bleed(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
-    """A bleed that takes up room of its own: epidural, subdural or intraparenchymal.
+    """A bleed that displaces the brain: epidural, subdural or intraparenchymal.
 
     Args:
         name: its type.
-        s: head coordinates, nothing pushed yet.
+        s: head coordinates, without displacement.
         depth: mm inward from the inner table (positive inside the cavity).
         draw: its stream of random numbers.
     """
@@ -108,13 +108,13 @@ def place_bleed(name: str, s: Space, depth: np.ndarray, draw: Draw) -> Bleed:
     hu = draw_clot_hu(name, draw)
     if (
         name == "intraparenchymal" and wanted_ml > 6
-    ):  # the low means of the table come from small and thin bleeds, mostly neighbors
+    ):  # the low means of the table come from small and thin bleeds, mostly from neighbors
         hu = max(hu, 47.0)
     return Bleed(name, blood, hu, Push(site.center, radius, round(push, 4)), site.floor)
 
 
 def draw_clot_hu(name: str, draw: Draw) -> float:
-    """CT number of the blood, such that the mean measured after averaging follows `MEASURED`."""
+    """CT number of the blood, so that the mean after averaging follows `MEASURED`."""
     return round(min(draw.between(*MEASURED[name]["hu"]) + AVERAGING_HU[name], 84), 2)
 
 
@@ -126,7 +126,7 @@ def _fit_volume(
     room: np.ndarray | np.float32,
     floor: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
-    """Halve the interval of sizes until the volume fits; 12 halvings are finer than anybody measures."""
+    """Halve the interval of sizes until the volume fits; 12 steps are finer than any measurement."""
     low, high = sizes
     under = None if floor is None else inside(floor, STEP_MM)
     for _ in range(12):
@@ -155,7 +155,7 @@ def _square(s: Space, point: Point) -> np.ndarray:
 
 
 def _epidural(s: Space, depth: np.ndarray, draw: Draw) -> Site:
-    """A lens on the inner table: thickest in the middle, stopped by sutures, where the dura holds fast to the bone."""
+    """A lens on the inner table: thickest in the middle, stopped by sutures, where the dura is fixed to the bone."""
     side = draw.pick((1, -1))
     place = draw.pick(
         ((62, -12, 32), (58, 20, 55), (40, -62, 50), (38, 70, 22), (35, 66, -4)), (0.38, 0.26, 0.2, 0.1, 0.06)
@@ -245,7 +245,7 @@ _SITES = {"epidural": _epidural, "subdural": _subdural, "intraparenchymal": _int
 
 
 def displace(s: Space, masses: list[Bleed], depth: np.ndarray) -> Space:
-    """Head coordinates as the brain sees them once `masses` have pushed it.
+    """Head coordinates of the brain after displacement by `masses`.
 
     A clot inside pushes outward in all directions like an inflating ball (the push falls with the square of the
     distance); one at the surface pushes toward the middle. At the skull nothing moves.
@@ -264,7 +264,7 @@ def displace(s: Space, masses: list[Bleed], depth: np.ndarray) -> Space:
             # strength at the clot's surface, then radius^2 over distance^2
             push = free * np.float32(strength * 1.5 * radius**2) / (square + np.float32(0.5 * radius**2))
             push = push / np.maximum(np.sqrt(square), 1)
-            # inside the clot nothing is left to move
+            # inside the clot nothing is displaced
             x, y, z = (v - push * dv for v, dv in zip((x, y, z), d, strict=True))
         else:
             to_middle = [-c for c in center[:2]] + [40 - center[2]]

@@ -1,7 +1,7 @@
-"""Scans that a head model should not answer for: other parts of the body, and heads whose numbers went wrong.
+"""Scans that a head model must not answer for: other parts of the body, and heads with wrong numbers.
 
-All made by code, to see whether `ich_lib.prediction.ood` notices. The bodies are sketches from a few ellipses, far from
-what a scanner sees of a chest; what gets past a gate here gets past it easily, what is stopped here proves little.
+All are synthetic, for tests of `ich_lib.prediction.ood`. The bodies are simple shapes of a few ellipses, far from a
+real chest CT. If one of them passes a gate, the gate is weak; if it is stopped, this proves little.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ BODIES = tuple(_FIELD_MM)
 def body(
     name: str, seed: int = 0, *, slices: int = 24, pixels: int = 256, thickness_mm: float = 5.0, noise_hu: float = 6.0
 ) -> Scan:
-    """What lies on the table instead of a head.
+    """A body or object instead of a head.
 
     Args:
-        name: from BODIES: chest, abdomen, thigh; a water phantom; noise of 300 HU; or the same number everywhere.
+        name: from BODIES: chest, abdomen, thigh; a water phantom; noise of 300 HU; or one constant number.
         seed: of sizes, places and noise.
-        slices: how many.
+        slices: their number.
         pixels: side of a slice; the field of view is 230 to 400 mm, as the part needs.
         thickness_mm: distance of slices.
-        noise_hu: standard deviation, but for noise and constant.
+        noise_hu: standard deviation, not used for noise and constant.
 
     Raises:
         ValueError: for an unknown name.
@@ -90,7 +90,7 @@ def _thigh(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.nda
 
 
 def _water(y: np.ndarray, x: np.ndarray, z: float, traits: np.ndarray) -> np.ndarray:
-    """A plastic cylinder full of water, as a scanner's own test has it."""
+    """A plastic cylinder full of water, as in a scanner's own test."""
     far = np.hypot(y, x) + 0 * z
     return np.select([far < 100, far < 106], [_WATER, 120], _AIR).astype(np.float32)
 
@@ -133,12 +133,12 @@ FAULTS = tuple(_FAULTS)
 
 
 def add_fault(scan: Scan, name: str, seed: int = 0) -> Scan:
-    """A scan as it looks after a mistake of the file, or of whoever read it.
+    """A scan after a mistake in the file or in reading it.
 
     Args:
         scan: a head.
-        name: from FAULTS. "bone as soft tissue" puts 50 HU where more than 150 was; the last four leave every number as
-            it is and move it elsewhere.
+        name: from FAULTS. "bone as soft tissue" puts 50 HU in place of more than 150; the last four keep every number
+            and move it elsewhere.
         seed: of the shuffle.
 
     Raises:

@@ -1,13 +1,13 @@
-"""Arithmetic that gives the same bits on every computer, and the grid on which the head is thought out.
+"""Arithmetic with the same bits on every computer, and the coarse grid of the head.
 
-A seed should mean the same head for everybody, or nobody can compare results. IEEE 754 fixes + - * / and sqrt to the
-last bit; it does not fix sin, exp, matrix products or the order of a long sum, which NumPy hands to whatever the
-processor does best. So arrays here meet only + - * / sqrt, floor, abs and comparisons; waves come from random lattices
-joined by polynomials; sums that decide something are sums of whole numbers.
+A seed must mean the same head on every computer, else results cannot be compared. IEEE 754 fixes + - * / and sqrt to
+the last bit. It does not fix sin, exp, matrix products or the order of a long sum, which NumPy optimizes for each
+processor. So arrays here use only + - * / sqrt, floor, abs and comparisons. Waves come from random lattices joined by
+polynomials, and sums that decide something are sums of integers.
 
-Anatomy is smooth at the scale of millimeters, so it is worked out once on a `Grid` of 2.5 mm as signed distances
-(mm, negative inside). A line drawn through a distance field between grid points is far sharper than the grid: a sphere
-of 12 mm is placed to within 0.1 mm. `Planes` then asks for any level and any pixel size.
+Anatomy is smooth at the scale of millimeters, so it is computed once on a `Grid` of 2.5 mm as signed distances (mm,
+negative inside). A line drawn through a distance field between grid points is far sharper than the grid: a sphere of 12
+mm is placed to within 0.1 mm. `Planes` reads any level at any pixel size.
 """
 
 import math
@@ -22,14 +22,15 @@ import numpy as np
 _Item = TypeVar("_Item")
 
 STEP_MM = 2.5
-# Reach of the grid in image coordinates (mm): everything of a head lies inside. (z, y, x)
+# Extent of the grid in image coordinates (mm), which contains the whole head. (z, y, x)
 LOW_MM, HIGH_MM = (-60.0, -117.5, -100.0), (140.0, 117.5, 100.0)
 
 
 class Draw:
-    """Random numbers rounded so that no processor's habits show.
+    """Random numbers, rounded so that they are equal on every processor.
 
-    `Generator.uniform` multiplies and adds in C, which some compilers fuse into one rounding. Here the sum is Python's.
+    `Generator.uniform` multiplies and adds in C, and some compilers fuse both into one rounding. Here Python computes
+    the sum.
     """
 
     def __init__(self, *seed: int) -> None:
@@ -53,7 +54,7 @@ class Draw:
     def between(self, low: float, middle: float, high: float, *, log: bool = False) -> float:
         """A value whose median is `middle` and whose 5th and 95th percentiles are about `low` and `high`.
 
-        The two halves of the bell have their own width, since the measured ranges are lopsided. Cut at 3rd and 97th.
+        The two halves of the bell have different widths, because the measured ranges are skewed. Cut at 3rd and 97th.
         """
         sigma = NormalDist().inv_cdf(0.03 + 0.94 * self.rng.random()) / 1.645
         if log:
@@ -69,10 +70,10 @@ class Draw:
 
 @dataclass(frozen=True)
 class Grid:
-    """The coarse grid, laid out along the image's own axes so that pixels are found by rows and columns.
+    """The coarse grid, along the image's own axes so that pixels are found by rows and columns.
 
     Attributes:
-        tilt_deg: gantry tilt: rows lean out of the axial plane, slices stay stacked along the table.
+        tilt_deg: gantry tilt: rows are tilted out of the axial plane, slices stay stacked along the table.
     """
 
     tilt_deg: float = 0.0
@@ -140,7 +141,7 @@ class Grid:
         return self._leaning(field) if self.tilt_deg else field
 
     def _leaning(self, field: np.ndarray) -> np.ndarray:
-        """A field laid out upright, read where the leaning rows are: a tilted gantry must not change the person."""
+        """A field made without tilt, read at the tilted rows: a tilted gantry must not change the person."""
         cosine, sine = self.lean
         z, y, _ = self.axes
         out = np.empty_like(field)
@@ -153,7 +154,7 @@ class Grid:
 
 
 def lattice(draw: Draw, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Smooth noise in [-1, 1) at any points, given in units of the lattice; it repeats every 32 units."""
+    """Smooth noise in [-1, 1) at any points, in units of the lattice; it repeats every 32 units."""
     table = draw.values(32, 32, 32).ravel()
     corner, share = [], []
     for v in (x, y, z):
@@ -180,7 +181,7 @@ class Planes:
     """Coarse fields read at the pixels of one level.
 
     Args:
-        grid: where the fields live.
+        grid: of the fields.
         rows_mm, columns_mm: image coordinates of pixel rows and columns inside the grid.
     """
 
@@ -224,7 +225,7 @@ def inside(distance: np.ndarray, pixel_mm: float) -> np.ndarray:
 
 
 def sheet(distance: np.ndarray, half_mm: np.ndarray | np.float32, pixel_mm: float) -> np.ndarray:
-    """Share of a pixel inside a sheet |distance| < half_mm; right also for sheets thinner than a pixel."""
+    """Share of a pixel inside a sheet |distance| < half_mm; also correct for sheets thinner than a pixel."""
     half_pixel = np.float32(pixel_mm / 2)
     share = np.minimum(np.maximum(distance + half_pixel, -half_mm), half_mm)
     share -= np.minimum(np.maximum(distance - half_pixel, -half_mm), half_mm)
@@ -233,7 +234,7 @@ def sheet(distance: np.ndarray, half_mm: np.ndarray | np.float32, pixel_mm: floa
 
 
 def ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 at `low`, 1 at `high`, straight between."""
+    """0 at `low`, 1 at `high`, linear between."""
     return np.clip((value - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
 
 

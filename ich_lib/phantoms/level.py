@@ -14,7 +14,7 @@ class Level:
     """Fields read at the pixels of one level.
 
     Attributes:
-        box: where these pixels lie among those of the whole level.
+        box: the place of these pixels in the whole level.
     """
 
     def __init__(self, fields: Mapping[str, np.ndarray], planes: Planes, z_mm: float, pixel_mm: float, box: Box = _ALL):
@@ -22,17 +22,17 @@ class Level:
         self._known: dict[str, np.ndarray] = {}
 
     def __call__(self, name: str, reach_mm: float = 2.0) -> np.ndarray | None:
-        """(y, x) values at the pixels; None where the field is absent or nowhere below `reach_mm` on this level."""
+        """(y, x) values at the pixels; None if the field is absent or nowhere below `reach_mm` on this level."""
         if name not in self.fields or (coarse := self._coarse(name)).min() > reach_mm:
             return None
         return self.planes.fine(coarse)
 
     def values(self, name: str) -> np.ndarray:
-        """(y, x) values at the pixels of a field that every head has, however far away it is."""
+        """(y, x) values at the pixels of a field that every head has, at any distance."""
         return self.planes.fine(self._coarse(name))
 
     def part(self, name: str, reach_mm: float) -> "Level | None":
-        """The box of pixels where a field lies below `reach_mm`, as a level of its own; None if there is none."""
+        """The box of pixels with a field below `reach_mm`, as a level of its own; None if there is none."""
         near = self._coarse(name) < reach_mm
         rows, columns = near.any(axis=1), near.any(axis=0)
         if not rows.any():
@@ -44,7 +44,7 @@ class Level:
         if any(b.stop <= b.start for b in box):
             return None
         part = Level(self.fields, self.planes.inside(*box), self.z_mm, self.pixel_mm, box)
-        part._known = self._known  # both lie on one level of the grid
+        part._known = self._known  # both are on one level of the grid
         return part
 
     def _coarse(self, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the scanner makes of a head: levels averaged to slices, headrest, beam hardening, blur, noise, whole numbers."""
+"""From a head to the recorded scan: levels averaged to slices, headrest, beam hardening, blur, noise, integers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,13 +29,13 @@ def scan_head(
     Args:
         fields: name to distance field on the grid.
         grid: the coarse grid.
-        person: whose head it is.
-        bleeds: the bleeds, in the order in which they claim room.
+        person: of the head.
+        bleeds: the bleeds, in the order in which they take space.
         z_mm: image coordinates of the slices' middles.
         y_mm: of the rows.
         x_mm: of the columns.
-        thickness_mm: what one slice averages over.
-        levels: how many levels are averaged.
+        thickness_mm: the thickness of the average.
+        levels: number of averaged levels.
 
     Returns:
         hu: (z, y, x) float32. shares: type to (z, y, x) float32.
@@ -61,7 +61,7 @@ def scan_head(
 
 
 def add_headrest(hu: np.ndarray, y_mm: np.ndarray, x_mm: np.ndarray, draw: Draw) -> None:
-    """A carbon shell filled with foam, curving up on both sides; only its arms lie in the field. Changes `hu`."""
+    """A carbon shell filled with foam, curving up on both sides; only its arms are in the field. Changes `hu`."""
     pixel_mm = float(x_mm[1] - x_mm[0]) if len(x_mm) > 1 else 1.0
     y, x = y_mm[:, None] + np.float32(draw.uniform(-2, 6)), x_mm[None, :] + np.float32(draw.uniform(-4, 4))
     r = np.sqrt(x * x + y * y) - np.float32(draw.uniform(146, 152))
@@ -81,7 +81,7 @@ def beam_hardening_field(s: Space, depth: np.ndarray, draw: Draw, strong: bool) 
     back = (1 - ramp(np.abs(s.x), 4, 22)) * ramp(s.y, 30, 62) * (1 - ramp(np.abs(s.z + 4), 8, 18))
     strength = draw.uniform(5, 10) * (2.2 if strong else 1)
     field = band * (np.float32(-strength) + np.float32(strength) * streak) + back * np.float32(0.7 * strength) * streak
-    if strong:  # rays from a dense ear, bright ones too: they can pass for blood
+    if strong:  # rays from a dense ear, some of them bright: they can look like blood
         side = draw.pick((1, -1))
         dx, dy = side * s.x - 46, s.y - 8
         ray = (dy / (np.abs(dx) + np.abs(dy) + 1) + 1) * 14  # 0 to 28 around the ear, without an arc tangent
@@ -105,7 +105,7 @@ def add_motion(hu: np.ndarray, draw: Draw) -> np.ndarray:
 
 
 def add_noise(hu: np.ndarray, noise_hu: float, blur_mm: float, pixel_mm: float, draw: Draw) -> np.ndarray:
-    """Blur of the kernel, correlated noise, whole numbers within a scanner's range. `blur_mm` is the SD of the blur."""
+    """Blur of the kernel, correlated noise, integers within a scanner's range. `blur_mm` is the SD of the blur."""
     spread = (blur_mm / pixel_mm) ** 2  # variance in pixels; a pass of (w, 1 - 2 w, w) adds 2 w
     passes = max(1, int(spread / 0.5) + 1)
     for _ in range(passes):

@@ -1,4 +1,4 @@
-"""Where a point of the picture lies in a standard head, however the patient lies in the scanner."""
+"""From a point of the picture to a standard head, for any position of the patient in the scanner."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,12 +9,12 @@ import numpy as np
 from ich_lib.phantoms.atlas import Blob, Point, Shape, Tube
 from ich_lib.phantoms.grid import STEP_MM, Draw, Grid, union
 
-FAR_MM = np.float32(30)  # mm: value of a distance field where nothing is near
+FAR_MM = np.float32(30)  # mm: value of a distance field far from everything
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How a head is sized and laid into the scanner.
+    """The size of a head and its position in the scanner.
 
     Attributes:
         scale: real mm per standard mm, on average.
@@ -36,7 +36,7 @@ class Space:
 
     Attributes:
         x, y, z: head coordinates (mm of the standard head) of every grid point.
-        scale: real mm per standard mm, on average; distances are handed out in real mm.
+        scale: real mm per standard mm, on average; returned distances are in real mm.
     """
 
     def __init__(self, grid: Grid, pose: Pose, x: np.ndarray, y: np.ndarray, z: np.ndarray, reach_mm: float = 9.0):
@@ -99,7 +99,7 @@ class Space:
         return block, new * np.float32(self.scale / max(flat))
 
     def _block(self, points: Sequence[Sequence[float] | np.ndarray], radius: float) -> tuple[slice, ...]:
-        """Part of the grid within reach of these points: far from a shape nobody asks for its distance."""
+        """Part of the grid within reach of these points: far from a shape, no distance is needed."""
         places = np.array([self.pose.place(p) for p in points])
         reach = radius * self.scale * 1.08 + self.reach_mm
         low, high = places.min(axis=0) - reach, places.max(axis=0) + reach
@@ -110,14 +110,14 @@ class Space:
 
 
 def _turned(u: np.ndarray, v: np.ndarray, slope: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates along and across a line that rises by `slope`."""
+    """Coordinates along and across a line with the slope `slope`."""
     norm = 1 / math.sqrt(1 + slope * slope)
     cosine, sine = np.float32(round(norm, 6)), np.float32(round(slope * norm, 6))
     return cosine * u + sine * v, cosine * v - sine * u
 
 
 def draw_pose(draw: Draw, grid: Grid) -> Space:
-    """Draw how a head is sized and laid into the scanner, and give its coordinates on the grid.
+    """Draw the size of a head and its position in the scanner, and return its coordinates on the grid.
 
     Size: the inner cranium of adults is 165 mm long and 135 wide, +- 5 %; children's are smaller and rounder.
     Positioning: a few degrees each of yaw, roll and nod, a few mm off the middle.
@@ -151,7 +151,7 @@ def draw_pose(draw: Draw, grid: Grid) -> Space:
 
 
 def _rotation(yaw: float, roll: float, nod: float) -> list[list[float]]:
-    """Rotation matrix, entries rounded so that no libm's last bit shows."""
+    """Rotation matrix, entries rounded so that it is equal with every libm."""
     (cy, sy), (cr, sr), (cn, sn) = ((math.cos(math.radians(a)), math.sin(math.radians(a))) for a in (yaw, roll, nod))
     about_z: list[list[float]] = [[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]]
     about_y: list[list[float]] = [[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]]

@@ -1,7 +1,7 @@
-"""Distances to CT numbers: what is painted over what, on one infinitely thin level.
+"""Distances to CT numbers: paint the structures of one infinitely thin level.
 
-Each structure covers a share of each pixel (a ramp one pixel wide at its border, so that nothing has steps), and is
-laid over what was there before. Blood is laid last and keeps its share: that is the exact truth.
+Each structure covers a share of each pixel (a ramp one pixel wide at its border, so that there are no steps), and is
+painted over the earlier ones. Blood comes last and keeps its share: that is the exact truth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from ich_lib.phantoms.bleeds import DURA_MM, Bleed
 from ich_lib.phantoms.grid import inside, ramp, sheet
 from ich_lib.phantoms.level import Level
 
-# CT numbers in HU: project facts (tissue and blood), Bushberg for fat, lens and vitreous
+# CT numbers in HU: typical values of tissue and blood; Bushberg for fat, lens and vitreous
 AIR, FAT, SKIN, CSF, MUSCLE, DURA = -1000, -95, 45, 7, 55, 52
 TABLE, DIPLOE, DENSE, SUTURE = 1350, 620, 1900, 220
 GLOBE, LENS, EDEMA = 10, 75, 21
@@ -24,19 +24,19 @@ _INNER = ("depth", "sulcus", "sulcus_mm", "wide", "high", "mid", "tent", "callos
 
 
 def blend(hu: np.ndarray, share: np.ndarray, value: float | np.floating | np.ndarray) -> None:
-    """Lay `value` over `hu` where `share` of the pixel is covered. Changes `hu`."""
+    """Paint `value` over `hu` by the covered `share` of the pixel. Changes `hu`."""
     hu += share * (value - hu)
 
 
 def fluid_spaces(
     f: Mapping[str, np.ndarray], pixel_mm: float, person: Person, swollen: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of fluid and of gray matter in the room of the brain, pixel by pixel.
+    """Shares of fluid and of gray matter in the space of the brain, pixel by pixel.
 
     Args:
         f: fields of `anatomy.brain` and depth (mm from the dura), on pixels or on the grid.
         pixel_mm: size of a pixel.
-        person: whose brain it is: width of the sulci, thickness of the cortex.
+        person: gives the width of the sulci and the thickness of the cortex.
         swollen: sulci widened by this factor (blood distends them).
 
     Returns:
@@ -88,8 +88,8 @@ def paint(level: Level, person: Person, bleeds: Sequence[Bleed]) -> tuple[np.nda
     """One level.
 
     Args:
-        level: what is painted: `level(name)` reads a field at its pixels, or gives None if it is out of reach.
-        person: whose head it is.
+        level: function: `level(name)` reads a field at the level's pixels, or gives None if it is out of reach.
+        person: of the head.
         bleeds: the bleeds; their fields are read as `level(type)`.
 
     Returns:
@@ -204,7 +204,7 @@ def _bleed_covers(
     bleeds: Sequence[Bleed],
     room: np.ndarray,
 ) -> tuple[np.ndarray, list[tuple[Bleed, np.ndarray | None, np.ndarray]]]:
-    """Fluid as subarachnoid blood swells it, and each bleed with its field and the share of each pixel that it is."""
+    """Fluid, widened by subarachnoid blood, and each bleed with its field and its share of each pixel."""
     left, covers = room.copy(), []
     for bleed in bleeds:
         field = at(bleed.name)
@@ -216,7 +216,7 @@ def _bleed_covers(
             share = fluid * field * left
         else:
             share = inside(field, pixel_mm)
-            # a layer may be thinner than a pixel: what is under its top, less what is under its floor
+            # a layer may be thinner than a pixel: the part under its top, minus the part under its floor
             if bleed.floor is not None:
                 share = np.maximum(share - inside(at.values(bleed.name + " floor"), pixel_mm), 0)
             elif bleed.name != "intraventricular":
@@ -230,7 +230,7 @@ def _bleed_covers(
 def _brain(
     at: Level, pixel_mm: float, person: Person, bleeds: Sequence[Bleed], room: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """HU of the inside of the skull, and the shares of blood, as if the cavity filled the whole picture."""
+    """HU of the inside of the skull, and the shares of blood, as if the inside filled the whole picture."""
     f = {name: at.values(name) for name in _INNER}
     fluid, gray = fluid_spaces(f, pixel_mm, person)
     fluid, covers = _bleed_covers(at, f, fluid, pixel_mm, person, bleeds, room)
@@ -262,7 +262,8 @@ def _brain(
     if calcification is not None:
         blend(hu, inside(calcification, pixel_mm), person.calcification_hu * (1 + np.float32(0.4) * at.values("rough")))
     rim = ramp(f["depth"], 16, 0)
-    hu += np.float32(person.cup_hu) * rim * rim  # scatter and hardening left over by the skull brighten its neighbor
+    # remaining scatter and hardening brighten the surroundings of the skull
+    hu += np.float32(person.cup_hu) * rim * rim
     for bleed, _, share in covers:
         blend(hu, _final_shares(share, covers, bleed), bleed.hu + 3 * at.values("rough"))
     return hu, {bleed.name: share for bleed, _, share in covers}
@@ -271,7 +272,7 @@ def _brain(
 def _final_shares(
     share: np.ndarray, covers: Sequence[tuple[Bleed, np.ndarray | None, np.ndarray]], bleed: Bleed
 ) -> np.ndarray:
-    """Cover that leaves each bleed its share once all are laid one over the other."""
+    """Cover that leaves each bleed its share after all are painted."""
     after = np.zeros_like(share)
     is_reached = False
     for other_bleed, _, part in covers:

@@ -1,4 +1,4 @@
-"""A scan in, everything found in it out: the whole journey as one function."""
+"""`analyze`: from a scan to the complete result, in one function."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,42 +19,44 @@ from ich_lib.prepare.head import Box, field_box, uncrop
 from ich_lib.prepare.slabs import Slabs, slabs_of, spread_rows
 from ich_lib.scan import Scan
 
-UNSURE = 0.1  # a slice's disagreement from here on is reported
-LIKELY, EVEN = 0.66, 0.33  # probabilities from which on bleeding is likely, and as likely as not (`uncertainty`)
-FLOOR_ML = 2.0  # less is none measurable: half of 37 clean scans have it marked; bleeds below it have a Dice of 0.17
-_CHUNK = 8  # slices at a time, so that memory stays flat on long scans
+UNSURE = 0.1  # the disagreement from which a slice is reported as unsure
+LIKELY, EVEN = 0.66, 0.33  # probabilities from which bleeding is likely, and about as likely as not (`uncertainty`)
+# a smaller mask counts as none measurable: half of 37 clean scans have this much marked, and bleeds below it have a
+# Dice of 0.17
+FLOOR_ML = 2.0
+_CHUNK = 8  # slices at a time, so that long scans need no more memory
 
 
 @dataclass(frozen=True)
 class Result:
-    """All that was found in one scan.
+    """The complete result of one scan.
 
     Attributes:
-        scan: what was read.
+        scan: the scan that was analyzed.
         blood: (z, y, x) float16, probability of blood at each voxel of `scan`.
-        threshold: a voxel belongs to the mask where `blood` reaches it.
-        evidence: what the models said, before calibration.
+        threshold: a voxel belongs to the mask if `blood` reaches it.
+        evidence: the output of the models, before calibration.
         slice_scores: (z, 6) float64, score of each label in each slice, in the order of LABELS.
-        scan_scores: (6,) float64, the same for the whole scan.
-        score_threshold: a slice or scan is called bleeding where `any` reaches it.
+        scan_scores: (6,) float64, scores of the whole scan.
+        score_threshold: a slice or scan is called bleeding if `any` reaches it.
         calibrated: whether the scores are probabilities, fitted on scans that the models never saw.
-        heat: (z, y, x) float16 in [0, 1], where the classifier saw evidence for `any`; one scale for all slices, its
-            peak as high as the scan's score, so that a clean scan stays dark.
-        models: (name, SHA-256 of the weights' file) of each model asked.
-        warnings: sentences for the person, doubts first.
-        disagreement: (z,) float64 in [0, 1], how far the slice's score for `any` and that of its mirror image lie
-            apart. The two show the same blood, so all of it is the model's. Not every error: it is low where both are
-            wrong alike.
-        ood: how unlike the scans that the model learned from this one is; None for a model that cannot tell.
-        model_figures: what the models reached on patients that they never saw, as their card tells; None for no card.
-        doubts: why it may be no native head in HU.
-        believe: whether the person asked for what the model says although a doubt refuses it.
-        cavity_ml: what the skull holds; None where it is not known, or no skull was seen.
-        floor_ml: a mask of less is none measurable.
+        heat: (z, y, x) float16 in [0, 1], the classifier's activation for `any`. All slices share one scale, and the
+            maximum is the score of the scan, so a clean scan stays dark.
+        models: (name, SHA-256 of the weights' file) of each model used.
+        warnings: sentences for the user, the doubts of the gates first.
+        disagreement: (z,) float64 in [0, 1], difference between the slice's score for `any` and that of its mirror
+            image. Both show the same blood, so the difference is an error of the model. It does not show every error:
+            it is low if both scores are wrong in the same way.
+        ood: how far the scan is from the training scans of the model; None for a model without this test.
+        model_figures: the model's figures on patients it never saw, from its card; None without a card.
+        doubts: why the scan may not be a native head CT in HU.
+        believe: whether the user asked for the finding although a gate refuses it.
+        cavity_ml: volume inside the skull; None if it is not known, or if no skull was seen.
+        floor_ml: a smaller mask counts as none measurable.
 
     See also:
-        `analyze`, which makes one; `ich_lib.words.sentence`, `ich_lib.show.overview` and `ich_lib.reports.write`, for
-        words, a figure and files.
+        `analyze`, which makes a result; `ich_lib.words.sentence`, `ich_lib.show.overview` and `ich_lib.reports.write`,
+        for words, a figure and files.
 
     Example:
         >>> from ich_lib import analyze, phantom
@@ -93,21 +95,21 @@ class Result:
 
     @property
     def refusals(self) -> tuple[Doubt, ...]:
-        """The doubts because of which nothing would be believed."""
+        """The doubts that refuse the finding."""
         return tuple(doubt for doubt in self.doubts if doubt.refuses)
 
     @property
     def is_withheld(self) -> bool:
-        """Whether nothing is believed: then no finding, probability, mask or mL is shown or saved."""
+        """Whether the finding is withheld: no finding, probability, mask or mL is shown or saved."""
         return bool(self.refusals) and not self.believe
 
     @property
     def finding(self) -> str:
-        """The headline, one rule for whatever shows one: "withheld", "bleeding", "uncertain" or "none".
+        """The headline, one rule for every place that shows it: "withheld", "bleeding", "uncertain" or "none".
 
-        Bleeding where its probability is likely, see `uncertainty.probability_word`; uncertain where it is as likely
-        as not, or less likely although a slice is called bleeding. Scores that are no probabilities are bleeding from
-        their threshold on.
+        "bleeding" if its probability is likely, see `uncertainty.probability_word`. "uncertain" if it is about as
+        likely as not, or less likely while a slice is called bleeding. Scores that are not probabilities count as
+        bleeding from their threshold.
         """
         if self.is_withheld:
             return "withheld"
@@ -120,33 +122,33 @@ class Result:
 
     @property
     def marked_ml(self) -> float | None:
-        """mL of the mask, believed or not; None where the voxel size is not trusted."""
+        """mL of the mask, even if the finding is withheld; None if the voxel size is not reliable."""
         return self.scan.volume_ml(self.mask) if self.scan.spacing_known else None
 
     @property
     def is_measurable(self) -> bool:
-        """Whether mL are given: the voxel size is trusted, the finding is bleeding, and the mask reaches the floor."""
+        """Whether mL are given: the voxel size is reliable, the finding is bleeding, and the mask reaches the floor."""
         marked_ml = self.marked_ml
         return marked_ml is not None and self.finding == "bleeding" and marked_ml >= self.floor_ml
 
     @property
     def volume_ml(self) -> float | None:
-        """mL of the mask, never more than the skull holds; None where none is measurable."""
+        """mL of the mask, never more than the volume inside the skull; None if none is measurable."""
         return self._within_cavity(self.marked_ml)
 
     @property
     def unsure_slices(self) -> tuple[int, ...]:
-        """Numbers of the slices, from 0, whose disagreement reaches UNSURE."""
+        """Indices of the slices, from 0, whose disagreement reaches UNSURE."""
         return () if self.disagreement is None else tuple(np.flatnonzero(self.disagreement >= UNSURE).tolist())
 
     @property
     def soft_ml(self) -> float | None:
-        """mL of the summed probabilities (`volume.soft_voxels`), as `volume_ml`."""
+        """mL of the sum of probabilities (`volume.soft_voxels`), under the conditions of `volume_ml`."""
         return self._within_cavity(float(soft_voxels(self.blood) @ self.scan.slice_ml))
 
     @property
     def abc2_ml(self) -> float | None:
-        """mL of the mask by ABC/2 (`volume.abc2_ml`), as `volume_ml`."""
+        """mL of the mask by ABC/2 (`volume.abc2_ml`), under the conditions of `volume_ml`."""
         return self._within_cavity(abc2_ml(self.mask, self.scan.affine, slabs=self.scan.slabs))
 
     def _within_cavity(self, ml: float | None) -> float | None:
@@ -156,7 +158,7 @@ class Result:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Label to probability, whole scan: what the model says, believed or not."""
+        """Label to probability of the whole scan, even if the finding is withheld."""
         return {label: float(score) for label, score in zip(LABELS, self.scan_scores, strict=True)}
 
 
@@ -167,29 +169,30 @@ def analyze(
     believe: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Result:
-    """Find blood in a scan.
+    """Look for blood in a scan.
 
-    Thin slices are averaged to slabs of about 5 mm for the models (`ich_lib.prepare.slabs`), and each slice gets what
-    was found in its slab. Every slab is asked twice, as it is and mirrored, and the answers are averaged: a mirrored
-    scan gives the mirrored result. What the models say of a slab, its mask and its neighbors is made a probability by
-    their calibration (`ich_lib.prediction.calibration`); models without one give plain scores, which are no
-    probabilities. What is no native head in HU gets no finding (`ich_lib.prediction.gates`). A scan of one slice has
-    that slice's scores.
+    Thin slices are averaged to slabs of about 5 mm for the models (`ich_lib.prepare.slabs`), and each slice gets the
+    result of its slab. Every slab is scored twice, as it is and mirrored, and the scores are averaged. So a mirrored
+    scan gives the mirrored result. A calibration turns the output for a slab, its mask and its neighbors into a
+    probability (`ich_lib.prediction.calibration`). Models without a calibration give plain scores, which are not
+    probabilities. A scan that is not a native head CT in HU gets no finding (`ich_lib.prediction.gates`). A scan of one
+    slice has the scores of that slice.
 
     Args:
-        scan: what `read` returned.
-        models: what `load` returned, or what it would load; None for the shipped ones.
-        believe: give the finding even so.
-        progress: called with the share done, 0 to 1.
+        scan: the result of `read`.
+        models: the result of `load`, or a source that `load` accepts; None for the shipped ones.
+        believe: give the finding even if a gate refuses it.
+        progress: called with the finished share, 0 to 1.
 
     Returns:
         The result, on the scan's own voxels.
 
     Raises:
-        FileNotFoundError, ValueError: as `load`, if `models` has to be loaded.
+        FileNotFoundError, ValueError: as in `load`, if `models` has to be loaded.
 
     See also:
-        `read`, which makes the scan; `explain`, for other heat maps; `ich_lib.words.sentence`, which tells the result.
+        `read`, which makes the scan; `explain`, for other heat maps; `ich_lib.words.sentence`, which describes the
+        result.
 
     Example:
         >>> from ich_lib import analyze, phantom
@@ -204,7 +207,7 @@ def analyze(
     if slabs.are_slices:
         return found
     for model in models:
-        model.release()  # its memory is wanted for the many slices
+        model.release()  # the memory is needed for the many slices
     return _on_slices(found, scan, slabs)
 
 
@@ -215,7 +218,7 @@ def slab_scan(scan: Scan) -> tuple[Slabs, Scan]:
 
 
 def _on_slices(thick: Result, scan: Scan, slabs: Slabs) -> Result:
-    """What was found in slabs, on the slices they were made of."""
+    """Results of slabs, on the slices that were averaged."""
     mask, classes, disagreement = spread_rows(slabs, [thick.evidence.mask, thick.evidence.classes, thick.disagreement])
     return replace(
         thick,
@@ -229,7 +232,7 @@ def _on_slices(thick: Result, scan: Scan, slabs: Slabs) -> Result:
 
 
 def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | None, *, believe: bool) -> Result:
-    """`analyze` of slices as they are."""
+    """`analyze` of slices without averaging."""
     answers = _ask(models, restore_bone(scan.hu), progress)
     evidence, *each_way = (
         Evidence(top if models.segmenter else None, some if models.classifier else None)
@@ -267,8 +270,9 @@ def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | 
 
 @dataclass(frozen=True)
 class _Answers:
-    """What a pair of models says of a scan: mask, the classifier's maps and features, and of the slices, of their
-    mirror images and of both together, (3, z) means of the highest probabilities and (3, z, 6) scores."""
+    """The output of a pair of models for a scan: the mask, the classifier's maps and features, and (3, z) means of the
+    highest probabilities and (3, z, 6) scores. The three rows are the slices, their mirror images, and both
+    together."""
 
     blood: np.ndarray
     maps: list[np.ndarray]
@@ -303,7 +307,7 @@ def _ask(models: Models, hu: np.ndarray, progress: Callable[[float], None] | Non
 
 
 def features(hu: np.ndarray, model: Model) -> np.ndarray:
-    """(z, k) features of a scan's (z, y, x) HU, as `analyze` gets them from a model that tells them."""
+    """(z, k) features of a scan's (z, y, x) HU, as `analyze` gets them from a model that returns them."""
     hu = restore_bone(hu)
     box = field_box(hu, model.recipe.field)
     parts_of_scan = (
@@ -314,11 +318,9 @@ def features(hu: np.ndarray, model: Model) -> np.ndarray:
 
 
 def _there(part: np.ndarray | None) -> np.ndarray:
-    """What a model must tell by its task."""
+    """The output that a model must have for its task."""
     if part is None:
-        raise ValueError(
-            "The model does not tell what its recipe promises: mask or scores are missing. Export it again."
-        )
+        raise ValueError("The model lacks an output of its recipe: mask or scores are missing. Export it again.")
     return part
 
 
@@ -337,13 +339,13 @@ def _scores_of(evidence: Evidence, calibration: Calibration | None) -> tuple[np.
 
 
 def slice_batches(count: int, recipe: Recipe) -> list[range]:
-    """Slice numbers to be asked for together."""
+    """Slice indices that are scored together."""
     step = recipe.depth if recipe.depth > 1 else _CHUNK
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
 
 def predict_with_mirror(model: Model, hu: np.ndarray, box: Box, rows: range) -> tuple[ModelOutput, ModelOutput]:
-    """The answers to some slices and to their mirror images, each the mean over the views the recipe has; maps are
+    """The output for some slices and for their mirror images, each the mean over the views of the recipe; maps are
     mirrored back."""
     straight, mirrored = [], []
     for pictures in model_inputs(hu, box, model.recipe, rows):
@@ -355,19 +357,19 @@ def predict_with_mirror(model: Model, hu: np.ndarray, box: Box, rows: range) -> 
 
 
 def _of_block(answer: ModelOutput, count: int) -> ModelOutput:
-    """The answers to the slices of one block; air beyond the scan's end is dropped."""
+    """The output for the slices of one block; air beyond the end of the scan is dropped."""
     blood, scores = (None if part is None else part[0, :count] for part in (answer.blood, answer.scores))
     return ModelOutput(blood, scores, answer.heat)
 
 
 def average_outputs(answers: Sequence[ModelOutput]) -> ModelOutput:
-    """The mean of each part that the answers tell."""
+    """The mean of each part of the output."""
     columns = zip(*((output.blood, output.scores, output.heat, output.features) for output in answers), strict=True)
     return ModelOutput(*(None if part[0] is None else np.mean(part, axis=0) for part in columns))
 
 
 def _any_heat(answer: ModelOutput, scheme: str) -> Sequence[np.ndarray]:
-    """(n, r, c) maps for `any`; nothing where the model has no maps, or scores no `any`."""
+    """(n, r, c) maps for `any`; None if the model has no maps, or no score for `any`."""
     if answer.heat is None or "any" not in SCHEMES[scheme]:
         return ()
     return list(answer.heat[..., SCHEMES[scheme].index("any")])
@@ -383,7 +385,7 @@ def _mirror(answer: ModelOutput) -> ModelOutput:
 
 
 def resample_heat(maps: list[np.ndarray], peak: float, box: Box | None, shape: tuple[int, int, int]) -> np.ndarray:
-    """The classifier's small maps on the scan's voxels, (z, y, x) float16, scaled so that the highest is `peak`."""
+    """The classifier's small maps on the scan's voxels, (z, y, x) float16, scaled so that the maximum is `peak`."""
     scale = peak / max([float(slice_map.max()) for slice_map in maps] + [1e-3])
     heat = np.zeros(shape, np.float16)
     for index, slice_map in enumerate(maps):
@@ -393,5 +395,5 @@ def resample_heat(maps: list[np.ndarray], peak: float, box: Box | None, shape: t
 
 
 def _zero_below(values: np.ndarray) -> np.ndarray:
-    """Zero for what is under 1e-4: float16 keeps no digits there, and NumPy takes 30 times as long to convert it."""
+    """Set values under 1e-4 to zero: float16 keeps no digits there, and NumPy takes 30 times longer to convert them."""
     return np.where(values < 1e-4, np.float32(0), values)

@@ -1,8 +1,8 @@
-"""What the networks say of a scan to probabilities that mean what they say.
+"""Calibration: from the output of the networks to probabilities.
 
-A network trained on samples of which half bleed is too sure on real scans, of whose slices one in eight bleeds. Here
-the mask's own evidence, the neighbors' and the classifier's are weighed by a logistic regression, fitted on scans the
-network never saw (Platt 1999; Guo et al. 2017, arXiv:1706.04599).
+In the training samples half of the slices bleed, in real scans one in eight. So the networks are overconfident on real
+scans. A logistic regression combines the evidence of the mask, the neighboring slices and the classifier. It is fitted
+on scans that the networks never saw (Platt 1999; Guo et al. 2017, arXiv:1706.04599).
 """
 
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ import numpy as np
 
 from ich_lib.labels import ANY, LABELS
 
-TOP = 60  # the mask's own evidence for blood is the mean of this many highest pixels
-_PROBABILITY_MARGIN = 1e-4  # evidence closer to 0 or 1 counts as this close: logits stay within 9.2
-_FITTED_C = 1.0  # inverse strength of the ridge that keeps weights of rare types small
+TOP = 60  # the mask's evidence for blood is the mean of this many highest pixels
+_PROBABILITY_MARGIN = 1e-4  # evidence is clipped to this distance from 0 and 1: logits stay within 9.2
+_FITTED_C = 1.0  # inverse strength of the ridge penalty, which keeps weights of rare types small
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the networks said of one scan, before anything is made of it.
+    """The output of the networks for one scan, before calibration.
 
     Attributes:
-        mask: (z,) mean of the TOP highest pixels of the mask's probabilities; None where nobody segmented.
-        classes: (z, 6) the classifier's scores in the order of LABELS; None where nobody classified.
+        mask: (z,) mean of the TOP highest pixels of the mask's probabilities; None without a segmentation model.
+        classes: (z, 6) the classifier's scores in the order of LABELS; None without a classifier.
     """
 
     mask: np.ndarray | None
     classes: np.ndarray | None
 
     def of(self, label: int) -> np.ndarray:
-        """(z, k) logits that speak for a label: the mask's, the mean of the neighbors' masks, the classifier's."""
+        """(z, k) logits for a label: of the mask, of the mean of the neighbors' masks, of the classifier."""
         columns = []
         if self.mask is not None:
             logits = _logit(self.mask)
@@ -40,18 +40,18 @@ class Evidence:
         return np.stack(columns, axis=1)
 
     def of_scan(self, label: int) -> np.ndarray:
-        """(k,) the same for the whole scan: of each column the highest mean of two neighboring slices."""
+        """(k,) the same for the whole scan: in each column the highest mean of two neighboring slices."""
         return peak_evidence(self.of(label))
 
     def plain(self) -> np.ndarray:
-        """(z, 6) scores without calibration: the classifier's, and for `any` the mean of its and the mask's."""
+        """(z, 6) scores without calibration: those of the classifier; for `any` the mean of classifier and mask."""
         if self.classes is not None:
             scores = self.classes.astype(float)
             if self.mask is not None:
                 scores[:, ANY] = (scores[:, ANY] + self.mask) / 2
             return scores
         if self.mask is None:
-            raise ValueError("Evidence without a mask and without classes says nothing of any slice.")
+            raise ValueError("Evidence without a mask and without classes is empty.")
         scores = np.zeros((len(self.mask), len(LABELS)))
         scores[:, ANY] = self.mask
         return scores
@@ -62,8 +62,8 @@ class Calibration:
     """Weights that turn evidence into probabilities.
 
     Attributes:
-        slices: (6, k + 1) per label the weights of `Evidence.of`, the constant last.
-        scans: (6, k + 1) per label those of `Evidence.of_scan`.
+        slices: (6, k + 1) weights of `Evidence.of` for each label, the constant last.
+        scans: (6, k + 1) weights of `Evidence.of_scan` for each label.
     """
 
     slices: np.ndarray
@@ -73,7 +73,7 @@ class Calibration:
         """(z, 6) probabilities in the order of LABELS.
 
         Raises:
-            ValueError: if the evidence is of another kind than what was fitted.
+            ValueError: if the evidence is of another kind than the fitted one.
         """
         return _apply_weights([evidence.of(label) for label in range(len(LABELS))], self.slices)
 
@@ -81,12 +81,12 @@ class Calibration:
         """(6,) probabilities of the whole scan.
 
         Raises:
-            ValueError: if the evidence is of another kind than what was fitted.
+            ValueError: if the evidence is of another kind than the fitted one.
         """
         return _apply_weights([evidence.of_scan(label) for label in range(len(LABELS))], self.scans)
 
     def as_json(self) -> dict:
-        """Plain numbers, for a card."""
+        """Plain values, for a card."""
         return {"slices": self.slices.tolist(), "scans": self.scans.tolist()}
 
 
@@ -96,7 +96,8 @@ def calibration_from_json(values: dict) -> Calibration:
 
 
 def peak_evidence(slices: np.ndarray) -> np.ndarray:
-    """(z, k) values of slices to (k,): the highest mean of two neighbors; a real bleed rarely stays in one slice."""
+    """(z, k) values of slices to (k,): the highest mean of two neighbors. A real bleed is seldom in a single slice
+    only."""
     if len(slices) == 1:
         return slices[0]
     return ((slices[1:] + slices[:-1]) / 2).max(axis=0)
@@ -105,15 +106,15 @@ def peak_evidence(slices: np.ndarray) -> np.ndarray:
 def fit_calibration(evidence: Sequence[Evidence], labels: Sequence[np.ndarray]) -> Calibration:
     """Fit a calibration on scans that the networks were not trained on.
 
-    Slices and scans have weights of their own. A label that all or none of them show keeps its evidence as it is, moved
-    to its share. Weights are kept from falling below zero: more evidence never speaks against blood.
+    Slices and scans have separate weights. If all or none of them show a label, its evidence stays as it is, shifted to
+    its frequency. Weights never become negative: more evidence never lowers a probability.
 
     Args:
-        evidence: one entry a scan.
-        labels: (z, 6) bool a scan, in the order of LABELS.
+        evidence: one entry per scan.
+        labels: (z, 6) bool per scan, in the order of LABELS.
 
     Returns:
-        The calibration. No patient of `evidence` may be reported with it.
+        The calibration. Do not report a patient of `evidence` with it.
     """
     slices, scans = [], []
     for k in range(len(LABELS)):
@@ -125,11 +126,11 @@ def fit_calibration(evidence: Sequence[Evidence], labels: Sequence[np.ndarray]) 
 
 
 def _apply_weights(columns: list[np.ndarray], table: np.ndarray) -> np.ndarray:
-    """Probabilities, the labels along the last axis, of (..., k) evidence a label and (6, k + 1) weights."""
+    """Probabilities, the labels along the last axis, from (..., k) evidence per label and (6, k + 1) weights."""
     kinds = columns[0].shape[-1]
     if kinds + 1 != table.shape[1]:
         raise ValueError(
-            f"This calibration weighs {table.shape[1] - 1} kinds of evidence; there are {kinds}. It belongs to other "
+            f"This calibration takes {table.shape[1] - 1} kinds of evidence; there are {kinds}. It belongs to other "
             "models."
         )
     logits = [
@@ -139,7 +140,7 @@ def _apply_weights(columns: list[np.ndarray], table: np.ndarray) -> np.ndarray:
 
 
 def _fit_weights(columns: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(k + 1,) logistic weights, the constant last; columns whose weight would be negative are left out."""
+    """(k + 1,) logistic weights, the constant last; columns with a negative weight are left out."""
     from sklearn.linear_model import LogisticRegression
 
     weights = np.zeros(columns.shape[1] + 1)
@@ -160,7 +161,7 @@ def _fit_weights(columns: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _neighbor_mean(values: np.ndarray) -> np.ndarray:
-    """(z,) mean of the slices above and below; at an end the slice itself stands in for the missing one."""
+    """(z,) mean of the slices above and below; at an end, the slice itself replaces the missing one."""
     padded = np.concatenate([values[:1], values, values[-1:]])
     return (padded[:-2] + padded[2:]) / 2
 

@@ -1,6 +1,6 @@
-"""Weights to something that can be called: ONNX Runtime for what was exported, Keras for a run folder as it is.
+"""Load trained models: ONNX Runtime runs exported models, and Keras runs the model of a run folder.
 
-A run of hand-made features is fitted again from what it kept.
+A run of hand-made features is fitted again from its stored features.
 """
 
 import hashlib
@@ -22,20 +22,20 @@ from ich_lib.prediction.ood import OodDetector, detector_from_json
 if TYPE_CHECKING:
     import keras
 
-WEIGHTS_FOLDER = "shipped"  # the word for the models that come with the library
-WEIGHTS = Path(__file__).parents[1] / "weights"  # where those lie
-ONNX, KERAS = ".onnx", ".weights.h5"  # what an exported NAME.json has beside it
+WEIGHTS_FOLDER = "shipped"  # the name of the models that come with the library
+WEIGHTS = Path(__file__).parents[1] / "weights"  # their folder
+ONNX, KERAS = ".onnx", ".weights.h5"  # files beside an exported NAME.json
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a model says of some pictures; None for what it does not tell.
+    """The output of a model for some pictures; None for parts that it does not have.
 
     Attributes:
         blood: (n, y, x), or (n, z, y, x) of a model with depth, probability of blood.
         scores: (n, k), or (n, z, k) of a model with depth, in the recipe's scheme.
         heat: (n, r, c, k) class activation maps, not scaled.
-        features: (n, f) what the scores are made of, pooled over the picture.
+        features: (n, f) pooled features of the picture, the input of the last layer.
     """
 
     blood: np.ndarray | None = None
@@ -50,11 +50,11 @@ class Model:
 
     Attributes:
         name: the recipe's name.
-        recipe: tells which input it wants.
-        sha256: of the file the weights came from.
-        run: (n, y, x, channel) float32 pictures, (n, z, y, x, channel) for a recipe with depth, to its answer.
-        card: NAME.json: figures, data, attribution, folds. A run folder gives its folds only.
-        release: gives back memory that is kept for the next pictures; the next ones then take a little longer.
+        recipe: describes the input of the model.
+        sha256: of the weights' file.
+        run: from (n, y, x, channel) float32 pictures, or (n, z, y, x, channel) for a recipe with depth, to the output.
+        card: NAME.json: figures, data, attribution, folds. A run folder has only its folds.
+        release: frees the memory that is kept for the next pictures; the next call then takes a little longer.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Model:
 
 @dataclass(frozen=True)
 class Models:
-    """The pair `analyze` asks: one that draws the mask, one that scores. They may be the same model.
+    """The pair that `analyze` uses: one model for the mask, one for the scores. They may be the same model.
 
-    One of them may be missing where a single model is to be judged.
+    One of them may be missing if a single model is evaluated.
     """
 
     segmenter: Model | None
@@ -81,19 +81,19 @@ class Models:
 
     @property
     def calibration(self) -> Calibration | None:
-        """What turns the pair's evidence into probabilities; None unless it was fitted for just this pair."""
+        """The calibration of the pair; None unless it was fitted for exactly this pair."""
         cards = [model.card.get("calibration") for model in self]
         return calibration_from_json(cards[0]) if cards[0] and all(card == cards[0] for card in cards) else None
 
     @property
     def figures(self) -> dict:
-        """What the pair reached on patients that it never saw, as its card tells; empty where it tells of no pair."""
+        """The pair's figures on patients that it never saw, from its card; empty if no card describes this pair."""
         cards = [model.card.get("figures") for model in self]
         return cards[0] if cards[0] and all(card == cards[0] for card in cards) else {}
 
     @property
     def ood_detector(self) -> OodDetector | None:
-        """What the classifier's features are like on scans as it learned from; None where its card does not tell."""
+        """The classifier's features on its training scans; None if its card has none."""
         card = self.classifier.card.get("usual") if self.classifier else None
         return detector_from_json(card) if card else None
 
@@ -102,19 +102,19 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
     """Load trained models.
 
     Args:
-        source: "shipped" for the models that come with the library, or a folder that `export` or `train` wrote, or a
+        source: "shipped" for the models that come with the library, or a folder written by `export` or `train`, or a
             folder of such folders.
-        fill: take a model that the folder lacks from the shipped model.
+        fill: use the shipped model for a task that the folder lacks.
 
     Returns:
         The models.
 
     Raises:
         FileNotFoundError: if there are no models in the folder.
-        ValueError: if a file's SHA-256 is not the one its card states, or two models of one task are there.
+        ValueError: if a file's SHA-256 differs from its card, or if two models have the same task.
 
     See also:
-        `analyze`, which asks the models; `train` and `export`, which write such folders.
+        `analyze`, which uses the models; `train` and `export`, which write such folders.
 
     Example:
         >>> from ich_lib import load
@@ -128,7 +128,7 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
         return _shipped_models()
     folder = Path(source)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Name a run folder of train, or what export wrote.")
+        raise FileNotFoundError(f"{folder} is not a folder. Name a run folder of train, or a folder of export.")
     models = [
         model for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for model in _models_in(place)
     ]
@@ -149,7 +149,7 @@ def _shipped_models() -> Models:
 
 
 def _models_in(folder: Path) -> list[Model]:
-    """Exported models of a folder, or else the run it is."""
+    """The exported models of a folder; without any, the run in it."""
     exported = [_onnx_model(path) for path in sorted(folder.glob("*.json")) if path.with_suffix(ONNX).is_file()]
     if exported:
         return exported
@@ -177,7 +177,7 @@ def _only_model(fitting: list[Model], task: str, folder: Path) -> Model | None:
 
 
 def _onnx_model(card_path: Path) -> Model:
-    """An exported model, if its bytes are those its card names."""
+    """An exported model, after its SHA-256 is compared with its card."""
     import onnxruntime
 
     path = card_path.with_suffix(ONNX)
@@ -186,7 +186,7 @@ def _onnx_model(card_path: Path) -> Model:
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != card["sha256"][path.name]:
         raise ValueError(
-            f"{path.name} is not the file its card {card_path.name} describes (SHA-256 differs). Get both again."
+            f"{path.name} is not the file its card {card_path.name} describes (SHA-256 differs). Download both again."
         )
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     name, recipe = session.get_inputs()[0].name, recipe_from_json(card["recipe"])
@@ -195,7 +195,7 @@ def _onnx_model(card_path: Path) -> Model:
         return model_output(session.run(None, {name: pictures}), recipe)
 
     def rest() -> None:
-        # ONNX Runtime shrinks its arena (200 MB after a scan) only at the end of a run: one blank picture, 20 ms
+        # ONNX Runtime frees its memory (200 MB after a scan) only at the end of a run: one blank picture, 20 ms
         shrinking = onnxruntime.RunOptions()
         shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         shape = [side if isinstance(side, int) else 1 for side in session.get_inputs()[0].shape]
@@ -205,7 +205,7 @@ def _onnx_model(card_path: Path) -> Model:
 
 
 def _run_model(folder: Path) -> Model:
-    """A run folder as it is. Imports Keras and its backend: seconds, and a gigabyte."""
+    """The model of a run folder. Imports Keras and its backend, which takes seconds and a gigabyte."""
     from ich_lib.models.run import open_run
 
     trained = open_run(folder)
@@ -216,7 +216,7 @@ def _run_model(folder: Path) -> Model:
 
 
 def keras_runner(model: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], ModelOutput]:
-    """What answers for a network of Keras."""
+    """The function that runs a Keras network."""
     from ich_lib.models.heat import add_heat_output
 
     outputs = keras_outputs(add_heat_output(model))
@@ -224,9 +224,11 @@ def keras_runner(model: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray],
 
 
 def keras_outputs(model: "keras.Model") -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Pictures to the outputs of a network of Keras, in their order."""
+    """The function from pictures to the outputs of a Keras network, in their order."""
     largest_batch = (
-        1  # pictures asked at a time so far: fewer are filled up, since every new number compiles the model anew
+        # largest number of pictures so far: smaller batches are filled up, because each new size compiles the model
+        # again
+        1
     )
 
     def outputs(pictures: np.ndarray) -> list[np.ndarray]:
@@ -240,7 +242,7 @@ def keras_outputs(model: "keras.Model") -> Callable[[np.ndarray], list[np.ndarra
 
 
 def _classical_runner(trained: "Run") -> Callable[[np.ndarray], ModelOutput]:
-    """What answers for a run of hand-made features: scores without a map."""
+    """The function that runs a model of hand-made features: scores without a map."""
     from ich_lib.models import classical
 
     scores = classical.fit_classifiers(classical.load_features(trained.weights), trained.recipe)
@@ -250,7 +252,7 @@ def _classical_runner(trained: "Run") -> Callable[[np.ndarray], ModelOutput]:
 def model_output(outputs: list[np.ndarray], recipe: Recipe) -> ModelOutput:
     """A model's outputs in their order: the mask without its channel axis, scores, heat, features.
 
-    What was exported before a later output was thought of lacks it, and answers None there.
+    A model that was exported before an output existed returns None for it.
     """
     told = list(outputs)
     blood = told.pop(0)[..., 0] if recipe.has_mask_output else None

@@ -1,6 +1,6 @@
-"""A finished run to the files that serve it: NAME.onnx, NAME.weights.h5 and the card NAME.json.
+"""Export a finished run for serving: NAME.onnx, NAME.weights.h5 and the card NAME.json.
 
-Keras takes seconds to import, so only a call imports it.
+Keras takes seconds to import, so it is imported inside the functions.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
 TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
-HALF_TOLERANCE = 2e-2  # the same where kernels are stored as float16: of single pixels; scores differ by 3e-4
+HALF_TOLERANCE = 2e-2  # the same for kernels stored as float16, for single pixels; scores differ by 3e-4
 
 
 def export(
@@ -35,16 +35,16 @@ def export(
     ood: OodDetector | None = None,
     half: bool = False,
 ) -> Path:
-    """Write a run's three files and check that they agree with Keras.
+    """Write the three files of a run and check that they agree with Keras.
 
     Args:
         folder: a finished run.
-        out: where NAME.onnx, NAME.weights.h5 and NAME.json go.
-        figures: what `evaluate` found, for the card.
-        calibration: what `evaluate` fitted on the folds of a cross-validation, for the card; `analyze` uses it.
-        ood: what the run's features are like on scans as it learned from, of `ich_lib.evaluation.ood_limits.fit_ood`,
-            for the card; `analyze` warns of other scans.
-        half: store kernels as float16, in half the bytes. Nothing is computed in float16: they are read as float32.
+        out: folder for NAME.onnx, NAME.weights.h5 and NAME.json.
+        figures: results of `evaluate`, for the card.
+        calibration: fitted by `evaluate` on the folds of a cross-validation, for the card; `analyze` uses it.
+        ood: the run's features on its training scans, from `ich_lib.evaluation.ood_limits.fit_ood`, for the card;
+            `analyze` warns of scans that differ.
+        half: store kernels as float16, which halves the size. All computing is still in float32.
 
     Returns:
         The path of NAME.json.
@@ -55,7 +55,7 @@ def export(
         ModuleNotFoundError: without Keras, which requirements-course.txt adds.
 
     See also:
-        `train`, which makes the run; `load`, which opens what was written, without Keras.
+        `train`, which makes the run; `load`, which opens the files without Keras.
 
     Example:
         >>> from ich_lib import Recipe, export, load, train
@@ -73,7 +73,9 @@ def export(
 
     run, out = open_run(folder), Path(out)
     if not run.recipe.is_network:
-        raise ValueError(f"{run.recipe.name} is no network, and ONNX serves networks; use its run folder as it is.")
+        raise ValueError(
+            f"{run.recipe.name} is not a network, and ONNX holds only networks; use its run folder as it is."
+        )
     model = run.model()
     served = add_heat_output(model)
     out.mkdir(parents=True, exist_ok=True)
@@ -95,10 +97,10 @@ def export(
 
 
 def _double_by_resize(path: Path) -> None:
-    """Let one Resize do what each UpSampling2D became: 21 nodes around two Tiles, a fifth of the U-Net's time.
+    """Replace each exported UpSampling2D by one Resize: it has 21 nodes around two Tiles, a fifth of the U-Net's time.
 
-    The chain is followed back from the join behind it to the tensor that is doubled. `largest_difference` proves the
-    outcome.
+    The chain is followed back from the join after it to the tensor that is doubled. `largest_difference` checks the
+    result.
     """
     import onnx
     from onnx import helper
@@ -134,7 +136,7 @@ def _double_by_resize(path: Path) -> None:
 
 
 def _halve_onnx(path: Path) -> None:
-    """Store kernels as float16, each with a Cast that ONNX Runtime carries out once, as it opens the file."""
+    """Store kernels as float16. ONNX Runtime casts each one once, when it opens the file."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -151,7 +153,8 @@ def _halve_onnx(path: Path) -> None:
 
 
 def _is_kernel(dims: Sequence[int], data_type: int) -> bool:
-    """Of a convolution or a dense layer; normalization and biases are small, and their values matter more."""
+    """Only kernels of convolutions and dense layers: normalization and biases are small, and their values matter
+    more."""
     import onnx
 
     return len(dims) > 1 and data_type == onnx.TensorProto.FLOAT
@@ -177,7 +180,7 @@ def _halve_weights(path: Path) -> None:
 
 
 def _drop_unused(graph: "onnx.GraphProto") -> None:
-    """Remove nodes whose outputs nobody reads, last to first."""
+    """Remove nodes with unused outputs, last to first."""
     while True:
         read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
         unused = [node for node in graph.node if not read & set(node.output)]

@@ -1,13 +1,13 @@
-"""Is this a native head in Hounsfield units? Three gates before anything that a model says is believed.
+"""Is this a native head CT in Hounsfield units? Three gates check a scan before its finding is shown.
 
-The first asks the header (`Scan.acquisition`), the second the slices (`ich_lib.prepare.anatomy`), the third the model's
-own features (`ich_lib.prediction.ood`). Each answers with doubts: sentences of which some only warn and others refuse.
-Where one refuses there is no finding, no probability and no mL, in whatever a result is shown or saved as, unless the
-person asks for it (`analyze(scan, believe=True)`).
+The first gate checks the header (`Scan.acquisition`), the second the slices (`ich_lib.prepare.anatomy`), the third the
+model's own features (`ich_lib.prediction.ood`). Each returns doubts: sentences that either warn or refuse. If a doubt
+refuses, the finding, the probabilities and the mL are withheld wherever a result is shown or saved, unless the user
+asks for them (`analyze(scan, believe=True)`).
 
-Headers are often filled in wrongly, so what one says of the part of the body refuses nothing where a whole skull with
-brain in it is seen. Contrast agent, other units than HU and another modality are not seen in the slices; there the
-header is believed. Slices that do not lie in Hounsfield units (`Scan.hu_known`) pass the second gate unseen.
+Headers are often wrong. So the part of the body in a header refuses nothing if the slices show a whole skull with brain
+in it. Contrast agent, other units than HU and another modality are not visible in the slices, so there the header
+decides. Slices that are not in Hounsfield units (`Scan.hu_known`) skip the second gate.
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ from ich_lib.prepare.anatomy import Head
 from ich_lib.scan import Acquisition, Scan
 
 CAVITY_ML = (700, 2200)  # of a head; newborns have less
-_IMPOSSIBLE_ML = (250, 2500)  # beyond these it is no head of a person, or the spacing is wrong
-_WHOLE_MM = 100.0  # of slices; fewer show a part of the head and hold less
+_IMPOSSIBLE_ML = (250, 2500)  # outside these limits it is not a human head, or the spacing is wrong
+_WHOLE_MM = 100.0  # of slices; a shorter scan shows a part of the head, which holds less
 _WIDEST_FIELD_MM = 350.0
-_LEAST_SHARE, _SMALL_SHARE = 0.3, 0.4  # of the slices that show brain in a skull; of 70 real heads the least was 0.52
+_LEAST_SHARE, _SMALL_SHARE = 0.3, 0.4  # of the slices that show brain in a skull; the minimum of 70 real heads was 0.52
 _CUT_SHARE = 0.25
 _LEAST_AIR_ML = 30.0
-_BACK_MM, _SIDE_MM, _UP_MM = 15.0, 25.0, 15.0  # of 70 heads the farthest were 3 in front, 19 aside, 21 below
+_BACK_MM, _SIDE_MM, _UP_MM = 15.0, 25.0, 15.0  # the maxima of 70 heads were 3 in front, 19 aside, 21 below
 _SHUFFLED, _MOST_FOR_SHUFFLED = 3.0, 60
 _LEAST_RANGE_HU = 1000.0  # of a CT, from air to bone
 
@@ -65,13 +65,13 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why a scan may be no native head in HU.
+    """Why a scan may not be a native head CT in HU.
 
     Attributes:
         code: a key of SENTENCES, or "unlike" for the model's features.
-        refuses: whether nothing is believed because of it.
-        values: what the sentence is filled with.
-        sentence: for a person, in English.
+        refuses: whether the finding is withheld because of it.
+        values: for the placeholders of the sentence.
+        sentence: for a user, in English.
     """
 
     code: str
@@ -81,15 +81,15 @@ class Doubt:
 
 
 def find_doubts(scan: Scan, head: Head, ood: OodScore | None) -> tuple[Doubt, ...]:
-    """Ask all three gates.
+    """Check a scan with all three gates.
 
     Args:
-        scan: what was read.
-        head: what `measure_head` sees in it.
-        ood: what the model's features say; None for a model that cannot tell.
+        scan: the scan to check.
+        head: the result of `measure_head`.
+        ood: the distance of the model's features; None for a model without this test.
 
     Returns:
-        The doubts, those that refuse first.
+        The doubts; those that refuse come first.
 
     Example:
         >>> from ich_lib import phantom
@@ -160,7 +160,7 @@ def _of_cavity(head: Head) -> list[Doubt]:
 
 
 def _of_lie(head: Head) -> list[Doubt]:
-    """By the air of nose and sinuses, where there is enough of it."""
+    """The position by the air of nose and sinuses, if there is enough of it."""
     up_mm, back_mm, left_mm = head.air_mm
     if head.air_ml < _LEAST_AIR_ML:
         return []
@@ -175,7 +175,7 @@ def _of_lie(head: Head) -> list[Doubt]:
 
 
 def _of_features(scan: Scan, ood: OodScore | None) -> list[Doubt]:
-    """A picture is told from a CT by its few HU: a window keeps no air beside bone."""
+    """A picture is recognized by its narrow range of HU: a window never keeps both air and bone."""
     if ood is None or not ood.is_ood:
         return []
     values = {"value": ood.value, "limit": ood.limit, "quantile": ood.quantile}

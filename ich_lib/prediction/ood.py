@@ -1,14 +1,14 @@
-"""Is this a scan like those the model learned from? A model scores whatever it is given, a chest or noise too.
+"""Is this scan similar to the training set? A model gives scores for any input, even for a chest or noise.
 
-What the classifier's scores are made of, its pooled features, is compared with the features of scans that it learned
-from: the Mahalanobis distance to the nearest of a few centers, all of one covariance (Lee et al. 2018,
-arXiv:1807.03888). A scan's score is the root mean square of its slices' distances over the number of features:
-about one half on in-distribution scans, for the covariance is shrunk and so wider than the features are.
+The pooled features of the classifier are compared with the features of its training scans. The measure is the
+Mahalanobis distance to the nearest of a few centers, all with one covariance (Lee et al. 2018, arXiv:1807.03888). A
+scan's score is the root mean square of its slices' distances over the number of features. It is about one half on
+in-distribution scans, because the covariance is shrunk and therefore wider than the features.
 
-Scans that a model learned from may lie closer than new ones, so the limit is drawn on scans held out: in each fold of a
-cross-validation, which has features of its own, the scans held out are measured against those trained on, and the limit
-is a stated quantile of all of these. What lies beyond is unlike the training data; what does not may still be wrong: a
-head upside down is told from an upright one only in part, and feet first hardly at all.
+Training scans may be closer than new scans, so the limit is set on held-out scans. In each fold of a cross-validation
+the held-out scans are compared with the features of the training scans of that fold. The limit is a stated quantile of
+all these distances. A scan beyond it is unlike the training data. A scan within it may still be wrong: a head upside
+down is recognized only in part, and feet first hardly ever.
 """
 
 import base64
@@ -17,17 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-QUANTILE = 0.99  # of held-out in-distribution scans that lie below the limit; of 66 scans it rests on the two farthest
-SLICE_COUNTS = (1, 2, 4, 8, 16)  # a mean over few slices spreads wider, so each number of slices has a limit of its own
+QUANTILE = 0.99  # of held-out in-distribution scans below the limit; of 66 scans it rests on the two farthest
+SLICE_COUNTS = (1, 2, 4, 8, 16)  # a mean over few slices varies more, so each number of slices has its own limit
 
 
 @dataclass(frozen=True)
 class OodScore:
-    """How unlike the scans that a model learned from a scan is.
+    """How far a scan is from the training scans of a model.
 
     Attributes:
         value: root mean square of the slices' distances.
-        limit: what a stated share of in-distribution scans stays below.
+        limit: the value below which a stated share of in-distribution scans stays.
         quantile: that share.
     """
 
@@ -42,7 +42,7 @@ class OodScore:
 
     @property
     def sentence(self) -> str:
-        """The warning for a person."""
+        """The warning for a user."""
         return (
             f"This does not look like the head CTs of the training set (out-of-distribution score {self.value:.1f}; "
             f"{self.quantile:.0%} of such scans stay below {self.limit:.1f})."
@@ -55,13 +55,13 @@ class OodScore:
 
 @dataclass(frozen=True)
 class OodDetector:
-    """What a model's features are like on scans that it learned from.
+    """The features of a model on its training scans.
 
     Attributes:
         centers: (c, k) mean of each kind of scan, such as patients and phantoms.
         whitening: (k, k) lower triangle W, so that |W (f - center)| is the Mahalanobis distance of features f.
-        limits: number of slices to the limit of a scan that has so many or more.
-        quantile: share of in-distribution scans held out that stay below.
+        limits: number of slices to the limit for a scan with at least that many.
+        quantile: share of held-out in-distribution scans that stays below.
     """
 
     centers: np.ndarray
@@ -75,7 +75,7 @@ class OodDetector:
         return np.sqrt((differences**2).mean(axis=2)).min(axis=1)
 
     def score(self, features: np.ndarray) -> OodScore:
-        """How far a scan lies from the training set.
+        """The distance of a scan from the training set.
 
         Args:
             features: (z, k) of its slices.
@@ -110,7 +110,7 @@ def detector_from_json(values: dict) -> OodDetector:
 
 
 def scan_distance(distances: np.ndarray) -> float:
-    """One number of a scan: the root mean square of its slices' distances."""
+    """The score of a scan: the root mean square of its slices' distances."""
     return float(np.sqrt(np.mean(np.square(distances))))
 
 
@@ -118,11 +118,12 @@ def fit_features(kinds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Centers and whitening of features.
 
     Args:
-        kinds: (n, k) features of slices, an entry a kind; each kind gets its center, all share one covariance.
+        kinds: (n, k) features of slices, one entry per kind of scan. Each kind gets a center; all share one covariance.
 
     Returns:
-        centers (c, k) and whitening (k, k), see `OodDetector`. The covariance is shrunk toward a ball (Ledoit and Wolf
-        2004, doi 10.1016/S0047-259X(03)00096-4), for neighboring slices are nearly the same and features many.
+        centers (c, k) and whitening (k, k), see `OodDetector`. The covariance is shrunk toward a multiple of the
+        identity (Ledoit and Wolf 2004, doi 10.1016/S0047-259X(03)00096-4), because neighboring slices are nearly equal
+        and there are many features.
 
     Raises:
         ValueError: for fewer than two slices of a kind.
@@ -138,18 +139,18 @@ def fit_features(kinds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_limits(held_out: Sequence[np.ndarray], *, quantile: float = QUANTILE) -> dict[int, float]:
-    """Number of slices to the limit, from in-distribution scans that the distances were not fitted on.
+    """Number of slices to the limit, from in-distribution scans that were not used to fit the distances.
 
     Args:
         held_out: (z,) distances of the slices of each scan.
-        quantile: share of these scans that shall stay below.
+        quantile: share of these scans that must stay below.
 
     Returns:
-        For each of COUNTS the quantile over all runs of so many neighboring slices; and for whole scans, under the
-        least number of slices that one of them has.
+        For each of COUNTS the quantile over all runs of that many neighboring slices; for whole scans, the quantile
+        under the smallest number of slices of a scan.
     """
     if not held_out:
-        raise ValueError("A limit needs usual scans that were held out; there are none.")
+        raise ValueError("A limit needs in-distribution scans that were held out; there are none.")
     distances_by_count = {
         count: [scan_distance(scan[i : i + count]) for scan in held_out for i in range(len(scan) - count + 1)]
         for count in SLICE_COUNTS

@@ -1,9 +1,10 @@
-"""How sure is the model? A word for a probability, and how far several answers to one scan differ.
+"""How sure is the model? A word for a probability, and the differences between several predictions for one scan.
 
-What a scan leaves open and what the model never learned look the same in one answer: a probability near one half.
-Asked several times, by other models (`ensemble_members`), with parts of one left out (`mc_dropout_members`) or of a
-scan turned a little (`tta_members`), a model that knows gives one answer, and one that guesses gives several.
-`Result.disagreement` is the cheapest of these, for `analyze` asks every slice and its mirror image anyway.
+A single prediction near one half has two possible reasons: the scan is ambiguous, or the model never learned such a
+case. Several predictions separate them: by other models (`ensemble_members`), with parts of one model left out
+(`mc_dropout_members`), or of a slightly turned scan (`tta_members`). If the model knows the case, the predictions
+agree; if it guesses, they differ. `Result.disagreement` is the cheapest variant, because `analyze` scores every slice
+and its mirror image anyway.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 EVEN_CHANCE = "about as likely as not"
-PROBABILITY_WORDS = (  # from this probability on
+PROBABILITY_WORDS = (  # from this probability
     (0.99, "virtually certain"),
     (0.90, "very likely"),
     (0.66, "likely"),
@@ -39,20 +40,20 @@ TRANSFORMS = (
     (0, 0.0),
     (4, -0.02),
     (8, 0.0),
-)  # degrees, and shift in shares of the picture's side
+)  # degrees, and shift as a share of the picture's side
 
 
 def probability_word(probability: float) -> str:
     """The word for a calibrated probability.
 
     Args:
-        probability: 0 to 1. Of scores that are not calibrated no word is true.
+        probability: 0 to 1, calibrated. The words are wrong for scores that are not calibrated.
 
     Returns:
-        The strongest word whose range holds it; ranges are closed below.
+        The strongest word whose range contains it; ranges include their lower end.
 
     Raises:
-        ValueError: for what is no probability.
+        ValueError: if it is not a probability.
 
     Source:
         Mastrandrea et al. 2010, Guidance Note for Lead Authors of the IPCC Fifth Assessment Report, table 1.
@@ -63,14 +64,14 @@ def probability_word(probability: float) -> str:
 
 
 def score_text(score: float, threshold: float) -> str:
-    """A score with two digits that never seems to reach a threshold it stays under.
+    """A score with two digits, rounded so that it never seems to reach a threshold that it does not reach.
 
     Args:
         score: 0 to 1.
-        threshold: a call is made from this score on; it is shown with two digits as well.
+        threshold: a slice or scan is called from this score; it is also shown with two digits.
 
     Returns:
-        The score, rounded; "<0.50" for one under a threshold of 0.5 that would round to it.
+        The score, rounded; "<0.50" for a score under a threshold of 0.5 that would round to it.
 
     >>> score_text(0.4996, 0.5), score_text(0.5, 0.5)
     ('<0.50', '0.50')
@@ -81,20 +82,20 @@ def score_text(score: float, threshold: float) -> str:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What several members say of one scan.
+    """The predictions of several members for one scan.
 
-    In bits, from 0 (sure) to 1 (open). The total is the entropy of the members' mean probability. It has two parts:
-    the mean of the members' own entropies, what each of them finds open, and the rest, the mutual information between
-    the answer and the choice of the member: 0 where all say the same (Gal et al. 2017, arXiv:1703.02910; Depeweg et al.
-    2018, arXiv:1710.07283).
+    In bits, from 0 (sure) to 1 (open). The total is the entropy of the members' mean probability. It has two parts. The
+    first is the mean of the members' own entropies: the ambiguity that each member sees. The rest is the mutual
+    information between the prediction and the choice of the member, which is 0 if all agree (Gal et al. 2017,
+    arXiv:1703.02910; Depeweg et al. 2018, arXiv:1710.07283).
 
     Attributes:
         blood: (z, y, x) float16, mean probability of blood.
         total_entropy: (z, y, x) float16, bits.
         disagreement: (z, y, x) float16, bits, the part of `total_entropy` that comes from disagreement.
         scan_scores: (m,) each member's score for any bleeding in the scan.
-        mask_dice: mean Dice of the masks over pairs of members, two empty ones counting 1 (Roy et al. 2019,
-            doi 10.1016/j.neuroimage.2019.03.042). A few stray voxels in a clean scan already make it 0.
+        mask_dice: mean Dice of the masks over pairs of members; two empty masks count as 1 (Roy et al. 2019, doi
+            10.1016/j.neuroimage.2019.03.042). A few stray voxels in a clean scan already make it 0.
     """
 
     blood: np.ndarray
@@ -105,21 +106,21 @@ class Uncertainty:
 
     @property
     def scan_total(self) -> float:
-        """Bits, of whether the scan bleeds."""
+        """Bits, for whether the scan bleeds."""
         return float(entropy(self.scan_scores.mean()))
 
     @property
     def scan_disagreement(self) -> float:
-        """The one number of a scan: bits of `scan_total` that come from disagreement.
+        """The single value of a scan: bits of `scan_total` that come from disagreement.
 
-        Bounded and defined for clean scans too, where the overlap of masks hangs on stray voxels, and the same notion
-        as the map's.
+        It is bounded, it is also defined for clean scans, where the overlap of masks depends on stray voxels, and it
+        means the same as the map.
         """
         return max(self.scan_total - float(entropy(self.scan_scores).mean()), 0.0)
 
 
 def entropy(probability: np.ndarray) -> np.ndarray:
-    """Bits of a yes or no: 0 where it is certain, 1 at one half."""
+    """Entropy in bits of a yes or no: 0 if it is certain, 1 at one half."""
     p = np.asarray(probability)
     tiny = np.finfo(p.dtype).tiny
     return -(p * np.log2(np.maximum(p, tiny)) + (1 - p) * np.log2(np.maximum(1 - p, tiny)))
@@ -128,12 +129,12 @@ def entropy(probability: np.ndarray) -> np.ndarray:
 def estimate_uncertainty(
     scan: Scan, members: Sequence[Models], *, progress: Callable[[float], None] | None = None
 ) -> Uncertainty:
-    """Ask several members about one scan. Takes `len(members)` times as long as `analyze`.
+    """Run several members on one scan. Takes `len(members)` times as long as `analyze`.
 
     Args:
-        scan: what `read` returned.
-        members: of `ensemble_members`, `mc_dropout_members` or `tta_members`; or any list of models.
-        progress: called with the share done, 0 to 1.
+        scan: the result of `read`.
+        members: from `ensemble_members`, `mc_dropout_members` or `tta_members`; or any list of models.
+        progress: called with the finished share, 0 to 1.
 
     Raises:
         ValueError: for fewer than two members.
@@ -166,30 +167,33 @@ def estimate_uncertainty(
 def ensemble_members(folders: Sequence[str | Path]) -> list[Models]:
     """Runs or exported models as members (Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
-    The five folds of a cross-validation make an ensemble for scans from elsewhere. A patient of theirs was seen by four
-    of the five, which will agree for that reason.
+    The five folds of a cross-validation form an ensemble for scans from other sources. Do not use it for patients of
+    the same set: four of the five models were trained on each of them, and agree for that reason.
 
     Args:
-        folders: what `train` or `export` wrote.
+        folders: written by `train` or `export`.
     """
     return [load(folder, fill=False) for folder in folders]
 
 
 def tta_members(models: Models, turns: Sequence[tuple[float, float]] = TRANSFORMS) -> list[Models]:
-    """The same models, each shown every picture turned and moved in its own way; maps are brought back.
+    """The same models, each with its own small turn and shift of every picture; maps are turned back.
 
-    Test-time views (Wang et al. 2019, arXiv:1807.07356). The mirror image is none of them, since `analyze` averages it
-    in already; see `Result.disagreement` for what it does.
+    Test-time augmentation (Wang et al. 2019, arXiv:1807.07356). The mirror image is not included, because `analyze`
+    already averages it; see `Result.disagreement`.
 
     Args:
-        models: of `engine.load`.
-        turns: degrees, and shift along x and y in shares of the picture's side, a pair a member.
+        models: from `engine.load`.
+        turns: degrees, and shift along x and y as a share of the picture's side, one pair per member.
 
     Raises:
         ValueError: for models with depth.
     """
     if any(model.recipe.depth > 1 for model in models):
-        raise ValueError("Blocks of slices cannot be turned one by one; choose models that read slices.")
+        raise ValueError(
+            "Models with depth cannot be used here, because their slices cannot be turned "
+            "one by one. Choose models of single slices."
+        )
 
     def turned_by(degrees: float, shift: float) -> Models:
         return _change_models(models, lambda model: replace(model, run=_transformed_runner(model.run, degrees, shift)))
@@ -198,17 +202,18 @@ def tta_members(models: Models, turns: Sequence[tuple[float, float]] = TRANSFORM
 
 
 def mc_dropout_members(folder: str | Path, count: int = 10, *, seed: int = 0) -> list[Models]:
-    """A run as `count` members that leave parts of it out by chance (Gal and Ghahramani 2016, arXiv:1506.02142).
+    """A run as `count` members, each with random parts of the network left out (Gal and Ghahramani 2016,
+    arXiv:1506.02142).
 
-    Every answer is a new draw, the mirror image's too. Batch normalization stays as it was trained.
+    Every prediction is a new draw, also that of the mirror image. Batch normalization works as in training's end state.
 
     Args:
         folder: a finished run.
-        count: how many draws.
+        count: number of draws.
         seed: of the first.
 
     Raises:
-        ValueError: if the run's model has no dropout, so that all members would be one.
+        ValueError: if the model has no dropout, so that all members would be equal.
     """
     from ich_lib.models.run import open_run
 
@@ -219,12 +224,12 @@ def mc_dropout_members(folder: str | Path, count: int = 10, *, seed: int = 0) ->
 
 
 def keep_dropout_on(model: "keras.Model", seed: int = 0) -> "keras.Model":
-    """A copy of a Keras model with the same weights whose dropout is on when it predicts, and nothing else is.
+    """A copy of a Keras model with the same weights whose dropout is active in prediction.
 
     Calling a model with `training=True` would also switch batch normalization to the batch's own statistics.
 
     Raises:
-        ValueError: if there is no dropout in it.
+        ValueError: if the model has no dropout.
     """
     import keras
 
@@ -248,13 +253,13 @@ def keep_dropout_on(model: "keras.Model", seed: int = 0) -> "keras.Model":
 
     copy = keras.models.clone_model(model, clone_function=copied)
     if not count:
-        raise ValueError(f"{model.name} has no dropout, so its answers never differ. Compare several runs instead.")
+        raise ValueError(f"{model.name} has no dropout, so its predictions never differ. Compare several runs instead.")
     copy.set_weights(model.get_weights())
     return copy
 
 
 def _change_models(models: Models, change: Callable[[Model], Model]) -> Models:
-    """Both of a pair changed; one that is both stays one."""
+    """Change both models of a pair; if they are the same model, they stay the same."""
     changed = {id(model): change(model) for model in models}
     return Models(changed.get(id(models.segmenter)), changed.get(id(models.classifier)))
 
@@ -262,7 +267,7 @@ def _change_models(models: Models, change: Callable[[Model], Model]) -> Models:
 def _transformed_runner(
     run: Callable[[np.ndarray], ModelOutput], turn_deg: float, shift: float
 ) -> Callable[[np.ndarray], ModelOutput]:
-    """What answers for pictures as if they were turned about their center and moved."""
+    """The function that predicts for pictures turned about their center and shifted."""
 
     def predict_transformed(pictures: np.ndarray) -> ModelOutput:
         answer = run(_transform(pictures, turn_deg, shift))
@@ -277,7 +282,7 @@ def _transformed_runner(
 
 
 def _transform(pictures: np.ndarray, turn_deg: float, shift: float, *, back: bool = False) -> np.ndarray:
-    """(n, y, x, c) turned and shifted, 0 where nothing was; `back` undoes it."""
+    """(n, y, x, c) turned and shifted, 0 outside the picture; `back` reverses it."""
     rows, columns = pictures.shape[1:3]
     move = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), turn_deg, 1)
     move[:, 2] += shift * columns, shift * rows

@@ -1,1 +1,1 @@
-"""From Hounsfield units to what a model is shown: window, head box, augmentation, corruptions."""
+"""From Hounsfield units to the input of a model: window, head box, augmentation, corruptions."""

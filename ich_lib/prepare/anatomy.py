@@ -1,14 +1,15 @@
-"""Is there a brain in a skull, and how does it lie? Counted in mm on a coarse grid of a scan's slices.
+"""Is there a brain in a skull, and in which position? Measured in mm on a coarse grid of a scan's slices.
 
-A slice counts as head where a closed ring of bone, with gaps of up to 14 mm for sutures, foramina and fractures, holds
-25 to 330 cm2 that are nearly all as dense as brain; or where the ring is open, as in a newborn or after a fracture,
-but most of the rim of the hull around all bone is bone and the tissue in it is as dense as brain alone, less than
-muscle. No trunk, neck or limb does that: ribs and pelvis hold air, fat and muscle, and a vertebra holds a few cm2.
+A slice counts as head in one of two cases. First, a closed ring of bone (with gaps of up to 14 mm for sutures, foramina
+and fractures) holds 25 to 330 cm2, nearly all of it as dense as brain. Second, the ring is open, as in a newborn or
+after a fracture, but most of the rim of the hull around all bone is bone, and the tissue in it is as dense as brain and
+less dense than muscle. No trunk, neck or limb fulfills this: ribs and pelvis hold air, fat and muscle, and a vertebra
+holds a few cm2.
 
-How the head lies, the air in it tells: nose and paranasal sinuses lie below the brain and in front of it. That goes
-as far as there is air: a head cut off above the sinuses, or full of blood there, tells nothing. A head is the same on
-both sides, so a mirrored one cannot be told by its anatomy at all; but who reverses the slices, or turns front to
-back, without turning the rest, mirrors the head as well, and that is told.
+The air in the head shows its position: nose and sinuses are below the brain and in front of it. This needs enough air:
+a head that is cut off above the sinuses, or whose sinuses are full of blood, shows nothing. A head is the same on both
+sides, so mirroring alone cannot be recognized. But reversing the slices, or exchanging front and back, also mirrors the
+head, and this is recognized.
 """
 
 from dataclasses import dataclass
@@ -18,20 +19,20 @@ import numpy as np
 
 from ich_lib.scan import Scan
 
-_GRID_MM = 2.0  # of a pixel here; finer ones see no more of a skull
-_FIELD_MM = 240.0  # side of a slice whose pixels are of unknown size
-_BONE_HU, _BONE_SHARE = 200.0, 0.2  # of the pixels under one of the grid: bone of 1 mm still counts
-_TISSUE_HU = -300.0  # and less is air
-_BLACK_SHARE = 0.02  # of the HU of a scan: so near to the least is black
+_GRID_MM = 2.0  # of a pixel on the coarse grid; finer ones show no more of a skull
+_FIELD_MM = 240.0  # side of a slice whose pixel size is unknown
+_BONE_HU, _BONE_SHARE = 200.0, 0.2  # of the fine pixels in one coarse pixel: bone of 1 mm still counts
+_TISSUE_HU = -300.0  # and below is air
+_BLACK_SHARE = 0.02  # of the HU of a scan: values this close to the minimum are black
 _BODY_HU = -150.0
 _BRAIN_HU, _MEDIAN_HU, _LEAST_BRAIN = (0.0, 100.0), (10.0, 60.0), 0.8
 _OPEN_MEDIAN_HU, _OPEN_LEAST_CM2, _OPEN_LEAST_RIM = 42.0, 50.0, 0.75  # muscle has 45 and more
 _ROOM_CM2 = (25.0, 330.0)
 _GAP_MM, _OPEN_GAP_MM, _NOSTRIL_MM = 14.0, 26.0, 10.0
 _LEAST_BODY_CM2 = 30.0
-_CUT_MM, _HEADREST_MM = 30.0, 8.0  # tissue so long and thick at the edge of the field is cut off there
-_MOST_SLICES = 48  # are looked at, evenly spread: of 96 slices every other one
-_MARGIN = 16  # pixels of air around a slice, so that closing gaps does not stick to the edge
+_CUT_MM, _HEADREST_MM = 30.0, 8.0  # tissue this long and thick at the edge of the field is cut off there
+_MOST_SLICES = 48  # are examined, at even distances: every other one of 96 slices
+_MARGIN = 16  # pixels of air around a slice, so that closing gaps does not connect to the edge
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Head:
     """What a scan shows of a head.
 
     Attributes:
-        room_cm2: (z,) what the skull holds in each slice; 0 where a slice shows no brain in a skull.
-        cut: (z,) whether tissue goes on beyond the edge of the field.
-        cavity_ml: what the skull holds in all slices; None where the size of the voxels is not known.
-        length_mm: of the scan from its first slice to its last one; None where it is not known.
-        air_ml: outside the brain but inside the head: nose, sinuses, mastoids. As if a slice of 5 mm were 240 mm
-            wide, where the size of the voxels is not known.
-        air_mm: (z, y, x) from the brain's middle along z, and from the head's along y and x, to the middle of that air:
-            below, in front and neither left nor right in a head that lies as it should. Zeros where there is no air or
-            no brain.
+        room_cm2: (z,) area inside the skull in each slice; 0 if a slice shows no brain in a skull.
+        cut: (z,) whether tissue continues beyond the edge of the field.
+        cavity_ml: volume inside the skull in all slices; None if the size of the voxels is not known.
+        length_mm: of the scan from its first slice to its last one; None if it is not known.
+        air_ml: air in the head outside the brain: nose, sinuses, mastoids. If the size of the voxels is not known, a
+            slice is assumed to be 240 mm wide and 5 mm thick.
+        air_mm: (z, y, x) from the brain's middle along z, and from the head's middle along y and x, to the middle of
+            that air. In a correct position it is below, in front, and neither left nor right. Zeros if there is no air
+            or no brain.
     """
 
     room_cm2: np.ndarray
@@ -69,8 +70,8 @@ class Head:
 
     @property
     def jumps(self) -> float:
-        """How much the skull grows and shrinks from slice to slice, in its largest cross-section: once up and once
-        down is 1. Of 70 real heads the most was 1.7; in shuffled slices the least was 4.3."""
+        """How much the skull grows and shrinks from slice to slice, relative to its largest cross-section: once up and
+        once down is 1. The maximum of 70 real heads was 1.7; the minimum of shuffled slices was 4.3."""
         largest = float(self.room_cm2.max())
         return float(np.abs(np.diff(self.room_cm2)).sum()) / (2 * largest) if largest else 0.0
 
@@ -89,14 +90,14 @@ class _Grid:
         return self.sides_mm[0] * self.sides_mm[1] / 100
 
     def disk(self, mm: float) -> np.ndarray:
-        """What closes gaps of so many mm."""
+        """The kernel that closes gaps of that many mm."""
         tall, wide = (2 * max(round(mm / 2 / side), 1) + 1 for side in self.sides_mm)
         return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, tall))
 
 
 @dataclass(frozen=True)
 class _Slice:
-    """What one slice shows: see `Head`; the air's middle as mm (y, x) from the head's."""
+    """The measurements of one slice, see `Head`; the air's middle as mm (y, x) from the head's middle."""
 
     room_cm2: float
     is_cut: bool
@@ -108,7 +109,7 @@ def measure_head(scan: Scan) -> Head:
     """Look for a brain in a skull. Takes a tenth of a second for 34 slices of 512 x 512.
 
     Args:
-        scan: of any body. Of a picture cut off below bone the white counts as bone.
+        scan: of any body part. In a picture that is cut off below bone, white counts as bone.
 
     Example:
         >>> from ich_lib import phantom
@@ -137,9 +138,10 @@ def measure_head(scan: Scan) -> Head:
 
 
 def _measure_slice(plane: np.ndarray, bone_hu: float, air_hu: float, grid: _Grid) -> _Slice:
-    step = max(min(plane.shape[0] // grid.rows, plane.shape[1] // grid.columns) // 2, 1)  # two a side do for a mean
+    # two per side are enough for a mean
+    step = max(min(plane.shape[0] // grid.rows, plane.shape[1] // grid.columns) // 2, 1)
     plane = np.ascontiguousarray(plane[::step, ::step])
-    # bone is found before it is shrunk, else a thin skull would vanish between brain and scalp
+    # bone is located before shrinking, else a thin skull would disappear between brain and scalp
     bone = cv2.threshold(plane, bone_hu, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
     hu, shares = (
         cv2.resize(values, (grid.columns, grid.rows), interpolation=cv2.INTER_AREA) for values in (plane, bone)
@@ -158,7 +160,7 @@ def _grid_of(scan: Scan) -> _Grid:
 
 
 def _room(hu: np.ndarray, bone: np.ndarray, grid: _Grid) -> np.ndarray:
-    """(y, x) bool, what the skull holds in one slice; empty where there is no brain in a skull."""
+    """(y, x) bool, the area inside the skull in one slice; empty if there is no brain in a skull."""
     padded = np.pad(bone, _MARGIN)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_GAP_MM))
     inside = slice(_MARGIN, -_MARGIN)
@@ -173,7 +175,7 @@ def _room(hu: np.ndarray, bone: np.ndarray, grid: _Grid) -> np.ndarray:
 
 
 def _enclosed(walls: np.ndarray) -> np.ndarray:
-    """(y, x) bool, what cannot be reached from the corner without crossing walls."""
+    """(y, x) bool, the area that cannot be reached from the corner without crossing walls."""
     filled = walls.copy()
     cv2.floodFill(filled, None, (0, 0), 2)
     return filled == 0
@@ -194,13 +196,13 @@ def _is_brain(hu: np.ndarray, room: np.ndarray, grid: _Grid, least_cm2: float, m
 
 
 def _open_room(hu: np.ndarray, bone: np.ndarray, wide: np.ndarray, grid: _Grid) -> np.ndarray:
-    """What lies in the hull around all bone of the body, where most of the hull's rim is bone; else nothing.
+    """The area inside the hull around all bone of the body, if most of the hull's rim is bone; else empty.
 
     Args:
         hu: (y, x).
         bone: (y, x) uint8.
         wide: the same with wide gaps closed.
-        grid: of them.
+        grid: of these masks.
     """
     skull = wide & _largest(hu > _BODY_HU)
     rows, columns = np.nonzero(skull)
@@ -215,7 +217,8 @@ def _open_room(hu: np.ndarray, bone: np.ndarray, wide: np.ndarray, grid: _Grid) 
 
 
 def _is_cut(hu: np.ndarray, air_hu: float, grid: _Grid) -> bool:
-    """Whether tissue thicker than a headrest lies along an edge of the slice, or of the circle that the scanner saw."""
+    """Whether tissue thicker than a headrest touches an edge of the slice, or of the circle that the scanner
+    measured."""
     down, right = grid.sides_mm
     deep_y, deep_x = (
         min(round(_HEADREST_MM / side), length // 2) for side, length in zip(grid.sides_mm, hu.shape, strict=True)
@@ -225,13 +228,13 @@ def _is_cut(hu: np.ndarray, air_hu: float, grid: _Grid) -> bool:
     columns = [tissue[:, 0] & tissue[:, deep_x], tissue[:, -1] & tissue[:, -1 - deep_x]]
     longest_mm = max([_longest_run(row) * right for row in rows] + [_longest_run(column) * down for column in columns])
     corners = hu[[0, 0, -1, -1], [0, -1, 0, -1]]
-    if corners.max() < _TISSUE_HU and np.ptp(corners) == 0:  # what a scanner writes outside its circle
+    if corners.max() < _TISSUE_HU and np.ptp(corners) == 0:  # values that a scanner writes outside its circle
         longest_mm = max(longest_mm, _run_on_circle_mm(tissue, grid))
     return longest_mm >= _CUT_MM
 
 
 def _run_on_circle_mm(tissue: np.ndarray, grid: _Grid) -> float:
-    """The longest run of tissue along the circle that just fits into a slice."""
+    """The longest run of tissue along the largest circle inside a slice."""
     heights_mm = [count * side / 2 for count, side in zip(tissue.shape, grid.sides_mm, strict=True)]
     radius_mm = min(heights_mm) - grid.sides_mm[0]
     angles = np.linspace(0, 2 * np.pi, max(round(2 * np.pi * radius_mm / _GRID_MM), 8), endpoint=False)
@@ -249,7 +252,7 @@ def _longest_run(values: np.ndarray) -> int:
 
 
 def _inner_air(hu: np.ndarray, room: np.ndarray, grid: _Grid) -> tuple[float, tuple[float, float]]:
-    """cm2 of air in the head outside the brain, and mm (y, x) from the head's middle to its middle."""
+    """cm2 of air in the head outside the brain, and mm (y, x) from the head's middle to the middle of that air."""
     body = _largest(hu > _TISSUE_HU)
     if np.count_nonzero(body) * grid.pixel_cm2 < _LEAST_BODY_CM2:
         return 0.0, (0.0, 0.0)

@@ -1,7 +1,7 @@
-"""Another head, another scanner: one slice made to look like many, its mask moving with it.
+"""Augmentation: make one slice look like another head or another scanner. Its mask moves with it.
 
-Two halves that must not be mixed up. A `Warp` changes where things are; it is drawn once and applied to slices and mask
-in one and the same warp, so they agree to the pixel. `perturb_hu` changes CT numbers and never touches a mask.
+There are two separate parts. A `Warp` changes positions. It is drawn once and applied to slices and mask together, so
+they agree to the pixel. `perturb_hu` changes CT numbers and never a mask.
 """
 
 import math
@@ -16,7 +16,7 @@ from ich_lib.scan import AIR_HU
 
 @dataclass(frozen=True)
 class Augment:
-    """How far a training picture may stray from the stored one. Zero, or False, switches a part off.
+    """How much a training picture may differ from the stored one. Zero or False turns a part off.
 
     Attributes:
         turn_deg: rotation to either side, in degrees.
@@ -31,7 +31,7 @@ class Augment:
         blur: how often a softer kernel is imitated, 0 to 1.
         noise_hu: largest standard deviation of added white noise; every second picture gets some.
         sharpen: how often a sharper kernel is imitated, 0 to 1.
-        flat_bone: how often bone and air are set to one value each, as in a picture of the brain window alone, 0 to 1.
+        flat_bone: how often bone and air get one value each, as in a picture of only the brain window, 0 to 1.
     """
 
     turn_deg: float = 25.0
@@ -57,12 +57,12 @@ _GRID = 6  # control points of the elastic field along a side: waves of a fifth 
 
 @dataclass(frozen=True)
 class Warp:
-    """One drawn movement, free of any picture's size.
+    """One random movement, independent of a picture's size.
 
     Attributes:
-        linear: (2, 2), (x, y) of the source to (x, y) of the outcome, around both centers.
-        shift: (2,) x and y, in shares of the outcome's side.
-        bend: (6, 6, 2) displacement of the source point, x and y, in shares of its side; None without elastic.
+        linear: (2, 2), from (x, y) of the source to (x, y) of the result, around both centers.
+        shift: (2,) x and y, as shares of the result's side.
+        bend: (6, 6, 2) displacement of the source point, x and y, as shares of its side; None without elastic.
     """
 
     linear: np.ndarray
@@ -81,7 +81,7 @@ def draw_warp(augment: Augment, rng: np.random.Generator) -> Warp:
     mirror_x, mirror_y = (-1 if may and rng.random() < 0.5 else 1 for may in (augment.flip_lr, augment.flip_ud))
     cos, sin = scale * math.cos(turn), scale * math.sin(turn)
     linear = np.array([[cos, -sin], [sin, cos]]) @ [[1, math.tan(shear)], [0, 1]] @ np.diag([mirror_x, mirror_y])
-    room = (1 / part - 1) / 2  # how far the crop's center may lie from the picture's
+    room = (1 / part - 1) / 2  # how far the crop's center may be from the picture's
     shift = rng.uniform(-augment.shift, augment.shift, 2) + rng.uniform(-room, room, 2)
     bend = rng.normal(0, augment.elastic, (_GRID, _GRID, 2)).astype(np.float32) if augment.elastic else None
     return Warp(linear, shift, bend)
@@ -94,17 +94,17 @@ def apply_warp(
 
     Args:
         hu: (k, y, y) HU, square.
-        blood: (m, y, y) shares of blood, 0 to 255, moved as the slices are.
-        size: side of the outcome in pixels.
-        warp: what `draw_warp` returned, or NO_WARP.
-        room: how many times wider than the outcome the source reaches (a stored head: ROOM).
+        blood: (m, y, y) shares of blood, 0 to 255, moved like the slices.
+        size: side of the result in pixels.
+        warp: from `draw_warp`, or NO_WARP.
+        room: the source is this many times wider than the result (a stored head: ROOM).
 
     Returns:
-        (k, size, size) float32 HU, air where the source ends, and (m, size, size) uint8 mask of 0 and 1.
+        (k, size, size) float32 HU, air outside the source, and (m, size, size) uint8 mask of 0 and 1.
     """
     planes = [plane.astype(np.float32) for plane in (*hu, *blood)]
     outside = [AIR_HU] * len(hu) + [0.0] * len(blood)
-    # OpenCV fills the outside of up to four channels, and rounds otherwise for two than for four: groups of one width
+    # OpenCV fills the outside of up to four channels, and rounds differently for two than for four: groups of one width
     width = min(len(planes), 4)
     missing = -len(planes) % width
     planes, outside = planes + planes[-1:] * missing, outside + outside[-1:] * missing
@@ -124,7 +124,7 @@ def warp_matrix(warp: Warp, side: int, size: int, *, room: float = 1.0) -> np.nd
 
 
 def _warper(side: int, size: int, warp: Warp, room: float) -> Callable[[np.ndarray, tuple[float, ...]], np.ndarray]:
-    """A function (picture, outside) to the moved picture: one resampling, whatever was drawn."""
+    """A function (picture, outside) to the moved picture: exactly one resampling for any movement."""
     straight = warp_matrix(warp, side, size, room=room)
     if warp.bend is None:
         return lambda picture, outside: cv2.warpAffine(

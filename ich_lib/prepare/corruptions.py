@@ -1,8 +1,8 @@
-"""A scan made worse on purpose, its truth going along: ten ways of it, five severities each.
+"""Corruptions: a scan made worse on purpose, together with its truth. There are ten, with five severities each.
 
-`CORRUPTIONS` states what each imitates and how strong each severity is, in HU, mm, degrees or JPEG quality. The scheme
-follows Hendrycks and Dietterich 2019 (arXiv:1903.12261). A draw depends on the seed and never on the severity, so that
-a scan at severity 3 is the scan at severity 2 with more of the same.
+`CORRUPTIONS` states what each one imitates and the strength of each severity, in HU, mm, degrees or JPEG quality. The
+scheme follows Hendrycks and Dietterich 2019 (arXiv:1903.12261). A random draw depends on the seed and never on the
+severity. So severity 3 is the same change as severity 2, but stronger.
 """
 
 import math
@@ -18,25 +18,25 @@ from ich_lib.prepare.window import WINDOWS, unwindow, window
 from ich_lib.scan import AIR_HU, HIGHEST_HU, Scan
 
 SEVERITIES = (1, 2, 3, 4, 5)
-METAL_HU = HIGHEST_HU  # metal overflows it
-NOISE_PX = 0.7  # SD of the Gaussian over which CT noise hangs together
+METAL_HU = HIGHEST_HU  # metal exceeds it
+NOISE_PX = 0.7  # SD of the Gaussian that correlates CT noise
 METAL_MM = 2.5  # radius of the rod
-STREAK_AT_MM = 30.0  # streaks have their stated strength this far from the rod
+STREAK_AT_MM = 30.0  # streaks have their stated strength at this distance from the rod
 _FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in its SD
 _POSES = 7  # copies of a moving head that are averaged
 _VIEWS = 720  # directions over a full turn
-_CORRELATION_DEG = 2.0  # errors of neighboring views are alike over about this angle
+_CORRELATION_DEG = 2.0  # errors of neighboring views are similar over about this angle
 
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which a scan gets worse.
+    """One kind of corruption.
 
     Attributes:
-        unit: of the strengths, as read after the number.
-        strengths: one for each of SEVERITIES, from mild to absurd.
+        unit: of the strengths, as it is written after the number.
+        strengths: one for each of SEVERITIES, from mild to extreme.
         imitates: what happens to real scans, in a sentence.
-        apply: (case, strength, generator) to the case made worse.
+        apply: (case, strength, generator) to the corrupted case.
     """
 
     unit: str
@@ -50,16 +50,16 @@ class Corruption:
 
 
 def corrupt(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
-    """A scan under one corruption, with the truth of what it then shows.
+    """A scan under one corruption, with the truth of the corrupted scan.
 
     Args:
         case: scan and truth. Not changed.
         name: one of CORRUPTIONS.
         severity: 1 to 5; 0 gives `case` itself.
-        seed: of what is drawn: noise, directions, places.
+        seed: of the random numbers: noise, directions, places.
 
     Returns:
-        The case made worse. The scan's notes say how.
+        The corrupted case. A note of the scan describes the corruption.
 
     Raises:
         ValueError: for another name or severity.
@@ -71,20 +71,21 @@ def corrupt(case: Case, name: str, severity: int, *, seed: int = 0) -> Case:
         return case
     corruption = CORRUPTIONS[name]
     rng = np.random.default_rng([seed, list(CORRUPTIONS).index(name)])
-    plain = Case(case.scan, case.truth, case.labels, case.outlined)  # the shares of a phantom would not go along
+    # the shares of a phantom would not be corrupted with it
+    plain = Case(case.scan, case.truth, case.labels, case.outlined)
     result = corruption.apply(plain, corruption.strengths[severity - 1], rng)
-    note = f"Made worse on purpose: {name}, {corruption.strength(severity)}."
+    note = f"Corrupted on purpose: {name}, {corruption.strength(severity)}."
     return replace(result, scan=result.scan.with_notes(note))
 
 
 def check_corruption(name: str) -> None:
-    """Refuse what is not in CORRUPTIONS."""
+    """Refuse a name that is not in CORRUPTIONS."""
     if name not in CORRUPTIONS:
-        raise ValueError(f"{name!r} is no corruption; choose from {', '.join(CORRUPTIONS)}.")
+        raise ValueError(f"{name!r} is not a corruption; choose from {', '.join(CORRUPTIONS)}.")
 
 
 def _with_planes(case: Case, planes: Iterable[np.ndarray], *, truth: np.ndarray | None = None) -> Case:
-    """The case with other CT numbers, (z, y, x) or slices one after the other, and another truth if there is one."""
+    """The case with other CT numbers, (z, y, x) or one slice after the other, and another truth if one is given."""
     hu = np.ascontiguousarray(np.stack(list(planes)), np.float32)
     return replace(case, scan=replace(case.scan, hu=hu), truth=case.truth if truth is None else truth)
 
@@ -114,9 +115,9 @@ def _blur(case: Case, fwhm_mm: float, rng: np.random.Generator) -> Case:
 
 
 def _motion(case: Case, travel: float, rng: np.random.Generator) -> Case:
-    """Each slice the mean of the head along a straight way: `travel` mm and degrees from one end to the other.
+    """Each slice becomes the mean of the head along a straight line: `travel` mm and degrees from one end to the other.
 
-    The way's middle is where the head was, so the truth stays.
+    The middle of the line is the original position, so the truth stays.
     """
     moments = np.linspace(-0.5, 0.5, _POSES)
 
@@ -133,7 +134,7 @@ def _motion(case: Case, travel: float, rng: np.random.Generator) -> Case:
 
 
 def _rotation(case: Case, degrees: float, rng: np.random.Generator) -> Case:
-    """Slices and truth turned clockwise, as seen, about the slice's center; air where nothing was."""
+    """Slices and truth turned clockwise, as seen, about the slice's center; air outside the slice."""
     rotated = [
         _shift_and_turn(blood.astype(np.float32), case.scan, degrees=degrees, outside=0.0) for blood in case.truth
     ]
@@ -144,7 +145,7 @@ def _rotation(case: Case, degrees: float, rng: np.random.Generator) -> Case:
 def _shift_and_turn(
     plane: np.ndarray, scan: Scan, *, degrees: float, shift_mm: tuple[float, float] = (0, 0), outside: float = AIR_HU
 ) -> np.ndarray:
-    """A slice turned clockwise about its center, then shifted by (y, x) mm; right for oblong pixels too."""
+    """A slice turned clockwise about its center, then shifted by (y, x) mm; correct for oblong pixels too."""
     pixel_mm = np.array(scan.spacing_mm[:0:-1])  # x, y, as OpenCV counts
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     linear = np.array([[cos, -sin], [sin, cos]]) * pixel_mm / pixel_mm[:, None]
@@ -158,18 +159,18 @@ def _shift_and_turn(
 
 
 def _level(case: Case, offset_hu: float, rng: np.random.Generator) -> Case:
-    """Every CT number too high, or too low, which is drawn."""
+    """Every CT number too high or too low, at random."""
     return _with_planes(case, case.scan.hu + np.float32(offset_hu * rng.choice([-1, 1])))
 
 
 def _width(case: Case, width_hu: float, rng: np.random.Generator) -> Case:
-    """Contrast around the brain window's level as of a picture of this width that is read as one of the usual 80 HU."""
+    """Contrast around the brain window's level: a picture of this width is read as if it were 80 HU wide."""
     level, width = WINDOWS["brain"]
     return _with_planes(case, (case.scan.hu - np.float32(level)) * np.float32(width / width_hu) + np.float32(level))
 
 
 def _resolution(case: Case, pixel_mm: float, rng: np.random.Generator) -> Case:
-    """Each slice averaged to pixels of this size and stretched back. Pixels that are larger already stay."""
+    """Each slice averaged to pixels of this size and enlarged again. Pixels that are already larger do not change."""
     height, width = case.scan.hu.shape[1:]
     _, dy, dx = case.scan.spacing_mm
     rows, columns = (max(1, round(n * d / max(pixel_mm, d))) for n, d in ((height, dy), (width, dx)))
@@ -180,10 +181,10 @@ def _resolution(case: Case, pixel_mm: float, rng: np.random.Generator) -> Case:
 
 
 def _thickness(case: Case, times: float, rng: np.random.Generator) -> Case:
-    """Slices averaged to fewer ones that are this many times as thick, from the foot on.
+    """Slices averaged to fewer slices that are this many times thicker, starting at the foot.
 
-    A thick voxel is blood where at least half of it is; a thick slice has the labels of all it holds. What is left at
-    the head's end makes a slice of its own.
+    A thick voxel is blood if at least half of it is. A thick slice has the labels of all its slices. The remaining
+    slices at the head's end form one slice.
     """
     share = _overlap(len(case.scan.hu), times)
 
@@ -200,19 +201,19 @@ def _thickness(case: Case, times: float, rng: np.random.Generator) -> Case:
 
 
 def _overlap(count: int, times: float) -> np.ndarray:
-    """(thick, thin) float32, the part that each of `count` thin slices has in each thick one; rows sum to 1."""
+    """(thick, thin) float32, the part of each of `count` thin slices in each thick one; rows sum to 1."""
     thick = math.ceil(count / times - 1e-9)
     low, positions = np.arange(thick)[:, None] * times, np.arange(count)[None]
     part = np.clip(np.minimum(low + times, positions + 1) - np.maximum(low, positions), 0, None)
-    part[part < 1e-9] = 0  # what rounding leaves of a slice that only touches
+    part[part < 1e-9] = 0  # rounding errors of a slice that only touches
     return (part / part.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _metal(case: Case, streak_hu: float, rng: np.random.Generator) -> Case:
-    """A metal rod at a drawn place of the skull, through every slice, with streaks of this RMS at STREAK_AT_MM.
+    """A metal rod at a random place of the skull, through every slice, with streaks of this RMS at STREAK_AT_MM.
 
-    Of each view the ray through the rod is measured wrongly, since hardly a photon comes through; filtered
-    backprojection smears each error along its ray. Errors are drawn for each slice anew.
+    In each view the ray through the rod is measured wrongly, because hardly a photon passes it. Filtered backprojection
+    smears each error along its ray. Errors are drawn for each slice separately.
     """
     count, *shape = case.scan.hu.shape
     _, dy, dx = case.scan.spacing_mm
@@ -238,7 +239,7 @@ def _metal(case: Case, streak_hu: float, rng: np.random.Generator) -> Case:
 
 
 def _view_errors(rng: np.random.Generator) -> np.ndarray:
-    """(_VIEWS,) errors of mean zero, alike in neighboring views; opposite views see the same rays."""
+    """(_VIEWS,) errors of mean zero, similar in neighboring views; opposite views see the same rays."""
     half = rng.standard_normal(_VIEWS // 2)
     spectrum = np.fft.fft(np.tile(half - half.mean(), 2))
     wave = np.fft.fftfreq(_VIEWS) * 2 * math.pi  # radians a view
@@ -246,14 +247,14 @@ def _view_errors(rng: np.random.Generator) -> np.ndarray:
 
 
 def view_response(radii_mm: np.ndarray, *, pixel_mm: float) -> np.ndarray:
-    """What one view puts at points around a rod of METAL_MM, by their distance and direction.
+    """The effect of one view at points around a rod of METAL_MM, by their distance and direction.
 
-    The chord through a disc, ramp-filtered: 1 where the ray meets the disc, 1 - |s| / sqrt(s^2 - R^2) at a distance s
-    beside it. Averaged over a pixel, since it is infinite at the disc's edge.
+    The chord through a disc, ramp-filtered: 1 if the ray meets the disc, 1 - |s| / sqrt(s^2 - R^2) at a distance s from
+    it. It is averaged over a pixel, because it is infinite at the disc's edge.
 
     Args:
         radii_mm: (r,) distances from the rod's center.
-        pixel_mm: what is averaged over.
+        pixel_mm: the width of the average.
 
     Returns:
         (r, _VIEWS // 2 + 1) complex, its Fourier transform over the angle between point and view.
@@ -274,7 +275,8 @@ def backproject(errors: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 def _jpeg(case: Case, quality: float, rng: np.random.Generator) -> Case:
-    """Each slice exported as a JPEG of the brain window and read back: bone, fat and air saturate, as in any export."""
+    """Each slice exported as a JPEG of the brain window and read back: bone, fat and air saturate, as in any such
+    export."""
 
     def exported(plane: np.ndarray) -> np.ndarray:
         gray = np.round(window(plane, *WINDOWS["brain"]) * 255).astype(np.uint8)
@@ -289,7 +291,7 @@ CORRUPTIONS = {
     "noise": Corruption(
         "HU",  # SD; a full dose has 4 HU (Nakamura 2019), and noise doubles with a quarter of the dose
         (3, 6, 10, 15, 25),
-        "A lower dose: added noise of this SD, hanging together over about 0.7 pixels.",
+        "A lower dose: added noise of this SD, correlated over about 0.7 pixels.",
         _noise,
     ),
     "blur": Corruption(
@@ -298,12 +300,12 @@ CORRUPTIONS = {
     "motion": Corruption(
         "mm and degrees",
         (1, 2, 4, 7, 12),
-        "A restless patient: in every slice the head drifts and turns by this much while it is taken. Contours double; "
+        "A restless patient: the head drifts and turns by this much during every slice. Contours double; "
         "the streaks that real motion adds are missing.",
         _motion,
     ),
     "rotation": Corruption(
-        "degrees", (5, 10, 20, 35, 60), "A head that lies turned in the plane of the slice.", _rotation
+        "degrees", (5, 10, 20, 35, 60), "A head that is turned in the plane of the slice.", _rotation
     ),
     "level": Corruption(
         "HU",
@@ -327,7 +329,7 @@ CORRUPTIONS = {
     "thickness": Corruption(
         "times as thick",
         (1.2, 1.5, 2, 3, 4),
-        "Thick slices: neighbors averaged, so that thin blood fades. Of 5 mm they become 6 to 20 mm.",
+        "Thick slices: neighbors averaged, so that thin blood fades. 5 mm become 6 to 20 mm.",
         _thickness,
     ),
     "metal": Corruption(

@@ -1,25 +1,25 @@
-"""Where the head is, and what lies inside it: one square box per scan, so that every head fills the picture."""
+"""Locate the head and the inside of the skull. One square box per scan lets every head fill the picture."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-FIELDS = ("head", "slice")  # what a model's picture shows: the square around the head, or the whole slice
-BONE_HU = 300  # and more is bone, or metal
-_MARGIN = 1.08  # box side against the skull's, so that the scalp stays in
+FIELDS = ("head", "slice")  # the field of a model's picture: the square around the head, or the whole slice
+BONE_HU = 300  # and above is bone, or metal
+_MARGIN = 1.08  # side of the box relative to the skull, so that it includes the scalp
 
 
 @dataclass(frozen=True)
 class Box:
-    """A square of pixels in slice coordinates; it may reach over the edge."""
+    """A square of pixels in slice coordinates; it may extend beyond the edge of the slice."""
 
     top: int
     left: int
     side: int
 
     def scaled(self, factor: float) -> "Box":
-        """About the same center, about `factor` times the side."""
+        """Around the same center, with about `factor` times the side."""
         margin = round(self.side * (factor - 1) / 2)
         return Box(self.top - margin, self.left - margin, self.side + 2 * margin)
 
@@ -27,12 +27,12 @@ class Box:
 def head_box(hu: np.ndarray) -> Box:
     """The square around the skull over a whole scan.
 
-    The skull is the largest piece of bone of a slice, which leaves out headrest and jewellery; slices with little
-    bone (vertex, missing skull) do not vote. Without any bone the whole slice is the box. A mirrored scan has the
-    mirrored box.
+    The skull is the largest piece of bone of a slice, which excludes headrest and jewelry. Slices with little bone
+    (vertex, missing skull) are ignored. Without any bone the whole slice is the box. A mirrored scan has the mirrored
+    box.
 
     Args:
-        hu: (z, y, x) HU. A picture cut off below bone counts its white as bone.
+        hu: (z, y, x) HU. In a picture cut off below bone, white counts as bone.
 
     Returns:
         The box, 8 % wider than the skull.
@@ -50,7 +50,7 @@ def head_box(hu: np.ndarray) -> Box:
 
 
 def field_box(hu: np.ndarray, field: str) -> Box:
-    """The square of a (z, y, x) scan that a field, one of FIELDS, shows.
+    """The square of a (z, y, x) scan for a field, one of FIELDS.
 
     Raises:
         ValueError: for another field.
@@ -68,7 +68,7 @@ def slice_box(shape: tuple[int, ...]) -> Box:
 
 def _square(y: float, x: float, side: float, shape: tuple[int, ...]) -> Box:
     """Whole pixels around a center. Side and width are both even or both odd, and halves round toward the slice's
-    middle: then left and right are treated alike."""
+    middle, so that left and right are treated alike."""
     columns = shape[-1]
     whole_side = max(round(side), 1)
     whole_side += (whole_side - columns) % 2
@@ -87,13 +87,13 @@ def _largest_piece(bone: np.ndarray) -> tuple[int, int, int, int, int] | None:
 
 
 def crop(plane: np.ndarray, box: Box, size: int, *, outside: float = 0.0) -> np.ndarray:
-    """One slice cut to the box and brought to size x size pixels, averaging where it shrinks.
+    """Crop one slice to the box and resize it to size x size pixels, averaging if it shrinks.
 
     Args:
         plane: (y, x), any real type.
-        box: where to cut.
-        size: side of the outcome in pixels.
-        outside: value of what lies over the slice's edge.
+        box: the area to crop.
+        size: side of the result in pixels.
+        outside: value of the area beyond the slice's edge.
     """
     top, left, side = box.top, box.left, box.side
     cut = np.full((side, side), outside, np.float32)
@@ -105,7 +105,7 @@ def crop(plane: np.ndarray, box: Box, size: int, *, outside: float = 0.0) -> np.
 
 
 def uncrop(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
-    """Undo `crop`: (size, size) values back onto a (y, x) slice; zero outside the box."""
+    """Reverse `crop`: (size, size) values back onto a (y, x) slice; zero outside the box."""
     top, left, side = box.top, box.left, box.side
     large = cv2.resize(values.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
     plane = np.zeros(shape, np.float32)
@@ -117,7 +117,7 @@ def uncrop(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
 
 
 def intracranial(hu: np.ndarray) -> np.ndarray:
-    """uint8 (y, x), 255 where the skull encloses soft tissue; empty where the ring is open (face, base)."""
+    """uint8 (y, x), 255 where the skull encloses soft tissue; empty if the ring is open (face, base)."""
     bone = cv2.morphologyEx((hu > 200).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     padded = cv2.copyMakeBorder(bone, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(padded, None, (0, 0), 2)  # outside the ring

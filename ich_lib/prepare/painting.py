@@ -1,18 +1,18 @@
-"""Blood painted into a real slice that has none: where bleeds lie, in the shapes they have, with the slice's noise.
+"""Paint blood into a real slice without blood: in the places and shapes of real bleeds, with the slice's noise.
 
-Pasting (`ich_lib.training.batches.paste`) moves the blood of one patient into the head of another, so it can never show
-what few patients have. Of CT-ICH's patients used here three have subdural and five subarachnoid blood. Painting draws a
-shape by a rule for each type:
+Pasting (`ich_lib.training.batches.paste`) moves the blood of one patient into the head of another, so it cannot show
+types that few patients have. Of the CT-ICH patients used here three have subdural and five subarachnoid blood. Painting
+draws a shape by a rule for each type:
 
 - subdural: a crescent along the inner side of the skull, or a strip along the falx
 - epidural: a lens along the inner side of the skull
-- subarachnoid: cerebrospinal fluid of sulci and cisterns, found by its HU, within a region
-- intraventricular: the dependent (posterior) part of a ventricle, found by its HU, with a level surface
+- subarachnoid: cerebrospinal fluid of sulci and cisterns, located by its HU, within a region
+- intraventricular: the dependent (posterior) part of a ventricle, located by its HU, with a level surface
 - intraparenchymal: a round or irregular clot inside the brain
 
 HU are set as `hu + share * (blood - smooth(hu))`, so partial volume and the scanner's own noise stay as they were.
-Clotted blood has 50 to 80 HU; the means inside real lesions at 5 mm, 43 to 56 HU (BHSD, as tabulated in
-DIDSR/InSilicoICH, CC0), lie lower because a slice averages blood with its neighbors.
+Clotted blood has 50 to 80 HU. The means inside real lesions at 5 mm are lower, 43 to 56 HU (BHSD, as tabulated in
+DIDSR/InSilicoICH, CC0), because a slice averages blood with its neighbors.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from ich_lib.labels import ANY, LABELS, TYPES
 Shape = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # smooth HU, inside, fading: share of blood
 _BLOOD_HU = (48.0, 76.0)  # of a fresh clot, before partial volume
 _FLUID_HU = (14.0, 22.0)  # surely fluid below the first, surely brain above the second
-_SOFT_HU = 100  # bone, and what shares a pixel with it, lies above
+_SOFT_HU = 100  # bone, and pixels that are partly bone, are above
 _LEAST_PX = 12  # a smaller bleed is left out
 _FALX_SHARE = 0.25  # of subdural bleeds
 KINDS = TYPES
@@ -37,14 +37,14 @@ def paint(
     """Paint one bleed into a slice and its neighbors.
 
     Args:
-        hu: (k, y, x) HU of slices without blood, the one in the middle shown; not changed in place.
+        hu: (k, y, x) HU of slices without blood; the middle one is shown to the model. Not changed.
         inside: (k, y, x) uint8, 255 inside the skull.
         kind: one of KINDS.
         rng: draws place, size, shape and HU.
 
     Returns:
-        (k, y, x) float32 HU, (k, y, x) uint8 shares of blood, and (6,) bool labels. Where the shape finds no room (no
-        ventricle on this slice, say) nothing is painted, and no label is set.
+        (k, y, x) float32 HU, (k, y, x) uint8 shares of blood, and (6,) bool labels. If the shape has no space (for
+        example no ventricle on this slice), nothing is painted and no label is set.
 
     Raises:
         ValueError: for an unknown kind.
@@ -56,7 +56,7 @@ def paint(
     share = np.zeros(hu.shape, np.float32)
     shape = _SHAPES[kind](smooth[middle], inside[middle], rng)
     if shape is not None:
-        fading = rng.uniform(0.3, 1.0, len(hu)).astype(np.float32)  # a bleed tapers off toward its ends
+        fading = rng.uniform(0.3, 1.0, len(hu)).astype(np.float32)  # a bleed becomes thinner toward its ends
         fading[middle] = 1.0
         for k in range(len(hu)):
             if inside[k].any():
@@ -71,14 +71,14 @@ def paint(
 
 
 def _smoothed(hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """(y, x) HU without noise, of soft tissue alone: the skull beside it must not brighten it."""
+    """(y, x) HU without noise, of soft tissue only: the skull beside it must not brighten it."""
     soft = ((inside > 0) & (hu < _SOFT_HU)).astype(np.float32)
     weight = cv2.GaussianBlur(soft, (0, 0), 1.0)
     return np.where(weight > 0.01, cv2.GaussianBlur(hu * soft, (0, 0), 1.0) / np.maximum(weight, 0.01), hu)
 
 
 def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A clot is not even: slow waves of a few HU."""
+    """A clot is not even: add slow waves of a few HU."""
     coarse = rng.normal(0, 3, (6, 6)).astype(np.float32)
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
 
@@ -101,7 +101,7 @@ def _angles(inside: np.ndarray) -> np.ndarray:
 
 
 def _along_the_skull(inside: np.ndarray, angle: float, half_width: float, thickness: float, power: float) -> np.ndarray:
-    """Share of a layer on the skull's inner side, thickest at `angle` and gone `half_width` radians away."""
+    """Share of a layer on the skull's inner side, thickest at `angle` and zero `half_width` radians away."""
     apart = np.abs((_angles(inside) - angle + np.pi) % (2 * np.pi) - np.pi) / half_width
     layer = thickness * np.clip(1 - apart**2, 0, 1) ** power
     return np.clip(layer - _depth(inside) + 0.5, 0, 1) * (inside > 0) * (layer > 0.5)
@@ -155,7 +155,7 @@ def _fluid(smooth: np.ndarray) -> np.ndarray:
 
 
 def _pools(smooth: np.ndarray) -> np.ndarray:
-    """(y, x) bool, where fluid is wider than a sulcus: ventricles and large cisterns."""
+    """(y, x) bool, the areas where fluid is wider than a sulcus: ventricles and large cisterns."""
     fluid = (_fluid(smooth) > 0.5).astype(np.uint8)
     return cv2.dilate(cv2.morphologyEx(fluid, cv2.MORPH_OPEN, np.ones((11, 11))), np.ones((5, 5))) > 0
 

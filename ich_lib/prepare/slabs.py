@@ -1,7 +1,7 @@
-"""Thin slices averaged to slabs like those the models learned from, and what was found in slabs back on the slices.
+"""Average thin slices to slabs as thick as the training slices, and copy results of slabs back to the slices.
 
-A slice of 0.6 mm has three times the noise of one of 5 mm, which a model of thick slices takes for blood. The mean of
-eight is what the scanner would have made of them.
+A slice of 0.6 mm has three times the noise of one of 5 mm, and a model of thick slices takes the noise for blood. The
+mean of eight thin slices is close to what the scanner would have made as one thick slice.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 
 from ich_lib.scan import AIR_HU, Scan
 
-SLAB_MM = 5.0  # about what the models learned from
+SLAB_MM = 5.0  # about the thickness of the training slices
 THIN_MM = 2.75  # thinner slices are averaged: 3 mm slices are not, nor across a gantry tilted by 20 degrees
 
 
@@ -20,10 +20,10 @@ class Slabs:
     """How the slices of a scan are averaged.
 
     Attributes:
-        ranges: slice numbers of each slab, foot to head; every slice is in one.
-        shifts: (z, 2) whole pixels (rows, columns) by which a slice moves to lie over its slab's middle one; 0 unless
-            the gantry is tilted.
-        weights: (z,) share of its slab that a slice makes up.
+        ranges: slice indices of each slab, foot to head; every slice is in one.
+        shifts: (z, 2) whole pixels (rows, columns) that move a slice over the middle slice of its slab; 0 unless the
+            gantry is tilted.
+        weights: (z,) share of the slab that a slice contributes.
     """
 
     ranges: tuple[range, ...]
@@ -32,11 +32,11 @@ class Slabs:
 
     @property
     def are_slices(self) -> bool:
-        """Whether every slice stays alone."""
+        """Whether no slices are averaged."""
         return len(self.ranges) == len(self.weights)
 
     def average(self, hu: np.ndarray) -> np.ndarray:
-        """(slab, y, x) float32 means of (z, y, x) values; the values themselves where no slice is thin."""
+        """(slab, y, x) float32 means of (z, y, x) values; the values themselves if no slice is thin."""
         if self.are_slices:
             return hu
         means = np.zeros((len(self.ranges), *hu.shape[1:]), np.float32)
@@ -46,13 +46,13 @@ class Slabs:
         return means
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """(z, ...) from (slab, ...): each slice gets what was found in its slab."""
+        """(z, ...) from (slab, ...): each slice gets the result of its slab."""
         return values if self.are_slices else np.repeat(values, [len(rows) for rows in self.ranges], axis=0)
 
     def spread_maps(self, maps: np.ndarray) -> np.ndarray:
-        """The same of (slab, y, x) maps, each slice's moved to where it lies.
+        """The same for (slab, y, x) maps; each slice's map is moved back to the slice's position.
 
-        Most of a map is zero, and what nobody writes takes no memory.
+        Most of a map is zero, and memory that is never written is not used.
         """
         if self.are_slices:
             return maps
@@ -71,7 +71,7 @@ class Slabs:
         return output
 
     def scan(self, scan: Scan) -> Scan:
-        """The scan of the slabs, as if all were equally thick."""
+        """The scan of the slabs, as if all had the same thickness."""
         first, count = np.mean(self.ranges[0]), len(scan.hu) / len(self.ranges)
         affine = scan.affine @ np.diag([count, 1, 1, 1])
         affine[:3, 3] += scan.affine[:3, 0] * first
@@ -79,8 +79,8 @@ class Slabs:
 
 
 def slabs_of(scan: Scan) -> Slabs:
-    """How a scan's slices are averaged to about SLAB_MM; not at all where they are THIN_MM or more, or their distance
-    is not known.
+    """How to average a scan's slices to about SLAB_MM. They stay as they are if their distance is THIN_MM or more, or
+    unknown.
 
     Example:
         >>> from ich_lib import phantom
@@ -104,7 +104,7 @@ def slabs_of(scan: Scan) -> Slabs:
 
 
 def _ranges(slab_mm: np.ndarray) -> tuple[range, ...]:
-    """Neighbors that together come nearest to SLAB_MM. A rest at the head's end joins the last slab."""
+    """Groups of neighbors whose thickness is closest to SLAB_MM. A remainder at the head's end joins the last slab."""
     starts, total_mm, is_open = [0], 0.0, False
     for k, mm in enumerate(slab_mm.tolist()):
         is_thin = mm < THIN_MM
@@ -120,18 +120,18 @@ def _ranges(slab_mm: np.ndarray) -> tuple[range, ...]:
 
 
 def _lean_px(affine: np.ndarray) -> np.ndarray:
-    """(2,) rows and columns by which the next slice lies off this one's normal."""
+    """(2,) rows and columns by which the next slice deviates from this one's normal."""
     return np.linalg.lstsq(affine[:3, 1:3], affine[:3, 0], rcond=None)[0]
 
 
 def moved(plane: np.ndarray, down: int, right: int, *, outside: float) -> np.ndarray:
-    """A (y, x) plane moved by whole pixels; the plane itself where it stays.
+    """A (y, x) plane moved by whole pixels; the plane itself if nothing moves.
 
     Args:
         plane: of any type.
         down: pixels toward higher rows.
         right: pixels toward higher columns.
-        outside: what comes in at the side.
+        outside: the value that fills the free side.
     """
     if not (down or right):
         return plane
@@ -143,5 +143,5 @@ def moved(plane: np.ndarray, down: int, right: int, *, outside: float) -> np.nda
 
 
 def spread_rows(slabs: Slabs, values: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
-    """`Slabs.spread` of several columns, some of which may be missing."""
+    """`Slabs.spread` for several columns, some of which may be missing."""
     return [None if column is None else slabs.spread(column) for column in values]

@@ -1,8 +1,8 @@
-"""Hounsfield units to gray levels, the way a radiologist looks at them."""
+"""Hounsfield units to gray levels through the display windows of radiology."""
 
 import numpy as np
 
-# name: (level, width) in HU
+# name to (level, width) in HU
 WINDOWS = {
     "brain": (40, 80),  # OHIF and Orthanc presets
     "subdural": (80, 200),  # RSNA 2019 pipelines
@@ -42,5 +42,5 @@ def window(hu: np.ndarray, level: float, width: float) -> np.ndarray:
 
 
 def unwindow(gray: np.ndarray, level: float, width: float) -> np.ndarray:
-    """Undo `window`: [0, 1] back to HU, float32. What saturated stays at the window's ends."""
+    """Reverse `window`: [0, 1] back to HU, float32. Saturated values stay at the ends of the window."""
     return (np.asarray(gray, np.float32) * np.float32(width) + np.float32(level - width / 2)).astype(np.float32)

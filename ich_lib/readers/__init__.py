@@ -1,11 +1,11 @@
 """Files to a `Scan`: DICOM, NIfTI, pictures, CT-ICH patient folders, as files, folders or zips.
 
-Read in this order: sniff (what is it), piece, archive with entry, zips, tars, sevens, disc, then gather (where is it)
-and roles (scan, mask or another window); then one reader per kind: inflate, protocol, acquisition, header,
-descriptions, series, ranking, choice, stack, geometry, slabs, codecs, stored, dicom; nifti_files, skull, nifti_place,
-nifti; pixels, ct_numbers, frame, picture; renders, ct_ich_folder; parts, where an upload
-holds several studies; and mask_values, truth, for the mask of a scan that was read. All refuse through `ReadError`,
-LIMITS is one table, and child does all of it in a process of its own.
+Read the modules in this order. What is it: sniff. Where is it: piece, archive with entry, zips, tars, sevens, disc,
+gather. Scan, mask or another window: roles. DICOM: inflate, protocol, acquisition, header, descriptions, series,
+ranking, choice, stack, geometry, slabs, codecs, stored, dicom. NIfTI: nifti_files, skull, nifti_place, nifti. Pictures:
+pixels, ct_numbers, frame, picture, renders, ct_ich_folder. Several studies in one upload: parts. The mask of a scan:
+mask_values, truth. All of them raise `ReadError`. LIMITS is the one table of limits, and child runs everything in a
+separate process.
 """
 
 import os
@@ -50,27 +50,28 @@ def read(
     part: str | None = None,
     isolated: bool = False,
 ) -> Scan:
-    """Read one head CT. What a file is, its content tells; names do not count.
+    """Read one head CT. The content of a file decides its format; its name does not matter.
 
     Args:
-        paths: one file, folder or zip, or several files. Of mixed kinds DICOM is taken, else NIfTI, else pictures.
-        window: pictures only: the window they show, (level, width) in HU or a name of WINDOWS. None: HU unknown.
-            A CT-ICH patient folder brings its own.
-        series: DICOM only, where there are several: the number of the one to read, counted from 1 as the notes do, or
-            its description. None: the one that a radiologist would open for blood: without contrast, soft kernel,
-            axial, 3 to 6 mm, the whole head; a note names the others.
-        part: the folder or file inside the upload that is read, where it holds several studies
-            (`ich_lib.readers.parts`). None: all of it.
-        isolated: decode in a child process with limits of memory and time, as files from strangers should be.
+        paths: one file, folder or zip, or several files. If the kinds are mixed, DICOM is read, else NIfTI, else
+            pictures.
+        window: pictures only: the window of the picture, (level, width) in HU or a name of WINDOWS. None: HU unknown. A
+            CT-ICH patient folder has its own window.
+        series: DICOM only: the series to read, by its number (from 1, as in the notes) or its description. None: the
+            series that a radiologist would open to look for blood: no contrast agent, soft kernel, axial, 3 to 6 mm,
+            the whole head. A note names the others.
+        part: the folder or file inside the upload to read, if it holds several studies (`ich_lib.readers.parts`). None:
+            all of it.
+        isolated: decode in a child process with limits of memory and time. Use it for files from unknown people.
 
     Returns:
-        The scan in canonical axes; its `notes` say what was assumed, left out or looks odd.
+        The scan in canonical axes; its `notes` say what was assumed, what was left out, and what looks odd.
 
     Raises:
-        ReadError: with one plain sentence on what is wrong and what to do.
+        ReadError: one plain sentence that says what is wrong and what to do.
 
     See also:
-        `analyze`, for what is in the scan; `phantom`, for a scan without a file.
+        `analyze`, which looks for blood; `phantom`, for a scan without a file.
 
     Example:
         >>> from ich_lib import phantom, read

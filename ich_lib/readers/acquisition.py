@@ -1,7 +1,7 @@
-"""DICOM headers to how a scan was made, in words of our own: nothing of a header is passed on as it stands.
+"""DICOM headers to how a scan was made, in a fixed vocabulary: no text of a header is copied.
 
-Headers are filled in by hand and from templates, so each tag is only a hint; `ich_lib.prediction.gates` weighs them
-against what the slices show.
+People fill in headers by hand and from templates, so each tag is only a hint. `ich_lib.prediction.gates` compares the
+hints with the slices.
 """
 
 import re
@@ -22,7 +22,7 @@ TAGS = (
     "ConvolutionKernel",
     "RescaleType",
 )
-_PARTS = {  # ours: words of PS3.16 CID 4030 and of what people type; the first that fits counts
+_PARTS = {  # our word: words of PS3.16 CID 4030 and of common use; the first match counts
     "head": "HEAD BRAIN SKULL CRANI ENCEPH KOPF SCHAEDEL CEREBR NEURO TETE CABEZA",
     "face": "FACE FACIAL ORBIT SINUS JAW MANDIB MAXILL DENT TMJ INNEREAR MIDDLEEAR TEMPORAL PETROUS NASAL",
     "neck": "NECK CERVIC CSPINE HALS CAROTID THYROID LARYN PHARYN",
@@ -36,11 +36,11 @@ _PARTS = {  # ours: words of PS3.16 CID 4030 and of what people type; the first 
 
 
 def acquisition_of(header: pydicom.Dataset, description: str = "") -> Acquisition:
-    """What the header of one image says of how it was made.
+    """What the header of one image says about how it was made.
 
     Args:
-        header: with TAGS, as far as the file has them.
-        description: of its series, which often tells contrast agent and kernel where the tags are empty.
+        header: the TAGS that the file has.
+        description: of its series. It often names contrast agent and kernel if the tags are empty.
     """
     modality = capitals(header, "Modality")
     return Acquisition(
@@ -54,7 +54,7 @@ def acquisition_of(header: pydicom.Dataset, description: str = "") -> Acquisitio
 
 
 def body_part(text: str) -> str:
-    """The part of the body that a tag names, in a word of our own; "" where it names none that is known.
+    """The part of the body that a tag names, in our vocabulary; "" if it names no known part.
 
     >>> [body_part(text) for text in ("HEAD", "HEADNECK", "CSPINE", "OVARY", "MILLER")]
     ['head', 'head', 'neck', 'pelvis', '']
@@ -64,7 +64,7 @@ def body_part(text: str) -> str:
 
 
 def kernel_kind(kernel: str, description: str = "") -> str:
-    """Whether a reconstruction kernel is "soft" or "sharp"; "" where its name is not known, see `protocol.sharpness`.
+    """Whether a reconstruction kernel is "soft" or "sharp"; "" if its name is unknown. See `protocol.sharpness`.
 
     >>> [kernel_kind(kernel) for kernel in ("H31s", "H70h", "FC21", "FC81", "STANDARD", "BONEPLUS", "XY")]
     ['soft', 'sharp', 'soft', 'sharp', 'soft', 'sharp', '']

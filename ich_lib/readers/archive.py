@@ -1,7 +1,7 @@
-"""An archive to pieces: zip, tar, 7z, CD image. Lists are walked and judged; nothing is extracted to a place on disk.
+"""An archive to pieces: zip, tar, 7z, CD image. The lists of files are checked; nothing is extracted to disk.
 
-A name inside an archive is only a name, so one like ../x can do no harm. What an entry holds is read when it is wanted,
-so that too large a scan is refused by headers alone.
+A name inside an archive is only text, so a name such as ../x does no harm. The content of an entry is read when it is
+needed, so a scan that is too large is refused by its headers.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ def unpack(piece: Piece, kind: str) -> list[Piece]:
         kind: one of `sniff.ARCHIVES`.
 
     Raises:
-        ReadError: if it is damaged, locked, an Office document, or larger than LIMITS.
+        ReadError: if the archive is damaged, locked, an Office document, or larger than LIMITS.
     """
     piece.open(limit="archive_bytes").close()  # not too large
     path = Path(piece.path)

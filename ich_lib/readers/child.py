@@ -1,9 +1,9 @@
-"""Decoding in a process of its own, with limits: what a stranger's file does to a decoder, it cannot do to the caller.
+"""Decoding in a separate process with limits: a harmful file can damage the decoder, but not the caller.
 
-A child reads the files and leaves the result as .npy in a private folder; the rest comes back as JSON, never as a
-pickle. It may take LIMITS of memory, processor time and time; one that crashes, hangs or is too greedy is ended, the
-person gets a sentence, and the next upload gets a new one. One that did well is kept, so that nobody waits for imports.
-Where the system knows no limits (Windows), the time limit alone holds.
+A child process reads the files and writes the arrays as .npy to a private folder. It returns the rest as JSON, never as
+a pickle. LIMITS restrict its memory, processor time and time. If a child crashes, hangs or exceeds a limit, it is
+ended, the user gets a message, and the next upload gets a new child. A child that succeeds is kept, which saves the
+time of its imports. On a system without such limits (Windows) only the time limit works.
 """
 
 import atexit
@@ -28,23 +28,23 @@ from ich_lib.readers.refusal import ReadError
 from ich_lib.scan import Acquisition, Scan
 
 _COMMAND = [sys.executable, "-c", "from ich_lib.readers.child import serve; serve()"]
-_READERS = "ich_lib.readers"  # which asks a child to read; only a child looks up what it reads with
+_READERS = "ich_lib.readers"  # asks a child to read; only the child itself uses the readers
 _VALUES = "values.npy"
-_MOST_READINGS = 100  # then a fresh one: libraries leak
+_MOST_READINGS = 100  # then a new one starts, because libraries leak memory
 _KEPT_BYTES = str(256 << 20)  # for glibc
-_MANY_PAGES = 50_000  # of 4 kB; beyond, a child gives its memory back; one that has read a head holds 40,000
+_MANY_PAGES = 50_000  # of 4 kB; above this, a child returns its memory. A child that has read a head holds 40,000
 _MARK = "array"  # key of an array in JSON
 _ACQUISITION = "acquisition"
 
 
 class Child:
-    """One process that reads files, see `serve`."""
+    """One process that reads files; see `serve`."""
 
     def __init__(self) -> None:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
-            "MALLOC_ARENA_MAX": "2",  # the limit of memory counts what is reserved
-            "MALLOC_MMAP_THRESHOLD_": _KEPT_BYTES,  # else every volume costs its page faults anew: a third of the time
+            "MALLOC_ARENA_MAX": "2",  # the limit of memory counts reserved memory
+            "MALLOC_MMAP_THRESHOLD_": _KEPT_BYTES,  # else each volume causes its page faults again: a third of the time
             "MALLOC_TRIM_THRESHOLD_": _KEPT_BYTES,
             "OPENBLAS_NUM_THREADS": "1",
         }
@@ -53,17 +53,17 @@ class Child:
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # it may quote the file, and so name the patient
+            stderr=subprocess.DEVNULL,  # the output may quote the file, and so name the patient
             env=environment,
         )
-        self._questions = cast("IO[bytes]", self._process.stdin)  # pipes were asked for
+        self._questions = cast("IO[bytes]", self._process.stdin)  # the process was started with pipes
         self._answers = cast("IO[bytes]", self._process.stdout)
 
     def ask(self, question: dict) -> dict:
-        """Its answer.
+        """The answer of the child.
 
         Raises:
-            ReadError: if it ended or took too long.
+            ReadError: if the child ended or took too long.
         """
         self.readings += 1
         timer = Timer(LIMITS["decode_s"], self._end_late)
@@ -73,7 +73,7 @@ class Child:
             self._questions.write(json.dumps(question).encode() + b"\n")
             self._questions.flush()
             answer = self._answers.readline()
-        except OSError:  # it has ended already
+        except OSError:  # it has already ended
             answer = b""
         finally:
             timer.cancel()
@@ -82,11 +82,11 @@ class Child:
         return json.loads(answer)
 
     def alive(self) -> bool:
-        """Whether it can still be asked."""
+        """Whether the child accepts another request."""
         return self._process.poll() is None
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """End the child, even if it is working."""
         with suppress(OSError):
             self._process.kill()
         self._process.wait()
@@ -99,12 +99,12 @@ class Child:
         self._process.kill()
 
     def _why(self) -> str:
-        """Why there was no answer, and what to do."""
+        """Why there was no answer, and what the user can do."""
         code = self._process.wait()
         if self._late or code == -_signal("SIGXCPU"):
             return f"took more than {LIMITS['decode_s' if self._late else 'decode_cpu_s']} s to decode. {_LESS}"
         if code == -_signal("SIGKILL"):
-            return f"needs more memory than there is. {_LESS}"
+            return f"needs more memory than is available. {_LESS}"
         return _STOPPED
 
 
@@ -119,9 +119,9 @@ def read_scan(name: str, paths: Sequence[str | os.PathLike], **options: Any) -> 
     """`read` in a child.
 
     Args:
-        name: of the upload, for sentences.
-        paths: as `read` takes them, in a list.
-        **options: as `read` takes them.
+        name: of the upload, for messages.
+        paths: as in `read`, in a list.
+        **options: as in `read`.
 
     Raises:
         ReadError: as `read` does, and if the child ended or took too long.
@@ -153,14 +153,14 @@ def _answer(name: str, work: str, paths: Sequence[str | os.PathLike], options: d
     _keep(child)
     if "refused" in answer:
         raise ReadError(**answer["refused"])
-    if values is None:  # a slip of ours
+    if values is None:  # an error of this library
         raise RuntimeError(f"the child failed: {answer.get('fault')}")
     return answer["told"], values
 
 
 @contextmanager
 def _working(folder: str, child: Child) -> Iterator[None]:
-    """Remember what must be tidied up if the caller ends meanwhile."""
+    """Remember what to delete if the caller ends during the reading."""
     _at_work[folder] = child
     try:
         yield
@@ -169,10 +169,10 @@ def _working(folder: str, child: Child) -> Iterator[None]:
 
 
 def _loaded(name: str, path: Path) -> np.ndarray:
-    """The array, mapped where a file may be deleted while it is: its pages stay ours alone, and none is copied."""
+    """The array, memory-mapped if the system can delete a mapped file. Its pages are private, and nothing is copied."""
     try:
         return np.asarray(np.load(path, mmap_mode=None if os.name == "nt" else "c", allow_pickle=False))
-    except (OSError, ValueError) as problem:  # a decoder that was taken over may write anything
+    except (OSError, ValueError) as problem:  # a hijacked decoder may write anything
         raise ReadError(f"{name} {_STOPPED}", code="damaged") from problem
 
 
@@ -181,13 +181,13 @@ def _taken() -> Child:
         kept = _idle.pop() if _idle else None
     if kept and kept.alive():
         return kept
-    if kept:  # it ended while it waited, for want of memory perhaps
+    if kept:  # it ended while it waited, perhaps for lack of memory
         kept.end()
     return Child()
 
 
 def _keep(child: Child) -> None:
-    """Keep one, and not for ever."""
+    """Keep one child, for a limited number of uploads."""
     with _lock:
         if not _idle and child.readings < _MOST_READINGS:
             _idle.append(child)
@@ -196,14 +196,14 @@ def _keep(child: Child) -> None:
 
 
 def warm() -> None:
-    """Start a child before the first upload, so that nobody waits for it."""
+    """Start a child before the first upload, which saves the wait."""
     with _lock:
         if not _idle:
             _idle.append(Child())
 
 
 def end_idle() -> None:
-    """End the child that waits."""
+    """End the waiting child."""
     with _lock:
         while _idle:
             _idle.pop().end()
@@ -211,7 +211,7 @@ def end_idle() -> None:
 
 @atexit.register
 def end_all() -> None:
-    """End every child, also those at work, and leave nothing of what they read: threads end without a chance to."""
+    """End every child, even while it works, and delete what it read. Threads end without a chance to do so."""
     end_idle()
     for folder, child in list(_at_work.items()):
         child.end()
@@ -221,11 +221,11 @@ def end_all() -> None:
 def _signal(name: str) -> int:
     import signal
 
-    return int(getattr(signal, name, 1 << 16))  # Windows has none of them
+    return int(getattr(signal, name, 1 << 16))  # Windows has no such limits
 
 
 def _plain(value: Any) -> Any:
-    """A field of `Scan` as JSON has it."""
+    """A field of `Scan` as a JSON value."""
     if isinstance(value, np.ndarray):
         return {_MARK: value.tolist(), "dtype": value.dtype.str}
     if isinstance(value, Acquisition):
@@ -234,7 +234,7 @@ def _plain(value: Any) -> Any:
 
 
 def _from_plain(value: Any) -> Any:
-    """The field again: lists are tuples there."""
+    """The field from its JSON value; lists become tuples."""
     if isinstance(value, dict) and _MARK in value:
         return np.array(value[_MARK], np.dtype(value["dtype"]))
     if isinstance(value, dict) and _ACQUISITION in value:
@@ -246,13 +246,13 @@ def _from_plain(value: Any) -> Any:
 
 
 def serve() -> None:
-    """Answer questions, a line of JSON each, until there are no more."""
+    """Answer requests, one line of JSON each, until the input ends."""
     channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
+    os.dup2(2, 1)  # output of a library must not mix with the answers
     _ignore_interrupts()
     for line in sys.stdin.buffer:
         question = json.loads(line)
-        LIMITS.update(question["limits"])  # those of the caller
+        LIMITS.update(question["limits"])  # the modules of the caller
         RANGES.update((name, tuple(ends)) for name, ends in question["ranges"].items())
         _limit()
         channel.write(json.dumps(_answered(question)).encode() + b"\n")
@@ -270,7 +270,10 @@ def _answered(question: dict) -> dict:
         return {"refused": problem.as_plain()}
     except MemoryError:
         return {
-            "refused": {"found": f"{question['name']} needs more memory than there is. {_LESS}", "code": "too large"}
+            "refused": {
+                "found": f"{question['name']} needs more memory than is available. {_LESS}",
+                "code": "too large",
+            }
         }
     except Exception as problem:  # noqa: BLE001 - without its message, which may quote the file
         return {"fault": f"{type(problem).__name__} {''.join(traceback.format_tb(problem.__traceback__))}"}
@@ -298,15 +301,16 @@ _WORK: dict[str, Callable[[dict], tuple[dict, np.ndarray]]] = {"scan": _scan, "m
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl+C in a terminal goes to all; the caller decides when the child ends."""
+    """Ctrl+C in a terminal goes to all processes; the caller decides when the child ends."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _limit() -> None:
-    """Limits from now on. That of processor time counts all that a process ever took, so it moves along."""
-    with suppress(ImportError):  # Windows has none
+    """Set the limits. The limit of processor time counts the whole life of a process, so it is raised for each
+    request."""
+    with suppress(ImportError):  # Windows has no such module
         import resource
 
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -317,12 +321,12 @@ def _limit() -> None:
             (resource.RLIMIT_AS, LIMITS["decode_bytes"]),
             (resource.RLIMIT_CPU, seconds),
         ):
-            with suppress(ValueError, OSError):  # macOS refuses some
+            with suppress(ValueError, OSError):  # macOS refuses some of them
                 resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
 
 
 def _give_back_memory() -> None:
-    """glibc keeps what was freed until it is asked, which is worth it after a large scan."""
+    """Ask glibc to return freed memory to the system, which matters after a large scan."""
     if sys.platform == "linux" and int(Path("/proc/self/statm").read_text().split()[1]) > _MANY_PAGES:
         import ctypes
 

@@ -1,4 +1,4 @@
-"""The series that is read of an upload: the one that was asked for, else the best; and the note on the others."""
+"""Choose the series of an upload: the requested one, else the best. A note names the others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,25 +12,25 @@ from ich_lib.scan import Scan
 
 _MOST_NAMED = 8  # in one sentence
 _MOST_REFUSED = 3
-_FEWEST_SINGLES = 3  # series of one slice each that are no series
+_FEWEST_SINGLES = 3  # series of one slice each, which are not real series
 
 
 def read_one_series(
     slices: list[Slice], asked: int | str | None, name: str, read_series: Callable[[list[Slice]], Scan]
 ) -> Scan:
-    """Read the series that was asked for; else the best that can be read.
+    """Read the requested series; without a request, the best one that can be read.
 
     Args:
         slices: CT slices of any series.
         asked: number of a series, see `Series`, or its description; None for the best, see `ranking`.
-        name: what to call the upload.
-        read_series: from the slices of one series to a scan.
+        name: of the upload, for messages.
+        read_series: function from the slices of one series to a scan.
 
     Returns:
-        The scan, with the list of all series and notes on the choice.
+        The scan, with the list of all series and with notes on the choice.
 
     Raises:
-        ReadError: if the one that was asked for is not there or is one of several; or none can be read.
+        ReadError: if the requested series is missing or not unique, or if no series can be read.
     """
     all_series = series_of(slices)
     if asked is not None:
@@ -62,7 +62,7 @@ def _told(scan: Scan, chosen: Series, all_series: list[Series], refusals: tuple[
 
 
 def _asked(all_series: list[Series], asked: int | str, name: str) -> Series:
-    """The one of that number; else the one of that description."""
+    """The series with that number, else the series with that description."""
     text = " ".join(str(asked).split()).lower()
     if text.isascii() and text.isdigit() and 1 <= int(text) <= len(all_series):
         return all_series[int(text) - 1]
@@ -77,7 +77,7 @@ def _asked(all_series: list[Series], asked: int | str, name: str) -> Series:
 
 
 def _calls(series: Series) -> tuple[str, ...]:
-    """What a person may type for it: the description as the header has it, or as it is shown."""
+    """What a user may type for a series: the description of the header, or the one that is shown."""
     return tuple(" ".join(text.split()).lower() for text in (series.description, *series.name.split('"')[1:2]))
 
 
@@ -117,7 +117,7 @@ def _uid_note(chosen: Series) -> tuple[str, ...]:
 
 
 def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
-    """Two people in one upload are the first thing to know."""
+    """Warn first if one upload holds two patients."""
     people = list(dict.fromkeys(one.first.protocol.patient for one in all_series))
     if len(people) == 1:
         return ()
@@ -130,7 +130,7 @@ def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
 
 
 def _lines(series: Sequence[Series]) -> str:
-    """The list for a sentence; each name says how many there are."""
+    """The list for a sentence; each name includes the number of slices."""
     more = len(series) - _MOST_NAMED
     named = [one.line for one in series[:_MOST_NAMED]] + ([f"{count(more, 'other')}"] if more > 0 else [])
     return "; ".join(named)

@@ -1,8 +1,8 @@
-"""Which decoder takes which DICOM compression: imagecodecs all of them, as a plugin of pydicom.
+"""The decoder for each DICOM compression: imagecodecs for all of them, as a plugin of pydicom.
 
-pydicom's own choices read JPEG Lossless, what archives use most, and 12-bit JPEG only through a GPL library or through
-GDCM, which has a record of memory faults. imagecodecs (BSD-3-Clause) brings libjpeg-turbo 3, CharLS and OpenJPEG, all
-under permissive licenses. The plugin is named, so that whatever else is installed is never used by chance.
+By default, pydicom reads JPEG Lossless (the most common in archives) and 12-bit JPEG only with a GPL library, or with
+GDCM, which has a record of memory faults. imagecodecs (BSD-3-Clause) includes libjpeg-turbo 3, CharLS and OpenJPEG, all
+under permissive licenses. The plugin is named explicitly, so that no other installed decoder is used by chance.
 """
 
 import re
@@ -34,28 +34,28 @@ from ich_lib.readers.jpeg import frame_size
 from ich_lib.readers.refusal import ReadError, missing_package
 
 _LIBRARY = "imagecodecs"
-_DECODERS = {  # transfer syntax: the library's function; OpenJPEG reads high throughput too
+_DECODERS = {  # transfer syntax to the library's function; OpenJPEG also reads high throughput
     **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), "jpeg8_decode"),
     **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "jpegls_decode"),
     **dict.fromkeys((JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), "jpeg2k_decode"),
     RLELossless: "dicomrle_decode",
 }
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
-DECODER_DEPENDENCIES = dict.fromkeys(_DECODERS, (_LIBRARY,))  # pydicom asks a plugin for it
+DECODER_DEPENDENCIES = dict.fromkeys(_DECODERS, (_LIBRARY,))  # pydicom reads this from a plugin
 
 
 def register() -> None:
-    """Tell pydicom of the plugin that this module is; a second time changes nothing."""
+    """Register this module as a plugin of pydicom; a second call changes nothing."""
     for syntax in _DECODERS:
-        with suppress(ValueError):  # it is known already
+        with suppress(ValueError):  # it is already registered
             get_decoder(syntax).add_plugin(_LIBRARY, (__name__, "decode_frame"))
 
 
 def plugin(name: str, syntax: UID) -> str:
-    """The plugin of pydicom that decodes a transfer syntax; "" for pixels that are not compressed.
+    """The plugin of pydicom that decodes a transfer syntax; "" for uncompressed pixels.
 
     Args:
-        name: of the file, for the sentence.
+        name: of the file, for messages.
         syntax: its transfer syntax.
 
     Raises:
@@ -69,7 +69,7 @@ def plugin(name: str, syntax: UID) -> str:
                 to_do=missing_package(_LIBRARY, "Export it uncompressed."),
             )
         return _LIBRARY
-    with suppress(NotImplementedError):  # pydicom knows no decoder
+    with suppress(NotImplementedError):  # pydicom has no decoder
         if get_decoder(syntax).is_native:
             return ""
     words = "in a private way of its maker" if syntax.name == syntax else f"as {_family(syntax)}"
@@ -77,10 +77,10 @@ def plugin(name: str, syntax: UID) -> str:
 
 
 def lossy(header: pydicom.Dataset) -> str | None:
-    """How the pixels were compressed with loss, in words; None if they were not.
+    """How the pixels were compressed with loss, in words; None if there was no loss.
 
-    LossyImageCompression (0028,2110) stays "01" for ever, also once the file is unpacked (PS3.3 C.7.6.1.1.5); a
-    syntax that may lose something counts unless the tag says "00".
+    LossyImageCompression (0028,2110) stays "01" after the file is decompressed (PS3.3 C.7.6.1.1.5). A transfer syntax
+    that may be lossy counts as lossy unless the tag says "00".
     """
     flag, syntax = str(header.get("LossyImageCompression") or ""), header.file_meta.TransferSyntaxUID
     if flag != "01" and (flag == "00" or syntax not in _LOSSY):
@@ -89,13 +89,14 @@ def lossy(header: pydicom.Dataset) -> str | None:
 
 
 def refuse_other_sizes(name: str, header: pydicom.Dataset) -> None:
-    """Compare what the compressed frames say of their size with the header: decoders reserve what a frame claims.
+    """Compare the size in each compressed frame with the header, because decoders reserve the memory that a frame
+    claims.
 
     Raises:
-        ReadError: if one is larger or smaller than the header says.
+        ReadError: if a frame is larger or smaller than the header says.
     """
     if _DECODERS.get(header.file_meta.TransferSyntaxUID, "dicomrle_decode") == "dicomrle_decode":
-        return  # not compressed, or without a size of its own
+        return  # not compressed, or without a size in the frame
     wanted = (int(header.Rows), int(header.Columns))
     for frame in generate_frames(header.PixelData, number_of_frames=int(header.get("NumberOfFrames") or 1)):
         if (found := frame_size(frame)) != wanted:
@@ -107,12 +108,12 @@ def refuse_other_sizes(name: str, header: pydicom.Dataset) -> None:
 
 
 def is_available(uid: str) -> bool:
-    """Whether pydicom may use the plugin; the library is imported when the first frame comes."""
+    """Whether pydicom may use the plugin; the library is imported with the first frame."""
     return uid in _DECODERS and find_spec(_LIBRARY) is not None
 
 
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
-    """One frame to its samples, as pydicom wants them of a plugin: 1 byte each up to 8 bits, 2 beyond."""
+    """Decode one frame to samples as pydicom expects: 1 byte each for up to 8 bits, else 2."""
     decode = getattr(import_module(_LIBRARY), _DECODERS[runner.transfer_syntax])
     if runner.transfer_syntax == RLELossless:
         return decode(source, f"<u{runner.bits_allocated // 8}")

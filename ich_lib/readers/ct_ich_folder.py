@@ -1,7 +1,7 @@
-"""A CT-ICH 1.0.0 patient folder to a scan: each slice is a brain and a bone render, together nearly HU again.
+"""A CT-ICH 1.0.0 patient folder to a scan: each slice has a brain and a bone render, which together give nearly HU.
 
-Layout: `brain/N.jpg`, `bone/N.jpg`, masks `brain/N_HGE_Seg.jpg`; N ascends from foot to head. Some are missing. Other
-data sets have such folders too, through other windows: their pictures are PNG.
+Layout: `brain/N.jpg`, `bone/N.jpg`, masks `brain/N_HGE_Seg.jpg`; N rises from foot to head. Some files are missing.
+Other data sets have similar folders with other windows; their pictures are PNG.
 """
 
 import re
@@ -20,17 +20,17 @@ from ich_lib.scan import Scan, axial_affine
 
 _NOTES = (
     "HU are approximate: they were rebuilt from a brain and a bone picture of each slice.",
-    "Slices are 5 mm thick; the pixel size is unknown, so nothing is given in mL.",
+    "Slices are 5 mm thick. The pixel size is unknown, so no volume in mL is given.",
 )
 
 
 def is_patient_folder(pieces: Sequence[Piece]) -> bool:
-    """Whether both renders of at least one slice are there."""
+    """Whether at least one slice has both renders."""
     return bool(_renders(pieces, "brain").keys() & _renders(pieces, "bone").keys())
 
 
 def read_patient_folder(pieces: Sequence[Piece], name: str) -> Scan:
-    """Read one patient. A slice without both pictures is left out and named in a note.
+    """Read one patient. A slice without both pictures is left out, and a note names it.
 
     Raises:
         ReadError: if there are several patients, or pictures that are damaged or differ in size.
@@ -61,7 +61,7 @@ def _render(piece: Piece) -> np.ndarray:
 
 
 def _renders(pieces: Sequence[Piece], side: str) -> dict:
-    """(patient folder, slice number) to the picture of one side."""
+    """(patient folder, slice number) to the picture of one kind, brain or bone."""
     return {
         (piece.path.parent.parent, int(piece.path.stem)): piece
         for piece in pieces

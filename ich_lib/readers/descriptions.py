@@ -1,7 +1,7 @@
-"""What may be shown of a description: words of protocols, numbers and codes of kernels. A name is none of them.
+"""The parts of a description that may be shown: words of protocols, numbers and codes of kernels, but never a name.
 
-Technicians type descriptions, and some type who lies on the table. Which words name a person nobody can list; which
-words belong to a protocol one can. So only those are shown (PS3.15 E.3.5, Clean Descriptors), and the others left out.
+Technicians type descriptions, and some include the patient's name. It is not possible to list all words that name a
+person, but it is possible to list the words of protocols. So only those are shown (PS3.15 E.3.5, Clean Descriptors).
 """
 
 import re
@@ -14,7 +14,7 @@ _CODE = re.compile(r"[a-z]{1,2}\d{1,2}[a-z]{0,2}")  # H31s, FC21, Hr40, J40s
 _SIGNS = re.compile(r"[\w.+*/&()\[\]:#%-]+")
 _DATE = re.compile(r"\d{1,4}([/.-]\d{1,4}){2}")
 _WORDS = (  # noqa: SIM905 - in the words of scanners and of six languages, without accents
-    # what it shows
+    # contents of the picture
     "head brain skull neuro cranial cranium crane cranio craneo cerebral cerebrum cerebro cerveau kopf schadel "
     "schaedel hirn hoofd hersenen testa tete cabeza encefalo encephale cct ccth ct tc tdm tac scan scanner computed "
     "tomography neck hals cou cuello collo spine cspine cervical c t l thoracic lumbar chest thorax torax lung "
@@ -30,7 +30,7 @@ _WORDS = (  # noqa: SIM905 - in the words of scanners and of six languages, with
     "arterial arteriell arterielle venous venos venose delayed delay late early phase perfusion perf vpct bolus "
     "test testbolus monitoring premonitoring tracker tracking smartprep dynamic multiphase dual energy de mono "
     "monoenergetic vnc virtual iodine "
-    # how it was computed
+    # kind of reconstruction
     "axial ax axials transverse trans tra coronal cor koronar sagittal sag oblique obl mpr mip minip mips vr vrt "
     "ssd 3d 4d 2d recon recons reconstruction reformat reformats reformatted refmt curved thin thins thick slice "
     "slices slab volume vol helical helix spiral spirale sequence sequential seq axiales std stnd standard smooth "
@@ -39,7 +39,7 @@ _WORDS = (  # noqa: SIM905 - in the words of scanners and of six languages, with
     "iterative hd mar smar omar omaron metal artifact reduction tilt tilted gantry straight corrected derived "
     "original axialbrain cbf cbv mtt ttp tmax tmip map maps ua ub uc ya yb yc yd br hr hc qr bv hv bf avg mean mm "
     "cm kv mas "
-    # what else is on a disc
+    # other contents of a disc
     "topogram scout localizer surview planning plan dose report protocol summary screen save capture series image "
     "images routine adult child pediatric paed baby infant emergency er ed icu portable mobile follow up control "
     "kontrolle repeat rpt motion stereo stealth navigation nav brainlab cut cuts for and und et y e of the in to "
@@ -49,7 +49,7 @@ _KNOWN_WORDS = frozenset(_WORDS)
 
 
 def shown(description: str) -> str:
-    """The words of a description that no person is called by; "" where nothing tells it from others.
+    """The words of a description that cannot be a name; "" if none of them helps to distinguish it.
 
     >>> shown("Head 5.0 H31s"), shown("DOE^JANE Brain w/o 5mm"), shown("4711 Smith")
     ('Head 5.0 H31s', 'Brain w/o 5mm', '')
@@ -59,7 +59,7 @@ def shown(description: str) -> str:
 
 
 def shown_code(text: str) -> str:
-    """The same of a kernel or a part of the body, the first word or two of it."""
+    """The same for a kernel or a part of the body: its first word or two."""
     return " ".join(shown(text.replace("\\", " ")).split()[:2])
 
 

@@ -23,7 +23,7 @@ from ich_lib.scan import AIR_HU, LOWEST_HU, Scan, from_file_grid, nearest_slices
 
 _SIDE_OF_AIR_HU = -500
 _HEAD_HU = (0, 100)  # brain, CSF, blood
-_INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they were turned round."
+_INVERTED = "Black and white were exchanged in the files (MONOCHROME1); they were inverted back."
 
 codecs.register()
 
@@ -39,12 +39,12 @@ def read_dicom(
 
     Args:
         pieces: DICOM files, in any order, of any series.
-        name: what to call them together.
-        series: number or description of the one to take; None for the best, see `ranking`.
-        check: what else must hold of a scan before it counts as read; where it refuses, the next series is tried.
+        name: of all of them together, for messages.
+        series: number or description of the series to read; None for the best, see `ranking`.
+        check: an additional test of the scan. If it refuses, the next series is tried.
 
     Raises:
-        ReadError: if they hold no CT slice, or cannot become HU.
+        ReadError: if the files hold no CT slice, or cannot become HU.
     """
     slices, left_out = slices_of(pieces)
     scan = read_one_series(slices, series, name, lambda chosen: check(_read_series(chosen, slices, name)))
@@ -52,7 +52,8 @@ def read_dicom(
 
 
 def _read_series(slices: list[Slice], everything: list[Slice], name: str) -> Scan:
-    slabs_of(name, len(slices), slices[0].rows, slices[0].columns)  # too large is refused before pixels are read
+    # a scan that is too large is refused before its pixels are read
+    slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
     for item in slices:
         _refuse_without_rescale(item)
     tilted = tilt_notes(slices, everything)
@@ -77,7 +78,7 @@ def _read_series(slices: list[Slice], everything: list[Slice], name: str) -> Sca
 def _scan(
     hu: np.ndarray, location: Place, slabs: Slabs, notes: tuple[str, ...], window: tuple[float, float] | None
 ) -> Scan:
-    """Slices on their places. Uneven ones that do not run from foot to head are laid on an even grid."""
+    """Put slices in their places. Uneven slices that do not run from foot to head are put on an even grid."""
     places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2, places=location.places)
     as_in_files = location.spacing_known and location.shifts is None and slabs.each == 1
     if places is not None and nib.aff2axcodes(affine_ras)[2] != "S":
@@ -97,7 +98,7 @@ def _scan(
 
 
 def _gap_notes(location: Place, hu: np.ndarray, slabs: Slabs, first: Slice) -> tuple[str, ...]:
-    """What missing slices hide of the head: between two of them as much of it as they show themselves."""
+    """How much of the head missing slices hide: the gap holds as much of it as its two neighbors show."""
     if not location.gaps:
         return ()
     pixel_mm2 = None if first.pixel_mm is None else float(np.prod(first.pixel_mm))
@@ -127,9 +128,9 @@ def _are_equal(a: Slice, b: Slice) -> bool:
 
 
 def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None) -> tuple[np.ndarray, frozenset[str]]:
-    """(slab, row, column) HU, float32, and sentences on what was found on the way. A file is opened once.
+    """(slab, row, column) HU, float32, and the notes. Each file is opened once.
 
-    Slices whose (rows, columns) of `shifts` are not 0 are moved by so many pixels; air comes in at the side.
+    Slices whose (rows, columns) of `shifts` are not 0 are moved by that many pixels, and the free side becomes air.
     """
     volume = np.zeros((len(slabs), slices[0].rows, slices[0].columns), np.float32)
     thin = np.empty(volume.shape[1:], np.float32)
@@ -140,7 +141,7 @@ def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None)
         header, pixels = _pixels(piece, [item.frame for _, item in frames], packed=frames[0][1].packed)
         for (k, item), pixels_of_slice in zip(frames, pixels, strict=True):
             hu = volume[k] if slabs.each == 1 else thin
-            with refuse_damaged(piece.name):  # a tag of the pixels may be missing or hold anything
+            with refuse_damaged(piece.name):  # a tag of the pixels may be missing or invalid
                 notes |= _fill(hu, pixels_of_slice, header, item)
             if shifts is not None and shifts[k].any():
                 hu[:] = moved(hu, *shifts[k].tolist(), outside=AIR_HU)
@@ -150,7 +151,7 @@ def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None)
 
 
 def _pixels(piece: Piece, frames: list[int], *, packed: bool) -> tuple[pydicom.Dataset, list[np.ndarray]]:
-    """The header of a file and some of its frames as they are stored, bits that are no pixel still in them."""
+    """The header of a file and some of its frames as stored, with bits that are not part of a pixel."""
     with piece.open() as stream, refuse_damaged(piece.name):
         header = parse_dataset(inflate.plain(piece.name, stream) if packed else stream)
         if (words := plain_words(header)) is not None:
@@ -162,10 +163,10 @@ def _pixels(piece: Piece, frames: list[int], *, packed: bool) -> tuple[pydicom.D
 
 
 def _fill(hu: np.ndarray, stored: np.ndarray, header: pydicom.Dataset, item: Slice) -> set[str]:
-    """Write stored values into `hu` as HU (PS3.3 C.11.1.1.2), padding as air; sentences on what was found.
+    """Write stored values into `hu` as HU (PS3.3 C.11.1.1.2), padding as air; return the notes.
 
-    MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and leaves HU alone. Some converters turn the values round all
-    the same, so the side of the slice decides: it is air in one of the two readings.
+    MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and does not change HU. Some converters invert the values
+    anyway. So the border of the slice decides: it is air in one of the two versions.
     """
     how = codecs.lossy(header)
     notes = {f"The slices were compressed with loss ({how}): HU may be off."} if how else set()
@@ -193,7 +194,7 @@ def _is_air_around(hu: np.ndarray) -> bool:
 
 
 def _ends(header: pydicom.Dataset) -> np.float32:
-    """Least plus greatest value that can be stored: `ends - stored` turns black and white round."""
+    """The sum of the lowest and the highest value that can be stored: `ends - stored` inverts black and white."""
     signed, bits = int(header.PixelRepresentation), int(header.BitsStored)
     return np.float32(-1 if signed else 2**bits - 1)
 

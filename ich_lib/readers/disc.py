@@ -1,7 +1,7 @@
-"""The list of a CD image (ISO 9660). Its files lie in one piece each, so nothing is copied.
+"""The list of a CD image (ISO 9660). Each file is one contiguous piece of the image, so nothing is copied.
 
 Source:
-    ECMA-119 (ISO 9660): volume descriptors 8.4, directory records 9.1. Joliet only has other names.
+    ECMA-119 (ISO 9660): volume descriptors 8.4, directory records 9.1. Joliet adds only other names.
 """
 
 from collections.abc import Iterator
@@ -30,11 +30,11 @@ def entries(path: Path, name: str) -> list[Entry]:
     """The files of a CD image.
 
     Args:
-        path: of the image.
-        name: to call it in a sentence.
+        path: of the image file.
+        name: for messages.
 
     Raises:
-        ReadError: if it has no list that can be read, or one without end.
+        ReadError: if its list cannot be read or has no end.
     """
     with path.open("rb") as stream:
         root = _root(stream)
@@ -56,7 +56,7 @@ def entries(path: Path, name: str) -> list[Entry]:
 
 
 def _root(stream: BinaryIO) -> _Record | None:
-    """The root folder of the primary volume descriptor; the set of them ends with type 255."""
+    """The root folder of the primary volume descriptor; type 255 ends the list of descriptors."""
     for sector in range(16, 48):
         stream.seek(sector * _SECTOR)
         block = stream.read(_SECTOR)
@@ -68,7 +68,7 @@ def _root(stream: BinaryIO) -> _Record | None:
 
 
 def _walk(stream: BinaryIO, root: _Record, name: str) -> Iterator[tuple[PurePosixPath, _Record]]:
-    """Files with the folder that they lie in; folders in a ring are walked once."""
+    """Files with their folders; folders that form a ring are walked once."""
     waiting, seen = [(PurePosixPath(), root, 0)], set()
     while waiting:
         folder, record, depth = waiting.pop()
@@ -100,7 +100,7 @@ def _records(stream: BinaryIO, folder: _Record) -> Iterator[_Record]:
 
 
 def _record(data: bytes) -> _Record:
-    """One directory record; numbers stand there twice, little endian first."""
+    """One directory record; each number is stored twice, little endian first."""
     name = data[33 : 33 + data[32]].decode("ascii", errors="replace").split(";")[0].rstrip(".")
     at, size = int.from_bytes(data[2:6], "little"), int.from_bytes(data[10:14], "little")
     return _Record(name.replace("/", "_") or "_", (at + data[1]) * _SECTOR, size, data[25])

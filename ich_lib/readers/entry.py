@@ -1,4 +1,4 @@
-"""One file inside an archive, and the rules that all archives obey."""
+"""One file inside an archive, and the rules for all kinds of archive."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -11,18 +11,18 @@ from typing import BinaryIO
 from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.refusal import ReadError
 
-_FLOOR_BYTES = 5000  # below, a high ratio is no bomb
+_FLOOR_BYTES = 5000  # below this size a high ratio is harmless
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of an archive, as its list has it.
+    """One file of an archive, by its list.
 
     Attributes:
-        path: its name, whatever it says: nothing is written there.
-        size: bytes that it promises to unpack to; `open` never gives more.
-        packed: bytes that it takes in the archive; None where several share them.
-        open: gives a stream at its first byte.
+        path: its name. Any name is harmless, because nothing is written there.
+        size: bytes after unpacking, as promised; `open` never gives more.
+        packed: bytes in the archive; None if several files share them.
+        open: gives a stream at the first byte.
     """
 
     path: PurePosixPath
@@ -32,12 +32,12 @@ class Entry:
 
 
 def entry_path(name: str) -> PurePosixPath:
-    """A name of an archive as a path; some programs of Windows write backslashes."""
+    """A name in an archive as a path; some programs on Windows write backslashes."""
     return PurePosixPath(name.replace("\\", "/").replace("\0", ""))
 
 
 def refuse(name: str, entries: Sequence[Entry], packed: int) -> None:
-    """Refuse an archive by its list alone, before anything is unpacked.
+    """Refuse an archive by its list, before anything is unpacked.
 
     Args:
         name: of the archive.
@@ -45,7 +45,7 @@ def refuse(name: str, entries: Sequence[Entry], packed: int) -> None:
         packed: bytes of the whole archive.
 
     Raises:
-        ReadError: if there are too many, they are too large, or packed as no scan is.
+        ReadError: if the files are too many or too large, or are compressed more than a scan can be.
     """
     if any(entry.path.name == "[Content_Types].xml" for entry in entries):
         raise ReadError(
@@ -62,10 +62,10 @@ def refuse(name: str, entries: Sequence[Entry], packed: int) -> None:
 
 
 def refuse_bytes(name: str, size: int, packed: int) -> None:
-    """Refuse what unpacks to too much altogether.
+    """Refuse an archive that is too large after unpacking.
 
     Raises:
-        ReadError: if it does.
+        ReadError: if it is too large.
     """
     if size > LIMITS["unpacked_bytes"]:
         raise ReadError(
@@ -77,7 +77,7 @@ def refuse_bytes(name: str, size: int, packed: int) -> None:
 
 
 def refuse_ratio(name: str, size: int, packed: int) -> None:
-    """Refuse a bomb.
+    """Refuse a zip bomb.
 
     Raises:
         ReadError: if it is one.
@@ -89,7 +89,7 @@ def refuse_ratio(name: str, size: int, packed: int) -> None:
 
 
 def part(path: Path, at: int, size: int) -> Callable[[], BinaryIO]:
-    """Opens `size` bytes of a file on disk from `at` on, which are an entry of an archive that does not compress."""
+    """Open `size` bytes of a file on disk, starting at `at`: one entry of an uncompressed archive."""
 
     def opened() -> BinaryIO:
         with path.open("rb") as stream:
@@ -99,7 +99,7 @@ def part(path: Path, at: int, size: int) -> Callable[[], BinaryIO]:
 
 
 class Shelf:
-    """Unpacked entries, one behind the other in a temporary file that has no name and goes with the last of them."""
+    """Unpacked entries, one after the other in a temporary file without a name. The file ends with its last entry."""
 
     def __init__(self) -> None:
         self._lock, self.file = Lock(), TemporaryFile()  # noqa: SIM115 - closed by __del__
@@ -108,14 +108,14 @@ class Shelf:
         self.file.close()
 
     def add(self, data: bytes) -> int:
-        """Append; where it began."""
+        """Append the data and return where it starts."""
         with self._lock:
             at = self.file.seek(0, io.SEEK_END)
             self.file.write(data)
             return at
 
     def open(self, at: int, size: int) -> BinaryIO:
-        """`size` bytes from `at` on."""
+        """`size` bytes, starting at `at`."""
         with self._lock:
             return io.BytesIO(_slice(self.file, at, size))
 

@@ -1,6 +1,7 @@
-"""What is on a picture beside one slice: a rim or page around it, several slices on one sheet, or only a mask.
+"""Parts of a picture that are not one slice: a rim or page around it, several slices on one sheet, or only a mask.
 
-All work on grays from 0 to 1. A rim is painted black, not cut off, so that a mask of the same picture still fits.
+All functions work on grays from 0 to 1. A rim is painted black and not cut off, so that a mask of the same picture
+still fits.
 """
 
 import cv2
@@ -9,29 +10,29 @@ import numpy as np
 from ich_lib.grammar import count
 from ich_lib.readers.refusal import ReadError
 
-_BLACK, _RIM, _WHITE = 0.08, 0.3, 0.92  # not above, not below
-_FLAT = 0.05  # grays of a line of a rim differ by no more, but for 1 % of its pixels
+_BLACK, _RIM, _WHITE = 0.08, 0.3, 0.92  # neither above nor below
+_FLAT = 0.05  # largest difference of grays in a line of a rim, except for 1 % of its pixels
 _SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))  # rows or columns, their start or end
-_LEAST_INNER = 16  # px that are left of a slice at least
-_PAGE_SHARE = 0.35  # of the pixels along the edge that are white, where a slice lies on a white page
+_LEAST_INNER = 16  # px that a slice keeps at least
+_PAGE_SHARE = 0.35  # share of white pixels along the edge, if a slice is on a white page
 _EMPTY = 0.03  # share of a line between two slices that may be bright
-_SEARCH = 0.06  # of a tile: how far that line may lie from where it should
-_TILE_PX, _MOST_TILES = 48, 8  # the least side, and the most along a side
+_SEARCH = 0.06  # of a tile: how far that line may be from its expected place
+_TILE_PX, _MOST_TILES = 48, 8  # the least side, and the largest number along a side
 _ASPECT = (0.6, 1.7)
-_HEAD, _OFF = 0.35, 0.2  # of a tile's sides: the least head, and how far from the middle it may lie
-_HEADS = 0.7  # of the tiles that hold one
+_HEAD, _OFF = 0.35, 0.2  # of a tile's sides: the smallest head, and its largest distance from the middle
+_HEADS = 0.7  # of the tiles must hold a head
 _FEW, _MASK_SHARE = 8, 0.1  # grays of a mask, and the share of its pixels that are neither black nor white
-_BLUR = 0.005  # that share, where JPG blurred a mask of black and white
+_BLUR = 0.005  # the same share after JPG has blurred a black and white mask
 
 
 def paint_rim(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Paint what surrounds the slices black.
+    """Paint everything around the slices black.
 
     Args:
         volume: (slices, rows, columns), the same rim on all of them.
 
     Returns:
-        The volume, a copy where there was a rim, and what to tell the person.
+        The volume, a copy if it had a rim, and notes for the user.
     """
     low, high = volume.min(0), volume.max(0)
     rim, inner = np.ones(low.shape, bool), _inner(low, high)
@@ -48,10 +49,10 @@ def paint_rim(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _inner(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns within the frame.
+    """Rows and columns inside the frame.
 
-    Lines are taken off from outside as long as each is of one gray. Bright ones at the edge are a frame, and others if
-    they have black on both sides, as a skull has not.
+    Lines are removed from the outside while each has a single gray. Bright lines at the edge are a frame. Other bright
+    lines are one only if they have black on both sides; a skull does not.
     """
     ends = [[0, low.shape[0]], [0, low.shape[1]]]  # of rows, of columns
     inner = [list(pair) for pair in ends]
@@ -83,7 +84,7 @@ def _is_blurred_frame(line: np.ndarray) -> bool:
 
 
 def _is_background(inner: np.ndarray, gray: float) -> bool:
-    """Whether the frame goes on around the head: then it is air, seen through a wide window."""
+    """Whether the frame continues around the head. Then it is air, seen through a wide window."""
     return bool(np.mean(np.abs(_edge(inner) - gray) <= _FLAT) > 0.5)
 
 
@@ -92,14 +93,14 @@ def _edge(plane: np.ndarray) -> np.ndarray:
 
 
 def _line(ends: list[list[int]], axis: int, end: int) -> tuple[slice, slice]:
-    """The outermost row or column on one side of what is left."""
+    """The outermost remaining row or column on one side."""
     line = [slice(*ends[0]), slice(*ends[1])]
     line[axis] = slice(ends[axis][1] - 1, ends[axis][1]) if end else slice(ends[axis][0], ends[axis][0] + 1)
     return line[0], line[1]
 
 
 def _page(low: np.ndarray) -> np.ndarray:
-    """(y, x) bool, the white page around a slice, whatever its outline."""
+    """(y, x) bool, the white page around a slice of any outline."""
     white = (low > _WHITE).astype(np.uint8)
     if _edge(white).mean() < _PAGE_SHARE:
         return np.zeros(low.shape, bool)
@@ -109,10 +110,10 @@ def _page(low: np.ndarray) -> np.ndarray:
 
 
 def cut_sheets(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Cut sheets of several slices apart, where every picture is one and all are cut alike.
+    """Cut sheets of several slices apart, if every picture is a sheet with the same layout.
 
     Returns:
-        (slices, rows, columns), and what to tell the person.
+        (slices, rows, columns), and notes for the user.
     """
     grids = {_grid(page) for page in volume[:: max(len(volume) // 8, 1)]}
     if len(grids) != 1 or (grid := grids.pop()) is None:
@@ -128,7 +129,7 @@ def cut_sheets(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     slices = [tile for tile in tiles if (tile > _BLACK).mean() > _EMPTY]
     note = (
         f"{'The picture is a sheet' if len(volume) == 1 else 'The pictures are sheets'} of {rows} x {columns} slices: "
-        f"{count(len(slices), 'slice')} cut apart, row by row, taken to run from foot to head."
+        f"{count(len(slices), 'slice')} cut apart, row by row, assumed to run from foot to head."
     )
     return np.stack(slices), (note,)
 
@@ -148,7 +149,7 @@ def _grid(page: np.ndarray) -> tuple[int, int] | None:
 
 
 def _has_gaps(page: np.ndarray, bright: np.ndarray, parts: int) -> bool:
-    """Whether an empty row, or one of a single gray, lies near each border of `parts` equal parts."""
+    """Whether there is an empty row, or a row with a single gray, near each border of `parts` equal parts."""
     side = len(page) / parts
     for border in range(1, parts):
         near = slice(round(border * side - _SEARCH * side), round(border * side + _SEARCH * side) + 1)
@@ -169,7 +170,7 @@ def _holds_heads(bright: np.ndarray, rows: int, columns: int) -> bool:
 
 
 def _is_head(tile: np.ndarray) -> bool:
-    """Whether the largest bright piece of a tile is large and lies in its middle."""
+    """Whether the largest bright object of a tile is large and in its middle."""
     pieces, _, stats, _ = cv2.connectedComponentsWithStats(tile.astype(np.uint8), connectivity=8)
     if pieces < 2:
         return False
@@ -181,7 +182,7 @@ def _is_head(tile: np.ndarray) -> bool:
 
 
 def is_mask(grays: np.ndarray) -> bool:
-    """Whether grays from 0 to 1 are those of a mask: black and white, or a few on black."""
+    """Whether grays from 0 to 1 are those of a mask: black and white, or a few grays on black."""
     some = grays.ravel()[:: max(grays.size // 4_000_000, 1)]
     counts = np.bincount((some * 255).astype(np.uint8), minlength=256)
     middle, different = counts[26:230].sum() / counts.sum(), np.count_nonzero(counts)
@@ -193,7 +194,7 @@ def refuse_mask(name: str, volume: np.ndarray) -> None:
     """Refuse pictures that are a mask, by their grays.
 
     Raises:
-        ReadError: if they are one.
+        ReadError: if they are a mask.
     """
     if is_mask(volume):
         raise ReadError(

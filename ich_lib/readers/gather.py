@@ -1,4 +1,4 @@
-"""Paths to pieces: folders are walked, archives are opened, and what is left is a flat list of files."""
+"""Paths to pieces: folders are walked and archives are opened. The result is a flat list of files."""
 
 import os
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from ich_lib.readers.sniff import ARCHIVES
 WHAT_IS_READ = "Give DICOM (files, a folder, a zip, tar, 7z or CD image), NIfTI (.nii, .nii.gz), or pictures."
 
 _WHERE_IT_IS = {
-    "python": "Check the path: nothing lies under that name.",
-    "command line": "Check the path: nothing lies under that name.",
-    "page": "Give the file once more.",
-    "endpoint": "Send the file once more.",
+    "python": "Check the path: there is no file or folder of that name.",
+    "command line": "Check the path: there is no file or folder of that name.",
+    "page": "Give the file again.",
+    "endpoint": "Send the file again.",
 }
 
 
 def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
-    """List the files behind `paths`: folders are walked, archives are opened, the same path twice counts once.
+    """List the files of `paths`: folders are walked, archives are opened, and a repeated path counts once.
 
     Raises:
-        ReadError: if there is no file, too many, or a path that does not exist.
+        ReadError: if there is no file, if there are too many, or if a path does not exist.
     """
     pieces = []
     for path in _existing_paths(paths):
@@ -46,7 +46,7 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
 
 
 def upload_title(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> str:
-    """What to call the upload in a sentence."""
+    """The name of the upload for messages."""
     paths_ = as_list(paths)
     return printable_name(Path(paths_[0]).name) or "The folder" if len(paths_) == 1 else "The upload"
 
@@ -62,14 +62,14 @@ def _existing_paths(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> l
         raise ReadError(f"No file was given. {WHAT_IS_READ}", code="missing")
     for path in existing:
         if not _exists(path):
-            raise ReadError(f"{printable_name(path.name)} is not there.", code="missing", to_do=_WHERE_IT_IS)
+            raise ReadError(f"{printable_name(path.name)} does not exist.", code="missing", to_do=_WHERE_IT_IS)
     return existing
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.is_file() or path.is_dir()
-    except (OSError, ValueError):  # a name too long for the system, or with a null byte
+    except (OSError, ValueError):  # a name that is too long for the system, or has a null byte
         return False
 
 

@@ -1,7 +1,7 @@
-"""Where the slices lie: their order along the patient, gaps between them, and the affine of the whole stack.
+"""The positions of the slices: their order along the patient, the gaps, and the affine of the stack.
 
-Only positions and orientations count. File names and SliceThickness do not: a 5 mm slice may come every 2.5 mm. Slices
-need not be even: each gets its own place, and with it its own slab of the head (`Scan.slabs`).
+Only positions and orientations count. File names and SliceThickness do not: slices of 5 mm may be 2.5 mm apart. Slices
+may be uneven: each has its own place, and its own slab of the head (`Scan.slabs`).
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from ich_lib.scan import LPS_TO_RAS, usual_steps
 
 PLACEHOLDER_MM = 5.0
 SAME_PLACE_MM = 0.05
-LONGEST_MM = 3000  # a scanner table; beyond it the numbers are no positions
+LONGEST_MM = 3000  # length of a scanner table; numbers beyond it are not positions
 _GAP = 1.5  # usual distances
-_EVEN = 0.1  # of a distance: slices that lie so near to an even grid count as even
-_ROUNDINGS_MM = (1.0, 0.5, 0.1, 0.05, 0.01)  # to which programs round positions
-_SIDEWAYS_MM = 1.0  # off the line along which slices lie; rounded positions are less
-_VISIBLE_MM = 0.1  # distances that differ by less are told as one
+_EVEN = 0.1  # share of a distance: slices this close to an even grid count as even
+_ROUNDINGS_MM = (1.0, 0.5, 0.1, 0.05, 0.01)  # programs round positions to these steps
+_SIDEWAYS_MM = 1.0  # distance from the line of the slices; rounded positions are closer
+_VISIBLE_MM = 0.1  # distances that differ by less are reported as one
 _EVEN_COPY = "A mask saved as NIfTI lies on an even grid, each of its slices a copy of the nearest one of the scan."
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Slices index and index + 1, foot to head, lie `step_mm` apart, which is usually `usual_mm` there."""
+    """Slices index and index + 1, foot to head, are `step_mm` apart; the usual distance there is `usual_mm`."""
 
     index: int
     step_mm: float
@@ -33,22 +33,22 @@ class Gap:
 
     @property
     def hidden_mm(self) -> float:
-        """What no slice shows."""
+        """The length that no slice shows."""
         return self.step_mm - self.usual_mm
 
 
 @dataclass(frozen=True)
 class Place:
-    """How a stack of slices lies.
+    """The geometry of a stack of slices.
 
     Attributes:
-        affine_ras: (4, 4), index (column, row, slice, 1) to mm in NIfTI axes, as `scan.from_file_grid` wants it.
-        spacing_known: whether its distances were all in the files.
-        notes: sentences for the person.
-        places: (n,) where the slices lie in steps of the third column; None where they are even.
-        gaps: where slices are missing.
-        shifts: (n, 2) whole pixels (rows, columns) by which each picture must move to lie on the common grid; None
-            where all lie over each other.
+        affine_ras: (4, 4), index (column, row, slice, 1) to mm in NIfTI axes, for `scan.from_file_grid`.
+        spacing_known: whether the files held all distances.
+        notes: sentences for the user.
+        places: (n,) positions of the slices in steps of the third column; None if they are even.
+        gaps: the places of missing slices.
+        shifts: (n, 2) whole pixels (rows, columns) by which each picture must move onto the common grid; None if all
+            are aligned.
     """
 
     affine_ras: np.ndarray
@@ -73,16 +73,16 @@ class Line:
 
     @property
     def rounding_mm(self) -> float:
-        """How far places may be off because positions were rounded, 0 where they have many digits."""
+        """How far places may be wrong because positions were rounded; 0 if they have many digits."""
         return sum(_rounding_mm(axis) * abs(share) for axis, share in zip(self.positions.T, self.normal, strict=True))
 
     def tolerance_mm(self, step_mm: float) -> float:
-        """How far slices `step_mm` apart may lie off an even grid because positions were rounded."""
+        """How far slices `step_mm` apart may be from an even grid because positions were rounded."""
         return min(1.1 * self.rounding_mm, step_mm / 2) + 1e-3
 
 
 def _rounding_mm(numbers: np.ndarray) -> float:
-    """Half of the grid on which numbers lie, in mm; 0 for none."""
+    """Half of the rounding step of the numbers, in mm; 0 if they are not rounded."""
     for grid in _ROUNDINGS_MM:
         if np.abs(numbers / grid - np.round(numbers / grid)).max() < 1e-3:
             return grid / 2
@@ -90,7 +90,7 @@ def _rounding_mm(numbers: np.ndarray) -> float:
 
 
 def line_of(slices: list[Slice]) -> Line | None:
-    """None unless all slices say where they lie, in the room, and not all the same place, as once made anonymous."""
+    """None unless all slices have a position in the room, and not all the same one, which some anonymizers write."""
     orientation = slices[0].orientation
     positions = [found.position for found in slices if found.position is not None and found.orientation is not None]
     if orientation is None or len(positions) < len(slices):
@@ -108,7 +108,7 @@ def sort_slices(slices: list[Slice]) -> list[Slice]:
 
 
 def place_slices(slices: list[Slice]) -> Place:
-    """Affine and places of ordered slices, no two at one place."""
+    """Affine and places of ordered slices with different places."""
     line = line_of(slices)
     if line is None:
         note = "The files do not say where the slices lie: their order is the scanner's count, foot to head is assumed."
@@ -134,14 +134,14 @@ def place_slices(slices: list[Slice]) -> Place:
 
 
 def is_even(line: Line) -> bool:
-    """Whether ordered slices lie on an even grid, but for what rounded positions are off."""
+    """Whether ordered slices are on an even grid, within the error of rounded positions."""
     return bool((np.diff(line.along_mm) >= SAME_PLACE_MM).all()) and _grid(line)[1] is None
 
 
 def _grid(line: Line) -> tuple[float, np.ndarray | None]:
-    """The usual distance in mm, and the places in steps of it; None where the slices are even.
+    """The usual distance in mm, and the places in steps of it; None if the slices are even.
 
-    Where they lie on an even grid of which some are left out, places are whole numbers, whatever was rounded.
+    If they are on an even grid with missing slices, places are whole numbers, even if positions were rounded.
     """
     along_mm = line.along_mm - line.along_mm[0]
     steps, counted = np.diff(along_mm), np.arange(len(along_mm))
@@ -161,23 +161,23 @@ def _grid(line: Line) -> tuple[float, np.ndarray | None]:
 
 
 def _is_whole(places: np.ndarray | None) -> bool:
-    """Whether places are those of an even grid."""
+    """Whether places are on an even grid."""
     return places is None or bool((places == np.round(places)).all())
 
 
 def _fit(line: Line, whole: np.ndarray) -> float | None:
-    """The step of the even grid whose numbers `whole` the slices have; None if they do not lie on one."""
+    """The step of the even grid whose numbers `whole` the slices have; None if they are not on one."""
     offset_mm, step_mm = np.polynomial.polynomial.polyfit(whole, line.along_mm, 1)
     off_mm = np.abs(line.along_mm - offset_mm - step_mm * whole).max()
     return float(step_mm) if off_mm <= max(_EVEN * step_mm, line.tolerance_mm(step_mm)) else None
 
 
 def find_gaps(steps: np.ndarray, off_mm: float = 0.0) -> tuple[Gap, ...]:
-    """Distances of more than 1.5 times what is usual around them.
+    """Distances of more than 1.5 times the usual distance around them.
 
     Args:
         steps: in mm.
-        off_mm: by how much a distance may be off by rounding.
+        off_mm: possible error of a distance by rounding.
     """
     usual = usual_steps(steps)
     found = np.flatnonzero(steps > _GAP * usual + max(off_mm, _VISIBLE_MM))
@@ -195,15 +195,15 @@ def _place_single(item: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Pl
 
 
 def _normal(orientation: np.ndarray) -> np.ndarray:
-    """Unit vector across the slices, toward head, back or left, whichever is nearest."""
+    """Unit vector across the slices, toward head, back or left, whichever is closest."""
     normal = np.cross(*orientation)
     return normal * np.sign(normal[np.abs(normal).argmax()])
 
 
 def _lean(line: Line) -> tuple[np.ndarray, bool]:
-    """(3,) how the position moves a mm of the normal, sideways too where the gantry is tilted; and whether all do so.
+    """(3,) change of the position per mm of the normal, sideways if the gantry is tilted; and whether all slices agree.
 
-    From the first slice to the last; or, where a part of the slices lies sideways of the rest, the median step.
+    From the first slice to the last; or the median step, if a part of the slices is shifted sideways.
     """
     moved = line.positions[-1] - line.positions[0]
     fitted = np.polynomial.polynomial.polyfit(line.along_mm, line.positions, 1)
@@ -216,7 +216,7 @@ def _lean(line: Line) -> tuple[np.ndarray, bool]:
 
 
 def _shifts(first: Slice, line: Line, lean: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Whole pixels by which pictures lie off the common grid, and the position of that grid's first slice."""
+    """Whole pixels between each picture and the common grid, and the position of the grid's first slice."""
     if first.orientation is None or first.pixel_mm is None:
         return None, line.positions[0]
     row, column = first.orientation
@@ -240,7 +240,7 @@ def _shift_note(shifts: np.ndarray, first: Slice) -> str:
 
 
 def _uneven_notes(steps: np.ndarray, gaps: tuple[Gap, ...], off_mm: float) -> tuple[str, ...]:
-    """What to tell of distances that differ; `gap_note` tells of the gaps."""
+    """A note on distances that differ; `gap_note` reports gaps."""
     plain = np.delete(steps, [gap.index for gap in gaps])
     if np.ptp(plain) <= max(_EVEN * float(np.median(plain)), off_mm, _VISIBLE_MM):
         return ()
@@ -256,7 +256,7 @@ def gap_note(gaps: tuple[Gap, ...], hidden_ml: float | None) -> str:
 
     Args:
         gaps: one or more.
-        hidden_ml: how much of the head lies in them unseen; None if it is not known.
+        hidden_ml: the volume of the head in the gaps; None if it is not known.
     """
     first, missing = gaps[0], sum(max(round(gap.step_mm / gap.usual_mm) - 1, 1) for gap in gaps)
     others = f" (and {count(len(gaps) - 1, 'more such place')})" if len(gaps) > 1 else ""
@@ -269,7 +269,7 @@ def gap_note(gaps: tuple[Gap, ...], hidden_ml: float | None) -> str:
 
 
 def _affine(first: Slice, step: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
-    """PS3.3 C.7.6.2.1.1, with the slice step as third axis: a tilted gantry gives a sheared, not a turned grid."""
+    """PS3.3 C.7.6.2.1.1, with the slice step as third axis: a tilted gantry gives a sheared grid, not a rotated one."""
     down_mm, along_row_mm = (1.0, 1.0) if first.pixel_mm is None else first.pixel_mm
     row, column = np.eye(3)[:2] if first.orientation is None else first.orientation
     position = first.position if origin is None else origin

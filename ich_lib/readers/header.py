@@ -1,4 +1,4 @@
-"""DICOM headers to slices: what the reader keeps of each image, and nothing that names a patient."""
+"""DICOM headers to slices: the facts that the reader keeps of each image, and nothing that names a patient."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ from ich_lib.readers.protocol import TAGS as PROTOCOL_TAGS
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.scan import UNTOLD, Acquisition
 
-# Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that people would recognize.
+# Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that identify a person.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
     "PatientName PatientID PatientBirthDate PatientSex PatientAge PatientAddress PatientTelephoneNumbers "
     "OtherPatientIDs InstitutionName InstitutionAddress StationName ReferringPhysicianName "
@@ -46,9 +46,9 @@ class Slice:
 
     Attributes:
         piece, frame: the file and the image in it (0 unless it is a multi-frame file).
-        instance, series: UIDs, to tell images and series apart; never shown.
-        description, series_number: what the scanner calls the series.
-        number: place in the series by the scanner's count.
+        instance, series: UIDs, to distinguish images and series; never shown.
+        description, series_number: the scanner's name of the series.
+        number: place in the series, counted by the scanner.
         rows, columns: size in px.
         position: (3,) mm of the first pixel in patient axes (+x left, +y back, +z head), or None.
         orientation: (2, 3) unit vectors along a row and down a column, or None.
@@ -56,11 +56,11 @@ class Slice:
         thickness_mm: SliceThickness, or None.
         slope, intercept: stored value to HU; None if the tag is missing, NaN if it holds no finite number.
         doubtful: whether it is a screenshot or has text burned in.
-        packed: whether the file is packed as a whole, gzipped or deflated.
-        window: (level, width) in HU that it asks to be shown through, the first of several, or None.
-        pass_number: AcquisitionNumber, which counts the passes of the scanner; 0 where it is not told.
-        protocol: how its series was made, to choose among series.
-        acquisition: how it was made, to doubt what is no native head.
+        packed: whether the whole file is compressed, by gzip or deflate.
+        window: (level, width) in HU that the file suggests for display, the first of several, or None.
+        pass_number: AcquisitionNumber, which counts the passes of the scanner; 0 if it is missing.
+        protocol: how the series was made, to choose among series.
+        acquisition: how the image was made, to recognize scans that are not a native head CT.
     """
 
     piece: Piece
@@ -87,10 +87,11 @@ class Slice:
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
-    """Read all headers: the CT slices among them, each once, and notes on the rest.
+    """Read all headers. Returns the CT slices, each once, and notes on the other files.
 
     Raises:
-        ReadError: if none is a CT slice. A damaged file is left out where others are whole: it may be of any series.
+        ReadError: if no file is a CT slice. A damaged file is left out if others are intact: it may belong to any
+            series.
     """
     slices: dict[tuple[Piece | str, int], Slice] = {}
     left_out: Counter[str] = Counter()
@@ -137,10 +138,10 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
 def parse_dataset(
     stream: BinaryIO, *, stop_before_pixels: bool = False, specific_tags: list[BaseTag] | None = None
 ) -> pydicom.Dataset:
-    """Parse a file that is not packed as a whole, see `inflate.plain`; without a transfer syntax it gets its own.
+    """Parse a file that is not compressed as a whole, see `inflate.plain`. A missing transfer syntax is guessed.
 
     Args:
-        stream: the file; read from where it stands.
+        stream: the file; read from its current position.
         stop_before_pixels: leave the pixels out.
         specific_tags: the tags to keep; None for all.
     """
@@ -152,23 +153,23 @@ def parse_dataset(
 
 
 def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
-    """The tags that count, and whether the file is packed as a whole."""
+    """The needed tags, and whether the file is compressed as a whole."""
     with piece.open() as stream, refuse_damaged(piece.name):
         unpacked = plain(piece.name, stream)
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
         for tag in (*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS):
-            header.get(tag)  # pydicom converts values when they are first seen: here, inside `refuse_damaged`
+            header.get(tag)  # pydicom converts values at their first use: here, inside `refuse_damaged`
         header.file_meta.get("MediaStorageSOPClassUID")
         return header, unpacked is not stream
 
 
 def _filled(header: pydicom.Dataset, tag: str) -> bool:
-    """Whether a tag holds anything; its value is not even parsed."""
+    """Whether a tag holds a value, without parsing it."""
     return tag in header and bool(header.get_item(Tag(tag)).value)
 
 
 def _not_ct(header: pydicom.Dataset) -> str | None:
-    """Why a file is not a CT slice, as a noun to be counted; None if it is one."""
+    """Why a file is not a CT slice, as a noun that can be counted; None if it is one."""
     if str(header.file_meta.get("MediaStorageSOPClassUID") or "") == MediaStorageDirectoryStorage:
         return _CONTENTS
     if _whole(header, "Rows") < 1 or _whole(header, "Columns") < 1:
@@ -217,7 +218,7 @@ def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
     frames = _whole(header, "NumberOfFrames", 1)
     if not 1 <= frames <= _MOST_FRAMES:
         raise ReadError(
-            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are taken. Export it again.",
+            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are accepted. Export it again.",
             code="too large",
         )
     if frames == 1 and "PerFrameFunctionalGroupsSequence" not in header:
@@ -229,7 +230,7 @@ def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
 
 
 def _flatten(levels: list[pydicom.Dataset]) -> pydicom.Dataset:
-    """The tags of all levels and of the first item of each of their groups in one dataset; later levels win."""
+    """The tags of all levels and of the first item of each of their groups in one dataset; later levels override."""
     flat = pydicom.Dataset()
     for level in levels:
         groups = [
@@ -241,7 +242,7 @@ def _flatten(levels: list[pydicom.Dataset]) -> pydicom.Dataset:
 
 
 def _numbers(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | None:
-    """The finite numbers of a tag, None if they are missing, too few or not numbers."""
+    """The finite numbers of a tag; None if they are missing, too few or not numbers."""
     try:
         numbers = np.array(header.get(tag), float).reshape(-1)
     except (TypeError, ValueError, OverflowError):
@@ -255,7 +256,7 @@ def _lengths(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | Non
 
 
 def _orientation(header: pydicom.Dataset) -> np.ndarray | None:
-    """(2, 3) unit vectors; None unless they are two directions at right angles (C.7.6.2.1.1)."""
+    """(2, 3) unit vectors; None unless they are two perpendicular directions (C.7.6.2.1.1)."""
     if (numbers := _numbers(header, "ImageOrientationPatient", 6)) is None:
         return None
     axes = numbers.reshape(2, 3)

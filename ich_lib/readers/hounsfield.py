@@ -1,4 +1,4 @@
-"""Do these values look like Hounsfield units? Masks and windowed copies come in files that say so."""
+"""Check that values look like Hounsfield units. Masks and windowed copies often claim to be HU."""
 
 from dataclasses import replace
 
@@ -7,23 +7,24 @@ import numpy as np
 from ich_lib.readers.refusal import ReadError
 from ich_lib.scan import HIGHEST_HU, LOWEST_HU, Scan
 
-_AIR_BELOW_HU, _AIR_SHARE = -700, 0.001  # some of any head CT is the air around it
-_SAMPLED_PX = 128  # a side
+_AIR_BELOW_HU, _AIR_SHARE = -700, 0.001  # a part of every head CT is the air around it
+_SAMPLED_PX = 128  # one side
 _TISSUE_HU, _TISSUE_SHARE = (0, 80), 0.01  # brain, blood, CSF
 
 
 def ensure_hu(scan: Scan, name: str) -> Scan:
-    """Fill what is not a number with air, check that the rest looks like HU, clip to 12 bits. Writes into `scan.hu`.
+    """Replace values that are not numbers by air, check that the rest looks like HU, clip to 12 bits. Changes
+    `scan.hu`.
 
     Returns:
-        The scan; with `hu_known` False and a note where the values cannot be HU.
+        The scan; with `hu_known` False and a note if the values cannot be HU.
 
     Raises:
         ReadError: if no voxel holds a number, or all hold the same.
     """
     hu, notes = scan.hu, []
     low, high = float(hu.min()), float(hu.max())
-    if not np.isfinite([low, high]).all():  # both pass on what is not a number
+    if not np.isfinite([low, high]).all():  # both ignore values that are not numbers
         notes.append(_without_numbers(hu, name))
         low, high = float(hu.min()), float(hu.max())
     refuse_constant(name, low, high)
@@ -39,7 +40,7 @@ def ensure_hu(scan: Scan, name: str) -> Scan:
 
 
 def _without_numbers(hu: np.ndarray, name: str) -> str:
-    """Fill what is not a number with air, and say so."""
+    """Replace values that are not numbers by air, and add a note."""
     good = np.isfinite(hu)
     if not good.any():
         raise ReadError(f"{name} holds no number in any voxel (all NaN). Export it again.", code="no HU")
@@ -48,14 +49,14 @@ def _without_numbers(hu: np.ndarray, name: str) -> str:
 
 
 def refuse_constant(name: str, low: float, high: float) -> None:
-    """Refuse a volume without a picture in it."""
+    """Refuse a volume that holds no picture."""
     if low == high:
         raise ReadError(f"{name} shows nothing: every voxel is {low:g}. Export it again.", code="no HU")
 
 
 def _is_like_hu(hu: np.ndarray) -> bool:
     step = max(min(hu.shape[1:]) // _SAMPLED_PX, 1)
-    hu = hu[:, ::step, ::step]  # shares need no more
+    hu = hu[:, ::step, ::step]  # shares do not need more
     air = np.count_nonzero(hu < _AIR_BELOW_HU)
     tissue = np.count_nonzero((hu >= _TISSUE_HU[0]) & (hu <= _TISSUE_HU[1]))
     return bool(air >= _AIR_SHARE * hu.size and tissue >= _TISSUE_SHARE * hu.size)

@@ -1,6 +1,6 @@
-"""Files that were packed as a whole, gzip around DICOM or DICOM's own deflate, unpacked under a limit.
+"""Unpack files that are compressed as a whole (gzip around DICOM, or DICOM's own deflate), with a size limit.
 
-pydicom inflates without one: a file of 1.5 MB took 3.1 GB, also where only its header was asked for.
+pydicom has no limit: a file of 1.5 MB took 3.1 GB, even if only its header was needed.
 """
 
 import io
@@ -14,14 +14,14 @@ from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.refusal import ReadError
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's names for a gzip file, its own header, and none
-_FLOOR_BYTES = 5000  # below, a high ratio is no bomb
+_FLOOR_BYTES = 5000  # below this size a high ratio is harmless
 
 
 def plain(name: str, stream: BinaryIO) -> BinaryIO:
-    """A DICOM file as if it had never been packed: neither gzipped nor deflated.
+    """A DICOM file without its outer compression: neither gzipped nor deflated.
 
     Args:
-        name: of the file, for the sentence.
+        name: of the file, for messages.
         stream: at its first byte.
 
     Returns:
@@ -41,10 +41,10 @@ def plain(name: str, stream: BinaryIO) -> BinaryIO:
 
 
 def inflated(name: str, packed: bytes, kind: int) -> bytes:
-    """Inflate with an upper limit; the ratio is that of zip entries.
+    """Inflate up to a limit; the allowed ratio is that of zip entries.
 
     Raises:
-        ReadError: if it grows beyond.
+        ReadError: if the data exceeds the limit.
     """
     most = min(LIMITS["file_bytes"], LIMITS["packing_ratio"] * max(len(packed), _FLOOR_BYTES))
     unpacker = zlib.decompressobj(kind)
@@ -56,24 +56,25 @@ def inflated(name: str, packed: bytes, kind: int) -> bytes:
             code="too large",
         )
     if not unpacker.eof:
-        raise ValueError("the packed part is cut short")  # `decoding` finds the words
+        raise ValueError("the packed part is cut short")  # `decoding` writes the message
     return data
 
 
 def _undeflated(name: str, stream: BinaryIO) -> BinaryIO:
-    """Preamble and group 2 are never deflated (PS3.5 A.5); the rest becomes explicit little endian."""
-    start = stream.tell()  # where group 2 ended
+    """The preamble and group 2 are never deflated (PS3.5 A.5); the rest becomes explicit little endian."""
+    start = stream.tell()  # end of group 2
     stream.seek(0)
     head, packed = stream.read(start), stream.read()
     old, new = (_element(syntax) for syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian))
-    if old not in head:  # else pydicom would inflate it once more, without a limit
+    if old not in head:  # else pydicom would inflate it again, without a limit
         raise ValueError("the transfer syntax is written in a way that no program does")
-    kind = _ZLIB if packed[:1] == b"\x78" else _RAW  # some writers put zlib's header in front, against the standard
+    kind = _ZLIB if packed[:1] == b"\x78" else _RAW  # some programs add zlib's header, against the standard
     return io.BytesIO(head.replace(old, new, 1) + inflated(name, packed, kind))
 
 
 def _element(syntax: UID) -> bytes:
-    """TransferSyntaxUID (0002,0010) as written in group 2, value padded to 22 bytes: parsers strip the zeros."""
+    """TransferSyntaxUID (0002,0010) as written in group 2, with the value padded to 22 bytes: parsers strip the
+    zeros."""
     value = str(syntax).encode().ljust(22, b"\0")
     return b"\x02\x00\x10\x00UI" + len(value).to_bytes(2, "little") + value
 

@@ -1,10 +1,10 @@
-"""What a JPEG or JPEG 2000 says of itself in its markers, read without decoding anything."""
+"""Read the size of a JPEG or JPEG 2000 from its markers, without decoding."""
 
 from collections.abc import Iterator
 from itertools import islice
 
 _PLAIN_TYPES = {0xD8, 0x01, *range(0xD0, 0xD8)}  # markers without a length
-_NO_FRAME = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC lie among the frame headers
+_NO_FRAME = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC have numbers among those of the frame headers
 
 
 def frame_size(data: bytes) -> tuple[int, int]:
@@ -16,7 +16,7 @@ def frame_size(data: bytes) -> tuple[int, int]:
     Raises:
         ValueError: if there is no frame header.
     """
-    if (at := data[:2048].find(b"\xff\x4f\xff\x51")) >= 0:  # in front or, in a JP2 file, behind a few boxes
+    if (at := data[:2048].find(b"\xff\x4f\xff\x51")) >= 0:  # at the start or, in a JP2 file, after a few boxes
         width, height, left, top = (int.from_bytes(data[at + n : at + n + 4], "big") for n in (8, 12, 16, 20))
         return height - top, width - left
     at = frame_header(data)
@@ -30,7 +30,7 @@ def frame_header(data: bytes) -> int:
         ITU-T T.81, B.1.1.3 and B.2.2: C0 to CF except DHT (C4), JPG (C8) and DAC (CC); T.87: F7 for JPEG-LS.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no frame header.
     """
     for at in islice(_markers(data), 10_000):
         code = data[at + 1]
@@ -40,7 +40,7 @@ def frame_header(data: bytes) -> int:
 
 
 def _markers(data: bytes) -> Iterator[int]:
-    """Offsets of the markers in front of the first scan."""
+    """Offsets of the markers before the first scan."""
     at = 0
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         if data[at + 1] == 0xFF:  # a fill byte

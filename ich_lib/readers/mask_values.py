@@ -1,27 +1,27 @@
-"""Is this a mask? A mask holds few values, and most of it is nothing; a CT or a photo has grays."""
+"""Check that values are a mask. A mask holds few values, most of them zero; a CT or a photo has many grays."""
 
 import numpy as np
 
 from ich_lib.readers.refusal import ReadError
 
 _FEW_VALUES = 64  # types and single bleeds are numbered; a CT has hundreds
-_SOFT_SHARE = 0.1  # a mask with a soft border, or a map of probabilities, is above 0 on less than this
-_NEGATIVE = -1.5  # some programs write -1 for what nobody outlined
-_ENDS = (26, 230)  # of 256 grays: below and above, JPG may have made them of black and white
-_GRAY_SHARE = 0.015  # JPG blurs the border of a mask; more gray is a picture
-MOST_CODES = 16  # numbers of types; a picture that goes no higher holds them, not grays
+_SOFT_SHARE = 0.1  # a mask with a soft border, or a map of probabilities, is above 0 on a smaller share
+_NEGATIVE = -1.5  # some programs write -1 for voxels without an outline
+_ENDS = (26, 230)  # of 256 grays: JPG may turn black and white into grays up to here, and down to here
+_GRAY_SHARE = 0.015  # JPG blurs the border of a mask; a larger share of gray means a picture
+MOST_CODES = 16  # numbers of types; a picture whose values go no higher holds types, not grays
 _WHAT_IS_ONE = "Give one NIfTI on the grid of the scan, or a PNG or JPG for each slice: 0 where there is no blood."
 
 
 def refuse_no_mask(name: str, values: np.ndarray) -> None:
-    """Refuse numbers that are no mask.
+    """Refuse numbers that are not a mask.
 
     Args:
         name: of the file.
-        values: of it, or many of them.
+        values: all values of the file, or many of them.
 
     Raises:
-        ReadError: with what they are instead.
+        ReadError: says what the values are instead.
     """
     low, high = float(values.min()), float(values.max())
     if low < _NEGATIVE:
@@ -35,10 +35,10 @@ def refuse_no_mask(name: str, values: np.ndarray) -> None:
 
 
 def refuse_no_mask_grays(name: str, counts: np.ndarray) -> None:
-    """Refuse pictures that are no mask.
+    """Refuse pictures that are not a mask.
 
     Args:
-        name: of them together.
+        name: of all of them together, for messages.
         counts: (256,) pixels of each gray, from black to white.
 
     Raises:

@@ -1,4 +1,4 @@
-"""NIfTI to a scan. The header is checked first; then exactly as many bytes are read as it promises."""
+"""NIfTI to a scan. The header is checked first. Then the reader reads exactly as many bytes as the header promises."""
 
 import io
 import math
@@ -18,12 +18,12 @@ from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.scan import CANONICAL, LPS_TO_RAS, Scan
 
 _HEADER_BYTES = {nib.Nifti1Header: 348, nib.Nifti2Header: 540}
-_MASK_SAMPLE = 256  # voxels along an axis that are looked at to tell a mask from a CT
+_MASK_SAMPLE = 256  # voxels per axis that are enough to distinguish a mask from a CT
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """The voxels as the file has them; values are `raw * slope + intercept`.
+    """The voxels in the order of the file; values are `raw * slope + intercept`.
 
     Attributes:
         header: checked.
@@ -40,11 +40,11 @@ class _Stored:
 
 @dataclass(frozen=True)
 class FileMask:
-    """A mask as its file has it.
+    """A mask in the order of its file.
 
     Attributes:
         mask: (i, j, k) bool, in the file's order.
-        place: where it lies.
+        place: its geometry.
     """
 
     mask: np.ndarray
@@ -52,11 +52,11 @@ class FileMask:
 
 
 def read_nifti(piece: Piece, *, as_declared: bool = False) -> Scan:
-    """Read one NIfTI volume, gzipped or not. Its values are taken for HU until `hounsfield.ensure_hu` looks at them.
+    """Read one NIfTI volume, gzipped or not. Its values count as HU until `hounsfield.ensure_hu` checks them.
 
     Args:
         piece: the file.
-        as_declared: take its axes as its affine has them, also where they cannot be believed.
+        as_declared: use the axes of its affine, even if they are not plausible.
 
     Raises:
         ReadError: if it is damaged, not one volume of real numbers, or too large.
@@ -71,7 +71,8 @@ def read_nifti(piece: Piece, *, as_declared: bool = False) -> Scan:
         values, place = _slab_values(piece.name, stored, place, above_zero=False)
     turn = nib.orientations.ornt_transform(*map(nib.orientations.axcodes2ornt, (place.letters, CANONICAL)))
     return Scan(
-        np.require(nib.apply_orientation(values, turn), np.float32, ["C", "W"]),  # what was read from a file is not "W"
+        # a file opened for reading never gives "W"
+        np.require(nib.apply_orientation(values, turn), np.float32, ["C", "W"]),
         LPS_TO_RAS @ place.affine_ras @ nib.orientations.inv_ornt_aff(turn, values.shape),
         spacing_known=place.spacing_known,
         orientation=place.letters,
@@ -80,10 +81,10 @@ def read_nifti(piece: Piece, *, as_declared: bool = False) -> Scan:
 
 
 def read_mask(piece: Piece) -> FileMask:
-    """Read one NIfTI volume as a mask: where it is above 0; of averaged slices, where half of them are.
+    """Read one NIfTI volume as a mask: voxels above 0. Of averaged slices, at least half must be above 0.
 
     Raises:
-        ReadError: if it is damaged, not one volume of real numbers, too large, or holds what no mask does.
+        ReadError: if it is damaged, not one volume of real numbers, too large, or not a mask.
     """
     stored = _stored(piece)
     with refuse_damaged(piece.name):
@@ -93,7 +94,7 @@ def read_mask(piece: Piece) -> FileMask:
 
 
 def _slab_values(name: str, stored: _Stored, place: Place, *, above_zero: bool) -> tuple[np.ndarray, Place]:
-    """(i, j, k) values of the slabs, and where they lie."""
+    """(i, j, k) values of the slabs, and their place."""
     slabs = _slabs(name, stored.header, place)
     values = _averaged(stored, slabs, place.across, from_head="I" in place.letters, above_zero=above_zero)
     sizes_mm = np.linalg.norm(place.affine_ras[:3, :3], axis=0)
@@ -103,18 +104,18 @@ def _slab_values(name: str, stored: _Stored, place: Place, *, above_zero: bool) 
 
 
 def _sample(stored: _Stored, most: int = 128) -> np.ndarray:
-    """(i, j, k) float32 values of some voxels, evenly spaced, at most about `most` along an axis."""
+    """(i, j, k) float32 values of some voxels at even distances, about `most` per axis."""
     some = stored.raw[tuple(slice(None, None, max(size // most, 1)) for size in stored.raw.shape)]
     return np.nan_to_num(some * stored.slope + stored.intercept)
 
 
 def _averaged(stored: _Stored, slabs: Slabs, axis: int, *, from_head: bool, above_zero: bool) -> np.ndarray:
-    """(i, j, k) values; of thin slices float32 means or, of a mask, shares of a slab, one slab at a time."""
+    """(i, j, k) values. Thin slices become float32 means or, for a mask, shares of a slab, one slab at a time."""
     raw, slope, intercept = stored.raw, stored.slope, stored.intercept
     if slabs.each == 1:
         values = raw if (slope, intercept) == (1, 0) else raw * slope + intercept
         return (values > 0).astype(np.float32) if above_zero else values
-    axis = raw.ndim - 1 - axis  # from here on in the order of memory, (k, j, i): three times as fast
+    axis = raw.ndim - 1 - axis  # from here on in the order of memory, (k, j, i), which is three times faster
     thin = np.moveaxis(raw.T, axis, 0)
     thin = thin[: len(slabs) * slabs.each] if from_head else thin[slabs.skip :]
     values = np.empty((len(slabs), *thin.shape[1:]), np.float32)
@@ -130,7 +131,7 @@ def _averaged(stored: _Stored, slabs: Slabs, axis: int, *, from_head: bool, abov
 
 
 def _mean(slab: np.ndarray, out: np.ndarray) -> None:
-    """`slab.mean(axis=0)` in float32, by adding whole slices, which is faster than NumPy's own for integers."""
+    """`slab.mean(axis=0)` in float32, by adding whole slices, which is faster for integers than NumPy's own."""
     out[...] = slab[0]
     for plane in slab[1:]:
         out += plane
@@ -138,11 +139,11 @@ def _mean(slab: np.ndarray, out: np.ndarray) -> None:
 
 
 def _stored(piece: Piece) -> _Stored:
-    """The voxels in memory, header checked."""
+    """The voxels in memory, after the header is checked."""
     with piece.open() as raw, refuse_damaged(piece.name):
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        stream = igzip.IGzipFile(fileobj=raw) if packed else raw  # inflates three times as fast as gzip's
+        stream = igzip.IGzipFile(fileobj=raw) if packed else raw  # inflates three times faster than gzip's
         header = _header(stream)
         voxels = _voxels(piece.name, header, stream)
     slope, intercept = header.get_slope_inter()
@@ -156,7 +157,7 @@ def _stored(piece: Piece) -> _Stored:
 
 
 def _header(stream: BinaryIO | igzip.IGzipFile) -> nib.Nifti1Header:
-    """Of either version, mended; the stream stands behind it."""
+    """The header of either version, corrected. The stream is then at its end."""
     head = stream.read(_HEADER_BYTES[nib.Nifti1Header])
     form = nib.Nifti2Header if head[4:7] == b"n+2" else nib.Nifti1Header
     head += stream.read(_HEADER_BYTES[form] - len(head))
@@ -166,19 +167,19 @@ def _header(stream: BinaryIO | igzip.IGzipFile) -> nib.Nifti1Header:
 
 
 def _repair(header: nib.Nifti1Header, size: int) -> None:
-    """What nibabel takes for an error, and no reader needs to."""
-    if 0 <= header["vox_offset"] < size:  # in a file of its own they lie behind the header and its four bytes
+    """Defects that nibabel reports as errors, and that do not matter for reading."""
+    if 0 <= header["vox_offset"] < size:  # in a single file the voxels follow the header and its four bytes
         header["vox_offset"] = size + 4
     try:
         header.get_qform()
-    except ValueError:  # a quaternion that is none
+    except ValueError:  # an invalid quaternion
         header["qform_code"] = 0
 
 
 def _voxels(name: str, header: nib.Nifti1Header, stream: BinaryIO | igzip.IGzipFile) -> bytes:
-    """All of them, once the header is found fit; the stream stands behind it."""
+    """All voxels, after the header is accepted. The stream is then at their end."""
     _check(name, header)
-    _slabs(name, header, declared_place(header))  # too large is refused before it is read
+    _slabs(name, header, declared_place(header))  # a volume that is too large is refused before it is read
     start = int(header["vox_offset"])
     if start > LIMITS["file_bytes"]:
         raise ReadError(
@@ -188,7 +189,7 @@ def _voxels(name: str, header: nib.Nifti1Header, stream: BinaryIO | igzip.IGzipF
     between = start - _HEADER_BYTES[type(header)]
     between -= len(stream.read(between))
     voxels = stream.read(size)
-    stream.read(1)  # at its end gzip compares its checksum
+    stream.read(1)  # at the end, gzip compares the checksum
     if len(voxels) < size:
         held = start - between + len(voxels)
         raise ReadError(
@@ -210,7 +211,7 @@ def _check(name: str, header: nib.Nifti1Header) -> None:
 
 
 def _slabs(name: str, header: nib.Nifti1Header, place: Place) -> Slabs:
-    """How slices are averaged."""
+    """How the slices are averaged."""
     shape = header.get_data_shape()[:3]
     size = math.prod(shape) * header.get_data_dtype().itemsize
     if size > LIMITS["volume_bytes"]:

@@ -1,4 +1,4 @@
-"""NIfTI files that belong together: the halves of a pair, a scan with its mask, and what dcm2niix makes of a scan."""
+"""NIfTI files that belong together: the two halves of a pair, a scan with its mask, and the copies of dcm2niix."""
 
 import gzip
 import io
@@ -18,11 +18,11 @@ from ich_lib.readers.roles import masks_note, split_masks
 from ich_lib.readers.sniff import PAIR_HEADERS
 
 _HEADER, _ALONE_AT = 348, 352
-_MADE = re.compile(r"(?:_(?:Eq|Tilt)(?:_?\d+)?)+$", re.IGNORECASE)  # what dcm2niix adds to a name
+_MADE = re.compile(r"(?:_(?:Eq|Tilt)(?:_?\d+)?)+$", re.IGNORECASE)  # suffixes that dcm2niix adds to a name
 
 
 def gather_pairs(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
-    """As `gather`; each .hdr with its .img becomes one file."""
+    """Like `gather`, but each .hdr with its .img becomes one file."""
     pieces = gather(paths)
     images = {_stem(piece): piece for piece in pieces if _suffix(piece) == ".img"}
     if not images:
@@ -37,10 +37,10 @@ def gather_pairs(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list
 
 
 def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ...]]:
-    """The one scan of several NIfTI files, and what to tell the person.
+    """The one scan among several NIfTI files, and notes for the user.
 
     Raises:
-        ReadError: if there are several.
+        ReadError: if there is more than one scan.
     """
     scans, masks = split_masks(pieces)
     scans = scans or list(pieces)
@@ -58,7 +58,7 @@ def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ..
 
 
 def _made(piece: Piece) -> tuple[str, tuple[bool, bool]]:
-    """The name of the original, and whether dcm2niix made its slices even and took the tilt away."""
+    """The name of the original, and whether dcm2niix has made its slices even and removed the tilt."""
     stem = _stem(piece)
     found = _MADE.search(stem)
     added = found[0].casefold() if found else ""
@@ -81,7 +81,7 @@ def _join(header: Piece, image: Piece) -> Piece:
     def opened() -> BinaryIO:
         with refuse_damaged(header.name):
             head = bytearray(_unpacked(header, _HEADER))
-            if head[344:347] != b"ni1":  # Analyze 7.5, which has other things where NIfTI says how the head lies
+            if head[344:347] != b"ni1":  # Analyze 7.5 has other data in the bytes where NIfTI has the orientation
                 head[252:344] = bytes(92)
             head[344:348] = b"n+1\0"
             fields = nib.Nifti1Header(bytes(head), check=False)

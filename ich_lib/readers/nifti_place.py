@@ -1,8 +1,8 @@
-"""Where a NIfTI says that the head lies, whether that can be believed, and what the skull says where it cannot.
+"""The orientation of a NIfTI: what the file says, whether that is plausible, and if not, what the skull shows.
 
-Scanners' converters say it well. Notebooks write the identity, or arrays in the order of slice, row and column; others
-write an sform that contradicts the qform, or meters where they mean mm. Such a file is read, with a note; its axes are
-ordered by the skull, and it gives no mL where its distances cannot be right.
+The converters of scanners write it correctly. Notebooks write the identity, or arrays in the order slice, row, column.
+Other programs write an sform that contradicts the qform, or meters instead of mm. Such a file is read with a note. Its
+axes are ordered by the skull, and it gives no mL if its distances cannot be right.
 """
 
 from dataclasses import dataclass, replace
@@ -15,12 +15,14 @@ from ich_lib.readers.skull import Skull, find_skull, ring_share
 
 _MM = {"meter": 1000.0, "micron": 0.001}  # one unit of the file in mm; "mm" and "unknown" count as mm
 _SAME_SIZE = 0.03  # of two voxel sizes, relative
-_THIN, _VERY_THIN = 0.7, 0.35  # slices / side of a square slice, or of any: below, their axis is beyond doubt
-_OBLIQUE = 0.94  # cosine to the nearest axis of the patient: below, no gantry tilts so far from another
-_RINGS = 0.2  # of the slices; fewer rings tell nothing
-_LEAST_AIR, _OFF = 10, 1.5  # pixels of air all in front that tell where that is; along one axis against the other
+# slices / side of a square slice, or of any slice; below these, the axis of the slices is certain
+_THIN, _VERY_THIN = 0.7, 0.35
+_OBLIQUE = 0.94  # cosine to the nearest axis of the patient; a smaller one is more than any gantry tilts
+_RINGS = 0.2  # of the slices; fewer rings prove nothing
+# pixels of air, all in front, that prove which side is front; along one axis compared with the other
+_LEAST_AIR, _OFF = 10, 1.5
 _LONGER = 1.06  # a head is longer than wide
-_HEAD_MM = (70, 240)  # length of the cavity
+_HEAD_MM = (70, 240)  # length of the inside of the skull
 _NO_ML = "so nothing is given in mL."
 _NO_FORM = "The file does not say how the head lies (no usable sform or qform); left and right are assumed."
 _NO_SIZE = f"It gives no voxel size either, {_NO_ML}"
@@ -40,16 +42,16 @@ _ENDS = {"L": "left and right", "R": "left and right", "A": "front and back", "P
 
 @dataclass(frozen=True)
 class Place:
-    """Where a volume lies.
+    """The geometry of a volume.
 
     Attributes:
-        affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes, as the file has it.
-        letters: toward which ends of the patient its axes run, "LAS"; where the file is not believed, not those of
-            the affine.
-        spacing_known: whether its distances can be believed.
-        certain: whether the file itself says how the head lies, and can be believed.
-        guessed_unit: whether its distances are taken in another unit than it says.
-        notes: sentences for the person.
+        affine_ras: (4, 4), index (i, j, k, 1) to mm in NIfTI axes, as in the file.
+        letters: the ends of the patient toward which its axes run, such as "LAS". They differ from the affine if the
+            file is not plausible.
+        spacing_known: whether its distances are plausible.
+        certain: whether the file states its orientation and the statement is plausible.
+        guessed_unit: whether its distances are read in another unit than the file says.
+        notes: sentences for the user.
     """
 
     affine_ras: np.ndarray
@@ -66,8 +68,9 @@ class Place:
 
 
 def declared_place(header: nib.Nifti1Header) -> Place:
-    """What a header says. Without sform and qform nibabel's default counts: first axis to the left, second to the
-    front, third to the head; of an unbelievable order, the axis across the slices is that of fewest voxels.
+    """The geometry that a header states. Without sform and qform nibabel's default counts: first axis to the left,
+    second to the front, third to the head. If the order is not plausible, the axis with the fewest voxels runs across
+    the slices.
     """
     coded = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
     place = _usable(header, header.get_best_affine()) if coded else None
@@ -80,15 +83,15 @@ def declared_place(header: nib.Nifti1Header) -> Place:
 
 
 def place_by_skull(place: Place, shape: tuple[int, ...], sample: np.ndarray) -> Place:
-    """What the skull says of a declared place.
+    """The geometry after a comparison with the skull.
 
     Args:
-        place: as `declared_place` has it.
+        place: the result of `declared_place`.
         shape: (i, j, k) of the file.
-        sample: HU of some voxels of it, evenly spaced along each axis.
+        sample: HU of some voxels, at even distances along each axis.
 
     Returns:
-        The same, where that is certain and fits a skull.
+        The same place if it is certain and fits a skull.
     """
     across = place.across
     thin = _thin_axis(shape)
@@ -108,7 +111,7 @@ def place_by_skull(place: Place, shape: tuple[int, ...], sample: np.ndarray) -> 
 
 
 def _usable(header: nib.Nifti1Header, affine: np.ndarray) -> Place | None:
-    """An affine in mm; None if it is not finite, flat, or of sides that no voxel has in any unit."""
+    """An affine in mm; None if it is not finite, flat, or has sides that are impossible in any unit."""
     unit = header.get_xyzt_units()[0]
     if not np.isfinite(affine).all():
         return None
@@ -136,14 +139,15 @@ def _without_form(header: nib.Nifti1Header, *, coded: bool) -> Place:
 
 
 def _contradiction(place: Place, header: nib.Nifti1Header) -> Place:
-    """Note where sform, qform and pixdim say different things."""
+    """Add a note if sform, qform and pixdim contradict each other."""
     if int(header["sform_code"]) <= 0:
         return place
     sform, pixdim = header.get_sform(), np.abs(np.asarray(header["pixdim"][1:4], float))
-    heights = 1 / np.linalg.norm(np.linalg.inv(sform[:3, :3]), axis=1)  # of a sheared voxel, as pixdim has it at times
+    # of a sheared voxel; some programs write this into pixdim
+    heights = 1 / np.linalg.norm(np.linalg.inv(sform[:3, :3]), axis=1)
     sizes = nib.affines.voxel_sizes(sform)
     fits = [np.isclose(pixdim, of, rtol=_SAME_SIZE, atol=0) for of in (sizes, heights)]
-    unset = int(header["qform_code"]) <= 0 and (pixdim == 1).all()  # which nibabel makes of zeros
+    unset = int(header["qform_code"]) <= 0 and (pixdim == 1).all()  # nibabel makes these from zeros
     if (pixdim > 0).all() and not unset and not np.logical_or(*fits).all():
         note = _SIZES.format(*(" x ".join(f"{mm:.3g}" for mm in of) for of in (sizes, pixdim)))
         place = replace(place, spacing_known=False, notes=(*place.notes, note))
@@ -157,7 +161,7 @@ def _contradiction(place: Place, header: nib.Nifti1Header) -> Place:
 
 
 def _qform_letters(header: nib.Nifti1Header) -> str | None:
-    """None without a qform, or one of flat voxels."""
+    """None without a qform, or if its voxels are flat."""
     if int(header["qform_code"]) <= 0:
         return None
     letters = nib.aff2axcodes(header.get_qform())
@@ -165,7 +169,7 @@ def _qform_letters(header: nib.Nifti1Header) -> str | None:
 
 
 def _notebook(place: Place) -> Place:
-    """Note an affine that a program made up: along the axes, and the first voxel at the origin."""
+    """Add a note on an affine that a program made up: parallel to the axes, with the first voxel at the origin."""
     affine = place.affine_ras
     if affine[:3, 3].any() or np.count_nonzero(affine[:3, :3]) != 3:
         return place
@@ -180,8 +184,8 @@ def _is_whole(affine: np.ndarray) -> bool:
 
 
 def _is_shuffled(place: Place, header: nib.Nifti1Header) -> bool:
-    """Whether a square slice has oblong pixels, while one of its sides equals that of the third axis: the sizes of
-    (x, y, z) on an array of (z, y, x)."""
+    """Whether a square slice has oblong pixels, one side of which equals that of the third axis: the sizes of (x, y, z)
+    were applied to an array of (z, y, x)."""
     thin = _thin_axis(header.get_data_shape())
     if thin is None:
         return False
@@ -193,7 +197,7 @@ def _is_shuffled(place: Place, header: nib.Nifti1Header) -> bool:
 
 
 def _thin_axis(shape: tuple[int, ...]) -> int | None:
-    """The axis across few slices, most of all if they are square; None where the shape leaves it open."""
+    """The axis with few slices, most of all if the slices are square; None if the shape does not decide."""
     for axis in range(3):
         first, second = (shape[other] for other in range(3) if other != axis)
         if shape[axis] <= (_THIN if first == second else _VERY_THIN) * min(first, second):
@@ -202,7 +206,7 @@ def _thin_axis(shape: tuple[int, ...]) -> int | None:
 
 
 def _by_shape(place: Place, header: nib.Nifti1Header) -> Place:
-    """Where the axes of the file are in doubt, those that its shape suggests."""
+    """The axes that the shape suggests, if those of the file are doubtful."""
     thin = _thin_axis(header.get_data_shape())
     if place.certain or thin is None or thin == place.across:
         return place
@@ -210,7 +214,7 @@ def _by_shape(place: Place, header: nib.Nifti1Header) -> Place:
 
 
 def _cosines(affine: np.ndarray) -> np.ndarray:
-    """(3, 3), of the angles between axes of the patient (rows) and of the file."""
+    """(3, 3) cosines between axes of the patient (rows) and axes of the file."""
     return np.asarray(affine[:3, :3] / nib.affines.voxel_sizes(affine))
 
 
@@ -219,7 +223,7 @@ def _is_oblique(affine: np.ndarray) -> bool:
 
 
 def _nearest(affine: np.ndarray, across: int) -> str:
-    """Letters of an oblique affine, the axis across the slices taken for that from foot to head."""
+    """Letters of an oblique affine. The axis across the slices counts as the one from foot to head."""
     first, second = (axis for axis in range(3) if axis != across)
     straight = abs(affine[0, first]) + abs(affine[1, second]) >= abs(affine[1, first]) + abs(affine[0, second])
     letters = [""] * 3
@@ -229,8 +233,8 @@ def _nearest(affine: np.ndarray, across: int) -> str:
 
 
 def _letters(declared: str, across: int, skull: Skull) -> str:
-    """Letters of a file that is not believed. What contradicts neither the skull nor the shape stays as declared;
-    else rows run to the back and columns to the left, as pixels of a picture do."""
+    """Letters of a file that is not plausible. Letters that agree with the skull and the shape are kept. Else rows run
+    to the back and columns to the left, like the pixels of a picture."""
     first, second = (axis for axis in range(3) if axis != across)
     stays = declared[across] in "SI"
     was_rows = declared[first] in "AP" if stays else True
@@ -248,7 +252,7 @@ def _letters(declared: str, across: int, skull: Skull) -> str:
 
 
 def _runs_along_rows(skull: Skull, was_rows: bool) -> bool:
-    """Whether rows count between front and back: where air lies off the middle, else along the longer side."""
+    """Whether rows count between front and back: by air away from the middle, else by the longer side."""
     rows, columns = np.abs(skull.air)
     if max(rows, columns) >= max(_LEAST_AIR, _OFF * min(rows, columns)):
         return bool(rows > columns)
@@ -257,7 +261,7 @@ def _runs_along_rows(skull: Skull, was_rows: bool) -> bool:
 
 
 def _by_letters(place: Place, letters: str) -> Place:
-    """Other letters, and a note if they are not those of the affine."""
+    """Changed letters, and a note if they are not those of the affine."""
     own = "".join(nib.aff2axcodes(place.affine_ras))
     if letters == own:
         return replace(place, letters=letters)
@@ -270,7 +274,8 @@ def _by_letters(place: Place, letters: str) -> Place:
 
 
 def _check_head(place: Place, skull: Skull, step: np.ndarray) -> Place:
-    """No mL from distances that make a head of another size, or that are taken in another unit without a skull."""
+    """Give no mL if the distances make a head of an impossible size, or were read in another unit without a visible
+    skull."""
     if not place.spacing_known:
         return place
     first, second = (axis for axis in range(3) if axis != place.across)

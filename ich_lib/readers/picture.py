@@ -1,4 +1,4 @@
-"""Pictures to a scan. A picture knows neither HU nor mm: what the person does not tell stays unknown."""
+"""Pictures to a scan. A picture holds neither HU nor mm; what the user does not state stays unknown."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,8 +19,8 @@ from ich_lib.scan import Scan, axial_affine
 
 PLACEHOLDER_MM = (5, 1, 1)
 _WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
-Page = tuple[Piece, int]  # a picture: a file, and which of those in it
-_MOST_HU = 1_000_000  # of a window: beyond, float32 overflows
+Page = tuple[Piece, int]  # a picture: a file, and the index in it
+_MOST_HU = 1_000_000  # of a window; above this, float32 overflows
 _ASSUMED_NOTE = (
     "Left and right are assumed: the patient's right is taken to be on the left of the picture, as radiologists look.",
     "Pixel size and slice distance are unknown, so nothing is given in mL.",
@@ -28,16 +28,16 @@ _ASSUMED_NOTE = (
 
 
 def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
-    """Read pictures as slices, in natural order of their names (2 before 10), foot to head.
+    """Read pictures as slices, from foot to head, in the natural order of their names (2 before 10).
 
     Args:
-        pieces: picture files, each of one slice or, TIFF, of several; all of one size.
-        name: what to call them together.
-        window: the window they were made with, (level, width) in HU or a name of WINDOWS; None if nobody knows. It
-            does not count where the pixels are CT numbers themselves.
+        pieces: picture files of one size. Each holds one slice; a TIFF may hold several.
+        name: of all of them together, for messages.
+        window: the window of the pictures, (level, width) in HU or a name of WINDOWS; None if it is not known. It is
+            ignored if the pixels are CT numbers.
 
     Raises:
-        ReadError: if one is damaged, colored or of another size, or the window makes no sense.
+        ReadError: if a picture is damaged, in color or of another size, or if the window makes no sense.
     """
     level, width = _level_width(window)
     slices, masks = split_pictures(pieces)
@@ -64,7 +64,7 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
 
 
 def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
-    """(slab, y, x) float32 pixels as the files have them, and which of them is white, see `_white`."""
+    """(slab, y, x) float32 pixels as in the files, and the value of white, see `_white`."""
     volume, kinds = np.zeros((0,)), set()
     for k, page in enumerate(pages):
         pixels = gray(*page)
@@ -82,12 +82,12 @@ def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
 
 
 def _white(pixels: np.ndarray) -> int:
-    """The value of white in pictures of this type; 0 for numbers with a sign, which have none."""
+    """The value of white in pictures of this type; 0 for signed numbers, which have no white."""
     return int(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 0
 
 
 def _unit(name: str, values: np.ndarray, white: int) -> np.ndarray:
-    """Grays to [0, 1]. Sixteen bits of which twelve are used are twelve; numbers with a sign must lie there already."""
+    """Grays to [0, 1]. If sixteen bits use only twelve, twelve count. Signed numbers must already be in that range."""
     low, high = float(values.min()), float(values.max())
     if white == 0 and (low < 0 or high > 1):
         raise ReadError(
@@ -100,7 +100,7 @@ def _unit(name: str, values: np.ndarray, white: int) -> np.ndarray:
 
 
 def split_pictures(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
-    """Slices and masks, by their names, and folders of equal names by what they hold."""
+    """Slices and masks, by their names; folders of equal names by their content."""
     slices, masks = split_masks(pieces)
     groups = folders_of(slices)
     if len(groups) > 1 and len({piece.place.stem for piece in slices}) < len(slices):
@@ -120,10 +120,10 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
     """Compare and limit the sizes of pictures by their headers.
 
     Returns:
-        Each picture as (file, index in it), and how they become slices.
+        Each picture as (file, index in it), and how the slices are averaged.
 
     Raises:
-        ReadError: if they differ, or are too small, large or many.
+        ReadError: if sizes differ, or pictures are too small, too large or too many.
     """
     pages, first = [], None
     for piece in pieces:
@@ -147,12 +147,12 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
 
 
 def sort_pictures(pieces: Iterable[Piece]) -> list[Piece]:
-    """Natural order of where they lie in the upload: 2.png before 10.png, slice.png before slice (2).png."""
+    """Natural order of the places in the upload: 2.png before 10.png, slice.png before slice (2).png."""
     return sorted(pieces, key=_natural)
 
 
 def _natural(piece: Piece) -> tuple[str, ...]:
-    """Folders, then the name, numbers as numbers; of two that are alike so far, as they are written."""
+    """Folders, then the name, with numbers compared as numbers; if these are equal, the text."""
     place = piece.place
     parts = (re.sub("[0-9]+", lambda digits: digits[0].zfill(20), part) for part in (*place.parts[:-1], place.stem))
     return (*(part.casefold() for part in parts), str(place), str(piece.path))
@@ -186,7 +186,7 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
 def _window_note(window: str | tuple[float, float] | None, level: float, width: float) -> str:
     if window is None:
         return (
-            "HU unknown: nobody told the window of the picture, so its grays are laid over the brain window. "
+            "HU unknown: the picture's window is not known, so its grays are shown in the brain window. "
             "Name the window if you know it: then HU are measured."
         )
     low, high = level - width / 2, level + width / 2

@@ -1,4 +1,4 @@
-"""One file of an upload, wherever it lies."""
+"""One file of an upload, on disk or in an archive."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Piece:
     """One file of an upload.
 
     Attributes:
-        path: where it lies on disk or inside its archive, where it is only a name: nothing is written there.
-        inside: opens it inside its archive, at its first byte; None for a file on disk.
-        root: the folder on disk that it was found below; None for a file that was given by itself.
+        path: on disk or inside its archive. Inside an archive it is only a name: nothing is written there.
+        inside: opens the file inside its archive, at its first byte; None for a file on disk.
+        root: the folder on disk that contained it; None for a file that was given by itself.
     """
 
     path: PurePath
@@ -28,24 +28,25 @@ class Piece:
 
     @property
     def place(self) -> PurePath:
-        """Where it lies in the upload. Of a file given by itself the name counts: its folder may be a server's own."""
+        """Its place in the upload. For a file given by itself this is only the name, because its folder may be the
+        server's."""
         if self.inside is not None:
             return self.path
         return PurePath(self.path.name) if self.root is None else self.path.relative_to(self.root.parent)
 
     @property
     def name(self) -> str:
-        """Base name for sentences; without control characters, which could turn a sentence round."""
+        """Base name for messages, without control characters, which could change how a sentence is displayed."""
         return printable_name(self.path.name)
 
     def open(self, *, limit: str = "file_bytes") -> BinaryIO:
         """A binary stream at its first byte.
 
         Args:
-            limit: the name in LIMITS of the most bytes that it may have on disk.
+            limit: the key in LIMITS of the maximum size on disk.
 
         Raises:
-            ReadError: if it vanished, may not be read, or is larger than the limit.
+            ReadError: if the file disappeared, cannot be read, or is larger than the limit.
         """
         if self.inside is not None:
             return self.inside()
@@ -65,21 +66,21 @@ class Piece:
         return stream
 
     def kind(self) -> str:
-        """What it is by its content, see `sniff.file_kind`."""
+        """The kind of file by its content, see `sniff.file_kind`."""
         with self.open(limit="archive_bytes") as stream, refuse_damaged(self.name):
             found = file_kind(stream.read(HEAD_BYTES))
-            if found == UNKNOWN and self.inside is None:  # the signature of a CD image lies behind 32 kB of nothing
+            if found == UNKNOWN and self.inside is None:  # the signature of a CD image follows 32 kB of zeros
                 stream.seek(DISC_AT)
                 return file_kind(b"", stream.read(HEAD_BYTES))
             return found
 
 
 def is_system_file(path: PurePath) -> bool:
-    """Whether an operating system or a CD writer put it there: hidden files, __MACOSX, DICOMDIR."""
+    """Whether an operating system or a CD writer made the file: hidden files, __MACOSX, DICOMDIR."""
     return any(part.startswith(".") or part in _SYSTEM_FILES for part in path.parts)
 
 
 def printable_name(name: str) -> str:
-    """A name fit for a sentence: no control characters, not endless."""
+    """A name for a message: without control characters, and of limited length."""
     name = "".join(c for c in name if c.isprintable())
     return name if len(name) <= 60 else name[:57] + "..."

@@ -1,7 +1,7 @@
-"""One picture file to gray pixels: PNG and JPEG by OpenCV; TIFF, BMP and WebP, which may hold several, by Pillow.
+"""One picture file to gray pixels. OpenCV reads PNG and JPEG; Pillow reads TIFF, BMP and WebP, which may hold several.
 
-A size is read from the header before anything is decoded. Pictures of cameras and phones come as their EXIF says that
-they are held, as every viewer shows them.
+The size is read from the header before anything is decoded. Pictures of cameras and phones are turned as their EXIF
+says, as in every viewer.
 """
 
 import io
@@ -17,18 +17,18 @@ from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 
 _ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: 1 upright, 5 to 8 with rows and columns exchanged
-_COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # JPEG and small marks stay below both
-_MASK_COLORS, _MASK_GRAY = 16, 0.1  # at most
-_LEAST_TINT = 0.6  # of the palest channel against the strongest: films are bluish, masks are red
+_COLOR_LEVELS, _COLOR_SHARE = 10, 0.005  # noise of JPEG and small marks stay below both
+_MASK_COLORS, _MASK_GRAY = 16, 0.1  # maximum
+_LEAST_TINT = 0.6  # of the palest channel compared with the strongest: films are bluish, masks are red
 _TYPES = (np.uint8, np.uint16, np.int16, np.int32, np.float32)
 
 
 def sizes(piece: Piece, most: int) -> list[tuple[int, int]]:
-    """(rows, columns) of each picture in a file, as it is held; nothing is decoded.
+    """(rows, columns) of each picture in a file, after turning; nothing is decoded.
 
     Args:
         piece: a file of one of `sniff.PICTURES`.
-        most: how many pictures are looked at.
+        most: the maximum number of pictures to list.
 
     Raises:
         ReadError: if its header is damaged.
@@ -54,14 +54,14 @@ def gray(piece: Piece, index: int = 0, *, any_color: bool = False) -> np.ndarray
     Args:
         piece: a file of one of `sniff.PICTURES`.
         index: which of its pictures.
-        any_color: take colors too, each pixel as bright as its strongest channel: masks come in colors.
+        any_color: accept colors too; each pixel is as bright as its strongest channel, because some masks are colored.
 
     Returns:
-        (y, x) gray as the file has it, upright: uint8, uint16, or int16, int32, float32 of a TIFF. What is transparent
-        is black.
+        (y, x) gray as in the file, upright: uint8, uint16, or int16, int32, float32 of a TIFF. Transparent pixels are
+        black.
 
     Raises:
-        ReadError: if it is damaged or a color picture.
+        ReadError: if the picture is damaged or in color.
     """
     data = _bytes(piece)
     with refuse_damaged(piece.name):
@@ -107,7 +107,7 @@ def _page(data: bytes, index: int) -> np.ndarray:
 
 
 def _plain(image: Any) -> Any:
-    """One bit to gray; palettes and other colors to red, green, blue, with alpha where there is one."""
+    """One bit to gray; palettes and other colors to red, green, blue, with alpha if there is one."""
     alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     return image.convert("RGBA" if alpha else "L" if image.mode == "1" else "RGB")
 
@@ -122,7 +122,7 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _orientation(data: bytes) -> int:
-    """1 to 8; 1 for a file that says nothing or nonsense."""
+    """1 to 8; 1 for a file without a valid value."""
     if not any(sign in data for sign in (b"Exif\0\0", b"eXIf", b"EXIF")):
         return 1
     from PIL import Image
@@ -134,7 +134,7 @@ def _orientation(data: bytes) -> int:
 
 
 def _visible(pixels: np.ndarray) -> np.ndarray:
-    """(y, x, 3), black where it is transparent, whatever color is hidden there; half transparent counts as visible."""
+    """(y, x, 3), black where it is transparent, whatever color is stored there; half transparent counts as visible."""
     colors = pixels[..., :3]
     if pixels.shape[-1] < 4 or not pixels[..., 3].any():
         return colors
@@ -142,7 +142,7 @@ def _visible(pixels: np.ndarray) -> np.ndarray:
 
 
 def _one_channel(name: str, pixels: np.ndarray) -> np.ndarray:
-    """The strongest channel of a gray picture, which may be tinted, as films are."""
+    """The strongest channel of a gray picture; a tint is accepted, because films have one."""
     colors = pixels.astype(np.float32)
     most = _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max
     strongest = 1
@@ -162,13 +162,13 @@ def _one_channel(name: str, pixels: np.ndarray) -> np.ndarray:
 
 
 def _is_mask(colors: np.ndarray) -> bool:
-    """Whether (n, 3) pixels are a few flat colors on black, and hardly any gray."""
+    """Whether (n, 3) pixels are a few flat colors on black with hardly any gray."""
     gray = (colors.max(-1) > 0) & (np.ptp(colors, axis=-1) == 0)
     return bool(gray.mean() < _MASK_GRAY and len(np.unique(colors, axis=0)) <= _MASK_COLORS)
 
 
 def _tints(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How much each channel changes with the mean of all (least squares), and how far each pixel is from that."""
+    """How much each channel changes with the mean of all (least squares), and how far each pixel deviates from that."""
     means = colors.mean((0, 1))
     middle = colors.mean(-1) - means.mean()
     tints = np.tensordot(middle, colors - means, ((0, 1), (0, 1))) / max(float(np.square(middle).sum()), 1e-9)

@@ -1,7 +1,7 @@
-"""How a series was made, by its header: with contrast or without, by which kernel, in which plane, of which part.
+"""How a series was made, by its header: contrast agent, kernel, plane, part of the body.
 
-The tags alone do not tell: half of all hospitals leave ContrastBolusAgent empty or the kernel out, and write "CTA" or
-"H70h" into the description. So both count, in the words of six languages.
+The tags are not enough. Half of all hospitals leave ContrastBolusAgent or the kernel empty, and write "CTA" or "H70h"
+into the description. So both count, in the words of six languages.
 """
 
 import re
@@ -19,7 +19,7 @@ SOFT, UNKNOWN, SHARP = range(3)  # kernels
 _NO_AGENT = {"", "NONE", "NO", "N", "0", "NATIVE", "PLAIN", "WITHOUT", "UNKNOWN", "NOT GIVEN", "NO CONTRAST", "NO CM"}
 _NO_AGENT |= {"NON CONTRAST", "NONCONTRAST", "W O", "WO", "WITHOUT CONTRAST", "UNENHANCED", "OHNE", "OHNE KM", "SIN"}
 
-# "non-contrast", "w/o IV", "ohne KM", "sans injection", "C-": no word of contrast behind a no counts as one
+# "non-contrast", "w/o IV", "ohne KM", "sans injection", "C-": a word of contrast after a "no" does not count
 _NATIVE = re.compile(
     r"\b(ncct|nccth?|nect|ncect|nativ\w*|unenhanced|uncontrasted|noncon\w*|precon\w*|plain)\b"
     r"|\b(non|no|not|w ?/? ?o|wo|without|ohne|o\.|sin|sans|senza|sem|zonder|pre)[\s_./-]*(iv|i\.v\.)?[\s_./-]*"
@@ -33,7 +33,7 @@ _CONTRAST = re.compile(
     r"|(?<![a-z0-9])\+ ?(c|iv|km|ce)\b|\b(c|iv|km|ce) ?\+|(?<![a-z0-9])c/c\b"
     r"|\b(with|mit|avec|con|com|nach|post) (iv|c)\b"
 )
-# no picture of a head in HU that one reads: maps, projections, one place again and again, what a program drew
+# not a readable head in HU: maps, projections, repeated places, drawings of a program
 _ODD = re.compile(
     r"\b(perf\w*|ctp|vpct|tdc|cbf|cbv|mtt|ttp|tmax|tmip|minip|mip|mips|vrt?|ssd|volume rendering|dyn\w*|4d|monitor\w*|"
     r"premonitor\w*|testbolus|test bolus|smartprep|bolus|tracker|tracking|iodine|overlay|dose|scout|topo\w*|"
@@ -55,7 +55,7 @@ _SHARP = re.compile(r"\b(bone|bones|boneplus|bonepl|knochen|os|osso|osseux|hueso
 _SOFT = re.compile(
     r"\b(brain|hirn|parenchym\w*|soft|standard|stnd|std|smooth|weich\w*|cerebr\w*|cerveau|posterior fossa|u[abc])\b"
 )
-_SIEMENS = re.compile(r"\b(?:[hbjiuqt]|h[crvp]|b[rvlf]|qr|ur)(\d\d)[a-z]?\b")  # H31s, Hr40, J70h: sharp from 50 on
+_SIEMENS = re.compile(r"\b(?:[hbjiuqt]|h[crvp]|b[rvlf]|qr|ur)(\d\d)[a-z]?\b")  # H31s, Hr40, J70h: sharp from 50
 _CANON = re.compile(r"\bfc(\d\d)\b")
 _CANON_SHARP = (30, 50, 80)  # and up to 9 more: bone, lung, inner ear
 _PHILIPS_SOFT, _PHILIPS_SHARP = {"a", "b", "ua", "ub", "uc"}, {"d", "e", "eb", "ec", "f", "l", "yb", "yc", "yd", "ye"}
@@ -66,12 +66,13 @@ class Protocol:
     """How the series of an image was made.
 
     Attributes:
-        study: its UID, to tell studies apart; never shown.
-        patient: a number made of who it is, different at each run of the program; to tell patients apart.
-        kernel: as the header has it, a code such as "H31s".
-        contrast: whether the header says that contrast was given.
-        body_part: as the header has it.
-        derived: whether it was made of other images.
+        study: its UID, to distinguish studies; never shown.
+        patient: a number derived from the patient's identity, different in each run of the program; to distinguish
+            patients.
+        kernel: as in the header, a code such as "H31s".
+        contrast: whether the header says that contrast agent was given.
+        body_part: as in the header.
+        derived: whether it was computed from other images.
     """
 
     study: str = ""
@@ -86,7 +87,7 @@ NO_PROTOCOL = Protocol()
 
 
 def protocol_of(header: pydicom.Dataset, frame: pydicom.Dataset) -> Protocol:
-    """What a header tells, and that of its first image, which is another one in a file of several images."""
+    """The protocol of a header and of its first image, which has a header of its own in a file of several images."""
     kernel = frame.get("ConvolutionKernel") or ""
     return Protocol(
         study=str(header.get("StudyInstanceUID") or ""),
@@ -99,13 +100,13 @@ def protocol_of(header: pydicom.Dataset, frame: pydicom.Dataset) -> Protocol:
 
 
 def has_agent(header: pydicom.Dataset) -> bool:
-    """Whether the tags say that contrast agent was given; some write "none" into them."""
+    """Whether the tags say that contrast agent was given; some programs write "none" into them."""
     named = any(capitals(header, tag) not in _NO_AGENT for tag in ("ContrastBolusAgent", "ContrastBolusIngredient"))
     return named or bool(header.get("ContrastBolusAgentSequence")) or _is_positive(header.get("ContrastBolusVolume"))
 
 
 def capitals(header: pydicom.Dataset, tag: str) -> str:
-    """A tag's value in capitals, the first of several, signs between words as single spaces."""
+    """A tag's value in capitals, the first of several, with punctuation replaced by single spaces."""
     value = header.get(tag)
     if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
         value = next(iter(value), "")
@@ -113,7 +114,7 @@ def capitals(header: pydicom.Dataset, tag: str) -> str:
 
 
 def has_contrast(description: str) -> bool | None:
-    """Whether a description says that contrast was given; None if it says nothing of it.
+    """Whether a description says that contrast was given; None if it does not say.
 
     >>> has_contrast("CTA +C"), has_contrast("Head w/o contrast"), has_contrast("Head 5.0 H31s")
     (True, False, None)
@@ -126,7 +127,7 @@ def has_contrast(description: str) -> bool | None:
 
 
 def is_odd(description: str) -> bool:
-    """Whether a description says that it is no series of slices to be read: maps, projections, perfusion, dose."""
+    """Whether a description says that this is not a series of slices: maps, projections, perfusion, dose."""
     return _ODD.search(plain(description)) is not None
 
 
@@ -141,7 +142,7 @@ def is_across(description: str) -> bool:
 
 
 def is_head(description: str, body_part: str) -> bool:
-    """Whether a series shows the head; nothing said counts as yes. What the description says goes before the tag.
+    """Whether a series shows the head; yes if nothing is said. The description has priority over the tag.
 
     >>> is_head("", "CHEST"), is_head("Head 5.0", "CHEST"), is_head("C-Spine", "HEAD"), is_head("", "")
     (False, True, False, True)
@@ -155,7 +156,7 @@ def is_head(description: str, body_part: str) -> bool:
 
 
 def sharpness(kernel: str, description: str) -> int:
-    """SOFT, SHARP or UNKNOWN, by the kernel; where its code is not known, by the description.
+    """SOFT, SHARP or UNKNOWN, by the kernel; if its code is unknown, by the description.
 
     >>> [sharpness(kernel, "") for kernel in ("H31s", "H70h", "FC21", "FC81", "UB", "STANDARD", "BONEPLUS", "")]
     [0, 2, 0, 2, 0, 0, 2, 1]
@@ -183,13 +184,13 @@ def _level(text: str) -> int:
 
 
 def _patient(header: pydicom.Dataset) -> int:
-    """Python's hash of a text is another one at each start, so that nothing can be found out from it."""
+    """Python's hash of a text differs in each run, so the identity cannot be recovered from it."""
     who = tuple(_raw(header, tag) for tag in ("PatientID", "PatientName"))
     return hash(who) if any(who) else 0
 
 
 def _raw(header: pydicom.Dataset, tag: str) -> bytes:
-    """The bytes of a tag as they are, never parsed: some programs write spaces for ^, or lower case."""
+    """The bytes of a tag without parsing: some programs write spaces for ^, or lower case."""
     value = header.get_item(Tag(tag)).value if tag in header else b""
     data = value if isinstance(value, bytes) else str(value or "").encode()
     return b" ".join(re.split(rb"[\s^=\0]+", data)).strip().upper()

@@ -1,4 +1,5 @@
-"""Which series a radiologist would open to look for blood: without contrast, soft, axial, 3 to 6 mm, the whole head."""
+"""Choose the series that a radiologist would open to look for blood: no contrast, soft, axial, 3 to 6 mm, whole
+head."""
 
 import math
 
@@ -7,21 +8,21 @@ from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.series import Series
 from ich_lib.readers.slabs import slabs_of
 
-_USUAL_MM = (2.9, 6.1)  # thinner is noisy, thicker blurs
+_USUAL_MM = (2.9, 6.1)  # thinner slices are noisy, thicker ones blur
 _HEAD_MM = (80, 250)  # foot to head, of the slices of a head
 _WHOLE_MM = 160  # a head from base to vertex
-_REPEATS = 1.5  # slices at a place; beyond, the same head again and again: perfusion, tracking
+_REPEATS = 1.5  # slices at a place; more means that the same head is repeated: perfusion, tracking
 _AXIAL = 0.7  # of the normal along the body; a gantry tilts up to 30 degrees, a neck a bit more
 
 
 def ranked(all_series: list[Series]) -> list[Series]:
-    """Best first; of equal ones the longest, then the first."""
+    """Best first; if equal, the longest first, then the first in the upload."""
     longest_mm = min(max(extent_mm(one) or 0 for one in all_series), _WHOLE_MM)
     return sorted(all_series, key=lambda one: (_hindrance(one, longest_mm), _class(one), -len(one.slices), one.number))
 
 
 def contrast_level(series: Series) -> int:
-    """0 without contrast, 2 with; 1 where tag and description contradict each other."""
+    """0 without contrast, 2 with contrast, 1 if tag and description contradict each other."""
     by_name, by_tag = protocol.has_contrast(series.description), series.first.protocol.contrast
     return 2 if by_name else int(by_tag) if by_name is False else 2 * int(by_tag)
 
@@ -32,7 +33,7 @@ def kernel_level(series: Series) -> int:
 
 
 def extent_mm(series: Series) -> float | None:
-    """From the lowest slice to the highest, with its thickness; None where nothing says so."""
+    """From the lowest slice to the highest, with its thickness; None if it is unknown."""
     places, spacing_mm = series.places_mm, series.spacing_mm
     if spacing_mm is None:
         return None
@@ -40,7 +41,7 @@ def extent_mm(series: Series) -> float | None:
 
 
 def unreadable(series: Series) -> str:
-    """Why the headers alone say that a series cannot be read; "" where they do not."""
+    """Why the headers alone show that a series cannot be read; "" if they do not."""
     try:
         slabs_of("It", len(series.slices), series.first.rows, series.first.columns)
     except ReadError as problem:
@@ -51,7 +52,7 @@ def unreadable(series: Series) -> str:
 
 
 def _hindrance(series: Series, longest_mm: float) -> tuple[bool, ...]:
-    """What makes it worthless for blood, worst first: not to be read, no pictures of slices, no head, a part of one."""
+    """What makes a series useless for blood, worst first: not readable, no slices, no head, a part of a head."""
     repeats = len(series.places_mm) and len(series.slices) > _REPEATS * len(series.places_mm)
     whole = extent_mm(series)
     return (
@@ -75,14 +76,14 @@ def _plane(series: Series) -> int:
         is_across = protocol.is_across(series.description)
     else:
         row, column = orientation
-        is_across = abs(row[0] * column[1] - row[1] * column[0]) < _AXIAL  # the normal's share along the body
+        is_across = abs(row[0] * column[1] - row[1] * column[0]) < _AXIAL  # the share of the normal along the body
     if is_across:
         return 2
     return int(series.first.protocol.derived or protocol.is_reformatted(series.description))
 
 
 def _thickness(series: Series) -> int:
-    """0 for 3 to 6 mm, 1 for thinner, 2 for thicker: what the slices average, or their distance where that is more."""
+    """0 for 3 to 6 mm, 1 for thinner, 2 for thicker: the slice thickness, or the spacing if that is larger."""
     known = [mm for mm in (series.spacing_mm, series.first.thickness_mm) if mm is not None]
     if not known:
         return 0

@@ -1,4 +1,4 @@
-"""The reader's one error, and the one place where what a library raises becomes it."""
+"""The reader's one error, and the one place where errors of other libraries become it."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -8,15 +8,15 @@ PLACES = ("python", "command line", "page", "endpoint")  # where an error is sho
 
 
 class ReadError(ValueError):
-    """These files cannot become a head CT. The text is for the person: what, what was found, what to do.
+    """These files cannot become a head CT. The text is for the user: what is wrong, what was received, what to do.
 
-    What to do differs: `series=2` in Python is `--series 2` on the command line and a box on a page. `str()` is for
-    Python; `in_words_of` for the other places.
+    What to do differs: `series=2` in Python is `--series 2` on the command line and a control on a page. `str()` is for
+    Python; `in_words_of` is for the other places.
 
     Attributes:
-        found: what was found, and what to do where that is the same everywhere.
+        found: what was received, and what to do if that is the same everywhere.
         code: a key of CODES, for programs.
-        to_do: place to what to do there; "" where `found` says it.
+        to_do: place to what to do there; "" if `found` says it.
 
     Example:
         >>> from ich_lib import ReadError, read
@@ -39,7 +39,7 @@ class ReadError(ValueError):
         super().__init__(self.in_words_of("python"))
 
     def in_words_of(self, place: str) -> str:
-        """The sentence as it is shown at a place: what was found, then what to do there.
+        """The message as it is shown at a place: what was received, then what to do there.
 
         Args:
             place: one of PLACES.
@@ -47,38 +47,38 @@ class ReadError(ValueError):
         return f"{self.found} {self.to_do[place]}".strip()
 
     def as_plain(self) -> dict:
-        """What another process needs to raise it again, as JSON has it."""
+        """The data to raise the error again in another process, as JSON."""
         return {"found": self.found, "code": self.code, "to_do": self.to_do}
 
 
-CODES = {  # and what it is about
-    "missing": "no file, or one that is not there",
-    "no scan": "something else than a head CT",
+CODES = {  # and the object of the error
+    "missing": "no file, or a file that does not exist",
+    "no scan": "a file that is not a head CT",
     "damaged": "cut short or damaged",
     "locked": "behind a password",
-    "too large": "more or larger than LIMITS takes",
+    "too large": "more or larger than LIMITS allow",
     "packed": "an archive that is not opened",
     "compressed": "pixels that are not decoded",
     "package": "a package that has to be installed",
     "no HU": "values that cannot become Hounsfield units",
-    "place": "slices whose places contradict each other",
-    "series": "a series that is not there, or several that are meant",
-    "several scans": "more than one scan, of which one is to be given",
-    "window": "a window that is none",
+    "place": "slices with contradicting positions",
+    "series": "a series that does not exist, or is not unique",
+    "several scans": "more than one scan",
+    "window": "an invalid window",
     "mask": "a mask that does not belong to the scan",
     "unreadable": "anything else",
 }
 
 
 def missing_package(package: str, instead: str) -> dict[str, str]:
-    """What to do at each place where a package would be needed: who looks at a page cannot install one."""
+    """What to do at each place if a package is missing: a visitor of a page cannot install one."""
     install = f"Install it: pip install {package}. Or: {instead[:1].lower()}{instead[1:]}"
     return dict.fromkeys(PLACES, instead) | {"python": install, "command line": install}
 
 
 def words_at(place: str, problem: BaseException) -> str:
-    """What to show of an error at one of PLACES: a `ReadError` in the words of that place, one of the system without
-    its number, others as they are.
+    """The text of an error at one of PLACES: a `ReadError` in the words of that place, a system error without its
+    number, other errors unchanged.
 
     >>> words_at("command line", PermissionError(13, "Permission denied", "out/result.json"))
     'out/result.json cannot be used: permission denied.'
@@ -93,20 +93,22 @@ def words_at(place: str, problem: BaseException) -> str:
 
 @contextmanager
 def refuse_damaged(name: str) -> Iterator[None]:
-    """Say in one sentence that `name` is damaged, whatever pydicom, nibabel, zlib or OpenCV raises on it.
+    """Say in one sentence that `name` is damaged, for any error of pydicom, nibabel, zlib or OpenCV.
 
-    They raise about 17 types between them, from struct.error to AttributeError, so all are caught: put library calls
-    inside, our own logic outside. Their warnings are dropped because they quote the file, and so may name the patient.
+    These libraries raise about 17 types, from struct.error to AttributeError, so all are caught. Put calls of libraries
+    inside and our own logic outside. Their warnings are dropped, because they quote the file and so may name the
+    patient.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (ReadError, NameError):  # NameError is a slip of ours, never the file's
+    except (ReadError, NameError):  # NameError is an error of this library, never of the file
         raise
     except MemoryError as problem:
         raise ReadError(
-            f"{name} needs more memory than there is. Give one head scan, in thicker slices or without compression.",
+            f"{name} needs more memory than is available. Give one head scan, in thicker slices or "
+            f"without compression.",
             code="too large",
         ) from problem
     except Exception as problem:

@@ -1,18 +1,18 @@
-"""Two 8-bit renders of one slice (brain and bone window) back to approximate Hounsfield units."""
+"""Two 8-bit renders of one slice (brain and bone window) to approximate Hounsfield units."""
 
 import numpy as np
 
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.scan import AIR_HU
 
-_WHITE_HU = 1000.0  # what is saturated in a brain render is bone; without a bone render all bone is one value
+_WHITE_HU = 1000.0  # saturated pixels of a brain render are bone; without a bone render all bone has one value
 
 
 def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
     """Approximate HU from a CT-ICH pair of pictures.
 
-    The brain render resolves half a HU but saturates at -20 and 100; there the bone render, which resolves
-    12.5 HU, takes over. JPEG ripples make a saturated pixel 254 or 1 now and then, so those count as saturated.
+    The brain render resolves half a HU but saturates at -20 and 100. There the bone render is used, which resolves 12.5
+    HU. JPEG ripples sometimes turn a saturated pixel into 254 or 1, so these count as saturated.
 
     Args:
         brain: uint8 picture of window 40/120, any shape.
@@ -33,9 +33,9 @@ def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
 
 
 def hu_from_brain_render(brain: np.ndarray) -> np.ndarray:
-    """Approximate HU from the brain render alone, for a slice whose bone render is missing.
+    """Approximate HU from the brain render only, for a slice whose bone render is missing.
 
-    What the render resolves keeps its HU. What is saturated is set to one value: white to bone, black to air.
+    Unsaturated pixels keep their HU. Saturated pixels get one value: white becomes bone, black becomes air.
 
     Args:
         brain: uint8 picture of window 40/120, any shape.

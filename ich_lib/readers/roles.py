@@ -1,6 +1,7 @@
-"""What names and folders of an upload say: which files are masks, and which show the same slices through other windows.
+"""The meaning of names and folders in an upload: which files are masks, and which show the same slices in other
+windows.
 
-Only the place in the upload counts, see `Piece.place`: a folder called masks, a name that ends in _mask.
+Only the place in the upload counts, see `Piece.place`: a folder called masks, or a name that ends in _mask.
 """
 
 import re
@@ -18,7 +19,7 @@ _MASK_FOLDER = re.compile(
     rf"(.*[^a-z])?({_WORDS}|labels?|labelmaps?|annotations?|rois?|lesions?)(tr|ts|[^a-z].*)?", re.IGNORECASE
 )
 _MASK_NAME = re.compile(rf"(.*[^a-z])?({_WORDS})([^a-z]*)|({_WORDS})[^a-z].*", re.IGNORECASE)
-_WINDOW_WORDS = {  # a word of a folder's name: the window
+_WINDOW_WORDS = {  # a word of a folder's name to the window
     "brain": "brain",
     "subdural": "subdural",
     "stroke": "stroke",
@@ -29,8 +30,7 @@ _MIXES = {"rgb", "contrast", "color", "stack"}
 
 
 def split_masks(pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
-    """Scans, and masks: files whose name, or that of a folder around them, is one of a mask. A folder around all of
-    them tells nothing."""
+    """Scans, and masks: files whose name or folder is a word for a mask. A folder around all files does not count."""
     levels = zip(*(piece.place.parts[:-1] for piece in pieces), strict=False)
     around = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
     masks = {piece for piece in pieces if _is_mask(piece.place.parts[around:])}
@@ -44,7 +44,7 @@ def _is_mask(parts: Sequence[str]) -> bool:
 
 
 def folders_of(pieces: Sequence[Piece]) -> dict[tuple[str, ...], list[Piece]]:
-    """Files by the folder that they lie in."""
+    """Files by their folder."""
     groups: dict[tuple[str, ...], list[Piece]] = defaultdict(list)
     for piece in pieces:
         groups[piece.place.parts[:-1]].append(piece)
@@ -52,28 +52,28 @@ def folders_of(pieces: Sequence[Piece]) -> dict[tuple[str, ...], list[Piece]]:
 
 
 def masks_or_all(pieces: Sequence[Piece]) -> list[Piece]:
-    """The masks among scans and masks; all where none is called so."""
+    """The masks among scans and masks; all files if none has such a name."""
     return split_masks(pieces)[1] or list(pieces)
 
 
 def masks_note(masks: Sequence[Piece]) -> tuple[str, ...]:
-    """That masks were left out, for the person."""
+    """A note that masks were left out."""
     return (f"Left out: {count(len(masks), 'mask')}. Give the same files as true mask to compare.",) if masks else ()
 
 
 def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[list[Piece], tuple[str, ...]]:
-    """Of folders that hold the same slices through several windows, one.
+    """If folders hold the same slices in several windows, the pictures of one of them.
 
     Args:
         pieces: pictures.
-        name: what to call them together.
-        wanted: name of the window that the person told; None for the brain window.
+        name: for messages.
+        wanted: name of the window that the user chose; None for the brain window.
 
     Returns:
-        The pictures of one folder, or all where no two have the same name; and what to tell the person.
+        The pictures of one folder, or all if no two have the same name; and notes for the user.
 
     Raises:
-        ReadError: if several folders hold pictures of the same names and do not say which window they show.
+        ReadError: if several folders hold pictures of the same names and do not name their windows.
     """
     groups = folders_of(pieces)
     names = [piece.place.stem.casefold() for piece in pieces]
@@ -102,8 +102,8 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
 
 
 def window_of(folder: str) -> str | None:
-    """The name in WINDOWS that the name of a folder speaks of: brain_window, Bone. "" for a window that has no such
-    name, or mixes two (brain_bone_window); None where the folder speaks of no window."""
+    """The name in WINDOWS that a folder's name refers to: brain_window, Bone. "" for a window without such a name, or
+    for a mixture (brain_bone_window); None if the folder names no window."""
     if folder in WINDOWS:
         return folder
     words = re.findall("[a-z]+", folder.casefold())

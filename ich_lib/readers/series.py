@@ -1,4 +1,4 @@
-"""Which slices form a series: one upload often holds a scout, two kernels, an angiography and a dose report as well."""
+"""Group slices into series: one upload often also holds a scout, two kernels, an angiography and a dose report."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from ich_lib.readers.descriptions import shown, shown_code
 from ich_lib.readers.header import Slice
 
 _SAME_PLACE_MM = 0.05
-_FEWEST_FILES = 3  # each with a UID of its own, which then is no series
+_FEWEST_FILES = 3  # each has its own UID, so they form no series
 
 
 @dataclass(frozen=True)
 class Series:
-    """Slices that can form one volume, and what tells them from others.
+    """Slices that can form one volume, and their distinctive properties.
 
     Attributes:
         slices: in no order.
         number: its place among the series of the upload, from 1.
-        of: how many there are.
+        of: the number of series.
     """
 
     slices: tuple[Slice, ...]
@@ -30,17 +30,18 @@ class Series:
 
     @property
     def first(self) -> Slice:
-        """The slice that stands for the others where all are alike."""
+        """A slice that represents the others if all are alike."""
         return self.slices[0]
 
     @property
     def description(self) -> str:
-        """What the scanner calls it, every word of it; never shown, see `name`."""
+        """The complete description of the scanner; never shown, see `name`."""
         return self.first.description
 
     @cached_property
     def places_mm(self) -> np.ndarray:
-        """(n,) where the slices lie along their normal, ascending, each place once; empty where most do not say it."""
+        """(n,) ascending positions of the slices along their normal, each place once; empty if most slices have
+        none."""
         orientation = self.first.orientation
         positions = [item.position for item in self.slices if item.position is not None]
         if orientation is None or 2 * len(positions) < len(self.slices):
@@ -50,20 +51,20 @@ class Series:
 
     @property
     def spacing_mm(self) -> float | None:
-        """Distance of the slices in the middle of the list, else their thickness, else None."""
+        """Spacing of the slices in the middle of the list, else their thickness, else None."""
         if len(self.places_mm) > 1:
             return float(np.median(np.diff(self.places_mm)))
         return self.first.thickness_mm
 
     @property
     def name(self) -> str:
-        """`series 3 of 5, "Head 5.0 H31s"`: words that name a person are left out."""
+        """`series 3 of 5, "Head 5.0 H31s"`: words that could name a person are left out."""
         description = shown(self.description)
         return f"series {self.number} of {self.of}" + (f', "{description}"' if description else "")
 
     @property
     def details(self) -> str:
-        """`34 slices, 5 mm apart, kernel H31s`, as far as known."""
+        """`34 slices, 5 mm apart, kernel H31s`, as far as it is known."""
         spacing = self.spacing_mm if len(self.slices) > 1 else None
         kernel = shown_code(self.first.protocol.kernel)
         parts = (
@@ -75,12 +76,12 @@ class Series:
 
     @property
     def title(self) -> str:
-        """The same without a number, where the list has numbers of its own."""
+        """The same without a number, for a list with its own numbers."""
         return ", ".join(filter(None, (shown(self.description), self.details)))
 
     @property
     def line(self) -> str:
-        """Name and details, as a list of series has them."""
+        """Name and details, as in a list of series."""
         return f"{self.name} ({self.details})"
 
 
@@ -103,13 +104,13 @@ def series_of(slices: list[Slice]) -> list[Series]:
 
 
 def _key(item: Slice) -> Hashable:
-    """What must be equal. The UID is not enough: a scout or a second tilt may lie under the same one."""
+    """The properties that must be equal. The UID is not enough: a scout or a second tilt may have the same one."""
     own = item.series or (item.series_number, item.description)
     return item.protocol.patient, own, item.rows, item.columns
 
 
 def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list[Slice]]:
-    """Slices of one key that lie alike; numbers are never quite equal. One that does not say it lies as the first."""
+    """Slices of one key with the same orientation, within rounding. A slice without orientation counts as the first."""
     groups: list[list[Slice]] = []
     for alike in _by(slices, key):
         begun = len(groups)
@@ -134,7 +135,7 @@ def _are_close(a: np.ndarray | None, b: np.ndarray | None, tolerance: float) -> 
 
 
 def _reconstructions(group: list[Slice]) -> list[list[Slice]]:
-    """Two kernels under one UID are two series where both show the same places; else they are parts of one head."""
+    """Two kernels under one UID are two series if both show the same places; else they are parts of one head."""
     parts = _by(group, lambda item: item.protocol.kernel)
     if len(parts) == 1 or _lie_apart(parts):
         return [group]
@@ -142,7 +143,7 @@ def _reconstructions(group: list[Slice]) -> list[list[Slice]]:
 
 
 def _likeness(item: Slice) -> Hashable:
-    """What the files of one series have in common when each has a UID of its own, as careless programs write them."""
+    """The common properties of the files of one series if each has its own UID; some programs write them so."""
     turn = None if item.orientation is None else tuple(np.round(item.orientation.ravel(), 2))
     pixel = None if item.pixel_mm is None else tuple(np.round(item.pixel_mm, 3))
     protocol = item.protocol
@@ -151,13 +152,14 @@ def _likeness(item: Slice) -> Hashable:
 
 
 def _joined(family: list[list[Slice]]) -> list[list[Slice]]:
-    """Parts of one series under several UIDs put together; others as they are."""
+    """Parts of one series under several UIDs are joined; other series are unchanged."""
     groups = [whole for part in _by(family, _scanned_as) for whole in _counted_through(part)]
     singles = [group for group in groups if len(group) == 1]
     if not singles:
         return groups
     by_thickness = _by(singles, lambda group: group[0].thickness_mm)
-    parts = [singles] if _lie_apart(singles) else by_thickness  # one head in two thicknesses, or two of one head
+    # one head in two thicknesses, or two reconstructions of one head
+    parts = [singles] if _lie_apart(singles) else by_thickness
     return [group for group in groups if len(group) > 1] + [whole for part in parts for whole in _one_of_singles(part)]
 
 
@@ -171,7 +173,7 @@ def _scanned_as(group: list[Slice]) -> Hashable:
 
 
 def _counted_through(groups: list[list[Slice]]) -> list[list[Slice]]:
-    """One list where the scanner counted the images of all groups through, and no two lie at one place."""
+    """One list if the scanner numbered the images of all groups consecutively, and no two have the same place."""
     numbers = [item.number for group in groups for item in group]
     if len(groups) > 1 and len(set(numbers)) == len(numbers) and _lie_apart(groups):
         return [[item for group in groups for item in group]]
@@ -179,13 +181,13 @@ def _counted_through(groups: list[list[Slice]]) -> list[list[Slice]]:
 
 
 def _lie_apart(groups: list[list[Slice]]) -> bool:
-    """Whether no slice of one group lies at a place of another."""
+    """Whether no slice of one group has the place of a slice of another."""
     everything = Series(tuple(item for group in groups for item in group)).places_mm
     return len(everything) == sum(len(Series(tuple(group)).places_mm) for group in groups) and len(everything) > 0
 
 
 def _by(items: list, key: Callable) -> list[list]:
-    """Lists of equal key, in the order of their firsts."""
+    """Lists of equal keys, in the order of their first members."""
     groups: dict[Hashable, list] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)

@@ -1,4 +1,4 @@
-"""The list of a 7z, and its entries, unpacked together when the first is wanted. py7zr, which does it, is optional."""
+"""The list of a 7z archive and its entries. All are unpacked when the first is needed, by py7zr, which is optional."""
 
 from functools import partial
 from importlib.util import find_spec
@@ -20,10 +20,10 @@ def entries(path: Path, name: str) -> list[Entry]:
 
     Args:
         path: of the archive.
-        name: to call it in a sentence.
+        name: for messages.
 
     Raises:
-        ReadError: if py7zr is not installed, or the archive is locked, one of several parts, or asks for much memory.
+        ReadError: if py7zr is not installed, or the archive is locked, one of several parts, or needs too much memory.
     """
     if find_spec("py7zr") is None:
         raise ReadError(
@@ -49,7 +49,7 @@ def entries(path: Path, name: str) -> list[Entry]:
 
 
 def _refuse_memory(archive: Any, name: str) -> None:
-    """Refuse what reserves gigabytes to unpack a few bytes: the archive names the memory that it wants."""
+    """Refuse an archive that reserves gigabytes for a few bytes. The archive states the memory that it needs."""
     streams = getattr(archive.header, "main_streams", None)
     coders = [coder for folder in (streams.unpackinfo.folders if streams else ()) for coder in folder.coders]
     if max((_memory(coder) for coder in coders), default=0) > _MOST_DICTIONARY:
@@ -59,7 +59,7 @@ def _refuse_memory(archive: Any, name: str) -> None:
 
 
 def _memory(coder: dict) -> int:
-    """Bytes that a coder of 7z reserves, by its properties.
+    """Bytes that a decoder of 7z reserves, by its properties.
 
     Source:
         7-Zip, DOC/Methods.txt and lzma.txt: LZMA 03 01 01, PPMd 03 04 01 (a byte, then 4 of size), LZMA2 21 (a code).
@@ -73,7 +73,7 @@ def _memory(coder: dict) -> int:
 
 
 class _Together:
-    """The entries of one 7z: all are unpacked into a temporary file without a name when the first is opened."""
+    """The entries of one 7z. All are unpacked into a temporary file without a name when the first is opened."""
 
     def __init__(self, path: Path, name: str, sizes: dict[str, int]):
         self._path, self._name = path, name
@@ -101,11 +101,11 @@ class _Together:
         return shelf
 
     def create(self, filename: str) -> "_Writer":
-        """py7zr asks for a place to write each entry to."""
+        """py7zr calls this for a place to write each entry to."""
         return _Writer(self, filename)
 
     def write(self, filename: str, data: bytes) -> int:
-        """Append to the entry that is being unpacked; py7zr unpacks one after the other."""
+        """Append to the current entry; py7zr unpacks one after the other."""
         self._left -= len(data)
         if self._left < 0:
             raise ReadError(f"{self._name} unpacks to more than its list says. {_AGAIN}", code="too large")
@@ -118,7 +118,7 @@ class _Together:
 
 
 class _Writer:
-    """What py7zr writes one entry to."""
+    """The file object that py7zr writes one entry to."""
 
     def __init__(self, together: _Together, filename: str):
         self._together, self._filename, self._size = together, filename, 0

@@ -1,8 +1,8 @@
-"""What the skull tells about a volume whose axes nobody names: slices across the head are rings of bone around brain,
-the base is full of holes, the air of nose and sinuses lies in front.
+"""What the skull shows about a volume with unknown axes. Slices across the head are rings of bone around brain. The
+base is full of holes. The air of nose and sinuses is in front.
 
-Thresholds were found on every second patient of CT-ICH 1.0.0. Of the 33 others, laid in three orders of axes, the axis
-of the slices was right in all, front and back in 32, and the vertex in 32 (in one it was not seen).
+The thresholds were chosen on every second patient of CT-ICH 1.0.0. The 33 others were tested in three orders of axes.
+The axis of the slices was right in all, front and back in 32, and the vertex in 32 (in one it was not visible).
 """
 
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-_SIDE, _BRIDGE = 128, 7  # pixels that a plane is looked at with, and gaps of bone that are closed
+_SIDE, _BRIDGE = 128, 7  # pixels of a reduced plane, and the gaps of bone that are closed
 _BONE_HU = 200
-_AIR_HU = (-300, -200)  # below, air; above, the head
-_LEAST_RING = 0.05  # of a plane inside its ring
-_CLOSED = 0.6  # inside the ring / all within bone: below, the base of the skull
+_AIR_HU = (-300, -200)  # air below, head above
+_LEAST_RING = 0.05  # of a plane, inside its ring
+_CLOSED = 0.6  # inside the ring / inside all bone; below this, the base of the skull
 _MOST_PLANES = 24
-_LEAST_SIDE = 32  # of a plane; less shows no ring
+_LEAST_SIDE = 32  # of a plane; a smaller one shows no ring
 
 
 @dataclass(frozen=True)
 class Skull:
-    """What is seen of it.
+    """The visible parts of the skull.
 
     Attributes:
-        up: 1 where the vertex lies at the end of the slices, -1 where at their start, 0 if that is not to be seen.
-        rows: of the cavity, in pixels of the slices; 0 without a ring.
+        up: 1 if the vertex is at the end of the slices, -1 if at their start, 0 if that is not visible.
+        rows: of the inside of the skull, in pixels of the slices; 0 without a ring.
         columns: the same across.
-        air: how far the air inside the head lies from its middle, along rows and along columns, times its pixels: nose
-            and sinuses lie in front, and of the rest about as much on either side.
+        air: distance of the air inside the head from its middle, along rows and columns, times its pixels. Nose and
+            sinuses are in front; other air is about equal on both sides.
     """
 
     up: int = 0
@@ -47,7 +47,7 @@ def ring_share(values: np.ndarray, axis: int) -> float:
 
 
 def find_skull(stack: np.ndarray) -> Skull:
-    """Look at slices.
+    """Look for the skull in slices.
 
     Args:
         stack: (slices, rows, columns) HU.
@@ -67,7 +67,7 @@ def find_skull(stack: np.ndarray) -> Skull:
 
 
 def _air(plane: np.ndarray) -> np.ndarray:
-    """How far the air inside the head lies from its middle, along rows and columns, times its area."""
+    """Distance of the air inside the head from its middle, along rows and columns, times its area."""
     head = (_small(plane) > _AIR_HU[1]).astype(np.uint8)
     pieces, labels, stats, _ = cv2.connectedComponentsWithStats(head, connectivity=8)
     if pieces < 2:
@@ -86,7 +86,7 @@ def _small(plane: np.ndarray) -> np.ndarray:
 
 
 def _up(cavity: np.ndarray, bony: np.ndarray) -> int:
-    """The base is full of holes, the vertex is closed: closed rings lie toward it."""
+    """The base is full of holes, and the vertex is closed: closed rings are near the vertex."""
     index, head = np.arange(len(cavity)), bony > 0.02
     closed = head & (cavity > _CLOSED * bony)
     if not closed.any():
@@ -96,7 +96,7 @@ def _up(cavity: np.ndarray, bony: np.ndarray) -> int:
 
 
 def _inside(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What bone encloses in a plane, and that with the bone: (_SIDE, _SIDE) bool."""
+    """The area that bone encloses in a plane, and the same with the bone: (_SIDE, _SIDE) bool."""
     bone = _small(plane) > _BONE_HU
     closed = cv2.morphologyEx(bone.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_BRIDGE, _BRIDGE), np.uint8))
     padded = cv2.copyMakeBorder(closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)

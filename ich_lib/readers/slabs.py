@@ -1,4 +1,4 @@
-"""Too many thin slices become fewer thick ones by averaging neighbors: a scan of 640 slices is read, not refused."""
+"""Average neighboring thin slices into fewer thick ones, so that a scan of 640 slices can be read."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ich_lib.grammar import count
 from ich_lib.readers.limits import LIMITS, check_sides
 from ich_lib.readers.refusal import ReadError
 
-_MOST = 8  # slices in one slab: beyond, thin slices would become thicker than those of a head CT
+_MOST = 8  # slices in one slab; more would be thicker than the slices of a head CT
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Slabs:
     """How the slices of a file become those of a scan.
 
     Attributes:
-        each: how many neighbors are averaged; 1 leaves the slices alone.
+        each: the number of neighbors that are averaged; 1 changes nothing.
         skip: slices at the foot that fill no whole slab and are left out.
-        slices: how many the file has.
+        slices: the number of slices in the file.
     """
 
     each: int
@@ -29,17 +29,17 @@ class Slabs:
         return (self.slices - self.skip) // self.each
 
     def slab_of(self, index: int) -> int:
-        """The slab that slice `index`, counted from the foot, goes into; below 0 for one that is left out."""
+        """The slab of slice `index`, counted from the foot; negative for a slice that is left out."""
         return (index - self.skip) // self.each
 
     def affine(
         self, affine: np.ndarray, axis: int, *, from_head: bool = False, places: np.ndarray | None = None
     ) -> np.ndarray:
-        """The affine of the slabs: as thick as the slices together, and in their middle.
+        """The affine of the slabs: as thick as their slices together, and in the middle of them.
 
         Args:
             affine: (4, 4), of the slices.
-            axis: which of its columns runs across the slices.
+            axis: the column that runs across the slices.
             from_head: whether that axis runs from head to foot.
             places: of uneven slices, in steps of slices.
         """
@@ -52,7 +52,7 @@ class Slabs:
         return slabs
 
     def places(self, places: np.ndarray | None) -> np.ndarray | None:
-        """Where the slabs lie, in steps of slabs from the first, as `Scan.places` has it; None for even slices.
+        """Places of the slabs, in steps of slabs from the first, as in `Scan.places`; None for even slices.
 
         Args:
             places: of the slices, in steps of slices.
@@ -63,10 +63,10 @@ class Slabs:
         return (middles - middles[0]) / self.each
 
     def notes(self, thin_mm: float | None) -> tuple[str, ...]:
-        """What to tell the person.
+        """A note for the user.
 
         Args:
-            thin_mm: distance of the slices; None if it is not known.
+            thin_mm: spacing of the slices; None if it is not known.
         """
         if self.each == 1:
             return ()
@@ -84,23 +84,23 @@ def slabs_of(
     side_px: tuple[float, float] | None = None,
     limit: str = "voxels",
 ) -> Slabs:
-    """How many neighbors must be averaged so that a volume fits LIMITS.
+    """The number of neighbors that must be averaged so that a volume fits LIMITS.
 
     Args:
-        name: of the upload, for the sentence.
+        name: of the upload, for messages.
         slices: how many there are.
         rows: of a slice.
         columns: of a slice.
-        side_px: the least and most pixels of a side; None for those of LIMITS.
+        side_px: minimum and maximum pixels of a side; None for those of LIMITS.
         limit: name of the limit of voxels.
 
     Raises:
-        ReadError: if it would not fit even so, or a side is none of a head CT.
+        ReadError: if the volume would still not fit, or a side is impossible for a head CT.
     """
     check_sides(name, rows, columns, side_px=side_px)
     if not 1 <= slices <= LIMITS["thin_slices"]:
         raise ReadError(
-            f"{name} has {slices} slices; 1 to {LIMITS['thin_slices']} are taken. Give the series of one head, or "
+            f"{name} has {slices} slices; 1 to {LIMITS['thin_slices']} are accepted. Give the series of one head, or "
             "export it in thicker slices.",
             code="too large",
         )

@@ -1,9 +1,9 @@
-"""What a file is, by its first bytes. Its name is never asked: exports come without one, and names lie."""
+"""Recognize a file by its first bytes. Its name is ignored: exports often have none, and names may be wrong."""
 
 import struct
 import zlib
 
-HEAD_BYTES, DISC_AT = 4096, 0x8000  # how much is looked at, and where a CD image begins (ECMA-119, 6.2.1)
+HEAD_BYTES, DISC_AT = 4096, 0x8000  # bytes that are examined, and where a CD image begins (ECMA-119, 6.2.1)
 UNKNOWN = "data of an unknown kind"
 PICTURES = ("png", "jpeg", "tiff", "bmp", "webp")
 READABLE = ("dicom", "nifti", *PICTURES)  # kinds that become a scan
@@ -13,7 +13,7 @@ PAIR_HEADERS = (  # of files in two halves
     "a gzip file that holds the header half of a NIfTI .hdr/.img pair",
     "a gzip file that holds an Analyze or damaged NIfTI header",
 )
-ARCHIVES = ("zip", "tar", "7z", "disc")  # kinds that are opened; the rest is refused by name
+ARCHIVES = ("zip", "tar", "7z", "disc")  # kinds that are opened; all others are refused by name
 
 # (offset, bytes, kind); the first match counts
 _SIGNATURES = (
@@ -33,7 +33,7 @@ _SIGNATURES = (
     (0, b"\x7fELF", "a Linux program"),
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
     (257, b"ustar", "tar"),
-    (0, b"BZh", "tar"),  # what bzip2 and xz hold is seen when they are opened
+    (0, b"BZh", "tar"),  # the content of bzip2 and xz is examined when they are opened
     (0, b"\xfd7zXZ\x00", "tar"),
     (0, b"Rar!", "a RAR archive"),
     (0, b"PK\x07\x08", "one part of a zip in several parts"),
@@ -52,10 +52,10 @@ def file_kind(head: bytes, disc: bytes | None = None) -> str:
 
     Args:
         head: its first HEAD_BYTES bytes, or all of a shorter file.
-        disc: as many from DISC_AT on, where the first told nothing.
+        disc: as many bytes from DISC_AT, needed if the first bytes decide nothing.
 
     Returns:
-        One of READABLE (also gzipped DICOM and NIfTI), one of ARCHIVES ("tar" also packed), or words for a sentence:
+        One of READABLE (also gzipped DICOM and NIfTI), one of ARCHIVES ("tar" also compressed), or words for a message:
         "a PDF", "plain text".
     """
     if disc is not None:
@@ -71,7 +71,7 @@ def file_kind(head: bytes, disc: bytes | None = None) -> str:
 
 
 def in_words(kind: str) -> str:
-    """A kind for a sentence: "a zip inside a zip or folder", "a PDF"."""
+    """A kind for a message: "a zip inside a zip or folder", "a PDF"."""
     archive = {"zip": "a zip", "tar": "a tar archive", "7z": "a 7z archive", "disc": "a CD image"}.get(kind)
     return f"{archive} inside a zip or folder" if archive else kind
 
@@ -88,7 +88,7 @@ def _inside_gzip(head: bytes) -> str:
 
 
 def _nifti(head: bytes) -> str | None:
-    """NIfTI-1 has length 348 in front and its magic at 344; NIfTI-2 has 540 and its magic behind it."""
+    """NIfTI-1 starts with the length 348 and has its magic at 344; NIfTI-2 starts with 540, followed by its magic."""
     lengths = {struct.unpack(order + "i", head[:4])[0] for order in "<>"} if len(head) >= 348 else set()
     magic = head[4:7] if 540 in lengths else head[344:347]
     if not lengths & {348, 540}:

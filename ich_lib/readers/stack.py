@@ -1,7 +1,7 @@
-"""Which images of a series form the stack of slices: one at each place, each with a place, no stray beside the head.
+"""Choose the images of a series that form the stack: exactly one at each place, and none far from the head.
 
-Series as they come hold more: a slice watched for the contrast's arrival far below, a base of skull scanned twice, an
-image that lost its position. What is left out is told.
+Real series hold more: a slice far below that tracks the contrast agent, a base of skull scanned twice, an image without
+position. A note names what was left out.
 """
 
 from collections import Counter
@@ -15,14 +15,14 @@ from ich_lib.readers.geometry import SAME_PLACE_MM, is_even, line_of, sort_slice
 from ich_lib.readers.header import Slice
 from ich_lib.readers.refusal import ReadError
 
-_FAR_STEPS, _FAR_MM = 4, 20.0  # from the next slice: a stray
-_MOST_STRAYS, _STRAY_SHARE = 3, 0.1  # places beyond such a distance; more are a part of the head
-_NEAR_STEPS = 0.4  # of the smaller distance: slices of another pass so near to the first pass are repeats of it
+_FAR_STEPS, _FAR_MM = 4, 20.0  # from the next slice: a stray slice
+_MOST_STRAYS, _STRAY_SHARE = 3, 0.1  # places beyond such a distance; a larger group is a part of the head
+_NEAR_STEPS = 0.4  # of the smaller distance: slices of another pass this close to the first pass are repeats of it
 _MOST_TILT_DEG = 45.0
 
 
 def _shape(item: Slice) -> tuple:
-    """What slices of one stack have in common."""
+    """Properties that the slices of one stack share."""
     axes, sides = item.orientation, item.pixel_mm
     return (
         item.rows,
@@ -33,7 +33,7 @@ def _shape(item: Slice) -> tuple:
 
 
 def tilt_notes(slices: list[Slice], everything: list[Slice]) -> tuple[str, ...]:
-    """Tell of slices of the same series that lie at another tilt, and so are in no stack with these."""
+    """A note on slices of the same series with another tilt, which are in no stack with these."""
     first = slices[0]
     if first.orientation is None:
         return ()
@@ -50,7 +50,7 @@ def tilt_notes(slices: list[Slice], everything: list[Slice]) -> tuple[str, ...]:
 
 
 def _tilt_deg(item: Slice, first: Slice) -> float | None:
-    """How far a slice is tilted against another; None if it is not, or if it is a view from another side."""
+    """The tilt of a slice against another; None if there is none, or if the views are from different sides."""
     if item.orientation is None or first.orientation is None or _shape(item)[:2] != _shape(first)[:2]:
         return None
     cosine = abs(float(np.cross(*item.orientation) @ np.cross(*first.orientation)))
@@ -63,10 +63,10 @@ def stacked(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> t
 
     Args:
         slices: of one series, in any order.
-        are_equal: whether two images are the same, by their pixels.
+        are_equal: function that compares the pixels of two images.
 
     Raises:
-        ReadError: if different images lie at one place and nothing tells which comes first.
+        ReadError: if different images have the same place and nothing says which comes first.
     """
     kept, unplaced = _with_place(slices)
     kept, strays = _without_strays(sort_slices(kept))
@@ -82,13 +82,13 @@ def stacked(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> t
 
 
 def _with_place(slices: list[Slice]) -> tuple[list[Slice], int]:
-    """Those that say where they lie, if most do, and how many do not."""
+    """The slices with a position, if most have one, and the number of the others."""
     placed = [item for item in slices if item.position is not None and item.orientation is not None]
     return (placed, len(slices) - len(placed)) if 2 * len(placed) > len(slices) else (slices, 0)
 
 
 def _without_strays(slices: list[Slice]) -> tuple[list[Slice], int]:
-    """Ordered slices without the few that lie far beyond an end, and how many these are."""
+    """Ordered slices without the few that are far beyond an end, and the number of these."""
     line = line_of(slices)
     if line is None or len(slices) < 4:
         return slices, 0
@@ -109,10 +109,10 @@ def _without_strays(slices: list[Slice]) -> tuple[list[Slice], int]:
 
 
 def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
-    """Ordered slices without those of a second pass over the same part, and how many these are.
+    """Ordered slices without those of a second pass over the same part, and the number of these.
 
-    The pass of most slices goes first; of others what lies beyond it. Passes that fill each other's gaps evenly are
-    one.
+    The pass with the most slices comes first; other passes add what lies beyond it. Passes that fill each other's gaps
+    evenly become one.
     """
     line, passes = line_of(slices), Counter(item.pass_number for item in slices)
     if line is None or len(passes) < 2 or is_even(line):
@@ -143,7 +143,7 @@ def _usual_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> fl
 
 
 def _one_at_each_place(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> tuple[list[Slice], int, int]:
-    """The slices with one image at each place, how many copies and how many other images were left out."""
+    """The slices with one image at each place, and how many copies and other images were left out."""
     kept, copies, others = [], 0, 0
     for group in _places(slices):
         first, *rest = sorted(group, key=lambda item: item.number)
@@ -163,7 +163,7 @@ def _one_at_each_place(slices: list[Slice], are_equal: Callable[[Slice, Slice], 
 
 
 def _places(slices: list[Slice]) -> Iterator[list[Slice]]:
-    """Runs of ordered slices at one place."""
+    """Runs of ordered slices with the same place."""
     line = line_of(slices)
     new = np.ones(len(slices), bool)
     if line is not None:

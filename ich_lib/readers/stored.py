@@ -1,4 +1,4 @@
-"""The words of a DICOM image: which of their bits are the pixel, and which pixels are padding."""
+"""The stored words of a DICOM image: which bits are the pixel, and which pixels are padding."""
 
 import math
 
@@ -7,14 +7,15 @@ import numpy as np
 import pydicom
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-_AIR_HU = -500  # padding below is air anyway
+_AIR_HU = -500  # padding below this is air anyway
 
 
 def plain_words(header: pydicom.Dataset) -> np.ndarray | None:
-    """The words of the usual CT file as they lie in it: one sample of 16 bits, little endian, not compressed.
+    """The words of the most common CT file, without a copy: one sample of 16 bits, little endian, not compressed.
 
     Returns:
-        (frame, row, column) uint16 or int16; None for any other file, which pydicom decodes, at ten times the cost.
+        (frame, row, column) uint16 or int16; None for any other file. Those are decoded by pydicom, which takes ten
+        times longer.
     """
     usual = header.file_meta.TransferSyntaxUID in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
     if (
@@ -31,16 +32,17 @@ def plain_words(header: pydicom.Dataset) -> np.ndarray | None:
 
 
 def used_bits(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
-    """Stored words without the bits that are no pixel, negative values made whole. Changes nothing in place.
+    """Stored words without the bits that are not part of the pixel, with negative values restored. Changes nothing in
+    place.
 
-    Old scanners draw overlays into the bits above HighBit (PS3.5 8.1.1), which native and packed files keep alike.
+    Old scanners draw overlays into the bits above HighBit (PS3.5 8.1.1). Uncompressed and compressed files keep them.
 
     Args:
         stored: (row, column) integers as decoded.
         header: with BitsStored, HighBit and PixelRepresentation.
 
     Returns:
-        (row, column) of the same type; `stored` itself where every bit is used.
+        (row, column) of the same type; `stored` itself if every bit is used.
     """
     width, used = 8 * stored.dtype.itemsize, int(header.BitsStored)
     high = int(header.get("HighBit", used - 1))
@@ -54,14 +56,14 @@ def used_bits(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
 
 
 def padded(stored: np.ndarray, values: np.ndarray, hu: np.ndarray, header: pydicom.Dataset) -> np.ndarray | None:
-    """Where the scanner saw nothing (PS3.3 C.7.5.1.1.2).
+    """The pixels that the scanner did not measure (PS3.3 C.7.5.1.1.2).
 
-    A padding value may be a value of the head too: 0 where HU are stored as they are, which is water. So a value that
-    is not air counts only where it reaches the side of the slice without a break, as what lies outside the gantry does.
+    A padding value may also occur in the head: 0 if HU are stored directly, which is water. So a value that is not air
+    counts only if it is connected to the side of the slice, like the area outside the gantry.
 
     Args:
-        stored: (row, column) words as decoded; some files pad with words that use more bits than their pixels.
-        values: the same, see `used_bits`.
+        stored: (row, column) words as decoded; some files use more bits for padding than for pixels.
+        values: the same after `used_bits`.
         hu: the same in HU.
         header: with PixelPaddingValue and perhaps PixelPaddingRangeLimit.
 
@@ -81,6 +83,6 @@ def padded(stored: np.ndarray, values: np.ndarray, hu: np.ndarray, header: pydic
 
 
 def _between(words: np.ndarray, ends: list[int]) -> np.ndarray:
-    """Compared as stored: 63536 is -2000 where pixels are signed."""
+    """Compared as stored: 63536 is -2000 if pixels are signed."""
     low, *_, high = sorted(np.array([*ends, ends[0]]).astype(words.dtype))
     return (words >= low) & (words <= high)

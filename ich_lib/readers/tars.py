@@ -1,4 +1,5 @@
-"""The list of a tar, plain or packed by gzip, bzip2 or xz; a packed one is unpacked once, into a temporary file."""
+"""The list of a tar, plain or compressed by gzip, bzip2 or xz. A compressed one is unpacked once, into a temporary
+file."""
 
 import bz2
 import gzip
@@ -15,15 +16,15 @@ from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.refusal import ReadError
 
 _PACKINGS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
-_CHUNK_BYTES, _LIST_BYTES = 1 << 20, 10_000_000  # names of 5,000 files are far shorter than that
+_CHUNK_BYTES, _LIST_BYTES = 1 << 20, 10_000_000  # names of 5,000 files are far shorter
 
 
 def entries(path: Path, name: str) -> list[Entry]:
-    """The files of a tar; of something else that was packed, the one file that it is.
+    """The files of a tar; of another compressed file, its one content.
 
     Args:
         path: of the tar.
-        name: to call it in a sentence.
+        name: for messages.
 
     Raises:
         ReadError: if it unpacks to more than LIMITS allow.
@@ -42,7 +43,7 @@ def entries(path: Path, name: str) -> list[Entry]:
 
 
 def _entries(stream: BinaryIO, opener: Callable[[int, int], Callable[[], BinaryIO]], name: str) -> list[Entry]:
-    """The regular files: links, devices and files with holes (a few bytes that promise gigabytes) are no scan."""
+    """The regular files. Links, devices and sparse files (a few bytes that promise gigabytes) are not scans."""
     found: list[Entry] = []
     end = stream.seek(0, io.SEEK_END)
     stream.seek(0)
@@ -62,7 +63,7 @@ def _entries(stream: BinaryIO, opener: Callable[[int, int], Callable[[], BinaryI
 
 
 def _unpacked(path: Path, name: str, opener: Callable[[BinaryIO], Any]) -> Shelf:
-    """The whole archive, unpacked. Sizes that it states are not believed."""
+    """The whole archive, unpacked. The sizes that it states are not trusted."""
     packed, shelf, size = path.stat().st_size, Shelf(), 0
     with path.open("rb") as stream, opener(stream) as source:
         while chunk := source.read(_CHUNK_BYTES):
@@ -78,7 +79,7 @@ def _is_tar(stream: BinaryIO) -> bool:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream of which only so much may be read: a header of tar may ask for gigabytes (a long name, a PAX record)."""
+    """A stream with a limit: a header of tar may request gigabytes (a long name, a PAX record)."""
 
     def __init__(self, stream: BinaryIO, most: int, name: str):
         self._stream, self._left, self._name = stream, most, name

@@ -1,4 +1,4 @@
-"""Somebody's own outline of the blood, to be laid over a scan: NIfTI on the scan's grid, or a picture a slice."""
+"""A user's own outline of the blood for a scan: NIfTI on the scan's grid, or one picture per slice."""
 
 import os
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from ich_lib.readers.roles import masks_or_all
 from ich_lib.readers.sniff import PICTURES
 from ich_lib.scan import CANONICAL, LPS_TO_RAS
 
-SAME_PLACE_MM = 0.5  # corners of two grids that are one lie no further apart
-_WHITE = 127  # JPG blurs the border of a mask; beyond the middle gray it is blood
+SAME_PLACE_MM = 0.5  # the corners of two equal grids are at most this far apart
+_WHITE = 127  # JPG blurs the border of a mask; pixels brighter than the middle gray are blood
 
 
 def read_truth(
@@ -37,21 +37,21 @@ def read_truth(
     """Read the mask of a scan.
 
     Args:
-        paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip. Of
-            scans with their masks the masks are taken.
+        paths: one NIfTI, or pictures in the natural order of their names, foot to head; files, a folder or a zip. If
+            scans and masks are mixed, the masks are read.
         shape: (z, y, x) of the scan.
-        affine: of the scan, see `Scan`; None where its place is not known, then only the shape is compared.
-        orientation: of the scan, see `Scan`: a mask whose file does not say how it lies is laid over the scan voxel
-            by voxel. None: it is refused, if the scan's place is known.
-        places: of the scan's uneven slices, see `Scan`. A NIfTI then lies on an even grid, as `write` lays it, and
-            each slice takes the nearest of its slices.
+        affine: of the scan, see `Scan`; None if its place is not known. Then only the shape is compared.
+        orientation: of the scan, see `Scan`. A mask whose file states no orientation is matched to the scan voxel by
+            voxel. None: such a mask is refused, if the scan's place is known.
+        places: of the scan's uneven slices, see `Scan`. The NIfTI must then be on the even grid that `write` makes, and
+            each slice takes the nearest slice of it.
         isolated: decode in a child process, see `read`.
 
     Returns:
         (z, y, x) bool: NIfTI voxels above 0, pixels brighter than middle gray.
 
     Raises:
-        ReadError: if it cannot be read, is no mask, has another shape, or lies elsewhere.
+        ReadError: if the mask cannot be read, is not a mask, or has another shape or place.
     """
     if isolated:
         options = {"shape": shape, "affine": affine, "orientation": orientation, "places": places}
@@ -64,12 +64,12 @@ def read_truth(
     if set(kinds.values()) <= set(PICTURES):
         return _pictures(sort_pictures(split_pictures(pieces)[1] or pieces), name, shape)
     raise ReadError(
-        f"{name} is no mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
+        f"{name} is not a mask: give one NIfTI on the grid of the scan, or a PNG or JPG for each slice.", code="mask"
     )
 
 
 def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np.ndarray:
-    """Of averaged slices, what is bright in half of them."""
+    """Of averaged slices, the pixels that are bright in half of them."""
     pages, slabs = check_pictures(name, pieces)
     _check_shape(name, (len(slabs), *gray(*pages[0], any_color=True).shape), shape)
     bright, codes = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -95,7 +95,8 @@ def _volume(
     orientation: str | None,
     places: np.ndarray | None,
 ) -> np.ndarray:
-    """A file that lies as the scan's file does is turned as that was, whatever either says of left and right."""
+    """A file with the geometry of the scan's file is turned like that file, whatever either says about left and
+    right."""
     found = read_mask(piece)
     mask, place = found.mask, found.place
     for letters in _ORDERS if affine is not None else ():
@@ -130,7 +131,7 @@ def _turned(mask: np.ndarray, affine_ras: np.ndarray, letters: str) -> tuple[np.
 
 
 def _apart_mm(own: np.ndarray, affine: np.ndarray | None, shape: tuple[int, int, int]) -> float:
-    """How far the ends of two grids of one (z, y, x) shape lie from each other."""
+    """The distance between the ends of two grids of one (z, y, x) shape."""
     ends = np.diag([*shape, 1.0])
     ends[3] = 1  # the far end of each axis, and the origin
     return float(np.abs((own - affine) @ ends).max())
@@ -139,9 +140,9 @@ def _apart_mm(own: np.ndarray, affine: np.ndarray | None, shape: tuple[int, int,
 def _nearest_slices(
     mask: np.ndarray, own: np.ndarray, affine: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of a mask on an even grid the slices nearest to uneven ones, and the affine they would have if they lay there.
+    """The slices of an even grid that are nearest to uneven ones, and the affine for these places.
 
-    Where the grid does not reach, nothing is marked.
+    Outside the grid nothing is marked.
     """
     first_voxels = np.stack([places, *np.zeros((2, len(places))), np.ones(len(places))])
     rows = np.round((np.linalg.inv(own) @ affine @ first_voxels)[0]).astype(int)

@@ -1,4 +1,4 @@
-"""The list of a zip, and its entries opened one by one, also those packed as Windows does above 2 GB (Deflate64)."""
+"""The list of a zip, and its entries opened one by one, including those of Windows above 2 GB (Deflate64)."""
 
 import io
 import stat
@@ -17,7 +17,7 @@ _DEFLATE64, _AES = 9, 99  # APPNOTE.TXT 4.4.5
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, _DEFLATE64}
 _AGAIN = "Unpack it on your computer and give the folder, or zip the files again."
 _MOUTHFUL_BYTES = 256  # of Deflate64, whose codes give up to 64 kB each
-_BUFFER_BYTES = 16384  # a header is shorter: the rest of an entry stays packed until its pixels are wanted
+_BUFFER_BYTES = 16384  # a header is shorter: the rest of an entry is unpacked only when its pixels are needed
 
 
 def entries(path: Path, name: str) -> list[Entry]:
@@ -25,12 +25,12 @@ def entries(path: Path, name: str) -> list[Entry]:
 
     Args:
         path: of the zip.
-        name: to call it in a sentence.
+        name: for messages.
 
     Raises:
-        ReadError: if it is locked, packed in an unknown way, or its entries share their bytes.
+        ReadError: if it is locked, compressed by an unknown method, or its entries share their bytes.
     """
-    archive = zipfile.ZipFile(path)  # stays open as long as one of its entries is known
+    archive = zipfile.ZipFile(path)  # stays open as long as one of its entries is in use
     links = {entry for entry in archive.infolist() if stat.S_ISLNK(entry.external_attr >> 16)}
     files = [entry for entry in archive.infolist() if not entry.is_dir() and entry not in links]
     if any(entry.flag_bits & 1 for entry in files):
@@ -54,10 +54,11 @@ def _opened(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, name: 
 
 
 class _Entry(io.RawIOBase):
-    """An entry that unpacks as it is read; the checksum is compared at its end. What fails is the zip's fault."""
+    """An entry that is unpacked while it is read. The checksum is compared at its end. An error is reported for the
+    zip."""
 
     def __init__(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str):
-        self.name = name  # pydicom asks a stream for its name
+        self.name = name  # pydicom reads the name of a stream
         self._stream: IO[bytes] | None = None
         self._stream = self._try(archive.open, entry)
 
@@ -99,7 +100,7 @@ class _Entry(io.RawIOBase):
 
 
 def _deflate64(entry: zipfile.ZipInfo, path: Path, name: str) -> bytes:
-    """Python's zipfile does not know this packing; inflate64, which py7zr brings, does.
+    """Python's zipfile does not know this method; inflate64, a dependency of py7zr, does.
 
     Raises:
         ReadError: if inflate64 is missing or the entry is damaged.
@@ -117,7 +118,7 @@ def _deflate64(entry: zipfile.ZipInfo, path: Path, name: str) -> bytes:
 
 
 def _inflated64(packed: bytes, size: int) -> bytes:
-    """At most a mouthful more than `size` bytes."""
+    """At most a small amount more than `size` bytes."""
     from inflate64 import Inflater
 
     inflater, data = Inflater(), bytearray()
@@ -129,7 +130,7 @@ def _inflated64(packed: bytes, size: int) -> bytes:
 
 
 def _packed(entry: zipfile.ZipInfo, path: Path) -> bytes:
-    """The bytes of an entry as they lie in the zip, behind its local header (APPNOTE.TXT 4.3.7)."""
+    """The compressed bytes of an entry, after its local header (APPNOTE.TXT 4.3.7)."""
     with path.open("rb") as stream:
         stream.seek(entry.header_offset)
         header = stream.read(30)

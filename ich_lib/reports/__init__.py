@@ -1,8 +1,8 @@
-"""A result to files that a person takes home: one file a step, and `write` for all of them.
+"""A result to files for people and programs: one module per file, and `write` for all of them.
 
-Each carries the notice and the models' hashes, and none carries a value of the files that came in: no name, number,
-date or UID. What a computer reads is content (JSON), table (CSV), nifti and seg (the mask on the scan's own grid); what
-a person reads is picture (PNG) and paper (PDF).
+Each file carries the notice and the models' hashes. None carries a value of the input files: no name, number, date or
+UID. Files for programs are content (JSON), table (CSV), nifti and seg (the mask on the scan's own grid). Files for
+people are picture (PNG) and paper (PDF).
 """
 
 from ich_lib.reports.content import as_json

@@ -1,4 +1,4 @@
-"""Cases to files: what a scanner's archive or a data set would hold."""
+"""Cases to files, in the form of a scanner's archive or a data set."""
 
 import csv
 import json
@@ -21,8 +21,8 @@ def write_case(case: Phantom, folder: str | Path, *, form: str = "nifti") -> Non
 
     Args:
         case: scan with truth.
-        folder: made if need be; holds scan.nii.gz or dicom/, mask.nii.gz (1 to 5 in the order of TYPES, 0 no blood),
-            labels.csv (a line a slice) and case.json (seed, mL by type, mimics).
+        folder: made if it is missing; holds scan.nii.gz or dicom/, mask.nii.gz (1 to 5 in the order of TYPES, 0 no
+            blood), labels.csv (a line per slice) and case.json (seed, mL by type, mimics).
         form: "nifti" or "dicom".
 
     Raises:
@@ -50,12 +50,12 @@ def write_case(case: Phantom, folder: str | Path, *, form: str = "nifti") -> Non
 
 
 def write_dicom(scan: Scan, folder: str | Path, *, name: str = "PHANTOM") -> list[Path]:
-    """Write a scan as one axial CT series, a file a slice.
+    """Write a scan as one axial CT series, a file per slice.
 
     Args:
         scan: HU; rounded to whole numbers.
-        folder: made if need be.
-        name: patient's name and id. A phantom is nobody.
+        folder: made if it is missing.
+        name: the patient's name and id. A phantom is not a real person.
 
     Returns:
         The files, foot to head.
@@ -110,7 +110,7 @@ def _place(ds: FileDataset, scan: Scan, k: int) -> None:
 
 
 def _pixels(ds: FileDataset, hu: np.ndarray) -> None:
-    """Image Pixel module: 12 bits unsigned, HU + 1024, the way scanners store it."""
+    """Image Pixel module: 12 bits unsigned, HU + 1024, as in scanners."""
     stored = np.clip(np.round(hu) + 1024, 0, 4095).astype("<u2")
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.Rows, ds.Columns = stored.shape

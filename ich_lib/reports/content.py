@@ -1,4 +1,4 @@
-"""A result as plain values: what result.json holds, every number with all its digits."""
+"""A result as plain values: the content of result.json, every number with all its digits."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,9 @@ def write_content(result: Result, path: Path) -> None:
 
 
 def as_json(result: Result) -> dict:
-    """The content of result.json: plain values, no name of a file or person. Where nothing is believed, what a model
-    says is null: scores, pixels, mL. Slices are counted from 1, foot to head, as on the page and in slices.csv."""
+    """The content of result.json: plain values, without the name of a file or person. If the finding is withheld, the
+    model's values are null: scores, pixels, mL. Slices are counted from 1, foot to head, as on the page and in
+    slices.csv."""
     is_told = not result.is_withheld
     pixels = result.mask.sum(axis=(1, 2))
     return {

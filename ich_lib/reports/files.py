@@ -1,4 +1,4 @@
-"""All files of a result, under names of our own."""
+"""All files of a result, under fixed names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from ich_lib.reports.table import write_table
 
 SEG = "mask-seg.dcm"
 MASKS = ("mask.nii.gz", SEG)
-WRITERS = {  # what each file holds is told where it is written
+WRITERS = {  # the function that writes a file documents its content
     "result.json": write_content,
     "slices.csv": write_table,
     "mask.nii.gz": write_mask,
@@ -28,28 +28,27 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
     """Write a result's files into a folder.
 
     Args:
-        result: of `analyze`.
-        out: the folder, made if need be. What it holds under these names is written over.
-        names: keys of WRITERS. None: all that can be written, which leaves out the DICOM segmentation where no DICOM
-            came in, and every mask where nothing is believed (`Result.is_withheld`). Then no file of another result
-            stays beside them: what has a name of WRITERS and is not written is removed.
+        result: from `analyze`.
+        out: the folder, made if it is missing. Files with these names are overwritten.
+        names: keys of WRITERS. None: all files that can be written. Without DICOM input there is no DICOM segmentation,
+            and if the finding is withheld (`Result.is_withheld`) there is no mask. Files of WRITERS that are not
+            written are removed, so that no file of another result remains.
 
     Returns:
-        The files, in the order of `names`. They appear together: where one cannot be written, the folder stays as it
-        was.
+        The files, in the order of `names`. They appear together: if one cannot be written, the folder does not change.
 
     Raises:
-        ValueError: for a name that is not in WRITERS, a DICOM segmentation where no DICOM came in, or a mask where
-            nothing is believed.
+        ValueError: for a name that is not in WRITERS, for a DICOM segmentation without DICOM input, or for a mask if
+            the finding is withheld.
     """
     stale: set[str] = set()
     if names is None:
         names = _writable(result)
         stale = set(WRITERS) - set(names)
     if unknown := set(names) - set(WRITERS):
-        raise ValueError(f"No file of a result is called {sorted(unknown)[0]!r}; there are {', '.join(WRITERS)}.")
+        raise ValueError(f"No result file is called {sorted(unknown)[0]!r}; there are {', '.join(WRITERS)}.")
     if result.is_withheld and (masks := [name for name in names if name in MASKS]):
-        raise ValueError(f"There is no {masks[0]}: {result.refusals[0].sentence} Ask for it with believe.")
+        raise ValueError(f"There is no {masks[0]}: {result.refusals[0].sentence} To write it anyway, use believe.")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".writing-", dir=out) as folder:

@@ -1,4 +1,4 @@
-"""Voxels to NIfTI, on the grid of the file they came from; uneven slices on an even grid, for NIfTI knows no other."""
+"""Voxels to NIfTI, on the grid of the scan's file. Uneven slices go on an even grid, because NIfTI has no other."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ _COMMENT = 6  # code of a NIfTI header extension that is plain text
 
 
 def write_mask(result: Result, path: Path) -> None:
-    """mask.nii.gz: 1 where blood was found. Viewers show the header's `descrip`; the whole notice is an extension."""
+    """mask.nii.gz: 1 for blood. Viewers show the header's `descrip`; the whole notice is an extension."""
     short = "Shown on request: may be no head CT." if belief_sentence(result) else SHORT_NOTICE
     brief = f"{short} {provenance(result, digits=SHA_DIGITS)}"
     write_nifti(path, result.mask.astype(np.uint8), result.scan, brief=brief, comment=f"{NOTICE} {provenance(result)}")
 
 
 def write_nifti(path: Path, values: np.ndarray, scan: Scan, *, brief: str = "", comment: str = "") -> None:
-    """(z, y, x) values on the grid of the file that `scan` came from; of uneven slices on the grid of `even_grid`.
+    """(z, y, x) values on the grid of the scan's file; for uneven slices, on the grid of `even_grid`.
 
     Args:
         path: ends in .nii or .nii.gz.
         values: whole or floating numbers.
-        scan: whose grid it is.
-        brief: one line for the header, which has room for 79 characters.
+        scan: gives the grid.
+        brief: one line for the header, of at most 79 characters.
         comment: of any length.
     """
     if scan.places is not None:
@@ -47,5 +47,5 @@ def write_nifti(path: Path, values: np.ndarray, scan: Scan, *, brief: str = "", 
 
 
 def even_note(scan: Scan) -> str:
-    """What a file says whose even grid is not that of the slices."""
+    """The note in a file whose even grid is not that of the slices."""
     return f"The scan's slices are uneven; these lie {scan.spacing_mm[0]:.2f} mm apart, copies of the nearest ones."

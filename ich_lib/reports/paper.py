@@ -8,7 +8,7 @@ from ich_lib.words.sentences import provenance, result_sentence
 
 
 def write_paper(result: Result, path: Path) -> None:
-    """report.pdf, one page of A4. It bears no date, so the same result gives the same bytes."""
+    """report.pdf, one page of A4. It has no date, so the same result gives the same bytes."""
     from ich_lib.show import paper
 
     metadata = {"Title": result_sentence(result), "Subject": NOTICE, "Keywords": provenance(result)}

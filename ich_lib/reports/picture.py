@@ -8,7 +8,7 @@ from ich_lib.words.sentences import provenance, result_sentence
 
 
 def write_picture(result: Result, path: Path) -> None:
-    """overview.png; what stands below the picture stands in its text chunks as well."""
+    """overview.png; the text below the picture is also in its text chunks."""
     from ich_lib.show import overview
 
     metadata = {

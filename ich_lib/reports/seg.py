@@ -1,14 +1,14 @@
-"""The mask as a DICOM segmentation, which lies over the CT series it was found in.
+"""The mask as a DICOM segmentation that overlays its CT series.
 
-A segmentation names the images it was drawn on. The names of the real ones, their UIDs, lead back to a person, so they
-stay away like everything else in the files; the images named instead are stand-ins that lie in the same places and of
-which there is no file. It overlays by geometry: a program that goes by places in the patient shows it in the right one,
-a program that goes by UIDs does not know the series. Before it is stored beside the patient's own images, a person has
-to give it the patient, the study, the frame of reference and the references of that series. Inside a hospital, where
-it goes back to the archive that the images came from, `keep` takes all of that over from their headers.
+A segmentation names the images it was drawn on. The UIDs of the real images identify a person, so the file leaves them
+out, like all other values of the input. It names stand-ins with the same geometry instead, which exist in no file. A
+program that overlays by geometry shows the mask in the right place. A program that goes by UIDs does not know the
+series. Before you store the file beside the patient's images, give it the patient, the study, the frame of reference
+and the references of that series. Inside a hospital, where the file returns to the archive of the images, `keep` copies
+all of this from their headers.
 
-Source: DICOM PS3.3 A.51 and C.8.20 (Segmentation), C.7.6.2.1.1 (where a pixel lies), PS3.16 CID 7150, 7159 and 4
-(the codes); PS3.15 E (what identifies).
+Source: DICOM PS3.3 A.51 and C.8.20 (Segmentation), C.7.6.2.1.1 (position of a pixel), PS3.16 CID 7150, 7159 and 4 (the
+codes); PS3.15 E (identifying attributes).
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,12 +30,12 @@ from ich_lib.words.sentences import SHORT_NOTICE, provenance
 if TYPE_CHECKING:
     import highdicom
 
-_NO_DATE, _NO_TIME = "19000101", "000000"  # the standard wants a date; today's would be near the scan's
+_NO_DATE, _NO_TIME = "19000101", "000000"  # the standard requires a date; today's would be close to the scan's
 _LONGEST = 64  # characters of a DICOM LO
-_NUMBER = 9001  # of the series, where it stands among the patient's own
+_NUMBER = 9001  # of the series, for its place among the patient's own series
 
 
-_OFF_MM = 0.1  # how far a header may say that a slice lies from where it was read
+_OFF_MM = 0.1  # largest difference between the position in a header and the position that was read
 PRIVACY = (
     "The references lead back to the patient: this file goes where the images lie, to that patient's record, and "
     "nowhere else."
@@ -44,7 +44,7 @@ PRIVACY = (
 
 @dataclass(frozen=True)
 class Kept:
-    """What a segmentation keeps of the images it was drawn on: all that leads back to the patient.
+    """The identifying values that a segmentation copies from the images it was drawn on.
 
     Attributes:
         headers: of the series, in any order; with the Image Plane module.
@@ -58,15 +58,15 @@ class Kept:
 
 
 def write_seg(result: Result, path: Path, *, keep: Kept | None = None) -> None:
-    """mask-seg.dcm: one segment, one bit a pixel, on the slices of the series, those without blood left out.
+    """mask-seg.dcm: one segment, one bit per pixel, on the slices of the series; slices without blood are left out.
 
     Args:
-        result: of `analyze`.
+        result: from `analyze`.
         path: the file.
-        keep: references to the patient's images, see `PRIVACY`. None: none, as in every file that a person takes home.
+        keep: references to the patient's images, see `PRIVACY`. None: no references, as in every file for download.
 
     Raises:
-        ValueError: if no DICOM came in, or its slices do not lie where they were taken to.
+        ValueError: without DICOM input, or if its slices are not at the positions that were read.
     """
     if not result.scan.dicom:
         raise ValueError(
@@ -106,7 +106,7 @@ def _in_their_places(headers: Sequence[Dataset], images: Sequence[Dataset]) -> l
     """The header of each slice, in the order of the slices.
 
     Raises:
-        ValueError: if one lies where no header says.
+        ValueError: if no header has the position of a slice.
     """
     places = np.array([header.ImagePositionPatient for header in headers], float)
     found = []
@@ -121,9 +121,9 @@ def _in_their_places(headers: Sequence[Dataset], images: Sequence[Dataset]) -> l
 
 
 def _segment(result: Result) -> "highdicom.seg.SegmentDescription":
-    """What the one segment is, and who drew it.
+    """What the one segment shows, and which program drew it.
 
-    Intracranial rather than brain: epidural and subdural blood lies outside of the brain.
+    Intracranial and not brain: epidural and subdural blood is outside the brain.
     """
     import highdicom
     from pydicom.sr.codedict import codes
@@ -145,18 +145,18 @@ def _segment(result: Result) -> "highdicom.seg.SegmentDescription":
 
 
 def _without_dates(dataset: Dataset) -> Dataset:
-    """Say whose it is not; take the moment of writing away. Changes `dataset`."""
+    """State that the file is not of the patient, and remove the time of writing. Changes `dataset`."""
     for element in dataset.iterall():
         if element.VR in ("DA", "TM", "DT"):
             element.value = ""
     dataset.ContentDate, dataset.ContentTime = _NO_DATE, _NO_TIME
     dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = "ich_lib: made anew, nothing taken from the source files"
+    dataset.DeidentificationMethod = "ich_lib: new file, no value of the source files"
     return dataset
 
 
 def _for_research(dataset: Dataset, result: Result) -> Dataset:
-    """Say what it is not for. Changes `dataset`."""
+    """State what the file must not be used for. Changes `dataset`."""
     dataset.ContentQualification = "RESEARCH"
     dataset.ImageComments = f"{NOTICE} {provenance(result)}"
     return dataset
@@ -169,7 +169,7 @@ def _frames(scan: Scan, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _placeholder_images(shape: tuple[int, ...], affine: np.ndarray, scan: Scan) -> list[Dataset]:
-    """An image a slice that is nobody's and lies where the slice lies."""
+    """A stand-in image for each slice, without a patient, at the position of the slice."""
     places = np.arange(shape[0]) if scan.places is None else scan.places  # slices of DICOM: from foot to head
     slabs = np.ones(shape[0]) if scan.places is None else scan.slabs
     study, series, frame_of_reference = (generate_uid() for _ in range(3))
@@ -188,8 +188,8 @@ def _placeholder_images(shape: tuple[int, ...], affine: np.ndarray, scan: Scan) 
 
 
 def _place_image(image: Dataset, affine: np.ndarray, place: float, slab: float) -> Dataset:
-    """Image Plane module of a slice so many steps from the first that stands for so many: rows run along the first
-    axis, columns along the second. Changes `image`."""
+    """Image Plane module of a slice at `steps` from the first, with its thickness. Rows run along the first axis,
+    columns along the second. Changes `image`."""
     along_row, down, step = affine[:3, :3].T
     dx, dy = float(np.linalg.norm(along_row)), float(np.linalg.norm(down))
     thickness_mm = slab * abs(np.linalg.det(affine[:3, :3])) / (dx * dy)
@@ -200,5 +200,5 @@ def _place_image(image: Dataset, affine: np.ndarray, place: float, slab: float) 
 
 
 def _decimal_strings(numbers: Iterable[float]) -> list[str]:
-    """Numbers in the 16 characters that DICOM gives them."""
+    """Numbers within the 16 characters that DICOM allows."""
     return [format_number_as_ds(float(number)) for number in numbers]

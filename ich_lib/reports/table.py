@@ -1,4 +1,4 @@
-"""A result as a table for a spreadsheet: a row a slice."""
+"""A result as a table for a spreadsheet, with a row per slice."""
 
 import csv
 from pathlib import Path
@@ -13,12 +13,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_table(result: Result, path: Path) -> None:
-    """slices.csv: slice (from 1, as the viewer counts), six scores, pixels and mL of the mask, doubt; empty cells where
-    nothing is believed.
+    """slices.csv: slice (from 1, as in the viewer), six scores, pixels and mL of the mask, doubt; empty cells if the
+    finding is withheld.
 
-    The sentence of the whole scan, its doubts, the notice and the models stand in every row, as columns: a line of
-    comment above the header becomes a row of data in some programs, and is lost as soon as the table is sorted or a
-    part of it copied.
+    The sentence of the whole scan, its doubts, the notice and the models are columns of every row. A comment line above
+    the header becomes a row of data in some programs, and it is lost if the table is sorted or copied in part.
     """
     content = as_json(result)
     constants = {
@@ -45,7 +44,7 @@ def write_table(result: Result, path: Path) -> None:
 
 
 def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula.
+    """Text that no spreadsheet interprets as a formula.
 
     Source:
         OWASP, CSV Injection.

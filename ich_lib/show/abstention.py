@@ -8,10 +8,10 @@ from ich_lib.show.figure import Figure
 
 
 def risk_coverage(abstention: Abstention) -> Figure:
-    """The share of wrong answers when only the surest scans get one.
+    """The share of wrong answers if only the surest scans get one.
 
     Args:
-        abstention: of `ich_lib.evaluation.abstention.abstention`.
+        abstention: from `ich_lib.evaluation.abstention.abstention`.
     """
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -25,8 +25,8 @@ def risk_coverage(abstention: Abstention) -> Figure:
         low, high = abstention.band
         axes.plot(*rule, "o", color=VERMILION, label=f"silent from {low:g} to {high:g}")
     axes.set(
-        xlabel="share of scans answered",
-        ylabel="share of answers wrong",
+        xlabel="share of scans with an answer",
+        ylabel="share of wrong answers",
         xlim=(0, 1.02),
         ylim=(-0.01, 1.3 * max(*error, 0.05)),
     )

@@ -1,4 +1,4 @@
-"""One slice of a case as one picture, so that a page may lay several side by side or below each other."""
+"""One slice of a case as one picture, for pages that place several of them."""
 
 import numpy as np
 
@@ -20,11 +20,11 @@ def slice_picture(
     mask: np.ndarray | None = None,
     heat: np.ndarray | None = None,
 ) -> Figure:
-    """The head in one slice, in the brain window, with what is given laid on it.
+    """The head in one slice, in the brain window, with optional overlays.
 
     Args:
-        scan: what was read.
-        k: number of the slice.
+        scan: the head CT.
+        k: index of the slice.
         truth: (z, y, x) bool, a blue line.
         mask: (z, y, x) bool, a yellow line.
         heat: (z, y, x) in [0, 1].

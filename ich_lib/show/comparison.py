@@ -1,4 +1,4 @@
-"""Runs and groups held against each other, as plots."""
+"""Comparisons of runs and groups, as plots."""
 
 from collections.abc import Mapping
 
@@ -13,10 +13,10 @@ _QUIET = "#767676"
 
 
 def box_plot(groups: Mapping[str, Group], measure: str) -> Figure:
-    """A box a group (median, quartiles, whiskers to 1.5 times their distance) and every scan as a point on it.
+    """A box for each group (median, quartiles, whiskers to 1.5 times their distance) and every scan as a point on it.
 
     Args:
-        groups: of `ich_lib.evaluation.compare.group_scans`.
+        groups: from `ich_lib.evaluation.compare.group_scans`.
         measure: its name, for the axis.
     """
     figure = Figure(figsize=(8, 0.62 * len(groups) + 1.3), layout="constrained")
@@ -45,10 +45,10 @@ def box_plot(groups: Mapping[str, Group], measure: str) -> Figure:
 
 
 def difference_plot(comparison: Paired) -> Figure:
-    """Second run minus first: every patient as a bar, least first, and the mean with its interval.
+    """Second run minus first: every patient as a bar, in rising order, and the mean with its interval.
 
     Args:
-        comparison: of a measure that a single patient has.
+        comparison: of a measure that exists for a single patient.
     """
     order = np.argsort(comparison.differences, kind="stable")
     figure = Figure(figsize=(8, 3.2), layout="constrained")
@@ -65,17 +65,17 @@ def difference_plot(comparison: Paired) -> Figure:
     axes.axhline(comparison.difference.value, color=VERMILION, linewidth=1.5, label="difference")
     axes.axhline(0, color=_QUIET, linewidth=1)
     axes.set_xticks(range(len(order)), [str(comparison.numbers[k]) for k in order], fontsize=7, rotation=90)
-    axes.set(xlabel="patient (a number, no name)", ylabel=f"second − first\n{comparison.measure.name}")
+    axes.set(xlabel="patient (number)", ylabel=f"second − first\n{comparison.measure.name}")
     axes.legend(frameon=False, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def confusion_plot(report: Report) -> Figure:
-    """Called against true, for slices and for whole scans.
+    """Predicted and true calls, for slices and for whole scans.
 
     Args:
-        report: what `ich_lib.evaluation.evaluate` returned.
+        report: from `ich_lib.evaluation.evaluate`.
     """
     figure = Figure(figsize=(8, 3.1), layout="constrained")
     parts = (report.slices, "slices"), (report.whole_scans, "scans")

@@ -1,4 +1,4 @@
-"""How well models do, as plots."""
+"""The quality of models, as plots."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def evaluation(report: Report) -> Figure:
     """Four plots of an evaluation: ROC curves, reliability, volumes (Bland and Altman), Dice by patient.
 
     Args:
-        report: what `ich_lib.evaluation.evaluate` returned.
+        report: from `ich_lib.evaluation.evaluate`.
     """
     figure = Figure(figsize=(11, 8.6), layout="constrained")
     axes = figure.subplots(2, 2)
@@ -42,8 +42,8 @@ def _reliability(axes: Axes, bins: Sequence[Bin]) -> None:
     for row in filled:
         axes.annotate(str(row.n), (row.score, row.share), (5, -11), textcoords="offset points", fontsize=8)
     axes.set(
-        title="What was said, and what was so (slices)",
-        xlabel="mean probability said (number: slices)",
+        title="Calibration of slices: predicted and observed",
+        xlabel="mean predicted probability (numbers: slices)",
         ylabel="share that bleeds",
         xlim=(0, 1),
         ylim=(-0.03, 1.03),

@@ -1,4 +1,4 @@
-"""Why the model said so, as a page; and what its first layer looks for."""
+"""Explanations as a page, and the filters of the first layer."""
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -9,20 +9,20 @@ from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.scan import Scan
 from ich_lib.show.figure import Axes, Figure, small_text
 
-HEAT = "inferno"  # perceptual, as in the viewer: equal steps of heat look equally far apart
-_OPACITY, _FADED = 0.65, 0.2  # of the heat; and the share below which it fades out: no evidence is no color
+HEAT = "inferno"  # perceptual, as in the viewer: equal steps of heat look equally different
+_OPACITY, _FADED = 0.65, 0.2  # of the heat; and the share below which it fades out: no evidence has no color
 _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 _PAIRS = 3  # a line
 
 
 def explanation(scan: Scan, heat: np.ndarray, *, title: str, slices: int = 6) -> Figure:
-    """The slices with most heat, each as it is and, beside it, under its heat; one scale for all.
+    """The slices with most heat, each without and with its heat; one scale for all.
 
     Args:
-        scan: what was explained.
-        heat: (z, y, x) in [0, 1], of `ich_lib.explanation.explain`.
-        title: what was asked of whom.
-        slices: how many are shown, in order from foot to head.
+        scan: the explained scan.
+        heat: (z, y, x) in [0, 1], from `ich_lib.explanation.explain`.
+        title: the method and the model.
+        slices: number of slices, in order from foot to head.
     """
     order = np.argsort(heat.sum(axis=(1, 2), dtype=float), kind="stable")
     indices = sorted(order[-slices:].tolist())
@@ -65,14 +65,14 @@ def filters(before: np.ndarray, after: np.ndarray, *, channel: int | None = None
     """The first layer's filters before training and after, one below the other, on one scale.
 
     Args:
-        before: (filter, y, x, channel), of `ich_lib.explanation.filters`.
+        before: (filter, y, x, channel), from `ich_lib.explanation.filters`.
         after: the same of the trained model.
-        channel: which input channel is shown; None for the middle one: of a model with
-            neighbors the slice itself, through its first window.
-        limit: filters shown.
+        channel: the input channel to show; None for the middle one: for a model with neighbors the slice itself, in its
+            first window.
+        limit: maximum number of filters.
 
     Raises:
-        ValueError: if the two are not of one shape, or there is no such channel.
+        ValueError: if the two have different shapes, or the channel does not exist.
     """
     if before.shape != after.shape:
         raise ValueError(f"Filters before and after must be of one shape; got {before.shape} and {after.shape}.")

@@ -1,4 +1,4 @@
-"""One failed scan as pictures: what was there, what was marked, what the model looked at."""
+"""One failed scan as pictures: the truth, the mask, and the heat."""
 
 from typing import Literal
 
@@ -13,16 +13,16 @@ from ich_lib.scan import Scan
 from ich_lib.show.figure import Axes, Figure
 
 _INK, _PAPER = "#F2F2F2", "#111111"
-_HALO = [withStroke(linewidth=2.5, foreground="black")]  # letters are read on bone too
+_HALO = [withStroke(linewidth=2.5, foreground="black")]  # letters must be readable on bone too
 
 
 def failure(result: Result, truth: np.ndarray, slices: list[int]) -> Figure:
     """Some slices of a scan, a row each: the CT, both outlines on it (truth blue, mask yellow), the heat.
 
     Args:
-        result: of `analyze`.
+        result: from `analyze`.
         truth: (z, y, x) bool.
-        slices: which ones.
+        slices: their indices.
     """
     rows, columns = head_region(result.scan)
     _, dy, dx = result.scan.spacing_mm
@@ -57,7 +57,7 @@ def draw_outline(axes: Axes, mask: np.ndarray, color: str) -> None:
 
 
 def head_region(scan: Scan) -> tuple[slice, slice]:
-    """Rows and columns of the head, so that small bleeds are seen."""
+    """Rows and columns of the head, so that small bleeds are visible."""
     box, (rows, columns) = field_box(scan.hu, "head"), scan.hu.shape[1:]
     return (
         slice(max(box.top, 0), min(box.top + box.side, rows)),

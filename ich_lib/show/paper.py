@@ -1,4 +1,4 @@
-"""What was found in one scan, as a page to print: nothing on it names a person, and the notice cannot be overlooked."""
+"""The result of one scan as a page to print, without any name of a person and with a prominent notice."""
 
 import textwrap
 from typing import Literal
@@ -25,16 +25,16 @@ _WIDE, _HIGH = 8.27, 11.69  # inches, A4
 _LEFT, _RIGHT = 0.6, 7.67
 _INK, _QUIET, _ALARM = "#111111", "#555555", "#9C1C00"
 _LINE = 0.15  # inches, of small print
-_LINES = 12  # of small print that fit on the page
+_LINES = 12  # lines of small print that fit on the page
 
 
 def paper(result: Result, *, slices: int = 6) -> Figure:
-    """One page of A4: the notice, the sentence, the slices with most blood, scores, mL, doubts, warnings, models. Where
-    nothing is believed, slices without outlines, and why; no score and no mL.
+    """One page of A4: the notice, the sentence, the slices with most blood, scores, mL, doubts, warnings, models. If
+    the finding is withheld, it shows slices without outlines and the reasons, without score and mL.
 
     Args:
-        result: of `analyze`.
-        slices: how many are shown at most, three in a row.
+        result: from `analyze`.
+        slices: maximum number, three in a row.
     """
     figure = Figure(figsize=(_WIDE, _HIGH), facecolor="white")
     _text(figure, _LEFT, 0.62, "Intracranial hemorrhage on head CT: what a model found", fontsize=15, weight="bold")
@@ -72,7 +72,7 @@ def _text(
     va: Literal["bottom", "center", "top"] = "center",
     linespacing: float = 1.2,
 ) -> None:
-    """Text whose left end, or what `ha` says, and middle lie so many inches from the left and from the top."""
+    """Text at a distance in inches from the left and from the top; `ha` says which part of it is at that point."""
     figure.text(
         x / _WIDE,
         1 - y / _HIGH,
@@ -88,7 +88,7 @@ def _text(
 
 
 def _pictures(figure: Figure, result: Result, indices: list[int]) -> float:
-    """Draw the slices; how far from the top they end, in inches."""
+    """Draw the slices; returns the distance of their lower end from the top, in inches."""
     columns, gap = 3, 0.06
     side, top = (_RIGHT - _LEFT - 2 * gap) / columns, 2.1
     mask = result.mask
@@ -131,7 +131,7 @@ def _volumes(figure: Figure, result: Result, top: float) -> None:
 
 
 def _small_print(figure: Figure, result: Result, top: float) -> None:
-    """Unsure slices, out-of-distribution score and warnings, as far as there is room."""
+    """Unsure slices, out-of-distribution score and warnings, as far as there is space."""
     notes = [*doubt_sentences(result), unsure_sentence(result), ood_sentence(result), *notes_of(result)]
     lines = [line for note in filter(None, notes) for line in textwrap.wrap(note, 126, initial_indent="- ")]
     if len(lines) > _LINES:

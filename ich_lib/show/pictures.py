@@ -1,4 +1,4 @@
-"""Some slices side by side, as lessons show them."""
+"""Some slices side by side, for lessons."""
 
 from collections.abc import Sequence
 
@@ -19,21 +19,21 @@ def row(
     masks: Sequence[np.ndarray] = (),
     height: float = 3.2,
 ) -> Figure:
-    """Pictures in one row, gray as they are, masks as outlines.
+    """Pictures in one row, with masks as outlines.
 
     Args:
-        pictures: (y, x) each: HU where `through` is given, else gray in [0, 1].
-        titles: one a picture.
+        pictures: (y, x) each: HU if `through` is given, else gray in [0, 1].
+        titles: one per picture.
         through: a name from WINDOWS, or (level, width) in HU.
-        masks: (y, x) bool each, drawn as a yellow line; none, or one a picture.
+        masks: (y, x) bool each, drawn as a yellow line; none, or one per picture.
         height: of the figure in inches.
 
     Raises:
-        ValueError: if there are titles or masks, but not one a picture.
+        ValueError: if the number of titles or masks is not that of the pictures.
     """
     for name, values in (("titles", titles), ("masks", masks)):
         if len(values) not in (0, len(pictures)):
-            raise ValueError(f"There are {len(pictures)} pictures and {len(values)} {name}; give one a picture.")
+            raise ValueError(f"There are {len(pictures)} pictures and {len(values)} {name}; give one per picture.")
     how = WINDOWS.get(through, through) if isinstance(through, str) else through
     figure = Figure(figsize=(height * len(pictures), height), layout="constrained")
     for k, (axes, picture) in enumerate(

@@ -1,4 +1,4 @@
-"""What was found in one scan, as a page."""
+"""The result of one scan as a page."""
 
 import textwrap
 
@@ -17,12 +17,12 @@ _INK, _PAPER, _QUIET = "#F2F2F2", "#111111", "#A8A8A8"
 
 
 def overview(result: Result, *, slices: int = 8) -> Figure:
-    """One picture: the sentence, the slices with most blood outlined, the six scores, the notice, the models. Where
-    nothing is believed, slices without outlines, and why.
+    """One picture: the sentence, the slices with most blood outlined, the six scores, the notice, the models. If the
+    finding is withheld, it shows slices without outlines and the reasons.
 
     Args:
-        result: of `analyze`.
-        slices: how many are shown, in order from foot to head.
+        result: from `analyze`.
+        slices: number of slices, in order from foot to head.
     """
     indices = most_informative(result, slices)
     columns = min(len(indices), 4)
@@ -50,7 +50,7 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     else:
         _scores(beside, result)
     words = " ".join(filter(None, [result_sentence(result), belief_sentence(result)]))
-    heading = textwrap.fill(words, int(8.3 * width))  # letters of this size fit in an inch
+    heading = textwrap.fill(words, int(8.3 * width))  # letters of this size per inch
     figure.text(0.012, 1 - 0.38 / height, heading, color=_INK, fontsize=13, weight="bold", va="center")
     figure.text(0.012, 0.26 / height, NOTICE, color=_QUIET, fontsize=9)
     footer = provenance(result, digits=SHA_DIGITS)
@@ -59,8 +59,8 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
 
 
 def most_informative(result: Result, count: int) -> list[int]:
-    """The slices with most blood, then those with the highest score; in order. Where nothing is believed, some evenly
-    spread."""
+    """The slices with most blood, then those with the highest score; in order. If the finding is withheld, some evenly
+    spaced slices."""
     if result.is_withheld:
         return np.unique(np.linspace(0, len(result.mask) - 1, count).round().astype(int)).tolist()
     order = np.lexsort((result.slice_scores[:, ANY], result.mask.sum(axis=(1, 2))))
@@ -68,7 +68,7 @@ def most_informative(result: Result, count: int) -> list[int]:
 
 
 def draw_outlined(axes: Axes, result: Result, mask: np.ndarray, k: int) -> None:
-    """Slice k on the brain window, its (y, x) mask as an outline, with its number, score and sides."""
+    """Slice k in the brain window, its (y, x) mask as an outline, with its number, score and sides."""
     _, dy, dx = result.scan.spacing_mm
     axes.imshow(window(result.scan.hu[k], *WINDOWS["brain"]), cmap="gray", vmin=0, vmax=1, aspect=dy / dx)
     if mask.any() and not result.is_withheld:

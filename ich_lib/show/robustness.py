@@ -1,4 +1,4 @@
-"""What corruptions do to scans, and to those who read them, as plots."""
+"""Plots of the effect of corruptions on scans and on models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _COLUMNS = 5
 
 
 def robustness_plot(report: dict) -> Figure:
-    """A panel a corruption: how Dice and slice AUC change with severity, with intervals, all on one scale.
+    """One panel per corruption: the change of Dice and slice AUC with severity, with intervals, all on one scale.
 
     Args:
-        report: what `ich_lib.evaluation.robustness.robustness_plot` returned.
+        report: from `ich_lib.evaluation.robustness.robustness_plot`.
     """
     corruptions = report["corruptions"]
     columns = min(len(corruptions), _COLUMNS)
@@ -47,7 +47,7 @@ def _panel(axes: Axes, name: str, corruption: dict) -> None:
         if np.isnan(value).all():
             continue
         at = np.array([row["severity"] for row in rows]) + (number - 0.5) * 0.16
-        far = np.clip([value - low, high - value], 0, None)  # rounding alone can turn them
+        far = np.clip([value - low, high - value], 0, None)  # rounding could change them
         axes.errorbar(
             at, value, far, color=color, marker=marker, markersize=4, linewidth=1.4, elinewidth=1, label=label
         )
@@ -61,13 +61,13 @@ def _panel(axes: Axes, name: str, corruption: dict) -> None:
 
 @dataclass(frozen=True)
 class Example:
-    """A slice to be drawn.
+    """A slice to draw.
 
     Attributes:
-        title: what was done to it.
+        title: the corruption.
         plane: (y, x) HU.
         truth: (y, x) bool, blood.
-        box: the part to show.
+        box: the part that is shown.
     """
 
     title: str
@@ -77,10 +77,10 @@ class Example:
 
 
 def examples(lines: Sequence[Sequence[Example]]) -> Figure:
-    """Slices in the brain window with their blood outlined, a line a corruption.
+    """Slices in the brain window with their blood outlined, one line per corruption.
 
     Args:
-        lines: as many slices in each.
+        lines: equal numbers of slices.
     """
     height = 1.95 * len(lines)  # inches
     figure = Figure(figsize=(7.2, height))

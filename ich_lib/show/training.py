@@ -10,7 +10,7 @@ _COLUMNS = 4
 
 
 def learning_curves(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
-    """Loss of the training side, and of the patients held out where it was measured: a small plot a training.
+    """Loss of the training side, and of the held-out patients if it was measured: one small plot per training.
 
     Args:
         histories: name of the training to its epochs (`Run.history`).

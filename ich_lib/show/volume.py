@@ -1,4 +1,4 @@
-"""How well mL are measured, way by way, as plots."""
+"""Plots of measured volumes in mL, method by method."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from ich_lib.colors import BLUE, VERMILION
 from ich_lib.measures.report import Volume, Way
 from ich_lib.show.figure import Axes, Figure
 
-VOLUME_METHOD_NAMES = {  # as a page names them, in the order of `evaluate.figures.VOLUME_METHODS`
+VOLUME_METHOD_NAMES = {  # names on a page, in the order of `evaluate.figures.VOLUME_METHODS`
     "mask": "voxels of the mask",
     "soft": "summed probabilities",
     "abc2": "ABC/2 of the mask",
-    "abc2_of_truth": "ABC/2 of the truth: the formula alone",
+    "abc2_of_truth": "ABC/2 of the truth: only the formula",
 }
 
 
 def agreement(volume: Volume) -> Figure:
-    """Bland and Altman's plot of each way to measure mL, on shared axes.
+    """A Bland and Altman plot for each method to measure mL, on shared axes.
 
     Args:
         volume: `Report.volume` of an evaluation with at least two bleeding scans.
@@ -33,7 +33,7 @@ def agreement(volume: Volume) -> Figure:
 
 
 def plot_agreement(axes: Axes, method: Way) -> None:
-    """The pairs of one way, its bias and its limits of agreement."""
+    """The pairs of one method, its bias and its limits of agreement."""
     true, measured_ml = np.array(method.pairs_ml).T
     axes.scatter((true + measured_ml) / 2, measured_ml - true, s=18, color=BLUE)
     low, high = method.limits_ml

@@ -1,4 +1,4 @@
-"""Slices to training batches: drawn by the recipe, blood pasted, pictures and masks moved as one."""
+"""Slices to training batches: drawn by the recipe, blood pasted, pictures and masks augmented together."""
 
 import math
 import os
@@ -21,9 +21,10 @@ from ich_lib.prepare.painting import KINDS, paint
 from ich_lib.scan import AIR_HU
 
 _PASTE = replace(NO_AUGMENT, turn_deg=12.0, shift=0.04, zoom=0.2, flip_lr=True)
-_THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))  # that make batches; OpenCV and NumPy let them run side by side
-_AHEAD = 2 + _THREADS  # batches made while a step is computed
-_ROOMY = 0.05  # share of the picture that lies inside the skull where blood may be pasted
+# threads that make batches; OpenCV and NumPy let them run in parallel
+_THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
+_AHEAD = 2 + _THREADS  # batches prepared while a step is computed
+_ROOMY = 0.05  # share of the picture that must be inside the skull for pasting blood
 
 
 Batch = tuple[np.ndarray, np.ndarray | tuple[np.ndarray, ...]]  # pictures and their truth
@@ -31,10 +32,10 @@ Batch = tuple[np.ndarray, np.ndarray | tuple[np.ndarray, ...]]  # pictures and t
 
 @dataclass(frozen=True)
 class Slices:
-    """Some rows of a store: what a model trains on, or what it is judged by.
+    """Some rows of a store: a training side or a held-out side.
 
     Attributes:
-        store: where they lie.
+        store: the store of the rows.
         rows: (n,) their row numbers.
     """
 
@@ -50,14 +51,15 @@ class Slices:
         return self.store.table.labels[self.rows, ANY]
 
     def select(self, is_chosen: np.ndarray) -> "Slices":
-        """Those where (n,) bool `is_chosen` is True."""
+        """The rows for which (n,) bool `is_chosen` is True."""
         return Slices(self.store, self.rows[is_chosen])
 
     def with_targets(self, recipe: Recipe) -> "Slices":
-        """Those whose truth the recipe can use: outlined ones to segment, ones its scheme has a class for to classify.
+        """The rows whose truth the recipe can use: outlined ones for segmentation, ones with a class in its scheme for
+        classification.
 
         Raises:
-            ValueError: if the data set does not tell the labels that the scheme needs.
+            ValueError: if the data set lacks the labels that the scheme needs.
         """
         table, fitting = self.store.table, self
         if recipe.has_mask_output:
@@ -66,13 +68,13 @@ class Slices:
             return fitting
         untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known_labels]
         if untold:
-            raise ValueError(f"{table.name} does not tell {untold[0]}; train the scheme 'binary', or segment.")
+            raise ValueError(f"{table.name} has no label {untold[0]}; train the scheme 'binary', or segment.")
         return fitting.select(fits_scheme(table.labels[fitting.rows], recipe.scheme))
 
 
 @dataclass(frozen=True)
 class _SampleSpec:
-    """One sample to be made: which slice, whether blood is pasted or painted into it, and its window."""
+    """One planned sample: which slice, whether blood is pasted or painted into it, and its window."""
 
     slices: Slices
     row: int
@@ -84,13 +86,13 @@ class _SampleSpec:
 class Batches(keras.utils.PyDataset):
     """Endless, seeded training batches: sample i of epoch e is the same in every run and on every backend.
 
-    Fit with `shuffle=False`: the order is drawn here. The next batches are made in a thread while a step is computed,
-    since Keras itself prefetches on TensorFlow only.
+    Fit with `shuffle=False`, because the order is drawn here. A thread prepares the next batches while a step is
+    computed, because Keras prefetches only on TensorFlow.
 
     Args:
         real: slices to train on.
         recipe: size, windows, sampling, augmentation, batch and steps.
-        phantoms: slices of phantoms for the mix; without them real slices take their share.
+        phantoms: slices of phantoms for the mix; without them, real slices take their share.
 
     Raises:
         ValueError: if the slices lack what the recipe's sampling needs.
@@ -102,7 +104,8 @@ class Batches(keras.utils.PyDataset):
         self.threads, self.lock = ThreadPoolExecutor(_THREADS), Lock()
         self.ahead: dict[tuple[int, int], Future[Batch]] = {}
         real = real.with_targets(recipe)
-        self.donors = _Pool(real.select(real.bleeding & (real.store.blood_px[real.rows] > 0)))  # whose blood is pasted
+        # the slice that gives its blood
+        self.donors = _Pool(real.select(real.bleeding & (real.store.blood_px[real.rows] > 0)))
         self.passes = None if recipe.sampling == "mix" else _Passes(real, recipe)
         self.sampler = self.passes or _Mix(real, phantoms, recipe)
         self.steps = recipe.steps if self.passes is None else recipe.steps or math.ceil(len(self.passes) / recipe.batch)
@@ -111,7 +114,7 @@ class Batches(keras.utils.PyDataset):
         return self.steps
 
     def one_pass(self) -> list[int]:
-        """The rows of the first pass over the slices, for what is fitted to all of them at once.
+        """The rows of the first pass over the slices, for models that are fitted to all of them at once.
 
         Raises:
             ValueError: for a recipe that samples by the mix, which never ends.
@@ -122,17 +125,17 @@ class Batches(keras.utils.PyDataset):
         return [self.passes.at(place, rng).row for place in range(len(self.passes))]
 
     def start_at(self, epoch: int) -> None:
-        """Let the next epoch be this one, for a resumed run."""
+        """Set the next epoch, for a resumed run."""
         self.epoch = self.upcoming = epoch
 
     def on_epoch_begin(self) -> None:
         self.epoch, self.upcoming = self.upcoming, self.upcoming + 1
 
     def __getitem__(self, index: int) -> Batch:
-        """`batch` of the running epoch; the ones after it are begun."""
+        """`batch` of the current epoch; the following ones are started."""
         position = self.epoch * len(self) + index
         positions = [divmod(position + k, len(self)) for k in range(1 + _AHEAD)]
-        with self.lock:  # between two epochs Keras asks from two threads
+        with self.lock:  # between two epochs Keras calls this from two threads
             self.ahead = {key: self.ahead.get(key) or self.threads.submit(self.batch, *key) for key in positions}
             first = self.ahead[positions[0]]
         return first.result()
@@ -140,8 +143,8 @@ class Batches(keras.utils.PyDataset):
     def batch(self, epoch: int, index: int) -> Batch:
         """Pictures (n, y, x, channel), or (n, z, y, x, channel) for a recipe with depth, and their truth.
 
-        The truth is (n, y, x, 1) masks or (n, k) labels in the recipe's scheme, with depth (n, z, y, x, 1) or
-        (n, z, k), or, for a recipe that wants both, the two of them.
+        The truth is (n, y, x, 1) masks or (n, k) labels in the recipe's scheme, with depth (n, z, y, x, 1) or (n, z,
+        k), or both for a recipe with two outputs.
         """
         rng = np.random.default_rng([self.recipe.seed, epoch, index])
         first = (epoch * len(self) + index) * self.recipe.batch
@@ -169,7 +172,7 @@ class Batches(keras.utils.PyDataset):
         clean: tuple[np.ndarray, np.ndarray],
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Blood of another head laid into a clean slice and its neighbors; unchanged where it does not fit."""
+        """Blood of another head pasted into a clean slice and its neighbors; unchanged if it does not fit."""
         source, row = self.donors.draw(rng)
         around = _neighbor_rows(source, row, self.recipe, first=row - self.recipe.depth // 2)
         source_hu, source_blood, labels = _read(source, around, self.recipe)
@@ -183,9 +186,10 @@ class ValidationBatches(keras.utils.PyDataset):
     """Every slice once, unchanged, in order: for validation. A recipe with depth gets each scan in blocks of it.
 
     Args:
-        slices: slices that are not trained on.
+        slices: slices outside the training side.
         recipe: size, windows and batch.
-        multiple: of pictures in every batch, for devices that share it: the first pictures come again at the end.
+        multiple: the size of every batch is a multiple of this, for devices that share it: the first pictures are
+            repeated at the end.
     """
 
     def __init__(self, slices: Slices, recipe: Recipe, *, multiple: int = 1):
@@ -217,7 +221,7 @@ class _Mix:
 
     def __init__(self, real: Slices, phantoms: Slices | None, recipe: Recipe):
         store, clean, shows = real.store, real.select(~real.bleeding), real.bleeding
-        if recipe.has_mask_output:  # a mask that lost its last pixel to the stored size teaches nothing
+        if recipe.has_mask_output:  # a mask that lost its last pixel by resizing teaches nothing
             shows = shows & (store.blood_px[real.rows] > 0)
         roomy = clean.select(store.inside_px[clean.rows] > _ROOMY * store.size**2)
         self.recipe, self.bleeding, self.clean, self.roomy = (
@@ -246,7 +250,8 @@ class _Mix:
 
 
 class _Passes:
-    """Pass after pass over the slices, each in a new order; "balanced" takes as many clean slices as bleeding ones."""
+    """Pass after pass over the slices, each in a new order; "balanced" takes equal numbers of clean and bleeding
+    slices."""
 
     def __init__(self, real: Slices, recipe: Recipe):
         self.real, self.recipe = real, recipe
@@ -278,13 +283,13 @@ class _Passes:
 
 
 class _Pool:
-    """Slices to draw from: first a scan, evenly but for its size's root, so that a large bleed does not outvote."""
+    """Draw slices: first a scan, weighted by the square root of its size, so that a large bleed does not dominate."""
 
     def __init__(self, slices: Slices):
         self.slices = slices
         _, scan = np.unique(slices.store.first[slices.rows], return_inverse=True)
         self.members = np.split(slices.rows[np.argsort(scan, kind="stable")], np.cumsum(np.bincount(scan))[:-1])
-        share = np.sqrt(np.bincount(scan))  # between "every scan alike" and "every slice alike"
+        share = np.sqrt(np.bincount(scan))  # between equal weights for scans and equal weights for slices
         self.edges = np.cumsum(share / share.sum()) if len(slices) else share
 
     def __bool__(self) -> bool:
@@ -296,7 +301,7 @@ class _Pool:
 
 
 def _neighbor_rows(store: Store, row: int, recipe: Recipe, *, first: int) -> np.ndarray:
-    """Rows a sample shows: a slice and its neighbors (end ones repeated), or `depth` rows from `first`; -1 is air."""
+    """Rows of a sample: a slice and its neighbors (repeated at an end), or `depth` rows from `first`; -1 is air."""
     start, stop = int(store.first[row]), int(store.last[row]) + 1
     if recipe.depth == 1:
         return start + neighbor_indices(stop - start, row - start, recipe.neighbors)
@@ -305,14 +310,14 @@ def _neighbor_rows(store: Store, row: int, recipe: Recipe, *, first: int) -> np.
 
 
 def _read(store: Store, rows: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(k, y, x) float32 HU and uint8 blood, and labels: (6,) of the slice asked for, or with depth (k, 6) of each."""
+    """(k, y, x) float32 HU and uint8 blood, and labels: (6,) of the slice, or with depth (k, 6) of each."""
     is_row = rows >= 0
     hu = np.full((len(rows), store.size, store.size), AIR_HU, np.float32)
     blood = np.zeros(hu.shape, np.uint8)
     hu[is_row], blood[is_row] = store.hu(rows[is_row]), store.blood(rows[is_row])
     if recipe.depth == 1:
         return hu, blood, store.table.labels[rows[recipe.neighbors]]
-    labels = np.zeros((len(rows), len(LABELS)), bool)  # air beyond the scan's end bleeds nowhere
+    labels = np.zeros((len(rows), len(LABELS)), bool)  # air beyond the scan's end has no blood
     labels[is_row] = store.table.labels[rows[is_row]]
     return hu, blood, labels
 
@@ -327,14 +332,14 @@ def _blocks(slices: Slices, depth: int) -> Iterator[int]:
 
 
 def _inside(store: Store, rows: np.ndarray) -> np.ndarray:
-    """(k, y, x) uint8, 255 inside the skull; nothing in air beyond the scan's ends."""
+    """(k, y, x) uint8, 255 inside the skull; 0 in air beyond the scan's ends."""
     inside = np.zeros((len(rows), store.size, store.size), np.uint8)
     inside[rows >= 0] = store.inside(rows[rows >= 0])
     return inside
 
 
 def _masked_slices(blood: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Of the slices shown, those whose mask is asked for: the one in the middle, or all with depth."""
+    """The slices of a sample whose mask is needed: the middle one, or all with depth."""
     return blood if recipe.depth > 1 else blood[recipe.neighbors : recipe.neighbors + 1]
 
 
@@ -343,7 +348,7 @@ def _room(store: Store) -> float:
 
 
 def _as_picture(hu: np.ndarray, recipe: Recipe, view: int | None) -> np.ndarray:
-    """(k, y, x) HU as the model's picture: through all windows, or one of them."""
+    """(k, y, x) HU as the model's picture: in all windows, or in one of them."""
     windows = recipe.windows if view is None else recipe.windows[view : view + 1]
     if recipe.depth == 1:
         return stack_channels(hu, windows)
@@ -374,12 +379,12 @@ def paste(
     source_blood: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lay the blood of one stack of slices into another, inside its skull, with soft edges.
+    """Paste the blood of one stack of slices into another, inside its skull, with soft edges.
 
     Args:
-        hu: (k, y, x) of the slices to change; not changed in place.
+        hu: (k, y, x) of the slices that receive the blood. Not changed.
         inside: (k, y, x) uint8, 255 inside their skull.
-        source_hu: (k, y, x) of the slices whose blood is taken.
+        source_hu: (k, y, x) of the slices that give their blood.
         source_blood: (k, y, x) uint8, its share of each pixel.
         rng: mirrors, turns by up to 12 degrees, scales and shifts the blood, and brightens it by -6 to 8 HU.
 
@@ -396,6 +401,6 @@ def paste(
             continue
         share = cv2.GaussianBlur(share, (0, 0), 0.8) * (inside[k] / np.float32(255))
         clot = cv2.warpAffine(source_hu[k], move, (side, side)) + brighter
-        out_hu[k] += share * (np.minimum(clot, 110) - out_hu[k])  # bone under a coarse outline stays behind
+        out_hu[k] += share * (np.minimum(clot, 110) - out_hu[k])  # bone under a coarse outline is not copied
         out_blood[k] = np.round(share * 255)
     return out_hu, out_blood

@@ -1,4 +1,4 @@
-"""One recipe trained once per fold of patients."""
+"""Train one recipe once per fold of patients."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,29 +19,30 @@ def cross_validate(
     allow_leaks: bool = False,
     devices: int = 1,
 ) -> list[Run]:
-    """Train a recipe once for each fold, that fold held out. Finished folds stay, a stopped one goes on.
+    """Train a recipe once for each fold, with that fold held out. Finished folds are kept, and a stopped one resumes.
 
     Args:
         recipe: what to train.
         data: the folder of a data set, a store, or its file.
-        out: gets a run a fold: fold-0, fold-1, ... `evaluate` takes this folder.
-        start: a finished run that knows none of these patients, or a cross-validation whose fold k begins fold k.
+        out: gets one run per fold: fold-0, fold-1, ... `evaluate` takes this folder.
+        start: a finished run that knows none of these patients, or a cross-validation whose fold k is the start of fold
+            k.
         split: "patient", or for the lesson on leaks "leaky image" or "leaky row".
-        allow_leaks: train although held-out slices are known to the training side.
-        devices: how many of this machine's devices share every batch.
+        allow_leaks: train even if held-out slices are known to the training side.
+        devices: number of this machine's devices that share every batch.
 
     Returns:
         The runs in order.
 
     Raises:
-        ValueError, FileNotFoundError: as `train`; also if `out` holds folds of another recipe.
+        ValueError, FileNotFoundError: as in `train`; also if `out` holds folds of another recipe.
     """
     out, runs = Path(out), []
     for fold in range(FOLDS):
         folder = out / f"{FOLD}{fold}"
         begun = is_run(folder)
         if begun and open_run(folder).recipe != recipe:
-            raise ValueError(f"{folder} holds a run of other settings than {recipe.name}. Choose another folder.")
+            raise ValueError(f"{folder} holds a run with other settings than {recipe.name}. Choose another folder.")
         if begun and open_run(folder).weights.is_file():
             runs.append(open_run(folder))
             continue
@@ -69,25 +70,27 @@ def _first(start: str | Path | None, fold: int) -> Path | None:
 
 
 def reduce_budget(recipe: Recipe, *, size: int, slices: int) -> Recipe:
-    """A recipe cut to a common budget: as many slices seen at one picture size, whatever the recipe asks for.
+    """A recipe limited to a common budget: the same number of training slices at the same picture size for every
+    recipe.
 
-    Batch, loss, optimizer, schedule, sampling, augmentation and windows stay the recipe's own; the schedule is squeezed
-    into the budget, nothing stops early, and pretrained weights are left out, since not every model has some.
+    Batch, loss, optimizer, schedule, sampling, augmentation and windows stay as in the recipe. The schedule is scaled
+    to the budget, nothing stops early, and pretrained weights are not used, because some models have none.
 
     Args:
-        recipe: what to cut.
+        recipe: the recipe to limit.
         size: side of a picture in pixels.
-        slices: seen in training, all in all. A 3D picture counts its slices; its depth is cut to 16.
+        slices: total number of training slices, with repetitions. A 3D picture counts its slices; its depth is limited
+            to 16.
 
     Raises:
         ValueError: if the budget is smaller than a batch.
     """
-    if not recipe.is_network:  # it sees every slice once, whatever the budget
+    if not recipe.is_network:  # it uses every slice once, for any budget
         return replace(recipe, size=size, source=f"{recipe.source}; cut to {size} px")
     recipe = from_random_weights(resize(recipe, size=size, depth=min(recipe.depth, 16)))
     steps = slices // (recipe.batch * recipe.depth)
     if steps < 1:
-        raise ValueError(f"{slices} slices are less than one batch of {recipe.name}; give more.")
+        raise ValueError(f"{slices} slices are fewer than one batch of {recipe.name}; give more.")
     epochs = max(k for k in range(1, 11) if steps % k == 0)
     return replace(
         recipe,
@@ -95,17 +98,17 @@ def reduce_budget(recipe: Recipe, *, size: int, slices: int) -> Recipe:
         epochs=epochs,
         restart=min(recipe.restart, epochs),
         patience=0,
-        source=f"{recipe.source}; cut to {size} px and about {slices} slices seen".lstrip("; "),
+        source=f"{recipe.source}; cut to {size} px and about {slices} training slices".lstrip("; "),
     )
 
 
 def resize(recipe: Recipe, *, size: int | None = None, depth: int | None = None) -> Recipe:
-    """A recipe for pictures of another size; all other settings stay.
+    """A recipe for pictures of another size, with all other settings unchanged.
 
     Args:
-        recipe: what to change.
+        recipe: the recipe to change.
         size: side of a picture in pixels; None for the recipe's. Whole slices are stored at this size.
-        depth: slices of a 3D picture; None for the recipe's. A two-dimensional recipe stays so.
+        depth: slices of a 3D picture; None for the recipe's. A two-dimensional recipe does not change.
 
     Example:
         >>> from ich_lib import recipes
@@ -122,6 +125,6 @@ def resize(recipe: Recipe, *, size: int | None = None, depth: int | None = None)
 
 
 def from_random_weights(recipe: Recipe) -> Recipe:
-    """A recipe whose weights all begin random and are all trained, for where pretrained ones cannot be had."""
+    """A recipe with random initial weights that are all trained, for use without pretrained weights."""
     options = {**recipe.options, "trainable": "all"} if recipe.builder == "backbone" else recipe.options
     return replace(recipe, options=options, weights=None)

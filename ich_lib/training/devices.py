@@ -1,4 +1,4 @@
-"""Training on several devices of one machine: every batch is dealt out among them, all hold the same weights."""
+"""Training on several devices of one machine: every batch is split among them, and all have the same weights."""
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 def distribute(devices: int, *, batch: int) -> AbstractContextManager:
-    """Where a model is built, compiled and fitted, so that the first `devices` devices share every batch.
+    """A context for building, compiling and fitting a model, so that the first `devices` devices share every batch.
 
-    GPUs or TPUs where the backend sees some, else the CPUs it was told to make of one. What is learned is what one
-    device would learn, to rounding, on JAX. On TensorFlow each device computes a share of the batch by itself, so
+    These are GPUs or TPUs if the backend has any, else the CPUs that it was configured to make from one. On JAX the
+    result is that of one device, within rounding. On TensorFlow each device computes a part of the batch by itself, so
 
-    - a layer that normalizes over the batch takes the statistics of the share,
-    - `dice_bce` and `slice_dice_bce` take the Dice over the share, then the mean over the devices,
+    - a layer that normalizes over the batch uses the statistics of its part,
+    - `dice_bce` and `slice_dice_bce` take the Dice over the part, then the mean over the devices,
     - dropout draws the same mask on every device.
 
-    All else is the same: a mean over the batch is the mean of the devices' means, as they get equally many pictures.
-    That holds for losses with a number a picture. Keras 3.15 hands on a loss of one number a batch undivided, so N
-    devices would pull N times as hard; no loss of `ich_lib.models.losses` is such.
+    Everything else is the same: a mean over the batch is the mean of the devices' means, because they get equal numbers
+    of pictures. This is true for losses with one number per picture. Keras 3.15 does not divide a loss of one number
+    per batch, so N devices would have N times the effect; no loss of `ich_lib.models.losses` is of this kind.
 
     Args:
-        devices: how many; 1 changes nothing.
-        batch: pictures a step, all devices together.
+        devices: their number; 1 changes nothing.
+        batch: pictures per step, for all devices together.
 
     Returns:
         A context for `with`.
@@ -53,7 +53,7 @@ def distribute(devices: int, *, batch: int) -> AbstractContextManager:
     device_names = keras.distribution.list_devices()
     if len(device_names) < devices:
         raise ValueError(
-            f"{devices} devices were asked for, {backend} sees {len(device_names)}: {', '.join(device_names)}."
+            f"{devices} devices were requested, {backend} sees {len(device_names)}: {', '.join(device_names)}."
         )
     return _scope(backend, device_names[:devices])
 
@@ -67,6 +67,6 @@ def _scope(backend: str, names: list[str]) -> AbstractContextManager:
 @lru_cache
 def _mirrored_strategy(*names: str) -> "tf.distribute.MirroredStrategy":
     """One for all runs of a process: a second one would number its sums over the devices like the first."""
-    import tensorflow as tf  # the one place in training that names it: Keras has no distribution for it
+    import tensorflow as tf  # the only place in training that names it: Keras has no distribution for it
 
     return tf.distribute.MirroredStrategy([name.upper() for name in names])

@@ -1,4 +1,4 @@
-"""The loop of a training run: batches to weights, a checkpoint and a line of history after every epoch."""
+"""The loop of a training run: from batches to weights, with a checkpoint and a line of history after every epoch."""
 
 import csv
 import time
@@ -20,13 +20,13 @@ from ich_lib.training.batches import Batches, Slices, ValidationBatches
 
 
 def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int = 1) -> None:
-    """Train a run's network from its last checkpoint, or from the beginning, to the end of its recipe.
+    """Train a run's network from its last checkpoint, or from the start, to the end of its recipe.
 
     Args:
-        run: begun by `ich_lib.training.train.train`.
+        run: started by `ich_lib.training.train.train`.
         slices: of both sides of its split.
         phantoms: for the recipe's share of phantoms.
-        devices: that share every batch; the caller is inside their context.
+        devices: number that share every batch; call this inside their context.
     """
     recipe, (seen, unseen) = run.recipe, _sides(run, slices)
     keras.utils.set_random_seed(recipe.seed)
@@ -42,7 +42,7 @@ def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int 
     model.fit(
         batches,
         initial_epoch=begun,
-        shuffle=False,  # the batches have an order of their own
+        shuffle=False,  # the batches have their own order
         epochs=begun if stopped else recipe.epochs,
         validation_data=ValidationBatches(unseen, recipe, multiple=devices) if len(unseen) else None,
         validation_freq=5,
@@ -55,15 +55,15 @@ def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int 
 
 
 def _sides(run: Run, slices: Store) -> tuple[Slices, Slices]:
-    """What the run is trained on, and what is held out."""
+    """The training side and the held-out side."""
     seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
     return seen, unseen
 
 
 def fit_classical(run: Run, slices: Store) -> None:
-    """Measure the training side, fit on it, and keep the features: opening the run fits again, to the same scores.
+    """Measure the training side, fit on it, and store the features: opening the run fits again, with the same scores.
 
-    "balanced" draws its clean slices here, so never from the side held out.
+    "balanced" draws its clean slices here, so never from the held-out side.
     """
     if run.weights.is_file():
         return
@@ -80,11 +80,11 @@ def fit_classical(run: Run, slices: Store) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerow(row)
-    taught.save(run.weights)  # last: a run that has it is finished
+    taught.save(run.weights)  # last: a run with this file is finished
 
 
 def _log_loss(scores: Callable[[np.ndarray], np.ndarray], table: classical.FeatureTable) -> float:
-    """Mean over the labels, as the networks' binary cross-entropy is."""
+    """Mean over the labels, as in the networks' binary cross-entropy."""
     probabilities = scores(table.columns)
     return float(np.mean([log_loss(*pair) for pair in zip(table.labels.T, probabilities.T, strict=True)]))
 
@@ -100,7 +100,7 @@ def compile_model(recipe: Recipe, steps: int, *, pretrained: bool = False) -> ke
     loss, weights = LOSSES[recipe.loss], None
     if recipe.task == "both":
         loss, weights = [loss, LOSSES["bce"]], [1.0, recipe.label_weight]
-    # XLA takes TensorFlow longer to compile than it saves here; JAX without it computes operation by operation.
+    # XLA takes TensorFlow longer to compile than it saves here; without it, JAX runs operation by operation.
     fused = keras.backend.backend() == "jax"
     model.compile(optimizer, loss, loss_weights=weights, jit_compile=fused)
     optimizer.build(model.trainable_variables)
@@ -108,10 +108,10 @@ def compile_model(recipe: Recipe, steps: int, *, pretrained: bool = False) -> ke
 
 
 def build_learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule | float:
-    """The recipe's learning rate: by the step for a cosine, else the one it begins with.
+    """The recipe's learning rate: by the step for a cosine, else the initial one.
 
-    Both cosines count steps, as the optimizer does. System 000 asked a schedule made for steps once an epoch, so it
-    never came to a restart.
+    Both cosines count steps, like the optimizer. System 000 queried a schedule of steps once per epoch, so it never
+    reached a restart.
 
     Args:
         recipe: rate, schedule, epochs.
@@ -128,11 +128,11 @@ def build_learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedule
 
 
 def count_halvings(losses: list[float], patience: int) -> int:
-    """How often a plateau has halved the learning rate: each time `patience` epochs bring no loss lower by 0.0001.
+    """How often a plateau has halved the learning rate: each time `patience` epochs do not lower the loss by 0.0001.
 
     Source:
-        The rule and its 0.0001 are those of keras.callbacks.ReduceLROnPlateau; as a function of all losses so far it
-        needs no state of its own, so a resumed run goes on as an unbroken one would.
+        The rule and its 0.0001 are those of keras.callbacks.ReduceLROnPlateau. It is a function of all losses so far
+        and has no state, so a resumed run continues like an uninterrupted one.
     """
     best, waited, count = float("inf"), 0, 0
     for loss in losses:
@@ -144,7 +144,7 @@ def count_halvings(losses: list[float], patience: int) -> int:
 
 
 def is_stalled(losses: list[float], patience: int) -> bool:
-    """Whether the last `patience` epochs brought no loss lower than before them; never for a patience of 0."""
+    """Whether the last `patience` epochs did not lower the loss; never for a patience of 0."""
     return 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
 
 
@@ -154,7 +154,7 @@ def _losses(run: Run) -> list[float]:
 
 
 def _restore(model: keras.Model, folder: Path, steps: int) -> int:
-    """Load the last checkpoint, optimizer included, and cut the history to it; the epoch to begin with."""
+    """Load the last checkpoint, including the optimizer, and cut the history to it; returns the next epoch."""
     checkpoint, history = folder / CHECKPOINT, folder / HISTORY
     begun = 0
     if checkpoint.is_file():
@@ -166,12 +166,12 @@ def _restore(model: keras.Model, folder: Path, steps: int) -> int:
 
 
 def _number(value: keras.Variable | keras.KerasTensor) -> float:
-    """Of a Keras variable or tensor, also of one that lies on several devices."""
+    """For a Keras variable or tensor, even if it is on several devices."""
     return float(keras.ops.convert_to_numpy(value))
 
 
 class _Checkpoints(keras.callbacks.Callback):
-    """After every epoch a checkpoint, then a line of history; a bar with the time left all along."""
+    """After every epoch a checkpoint, then a line of history; a progress bar shows the time left."""
 
     def __init__(self, run: Run, begun: int, batches: Batches):
         super().__init__()
@@ -182,14 +182,14 @@ class _Checkpoints(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Give the batches and dropout the epoch's own number, so that every run, resumed or not, draws the same.
+        """Give the batches and dropout the number of the epoch, so that every run, resumed or not, draws the same.
 
-        No checkpoint holds dropout's state; and but for TensorFlow on one device, Keras looks into the batches once
-        before the first epoch, so who counts its passes is one ahead.
+        A checkpoint does not hold dropout's state. Except for TensorFlow on one device, Keras also reads batches once
+        before the first epoch, so counting passes would be one ahead.
         """
         self.batches.start_at(epoch)
         for layer in self.model.layers:
-            if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has none
+            if generator := getattr(layer, "seed_generator", None):  # a rate of 0 has no such state
                 generator.state.assign([self.run.recipe.seed, epoch + 1])
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
@@ -199,7 +199,8 @@ class _Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         part = self.run.folder / f"part-{CHECKPOINT}"
         self.model.save_weights(part)
-        part.replace(self.run.folder / CHECKPOINT)  # a kill leaves either the old checkpoint or the new one
+        # an interrupted call leaves either the old checkpoint or the new one
+        part.replace(self.run.folder / CHECKPOINT)
         row = {
             "epoch": epoch + 1,
             "loss": float(logs["loss"]),
@@ -215,7 +216,8 @@ class _Checkpoints(keras.callbacks.Callback):
 
 
 class _Plateau(keras.callbacks.Callback):
-    """Halve the learning rate on a plateau and stop a run that stalled, by the training losses in history.csv."""
+    """Halve the learning rate on a plateau, and stop a run that makes no progress, by the training losses in
+    history.csv."""
 
     def __init__(self, run: Run):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which settings a search may vary, as text and as data, and whether a recipe can take them."""
+"""The settings that a search may vary, as text and as data, checked against a recipe."""
 
 import ast
 import re
@@ -20,11 +20,11 @@ OPTION = "options."
 
 
 def read_space(texts: Sequence[str]) -> dict[str, tuple]:
-    """What `--vary` says, as `tune` takes it.
+    """The values of `--vary`, as `tune` takes them.
 
     Args:
-        texts: NAME=A,B,C for choices, NAME=LOW..HIGH for a range and NAME=LOW..HIGH:log for one by orders of magnitude.
-            A choice of several values is written 8+16+32, of one alone 8+; True, False and None are Python's.
+        texts: NAME=A,B,C for choices, NAME=LOW..HIGH for a range and NAME=LOW..HIGH:log for a logarithmic one. A choice
+            of several values is written 8+16+32, a choice of one value 8+; True, False and None are Python's.
 
     Raises:
         ValueError: for anything else, or a name given twice.
@@ -34,7 +34,7 @@ def read_space(texts: Sequence[str]) -> dict[str, tuple]:
         name, _, values = text.partition("=")
         name = name.strip()
         if not name or not values or name in space:
-            raise ValueError(f"--vary wants each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
+            raise ValueError(f"--vary takes each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
         match = re.fullmatch(r"(.+?)\.\.(.+?)(?::(log|linear))?", values)
         ends = tuple(_value(part) for part in match.groups()[:2]) if match else ()
         if match and all(map(_is_number, ends)):
@@ -61,22 +61,20 @@ def is_range(values: Sequence) -> bool:
 
 
 def check_space(space: Mapping[str, Sequence], recipe: Recipe, by: str) -> dict[str, tuple]:
-    """The space in tuples, whole numbers made floats where the recipe has one; or an error."""
+    """The space as tuples, with integers as floats if the recipe has a float; or a ValueError."""
     if by not in SEARCH_METHODS:
         raise ValueError(f"by must be one of {', '.join(SEARCH_METHODS)}; got {by!r}.")
     options = [f"{OPTION}{name}" for name in builder_options(recipe)]
     now = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if field.name not in FIXED}
     if unknown := [name for name in space if name not in (*now, *options)] or ([] if space else ["Nothing"]):
-        raise ValueError(
-            f"{unknown[0]} cannot be varied in {recipe.name}; what can be is {', '.join([*now, *options])}."
-        )
+        raise ValueError(f"{unknown[0]} cannot be varied in {recipe.name}; these can: {', '.join([*now, *options])}.")
     if by == "grid" and (ranges := [name for name, values in space.items() if is_range(values)]):
         raise ValueError(f"A grid cannot hold the range of {ranges[0]}; name choices, or search by random or bayes.")
     return {name: _convert_choices(name, tuple(values), now) for name, values in space.items()}
 
 
 def _convert_choices(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
-    """The values of one field, if it can take them all."""
+    """The values of one field, if it accepts them all."""
     ends, scale = (values[:2], values[2:]) if is_range(values) else (values, ())
     if scale and not (ends[0] < ends[1] and (scale == ("linear",) or ends[0] > 0)):
         raise ValueError(f"A range goes from low to high, and a log range begins above 0; got {name}={values}.")
@@ -96,7 +94,7 @@ def _convert_choices(name: str, values: tuple, now: Mapping[str, Any]) -> tuple:
 
 
 def _is_compatible(value: object, now: object) -> bool:
-    """Whether a value may stand where `now` stands: a number for a number, a whole one for a whole one."""
+    """Whether a value may replace `now`: a number for a number, an integer for an integer."""
     if isinstance(now, float):
         return _is_number(value)
     return isinstance(value, str | None) if now is None or isinstance(now, str) else type(value) is type(now)

@@ -1,7 +1,7 @@
 """Recipe and slices to a run folder: weights, recipe.json, history.csv, folds.json.
 
-Here it is settled who is trained on and who is held out; the loop itself is `ich_lib.training.loop`. Keras takes
-seconds to import, so only a call imports it.
+This module decides which patients are trained on and which are held out; the loop itself is `ich_lib.training.loop`.
+Keras takes seconds to import, so it is imported inside the functions.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ def train(
     resume: bool = False,
     devices: int = 1,
 ) -> Run:
-    """Train a recipe, holding one fold of patients out.
+    """Train a recipe with one fold of patients held out.
 
-    Nothing is chosen by looking at the held-out fold: the weights kept are those of the last step, and what may end
-    training early is the training loss.
+    Nothing is chosen by the held-out fold: the weights are those of the last step, and only the training loss may stop
+    the training early.
 
     Args:
-        recipe: what to train, or its name.
-        data: the folder of a data set, a store, or None to train on phantoms alone.
-        out: the run folder to make.
+        recipe: the recipe, or its name.
+        data: the folder of a data set, a store, or None to train only on phantoms.
+        out: the new run folder.
         fold: the fold to hold out, 0 to 4; None trains on everything.
-        split: "patient", or, for the lesson on leaks, "leaky image" or "leaky row"; or a split that is ready, which
-            names its own fold held out, so that `fold` is not used.
-        allow_leaks: train although held-out slices are known to the training side.
-        start: a finished run whose weights come first; its model may lack the last layers of this one.
-        resume: go on where a stopped run in `out` ended; its own recipe and split are used.
-        devices: how many of this machine's devices share every batch, see `ich_lib.training.devices.distribute`.
+        split: "patient", or, for the lesson on leaks, "leaky image" or "leaky row"; or a finished split with its own
+            held-out fold, in which case `fold` is not used.
+        allow_leaks: train even if held-out slices are known to the training side.
+        start: a finished run that gives the initial weights; its model may lack the last layers of this one.
+        resume: continue a stopped run in `out`, with its own recipe and split.
+        devices: number of this machine's devices that share every batch, see `ich_lib.training.devices.distribute`.
 
     Returns:
         The finished run.
@@ -64,13 +64,13 @@ def train(
     Raises:
         FileExistsError: if `out` already holds a run and `resume` is False.
         FileNotFoundError: if there is nothing to resume, or no data.
-        ValueError: for a fold that does not exist, a `start` that has seen the patients held out, or a split with the
-            same patient, picture or nearly the same picture on both sides; for a `start` of what is no network; or for
-            devices that are not there.
+        ValueError: for a fold that does not exist, a `start` that has seen the held-out patients, or a split with the
+            same patient, picture or nearly the same picture on both sides; for a `start` that is not a network; or for
+            devices that do not exist.
         ModuleNotFoundError: without Keras, which requirements-course.txt adds.
 
     See also:
-        `recipes`; `evaluate`, on the fold held out; `export`, to serve the run; `load`, which opens it as it is.
+        `recipes`; `evaluate`, for the held-out fold; `export`, to serve the run; `load`, which opens it as it is.
 
     Example:
         >>> from ich_lib import Recipe, train
@@ -90,9 +90,9 @@ def train(
     if not recipe.is_network:
         classical.check_recipe(recipe)
         if start is not None:
-            raise ValueError(f"{recipe.name} is no network and has no weights to begin with; leave start out.")
+            raise ValueError(f"{recipe.name} is not a network and has no initial weights; leave start out.")
     begun = open_run(out) if resume else None
-    place = distribute(devices, batch=(begun.recipe if begun else recipe).batch)  # told before anything is made
+    place = distribute(devices, batch=(begun.recipe if begun else recipe).batch)  # reported before anything is written
     slices = open_slices(recipe, data)
     patient_split = begun.split if begun else _split(slices, split, fold, recipe.seed)
     if set(patient_split.folds) != set(units(slices.table, patient_split.kind)):
@@ -100,7 +100,7 @@ def train(
         raise ValueError(f"{subject} {len(patient_split.folds)} other patients than {slices.table.name} holds.")
     if not allow_leaks and (shared := find_leaks(patient_split, slices)):
         raise ValueError(
-            f"This split leaks: {shared}. Its figures would mean nothing; allow_leaks trains all the same."
+            f"This split leaks: {shared}. Its figures would mean nothing; use allow_leaks to train anyway."
         )
     run = begun or _new_run(recipe, out, patient_split, start)
     if run.recipe.is_network:
@@ -113,15 +113,15 @@ def train(
 
 
 def open_slices(recipe: Recipe, data: str | Path | Store | None) -> Store:
-    """The slices to train on, at the size the recipe's pictures are cut from.
+    """The training slices, at the size that the recipe's pictures are cropped from.
 
     Args:
-        recipe: whose pictures they are.
+        recipe: the recipe of the pictures.
         data: the folder of a data set, a store or its file, or None for phantoms.
 
     Raises:
         FileNotFoundError: if there is no data.
-        ValueError: for no data and no phantoms, for a store of another size or field than the recipe's, or for one
+        ValueError: for neither data nor phantoms, for a store of another size or field than the recipe's, or for one
             with the sample patients of the demo, which no model is trained on.
     """
     if data is None and not recipe.phantoms:
@@ -167,13 +167,13 @@ def _split(slices: Store, kind: str | Split, fold: int | None, seed: int) -> Spl
 
 def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) -> Run:
     if is_run(out):
-        raise FileExistsError(f"{out} already holds a run. Choose another folder, or go on with it by --resume.")
+        raise FileExistsError(f"{out} already holds a run. Choose another folder, or continue it with --resume.")
     run = Run(out, recipe, split)
     first = None if start is None else _start_from(open_run(start), run)
     if first is None and recipe.weights:
         from ich_lib.models.builders import build
 
-        build(recipe, pretrained=True)  # weights that cannot be had are told before a run is begun
+        build(recipe, pretrained=True)  # missing weights are reported before a run is started
     out.mkdir(parents=True, exist_ok=True)
     if first:
         first.save_weights(out / START)
@@ -183,9 +183,9 @@ def _new_run(recipe: Recipe, out: Path, split: Split, start: str | Path | None) 
 
 
 def _start_from(start: Run, run: Run) -> keras.Model:
-    """The model of `run` with the weights of `start`, which must all find their place and know nobody held out.
+    """The model of `run` with the weights of `start`, which must all fit. `start` must not know a held-out patient.
 
-    Layers that `start` lacks, such as the scores of a model that only drew masks, keep weights drawn by the seed.
+    Layers that `start` lacks, such as the scores of a mask-only model, keep weights drawn from the seed.
     """
     if leaked := set(start.patients(trained=True)) & set(run.patients(trained=False)):
         raise ValueError(

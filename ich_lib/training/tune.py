@@ -1,7 +1,7 @@
-"""Settings tried out within a budget, on other patients than those that are reported.
+"""Search for settings within a budget, without the patients that are reported.
 
-Whoever picks the best of twenty runs by the fold they report has reported their luck. So the reported fold is set apart
-before the first trial and no trial sees it: the next fold scores the trials, the other three train them.
+The best of twenty runs on the reported fold is partly luck. So the reported fold is set apart before the first trial,
+and no trial sees it: the next fold scores the trials, and the other three train them.
 """
 
 import csv
@@ -29,22 +29,22 @@ from ich_lib.training.batches import Slices, ValidationBatches
 from ich_lib.training.search_space import OPTION, check_space, is_range
 from ich_lib.training.train import FOLDS, open_slices, train
 
-# Kept as they are: what the data was stored for, the seed, which says who is in which fold, and the threshold, which is
-# set before training; a recipe's name, task and source are no settings.
+# These are not varied: the settings of the stored data, the seed, which decides the folds, and the threshold, which is
+# chosen before training. A recipe's name, task and source are not settings.
 _STUDY, _BEST, _TRIALS = "study.db", "best.json", "trials.csv"
-_AT_RANDOM = 5  # trials before "bayes" begins to reckon; Optuna's own 10 would be half of the usual budget
+_AT_RANDOM = 5  # random trials before "bayes" starts; Optuna's own 10 would be half of the usual budget
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """The best of some trials.
+    """The best trial.
 
     Attributes:
-        folder: with a run a trial, trials.csv, best.json and study.db.
+        folder: with a run per trial, trials.csv, best.json and study.db.
         recipe: with the best settings, to be trained on the outer fold.
         settings: field, or options.NAME, to the best value.
-        score: on the inner fold. It is the best of many, so it flatters; never report it.
-        trials: how many were made.
+        score: on the inner fold. It is the best of many, so it is too favorable; never report it.
+        trials: number of trials.
     """
 
     folder: Path
@@ -66,19 +66,19 @@ def tune(
     fold: int = 0,
     seed: int = 0,
 ) -> TuningResult:
-    """Search for settings of a recipe. The same command goes on where a stopped one ended.
+    """Search for settings of a recipe. The same command resumes a stopped search.
 
     Args:
-        recipe: what to train.
+        recipe: the recipe to vary.
         data: the folder of a data set, a store, or its file.
         out: gets the trials' runs, trial-000, trial-001, ..., and trials.csv, best.json and study.db.
         space: field of the recipe, or options.NAME for an option of its builder, to a tuple of choices, or to a range
             (low, high, "log") or (low, high, "linear"), ends included.
         by: "grid", every combination once; "random"; "bayes", a tree-structured Parzen estimator.
-        trials: made at most, earlier ones of `out` counted in. Settings met again are not trained again.
-        minutes: of training, earlier ones counted in; the trial that runs when they are over is finished.
+        trials: maximum number, including earlier ones in `out`. Repeated settings are not trained again.
+        minutes: maximum time of training, including earlier trials; a trial that has started is finished.
         fold: the outer fold, 0 to 4, whose patients are set apart for the report. The next one scores the trials.
-        seed: decides what is tried. Stopped or not, the same trials come in the same order.
+        seed: decides which settings are tried. The same trials come in the same order, even after an interruption.
 
     Returns:
         The best trial.
@@ -126,10 +126,10 @@ def tune(
 
 
 def set_aside(table: Table, *, fold: int, seed: int) -> Split:
-    """The folds that `train` draws, with one set apart (-1) and the next one, cyclic, held out.
+    """The folds of `train`, with one set apart (-1) and the next one, cyclic, held out.
 
     Raises:
-        ValueError: as `by_patient`.
+        ValueError: as in `by_patient`.
     """
     outer = by_patient(table, folds=FOLDS, held_out=fold, seed=seed)
     folds = {patient: SET_ASIDE if number == fold else number for patient, number in outer.folds.items()}
@@ -137,19 +137,19 @@ def set_aside(table: Table, *, fold: int, seed: int) -> Split:
 
 
 def score_run(run: Run, slices: Slices) -> float:
-    """How well a run does on slices it was not trained on: one number, the more the better.
+    """The quality of a run on slices outside its training side: one number, higher is better.
 
     Args:
         run: a finished one.
-        slices: to judge it by.
+        slices: for the score.
 
     Returns:
         For a recipe that segments, the mean Dice over the slices whose mask holds blood, at the recipe's threshold and
-        size; for one that only classifies, the AUC of `any` over slices. A slice shown through several windows, each a
-        sample of its own, has the mean of their scores.
+        size. For one that only classifies, the AUC of `any` over slices. If a slice is shown in several windows as
+        separate samples, their scores are averaged.
 
     Raises:
-        ValueError: if the model answers with something else than numbers, or the slices cannot tell.
+        ValueError: if the model returns values that are not numbers, or the score is not defined on these slices.
     """
     recipe, model, still = run.recipe, run.model(), ValidationBatches(slices, run.recipe)
     predicted_masks, truths = [], []
@@ -158,9 +158,9 @@ def score_run(run: Run, slices: Slices) -> float:
         outputs = model.predict_on_batch(pictures)
         outputs, truth = (
             (outputs[0], told[0]) if isinstance(told, tuple) else (outputs, told)
-        )  # of both, the mask decides
+        )  # with both outputs, the mask decides
         if not np.isfinite(outputs).all():
-            raise ValueError("The model's answers are no numbers: its training diverged.")
+            raise ValueError("The model's outputs are not numbers: its training diverged.")
         if recipe.has_mask_output:
             masks, bloods = (_planes(outputs) >= recipe.threshold, _planes(truth) > 0.5)
             predicted_masks += [dice(blood, mask) for blood, mask in zip(bloods, masks, strict=True) if blood.any()]
@@ -176,7 +176,7 @@ def score_run(run: Run, slices: Slices) -> float:
 
 
 def change_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """A recipe with some settings replaced, those named options.NAME among its builder's options.
+    """A recipe with some settings replaced; those named options.NAME are options of its builder.
 
     Raises:
         ValueError: if no recipe can have them.
@@ -187,17 +187,17 @@ def change_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
 
 
 def best_recipe(path: str | Path, name: str, *, fold: int | None, seed: int | None = None) -> Recipe:
-    """The recipe with the best settings out of a best.json, for the fold that the tuning never saw.
+    """The recipe with the best settings of a best.json, for the fold that the tuning never saw.
 
     Args:
         path: best.json.
         name: of the recipe.
-        fold: to be held out; None trains on everybody.
-        seed: that is to draw the folds, if not the recipe's own.
+        fold: the held-out fold; None trains on all patients.
+        seed: for the folds, if not the recipe's own.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for settings of another recipe, or a fold or a seed that would report patients tuned on.
+        ValueError: for settings of another recipe, or a fold or a seed that would report patients used for tuning.
     """
     best = json.loads(Path(path).read_text())
     recipe = recipe_from_json(best["recipe"])
@@ -225,7 +225,7 @@ def _check_scorable(recipe: Recipe, slices: Slices, split: Split) -> None:
 
 
 def _choices_by_json(values: Sequence) -> dict[str, Any]:
-    """Choices by their JSON, since Optuna keeps plain values only."""
+    """Choices by their JSON, because Optuna keeps only plain values."""
     return {json.dumps(value, default=asdict): value for value in values}
 
 
@@ -239,7 +239,8 @@ def _draw_setting(trial: optuna.Trial, name: str, values: Sequence) -> object:
 
 
 def _sampler(by: str, space: Mapping[str, Sequence], seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler for one trial. Each trial has a seed of its own, or a second session would draw the first's."""
+    """Optuna's sampler for one trial. Each trial has its own seed, or a second session would repeat the draws of the
+    first."""
     if by == "grid":
         return optuna.samplers.GridSampler(
             {name: list(_choices_by_json(values)) for name, values in space.items()}, seed=seed
@@ -265,7 +266,7 @@ def _objective(
             value, minutes = _run_trial(
                 change_recipe(recipe, settings), slices, out / f"trial-{trial.number:03d}", split
             )
-        except (ValueError, TypeError) as problem:  # a builder tells a size it cannot halve, Python a wrong argument
+        except (ValueError, TypeError) as problem:  # a builder refuses a size it cannot halve, Python a wrong argument
             trial.set_user_attr("minutes", (time.monotonic() - started) / 60)
             trial.set_user_attr("problem", " ".join(str(problem).split()))
             raise
@@ -276,7 +277,7 @@ def _objective(
 
 
 def _run_trial(recipe: Recipe, slices: Store, folder: Path, split: Split) -> tuple[float, float]:
-    """Train one trial, or finish it; its score on the inner fold and its minutes."""
+    """Train one trial, or finish it; returns its score on the inner fold and its minutes."""
     begun = is_run(folder) and open_run(folder).recipe == recipe_from_json(recipe.as_json())
     if begun and open_run(folder).weights.is_file():
         run = open_run(folder)
@@ -292,9 +293,9 @@ def _planes(pictures: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _study(path: Path, settings: dict) -> Iterator[optuna.Study]:
-    """The study kept in a file, without the trial that a stop cut short: it comes again, under its number."""
+    """The study stored in a file, without an interrupted trial: it is repeated under its number."""
     before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials.csv tells each trial, failed ones with their reason
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials.csv lists each trial, failed ones with their reason
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
 
     def opened() -> optuna.Study:
@@ -313,12 +314,12 @@ def _study(path: Path, settings: dict) -> Iterator[optuna.Study]:
         yield study
     finally:
         storage.remove_session()
-        storage.engine.dispose()  # or Windows keeps the file locked
+        storage.engine.dispose()  # otherwise Windows keeps the file locked
         optuna.logging.set_verbosity(before)
 
 
 def _is_over(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether a trial has a score or a reason for having none; Optuna calls stopped ones failed too."""
+    """Whether a trial has a score or a reason for having none; Optuna also calls interrupted ones failed."""
     return trial.state == optuna.trial.TrialState.COMPLETE or "problem" in trial.user_attrs
 
 
@@ -327,7 +328,7 @@ def _minutes(trial: optuna.trial.FrozenTrial) -> float:
 
 
 def _settings(trial: optuna.trial.FrozenTrial, space: Mapping[str, Sequence]) -> dict[str, Any]:
-    """What a trial tried, choices no longer by their JSON."""
+    """The settings of a trial, with choices decoded from their JSON."""
     values = {name: trial.params[name] for name in space if name in trial.params}
     return {
         name: value if is_range(space[name]) else _choices_by_json(space[name])[value] for name, value in values.items()
@@ -337,7 +338,7 @@ def _settings(trial: optuna.trial.FrozenTrial, space: Mapping[str, Sequence]) ->
 def _best(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, Sequence]) -> TuningResult:
     finished = [trial for trial in study.get_trials() if _is_over(trial)]
     if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in finished):
-        why = finished[0].user_attrs["problem"] if finished else "there was no time for one."
+        why = finished[0].user_attrs["problem"] if finished else "there was no time for a trial."
         raise ValueError(f"None of {len(finished)} trials could be trained: {why}")
     settings = _settings(study.best_trial, space)
     return TuningResult(out, change_recipe(recipe, settings), settings, study.best_value, len(finished))
@@ -375,7 +376,7 @@ def _write(study: optuna.Study, out: Path, recipe: Recipe, space: Mapping[str, S
 
 
 def _format_value(value: object) -> str:
-    """A value as `--vary` takes it."""
+    """A value in the form of `--vary`."""
     if isinstance(value, tuple):
         return "+".join(map(str, value)) + "+" * (len(value) == 1)
     return json.dumps(asdict(value)) if isinstance(value, Augment) else str(value)

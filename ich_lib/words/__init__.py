@@ -1,4 +1,4 @@
-"""A result to sentences, in the languages of the demo."""
+"""A result as sentences, in the languages of the demo."""
 
 from ich_lib.words.doubts import doubt_sentence
 from ich_lib.words.languages import LANGUAGES, in_each_language

@@ -1,11 +1,12 @@
-"""Why a scan may be no native head in HU, in the languages of the demo. English stands in `prediction.gates`."""
+"""Why a scan may not be a native head CT in HU, in the languages of the demo. The English text is in
+`prediction.gates`."""
 
 from collections.abc import Mapping
 
 from ich_lib.prediction.gates import Doubt
 from ich_lib.words.languages import format_number, words_in
 
-PARTS = {  # of the body, as `scan.Acquisition` has them
+PARTS = {  # of the body, as in `scan.Acquisition`
     "de": {
         "face": "Gesicht",
         "neck": "Hals",
@@ -99,14 +100,14 @@ SENTENCES = {
         "{value}, límite {limit}).",
     },
 }
-_DIGITS = {"value": 1, "limit": 1}  # of the numbers in a sentence; 0 of all others
+_DIGITS = {"value": 1, "limit": 1}  # of the numbers in a sentence; 0 for all others
 
 
 def doubt_sentence(doubt: Doubt, language: str = "en") -> str:
     """A doubt of `find_doubts` in one sentence.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
 
     >>> from ich_lib.phantoms.bodies import body
     >>> from ich_lib.prediction.gates import find_doubts
@@ -122,7 +123,7 @@ def doubt_sentence(doubt: Doubt, language: str = "en") -> str:
 
 
 def _told(values: Mapping[str, float | str], language: str) -> dict[str, str]:
-    """Numbers as the language writes them, parts of the body in its words."""
+    """Numbers in the format of the language, and parts of the body in its words."""
     return {
         name: PARTS[language].get(value, value)
         if isinstance(value, str)

@@ -1,4 +1,4 @@
-"""The words of a result's sentences in English, German and Spanish. Those of the page are in page.toml."""
+"""The words of a result's sentences in English, German and Spanish. The words of the page are in page.toml."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -180,7 +180,7 @@ def words_in(language: str) -> dict:
     """The table of a language.
 
     Raises:
-        ValueError: for a language that has none.
+        ValueError: for an unknown language.
     """
     if language not in LANGUAGES:
         raise ValueError(f"There are no sentences in {language!r}; choose from {', '.join(LANGUAGES)}.")
@@ -188,10 +188,10 @@ def words_in(language: str) -> dict:
 
 
 def format_number(value: float, digits: int, language: str) -> str:
-    """A number as the language writes it: 3.1 in English, 3,1 in German and Spanish."""
+    """A number in the format of the language: 3.1 in English, 3,1 in German and Spanish."""
     return f"{value:.{digits}f}".replace(".", words_in(language)["point"])
 
 
 def in_each_language(tell: Callable[[_About, str], _Told], about: _About) -> dict[str, _Told]:
-    """Language to what `tell(about, language)` says."""
+    """Language to the result of `tell(about, language)`."""
     return {language: tell(about, language) for language in LANGUAGES}

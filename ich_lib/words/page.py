@@ -1,4 +1,4 @@
-"""Every word of the page by language: the scripts of the page get them all, the server says some of them itself."""
+"""Every word of the page, by language. The scripts of the page get all of them; the server uses some of them itself."""
 
 import tomllib
 from functools import cache
@@ -11,7 +11,7 @@ TABLE = Path(__file__).with_name("page.toml")
 
 @cache
 def page_words() -> dict[str, dict]:
-    """Language to the words of the page, as page.toml has them; a group of words is a dictionary of its own.
+    """Language to the words of the page, as in page.toml; a group of words is a nested dictionary.
 
     Example:
         >>> page_words()["de"]["outline"]
@@ -28,15 +28,15 @@ def _in(language: str, entry: dict) -> str | dict:
 
 
 def page_sentence(key: str, language: str = "en", /, **values: object) -> str:
-    """One sentence or word of the page, its places filled in.
+    """One sentence or word of the page, with its placeholders filled in.
 
     Args:
-        key: of page.toml; "group/key" in a group.
+        key: in page.toml; "group/key" in a group.
         language: a key of LANGUAGES.
-        values: what is filled in.
+        values: for the placeholders.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
         KeyError: for a key that page.toml does not have.
 
     Example:
@@ -51,11 +51,11 @@ def page_sentence(key: str, language: str = "en", /, **values: object) -> str:
 
 
 class PageProblem(ValueError):
-    """What the page refuses, as a sentence of page.toml; `str()` is English.
+    """An error of the page, as a sentence of page.toml; `str()` is English.
 
     Attributes:
         key: of the sentence.
-        values: what is filled in.
+        values: for the placeholders.
 
     Example:
         >>> raise PageProblem("too_large", mb=700, most=600)

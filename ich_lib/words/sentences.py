@@ -1,4 +1,4 @@
-"""A result in words, and where a made head comes from."""
+"""A result in words, and the origin of a synthetic head."""
 
 from collections.abc import Iterable
 
@@ -11,19 +11,19 @@ from ich_lib.prediction.analyze import Result
 from ich_lib.words.doubts import doubt_sentence
 from ich_lib.words.languages import format_number, words_in
 
-SHORT_NOTICE = "Teaching only, not a medical device."  # where NOTICE has no room
-SHA_DIGITS = 12  # of a hash, where all 64 have no room
+SHORT_NOTICE = "Teaching only, not a medical device."  # for places where NOTICE is too long
+SHA_DIGITS = 12  # of a hash, for places where all 64 are too long
 
 
 def result_sentence(result: Result, language: str = "en") -> str:
-    """What was found, in one sentence for a person: `Result.finding` in words. Page, files and commands all say this.
+    """The result in one sentence for a user: `Result.finding` in words. Page, files and commands all use it.
 
     Args:
-        result: of `analyze`.
+        result: from `analyze`.
         language: a key of LANGUAGES.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     ml = result.volume_ml
     about = words_in(language)["about"].format(ml=format_number(ml, 0 if ml >= 10 else 1, language)) if ml else ""
@@ -31,7 +31,7 @@ def result_sentence(result: Result, language: str = "en") -> str:
 
 
 def _headline(result: Result, about: str, language: str) -> str:
-    """The sentence with this word on mL in it."""
+    """The sentence with this text about mL in it."""
     say = words_in(language)
     if result.finding in ("withheld", "none"):
         return say[result.finding]
@@ -48,14 +48,14 @@ def _headline(result: Result, about: str, language: str) -> str:
 
 
 def threshold_sentences(result: Result, language: str = "en") -> dict[str, str]:
-    """What `result_sentence` and `volume_sentence` say at other thresholds of the mask, for who moves it.
+    """The parts of `result_sentence` and `volume_sentence` at other thresholds of the mask, for the threshold slider.
 
     Returns:
-        `headline` with the place {about}, `about` and `marked` with the place {ml}, `not_measurable`, `not_supported`,
-        `no_voxel` and `no_ml`; empty where nothing is believed.
+        `headline` with the placeholder {about}, `about` and `marked` with the placeholder {ml}, `not_measurable`,
+        `not_supported`, `no_voxel` and `no_ml`; empty if the finding is withheld.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     say = words_in(language)
     if result.is_withheld:
@@ -66,35 +66,35 @@ def threshold_sentences(result: Result, language: str = "en") -> dict[str, str]:
 
 
 def belief_sentence(result: Result, language: str = "en") -> str:
-    """That a finding is shown on request although a gate refuses it; "" where none does. It marks every file.
+    """Says that a finding is shown on request although a gate refuses it; "" if no gate does. It marks every file.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     return words_in(language)["believed"] if result.refusals and result.believe else ""
 
 
 def doubt_sentences(result: Result, language: str = "en") -> list[str]:
-    """Why a scan may be no native head in HU, those doubts first because of which nothing is believed.
+    """Why a scan may not be a native head CT in HU; doubts that refuse come first.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     return [doubt_sentence(doubt, language) for doubt in result.doubts]
 
 
 def notes_of(result: Result) -> list[str]:
-    """The warnings that are no doubts: what the reader says."""
+    """The warnings of the reader, without the doubts of the gates."""
     doubts = {doubt.sentence for doubt in result.doubts}
     return [warning for warning in result.warnings if warning not in doubts]
 
 
 def unsure_sentence(result: Result, language: str = "en") -> str:
-    """Of which slices the model is unsure, in one sentence, counted from 1 as the viewer does; "" where of none, or
-    where nothing is believed.
+    """The slices on which the model is unsure, in one sentence, counted from 1 as in the viewer; "" if there are none,
+    or if the finding is withheld.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     say = words_in(language)
     if not result.unsure_slices or result.is_withheld:
@@ -115,10 +115,10 @@ def _ranges(numbers: Iterable[int]) -> str:
 
 
 def volume_sentence(result: Result, language: str = "en") -> str:
-    """mL and what they rest on, or why there are none; "" where nothing is believed.
+    """The volume in mL and its basis, or why there is none; "" if the finding is withheld.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     say = words_in(language)
     if result.is_withheld:
@@ -140,7 +140,7 @@ def _marked(result: Result, ml: str, language: str) -> str:
 
 
 def real_head_sentence(patient: str, labels: np.ndarray, language: str = "en") -> str:
-    """Where a real head comes from, and which blood its readers saw on which slices, counted from 1.
+    """The source of a real head, and the blood that its readers labeled, by slice from 1.
 
     Args:
         patient: of CT-ICH.
@@ -148,7 +148,7 @@ def real_head_sentence(patient: str, labels: np.ndarray, language: str = "en") -
         language: a key of LANGUAGES.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     say = words_in(language)
     bleeds = [
@@ -160,15 +160,15 @@ def real_head_sentence(patient: str, labels: np.ndarray, language: str = "en") -
 
 
 def verdict_sentence(result: Result, truth: np.ndarray, language: str = "en") -> str:
-    """How much of the true blood the model finds, and on how many slices it is right; "" where nothing is believed.
+    """How much of the true blood the model finds, and on how many slices it is right; "" if the finding is withheld.
 
     Args:
-        result: of `analyze`.
+        result: from `analyze`.
         truth: (z, y, x) bool.
         language: a key of LANGUAGES.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     say = words_in(language)
     if result.is_withheld:
@@ -196,10 +196,10 @@ def _share_found(hit: int, blood: int, finding: str) -> str:
 
 
 def phantom_sentence(case: Phantom, language: str = "en") -> str:
-    """Where a head made by code comes from: which blood was put in, and what is there to mislead.
+    """The origin of a synthetic head: which bleeds and which mimics it has.
 
     Raises:
-        ValueError: for a language that has no words here.
+        ValueError: for an unknown language.
     """
     say = words_in(language)
     blood = ", ".join(f"{say['types'][kind]} {ml:.0f} mL" for kind, ml in case.volumes_ml.items())
@@ -209,8 +209,8 @@ def phantom_sentence(case: Phantom, language: str = "en") -> str:
 
 
 def ood_sentence(result: Result) -> str:
-    """How like the scans that the model learned from this one is, in one sentence; "" where the model cannot tell,
-    where that is a doubt, or where nothing is believed."""
+    """How similar the scan is to the training set, in one sentence; "" if the model has no such test, if the test is a
+    doubt, or if the finding is withheld."""
     ood = result.ood
     if ood is None or ood.is_ood or result.is_withheld:
         return ""
@@ -222,7 +222,7 @@ def ood_sentence(result: Result) -> str:
 
 
 def provenance(result: Result, *, digits: int = 64) -> str:
-    """Who found it: the library's version, each model's name and the first `digits` of its weights' SHA-256; and
-    `belief_sentence`."""
+    """The software behind a result: the library's version, each model's name and the first `digits` of its weights'
+    SHA-256; and `belief_sentence`."""
     models = (f"{name} {sha256[:digits]}" for name, sha256 in result.models)
     return "; ".join(filter(None, [f"ich_lib {__version__}", *models, belief_sentence(result)]))

@@ -1,4 +1,4 @@
-"""Cases: the worst and the best scans of a model beside their truth, at any threshold. Wiring only."""
+"""Cases: the worst and the best scans of a model with their truth, at any threshold. Wiring only."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,23 +30,23 @@ from ich_lib.workbench.shown import error_sentence, escape_markdown, modified_at
 _PHANTOMS, _OWN = "Phantoms", "My own run and data"
 _CAM = METHODS[0]
 _COLUMNS = 3
-_EVERY_S = 1.0  # between two looks at how many heads are read
-_PRIVATE = "These pictures are of the scans in your folder. Where they are patients, keep them on this machine."
+_EVERY_S = 1.0  # between two checks of how many heads are read
+_PRIVATE = "These pictures are of the scans in your folder. If they are patients, keep them on this machine."
 
 
 @dataclass(frozen=True)
 class _Shelf:
-    """Scans with their truth, and a model that was judged on them.
+    """Scans with their truth, and a model that was evaluated on them.
 
     Attributes:
         rows: lines of a report.
-        threshold: a scan is called bleeding from this score on.
-        patient_name: what a line is called on the page, such as "patient 3".
-        case_key: tells its scan from all others; it names a patient and is never shown.
-        source: of the model judged on a line.
+        threshold: a scan is called bleeding from this score.
+        patient_name: the name of a line on the page, such as "patient 3".
+        case_key: identifies the scan; it contains the patient's name and is never shown.
+        source: of the model that was evaluated on a line.
         case: a line to its scan.
-        result: a line and a source to what the model there says.
-        was_seen: a line and a source to whether the model there was trained on that patient.
+        result: a line and a source to the model's result.
+        was_seen: a line and a source to whether that patient is in the model's training set.
     """
 
     rows: Sequence[Line]
@@ -61,7 +61,7 @@ class _Shelf:
 
 @dataclass(frozen=True)
 class _SelectedCase:
-    """The case looked at, what the model at `source` says of it, and the last two of its shelf."""
+    """The chosen case, the result of the model at `source`, and the last two of its shelf."""
 
     case: Case
     result: Result
@@ -87,7 +87,7 @@ def page() -> None:
 
 
 class _Asking:
-    """The shipped model asked about head after head, in a thread of its own; `done` of them have their answer."""
+    """The shipped model applied to one head after the other, in a separate thread; `done` of them are finished."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -111,7 +111,7 @@ def _asking_thread() -> _Asking:
 
 
 def start_asking() -> None:
-    """Begin with it, once, while another page is looked at."""
+    """Start it once, while the user looks at another page."""
     _asking_thread()
 
 
@@ -126,7 +126,7 @@ def _sample_result(number: int, source: str, stamp: float) -> Result:
 
 
 def _count_answers(source: str) -> int:
-    """How many heads the page has: of the shipped model those it was asked about so far, of others all."""
+    """How many heads the page has: for the shipped model the finished ones, for others all."""
     count = len(scans.sample_cases())
     if source != WEIGHTS_FOLDER:
         return count
@@ -140,19 +140,19 @@ def _count_answers(source: str) -> int:
 
 @st.fragment(run_every=_EVERY_S)
 def _refresh_when_done() -> None:
-    """How many heads there are; the page begins anew with all of them."""
+    """How many heads there are; the page starts again when all are made."""
     asking, count = _asking_thread(), len(scans.sample_cases())
     if asking.done == count:
         st.rerun()
     elif not asking.problem:
-        st.progress(asking.done / count, f"{asking.done} of {count} heads are made and read; the others follow …")
+        st.progress(asking.done / count, f"{asking.done} of {count} heads are made and analyzed; the others follow …")
 
 
 def _phantom_shelf() -> _Shelf:
     source = st.text_input(
-        "Model", WEIGHTS_FOLDER, key="cases model", help="shipped, a run folder, or what export wrote."
+        "Model", WEIGHTS_FOLDER, key="cases model", help="shipped, a run folder, or a folder of export."
     )
-    with st.spinner("Making a head by code and asking the model: some seconds, once"):
+    with st.spinner("Making a synthetic head and running the model: some seconds, once"):
         count = _count_answers(source)
         results = [_sample_result(k, source, models.model_stamp(source)) for k in range(count)]
     if count < len(scans.sample_cases()):
@@ -170,7 +170,7 @@ def _phantom_shelf() -> _Shelf:
     )
 
 
-# ---- one's own ------------------------------------------------------------------------------------------------------
+# ---- own data -------------------------------------------------------------------------------------------------------
 
 
 @st.cache_resource(show_spinner="Reading the data set", max_entries=4)
@@ -184,8 +184,8 @@ def _own_case(data: str, stamp: float, scan: str) -> Case:
     rows = scans.scan_rows(table, scan)
     try:
         return case_of(table, rows)
-    except ValueError as problem:  # its sentence names the patient's file
-        raise ValueError("A file of this scan cannot be read; the page Data tells which.") from problem
+    except ValueError as problem:  # its message names the patient's file
+        raise ValueError("A file of this scan cannot be read; the page Data names it.") from problem
 
 
 @st.cache_resource(show_spinner="Asking the model", max_entries=16)
@@ -196,16 +196,16 @@ def _own_result(data: str, stamp: float, scan: str, source: str, modified: float
 def _own_shelf() -> _Shelf | None:
     left, right = st.columns(2)
     source = left.text_input("Run", key="cases run", help="A run folder, or a folder of runs fold-0, fold-1, ...")
-    data = right.text_input("Data", key="cases data", help="Folder of a data set, or a store of whole slices.")
+    data = right.text_input("Data", key="cases data", help="Folder of a data set, or a store with whole slices.")
     if not source or not data:
-        st.info("Name a run that evaluate has judged, and the data it was judged on. Nothing leaves this machine.")
+        st.info("Name a run with a report of evaluate, and its data. Nothing leaves this machine.")
         return None
     report_path = Path(source).expanduser() / "report.json"
     path = Path(st.text_input("Report", key="cases report", placeholder=str(report_path)) or report_path).expanduser()
     if not path.is_file():
         st.info(
             escape_markdown(
-                f"There is no {path.name} in {path.parent}. It tells the worst cases; make it in a terminal:"
+                f"There is no {path.name} in {path.parent}. It lists the worst cases. Make it in a terminal:"
             )
         )
         st.code(f"python -m ich_lib evaluate {source} --data {data} --out {source}", language="bash")
@@ -221,7 +221,7 @@ def _shelf_of_report(report: Report, source: str, data: str) -> _Shelf:
     table = _table(data, stamp)
     st.caption(_PRIVATE)
     if report.leaky:
-        st.warning("The split leaks: patients are on both sides, so what is shown flatters the run.")
+        st.warning("The split leaks: patients are on both sides, so the results are too favorable.")
 
     def judge_of(row: Line) -> str:
         place = str(scans.run_for_fold(source, row.fold))
@@ -248,15 +248,15 @@ def _shelf_of_report(report: Report, source: str, data: str) -> _Shelf:
 def _show_shelf(shelf: _Shelf) -> None:
     order = scans.rank_cases(shelf.rows, threshold=shelf.threshold)
     if not order:
-        st.info("No scan failed, and none bleeds and was called: there is no case to rank.")
+        st.info("No scan failed, and no bleeding scan was called: there is no case to rank.")
         return
     labels = [_case_name(shelf, kind, row) for kind, row in order]
     left, right = st.columns(2)
-    label = left.selectbox("Case, the worst first", labels)
+    label = left.selectbox("Case (worst first)", labels)
     further_models = right.text_input(
         "Held beside it",
         key="cases others",
-        help=f"Further models: {WEIGHTS_FOLDER}, or run folders, with a semicolon between.",
+        help=f"Further models: {WEIGHTS_FOLDER}, or run folders, separated by semicolons.",
         placeholder="runs/first; runs/second",
     )
     kind, row = order[labels.index(label)]
@@ -264,7 +264,7 @@ def _show_shelf(shelf: _Shelf) -> None:
     case, result = shelf.case(row), shelf.result(row, source)
     _kind_in_words(kind, row, shelf.threshold, Failure(case, result.mask))
     if shelf.was_seen(row, source):
-        st.warning("This model was trained on slices of this patient: what it answers flatters it.")
+        st.warning("This model was trained on slices of this patient, so its result is too favorable.")
     other_results = _results_by_model(
         shelf, row, [entry.strip() for entry in further_models.split(";") if entry.strip()]
     )
@@ -285,7 +285,7 @@ def _kind_in_words(kind: str, row: Line, threshold: float, case: Failure) -> Non
     st.write(escape_markdown(failure_sentence(kind, row, threshold)))
     first, *further_causes = causes(case)
     if first == OTHER_CAUSE:
-        st.caption("No rule finds a cause here: look for yourself.")
+        st.caption("No rule gives a cause here: look for yourself.")
         return
     also = f" Also fits: {', '.join(further_causes)}." if further_causes else ""
     st.caption(
@@ -294,7 +294,7 @@ def _kind_in_words(kind: str, row: Line, threshold: float, case: Failure) -> Non
 
 
 def _results_by_model(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[str, Result]:
-    """Name of the model to its answer; a model that cannot be asked gets a sentence, and the others go on."""
+    """Name of the model to its result; a model that cannot be loaded gives a message, and the others continue."""
     results = {}
     for source in sources:
         place = str(scans.run_for_fold(source, row.fold))
@@ -302,7 +302,7 @@ def _results_by_model(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[
             results[source] = shelf.result(row, place)
             if shelf.was_seen(row, place):
                 st.warning(
-                    escape_markdown(f"{source} was trained on slices of this patient: what it answers flatters it.")
+                    escape_markdown(f"{source} was trained on slices of this patient, so its result is too favorable.")
                 )
         except (ValueError, OSError, ImportError) as problem:
             st.warning(error_sentence(problem))
@@ -321,12 +321,12 @@ def _look(selected: _SelectedCase, other_results: Mapping[str, Result]) -> None:
     first = informative_slices(failed, result.heat, count=1)[0] + 1
     k = (left.slider("Slice, from foot to head", 1, count, first, key=f"{key} slice") if count > 1 else 1) - 1
     help_text = (
-        "A voxel is blood from this probability on. Set before training; choosing it by the truth is tuning on it."
+        "A voxel is blood from this probability. It was set before training; do not choose it by looking at the truth."
     )
     threshold = middle.slider(
         "Threshold of the mask", 0.02, 0.98, result.threshold, 0.02, key=f"{key} t", help=help_text
     )
-    method = right.selectbox("Heat map", METHODS, key=f"{key} heat", help=f"All but {_CAM} ask Keras: seconds.")
+    method = right.selectbox("Heat map", METHODS, key=f"{key} heat", help=f"All but {_CAM} need Keras: seconds.")
     _metrics(case, result, threshold)
     heat = result.heat if method == _CAM else _heat_or_word(selected, method)
     current = replace(result, threshold=threshold, heat=heat)
@@ -337,8 +337,8 @@ def _look(selected: _SelectedCase, other_results: Mapping[str, Result]) -> None:
             f"Heat ({method})": slice_picture(result.scan, k, heat=heat),
         }
     )
-    scale = "It is as high as the score of the scan." if method == _CAM else "1 is the strongest place the network saw."
-    st.caption(f"Heat tells where the answer came from, not that it is right. {scale}{_caveats(case, result, k)}")
+    scale = "It is as high as the score of the scan." if method == _CAM else "1 is the strongest place in this scan."
+    st.caption(f"Heat shows where the score came from, not that it is right. {scale}{_caveats(case, result, k)}")
     if other_results:
         results = {selected.source: current, **other_results}
         _row(
@@ -361,8 +361,8 @@ def _row(pictures: Mapping[str, Figure]) -> None:
 
 
 def _caveats(case: Case, result: Result, k: int) -> str:
-    note = "" if case.outlined[k] else " Nobody outlined this slice: its truth is not known."
-    return note + ("" if result.scan.spacing_known else " mL rest on an assumed size of a voxel.")
+    note = "" if case.outlined[k] else " This slice has no outline: its truth is not known."
+    return note + ("" if result.scan.spacing_known else " The volume in mL assumes a voxel size.")
 
 
 def _metrics(case: Case, result: Result, threshold: float) -> None:
@@ -399,7 +399,7 @@ def _metrics_row(name: str, result: Result, case: Case) -> dict[str, str]:
     return cells | {"Dice": f"{now.dice:.3f}", "marked mL": f"{now.marked_ml:.1f}", "true mL": f"{now.true_ml:.1f}"}
 
 
-@st.cache_resource(show_spinner="Asking Keras for the map: some seconds", max_entries=16)
+@st.cache_resource(show_spinner="Computing the map with Keras: some seconds", max_entries=16)
 def _heat(_scan: Scan, case_key: str, source: str, method: str, stamp: float) -> np.ndarray:
     from ich_lib.explanation import explain
 
@@ -416,11 +416,11 @@ def _heat_or_word(selected: _SelectedCase, method: str) -> np.ndarray:
 
 @st.fragment
 def _all_calls(shelf: _Shelf) -> None:
-    """What a threshold of the scans' scores does to all of them."""
+    """The effect of a threshold of the scans' scores on all of them."""
     st.subheader("All scans")
-    help_text = "The threshold was set before anything was judged. Moving it here shows what would be traded."
+    help_text = "The threshold was set before the evaluation. Moving it here shows the trade-off."
     threshold = st.slider(
-        "Called bleeding from this score on", 0.0, 1.0, shelf.threshold, 0.01, key="calls", help=help_text
+        "Called bleeding from this score", 0.0, 1.0, shelf.threshold, 0.01, key="calls", help=help_text
     )
     counts = scans.count_calls(shelf.rows, threshold)
     metrics = {

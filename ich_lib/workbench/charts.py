@@ -3,10 +3,10 @@
 Saves 1.6 of 3.9 CPU seconds that the workbench needs to import its pages, where rfc3987-syntax is installed, as with
 Jupyter (altair 6.3, jsonschema 4.26, rfc3987-syntax 1.1, Python 3.11; medians of 5 rounds, with and without in turns).
 
-jsonschema, which altair imports, takes rfc3987-syntax if it finds it, and that builds a parser as it is imported. No
-chart asks for this check. None in sys.modules tells jsonschema that the package is not installed.
+jsonschema, which altair imports, uses rfc3987-syntax if it is installed, and that builds a parser during its import. No
+chart needs this check. None in sys.modules makes jsonschema believe that the package is not installed.
 
-tests/workbench/test_charts.py fails when jsonschema no longer does so, or no longer takes that answer.
+tests/workbench/test_charts.py fails if jsonschema no longer does so, or no longer accepts this.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Data: what is in a data set, before anything is trained on it. Wiring only."""
+"""Data: the contents of a data set, before training. Wiring only."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def page() -> None:
 
 
 def _show_summary(data_source: RemoteDataset) -> None:
-    """How much there is, and what is wrong with it."""
+    """The size of the data set, and its problems."""
     table, bleeding = data_source.table, data_source.table.labels[:, ANY]
     values = {
         "slices": len(table),
@@ -54,9 +54,9 @@ def _show_summary(data_source: RemoteDataset) -> None:
     )
     store = source.complete_store(data_source)
     report = table.report if store is None else store.table.report
-    for sentence in report.sentences:  # names of slices stand after the colon; they are shown in the table alone
+    for sentence in report.sentences:  # names of slices follow the colon; they are shown only in the table
         st.warning(escape_markdown(sentence.split(":")[0] + "."))
-    read = "Every picture was read." if store else "What cannot be read shows once every picture was read: under Leaks."
+    read = "Every picture was read." if store else "Read every picture under Leaks to find unreadable files."
     st.caption(escape_markdown(f"{table.attribution.rstrip('.')}. {read if store or data_source.is_own else ''}"))
 
 
@@ -91,8 +91,8 @@ def _pictures(data_source: RemoteDataset) -> None:
         st.session_state["data draw"] = st.session_state.get("data draw", 0) + 1
     rows = summary.pick_rows(table, label, _TILES, seed=st.session_state.get("data draw", 0))
     picture, unread = _sheet(data_source.version, tuple(rows.tolist()), name, _table=table)
-    st.image(picture, width="stretch", alt=f"{len(rows)} slices that show {label}, {name} window")
-    outlined = "Blood is outlined in blue where somebody outlined it. " if label != CLEAN else ""
+    st.image(picture, width="stretch", alt=f"{len(rows)} slices with {label}, {name} window")
+    outlined = "Outlined blood is blue. " if label != CLEAN else ""
     st.caption(f"{len(rows)} slices at random, other patients first, patient's right on the left. {outlined}")
     if unread:
         st.warning(f"{unread} of these slices cannot be read; they are dark.")
@@ -129,7 +129,7 @@ def _case(data_source: RemoteDataset) -> None:
         st.markdown("\n".join(f"- {kind} on {count}" for kind, count in counts if count))
         if unread:
             st.warning(f"{unread} slices of this case cannot be read; they are dark.")
-        st.caption("Scroll with the slider, or with the arrow keys once the picture was clicked.")
+        st.caption("Scroll with the slider, or with the arrow keys after a click on the picture.")
 
 
 def _slice_caption(table: Table, rows: np.ndarray, place: int) -> str:
@@ -172,7 +172,7 @@ def _numbers(data_source: RemoteDataset) -> None:
     low, high = histogram.edges_hu[[0, -1]].tolist()
     st.caption(
         f"CT numbers from {low} to {high} HU of {_SAMPLE} slices at random, half of them with blood where there are "
-        "as many; each curve sums to 100 %. Where the two overlap, no threshold on HU can tell blood."
+        "as many; each curve sums to 100 %. Where the two overlap, no threshold on HU can separate blood."
     )
 
 
@@ -196,12 +196,10 @@ def _show_patients(data_source: RemoteDataset) -> None:
             sexes = ", ".join(
                 f"{count} {escape_markdown(sex)}" for sex, count in rows["sex"].value_counts().items() if sex
             )
-            st.markdown(f"**Age, median {rows['age'].median():.0f} years; {sexes or 'sex not told'}**")
+            st.markdown(f"**Age, median {rows['age'].median():.0f} years; {sexes or 'sex unknown'}**")
             st.altair_chart(_bars(rows[rows["age"].notna()], alt.X("age:Q", bin=alt.Bin(step=10), title="age, years")))
         else:
-            st.info(
-                "This set does not tell age or sex. What a model does for the old or for women cannot be seen here."
-            )
+            st.info("This set has no age or sex, so groups of patients cannot be compared here.")
 
 
 def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
@@ -213,9 +211,9 @@ def _bars(rows: pd.DataFrame, x: alt.X, *, colored: bool = True) -> alt.Chart:
 
 
 def _leaks(data_source: RemoteDataset) -> None:
-    st.markdown("Deal the slices out, hold one part back, and see what lies on both sides.")
+    st.markdown("Split the slices, hold one part out, and see what is on both sides.")
     if len(data_source.table.patients) < 2:
-        st.info("A split needs two patients at least; here is one so far.")
+        st.info("A split needs at least two patients; there is one so far.")
         return
     left, middle, right = st.columns(3)
     how = left.selectbox("Dealt out", list(_SPLITS), key="data split")
@@ -224,7 +222,7 @@ def _leaks(data_source: RemoteDataset) -> None:
     table = data_source.table
     split = SPLITS[_SPLITS[how]](table, folds=int(folds), seed=int(seed))
     trained, held_out = (split.rows(table, trained=side) for side in (True, False))
-    st.markdown(f"{len(trained):,} slices to train on, {len(held_out):,} held out.")
+    st.markdown(f"{len(trained):,} training slices, {len(held_out):,} held-out slices.")
     shared = len(set(table.patient[trained].tolist()) & set(table.patient[held_out].tolist()) - {""})
     if shared:
         st.error(
@@ -238,30 +236,30 @@ def _leaks(data_source: RemoteDataset) -> None:
 def _copies(data_source: RemoteDataset, split: Split) -> None:
     store = source.complete_store(data_source)
     if store is None:
-        st.markdown("Two patients may share a picture too. To see that, every picture has to be read once.")
+        st.markdown("Two patients may also share a picture. To check this, every picture must be read once.")
         if st.button(
-            "Read every picture", type="primary", help="some minutes for thousands of slices; kept afterwards"
+            "Read every picture", type="primary", help="some minutes for thousands of slices; the result is stored"
         ):
             source.read_all(data_source)
             st.rerun()
         return
     leaks_found = find_leaks(split, store)
     for pairs, relation in (
-        (leaks_found.images, "equal a trained one to the pixel"),
-        (leaks_found.near, "are near copies of one"),
+        (leaks_found.images, "equal a training slice to the pixel"),
+        (leaks_found.near, "are near copies of a training slice"),
     ):
         if pairs:
             st.error(f"{len(pairs)} held-out slices {relation}.")
     if not leaks_found.images and not leaks_found.near:
-        st.success("No held-out picture equals a trained one, or is a near copy of one.")
+        st.success("No held-out picture equals a training picture or is a near copy of one.")
 
 
 def _table(data_source: RemoteDataset) -> None:
     table = data_source.table
     if data_source.is_own:
-        st.caption("Names as your folder gives them, on this computer alone.")
+        st.caption("Names of your folder, shown only on this computer.")
     else:
-        st.caption("Nobody's names: these heads were made by code.")
+        st.caption("These are synthetic heads, so there are no real names.")
     rows = pd.DataFrame(
         {"patient": table.patient, "scan": table.scan, "slice": table.slice, "outlined": table.outlined}
     )

@@ -1,4 +1,4 @@
-"""Learn: the lessons, how far one has come, and each of them to read. Wiring only."""
+"""Learn: the lessons, your progress, and each lesson to read. Wiring only."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ def page() -> None:
     st.caption(NOTICE)
     folder = st.text_input(
         "Folder of your copies", st.session_state.get("lessons", str(NOTEBOOKS)), key="learn folder",
-        help="A check counts once its copy was run and saved.",
+        help="A check counts after its copy was run and saved.",
     )  # fmt: skip
     st.session_state["lessons"] = folder
     try:
@@ -41,7 +41,7 @@ def page() -> None:
 
 
 def show_links(lessons: tuple[str, ...]) -> None:
-    """A link to each lesson, such as "05_leak"; nothing where the lessons are not beside the library."""
+    """A link to each lesson, such as "05_leak"; empty if the lessons are not beside the library."""
     try:
         titles = {lesson.lesson: lesson.title for lesson in _progress(str(NOTEBOOKS), _last_changed(str(NOTEBOOKS)))}
     except (ValueError, OSError):
@@ -51,7 +51,7 @@ def show_links(lessons: tuple[str, ...]) -> None:
 
 
 def page_link() -> "StreamlitPage":
-    """This page, as navigation and links take it."""
+    """This page, for navigation and links."""
     return st.Page(page, title="Learn", icon=":material/school:", url_path="learn")
 
 
@@ -61,7 +61,7 @@ def _progress(folder: str, changed: float) -> list[Progress]:
 
 
 def _last_changed(folder: str) -> float:
-    """When a lesson in the folder was last written to: then they are read again."""
+    """The time of the last change of a lesson in the folder, so that changed lessons are read again."""
     return max((path.stat().st_mtime for path in Path(folder).glob("*.ipynb")), default=0.0)
 
 
@@ -91,12 +91,12 @@ def _show_lesson(path: Path, done: Progress) -> None:
     if done.exercises:
         marks = [f"{number} {'passed' if number in done.passed_exercises else 'open'}" for number in done.exercises]
         st.markdown(f"**{len(done.passed_exercises)} of {len(done.exercises)} checks pass:** {', '.join(marks)}")
-    st.markdown("To work on it, open it in a terminal:")
+    st.markdown("To work on it, run in a terminal:")
     st.code(f'jupyter lab "{path}"', language="bash")
     if read.online:
         st.link_button("Open in Colab", read.online, icon=":material/open_in_new:")
     with st.container(border=True):
-        st.caption("To read here. Solutions are left out.")
+        st.caption("Read only, without solutions.")
         for cell in read.cells:
             if cell.code:
                 st.code(cell.text, language="python")

@@ -1,4 +1,4 @@
-"""Make the built-in heads in a process of its own and behind others, so that pages need not wait.
+"""Make the built-in heads in a separate process with low priority, so that pages need not wait.
 
 python -m ich_lib.workbench.making HEADS SIZE
 """
@@ -14,14 +14,14 @@ from threading import Thread
 from ich_lib.data.phantoms import phantoms
 
 _ROOT = Path(__file__).parents[2]
-_FIRST_S = 1.0  # the page with the first few is drawn before others are begun
+_FIRST_S = 1.0  # the page with the first few is drawn before the others are started
 
 
 class Making:
-    """Heads made and kept while the first few are looked at.
+    """Heads that are made and stored while the user looks at the first few.
 
     Attributes:
-        done: how many there are.
+        done: number of finished heads.
         failed: whether the others cannot be made.
     """
 
@@ -41,7 +41,7 @@ class Making:
 
 
 def _counted(heads: Iterable, total: int) -> Iterator:
-    """Print how many are made. Once the workbench has ended, printing fails, and this process ends too."""
+    """Print the number of finished heads. When the workbench ends, printing fails, and this process ends too."""
     for done, head in enumerate(heads, start=1):
         print(done, flush=True)  # noqa: T201
         yield head

@@ -1,4 +1,4 @@
-"""Models that pages ask: the shipped ones, or those of a run. Wiring only."""
+"""The models of the pages: the shipped ones, or those of a run. Wiring only."""
 
 from pathlib import Path
 
@@ -9,22 +9,22 @@ from ich_lib.prediction.engine import WEIGHTS_FOLDER, Models
 from ich_lib.workbench import scans
 from ich_lib.workbench.shown import modified_at
 
-RUNS_FOLDER = "runs"  # what README.md names its folders of runs
-_FOLDER = "folder of runs"  # named on the page Runs, and kept for the others
+RUNS_FOLDER = "runs"  # the name in README.md for a folder of runs
+_FOLDER = "folder of runs"  # chosen on the page Runs, and kept for the others
 
 
 def folder_of_runs() -> str:
-    """The folder that was named last."""
+    """The folder that was chosen last."""
     return st.session_state.get(_FOLDER, RUNS_FOLDER)
 
 
 def keep_folder_of_runs(folder: str) -> None:
-    """Keep what was named for the other pages."""
+    """Keep the chosen folder for the other pages."""
     st.session_state[_FOLDER] = folder
 
 
 def finished_runs() -> dict[str, str]:
-    """Name of each finished run to its folder; none where there is no folder of runs."""
+    """Name of each finished run to its folder; empty without a folder of runs."""
     try:
         run_folders, _ = find_runs(folder_of_runs())
     except OSError:
@@ -33,7 +33,7 @@ def finished_runs() -> dict[str, str]:
 
 
 def model_stamp(source: str) -> float:
-    """When a model was written last, so that a run trained anew is opened anew."""
+    """The time of a model's last change, so that a changed model is opened again."""
     folder = Path(source)
     return (
         0.0 if source == WEIGHTS_FOLDER or not folder.is_dir() else max(map(modified_at, [folder, *folder.glob("*")]))

@@ -1,4 +1,4 @@
-"""Quiz: can I do it myself? The student and a model answer the same slices. Wiring only."""
+"""Quiz: the student and a model read the same slices. Wiring only."""
 
 import time
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from ich_lib.workbench.shown import error_sentence, escape_markdown
 from ich_lib.workbench.stack import MODEL, STUDENT, TRUTH, drawn_mask, encode_frames, outline_points, show_stack
 
 _CASES = (5, 10, 20, 40)
-_FEW = 20  # answers; a curve of fewer says little
+_FEW = 20  # answers; a curve of fewer has little meaning
 _CLEAN, _BLOOD = "No blood", "Blood"
 _STATE = "quiz"
 _ANOTHER = "another run folder"
@@ -30,7 +30,7 @@ _ANOTHER = "another run folder"
 
 @dataclass(frozen=True)
 class _Case:
-    """A question, what the model answers to it, and its pictures."""
+    """A question, the model's answer, and its pictures."""
 
     question: Question
     its: Answer
@@ -39,15 +39,15 @@ class _Case:
 
 @dataclass
 class _Game:
-    """A student's quiz, from its start to its results; it lives in the session.
+    """A student's quiz, from start to results; it is part of the session.
 
     Attributes:
-        student, seed, opponent, models, table, count: what was chosen at the start.
-        rows: of the table, in the order they are asked; None for heads made by code.
-        number: of the present question.
-        coming: number of a question to its case, which is made meanwhile.
-        case: the present one, which `asked` is the number of; shown since `since`.
-        answer: the student's, to the present question; None before it.
+        student, seed, opponent, models, table, count: the choices at the start.
+        rows: of the table, in the order of the questions; None for synthetic heads.
+        number: of the current question.
+        coming: number of a question to its case, which is prepared in the background.
+        case: the current one, with the number `asked`; shown since `since`.
+        answer: the student's answer to the current question; None before it.
         mine, theirs: all answers so far, of the student and of the model.
     """
 
@@ -77,7 +77,7 @@ def page() -> None:
         return
     try:
         _ask(st.session_state[_STATE])
-    except ValueError as problem:  # a picture that cannot be read; its case is left out
+    except ValueError as problem:  # an unreadable picture; its case is left out
         st.error(escape_markdown(problem))
         st.button("Next case", type="primary", on_click=_next, args=(st.session_state[_STATE],))
     _standing(st.session_state[_STATE])
@@ -85,7 +85,7 @@ def page() -> None:
 
 def _start() -> None:
     st.markdown(
-        "Head by head: does this slice bleed, what kind is it, and where? You and the model see the same five slices. "
+        "For each head: does this slice bleed, what kind is it, and where? You and the model see the same five slices. "
         "Then the truth is shown."
     )
     data_source = source.choose_source("quiz")
@@ -102,7 +102,7 @@ def _start() -> None:
         return
     name, against = opponent
     if not quiz.is_fair(against, data_source.table):
-        st.info("The model was trained on patients of this set, so here it remembers. It is no fair opponent.")
+        st.info("The model was trained on patients of this set, so it may remember them. It is not a fair opponent.")
     if st.button("Start", type="primary"):
         rows = quiz.draw_rows(data_source.table, int(seed)).tolist() if data_source.is_own else None
         st.session_state[_STATE] = _Game(
@@ -118,21 +118,21 @@ def _start() -> None:
 
 
 def _opponent() -> tuple[str, Models] | None:
-    """The name and the models of who answers too; None, with a word, where that cannot be asked."""
+    """The name and the models of the opponent; None, with a message, if it cannot be loaded."""
     trained = models.finished_runs()
     left, right = st.columns(2, vertical_alignment="bottom")
     name = left.selectbox(
         "Against which model?",
         [WEIGHTS_FOLDER, *trained, _ANOTHER],
         key="quiz opponent",
-        help="Or a run of yours. Keras: seconds.",
+        help="Or your own run. Needs Keras: seconds.",
     )
     place = {WEIGHTS_FOLDER: WEIGHTS_FOLDER, **trained}.get(name)
     if name == _ANOTHER:
         place = right.text_input("Its folder", key="quiz run", placeholder="such as runs/first").strip()
         name = Path(place).name
     if not place:
-        st.info("Name the folder of a run, or of what export wrote.")
+        st.info("Name the folder of a run, or a folder of export.")
         return None
     place = str(Path(place).expanduser())
     try:
@@ -145,12 +145,12 @@ def _opponent() -> tuple[str, Models] | None:
 
 @st.cache_resource
 def _worker() -> ThreadPoolExecutor:
-    """Makes the next case, and asks the model, while a student still thinks."""
+    """Prepares the next case and scores it while the student still thinks."""
     return ThreadPoolExecutor(1)
 
 
 def _prepare_case(game: _Game, number: int) -> Future[_Case]:
-    """A case to come."""
+    """A case in preparation."""
     row = None if game.rows is None else game.rows[number - 1]
     return _worker().submit(_prepare, game.models, game.table, row, number, game.seed)
 
@@ -161,7 +161,7 @@ def _prepare(models: Models, table: Table, row: int | None, number: int, seed: i
 
 
 def _present(game: _Game) -> _Case:
-    """The present case, and the next one begun."""
+    """The current case; starts the next one."""
     number, coming = game.number, game.coming
     for one in (number, number + 1):
         if one <= game.count and one not in coming:
@@ -207,14 +207,14 @@ def _slices(game: _Game, case: _Case) -> list:
 
 def _form(game: _Game, case: _Case, strokes: list) -> None:
     question, n = case.question, case.question.number
-    call_text = st.segmented_control("Does the asked slice bleed?", (_CLEAN, _BLOOD), key=f"says {n}")
+    call_text = st.segmented_control("Does this slice bleed?", (_CLEAN, _BLOOD), key=f"says {n}")
     sure = st.slider("How sure are you? 50 % is a guess.", 50, 100, 75, 5, format="%d %%", key=f"sure {n}")
     types: Sequence[str] = ()
     if call_text == _BLOOD:
         if question.types is not None:
             types = st.pills("What kind?", TYPES, selection_mode="multi", wrap=True, key=f"types {n}")
         if question.truth is not None:
-            st.markdown("**Where?** Draw round it on the picture.")
+            st.markdown("**Where?** Draw around it on the picture.")
     if st.button("Answer", type="primary", disabled=call_text is None, key=f"answer {n}"):
         mask = drawn_mask(strokes, question.scan.hu.shape[1:])
         answer = quiz.student_answer(call_text == _BLOOD, sure / 100, types, mask if call_text == _BLOOD else None)
@@ -248,7 +248,7 @@ def _verdict(game: _Game, question: Question) -> None:
         width="stretch",
     )
     if question.bleeds and question.truth is None:
-        st.caption("Nobody outlined this slice, so regions are not compared.")
+        st.caption("This slice has no outline, so regions are not compared.")
     if game.opponent != WEIGHTS_FOLDER:
         st.caption(escape_markdown(f"The model is {game.opponent}."))
     last = question.number == game.count
@@ -278,7 +278,7 @@ def _standing(game: _Game) -> None:
             ]
             st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
             if len(game.mine) < _FEW:
-                st.caption(f"Fewer than {_FEW} cases say little: one more right answer moves every number here.")
+                st.caption(f"Fewer than {_FEW} cases are too few: one more right answer changes every number here.")
             st.download_button(
                 "Results as CSV",
                 quiz.to_csv(game.student, game.seed, game.mine, game.theirs, model=game.opponent),
@@ -298,7 +298,7 @@ def _curve(marks: dict[str, list[Mark]]) -> None:
         for k, (x, y) in enumerate(quiz.roc_points(player_marks))
     ]
     if not points:
-        st.info("The ROC curve begins once a slice with and one without blood were asked.")
+        st.info("The ROC curve needs at least one slice with blood and one without.")
         return
     colors = alt.Scale(domain=["You", "Model"], range=[VERMILION, BLUE])
     axis = alt.Scale(domain=(0, 1), nice=False)

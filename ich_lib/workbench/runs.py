@@ -1,4 +1,4 @@
-"""Runs: what is training and what was trained, side by side. Wiring only."""
+"""Runs: current and finished trainings, compared. Wiring only."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ from ich_lib.workbench import models
 from ich_lib.workbench.charts import alt
 from ich_lib.workbench.shown import error_sentence, escape_markdown, modified_at, show_figure
 
-LIVE_S = 3  # between two looks at the history of a run that goes on
-_PROBLEMS = 3  # sentences shown before they are only counted
-_MOST = 8  # curves on one chart, as many as colors that anyone can tell apart
+LIVE_S = 3  # between two checks of the history of a running training
+_PROBLEMS = 3  # messages shown before they are only counted
+_MOST = 8  # curves on one chart, as many as distinguishable colors
 _COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000", GRAY)
 _TRAIN = "python -m ich_lib train unet-phantom --out runs/first"
 _EVALUATE = "python -m ich_lib evaluate runs/first --data DATA --out runs/first"
@@ -26,7 +26,7 @@ _EVALUATE = "python -m ich_lib evaluate runs/first --data DATA --out runs/first"
 def page() -> None:
     """The page.
 
-    What is chosen among names that hang on the folder has no key, so that it begins anew with other names.
+    Widgets whose choices depend on the folder have no key, so that they start again with other names.
     """
     st.title("Runs")
     st.caption(NOTICE)
@@ -34,7 +34,7 @@ def page() -> None:
         "Folder with runs",
         models.folder_of_runs(),
         key="runs folder",
-        help="Run folders are found in it and in the folders below.",
+        help="Run folders are searched in it and in the folders below.",
     )
     models.keep_folder_of_runs(folder)
     try:
@@ -65,12 +65,12 @@ def page() -> None:
 
 
 def _how_to_begin() -> None:
-    st.write("Begin one in a terminal; its curve grows on this page while it trains:")
+    st.write("Start one in a terminal; its curve grows on this page while it trains:")
     st.code(_TRAIN, language="bash")
 
 
 def _choose_runs(run_folders: Sequence[Run]) -> list[Run]:
-    """The runs to show, at first those that were worked on last, of a cross-validation one."""
+    """The runs to show: at first the latest, and only one of a cross-validation."""
     if not run_folders:
         st.info("This folder holds reports, but no run.")
         return []
@@ -98,16 +98,16 @@ def _curves(selected: Sequence[Run]) -> None:
 
 def _curves_now(selected: Sequence[Run], *, live: bool) -> None:
     if live and all(run.finished for run in selected):
-        st.rerun()  # the last one ended: nobody need look again
+        st.rerun()  # the last run has ended: no further check is needed
     histories = {run.name: run.history() for run in selected}
     if live:
-        st.caption(f"Looked at anew every {LIVE_S} seconds, while a run has no weights of its last step.")
+        st.caption(f"Updated every {LIVE_S} seconds, until a run has the weights of its last step.")
     if any(histories.values()):
         left, right = st.columns(2)
         with left:
             _chart(histories, "loss", "Loss of the training side")
         with right:
-            _chart(histories, "val_loss", "Loss of the fold held out (every fifth epoch)")
+            _chart(histories, "val_loss", "Loss of the held-out fold (every fifth epoch)")
         with st.expander("Learning rate"):
             _chart(histories, "learning_rate", "Learning rate at the end of the epoch")
         if len({run.recipe.loss for run in selected}) > 1:
@@ -134,7 +134,7 @@ def _chart(histories: Mapping[str, Sequence[Epoch]], value: str, title: str) -> 
     ]
     st.markdown(f"**{title}**")
     if not rows:
-        st.caption("Not measured yet, or nothing was held out.")
+        st.caption("Not measured yet, or no fold was held out.")
         return
     last = max(2, *(row["epoch"] for row in rows))
     chart = alt.Chart(pandas.DataFrame(rows)).mark_line(point=True)
@@ -161,7 +161,7 @@ def _recipes(selected: Sequence[Run]) -> None:
     settings = compare_recipes({run.name: run.recipe for run in selected})
     differing = [setting for setting in settings if setting.is_different]
     if len(selected) > 1:
-        differ = f"{len(differing)} of {len(settings)} settings differ; they stand on top, marked ≠."
+        differ = f"{len(differing)} of {len(settings)} settings differ; they are at the top, marked ≠."
         st.write(differ if differing else f"All {len(settings)} settings are the same.")
     only = bool(differing) and st.toggle("Only what differs", value=True, key="recipes differ")
     rows = [
@@ -177,7 +177,7 @@ def _recipes(selected: Sequence[Run]) -> None:
         ]
         st.dataframe(pandas.DataFrame(rows).style.apply(highlight, axis=1), hide_index=True)
         if differing:
-            st.caption(escape_markdown(f"Colored: other than in {first}."))
+            st.caption(escape_markdown(f"Colored: different from {first}."))
 
 
 # ---- scores ---------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def _report(path: Path, when: float) -> Report:
 
 
 def _open_reports(reports: Mapping[str, Path]) -> dict[str, Report]:
-    """Reports of `evaluate`; others that lie about, of other steps, are left out."""
+    """Reports of `evaluate`; other files of that name are left out."""
     evaluations, unreadable = {}, []
     for name, path in reports.items():
         try:
@@ -197,9 +197,9 @@ def _open_reports(reports: Mapping[str, Path]) -> dict[str, Report]:
         except (ValueError, OSError):
             unreadable.append(name)
     if unreadable:
-        st.caption(escape_markdown(f"No report of an evaluation, and left out: {', '.join(unreadable)}."))
+        st.caption(escape_markdown(f"Left out, because they are no evaluations: {', '.join(unreadable)}."))
     if not evaluations:
-        st.info("There is no report yet. Judge a run on patients it never saw:")
+        st.info("There is no report yet. Evaluate a run on patients it never saw:")
         st.code(_EVALUATE, language="bash")
     return evaluations
 
@@ -217,7 +217,7 @@ def _scores(reports: Mapping[str, Path]) -> None:
     ]
     if rows:
         st.table([{escape_markdown(key): escape_markdown(value) for key, value in row.items()} for row in rows])
-        st.caption("In brackets the 95 % interval over resamples of patients.")
+        st.caption("In parentheses: 95 % intervals over resampled patients.")
     for name in names[:1] if len(names) < 2 else [st.selectbox("Figures of", names)]:
         _figures(evaluations[name])
 
@@ -247,7 +247,7 @@ def _figures(report: Report) -> None:
 
 def _warn_of_leaks(reports: Mapping[str, Report]) -> None:
     for name in (name for name, report in reports.items() if report.leaky):
-        st.warning(escape_markdown(f"{name} has a leaky split: patients are on both sides, so its figures flatter it."))
+        st.warning(escape_markdown(f"{name} has a leaky split: patients are on both sides. Its figures are too high."))
 
 
 # ---- two runs -------------------------------------------------------------------------------------------------------
@@ -300,9 +300,7 @@ def _two_runs(reports: Mapping[str, Path]) -> None:
     )
     conclusion += "cancels out. Reports keep scores of scans to four digits: their AUC may differ from that of Scores."
     if compare.SLICE_AUC.name not in able:
-        conclusion += (
-            " The slices themselves lie in slices.csv, which evaluate writes beside a report; both runs need one."
-        )
+        conclusion += " The slices are in slices.csv, which evaluate writes beside a report; both runs need one."
     st.caption(conclusion)
 
 
@@ -348,11 +346,11 @@ def _groups(reports: Mapping[str, Path]) -> None:
 
 
 def _test(groups: Mapping[str, compare.Group], simulated: Sequence[str]) -> None:
-    """A test of the groups chosen, never without its warnings."""
+    """A test of the chosen groups, always with its warnings."""
     left, right = st.columns(2)
     name = left.selectbox("Test", list(compare.TESTS), key="groups test")
     comparisons = right.number_input(
-        "Tests you have made in all", 1, 1000, 1, key="groups comparisons", help="Those you did not like, too."
+        "All tests that you have made", 1, 1000, 1, key="groups comparisons", help="Include the ones you did not like."
     )
     able = [group for group, members in groups.items() if len(members.values) > 1]
     selected = st.multiselect("Groups tested", list(groups), able if name == "ANOVA" else able[:2])
@@ -373,7 +371,7 @@ def _test(groups: Mapping[str, compare.Group], simulated: Sequence[str]) -> None
 # ---- filters --------------------------------------------------------------------------------------------------------
 
 
-@st.cache_data(show_spinner="Asking Keras: some seconds, the first time", max_entries=20)
+@st.cache_data(show_spinner="Loading Keras: some seconds, the first time", max_entries=20)
 def _first_filters(folder: Path, when: float) -> tuple:
     from ich_lib.explanation.filters import before_and_after
 
@@ -385,12 +383,12 @@ def _filters(run_folders: Sequence[Run]) -> None:
 
     able = {run.name: run for run in run_folders if run.finished and run.recipe.is_network}
     if not able:
-        st.info("First filters are shown of a finished run of a network; there is none yet.")
+        st.info("First filters need a finished run of a network; there is none yet.")
         return
     run = able[st.selectbox("Run", list(able))]
     channels = run.recipe.channels
     channel = st.number_input("Input channel", 0, channels - 1, (channels - 1) // 2)
-    st.caption("Channels are slices times windows, foot first. Filters are read from the weights by Keras.")
+    st.caption("Channels are slices times windows, foot first. Keras reads the filters from the weights.")
     if not st.toggle("Read the weights", key="filters read"):
         return
     try:

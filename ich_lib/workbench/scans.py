@@ -1,6 +1,6 @@
-"""Single scans to look at: the worst and the best of some, what a threshold does to one, and what several models say.
+"""Single scans: the worst and the best, the effect of a threshold, and the results of several models.
 
-Heads made by code stand ready (`sample_cases`); of one's own run and data a scan is read again when it is asked for.
+Synthetic heads are always available (`sample_cases`). A scan of your own run and data is read again when it is needed.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,17 +32,17 @@ _SAMPLES = (  # (seed, bleeds, mimics): one of each type, one that only looks li
     (3, (), ("dense sinus", "choroid calcification")),
     (1, (), ()),
 )
-_PIXELS, _SLICES, _THICKNESS_MM = 128, 12, 12.0  # from jaw to vertex, read in a second
+_PIXELS, _SLICES, _THICKNESS_MM = 128, 12, 12.0  # from jaw to vertex, analyzed in a second
 
 
 @dataclass(frozen=True)
 class ThresholdMetrics:
-    """How well a mask fits its truth at one threshold.
+    """The agreement of a mask with its truth at one threshold.
 
     Attributes:
-        dice: of the whole scan; two empty masks agree (1).
+        dice: of the whole scan; two empty masks give 1.
         dice_per_subject: mean over slices with blood; None for a scan without.
-        marked_ml, true_ml, missed_ml, wrong_ml: volumes; `wrong_ml` is marked and no blood.
+        marked_ml, true_ml, missed_ml, wrong_ml: volumes; `wrong_ml` is marked without blood.
     """
 
     dice: float
@@ -54,7 +54,7 @@ class ThresholdMetrics:
 
 
 def sample_cases() -> list[Callable[[], Case]]:
-    """A few small heads made by code, each when it is called."""
+    """A few small synthetic heads, each made when it is called."""
     return [partial(_sample, *settings) for settings in _SAMPLES]
 
 
@@ -63,7 +63,7 @@ def _sample(seed: int, bleeds: tuple[str, ...], mimics: tuple[str, ...]) -> Case
 
 
 def judge_case(result: Result, case: Case, name: str) -> JudgedScan:
-    """A result beside its truth, under a name of your choice."""
+    """A result with its truth, under a chosen name."""
     return judge_result(
         result, case.truth, case.labels, patient=name, name=name, outlined=case.outlined, distances=False
     )
@@ -80,8 +80,8 @@ def rank_cases(rows: Sequence[Line], *, threshold: float, count: int = 10) -> li
 
     Args:
         rows: lines of a report.
-        threshold: a scan is called bleeding from this score on.
-        count: how many of each end at most. No scan is at both.
+        threshold: a scan is called bleeding from this score.
+        count: maximum number of each. No scan is in both.
 
     Returns:
         (kind, row), the worst first, the best last.
@@ -96,12 +96,12 @@ def rank_cases(rows: Sequence[Line], *, threshold: float, count: int = 10) -> li
 
 
 def metrics_at_threshold(result: Result, case: Case, threshold: float) -> ThresholdMetrics:
-    """Metrics of the mask that a threshold makes, on the slices whose truth is known.
+    """Metrics of the mask at a threshold, on the slices with a known truth.
 
     Args:
-        result: of `analyze`.
+        result: from `analyze`.
         case: its truth.
-        threshold: a voxel is marked from this probability on.
+        threshold: a voxel is marked from this probability.
     """
     mask, truth = (volume[case.outlined] for volume in (replace(result, threshold=threshold).mask, case.truth))
     if not mask.size:
@@ -119,7 +119,7 @@ def metrics_at_threshold(result: Result, case: Case, threshold: float) -> Thresh
 
 
 def count_calls(rows: Sequence[Line], threshold: float) -> metrics.Counts:
-    """Scans called bleeding from a score on, against the truth.
+    """Scans called bleeding from a score, compared with the truth.
 
     Args:
         rows: lines of a report.
@@ -130,18 +130,18 @@ def count_calls(rows: Sequence[Line], threshold: float) -> metrics.Counts:
 
 
 def run_for_fold(source: str | Path, fold: int | None) -> str | Path:
-    """The run that did not see a scan: of a cross-validation's folder the one of its fold, else the source itself.
+    """The run that did not see a scan: in a cross-validation's folder the one of its fold, else the source itself.
 
     Args:
-        source: "shipped", a run folder, what `export` wrote, or a folder of runs fold-0, fold-1, ...
-        fold: that the scan was held out in, as its report tells.
+        source: "shipped", a run folder, a folder of `export`, or a folder of runs fold-0, fold-1, ...
+        fold: the fold in which the scan was held out, by its report.
     """
     matching = [run for run in fold_runs(source) if fold is not None and run.name == f"fold-{fold}"]
     return matching[0] if matching else source
 
 
 def load_models(source: str | Path) -> Models:
-    """Load what `engine.load` loads; "shipped" are the models that come with the library.
+    """Load the models of a source, as `engine.load`; "shipped" are the models that come with the library.
 
     Raises:
         FileNotFoundError: if there are no models.
@@ -161,16 +161,16 @@ def scan_rows(table: Table, scan: str) -> np.ndarray:
     for rows in table.scans():
         if str(table.scan[rows[0]]) == scan:
             return rows
-    raise ValueError(f"The report judges a scan that {table.name} does not hold: it is of other data.")
+    raise ValueError(f"The report judges a scan that {table.name} does not contain: it belongs to other data.")
 
 
 def was_seen(models: Models, source: str | Path, table: Table, rows: np.ndarray) -> bool:
-    """Whether the models were trained on slices of a scan; what they answer to it flatters them then."""
+    """Whether slices of a scan are in the models' training set, so that their result is too favorable."""
     return not unseen_slices(split_of(models, source), table, rows).all()
 
 
 def check_report(report: Report, models: Models, source: str | Path, table: Table) -> None:
-    """That a report is of these models, of this data, and of scans that they never saw.
+    """Check that a report is of these models, of this data, and of scans that they never saw.
 
     Raises:
         ValueError: if it is not.

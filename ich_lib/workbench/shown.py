@@ -1,4 +1,4 @@
-"""What pages share: sentences that stay plain, and figures."""
+"""Common parts of the pages: messages without Markdown, and figures."""
 
 import re
 from io import BytesIO
@@ -11,7 +11,7 @@ from ich_lib.show.figure import Figure
 
 
 def escape_markdown(text: object) -> str:
-    """A text, or the words of an error, that Streamlit takes for no Markdown: names of folders hold stars."""
+    """A text, or the words of an error, with Markdown escaped for Streamlit: names of folders may contain stars."""
     words = words_at("page", text) if isinstance(text, BaseException) else str(text)
     return re.sub(r"([\\`*_{}\[\]<>#$~|:!])", r"\\\1", words)
 
@@ -20,8 +20,8 @@ def show_figure(figure: Figure, alt_text: str) -> None:
     """Show a figure.
 
     Args:
-        figure: of `ich_lib.show`.
-        alt_text: what is on it, for those who cannot see it.
+        figure: from `ich_lib.show`.
+        alt_text: the content of the figure, for people who cannot see it.
     """
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=130, facecolor=figure.get_facecolor())
@@ -29,11 +29,11 @@ def show_figure(figure: Figure, alt_text: str) -> None:
 
 
 def modified_at(path: Path) -> float:
-    """When a file was written: what is kept of it is made anew when it changes."""
+    """The time when a file was written, so that changed files are processed again."""
     return path.stat().st_mtime
 
 
 def error_sentence(problem: Exception) -> str:
-    """What went wrong, for a person. Of a file that is none of its kind the libraries say no sentence."""
+    """An error as a message for a user. For a file of the wrong kind the libraries give no sentence."""
     is_own = isinstance(problem, ValueError | FileNotFoundError)
     return escape_markdown(problem if is_own else f"A file cannot be read, or is not whole ({problem}).")

@@ -1,4 +1,4 @@
-"""Which data the pages look at: heads made by code, or a folder on this computer. Wiring only."""
+"""The data of the pages: synthetic heads, or a folder on this computer. Wiring only."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from ich_lib.data.store import Store, StoredScan, cache_folder, cached_path, cac
 from ich_lib.workbench.making import Making
 from ich_lib.workbench.shown import escape_markdown
 
-PHANTOM_SOURCE, FOLDER_SOURCE = "Heads made by code", "A folder on this computer"
-HEADS, SIZE = 12, 192  # of the built-in set; made once, some 20 seconds
-FIRST_HEADS = 1  # of them is made before anything is shown, the others while one looks
-_EVERY_S = 1.0  # between two looks at how many are made
+PHANTOM_SOURCE, FOLDER_SOURCE = "Synthetic heads", "A folder on this computer"
+HEADS, SIZE = 12, 192  # of the built-in set; made once, in some 20 seconds
+FIRST_HEADS = 1  # this many are made before the first page, the others while the user looks at it
+_EVERY_S = 1.0  # between two checks of how many are made
 THUMBNAIL_PX = 64  # side of the pictures that are compared for leaks, in pixels
-_NOT_LOCAL = "Folders can be opened only by a browser on the machine that runs the workbench."
+_NOT_LOCAL = "Folders can only be opened in a browser on the machine that runs the workbench."
 
 
 @dataclass(frozen=True)
 class RemoteDataset:
-    """What was chosen.
+    """The chosen data.
 
     Attributes:
-        table: of it.
-        key: tells it from other sources.
-        is_own: whether it is a person's own folder, whose names are shown in its table alone.
-        store: behind the table, for heads made by code.
+        table: its slices.
+        key: identifies the source.
+        is_own: whether it is a user's own folder, whose names are shown only in its table.
+        store: of the table, for synthetic heads.
     """
 
     table: Table
@@ -38,15 +38,15 @@ class RemoteDataset:
 
     @property
     def version(self) -> str:
-        """Changes with what is in it, for what is kept of it."""
+        """Changes with its content, for cached values."""
         return f"{self.key}, {len(self.table)} slices"
 
 
 def choose_source(page: str) -> RemoteDataset | None:
-    """Ask for the source, and open it; None where there is none yet. What was chosen holds on every page.
+    """Widgets to choose the source; opens it; None if there is none yet. The choice is the same on every page.
 
     Args:
-        page: the asking page's name, for the keys of its widgets.
+        page: the page's name, for the keys of its widgets.
     """
     where = st.segmented_control(
         "Data",
@@ -67,14 +67,14 @@ def choose_source(page: str) -> RemoteDataset | None:
         st.session_state.get("folder", ""),
         key=f"{page} folder",
         placeholder="such as data/ct-ich",
-        help="CT-ICH, RSNA 2019, renders with polygons, or NIfTI scans with masks: the layout tells which it is.",
+        help="CT-ICH, RSNA 2019, renders with polygons, or NIfTI scans with masks. The layout is recognized.",
     )
     st.session_state["folder"] = folder
     if right.button("Read again", key=f"{page} again", help="after files have changed", width="stretch"):
         _read.clear()
-        st.cache_data.clear()  # pictures and counts of what was there before
+        st.cache_data.clear()  # pictures and counts of the previous source
     if not folder.strip():
-        st.info("Name a folder. It stays on this computer; nothing of it is sent anywhere.")
+        st.info("Name a folder. It stays on this computer; nothing is sent.")
         return None
     return _open_folder(folder.strip())
 
@@ -93,16 +93,16 @@ def _read(folder: str) -> Table:
     return open_set(folder)
 
 
-# ---- heads made by code ---------------------------------------------------------------------------------------------
+# ---- synthetic heads ------------------------------------------------------------------------------------------------
 
 
 def _heads(*, status: bool) -> RemoteDataset | None:
-    """All of them, or the first few while the others are made; `status` says how far that is."""
+    """All of them, or the first few while the others are made; `status` shows the progress."""
     try:
         is_complete = are_heads_ready()
         store = _build_heads(HEADS if is_complete else min(FIRST_HEADS, HEADS), SIZE)
     except OSError as problem:
-        st.error(escape_markdown(f"The heads made by code cannot be kept: {problem}"))
+        st.error(escape_markdown(f"The synthetic heads cannot be stored: {problem}"))
         return None
     if status and not is_complete:
         _refresh_when_done()
@@ -110,11 +110,11 @@ def _heads(*, status: bool) -> RemoteDataset | None:
 
 
 def are_heads_ready() -> bool:
-    """Whether the heads made by code are kept, all of them."""
+    """Whether all synthetic heads are stored."""
     return phantoms_path(HEADS, size=SIZE).is_file()
 
 
-@st.cache_resource(show_spinner="Making a first head by code: some seconds, once")
+@st.cache_resource(show_spinner="Making the first synthetic head: some seconds, once")
 def _build_heads(heads: int, size: int) -> Store:
     return phantoms(heads, size=size)
 
@@ -126,17 +126,17 @@ def _making(heads: int, size: int) -> Making:
 
 @st.fragment(run_every=_EVERY_S)
 def _refresh_when_done() -> None:
-    """How many heads there are; the page begins anew with all of them."""
+    """How many heads there are; the page starts again when all are made."""
     making = _making(HEADS, SIZE)
     if are_heads_ready():
         st.rerun()
     elif making.failed:
-        st.warning(escape_markdown(f"The other heads could not be made. Is there room in {cache_folder()}?"))
+        st.warning(escape_markdown(f"The other heads could not be made. Is there enough space in {cache_folder()}?"))
     else:
-        st.progress(making.done / HEADS, f"Shown so far: {FIRST_HEADS}. {making.done} of {HEADS} are made …")
+        st.progress(making.done / HEADS, f"Making synthetic heads: {making.done} of {HEADS}; {FIRST_HEADS} are shown …")
 
 
-# ---- what was read of every picture ---------------------------------------------------------------------------------
+# ---- values read from every picture ---------------------------------------------------------------------------------
 
 
 def complete_store(source: RemoteDataset) -> Store | None:
@@ -148,11 +148,11 @@ def complete_store(source: RemoteDataset) -> Store | None:
 
 
 def read_all(source: RemoteDataset) -> None:
-    """Read every picture once, with a bar.
+    """Read every picture once, with a progress bar.
 
     Raises:
         ValueError: if none of them can be read.
-        OSError: if there is no room for what is kept of them.
+        OSError: if there is no space for the store.
     """
     bar = st.progress(0.0, "Reading every picture once …")
 

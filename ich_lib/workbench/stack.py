@@ -1,4 +1,4 @@
-"""Slices to scroll through in the browser, and to draw on: the page part, and what travels to it."""
+"""Slices to scroll through and draw on in the browser: the component and its data."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ _HERE = Path(__file__).parent
 
 
 def encode_frames(hu: np.ndarray, *, side: int = 512, sharp: bool = False) -> dict:
-    """Slices through each window, as the page part takes them.
+    """Slices in each window, in the form that the component takes.
 
     Args:
         hu: (z, y, x) HU.
@@ -54,10 +54,10 @@ def outline_points(mask: np.ndarray, index: int, name: str) -> dict:
 
 
 def drawn_mask(strokes: Sequence[Sequence[Sequence[float]]] | None, shape: tuple[int, int]) -> np.ndarray | None:
-    """What was drawn as a (y, x) mask; None where nothing was.
+    """The drawing as a (y, x) mask; None if there is none.
 
     Args:
-        strokes: regions of points, shares of width and height, as the browser gave them.
+        strokes: regions of points, as shares of width and height, from the browser.
         shape: (rows, columns) of the slice.
     """
     points = [np.array(stroke, float) for stroke in strokes or () if len(stroke) >= 3]
@@ -67,18 +67,18 @@ def drawn_mask(strokes: Sequence[Sequence[Sequence[float]]] | None, shape: tuple
 def show_stack(
     pictures: dict, names: Sequence[str], index: int, *, key: str, draw: bool = False, outlines: Sequence[dict] = ()
 ) -> list:
-    """Show slices; what is drawn comes back.
+    """Show slices; returns the drawing.
 
     Args:
-        pictures: what `encode_frames` returned.
-        names: what each slice is called.
-        index: the one shown first, and the only one to draw on.
-        key: of the widget; another key starts afresh.
-        draw: whether one may draw.
+        pictures: from `encode_frames`.
+        names: one per slice.
+        index: the slice shown first, and the only one for drawing.
+        key: of the widget; another key starts again.
+        draw: whether drawing is allowed.
         outlines: lines of `outline_points`.
 
     Returns:
-        The regions drawn, None before the first.
+        The drawn regions, None before the first.
     """
     arguments = pictures | {"id": key, "names": list(names), "asked": index, "draw": draw, "regions": []}
     arguments |= {"ink": colors.YOURS, "outlines": list(outlines)}
@@ -88,7 +88,7 @@ def show_stack(
 
 @st.cache_resource(show_spinner=False)
 def _component() -> Callable:
-    """The page part, made known once."""
+    """The component, registered once."""
     html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     css = f".slices {{ --focus: {colors.SKY}; }}\n{css}"
     return st.components.v2.component("ich_lib_slices", html=html, css=css, js=js)

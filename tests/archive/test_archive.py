@@ -88,7 +88,7 @@ def test_a_second_process_is_refused_and_one_that_was_killed_leaves_no_lock(tmp_
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"open\n"
-    with pytest.raises(ValueError, match="Another process writes"), open_lines(tmp_path):
+    with pytest.raises(ValueError, match="Another process is writing"), open_lines(tmp_path):
         pass
     other.kill()
     other.communicate()
@@ -113,7 +113,7 @@ def test_a_line_tells_a_bleed_a_chest_and_a_file_that_is_no_scan(archive, tmp_pa
 def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tmp_path, capsys):
     command = ["predict", "--many", str(archive), "--out", str(tmp_path), "--workers", "2"]
     assert main(command) == 0
-    assert capsys.readouterr().out.startswith("5 scored now, 1 of them failed; 5 lines in ")
+    assert capsys.readouterr().out.startswith("5 new studies scored, 1 of them failed; 5 lines in ")
     first = (tmp_path / RESULTS).read_bytes()
     findings = {line["study"].rpartition(os.sep)[2]: line["finding"] for line in read_lines(tmp_path)}
     assert (findings["bleed.nii.gz"], findings["chest.nii.gz"], findings["broken.nii.gz"]) == (
@@ -122,7 +122,7 @@ def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tm
         FAILED,
     )
     assert main(command) == 0
-    assert capsys.readouterr().out.startswith("0 scored now")
+    assert capsys.readouterr().out.startswith("0 new studies scored")
     assert (tmp_path / RESULTS).read_bytes() == first
     assert "5 studies" in (tmp_path / "report.html").read_text()
 
@@ -130,11 +130,11 @@ def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tm
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["x.nii"], "--many takes lists"),
-        (["--series", "1"], "--many takes lists"),
+        (["x.nii"], "--many takes only lists"),
+        (["--series", "1"], "--many takes only lists"),
         (["--workers", "0"], "at least 1"),
-        (["--files", "mask.png"], "No file of a result"),
-        (["--weights", "nowhere"], "is no folder"),
+        (["--files", "mask.png"], "No result file"),
+        (["--weights", "nowhere"], "is not a folder"),
     ],
 )
 def test_what_many_does_not_take_is_said_before_any_work(archive, tmp_path, capsys, more, said):
@@ -146,7 +146,7 @@ def test_what_many_does_not_take_is_said_before_any_work(archive, tmp_path, caps
 
 def test_predict_without_a_scan_says_so(archive, capsys):
     assert main(["predict"]) == 2
-    assert "Name the scan" in capsys.readouterr().err
+    assert "Name a scan" in capsys.readouterr().err
     assert main(["predict", "--many", str(archive)]) == 2
     assert "needs --out" in capsys.readouterr().err
 
@@ -312,7 +312,7 @@ def test_the_report_counts_what_was_planted(planted):
     for said in (
         "<h1>6 studies</h1>",
         "<td>bleeding likely</td><td>2</td><td>33.3%</td>",
-        "2 scans have a volume, 15.0 mL in the mean",
+        "2 scans have a volume, 15.0 mL on average",
         "<td>0.4 to 0.5</td><td>1</td><td>25.0%</td>",
         "On 1 of 4 scans",
         "<td>no-skull</td><td>1</td>",

@@ -64,7 +64,7 @@ def test_what_is_no_head_gets_no_finding_unless_it_is_asked_for(tmp_path, capsys
     message = capsys.readouterr().out
     assert message.startswith("No finding is given")
     assert "No slice shows brain inside a skull." in message
-    assert "--believe gives the finding" in message
+    assert "Use --believe to see the finding" in message
     assert not re.search(r"\bmL\b|likely", message)
     assert not (tmp_path / "out" / "mask.nii.gz").exists()
     assert main([*command, "--believe"]) == 0
@@ -101,12 +101,12 @@ def test_predict_without_a_place_for_the_result_prints_the_finding_and_its_slice
 
 def test_predict_looks_at_the_path_first(capsys):
     assert main(["predict", "x.nii"]) == 2
-    assert "x.nii is not there." in capsys.readouterr().err
+    assert "x.nii does not exist." in capsys.readouterr().err
 
 
 def test_a_window_that_is_no_window_is_refused(phantoms, capsys):
     assert main(["predict", str(phantoms), "--json", "--window", "a,b"]) == 2
-    assert "wants a name or LEVEL,WIDTH" in capsys.readouterr().err
+    assert "takes a name or LEVEL,WIDTH" in capsys.readouterr().err
 
 
 @pytest.mark.long
@@ -171,7 +171,7 @@ def test_a_data_set_is_checked_stored_and_trained_from(phantoms, tmp_path, capsy
     assert main(["train", "unet-small", "--data", store, *small]) == 2
     assert "holds head pictures of 64 px; unet-small wants head pictures of 256 px" in capsys.readouterr().err
     assert main(["store", "--data", str(tmp_path), "--out", store]) == 2
-    assert "is no data set that is known here" in capsys.readouterr().err
+    assert "is not a known data set" in capsys.readouterr().err
 
 
 def test_a_split_that_leaks_is_refused_unless_asked_for(tmp_path, capsys):
@@ -246,7 +246,7 @@ def test_a_command_of_the_course_says_at_once_what_to_install(command, tmp_path,
     written = capsys.readouterr()
     assert written.out == ""
     assert written.err == (
-        "This command needs sklearn, which only the course brings: pip install -r requirements-course.txt.\n"
+        "This command needs sklearn, which belongs to the course: pip install -r requirements-course.txt.\n"
     )
     assert not list(tmp_path.iterdir())
 
@@ -262,7 +262,7 @@ def test_what_is_not_installed_is_told_where_it_is_not_even_imported_by_the_test
     done = without("keras", ["train", "unet-small", "--out", str(tmp_path / "run")])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "This command needs keras, which only the course brings: pip install -r requirements-course.txt.\n"
+        "This command needs keras, which belongs to the course: pip install -r requirements-course.txt.\n"
     )
 
 

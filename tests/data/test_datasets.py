@@ -68,7 +68,7 @@ def test_scans_and_patients_are_told_apart():
 
 
 def test_what_nobody_outlined_has_no_truth():
-    with pytest.raises(ValueError, match="nobody outlined the blood of slice a1/2"):
+    with pytest.raises(ValueError, match="there is no outline of the blood of slice a1/2"):
         table(outlined=False).truth(1)
 
 

@@ -127,7 +127,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch):
-    """The seconds that were waited between tries; nobody waits."""
+    """Seconds of the waits between tries, recorded without waiting."""
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
     return waited
@@ -160,7 +160,7 @@ def limit(monkeypatch, **limits):
     monkeypatch.setitem(PUBLIC_SETS, "ct-ich", replace(PUBLIC_SETS["ct-ich"], **limits))
 
 
-# What is said before anything is asked
+# The output before any server is contacted
 
 
 def test_the_terms_are_said_before_the_first_request(server, tmp_path):
@@ -175,7 +175,7 @@ def test_the_terms_are_said_before_the_first_request(server, tmp_path):
 @pytest.mark.parametrize("name", NEEDS_ACCOUNT)
 def test_a_set_behind_an_account_says_how_to_get_it_and_asks_no_server(name, tmp_path, no_network):
     message = []
-    with pytest.raises(FetchError, match=f"{name} is not fetched by this command") as problem:
+    with pytest.raises(FetchError, match=f"{name} cannot be downloaded by this command") as problem:
         fetch(name, tmp_path / "set", say=message.append)
     assert message == [terms(name)]
     assert PUBLIC_SETS[name].needs_account in str(problem.value)
@@ -268,7 +268,11 @@ def test_a_cut_file_is_fetched_again(server, tmp_path, pauses):
 
 def test_a_fetch_that_gave_up_continues_with_what_is_missing(server, tmp_path):
     server.faults[SCAN] = ["cut"] * 3
-    with pytest.raises(FetchError, match=rf"{SCAN} did not come from 127.* in 3 tries .* tries again what is missing"):
+    with pytest.raises(
+        FetchError,
+        match=rf"{SCAN} did not come from 127.* in 3 tries .* again to "
+        rf"download what is missing",
+    ):
         get(server, tmp_path)
     assert set(content(tmp_path)) == set(server.files) - {SCAN}
     assert verify(tmp_path) == (f"1 file missing: {SCAN}.",)
@@ -323,7 +327,7 @@ def test_a_server_that_has_none_of_them_is_not_asked_for_all(server, tmp_path):
 @pytest.mark.parametrize("path", [SUMS, SCAN])
 def test_a_login_wall_is_called_one(path, server, tmp_path):
     server.faults[path] = [403]
-    with pytest.raises(FetchError, match=r"only to those who log in \(HTTP 403\).*physionet\.org/content/ct-ich/"):
+    with pytest.raises(FetchError, match=r"requires a login \(HTTP 403\).*physionet\.org/content/ct-ich/"):
         get(server, tmp_path)
     assert len(server.requests(path)) == 1
 
@@ -345,7 +349,7 @@ def test_a_list_with_a_path_out_of_the_folder_is_refused_before_any_file_is_aske
 
 def test_a_pinned_list_must_be_the_one_that_is_known(server, tmp_path, monkeypatch):
     limit(monkeypatch, sums_sha256="0" * 64)
-    with pytest.raises(FetchError, match=r"SHA256SUMS\.txt did not come .*hash .*Nothing was fetched"):
+    with pytest.raises(FetchError, match=r"SHA256SUMS\.txt did not come .*hash .*Nothing was downloaded"):
         get(server, tmp_path)
     limit(monkeypatch, sums_sha256=sha256(server.files[SUMS]))
     get(server, tmp_path)
@@ -357,14 +361,14 @@ def test_a_pinned_list_must_be_the_one_that_is_known(server, tmp_path, monkeypat
 
 @pytest.mark.parametrize("url", ["http://physionet.org/files/", "ftp://127.0.0.1/", "file:///tmp/", "127.0.0.1"])
 def test_an_address_without_https_is_refused_unasked(url, tmp_path, no_network):
-    with pytest.raises(FetchError, match="is no https address"):
+    with pytest.raises(FetchError, match="is not an https address"):
         fetch("ct-ich", tmp_path, base_url=url, say=lambda text: None)
 
 
 @pytest.mark.parametrize("path", [SUMS, SCAN])
 def test_a_redirect_away_from_https_is_not_followed(path, server, tmp_path):
     server.faults[path] = [f"http://127.0.0.2:{server.server_port}/elsewhere"]
-    with pytest.raises(FetchError, match="or leads to one that is not; it was not followed"):
+    with pytest.raises(FetchError, match="or redirects to one that is not"):
         get(server, tmp_path)
     assert not server.requests("/elsewhere")
     assert not (tmp_path / SCAN).exists()

@@ -360,7 +360,7 @@ def test_every_nesting_of_polygons_is_read(text, count):
 
 @pytest.mark.parametrize("text", ["left of the ear", '[{"x": 1}, {"x": 2}, {"x": 3}]', "[1, 2]", "[" * 5000])
 def test_what_is_no_polygon_is_refused(text):
-    with pytest.raises(ValueError, match="this is no list of points"):
+    with pytest.raises(ValueError, match="this is not a list of points"):
         regions(text)
 
 
@@ -682,7 +682,7 @@ def test_labels_or_a_coding_of_another_form_are_refused_by_name(tmp_path):
         pairs(tmp_path)
     (folder / "case.json").unlink()
     write_case(folder, head_hu(), coded_mask(), labels=np.zeros((4, 6), int))
-    with pytest.raises(ValueError, match=r"a/labels.csv does not tell each of the 5 slices once"):
+    with pytest.raises(ValueError, match=r"a/labels.csv must name each of the 5 slices once"):
         pairs(tmp_path)
 
 

@@ -94,13 +94,13 @@ def test_splits_that_cannot_be_are_refused(make, said):
 
 def test_a_table_without_patients_is_not_split_by_patient():
     nameless = replace(CT_ICH_LIKE, patient=np.full(len(CT_ICH_LIKE), ""))
-    with pytest.raises(ValueError, match="counts does not say whose slices these are"):
+    with pytest.raises(ValueError, match="counts does not name the patients of its slices"):
         by_patient(nameless)
     assert len(leaky_image_split(nameless).folds) == len(nameless)
 
 
 def test_a_split_does_not_fit_a_table_with_another_patient():
-    with pytest.raises(ValueError, match="holds '000', which this split by patient does not know"):
+    with pytest.raises(ValueError, match="holds '000', which is not in this split by patient"):
         Split("patient", {"a": 0}).rows(CT_ICH_LIKE, trained=True)
 
 
@@ -130,7 +130,7 @@ def to_store(slices, folder):
 def test_honest_folds_of_different_heads_do_not_leak(tmp_path):
     result = find_leaks(HALVES, to_store(table_of_heads(), tmp_path))
     assert not result
-    assert str(result) == "nothing is on both sides"
+    assert str(result) == "no leak"
 
 
 def test_a_patient_on_both_sides_is_named(tmp_path):

@@ -114,7 +114,9 @@ def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(table, tmp_path,
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr("ich_lib.data.store._write", full)
-    with pytest.raises(OSError, match=r"s.slices could not be written \(database or disk is full\); nothing of it"):
+    with pytest.raises(
+        OSError, match=r"s.slices could not be written \(database or disk is full\); the incomplete file"
+    ):
         build_store(table, tmp_path / "s.slices")
     assert not list(tmp_path.iterdir())
 

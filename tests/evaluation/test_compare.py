@@ -66,7 +66,7 @@ def test_a_gain_of_some_and_a_loss_of_others_does_not_tell():
     lines = [replace(row, dice=row.dice + (0.1 if k % 2 else -0.1)) for k, row in enumerate(second.per_patient)]
     result = compare_runs(first, replace(second, per_patient=lines), DICE)
     assert result.difference.low < 0 < result.difference.high
-    assert "do not tell which" in result.sentence
+    assert "do not show which" in result.sentence
 
 
 def test_scan_auc_and_right_calls_are_paired_on_paper():
@@ -215,12 +215,12 @@ def test_numbers_follow_names_and_no_name_is_needed():
 def test_what_is_no_report_is_refused(tmp_path):
     path = write_report(tmp_path, report(LINES))
     assert read_report(path).data == "planted"
-    for text, words in (("{", "no report.json"), ("[]", "no report of an"), ('{"data": 1}', "no report of an")):
+    for text, words in (("{", "no report.json"), ("[]", "not a report of an"), ('{"data": 1}', "not a report of an")):
         path.write_text(text)
         with pytest.raises(ValueError, match=words):
             read_report(path)
     path.write_text(json.dumps(report(LINES).as_json() | {"per_patient": [{"patient": "a"}]}))
-    with pytest.raises(ValueError, match="no report of an"):
+    with pytest.raises(ValueError, match="not a report of an"):
         read_report(path)
 
 

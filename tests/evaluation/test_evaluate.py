@@ -24,7 +24,7 @@ from tests.sets import write_ct_ich
 
 
 def scan(patient, truth, scores, *, true_px=None, mask_px=None, shared_px=None, fold=0, kind=0, **facts):
-    """A judged scan of which only what is told matters; slices of 100 pixels of 1 mm3."""
+    """A judged scan with only the given values; slices of 100 pixels of 1 mm3."""
     truth, count = np.array(truth, bool), len(truth)
     labels = np.zeros((count, 6), bool)
     labels[:, [kind, ANY]] = truth[:, None]
@@ -136,8 +136,8 @@ def test_types_sizes_groups_and_clean_scans_count_their_patients():
 def test_the_worst_cases_come_in_order_of_harm():
     """A missed bleed, then a false alarm; a is called and drawn well enough to be left out."""
     assert [(item.line.patient, item.what) for item in figures.worst_scans(SOME, threshold=0.5)] == [
-        ("b", "bleeds and was not called"),
-        ("c", "does not bleed and was called"),
+        ("b", "bleeds, but was not called"),
+        ("c", "does not bleed, but was called"),
     ]
 
 
@@ -312,7 +312,7 @@ def test_dice_and_volumes_of_a_report_can_be_computed_again_from_its_lines(tmp_p
 @pytest.mark.long
 @pytest.mark.parametrize("task", ["segment", "classify", "both"])
 def test_a_run_of_any_task_is_judged_whole(tiny_runs, tmp_path, task):
-    """Trained on phantoms, so nobody of this set was seen."""
+    """Trained on phantoms, so no patient of this set was seen."""
     data = write_ct_ich(tmp_path / "set", GOOD)
     report = evaluate(tiny_runs[task].folder, data, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report.as_json()

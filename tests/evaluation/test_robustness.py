@@ -118,7 +118,7 @@ def test_models_that_draw_no_mask_are_judged_by_their_scores(paper, monkeypatch,
 
 
 def test_a_stopped_reading_goes_on_where_it_was(paper, monkeypatch, tmp_path):
-    """Two scans: 2 readings clean, 10 under each corruption. Stopped in the second corruption, that one begins anew."""
+    """Two scans: 2 readings clean, 10 under each corruption. Stopped in the second corruption, it repeats that one."""
     planned, read, real = rob.plan(limit=2, only=NAMES), [], rob.outcome
 
     def counted(exam, candidate):
@@ -143,7 +143,7 @@ def test_a_stopped_reading_goes_on_where_it_was(paper, monkeypatch, tmp_path):
 
 def test_what_other_models_left_is_not_taken_for_these(paper, monkeypatch, tmp_path):
     rob.robustness(rob.plan(limit=2, only=["width"]), tmp_path)
-    with pytest.raises(ValueError, match="found with other models, scans, seed or version"):
+    with pytest.raises(ValueError, match="results of other models, scans, seed or version"):
         rob.robustness(rob.plan(limit=3, only=["width"]), tmp_path)
     monkeypatch.setattr(rob, "load", lambda *_, **__: threshold_models(sha256="1" * 64))
     with pytest.raises(ValueError, match="Choose another folder, or remove it"):
@@ -243,7 +243,7 @@ def test_each_fold_of_a_cross_validation_reads_its_own_patients(paper, monkeypat
     assert {item.patient: item.models.segmenter.sha256[0] for item in planned.candidates} == {
         f"p{i}": str(i % 2) for i in range(8)
     }
-    with pytest.raises(ValueError, match="holds 2 runs, and phantoms are strangers to all of them"):
+    with pytest.raises(ValueError, match="holds 2 runs, and none of them was trained on these phantoms"):
         rob.plan(tmp_path)
 
 
@@ -319,7 +319,7 @@ def test_the_command_reads_two_tiny_phantoms_with_the_shipped_model(monkeypatch,
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--only", "fog"], "'fog' is no corruption; choose from noise, blur,"),
+        (["--only", "fog"], "'fog' is not a corruption; choose from noise, blur,"),
         (["--limit", "0"], "At least 1 scan must be judged; got a limit of 0."),
         (["--data", "nowhere"], "nowhere"),
     ],

@@ -77,7 +77,7 @@ def test_leaks_and_seeds_and_other_networks_have_tables_of_their_own(tmp_path):
         training(tmp_path, f"cnn-001-seed{seed}", task="classify", auc=auc)
     training(tmp_path, "mine")
     page = systems_page(read_trainings(tmp_path), "c.png")
-    leak = page[page.index("## What a split by slice is worth") :]
+    leak = page[page.index("## The effect of a split by slice") :]
     assert cells_of(leak[: leak.index("## Trained again")], "vanilla-004")[1:] == [
         "0.700 (0.600 to 0.800)",
         "0.900 (0.800 to 1.000)",

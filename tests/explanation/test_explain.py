@@ -275,7 +275,7 @@ def run_folder(folder, table=None, *, held_out=0, seed=0, spread=True):
 
 
 def test_a_mirrored_head_has_mirrored_heat(tmp_path):
-    """Every slice is asked both ways, so a run with random weights is as symmetrical as the shipped one."""
+    """Every slice is also scored mirrored, so a run with random weights is as symmetrical as the shipped one."""
     run, scan = run_folder(tmp_path / "run"), disk()
     mirrored = replace(scan, hu=scan.hu[:, :, ::-1].copy())
     for name in ("grad-cam", "saliency", "seg-grad-cam"):
@@ -303,7 +303,7 @@ def test_the_first_filters_before_and_after(tmp_path):
     assert not np.array_equal(before, after)
     assert first_filters(bright_pixel_network("nested"))[0].tolist() == [[[0, 1]]]
     other = build(TINY)
-    other.save_weights(run / "start.weights.h5")  # a run that went on from another begins with its weights
+    other.save_weights(run / "start.weights.h5")  # a run that started from another has its first weights
     assert np.array_equal(before_and_after(run)[0], first_filters(other))
     picture = filters(before, after).axes
     assert np.array_equal(picture[0].images[0].get_array(), before[0, ..., 2])
@@ -365,9 +365,9 @@ def test_a_model_trained_on_everybody_is_scored_with_a_warning(tmp_path, capsys)
     command = ["explain", "--score", "--source", str(tmp_path / "run"), "--data", str(store.path)]
     assert main([*command, "--method", "cam", "--out", str(tmp_path / "out")]) == 0
     output = capsys.readouterr().out
-    assert "These patients were trained on" in output
+    assert "These patients are in the training set" in output
     assert "energy_random" in output
-    assert "**These patients were trained on**" in (tmp_path / "out" / "explain.md").read_text()
+    assert "**These patients are in the training set**" in (tmp_path / "out" / "explain.md").read_text()
 
 
 def test_the_command_writes_heat_on_the_files_own_grid(tmp_path, capsys):
@@ -391,7 +391,7 @@ def test_the_command_writes_heat_on_the_files_own_grid(tmp_path, capsys):
     [
         ([], "Name a scan to explain"),
         (["scan.nii.gz", "--method", "cam", "--method", "saliency"], "one method at a time; got cam and saliency"),
-        (["--score"], "--score takes its scans from --data alone"),
+        (["--score"], "--score takes its scans only from --data"),
     ],
 )
 def test_a_question_that_makes_no_sense_gets_one_sentence(arguments, told, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Who may send what: by C-STORE and STOW, with senders that break off, repeat themselves, or are nobody we know."""
+"""Accepted and refused images: C-STORE and STOW, with senders that break off, repeat images, or are unknown."""
 
 import dataclasses
 import logging

@@ -361,7 +361,7 @@ def test_bland_altman_reproduces_the_paper_it_was_proposed_in():
     ("call", "words"),
     [
         (lambda: dice(EMPTY, EMPTY[0]), r"\(2, 3, 4\), the mask \(3, 4\)"),
-        (lambda: dice(EMPTY, EMPTY + 0.4), "Decide scores first"),
+        (lambda: dice(EMPTY, EMPTY + 0.4), "Turn scores into decisions first"),
         (lambda: count([], []), "not empty"),
         (lambda: ppv(0.9, 0.9, 10), "within 0 and 1"),
         (lambda: iou_of_dice(85.7), "within 0 and 1"),

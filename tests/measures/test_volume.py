@@ -176,7 +176,7 @@ def test_the_truth_of_a_phantom_holds_the_ml_that_it_says(case):
 
 
 def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
-    """Tilt included; a store of whole slices in half the pixels keeps the mm."""
+    """Tilt included; a store with whole slices in half the pixels keeps the mm."""
     write_case(case, tmp_path / "set" / "one")
     table = open_set(tmp_path / "set")
     rows = np.arange(len(table))

@@ -266,9 +266,9 @@ def test_what_cannot_be_fitted_is_told_before_a_run_is_begun(store, runs, tmp_pa
 
 
 def test_what_serves_networks_says_that_this_is_none(runs, tmp_path):
-    with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.models.classical"):
+    with pytest.raises(ValueError, match=r"classical-lda is not a network; it is fitted by ich_lib.models.classical"):
         build(get_recipe("classical-lda"))
-    with pytest.raises(ValueError, match=r"classical-lda is no network; it is fitted by ich_lib.models.classical"):
+    with pytest.raises(ValueError, match=r"classical-lda is not a network; it is fitted by ich_lib.models.classical"):
         runs["lda"].model()
     with pytest.raises(ValueError, match="classical-lda is no network, and ONNX serves networks"):
         export(runs["lda"].folder, tmp_path)

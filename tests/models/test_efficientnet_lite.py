@@ -145,7 +145,7 @@ def write_old_form(path, pickled, storages):
 def test_a_file_that_names_anything_else_is_refused_and_runs_nothing(tmp_path):
     path = tmp_path / "evil.pth"
     write_old_form(path, pickle.dumps(OrderedDict(a=print), 2), {})
-    with pytest.raises(ValueError, match=r"evil\.pth is no weights file of PyTorch's old form: it names .*print"):
+    with pytest.raises(ValueError, match=r"evil\.pth is not a weights file of PyTorch's old form: it names .*print"):
         read_tensors(path)
 
 
@@ -153,5 +153,5 @@ def test_a_file_of_another_form_is_refused(tmp_path):
     path = tmp_path / "new.pth"
     for content in (b"PK\x03\x04 a zip", b"", pickle.dumps(17)):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"new\.pth is no weights file of PyTorch's old form"):
+        with pytest.raises(ValueError, match=r"new\.pth is not a weights file of PyTorch's old form"):
             read_tensors(path)

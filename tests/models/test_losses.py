@@ -198,7 +198,7 @@ def test_why_the_dice_and_the_tversky_of_keras_are_not_used():
 
 
 def test_axes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r"the last one included: truth\[..., None\]"):
+    with pytest.raises(ValueError, match=r"including the last one: truth\[..., None\]"):
         dice_loss(TRUTH[..., 0], SCORE)
     with pytest.raises(ValueError, match=r"takes \(n, 6\)"):
         rsna_log_loss(TRUTH, SCORE)

@@ -116,7 +116,7 @@ def test_the_cosine_falls_over_all_steps_as_it_always_did():
 
 
 def test_the_restarts_really_happen_every_ten_epochs():
-    """System 000 moved from 1.0000e-5 to 0.9957e-5 in 40 epochs. Of 7 steps an epoch: 70 to the bottom, then anew."""
+    """System 000 moved from 1.0000e-5 to 0.9957e-5 in 40 epochs. 7 steps per epoch: 70 to the minimum."""
     item = get_recipe("densenet169-000")
     got = rates(item, 7, [0, 35, 69, 70, 105, 139, 140])
     assert got == pytest.approx([1e-5, 5.5e-6, 1e-6, 1e-5, 5.5e-6, 1e-6, 1e-5], rel=0.01)

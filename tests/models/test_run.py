@@ -38,7 +38,7 @@ def test_a_run_that_trains_tells_how_far_it_is_and_leaves_a_half_written_line_fo
         file.write("0000,,0.0001,1.50\n")
     assert [item.loss for item in run.history()] == [0.9, 0.7, 0.6]
     (folder / "history.csv").unlink()
-    assert (run.history(), run.state) == ([], "begun, no epoch yet")
+    assert (run.history(), run.state) == ([], "started, no epoch yet")
 
 
 def test_a_run_that_cannot_be_read_gets_a_sentence_and_the_others_are_found(tmp_path):
@@ -49,11 +49,12 @@ def test_a_run_that_cannot_be_read_gets_a_sentence_and_the_others_are_found(tmp_
     remaining, problems = find_runs(tmp_path)
     assert [run.name for run in remaining] == ["fine"]
     assert problems == [
-        "broken cannot be read: recipe.json or folds.json is not as train writes it.",
-        "half cannot be read: recipe.json or folds.json is not as train writes it.",
-        "newer cannot be read: recipe.json holds 'warp', which no recipe has; it was written by another version.",
+        "broken cannot be read: recipe.json or folds.json was not written by train.",
+        "half cannot be read: recipe.json or folds.json was not written by train.",
+        "newer cannot be read: recipe.json holds 'warp', which is not a field of a recipe; it was "
+        "written by another version.",
     ]
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         find_runs(tmp_path / "nowhere")
 
 

@@ -338,7 +338,7 @@ def test_beam_hardening_darkens_the_base_only():
     [
         ({"bleeds": ["stroke"]}, "'stroke' is no bleed type; choose from epidural"),
         ({"mimics": ["tumor"]}, "'tumor' is no mimic; choose from choroid calcification"),
-        ({"bleeds": ["subdural", "subdural"]}, "asked for once"),
+        ({"bleeds": ["subdural", "subdural"]}, "given only once"),
         ({"slices": 0}, "slices must lie between 1 and 1000; got 0"),
         ({"pixels": 4}, "pixels must lie between 16"),
         ({"thickness_mm": -5}, "thickness_mm must lie between"),

@@ -202,7 +202,7 @@ def test_a_model_that_does_not_tell_what_its_task_promises_is_named(task):
     recipe = Recipe("r", task, "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
     mute = planted_model(recipe, lambda pictures: ModelOutput())
     models = Models(mute, None) if task == "segment" else Models(None, mute)
-    with pytest.raises(ValueError, match="does not tell what its recipe promises"):
+    with pytest.raises(ValueError, match="lacks an output of its recipe"):
         analyze(disk(), models)
 
 
@@ -222,5 +222,5 @@ def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
 def test_models_may_be_named_by_their_folder(bleeding_case, models):
     few = replace(bleeding_case.scan, hu=bleeding_case.scan.hu[16:18])
     assert analyze(few, WEIGHTS_FOLDER).slice_scores == pytest.approx(analyze(few, models).slice_scores, rel=1e-5)
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         analyze(few, "nowhere")

@@ -80,7 +80,7 @@ def test_two_models_of_one_task_are_refused(weights_copy):
 def test_a_folder_without_models_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no model"):
         load(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         load(tmp_path / "absent")
 
 

@@ -125,7 +125,7 @@ def test_two_members_on_paper():
     assert output.scan_scores == pytest.approx([0.25, 0.75])
     assert output.scan_total == pytest.approx(1)
     assert output.scan_disagreement == pytest.approx(1 - (2 - 0.75 * np.log2(3)))
-    assert output.mask_dice == 1  # nobody drew anything
+    assert output.mask_dice == 1  # all masks are empty
 
 
 def test_members_that_agree_leave_only_what_each_finds_open():
@@ -161,7 +161,7 @@ def test_turned_views_see_a_turned_picture_and_bring_its_map_back():
     truth = disk().hu > 90
     assert ((result.blood > 0.5) == truth).mean() > 0.995
     assert result.mask_dice > 0.9
-    with pytest.raises(ValueError, match="Blocks of slices cannot be turned"):
+    with pytest.raises(ValueError, match="Models with depth cannot be used here"):
         tta_members(models_of(None, replace(RECIPE, depth=4)))
 
 
@@ -200,5 +200,5 @@ def test_a_run_dropped_and_an_ensemble_of_runs_disagree(run):
 def test_a_model_without_dropout_is_refused():
     from ich_lib.models.builders import unet2d
 
-    with pytest.raises(ValueError, match="has no dropout, so its answers never differ"):
+    with pytest.raises(ValueError, match="has no dropout, so its predictions never differ"):
         keep_dropout_on(unet2d((16, 16, 1), filters=(2, 4), dropout=0.0))

@@ -60,14 +60,14 @@ def test_the_input_stays_and_the_outcome_is_a_scan_that_says_what_was_done(head,
     assert degraded.scan.hu.dtype == np.float32
     assert np.isfinite(degraded.scan.hu).all()
     assert degraded.truth.dtype == degraded.labels.dtype == degraded.outlined.dtype == bool
-    assert degraded.scan.notes == (f"Made worse on purpose: {name}, {CORRUPTIONS[name].strength(5)}.",)
+    assert degraded.scan.notes == (f"Corrupted on purpose: {name}, {CORRUPTIONS[name].strength(5)}.",)
     assert np.array_equal(degraded.scan.hu, corrupt(head, name, 5, seed=1).scan.hu)
     assert corrupt(head, name, 0) is head
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_each_severity_is_farther_from_the_clean_scan_than_the_one_before(head, name):
-    """Of thick slices, each thin slice is held against the thick one it lies in."""
+    """Each thin slice is compared with the thick slice that contains it."""
     far = [0.0]
     for severity in SEVERITIES:
         hu = corrupt(head, name, severity).scan.hu
@@ -240,11 +240,11 @@ def test_a_jpeg_loses_what_its_window_does_not_show_and_more_with_each_quality(h
 
 
 def test_what_is_unknown_is_refused_in_a_sentence(head):
-    with pytest.raises(ValueError, match=r"'fog' is no corruption; choose from noise, blur, motion"):
+    with pytest.raises(ValueError, match=r"'fog' is not a corruption; choose from noise, blur, motion"):
         corrupt(head, "fog", 1)
     with pytest.raises(ValueError, match=r"whole number from 0 \(unchanged\) to 5; got 6"):
         corrupt(head, "noise", 6)
-    with pytest.raises(ValueError, match=r"wants a truth of that shape.*got \(7, 120, 150\)"):
+    with pytest.raises(ValueError, match=r"needs a truth of that shape.*got \(7, 120, 150\)"):
         replace(head, truth=head.truth[1:])
 
 

@@ -1,4 +1,4 @@
-"""Every container: the same head comes out of each, and the rules for strangers' archives hold in each."""
+"""Every container gives the same head and obeys the rules for archives of unknown origin."""
 
 import bz2
 import gzip
@@ -310,7 +310,7 @@ def test_a_cut_container_is_one_sentence(tmp_path, pack):
         except ReadError as problem:
             assert "study" in str(problem) or "IM0" in str(problem) or "missing" in str(problem)  # noqa: PT017
         else:
-            assert len(scan.hu) <= len(head())  # a tar ends with zeros that nobody misses
+            assert len(scan.hu) <= len(head())  # a tar ends with zeros that are not needed
 
 
 @each

@@ -31,7 +31,7 @@ def fresh(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def strange(monkeypatch):
-    """A child whose reader does what it is told when a file is called "evil"."""
+    """A child whose reader misbehaves as requested if a file is called "evil"."""
 
     def told(code, before=""):
         body = f"""
@@ -139,7 +139,7 @@ CRASHES = {
     "abort": ("os.abort()", "could not be decoded: its decoder stopped"),
     "segmentation fault": ("import ctypes; ctypes.string_at(0)", "could not be decoded: its decoder stopped"),
     "exit": ("os._exit(3)", "could not be decoded: its decoder stopped"),
-    "killed by the system": ("os.kill(os.getpid(), 9)", "needs more memory than there is"),
+    "killed by the system": ("os.kill(os.getpid(), 9)", "needs more memory than is available"),
 }
 
 
@@ -170,7 +170,7 @@ def test_a_loop_without_end_and_gigabytes_are_stopped_by_the_limits(strange, evi
     monkeypatch.setitem(LIMITS, "decode_cpu_s", 30)
     strange("bytearray(5_000_000_000)")
     for _ in range(2):
-        with pytest.raises(ReadError, match=r"^evil needs more memory than there is\. Give one head scan"):
+        with pytest.raises(ReadError, match=r"^evil needs more memory than is available\. Give one head scan"):
             read(evil, isolated=True)
         np.testing.assert_array_equal(read(good, isolated=True).hu[0], head()[9])
 

@@ -32,7 +32,7 @@ def as_nibabel():
 
 
 def write(path, values, affine, *, unit=None, **fields):
-    """A NIfTI whose header fields are set to whatever is asked."""
+    """A NIfTI with any given header fields."""
     image = nib.Nifti1Image(values.astype(np.int16), affine)
     if unit:
         image.header.set_xyzt_units(unit)

@@ -24,7 +24,7 @@ def save(path, pixels, **options):
 
 
 def shown(scan):
-    """The pixels of a picture of which nobody told the window."""
+    """The pixels of a picture with an unknown window."""
     return np.round(scan.hu / 80 * 255)
 
 
@@ -98,7 +98,7 @@ def test_pages_of_two_sizes_are_refused_and_too_many_are_counted(tmp_path, monke
     from ich_lib.readers.limits import LIMITS
 
     monkeypatch.setitem(LIMITS, "thin_slices", 5)
-    with pytest.raises(ReadError, match=r"stack\.tif has 6 slices; 1 to 5 are taken"):
+    with pytest.raises(ReadError, match=r"stack\.tif has 6 slices; 1 to 5 are accepted"):
         read(tmp_path / "stack.tif")
 
 

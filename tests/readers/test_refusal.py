@@ -80,9 +80,10 @@ def test_who_looks_at_a_page_is_not_told_to_install():
 def test_a_missing_file_is_told_in_the_words_of_each_place(tmp_path, capsys):
     with pytest.raises(ReadError, match="Check the path") as refusal:
         read(tmp_path / "gone.dcm")
-    assert refusal.value.in_words_of("page") == "gone.dcm is not there. Give the file once more."
+    assert refusal.value.in_words_of("page") == "gone.dcm does not exist. Give the file again."
     assert main(["predict", str(tmp_path / "gone.dcm"), "--json"]) == 2
-    assert capsys.readouterr().err == "gone.dcm is not there. Check the path: nothing lies under that name.\n"
+    said = "gone.dcm does not exist. Check the path: there is no file or folder of that name.\n"
+    assert capsys.readouterr().err == said
 
 
 def test_the_workbench_shows_the_words_of_a_page():

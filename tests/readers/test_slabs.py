@@ -44,7 +44,7 @@ def test_as_few_neighbors_are_averaged_as_fit(slices, rows, each, skip):
 @pytest.mark.parametrize(
     ("slices", "rows", "words"),
     [
-        (2001, 512, "2001 slices; 1 to 2000 are taken"),
+        (2001, 512, "2001 slices; 1 to 2000 are accepted"),
         (2000, 1024, "150 million voxels are the most"),
         (0, 512, "0 sli"),
     ],
@@ -148,5 +148,5 @@ def test_too_large_is_refused_before_a_pixel_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("ich_lib.readers.dicom._volume", None)
     monkeypatch.setattr("ich_lib.readers.nifti._Stored", None)
     for path in (tmp_path / "dicom", nifti):
-        with pytest.raises(ReadError, match=r"has 18 slices; 1 to 17 are taken\. Give the series of one head"):
+        with pytest.raises(ReadError, match=r"has 18 slices; 1 to 17 are accepted\. Give the series of one head"):
             read(path)

@@ -306,7 +306,7 @@ def test_writing_gives_every_file_but_a_dicom_one_and_an_outlined_picture(result
 def test_only_the_files_asked_for_are_written(result, tmp_path):
     assert write(result, tmp_path, ["slices.csv"]) == [tmp_path / "slices.csv"]
     assert [p.name for p in tmp_path.iterdir()] == ["slices.csv"]
-    with pytest.raises(ValueError, match=r"No file of a result is called '../x'; there are result.json, slices.csv"):
+    with pytest.raises(ValueError, match=r"No result file is called '../x'; there are result.json, slices.csv"):
         write(result, tmp_path, ["../x"])
 
 
@@ -723,7 +723,7 @@ def test_what_is_not_believed_has_no_finding_in_any_file(result, tmp_path):
 
 @pytest.mark.parametrize("name", ["mask.nii.gz", "mask-seg.dcm"])
 def test_a_mask_of_what_is_not_believed_is_not_written(result, name, tmp_path):
-    with pytest.raises(ValueError, match=f"There is no {name}: No slice shows brain inside a skull.* with believe"):
+    with pytest.raises(ValueError, match=f"There is no {name}: No slice shows brain inside a skull.* use believe"):
         write(refused(result), tmp_path, [name])
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,6 @@
 """Every recipe learns one step on TensorFlow, and a sample of them the same step on JAX and PyTorch.
 
-Cut to small pictures, but with all of their layers; on heads made by code.
+Cut to small pictures, but with all of their layers; on synthetic heads.
 """
 
 import importlib.util

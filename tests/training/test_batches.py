@@ -173,7 +173,7 @@ def test_labels_come_in_the_scheme_asked_for(slices):
 
 def test_a_set_that_does_not_tell_types_trains_no_types(slices):
     untold = replace(slices.store, table=replace(slices.store.table, known_labels=("any",)))
-    with pytest.raises(ValueError, match="planted does not tell epidural; train the scheme 'binary', or segment"):
+    with pytest.raises(ValueError, match="planted has no label epidural; train the scheme 'binary', or segment"):
         Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify"))
     assert Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify", scheme="binary")).batch(0, 0)[1].shape
 
@@ -261,7 +261,7 @@ def test_memory_stays_flat_over_a_hundred_thousand_rows(store):
 
 
 def test_keras_gets_every_batch_once_and_in_order(slices):
-    """What a model is fed in two epochs is batch(0, 0) to batch(1, 11); a resumed run goes on with batch(1, 0)."""
+    """In two epochs a model gets batch(0, 0) to batch(1, 11); a resumed run continues with batch(1, 0)."""
     import keras
 
     model = keras.Sequential([keras.layers.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])

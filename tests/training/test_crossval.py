@@ -39,7 +39,7 @@ def test_finished_folds_stay_and_other_settings_are_refused(folds, store):
     before = [run.weights.stat().st_mtime_ns for run in runs]
     repeat = cross_validate(small, store, out)
     assert [run.weights.stat().st_mtime_ns for run in repeat] == before
-    with pytest.raises(ValueError, match="fold-0 holds a run of other settings than classical-logistic"):
+    with pytest.raises(ValueError, match="fold-0 holds a run with other settings than classical-logistic"):
         cross_validate(replace(small, seed=1), store, out)
 
 
@@ -90,7 +90,7 @@ def test_folds_are_judged_together_calibrated_on_each_other_and_put_in_a_table(f
     text = results_table([out])
     assert text.startswith("# Models side by side")
     lines = text[text.index("| run") :].splitlines()
-    assert lines[0].startswith("| run | picture | parameters | slices seen")
+    assert lines[0].startswith("| run | picture | parameters | training slices")
     assert lines[2].startswith("| tiny (`classical-logistic`) | 64x64x2, head |")
     with pytest.raises(FileNotFoundError, match=r"has no report.json; make it with python -m ich_lib evaluate"):
         results_table([tmp_path])
@@ -107,11 +107,11 @@ def test_a_common_budget_shows_every_recipe_about_as_many_slices(name):
         get_recipe(name).loss,
         get_recipe(name).learning_rate,
     )
-    assert "cut to 96 px and about 1600 slices seen" in item.source
+    assert "cut to 96 px and about 1600 training slices" in item.source
 
 
 def test_a_budget_smaller_than_a_batch_is_refused():
-    with pytest.raises(ValueError, match="4 slices are less than one batch of unet2d-002b"):
+    with pytest.raises(ValueError, match="4 slices are fewer than one batch of unet2d-002b"):
         reduce_budget(get_recipe("unet2d-002b"), size=96, slices=4)
 
 

@@ -159,7 +159,7 @@ def test_the_last_batch_of_validation_is_filled_up_for_all_devices():
 
 
 def test_devices_that_are_not_there_are_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(ValueError, match=r"4 devices were asked for, tensorflow sees \d: .pu:0"):
+    with pytest.raises(ValueError, match=r"4 devices were requested, tensorflow sees \d: .pu:0"):
         train(tiny_recipes()[0], None, tmp_path / "run", devices=4)
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="batch of 4 cannot be shared evenly by 3 devices"):

@@ -62,7 +62,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
         [sys.executable, "-c", code, tmp_path / "cut", ROOT], capture_output=True, timeout=300, check=False
     )
     assert killed.returncode == 9, killed.stderr.decode()[-2000:]
-    with pytest.raises(FileNotFoundError, match=r"did not end. Go on with train --resume"):
+    with pytest.raises(FileNotFoundError, match=r"did not end. Continue with train --resume"):
         open_run(tmp_path / "cut").model()
     run = train(small, None, tmp_path / "cut", resume=True)
     assert [item.epoch for item in run.history()] == [1, 2]
@@ -101,7 +101,7 @@ def test_a_fold_that_does_not_exist_is_refused(tmp_path):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is no run folder"):
+    with pytest.raises(FileNotFoundError, match="is not a run folder"):
         open_run(tmp_path)
 
 

@@ -113,7 +113,7 @@ def test_a_classifier_is_scored_by_the_auc_of_any(head_store, tmp_path, monkeypa
     monkeypatch.setattr(model, "predict_on_batch", lambda pictures: np.full((len(pictures), 6), 0.5))
     assert score_run(run, inner) == 0.5
     monkeypatch.setattr(model, "predict_on_batch", lambda pictures: np.full((len(pictures), 6), np.nan))
-    with pytest.raises(ValueError, match="answers are no numbers: its training diverged"):
+    with pytest.raises(ValueError, match="outputs are not numbers: its training diverged"):
         score_run(run, inner)
 
 
@@ -138,7 +138,7 @@ def test_the_seed_decides_what_is_tried(by, head_store, trials, tmp_path):
 
 
 def test_bayes_comes_nearer_to_the_best_rate_than_chance(head_store, trials, tmp_path):
-    """In orders of magnitude: by chance, -5 to -1 lie (9 + 1) / 2 / 4 = 1.25 from -2 in the mean; Bayes is nearer."""
+    """In orders of magnitude: by chance, -5 to -1 lie (9 + 1) / 2 / 4 = 1.25 from -2 on average; Bayes is nearer."""
     for by in ("bayes", "random"):
         tune(SMALL, head_store, tmp_path / by, {"learning_rate": (1e-5, 1e-1, "log")}, by=by, trials=25)
     off = [abs(np.log10(recipe.learning_rate) + 2) for _, recipe in trials]
@@ -224,7 +224,7 @@ def test_a_setting_that_cannot_be_built_is_told_and_the_others_go_on(head_store,
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        ({"rate": (1, 2)}, r"rate cannot be varied in tiny-unet; what can be is builder, weights, .*options.filters"),
+        ({"rate": (1, 2)}, r"rate cannot be varied in tiny-unet; these can: builder, weights, .*options.filters"),
         ({"threshold": (0.3, 0.5)}, "threshold cannot be varied"),
         ({"seed": (0, 1)}, "seed cannot be varied"),
         ({"options.depth": (1, 2)}, r"options.depth cannot be varied .*options.dropout, options.gates\."),
@@ -310,7 +310,7 @@ def test_the_command_line_says_choices_and_ranges():
         "options.trainable": ("none", "all"),
     }
     for bad in (["batch"], ["batch="], ["=4"], ["batch=4", "batch=8"]):
-        with pytest.raises(ValueError, match=r"--vary wants each NAME once, as NAME=A,B"):
+        with pytest.raises(ValueError, match=r"--vary takes each NAME once, as NAME=A,B"):
             read_space(bad)
 
 
@@ -328,7 +328,7 @@ def test_the_command_line_tunes_and_trains_the_best_on_the_fold_set_apart(
     vary = ["--vary", "learning_rate=1e-3,1e-2", "--by", "grid", "--fold", "2", "--epochs", "1", "--steps", "2"]
     assert main(["tune", SMALL.name, *data, "--out", str(out), *vary]) == 0
     message = capsys.readouterr().out
-    assert "Best of 2 trials, 1.000 on the patients it was chosen by:" in message
+    assert "Best of 2 trials, 1.000 on the patients used for the choice:" in message
     assert f"train tiny-unet --data {head_store.path} --out RUN --fold 2 --settings {out / 'best.json'}" in message
     output = recipe_from_json(json.loads((out / "best.json").read_text())["recipe"])
     assert output == replace(SMALL, learning_rate=1e-2, epochs=1, steps=2)

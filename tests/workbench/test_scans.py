@@ -111,7 +111,7 @@ def test_a_cross_validation_is_asked_by_the_fold_that_did_not_see_the_scan(tmp_p
     assert run_for_fold("shipped", 1) == "shipped"
     with pytest.raises(ValueError, match="holds the runs of a cross-validation"):
         scans.load_models(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         scans.load_models(tmp_path / "nowhere")
 
 
@@ -129,7 +129,7 @@ def test_a_scan_is_found_by_its_name_and_whether_it_was_trained_on_is_known(mode
     table = table_of_heads()
     rows = scan_rows(table, "p3")
     assert set(table.patient[rows]) == {"p3"}
-    with pytest.raises(ValueError, match="of other data") as refused:
+    with pytest.raises(ValueError, match="belongs to other data") as refused:
         scan_rows(table, "nobody")
     assert "nobody" not in str(refused.value)
     assert not was_seen(models, "shipped", table, rows)

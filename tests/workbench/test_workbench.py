@@ -107,8 +107,8 @@ def test_the_first_heads_are_shown_while_the_others_are_made_and_are_the_same_th
     streamlit.cache_resource.clear()
     at = open_page(data_page)
     assert f"**{FEW * 34}** slices" in page_text(at)
-    assert "A split needs two patients" in page_text(view(at, "Leaks"))
-    assert next(item.proto.text for item in at.get("progress")).startswith(f"Shown so far: {FEW}. ")
+    assert "A split needs at least two patients" in page_text(view(at, "Leaks"))
+    assert f"of {HEADS}; {FEW} are shown" in next(item.proto.text for item in at.get("progress"))
     wait_for(lambda: phantoms.phantoms_path(HEADS, size=SIZE).is_file())
     assert f"**{HEADS * 34}** slices" in page_text(sound(at.run()))
     assert not at.get("progress")
@@ -122,7 +122,7 @@ def test_heads_that_cannot_be_kept_get_one_sentence(tmp_path, monkeypatch):
     streamlit.cache_resource.clear()
     at = open_page(data_page)
     assert len(at.error) == 1
-    assert "The heads made by code cannot be kept" in at.error[0].value
+    assert "The synthetic heads cannot be stored" in at.error[0].value
     streamlit.cache_resource.clear()
 
 
@@ -136,7 +136,7 @@ def test_every_view_of_the_data_opens_without_an_error(name):
 def test_a_split_by_image_is_called_a_leak_and_one_by_patient_is_not():
     at = view(open_page(data_page), "Leaks")
     assert "No patient is on both sides." in page_text(at)
-    assert "No held-out picture equals a trained one" in page_text(at)
+    assert "No held-out picture equals a training picture" in page_text(at)
     at.selectbox(key="data split").set_value("by image").run()
     assert f"{HEADS} of {HEADS} patients are on both sides" in page_text(sound(at))
 
@@ -168,9 +168,9 @@ def test_age_and_sex_are_told_where_the_set_tells_them(tmp_path):
 def test_copies_are_found_once_every_picture_was_read(tmp_path):
     """The planted set shows the same gray square everywhere."""
     at = view(folder_page(write_ct_ich(tmp_path / "set", LINES)), "Leaks")
-    assert "every picture has to be read once" in page_text(at)
+    assert "every picture must be read once" in page_text(at)
     at = sound(next(item for item in at.button if item.label == "Read every picture").click().run())
-    assert "held-out slices equal a trained one to the pixel" in page_text(at)
+    assert "held-out slices equal a training slice to the pixel" in page_text(at)
 
 
 def test_a_file_that_is_no_picture_is_counted_after_reading(tmp_path):
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_picture_is_counted_after_reading(tmp_path):
     assert "1 slice is unreadable and left out together with the label." in page_text(at)
 
 
-@pytest.mark.parametrize(("name", "says"), [("nowhere", "is no folder"), (".", "is no data set that is known here")])
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "is not a folder"), (".", "is not a known data set")])
 def test_a_bad_folder_gives_one_sentence_and_nothing_else(tmp_path, name, says):
     at = folder_page(tmp_path / name)
     assert len(at.error) == 1
@@ -196,7 +196,7 @@ def test_a_browser_on_another_machine_opens_no_folder(tmp_path, monkeypatch):
     at = open_page(data_page)
     monkeypatch.setattr(type(streamlit.context), "ip_address", "10.0.0.7")
     at.segmented_control(key="data source").set_value(source.FOLDER_SOURCE).run()
-    assert "only by a browser on the machine" in sound(at).error[0].value
+    assert "only be opened in a browser on the machine" in sound(at).error[0].value
     assert not at.text_input
 
 
@@ -252,7 +252,7 @@ def test_a_quiz_on_a_folder_asks_its_slices_and_shows_no_name(tmp_path):
     at = open_page(quiz_page)
     at.segmented_control(key="quiz source").set_value(source.FOLDER_SOURCE).run()
     at.text_input(key="quiz folder").set_value(str(folder)).run()
-    assert "here it remembers" in page_text(sound(at))  # the shipped model learned from patients 049 to 051
+    assert "it may remember them" in page_text(sound(at))  # the shipped model learned from patients 049 to 051
     at = sound(next(item for item in at.button if item.label == "Start").click().run())
     assert "Case 1 of 3" in page_text(at)
     assert "049" not in page_text(at)
@@ -271,7 +271,7 @@ def test_a_run_of_ones_own_is_the_opponent_and_one_that_is_none_gets_a_sentence(
     chosen.set_value("another run folder").run()
     assert "Name the folder of a run" in page_text(sound(at))
     at.text_input(key="quiz run").set_value(str(tmp_path / "no")).run()
-    assert "is no folder" in sound(at).error[0].value
+    assert "is not a folder" in sound(at).error[0].value
     assert not at.button
     at.selectbox(key="quiz opponent").set_value("first").run()
     at = sound(next(item for item in at.button if item.label == "Start").click().run())

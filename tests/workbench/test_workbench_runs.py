@@ -87,7 +87,7 @@ def runs(folder):
 
 def test_a_folder_that_is_none_gets_a_sentence_and_the_way_to_begin(tmp_path):
     app = run_script(RUNS)
-    for group, words in ((str(tmp_path / "no_where"), "is no folder"), (str(tmp_path), "holds no run yet")):
+    for group, words in ((str(tmp_path / "no_where"), "is not a folder"), (str(tmp_path), "holds no run yet")):
         app.text_input(key="runs folder").set_value(group).run()
         assert not app.exception
         assert words in app.info[0].value
@@ -231,12 +231,12 @@ def number(app, name):
 
 def test_phantoms_are_ranked_and_the_threshold_moves_their_metrics(heads):
     assert NOTICE in page_text(heads)
-    options = only_widget(heads.selectbox, "Case, the worst first").options
+    options = only_widget(heads.selectbox, "Case (worst first)").options
     assert sorted(item.split(":")[1].split(",")[0] for item in options) == [" head 1", " head 2"]
     before = float(number(heads, "Marked").split()[0])
     only_widget(heads.slider, "Threshold of the mask").set_value(0.9).run()
     assert 0 < float(number(heads, "Marked").split()[0]) < before
-    only_widget(heads.slider, "Called bleeding from this score on").set_value(1.0).run()
+    only_widget(heads.slider, "Called bleeding from this score").set_value(1.0).run()
     assert (number(heads, "Called rightly"), number(heads, "Missed")) == ("0", "2")
     assert len(heads.get("image")) == 3
 
@@ -244,7 +244,7 @@ def test_phantoms_are_ranked_and_the_threshold_moves_their_metrics(heads):
 def test_a_model_held_beside_is_shown_and_one_that_is_none_gets_a_sentence(heads, tmp_path):
     heads.text_input(key="cases others").set_value(f"shipped; {tmp_path / 'no'}").run()
     assert not heads.exception
-    assert "is no folder" in heads.warning[0].value
+    assert "is not a folder" in heads.warning[0].value
     assert heads.table[0].value["model"].tolist() == ["shipped"]
     heads.text_input(key="cases model").set_value(str(tmp_path)).run()
     assert "holds no model" in heads.warning[0].value
@@ -260,7 +260,7 @@ def test_a_map_by_gradient_of_ones_own_run_is_drawn_and_is_the_one_that_explain_
         only_widget(heads.selectbox, "Heat map").set_value(method).run()
         assert not heads.exception
         assert not heads.warning
-        assert "1 is the strongest place the network saw." in page_text(heads)
+        assert "1 is the strongest place in this scan." in page_text(heads)
         assert f"Heat ({method})" in page_text(heads)
         (scan_of, heat) = drawn_pictures[-1]
         assert 0.8 < heat.max() <= 1  # it was 1 before it was brought to the pixels of the scan
@@ -331,7 +331,7 @@ def own_page(run, data, told=""):
 def test_cases_of_ones_own_run_and_data_are_read_again_and_name_nobody(two_heads, own):
     data, output = own
     app = own_page("shipped", data, output)
-    assert only_widget(app.selectbox, "Case, the worst first").options[0].startswith("Missed bleed: patient 2")
+    assert only_widget(app.selectbox, "Case (worst first)").options[0].startswith("Missed bleed: patient 2")
     assert "keep them on this machine" in page_text(app)
     assert number(app, "True") != "0.0 mL"
     assert len(app.get("image")) == 3
@@ -360,13 +360,13 @@ def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch)
     for item in remaining:
         item.clear()
     app = run_script(CASES)
-    assert len(only_widget(app.selectbox, "Case, the worst first").options) == 1
-    assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and read")
+    assert len(only_widget(app.selectbox, "Case (worst first)").options) == 1
+    assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and analyzed")
     go.set()
     while page._asking_thread().done < 2:
         time.sleep(0.05)
     app.run()
-    assert len(only_widget(app.selectbox, "Case, the worst first").options) == 2
+    assert len(only_widget(app.selectbox, "Case (worst first)").options) == 2
     assert not app.get("progress")
     for item in remaining:
         item.clear()
