@@ -71,8 +71,8 @@ def line_of(study: str, models: Models, find: Callable[[], Result], *, place: st
     """The line of a study, as `score` returns it.
 
     Args:
-        study: what it is called.
-        models: those that are asked.
+        study: its name.
+        models: the models that analyze it.
         find: reads and analyzes it.
         place: one of `ich_lib.readers.refusal.PLACES`, where the sentence on a study that cannot be read is shown.
     """

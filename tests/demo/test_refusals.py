@@ -87,14 +87,14 @@ def test_what_else_a_refusal_may_say_is_translated_too():
     for reason in (
         child._STOPPED,
         f"took more than 90 s to decode. {child._LESS}",
-        f"needs more memory than there is. {child._LESS}",
+        f"needs more memory than is available. {child._LESS}",
     ):
         assert in_german(f"a.dcm {reason}").startswith("a.dcm ")
     assert in_german("a.zip holds no such series, but 1: Head. Choose one in the list of series.").endswith(
         "der Serien."
     )
     assert (
-        in_german("a.dcm is not there. Give the file once more.")
+        in_german("a.dcm does not exist. Give the file once more.")
         == "a.dcm ist nicht da. Geben Sie die Datei noch einmal."
     )
 

@@ -153,7 +153,7 @@ def test_every_model_learns_planted_bleeds_and_opens_to_equal_scores(name, runs,
     unseen = np.isin(store.table.patient, run.patients(trained=False))
     for side in (unseen, ~unseen):
         assert auc(truth[side, ANY], scores[side, ANY]) > 0.9
-    # To a tolerance: OpenCV's last bits hang on where in memory a picture lies.
+    # To a tolerance: the last bits of OpenCV depend on the position of a picture in memory.
     assert scores_and_truth(repeat, store)[0] == pytest.approx(scores, rel=1e-3, abs=1e-6)
     assert first.run(np.zeros((1, 128, 128, 2), np.float32)).blood is None
 

@@ -1,4 +1,4 @@
-"""A zip of several studies is told apart from one study in several folders."""
+"""A zip of several studies is distinguished from one study in several folders."""
 
 import zipfile
 from pathlib import Path
