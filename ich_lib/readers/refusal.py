@@ -26,8 +26,8 @@ class ReadError(ValueError):
         ...     print(problem)
         ...     print(problem.in_words_of("page"))
         ...     print(problem.code)
-        nowhere.nii.gz does not exist. Check the path: nothing lies under that name.
-        nowhere.nii.gz does not exist. Give the file once more.
+        nowhere.nii.gz does not exist. Check the path: there is no file or folder of that name.
+        nowhere.nii.gz does not exist. Give the file again.
         missing
     """
 

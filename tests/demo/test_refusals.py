@@ -94,7 +94,7 @@ def test_what_else_a_refusal_may_say_is_translated_too():
         "der Serien."
     )
     assert (
-        in_german("a.dcm does not exist. Give the file once more.")
+        in_german("a.dcm does not exist. Give the file again.")
         == "a.dcm ist nicht da. Geben Sie die Datei noch einmal."
     )
 
