@@ -122,7 +122,7 @@ def fit(
 
 
 # %% [markdown]
-# **Predict:** the loss on the training heads goes to zero. What does it do on the validation heads?
+# **Predict:** the loss on the training heads goes toward zero. What does it do on the validation heads?
 
 
 # %%
