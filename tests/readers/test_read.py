@@ -853,7 +853,7 @@ def test_nothing_is_refused_as_nothing(tmp_path):
         read(tmp_path / "gone.dcm")
     with pytest.raises(ReadError, match="No file was given"):
         read([])
-    with pytest.raises(ReadError, match="is not there"):
+    with pytest.raises(ReadError, match="does not exist"):
         read("a\0b")
 
 
