@@ -215,7 +215,7 @@ def test_numbers_follow_names_and_no_name_is_needed():
 def test_what_is_no_report_is_refused(tmp_path):
     path = write_report(tmp_path, report(LINES))
     assert read_report(path).data == "planted"
-    for text, words in (("{", "not a report.json"), ("[]", "not a report of an"), ('{"data": 1}', "not a report of an")):
+    for text, words in (("{", "not a report.json"), ("[]", "a report of an"), ('{"data": 1}', "not a report of an")):
         path.write_text(text)
         with pytest.raises(ValueError, match=words):
             read_report(path)
