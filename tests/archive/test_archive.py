@@ -60,10 +60,10 @@ def test_lists_and_folders_give_each_study_once_in_order(tmp_path):
 
 
 def test_what_is_no_list_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not there"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         list(list_studies([tmp_path / "gone.txt"]))
     (tmp_path / "x.dcm").write_bytes(b"\xff\xfe\x80")
-    with pytest.raises(ValueError, match=r"x\.dcm is no list"):
+    with pytest.raises(ValueError, match=r"x\.dcm is not a list"):
         list(list_studies([tmp_path / "x.dcm"]))
 
 

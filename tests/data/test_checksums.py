@@ -65,7 +65,7 @@ def test_verify_names_what_is_missing_changed_and_extra(folder):
 
 
 def test_verify_without_a_list_says_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no SHA256SUMS\.txt"):
+    with pytest.raises(FileNotFoundError, match=r"has no SHA256SUMS\.txt"):
         verify(tmp_path)
 
 

@@ -310,7 +310,7 @@ def test_a_wrong_hash_leaves_no_file_and_does_not_hold_up_the_others(server, tmp
 
 def test_a_file_the_server_does_not_have_is_named_and_the_others_arrive(server, tmp_path):
     server.faults[SCAN] = [404] * 3
-    with pytest.raises(FetchError, match=rf"{SCAN} did not come .*404.*\. The same command tries again"):
+    with pytest.raises(FetchError, match=rf"{SCAN} did not come .*404.*\. Run the same command again"):
         get(server, tmp_path)
     assert set(content(tmp_path)) == set(server.files) - {SCAN}
 

@@ -122,15 +122,15 @@ def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(table, tmp_path,
 
 
 def test_files_that_are_no_store_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not there"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         open_store(tmp_path / "no.slices")
     (tmp_path / "text.slices").write_text("no database, " * 200)
-    with pytest.raises(ValueError, match=r"text.slices is no store of slices"):
+    with pytest.raises(ValueError, match=r"text.slices is not a store of slices"):
         open_store(tmp_path / "text.slices")
     with sqlite3.connect(tmp_path / "other.slices") as file:
         file.execute("create table notes (line text)")
     file.close()
-    with pytest.raises(ValueError, match=r"other.slices is no store of slices"):
+    with pytest.raises(ValueError, match=r"other.slices is not a store of slices"):
         open_store(tmp_path / "other.slices")
 
 

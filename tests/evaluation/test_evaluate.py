@@ -361,7 +361,7 @@ def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp
     assert report.patients == tuple(f"p{i}" for i in range(8))
     assert report.slices.bleeding == 8
     cut = build_store(table_of_heads(), tmp_path / "cut.slices", size=64)
-    with pytest.raises(ValueError, match=r"cut.slices holds heads cut out of their slices.*--field slice"):
+    with pytest.raises(ValueError, match=r"cut.slices holds cropped heads.*--field slice"):
         evaluate(tiny_runs["both"].folder, cut.path, tmp_path / "out")
 
 

@@ -177,7 +177,7 @@ def test_a_report_of_something_else_is_refused(data, report, tmp_path, change, s
 
 
 def test_a_file_that_is_no_report_is_refused(data, count_analyses, tmp_path):
-    for content, says in (("[]", "not a report of an evaluation"), ("{", "no report.json")):
+    for content, says in (("[]", "not a report of an evaluation"), ("{", "not a report.json")):
         (tmp_path / "x.json").write_text(content)
         with pytest.raises(ValueError, match=f"x.json is {says}"):
             gallery("run", data, tmp_path, report=tmp_path / "x.json")

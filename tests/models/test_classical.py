@@ -258,7 +258,7 @@ def test_what_cannot_be_fitted_is_told_before_a_run_is_begun(store, runs, tmp_pa
     for sentence, settings in wrong.items():
         with pytest.raises(ValueError, match=sentence):
             train(replace(small("lda"), **settings), store, tmp_path / "run")
-    with pytest.raises(ValueError, match="classical-lda is no network and has no weights to begin with"):
+    with pytest.raises(ValueError, match="classical-lda is not a network and has no initial weights"):
         train(small("lda"), store, tmp_path / "run", start=runs["knn"].folder)
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="No classical model is called 'tree'"):
@@ -270,7 +270,7 @@ def test_what_serves_networks_says_that_this_is_none(runs, tmp_path):
         build(get_recipe("classical-lda"))
     with pytest.raises(ValueError, match=r"classical-lda is not a network; it is fitted by ich_lib.models.classical"):
         runs["lda"].model()
-    with pytest.raises(ValueError, match="classical-lda is no network, and ONNX serves networks"):
+    with pytest.raises(ValueError, match="classical-lda is not a network, and ONNX holds only networks"):
         export(runs["lda"].folder, tmp_path)
     assert next(list_models(["classical-lda"]))["parameters"] is None
 

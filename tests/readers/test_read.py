@@ -849,11 +849,11 @@ def test_a_folder_of_other_things_says_what_most_of_them_are(tmp_path):
 def test_nothing_is_refused_as_nothing(tmp_path):
     with pytest.raises(ReadError, match="holds no file"):
         read(tmp_path)
-    with pytest.raises(ReadError, match=r"^gone\.dcm is not there"):
+    with pytest.raises(ReadError, match=r"^gone\.dcm does not exist"):
         read(tmp_path / "gone.dcm")
     with pytest.raises(ReadError, match="No file was given"):
         read([])
-    with pytest.raises(ReadError, match="is not there"):
+    with pytest.raises(ReadError, match="does not exist"):
         read("a\0b")
 
 
