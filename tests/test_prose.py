@@ -48,7 +48,7 @@ BANNED = {
     r"\bwholly\b|\bthereof\b|\bhence\b|\bwhereby\b": "a common word",
     r"\bmay (be )?had\b|\bcan(not)? be had\b": "available",
 }  # fmt: skip
-# Being rewritten elsewhere: the lessons and the page have texts of their own.
+# Not searched: lessons and page, which are written in another tone, and a table that a script makes.
 _LEFT_OUT = (
     *(
         "notebooks/",
