@@ -570,7 +570,10 @@ def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
     expected = input_pictures(read_scan(files["head.nii.gz"]), models.segmenter)
     site.click(".sees summary")
-    site.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
+    site.wait_for_function(
+        "() => document.querySelectorAll('.sees canvas[data-painted]').length === 6",  # three slices, two windows
+        timeout=60_000,
+    )
     k = int(site.get_attribute(".viewer", "data-slice")) - 1
     site.evaluate("() => document.querySelector('.sees td.here canvas').classList.add('seen-by-model')")
     shown = pixels(site, "seen-by-model")[..., 0]

@@ -705,7 +705,7 @@ def test_a_folder_that_is_no_set_says_what_each_would_hold_and_which_folder_belo
     ):
         open_set(tmp_path)
     write_rsna(tmp_path / "kaggle", THREE)
-    with pytest.raises(FileNotFoundError, match="Its folder kaggle is one: name that"):
+    with pytest.raises(FileNotFoundError, match="Its folder kaggle is a data set: name that"):
         open_set(tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
         open_set(tmp_path / "nowhere")

@@ -440,7 +440,9 @@ def test_scores_of_classes_add_up_to_one_and_those_of_labels_need_not(scheme):
 
 
 def test_a_builder_of_the_other_task_is_refused():
-    with pytest.raises(ValueError, match="wants to classify with 'unet2d', which does not; builders that do: densenet"):
+    with pytest.raises(
+        ValueError, match="is a recipe to classify with 'unet2d', which does not; builders that do: densenet"
+    ):
         build(replace(get_recipe("unet-small"), task="classify"))
     with pytest.raises(ValueError, match="No label scheme is called '5-node'"):
         densenet_bc((32, 32, 1), blocks=(1,), growth=4, scheme="5-node")

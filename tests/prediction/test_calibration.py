@@ -49,7 +49,7 @@ def test_a_calibration_survives_its_json_and_refuses_evidence_of_another_kind():
     repeat = calibration_from_json(calibration.as_json())
     assert np.array_equal(repeat.slices, calibration.slices)
     assert np.array_equal(repeat.scans, calibration.scans)
-    with pytest.raises(ValueError, match=r"weighs 3 kinds of evidence; there are 1. It belongs to other models"):
+    with pytest.raises(ValueError, match=r"takes 3 kinds of evidence; there are 1. It belongs to other models"):
         calibration.slice_scores(Evidence(None, np.full((2, 6), 0.5)))
 
 
