@@ -101,7 +101,7 @@ class Attempt:
 
 
 def attempt(number: str, function: Callable | None) -> Attempt | None:
-    """A learner's function, ready to be checked; None, told in a sentence, if it is still the stub.
+    """The function of a learner, ready to be checked; None, with a sentence, if it is still the stub.
 
     Args:
         number: of the exercise, such as "2.1".

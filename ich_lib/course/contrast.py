@@ -137,7 +137,7 @@ class ChannelMean:
     Attributes:
         largest_difference: between any channel and the mean, in gray.
         colors: different (r, g, b) in the picture.
-        grays: different grays in the mean. As many as `colors` where nothing is lost.
+        grays: different grays of the average of the channels. As many as `colors` if nothing is lost.
         most_on_one_gray: how many different colors the fullest gray stands for.
     """
 
@@ -174,7 +174,7 @@ class WindowMean:
         told_apart_by_mean: how many grays their mean has.
         most_on_one_gray: how many CT numbers the fullest gray between black and white stands for; 0 without any.
         contrast_of_channels: gray of blood minus gray of brain in each channel.
-        contrast_of_mean: the same in the mean.
+        contrast_of_mean: the same of the average of the channels.
     """
 
     hu_values: int
@@ -202,7 +202,7 @@ def compare_window_mean(
         windows: three names from WINDOWS.
         from_hu: first whole HU shown.
         to_hu: last whole HU shown.
-        brain_hu: tissue that blood is told from.
+        brain_hu: the tissue beside the blood.
         blood_hu: blood.
 
     Raises:

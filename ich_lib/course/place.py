@@ -1,4 +1,4 @@
-"""A learner's own folder of lessons: copies to begin with, one anew, and which comes next."""
+"""A learner's own folder of lessons: copy them, start one again, and show which comes next."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ def start_course(folder: str | Path) -> tuple[list[str], list[str]]:
 
 
 def reset_lesson(number: int, folder: str | Path) -> tuple[Path, Path | None]:
-    """Begin one lesson anew. The copy of before is renamed, never deleted.
+    """Start one lesson again. The earlier copy is renamed, never deleted.
 
     Args:
         number: of the lesson.

@@ -34,10 +34,10 @@ class Question:
     Attributes:
         number: of the question, from 1. The only name that it has.
         scan: the slices that are shown, foot to head.
-        index: which of them is asked about, from 0.
+        index: the slice of the question, from 0.
         bleeds: the truth.
-        types: the true types; None where the set does not tell them.
-        truth: (y, x) bool, the outlined blood; None where nobody outlined it.
+        types: the true types; None if the data set does not state them.
+        truth: (y, x) bool, the outlined blood; None if it is not outlined.
     """
 
     number: int
@@ -75,8 +75,8 @@ class Mark:
         true_types: None where they are not told.
         score, said, types: of the answer.
         is_right: whether bleeding was called rightly.
-        are_types_right: whether exactly the true types were named; None for a clean slice or types that are not told.
-        dice: of the region, 0 where none was marked; None for a clean slice, or one that nobody outlined.
+        are_types_right: whether exactly the true types were named; None for a clean slice or unknown types.
+        dice: of the region, 0 where none was marked; None for a clean slice, or one without an outline.
         seconds: that the answer took, where that was measured.
     """
 
@@ -113,7 +113,7 @@ def student_answer(bleeds: bool, sure: float, types: Sequence[str] = (), region:
 
 
 def phantom_question(number: int, seed: int) -> Question:
-    """Question `number` (from 1) of a quiz on heads made by code: every second one bleeds, one in three has a mimic."""
+    """Question `number` (from 1) of a quiz on synthetic heads: every second one bleeds, one in three has a mimic."""
     rng = np.random.default_rng([seed, number])
     bleeds = rng.choice(TYPES, size=rng.choice([0, 1]), replace=False).tolist()
     mimics = rng.choice(MIMICS, size=rng.choice([0, 0, 1]), replace=False).tolist()
@@ -190,7 +190,7 @@ def model_answer(models: Models, question: Question) -> Answer:
 
 
 def is_fair(models: Models, table: Table) -> bool:
-    """Whether the models never saw any of these slices in training, as far as their card tells."""
+    """Whether the models never saw any of these slices in training, as far as their card states."""
     split = split_of(models, "shipped")
     return bool(all(unseen_slices(split, table, rows).all() for rows in table.scans()))
 
@@ -224,9 +224,9 @@ class Tally:
     Attributes:
         n: answers.
         n_right: of them.
-        typed, types_right: bleeding slices whose types are told, and those where exactly these were named.
+        typed, types_right: bleeding slices with known types, and those where exactly these were named.
         dice: mean over outlined bleeding slices; None before the first.
-        auc: None until both a clean and a bleeding slice were asked.
+        auc: None until both a clean and a bleeding slice were answered.
     """
 
     n: int
@@ -257,7 +257,7 @@ def tally(marks: Sequence[Mark]) -> Tally:
 def roc_points(marks: Sequence[Mark]) -> list[tuple[float, float]]:
     """(1 - specificity, sensitivity) at each threshold that the scores make, from (0, 0) to (1, 1).
 
-    Empty until both a clean and a bleeding slice were asked.
+    Empty until both a clean and a bleeding slice were answered.
     """
     truth, score = np.array([mark.bleeds for mark in marks], bool), np.array([mark.score for mark in marks])
     if not 0 < truth.sum() < len(truth):
@@ -273,7 +273,7 @@ COLUMNS = (
 
 
 def to_csv(student: str, seed: int, marks: Sequence[Mark], models: Sequence[Mark], *, model: str = "shipped") -> str:
-    """A class test's results, a line a case, in the order of COLUMNS. No name of a file or a patient is in it.
+    """The results of a class test, one line per case, in the order of COLUMNS. No name of a file or a patient is in it.
 
     Args:
         student: what the student typed.

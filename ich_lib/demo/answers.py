@@ -1,4 +1,4 @@
-"""What the page shows for what is asked of it."""
+"""The answers of the page to the events of its controls."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class ModelPair:
 
 
 class Answers:
-    """What the page shows for what is asked of it; each method is an event's function.
+    """The answers of the page; each method is the function of one event.
 
     Gradio sends what was yielded last a second time, so the last is always small.
     """
@@ -38,7 +38,7 @@ class Answers:
         return [self.page.viewer, self.page.second] if comparing else [self.page.viewer]
 
     def pairs(self, comparing: bool) -> list[ModelPair]:
-        """Who is asked, one for each of the viewers."""
+        """The models to run, one pair for each viewer."""
         return [self.first, self.second] if comparing and self.second else [self.first]
 
     def open(self, name: str, turns: session.RequestCounter) -> dict:
@@ -73,7 +73,7 @@ class Answers:
         part: str | None = None,
         believe: bool = False,
     ) -> Iterator[dict]:
-        """A scan; whatever is asked for later ends it: another scan, a sample, a stop."""
+        """A scan; a later request ends it: another scan, a sample, a stop."""
         if not request:  # a session so old that what it asked for is forgotten
             yield self.ended(message("gone", "wrong"))
             return
@@ -207,7 +207,7 @@ class Answers:
         return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
 
     def inputs(self, pair: ModelPair, last: session.CurrentScan | None, *window_settings: *session.Told) -> tuple:
-        """What the models of a viewer are given of the scan that is shown, and the word on why that cannot be told."""
+        """The input of the models of a viewer for the current scan, and a message if it cannot be made."""
         if not last:
             return gr.skip(), gr.skip()
         picture_id = pair.sample(last.sample)["id"] if last.sample else last.id

@@ -1,4 +1,4 @@
-"""Downloads, which read the scan once more so that nobody's result is kept; and the same for programs."""
+"""Downloads, which read the scan once more so that no result is kept; and the same for programs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ def write_files(
     """The files of what is looked at, all of them in a zip, the word on it, and the button that stops it.
 
     Args:
-        models: who is asked.
+        models: the models to run.
         last: what is looked at.
         turns: what the session asked for.
         threshold: of the mask, in 255ths, where the person moved it; None for the model's own.

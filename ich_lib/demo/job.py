@@ -1,4 +1,4 @@
-"""Long work that tells how far it is and can be stopped."""
+"""Long work that reports its progress and can be stopped."""
 
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Canceled(Exception):
-    """Raised inside work that nobody waits for any more."""
+    """Raised inside work that is no longer needed."""
 
 
 def run_in_thread(work: Callable[[Callable[[float], None]], T], *, every_s: float = 0.3) -> Iterator[float | T]:

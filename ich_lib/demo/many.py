@@ -73,7 +73,7 @@ def _limited(studies: Iterator[Study]) -> tuple[Study, ...]:
 def score_studies(
     studies: Sequence[Study], models: Models | None, window_settings: session.Told, is_wanted: Callable[[], bool]
 ) -> Iterator[dict]:
-    """The rows of the table as they come, in order; it ends once nobody waits.
+    """The rows of the table as they come, in order; it ends if the visitor has left or asks for something else.
 
     Returns:
         Lines as of `ich_lib.archive.score`, with `sentences` by language and `warnings` of the scan besides.

@@ -41,7 +41,7 @@ class RealHead:
 
 @dataclass(frozen=True)
 class Sample:
-    """What `phantom` is asked for."""
+    """The arguments of `phantom`."""
 
     seed: int
     bleeds: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def release_memory(models: Models | None) -> None:
     """Give back what a scan needed: after nine samples a process fell from 872 to 317 MB, in 26 ms."""
     for model in models or ():
         model.release()
-    if sys.platform == "linux":  # glibc keeps what was freed until it is asked
+    if sys.platform == "linux":  # glibc keeps freed memory until a program requests its return
         with suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -1,4 +1,4 @@
-"""The demo without its page: samples, a stranger's files to what the viewer shows, step by step. app.py is the wiring.
+"""The demo without its page: from samples and uploaded files to the data of the viewer, step by step.
 
 Every sentence here is for the person in front of the page; what goes wrong inside becomes one (ValueError).
 """

@@ -61,10 +61,10 @@ def _on(
         answer: the function.
         inputs: its arguments, in order.
         outputs: what it changes.
-        trigger: "multiple", else what is asked while the former answer is on its way would be dropped; "always_last"
-            drops all but the last.
-        limit: how many of its kind go on at a time.
-        reads: whether it reads a scan: of these two go on at a time.
+        trigger: "multiple", else a request during an earlier answer would be dropped; "always_last" drops all but the
+            last.
+        limit: how many of its kind run at a time.
+        reads: whether it reads a scan: two of these run at a time.
         js: a function of the browser, which gets the arguments and gives those to send.
     """
     return event(

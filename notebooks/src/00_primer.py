@@ -182,7 +182,7 @@ row(pictures, [f"{name} {WINDOWS[name]}" for name in names], height=2.8)
 # brain that lacks blood; bone for fractures. Whoever reads the brain window alone misses thin blood along the skull.
 #
 # ## What looks like blood and is none
-# **Predict:** which of these four would you have called bleeding? Nobody bleeds here.
+# **Predict:** which of these four would you have called bleeding? There is no bleed in any of them.
 
 # %%
 mimics = ("choroid calcification", "falx calcification", "dense sinus", "streak")

@@ -26,7 +26,7 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## A scan is a folder of slices
-# A head made by code, a *phantom*, stands in for a patient, written as DICOM: a file a slice.
+# A synthetic head, a *phantom*, takes the place of a patient. It is written as DICOM: one file per slice.
 
 # %%
 folder = Path(mkdtemp())
@@ -335,7 +335,7 @@ if data:
 # %% [markdown]
 # ## A batch of studies, one sentence each
 # An archive holds thousands of such folders. A loop reads them one after the other, keeps one scan in memory at a time, and
-# goes on where one cannot be read. Here are three. One file of the second is cut short. **Predict:** what is left of it?
+# continues if one cannot be read. Here are three. One file of the second is cut short. **Predict:** what is left of it?
 
 # %%
 archive = folder / "archive"
@@ -367,7 +367,7 @@ except ValueError as problem:
     print(problem)
 
 # %% [markdown]
-# Had nobody noticed, every volume would be too small, and a bleed in that slice never seen.
+# Without this check every volume would be too small, and a bleed in that slice would stay unseen.
 #
 # ## Recap
 # - HU = pixel * slope + intercept, in floating point.

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 2. Windows: what the eye can see
-# **You will** turn Hounsfield units into pictures and mend a scaling that many pipelines get wrong.
+# **You will** turn Hounsfield units into pictures and fix a scaling that many pipelines get wrong.
 #
 # **Time** 30 min. **Runs on** a laptop or free Colab, no GPU, under 1 min. **Before this** lesson 1.
 #
@@ -186,10 +186,10 @@ for name, rescaled in {"slice": hu, "with a clip": clipped}.items():
 # %% [markdown]
 # Nine voxels decide about the brain.
 #
-# ### Exercise 2.3: mend it (5 min)
+# ### Exercise 2.3: fix it (5 min)
 # Between 0 and 1, the same for the same HU everywhere, 25 HU at least a fifth of the range.
 #
-# *Hint:* what must not be asked of a slice before its gray is decided?
+# *Hint:* which numbers of a slice must not decide its gray?
 #
 # *Second hint:* you have written it already.
 
@@ -298,7 +298,7 @@ def hu_from_two(brain, bone):
 # (`ich_lib.data.ct_ich`): fine where blood lies, coarse in bone.
 
 # %% [markdown]
-# ## Break it: a picture whose window nobody told
+# ## Break it: a picture with an unknown window
 # Made at level 40, width 80, read as "brain render". **Predict:** what becomes of 35 HU?
 
 # %%

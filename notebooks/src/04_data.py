@@ -24,7 +24,7 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## A table as it comes
-# Forty phantom heads, their labels written like those of CT-ICH: a line a slice, a column a type.
+# Forty phantom heads, their labels written like those of CT-ICH: one line per slice, one column per type.
 
 # %%
 store = phantom_heads()
@@ -318,7 +318,7 @@ print(
 )
 
 # %% [markdown]
-# The library drops a slice whose lines contradict each other and says so. A label that nobody questions can hide a bleed.
+# The library drops a slice whose lines contradict each other and says so. A label that is never questioned can hide a bleed.
 #
 # ## Recap
 # - Look at pictures of every label before you believe it.

@@ -210,7 +210,7 @@ twins = np.isin(held_out[labels[held_out]], trained).mean()
 print(f"{twins:.0%} of the held-out bleeds lie in the training set, pixel for pixel")
 
 # %% [markdown]
-# ### Exercise 5.3: mend the order (7 min)
+# ### Exercise 5.3: fix the order (7 min)
 # Return training rows with 600 copies of bleeding ones among them, and held-out rows without any copy. `split` is by
 # patient.
 #

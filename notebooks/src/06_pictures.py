@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 6. Preparing pictures
-# **You will** find three ways in which published pipelines lost bleeds before a network saw them, mend each, and keep a picture and its mask
+# **You will** find three ways in which published pipelines lost bleeds before a network saw them, fix each, and keep a picture and its mask
 # together.
 #
 # **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 5.
@@ -150,7 +150,7 @@ def pad(image, size):
 print("gray left after padding:", pad(gray[:, 40:470], 512).sum())
 
 # %% [markdown]
-# ### Exercise 6.2: mend it (5 min)
+# ### Exercise 6.2: fix it (5 min)
 # The same, with the picture still in it, at the top left.
 #
 # *Hint:* the code above reads from an array that it has just emptied.

@@ -359,7 +359,7 @@ row([real_hu] * 2, ["truth", "trained on phantoms"], through="brain", masks=mask
 filters(before, model.layers[1].get_weights()[0].transpose(3, 0, 1, 2))
 
 # %% [markdown]
-# They look for edges and for brightness; what is blood is told farther down.
+# They look for edges and for brightness; what is blood is decided in deeper layers.
 #
 # ## Break it: without skips
 # **Predict:** the same network without its skips. What gets worse, finding or outlining?

@@ -237,9 +237,9 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Nearly everywhere its slope is 0: no pixel is told which way to go.
+# Nearly everywhere its slope is 0: no pixel learns which way to go.
 #
-# ### Exercise 8.4: mend it (7 min)
+# ### Exercise 8.4: fix it (7 min)
 # Write `soft_iou_loss` without a threshold: sums of products instead of counts.
 #
 # *Hint:* a count jumps where a score crosses a threshold. What grows smoothly with the score instead?

@@ -650,7 +650,7 @@ def in_order(names):
 # sorts by that, and complains of a missing slice.
 
 # %% [markdown]
-# ## Break it: a third axis does not mend a metric
+# ## Break it: a third axis does not fix a metric
 # System 001 segmented with its 3D U-Net and reported an accuracy of 98 % in training and 92 % in its test. What it outlined
 # were the ventricles in MRI, not blood. **Predict:** the accuracy of a mask of half the blood, in a quite wrong place.
 

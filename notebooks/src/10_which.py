@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 10. Which bleed?
-# **You will** train a published classifier, mend five of its relatives' faults, and see what one run is worth.
+# **You will** train a published classifier, fix five faults of similar networks, and see how much of a figure is chance.
 #
 # **Time** 40 min. **Runs on** a laptop or free Colab, no GPU, 2 min. **Before this** lesson 9.
 #
@@ -306,7 +306,7 @@ for name, factor in (("scaled twice", 1 / 255), ("scaled once", 1.0)):
 
 # %% [markdown]
 # An accuracy equal to the share of the largest class is a fingerprint: 62.3 % of system 000's test set was normal. The
-# mended network may well score *lower* accuracy, and it ranks slices better. The library's backbones carry their scaling
+# fixed network may well score *lower* accuracy, and it ranks slices better. The library's backbones carry their scaling
 # as their first layer.
 #
 # ## "Only five layers trained"
@@ -316,7 +316,7 @@ for name, factor in (("scaled twice", 1 / 255), ("scaled once", 1.0)):
 # Set `trainable` of every layer: True for the first `count`, False for the rest. Return the number of trainable
 # parameters.
 #
-# *Hint:* a layer is born trainable. Which layers have to be told otherwise?
+# *Hint:* a layer is born trainable. Which layers need another setting?
 #
 # *Second hint:* `sum(int(np.prod(w.shape)) for w in model.trainable_weights)`.
 
@@ -403,7 +403,7 @@ for trainable in ("free", "frozen, not compiled", "frozen, compiled"):
 # Compile after you freeze. Batch normalization, once frozen, keeps its means too.
 #
 # ## Restarts that never came
-# System 000 let its rate fall from 1e-5 by a cosine that starts anew, but asked a schedule made for *steps* once an *epoch*.
+# System 000 let its rate fall from 1e-5 by a cosine that restarts, but called a schedule made for *steps* once per *epoch*.
 #
 # ### Exercise 10.3: a cosine with restarts (7 min)
 # Give the rate at `step`: `first` at the start of each cycle of `cycle` steps, falling along half a cosine toward

@@ -190,7 +190,7 @@ with np.errstate(invalid="ignore"):
     print(nothing / nothing.max())
 
 # %% [markdown]
-# ### Exercise 11.3: mend it (4 min)
+# ### Exercise 11.3: fix it (4 min)
 # Scale to a peak of 1; an empty map stays empty. And nothing may be changed in place.
 #
 # *Hint:* which division fails, and what should come out of it?
@@ -311,7 +311,7 @@ plt.show()
 # lasts longer than the blood does.
 #
 # ## The random-weight check
-# **Predict:** the same network with weights drawn anew. How much of its heat lies in the blood?
+# **Predict:** the same network with new random weights. How much of its heat lies in the blood?
 
 # %%
 random = keras.models.clone_model(model)

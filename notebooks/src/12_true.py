@@ -21,7 +21,7 @@ from ich_lib.measures.statistics import anova, t_test
 # ## A score without an interval is a rumor
 # Dice of two models, each judged on ten patients of its own (two hospitals, say), 12 slices a patient. We made the numbers
 # ourselves: **both models are equally good**. Some patients are easy and some are hard; slices of one patient resemble each
-# other. Since nobody was judged by both models, the comparison is unpaired; lesson 15 compares on the same patients.
+# other. Since no patient was judged by both models, the comparison is unpaired; lesson 15 compares on the same patients.
 
 # %%
 rng = np.random.default_rng(9)
@@ -157,7 +157,7 @@ for trial in range(500):
 print({name: f"{count / 500:.0%} 'significant'" for name, count in wrong.items()})
 
 # %% [markdown]
-# ## Spot the bug: a third group that nobody measured
+# ## Spot the bug: a third group that was never measured
 # System 003 compared three groups by an ANOVA, F = 3.503, p = .053, "significant". One group had been *simulated*.
 # **Predict:** what happens to p if the simulation draws again?
 

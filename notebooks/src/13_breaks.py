@@ -281,7 +281,7 @@ print(
 )
 
 # %% [markdown]
-# ### Exercise 13.4: mend it (4 min)
+# ### Exercise 13.4: fix it (4 min)
 # *Hint:* where does the left half of the mirrored picture lie?
 #
 # *Second hint:* an answer about a mirrored picture is itself mirrored.

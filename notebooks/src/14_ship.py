@@ -214,7 +214,7 @@ for place in (run.folder, card_path.parent):
     )
 
 # %% [markdown]
-# Loaded, both take milliseconds. A demo that sleeps when nobody looks starts cold each morning: importing TensorFlow is most of that wait, and most of the
+# Loaded, both take milliseconds. A demo that sleeps without visitors starts cold each morning: importing TensorFlow is most of that wait, and most of the
 # install. So the engine imports it only for run folders.
 #
 # ## A seal: SHA-256
@@ -285,7 +285,7 @@ print("and with safe_mode=False:")
 keras.saving.load_model(folder / "gift.keras", safe_mode=False)
 
 # %% [markdown]
-# `safe_mode` is on by default; never switch it off for a stranger's file. Here only numbers (`.weights.h5`), a graph of
+# `safe_mode` is on by default; never switch it off for a file from an unknown person. Here only numbers (`.weights.h5`), a graph of
 # known operations (ONNX) and plain JSON are opened.
 #
 # ## Spot the bug: the demo dresses its pictures another way
@@ -624,7 +624,7 @@ if app.is_file():
 # write into that folder with `--no-check`, commit, push. 4. Open the page. `docs/space.md` has each command.
 #
 # Free Spaces run on shared GPUs and start only where some function is marked `@spaces.GPU`. `app.py` has such a mark on a
-# function that nobody calls: ONNX on a CPU is quick enough.
+# function that is never called: ONNX on a CPU is quick enough.
 #
 # **Privacy.** A public demo gets uploads you never asked for. DICOM headers hold names, and a thin-slice head can be drawn as
 # a face. So: ask for nothing that names a person, delete uploads soon, write no path and no header to a log. `app.py` logs the

@@ -36,7 +36,7 @@ folder = Path(mkdtemp())
 # %% [markdown]
 # ## A published number is a claim with settings
 # System 002: a U-Net on CT-ICH, "Dice 0.89, IoU 0.85". Slices were dealt out at random; half of the test slices were empty and
-# counted 1; the IoU averaged the background in. Its settings, as far as they were told:
+# counted 1; the IoU averaged the background in. Its settings, as far as they were published:
 
 # %%
 published = get_recipe(SYSTEM)
@@ -275,7 +275,7 @@ for label, value, how in ladder:
 
 # %% [markdown]
 # ## What an honest U-Net draws
-# Lest you think that nobody can: the U-Net that ships with this library has 2 million weights and 43 minutes of training on
+# An honest U-Net can draw blood. The U-Net that ships with this library has 2 million weights and 43 minutes of training on
 # two CPU cores behind it, on phantoms first and then on patients of CT-ICH (MODEL_CARD.md). **It is pretrained; your rebuild
 # began at random and had a minute.** Both meet a real patient whom neither was trained on. **Predict:** who draws what?
 
@@ -536,14 +536,14 @@ for count, estimate in (
     )
 
 # %% [markdown]
-# Another mean (patients with many slices count more), and an interval that takes slices of one head for strangers. Where
+# Another mean (patients with many slices count more), and an interval that takes slices of one head for independent patients. Where
 # only the first leaves out 0, it is the one that gets published. The second was named in the plan, before anybody looked.
 #
 # ### Exercise 15.4: the report (9 min)
 # `report(gain, change, data)` returns one paragraph from a `Estimate`. It holds the change, the data, the gain and both
 # ends with three decimals, the number of patients, and **better**, **worse** or **not shown**, exactly one of them.
 #
-# *Hint:* the verdict hangs on the ends of the interval, not on its middle.
+# *Hint:* the verdict depends on the ends of the interval, not on its middle.
 #
 # *Second hint:* f"{gain.value:+.3f}"; compare `gain.low` and `gain.high` with 0.
 
@@ -608,7 +608,7 @@ def report(gain, change, data):
 
 
 # %% [markdown] tags=["solution"]
-# Limits belong into the same paragraph. Nobody reads the next one.
+# Limits belong into the same paragraph. Few people read the next one.
 
 # %% [markdown]
 # ## Break it: five looks in place of one

@@ -298,7 +298,7 @@ plt.show()
 
 # %% [markdown]
 # Believing every answer loses a little (ahead in 7 of 20 draws); believing only the surest changes nothing: its gain is far
-# smaller than its spread. True labels for the same heads gain 0.07 in the mean, in two draws of three. And the log loss grows
+# smaller than its spread. True labels for the same heads gain 0.07 on average, in two draws of three. And the log loss grows
 # in every row of pseudo-labels: the student is surer, and not righter.
 
 # %% [markdown]

@@ -283,7 +283,7 @@ print(
 )
 
 # %% [markdown]
-# In the end doubt is behind in three draws of four, by 0.03 in the mean: worse than a coin, if anything, and twenty draws of
+# In the end doubt is behind in three draws of four, by 0.03 on average: worse than a coin, if anything, and twenty draws of
 # the same 40 heads overlap on top. Perhaps a doubtful slice is often one whose bleed hardly shows, so that its label teaches little.
 #
 # ### Exercise 17.2: what did it cost? (5 min)
@@ -358,9 +358,9 @@ for ask, planes in aucs.items():
 # Whatever is hard was taken *out of the pool*, so what is left is easy. The exam got simpler, not the model better. Judge on
 # patients who were never in the pool, the same ones in every round.
 #
-# The same goes for what is asked. Neighbors are in doubt together, and ten slices of one bleed are hardly ten facts.
+# The same is true for the questions. Neighbors are in doubt together, and ten slices of one bleed are hardly ten facts.
 #
-# ### Exercise 17.3: a batch of strangers (7 min)
+# ### Exercise 17.3: a batch of different patients (7 min)
 # Return `count` places, most doubtful first, with at most `per_patient` of each patient.
 #
 # *Hint:* walk from the most doubtful down, and remember whom you have taken.
@@ -415,7 +415,7 @@ def spread_batch(uncertainty, patient, count, per_patient):
 # It costs minutes: more scans are opened. Whether it pays is a question for the curve.
 
 # %% [markdown]
-# ## Break it: what nobody asked about
+# ## Break it: types that were never queried
 # **Predict:** whose 140 slices hold more bleeds, and of which type next to none?
 
 # %%

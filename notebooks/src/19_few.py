@@ -26,7 +26,7 @@ from ich_lib.show import row
 # %% [markdown]
 # ## Ten slices are all there is
 # Rare things come in fives, not in thousands. Suppose these were all you have: five slices that bleed, five that do
-# not. Every other middle slice of 40 phantom heads may come to be asked.
+# not. Every other middle slice of 40 phantom heads may become a query.
 
 # %%
 store, heights = phantom_heads(), np.arange(8, 28, 2)
@@ -51,7 +51,7 @@ pairs = [real_slice(patient, size=64) for patient in ("066", "084")]
 row([hu for hu, _ in pairs], through="brain", masks=[m for _, m in pairs], height=2.4)
 
 # %% [markdown]
-# Nobody trains a network on ten slices. One takes *features* of a network that learned before: here the 256 numbers
+# Ten slices are too few to train a network. Instead we take *features* of a network that learned before: here the 256 numbers
 # that the shipped model pools from a slice. It was trained on bleeds, so this is the easy case of few-shot learning.
 
 # %%
@@ -275,7 +275,7 @@ for k in (1, 5):
     )
 
 # %% [markdown]
-# ### Exercise 19.2: who may be asked? (6 min)
+# ### Exercise 19.2: which rows may be queries? (6 min)
 # `patient` names the patient of every row, `shot` holds row numbers of the shots. Return the row numbers that may be
 # queries.
 #
@@ -337,7 +337,7 @@ for name, learner in (("as labeled", prototypes), ("one swapped", swap_one)):
     print(f"{name:12} AUC {aucs.mean():.2f} +- {aucs.std():.2f}")
 
 # %% [markdown]
-# A few hundredths in the mean, and the spread grows. With five examples, look at each of them yourself.
+# A few hundredths on average, and the spread grows. With five examples, look at each of them yourself.
 #
 # ## Recap
 # - Few-shot: features from before, a mean a class.

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 20. Lab: heads that never lived
-# **You will** learn from phantoms, go on with a few heads of another hospital, and find out what was really passed on.
+# **You will** learn from phantoms, continue with a few heads of another hospital, and find out what was really passed on.
 #
 # **Time** 25 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 5.
 #
@@ -80,7 +80,7 @@ features = {name: measure(data) for name, data in places.items()}
 
 # %% [markdown]
 # ## Pretraining is where the weights begin
-# ### Exercise 20.1: go on from here (7 min)
+# ### Exercise 20.1: continue from here (7 min)
 # `steps` times: scores are the sigmoid of `x @ weights`, the slope is `x.T @ (scores - y) / len(y)`; step against it by
 # `rate`. Begin with `start`; leave it as it was.
 #

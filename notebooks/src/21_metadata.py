@@ -49,7 +49,7 @@ real_hu, real_blood = real_slice("066", size=64)
 row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
 
 # %% [markdown]
-# Nobody is: they were made by code and have no age. So we *draw* the metadata, by a rule that stands below. The
+# The phantoms have no age: code made them. So we *draw* the metadata, by a rule that stands below. The
 # picture's score is drawn too. Then we know what there is to be found, and can tell a gain from an accident.
 #
 # 300 patients, two scans each; four in ten bleed. The rule:
@@ -105,7 +105,7 @@ print(
 #
 # *Hint:* no row may be scored by a model that was fitted on it.
 #
-# *Second hint:* `model` is already a scaling and a regression in one; call `model()` anew for each fold.
+# *Second hint:* `model` is already a scaling and a regression in one; call `model()` again for each fold.
 
 
 # %%
@@ -231,10 +231,10 @@ for name, rule in (("age as in the rule", RULE), ("age that tells nothing", unre
     )
 
 # %% [markdown]
-# A column that tells nothing costs a little. The bonus of one that tells something is small, and holds *in this ward*.
+# A column without information costs a little. The bonus of one with information is small, and holds *in this ward*.
 #
 # ## Who has no age?
-# In an emergency nobody asks for the passport: age lacks for half of those who bleed, and for one in twenty others.
+# In an emergency there is no time for the passport: age lacks for half of those who bleed, and for one in twenty others.
 #
 # ### Exercise 21.2: fill the gaps (6 min)
 # Fill `nan` in both columns with the median of the *trained* ages. Return (trained, others), filled, and change
@@ -322,7 +322,7 @@ for names in (("score", "age", "days"), ("score", "age", "patient")):
     )
 
 # %% [markdown]
-# ### Exercise 21.3: what may be asked? (5 min)
+# ### Exercise 21.3: which columns may be used? (5 min)
 # `example_person` tells for each column when it is known, in hours after the scan. Return the names that may be used at
 # the moment of the scan, and leave out `patient`, sorted.
 #

@@ -481,7 +481,7 @@ print(f"height only: {height:.3f}")
 #
 # ### Exercise 22.4: halve on a plateau (7 min)
 # Return the learning rate of the next epoch. Begin with `rate`; whenever `patience` epochs in a row brought no loss below the
-# lowest one before, halve it and begin to count anew.
+# lowest one before, halve it and begin to count again.
 #
 # *Hint:* you need the lowest loss so far, and how many epochs you have waited.
 #

@@ -31,7 +31,7 @@ EPOCHS = 6 if QUICK else 20
 # %% [markdown]
 # ## Filters that somebody else has learned
 # EfficientNet-Lite0 learned from 1.3 million photographs of ImageNet: dogs, cars, mushrooms. Its weights are a small package
-# that the course has installed, so no other host is asked. It is the encoder of the recipe `unet-lite0`. The same network
+# that the course has installed, so nothing is downloaded. It is the encoder of the recipe `unet-lite0`. The same network
 # with random weights stands beside it.
 
 
@@ -261,7 +261,7 @@ def batch_norm(x, mean, variance, training, momentum):
 
 
 # %% [markdown] tags=["solution"]
-# In Keras the mode is the argument `training`. A layer with `trainable = False` stays in the second mode, whatever is asked.
+# In Keras the mode is the argument `training`. A layer with `trainable = False` stays in the second mode, even if `training=True`.
 
 # %% [markdown]
 # ## Spot the bug: a frozen encoder that drifts
@@ -471,7 +471,7 @@ p = head.predict_proba((columns - scaler[0]) / scaler[1])[:, 1]
 print("score of the real bleed and of its mirror image:", np.round(p, 2))
 
 # %% [markdown]
-# As we ran it: 0.16 and 0.18, so it misses the real bleed. What was transferred are filters. The decision was learned on phantoms
+# As we ran it: 0.16 and 0.18, so it misses the real bleed. What was transferred are filters. The decision comes from phantoms
 # with clots in the middle of the brain, and this is an epidural along the skull.
 #
 # ## Recap

@@ -1,4 +1,4 @@
-"""The demo from outside: a running process is sent over HTTP what a page would send, and what nobody should.
+"""The demo from outside: a running process receives over HTTP what a page would send, and what no page should.
 
 It runs as on a public Space, with the smaller limits.
 """
@@ -92,7 +92,7 @@ def test_an_address_that_answers_is_not_fetched_either(visitor, server):
 
 
 def test_what_is_in_the_cache_already_cannot_be_found_by_its_content(visitor, server, head):
-    """Gradio's places are not bound to a session: what keeps them apart is that nobody can guess them."""
+    """Gradio's places are not bound to a session: they are separate because they cannot be guessed."""
     (place,) = visitor.upload(head)
     folder = place.split("/")[-2]
     assert re.fullmatch("[0-9a-f]{64}", folder)

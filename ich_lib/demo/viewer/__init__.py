@@ -1,8 +1,8 @@
 """A result to a picture one can scroll through: what travels to the browser, and the page part that shows it.
 
 Each slice travels once, as whole CT numbers; the probability of blood follows when it is there. Window, outline, fill,
-heat map, other planes, another threshold and scrolling happen in the browser, so nobody waits for a server, and what is
-gray on the screen is the CT and nothing else. The page part has no library: viewer.html, viewer.css and SCRIPTS.
+heat map, other planes, another threshold and scrolling happen in the browser, without a request to the server. Gray on
+the screen is the CT and nothing else. The page part has no library: viewer.html, viewer.css and SCRIPTS.
 """
 
 import json

@@ -19,8 +19,8 @@ from ich_lib.words import (
 def report(result: Result) -> dict:
     """What the viewer writes beside the picture, in words and shares of one. Sentences come by language.
 
-    The doubts about the scan are left out of `warnings`: the viewer says them in the person's language, and first.
-    Where nothing is believed there are no scores, no mL and no figures of what a call is worth.
+    The doubts about the scan are not in `warnings`: the viewer shows them first, in the language of the page.
+    If the finding is withheld, there are no scores, no mL and no predictive values.
     """
     is_told, ood = not result.is_withheld, result.ood
     return {
