@@ -13,7 +13,7 @@ from threading import Thread
 from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.samples import SAMPLES, sample_reader
-from ich_lib.demo.wiring import TITLE, build_app
+from ich_lib.demo.wiring import TITLE, build_app, load_pair
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, load
 from ich_lib.readers import child
@@ -35,13 +35,14 @@ def main() -> int:
     options = _options()
     try:
         models = load(options.weights)
-        second_models = load(options.compare) if options.compare else None
+        if options.compare:
+            load_pair(str(options.compare))  # an error here is better than one on the page
         _check_mcp(options.mcp)
     except (ValueError, OSError) as problem:
         print(words_at("command line", problem), file=sys.stderr)  # noqa: T201
         return 2
     samples = sample_reader(models)
-    app = build_app(models, samples, second_models)
+    app = build_app(models, samples, options.compare)
     app.launch(
         prevent_thread_lock=True,
         server_name=options.host,

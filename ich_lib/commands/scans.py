@@ -33,16 +33,21 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--series", metavar="N", help="number or description of the series to read, if there are several"
     )
     predict.add_argument(
+        "--model",
         "--weights",
+        dest="weights",
         default="shipped",
-        metavar="RUN",
-        help="a run folder or an exported folder instead of the shipped model",
+        metavar="NAME|RUN",
+        help="another model of the library (list them with `models`), a run folder or an exported folder",
     )
     predict.add_argument(
         "--believe", action="store_true", help="show the finding even if the scan may not be a native head CT"
     )
     archives.add_options(predict)
     predict.set_defaults(run=_predict)
+
+    models = commands.add_parser("models", help="list the trained models that come with the library")
+    models.set_defaults(run=_models)
 
     phantom = commands.add_parser("phantom", help="write synthetic heads with their truth")
     phantom.add_argument("--n", type=int, default=1, help="how many (default 1)")
@@ -83,6 +88,19 @@ def _predict(options: argparse.Namespace) -> None:
         say(f"Written to {options.out}: {', '.join(file.name for file in files)}.")
     else:
         say("\n".join([*_slice_lines(result), "--out FOLDER writes the mask, a picture and a report."]))
+
+
+def _models(options: argparse.Namespace) -> None:
+    """A line for each model: its name for --model, its task, and its figures on patients that it never saw."""
+    from ich_lib.prediction.engine import list_weights, load
+
+    for name in list_weights():
+        models = load(name)
+        tasks = [task for task, model in (("mask", models.segmenter), ("scores", models.classifier)) if model]
+        known = {"Dice": "dice_per_subject", "slice AUC": "slice_auc_any", "scan AUC": "scan_auc_any"}
+        figures = [(word, models.figures.get(key)) for word, key in known.items()]
+        told = [f"{word} {figure['value']:.2f}" for word, figure in figures if figure and figure["value"] is not None]
+        say(f"{name:16} {' and '.join(tasks):16} {', '.join(told) or 'not measured'}")
 
 
 def _analyze_with_progress(scan: "Scan", models: "Models", *, believe: bool) -> "Result":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ich_lib.demo import many, session, viewer
 from ich_lib.demo.gradio_import import gr
-from ich_lib.demo.messages import busy_text, message, refusal
+from ich_lib.demo.messages import about_model, busy_text, message, refusal
 from ich_lib.demo.page import Page
 from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
 from ich_lib.prediction.engine import Models
@@ -25,36 +25,37 @@ class Answers:
     Gradio sends what was yielded last a second time, so the last is always small.
     """
 
-    def __init__(self, page: Page, first: ModelPair, second: ModelPair | None):
-        self.page, self.first, self.second = page, first, second
+    def __init__(self, page: Page, first: ModelPair, others: Callable[[str], ModelPair]):
+        """`others` loads a model by its name in the box "Compare with"; "" there stands for none."""
+        self.page, self.first, self.others = page, first, others
         self.nothing = {page.status: gr.skip()}
 
     def ended(self, status: str = "") -> dict:
         """The word on what is going on, and no button to stop it."""
         return {self.page.status: status, self.page.stop: hide_button()}
 
-    def viewers(self, comparing: bool) -> list[gr.HTML]:
-        """Those that are seen."""
-        return [self.page.viewer, self.page.second] if comparing else [self.page.viewer]
+    def viewers(self, other: str) -> list[gr.HTML]:
+        """The visible viewers."""
+        return [self.page.viewer, self.page.second] if other else [self.page.viewer]
 
-    def pairs(self, comparing: bool) -> list[ModelPair]:
+    def pairs(self, other: str) -> list[ModelPair]:
         """The models to run, one pair for each viewer."""
-        return [self.first, self.second] if comparing and self.second else [self.first]
+        return [self.first, self.others(other)] if other else [self.first]
 
     def open(self, name: str, turns: session.RequestCounter) -> dict:
         """The page as it opens: the sample that its address asks for, else the first."""
         name = name if name in SAMPLES else FIRST_SAMPLE
-        return self.sample(name, False, turns) | {self.page.sample: name}
+        return self.sample(name, "", turns) | {self.page.sample: name}
 
-    def sample(self, name: str, comparing: bool, turns: session.RequestCounter) -> dict:
+    def sample(self, name: str, other: str, turns: session.RequestCounter) -> dict:
         """A sample, read already or now."""
         page, turn = self.page, turns.next()
-        payloads = [one.sample(name) for one in self.pairs(comparing)]
+        payloads = [one.sample(name) for one in self.pairs(other)]
         if turns.last != turn:
             return self.nothing
         turns.word = ""
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
-        updates = dict(zip(self.viewers(comparing), payloads, strict=True))
+        updates = dict(zip(self.viewers(other), payloads, strict=True))
         taken = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
         return updates | self.ended() | taken | {**hide_files(page), page.believe: hide_button()}
 
@@ -66,7 +67,7 @@ class Answers:
         self,
         request: tuple[Sequence[str], int] | None,
         truth: str | None,
-        comparing: bool,
+        other: str,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
         series: int | None = None,
@@ -78,8 +79,8 @@ class Answers:
             yield self.ended(message("gone", "wrong"))
             return
         paths, turn = request
-        page, viewers = self.page, self.viewers(comparing)
-        pairs = [pair.models for pair in self.pairs(comparing)]
+        page, viewers = self.page, self.viewers(other)
+        pairs = [pair.models for pair in self.pairs(other)]
         is_wanted = lambda: turns.last == turn  # noqa: E731
         steps = session.read_and_analyze(
             paths, window_settings, pairs, truth, is_wanted, series, part=part, believe=believe
@@ -107,7 +108,7 @@ class Answers:
         self,
         request: tuple[Sequence[str], int] | None,
         truth: str | None,
-        comparing: bool,
+        other: str,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
     ) -> Iterator[dict]:
@@ -121,7 +122,7 @@ class Answers:
             yield from self._table(studies, turns, request[1], window_settings)
         else:
             yield {self.page.studies: None, self.page.many: ()}
-            yield from self.upload(request, truth, comparing, turns, *window_settings)
+            yield from self.upload(request, truth, other, turns, *window_settings)
 
     def _table(
         self,
@@ -145,7 +146,7 @@ class Answers:
         self,
         number: int | None,
         studies: Sequence[many.Study],
-        comparing: bool,
+        other: str,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
     ) -> Iterator[dict]:
@@ -156,13 +157,13 @@ class Answers:
         study = studies[int(number)]
         yield {self.page.truth: None}
         asked = study.paths, turns.next()
-        yield from self.upload(asked, None, comparing, turns, *window_settings, part=study.part)
+        yield from self.upload(asked, None, other, turns, *window_settings, part=study.part)
 
     def again(
         self,
         last: session.CurrentScan | None,
         truth: str | None,
-        comparing: bool,
+        other: str,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
         believe: bool = False,
@@ -171,7 +172,7 @@ class Answers:
         if last and last.paths:
             asked, series, part = (last.paths, turns.next()), last.series_read or None, last.part
             yield from self.upload(
-                asked, truth, comparing, turns, *window_settings, series=series, part=part, believe=believe
+                asked, truth, other, turns, *window_settings, series=series, part=part, believe=believe
             )
         else:
             yield self.nothing  # a generator without a word would empty all outputs
@@ -180,7 +181,7 @@ class Answers:
         self,
         series: int | None,
         last: session.CurrentScan | None,
-        comparing: bool,
+        other: str,
         turns: session.RequestCounter,
         *window_settings: *session.Told,
     ) -> Iterator[dict]:
@@ -188,28 +189,30 @@ class Answers:
         if last and last.paths and series:
             yield {self.page.truth: None}
             asked = last.paths, turns.next()
-            yield from self.upload(asked, None, comparing, turns, *window_settings, series=series, part=last.part)
+            yield from self.upload(asked, None, other, turns, *window_settings, series=series, part=last.part)
         else:
             yield self.nothing
 
-    def add_truth(self, truth: str, last: session.CurrentScan | None, comparing: bool) -> dict:
+    def add_truth(self, truth: str, last: session.CurrentScan | None, other: str) -> dict:
         """A mask for the scan that is shown."""
         try:
             overlay = session.truth_overlay(truth, last)
         except ValueError as problem:
             return {self.page.status: refusal(problem), self.page.truth: None}
-        return dict.fromkeys(self.viewers(comparing), overlay) | {self.page.status: ""}
+        return dict.fromkeys(self.viewers(other), overlay) | {self.page.status: ""}
 
-    def drop_truth(self, last: session.CurrentScan | None, comparing: bool) -> dict:
+    def drop_truth(self, last: session.CurrentScan | None, other: str) -> dict:
         """The mask was taken away."""
         if not last or not last.paths:
             return self.nothing
-        return dict.fromkeys(self.viewers(comparing), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
+        return dict.fromkeys(self.viewers(other), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
 
-    def inputs(self, pair: ModelPair, last: session.CurrentScan | None, *window_settings: *session.Told) -> tuple:
-        """The input of the models of a viewer for the current scan, and a message if it cannot be made."""
+    def inputs(self, last: session.CurrentScan | None, other: str, *window_settings: *session.Told) -> tuple:
+        """The input of the models of a viewer for the current scan, and a message if it cannot be made; `other` is ""
+        for the first viewer."""
         if not last:
             return gr.skip(), gr.skip()
+        pair = self.pairs(other)[-1]
         picture_id = pair.sample(last.sample)["id"] if last.sample else last.id
         try:
             scan = session.current_scan(last, window_settings)
@@ -221,17 +224,24 @@ class Answers:
         self,
         last: session.CurrentScan | None,
         truth: str | None,
-        comparing: bool,
+        other: str,
         turns: session.RequestCounter,
         *told: *session.Told,
     ) -> Iterator[dict]:
-        """The second viewer comes or goes."""
-        yield {self.page.beside: gr.Column(visible=comparing), self.page.apart: gr.Column(visible=comparing)}
-        if comparing and self.second and last and last.sample:
-            yield {self.page.second: self.second.sample(last.sample)}
+        """The second viewer comes, gets another model, or goes."""
+        page = self.page
+        pair = self.others(other) if other else None
+        has_mask = bool(pair and pair.models and pair.models.segmenter)  # else there is no difference of masks
+        yield {
+            page.beside: gr.Column(visible=bool(pair)),
+            page.apart: gr.Column(visible=has_mask),
+            page.about: about_model(pair.models) if pair and pair.models else "",
+        }
+        if pair and last and last.sample:
+            yield {page.second: pair.sample(last.sample)}
             yield self.nothing
-        elif comparing:
-            yield from self.again(last, truth, comparing, turns, *told)
+        elif pair:
+            yield from self.again(last, truth, other, turns, *told)
 
     def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
         """Nothing is waited for any more."""

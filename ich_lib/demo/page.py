@@ -3,12 +3,15 @@
 Labels are English here; page.js says them in the language that the person chose (ich_lib/words/page.toml).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
 from ich_lib.words.page import page_sentence as word
+from ich_lib.words.page import page_words
 
 PICTURE_WINDOWS = ("brain", "subdural", "bone", "brain render", "bone render")  # of WINDOWS
 
@@ -21,7 +24,9 @@ class Page:
         last: what this session looks at, a session.CurrentScan.
         asked: (paths, turn) of the files that it wants to see: their box is free again at once.
         turns: what it asked for so far, a session.RequestCounter.
-        sample, compare, files, truth, series, window, level, width: what a person chooses.
+        sample, compare, files, truth, series, window, level, width: what a person chooses. `compare` is the name of a
+            second model, or "".
+        about: whose design the second model is, and how good it is.
         own: the row of level and width.
         make, made, zipped: downloads, one by one and together.
         status, stop: what is going on, and the button that ends it.
@@ -31,13 +36,15 @@ class Page:
         json, ask, asked_series, believing: of programs, unseen.
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
         case: the sample that the address of the page asks for.
+        no_model: "", for events of the first viewer, as `compare` for those of the second.
     """
 
     last: gr.State
     asked: gr.State
     turns: gr.State
     sample: gr.Radio
-    compare: gr.Checkbox
+    compare: gr.Dropdown
+    about: gr.HTML
     files: gr.File
     truth: gr.File
     series: gr.Dropdown
@@ -64,6 +71,7 @@ class Page:
     believing: gr.Checkbox
     threshold: gr.Number
     case: gr.Textbox
+    no_model: gr.State
 
     @property
     def outputs(self) -> list[gr.components.Component]:
@@ -72,12 +80,12 @@ class Page:
         return [*shown, self.last, self.status, self.stop, self.believe, self.made, self.zipped]
 
 
-def lay_out(*, comparing: bool) -> Page:
-    """The page; `comparing` where there is a second model."""
+def lay_out(others: Sequence[str]) -> Page:
+    """The page; `others` are the models to compare with, by name or folder."""
     gr.HTML(viewer.head_html())
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
-            rail = _rail(comparing) | _downloads()
+            rail = _rail(others) | _downloads()
         with gr.Column(elem_id="work"):
             work = _work()
     return Page(
@@ -92,16 +100,17 @@ def lay_out(*, comparing: bool) -> Page:
         case=gr.Textbox("", visible=False),
         many=gr.State(()),
         number=gr.Number(None, visible=False),
+        no_model=gr.State(""),
         **rail,
         **work,
     )
 
 
-def _rail(comparing: bool) -> dict:
+def _rail(others: Sequence[str]) -> dict:
     """What a person chooses from."""
     choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
     sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
-    compare = gr.Checkbox(False, label=word("compare"), visible=comparing, elem_id="compare")
+    compare, about = _comparison(others)
     files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
     _html(viewer.folder_html())
     series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
@@ -117,8 +126,18 @@ def _rail(comparing: bool) -> dict:
     with gr.Row(visible=False) as own:
         level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
         width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
-    named = {"sample": sample, "compare": compare, "files": files, "series": series, "truth": truth}
+    named = {"sample": sample, "compare": compare, "about": about, "files": files, "series": series, "truth": truth}
     return named | {"window": window, "own": own, "level": level, "width": width}
+
+
+def _comparison(others: Sequence[str]) -> tuple[gr.Dropdown, gr.HTML]:
+    """The box for a second model, and what is known of the chosen one."""
+    known = page_words()["en"]["model_name"]
+    choices = [(word("model_name/none"), ""), *((known.get(name, Path(name).name), name) for name in others)]
+    compare = gr.Dropdown(
+        choices, value="", label=word("compare"), visible=bool(others), filterable=False, elem_id="compare"
+    )
+    return compare, gr.HTML("", elem_id="about-model")
 
 
 def _downloads() -> dict:

@@ -1,7 +1,8 @@
 """Who calls whom: the events of the page, and the one endpoint for programs."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ich_lib.demo import downloads, session
@@ -11,7 +12,7 @@ from ich_lib.demo.messages import writing_text
 from ich_lib.demo.page import Page, lay_out
 from ich_lib.demo.samples import sample_reader
 from ich_lib.notice import NOTICE
-from ich_lib.prediction.engine import Models
+from ich_lib.prediction.engine import Models, list_weights, load
 from ich_lib.words.page import page_sentence
 
 if TYPE_CHECKING:
@@ -25,22 +26,27 @@ ASK_THRESHOLD = """(last, turns, threshold, ...more) => [last, turns, window.ich
 
 
 def build_app(
-    models: Models | None = None, samples: Callable[[str], dict] | None = None, second_models: Models | None = None
+    models: Models | None = None, samples: Callable[[str], dict] | None = None, compare: Path | None = None
 ) -> gr.Blocks:
     """The page.
 
     Args:
         models: what `engine.load` returned; None for the shipped model.
         samples: what `sample_reader` returned, where it is shared; None for one of its own.
-        second_models: a second pair of models to compare with; None for no comparison.
+        compare: a run or exported folder to compare with, beside the models that come with the library.
     """
     with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
-        page = lay_out(comparing=second_models is not None)
-        first = ModelPair(models, samples or sample_reader(models))
-        second = ModelPair(second_models, sample_reader(second_models)) if second_models else None
-        _wire(app, page, first, second)
+        page = lay_out([*list_weights()[1:], *([str(compare)] if compare else [])])
+        _wire(app, page, Answers(page, ModelPair(models, samples or sample_reader(models)), load_pair))
         _wire_files(page, models)
     return app.queue(max_size=12, api_open=False)
+
+
+@cache
+def load_pair(source: str) -> ModelPair:
+    """A model to compare with, loaded when it is first chosen."""
+    models = load(source)
+    return ModelPair(models, sample_reader(models))
 
 
 def _on(
@@ -80,9 +86,8 @@ def _on(
     )
 
 
-def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None) -> None:
+def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
     """Who calls whom."""
-    answers = Answers(page, first, second)
     outputs, wait = page.outputs, [page.status, page.stop]
     settings = [page.truth, page.compare, page.turns, page.window, page.level, page.width]
     _on(app.load, answers.open, [page.case, page.turns], outputs, limit=4, js=ASK_CASE)
@@ -106,14 +111,11 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
     read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
     busy = _on(page.believe.click, partial(busy_update, True), None, wait)
     read.append(_on(busy.then, partial(answers.again, believe=True), [page.last, *settings], outputs, reads=True))
-    if second:
-        both = [*outputs, page.beside, page.apart]
-        read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
-    for shown, pair in ((page.viewer, first), (page.second, second)):
-        if pair:
-            wanted = [page.last, page.window, page.level, page.width]
-            asked = partial(answers.inputs, pair)
-            read.append(_on(shown.expand, asked, wanted, [shown, page.status], reads=True))
+    both = [*outputs, page.beside, page.apart, page.about]
+    read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
+    here = [page.window, page.level, page.width]
+    for shown, other in ((page.viewer, page.no_model), (page.second, page.compare)):
+        read.append(_on(shown.expand, answers.inputs, [page.last, other, *here], [shown, page.status], reads=True))
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)

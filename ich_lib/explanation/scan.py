@@ -17,7 +17,7 @@ from ich_lib.models.pictures import restore_bone
 from ich_lib.models.recipe import Recipe
 from ich_lib.models.run import FOLD, fold_runs, is_run, open_run
 from ich_lib.prediction.analyze import average_outputs, predict_with_mirror, resample_heat, slice_batches
-from ich_lib.prediction.engine import KERAS, WEIGHTS, WEIGHTS_FOLDER, Model, ModelOutput, Models, load, model_output
+from ich_lib.prediction.engine import KERAS, Model, ModelOutput, Models, load, model_output, weights_folder
 from ich_lib.prepare.head import Box, field_box
 from ich_lib.prepare.slabs import slabs_of
 from ich_lib.scan import Scan
@@ -133,7 +133,7 @@ def load_network(source: str | Path, model: Model) -> "keras.Model":
     Raises:
         FileNotFoundError: if there are none.
     """
-    folder = WEIGHTS if str(source) == WEIGHTS_FOLDER else Path(source)
+    folder = weights_folder(source)
     if is_run(folder):
         return open_run(folder).model()
     paths = [path for pattern in ("", "*/") for path in folder.glob(f"{pattern}{model.name}{KERAS}")]

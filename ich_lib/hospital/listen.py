@@ -30,11 +30,13 @@ def listening(settings: Settings) -> Iterator[Ledger]:
 
     Raises:
         OSError: if a port is taken.
-        ValueError: if another process uses the folder.
+        ValueError: if another process uses the folder, or if the model draws no mask.
         FileNotFoundError: as in `load`.
     """
-    settings.folder.mkdir(parents=True, exist_ok=True)
     models, stopped = load(settings.weights), Event()
+    if models.segmenter is None:
+        raise ValueError(f"{settings.weights} draws no mask to send. Choose a model that outlines blood.")
+    settings.folder.mkdir(parents=True, exist_ok=True)
     with held(settings.folder / LOCK), closing(Ledger(settings.folder / LEDGER)) as ledger, ExitStack() as ends:
         _start(ledger, settings, models, stopped, ends)
         yield ledger

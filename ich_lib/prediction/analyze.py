@@ -94,6 +94,16 @@ class Result:
         return self.blood >= np.float16(self.threshold)
 
     @property
+    def has_mask(self) -> bool:
+        """Whether the models outline blood; a classifier alone does not, and its mask is empty."""
+        return self.evidence.mask is not None
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the models tell the types of bleeding apart; a segmentation model alone does not."""
+        return self.evidence.classes is not None
+
+    @property
     def refusals(self) -> tuple[Doubt, ...]:
         """The doubts that refuse the finding."""
         return tuple(doubt for doubt in self.doubts if doubt.refuses)
@@ -122,8 +132,8 @@ class Result:
 
     @property
     def marked_ml(self) -> float | None:
-        """mL of the mask, even if the finding is withheld; None if the voxel size is not reliable."""
-        return self.scan.volume_ml(self.mask) if self.scan.spacing_known else None
+        """mL of the mask, even if the finding is withheld; None without a mask or a reliable voxel size."""
+        return self.scan.volume_ml(self.mask) if self.has_mask and self.scan.spacing_known else None
 
     @property
     def is_measurable(self) -> bool:

@@ -22,8 +22,8 @@ from ich_lib.prediction.ood import OodDetector, detector_from_json
 if TYPE_CHECKING:
     import keras
 
-WEIGHTS_FOLDER = "shipped"  # the name of the models that come with the library
-WEIGHTS = Path(__file__).parents[1] / "weights"  # their folder
+WEIGHTS_FOLDER = "shipped"  # the name of the model that `analyze` uses if none is chosen
+WEIGHTS = Path(__file__).parents[1] / "weights"  # its folder; each folder in it holds one more model
 ONNX, KERAS = ".onnx", ".weights.h5"  # files beside an exported NAME.json
 
 
@@ -102,9 +102,9 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
     """Load trained models.
 
     Args:
-        source: "shipped" for the models that come with the library, or a folder written by `export` or `train`, or a
-            folder of such folders.
-        fill: use the shipped model for a task that the folder lacks.
+        source: "shipped" for the model that `analyze` uses, another name of `list_weights`, a folder written by
+            `export` or `train`, or a folder of such folders.
+        fill: use the shipped model for a task that the folder lacks. A model of `list_weights` is always alone.
 
     Returns:
         The models.
@@ -124,11 +124,14 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
         >>> models.calibration is not None  # so its scores are probabilities
         True
     """
-    if str(source) == WEIGHTS_FOLDER:
-        return _shipped_models()
+    if str(source) in list_weights():
+        return _own_models(str(source))
     folder = Path(source)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder. Name a run folder of train, or a folder of export.")
+        raise FileNotFoundError(
+            f"{folder} is not a folder. Name a run folder of train, a folder of export, or one of "
+            f"{listed(list_weights())}."
+        )
     models = [
         model for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for model in _models_in(place)
     ]
@@ -136,7 +139,7 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
     if not models:
         raise FileNotFoundError(f"{folder} holds no model: neither NAME.json with NAME.onnx, nor a finished run.")
     if fill and None in (pair.segmenter, pair.classifier):
-        shipped = _shipped_models()
+        shipped = _own_models(WEIGHTS_FOLDER)
         pair = replace(
             pair, segmenter=pair.segmenter or shipped.segmenter, classifier=pair.classifier or shipped.classifier
         )
@@ -144,8 +147,28 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
 
 
 @cache
-def _shipped_models() -> Models:
-    return _pair(_models_in(WEIGHTS), WEIGHTS)
+def list_weights() -> tuple[str, ...]:
+    """The models that come with the library, by the names that `load` takes; the one that `analyze` uses is first.
+
+    Example:
+        >>> from ich_lib.prediction.engine import list_weights
+        >>> list_weights()[0]
+        'shipped'
+    """
+    return WEIGHTS_FOLDER, *sorted(folder.name for folder in WEIGHTS.iterdir() if any(folder.glob(f"*{ONNX}")))
+
+
+def weights_folder(source: str | Path) -> Path:
+    """The folder of a source of `load`."""
+    if str(source) == WEIGHTS_FOLDER:
+        return WEIGHTS
+    return WEIGHTS / source if str(source) in list_weights() else Path(source)
+
+
+@cache
+def _own_models(name: str) -> Models:
+    folder = weights_folder(name)
+    return _pair(_models_in(folder), folder)
 
 
 def _models_in(folder: Path) -> list[Model]:

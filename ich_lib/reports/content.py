@@ -20,6 +20,7 @@ def as_json(result: Result) -> dict:
     model's values are null: scores, pixels, mL. Slices are counted from 1, foot to head, as on the page and in
     slices.csv."""
     is_told = not result.is_withheld
+    has_mask = is_told and result.has_mask
     pixels = result.mask.sum(axis=(1, 2))
     return {
         "finding": result.finding,
@@ -37,8 +38,8 @@ def as_json(result: Result) -> dict:
         "volume_soft_ml": result.soft_ml,
         "volume_abc2_ml": result.abc2_ml,
         "volume": volume_sentence(result),
-        "mask_pixels": int(pixels.sum()) if is_told else None,
-        "mask_threshold": result.threshold if is_told else None,
+        "mask_pixels": int(pixels.sum()) if has_mask else None,
+        "mask_threshold": result.threshold if has_mask else None,
         "spacing_mm": list(result.scan.spacing_mm) if result.scan.spacing_known else None,
         "orientation": result.scan.orientation,
         "warnings": [*filter(None, [belief_sentence(result)]), *result.warnings],
@@ -55,7 +56,7 @@ def _slice(result: Result, k: int, pixels: int) -> dict:
         "slice": k + 1,
         "slab_mm": slab_mm,
         "scores": {label: float(s) for label, s in zip(LABELS, result.slice_scores[k], strict=True)},
-        "mask_pixels": pixels,
+        "mask_pixels": pixels if result.has_mask else None,
         "mask_ml": float(pixels * result.scan.slice_ml[k]) if result.is_measurable else None,
         "doubt": None if result.disagreement is None else float(result.disagreement[k]),
     }

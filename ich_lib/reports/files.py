@@ -31,15 +31,15 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
         result: from `analyze`.
         out: the folder, made if it is missing. Files with these names are overwritten.
         names: keys of WRITERS. None: all files that can be written. Without DICOM input there is no DICOM segmentation,
-            and if the finding is withheld (`Result.is_withheld`) there is no mask. Files of WRITERS that are not
-            written are removed, so that no file of another result remains.
+            and there is no mask if the finding is withheld (`Result.is_withheld`) or the model draws none. Files of
+            WRITERS that are not written are removed, so that no file of another result remains.
 
     Returns:
         The files, in the order of `names`. They appear together: if one cannot be written, the folder does not change.
 
     Raises:
         ValueError: for a name that is not in WRITERS, for a DICOM segmentation without DICOM input, or for a mask if
-            the finding is withheld.
+            the finding is withheld or the model draws none.
     """
     stale: set[str] = set()
     if names is None:
@@ -47,8 +47,11 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
         stale = set(WRITERS) - set(names)
     if unknown := set(names) - set(WRITERS):
         raise ValueError(f"No result file is called {sorted(unknown)[0]!r}; there are {', '.join(WRITERS)}.")
-    if result.is_withheld and (masks := [name for name in names if name in MASKS]):
-        raise ValueError(f"There is no {masks[0]}: {result.refusals[0].sentence} To write it anyway, use believe.")
+    if masks := [name for name in names if name in MASKS]:
+        if result.is_withheld:
+            raise ValueError(f"There is no {masks[0]}: {result.refusals[0].sentence} To write it anyway, use believe.")
+        if not result.has_mask:
+            raise ValueError(f"There is no {masks[0]}: {result.models[0][0]} scores slices and draws no mask.")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".writing-", dir=out) as folder:
@@ -62,5 +65,5 @@ def write(result: Result, out: str | Path, names: Sequence[str] | None = None) -
 
 
 def _writable(result: Result) -> list[str]:
-    without = set(MASKS) if result.is_withheld else set()
+    without = set(MASKS) if result.is_withheld or not result.has_mask else set()
     return [name for name in WRITERS if name not in without and (name != SEG or result.scan.dicom)]

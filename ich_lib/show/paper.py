@@ -115,13 +115,13 @@ def _volumes(figure: Figure, result: Result, top: float) -> None:
     left = 4.75
     _text(figure, left, top, "Volume", fontsize=10, weight="bold")
     is_known = result.scan.spacing_known
-    missing = "none measurable" if is_known else "not known"
+    missing = ("none measurable" if is_known else "not known") if result.has_mask else "not outlined"
     format_ml = lambda ml: missing if ml is None else f"{ml:.1f} mL"  # noqa: E731
     rows = {
         "of the outlined mask": format_ml(result.volume_ml),
         "of summed probabilities": format_ml(result.soft_ml),
         "of the mask by ABC/2": format_ml(result.abc2_ml),
-        "voxels in the mask": f"{int(result.mask.sum())}",
+        "voxels in the mask": f"{int(result.mask.sum())}" if result.has_mask else missing,
         "slices": f"{len(result.scan.hu)}",
         "voxel, mm": " x ".join(f"{mm:.2f}" for mm in result.scan.spacing_mm) if is_known else "not known",
     }

@@ -40,7 +40,7 @@ def _headline(result: Result, about: str, language: str) -> str:
     if result.finding == "uncertain":
         form = "uncertain_slice" if count == 1 else {0: "uncertain_none", 1: "uncertain_one"}.get(bleeding, "uncertain")
         return say[form].format(bleeding=bleeding, count=count)
-    return say["bleeding"].format(
+    return say["bleeding" if result.has_types else "bleeding_alone"].format(
         where=say["here"] if count == 1 else say["on"].format(bleeding=max(bleeding, 1), count=count),
         about=about,
         type=say["types"][TYPES[int(result.scan_scores[:ANY].argmax())]],
@@ -52,13 +52,13 @@ def threshold_sentences(result: Result, language: str = "en") -> dict[str, str]:
 
     Returns:
         `headline` with the placeholder {about}, `about` and `marked` with the placeholder {ml}, `not_measurable`,
-        `not_supported`, `no_voxel` and `no_ml`; empty if the finding is withheld.
+        `not_supported`, `no_voxel` and `no_ml`; empty if the finding is withheld, or without a mask.
 
     Raises:
         ValueError: for an unknown language.
     """
     say = words_in(language)
-    if result.is_withheld:
+    if result.is_withheld or not result.has_mask:
         return {}
     known = {name: say[name] for name in ("about", "not_measurable", "not_supported", "no_voxel", "no_ml")}
     marked = _marked(result, "{ml}", language) if result.scan.spacing_known else ""
@@ -123,6 +123,8 @@ def volume_sentence(result: Result, language: str = "en") -> str:
     say = words_in(language)
     if result.is_withheld:
         return ""
+    if not result.has_mask:
+        return say["no_outline"]
     if result.marked_ml is None:
         return say["no_ml"]
     if not result.marked_ml:

@@ -856,16 +856,43 @@ def test_no_text_of_the_page_or_the_endpoint_speaks_python(server, site, two_ser
     assert not re.search(r"\b[a-z_]+=\S|\bread\(|pip install", site.inner_text("body"))
 
 
+def choose_model(page, name):
+    """Pick a model in the box "Compare with"."""
+    page.click("#compare input")
+    page.get_by_role("option", name=name).click()
+
+
 @pytest.mark.long
 def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
     with Server(tmp_path_factory.mktemp("pair"), "--compare", str(WEIGHTS)) as server, visit(browser, server) as page:
         assert page.locator(".viewer").count() == 1
-        page.check("#compare input")
+        choose_model(page, "weights")
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
         first, second = page.locator(".sentence").all_inner_texts()
         assert first == second != ""
+        assert "Dice per patient is 0.41" in page.inner_text("#about-model")
         bring(page, files["head.nii.gz"])
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)
         first, second = page.locator(".sentence").all_inner_texts()
         assert first == second != ""
+
+
+def test_a_model_of_the_library_stands_beside_the_shipped_one_and_leaves_again(site):
+    """A classifier: it scores, says how good it is, and offers neither a threshold of a mask nor a difference."""
+    choose_model(site, page_sentence("model_name/densenet-small"))
+    site.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
+    about = site.inner_text("#about-model")
+    assert about.startswith("densenet-small scores slices and draws no outline. On 66 patients")
+    assert "the height of a slice alone reaches 0.71" in about
+    second = site.locator(".viewer").nth(1)
+    assert second.locator(".volume").inner_text().startswith("This model scores slices only")
+    assert second.locator(".cutting").is_hidden()
+    assert site.locator(".viewer").nth(0).locator(".cutting").is_visible()
+    assert site.locator(".difference").is_hidden()
+    choose_model(site, "no other model")
+    site.wait_for_function(
+        "() => document.querySelectorAll('.viewer').length == 1 || "
+        "!document.querySelectorAll('.viewer')[1].checkVisibility()"
+    )
+    assert site.inner_text("#about-model") == ""

@@ -16,6 +16,7 @@ from ich_lib import analyze, read
 from ich_lib.__main__ import _parser, main
 from ich_lib.labels import ANY
 from ich_lib.phantoms.bodies import body
+from ich_lib.prediction.engine import list_weights, load
 from ich_lib.reports import write_nifti
 from ich_lib.words import result_sentence
 from tests.conftest import ROOT
@@ -46,6 +47,16 @@ def test_predict_writes_its_files_and_says_the_sentence(phantoms, tmp_path, caps
     assert "Bleeding likely on" in message
     assert message.endswith("result.json, slices.csv, mask.nii.gz, overview.png, report.pdf.\n")
     assert all((tmp_path / "out" / name).is_file() for name in message.rstrip(".\n").split(": ")[-1].split(", "))
+
+
+def test_every_model_is_listed_with_its_figures_and_can_be_chosen(phantoms, capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert tuple(line.split()[0] for line in lines) == list_weights()
+    assert lines[0].split(maxsplit=1)[1] == "mask and scores  Dice 0.41, slice AUC 0.93, scan AUC 0.83"
+    for name in list_weights()[1:]:
+        assert main(["predict", str(phantoms / "phantom-0000" / "scan.nii.gz"), "--model", name]) == 0
+        assert "This model scores slices only" in capsys.readouterr().out or load(name).segmenter
 
 
 def test_json_prints_the_content_of_result_json_and_nothing_else(phantoms):
@@ -225,7 +236,7 @@ COURSE = [
     *("evaluate shipped --data D --out DIR", "gallery shipped --data D --out DIR", "robustness shipped --out DIR"),
     "workbench",
 ]
-DEMO = ["predict", "phantom", "fetch", "store", "explain", "course", "demo", "archive", "listen"]
+DEMO = ["predict", "models", "phantom", "fetch", "store", "explain", "course", "demo", "archive", "listen"]
 
 
 def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess:

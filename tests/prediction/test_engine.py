@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from ich_lib.prediction.engine import WEIGHTS, load
+from ich_lib.data.real_heads import real_head
+from ich_lib.prediction.analyze import analyze
+from ich_lib.prediction.engine import WEIGHTS, list_weights, load
 from tests.conftest import ROOT
 
 NAME = "unet-both"
@@ -18,8 +20,41 @@ def test_the_shipped_model_draws_and_scores_and_its_files_are_small():
     assert models is load()
     assert models.segmenter is models.classifier
     assert models.segmenter.recipe.task == "both"
-    assert {path.name for path in WEIGHTS.iterdir()} == {f"{NAME}.{end}" for end in ("json", "onnx", "weights.h5")}
-    assert all(path.stat().st_size < 10_000_000 for path in WEIGHTS.iterdir())
+    own = {path.name for path in WEIGHTS.iterdir() if path.is_file()}
+    assert own == {f"{NAME}.{end}" for end in ("json", "onnx", "weights.h5")}
+    files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
+    assert all(path.stat().st_size < 10_000_000 for path in files)
+    assert sum(path.stat().st_size for path in files) < 40_000_000
+
+
+@pytest.mark.parametrize("name", list_weights()[1:])
+def test_every_other_model_is_one_that_was_judged_by_patient(name):
+    (model,) = models = load(name)
+    assert models is load(name)
+    assert model.name == name
+    assert model.card["split"] == "patient"
+    assert model.card["held_out_fold"] is None
+    assert model.card["figures"]["folds"] == [0, 1, 2, 3, 4]
+    assert {"slice_auc_any", "height_auc", "scan_auc_any"} <= set(model.card["figures"])
+    assert models.calibration is not None
+    assert not {"066", "084", "099"} & {patient.removeprefix("ct-ich-") for patient in model.card["folds"]}
+    assert (WEIGHTS / name / f"{name}.weights.h5").is_file()
+
+
+@pytest.mark.parametrize("name", list_weights())
+def test_every_model_answers_on_a_phantom_and_on_the_real_heads(name, bleeding_case):
+    for scan in (bleeding_case.scan, *(real_head(patient).scan for patient in ("066", "084", "099"))):
+        result = analyze(scan, load(name))
+        assert result.finding in ("bleeding", "uncertain", "none")
+        assert result.slice_scores.shape == (len(scan.hu), 6)
+        assert ((result.slice_scores > 0) & (result.slice_scores < 1)).all()
+        assert result.has_mask == (load(name).segmenter is not None)
+        assert result.mask.any() <= result.has_mask
+
+
+def test_a_name_that_is_no_model_is_refused_with_those_there_are():
+    with pytest.raises(FileNotFoundError, match=r"no-such-model is not a folder.* one of shipped"):
+        load("no-such-model")
 
 
 def test_the_shipped_cards_name_data_fold_figures_and_every_file():

@@ -789,3 +789,36 @@ def test_every_doubt_is_said_in_every_language(language):
     assert "2,5" in doubt_sentence(Doubt("unlike", True, values, ""), language)
     parts = {"face", "neck", "spine", "chest", "abdomen", "pelvis", "limb", "whole body"}
     assert set(PARTS[language]) == parts
+
+
+@pytest.fixture
+def scored(result):
+    """The same from a classifier alone: no mask."""
+    blank = np.zeros_like(result.blood)
+    return replace(
+        result, blood=blank, evidence=Evidence(None, result.slice_scores), models=(("classifier", "ab" * 32),)
+    )
+
+
+def test_a_classifier_alone_measures_no_volume_and_says_so_in_every_language(scored):
+    sentences = {volume_sentence(scored, language) for language in LANGUAGES}
+    assert "This model scores slices only: it draws no outline and measures no volume." in sentences
+    assert len(sentences) == len(LANGUAGES)
+    assert result_sentence(scored) == "Bleeding likely on 1 of 3 slices, pattern most like epidural."
+    content = as_json(scored)
+    assert content["volume_ml"] is content["mask_pixels"] is content["mask_threshold"] is None
+    assert {row["mask_pixels"] for row in content["slices"]} == {None}
+    assert content["slices"][1]["scores"]["any"] == 0.9
+    assert "not outlined" in texts(paper(scored))
+
+
+@pytest.mark.parametrize("name", ["mask.nii.gz", "mask-seg.dcm"])
+def test_a_classifier_alone_leaves_no_mask_that_could_be_taken_for_no_blood(scored, name, tmp_path):
+    assert not {"mask.nii.gz", "mask-seg.dcm"} & {path.name for path in write(scored, tmp_path)}
+    with pytest.raises(ValueError, match=f"There is no {name}: classifier scores slices and draws no mask."):
+        write(scored, tmp_path, [name])
+
+
+def test_a_mask_alone_tells_no_type(result):
+    outlined = replace(result, evidence=Evidence(result.slice_scores[:, -1], None))
+    assert result_sentence(outlined) == "Bleeding likely on 1 of 3 slices, about 0.1 mL."

@@ -30,7 +30,7 @@ def report(result: Result) -> dict:
         "reasons": in_each_language(doubt_sentences, result),
         "sentence": in_each_language(result_sentence, result),
         # whether there is blood, before which kind
-        "scores": [_score(result, k) for k in (ANY, *range(ANY))] if is_told else [],
+        "scores": [_score(result, k) for k in (ANY, *range(ANY if result.has_types else 0))] if is_told else [],
         "score_threshold": result.score_threshold,
         "calibrated": result.calibrated,
         "unsure": list(result.unsure_slices) if is_told else [],
@@ -40,6 +40,7 @@ def report(result: Result) -> dict:
         "floor_ml": result.floor_ml,
         "cavity_ml": result.cavity_ml,
         "measurable": result.is_measurable,
+        "has_mask": result.has_mask,
         "ml": [[name, ml] for name, ml in _milliliters(result) if ml is not None],
         "strangeness": ood.as_json() if ood and not ood.is_ood else None,  # else it is a doubt
         "calls": (result.model_figures or {}).get("calls", {}).get("whole_scans") if is_told else None,

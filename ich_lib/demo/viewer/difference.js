@@ -9,7 +9,7 @@ function pair() {
   const shown = [...(window.ichViewers ?? [])].filter((one) => one.root.isConnected && one.root.checkVisibility());
   shown.sort((a, b) => (a.root.compareDocumentPosition(b.root) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
   const [a, b] = shown, same = (one) => one.state.scan?.slices[one.state.scan.slices.length >> 1];
-  const ready = a && b && same(a) && same(a) === same(b) && [a, b].every((one) => one.state.scan.blood && one.state.frame && one.root.dataset.decoded === "all");
+  const ready = a && b && same(a) && same(a) === same(b) && [a, b].every((one) => one.state.scan.blood && one.state.scan.report.has_mask && one.state.frame && one.root.dataset.decoded === "all");
   return ready && a.root.dataset.slice === b.root.dataset.slice && a.state.plane === b.state.plane ? [a, b] : null;
 }
 

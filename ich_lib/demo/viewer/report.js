@@ -138,11 +138,12 @@ function fillSlice() {
 // What hangs on the threshold: over the whole scan, so once all slices are there.
 function fillCounts() {
   if (!state.scan) return;
-  at(".cutting").hidden = at(".strip-key").hidden = !state.scan.blood;
+  at(".strip-key").hidden = !state.scan.blood;
+  at(".cutting").hidden = !outlined(state.scan);
   at("input[name=threshold]").value = state.threshold;
   at(".shipped").disabled = state.threshold === state.scan.threshold;
   at(".shipped").textContent = say("cut_reset", { cut: cutOf(state.scan.threshold) });
-  const there = state.scan.blood && root.dataset.decoded === "all", now = there && counted(state.threshold);
+  const there = outlined(state.scan) && root.dataset.decoded === "all", now = there && counted(state.threshold);
   if (there) fillMoved(now.called, now.calledSlabs);
   else state.measurable = state.scan.report.measurable;
   const small = state.scan.report.shown.shrunk ? ", " + say("at_shown") : "";
