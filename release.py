@@ -216,8 +216,8 @@ def resolve(python: str, requirements: str = "requirements-dev.txt") -> dict[str
         target = ["--target", folder, "--python-version", python, "--only-binary", ":all:"]
         command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", *target]
         _run([*command, "--report", str(report), "-r", str(ROOT / requirements)])
-        found = json.loads(report.read_text())["install"]
-    return {one["metadata"]["name"]: one["metadata"]["version"] for one in found}
+        packages = json.loads(report.read_text())["install"]
+    return {package["metadata"]["name"]: package["metadata"]["version"] for package in packages}
 
 
 def lock(python: str = sys.executable) -> str:
@@ -268,10 +268,10 @@ def dated(text: str, version: str, day: date) -> str:
     Raises:
         ValueError: if there is no such section, or it is empty.
     """
-    found = _UNRELEASED.search(text)
-    if not found or not found[1].strip():
+    match = _UNRELEASED.search(text)
+    if not match or not match[1].strip():
         raise ValueError('CHANGELOG.md has nothing under "## Unreleased": say what has changed.')
-    return text[: found.start()] + f"## {version} ({day})\n{found[1]}" + text[found.end() :]
+    return text[: match.start()] + f"## {version} ({day})\n{match[1]}" + text[match.end() :]
 
 
 def tag(version: str, changed: dict[Path, str]) -> None:
@@ -302,8 +302,8 @@ def _run(command: list[str], folder: Path | None = None, **environment: str) -> 
         command, cwd=folder, env=_environment(environment), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise ValueError(f"{' '.join(command[:6])} ... failed:\n{said}")
+        output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise ValueError(f"{' '.join(command[:6])} ... failed:\n{output}")
     return done.stdout
 
 

@@ -51,4 +51,4 @@ class Case:
     @property
     def types(self) -> tuple[str, ...]:
         """The types of bleeding in this case."""
-        return tuple(name for name, shown in zip(TYPES, self.labels.T, strict=False) if shown.any())
+        return tuple(name for name, column in zip(TYPES, self.labels.T, strict=False) if column.any())

@@ -82,7 +82,7 @@ def _as_they_come(studies: Iterable[str], ask: Callable[[str], "Future[dict]"], 
                 running[ask(study)] = study
                 continue
             yield line
-            running.update((ask(one), one) for one in islice(queue, 1))
+            running.update((ask(entry), entry) for entry in islice(queue, 1))
 
 
 def _line_of(future: "Future[dict]", study: str, deaths: dict[str, int]) -> dict | None:

@@ -121,7 +121,7 @@ def write_table(folder: Path) -> bool:
         return False
     schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in COLUMNS.items()])
     with parquet.ParquetWriter(folder / TABLE, schema) as table:
-        for rows in _some(read_lines(folder)):
+        for rows in _batches(read_lines(folder)):
             table.write_table(pyarrow.Table.from_pylist(rows, schema))
     return True
 
@@ -131,12 +131,12 @@ def page(tally: Tally) -> str:
     from ich_lib.evaluation.page import STYLE, html_table  # a Space has no evaluation, and the demo needs this room
 
     scored = sum(tally.findings.values()) - tally.findings[FAILED]
-    shown = sum(tally.any_scores.values())
+    judged = sum(tally.any_scores.values())
     total = scored + tally.findings[FAILED]
     share = lambda part, whole: f"{part / whole:.1%}" if whole else "–"  # noqa: E731
     findings = [(words, tally.findings[name], share(tally.findings[name], total)) for name, words in _FINDINGS.items()]
     sure = [
-        (f"{k / _BINS:.1f} to {(k + 1) / _BINS:.1f}", tally.any_scores[k], share(tally.any_scores[k], shown))
+        (f"{k / _BINS:.1f} to {(k + 1) / _BINS:.1f}", tally.any_scores[k], share(tally.any_scores[k], judged))
         for k in range(_BINS)
     ]
     count = ("", "scans", "share")
@@ -147,7 +147,7 @@ def page(tally: Tally) -> str:
         html_table("Most likely type, of scans with bleeding", _ranked(tally.types), count[:2]),
         f"<p>{tally.measured} scans have a volume, {_mean_ml(tally)}.</p>",
         html_table("Probability of any bleeding", sure, count),
-        f"<p>On {tally.unsure} of {shown} scans the model is unsure on at least one slice.</p>",
+        f"<p>On {tally.unsure} of {judged} scans the model is unsure on at least one slice.</p>",
         html_table("Reasons why a scan may not be a native head CT", _ranked(tally.doubts), count[:2]),
         html_table("Why studies failed", _ranked(tally.failures), count[:2]),
         *(html_table(html.escape(code), rows, ("study", "why")) for code, rows in sorted(tally.examples.items())),
@@ -173,7 +173,7 @@ def _ranked(counted: Counter[str]) -> list[tuple[str, int]]:
     return counted.most_common()
 
 
-def _some(lines: Iterator[dict]) -> Iterator[list[dict]]:
+def _batches(lines: Iterator[dict]) -> Iterator[list[dict]]:
     rows: list[dict] = []
     for line in lines:
         rows.append(line)

@@ -79,7 +79,7 @@ def line_of(study: str, models: Models, find: Callable[[], Result], *, place: st
     begun = time.perf_counter()
     line = dict.fromkeys(COLUMNS) | {"study": study, "weights": _hashes(models)}
     try:
-        line |= _found(find())
+        line |= _columns(find())
     except ReadError as problem:
         line |= failure(problem.code, problem.in_words_of(place))
     except (ValueError, OSError) as problem:
@@ -97,7 +97,7 @@ def folder_of(study: str) -> str:
     return hashlib.sha256(study.encode()).hexdigest()[:16]
 
 
-def _found(result: Result) -> dict:
+def _columns(result: Result) -> dict:
     scores = dict.fromkeys(LABELS) if result.is_withheld else result.scores
     called = 0 if result.is_withheld else int((result.slice_scores[:, -1] >= result.score_threshold).sum())
     return {

@@ -43,8 +43,8 @@ def _studies_of(path: Path) -> Iterator[Path]:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist. Give a list of studies, or a folder of them.")
     if path.is_dir():
-        inside = [one for one in sorted(path.iterdir()) if not is_system_file(one.relative_to(path))]
-        studies = [one for one in inside if one.is_dir() or is_study_file(one)]
+        inside = [entry for entry in sorted(path.iterdir()) if not is_system_file(entry.relative_to(path))]
+        studies = [entry for entry in inside if entry.is_dir() or is_study_file(entry)]
         yield from studies or [path]
     elif is_study_file(path):
         yield path

@@ -99,8 +99,8 @@ def _models(options: argparse.Namespace) -> None:
         tasks = [task for task, model in (("mask", models.segmenter), ("scores", models.classifier)) if model]
         known = {"Dice": "dice_per_subject", "slice AUC": "slice_auc_any", "scan AUC": "scan_auc_any"}
         figures = [(word, models.figures.get(key)) for word, key in known.items()]
-        told = [f"{word} {figure['value']:.2f}" for word, figure in figures if figure and figure["value"] is not None]
-        say(f"{name:16} {' and '.join(tasks):16} {', '.join(told) or 'not measured'}")
+        texts = [f"{word} {figure['value']:.2f}" for word, figure in figures if figure and figure["value"] is not None]
+        say(f"{name:16} {' and '.join(tasks):16} {', '.join(texts) or 'not measured'}")
 
 
 def _analyze_with_progress(scan: "Scan", models: "Models", *, believe: bool) -> "Result":
@@ -116,9 +116,9 @@ def _analyze_with_progress(scan: "Scan", models: "Models", *, believe: bool) -> 
 def _sentences(result: "Result") -> list[str]:
     from ich_lib.words import belief_sentence, result_sentence, unsure_sentence, volume_sentence
 
-    told = [belief_sentence(result), volume_sentence(result), unsure_sentence(result)]
+    sentences = [belief_sentence(result), volume_sentence(result), unsure_sentence(result)]
     override = ["Use --believe to see the finding anyway."] if result.is_withheld else []
-    return [result_sentence(result), *filter(None, told), *result.warnings, *override]
+    return [result_sentence(result), *filter(None, sentences), *result.warnings, *override]
 
 
 def _slice_lines(result: "Result") -> list[str]:

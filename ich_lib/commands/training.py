@@ -205,7 +205,7 @@ def _systems(options: argparse.Namespace) -> None:
 
     trainings, curves = read_trainings(options.folder), options.out.with_suffix(".png")
     options.out.write_text(systems_page(trainings, curves.name))
-    learning_curves({name: one.runs[0].history() for name, one in trainings.items()}).savefig(curves, dpi=90)
+    learning_curves({name: training.runs[0].history() for name, training in trainings.items()}).savefig(curves, dpi=90)
     say(f"Written: {options.out}, and the learning curves of {count(len(trainings), 'training')} beside it.")
 
 
@@ -280,7 +280,7 @@ def _figures(report: "Report") -> dict:
             for name in ("height_auc", "blob_auc")
             if (figure := getattr(report.slices, name)) is not None
         },
-        "calls": {of: _call_rates(one) for of, one in calls.items()},
+        "calls": {of: _call_rates(rates) for of, rates in calls.items()},
     }
 
 

@@ -30,8 +30,8 @@ def real_slice(patient: str = "066", *, size: int | None = None) -> tuple[np.nda
     case = real_head(patient)
     area = case.truth.sum(axis=(1, 2))
     k = int(area.argmax()) if area.any() else len(area) // 2
-    shown = ", ".join(case.types) or "no bleed"
-    print(f"Patient {patient}, slice {k + 1} of {len(area)}, {shown}. {CREDIT_LINE}.")  # noqa: T201
+    types = ", ".join(case.types) or "no bleed"
+    print(f"Patient {patient}, slice {k + 1} of {len(area)}, {types}. {CREDIT_LINE}.")  # noqa: T201
     hu, blood = case.scan.hu[k], case.truth[k]
     if size is not None:
         hu = cv2.resize(hu, (size, size), interpolation=cv2.INTER_AREA)

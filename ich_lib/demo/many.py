@@ -88,19 +88,19 @@ def score_studies(
 
 
 def _row(study: Study, models: Models, window_settings: session.Told, tell: Callable[[float], None]) -> dict:
-    found: list[Result] = []
+    results: list[Result] = []
 
     def find() -> Result:
         scan = session.read_upload(study.paths, *window_settings, part=study.part)
-        found.append(session.find_blood(scan, models, tell))
-        return found[0]
+        results.append(session.find_blood(scan, models, tell))
+        return results[0]
 
     line = line_of(study.name, models, find, place="page")
-    if found:
-        sentences = in_each_language(result_sentence, found[0])
+    if results:
+        sentences = in_each_language(result_sentence, results[0])
     else:
         sentences = {language: refusal_in(line["sentence"], line["error"], language) for language in LANGUAGES}
-    return line | {"sentences": sentences, "warnings": list(found[0].warnings) if found else []}
+    return line | {"sentences": sentences, "warnings": list(results[0].warnings) if results else []}
 
 
 def as_csv(rows: Sequence[dict]) -> str:

@@ -26,8 +26,8 @@ def refusal(problem: ValueError) -> str:
         return message(problem.key, "wrong", **problem.values)
     code = problem.code if isinstance(problem, ReadError) else "unreadable"
     text = words_at("page", problem)
-    told = {language: refusal_in(text, code, language) for language in LANGUAGES}
-    return f"<p class='wrong' data-refused='{html.escape(json.dumps(told), quote=True)}'>{html.escape(text)}</p>"
+    by_language = {language: refusal_in(text, code, language) for language in LANGUAGES}
+    return f"<p class='wrong' data-refused='{html.escape(json.dumps(by_language), quote=True)}'>{html.escape(text)}</p>"
 
 
 def about_model(models: Models) -> str:

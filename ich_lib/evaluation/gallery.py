@@ -92,7 +92,7 @@ def gallery(
             raise ValueError(f"The report judges scan {row.scan}, which these models were trained on or do not have.")
         models, rows = unseen_by_scan[row.scan]
         case = case_of(slices, rows)
-        cases.append(_shown(kind, row, case, analyze(case.scan, models)))
+        cases.append(_gallery_case(kind, row, case, analyze(case.scan, models)))
     order = list(RULE_TEXTS)
     cases.sort(key=lambda case: order.index(case.cause))
     out.mkdir(parents=True, exist_ok=True)
@@ -226,14 +226,14 @@ def _unseen_by_scan(source: str | Path, slices: Table, evaluation: Report) -> di
     return models_by_scan
 
 
-def _shown(kind: str, row: Line, case: Case, result: Result) -> GalleryCase:
+def _gallery_case(kind: str, row: Line, case: Case, result: Result) -> GalleryCase:
     from ich_lib.show import failure
 
     failed = Failure(case, result.mask)
     picture = BytesIO()
     figure = failure(result, case.truth, informative_slices(failed, result.heat))
     figure.savefig(picture, format="jpeg", dpi=110, pil_kwargs={"quality": 85}, facecolor=figure.get_facecolor())
-    missed, false = (result.scan.volume_ml(some) for some in (failed.missed, failed.false_alarm))
+    missed, false = (result.scan.volume_ml(voxels) for voxels in (failed.missed, failed.false_alarm))
     return GalleryCase(kind, row, tuple(causes(failed)), (missed, false), picture.getvalue())
 
 

@@ -272,7 +272,7 @@ def _groups(title: str, groups: Mapping[str, OfGroup]) -> str:
 
 def _worst(worst: Sequence[Worst]) -> str:
     rows = []
-    for line, what in ((one.line, one.what) for one in worst):
+    for line, what in ((entry.line, entry.what) for entry in worst):
         measured = map(to_text, (line.true_ml, line.mask_ml, line.dice, line.scan_any))
         rows.append((line.patient, ", ".join(line.types), line.slices_with_blood, *measured, what))
     head = ("patient", "types", "slices with blood", "true ml", "mask ml", "dice", "scan any", "what")

@@ -372,8 +372,8 @@ def _slice_auc(sample: list[Outcome]) -> float:
     )
 
 
-def _patient(one: Outcome) -> str:
-    return one.patient
+def _patient(outcome: Outcome) -> str:
+    return outcome.patient
 
 
 def _clean_figure(clean: Sequence[Outcome], statistic: Statistic, counts: Filter) -> Estimate:
@@ -416,6 +416,6 @@ def compare_outcomes(
     pairs = [(a, b) for a, b in zip(clean, corrupted, strict=True) if counts(a) and counts(b)]
     before, after = ([pair[side] for pair in pairs] for side in (0, 1))
     value = statistic(after) if after else float("nan")
-    first, second = (group_by_patient(some, _patient) for some in (before, after))
+    first, second = (group_by_patient(outcomes, _patient) for outcomes in (before, after))
     change = paired_bootstrap(first, second, pooled(statistic), rounds=ROUNDS)
     return {"value": None if np.isnan(value) else value, "change": change.as_json()}

@@ -26,7 +26,7 @@ def grad_cam(cut: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False
     with _removed_scipy_names():
         from tf_keras_vis.gradcam import Gradcam, GradcamPlusPlus
     visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(cut.model, model_modifier=_modifier(cut))
-    found = visualizer(
+    heat = visualizer(
         _score(of),
         pictures,
         penultimate_layer=cut.layer,
@@ -34,7 +34,7 @@ def grad_cam(cut: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False
         expand_cam=False,
         normalize_cam=False,
     )
-    return np.asarray(found)
+    return np.asarray(heat)
 
 
 def saliency(cut: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:

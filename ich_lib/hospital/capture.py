@@ -25,13 +25,13 @@ def picture_of(result: Result) -> np.ndarray:
 
     png = io.BytesIO()
     overview(result).savefig(png, format="png", dpi=110)
-    shown = np.asarray(cv2.imdecode(np.frombuffer(png.getvalue(), np.uint8), cv2.IMREAD_COLOR))[..., ::-1]
-    bar = np.full((_BAR_PX, shown.shape[1], 3), _RED, np.uint8)
+    image = np.asarray(cv2.imdecode(np.frombuffer(png.getvalue(), np.uint8), cv2.IMREAD_COLOR))[..., ::-1]
+    bar = np.full((_BAR_PX, image.shape[1], 3), _RED, np.uint8)
     (width, height), _ = cv2.getTextSize(NOTICE, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 2)
-    scale = min(0.8, (shown.shape[1] - 20) / width)
+    scale = min(0.8, (image.shape[1] - 20) / width)
     place = (10, (_BAR_PX + round(height * scale)) // 2)
     cv2.putText(bar, NOTICE, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 2 if scale > 0.6 else 1, cv2.LINE_AA)
-    return np.ascontiguousarray(np.vstack([bar, shown]))
+    return np.ascontiguousarray(np.vstack([bar, image]))
 
 
 def capture_of(result: Result, header: Dataset, series_uid: str, sop_uid: str) -> Dataset:

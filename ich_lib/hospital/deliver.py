@@ -140,13 +140,13 @@ def _c_store(file: Dataset, target: Target, settings: Settings) -> None:
 def _c_find(header: Dataset, target: Target, settings: Settings) -> bool:
     from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find  # type: ignore[attr-defined]
 
-    asked = Dataset()
-    asked.QueryRetrieveLevel = "IMAGE"
+    query = Dataset()
+    query.QueryRetrieveLevel = "IMAGE"
     for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        setattr(asked, name, header[name].value)
+        setattr(query, name, header[name].value)
     association = _association(target, settings, Find)
     try:
-        return any(found is not None for _, found in association.send_c_find(asked, Find))
+        return any(match is not None for _, match in association.send_c_find(query, Find))
     except ValueError:  # it does not support queries
         return False
     finally:
@@ -186,9 +186,9 @@ def _qido(header: Dataset, target: Target, settings: Settings) -> bool:
     from requests import RequestException
 
     try:
-        found = _client(target, settings).search_for_instances(
+        matches = _client(target, settings).search_for_instances(
             header.StudyInstanceUID, header.SeriesInstanceUID, search_filters={"SOPInstanceUID": header.SOPInstanceUID}
         )
     except RequestException:
         return False
-    return bool(found)
+    return bool(matches)

@@ -124,4 +124,4 @@ def send_waiting(settings: Settings) -> list[str]:
         for target in settings.targets:
             while deliver.deliver_next(ledger, settings, target, lambda: float("inf")):
                 pass
-        return [f"{one.target}: {one.why}" for one in ledger.deliveries(FAILED)]
+        return [f"{delivery.target}: {delivery.why}" for delivery in ledger.deliveries(FAILED)]

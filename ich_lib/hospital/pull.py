@@ -25,14 +25,14 @@ def pull(ledger: Ledger, settings: Settings, client: "DICOMwebClient | None" = N
     """
     client = client or _client(settings.pull_url)
     came, offset = 0, 0
-    while found := client.search_for_series(search_filters={"Modality": "CT"}, limit=_MOST, offset=offset):
-        for entry in found:
+    while page := client.search_for_series(search_filters={"Modality": "CT"}, limit=_MOST, offset=offset):
+        for entry in page:
             if not has_room(settings):
                 log.warning("the disk is full: nothing more is fetched")
                 return came
             came += _fetch(client, entry, ledger, settings)
-        offset += len(found)
-        if len(found) < _MOST:
+        offset += len(page)
+        if len(page) < _MOST:
             break
     return came
 

@@ -72,23 +72,23 @@ def keep(
     except Exception:  # noqa: BLE001 - pydicom raises many kinds, and quotes the file
         path.unlink()
         return Kept(NOT_UNDERSTOOD, "no DICOM image")
-    told = {"series": series, "sop": sop, "sop_class": sop_class}
+    names = {"series": series, "sop": sop, "sop_class": sop_class}
     if sop_class not in STORED or header.get("Modality") != "CT":
         path.unlink()
-        return Kept(NOT_OURS, "not a CT image", **told)
+        return Kept(NOT_OURS, "not a CT image", **names)
     if only_study not in ("", study):
         path.unlink()
-        return Kept(NOT_OURS, "of another study", **told)
+        return Kept(NOT_OURS, "of another study", **names)
     if not has_room(settings):
         path.unlink()
-        return Kept(OUT_OF_RESOURCES, "the disk is full", **told)
+        return Kept(OUT_OF_RESOURCES, "the disk is full", **names)
     place = settings.folder / INCOMING / _name(series) / f"{_name(sop)}.dcm"
     place.parent.mkdir(parents=True, exist_ok=True)
     path.replace(place)
     now = clock()
     if ledger.add_image(Image(sop, series, study, str(place)), now, now + settings.series_idle_s):
         log.info("image %s of series %s", short(sop), short(series))
-    return Kept(SUCCESS, **told)
+    return Kept(SUCCESS, **names)
 
 
 def new_file(settings: Settings) -> Path:

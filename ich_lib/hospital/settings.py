@@ -88,11 +88,11 @@ def parse_target(url: str) -> Target:
     """
     if re.match(r"https?://.", url):
         return Target(url)
-    if not (found := _TARGET.fullmatch(url)):
+    if not (match := _TARGET.fullmatch(url)):
         raise ValueError(
             f"A target is dicom://AETITLE@HOST:PORT, dicoms:// for TLS, or https://HOST/PATH; got {url!r}."
         )
-    return Target(url, found["title"], found["host"], int(found["port"]), found["scheme"] == "dicoms")
+    return Target(url, match["title"], match["host"], int(match["port"]), match["scheme"] == "dicoms")
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

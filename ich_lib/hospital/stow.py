@@ -53,7 +53,7 @@ def _answer(ledger: Ledger, settings: Settings) -> Callable[["Request"], Awaitab
         kept = await asyncio.to_thread(_keep_all, bytes(body), boundary[1], study, ledger, settings)
         if not kept:
             return PlainTextResponse("This request has no part.", 400)
-        return JSONResponse(_told(kept), _status(kept), media_type="application/dicom+json")
+        return JSONResponse(_answer_dataset(kept), _status(kept), media_type="application/dicom+json")
 
     return answer
 
@@ -63,10 +63,10 @@ def _keep_all(body: bytes, boundary: bytes, study: str, ledger: Ledger, settings
     for data in parts(body, boundary):
         path = new_file(settings)
         write_file(path, data)
-        one = keep(path, ledger, settings, only_study=study)
-        if one.status:
-            log.warning("image %s refused: %s", short(one.sop), one.why)
-        kept.append(one)
+        image = keep(path, ledger, settings, only_study=study)
+        if image.status:
+            log.warning("image %s refused: %s", short(image.sop), image.why)
+        kept.append(image)
     return kept
 
 
@@ -88,27 +88,27 @@ def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
 
 def _status(kept: list[Kept]) -> int:
     """200 if all were stored, 202 for some, 409 for none, 507 if the disk is the reason."""
-    if not any(one.status for one in kept):
+    if not any(image.status for image in kept):
         return 200
-    if any(not one.status for one in kept):
+    if any(not image.status for image in kept):
         return 202
-    return 507 if all(one.status == OUT_OF_RESOURCES for one in kept) else 409
+    return 507 if all(image.status == OUT_OF_RESOURCES for image in kept) else 409
 
 
-def _told(kept: list[Kept]) -> dict:
+def _answer_dataset(kept: list[Kept]) -> dict:
     """The answer's data set: what was stored, what was not, and why."""
-    told = {}
+    answer = {}
     for tag, ones in (
-        ("00081199", [one for one in kept if not one.status]),
-        ("00081198", [one for one in kept if one.status]),
+        ("00081199", [image for image in kept if not image.status]),
+        ("00081198", [image for image in kept if image.status]),
     ):
         if ones:
-            told[tag] = {"vr": "SQ", "Value": [_item(one) for one in ones]}
-    return told
+            answer[tag] = {"vr": "SQ", "Value": [_item(image) for image in ones]}
+    return answer
 
 
-def _item(one: Kept) -> dict:
+def _item(image: Kept) -> dict:
     item: dict[str, dict] = {}
-    if one.sop:
-        item = {"00081150": {"vr": "UI", "Value": [one.sop_class]}, "00081155": {"vr": "UI", "Value": [one.sop]}}
-    return item | ({"00081197": {"vr": "US", "Value": [one.status]}} if one.status else {})
+    if image.sop:
+        item = {"00081150": {"vr": "UI", "Value": [image.sop_class]}, "00081155": {"vr": "UI", "Value": [image.sop]}}
+    return item | ({"00081197": {"vr": "US", "Value": [image.status]}} if image.status else {})

@@ -112,10 +112,10 @@ def _numbers(result: Result) -> list["highdicom.sr.Measurement"]:
 
     if result.is_withheld:
         return []
-    told = "Probability" if result.calibrated else "Score"
+    kind = "Probability" if result.calibrated else "Score"
     numbers = [
         sr.Measurement(
-            _code(_SCORES[label], f"{told} of {label} hemorrhage"), round(result.scores[label], 4), codes.UCUM.NoUnits
+            _code(_SCORES[label], f"{kind} of {label} hemorrhage"), round(result.scores[label], 4), codes.UCUM.NoUnits
         )
         for label in LABELS
     ]

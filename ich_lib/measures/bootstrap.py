@@ -67,10 +67,10 @@ def group_by_patient(entries: Iterable[T], patient: Callable[[T], str]) -> dict[
         entries: scans, slices or other items, several per patient.
         patient: function from an entry to its patient.
     """
-    found: dict[str, list[T]] = {}
+    groups: dict[str, list[T]] = {}
     for entry in entries:
-        found.setdefault(patient(entry), []).append(entry)
-    return found
+        groups.setdefault(patient(entry), []).append(entry)
+    return groups
 
 
 def pooled(statistic: Callable[[list[T]], float]) -> Callable[[list[list[T]]], float]:

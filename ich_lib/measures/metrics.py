@@ -194,8 +194,8 @@ def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
         return float("nan")
     order = np.argsort(-score, kind="stable")
     called = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)) + 1  # at each threshold that the scores give
-    found = np.cumsum(truth[order])[called - 1]
-    return float((found / called * np.diff(found, prepend=0)).sum() / found[-1])
+    hits = np.cumsum(truth[order])[called - 1]
+    return float((hits / called * np.diff(hits, prepend=0)).sum() / hits[-1])
 
 
 def log_loss(truth: np.ndarray, score: np.ndarray) -> float:

@@ -276,8 +276,8 @@ def _t_test(values: dict[Hashable, np.ndarray], *, equal_var: bool) -> tuple[flo
     with catch_warnings():
         if any(np.ptp(group) == 0 for group in values.values()):  # exact, although scipy warns about its precision
             filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        found = stats.ttest_ind(*values.values(), equal_var=equal_var)
-    return found.statistic, found.pvalue, found.df
+        test = stats.ttest_ind(*values.values(), equal_var=equal_var)
+    return test.statistic, test.pvalue, test.df
 
 
 def _check_two_groups(groups: Groups) -> None:

@@ -134,7 +134,7 @@ def recipes(pattern: str = "*") -> dict[str, Recipe]:
         >>> recipes()["unet2d-000"].shape  # (y, x, channel)
         (128, 128, 1)
     """
-    fitting = {name: one for name, one in RECIPES.items() if fnmatchcase(name, pattern)}
+    fitting = {name: recipe for name, recipe in RECIPES.items() if fnmatchcase(name, pattern)}
     if not fitting:
         raise ValueError(f"No recipe is called {pattern!r}; choose from {', '.join(RECIPES)}.")
     return fitting

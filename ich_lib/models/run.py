@@ -226,8 +226,8 @@ def find_runs(folder: str | Path) -> tuple[list[Run], list[str]]:
         try:
             runs.append(open_run(place, name=name))
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as problem:
-            told = str(problem) if type(problem) is ValueError else f"{RECIPE} or {SPLIT} was not written by train"
-            problems.append(f"{name} cannot be read: {told.rstrip('.')}.")
+            reason = str(problem) if type(problem) is ValueError else f"{RECIPE} or {SPLIT} was not written by train"
+            problems.append(f"{name} cannot be read: {reason.rstrip('.')}.")
     return runs, problems
 
 

@@ -48,8 +48,8 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return known[module, name]
 
-    def persistent_load(self, told: tuple) -> tuple[str, np.dtype]:
-        _, kind, key, *_ = told
+    def persistent_load(self, key_parts: tuple) -> tuple[str, np.dtype]:
+        _, kind, key, *_ = key_parts
         return key, kind
 
 

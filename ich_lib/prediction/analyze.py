@@ -213,12 +213,12 @@ def analyze(
     """
     models = models if isinstance(models, Models) else load(models or WEIGHTS_FOLDER)
     slabs, thick = slab_scan(scan)
-    found = _find_blood(thick, models, progress, believe=believe)
+    result = _find_blood(thick, models, progress, believe=believe)
     if slabs.are_slices:
-        return found
+        return result
     for model in models:
         model.release()  # the memory is needed for the many slices
-    return _on_slices(found, scan, slabs)
+    return _on_slices(result, scan, slabs)
 
 
 def slab_scan(scan: Scan) -> tuple[Slabs, Scan]:
@@ -245,12 +245,12 @@ def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | 
     """`analyze` of slices without averaging."""
     answers = _ask(models, restore_bone(scan.hu), progress)
     evidence, *each_way = (
-        Evidence(top if models.segmenter else None, some if models.classifier else None)
-        for top, some in zip(answers.tops, answers.classes, strict=True)
+        Evidence(top if models.segmenter else None, classes if models.classifier else None)
+        for top, classes in zip(answers.tops, answers.classes, strict=True)
     )
     scores, whole = _scores_of(evidence, models.calibration)
     whole = whole if len(scores) > 1 else scores[0]
-    straight, mirrored = (_scores_of(one, models.calibration)[0][:, ANY] for one in each_way)
+    straight, mirrored = (_scores_of(part, models.calibration)[0][:, ANY] for part in each_way)
     detector = models.ood_detector
     ood = detector.score(np.concatenate(answers.features)) if detector and answers.features else None
     head = measure_head(scan)
@@ -301,14 +301,16 @@ def _ask(models: Models, hu: np.ndarray, progress: Callable[[float], None] | Non
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
         for rows in slice_batches(len(hu), model.recipe):
-            ways, here = predict_with_mirror(model, hu, box, rows), slice(rows.start, rows.stop)
-            answer = average_outputs(ways)
+            both, here = predict_with_mirror(model, hu, box, rows), slice(rows.start, rows.stop)
+            answer = average_outputs(both)
             if model is models.segmenter:
-                tops[:, here] = [_top(_there(one.blood).reshape(len(rows), -1)) for one in (answer, *ways)]
+                tops[:, here] = [_top(_there(output.blood).reshape(len(rows), -1)) for output in (answer, *both)]
                 for k, small in zip(rows, _there(answer.blood), strict=True):
                     blood[k] = uncrop(_zero_below(small), box, hu.shape[1:])
             if model is models.classifier:
-                classes[:, here] = [six_scores(_there(one.scores), model.recipe.scheme) for one in (answer, *ways)]
+                classes[:, here] = [
+                    six_scores(_there(output.scores), model.recipe.scheme) for output in (answer, *both)
+                ]
                 features += [] if answer.features is None else [answer.features]
                 maps += _any_heat(answer, model.recipe.scheme)
             if progress:

@@ -277,6 +277,6 @@ def model_output(outputs: list[np.ndarray], recipe: Recipe) -> ModelOutput:
 
     A model that was exported before an output existed returns None for it.
     """
-    told = list(outputs)
-    blood = told.pop(0)[..., 0] if recipe.has_mask_output else None
-    return ModelOutput(blood, *told)
+    parts = list(outputs)
+    blood = parts.pop(0)[..., 0] if recipe.has_mask_output else None
+    return ModelOutput(blood, *parts)

@@ -112,20 +112,20 @@ def _doubt(code: str, *, refuses: bool = False, **values: float | str) -> Doubt:
     return Doubt(code, refuses, values, SENTENCES[code].format(**values))
 
 
-def _of_header(told: Acquisition, *, is_head: bool) -> list[Doubt]:
+def _of_header(header: Acquisition, *, is_head: bool) -> list[Doubt]:
     doubts = []
-    if told.modality not in ("", "CT"):
+    if header.modality not in ("", "CT"):
         doubts.append(_doubt("no CT", refuses=True))
-    if told.numbers == "other":
+    if header.numbers == "other":
         doubts.append(_doubt("no HU", refuses=True))
-    if told.contrast:
+    if header.contrast:
         doubts.append(_doubt("contrast", refuses=True))
-    if told.body_part not in ("", "head"):
+    if header.body_part not in ("", "head"):
         code = "other part, but a head" if is_head else "other part"
-        doubts.append(_doubt(code, refuses=not is_head, part=told.body_part))
-    if told.diameter_mm and told.diameter_mm > _WIDEST_FIELD_MM:
-        doubts.append(_doubt("wide field", mm=told.diameter_mm))
-    if told.kernel == "sharp":
+        doubts.append(_doubt(code, refuses=not is_head, part=header.body_part))
+    if header.diameter_mm and header.diameter_mm > _WIDEST_FIELD_MM:
+        doubts.append(_doubt("wide field", mm=header.diameter_mm))
+    if header.kernel == "sharp":
         doubts.append(_doubt("sharp kernel"))
     return doubts
 

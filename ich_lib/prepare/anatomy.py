@@ -123,16 +123,16 @@ def measure_head(scan: Scan) -> Head:
     air_hu = max(_TISSUE_HU, low + _BLACK_SHARE * (high - low))  # black, in pictures whose window begins above air
     slices = [_measure_slice(plane, bone_hu, air_hu, grid) for plane in scan.hu[every // 2 :: every]]
     of_slice = [slices[min(k // every, len(slices) - 1)] for k in range(len(scan.hu))]
-    room_cm2, air_cm2 = (np.array([getattr(one, name) for one in of_slice]) for name in ("room_cm2", "air_cm2"))
+    room_cm2, air_cm2 = (np.array([getattr(area, name) for area in of_slice]) for name in ("room_cm2", "air_cm2"))
     step_mm = scan.voxel_ml * 1000 / float(np.prod(scan.spacing_mm[1:])) if scan.spacing_known else None
     return Head(
         room_cm2=room_cm2,
-        cut=np.array([one.is_cut for one in of_slice]),
+        cut=np.array([area.is_cut for area in of_slice]),
         cavity_ml=None if step_mm is None else float((room_cm2 * scan.slabs).sum() * step_mm / 10),
         length_mm=None if step_mm is None else float(scan.slabs.sum()) * step_mm,
         air_ml=float((air_cm2 * scan.slabs).sum() * grid.slice_mm / 10),
         air_mm=_air_mm(
-            scan, room_cm2, air_cm2, np.array([one.air_place_mm for one in of_slice]), slice_mm=grid.slice_mm
+            scan, room_cm2, air_cm2, np.array([area.air_place_mm for area in of_slice]), slice_mm=grid.slice_mm
         ),
     )
 

@@ -126,8 +126,8 @@ def read_scan(name: str, paths: Sequence[str | os.PathLike], **options: Any) -> 
     Raises:
         ReadError: as `read` does, and if the child ended or took too long.
     """
-    told, hu = _answer(name, "scan", paths, options)
-    return Scan(hu=hu, **{key: _from_plain(value) for key, value in told.items()})
+    fields, hu = _answer(name, "scan", paths, options)
+    return Scan(hu=hu, **{key: _from_plain(value) for key, value in fields.items()})
 
 
 def read_mask(name: str, paths: Sequence[str | os.PathLike], **options: Any) -> np.ndarray:
@@ -239,7 +239,7 @@ def _from_plain(value: Any) -> Any:
         return np.array(value[_MARK], np.dtype(value["dtype"]))
     if isinstance(value, dict) and _ACQUISITION in value:
         return Acquisition(**value[_ACQUISITION])
-    return tuple(_from_plain(one) for one in value) if isinstance(value, list) else value
+    return tuple(_from_plain(item) for item in value) if isinstance(value, list) else value
 
 
 # --- in the child --------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def _answered(question: dict) -> dict:
     import traceback
 
     try:
-        told, values = _WORK[question["work"]](question)
+        answer, values = _WORK[question["work"]](question)
         np.save(Path(question["folder"]) / _VALUES, values, allow_pickle=False)
     except ReadError as problem:
         return {"refused": problem.as_plain()}
@@ -277,7 +277,7 @@ def _answered(question: dict) -> dict:
         }
     except Exception as problem:  # noqa: BLE001 - without its message, which may quote the file
         return {"fault": f"{type(problem).__name__} {''.join(traceback.format_tb(problem.__traceback__))}"}
-    return {"told": told}
+    return {"told": answer}
 
 
 def _scan(question: dict) -> tuple[dict, np.ndarray]:

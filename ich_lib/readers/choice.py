@@ -16,13 +16,13 @@ _FEWEST_SINGLES = 3  # series of one slice each, which are not real series
 
 
 def read_one_series(
-    slices: list[Slice], asked: int | str | None, name: str, read_series: Callable[[list[Slice]], Scan]
+    slices: list[Slice], choice: int | str | None, name: str, read_series: Callable[[list[Slice]], Scan]
 ) -> Scan:
     """Read the requested series; without a request, the best one that can be read.
 
     Args:
         slices: CT slices of any series.
-        asked: number of a series, see `Series`, or its description; None for the best, see `ranking`.
+        choice: number of a series, see `Series`, or its description; None for the best, see `ranking`.
         name: of the upload, for messages.
         read_series: function from the slices of one series to a scan.
 
@@ -33,10 +33,10 @@ def read_one_series(
         ReadError: if the requested series is missing or not unique, or if no series can be read.
     """
     all_series = series_of(slices)
-    if asked is not None:
-        wanted = _asked(all_series, asked, name)
-        return _told(read_series(list(wanted.slices)), wanted, all_series, ())
-    if len(all_series) >= _FEWEST_SINGLES and all(len(one.slices) == 1 for one in all_series):
+    if choice is not None:
+        wanted = _choose_series(all_series, choice, name)
+        return _describe_series(read_series(list(wanted.slices)), wanted, all_series, ())
+    if len(all_series) >= _FEWEST_SINGLES and all(len(series.slices) == 1 for series in all_series):
         raise _single_slices(all_series, name)
     refusals: list[tuple[Series, ReadError]] = []
     for candidate in ranked(all_series):
@@ -45,28 +45,28 @@ def read_one_series(
         except ReadError as problem:
             refusals.append((candidate, problem))
         else:
-            notes = tuple(f"Could not be read: {one.name}. {why.found}" for one, why in refusals[:_MOST_REFUSED])
-            return _told(scan, candidate, all_series, notes)
+            notes = tuple(f"Could not be read: {series.name}. {why.found}" for series, why in refusals[:_MOST_REFUSED])
+            return _describe_series(scan, candidate, all_series, notes)
     raise refusals[0][1]
 
 
-def _told(scan: Scan, chosen: Series, all_series: list[Series], refusals: tuple[str, ...]) -> Scan:
+def _describe_series(scan: Scan, chosen: Series, all_series: list[Series], refusals: tuple[str, ...]) -> Scan:
     notes = (
         *_people_note(chosen, all_series),
         *_series_note(chosen, all_series),
         *refusals,
         *_uid_note(chosen),
     )
-    lines = tuple(one.title for one in all_series)
+    lines = tuple(series.title for series in all_series)
     return replace(scan, notes=notes + scan.notes, series=lines, series_read=chosen.number)
 
 
-def _asked(all_series: list[Series], asked: int | str, name: str) -> Series:
+def _choose_series(all_series: list[Series], choice: int | str, name: str) -> Series:
     """The series with that number, else the series with that description."""
-    text = " ".join(str(asked).split()).lower()
+    text = " ".join(str(choice).split()).lower()
     if text.isascii() and text.isdigit() and 1 <= int(text) <= len(all_series):
         return all_series[int(text) - 1]
-    called = [one for one in all_series if text and text in _calls(one)] if isinstance(asked, str) else []
+    called = [series for series in all_series if text and text in _calls(series)] if isinstance(choice, str) else []
     if len(called) == 1:
         return called[0]
     if called:
@@ -102,7 +102,7 @@ def _single_slices(all_series: list[Series], name: str) -> ReadError:
 
 
 def _series_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
-    others = [one for one in all_series if one is not chosen]
+    others = [series for series in all_series if series is not chosen]
     if not others:
         return ()
     return (f"Read: {chosen.line}. Not read: {_lines(others)}. Another one can be chosen by its number.",)
@@ -118,11 +118,11 @@ def _uid_note(chosen: Series) -> tuple[str, ...]:
 
 def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
     """Warn first if one upload holds two patients."""
-    people = list(dict.fromkeys(one.first.protocol.patient for one in all_series))
+    people = list(dict.fromkeys(series.first.protocol.patient for series in all_series))
     if len(people) == 1:
         return ()
     here = chosen.first.protocol.patient
-    theirs = listed(str(one.number) for one in all_series if one.first.protocol.patient == here)
+    theirs = listed(str(series.number) for series in all_series if series.first.protocol.patient == here)
     return (
         f"These are scans of {len(people)} patients. Only one of them was read: series {theirs} "
         f"{'belong' if ' ' in theirs else 'belongs'} to this patient.",
@@ -132,5 +132,5 @@ def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
 def _lines(series: Sequence[Series]) -> str:
     """The list for a sentence; each name includes the number of slices."""
     more = len(series) - _MOST_NAMED
-    named = [one.line for one in series[:_MOST_NAMED]] + ([f"{count(more, 'other')}"] if more > 0 else [])
+    named = [item.line for item in series[:_MOST_NAMED]] + ([f"{count(more, 'other')}"] if more > 0 else [])
     return "; ".join(named)

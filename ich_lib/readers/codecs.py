@@ -99,9 +99,9 @@ def refuse_other_sizes(name: str, header: pydicom.Dataset) -> None:
         return  # not compressed, or without a size in the frame
     wanted = (int(header.Rows), int(header.Columns))
     for frame in generate_frames(header.PixelData, number_of_frames=int(header.get("NumberOfFrames") or 1)):
-        if (found := frame_size(frame)) != wanted:
+        if (size := frame_size(frame)) != wanted:
             raise ReadError(
-                f"{name} says {wanted[1]} x {wanted[0]} px and holds a picture of {found[1]} x {found[0]} px. "
+                f"{name} says {wanted[1]} x {wanted[0]} px and holds a picture of {size[1]} x {size[0]} px. "
                 "It is damaged; export it again.",
                 code="damaged",
             )

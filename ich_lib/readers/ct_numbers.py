@@ -30,16 +30,16 @@ def hu_of(values: np.ndarray) -> tuple[np.ndarray, str] | None:
     Returns:
         (z, y, x) float32 HU and the format of the pixels, "HU + 1024"; None if they are grays.
     """
-    found = []
+    candidates = []
     for name, offset in _OFFSETS.items():
         hu = values - np.float32(offset)
         if offset == 0 and hu.max() > 2**15:
             hu[hu >= 2**15] -= _NEGATIVE_AS
         if (peak := _brain_peak(hu)) is not None:
-            found.append((abs(peak - _BRAIN_PEAK_HU), name, hu))
-    if not found:
+            candidates.append((abs(peak - _BRAIN_PEAK_HU), name, hu))
+    if not candidates:
         return None
-    _, name, hu = min(found, key=lambda one: one[0])
+    _, name, hu = min(candidates, key=lambda candidate: candidate[0])
     return np.clip(hu, LOWEST_HU, HIGHEST_HU), name
 
 

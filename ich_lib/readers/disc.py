@@ -44,15 +44,17 @@ def entries(path: Path, name: str) -> list[Entry]:
                 code="packed",
             )
         end = path.stat().st_size
-        found = []
+        listed_entries = []
         for folder, record in _walk(stream, root, name):
             if record.at + record.size <= end and not record.flags & _MULTI_EXTENT:
-                found.append(Entry(folder / record.name, record.size, None, part(path, record.at, record.size)))
-            if len(found) > LIMITS["files"]:
+                listed_entries.append(
+                    Entry(folder / record.name, record.size, None, part(path, record.at, record.size))
+                )
+            if len(listed_entries) > LIMITS["files"]:
                 raise ReadError(
                     f"{name} holds more than {LIMITS['files']} files. Give one head scan.", code="too large"
                 )
-        return found
+        return listed_entries
 
 
 def _root(stream: BinaryIO) -> _Record | None:

@@ -161,12 +161,12 @@ def _has_gaps(page: np.ndarray, bright: np.ndarray, parts: int) -> bool:
 
 def _holds_heads(bright: np.ndarray, rows: int, columns: int) -> bool:
     high, wide = bright.shape[0] // rows, bright.shape[1] // columns
-    found = [
+    are_heads = [
         _is_head(bright[r * high : (r + 1) * high, c * wide : (c + 1) * wide])
         for r in range(rows)
         for c in range(columns)
     ]
-    return sum(found) >= max(2, _HEADS * len(found))
+    return sum(are_heads) >= max(2, _HEADS * len(are_heads))
 
 
 def _is_head(tile: np.ndarray) -> bool:
@@ -183,8 +183,8 @@ def _is_head(tile: np.ndarray) -> bool:
 
 def is_mask(grays: np.ndarray) -> bool:
     """Whether grays from 0 to 1 are those of a mask: black and white, or a few grays on black."""
-    some = grays.ravel()[:: max(grays.size // 4_000_000, 1)]
-    counts = np.bincount((some * 255).astype(np.uint8), minlength=256)
+    sample = grays.ravel()[:: max(grays.size // 4_000_000, 1)]
+    counts = np.bincount((sample * 255).astype(np.uint8), minlength=256)
     middle, different = counts[26:230].sum() / counts.sum(), np.count_nonzero(counts)
     blurred = middle < _BLUR and counts[230:].any()
     return bool(different <= 2 or blurred or (different <= _FEW and middle < _MASK_SHARE))

@@ -92,7 +92,7 @@ def _rounding_mm(numbers: np.ndarray) -> float:
 def line_of(slices: list[Slice]) -> Line | None:
     """None unless all slices have a position in the room, and not all the same one, which some anonymizers write."""
     orientation = slices[0].orientation
-    positions = [found.position for found in slices if found.position is not None and found.orientation is not None]
+    positions = [slice_.position for slice_ in slices if slice_.position is not None and slice_.orientation is not None]
     if orientation is None or len(positions) < len(slices):
         return None
     line = Line(np.stack(positions), _normal(orientation))
@@ -180,8 +180,8 @@ def find_gaps(steps: np.ndarray, off_mm: float = 0.0) -> tuple[Gap, ...]:
         off_mm: possible error of a distance by rounding.
     """
     usual = usual_steps(steps)
-    found = np.flatnonzero(steps > _GAP * usual + max(off_mm, _VISIBLE_MM))
-    return tuple(Gap(int(k), float(steps[k]), float(usual[k])) for k in found)
+    places = np.flatnonzero(steps > _GAP * usual + max(off_mm, _VISIBLE_MM))
+    return tuple(Gap(int(k), float(steps[k]), float(usual[k])) for k in places)
 
 
 def _place_single(item: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Place:

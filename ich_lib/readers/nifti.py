@@ -105,8 +105,8 @@ def _slab_values(name: str, stored: _Stored, place: Place, *, above_zero: bool) 
 
 def _sample(stored: _Stored, most: int = 128) -> np.ndarray:
     """(i, j, k) float32 values of some voxels at even distances, about `most` per axis."""
-    some = stored.raw[tuple(slice(None, None, max(size // most, 1)) for size in stored.raw.shape)]
-    return np.nan_to_num(some * stored.slope + stored.intercept)
+    sample = stored.raw[tuple(slice(None, None, max(size // most, 1)) for size in stored.raw.shape)]
+    return np.nan_to_num(sample * stored.slope + stored.intercept)
 
 
 def _averaged(stored: _Stored, slabs: Slabs, axis: int, *, from_head: bool, above_zero: bool) -> np.ndarray:

@@ -60,8 +60,8 @@ def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ..
 def _made(piece: Piece) -> tuple[str, tuple[bool, bool]]:
     """The name of the original, and whether dcm2niix has made its slices even and removed the tilt."""
     stem = _stem(piece)
-    found = _MADE.search(stem)
-    added = found[0].casefold() if found else ""
+    match = _MADE.search(stem)
+    added = match[0].casefold() if match else ""
     return stem[: len(stem) - len(added)], ("_eq" in added, "_tilt" in added)
 
 

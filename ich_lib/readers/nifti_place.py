@@ -125,8 +125,8 @@ def _usable(header: nib.Nifti1Header, affine: np.ndarray) -> Place | None:
     if factor == _MM.get(unit, 1.0):
         return Place(affine_mm, letters)
     taken = {1.0: "mm"} | {mm: f"{name}s" for name, mm in _MM.items()}
-    said = "mm" if unit in ("mm", "unknown") else f"{unit}s"
-    note = f"The file gives its distances in {said}, which fit no head; they are taken for {taken[factor]}."
+    unit_name = "mm" if unit in ("mm", "unknown") else f"{unit}s"
+    note = f"The file gives its distances in {unit_name}, which fit no head; they are taken for {taken[factor]}."
     return Place(affine_mm, letters, guessed_unit=True, notes=(note,))
 
 
@@ -265,12 +265,12 @@ def _by_letters(place: Place, letters: str) -> Place:
     own = "".join(nib.aff2axcodes(place.affine_ras))
     if letters == own:
         return replace(place, letters=letters)
-    found = replace(place, letters=letters, certain=False)
-    if found.across != (was := replace(place, letters=own).across):
-        note = _AXIS.format(_ORDINAL[found.across], _ORDINAL[was])
+    turned = replace(place, letters=letters, certain=False)
+    if turned.across != (was := replace(place, letters=own).across):
+        note = _AXIS.format(_ORDINAL[turned.across], _ORDINAL[was])
     else:
         note = _ORDER.format(", ".join(f"to the {_TOWARD[letter]}" for letter in letters))
-    return replace(found, notes=(*place.notes, note))
+    return replace(turned, notes=(*place.notes, note))
 
 
 def _check_head(place: Place, skull: Skull, step: np.ndarray) -> Place:

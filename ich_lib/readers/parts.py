@@ -68,10 +68,10 @@ def below(pieces: Sequence[Piece], part: str | None) -> list[Piece]:
     if part is None:
         return list(pieces)
     wanted = PurePosixPath(part).parts
-    found = [piece for piece in pieces if piece.place.parts[: len(wanted)] == wanted]
-    if not found:
+    inside = [piece for piece in pieces if piece.place.parts[: len(wanted)] == wanted]
+    if not inside:
         raise ReadError("The upload holds no such study. Choose one of its folders.", code="missing")
-    return found
+    return inside
 
 
 def _groups(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:

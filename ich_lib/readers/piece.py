@@ -68,11 +68,11 @@ class Piece:
     def kind(self) -> str:
         """The kind of file by its content, see `sniff.file_kind`."""
         with self.open(limit="archive_bytes") as stream, refuse_damaged(self.name):
-            found = file_kind(stream.read(HEAD_BYTES))
-            if found == UNKNOWN and self.inside is None:  # the signature of a CD image follows 32 kB of zeros
+            kind = file_kind(stream.read(HEAD_BYTES))
+            if kind == UNKNOWN and self.inside is None:  # the signature of a CD image follows 32 kB of zeros
                 stream.seek(DISC_AT)
                 return file_kind(b"", stream.read(HEAD_BYTES))
-            return found
+            return kind
 
 
 def is_system_file(path: PurePath) -> bool:

@@ -38,14 +38,14 @@ def sizes(piece: Piece, most: int) -> list[tuple[int, int]]:
         if data[:1] in (b"\x89", b"\xff"):
             rows, columns = _png_size(data) if data[:1] == b"\x89" else frame_size(data)
             return [(columns, rows) if _orientation(data) >= 5 else (rows, columns)]
-        found = []
+        page_sizes = []
         with _opened(data) as image:
             for index in range(min(getattr(image, "n_frames", 1), most)):
                 image.seek(index)
                 columns, rows = image.size
                 turned = image.format == "TIFF" and image.getexif().get(_ORIENTATION, 1) >= 5
-                found.append((columns, rows) if turned or _orientation(data) >= 5 else (rows, columns))
-        return found
+                page_sizes.append((columns, rows) if turned or _orientation(data) >= 5 else (rows, columns))
+        return page_sizes
 
 
 def gray(piece: Piece, index: int = 0, *, any_color: bool = False) -> np.ndarray:
@@ -98,8 +98,8 @@ def _page(data: bytes, index: int) -> np.ndarray:
     """(y, x), or (y, x, 3 or 4) with blue first and alpha last. Pillow turns a TIFF upright when it decodes it."""
     with _opened(data) as image:
         image.seek(index)
-        shown = image if image.mode in ("L", "I", "F", "RGB") or image.mode.startswith("I;16") else _plain(image)
-        pixels = np.asarray(shown)
+        plain = image if image.mode in ("L", "I", "F", "RGB") or image.mode.startswith("I;16") else _plain(image)
+        pixels = np.asarray(plain)
         if image.format != "TIFF":
             pixels = _upright(pixels, _orientation(data))
     pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]] if pixels.ndim == 3 else pixels
@@ -128,8 +128,8 @@ def _orientation(data: bytes) -> int:
     from PIL import Image
 
     with suppress(Exception), Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
-        found = int(image.getexif().get(_ORIENTATION, 1))
-        return found if 1 <= found <= 8 else 1
+        code = int(image.getexif().get(_ORIENTATION, 1))
+        return code if 1 <= code <= 8 else 1
     return 1
 
 

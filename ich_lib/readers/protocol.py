@@ -174,10 +174,10 @@ def plain(text: str) -> str:
 
 
 def _level(text: str) -> int:
-    if found := _SIEMENS.search(text):
-        return SHARP if int(found[1]) >= 50 else SOFT
-    if found := _CANON.search(text):
-        return SHARP if int(found[1]) // 10 * 10 in _CANON_SHARP else SOFT
+    if match := _SIEMENS.search(text):
+        return SHARP if int(match[1]) >= 50 else SOFT
+    if match := _CANON.search(text):
+        return SHARP if int(match[1]) // 10 * 10 in _CANON_SHARP else SOFT
     if _SHARP.search(text):
         return SHARP
     return SOFT if _SOFT.search(text) else UNKNOWN

@@ -17,8 +17,11 @@ _AXIAL = 0.7  # of the normal along the body; a gantry tilts up to 30 degrees, a
 
 def ranked(all_series: list[Series]) -> list[Series]:
     """Best first; if equal, the longest first, then the first in the upload."""
-    longest_mm = min(max(extent_mm(one) or 0 for one in all_series), _WHOLE_MM)
-    return sorted(all_series, key=lambda one: (_hindrance(one, longest_mm), _class(one), -len(one.slices), one.number))
+    longest_mm = min(max(extent_mm(series) or 0 for series in all_series), _WHOLE_MM)
+    return sorted(
+        all_series,
+        key=lambda series: (_hindrance(series, longest_mm), _class(series), -len(series.slices), series.number),
+    )
 
 
 def contrast_level(series: Series) -> int:

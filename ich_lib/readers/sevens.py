@@ -36,15 +36,15 @@ def entries(path: Path, name: str) -> list[Entry]:
             if archive.needs_password():
                 raise ReadError(_LOCKED.format(name), code="locked")
             _refuse_memory(archive, name)
-            files = [one for one in archive.list() if one.is_file and not is_system_file(entry_path(one.filename))]
+            files = [file for file in archive.list() if file.is_file and not is_system_file(entry_path(file.filename))]
     except py7zr.PasswordRequired:  # the list is locked too
         raise ReadError(_LOCKED.format(name), code="locked") from None
     except py7zr.Bad7zFile as problem:
         raise ReadError(f"{name} is damaged, or only one part of several. {_AGAIN}", code="damaged") from problem
-    together = _Together(path, name, {found.filename: found.uncompressed for found in files})
+    together = _Together(path, name, {file.filename: file.uncompressed for file in files})
     return [
-        Entry(entry_path(found.filename), found.uncompressed, None, partial(together.open, found.filename))
-        for found in files
+        Entry(entry_path(file.filename), file.uncompressed, None, partial(together.open, file.filename))
+        for file in files
     ]
 
 

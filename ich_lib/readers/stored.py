@@ -74,12 +74,12 @@ def padded(stored: np.ndarray, values: np.ndarray, hu: np.ndarray, header: pydic
     ends = [int(end) for end in ends if isinstance(end, int)]
     if not ends:
         return None
-    found = _between(values, ends) if stored is values else _between(stored, ends) | _between(values, ends)
-    if not found.any() or hu[found].max() < _AIR_HU:
-        return found
-    _, areas = cv2.connectedComponents(found.astype(np.uint8), connectivity=4)
+    padding = _between(values, ends) if stored is values else _between(stored, ends) | _between(values, ends)
+    if not padding.any() or hu[padding].max() < _AIR_HU:
+        return padding
+    _, areas = cv2.connectedComponents(padding.astype(np.uint8), connectivity=4)
     side = np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]])
-    return found & np.isin(areas, side[side > 0])
+    return padding & np.isin(areas, side[side > 0])
 
 
 def _between(words: np.ndarray, ends: list[int]) -> np.ndarray:

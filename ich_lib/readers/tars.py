@@ -44,7 +44,7 @@ def entries(path: Path, name: str) -> list[Entry]:
 
 def _entries(stream: BinaryIO, opener: Callable[[int, int], Callable[[], BinaryIO]], name: str) -> list[Entry]:
     """The regular files. Links, devices and sparse files (a few bytes that promise gigabytes) are not scans."""
-    found: list[Entry] = []
+    members: list[Entry] = []
     end = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     with tarfile.open(fileobj=_Bounded(stream, _LIST_BYTES, name), mode="r:") as archive:
@@ -53,13 +53,13 @@ def _entries(stream: BinaryIO, opener: Callable[[int, int], Callable[[], BinaryI
                 continue
             if member.offset_data + member.size > end:
                 raise ReadError(f"{name} is cut short: its last file is not all there. Copy it again.", code="damaged")
-            if len(found) == LIMITS["files"]:
+            if len(members) == LIMITS["files"]:
                 raise ReadError(
                     f"{name} holds more than {LIMITS['files']} files. Give one head scan.", code="too large"
                 )
             opened = opener(member.offset_data, member.size)
-            found.append(Entry(entry_path(member.name), member.size, None, opened))
-    return found
+            members.append(Entry(entry_path(member.name), member.size, None, opened))
+    return members
 
 
 def _unpacked(path: Path, name: str, opener: Callable[[BinaryIO], Any]) -> Shelf:

@@ -97,8 +97,8 @@ def _volume(
 ) -> np.ndarray:
     """A file with the geometry of the scan's file is turned like that file, whatever either says about left and
     right."""
-    found = read_mask(piece)
-    mask, place = found.mask, found.place
+    stored = read_mask(piece)
+    mask, place = stored.mask, stored.place
     for letters in _ORDERS if affine is not None else ():
         turned, own = _turned(mask, place.affine_ras, letters)
         if turned.shape == tuple(shape) and places is None and _apart_mm(own, affine, shape) < SAME_PLACE_MM:

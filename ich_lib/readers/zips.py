@@ -42,8 +42,10 @@ def entries(path: Path, name: str) -> list[Entry]:
             f"{name} is packed in a way no scanner uses, so it was not opened. Zip the files again.", code="packed"
         )
     return [
-        Entry(entry_path(one.filename), one.file_size, one.compress_size, partial(_opened, archive, one, path, name))
-        for one in files
+        Entry(
+            entry_path(file.filename), file.file_size, file.compress_size, partial(_opened, archive, file, path, name)
+        )
+        for file in files
     ]
 
 
@@ -105,16 +107,16 @@ def _deflate64(entry: zipfile.ZipInfo, path: Path, name: str) -> bytes:
     Raises:
         ReadError: if inflate64 is missing or the entry is damaged.
     """
-    told = f"{name} is packed as Deflate64, as Windows does above 2 GB"
+    fact = f"{name} is packed as Deflate64, as Windows does above 2 GB"
     if find_spec("inflate64") is None:
-        raise ReadError(f"{told}, which is not read here. {_AGAIN}", code="packed")
+        raise ReadError(f"{fact}, which is not read here. {_AGAIN}", code="packed")
     try:
         data = _inflated64(_packed(entry, path), entry.file_size)
         if len(data) == entry.file_size and zlib.crc32(data) == entry.CRC:
             return data
     except Exception as problem:
-        raise ReadError(f"{told}, and could not be unpacked. {_AGAIN}", code="packed") from problem
-    raise ReadError(f"{told}, and could not be unpacked. {_AGAIN}", code="packed")
+        raise ReadError(f"{fact}, and could not be unpacked. {_AGAIN}", code="packed") from problem
+    raise ReadError(f"{fact}, and could not be unpacked. {_AGAIN}", code="packed")
 
 
 def _inflated64(packed: bytes, size: int) -> bytes:

@@ -109,15 +109,15 @@ def _in_their_places(headers: Sequence[Dataset], images: Sequence[Dataset]) -> l
         ValueError: if no header has the position of a slice.
     """
     places = np.array([header.ImagePositionPatient for header in headers], float)
-    found = []
+    nearest = []
     for number, image in enumerate(images, start=1):
         off_mm = np.linalg.norm(places - np.array(image.ImagePositionPatient, float), axis=1)
         if off_mm.min() > _OFF_MM:
             raise ValueError(
                 f"Slice {number} lies {off_mm.min():.1f} mm from every image of the series; no reference fits."
             )
-        found.append(headers[int(off_mm.argmin())])
-    return found
+        nearest.append(headers[int(off_mm.argmin())])
+    return nearest
 
 
 def _segment(result: Result) -> "highdicom.seg.SegmentDescription":

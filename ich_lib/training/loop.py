@@ -70,7 +70,7 @@ def fit_classical(run: Run, slices: Store) -> None:
     started, recipe, (seen, unseen) = time.monotonic(), run.recipe, _sides(run, slices)
     rows = np.sort(Batches(seen, recipe).one_pass())
     taught, held_out = (
-        classical.measure_slices(ValidationBatches(one, recipe), recipe) for one in (Slices(seen.store, rows), unseen)
+        classical.measure_slices(ValidationBatches(part, recipe), recipe) for part in (Slices(seen.store, rows), unseen)
     )
     scores = classical.fit_classifiers(taught, recipe)
     row = {"epoch": 1, "loss": _log_loss(scores, taught), "learning_rate": ""}

@@ -154,10 +154,10 @@ def score_run(run: Run, slices: Slices) -> float:
     recipe, model, still = run.recipe, run.model(), ValidationBatches(slices, run.recipe)
     predicted_masks, truths = [], []
     for i in range(len(still)):
-        pictures, told = still[i]
+        pictures, expected = still[i]
         outputs = model.predict_on_batch(pictures)
         outputs, truth = (
-            (outputs[0], told[0]) if isinstance(told, tuple) else (outputs, told)
+            (outputs[0], expected[0]) if isinstance(expected, tuple) else (outputs, expected)
         )  # with both outputs, the mask decides
         if not np.isfinite(outputs).all():
             raise ValueError("The model's outputs are not numbers: its training diverged.")

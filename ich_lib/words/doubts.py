@@ -119,10 +119,10 @@ def doubt_sentence(doubt: Doubt, language: str = "en") -> str:
     words_in(language)
     if language not in SENTENCES:
         return doubt.sentence
-    return SENTENCES[language][doubt.code].format(**_told(doubt.values, language))
+    return SENTENCES[language][doubt.code].format(**_in_language(doubt.values, language))
 
 
-def _told(values: Mapping[str, float | str], language: str) -> dict[str, str]:
+def _in_language(values: Mapping[str, float | str], language: str) -> dict[str, str]:
     """Numbers in the format of the language, and parts of the body in its words."""
     return {
         name: PARTS[language].get(value, value)

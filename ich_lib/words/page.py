@@ -24,7 +24,7 @@ def page_words() -> dict[str, dict]:
 
 
 def _in(language: str, entry: dict) -> str | dict:
-    return entry[language] if "en" in entry else {key: _in(language, one) for key, one in entry.items()}
+    return entry[language] if "en" in entry else {key: _in(language, value) for key, value in entry.items()}
 
 
 def page_sentence(key: str, language: str = "en", /, **values: object) -> str:

@@ -37,9 +37,9 @@ def refusal_in(text: str, code: str, language: str) -> str:
     if language == "en":
         return text
     fact, advice = text, list[str]()
-    while found := _match("advice", fact, language):
-        fact, told = found
-        advice.insert(0, told)
+    while match := _match("advice", fact, language):
+        fact, sentence = match
+        advice.insert(0, sentence)
     whole = _match("facts", fact, language)
     if whole:
         return " ".join([whole[1], *advice])

@@ -137,8 +137,8 @@ def volume_sentence(result: Result, language: str = "en") -> str:
 def _marked(result: Result, ml: str, language: str) -> str:
     dz, dy, dx = result.scan.spacing_mm
     sizes = {"dx": (dx, 2), "dy": (dy, 2), "dz": (dz, 1)}
-    told = {name: format_number(*value, language) for name, value in sizes.items()}
-    return words_in(language)["marked"].format(ml=ml, **told)
+    formatted = {name: format_number(*value, language) for name, value in sizes.items()}
+    return words_in(language)["marked"].format(ml=ml, **formatted)
 
 
 def real_head_sentence(patient: str, labels: np.ndarray, language: str = "en") -> str:

@@ -133,7 +133,7 @@ def _case(data_source: RemoteDataset) -> None:
 
 
 def _slice_caption(table: Table, rows: np.ndarray, place: int) -> str:
-    types = [kind for kind, shown in zip(TYPES, table.labels[rows, :ANY].T, strict=True) if shown.any()]
+    types = [kind for kind, column in zip(TYPES, table.labels[rows, :ANY].T, strict=True) if column.any()]
     bleeds = table.labels[rows, ANY].any()
     return f"Case {place}: {', '.join(types) or ('bleeds' if bleeds else CLEAN)}"
 

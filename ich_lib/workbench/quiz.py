@@ -163,9 +163,9 @@ def _prepare(models: Models, table: Table, row: int | None, number: int, seed: i
 def _present(game: _Game) -> _Case:
     """The current case; starts the next one."""
     number, coming = game.number, game.coming
-    for one in (number, number + 1):
-        if one <= game.count and one not in coming:
-            coming[one] = _prepare_case(game, one)
+    for turn in (number, number + 1):
+        if turn <= game.count and turn not in coming:
+            coming[turn] = _prepare_case(game, turn)
     if game.case is None or game.asked != number:
         with st.spinner("Making the head …" if game.rows is None else "Reading the case …"):
             game.case = coming[number].result()

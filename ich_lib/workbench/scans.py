@@ -107,7 +107,7 @@ def metrics_at_threshold(result: Result, case: Case, threshold: float) -> Thresh
     if not mask.size:
         raise ValueError("No slice of this scan is outlined, so no mask can be measured.")
     slice_ml = result.scan.slice_ml[case.outlined]
-    ml = lambda some: float(np.count_nonzero(some, axis=(1, 2)) @ slice_ml)  # noqa: E731
+    ml = lambda voxels: float(np.count_nonzero(voxels, axis=(1, 2)) @ slice_ml)  # noqa: E731
     return ThresholdMetrics(
         metrics.dice(truth, mask),
         metrics.dice_per_subject(truth, mask),

@@ -82,10 +82,10 @@ def _judge_thawing(mine: Callable) -> None:
         ]
         model = keras.Sequential([keras.Input((4,)), *stack])
         model.layers[0].trainable, model.layers[1].trainable = False, True
-        asked = list(blocks)
-        names = mine(model, asked)
+        given = list(blocks)
+        names = mine(model, given)
         wanted = [f"{block}_dense" for block in "abc" if block in blocks]
-        assert asked == blocks, "The list of blocks has changed."
+        assert given == blocks, "The list of blocks has changed."
         assert [layer.name for layer in model.layers if layer.trainable] == wanted, (
             f"Asked for the blocks {blocks}, {wanted} and nothing else may be trained."
         )
