@@ -110,7 +110,6 @@ def _rail(others: Sequence[str]) -> dict:
     """What a person chooses from."""
     choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
     sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
-    compare, about = _comparison(others)
     files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
     _html(viewer.folder_html())
     series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
@@ -126,6 +125,7 @@ def _rail(others: Sequence[str]) -> dict:
     with gr.Row(visible=False) as own:
         level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
         width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
+    compare, about = _comparison(others)
     named = {"sample": sample, "compare": compare, "about": about, "files": files, "series": series, "truth": truth}
     return named | {"window": window, "own": own, "level": level, "width": width}
 
