@@ -232,16 +232,20 @@ class Answers:
         page = self.page
         pair = self.others(other) if other else None
         has_mask = bool(pair and pair.models and pair.models.segmenter)  # else there is no difference of masks
-        yield {
+        comparison = {
             page.beside: gr.Column(visible=bool(pair)),
             page.apart: gr.Column(visible=has_mask),
             page.about: about_model(pair.models) if pair and pair.models else "",
         }
         if pair and last and last.sample:
-            yield {page.second: pair.sample(last.sample)}
+            yield {page.status: busy_text(0)}
+            # in one answer: a viewer that is just being made misses what comes right after it
+            yield comparison | {page.second: pair.sample(last.sample)} | self.ended()
             yield self.nothing
-        elif pair:
-            yield from self.again(last, truth, other, turns, *told)
+        else:
+            yield comparison
+            if pair:
+                yield from self.again(last, truth, other, turns, *told)
 
     def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
         """Nothing is waited for any more."""

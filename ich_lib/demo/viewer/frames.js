@@ -13,7 +13,7 @@ const UNFOUND = { // what the payload holds besides once somebody looked for blo
   },
 };
 
-const outlined = (scan) => Boolean(scan.blood && scan.report.has_mask); // a classifier alone draws no outline
+const hasMask = (scan) => Boolean(scan.blood && scan.report.has_mask); // a classifier alone draws no outline
 const answered = () => Boolean(state.scan.blood || state.scan.report.withheld); // somebody looked for blood
 const reach = () => ({ axial: state.scan.slices.length, coronal: state.scan.rows, sagittal: state.scan.columns })[state.plane];
 const index = () => state.place[state.plane];

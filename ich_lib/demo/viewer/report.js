@@ -139,11 +139,11 @@ function fillSlice() {
 function fillCounts() {
   if (!state.scan) return;
   at(".strip-key").hidden = !state.scan.blood;
-  at(".cutting").hidden = !outlined(state.scan);
+  at(".cutting").hidden = !hasMask(state.scan);
   at("input[name=threshold]").value = state.threshold;
   at(".shipped").disabled = state.threshold === state.scan.threshold;
   at(".shipped").textContent = say("cut_reset", { cut: cutOf(state.scan.threshold) });
-  const there = outlined(state.scan) && root.dataset.decoded === "all", now = there && counted(state.threshold);
+  const there = hasMask(state.scan) && root.dataset.decoded === "all", now = there && counted(state.threshold);
   if (there) fillMoved(now.called, now.calledSlabs);
   else state.measurable = state.scan.report.measurable;
   const small = state.scan.report.shown.shrunk ? ", " + say("at_shown") : "";

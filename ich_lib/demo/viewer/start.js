@@ -102,6 +102,7 @@ function renew() {
   root.dataset.decoded = "some";
   root.dataset.found = answered() ? "yes" : "no";
   for (const part of element.querySelectorAll(".with-truth")) part.hidden = !state.scan.truth;
+  for (const part of element.querySelectorAll(".with-mask")) part.hidden = Boolean(state.scan.blood) && !hasMask(state.scan);
   fillWords();
   fillCounts();
   position.value = index() + 1;

@@ -54,6 +54,7 @@ function join() {
 function fillTitle() {
   const all = seen(), name = state.scan?.report.models.join(", ");
   at(".title").hidden = all.length < 2 || !name;
+  at(".title a").hidden = !all.every((one) => one.state.scan?.report.has_mask ?? true); // a classifier has no mask that could differ
   at(".title .model").textContent = name ? say(isFirst() ? "model_first" : "model_second", { name }) : "";
 }
 
