@@ -45,7 +45,7 @@ class Templates:
             return self.text(node.value)
         if isinstance(node, ast.Name) and isinstance(getattr(self.module, node.id, None), str):
             return getattr(self.module, node.id)
-        if isinstance(node, ast.Name) and node.id in ("end", "told"):
+        if isinstance(node, ast.Name) and node.id in ("end", "fact"):
             return self.text(self.local[node.id])
         if ast.unparse(node) == "_WAY_OUT.get(kind, WHAT_IS_READ)":
             return ich_lib.readers.WHAT_IS_READ
