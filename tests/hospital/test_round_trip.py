@@ -273,7 +273,7 @@ def test_twenty_studies_at_once_keep_their_order_and_memory_flat(settings, slice
     from ich_lib.hospital import work
 
     port, rss = free_port(), []
-    settings = dataclasses.replace(settings, port=port, series_idle_s=1.0, timeout_s=60)
+    settings = dataclasses.replace(settings, port=port, series_idle_s=5.0, timeout_s=60)
     made, real = [], work.make
 
     def noted(images, *arguments):
