@@ -31,6 +31,7 @@ class Page:
         json, ask, asked_series, believing: of programs, unseen.
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
         case: the sample that the address of the page asks for.
+        is_first: whether the page lacks the library of the 3D view; page.js fills it in.
     """
 
     last: gr.State
@@ -64,6 +65,7 @@ class Page:
     believing: gr.Checkbox
     threshold: gr.Number
     case: gr.Textbox
+    is_first: gr.Checkbox
 
     @property
     def outputs(self) -> list[gr.components.Component]:
@@ -90,6 +92,7 @@ def lay_out(*, comparing: bool) -> Page:
         believing=gr.Checkbox(False, visible=False),
         threshold=gr.Number(None, visible=False),
         case=gr.Textbox("", visible=False),
+        is_first=gr.Checkbox(True, visible=False),
         many=gr.State(()),
         number=gr.Number(None, visible=False),
         **rail,

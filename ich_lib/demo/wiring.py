@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TITLE = page_sentence("title")
 ASK_CASE = "(name, turns) => [new URLSearchParams(location.search).get('case') ?? '', turns]"  # ?case=epidural
 ASK_STUDY = "(number, ...more) => [window.ichStudy ?? null, ...more]"  # which row of the table was opened
+ASK_SOLID = "(last, turns, threshold, first, ...more) => [last, turns, ...window.ichSolid(), ...more]"
 ASK_THRESHOLD = """(last, turns, threshold, ...more) => [last, turns, window.ichThreshold?.() ?? null, ...more]"""
 
 
@@ -114,12 +115,19 @@ def _wire(app: gr.Blocks, page: Page, first: ModelPair, second: ModelPair | None
             wanted = [page.last, page.window, page.level, page.width]
             asked = partial(answers.inputs, pair)
             read.append(_on(shown.expand, asked, wanted, [shown, page.status], reads=True))
+            _wire_solid(page, partial(answers.solid, pair), shown)
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)
     _on(page.stop.click, answers.stop, page.turns, wait)
     for event in (sample_event, *read):
         _wait_no_more(page, event)
+
+
+def _wire_solid(page: Page, answer: Callable, shown: gr.HTML) -> None:
+    """The 3D view of a viewer. The names of Gradio's events are fixed; "play" is free."""
+    wanted = [page.last, page.turns, page.threshold, page.is_first, page.truth, page.window, page.level, page.width]
+    _wait_no_more(page, _on(shown.play, answer, wanted, [shown, page.status], reads=True, js=ASK_SOLID))
 
 
 def _wire_files(page: Page, models: Models | None) -> None:

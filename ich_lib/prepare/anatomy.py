@@ -211,7 +211,11 @@ def find_cavity(scan: Scan) -> Cavity | None:
         for k in way:
             closed = _pieces_of_brain(slices[k][0], _enclosed_inside(walls[k]), before, grid)
             is_open = 0 if closed.any() else is_open + 1
-            before = closed if closed.any() else _pieces_of_brain(slices[k][0], before & (walls[k][_INSIDE] == 0), before, grid)
+            before = (
+                closed
+                if closed.any()
+                else _pieces_of_brain(slices[k][0], before & (walls[k][_INSIDE] == 0), before, grid)
+            )
             if np.count_nonzero(before) * grid.pixel_cm2 < _LAST_CM2 or is_open > _MOST_OPEN:
                 break
             mask[k] = before

@@ -1,10 +1,11 @@
-"""The 3D view: what its surfaces are drawn from, as plain values that JSON can carry. Nothing outside the skull is sent.
+"""The 3D view: what its surfaces are drawn from, as values that JSON can carry. Nothing outside the skull is sent.
 
 Each surface is the border of a field: a grid of levels of 255, of which those from ISO on are inside. The browser's
 library (three.js) draws that border by marching cubes.
 """
 
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +21,14 @@ _CSF_HU, _BRAIN_HU = 5.0, 25.0  # from no brain to all brain
 _PAD = 3  # voxels of nothing around a field: the library skips the outermost
 _ASIDE_MM = 10.0  # from the middle of the cavity: nearer is in the middle
 _SIDES = (("right", "left"), ("front", "back"), ("feet", "head"))  # ends of the patient's axes, in words of page.toml
+
+
+LIBRARY = Path(__file__).with_name("three.min.js")
+
+
+def library_text() -> str:
+    """The browser's library, base64 of deflated bytes. It travels with the first answer and not with the page."""
+    return deflate(np.frombuffer(LIBRARY.read_bytes(), np.uint8), zlib.Z_DEFAULT_STRATEGY)
 
 
 def solid_payload(scan: Scan, blood: np.ndarray | None, truth: np.ndarray | None = None) -> dict:
@@ -122,7 +131,7 @@ def _field(
     size = tuple(max(round(mm / step_mm), 1) for mm in sizes_mm)
     coarse, inside = (_resized(part[window], edges, size) for part in (share, cavity.mask))
     thick = tall_mm / len(share[window]) / step_mm
-    levels = _levels(coarse, inside >= 0.5, 0.4 * max(thick, 2.0))
+    levels = _levels(coarse, inside >= 0.5, 0.6 * max(thick, 1.4))
     return {
         "name": name,
         "size": list(levels.shape),
@@ -142,7 +151,7 @@ def _bounds(share: np.ndarray) -> tuple[slice, slice, slice] | None:
 
 def _resized(values: np.ndarray, edges: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """(z, y, x) slabs with these edges as means on an even grid of that size, with a rim of zeros."""
-    planes = np.stack([cv2.resize(np.float32(plane), size[:0:-1], interpolation=cv2.INTER_AREA) for plane in values])
+    planes = np.stack([cv2.resize(plane.astype(np.float32), size[:0:-1], interpolation=cv2.INTER_AREA) for plane in values])
     cuts = np.linspace(edges[0], edges[-1], size[0] + 1)
     overlap = np.minimum(cuts[1:, None], edges[None, 1:]) - np.maximum(cuts[:-1, None], edges[None, :-1])
     weights = np.clip(overlap, 0, None) / np.diff(cuts)[:, None]
