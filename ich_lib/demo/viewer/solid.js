@@ -20,9 +20,9 @@ function openSolid() {
 
 function askSolid() {
   if (!isOpenSolid()) return;
+  if (!isSolidThere()) state.scan.solid = null;
   fillSolid();
-  if (!hasWebgl() || isSolidThere()) return;
-  state.scan.solid = null;
+  if (!hasWebgl() || state.scan.solid) return;
   const asked = state.scan.id + " " + state.threshold;
   if (state.askedSolid === asked) return;
   state.askedSolid = asked;

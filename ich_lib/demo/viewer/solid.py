@@ -151,7 +151,10 @@ def _bounds(share: np.ndarray) -> tuple[slice, slice, slice] | None:
 
 def _resized(values: np.ndarray, edges: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """(z, y, x) slabs with these edges as means on an even grid of that size, with a rim of zeros."""
-    planes = np.stack([cv2.resize(plane.astype(np.float32), size[:0:-1], interpolation=cv2.INTER_AREA) for plane in values])
+    wide_tall = size[:0:-1]
+    planes = np.stack(
+        [cv2.resize(plane, wide_tall, interpolation=cv2.INTER_AREA) for plane in values.astype(np.float32)]
+    )
     cuts = np.linspace(edges[0], edges[-1], size[0] + 1)
     overlap = np.minimum(cuts[1:, None], edges[None, 1:]) - np.maximum(cuts[:-1, None], edges[None, :-1])
     weights = np.clip(overlap, 0, None) / np.diff(cuts)[:, None]
