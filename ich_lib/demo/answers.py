@@ -237,9 +237,9 @@ class Answers:
         if not last:
             yield nothing
             return
-        turn, picture_id = turns.last, pair.sample(last.sample)["id"] if last.sample else last.id
+        turn, sample = turns.last, pair.sample(last.sample) if last.sample else None
         library = {"library": viewer.library_text()} if is_first else {}
-        work = partial(_solid, last, pair.models, picture_id, threshold, truth, window_settings)
+        work = partial(_solid, last, pair.models, sample, threshold, truth, window_settings)
         try:
             for step in run_in_thread(work):
                 if turns.last != turn:
@@ -248,7 +248,7 @@ class Answers:
                 if not isinstance(step, float):
                     yield step | library, gr.skip()
         except ValueError as problem:
-            yield viewer.overlay(picture_id, {"solid": {}}), refusal(problem)
+            yield viewer.overlay(sample["id"] if sample else last.id, {"solid": {}}), refusal(problem)
         yield nothing
 
     def compare(
@@ -277,13 +277,13 @@ class Answers:
 def _solid(
     last: session.CurrentScan,
     models: Models | None,
-    picture_id: str,
+    sample: dict | None,
     threshold: float | None,
     truth: str | None,
     window_settings: session.Told,
     tell: Callable[[float], None],
 ) -> dict:
-    return session.solid_overlay(last, models, picture_id, threshold, truth, window_settings, progress=tell)
+    return session.solid_overlay(last, models, sample, threshold, truth, window_settings, progress=tell)
 
 
 def hide_button() -> gr.Button:

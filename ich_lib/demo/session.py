@@ -182,19 +182,19 @@ def inputs_overlay(scan: Scan, models: Models | None, picture_id: str) -> dict:
 def solid_overlay(
     last: CurrentScan,
     models: Models | None,
-    picture_id: str,
+    sample: dict | None,
     threshold: float | None,
     truth: str | None,
     window_settings: Told,
     *,
     progress: Callable[[float], None] | None = None,
 ) -> dict:
-    """What the 3D view of a scan shows, as an addition to the picture with that id; the scan is analyzed once more.
+    """What the 3D view of a scan shows, as an addition to its picture. What was uploaded is analyzed once more for it.
 
     Args:
         last: what the session looks at.
         models: those of the viewer.
-        picture_id: see there.
+        sample: what the viewer shows of a sample, which has its mask already; None of an upload.
         threshold: of the mask, as `at_threshold` takes it.
         truth: where an uploaded true mask lies, if there is one; a sample has its own.
         window_settings: as `read_upload` takes them.
@@ -203,13 +203,16 @@ def solid_overlay(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    case = sample_case(last.sample) if last.sample else None
-    scan = case.scan if case else current_scan(last, window_settings)
-    result = at_threshold(find_blood(scan, models, progress, believe=last.believe), threshold)
-    blood = None if result.is_withheld else result.mask
     with _readable_errors():
-        known = case.truth if case else _read_mask(truth, last) if truth else None
-        return viewer.overlay(picture_id, {"solid": viewer.solid_payload(scan, blood, known)})
+        if sample and last.sample:
+            case = sample_case(last.sample)
+            content = viewer.solid_payload(case.scan, viewer.shown_mask(sample, threshold), case.truth)
+            return viewer.overlay(sample["id"], {"solid": content})
+        scan = current_scan(last, window_settings)
+        result = at_threshold(find_blood(scan, models, progress, believe=last.believe), threshold)
+        blood = None if result.is_withheld else result.mask
+        known = _read_mask(truth, last) if truth else None
+        return viewer.overlay(last.id, {"solid": viewer.solid_payload(scan, blood, known)})
 
 
 def truth_overlay(path: str, current: CurrentScan | None) -> dict:

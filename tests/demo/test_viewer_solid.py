@@ -13,7 +13,7 @@ from ich_lib.demo import viewer
 from ich_lib.prepare.anatomy import find_cavity
 from ich_lib.scan import Scan, axial_affine
 from tests.browsing import SETTLE, chromium, mount_viewer, settle
-from tests.viewed import result
+from tests.viewed import doubtful_result, result
 
 SHAPE, SPACING_MM = (30, 120, 110), (5.0, 1.6, 1.8)  # three unequal distances
 RADII_MM = (65.0, 80.0, 70.0)  # of the inner table, along z, y and x
@@ -128,6 +128,15 @@ def test_nothing_outside_the_skull_is_sent_even_where_the_mask_marks_it():
         assert np.sqrt(((points / (np.array(RADII_MM[::-1]) + 2)) ** 2).sum(axis=1)).max() < 1
     assert shown["outside"] == pytest.approx((mask & ~bleed).sum() / mask.sum(), abs=0.02)
     assert shown["sides"] == ["left", "front", "head"]  # of what is inside
+
+
+def test_the_mask_of_the_viewer_is_that_of_the_model_and_follows_the_threshold():
+    planted_result = result()
+    picture = viewer.payload(planted_result)
+    assert (viewer.shown_mask(picture, None) == planted_result.mask).all()
+    assert not viewer.shown_mask(picture, 240).any()  # 0.9 are 230 of 255
+    withheld = viewer.payload(doubtful_result())
+    assert viewer.shown_mask(withheld, None) is None
 
 
 def test_without_a_finding_there_is_a_brain_and_no_blood():

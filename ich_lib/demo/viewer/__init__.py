@@ -29,7 +29,7 @@ from ich_lib.demo.viewer.packing import (
     unpack,
     unpack_blood,
 )
-from ich_lib.demo.viewer.solid import library_text, solid_payload
+from ich_lib.demo.viewer.solid import library_text, shown_mask, solid_payload
 from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.scan import LOWEST_HU, Scan, nearest_slices
@@ -331,6 +331,7 @@ __all__ = [
     "payload",
     "quantize_hu",
     "scan_picture",
+    "shown_mask",
     "solid_payload",
     "studies_html",
     "truth_layers",

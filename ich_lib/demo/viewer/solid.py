@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ich_lib.demo.viewer.packing import deflate
+from ich_lib.demo.viewer.packing import deflate, unpack_blood
 from ich_lib.prepare.anatomy import Cavity, find_cavity
 from ich_lib.scan import Scan
 
@@ -31,12 +31,26 @@ def library_text() -> str:
     return deflate(np.frombuffer(LIBRARY.read_bytes(), np.uint8), zlib.Z_DEFAULT_STRATEGY)
 
 
+def shown_mask(picture: dict, threshold: float | None) -> np.ndarray | None:
+    """(z, rows, columns) bool, the mask as the viewer has it; None if nothing is believed.
+
+    Args:
+        picture: what the viewer shows, as `ich_lib.demo.viewer.payload` makes it.
+        threshold: in 255ths; None, or what is none, for the model's own.
+    """
+    if picture["blood"] is None:
+        return None
+    least = threshold if threshold is not None and 1 <= threshold <= 255 else picture["threshold"]
+    rows, columns = picture["rows"], picture["columns"]
+    return np.stack([unpack_blood(levels, rows, columns) >= least for levels in picture["blood"]])
+
+
 def solid_payload(scan: Scan, blood: np.ndarray | None, truth: np.ndarray | None = None) -> dict:
     """Brain, blood and truth inside the skull.
 
     Args:
         scan: as it was read.
-        blood: (z, y, x) bool mask of the model; None if nothing is believed.
+        blood: (z, y, x) bool mask of the model, which may have fewer pixels; None if nothing is believed.
         truth: (z, y, x) bool; None if it is not known.
 
     Returns:
