@@ -228,14 +228,16 @@ def drawn(page, content):
 
 
 MESH = """(name) => {
-  const { geometry } = [...window.ichViewers].at(-1).state.scene.meshes[name], at = geometry.attributes.position.array;
-  return { points: [...at], box: [geometry.boundingBox.min.toArray(), geometry.boundingBox.max.toArray()] };
+  const { array } = [...window.ichViewers].at(-1).state.scene.meshes[name].geometry.attributes.position;
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength), parts = [];
+  for (let n = 0; n < bytes.length; n += 32768) parts.push(String.fromCharCode(...bytes.subarray(n, n + 32768)));
+  return btoa(parts.join(""));
 }"""
 
 
 def mesh(page, name):
     """(triangles, 3 corners, x y z in mm)."""
-    return np.array(page.evaluate(MESH, name)["points"]).reshape(-1, 3, 3)
+    return np.frombuffer(base64.b64decode(page.evaluate(MESH, name)), np.float32).reshape(-1, 3, 3).astype(float)
 
 
 def shot(page):
