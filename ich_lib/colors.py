@@ -18,7 +18,7 @@ GRAY = "#999999"  # grid lines and other guides
 
 # Yellow with a black halo is visible on brain and on blood; no single color is. The truth is dashed.
 MASK, TRUTH, UNSURE, YOURS = YELLOW, SKY, ORANGE, VERMILION  # the learner's drawing in the quiz
-MEANINGS = {"mask": MASK, "truth": TRUTH, "unsure": UNSURE}  # names of the demo's page
+MEANINGS = {"mask": MASK, "truth": TRUTH, "unsure": UNSURE, "brain": GRAY}  # names of the demo's page
 # the mask of only one of two models, of the other, of both
 DIFFERENCE = {"first": ORANGE, "second": SKY, "both": YELLOW}
 

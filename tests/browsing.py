@@ -16,11 +16,11 @@ SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 open_pages = []  # of `tab`
 
 
-def chromium(kit):
-    """The browser CHROMIUM names, one that is installed, or Playwright's own."""
+def chromium(kit, *more):
+    """The browser CHROMIUM names, one that is installed, or Playwright's own, with more arguments."""
     places = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", *more]
     return kit.chromium.launch(executable_path=path, args=arguments)
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ich_lib.demo import many, session, viewer
 from ich_lib.demo.gradio_import import gr
+from ich_lib.demo.job import run_in_thread
 from ich_lib.demo.messages import about_model, busy_text, message, refusal
 from ich_lib.demo.page import Page
 from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
@@ -220,6 +222,39 @@ class Answers:
             return viewer.overlay(picture_id, {"inputs": []}), refusal(problem)
         return session.inputs_overlay(scan, pair.models, picture_id), gr.skip()
 
+    def solid(
+        self,
+        last: session.CurrentScan | None,
+        other: str,
+        turns: session.RequestCounter,
+        threshold: float | None,
+        is_first: bool,
+        truth: str | None,
+        *window_settings: *session.Told,
+    ) -> Iterator[tuple]:
+        """What the 3D view of a viewer shows, and a message if it cannot be made; a later request ends it.
+
+        The library that draws it comes along when the page asks for the first time (`is_first`).
+        """
+        nothing = gr.skip(), gr.skip()
+        if not last:
+            yield nothing
+            return
+        pair = self.pairs(other)[-1]
+        turn, sample = turns.last, pair.sample(last.sample) if last.sample else None
+        library = {"library": viewer.library_text()} if is_first else {}
+        work = partial(_solid, last, pair.models, sample, threshold, truth, window_settings)
+        try:
+            for step in run_in_thread(work):
+                if turns.last != turn:
+                    yield nothing
+                    return
+                if not isinstance(step, float):
+                    yield step | library, gr.skip()
+        except ValueError as problem:
+            yield viewer.overlay(sample["id"] if sample else last.id, {"solid": {}}), refusal(problem)
+        yield nothing
+
     def compare(
         self,
         last: session.CurrentScan | None,
@@ -252,6 +287,18 @@ class Answers:
         turns.next()
         turns.word = message("stopped", "stopped")
         return turns.word, hide_button()
+
+
+def _solid(
+    last: session.CurrentScan,
+    models: Models | None,
+    sample: dict | None,
+    threshold: float | None,
+    truth: str | None,
+    window_settings: session.Told,
+    tell: Callable[[float], None],
+) -> dict:
+    return session.solid_overlay(last, models, sample, threshold, truth, window_settings, progress=tell)
 
 
 def hide_button() -> gr.Button:

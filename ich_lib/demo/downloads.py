@@ -1,7 +1,6 @@
 """Downloads, which read the scan once more so that no result is kept; and the same for programs."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import make_archive
@@ -46,7 +45,7 @@ def write_files(
             if isinstance(step, float):
                 yield gr.skip(), gr.skip(), writing_text(step), gr.skip()
             else:
-                result = at_threshold(step, threshold)
+                result = session.at_threshold(step, threshold)
     except ValueError as problem:
         yield gr.skip(), gr.skip(), refusal(problem), hide_button()
         return
@@ -64,24 +63,6 @@ def _result(
 ) -> Result:
     scan = session.current_scan(last, window_settings)
     return session.find_blood(scan, models, tell, believe=last.believe)
-
-
-def at_threshold(result: Result, threshold: float | None) -> Result:
-    """The result with the mask of another threshold, in 255ths as the viewer counts; it says so in its warnings.
-
-    >>> from ich_lib import analyze, phantom
-    >>> result = analyze(phantom(1, bleeds=["epidural"], slices=12, pixels=128).scan)
-    >>> at_threshold(result, 230).warnings[-1]
-    "The mask's threshold was set to 0.90 by a person; the model's own is 0.50."
-    >>> at_threshold(result, 128) is result  # the model's own
-    True
-    """
-    own = max(round(result.threshold * 255), 1)
-    if threshold is None or not 1 <= threshold <= 255 or int(threshold) == own:
-        return result
-    chosen = int(threshold) / 255
-    note = f"The mask's threshold was set to {chosen:.2f} by a person; the model's own is {result.threshold:.2f}."
-    return replace(result, threshold=chosen, warnings=(*result.warnings, note))
 
 
 def result_json(

@@ -37,6 +37,7 @@ class Page:
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
         case: the sample that the address of the page asks for.
         no_model: "", for events of the first viewer, as `compare` for those of the second.
+        is_first: whether the page lacks the library of the 3D view; page.js fills it in.
     """
 
     last: gr.State
@@ -72,6 +73,7 @@ class Page:
     threshold: gr.Number
     case: gr.Textbox
     no_model: gr.State
+    is_first: gr.Checkbox
 
     @property
     def outputs(self) -> list[gr.components.Component]:
@@ -98,6 +100,7 @@ def lay_out(others: Sequence[str]) -> Page:
         believing=gr.Checkbox(False, visible=False),
         threshold=gr.Number(None, visible=False),
         case=gr.Textbox("", visible=False),
+        is_first=gr.Checkbox(True, visible=False),
         many=gr.State(()),
         number=gr.Number(None, visible=False),
         no_model=gr.State(""),

@@ -8,7 +8,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -155,10 +155,64 @@ def find_blood(
         release_memory(models)
 
 
+def at_threshold(result: Result, threshold: float | None) -> Result:
+    """The result with the mask of another threshold, in 255ths as the viewer counts; it says so in its warnings.
+
+    >>> from ich_lib import analyze, phantom
+    >>> result = analyze(phantom(1, bleeds=["epidural"], slices=12, pixels=128).scan)
+    >>> at_threshold(result, 230).warnings[-1]
+    "The mask's threshold was set to 0.90 by a person; the model's own is 0.50."
+    >>> at_threshold(result, 128) is result  # the model's own
+    True
+    """
+    own = max(round(result.threshold * 255), 1)
+    if threshold is None or not 1 <= threshold <= 255 or int(threshold) == own:
+        return result
+    chosen = int(threshold) / 255
+    note = f"The mask's threshold was set to {chosen:.2f} by a person; the model's own is {result.threshold:.2f}."
+    return replace(result, threshold=chosen, warnings=(*result.warnings, note))
+
+
 def inputs_overlay(scan: Scan, models: Models | None, picture_id: str) -> dict:
     """What each model is given of a scan, as an addition to the picture with that id."""
     seen = [viewer.inputs_payload(input_pictures(scan, model)) for model in models or load()]
     return viewer.overlay(picture_id, {"inputs": seen})
+
+
+def solid_overlay(
+    last: CurrentScan,
+    models: Models | None,
+    sample: dict | None,
+    threshold: float | None,
+    truth: str | None,
+    window_settings: Told,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> dict:
+    """What the 3D view of a scan shows, as an addition to its picture. What was uploaded is analyzed once more for it.
+
+    Args:
+        last: what the session looks at.
+        models: those of the viewer.
+        sample: what the viewer shows of a sample, which has its mask already; None of an upload.
+        threshold: of the mask, as `at_threshold` takes it.
+        truth: where an uploaded true mask lies, if there is one; a sample has its own.
+        window_settings: as `read_upload` takes them.
+        progress: called with the share done, 0 to 1.
+
+    Raises:
+        ValueError: with the sentence for the person, where that cannot be.
+    """
+    with _readable_errors():
+        if sample and last.sample:
+            case = sample_case(last.sample)
+            content = viewer.solid_payload(case.scan, viewer.shown_mask(sample, threshold), case.truth)
+            return viewer.overlay(sample["id"], {"solid": content})
+        scan = current_scan(last, window_settings)
+        result = at_threshold(find_blood(scan, models, progress, believe=last.believe), threshold)
+        blood = result.mask if result.has_mask and not result.is_withheld else None
+        known = _read_mask(truth, last) if truth else None
+        return viewer.overlay(last.id, {"solid": viewer.solid_payload(scan, blood, known)})
 
 
 def truth_overlay(path: str, current: CurrentScan | None) -> dict:
@@ -170,16 +224,20 @@ def truth_overlay(path: str, current: CurrentScan | None) -> dict:
     if not current or not current.paths:
         raise PageProblem("no_truth")
     with _readable_errors():
-        _check_size([path])
-        mask = read_truth(
-            path,
-            current.shape,
-            current.affine,
-            places=current.places,
-            orientation=current.orientation,
-            isolated=True,
-        )
-        return viewer.overlay(current.id, viewer.truth_layers(mask, current.shape))
+        return viewer.overlay(current.id, viewer.truth_layers(_read_mask(path, current), current.shape))
+
+
+def _read_mask(path: str, current: CurrentScan) -> np.ndarray:
+    """(z, y, x) bool, the true mask of the scan that is shown."""
+    _check_size([path])
+    return read_truth(
+        path,
+        current.shape,
+        current.affine,
+        places=current.places,
+        orientation=current.orientation,
+        isolated=True,
+    )
 
 
 @dataclass(frozen=True)

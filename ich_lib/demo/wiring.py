@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TITLE = page_sentence("title")
 ASK_CASE = "(name, turns) => [new URLSearchParams(location.search).get('case') ?? '', turns]"  # ?case=epidural
 ASK_STUDY = "(number, ...more) => [window.ichStudy ?? null, ...more]"  # which row of the table was opened
+ASK_SOLID = "(last, other, turns, threshold, first, ...more) => [last, other, turns, ...window.ichSolid(), ...more]"
 ASK_THRESHOLD = """(last, turns, threshold, ...more) => [last, turns, window.ichThreshold?.() ?? null, ...more]"""
 
 
@@ -116,12 +117,20 @@ def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
     here = [page.window, page.level, page.width]
     for shown, other in ((page.viewer, page.no_model), (page.second, page.compare)):
         read.append(_on(shown.expand, answers.inputs, [page.last, other, *here], [shown, page.status], reads=True))
+        _wire_solid(page, answers.solid, shown, other)
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)
     _on(page.stop.click, answers.stop, page.turns, wait)
     for event in (sample_event, *read):
         _wait_no_more(page, event)
+
+
+def _wire_solid(page: Page, answer: Callable, shown: gr.HTML, other: gr.State | gr.Dropdown) -> None:
+    """The 3D view of a viewer. The names of Gradio's events are fixed; "play" is free."""
+    settings = [page.threshold, page.is_first, page.truth, page.window, page.level, page.width]
+    wanted = [page.last, other, page.turns, *settings]
+    _wait_no_more(page, _on(shown.play, answer, wanted, [shown, page.status], reads=True, js=ASK_SOLID))
 
 
 def _wire_files(page: Page, models: Models | None) -> None:

@@ -33,6 +33,12 @@ _LEAST_BODY_CM2 = 30.0
 _CUT_MM, _HEADREST_MM = 30.0, 8.0  # tissue this long and thick at the edge of the field is cut off there
 _MOST_SLICES = 48  # are examined, at even distances: every other one of 96 slices
 _MARGIN = 16  # pixels of air around a slice, so that closing gaps does not connect to the edge
+_INSIDE = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))  # without it
+_CAVITY_MM = 1.0  # of a pixel in `find_cavity`
+_PIECE_CM2, _LAST_CM2 = 1.0, 6.0  # a temporal lobe's tip; the foramen magnum, below which the spinal canal begins
+_RIM_MM = 3.0  # from a room to the bone around it, at most
+_HALF_BONE_HU = 500.0  # of a pixel that is half bone
+_MOST_OPEN = 3  # slices in a row whose ring of bone is open, inside the outline of the slice before
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,19 @@ class Head:
         once down is 1. The maximum of 70 real heads was 1.7; the minimum of shuffled slices was 4.3."""
         largest = float(self.room_cm2.max())
         return float(np.abs(np.diff(self.room_cm2)).sum()) / (2 * largest) if largest else 0.0
+
+
+@dataclass(frozen=True)
+class Cavity:
+    """The inside of the skull.
+
+    Attributes:
+        mask: (z, rows, columns) bool, a row for each slice of the scan, on a coarser grid of pixels.
+        sides_mm: height and width of its pixels.
+    """
+
+    mask: np.ndarray
+    sides_mm: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -138,6 +157,14 @@ def measure_head(scan: Scan) -> Head:
 
 
 def _measure_slice(plane: np.ndarray, bone_hu: float, air_hu: float, grid: _Grid) -> _Slice:
+    hu, bone = _bone_and_hu(plane, bone_hu, grid)
+    room = _room(hu, bone, grid)
+    air_cm2, air_place_mm = _inner_air(hu, room, grid)
+    return _Slice(np.count_nonzero(room) * grid.pixel_cm2, _is_cut(hu, air_hu, grid), air_cm2, air_place_mm)
+
+
+def _bone_and_hu(plane: np.ndarray, bone_hu: float, grid: _Grid) -> tuple[np.ndarray, np.ndarray]:
+    """HU and uint8 bone of a (y, x) slice on the coarse grid."""
     # two per side are enough for a mean
     step = max(min(plane.shape[0] // grid.rows, plane.shape[1] // grid.columns) // 2, 1)
     plane = np.ascontiguousarray(plane[::step, ::step])
@@ -146,32 +173,107 @@ def _measure_slice(plane: np.ndarray, bone_hu: float, air_hu: float, grid: _Grid
     hu, shares = (
         cv2.resize(values, (grid.columns, grid.rows), interpolation=cv2.INTER_AREA) for values in (plane, bone)
     )
-    room = _room(hu, (shares >= 255 * _BONE_SHARE).astype(np.uint8), grid)
-    air_cm2, air_place_mm = _inner_air(hu, room, grid)
-    return _Slice(np.count_nonzero(room) * grid.pixel_cm2, _is_cut(hu, air_hu, grid), air_cm2, air_place_mm)
+    return hu, (shares >= 255 * _BONE_SHARE).astype(np.uint8)
 
 
-def _grid_of(scan: Scan) -> _Grid:
+def find_cavity(scan: Scan) -> Cavity | None:
+    """The inside of the skull in 3D; None if no slice shows a closed ring of bone around a brain.
+
+    It begins in the slice with the largest closed room. From there on, up and down, a slice keeps what its own bone
+    encloses, is as dense as brain, and lies mostly over the room of the slice before. Where the ring of a slice is
+    open, it keeps what does so inside the outline of the slice before, for three slices at most. So orbits (fat),
+    sinuses (air), the neck and everything outside the skull never belong to it.
+
+    Args:
+        scan: as in `measure_head`.
+
+    Example:
+        >>> from ich_lib import phantom
+        >>> cavity = find_cavity(phantom(1, slices=12, pixels=64).scan)
+        >>> cavity.mask.shape, int(cavity.mask.any(axis=(1, 2)).sum())
+        ((12, 64, 64), 10)
+    """
+    grid, bone_hu = _grid_of(scan, _CAVITY_MM), min(_BONE_HU, 0.98 * float(scan.hu.max()))
+    slices = [_bone_and_hu(plane, bone_hu, grid) for plane in scan.hu]
+    walls = [_closed_bone(bone, grid) for _, bone in slices]
+    rooms = [_largest(_enclosed_inside(wall)) for wall in walls]
+    areas = [
+        int(room.sum()) if _is_brain(hu, room, grid, _ROOM_CM2[0], _MEDIAN_HU[1]) else 0
+        for (hu, _), room in zip(slices, rooms, strict=True)
+    ]
+    if not any(areas):
+        return None
+    widest = int(np.argmax(areas))
+    mask = np.zeros((len(slices), grid.rows, grid.columns), bool)
+    mask[widest] = rooms[widest]
+    for way in (range(widest + 1, len(slices)), range(widest - 1, -1, -1)):
+        before, is_open = rooms[widest], 0
+        for k in way:
+            closed = _pieces_of_brain(slices[k][0], _enclosed_inside(walls[k]), before, grid)
+            is_open = 0 if closed.any() else is_open + 1
+            before = (
+                closed
+                if closed.any()
+                else _pieces_of_brain(slices[k][0], before & (walls[k][_INSIDE] == 0), before, grid)
+            )
+            if np.count_nonzero(before) * grid.pixel_cm2 < _LAST_CM2 or is_open > _MOST_OPEN:
+                break
+            mask[k] = before
+    rims = [_up_to_bone(room, wall, *planes, grid) for room, wall, planes in zip(mask, walls, slices, strict=True)]
+    return Cavity(np.stack(rims), grid.sides_mm)
+
+
+def _up_to_bone(room: np.ndarray, wall: np.ndarray, hu: np.ndarray, bone: np.ndarray, grid: _Grid) -> np.ndarray:
+    """A (y, x) bool room with the rim back that closing the gaps of the bone took from it, and with the pixels that are
+    bone in part: an epidural or subdural bleed lies there. It stays within the closed bone."""
+    grown, cross = room.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    rim = wall[_INSIDE] > 0
+    for allowed in [rim & (bone == 0)] * round(_RIM_MM / min(grid.sides_mm)) + [rim & (hu < _HALF_BONE_HU)]:
+        grown |= cv2.dilate(grown, cross) & allowed
+    return grown > 0
+
+
+def _pieces_of_brain(hu: np.ndarray, area: np.ndarray, before: np.ndarray, grid: _Grid) -> np.ndarray:
+    """The pieces of a (y, x) bool area that are as dense as brain and lie mostly over the room of the slice before."""
+    count, pieces = cv2.connectedComponents(area.astype(np.uint8), connectivity=4)
+    kept = np.zeros(area.shape, bool)
+    for number in range(1, count):
+        piece = pieces == number
+        large = np.count_nonzero(piece) * grid.pixel_cm2 >= _ROOM_CM2[0]
+        most_hu = _MEDIAN_HU[1] if large else _OPEN_MEDIAN_HU
+        if (piece & before).sum() >= 0.5 * piece.sum() and _is_brain(hu, piece, grid, _PIECE_CM2, most_hu):
+            kept |= piece
+    return kept
+
+
+def _grid_of(scan: Scan, pixel_mm: float = _GRID_MM) -> _Grid:
     _, rows, columns = scan.hu.shape
     dz, dy, dx = scan.spacing_mm if scan.spacing_known else (5.0, *[_FIELD_MM / max(rows, columns)] * 2)
-    coarse_rows = min(max(round(rows * dy / _GRID_MM), 1), rows)
-    coarse_columns = min(max(round(columns * dx / _GRID_MM), 1), columns)
+    coarse_rows = min(max(round(rows * dy / pixel_mm), 1), rows)
+    coarse_columns = min(max(round(columns * dx / pixel_mm), 1), columns)
     return _Grid(coarse_rows, coarse_columns, (dy * rows / coarse_rows, dx * columns / coarse_columns), dz)
 
 
 def _room(hu: np.ndarray, bone: np.ndarray, grid: _Grid) -> np.ndarray:
     """(y, x) bool, the area inside the skull in one slice; empty if there is no brain in a skull."""
-    padded = np.pad(bone, _MARGIN)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_GAP_MM))
-    inside = slice(_MARGIN, -_MARGIN)
-    room = _largest(_enclosed(closed)[inside, inside])
+    room = _largest(_enclosed_inside(_closed_bone(bone, grid)))
     if _is_brain(hu, room, grid, _ROOM_CM2[0], _MEDIAN_HU[1]):
         return room
     if bone.sum() * grid.pixel_cm2 < 5:
         return np.zeros(hu.shape, bool)
-    wide = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, grid.disk(_OPEN_GAP_MM))[inside, inside] > 0
+    wide = cv2.morphologyEx(np.pad(bone, _MARGIN), cv2.MORPH_CLOSE, grid.disk(_OPEN_GAP_MM))[_INSIDE] > 0
     room = _open_room(hu, bone, wide, grid)
     return room if _is_brain(hu, room, grid, _OPEN_LEAST_CM2, _OPEN_MEDIAN_HU) else np.zeros(hu.shape, bool)
+
+
+def _closed_bone(bone: np.ndarray, grid: _Grid) -> np.ndarray:
+    """Bone of a (y, x) slice with its gaps closed and a margin around it."""
+    return cv2.morphologyEx(np.pad(bone, _MARGIN), cv2.MORPH_CLOSE, grid.disk(_GAP_MM))
+
+
+def _enclosed_inside(walls: np.ndarray) -> np.ndarray:
+    """`_enclosed` of walls with a margin, without it."""
+    return _enclosed(walls)[_INSIDE]
 
 
 def _enclosed(walls: np.ndarray) -> np.ndarray:

@@ -476,7 +476,9 @@ plt.show()
 dense = load("densenet-small")
 for name in ("slice_auc_any", "height_auc", "scan_auc_any"):
     figure = dense.figures[name]
-    print(f"{name:14} {figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})")
+    print(
+        f"{name:14} {figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
+    )
 for patient in ("066", "084", "099"):
     case = real_head(patient)
     result = analyze(case.scan, dense)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ich_lib.demo import viewer
-from ich_lib.demo.downloads import at_threshold
+from ich_lib.demo.session import at_threshold
 from ich_lib.words import result_sentence, volume_sentence
 from tests.browsing import SETTLE, mount_viewer, pixels, settle, where
 from tests.viewed import BLEED, SHAPE, result

@@ -29,6 +29,7 @@ from ich_lib.demo.viewer.packing import (
     unpack,
     unpack_blood,
 )
+from ich_lib.demo.viewer.solid import library_text, shown_mask, solid_payload
 from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.scan import LOWEST_HU, Scan, nearest_slices
@@ -37,7 +38,19 @@ from ich_lib.words.page import page_sentence, page_words
 VIEWER_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
 SCRIPTS = tuple(  # one scope
     f"{name}.js"
-    for name in ("words", "state", "frames", "draw", "measure", "inputs", "report", "hands", "together", "start")
+    for name in (
+        "words",
+        "state",
+        "frames",
+        "draw",
+        "measure",
+        "inputs",
+        "report",
+        "solid",
+        "hands",
+        "together",
+        "start",
+    )
 )
 MOST_SIDE = 512  # pixels of a slice's longer side in the viewer
 MOST_PIXELS = 16_000_000  # of all slices together: about 18 MB of page
@@ -309,6 +322,7 @@ __all__ = [
     "folder_html",
     "head_html",
     "inputs_payload",
+    "library_text",
     "overlay",
     "pack",
     "pack_truth",
@@ -317,6 +331,8 @@ __all__ = [
     "payload",
     "quantize_hu",
     "scan_picture",
+    "shown_mask",
+    "solid_payload",
     "studies_html",
     "truth_layers",
     "unpack",

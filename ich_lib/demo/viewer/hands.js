@@ -219,7 +219,7 @@ const KEYS = { // up is toward the head, on the slider too
   l: () => setCrosshair(!state.crosshair), y: () => setSlab({ thin: "mean", mean: "mip", mip: "thin" }[state.slab]),
   b: () => goBlood(1), v: () => goBlood(-1), r: () => measureByKeys("ruler"), g: () => measureByKeys("region"), Escape: forgetMeasure,
   "+": () => setZoom(state.zoom * 1.25), "=": () => setZoom(state.zoom * 1.25), "-": () => setZoom(state.zoom / 1.25), 0: resetZoom,
-  i: () => (panel.open = !panel.open), x: fullscreen, "?": help,
+  i: () => (panel.open = !panel.open), x: fullscreen, p: openSolid, "?": help,
 };
 const SHIFTED = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -230,7 +230,7 @@ at(".desk").addEventListener("pointerleave", () => (state.rested = false));
 // where one types keep all of theirs, other sliders and the menu those that move them.
 function onKey(event) {
   const inside = element.contains(document.activeElement), free = document.activeElement === document.body, field = event.target;
-  if (!state.scan || event.ctrlKey || event.metaKey || event.defaultPrevented || at(".legend-of-keys").open || (!inside && !(free && state.rested))) return;
+  if (!state.scan || event.ctrlKey || event.metaKey || event.defaultPrevented || element.querySelector("dialog[open]") || (!inside && !(free && state.rested))) return;
   const moves = /^(Arrow|Page|Home|End)/.test(event.key);
   if (field.type === "number" || field.tagName === "SELECT" || (field.type === "range" && field !== position && moves)) return;
   const [down, right] = SHIFTED[event.key] ?? [];

@@ -34,6 +34,7 @@ function fillWords() {
   fillPlanes();
   fillReport(state.scan.report);
   fillWorth();
+  fillSolid();
 }
 
 function fillReport(report) {
@@ -190,13 +191,15 @@ function fillWindows() {
 }
 
 function fillPlanes() {
-  const off = state.scan.slices.length === 1 ? say("plane_one") : state.scan.slice_mm ? "" : say("plane_off");
+  const off = flatReason();
   for (const button of element.querySelectorAll("button[data-plane]")) {
     const { plane: which } = button.dataset;
     button.setAttribute("aria-pressed", which === state.plane && at(".montage").hidden);
     button.disabled = which !== "axial" && off !== "";
     button.title = which !== "axial" && off ? off : which[0];
   }
+  at(".solid").disabled = off !== "" || !answered();
+  at(".solid").title = off || "p";
   const still = at('button[data-drag="window"]');
   still.disabled = !state.scan.hu_known;
   still.title = state.scan.hu_known ? "" : say("drag_no_window");

@@ -30,6 +30,7 @@ function listen() {
   at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
   at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
   panel.addEventListener("toggle", askInputs);
+  listenSolid();
   at(".next-blood").addEventListener("click", () => goBlood(1));
   at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
   at(".zoom-out").addEventListener("click", () => setZoom(state.zoom / 1.25));
@@ -53,7 +54,13 @@ const plain = (value) => JSON.parse(JSON.stringify(value)); // Gradio's is a pro
 // A scan of its own, or what was found in the one that is shown; for one that is not shown any more it comes too late.
 function take(value) {
   if (value?.slices) open(plain(value));
-  else if (value?.to && value.to === state.scan?.id) value.inputs ? takeInputs(plain(value.inputs)) : add(plain(value));
+  else if (value?.to && value.to === state.scan?.id) received(plain(value));
+}
+
+function received(more) {
+  if (more.inputs) takeInputs(more.inputs);
+  else if (more.solid) takeSolid(more);
+  else add(more);
 }
 
 function speak(tag) {
@@ -88,7 +95,8 @@ function open(payload) {
 function add(more) {
   const still = state.plane === "axial" && state.place.axial === state.scan.start && isFirst(), found = more.blood && !state.scan.blood;
   const turned = { coronal: state.scan.start_row, sagittal: state.scan.start_column };
-  state.scan = { ...state.scan, ...more, report: { ...state.scan.report, ...more.report } };
+  state.scan = { ...state.scan, ...more, solid: null, report: { ...state.scan.report, ...more.report } };
+  state.askedSolid = "";
   if (more.blood) state.threshold = state.scan.threshold;
   if (found && still) state.place.axial = state.scan.start;
   if (found && state.place.coronal === turned.coronal && state.plane !== "coronal") state.place.coronal = state.scan.start_row;
@@ -113,6 +121,7 @@ function renew() {
   if (!at(".montage").hidden) drawMontage();
   fillTitle();
   askInputs();
+  askSolid();
 }
 
 viewers.add({ root, state, view, say, sizes, marked, turnable });
