@@ -1,6 +1,6 @@
-"""Make the API pages of the library from its docstrings, in build/api: python docs/api.py
+"""Make the API pages of the library from its docstrings: python docs/api.py [FOLDER]
 
-It uses pdoc, of requirements-dev.txt.
+Without FOLDER they are written to build/api. It uses pdoc, of requirements-dev.txt.
 """
 
 import os
@@ -51,4 +51,4 @@ def write(names: list[str], out: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(write(modules(), OUT))
+    print(write(modules(), Path(sys.argv[1]) if len(sys.argv) > 1 else OUT))
