@@ -43,7 +43,11 @@ def write(names: list[str], out: Path) -> Path:
     Raises:
         UserWarning: if pdoc warns of a module that cannot be imported or of an unknown annotation.
     """
-    pdoc.render.configure(docformat="google", footer_text=f"ich_lib {ich_lib.__version__}. Not a medical device.")
+    pdoc.render.configure(
+        docformat="google",
+        footer_text=f"ich_lib {ich_lib.__version__}. Not a medical device.",
+        template_directory=ROOT / "docs" / "website" / "pdoc",
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("error", category=UserWarning, module="pdoc")
         pdoc.pdoc(*names, output_directory=out)

@@ -60,7 +60,8 @@ def assemble(folder: Path, *, run: bool, api: bool) -> list:
     parts = lessons.course_parts((ROOT / "README.md").read_text(encoding="utf-8"))
     _put(folder / pages.CONTENTS, contents.contents(facts, parts, run=run))
     _put(folder / pages.API, contents.api(script("docs/architecture.py").rooms().values(), made=api))
-    _put(folder / "style" / "site.css", (HERE / "website" / "site.css").read_text(encoding="utf-8"))
+    for name in ("site.css", "iframe-worker.js"):
+        _put(folder / "style" / name, (HERE / "website" / name).read_text(encoding="utf-8"))
     _put(folder / "style" / "colors.css", _colors())
     return contents.navigation(facts, parts)
 
@@ -102,7 +103,7 @@ def add_api(out: Path) -> None:
     Args:
         out: the folder of the site.
     """
-    files = [HERE / "api.py", *sorted((ROOT / "ich_lib").rglob("*.py"))]
+    files = [HERE / "api.py", *(HERE / "website" / "pdoc").iterdir(), *sorted((ROOT / "ich_lib").rglob("*.py"))]
     key = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
     kept = CACHE / f"api-{key}"
     if not kept.exists():

@@ -83,10 +83,11 @@ def course_parts(readme: str) -> list[tuple[str, list[int]]]:
 
 
 def solved(lesson):
-    """The solved notebook of a lesson, without outputs and without a badge, which another host would serve."""
-    where = {"repository": build.repository(), "version": build.version()}
-    notebook = build.notebook(lesson, solved=True, **where)
-    notebook.cells[0].source = lesson.cells[0].source
+    """The solved notebook of a lesson without outputs. A badge becomes a link: another host would serve its picture."""
+    notebook = build.notebook(lesson, solved=True, repository=build.repository(), version=build.version())
+    colab = re.search(r"\[!\[Open in Colab\]\(\S+\)\](\(\S+\))", notebook.cells[0].source)
+    link = f"\n\n[Open in Colab]{colab[1]}" if colab else ""
+    notebook.cells[0].source = lesson.cells[0].source + link
     return notebook
 
 

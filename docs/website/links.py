@@ -1,15 +1,11 @@
 """The check of a built site: every link and anchor leads somewhere, and no page loads a file from another host."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-_TAG = re.compile(r"<([a-z][a-z0-9-]*)\b((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>", re.I)
-_ATTRIBUTE = re.compile(r"([a-z:-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))", re.I)
-_SCRIPT = re.compile(r"(<script\b[^>]*>).*?</script>", re.S | re.I)
 _CSS = re.compile(r"url\(\s*[\"']?([^\"')]+)|@import\s+[\"']([^\"']+)", re.I)
 _LOADED = {
     ("script", "src"), ("img", "src"), ("source", "src"), ("video", "src"), ("video", "poster"), ("audio", "src"),
@@ -34,6 +30,33 @@ class Document:
     resources: tuple[str, ...]
 
 
+class _Reader(HTMLParser):
+    def __init__(self, text: str):
+        super().__init__()
+        self.anchors, self.links, self.resources = {"", "top"}, [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {key: value or "" for key, value in attrs}
+        self.anchors |= {attributes[key] for key in ("id", "name") if key in attributes}
+        for key, value in attributes.items():
+            if (tag, key) in _LOADED:
+                self.resources.append(value)
+            elif (tag, key) in _FOLLOWED:
+                self.links.append(value)
+            elif key == "srcset":
+                self.resources += [part.split()[0] for part in value.split(",") if part.strip()]
+            elif key == "style":
+                self.resources += _styles(value)
+        if tag == "link":
+            kind = self.links if attributes.get("rel") in _LINKED else self.resources
+            kind.append(attributes.get("href", ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "style":
+            self.resources += _styles(data)
+
+
 def document(text: str, *, style: bool = False) -> Document:
     """Find the addresses in a text.
 
@@ -43,23 +66,8 @@ def document(text: str, *, style: bool = False) -> Document:
     """
     if style:
         return Document(frozenset(), (), tuple(_styles(text)))
-    anchors, links, resources = {"", "top"}, [], []
-    for name, attributes in _tags(text):
-        anchors |= {attributes[key] for key in ("id", "name") if key in attributes}
-        for key, value in attributes.items():
-            if (name, key) in _LOADED:
-                resources.append(value)
-            elif (name, key) in _FOLLOWED:
-                links.append(value)
-            elif key == "srcset":
-                resources += [part.split()[0] for part in value.split(",") if part.strip()]
-            elif key == "style":
-                resources += _styles(value)
-        if name == "link":
-            (links if attributes.get("rel") in _LINKED else resources).append(attributes.get("href", ""))
-    for block in re.findall(r"<style\b[^>]*>(.*?)</style>", text, re.S | re.I):
-        resources += _styles(block)
-    return Document(frozenset(anchors), tuple(links), tuple(resources))
+    found = _Reader(text)
+    return Document(frozenset(found.anchors), tuple(found.links), tuple(found.resources))
 
 
 def problems(site: Path) -> list[str]:
@@ -103,13 +111,6 @@ def _lacking(address: str, page: Path, site: Path, documents: dict[Path, Documen
     if parts.fragment and target in documents and unquote(parts.fragment) not in documents[target].anchors:
         return "there is no such anchor"
     return None
-
-
-def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    text = _SCRIPT.sub(r"\1", re.sub(r"<!--.*?-->", "", text, flags=re.S))
-    for match in _TAG.finditer(text):
-        found = _ATTRIBUTE.finditer(match[2])
-        yield match[1].lower(), {a[1].lower(): unescape(a[2] or a[3] or a[4] or "") for a in found}
 
 
 def _styles(text: str) -> list[str]:

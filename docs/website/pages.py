@@ -104,7 +104,8 @@ def rewritten(text: str, page: Page, known: Mapping[str, str], repository: str |
             return f"{match['image']}[{match['label']}]({_relative(path, page.target)})"
         return f"[{match['label']}]({repository}/{path}{mark}{anchor})" if repository else _plain(match["label"])
 
-    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)  # the card of a Space
+    if page.source == "README.md":
+        text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)  # the card of a Space
     return _CODE_OR_LINK.sub(replaced, text), pictures
 
 
