@@ -26,8 +26,9 @@ MARK = ".made-by-docs-site"
 sys.path[:0] = [str(ROOT), str(HERE)]
 os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")  # of the theme: requirements-dev.txt keeps MkDocs below 2
 
-from ich_lib import colors, notice  # noqa: E402
 from website import contents, lessons, links, pages, script  # noqa: E402
+
+from ich_lib import colors, notice  # noqa: E402
 
 
 def assemble(folder: Path, *, run: bool, api: bool) -> list:
@@ -116,12 +117,16 @@ def add_api(out: Path) -> None:
     for path in sorted(kept.rglob("*")):
         target = out / "api" / path.relative_to(kept)
         if path.suffix == ".html":
-            up = "../" * len(target.relative_to(out).parent.parts)
-            back = f'<nav class="pdoc"><a href="{up}{Path(pages.API).with_suffix(".html").as_posix()}">Back to the site</a>'
-            _put(target, path.read_text(encoding="utf-8").replace('<nav class="pdoc">', back, 1))
+            _put(target, _with_way_back(path.read_text(encoding="utf-8"), len(target.relative_to(out).parts) - 1))
         elif path.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
+
+
+def _with_way_back(html: str, depth: int) -> str:
+    address = "../" * depth + Path(pages.API).with_suffix(".html").as_posix()
+    head, menu, rest = html.partition('<nav class="pdoc">')
+    return head + menu + rest.replace("<div>", f'<div><p><a href="{address}">Back to the site</a></p>', 1)
 
 
 def _colors() -> str:

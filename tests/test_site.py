@@ -1,4 +1,4 @@
-"""The site: all lessons, their times and what comes before them, no file of another host, and links that lead somewhere."""
+"""The site: every lesson with its time and what comes before it, links that lead somewhere, no file of another host."""
 
 import importlib
 import re
@@ -112,7 +112,9 @@ def test_no_page_loads_a_file_of_another_host_and_every_link_leads_somewhere(sit
             place, _, anchor = address.partition("#")
             if re.match(r"[a-z]+:", address):
                 continue
-            folder = site if place.startswith("/") else path.parent  # the page for a missing address counts from the top
+            folder = (
+                site if place.startswith("/") else path.parent
+            )  # the page for a missing address counts from the top
             target = (folder / place.lstrip("/")).resolve() if place else path
             assert target.exists(), (path, address)
             if anchor and target.suffix == ".html":
@@ -212,6 +214,7 @@ def test_outputs_become_pictures_text_and_tables_and_a_progress_bar_is_left_out(
     )
     code.outputs = [
         stream("planted \x1b[31mwords\x1b[0m\n"),
+        stream("more words\n"),
         stream(" 50%|##  | 1/2 [00:01<00:01, 1.00it/s]"),
         data(image_png=PIXEL, text_plain="<Figure>"),
         data(text_html="<b>bold</b>\n\n<i>x</i>", text_plain="no"),
@@ -220,10 +223,10 @@ def test_outputs_become_pictures_text_and_tables_and_a_progress_bar_is_left_out(
     heading = nbformat.v4.new_markdown_cell("## A `claim`\nThree:\n- one\n- two")
     text = website.lessons.page(nbformat.v4.new_notebook(cells=[heading, code]), tmp_path / "01_a", was_run=True)
     assert "Three:\n\n- one\n- two" in text
-    assert "``` { .text .output }\nplanted words\n```" in text
+    assert "``` { .text .output }\nplanted words\nmore words\n```" in text
     assert "50%" not in text
-    assert "![A picture that the code above draws. Section: A claim](01_a/001-2.png)" in text
-    assert (tmp_path / "01_a" / "001-2.png").read_bytes().startswith(b"\x89PNG")
+    assert "![A picture that the code above draws. Section: A claim](01_a/001-3.png)" in text
+    assert (tmp_path / "01_a" / "001-3.png").read_bytes().startswith(b"\x89PNG")
     assert '<div class="output"><b>bold</b>\n<i>x</i></div>' in text
     assert "```` { .text .output }\n'a ``` b'\n````" in text
     assert "no outputs" not in text
@@ -237,7 +240,9 @@ def test_a_lesson_that_the_table_of_the_readme_forgets_stops_the_build(website, 
 
 
 def test_a_first_cell_without_a_time_is_named(website):
-    cell = SimpleNamespace(source="# 1. A title\n**You will** read.\n\n**Runs on** a laptop. **Before this** nothing.\n\n")
+    cell = SimpleNamespace(
+        source="# 1. A title\n**You will** read.\n\n**Runs on** a laptop. **Before this** nothing.\n\n"
+    )
     with pytest.raises(ValueError, match="The first cell of 01_a must hold"):
         website.lessons.facts(SimpleNamespace(name="01_a", title="1. A title", cells=[cell]))
 
@@ -277,5 +282,5 @@ def test_the_pages_of_the_api_are_part_of_the_site_and_lead_back(tmp_path):
     done = make(tmp_path / "site", "--no-run")
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "site" / "api" / "ich_lib" / "scan.html").read_text(encoding="utf-8")
-    assert '<a href="../../docs/api.html">Back to the site</a>' in page
+    assert '<div><p><a href="../../docs/api.html">Back to the site</a></p>' in page
     assert 'href="../api/ich_lib/scan.html"' in (tmp_path / "site" / "docs" / "api.html").read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ def contents(facts: Sequence[Facts], parts: Sequence[tuple[str, list[int]]], *, 
     outputs = "with its outputs" if run else "without outputs, as this build did not execute it"
     text = [
         "---\nhide:\n  - toc\n---\n\n# The course",
-        f"{len(facts)} lessons, {minutes // 60} h {minutes % 60} min together. Each is shown solved, {outputs}. *Time* is what a "
+        f"{len(facts)} lessons, {_duration(minutes)} together. Each is shown solved, {outputs}. *Time* is what a "
         "learner needs. *Runs on* ends with the minutes that all cells of a lesson take on two CPU cores.",
         '<div class="contents" markdown="1">',
     ]
@@ -54,7 +54,12 @@ def api(rooms: Iterable, *, made: bool) -> str:
         made: whether the pages of the API are part of this site.
     """
     link = lambda name, label: f'<a href="../api/{name}.html">{label}</a>' if made else label  # noqa: E731
-    start = f"Start with the {link('ich_lib', 'public names of <code>ich_lib</code>')}: `read`, `analyze`, `train` and so on."
+    face = link("ich_lib", "public names of <code>ich_lib</code>")
+    says = (
+        "The pages are made from the docstrings, which state shapes, units and errors, and have examples that run."
+        if made
+        else "This build left out the pages of the API. `python docs/api.py` writes them to `build/api`."
+    )
     rows = [
         f"| {link(f'ich_lib/{room.name}', f'<code>{room.name}</code>')} | {room.says} |"
         for room in sorted(rooms, key=lambda room: (-room.floor, room.name))
@@ -62,12 +67,12 @@ def api(rooms: Iterable, *, made: bool) -> str:
     return "\n\n".join(
         [
             "# The API",
-            "Every function states shapes, units and errors, and has an example that runs. The pages are made from the docstrings."
-            if made
-            else "This build left out the pages of the API. `python docs/api.py` writes them to `build/api`.",
-            start,
+            says,
+            f"Start with the {face}: `read`, `analyze`, `train` and so on.",
             "The packages from the top layer to the bottom:",
+            '<div class="api" markdown="1">',
             "\n".join(["| package | what it is for |", "|---|---|", *rows]),
+            "</div>\n",
         ]
     )
 

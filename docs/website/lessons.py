@@ -16,7 +16,8 @@ from website import ROOT, script
 build = script("notebooks/build.py")
 _FIRST = re.compile(
     r"\*\*You will\*\* (?P<aim>.+?)\n\n"
-    r"\*\*Time\*\* (?P<minutes>\d+) min\.\s+\*\*Runs on\*\* (?P<runs_on>.+?)\.\s+\*\*Before this\*\* (?P<needs>.+?)\.?\n\n",
+    r"\*\*Time\*\* (?P<minutes>\d+) min\.\s+\*\*Runs on\*\* (?P<runs_on>.+?)\.\s+"
+    r"\*\*Before this\*\* (?P<needs>.+?)\.?\n\n",
     re.S,
 )
 _PART = re.compile(r"^\| (?P<name>[^|]+) \| (?P<lessons>\d+ [^|]+) \|$", re.M)
@@ -174,17 +175,22 @@ def _code(cell) -> str:
     block = _fence(cell.source, f"{{ .python{title} }}")
     if "setup" not in build.tags(cell):
         return block
-    return f'<details class="setup" markdown="1"><summary>Set-up: what this lesson imports</summary>\n\n{block}\n\n</details>'
+    summary = "<summary>Set-up: what this lesson imports</summary>"
+    return f'<details class="setup" markdown="1">{summary}\n\n{block}\n\n</details>'
 
 
 def _outputs(cell, folder: Path, number: str, heading: str) -> Iterator[str]:
-    for place, output in enumerate(cell.get("outputs", [])):
+    printed = ""
+    for place, output in enumerate([*cell.get("outputs", []), {"output_type": "end"}]):
         data = output.get("data", {})
-        if output.output_type == "stream":
+        if output["output_type"] == "stream":
             text = _CONTROLS.sub("", output.text)
-            if not _COUNTER.search(text) and text.strip():
-                yield _fence(text, "{ .text .output }")
-        elif "image/png" in data:
+            printed += "" if _COUNTER.search(text) else text
+            continue
+        if printed.strip():
+            yield _fence(printed, "{ .text .output }")
+        printed = ""
+        if "image/png" in data:
             folder.mkdir(parents=True, exist_ok=True)
             name = f"{number}-{place}.png"
             (folder / name).write_bytes(base64.b64decode(data["image/png"]))

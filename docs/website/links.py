@@ -84,12 +84,16 @@ def problems(site: Path) -> list[str]:
     wrong = []
     for path, found in documents.items():
         name = path.relative_to(site.resolve()).as_posix()
-        for address in dict.fromkeys(found.resources):
-            if re.match(r"(https?:)?//", address):
-                wrong.append(f"{name} loads {address}, which is on another host.")
-        for address in dict.fromkeys((*found.links, *found.resources)):
-            if lacking := _lacking(address, path, site.resolve(), documents):
-                wrong.append(f"{name} refers to {address}: {lacking}.")
+        wrong += [
+            f"{name} loads {address}, which is on another host."
+            for address in dict.fromkeys(found.resources)
+            if re.match(r"(https?:)?//", address)
+        ]
+        wrong += [
+            f"{name} refers to {address}: {lacking}."
+            for address in dict.fromkeys((*found.links, *found.resources))
+            if (lacking := _lacking(address, path, site.resolve(), documents))
+        ]
     return wrong
 
 
@@ -98,11 +102,8 @@ def _lacking(address: str, page: Path, site: Path, documents: dict[Path, Documen
     if parts.scheme or parts.netloc:
         return None  # another host, or data in the page itself
     place = unquote(parts.path)
-    if place:
-        target = site / place.lstrip("/") if place.startswith("/") else page.parent / place
-    else:
-        target = page
-    target = target.resolve()
+    folder = site if place.startswith("/") else page.parent
+    target = (folder / place.lstrip("/")).resolve() if place else page
     target = target / "index.html" if target.is_dir() else target
     if not target.is_relative_to(site):
         return "it leads out of the site"
