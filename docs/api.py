@@ -1,6 +1,6 @@
-"""Make the API pages of the library from its docstrings, in build/api: python docs/api.py
+"""Make the API pages of the library from its docstrings: python docs/api.py [FOLDER]
 
-It uses pdoc, of requirements-dev.txt.
+Without FOLDER they are written to build/api. It uses pdoc, of requirements-dev.txt.
 """
 
 import os
@@ -43,7 +43,11 @@ def write(names: list[str], out: Path) -> Path:
     Raises:
         UserWarning: if pdoc warns of a module that cannot be imported or of an unknown annotation.
     """
-    pdoc.render.configure(docformat="google", footer_text=f"ich_lib {ich_lib.__version__}. Not a medical device.")
+    pdoc.render.configure(
+        docformat="google",
+        footer_text=f"ich_lib {ich_lib.__version__}. Not a medical device.",
+        template_directory=ROOT / "docs" / "website" / "pdoc",
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("error", category=UserWarning, module="pdoc")
         pdoc.pdoc(*names, output_directory=out)
@@ -51,4 +55,4 @@ def write(names: list[str], out: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(write(modules(), OUT))
+    print(write(modules(), Path(sys.argv[1]) if len(sys.argv) > 1 else OUT))

@@ -19,11 +19,11 @@ from tests.conftest import ROOT
 KINDS = {
     "README": ["README.md"],
     "cards": ["MODEL_CARD.md", "DATA_CARD.md", "ich_lib/data/heads/README.md"],
-    "docs": ["docs/*.md", "CONTRIBUTING.md"],
+    "docs": ["docs/*.md", "docs/website/*.md", "CONTRIBUTING.md"],
     "changelog": ["CHANGELOG.md"],
     "lessons": ["notebooks/src/*.py"],
     "docstrings": ["ich_lib/**/*.py", "app.py", "workbench.py", "release.py", "deploy/**/*.py"],
-    "docstrings of tests": ["tests/**/*.py", "benchmarks/*.py", "docs/*.py"],
+    "docstrings of tests": ["tests/**/*.py", "benchmarks/*.py", "docs/*.py", "docs/website/*.py"],
 }
 _ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|vs|et al|Fig|No|Dr|St|approx)\.")
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Source|Sources|Example|Examples|See also|Note):$")
