@@ -100,7 +100,7 @@ class Result:
 
     @property
     def has_types(self) -> bool:
-        """Whether the models tell the types of bleeding apart; a segmentation model alone does not."""
+        """Whether the models distinguish the types of bleeding; a segmentation model alone does not."""
         return self.evidence.classes is not None
 
     @property
