@@ -191,7 +191,7 @@ def find_cavity(scan: Scan) -> Cavity | None:
         >>> from ich_lib import phantom
         >>> cavity = find_cavity(phantom(1, slices=12, pixels=64).scan)
         >>> cavity.mask.shape, int(cavity.mask.any(axis=(1, 2)).sum())
-        ((12, 64, 64), 10)
+        ((12, 64, 64), 12)
     """
     grid, bone_hu = _grid_of(scan, _CAVITY_MM), min(_BONE_HU, 0.98 * float(scan.hu.max()))
     slices = [_bone_and_hu(plane, bone_hu, grid) for plane in scan.hu]

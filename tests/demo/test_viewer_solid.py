@@ -3,13 +3,18 @@
 import base64
 import json
 import zlib
+from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+from ich_lib.case import Case
 from ich_lib.colors import MASK, rgb
-from ich_lib.demo import viewer
+from ich_lib.demo import session, viewer
+from ich_lib.demo.answers import Answers, ModelPair
+from ich_lib.demo.gradio_import import gr
 from ich_lib.prepare.anatomy import find_cavity
 from ich_lib.scan import Scan, axial_affine
 from tests.browsing import SETTLE, chromium, mount_viewer, settle
@@ -131,9 +136,9 @@ def test_nothing_outside_the_skull_is_sent_even_where_the_mask_marks_it():
 
 
 def test_the_mask_of_the_viewer_is_that_of_the_model_and_follows_the_threshold():
-    planted_result = result()
-    picture = viewer.payload(planted_result)
-    assert (viewer.shown_mask(picture, None) == planted_result.mask).all()
+    planned = result()
+    picture = viewer.payload(planned)
+    assert (viewer.shown_mask(picture, None) == planned.mask).all()
     assert not viewer.shown_mask(picture, 240).any()  # 0.9 are 230 of 255
     withheld = viewer.payload(doubtful_result())
     assert viewer.shown_mask(withheld, None) is None
@@ -177,6 +182,73 @@ def test_thin_slices_of_512_pixels_stay_small():
     assert sum(len(surface["field"]) for surface in found.values()) < 1_500_000
     _, points, voxel_ml = unpacked(found["blood"])
     assert len(points) * voxel_ml == pytest.approx(blood.sum() * np.prod(mm) / 1000, rel=0.1)
+
+
+# ---- the server's answer
+
+
+def answered(monkeypatch, found, *, threshold=None, is_first=True, last=None):
+    """What the page is sent for an upload whose scan and result are planted."""
+    monkeypatch.setattr(session, "current_scan", lambda *_: found.scan)
+    monkeypatch.setattr(session, "find_blood", lambda *_, **__: found)
+    pair = ModelPair(None, lambda _: pytest.fail("no sample is shown"))
+    answers = Answers(SimpleNamespace(status="status"), pair, None)
+    last = last or session.CurrentScan(paths=("head.nii.gz",), id="shown")
+    steps = list(answers.solid(pair, last, session.RequestCounter(), threshold, is_first, None, "unknown", None, None))
+    return steps[0]
+
+
+def found_in(planned, bleed, scan):
+    return replace(planned, scan=scan, blood=np.where(bleed, 0.9, 0).astype(np.float16))
+
+
+def test_an_upload_is_answered_for_its_picture_with_the_library_once(monkeypatch):
+    scan, bleed = planted()
+    found = found_in(result(), bleed, scan)
+    answer, word = answered(monkeypatch, found)
+    assert answer["to"] == "shown"
+    assert [surface["name"] for surface in answer["solid"]["surfaces"]] == ["brain", "blood"]
+    assert len(answer["library"]) > 100_000
+    assert word == gr.skip()
+    assert "library" not in answered(monkeypatch, found, is_first=False)[0]
+
+
+def test_the_surfaces_follow_the_threshold_of_the_slider(monkeypatch):
+    scan, bleed = planted()
+    answer, _ = answered(monkeypatch, found_in(result(), bleed, scan), threshold=240)
+    assert [surface["name"] for surface in answer["solid"]["surfaces"]] == ["brain"]
+
+
+def test_a_withheld_finding_shows_no_blood(monkeypatch):
+    scan, bleed = planted()
+    withheld = found_in(doubtful_result(), bleed, scan)
+    assert withheld.is_withheld
+    answer, _ = answered(monkeypatch, withheld)
+    assert [surface["name"] for surface in answer["solid"]["surfaces"]] == ["brain"]
+    assert answer["solid"]["sides"] == []
+
+
+def test_a_scan_that_cannot_be_read_again_is_told_on_the_line_of_status(monkeypatch):
+    scan, bleed = planted()
+    found = found_in(result(), bleed, scan)
+    monkeypatch.setattr(viewer, "solid_payload", lambda *_: 1 / 0)
+    answer, word = answered(monkeypatch, found)
+    assert answer == {"to": "shown", "solid": {}}
+    assert "Something went wrong in this program" in word
+
+
+def test_a_sample_shows_its_mask_and_its_truth_without_another_analysis(monkeypatch):
+    scan, bleed = planted()
+    case = Case(scan, bleed, np.zeros((len(bleed), 6), bool), np.ones(len(bleed), bool))
+    monkeypatch.setattr(session, "sample_case", lambda _: case)
+    monkeypatch.setattr(session, "find_blood", lambda *_, **__: pytest.fail("it was analyzed already"))
+    picture = viewer.payload(replace(found_in(result(shape=SHAPE), bleed, scan), heat=np.zeros(SHAPE, np.float16)))
+    pair = ModelPair(None, lambda _: picture)
+    answers = Answers(SimpleNamespace(status="status"), pair, None)
+    last = session.CurrentScan(sample="epidural")
+    steps = list(answers.solid(pair, last, session.RequestCounter(), None, False, None, "unknown", None, None))
+    assert steps[0][0]["to"] == picture["id"]
+    assert [surface["name"] for surface in steps[0][0]["solid"]["surfaces"]] == ["brain", "blood", "truth"]
 
 
 # ---- in the browser

@@ -64,7 +64,7 @@ def solid_payload(scan: Scan, blood: np.ndarray | None, truth: np.ndarray | None
         >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
         >>> shown = solid_payload(case.scan, case.truth)
         >>> [surface["name"] for surface in shown["surfaces"]], shown["sides"]
-        (['brain', 'blood'], ['right'])
+        (['brain', 'blood'], ['right', 'back'])
     """
     if not scan.spacing_known or len(scan.hu) == 1:
         return {"why": "plane_one" if len(scan.hu) == 1 else "plane_off"}
