@@ -438,7 +438,7 @@ def test_the_server_is_asked_once_per_threshold_and_told_whether_the_library_is_
     page.keyboard.press("p")
     assert page.evaluate("() => window.triggered") == ["play", "play"]
     assert page.evaluate("() => window.ichSolid()") == [133, False]
-    assert page.inner_text(".solid-note").startswith("The surfaces are made.")
+    assert page.inner_text(".solid-note").startswith("The surfaces are being made.")
 
 
 def test_a_head_without_a_closed_skull_gets_the_sentence_and_no_drawing(page):
