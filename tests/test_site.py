@@ -208,14 +208,14 @@ def test_a_lesson_is_executed_once_and_again_when_a_cell_changed(website, tmp_pa
 
 def test_outputs_become_pictures_text_and_tables_and_a_progress_bar_is_left_out(website, tmp_path):
     code = nbformat.v4.new_code_cell("x", metadata={"tags": []})
-    stream = lambda text: nbformat.v4.new_output("stream", text=text)  # noqa: E731
+    stream = lambda text, name="stdout": nbformat.v4.new_output("stream", text=text, name=name)  # noqa: E731
     data = lambda **kinds: nbformat.v4.new_output(  # noqa: E731
         "display_data", data={kind.replace("_", "/", 1): value for kind, value in kinds.items()}
     )
     code.outputs = [
         stream("planted \x1b[31mwords\x1b[0m\n"),
         stream("more words\n"),
-        stream(" 50%|##  | 1/2 [00:01<00:01, 1.00it/s]"),
+        stream(" 50%|##  | 1/2 [00:01<00:01, 1.00it/s]", "stderr"),
         data(image_png=PIXEL, text_plain="<Figure>"),
         data(text_html="<b>bold</b>\n\n<i>x</i>", text_plain="no"),
         data(text_plain="'a ``` b'"),

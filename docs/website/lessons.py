@@ -21,7 +21,6 @@ _FIRST = re.compile(
     re.S,
 )
 _PART = re.compile(r"^\| (?P<name>[^|]+) \| (?P<lessons>\d+ [^|]+) \|$", re.M)
-_COUNTER = re.compile(r"\d+%\||\d+it \[|it/s|s/it")  # a progress bar of tqdm
 _CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _NOT_RUN = (
     '!!! warning "This build has no outputs"\n\n'
@@ -113,7 +112,7 @@ def executed(notebook, name: str, cache: Path):
     environment |= {"PYTHONPATH": str(ROOT), "ICH_CACHE": environment.get("ICH_CACHE", str(cache / "data"))}
     print(f"executing {name}", flush=True)
     with TemporaryDirectory() as folder:
-        client = NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": folder}})
+        client = NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": folder}})
         client.execute(env=environment)
     cache.mkdir(parents=True, exist_ok=True)
     for older in cache.glob(f"{name}-*.ipynb"):
@@ -184,8 +183,8 @@ def _outputs(cell, folder: Path, number: str, heading: str) -> Iterator[str]:
     for place, output in enumerate([*cell.get("outputs", []), {"output_type": "end"}]):
         data = output.get("data", {})
         if output["output_type"] == "stream":
-            text = _CONTROLS.sub("", output.text)
-            printed += "" if _COUNTER.search(text) else text
+            if output.name == "stdout":  # bars and the logs of TensorFlow go to the other one
+                printed += _CONTROLS.sub("", output.text)
             continue
         if printed.strip():
             yield _fence(printed, "{ .text .output }")
