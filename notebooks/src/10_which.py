@@ -484,10 +484,9 @@ for patient in ("066", "084", "099"):
     result = analyze(case.scan, dense)
     called = result.slice_scores[:, ANY] >= result.score_threshold
     truth = case.labels[:, ANY]
-    print(
-        f"Patient {patient}: calls {(called & truth).sum()} of {truth.sum()} bleeding slices, "
-        f"{(called & ~truth).sum()} of {(~truth).sum()} others"
-    )
+    hits, alarms = (called & truth).sum(), (called & ~truth).sum()
+    print(f"Patient {patient}: calls {hits} of {truth.sum()} bleeding slices, ", end="")
+    print(f"and {alarms} of {(~truth).sum()} others")
 
 # %% [markdown]
 # Its slice AUC is above that of the height, so it learned something. Yet it misses most slices of these patients and

@@ -194,7 +194,7 @@ def answered(monkeypatch, found, *, threshold=None, is_first=True, last=None):
     pair = ModelPair(None, lambda _: pytest.fail("no sample is shown"))
     answers = Answers(SimpleNamespace(status="status"), pair, None)
     last = last or session.CurrentScan(paths=("head.nii.gz",), id="shown")
-    steps = list(answers.solid(pair, last, session.RequestCounter(), threshold, is_first, None, "unknown", None, None))
+    steps = list(answers.solid(last, "", session.RequestCounter(), threshold, is_first, None, "unknown", None, None))
     return steps[0]
 
 
@@ -246,7 +246,7 @@ def test_a_sample_shows_its_mask_and_its_truth_without_another_analysis(monkeypa
     pair = ModelPair(None, lambda _: picture)
     answers = Answers(SimpleNamespace(status="status"), pair, None)
     last = session.CurrentScan(sample="epidural")
-    steps = list(answers.solid(pair, last, session.RequestCounter(), None, False, None, "unknown", None, None))
+    steps = list(answers.solid(last, "", session.RequestCounter(), None, False, None, "unknown", None, None))
     assert steps[0][0]["to"] == picture["id"]
     assert [surface["name"] for surface in steps[0][0]["solid"]["surfaces"]] == ["brain", "blood", "truth"]
 
