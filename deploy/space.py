@@ -39,7 +39,7 @@ _CARD_TEXT = """
 # Intracranial hemorrhage on head CT, to learn from
 
 Put in a head CT (DICOM, NIfTI or pictures) and see the blood outlined, beside the probability of each type of bleeding.
-It opens on a head made by code, so that nothing has to be uploaded to try it.
+It opens on a real head of CT-ICH (CC BY 4.0), so that nothing has to be uploaded to try it.
 
 **For teaching and research. It is not a medical device, it misses bleeds and invents some, and nothing it says may be
 used to diagnose, treat or triage anyone.** How often it is wrong stands in [MODEL_CARD.md](MODEL_CARD.md). This is a

@@ -26,7 +26,7 @@ class Page:
         turns: what it asked for so far, a session.RequestCounter.
         sample, compare, files, truth, series, window, level, width: what a person chooses. `compare` is the name of a
             second model, or "".
-        about: whose design the second model is, and how good it is.
+        about: the task of the second model, and its figures on patients that it had not seen.
         own: the row of level and width.
         make, made, zipped: downloads, one by one and together.
         status, stop: what is going on, and the button that ends it.
@@ -37,7 +37,7 @@ class Page:
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
         case: the sample that the address of the page asks for.
         no_model: "", for events of the first viewer, as `compare` for those of the second.
-        is_first: whether the page lacks the library of the 3D view; page.js fills it in.
+        is_first: whether the page lacks the library of the 3D view; solid.js fills it in.
     """
 
     last: gr.State

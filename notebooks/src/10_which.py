@@ -491,8 +491,8 @@ for patient in ("066", "084", "099"):
 # %% [markdown]
 # Its slice AUC is above that of the height, so it learned something. Yet it misses most slices of these patients and
 # alarms on the clean one. An AUC ranks slices; a ward needs calls. Its scores are calibrated, only one slice in eight
-# bleeds, and so a weak model seldom reaches 0.5. Networks from the outline of the blood learn more from as many scans:
-# compare the U-Net in the demo (the box "Compare with").
+# bleeds, and so a weak model seldom reaches 0.5. The U-Net of the library, which also learns from outlines, reaches a
+# slice AUC of 0.93 on the same folds. The demo shows both side by side (the box "Compare with").
 #
 # ## Break it: another hospital, another mix
 # **Predict:** the "never" answer in a ward where every fifth slice bleeds, and where every hundredth does.
