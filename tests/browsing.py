@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from ich_lib.demo import viewer
 
@@ -22,6 +23,18 @@ def chromium(kit, *more):
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", *more]
     return kit.chromium.launch(executable_path=path, args=arguments)
+
+
+def open_chromium(*more):
+    """For a fixture: the browser, closed at the end; where there is none, its tests are skipped and say why."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
+    with playwright.sync_playwright() as kit:
+        try:
+            opened = chromium(kit, *more)
+        except playwright.Error:
+            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
+        yield opened
+        opened.close()
 
 
 @contextlib.contextmanager

@@ -61,16 +61,9 @@ def ct_ich_folder():
 @pytest.fixture(scope="module")
 def browser():
     """Chromium, once a module, since its loop blocks others."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
-    from tests.browsing import chromium
+    from tests.browsing import open_chromium
 
-    with playwright.sync_playwright() as kit:
-        try:
-            opened = chromium(kit)
-        except playwright.Error:
-            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
-        yield opened
-        opened.close()
+    yield from open_chromium()
 
 
 @pytest.fixture(autouse=True)

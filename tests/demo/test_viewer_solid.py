@@ -17,7 +17,7 @@ from ich_lib.demo.answers import Answers, ModelPair
 from ich_lib.demo.gradio_import import gr
 from ich_lib.prepare.anatomy import find_cavity
 from ich_lib.scan import Scan, axial_affine
-from tests.browsing import SETTLE, chromium, mount_viewer, settle
+from tests.browsing import SETTLE, mount_viewer, open_chromium, settle
 from tests.viewed import doubtful_result, result
 
 SHAPE, SPACING_MM = (30, 120, 110), (5.0, 1.6, 1.8)  # three unequal distances
@@ -257,14 +257,7 @@ def test_a_sample_shows_its_mask_and_its_truth_without_another_analysis(monkeypa
 @pytest.fixture(scope="module")
 def drawing():
     """A Chromium that draws WebGL by the processor."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
-    with playwright.sync_playwright() as kit:
-        try:
-            opened = chromium(kit, "--enable-unsafe-swiftshader")
-        except playwright.Error:
-            pytest.skip("No Chromium here: install it, name it in CHROMIUM, or run `playwright install chromium`.")
-        yield opened
-        opened.close()
+    yield from open_chromium("--enable-unsafe-swiftshader")
 
 
 @pytest.fixture(scope="module")
