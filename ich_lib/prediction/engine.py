@@ -103,7 +103,7 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
 
     Args:
         source: "shipped" for the model that `analyze` uses, another name of `list_weights`, a folder written by
-            `export` or `train`, or a folder of such folders.
+            `export` or `train`, or a folder of such folders. The folders inside a folder of a model are not read.
         fill: use the shipped model for a task that the folder lacks. A model of `list_weights` is always alone.
 
     Returns:
@@ -132,8 +132,8 @@ def load(source: str | Path = WEIGHTS_FOLDER, *, fill: bool = True) -> Models:
             f"{folder} is not a folder. Name a run folder of train, a folder of export, or one of "
             f"{listed(list_weights())}."
         )
-    models = [
-        model for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for model in _models_in(place)
+    models = _models_in(folder) or [
+        model for place in sorted(p for p in folder.iterdir() if p.is_dir()) for model in _models_in(place)
     ]
     pair = _pair(models, folder)
     if not models:

@@ -321,13 +321,18 @@ def site(browser, server):
         yield page
 
 
+SCAN = "() => [...window.ichViewers].find(({ root, state }) => root.isConnected && state.scan).state.scan.id"
+
+
 def bring(page, path, box="#files input[type=file]"):
     page.set_input_files(box, path)
 
 
 def read(page, path, start, box="#files input[type=file]"):
-    """Bring a file and wait until everything is found in it."""
+    """Bring a file and wait until everything is found in it, and not in the scan that is shown now."""
+    shown = page.evaluate(SCAN)
     bring(page, path, box)
+    page.wait_for_function(f"(shown) => ({SCAN})() !== shown", arg=shown, timeout=60_000)
     wait_for(page, ".origin", start)
     page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
     page.evaluate(SETTLE)
@@ -577,7 +582,8 @@ def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case
     k = int(site.get_attribute(".viewer", "data-slice")) - 1
     site.evaluate("() => document.querySelector('.sees td.here canvas').classList.add('seen-by-model')")
     shown = pixels(site, "seen-by-model")[..., 0]
-    assert np.array_equal(shown, np.rint(expected.pictures[k, :, :, 0] * 255))
+    # one gray level, since threads may round a mean the other way
+    assert abs(shown - np.rint(expected.pictures[k, :, :, 0] * 255)).max() <= 1
     site.click(".sees summary")
 
 

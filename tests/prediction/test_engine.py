@@ -112,6 +112,19 @@ def test_two_models_of_one_task_are_refused(weights_copy):
         load(weights_copy)
 
 
+def test_a_folder_with_a_model_is_that_model_whatever_lies_in_its_folders():
+    """The library's own folder holds the shipped model, and further models in folders."""
+    assert [model.name for model in load(WEIGHTS)] == [NAME]
+
+
+def test_a_folder_of_exported_folders_joins_them(weights_copy):
+    inner = weights_copy / "inner"
+    inner.mkdir()
+    for path in weights_copy.glob(f"{NAME}*"):
+        path.rename(inner / path.name)
+    assert [model.name for model in load(weights_copy, fill=False)] == [NAME]
+
+
 def test_a_folder_without_models_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no model"):
         load(tmp_path)

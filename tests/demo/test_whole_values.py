@@ -1,0 +1,55 @@
+"""What ich_lib/demo/whole_values.py relies on in gradio. If a test fails, look there: it may no longer be needed."""
+
+import json
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT
+from tests.served import API, Server
+
+ANSWERS = [{"id": "a", "slices": ["x" * 50]}, {"to": "a", "blood": 1}, {"to": "a", "blood": 1}, ""]
+PAGE = f"""
+import sys
+from ich_lib.demo.whole_values import WholeBlocks, gr
+
+def answer():
+    yield from {ANSWERS}
+
+with KIND(analytics_enabled=False) as page:
+    page.load(answer, None, gr.HTML())
+page.launch(server_name="127.0.0.1", server_port=int(sys.argv[-1]), quiet=True)
+"""
+
+
+@pytest.fixture
+def messages(tmp_path, request):
+    """The answers of a generator of such a page, as they travel to a browser."""
+    script = tmp_path / "page.py"
+    script.write_text(PAGE.replace("KIND", request.param))
+    with Server(tmp_path, command=(str(script),), PYTHONPATH=".") as server, httpx.Client(base_url=server.url) as http:
+        request_body = {"data": [], "fn_index": 0, "session_hash": "s"}
+        http.post(f"{API}/queue/join", json=request_body).raise_for_status()
+        with http.stream("GET", f"{API}/queue/data", params={"session_hash": "s"}, timeout=60) as stream:
+            sent = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
+    return [one["output"]["data"][0] for one in sent if one["msg"] == "process_generating"]
+
+
+@pytest.mark.parametrize("messages", ["gr.Blocks"], indirect=True)
+def test_gradio_still_sends_how_to_change_the_answer_before(messages):
+    assert messages[0] == ANSWERS[0]
+    assert ["delete", ["slices"], None] in messages[1]
+
+
+@pytest.mark.parametrize("messages", ["WholeBlocks"], indirect=True)
+def test_here_each_answer_is_whole_and_changes_no_other(messages):
+    assert messages[0] == ANSWERS[0]
+    assert messages[1:] == [[["replace", [], answer]] for answer in ANSWERS[1:]]
+
+
+def test_the_page_is_built_of_them():
+    code = "import app; print(type(app.build_app()).__name__)"  # a process of its own: Gradio leaves sockets open
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["WholeBlocks"]
