@@ -1,9 +1,11 @@
-"""gr.Blocks whose generators send whole values: `from ich_lib.demo.whole_values import WholeBlocks`.
+"""Makes the generators of a Gradio page send whole values.
 
 From the second answer of a generator on, Gradio sends what differs from the answer before, and the page changes the
 former value in place to get the new one (gradio 6.31, `apply_diff`). Several answers may reach the page in one piece.
 Then a part of the page reads its value only after the next answer has changed it: of pictures that were uploaded one
 after the other, one in 35 never showed its finding. A whole value in the form of a difference leaves the former alone.
+
+The method is replaced on the page itself: a class of its own would make Gradio write type stubs (`gradio_import`).
 
 tests/demo/test_whole_values.py fails when gradio no longer takes a whole value in that form.
 """
@@ -13,11 +15,11 @@ from typing import Any
 from ich_lib.demo.gradio_import import gr
 
 
-class WholeBlocks(gr.Blocks):
-    """A page whose answers do not depend on each other."""
+def send_whole_values(page: gr.Blocks) -> None:
+    """No answer of this page is sent as a difference from another from now on."""
+    handle_diffs = page.handle_streaming_diffs
 
-    def handle_streaming_diffs(
-        self,
+    def whole(
         block_fn: Any,
         data: list,
         session_hash: str | None,
@@ -25,9 +27,10 @@ class WholeBlocks(gr.Blocks):
         final: bool,
         simple_format: bool = False,
     ) -> list:
-        """The values of one answer, each whole."""
-        is_first = session_hash is None or run is None or run not in self.pending_diff_streams[session_hash]
-        values = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format=True)
+        is_first = session_hash is None or run is None or run not in page.pending_diff_streams[session_hash]
+        values = handle_diffs(block_fn, data, session_hash, run, final, simple_format=True)
         if is_first or final or simple_format:
             return values
         return [[["replace", [], value]] for value in values]
+
+    page.handle_streaming_diffs = whole  # type: ignore[method-assign]

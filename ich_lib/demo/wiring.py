@@ -11,7 +11,7 @@ from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.messages import writing_text
 from ich_lib.demo.page import Page, lay_out
 from ich_lib.demo.samples import sample_reader
-from ich_lib.demo.whole_values import WholeBlocks
+from ich_lib.demo.whole_values import send_whole_values
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import Models, list_weights, load
 from ich_lib.words.page import page_sentence
@@ -37,10 +37,11 @@ def build_app(
         samples: what `sample_reader` returned, where it is shared; None for one of its own.
         compare: a run or exported folder to compare with, beside the models that come with the library.
     """
-    with WholeBlocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
+    with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
         page = lay_out([*list_weights()[1:], *([str(compare)] if compare else [])])
         _wire(app, page, Answers(page, ModelPair(models, samples or sample_reader(models)), load_pair))
         _wire_files(page, models)
+    send_whole_values(app)
     return app.queue(max_size=12, api_open=False)
 
 
