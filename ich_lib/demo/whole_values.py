@@ -2,8 +2,8 @@
 
 From the second answer of a generator on, Gradio sends what differs from the answer before, and the page changes the
 former value in place to get the new one (gradio 6.31, `apply_diff`). Several answers may reach the page in one piece.
-Then a part of the page reads its value only after the next answer has changed it: of pictures that were uploaded one
-after the other, one in 35 never showed its finding. A whole value in the form of a difference leaves the former alone.
+Then a part of the page may read its value only after the next answer has changed it: of 60 pictures that were uploaded
+one after the other, one never showed its finding. A whole value in the form of a difference leaves the former alone.
 
 The method is replaced on the page itself: a class of its own would make Gradio write type stubs (`gradio_import`).
 
