@@ -571,7 +571,7 @@ def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewe
 
 
 def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case, models):
-    """The middle slice's brain window in the panel is that of the library, gray level by gray level."""
+    """The middle slice's brain window in the panel is that of the library, to one gray level of rounding."""
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
     expected = input_pictures(read_scan(files["head.nii.gz"]), models.segmenter)
     site.click(".sees summary")
@@ -582,7 +582,6 @@ def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case
     k = int(site.get_attribute(".viewer", "data-slice")) - 1
     site.evaluate("() => document.querySelector('.sees td.here canvas').classList.add('seen-by-model')")
     shown = pixels(site, "seen-by-model")[..., 0]
-    # one gray level, since threads may round a mean the other way
     assert abs(shown - np.rint(expected.pictures[k, :, :, 0] * 255)).max() <= 1
     site.click(".sees summary")
 

@@ -1,14 +1,12 @@
 """What ich_lib/demo/whole_values.py relies on in gradio. If a test fails, look there: it may no longer be needed."""
 
-import json
 import subprocess
 import sys
 
-import httpx
 import pytest
 
 from tests.conftest import ROOT
-from tests.served import API, Server
+from tests.served import Server, Visitor
 
 ANSWERS = [{"id": "a", "slices": ["x" * 50]}, {"to": "a", "blood": 1}, {"to": "a", "blood": 1}, ""]
 PAGE = f"""
@@ -30,11 +28,9 @@ def messages(tmp_path, request):
     """The answers of a generator of such a page, as they travel to a browser."""
     script = tmp_path / "page.py"
     script.write_text(PAGE.replace("CHANGE", request.param))
-    with Server(tmp_path, command=(str(script),), PYTHONPATH=".") as server, httpx.Client(base_url=server.url) as http:
-        request_body = {"data": [], "fn_index": 0, "session_hash": "s"}
-        http.post(f"{API}/queue/join", json=request_body).raise_for_status()
-        with http.stream("GET", f"{API}/queue/data", params={"session_hash": "s"}, timeout=60) as stream:
-            sent = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
+    with Server(tmp_path, command=(str(script),), PYTHONPATH=".") as server, Visitor(server.url) as visitor:
+        visitor.join(0, []).raise_for_status()
+        sent = list(visitor.messages())
     return [one["output"]["data"][0] for one in sent if one["msg"] == "process_generating"]
 
 
