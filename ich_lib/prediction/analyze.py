@@ -258,7 +258,7 @@ def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | 
     thresholds = [model.recipe.threshold for model in models]
     return Result(
         scan=scan,
-        blood=answers.blood,
+        blood=_blood_of_called(answers.blood, evidence, models),
         threshold=thresholds[0],
         evidence=evidence,
         slice_scores=scores,
@@ -340,6 +340,18 @@ def _top(blood: np.ndarray) -> np.ndarray:
     """(n,) mean of the TOP highest of (n, pixels)."""
     first = max(blood.shape[1] - TOP, 0)
     return np.partition(blood, first, axis=1)[:, first:].mean(axis=1)
+
+
+def _blood_of_called(blood: np.ndarray, evidence: Evidence, models: Models) -> np.ndarray:
+    """The probabilities of blood, zero in the slices whose score is below the least one of the model's recipe.
+
+    A network that was trained on many slices with blood marks a little in most clean slices. Its score of the whole
+    slice knows better.
+    """
+    least_score = models.segmenter.recipe.least_score if models.segmenter else 0.0
+    if least_score == 0:
+        return blood
+    return blood * (evidence.plain()[:, ANY] >= least_score)[:, None, None]
 
 
 def _scores_of(evidence: Evidence, calibration: Calibration | None) -> tuple[np.ndarray, np.ndarray]:

@@ -98,10 +98,10 @@ def bright(pictures):
 
 
 def disk(slices=5, at=2):
-    """Brain of 30 HU; a disk of 95 HU on the left of one slice."""
+    """Brain of 30 HU; a disk of 95 HU on the left of one slice, or of each that is named."""
     hu = np.full((slices, 64, 64), 30, np.float32)
     y, x = np.mgrid[:64, :64]
-    hu[at][np.hypot(y - 20, x - 12) < 8] = 95
+    hu[np.ix_(np.atleast_1d(at))] = np.where(np.hypot(y - 20, x - 12) < 8, 95, 30)
     return Scan(hu, axial_affine((5, 1, 1), hu.shape))
 
 
@@ -121,6 +121,28 @@ def test_one_model_may_be_both_and_is_asked_once_each_way():
     assert result.slice_scores[:, ANY].tolist() == [0, 0, 1, 0, 0]
     assert np.argwhere(result.heat > 0.4)[:, 0].tolist() == [2] * int((scan.hu > 90).sum())
     assert not result.calibrated
+
+
+@pytest.mark.parametrize(("least_score", "slices"), [(0.0, [1, 3]), (0.5, [3])])
+def test_a_slice_below_the_least_score_has_no_mask(least_score, slices):
+    """Blood is drawn in two slices; the mean of the mask's 0.8 and the classifier's score is 0.45 and 0.7.
+
+    The evidence, from which the probabilities come, stays as it is.
+    """
+    recipe = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
+
+    def answer(pictures):
+        blood = 0.8 * bright(pictures)
+        score = np.where(pictures[:, 0, 0, 0] > 0.5, 0.6, 0.1)  # the corner tells the slices apart
+        return ModelOutput(blood, np.repeat(score[:, None], 6, axis=1))
+
+    scan = disk(at=[1, 3])
+    scan.hu[3, 0, [0, -1]] = 60  # a corner in both mirror images
+    model = planted_model(replace(recipe, least_score=least_score), answer)
+    result = analyze(scan, Models(model, model))
+    assert np.unique(np.argwhere(result.mask)[:, 0]).tolist() == slices
+    assert np.array_equal(result.mask[slices], scan.hu[slices] > 90)
+    assert result.evidence.mask == pytest.approx([0, 0.8, 0, 0.8, 0])
 
 
 def white_model():
