@@ -30,13 +30,13 @@ _LITE_FIRST = Recipe(
 _LITE = replace(
     _LITE_FIRST,
     name="unet-lite0",
-    weights=None,
     size=192,
     mix=(0.3, 0.1, 0.5, 0.1),
     painted=0.2,
     epochs=6,
     learning_rate=5e-4,
-    source="EfficientNet-Lite0 (Tan and Le 2019) as the encoder of a U-Net; goes on from unet-lite0-first",
+    source="EfficientNet-Lite0 (Tan and Le 2019), begun with ImageNet's weights, as the encoder of a U-Net; goes on from "
+    "unet-lite0-first",
 )
 _OWN_MODULES = (
     _LITE_FIRST,

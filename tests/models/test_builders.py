@@ -160,7 +160,7 @@ def test_a_recipe_survives_its_json_and_a_strange_key_is_refused():
     assert recipe_from_json(small.as_json()).channels == 6
     with pytest.raises(ValueError, match="holds 'color', which is not a field of a recipe"):
         recipe_from_json({**small.as_json(), "color": 1})
-    with pytest.raises(ValueError, match="No recipe is called 'resnet'; choose from unet-lite0, unet-phantom"):
+    with pytest.raises(ValueError, match="No recipe is called 'resnet'; choose from unet-lite0-first, unet-lite0"):
         get_recipe("resnet")
 
 

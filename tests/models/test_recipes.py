@@ -32,7 +32,7 @@ def test_recipes_are_found_by_a_pattern_and_the_list_is_ones_own():
     assert mine == RECIPES
     del mine["unet-both"]
     assert recipes("unet-both") == {"unet-both": get_recipe("unet-both")}
-    with pytest.raises(ValueError, match=r"No recipe is called 'unet-bot'; choose from unet-lite0, unet-phantom"):
+    with pytest.raises(ValueError, match=r"No recipe is called 'unet-bot'; choose from unet-lite0-first, unet-lite0"):
         recipes("unet-bot")
 
 
