@@ -861,6 +861,22 @@ def test_no_text_of_the_page_or_the_endpoint_speaks_python(server, site, two_ser
     assert not re.search(r"\b[a-z_]+=\S|\bread\(|pip install", site.inner_text("body"))
 
 
+@pytest.mark.parametrize("cut", [lambda line: line.abort(), lambda line: line.fulfill(body="")], ids=["fails", "ends"])
+def test_a_lost_line_is_said_and_the_picture_stays(browser, server, files, cut):
+    """The answers of the server stop, by an error or without a word; the page neither waits for ever nor is empty."""
+    with visit(browser, server) as page:
+        page.wait_for_timeout(1500)  # the line of the first sample has ended as it should
+        assert page.inner_text("#status") == ""
+        page.route("**/queue/data*", cut)
+        before = page.inner_text(".origin")
+        bring(page, files["head.nii.gz"])
+        wait_for(page, "#status .wrong", page_sentence("line_lost")[:20])
+        assert page.inner_text("#status") == page_sentence("line_lost")
+        assert page.inner_text(".origin") == before
+        page.select_option("#viewers .language", "de")
+        wait_for(page, "#status .wrong", "Die Verbindung zum Server ist abgebrochen")
+
+
 def choose_model(page, name):
     """Pick a model in the box "Compare with"."""
     page.click("#compare input")
