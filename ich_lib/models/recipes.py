@@ -16,6 +16,7 @@ _LITE_FIRST = Recipe(
     "unet-lite0-first",
     "both",
     "unet_lite0",
+    {"filters": (32, 32, 48, 96)},
     weights="imagenet",
     size=128,
     loss="slice_dice_bce",
@@ -23,8 +24,8 @@ _LITE_FIRST = Recipe(
     painted=0.4,
     augment=_OTHER_SCANNERS,
     epochs=8,
-    source="EfficientNet-Lite0 (Tan and Le 2019), begun with ImageNet's weights, as the encoder of a U-Net; first stage "
-    "of unet-lite0, on small pictures",
+    learning_rate=3e-3,
+    source="first stage of unet-lite0, on small pictures; its encoder begins with ImageNet's weights",
 )
 # The second stage: larger pictures and more slices without blood, whose share is then nearer to that of real scans.
 _LITE = replace(
@@ -34,9 +35,8 @@ _LITE = replace(
     mix=(0.3, 0.1, 0.5, 0.1),
     painted=0.2,
     epochs=6,
-    learning_rate=5e-4,
-    source="EfficientNet-Lite0 (Tan and Le 2019), begun with ImageNet's weights, as the encoder of a U-Net; goes on from "
-    "unet-lite0-first",
+    learning_rate=1e-3,
+    source="EfficientNet-Lite0 (Tan and Le 2019) as the encoder of a U-Net; goes on from unet-lite0-first",
 )
 _OWN_MODULES = (
     _LITE_FIRST,

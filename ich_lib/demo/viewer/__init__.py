@@ -244,7 +244,8 @@ def page_css(thumbnails: int) -> str:
 
 def page_js() -> str:
     """What the page does around the viewer, as one function that is called at once."""
-    return f"(() => {{\n{_words_js()}\n{_file('words.js')}\n{_file('tour.js')}\n{_file('page.js')}\n{_file('line.js')}\n}})();"
+    scripts = [_words_js(), *map(_file, ("words.js", "tour.js", "page.js", "line.js"))]
+    return "(() => {\n" + "\n".join(scripts) + "\n})();"
 
 
 def folder_html() -> Parts:
