@@ -18,7 +18,8 @@ from ich_lib.readers import child
 from ich_lib.readers.gather import upload_title
 from ich_lib.readers.piece import printable_name
 from ich_lib.readers.refusal import ReadError
-from ich_lib.words import LANGUAGES, in_each_language, result_sentence
+from ich_lib.words import LANGUAGES, doubt_sentences, in_each_language, notes_of, result_sentence
+from ich_lib.words.notes import note_by_language
 from ich_lib.words.page import PageProblem
 from ich_lib.words.refusals import refusal_in
 
@@ -76,7 +77,8 @@ def score_studies(
     """The rows of the table as they come, in order; it ends if the visitor has left or asks for something else.
 
     Returns:
-        Lines as of `ich_lib.archive.score`, with `sentences` by language and `warnings` of the scan besides.
+        Lines as of `ich_lib.archive.score`, with `sentences` by language and `warnings` of the scan, each by language,
+        besides.
     """
     models = models or load()
     for study in studies:
@@ -100,7 +102,14 @@ def _row(study: Study, models: Models, window_settings: session.Told, tell: Call
         sentences = in_each_language(result_sentence, results[0])
     else:
         sentences = {language: refusal_in(line["sentence"], line["error"], language) for language in LANGUAGES}
-    return line | {"sentences": sentences, "warnings": list(results[0].warnings) if results else []}
+    return line | {"sentences": sentences, "warnings": _warnings(results[0]) if results else []}
+
+
+def _warnings(result: Result) -> list[dict[str, str]]:
+    """The doubts about a scan, then the notes on it; each by language."""
+    told = in_each_language(doubt_sentences, result)
+    doubts = [dict(zip(told, sentences, strict=True)) for sentences in zip(*told.values(), strict=True)]
+    return [*doubts, *map(note_by_language, notes_of(result))]
 
 
 def as_csv(rows: Sequence[dict]) -> str:

@@ -1,15 +1,11 @@
 """What a reader refuses, in the languages of the page: readers speak English, and refusals.toml has their sentences."""
 
 import re
-import tomllib
 from functools import cache
-from pathlib import Path
 
 from ich_lib.words.languages import words_in
 from ich_lib.words.page import page_words
-
-TABLE = Path(__file__).with_name("refusals.toml")
-_PLACE = re.compile(r"\\\{(\w)\\\}")  # of a name or number, once the sentence is escaped
+from ich_lib.words.table import Entry, most_first, number_in, pattern_of, read_table, term_in
 
 
 def refusal_in(text: str, code: str, language: str) -> str:
@@ -33,6 +29,22 @@ def refusal_in(text: str, code: str, language: str) -> str:
         >>> refusal_in("The moon is full.", "locked", "de")
         'Die Datei ist durch ein Passwort geschützt. The moon is full.'
     """
+    told = known_refusal(text, language)
+    if told is not None:
+        return told
+    kinds = page_words()[language]["refused"]
+    return f"{kinds.get(code, kinds['unreadable'])} {text}"
+
+
+def known_refusal(text: str, language: str) -> str | None:
+    """A refusal in a language; None where a sentence of it is not in the table.
+
+    Raises:
+        ValueError: for a language that has no words here.
+
+    >>> known_refusal("a.zip holds no file.", "es"), known_refusal("The moon is full.", "es")
+    ('a.zip no contiene ningún archivo.', None)
+    """
     words_in(language)
     if language == "en":
         return text
@@ -41,41 +53,25 @@ def refusal_in(text: str, code: str, language: str) -> str:
         fact, sentence = match
         advice.insert(0, sentence)
     whole = _match("facts", fact, language)
-    if whole:
-        return " ".join([whole[1], *advice])
-    kinds = page_words()[language]["refused"]
-    return f"{kinds.get(code, kinds['unreadable'])} {text}"
+    return " ".join([whole[1], *advice]) if whole else None
 
 
 def _match(group: str, text: str, language: str) -> tuple[str, str] | None:
     """What stands before the sentence that the text ends with, and that sentence in the language."""
     for pattern, sentences in _patterns(group):
         if match := pattern.fullmatch(text):
-            values = {name: _term(value, language) for name, value in match.groupdict().items() if name != "before"}
+            places = {name: value for name, value in match.groupdict().items() if name != "before"}
+            values = {name: _value(value, language) for name, value in places.items()}
             return (match.groupdict().get("before") or "").strip(), sentences[language].format(**values)
     return None
 
 
-def _term(value: str, language: str) -> str:
-    return _terms().get(value, {}).get(language, value)
+def _value(value: str, language: str) -> str:
+    return term_in("refusals", value, language) or number_in(value, language)
 
 
 @cache
-def _table() -> dict[str, list[dict[str, str]]]:
-    return tomllib.loads(TABLE.read_text(encoding="utf-8"))
-
-
-@cache
-def _terms() -> dict[str, dict[str, str]]:
-    return {entry["en"]: entry for entry in _table()["terms"]}
-
-
-@cache
-def _patterns(group: str) -> list[tuple[re.Pattern[str], dict[str, str]]]:
-    """Those that say most first: "{a} has {b} MB." fits much."""
+def _patterns(group: str) -> list[tuple[re.Pattern[str], Entry]]:
     before = r"(?P<before>.+)\s" if group == "advice" else ""
-    forms = [
-        (re.compile(before + _PLACE.sub(r"(?P<\1>.+?)", re.escape(entry["en"])), re.DOTALL), entry)
-        for entry in _table()[group]
-    ]
-    return sorted(forms, key=lambda form: -len(re.sub(r"\{\w\}", "", form[1]["en"])))
+    entries = most_first(read_table("refusals")[group])
+    return [(re.compile(before + pattern_of(entry["en"]), re.DOTALL), entry) for entry in entries]

@@ -11,7 +11,8 @@ import ich_lib.readers
 from ich_lib.demo.messages import refusal
 from ich_lib.readers import _WAY_OUT, ReadError, child
 from ich_lib.readers.sniff import _SIGNATURES, ARCHIVES, READABLE, in_words
-from ich_lib.words.refusals import _table, refusal_in
+from ich_lib.words.refusals import refusal_in
+from ich_lib.words.table import read_table
 
 FOLDER = Path(ich_lib.readers.__file__).parent
 PASSED_ON = {"answer['refused']", "self._why()"}  # refusals of a child, which are others of these
@@ -108,7 +109,7 @@ def test_every_kind_of_file_has_its_words():
 
 def test_each_translation_fills_in_the_same_places():
     for group in ("facts", "advice"):
-        for entry in _table()[group]:
+        for entry in read_table("refusals")[group]:
             places = [sorted(re.findall(r"\{\w\}", entry[language])) for language in ("en", "de", "es")]
             assert places[0] == places[1] == places[2], entry["en"]
 

@@ -140,7 +140,7 @@ def test_the_six_scores_keep_their_names_colors_and_numbers_with_any_first():
 
 def test_warnings_model_and_notice_travel_as_plain_text():
     report = payload(result(warnings=["Slice 2 is <b>odd</b>."]), origin={"en": "From a test."})["report"]
-    assert report["warnings"] == ["Slice 2 is <b>odd</b>."]
+    assert report["warnings"] == [{"en": "Slice 2 is <b>odd</b>."}]
     assert report["models"] == ["planted 01234567"]
     assert report["origin"] == {"en": "From a test."}
     assert "Not a medical device" in report["notice"]
@@ -239,7 +239,7 @@ def test_a_strange_scan_has_its_reason_once_and_no_finding():
     assert (view["blood"], view["heat"], view["marked"]) == (None, None, [])
     assert (message["scores"], message["ml"], message["calls"], message["strangeness"]) == ([], [], None, None)
     assert (message["volume"]["en"], message["doubts"]["en"], message["belief"]["en"]) == ("", "", "")
-    assert message["warnings"] == ["Odd."]
+    assert message["warnings"] == [{"en": "Odd."}]
 
 
 def test_a_strange_scan_that_is_believed_has_its_finding_and_a_mark():

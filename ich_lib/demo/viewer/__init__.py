@@ -33,6 +33,7 @@ from ich_lib.demo.viewer.solid import library_text, shown_mask, solid_payload
 from ich_lib.prediction.analyze import Result
 from ich_lib.prepare.window import WINDOWS
 from ich_lib.scan import LOWEST_HU, Scan, nearest_slices
+from ich_lib.words.notes import note_by_language
 from ich_lib.words.page import page_sentence, page_words
 
 VIEWER_WINDOWS = ("brain", "subdural", "bone", "stroke")  # keys 1 to 4; 5 is the file's own
@@ -123,7 +124,7 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None, file: str 
             "origin": origin,
             "file": file,
             "more": more,
-            "warnings": list(scan.notes),
+            "warnings": [note_by_language(note) for note in scan.notes],
             "shown": _display_sizes(scan, rows, columns),
         },
     }

@@ -14,12 +14,14 @@ from ich_lib.words import (
     unsure_sentence,
     volume_sentence,
 )
+from ich_lib.words.notes import note_by_language
 
 
 def report(result: Result) -> dict:
     """What the viewer writes beside the picture, in words and shares of one. Sentences come by language.
 
-    The doubts about the scan are not in `warnings`: the viewer shows them first, in the language of the page.
+    The doubts about the scan are not in `warnings`: the viewer shows them first. Each warning comes by language, and in
+    English only where notes.toml does not have it.
     If the finding is withheld, there are no scores, no mL and no predictive values.
     """
     is_told, ood = not result.is_withheld, result.ood
@@ -44,7 +46,7 @@ def report(result: Result) -> dict:
         "ml": [[name, ml] for name, ml in _milliliters(result) if ml is not None],
         "strangeness": ood.as_json() if ood and not ood.is_ood else None,  # else it is a doubt
         "calls": (result.model_figures or {}).get("calls", {}).get("whole_scans") if is_told else None,
-        "warnings": notes_of(result),
+        "warnings": [note_by_language(note) for note in notes_of(result)],
         "models": [f"{name} {sha256[:8]}" for name, sha256 in result.models],
         "notice": NOTICE,
     }

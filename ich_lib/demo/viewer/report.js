@@ -53,7 +53,7 @@ function fillReport(report) {
   fillReasons(report);
   fillAmounts(report.ml);
   at(".apart").textContent = state.scan.slice_mm ? say("spacing", { mm: decimal(state.scan.slice_mm, 1) }) : "";
-  const read = report.warnings.map((text) => Object.assign(made("li", text), { lang: "en" })); // all that the reader speaks
+  const read = report.warnings.map((note) => Object.assign(made("li"), noteIn(state.language, note)));
   const small = report.shown.shrunk ? [made("li", say("shrunk", { ...shown, to_rows: state.scan.rows, to_columns: state.scan.columns }))] : [];
   at(".warnings ul").replaceChildren(...read, ...small);
   at(".warnings").hidden = !at(".warnings ul").children.length;

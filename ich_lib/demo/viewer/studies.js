@@ -52,8 +52,7 @@ function warnings(all) {
   const cell = made("td");
   if (!all.length) return cell;
   const details = made("details"), list = made("ul");
-  list.lang = "en"; // the reader speaks it
-  list.append(...all.map((text) => made("li", text)));
+  list.append(...all.map((note) => Object.assign(made("li"), noteIn(memory.language, note))));
   details.append(made("summary", all.length), list);
   cell.append(details);
   return cell;

@@ -20,6 +20,9 @@ function wordIn(language, key, values = {}) {
   return key.split("/").reduce((words, part) => words[part], WORDS[language]).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+// A note on a scan, as what its element says: in the language, else in English, and marked as such.
+const noteIn = (language, note) => ({ textContent: note[language] ?? note.en, lang: note[language] ? language : "en" });
+
 function keep(name, value) {
   try {
     localStorage.setItem(name, value);
