@@ -133,8 +133,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# The probabilities were calibrated on *good* scans. On bad scans they are no longer valid probabilities. `python -m
-# ich_lib robustness` makes the whole table of ten corruptions.
+# The probabilities were calibrated on *good* scans. On bad scans they are no longer valid probabilities.
+# `python -m ich_lib robustness` makes the table of all ten corruptions.
 #
 # ## A chest is not a head
 # **Predict:** which score does the model give to a chest, to water and to noise?
@@ -202,8 +202,8 @@ def distances(features, training_features):
 # %% [markdown]
 # ## Which group is missed more often?
 # ### Exercise 13.3: sensitivity by group (7 min)
-# For each group, compute the sensitivity: of the patients who bleed, what share did the model call? Return `{group:
-# (share, number of patients who bleed)}`. If fewer than 5 patients of a group bleed, the share is `None`.
+# For each group, compute the sensitivity: of the patients who bleed, what share did the model call? Return
+# `{group: (share, number of bleeding patients)}`. If fewer than 5 patients of a group bleed, the share is `None`.
 #
 # *Hint:* sensitivity counts only patients who bleed; so select them in each group.
 #
