@@ -493,7 +493,9 @@ def refusal(config):
 
 if tested := attempt("14.3", model_card):
     mine = tested(full)
-    assert "Dice: 0.1" in mine, "Each entry of config must be on the card, one per line."
+    assert "Dice: 0.1" in mine, (
+        "Each entry of config must be on the card, one per line."
+    )
     assert NOTICE in mine, "The card must say that this is no medical device: NOTICE."
     empty = refusal({**full, "patients": 0, "intended_use": ""})
     assert empty, "A card on 0 patients and without intended use was written."
