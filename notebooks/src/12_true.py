@@ -257,7 +257,7 @@ for name, score in scores.items():
     )
 
 # %% [markdown]
-# ### Exercise 12.4: cool it down (8 min)
+# ### Exercise 12.4: temperature scaling (8 min)
 # Divide the logits of a model by one number `T`, the *temperature*. Return the `T` between 0.5 and 6 with the
 # lowest log loss, to one decimal. (In a real project, `T` is fitted on separate patients.)
 #

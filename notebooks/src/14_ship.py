@@ -384,7 +384,7 @@ if tested := attempt("14.2", to_input):
         f"Three slices through two windows are (2, 2, 6), not {np.shape(mine)}."
     )
     assert np.clip(mine, 0, 1).tolist() == np.asarray(mine).tolist(), (
-        "Training saw numbers from 0 to 1."
+        "In training all values were between 0 and 1."
     )
     assert np.isclose(mine[0, 0, 0], 0.5), (
         "40 HU in the window 40/80 is 0.5, whatever else the slice holds."
@@ -420,7 +420,7 @@ def to_input(planes, windows):
 # preprocessing exists in two copies, the copies can differ.
 
 # %% [markdown]
-# ## A card that refuses to be empty
+# ## A card needs all its entries
 # First we need a correct figure: the Dice of *this* file on the held-out phantoms, with one value per patient.
 
 # %%
@@ -646,7 +646,7 @@ if app.is_file():
 # personal data, should delete uploads soon, and should not write paths or headers to a log. `app.py` logs only the
 # type of an error. Read scans of patients only on your own computer, and only with permission.
 #
-# ## Break it: the seal holds and the answer is wrong
+# ## Break it: the digest is correct and the result is wrong
 # The digest covers the *weights*. The card also states the windows, and no digest covers the card. **Predict:** a
 # person edits one word on the card. What does `load` do?
 

@@ -35,7 +35,7 @@ SYSTEM = "unet2d-002a"  # yours to choose; python -m ich_lib recipes lists them
 folder = Path(mkdtemp())
 
 # %% [markdown]
-# ## A published number is a claim with settings
+# ## A published figure belongs to its settings
 # System 002 is a U-Net on CT-ICH with a published "Dice 0.89, IoU 0.85". Three choices raised these figures. The
 # split was by slice, so neighboring slices of one patient were in training and test. Half of the test slices were
 # empty, and an empty mask counted as Dice 1 there. The IoU was an average of background and blood. These are its
@@ -170,7 +170,7 @@ for name, mask in (("rebuilt", predicted), ("all black", np.zeros_like(predicted
     )
 
 # %% [markdown]
-# ### Exercise 15.1: the honest number (8 min)
+# ### Exercise 15.1: the correct number (8 min)
 # For each patient, compute the mean Dice over the slices whose *truth* holds blood. Return a dictionary from
 # patient to this mean. Leave out patients without such slices.
 #
@@ -199,7 +199,7 @@ guess[1] = False  # one of them is missed
 if tested := attempt("15.1", dice_by_patient):
     mine = tested(guess, toy, np.array(["a", "a", "a", "b"]))
     assert "b" not in mine, (
-        "Patient b does not bleed; an empty mask is no success to be counted."
+        "Patient b does not bleed; an empty mask must not count as a success."
     )
     assert abs(mine["a"] - 0.5) < 1e-9, (
         "One slice found, one missed, the clean one left out: 0.5, not "

@@ -407,10 +407,10 @@ patient = np.array(["a", "a", "b", "b", "c", "c"])
 if tested := attempt("16.3", may_label):
     mine = tested(
         patient, np.array([0, 1]), np.array([4])
-    )  # only one slice of c is judged
+    )  # only one slice of c is in the test
     assert not np.isin([0, 1], mine).any(), "Rows 0 and 1 have a true label already."
-    assert 4 not in mine, "Row 4 is judged."
-    assert 5 not in mine, "Row 5 is another slice of patient c, who is judged."
+    assert 4 not in mine, "Row 4 is in the test."
+    assert 5 not in mine, "Row 5 is another slice of patient c, who is in the test."
     assert list(mine) == [2, 3], "Both slices of patient b may be labeled."
     tested.passes()
 

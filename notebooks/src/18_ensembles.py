@@ -210,7 +210,7 @@ if tested := attempt("18.2", combine):
     )
     assert np.allclose(mean, [0.4, 0.6]), "The means are 0.4 and 0.6."
     assert np.allclose(votes, [0, 2 / 3]), (
-        "Nobody votes for the first slice, two of three for the second."
+        "No member votes for the first slice, two of three for the second."
     )
     tested.passes()
 
@@ -222,7 +222,7 @@ def combine(members):
 
 
 # %% tags=["mistake"]
-# refused: Nobody votes for the first slice
+# refused: No member votes for the first slice
 def combine(members):
     mean = members.mean(axis=0)
     return mean, mean
@@ -385,23 +385,23 @@ toy = np.array(
 if tested := attempt("18.3", choose_best):
     mine = tested(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
     assert mine[0] == 0, (
-        "On the rows that choose, member 0 is right and member 1 wrong."
+        "On the rows `choose`, member 0 is right and member 1 wrong."
     )
     assert mine[1] == 0, (
-        f"Member 0 has an AUC of 0 on the rows that judge, not {mine[1]:.2f}."
+        f"Member 0 has an AUC of 0 on the rows `judge`, not {mine[1]:.2f}."
     )
     tested.passes()
 
 
 # %% tags=["mistake"]
-# refused: On the rows that choose, member 0 is right
+# refused: On the rows `choose`, member 0 is right
 def choose_best(members, truth, choose, judge):
     best = int(np.argmax([auc(truth[judge], member[judge]) for member in members]))
     return best, auc(truth[judge], members[best][judge])
 
 
 # %% tags=["mistake"]
-# refused: on the rows that judge
+# refused: on the rows `judge`
 def choose_best(members, truth, choose, judge):
     best = int(np.argmax([auc(truth[choose], member[choose]) for member in members]))
     return best, auc(truth[choose], members[best][choose])

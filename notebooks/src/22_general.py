@@ -66,7 +66,7 @@ print(f"height only: AUC {height:.2f} on the test heads")
 # share of bleeding slices at the same height in the other heads. At each height about half of all slices bleed. So
 # for a slice that bleeds, the share in the other heads is slightly lower.
 #
-# ## The training loss falls and falls
+# ## The training loss keeps falling
 # The network is small: three convolutions and two dense layers. Still it has 145,249 weights, and only 191 training
 # slices. After every epoch we store its scores of all slices, so that we can draw any curve later.
 
