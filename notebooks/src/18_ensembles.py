@@ -384,9 +384,7 @@ toy = np.array(
 )  # one is right first, the other later
 if tested := attempt("18.3", choose_best):
     mine = tested(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
-    assert mine[0] == 0, (
-        "On the rows `choose`, member 0 is right and member 1 wrong."
-    )
+    assert mine[0] == 0, "On the rows `choose`, member 0 is right and member 1 wrong."
     assert mine[1] == 0, (
         f"Member 0 has an AUC of 0 on the rows `judge`, not {mine[1]:.2f}."
     )
