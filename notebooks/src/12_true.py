@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12. Is it true?
-# **You will** put an interval on a score, watch a p-value shrink for no reason, and turn sensitivity into what a call is
-# worth in a ward.
+# **You will** compute an interval for a score, see how slices counted as patients make a p-value too small, and
+# compute how often a positive result is right in a hospital ward.
 #
 # **Time** 40 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
 #
@@ -18,10 +18,11 @@ from ich_lib.measures.bootstrap import patient_bootstrap
 from ich_lib.measures.statistics import anova, t_test
 
 # %% [markdown]
-# ## A score without an interval is a rumor
-# Dice of two models, each judged on ten patients of its own (two hospitals, say), 12 slices a patient. We made the numbers
-# ourselves: **both models are equally good**. Some patients are easy and some are hard; slices of one patient resemble each
-# other. Since no patient was judged by both models, the comparison is unpaired; lesson 15 compares on the same patients.
+# ## A score needs an interval
+# The picture shows the Dice of two models. Each model was tested on ten other patients, with 12 slices per patient.
+# The numbers are synthetic, and **both models are equally good**. Some patients are easy and some are hard, and the
+# slices of one patient resemble each other. No patient was scored by both models, so the comparison is unpaired.
+# Lesson 15 compares models on the same patients.
 
 # %%
 rng = np.random.default_rng(9)
@@ -42,10 +43,11 @@ plt.show()
 
 # %% [markdown]
 # ### Exercise 12.1: an interval over patients (8 min)
-# Average the slices of each patient. Draw as many of these means as there are patients, with replacement, and note their
-# mean. A thousand times. Return the 2.5th and 97.5th percentile of what you noted.
+# Average the slices of each patient. Draw as many of these means as there are patients, with replacement, and
+# record the mean of the draw. Do this a thousand times. Return the 2.5th and the 97.5th percentile of the recorded
+# means.
 #
-# *Hint:* each patient counts once, however many slices there are: resample one number a patient.
+# *Hint:* each patient counts once, however many slices there are: resample one number per patient.
 #
 # *Second hint:* `rng.integers(n, size=(1000, n))` draws all rounds at once; `np.percentile(..., [2.5, 97.5])`.
 
@@ -82,29 +84,31 @@ def interval(values, patient, rng):
 
 
 # %% [markdown] tags=["solution"]
-# 120 slices of ten patients are ten patients. The library's `patient_bootstrap` is behind every interval in
-# MODEL_CARD.md.
+# The 120 slices come from ten patients, so the sample size is ten. The library's `patient_bootstrap` makes the
+# intervals in MODEL_CARD.md.
 
 # %% [markdown]
 # ## Ten patients, 120 values, p < .001
-# A published system compared slices by a t-test. **Predict:** our models are equally good. What does the test say?
+# System 003 used a t-test on 20 slices. **Predict:** our two models are equally good. What does the test say about
+# their slices?
 
 # %%
 patients = {"old": [f"a{k}" for k in patient], "new": [f"b{k}" for k in patient]}
 print(t_test(dice))
 
 # %% [markdown]
-# Told whose slices they are, the library speaks up:
+# If the library also gets the patient of each slice, it prints a warning:
 
 # %%
 print(t_test(dice, patients=patients))
 
 # %% [markdown]
-# ### Exercise 12.2: one value a patient (5 min)
-# `dice` maps two models to the Dice of their slices, `patient` names the patient of each slice (alike for both models, who
-# judged other people). Average each patient's slices, then test the two groups. Return the p-value.
+# ### Exercise 12.2: one value per patient (5 min)
+# `dice` maps two models to the Dice of their slices. `patient` holds the patient number of each slice. The numbers
+# are the same for both models, but the patients are different people. Average the slices of each patient, then test
+# the two groups of means. Return the p-value.
 #
-# *Hint:* one list of means a model; the t-test for two independent groups compares the lists.
+# *Hint:* make one list of means per model; the t-test for two independent groups compares the lists.
 #
 # *Second hint:* `stats.ttest_ind(first_means, second_means).pvalue`.
 
@@ -128,7 +132,7 @@ if tested := attempt("12.2", p_of_patients):
     ]
     right = stats.ttest_ind(*means).pvalue
     assert p > 0.05, (
-        f"p = {p:.2g} still takes slices for patients: ten values a group are wanted."
+        f"p = {p:.2g} still takes slices for patients: each group needs ten values."
     )
     assert abs(p - right) < 1e-6, f"It should be {right:.3f}, not {p:.3f}."
     print(f"slices: p = {t_test(dice).p:.1g}; patients: p = {p:.2f}")
@@ -142,7 +146,7 @@ def p_of_patients(dice, patient):
 
 
 # %% [markdown] tags=["solution"]
-# How often does the test on slices cry wolf? Here are 500 pairs of models, all equally good:
+# How often does the test on slices give a false alarm? Here are 500 pairs of models that are equally good:
 
 # %%
 wrong = {"slices": 0, "patients": 0}
@@ -158,8 +162,9 @@ print({name: f"{count / 500:.0%} 'significant'" for name, count in wrong.items()
 
 # %% [markdown]
 # ## Spot the bug: a third group that was never measured
-# System 003 compared three groups by an ANOVA, F = 3.503, p = .053, "significant". One group had been *simulated*.
-# **Predict:** what happens to p if the simulation draws again?
+# System 003 compared three groups with an ANOVA (analysis of variance). It reported F = 3.503 and p = .053 and
+# called this "significant", although p is above .05. One of the three groups was *simulated*: its values were
+# random numbers, not measurements. **Predict:** how does p change if the random numbers are drawn again?
 
 # %%
 dice_of_runs = {
@@ -177,15 +182,18 @@ print(
 print(anova({**dice_of_runs, "third": third}, simulated=("third",)))
 
 # %% [markdown]
-# ## What a call is worth
-# A test set is half bleeds; an emergency ward has about 6 in 100.
+# ## How often is a positive result right?
+# In many test sets half of the patients bleed. In the ward of this example 6 of 100 patients bleed.
 #
 # ### Exercise 12.3: Bayes in a ward (7 min)
-# Of those who are called, what share bleeds? Write it for a sensitivity, a specificity and a prevalence.
+# The model calls some patients "bleeding". What share of these patients really bleeds? This share is the *positive
+# predictive value* (PPV). Compute it from a sensitivity, a specificity and a prevalence (the share of all patients
+# who bleed).
 #
-# *Hint:* imagine 1,000 patients and count the rightly and the wrongly called.
+# *Hint:* imagine 1,000 patients, and count those who are called correctly and those who are called wrongly.
 #
-# *Second hint:* rightly called are sensitivity * prevalence of all; wrongly called (1 - specificity) * (1 - prevalence).
+# *Second hint:* the share of correct calls is sensitivity * prevalence; the share of wrong calls is (1 -
+# specificity) * (1 - prevalence).
 
 
 # %% tags=["exercise"]
@@ -214,8 +222,8 @@ def worth(sensitivity, specificity, prevalence):
 
 
 # %% [markdown] tags=["solution"]
-# "90 % sensitive, 90 % specific" means: two of three calls are false alarms. A published model fell to a PPV of 18.6 % at
-# another hospital (prevalence 6.1 %).
+# With 90 % sensitivity, 90 % specificity and a prevalence of 6 %, almost two of three calls are false alarms. A
+# model trained on RSNA data had a PPV of 18.6 % at another hospital, where the prevalence was 6.1 %.
 
 # %%
 shares = np.linspace(0.01, 0.6, 60)
@@ -232,8 +240,10 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# ## Said and so: calibration
-# Two models rank patients alike (the same AUC). One says 0.95 where 70 of 100 bleed.
+# ## Calibration: does 95 % mean 95 of 100?
+# Two models rank slices in the same order, so they have the same AUC. One of them gives 0.95 where only about 73 of
+# 100 slices bleed. *Calibration* describes how well probabilities agree with observed shares. The *expected
+# calibration error* (ECE) is the mean difference between the two.
 
 # %%
 rng = np.random.default_rng(5)
@@ -247,13 +257,14 @@ for name, score in scores.items():
     )
 
 # %% [markdown]
-# ### Exercise 12.4: cool it down (8 min)
-# Divide the logits of a model by one number `T`. Return the `T` between 0.5 and 6 of the lowest log loss, to one decimal.
-# (In real life: fitted on patients set apart.)
+# ### Exercise 12.4: temperature scaling (8 min)
+# Divide the logits of a model by one number `T`, the *temperature*. Return the `T` between 0.5 and 6 with the
+# lowest log loss, to one decimal. (In a real project, `T` is fitted on separate patients.)
 #
-# *Hint:* logit = log(p / (1 - p)). Turn scores to logits, divide, turn them back, ask `metrics.log_loss`.
+# *Hint:* logit = log(p / (1 - p)). Convert the scores to logits, divide, convert them back, and compute
+# `metrics.log_loss`.
 #
-# *Second hint:* try every `t` of `np.linspace(0.5, 6, 56)` and take that of `np.argmin`.
+# *Second hint:* try every `t` of `np.linspace(0.5, 6, 56)` and select the best one with `np.argmin`.
 
 
 # %% tags=["exercise"]
@@ -285,12 +296,14 @@ def cool(score, bleeds):
 
 
 # %% [markdown] tags=["solution"]
-# Temperature scaling (Guo et al. 2017) changes no ranking, so no AUC. The library fits a logistic regression on the
-# mask's, the neighbors' and the classifier's evidence: `ich_lib.prediction.calibration`.
+# Temperature scaling (Guo et al. 2017) does not change the order of the scores, so the AUC stays the same. For
+# slices, the library fits a logistic regression on three numbers: the evidence of the mask, that of the two
+# neighboring slices, and the score of the classifier (`ich_lib.prediction.calibration`).
 
 # %% [markdown]
-# ## Break it: a counter that was never set back
-# System 004 kept one counter object for training and test. Its "test" counts hold all training cells.
+# ## Break it: a counter that was never reset
+# System 004 used one counter object for training and test and did not reset it. Its "test" counts include all
+# training data.
 
 
 # %%
@@ -305,19 +318,20 @@ class Counter:
 
 rng, counter = np.random.default_rng(0), Counter()
 truth = rng.random(1000) < 0.5
-counter.update(truth, truth)  # training, known by heart
+counter.update(truth, truth)  # training: the model memorized all labels
 print(
     f"'test': {counter.update(truth[:200], rng.random(200) < 0.5):.2f}; really "
     f"{Counter().update(truth[:200], rng.random(200) < 0.5):.2f}"
 )
 
 # %% [markdown]
-# A coin is "92 % right". Whoever is sent home on that number pays for it.
+# The model guesses on the test data like a coin, and the report says "91 % right". A hospital that believes this
+# number would miss about half of the bleeds.
 #
 # ## Recap
-# - Resample patients. Average slices before a test. Count what you compared.
-# - An invented group tells of its inventor.
-# - PPV depends on the ward, calibration on the patients at hand.
+# - Resample patients, not slices. Average the slices of each patient before a test.
+# - A p-value with a simulated group says nothing about patients.
+# - PPV depends on the prevalence in the ward. Calibration holds only for patients like those it was fitted on.
 #
 # **Sources** Field and Welsh 2007 (clusters); Altman and Bland, BMJ 1994;309:102 (PPV); Guo et al. 2017,
 # arXiv:1706.04599; systems 003 and 004.

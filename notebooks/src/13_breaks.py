@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 13. When it breaks
-# **You will** make scans worse on purpose, give a head model a chest, and count who pays when it fails.
+# **You will** make scans worse on purpose, give the model a chest instead of a head, and count which patients are
+# missed most often.
 #
 # **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 2 min. **Before this** lesson 12.
 #
@@ -20,8 +21,8 @@ from ich_lib.show import row
 from ich_lib.words import result_sentence
 
 # %% [markdown]
-# ## A good scan, and what the shipped model says
-# Two heads, the same person: with and without a bleed.
+# ## The shipped model on a good scan
+# Here are two synthetic heads with the same anatomy. One has a bleed, the other has none.
 
 
 # %%
@@ -34,8 +35,8 @@ for name, head in heads.items():
     print(f"{name:9}", result_sentence(analyze(head.scan)))
 
 # %% [markdown]
-# Three real patients whom it was never trained on: an epidural, a small bleed of two types, and a head without blood.
-# **Predict:** what does it say of each?
+# Here are three real patients who are not in its training set: one with an epidural, one with a small bleed of two
+# types, and one without blood. **Predict:** what does the model say about each of them?
 
 # %%
 for patient in PATIENTS:
@@ -43,12 +44,13 @@ for patient in PATIENTS:
     print(patient, real.types or "no bleed", "-", result_sentence(analyze(real.scan)))
 
 # %% [markdown]
-# Where it is wrong, remember that three patients are three anecdotes. MODEL_CARD.md has the figures.
+# Three patients are too few for a conclusion, whether the model is right or wrong. MODEL_CARD.md has the measured
+# figures.
 
 # %% [markdown]
 # ## Noise, motion, metal
-# The library knows ten ways to spoil a scan, five severities each, with strengths in plain units. Metal draws bright and
-# dark lines across the picture; the field calls one a *streak artifact*.
+# The library has ten corruptions with five severities each. The strength is given in plain units, such as HU or mm.
+# Metal causes bright and dark lines across the picture. Such a line is called a *streak artifact*.
 
 # %%
 for name in ("noise", "motion", "metal"):
@@ -77,7 +79,7 @@ row(
 #
 # *Hint:* which distribution has a mean of 0 and a spread that you choose?
 #
-# *Second hint:* `rng.normal(0, sd_hu, hu.shape)`; leave the slice given as it is.
+# *Second hint:* `rng.normal(0, sd_hu, hu.shape)`; do not change the input slice.
 
 
 # %% tags=["exercise"]
@@ -92,31 +94,32 @@ flat = np.full((200, 200), 35.0)
 if tested := attempt("13.1", add_noise):
     mine = tested(flat, 10.0, np.random.default_rng(0))
     assert abs(mine.std() - 10) < 0.5, (
-        f"The spread is {mine.std():.1f} HU; 10 were asked."
+        f"The standard deviation is {mine.std():.1f} HU; it must be 10."
     )
     assert abs(mine.mean() - 35) < 0.5, (
-        f"The mean moved to {mine.mean():.1f} HU; noise has none."
+        f"The mean moved to {mine.mean():.1f} HU; the noise must have mean 0."
     )
     tested.passes()
 
 
 # %% tags=["mistake"]
-# refused: noise has none
+# refused: the noise must have mean 0
 def add_noise(hu, sd_hu, rng):
     return hu + rng.random(hu.shape) * sd_hu * 12**0.5
 
 
 # %% tags=["mistake"]
-# refused: 10 were asked
+# refused: it must be 10
 def add_noise(hu, sd_hu, rng):
     return hu + rng.normal(0, sd_hu**0.5, hu.shape)
 
 
 # %% [markdown] tags=["solution"]
-# Real CT noise hangs together over neighboring pixels, so `corrupt` smooths it and scales it back to the strength stated.
+# Real CT noise is correlated between neighboring pixels. So `corrupt` smooths the noise, and then scales it back to
+# the stated strength.
 
 # %% [markdown]
-# **Predict:** with ever more noise, does the model miss the bleed, or call the clean head?
+# **Predict:** if the noise increases, does the model miss the bleed, or does it call the clean head "bleeding"?
 
 # %%
 severities = range(6)
@@ -130,11 +133,11 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Probabilities were calibrated on *good* scans. On bad ones they are no probabilities any more. `python -m ich_lib
-# robustness` makes the whole table.
+# The probabilities were calibrated on *good* scans. On bad scans they are no longer valid probabilities.
+# `python -m ich_lib robustness` makes the table of all ten corruptions.
 #
-# ## A chest is no head
-# **Predict:** what does the model say of a chest, of water, of noise?
+# ## A chest is not a head
+# **Predict:** which score does the model give to a chest, to water and to noise?
 
 # %%
 bodies = {name: body(name, slices=12) for name in BODIES[:5]}
@@ -146,11 +149,12 @@ for name, item in bodies.items():
     print(f"{name:8} any {result.scores['any']:.2f}", *result.warnings)
 
 # %% [markdown]
-# ### Exercise 13.2: how far from usual? (8 min)
-# A scan's features, against those of usual scans: the *Mahalanobis* distance, the root of d' C^-1 d, with d the difference
-# to the mean and C the covariance.
+# ### Exercise 13.2: distance from the training set (8 min)
+# Compute how far the features of a scan lie from those of the training scans. Use the *Mahalanobis* distance: the
+# square root of d' C^-1 d. Here d is the difference to the mean of the training features, and C is their covariance
+# matrix.
 #
-# *Hint:* a difference counts less along a direction in which usual scans spread widely.
+# *Hint:* a difference counts less in a direction in which the training scans vary a lot.
 #
 # *Second hint:* `np.cov(training_features, rowvar=False)`, `np.linalg.solve`.
 
@@ -190,17 +194,18 @@ def distances(features, training_features):
 
 
 # %% [markdown] tags=["solution"]
-# A scan unlike the training set is called *out of distribution*. The library measures it on the pooled features of the network
-# (`ich_lib.prediction.ood`), with limits found on patients held out. A
-# head that lies feet first still passes: no gate is a guarantee.
+# A scan unlike the training set is called *out of distribution*. The library computes this distance on the pooled
+# features of the network (`ich_lib.prediction.ood`). Its limit comes from held-out patients. A head that lies
+# upside down or feet first still passes this gate. Two further gates check the header and the anatomy; they stop
+# most upside-down heads and warn of most feet-first ones (docs/gates.md). No gate is a guarantee.
 
 # %% [markdown]
-# ## Who pays?
+# ## Which group is missed more often?
 # ### Exercise 13.3: sensitivity by group (7 min)
-# For each group: among those who bleed, what share was called? As `{group: (share, format_number who bleed)}`, with
-# `None` for the share where fewer than 5 bleed.
+# For each group, compute the sensitivity: of the patients who bleed, what share did the model call? Return
+# `{group: (share, number of bleeding patients)}`. If fewer than 5 patients of a group bleed, the share is `None`.
 #
-# *Hint:* sensitivity looks only at those who bleed; so cut each group down to them.
+# *Hint:* sensitivity counts only patients who bleed; so select them in each group.
 #
 # *Second hint:* a mask per group: `(group == name) & bleeds`.
 
@@ -230,7 +235,7 @@ if tested := attempt("13.3", by_group):
         f"Of 6 bleeding children 3 were called: (0.5, 6), not {mine['child']}."
     )
     assert mine["old"] == (None, 3), (
-        "Three patients make no figure: None, and their number."
+        "Three patients are too few for a share: None, and their number."
     )
     tested.passes()
 
@@ -248,7 +253,7 @@ def by_group(bleeds, calls, group):
 
 
 # %% tags=["mistake"]
-# refused: Three patients make no figure
+# refused: Three patients are too few
 def by_group(bleeds, calls, group):
     return {
         n: (
@@ -260,11 +265,13 @@ def by_group(bleeds, calls, group):
 
 
 # %% [markdown] tags=["solution"]
-# On CT-ICH the shipped recipe has a Dice of 0.33 in children and 0.46 in young adults: MODEL_CARD.md, with intervals.
+# On CT-ICH the shipped recipe has a mean Dice of 0.33 at age 0 to 17 and of 0.46 at age 18 to 44. The intervals
+# overlap (MODEL_CARD.md), so this is a hint and no proof.
 
 # %% [markdown]
-# ## Spot the bug: a mirror that was never turned back
-# "Test-time flips made it worse", somebody reports, and shows this:
+# ## Spot the bug: a mirrored mask that was never mirrored back
+# A model can score each picture twice, as it is and mirrored, and average both results. This is called *test-time
+# augmentation*. A colleague reports that it made the result worse, and shows this code:
 
 
 # %%
@@ -282,9 +289,12 @@ print(
 
 # %% [markdown]
 # ### Exercise 13.4: fix it (4 min)
+# Write `both_ways` so that it averages the result of the picture and the result of the mirrored picture in the same
+# orientation.
+#
 # *Hint:* where does the left half of the mirrored picture lie?
 #
-# *Second hint:* an answer about a mirrored picture is itself mirrored.
+# *Second hint:* the result of a mirrored picture is mirrored, too.
 
 
 # %% tags=["exercise"]
@@ -302,7 +312,7 @@ if tested := attempt("13.4", both_ways):
     )
     half = lambda picture: bright(picture) * (np.arange(40) < 20)  # blind on the right
     assert tested(half, picture).max() == 0.5, (
-        "The mirrored picture must be asked too, and count half."
+        "The mirrored picture must be scored, too, and count half."
     )
     tested.passes()
 
@@ -314,17 +324,19 @@ def both_ways(draw, picture):
 
 
 # %% tags=["mistake"]
-# refused: must be asked too
+# refused: must be scored, too
 def both_ways(draw, picture):
     return draw(picture)
 
 
 # %% [markdown] tags=["solution"]
-# Where both answers differ, the model is uncertain: `analyze(...).disagreement`, slice by slice.
+# If the two results differ, the model is uncertain. `analyze(...).disagreement` holds this difference for each
+# slice.
 
 # %% [markdown]
 # ## Break it: your worst case
-# Find a head that the shipped model gets wrong. Change seed, bleed and mimics; look at what it drew.
+# Find a head for which the shipped model is wrong. Change the seed, the bleed and the mimics, and look at its mask.
+# The model card says which type it misses most often.
 
 # %%
 case = phantom(6, bleeds=["subdural"], slices=20)
@@ -340,12 +352,13 @@ row(
 )
 
 # %% [markdown]
-# A missed subdural goes home and comes back unconscious. `python -m ich_lib gallery` collects such cases by cause.
+# A patient with a missed subdural may be sent home and come back unconscious. `python -m ich_lib gallery` collects
+# the worst cases of a model and groups them by probable cause.
 #
 # ## Recap
-# - Break it before a ward does.
-# - Probabilities hold for scans like those they were fitted on.
-# - Give counts with every group.
+# - Test the model on bad scans before it is used.
+# - Probabilities are valid only for scans like those they were fitted on.
+# - Report the number of patients with every group.
 #
 # **Sources** Hendrycks and Dietterich 2019, arXiv:1903.12261; Lee et al. 2018, arXiv:1807.03888.
 #

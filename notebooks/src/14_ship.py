@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 14. Ship it
-# **You will** export a network, prove that the copy answers alike, seal it, write its card, and start the demo with your weights.
+# **You will** export a network, show that the exported copy gives the same output, protect it with a checksum,
+# write its model card, and start the demo with your weights.
 #
 # **Time** 40 min. **Runs on** a laptop or free Colab, no GPU, 3 min. **Before this** lesson 13.
 #
@@ -34,9 +35,9 @@ from ich_lib.show import row
 folder = Path(mkdtemp())
 
 # %% [markdown]
-# ## Something to ship
-# A small U-Net, three hundred steps on the shared phantoms, one fold of patients held out. It will be bad. Shipping does not
-# care; the card will say it.
+# ## A small network to ship
+# We train a small U-Net for three hundred steps on the shared phantoms, with one fold of patients held out. It will
+# be bad. The steps of shipping are the same for a good and a bad network, and the card will state how bad it is.
 
 # %%
 sizes = {"size": 64, "stored": 64, "mix": (0.5, 0.25, 0.25, 0.0), "learning_rate": 3e-3}
@@ -60,14 +61,14 @@ trained = load(run.folder, fill=False).segmenter
 mine = analyze(case.scan, Models(trained, trained))
 row(
     [case.scan.hu[k]] * 2,
-    ["planted", "my-net"],
+    ["truth", "my-net"],
     through="brain",
     masks=[case.truth[k], mine.mask[k]],
     height=3,
 )
 
 # %% [markdown]
-# A real head, and the same small net. Would you ship it to a ward?
+# Here is the same network on a real head. Would you give it to a ward?
 
 # %%
 real = real_head("066")
@@ -78,8 +79,8 @@ row([real.scan.hu[r]] * 2, ["radiologists", "my-net"], through="brain", masks=bo
 
 # %% [markdown]
 # ## A run folder needs TensorFlow; an exported graph does not
-# `export` writes the network as ONNX, the bare weights, and a card. (A warning about `np.object` comes from Keras's own
-# exporter and is harmless.)
+# `export` writes the network as an ONNX graph, its weights, and a card. ONNX is a file format for networks that
+# runs without TensorFlow. (A warning about `np.object` comes from the exporter of Keras and is harmless.)
 
 # %%
 card_path = export(run.folder, folder / "served")
@@ -87,14 +88,14 @@ for path in sorted(card_path.parent.iterdir()):
     print(f"{path.name:18} {path.stat().st_size / 1e6:5.2f} MB")
 
 # %% [markdown]
-# ## Do both answer alike?
+# ## Do both give the same output?
 # ### Exercise 14.1: parity (6 min)
-# `onnx_output` and `keras_output` are lists of arrays, output by output. Return the largest absolute difference
-# anywhere; raise a `ValueError` where two shapes differ.
+# `onnx_output` and `keras_output` are lists of arrays, with one array for each output of the network. Return the
+# largest absolute difference over all arrays. Raise a `ValueError` if two shapes differ.
 #
-# *Hint:* shapes first: NumPy stretches arrays without a word.
+# *Hint:* compare shapes first: NumPy broadcasts arrays of different shapes without a warning.
 #
-# *Second hint:* `zip(..., strict=True)`. NumPy happily stretches (4, 1) over (4, 6).
+# *Second hint:* use `zip(..., strict=True)`. NumPy broadcasts (4, 1) to (4, 6).
 
 
 # %% tags=["exercise"]
@@ -125,7 +126,7 @@ if tested := attempt("14.1", parity):
     except ValueError:
         tested.passes()
     else:
-        raise AssertionError("One score was compared with six, and nobody noticed.")
+        raise AssertionError("One score was compared with six without an error.")
 
 
 # %% tags=["mistake"]
@@ -137,7 +138,7 @@ def parity(onnx_output, keras_output):
 
 
 # %% tags=["mistake"]
-# refused: and nobody noticed
+# refused: without an error
 def parity(onnx_output, keras_output):
     return max(
         float(np.abs(a - b).max())
@@ -146,11 +147,11 @@ def parity(onnx_output, keras_output):
 
 
 # %% [markdown] tags=["solution"]
-# Floating-point sums in another order differ in the seventh digit. More than 1e-4 is a fault, and `export` keeps no such
-# file.
+# Both programs add numbers in a different order, so 32-bit results differ at about the seventh digit. A difference
+# above 1e-4 is a fault: `export` raises an error and does not keep the file.
 
 # %% [markdown]
-# **Predict:** how many of the pixels of a real slice change sides?
+# **Predict:** the outputs differ slightly. How many pixels move across the threshold of 0.5?
 
 # %%
 served = load(card_path.parent, fill=False).segmenter
@@ -163,10 +164,10 @@ off = [
 ]
 changed = (onnx_output.blood >= 0.5) != (keras_output.blood >= 0.5)
 print(f"by hand:    {max(off):.1e}")
-print(f"pixels that change sides: {changed.sum()} of {changed.size:,}")
+print(f"pixels that cross 0.5: {changed.sum()} of {changed.size:,}")
 
 # %% [markdown]
-# The library asks both about pictures of noise, as `export` did, and the card keeps the number:
+# The library compares both on pictures of noise, as `export` did. The card stores the difference:
 
 # %%
 difference = largest_difference(
@@ -176,8 +177,9 @@ card = json.loads(card_path.read_text())
 print(f"by library: {difference:.1e}   on the card: {card['onnx_difference']:.1e}")
 
 # %% [markdown]
-# ## Which one is quicker, and when?
-# **Predict:** eight slices, already loaded: Keras or ONNX Runtime? And from a fresh Python?
+# ## Which one is faster, and when?
+# **Predict:** which is faster on eight slices if the network is already loaded, Keras or ONNX Runtime? And if
+# Python has just started?
 
 
 # %%
@@ -214,11 +216,13 @@ for place in (run.folder, card_path.parent):
     )
 
 # %% [markdown]
-# Loaded, both take milliseconds. A demo that sleeps without visitors starts cold each morning: importing TensorFlow is most of that wait, and most of the
-# install. So the engine imports it only for run folders.
+# A loaded network needs milliseconds. A public demo stops when it has no visitors, and starts again for the next
+# one. Then importing TensorFlow takes most of the time, and TensorFlow also takes most of the disk space. So the
+# engine imports it only for run folders.
 #
-# ## A seal: SHA-256
-# The card names the digest of each file. By hand:
+# ## A checksum: SHA-256
+# A *digest* is a short number that is computed from all bytes of a file. If one bit changes, the digest changes.
+# The card stores the SHA-256 digest of each file. We compute it by hand:
 
 # %%
 data = card_path.with_suffix(".onnx").read_bytes()
@@ -229,7 +233,7 @@ print(
 )
 
 # %% [markdown]
-# **Predict:** one bit of the weights flips on a bad disk. What does the engine do at the start?
+# **Predict:** a faulty disk flips one bit of the weights. What does the engine do when it loads the file?
 
 # %%
 import shutil
@@ -248,11 +252,11 @@ except ValueError as problem:
     print(problem)
 
 # %% [markdown]
-# It guards against accidents and mix-ups. Whoever replaces the file *and* its card passes: publish the digest somewhere
-# else too, as MODEL_CARD.md does.
+# A digest protects against damaged and exchanged files. It does not protect against a person who replaces both the
+# file *and* its card. So publish the digest in a second place, as MODEL_CARD.md does.
 #
 # ## Weights that run code
-# Some formats hold more than numbers. Opening this file calls whatever its author chose:
+# Some file formats hold more than numbers. Opening a pickle file calls any function that its author chose:
 
 
 # %%
@@ -267,7 +271,8 @@ class Gift:
 pickle.loads(pickle.dumps(Gift()))
 
 # %% [markdown]
-# Keras can store a function in a `Lambda` layer. **Predict:** how often does its line get printed?
+# Keras can store a function in a `Lambda` layer. **Predict:** in which of the next steps is the line of this
+# function printed?
 
 # %%
 import keras
@@ -276,7 +281,7 @@ surprise = keras.layers.Lambda(lambda x: (print("Lambda: foreign code runs"), x)
 keras.Sequential([keras.Input((2,)), surprise]).save(folder / "gift.keras")
 
 # %%
-print("saved; now somebody opens it")
+print("saved; now another person opens it")
 try:
     keras.saving.load_model(folder / "gift.keras")
 except ValueError as problem:
@@ -285,12 +290,13 @@ print("and with safe_mode=False:")
 keras.saving.load_model(folder / "gift.keras", safe_mode=False)
 
 # %% [markdown]
-# `safe_mode` is on by default; never switch it off for a file from an unknown person. Here only numbers (`.weights.h5`), a graph of
-# known operations (ONNX) and plain JSON are opened.
+# `safe_mode` is on by default. Never switch it off for a file from an unknown person. This library opens only
+# numbers (`.weights.h5`), graphs of known operations (ONNX) and plain JSON.
 #
-# ## Spot the bug: the demo dresses its pictures another way
-# A network learned from fixed windows, in [0, 1]. Published demos scaled each slice by its own darkest and brightest pixel, or
-# fed 0 to 255, or swapped channels. No error is raised. The shipped model, one head, one slice:
+# ## Spot the bug: the demo prepares its pictures differently
+# The network was trained on fixed windows, scaled to [0, 1]. Some public programs scale each slice by its own
+# darkest and brightest pixel instead. Two other common faults are gray levels from 0 to 255, and channels in
+# another order. None of these faults raises an error. We try all of them on one slice with the shipped model:
 
 # %%
 shipped = load().segmenter
@@ -303,7 +309,7 @@ right = stack_channels(small, shipped.recipe.windows)
 
 # %%
 def min_max(planes):
-    """As published: each slice to [0, 1] by its own extremes, for both windows."""
+    """Scale each slice to [0, 1] by its own minimum and maximum, for both windows."""
     low, high = (
         planes.min(axis=(1, 2), keepdims=True),
         planes.max(axis=(1, 2), keepdims=True),
@@ -335,7 +341,8 @@ row(
 )
 
 # %% [markdown]
-# And the same head with a hairpin: four pixels of metal *outside* the skull. **Predict:** which column moves?
+# Now the same head gets a hairpin: four pixels of metal *outside* the skull. **Predict:** which of the two inputs
+# changes inside the skull?
 
 # %%
 pinned = small.copy()
@@ -351,11 +358,11 @@ for name, before, after in (
     )
 
 # %% [markdown]
-# ### Exercise 14.2: dress it as in training (7 min)
-# `planes` is (slices, y, x) in HU; `windows` a list of (level, width). Return (y, x, channel): slice by slice, and within
-# a slice window by window, each in [0, 1].
+# ### Exercise 14.2: prepare the input as in training (7 min)
+# `planes` is (slices, y, x) in HU. `windows` is a list of (level, width). Return (y, x, channel) in [0, 1]. The
+# channels are ordered by slice first, and then by window within each slice.
 #
-# *Hint:* which of both loops is the outer one?
+# *Hint:* which of the two loops is the outer one?
 #
 # *Second hint:* `window(plane, level, width)`, then `np.stack(..., axis=-1)`.
 
@@ -377,7 +384,7 @@ if tested := attempt("14.2", to_input):
         f"Three slices through two windows are (2, 2, 6), not {np.shape(mine)}."
     )
     assert np.clip(mine, 0, 1).tolist() == np.asarray(mine).tolist(), (
-        "Training saw numbers from 0 to 1."
+        "In training all values were between 0 and 1."
     )
     assert np.isclose(mine[0, 0, 0], 0.5), (
         "40 HU in the window 40/80 is 0.5, whatever else the slice holds."
@@ -386,7 +393,7 @@ if tested := attempt("14.2", to_input):
         "Channel 2 is the second slice through the first window."
     )
     assert np.allclose(tested(small, [(40, 120), (600, 2800)]), right, atol=1e-6), (
-        "The library dresses it otherwise."
+        "The library prepares it differently."
     )
     tested.passes()
 
@@ -409,12 +416,12 @@ def to_input(planes, windows):
 
 
 # %% [markdown] tags=["solution"]
-# The library has one function for this, `pictures.stack_channels`, and training, `analyze` and the demo all call it.
-# Two copies of preprocessing are two chances to differ.
+# The library has one function for this, `pictures.stack_channels`. Training, `analyze` and the demo all call it. If
+# preprocessing exists in two copies, the copies can differ.
 
 # %% [markdown]
-# ## A card that refuses to be empty
-# First an honest number: *this* file, on the phantoms held out, one value a patient.
+# ## A card needs all its entries
+# First we need a correct figure: the Dice of *this* file on the held-out phantoms, with one value per patient.
 
 # %%
 from dataclasses import replace
@@ -442,13 +449,14 @@ figure = patient_bootstrap(
 print("Dice of bleeding slices, then patients:", figure)
 
 # %% [markdown]
-# Low, as announced. A card that says so is worth more than a demo that does not.
+# The Dice is low, as expected. A card that states this helps a user more than a demo that hides it.
 #
 # ### Exercise 14.3: the card (9 min)
-# `config` is a dictionary. Return the text of a card: one line `key: value` for each entry, and `NOTICE`. Raise a
-# `ValueError` that names *every* one of `NEEDED` that is missing, `None`, empty or 0.
+# `config` is a dictionary. Return the text of a card: one line `key: value` for each entry, and `NOTICE` at the
+# end. Some keys of `NEEDED` may be missing, or their value may be `None`, empty or 0. Then raise a `ValueError`
+# that names *all* these keys.
 #
-# *Hint:* collect everything that is missing before you complain.
+# *Hint:* collect all missing keys before you raise the error.
 #
 # *Second hint:* `[key for key in NEEDED if not config.get(key)]`.
 
@@ -485,14 +493,16 @@ def refusal(config):
 
 if tested := attempt("14.3", model_card):
     mine = tested(full)
-    assert "Dice: 0.1" in mine, "What was told belongs on the card, line by line."
+    assert "Dice: 0.1" in mine, (
+        "Each entry of config must be on the card, one per line."
+    )
     assert NOTICE in mine, "The card must say that this is no medical device: NOTICE."
     empty = refusal({**full, "patients": 0, "intended_use": ""})
     assert empty, "A card on 0 patients and without intended use was written."
     assert all(key in empty for key in ("patients", "intended_use")), (
-        f"Name all that lacks at once, not only: {empty}"
+        f"Name all missing keys at once, not only: {empty}"
     )
-    assert refusal({"Dice": 0.98}), "A bare 0.98 is a rumor, not a card."
+    assert refusal({"Dice": 0.98}), "A single figure of 0.98 is not a card."
     tested.passes()
 
 
@@ -505,7 +515,7 @@ def model_card(config):
 
 
 # %% tags=["mistake"]
-# refused: Name all that lacks at once
+# refused: Name all missing keys at once
 def model_card(config):
     for key in NEEDED:
         if not config.get(key):
@@ -514,10 +524,11 @@ def model_card(config):
 
 
 # %% [markdown] tags=["solution"]
-# A card for readers has more: failures, groups, what was tried and dropped. MODEL_CARD.md is a long one.
+# A full card also lists known failures, figures for groups of patients, and experiments that did not help.
+# MODEL_CARD.md is such a card.
 
 # %% [markdown]
-# `export` takes the figures along, so that they travel with the file they were measured on:
+# `export` writes the figures into the card, so that they stay with the file on which they were measured:
 
 # %%
 card_path = export(
@@ -533,9 +544,10 @@ print(
 
 # %% [markdown]
 # ## The demo, with your weights
-# In a terminal: `python app.py --weights RUN`. Here we start it, ask it over HTTP what it is, and stop it. It lies beside the
-# notebooks; on Colab it does not, since only the library was installed: clone the repository there, or download `served/`
-# and run the demo at home.
+# In a terminal you start the demo with `python app.py --weights RUN`. Here we start it from Python, read its title
+# over HTTP, and stop it. `app.py` is in the folder above the notebooks. On Colab only the library is installed, so
+# `app.py` is missing and the next cells do nothing. Clone the repository there, or download `served/` and run the
+# demo on your own computer.
 
 # %%
 import socket
@@ -551,7 +563,7 @@ with socket.socket() as free:
 
 # %%
 def fetch_page(url, process, patience_s=120):
-    """What a page says, as soon as it says something."""
+    """The text of a page, as soon as the server answers."""
     until, direct = time.monotonic() + patience_s, build_opener(ProxyHandler({}))
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -579,7 +591,7 @@ if app.is_file():
         config = json.loads(fetch_page(f"http://127.0.0.1:{port}/config", demo))
         print(f"answers after {time.perf_counter() - started:.0f} s:", config["title"])
         print(
-            "it says what it is not:",
+            "the page shows the notice:",
             NOTICE in fetch_page(f"http://127.0.0.1:{port}/", demo),
         )
     finally:
@@ -587,7 +599,8 @@ if app.is_file():
         demo.wait(30)
 
 # %% [markdown]
-# The sample cases are made for the shipped model; yours will fail on most. **Predict:** and with the altered file?
+# Your small network will fail on most of the sample cases. **Predict:** what happens if the demo starts with the
+# altered file?
 
 # %%
 if app.is_file():
@@ -598,9 +611,9 @@ if app.is_file():
     )
 
 # %% [markdown]
-# ## A Hugging Face Space is three files
-# `README.md` that begins with a header, `requirements.txt`, `app.py`; the library's folder beside them. **Predict:** is
-# TensorFlow among the requirements?
+# ## A Hugging Face Space needs three files
+# The files are a `README.md` with a header, `requirements.txt` and `app.py`. The folder of the library lies beside
+# them. **Predict:** is TensorFlow among the requirements?
 
 # %%
 import re
@@ -614,25 +627,28 @@ if app.is_file():
         sep="\n",
     )
     print(
-        "TensorFlow wanted:",
+        "TensorFlow required:",
         "tensorflow" in app.with_name("requirements.txt").read_text(),
     )
 
 # %% [markdown]
-# Step by step: 1. `python deploy/space.py --out ../space` in the repository puts the files together, installs them into a
-# fresh environment, starts the demo and sends it a head. 2. On the hub: New Space, SDK Gradio. 3. `git clone` the Space's address,
-# write into that folder with `--no-check`, commit, push. 4. Open the page. `docs/space.md` has each command.
+# The steps are these. 1. Run `python deploy/space.py --out ../space` in the repository. It collects the files,
+# installs them into a new environment, starts the demo and sends it a head. 2. On the hub, create a new Space with
+# the SDK Gradio. 3. Clone the Space with `git clone`, write the files into that folder with `--no-check`, commit
+# and push. 4. Open the page. `docs/space.md` lists each command.
 #
-# Free Spaces run on shared GPUs and start only where some function is marked `@spaces.GPU`. `app.py` has such a mark on a
-# function that is never called: ONNX on a CPU is quick enough.
+# A free account may offer only the hardware ZeroGPU, which means shared GPUs. Such a Space starts only if a
+# function has the decorator `@spaces.GPU`. `app.py` has one on a function that is never called, because ONNX on a
+# CPU is fast enough.
 #
-# **Privacy.** A public demo gets uploads you never asked for. DICOM headers hold names, and a thin-slice head can be drawn as
-# a face. So: ask for nothing that names a person, delete uploads soon, write no path and no header to a log. `app.py` logs the
-# kind of an error only. For scans of patients: your own machine, with permission, or not at all.
+# **Privacy.** People may upload scans of patients to a public demo, although the page forbids it. DICOM headers
+# hold names, and a face can be reconstructed from a head scan with thin slices. So a demo should not ask for
+# personal data, should delete uploads soon, and should not write paths or headers to a log. `app.py` logs only the
+# type of an error. Read scans of patients only on your own computer, and only with permission.
 #
-# ## Break it: the seal holds and the answer is wrong
-# The digest covers the *weights*. The windows stand on the card. **Predict:** somebody edits one word there; what does `load`
-# say?
+# ## Break it: the digest is correct and the result is wrong
+# The digest covers the *weights*. The card also states the windows, and no digest covers the card. **Predict:** a
+# person edits one word on the card. What does `load` do?
 
 # %%
 edited = folder / "edited"
@@ -641,7 +657,7 @@ path = edited / "unet-both.json"
 path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
 results = {
     name: analyze(case.scan, load(place))
-    for name, place in (("as shipped", WEIGHTS), ("edited", edited))
+    for name, place in (("shipped", WEIGHTS), ("edited", edited))
 }
 for name, first in results.items():
     print(
@@ -650,8 +666,8 @@ for name, first in results.items():
     )
 
 # %% [markdown]
-# No complaint, and a bleed overlooked with a calm face. What helps is a *golden case*: one input shipped with its answer,
-# asked at every start.
+# `load` raises no error, and the model misses the bleed without a warning. A *golden case* helps: it is an input
+# that is shipped together with its correct output, and the program checks it at every start.
 
 # %%
 golden = load(WEIGHTS).segmenter.run(right[None]).blood
@@ -669,9 +685,9 @@ for place in (WEIGHTS, edited):
 
 # %% [markdown]
 # ## Recap
-# - A copy is proved, not believed: parity, a digest, a golden case.
-# - Train and serve through the *same* function.
-# - No card without data, patients, interval and intended use.
+# - Check every copy: compare outputs, compare the digest, and run a golden case.
+# - Use the *same* preprocessing function for training and for the demo.
+# - A card needs the data, the number of patients, an interval and the intended use.
 #
 # **Sources** Mitchell et al. 2019, arXiv:1810.03993 (model cards); onnx.ai; keras.io, "Saving"; huggingface.co/docs/hub,
 # "Spaces"; Schwarz et al. 2019, NEJM 381:1684 (faces from head scans).

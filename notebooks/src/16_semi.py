@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 16. Lab: its own teacher
-# **You will** let a model label 20 heads for itself, measure what that brings, and watch it talk itself into its errors.
+# **You will** let a model label 20 heads for its own training, measure whether this helps, and see how it becomes
+# more certain of its errors.
 #
 # **Time** 25 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
 #
@@ -27,8 +28,10 @@ SEEDS = range(20)
 one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores
 
 # %% [markdown]
-# ## Pictures are many, labels are few
-# A hospital stores thousands of heads; a radiologist has labeled four. Can the others help (*semi-supervised* learning)? Two slices with their label, two without:
+# ## Many pictures, few labels
+# A hospital stores thousands of head scans, but a radiologist has labeled only four. Can the scans without labels
+# help? Training on both kinds is called *semi-supervised* learning. Here are two slices with their label and two
+# without:
 
 # %%
 store = phantom_heads()
@@ -42,18 +45,19 @@ titles = [
 row(store.hu(examples), titles, through="brain", height=2.2)
 
 # %% [markdown]
-# A real slice of the same 64 pixels, for comparison: thin blood is two or three pixels wide.
+# For comparison, here is a real slice at the same 64 pixels. Thin blood is two or three pixels wide at this size.
 
 # %%
 real_hu, real_blood = real_slice("066", size=64)
 row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
 
 # %% [markdown]
-# So that a model trains in a blink, we measure eight numbers a slice (how dense, how much of it, on which side) and fit a
-# logistic regression.
+# A small model trains in milliseconds. So we compute eight numbers per slice (how dense the tissue is, how much of
+# it is dense, and on which side), and fit a logistic regression.
 #
-# Few slices at the skull base or the vertex bleed, so the *height* of a slice tells much. To see what a model knows of
-# blood, every AUC below compares only slices of one height.
+# Few slices at the skull base or at the vertex bleed, so the *height* of a slice already predicts bleeding. On
+# CT-ICH the height alone reaches an AUC of 0.71 (MODEL_CARD.md). To measure what a model knows about blood, every
+# AUC below compares only slices of the same height.
 
 # %%
 columns = density_features(store.hu(range(len(store))))
@@ -73,7 +77,8 @@ def predict(rows, labels, question_rows):
 
 
 # %% [markdown]
-# A draw: 16 heads held out to judge, four labeled (two of them bleed), 20 without labels.
+# One *draw* divides the 40 heads at random: 16 are held out for testing, four have labels (two of them bleed), and
+# 20 have no labels.
 
 
 # %%
@@ -100,18 +105,20 @@ for name, rows in (("4 heads", few), ("24 heads", everything)):
     )
 
 # %% [markdown]
-# In this draw the labels of four heads are worth a coin, and those of 24 a little more.
+# In this draw a model with the labels of four heads is about as good as a coin. With the labels of 24 heads it is a
+# little better.
 #
 # ## The model labels the rest
-# Train on the few, ask about the pool, believe the sure answers, train again on both.
+# The method has four steps. Train on the few labeled heads. Predict the heads without labels (the *pool*). Keep the
+# predictions with a high confidence as labels. Train again on both.
 #
-# ### Exercise 16.1: sure enough (6 min)
-# Given probabilities of a bleed, return the places of those that are sure (at least `limit`, or at most `1 - limit`) and
-# a label for each of them.
+# ### Exercise 16.1: confident predictions (6 min)
+# You get probabilities of a bleed. A probability is confident if it is at least `limit` or at most `1 - limit`.
+# Return the positions of the confident ones, and a label for each of them.
 #
-# *Hint:* there are two ways to be sure.
+# *Hint:* a model can be confident of a bleed, and confident of a clean slice.
 #
-# *Second hint:* `np.flatnonzero`; both ends are sure.
+# *Second hint:* use `np.flatnonzero`; both very high and very low probabilities are confident.
 
 
 # %% tags=["exercise"]
@@ -147,10 +154,10 @@ def confident_labels(probability, limit):
 
 
 # %% [markdown] tags=["solution"]
-# Such made-up truth is called a *pseudo-label* (Lee 2013).
+# A label that a model predicted is called a *pseudo-label* (Lee 2013).
 
 # %% [markdown]
-# The whole method is six lines. scikit-learn has it as well, and gives the same answers:
+# The whole method is one short function. scikit-learn has it as well, and gives the same probabilities:
 
 
 # %%
@@ -186,8 +193,8 @@ print(
 )
 
 # %% [markdown]
-# ## Right is not the same as useful
-# **Predict:** of the slices it keeps, how many does it call bleeding? How many bleed?
+# ## A correct label is not always useful
+# **Predict:** of the slices that the model keeps, how many does it call bleeding? How many really bleed?
 
 # %%
 print(
@@ -196,17 +203,17 @@ print(
 )
 
 # %% [markdown]
-# It is sure of what is easy: clean slices. The labels are mostly right because most slices are clean, and the bleeds
-# among them enter the training set as "clean".
+# The model is confident about easy slices, and these are clean. Most pseudo-labels are correct, because most slices
+# are clean. But the bleeding slices among them enter the training set with the label "clean".
 
 # %% [markdown]
-# ### Exercise 16.2: an honest comparison (6 min)
-# `before` and `after` are AUCs of the same draws, in order. Return the mean gain, the standard deviation of the gain
-# (`ddof=1`), and the share of draws that gained.
+# ### Exercise 16.2: a paired comparison (6 min)
+# `before` and `after` are AUCs of the same draws, in the same order. Return the mean gain, the standard deviation
+# of the gain (`ddof=1`), and the share of draws with a gain above 0.
 #
-# *Hint:* two values of one draw belong together.
+# *Hint:* the two values of one draw belong together.
 #
-# *Second hint:* subtract draw by draw, first of all.
+# *Second hint:* subtract within each draw first.
 
 
 # %% tags=["exercise"]
@@ -250,13 +257,14 @@ def compare_pairs(before, after):
 
 
 # %% [markdown] tags=["solution"]
-# Draws differ far more than methods do; pairing takes that out. System 001 trained with several seeds, got several
-# results, and reported one. Twenty draws from the same 40 heads are no twenty hospitals either: they overlap.
+# The draws differ much more than the methods do, and pairing removes this difference. System 001 was trained with
+# several seeds and gave several results, but only one was reported. Note that twenty draws from the same 40 heads
+# overlap, so they are not as good as twenty hospitals.
 
 # %% [markdown]
-# ## One draw proves nothing
-# Twenty draws, four limits; "gain" is against the same four labeled heads.
-# **Predict:** which limit wins, and by how much?
+# ## One draw is not enough
+# We make twenty draws and try four limits. "Gain" is the difference to a model that was trained on the four labeled
+# heads only. **Predict:** which limit wins, and by how much?
 
 
 # %%
@@ -293,18 +301,20 @@ for place, name in enumerate(list(aucs)[1:]):
     )
 plt.axvline(0, color="#999999")
 plt.yticks(range(len(aucs) - 1), list(aucs)[1:])
-plt.xlabel("AUC gained over the same four labeled heads, one dot a draw")
+plt.xlabel("AUC gained over the same four labeled heads, one dot per draw")
 plt.show()
 
 # %% [markdown]
-# Believing every answer loses a little (ahead in 7 of 20 draws); believing only the surest changes nothing: its gain is far
-# smaller than its spread. True labels for the same heads gain 0.07 on average, in two draws of three. And the log loss grows
-# in every row of pseudo-labels: the student is surer, and not righter.
+# If every prediction is kept (limit 0.5), the AUC falls a little, and the model is better in only 7 of 20 draws. If
+# only the most confident ones are kept, nothing changes: the gain is far smaller than its spread. The true labels
+# of the same heads gain 0.07 on average, and help in two of three draws. The log loss rises with all pseudo-labels:
+# the new model is more confident, but not more often correct.
 
 # %% [markdown]
-# ## Again and again: it believes itself
-# The student becomes the teacher, five times, with every answer believed. **Predict:** its confidence and the share it
-# calls bleeding (14 % is true), round by round.
+# ## Several rounds: it trusts its own errors
+# In the literature the first model is called the *teacher* and the second one the *student*. Now each student is
+# the teacher of the next round, five times, and every prediction is kept. **Predict:** how do the confidence and
+# the share of slices called bleeding change? (14 % of the slices really bleed.)
 
 
 # %%
@@ -333,15 +343,17 @@ story = np.array([rounds(seed) for seed in tqdm(SEEDS)])
 for name, column in (("confidence", 0), ("called bleeding", 1), ("AUC", 2)):
     mean = story[:, :, column].mean(axis=0)
     plt.plot(mean, marker="o", label=f"{name}: {mean[0]:.2f} to {mean[-1]:.2f}")
-plt.xlabel("rounds of teaching itself")
+plt.xlabel("rounds of self-training")
 plt.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# This is *confirmation bias*: surer with every round, and no better. Nothing in the loop could tell it that it is wrong.
+# This is *confirmation bias*: the model becomes more confident with every round, but not better. The loop contains
+# no information that could correct its errors.
 #
-# ## Spot the bug: the teacher had seen the exam
-# "Pseudo-labels came from our earlier model; the student never saw a label of a test patient." AUC over three draws:
+# ## Spot the bug: the teacher was trained on test patients
+# A report says: "Pseudo-labels came from our earlier model; the student never saw a label of a test patient." Here
+# is the AUC of three draws:
 
 
 # %%
@@ -359,7 +371,7 @@ def student_auc(seed, teacher_sees_exam):
 
 # %%
 for name, leaks in (
-    ("earlier model, trained on everybody", True),
+    ("earlier model, trained on all heads", True),
     ("teacher of four heads", False),
 ):
     print(
@@ -367,14 +379,15 @@ for name, leaks in (
     )
 
 # %% [markdown]
-# The labels of the exam went through the teacher, as slices of one patient through the splits of systems 002 and 003. The
-# second row still shows the student *pictures* of held-out patients: no help here, yet no new heads either.
+# The labels of the test heads reached the student through the teacher. This is a leak, like the slices of one
+# patient on both sides of the splits of systems 002 and 003. In the second row, too, the student is trained on
+# *pictures* of held-out patients. This does not raise its AUC here, but these heads are no longer new to it.
 #
-# ### Exercise 16.3: whom may it label? (6 min)
-# `patient` names the patient of each row. Return the rows that may get a pseudo-label: not labeled yet, and no slice of a
-# patient who is judged.
+# ### Exercise 16.3: which rows may get a pseudo-label? (6 min)
+# `patient` holds the patient of each row. `labeled` and `test` are row numbers. Return the rows that may get a
+# pseudo-label. They have no label yet, and they are not slices of a patient in the test.
 #
-# *Hint:* what may a teacher not touch: rows, or whole patients?
+# *Hint:* which rows must be left out: the test rows, or all rows of the test patients?
 #
 # *Second hint:* `np.isin` on patients, not on rows.
 
@@ -394,10 +407,10 @@ patient = np.array(["a", "a", "b", "b", "c", "c"])
 if tested := attempt("16.3", may_label):
     mine = tested(
         patient, np.array([0, 1]), np.array([4])
-    )  # only one slice of c is judged
+    )  # only one slice of c is in the test
     assert not np.isin([0, 1], mine).any(), "Rows 0 and 1 have a true label already."
-    assert 4 not in mine, "Row 4 is judged."
-    assert 5 not in mine, "Row 5 is another slice of patient c, who is judged."
+    assert 4 not in mine, "Row 4 is in the test."
+    assert 5 not in mine, "Row 5 is another slice of patient c, who is in the test."
     assert list(mine) == [2, 3], "Both slices of patient b may be labeled."
     tested.passes()
 
@@ -415,12 +428,13 @@ def may_label(patient, labeled, test):
 
 
 # %% [markdown] tags=["solution"]
-# And the teacher itself may have learned from `labeled` alone. Ask of every pretrained model whom it has seen.
+# The teacher itself may be trained only on `labeled`. For every pretrained model, find out which patients were in
+# its training set.
 
 # %% [markdown]
-# ## Break it: count those sent home
-# Who pays for the confidence? **Predict:** of the bleeding slices held out, how many are called clean with a probability of
-# 99 % or more, before and after?
+# ## Break it: count the missed patients
+# A confident error is dangerous, because a confident result is checked less often. **Predict:** what share of the
+# held-out bleeding slices is called clean with a probability of 99 % or more, before and after self-training?
 
 # %%
 sent_home = {"four heads": [], "sure by 0.9": [], "every answer believed": []}
@@ -436,19 +450,19 @@ for few, pool, test in map(deal_heads, SEEDS):
 # %%
 for name, share in sent_home.items():
     print(
-        f"{name:22} {np.mean(share):.0%} of bleeding slices surely clean (from "
+        f"{name:22} {np.mean(share):.0%} of bleeding slices called clean (from "
         f"{min(share):.0%} to {max(share):.0%})"
     )
 
 # %% [markdown]
-# A bleed that the teacher misses, the student learns to miss.
+# If the teacher misses a bleed, the student learns to miss it, too.
 #
 # ## Recap
-# - Pseudo-labels repeat what the model knows; sure ones are easy ones.
-# - Compare over draws, in pairs, with the same few labels alone.
-# - Whoever makes labels must not have seen the exam.
+# - Pseudo-labels repeat what the model already knows; the confident ones are mostly easy slices.
+# - Compare over many draws, in pairs, with a model that uses only the few true labels.
+# - A model that makes labels must not be trained on test patients.
 #
 # **Sources** Lee 2013 (pseudo-label); Arazo et al. 2020, arXiv:1908.02983 (confirmation bias); Oliver et al. 2018,
-# arXiv:1804.09170 (honest comparison); named as future work by system 000.
+# arXiv:1804.09170 (honest comparison); system 000 names semi-supervised learning as future work.
 #
 # **Next** 17. Which scan to label next

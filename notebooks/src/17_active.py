@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 17. Lab: which scan to label next
-# **You will** let a model choose what a radiologist labels, against a coin, and find out who is flattered by the usual curve.
+# **You will** let a model choose which scans a radiologist labels, compare this with a random choice, and find out
+# why the usual curve looks too good.
 #
 # **Time** 25 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
 #
@@ -27,8 +28,10 @@ SEEDS = range(20)
 one_core = threadpool_limits(1)  # fits of milliseconds lose time on several cores
 
 # %% [markdown]
-# ## A label costs minutes
-# *Active learning* asks for the labels that teach most. First a model of two heads, and what it finds hardest:
+# ## A label costs a radiologist's time
+# In *active learning* a model selects the cases that should be labeled next. It should select those from which it
+# learns most. We begin with a model that was trained on two heads, and look at the slices about which it is least
+# certain:
 
 # %%
 store = phantom_heads()
@@ -78,23 +81,24 @@ row(
 )
 
 # %% [markdown]
-# And a real slice that somebody had to label: how long would you look at it?
+# Here is a real slice. How long would you need to label it?
 
 # %%
 real_hu, real_blood = real_slice("066", size=64)
 row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
 
 # %% [markdown]
-# Read the titles: how near to one half are its hardest slices, and how many of them bleed? A model of two heads does not know
-# yet what it does not know. The doubt that we want to follow must be learned first.
+# Read the titles. How close to one half are the probabilities, and how many of these slices bleed? A model that was
+# trained on two heads also estimates its own uncertainty badly. A good estimate of uncertainty needs training, too.
 #
-# ## Where it shines: a line
-# ### Exercise 17.1: ask where you doubt (6 min)
-# `probability` is given for every item, `labeled` lists those known. Return the unlabeled item that is nearest to one half.
+# ## A toy where it works: one edge on a line
+# ### Exercise 17.1: select the most uncertain item (6 min)
+# `probability` has a value for every item. `labeled` lists the items that are labeled already. Return the unlabeled
+# item whose probability is closest to one half.
 #
-# *Hint:* an answer near one half is a doubt; what is known already must not win.
+# *Hint:* a probability near one half is uncertain; a labeled item must not be selected.
 #
-# *Second hint:* work on a copy; make those known very far away.
+# *Second hint:* compute the distance to one half in a new array, and set it to infinity for labeled items.
 
 
 # %% tags=["exercise"]
@@ -110,7 +114,7 @@ def next_question(probability, labeled):
 toy = np.array([0.1, 0.5, 0.45, 0.9])
 if tested := attempt("17.1", next_question):
     mine = tested(toy, [1])
-    assert mine != 1, "Item 1 is labeled already; nobody pays for it twice."
+    assert mine != 1, "Item 1 is labeled already; do not pay for it twice."
     assert mine == 2, (
         f"0.45 is nearest to one half of what is left: item 2, not {mine}."
     )
@@ -118,7 +122,7 @@ if tested := attempt("17.1", next_question):
 
 
 # %% tags=["mistake"]
-# refused: nobody pays for it twice
+# refused: do not pay for it twice
 def next_question(probability, labeled):
     return int(np.abs(probability - 0.5).argmin())
 
@@ -134,20 +138,22 @@ def next_question(probability, labeled):
 
 
 # %% [markdown] tags=["solution"]
-# This is *uncertainty sampling* (Lewis and Gale 1994). For a yes or no, nearest to one half and largest entropy are the same.
+# This is *uncertainty sampling* (Lewis and Gale 1994). With two classes, the probability closest to one half also
+# has the largest entropy.
 
 # %%
 levels = np.linspace(0.01, 0.99, 99)
 print(
-    "hardest by hand:",
+    "most uncertain by hand:",
     levels[np.abs(levels - 0.5).argmin()],
     " by ich_lib:",
     levels[entropy(levels).argmax()],
 )
 
 # %% [markdown]
-# A toy: 500 bleeds in order of size; from some size on they can be seen. Where is the edge? **Predict:** how many questions
-# at random, how many in doubt?
+# The toy has 500 bleeds in order of size. All bleeds above an unknown size are visible, and all smaller ones are
+# not. The task is to find this limit by asking for labels. **Predict:** how many labels does a random choice need,
+# and how many does the most uncertain item need?
 
 
 # %%
@@ -171,11 +177,13 @@ for ask in ("random", "doubt"):
     print(f"{ask:7} {np.mean([questions(ask, seed) for seed in SEEDS]):.0f} questions")
 
 # %% [markdown]
-# That is the promise. It holds because the toy has one edge, no noise, and a model that cannot be wrong about its doubt.
+# This is the advantage that active learning promises. It works here because the toy has a single limit and no
+# noise, and because its uncertainty is always correct.
 #
-# ## On heads: whole scans
-# Each round, label the scan with the largest mean entropy, or the next of the shuffle. The sixteen heads held out judge.
-# Twenty draws. **Predict:** how many labels does doubt save?
+# ## On heads: label whole scans
+# In each round we label one scan. With "doubt" it is the scan with the largest mean entropy, and with "random" it
+# is the next one of a random order. The AUC is measured on sixteen held-out heads, in twenty draws. **Predict:**
+# how many labels does "doubt" save?
 
 
 # %%
@@ -209,7 +217,7 @@ def curves(curves_by_name, steps, label):
         plt.plot(steps, mean, marker="o", ms=3, label=name)
         plt.fill_between(steps, mean - spread, mean + spread, alpha=0.2)
     plt.xlabel(label)
-    plt.ylabel("AUC on heads held out")
+    plt.ylabel("AUC on held-out heads")
     plt.legend()
     plt.show()
 
@@ -225,11 +233,12 @@ for n in (4, 8, 12):
     )
 
 # %% [markdown]
-# Doubt saves nothing here: with 4, 8 and 12 scans it is ahead in about half of the draws. One reason may be that a head full
-# of doubt is an odd one, and the sample grows unlike the heads that come.
+# Here "doubt" saves no labels: with 4, 8 and 12 scans it is ahead in about half of the draws. One possible reason
+# is that the most uncertain heads are unusual. Then the labeled heads become less and less like the test heads.
 #
-# ## Slice by slice
-# Or ask for single slices, ten a round, from anywhere in the pool.
+# ## Label single slices
+# Now we label single slices, ten per round, from all heads of the *pool*: the heads that are not held out for
+# testing.
 
 
 # %%
@@ -283,16 +292,17 @@ print(
 )
 
 # %% [markdown]
-# In the end doubt is behind in three draws of four, by 0.03 on average: worse than a coin, if anything, and twenty draws of
-# the same 40 heads overlap on top. Perhaps a doubtful slice is often one whose bleed hardly shows, so that its label teaches little.
+# With 140 slices, "doubt" is behind in three of four draws, by 0.03 on average. So it is rather worse than a random
+# choice. The twenty draws come from the same 40 heads and overlap, so this is no proof. One possible reason is that
+# the bleed of an uncertain slice is often hardly visible, and then the model learns little from its label.
 #
-# ### Exercise 17.2: what did it cost? (5 min)
-# Opening a scan takes a radiologist 3 minutes, each of its slices 10 seconds more. `patient` names the patient of every
-# row; `rows` are the labeled ones. Return the minutes.
+# ### Exercise 17.2: count the minutes (5 min)
+# We assume that a radiologist needs 3 minutes to open a scan, and 10 more seconds for each labeled slice of it.
+# `patient` holds the patient of every row. `rows` are the labeled rows. Return the total time in minutes.
 #
-# *Hint:* what is paid once a scan, and what once a slice?
+# *Hint:* which time is needed once per scan, and which once per slice?
 #
-# *Second hint:* `len(set(...))`.
+# *Second hint:* `len(set(...))` counts different patients.
 
 
 # %% tags=["exercise"]
@@ -325,7 +335,8 @@ def minutes(patient, rows):
 
 
 # %% [markdown] tags=["solution"]
-# The minutes are made up; your hospital has its own. The axis of a curve should be what one pays, and slices are not.
+# These minutes are an assumption; measure them in your own hospital. The horizontal axis of such a curve should
+# show the real cost, and the number of slices is not the real cost.
 
 # %%
 for ask, runs in slices.items():
@@ -340,11 +351,11 @@ print(
 )
 
 # %% [markdown]
-# The 272 slices of eight heads teach about as much as 140 from nearly all heads, and they take fewer minutes: slices are
-# neither facts nor minutes.
+# The 272 slices of eight heads give about the same AUC as 140 slices from nearly all heads, and they take fewer
+# minutes. So the number of slices measures neither the information nor the cost.
 #
-# ## Spot the bug: it is scored on the pool
-# "Accuracy climbs with every question." Here it does:
+# ## Spot the bug: the score is measured on the pool
+# A report says: "Accuracy rises with every labeled slice." Here it does:
 
 # %%
 for ask, planes in aucs.items():
@@ -355,17 +366,18 @@ for ask, planes in aucs.items():
     )
 
 # %% [markdown]
-# Whatever is hard was taken *out of the pool*, so what is left is easy. The exam got simpler, not the model better. Judge on
-# patients who were never in the pool, the same ones in every round.
+# The hard slices were labeled and so left the pool. The rest of the pool is easy. The test became easier; the model
+# did not become better. Measure on patients who were never in the pool, and on the same ones in every round.
 #
-# The same is true for the questions. Neighbors are in doubt together, and ten slices of one bleed are hardly ten facts.
+# A similar problem occurs within a batch. Neighboring slices are uncertain at the same time, and ten slices of one
+# bleed do not give ten times the information.
 #
 # ### Exercise 17.3: a batch of different patients (7 min)
-# Return `count` places, most doubtful first, with at most `per_patient` of each patient.
+# Return `count` positions, with the most uncertain first, and with at most `per_patient` positions of each patient.
 #
-# *Hint:* walk from the most doubtful down, and remember whom you have taken.
+# *Hint:* go from the most uncertain to the least uncertain, and remember which patients you have selected.
 #
-# *Second hint:* walk through `np.argsort(-doubt)` and keep count.
+# *Second hint:* loop over `np.argsort(-uncertainty)` and count the slices of each patient.
 
 
 # %% tags=["exercise"]
@@ -389,22 +401,22 @@ unsure, names = (
 )
 if tested := attempt("17.3", spread_batch):
     mine = tested(unsure, names, 3, 1)
-    assert len(mine) == 3, f"Three places were asked for, not {len(mine)}."
-    assert len(set(names[mine])) == 3, "One slice a patient was asked for."
+    assert len(mine) == 3, f"Return three positions, not {len(mine)}."
+    assert len(set(names[mine])) == 3, "Return at most one slice per patient."
     assert list(mine) == [0, 4, 5], (
-        f"Most doubtful of a, b and c, in order of doubt: 0, 4, 5, not {list(mine)}."
+        f"Most uncertain of a, b and c, in this order: 0, 4, 5, not {list(mine)}."
     )
     tested.passes()
 
 
 # %% tags=["mistake"]
-# refused: One slice a patient was asked for
+# refused: Return at most one slice per patient
 def spread_batch(uncertainty, patient, count, per_patient):
     return list(np.argsort(-uncertainty)[:count])
 
 
 # %% tags=["mistake"]
-# refused: Most doubtful of a, b and c
+# refused: Most uncertain of a, b and c
 def spread_batch(uncertainty, patient, count, per_patient):
     return [
         int(np.flatnonzero(patient == name)[-1]) for name in dict.fromkeys(patient)
@@ -412,11 +424,13 @@ def spread_batch(uncertainty, patient, count, per_patient):
 
 
 # %% [markdown] tags=["solution"]
-# It costs minutes: more scans are opened. Whether it pays is a question for the curve.
+# This batch costs more minutes, because more scans are opened. Only a curve over minutes shows whether it is worth
+# the time.
 
 # %% [markdown]
-# ## Break it: types that were never queried
-# **Predict:** whose 140 slices hold more bleeds, and of which type next to none?
+# ## Break it: types that were never selected
+# **Predict:** which choice of 140 slices holds more bleeds, "random" or "doubt"? Of which type are there almost
+# none?
 
 # %%
 for ask, runs in slices.items():
@@ -427,16 +441,18 @@ for ask, runs in slices.items():
     )
 
 # %% [markdown]
-# Here doubt has earned something: more than twice the bleeding slices for the same number of labels, which matters where few heads bleed. It
-# did not help this model, and its sample no longer tells how common bleeds are. The rarest type stays rare in both: a
-# system that never met a subarachnoid bleed misses the next one.
+# Here "doubt" has an advantage: it finds more than twice as many bleeding slices for the same number of labels.
+# This matters if few heads bleed. But it did not help this model, and the selected sample no longer shows how
+# common bleeds are. The rarest type stays rare in both samples. A system that was trained without subarachnoid
+# bleeds will probably miss them.
 #
 # ## Recap
-# - Random is a strong opponent; beat it over many draws or say that you did not.
-# - Judge on patients outside the pool.
-# - Count minutes and patients, not slices.
+# - A random choice is a strong baseline. Compare with it over many draws, and report the result even if you do not
+#   beat it.
+# - Measure on patients outside the pool.
+# - Report the cost in minutes and patients, not in slices.
 #
-# **Sources** Lewis and Gale 1994, arXiv:cmp-lg/9407020; Settles 2009 (survey); Munjal et al. 2022, arXiv:2002.09564 (random is
-# strong); named as future work by system 000.
+# **Sources** Lewis and Gale 1994, arXiv:cmp-lg/9407020; Settles 2009 (survey); Munjal et al. 2022, arXiv:2002.09564
+# (random choice as a strong baseline). System 000 names active learning as future work.
 #
 # **Next** 18. Many weak heads

@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 19. Lab: five examples
-# **You will** teach a network's features a task with five slices, see how much luck is in it, and catch a cheat.
+# **You will** learn a task from five slices per class with the features of a trained network, measure how much the
+# result depends on luck, and find a leak.
 #
 # **Time** 20 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 5.
 #
@@ -24,9 +25,10 @@ from ich_lib.prepare.head import field_box
 from ich_lib.show import row
 
 # %% [markdown]
-# ## Ten slices are all there is
-# Rare things come in fives, not in thousands. Suppose these were all you have: five slices that bleed, five that do
-# not. Every other middle slice of 40 phantom heads may become a query.
+# ## Only ten labeled slices
+# For a rare finding there are often only a few examples. Suppose that you have five slices with a bleed and five
+# without. In *few-shot learning* these examples are called *shots*, and the slices to be classified are called
+# *queries*. Here the queries come from every second middle slice of 40 phantom heads.
 
 # %%
 store, heights = phantom_heads(), np.arange(8, 28, 2)
@@ -44,15 +46,16 @@ clean = [rows[h, 4] for h in np.flatnonzero(~bleeds.any(axis=1))[:5]]
 row(store.hu(clean), through="brain", height=2.2)
 
 # %% [markdown]
-# And real ones, at the same size: an epidural, and a small bleed of two types.
+# Here are two real slices at the same size: an epidural, and a small bleed of two types.
 
 # %%
 pairs = [real_slice(patient, size=64) for patient in ("066", "084")]
 row([hu for hu, _ in pairs], through="brain", masks=[m for _, m in pairs], height=2.4)
 
 # %% [markdown]
-# Ten slices are too few to train a network. Instead we take *features* of a network that learned before: here the 256 numbers
-# that the shipped model pools from a slice. It was trained on bleeds, so this is the easy case of few-shot learning.
+# Ten slices are too few to train a network. Instead we use the *features* of a network that is already trained: the
+# 256 numbers that the shipped model computes for a slice. This model was trained to find bleeds, so this is an easy
+# case of few-shot learning.
 
 # %%
 model = load().classifier
@@ -78,10 +81,11 @@ print(f"height only: AUC {height_auc(store.table, rows.ravel()):.2f}")
 # %% [markdown]
 # ## A class is the mean of its examples
 # ### Exercise 19.1: nearest prototype (7 min)
-# The *prototype* of a class is the mean of its shots. Score a query by how much nearer it lies to "bleeds" than to
-# "clean": squared distance to clean, less squared distance to bleeds.
+# The *prototype* of a class is the mean of its shots. The score of a query is high if the query lies closer to
+# "bleeds" than to "clean". Compute it as the squared distance to the prototype of clean slices minus the squared
+# distance to the prototype of bleeds.
 #
-# *Hint:* two distances for each query: which one should be small for a bleed?
+# *Hint:* each query has two distances: which one should be small for a bleed?
 #
 # *Second hint:* `((queries - prototype) ** 2).sum(axis=1)`.
 
@@ -98,7 +102,7 @@ def nearest_neighbor(bleeding, clean, queries):
 yes, no = np.array([[2.0, 0.0], [4.0, 0.0]]), np.array([[0.0, 1.0], [0.0, -1.0]])
 if tested := attempt("19.1", nearest_neighbor):
     mine = tested(yes, no, np.array([[3.0, 0.0], [0.0, 0.0], [1.5, 7.0]]))
-    assert np.shape(mine) == (3,), "One number a query is wanted."
+    assert np.shape(mine) == (3,), "Return one number per query."
     assert mine[0] > 0, (
         "The first query lies on the prototype of bleeds, (3, 0): its score must be "
         "above 0."
@@ -126,7 +130,7 @@ def nearest_neighbor(bleeding, clean, queries):
 
 
 # %% [markdown] tags=["solution"]
-# scikit-learn calls it `NearestCentroid`. Next cell: the same answers.
+# scikit-learn calls this method `NearestCentroid`. The next cells show that both give the same classes.
 
 
 # %%
@@ -150,16 +154,17 @@ sklearn_answer = (
     NearestCentroid().fit(np.r_[yes, no], np.repeat([1, 0], 5)).predict(queries)
 )
 print(
-    "the same answers:",
+    "the same classes:",
     bool(((prototypes(yes, no, queries) > 0) == sklearn_answer).all()),
 )
 
 # %% [markdown]
-# ## Luck has a spread
-# Fifteen heads judge. Of the other 25 we draw k shots a class, each from another patient; and scale features by these
-# 25 heads. Twenty draws each. Beside the features: stamps, the picture itself in 32 x 32 pixels.
+# ## The result depends on the draw
+# Fifteen heads are for testing. From the other 25 heads we draw k shots per class, each from another patient, and
+# we scale the features by these 25 heads. We repeat this in twenty draws. For comparison we also use *stamps* in
+# place of features: the picture itself, shrunk to 32 x 32 pixels.
 #
-# **Predict:** AUC of one shot, of five, of ten? Does the network's experience beat plain stamps?
+# **Predict:** what is the AUC with one, five and ten shots? Are the features of the network better than stamps?
 
 
 # %%
@@ -220,20 +225,21 @@ for place, (name, each) in enumerate(aucs.items()):
         label=name,
     )
 plt.xticks(range(4), ks)
-plt.xlabel("shots a class")
-plt.ylabel("AUC, heads never seen")
+plt.xlabel("shots per class")
+plt.ylabel("AUC on test heads")
 plt.axhline(0.5, color="#999999", linestyle=":")
 plt.legend()
 plt.show()
 
 # %% [markdown]
-# One draw of one shot can be shown as 0.8 or as 0.3. With ten, prototypes come near the model's own score, that has
-# seen thousands of bleeds. Regression is no better than a mean. And a null result: plain stamps do as well as the
-# features, within the spread. These phantoms have 64 pixels a side; the model wants 192 and sees a blur. At full size
-# it was not tried here.
+# With one shot, a single draw can give an AUC of 0.8 or of 0.3. With ten shots, prototypes come close to the score
+# of the model itself, which was trained on 236 bleeding slices of 29 patients and on phantoms. Regression is no
+# better than the mean of a class. The features did not help here: stamps are as good, within the spread. One
+# possible reason is the size. These phantoms have 64 pixels per side, but the model needs 192, so it gets blurred
+# pictures. Full size was not tried here.
 #
-# ## Spot the bug: the shots' own neighbors
-# A report has one shot a class, and asks the slices next to them:
+# ## Spot the bug: queries that are neighbors of the shots
+# A report uses one shot per class, and tests on the slices directly above and below the shots:
 
 
 # %%
@@ -279,7 +285,7 @@ for k in (1, 5):
 # `patient` names the patient of every row, `shot` holds row numbers of the shots. Return the row numbers that may be
 # queries.
 #
-# *Hint:* a shot's patient has other slices.
+# *Hint:* the patient of a shot has other slices, too.
 #
 # *Second hint:* `np.isin(patient, patient[shot])`.
 
@@ -295,12 +301,12 @@ def may_ask(patient, shot):
 names = np.array(list("aaabbbccc"))
 if tested := attempt("19.2", may_ask):
     mine = tested(names, np.array([1, 3]))
-    assert not np.isin([1, 3], mine).any(), "A shot asks itself."
+    assert not np.isin([1, 3], mine).any(), "A shot cannot be its own query."
     assert not np.isin([0, 2, 4, 5], mine).any(), (
         "Rows 0 and 2 are neighbors of shot 1: the same patient."
     )
     assert list(mine) == [6, 7, 8], (
-        "All rows of patient c may be asked, as row numbers."
+        "All rows of patient c may be queries; return row numbers."
     )
     tested.passes()
 
@@ -312,18 +318,19 @@ def may_ask(patient, shot):
 
 
 # %% tags=["mistake"]
-# refused: A shot asks itself
+# refused: A shot cannot be its own query
 def may_ask(patient, shot):
     return np.arange(len(patient))
 
 
 # %% [markdown] tags=["solution"]
-# With one shot the prototype *is* one patient, and knows its neighbors. Over five patients the mean blurs them, and
-# the leak is hardly seen any more. It is there all the same.
+# With one shot, the prototype is a slice of one patient, and the neighboring slices of this patient are very
+# similar to it. With five shots the prototype is a mean over five patients, so the effect of the leak is small. It
+# is still a leak.
 
 # %% [markdown]
 # ## Break it: one wrong label
-# **Predict:** of five shots a class, one of each is swapped. What does it cost?
+# One of the five shots of each class gets the wrong label. **Predict:** how much does the AUC fall?
 
 
 # %%
@@ -337,14 +344,15 @@ for name, learner in (("as labeled", prototypes), ("one swapped", swap_one)):
     print(f"{name:12} AUC {aucs.mean():.2f} +- {aucs.std():.2f}")
 
 # %% [markdown]
-# A few hundredths on average, and the spread grows. With five examples, look at each of them yourself.
+# The AUC falls by a few hundredths on average, and the spread grows. If you have only five examples, check each
+# label yourself.
 #
 # ## Recap
-# - Few-shot: features from before, a mean a class.
-# - Report many draws; one is luck.
-# - Shots and queries never share a patient.
+# - Few-shot learning: use the features of a trained network, and the mean of each class.
+# - Report many draws, because a single one depends on luck.
+# - Shots and queries must come from different patients.
 #
-# **Sources** Snell et al. 2017, arXiv:1703.05175 (prototypes); Chen et al. 2019, arXiv:1904.04232 (baselines do as well).
-# Few-shot learning is named as future work by system 000.
+# **Sources** Snell et al. 2017, arXiv:1703.05175 (prototypes); Chen et al. 2019, arXiv:1904.04232 (simple baselines
+# are competitive). System 000 names few-shot learning as future work.
 #
 # **Next** 20. Heads that never lived

@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 21. Lab: what the picture does not say
-# **You will** put age and sex beside a picture's score, see how much that gives, and throw out the columns that cheat.
+# **You will** combine age and sex with the score of a picture, measure how much this helps, and remove the columns
+# that leak the answer.
 #
 # **Time** 25 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 8.
 #
@@ -29,8 +30,8 @@ from ich_lib.measures.metrics import auc
 from ich_lib.show import row
 
 # %% [markdown]
-# ## A slice has no birthday
-# **Predict:** who of these four is 80?
+# ## A slice does not show the age exactly
+# **Predict:** which of these four heads could belong to a person of 80?
 
 # %%
 store = phantom_heads()
@@ -42,17 +43,17 @@ row(
 )
 
 # %% [markdown]
-# And how old is this real patient?
+# How old could this real patient be?
 
 # %%
 real_hu, real_blood = real_slice("066", size=64)
 row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
 
 # %% [markdown]
-# The phantoms have no age: code made them. So we *draw* the metadata, by a rule that stands below. The
-# picture's score is drawn too. Then we know what there is to be found, and can tell a gain from an accident.
+# The phantoms have no recorded age or sex. So we *draw* these data at random, by the rule below. We also draw the
+# score of the picture. The rule is known, so we can distinguish a real gain from a random one.
 #
-# 300 patients, two scans each; four in ten bleed. The rule:
+# There are 300 patients with two scans each, and four in ten patients bleed. This is the rule:
 
 # %%
 RULE = {  # (who bleeds, who does not)
@@ -67,7 +68,7 @@ RULE = {  # (who bleeds, who does not)
 # %%
 def cohort(seed, rule=RULE):
     rng = np.random.default_rng(seed)
-    bleeds = np.sort(rng.random(300) < 0.4)[::-1]  # the file lists first who bleeds
+    bleeds = np.sort(rng.random(300) < 0.4)[::-1]  # bleeding patients first
     number = lambda name: rng.normal(
         *[np.where(bleeds, *pair) for pair in zip(*rule[name], strict=True)]
     )
@@ -96,16 +97,17 @@ print(
 
 # %% [markdown]
 # ## Late fusion is a regression on two numbers
-# Score and age go into a logistic regression. Folds are by patient, and whatever is fitted, the scaling too, is fitted
-# inside the fold.
+# *Late fusion* combines the score of the picture with other data in a second, small model. Here score and age are
+# the inputs of a logistic regression. The folds are by patient. Everything that is fitted, also the scaling, is
+# fitted on the training folds only.
 #
-# ### Exercise 21.1: fuse, out of fold (8 min)
-# `columns` is (n, k), `fold` the fold of each row. For every fold: fit `model()` on the others, and give its
-# `predict_proba(...)[:, 1]` for this one.
+# ### Exercise 21.1: predictions out of fold (8 min)
+# `columns` is (n, k), and `fold` is the fold of each row. For every fold, fit `model()` on the rows of the other
+# folds, and predict the rows of this fold with `predict_proba(...)[:, 1]`. Return one probability per row.
 #
 # *Hint:* no row may be scored by a model that was fitted on it.
 #
-# *Second hint:* `model` is already a scaling and a regression in one; call `model()` again for each fold.
+# *Second hint:* `model()` returns a new pipeline of scaling and regression; call it again for each fold.
 
 
 # %%
@@ -137,7 +139,7 @@ noise, coin = rng.normal(size=(100, 30)), rng.random(100) < 0.5
 if tested := attempt("21.1", out_of_fold):
     mine = tested(noise, coin, np.arange(100) % 5)
     assert np.shape(mine) == (100,), (
-        "One probability a row is wanted: predict_proba(...)[:, 1]."
+        "Return one probability per row: predict_proba(...)[:, 1]."
     )
     assert auc(coin, mine) < 0.7, (
         f"Noise predicts a coin with an AUC of {auc(coin, mine):.2f}: the fold was "
@@ -150,7 +152,7 @@ if tested := attempt("21.1", out_of_fold):
             tested(two_groups, two_groups[:, 0] > 0, np.arange(100) % 5),
         )
         == 1
-    ), "A column that tells all is lost."
+    ), "This column predicts every bleed, but the AUC is below 1."
     tested.passes()
 
 
@@ -161,17 +163,18 @@ def out_of_fold(columns, bleeds, fold):
 
 
 # %% tags=["mistake"]
-# refused: One probability a row
+# refused: Return one probability per row
 def out_of_fold(columns, bleeds, fold):
     return model().fit(columns, bleeds).predict_proba(columns)
 
 
 # %% [markdown] tags=["solution"]
-# In scikit-learn: `cross_val_predict(model(), columns, bleeds, groups=patient, cv=GroupKFold(5),
-# method="predict_proba")`.
+# In scikit-learn this is
+# `cross_val_predict(model(), columns, bleeds, groups=patient, cv=GroupKFold(5), method="predict_proba")`.
 
 # %% [markdown]
-# The same with scikit-learn, for what follows. **Predict:** the picture alone has an AUC of about 0.84. With age?
+# The next cells do the same with scikit-learn. **Predict:** the score of the picture alone has an AUC of about
+# 0.84. What is the AUC with age?
 
 
 # %%
@@ -191,8 +194,8 @@ for names in (("score",), ("age",), ("score", "age"), ("score", "age", "male")):
     )
 
 # %% [markdown]
-# ## A gain wants an interval, and a second draw
-# Both models judge the same patients, so we resample patients and look at the difference.
+# ## A gain needs an interval and more cohorts
+# Both models score the same patients, so we resample patients and compute the interval of the difference.
 
 
 # %%
@@ -219,7 +222,7 @@ print("gain by age:", paired_bootstrap(before, after, pooled_auc, rounds=500))
 
 # %%
 unrelated = RULE | {"age": ((50, 18), (50, 18))}
-for name, rule in (("age as in the rule", RULE), ("age that tells nothing", unrelated)):
+for name, rule in (("age as in the rule", RULE), ("age without a relation", unrelated)):
     cohorts = [cohort(seed, rule) for seed in range(1, 21)]
     gains = [
         auc(p["bleeds"], fuse(p, "score", "age")) - auc(p["bleeds"], fuse(p, "score"))
@@ -231,16 +234,18 @@ for name, rule in (("age as in the rule", RULE), ("age that tells nothing", unre
     )
 
 # %% [markdown]
-# A column without information costs a little. The bonus of one with information is small, and holds *in this ward*.
+# A column without information makes the AUC slightly worse. A column with information gives a small gain, and this
+# gain is valid only *for this ward*.
 #
-# ## Who has no age?
-# In an emergency there is no time for the passport: age lacks for half of those who bleed, and for one in twenty others.
+# ## Missing ages
+# In an emergency the age is often not recorded. In this example it is missing for half of the patients who bleed,
+# and for one in twenty of the others.
 #
 # ### Exercise 21.2: fill the gaps (6 min)
-# Fill `nan` in both columns with the median of the *trained* ages. Return (trained, others), filled, and change
-# neither.
+# `trained` holds the ages of the training patients, and `test` those of the test patients. Replace `nan` in both
+# arrays by the median of `trained`. Return the two new arrays (trained, test), and do not change the inputs.
 #
-# *Hint:* which ages may the median know?
+# *Hint:* from which patients may the median be computed?
 #
 # *Second hint:* `np.nanmedian`, `np.where(np.isnan(...), ...)`.
 
@@ -261,19 +266,19 @@ train_ages, test_ages = (
 if tested := attempt("21.2", fill_missing):
     mine = tested(train_ages, test_ages)
     assert [len(ages) for ages in mine] == [4, 3], (
-        "No patient may drop out: they bleed more often than the others."
+        "Do not drop patients: those without an age bleed more often than the others."
     )
     assert not np.isnan(np.concatenate(mine)).any(), "A gap is left."
     assert mine[1][0] != 0, "0 years is a newborn, not an unknown age."
     assert mine[1][0] == 40, (
-        f"The median of the trained ages is 40, not {mine[1][0]:.0f}: held-out ages "
-        "were looked at."
+        f"The median of the training ages is 40, not {mine[1][0]:.0f}: test ages "
+        "were used."
     )
     tested.passes()
 
 
 # %% tags=["mistake"]
-# refused: held-out ages were looked at
+# refused: test ages were used
 def fill_missing(trained, test):
     median = np.nanmedian(np.concatenate([trained, test]))
     return np.where(np.isnan(trained), median, trained), np.where(
@@ -282,7 +287,7 @@ def fill_missing(trained, test):
 
 
 # %% tags=["mistake"]
-# refused: No patient may drop out
+# refused: Do not drop patients
 def fill_missing(trained, test):
     return trained[~np.isnan(trained)], test[~np.isnan(test)]
 
@@ -294,8 +299,8 @@ def fill_missing(trained, test):
 
 
 # %% [markdown] tags=["solution"]
-# `SimpleImputer(strategy="median")` in the pipeline does this, fold by fold. Its `add_indicator=True` also adds "age
-# is missing" as a column. See what that one does:
+# `SimpleImputer(strategy="median")` in the pipeline does this in each fold. With `add_indicator=True` it also adds
+# a column "age is missing". This is its effect:
 
 # %%
 rng = np.random.default_rng(1)
@@ -310,10 +315,11 @@ for names in (("score",), ("score", "age"), ("score", "age", "missing")):
     print(f"{' + '.join(names):24} AUC {auc(gaps['bleeds'], fuse(gaps, *names)):.3f}")
 
 # %% [markdown]
-# "Missing" is the best column of the table, and says nothing about the head: it says how the clerk's night went.
+# The column "missing" raises the AUC more than the age does, but it says nothing about the head. It only shows that
+# there was no time to ask for the age.
 #
-# ## Spot the bug: a result too good
-# A colleague adds two more columns and reports:
+# ## Spot the bug: the result is too good
+# A colleague tries two further columns and reports:
 
 # %%
 for names in (("score", "age", "days"), ("score", "age", "patient")):
@@ -323,12 +329,12 @@ for names in (("score", "age", "days"), ("score", "age", "patient")):
 
 # %% [markdown]
 # ### Exercise 21.3: which columns may be used? (5 min)
-# `example_person` tells for each column when it is known, in hours after the scan. Return the names that may be used at
-# the moment of the scan, and leave out `patient`, sorted.
+# `example_person` states when each column is known, in hours after the scan. Set `allowed` to the sorted names of
+# the columns that may be used at the time of the scan. Leave out `patient`.
 #
-# *Hint:* what is known before anybody has read the scan?
+# *Hint:* what is known before a radiologist has read the scan?
 #
-# *Second hint:* known at 0 or before.
+# *Second hint:* select the columns that are known at 0 hours or before.
 
 # %% tags=["exercise"]
 example_person = {
@@ -355,10 +361,10 @@ if is_attempted("21.3", allowed):
         "diagnosis, or from reading."
     )
     assert "patient" not in allowed, (
-        "A patient's number is a name. It can only tell the order of the file."
+        "A patient's number is a name. It only shows the order of the file."
     )
     assert list(allowed) == ["age", "male", "scanner", "score"], (
-        "Four columns are known in time; is one lost?"
+        "Four columns are known in time; one of them is missing."
     )
     mark_correct("21.3")
 
@@ -367,17 +373,18 @@ if is_attempted("21.3", allowed):
 allowed = ["age", "days", "male", "scanner", "score"]
 
 # %% tags=["mistake"]
-# refused: can only tell the order of the file
+# refused: only shows the order of the file
 allowed = ["age", "male", "patient", "scanner", "score"]
 
 # %% [markdown] tags=["solution"]
-# Who bleeds stays for days; who stays for days need not be scanned. "Fracture" is read from the same scan. The number
-# works because the file lists bleeding patients first: folds by patient do not help against it.
+# Patients who bleed stay in the hospital for days, but the length of stay is not known when the scan is read. The
+# fracture is found by reading the same scan. The patient's number predicts bleeding because the file lists bleeding
+# patients first. Folds by patient do not prevent this leak.
 
 # %% [markdown]
-# ## The scanner knows, here
-# It *is* known in time. **Predict:** what does the flag do to the AUC here, and in a hospital that has one scanner
-# for all?
+# ## The scanner predicts bleeding in one hospital only
+# The column `scanner` is 1 if the scan was made in the emergency room. This *is* known in time. **Predict:** how
+# does it change the AUC here, and in a hospital where both groups are scanned there equally often?
 
 # %%
 elsewhere = cohort(7, RULE | {"scanner": (0.5, 0.5)})
@@ -395,11 +402,12 @@ for names in (("score", "age"), ("score", "age", "scanner")):
     print(f"{' + '.join(names):24} here {auc_here:.3f}   elsewhere {auc_there:.3f}")
 
 # %% [markdown]
-# The flag wins at home and loses abroad. Only a second hospital tells.
+# The column raises the AUC in this hospital and lowers it in the other one. Only data from a second hospital can
+# show this.
 #
 # ## Break it: one threshold, two sexes
-# More men bleed in this ward. **Predict:** with "male" as a column, who is missed more often? Twenty cohorts, called
-# from 0.5 on.
+# In this ward more of the bleeding patients are men. **Predict:** if the model uses the column "male", are women or
+# men missed more often? We use twenty cohorts and a threshold of 0.5.
 
 
 # %%
@@ -441,10 +449,11 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# The AUC rose, and women pay for it: the same picture counts less if the form says "female".
+# The AUC rises, but more women with a bleed are missed. With the same picture, the model gives a lower score if the
+# patient is a woman.
 #
 # ## On real patients
-# CT-ICH comes with a table. How well does each column *alone* tell who bleeds? No picture is opened.
+# CT-ICH includes a table of patients. How well does each column *alone* predict bleeding? No picture is used.
 
 # %%
 data = find_ct_ich()
@@ -482,16 +491,16 @@ if data:
         )
 
 # %% [markdown]
-# On CT-ICH 1.0.0 (66 patients, 29 bleed): the patient's number 0.82, sex 0.78, age 0.62, fracture 0.80, the condition
-# on file 0.98. A network that read names, not heads, would look good there. None of this is medicine: it is how 66
-# folders came to be collected.
+# On CT-ICH 1.0.0 (66 patients, 29 bleed) the AUC is 0.82 for the patient's number, 0.78 for sex, 0.62 for age, 0.80
+# for fracture, and 0.98 for the condition in the table. So a model that only reads the patient's number would look
+# good. Most of this is not a medical relation. It shows how these 66 patients were collected.
 #
 # ## Recap
-# - Fuse late, inside folds by patient, and give the gain with its interval.
-# - Ask of every column: when is it known, and would it say the same elsewhere?
-# - A better AUC may be paid for by one group.
+# - Fit late fusion inside folds by patient, and report the gain with its interval.
+# - For every column, find out when it is known, and whether it has the same meaning in another hospital.
+# - A higher AUC can come with more missed bleeds in one group.
 #
-# **Sources** Zech et al. 2018, PLoS Med 15(11):e1002683 (hospitals); Kaufman et al. 2012, ACM TKDD 6(4):15 (leakage);
-# Hssayeni et al., Data 2020;5(1):14 (CT-ICH). Metadata is named as future work by system 000.
+# **Sources** Zech et al. 2018, PLoS Med 15(11):e1002683 (hospitals); Kaufman et al. 2012, ACM TKDD 6(4):15
+# (leakage); Hssayeni et al., Data 2020;5(1):14 (CT-ICH). System 000 names metadata as future work.
 #
 # **Next** 22. Training that generalizes

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 22. Training that generalizes
-# **You will** watch a network memorize twelve heads, try four cures, make misses costly, and see how much of a grid of settings
-# is chance.
+# **You will** see how a network memorizes twelve heads, try four remedies, make missed bleeds more costly, and
+# measure how much of a grid of settings is chance.
 #
 # **Time** 40 min. **Runs on** a laptop or free Colab, no GPU, 2 min (`QUICK = False`: 5 min, an estimate).
 # **Before this** lesson 10.
@@ -31,10 +31,10 @@ EPOCHS = 24 if QUICK else 60
 SEEDS = range(2) if QUICK else range(5)
 
 # %% [markdown]
-# ## Twelve heads to learn from
-# The middle slices of the forty phantom heads. Code has painted a clot into half of them, as many at every height. A
-# network learns from heads 0 to 11. Heads 12 to 19 tell when to stop: the *validation* heads. Heads 20 to 39 are the test,
-# and nothing is ever chosen by them.
+# ## A training set of twelve heads
+# We use the middle slices of the forty phantom heads. A program has painted a clot into half of the slices, equally
+# often at every height. The network trains on heads 0 to 11. Heads 12 to 19 are the *validation* heads: they decide
+# when training stops. Heads 20 to 39 are the test heads, and we make no choice with them.
 
 # %%
 slices = painted_slices()
@@ -46,8 +46,8 @@ examples = np.flatnonzero(slices.bleeds)[20:200:40]
 row(slices.hu[examples], through="brain", masks=slices.blood[examples], height=2.2)
 
 # %% [markdown]
-# Here is a real bleed at the same size. It and its mirror image stand behind the painted slices: in no group, but scored
-# by every network.
+# Here is a real bleed at the same size. This slice and its mirror image are added after the painted slices. They
+# are in none of the three groups, but every network scores them.
 
 # %%
 real_hu, real_blood = real_slice("066", size=64)
@@ -62,12 +62,13 @@ height = slices.height_auc(test)
 print(f"height only: AUC {height:.2f} on the test heads")
 
 # %% [markdown]
-# Height tells nothing here, by design. It is a little below 0.5, because a head with many clots leaves fewer of them
-# to the others.
+# By design, height does not predict a bleed here. Its AUC is a little below 0.5. The height score of a slice is the
+# share of bleeding slices at the same height in the other heads. At each height about half of all slices bleed. So
+# for a slice that bleeds, the share in the other heads is slightly lower.
 #
-# ## The training loss falls and falls
-# A small network: three convolutions and a dense layer, 145,249 weights for 191 slices. After every epoch we keep its
-# answers to all slices, so that we can draw any curve later.
+# ## The training loss keeps falling
+# The network is small: three convolutions and two dense layers. Still it has 145,249 weights, and only 191 training
+# slices. After every epoch we store its scores of all slices, so that we can draw any curve later.
 
 
 # %%
@@ -122,7 +123,7 @@ def fit(
 
 
 # %% [markdown]
-# **Predict:** the loss on the training heads goes toward zero. What does it do on the validation heads?
+# **Predict:** the loss on the training heads falls toward zero. How does the loss on the validation heads change?
 
 
 # %%
@@ -147,17 +148,20 @@ plain = fit()
 draw_curves({"as it is": plain})
 
 # %% [markdown]
-# This is *overfitting*. At first both curves fall. Then the network learns what only these twelve heads have: the training
-# loss goes on toward zero, and the validation loss turns up. It is sure of answers that are wrong.
+# This is *overfitting*. At first both curves fall. Then the network learns details that only these twelve heads
+# have: the training loss continues to fall, and the validation loss rises. The network is now very confident, also
+# where it is wrong.
 #
-# ## Stop, and keep the best
-# *Early stopping* waits `patience` epochs for a new lowest loss, and ends the training if none comes.
+# ## Stop early, and keep the best weights
+# *Early stopping* ends the training if the loss has not reached a new minimum for `patience` epochs.
 #
 # ### Exercise 22.1: when to stop, and what to keep (7 min)
-# Return two epochs, counted from 0: the last one that is trained, and the one whose weights are kept (the lowest loss
-# so far; the first of equals). Training ends once `patience` epochs in a row brought no lower loss, or with the list.
+# `losses` holds the validation loss of each epoch. Return two epochs, counted from 0: the last epoch that is
+# trained, and the epoch whose weights are kept. The kept epoch has the lowest loss up to the end of training; of
+# equal losses take the first. Training ends after `patience` epochs in a row without a lower loss, or at the end of
+# the list.
 #
-# *Hint:* walk through the losses. What must you remember?
+# *Hint:* loop over the losses. What must you remember?
 #
 # *Second hint:* remember `best`, the epoch of the lowest loss. Stop when `epoch - best == patience`.
 
@@ -205,10 +209,10 @@ def early_stop(losses, patience):
 
 
 # %% [markdown] tags=["solution"]
-# Keras has `EarlyStopping(monitor="val_loss", patience=..., restore_best_weights=True)`.
+# Keras has the callback `EarlyStopping(monitor="val_loss", patience=..., restore_best_weights=True)`.
 
 # %% [markdown]
-# What shall it watch? **Predict:** which of these four is a cheat?
+# Which figure should early stopping watch? **Predict:** which of these four choices is not allowed?
 
 
 # %%
@@ -228,29 +232,32 @@ for name, epoch in kept.items():
 print(f"{'height only':23}                        AUC {height:.3f}")
 
 # %% [markdown]
-# The last line chose by the test heads: its figure is no test any more. The first line keeps the most overfitted weights:
-# its order of slices is fine, and its probabilities are not. Watch what you want to be good at, on heads that are neither
-# learned nor reported.
+# The last choice used the test heads, so its figure is no longer a test result. The first choice keeps the most
+# overfitted weights: the order of the slices is good, but the probabilities are not. Watch the figure that matters
+# for your task, on heads that are neither trained on nor reported.
 #
-# ## Spot the bug: it stopped, and kept the wrong weights
-# A colleague writes `EarlyStopping(patience=20)` and reports the model as training left it. **Predict:** what is missing?
+# ## Spot the bug: the wrong weights are kept
+# A colleague writes `EarlyStopping(patience=20)` and reports the model at the end of training. **Predict:** what is
+# missing?
 
 # %%
 curve = losses_of(plain, validation)
 best = int(curve.argmin())
 ended = min(best + 20, len(curve) - 1)
-for name, epoch in (("as training left it", ended), ("best weights", best)):
+for name, epoch in (("end of training", ended), ("best weights", best)):
     print(f"{name:20} epoch {epoch:2}: test loss {mean_loss(test, plain[epoch]):.2f}")
 
 # %% [markdown]
-# `restore_best_weights` is False unless you ask for it. Twenty epochs of patience are twenty epochs of overfitting.
+# The default of `restore_best_weights` is False. So the colleague keeps weights that have overfitted for up to
+# twenty more epochs.
 #
-# ## Four cures
-# - *Dropout*: each training step leaves out three in ten of the features, so no single one can be relied on. System 002 trained its
-#   U-Net twice: without it, and with a dropout of 0.1.
-# - *Weight decay*: each step draws all weights a little toward zero.
-# - *Augmentation*: each epoch shows the slices turned, moved and mirrored. Validation slices never change.
-# - More patients. Nothing else helps as much, and it is the only cure that costs money.
+# ## Four remedies
+# - *Dropout*: each training step sets a random three in ten of the features to zero, so the network cannot rely on
+#   a single feature. System 002 trained its U-Net twice: without dropout, and with a dropout of 0.1.
+# - *Weight decay*: each step moves all weights a little toward zero.
+# - *Augmentation*: in each epoch the training slices are randomly rotated, shifted, zoomed and mirrored. Validation
+#   slices never change.
+# - More patients: often the most effective remedy, but also the most expensive one. It is not tried here.
 
 
 # %%
@@ -258,7 +265,7 @@ moves = Augment(turn_deg=20, shift=0.05, zoom=0.15)
 
 
 def move(rows, rng):
-    """These slices, each turned, shifted and mirrored by chance."""
+    """These slices, each randomly rotated, shifted, zoomed and mirrored."""
     masks = 255 * slices.blood.astype(np.uint8)
     moved = [
         apply_warp(slices.hu[[k]], masks[[k]], 64, draw_warp(moves, rng)) for k in rows
@@ -295,18 +302,19 @@ for name, run in runs.items():
 print(f"{'height only':13} {'':66} {height:.3f}")
 
 # %% [markdown]
-# As we ran it, moving the slices about was worth more than dropout and decay, and made both curves fall together: training loss
-# 0.35, validation loss 0.45, a test AUC of 0.91 in place of 0.71. Dropout and weight decay put the turn off, and the loss
-# still rises afterwards. All three at once learn slower: after 24 epochs they are not there yet.
+# In our run, augmentation helped more than dropout and weight decay, and both curves fell together: the training
+# loss reached 0.35, the validation loss 0.45, and the test AUC 0.91, compared with 0.71 without a remedy. With
+# dropout or weight decay the validation loss starts to rise later, but it still rises. With all three, the network
+# learns more slowly, and 24 epochs are too few.
 #
-# ## A loss that makes a miss costly
-# In a ward few slices bleed. Let us keep twelve bleeding training slices of the 75.
+# ## A loss that makes a missed bleed costly
+# In a ward few slices bleed. To imitate this, we keep only twelve of the 75 bleeding training slices.
 #
-# ### Exercise 22.2: weigh the loss (6 min)
-# The cross-entropy of a slice is `-log(p)` if it bleeds and `-log(1 - p)` if not. Count a bleeding slice `miss` times.
-# Return the mean over all slices.
+# ### Exercise 22.2: weight the loss (6 min)
+# The cross-entropy of a slice is `-log(p)` if it bleeds, and `-log(1 - p)` if it does not. Multiply it by `miss` if
+# the slice bleeds. Return the mean over all slices.
 #
-# *Hint:* the weight goes on the slice, by its truth. What do you divide by?
+# *Hint:* only bleeding slices get the weight. By which number do you divide the sum?
 #
 # *Second hint:* two terms, `miss * truth * log(p)` and `(1 - truth) * log(1 - p)`; minus their mean.
 
@@ -346,16 +354,18 @@ def costly_loss(truth, p, miss):
 
 
 # %% [markdown] tags=["solution"]
-# `ich_lib.models.losses.WeightedBCE` is this. With the weights (1, 10) it is the loss "fn_costly". System 001 took (0.2, 0.8).
+# `ich_lib.models.losses.WeightedBCE` is this loss. With the weights (1, 10) it is called "fn_costly". System 001
+# used the weights (0.2, 0.8) for its 3D U-Net.
 
 # %% [markdown]
-# The other way is to *draw* more evenly. System 002 took the 318 slices of CT-ICH with blood and 318 without.
+# Another method is *balanced sampling*: the training set gets as many clean slices as bleeding ones. System 002
+# used the 318 slices of CT-ICH with blood and 318 slices without.
 #
 # ### Exercise 22.3: 318 and 318 (7 min)
-# Return the rows of all bleeding slices, and of as many clean ones, each at most once, drawn with `rng`. There are more
-# clean slices than bleeding ones. Any order will do.
+# Return the rows of all bleeding slices, and the rows of equally many clean slices. Draw the clean ones with `rng`,
+# each at most once. There are more clean slices than bleeding ones. The order of the rows does not matter.
 #
-# *Hint:* `np.flatnonzero` finds rows; what finds a few of them by chance?
+# *Hint:* `np.flatnonzero` finds the rows; which function of `rng` draws some of them at random?
 #
 # *Second hint:* `rng.choice(clean, len(bleeding), replace=False)`.
 
@@ -372,7 +382,7 @@ def balanced_rows(bleeds, rng):
 toy = np.arange(40) % 10 == 3
 if tested := attempt("22.3", balanced_rows):
     mine = np.asarray(tested(toy, np.random.default_rng(0)))
-    assert len(mine) == 8, f"Four bleed, so eight rows are wanted; not {len(mine)}."
+    assert len(mine) == 8, f"Four bleed, so return eight rows, not {len(mine)}."
     assert toy[mine].sum() == 4, "Half of the rows bleed."
     assert len(set(mine)) == 8, "A row is drawn twice: draw without replacement."
     draws = {tuple(sorted(tested(toy, np.random.default_rng(k)))) for k in range(9)}
@@ -394,8 +404,9 @@ def balanced_rows(bleeds, rng):
 
 
 # %% [markdown] tags=["solution"]
-# A recipe does it with `sampling="balanced"`, and draws other clean slices in every epoch. Draw after the split: whoever
-# balances first decides the share of blood in the test, too.
+# A recipe with `sampling="balanced"` does this, and draws other clean slices in every epoch. Balance the data after
+# the split, and only in the training set. If you balance before the split, half of the test slices bleed, which is
+# not the case in a ward.
 
 # %%
 bleeding = train[slices.bleeds[train]]
@@ -408,7 +419,7 @@ def natural(rng):
 
 
 def balanced(rng):
-    """Each epoch all bleeding slices five times, and as many clean ones."""
+    """Per epoch: each bleeding slice five times, and as many clean slices."""
     rows, count = rare[slices.bleeds[rare]], int(truth[rare].sum())
     clean = rng.permutation(rare[~slices.bleeds[rare]])[: 5 * count]
     rows = np.concatenate([np.repeat(rows, 5), clean])
@@ -416,8 +427,8 @@ def balanced(rng):
 
 
 # %% [markdown]
-# **Predict:** the plain loss misses most bleeds at a threshold of 0.5. Which of the other two finds more, and do they order
-# the slices better?
+# **Predict:** the plain loss misses most bleeds at a threshold of 0.5. Which of the other two methods finds more
+# bleeds? Is their AUC higher, too?
 
 # %%
 ways = {
@@ -444,15 +455,18 @@ print(f"{'plain, from 1/11':17} {from_eleventh}")
 print(f"{'height only':17} {'':42} AUC {height:.3f}")
 
 # %% [markdown]
-# As we ran it, the plain loss missed all 159 bleeds: with one bleeding slice in eleven, no score reaches 0.5. But its order of slices
-# is better than a coin, and if a miss costs ten, the threshold belongs at 1 / (1 + 10) (Elkan 2001). From there on it missed
-# 33, with 50 false alarms. The costly loss moves the scores instead of the threshold (65 and 32). Balanced draws came out
-# ahead in one run (40 and 31, AUC 0.85): each bleeding slice came five times an epoch, each time moved in another way. The
-# last two no longer say how often a ward bleeds: such scores want calibration (lesson 12).
+# In our run, the plain loss missed all 159 bleeds: about one training slice in eleven bleeds, and no score reached
+# 0.5. But its AUC is better than chance. If a missed bleed costs ten times as much as a false alarm, the best
+# threshold is 1 / (1 + 10) (Elkan 2001). With this threshold the plain loss missed 33 bleeds, with 50 false alarms.
+# The costly loss changes the scores instead of the threshold (65 missed, 32 false alarms). Balanced draws were best
+# in this single run (40 missed, 31 false alarms, AUC 0.85): each bleeding slice was used five times per epoch, each
+# time with another augmentation. The scores of the last two methods are too high for the share of bleeds in a ward,
+# so they need calibration (lesson 12).
 #
 # ## One grid, several seeds
-# System 002 trained its U-Nets with batches of 16 and 32, for 200 to 1,000 epochs. Such a grid gives one number a cell, and the eye
-# finds the highest. **Predict:** which differs more, two cells or two seeds?
+# System 002 trained its U-Nets with batches of 16 and 32, for 200 to 1,000 epochs. Such a grid gives one number per
+# cell, and it is tempting to choose the highest. **Predict:** which difference is larger, between two cells or
+# between two seeds of one cell?
 
 # %%
 lengths = (8, 16, EPOCHS)
@@ -471,17 +485,19 @@ for batch in (16, 32):
 print(f"height only: {height:.3f}")
 
 # %% [markdown]
-# As we ran it, longer training gained 0.08 to 0.10 here, while two seeds of one cell differ by up to 0.04. Between the batches at
-# 24 epochs (0.84 and 0.83) there is nothing to choose: the seeds overlap. And a batch of 16 takes twice the steps in an epoch, so
-# the grid compares two things at once. Report the mean and the seeds of each cell, and settle the choice on validation
-# heads; here the test heads show only how large chance is.
+# In our run, longer training gained 0.08 to 0.10, and two seeds of one cell differed by up to 0.04. At 24 epochs
+# the two batch sizes (0.84 and 0.83) do not differ clearly, because their seeds overlap. Also, a batch of 16 makes
+# twice as many steps per epoch, so the grid changes two things at once. Report the mean and all seeds of each cell,
+# and make the choice on validation heads. Here we used the test heads only to show how large the effect of chance
+# is.
 #
-# ## A rate that falls when nothing moves
-# System 003 halved its learning rate whenever the loss had brought nothing new for five epochs (`ReduceLROnPlateau`).
+# ## A learning rate that falls on a plateau
+# System 003 halved its learning rate if the loss had not improved for five epochs (`ReduceLROnPlateau` with a
+# factor of 0.5). Such a phase is called a *plateau*.
 #
 # ### Exercise 22.4: halve on a plateau (7 min)
-# Return the learning rate of the next epoch. Begin with `rate`; whenever `patience` epochs in a row brought no loss below the
-# lowest one before, halve it and begin to count again.
+# Return the learning rate of the next epoch. Begin with `rate`. If `patience` epochs in a row have no loss below
+# the lowest one so far, halve the rate and restart the count.
 #
 # *Hint:* you need the lowest loss so far, and how many epochs you have waited.
 #
@@ -507,7 +523,7 @@ if tested := attempt("22.4", plateau_rate):
     assert mine != 4, (
         "Four epochs without progress are two plateaus of two: 2.0, not 4.0."
     )
-    assert mine != 1, "After halving, the count of epochs begins anew."
+    assert mine != 1, "After halving, the count of epochs starts again."
     assert mine == 2, f"8 halved twice is 2, not {mine}."
     falling = tested([3.0, 2.0, 1.0], 8.0, 2)
     assert falling == 8, f"While the loss falls, the rate stays: 8, not {falling}."
@@ -515,7 +531,7 @@ if tested := attempt("22.4", plateau_rate):
 
 
 # %% tags=["mistake"]
-# refused: the count of epochs begins anew
+# refused: the count of epochs starts again
 def plateau_rate(losses, rate, patience):
     best, waited = np.inf, 0
     for loss in losses:
@@ -533,11 +549,11 @@ def plateau_rate(losses, rate, patience):
 
 
 # %% [markdown] tags=["solution"]
-# The library's `count_halvings` also asks for progress of at least 0.0001, as Keras does.
+# The library's `count_halvings` counts only improvements of at least 0.0001, as Keras does.
 
 # %% [markdown]
-# *Restarts* do the opposite: the rate falls along a cosine and jumps back, again and again (lesson 10). **Predict:** which
-# of three schedules generalizes best here?
+# With *restarts* the rate falls along a cosine, jumps back to its first value, and falls again (lesson 10).
+# **Predict:** which of three schedules gives the best test AUC here?
 
 # %%
 steps = EPOCHS // 3
@@ -566,25 +582,27 @@ plt.show()
 print(f"height only: AUC {height:.3f}")
 
 # %% [markdown]
-# As we ran it, both falling rates kept the last epochs calmer than the constant one (validation loss 0.73 and 0.80 against 0.87). The
-# test AUC did not gain (0.80 and 0.80 against 0.82), and all three lie as close as two seeds do. A schedule is no cure for
-# overfitting.
+# In our run, the validation loss at the end was lower with both falling rates (0.73 and 0.80) than with the
+# constant rate (0.87). The test AUC did not improve (0.80 and 0.80, compared with 0.82), and the differences are as
+# small as between two seeds. A schedule does not prevent overfitting.
 #
-# ## Break it: labels by lot
-# Now every training slice gets its label by lot. There is nothing to learn. **Predict:** the training loss, and the test AUC.
+# ## Break it: random labels
+# Now the training labels are shuffled at random, so there is no rule to learn. **Predict:** what are the training
+# loss and the test AUC?
 
 # %%
 lot = np.random.default_rng(5).permutation(truth[train])
 nonsense = fit(lambda rng: (pictures[train], lot), epochs=2 * EPOCHS)
 agreed = ((nonsense[-1][train] > 0.5) == lot).mean()
-print(f"of the labels by lot, learned by heart: {agreed:.0%}")
+print(f"random labels that the network memorized: {agreed:.0%}")
 print(f"test AUC {auc_of(nonsense, test)[-1]:.2f}, height only {height:.2f}")
 
 # %% [markdown]
-# A network that can learn nonsense by heart can learn anything by heart. A low training loss is no evidence of knowledge.
+# A network that can memorize random labels can memorize any labels. So a low training loss does not show that it
+# has learned anything useful.
 #
-# ## And on a real head?
-# **Predict:** what does each network say of the real bleed and of its mirror image?
+# ## What do the networks say about a real head?
+# **Predict:** which score does each network give to the real bleed and to its mirror image?
 
 # %%
 for name, run in runs.items():
@@ -592,16 +610,16 @@ for name, run in runs.items():
     print(f"{name:13}", np.round(run[curve.argmin(), -2:], 2))
 
 # %% [markdown]
-# As we ran it, none was sure (0.39 to 0.75). The one that is best on phantoms said 0.51 and 0.39, and the one with weight decay, whose
-# validation loss ended highest, 0.75 and 0.96. What generalizes to twenty further phantoms need not generalize to a real head,
-# and one real head is no measurement.
+# In our run, the network that is best on phantoms gave 0.51 to the real bleed and 0.39 to its mirror image. The network with weight decay gave 0.75 and 0.96. A network that works on twenty further phantoms may still fail on real heads. And one real head is too few to compare networks.
 #
 # ## Recap
-# - Draw both curves, always. Stop by the validation patients, keep the best weights, and report others.
-# - A costly loss and a moved threshold buy the same thing: fewer misses for more false alarms.
-# - A grid of single runs ranks seeds.
+# - Always draw both curves. Use validation patients to stop and to keep the best weights, and report figures of
+#   other patients.
+# - A costly loss and a lower threshold have the same effect: fewer missed bleeds and more false alarms.
+# - A grid with one run per cell mostly ranks seeds, not settings.
 #
-# **Sources** Srivastava et al. 2014, JMLR 15:1929 (dropout); Loshchilov and Hutter 2019, arXiv:1711.05101 (weight decay); Zhang et
-# al. 2017, arXiv:1611.03530 (labels by lot); Elkan 2001, IJCAI (costs and thresholds); systems 001, 002 and 003 of the course.
+# **Sources** Srivastava et al. 2014, JMLR 15:1929 (dropout); Loshchilov and Hutter 2019, arXiv:1711.05101 (weight
+# decay); Zhang et al. 2017, arXiv:1611.03530 (random labels); Elkan 2001, IJCAI (costs and thresholds); systems
+# 001, 002 and 003 of the course.
 #
 # **Next** 23. Transfer learning
