@@ -822,7 +822,7 @@ def test_the_menu_changes_the_language_of_words_and_sentences_and_leaves_the_sli
         """() => ['.sentence', '.volume', '.origin', '.warnings li']
             .map((name) => document.querySelector(name).closest('[lang]').lang)"""
     )
-    assert spoken == ["de", "de", "de", "en"]  # the reader's warnings are English
+    assert spoken == ["de", "de", "de", "en"]  # a note that is not in the table is English
     page.select_option(".language", "en")
     assert where(page) == "Slice 4 of 5"
     assert page.inner_text(".sentence").startswith("Bleeding likely on 2 of 5 slices, about 0.2 mL")
