@@ -192,9 +192,9 @@ def await_page(served: subprocess.Popen, url: str) -> str:
 
 def free_port() -> int:
     """A port that no program uses."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _script(environment: Path, name: str) -> str:

@@ -56,8 +56,8 @@ def score_all(
     waiting = (str(study) for study in studies)
     todo = (study for study in waiting if study not in lines.done)
     crew = _dask_crew(dask) if dask else _local_crew(workers or count_cores())
-    with crew as (ask, most):
-        for line in _as_they_come(todo, lambda study: ask(study, order), most):
+    with crew as (ask, n_at_a_time):
+        for line in _as_they_come(todo, lambda study: ask(study, order), n_at_a_time):
             if lines.add(line):
                 yield line
 
@@ -70,10 +70,10 @@ def count_cores() -> int:
 Ask = Callable[[str, Order], "Future[dict]"]
 
 
-def _as_they_come(studies: Iterable[str], ask: Callable[[str], "Future[dict]"], most: int) -> Iterator[dict]:
-    """Lines of all studies, with `most` in progress at a time. If a worker dies, the work continues."""
+def _as_they_come(studies: Iterable[str], ask: Callable[[str], "Future[dict]"], n_at_a_time: int) -> Iterator[dict]:
+    """Lines of all studies, with `n_at_a_time` in progress. If a worker dies, the work continues."""
     queue, deaths = iter(studies), dict[str, int]()
-    running: dict[Future[dict], str] = {ask(study): study for study in islice(queue, most)}
+    running: dict[Future[dict], str] = {ask(study): study for study in islice(queue, n_at_a_time)}
     while running:
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             study = running.pop(future)

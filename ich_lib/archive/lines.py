@@ -78,9 +78,9 @@ def read_lines(folder: str | Path) -> Iterator[dict]:
 
 def _cut_off_the_rest(file: IO[bytes]) -> None:
     file.seek(0)
-    whole = 0
+    complete_bytes = 0
     for line in file:
         if not line.endswith(b"\n"):
             break
-        whole += len(line)
-    file.truncate(whole)
+        complete_bytes += len(line)
+    file.truncate(complete_bytes)

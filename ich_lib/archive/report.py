@@ -133,7 +133,7 @@ def page(tally: Tally) -> str:
     scored = sum(tally.findings.values()) - tally.findings[FAILED]
     judged = sum(tally.any_scores.values())
     total = scored + tally.findings[FAILED]
-    share = lambda part, whole: f"{part / whole:.1%}" if whole else "–"  # noqa: E731
+    share = lambda part, n: f"{part / n:.1%}" if n else "–"  # noqa: E731
     findings = [(words, tally.findings[name], share(tally.findings[name], total)) for name, words in _FINDINGS.items()]
     sure = [
         (f"{k / _BINS:.1f} to {(k + 1) / _BINS:.1f}", tally.any_scores[k], share(tally.any_scores[k], judged))

@@ -60,8 +60,8 @@ def score(study: str, weights: str, names: Sequence[str] = (), out: str = "", *,
 
     def find() -> Result:
         result = analyze(read(study, isolated=True), models, believe=believe)
-        if kept := [name for name in names if not (result.is_withheld and name.startswith("mask"))]:
-            write(result, Path(out) / folder_of(study), kept)
+        if files_to_write := [name for name in names if not (result.is_withheld and name.startswith("mask"))]:
+            write(result, Path(out) / folder_of(study), files_to_write)
         return result
 
     return line_of(study, models, find)
@@ -76,7 +76,7 @@ def line_of(study: str, models: Models, find: Callable[[], Result], *, place: st
         find: reads and analyzes it.
         place: one of `ich_lib.readers.refusal.PLACES`, where the sentence on a study that cannot be read is shown.
     """
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     line = dict.fromkeys(COLUMNS) | {"study": study, "weights": _hashes(models)}
     try:
         line |= _columns(find())
@@ -84,7 +84,7 @@ def line_of(study: str, models: Models, find: Callable[[], Result], *, place: st
         line |= failure(problem.code, problem.in_words_of(place))
     except (ValueError, OSError) as problem:
         line |= failure(type(problem).__name__, str(problem))
-    return line | {"seconds": round(time.perf_counter() - begun, 3)}
+    return line | {"seconds": round(time.perf_counter() - start_s, 3)}
 
 
 def failure(code: str, sentence: str) -> dict:

@@ -31,11 +31,11 @@ def list_studies(paths: Iterable[str | Path]) -> Iterator[Path]:
         >>> [study.as_posix() for study in list_studies(["list.txt", "heads"])]
         ['heads/2', 'heads/1']
     """
-    seen: set[Path] = set()
+    listed_studies: set[Path] = set()
     for path in map(Path, paths):
         for study in _studies_of(path):
-            if study not in seen:
-                seen.add(study)
+            if study not in listed_studies:
+                listed_studies.add(study)
                 yield study
 
 

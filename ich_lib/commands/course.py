@@ -25,13 +25,13 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _course(options: argparse.Namespace) -> None:
-    first, *rest = options.words or ("",)
-    if first == "start" and len(rest) == 1:
-        _start(Path(rest[0]))
-    elif first == "next" and len(rest) <= 1:
-        _next(_folder(rest))
-    elif first == "reset" and 1 <= len(rest) <= 2 and rest[0].isdecimal():
-        _reset(int(rest[0]), _folder(rest[1:]))
+    first, *arguments = options.words or ("",)
+    if first == "start" and len(arguments) == 1:
+        _start(Path(arguments[0]))
+    elif first == "next" and len(arguments) <= 1:
+        _next(_folder(arguments))
+    elif first == "reset" and 1 <= len(arguments) <= 2 and arguments[0].isdecimal():
+        _reset(int(arguments[0]), _folder(arguments[1:]))
     elif len(options.words) <= 1 and first not in ("start", "next", "reset"):
         _list(_folder(options.words))
     else:
@@ -48,9 +48,9 @@ def _folder(words: Sequence[str]) -> Path:
 def _start(folder: Path) -> None:
     from ich_lib.course.place import start_course
 
-    copied, kept = start_course(folder)
-    say(f"{len(copied)} lessons copied to {folder}; {len(kept)} existed and were kept.")
-    say(f"Start with: jupyter lab {folder / min([*copied, *kept])}")
+    copied, existing_lessons = start_course(folder)
+    say(f"{len(copied)} lessons copied to {folder}; {len(existing_lessons)} existed and were kept.")
+    say(f"Start with: jupyter lab {folder / min([*copied, *existing_lessons])}")
 
 
 def _next(folder: Path) -> None:

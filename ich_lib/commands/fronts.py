@@ -40,8 +40,8 @@ def shared(name: str) -> Path:
 
 def _demo(options: argparse.Namespace) -> None:
     page = str(shared("app.py"))
-    given = [(f"--{name}", getattr(options, name)) for name in ("weights", "compare", "port", "host")]
-    pairs = [part for name, value in given if value is not None for part in (name, value)]
+    flags = [(f"--{name}", getattr(options, name)) for name in ("weights", "compare", "port", "host")]
+    pairs = [part for name, value in flags if value is not None for part in (name, value)]
     sys.argv = [page, *pairs, *(["--mcp"] if options.mcp else [])]
     runpy.run_path(page, run_name="__main__")
 

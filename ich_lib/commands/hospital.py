@@ -24,46 +24,46 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_senders(listen: argparse.ArgumentParser) -> None:
-    come = listen.add_argument_group("who may send")
-    come.add_argument("--title", default="ICHLIB", help="our AE title (default ICHLIB)")
-    come.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this computer)")
-    come.add_argument("--port", type=int, default=11112, help="port of C-STORE (default 11112; 0 for none)")
-    come.add_argument("--stow-port", type=int, metavar="N", help="port of DICOMweb STOW-RS (default: none)")
-    come.add_argument(
+    senders = listen.add_argument_group("who may send")
+    senders.add_argument("--title", default="ICHLIB", help="our AE title (default ICHLIB)")
+    senders.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this computer)")
+    senders.add_argument("--port", type=int, default=11112, help="port of C-STORE (default 11112; 0 for none)")
+    senders.add_argument("--stow-port", type=int, metavar="N", help="port of DICOMweb STOW-RS (default: none)")
+    senders.add_argument(
         "--caller", nargs="+", default=[], metavar="AETITLE", help="AE titles that may connect; all others are refused"
     )
-    come.add_argument(
+    senders.add_argument(
         "--peer",
         nargs="+",
         default=["127.0.0.1"],
         metavar="ADDRESS",
         help="computers that may connect (default: only this one)",
     )
-    come.add_argument("--pull", default="", metavar="URL", help="a DICOMweb archive to fetch CT series from")
-    come.add_argument(
+    senders.add_argument("--pull", default="", metavar="URL", help="a DICOMweb archive to fetch CT series from")
+    senders.add_argument(
         "--series-idle",
         type=float,
         default=60,
         metavar="S",
         help="time after the last image until a series is closed (60)",
     )
-    come.add_argument(
+    senders.add_argument(
         "--study-idle",
         type=float,
         default=900,
         metavar="S",
         help="time after the last image until a study is closed (900)",
     )
-    come.add_argument(
+    senders.add_argument(
         "--disk",
         type=float,
         default=0.85,
         metavar="SHARE",
         help="share of the disk that may be used; above it, new images are refused",
     )
-    come.add_argument("--tls-cert", type=Path, metavar="PEM", help="our certificate; only TLS is then accepted")
-    come.add_argument("--tls-key", type=Path, metavar="PEM", help="its key")
-    come.add_argument(
+    senders.add_argument("--tls-cert", type=Path, metavar="PEM", help="our certificate; only TLS is then accepted")
+    senders.add_argument("--tls-key", type=Path, metavar="PEM", help="its key")
+    senders.add_argument(
         "--tls-ca", type=Path, metavar="PEM", help="authority that must have signed the callers' certificates"
     )
 

@@ -97,8 +97,8 @@ def _models(options: argparse.Namespace) -> None:
     for name in list_weights():
         models = load(name)
         tasks = [task for task, model in (("mask", models.segmenter), ("scores", models.classifier)) if model]
-        known = {"Dice": "dice_per_subject", "slice AUC": "slice_auc_any", "scan AUC": "scan_auc_any"}
-        figures = [(word, models.figures.get(key)) for word, key in known.items()]
+        figure_keys = {"Dice": "dice_per_subject", "slice AUC": "slice_auc_any", "scan AUC": "scan_auc_any"}
+        figures = [(word, models.figures.get(key)) for word, key in figure_keys.items()]
         texts = [f"{word} {figure['value']:.2f}" for word, figure in figures if figure and figure["value"] is not None]
         say(f"{name:16} {' and '.join(tasks):16} {', '.join(texts) or 'not measured'}")
 

@@ -55,10 +55,10 @@ class Attempt:
         Raises:
             AssertionError: if it gives nothing back, or changes what it was given.
         """
-        given = copy(arguments)
-        answer = self.function(*given, **options)
+        arguments_copy = copy(arguments)
+        answer = self.function(*arguments_copy, **options)
         assert answer is not None, self._nothing()
-        assert agree(arguments, given), self._changed()
+        assert agree(arguments, arguments_copy), self._changed()
         return answer
 
     def passes(self) -> None:
@@ -78,14 +78,14 @@ class Attempt:
         mark_correct(self.number)
 
     def _compare(self, arguments: tuple, expected: Any) -> None:
-        given = copy(arguments)
+        arguments_copy = copy(arguments)
         with np.errstate(all="ignore"):
             for _ in range(2):  # the second answer differs where the first call spoiled its input
-                mine = _call(self.function, *given)
+                mine = _call(self.function, *arguments_copy)
                 assert mine is not None or expected is None, self._nothing()
                 wrong = f"On a hidden input {self._text(arguments)} gave {_short(mine)}"
                 assert agree(mine, expected), f"{wrong}; the library says {_short(expected)}."
-        assert agree(arguments, given), self._changed()
+        assert agree(arguments, arguments_copy), self._changed()
 
     def _text(self, arguments: tuple) -> str:
         return f"{self.function.__name__}({', '.join(map(_short, arguments))})"

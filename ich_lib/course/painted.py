@@ -71,10 +71,10 @@ def painted_slices(store: Store | None = None, *, seed: int = 0) -> PaintedSlice
     hu, inside = store.hu(rows).astype(np.float32), store.inside(rows)
     blood, level = np.zeros(hu.shape, bool), level[rows]
     for height in range(*_MIDDLE):
-        left = int((level == height).sum() // 2)
+        n_to_paint = int((level == height).sum() // 2)
         for row in rng.permutation(np.flatnonzero(level == height)).tolist():
             painted, share, _ = paint(hu[row : row + 1], inside[row : row + 1], _KIND, rng)
-            if left and share.any():
-                hu[row], blood[row], left = painted[0], share[0] >= 128, left - 1
+            if n_to_paint and share.any():
+                hu[row], blood[row], n_to_paint = painted[0], share[0] >= 128, n_to_paint - 1
     _, head = np.unique(store.first, return_inverse=True)
     return PaintedSlices(hu, blood, np.any(blood, axis=(1, 2)), head[rows], level)

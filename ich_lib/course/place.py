@@ -7,7 +7,7 @@ from zipfile import ZipFile
 from ich_lib.course.progress import Progress
 
 LESSONS = Path(__file__).with_name("lessons.zip")  # the learner's notebooks, packed by notebooks/build.py
-_KEPT = "before-reset-"
+_OLD_PREFIX = "before-reset-"
 
 
 def _packed() -> Mapping[str, bytes]:
@@ -26,18 +26,18 @@ def start_course(folder: str | Path) -> tuple[list[str], list[str]]:
 
     Example:
         >>> from tempfile import mkdtemp
-        >>> copied, kept = start_course(mkdtemp())
-        >>> copied[1], kept
+        >>> copied, existing_lessons = start_course(mkdtemp())
+        >>> copied[1], existing_lessons
         ('01_numbers.ipynb', [])
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     packed = _packed()
-    kept = [name for name in packed if (folder / name).exists()]
-    copied = [name for name in packed if name not in kept]
+    existing_lessons = [name for name in packed if (folder / name).exists()]
+    copied = [name for name in packed if name not in existing_lessons]
     for name in copied:
         (folder / name).write_bytes(packed[name])
-    return copied, kept
+    return copied, existing_lessons
 
 
 def reset_lesson(number: int, folder: str | Path) -> tuple[Path, Path | None]:
@@ -60,7 +60,7 @@ def reset_lesson(number: int, folder: str | Path) -> tuple[Path, Path | None]:
         raise ValueError(f"There is no lesson {number}; they run from 0 to {last}.")
     path, old = Path(folder) / name, None
     if path.exists():
-        old = _free_name(path.with_name(_KEPT + name))
+        old = _free_name(path.with_name(_OLD_PREFIX + name))
         path.rename(old)
     path.write_bytes(packed[name])
     return path, old

@@ -79,8 +79,8 @@ def _is_plain(part: str) -> bool:
 
 def changed(folder: Path, registry: dict[str, str]) -> list[str]:
     """Files of the list that are in the folder with another hash."""
-    here = [path for path in registry if (folder / path).is_file()]
-    return [path for path in here if _sha256(folder / path) != registry[path]]
+    present_files = [path for path in registry if (folder / path).is_file()]
+    return [path for path in present_files if _sha256(folder / path) != registry[path]]
 
 
 def _sha256(path: Path) -> str:

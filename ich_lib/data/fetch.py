@@ -73,16 +73,16 @@ def fetch(
             from its hash, or does not fit on the disk.
     """
     say(terms(name))
-    known, folder = PUBLIC_SETS[name], Path(out)
-    if known.url is None:
-        raise FetchError(f"{name} cannot be downloaded by this command. {known.needs_account}")
-    base_url = (base_url or known.url).rstrip("/") + "/"
+    public_set, folder = PUBLIC_SETS[name], Path(out)
+    if public_set.url is None:
+        raise FetchError(f"{name} cannot be downloaded by this command. {public_set.needs_account}")
+    base_url = (base_url or public_set.url).rstrip("/") + "/"
     with _session(base_url, workers) as session:
-        download = partial(_download, session, known.page)
-        sums = _sums(base_url, known, download)
+        download = partial(_download, session, public_set.page)
+        sums = _sums(base_url, public_set, download)
         registry = parse_sums(sums)
         to_fetch = _files_to_fetch(folder, registry, say)
-        _check_room(folder, known.bytes_about * len(to_fetch) / len(registry) * _SPARE_BYTES)
+        _check_room(folder, public_set.bytes_about * len(to_fetch) / len(registry) * _SPARE_BYTES)
         _prepare(folder, sums, to_fetch)
         done = len(registry) - len(to_fetch)
         bar = tqdm(desc=name, unit="file", total=len(registry), initial=done, disable=not progress)
@@ -127,9 +127,9 @@ def _download(session: requests.Session, page: str, url: str, output_file: str, 
             file.write(block)
 
 
-def _sums(base_url: str, known: PublicSet, download: Downloader) -> bytes:
+def _sums(base_url: str, public_set: PublicSet, download: Downloader) -> bytes:
     with TemporaryDirectory() as place:
-        if problem := _fetch_one(_pooch(Path(place), base_url, {SUMS: known.sums_sha256}), SUMS, download):
+        if problem := _fetch_one(_pooch(Path(place), base_url, {SUMS: public_set.sums_sha256}), SUMS, download):
             raise FetchError(f"{problem} Nothing was downloaded.")
         return (Path(place) / SUMS).read_bytes()
 
@@ -148,8 +148,8 @@ def _fetch_all(store: pooch.Pooch, to_fetch: list[str], download: Downloader, wo
     finally:
         pool.shutdown(cancel_futures=True)
     if failed:
-        others = f" {count(len(failed) - 1, 'more file')} failed too." if failed[1:] else ""
-        raise FetchError(f"{failed[0]}{others} Run the same command again to download what is missing.")
+        other_failures = f" {count(len(failed) - 1, 'more file')} failed too." if failed[1:] else ""
+        raise FetchError(f"{failed[0]}{other_failures} Run the same command again to download what is missing.")
 
 
 def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | None:
@@ -172,11 +172,11 @@ def _files_to_fetch(folder: Path, registry: dict[str, str], say: Callable[[str],
     return [path for path in registry if path in differing or not (folder / path).is_file()]
 
 
-def _prepare(folder: Path, sums: bytes, wanted: list[str]) -> None:
+def _prepare(folder: Path, sums: bytes, paths: list[str]) -> None:
     """Write the list first, so that `verify` can name missing files; then every folder, because pooch's threads make it
     twice."""
     try:
-        for place in {folder, *((folder / path).parent for path in wanted)}:
+        for place in {folder, *((folder / path).parent for path in paths)}:
             place.mkdir(parents=True, exist_ok=True)
         (folder / SUMS).write_bytes(sums)
     except OSError as problem:

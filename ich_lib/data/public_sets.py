@@ -93,13 +93,13 @@ def terms(name: str) -> str:
     """
     if name not in PUBLIC_SETS:
         raise ValueError(f"There is no set {name!r}. Choose one of: {', '.join(PUBLIC_SETS)}.")
-    known = PUBLIC_SETS[name]
+    dataset = PUBLIC_SETS[name]
     return "\n".join(
         (
-            known.title,
-            f"Terms: {known.terms}",
-            f"Cite: {known.citation}",
-            f"Size: {known.size}",
-            f"Access: {'not without its owners or your own account' if known.needs_account else 'open, no account'}",
+            dataset.title,
+            f"Terms: {dataset.terms}",
+            f"Cite: {dataset.citation}",
+            f"Size: {dataset.size}",
+            f"Access: {'not without its owners or your own account' if dataset.needs_account else 'open, no account'}",
         )
     )

@@ -67,11 +67,11 @@ def sample_patients(name: str, patients: Iterable[str]) -> list[str]:
 
 def leave_out_samples(table: Table) -> Table:
     """The table without PATIENTS, which its report then names. Training starts with this."""
-    kept = sample_patients(table.name, table.patients)
-    if not kept:
+    samples = sample_patients(table.name, table.patients)
+    if not samples:
         return table
-    rows = np.flatnonzero(~np.isin(table.patient, kept))
-    names = [table.names[row] for row in table.rows(kept)]
+    rows = np.flatnonzero(~np.isin(table.patient, samples))
+    names = [table.names[row] for row in table.rows(samples)]
     return replace(table.take(rows), report=table.report + DataProblems(excluded=tuple(names)))
 
 
@@ -81,9 +81,9 @@ def refuse_samples(table: Table) -> None:
     Raises:
         ValueError: if the table holds any, with their names.
     """
-    if kept := sample_patients(table.name, table.patients):
+    if samples := sample_patients(table.name, table.patients):
         raise ValueError(
-            f"{table.name}: patients {', '.join(kept)} are sample cases of the demo and the course, which no model is "
-            "trained on. Name the folder of the data set, of which training leaves them out, or make the store again "
-            "for training (field head)."
+            f"{table.name}: patients {', '.join(samples)} are sample cases of the demo and the course, which no model "
+            "is trained on. Name the folder of the data set, of which training leaves them out, or make the store "
+            "again for training (field head)."
         )

@@ -115,10 +115,10 @@ def read_renders(
     outlines = read_annotations(_find_files(folder, "[Rr]esults_*.csv"), unfinished=unfinished)
     taken_back = outlines.flagged | outlines.unfinished | _read_flagged(folder)
     without_subdural = {image for image in images_by_name if not _sibling(images_by_name[image][0], SUBDURAL).is_file()}
-    gone = taken_back | CORRUPT | without_subdural
-    images = sorted(image for image in images_by_name.keys() & labels.keys() if image not in gone)
+    excluded = taken_back | CORRUPT | without_subdural
+    images = sorted(image for image in images_by_name.keys() & labels.keys() if image not in excluded)
     odd = {image for image in images if _contradicts(image, labels, outlines, images_by_name[image][1])}
-    unlabeled = images_by_name.keys() - labels.keys() - set(report.inconsistent) - gone
+    unlabeled = images_by_name.keys() - labels.keys() - set(report.inconsistent) - excluded
     report += DataProblems(
         missing=tuple(
             sorted((outlines.polygons.keys() - images_by_name.keys() | without_subdural) - taken_back - CORRUPT)

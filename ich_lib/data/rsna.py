@@ -326,11 +326,11 @@ def _header(path: Path) -> Header:
     """
     with path.open("rb") as file, refuse_damaged(path.name):
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_NAMES, *_NUMBERS])
-        left = path.stat().st_size - file.tell()
+        remaining_bytes = path.stat().st_size - file.tell()
         # As stored: the set's "ID_..." are not valid UIDs, and pydicom would warn at every file.
         names = [header.get_item(tag).value.decode("ascii").strip(" \0") for tag in _NAMES]
         position, axes, rows, columns, bits, stored_bits, signed, _, intercept = (header[tag].value for tag in _NUMBERS)
-        if not header.file_meta.TransferSyntaxUID.is_compressed and left < rows * columns * bits // 8:
+        if not header.file_meta.TransferSyntaxUID.is_compressed and remaining_bytes < rows * columns * bits // 8:
             raise ReadError(f"{path.name} is cut short: it holds fewer pixels than its header promises.")
         if not all(names):
             raise ReadError(f"{path.name} does not say which patient and series it belongs to.")

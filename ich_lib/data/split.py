@@ -212,15 +212,15 @@ def _stratify(shows: dict[str, frozenset[str]], room: list[int], seed: int) -> d
     total, room = sum(room), list(room)
     count = Counter(label for labels in shows.values() for label in labels)
     lacks = {label: [number * part / total for part in room] for label, number in count.items()}
-    left, fold_of = np.random.default_rng(seed).permutation(sorted(shows)).tolist(), {}
-    while left:
-        remaining = Counter(label for patient in left for label in shows[patient])
+    unassigned, fold_of = np.random.default_rng(seed).permutation(sorted(shows)).tolist(), {}
+    while unassigned:
+        remaining = Counter(label for patient in unassigned for label in shows[patient])
         rarest = min(remaining, key=lambda label: (remaining[label], label))
-        patient = next(patient for patient in left if rarest in shows[patient])
+        patient = next(patient for patient in unassigned if rarest in shows[patient])
         open_folds = [k for k, places in enumerate(room) if places]
         need = {k: (lacks[rarest][k], sum(lacks[label][k] for label in shows[patient]), room[k]) for k in open_folds}
         fold = max(open_folds, key=lambda k: need[k])
-        left.remove(patient)
+        unassigned.remove(patient)
         fold_of[patient], room[fold] = fold, room[fold] - 1
         for label in shows[patient]:
             lacks[label][fold] -= 1

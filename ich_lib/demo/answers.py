@@ -27,39 +27,39 @@ class Answers:
     Gradio sends what was yielded last a second time, so the last is always small.
     """
 
-    def __init__(self, page: Page, first: ModelPair, others: Callable[[str], ModelPair]):
-        """`others` loads a model by its name in the box "Compare with"; "" there stands for none."""
-        self.page, self.first, self.others = page, first, others
+    def __init__(self, page: Page, first: ModelPair, load_pair: Callable[[str], ModelPair]):
+        """`load_pair` loads a model by its name in the box "Compare with"; "" there stands for none."""
+        self.page, self.first, self.load_pair = page, first, load_pair
         self.nothing = {page.status: gr.skip()}
 
     def ended(self, status: str = "") -> dict:
         """The word on what is going on, and no button to stop it."""
         return {self.page.status: status, self.page.stop: hide_button()}
 
-    def viewers(self, other: str) -> list[gr.HTML]:
+    def viewers(self, second_model: str) -> list[gr.HTML]:
         """The visible viewers."""
-        return [self.page.viewer, self.page.second] if other else [self.page.viewer]
+        return [self.page.viewer, self.page.second] if second_model else [self.page.viewer]
 
-    def pairs(self, other: str) -> list[ModelPair]:
+    def pairs(self, second_model: str) -> list[ModelPair]:
         """The models to run, one pair for each viewer."""
-        return [self.first, self.others(other)] if other else [self.first]
+        return [self.first, self.load_pair(second_model)] if second_model else [self.first]
 
     def open(self, name: str, turns: session.RequestCounter) -> dict:
         """The page as it opens: the sample that its address asks for, else the first."""
         name = name if name in SAMPLES else FIRST_SAMPLE
         return self.sample(name, "", turns) | {self.page.sample: name}
 
-    def sample(self, name: str, other: str, turns: session.RequestCounter) -> dict:
+    def sample(self, name: str, second_model: str, turns: session.RequestCounter) -> dict:
         """A sample, read already or now."""
         page, turn = self.page, turns.next()
-        payloads = [one.sample(name) for one in self.pairs(other)]
+        payloads = [pair.sample(name) for pair in self.pairs(second_model)]
         if turns.last != turn:
             return self.nothing
         turns.word = ""
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
-        updates = dict(zip(self.viewers(other), payloads, strict=True))
-        taken = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
-        return updates | self.ended() | taken | {**hide_files(page), page.believe: hide_button()}
+        updates = dict(zip(self.viewers(second_model), payloads, strict=True))
+        emptied = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
+        return updates | self.ended() | emptied | {**hide_files(page), page.believe: hide_button()}
 
     def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
         """Files that came in: their box is free again at once, and what was there before is not its truth."""
@@ -69,9 +69,9 @@ class Answers:
         self,
         request: tuple[Sequence[str], int] | None,
         truth: str | None,
-        other: str,
+        second_model: str,
         turns: session.RequestCounter,
-        *window_settings: *session.Told,
+        *window_settings: *session.WindowSettings,
         series: int | None = None,
         part: str | None = None,
         believe: bool = False,
@@ -81,8 +81,8 @@ class Answers:
             yield self.ended(message("gone", "wrong"))
             return
         paths, turn = request
-        page, viewers = self.page, self.viewers(other)
-        pairs = [pair.models for pair in self.pairs(other)]
+        page, viewers = self.page, self.viewers(second_model)
+        pairs = [pair.models for pair in self.pairs(second_model)]
         is_wanted = lambda: turns.last == turn  # noqa: E731
         steps = session.read_and_analyze(
             paths, window_settings, pairs, truth, is_wanted, series, part=part, believe=believe
@@ -91,8 +91,8 @@ class Answers:
             for step in steps:
                 if isinstance(step, session.Picture):
                     hidden = {**hide_files(page), page.believe: hide_button()}
-                    shown = dict.fromkeys(viewers, step.payload) | {page.series: _series_box(step.scan)}
-                    yield shown | hidden | {page.sample: None, page.last: step.scan}
+                    updates = dict.fromkeys(viewers, step.payload) | {page.series: _series_box(step.scan)}
+                    yield updates | hidden | {page.sample: None, page.last: step.scan}
                 elif isinstance(step, session.Overlay):
                     is_withheld = step.payload.get("report", {}).get("withheld")
                     offer = {page.believe: gr.Button(visible=True)} if is_withheld else {}
@@ -110,9 +110,9 @@ class Answers:
         self,
         request: tuple[Sequence[str], int] | None,
         truth: str | None,
-        other: str,
+        second_model: str,
         turns: session.RequestCounter,
-        *window_settings: *session.Told,
+        *window_settings: *session.WindowSettings,
     ) -> Iterator[dict]:
         """What was uploaded: one scan, or the table of several studies."""
         try:
@@ -124,14 +124,14 @@ class Answers:
             yield from self._table(studies, turns, request[1], window_settings)
         else:
             yield {self.page.studies: None, self.page.many: ()}
-            yield from self.upload(request, truth, other, turns, *window_settings)
+            yield from self.upload(request, truth, second_model, turns, *window_settings)
 
     def _table(
         self,
         studies: tuple[many.Study, ...],
         turns: session.RequestCounter,
         turn: int,
-        window_settings: session.Told,
+        window_settings: session.WindowSettings,
     ) -> Iterator[dict]:
         """A row for each study as it is scored."""
         page, rows = self.page, list[dict]()
@@ -148,9 +148,9 @@ class Answers:
         self,
         number: int | None,
         studies: Sequence[many.Study],
-        other: str,
+        second_model: str,
         turns: session.RequestCounter,
-        *window_settings: *session.Told,
+        *window_settings: *session.WindowSettings,
     ) -> Iterator[dict]:
         """One of several studies, in the viewer."""
         if not isinstance(number, int | float) or not 0 <= number < len(studies or ()):
@@ -158,23 +158,23 @@ class Answers:
             return
         study = studies[int(number)]
         yield {self.page.truth: None}
-        asked = study.paths, turns.next()
-        yield from self.upload(asked, None, other, turns, *window_settings, part=study.part)
+        request = study.paths, turns.next()
+        yield from self.upload(request, None, second_model, turns, *window_settings, part=study.part)
 
     def again(
         self,
         last: session.CurrentScan | None,
         truth: str | None,
-        other: str,
+        second_model: str,
         turns: session.RequestCounter,
-        *window_settings: *session.Told,
+        *window_settings: *session.WindowSettings,
         believe: bool = False,
     ) -> Iterator[dict]:
         """The same series of the same files in another window, or with the finding that was held back."""
         if last and last.paths:
-            asked, series, part = (last.paths, turns.next()), last.series_read or None, last.part
+            request, series, part = (last.paths, turns.next()), last.series_read or None, last.part
             yield from self.upload(
-                asked, truth, other, turns, *window_settings, series=series, part=part, believe=believe
+                request, truth, second_model, turns, *window_settings, series=series, part=part, believe=believe
             )
         else:
             yield self.nothing  # a generator without a word would empty all outputs
@@ -183,38 +183,40 @@ class Answers:
         self,
         series: int | None,
         last: session.CurrentScan | None,
-        other: str,
+        second_model: str,
         turns: session.RequestCounter,
-        *window_settings: *session.Told,
+        *window_settings: *session.WindowSettings,
     ) -> Iterator[dict]:
         """Another series of the same files; a mask of the one before is not its truth."""
         if last and last.paths and series:
             yield {self.page.truth: None}
-            asked = last.paths, turns.next()
-            yield from self.upload(asked, None, other, turns, *window_settings, series=series, part=last.part)
+            request = last.paths, turns.next()
+            yield from self.upload(request, None, second_model, turns, *window_settings, series=series, part=last.part)
         else:
             yield self.nothing
 
-    def add_truth(self, truth: str, last: session.CurrentScan | None, other: str) -> dict:
+    def add_truth(self, truth: str, last: session.CurrentScan | None, second_model: str) -> dict:
         """A mask for the scan that is shown."""
         try:
             overlay = session.truth_overlay(truth, last)
         except ValueError as problem:
             return {self.page.status: refusal(problem), self.page.truth: None}
-        return dict.fromkeys(self.viewers(other), overlay) | {self.page.status: ""}
+        return dict.fromkeys(self.viewers(second_model), overlay) | {self.page.status: ""}
 
-    def drop_truth(self, last: session.CurrentScan | None, other: str) -> dict:
+    def drop_truth(self, last: session.CurrentScan | None, second_model: str) -> dict:
         """The mask was taken away."""
         if not last or not last.paths:
             return self.nothing
-        return dict.fromkeys(self.viewers(other), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
+        return dict.fromkeys(self.viewers(second_model), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
 
-    def inputs(self, last: session.CurrentScan | None, other: str, *window_settings: *session.Told) -> tuple:
-        """The input of the models of a viewer for the current scan, and a message if it cannot be made; `other` is ""
-        for the first viewer."""
+    def inputs(
+        self, last: session.CurrentScan | None, second_model: str, *window_settings: *session.WindowSettings
+    ) -> tuple:
+        """The input of the models of a viewer for the current scan, and a message if it cannot be made;
+        `second_model` is "" for the first viewer."""
         if not last:
             return gr.skip(), gr.skip()
-        pair = self.pairs(other)[-1]
+        pair = self.pairs(second_model)[-1]
         picture_id = pair.sample(last.sample)["id"] if last.sample else last.id
         try:
             scan = session.current_scan(last, window_settings)
@@ -225,12 +227,12 @@ class Answers:
     def solid(
         self,
         last: session.CurrentScan | None,
-        other: str,
+        second_model: str,
         turns: session.RequestCounter,
         threshold: float | None,
         is_first: bool,
         truth: str | None,
-        *window_settings: *session.Told,
+        *window_settings: *session.WindowSettings,
     ) -> Iterator[tuple]:
         """What the 3D view of a viewer shows, and a message if it cannot be made; a later request ends it.
 
@@ -240,7 +242,7 @@ class Answers:
         if not last:
             yield nothing
             return
-        pair = self.pairs(other)[-1]
+        pair = self.pairs(second_model)[-1]
         turn, sample = turns.last, pair.sample(last.sample) if last.sample else None
         library = {"library": viewer.library_text()} if is_first else {}
         work = partial(_solid, last, pair.models, sample, threshold, truth, window_settings)
@@ -259,17 +261,17 @@ class Answers:
         self,
         last: session.CurrentScan | None,
         truth: str | None,
-        other: str,
+        second_model: str,
         turns: session.RequestCounter,
-        *told: *session.Told,
+        *window_settings: *session.WindowSettings,
     ) -> Iterator[dict]:
         """The second viewer comes, gets another model, or goes."""
         page = self.page
-        pair = self.others(other) if other else None
+        pair = self.load_pair(second_model) if second_model else None
         has_mask = bool(pair and pair.models and pair.models.segmenter)  # else there is no difference of masks
         comparison = {
-            page.beside: gr.Column(visible=bool(pair)),
-            page.apart: gr.Column(visible=has_mask),
+            page.second_column: gr.Column(visible=bool(pair)),
+            page.difference_column: gr.Column(visible=has_mask),
             page.about: about_model(pair.models) if pair and pair.models else "",
         }
         if pair and last and last.sample:
@@ -280,7 +282,7 @@ class Answers:
         else:
             yield comparison
             if pair:
-                yield from self.again(last, truth, other, turns, *told)
+                yield from self.again(last, truth, second_model, turns, *window_settings)
 
     def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
         """Nothing is waited for any more."""
@@ -295,7 +297,7 @@ def _solid(
     sample: dict | None,
     threshold: float | None,
     truth: str | None,
-    window_settings: session.Told,
+    window_settings: session.WindowSettings,
     tell: Callable[[float], None],
 ) -> dict:
     return session.solid_overlay(last, models, sample, threshold, truth, window_settings, progress=tell)
@@ -313,7 +315,7 @@ def _series_box(scan: session.CurrentScan) -> gr.Dropdown:
 
 def hide_files(page: Page) -> dict:
     """No downloads: those of an earlier result are none of this one."""
-    return {page.made: gr.File(value=None, visible=False), page.zipped: gr.DownloadButton(value=None, visible=False)}
+    return {page.written: gr.File(value=None, visible=False), page.zipped: gr.DownloadButton(value=None, visible=False)}
 
 
 def busy_update(condition: object, stoppable: bool = True) -> tuple:

@@ -23,7 +23,7 @@ def write_files(
     last: session.CurrentScan | None,
     turns: session.RequestCounter,
     threshold: float | None,
-    *window_settings: *session.Told,
+    *window_settings: *session.WindowSettings,
 ) -> Iterator[tuple]:
     """The files of what is looked at, all of them in a zip, the word on it, and the button that stops it.
 
@@ -58,7 +58,7 @@ def write_files(
 def _result(
     models: Models | None,
     last: session.CurrentScan,
-    window_settings: session.Told,
+    window_settings: session.WindowSettings,
     tell: Callable[[float], None],
 ) -> Result:
     scan = session.current_scan(last, window_settings)

@@ -72,7 +72,10 @@ def _limited(studies: Iterator[Study]) -> tuple[Study, ...]:
 
 
 def score_studies(
-    studies: Sequence[Study], models: Models | None, window_settings: session.Told, is_wanted: Callable[[], bool]
+    studies: Sequence[Study],
+    models: Models | None,
+    window_settings: session.WindowSettings,
+    is_wanted: Callable[[], bool],
 ) -> Iterator[dict]:
     """The rows of the table as they come, in order; it ends if the visitor has left or asks for something else.
 
@@ -89,7 +92,7 @@ def score_studies(
                 yield step
 
 
-def _row(study: Study, models: Models, window_settings: session.Told, tell: Callable[[float], None]) -> dict:
+def _row(study: Study, models: Models, window_settings: session.WindowSettings, tell: Callable[[float], None]) -> dict:
     results: list[Result] = []
 
     def find() -> Result:

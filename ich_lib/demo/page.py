@@ -22,17 +22,18 @@ class Page:
 
     Attributes:
         last: what this session looks at, a session.CurrentScan.
-        asked: (paths, turn) of the files that it wants to see: their box is free again at once.
+        requested_files: (paths, turn) of the files that it wants to see: their box is free again at once.
         turns: what it asked for so far, a session.RequestCounter.
         sample, compare, files, truth, series, window, level, width: what a person chooses. `compare` is the name of a
             second model, or "".
         about: the task of the second model, and its figures on patients that it had not seen.
         own: the row of level and width.
-        make, made, zipped: downloads, one by one and together.
+        make, written, zipped: downloads, one by one and together.
         status, stop: what is going on, and the button that ends it.
         believe: the button that shows a finding although the scan may be no native head CT.
         studies: the table of several studies, many which they are, and number the one to open (page.js fills it in).
-        viewer, second, beside, apart: both viewers, the column of the second, and that of their difference.
+        viewer, second: both viewers.
+        second_column, difference_column: the columns of the second viewer and of the difference of both.
         json, ask, asked_series, believing: of programs, unseen.
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
         case: the sample that the address of the page asks for.
@@ -41,7 +42,7 @@ class Page:
     """
 
     last: gr.State
-    asked: gr.State
+    requested_files: gr.State
     turns: gr.State
     sample: gr.Radio
     compare: gr.Dropdown
@@ -54,7 +55,7 @@ class Page:
     level: gr.Number
     width: gr.Number
     make: gr.Button
-    made: gr.File
+    written: gr.File
     zipped: gr.DownloadButton
     status: gr.HTML
     stop: gr.Button
@@ -64,8 +65,8 @@ class Page:
     number: gr.Number
     viewer: gr.HTML
     second: gr.HTML
-    beside: gr.Column
-    apart: gr.Column
+    second_column: gr.Column
+    difference_column: gr.Column
     json: gr.JSON
     ask: gr.Button
     asked_series: gr.Textbox
@@ -78,21 +79,21 @@ class Page:
     @property
     def outputs(self) -> list[gr.components.Component]:
         """What the answer to a scan may change."""
-        shown = [self.viewer, self.second, self.sample, self.files, self.truth, self.series, self.studies, self.many]
-        return [*shown, self.last, self.status, self.stop, self.believe, self.made, self.zipped]
+        parts = [self.viewer, self.second, self.sample, self.files, self.truth, self.series, self.studies, self.many]
+        return [*parts, self.last, self.status, self.stop, self.believe, self.written, self.zipped]
 
 
-def lay_out(others: Sequence[str]) -> Page:
-    """The page; `others` are the models to compare with, by name or folder."""
+def lay_out(compare_with: Sequence[str]) -> Page:
+    """The page; `compare_with` lists the models to compare with, by name or folder."""
     gr.HTML(viewer.head_html())
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
-            rail = _rail(others) | _downloads()
+            rail = _rail(compare_with) | _downloads()
         with gr.Column(elem_id="work"):
             work = _work()
     return Page(
         last=gr.State(None),
-        asked=gr.State(None),
+        requested_files=gr.State(None),
         turns=gr.State(session.RequestCounter()),  # Gradio makes each session its own
         json=gr.JSON(visible=False),
         ask=gr.Button(visible=False),
@@ -109,7 +110,7 @@ def lay_out(others: Sequence[str]) -> Page:
     )
 
 
-def _rail(others: Sequence[str]) -> dict:
+def _rail(compare_with: Sequence[str]) -> dict:
     """What a person chooses from."""
     choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
     sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
@@ -128,17 +129,18 @@ def _rail(others: Sequence[str]) -> dict:
     with gr.Row(visible=False) as own:
         level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
         width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
-    compare, about = _comparison(others)
-    named = {"sample": sample, "compare": compare, "about": about, "files": files, "series": series, "truth": truth}
-    return named | {"window": window, "own": own, "level": level, "width": width}
+    compare, about = _comparison(compare_with)
+    parts = {"sample": sample, "compare": compare, "about": about, "files": files, "series": series, "truth": truth}
+    return parts | {"window": window, "own": own, "level": level, "width": width}
 
 
-def _comparison(others: Sequence[str]) -> tuple[gr.Dropdown, gr.HTML]:
+def _comparison(compare_with: Sequence[str]) -> tuple[gr.Dropdown, gr.HTML]:
     """The box for a second model, and what is known of the chosen one."""
-    known = page_words()["en"]["model_name"]
-    choices = [(word("model_name/none"), ""), *((known.get(name, Path(name).name), name) for name in others)]
+    model_names = page_words()["en"]["model_name"]
+    named_models = [(model_names.get(name, Path(name).name), name) for name in compare_with]
+    choices = [(word("model_name/none"), ""), *named_models]
     compare = gr.Dropdown(
-        choices, value="", label=word("compare"), visible=bool(others), filterable=False, elem_id="compare"
+        choices, value="", label=word("compare"), visible=bool(compare_with), filterable=False, elem_id="compare"
     )
     return compare, gr.HTML("", elem_id="about-model")
 
@@ -147,9 +149,9 @@ def _downloads() -> dict:
     """The button that makes them, and where they lie then."""
     make = gr.Button(word("make"), size="sm", elem_id="make")
     zipped = gr.DownloadButton(word("all_files"), size="sm", visible=False, elem_id="all-files")
-    made = gr.File(label=word("downloads"), file_count="multiple", interactive=False, visible=False, elem_id="made")
+    written = gr.File(label=word("downloads"), file_count="multiple", interactive=False, visible=False, elem_id="made")
     gr.HTML("<p id='stale' class='quiet' role='status'></p>")
-    return {"make": make, "zipped": zipped, "made": made}
+    return {"make": make, "zipped": zipped, "written": written}
 
 
 def _work() -> dict:
@@ -162,12 +164,12 @@ def _work() -> dict:
     with gr.Row(elem_id="viewers"):
         with gr.Column(elem_classes="one-viewer"):
             first = _html(viewer.viewer_html())
-        with gr.Column(elem_classes="one-viewer", visible=False) as beside:
+        with gr.Column(elem_classes="one-viewer", visible=False) as second_column:
             second = _html(viewer.viewer_html())
-    with gr.Column(visible=False) as apart:
+    with gr.Column(visible=False) as difference_column:
         _html(viewer.difference_html())
-    named = {"status": status, "stop": stop, "believe": believe, "studies": studies, "viewer": first, "second": second}
-    return named | {"beside": beside, "apart": apart}
+    parts = {"status": status, "stop": stop, "believe": believe, "studies": studies, "viewer": first, "second": second}
+    return parts | {"second_column": second_column, "difference_column": difference_column}
 
 
 def _html(parts: viewer.Parts) -> gr.HTML:

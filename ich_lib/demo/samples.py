@@ -127,8 +127,8 @@ def thumbnail(case: Case) -> np.ndarray:
     x, y, wide, high = cv2.boundingRect(inside)
     side = max(wide, high)
     top, left = max(y + high // 2 - side // 2, 0), max(x + wide // 2 - side // 2, 0)
-    cut = hu[top : top + side, left : left + side]
-    gray = np.rint(window(cut, *WINDOWS["brain"]) * 255).astype(np.uint8)
+    square = hu[top : top + side, left : left + side]
+    gray = np.rint(window(square, *WINDOWS["brain"]) * 255).astype(np.uint8)
     return cv2.resize(gray, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
 
 

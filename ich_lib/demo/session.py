@@ -28,7 +28,8 @@ from ich_lib.words.page import PageProblem
 UNKNOWN_WINDOW, OTHER_WINDOW = "unknown", "other"
 MOST_UPLOAD_MB = 150 if os.environ.get("SPACE_ID") else 600  # a Space is shared
 
-Told = tuple[str, float | None, float | None]  # the window of a picture: its name, and level and width in HU for OTHER
+# the window of a picture: its name, and level and width in HU for OTHER
+WindowSettings = tuple[str, float | None, float | None]
 _log = logging.getLogger("ich.demo")
 
 
@@ -120,12 +121,12 @@ def read_upload(
         _check_size(paths)
         if window_name == OTHER_WINDOW and None in (level, width):
             raise PageProblem("own_window")
-        asked = cast("tuple[float, float]", (level, width))
-        window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: asked}.get(window_name, window_name)
+        own_window = cast("tuple[float, float]", (level, width))
+        window = {UNKNOWN_WINDOW: None, OTHER_WINDOW: own_window}.get(window_name, window_name)
         return read(paths, window=window, series=series, part=part, isolated=True)
 
 
-def current_scan(last: CurrentScan, window_settings: Told) -> Scan:
+def current_scan(last: CurrentScan, window_settings: WindowSettings) -> Scan:
     """The scan that a session looks at, read once more.
 
     Raises:
@@ -175,8 +176,8 @@ def at_threshold(result: Result, threshold: float | None) -> Result:
 
 def inputs_overlay(scan: Scan, models: Models | None, picture_id: str) -> dict:
     """What each model is given of a scan, as an addition to the picture with that id."""
-    seen = [viewer.inputs_payload(input_pictures(scan, model)) for model in models or load()]
-    return viewer.overlay(picture_id, {"inputs": seen})
+    payloads = [viewer.inputs_payload(input_pictures(scan, model)) for model in models or load()]
+    return viewer.overlay(picture_id, {"inputs": payloads})
 
 
 def solid_overlay(
@@ -185,7 +186,7 @@ def solid_overlay(
     sample: dict | None,
     threshold: float | None,
     truth: str | None,
-    window_settings: Told,
+    window_settings: WindowSettings,
     *,
     progress: Callable[[float], None] | None = None,
 ) -> dict:
@@ -211,8 +212,8 @@ def solid_overlay(
         scan = current_scan(last, window_settings)
         result = at_threshold(find_blood(scan, models, progress, believe=last.believe), threshold)
         blood = result.mask if result.has_mask and not result.is_withheld else None
-        known = _read_mask(truth, last) if truth else None
-        return viewer.overlay(last.id, {"solid": viewer.solid_payload(scan, blood, known)})
+        true_mask = _read_mask(truth, last) if truth else None
+        return viewer.overlay(last.id, {"solid": viewer.solid_payload(scan, blood, true_mask)})
 
 
 def truth_overlay(path: str, current: CurrentScan | None) -> dict:
@@ -258,7 +259,7 @@ class Overlay:
 
 def read_and_analyze(
     paths: Sequence[str],
-    window_settings: Told,
+    window_settings: WindowSettings,
     pairs: Sequence[Models | None],
     truth: str | None,
     is_wanted: Callable[[], bool],
@@ -309,13 +310,13 @@ def read_and_analyze(
     )
     yield Picture(picture, current)
     for number, models in enumerate(pairs):
-        for found in run_in_thread(partial(_findings, scan, models, believe)):
+        for finding in run_in_thread(partial(_findings, scan, models, believe)):
             if not is_wanted():
                 return
-            if isinstance(found, float):
-                yield (number + found) / len(pairs)
+            if isinstance(finding, float):
+                yield (number + finding) / len(pairs)
             else:
-                yield Overlay((number,), viewer.overlay(current.id, found))
+                yield Overlay((number,), viewer.overlay(current.id, finding))
     if truth and is_wanted():
         yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 

@@ -19,7 +19,7 @@ def send_whole_values(page: gr.Blocks) -> None:
     """No answer of this page is sent as a difference from another from now on."""
     handle_diffs = page.handle_streaming_diffs
 
-    def whole(
+    def handle_whole_values(
         block_fn: Any,
         data: list,
         session_hash: str | None,
@@ -33,4 +33,4 @@ def send_whole_values(page: gr.Blocks) -> None:
             return values
         return [[["replace", [], value]] for value in values]
 
-    page.handle_streaming_diffs = whole  # type: ignore[method-assign]
+    page.handle_streaming_diffs = handle_whole_values  # type: ignore[method-assign]

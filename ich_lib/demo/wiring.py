@@ -99,12 +99,12 @@ def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
     with_samples = [page.sample, page.compare, page.turns]
     sample_event = _on(sample_event.then, answers.sample, with_samples, outputs, trigger="always_last", limit=4)
     upload_event = _on(
-        page.files.upload, answers.take, [page.files, page.turns], [page.asked, page.files, page.truth, *wait]
+        page.files.upload, answers.take, [page.files, page.turns], [page.requested_files, page.files, page.truth, *wait]
     )
-    read = [_on(upload_event.then, answers.bring, [page.asked, *settings], outputs, reads=True)]
+    read = [_on(upload_event.then, answers.bring, [page.requested_files, *settings], outputs, reads=True)]
     busy = _on(page.studies.select, partial(busy_update, True), None, wait)
-    wanted = [page.number, page.many, page.compare, page.turns, page.window, page.level, page.width]
-    read.append(_on(busy.then, answers.open_study, wanted, outputs, reads=True, js=ASK_STUDY))
+    study_inputs = [page.number, page.many, page.compare, page.turns, page.window, page.level, page.width]
+    read.append(_on(busy.then, answers.open_study, study_inputs, outputs, reads=True, js=ASK_STUDY))
     _on(page.window.input, lambda name: gr.Row(visible=name == session.OTHER_WINDOW), page.window, page.own)
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = _on(changed, lambda last: busy_update(last and last.paths), page.last, wait)
@@ -114,12 +114,13 @@ def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
     read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
     busy = _on(page.believe.click, partial(busy_update, True), None, wait)
     read.append(_on(busy.then, partial(answers.again, believe=True), [page.last, *settings], outputs, reads=True))
-    both = [*outputs, page.beside, page.apart, page.about]
+    both = [*outputs, page.second_column, page.difference_column, page.about]
     read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
-    here = [page.window, page.level, page.width]
-    for shown, other in ((page.viewer, page.no_model), (page.second, page.compare)):
-        read.append(_on(shown.expand, answers.inputs, [page.last, other, *here], [shown, page.status], reads=True))
-        _wire_solid(page, answers.solid, shown, other)
+    window_inputs = [page.window, page.level, page.width]
+    for viewer, model_box in ((page.viewer, page.no_model), (page.second, page.compare)):
+        view_inputs = [page.last, model_box, *window_inputs]
+        read.append(_on(viewer.expand, answers.inputs, view_inputs, [viewer, page.status], reads=True))
+        _wire_solid(page, answers.solid, viewer, model_box)
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)
@@ -128,22 +129,22 @@ def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
         _wait_no_more(page, event)
 
 
-def _wire_solid(page: Page, answer: Callable, shown: gr.HTML, other: gr.State | gr.Dropdown) -> None:
+def _wire_solid(page: Page, answer: Callable, viewer: gr.HTML, model_box: gr.State | gr.Dropdown) -> None:
     """The 3D view of a viewer. The names of Gradio's events are fixed; "play" is free."""
     settings = [page.threshold, page.is_first, page.truth, page.window, page.level, page.width]
-    wanted = [page.last, other, page.turns, *settings]
-    _wait_no_more(page, _on(shown.play, answer, wanted, [shown, page.status], reads=True, js=ASK_SOLID))
+    inputs = [page.last, model_box, page.turns, *settings]
+    _wait_no_more(page, _on(viewer.play, answer, inputs, [viewer, page.status], reads=True, js=ASK_SOLID))
 
 
 def _wire_files(page: Page, models: Models | None) -> None:
     """Downloads, and the same for programs."""
     window_inputs = [page.window, page.level, page.width]
     wait = [page.status, page.stop]
-    begun = _on(page.make.click, lambda: (writing_text(0), gr.Button(visible=True)), None, wait, trigger="once")
-    made = partial(downloads.write_files, models)
-    wanted = [page.last, page.turns, page.threshold, *window_inputs]
-    outputs = [page.made, page.zipped, *wait]
-    written = _on(begun.then, made, wanted, outputs, trigger="once", reads=True, js=ASK_THRESHOLD)
+    click = _on(page.make.click, lambda: (writing_text(0), gr.Button(visible=True)), None, wait, trigger="once")
+    write = partial(downloads.write_files, models)
+    inputs = [page.last, page.turns, page.threshold, *window_inputs]
+    outputs = [page.written, page.zipped, *wait]
+    written = _on(click.then, write, inputs, outputs, trigger="once", reads=True, js=ASK_THRESHOLD)
     _wait_no_more(page, written)
     page.ask.click(
         partial(downloads.result_json, models),

@@ -246,7 +246,7 @@ def split_of(models: Models, source: str | Path) -> Split:
     """
     cards = [model.card for model in models]
     splits = [Split(card.get("split", "patient"), card["folds"], card["held_out_fold"]) for card in cards]
-    if any(other != splits[0] for other in splits):
+    if any(candidate != splits[0] for candidate in splits):
         raise ValueError(f"The models of {source} were trained on different patients; judge them one by one.")
     return splits[0]
 

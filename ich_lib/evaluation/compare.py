@@ -21,7 +21,7 @@ from ich_lib.measures.report import Line, Report
 from ich_lib.measures.statistics import FEW_PATIENTS, anova, mann_whitney, t_test, welch
 
 TESTS = {"t-test": t_test, "Welch": welch, "Mann-Whitney": mann_whitney, "ANOVA": anova}
-_MADE = "phantoms"  # the data set of synthetic heads
+_PHANTOM_DATA = "phantoms"  # the data set of synthetic heads
 
 
 def _mean_value(values: list[float]) -> float:
@@ -139,12 +139,12 @@ def compare_runs(first: Report, second: Report, measure: Measure, *, rounds: int
     shared = [scan for scan in before if scan in after]
     patients = group_by_patient(shared, lambda scan: scan[0])
     entries = [
-        {patient: [taken[scan] for scan in scans] for patient, scans in patients.items()} for taken in (before, after)
+        {patient: [values[scan] for scan in scans] for patient, scans in patients.items()} for values in (before, after)
     ]
     patient_numbers = number_patients(first)
     unpaired = {patient for patient, _ in before.keys() ^ after.keys()} - set(entries[0])
     over_scans, single = pooled(measure.of_all), not measure.is_pooled
-    each = [
+    differences = [
         measure.of_all(entries[1][patient]) - measure.of_all(entries[0][patient]) for patient in entries[0] if single
     ]
     return Paired(
@@ -152,7 +152,7 @@ def compare_runs(first: Report, second: Report, measure: Measure, *, rounds: int
         first=patient_bootstrap(list(entries[0].values()), over_scans, rounds=rounds),
         second=patient_bootstrap(list(entries[1].values()), over_scans, rounds=rounds),
         difference=paired_bootstrap(entries[0], entries[1], over_scans, rounds=rounds),
-        differences=np.array(each),
+        differences=np.array(differences),
         numbers=tuple(patient_numbers[patient] for patient in entries[0]) if single else (),
         n_left_out=len(unpaired),
         warnings=_caveats(first, second, len(entries[0]), len(unpaired)),
@@ -202,14 +202,14 @@ def groupings(report: Report) -> tuple[str, ...]:
 
 def is_simulated(report: Report) -> bool:
     """Whether the scans are synthetic."""
-    return report.data == _MADE
+    return report.data == _PHANTOM_DATA
 
 
 def _measured_values(report: Report, measure: Measure) -> dict[tuple[str, str], object]:
     """(patient, scan) to the value of the measure."""
     threshold = report.score_threshold
-    taken = {(line.patient, line.scan): measure.of_scan(line, threshold) for line in report.per_patient}
-    return {scan: value for scan, value in taken.items() if value is not None}
+    values = {(line.patient, line.scan): measure.of_scan(line, threshold) for line in report.per_patient}
+    return {scan: value for scan, value in values.items() if value is not None}
 
 
 def _caveats(first: Report, second: Report, patients: int, unpaired: int) -> tuple[str, ...]:

@@ -227,8 +227,8 @@ def _blob_auc(scans: Sequence[JudgedScan], of: str) -> Estimate | None:
         areas = [np.array([_pair_peak(area)]) for area in areas]
         truths = [np.array([truth.any()]) for truth in truths]
     pooled = lambda sample: metrics.auc(*(np.concatenate(part) for part in list(zip(*sample, strict=True))[1:]))  # noqa: E731
-    named = list(zip([scan.patient for scan in scans], truths, areas, strict=True))
-    return grouped_bootstrap(named, lambda scan: scan[0], pooled, rounds=ROUNDS)
+    labeled_scans = list(zip([scan.patient for scan in scans], truths, areas, strict=True))
+    return grouped_bootstrap(labeled_scans, lambda scan: scan[0], pooled, rounds=ROUNDS)
 
 
 def _pair_peak(area: np.ndarray) -> float:

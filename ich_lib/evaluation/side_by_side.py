@@ -58,9 +58,9 @@ def _line(folder: Path) -> tuple[str, ...]:
     figures = map(to_text, (report.dice_per_subject, report.slice_auc_any, report.scan_auc_any, report.ece))
     picture = f"{'x'.join(map(str, recipe.shape))}, {recipe.field}"
     count = f"{build(recipe).count_params():,}" if recipe.is_network else "–"
-    begun = ", started from another run" if (runs[0].folder / START).is_file() else ""
+    start_note = ", started from another run" if (runs[0].folder / START).is_file() else ""
     return (
-        f"{folder.name} (`{recipe.name}`{leak}{begun})",
+        f"{folder.name} (`{recipe.name}`{leak}{start_note})",
         picture,
         count,
         f"{runs[0].slices_seen}, {minutes:.1f}",

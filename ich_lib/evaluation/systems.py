@@ -290,7 +290,7 @@ def _seed_table(trainings: Mapping[str, Training]) -> str:
 
 def _other_table(trainings: Mapping[str, Training]) -> str:
     """Every other training: ideas that the systems called future work, variants, and our own networks."""
-    known = {claim.recipe + end for claim in CLAIMS for end in ("", FIXED, LEAKY)}
+    claimed_names = {claim.recipe + end for claim in CLAIMS for end in ("", FIXED, LEAKY)}
     rows = [
         (
             f"`{name}`",
@@ -300,7 +300,7 @@ def _other_table(trainings: Mapping[str, Training]) -> str:
             training.cost,
         )
         for name, training in trainings.items()
-        if name not in known and SEED not in name
+        if name not in claimed_names and SEED not in name
     ]
     if not rows:
         return ""

@@ -13,7 +13,7 @@ from ich_lib.hospital.settings import Settings
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
 
-_MOST = 50  # series at a time
+_PAGE_SIZE = 50  # series at a time
 log = logging.getLogger("ich.listen")
 
 
@@ -24,32 +24,32 @@ def pull(ledger: Ledger, settings: Settings, client: "DICOMwebClient | None" = N
         OSError: if the archive cannot be reached (errors of requests are of this type).
     """
     client = client or _client(settings.pull_url)
-    came, offset = 0, 0
-    while page := client.search_for_series(search_filters={"Modality": "CT"}, limit=_MOST, offset=offset):
+    n_fetched, offset = 0, 0
+    while page := client.search_for_series(search_filters={"Modality": "CT"}, limit=_PAGE_SIZE, offset=offset):
         for entry in page:
             if not has_room(settings):
                 log.warning("the disk is full: nothing more is fetched")
-                return came
-            came += _fetch(client, entry, ledger, settings)
+                return n_fetched
+            n_fetched += _fetch(client, entry, ledger, settings)
         offset += len(page)
-        if len(page) < _MOST:
+        if len(page) < _PAGE_SIZE:
             break
-    return came
+    return n_fetched
 
 
 def _fetch(client: "DICOMwebClient", entry: dict, ledger: Ledger, settings: Settings) -> int:
     study, series = _value(entry, "0020000D"), _value(entry, "0020000E")
     state = ledger.series_states().get(series)
-    there = int(_value(entry, "00201209") or 0)
-    if state and there and there <= ledger.most(series):
+    n_in_archive = int(_value(entry, "00201209") or 0)
+    if state and n_in_archive and n_in_archive <= ledger.most(series):
         return 0
-    came = 0
+    n_fetched = 0
     for image in client.iter_series(study, series):
         path = new_file(settings)
         image.save_as(path, enforce_file_format=True)
-        came += not keep(path, ledger, settings, only_study=study).status
-    log.info("series %s fetched: %d images", short(series), came)
-    return came
+        n_fetched += not keep(path, ledger, settings, only_study=study).status
+    log.info("series %s fetched: %d images", short(series), n_fetched)
+    return n_fetched
 
 
 def _value(entry: dict, tag: str) -> str:

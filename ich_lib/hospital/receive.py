@@ -127,7 +127,7 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
     ae.add_supported_context(Verification)
     for sop_class in STORED:
         ae.add_supported_context(sop_class, list(_SYNTAXES))
-    begun: dict[int, set[str]] = {}  # series of each association
+    series_of_association: dict[int, set[str]] = {}  # series of each association
 
     def connected(event: Any) -> None:
         if not is_allowed(event.address[0], settings):
@@ -137,19 +137,19 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
     def store(event: Any) -> int:
         path = new_file(settings)
         write_file(path, event.encoded_dataset())
-        kept = keep(path, ledger, settings)
-        begun.setdefault(id(event.assoc), set()).add(kept.series)
-        if kept.status:
-            log.warning("image %s refused: %s", short(kept.sop), kept.why)
-        return kept.status
+        image = keep(path, ledger, settings)
+        series_of_association.setdefault(id(event.assoc), set()).add(image.series)
+        if image.status:
+            log.warning("image %s refused: %s", short(image.sop), image.why)
+        return image.status
 
     def broke_off(event: Any) -> None:
-        for series in begun.pop(id(event.assoc), set()):
+        for series in series_of_association.pop(id(event.assoc), set()):
             log.warning("the sender of series %s broke off", short(series))
             ledger.give_time(series, time.time() + settings.study_idle_s)
 
     def released(event: Any) -> None:
-        begun.pop(id(event.assoc), None)
+        series_of_association.pop(id(event.assoc), None)
 
     handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, connected),

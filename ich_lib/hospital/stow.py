@@ -50,24 +50,24 @@ def _answer(ledger: Ledger, settings: Settings) -> Callable[["Request"], Awaitab
             if len(body) > MOST_BYTES:
                 return PlainTextResponse(f"One request may have at most {MOST_BYTES // 1_000_000} MB.", 413)
         study = request.path_params.get("study", "")
-        kept = await asyncio.to_thread(_keep_all, bytes(body), boundary[1], study, ledger, settings)
-        if not kept:
+        images = await asyncio.to_thread(_keep_all, bytes(body), boundary[1], study, ledger, settings)
+        if not images:
             return PlainTextResponse("This request has no part.", 400)
-        return JSONResponse(_answer_dataset(kept), _status(kept), media_type="application/dicom+json")
+        return JSONResponse(_answer_dataset(images), _status(images), media_type="application/dicom+json")
 
     return answer
 
 
 def _keep_all(body: bytes, boundary: bytes, study: str, ledger: Ledger, settings: Settings) -> list[Kept]:
-    kept = []
+    images = []
     for data in parts(body, boundary):
         path = new_file(settings)
         write_file(path, data)
         image = keep(path, ledger, settings, only_study=study)
         if image.status:
             log.warning("image %s refused: %s", short(image.sop), image.why)
-        kept.append(image)
-    return kept
+        images.append(image)
+    return images
 
 
 def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
@@ -86,21 +86,21 @@ def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
             yield data
 
 
-def _status(kept: list[Kept]) -> int:
+def _status(images: list[Kept]) -> int:
     """200 if all were stored, 202 for some, 409 for none, 507 if the disk is the reason."""
-    if not any(image.status for image in kept):
+    if not any(image.status for image in images):
         return 200
-    if any(not image.status for image in kept):
+    if any(not image.status for image in images):
         return 202
-    return 507 if all(image.status == OUT_OF_RESOURCES for image in kept) else 409
+    return 507 if all(image.status == OUT_OF_RESOURCES for image in images) else 409
 
 
-def _answer_dataset(kept: list[Kept]) -> dict:
+def _answer_dataset(images: list[Kept]) -> dict:
     """The answer's data set: what was stored, what was not, and why."""
     answer = {}
     for tag, ones in (
-        ("00081199", [image for image in kept if not image.status]),
-        ("00081198", [image for image in kept if image.status]),
+        ("00081199", [image for image in images if not image.status]),
+        ("00081198", [image for image in images if image.status]),
     ):
         if ones:
             answer[tag] = {"vr": "SQ", "Value": [_item(image) for image in ones]}

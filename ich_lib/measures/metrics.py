@@ -212,9 +212,9 @@ def log_loss(truth: np.ndarray, score: np.ndarray) -> float:
         ValueError: if the lengths differ, if nothing is given, or if a score is not a probability.
     """
     truth, score = _probabilities(truth, score)
-    least = np.finfo(np.result_type(score, np.float16)).eps  # integers, float64
-    given = np.where(truth, score, 1 - score)
-    return float(-np.log(np.clip(given, least, 1 - least)).mean())
+    smallest = np.finfo(np.result_type(score, np.float16)).eps  # integers, float64
+    probability = np.where(truth, score, 1 - score)
+    return float(-np.log(np.clip(probability, smallest, 1 - smallest)).mean())
 
 
 @dataclass(frozen=True)

@@ -403,7 +403,7 @@ def _typed(kind: Any, value: Any) -> Any:
     """The reverse of `_plain`: plain values in the types of their fields. Unknown keys are left out."""
     arguments = get_args(kind)
     if NoneType in arguments:
-        fits = [each for each in arguments if (get_origin(each) is tuple) == isinstance(value, list)]
+        fits = [part_kind for part_kind in arguments if (get_origin(part_kind) is tuple) == isinstance(value, list)]
         return None if value is None else _typed(fits[0], value)
     if isinstance(kind, type) and is_dataclass(kind):
         types = get_type_hints(kind)
@@ -412,5 +412,5 @@ def _typed(kind: Any, value: Any) -> Any:
         return {name: _typed(arguments[1], part) for name, part in value.items()}
     if get_origin(kind) is tuple:
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_typed(each, part) for each, part in zip(kinds, value, strict=True))
+        return tuple(_typed(part_kind, part) for part_kind, part in zip(kinds, value, strict=True))
     return float("nan") if kind is float and value is None else value

@@ -216,7 +216,7 @@ def two_factor_anova(
         Fisher and Mackenzie 1923; type II: Langsrud 2003; statsmodels.stats.anova.anova_lm.
     """
     _full_grid(cells, factors)
-    values = _check_groups(cells, least=1)
+    values = _check_groups(cells, min_values=1)
     table = _anova_table(values, interaction)
     names = dict(zip(("C(a)", "C(b)", "C(a):C(b)"), (*factors, " x ".join(factors)), strict=True))
     tested = [row for row in names if row in table]
@@ -285,7 +285,7 @@ def _check_two_groups(groups: Groups) -> None:
         raise ValueError(f"This test compares two groups; got {len(groups)}. For more, use anova(groups).")
 
 
-def _check_groups(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) -> dict[_Name, np.ndarray]:
+def _check_groups(groups: Mapping[_Name, Sequence[float]], *, min_values: int = 2) -> dict[_Name, np.ndarray]:
     """Groups as float arrays; a ValueError if a test would give NaN."""
     values = {name: np.asarray(group, dtype=float).ravel() for name, group in groups.items()}
     for name, group in values.items():
@@ -294,8 +294,8 @@ def _check_groups(groups: Mapping[_Name, Sequence[float]], *, least: int = 2) ->
             raise ValueError(
                 f"Group {_name(name)} holds {bad} values that are not numbers. Leave them out and report it."
             )
-        if len(group) < least:
-            raise ValueError(f"Group {_name(name)} holds {len(group)} values; a test needs at least {least}.")
+        if len(group) < min_values:
+            raise ValueError(f"Group {_name(name)} holds {len(group)} values; a test needs at least {min_values}.")
     return values
 
 

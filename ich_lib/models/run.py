@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
 
 _DEPTH = 4  # folders below the named one
-_MOST = 300  # maximum number of runs listed: a whole disk, named by mistake, is not read to its end
+_MAX_RUNS = 300  # maximum number of runs listed: a whole disk, named by mistake, is not read to its end
 RECIPE, SPLIT = "recipe.json", "folds.json"
 WEIGHTS, FEATURES = "model.weights.h5", "features.npz"  # of a network; of a model fitted to hand-made features
 START, CHECKPOINT, HISTORY = "start.weights.h5", "checkpoint.weights.h5", "history.csv"
@@ -267,7 +267,7 @@ def _folders_with(folder: Path, file: str) -> Iterator[Path]:
         below[:] = sorted(name for name in below if not name.startswith("."))
         if len(Path(place).parts) - start >= _DEPTH:
             below[:] = []
-        if file in files and count < _MOST:
+        if file in files and count < _MAX_RUNS:
             count += 1
             yield Path(place)
 

@@ -28,13 +28,13 @@ def _squeeze_excite(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def _block(x: keras.KerasTensor, width: int, name: str, *, strides: int) -> keras.KerasTensor:
     """1x1 to `width`, 3x3 in 32 groups, 1x1 to 2 * width, weighted and added to the input."""
-    came = x
+    shortcut = x
     if strides > 1 or x.shape[-1] != 2 * width:
-        came = _conv(x, 2 * width, 1, f"{name}_short", strides=strides)
+        shortcut = _conv(x, 2 * width, 1, f"{name}_short", strides=strides)
     x = layers.ReLU(name=f"{name}_relu1")(_conv(x, width, 1, f"{name}_a"))
     x = layers.ReLU(name=f"{name}_relu2")(_conv(x, width, 3, f"{name}_b", strides=strides, groups=_GROUPS))
     x = _squeeze_excite(_conv(x, 2 * width, 1, f"{name}_c"), f"{name}_se")
-    return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([x, came]))
+    return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([x, shortcut]))
 
 
 def se_resnext(

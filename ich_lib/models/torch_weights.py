@@ -36,7 +36,7 @@ class _Unpickler(pickle.Unpickler):
     """Pickles with the four names that a state dict of floats and counters needs."""
 
     def find_class(self, module: str, name: str) -> Any:
-        known = {
+        allowed_classes = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): lambda storage, start, shape, strides, *_: _Place(
                 storage, start, shape, strides
@@ -44,9 +44,9 @@ class _Unpickler(pickle.Unpickler):
             ("torch", "FloatStorage"): _FLOATS,
             ("torch", "LongStorage"): _LONGS,
         }
-        if (module, name) not in known:
+        if (module, name) not in allowed_classes:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return known[module, name]
+        return allowed_classes[module, name]
 
     def persistent_load(self, key_parts: tuple) -> tuple[str, np.dtype]:
         _, kind, key, *_ = key_parts

@@ -51,8 +51,8 @@ def fluid_spaces(
     half = half * (1 - ramp(over, -10, 0.5)) * cerebrum  # sulci taper toward their floor
     np.maximum(over, 0, out=over)
     fluid = sheet(f["sulcus"], half, pixel_mm)
-    cut = np.sqrt(f["sulcus"] * f["sulcus"] + over * over)  # mm from the nearest sulcus
-    near = np.minimum(depth - rim, cut)
+    sulcus_mm = np.sqrt(f["sulcus"] * f["sulcus"] + over * over)  # mm from the nearest sulcus
+    near = np.minimum(depth - rim, sulcus_mm)
     np.maximum(fluid, inside(depth - rim, pixel_mm), out=fluid)
 
     below = np.maximum(-f["callosum"], 0)
@@ -205,7 +205,7 @@ def _bleed_covers(
     room: np.ndarray,
 ) -> tuple[np.ndarray, list[tuple[Bleed, np.ndarray | None, np.ndarray]]]:
     """Fluid, widened by subarachnoid blood, and each bleed with its field and its share of each pixel."""
-    left, covers = room.copy(), []
+    free_room, covers = room.copy(), []
     for bleed in bleeds:
         field = at(bleed.name)
         if field is None:
@@ -213,7 +213,7 @@ def _bleed_covers(
         elif bleed.name == "subarachnoid":
             swollen, _ = fluid_spaces(f, pixel_mm, person, person.swollen)
             fluid = fluid + field * (swollen - fluid)
-            share = fluid * field * left
+            share = fluid * field * free_room
         else:
             share = inside(field, pixel_mm)
             # a layer may be thinner than a pixel: the part under its top, minus the part under its floor
@@ -221,8 +221,8 @@ def _bleed_covers(
                 share = np.maximum(share - inside(at.values(bleed.name + " floor"), pixel_mm), 0)
             elif bleed.name != "intraventricular":
                 share = np.maximum(share + room - 1, 0)
-            share = np.minimum(share, left)
-        left = left - share
+            share = np.minimum(share, free_room)
+        free_room = free_room - share
         covers.append((bleed, field, share))
     return fluid, covers
 

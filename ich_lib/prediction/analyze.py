@@ -248,8 +248,8 @@ def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | 
         Evidence(top if models.segmenter else None, classes if models.classifier else None)
         for top, classes in zip(answers.tops, answers.classes, strict=True)
     )
-    scores, whole = _scores_of(evidence, models.calibration)
-    whole = whole if len(scores) > 1 else scores[0]
+    scores, scan_scores = _scores_of(evidence, models.calibration)
+    scan_scores = scan_scores if len(scores) > 1 else scores[0]
     straight, mirrored = (_scores_of(part, models.calibration)[0][:, ANY] for part in each_way)
     detector = models.ood_detector
     ood = detector.score(np.concatenate(answers.features)) if detector and answers.features else None
@@ -262,10 +262,10 @@ def _find_blood(scan: Scan, models: Models, progress: Callable[[float], None] | 
         threshold=thresholds[0],
         evidence=evidence,
         slice_scores=scores,
-        scan_scores=whole,
+        scan_scores=scan_scores,
         score_threshold=0.5 if models.calibration else thresholds[-1],
         calibrated=models.calibration is not None,
-        heat=resample_heat(answers.maps, float(whole[ANY]), answers.box, scan.hu.shape),
+        heat=resample_heat(answers.maps, float(scan_scores[ANY]), answers.box, scan.hu.shape),
         models=tuple((model.name, model.sha256) for model in models),
         warnings=(*(doubt.sentence for doubt in doubts), *scan.notes),
         disagreement=np.abs(straight - mirrored),
@@ -301,15 +301,15 @@ def _ask(models: Models, hu: np.ndarray, progress: Callable[[float], None] | Non
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
         for rows in slice_batches(len(hu), model.recipe):
-            both, here = predict_with_mirror(model, hu, box, rows), slice(rows.start, rows.stop)
+            both, columns = predict_with_mirror(model, hu, box, rows), slice(rows.start, rows.stop)
             answer = average_outputs(both)
             if model is models.segmenter:
-                tops[:, here] = [_top(_there(output.blood).reshape(len(rows), -1)) for output in (answer, *both)]
-                for k, small in zip(rows, _there(answer.blood), strict=True):
+                tops[:, columns] = [_top(_required(output.blood).reshape(len(rows), -1)) for output in (answer, *both)]
+                for k, small in zip(rows, _required(answer.blood), strict=True):
                     blood[k] = uncrop(_zero_below(small), box, hu.shape[1:])
             if model is models.classifier:
-                classes[:, here] = [
-                    six_scores(_there(output.scores), model.recipe.scheme) for output in (answer, *both)
+                classes[:, columns] = [
+                    six_scores(_required(output.scores), model.recipe.scheme) for output in (answer, *both)
                 ]
                 features += [] if answer.features is None else [answer.features]
                 maps += _any_heat(answer, model.recipe.scheme)
@@ -329,7 +329,7 @@ def features(hu: np.ndarray, model: Model) -> np.ndarray:
     return np.concatenate(list(parts_of_scan))
 
 
-def _there(part: np.ndarray | None) -> np.ndarray:
+def _required(part: np.ndarray | None) -> np.ndarray:
     """The output that a model must have for its task."""
     if part is None:
         raise ValueError("The model lacks an output of its recipe: mask or scores are missing. Export it again.")

@@ -217,14 +217,14 @@ def _onnx_model(card_path: Path) -> Model:
     def run(pictures: np.ndarray) -> ModelOutput:
         return model_output(session.run(None, {name: pictures}), recipe)
 
-    def rest() -> None:
+    def free_memory() -> None:
         # ONNX Runtime frees its memory (200 MB after a scan) only at the end of a run: one blank picture, 20 ms
         shrinking = onnxruntime.RunOptions()
         shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         shape = [side if isinstance(side, int) else 1 for side in session.get_inputs()[0].shape]
         session.run(None, {name: np.zeros(shape, np.float32)}, shrinking)
 
-    return Model(card["name"], recipe, sha256, run, card, rest)
+    return Model(card["name"], recipe, sha256, run, card, free_memory)
 
 
 def _run_model(folder: Path) -> Model:

@@ -87,9 +87,9 @@ def export(
     if half:
         _halve_onnx(onnx)
         _halve_weights(weights)
-    difference, most = largest_difference(served, onnx), HALF_TOLERANCE if half else TOLERANCE
-    if difference > most:
-        raise RuntimeError(f"{onnx.name} differs from Keras by {difference:.1e}, more than {most:.0e}; do not use it.")
+    difference, limit = largest_difference(served, onnx), HALF_TOLERANCE if half else TOLERANCE
+    if difference > limit:
+        raise RuntimeError(f"{onnx.name} differs from Keras by {difference:.1e}, more than {limit:.0e}; do not use it.")
     card_parts = {"figures": figures or {}, "calibration": calibration, "usual": ood and ood.as_json()}
     card = out / f"{run.recipe.name}.json"
     card.write_text(json.dumps(_card(run, (onnx, weights), card_parts, difference), indent=1) + "\n")
@@ -169,10 +169,10 @@ def _halve_weights(path: Path) -> None:
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Dataset):
                 values = item[()]
-                kept = new.create_dataset(name, data=values.astype(np.float16) if np.ndim(values) > 1 else values)
+                target = new.create_dataset(name, data=values.astype(np.float16) if np.ndim(values) > 1 else values)
             else:
-                kept = new.require_group(name)
-            kept.attrs.update(item.attrs)
+                target = new.require_group(name)
+            target.attrs.update(item.attrs)
 
         new.attrs.update(old.attrs)
         old.visititems(copy)

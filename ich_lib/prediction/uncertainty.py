@@ -60,7 +60,7 @@ def probability_word(probability: float) -> str:
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"A probability lies between 0 and 1; got {probability}.")
-    return next(word for least, word in PROBABILITY_WORDS if probability >= least)
+    return next(word for lower_limit, word in PROBABILITY_WORDS if probability >= lower_limit)
 
 
 def score_text(score: float, threshold: float) -> str:

@@ -236,14 +236,14 @@ def _up_to_bone(room: np.ndarray, wall: np.ndarray, hu: np.ndarray, bone: np.nda
 def _pieces_of_brain(hu: np.ndarray, area: np.ndarray, before: np.ndarray, grid: _Grid) -> np.ndarray:
     """The pieces of a (y, x) bool area that are as dense as brain and lie mostly over the room of the slice before."""
     count, pieces = cv2.connectedComponents(area.astype(np.uint8), connectivity=4)
-    kept = np.zeros(area.shape, bool)
+    brain = np.zeros(area.shape, bool)
     for number in range(1, count):
         piece = pieces == number
         large = np.count_nonzero(piece) * grid.pixel_cm2 >= _ROOM_CM2[0]
         most_hu = _MEDIAN_HU[1] if large else _OPEN_MEDIAN_HU
         if (piece & before).sum() >= 0.5 * piece.sum() and _is_brain(hu, piece, grid, _PIECE_CM2, most_hu):
-            kept |= piece
-    return kept
+            brain |= piece
+    return brain
 
 
 def _grid_of(scan: Scan, pixel_mm: float = _GRID_MM) -> _Grid:

@@ -96,12 +96,12 @@ def crop(plane: np.ndarray, box: Box, size: int, *, outside: float = 0.0) -> np.
         outside: value of the area beyond the slice's edge.
     """
     top, left, side = box.top, box.left, box.side
-    cut = np.full((side, side), outside, np.float32)
+    square = np.full((side, side), outside, np.float32)
     y0, x0 = max(top, 0), max(left, 0)
     y1, x1 = min(top + side, plane.shape[0]), min(left + side, plane.shape[1])
     if y1 > y0 and x1 > x0:
-        cut[y0 - top : y1 - top, x0 - left : x1 - left] = plane[y0:y1, x0:x1]
-    return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
+        square[y0 - top : y1 - top, x0 - left : x1 - left] = plane[y0:y1, x0:x1]
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
 
 
 def uncrop(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:

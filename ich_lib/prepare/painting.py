@@ -102,8 +102,8 @@ def _angles(inside: np.ndarray) -> np.ndarray:
 
 def _along_the_skull(inside: np.ndarray, angle: float, half_width: float, thickness: float, power: float) -> np.ndarray:
     """Share of a layer on the skull's inner side, thickest at `angle` and zero `half_width` radians away."""
-    apart = np.abs((_angles(inside) - angle + np.pi) % (2 * np.pi) - np.pi) / half_width
-    layer = thickness * np.clip(1 - apart**2, 0, 1) ** power
+    distance = np.abs((_angles(inside) - angle + np.pi) % (2 * np.pi) - np.pi) / half_width
+    layer = thickness * np.clip(1 - distance**2, 0, 1) ** power
     return np.clip(layer - _depth(inside) + 0.5, 0, 1) * (inside > 0) * (layer > 0.5)
 
 

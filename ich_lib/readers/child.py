@@ -141,7 +141,7 @@ def list_parts(name: str, paths: Sequence[str | os.PathLike]) -> list[str]:
 
 
 def _answer(name: str, work: str, paths: Sequence[str | os.PathLike], options: dict) -> tuple[dict, np.ndarray]:
-    child = _taken()
+    child = _idle_child()
     try:
         with TemporaryDirectory(prefix="ich-") as folder, _working(folder, child):
             question = {"work": work, "name": name, "paths": [os.path.abspath(path) for path in paths]}  # noqa: PTH100
@@ -176,13 +176,13 @@ def _loaded(name: str, path: Path) -> np.ndarray:
         raise ReadError(f"{name} {_STOPPED}", code="damaged") from problem
 
 
-def _taken() -> Child:
+def _idle_child() -> Child:
     with _lock:
-        kept = _idle.pop() if _idle else None
-    if kept and kept.alive():
-        return kept
-    if kept:  # it ended while it waited, perhaps for lack of memory
-        kept.end()
+        child = _idle.pop() if _idle else None
+    if child and child.alive():
+        return child
+    if child:  # it ended while it waited, perhaps for lack of memory
+        child.end()
     return Child()
 
 
@@ -315,14 +315,14 @@ def _limit() -> None:
 
         used = resource.getrusage(resource.RUSAGE_SELF)
         seconds = int(used.ru_utime + used.ru_stime) + 1 + LIMITS["decode_cpu_s"]
-        for what, most in (
+        for what, maximum in (
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_FSIZE, LIMITS["volume_bytes"]),
             (resource.RLIMIT_AS, LIMITS["decode_bytes"]),
             (resource.RLIMIT_CPU, seconds),
         ):
             with suppress(ValueError, OSError):  # macOS refuses some of them
-                resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+                resource.setrlimit(what, (maximum, resource.getrlimit(what)[1]))
 
 
 def _give_back_memory() -> None:

@@ -54,8 +54,8 @@ def shown(description: str) -> str:
     >>> shown("Head 5.0 H31s"), shown("DOE^JANE Brain w/o 5mm"), shown("4711 Smith")
     ('Head 5.0 H31s', 'Brain w/o 5mm', '')
     """
-    kept = " ".join(word for word in re.split(r"[\s_;^=,]+", description) if _is_protocol(word))
-    return kept[:_MOST_LETTERS] if re.search(r"[a-zA-Z]", kept) else ""
+    protocol_words = " ".join(word for word in re.split(r"[\s_;^=,]+", description) if _is_protocol(word))
+    return protocol_words[:_MOST_LETTERS] if re.search(r"[a-zA-Z]", protocol_words) else ""
 
 
 def shown_code(text: str) -> str:

@@ -79,8 +79,8 @@ def _inner(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
 
 def _is_blurred_frame(line: np.ndarray) -> bool:
     """Whether it is the last line of a frame, which JPG blurs into the slice."""
-    least, most = np.percentile(line, (20, 80))
-    return bool(least > _RIM and most - least <= 2 * _FLAT)
+    low, high = np.percentile(line, (20, 80))
+    return bool(low > _RIM and high - low <= 2 * _FLAT)
 
 
 def _is_background(inner: np.ndarray, gray: float) -> bool:

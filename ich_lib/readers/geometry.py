@@ -153,9 +153,9 @@ def _grid(line: Line) -> tuple[float, np.ndarray | None]:
         return fitted_mm, None
     gaps = find_gaps(steps, 2 * line.rounding_mm)
     plain_mm = float(np.delete(steps, [gap.index for gap in gaps]).mean())
-    whole = np.concatenate([[0], np.cumsum(np.maximum(np.round(steps / plain_mm), 1))])
-    if fitted_mm := _fit(line, whole):
-        return fitted_mm, None if whole[-1] == len(steps) else whole
+    step_numbers = np.concatenate([[0], np.cumsum(np.maximum(np.round(steps / plain_mm), 1))])
+    if fitted_mm := _fit(line, step_numbers):
+        return fitted_mm, None if step_numbers[-1] == len(steps) else step_numbers
     usual_mm = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of 5 and 10 mm, 10 is the gap
     return usual_mm, along_mm / usual_mm
 
@@ -165,10 +165,10 @@ def _is_whole(places: np.ndarray | None) -> bool:
     return places is None or bool((places == np.round(places)).all())
 
 
-def _fit(line: Line, whole: np.ndarray) -> float | None:
-    """The step of the even grid whose numbers `whole` the slices have; None if they are not on one."""
-    offset_mm, step_mm = np.polynomial.polynomial.polyfit(whole, line.along_mm, 1)
-    off_mm = np.abs(line.along_mm - offset_mm - step_mm * whole).max()
+def _fit(line: Line, step_numbers: np.ndarray) -> float | None:
+    """The step of the even grid on which the slices have `step_numbers`; None if they are on none."""
+    offset_mm, step_mm = np.polynomial.polynomial.polyfit(step_numbers, line.along_mm, 1)
+    off_mm = np.abs(line.along_mm - offset_mm - step_mm * step_numbers).max()
     return float(step_mm) if off_mm <= max(_EVEN * step_mm, line.tolerance_mm(step_mm)) else None
 
 

@@ -103,9 +103,9 @@ def _slab_values(name: str, stored: _Stored, place: Place, *, above_zero: bool) 
     return values, replace(place, affine_ras=affine_ras, notes=(*place.notes, *notes))
 
 
-def _sample(stored: _Stored, most: int = 128) -> np.ndarray:
-    """(i, j, k) float32 values of some voxels at even distances, about `most` per axis."""
-    sample = stored.raw[tuple(slice(None, None, max(size // most, 1)) for size in stored.raw.shape)]
+def _sample(stored: _Stored, per_axis: int = 128) -> np.ndarray:
+    """(i, j, k) float32 values of some voxels at even distances, about `per_axis` of them."""
+    sample = stored.raw[tuple(slice(None, None, max(size // per_axis, 1)) for size in stored.raw.shape)]
     return np.nan_to_num(sample * stored.slope + stored.intercept)
 
 

@@ -18,7 +18,7 @@ from ich_lib.readers.roles import masks_note, split_masks
 from ich_lib.readers.sniff import PAIR_HEADERS
 
 _HEADER, _ALONE_AT = 348, 352
-_MADE = re.compile(r"(?:_(?:Eq|Tilt)(?:_?\d+)?)+$", re.IGNORECASE)  # suffixes that dcm2niix adds to a name
+_ADDED_SUFFIXES = re.compile(r"(?:_(?:Eq|Tilt)(?:_?\d+)?)+$", re.IGNORECASE)  # suffixes that dcm2niix adds to a name
 
 
 def gather_pairs(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece]:
@@ -60,7 +60,7 @@ def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ..
 def _made(piece: Piece) -> tuple[str, tuple[bool, bool]]:
     """The name of the original, and whether dcm2niix has made its slices even and removed the tilt."""
     stem = _stem(piece)
-    match = _MADE.search(stem)
+    match = _ADDED_SUFFIXES.search(stem)
     added = match[0].casefold() if match else ""
     return stem[: len(stem) - len(added)], ("_eq" in added, "_tilt" in added)
 
@@ -96,9 +96,9 @@ def _join(header: Piece, image: Piece) -> Piece:
     return Piece(header.path.with_suffix(".img") if header.path.suffix == ".hdr" else header.path, opened)
 
 
-def _unpacked(piece: Piece, most: int) -> bytes:
+def _unpacked(piece: Piece, n_bytes: int) -> bytes:
     """The first bytes of a file that may be gzipped."""
     with piece.open() as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        return (gzip.GzipFile(fileobj=raw) if packed else raw).read(most)
+        return (gzip.GzipFile(fileobj=raw) if packed else raw).read(n_bytes)

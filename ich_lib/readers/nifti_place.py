@@ -199,7 +199,7 @@ def _is_shuffled(place: Place, header: nib.Nifti1Header) -> bool:
 def _thin_axis(shape: tuple[int, ...]) -> int | None:
     """The axis with few slices, most of all if the slices are square; None if the shape does not decide."""
     for axis in range(3):
-        first, second = (shape[other] for other in range(3) if other != axis)
+        first, second = (shape[in_plane] for in_plane in range(3) if in_plane != axis)
         if shape[axis] <= (_THIN if first == second else _VERY_THIN) * min(first, second):
             return axis
     return None

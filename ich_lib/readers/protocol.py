@@ -101,8 +101,8 @@ def protocol_of(header: pydicom.Dataset, frame: pydicom.Dataset) -> Protocol:
 
 def has_agent(header: pydicom.Dataset) -> bool:
     """Whether the tags say that contrast agent was given; some programs write "none" into them."""
-    named = any(capitals(header, tag) not in _NO_AGENT for tag in ("ContrastBolusAgent", "ContrastBolusIngredient"))
-    return named or bool(header.get("ContrastBolusAgentSequence")) or _is_positive(header.get("ContrastBolusVolume"))
+    is_named = any(capitals(header, tag) not in _NO_AGENT for tag in ("ContrastBolusAgent", "ContrastBolusIngredient"))
+    return is_named or bool(header.get("ContrastBolusAgentSequence")) or _is_positive(header.get("ContrastBolusVolume"))
 
 
 def capitals(header: pydicom.Dataset, tag: str) -> str:

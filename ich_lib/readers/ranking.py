@@ -57,12 +57,12 @@ def unreadable(series: Series) -> str:
 def _hindrance(series: Series, longest_mm: float) -> tuple[bool, ...]:
     """What makes a series useless for blood, worst first: not readable, no slices, no head, a part of a head."""
     repeats = len(series.places_mm) and len(series.slices) > _REPEATS * len(series.places_mm)
-    whole = extent_mm(series)
+    extent = extent_mm(series)
     return (
         bool(unreadable(series)),
         bool(repeats) or protocol.is_odd(series.description),
         not protocol.is_head(series.description, series.first.protocol.body_part),
-        whole is not None and whole < longest_mm / 2,
+        extent is not None and extent < longest_mm / 2,
     )
 
 
@@ -87,7 +87,7 @@ def _plane(series: Series) -> int:
 
 def _thickness(series: Series) -> int:
     """0 for 3 to 6 mm, 1 for thinner, 2 for thicker: the slice thickness, or the spacing if that is larger."""
-    known = [mm for mm in (series.spacing_mm, series.first.thickness_mm) if mm is not None]
-    if not known:
+    thicknesses_mm = [mm for mm in (series.spacing_mm, series.first.thickness_mm) if mm is not None]
+    if not thicknesses_mm:
         return 0
-    return 1 if max(known) < _USUAL_MM[0] else 2 if max(known) > _USUAL_MM[1] else 0
+    return 1 if max(thicknesses_mm) < _USUAL_MM[0] else 2 if max(thicknesses_mm) > _USUAL_MM[1] else 0

@@ -107,10 +107,10 @@ def window_of(folder: str) -> str | None:
     if folder in WINDOWS:
         return folder
     words = re.findall("[a-z]+", folder.casefold())
-    named = [window for word, window in _WINDOW_WORDS.items() if word in words]
-    if len(named) == 1 and not set(words) & _MIXES:
-        return named[0]
-    return "" if named or set(words) & {"window", "windows", "windowed", "win", "wl", "render"} else None
+    windows = [window for word, window in _WINDOW_WORDS.items() if word in words]
+    if len(windows) == 1 and not set(words) & _MIXES:
+        return windows[0]
+    return "" if windows or set(words) & {"window", "windows", "windowed", "win", "wl", "render"} else None
 
 
 def _rank(order: list[str | None], window: str | None) -> int:

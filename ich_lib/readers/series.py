@@ -113,9 +113,9 @@ def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list
     """Slices of one key with the same orientation, within rounding. A slice without orientation counts as the first."""
     groups: list[list[Slice]] = []
     for alike in _by(slices, key):
-        begun = len(groups)
+        first_new = len(groups)
         for item in sorted(alike, key=lambda item: item.orientation is None):
-            home = next((group for group in groups[begun:] if _lie_alike(group[0], item)), None)
+            home = next((group for group in groups[first_new:] if _lie_alike(group[0], item)), None)
             if home is None:
                 groups.append([item])
             else:
@@ -153,14 +153,15 @@ def _likeness(item: Slice) -> Hashable:
 
 def _joined(family: list[list[Slice]]) -> list[list[Slice]]:
     """Parts of one series under several UIDs are joined; other series are unchanged."""
-    groups = [whole for part in _by(family, _scanned_as) for whole in _counted_through(part)]
+    groups = [joined for part in _by(family, _scanned_as) for joined in _counted_through(part)]
     singles = [group for group in groups if len(group) == 1]
     if not singles:
         return groups
     by_thickness = _by(singles, lambda group: group[0].thickness_mm)
     # one head in two thicknesses, or two reconstructions of one head
     parts = [singles] if _lie_apart(singles) else by_thickness
-    return [group for group in groups if len(group) > 1] + [whole for part in parts for whole in _one_of_singles(part)]
+    several = [group for group in groups if len(group) > 1]
+    return several + [joined for part in parts for joined in _one_of_singles(part)]
 
 
 def _one_of_singles(singles: list[list[Slice]]) -> list[list[Slice]]:

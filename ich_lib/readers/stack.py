@@ -93,19 +93,19 @@ def _without_strays(slices: list[Slice]) -> tuple[list[Slice], int]:
     if line is None or len(slices) < 4:
         return slices, 0
     steps = np.diff(line.along_mm)
-    apart = steps[steps >= SAME_PLACE_MM]
-    far_mm = max(_FAR_STEPS * float(np.median(apart)), _FAR_MM)
+    distances_mm = steps[steps >= SAME_PLACE_MM]
+    far_mm = max(_FAR_STEPS * float(np.median(distances_mm)), _FAR_MM)
     edges = [0, *(int(k) + 1 for k in np.flatnonzero(steps > far_mm)), len(slices)]
     clusters = [slices[a:b] for a, b in pairwise(edges)]
     sizes = [1 + int(np.count_nonzero(steps[a : b - 1] >= SAME_PLACE_MM)) for a, b in pairwise(edges)]  # of places
-    most = max(sizes)
-    few = max(_MOST_STRAYS, _STRAY_SHARE * most)
-    while len(clusters) > 1 and sizes[0] <= few and 3 * sizes[0] <= most:
+    largest_size = max(sizes)
+    few = max(_MOST_STRAYS, _STRAY_SHARE * largest_size)
+    while len(clusters) > 1 and sizes[0] <= few and 3 * sizes[0] <= largest_size:
         clusters, sizes = clusters[1:], sizes[1:]
-    while len(clusters) > 1 and sizes[-1] <= few and 3 * sizes[-1] <= most:
+    while len(clusters) > 1 and sizes[-1] <= few and 3 * sizes[-1] <= largest_size:
         clusters, sizes = clusters[:-1], sizes[:-1]
-    kept = [item for cluster in clusters for item in cluster]
-    return kept, len(slices) - len(kept)
+    kept_slices = [item for cluster in clusters for item in cluster]
+    return kept_slices, len(slices) - len(kept_slices)
 
 
 def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
@@ -122,24 +122,24 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
     usual_mm = [mm for number in passes if (mm := _usual_mm(slices, line.along_mm, number)) is not None]
     near_mm = _NEAR_STEPS * min(usual_mm or [float(steps[steps >= SAME_PLACE_MM].min())])
     spans: list[tuple[float, float]] = []
-    kept: set[int] = set()
+    kept_ids: set[int] = set()
     members = [[item for item in slices if item.pass_number == number] for number in passes]
     for own in sorted(members, key=lambda own: (-len(own), min(item.number for item in own))):
         places = [along_mm[id(item)] for item in own]
-        kept |= {
+        kept_ids |= {
             id(item)
             for item, mm in zip(own, places, strict=True)
             if not any(low - near_mm < mm < high + near_mm for low, high in spans)
         }
         spans.append((min(places), max(places)))
-    return [item for item in slices if id(item) in kept], len(slices) - len(kept)
+    return [item for item in slices if id(item) in kept_ids], len(slices) - len(kept_ids)
 
 
 def _usual_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> float | None:
     """The usual distance in one pass; None for a pass of one place."""
     own = np.diff(along_mm[[item.pass_number == acquisition for item in slices]])
-    apart = own[own >= SAME_PLACE_MM]
-    return float(np.median(apart)) if apart.size else None
+    distances_mm = own[own >= SAME_PLACE_MM]
+    return float(np.median(distances_mm)) if distances_mm.size else None
 
 
 def _one_at_each_place(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> tuple[list[Slice], int, int]:

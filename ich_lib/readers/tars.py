@@ -81,8 +81,8 @@ def _is_tar(stream: BinaryIO) -> bool:
 class _Bounded(io.RawIOBase):
     """A stream with a limit: a header of tar may request gigabytes (a long name, a PAX record)."""
 
-    def __init__(self, stream: BinaryIO, most: int, name: str):
-        self._stream, self._left, self._name = stream, most, name
+    def __init__(self, stream: BinaryIO, max_bytes: int, name: str):
+        self._stream, self._left, self._name = stream, max_bytes, name
 
     def read(self, size: int = -1) -> bytes:
         self._left -= size

@@ -146,12 +146,12 @@ def _nearest_slices(
     """
     first_voxels = np.stack([places, *np.zeros((2, len(places))), np.ones(len(places))])
     rows = np.round((np.linalg.inv(own) @ affine @ first_voxels)[0]).astype(int)
-    taken = np.where(((rows >= 0) & (rows < len(mask)))[:, None, None], mask[np.clip(rows, 0, len(mask) - 1)], False)
-    there = own.copy()
-    there[:3, 0] = affine[:3, 0]
+    nearest = np.where(((rows >= 0) & (rows < len(mask)))[:, None, None], mask[np.clip(rows, 0, len(mask) - 1)], False)
+    affine_of_places = own.copy()
+    affine_of_places[:3, 0] = affine[:3, 0]
     sideways = np.linalg.lstsq(own[:3, 1:3], (own @ [rows[0], 0, 0, 1] - affine[:, 3])[:3], rcond=None)[0]
-    there[:3, 3] = affine[:3, 3] + own[:3, 1:3] @ sideways
-    return taken, there
+    affine_of_places[:3, 3] = affine[:3, 3] + own[:3, 1:3] @ sideways
+    return nearest, affine_of_places
 
 
 def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, ...]) -> None:

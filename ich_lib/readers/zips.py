@@ -64,9 +64,9 @@ class _Entry(io.RawIOBase):
         self._stream: IO[bytes] | None = None
         self._stream = self._try(archive.open, entry)
 
-    def _try(self, work: Callable[..., Any], *given: Any) -> Any:
+    def _try(self, work: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return work(*given)
+            return work(*arguments)
         except Exception as problem:
             raise ReadError(
                 f"{self.name} is damaged and could not be unpacked. Zip the files again.", code="damaged"

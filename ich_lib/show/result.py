@@ -44,11 +44,11 @@ def overview(result: Result, *, slices: int = 8) -> Figure:
     mask = result.mask
     for place, k in enumerate(indices):
         draw_outlined(figure.add_subplot(grid[place // columns, place % columns]), result, mask[k], k)
-    beside = figure.add_subplot(grid[:, -1])
+    side_panel = figure.add_subplot(grid[:, -1])
     if result.is_withheld:
-        _reasons(beside, result)
+        _reasons(side_panel, result)
     else:
-        _scores(beside, result)
+        _scores(side_panel, result)
     words = " ".join(filter(None, [result_sentence(result), belief_sentence(result)]))
     heading = textwrap.fill(words, int(8.3 * width))  # letters of this size per inch
     figure.text(0.012, 1 - 0.38 / height, heading, color=_INK, fontsize=13, weight="bold", va="center")

@@ -40,20 +40,20 @@ def cross_validate(
     out, runs = Path(out), []
     for fold in range(FOLDS):
         folder = out / f"{FOLD}{fold}"
-        begun = is_run(folder)
-        if begun and open_run(folder).recipe != recipe:
+        is_started = is_run(folder)
+        if is_started and open_run(folder).recipe != recipe:
             raise ValueError(f"{folder} holds a run with other settings than {recipe.name}. Choose another folder.")
-        if begun and open_run(folder).weights.is_file():
+        if is_started and open_run(folder).weights.is_file():
             runs.append(open_run(folder))
             continue
-        first = None if begun else _first(start, fold)
+        first = None if is_started else _first(start, fold)
         run = train(
             recipe,
             data,
             folder,
             fold=fold,
             start=first,
-            resume=begun,
+            resume=is_started,
             split=split,
             allow_leaks=allow_leaks,
             devices=devices,

@@ -28,25 +28,25 @@ def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int 
         phantoms: for the recipe's share of phantoms.
         devices: number that share every batch; call this inside their context.
     """
-    recipe, (seen, unseen) = run.recipe, _sides(run, slices)
+    recipe, (training_part, held_out_part) = run.recipe, _sides(run, slices)
     keras.utils.set_random_seed(recipe.seed)
-    made = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
-    batches = Batches(seen, recipe, phantoms=made)
-    known = any((run.folder / name).is_file() for name in (START, CHECKPOINT))
-    model = compile_model(recipe, len(batches), pretrained=not known)
+    phantom_slices = None if phantoms is None else Slices(phantoms, np.arange(len(phantoms)))
+    batches = Batches(training_part, recipe, phantoms=phantom_slices)
+    has_weights = any((run.folder / name).is_file() for name in (START, CHECKPOINT))
+    model = compile_model(recipe, len(batches), pretrained=not has_weights)
     if (run.folder / START).is_file():
         model.set_weights(run.first_model().get_weights())
-    begun = _restore(model, run.folder, len(batches))
+    first_epoch = _restore(model, run.folder, len(batches))
     stopped = is_stalled(_losses(run), recipe.patience)
-    batches.start_at(begun)
+    batches.start_at(first_epoch)
     model.fit(
         batches,
-        initial_epoch=begun,
+        initial_epoch=first_epoch,
         shuffle=False,  # the batches have their own order
-        epochs=begun if stopped else recipe.epochs,
-        validation_data=ValidationBatches(unseen, recipe, multiple=devices) if len(unseen) else None,
+        epochs=first_epoch if stopped else recipe.epochs,
+        validation_data=ValidationBatches(held_out_part, recipe, multiple=devices) if len(held_out_part) else None,
         validation_freq=5,
-        callbacks=[_Checkpoints(run, begun, batches), _Plateau(run)],
+        callbacks=[_Checkpoints(run, first_epoch, batches), _Plateau(run)],
         verbose=0,
     )
     final = build(recipe)
@@ -56,8 +56,10 @@ def fit(run: Run, slices: Store, *, phantoms: Store | None = None, devices: int 
 
 def _sides(run: Run, slices: Store) -> tuple[Slices, Slices]:
     """The training side and the held-out side."""
-    seen, unseen = (Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False))
-    return seen, unseen
+    training_part, held_out_part = (
+        Slices(slices, run.split.rows(slices.table, trained=side)) for side in (True, False)
+    )
+    return training_part, held_out_part
 
 
 def fit_classical(run: Run, slices: Store) -> None:
@@ -67,11 +69,10 @@ def fit_classical(run: Run, slices: Store) -> None:
     """
     if run.weights.is_file():
         return
-    started, recipe, (seen, unseen) = time.monotonic(), run.recipe, _sides(run, slices)
-    rows = np.sort(Batches(seen, recipe).one_pass())
-    taught, held_out = (
-        classical.measure_slices(ValidationBatches(part, recipe), recipe) for part in (Slices(seen.store, rows), unseen)
-    )
+    started, recipe, (training_part, held_out_part) = time.monotonic(), run.recipe, _sides(run, slices)
+    rows = np.sort(Batches(training_part, recipe).one_pass())
+    parts = Slices(training_part.store, rows), held_out_part
+    taught, held_out = (classical.measure_slices(ValidationBatches(part, recipe), recipe) for part in parts)
     scores = classical.fit_classifiers(taught, recipe)
     row = {"epoch": 1, "loss": _log_loss(scores, taught), "learning_rate": ""}
     row |= {"val_loss": _log_loss(scores, held_out) if len(held_out.labels) else ""}
@@ -156,13 +157,13 @@ def _losses(run: Run) -> list[float]:
 def _restore(model: keras.Model, folder: Path, steps: int) -> int:
     """Load the last checkpoint, including the optimizer, and cut the history to it; returns the next epoch."""
     checkpoint, history = folder / CHECKPOINT, folder / HISTORY
-    begun = 0
+    next_epoch = 0
     if checkpoint.is_file():
         model.load_weights(checkpoint)
-        begun = int(_number(model.optimizer.iterations)) // steps
-    lines = history.read_text().splitlines()[1 : begun + 1] if history.is_file() else []
+        next_epoch = int(_number(model.optimizer.iterations)) // steps
+    lines = history.read_text().splitlines()[1 : next_epoch + 1] if history.is_file() else []
     history.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
-    return begun
+    return next_epoch
 
 
 def _number(value: keras.Variable | keras.KerasTensor) -> float:
@@ -173,12 +174,16 @@ def _number(value: keras.Variable | keras.KerasTensor) -> float:
 class _Checkpoints(keras.callbacks.Callback):
     """After every epoch a checkpoint, then a line of history; a progress bar shows the time left."""
 
-    def __init__(self, run: Run, begun: int, batches: Batches):
+    def __init__(self, run: Run, first_epoch: int, batches: Batches):
         super().__init__()
         self.run, self.batches, self.started = run, batches, time.monotonic() - 60 * run.minutes
         steps = len(batches)
         self.bar = tqdm(
-            total=run.recipe.epochs * steps, initial=begun * steps, desc=run.recipe.name, unit="step", mininterval=2
+            total=run.recipe.epochs * steps,
+            initial=first_epoch * steps,
+            desc=run.recipe.name,
+            unit="step",
+            mininterval=2,
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -91,18 +91,19 @@ def train(
         classical.check_recipe(recipe)
         if start is not None:
             raise ValueError(f"{recipe.name} is not a network and has no initial weights; leave start out.")
-    begun = open_run(out) if resume else None
-    place = distribute(devices, batch=(begun.recipe if begun else recipe).batch)  # reported before anything is written
+    started = open_run(out) if resume else None
+    # reported before anything is written
+    place = distribute(devices, batch=(started.recipe if started else recipe).batch)
     slices = open_slices(recipe, data)
-    patient_split = begun.split if begun else _split(slices, split, fold, recipe.seed)
+    patient_split = started.split if started else _split(slices, split, fold, recipe.seed)
     if set(patient_split.folds) != set(units(slices.table, patient_split.kind)):
-        subject = f"{out} was begun with" if begun else "The split deals out"
+        subject = f"{out} was begun with" if started else "The split deals out"
         raise ValueError(f"{subject} {len(patient_split.folds)} other patients than {slices.table.name} holds.")
     if not allow_leaks and (shared := find_leaks(patient_split, slices)):
         raise ValueError(
             f"This split leaks: {shared}. Its figures would mean nothing; use allow_leaks to train anyway."
         )
-    run = begun or _new_run(recipe, out, patient_split, start)
+    run = started or _new_run(recipe, out, patient_split, start)
     if run.recipe.is_network:
         test_phantoms = _phantoms(run.recipe, 1) if data is not None and run.recipe.mixes_phantoms else None
         with place:

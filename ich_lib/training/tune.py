@@ -111,14 +111,14 @@ def tune(
         trials = min(trials, math.prod(len(_choices_by_json(values)) for values in space.values()))
     with _study(out / _STUDY, json.loads(json.dumps(settings, default=asdict))) as study:
         trials_so_far = study.get_trials()
-        left = None if minutes is None else 60 * (minutes - sum(map(_minutes, trials_so_far)))
-        if len(trials_so_far) < trials and (left is None or left > 0):
+        remaining_s = None if minutes is None else 60 * (minutes - sum(map(_minutes, trials_so_far)))
+        if len(trials_so_far) < trials and (remaining_s is None or remaining_s > 0):
             report_progress(study)
             objective = _objective(recipe, slices, out, space, split)
             study.optimize(
                 objective,
                 trials - len(trials_so_far),
-                timeout=left,
+                timeout=remaining_s,
                 catch=(ValueError, TypeError),
                 callbacks=[report_progress],
             )
@@ -278,11 +278,11 @@ def _objective(
 
 def _run_trial(recipe: Recipe, slices: Store, folder: Path, split: Split) -> tuple[float, float]:
     """Train one trial, or finish it; returns its score on the inner fold and its minutes."""
-    begun = is_run(folder) and open_run(folder).recipe == recipe_from_json(recipe.as_json())
-    if begun and open_run(folder).weights.is_file():
+    is_started = is_run(folder) and open_run(folder).recipe == recipe_from_json(recipe.as_json())
+    if is_started and open_run(folder).weights.is_file():
         run = open_run(folder)
     else:
-        run = train(recipe, slices, folder, split=split, resume=begun)
+        run = train(recipe, slices, folder, split=split, resume=is_started)
     return score_run(run, Slices(slices, split.rows(slices.table, trained=False))), run.minutes
 
 

@@ -46,7 +46,7 @@ class _Game:
         rows: of the table, in the order of the questions; None for synthetic heads.
         number: of the current question.
         coming: number of a question to its case, which is prepared in the background.
-        case: the current one, with the number `asked`; shown since `since`.
+        case: the current one, with the number `case_number`; shown since `since`.
         answer: the student's answer to the current question; None before it.
         mine, theirs: all answers so far, of the student and of the model.
     """
@@ -59,7 +59,7 @@ class _Game:
     rows: list[int] | None
     count: int
     number: int = 1
-    asked: int = 0
+    case_number: int = 0
     coming: dict[int, Future[_Case]] = field(default_factory=dict)
     case: _Case | None = None
     since: float = 0.0
@@ -166,11 +166,11 @@ def _present(game: _Game) -> _Case:
     for turn in (number, number + 1):
         if turn <= game.count and turn not in coming:
             coming[turn] = _prepare_case(game, turn)
-    if game.case is None or game.asked != number:
+    if game.case is None or game.case_number != number:
         with st.spinner("Making the head …" if game.rows is None else "Reading the case …"):
             game.case = coming[number].result()
         coming.pop(number - 1, None)
-        game.asked, game.since, game.answer = number, time.monotonic(), None
+        game.case_number, game.since, game.answer = number, time.monotonic(), None
     return game.case
 
 

@@ -17,7 +17,7 @@ from ich_lib.workbench.shown import error_sentence, escape_markdown, modified_at
 
 LIVE_S = 3  # between two checks of the history of a running training
 _PROBLEMS = 3  # messages shown before they are only counted
-_MOST = 8  # curves on one chart, as many as distinguishable colors
+_MAX_CURVES = 8  # curves on one chart, as many as distinguishable colors
 _COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000", GRAY)
 _TRAIN = "python -m ich_lib train unet-phantom --out runs/first"
 _EVALUATE = "python -m ich_lib evaluate runs/first --data DATA --out runs/first"
@@ -79,7 +79,7 @@ def _choose_runs(run_folders: Sequence[Run]) -> list[Run]:
         {(run.folder.parent, run.recipe.name): run for run in sorted(run_folders, key=_last_change)}.values()
     )[-5:]
     names = st.multiselect(
-        "Runs", list(by_name), [run.name for run in run_folders if run in latest], max_selections=_MOST
+        "Runs", list(by_name), [run.name for run in run_folders if run in latest], max_selections=_MAX_CURVES
     )
     return [by_name[name] for name in names]
 

@@ -17,7 +17,7 @@ from ich_lib.prepare.window import WINDOWS, window
 STACK_WINDOWS = ("brain", "subdural", "bone")
 TRUTH, MODEL, STUDENT = "truth", "model", "yours"
 _LINES = {TRUTH: (colors.TRUTH, []), MODEL: (colors.MASK, [9, 5]), STUDENT: (colors.YOURS, [3, 4])}  # color and dashes
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 
 def encode_frames(hu: np.ndarray, *, side: int = 512, sharp: bool = False) -> dict:
@@ -89,6 +89,6 @@ def show_stack(
 @st.cache_resource(show_spinner=False)
 def _component() -> Callable:
     """The component, registered once."""
-    html, css, js = (_HERE.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    html, css, js = (_FOLDER.joinpath(f"slices.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     css = f".slices {{ --focus: {colors.SKY}; }}\n{css}"
     return st.components.v2.component("ich_lib_slices", html=html, css=css, js=js)

@@ -33,8 +33,8 @@ def _rows_of_patients(rng: np.random.Generator) -> Inputs:
 
 def _unlabeled(rng: np.random.Generator) -> Inputs:
     probability, labeled = rng.random(12), rng.permutation(12)[:5].tolist()
-    left = [k for k in range(12) if k not in labeled]
-    return (probability, labeled), min(left, key=lambda k: abs(probability[k] - 0.5))
+    unlabeled = [k for k in range(12) if k not in labeled]
+    return (probability, labeled), min(unlabeled, key=lambda k: abs(probability[k] - 0.5))
 
 
 def _rows_to_pay(rng: np.random.Generator) -> Inputs:
@@ -59,15 +59,15 @@ def _judge_bag(mine: Callable) -> None:
         rng = np.random.default_rng(seed)
         patient = rng.choice(list("abcdefg"), 30)
         rows = rng.permutation(30)[:22]
-        kept = rows.copy()
+        rows_before = rows.copy()
         times = np.bincount(mine(rows, patient, np.random.default_rng(seed)), minlength=30)
-        assert np.array_equal(rows, kept), "The rows that were given have changed."
+        assert np.array_equal(rows, rows_before), "The rows that were given have changed."
         assert not times[np.setdiff1d(np.arange(30), rows)].any(), "A row is drawn that was not given."
         names = np.unique(patient[rows])
-        each = [times[rows[patient[rows] == name]] for name in names]
-        assert all(np.ptp(counts) == 0 for counts in each), "All rows of a patient go together."
-        assert sum(counts[0] for counts in each) == len(names), "Draw as many patients as there are."
-        drawn.append(max(counts[0] for counts in each))
+        counts_of_patients = [times[rows[patient[rows] == name]] for name in names]
+        assert all(np.ptp(counts) == 0 for counts in counts_of_patients), "All rows of a patient go together."
+        assert sum(counts[0] for counts in counts_of_patients) == len(names), "Draw as many patients as there are."
+        drawn.append(max(counts[0] for counts in counts_of_patients))
     assert np.mean(np.array(drawn) > 1) > 0.8, "With replacement, some patient is drawn twice in most bags."
     bags = [tuple(mine(rows, patient, np.random.default_rng(seed))) for seed in (0, 1, 2, 0)]
     assert len(set(bags)) > 1, "Draw with the generator that is given."
@@ -127,8 +127,8 @@ def _folds(rng: np.random.Generator) -> Inputs:
     columns = rng.normal(size=(60, 2)) + bleeds[:, None] * [0.8, 0.1]
     scores = np.zeros(60)
     for k in (0, 1, 4):
-        others = make_pipeline(StandardScaler(), LogisticRegression()).fit(columns[fold != k], bleeds[fold != k])
-        scores[fold == k] = others.predict_proba(columns[fold == k])[:, 1]
+        fold_model = make_pipeline(StandardScaler(), LogisticRegression()).fit(columns[fold != k], bleeds[fold != k])
+        scores[fold == k] = fold_model.predict_proba(columns[fold == k])[:, 1]
     return (columns, bleeds, fold), scores
 
 

@@ -84,17 +84,17 @@ def _judge_temperature(mine: Callable) -> None:
 def _judge_noise(mine: Callable) -> None:
     for seed, sd_hu in enumerate((2.0, 10.0, 31.0)):
         hu = np.random.default_rng(seed).normal(30, 40, (180, 220))
-        kept = hu.copy()
-        noise = np.asarray(mine(hu, sd_hu, np.random.default_rng(seed))) - kept
-        assert np.array_equal(hu, kept), "The slice that was given has changed."
+        hu_before = hu.copy()
+        noise = np.asarray(mine(hu, sd_hu, np.random.default_rng(seed))) - hu_before
+        assert np.array_equal(hu, hu_before), "The slice that was given has changed."
         assert abs(noise.std() - sd_hu) < 0.03 * sd_hu, f"The noise spreads by {noise.std():.1f} HU, not {sd_hu:.1f}."
         assert abs(noise.mean()) < 0.05 * sd_hu, f"The mean moved by {noise.mean():.1f} HU."
         assert abs(stats.kurtosis(noise, axis=None)) < 0.15, "This noise is not Gaussian."
         assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.05, "Every row has the same noise."
         assert abs(np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]) < 0.05, "Columns share their noise."
-        other, again = (np.asarray(mine(hu, sd_hu, np.random.default_rng(k))) - kept for k in (9, seed))
-        assert not np.array_equal(noise, other), "Draw with the generator that is given."
-        assert np.array_equal(noise, again), "The same generator must draw alike."
+        other_noise, same_noise = (np.asarray(mine(hu, sd_hu, np.random.default_rng(k))) - hu_before for k in (9, seed))
+        assert not np.array_equal(noise, other_noise), "Draw with the generator that is given."
+        assert np.array_equal(noise, same_noise), "The same generator must draw alike."
 
 
 def _features(rng: np.random.Generator) -> Inputs:
@@ -117,7 +117,7 @@ def _groups(rng: np.random.Generator) -> Inputs:
 
 def _lopsided_network(rng: np.random.Generator) -> Inputs:
     picture, weight = rng.normal(size=(4, 6)), rng.normal(size=(4, 6))
-    draw = lambda seen: seen * weight  # noqa: E731
+    draw = lambda pictures: pictures * weight  # noqa: E731
     return (draw, picture), (picture * weight + (picture[:, ::-1] * weight)[:, ::-1]) / 2
 
 
@@ -139,8 +139,8 @@ def _judge_card(mine: Callable) -> None:
         text, refusal = _text_or_refusal(mine, config)
         if missing:
             assert refusal, f"A card without {', '.join(missing)} was written."
-            named = [key for key in _NEEDED if key in refusal]
-            assert named == missing, f"{missing} are missing; the error names {named}."
+            named_keys = [key for key in _NEEDED if key in refusal]
+            assert named_keys == missing, f"{missing} are missing; the error names {named_keys}."
         else:
             assert not refusal, f"A full card was refused: {refusal}"
             lines = text.splitlines()
@@ -159,8 +159,8 @@ def _masks_of_patients(rng: np.random.Generator) -> Inputs:
     truth, mask, ids = rng.random((20, 2, 3)) < 0.4, rng.random((20, 2, 3)) < 0.5, rng.choice(list("abcde"), 20)
     truth[rng.random(20) < 0.3] = False
     truth[ids == "e"] = False
-    each = {name: dice_per_subject(truth[ids == name], mask[ids == name]) for name in set(ids.tolist())}
-    return (mask, truth, ids), {name: value for name, value in each.items() if value is not None}
+    dice_of_patients = {name: dice_per_subject(truth[ids == name], mask[ids == name]) for name in set(ids.tolist())}
+    return (mask, truth, ids), {name: value for name, value in dice_of_patients.items() if value is not None}
 
 
 def _plan(rng: np.random.Generator) -> Inputs:
@@ -211,8 +211,8 @@ def _judge_report(mine: Callable) -> None:
         used = [word for word in words if word in text]
         assert used == [right], f"From {low:+.3f} to {high:+.3f} is '{right}'; the text says {used}."
         parts = [f"{abs(value):.3f}" for value in (gain.value, low, high)]
-        wanted = [*parts, str(gain.n_patients), change, data]
-        lost = [part for part in wanted if part not in text]
+        required_parts = [*parts, str(gain.n_patients), change, data]
+        lost = [part for part in required_parts if part not in text]
         assert not lost, f"{lost[0]!r} is missing in: {text}"
 
 

@@ -33,8 +33,8 @@ def _masks_and_probabilities(rng: np.random.Generator) -> Inputs:
     truth = (rng.random((7, 4, 5, 1)) < 0.4).astype(np.float32)
     truth[rng.permutation(7)[:3]] = 0
     probability = np.round(rng.random(truth.shape) * 4) / 4  # one half comes often
-    each = [dice(t > 0, p >= 0.5) for t, p in zip(truth, probability, strict=True) if t.any()]
-    return (truth, probability), float(np.mean(each))
+    dice_of_slices = [dice(t > 0, p >= 0.5) for t, p in zip(truth, probability, strict=True) if t.any()]
+    return (truth, probability), float(np.mean(dice_of_slices))
 
 
 def _neighbors(rng: np.random.Generator) -> Inputs:

@@ -181,10 +181,10 @@ def _label_table(rng: np.random.Generator) -> tuple[tuple, object]:
 
 def _lines_and_folder(rng: np.random.Generator) -> tuple[tuple, object]:
     lines = list({f"{line['PatientNumber']}/{line['SliceNumber']}": line for line in map(_line, [rng] * 12)}.items())
-    there = {name for name, _ in lines if rng.random() < 0.6}
-    return ([line for _, line in lines], there | {"999/1"}), (
-        [line for name, line in lines if name in there],
-        sorted(name for name, _ in lines if name not in there),
+    files_in_folder = {name for name, _ in lines if rng.random() < 0.6}
+    return ([line for _, line in lines], files_in_folder | {"999/1"}), (
+        [line for name, line in lines if name in files_in_folder],
+        sorted(name for name, _ in lines if name not in files_in_folder),
     )
 
 
@@ -220,9 +220,9 @@ def _nearest_rows(rng: np.random.Generator) -> tuple[tuple, object]:
 def _judge_deal(mine: Callable) -> None:
     for folds, count in ((3, 13), (5, 40), (4, 21)):
         patients = [f"p{k}" for k in np.random.default_rng(count).integers(0, count, 200)]
-        kept = list(patients)
+        patients_before = list(patients)
         dealt = mine(patients, folds, 1)
-        assert patients == kept, "The list of patients was changed."
+        assert patients == patients_before, "The list of patients was changed."
         assert set(dealt) == set(patients), "Every patient gets a fold, once."
         sizes = np.bincount(list(dealt.values()), minlength=folds)
         assert len(sizes) == folds, f"Folds run from 0 to {folds - 1}."
@@ -265,11 +265,12 @@ def _picture_to_pad(rng: np.random.Generator) -> tuple[tuple, object]:
 
 
 def _some_unreadable(rng: np.random.Generator) -> tuple[tuple, object]:
-    there = rng.random(9) < 0.6
-    pictures = [f"picture {k}" if good else None for k, good in enumerate(there)]
+    can_read = rng.random(9) < 0.6
+    pictures = [f"picture {k}" if good else None for k, good in enumerate(can_read)]
     labels = rng.integers(0, 5, 9).tolist()
-    left = [k for k in range(9) if there[k]]
-    return (pictures, labels), ([pictures[k] for k in left], [labels[k] for k in left], np.flatnonzero(~there).tolist())
+    readable = [k for k in range(9) if can_read[k]]
+    unreadable = np.flatnonzero(~can_read).tolist()
+    return (pictures, labels), ([pictures[k] for k in readable], [labels[k] for k in readable], unreadable)
 
 
 def _judge_flip(mine: Callable) -> None:

@@ -31,14 +31,14 @@ def _judge_balance(mine: Callable) -> None:
         rng = np.random.default_rng(seed)
         bleeds = rng.random(60) < rng.uniform(0.1, 0.35)
         bleeds[:3] = True, False, False
-        kept = bleeds.copy()
+        bleeds_before = bleeds.copy()
         drawn = [np.asarray(mine(bleeds, np.random.default_rng(k))) for k in (seed, seed, seed + 1, seed + 2)]
-        assert np.array_equal(bleeds, kept), "What was given has changed."
+        assert np.array_equal(bleeds, bleeds_before), "What was given has changed."
         clean = [rows[~bleeds[rows]] for rows in drawn]
-        for rows, others in zip(drawn, clean, strict=True):
+        for rows, clean_rows in zip(drawn, clean, strict=True):
             assert sorted(rows[bleeds[rows]]) == np.flatnonzero(bleeds).tolist(), "Every bleeding row comes once."
-            assert len(others) == bleeds.sum(), "As many clean rows as bleeding ones are wanted."
-            assert len(set(others.tolist())) == len(others), "A clean row is drawn twice."
+            assert len(clean_rows) == bleeds.sum(), "As many clean rows as bleeding ones are wanted."
+            assert len(set(clean_rows.tolist())) == len(clean_rows), "A clean row is drawn twice."
         assert np.array_equal(drawn[0], drawn[1]), "The same generator must draw alike."
         assert len({tuple(sorted(rows)) for rows in clean[1:]}) > 1, "Draw with the generator that is given."
 
@@ -64,10 +64,10 @@ def _batch(rng: np.random.Generator) -> Inputs:
     x, mean, variance = rng.normal(1, 2, (7, 3)), rng.normal(size=3), rng.uniform(0.01, 3, 3)
     x[:, 2] *= 0.01
     training, momentum = bool(rng.random() < 0.6), float(rng.uniform(0.5, 0.99))
-    here, spread = (x.mean(axis=0), x.var(axis=0)) if training else (mean, variance)
-    kept = momentum if training else 1.0
-    moved = (kept * mean + (1 - kept) * here, kept * variance + (1 - kept) * spread)
-    return (x, mean, variance, training, momentum), ((x - here) / np.sqrt(spread + 0.001), *moved)
+    batch_mean, spread = (x.mean(axis=0), x.var(axis=0)) if training else (mean, variance)
+    old_share = momentum if training else 1.0
+    moved = (old_share * mean + (1 - old_share) * batch_mean, old_share * variance + (1 - old_share) * spread)
+    return (x, mean, variance, training, momentum), ((x - batch_mean) / np.sqrt(spread + 0.001), *moved)
 
 
 def _judge_thawing(mine: Callable) -> None:
@@ -82,14 +82,14 @@ def _judge_thawing(mine: Callable) -> None:
         ]
         model = keras.Sequential([keras.Input((4,)), *stack])
         model.layers[0].trainable, model.layers[1].trainable = False, True
-        given = list(blocks)
-        names = mine(model, given)
-        wanted = [f"{block}_dense" for block in "abc" if block in blocks]
-        assert given == blocks, "The list of blocks has changed."
-        assert [layer.name for layer in model.layers if layer.trainable] == wanted, (
-            f"Asked for the blocks {blocks}, {wanted} and nothing else may be trained."
+        blocks_copy = list(blocks)
+        names = mine(model, blocks_copy)
+        trainable_names = [f"{block}_dense" for block in "abc" if block in blocks]
+        assert blocks_copy == blocks, "The list of blocks has changed."
+        assert [layer.name for layer in model.layers if layer.trainable] == trainable_names, (
+            f"Asked for the blocks {blocks}, {trainable_names} and nothing else may be trained."
         )
-        assert list(names) == wanted, f"The trainable layers are {wanted}; you return {names}."
+        assert list(names) == trainable_names, f"The trainable layers are {trainable_names}; you return {names}."
 
 
 INPUTS = {
