@@ -26,9 +26,9 @@ from ich_lib.show import row
 # %% [markdown]
 # ## A head CT is read in seconds, and often at night
 # *Intracranial hemorrhage* is bleeding inside the skull. A typical patient has fallen, has the worst headache of their
-# life, or cannot be woken. The first picture is usually a CT without contrast medium. It takes seconds, most hospitals
-# have it day and night, and fresh blood is bright on it. The pictures below show a real patient. A slice is drawn as if
-# you looked from the feet: the nose points up, and the patient's left is on your right.
+# life, or cannot be woken. The first picture is usually a CT without contrast medium. It is quick, most hospitals have
+# it, and fresh blood is bright on it. The pictures show a real patient, seen from the feet: the nose points up, and the
+# patient's left is on your right.
 
 # %%
 real_hu, real_blood = real_slice("066")
@@ -40,21 +40,20 @@ row(
 # %% [markdown]
 # ## CT numbers separate tissues
 # A CT number states how much a tissue weakens X-rays: water is 0 Hounsfield units (HU), and air is -1000 HU. Clotted
-# blood is denser than brain, because its cells and proteins are packed together. These rounded bounds are enough for a
-# first look:
+# blood is denser than brain, because its cells and proteins are packed together. For a first look, use these rounded
+# bounds:
 #
 # | HU | below -200 | -200 to -20 | -20 to 18 | 18 to 45 | 45 to 90 | above 90 |
 # |---|---|---|---|---|---|---|
 # | | air | fat | water | brain | blood | calcium |
 #
-# Real tissues overlap. A thick slice averages blood with the tissue around it, and muscle and dura (about 50 HU) are as
-# dense as faint blood.
+# Real tissues overlap: thick slices average blood with its surroundings, and muscle and dura are as dense as faint
+# blood.
 #
 # ### Exercise 0.1: name it (5 min)
-# Write a function that returns the name from the table for one number in HU. A number on a bound belongs to the denser
-# tissue.
+# Return the name from the table for one number in HU. A number on a bound belongs to the denser tissue.
 #
-# *Hint:* start with the least dense tissue, and stop at the first bound that the number does not reach.
+# *Hint:* start with air, and stop at the first bound that the number does not reach.
 #
 # *Second hint:* `if hu < -200: return "air"`, and so on. Everything above the last bound is calcium.
 
@@ -96,18 +95,17 @@ def tissue(hu):
 
 # %% [markdown]
 # ## The place of the blood names the type
-# The five types are named after the place of the blood, from the skull inward. The place suggests the source of the
-# bleeding, and the source determines the danger.
+# The table goes from the skull inward. The place suggests the source, and the source determines the danger.
 #
 # | type | where, and its shape | usual source | why it must not be missed |
 # |---|---|---|---|
-# | **epidural** | between skull and dura: a lens that stops at sutures | a torn artery under a fracture | can grow within hours, sometimes after a time in which the patient is awake; above 30 mL surgery is advised, however awake the patient is |
-# | **subdural** | under the dura: a crescent that crosses sutures | torn bridging veins, often a fall in old age or on blood thinners | surgery is advised if it is thicker than 10 mm, or if the midline is shifted by more than 5 mm |
+# | **epidural** | between skull and dura: a lens that stops at sutures | a torn artery under a fracture | can grow within hours, sometimes while the patient is awake; surgery is advised above 30 mL, even if the patient is awake |
+# | **subdural** | under the dura: a crescent that crosses sutures | torn bridging veins, often a fall in old age or on blood thinners | surgery is advised above 10 mm of thickness or 5 mm of midline shift |
 # | **subarachnoid** | in sulci, fissures and cisterns: it fills the spaces of the cerebrospinal fluid | injury; without an injury, mostly a ruptured aneurysm | an aneurysm that bled once may bleed again |
-# | **intraparenchymal** | inside brain: a round or ragged clot | high blood pressure, amyloid, blood thinners, injury | can grow in the first hours; its volume is a strong predictor of death within 30 days |
-# | **intraventricular** | in the ventricles: it sinks to the back, because the patient lies on the back | often a clot in the brain that breaks into a ventricle | can block the flow of cerebrospinal fluid |
+# | **intraparenchymal** | inside brain: a round or ragged clot | high blood pressure, amyloid, blood thinners, injury | can grow in the first hours; its volume predicts death within 30 days |
+# | **intraventricular** | in the ventricles: it sinks to the back of a lying patient | often a clot in the brain that breaks into a ventricle | can block the flow of cerebrospinal fluid |
 #
-# The next cell shows one synthetic head for each type, with its blood outlined:
+# One synthetic head for each type, with its blood outlined:
 
 # %%
 types = ("epidural", "subdural", "subarachnoid", "intraparenchymal", "intraventricular")
@@ -121,8 +119,7 @@ row(pictures, types, through="brain", masks=outlines, height=2.6)
 
 # %% [markdown]
 # Now two real patients. Patient 066 above has an epidural bleed. Patient 084 has a small clot in the brain, with blood
-# in the sulci beside it. The third real head of this course (patient 099) has no bleed, so the course has no real
-# example of subdural or intraventricular blood.
+# in the sulci beside it. The course has no real example of subdural or intraventricular blood.
 
 # %%
 both_hu, both = real_slice("084")
@@ -130,14 +127,12 @@ row([both_hu] * 2, ["as read", "outlined"], through="brain", masks=[both & False
 
 # %% [markdown]
 # ### Exercise 0.2: which is which? (6 min)
-# The cell below shows four new heads, a to d, with their blood outlined. Set `answers` to a list of four of the five
-# type names, in the order a to d.
+# The cell shows four new heads, a to d. Set `answers` to a list of four type names, in this order.
 #
-# *Hint:* for each outline, decide first whether it lies outside the brain or inside. If it lies outside, is it a lens
-# or a crescent?
+# *Hint:* does the blood lie outside the brain or inside? If outside, is it a lens or a crescent?
 #
-# *Second hint:* a lens has a curved inner side that bulges toward the brain; a crescent follows the brain's surface.
-# One of the four bleeds lies in the middle of the head, where the fluid of the ventricles should be.
+# *Second hint:* a lens bulges toward the brain; a crescent follows the brain's surface. One of the bleeds lies in the
+# middle, where the fluid of the ventricles should be.
 
 # %%
 slices, outlines = quiz_slices()
@@ -178,9 +173,8 @@ answers = ["subdural", "subarachnoid", "epidural", "intraventricular"]
 
 # %% [markdown]
 # ## A radiologist uses several windows
-# A screen has too few grays for 3000 HU, so a radiologist looks at a slice through one *window* after another. A window
-# has a level (the HU shown as middle gray) and a width (the range from black to white). **Predict:** in which of these
-# four windows would you find a thin bleed along the skull?
+# A screen has too few grays for 3000 HU, so a radiologist uses several *windows*. A window has a level (middle gray)
+# and a width (the range from black to white). **Predict:** which of these four shows a thin bleed along the skull best?
 
 # %%
 names = ("brain", "subdural", "stroke", "bone")
@@ -189,8 +183,8 @@ row(pictures, [f"{name} {WINDOWS[name]}" for name in names], height=2.8)
 
 # %% [markdown]
 # The brain window (40/80) is for the first look. The subdural window (80/200) is wider, so that blood is not as white
-# as the bone beside it. The stroke window (40/40) is narrow, and shows small differences in brain that lacks blood
-# supply. The bone window shows fractures. A reader who uses only the brain window can miss thin blood along the skull.
+# as the bone beside it. The stroke window (40/40) is narrow, and shows brain that lacks blood supply. The bone window
+# shows fractures. A reader who uses only the brain window can miss thin blood along the skull.
 #
 # ## What looks like blood but is not
 # None of the four slices below has a bleed. **Predict:** which of them would you have called bleeding?
@@ -202,18 +196,16 @@ row([mimic_slice(name) for name in mimics], mimics, through="brain", height=2.8)
 # %% [markdown]
 # - **Calcification** of the choroid plexus, the falx or the pineal gland is harmless. It is denser than a clot (above
 #   100 HU) and often similar on both sides.
-# - **A dense sinus** is flowing blood in the large veins at the back of the head. If a sinus is denser than usual, its
-#   blood may have clotted.
-# - **Streaks** lie between the dense bones of the skull base, or beside metal. They are straight and cross the borders
-#   of tissues.
+# - **A dense sinus** is a large vein with flowing blood. If it is denser than usual, its blood may have clotted.
+# - **Streaks** lie between dense bones of the skull base, or beside metal. They are straight and cross tissue borders.
 # - **Motion** of the patient doubles edges (not shown here).
 #
 # A healthy head is nearly the same on both sides, and most bleeds are not. So radiologists compare a place with the
 # same place on the other side.
 #
 # ### Exercise 0.3: compare both sides (8 min)
-# `hu` is a slice, and `mask` is a suspicious area in it. Return the mean HU in the area minus the mean HU at the
-# mirrored place. Mirror left and right.
+# `hu` is a slice, and `mask` is a suspicious area in it. Return the mean HU in the area minus the mean HU at the place
+# mirrored left to right.
 #
 # *Hint:* mirror either the mask or the picture, not both.
 #
@@ -263,8 +255,8 @@ for patient, hu, blood in (("066", real_hu, real_blood), ("084", both_hu, both))
 
 # %% [markdown]
 # ## Spot the bug: one window for everything
-# A script prepares pictures for a colleague who looks for bleeds. Its comment says: "Bone is the widest window, so
-# nothing is lost." How bright is a clot of 60 HU beside brain of 32 HU, on a scale of 0 to 255?
+# A script uses only the bone window, because "it is the widest, so nothing is lost". How bright is a clot of 60 HU
+# beside brain of 32 HU, on a scale of 0 to 255?
 
 # %%
 clot, brain = 60, 32
@@ -273,12 +265,11 @@ for name in names:
     print(f"{name:9} clot {steps[0]:.0f}, brain {steps[1]:.0f}")
 
 # %% [markdown]
-# In the bone window the clot is only two or three gray steps brighter than brain, and no eye sees that. The scan still
-# holds the difference, but the picture does not show it.
+# In the bone window the clot is only two or three gray steps brighter than brain, and no eye sees that.
 #
 # ## Break it: blood that has aged
-# Blood is bright for some days. Within one to three weeks it fades to the gray of brain, and later it is darker than
-# brain. The cell shows the same lens, fresh and faded. **Predict:** could you still find it?
+# Blood is bright for some days. Within one to three weeks it fades to the gray of brain, and later it is darker.
+# **Predict:** could you still find a faded lens?
 
 # %%
 hu, mask = largest_slice(head_of(53, bleeds=["epidural"]))
