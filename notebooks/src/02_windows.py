@@ -151,12 +151,11 @@ my_level, my_width = 75, 150
 if is_attempted("2.2", my_level, my_width):
     brain, blood, bone = 255 * window(np.array([35, 60, 1000]), my_level, my_width)
     assert blood - brain >= 40, (
-        f"Blood stands out of brain by {blood - brain:.0f} steps; 40 are asked. "
-        "Narrower."
+        f"Blood is {blood - brain:.0f} steps above brain; 40 are needed. "
+        "Narrower width."
     )
     assert bone - blood >= 100, (
-        f"Skull stands out of blood by {bone - blood:.0f} steps; 100 are asked. Higher "
-        "level."
+        f"Skull is {bone - blood:.0f} steps above blood; 100 are needed. Higher level."
     )
     mark_correct("2.2")
 
@@ -217,7 +216,7 @@ plain, with_metal = np.array([[35.0, 60.0, -1000.0]]), np.array([[35.0, 60.0, 30
 if tested := attempt("2.3", scaled_alike):
     a, b = tested(plain), tested(with_metal)
     assert 0 <= np.min(b) <= np.max(b) <= 1, (
-        "The outcome must stay between 0 and 1, metal or not."
+        "The result must lie between 0 and 1, with metal too."
     )
     assert np.allclose(a[0, :2], b[0, :2]), (
         "Metal in a slice must not change the gray of its brain."

@@ -80,14 +80,14 @@ if tested := attempt("3.1", side):
     )
     mirrored_side = tested(mask[:, :, ::-1], scan.affine @ flip)
     assert mirrored_side == "left", (
-        "The same patient, stored from left to right: ask the affine, not the "
+        "The same patient, stored from left to right: use the affine, not the "
         "column's number."
     )
     tested.passes()
 
 
 # %% tags=["mistake"]
-# refused: ask the affine
+# refused: use the affine
 def side(mask, affine):
     return "left" if np.argwhere(mask).mean(axis=0)[2] > mask.shape[2] / 2 else "right"
 
@@ -215,7 +215,7 @@ if tested := attempt("3.3", ml):
         f"{leaning:.2f}: slices come closer."
     )
     assert abs(leaning - right) < 0.01 * right, wrong
-    print(f"{mine:.1f} mL; made were {case.volumes_ml['epidural']:.1f} mL")
+    print(f"{mine:.1f} mL; the phantom has {case.volumes_ml['epidural']:.1f} mL")
     tested.passes()
 
 

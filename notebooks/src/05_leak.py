@@ -250,10 +250,10 @@ if tested := attempt("5.3", enlarged_rows):
     mine = tested(split, table, labels, np.random.default_rng(0))
     trained, held_out = mine
     assert len(trained) == len(split.rows(table, trained=True)) + 600, (
-        "600 copies are to be trained on."
+        "The training rows must include 600 copies."
     )
     assert len(held_out) == len(set(held_out)), (
-        "The held-out side judges; it wants every slice once."
+        "Each held-out slice must occur only once."
     )
     assert not np.isin(held_out, trained).any(), "A held-out slice is among the copies."
     tested.passes()

@@ -93,7 +93,9 @@ if tested := attempt("8.1", my_dice):
         f"{mine:.3f}."
     )
     assert tested(none, none) == 1, "Two empty masks agree; 0 / 0 is no number."
-    assert tested(none, half) == 0, "Blood where there is none shares nothing: 0."
+    assert tested(none, half) == 0, (
+        "A mask of blood that is not there has no overlap: 0."
+    )
     tested.passes()
 
 
@@ -194,12 +196,12 @@ possible = [
 # %% tags=["check"]
 if is_attempted("8.3", possible):
     assert list(possible) == [False, False, True], (
-        "0.857 wants an IoU of 0.750, 0.89 one of 0.802, 0.75 one of 0.600."
+        "Dice 0.857 gives an IoU of 0.750, 0.89 gives 0.802, 0.75 gives 0.600."
     )
     mark_correct("8.3")
 
 # %% tags=["mistake"]
-# refused: 0.89 one of 0.802
+# refused: 0.89 gives 0.802
 possible = [False, True, True]
 
 # %% [markdown] tags=["solution"]
@@ -271,7 +273,7 @@ if tested := attempt("8.4", soft_iou_loss):
         f"Overlap 1.5, union 2 + 2 - 1.5 = 2.5, loss 1 - 0.6 = 0.4; got {mine:.3f}."
     )
     slopes = [slope(soft_iou_loss, s) for s in (0.1, 0.4, 0.8)]
-    assert max(slopes) < -0.05, "Some score still has no slope."
+    assert max(slopes) < -0.05, "The slope is still 0 at some score."
     tested.passes()
 
 

@@ -292,7 +292,7 @@ if tested := attempt("9.2", conv_values):
     assert mine > 0.9 * right, (
         f"Two convolutions down and two up. {right:,} numbers, not {mine:,}."
     )
-    assert mine == right, f"The model's layers say {right:,}; you say {mine:,}."
+    assert mine == right, f"The layers produce {right:,} numbers, not {mine:,}."
     tested.passes()
 
 

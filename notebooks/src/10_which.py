@@ -34,8 +34,8 @@ EPOCHS = 6 if QUICK else 30
 
 # %% [markdown]
 # ## A slice can show no type, one type or several
-# The data are the forty phantom heads of lesson 5. Two thirds of them are for training. For each type, the cell shows
-# the slice with the most blood of this type and no other type:
+# The data are the forty phantom heads of lesson 5, two thirds for training. For each type, the cell shows the slice
+# with the most blood of this type alone:
 
 # %%
 store = phantom_heads()
@@ -57,8 +57,8 @@ for k, name in enumerate(LABELS):
     )
 
 # %% [markdown]
-# Real slices often hold several types. The next cell shows an epidural bleed, and then a small clot in the brain with
-# blood in the sulci beside it, which is two types in one slice.
+# Real slices can hold several types: first an epidural bleed, then a small clot in the brain with blood in the sulci
+# beside it.
 
 # %%
 (epidural, first), (both, second) = real_slice("066"), real_slice("084")
@@ -66,8 +66,8 @@ row([epidural, both], ["epidural", "two types"], through="brain", masks=[first, 
 
 # %% [markdown]
 # ### Exercise 10.1: six labels as seven classes (7 min)
-# `labels` has the shape (n, 6) and the order of `LABELS`: five types, then `any`. Return one class number for each
-# slice: 0 for a normal slice, 1 to 5 for a slice with exactly one type, and 6 for a slice with several types.
+# `labels` has the shape (n, 6) and the order of `LABELS`: five types, then `any`. Return one class per slice: 0 if it
+# is normal, 1 to 5 if it has exactly one type, and 6 if it has several.
 #
 # *Hint:* there are three cases: no type, one type, and several types.
 #
@@ -93,7 +93,7 @@ if tested := attempt("10.1", seven_classes):
         "Two types at once are class 6; the first one alone would hide the second."
     )
     assert (tested(labels) == to_scheme(labels, "7-class").argmax(axis=1)).all(), (
-        "The library answers otherwise."
+        "The library gives other classes."
     )
     tested.passes()
 
@@ -117,8 +117,8 @@ print(
 
 # %% [markdown]
 # ## Networks from one convolution to hundreds
-# The library has the classifiers of the published systems as recipes. The cell builds some of them and counts their
-# parameters, and prints the settings of two others (each large network takes some seconds):
+# The library has the classifiers of the published systems as recipes. The cell counts the parameters of some, and
+# prints the settings of two others:
 
 # %%
 for entry in list_models(
@@ -174,7 +174,7 @@ def score_scheme(scheme, *, seed=0, factor=1.0):
 
 # %% [markdown]
 # ## Five seeds give five results
-# A seed decides the random start of a training. System 001 trained again with other seeds, got other results, and
+# A seed fixes the random numbers of a training. System 001 trained again with other seeds, got other results, and
 # reported one run. **Predict:** how much does the AUC of five runs of one network differ on the same data?
 
 # %%
@@ -196,8 +196,8 @@ texts = [f"{name[:8]} {entry:.2f}" for name, entry in zip(LABELS, known, strict=
 print("height only:", "  ".join(texts))
 
 # %% [markdown]
-# The last line is the AUC that the height of a slice alone reaches, without the picture. If the network is not above
-# this number for a type, it has not shown that it recognizes this type.
+# The last line is the AUC that the height of a slice alone reaches, without the picture. A network that is not above it
+# has not shown that it recognizes blood.
 
 # %%
 plt.figure(figsize=(6, 2.4))
@@ -212,8 +212,8 @@ plt.xlabel("AUC, held-out slices, one dot per seed")
 plt.show()
 
 # %% [markdown]
-# Compare the dots of `any` with those of the single types. When this lesson was written, `any` changed little, single
-# types changed by up to 0.1, and no seed was best for all types. With a threshold of 0.5 the seeds differ even more:
+# When this lesson was written, `any` changed little, single types changed by up to 0.1, and no seed was best for all
+# types. With a threshold of 0.5 the seeds differ even more:
 
 # %%
 print(
@@ -260,8 +260,8 @@ for name, line in zip(TYPES, confusion, strict=True):
     print(f"{name:17}", *(f"{count:4}" for count in line))
 
 # %% [markdown]
-# In the training slices subdural is the most frequent type. Look at its column: most answers fall there. The AUC of
-# each single type does not show this.
+# Subdural is the most frequent type in the training slices, and most answers fall in its column. The AUC of each type
+# does not show this.
 #
 # ## Softmax on labels that are not exclusive
 # In system 004 the last layer of InceptionV3 was a softmax over six labels. A slice with subdural blood has two labels,
@@ -284,8 +284,8 @@ print(
 )
 
 # %% [markdown]
-# The six scores of a softmax sum to 1. So they cannot all be low for a slice without blood, and two of them cannot both
-# be near 1. Use sigmoids for labels that can occur together, and a softmax for classes that exclude each other.
+# The six scores of a softmax sum to 1. So they cannot all be near 0, and two of them cannot both be near 1. Use
+# sigmoids for labels that can occur together, and a softmax for classes that exclude each other.
 #
 # ## Spot the bug: the input is scaled twice
 # The first layers of EfficientNet scale pixels from 0 to 255 themselves. System 000 gave it pictures that were already
@@ -317,8 +317,8 @@ for name, factor in (("scaled twice", 1 / 255), ("scaled once", 1.0)):
 # too. In the library each backbone has its scaling as the first layer, so it happens once.
 #
 # ## "Only five layers are trained"
-# System 000 stated that it trained only five layers. But the line that froze the other layers was commented out, so all
-# layers were trained.
+# System 000 stated that it trained only five layers. But the line that froze the others was commented out, so all were
+# trained.
 #
 # ### Exercise 10.2: freeze all but the first five (6 min)
 # Set `trainable` of every layer: True for the first `count` layers, False for all others. Return the number of
@@ -343,11 +343,9 @@ tiny = keras.Sequential([keras.Input((4,)), *[keras.layers.Dense(2) for _ in ran
 if tested := attempt("10.2", freeze):
     mine = tested(tiny, 1)
     assert mine != 22, "All 22 parameters are still trained."
-    assert mine == 10, (
-        f"The first layer has 4 * 2 + 2 = 10 parameters; you train {mine}."
-    )
+    assert mine == 10, f"The first layer has 4 * 2 + 2 = 10 parameters, not {mine}."
     assert tested(tiny, 3) == 22, (
-        "Asked for all three layers, all 22 parameters are trained again."
+        "With count=3 all 22 parameters must be trainable again."
     )
     tested.passes()
 
@@ -413,8 +411,8 @@ for trainable in ("free", "frozen, not compiled", "frozen, compiled"):
 # variance.
 #
 # ## Restarts that never happened
-# System 000 planned a learning rate that falls from 1e-5 along a cosine and restarts. But its schedule counted *steps*
-# and was called only once per *epoch*, so the rate hardly fell and never restarted.
+# System 000 planned a learning rate that falls from 1e-5 along a cosine and restarts. But a schedule for *steps* was
+# called only once per *epoch*.
 #
 # ### Exercise 10.3: a cosine with restarts (7 min)
 # Return the learning rate at `step`. Each cycle has `cycle` steps. At its start the rate is `first`. Then it falls
@@ -473,9 +471,8 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The number of steps per epoch in system 000 is not known. Here it is 90, so a cycle of ten epochs has 900 steps.
-# Called once per epoch, the rate falls in 40 epochs to nearly the published value. Called at every step, it restarts
-# three times in 40 epochs.
+# The number of steps per epoch in system 000 is not known. With 90, a cycle of ten epochs has 900 steps. Called once
+# per epoch, the rate hardly falls in 40 epochs, as in system 000. Called at every step, it restarts three times.
 #
 # ## The shipped DenseNet
 # The library ships a classifier, `densenet-small`, with 471,670 parameters. It was trained on 66 patients of CT-ICH.
@@ -503,9 +500,8 @@ for patient in ("066", "084", "099"):
 # %% [markdown]
 # Its slice AUC (0.82) is above that of the height alone (0.71), so it learned something about the pictures. But it
 # finds none of the 16 bleeding slices of 066 and 084, and calls 11 of the 29 clean slices of 099. An AUC measures only
-# the ranking of slices, and a user needs decisions. Its scores are calibrated, and only one slice in eight bleeds, so a
-# model with weak evidence seldom gives a probability above 0.5. The library's U-Net learned from outlines too and has a
-# slice AUC of 0.93 on the same folds. The demo can show both models (the box "Compare with").
+# the ranking of slices, and a user needs decisions. Only one slice in eight bleeds, so a weak model with calibrated
+# scores seldom reaches 0.5. The library's U-Net also learned from outlines. Its slice AUC is 0.93 on the same folds.
 #
 # ## Break it: another hospital, another prevalence
 # **Predict:** what is the accuracy of the answer "never" in a hospital where every fifth slice bleeds, and where every
@@ -519,8 +515,8 @@ for share in (0.2, 0.01):
     )
 
 # %% [markdown]
-# The accuracy depends on the share of bleeding slices. So the accuracies of two hospitals show mostly how their
-# patients differ. Compare AUC, sensitivity and specificity instead.
+# The accuracy depends on the share of bleeding slices. So do not compare accuracies of two hospitals. Compare AUC,
+# sensitivity and specificity.
 #
 # ## Recap
 # - Compare every accuracy with that of the answer "never".
