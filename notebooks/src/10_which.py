@@ -511,7 +511,7 @@ for patient in ("066", "084", "099"):
 for share in (0.2, 0.01):
     print(
         f"{share:.0%} of slices bleed: never saying so is {1 - share:.0%} accurate, "
-        "and finds nobody"
+        "and finds no bleed"
     )
 
 # %% [markdown]
