@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 0. A clinician's primer
-# **You will** tell the five types of bleeding apart, know what hurts when one is missed, pick a window, and unmask four
-# things that look like blood.
+# **You will** distinguish the five types of bleeding, learn why each must not be missed, choose a window, and recognize
+# four findings that look like blood.
 #
-# **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** nothing but curiosity.
+# **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** no other lesson.
 #
 # *For teaching. Nothing here may be used for a patient.*
 
@@ -25,10 +25,10 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## A head CT is read in seconds, and often at night
-# *Intracranial hemorrhage* is bleeding inside the skull. Somebody has fallen, or has the worst headache of a lifetime, or
-# cannot be woken. The first picture is a CT without contrast
-# medium: it is quick, it is everywhere, and fresh blood is bright on it. This is a real patient, seen from the feet: the nose
-# points up, and the patient's left is on your right.
+# *Intracranial hemorrhage* is bleeding inside the skull. A typical patient has fallen, has the worst headache of their
+# life, or cannot be woken. The first picture is usually a CT without contrast medium. It is quick, most hospitals have
+# it, and fresh blood is bright on it. The pictures show a real patient, seen from the feet: the nose points up, and the
+# patient's left is on your right.
 
 # %%
 real_hu, real_blood = real_slice("066")
@@ -38,22 +38,24 @@ row(
 )
 
 # %% [markdown]
-# ## Density names the tissue
-# A CT number says how much a tissue weakens X-rays: water is 0 Hounsfield units (HU), air -1000. Blood that has clotted is
-# denser than brain, since its cells are packed together. For a first look, these bounds do:
+# ## CT numbers separate tissues
+# A CT number states how much a tissue weakens X-rays: water is 0 Hounsfield units (HU), and air is -1000 HU. Clotted
+# blood is denser than brain, because its cells and proteins are packed together. For a first look, use these rounded
+# bounds:
 #
 # | HU | below -200 | -200 to -20 | -20 to 18 | 18 to 45 | 45 to 90 | above 90 |
 # |---|---|---|---|---|---|---|
 # | | air | fat | water | brain | blood | calcium |
 #
-# Real tissues overlap: a thick slice mixes blood with its neighbors, and muscle and dura are as dense as faint blood.
+# Real tissues overlap: thick slices average blood with its surroundings, and muscle and dura are as dense as faint
+# blood.
 #
 # ### Exercise 0.1: name it (5 min)
-# For one number in HU return the name from the table. A number on a bound belongs to the denser tissue.
+# Return the name from the table for one number in HU. A number on a bound belongs to the denser tissue.
 #
-# *Hint:* go from the least dense to the densest, and stop at the first bound that is not reached.
+# *Hint:* start with air, and stop at the first bound that the number does not reach.
 #
-# *Second hint:* `if hu < -200: return "air"`, and so on; what is left is calcium.
+# *Second hint:* `if hu < -200: return "air"`, and so on. Everything above the last bound is calcium.
 
 
 # %% tags=["exercise"]
@@ -87,26 +89,27 @@ def tissue(hu):
 
 
 # %% [markdown] tags=["solution"]
-# Such a rule segments nothing: between blood and brain lie 15 HU, and noise alone spreads by 4. That is why there is a course.
+# This rule alone cannot outline blood. Blood and brain differ by only 15 to 30 HU, and the noise of one voxel has a
+# standard deviation of about 4 HU. In thick slices the CT numbers of blood and brain overlap. A network therefore uses
+# shape and place as well.
 
 # %% [markdown]
-# ## Five places, five stories
-# The types are named for *where* blood lies, from the skull inward. The place tells the source, and the source tells the
-# danger.
+# ## The place of the blood names the type
+# The table goes from the skull inward. The place suggests the source, and the source determines the danger.
 #
 # | type | where, and its shape | usual source | why it must not be missed |
 # |---|---|---|---|
-# | **epidural** | between skull and dura: a lens that stops at sutures | a torn artery under a fracture | can grow within hours, after a spell in which the patient talks; above 30 mL it is operated on whatever the patient looks like |
-# | **subdural** | under the dura: a crescent that crosses sutures | torn bridging veins, often a fall in old age or on blood thinners | thicker than 10 mm, or the midline pushed over by more than 5 mm: surgery |
-# | **subarachnoid** | in sulci, fissures and cisterns: a cast of the water spaces | injury; without one, mostly a burst aneurysm | an aneurysm that bled once may bleed again |
-# | **intraparenchymal** | inside brain: a round or ragged clot | high blood pressure, amyloid, blood thinners, injury | grows in the first hours; the volume foretells who dies |
-# | **intraventricular** | in the ventricles: layers at the back, since the patient lies | mostly broken through from a clot in brain | blocks the flow of cerebrospinal fluid |
+# | **epidural** | between skull and dura: a lens that stops at sutures | a torn artery under a fracture | can grow within hours, sometimes while the patient is awake; surgery is advised above 30 mL, even if the patient is awake |
+# | **subdural** | under the dura: a crescent that crosses sutures | torn bridging veins, often a fall in old age or on blood thinners | surgery is advised above 10 mm of thickness or 5 mm of midline shift |
+# | **subarachnoid** | in sulci, fissures and cisterns: it fills the spaces of the cerebrospinal fluid | injury; without an injury, mostly a ruptured aneurysm | an aneurysm that bled once may bleed again |
+# | **intraparenchymal** | inside brain: a round or ragged clot | high blood pressure, amyloid, blood thinners, injury | can grow in the first hours; its volume predicts death within 30 days |
+# | **intraventricular** | in the ventricles: it sinks to the back of a lying patient | often a clot in the brain that breaks into a ventricle | can block the flow of cerebrospinal fluid |
 #
-# One synthetic head for each, its blood outlined:
+# One synthetic head for each type, with its blood outlined:
 
 # %%
 types = ("epidural", "subdural", "subarachnoid", "intraparenchymal", "intraventricular")
-seeds = (54, 51, 51, 53, 58)  # of heads that bleed plainly
+seeds = (54, 51, 51, 53, 58)  # heads with a large bleed
 shown = [
     largest_slice(head_of(seed, bleeds=[name]))
     for seed, name in zip(seeds, types, strict=True)
@@ -115,8 +118,8 @@ pictures, outlines = zip(*shown, strict=True)
 row(pictures, types, through="brain", masks=outlines, height=2.6)
 
 # %% [markdown]
-# And real: patient 066 above has an epidural bleed; patient 084 has a small clot in brain with blood in the sulci beside it.
-# Subdural and intraventricular blood is not among the three real heads that come with this course.
+# Now two real patients. Patient 066 above has an epidural bleed. Patient 084 has a small clot in the brain, with blood
+# in the sulci beside it. The course has no real example of subdural or intraventricular blood.
 
 # %%
 both_hu, both = real_slice("084")
@@ -124,12 +127,12 @@ row([both_hu] * 2, ["as read", "outlined"], through="brain", masks=[both & False
 
 # %% [markdown]
 # ### Exercise 0.2: which is which? (6 min)
-# Four new heads, a to d, blood outlined. Set `answers` to four of the five type names, in order.
+# The cell shows four new heads, a to d. Set `answers` to a list of four type names, in this order.
 #
-# *Hint:* ask of each outline: outside of the brain, or in it? If outside: lens or crescent?
+# *Hint:* does the blood lie outside the brain or inside? If outside, is it a lens or a crescent?
 #
-# *Second hint:* a lens has a curved inner side that bulges toward the brain; a crescent follows the brain's surface. One of
-# the four lies in the middle, where water should be.
+# *Second hint:* a lens bulges toward the brain; a crescent follows the brain's surface. One of the bleeds lies in the
+# middle, where the fluid of the ventricles should be.
 
 # %%
 slices, outlines = quiz_slices()
@@ -164,13 +167,14 @@ answers = ["epidural", "intraparenchymal", "subdural", "intraventricular"]
 answers = ["subdural", "subarachnoid", "epidural", "intraventricular"]
 
 # %% [markdown] tags=["solution"]
-# Several types often come together: a fall may leave a crescent, blood in sulci and a clot in brain. A model here has six
-# answers for a slice, one for each type and one for "any", and they do not exclude each other.
+# Several types often occur together: a fall may cause a crescent, blood in sulci and a clot in the brain. Therefore a
+# model of this course gives six scores for a slice: one for each type, and one for `any` (at least one type). The six
+# scores do not exclude each other.
 
 # %% [markdown]
-# ## A radiologist turns a knob
-# A screen cannot show 3000 HU at once, so one *window* after the other is looked at: level (the middle) and width (from black
-# to white). **Predict:** in which of these four would you find a thin bleed along the skull?
+# ## A radiologist uses several windows
+# A screen has too few grays for 3000 HU, so a radiologist uses several *windows*. A window has a level (middle gray)
+# and a width (the range from black to white). **Predict:** which of these four shows a thin bleed along the skull best?
 
 # %%
 names = ("brain", "subdural", "stroke", "bone")
@@ -178,29 +182,30 @@ pictures = [window(real_hu, *WINDOWS[name]) for name in names]
 row(pictures, [f"{name} {WINDOWS[name]}" for name in names], height=2.8)
 
 # %% [markdown]
-# Brain (40/80) for the first look; subdural (80/200), since in a wider window blood parts from white bone; stroke (40/40) to see
-# brain that lacks blood; bone for fractures. Whoever reads the brain window alone misses thin blood along the skull.
+# The brain window (40/80) is for the first look. The subdural window (80/200) is wider, so that blood is not as white
+# as the bone beside it. The stroke window (40/40) is narrow, and shows brain that lacks blood supply. The bone window
+# shows fractures. A reader who uses only the brain window can miss thin blood along the skull.
 #
-# ## What looks like blood and is none
-# **Predict:** which of these four would you have called bleeding? There is no bleed in any of them.
+# ## What looks like blood but is not
+# None of the four slices below has a bleed. **Predict:** which of them would you have called bleeding?
 
 # %%
 mimics = ("choroid calcification", "falx calcification", "dense sinus", "streak")
 row([mimic_slice(name) for name in mimics], mimics, through="brain", height=2.8)
 
 # %% [markdown]
-# - **Calcium** in the choroid plexus, the falx, the pineal gland: harmless, denser than any clot (above 100 HU), often on both
-#   sides alike.
-# - **A dense sinus**: blood flowing in the veins at the back; where it is denser than it should be, it may have clotted.
-# - **Streaks** between dense bones at the skull base, or from metal: straight, and across anatomy.
-# - **Motion**: doubled edges.
+# - **Calcification** of the choroid plexus, the falx or the pineal gland is harmless. It is denser than a clot (above
+#   100 HU) and often similar on both sides.
+# - **A dense sinus** is a large vein with flowing blood. If it is denser than usual, its blood may have clotted.
+# - **Streaks** lie between dense bones of the skull base, or beside metal. They are straight and cross tissue borders.
+# - **Motion** of the patient doubles edges (not shown here).
 #
-# A healthy head is nearly the same on both sides; a bleed hardly ever is. So the oldest trick of the trade is to compare a
-# place with its mirror image.
+# A healthy head is nearly the same on both sides, and most bleeds are not. So radiologists compare a place with the
+# same place on the other side.
 #
-# ### Exercise 0.3: against the mirror (8 min)
-# `hu` is a slice, `mask` a suspicious area in it. Return the mean HU in the area, less the mean HU at the mirrored place, left
-# to right.
+# ### Exercise 0.3: compare both sides (8 min)
+# `hu` is a slice, and `mask` is a suspicious area in it. Return the mean HU in the area minus the mean HU at the place
+# mirrored left to right.
 #
 # *Hint:* mirror either the mask or the picture, not both.
 #
@@ -239,8 +244,9 @@ def asymmetry(hu, mask):
 
 
 # %% [markdown] tags=["solution"]
-# The trick needs a head that lies straight. Where the head is turned, the mirror shows other tissue; and blood on both sides,
-# in the middle, or in all sulci alike escapes it.
+# The comparison needs a head that lies straight. If the head is turned, the mirrored place holds other tissue. The
+# comparison also misses blood that is the same on both sides, such as blood in the midline or in the sulci of both
+# sides. The next cell uses it on the two real patients.
 
 # %%
 for patient, hu, blood in (("066", real_hu, real_blood), ("084", both_hu, both)):
@@ -248,9 +254,9 @@ for patient, hu, blood in (("066", real_hu, real_blood), ("084", both_hu, both))
     print(f"patient {patient}: blood {here:.0f} HU, mirrored place {mirror:.0f} HU")
 
 # %% [markdown]
-# ## Spot the bug: one window for all
-# A script prepares pictures for a colleague who reads bleeds. "Bone is the widest window, so nothing is lost." What does the
-# clot look like beside brain, in gray steps of 256?
+# ## Spot the bug: one window for everything
+# A script uses only the bone window, because "it is the widest, so nothing is lost". How bright is a clot of 60 HU
+# beside brain of 32 HU, on a scale of 0 to 255?
 
 # %%
 clot, brain = 60, 32
@@ -259,12 +265,11 @@ for name in names:
     print(f"{name:9} clot {steps[0]:.0f}, brain {steps[1]:.0f}")
 
 # %% [markdown]
-# In the bone window the clot is two or three steps brighter than brain: no eye sees that. Nothing was lost from the file, and
-# everything from the picture.
+# In the bone window the clot is only two or three gray steps brighter than brain, and no eye sees that.
 #
 # ## Break it: blood that has aged
-# Blood is bright for days. Within one to three weeks it fades to the gray of brain, and later it is darker. The same lens,
-# fresh and faded. **Predict:** could you still find it?
+# Blood is bright for some days. Within one to three weeks it fades to the gray of brain, and later it is darker.
+# **Predict:** could you still find a faded lens?
 
 # %%
 hu, mask = largest_slice(head_of(53, bleeds=["epidural"]))
@@ -277,17 +282,17 @@ row(
 )
 
 # %% [markdown]
-# In a real head something else gives it away: the folds of the brain no longer reach the skull on that side, and the midline
-# may be pushed over. A model that learned
-# "bright" sends this patient home.
+# In a real head other signs remain: the sulci no longer reach the skull on that side, and the midline may be shifted. A
+# model that learned only "blood is bright" misses this patient.
 #
 # ## Recap
-# - The place names the type; the type names the source and the danger.
-# - One window shows one thing. Look through several.
-# - Calcium, sinuses, streaks and motion look like blood; old blood does not.
+# - The place of the blood names the type. The type suggests the source and the danger.
+# - Each window shows something different. Look through several.
+# - Calcification, sinuses, streaks and motion can look like blood. Old blood can look like brain.
 #
-# **Sources** Bullock et al. 2006, Neurosurgery 58(3 Suppl):S7 and S16 (when epidural and subdural bleeds are operated on);
-# van Gijn et al., Lancet 2007;369:306 (subarachnoid); Broderick et al., Stroke 1993;24:987 (volume of a clot in brain); Lev,
-# Radiology 1999;213:150 (narrow windows); CT-ICH: Hssayeni et al., Data 2020;5(1):14. Densities are rounded for a first look.
+# **Sources** Bullock et al. 2006, Neurosurgery 58(3 Suppl):S7 and S16 (surgery of epidural and subdural bleeds); van
+# Gijn et al., Lancet 2007;369:306 (subarachnoid); Broderick et al., Stroke 1993;24:987 (volume and 30-day mortality);
+# Lev, Radiology 1999;213:150 (narrow windows); CT-ICH: Hssayeni et al., Data 2020;5(1):14. Densities are rounded for a
+# first look.
 #
 # **Next** 1. A head in numbers

@@ -26,7 +26,8 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## A scan is a folder of slices
-# A synthetic head, a *phantom*, takes the place of a patient. It is written as DICOM: one file per slice.
+# A synthetic head, called a *phantom*, replaces the patient in this lesson. The next cell writes it as DICOM, with one
+# file per slice.
 
 # %%
 folder = Path(mkdtemp())
@@ -40,7 +41,8 @@ ds = pydicom.dcmread(files[17])
 row([ds.pixel_array / ds.pixel_array.max()], ["slice 18, as stored"])
 
 # %% [markdown]
-# A DICOM file is a picture and a header: who, how, where.
+# A DICOM file holds a picture and a header. The header states who was scanned, how the scanner was set, and where the
+# slice lies.
 
 # %%
 for name in (
@@ -55,8 +57,8 @@ for name in (
 
 # %% [markdown]
 # ## Stored numbers are not Hounsfield units
-# Water is 0 HU and air -1000 HU, by definition. **Predict:** what number does the file store for air, given the header
-# above?
+# By definition, water is 0 HU and air is -1000 HU. The header above holds a slope and an intercept. **Predict:** what
+# number does the file store for air?
 
 # %%
 stored_values = ds.pixel_array
@@ -64,11 +66,12 @@ print("a corner of the picture holds", stored_values[0, 0])
 
 # %% [markdown]
 # ### Exercise 1.1: pixels to Hounsfield units (5 min)
-# `RescaleSlope` and `RescaleIntercept` stand for a straight line. Write it.
+# `RescaleSlope` and `RescaleIntercept` describe a straight line from stored numbers to HU. Write a function that
+# returns the HU of all pixels of `ds`.
 #
-# *Hint:* a straight line has a slope and an intercept. In which type of number can it be computed without an overflow?
+# *Hint:* multiply by the slope, then add the intercept. Which number type holds the result without an overflow?
 #
-# *Second hint:* slope first, in floating point.
+# *Second hint:* turn the pixels into floating point first, with `astype(np.float32)`.
 
 
 # %% tags=["exercise"]
@@ -107,12 +110,12 @@ def to_hu(ds):
 
 
 # %% [markdown] tags=["solution"]
-# DICOM PS3.3 C.11.1.1.2. Nearly every head CT has slope 1 and intercept -1024, so the wrong order goes unseen until the
-# one scanner that differs.
+# The rule stands in DICOM PS3.3 C.11.1.1.2. Most CT files have slope 1, and with slope 1 both orders give the same
+# result. The wrong order shows only with a scanner that uses another slope.
 
 # %% [markdown]
 # ## Spot the bug: numbers without a sign
-# A network gets scans read by the code below. It runs, and air comes out dense as metal.
+# The code below reads scans for a network. It runs without an error, but air gets a number as large as that of metal.
 
 
 # %%
@@ -124,11 +127,11 @@ print("air:", read_fast(ds)[0, 0], "  brain:", read_fast(ds)[128, 128])
 
 # %% [markdown]
 # ### Exercise 1.2: find it (5 min)
-# What is wrong? Set `cause` to "A", "B" or "C".
+# What is the cause? Set `cause` to "A", "B" or "C".
 #
 # A: the file is corrupt. B: 16 bits without a sign cannot hold -1000. C: the intercept should be subtracted.
 #
-# *Hint:* write down the largest and the smallest number that 16 bits without a sign can hold.
+# *Hint:* write down the smallest and the largest number that 16 bits without a sign can hold.
 #
 # *Second hint:* add the intercept by hand, once in `int`, once in `np.uint16`, and compare.
 
@@ -150,13 +153,14 @@ if is_attempted("1.2", cause):
 cause = "C"
 
 # %% [markdown] tags=["solution"]
-# uint16 runs from 0 to 65535 and wraps around. Turn to floating point (or int16) before the intercept. Files that store
-# signed pixels (PixelRepresentation 1) bring the same trap from the other side.
+# `uint16` holds 0 to 65535, and numbers outside this range wrap around. So convert the pixels to floating point (or
+# `int16`) before you add the intercept. Files with signed pixels (`PixelRepresentation` 1) cause a similar fault if
+# they are read as unsigned.
 
 # %% [markdown]
-# ## File names are no order
-# Archives name files as they please. What counts is where a slice lies: `ImagePositionPatient`, in mm toward left,
-# back and head.
+# ## File names do not give the order
+# Archives rename files, so a file name does not say where a slice lies. The tag `ImagePositionPatient` does. It holds
+# three numbers in mm: toward the patient's left, back and head. The next cell mixes the files and shows the first five.
 
 # %%
 rng = np.random.default_rng(0)
@@ -169,11 +173,11 @@ row(
 
 # %% [markdown]
 # ### Exercise 1.3: foot to head (5 min)
-# Sort the mixed files by height.
+# Write a function that sorts the mixed files by height, from foot to head.
 #
 # *Hint:* neither the file's name nor its place in the list tells the height. Which tag does?
 #
-# *Second hint:* `sorted(..., key=lambda ds: ...)`; the third number of the position is the height.
+# *Second hint:* use `sorted(..., key=lambda ds: ...)`. The third number of the position is the height.
 
 
 # %% tags=["exercise"]
@@ -199,19 +203,20 @@ def in_order(datasets):
 
 
 # %% [markdown] tags=["solution"]
-# As text, "-2.5" comes before "-42.5". `InstanceNumber` often works and sometimes runs from head to foot; the position
-# is where the slice was. For a tilted gantry take the position along the slice's normal.
+# Compare numbers, not text: as text, "-2.5" comes before "-42.5". `InstanceNumber` often gives the right order, but in
+# some files it runs from head to foot. If the gantry was tilted, sort by the position along the normal of the slices.
 
 # %% [markdown]
-# ## The same head by one call
-# `read` does all of this for DICOM, NIfTI and pictures, and says what it assumed.
+# ## The same head with one call
+# The library's `read` does all these steps for DICOM, NIfTI and pictures. It also states what it assumed.
 
 # %%
 scan = read(folder / "dicom")
 scan
 
 # %% [markdown]
-# NIfTI holds the whole volume in one file, already in HU, with a matrix that says where its voxels lie.
+# A NIfTI file holds the whole volume in one file. Here its numbers are already HU. A matrix, the affine, states where
+# the voxels lie (lesson 3). The cell writes the same head as NIfTI and compares both readings.
 
 # %%
 write_case(case, folder)
@@ -228,10 +233,11 @@ print(
 # %% [markdown]
 # ## Tissues have numbers
 # ### Exercise 1.4: how dense is the blood? (5 min)
-# `blood` is True where there is blood. Return the mean HU of blood, and of brain: what lies within 10 pixels of the blood
-# (sideways and diagonally alike), in its slices, between 15 and 45 HU.
+# `blood` is True where there is blood. Return two means in HU: that of the blood, and that of the brain beside it.
+# Brain beside it means: in the same slice, at most 10 pixels from the blood (also along diagonals), and between 15 and
+# 45 HU.
 #
-# *Hint:* a mask picks voxels: `hu[blood]`. For the ring, grow the mask and take the blood out again.
+# *Hint:* a mask selects voxels: `hu[blood]`. For the ring around the blood, grow the mask and remove the blood from it.
 #
 # *Second hint:* `binary_dilation(blood, np.ones((1, 3, 3), bool), iterations=10) & ~blood`.
 
@@ -270,8 +276,9 @@ def densities(hu, blood):
 
 
 # %% [markdown] tags=["solution"]
-# The difference is 14 HU in this head: clotted blood has 50 to 80 HU, and slices of 5 mm average it with what lies above and
-# below. That is a third of a percent of the 4,096 numbers that the file can hold. The next lesson makes it visible.
+# The difference is 14 HU in this head. Clotted blood has 50 to 80 HU, but slices of 5 mm average it with the tissue
+# above and below. A CT with 12 bits has 4,096 numbers, and 14 is a third of a percent of them. Lesson 2 makes this
+# difference visible. The next cell shows the CT numbers of the whole head, with the usual place of five tissues.
 
 # %%
 figure, axes = plt.subplots(figsize=(8, 2.6))
@@ -301,8 +308,8 @@ plt.show()
 
 # %% [markdown]
 # ## A real head
-# A phantom is tidy. Here is the slice with most blood of a real patient, its outline drawn by radiologists. **Predict:** is
-# real blood denser or fainter than that of the phantom?
+# A phantom is simpler than a patient. The next cell shows the slice with the most blood of a real patient. Radiologists
+# drew the outline. **Predict:** has the area inside the outline a higher or a lower mean than the phantom's blood?
 
 # %%
 real_hu, real_blood = real_slice("066")
@@ -318,11 +325,13 @@ row(
 )
 
 # %% [markdown]
-# The outline is coarse and touches bone, so its mean holds some bone and some brain. Real truth is somebody's drawing.
+# The mean is higher than in the phantom: about 71 HU. The outline is coarse and touches bone, so the mean includes some
+# bone and some brain. The reference of a real data set is a drawing made by people, and it has errors.
 
 # %% [markdown]
 # ## On real heads
-# CT-ICH comes as pictures. Where it is here, look at one patient.
+# CT-ICH 1.0.0 is published as JPG pictures. If the data set is on this computer, the cell reads its table and prints a
+# summary.
 
 # %%
 data = find_ct_ich()
@@ -334,8 +343,9 @@ if data:
 
 # %% [markdown]
 # ## A batch of studies, one sentence each
-# An archive holds thousands of such folders. A loop reads them one after the other, keeps one scan in memory at a time, and
-# continues if one cannot be read. Here are three. One file of the second is cut short. **Predict:** what is left of it?
+# An archive holds thousands of such folders. A loop reads them one after the other, keeps only one scan in memory, and
+# continues if a study cannot be read. The archive below has three studies, and one file of the second study is
+# truncated. **Predict:** how many slices of the second study are read?
 
 # %%
 archive = folder / "archive"
@@ -353,11 +363,12 @@ for study in list_studies([archive]):
         print(study.name, problem)
 
 # %% [markdown]
-# A study with a hole is not read at all: who filled it with a black slice, as system 004 did, trained on it. `ich predict --many
-# FOLDER --out DIR` runs this loop on all cores, writes a line for each study, and resumes where it was stopped.
+# The library does not read a study with an unreadable file. System 004 put a black slice in the place of an unreadable
+# file and kept its label, so the network was trained on a black slice. `ich predict --many FOLDER --out DIR` runs this
+# loop on all cores, writes one line for each study, and resumes an interrupted run.
 #
 # ## Break it: a slice is missing
-# A series loses one file on its way. **Predict:** does `read` notice?
+# One file of a series is lost during a transfer. **Predict:** does `read` notice?
 
 # %%
 files[20].rename(folder / "lost.dcm")
@@ -367,12 +378,13 @@ except ValueError as problem:
     print(problem)
 
 # %% [markdown]
-# Without this check every volume would be too small, and a bleed in that slice would stay unseen.
+# Without this check the volume of a bleed in that slice would be too small, and a bleed only in that slice would be
+# missed.
 #
 # ## Recap
 # - HU = pixel * slope + intercept, in floating point.
-# - Slices are ordered by where they lie, not by their names.
-# - A reader that guesses in silence is a danger.
+# - Sort slices by their position, not by their names.
+# - A reader must state what it assumed, and refuse what it cannot read.
 #
 # **Sources** DICOM PS3.3 C.11.1.1.2, C.7.6.2.1.1; NIfTI-1 (nifti.nimh.nih.gov).
 #

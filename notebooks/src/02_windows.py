@@ -18,7 +18,8 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## A head spans 3000 HU; a picture has 256 grays
-# Squeezed into 256 grays, each gray would stand for 12 HU. A *window* spreads some CT numbers from black to white instead. One slice through three:
+# If all 3000 HU shared 256 grays, each gray would stand for 12 HU. A *window* shows only a part of the CT numbers, and
+# spreads this part from black to white. The next cell shows one slice through three windows:
 
 # %%
 case = phantom(101, bleeds=["epidural"])
@@ -31,7 +32,8 @@ row(
 )
 
 # %% [markdown]
-# Water, brain and blood share 80 HU of 3000:
+# Water, brain and blood lie within 80 of these 3000 HU. The histogram counts the pixels of the slice (its vertical axis
+# is logarithmic):
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 3))
@@ -48,7 +50,8 @@ axes.set(
 plt.show()
 
 # %% [markdown]
-# A real epidural bleed through the same three windows. It lies along the skull: which window parts it from bone?
+# The next cell shows a real epidural bleed through the same three windows. The bleed lies along the skull. Which window
+# shows the border between blood and bone best?
 
 # %%
 real_hu, real_blood = real_slice("066")
@@ -57,9 +60,10 @@ row(windows, names, masks=[real_blood & False, real_blood & False, real_blood])
 
 # %% [markdown]
 # ### Exercise 2.1: a window by hand (5 min)
-# `level - width / 2` and below give 0, `level + width / 2` and above give 1, a straight line between.
+# Write a window. `level - width / 2` and everything below become 0. `level + width / 2` and everything above become 1.
+# Between the two, the result is a straight line.
 #
-# *Hint:* shift the lower end of the window to 0, divide by its width, then look at what lies outside.
+# *Hint:* subtract the lower end of the window and divide by the width. Then limit the values that lie outside 0 to 1.
 #
 # *Second hint:* `np.clip(values, 0, 1)`.
 
@@ -95,8 +99,9 @@ def my_window(hu, level, width):
 
 
 # %% [markdown] tags=["solution"]
-# The ends are what people forget: without the clip the skull comes out as 12 or 20, and a picture drawn from that is
-# black wherever there is brain. The library's `window` does the same, in 32 bits and without a copy too many.
+# The clip is easily forgotten. Without it air becomes -12 and dense skull about 20, and a picture scaled to that range
+# shows brain and blood in nearly the same gray. The library's `window` does the same as your function, in 32-bit
+# numbers:
 
 # %%
 by_hand = np.clip((hu - 0) / 80, 0, 1)
@@ -107,7 +112,8 @@ print(
 
 # %% [markdown]
 # ## Which window shows a thin bleed next to bone?
-# **Predict.** Blood is 60 HU, brain 35, skull 1000. How many of 255 gray steps part them?
+# **Predict:** blood is 60 HU, brain 35 HU and skull 1000 HU. On a scale of 0 to 255, how many gray steps lie between
+# blood and brain, and between skull and blood?
 
 # %%
 for name in ("brain", "subdural", "bone"):
@@ -120,19 +126,21 @@ for name in ("brain", "subdural", "bone"):
     )
 
 # %% [markdown]
-# <details><summary>What to see in it</summary>
+# <details><summary>What the numbers mean</summary>
 #
-# The brain window gives blood 80 steps over brain, but leaves only 64 to the white of the skull: a thin layer of blood on
-# the bone melts into it, more so where a 5 mm slice has mixed both. The subdural window gives away half of the first to
-# gain the second. No window is right for everything, which is why a model here is shown two.
+# In the brain window blood is 79 steps brighter than brain, but only 64 steps darker than skull. A thin layer of blood
+# on the bone is hard to see there, especially if a 5 mm slice averages blood and bone. The subdural window has 153
+# steps between skull and blood, but only 32 between blood and brain. No window is best for everything. Therefore the
+# shipped model gets two windows.
 # </details>
 #
 # ### Exercise 2.2: your own window (7 min)
-# Blood at least 40 steps above brain **and** 100 below skull.
+# Choose a level and a width. Blood (60 HU) must be at least 40 steps brighter than brain (35 HU) **and** at least 100
+# steps darker than skull (1000 HU).
 #
-# *Hint:* gray steps per HU are 255 / width. Decide on the width first, then move the level.
+# *Hint:* one HU makes 255 / width gray steps. Choose the width first, then move the level.
 #
-# *Second hint:* 40 steps for 25 HU limit the width.
+# *Second hint:* 25 HU must make 40 steps. How large may the width be?
 
 # %% tags=["exercise"]
 my_level, my_width = None, None
@@ -143,12 +151,11 @@ my_level, my_width = 75, 150
 if is_attempted("2.2", my_level, my_width):
     brain, blood, bone = 255 * window(np.array([35, 60, 1000]), my_level, my_width)
     assert blood - brain >= 40, (
-        f"Blood stands out of brain by {blood - brain:.0f} steps; 40 are asked. "
-        "Narrower."
+        f"Blood is {blood - brain:.0f} steps above brain; 40 are needed. "
+        "Narrower width."
     )
     assert bone - blood >= 100, (
-        f"Skull stands out of blood by {bone - blood:.0f} steps; 100 are asked. Higher "
-        "level."
+        f"Skull is {bone - blood:.0f} steps above blood; 100 are needed. Higher level."
     )
     mark_correct("2.2")
 
@@ -161,12 +168,13 @@ my_level, my_width = 100, 400
 my_level, my_width = 40, 80
 
 # %% [markdown] tags=["solution"]
-# 25 HU must make 40 of 255 steps, so the width may be 25 * 255 / 40 = 159 HU at most. Then blood must lie below 155 of
-# 255: its place is (60 - level + 75) / 150, so a level of 75 puts it at 102.
+# 25 HU must make 40 of 255 steps, so the width may be at most 25 * 255 / 40 = 159 HU. Take 150. Skull is white (255),
+# so blood must lie at 155 or below. Its gray is 255 * (60 - level + 75) / 150, and a level of 75 gives 102.
 
 # %% [markdown]
 # ## Spot the bug: every slice scaled to its own limits
-# "A network wants numbers between 0 and 1." The same slice, without and with a clip of metal:
+# A script scales each slice by its own darkest and brightest voxel, because "a network wants numbers between 0 and 1".
+# The cell applies it to the same slice, without and with a metal clip:
 
 
 # %%
@@ -184,14 +192,16 @@ for name, rescaled in {"slice": hu, "with a clip": clipped}.items():
     )
 
 # %% [markdown]
-# Nine voxels decide about the brain.
+# Nine voxels of metal change the number of all brain voxels, although the brain is the same. A network then sees the
+# same HU as different grays in different slices.
 #
 # ### Exercise 2.3: fix it (5 min)
-# Between 0 and 1, the same for the same HU everywhere, 25 HU at least a fifth of the range.
+# Write a scaling with three properties. The result lies between 0 and 1. The same HU gives the same result in every
+# slice. A difference of 25 HU makes at least a fifth of the range.
 #
-# *Hint:* which numbers of a slice must not decide its gray?
+# *Hint:* the limits of the scale must not depend on the slice.
 #
-# *Second hint:* you have written it already.
+# *Second hint:* you wrote such a function in exercise 2.1.
 
 
 # %% tags=["exercise"]
@@ -206,7 +216,7 @@ plain, with_metal = np.array([[35.0, 60.0, -1000.0]]), np.array([[35.0, 60.0, 30
 if tested := attempt("2.3", scaled_alike):
     a, b = tested(plain), tested(with_metal)
     assert 0 <= np.min(b) <= np.max(b) <= 1, (
-        "The outcome must stay between 0 and 1, metal or not."
+        "The result must lie between 0 and 1, with metal too."
     )
     assert np.allclose(a[0, :2], b[0, :2]), (
         "Metal in a slice must not change the gray of its brain."
@@ -230,12 +240,13 @@ def scaled_alike(hu):
 
 
 # %% [markdown] tags=["solution"]
-# Any fixed window of 125 HU or less does. The library trains on "brain render" (-20 to 100 HU), since that is what the
-# pictures of CT-ICH were made with, and on a bone window beside it.
+# Any fixed window with a width of at most 125 HU passes. The shipped model gets the window "brain render" (-20 to 100
+# HU), because the pictures of CT-ICH were made with it, and a bone window.
 
 # %% [markdown]
-# ## What a JPG has thrown away
-# CT-ICH is 8-bit pictures. **Predict:** read back from the brain's, how dense is the skull?
+# ## A JPG keeps only what its window shows
+# CT-ICH 1.0.0 consists of pictures with 8 bits. The next cell makes such a brain picture and computes HU from its grays
+# again. **Predict:** how many HU does the skull get?
 
 # %%
 picture = (255 * window(hu, *WINDOWS["brain render"])).round().astype(np.uint8)
@@ -249,11 +260,12 @@ print(f"brain: error {np.abs(back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at m
 
 # %% [markdown]
 # ### Exercise 2.4: two pictures make a scan (8 min)
-# The brain picture where it is neither black nor white, the bone picture elsewhere.
+# Compute HU from two pictures of one slice. Use the brain picture where it is neither black nor white, and the bone
+# picture elsewhere.
 #
-# *Hint:* at which two gray values has the brain picture lost what it showed?
+# *Hint:* which two gray values of the brain picture stand for many different HU?
 #
-# *Second hint:* `np.where(condition, rescaled, other)`, `unwindow`, `WINDOWS["bone render"]`.
+# *Second hint:* use `np.where(condition, fine, coarse)`, `unwindow` and `WINDOWS["bone render"]`.
 
 
 # %% tags=["exercise"]
@@ -294,12 +306,13 @@ def hu_from_two(brain, bone):
 
 
 # %% [markdown] tags=["solution"]
-# A gray step of the brain picture is 0.5 HU, one of the bone picture 12.5 HU. That is how the library reads CT-ICH
-# (`ich_lib.data.ct_ich`): fine where blood lies, coarse in bone.
+# A gray step of the brain picture is 0.5 HU, and a gray step of the bone picture is 12.5 HU. The library reads CT-ICH
+# in the same way (`ich_lib.data.ct_ich`): HU are fine from -20 to 100, and coarse outside.
 
 # %% [markdown]
 # ## Break it: a picture with an unknown window
-# Made at level 40, width 80, read as "brain render". **Predict:** what becomes of 35 HU?
+# A picture was made with level 40 and width 80, and is read as "brain render" (40/120). **Predict:** how many HU does
+# 35 HU become?
 
 # %%
 shot = window(np.array([0, 35, 60]), *WINDOWS["brain"])
@@ -309,13 +322,13 @@ for true, read in zip(
     print(f"{true:3} HU is read as {read:5.1f} HU")
 
 # %% [markdown]
-# All wrong, and nothing says so; who has a faint clot pays for it. The library asks for a picture's window, or says "HU
-# unknown".
+# All three values are wrong, and there is no error. A model that expects true HU may then miss a faint clot. The
+# library asks for the window of a picture. Without it, the scan is marked "HU unknown".
 #
 # ## Recap
-# - Outside a window all is black or white.
-# - The same number, the same gray, in every slice.
-# - Pictures have lost what their window left out.
+# - Outside its window a picture is only black or white.
+# - The same HU must give the same gray in every slice.
+# - A picture no longer holds the HU outside its window.
 #
 # **Sources** DICOM PS3.3 C.11.2.1.3.2; Hssayeni, Data 2020;5(1):14; Lev, Radiology 1999;213:150.
 #

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 3. Where is left?
-# **You will** find a patient's left in a grid of numbers, keep it through a flip, and turn voxels into milliliters.
+# **You will** find the patient's left in an array, keep it when the array is flipped, and turn voxels into milliliters.
 #
 # **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 2.
 #
@@ -22,7 +22,8 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## The patient's left is on your right
-# Slices across the body are called *axial*, and radiologists look at them from the feet. This phantom bleeds under one side of its skull:
+# Slices across the body are called *axial*. Radiologists look at them from the feet, so the patient's left is on the
+# viewer's right. This phantom has blood under one side of its skull:
 
 # %%
 case = phantom(101, bleeds=["epidural"])
@@ -37,8 +38,9 @@ row(
 )
 
 # %% [markdown]
-# The array alone does not know that. The *affine* does: it brings an index (z, y, x, 1) to millimeters, x toward the
-# patient's left, y to the back, z to the head.
+# The array alone does not say which side is left. The *affine* does. This 4 x 4 matrix turns an index (z, y, x, 1) into
+# a place in millimeters. In this course the first number grows toward the patient's left, the second toward the back,
+# and the third toward the head.
 
 # %%
 print(scan.affine.round(2))
@@ -51,11 +53,12 @@ print(
 
 # %% [markdown]
 # ### Exercise 3.1: which side? (5 min)
-# Answer "left" or "right" of the patient for any mask and affine; the head's middle lies at 0 mm.
+# For any mask and affine, return the side of the patient on which the blood lies: "left" or "right". The middle of the
+# head lies at 0 mm.
 #
-# *Hint:* a column's number says nothing about the patient. What turns an index into millimeters?
+# *Hint:* the number of a column says nothing about the patient. Which matrix turns an index into millimeters?
 #
-# *Second hint:* the first of the three millimeter values, and its sign.
+# *Second hint:* look at the sign of the first of the three values in mm.
 
 
 # %% tags=["exercise"]
@@ -77,24 +80,26 @@ if tested := attempt("3.1", side):
     )
     mirrored_side = tested(mask[:, :, ::-1], scan.affine @ flip)
     assert mirrored_side == "left", (
-        "The same patient, stored from left to right: ask the affine, not the "
+        "The same patient, stored from left to right: use the affine, not the "
         "column's number."
     )
     tested.passes()
 
 
 # %% tags=["mistake"]
-# refused: ask the affine
+# refused: use the affine
 def side(mask, affine):
     return "left" if np.argwhere(mask).mean(axis=0)[2] > mask.shape[2] / 2 else "right"
 
 
 # %% [markdown] tags=["solution"]
-# Files store a head in any of 48 orders. `ich_lib.scan` brings all of them into one, and is the only module that knows.
+# Three axes can be stored in 6 orders and in 2 directions each, which gives 48 orientations. `ich_lib.scan` converts
+# all of them into one orientation. No other module of the library handles orientations.
 
 # %% [markdown]
-# A real patient. CT-ICH comes as pictures, so there is no affine at all: that the patient's left is on your right is the
-# custom of radiology, and a pixel's size is unknown. **Predict:** which side bleeds?
+# Now a real patient. CT-ICH 1.0.0 is published as pictures, so it has no affine. We assume that the pictures follow the
+# convention of radiology (the patient's left on your right), and the pixel size is unknown. **Predict:** on which side
+# is the blood?
 
 # %%
 real_hu, real_blood = real_slice("066")
@@ -108,12 +113,13 @@ x = np.nonzero(real_blood)[1].mean()
 print(
     "on the viewer's",
     "right" if x > real_hu.shape[1] / 2 else "left",
-    "- if the custom was kept",
+    "- if the pictures follow the convention",
 )
 
 # %% [markdown]
 # ## Spot the bug: an array without its affine
-# A script loads a NIfTI and shows it. On the second file the bleed has changed sides. **Predict:** has the patient?
+# A script loads a NIfTI file and shows its array. With the second file the bleed appears on the other side.
+# **Predict:** do the two files show different patients?
 
 # %%
 folder = Path(mkdtemp())
@@ -130,11 +136,12 @@ for name, nifti in {"first": image, "second": canonical}.items():
 
 # %% [markdown]
 # ### Exercise 3.2: one order for both (6 min)
-# Return the voxels with axes toward left, back, head ("LPS").
+# Return the voxels of any NIfTI image in one orientation: the axes run toward left, back and head ("LPS").
 #
-# *Hint:* ask each file which way its axes run, then turn them all into one order.
+# *Hint:* read from the affine in which direction each axis runs, then reorder and flip the axes.
 #
-# *Second hint:* `nib.orientations.ornt_transform(from, to)` of `axcodes2ornt(...)`, then `apply_orientation`.
+# *Second hint:* all functions are in `nib.orientations`: `io_orientation(image.affine)` is the start,
+# `axcodes2ornt("LPS")` the goal, `ornt_transform(start, goal)` the change, and `apply_orientation` applies it.
 
 
 # %% tags=["exercise"]
@@ -171,7 +178,8 @@ def as_lps(image):
 
 
 # %% [markdown] tags=["solution"]
-# `read` does it for every format, and `write_nifti` brings a mask back to the file's own order:
+# The library's `read` does this for every format, and `write_nifti` converts a mask back to the orientation of the
+# original file:
 
 # %%
 read(folder / "scan.nii.gz")
@@ -179,11 +187,12 @@ read(folder / "scan.nii.gz")
 # %% [markdown]
 # ## From voxels to milliliters
 # ### Exercise 3.3: how much blood? (5 min)
-# Count voxels, times the volume of one in mL (1 mL is 1000 cubic millimeters).
+# Return the volume of the blood in mL: the number of voxels times the volume of one voxel. 1 mL is 1000 cubic
+# millimeters.
 #
-# *Hint:* how large is one voxel, in any grid, tilted or not?
+# *Hint:* how large is one voxel, also if the gantry was tilted and the edges are not at right angles?
 #
-# *Second hint:* the volume is the determinant of the affine's upper left 3 x 3.
+# *Second hint:* the volume of a voxel is the absolute value of the determinant of the affine's upper left 3 x 3 part.
 
 
 # %% tags=["exercise"]
@@ -206,7 +215,7 @@ if tested := attempt("3.3", ml):
         f"{leaning:.2f}: slices come closer."
     )
     assert abs(leaning - right) < 0.01 * right, wrong
-    print(f"{mine:.1f} mL; made were {case.volumes_ml['epidural']:.1f} mL")
+    print(f"{mine:.1f} mL; the phantom has {case.volumes_ml['epidural']:.1f} mL")
     tested.passes()
 
 
@@ -217,15 +226,17 @@ def ml(mask, affine):
 
 
 # %% [markdown] tags=["solution"]
-# The product of the three spacings is 6 % too much at 20 degrees. The determinant is right for any grid.
+# At a tilt of 20 degrees the product of the three spacings is 6 % too large, because 1 / cos(20 degrees) = 1.064. The
+# determinant is right for every grid.
 
 # %% [markdown]
-# ## The bedside way: ABC/2
-# Length times width times height, halved, with a ruler on the screen. It fits a ball. A is the largest diameter on the slice
-# with most blood, B the width at 90 degrees to A, C the number of slices with blood times their distance (Kothari et al.
-# let faint end slices count half or not at all; here each counts whole).
+# ## ABC/2, the bedside formula
+# Clinicians estimate a volume with a ruler on the screen: A times B times C, divided by 2. A is the largest diameter on
+# the slice with the most blood. B is the largest width at 90 degrees to A. C is the number of slices with blood times
+# their spacing. The formula fits an ellipsoid. Kothari et al. count a slice as half, or not at all, if its area of
+# blood is much smaller than the largest one. Here each slice counts as whole.
 #
-# The corners of every pixel of blood, in mm, as (n, 2) points:
+# The next cell gives the corners of every pixel of blood, in mm, as (n, 2) points. You need them in the exercise:
 
 
 # %%
@@ -238,13 +249,13 @@ def corners_mm(plane, dy, dx):
 
 # %% [markdown]
 # ### Exercise 3.4: by hand (9 min)
-# For one bleed on a grid without tilt, with spacing (z, y, x) in mm: return A * B * C / 2 in mL.
+# Return A * B * C / 2 in mL, for one bleed on a grid without tilt. `spacing_mm` is the spacing along (z, y, x).
 #
-# *Hint:* A is the largest distance between two corners. The line between these two has a direction; turn it by 90 degrees
-# and see how far the corners spread along that.
+# *Hint:* A is the largest distance between two corners. The line between these two corners has a direction. Turn this
+# direction by 90 degrees, and measure how far the corners spread along it: this is B.
 #
-# *Second hint:* `points[:, None] - points` holds all differences; the direction (u, v) turned by 90 degrees is (-v, u);
-# `np.ptp(points @ direction)` is the spread.
+# *Second hint:* `points[:, None] - points` holds all differences. The direction (u, v) turned by 90 degrees is (-v, u).
+# `np.ptp(points @ direction)` is the spread along a direction.
 
 
 # %% tags=["exercise"]
@@ -292,12 +303,14 @@ def abc2(mask, spacing_mm):
 
 
 # %% [markdown] tags=["solution"]
-# The factor 1/2 stands for pi/6, which is 0.52. Extents along the picture's own axes are no diameters: for an oblique
-# ellipsoid they are far too large. `abc2_ml` of the library measures along A and B too.
+# The volume of an ellipsoid is pi/6 times the product of its diameters. pi/6 is 0.52, and the formula rounds it to 1/2.
+# The extents along rows and columns are not the diameters: for an oblique ellipsoid they are too large. The library's
+# `abc2_ml` also measures along A and B.
 
 # %% [markdown]
-# ## Break it: a shape that is no ball
-# **Predict:** what does ABC/2 make of a thin crescent under the skull?
+# ## Break it: a shape that is not an ellipsoid
+# **Predict:** for which of three shapes is ABC/2 farthest from the count of voxels: a clot in the brain, a thin
+# crescent under the skull, or a lens?
 
 # %%
 for name in ("intraparenchymal", "subdural", "epidural"):
@@ -308,12 +321,14 @@ for name in ("intraparenchymal", "subdural", "epidural"):
     )
 
 # %% [markdown]
-# Whoever decides on surgery at 30 mL by a ruler had better have a round bleed.
+# ABC/2 is too low for all three: by about 20 % for the clot, 40 % for the crescent and 30 % for the lens. Such an error
+# can lie on either side of a limit for surgery, such as the 30 mL of lesson 0. One phantom of each type does not show
+# how large the error is in general.
 #
 # ## Recap
-# - No array without its affine.
-# - One order inside the program; the file's own order on the way out.
-# - mL are voxels times the determinant.
+# - Keep the affine with every array.
+# - Use one orientation inside the program, and convert results back to the orientation of the file.
+# - A volume in mL is the number of voxels times the determinant, divided by 1000.
 #
 # **Sources** NIfTI-1; DICOM PS3.3 C.7.6.2; Kothari et al., Stroke 1996;27:1304 (ABC/2).
 #

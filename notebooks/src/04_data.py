@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 4. The data set
-# **You will** read the tables of a data set as they really are: inverted columns, missing pictures, several regions a
-# slice.
+# **You will** read the tables of a data set with their faults: an inverted column, missing pictures, and several
+# outlines per slice.
 #
 # **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 2 min. **Before this** lesson 3.
 #
@@ -23,8 +23,9 @@ from ich_lib.labels import ANY, TYPES
 from ich_lib.show import row
 
 # %% [markdown]
-# ## A table as it comes
-# Forty phantom heads, their labels written like those of CT-ICH: one line per slice, one column per type.
+# ## A table as it is published
+# The cell makes forty phantom heads and writes their labels in the format of CT-ICH: one line per slice, and one column
+# per type. Then it shows four slices and their lines.
 
 # %%
 store = phantom_heads()
@@ -57,8 +58,8 @@ for line in lines[12:16]:
 
 # %% [markdown]
 # ## Spot the bug: a column that says the opposite
-# The last column is 1 where there is *no* hemorrhage. System 003 noticed and inverted it. Whoever takes it for "has
-# hemorrhage" gets this share of "bleeding" slices:
+# The last column, `No_Hemorrhage`, is 1 where there is *no* hemorrhage. System 003 inverted it, which was right. A
+# script that reads this column as "has hemorrhage" gets this share of "bleeding" slices:
 
 # %%
 print(
@@ -68,11 +69,11 @@ print(
 
 # %% [markdown]
 # ### Exercise 4.1: read it right (4 min)
-# For one line: does the slice bleed?
+# For one line of the table, return True if the slice shows blood.
 #
-# *Hint:* read the column's name once more, and mind the type of its values.
+# *Hint:* read the name of the column once more, and check the type of its values.
 #
-# *Second hint:* values are text: `"0"` is true to Python.
+# *Second hint:* the values are text, and for Python the text `"0"` is true.
 
 
 # %% tags=["exercise"]
@@ -102,18 +103,21 @@ def bleeds(line):
 
 
 # %% [markdown] tags=["solution"]
-# Believe no column before you have looked at five pictures of each value.
+# Before you use a column of labels, look at five pictures of each of its values.
 
 # %% [markdown]
-# ## Rare, and rarer still by patient
-# One answer is far more frequent than the other, which is called *class imbalance*. It is worse by patient than by slice.
+# ## Few slices bleed, and even fewer patients have a type
+# One slice in seven bleeds here, so clean slices are far more frequent. This is called *class imbalance*. The slices of
+# one patient are alike, so the number of patients says more about a type than the number of slices.
 #
 # ### Exercise 4.2: count twice (6 min)
-# For each of the six LABELS: how many slices show it, and how many *patients* have such a slice? Two lists.
+# For each of the six `LABELS`, count the slices that show it and the *patients* that have such a slice. Return two
+# lists.
 #
-# *Hint:* a slice may count for two types; a patient counts once for each type, however many slices show it.
+# *Hint:* a slice with two types counts for both. A patient counts once for each type, however many slices show it.
 #
-# *Second hint:* `table.labels[:, i]` and `table.patient`.
+# *Second hint:* `table.labels[:, i]` says which slices show label i, and `table.patient` names the patient of each
+# slice.
 
 
 # %% tags=["exercise"]
@@ -150,26 +154,28 @@ def count_labels(table):
 
 
 # %% [markdown] tags=["solution"]
-# CT-ICH holds 56 slices with subdural blood, from *four* patients. A score for "subdural" on this set is a score for four
-# people: print it with its count, or not at all.
+# CT-ICH holds 56 slices with subdural blood, from only *four* patients. A score for "subdural" on this set describes
+# four people. Report it only with this count and an interval.
 
 # %% [markdown]
 # ## Labels without a picture
-# Files get lost. **Predict:** what does a loader do that makes a black picture of what it cannot find?
+# Files get lost. Some loaders use a black picture for a file that they cannot find. **Predict:** what does a network
+# learn from a black picture with the label "bleeding"? The next cell takes away 25 pictures.
 
 # %%
 rng = np.random.default_rng(1)
 folder = {f"{line['PatientNumber']}/{line['SliceNumber']}" for line in lines}
-folder -= set(rng.choice(sorted(folder), 25, replace=False))  # what is left on the disk
+folder -= set(rng.choice(sorted(folder), 25, replace=False))  # the pictures on the disk
 print(len(lines), "lines,", len(folder), "pictures")
 
 # %% [markdown]
-# ### Exercise 4.3: lines that stay, names that are missing (6 min)
-# Return the lines that have a picture, and the sorted names of pictures that are missing ("patient/slice").
+# ### Exercise 4.3: name the missing pictures (6 min)
+# Return two lists: the lines that have a picture in `folder`, and the sorted names ("patient/slice") of the pictures
+# that are missing.
 #
-# *Hint:* a line and a picture meet in the name that both give: patient and slice.
+# *Hint:* a line and its picture have the same name: patient and slice.
 #
-# *Second hint:* build the name of each line once.
+# *Second hint:* make the name of each line with an f-string, and look it up in `folder`.
 
 
 # %% tags=["exercise"]
@@ -206,27 +212,29 @@ def check_lines(lines, folder):
 
 
 # %% [markdown] tags=["solution"]
-# The library's tables carry such a list: `table.report.sentences`. CT-ICH lacks a few pictures too.
+# The library's tables hold such a list: `table.report.sentences`. CT-ICH has this fault too: in the 66 patients that
+# were examined, 25 of 2,012 lines have no picture, and 13 of these slices bleed.
 
 # %% [markdown]
 # ## From outlines to a mask
-# Annotators click polygons, several a slice. Text from such a table, and the regions in it:
+# Annotators outline blood with polygons, often several per slice. The next cell shows a text from such a table and the
+# number of corners of each region:
 
 # %%
 text = """[[{"x": 0.25, "y": 0.125}, {"x": 0.75, "y": 0.125}, {"x": 0.75, "y": 0.25},
            {"x": 0.25, "y": 0.25}],
           [{"x": 0.5, "y": 0.5}, {"x": 0.875, "y": 0.5}, {"x": 0.75, "y": 0.875}]]"""
-outlines = regions(text)  # corners as shares of width and height
+outlines = regions(text)  # corners as fractions of width and height
 print([len(points) for points in outlines], "corners")
 
 # %% [markdown]
 # ### Exercise 4.4: one mask of all regions (8 min)
-# System 000 saved a mask file *inside* the loop over polygons, under one name, so only the last region stayed. Draw all of
-# them into one mask of `shape`.
+# System 000 saved the mask *inside* its loop over the polygons, always under the same file name, so only the last
+# region of each slice stayed. Draw all regions into one mask of `shape`.
 #
-# *Hint:* start from an empty mask and add region by region. What joins two masks?
+# *Hint:* start with an empty mask and add one region after the other. Which operator joins two masks?
 #
-# *Second hint:* `fill([points], shape)` draws one region; a voxel is blood if any region covers it.
+# *Second hint:* `fill([points], shape)` draws one region. A pixel is blood if any region covers it.
 
 
 # %% tags=["exercise"]
@@ -261,12 +269,13 @@ def mask_of(outlines, shape):
 
 
 # %% [markdown] tags=["solution"]
-# Check the area on paper (the shoelace formula) once for every new set. `fill(outlines, shape)` takes all regions at
-# once.
+# For every new data set, compute the area of one polygon on paper (with the shoelace formula) and compare it with the
+# mask. `fill(outlines, shape)` draws all regions at once.
 
 # %% [markdown]
-# ## A mask that is the head
-# System 000's masks were made by `picture > 0`, from the *CT picture itself*. What its U-Net then "segmented" with 98 %:
+# ## A mask of the whole head
+# System 000 made its masks with `picture > 0` from the *CT picture itself*. Its U-Net learned the head, not the blood,
+# and reached an accuracy of 98 %. The next cell compares such a mask with the blood:
 
 # %%
 largest = int(store.blood_px.argmax())
@@ -281,7 +290,8 @@ row(
 )
 
 # %% [markdown]
-# The same two masks of a real slice: here an annotator's outline, there all that is not black.
+# The next cell shows the same two masks for a real slice: everything that is not black, and the outline of the
+# radiologists.
 
 # %%
 real_hu, real_blood = real_slice("066")
@@ -291,6 +301,7 @@ row([real_hu] * 2, titles, through="brain", masks=[not_black, real_blood])
 
 # %% [markdown]
 # ## On real heads
+# If CT-ICH is on this computer, the cell reads it, prints what its reader found, and counts slices and patients.
 
 # %%
 data = find_ct_ich()
@@ -308,23 +319,25 @@ if data:
 
 # %% [markdown]
 # ## Break it: one line twice
-# RSNA's long table holds a few lines twice. **Predict:** two lines of one slice contradict each other. Which one wins in
-# your loader?
+# The table of RSNA 2019 lists a few images twice. **Predict:** two lines of one slice contradict each other. Which one
+# does a dictionary keep?
 
 # %%
 twice = [{"ID": "a_any", "Label": "1"}, {"ID": "a_any", "Label": "0"}]
 print(
-    {line["ID"]: line["Label"] for line in twice}, "- the last one, and nobody was told"
+    {line["ID"]: line["Label"] for line in twice}, "- the last line, without a warning"
 )
 
 # %% [markdown]
-# The library drops a slice whose lines contradict each other and says so. A label that is never questioned can hide a bleed.
+# The library leaves out a slice whose lines contradict each other, and names it in the report. Otherwise a bleeding
+# slice could be trained on as clean.
 #
 # ## Recap
-# - Look at pictures of every label before you believe it.
-# - Count patients beside slices.
-# - Missing files are named, not replaced.
+# - Look at pictures of every label before you use it.
+# - Count patients as well as slices.
+# - Name missing files, and do not replace them.
 #
-# **Sources** Hssayeni et al., Data 2020;5(1):14; systems 000 and 003 of the course (003: the column, read rightly).
+# **Sources** Hssayeni et al., Data 2020;5(1):14; systems 000 (masks) and 003 (inverted the column rightly) of the
+# course; RSNA 2019: Flanders et al. 2020.
 #
 # **Next** 5. The leak lab

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 5. The leak lab
-# **You will** let a model that learned nothing look brilliant, and then deal out patients instead of slices.
+# **You will** see how a model that only remembers gets a high score, and then split by patient instead of by slice.
 #
 # **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 2 min. **Before this** lesson 4.
 #
@@ -18,7 +18,8 @@ from ich_lib.show import row
 
 # %% [markdown]
 # ## Slices of one head look alike
-# Forty phantom heads, 34 slices each. Four neighbors of one patient, then four slices of the same height from others:
+# The set has forty phantom heads with 34 slices each. The first row shows four neighboring slices of one head. The
+# second row shows slices at the same height from four other heads:
 
 # %%
 store = phantom_heads()
@@ -29,7 +30,8 @@ row(store.hu([15, 16, 17, 18]), through="brain", height=2)
 row(store.hu([16 + 34 * k for k in (1, 2, 3, 4)]), through="brain", height=2)
 
 # %% [markdown]
-# In a real head it is the same: four neighbors of patient 066.
+# Real neighbors are alike too. The next cell shows four neighboring slices of patient 066 and the correlation between
+# neighbors.
 
 # %%
 real = real_head("066").scan.hu
@@ -38,7 +40,8 @@ pairs = [np.corrcoef(real[k].ravel(), real[k + 1].ravel())[0, 1] for k in range(
 print("real neighbors correlate by", np.round(pairs, 3))
 
 # %% [markdown]
-# How alike, in a number: slices as stamps of 32 x 32 pixels, and the correlation of two stamps.
+# To measure how alike two slices are, each slice is shrunk to a *stamp* of 32 x 32 pixels. The number is the
+# correlation of two stamps.
 
 
 # %%
@@ -56,12 +59,13 @@ print(
 
 # %% [markdown]
 # ## A model without any learning
-# ### Exercise 5.1: the slice most alike (7 min)
-# For each held-out row find the trained row whose stamp is most alike, and answer with that row's label.
+# ### Exercise 5.1: the most similar slice (7 min)
+# This model learns nothing: it looks up the most similar training slice. For each held-out row, find the training row
+# with the highest correlation in `alike`, and return the labels of these rows.
 #
-# *Hint:* who may be compared with whom? Cut the table down to held-out rows against trained ones.
+# *Hint:* each held-out row may be compared only with training rows. Cut out this part of `alike`.
 #
-# *Second hint:* `alike[np.ix_(held_out, trained)]` is a table; `argmax(axis=1)`.
+# *Second hint:* `alike[np.ix_(held_out, trained)]` is this part. Then use `argmax(axis=1)`.
 
 
 # %% tags=["exercise"]
@@ -94,16 +98,17 @@ def memory_accuracy(alike, labels, trained, held_out):
 
 
 # %% [markdown] tags=["solution"]
-# The number that `argmax` gives counts within `trained`; `trained[nearest]` makes it a row again. Forget that, or let
-# held-out rows in, and a slice finds itself.
+# `argmax` returns a position within `trained`, and `trained[nearest]` turns it into a row of the table. If held-out
+# rows are among the candidates, every slice finds itself.
 
 # %% [markdown]
-# ## One switch, two numbers
-# To rank, we let the ten most alike rows vote, each by how alike it is.
+# ## The same model, two splits
+# An AUC needs a score for each slice, not only a label. So the ten most similar training rows vote, and a more similar
+# row has a larger weight.
 #
-# One shortcut must be closed first. Few slices at the skull base or the vertex bleed, and slices of one height look alike
-# in all heads: whoever knows only the *height* of a slice is right surprisingly often. So we compare only slices of the
-# same height: how often does the bleeding one score above the clean one?
+# One shortcut must be removed first. Few slices at the skull base or the vertex bleed, and slices at the same height
+# look alike in all heads. So the *height* of a slice alone predicts blood better than chance. Therefore we compare only
+# slices at the same height: how often does the bleeding slice get a higher score than the clean one?
 
 # %%
 level = level_of_slices(table)
@@ -112,7 +117,8 @@ print(f"height alone: AUC {height_auc(table):.2f} over all pairs", end=", ")
 print(f"{same_level_auc(known, level, level):.2f} over pairs of the same height")
 
 # %% [markdown]
-# **Predict:** the AUC at equal height when *slices* are dealt out to five folds, and when *patients* are.
+# An AUC of 0.5 is chance. **Predict:** what is the AUC at equal height if *slices* are distributed over five folds, and
+# what if *patients* are?
 
 
 # %%
@@ -132,19 +138,23 @@ labels = table.labels[:, ANY]
 for name, deal in (("slices", leaky_image_split), ("patients", by_patient)):
     scores = [memory_auc(deal(table, held_out=k), alike, labels) for k in range(5)]
     print(
-        f"{name:9} dealt out: AUC {np.mean(scores):.2f}   (folds {np.round(scores, 2)})"
+        f"split by {name:9} AUC {np.mean(scores):.2f}   (folds {np.round(scores, 2)})"
     )
 
 # %% [markdown]
-# The model is the same, and so are the heads. Nothing was learned in either case. The first number is memory: the slice next
-# door, of the same patient, was in the training set. For new patients the memory is worth a coin.
+# The model and the heads are the same, and nothing was learned in either case. With a split by slice the AUC is about
+# 0.87, because the training set holds neighboring slices of the same patient. With a split by patient it is about 0.5,
+# which is chance.
 #
-# ### Exercise 5.2: deal out patients (7 min)
-# Give each *patient* a fold, 0 to `folds - 1`, as evenly as can be, drawn by `seed`: a dictionary, patient to fold.
+# ### Exercise 5.2: split by patient (7 min)
+# Give each *patient* a fold from 0 to `folds - 1`. The folds must be as equal in size as possible, and `seed` must
+# decide the draw. Return a dictionary from patient to fold.
 #
-# *Hint:* a patient's slices must not decide anything: work on the set of names, in a fixed order, then shuffle.
+# *Hint:* work on the set of patient names, not on the slices. Sort the names, so that their order is fixed, then
+# shuffle.
 #
-# *Second hint:* `np.random.default_rng(seed).permutation(...)`, then count round: `place % folds`.
+# *Second hint:* use `np.random.default_rng(seed).permutation(...)`. The patient at position `place` gets fold `place %
+# folds`.
 
 
 # %% tags=["exercise"]
@@ -185,20 +195,23 @@ def deal_patients(patients, folds, seed):
 
 
 # %% [markdown] tags=["solution"]
-# The library's `by_patient` also sees to it that every fold gets its share of the rare bleeds. Training once for each fold, the
-# fold held out, is called *cross-validation*: it judges every patient by a model that never saw them.
+# The library's `by_patient` also gives every fold a similar share of the rare types (a stratified split).
+# *Cross-validation* trains one model per fold, each time without the slices of that fold. So every patient is judged by
+# a model that never saw that patient.
 
 # %% [markdown]
-# ## The library refuses
-# `find_leaks` looks for patients on both sides, equal pictures and near copies; training stops where it finds any.
+# ## The library refuses a leak
+# `find_leaks` looks for three leaks between training and held-out slices: the same patient, equal pictures, and near
+# copies. Training does not start if it finds a leak.
 
 # %%
 print("slices:  ", find_leaks(leaky_image_split(table), store))
 print("patients:", find_leaks(by_patient(table), store))
 
 # %% [markdown]
-# ## Spot the bug: more bleeds, before the split
-# Bleeds are rare, so a published pipeline copied them (SMOTE does much the same) and *then* split.
+# ## Spot the bug: copies made before the split
+# Bleeds are rare. A published pipeline therefore added synthetic bleeding samples with SMOTE, which interpolates
+# between similar samples, and split the data *afterwards*. The next cell does the same with plain copies.
 
 # %%
 rng = np.random.default_rng(0)
@@ -207,16 +220,16 @@ enlarged = np.concatenate([np.arange(len(labels)), rng.choice(bleeding, 600)])
 order = rng.permutation(len(enlarged))
 trained, held_out = enlarged[order[300:]], enlarged[order[:300]]
 twins = np.isin(held_out[labels[held_out]], trained).mean()
-print(f"{twins:.0%} of the held-out bleeds lie in the training set, pixel for pixel")
+print(f"{twins:.0%} of the held-out bleeding slices are also in the training set")
 
 # %% [markdown]
 # ### Exercise 5.3: fix the order (7 min)
-# Return training rows with 600 copies of bleeding ones among them, and held-out rows without any copy. `split` is by
-# patient.
+# `split` is a split by patient. Return two arrays: the training rows plus 600 copies of bleeding training rows, and the
+# held-out rows without any copy.
 #
-# *Hint:* in which order do splitting and copying have to come?
+# *Hint:* which must come first, the split or the copies?
 #
-# *Second hint:* split first; copy only `trained`.
+# *Second hint:* split first, then copy only rows of `trained`.
 
 
 # %% tags=["exercise"]
@@ -237,10 +250,10 @@ if tested := attempt("5.3", enlarged_rows):
     mine = tested(split, table, labels, np.random.default_rng(0))
     trained, held_out = mine
     assert len(trained) == len(split.rows(table, trained=True)) + 600, (
-        "600 copies are to be trained on."
+        "The training rows must include 600 copies."
     )
     assert len(held_out) == len(set(held_out)), (
-        "The held-out side judges; it wants every slice once."
+        "Each held-out slice must occur only once."
     )
     assert not np.isin(held_out, trained).any(), "A held-out slice is among the copies."
     tested.passes()
@@ -257,12 +270,12 @@ def enlarged_rows(split, table, labels, rng):
 
 
 # %% [markdown] tags=["solution"]
-# Whatever is fitted, copied, scaled or chosen belongs inside the training side. That holds for means, thresholds and
-# feature selection too.
+# Everything that is fitted, copied or chosen may use only the training side. This also holds for the mean of the
+# pixels, thresholds and the selection of features.
 
 # %% [markdown]
 # ## On real heads
-# The same memory on CT-ICH, where it was fetched.
+# If CT-ICH is on this computer, the cell repeats the comparison on it.
 
 # %%
 data = find_ct_ich()
@@ -278,11 +291,12 @@ if data:
             memory_auc(deal(table, held_out=k), every @ every.T, labels)
             for k in range(5)
         ]
-        print(f"{name:9} dealt out: AUC {np.mean(scores):.2f}")
+        print(f"split by {name:9} AUC {np.mean(scores):.2f}")
 
 # %% [markdown]
 # ## Break it: one patient, two names
-# A patient comes back and gets a new number. **Predict:** does a split by patient help? Does `find_leaks` notice?
+# A patient returns to the hospital and gets a new number. **Predict:** does a split by patient number still prevent the
+# leak?
 
 # %%
 renamed = [
@@ -296,13 +310,17 @@ print(
 )
 
 # %% [markdown]
-# Names are all a split can see. Hospitals share such lists for a reason; ask for them.
+# A split by patient uses only the numbers of the patients, so one person with two numbers can be on both sides.
+# `find_leaks` can notice near copies, but two scans of one person need not be near copies. Ask the hospital for its
+# list of patients with several numbers.
 #
 # ## Recap
-# - Deal out patients, then do everything else.
-# - A number without its split is no result.
-# - Memory looks like skill until somebody new comes in.
+# - Split by patient first, before any other step.
+# - Report how the data were split beside every score.
+# - A leak makes memory look like skill. New patients show the difference.
 #
-# **Sources** Systems 000, 002 and 003 of the course split by slice; Sechidis et al. 2011 (stratified folds).
+# **Sources** Systems 000 and 002 of the course split by slice. System 003 states a split by patient, but its counts
+# (2,235 and 559) are exactly 80 % and 20 % of the rows. Chawla et al. 2002 (SMOTE); Sechidis et al. 2011 (stratified
+# folds).
 #
 # **Next** 6. Preparing pictures

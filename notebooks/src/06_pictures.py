@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 6. Preparing pictures
-# **You will** find three ways in which published pipelines lost bleeds before a network saw them, fix each, and keep a picture and its mask
-# together.
+# **You will** find three faults with which published pipelines lost bleeds before a network saw them, correct each
+# fault, and keep a picture and its mask together.
 #
 # **Time** 35 min. **Runs on** a laptop or free Colab, no GPU, 1 min. **Before this** lesson 5.
 #
@@ -22,8 +22,9 @@ from ich_lib.prepare.window import window
 from ich_lib.show import row
 
 # %% [markdown]
-# ## Making small: every fourth pixel eats bleeds
-# System 001 kept every fourth pixel: `small[i, j] = large[4 * i, 4 * j]`. A head with subarachnoid blood, 512 x 512:
+# ## Smaller pictures: every fourth pixel loses bleeds
+# System 001 made pictures smaller by keeping every fourth pixel: `small[i, j] = large[4 * i, 4 * j]`. Fifteen of
+# sixteen pixels are not used at all. The next cell does this to a phantom with subarachnoid blood and 512 x 512 pixels:
 
 # %%
 case = phantom(7, bleeds=["subarachnoid"], pixels=512, slices=12, thickness_mm=10)
@@ -38,12 +39,13 @@ row(
 )
 
 # %% [markdown]
-# ### Exercise 6.1: small, and nothing thrown away (5 min)
-# Bring a square picture to `size` so that each new pixel is the *mean* of those it covers (512 to 128: 4 x 4).
+# ### Exercise 6.1: make it smaller and use every pixel (5 min)
+# Shrink a square picture to `size` x `size` pixels. Each new pixel is the *mean* of the pixels that it covers (from 512
+# to 128, these are 4 x 4 pixels).
 #
-# *Hint:* every pixel has to count in the result, with the same weight.
+# *Hint:* every pixel counts in the result, with the same weight.
 #
-# *Second hint:* `reshape(size, step, size, step)` and a mean over two axes; or `cv2.resize` with `INTER_AREA`.
+# *Second hint:* use `reshape(size, step, size, step)` and a mean over two axes, or `cv2.resize` with `INTER_AREA`.
 
 
 # %% tags=["exercise"]
@@ -84,7 +86,8 @@ def shrink(picture, size):
 
 
 # %% [markdown] tags=["solution"]
-# The library measures what each way costs:
+# The library compares both methods on the whole head. It counts the separate pieces of blood that vanish, the change of
+# the area of blood, and the false pattern in the brain:
 
 # %%
 brain = (case.scan.hu > 0) & (case.scan.hu < 80)
@@ -97,7 +100,8 @@ for method in ("nearest", "area"):
     )
 
 # %% [markdown]
-# A real subarachnoid bleed of a few pixels, 650 x 650 to 162 x 162. How much of its area is left either way?
+# Now a slice of patient 084, shrunk from 650 x 650 to 162 x 162 pixels. **Predict:** how much of the area of blood is
+# left with each method?
 
 # %%
 real_hu, real_blood = real_slice("084")
@@ -118,8 +122,12 @@ row(
 )
 
 # %% [markdown]
-# ## Prettier is not better: CLAHE
-# Adaptive equalization gives every tile its own gray curve. **Predict:** do two brains of 35 HU keep one gray?
+# This bleed is much larger than four pixels, so both methods keep its area within 1 %. Only pieces of a few pixels
+# vanish, as in the phantom. The mean also reduces noise, because it uses sixteen times as many pixels.
+#
+# ## More contrast is not better: CLAHE
+# CLAHE (contrast-limited adaptive histogram equalization) divides a picture into tiles and gives each tile its own gray
+# curve. **Predict:** do two places of 35 HU still have the same gray?
 
 # %%
 gray = window(hu, *WINDOWS["brain"])
@@ -133,10 +141,11 @@ for name, picture in {"brain window": gray, "CLAHE": pretty}.items():
     print(f"{name:13} brain of 30 to 40 HU spans {high - low:.2f} of the gray scale")
 
 # %% [markdown]
-# For an eye that may help. For a network gray no longer means density.
+# The same brain tissue now spans more of the gray scale. More contrast may help the eye, but for a network a gray no
+# longer stands for one CT number.
 #
 # ## Spot the bug: padding that blacks out
-# System 004 padded pictures to a square like this:
+# System 004 padded pictures to a square with code like this:
 
 
 # %%
@@ -151,11 +160,11 @@ print("gray left after padding:", pad(gray[:, 40:470], 512).sum())
 
 # %% [markdown]
 # ### Exercise 6.2: fix it (5 min)
-# The same, with the picture still in it, at the top left.
+# Write the same function so that the picture is in the square, at the top left.
 #
-# *Hint:* the code above reads from an array that it has just emptied.
+# *Hint:* the code above overwrites `image` with zeros before it copies from it.
 #
-# *Second hint:* the canvas needs a name of its own.
+# *Second hint:* give the empty square another name, such as `canvas`.
 
 
 # %% tags=["exercise"]
@@ -190,19 +199,21 @@ def pad_fixed(image, size):
 
 
 # %% [markdown] tags=["solution"]
-# Every picture padded like that came out black, and stayed "bleeding" by its label. A look at ten prepared pictures would
-# have shown it.
+# Every picture padded with that code was black and kept its label, which could be "bleeding". A look at ten prepared
+# pictures would have shown the fault.
 
 # %% [markdown]
 # ## A file that cannot be read
-# Pictures come as a list; `None` where reading failed. System 004 put a black picture in its place and kept the label.
+# In the list `pictures`, `None` stands for a file that could not be read. System 004 used a black picture for such a
+# file and kept its label.
 #
-# ### Exercise 6.3: leave together (5 min)
-# Drop unreadable pictures *and* their labels. Return pictures, labels and the numbers of those left out.
+# ### Exercise 6.3: remove picture and label together (5 min)
+# Remove unreadable pictures *and* their labels. Return three lists: the pictures, the labels, and the positions of the
+# pictures that were left out.
 #
-# *Hint:* decide once which numbers stay, and use that decision for both lists.
+# *Hint:* decide once which positions stay, and use this decision for both lists.
 #
-# *Second hint:* one list of numbers first, then use it for both.
+# *Second hint:* make a list of the positions that stay, with `enumerate`.
 
 
 # %% tags=["exercise"]
@@ -241,7 +252,7 @@ def readable(pictures, labels):
 
 
 # %% [markdown] tags=["solution"]
-# The library's readers do the same and name every file: `table.report`. In lists: `drop_corrupt`.
+# The library's readers do the same and name every file in `table.report`. `drop_corrupt` does it for lists:
 
 # %%
 pictures, labels, out = drop_corrupt(
@@ -250,9 +261,9 @@ pictures, labels, out = drop_corrupt(
 print("kept", len(pictures), "labels", labels, "left out", out)
 
 # %% [markdown]
-# ## Picture and mask move as one
-# Augmentation shows the network heads that are turned, shifted, larger. A mask that is moved by a second draw teaches
-# nonsense.
+# ## Picture and mask move together
+# Augmentation shows the network heads that are turned, shifted or larger. The mask must move with its picture. If the
+# mask is moved by a second random draw, it outlines the wrong place:
 
 # %%
 augment, rng = Augment(), np.random.default_rng(4)
@@ -270,11 +281,11 @@ row(
 
 # %% [markdown]
 # ### Exercise 6.4: mirror both (5 min)
-# Flip picture and mask left to right, both or none, in half of the calls.
+# Flip picture and mask left to right in half of the calls. In each call flip both or none.
 #
-# *Hint:* how many decisions does one call make?
+# *Hint:* how many random decisions does one call need?
 #
-# *Second hint:* draw once, before you touch either.
+# *Second hint:* draw one random number first, and use it for both.
 
 
 # %% tags=["exercise"]
@@ -315,12 +326,13 @@ def flip(picture, mask, rng):
 
 
 # %% [markdown] tags=["solution"]
-# And validation is never augmented: system 000 did, and measured other pictures than it meant to.
+# Augment only the training pictures. System 000 also augmented its validation pictures, so it measured its network on
+# changed pictures.
 
 # %% [markdown]
 # ## Break it: a mask with gray edges
-# **Predict:** a mask of 0 and 1 is turned with interpolation. What values does it hold then, and what does a loss that
-# expects 0 or 1 make of them?
+# **Predict:** a mask of 0 and 1 is rotated with linear interpolation. Which values does it hold afterwards, and where
+# do they lie?
 
 # %%
 spun = cv2.warpAffine(
@@ -332,12 +344,13 @@ print(
 )
 
 # %% [markdown]
-# Cut at one half after moving, and thin blood stays. Cut at "more than 0", and every turn makes it fatter.
+# Pixels at the edge get values between 0 and 1. A threshold of one half after the rotation keeps the area nearly the
+# same. A threshold of "more than 0" makes the mask thicker with every rotation.
 #
 # ## Recap
-# - Average when you shrink. Keep gray meaning density.
+# - Average when you shrink. The same gray must stand for the same CT number.
 # - Look at ten prepared pictures before you train.
-# - Picture, mask and label come and go together.
+# - Move or remove picture, mask and label together.
 #
 # **Sources** Systems 000, 001 and 004 of the course; Zuiderveld 1994 (CLAHE).
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 7. A U-Net from nothing
-# **You will** compute a convolution and a pooling by hand, build a U-Net in 15 lines, train it, and see through "99 %
-# accuracy".
+# **You will** compute a convolution and a pooling by hand, build a U-Net in 15 lines, train it, and see why "99 %
+# accuracy" means little.
 #
 # **Time** 40 min. **Runs on** a laptop or free Colab, 3 min without a GPU. **Before this** lesson 6.
 #
@@ -28,7 +28,8 @@ QUICK = True  # False: pictures of twice the side, more heads, three times the s
 
 # %% [markdown]
 # ## Pictures and masks
-# Heads made by code, each with one bleed. The first twenty are never trained on: whole patients (lesson 5).
+# The data are synthetic heads with one bleed each. The first twenty heads are held out: the network is never trained on
+# them (a split by patient, lesson 5). The second cell shows some held-out slices with their blood.
 
 # %%
 kinds = ("intraparenchymal", "epidural")
@@ -55,11 +56,12 @@ row(x_held[examples, ..., 0], masks=y_held[examples, ..., 0], height=2.5)
 # %% [markdown]
 # ## One layer by hand
 # ### Exercise 7.1: a convolution (8 min)
-# Lay a 3 x 3 kernel over every place where it fits, multiply, add up. A picture of (y, x) gives (y - 2, x - 2).
+# Lay a 3 x 3 kernel over every place of the picture where it fits. At each place, multiply the kernel and the picture
+# number by number, and add up the products. A picture of shape (y, x) gives a result of shape (y - 2, x - 2).
 #
-# *Hint:* how often does a 3 x 3 window fit along 5 pixels?
+# *Hint:* at how many places does a kernel of 3 pixels fit along 5 pixels?
 #
-# *Second hint:* two loops; `picture[i : i + 3, j : j + 3]`. (Networks do not flip the kernel.)
+# *Second hint:* use two loops and `picture[i : i + 3, j : j + 3]`. (Networks do not flip the kernel.)
 
 
 # %% tags=["exercise"]
@@ -103,7 +105,8 @@ def convolve(picture, kernel):
 
 
 # %% [markdown] tags=["solution"]
-# At 64 x 64: 62 x 62 x 9 products for one kernel. A network has thousands of kernels and *learns* their numbers.
+# A picture of 64 x 64 pixels needs 62 x 62 x 9 products for one kernel. A network has thousands of such kernels, and
+# training finds their numbers. The next cell shows the result of this kernel, which responds to vertical edges.
 
 # %%
 row(
@@ -113,9 +116,9 @@ row(
 
 # %% [markdown]
 # ### Exercise 7.2: max pooling (4 min)
-# Of every 2 x 2 block the largest number.
+# Return the largest number of every 2 x 2 block. A picture of shape (y, x) gives a result of shape (y / 2, x / 2).
 #
-# *Hint:* cut the picture into blocks by giving it two more axes.
+# *Hint:* divide the picture into blocks: `reshape` it to four axes.
 #
 # *Second hint:* `reshape(y // 2, 2, x // 2, 2)` and a maximum over two axes.
 
@@ -144,11 +147,13 @@ def max_pool(picture):
 
 
 # %% [markdown] tags=["solution"]
-# Pooling makes the next kernels see twice as far, and forgets where exactly things were. The skips (*skip connections*) of a U-Net bring that
-# back.
+# After pooling, a kernel covers twice the distance, but the exact place of a detail is lost. The *skip connections* of
+# a U-Net pass the features from before the pooling to the way up, and so they restore the place.
 
 # %% [markdown]
 # ## A U-Net in 15 lines
+# The way down has three levels. Each has a convolution and a pooling that halves the picture. The way up doubles the
+# picture at each level and adds the features of the same size from the way down.
 
 
 # %%
@@ -176,15 +181,17 @@ model = unet()
 print(f"{model.count_params():,} weights")
 
 # %% [markdown]
-# `momentum=0.9`: at the default of 0.99 and few steps the running means lag behind, and a trained network fails when asked.
+# Batch normalization uses running means for prediction. With the default `momentum=0.99` and few training steps, these
+# means are not yet right, and predictions fail. So the block uses `momentum=0.9`.
 
 # %% [markdown]
-# ### Exercise 7.3: how many weights has a layer? (4 min)
-# A convolution of `k` x `k` with `into` channels in and `out` channels out, with a bias for each.
+# ### Exercise 7.3: how many weights does a layer have? (4 min)
+# A convolution has kernels of `k` x `k`, `into` input channels and `out` output channels, and one bias per output
+# channel. Return its number of weights, biases included.
 #
-# *Hint:* count the weights of one kernel, add its bias, then count kernels.
+# *Hint:* count the weights of one kernel, add its bias, and multiply by the number of kernels.
 #
-# *Second hint:* each of the `out` kernels is k x k x into.
+# *Second hint:* each of the `out` kernels has k x k x into weights.
 
 
 # %% tags=["exercise"]
@@ -211,19 +218,21 @@ def weights_of(k, into, out):
 
 # %% [markdown]
 # ## Spot the bug: "99 % accuracy"
-# Systems 000, 001 and 003 report the accuracy of pixels. **Predict:** what has a network that has learned nothing?
+# Systems 000, 001 and 003 report pixel accuracy: the share of pixels with the right answer. **Predict:** which accuracy
+# has a mask that is black everywhere?
 
 # %%
 black = np.zeros_like(y_held)
 print(f"an all-black mask: accuracy {pixel_accuracy(y_held > 0, black > 0):.4f}")
 
 # %% [markdown]
-# ### Exercise 7.4: a number that notices (5 min)
-# The mean Dice over slices *with* blood, for masks (n, y, x, 1) and probabilities: one half or more is called blood.
+# ### Exercise 7.4: a score for the blood (5 min)
+# Return the mean Dice over the slices *with* blood. `truth` and `probability` have the shape (n, y, x, 1). A pixel
+# counts as blood if its probability is at least one half.
 #
-# *Hint:* which slices can have a Dice that says something about finding?
+# *Hint:* which slices can show whether the network finds blood?
 #
-# *Second hint:* `dice(truth, call)` from the library; skip slices without blood.
+# *Second hint:* use the library's `dice(truth, mask)`, and leave out slices without blood.
 
 
 # %% tags=["exercise"]
@@ -258,12 +267,14 @@ def mean_dice(truth, probability):
 
 
 # %% [markdown] tags=["solution"]
-# One number for both: Dice over slices with blood, and false alarms on those without, side by side.
+# One number is not enough. Report the Dice over slices with blood together with the share of clean slices that have a
+# false alarm.
 
 # %% [markdown]
 # ## Train it
-# Half of every batch bleeds. Loss: cross-entropy plus one minus Dice (lesson 8). The generator lasts for all epochs: that of
-# system 000 ran dry, every second epoch said "accuracy 0.0000", and those were left out of the plot.
+# Half of the slices in every batch have blood. The loss is the cross-entropy plus one minus Dice (lesson 8). The
+# generator yields enough batches for all epochs. In system 000 the data ended too early: every second epoch had an
+# accuracy of 0.0000, and these epochs were left out of the plot.
 
 # %%
 bleeds = y_train.any(axis=(1, 2, 3))
@@ -277,7 +288,7 @@ def batches(rng):
         ]
         direction = slice(
             None, None, rng.choice([1, -1])
-        )  # half of the batches in a mirror
+        )  # half of the batches are mirrored
         yield x_train[rows, :, direction], y_train[rows, :, direction]
 
 
@@ -312,13 +323,15 @@ def print_losses(losses):
 before = model.layers[1].get_weights()[0].transpose(3, 0, 1, 2)
 history = train(model)
 accuracy = pixel_accuracy(y_held > 0, history >= 0.5)
-print(f"20 patients never seen: accuracy {accuracy:.4f}. {print_losses(history)}")
+print(f"20 held-out heads: accuracy {accuracy:.4f}. {print_losses(history)}")
 row(x_held[examples, ..., 0], masks=history[examples, ..., 0] >= 0.5, height=2.5)
 
 # %% [markdown]
-# Rather bad, and honestly so. Mind the accuracy: about that of the black mask, whatever was found.
+# The Dice is low, but it is measured on held-out heads. Compare the accuracy with that of the black mask: it hardly
+# depends on what the network found.
 #
-# An outline hides how sure the network is. A map of probabilities shows it: nothing below 0.5, white at 0.5, red at 1.
+# An outline does not show how certain the network is. A map of the probabilities does. It is transparent below 0.5,
+# white at 0.5 and red at 1.
 
 # %%
 certainty = LinearSegmentedColormap.from_list("white to red", ["white", "red"])
@@ -333,13 +346,15 @@ plt.colorbar(ax=plt.gcf().axes, label="probability of blood")
 plt.show()
 
 # %% [markdown]
-# Red patches are certain, which is not the same as right. Pale rims are where the outline could as well lie elsewhere.
+# In red places the network is certain, but it can be wrong there. In pale rims the network is less certain where the
+# outline lies.
 #
-# Where is more to be had? In pixels. `QUICK = False` (128 x 128, 240 heads, 2,500 steps; half an hour on two busy CPU cores,
-# November 2026): Dice 0.58, false alarms on 48 %.
+# Larger pictures and longer training help. With `QUICK = False` (128 x 128 pixels, 240 training heads, 2,500 steps;
+# half an hour on two busy CPU cores, November 2026) the Dice was 0.58. But 48 % of the clean slices had a false alarm.
 
 # %% [markdown]
-# And a real head, seen by a network that has met phantoms only. **Predict:** what does it draw?
+# The next cell applies this network to a real head. The network was trained only on phantoms. **Predict:** does it find
+# the bleed?
 
 # %%
 real_hu, real_blood = real_slice("066", size=side)
@@ -350,19 +365,23 @@ masks_shown = [real_blood, drawn]
 row([real_hu] * 2, ["truth", "trained on phantoms"], through="brain", masks=masks_shown)
 
 # %% [markdown]
-# One slice is no measurement. It shows what "other data" means: real skulls, real contrast, outlines by hand.
+# One slice is not a measurement. It shows how training data and real data can differ: real skulls, real contrast, and
+# outlines drawn by hand.
 
 # %% [markdown]
-# The first layer's kernels, before and after. **Predict:** do you see "blood detectors"?
+# The next cell shows the kernels of the first layer, before and after training. **Predict:** can you recognize a "blood
+# detector"?
 
 # %%
 filters(before, model.layers[1].get_weights()[0].transpose(3, 0, 1, 2))
 
 # %% [markdown]
-# They look for edges and for brightness; what is blood is decided in deeper layers.
+# A kernel of 3 x 3 pixels can respond to edges and to brightness, but it cannot recognize a bleed. Deeper layers
+# combine these responses.
 #
-# ## Break it: without skips
-# **Predict:** the same network without its skips. What gets worse, finding or outlining?
+# ## Break it: without skip connections
+# Now the same network is trained without its skip connections. **Predict:** what gets worse, finding the blood or
+# outlining it?
 
 # %%
 keras.utils.set_random_seed(0)
@@ -371,15 +390,15 @@ print(f"with skips:    {print_losses(history)}\nwithout skips: {print_losses(blu
 row(x_held[examples, ..., 0], masks=blurred[examples, ..., 0] >= 0.5, height=2.5)
 
 # %% [markdown]
-# Two numbers speak about two things: the share of bleeding slices where the mask touches blood at all is finding, the Dice
-# is mostly outlining. Compare both lines before you say which one suffered. At full length (`QUICK = False`) the Dice was
-# 0.50 without skips, against 0.58. Thin blood under the skull is a few pixels wide: an outline one pixel off loses most of
-# it, and it is blood that surgeons ask about.
+# Two numbers measure two things. The share of bleeding slices where the mask touches blood measures finding. The Dice
+# measures mostly outlining. Compare both lines before you decide which became worse. With `QUICK = False` the Dice was
+# 0.50 without skip connections and 0.58 with them. Thin blood under the skull is only a few pixels wide, so an outline
+# that is wrong by one pixel loses much of it.
 #
 # ## Recap
-# - Convolution: multiply and add, everywhere the same weights.
-# - Pooling sees far, skips keep place.
-# - Accuracy of pixels says nothing about a bleed.
+# - A convolution multiplies and adds, with the same weights at every place.
+# - Pooling lets a kernel cover more of the picture. Skip connections keep the place.
+# - Pixel accuracy says almost nothing about a bleed.
 #
 # **Sources** Ronneberger et al. 2015, arXiv:1505.04597; systems 000, 001 and 003 of the course.
 #

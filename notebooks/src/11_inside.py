@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 11. Looking inside
-# **You will** draw a heat map by hand, meet its family, and find out how much a random network knows.
+# **You will** compute a heat map by hand, compare several kinds of heat maps, and test them against a network with
+# random weights.
 #
 # **Time** 40 min. **Runs on** a laptop or free Colab, no GPU, 3 min. **Before this** lesson 10.
 #
@@ -23,8 +24,8 @@ from ich_lib.prepare.head import crop, field_box
 from ich_lib.show import explanation, row
 
 # %% [markdown]
-# ## Where did the answer come from?
-# The shipped model reads a head and says "bleeding". One call shows where it saw reasons:
+# ## Which places raise the score?
+# The shipped model gives a head a high score for `any`. One call draws a heat map of the places that raise this score:
 
 # %%
 case = phantom(101, bleeds=["intraparenchymal"], slices=16, thickness_mm=8)
@@ -33,7 +34,8 @@ explanation(
 )
 
 # %% [markdown]
-# One slice as the model sees it, and its blood in the same frame.
+# For the next steps we need one slice as the model gets it (`picture`), and the true blood cut to the same frame
+# (`blood`).
 
 # %%
 shipped = load().classifier
@@ -47,15 +49,17 @@ print("picture", picture.shape, " score for any:", scores[0, -1].round(2))
 
 # %% [markdown]
 # ## A heat map by hand
-# Scores are 256 feature maps, averaged over the picture, then weighed. So each *place* adds features times weights.
+# The model computes 256 feature maps, averages each over the picture, and adds up these means with one weight each. So
+# the contribution of each *place* to the score is its features times the weights. A map of these contributions is a
+# *class activation map* (CAM).
 #
 # ### Exercise 11.1: the class activation map (7 min)
-# `features` is (rows, columns, k), `weights` is (k,). Give (rows, columns): what each place adds to the score, and 0 where it
-# speaks against it.
+# `features` has the shape (rows, columns, k), and `weights` has the shape (k,). Return the contribution of each place
+# to the score, with the shape (rows, columns). Negative contributions become 0.
 #
 # *Hint:* at each place there is a vector of features and one vector of weights.
 #
-# *Second hint:* `features @ weights`, then `np.maximum`.
+# *Second hint:* `features @ weights`, then `np.maximum(..., 0)`.
 
 
 # %% tags=["exercise"]
@@ -71,7 +75,7 @@ toy[0, 0], toy[1, 1] = [1, 0], [0, 1]
 if tested := attempt("11.1", activation_map):
     mine = tested(toy, np.array([2.0, -3.0]))
     assert mine.shape == (2, 2), (
-        f"One number a place is wanted, (2, 2), not {mine.shape}."
+        f"One number per place is needed, (2, 2), not {mine.shape}."
     )
     assert mine.min() >= 0, "What speaks against bleeding is no reason for it: 0."
     np.testing.assert_allclose(
@@ -87,13 +91,14 @@ def activation_map(features, weights):
 
 
 # %% tags=["mistake"]
-# refused: One number a place
+# refused: One number per place
 def activation_map(features, weights):
     return np.maximum((features * weights).mean(axis=(0, 1)), 0)
 
 
 # %% [markdown] tags=["solution"]
-# On the real network, and the map that the exported model gives as its third output:
+# The next cell computes the map of the real network in the same way. It compares the result with the map that the
+# exported model gives as its third output:
 
 # %%
 bottom = keras.Model(model.input, model.get_layer("features").output)
@@ -109,16 +114,17 @@ print(
 )
 
 # %% [markdown]
-# ## Grad-CAM: for networks that end otherwise
-# A class activation map needs one ending only: global average pooling, then exactly one linear layer. Where a network ends
-# otherwise (several dense layers, or a flattening), the *gradient* of the score tells each feature map's weight.
+# ## Grad-CAM works for other network ends too
+# A class activation map needs a certain end of the network: global average pooling, then exactly one linear layer.
+# Other networks end in several dense layers, or flatten the features. For them Grad-CAM takes the weight of each
+# feature map from the *gradient* of the score.
 #
 # ### Exercise 11.2: Grad-CAM by hand (7 min)
-# Weight of a map: the mean of its gradient over all places. Then as before.
+# The weight of a feature map is the mean of its gradient over all places. Then compute the map as in exercise 11.1.
 #
-# *Hint:* only the weights are new: one number for each feature map.
+# *Hint:* only the weights are new. You need one number for each feature map.
 #
-# *Second hint:* both arrays are (rows, columns, k).
+# *Second hint:* both arrays have the shape (rows, columns, k), so take the mean over the first two axes.
 
 
 # %% tags=["exercise"]
@@ -133,7 +139,7 @@ slopes = np.zeros((2, 2, 2))
 slopes[..., 0], slopes[0, 0, 1] = 1.0, -4.0
 if tested := attempt("11.2", my_grad_cam):
     mine = tested(toy, slopes)
-    assert np.shape(mine) == (2, 2), "One number a place is wanted."
+    assert np.shape(mine) == (2, 2), "One number per place is needed."
     wrong = (
         "Weights are 1 and -1 (means over four places): the first place adds 1, "
         "the last one nothing."
@@ -149,8 +155,8 @@ def my_grad_cam(features, gradients):
 
 
 # %% [markdown] tags=["solution"]
-# For pooling and one dense layer the gradient is the weight over the number of places, so both maps are one (Selvaraju et
-# al. 2017, section 3.1):
+# With pooling and one dense layer, the gradient is the weight divided by the number of places. So Grad-CAM and CAM
+# differ only by a constant factor (Selvaraju et al. 2017, section 3.1):
 
 # %%
 own_cam = grad_cam(model, picture)[0]
@@ -160,8 +166,10 @@ print(
 )
 
 # %% [markdown]
-# ## The family
-# **Predict:** which of these would you show a colleague?
+# ## Several kinds of heat maps
+# Grad-CAM is coarse, because it has one value for each place of the 12 x 12 feature maps. Saliency is the gradient of
+# the score by each pixel. SmoothGrad is the mean of several saliency maps with noise added to the picture. **Predict:**
+# which map marks the blood best?
 
 # %%
 large = lambda heat: crop(
@@ -172,7 +180,7 @@ maps = {
     "saliency": saliency(model, picture)[0],
     "SmoothGrad": smooth_grad(model, picture, samples=8)[0],
 }
-slice_seen = picture[0, ..., 2]  # the slice itself through the brain window
+slice_seen = picture[0, ..., 2]  # this slice in the brain window
 row(
     [slice_seen, *[large(heat) for heat in maps.values()]],
     ["slice", *maps],
@@ -181,8 +189,8 @@ row(
 )
 
 # %% [markdown]
-# ## Spot the bug: a map of nothing
-# A widely copied tutorial scales each map by its maximum:
+# ## Spot the bug: an empty map becomes NaN
+# A tutorial that many people copy divides each map by its maximum. The next cell does this with an empty map:
 
 # %%
 nothing = np.zeros((2, 2))
@@ -191,11 +199,11 @@ with np.errstate(invalid="ignore"):
 
 # %% [markdown]
 # ### Exercise 11.3: fix it (4 min)
-# Scale to a peak of 1; an empty map stays empty. And nothing may be changed in place.
+# Return the map scaled to a maximum of 1. An empty map must stay empty. Do not change the input.
 #
-# *Hint:* which division fails, and what should come out of it?
+# *Hint:* which division fails, and which result do we need instead?
 #
-# *Second hint:* ask for the maximum first.
+# *Second hint:* compute the maximum first, and divide only if it is above 0.
 
 
 # %% tags=["exercise"]
@@ -213,7 +221,7 @@ if tested := attempt("11.3", scale):
     with np.errstate(invalid="ignore"):
         empty = tested(nothing)
     assert np.isfinite(empty).all(), (
-        "An empty map became NaN; somebody will draw that as red."
+        "An empty map became NaN, and a plot may draw NaN as red."
     )
     assert empty.max() == 0, "An empty map must stay empty."
     np.testing.assert_allclose(mine, [[0, 1]], err_msg="A peak of 2 becomes 1.")
@@ -227,16 +235,18 @@ def scale(heat):
 
 
 # %% [markdown] tags=["solution"]
-# A scale per picture also makes faint heat on a clean slice glow like a bleed. The app uses one scale for the whole scan.
+# If every slice has its own scale, weak heat on a clean slice looks as strong as heat on a bleed. The demo uses one
+# scale for the whole scan.
 
 # %% [markdown]
 # ## Does it look at the blood?
 # ### Exercise 11.4: energy inside (5 min)
-# The share of a map's sum that lies in the blood; 0 for an empty map.
+# Return the share of the sum of a map that lies in the blood, and 0 for an empty map. This share is called the *energy
+# inside*.
 #
-# *Hint:* how much heat is there in all, and how much of it lies in the blood?
+# *Hint:* compare the sum over the whole map with the sum over the blood.
 #
-# *Second hint:* `heat[blood].sum()`.
+# *Second hint:* the sum over the blood is `heat[blood].sum()`.
 
 
 # %% tags=["exercise"]
@@ -266,12 +276,13 @@ def inside(heat, blood):
 
 
 # %% [markdown] tags=["solution"]
-# Beside it belongs the share of the picture that is blood: a map that is even everywhere reaches that without knowing
-# anything.
+# Compare this number with the share of the picture that is blood. A map with the same value everywhere reaches that
+# share without any knowledge.
 
 # %% [markdown]
 # ## A real head
-# The map of the shipped model for patient 066. **Predict:** does the hottest place lie in the blood?
+# The next cell draws the map of the shipped model for patient 066. **Predict:** does the place with the most heat lie
+# in the blood?
 
 # %%
 real = real_head("066")
@@ -280,9 +291,10 @@ explanation(
 )
 
 # %% [markdown]
-# ## A whole scan, in little memory
-# Whoever draws every voxel of a scan runs out of memory: matplotlib's `voxels` would go through 12 million boxes with six faces
-# each. The map comes in half precision, and the surface of a bleed is thin. **Predict:** how many points has it?
+# ## A whole scan in little memory
+# Drawing every voxel of a scan needs too much memory: matplotlib's `voxels` would handle 12 million boxes with six
+# faces each. Two steps save memory. The map is stored in half precision, and only the surface of the bleed is drawn.
+# **Predict:** how many points does the surface have?
 
 # %%
 heat, voxels = explain(real.scan, "cam"), real.truth.size
@@ -296,7 +308,7 @@ print(len(z), "points on the surface of the true bleed")
 area = real.truth.sum(axis=(1, 2))
 plt.figure(figsize=(9, 3))
 plt.subplot(1, 2, 1)
-plt.plot(heat.max(axis=(1, 2)), label="hottest place of the slice")
+plt.plot(heat.max(axis=(1, 2)), label="maximum of the heat in the slice")
 plt.plot(area / area.max(), label="true blood, the largest slice as 1")
 plt.xlabel("slice, foot to head")
 plt.legend(fontsize=8)
@@ -307,11 +319,11 @@ space.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# Ten thousand points are drawn in a moment. In this head the heat is strongest in the slice with most blood; above and below, it
-# lasts longer than the blood does.
+# About ten thousand points are drawn quickly. In this head the heat is strongest in the slice with the most blood, but
+# its maximum lies outside the outline. The heat also continues into slices above and below that show no blood.
 #
 # ## The random-weight check
-# **Predict:** the same network with new random weights. How much of its heat lies in the blood?
+# The next cell gives the same network new random weights. **Predict:** how much of its heat lies in the blood?
 
 # %%
 random = keras.models.clone_model(model)
@@ -329,12 +341,13 @@ row(
 )
 
 # %% [markdown]
-# A map that looks the same with random weights explains the picture, not the model (Adebayo et al. 2018). Over 236 bleeding
-# slices of CT-ICH the shipped recipe has 2.8 times the energy of random weights, and points into the blood on every fifth
-# slice: a hint, no outline.
+# If a map looks the same with random weights, it shows the picture and not what the model learned (Adebayo et al.
+# 2018). On 236 bleeding slices of CT-ICH, judged in five folds, the energy inside of `unet-both` is 2.8 times that of
+# random weights (95 % interval 2.4 to 3.3). Its maximum lies in or beside the blood in 20 % of the slices. So the map
+# is a hint, not an outline.
 #
-# ## Break it: a reason for nothing
-# **Predict:** a head without blood. Is its map empty?
+# ## Break it: heat without blood
+# The next cell explains a head without blood. **Predict:** is its map empty?
 
 # %%
 clean = phantom(101, slices=16, thickness_mm=8)
@@ -343,12 +356,13 @@ explanation(
 )
 
 # %% [markdown]
-# There is always a strongest place. Who believes heat operates on it.
+# Every map that is not empty has a maximum, even without blood. So heat alone is no evidence of a bleed. Read the slice
+# and the score too.
 #
 # ## Recap
-# - CAM: features times weights. Grad-CAM: the gradient finds the weights.
-# - Scale with care; empty stays empty.
-# - Hold every map against truth and against random weights.
+# - CAM is features times weights. Grad-CAM takes the weights from the gradient.
+# - Use one scale for a scan, and keep an empty map empty.
+# - Compare every map with the true mask and with random weights.
 #
 # **Sources** Zhou et al. 2016, arXiv:1512.04150; Selvaraju et al. 2017, arXiv:1610.02391; Adebayo et al. 2018,
 # arXiv:1810.03292; Wang et al. 2020, arXiv:1910.01279.
