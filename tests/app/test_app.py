@@ -366,7 +366,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
 
 TEXTS = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
-  const others = "[lang=en], script, style, .language, .models, .filename";
+  const others = "[lang=en], .warnings li[lang], script, style, .language, .models, .filename";
   const isOurs = (node) => node.checkVisibility({ visibilityProperty: true }) && !node.closest(others);
   while (walker.nextNode()) if (isOurs(walker.currentNode.parentElement)) texts.push(walker.currentNode.data);
   for (const node of document.querySelectorAll("[aria-label], [title], [placeholder]")) {
@@ -407,6 +407,8 @@ def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, f
         page.click("#make")
         page.wait_for_selector("#made a[download]", timeout=60_000)
         seen += page.evaluate(TEXTS)
+        notes = page.locator(".warnings li[lang]")  # of the reader: tests/demo/test_notes.py has their words
+        assert [note.get_attribute("lang") for note in notes.all()] == [language] * max(notes.count(), 1)
     assert len(seen) > 100
     strangers = [text for text in seen if not known.fullmatch(text)]
     assert strangers == []
