@@ -29,8 +29,7 @@ TITLE = "Intracranial hemorrhage on head CT"  # of the demo's page
 NEEDED = {  # required in each, besides the modules; `ich demo` looks for the files of the share folder
     ".whl": (
         *("ich_lib/py.typed", "ich_lib/weights/unet-both.onnx", "ich_lib/weights/unet-both.json"),
-        *("ich_lib/weights/densenet-small/densenet-small.onnx", "ich_lib/weights/unet-lite0/unet-lite0.onnx"),
-        "ich_lib/demo/viewer/three.min.js",
+        *("ich_lib/weights/densenet-small/densenet-small.onnx", "ich_lib/demo/viewer/three.min.js"),
         *("ich_lib/demo/viewer/page.js", "ich_lib/demo/viewer/viewer.css", "ich_lib/workbench/slices.js"),
         *(
             "share/ich_lib/app.py",

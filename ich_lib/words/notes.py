@@ -52,8 +52,8 @@ def note_by_language(text: str) -> dict[str, str]:
     >>> note_by_language("Left out: 1 mask.")["es"], list(note_by_language("The moon is full."))
     ('Omitido: 1 máscara.', ['en'])
     """
-    told = {language: note_in(text, language) for language in LANGUAGES}
-    return {language: note for language, note in told.items() if note is not None}
+    notes = {language: note_in(text, language) for language in LANGUAGES}
+    return {language: note for language, note in notes.items() if note is not None}
 
 
 def _sentence(text: str, language: str) -> str | None:
@@ -118,8 +118,8 @@ def _names(value: str, language: str) -> str:
 def _terms(value: str, language: str) -> str | None:
     """ "to the left, to the back": None unless each is in the table."""
     parts = re.split("(, | and on )", value)
-    told = [part if part == ", " else term_in("notes", part, language) for part in parts]
-    return None if None in told else "".join(filter(None, told))
+    terms = [part if part == ", " else term_in("notes", part, language) for part in parts]
+    return None if None in terms else "".join(filter(None, terms))
 
 
 _KINDS: dict[str, tuple[str, _Translate]] = {  # name of a place, to what may stand there, and its translation
