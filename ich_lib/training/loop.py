@@ -1,6 +1,8 @@
 """The loop of a training run: from batches to weights, with a checkpoint and a line of history after every epoch."""
 
 import csv
+import ctypes
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +173,20 @@ def _number(value: keras.Variable | keras.KerasTensor) -> float:
     return float(keras.ops.convert_to_numpy(value))
 
 
+def return_freed_memory() -> None:
+    """Return freed memory to the system if jemalloc holds it; with any other allocator nothing happens.
+
+    A training is faster if its allocator keeps what each step frees. jemalloc that never returns memory grows, because
+    the free pieces fit ever worse: to 15 GB in 30 minutes. After one call for each epoch it does not grow.
+
+    Source:
+        jemalloc 5, `arena.<i>.purge`, where arena 4096 stands for all.
+    """
+    mallctl = getattr(ctypes.CDLL(None), "mallctl", None) if sys.platform == "linux" else None
+    if mallctl is not None:
+        mallctl(b"arena.4096.purge", None, None, None, 0)
+
+
 class _Checkpoints(keras.callbacks.Callback):
     """After every epoch a checkpoint, then a line of history; a progress bar shows the time left."""
 
@@ -215,6 +231,7 @@ class _Checkpoints(keras.callbacks.Callback):
         row |= {"minutes": f"{(time.monotonic() - self.started) / 60:.2f}"}
         with (self.run.folder / HISTORY).open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)
+        return_freed_memory()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.bar.close()
