@@ -26,11 +26,16 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.11", "3.12", "3.13")
 LOCK = "requirements-lock.txt"
 TITLE = "Intracranial hemorrhage on head CT"  # of the demo's page
+_MODELS = tuple(
+    path.relative_to(ROOT).as_posix()
+    for path in sorted((ROOT / "ich_lib" / "weights").rglob("*"))
+    if path.suffix in (".onnx", ".json")
+)
 NEEDED = {  # required in each, besides the modules; `ich demo` looks for the files of the share folder
     ".whl": (
-        *("ich_lib/py.typed", "ich_lib/weights/unet-both.onnx", "ich_lib/weights/unet-both.json"),
-        *("ich_lib/weights/densenet-small/densenet-small.onnx", "ich_lib/demo/viewer/three.min.js"),
-        *("ich_lib/demo/viewer/page.js", "ich_lib/demo/viewer/viewer.css", "ich_lib/workbench/slices.js"),
+        *_MODELS,
+        *("ich_lib/py.typed", "ich_lib/demo/viewer/page.js", "ich_lib/demo/viewer/viewer.css"),
+        *("ich_lib/demo/viewer/three.min.js", "ich_lib/workbench/slices.js"),
         *(
             "share/ich_lib/app.py",
             "share/ich_lib/workbench.py",
@@ -41,7 +46,7 @@ NEEDED = {  # required in each, besides the modules; `ich demo` looks for the fi
     ),
     ".gz": (
         *("requirements.txt", "CHANGELOG.md", "CITATION.cff", "MODEL_CARD.md", "app.py", "workbench.py", "release.py"),
-        *("ich_lib/weights/unet-both.onnx", "notebooks/build.py", "tests/conftest.py", "docs/demo.md"),
+        *(*_MODELS, "notebooks/build.py", "tests/conftest.py", "docs/demo.md"),
     ),
 }
 _UNRELEASED = re.compile(r"^## (?:Unreleased|[\d.]+ \(unreleased\))\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)

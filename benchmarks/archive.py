@@ -116,7 +116,7 @@ def run_keras(scans: list[Path]) -> float:
 
     shipped = load().segmenter
     network = build(shipped.recipe)
-    network.load_weights(WEIGHTS / "unet-both.weights.h5")
+    network.load_weights(WEIGHTS / f"{shipped.name}.weights.h5")
     loop = replace(shipped, run=lambda pictures: model_output(network.predict(pictures, verbose=0), shipped.recipe))
     models = Models(loop, loop)
     analyze(read(scans[0]), models)

@@ -653,7 +653,7 @@ if app.is_file():
 # %%
 edited = folder / "edited"
 shutil.copytree(WEIGHTS, edited)
-path = edited / "unet-both.json"
+(path,) = edited.glob("*.json")
 path.write_text(path.read_text().replace('"brain render"', '"bone render"'))
 results = {
     name: analyze(case.scan, load(place))

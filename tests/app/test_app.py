@@ -29,7 +29,7 @@ from ich_lib.measures.metrics import dice
 from ich_lib.phantoms import phantom
 from ich_lib.phantoms.bodies import body
 from ich_lib.prediction.analyze import analyze
-from ich_lib.prediction.engine import WEIGHTS
+from ich_lib.prediction.engine import WEIGHTS, load
 from ich_lib.prediction.inputs import input_pictures
 from ich_lib.prepare.window import WINDOWS, window
 from ich_lib.readers import read as read_scan
@@ -893,7 +893,8 @@ def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
         first, second = page.locator(".sentence").all_inner_texts()
         assert first == second != ""
-        assert "Dice per patient is 0.41" in page.inner_text("#about-model")
+        dice = load().figures["dice_per_subject"]["value"]
+        assert f"Dice per patient is {dice:.2f}" in page.inner_text("#about-model")
         bring(page, files["head.nii.gz"])
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)

@@ -53,7 +53,12 @@ def test_every_model_is_listed_with_its_figures_and_can_be_chosen(phantoms, caps
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert tuple(line.split()[0] for line in lines) == list_weights()
-    assert lines[0].split(maxsplit=1)[1] == "mask and scores  Dice 0.41, slice AUC 0.93, scan AUC 0.83"
+    dice, slice_auc, scan_auc = (
+        load().figures[name]["value"] for name in ("dice_per_subject", "slice_auc_any", "scan_auc_any")
+    )
+    assert lines[0].split(maxsplit=1)[1] == (
+        f"mask and scores  Dice {dice:.2f}, slice AUC {slice_auc:.2f}, scan AUC {scan_auc:.2f}"
+    )
     for name in list_weights()[1:]:
         assert main(["predict", str(phantoms / "phantom-0000" / "scan.nii.gz"), "--model", name]) == 0
         assert "This model scores slices only" in capsys.readouterr().out or load(name).segmenter
@@ -134,7 +139,7 @@ def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
     capsys.readouterr()
     assert main(["predict", scan, "--json", "--weights", out]) == 0
     names = [model["name"] for model in json.loads(capsys.readouterr().out)["models"]]
-    assert names == ["unet-small", "unet-both"]
+    assert names == ["unet-small", load().classifier.name]
 
 
 def test_every_recipe_is_listed_with_its_source(capsys, monkeypatch):

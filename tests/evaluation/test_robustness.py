@@ -12,7 +12,7 @@ from ich_lib.evaluation.robustness_page import format_change, spoiled, write_rob
 from ich_lib.evaluation.robustness_summary import is_failing, summary_sentence
 from ich_lib.models.recipe import Recipe
 from ich_lib.phantoms import from_shares
-from ich_lib.prediction.engine import Model, ModelOutput, Models
+from ich_lib.prediction.engine import Model, ModelOutput, Models, load
 from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES
 from ich_lib.scan import Scan, axial_affine
 from ich_lib.show.robustness import examples, robustness_plot
@@ -311,7 +311,7 @@ def test_the_command_reads_two_tiny_phantoms_with_the_shipped_model(monkeypatch,
     )
     assert "On 2 scans (phantoms, 4 slices of 64 px)" in message
     report = json.loads((tmp_path / "robustness.json").read_text())
-    assert report["models"][0]["name"] == "unet-both"
+    assert report["models"][0]["name"] == load().segmenter.name
     assert report["calibrated"] is True
     assert (tmp_path / "robustness.html").is_file()
 

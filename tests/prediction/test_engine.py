@@ -12,7 +12,7 @@ from ich_lib.prediction.analyze import analyze
 from ich_lib.prediction.engine import WEIGHTS, list_weights, load
 from tests.conftest import ROOT
 
-NAME = "unet-both"
+NAME = load().segmenter.name
 
 
 def test_the_shipped_model_draws_and_scores_and_its_files_are_small():
