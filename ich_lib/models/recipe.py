@@ -49,8 +49,8 @@ class Recipe:
         precision: Keras dtype policy while training; weights are float32 always.
         seed: of the weights, the folds and every sample.
         threshold: a voxel is blood, or a slice bleeding, from this probability. Chosen before training, never tuned.
-        least_score: a slice has a mask only if the model's own score for any bleeding (`Evidence.plain`) reaches this,
-            for "both"; with 0 every slice may have one.
+        least_score: a slice has a mask only if the model's own score for any bleeding (`Evidence.plain`) reaches this
+            in the slice or a neighbor, for "both"; with 0 every slice may have one.
         source: the publication of the model, and settings that it does not state and that were chosen here.
 
     Raises:

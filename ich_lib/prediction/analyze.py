@@ -343,15 +343,16 @@ def _top(blood: np.ndarray) -> np.ndarray:
 
 
 def _blood_of_called(blood: np.ndarray, evidence: Evidence, models: Models) -> np.ndarray:
-    """The probabilities of blood, zero in the slices whose score is below the least one of the model's recipe.
+    """The probabilities of blood, zero where neither a slice nor its neighbors reach the recipe's least score.
 
     A network that was trained on many slices with blood marks a little in most clean slices. Its score of the whole
-    slice knows better.
+    slice knows better. The neighbors count too, because the ends of a bleed score low.
     """
     least_score = models.segmenter.recipe.least_score if models.segmenter else 0.0
     if least_score == 0:
         return blood
-    return blood * (evidence.plain()[:, ANY] >= least_score)[:, None, None]
+    is_called = np.pad(evidence.plain()[:, ANY] >= least_score, 1)
+    return blood * (is_called[:-2] | is_called[1:-1] | is_called[2:])[:, None, None]
 
 
 def _scores_of(evidence: Evidence, calibration: Calibration | None) -> tuple[np.ndarray, np.ndarray]:

@@ -123,9 +123,9 @@ def test_one_model_may_be_both_and_is_asked_once_each_way():
     assert not result.calibrated
 
 
-@pytest.mark.parametrize(("least_score", "slices"), [(0.0, [1, 3]), (0.5, [3])])
-def test_a_slice_below_the_least_score_has_no_mask(least_score, slices):
-    """Blood is drawn in two slices; the mean of the mask's 0.8 and the classifier's score is 0.45 and 0.7.
+@pytest.mark.parametrize(("least_score", "slices"), [(0.0, [0, 2, 3]), (0.5, [2, 3]), (0.75, [])])
+def test_a_slice_has_no_mask_if_it_and_its_neighbors_are_below_the_least_score(least_score, slices):
+    """Blood is drawn in three slices. The mean of the mask's 0.8 and the classifier's score is 0.45, 0.45 and 0.7.
 
     The evidence, from which the probabilities come, stays as it is.
     """
@@ -136,13 +136,13 @@ def test_a_slice_below_the_least_score_has_no_mask(least_score, slices):
         score = np.where(pictures[:, 0, 0, 0] > 0.5, 0.6, 0.1)  # the corner tells the slices apart
         return ModelOutput(blood, np.repeat(score[:, None], 6, axis=1))
 
-    scan = disk(at=[1, 3])
+    scan = disk(at=[0, 2, 3])
     scan.hu[3, 0, [0, -1]] = 60  # a corner in both mirror images
     model = planted_model(replace(recipe, least_score=least_score), answer)
     result = analyze(scan, Models(model, model))
     assert np.unique(np.argwhere(result.mask)[:, 0]).tolist() == slices
     assert np.array_equal(result.mask[slices], scan.hu[slices] > 90)
-    assert result.evidence.mask == pytest.approx([0, 0.8, 0, 0.8, 0])
+    assert result.evidence.mask == pytest.approx([0.8, 0, 0.8, 0.8, 0])
 
 
 def white_model():
