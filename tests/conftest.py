@@ -22,7 +22,7 @@ def once(tmp_path_factory, worker_id):
     base = tmp_path_factory.getbasetemp()
     root = (base if worker_id == "master" else base.parent) / "once"
 
-    def made(name, make):
+    def make_once(name, make):
         folder = root / name
         root.mkdir(exist_ok=True)
         with FileLock(root / f"{name}.lock"):
@@ -31,7 +31,7 @@ def once(tmp_path_factory, worker_id):
                 (root / f"{name}.made").touch()
         return folder
 
-    return made
+    return make_once
 
 
 @pytest.fixture(scope="session")

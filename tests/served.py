@@ -150,16 +150,16 @@ class Visitor:
         answer.raise_for_status()
         return answer.json()
 
-    def bring(self, *files: tuple[str, bytes], **told) -> Reply:
+    def open_files(self, *files: tuple[str, bytes], **box_values) -> Reply:
         """Upload files and have them read."""
-        return self.call("files", files=[file_data(path) for path in self.upload(*files)], **told)
+        return self.call("files", files=[file_data(path) for path in self.upload(*files)], **box_values)
 
-    def call(self, elem_id: str, **told) -> Reply:
+    def call(self, elem_id: str, **box_values) -> Reply:
         """Run the event behind a part and what follows it.
 
         `told` are values by elem_id ("_" for "-"); the rest is as the page opens.
         """
-        values = {name.replace("_", "-"): value for name, value in told.items()}
+        values = {name.replace("_", "-"): value for name, value in box_values.items()}
         event = self.event_of(elem_id)
         while True:
             given = [(self.parts[number].get("elem_id"), self.parts[number].get("value")) for number in event["inputs"]]
@@ -182,7 +182,7 @@ class Visitor:
         joined = self.join(number, data)
         if joined.status_code != 200:
             return Reply(joined.status_code, joined.text)
-        text, visited = [joined.text], _Seen()
+        text, visited = [joined.text], _Message()
         for message in self.messages():
             text.append(json.dumps(message, ensure_ascii=False))
             if message["msg"] in ("process_generating", "process_completed"):
@@ -202,7 +202,7 @@ def file_data(path: str) -> dict:
     return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
 
-class _Seen:
+class _Message:
     """What a page has on it after some messages: each output's last value, and the viewer's, put together as it does.
 
     After the first part of a result Gradio sends only what differs from the part before.

@@ -40,13 +40,13 @@ def heights(count=COUNT, step_mm=STEP_MM):
     return (np.arange(count) - (count - 1) / 2) * step_mm
 
 
-def write(folder, found, *, lean_deg=0.0):
+def write(folder, image_list, *, lean_deg=0.0):
     """The images as files in an uninformative order."""
     folder.mkdir(exist_ok=True)
     lean = np.radians(lean_deg)
     axes = [1, 0, 0, 0, float(np.cos(lean)), float(np.sin(lean))]
-    names = np.random.default_rng(3).permutation(len(found))
-    for name, (k, image) in zip(names, enumerate(found), strict=True):
+    names = np.random.default_rng(3).permutation(len(image_list))
+    for name, (k, image) in zip(names, enumerate(image_list), strict=True):
         tags = {
             "ImagePositionPatient": [-35.25, -35.25, image.z_mm],
             "ImageOrientationPatient": axes,
@@ -69,20 +69,20 @@ class Stack:
     Attributes:
         case: what comes in.
         words: that the note holds; "" where nothing is to be said.
-        found: the images.
+        make_images: makes the images.
         within: share by which the mL may be off those of the ball.
         lean_deg: tilt of the gantry.
     """
 
     case: str
     words: str
-    found: Callable[[], list[Image]]
+    make_images: Callable[[], list[Image]]
     within: float = 0.02
     lean_deg: float = 0.0
 
     def write(self, folder: Path) -> Path:
         """The files."""
-        return write(folder / "dicom", self.found(), lean_deg=self.lean_deg)
+        return write(folder / "dicom", self.make_images(), lean_deg=self.lean_deg)
 
     def check(self, scan) -> None:
         """Whether the scan has the mL of the ball."""
@@ -101,17 +101,17 @@ def rounded(step_mm: float, digits: int, count: int, missing: tuple[int, ...] = 
 
 def again(first: range, **tags) -> list[Image]:
     """The whole ball, and a part of it once more, with other pixels and tags."""
-    found = [replace(image, tags={"AcquisitionNumber": 1}) for image in images(heights())]
-    return found + [replace(found[k], hu=found[k].hu + 5, tags={"InstanceNumber": 100 + k} | tags) for k in first]
+    shifted = [replace(image, tags={"AcquisitionNumber": 1}) for image in images(heights())]
+    return shifted + [replace(shifted[k], hu=shifted[k].hu + 5, tags={"InstanceNumber": 100 + k} | tags) for k in first]
 
 
 def sideways(first: int) -> list[Image]:
     """From one slice on the field lies 12 mm to the left."""
-    found = images(heights())
+    shifted = images(heights())
     for k in range(first, COUNT):
-        cut = np.pad(found[k].hu[:, 8:], ((0, 0), (0, 8)), constant_values=-1000)
-        found[k] = Image(found[k].z_mm, cut, {"ImagePositionPatient": [-35.25 + 12, -35.25, found[k].z_mm]})
-    return found
+        cut = np.pad(shifted[k].hu[:, 8:], ((0, 0), (0, 8)), constant_values=-1000)
+        shifted[k] = Image(shifted[k].z_mm, cut, {"ImagePositionPatient": [-35.25 + 12, -35.25, shifted[k].z_mm]})
+    return shifted
 
 
 def with_strays(*z_mm: float) -> list[Image]:

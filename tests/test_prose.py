@@ -52,7 +52,7 @@ BANNED = {
 _LEFT_OUT = ("docs/reading.md", "tests/test_prose.py")
 
 
-def found(path: Path) -> Iterator[str]:
+def banned_words(path: Path) -> Iterator[str]:
     """Banned words of a file, each with its place and the words to use."""
     name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
     for passage in passages(path):
@@ -70,7 +70,7 @@ def checked() -> list[Path]:
 
 
 def test_the_text_uses_plain_words():
-    hits = [hit for path in checked() for hit in found(path)]
+    hits = [hit for path in checked() for hit in banned_words(path)]
     assert not hits, f"{len(hits)} phrases to rewrite:\n" + "\n".join(hits)
 
 
@@ -86,8 +86,8 @@ def test_the_text_uses_plain_words():
 def test_a_banned_word_is_named_with_its_line_and_a_better_one(tmp_path, name, text, hits):
     path = tmp_path / name
     path.write_text(text)
-    assert [hit.split(": ")[0] for hit in found(path)] == hits
-    assert all("better: " in hit for hit in found(path))
+    assert [hit.split(": ")[0] for hit in banned_words(path)] == hits
+    assert all("better: " in hit for hit in banned_words(path))
 
 
 def test_a_sentence_ends_at_its_stop_and_not_at_an_abbreviation():

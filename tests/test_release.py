@@ -91,11 +91,12 @@ def test_a_release_writes_three_files_commits_them_and_tags(checkout, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("version", "said"), [("0.7.0", "does not come after"), ("0.6.9", "does not come after"), ("v1", "three numbers")]
+    ("version", "message"),
+    [("0.7.0", "does not come after"), ("0.6.9", "does not come after"), ("v1", "three numbers")],
 )
-def test_a_version_that_does_not_follow_is_refused(checkout, monkeypatch, capsys, version, said):
+def test_a_version_that_does_not_follow_is_refused(checkout, monkeypatch, capsys, version, message):
     assert run(monkeypatch, version) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert '"0.7.0"' in (checkout / "ich_lib" / "__init__.py").read_text()
 
 

@@ -99,7 +99,7 @@ def report(lines, *, data="planted", sha="one", dice=0.5, **more):
     return replace(output, **more)
 
 
-def write_report(folder, told):
+def write_report(folder, values):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(told.as_json()))
+    (folder / "report.json").write_text(json.dumps(values.as_json()))
     return folder / "report.json"

@@ -19,19 +19,19 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def add_options(predict: argparse.ArgumentParser) -> None:
     """Add the options for many scans to the parser of predict."""
-    many = predict.add_argument_group("many scans")
-    many.add_argument(
+    group = predict.add_argument_group("many scans")
+    group.add_argument(
         "--many",
         nargs="+",
         type=Path,
         metavar="LIST",
         help="lists (one path per line) and folders of studies; --out gets one line for each; the same command resumes",
     )
-    many.add_argument(
+    group.add_argument(
         "--files", nargs="+", default=[], metavar="NAME", help="files to write for each study, such as mask.nii.gz"
     )
-    many.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
-    many.add_argument("--dask", metavar="ADDRESS", help="address of a Dask scheduler whose workers see the same paths")
+    group.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    group.add_argument("--dask", metavar="ADDRESS", help="address of a Dask scheduler whose workers see the same paths")
 
 
 def predict_many(options: argparse.Namespace) -> None:

@@ -45,7 +45,9 @@ def read_one_series(
         except ReadError as problem:
             refusals.append((candidate, problem))
         else:
-            notes = tuple(f"Could not be read: {series.name}. {why.found}" for series, why in refusals[:_MOST_REFUSED])
+            notes = tuple(
+                f"Could not be read: {series.name}. {refusal.reason}" for series, refusal in refusals[:_MOST_REFUSED]
+            )
             return _describe_series(scan, candidate, all_series, notes)
     raise refusals[0][1]
 
@@ -121,16 +123,16 @@ def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
     people = list(dict.fromkeys(series.first.protocol.patient for series in all_series))
     if len(people) == 1:
         return ()
-    here = chosen.first.protocol.patient
-    theirs = listed(str(series.number) for series in all_series if series.first.protocol.patient == here)
+    patient = chosen.first.protocol.patient
+    numbers = listed(str(series.number) for series in all_series if series.first.protocol.patient == patient)
     return (
-        f"These are scans of {len(people)} patients. Only one of them was read: series {theirs} "
-        f"{'belong' if ' ' in theirs else 'belongs'} to this patient.",
+        f"These are scans of {len(people)} patients. Only one of them was read: series {numbers} "
+        f"{'belong' if ' ' in numbers else 'belongs'} to this patient.",
     )
 
 
 def _lines(series: Sequence[Series]) -> str:
     """The list for a sentence; each name includes the number of slices."""
-    more = len(series) - _MOST_NAMED
-    named = [item.line for item in series[:_MOST_NAMED]] + ([f"{count(more, 'other')}"] if more > 0 else [])
+    n_unnamed = len(series) - _MOST_NAMED
+    named = [item.line for item in series[:_MOST_NAMED]] + ([f"{count(n_unnamed, 'other')}"] if n_unnamed > 0 else [])
     return "; ".join(named)

@@ -124,9 +124,9 @@ def _usable(header: nib.Nifti1Header, affine: np.ndarray) -> Place | None:
     letters = "".join(nib.aff2axcodes(affine_mm))
     if factor == _MM.get(unit, 1.0):
         return Place(affine_mm, letters)
-    taken = {1.0: "mm"} | {mm: f"{name}s" for name, mm in _MM.items()}
+    unit_names = {1.0: "mm"} | {mm: f"{name}s" for name, mm in _MM.items()}
     unit_name = "mm" if unit in ("mm", "unknown") else f"{unit}s"
-    note = f"The file gives its distances in {unit_name}, which fit no head; they are taken for {taken[factor]}."
+    note = f"The file gives its distances in {unit_name}, which fit no head; they are taken for {unit_names[factor]}."
     return Place(affine_mm, letters, guessed_unit=True, notes=(note,))
 
 
@@ -153,8 +153,8 @@ def _contradiction(place: Place, header: nib.Nifti1Header) -> Place:
         place = replace(place, spacing_known=False, notes=(*place.notes, note))
     other = _qform_letters(header)
     if other is not None and other != place.letters:
-        apart = [_ENDS.get(a, "foot and head") for a, b in zip(place.letters, other, strict=True) if a != b]
-        note = f"The file contradicts itself: its sform and qform disagree on {' and on '.join(dict.fromkeys(apart))}. "
+        ends = [_ENDS.get(a, "foot and head") for a, b in zip(place.letters, other, strict=True) if a != b]
+        note = f"The file contradicts itself: its sform and qform disagree on {' and on '.join(dict.fromkeys(ends))}. "
         note += "The sform is taken; sides are assumed."
         place = replace(place, certain=False, notes=(*place.notes, note))
     return place
@@ -244,8 +244,8 @@ def _letters(declared: str, across: int, skull: Skull) -> str:
         letters[first], letters[second] = "PL" if is_rows else "LA"
     ahead, sideways = (first, second) if is_rows else (second, first)
     air = skull.air[0 if is_rows else 1]
-    if abs(air) >= _LEAST_AIR and (back := "P" if air < 0 else "A") != letters[ahead]:
-        letters[ahead], letters[sideways] = back, "L"
+    if abs(air) >= _LEAST_AIR and (front_or_back := "P" if air < 0 else "A") != letters[ahead]:
+        letters[ahead], letters[sideways] = front_or_back, "L"
     upward = skull.up > 0 if skull.up else not stays or declared[across] == "S"
     letters[across] = "S" if upward else "I"
     return "".join(letters)
@@ -262,15 +262,15 @@ def _runs_along_rows(skull: Skull, was_rows: bool) -> bool:
 
 def _by_letters(place: Place, letters: str) -> Place:
     """Changed letters, and a note if they are not those of the affine."""
-    own = "".join(nib.aff2axcodes(place.affine_ras))
-    if letters == own:
+    own_letters = "".join(nib.aff2axcodes(place.affine_ras))
+    if letters == own_letters:
         return replace(place, letters=letters)
-    turned = replace(place, letters=letters, certain=False)
-    if turned.across != (was := replace(place, letters=own).across):
-        note = _AXIS.format(_ORDINAL[turned.across], _ORDINAL[was])
+    changed = replace(place, letters=letters, certain=False)
+    if changed.across != (across_before := replace(place, letters=own_letters).across):
+        note = _AXIS.format(_ORDINAL[changed.across], _ORDINAL[across_before])
     else:
         note = _ORDER.format(", ".join(f"to the {_TOWARD[letter]}" for letter in letters))
-    return replace(turned, notes=(*place.notes, note))
+    return replace(changed, notes=(*place.notes, note))
 
 
 def _check_head(place: Place, skull: Skull, step: np.ndarray) -> Place:

@@ -51,8 +51,8 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     if len(pages) > 1:
         notes += ("The slices are in the order of their names, taken to run from foot to head.",)
     if white != _WHITE_8_BIT and (numbers := hu_of(values)):
-        hu, how = numbers
-        note = f"The pixels are CT numbers ({how}), not grays: HU are known, and no window is needed."
+        hu, encoding = numbers
+        note = f"The pixels are CT numbers ({encoding}), not grays: HU are known, and no window is needed."
         return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=(note, *notes))
     unit = _unit(name, values, white)
     refuse_mask(name, unit)
@@ -72,7 +72,7 @@ def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
         if k == 0:
             volume = np.zeros((len(slabs), *pixels.shape), np.float32)
         if (slab := slabs.slab_of(k)) >= 0:
-            volume[slab] += pixels * np.float32(1 / slabs.each)
+            volume[slab] += pixels * np.float32(1 / slabs.per_slab)
     if len(kinds) > 1:
         raise ReadError(
             "The pictures have different numbers of bits. Slices of one head are alike: give them alone.",

@@ -92,15 +92,15 @@ def _picture(hu, name):
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
-def open_file(files, name, models, *told):
+def open_file(files, name, models, *arguments):
     """What the viewer shows of a file or folder, and the sentence where it shows nothing."""
     paths = sorted(path for path in [files[name], *files[name].rglob("*")] if path.is_file())
-    return read_upload(models, list(map(str, paths)), *told)
+    return read_upload(models, list(map(str, paths)), *arguments)
 
 
-def read_upload(models, paths, *told):
+def read_upload(models, paths, *arguments):
     try:
-        scan = session.read_upload(paths, *(told or (session.UNKNOWN_WINDOW, None, None)))
+        scan = session.read_upload(paths, *(arguments or (session.UNKNOWN_WINDOW, None, None)))
         return viewer.payload(session.find_blood(scan, models)), ""
     except ValueError as problem:
         return None, str(problem)
@@ -249,10 +249,10 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     monkeypatch.setattr(samples, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
     monkeypatch.setattr(samples, "analyze", lambda scan, models: result())
     sample, answers = samples.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(sample("subdural"))) for _ in range(3)]
-    for asker in askers:
+    requests = [Thread(target=lambda: answers.append(sample("subdural"))) for _ in range(3)]
+    for asker in requests:
         asker.start()
-    for asker in askers:
+    for asker in requests:
         asker.join()
     assert len(read) == 1
     assert answers[0] is answers[1] is answers[2]
@@ -324,14 +324,14 @@ def site(browser, server):
 SCAN = "() => [...window.ichViewers].find(({ root, state }) => root.isConnected && state.scan).state.scan.id"
 
 
-def bring(page, path, box="#files input[type=file]"):
+def upload_file(page, path, box="#files input[type=file]"):
     page.set_input_files(box, path)
 
 
 def read(page, path, start, box="#files input[type=file]"):
     """Bring a file and wait until everything is found in it, and not in the scan that is shown now."""
     shown = page.evaluate(SCAN)
-    bring(page, path, box)
+    upload_file(page, path, box)
     page.wait_for_function(f"(shown) => ({SCAN})() !== shown", arg=shown, timeout=60_000)
     wait_for(page, ".origin", start)
     page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
@@ -398,10 +398,10 @@ def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, f
     with visit(browser, server, locale=locale) as page:
         assert page.evaluate("() => document.documentElement.lang") == language
         seen = page.evaluate(TEXTS)
-        bring(page, files["scan.dcm"])
+        upload_file(page, files["scan.dcm"])
         wait_for(page, "#status", {"de": "scan.dcm sieht aus wie reiner Text", "es": "scan.dcm parece texto"}[language])
         page.wait_for_selector("#files input[type=file]", state="attached")
-        bring(page, two_series)
+        upload_file(page, two_series)
         page.wait_for_selector("#series", state="visible", timeout=60_000)
         page.wait_for_selector("#status:empty", state="attached", timeout=60_000)
         page.click("#make")
@@ -548,7 +548,7 @@ def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewe
         archive.write(files["head.nii.gz"], "week/a/scan.nii.gz")
         archive.write(tmp_path / "short.nii.gz", "week/b/scan.nii.gz")
         archive.writestr("week/c/scan.nii.gz", b"junk")
-    bring(site, tmp_path / "week.zip")
+    upload_file(site, tmp_path / "week.zip")
     site.wait_for_function("() => document.querySelectorAll('.studies tbody button').length === 2", timeout=90_000)
     site.wait_for_selector("#status:empty", state="attached", timeout=60_000)
     rows = [row.all_inner_texts() for row in [one.locator("th, td") for one in site.locator(".studies tbody tr").all()]]
@@ -589,7 +589,7 @@ def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case
 
 
 def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(site, no_head):
-    bring(site, no_head, "#files input[type=file]")
+    upload_file(site, no_head, "#files input[type=file]")
     wait_for(site, ".origin", "Your scan: 4 slices")
     wait_for(site, ".sentence", "No finding is given")
     assert "No slice shows brain inside a skull" in site.inner_text(".strange")
@@ -613,7 +613,7 @@ def test_a_folder_is_uploaded_and_read_with_its_order_kept(site, files, name, co
 
 def test_a_text_called_scan_dcm_shows_its_sentence_and_the_page_goes_on(site, files):
     before = site.inner_text(".origin")
-    bring(site, files["scan.dcm"])
+    upload_file(site, files["scan.dcm"])
     wait_for(site, "#status", "scan.dcm looks like plain text, not a head CT.")
     assert site.inner_text(".origin") == before
     assert site.get_attribute("#status", "aria-live") == "polite"
@@ -709,7 +709,7 @@ def long_scan(tmp_path_factory):
 
 
 def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
-    bring(site, long_scan)
+    upload_file(site, long_scan)
     site.wait_for_function("() => /[0-9]+ % done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
     site.click("#stop")
     wait_for(site, "#status", "Stopped.")
@@ -740,7 +740,7 @@ def test_writing_files_can_be_stopped(site, long_scan):
 def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
     site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
-    bring(site, long_scan)
+    upload_file(site, long_scan)
     wait_for(site, ".origin", "Your scan: 120 slices")
     site.click("#samples label:has(:text-is('No bleed'))")
     wait_for(site, ".origin", "Synthetic head")
@@ -771,10 +771,10 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     write_nifti(tmp_path / "half.nii.gz", case.truth[:5].astype(np.uint8), replace(case.scan, hu=case.scan.hu[:5]))
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
-    bring(site, tmp_path / "half.nii.gz", "#truth input[type=file]")
+    upload_file(site, tmp_path / "half.nii.gz", "#truth input[type=file]")
     wait_for(site, "#status", "half.nii.gz has 5 slices of 192 x 192 px, the scan 10 of 192 x 192.")
     assert site.is_hidden(".with-truth")
-    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    upload_file(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     site.wait_for_selector(".against", state="visible", timeout=60_000)
     result = analyze(read_scan([files["head.nii.gz"]]), models).mask
     output = float(site.get_attribute("data.dice", "value"))
@@ -788,7 +788,7 @@ def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path)
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
-    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    upload_file(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     wait_for(site, "#status", "A sample brings its own truth")
 
 
@@ -871,7 +871,7 @@ def test_a_lost_line_is_said_and_the_picture_stays(browser, server, files, cut):
         assert page.inner_text("#status") == ""
         page.route("**/queue/data*", cut)
         before = page.inner_text(".origin")
-        bring(page, files["head.nii.gz"])
+        upload_file(page, files["head.nii.gz"])
         wait_for(page, "#status .wrong", page_sentence("line_lost")[:20])
         assert page.inner_text("#status") == page_sentence("line_lost")
         assert page.inner_text(".origin") == before
@@ -894,7 +894,7 @@ def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
         first, second = page.locator(".sentence").all_inner_texts()
         assert first == second != ""
         assert "Dice per patient is 0.41" in page.inner_text("#about-model")
-        bring(page, files["head.nii.gz"])
+        upload_file(page, files["head.nii.gz"])
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)
         first, second = page.locator(".sentence").all_inner_texts()

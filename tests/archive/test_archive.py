@@ -128,7 +128,7 @@ def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tm
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "sentence"),
     [
         (["x.nii"], "--many takes only lists"),
         (["--series", "1"], "--many takes only lists"),
@@ -137,10 +137,10 @@ def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tm
         (["--weights", "nowhere"], "is not a folder"),
     ],
 )
-def test_what_many_does_not_take_is_said_before_any_work(archive, tmp_path, capsys, more, said):
+def test_what_many_does_not_take_is_said_before_any_work(archive, tmp_path, capsys, more, sentence):
     paths, options = ([], more) if more[0].startswith("--") else (more, [])
     assert main(["predict", *paths, "--many", str(archive), "--out", str(tmp_path / "o"), *options]) == 2
-    assert said in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 
@@ -168,11 +168,11 @@ def test_no_more_studies_are_on_their_way_than_workers_need(monkeypatch):
 
 
 def test_a_study_whose_worker_dies_is_asked_for_again_three_times_and_then_told():
-    asked = []
+    queried = []
 
     def ask(study):
-        asked.append(study)
-        dies = study == "deadly" or (study == "once" and asked.count("once") == 1)
+        queried.append(study)
+        dies = study == "deadly" or (study == "once" and queried.count("once") == 1)
         return done(BrokenProcessPool() if dies else {"study": study, "finding": "none"})
 
     lines = {line["study"]: line for line in crew._as_they_come(["a", "deadly", "once", "b"], ask, 2)}
@@ -182,7 +182,7 @@ def test_a_study_whose_worker_dies_is_asked_for_again_three_times_and_then_told(
         "once": "none",
         "b": "none",
     }
-    assert asked.count("deadly") == 3
+    assert queried.count("deadly") == 3
     assert "ended 3 times" in lines["deadly"]["sentence"]
 
 
@@ -309,7 +309,7 @@ def test_the_report_counts_what_was_planted(planted):
     assert tally.types == {"subdural": 1, "epidural": 1}
     assert (tally.unsure, tally.measured, tally.volume_ml, tally.seconds) == (1, 2, 30.0, 12.0)
     text = page(tally)
-    for said in (
+    for sentence in (
         "<h1>6 studies</h1>",
         "<td>bleeding likely</td><td>2</td><td>33.3%</td>",
         "2 scans have a volume, 15.0 mL on average",
@@ -318,7 +318,7 @@ def test_the_report_counts_what_was_planted(planted):
         "<td>no-skull</td><td>1</td>",
         "<td>&lt;f&gt;</td><td>&lt;f&gt; is damaged.</td>",
     ):
-        assert said in text
+        assert sentence in text
     assert "<f>" not in text
 
 

@@ -210,17 +210,17 @@ def test_the_command_ich_is_python_m_ich_lib():
 
 
 @pytest.mark.parametrize(
-    ("called", "told"),
+    ("called", "usage"),
     [("/usr/bin/ich", "ich"), ("C:/bin/ich.exe", "ich"), ("/x/ich_lib/__main__.py", "python -m ich_lib")],
 )
-def test_usage_tells_the_command_as_it_was_typed(called, told, monkeypatch, capsys):
+def test_usage_tells_the_command_as_it_was_typed(called, usage, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [called])
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert capsys.readouterr().out.startswith(f"usage: {told} [-h] [--version] COMMAND")
+    assert capsys.readouterr().out.startswith(f"usage: {usage} [-h] [--version] COMMAND")
     with pytest.raises(SystemExit):
         main(["store", "--help"])
-    assert capsys.readouterr().out.startswith(f"usage: {told} store ")
+    assert capsys.readouterr().out.startswith(f"usage: {usage} store ")
 
 
 def test_the_version_is_that_of_the_library(capsys):

@@ -165,7 +165,7 @@ def limit(monkeypatch, **limits):
 
 def test_the_terms_are_said_before_the_first_request(server, tmp_path):
     message = []
-    get(server, tmp_path / "set", say=lambda text: message.append((text, len(server.request_log))))
+    get(server, tmp_path / "set", tell_user=lambda text: message.append((text, len(server.request_log))))
     text, request = message[0]
     assert request == 0
     for words in ("CT-ICH 1.0.0", "CC BY 4.0", "Hssayeni", "10.13026/w8q8-ky94", "110 MB"):
@@ -176,7 +176,7 @@ def test_the_terms_are_said_before_the_first_request(server, tmp_path):
 def test_a_set_behind_an_account_says_how_to_get_it_and_asks_no_server(name, tmp_path, no_network):
     message = []
     with pytest.raises(FetchError, match=f"{name} cannot be downloaded by this command") as problem:
-        fetch(name, tmp_path / "set", say=message.append)
+        fetch(name, tmp_path / "set", tell_user=message.append)
     assert message == [terms(name)]
     assert PUBLIC_SETS[name].needs_account in str(problem.value)
     assert not (tmp_path / "set").exists()
@@ -216,7 +216,7 @@ def test_a_file_damaged_here_is_named_and_replaced(server, tmp_path):
     (tmp_path / SCAN).write_bytes(b"half a picture")
     server.request_log.clear()
     message = []
-    get(server, tmp_path, say=message.append)
+    get(server, tmp_path, tell_user=message.append)
     assert message[1] == f"1 file here but not as published, to be replaced: {SCAN}."
     assert [request.path for request in server.request_log] == [SUMS, SCAN]
     assert content(tmp_path) == server.files
@@ -294,7 +294,7 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
     with pytest.raises(FetchError, match=rf"{SUMS} did not come from 127.* in 3 tries"):
-        fetch("ct-ich", tmp_path / "set", base_url=url, say=lambda text: None)
+        fetch("ct-ich", tmp_path / "set", base_url=url, tell_user=lambda text: None)
     assert not (tmp_path / "set").exists()
 
 
@@ -362,7 +362,7 @@ def test_a_pinned_list_must_be_the_one_that_is_known(server, tmp_path, monkeypat
 @pytest.mark.parametrize("url", ["http://physionet.org/files/", "ftp://127.0.0.1/", "file:///tmp/", "127.0.0.1"])
 def test_an_address_without_https_is_refused_unasked(url, tmp_path, no_network):
     with pytest.raises(FetchError, match="is not an https address"):
-        fetch("ct-ich", tmp_path, base_url=url, say=lambda text: None)
+        fetch("ct-ich", tmp_path, base_url=url, tell_user=lambda text: None)
 
 
 @pytest.mark.parametrize("path", [SUMS, SCAN])

@@ -79,7 +79,7 @@ def test_a_fifth_held_out_holds_a_fifth_of_each_label():
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: by_patient(table([(), ()])), "2 patients cannot make 5 folds; choose between 2 and 2"),
         (lambda: by_patient(CT_ICH_LIKE, held_out=5), "There is no fold 5; folds are numbered 0 to 4"),
@@ -87,8 +87,8 @@ def test_a_fifth_held_out_holds_a_fifth_of_each_label():
         (lambda: leaky_row_split(table([()])), "3 slices cannot make 5 folds"),
     ],
 )
-def test_splits_that_cannot_be_are_refused(make, said):
-    with pytest.raises(ValueError, match=said):
+def test_splits_that_cannot_be_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
         make()
 
 

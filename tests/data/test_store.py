@@ -153,7 +153,7 @@ def test_no_more_slices_are_kept_decoded_than_fit_the_memory_given(store):
     """A slice of 96x96 takes 4 * 96 * 96 = 36,864 bytes: 0.2 MB hold five."""
     small = open_store(store.path, memory_mb=0.2)
     full = small.hu(range(48))
-    assert len(small.table.pixels.kept) == 5
+    assert len(small.table.pixels.cache) == 5
     assert np.array_equal(full, store.hu(range(48)))
 
 

@@ -27,13 +27,13 @@ FILLED_IN = {  # expressions in the source whose values are words, to examples o
     "chosen.line": ['series 1 of 2, "Abd. 5.0 H31s" (34 slices, 2.5 mm apart, kernel H31s)'],
     "_lines(others)": ["series 2 of 12 (1 slice); 4 others"],
     "series.name": ['series 2 of 2, "Abd. Bone"'],
-    "why.found": ["a.zip is locked with a password."],
+    "refusal.reason": ["a.zip is locked with a password."],
     "listed(missing)": ["2, 3 and 5"],
     "', '.join((f'to the {_TOWARD[letter]}' for letter in letters))": ["to the left, to the back, to the foot"],
-    "' and on '.join(dict.fromkeys(apart))": ["foot and head", "left and right and on front and back"],
-    "_ORDINAL[turned.across]": ["first", "second", "third"],
-    "_ORDINAL[was]": ["third"],
-    "taken[factor]": ["mm", "meters", "microns"],
+    "' and on '.join(dict.fromkeys(ends))": ["foot and head", "left and right and on front and back"],
+    "_ORDINAL[changed.across]": ["first", "second", "third"],
+    "_ORDINAL[across_before]": ["third"],
+    "unit_names[factor]": ["mm", "meters", "microns"],
     "unit_name": ["mm", "meters", "microns"],
 }
 NO_NOTES = {  # what else is a sentence in these files
@@ -200,9 +200,9 @@ def test_every_kind_of_file_that_is_left_out_has_its_words():
     assert {"scout view", "9 image", "damaged file", "table of contents (DICOMDIR)"} <= kinds
     for kind, number in itertools.product(kinds, (1, 9)):
         for language in ("de", "es"):
-            told = note_in(f"Left out: {count(number, kind)}.", language)
-            assert told, kind
-            assert kind.split()[-1] not in told.split(": ")[1].split(), told
+            translation = note_in(f"Left out: {count(number, kind)}.", language)
+            assert translation, kind
+            assert kind.split()[-1] not in translation.split(": ")[1].split(), translation
 
 
 EXAMPLES = {
@@ -227,10 +227,10 @@ def test_planted_names_and_numbers_come_out_of_every_translation(group):
         text = FRAMES[group].format(entry["en"].format(**planted))
         for language in ("de", "es"):
             assert set(re.findall(r"\{(\w+)\}", entry[language])) == set(places)
-            told = note_in(text, language)
-            assert told, text
-            assert numbers(told) == numbers(text), told
-            assert not re.search(r"\d\.\d", told), told
+            translation = note_in(text, language)
+            assert translation, text
+            assert numbers(translation) == numbers(text), translation
+            assert not re.search(r"\d\.\d", translation), translation
 
 
 def test_numbers_of_the_readers_stand_in_a_german_and_a_spanish_sentence():
@@ -301,8 +301,8 @@ def test_the_viewer_gets_a_note_in_every_language_before_and_with_the_finding():
 
 def test_a_threshold_that_a_person_set_is_told_in_every_language():
     moved = session.at_threshold(result(), 230)
-    (told,) = viewer.findings(moved)["report"]["warnings"]
-    assert told["de"] == "Die Schwelle der Maske wurde von Hand auf 0,90 gesetzt; die des Modells ist 0,50."
+    (translation,) = viewer.findings(moved)["report"]["warnings"]
+    assert translation["de"] == "Die Schwelle der Maske wurde von Hand auf 0,90 gesetzt; die des Modells ist 0,50."
 
 
 def test_the_table_of_studies_gets_doubts_and_notes_in_every_language():

@@ -69,17 +69,17 @@ def test_every_refusal_is_translated_as_a_whole_with_all_that_is_filled_in(langu
     for text in TEXTS:
         if any(f"[{expression}]" in text for expression in PASSED_ON):
             continue
-        told = refusal_in(text, "locked", language)
+        translation = refusal_in(text, "locked", language)
         places = sorted(re.findall(r"\[[^ ][^]]*\]+", text))
-        if text in told or sorted(re.findall(r"\[[^ ][^]]*\]+", told)) != places:
-            missing.append((text, told))
+        if text in translation or sorted(re.findall(r"\[[^ ][^]]*\]+", translation)) != places:
+            missing.append((text, translation))
     assert missing == []
 
 
 def in_german(text):
-    told = refusal_in(text, "no scan", "de")
-    assert text not in told, text
-    return told
+    translation = refusal_in(text, "no scan", "de")
+    assert text not in translation, text
+    return translation
 
 
 def test_what_else_a_refusal_may_say_is_translated_too():
@@ -87,8 +87,8 @@ def test_what_else_a_refusal_may_say_is_translated_too():
         assert not in_german(f"a.bin looks like a PDF, not a head CT. {advice}").endswith(advice)
     for reason in (
         child._STOPPED,
-        f"took more than 90 s to decode. {child._LESS}",
-        f"needs more memory than is available. {child._LESS}",
+        f"took more than 90 s to decode. {child._ADVICE}",
+        f"needs more memory than is available. {child._ADVICE}",
     ):
         assert in_german(f"a.dcm {reason}").startswith("a.dcm ")
     assert in_german("a.zip holds no such series, but 1: Head. Choose one in the list of series.").endswith(

@@ -17,14 +17,16 @@ from ich_lib.words import result_sentence, unsure_sentence, volume_sentence
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, doubtful_result, result
 
 
-def slice_of(shown: dict, k: int) -> tuple[np.ndarray, np.ndarray]:
+def slice_of(picture: dict, k: int) -> tuple[np.ndarray, np.ndarray]:
     """HU and blood levels of one slice of a payload."""
-    size = shown["rows"], shown["columns"]
-    return unpack(shown["slices"][k], *size) * shown["scale"] + shown["offset"], unpack_blood(shown["blood"][k], *size)
+    size = picture["rows"], picture["columns"]
+    return unpack(picture["slices"][k], *size) * picture["scale"] + picture["offset"], unpack_blood(
+        picture["blood"][k], *size
+    )
 
 
-def heat_of(shown: dict, k: int) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(shown["heat"][k])), np.uint8).reshape(shown["heat_size"])
+def heat_of(picture: dict, k: int) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(picture["heat"][k])), np.uint8).reshape(picture["heat_size"])
 
 
 def test_every_hounsfield_unit_comes_out_as_it_went_in():
@@ -223,8 +225,8 @@ def test_what_stands_beside_the_picture_is_what_the_result_says():
 def test_what_was_found_travels_in_every_language():
     planted = replace(result(), disagreement=np.float32([0, 0.3, 0.2, 0, 0]))
     message = payload(planted)["report"]
-    for name, tell in (("sentence", result_sentence), ("volume", volume_sentence), ("doubts", unsure_sentence)):
-        assert message[name] == {language: tell(planted, language) for language in ("en", "de", "es")}
+    for name, sentence_of in (("sentence", result_sentence), ("volume", volume_sentence), ("doubts", unsure_sentence)):
+        assert message[name] == {language: sentence_of(planted, language) for language in ("en", "de", "es")}
         assert len(set(message[name].values())) == 3
     assert payload(planted)["report"]["origin"] is None
 

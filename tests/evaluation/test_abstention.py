@@ -23,7 +23,7 @@ def test_equally_sure_answers_have_no_order():
 
 # Scan scores, eighths, which lie equally far from one half to the last bit: the third says nothing; the fourth and,
 # missed, the fifth are wrong.
-SOME = [
+SCANS = [
     scan("a", [1], [0.875]),
     scan("b", [0], [0.25]),
     scan("c", [0], [0.5625]),
@@ -33,7 +33,7 @@ SOME = [
 
 
 def test_a_rule_that_keeps_silent_on_paper():
-    result = abstention(SOME, threshold=0.5)
+    result = abstention(SCANS, threshold=0.5)
     assert result.band == (0.3, 0.7)
     assert (result.scans, result.answered, result.wrong, result.wrong_answered) == (5, 4, 3, 2)
     assert result.missed_answered == 1
@@ -66,6 +66,6 @@ def test_a_rule_that_is_never_sure_answers_nothing():
 
 
 def test_the_plot_shows_the_curve_and_the_rule():
-    axes = risk_coverage(abstention(SOME, threshold=0.5)).axes[0]
+    axes = risk_coverage(abstention(SCANS, threshold=0.5)).axes[0]
     assert axes.lines[0].get_ydata()[-1] == 0.6
     assert [tuple(line.get_data()) for line in axes.lines if line.get_marker() == "o"] == [([0.8], [0.5])]

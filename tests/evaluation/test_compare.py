@@ -26,7 +26,7 @@ from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.measures.report import Report, Weights
 from ich_lib.measures.statistics import t_test
 from ich_lib.show.comparison import box_plot, confusion_plot, difference_plot
-from tests.evaluation.test_evaluate import SOME, scan
+from tests.evaluation.test_evaluate import SCANS, scan
 from tests.written import line, report, write_report
 
 NAMES = [f"p{k:02}" for k in range(24)]
@@ -91,25 +91,25 @@ def write_and_read_report(folder, judged, **more):
 def test_slice_auc_is_paired_on_paper_and_the_slices_of_a_patient_go_together(tmp_path):
     """SOME: 8 of 9 pairs of slices in order; with c at 0.1 all of them. Resampled without a, or without b and c, it is
     another figure, so the interval has a width."""
-    first = write_and_read_report(tmp_path / "first", SOME)
-    second = write_and_read_report(tmp_path / "second", [*SOME[:2], scan("c", [0], [0.1])], sha="two")
+    first = write_and_read_report(tmp_path / "first", SCANS)
+    second = write_and_read_report(tmp_path / "second", [*SCANS[:2], scan("c", [0], [0.1])], sha="two")
     result = compare_runs(first, second, SLICE_AUC)
     assert result.first.value == pytest.approx(8 / 9)
     assert (result.second.value, result.difference.value) == (1.0, pytest.approx(1 / 9))
     assert result.difference.n_patients == 3
     assert result.difference.low == 0 < result.difference.high
     assert len(result.differences) == 0
-    single = write_and_read_report(tmp_path / "alone", SOME[:1])
+    single = write_and_read_report(tmp_path / "alone", SCANS[:1])
     same = compare_runs(single, single, SLICE_AUC)  # each resample of one patient is that patient
     assert (same.first.low, same.first.high) == (1.0, 1.0)
 
 
 def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_aside(tmp_path):
-    full = write_and_read_report(tmp_path, SOME)
+    full = write_and_read_report(tmp_path, SCANS)
     assert SLICE_AUC.name in common_measures(full, full)
     path = tmp_path / "report.json"
     lacks = lambda: SLICE_AUC.name not in common_measures(full, read_report(path))  # noqa: E731
-    write_slices([scan(item.patient, [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1]) for item in SOME], tmp_path / FILE)
+    write_slices([scan(item.patient, [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1]) for item in SCANS], tmp_path / FILE)
     assert lacks()
     (tmp_path / FILE).write_text("patient,scan,bleeds,score\na,a,yes,1\n")
     assert lacks()
@@ -117,7 +117,7 @@ def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_as
         read_slices(tmp_path / FILE)
     (tmp_path / FILE).unlink()
     assert lacks()
-    leaky = write_and_read_report(tmp_path / "leaky", SOME, leaky=("leaky image",))
+    leaky = write_and_read_report(tmp_path / "leaky", SCANS, leaky=("leaky image",))
     assert SLICE_AUC.name not in common_measures(full, leaky)
 
 
@@ -191,7 +191,7 @@ def test_groups_named_by_numbers_stand_in_their_order():
 
 
 def test_a_report_tells_the_facts_that_groups_are_made_of():
-    assert figures.scan_row(SOME[0]).facts == {"age": 9}
+    assert figures.scan_row(SCANS[0]).facts == {"age": 9}
 
 
 def test_a_patient_in_two_runs_or_twice_in_a_group_is_seen_by_the_tests():

@@ -39,7 +39,7 @@ def scan(patient, truth, scores, *, true_px=None, mask_px=None, shared_px=None, 
     )  # fmt: skip
 
 
-SOME = [  # Dice 0.5 and 1 in the bleeding slices of a; 0 in that of b; c is clean, with 5 px marked in its one slice
+SCANS = [  # Dice 0.5 and 1 in the bleeding slices of a; 0 in that of b; c is clean, with 5 px marked in its one slice
     scan("a", [1, 1, 0], [0.9, 0.8, 0.1], true_px=[20, 10, 0], mask_px=[20, 10, 0], shared_px=[10, 10, 0], age=9),
     scan("b", [1, 0], [0.3, 0.2], true_px=[40, 0], mask_px=[0, 4], shared_px=[0, 0], age=30, kind=4),
     scan("c", [0], [0.6], mask_px=[5], age=31),
@@ -48,7 +48,7 @@ SOME = [  # Dice 0.5 and 1 in the bleeding slices of a; 0 in that of b; c is cle
 
 def test_the_headline_on_paper():
     """Dice (0.75 + 0) / 2; 6 of 9 slice pairs in order; of two scan pairs one; mL 0 and 36 px off."""
-    result = figures.headline_metrics(SOME)
+    result = figures.headline_metrics(SCANS)
     assert result["dice_per_subject"].value == pytest.approx(0.375)
     assert result["dice_per_subject"].n_patients == 2
     assert result["slice_auc_any"].value == pytest.approx((3 + 3 + 2) / 9)
@@ -63,7 +63,7 @@ def test_the_headline_on_paper():
 
 def test_a_scan_of_uneven_slices_is_judged_by_its_slabs():
     """Blood in slices 1 and 2, which lie beside a gap and so stand for 7.5 mm each."""
-    item = replace(SOME[0], slabs=np.array([1, 1.5, 1.5]))
+    item = replace(SCANS[0], slabs=np.array([1, 1.5, 1.5]))
     assert item.true_ml == pytest.approx((20 + 1.5 * 10) / 1000)
     assert item.mask_ml == pytest.approx((20 + 1.5 * 10) / 1000)
     assert item.take_slices(np.array([False, True, True])).true_ml == pytest.approx(0.015)
@@ -74,45 +74,47 @@ def test_a_scan_of_uneven_slices_is_judged_by_its_slabs():
     )
     evidence = Evidence(np.zeros(4), np.zeros((4, 6)))
     zeros, heat = np.zeros((4, 6)), np.zeros(blood.shape, np.float16)
-    found = Result(head, blood.astype(np.float16), 0.5, evidence, zeros, zeros[0], 0.5, True, heat, (), ())
-    judged = judge_result(found, blood, zeros > 0, patient="p", name="s")
+    analyzed = Result(head, blood.astype(np.float16), 0.5, evidence, zeros, zeros[0], 0.5, True, heat, (), ())
+    judged = judge_result(analyzed, blood, zeros > 0, patient="p", name="s")
     assert judged.true_ml == judged.mask_ml == pytest.approx(2 * 9 * 7.5 / 1000)
     assert judged.soft_ml == pytest.approx(judged.mask_ml)
     assert (
         judged.true_abc2_ml
         == judged.abc2_ml
         > 1.4
-        * judge_result(replace(found, scan=replace(head, places=None)), blood, zeros > 0, patient="p", name="s").abc2_ml
+        * judge_result(
+            replace(analyzed, scan=replace(head, places=None)), blood, zeros > 0, patient="p", name="s"
+        ).abc2_ml
     )
-    shifted = judge_result(found, np.roll(blood, 1, axis=0), zeros > 0, patient="p", name="s")
+    shifted = judge_result(analyzed, np.roll(blood, 1, axis=0), zeros > 0, patient="p", name="s")
     assert shifted.hd95_mm == 7.5  # the slab that one has and the other lacks
 
 
 def test_every_definition_of_overlap_on_paper():
     """Six slices: Dice .5, 1, 1 (two empty masks), 0, 0, 0; IoU 1/3, 1, 1, 0, 0, 0."""
-    result = figures.mask_metrics(SOME)
+    result = figures.mask_metrics(SCANS)
     assert result.dice_per_bleeding_slice.value == pytest.approx((0.5 + 1 + 0) / 3)
     assert result.dice_all_slices.value == pytest.approx(2.5 / 6)
     assert result.dice_per_scan.value == pytest.approx((2 * 20 / 60 + 0) / 2)
     assert result.iou_per_bleeding_slice.value == pytest.approx((1 / 3 + 1 + 0) / 3)
     assert result.hd95_mm_median.value == 5
     assert result.hd95_infinite == 0
-    missed = replace(SOME[1], hd95_mm=float("inf"))
-    assert figures.mask_metrics([SOME[0], missed]).hd95_infinite == 1
+    missed = replace(SCANS[1], hd95_mm=float("inf"))
+    assert figures.mask_metrics([SCANS[0], missed]).hd95_infinite == 1
 
 
 def test_calls_at_a_threshold_and_a_prevalence_on_paper():
     """From 0.5: slices a1, a2 and c are called; b1 is missed. Scans: a and c called, b missed."""
-    result = figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.5)
+    result = figures.call_metrics(SCANS, of="slices", threshold=0.5, prevalence=0.5)
     assert result.counts == Counts(tp=2, fp=1, tn=2, fn=1)
     assert (result.n, result.bleeding) == (6, 3)
     assert result.sensitivity.value == pytest.approx(2 / 3)
     assert result.specificity.value == pytest.approx(2 / 3)
     assert result.ppv.value == pytest.approx(2 / 3)
     assert result.npv.value == pytest.approx(2 / 3)
-    rare = figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.1)
+    rare = figures.call_metrics(SCANS, of="slices", threshold=0.5, prevalence=0.1)
     assert rare.ppv.value == pytest.approx((2 / 3 * 0.1) / (2 / 3 * 0.1 + 1 / 3 * 0.9))
-    full = figures.call_metrics(SOME, of="scans", threshold=0.5, prevalence=0.5)
+    full = figures.call_metrics(SCANS, of="scans", threshold=0.5, prevalence=0.5)
     assert full.counts == Counts(tp=1, fp=1, tn=0, fn=1)
     assert result.roc[0] == (0, 0)
     assert result.roc[-1] == (1, 1)
@@ -120,22 +122,22 @@ def test_calls_at_a_threshold_and_a_prevalence_on_paper():
 
 
 def test_types_sizes_groups_and_clean_scans_count_their_patients():
-    result = figures.type_metrics(SOME, LABELS)
+    result = figures.type_metrics(SCANS, LABELS)
     assert (result["epidural"].patients, result["epidural"].slices) == (1, 2)
     assert result["epidural"].dice.value == pytest.approx(0.75)
     assert (result["subdural"].patients, result["subdural"].dice.value) == (1, 0)
     assert np.isnan(result["subarachnoid"].dice.value)
-    assert list(figures.metrics_by_size(SOME)) == ["0 to 2 mL"]
-    groups = figures.metrics_by_group(SOME)
+    assert list(figures.metrics_by_size(SCANS)) == ["0 to 2 mL"]
+    groups = figures.metrics_by_group(SCANS)
     assert {name: item.patients for name, item in groups.items()} == {"age 0 to 17": 1, "age 18 to 44": 2}
-    clean = figures.clean_scan_metrics(SOME, threshold=0.5)
+    clean = figures.clean_scan_metrics(SCANS, threshold=0.5)
     assert (clean.n, clean.share_called.value, clean.slices_called) == (1, 1.0, 1)
     assert clean.most_ml_marked == pytest.approx(0.005)
 
 
 def test_the_worst_cases_come_in_order_of_harm():
     """A missed bleed, then a false alarm; a is called and drawn well enough to be left out."""
-    assert [(item.line.patient, item.what) for item in figures.worst_scans(SOME, threshold=0.5)] == [
+    assert [(item.line.patient, item.what) for item in figures.worst_scans(SCANS, threshold=0.5)] == [
         ("b", "bleeds, but was not called"),
         ("c", "does not bleed, but was called"),
     ]
@@ -143,7 +145,7 @@ def test_the_worst_cases_come_in_order_of_harm():
 
 def test_two_scans_of_a_patient_go_together():
     """Resampled by patient: with one patient every resample is the same, so the interval has no width."""
-    twice = [replace(SOME[0], scan="1"), replace(SOME[0], scan="2", shared_px=np.array([0, 0, 0]))]
+    twice = [replace(SCANS[0], scan="1"), replace(SCANS[0], scan="2", shared_px=np.array([0, 0, 0]))]
     result = figures.headline_metrics(twice)["dice_per_subject"]
     assert (result.value, result.low, result.high, result.n_patients) == (0.375, 0.375, 0.375, 1)
 
@@ -384,9 +386,9 @@ def test_what_the_largest_bright_blob_reaches_stands_beside_the_models_figures()
     """Dice 0.5 on the one bleeding slice of a, 0 on that of b; of two bleeding and two clean slices 3 pairs in order;
     two neighbors of a hold 24 px, the one slice of c 16, those of b 8."""
     heads = [
-        replace(SOME[0].take_slices(np.array([0, 2])), blob_px=np.array([20, 4]), blob_shared_px=np.array([10, 0])),
-        replace(SOME[1], blob_px=np.array([8, 0]), blob_shared_px=np.array([0, 0])),
-        replace(SOME[2], blob_px=np.array([16]), blob_shared_px=np.array([0])),
+        replace(SCANS[0].take_slices(np.array([0, 2])), blob_px=np.array([20, 4]), blob_shared_px=np.array([10, 0])),
+        replace(SCANS[1], blob_px=np.array([8, 0]), blob_shared_px=np.array([0, 0])),
+        replace(SCANS[2], blob_px=np.array([16]), blob_shared_px=np.array([0])),
     ]
     assert figures.mask_metrics(heads).blob_dice.value == pytest.approx((0.5 + 0) / 2)
     slices, scans = (
@@ -394,15 +396,15 @@ def test_what_the_largest_bright_blob_reaches_stands_beside_the_models_figures()
     )
     assert slices.value == pytest.approx((3 + 2) / 6)  # 20 beats 4, 0 and 16; 8 beats 4 and 0
     assert scans.value == pytest.approx(1 / 2)  # 24 beats 16, 8 does not
-    assert figures.mask_metrics(SOME).blob_dice is None
-    assert figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.1).blob_auc is None
+    assert figures.mask_metrics(SCANS).blob_dice is None
+    assert figures.call_metrics(SCANS, of="slices", threshold=0.5, prevalence=0.1).blob_auc is None
     part = heads[0].take_slices(np.array([True, False]))
     assert (part.blob_px.tolist(), part.blob_shared_px.tolist()) == ([20], [10])
 
 
 def test_figures_that_flatter_stand_beside_those_of_empty_masks_on_paper():
     """Six slices of 100 px; 20, 10 and 40 px of three are blood; 20, 10, 0, 0, 4, 5 are marked, 10 and 10 rightly."""
-    masks = figures.mask_metrics(SOME)
+    masks = figures.mask_metrics(SCANS)
     marked, empty = masks.as_published, masks.of_empty_masks
     assert marked.pixel_accuracy.value == pytest.approx((0.8 + 1 + 1 + 0.6 + 0.96 + 0.95) / 6)
     assert empty.pixel_accuracy.value == pytest.approx((0.8 + 0.9 + 1 + 0.6 + 1 + 1) / 6)
@@ -416,10 +418,10 @@ def test_figures_that_flatter_stand_beside_those_of_empty_masks_on_paper():
 def test_accuracy_stands_beside_that_of_never_calling_anything_on_paper():
     """From 0.5, of six slices b1 and c1 are wrong, three bleed. With its six equal scores a slice that is called is
     wrong in four of six cells where it bleeds and in six where not; one that is not called, in its two or none."""
-    result = figures.accuracy_metrics(SOME, LABELS, threshold=0.5)
+    result = figures.accuracy_metrics(SCANS, LABELS, threshold=0.5)
     assert result.slices.value == pytest.approx(4 / 6)
     assert result.slices_all_clean.value == pytest.approx(3 / 6)
     assert result.cells.value == pytest.approx(1 - (4 + 4 + 0 + 2 + 0 + 6) / 36)
     assert result.cells_all_clean.value == pytest.approx(1 - 6 / 36)
-    only_any = figures.accuracy_metrics(SOME, ["any"], threshold=0.5)
+    only_any = figures.accuracy_metrics(SCANS, ["any"], threshold=0.5)
     assert only_any.cells.value == only_any.slices.value

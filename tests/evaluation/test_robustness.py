@@ -8,7 +8,7 @@ import pytest
 import ich_lib.evaluation.robustness as rob
 from ich_lib.__main__ import main
 from ich_lib.evaluation import judge, judge_scan, table_scan, table_truth
-from ich_lib.evaluation.robustness_page import format_change, spoiled, write_robustness_page
+from ich_lib.evaluation.robustness_page import corruption_examples, format_change, write_robustness_page
 from ich_lib.evaluation.robustness_summary import is_failing, summary_sentence
 from ich_lib.models.recipe import Recipe
 from ich_lib.phantoms import from_shares
@@ -289,7 +289,7 @@ def test_every_panel_has_one_scale_and_shows_its_intervals():
 
 def test_examples_stand_in_rows_beside_the_clean_slice():
     exam = square_head(0, bleeds=["epidural"])
-    axes = examples(spoiled(exam)).axes
+    axes = examples(corruption_examples(exam)).axes
     assert len(axes) == 4 * len(CORRUPTIONS)
     clean = axes[0].images[0].get_array()
     assert all(np.array_equal(item.images[0].get_array(), clean) for item in axes[::4])

@@ -16,7 +16,7 @@ from keras import layers
 from ich_lib.__main__ import main
 from ich_lib.data.store import build_store
 from ich_lib.explanation import METHODS, explain, gradient_model, heat_map, heat_model, keras_vis, load_network
-from ich_lib.explanation.cut import cut
+from ich_lib.explanation.cut import split_model
 from ich_lib.explanation.filters import before_and_after, first_filters
 from ich_lib.explanation.methods import cam, grad_cam, grad_cam_plus_plus, saliency, seg_grad_cam, smooth_grad
 from ich_lib.explanation.scan import choose_model
@@ -93,9 +93,9 @@ def test_every_method_peaks_on_the_planted_pixel_and_a_dark_picture_gives_zeros(
 
 def test_grad_cam_on_paper():
     """Feature 1/2 at one pixel of 256; the logit's slope by it is 90 / 256, everywhere."""
-    heat = grad_cam(cut(bright_pixel_network("nested")), bright())
+    heat = grad_cam(split_model(bright_pixel_network("nested")), bright())
     assert heat[0, *AT] == pytest.approx(0.5 * 90 / 256)
-    against = grad_cam(cut(bright_pixel_network("flat")), bright(), of=0)  # column 0 holds it against
+    against = grad_cam(split_model(bright_pixel_network("flat")), bright(), of=0)  # column 0 holds it against
     assert not against.any()
 
 
@@ -104,7 +104,7 @@ def test_a_sure_sigmoid_is_explained_all_the_same():
     model, picture = bright_pixel_network("flat"), bright(500_000)
     assert float(model(picture)[0, 1]) == 1
     assert peak(grad_cam(model, picture)[0]) == AT
-    assert peak(saliency(cut(model), picture)[0]) == AT
+    assert peak(saliency(split_model(model), picture)[0]) == AT
 
 
 def test_a_segmenter_alone_is_explained_by_its_mask():
@@ -115,9 +115,9 @@ def test_a_segmenter_alone_is_explained_by_its_mask():
 
 
 def test_a_mask_is_explained_at_the_bottom():
-    assert cut(build(TINY), output="mask").layer == "bottom_drop"
-    assert cut(build(TINY)).layer == "features"
-    assert cut(build(TINY), "down0_relu2").features(np.zeros((1, 32, 32, 6))).shape == (1, 32, 32, 4)
+    assert split_model(build(TINY), output="mask").layer == "bottom_drop"
+    assert split_model(build(TINY)).layer == "features"
+    assert split_model(build(TINY), "down0_relu2").features(np.zeros((1, 32, 32, 6))).shape == (1, 32, 32, 4)
 
 
 def nested_twin(flat: keras.Model) -> keras.Model:
@@ -147,9 +147,9 @@ def test_nested_and_flat_give_the_same_map():
     nested = nested_twin(flat)
     assert np.array(nested(pictures())) == pytest.approx(np.array(flat(pictures())), rel=1e-5)
     for method in (grad_cam, grad_cam_plus_plus, saliency):
-        assert method(cut(nested), pictures()) == pytest.approx(method(cut(flat), pictures()), rel=1e-5)
-    inside = grad_cam(cut(nested, "block1_1_conv"), pictures())  # a layer two networks deep
-    assert inside == pytest.approx(grad_cam(cut(flat, "block1_1_conv"), pictures()), rel=1e-5)
+        assert method(split_model(nested), pictures()) == pytest.approx(method(split_model(flat), pictures()), rel=1e-5)
+    inside = grad_cam(split_model(nested, "block1_1_conv"), pictures())  # a layer two networks deep
+    assert inside == pytest.approx(grad_cam(split_model(flat, "block1_1_conv"), pictures()), rel=1e-5)
 
 
 def test_two_layers_of_one_name_in_two_networks_are_told_apart():
@@ -158,19 +158,19 @@ def test_two_layers_of_one_name_in_two_networks_are_told_apart():
     second.get_layer("look").set_weights([np.zeros((1, 1, 2, 3), np.float32), np.zeros(3, np.float32)])
     x = layers.Subtract(name="rest")([first(inputs), second(inputs)])
     model = keras.Model(inputs, layers.Dense(1, name="scores")(layers.GlobalMaxPooling2D()(x)))
-    assert np.array(cut(model).whole(bright())) == pytest.approx(np.array(model(bright())))
-    assert peak(np.abs(cut(model).features(bright()))[0].sum(-1)) == AT
+    assert np.array(split_model(model).network(bright())) == pytest.approx(np.array(model(bright())))
+    assert peak(np.abs(split_model(model).features(bright()))[0].sum(-1)) == AT
 
 
 def test_our_own_path_agrees_with_tf_keras_vis():
     if not importlib.util.find_spec("tf_keras_vis"):
         pytest.skip("tf-keras-vis is not installed: pip install -r requirements-course.txt")
     model = small_densenet()
-    assert keras_vis.is_usable(cut(model))
-    assert not keras_vis.is_usable(cut(bright_pixel_network("nested")))
-    assert not keras_vis.is_usable(cut(bright_pixel_network("two outputs")))
+    assert keras_vis.is_usable(split_model(model))
+    assert not keras_vis.is_usable(split_model(bright_pixel_network("nested")))
+    assert not keras_vis.is_usable(split_model(bright_pixel_network("two outputs")))
     for method in (grad_cam, grad_cam_plus_plus, saliency, smooth_grad):
-        reference, actual = method(model, pictures(), of=2), method(cut(model), pictures(), of=2)
+        reference, actual = method(model, pictures(), of=2), method(split_model(model), pictures(), of=2)
         assert reference.max() > 0
         assert actual == pytest.approx(reference, rel=1e-3, abs=1e-5 * float(reference.max())), method.__name__
 
@@ -188,7 +188,7 @@ def test_the_class_activation_map_of_the_shipped_model_is_its_grad_cam(models):
 
 def test_a_model_with_depth_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match=r"looks at blocks of slices.*choose one without depth"):
-        cut(unet3d((8, 16, 16, 1), filters=(2, 4)))
+        split_model(unet3d((8, 16, 16, 1), filters=(2, 4)))
     deep = Model("deep", replace(TINY, depth=8), "0", lambda p: ModelOutput(), {})
     with pytest.raises(ValueError, match="deep looks at blocks of 8 slices"):
         choose_model(Models(deep, deep), "grad-cam", "run")
@@ -196,11 +196,11 @@ def test_a_model_with_depth_is_refused_in_one_sentence():
 
 def test_what_cannot_be_explained_is_said():
     with pytest.raises(ValueError, match=r"planted has no layer called 'lok'; there are look, features"):
-        cut(bright_pixel_network("flat"), "lok")
+        split_model(bright_pixel_network("flat"), "lok")
     with pytest.raises(ValueError, match="Layer pool of planted has no rows and columns"):
-        cut(bright_pixel_network("flat"), "pool")
+        split_model(bright_pixel_network("flat"), "pool")
     with pytest.raises(ValueError, match="must be functional, or sequential and built"):
-        cut(keras.Sequential([layers.Dense(2)]))
+        split_model(keras.Sequential([layers.Dense(2)]))
     with pytest.raises(ValueError, match=r"No method is called 'lime'; choose from cam, grad-cam"):
         explain(disk(), "lime")
     with pytest.raises(ValueError, match="gives no score for 'fracture'"):
@@ -217,7 +217,9 @@ def backend_maps(folder) -> dict:
     if not path.exists():
         model.save_weights(path)
     model.load_weights(path)
-    output = {name: method(cut(model), pictures()).tolist() for name, method in METHODS.items() if name[:3] != "seg"}
+    output = {
+        name: method(split_model(model), pictures()).tolist() for name, method in METHODS.items() if name[:3] != "seg"
+    }
     return output | {"seg-grad-cam": seg_grad_cam(bright_pixel_network("two outputs"), bright()).tolist()}
 
 
@@ -387,16 +389,16 @@ def test_the_command_writes_heat_on_the_files_own_grid(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "Name a scan to explain"),
         (["scan.nii.gz", "--method", "cam", "--method", "saliency"], "one method at a time; got cam and saliency"),
         (["--score"], "--score takes its scans only from --data"),
     ],
 )
-def test_a_question_that_makes_no_sense_gets_one_sentence(arguments, told, tmp_path, capsys):
+def test_a_question_that_makes_no_sense_gets_one_sentence(arguments, message, tmp_path, capsys):
     assert main(["explain", *arguments, "--out", str(tmp_path)]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_class_activation_maps_need_no_keras():

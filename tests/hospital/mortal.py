@@ -25,17 +25,17 @@ from ich_lib.scan import Scan
 KILLED = 9
 
 
-def live(told: dict) -> None:
+def live(instructions: dict) -> None:
     """Receive all slices, as a sender that tries again does; close, analyze, deliver."""
     work.read = lambda paths, isolated: read(paths)  # one process less to start
-    work.analyze = lambda scan, models: _analyzed(scan, Path(told["cache"]) / f"{len(scan.hu)}.pickle")
+    work.analyze = lambda scan, models: _analyzed(scan, Path(instructions["cache"]) / f"{len(scan.hu)}.pickle")
     capture.picture_of = lambda result: np.zeros((32, 32, 3), np.uint8)  # no figure to draw
-    if told["dies"]:
-        _die_at(*told["dies"])
-    target = parse_target(told["target"])
-    settings = Settings(Path(told["folder"]), targets=(target,), disk_share=1.0, wait_s=0, timeout_s=5)
+    if instructions["dies"]:
+        _die_at(*instructions["dies"])
+    target = parse_target(instructions["target"])
+    settings = Settings(Path(instructions["folder"]), targets=(target,), disk_share=1.0, wait_s=0, timeout_s=5)
     ledger = Ledger(settings.folder / "ledger.sqlite")
-    for path in told["slices"]:
+    for path in instructions["slices"]:
         shutil.copyfile(path, arriving := receive.new_file(settings))
         assert receive.keep(arriving, ledger, settings).status == 0
     ledger.close_due(float("inf"))

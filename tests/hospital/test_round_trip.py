@@ -200,7 +200,7 @@ def test_images_of_a_closed_study_are_deleted_and_its_result_is_remembered(ledge
     assert forget(ledger, settings, 900) == len(slices)
     assert not any(Path(path).exists() for path in paths)
     assert ledger.is_made(series, "w", "d")
-    assert ledger.most(series) == len(slices), "a pull does not fetch it again"
+    assert ledger.count_received(series) == len(slices), "a pull does not fetch it again"
 
 
 @pytest.fixture

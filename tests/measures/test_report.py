@@ -6,7 +6,7 @@ import pytest
 
 from ich_lib.evaluation import _judge_models, build_report
 from ich_lib.measures.report import Report
-from tests.evaluation.test_evaluate import SOME, Disk, scan
+from tests.evaluation.test_evaluate import SCANS, Disk, scan
 from tests.planted import table_of_heads
 from tests.written import figure, line
 from tests.written import report as made_up
@@ -55,7 +55,7 @@ def test_the_keys_of_the_file_and_their_order_stay(report):
 
 def test_what_was_written_is_read_again_part_by_part(report):
     """Figures that are not defined are null in the file and NaN here, which equals nothing: so JSON is compared."""
-    scans = [*SOME, scan("d", [1], [0.9], true_px=[10], mask_px=[10], shared_px=[10])]
+    scans = [*SCANS, scan("d", [1], [0.9], true_px=[10], mask_px=[10], shared_px=[10])]
     other = build_report(scans, table_of_heads(), [Disk.models()], folds=0, calibrated="not", prevalence=0.2)
     more = replace(other, leaky=("leaky row",), before_calibration={"ece": figure(0.1)}, calibration={"scans": [[1.0]]})
     for item in (report, other, more):
@@ -88,7 +88,7 @@ def test_an_older_version_told_less(report):
     read = Report.from_json(output)
     assert (read.spacing, read.abstention, read.clean_scans.median_soft_ml) == ("assumed", None, None)
     assert read.per_patient[0].facts == {}
-    assert set(read.volume.ways) == {"mask"}
+    assert set(read.volume.methods) == {"mask"}
     assert read.volume.mask.pairs_ml == report.volume.mask.pairs_ml
     assert read.volume.mask.mae_ml == report.volume_mae_ml
 

@@ -216,12 +216,12 @@ def test_every_way_to_measure_is_held_against_the_voxels_of_the_truth():
         replace(second, soft_px=np.array([10000.0]), abc2_ml=None, true_abc2_ml=6.0),
     ]
     result = figures.volume_metrics(group)
-    mask, soft = result.ways["mask"], result.ways["soft"]
+    mask, soft = result.methods["mask"], result.methods["soft"]
     assert (mask.mae_ml.value, mask.bias_ml.value, mask.pairs_ml) == (2, 2, ((4, 5), (8, 11)))
     assert mask.limits_ml == pytest.approx((2 - 1.96 * 2**0.5, 2 + 1.96 * 2**0.5))
     assert (soft.mae_ml.value, soft.bias_ml.value, soft.pairs_ml) == (2, 0, ((4, 2), (8, 10)))
-    assert result.ways["abc2_of_truth"].bias_ml.value == -1
-    assert "abc2" not in result.ways  # of one scan alone there are no limits
+    assert result.methods["abc2_of_truth"].bias_ml.value == -1
+    assert "abc2" not in result.methods  # of one scan alone there are no limits
     output = result.as_json()
     assert {key: output[key] for key in ("bias_ml", "limits_ml", "pairs_ml")} == {
         key: output["ways"]["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")

@@ -41,7 +41,7 @@ def square_skull(*blood, hu=70.0, brain=30.0, skull=True):
     plane[24:104, 24:104] = brain
     for y, x, height, width in blood:
         plane[y : y + height, x : x + width] = hu
-    return stack_channels([plane], classical.SHOWN)[None]
+    return stack_channels([plane], classical.FEATURE_WINDOWS)[None]
 
 
 def measure(picture):

@@ -205,9 +205,9 @@ def test_volumes_follow_the_measured_ranges_and_fit_the_room(name, room):
         expected = max(Draw(seed, 5).between(low, middle, high, log=True), LEAST_ML[name])
         result = place_bleed(name, space, depth, Draw(seed, 5))
         floor = depth - 0.7 if result.floor is None else result.floor
-        held = np.maximum(inside(result.field, 2.5) - inside(floor, 2.5), 0).sum() * 2.5**3 / 1000
-        assert held == pytest.approx(expected, rel=0.12)
-        volumes.append(held)
+        hold_lock = np.maximum(inside(result.field, 2.5) - inside(floor, 2.5), 0).sum() * 2.5**3 / 1000
+        assert hold_lock == pytest.approx(expected, rel=0.12)
+        volumes.append(hold_lock)
     assert middle / 1.7 < np.median(volumes) < middle * 1.7
     assert min(volumes) > 0.7 * low
     assert max(volumes) < 1.6 * high

@@ -21,10 +21,10 @@ def sizes(scan):
 
 
 @pytest.mark.parametrize(
-    ("step_mm", "each"), [(0.5, 10), (0.6, 8), (0.625, 8), (1, 5), (1.25, 4), (1.5, 3), (2, 2), (2.5, 2), (2.7, 2)]
+    ("step_mm", "per_slab"), [(0.5, 10), (0.6, 8), (0.625, 8), (1, 5), (1.25, 4), (1.5, 3), (2, 2), (2.5, 2), (2.7, 2)]
 )
-def test_neighbors_together_come_nearest_to_5_mm(step_mm, each):
-    assert sizes(scan_of(step_mm, 6 * each)) == [each] * 6
+def test_neighbors_together_come_nearest_to_5_mm(step_mm, per_slab):
+    assert sizes(scan_of(step_mm, 6 * per_slab)) == [per_slab] * 6
 
 
 @pytest.mark.parametrize("step_mm", [3, 3.0 * np.cos(np.radians(20)), 5, 10])

@@ -272,7 +272,7 @@ def unread(monkeypatch):
     def opened(*_):
         raise AssertionError("an entry was opened")
 
-    for where in ("zips._opened", "sevens._Together._unpack", "entry._slice"):
+    for where in ("zips._opened", "sevens._Contents._unpack", "entry._slice"):
         monkeypatch.setattr(f"ich_lib.readers.{where}", opened)
 
 
@@ -497,7 +497,7 @@ def test_without_py7zr_the_sentence_says_what_to_do(tmp_path, monkeypatch):
 @pytest.mark.parametrize("filters", [{"id": py7zr.FILTER_PPMD, "order": 6, "mem": 29}], ids=["PPMd"])
 def test_a_7z_that_reserves_gigabytes_is_refused(tmp_path, filters, monkeypatch):
     path = seven(tmp_path / "a.7z", {"IM1": b"words " * 10}, [filters])
-    monkeypatch.setattr("ich_lib.readers.sevens._Together._unpack", None)
+    monkeypatch.setattr("ich_lib.readers.sevens._Contents._unpack", None)
     with pytest.raises(ReadError, match=r"a\.7z needs more than 256 MB of memory to be unpacked"):
         read(path)
 

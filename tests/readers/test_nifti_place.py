@@ -219,13 +219,13 @@ def test_without_forms_and_with_voxels_of_1_mm_there_is_no_ml(tmp_path):
     assert not scan.spacing_known
 
 
-@pytest.mark.parametrize(("unit", "said"), [("meter", "meters"), ("micron", "microns")])
-def test_a_wrong_unit_is_told_and_the_skull_confirms_mm(tmp_path, unit, said):
+@pytest.mark.parametrize(("unit", "message"), [("meter", "meters"), ("micron", "microns")])
+def test_a_wrong_unit_is_told_and_the_skull_confirms_mm(tmp_path, unit, message):
     scan = read(write(tmp_path / "a.nii", *grid(), unit=unit))
     assert_head(scan)
     assert scan.spacing_mm == pytest.approx(case()[0].scan.spacing_mm, rel=1e-5)
     assert scan.spacing_known
-    assert f"distances in {said}, which fit no head; they are taken for mm." in notes(scan)
+    assert f"distances in {message}, which fit no head; they are taken for mm." in notes(scan)
 
 
 def test_meters_that_say_mm_are_meters(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ich_lib.readers.descriptions import shown, shown_code
+from ich_lib.readers.descriptions import printable_code, printable_words
 from ich_lib.readers.protocol import SHARP, SOFT, UNKNOWN, has_contrast, is_across, is_head, is_odd, sharpness
 
 NATIVE = (
@@ -132,11 +132,11 @@ def test_the_part_of_the_body(description, part, head):
     ],
 )
 def test_only_words_of_protocols_are_shown(text, kept):
-    assert shown(text) == kept
+    assert printable_words(text) == kept
 
 
 def test_a_kernel_is_shown_by_its_code():
-    assert [shown_code(text) for text in ("Hr40h\\3", "BONEPLUS", "Smith", "Axial soft tissue")] == [
+    assert [printable_code(text) for text in ("Hr40h\\3", "BONEPLUS", "Smith", "Axial soft tissue")] == [
         "Hr40h 3",
         "BONEPLUS",
         "",

@@ -736,12 +736,12 @@ def test_pictures_of_two_sizes_and_black_ones_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("given_window", "words"),
     [("brian", "'brian' is not known. Take one of brain"), ((40, 0), "positive width"), (40, "such as .40, 80.")],
 )
-def test_a_window_that_makes_no_sense_is_refused(tmp_path, told, words):
+def test_a_window_that_makes_no_sense_is_refused(tmp_path, given_window, words):
     with pytest.raises(ReadError, match=words):
-        read(write_png(tmp_path / "a.png", grays(40, 80)), window=told)
+        read(write_png(tmp_path / "a.png", grays(40, 80)), window=given_window)
 
 
 # --- CT-ICH --------------------------------------------------------------------------------------------------------

@@ -125,24 +125,24 @@ def test_a_name_in_a_description_is_never_shown_and_can_still_be_typed(tmp_path)
     assert which(tmp_path, series="Jane Doe 4711") == 1
 
 
-@pytest.mark.parametrize("asked", [2, "2", " bone  1mm ", "BONE 1MM"])
-def test_a_series_is_chosen_by_its_number_or_description(tmp_path, asked):
+@pytest.mark.parametrize("series", [2, "2", " bone  1mm ", "BONE 1MM"])
+def test_a_series_is_chosen_by_its_number_or_description(tmp_path, series):
     store(tmp_path, "A", **NATIVE)
     store(tmp_path, "B", SeriesDescription="Bone 1mm", SeriesNumber=7)
     for isolated in (False, True):
-        scan = read(tmp_path, series=asked, isolated=isolated)
+        scan = read(tmp_path, series=series, isolated=isolated)
         assert (scan.series_read, scan.hu.max()) == (2, 899)
         assert note(scan).startswith('Read: series 2 of 2, "Bone 1mm"')
 
 
-@pytest.mark.parametrize("asked", [0, 3, -1, "7", "Scout", "", True])
-def test_a_series_that_is_not_there_is_refused_with_those_that_are(tmp_path, asked):
+@pytest.mark.parametrize("series", [0, 3, -1, "7", "Scout", "", True])
+def test_a_series_that_is_not_there_is_refused_with_those_that_are(tmp_path, series):
     store(tmp_path, "A", **NATIVE)
     store(tmp_path, "B", SeriesDescription="Bone 1mm")
     with pytest.raises(
         ReadError, match=r'no such series, but series 1 of 2, "Head.*"Bone 1mm" \(18 slices, 5 mm'
     ) as refusal:
-        read(tmp_path, series=asked)
+        read(tmp_path, series=series)
     assert refusal.value.code == "series"
 
 

@@ -18,8 +18,8 @@ def seven(monkeypatch):
     monkeypatch.setitem(LIMITS, "slices", 7)
 
 
-def thick(hu, each, skip=0):
-    return hu[skip:].reshape(-1, each, *hu.shape[1:]).mean(1)
+def thick(hu, per_slab, skip=0):
+    return hu[skip:].reshape(-1, per_slab, *hu.shape[1:]).mean(1)
 
 
 def write_nifti(path, values, letters="LAS", dtype=np.int16, slope=None):
@@ -31,12 +31,12 @@ def write_nifti(path, values, letters="LAS", dtype=np.int16, slope=None):
 
 
 @pytest.mark.parametrize(
-    ("slices", "rows", "each", "skip"),
+    ("slices", "rows", "per_slab", "skip"),
     [(512, 512, 1, 0), (513, 512, 2, 1), (640, 512, 2, 0), (1100, 512, 3, 2), (300, 1024, 3, 0), (2000, 256, 4, 0)],
 )
-def test_as_few_neighbors_are_averaged_as_fit(slices, rows, each, skip):
+def test_as_few_neighbors_are_averaged_as_fit(slices, rows, per_slab, skip):
     slabs = slabs_of("scan", slices, rows, rows)
-    assert (slabs.each, slabs.skip, len(slabs)) == (each, skip, slices // each)
+    assert (slabs.per_slab, slabs.skip, len(slabs)) == (per_slab, skip, slices // per_slab)
     assert len(slabs) <= LIMITS["slices"]
     assert len(slabs) * rows * rows <= LIMITS["voxels"]
 
@@ -61,9 +61,9 @@ def test_dicom_slices_are_averaged_where_they_lie(tmp_path, seven, letters):
     scan = read(tmp_path)
     axis = {"S": 0, "I": 0, "L": 2, "R": 2}[letters[2]]
     moved = np.moveaxis(head(), axis, 0)
-    each, skip = {18: (3, 0), 20: (3, 2)}[len(moved)]
-    np.testing.assert_allclose(np.moveaxis(scan.hu, axis, 0), thick(moved, each, skip), atol=0.01)
-    assert scan.spacing_mm[axis] == pytest.approx(SPACING_MM[axis] * each)
+    per_slab, skip = {18: (3, 0), 20: (3, 2)}[len(moved)]
+    np.testing.assert_allclose(np.moveaxis(scan.hu, axis, 0), thick(moved, per_slab, skip), atol=0.01)
+    assert scan.spacing_mm[axis] == pytest.approx(SPACING_MM[axis] * per_slab)
     assert not scan.dicom  # a mask cannot go back over the files
 
 

@@ -182,8 +182,8 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
             "es": "Ningún vóxel está marcado como sangre.",
         }),
     ]  # fmt: skip
-    for tell, output, expected in message:
-        assert in_each_language(tell, output) == expected
+    for sentence_of, output, expected in message:
+        assert in_each_language(sentence_of, output) == expected
 
 
 def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
@@ -266,11 +266,11 @@ def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
         assert (set(words["types"]), set(words["mimics"])) == (set(TYPES), set(MIMICS))
 
 
-@pytest.mark.parametrize("tell", [result_sentence, unsure_sentence, volume_sentence, phantom_sentence])
-def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, tell):
-    output = from_shares(result.scan, {}) if tell is phantom_sentence else result
+@pytest.mark.parametrize("sentence_of", [result_sentence, unsure_sentence, volume_sentence, phantom_sentence])
+def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, sentence_of):
+    output = from_shares(result.scan, {}) if sentence_of is phantom_sentence else result
     with pytest.raises(ValueError, match="no sentences in 'fr'; choose from en, de, es"):
-        tell(output, "fr")
+        sentence_of(output, "fr")
 
 
 @pytest.mark.parametrize("letters", ["LAS", "RAS", "PIR", "LPS"])
@@ -783,9 +783,9 @@ def test_every_doubt_is_said_in_every_language(language):
     values = {"part": "chest", "mm": 400.0, "ml": 1300.4, "head": 3, "count": 40, "value": 2.51, "limit": 1.5}
     codes = {*SENTENCES, "unlike"}
     assert set(DOUBTS[language]) == codes
-    said = {doubt_sentence(Doubt(code, True, values, "English."), language) for code in codes}
-    assert len(said) == len(codes)
-    assert all("{" not in sentence and sentence.endswith(".") for sentence in said)
+    doubts_in_words = {doubt_sentence(Doubt(code, True, values, "English."), language) for code in codes}
+    assert len(doubts_in_words) == len(codes)
+    assert all("{" not in sentence and sentence.endswith(".") for sentence in doubts_in_words)
     assert "2,5" in doubt_sentence(Doubt("unlike", True, values, ""), language)
     parts = {"face", "neck", "spine", "chest", "abdomen", "pelvis", "limb", "whole body"}
     assert set(PARTS[language]) == parts

@@ -172,10 +172,12 @@ def test_labels_come_in_the_scheme_asked_for(slices):
 
 
 def test_a_set_that_does_not_tell_types_trains_no_types(slices):
-    untold = replace(slices.store, table=replace(slices.store.table, known_labels=("any",)))
+    unlabeled = replace(slices.store, table=replace(slices.store.table, known_labels=("any",)))
     with pytest.raises(ValueError, match="planted has no label epidural; train the scheme 'binary', or segment"):
-        Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify"))
-    assert Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify", scheme="binary")).batch(0, 0)[1].shape
+        Batches(Slices(unlabeled, slices.rows), replace(PLAIN, task="classify"))
+    assert (
+        Batches(Slices(unlabeled, slices.rows), replace(PLAIN, task="classify", scheme="binary")).batch(0, 0)[1].shape
+    )
 
 
 def test_slices_nobody_outlined_are_not_segmented(slices):

@@ -49,7 +49,7 @@ loop._Checkpoints.on_epoch_end = end
 cut = t.train(plain, None, f"{sys.argv[1]}/cut", devices=2, resume=True)
 """
 # The last epoch of a run is judged, so a part batch of held-out slices is met; all of the tiny U-Net's layers too.
-USUAL = """
+PLAIN_RUN = """
 usual = replace(tiny_recipes()[0], steps=10, epochs=5, learning_rate=1e-2, schedule="plateau", halve=1,
                 loss="slice_dice_bce", mix=(1, 0, 0, 0))
 run = t.train(usual, None, f"{sys.argv[1]}/usual", devices=2)
@@ -86,7 +86,7 @@ def on_two(request, tmp_path_factory):
 def usual_on_two(request, tmp_path_factory):
     """The run of USUAL."""
     folder = tmp_path_factory.mktemp(f"usual-{request.param}")
-    seen_two(request.param, USUAL, folder)
+    seen_two(request.param, PLAIN_RUN, folder)
     return open_run(folder / "usual")
 
 

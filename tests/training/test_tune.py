@@ -222,7 +222,7 @@ def test_a_setting_that_cannot_be_built_is_told_and_the_others_go_on(head_store,
 
 
 @pytest.mark.parametrize(
-    ("space", "said"),
+    ("space", "problem"),
     [
         ({"rate": (1, 2)}, r"rate cannot be varied in tiny-unet; these can: builder, weights, .*options.filters"),
         ({"threshold": (0.3, 0.5)}, "threshold cannot be varied"),
@@ -240,14 +240,14 @@ def test_a_setting_that_cannot_be_built_is_told_and_the_others_go_on(head_store,
         ({"learning_rate": (0.0, 1e-2, "log")}, "a log range begins above 0"),
     ],
 )
-def test_what_cannot_be_varied_is_refused_before_anything_is_written(space, said, head_store, tmp_path):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_varied_is_refused_before_anything_is_written(space, problem, head_store, tmp_path):
+    with pytest.raises(ValueError, match=problem):
         tune(SMALL, head_store, tmp_path / "out", space)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("arguments", "problem"),
     [
         ({"by": "grid"}, "A grid cannot hold the range of learning_rate; name choices"),
         ({"by": "luck"}, "by must be one of grid, random, bayes; got 'luck'"),
@@ -256,9 +256,9 @@ def test_what_cannot_be_varied_is_refused_before_anything_is_written(space, said
         ({"fold": 5}, "There is no fold 5"),
     ],
 )
-def test_a_search_that_cannot_be_is_refused(asked, said, head_store, tmp_path):
-    with pytest.raises(ValueError, match=said):
-        tune(SMALL, head_store, tmp_path / "out", {"learning_rate": (1e-4, 1e-2, "log")}, **asked)
+def test_a_search_that_cannot_be_is_refused(arguments, problem, head_store, tmp_path):
+    with pytest.raises(ValueError, match=problem):
+        tune(SMALL, head_store, tmp_path / "out", {"learning_rate": (1e-4, 1e-2, "log")}, **arguments)
 
 
 def test_another_tuning_in_the_same_folder_is_refused(head_store, trials, tmp_path):

@@ -52,7 +52,7 @@ def small(monkeypatch):
     monkeypatch.setattr(source, "FIRST_HEADS", HEADS)  # all at once; what a first start does is tested by itself
     monkeypatch.setattr(source, "SIZE", SIZE)
     monkeypatch.setattr(quiz, "_PIXELS", PIXELS)
-    monkeypatch.setattr(cases, "start_asking", lambda: None)
+    monkeypatch.setattr(cases, "start_analysis", lambda: None)
     monkeypatch.setattr(type(streamlit.context), "ip_address", None)  # this computer
 
 
@@ -280,7 +280,7 @@ def test_a_run_of_ones_own_is_the_opponent_and_one_that_is_none_gets_a_sentence(
     assert "The model is first." in page_text(at)
     state = at.session_state["quiz"]
     request = quiz.model_answer(load(tmp_path / "runs" / "first", fill=False), quiz.phantom_question(1, 1))
-    assert state.theirs[0].score == pytest.approx(request.score)
+    assert state.model_marks[0].score == pytest.approx(request.score)
 
 
 # ---- learn ----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from ich_lib.measures.report import Weights
 from ich_lib.notice import NOTICE
 from tests import browsing
 from tests.conftest import ROOT
-from tests.evaluation.test_evaluate import SOME, scan
+from tests.evaluation.test_evaluate import SCANS, scan
 from tests.planted import table_of_heads, untrained_run
 from tests.written import line, recipe, report, run_folder, write_report
 
@@ -137,7 +137,7 @@ def test_the_planted_difference_of_two_runs_is_shown_with_its_interval(runs):
 def test_slices_are_compared_in_pairs_where_both_reports_have_theirs(folder, tmp_path):
     """The planted scans of test_evaluate: 8 of 9 pairs of slices in order, then all of them."""
     for name, last in (("first", 0.6), ("second", 0.1)):
-        scans = [*SOME[:2], scan("c", [0], [last])]
+        scans = [*SCANS[:2], scan("c", [0], [last])]
         write_report(tmp_path / name, report([figures.scan_row(item) for item in scans], sha=name))
         write_slices(scans, tmp_path / name / FILE)
     app = run_script(RUNS)
@@ -210,11 +210,11 @@ def two_heads():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scans, "_SAMPLES", scans._SAMPLES[:2])
-        page.start_asking()
-        while page._asking_thread().done < 2:
+        page.start_analysis()
+        while page._analysis_job().n_done < 2:
             time.sleep(0.05)
         yield
-    for remaining in (page._asking_thread, page._sample, page._sample_result):
+    for remaining in (page._analysis_job, page._sample, page._sample_result):
         remaining.clear()
 
 
@@ -356,14 +356,14 @@ def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch)
 
     go, first = threading.Event(), scans.sample_cases()[0]
     monkeypatch.setattr(scans, "sample_cases", lambda: [first, lambda: go.wait(60) and first()])
-    remaining = (page._asking_thread, page._sample, page._sample_result)
+    remaining = (page._analysis_job, page._sample, page._sample_result)
     for item in remaining:
         item.clear()
     app = run_script(CASES)
     assert len(only_widget(app.selectbox, "Case (worst first)").options) == 1
     assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and analyzed")
     go.set()
-    while page._asking_thread().done < 2:
+    while page._analysis_job().n_done < 2:
         time.sleep(0.05)
     app.run()
     assert len(only_widget(app.selectbox, "Case (worst first)").options) == 2
