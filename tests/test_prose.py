@@ -1,4 +1,4 @@
-"""Plain English: words and phrases that need a dictionary do not come back into the text of the project.
+"""Plain English: words and phrases that need a dictionary must not return to the text of the project.
 
 Each pattern has a plain word to use. Names, code and quotations in backticks are not searched.
 """
@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.prose import KINDS, passages, sentences
 
-# Quoted words and the words of other people may be anything.
+# Quotations and the words of other people are free.
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[a-z_ ]+'")
 _ONE = "(file|line|row|slice|case|page|patient|picture|scan|fold|color|module)"
 # pattern: what to write
@@ -53,7 +53,7 @@ _LEFT_OUT = ("docs/reading.md", "tests/test_prose.py")
 
 
 def banned_words(path: Path) -> Iterator[str]:
-    """Banned words of a file, each with its place and the words to use."""
+    """The banned words of a file, each with its place and the words to use instead."""
     name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
     for passage in passages(path):
         for number, line in enumerate(passage.text.splitlines(), passage.line):

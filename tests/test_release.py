@@ -1,4 +1,4 @@
-"""release.py: what a release holds, and what it refuses. `release.py --check` itself is a step of .ci/run."""
+"""release.py: the content of a release, and what it refuses. `release.py --check` itself is a step of .ci/run."""
 
 import io
 import re
@@ -55,7 +55,7 @@ def test_the_unreleased_section_becomes_that_of_the_version(heading):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A small repository in the state of 0.7.0, with one change since."""
+    """A small repository in the state of 0.7.0, with one later change."""
     (tmp_path / "ich_lib").mkdir()
     (tmp_path / "ich_lib" / "__init__.py").write_text('__version__ = "0.7.0"\n')
     (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\nversion: 0.7.0\ndate-released: 2026-11-28\n")

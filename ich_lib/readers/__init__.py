@@ -36,7 +36,7 @@ _WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
     "a .Z archive": _UNPACK,
     "one part of a zip in several parts": "Unpack all parts together on your computer and give the folder.",
     "a video or HEIC picture": "Export the scan as DICOM, or the picture as PNG or JPG.",
-    PAIR_HEADERS[0]: "Give its .img file with it.",
+    PAIR_HEADERS[0]: "Give its .img file too.",
 }
 
 __all__ = ["ReadError", "read", "read_truth"]

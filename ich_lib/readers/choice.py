@@ -75,7 +75,9 @@ def _choose_series(all_series: list[Series], choice: int | str, name: str) -> Se
         raise ReadError(
             f"{name} holds {len(called)} series of that description: {_lines(called)}.", **_choose(called[0].number)
         )
-    raise ReadError(f"{name} holds no such series, but {_lines(all_series)}.", **_choose(ranked(all_series)[0].number))
+    raise ReadError(
+        f"{name} does not hold that series, but {_lines(all_series)}.", **_choose(ranked(all_series)[0].number)
+    )
 
 
 def _calls(series: Series) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ def _choose(number: int) -> dict:
 
 def _single_slices(all_series: list[Series], name: str) -> ReadError:
     return ReadError(
-        f"{name} holds {len(all_series)} series of one slice each, which do not say that they belong together. Export "
+        f"{name} holds {len(all_series)} series of one slice each, and nothing says that they belong together. Export "
         "the head as one series.",
         code="several scans",
     )
@@ -114,8 +116,8 @@ def _uid_note(chosen: Series) -> tuple[str, ...]:
     uids = len({item.series for item in chosen.slices})
     if uids == 1:
         return ()
-    named = "a series each" if uids == len(chosen.slices) else f"{uids} series"
-    return (f"{len(chosen.slices)} files named {named}; they were taken for one, as all the rest agrees.",)
+    number = "a series UID each" if uids == len(chosen.slices) else f"{uids} series UIDs"
+    return (f"{len(chosen.slices)} files have {number}. They were read as one series because everything else agrees.",)
 
 
 def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:

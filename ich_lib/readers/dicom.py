@@ -84,7 +84,10 @@ def _scan(
     if places is not None and nib.aff2axcodes(affine_ras)[2] != "S":
         indices, step = nearest_slices(places)
         hu, affine_ras, places = hu[indices], affine_ras @ np.diag([1, 1, step, 1]), None
-        notes += ("The slices do not run from foot to head and are uneven; the nearest were laid on an even grid.",)
+        notes += (
+            "The slices do not run from foot to head and are unevenly spaced. The nearest ones were copied to an "
+            "even grid.",
+        )
         as_in_files = False
     return from_file_grid(
         hu.transpose(2, 1, 0),  # (slice, row, column) to (column, row, slice), no copy
@@ -201,5 +204,8 @@ def _ends(header: pydicom.Dataset) -> np.float32:
 
 def _warnings(slices: list[Slice]) -> tuple[str, ...]:
     if any(item.doubtful for item in slices):
-        return ("The files are screenshots or have text burned in, which may name the patient. Look before you share.",)
+        return (
+            "The files are screenshots or have text burned in, which may name the patient. Check them before "
+            "you share them.",
+        )
     return ()

@@ -120,7 +120,8 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     left_out_counts = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
     if not slices and left_out.keys() - {"damaged file"} == {_CONTENTS}:
         raise ReadError(
-            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder.",
+            "This is a DICOMDIR, only the table of contents of a CD; the images are in other files. Give the "
+            "whole folder.",
             code="no scan",
         )
     if not slices:

@@ -52,7 +52,7 @@ def inflated(name: str, packed: bytes, kind: int) -> bytes:
     if len(data) > limit:
         times = max(limit // len(packed), 1)
         raise ReadError(
-            f"{name} unpacks to more than {times} times its size, as no CT slice does. Export it unpacked.",
+            f"{name} unpacks to more than {times} times its size; no CT slice does. Export it unpacked.",
             code="too large",
         )
     if not unpacker.eof:

@@ -183,7 +183,8 @@ def _voxels(name: str, header: nib.Nifti1Header, stream: BinaryIO | igzip.IGzipF
     start = int(header["vox_offset"])
     if start > LIMITS["file_bytes"]:
         raise ReadError(
-            f"{name} says that its voxels start {start} bytes into the file, which no program does.", code="damaged"
+            f"{name} says that its voxels start {start} bytes into the file, but no program writes such files.",
+            code="damaged",
         )
     size = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
     between = start - _HEADER_BYTES[type(header)]
@@ -216,8 +217,8 @@ def _slabs(name: str, header: nib.Nifti1Header, place: Place) -> Slabs:
     size = math.prod(shape) * header.get_data_dtype().itemsize
     if size > LIMITS["volume_bytes"]:
         raise ReadError(
-            f"{name} has {size // 1_000_000} MB of voxels; {LIMITS['volume_bytes'] // 1_000_000} MB is the most. Save "
-            "it as int16, or in thicker slices.",
+            f"{name} has {size // 1_000_000} MB of voxels; the maximum is {LIMITS['volume_bytes'] // 1_000_000} MB. "
+            "Save it as int16, or in thicker slices.",
             code="too large",
         )
     spans = dict(zip(place.letters, shape, strict=True))

@@ -71,7 +71,7 @@ class Slabs:
         if self.per_slab == 1:
             return ()
         thin, thick = (f" of {mm:.4g} mm" if thin_mm else "" for mm in (thin_mm, (thin_mm or 0) * self.per_slab))
-        left = f" {count(self.skip, 'slice')} at the foot left out." if self.skip else ""
+        left = f" Left out: {count(self.skip, 'slice')} at the foot end." if self.skip else ""
         return (f"{self.slices} slices{thin} were averaged, {self.per_slab} at a time, to {len(self)}{thick}.{left}",)
 
 
@@ -108,8 +108,8 @@ def slabs_of(
     per_slab = max(-(-slices // LIMITS["slices"]), -(-slices // most_slices))
     if per_slab > _MOST:
         raise ReadError(
-            f"{name} has {slices} slices of {columns} x {rows} px; {LIMITS[limit] // 1_000_000} million voxels are the "
-            "most. Give thicker or smaller slices.",
+            f"{name} has {slices} slices of {columns} x {rows} px; the maximum is {LIMITS[limit] // 1_000_000} "
+            "million voxels. Give thicker or smaller slices.",
             code="too large",
         )
     return Slabs(per_slab, slices % per_slab, slices)

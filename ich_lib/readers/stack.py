@@ -44,8 +44,8 @@ def tilt_notes(slices: list[Slice], all_slices: list[Slice]) -> tuple[str, ...]:
     line = line_of(sort_slices(others))
     extent = "" if line is None else f" ({np.ptp(line.along_mm):.0f} mm of the head)"
     return (
-        f"Left out: {count(len(others), 'slice')} of the same series{extent}, tilted by {tilt_deg:.0f} degrees against "
-        f"the {len(slices)} that were read. Bleeding there is not seen.",
+        f"Left out: {count(len(others), 'slice')} of the same series{extent}, tilted by {tilt_deg:.0f} degrees "
+        f"relative to the {len(slices)} that were read. The model does not see bleeding there.",
     )
 
 
@@ -74,9 +74,9 @@ def stacked(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> t
     kept, copies, n_other = _one_at_each_place(kept, are_equal)
     counts = (
         (unplaced, "slice", "without a position"),
-        (strays, "slice", "far from the others, as a scanner takes to watch contrast arrive"),
+        (strays, "slice", "far from the others, such as a scanner takes to see the contrast agent arrive"),
         (copies, "repeated slice", ""),
-        (n_repeated + n_other, "slice", "where others of the series lie: that part was scanned or reconstructed twice"),
+        (n_repeated + n_other, "slice", "at positions of other slices: that part was scanned or reconstructed twice"),
     )
     return kept, tuple(f"Left out: {count(n, noun)} {words}".rstrip() + "." for n, noun, words in counts if n)
 

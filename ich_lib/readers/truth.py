@@ -160,7 +160,7 @@ def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, 
     if tuple(mask_shape) != tuple(scan_shape):
         (slices, rows, columns), (n_slices, tall, wide) = mask_shape, scan_shape
         raise ReadError(
-            f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, the scan {n_slices} of {wide} x {tall}. "
-            "A mask needs the same.",
+            f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, but the scan has {n_slices} of "
+            f"{wide} x {tall} px. Both must be equal.",
             code="mask",
         )

@@ -1,4 +1,5 @@
-"""The demo from outside: a running process receives over HTTP what a page would send, and what no page should.
+"""The demo as other programs see it: a running process receives over HTTP what the page sends, and what no page should
+send.
 
 It runs as on a public Space, with the smaller limits.
 """
@@ -56,7 +57,7 @@ def picture():
 
 
 def is_unanswered(reply):
-    """Whether an answer, whatever it is, holds no result, no trace and no place on the server."""
+    """Whether an answer contains no result, no traceback and no path of the server."""
     return reply.payload is None and not WORD_OF_A_FAULT.search(reply.text)
 
 
@@ -92,7 +93,7 @@ def test_an_address_that_answers_is_not_fetched_either(visitor, server):
 
 
 def test_what_is_in_the_cache_already_cannot_be_found_by_its_content(visitor, server, head):
-    """Gradio's places are not bound to a session: they are separate because they cannot be guessed."""
+    """Gradio does not bind the paths of uploads to a session. They are safe because nobody can guess them."""
     (place,) = visitor.upload(head)
     folder = place.split("/")[-2]
     assert re.fullmatch("[0-9a-f]{64}", folder)
@@ -102,7 +103,7 @@ def test_what_is_in_the_cache_already_cannot_be_found_by_its_content(visitor, se
 
 
 def test_the_folder_of_all_uploads_is_not_read_as_one_upload(visitor, server, head):
-    """It lies inside the cache, so Gradio lets it pass; its name is no secret."""
+    """The file is inside the cache, so Gradio lets the path pass. Its name is not secret."""
     (place,) = visitor.upload(head)
     with Visitor(server.url) as other:
         for folder in (f"{server.uploads}", f"{server.uploads}/", place.rsplit("/", 1)[0]):
@@ -220,7 +221,7 @@ def test_a_series_that_was_never_offered_reads_nothing(visitor, head, number):
 
 
 def test_a_session_cannot_be_given_somebody_elses_last_upload(visitor, server, picture):
-    """The last upload lies on the server; a path in its place in the call is not looked at."""
+    """The last upload is on the server. A path in the call is ignored."""
     (place,) = visitor.upload(picture)
     with Visitor(server.url) as other:
         event = other.event_of("level")
@@ -322,9 +323,9 @@ def test_200_bad_uploads_in_a_row_leave_memory_where_it_was(server, visitor, hea
     if np.isnan(server.memory_mb()):
         pytest.skip("This system does not tell the memory of another process (no /proc).")
     junk = np.random.default_rng(1)
-    server.wait_until_idle()  # the samples are read in the background after a start, which needs memory for a while
+    server.wait_until_idle()  # the samples are read in the background after the start, which needs memory for a while
     visitor.open_files(head)
-    for k in range(20):  # what is imported and cached on the first ones is no growth
+    for k in range(20):  # what the first requests import and cache is not growth
         visitor.open_files(_bad(k, head, junk))
     before = server.memory_mb()
     for k in range(200):
@@ -335,7 +336,8 @@ def test_200_bad_uploads_in_a_row_leave_memory_where_it_was(server, visitor, hea
 
 
 def _bad(k, head, junk):
-    """A file of 80 kB that differs each time: text, noise, a cut scan, noise behind a DICOM head, a broken zip."""
+    """A file of 80 kB that differs each time: text, noise, a truncated scan, noise behind a DICOM preamble, a broken
+    zip."""
     noise = junk.bytes(80_000)
     kinds = (b"dear diary " * 7000, noise, head[1][: 2000 + k], bytes(128) + b"DICM" + noise, b"PK\3\4" + noise)
     return f"bad{k}.dcm", kinds[k % len(kinds)] + bytes([k])
@@ -355,7 +357,8 @@ sys.exit(app.main())
 
 @pytest.mark.long
 def test_an_upload_goes_by_itself_and_all_the_rest_when_the_server_stops(tmp_path, picture):
-    """The app's own half hour, made eight seconds: that it is set at all is what makes it so."""
+    """The app deletes uploads after half an hour. Here the time is eight seconds: Gradio deletes nothing if it is not
+    set."""
     with Server(tmp_path, command=("-c", SOON)) as served, Visitor(served.url) as guest:
         assert guest.open_files(picture).payload
         (place,) = list(served.uploads.rglob(picture[0]))

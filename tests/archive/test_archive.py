@@ -1,4 +1,4 @@
-"""Many scans: which ones, a line each and once, on processes and on Dask, and the page of them."""
+"""Scores of many scans: which studies are listed, one line for each, processes and Dask, and the page about them."""
 
 import json
 import os
@@ -27,13 +27,13 @@ from tests.conftest import ROOT
 
 @pytest.fixture(autouse=True)
 def plain_main(monkeypatch):
-    """A child that is spawned runs the main script again; Streamlit's tests leave one of theirs that cannot."""
+    """A spawned child runs the main script again. Streamlit's tests leave a main script that cannot run again."""
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Five studies: two heads, a bleeding one with many slices, a chest, and a file that is none."""
+    """Five studies: two heads, a bleeding head with many slices, a chest, and a file that is not a scan."""
     folder = tmp_path_factory.mktemp("archive")
     scans = {f"head-{seed}": phantom(seed, slices=4, pixels=64).scan for seed in (1, 2)}
     scans["bleed"] = phantom(1, bleeds=["epidural"], slices=12, pixels=128).scan
@@ -158,7 +158,7 @@ def done(value):
 
 
 def test_no_more_studies_are_on_their_way_than_workers_need(monkeypatch):
-    """Ten thousand studies, four asked for at a time: the list is read as it is needed."""
+    """The list of ten thousand studies is read only as it is needed: four at a time."""
     read, answered = [], []
     studies = (read.append(k) or str(k) for k in range(10_000))
     for line in crew._as_they_come(studies, lambda study: done({"study": study}), 4):
@@ -196,7 +196,7 @@ def test_a_fault_of_ours_fails_one_study_and_no_other():
 
 
 def test_a_worker_killed_halfway_loses_nothing(archive, tmp_path):
-    """The children of the run are found and one is killed while it scores; each study still has its one line."""
+    """One child of the run is killed while it scores. Each study still has exactly one line."""
     import psutil
 
     studies = [archive / "bleed.nii.gz", *(archive / f"head-{seed}.nii.gz" for seed in (1, 2))]
@@ -213,7 +213,7 @@ def test_a_worker_killed_halfway_loses_nothing(archive, tmp_path):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A scheduler and two workers, each a process of its own."""
+    """A scheduler and two workers, each in its own process."""
     pytest.importorskip("distributed", reason="Dask is not installed: pip install -r requirements-archive.txt.")
     from release import free_port
 

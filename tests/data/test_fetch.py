@@ -1,4 +1,4 @@
-"""Fetching a set from a server that fails as servers do. It runs on this machine; nothing leaves it."""
+"""Fetch a set from a server that has the faults of real servers. It runs on this machine; no request leaves it."""
 
 import _thread
 import errno
@@ -26,7 +26,7 @@ FILES = {
     "LICENSE.txt": b"Creative Commons Attribution 4.0",
     "Patients_CT/049/brain/1.jpg": BIG,
     "Patients_CT/049/brain/1_HGE_Seg.jpg": b"mask",
-    "Patients_CT/049/bone/1 (copy) #2.jpg": b"mask",  # two files of the same content, and a name to quote
+    "Patients_CT/049/bone/1 (copy) #2.jpg": b"mask",  # two files with the same content, and a name that needs quoting
 }
 SCAN = "Patients_CT/049/brain/1.jpg"
 Usage = namedtuple("Usage", "total used free")
@@ -41,7 +41,7 @@ class LoggedRequest:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`. `faults[path]` are used up one a request: what goes wrong that time."""
+    """Serves `files`. Each request uses up one of `faults[path]`: the fault of that request."""
 
     daemon_threads = True
 
@@ -60,7 +60,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def request_log(self):
-        """Every request so far, when all are answered: the client may be done before the server's thread is."""
+        """Every request so far, after all are answered: the client may finish before the server's thread."""
         while not all(request.answered for request in self.log):
             threading.Event().wait(0.001)
         return self.log
@@ -69,7 +69,7 @@ class Server(ThreadingHTTPServer):
         return [request for request in self.request_log if request.path == path]
 
     def handle_error(self, request, client_address):
-        """A client that hangs up is no news here."""
+        """A client that hangs up is not an error here."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *_):
-        """Quiet."""
+        """No log lines."""
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch):
-    """Seconds of the waits between tries, recorded without waiting."""
+    """The waits between tries in seconds, recorded without waiting."""
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
     return waited
@@ -143,7 +143,7 @@ def no_network(monkeypatch):
 
 
 def get(server, out, **options):
-    """Fetch quietly. `workers=1` where it matters what a failure leaves of the other files."""
+    """Fetch without a bar. `workers=1` where a test depends on which files are there after a failure."""
     return fetch("ct-ich", out, base_url=server.url, **({"progress": False, "say": lambda text: None} | options))
 
 
@@ -152,7 +152,7 @@ def sha256(data):
 
 
 def content(folder):
-    """Every file under a folder, hidden ones too."""
+    """Every file under a folder, including hidden ones."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
@@ -243,7 +243,7 @@ def test_files_are_as_readable_as_any_that_the_user_makes(server, tmp_path):
 
 
 def test_folders_are_made_before_threads_share_them(server, tmp_path, monkeypatch):
-    """pooch looks whether a folder is there and then makes it; two threads that do so at once fail."""
+    """pooch checks whether a folder exists and then makes it. Two threads that do this at once fail."""
     right, forward = pooch.Pooch.fetch, []
 
     def noted(store, path, **options):

@@ -1,4 +1,4 @@
-"""What travels to the browser: the planted numbers must come out of the text that goes in."""
+"""The data for the browser: the numbers of the synthetic result must be in the text that the browser gets."""
 
 import base64
 import json
@@ -100,7 +100,7 @@ def test_without_blood_the_viewer_opens_in_the_middle():
 
 def test_heat_is_small_on_one_scale_and_highest_where_it_was_planted():
     view = payload(result())
-    assert view["heat_size"] == [48, 64]  # 60 x 80 at most 64 wide
+    assert view["heat_size"] == [48, 64]  # 60 x 80 pixels, at most 64 wide
     hot = heat_of(view, 3)
     assert hot.max() == pytest.approx(255 * 0.8, abs=1)
     rows, columns = np.nonzero(hot > 150)
@@ -258,7 +258,7 @@ def test_what_a_call_is_worth_rests_on_the_card_of_the_shipped_model():
     models = load()
     calls = payload(replace(result(), model_figures=models.figures))["report"]["calls"]
     assert calls == models.classifier.card["figures"]["calls"]["whole_scans"]
-    for name, right, of in (("sensitivity", 21, 29), ("specificity", 32, 37)):  # the counts MODEL_CARD.md tells
+    for name, right, of in (("sensitivity", 21, 29), ("specificity", 32, 37)):  # the counts in MODEL_CARD.md
         assert calls[name]["value"] == pytest.approx(right / of)
         assert calls[name]["low"] < calls[name]["value"] < calls[name]["high"]
 
@@ -300,7 +300,7 @@ def test_34_noisy_slices_of_512_stay_under_12_mb():
     assert len(json.dumps(payload(planted))) < 12e6
 
 
-def test_two_bleeds_are_two_places():  # the planted result itself: the tests above rest on it
+def test_two_bleeds_are_two_places():  # the synthetic result itself, on which the tests above depend
     mask = result().mask
     assert mask[BLEED].all()
     assert mask[SMALL_BLEED].all()

@@ -1,4 +1,5 @@
-"""Files to an archive that fails in every way: nothing lost, nothing twice, and what is given up says why."""
+"""Files for an archive that fails in every way: none is lost, none is sent twice, and each one given up has a
+reason."""
 
 import dataclasses
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_waits_double_and_end(queued, ledger):
 
 @pytest.mark.parametrize("arrived", [True, False])
 def test_what_a_killed_process_left_on_its_way_is_asked_for_before_it_is_sent_again(arrived, queued, ledger, orthanc):
-    """The target has it or has it not; either way it has been given it once."""
+    """Whether the target has the file or not, it has received it once."""
     before = len(orthanc.received())
     first = ledger.deliveries()[0]
     if arrived:

@@ -1,4 +1,4 @@
-"""How a scan was made, by its header, on its way through both readers."""
+"""How a scan was made, according to its header: both readers pass it on."""
 
 import pytest
 from pydicom.config import disable_value_validation
@@ -36,7 +36,7 @@ def test_what_a_header_does_not_say_is_not_said():
 
 
 def test_nothing_of_a_header_is_passed_on_as_it_stands():
-    """A name typed into the wrong box must not reach a sentence."""
+    """A name that was typed into the wrong field must not reach a sentence."""
     header = Dataset()
     with disable_value_validation():
         header.BodyPartExamined, header.ConvolutionKernel, header.Modality = "MILLER^ANNA", "Miller", "MILLER"

@@ -1,4 +1,4 @@
-"""What headers and descriptions of real scanners mean, one line each: a table that can be checked by a radiographer."""
+"""The meaning of headers and descriptions of real scanners, one per line: a table that a radiographer can check."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_codes_of_kernels(level, kernel):
         ("", "Head 2.5 H70h", SHARP),
         ("", "Axial Bone", SHARP),
         ("", "Head brain 5mm", SOFT),
-        ("H31s", "Bone window", SOFT),  # a window is no kernel
+        ("H31s", "Bone window", SOFT),  # a window is not a kernel
         ("STANDARD", "Bone", SOFT),
         ("C", "Bone", SHARP),
         ("J40s\\3", "", SOFT),

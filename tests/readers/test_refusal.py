@@ -1,4 +1,4 @@
-"""Errors in the words of the place they are shown in: no page speaks Python."""
+"""Errors use the words of the place where they are shown: no page mentions Python."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def raised():
 
 
 def words(node, *, of_python=False):
-    """The constant words in a call, those of Python and of the command line only where wanted."""
+    """The constant words in a call; those for Python and for the command line only if wanted."""
     if isinstance(node, ast.Constant):
         return [node.value] if isinstance(node.value, str) else []
     if isinstance(node, ast.Dict):
