@@ -54,7 +54,7 @@ def score_all(
         OSError: if the scheduler cannot be reached.
     """
     waiting = (str(study) for study in studies)
-    todo = (study for study in waiting if study not in lines.done)
+    todo = (study for study in waiting if study not in lines.finished)
     crew = _dask_crew(dask) if dask else _local_crew(workers or count_cores())
     with crew as (ask, n_at_a_time):
         for line in _as_they_come(todo, lambda study: ask(study, order), n_at_a_time):

@@ -50,9 +50,9 @@ def predict_many(options: argparse.Namespace) -> None:
     new = failed = 0
     with open_lines(options.out) as lines:
         scored = score_all(list_studies(options.many), lines, order, workers=options.workers, dask=options.dask)
-        for line in tqdm(scored, total=total, initial=len(lines.done), desc="scoring", unit="scan", disable=None):
+        for line in tqdm(scored, total=total, initial=len(lines.finished), desc="scoring", unit="scan", disable=None):
             new, failed = new + 1, failed + (line["finding"] == FAILED)
-        done = len(lines.done)
+        done = len(lines.finished)
     files = ", ".join(path.name for path in report(options.out))
     say(
         f"{new} new studies scored, {failed} of them failed; {done} lines in {options.out / RESULTS}. Written: {files}."

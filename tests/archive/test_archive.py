@@ -75,7 +75,7 @@ def test_a_line_cut_off_is_taken_away_and_its_study_may_come_again(tmp_path):
     (tmp_path / RESULTS).write_bytes(whole[:-4])
     assert [line["study"] for line in read_lines(tmp_path)] == ["a"]
     with open_lines(tmp_path) as lines:
-        assert lines.done == {"a"}
+        assert lines.finished == {"a"}
         assert not lines.add({"study": "a", "n": 2})
         assert lines.add({"study": "b", "n": 1})
     assert (tmp_path / RESULTS).read_bytes() == whole
@@ -94,7 +94,7 @@ def test_a_second_process_is_refused_and_one_that_was_killed_leaves_no_lock(tmp_
     other.communicate()
     assert (tmp_path / LOCK).exists()
     with open_lines(tmp_path) as lines:
-        assert lines.done == set()
+        assert lines.finished == set()
 
 
 def test_a_line_tells_a_bleed_a_chest_and_a_file_that_is_no_scan(archive, tmp_path):

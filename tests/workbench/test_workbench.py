@@ -326,7 +326,7 @@ for name in ("data", "quiz", "learn"):
         at = start.click().run()
         at.segmented_control(key="says 1").set_value("Blood").run()
         at = at.button(key="answer 1").click().run()
-        print("asked", len(at.session_state["quiz"].theirs))
+        print("asked", len(at.session_state["quiz"].model_marks))
     for view in [one for one in at.segmented_control if one.key == "data view"]:
         for option in view.options:
             at = at.segmented_control(key="data view").set_value(option).run()
