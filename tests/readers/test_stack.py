@@ -38,8 +38,8 @@ def notes_of(scan):
     ("z_mm", "words"),
     [
         (BELOW_AND_ABOVE, "varies between 2.5 and 5.0 mm"),
-        (np.concatenate([heights()[:20], heights()[20] + 7.0 * np.arange(7)]), "changes between 2.5 and 7.0 mm"),
-        (np.cumsum(np.random.default_rng(1).uniform(2, 3, COUNT)) - 50, "changes between 2.0 and"),
+        (np.concatenate([heights()[:20], heights()[20] + 7.0 * np.arange(7)]), "varies between 2.5 and 7.0 mm"),
+        (np.cumsum(np.random.default_rng(1).uniform(2, 3, COUNT)) - 50, "varies between 2.0 and"),
     ],
 )
 def test_every_slice_counts_half_way_to_its_neighbors(tmp_path, z_mm, words):
