@@ -34,4 +34,4 @@ if page.title in PAGES:
         learn.show_links(PAGES[page.title][2])
 page.run()
 if source.are_heads_ready():  # no other heads are being made
-    cases.start_asking()
+    cases.start_analysis()

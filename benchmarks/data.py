@@ -48,15 +48,15 @@ def main() -> None:
     path = settings.store or phantoms(12, size=256, field="head").path
     cv2.setNumThreads(1)
     for work, elastic in (("mirror, turn, shift, zoom", 0.0), ("the same and elastic", 0.01)):
-        methods = {name: method for name, method in _ways(elastic).items() if method}
+        methods = {name: method for name, method in _methods(elastic).items() if method}
         speeds = {name: [] for name in methods}
         for _ in range(settings.rounds):
             for name, method in methods.items():
                 speeds[name].append(_speed(method, open_store(path, memory_mb=0)))
-        _tell(work, {name: statistics.median(values) for name, values in speeds.items()})
+        _print_speeds(work, {name: statistics.median(values) for name, values in speeds.items()})
 
 
-def _tell(work: str, speed: dict[str, float]) -> None:
+def _print_speeds(work: str, speed: dict[str, float]) -> None:
     own_speed = speed.pop("ours")
     other_speeds = "   ".join(f"{name} {value:5.0f} (ratio {own_speed / value:4.1f})" for name, value in speed.items())
     print(f"{work:26} slices/s: ours {own_speed:5.0f}   {other_speeds}")
@@ -66,32 +66,36 @@ def _speed(method, store: Store) -> float:
     """Slices a second over 10 batches; the first one is not counted."""
     rows = np.random.default_rng(0).integers(len(store), size=(11, BATCH))
     method(store, rows[0], 0)
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     for turn, batch in enumerate(rows[1:]):
         pictures, masks = method(store, batch, turn)
     assert pictures.shape == (BATCH, 256, 256, 2)
     assert masks.shape[:3] == (BATCH, 256, 256)
-    return 10 * BATCH / (time.perf_counter() - begun)
+    return 10 * BATCH / (time.perf_counter() - start_s)
 
 
-def _ways(elastic: float) -> dict:
+def _methods(elastic: float) -> dict:
     """Each way: (store, rows, seed) to pictures (n, 256, 256, 2) and masks."""
-    return {"ours": _ours(elastic), "albumentations": _albumentations(elastic), "Keras layers": _keras_layers(elastic)}
+    return {
+        "ours": _own_method(elastic),
+        "albumentations": _albumentations(elastic),
+        "Keras layers": _keras_layers(elastic),
+    }
 
 
-def _ours(elastic: float):
+def _own_method(elastic: float):
     augment, threads = replace(PLAIN, elastic=elastic), ThreadPoolExecutor(2)
 
-    def one(store: Store, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def make_sample(store: Store, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, row])
         hu, mask = apply_warp(store.hu([row]), store.blood([row]), 256, draw_warp(augment, rng))
         return stack_channels(perturb_hu(hu, augment, rng), WINDOWS), mask[0]
 
-    def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        done = list(threads.map(lambda row: one(store, int(row), seed), rows))
-        return np.stack([picture for picture, _ in done]), np.stack([mask for _, mask in done])
+    def make_batch(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        pairs = list(threads.map(lambda row: make_sample(store, int(row), seed), rows))
+        return np.stack([picture for picture, _ in pairs]), np.stack([mask for _, mask in pairs])
 
-    return way
+    return make_batch
 
 
 def _albumentations(elastic: float):
@@ -109,19 +113,19 @@ def _albumentations(elastic: float):
     threads = ThreadPoolExecutor(2)
     pipelines = [alb.Compose(steps), alb.Compose(steps)]  # one a thread
 
-    def one(store: Store, row: int, compose) -> tuple[np.ndarray, np.ndarray]:
+    def make_sample(store: Store, row: int, compose) -> tuple[np.ndarray, np.ndarray]:
         out = compose(image=stack_channels(store.hu([row]), WINDOWS), mask=store.blood([row])[0])
         return out["image"], out["mask"]
 
-    def half(store: Store, rows: np.ndarray, compose) -> list:
-        return [one(store, int(row), compose) for row in rows]
+    def make_samples(store: Store, rows: np.ndarray, compose) -> list:
+        return [make_sample(store, int(row), compose) for row in rows]
 
-    def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        jobs = [threads.submit(half, store, rows[k::2], pipelines[k]) for k in (0, 1)]
-        done = [pair for job in jobs for pair in job.result()]
-        return np.stack([picture for picture, _ in done]), np.stack([mask for _, mask in done])
+    def make_batch(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        jobs = [threads.submit(make_samples, store, rows[k::2], pipelines[k]) for k in (0, 1)]
+        pairs = [pair for job in jobs for pair in job.result()]
+        return np.stack([picture for picture, _ in pairs]), np.stack([mask for _, mask in pairs])
 
-    return way
+    return make_batch
 
 
 def _keras_layers(elastic: float):
@@ -136,7 +140,7 @@ def _keras_layers(elastic: float):
         spatial.append(layers.RandomElasticTransform(factor=1.0, scale=0.5))
     gray = [layers.RandomContrast(0.08), layers.RandomBrightness(0.03, value_range=(0, 1)), layers.GaussianNoise(0.02)]
 
-    def way(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def make_batch(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         hu, blood = store.hu(rows), store.blood(rows)
         stacked = np.stack(
             [np.dstack([stack_channels([h], WINDOWS), b / np.float32(255)]) for h, b in zip(hu, blood, strict=True)]
@@ -148,7 +152,7 @@ def _keras_layers(elastic: float):
             pictures = layer(pictures, training=True)
         return np.asarray(pictures), np.asarray(masks)
 
-    return way
+    return make_batch
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ def main() -> None:
     text = "\n".join([header, *lines, "", _of_clean(clean), "", _of_time()])
     print(text)
     if options.write:
-        before, rest = options.write.read_text().split(MARKS[0])
-        options.write.write_text("\n".join([before + MARKS[0], text, MARKS[1] + rest.split(MARKS[1])[1]]))
+        start, tail = options.write.read_text().split(MARKS[0])
+        options.write.write_text("\n".join([start + MARKS[0], text, MARKS[1] + tail.split(MARKS[1])[1]]))
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _kinds(data: Path | None, n: int) -> Iterator[tuple[str, Iterable[tuple[Scan
     )
     yield "heads, 12 slices of the middle", unknown(phantom(FIRST_SEED + k, slices=12).scan for k in range(n))
     yield "heads, with contrast in the header", unknown(replace(head, acquisition=_CONTRAST) for head in heads)
-    yield "heads, cut by the field", unknown(map(_cut, heads))
+    yield "heads, cut by the field", unknown(map(_without_one_side, heads))
     yield "heads among twice as many empty slices", unknown(map(_among, heads))
     for name in BODIES:
         yield f"{name}, phantoms", unknown(body(name, seed) for seed in range(n))
@@ -104,7 +104,7 @@ def _kinds(data: Path | None, n: int) -> Iterator[tuple[str, Iterable[tuple[Scan
 _CONTRAST = Acquisition(modality="CT", body_part="head", contrast=True)
 
 
-def _cut(head: Scan) -> Scan:
+def _without_one_side(head: Scan) -> Scan:
     return replace(head, hu=np.ascontiguousarray(head.hu[:, :, head.hu.shape[2] // 4 :]))
 
 
@@ -126,8 +126,8 @@ def _real(data: Path) -> Iterator[tuple[str, Iterable[tuple[Scan, bool | None]]]
             yield kind, ((table_scan(table, rows), bool(table.labels[rows, ANY].any())) for rows in table.scans())
             if folder == "ct-ich-1.0.0":
                 for fault in ("upside down", "on its side", "feet first", "slices shuffled"):
-                    wrong = ((add_fault(table_scan(table, rows), fault), None) for rows in table.scans())
-                    yield f"the same, {fault}{ALONE}", wrong
+                    faulty_scans = ((add_fault(table_scan(table, rows), fault), None) for rows in table.scans())
+                    yield f"the same, {fault}{ALONE}", faulty_scans
 
 
 def _read(folder: Path) -> Scan:
@@ -141,21 +141,21 @@ def _line(kind: str, scans: list[tuple[Doubt, ...]]) -> str:
     stopped = sum(any(doubt.refuses for doubt in doubts) for doubts in scans)
     warned = sum(bool(doubts) for doubts in scans) - stopped
     codes = Counter(doubt.code for doubts in scans for doubt in doubts)
-    why = ", ".join(f"{code} {count}" for code, count in codes.most_common())
-    return f"| {kind} | {len(scans)} | {stopped} | {warned} | {len(scans) - stopped - warned} | {why} |"
+    causes = ", ".join(f"{code} {count}" for code, count in codes.most_common())
+    return f"| {kind} | {len(scans)} | {stopped} | {warned} | {len(scans) - stopped - warned} | {causes} |"
 
 
 def _of_clean(clean: list[Clean]) -> str:
     """The marked volume on heads without blood."""
     if not clean:
         return "No real head without blood was there."
-    marked = np.array([one.marked_ml for one in clean])
+    marked = np.array([scan.marked_ml for scan in clean])
     quantiles = ", ".join(f"{q} % {np.percentile(marked, q):.1f}" for q in (25, 50, 75, 90))
-    told, found = sum(one.gets_ml for one in clean), Counter(one.finding for one in clean)
+    n_with_ml, findings = sum(scan.gets_ml for scan in clean), Counter(scan.finding for scan in clean)
     return (
         f"Real heads without blood: {len(clean)}. Their masks hold up to (mL): {quantiles}, all {marked.max():.1f}. "
-        f"Headlines: {', '.join(f'{name} {count}' for name, count in found.most_common())}. mL are given of {told}; "
-        f"{sum(marked >= 1)} have 1 mL or more marked. The floor is {FLOOR_ML:.1f} mL."
+        f"Headlines: {', '.join(f'{name} {count}' for name, count in findings.most_common())}. mL are given of "
+        f"{n_with_ml}; {sum(marked >= 1)} have 1 mL or more marked. The floor is {FLOOR_ML:.1f} mL."
     )
 
 

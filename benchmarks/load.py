@@ -40,7 +40,7 @@ GOOD = ("nifti", "dicom", "png")
 
 
 @dataclass
-class Told:
+class Observations:
     """The observations of all visitors together."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in (*GOOD, *BAD)})
@@ -55,16 +55,20 @@ def main() -> int:
     options.add_argument("--users", type=int, default=10)
     options.add_argument("--minutes", type=float, default=5)
     settings = options.parse_args()
-    folder, log, over = Path(tempfile.mkdtemp()), Told(), Event()
+    folder, log, over = Path(tempfile.mkdtemp()), Observations(), Event()
     with ThreadPoolExecutor(settings.users) as people:
-        brought = list(people.map(lambda user: files_of(user, folder), range(settings.users)))
+        files_of_users = list(people.map(lambda user: files_of(user, folder), range(settings.users)))
         with Server(folder) as server:
             server.wait_until_idle()  # the samples are read
             start_mb = server.memory_mb()
             watch = Thread(target=_watch, args=(server, log, over))
             watch.start()
-            until = time.monotonic() + 60 * settings.minutes
-            list(people.map(lambda user: _visit(server.url, user, brought[user], until, log), range(settings.users)))
+            end_s = time.monotonic() + 60 * settings.minutes
+            list(
+                people.map(
+                    lambda user: _visit(server.url, user, files_of_users[user], end_s, log), range(settings.users)
+                )
+            )
             over.set()
             watch.join()
             server.wait_until_idle()
@@ -95,16 +99,16 @@ def files_of(user: int, folder: Path) -> dict[str, tuple[tuple[str, bytes], np.n
     }
 
 
-def _visit(url: str, user: int, files: dict, until: float, log: Told) -> None:
+def _visit(url: str, user: int, files: dict, end_s: float, log: Observations) -> None:
     """One person: one file after the other, two good ones for each bad one, with a short pause."""
     chance = random.Random(user)
-    while time.monotonic() < until:
+    while time.monotonic() < end_s:
         kind = chance.choice(GOOD if chance.random() < 0.67 else tuple(BAD))
         file, planted = files[kind]
         start = time.perf_counter()
         try:
-            with Visitor(url) as somebody:
-                reply = somebody.bring(file)
+            with Visitor(url) as visitor:
+                reply = visitor.open_files(file)
         except httpx.HTTPError as problem:
             log.faults.append(f"user {user}, {kind}: {type(problem).__name__}")
             continue
@@ -140,12 +144,12 @@ def fault_of(reply: Reply, kind: str, name: str, planted: np.ndarray | None) -> 
     return ""
 
 
-def _watch(server: Server, log: Told, over: Event) -> None:
+def _watch(server: Server, log: Observations, over: Event) -> None:
     while not over.wait(1):
         log.memory_mb.append(server.memory_mb())
 
 
-def _print(log: Told, settings: argparse.Namespace, start_mb: float, end_mb: float) -> None:
+def _print(log: Observations, settings: argparse.Namespace, start_mb: float, end_mb: float) -> None:
     print(
         f"{settings.users} users for {settings.minutes:g} minutes on {os.cpu_count()} cores, load "
         f"{os.getloadavg()[0]:.1f}"

@@ -40,7 +40,7 @@ FILES = {
     ".nii.gz": "head.nii.gz",
     "640 slices, .nii.gz": "thin.nii.gz",
 }
-WAYS = ("plain loop", "ours", "ours, in a child")
+METHODS = ("plain loop", "ours", "ours, in a child")
 
 
 def main() -> None:
@@ -103,48 +103,50 @@ def _plain(path: Path) -> np.ndarray:
     return np.stack(planes)
 
 
-def _read(way: str, path: Path) -> None:
-    if way == "plain loop":
+def _read(method: str, path: Path) -> None:
+    if method == "plain loop":
         _plain(path)
     else:
-        read(path, isolated=way != "ours")
+        read(path, isolated=method != "ours")
 
 
 def _seconds(path: Path, rounds: int) -> dict[str, list[float]]:
-    seconds = {way: [] for way in WAYS}
-    for way in WAYS:
-        _read(way, path)  # imports, and a child that is warm
+    seconds = {method: [] for method in METHODS}
+    for method in METHODS:
+        _read(method, path)  # imports, and a child that is warm
     for _ in range(rounds):
-        for way in WAYS:
+        for method in METHODS:
             start = _processor_s()
-            _read(way, path)
-            seconds[way].append(_processor_s() - start)
+            _read(method, path)
+            seconds[method].append(_processor_s() - start)
     return seconds
 
 
 def _processor_s() -> float:
     """Of this process and the waiting child; Linux counts the latter in nanoseconds."""
-    pids = [one._process.pid for one in child._idle]
+    pids = [reader._process.pid for reader in child._idle]
     stats = [Path(f"/proc/{pid}/schedstat") for pid in pids]
     return time.process_time() + sum(int(stat.read_text().split()[0]) / 1e9 for stat in stats if stat.exists())
 
 
 def _print(name: str, path: Path, seconds: dict[str, list[float]]) -> None:
-    plain, ours, apart = (statistics.median(seconds[way]) for way in WAYS)
-    peaks = [_peak_mb(way, path) for way in WAYS[:2]]
+    plain, ours, in_child = (statistics.median(seconds[method]) for method in METHODS)
+    peaks = [_peak_mb(method, path) for method in METHODS[:2]]
     print(
         f"{name:20} plain loop {plain:6.3f} s   ours {ours:6.3f} s ({ours / plain:4.2f})   "
-        f"in a child {apart:6.3f} s ({apart / ours:4.2f} of ours)   peak {peaks[0]:4.0f} and {peaks[1]:4.0f} MB"
+        f"in a child {in_child:6.3f} s ({in_child / ours:4.2f} of ours)   peak {peaks[0]:4.0f} and {peaks[1]:4.0f} MB"
     )
 
 
-def _peak_mb(way: str, path: Path) -> float:
-    told = subprocess.run([sys.executable, __file__, "--peak", way, path], capture_output=True, text=True, check=True)
-    return float(told.stdout)
+def _peak_mb(method: str, path: Path) -> float:
+    process = subprocess.run(
+        [sys.executable, __file__, "--peak", method, path], capture_output=True, text=True, check=True
+    )
+    return float(process.stdout)
 
 
-def _peak(way: str, path: str) -> None:
-    _read(way, Path(path))
+def _peak(method: str, path: str) -> None:
+    _read(method, Path(path))
     status = Path("/proc/self/status").read_text()  # not getrusage, which includes the peak of the parent
     print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-WAYS = ("onnx", "keras")
+BACKENDS = ("onnx", "keras")
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--page", action="store_true", help="measure the demo in a browser")
-    options.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
+    options.add_argument("--child", choices=BACKENDS, help=argparse.SUPPRESS)
     options.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--slices", type=int, default=34, help=argparse.SUPPRESS)
     settings = options.parse_args()
@@ -47,16 +47,16 @@ def main() -> None:
     if settings.page:
         _page(settings.rounds)
         return
-    seconds = {(task, method): [] for task in ("cold, one slice", "cold, 34 slices") for method in WAYS}
+    seconds = {(task, method): [] for task in ("cold, one slice", "cold, 34 slices") for method in BACKENDS}
     for turn in range(settings.rounds):
-        for method in WAYS:
+        for method in BACKENDS:
             for task, slices in (("cold, one slice", 1), ("cold, 34 slices", 34)):
                 seconds[task, method].append(_cold(method, slices))
         print(f"cold round {turn + 1} of {settings.rounds}", file=sys.stderr)
     for method, times in _warm(settings.rounds).items():
         seconds["warm, 34 slices", method] = times
     for task in ("cold, one slice", "cold, 34 slices", "warm, 34 slices"):
-        own_s, other_s = (statistics.median(seconds[task, method]) for method in WAYS)
+        own_s, other_s = (statistics.median(seconds[task, method]) for method in BACKENDS)
         print(f"{task:16}  ONNX Runtime {own_s:6.2f} s   Keras predict {other_s:6.2f} s   ratio {other_s / own_s:5.1f}")
 
 
@@ -79,7 +79,9 @@ def _page(rounds: int) -> None:
                 flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
                 with sync_playwright() as kit:
                     browser = kit.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-                    first_s, full_s = zip(*(_shown(browser, server.url, scan) for _ in range(rounds)), strict=True)
+                    first_s, full_s = zip(
+                        *(_seconds_to_pictures(browser, server.url, scan) for _ in range(rounds)), strict=True
+                    )
                     browser.close()
                 used_mb = server.memory_mb()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of {rounds}")
@@ -91,7 +93,7 @@ def _page(rounds: int) -> None:
     print(f"                 {used_mb:6.0f} MB after {rounds} scans")
 
 
-def _shown(browser, url: str, scan: Path) -> tuple[float, float]:
+def _seconds_to_pictures(browser, url: str, scan: Path) -> tuple[float, float]:
     """Seconds from the upload box to the first picture and to the last."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(url)
@@ -139,8 +141,8 @@ def _warm(rounds: int) -> dict[str, list[float]]:
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "--warm", "--child"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    served = {method: subprocess.Popen([*command, method], env=quiet, **pipes) for method in WAYS}
-    times = {method: [] for method in WAYS}
+    served = {method: subprocess.Popen([*command, method], env=quiet, **pipes) for method in BACKENDS}
+    times = {method: [] for method in BACKENDS}
     for turn in range(rounds + 1):
         for method, process in served.items():
             process.stdin.write("\n")

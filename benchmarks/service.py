@@ -49,8 +49,8 @@ def main() -> None:
             work.write_files(result, headers, out, {part: f"1.2.{n}" for n, part in enumerate(work.UIDS)})
             marks.append(now())
             if k:  # the first one imports
-                for name, (begun, ended) in zip(times, itertools.pairwise(marks), strict=True):
-                    times[name].append((ended[0] - begun[0], ended[1] - begun[1]))
+                for name, (start, ended) in zip(times, itertools.pairwise(marks), strict=True):
+                    times[name].append((ended[0] - start[0], ended[1] - start[1]))
         written = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     print(f"study {megabytes:.1f} MB in, {written:.2f} MB out")
     for name, pairs in times.items():

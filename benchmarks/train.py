@@ -47,7 +47,9 @@ def main() -> None:
         print(f"A training step of 8 pictures of 192 px, 2 M weights, takes {_step_s():.1f} s.")
         return
     settings.store = settings.store or _phantoms(settings)
-    rounds = _rounds([method for method in _ways(settings.devices) if importlib.util.find_spec(method[0])], settings)
+    rounds = _rounds(
+        [method for method in _configurations(settings.devices) if importlib.util.find_spec(method[0])], settings
+    )
     first = None
     for (backend, devices), results in rounds.items():
         speed, memory = (statistics.median(result[key] for result in results) for key in ("fit", "kept"))
@@ -69,15 +71,15 @@ def _step_s() -> float:
         np.random.default_rng(0),
     )
     noise = lambda shape: rng.random((8, *shape[1:]), "float32")  # noqa: E731
-    batch, spent = (noise(model.input_shape), [noise(one.shape) for one in model.outputs]), []
+    batch, steps_s = (noise(model.input_shape), [noise(output.shape) for output in model.outputs]), []
     for _ in range(10):
         started = time.perf_counter()
         model.train_on_batch(*batch)
-        spent.append(time.perf_counter() - started)
-    return statistics.median(spent[2:])
+        steps_s.append(time.perf_counter() - started)
+    return statistics.median(steps_s[2:])
 
 
-def _ways(devices: int) -> list[tuple[str, int]]:
+def _configurations(devices: int) -> list[tuple[str, int]]:
     """Backend and number of devices."""
     return [(backend, 1) for backend in BACKENDS] + [(backend, devices) for backend in SHARING if devices > 1]
 
@@ -140,42 +142,42 @@ def _child(settings: argparse.Namespace) -> None:
     from ich_lib.training.devices import distribute
     from ich_lib.training.loop import compile_model
 
-    class Kept(keras.utils.PyDataset):
+    class RepeatedBatch(keras.utils.PyDataset):
         """One batch, again and again."""
 
         def __init__(self, batch):
             super().__init__()
-            self.one = batch
+            self.batch = batch
 
         def __len__(self):
             return settings.steps + 1
 
         def __getitem__(self, index):
-            return self.one
+            return self.batch
 
     class Clock(keras.callbacks.Callback):
         """When each step was done."""
 
         def on_train_begin(self, logs=None):
-            self.done = []
+            self.step_ends = []
 
         def on_train_batch_end(self, batch, logs=None):
             float(logs["loss"])  # waits for the device
-            self.done.append(time.perf_counter())
+            self.step_ends.append(time.perf_counter())
 
     recipe_ = get_recipe(settings.recipe)
     recipe_ = replace(recipe_, size=settings.size or recipe_.size, precision=settings.precision or recipe_.precision)
     recipe_ = replace(recipe_, steps=settings.steps + 1)  # the clock starts when the first one is done
     store = open_store(settings.store)
     batches = Batches(Slices(store, np.arange(len(store))), recipe_)
-    data, clock = {"fit": batches, "kept": Kept(batches.batch(0, 0))}, Clock()
+    data, clock = {"fit": batches, "kept": RepeatedBatch(batches.batch(0, 0))}, Clock()
     with distribute(settings.devices, batch=recipe_.batch):
         model = compile_model(recipe_, recipe_.steps)
         for _ in sys.stdin:
             speed = {}
             for name, slices in data.items():
                 model.fit(slices, shuffle=False, verbose=0, callbacks=[clock])
-                seconds = clock.done[-1] - clock.done[0]
+                seconds = clock.step_ends[-1] - clock.step_ends[0]
                 speed[name] = settings.steps * recipe_.batch * recipe_.depth / seconds
             print(json.dumps(speed), flush=True)
 

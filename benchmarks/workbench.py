@@ -109,7 +109,7 @@ PAGES = {
     "Learn": "checks pass",
     "Data": "of them outlined",
 }
-STILL = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+HAS_SETTLED = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 
 
 @contextlib.contextmanager
@@ -139,7 +139,7 @@ def ready(address: str) -> None:
     raise TimeoutError(address)
 
 
-def say(text: str, start: float) -> None:
+def print_time(text: str, start: float) -> None:
     """The time since `start`, and how busy the machine is."""
     print(f"{text:34} {time.perf_counter() - start:6.2f} s   (load {os.getloadavg()[0]:.1f})", flush=True)
 
@@ -158,14 +158,14 @@ def page_times(cache: Path) -> None:
                 page = browser.new_page(viewport={"width": 1400, "height": 900})
                 page.set_default_timeout(120_000)
                 ready(address)
-                say(f"{turn} start, server answers", start)
+                print_time(f"{turn} start, server answers", start)
                 page.goto(address)
                 page.get_by_text("of them outlined").wait_for()
                 page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
-                say(f"{turn} start, first picture", start)
+                print_time(f"{turn} start, first picture", start)
                 page.get_by_text("are made").wait_for(state="detached")
-                page.wait_for_function(STILL)
-                say(f"{turn} start, all heads made", start)
+                page.wait_for_function(HAS_SETTLED)
+                print_time(f"{turn} start, all heads made", start)
                 for visit in ("first visit", "again"):
                     for name, words in PAGES.items():
                         wait_for_change(page, name, words, f"{name}, {visit}")
@@ -178,8 +178,8 @@ def wait_for_change(page, name: str, words: str, expected: str) -> None:
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
     page.get_by_role("heading", name=name, exact=True).wait_for()
     page.get_by_text(words).first.wait_for()
-    page.wait_for_function(STILL)
-    say(expected, start)
+    page.wait_for_function(HAS_SETTLED)
+    print_time(expected, start)
 
 
 def main() -> None:

@@ -81,7 +81,9 @@ def main() -> int:
         print(f"{options.out}: {len(files(options.out))} files, {megabytes(options.out):.1f} MB")
         if not options.no_check:
             measured = check(options.out)
-            print("\n".join(f"{one.name:12} {getattr(measured, one.name):8.1f}" for one in fields(measured)))
+            print(
+                "\n".join(f"{measure.name:12} {getattr(measured, measure.name):8.1f}" for measure in fields(measured))
+            )
     except (ValueError, OSError, subprocess.CalledProcessError) as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -98,8 +100,8 @@ def assemble(out: Path, *, small: bool = False) -> None:
     Raises:
         ValueError: if the folder holds something else.
     """
-    own = {*COPIED, "ich_lib", "requirements.txt", "README.md", ".git", ".gitattributes"}
-    if others := sorted(path.name for path in out.glob("*") if path.name not in own):
+    own_names = {*COPIED, "ich_lib", "requirements.txt", "README.md", ".git", ".gitattributes"}
+    if others := sorted(path.name for path in out.glob("*") if path.name not in own_names):
         raise ValueError(f"{out} holds {others[0]}, which is no part of a Space. Name a new folder.")
     out.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "ich_lib", ignore_errors=True)
@@ -119,8 +121,8 @@ def requirements(*, small: bool = False) -> str:
     installed from this file."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     left_out = (*NOT_NEEDED, DECODERS) if small else NOT_NEEDED
-    kept = [line for line in lines if line[:1].isalpha() and re.split(r"[^\w-]", line)[0] not in left_out]
-    return "\n".join(kept) + "\n"
+    kept_lines = [line for line in lines if line[:1].isalpha() and re.split(r"[^\w-]", line)[0] not in left_out]
+    return "\n".join(kept_lines) + "\n"
 
 
 def card(*, small: bool = False) -> str:
@@ -202,15 +204,15 @@ def analyze(url: str, path: Path) -> dict:
     border = uuid.uuid4().hex
     part = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'.encode()
     form = f"multipart/form-data; boundary={border}"
-    there = _ask(f"{url}/gradio_api/upload", part + path.read_bytes() + f"\r\n--{border}--\r\n".encode(), form)
-    file = {"path": json.loads(there)[0], "meta": {"_type": "gradio.FileData"}}
+    reply = _ask(f"{url}/gradio_api/upload", part + path.read_bytes() + f"\r\n--{border}--\r\n".encode(), form)
+    file = {"path": json.loads(reply)[0], "meta": {"_type": "gradio.FileData"}}
     data = json.dumps({"data": [[file], "unknown", 40, 80, "", False]}).encode()
     event = json.loads(_ask(f"{url}/gradio_api/call/analyze", data, "application/json"))["event_id"]
     events = _ask(f"{url}/gradio_api/call/analyze/{event}").decode()
-    found = re.search(r"^event: complete\r?\ndata: (.*)$", events, re.MULTILINE)
-    if not found:
+    match = re.search(r"^event: complete\r?\ndata: (.*)$", events, re.MULTILINE)
+    if not match:
         raise ValueError(f"The endpoint answers: {events[-300:]}")
-    return json.loads(found[1])[0]
+    return json.loads(match[1])[0]
 
 
 def _ask(url: str, data: bytes | None = None, kind: str = "") -> bytes:

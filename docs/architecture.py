@@ -71,7 +71,7 @@ def layers() -> list[list[str]]:
 def rooms() -> dict[str, Room]:
     """Every room by name. The module that only starts the command line (`__main__`) is not a room."""
     floors = {name: floor for floor, layer in enumerate(layers()) for name in layer}
-    found = {}
+    match = {}
     for path in sorted(PACKAGE.iterdir()):
         first = path / "__init__.py" if path.is_dir() else path
         if not first.is_file() or first.suffix != ".py" or path.stem.startswith("__"):
@@ -79,8 +79,8 @@ def rooms() -> dict[str, Room]:
         files = path.rglob("*.py") if path.is_dir() else [path]
         lines = sum(len(file.read_text().splitlines()) for file in files)
         says = (ast.get_docstring(ast.parse(first.read_text())) or "").split("\n\n")[0].replace("\n", " ")
-        found[path.stem] = Room(path.stem, floors.get(path.stem, -1), says, lines, path.is_dir())
-    return found
+        match[path.stem] = Room(path.stem, floors.get(path.stem, -1), says, lines, path.is_dir())
+    return match
 
 
 def arrows() -> dict[tuple[str, str], int]:
@@ -232,7 +232,7 @@ def documents() -> dict[Path, str]:
     text = PAGE.read_text()
     made[PAGE] = re.sub(
         r"(<!-- rooms: made by docs/architecture.py -->\n).*?(\n<!-- end of rooms -->)",
-        lambda found: found[1] + table() + found[2],
+        lambda match: match[1] + table() + match[2],
         text,
         flags=re.DOTALL,
     )

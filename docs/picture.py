@@ -67,13 +67,13 @@ def main() -> None:
         for name in names:
             with tab(browser, **PICTURES[name].options) as page:
                 page.goto(server.url)
-                picture = _small(_taken(page, PICTURES[name]))
+                picture = _small(_screenshot(page, PICTURES[name]))
             (ROOT / "docs" / f"{name}.png").write_bytes(picture)
             print(f"docs/{name}.png: {len(picture) / 1000:.0f} kB")
         browser.close()
 
 
-def _taken(page, picture: Picture) -> bytes:
+def _screenshot(page, picture: Picture) -> bytes:
     choose(page, picture.sample)
     page.focus(".stage")
     for key in picture.keys:

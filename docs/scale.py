@@ -71,10 +71,10 @@ def waits(come_s: np.ndarray, service_s: np.ndarray, workers: int) -> np.ndarray
     """(n,) seconds that each study waits for a free worker; the first to arrive is the first to be served."""
     free = [0.0] * workers
     waited = np.empty(len(come_s))
-    for k, (come, service) in enumerate(zip(come_s.tolist(), service_s.tolist(), strict=True)):
-        begin = max(come, heapq.heappop(free))
+    for k, (arrival_s, service) in enumerate(zip(come_s.tolist(), service_s.tolist(), strict=True)):
+        begin = max(arrival_s, heapq.heappop(free))
         heapq.heappush(free, begin + service)
-        waited[k] = begin - come
+        waited[k] = begin - arrival_s
     return waited
 
 
@@ -92,11 +92,11 @@ def queue_table() -> str:
         "| one study takes | workers | busy | median wait | 99th percentile | longest |",
         "|---|---|---|---|---|---|",
     ]
-    come = arrivals(PER_DAY, BURST, DAYS, 0)
+    arrival_s = arrivals(PER_DAY, BURST, DAYS, 0)
     for times, words in ((1, "as measured"), (10, "ten times as long"), (30, "thirty times as long")):
-        service = service_times(COST.service_s * times, len(come), 1)
+        service = service_times(COST.service_s * times, len(arrival_s), 1)
         for workers in (1, 2, 4):
-            waited = waits(come, service, workers)
+            waited = waits(arrival_s, service, workers)
             busy = service.sum() / (DAYS * DAY_S * workers)
             middle, late, last = np.percentile(waited, (50, 99, 100))
             name = f"{COST.service_s * times:.0f} s ({words})"

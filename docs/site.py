@@ -44,26 +44,26 @@ def assemble(folder: Path, *, run: bool, api: bool) -> list:
     """
     sources = lessons.build.lessons()
     facts = [lessons.facts(lesson) for lesson in sources]
-    known = pages.places([each.name for each in facts])
-    shown: set[str] = set()
+    known = pages.places([lesson_facts.name for lesson_facts in facts])
+    shown_pictures: set[str] = set()
     for page in pages.PAGES:
         text, pictures = pages.rewritten((ROOT / page.source).read_text(encoding="utf-8"), page, known, browse())
-        _put(folder / page.target, lessons.flavored(text))
-        shown |= pictures
-    for name in shown:
+        _write_text(folder / page.target, lessons.flavored(text))
+        shown_pictures |= pictures
+    for name in shown_pictures:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     for lesson in sources:
         notebook = lessons.solved(lesson)
         notebook = lessons.executed(notebook, lesson.name, CACHE) if run else notebook
         path = folder / "lessons" / f"{lesson.name}.md"
-        _put(path, lessons.page(notebook, path.with_suffix(""), was_run=run))
+        _write_text(path, lessons.page(notebook, path.with_suffix(""), was_run=run))
     parts = lessons.course_parts((ROOT / "README.md").read_text(encoding="utf-8"))
-    _put(folder / pages.CONTENTS, contents.contents(facts, parts, run=run))
-    _put(folder / pages.API, contents.api(script("docs/architecture.py").rooms().values(), made=api))
+    _write_text(folder / pages.CONTENTS, contents.contents(facts, parts, run=run))
+    _write_text(folder / pages.API, contents.api(script("docs/architecture.py").rooms().values(), is_made=api))
     for name in ("site.css", "iframe-worker.js"):
-        _put(folder / "style" / name, (HERE / "website" / name).read_text(encoding="utf-8"))
-    _put(folder / "style" / "colors.css", _colors())
+        _write_text(folder / "style" / name, (HERE / "website" / name).read_text(encoding="utf-8"))
+    _write_text(folder / "style" / "colors.css", _colors())
     return contents.navigation(facts, parts)
 
 
@@ -106,18 +106,20 @@ def add_api(out: Path) -> None:
     """
     files = [HERE / "api.py", *(HERE / "website" / "pdoc").iterdir(), *sorted((ROOT / "ich_lib").rglob("*.py"))]
     key = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    kept = CACHE / f"api-{key}"
-    if not kept.exists():
+    cached = CACHE / f"api-{key}"
+    if not cached.exists():
         print("making the pages of the API", flush=True)
         for older in CACHE.glob("api-*"):
             shutil.rmtree(older)
-        half = CACHE / "api-half"
-        subprocess.run([sys.executable, HERE / "api.py", half], check=True, stdout=subprocess.DEVNULL)
-        half.rename(kept)
-    for path in sorted(kept.rglob("*")):
-        target = out / "api" / path.relative_to(kept)
+        unfinished = CACHE / "api-half"
+        subprocess.run([sys.executable, HERE / "api.py", unfinished], check=True, stdout=subprocess.DEVNULL)
+        unfinished.rename(cached)
+    for path in sorted(cached.rglob("*")):
+        target = out / "api" / path.relative_to(cached)
         if path.suffix == ".html":
-            _put(target, _with_way_back(path.read_text(encoding="utf-8"), len(target.relative_to(out).parts) - 1))
+            _write_text(
+                target, _with_way_back(path.read_text(encoding="utf-8"), len(target.relative_to(out).parts) - 1)
+            )
         elif path.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
@@ -140,12 +142,12 @@ def _colors() -> str:
     return ":root {\n" + "".join(f"  {name}: {color};\n" for name, color in named.items()) + "}\n"
 
 
-def _put(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
-def _own(out: Path) -> None:
+def _check_folder(out: Path) -> None:
     if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
         sys.exit(f"{out} holds files that are not this command's, and it would delete them. Choose another folder.")
 
@@ -158,7 +160,7 @@ def main() -> None:
     parser.add_argument("--no-api", action="store_true", help="leave out the pages of the API")
     options = parser.parse_args()
     out = options.out.resolve()
-    _own(out)
+    _check_folder(out)
     with TemporaryDirectory() as folder:
         navigation = assemble(Path(folder), run=not options.no_run, api=not options.no_api)
         render(Path(folder), out, navigation)

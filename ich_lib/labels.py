@@ -75,8 +75,8 @@ def from_scheme(values: np.ndarray, scheme: str) -> np.ndarray:
     if values.ndim == 1:
         values = _one_hot(values, names, scheme) if _is_softmax(scheme) else values[:, None]
     values = _zeros_and_ones(values, len(names), f"the {scheme!r} scheme")
-    if _is_softmax(scheme) and (wrong := np.flatnonzero(values.sum(axis=1) != 1)).size:
-        row = int(wrong[0])
+    if _is_softmax(scheme) and (bad_rows := np.flatnonzero(values.sum(axis=1) != 1)).size:
+        row = int(bad_rows[0])
         raise ValueError(f"Row {row} has {values[row].sum()} classes at once; {scheme!r} takes exactly one per slice.")
     labels = np.zeros((len(values), len(LABELS)), bool)
     for column, name in zip(values.T, names, strict=True):
@@ -141,9 +141,9 @@ def _is_softmax(scheme: str) -> bool:
 def _check_labels(labels: np.ndarray) -> np.ndarray:
     """(n, 6) bool, checked for contradictions."""
     labels = _zeros_and_ones(labels, len(LABELS), "LABELS")
-    wrong = np.flatnonzero(labels[:, :ANY].any(axis=1) & ~labels[:, ANY])
-    if wrong.size:
-        row = int(wrong[0])
+    bad_rows = np.flatnonzero(labels[:, :ANY].any(axis=1) & ~labels[:, ANY])
+    if bad_rows.size:
+        row = int(bad_rows[0])
         name = TYPES[labels[row, :ANY].argmax()]
         raise ValueError(
             f"Row {row} is {name} and yet not `any`; a slice with a type bleeds. Correct the labels first."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold a lock.
 
     Args:
@@ -18,8 +18,8 @@ def held(path: Path) -> Iterator[None]:
 
     Example:
         >>> from pathlib import Path
-        >>> from ich_lib.lock import held
-        >>> with held(Path("results.lock")):
+        >>> from ich_lib.lock import hold_lock
+        >>> with hold_lock(Path("results.lock")):
         ...     pass
     """
     with path.open("ab") as file:

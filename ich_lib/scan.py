@@ -44,7 +44,7 @@ class Acquisition:
     numbers: str = ""
 
 
-UNTOLD = Acquisition()
+UNKNOWN_ACQUISITION = Acquisition()
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Scan:
             2.
         series: one line for each series of the files, in the order of their numbers; empty if the files have none.
         series_read: the number of the series that was read, from 1; 0 if the files have none.
-        acquisition: how the scan was made; UNTOLD if the files do not say.
+        acquisition: how the scan was made; UNKNOWN_ACQUISITION if the files do not say.
 
     Raises:
         ValueError: for another shape, an affine that is not finite or is flat, or places that do not rise from 0.
@@ -100,7 +100,7 @@ class Scan:
     places: np.ndarray | None = None
     series: tuple[str, ...] = ()
     series_read: int = 0
-    acquisition: Acquisition = UNTOLD
+    acquisition: Acquisition = UNKNOWN_ACQUISITION
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:

@@ -1,4 +1,4 @@
-"""A real Chromium for tests, and the viewer alone in it: what Gradio does with its page part, in three lines."""
+"""A real Chromium for tests, and the viewer alone in it. Three lines do what Gradio does with its page part."""
 
 import base64
 import contextlib
@@ -18,7 +18,7 @@ open_pages = []  # of `tab`
 
 
 def chromium(kit, *more):
-    """The browser CHROMIUM names, one that is installed, or Playwright's own, with more arguments."""
+    """The browser that CHROMIUM names, else an installed one, else Playwright's own; with more arguments."""
     places = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, places)), None)
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", *more]
@@ -26,7 +26,7 @@ def chromium(kit, *more):
 
 
 def open_chromium(*more):
-    """For a fixture: the browser, closed at the end; where there is none, its tests are skipped and say why."""
+    """For a fixture: the browser, closed at the end. If there is no browser, its tests are skipped and say why."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests.")
     with playwright.sync_playwright() as kit:
         try:
@@ -39,7 +39,7 @@ def open_chromium(*more):
 
 @contextlib.contextmanager
 def tab(browser, **options):
-    """A page that fails the test when its scripts do."""
+    """A page that fails the test if one of its scripts fails."""
     opener, context = picture(), browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
     page = context.new_page()
     problems = []
@@ -48,7 +48,7 @@ def tab(browser, **options):
     try:
         yield page
     finally:
-        if picture() == opener:  # else it is a page that a whole module shares
+        if picture() == opener:  # otherwise a whole module shares the page
             keep(page)
         open_pages.remove(page)
         context.close()
@@ -56,13 +56,13 @@ def tab(browser, **options):
 
 
 def picture():
-    """Where the test that runs leaves a picture of its page; None outside of a test."""
+    """The path for a picture of the page of the current test; None outside a test."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[2].rpartition(" (")[0]
     return SCREENSHOTS / f"{re.sub('[^a-zA-Z0-9_.=-]+', '-', test)[:150].strip('-')}.jpg" if test else None
 
 
 def keep(page):
-    """Leave that picture, quick and small; whatever goes wrong, no test fails by it."""
+    """Save this picture, fast and small. An error here never fails a test."""
     if path := picture():
         with contextlib.suppress(Exception):
             page.screenshot(path=path, type="jpeg", quality=50, scale="css", timeout=3000)
@@ -75,7 +75,7 @@ MOUNT = """([js, payload]) => {
   const run = new Function('element', 'trigger', 'props', 'server', 'upload', 'watch', js);
   run(document.getElementById('here'), trigger, props, null, null, watch);
 }"""
-# Milliseconds from a key to the slice on its canvas, for some slices in turn.
+# Measures the milliseconds from a key to the slice on its canvas, for some slices one after the other.
 SLICE_TIMES = """async (count) => {
   const root = document.querySelector('.viewer'), stage = root.querySelector('.stage'), times = [];
   stage.focus();
@@ -98,7 +98,7 @@ PIXELS = "(name) => document.querySelector('canvas.' + name).toDataURL()"
 
 @contextlib.contextmanager
 def mount_viewer(browser, planted, *, truth=None, **options):
-    """The viewer alone, without Gradio: what Gradio does with its three files, in three lines."""
+    """The viewer alone, without Gradio: three lines do what Gradio does with its three files."""
     pieces = viewer.viewer_html()
     with tab(browser, **options) as page:
         page.set_content(

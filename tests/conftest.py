@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """With `--dist loadgroup` a file is one group, as its fixtures are made once; lessons are dealt out one by one."""
+    """With `--dist loadgroup` a file is one group, because its fixtures are made once. Lessons are distributed one by
+    one."""
     for item in items:
         if "lessons" not in item.keywords:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
@@ -18,11 +19,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory, worker_id):
-    """`once(name, make)`: the folder that `make(folder)` filled, by whichever worker came first; the others wait."""
+    """`once(name, make)`: the folder that `make(folder)` filled. The first worker fills it; the others wait."""
     base = tmp_path_factory.getbasetemp()
     root = (base if worker_id == "master" else base.parent) / "once"
 
-    def made(name, make):
+    def make_once(name, make):
         folder = root / name
         root.mkdir(exist_ok=True)
         with FileLock(root / f"{name}.lock"):
@@ -31,7 +32,7 @@ def once(tmp_path_factory, worker_id):
                 (root / f"{name}.made").touch()
         return folder
 
-    return made
+    return make_once
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def bleeding_case():
 
 @pytest.fixture(scope="session")
 def ct_ich_folder():
-    """CT-ICH 1.0.0 where ICH_DATA names it or where it lies beside the repository."""
+    """The folder of CT-ICH 1.0.0: ICH_DATA, or a folder next to the repository."""
     beside = ROOT.parent / "shared" / "data" / "ct-ich-1.0.0"
     folder = Path(os.environ.get("ICH_DATA", beside))
     if not (folder / "hemorrhage_diagnosis.csv").is_file():
@@ -60,7 +61,7 @@ def ct_ich_folder():
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium, once a module, since its loop blocks others."""
+    """Chromium, once in each module, because its event loop blocks others."""
     from tests.browsing import open_chromium
 
     yield from open_chromium()
@@ -68,13 +69,14 @@ def browser():
 
 @pytest.fixture(autouse=True)
 def screenshot(request):
-    """Every browser test leaves a picture in build/screenshots: of a page it closed, or else of one still open."""
+    """Every browser test saves a picture in build/screenshots, of a page that it closed or of one that is still
+    open."""
     if "browser" not in request.fixturenames:
         yield
         return
     from tests.browsing import keep, open_pages, picture
 
-    picture().unlink(missing_ok=True)  # of another day
+    picture().unlink(missing_ok=True)  # from another day
     yield
     if open_pages and not picture().exists():
         own = (value for value in request.node.funcargs.values() if value in open_pages)
@@ -83,7 +85,7 @@ def screenshot(request):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Stores made on the way stay out of the user's cache folder."""
+    """Stores that a test makes stay out of the user's cache folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ICH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -91,7 +93,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ct_ich_store(ct_ich_folder, once):
-    """All of CT-ICH 1.0.0 as training reads it, made once for all workers (half a minute)."""
+    """All of CT-ICH 1.0.0 in the form that training reads, made once for all workers (half a minute)."""
     from ich_lib.data import ct_ich
     from ich_lib.data.store import cached_store, open_store
 
@@ -118,8 +120,8 @@ def lesson_cache(once):
 
 @pytest.fixture(scope="session")
 def tiny_runs(once):
-    """One finished run of each task on phantoms: small enough for every test session, real all the way, and made once
-    for all workers. Tests read them."""
+    """One finished run of each task on phantoms: small enough for every test session, but with all steps of a real one.
+    It is made once for all workers, and the tests only read it."""
     from ich_lib.models.run import open_run
     from ich_lib.training.train import train
 

@@ -1,4 +1,4 @@
-"""Writes DICOM CT slices the way scanners do, and the ways they should not."""
+"""Write DICOM CT slices as scanners do, and with the faults that occur."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ INTERCEPT = -1024
 
 
 def write_slice(path: Path, hu: np.ndarray, *, intercept: int = INTERCEPT, **tags) -> Path:
-    """One CT image of (row, column) HU, stored unsigned. `tags` are added; a tag given as None is taken out."""
+    """One CT image of (row, column) HU, stored unsigned. `tags` are added; a tag with the value None is removed."""
     ds = ct_dataset(hu, intercept)
     for tag, value in tags.items():
         if value is not None:
@@ -62,7 +62,7 @@ def write_series(
             "ImagePositionPatient": _ds(affine[:3] @ [0, 0, k, 1]),
             "ImageOrientationPatient": _ds((affine[:3, :2] / np.linalg.norm(affine[:3, :2], axis=0)).T.ravel()),
             "PixelSpacing": _ds(np.linalg.norm(affine[:3, [1, 0]], axis=0)),
-            "SliceThickness": "2.5",  # wrong on purpose: it must not be used as the distance
+            "SliceThickness": "2.5",  # wrong on purpose: it must not be used as the slice spacing
             "InstanceNumber": k + 1,
         }
         files.append(write_slice(folder / f"{prefix}{names[k]:04d}", values[:, :, k].T, **(geometry | tags)))

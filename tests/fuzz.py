@@ -1,8 +1,8 @@
-"""Search the reader's doors by coverage for a file that ends in neither a scan nor a sentence (atheris, libFuzzer).
+"""Search the readers for a file that gives neither a scan nor a sentence, guided by coverage (atheris, libFuzzer).
 
-python -m tests.fuzz DICOM --seconds 60 [--corpus FOLDER]; doors are DICOM, NIfTI and zip.
-Ends with 0 if none was found; else it prints the error, and the file lies beside as crash-*.
-Needs `pip install atheris`, which no requirements file names: it exists for few versions of Python.
+python -m tests.fuzz DICOM --seconds 60 [--corpus FOLDER]; the targets are DICOM, NIfTI and zip.
+Ends with 0 if there is no such file; otherwise it prints the error and saves the file as crash-*.
+Needs `pip install atheris`. No requirements file lists it, because it exists for few versions of Python.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tests.readers.test_fuzz import plain_file
 
 
 def main() -> None:
-    """Run until the time is over or something is found."""
+    """Run until the time is over or such a file is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("door", choices=("DICOM", "NIfTI", "zip"))
     parser.add_argument("--seconds", type=int, default=60)

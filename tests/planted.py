@@ -1,4 +1,4 @@
-"""A head whose left, front and top are known, laid out in any order by plain numpy: the truth the reader is held to."""
+"""A head whose left, front and top are known, stored in any order by plain numpy: the readers must restore it."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ SPACING_MM = (5.0, 0.5, 0.75)  # all different too
 BLOCK = (slice(12, 16), slice(4, 8), slice(13, 17))  # top, front, the patient's left
 _AXIS = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
 _RAS = {"S": (2, 1), "I": (2, -1), "P": (1, -1), "A": (1, 1), "L": (0, -1), "R": (0, 1)}  # axis and sign in NIfTI mm
-CORNER_RAS = np.array([7.0, 9.0, -40.0])  # where canonical voxel (0, 0, 0) lies
+CORNER_RAS = np.array([7.0, 9.0, -40.0])  # the position of canonical voxel (0, 0, 0)
 
 
 def head() -> np.ndarray:
@@ -36,7 +36,7 @@ def laid_out(values: np.ndarray, letters: str, spacing_mm=SPACING_MM) -> tuple[n
 
 
 class Arrays:
-    """Pixels of a table that lie in memory; rows in `broken` cannot be read."""
+    """Pixels of a table in memory. Rows in `broken` cannot be read."""
 
     def __init__(self, hu, masks, broken=()):
         self.pictures, self.masks, self.broken = hu, masks, set(broken)
@@ -93,7 +93,7 @@ def table_of_heads(heads=8, slices=6, side=96, *, broken=(), seed=0):
 
 
 def untrained_run(folder, recipe, folds, held_out):
-    """A run folder as `train` leaves it, its weights random: what needs no training need not wait for one."""
+    """A run folder like that of `train`, but with random weights: tests that need no training do not wait for one."""
     import json
 
     import keras

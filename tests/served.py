@@ -22,7 +22,7 @@ API = "/gradio_api"
 
 
 class Server:
-    """`python app.py` on a free port, or `command` in its place; what it says lies in `folder`."""
+    """`python app.py` on a free port, or `command` in its place. Its output is in `folder`."""
 
     def __init__(self, folder: Path, *options: str, command: Sequence[str] = ("app.py",), **environment: str):
         with socket.socket() as free:
@@ -52,7 +52,7 @@ class Server:
         self.stop()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ask the process to end; its return code. SIGINT is deaf where a shell started the tests in the background."""
+        """Ask the process to end; its return code. SIGINT is ignored if a shell started the tests in the background."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
@@ -62,7 +62,7 @@ class Server:
             return self.process.wait()
 
     def worked_s(self) -> float | None:
-        """CPU time so far, which other work on the machine does not stretch; None where /proc is missing."""
+        """CPU time so far, which other work on the machine does not change; None if /proc is missing."""
         stat = Path(f"/proc/{self.process.pid}/stat")
         if not stat.is_file():
             return None
@@ -70,7 +70,7 @@ class Server:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def wait_until_idle(self) -> None:
-        """Three seconds in which the process hardly works."""
+        """Wait for three seconds in which the process does almost nothing."""
         before, worked_s = None, self.worked_s()
         while worked_s is not None and (before is None or worked_s - before > 0.2):
             time.sleep(3)
@@ -80,7 +80,7 @@ class Server:
         return self._log.read_text()
 
     def memory_mb(self) -> float:
-        """Resident memory of the process and of all that it started; NaN where /proc is missing."""
+        """Resident memory of the process and of all its children; NaN if /proc is missing."""
         parents = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
@@ -119,7 +119,8 @@ class Reply:
 
 @dataclass
 class Visitor:
-    """One session: own name, own connection. Parts of the page are found by their elem_id, never by their number."""
+    """One session with its own name and connection. Parts of the page are found by their elem_id, never by their
+    number."""
 
     url: str
     session: str = field(default_factory=lambda: secrets.token_hex(6))
@@ -140,26 +141,26 @@ class Visitor:
         return next(number for number, props in self.parts.items() if props.get("elem_id") == elem_id)
 
     def event_of(self, elem_id: str) -> dict:
-        """The event that reads the part `elem_id` and changes the most."""
+        """The event that reads the part `elem_id` and changes the most outputs."""
         reading = [event for event in self.events if self.number(elem_id) in event["inputs"]]
         return max(reading, key=lambda event: len(event["outputs"]))
 
     def upload(self, *files: tuple[str, bytes]) -> list[str]:
-        """The files' places on the server."""
+        """The paths of the files on the server."""
         answer = self.http.post(f"{API}/upload", files=[("files", file) for file in files])
         answer.raise_for_status()
         return answer.json()
 
-    def bring(self, *files: tuple[str, bytes], **told) -> Reply:
+    def open_files(self, *files: tuple[str, bytes], **box_values) -> Reply:
         """Upload files and have them read."""
-        return self.call("files", files=[file_data(path) for path in self.upload(*files)], **told)
+        return self.call("files", files=[file_data(path) for path in self.upload(*files)], **box_values)
 
-    def call(self, elem_id: str, **told) -> Reply:
-        """Run the event behind a part and what follows it.
+    def call(self, elem_id: str, **box_values) -> Reply:
+        """Run the event of a part and what follows it.
 
-        `told` are values by elem_id ("_" for "-"); the rest is as the page opens.
+        `box_values` are values by elem_id ("_" for "-"); the others are those of the page as it opens.
         """
-        values = {name.replace("_", "-"): value for name, value in told.items()}
+        values = {name.replace("_", "-"): value for name, value in box_values.items()}
         event = self.event_of(elem_id)
         while True:
             given = [(self.parts[number].get("elem_id"), self.parts[number].get("value")) for number in event["inputs"]]
@@ -174,15 +175,15 @@ class Visitor:
         return self.http.post(
             f"{API}/queue/join",
             content=json.dumps(body),
-            headers={"Content-Type": "application/json", "Connection": "close"},  # after a fault the server closes it
+            headers={"Content-Type": "application/json", "Connection": "close"},  # after an error the server closes it
         )
 
     def run(self, number: int, data: list) -> Reply:
-        """Join the queue with whatever data and wait for the last word."""
+        """Join the queue with any data and wait for the last message."""
         joined = self.join(number, data)
         if joined.status_code != 200:
             return Reply(joined.status_code, joined.text)
-        text, visited = [joined.text], _Seen()
+        text, visited = [joined.text], _Message()
         for message in self.messages():
             text.append(json.dumps(message, ensure_ascii=False))
             if message["msg"] in ("process_generating", "process_completed"):
@@ -202,10 +203,11 @@ def file_data(path: str) -> dict:
     return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
 
-class _Seen:
-    """What a page has on it after some messages: each output's last value, and the viewer's, put together as it does.
+class _Message:
+    """What a page shows after some messages: the last value of each output, and the viewer's value, joined as the page
+    does it.
 
-    After the first part of a result Gradio sends only what differs from the part before.
+    After the first part of a result Gradio sends only the differences from the part before.
     """
 
     def __init__(self):

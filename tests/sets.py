@@ -1,4 +1,4 @@
-"""Writes each data set in its own layout, with the faults it is known for. No picture of anybody."""
+"""Write each data set in its own layout, with its known faults. No picture shows a person."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def write_ct_ich(folder, lines, *, skip=(), masks=((50, 2),), demographics=None)
 
 
 def head_hu(slices=5):
-    """(z, y, x) HU, 20 x 24 px, each slice of its own: a head with a recognizable nose and left ear."""
+    """(z, y, x) HU, 20 x 24 px, different in each slice: a head with a recognizable nose and left ear."""
     hu = np.full((slices, 20, 24), -1000, np.float32)
     hu[:, 4:16, 4:20] = 30
     hu[:, 4:6, 11:13] = 40  # the nose, at the front (row 4)
@@ -107,7 +107,7 @@ def write_ct_ich_nifti(folder, patients, *, order="LAS", newline="\r\n"):
 
 
 def rsna_lines(image, *kinds):
-    """The six lines of an image; `any` follows from the kinds."""
+    """The six lines of an image; `any` follows from the types."""
     return [f"{image}_{name},{int(name in kinds or (name == 'any' and bool(kinds)))}" for name in LABELS]
 
 
@@ -129,7 +129,7 @@ def write_rsna(folder, images, *, lines=(), newline="\n"):
 
 
 def write_rsna_slice(path, *, patient, series, z_mm, y_mm=-120.0, hu=None, axes=(1, 0, 0, 0, 1, 0), **tags):
-    """One file with the few tags that the challenge left in."""
+    """One file with the few tags that the challenge kept."""
     if hu is None:
         hu = np.full((16, 16), 40)
         hu[:2] = -1000
@@ -137,7 +137,7 @@ def write_rsna_slice(path, *, patient, series, z_mm, y_mm=-120.0, hu=None, axes=
     names = {"PatientID": patient, "StudyInstanceUID": f"ID_s{series[4:]}", "SeriesInstanceUID": series}
     gone = dict.fromkeys(["PatientName", "StudyDate", "SeriesDescription", "ImageType", "RescaleType"])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the set's UIDs are none
+        warnings.simplefilter("ignore")  # the UIDs of the set are not valid UIDs
         return write_slice(path, hu, **gone, **names, **place, PixelSpacing=[0.5, 0.5], **tags)
 
 
@@ -154,7 +154,7 @@ TRACING_CSV = "Results_Brain Hemorrhage Tracing_2020-09-28_15.21.52.597.csv"
 
 
 def points(*corners):
-    """A region as the annotation tables hold it."""
+    """A region in the format of the annotation tables."""
     return [{"x": x, "y": y} for x, y in corners]
 
 
@@ -210,7 +210,7 @@ def _write_csv(path, lines):
 
 
 def write_case(folder, hu, coded, *, coding=None, labels=None, order="LAS"):
-    """A case as `python -m ich_lib phantom` writes it; without a coding or labels those files are left out."""
+    """A case as `python -m ich_lib phantom` writes it. Without a coding or labels those files are left out."""
     folder = Path(folder)
     write_volume(folder / "scan.nii.gz", hu.astype(np.int16), order=order)
     if coded is not None:

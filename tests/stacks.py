@@ -1,4 +1,4 @@
-"""A ball of blood in a round head, as files of slices that lie as they do in practice: even, uneven, missing, twice."""
+"""A ball of blood in a round head, as files of slices in real arrangements: even, uneven, missing, repeated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ TRUE_ML = 4 / 3 * np.pi * RADIUS_MM**3 / 1000
 
 @dataclass(frozen=True)
 class Image:
-    """One file to be: where its slice lies, what is in it, and tags of its own."""
+    """A file to write: the position of its slice, its content, and its own tags."""
 
     z_mm: float
     hu: np.ndarray
@@ -25,7 +25,7 @@ class Image:
 
 
 def ball(z_mm, *, side_mm=0.0):
-    """(row, column) HU at a height: brain of 30 in air, and within it a ball of blood around 0, seen from `side_mm`."""
+    """(row, column) HU at a height: brain of 30 HU in air, and a ball of blood around 0, seen from `side_mm`."""
     x, y = np.meshgrid((np.arange(SIDE) - (SIDE - 1) / 2) * PIXEL_MM + side_mm, (np.arange(SIDE) - 23.5) * PIXEL_MM)
     hu = np.where(np.hypot(x, y) < 33, 30, -1000)
     hu[x**2 + y**2 + z_mm**2 < RADIUS_MM**2] = BLOOD_HU
@@ -40,13 +40,13 @@ def heights(count=COUNT, step_mm=STEP_MM):
     return (np.arange(count) - (count - 1) / 2) * step_mm
 
 
-def write(folder, found, *, lean_deg=0.0):
-    """The images as files in an uninformative order."""
+def write(folder, image_list, *, lean_deg=0.0):
+    """Write the images as files in a random order."""
     folder.mkdir(exist_ok=True)
     lean = np.radians(lean_deg)
     axes = [1, 0, 0, 0, float(np.cos(lean)), float(np.sin(lean))]
-    names = np.random.default_rng(3).permutation(len(found))
-    for name, (k, image) in zip(names, enumerate(found), strict=True):
+    names = np.random.default_rng(3).permutation(len(image_list))
+    for name, (k, image) in zip(names, enumerate(image_list), strict=True):
         tags = {
             "ImagePositionPatient": [-35.25, -35.25, image.z_mm],
             "ImageOrientationPatient": axes,
@@ -64,28 +64,28 @@ def blood_ml(scan):
 
 @dataclass(frozen=True)
 class Stack:
-    """One way in which slices lie.
+    """One arrangement of slices.
 
     Attributes:
-        case: what comes in.
-        words: that the note holds; "" where nothing is to be said.
-        found: the images.
-        within: share by which the mL may be off those of the ball.
+        case: what is uploaded.
+        words: part of the expected note; "" if no note is expected.
+        make_images: makes the images.
+        within: share by which the mL may differ from those of the ball.
         lean_deg: tilt of the gantry.
     """
 
     case: str
     words: str
-    found: Callable[[], list[Image]]
+    make_images: Callable[[], list[Image]]
     within: float = 0.02
     lean_deg: float = 0.0
 
     def write(self, folder: Path) -> Path:
-        """The files."""
-        return write(folder / "dicom", self.found(), lean_deg=self.lean_deg)
+        """Write the files."""
+        return write(folder / "dicom", self.make_images(), lean_deg=self.lean_deg)
 
     def check(self, scan) -> None:
-        """Whether the scan has the mL of the ball."""
+        """Check that the scan has the mL of the ball."""
         off = blood_ml(scan) / (TRUE_ML * np.cos(np.radians(self.lean_deg))) - 1
         assert abs(off) <= self.within, f"{off:+.1%}"
 
@@ -99,37 +99,37 @@ def rounded(step_mm: float, digits: int, count: int, missing: tuple[int, ...] = 
     return [Image(round(float(z) + 0.03, digits), ball(z), {}) for z in z_mm]
 
 
-def again(first: range, **tags) -> list[Image]:
-    """The whole ball, and a part of it once more, with other pixels and tags."""
-    found = [replace(image, tags={"AcquisitionNumber": 1}) for image in images(heights())]
-    return found + [replace(found[k], hu=found[k].hu + 5, tags={"InstanceNumber": 100 + k} | tags) for k in first]
+def second_pass(first: range, **tags) -> list[Image]:
+    """The whole ball, and a part of it a second time, with other pixels and tags."""
+    shifted = [replace(image, tags={"AcquisitionNumber": 1}) for image in images(heights())]
+    return shifted + [replace(shifted[k], hu=shifted[k].hu + 5, tags={"InstanceNumber": 100 + k} | tags) for k in first]
 
 
 def sideways(first: int) -> list[Image]:
-    """From one slice on the field lies 12 mm to the left."""
-    found = images(heights())
+    """From one slice on, the field of view is shifted by 12 mm to the left."""
+    shifted = images(heights())
     for k in range(first, COUNT):
-        cut = np.pad(found[k].hu[:, 8:], ((0, 0), (0, 8)), constant_values=-1000)
-        found[k] = Image(found[k].z_mm, cut, {"ImagePositionPatient": [-35.25 + 12, -35.25, found[k].z_mm]})
-    return found
+        cut = np.pad(shifted[k].hu[:, 8:], ((0, 0), (0, 8)), constant_values=-1000)
+        shifted[k] = Image(shifted[k].z_mm, cut, {"ImagePositionPatient": [-35.25 + 12, -35.25, shifted[k].z_mm]})
+    return shifted
 
 
 def with_strays(*z_mm: float) -> list[Image]:
-    """The ball, and slices elsewhere."""
+    """The ball, and slices at other places."""
     return [*(Image(z, ball(0), {"InstanceNumber": 90 + k}) for k, z in enumerate(z_mm)), *images(heights())]
 
 
 def without_position(tag: str) -> list[Image]:
-    """The ball, and one image that lost a tag."""
+    """The ball, and one image without a tag."""
     return [*images(heights()), Image(0, ball(0), {tag: None})]
 
 
 def own_series() -> list[Image]:
-    """A series for every file."""
+    """Each file gets its own series."""
     return [replace(image, tags={"SeriesInstanceUID": generate_uid()}) for image in images(heights())]
 
 
-CHANGES, TWICE, FAR = "The distance of the slices changes between", "where others of the series lie", "far from the"
+CHANGES, TWICE, FAR = "The slice spacing varies between", "at positions of other slices", "far from the"
 STACKS = (
     Stack("even slices", "", lambda: images(heights())),
     Stack("2.5 mm below, 5 mm above", f"{CHANGES} 2.5 and 5.0 mm", lambda: images(BELOW_AND_ABOVE)),
@@ -140,13 +140,13 @@ STACKS = (
     Stack("positions in tenths, one slice missing", "one is missing", lambda: rounded(0.625, 1, 160, (80,)), 0.04),
     Stack("one slice missing", "one is missing", lambda: images(np.delete(heights(), 19)), 0.04),
     Stack("three slices missing", "3 are missing", lambda: images(np.delete(heights(), [13, 19, 20])), 0.08),
-    Stack("base scanned twice", TWICE, lambda: again(range(12), AcquisitionNumber=2)),
-    Stack("base scanned twice, one acquisition", TWICE, lambda: again(range(12), AcquisitionNumber=1)),
-    Stack("two reconstructions in one series", TWICE, lambda: again(range(COUNT))),
+    Stack("base scanned twice", TWICE, lambda: second_pass(range(12), AcquisitionNumber=2)),
+    Stack("base scanned twice, one acquisition", TWICE, lambda: second_pass(range(12), AcquisitionNumber=1)),
+    Stack("two reconstructions in one series", TWICE, lambda: second_pass(range(COUNT))),
     Stack("a tracking slice below", FAR, lambda: with_strays(-250)),
     Stack("a tracking slice, five times", FAR, lambda: with_strays(*[-250] * 5)),
     Stack("strays on both sides", FAR, lambda: with_strays(-120, 160)),
     Stack("one image without position", "without a position", lambda: without_position("ImagePositionPatient")),
-    Stack("a series for every file", "taken for one,", own_series),
-    Stack("field moved sideways above", "they were moved to their place", lambda: sideways(17)),
+    Stack("a series for every file", "read as one series", own_series),
+    Stack("field moved sideways above", "The shift was removed", lambda: sideways(17)),
 )

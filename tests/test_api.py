@@ -1,4 +1,4 @@
-"""The API pages: every name of the face on the first page, and a page for every module."""
+"""The API pages: every public name is on the first page, and every module has a page."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""The plan of the house: its limits, its layers and its documents, by docs/architecture.py."""
+"""The architecture: its limits, its layers and its documents, measured by docs/architecture.py."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 def architecture():
     spec = spec_from_file_location("architecture", ROOT / "docs" / "architecture.py")
     module = module_from_spec(spec)
-    sys.modules["architecture"] = module  # dataclasses look their module up
+    sys.modules["architecture"] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     yield module
     del sys.modules["architecture"]
@@ -37,7 +37,7 @@ def test_the_drawings_and_the_table_of_rooms_are_what_the_imports_say(architectu
 
 
 def test_every_place_that_the_page_names_is_there(architecture):
-    """The table "Where do I change ...?" names files and folders; one that has moved is a wrong map."""
+    """The table "Where do I change ...?" names files and folders. All of them must exist."""
     places = r"`((?:ich_lib|notebooks|tests|docs|benchmarks)/[\w./*-]*|app\.py|workbench\.py)`"
     named = re.findall(places, architecture.PAGE.read_text())
     assert len(named) >= 12
@@ -45,7 +45,7 @@ def test_every_place_that_the_page_names_is_there(architecture):
 
 
 def test_an_arrow_upward_and_a_room_without_a_layer_are_seen(architecture, monkeypatch):
-    """Planted: the two lowest rooms swapped, and one room taken out of the layers."""
+    """A known violation: the two lowest rooms are swapped, and one room is missing in the layers."""
     ground, *rest = architecture.layers()
     monkeypatch.setattr(architecture, "layers", lambda: [*rest, ground])
     assert any("->" in line for line in architecture.upward())

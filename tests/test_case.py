@@ -31,7 +31,7 @@ def test_the_types_of_a_case_are_those_that_any_slice_is_labeled_with():
 
 
 def test_the_truth_of_a_phantom_is_where_one_type_fills_half_of_a_voxel():
-    """Two types that share a voxel by 0.4 each fill most of it, and neither is its mask."""
+    """Two types that share a voxel by 0.4 each fill most of it. It belongs to neither mask."""
     shares = {name: np.zeros(SHAPE, np.float32) for name in ("epidural", "subdural")}
     shares["epidural"][1, 2, 3] = 0.5
     shares["epidural"][2, 2, 3] = shares["subdural"][2, 2, 3] = 0.4

@@ -1,4 +1,4 @@
-"""One table of colors: no page, figure or script has a copy of its own."""
+"""One table of colors: no page, figure or script has its own copy."""
 
 import re
 import tomllib

@@ -1,4 +1,5 @@
-"""What `import ich_lib` shows: names that stay what they are, nothing loaded too early, examples that run."""
+"""The public names of `import ich_lib`: they keep their meaning, nothing is loaded too early, and their examples
+run."""
 
 import ast
 import doctest
@@ -23,12 +24,12 @@ WITH_EXAMPLES = [
     for path in sorted((ROOT / "ich_lib").rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8") and path.parent != ROOT / "ich_lib"
 ]
-# Imported before a name of the face is used, they must not take its place.
+# If these are imported before a public name is used, they must not replace it.
 ALIKE = ("data.store", "models.recipes", "prediction.analyze", "prediction.export", "training.train", "scan", "labels")
 
 
 def fresh(code: str, *options: str) -> str:
-    """What a Python of its own prints."""
+    """The output of a new Python process."""
     command = [sys.executable, *options, "-c", code]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
 
@@ -51,7 +52,7 @@ def test_importing_the_library_loads_none_of_it():
 
 
 def test_looking_at_every_name_imports_no_keras():
-    """`help` and tab completion look at all of them, also where the course is not installed."""
+    """`help` and tab completion look at all of them, even if the course is not installed."""
     code = "import sys, ich_lib; [getattr(ich_lib, name) for name in dir(ich_lib)]; print(*sys.modules)"
     assert not {"keras", "tensorflow", "sklearn", "matplotlib"} & set(fresh(code).split())
 
@@ -67,7 +68,7 @@ def test_a_module_of_the_same_name_never_takes_the_place_of_a_function():
 
 @pytest.mark.parametrize("name", FACE)
 def test_no_room_holds_a_module_named_as_what_it_shows(name):
-    """Importing such a module would set it in the place of the function, in the room and so on the face."""
+    """An import of such a module would replace the function in its package, and so in the public names."""
     for room in {"ich_lib", ich_lib._HOMES[name]}:
         folders = getattr(importlib.import_module(room), "__path__", [])
         assert not [place for folder in folders for place in Path(folder).glob(f"{name}*") if place.stem == name]

@@ -1,4 +1,4 @@
-"""Every entry of the glossary has a term, two sentences, and a lesson that exists and speaks of it."""
+"""Every entry of the glossary has a term, two sentences, and an existing lesson that uses the term."""
 
 import json
 import re

@@ -12,7 +12,7 @@ def bools(*rows):
 
 
 def every_consistent_row():
-    """All 32 mixes of the five types, `any` following from them."""
+    """All 32 combinations of the five types; `any` follows from them."""
     types = np.array([[number >> bit & 1 for bit in range(5)] for number in range(32)], bool)
     return np.column_stack([types, types.any(axis=1)])
 
@@ -48,7 +48,7 @@ def test_every_row_of_a_class_scheme_has_exactly_one_class():
 
 
 def test_multiple_forgets_its_types_and_nothing_else_is_lost_by_seven_classes():
-    """Of 32 mixes 1 is clean, 5 hold one type, 26 hold two to five: these come back as `any` alone."""
+    """Of 32 combinations 1 is clean, 5 hold one type, and 26 hold two to five types, which come back as `any` alone."""
     labels = every_consistent_row()
     back = from_scheme(to_scheme(labels, "7-class"), "7-class")
     changed = (back != labels).any(axis=1)
@@ -127,7 +127,8 @@ def test_no_rows_in_no_rows_out():
 
 
 def test_scores_of_any_scheme_become_scores_of_the_six_labels():
-    """7-class: any is 1 - normal; 6-class knows bleeding slices only; binary knows no type; multiple adds to none."""
+    """7-class: any is 1 - normal. 6-class knows only bleeding slices. Binary knows no type. Multiple adds to no
+    type."""
     seven = six_scores(np.array([[0.7, 0.1, 0.05, 0.05, 0.02, 0.03, 0.05]]), "7-class")
     assert seven[0].tolist() == pytest.approx([0.1, 0.05, 0.05, 0.02, 0.03, 0.3])
     six = six_scores(np.array([[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]]), "6-class")

@@ -1,4 +1,4 @@
-"""Plain English: words and phrases that need a dictionary do not come back into the text of the project.
+"""Plain English: words and phrases that need a dictionary must not return to the text of the project.
 
 Each pattern has a plain word to use. Names, code and quotations in backticks are not searched.
 """
@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.prose import KINDS, passages, sentences
 
-# Quoted words and the words of other people may be anything.
+# Quotations and the words of other people are free.
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[a-z_ ]+'")
 _ONE = "(file|line|row|slice|case|page|patient|picture|scan|fold|color|module)"
 # pattern: what to write
@@ -52,8 +52,8 @@ BANNED = {
 _LEFT_OUT = ("docs/reading.md", "tests/test_prose.py")
 
 
-def found(path: Path) -> Iterator[str]:
-    """Banned words of a file, each with its place and the words to use."""
+def banned_words(path: Path) -> Iterator[str]:
+    """The banned words of a file, each with its place and the words to use instead."""
     name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
     for passage in passages(path):
         for number, line in enumerate(passage.text.splitlines(), passage.line):
@@ -70,7 +70,7 @@ def checked() -> list[Path]:
 
 
 def test_the_text_uses_plain_words():
-    hits = [hit for path in checked() for hit in found(path)]
+    hits = [hit for path in checked() for hit in banned_words(path)]
     assert not hits, f"{len(hits)} phrases to rewrite:\n" + "\n".join(hits)
 
 
@@ -86,8 +86,8 @@ def test_the_text_uses_plain_words():
 def test_a_banned_word_is_named_with_its_line_and_a_better_one(tmp_path, name, text, hits):
     path = tmp_path / name
     path.write_text(text)
-    assert [hit.split(": ")[0] for hit in found(path)] == hits
-    assert all("better: " in hit for hit in found(path))
+    assert [hit.split(": ")[0] for hit in banned_words(path)] == hits
+    assert all("better: " in hit for hit in banned_words(path))
 
 
 def test_a_sentence_ends_at_its_stop_and_not_at_an_abbreviation():

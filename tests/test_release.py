@@ -1,4 +1,4 @@
-"""release.py: what a release holds, and what it refuses. `release.py --check` itself is a step of .ci/run."""
+"""release.py: the content of a release, and what it refuses. `release.py --check` itself is a step of .ci/run."""
 
 import io
 import re
@@ -55,7 +55,7 @@ def test_the_unreleased_section_becomes_that_of_the_version(heading):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A small repository in the state of 0.7.0, with one change since."""
+    """A small repository in the state of 0.7.0, with one later change."""
     (tmp_path / "ich_lib").mkdir()
     (tmp_path / "ich_lib" / "__init__.py").write_text('__version__ = "0.7.0"\n')
     (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\nversion: 0.7.0\ndate-released: 2026-11-28\n")
@@ -91,11 +91,12 @@ def test_a_release_writes_three_files_commits_them_and_tags(checkout, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("version", "said"), [("0.7.0", "does not come after"), ("0.6.9", "does not come after"), ("v1", "three numbers")]
+    ("version", "message"),
+    [("0.7.0", "does not come after"), ("0.6.9", "does not come after"), ("v1", "three numbers")],
 )
-def test_a_version_that_does_not_follow_is_refused(checkout, monkeypatch, capsys, version, said):
+def test_a_version_that_does_not_follow_is_refused(checkout, monkeypatch, capsys, version, message):
     assert run(monkeypatch, version) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert '"0.7.0"' in (checkout / "ich_lib" / "__init__.py").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The repository as a whole: what a Space needs, what a newcomer types, what must never be here."""
+"""The whole repository: what a Space needs, what a newcomer types, and what must never be in it."""
 
 import re
 import subprocess
@@ -42,7 +42,7 @@ def test_the_readme_gives_two_set_up_commands_and_one_each_for_the_course_and_th
 
 
 def test_what_pip_installs_is_what_the_requirement_files_say():
-    """Packaging takes no "-r" lines, so the extras stand in pyproject.toml as well."""
+    """Packaging does not accept "-r" lines, so pyproject.toml repeats the extras."""
     lines = lambda name: re.findall(r"^[a-z].*$", (ROOT / name).read_text(), re.MULTILINE)  # noqa: E731
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
@@ -66,5 +66,5 @@ def test_pictures_that_a_page_shows_are_there_small_and_told_in_words(page):
     assert view
     for words, name in view:
         assert len(words) > 40, name
-        most = 2_000_000 if name.endswith(".webp") else 250_000  # one that moves has many frames
+        most = 2_000_000 if name.endswith(".webp") else 250_000  # an animation has many frames
         assert ((ROOT / page).parent / name).stat().st_size < most, name

@@ -32,7 +32,7 @@ def test_the_patients_left_is_on_the_viewers_right():
     z, y, x = np.argwhere(scan.hu == 70).mean(0)
     assert x > SHAPE[2] / 2  # left is drawn on the right
     assert y < SHAPE[1] / 2  # front is drawn on top
-    assert z > SHAPE[0] / 2  # the top of the head comes last
+    assert z > SHAPE[0] / 2  # the slice at the top of the head is last
     left, back, up = (scan.affine @ [z, y, x, 1])[:3] - (scan.affine @ [*(np.array(SHAPE) - 1) / 2, 1])[:3]
     assert left > 0
     assert back < 0
@@ -57,7 +57,7 @@ def test_a_tilted_gantry_shrinks_every_voxel_by_the_cosine():
 def test_the_middle_of_an_axial_affine_is_the_origin():
     affine = axial_affine((5, 0.5, 0.75), (3, 5, 7))
     np.testing.assert_allclose(affine @ [1, 2, 3, 1], [0, 0, 0, 1])
-    np.testing.assert_allclose(affine @ [2, 2, 3, 1], [0, 0, 5, 1])  # one slice up is 5 mm toward the head
+    np.testing.assert_allclose(affine @ [2, 2, 3, 1], [0, 0, 5, 1])  # one slice higher is 5 mm toward the head
 
 
 def test_repr_tells_size_spacing_and_unit():
@@ -127,7 +127,7 @@ def test_slabs_are_measured_across_the_slices_however_the_table_leans():
 @pytest.mark.parametrize(
     ("places", "rows", "step"),
     [
-        ([0, 1, 3, 4], [0, 1, 1, 2, 3], 1),  # the middle of a gap is as near to both: the lower
+        ([0, 1, 3, 4], [0, 1, 1, 2, 3], 1),  # the middle of a gap is equally near to both: the lower one counts
         ([0, 1, 2, 4, 6], [0, 1, 2, 2, 3, 3, 4], 1),
         ([0, 0.5, 1, 2, 3], [0, 1, 2, 2, 3, 3, 4], 0.5),
     ],

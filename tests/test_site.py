@@ -1,4 +1,5 @@
-"""The site: every lesson with its time and what comes before it, links that lead somewhere, no file of another host."""
+"""The site: every lesson has its time and its prerequisites, every link leads to a page, and no file comes from
+another host."""
 
 import importlib
 import re
@@ -30,7 +31,7 @@ def website():
 
 @pytest.fixture(scope="module")
 def facts(website):
-    """What the first cell of every lesson states."""
+    """The statements in the first cell of every lesson."""
     return [website.lessons.facts(lesson) for lesson in website.lessons.build.lessons()]
 
 
@@ -50,7 +51,7 @@ def site(tmp_path_factory):
 
 
 class Addresses(HTMLParser):
-    """What a page loads and where it leads, read by Python's own parser."""
+    """The files that a page loads and its links, read by Python's own parser."""
 
     def __init__(self, text):
         super().__init__()
@@ -114,7 +115,7 @@ def test_no_page_loads_a_file_of_another_host_and_every_link_leads_somewhere(sit
                 continue
             folder = (
                 site if place.startswith("/") else path.parent
-            )  # the page for a missing address counts from the top
+            )  # the addresses on the page for a missing address start at the top folder
             target = (folder / place.lstrip("/")).resolve() if place else path
             assert target.exists(), (path, address)
             if anchor and target.suffix == ".html":
@@ -192,7 +193,7 @@ def test_a_badge_becomes_a_link_where_the_project_has_an_address(website, monkey
 
 
 def test_a_lesson_is_executed_once_and_again_when_a_cell_changed(website, tmp_path, monkeypatch):
-    """Each run counts itself in a file. The data set of the machine is not visible to the cells."""
+    """Each run counts itself in a file. The cells cannot see the data set of the machine."""
     monkeypatch.setenv("ICH_DATA", "/planted")
     count = f"from pathlib import Path\npath = Path({str(tmp_path / 'runs')!r})\n"
     count += "path.open('a').write('x')\nimport os\nprint(len(path.read_text()), os.environ.get('ICH_DATA'))"

@@ -1,4 +1,4 @@
-"""A result whose every number is planted: what the viewer is held to, in Python and in the browser."""
+"""A result whose numbers are all known: the viewer is compared with it, in Python and in the browser."""
 
 from dataclasses import replace
 
@@ -13,13 +13,13 @@ from ich_lib.scan import Scan, axial_affine
 
 SHAPE = (5, 60, 80)  # (z, y, x), all different
 SPACING_MM = (5.0, 0.5, 0.25)  # all different too; 80 columns are 20 mm, 60 rows are 30 mm
-BLEED = (slice(3, 4), slice(8, 20), slice(52, 70))  # one slice, in front, at the patient's left
+BLEED = (slice(3, 4), slice(8, 20), slice(52, 70))  # one slice, in front, on the patient's left
 SMALL_BLEED = (slice(1, 2), slice(30, 36), slice(10, 18))
 NO_HEAD = Head(np.zeros(5), np.zeros(5, bool), None, None, 0.0, (0.0, 0.0, 0.0))
 
 
 def doubtful_result() -> Result:
-    """The same, which the model's features refuse."""
+    """The same result, which the gate of the model's features refuses."""
     odd = OodScore(3.14, 1.5, 0.99)
     (doubt,) = find_doubts(Scan(np.full(SHAPE, 30, np.float32), np.eye(4), hu_known=False), NO_HEAD, odd)
     return replace(result(warnings=[doubt.sentence, "Odd."]), ood=odd, doubts=(doubt,))

@@ -1,4 +1,4 @@
-"""Run folders and reports as `train` and `evaluate` leave them, written in a moment, with what is known of them."""
+"""Run folders and reports like those of `train` and `evaluate`, written in a moment, with known content."""
 
 import json
 from dataclasses import replace
@@ -17,10 +17,10 @@ def recipe(name="tiny", **settings):
     return Recipe(name, "both", "unet2d", **{**detector, **settings})
 
 
-def run_folder(folder, some=None, *, lines=LINES, finished=False, held_out=0):
-    """A run of which nothing but its weights is missing; those are an empty file."""
+def run_folder(folder, run_recipe=None, *, lines=LINES, finished=False, held_out=0):
+    """A complete run, except that its weights are an empty file."""
     folder.mkdir(parents=True)
-    (folder / "recipe.json").write_text(json.dumps((some or recipe()).as_json()))
+    (folder / "recipe.json").write_text(json.dumps((run_recipe or recipe()).as_json()))
     folds = {"kind": "patient", "folds": {"a": 0, "b": 1}, "held_out": held_out, "seed": 0}
     (folder / "folds.json").write_text(json.dumps(folds))
     (folder / "history.csv").write_text("\n".join([HEAD, *lines]) + "\n")
@@ -66,7 +66,7 @@ def calls():
 
 
 def report(lines, *, data="planted", sha="one", dice=0.5, **more):
-    """A whole report around some lines; its figures other than those of the lines are made up."""
+    """A whole report around some lines; its figures other than those of the lines are invented."""
     group = figure(0.8)
     output = Report(
         data=data,
@@ -99,7 +99,7 @@ def report(lines, *, data="planted", sha="one", dice=0.5, **more):
     return replace(output, **more)
 
 
-def write_report(folder, told):
+def write_report(folder, values):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(told.as_json()))
+    (folder / "report.json").write_text(json.dumps(values.as_json()))
     return folder / "report.json"

@@ -50,27 +50,27 @@ def steps(path: Path) -> list[tuple[str, str]]:
     """(instruction, the rest) of each line, in order; continued lines are joined."""
     text = re.sub(r"\\\n\s*", " ", path.read_text(encoding="utf-8"))
     lines = [line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [(word, rest.strip()) for word, rest in lines]
+    return [(word, argument.strip()) for word, argument in lines]
 
 
 def is_sent(name: str) -> bool:
     """Whether .dockerignore lets a file of the repository through; the last matching line decides."""
-    sent = True
+    is_included = True
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split():
         pattern = line.lstrip("!").removeprefix("**/")
         parts = Path(name).parts
         fits = fnmatch(parts[0], pattern) if "**" not in line else any(fnmatch(part, pattern) for part in parts)
-        sent = line.startswith("!") if fits else sent
-    return sent
+        is_included = line.startswith("!") if fits else is_included
+    return is_included
 
 
-def copy(rest: str, folder: Path) -> None:
+def copy(argument: str, folder: Path) -> None:
     """COPY: files of the repository into the folder.
 
     Raises:
         ValueError: for a file that does not exist, or that .dockerignore excludes.
     """
-    *sources, target = rest.split()
+    *sources, target = argument.split()
     for source in sources:
         path = ROOT / source
         if not path.exists() or not is_sent(source):
@@ -90,45 +90,49 @@ def run(lines: list[tuple[str, str]], folder: Path, python: str) -> str:
         CalledProcessError: if a RUN fails.
     """
     app, temporary, room = folder / "app", folder / "tmp", folder / "room"
-    for made in (app, temporary):
-        made.mkdir()
+    for subfolder in (app, temporary):
+        subfolder.mkdir()
     subprocess.run([python, "-m", "venv", "--without-pip", room], check=True)
     environment = {"PATH": f"{room / 'bin'}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
     network = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or "PIP_" in name}
-    told = {word: rest for word, rest in lines if word in ("USER", "CMD", "HEALTHCHECK", "EXPOSE")}
-    for word, rest in lines:
+    instructions = {word: argument for word, argument in lines if word in ("USER", "CMD", "HEALTHCHECK", "EXPOSE")}
+    for word, argument in lines:
         if word == "ENV":
-            environment |= dict(part.split("=", 1) for part in shlex.split(rest.replace("=/tmp", f"={temporary}")))
+            environment |= dict(part.split("=", 1) for part in shlex.split(argument.replace("=/tmp", f"={temporary}")))
         elif word == "COPY":
-            copy(rest, app)
+            copy(argument, app)
         elif word == "RUN":
-            line = re.sub(r"^pip ", f"{sys.executable} -m pip --python {room / 'bin' / 'python'} ", rest)
+            line = re.sub(r"^pip ", f"{sys.executable} -m pip --python {room / 'bin' / 'python'} ", argument)
             subprocess.run(line, shell=True, cwd=app, env=network | environment | {"HOME": str(folder)}, check=True)
-    user = int(told["USER"].split(":")[0])
+    user = int(instructions["USER"].split(":")[0])
     if user == 0:
         raise ValueError("USER: the command would run as root.")
     os.chown(temporary, user, user)
-    return _healthy(told, app, environment, user)
+    return _healthy(instructions, app, environment, user)
 
 
-def _healthy(told: dict[str, str], app: Path, environment: dict[str, str], user: int) -> str:
+def _healthy(instructions: dict[str, str], app: Path, environment: dict[str, str], user: int) -> str:
     port = free_port()
     command, probe = (
-        json.loads(re.sub(rf"\b{told['EXPOSE']}\b", str(port), told[word][told[word].index("[") :]))
+        json.loads(
+            re.sub(rf"\b{instructions['EXPOSE']}\b", str(port), instructions[word][instructions[word].index("[") :])
+        )
         for word in ("CMD", "HEALTHCHECK")
     )
     as_user = {"cwd": app, "env": environment, "user": user, "group": user, "extra_groups": []}
-    before = time.perf_counter()
+    start_s = time.perf_counter()
     served = subprocess.Popen(command, **as_user)
     try:
         while subprocess.run(probe, **as_user, capture_output=True, check=False).returncode:
-            if served.poll() is not None or time.perf_counter() - before > _WAIT_S:
+            if served.poll() is not None or time.perf_counter() - start_s > _WAIT_S:
                 raise ValueError(f"CMD {' '.join(command)}: never healthy.")
             time.sleep(0.2)
-        own = [path for path in app.rglob("*") if path.lstat().st_uid == user]
-        if own:
-            raise ValueError(f"It wrote {own[0].name}, where it may not.")
-        return f"healthy after {time.perf_counter() - before:.1f} s as user {user}, nothing written but temporary files"
+        written = [path for path in app.rglob("*") if path.lstat().st_uid == user]
+        if written:
+            raise ValueError(f"It wrote {written[0].name}, where it may not.")
+        return (
+            f"healthy after {time.perf_counter() - start_s:.1f} s as user {user}, nothing written but temporary files"
+        )
     finally:
         served.terminate()
         served.wait(30)

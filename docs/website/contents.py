@@ -18,10 +18,10 @@ def contents(facts: Sequence[Facts], parts: Sequence[tuple[str, list[int]]], *, 
     Raises:
         ValueError: if the parts do not hold every lesson once.
     """
-    by_number = {each.number: each for each in facts}
+    by_number = {lesson.number: lesson for lesson in facts}
     if sorted(number for _, numbers in parts for number in numbers) != sorted(by_number):
         raise ValueError("The table of lessons in README.md must name every lesson of notebooks/src once.")
-    minutes = sum(each.minutes for each in facts)
+    minutes = sum(lesson.minutes for lesson in facts)
     outputs = "with its outputs" if run else "without outputs, as this build did not execute it"
     text = [
         "---\nhide:\n  - toc\n---\n\n# The course",
@@ -41,23 +41,26 @@ def _duration(minutes: int) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _row(each: Facts, by_number: dict[int, Facts]) -> str:
-    needs = re.sub(r"\d+", lambda match: f"[{match[0]}]({by_number[int(match[0])].name}.md)", each.needs)
-    return f"| [{each.title}]({each.name}.md)<br>You will {each.aim} | {each.minutes} min | {needs} | {each.runs_on} |"
+def _row(lesson: Facts, by_number: dict[int, Facts]) -> str:
+    needs = re.sub(r"\d+", lambda match: f"[{match[0]}]({by_number[int(match[0])].name}.md)", lesson.needs)
+    return (
+        f"| [{lesson.title}]({lesson.name}.md)<br>You will {lesson.aim} | {lesson.minutes} min | {needs} | "
+        f"{lesson.runs_on} |"
+    )
 
 
-def api(rooms: Iterable, *, made: bool) -> str:
+def api(rooms: Iterable, *, is_made: bool) -> str:
     """The list of the packages as Markdown, each with a link to its page.
 
     Args:
         rooms: of docs/architecture.py, from the lowest layer.
-        made: whether the pages of the API are part of this site.
+        is_made: whether the pages of the API are part of this site.
     """
-    link = lambda name, label: f'<a href="../api/{name}.html">{label}</a>' if made else label  # noqa: E731
+    link = lambda name, label: f'<a href="../api/{name}.html">{label}</a>' if is_made else label  # noqa: E731
     face = link("ich_lib", "public names of <code>ich_lib</code>")
     says = (
         "The pages are made from the docstrings, which state shapes, units and errors, and have examples that run."
-        if made
+        if is_made
         else "This build left out the pages of the API. `python docs/api.py` writes them to `build/api`."
     )
     rows = [
@@ -84,11 +87,13 @@ def navigation(facts: Sequence[Facts], parts: Sequence[tuple[str, list[int]]]) -
         facts: of every lesson.
         parts: names of the parts with their lessons' numbers.
     """
-    by_number = {each.number: each for each in facts}
+    by_number = {lesson.number: lesson for lesson in facts}
     course: list = [pages.CONTENTS]
     for name, numbers in parts:
         listed = [by_number[number] for number in numbers]
-        course.append({f"{name[0].upper()}{name[1:]}": [{each.title: f"lessons/{each.name}.md"} for each in listed]})
+        course.append(
+            {f"{name[0].upper()}{name[1:]}": [{lesson.title: f"lessons/{lesson.name}.md"} for lesson in listed]}
+        )
     listed = lambda group: [{page.title: page.target} for page in group]  # noqa: E731
     return [
         {pages.WELCOME.title: pages.WELCOME.target},

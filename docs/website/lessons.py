@@ -60,12 +60,12 @@ def facts(lesson) -> Facts:
     Raises:
         ValueError: if the cell lacks one of its parts.
     """
-    found = _FIRST.search(lesson.cells[0].source)
-    if not found:
+    match = _FIRST.search(lesson.cells[0].source)
+    if not match:
         raise ValueError(
             f"The first cell of {lesson.name} must hold **You will**, **Time** N min., **Runs on** and **Before this**."
         )
-    parts = {key: " ".join(value.split()) for key, value in found.groupdict().items()}
+    parts = {key: " ".join(value.split()) for key, value in match.groupdict().items()}
     return Facts(lesson.name, lesson.title, parts["aim"], int(parts["minutes"]), parts["runs_on"], parts["needs"])
 
 
@@ -105,9 +105,9 @@ def executed(notebook, name: str, cache: Path):
     from nbclient import NotebookClient
 
     key = sha256(f"{build.version()}\n{nbformat.writes(notebook)}".encode()).hexdigest()[:16]
-    kept = cache / f"{name}-{key}.ipynb"
-    if kept.exists():
-        return nbformat.read(kept, as_version=4)
+    cached = cache / f"{name}-{key}.ipynb"
+    if cached.exists():
+        return nbformat.read(cached, as_version=4)
     environment = {key: value for key, value in os.environ.items() if key != "ICH_DATA"}
     environment |= {"PYTHONPATH": str(ROOT), "ICH_CACHE": environment.get("ICH_CACHE", str(cache / "data"))}
     print(f"executing {name}", flush=True)
@@ -117,9 +117,9 @@ def executed(notebook, name: str, cache: Path):
     cache.mkdir(parents=True, exist_ok=True)
     for older in cache.glob(f"{name}-*.ipynb"):
         older.unlink()
-    half = kept.with_suffix(".half")
-    half.write_text(nbformat.writes(notebook), encoding="utf-8")
-    half.replace(kept)
+    unfinished = cached.with_suffix(".half")
+    unfinished.write_text(nbformat.writes(notebook), encoding="utf-8")
+    unfinished.replace(cached)
     return notebook
 
 
@@ -154,8 +154,8 @@ def flavored(text: str) -> str:
     lines, fenced, last = [], False, ""
     for line in text.splitlines():
         starts = re.match(r"([-*]|\d+\.) |\|", line)
-        same = last.startswith("  ") or re.match(r"([-*]|\d+\.) |\|", last)
-        if starts and not fenced and last.strip() and not same:
+        continues = last.startswith("  ") or re.match(r"([-*]|\d+\.) |\|", last)
+        if starts and not fenced and last.strip() and not continues:
             lines.append("")
         fenced ^= line.startswith("```")
         lines.append(line.replace("<details>", '<details markdown="1">') if not fenced else line)

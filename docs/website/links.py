@@ -66,8 +66,8 @@ def document(text: str, *, style: bool = False) -> Document:
     """
     if style:
         return Document(frozenset(), (), tuple(_styles(text)))
-    found = _Reader(text)
-    return Document(frozenset(found.anchors), tuple(found.links), tuple(found.resources))
+    reader = _Reader(text)
+    return Document(frozenset(reader.anchors), tuple(reader.links), tuple(reader.resources))
 
 
 def problems(site: Path) -> list[str]:
@@ -81,20 +81,20 @@ def problems(site: Path) -> list[str]:
         for path in sorted(site.rglob("*"))
         if path.suffix in (".html", ".css")
     }
-    wrong = []
-    for path, found in documents.items():
+    sentences = []
+    for path, linked_page in documents.items():
         name = path.relative_to(site.resolve()).as_posix()
-        wrong += [
+        sentences += [
             f"{name} loads {address}, which is on another host."
-            for address in dict.fromkeys(found.resources)
+            for address in dict.fromkeys(linked_page.resources)
             if re.match(r"(https?:)?//", address)
         ]
-        wrong += [
+        sentences += [
             f"{name} refers to {address}: {lacking}."
-            for address in dict.fromkeys((*found.links, *found.resources))
+            for address in dict.fromkeys((*linked_page.links, *linked_page.resources))
             if (lacking := _lacking(address, path, site.resolve(), documents))
         ]
-    return wrong
+    return sentences
 
 
 def _lacking(address: str, page: Path, site: Path, documents: dict[Path, Document]) -> str | None:

@@ -54,7 +54,7 @@ def score_all(
         OSError: if the scheduler cannot be reached.
     """
     waiting = (str(study) for study in studies)
-    todo = (study for study in waiting if study not in lines.done)
+    todo = (study for study in waiting if study not in lines.finished)
     crew = _dask_crew(dask) if dask else _local_crew(workers or count_cores())
     with crew as (ask, n_at_a_time):
         for line in _as_they_come(todo, lambda study: ask(study, order), n_at_a_time):
@@ -92,14 +92,14 @@ def _line_of(future: "Future[dict]", study: str, deaths: dict[str, int]) -> dict
         return future.result() | {"study": study}  # a worker on another machine got its whole path
     except BrokenProcessPool:
         deaths[study] = deaths.get(study, 0) + 1
-        return None if deaths[study] < _MOST_DEATHS else _lost(study)
+        return None if deaths[study] < _MOST_DEATHS else _line_of_lost_study(study)
     except Exception as problem:  # noqa: BLE001 - a fault of ours in one scan must not end a night of others
-        return _lost(study) if type(problem).__name__ == "KilledWorker" else _fault(study, problem)
+        return _line_of_lost_study(study) if type(problem).__name__ == "KilledWorker" else _fault(study, problem)
 
 
-def _lost(study: str) -> dict:
-    why = f"The process that scored it ended {_MOST_DEATHS} times. Score this study alone, with more memory."
-    return dict.fromkeys(COLUMNS) | {"study": study} | failure("worker ended", why)
+def _line_of_lost_study(study: str) -> dict:
+    reason = f"The process that scored it ended {_MOST_DEATHS} times. Score this study alone, with more memory."
+    return dict.fromkeys(COLUMNS) | {"study": study} | failure("worker ended", reason)
 
 
 def _fault(study: str, problem: Exception) -> dict:

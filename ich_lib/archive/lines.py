@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ich_lib.lock import held
+from ich_lib.lock import hold_lock
 
 RESULTS, LOCK = "results.jsonl", "results.lock"
 STUDY = "study"  # key of a line that names its study
@@ -17,19 +17,19 @@ class Lines:
     """The lines of one folder, open for writing; see `open_lines`.
 
     Attributes:
-        done: the studies with a line.
+        finished: the studies with a line.
     """
 
-    def __init__(self, file: IO[bytes], done: set[str]) -> None:
-        self._file, self.done = file, done
+    def __init__(self, file: IO[bytes], finished: set[str]) -> None:
+        self._file, self.finished = file, finished
 
     def add(self, line: dict) -> bool:
         """Append a line; False if its study has one already, which is kept."""
-        if line[STUDY] in self.done:
+        if line[STUDY] in self.finished:
             return False
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
-        self.done.add(line[STUDY])
+        self.finished.add(line[STUDY])
         return True
 
 
@@ -53,11 +53,11 @@ def open_lines(folder: str | Path) -> Iterator[Lines]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with held(folder / LOCK), (folder / RESULTS).open("ab+") as file:
+    with hold_lock(folder / LOCK), (folder / RESULTS).open("ab+") as file:
         _cut_off_the_rest(file)
         file.seek(0)
-        done = {json.loads(line)[STUDY] for line in file}
-        yield Lines(file, done)
+        finished = {json.loads(line)[STUDY] for line in file}
+        yield Lines(file, finished)
         os.fsync(file.fileno())
 
 

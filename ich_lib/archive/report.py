@@ -135,7 +135,7 @@ def page(tally: Tally) -> str:
     total = scored + tally.findings[FAILED]
     share = lambda part, n: f"{part / n:.1%}" if n else "–"  # noqa: E731
     findings = [(words, tally.findings[name], share(tally.findings[name], total)) for name, words in _FINDINGS.items()]
-    sure = [
+    score_rows = [
         (f"{k / _BINS:.1f} to {(k + 1) / _BINS:.1f}", tally.any_scores[k], share(tally.any_scores[k], judged))
         for k in range(_BINS)
     ]
@@ -146,7 +146,7 @@ def page(tally: Tally) -> str:
         html_table("What was found", findings, count),
         html_table("Most likely type, of scans with bleeding", _ranked(tally.types), count[:2]),
         f"<p>{tally.measured} scans have a volume, {_mean_ml(tally)}.</p>",
-        html_table("Probability of any bleeding", sure, count),
+        html_table("Probability of any bleeding", score_rows, count),
         f"<p>On {tally.unsure} of {judged} scans the model is unsure on at least one slice.</p>",
         html_table("Reasons why a scan may not be a native head CT", _ranked(tally.doubts), count[:2]),
         html_table("Why studies failed", _ranked(tally.failures), count[:2]),

@@ -19,19 +19,19 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def add_options(predict: argparse.ArgumentParser) -> None:
     """Add the options for many scans to the parser of predict."""
-    many = predict.add_argument_group("many scans")
-    many.add_argument(
+    group = predict.add_argument_group("many scans")
+    group.add_argument(
         "--many",
         nargs="+",
         type=Path,
         metavar="LIST",
         help="lists (one path per line) and folders of studies; --out gets one line for each; the same command resumes",
     )
-    many.add_argument(
+    group.add_argument(
         "--files", nargs="+", default=[], metavar="NAME", help="files to write for each study, such as mask.nii.gz"
     )
-    many.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
-    many.add_argument("--dask", metavar="ADDRESS", help="address of a Dask scheduler whose workers see the same paths")
+    group.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    group.add_argument("--dask", metavar="ADDRESS", help="address of a Dask scheduler whose workers see the same paths")
 
 
 def predict_many(options: argparse.Namespace) -> None:
@@ -50,9 +50,9 @@ def predict_many(options: argparse.Namespace) -> None:
     new = failed = 0
     with open_lines(options.out) as lines:
         scored = score_all(list_studies(options.many), lines, order, workers=options.workers, dask=options.dask)
-        for line in tqdm(scored, total=total, initial=len(lines.done), desc="scoring", unit="scan", disable=None):
+        for line in tqdm(scored, total=total, initial=len(lines.finished), desc="scoring", unit="scan", disable=None):
             new, failed = new + 1, failed + (line["finding"] == FAILED)
-        done = len(lines.done)
+        done = len(lines.finished)
     files = ", ".join(path.name for path in report(options.out))
     say(
         f"{new} new studies scored, {failed} of them failed; {done} lines in {options.out / RESULTS}. Written: {files}."

@@ -75,12 +75,12 @@ def _reset(number: int, folder: Path) -> None:
 def _list(folder: Path) -> None:
     from ich_lib.course.progress import read_progress
 
-    done = total = minutes = 0
+    n_passed = total = minutes = 0
     for lesson in read_progress(folder):
         marks = " ".join(f"{number}{'+' if number in lesson.passed_exercises else '-'}" for number in lesson.exercises)
         counts = f"{len(lesson.passed_exercises)} of {len(lesson.exercises)}"
         say(f"{lesson.title:58} {lesson.minutes:3} min   {counts}   {marks}")
-        done, total = done + len(lesson.passed_exercises), total + len(lesson.exercises)
+        n_passed, total = n_passed + len(lesson.passed_exercises), total + len(lesson.exercises)
         minutes += lesson.minutes
-    say(f"{done} of {total} checks pass (+), in the copies in {folder}, as last run and saved.")
+    say(f"{n_passed} of {total} checks pass (+), in the copies in {folder}, as last run and saved.")
     say(f"All lessons together: {minutes / 60:.0f} hours.")

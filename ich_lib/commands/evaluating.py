@@ -38,9 +38,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 def print_headline(report: "Report") -> None:
     """The headline of an evaluation."""
     folds = report.folds
-    whom = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, tuple) else f"Fold {folds}"
+    folds_text = f"Folds {', '.join(map(str, folds))}" if isinstance(folds, tuple) else f"Fold {folds}"
     never = "LEAKY split: patients of the training set" if report.leaky else "patients outside the training set"
-    say(f"{whom}, {len(report.patients)} {never}; threshold {report.threshold}.")
+    say(f"{folds_text}, {len(report.patients)} {never}; threshold {report.threshold}.")
     for name, figure in report.headline.items():
         say(f"{name:17} {figure}")
         for words, baseline in _baselines(report).get(name, {}).items():

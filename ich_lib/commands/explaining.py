@@ -60,8 +60,8 @@ def _explain_scan(options: argparse.Namespace) -> None:
     of = "the mask" if methods[0] == "seg-grad-cam" else f"the score for {options.label}"
     title = f"{methods[0]}: {of} ({Path(options.source).name})"
     explanation(scan, heat, title=title).savefig(options.out / "heat.png", dpi=110)
-    nothing = "" if heat.any() else " The map is empty: no place supports the score."
-    say("\n".join([*scan.notes, f"Written to {options.out}: heat.nii.gz, heat.png.{nothing}"]))
+    empty_note = "" if heat.any() else " The map is empty: no place supports the score."
+    say("\n".join([*scan.notes, f"Written to {options.out}: heat.nii.gz, heat.png.{empty_note}"]))
 
 
 def _score(options: argparse.Namespace) -> None:

@@ -92,24 +92,28 @@ class Mark:
     seconds: float | None = None
 
 
-def student_answer(bleeds: bool, sure: float, types: Sequence[str] = (), region: np.ndarray | None = None) -> Answer:
+def student_answer(
+    bleeds: bool, confidence: float, types: Sequence[str] = (), region: np.ndarray | None = None
+) -> Answer:
     """A student's answer.
 
     Args:
         bleeds: what is called.
-        sure: of that, 0.5 (a guess) to 1 (certain).
+        confidence: in that, 0.5 (a guess) to 1 (certain).
         types: named by the student; none count for a slice called clean.
         region: (y, x) bool, drawn by the student, or None.
 
     Raises:
-        ValueError: if `sure` is outside 0.5 to 1, or a type has no such name.
+        ValueError: if `confidence` is outside 0.5 to 1, or a type has no such name.
     """
-    if not 0.5 <= sure <= 1:
-        raise ValueError(f"How sure lies between 0.5 (a guess) and 1 (certain); got {sure}.")
+    if not 0.5 <= confidence <= 1:
+        raise ValueError(f"The confidence must be 0.5 (a guess) to 1 (certain); got {confidence}.")
     if unknown := sorted(set(types) - set(TYPES)):
         raise ValueError(f"{unknown[0]!r} is no type of bleed; choose from {', '.join(TYPES)}.")
     empty = region is None or not region.any()
-    return Answer(sure if bleeds else 1 - sure, bleeds, frozenset(types if bleeds else ()), None if empty else region)
+    return Answer(
+        confidence if bleeds else 1 - confidence, bleeds, frozenset(types if bleeds else ()), None if empty else region
+    )
 
 
 def phantom_question(number: int, seed: int) -> Question:

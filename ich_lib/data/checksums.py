@@ -53,8 +53,8 @@ def parse_sums(data: bytes) -> dict[str, str]:
         raise ValueError(f"{SUMS} is empty.")
     listed = [_join_names(line, number) for number, line in enumerate(lines, start=1)]
     times = Counter(path.casefold() for path, _ in listed)  # Windows and macOS compare names in this way
-    if twice := [path for path, _ in listed if times[path.casefold()] > 1]:
-        raise ValueError(f"{SUMS} lists {twice[0]!r} twice.")
+    if repeated := [path for path, _ in listed if times[path.casefold()] > 1]:
+        raise ValueError(f"{SUMS} lists {repeated[0]!r} twice.")
     return dict(listed)
 
 

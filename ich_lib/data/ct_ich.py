@@ -148,14 +148,14 @@ def read_diagnoses(path: Path) -> tuple[list[Diagnosis], DataProblems]:
     return lines, DataProblems(doubled=tuple(doubled), inconsistent=tuple(odd))
 
 
-def _line(row: dict[str, str], where: str) -> tuple[Diagnosis, bool]:
+def _line(row: dict[str, str], source: str) -> tuple[Diagnosis, bool]:
     """One line, and whether No_Hemorrhage agrees with the five types."""
     try:
         types = tuple(bool(int(row[label.capitalize()])) for label in TYPES)
         clean, fracture = bool(int(row["No_Hemorrhage"])), bool(int(row["Fracture_Yes_No"]))
         number, index = int(row["PatientNumber"]), int(row["SliceNumber"])
     except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"{where} is not a row of CT-ICH ({problem}).") from problem
+        raise ValueError(f"{source} is not a row of CT-ICH ({problem}).") from problem
     return Diagnosis(number, index, (*types, any(types)), fracture), clean != any(types)
 
 

@@ -53,7 +53,7 @@ def fetch(
     base_url: str | None = None,
     workers: int = 8,
     progress: bool = True,
-    say: Callable[[str], None] = print,
+    tell_user: Callable[[str], None] = print,
 ) -> Path:
     """Download a set, or the files that an earlier call left missing.
 
@@ -63,7 +63,7 @@ def fetch(
         base_url: another address of the same files, https (or http on this machine).
         workers: files downloaded at the same time.
         progress: show a bar.
-        say: function for the terms, before any server is contacted, and for the names of replaced files.
+        tell_user: function for the terms, before any server is contacted, and for the names of replaced files.
 
     Returns:
         The folder, holding every file of SHA256SUMS.txt and that list.
@@ -72,7 +72,7 @@ def fetch(
         FetchError: if the set needs an account (the text says how to get it), or if a file is not available, differs
             from its hash, or does not fit on the disk.
     """
-    say(terms(name))
+    tell_user(terms(name))
     public_set, folder = PUBLIC_SETS[name], Path(out)
     if public_set.url is None:
         raise FetchError(f"{name} cannot be downloaded by this command. {public_set.needs_account}")
@@ -81,7 +81,7 @@ def fetch(
         download = partial(_download, session, public_set.page)
         sums = _sums(base_url, public_set, download)
         registry = parse_sums(sums)
-        to_fetch = _files_to_fetch(folder, registry, say)
+        to_fetch = _files_to_fetch(folder, registry, tell_user)
         _check_room(folder, public_set.bytes_about * len(to_fetch) / len(registry) * _SPARE_BYTES)
         _prepare(folder, sums, to_fetch)
         done = len(registry) - len(to_fetch)
@@ -165,10 +165,10 @@ def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | Non
     return None
 
 
-def _files_to_fetch(folder: Path, registry: dict[str, str], say: Callable[[str], None]) -> list[str]:
+def _files_to_fetch(folder: Path, registry: dict[str, str], tell_user: Callable[[str], None]) -> list[str]:
     """Files that are missing, or differ from the published ones."""
     if differing := changed(folder, registry):
-        say(f"{count(len(differing), 'file')} here but not as published, to be replaced: {first_few(differing)}.")
+        tell_user(f"{count(len(differing), 'file')} here but not as published, to be replaced: {first_few(differing)}.")
     return [path for path in registry if path in differing or not (folder / path).is_file()]
 
 

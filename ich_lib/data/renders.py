@@ -246,8 +246,8 @@ def _contradicts(image: str, labels: dict, annotated: Annotations, kind: str) ->
     """Whether label, polygon and the picture's folder `kind` disagree."""
     types = [name for name, value in zip(TYPES, labels[image][:ANY], strict=True) if value]
     bleeds = labels[image][ANY]
-    wrong = {"normal": bleeds, "multi": len(types) < 2, **{name: name not in types for name in TYPES}}
-    return wrong.get(kind, False) or (not bleeds and image in annotated.polygons)
+    contradicts = {"normal": bleeds, "multi": len(types) < 2, **{name: name not in types for name in TYPES}}
+    return contradicts.get(kind, False) or (not bleeds and image in annotated.polygons)
 
 
 def _find_renders(folder: Path) -> tuple[dict[str, tuple[Path, str]], set[str]]:

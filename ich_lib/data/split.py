@@ -64,12 +64,12 @@ def by_patient(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: 
     Raises:
         ValueError: if patients are not known, if there are fewer of them than folds, or if the fold does not exist.
     """
-    shows = _labels_by_patient(table)
-    if not 2 <= folds <= len(shows):
-        raise ValueError(f"{len(shows)} patients cannot make {folds} folds; choose between 2 and {len(shows)}.")
+    labels_of = _labels_by_patient(table)
+    if not 2 <= folds <= len(labels_of):
+        raise ValueError(f"{len(labels_of)} patients cannot make {folds} folds; choose between 2 and {len(labels_of)}.")
     _check_fold(held_out, folds)
-    room = [len(shows) // folds + (k < len(shows) % folds) for k in range(folds)]
-    return Split("patient", _stratify(shows, room, seed), held_out, seed)
+    room = [len(labels_of) // folds + (k < len(labels_of) % folds) for k in range(folds)]
+    return Split("patient", _stratify(labels_of, room, seed), held_out, seed)
 
 
 def hold_out(table: Table, *, share: float = 0.2, seed: int = 0) -> Split:
@@ -78,11 +78,11 @@ def hold_out(table: Table, *, share: float = 0.2, seed: int = 0) -> Split:
     Raises:
         ValueError: if patients are not known, or for a share that would leave one side without a patient.
     """
-    shows = _labels_by_patient(table)
-    count = round(share * len(shows))
-    if not 0 < count < len(shows):
-        raise ValueError(f"A share of {share} of {len(shows)} patients leaves one side empty.")
-    return Split("patient", _stratify(shows, [count, len(shows) - count], seed), 0, seed)
+    labels_of = _labels_by_patient(table)
+    count = round(share * len(labels_of))
+    if not 0 < count < len(labels_of):
+        raise ValueError(f"A share of {share} of {len(labels_of)} patients leaves one side empty.")
+    return Split("patient", _stratify(labels_of, [count, len(labels_of) - count], seed), 0, seed)
 
 
 def leaky_image_split(table: Table, *, folds: int = 5, held_out: int | None = 0, seed: int = 0) -> Split:
@@ -160,18 +160,18 @@ def _near_duplicates(slices: Store, trained: np.ndarray, held_out: np.ndarray) -
         block = held_out[start : start + _BLOCK]
         thumbs = slices.thumbs(block)
         candidates = np.concatenate([_unit_thumbnails(thumbs), _unit_thumbnails(thumbs[:, :, ::-1])])
-        best, where = np.full(len(block), -1.0), np.zeros(len(block), int)
+        best, nearest = np.full(len(block), -1.0), np.zeros(len(block), int)
         for begin in range(0, len(trained), _BLOCK):
             trained_block = trained[begin : begin + _BLOCK]
-            alike = (
+            similarity = (
                 (candidates @ _unit_thumbnails(slices.thumbs(trained_block)).T)
                 .reshape(2, len(block), len(trained_block))
                 .max(axis=0)
             )
-            top = alike.argmax(axis=1)
-            closer = alike[np.arange(len(block)), top] > best
-            best[closer], where[closer] = alike[np.arange(len(block)), top][closer], trained_block[top][closer]
-        pairs += [(int(where[i]), int(block[i])) for i in np.flatnonzero(best >= _SIMILARITY)]
+            top = similarity.argmax(axis=1)
+            closer = similarity[np.arange(len(block)), top] > best
+            best[closer], nearest[closer] = similarity[np.arange(len(block)), top][closer], trained_block[top][closer]
+        pairs += [(int(nearest[i]), int(block[i])) for i in np.flatnonzero(best >= _SIMILARITY)]
     return pairs
 
 
@@ -207,22 +207,24 @@ def _labels_by_patient(table: Table) -> dict[str, frozenset[str]]:
     return {patient: frozenset(labels or {"clean"}) for patient, labels in labels_by_patient.items()}
 
 
-def _stratify(shows: dict[str, frozenset[str]], room: list[int], seed: int) -> dict[str, int]:
+def _stratify(labels_of: dict[str, frozenset[str]], room: list[int], seed: int) -> dict[str, int]:
     """Patient to fold: the rarest label first, each of its patients to the fold that needs most of it."""
     total, room = sum(room), list(room)
-    count = Counter(label for labels in shows.values() for label in labels)
+    count = Counter(label for labels in labels_of.values() for label in labels)
     lacks = {label: [number * part / total for part in room] for label, number in count.items()}
-    unassigned, fold_of = np.random.default_rng(seed).permutation(sorted(shows)).tolist(), {}
+    unassigned, fold_of = np.random.default_rng(seed).permutation(sorted(labels_of)).tolist(), {}
     while unassigned:
-        remaining = Counter(label for patient in unassigned for label in shows[patient])
+        remaining = Counter(label for patient in unassigned for label in labels_of[patient])
         rarest = min(remaining, key=lambda label: (remaining[label], label))
-        patient = next(patient for patient in unassigned if rarest in shows[patient])
+        patient = next(patient for patient in unassigned if rarest in labels_of[patient])
         open_folds = [k for k, places in enumerate(room) if places]
-        need = {k: (lacks[rarest][k], sum(lacks[label][k] for label in shows[patient]), room[k]) for k in open_folds}
+        need = {
+            k: (lacks[rarest][k], sum(lacks[label][k] for label in labels_of[patient]), room[k]) for k in open_folds
+        }
         fold = max(open_folds, key=lambda k: need[k])
         unassigned.remove(patient)
         fold_of[patient], room[fold] = fold, room[fold] - 1
-        for label in shows[patient]:
+        for label in labels_of[patient]:
             lacks[label][fold] -= 1
     return dict(sorted(fold_of.items()))
 

@@ -392,7 +392,7 @@ class _StoredPixels:
     def __init__(self, path: Path, memory_mb: float):
         self.path, self.room = path, memory_mb * 1e6
         self.file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-        self.kept: OrderedDict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
+        self.cache: OrderedDict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
         self.lock = threading.Lock()
 
     def ask(self, question: str, values: tuple = ()) -> list[tuple]:
@@ -410,17 +410,17 @@ class _StoredPixels:
 
     def decode(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """HU, share of blood and inside of one row; read-only."""
-        if (cached := self.kept.get(row)) is not None:
+        if (cached := self.cache.get(row)) is not None:
             with self.lock:
-                if row in self.kept:
-                    self.kept.move_to_end(row)
+                if row in self.cache:
+                    self.cache.move_to_end(row)
             return cached
         ((code, blood, inside),) = self.ask("select hu, blood, inside from slices where row = ?", (row,))
         decoded = decode_hu(code), self._gray(blood), self._gray(inside)
         with self.lock:
-            self.kept[row] = decoded
-            while len(self.kept) > max(1, self.room / (4 * self.size**2)):  # int16 and two uint8 a pixel
-                self.kept.popitem(last=False)
+            self.cache[row] = decoded
+            while len(self.cache) > max(1, self.room / (4 * self.size**2)):  # int16 and two uint8 a pixel
+                self.cache.popitem(last=False)
         return decoded
 
     def _gray(self, png: bytes | None) -> np.ndarray:

@@ -130,13 +130,13 @@ class Volumes:
 
     def __init__(self, keep: int = 2):
         self._keep = keep
-        self._kept: tuple[tuple[Path, np.ndarray], ...] = ()
+        self._cache: tuple[tuple[Path, np.ndarray], ...] = ()
 
     def get(self, path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
         """The volume of `path`; `read` is called if it is not in the cache. Do not write into it."""
-        for name, volume in self._kept:
+        for name, volume in self._cache:
             if name == path:
                 return volume
         volume = read(path)
-        self._kept = ((path, volume), *self._kept[: self._keep - 1])
+        self._cache = ((path, volume), *self._cache[: self._keep - 1])
         return volume

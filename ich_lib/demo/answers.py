@@ -30,7 +30,7 @@ class Answers:
     def __init__(self, page: Page, first: ModelPair, load_pair: Callable[[str], ModelPair]):
         """`load_pair` loads a model by its name in the box "Compare with"; "" there stands for none."""
         self.page, self.first, self.load_pair = page, first, load_pair
-        self.nothing = {page.status: gr.skip()}
+        self.no_change = {page.status: gr.skip()}
 
     def ended(self, status: str = "") -> dict:
         """The word on what is going on, and no button to stop it."""
@@ -54,7 +54,7 @@ class Answers:
         page, turn = self.page, turns.next()
         payloads = [pair.sample(name) for pair in self.pairs(second_model)]
         if turns.last != turn:
-            return self.nothing
+            return self.no_change
         turns.word = ""
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         updates = dict(zip(self.viewers(second_model), payloads, strict=True))
@@ -104,9 +104,9 @@ class Answers:
             return
         if turns.last == turn:
             turns.word = ""
-        yield self.nothing if turns.word is None else self.ended(turns.word)
+        yield self.no_change if turns.word is None else self.ended(turns.word)
 
-    def bring(
+    def open_upload(
         self,
         request: tuple[Sequence[str], int] | None,
         truth: str | None,
@@ -123,7 +123,7 @@ class Answers:
         if request and len(studies) > 1:
             yield from self._table(studies, turns, request[1], window_settings)
         else:
-            yield {self.page.studies: None, self.page.many: ()}
+            yield {self.page.studies: None, self.page.listed_studies: ()}
             yield from self.upload(request, truth, second_model, turns, *window_settings)
 
     def _table(
@@ -135,14 +135,14 @@ class Answers:
     ) -> Iterator[dict]:
         """A row for each study as it is scored."""
         page, rows = self.page, list[dict]()
-        yield {page.studies: many.table_payload(studies, rows), page.many: studies}
+        yield {page.studies: many.table_payload(studies, rows), page.listed_studies: studies}
         for row in many.score_studies(studies, self.first.models, window_settings, lambda: turns.last == turn):
             rows.append(row)
             word = message("studies_busy", "busy", k=len(rows), n=len(studies))
             yield {page.studies: many.table_payload(studies, rows), page.status: word}
         if turns.last == turn:
             turns.word = ""
-        yield self.nothing if turns.word is None else self.ended(turns.word)
+        yield self.no_change if turns.word is None else self.ended(turns.word)
 
     def open_study(
         self,
@@ -154,14 +154,14 @@ class Answers:
     ) -> Iterator[dict]:
         """One of several studies, in the viewer."""
         if not isinstance(number, int | float) or not 0 <= number < len(studies or ()):
-            yield self.nothing
+            yield self.no_change
             return
         study = studies[int(number)]
         yield {self.page.truth: None}
         request = study.paths, turns.next()
         yield from self.upload(request, None, second_model, turns, *window_settings, part=study.part)
 
-    def again(
+    def read_again(
         self,
         last: session.CurrentScan | None,
         truth: str | None,
@@ -177,7 +177,7 @@ class Answers:
                 request, truth, second_model, turns, *window_settings, series=series, part=part, believe=believe
             )
         else:
-            yield self.nothing  # a generator without a word would empty all outputs
+            yield self.no_change  # a generator without a word would empty all outputs
 
     def choose(
         self,
@@ -193,7 +193,7 @@ class Answers:
             request = last.paths, turns.next()
             yield from self.upload(request, None, second_model, turns, *window_settings, series=series, part=last.part)
         else:
-            yield self.nothing
+            yield self.no_change
 
     def add_truth(self, truth: str, last: session.CurrentScan | None, second_model: str) -> dict:
         """A mask for the scan that is shown."""
@@ -206,7 +206,7 @@ class Answers:
     def drop_truth(self, last: session.CurrentScan | None, second_model: str) -> dict:
         """The mask was taken away."""
         if not last or not last.paths:
-            return self.nothing
+            return self.no_change
         return dict.fromkeys(self.viewers(second_model), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
 
     def inputs(
@@ -238,9 +238,9 @@ class Answers:
 
         The library that draws it comes along when the page asks for the first time (`is_first`).
         """
-        nothing = gr.skip(), gr.skip()
+        no_change = gr.skip(), gr.skip()
         if not last:
-            yield nothing
+            yield no_change
             return
         pair = self.pairs(second_model)[-1]
         turn, sample = turns.last, pair.sample(last.sample) if last.sample else None
@@ -249,13 +249,13 @@ class Answers:
         try:
             for step in run_in_thread(work):
                 if turns.last != turn:
-                    yield nothing
+                    yield no_change
                     return
                 if not isinstance(step, float):
                     yield step | library, gr.skip()
         except ValueError as problem:
             yield viewer.overlay(sample["id"] if sample else last.id, {"solid": {}}), refusal(problem)
-        yield nothing
+        yield no_change
 
     def compare(
         self,
@@ -278,11 +278,11 @@ class Answers:
             yield {page.status: busy_text(0)}
             # in one answer: a viewer that is just being made misses what comes right after it
             yield comparison | {page.second: pair.sample(last.sample)} | self.ended()
-            yield self.nothing
+            yield self.no_change
         else:
             yield comparison
             if pair:
-                yield from self.again(last, truth, second_model, turns, *window_settings)
+                yield from self.read_again(last, truth, second_model, turns, *window_settings)
 
     def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
         """Nothing is waited for any more."""
@@ -298,9 +298,9 @@ def _solid(
     threshold: float | None,
     truth: str | None,
     window_settings: session.WindowSettings,
-    tell: Callable[[float], None],
+    report_progress: Callable[[float], None],
 ) -> dict:
-    return session.solid_overlay(last, models, sample, threshold, truth, window_settings, progress=tell)
+    return session.solid_overlay(last, models, sample, threshold, truth, window_settings, progress=report_progress)
 
 
 def hide_button() -> gr.Button:

@@ -34,13 +34,13 @@ def write_files(
         threshold: of the mask, in 255ths, where the person moved it; None for the model's own.
         window_settings: as `session.read_upload` takes them.
     """
-    turn, nothing = turns.last, (gr.skip(),) * 4
+    turn, no_change = turns.last, (gr.skip(),) * 4
     try:
         if last is None:  # the first sample is not there yet
             raise PageProblem("no_result")
         for step in run_in_thread(partial(_result, models, last, window_settings)):
             if turns.last != turn:  # stopped, or something else is looked at by now
-                yield nothing
+                yield no_change
                 return
             if isinstance(step, float):
                 yield gr.skip(), gr.skip(), writing_text(step), gr.skip()
@@ -59,10 +59,10 @@ def _result(
     models: Models | None,
     last: session.CurrentScan,
     window_settings: session.WindowSettings,
-    tell: Callable[[float], None],
+    report_progress: Callable[[float], None],
 ) -> Result:
     scan = session.current_scan(last, window_settings)
-    return session.find_blood(scan, models, tell, believe=last.believe)
+    return session.find_blood(scan, models, report_progress, believe=last.believe)
 
 
 def result_json(

@@ -92,12 +92,14 @@ def score_studies(
                 yield step
 
 
-def _row(study: Study, models: Models, window_settings: session.WindowSettings, tell: Callable[[float], None]) -> dict:
+def _row(
+    study: Study, models: Models, window_settings: session.WindowSettings, report_progress: Callable[[float], None]
+) -> dict:
     results: list[Result] = []
 
     def find() -> Result:
         scan = session.read_upload(study.paths, *window_settings, part=study.part)
-        results.append(session.find_blood(scan, models, tell))
+        results.append(session.find_blood(scan, models, report_progress))
         return results[0]
 
     line = line_of(study.name, models, find, place="page")
@@ -110,8 +112,8 @@ def _row(study: Study, models: Models, window_settings: session.WindowSettings, 
 
 def _warnings(result: Result) -> list[dict[str, str]]:
     """The doubts about a scan, then the notes on it; each by language."""
-    told = in_each_language(doubt_sentences, result)
-    doubts = [dict(zip(told, sentences, strict=True)) for sentences in zip(*told.values(), strict=True)]
+    by_language = in_each_language(doubt_sentences, result)
+    doubts = [dict(zip(by_language, sentences, strict=True)) for sentences in zip(*by_language.values(), strict=True)]
     return [*doubts, *map(note_by_language, notes_of(result))]
 
 

@@ -27,14 +27,16 @@ class Page:
         sample, compare, files, truth, series, window, level, width: what a person chooses. `compare` is the name of a
             second model, or "".
         about: the task of the second model, and its figures on patients that it had not seen.
-        own: the row of level and width.
+        window_row: the row of level and width.
         make, written, zipped: downloads, one by one and together.
         status, stop: what is going on, and the button that ends it.
         believe: the button that shows a finding although the scan may be no native head CT.
-        studies: the table of several studies, many which they are, and number the one to open (page.js fills it in).
+        studies: the table of several studies.
+        listed_studies: these studies.
+        number: the study to open (page.js fills it in).
         viewer, second: both viewers.
         second_column, difference_column: the columns of the second viewer and of the difference of both.
-        json, ask, asked_series, believing: of programs, unseen.
+        json, ask, requested_series, believing: for programs, invisible.
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
         case: the sample that the address of the page asks for.
         no_model: "", for events of the first viewer, as `compare` for those of the second.
@@ -51,7 +53,7 @@ class Page:
     truth: gr.File
     series: gr.Dropdown
     window: gr.Dropdown
-    own: gr.Row
+    window_row: gr.Row
     level: gr.Number
     width: gr.Number
     make: gr.Button
@@ -61,7 +63,7 @@ class Page:
     stop: gr.Button
     believe: gr.Button
     studies: gr.HTML
-    many: gr.State
+    listed_studies: gr.State
     number: gr.Number
     viewer: gr.HTML
     second: gr.HTML
@@ -69,7 +71,7 @@ class Page:
     difference_column: gr.Column
     json: gr.JSON
     ask: gr.Button
-    asked_series: gr.Textbox
+    requested_series: gr.Textbox
     believing: gr.Checkbox
     threshold: gr.Number
     case: gr.Textbox
@@ -79,7 +81,16 @@ class Page:
     @property
     def outputs(self) -> list[gr.components.Component]:
         """What the answer to a scan may change."""
-        parts = [self.viewer, self.second, self.sample, self.files, self.truth, self.series, self.studies, self.many]
+        parts = [
+            self.viewer,
+            self.second,
+            self.sample,
+            self.files,
+            self.truth,
+            self.series,
+            self.studies,
+            self.listed_studies,
+        ]
         return [*parts, self.last, self.status, self.stop, self.believe, self.written, self.zipped]
 
 
@@ -97,12 +108,12 @@ def lay_out(compare_with: Sequence[str]) -> Page:
         turns=gr.State(session.RequestCounter()),  # Gradio makes each session its own
         json=gr.JSON(visible=False),
         ask=gr.Button(visible=False),
-        asked_series=gr.Textbox("", visible=False),
+        requested_series=gr.Textbox("", visible=False),
         believing=gr.Checkbox(False, visible=False),
         threshold=gr.Number(None, visible=False),
         case=gr.Textbox("", visible=False),
         is_first=gr.Checkbox(True, visible=False),
-        many=gr.State(()),
+        listed_studies=gr.State(()),
         number=gr.Number(None, visible=False),
         no_model=gr.State(""),
         **rail,

@@ -166,8 +166,8 @@ def at_threshold(result: Result, threshold: float | None) -> Result:
     >>> at_threshold(result, 128) is result  # the model's own
     True
     """
-    own = max(round(result.threshold * 255), 1)
-    if threshold is None or not 1 <= threshold <= 255 or int(threshold) == own:
+    own_threshold = max(round(result.threshold * 255), 1)
+    if threshold is None or not 1 <= threshold <= 255 or int(threshold) == own_threshold:
         return result
     chosen = int(threshold) / 255
     note = f"The mask's threshold was set to {chosen:.2f} by a person; the model's own is {result.threshold:.2f}."
@@ -321,8 +321,8 @@ def read_and_analyze(
         yield Overlay(tuple(range(len(pairs))), truth_overlay(truth, current))
 
 
-def _findings(scan: Scan, models: Models | None, believe: bool, tell: Callable[[float], None]) -> dict:
-    return viewer.findings(find_blood(scan, models, tell, believe=believe))
+def _findings(scan: Scan, models: Models | None, believe: bool, report_progress: Callable[[float], None]) -> dict:
+    return viewer.findings(find_blood(scan, models, report_progress, believe=believe))
 
 
 def _check_size(paths: Sequence[str]) -> None:

@@ -101,19 +101,19 @@ def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
     upload_event = _on(
         page.files.upload, answers.take, [page.files, page.turns], [page.requested_files, page.files, page.truth, *wait]
     )
-    read = [_on(upload_event.then, answers.bring, [page.requested_files, *settings], outputs, reads=True)]
+    read = [_on(upload_event.then, answers.open_upload, [page.requested_files, *settings], outputs, reads=True)]
     busy = _on(page.studies.select, partial(busy_update, True), None, wait)
-    study_inputs = [page.number, page.many, page.compare, page.turns, page.window, page.level, page.width]
+    study_inputs = [page.number, page.listed_studies, page.compare, page.turns, page.window, page.level, page.width]
     read.append(_on(busy.then, answers.open_study, study_inputs, outputs, reads=True, js=ASK_STUDY))
-    _on(page.window.input, lambda name: gr.Row(visible=name == session.OTHER_WINDOW), page.window, page.own)
+    _on(page.window.input, lambda name: gr.Row(visible=name == session.OTHER_WINDOW), page.window, page.window_row)
     for changed in (page.window.input, page.level.submit, page.width.submit):
         busy = _on(changed, lambda last: busy_update(last and last.paths), page.last, wait)
-        read.append(_on(busy.then, answers.again, [page.last, *settings], outputs, reads=True))
+        read.append(_on(busy.then, answers.read_again, [page.last, *settings], outputs, reads=True))
     busy = _on(page.series.input, lambda last: busy_update(last and last.paths), page.last, wait)
     chosen = [page.series, page.last, page.compare, page.turns, page.window, page.level, page.width]
     read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
     busy = _on(page.believe.click, partial(busy_update, True), None, wait)
-    read.append(_on(busy.then, partial(answers.again, believe=True), [page.last, *settings], outputs, reads=True))
+    read.append(_on(busy.then, partial(answers.read_again, believe=True), [page.last, *settings], outputs, reads=True))
     both = [*outputs, page.second_column, page.difference_column, page.about]
     read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
     window_inputs = [page.window, page.level, page.width]
@@ -148,7 +148,7 @@ def _wire_files(page: Page, models: Models | None) -> None:
     _wait_no_more(page, written)
     page.ask.click(
         partial(downloads.result_json, models),
-        [page.files, *window_inputs, page.asked_series, page.believing],
+        [page.files, *window_inputs, page.requested_series, page.believing],
         page.json,
         api_name="analyze",
         api_description=f"A head CT to the content of result.json. {NOTICE}",

@@ -13,11 +13,11 @@ from ich_lib.measures.report import Abstention
 MARGIN = 0.2
 
 
-def curve(wrong: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+def curve(is_wrong: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """Error among the most confident answers, for every number of answers.
 
     Args:
-        wrong: (n,) bool, whether an answer is wrong.
+        is_wrong: (n,) bool, whether an answer is wrong.
         confidence: (n,) any measure; higher is surer. Equal values have no order: each counts as their mean.
 
     Returns:
@@ -27,14 +27,14 @@ def curve(wrong: np.ndarray, confidence: np.ndarray) -> np.ndarray:
         El-Yaniv and Wiener 2010, JMLR 11:1605 (risk and coverage of a selective classifier).
     """
     levels, group = np.unique(-np.asarray(confidence, float), return_inverse=True)
-    share = np.bincount(group, wrong, len(levels)) / np.bincount(group, minlength=len(levels))
+    share = np.bincount(group, is_wrong, len(levels)) / np.bincount(group, minlength=len(levels))
     n_answered = np.arange(1, len(group) + 1)
     return np.stack([n_answered / len(group), np.cumsum(share[np.sort(group)]) / n_answered], axis=1)
 
 
-def area(wrong: np.ndarray, confidence: np.ndarray) -> float:
+def area(is_wrong: np.ndarray, confidence: np.ndarray) -> float:
     """Mean error over all coverages (AURC, Geifman et al. 2019, arXiv:1805.08206); lower is better."""
-    return float(curve(wrong, confidence)[:, 1].mean())
+    return float(curve(is_wrong, confidence)[:, 1].mean())
 
 
 def abstention(scans: Sequence[JudgedScan], *, threshold: float, margin: float = MARGIN) -> Abstention:
@@ -52,22 +52,22 @@ def abstention(scans: Sequence[JudgedScan], *, threshold: float, margin: float =
     low, high = round(threshold - margin, 6), round(threshold + margin, 6)  # 0.3, despite rounding
     silent = lambda score: (low < score) & (score < high)  # noqa: E731
     rate = lambda of: estimate(scans, lambda sample: of(*_answers(sample, threshold)))  # noqa: E731
-    wrong, score = _answers(scans, threshold)
-    sure = lambda score: np.abs(score - threshold)  # noqa: E731
-    missed = wrong & (score < threshold) & ~silent(score)
+    is_wrong, score = _answers(scans, threshold)
+    confidence = lambda score: np.abs(score - threshold)  # noqa: E731
+    missed = is_wrong & (score < threshold) & ~silent(score)
     return Abstention(
         band=(low, high),
         scans=len(scans),
         answered=int((~silent(score)).sum()),
-        wrong=int(wrong.sum()),
-        wrong_answered=int(wrong[~silent(score)].sum()),
+        wrong=int(is_wrong.sum()),
+        wrong_answered=int(is_wrong[~silent(score)].sum()),
         missed_answered=int(missed.sum()),
-        coverage=rate(lambda wrong, score: float((~silent(score)).mean())),
-        error_answered=rate(lambda wrong, score: _mean(wrong[~silent(score)])),
-        error_all=rate(lambda wrong, score: _mean(wrong)),
-        area=rate(lambda wrong, score: area(wrong, sure(score))),
-        least_area=area(wrong, ~wrong),
-        curve=tuple((share, error) for share, error in curve(wrong, sure(score)).tolist()),
+        coverage=rate(lambda is_wrong, score: float((~silent(score)).mean())),
+        error_answered=rate(lambda is_wrong, score: _mean(is_wrong[~silent(score)])),
+        error_all=rate(lambda is_wrong, score: _mean(is_wrong)),
+        area=rate(lambda is_wrong, score: area(is_wrong, confidence(score))),
+        least_area=area(is_wrong, ~is_wrong),
+        curve=tuple((share, error) for share, error in curve(is_wrong, confidence(score)).tolist()),
     )
 
 

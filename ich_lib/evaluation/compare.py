@@ -181,8 +181,8 @@ def group_scans(report: Report, by: str, measure: Measure[float]) -> dict[str, G
 
 def group_runs(reports: Mapping[str, Report], measure: Measure[float]) -> dict[str, Group]:
     """Whole runs as groups: name of the run to all its scans. Patients in several reports keep one number."""
-    everyone = sorted({(report.data, line.patient) for report in reports.values() for line in report.per_patient})
-    patient_numbers = {patient: k for k, patient in enumerate(everyone, 1)}
+    all_patients = sorted({(report.data, line.patient) for report in reports.values() for line in report.per_patient})
+    patient_numbers = {patient: k for k, patient in enumerate(all_patients, 1)}
     groups = {}
     for name, report in reports.items():
         values_of_runs = [

@@ -19,7 +19,7 @@ from ich_lib.measures.report import (
     OfGroup,
     OfType,
     Volume,
-    Way,
+    VolumeAgreement,
     Worst,
 )
 
@@ -77,9 +77,9 @@ def mask_metrics(scans: Sequence[JudgedScan]) -> Masks | None:
         scan for scan in outlined if scan.hd95_mm is not None and np.isfinite(scan.hd95_mm)
     ]  # the others are counted below
 
-    def pooled(name: str, where: str) -> Statistic:
+    def pooled(name: str, of_slices: str) -> Statistic:
         return lambda sample: float(
-            np.mean(np.concatenate([getattr(scan, name)[getattr(scan, where)] for scan in sample]))
+            np.mean(np.concatenate([getattr(scan, name)[getattr(scan, of_slices)] for scan in sample]))
         )
 
     return Masks(
@@ -135,8 +135,8 @@ def spacing_note(scans: Sequence[JudgedScan]) -> str:
     n_known = sum(scan.spacing_known for scan in scans)
     if n_known == len(scans):
         return "from the files"
-    whose = f"from the files of {n_known} of {len(scans)} scans; for the others " if n_known else ""
-    return f"{whose}assumed, {_ASSUMED_MM} mm"
+    sizes_text = f"from the files of {n_known} of {len(scans)} scans; for the others " if n_known else ""
+    return f"{sizes_text}assumed, {_ASSUMED_MM} mm"
 
 
 def volume_metrics(scans: Sequence[JudgedScan]) -> Volume | None:
@@ -147,7 +147,7 @@ def volume_metrics(scans: Sequence[JudgedScan]) -> Volume | None:
     return Volume(methods) if methods else None
 
 
-def _agreement(outlined: list[JudgedScan], of: Callable[[JudgedScan], float | None]) -> Way | None:
+def _agreement(outlined: list[JudgedScan], of: Callable[[JudgedScan], float | None]) -> VolumeAgreement | None:
     """One method of measuring; None if it has fewer than two scans."""
     pairs = [(scan, ml) for scan in outlined if (ml := of(scan)) is not None]
     if len(pairs) < 2:
@@ -155,7 +155,7 @@ def _agreement(outlined: list[JudgedScan], of: Callable[[JudgedScan], float | No
     measured_scans, found_ml = [scan for scan, _ in pairs], [ml for _, ml in pairs]
     errors = lambda sample: np.array([of(scan) - scan.true_ml for scan in sample])  # noqa: E731
     agreement = metrics.bland_altman([scan.true_ml for scan in measured_scans], found_ml)
-    return Way(
+    return VolumeAgreement(
         mae_ml=estimate(measured_scans, lambda sample: float(np.abs(errors(sample)).mean())),
         bias_ml=estimate(measured_scans, lambda sample: float(errors(sample).mean())),
         limits_ml=(agreement.low_ml, agreement.high_ml),
@@ -358,7 +358,7 @@ def _group(scans: list[JudgedScan]) -> OfGroup:
     return OfGroup(
         patients=len({scan.patient for scan in scans}),
         bleeding=sum(map(has_blood, scans)),
-        dice_per_subject=estimate(outlined, lambda few: float(np.mean([o.subject_dice for o in few]))),
+        dice_per_subject=estimate(outlined, lambda subset: float(np.mean([o.subject_dice for o in subset]))),
         slice_auc_any=estimate(scans, _of_slices(metrics.auc)),
         scan_auc_any=estimate(scans, _of_scans(metrics.auc)),
         median_scan_score=float(np.median([scan.scan_scores[ANY] for scan in scans])),

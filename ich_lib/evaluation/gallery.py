@@ -122,8 +122,8 @@ def worst_by_kind(rows: Sequence[Line], *, threshold: float, count: int) -> list
             kinds["false alarm"].append((-row.scan_any, row))
         elif row.dice is not None and row.dice < LOW_DICE:
             kinds["low overlap"].append((row.dice, row))
-        elif (wrong := _wrong_ml(row)) >= VOLUME_ML and wrong >= VOLUME_SHARE * row.true_ml:
-            kinds["wrong volume"].append((-wrong, row))
+        elif (differing := _wrong_ml(row)) >= VOLUME_ML and differing >= VOLUME_SHARE * row.true_ml:
+            kinds["wrong volume"].append((-differing, row))
     queues = {kind: [row for _, row in sorted(entries, key=lambda pair: pair[0])] for kind, entries in kinds.items()}
     turns = [(turn, kind, row) for kind, queue in queues.items() for turn, row in enumerate(queue)]
     picks = sorted(turns, key=lambda turn: (turn[0], KINDS.index(turn[1])))[:count]
@@ -140,11 +140,11 @@ def _wrong_ml(row: Line) -> float:
 def informative_slices(failed: Failure, heat: np.ndarray, *, count: int = _SLICES) -> list[int]:
     """The slice with most blood, which shows a missed bleed, then those with the most wrong pixels; if there are none,
     the slice with most heat. Foot to head."""
-    wrong, truth = failed.false_alarm if failed.is_overcall else failed.missed, failed.case.truth
-    order = np.lexsort([volume.sum(axis=(1, 2), dtype=float) for volume in (heat, truth, wrong)])[::-1].tolist()
+    differing, truth = failed.false_alarm if failed.is_overcall else failed.missed, failed.case.truth
+    order = np.lexsort([volume.sum(axis=(1, 2), dtype=float) for volume in (heat, truth, differing)])[::-1].tolist()
     if truth.any():
         order.insert(0, int(truth.sum(axis=(1, 2)).argmax()))
-    slices = [k for k in dict.fromkeys(order) if (wrong | truth)[k].any()]
+    slices = [k for k in dict.fromkeys(order) if (differing | truth)[k].any()]
     return sorted(slices[:count] or order[:1])
 
 

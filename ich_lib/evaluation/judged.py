@@ -115,8 +115,8 @@ class JudgedScan:
 
     def without_mask(self) -> "JudgedScan":
         """The same scan with empty masks."""
-        nothing = np.zeros_like(self.mask_px)
-        return replace(self, mask_px=nothing, shared_px=nothing)
+        zeros = np.zeros_like(self.mask_px)
+        return replace(self, mask_px=zeros, shared_px=zeros)
 
     @property
     def subject_dice(self) -> float | None:
@@ -336,8 +336,8 @@ def table_scan(table: Table, rows: np.ndarray) -> Scan:
 
 def table_truth(table: Table, rows: np.ndarray) -> np.ndarray:
     """(z, y, x) bool, the outlined blood of one scan; empty on slices without outline."""
-    none = np.zeros(table.hu(rows[0]).shape, bool)
-    return np.stack([table.truth(r) if table.outlined[r] else none for r in rows])
+    no_mask = np.zeros(table.hu(rows[0]).shape, bool)
+    return np.stack([table.truth(r) if table.outlined[r] else no_mask for r in rows])
 
 
 def _facts(table: Table, rows: np.ndarray) -> Facts:

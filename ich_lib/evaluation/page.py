@@ -72,14 +72,14 @@ def write_page(report: Report, path: Path) -> None:
     from ich_lib.show import evaluation
 
     models = ", ".join(dict.fromkeys(model.name for model in report.models))
-    whom = f"fold {report.folds}"
+    folds_text = f"fold {report.folds}"
     if isinstance(report.folds, tuple):
-        whom = f"folds {', '.join(map(str, report.folds))}, each judged by the model that never saw it"
+        folds_text = f"folds {', '.join(map(str, report.folds))}, each judged by the model that never saw it"
     sections = [
         f"<h1>{html.escape(models)} on {html.escape(report.data)}</h1>",
         f"<p class='notice'>{html.escape(report.notice)}</p>",
         _leaky(report),
-        f"<p>{report.scans} scans of {len(report.patients)} patients never trained on ({html.escape(whom)}). "
+        f"<p>{report.scans} scans of {len(report.patients)} patients never trained on ({html.escape(folds_text)}). "
         f"Scores calibrated: {report.calibrated}. Intervals: 95 %, over resampled patients.</p>",
         html_table("Headline", _rows(report)),
         _picture(evaluation(report), "ROC curves, reliability, volumes and Dice by patient"),
@@ -217,7 +217,7 @@ def _volumes(part: Volume | None, spacing: str) -> str:
     rows = [
         (name, to_text(method.mae_ml), to_text(method.bias_ml), "{:.1f} to {:.1f}".format(*method.limits_ml))
         for key, name in VOLUME_METHOD_NAMES.items()
-        if (method := part.ways.get(key))
+        if (method := part.methods.get(key))
     ]
     head = (
         "volume in mL, compared with the truth's voxels",
@@ -272,8 +272,8 @@ def _groups(title: str, groups: Mapping[str, OfGroup]) -> str:
 
 def _worst(worst: Sequence[Worst]) -> str:
     rows = []
-    for line, what in ((entry.line, entry.what) for entry in worst):
+    for line, error in ((entry.line, entry.what) for entry in worst):
         measured = map(to_text, (line.true_ml, line.mask_ml, line.dice, line.scan_any))
-        rows.append((line.patient, ", ".join(line.types), line.slices_with_blood, *measured, what))
+        rows.append((line.patient, ", ".join(line.types), line.slices_with_blood, *measured, error))
     head = ("patient", "types", "slices with blood", "true ml", "mask ml", "dice", "scan any", "what")
     return html_table("Cases to review first", rows, head)

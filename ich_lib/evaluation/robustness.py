@@ -247,12 +247,12 @@ def robustness(planned: Plan, out: str | Path) -> dict:
     return report
 
 
-def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object]) -> list[list[Outcome]]:
+def _outcomes(planned: Plan, name: str, path: Path, advance: Callable[[int], object]) -> list[list[Outcome]]:
     """For each severity the outcome of every scan under a corruption, read from its file, or computed and written to
     it."""
     key = planned.key(name)
     if not path.is_file():
-        saved = {"key": key, "severities": _read_all(planned, name, done)}
+        saved = {"key": key, "severities": _read_all(planned, name, advance)}
         part = path.with_suffix(".part")
         part.write_text(json.dumps(saved))
         part.replace(path)
@@ -263,11 +263,11 @@ def _outcomes(planned: Plan, name: str, path: Path, done: Callable[[int], object
                 f"{path.parent.parent} holds results of other models, scans, seed or version. Choose another "
                 "folder, or remove it."
             )
-        done(len(planned.candidates) * len(key["strengths"]))
+        advance(len(planned.candidates) * len(key["strengths"]))
     return [[_outcome(values) for values in entries] for entries in saved["severities"]]
 
 
-def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[list[dict]]:
+def _read_all(planned: Plan, name: str, advance: Callable[[int], object]) -> list[list[dict]]:
     severities = (0,) if name == CLEAN_KEY else SEVERITIES
     outcomes: list[list[dict]] = [[] for _ in severities]
     for number, candidate in enumerate(planned.candidates):
@@ -275,7 +275,7 @@ def _read_all(planned: Plan, name: str, done: Callable[[int], object]) -> list[l
         for severity, entries in zip(severities, outcomes, strict=True):
             corrupted_exam = corrupt(case, name, severity, seed=planned.seed + number) if severity else case
             entries.append(outcome(corrupted_exam, candidate).as_json())
-            done(1)
+            advance(1)
     return outcomes
 
 

@@ -17,7 +17,7 @@ from ich_lib.prepare.head import head_box
 from ich_lib.show.figure import Figure
 from ich_lib.show.robustness import Example, examples, robustness_plot
 
-SHOWN = (1, 3, 5)  # severities of the examples
+EXAMPLE_SEVERITIES = (1, 3, 5)  # severities of the examples
 _NAMES = {
     "dice_per_subject": "Dice per subject",
     "slice_auc_any": "Slice AUC",
@@ -47,7 +47,7 @@ def write_robustness_page(report: dict, path: Path) -> None:
         "<h2>What it looks like</h2>",
         "<p class='quiet'>One slice of a phantom in the brain window, its blood outlined. No patient.</p>",
         _picture(
-            examples(spoiled(example_exam())),
+            examples(corruption_examples(example_exam())),
             "A phantom's slice under each corruption at severities 1, 3 and 5",
             "examples",
         ),
@@ -70,7 +70,7 @@ def example_exam() -> Case:
     return phantom(FIRST, bleeds=["intraparenchymal"], slices=SLICES)
 
 
-def spoiled(case: Case, *, seed: int = 0) -> list[list[Example]]:
+def corruption_examples(case: Case, *, seed: int = 0) -> list[list[Example]]:
     """The slice with most blood, one line per corruption: clean, then at severities 1, 3 and 5.
 
     Args:
@@ -80,7 +80,7 @@ def spoiled(case: Case, *, seed: int = 0) -> list[list[Example]]:
     k, box = int(case.truth.sum(axis=(1, 2)).argmax()), head_box(case.scan.hu).scaled(1.1)
     lines = []
     for name, corruption in CORRUPTIONS.items():
-        titles = {0: f"{name}: clean", **{severity: corruption.strength(severity) for severity in SHOWN}}
+        titles = {0: f"{name}: clean", **{severity: corruption.strength(severity) for severity in EXAMPLE_SEVERITIES}}
         line = []
         for severity, title in titles.items():
             worse = corrupt(case, name, severity, seed=seed)

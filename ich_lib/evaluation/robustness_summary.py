@@ -26,17 +26,18 @@ def summary_sentence(report: dict) -> str:
     """The report in one sentence."""
     models = listed(dict.fromkeys(model["name"] for model in report["models"]))
     failing = [f"{name} ({_strength(report, name, at)})" for name, at in report["not_believed_from"].items() if at]
-    borne = [name for name, at in report["not_believed_from"].items() if not at]
-    whom, measures = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
+    tolerated = [name for name, at in report["not_believed_from"].items() if not at]
+    opening, measures = f"On {report['scans']} scans ({report['data']})", "Dice, slice AUC, sensitivity or specificity"
     if not failing:
         return (
-            f"{whom} {models} bore all that was tried: no loss of more than {TOLERATED_DROP} of {measures} was shown."
+            f"{opening} {models} bore all that was tried: no loss of more than {TOLERATED_DROP} of {measures} was "
+            "shown."
         )
-    spared = f", which was shown for no severity of {listed(borne)}" if borne else ""
+    exception = f", which was shown for no severity of {listed(tolerated)}" if tolerated else ""
     return (
-        f"{whom} nobody should believe {models} from here on: {', '.join(failing)}; there more than "
+        f"{opening} nobody should believe {models} from here on: {', '.join(failing)}; there more than "
         f"{TOLERATED_DROP} of {measures} "
-        f"is lost{spared}."
+        f"is lost{exception}."
     )
 
 

@@ -26,14 +26,14 @@ class Claim:
         recipe: its name in `ich_lib.recipes`.
         claimed: the published figure; "none" if the system gave none.
         measured: the definition of that figure.
-        again: the same figure of a report, with the same fault; None if no report has it.
+        same_figure: that figure of a report, with the same fault; None if no report has it.
         fix: the correct alternative, in one line.
     """
 
     recipe: str
     claimed: str
     measured: str
-    again: Callable[[Report], Pair | None]
+    same_figure: Callable[[Report], Pair | None]
     fix: str
 
     @property
@@ -237,13 +237,13 @@ def _result_table(claims: Sequence[Claim], trainings: Mapping[str, Training]) ->
 
 
 def _result(claim: Claim, training: Training) -> tuple[str, ...]:
-    again, nothing = claim.again(training.report) or (None, None)
+    figure, empty_figure = claim.same_figure(training.report) or (None, None)
     folds = training.report.folds
     of = f"{len(training.runs)} folds" if isinstance(folds, tuple) else f"fold {folds}"
     return (
         f"`{training.name}` ({of})",
-        to_text(again),
-        to_text(nothing),
+        to_text(figure),
+        to_text(empty_figure),
         f"{'Dice' if training.is_segmenter else 'AUC'} {to_text(training.honest)}",
         to_text(training.baseline),
         "yes" if training.works else "no",

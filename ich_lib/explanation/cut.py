@@ -15,7 +15,7 @@ _OUTPUTS = ("scores", "mask")
 
 
 @dataclass(frozen=True)
-class Cut:
+class SplitModel:
     """A network cut in two at one layer, and the output that is explained.
 
     Attributes:
@@ -26,8 +26,8 @@ class Cut:
             probabilities), its output is explained as it is.
         is_plain: whether the network holds no nested network and has one output, as tf-keras-vis requires.
         body: pictures (n, y, x, channel) to the layer's output (n, r, c, k).
-        rest: pictures and the layer's output to the explained output.
-        whole: pictures to the explained output.
+        top: pictures and the layer's output to the explained output.
+        network: pictures to the explained output.
     """
 
     model: keras.Model
@@ -36,8 +36,8 @@ class Cut:
     is_logit: bool
     is_plain: bool
     body: keras.Model
-    rest: keras.Model
-    whole: keras.Model
+    top: keras.Model
+    network: keras.Model
 
     def features(self, pictures: np.ndarray) -> np.ndarray:
         """(n, r, c, k) output of the layer."""
@@ -45,19 +45,19 @@ class Cut:
 
     def blood(self, pictures: np.ndarray) -> np.ndarray:
         """(n, y, x) float32, 1 for pixels that a mask calls blood: probability at least one half."""
-        return (_predict(self.whole, pictures)[..., 0] >= (0 if self.is_logit else 0.5)).astype(np.float32)
+        return (_predict(self.network, pictures)[..., 0] >= (0 if self.is_logit else 0.5)).astype(np.float32)
 
     def target(self, pictures: np.ndarray, *, of: int, blood: np.ndarray | None = None) -> np.ndarray:
         """(n,) the explained value: score `of`, or the mask's sum over the pixels of `blood`."""
-        return np.asarray(keras.ops.convert_to_numpy(self._target(self.whole(_tensor(pictures)), of, blood)))
+        return np.asarray(keras.ops.convert_to_numpy(self._target(self.network(_tensor(pictures)), of, blood)))
 
     def gradient(self, pictures: np.ndarray, features: np.ndarray | None = None, *, of: int) -> np.ndarray:
         """The gradient of `target` with respect to the layer's output, or to the pictures if no output is given."""
         blood = self.blood(pictures) if self.output == "mask" else None
         if features is None:
-            return gradient(lambda at: self._target(self.whole(at, training=False), of, blood), pictures)
+            return gradient(lambda at: self._target(self.network(at, training=False), of, blood), pictures)
         pictures_tensor = _tensor(pictures)
-        return gradient(lambda at: self._target(self.rest([pictures_tensor, at], training=False), of, blood), features)
+        return gradient(lambda at: self._target(self.top([pictures_tensor, at], training=False), of, blood), features)
 
     def _target(self, answer: keras.KerasTensor, of: int, blood: np.ndarray | None) -> keras.KerasTensor:
         if blood is None:
@@ -73,7 +73,7 @@ def _predict(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(model(_tensor(pictures), training=False)))
 
 
-def cut(model: keras.Model, layer: str | None = None, *, output: str | None = None) -> Cut:
+def split_model(model: keras.Model, layer: str | None = None, *, output: str | None = None) -> SplitModel:
     """Make a flat copy of a network and cut it at one layer. Its layers and weights are shared, not copied.
 
     Args:
@@ -111,15 +111,15 @@ def cut(model: keras.Model, layer: str | None = None, *, output: str | None = No
     picture, answer = twin.inputs[0], twin.outputs[place]
     network = keras.Model(picture, answer)
     name = _choose_layer(layer, outcomes, network, kind, model.name)
-    return Cut(
+    return SplitModel(
         model=bare,
         layer=name,
         output=kind,
         is_logit=linear is not None,
         is_plain=not nested and len(flat.outputs) == 1,
         body=keras.Model(picture, outcomes[name]),
-        rest=keras.Model([picture, outcomes[name]], answer),
-        whole=network,
+        top=keras.Model([picture, outcomes[name]], answer),
+        network=network,
     )
 
 

@@ -12,24 +12,24 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from ich_lib.explanation.cut import Cut
+from ich_lib.explanation.cut import SplitModel
 
 
-def is_usable(cut: Cut) -> bool:
+def is_usable(split_model: SplitModel) -> bool:
     """Whether tf-keras-vis is installed and can explain this."""
-    suited = cut.is_plain and cut.output == "scores" and keras.backend.backend() == "tensorflow"
+    suited = split_model.is_plain and split_model.output == "scores" and keras.backend.backend() == "tensorflow"
     return suited and importlib.util.find_spec("tf_keras_vis") is not None
 
 
-def grad_cam(cut: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False) -> np.ndarray:
+def grad_cam(split_model: SplitModel, pictures: np.ndarray, *, of: int, plus_plus: bool = False) -> np.ndarray:
     """(n, r, c) by `Gradcam` or `GradcamPlusPlus`."""
     with _removed_scipy_names():
         from tf_keras_vis.gradcam import Gradcam, GradcamPlusPlus
-    visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(cut.model, model_modifier=_modifier(cut))
+    visualizer = (GradcamPlusPlus if plus_plus else Gradcam)(split_model.model, model_modifier=_modifier(split_model))
     heat = visualizer(
         _score(of),
         pictures,
-        penultimate_layer=cut.layer,
+        penultimate_layer=split_model.layer,
         seek_penultimate_conv_layer=False,
         expand_cam=False,
         normalize_cam=False,
@@ -37,17 +37,19 @@ def grad_cam(cut: Cut, pictures: np.ndarray, *, of: int, plus_plus: bool = False
     return np.asarray(heat)
 
 
-def saliency(cut: Cut, pictures: np.ndarray, *, of: int) -> np.ndarray:
+def saliency(split_model: SplitModel, pictures: np.ndarray, *, of: int) -> np.ndarray:
     """(n, y, x) by `Saliency`, without its own noise."""
     with _removed_scipy_names():
         from tf_keras_vis.saliency import Saliency
-    return np.asarray(Saliency(cut.model, model_modifier=_modifier(cut))(_score(of), pictures, normalize_map=False))
+    return np.asarray(
+        Saliency(split_model.model, model_modifier=_modifier(split_model))(_score(of), pictures, normalize_map=False)
+    )
 
 
-def _modifier(cut: Cut) -> Callable:
+def _modifier(split_model: SplitModel) -> Callable:
     with _removed_scipy_names():
         from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
-    return ReplaceToLinear() if cut.is_logit else lambda model: None  # any modifier makes it work on a copy
+    return ReplaceToLinear() if split_model.is_logit else lambda model: None  # any modifier makes it work on a copy
 
 
 def _score(of: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:

@@ -26,7 +26,7 @@ from ich_lib.prediction.engine import Model
 if TYPE_CHECKING:
     import keras
 
-    from ich_lib.explanation.cut import Cut
+    from ich_lib.explanation.cut import SplitModel
 
 _BATCH = 16  # masked pictures of Score-CAM per batch
 
@@ -54,7 +54,9 @@ def cam(model: Model, pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
     return _keep_positive(heat[..., of])
 
 
-def grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, layer: str | None = None) -> np.ndarray:
+def grad_cam(
+    model: "keras.Model | SplitModel", pictures: np.ndarray, *, of: int = -1, layer: str | None = None
+) -> np.ndarray:
     """Grad-CAM: a layer's channels, each weighted by the mean gradient of the output with respect to it.
 
     Args:
@@ -66,16 +68,16 @@ def grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
     """
-    cut_model = _cut_model(model, layer)
-    if keras_vis := _keras_vis(model, cut_model):
-        return _keep_positive(keras_vis.grad_cam(cut_model, pictures, of=of))
-    features = cut_model.features(pictures)
-    weights = cut_model.gradient(pictures, features, of=of).mean(axis=(1, 2), keepdims=True)
+    parts = _as_split_model(model, layer)
+    if keras_vis := _keras_vis(model, parts):
+        return _keep_positive(keras_vis.grad_cam(parts, pictures, of=of))
+    features = parts.features(pictures)
+    weights = parts.gradient(pictures, features, of=of).mean(axis=(1, 2), keepdims=True)
     return _keep_positive((weights * features).sum(axis=-1))
 
 
 def grad_cam_plus_plus(
-    model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1, layer: str | None = None
+    model: "keras.Model | SplitModel", pictures: np.ndarray, *, of: int = -1, layer: str | None = None
 ) -> np.ndarray:
     """Grad-CAM++: like Grad-CAM, but each position has its own weight from the gradient, so that small spots are not
     lost.
@@ -92,11 +94,11 @@ def grad_cam_plus_plus(
         Chattopadhay et al. 2018, arXiv:1710.11063, equations 5 and 19; the shares of a channel add up to 1 as in the
         authors' code.
     """
-    cut_model = _cut_model(model, layer)
-    if keras_vis := _keras_vis(model, cut_model):
-        return _keep_positive(keras_vis.grad_cam(cut_model, pictures, of=of, plus_plus=True))
-    features = cut_model.features(pictures).astype(float)
-    slope = cut_model.gradient(pictures, features.astype(np.float32), of=of).astype(float)
+    parts = _as_split_model(model, layer)
+    if keras_vis := _keras_vis(model, parts):
+        return _keep_positive(keras_vis.grad_cam(parts, pictures, of=of, plus_plus=True))
+    features = parts.features(pictures).astype(float)
+    slope = parts.gradient(pictures, features.astype(np.float32), of=of).astype(float)
     below = 2 * slope**2 + slope**3 * features.sum(axis=(1, 2), keepdims=True)
     shares = _divide(slope**2, below)
     shares = _divide(shares, shares.sum(axis=(1, 2), keepdims=True))
@@ -105,7 +107,7 @@ def grad_cam_plus_plus(
 
 
 def score_cam(
-    model: "keras.Model | Cut",
+    model: "keras.Model | SplitModel",
     pictures: np.ndarray,
     *,
     of: int = -1,
@@ -129,35 +131,40 @@ def score_cam(
     Source:
         Wang H. et al. 2020, arXiv:1910.01279; the choice of channels: tabayashi0117, Faster Score-CAM.
     """
-    cut_model = _cut_model(model, layer)
-    blood = cut_model.blood(pictures) if cut_model.output == "mask" else [None] * len(pictures)
+    parts = _as_split_model(model, layer)
+    blood = parts.blood(pictures) if parts.output == "mask" else [None] * len(pictures)
     maps = [
-        _score_cam(cut_model, *slice_inputs, of, channels)
-        for slice_inputs in zip(pictures, cut_model.features(pictures), blood, strict=True)
+        _score_cam(parts, *slice_inputs, of, channels)
+        for slice_inputs in zip(pictures, parts.features(pictures), blood, strict=True)
     ]
     return _keep_positive(np.stack(maps))
 
 
 def _score_cam(
-    cut_model: "Cut", picture: np.ndarray, features: np.ndarray, blood: np.ndarray | None, of: int, channels: int | None
+    parts: "SplitModel",
+    picture: np.ndarray,
+    features: np.ndarray,
+    blood: np.ndarray | None,
+    of: int,
+    channels: int | None,
 ) -> np.ndarray:
     """(r, c) of one picture."""
     low, high = features.min(axis=(0, 1)), features.max(axis=(0, 1))
     order = np.argsort(low - high, kind="stable")[:channels]
     order = order[high[order] > low[order]]
     weights = np.zeros(len(order), np.float32)
-    black = cut_model.target(np.zeros_like(picture[None]), of=of, blood=None if blood is None else blood[None])
+    black = parts.target(np.zeros_like(picture[None]), of=of, blood=None if blood is None else blood[None])
     size = picture.shape[1::-1]
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
         lit = (features[..., batch] - low[batch]) / (high[batch] - low[batch])
         masked = np.stack([cv2.resize(lit[..., n], size)[..., None] * picture for n in range(len(batch))])
         blood_of_each = None if blood is None else np.repeat(blood[None], len(batch), axis=0)
-        weights[start : start + len(batch)] = cut_model.target(masked, of=of, blood=blood_of_each) - black
+        weights[start : start + len(batch)] = parts.target(masked, of=of, blood=blood_of_each) - black
     return features[..., order] @ weights
 
 
-def saliency(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
+def saliency(model: "keras.Model | SplitModel", pictures: np.ndarray, *, of: int = -1) -> np.ndarray:
     """How much the output changes with each pixel: the largest absolute gradient over the channels, (n, y, x).
 
     Args:
@@ -168,14 +175,14 @@ def saliency(model: "keras.Model | Cut", pictures: np.ndarray, *, of: int = -1) 
     Source:
         Simonyan et al. 2014, arXiv:1312.6034, section 3.1.
     """
-    cut_model = _cut_model(model)
-    if keras_vis := _keras_vis(model, cut_model):
-        return _keep_positive(keras_vis.saliency(cut_model, pictures, of=of))
-    return _keep_positive(np.abs(cut_model.gradient(pictures, of=of)).max(axis=-1))
+    parts = _as_split_model(model)
+    if keras_vis := _keras_vis(model, parts):
+        return _keep_positive(keras_vis.saliency(parts, pictures, of=of))
+    return _keep_positive(np.abs(parts.gradient(pictures, of=of)).max(axis=-1))
 
 
 def smooth_grad(
-    model: "keras.Model | Cut",
+    model: "keras.Model | SplitModel",
     pictures: np.ndarray,
     *,
     of: int = -1,
@@ -205,7 +212,7 @@ def smooth_grad(
     return _keep_positive(sum(saliency(model, copies, of=of) for copies in draws) / samples)
 
 
-def seg_grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, layer: str | None = None) -> np.ndarray:
+def seg_grad_cam(model: "keras.Model | SplitModel", pictures: np.ndarray, *, layer: str | None = None) -> np.ndarray:
     """Segmentation Grad-CAM: Grad-CAM of the mask's logits, summed over the pixels of blood.
 
     A mask without blood has nothing to explain: the map is zero.
@@ -218,7 +225,7 @@ def seg_grad_cam(model: "keras.Model | Cut", pictures: np.ndarray, *, layer: str
     Source:
         Vinogradova et al. 2020, arXiv:2002.11434, equation 2.
     """
-    return grad_cam(_cut_model(model, layer, answers="mask"), pictures)
+    return grad_cam(_as_split_model(model, layer, answers="mask"), pictures)
 
 
 METHODS: dict[str, Callable] = {
@@ -232,17 +239,19 @@ METHODS: dict[str, Callable] = {
 METHOD_NAMES = ("cam", *METHODS)  # their names in commands
 
 
-def _cut_model(model: "keras.Model | Cut", layer: str | None = None, *, answers: str | None = None) -> "Cut":
-    from ich_lib.explanation.cut import Cut, cut
+def _as_split_model(
+    model: "keras.Model | SplitModel", layer: str | None = None, *, answers: str | None = None
+) -> "SplitModel":
+    from ich_lib.explanation.cut import SplitModel, split_model
 
-    return model if isinstance(model, Cut) else cut(model, layer, output=answers)
+    return model if isinstance(model, SplitModel) else split_model(model, layer, output=answers)
 
 
-def _keras_vis(model: "keras.Model | Cut", cut_model: "Cut") -> ModuleType | None:
+def _keras_vis(model: "keras.Model | SplitModel", parts: "SplitModel") -> ModuleType | None:
     """The module for tf-keras-vis, if it supports this case."""
     from ich_lib.explanation import keras_vis
 
-    return keras_vis if model is not cut_model and keras_vis.is_usable(cut_model) else None
+    return keras_vis if model is not parts and keras_vis.is_usable(parts) else None
 
 
 def _divide(over: np.ndarray, under: np.ndarray) -> np.ndarray:

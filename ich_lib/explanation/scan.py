@@ -146,24 +146,24 @@ def load_network(source: str | Path, model: Model) -> "keras.Model":
     return network
 
 
-def gradient_model(method: str, network: "keras.Model", like: Model, *, label: str = "any") -> Model:
+def gradient_model(method: str, network: "keras.Model", template: Model, *, label: str = "any") -> Model:
     """A network whose only output is the method's map.
 
     Args:
         method: a name from NAMES.
         network: the Keras model.
-        like: the model that gives recipe, name and card.
+        template: the model that gives recipe, name and card.
         label: as in `explain`.
     """
     if method == "cam":
-        return cam_model(replace(like, run=_with_heat(network, like.recipe)), label=label)
-    from ich_lib.explanation.cut import cut
+        return cam_model(replace(template, run=_with_heat(network, template.recipe)), label=label)
+    from ich_lib.explanation.cut import split_model
 
-    of = label_column(like.recipe, label)
-    cut_model = cut(network, output="mask" if method == MASKS else None)
+    of = label_column(template.recipe, label)
+    parts = split_model(network, output="mask" if method == MASKS else None)
     if method == MASKS:
-        return _as_model(like, lambda pictures: METHODS[method](cut_model, pictures))
-    return _as_model(like, lambda pictures: METHODS[method](cut_model, pictures, of=of))
+        return _as_model(template, lambda pictures: METHODS[method](parts, pictures))
+    return _as_model(template, lambda pictures: METHODS[method](parts, pictures, of=of))
 
 
 def _with_heat(network: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray], ModelOutput]:
@@ -181,8 +181,8 @@ def _with_heat(network: "keras.Model", recipe: Recipe) -> Callable[[np.ndarray],
     return run
 
 
-def _as_model(like: Model, draw: Callable[[np.ndarray], np.ndarray]) -> Model:
-    return replace(like, run=lambda pictures: ModelOutput(heat=draw(pictures)[..., None]))
+def _as_model(template: Model, draw: Callable[[np.ndarray], np.ndarray]) -> Model:
+    return replace(template, run=lambda pictures: ModelOutput(heat=draw(pictures)[..., None]))
 
 
 def heat_map(model: Model, scan: Scan, *, progress: Callable[[float], None] | None = None) -> np.ndarray:

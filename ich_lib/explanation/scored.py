@@ -50,9 +50,11 @@ class MapScore:
     is_empty: bool
 
 
-Way = tuple[str, int | None]  # a method, and the seed of the random weights it is applied to; None for the trained ones
-Ways = dict[Way, Model]
-Found = dict[Way, list[MapScore]]
+MapVariant = tuple[
+    str, int | None
+]  # a method, and the seed of the random weights it is applied to; None for the trained ones
+ModelByVariant = dict[MapVariant, Model]
+ScoresByVariant = dict[MapVariant, list[MapScore]]
 Explained = list[tuple[np.ndarray, np.ndarray]]  # the rows of a scan, and the explained ones
 
 
@@ -122,9 +124,9 @@ def score_explanations(
     """
     table, out = open_table(data), Path(out)
     sources: Sequence[str | Path] = fold_runs(source) or [source]
-    scores: Found = {}
+    scores: ScoresByVariant = {}
     folds, was_trained_on = [], False
-    random_models: Ways = {}  # networks with random weights are the same for every fold
+    random_models: ModelByVariant = {}  # networks with random weights are the same for every fold
     for place in sources:
         models = load(place, fill=False)
         names = _default_methods(models) if methods is None else tuple(dict.fromkeys(methods))
@@ -169,40 +171,42 @@ def _scans(table: Table, is_unseen: Callable[[np.ndarray], np.ndarray]) -> tuple
     return pairs, trained_on
 
 
-def _trained_models(models: Models, names: Iterable[str], source: str | Path, label: str) -> Ways:
+def _trained_models(models: Models, names: Iterable[str], source: str | Path, label: str) -> ModelByVariant:
     """Each method applied to the trained network, which is loaded once."""
-    maps_of_methods: Ways = {}
+    maps_of_methods: ModelByVariant = {}
     networks = {}
     for name in names:
-        like = choose_model(models, name, source)
+        template = choose_model(models, name, source)
         if name == "cam":
-            maps_of_methods[name, None] = cam_model(like, label=label)
+            maps_of_methods[name, None] = cam_model(template, label=label)
             continue
-        if like.name not in networks:
-            networks[like.name] = load_network(source, like)
-        maps_of_methods[name, None] = gradient_model(name, networks[like.name], like, label=label)
+        if template.name not in networks:
+            networks[template.name] = load_network(source, template)
+        maps_of_methods[name, None] = gradient_model(name, networks[template.name], template, label=label)
     return maps_of_methods
 
 
-def _random_models(models: Models, names: Iterable[str], source: str | Path, label: str, seeds: Sequence[int]) -> Ways:
+def _random_models(
+    models: Models, names: Iterable[str], source: str | Path, label: str, seeds: Sequence[int]
+) -> ModelByVariant:
     """Each method applied to networks of the same architecture with random weights."""
     import keras
 
     from ich_lib.models.builders import build
 
-    maps_of_methods: Ways = {}
+    maps_of_methods: ModelByVariant = {}
     networks = {}
     for name in names:
-        like = choose_model(models, name, source)
+        template = choose_model(models, name, source)
         for seed in seeds:
-            if (like.name, seed) not in networks:
+            if (template.name, seed) not in networks:
                 keras.utils.set_random_seed(seed)
-                networks[like.name, seed] = build(like.recipe)
-            maps_of_methods[name, seed] = gradient_model(name, networks[like.name, seed], like, label=label)
+                networks[template.name, seed] = build(template.recipe)
+            maps_of_methods[name, seed] = gradient_model(name, networks[template.name, seed], template, label=label)
     return maps_of_methods
 
 
-def _score_maps(methods: Ways, table: Table, scans: Explained, scores: Found, *, name: str) -> None:
+def _score_maps(methods: ModelByVariant, table: Table, scans: Explained, scores: ScoresByVariant, *, name: str) -> None:
     """Explain the slices of some scans with every method and add the results to `scores`."""
     for rows, chosen_slices in tqdm(scans, desc=f"explaining {name}", unit="scan"):
         hu = restore_bone(np.stack([table.hu(row) for row in rows]))
@@ -239,7 +243,7 @@ def _consecutive_ranges(numbers: list[int]) -> list[range]:
     return ranges
 
 
-def _report(scores: Found, names: Iterable[str], seeds: Sequence[int]) -> dict:
+def _report(scores: ScoresByVariant, names: Iterable[str], seeds: Sequence[int]) -> dict:
     """All figures, as plain values."""
     blob = scores["center", None]
     methods = {}
@@ -306,7 +310,7 @@ def to_markdown(report: dict) -> str:
     """explain.json as sentences and tables."""
     from ich_lib.evaluation.page import to_text
 
-    whom = (
+    data_note = (
         "**These patients are in the training set**, so the figures are too favorable."
         if report["trained_on"]
         else "Each scan is explained by a model that never saw its patient."
@@ -316,8 +320,8 @@ def to_markdown(report: dict) -> str:
         "",
         f"{report['notice']}",
         "",
-        f"{report['slices']} outlined slices that bleed, of {report['patients']} patients. {whom} Explained: the score "
-        f"for {report['label']}; of {MASKS}, the mask.",
+        f"{report['slices']} outlined slices that bleed, of {report['patients']} patients. {data_note} Explained: the "
+        f"score for {report['label']}; of {MASKS}, the mask.",
         "",
         "Pointing: share of slices whose map peaks in the blood or within "
         f"{report['tolerance']:.1%} of the slice's side of it. Energy: share of the map that lies in the blood. "

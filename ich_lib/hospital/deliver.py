@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from ich_lib.hospital.ledger import FAILED, SENDING, SENT, WAITING, Delivery, Ledger, short
+from ich_lib.hospital.ledger import FAILED, SENDING, SENT, WAITING, Delivery, Ledger, hashed_uid
 from ich_lib.hospital.settings import Settings, Target, client_tls
 
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
     from pynetdicom.association import Association
 
-ERRORS, WHY = "errors", "why.txt"
+ERRORS, REASON_FILE = "errors", "why.txt"
 _LONGEST_WAIT_S = 3600
 log = logging.getLogger("ich.listen")
 
@@ -42,32 +42,32 @@ def deliver_next(ledger: Ledger, settings: Settings, target: Target, clock: Call
             ledger.set_delivery(delivery, SENDING)
             send(Path(delivery.path), target, settings)
         ledger.set_delivery(delivery, SENT)
-        log.info("file %s sent", short(delivery.sop))
+        log.info("file %s sent", hashed_uid(delivery.sop))
     except NotSent as problem:
-        _not_sent(ledger, settings, delivery, str(problem), clock())
+        _note_failure(ledger, settings, delivery, str(problem), clock())
     except OSError as problem:  # of the local disk
-        _not_sent(ledger, settings, delivery, f"the file cannot be read: {type(problem).__name__}", clock())
+        _note_failure(ledger, settings, delivery, f"the file cannot be read: {type(problem).__name__}", clock())
     return True
 
 
-def _not_sent(ledger: Ledger, settings: Settings, delivery: Delivery, why: str, now: float) -> None:
+def _note_failure(ledger: Ledger, settings: Settings, delivery: Delivery, reason: str, now: float) -> None:
     tries = delivery.tries + 1
     if tries < settings.tries:
         wait_s = min(settings.wait_s * 2 ** (tries - 1), _LONGEST_WAIT_S)
-        ledger.set_delivery(delivery, WAITING, failed=1, due=now + wait_s, why=why)
-        log.warning("file %s not sent, try %d of %d: %s", short(delivery.sop), tries, settings.tries, why)
+        ledger.set_delivery(delivery, WAITING, failed=1, due=now + wait_s, reason=reason)
+        log.warning("file %s not sent, try %d of %d: %s", hashed_uid(delivery.sop), tries, settings.tries, reason)
         return
     folder = error_folder(settings, delivery)
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # the file itself may be missing
         shutil.copyfile(delivery.path, folder / Path(delivery.path).name)
-    (folder / WHY).write_text(
-        f"Not sent to {delivery.target} after {tries} tries. The last one: {why}\n"
+    (folder / REASON_FILE).write_text(
+        f"Not sent to {delivery.target} after {tries} tries. The last one: {reason}\n"
         "When the target takes files again, run: ich listen --retry\n",
         encoding="utf-8",
     )
-    ledger.set_delivery(delivery, FAILED, failed=1, why=why)
-    log.error("file %s given up: %s", short(delivery.sop), why)
+    ledger.set_delivery(delivery, FAILED, failed=1, reason=reason)
+    log.error("file %s given up: %s", hashed_uid(delivery.sop), reason)
 
 
 def error_folder(settings: Settings, delivery: Delivery) -> Path:

@@ -60,7 +60,7 @@ class Delivery:
     path: str
     state: str
     tries: int
-    why: str
+    reason: str
 
 
 class Ledger:
@@ -161,16 +161,16 @@ class Ledger:
         ]
         self._all_or_nothing(steps)
 
-    def set_series(self, series: str, state: str, why: str = "") -> None:
+    def set_series(self, series: str, state: str, reason: str = "") -> None:
         """Note the result of a closed series."""
-        step = ("update series set state = ?, why = ? where series = ? and state = 'closed'", (state, why, series))
+        step = ("update series set state = ?, why = ? where series = ? and state = 'closed'", (state, reason, series))
         self._all_or_nothing([step])
 
     def series_states(self) -> dict[str, tuple[str, str]]:
-        """Series to (state, why)."""
+        """Series to (state, reason)."""
         return {row[0]: (row[1], row[2]) for row in self._rows("select series, state, why from series")}
 
-    def most(self, series: str) -> int:
+    def count_received(self, series: str) -> int:
         """How many images of a series were received, including deleted ones."""
         rows = self._rows("select most from series where series = ?", series)
         return rows[0][0] if rows else 0
@@ -198,9 +198,11 @@ class Ledger:
         rows = self._rows(query, target)
         return Delivery(*rows[0][:7]) if rows and rows[0][7] <= now else None
 
-    def set_delivery(self, delivery: Delivery, state: str, *, failed: int = 0, due: float = 0, why: str = "") -> None:
+    def set_delivery(
+        self, delivery: Delivery, state: str, *, failed: int = 0, due: float = 0, reason: str = ""
+    ) -> None:
         """Note the result of a delivery, with `failed` more tries."""
-        values = (state, failed, due, why, delivery.id)
+        values = (state, failed, due, reason, delivery.id)
         self._all_or_nothing([("update deliveries set state=?, tries=tries+?, due=?, why=? where id=?", values)])
 
     def deliveries(self, state: str | None = None) -> list[Delivery]:
@@ -221,6 +223,6 @@ def digest_of(images: Iterable[Image]) -> str:
     return hashlib.sha256("\n".join(sorted(image.sop for image in images)).encode()).hexdigest()[:32]
 
 
-def short(uid: str) -> str:
+def hashed_uid(uid: str) -> str:
     """The name of a study or image in a log: always the same, but without the UID, which identifies a person."""
     return hashlib.sha256(uid.encode()).hexdigest()[:12]

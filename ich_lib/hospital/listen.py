@@ -11,7 +11,7 @@ from threading import Event, Thread
 from ich_lib.hospital import deliver, pull, receive, stow, work
 from ich_lib.hospital.ledger import FAILED, Ledger
 from ich_lib.hospital.settings import Settings
-from ich_lib.lock import held
+from ich_lib.lock import hold_lock
 from ich_lib.prediction.engine import Models, load
 
 LEDGER, LOCK = "ledger.sqlite", "ledger.lock"
@@ -37,7 +37,7 @@ def listening(settings: Settings) -> Iterator[Ledger]:
     if models.segmenter is None:
         raise ValueError(f"{settings.weights} draws no mask to send. Choose a model that outlines blood.")
     settings.folder.mkdir(parents=True, exist_ok=True)
-    with held(settings.folder / LOCK), closing(Ledger(settings.folder / LEDGER)) as ledger, ExitStack() as ends:
+    with hold_lock(settings.folder / LOCK), closing(Ledger(settings.folder / LEDGER)) as ledger, ExitStack() as ends:
         _start(ledger, settings, models, stopped, ends)
         yield ledger
 
@@ -119,9 +119,9 @@ def send_waiting(settings: Settings) -> list[str]:
     Raises:
         ValueError: if another process uses the folder.
     """
-    with held(settings.folder / LOCK), closing(Ledger(settings.folder / LEDGER)) as ledger:
+    with hold_lock(settings.folder / LOCK), closing(Ledger(settings.folder / LEDGER)) as ledger:
         deliver.retry(ledger, settings)
         for target in settings.targets:
             while deliver.deliver_next(ledger, settings, target, lambda: float("inf")):
                 pass
-        return [f"{delivery.target}: {delivery.why}" for delivery in ledger.deliveries(FAILED)]
+        return [f"{delivery.target}: {delivery.reason}" for delivery in ledger.deliveries(FAILED)]

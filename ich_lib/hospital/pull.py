@@ -6,7 +6,7 @@ Source: DICOM PS3.18 10.6 (search), 10.4 (retrieve).
 import logging
 from typing import TYPE_CHECKING
 
-from ich_lib.hospital.ledger import Ledger, short
+from ich_lib.hospital.ledger import Ledger, hashed_uid
 from ich_lib.hospital.receive import has_room, keep, new_file
 from ich_lib.hospital.settings import Settings
 
@@ -41,14 +41,14 @@ def _fetch(client: "DICOMwebClient", entry: dict, ledger: Ledger, settings: Sett
     study, series = _value(entry, "0020000D"), _value(entry, "0020000E")
     state = ledger.series_states().get(series)
     n_in_archive = int(_value(entry, "00201209") or 0)
-    if state and n_in_archive and n_in_archive <= ledger.most(series):
+    if state and n_in_archive and n_in_archive <= ledger.count_received(series):
         return 0
     n_fetched = 0
     for image in client.iter_series(study, series):
         path = new_file(settings)
         image.save_as(path, enforce_file_format=True)
         n_fetched += not keep(path, ledger, settings, only_study=study).status
-    log.info("series %s fetched: %d images", short(series), n_fetched)
+    log.info("series %s fetched: %d images", hashed_uid(series), n_fetched)
     return n_fetched
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 
-from ich_lib.hospital.ledger import Image, Ledger, short
+from ich_lib.hospital.ledger import Image, Ledger, hashed_uid
 from ich_lib.hospital.settings import Settings, server_tls
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ log = logging.getLogger("ich.listen")
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoreResult:
     """The result for an image: a status of C-STORE, the reason in words, and its series if it is known."""
 
     status: int
-    why: str = ""
+    reason: str = ""
     series: str = ""
     sop: str = ""
     sop_class: str = ""
@@ -54,7 +54,7 @@ def has_room(settings: Settings) -> bool:
 
 def keep(
     path: Path, ledger: Ledger, settings: Settings, *, only_study: str = "", clock: Callable[[], float] = time.time
-) -> Kept:
+) -> StoreResult:
     """Accept an image in a local file. It is moved to its place first, then noted, then confirmed. A known image is
     confirmed again, because its sender may not have received the confirmation.
 
@@ -71,24 +71,24 @@ def keep(
         sop_class = str(header.SOPClassUID)
     except Exception:  # noqa: BLE001 - pydicom raises many kinds, and quotes the file
         path.unlink()
-        return Kept(NOT_UNDERSTOOD, "no DICOM image")
+        return StoreResult(NOT_UNDERSTOOD, "no DICOM image")
     names = {"series": series, "sop": sop, "sop_class": sop_class}
     if sop_class not in STORED or header.get("Modality") != "CT":
         path.unlink()
-        return Kept(NOT_OURS, "not a CT image", **names)
+        return StoreResult(NOT_OURS, "not a CT image", **names)
     if only_study not in ("", study):
         path.unlink()
-        return Kept(NOT_OURS, "of another study", **names)
+        return StoreResult(NOT_OURS, "of another study", **names)
     if not has_room(settings):
         path.unlink()
-        return Kept(OUT_OF_RESOURCES, "the disk is full", **names)
+        return StoreResult(OUT_OF_RESOURCES, "the disk is full", **names)
     place = settings.folder / INCOMING / _name(series) / f"{_name(sop)}.dcm"
     place.parent.mkdir(parents=True, exist_ok=True)
     path.replace(place)
     now = clock()
     if ledger.add_image(Image(sop, series, study, str(place)), now, now + settings.series_idle_s):
-        log.info("image %s of series %s", short(sop), short(series))
-    return Kept(SUCCESS, **names)
+        log.info("image %s of series %s", hashed_uid(sop), hashed_uid(series))
+    return StoreResult(SUCCESS, **names)
 
 
 def new_file(settings: Settings) -> Path:
@@ -140,12 +140,12 @@ def start_server(ledger: Ledger, settings: Settings) -> "ThreadedAssociationServ
         image = keep(path, ledger, settings)
         series_of_association.setdefault(id(event.assoc), set()).add(image.series)
         if image.status:
-            log.warning("image %s refused: %s", short(image.sop), image.why)
+            log.warning("image %s refused: %s", hashed_uid(image.sop), image.reason)
         return image.status
 
     def broke_off(event: Any) -> None:
         for series in series_of_association.pop(id(event.assoc), set()):
-            log.warning("the sender of series %s broke off", short(series))
+            log.warning("the sender of series %s broke off", hashed_uid(series))
             ledger.give_time(series, time.time() + settings.study_idle_s)
 
     def released(event: Any) -> None:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ich_lib.hospital.ledger import Ledger, short
-from ich_lib.hospital.receive import OUT_OF_RESOURCES, Kept, is_allowed, keep, new_file, write_file
+from ich_lib.hospital.ledger import Ledger, hashed_uid
+from ich_lib.hospital.receive import OUT_OF_RESOURCES, StoreResult, is_allowed, keep, new_file, write_file
 from ich_lib.hospital.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ def _answer(ledger: Ledger, settings: Settings) -> Callable[["Request"], Awaitab
     return answer
 
 
-def _keep_all(body: bytes, boundary: bytes, study: str, ledger: Ledger, settings: Settings) -> list[Kept]:
+def _keep_all(body: bytes, boundary: bytes, study: str, ledger: Ledger, settings: Settings) -> list[StoreResult]:
     images = []
     for data in parts(body, boundary):
         path = new_file(settings)
         write_file(path, data)
         image = keep(path, ledger, settings, only_study=study)
         if image.status:
-            log.warning("image %s refused: %s", short(image.sop), image.why)
+            log.warning("image %s refused: %s", hashed_uid(image.sop), image.reason)
         images.append(image)
     return images
 
@@ -86,7 +86,7 @@ def parts(body: bytes, boundary: bytes) -> Iterator[bytes]:
             yield data
 
 
-def _status(images: list[Kept]) -> int:
+def _status(images: list[StoreResult]) -> int:
     """200 if all were stored, 202 for some, 409 for none, 507 if the disk is the reason."""
     if not any(image.status for image in images):
         return 200
@@ -95,7 +95,7 @@ def _status(images: list[Kept]) -> int:
     return 507 if all(image.status == OUT_OF_RESOURCES for image in images) else 409
 
 
-def _answer_dataset(images: list[Kept]) -> dict:
+def _answer_dataset(images: list[StoreResult]) -> dict:
     """The answer's data set: what was stored, what was not, and why."""
     answer = {}
     for tag, ones in (
@@ -107,7 +107,7 @@ def _answer_dataset(images: list[Kept]) -> dict:
     return answer
 
 
-def _item(image: Kept) -> dict:
+def _item(image: StoreResult) -> dict:
     item: dict[str, dict] = {}
     if image.sop:
         item = {"00081150": {"vr": "UI", "Value": [image.sop_class]}, "00081155": {"vr": "UI", "Value": [image.sop]}}

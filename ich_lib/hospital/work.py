@@ -10,13 +10,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from ich_lib.hospital.capture import capture_of
-from ich_lib.hospital.ledger import FAILED, Image, Ledger, digest_of, short
+from ich_lib.hospital.ledger import FAILED, Image, Ledger, digest_of, hashed_uid
 from ich_lib.hospital.settings import Settings
 from ich_lib.hospital.structured import report_of
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models
 from ich_lib.readers import ReadError, read
-from ich_lib.reports.seg import Kept, write_seg
+from ich_lib.reports.seg import SourceReferences, write_seg
 
 OUTGOING = "outgoing"
 _PARTS = ("seg", "sr", "capture")
@@ -37,15 +37,15 @@ def analyze_next(ledger: Ledger, settings: Settings, models: Models) -> bool:
     try:
         files = make(images, settings, models, digest)
     except ReadError as problem:  # its message names local files and numbers
-        log.warning("series %s cannot be read: %s", short(series), problem.code)
+        log.warning("series %s cannot be read: %s", hashed_uid(series), problem.code)
         ledger.set_series(series, FAILED, problem.code)
         return True
     except Exception as problem:  # noqa: BLE001 - a fault of ours in one series must not stop the others
-        log.error("series %s failed: %s", short(series), type(problem).__name__)
+        log.error("series %s failed: %s", hashed_uid(series), type(problem).__name__)
         ledger.set_series(series, FAILED, type(problem).__name__)
         return True
     ledger.set_made(series, weights, digest, files, [target.url for target in settings.targets])
-    log.info("series %s analyzed: %d files", short(series), len(files))
+    log.info("series %s analyzed: %d files", hashed_uid(series), len(files))
     return True
 
 
@@ -86,7 +86,7 @@ def write_files(result: Result, headers: Sequence[Dataset], folder: Path, uids: 
     """
     series = {part: _uid(uids[part], "series") for part in _PARTS}
     if result.scan.dicom and not result.is_withheld:
-        write_seg(result, folder / "seg.dcm", keep=Kept(headers, series["seg"], uids["seg"]))
+        write_seg(result, folder / "seg.dcm", references=SourceReferences(headers, series["seg"], uids["seg"]))
     report = report_of(result, headers, series["sr"], uids["sr"], uids["bleeding"])
     report.save_as(folder / "sr.dcm", enforce_file_format=True)
     capture = capture_of(result, headers[0], series["capture"], uids["capture"])

@@ -9,11 +9,11 @@ import numpy as np
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Line
 
-Taken = TypeVar("Taken")  # the value that a measure takes from a scan
+ScanValue = TypeVar("ScanValue")  # the value that a measure takes from a scan
 
 
 @dataclass(frozen=True)
-class Measure(Generic[Taken]):
+class Measure(Generic[ScanValue]):
     """A measure for runs.
 
     Attributes:
@@ -26,8 +26,8 @@ class Measure(Generic[Taken]):
     """
 
     name: str
-    of_scan: Callable[[Line, float], Taken | None]
-    of_all: Callable[[list[Taken]], float]
+    of_scan: Callable[[Line, float], ScanValue | None]
+    of_all: Callable[[list[ScanValue]], float]
     more_is_better: bool = True
     is_pooled: bool = False
 

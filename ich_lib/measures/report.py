@@ -124,7 +124,7 @@ class Masks:
 
 
 @dataclass(frozen=True)
-class Way:
+class VolumeAgreement:
     """One method to measure mL, compared with the voxels of the truth.
 
     Attributes:
@@ -143,17 +143,17 @@ class Way:
 class Volume:
     """mL of bleeding scans by method: "mask", and "soft", "abc2", "abc2_of_truth" if available."""
 
-    ways: Mapping[str, Way]
+    methods: Mapping[str, VolumeAgreement]
 
     @property
-    def mask(self) -> Way:
+    def mask(self) -> VolumeAgreement:
         """By the voxels of the mask."""
-        return self.ways["mask"]
+        return self.methods["mask"]
 
     def as_json(self) -> dict:
         """Plain values; those of the mask are also at the top level."""
-        methods = {name: _plain(method) for name, method in self.ways.items()}
-        return {key: methods["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": methods}
+        values = {name: _plain(method) for name, method in self.methods.items()}
+        return {key: values["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")} | {"ways": values}
 
 
 @dataclass(frozen=True)
@@ -384,7 +384,7 @@ def _volume(values: dict) -> dict | None:
     """mL of a report. An older version has only the mask, with its mean absolute error in the headline."""
     volume = values["volume"]
     methods = volume.get("ways") or {"mask": {**volume, "mae_ml": values["volume_mae_ml"]}}
-    return {"ways": methods} if volume else None
+    return {"methods": methods} if volume else None
 
 
 def _plain(value: Any) -> Any:

@@ -147,14 +147,14 @@ def _copy_weights(source: list, target: list) -> None:
 
 def _freeze(backbone_layers: list, trainable: str, base: str) -> None:
     """Set which of a backbone's layers are trained."""
-    kind, _, where = trainable.partition(" ")
+    kind, _, layer_name = trainable.partition(" ")
     names = [layer.name for layer in backbone_layers]
     if trainable in ("all", "none"):
         trained_layers = backbone_layers if trainable == "all" else []
-    elif kind == "first" and where.isdecimal():
-        trained_layers = backbone_layers[: int(where)]
-    elif kind == "after" and where in names:
-        trained_layers = backbone_layers[names.index(where) + 1 :]
+    elif kind == "first" and layer_name.isdecimal():
+        trained_layers = backbone_layers[: int(layer_name)]
+    elif kind == "after" and layer_name in names:
+        trained_layers = backbone_layers[names.index(layer_name) + 1 :]
     else:
         raise ValueError(
             f"trainable must be 'all', 'none', 'first N' or 'after LAYER' with a layer of {base}; got {trainable!r}."

@@ -29,7 +29,7 @@ from ich_lib.models.recipe import Recipe
 from ich_lib.prepare.head import intracranial
 from ich_lib.prepare.window import WINDOWS, unwindow
 
-SHOWN = ("brain render", "bone")  # the windows in which features are measured
+FEATURE_WINDOWS = ("brain render", "bone")  # the windows in which features are measured
 FEWEST_SLICES = 8  # minimum number of slices with a label, and without: enough for 15 neighbors and for the SVM's folds
 _BLOOD_HU = (50, 90)  # clotted blood; brain has 25 to 45, calcium above 100
 _EDGES_HU = (-20, 5, 15, 25, 35, 45, 55, 65, 75, 90, 100)  # the brain render shows only -20 to 100
@@ -82,16 +82,16 @@ def features(pictures: np.ndarray) -> np.ndarray:
         The kinds of features (histogram, symmetry, shape, texture) are those of the sister projects of system 000;
         their exact list is not published, so each was chosen here.
     """
-    if pictures.ndim != 4 or pictures.shape[-1] != len(SHOWN):
+    if pictures.ndim != 4 or pictures.shape[-1] != len(FEATURE_WINDOWS):
         raise ValueError(
-            f"Features are measured on pictures (n, y, x, 2) through {listed(SHOWN)}; got {pictures.shape}."
+            f"Features are measured on pictures (n, y, x, 2) through {listed(FEATURE_WINDOWS)}; got {pictures.shape}."
         )
     return np.array([_measure_slice(picture) for picture in pictures], np.float32).reshape(len(pictures), len(FEATURES))
 
 
 def _measure_slice(picture: np.ndarray) -> np.ndarray:
     """(f,) features of one (y, x, 2) slice."""
-    hu, bone_hu = (unwindow(picture[..., c], *WINDOWS[name]) for c, name in enumerate(SHOWN))
+    hu, bone_hu = (unwindow(picture[..., c], *WINDOWS[name]) for c, name in enumerate(FEATURE_WINDOWS))
     inside, closed = _inside(bone_hu)
     values = hu[inside]
     if len(values) < _FEWEST_PX:
@@ -256,8 +256,10 @@ def check_recipe(recipe: Recipe) -> None:
         ValueError: if it has a model, pictures, labels or sampling that these models do not support.
     """
     build_estimator(recipe.options.get("model", ""), recipe.seed)
-    if (recipe.windows, recipe.windows_as, recipe.neighbors, recipe.depth) != (SHOWN, "channels", 0, 1):
-        raise ValueError(f"{recipe.name} must show one slice through {listed(SHOWN)}; its features need just that.")
+    if (recipe.windows, recipe.windows_as, recipe.neighbors, recipe.depth) != (FEATURE_WINDOWS, "channels", 0, 1):
+        raise ValueError(
+            f"{recipe.name} must show one slice through {listed(FEATURE_WINDOWS)}; its features need just that."
+        )
     if recipe.task != "classify" or recipe.scheme.endswith("-class"):
         raise ValueError(f"{recipe.name} fits one model a label, so it classifies by 6-node or binary; nothing else.")
     if recipe.sampling == "mix" or (recipe.steps, recipe.epochs) != (0, 1):
@@ -301,22 +303,22 @@ class Pictures(Protocol):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-def measure_slices(still: Pictures, recipe: Recipe) -> FeatureTable:
+def measure_slices(source: Pictures, recipe: Recipe) -> FeatureTable:
     """Measure slices of a store, once each and unchanged, in their order.
 
     Args:
-        still: the slices that the recipe can use, as a `ich_lib.training.batches.ValidationBatches`. It is an argument
+        source: the slices that the recipe can use, as a `ich_lib.training.batches.ValidationBatches`. It is an argument
             because it imports Keras; features and scores do not need Keras.
         recipe: its scheme names the labels.
     """
-    batches = [(features(pictures), truth) for pictures, truth in (still[i] for i in range(len(still)))]
+    batches = [(features(pictures), truth) for pictures, truth in (source[i] for i in range(len(source)))]
     columns = np.concatenate([part[0] for part in batches]) if batches else np.zeros((0, len(FEATURES)), np.float32)
     labels = (
         np.concatenate([part[1] for part in batches]) > 0
         if batches
         else np.zeros((0, len(SCHEMES[recipe.scheme])), bool)
     )
-    table, rows = still.slices.store.table, still.slices.rows
+    table, rows = source.slices.store.table, source.slices.rows
     names = [f"{table.patient[row]}/{table.scan[row]}/{table.slice[row]}" for row in rows]
     return FeatureTable(columns, labels, np.array(names, str))
 

@@ -166,8 +166,8 @@ def _places() -> Iterator[tuple[str, tuple[str, str]]]:
         for _ in range(stage.repeats):
             parts = [("depth", "_depthwise_conv", "_bn1"), ("project", "_project_conv", "_bn2")]
             parts = [("expand", "_expand_conv", "_bn0"), *parts] if stage.expand > 1 else parts
-            for ours, conv, norm in parts:
-                yield f"block{block}_{ours}", (f"_blocks.{block}.{conv}", f"_blocks.{block}.{norm}")
+            for own_names, conv, norm in parts:
+                yield f"block{block}_{own_names}", (f"_blocks.{block}.{conv}", f"_blocks.{block}.{norm}")
             block += 1
 
 

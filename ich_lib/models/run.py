@@ -292,9 +292,9 @@ def _epoch(row: dict[str, str]) -> Epoch | None:
         return None
 
 
-def _flatten(values: dict, before: str = "") -> Iterator[tuple[str, object]]:
+def _flatten(values: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{before}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
-            yield f"{before}{name}", value
+            yield f"{prefix}{name}", value

@@ -31,8 +31,8 @@ def _attention_gate(skip: keras.KerasTensor, below: keras.KerasTensor, filters: 
     x = layers.Conv2D(max(filters // 2, 1), 1, use_bias=False, name=f"{name}_skip")(skip)
     g = layers.Conv2D(max(filters // 2, 1), 1, name=f"{name}_below")(below)
     x = layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, g]))
-    where = layers.Conv2D(1, 1, activation="sigmoid", name=f"{name}_map")(x)  # (n, y, x, 1)
-    return layers.Multiply(name=f"{name}_times")([skip, where])
+    score_map = layers.Conv2D(1, 1, activation="sigmoid", name=f"{name}_map")(x)  # (n, y, x, 1)
+    return layers.Multiply(name=f"{name}_times")([skip, score_map])
 
 
 def unet2d(

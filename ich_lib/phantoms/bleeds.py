@@ -188,15 +188,15 @@ def _index(s: Space, point: Point) -> list[int]:
 def _subdural(s: Space, depth: np.ndarray, draw: Draw) -> Site:
     """A crescent under the dura: over the convexity (crossing sutures), along the falx or on the tentorium."""
     side = draw.pick((1, -1))
-    where = draw.pick(("convexity", "falx", "tentorium"), (0.78, 0.14, 0.08))
+    region = draw.pick(("convexity", "falx", "tentorium"), (0.78, 0.14, 0.08))
     x = side * s.x * np.float32(s.scale)
     above = tentorium(s)
-    if where == "convexity":
+    if region == "convexity":
         cy, cz = draw.uniform(-25, 25), draw.uniform(48, 72)
         ry, rz = draw.uniform(52, 80), draw.uniform(34, 52)
         center, base = _nearest(s, depth, (side * 55, cy, cz)), depth
         edge = np.minimum(ramp(x, 4, 14), ramp(above, 1, 8))
-    elif where == "falx":
+    elif region == "falx":
         cy, cz, ry, rz = draw.uniform(-20, 45), draw.uniform(70, 90), draw.uniform(35, 55), 45
         center, base = (side * 2.0, cy, cz), x - np.float32(0.6)
         over = np.sqrt(((s.y - 2) / 40) ** 2 + ((s.z - 42) / 26) ** 2)
@@ -214,7 +214,7 @@ def _subdural(s: Space, depth: np.ndarray, draw: Draw) -> Site:
         thick = np.float32(3.0 + size) * np.where(profile > 0, profile * edge, profile)
         return base - thick
 
-    return Site(shape, center, (0.0, 26.0), None if where == "convexity" else base)
+    return Site(shape, center, (0.0, 26.0), None if region == "convexity" else base)
 
 
 def _intraparenchymal(s: Space, depth: np.ndarray, draw: Draw) -> Site:

@@ -146,5 +146,5 @@ def add_fault(scan: Scan, name: str, seed: int = 0) -> Scan:
     """
     if name not in _FAULTS:
         raise ValueError(f"No fault is called {name!r}; choose from {', '.join(FAULTS)}.")
-    wrong = _FAULTS[name](scan.hu, np.random.default_rng(seed))
-    return replace(scan, hu=np.ascontiguousarray(np.clip(wrong, LOWEST_HU, HIGHEST_HU), np.float32))
+    faulty_hu = _FAULTS[name](scan.hu, np.random.default_rng(seed))
+    return replace(scan, hu=np.ascontiguousarray(np.clip(faulty_hu, LOWEST_HU, HIGHEST_HU), np.float32))

@@ -19,9 +19,9 @@ from ich_lib.prediction.ood import OodScore
 from ich_lib.prepare.anatomy import Head
 from ich_lib.scan import Acquisition, Scan
 
-CAVITY_ML = (700, 2200)  # of a head; newborns have less
+CAVITY_ML = (700, 2200)  # normal range of a head; newborns have less
 _IMPOSSIBLE_ML = (250, 2500)  # outside these limits it is not a human head, or the spacing is wrong
-_WHOLE_MM = 100.0  # of slices; a shorter scan shows a part of the head, which holds less
+_WHOLE_MM = 100.0  # length of the slices; a shorter scan shows only a part of the head
 _WIDEST_FIELD_MM = 350.0
 _LEAST_SHARE, _SMALL_SHARE = 0.3, 0.4  # of the slices that show brain in a skull; the minimum of 70 real heads was 0.52
 _CUT_SHARE = 0.25
@@ -31,35 +31,36 @@ _SHUFFLED, _MOST_FOR_SHUFFLED = 3.0, 60
 _LEAST_RANGE_HU = 1000.0  # of a CT, from air to bone
 
 SENTENCES = {
-    "no CT": "The header says that this is no CT.",
+    "no CT": "The header says that this is not a CT.",
     "no HU": "The header says that the numbers are not Hounsfield units.",
-    "contrast": "The header says that contrast agent was given. It looks like blood; the model only knows scans "
-    "without it.",
-    "other part": "The header says {part}, and the slices do not clearly show a head.",
-    "other part, but a head": "The header says {part}, but the slices show a head.",
-    "wide field": "The field of view is {mm:.0f} mm wide, so a head is drawn small and details are lost.",
-    "sharp kernel": "The slices were made with a sharp kernel, as for bone; its noise can look like blood.",
-    "no skull": "No slice shows brain inside a skull. This is probably no head CT, or its numbers are no Hounsfield "
-    "units.",
+    "contrast": "The header says that contrast agent was given. It looks like blood, and the model was trained "
+    "on scans without it.",
+    "other part": "The header names the body part {part}, and the slices do not clearly show a head.",
+    "other part, but a head": "The header names the body part {part}, but the slices show a head.",
+    "wide field": "The field of view is {mm:.0f} mm wide, so the head is small in the picture and details are lost.",
+    "sharp kernel": "The slices were reconstructed with a sharp (bone) kernel. Its noise can look like blood.",
+    "no skull": "No slice shows brain inside a skull. This is probably not a head CT, or its values are not "
+    "Hounsfield units.",
     "no whole skull": "The edge of the picture cuts through the body, and no slice shows a whole skull.",
-    "small cavity": "The skull holds {ml:.0f} mL; a head holds 700 to 2200 mL. This is a part of a head, a young "
-    "child, or an open skull.",
-    "tiny cavity": "What looks like a skull holds only {ml:.0f} mL; a head holds 700 to 2200 mL.",
-    "large cavity": "The skull holds {ml:.0f} mL, more than the 700 to 2200 mL of a head. The spacing may be wrong.",
-    "huge cavity": "What looks like a skull holds {ml:.0f} mL; a head holds 700 to 2200 mL. The spacing is wrong, or "
-    "this is no head.",
-    "few slices of a head": "Only {head} of {count} slices show brain inside a skull. Give the slices of the head "
-    "alone.",
-    "many slices of no head": "Only {head} of {count} slices show brain inside a skull; the model does not know the "
-    "others.",
-    "cut off": "The edge of the picture cuts through the head; blood beyond it is not seen.",
-    "upside down": "The face looks down: the head lies upside down in the picture.",
-    "on its side": "The face looks sideways: the head lies on its side in the picture.",
-    "feet first": "The nose lies above the brain: the slices run from head to foot, or the head is upside down. Right "
-    "and left may be exchanged.",
-    "shuffled": "The skull grows and shrinks from slice to slice: the slices are not in order.",
-    "unlike picture": "The picture is too far from a CT slice (out-of-distribution score {value:.1f}; {quantile:.0%} "
-    "of new ones stay below {limit:.1f}). Give the original CT, or the picture of one slice without a frame and marks.",
+    "small cavity": "The inside of the skull measures {ml:.0f} mL; 700 to 2200 mL is normal. The scan may show a part "
+    "of a head, a young child, or an open skull.",
+    "tiny cavity": "The structure that looks like a skull has only {ml:.0f} mL inside; 700 to 2200 mL is normal.",
+    "large cavity": "The inside of the skull measures {ml:.0f} mL; 700 to 2200 mL is normal. The spacing may be wrong.",
+    "huge cavity": "The structure that looks like a skull has {ml:.0f} mL inside; 700 to 2200 mL is normal. The "
+    "spacing is wrong, or this is not a head.",
+    "few slices of a head": "Only {head} of {count} slices show brain inside a skull. Give only the slices of the "
+    "head.",
+    "many slices of no head": "Only {head} of {count} slices show brain inside a skull; the model was not "
+    "trained on slices like the others.",
+    "cut off": "The edge of the picture cuts through the head. The model cannot see blood outside the picture.",
+    "upside down": "The face points down: the head is upside down in the picture.",
+    "on its side": "The face points to the side: the head lies on its side in the picture.",
+    "feet first": "The nose is above the brain: the slices run from head to foot, or the head is upside down. Right "
+    "and left may be swapped.",
+    "shuffled": "The size of the skull jumps from slice to slice: the slices are not in order.",
+    "unlike picture": "The picture differs too much from a CT slice (out-of-distribution score {value:.1f}; "
+    "{quantile:.0%} of scans like the training data stay below {limit:.1f}). Give the original CT, or a picture of one "
+    "slice without a frame or marks.",
 }
 
 
@@ -160,7 +161,7 @@ def _of_cavity(head: Head) -> list[Doubt]:
 
 
 def _of_lie(head: Head) -> list[Doubt]:
-    """The position by the air of nose and sinuses, if there is enough of it."""
+    """Doubts about the position of the head. The air in nose and sinuses shows it, if there is enough."""
     up_mm, back_mm, left_mm = head.air_mm
     if head.air_ml < _LEAST_AIR_ML:
         return []

@@ -233,7 +233,7 @@ def keep_dropout_on(model: "keras.Model", seed: int = 0) -> "keras.Model":
     """
     import keras
 
-    class Always(keras.layers.Layer):
+    class ActiveDropout(keras.layers.Layer):
         def __init__(self, dropout: keras.layers.Dropout, name: str) -> None:
             super().__init__(name=name)
             self.dropout = dropout
@@ -249,7 +249,7 @@ def keep_dropout_on(model: "keras.Model", seed: int = 0) -> "keras.Model":
         if not (isinstance(layer, keras.layers.Dropout) and layer.rate):
             return type(layer).from_config(settings)
         count += 1
-        return Always(type(layer).from_config({**settings, "seed": seed + count}), name=layer.name)
+        return ActiveDropout(type(layer).from_config({**settings, "seed": seed + count}), name=layer.name)
 
     copy = keras.models.clone_model(model, clone_function=copied)
     if not count:
@@ -274,19 +274,19 @@ def _transformed_runner(
         blood, heat = answer.blood, answer.heat
         return replace(
             answer,
-            blood=None if blood is None else _transform(blood[..., None], turn_deg, shift, back=True)[..., 0],
-            heat=None if heat is None else _transform(heat, turn_deg, shift, back=True),
+            blood=None if blood is None else _transform(blood[..., None], turn_deg, shift, inverse=True)[..., 0],
+            heat=None if heat is None else _transform(heat, turn_deg, shift, inverse=True),
         )
 
     return predict_transformed
 
 
-def _transform(pictures: np.ndarray, turn_deg: float, shift: float, *, back: bool = False) -> np.ndarray:
+def _transform(pictures: np.ndarray, turn_deg: float, shift: float, *, inverse: bool = False) -> np.ndarray:
     """(n, y, x, c) turned and shifted, 0 outside the picture; `back` reverses it."""
     rows, columns = pictures.shape[1:3]
     move = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), turn_deg, 1)
     move[:, 2] += shift * columns, shift * rows
-    flags = cv2.INTER_LINEAR | (cv2.WARP_INVERSE_MAP if back else 0)
+    flags = cv2.INTER_LINEAR | (cv2.WARP_INVERSE_MAP if inverse else 0)
     out = np.empty_like(pictures)
     for n, c in np.ndindex(len(pictures), pictures.shape[-1]):
         plane = np.ascontiguousarray(pictures[n, ..., c])

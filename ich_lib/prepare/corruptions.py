@@ -227,7 +227,7 @@ def _metal(case: Case, streak_hu: float, rng: np.random.Generator) -> Case:
     turn = (np.arctan2(y_mm, x_mm) % (2 * math.pi) * (_VIEWS / (2 * math.pi))).astype(np.float32)
     rod = np.clip((METAL_MM - far_mm) / min(dy, dx) + 0.5, 0, 1)
 
-    def struck(plane: np.ndarray) -> np.ndarray:
+    def add_streaks(plane: np.ndarray) -> np.ndarray:
         polar = backproject(_view_errors(rng), response)
         at_distance = polar[round(STREAK_AT_MM / step_mm)]
         polar *= np.float32(streak_hu / np.sqrt((at_distance**2).mean()))
@@ -235,7 +235,7 @@ def _metal(case: Case, streak_hu: float, rng: np.random.Generator) -> Case:
         streaks = cv2.remap(closed, turn, far_mm / np.float32(step_mm), cv2.INTER_LINEAR)
         return (plane + streaks) * (1 - rod) + rod * np.float32(METAL_HU)
 
-    return _with_planes(case, map(struck, case.scan.hu))
+    return _with_planes(case, map(add_streaks, case.scan.hu))
 
 
 def _view_errors(rng: np.random.Generator) -> np.ndarray:

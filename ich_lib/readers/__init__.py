@@ -20,7 +20,7 @@ from ich_lib.readers.gather import WHAT_IS_READ, as_list, upload_title
 from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.nifti import read_nifti
 from ich_lib.readers.nifti_files import gather_pairs, one_volume
-from ich_lib.readers.parts import below
+from ich_lib.readers.parts import pieces_of_part
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
@@ -36,7 +36,7 @@ _WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
     "a .Z archive": _UNPACK,
     "one part of a zip in several parts": "Unpack all parts together on your computer and give the folder.",
     "a video or HEIC picture": "Export the scan as DICOM, or the picture as PNG or JPG.",
-    PAIR_HEADERS[0]: "Give its .img file with it.",
+    PAIR_HEADERS[0]: "Give its .img file too.",
 }
 
 __all__ = ["ReadError", "read", "read_truth"]
@@ -85,7 +85,7 @@ def read(
     """
     if isolated:
         return child.read_scan(upload_title(paths), as_list(paths), window=window, series=series, part=part)
-    pieces, name = below(gather_pairs(paths), part), upload_title(paths)
+    pieces, name = pieces_of_part(gather_pairs(paths), part), upload_title(paths)
     kinds = {piece: piece.kind() for piece in pieces}
     dicom, nifti, pictures = (
         [piece for piece in pieces if kinds[piece] in kinds_wanted]
@@ -115,9 +115,10 @@ def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] 
 def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
     if len(kinds) == 1:
         (piece, kind), *_ = kinds.items()
-        where = name if piece.name == name else f"{piece.name} in {name}"
+        full_name = name if piece.name == name else f"{piece.name} in {name}"
         return ReadError(
-            f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}", code="no scan"
+            f"{full_name} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}",
+            code="no scan",
         )
     kind, number = Counter(kinds.values()).most_common(1)[0]
     return ReadError(

@@ -48,7 +48,7 @@ class Child:
             "MALLOC_TRIM_THRESHOLD_": _KEPT_BYTES,
             "OPENBLAS_NUM_THREADS": "1",
         }
-        self.readings, self._late = 0, False
+        self.readings, self._timed_out = 0, False
         self._process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
@@ -66,7 +66,7 @@ class Child:
             ReadError: if the child ended or took too long.
         """
         self.readings += 1
-        timer = Timer(LIMITS["decode_s"], self._end_late)
+        timer = Timer(LIMITS["decode_s"], self._end_at_timeout)
         timer.daemon = True
         timer.start()
         try:
@@ -78,7 +78,9 @@ class Child:
         finally:
             timer.cancel()
         if not answer.endswith(b"\n"):
-            raise ReadError(f"{question['name']} {self._why()}", code="too large" if self._late else "damaged")
+            raise ReadError(
+                f"{question['name']} {self._failure_reason()}", code="too large" if self._timed_out else "damaged"
+            )
         return json.loads(answer)
 
     def alive(self) -> bool:
@@ -94,22 +96,22 @@ class Child:
             with suppress(OSError):
                 stream.close()
 
-    def _end_late(self) -> None:
-        self._late = True
+    def _end_at_timeout(self) -> None:
+        self._timed_out = True
         self._process.kill()
 
-    def _why(self) -> str:
+    def _failure_reason(self) -> str:
         """Why there was no answer, and what the user can do."""
         code = self._process.wait()
-        if self._late or code == -_signal("SIGXCPU"):
-            return f"took more than {LIMITS['decode_s' if self._late else 'decode_cpu_s']} s to decode. {_LESS}"
+        if self._timed_out or code == -_signal("SIGXCPU"):
+            return f"took more than {LIMITS['decode_s' if self._timed_out else 'decode_cpu_s']} s to decode. {_ADVICE}"
         if code == -_signal("SIGKILL"):
-            return f"needs more memory than is available. {_LESS}"
+            return f"needs more memory than is available. {_ADVICE}"
         return _STOPPED
 
 
 _STOPPED = "could not be decoded: its decoder stopped. Export it again, without compression."
-_LESS = "Give one head scan, in thicker slices or without compression."
+_ADVICE = "Give one head scan, in thicker slices or without compression."
 _idle: list[Child] = []
 _at_work: dict[str, Child] = {}  # by the folder of the result
 _lock = Lock()
@@ -271,7 +273,7 @@ def _answered(question: dict) -> dict:
     except MemoryError:
         return {
             "refused": {
-                "found": f"{question['name']} needs more memory than is available. {_LESS}",
+                "reason": f"{question['name']} needs more memory than is available. {_ADVICE}",
                 "code": "too large",
             }
         }
@@ -313,16 +315,16 @@ def _limit() -> None:
     with suppress(ImportError):  # Windows has no such module
         import resource
 
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = int(used.ru_utime + used.ru_stime) + 1 + LIMITS["decode_cpu_s"]
-        for what, maximum in (
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = int(usage.ru_utime + usage.ru_stime) + 1 + LIMITS["decode_cpu_s"]
+        for limit, maximum in (
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_FSIZE, LIMITS["volume_bytes"]),
             (resource.RLIMIT_AS, LIMITS["decode_bytes"]),
             (resource.RLIMIT_CPU, seconds),
         ):
             with suppress(ValueError, OSError):  # macOS refuses some of them
-                resource.setrlimit(what, (maximum, resource.getrlimit(what)[1]))
+                resource.setrlimit(limit, (maximum, resource.getrlimit(limit)[1]))
 
 
 def _give_back_memory() -> None:

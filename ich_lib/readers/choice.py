@@ -45,7 +45,9 @@ def read_one_series(
         except ReadError as problem:
             refusals.append((candidate, problem))
         else:
-            notes = tuple(f"Could not be read: {series.name}. {why.found}" for series, why in refusals[:_MOST_REFUSED])
+            notes = tuple(
+                f"Could not be read: {series.name}. {refusal.reason}" for series, refusal in refusals[:_MOST_REFUSED]
+            )
             return _describe_series(scan, candidate, all_series, notes)
     raise refusals[0][1]
 
@@ -73,7 +75,9 @@ def _choose_series(all_series: list[Series], choice: int | str, name: str) -> Se
         raise ReadError(
             f"{name} holds {len(called)} series of that description: {_lines(called)}.", **_choose(called[0].number)
         )
-    raise ReadError(f"{name} holds no such series, but {_lines(all_series)}.", **_choose(ranked(all_series)[0].number))
+    raise ReadError(
+        f"{name} does not hold that series, but {_lines(all_series)}.", **_choose(ranked(all_series)[0].number)
+    )
 
 
 def _calls(series: Series) -> tuple[str, ...]:
@@ -95,7 +99,7 @@ def _choose(number: int) -> dict:
 
 def _single_slices(all_series: list[Series], name: str) -> ReadError:
     return ReadError(
-        f"{name} holds {len(all_series)} series of one slice each, which do not say that they belong together. Export "
+        f"{name} holds {len(all_series)} series of one slice each, and nothing says that they belong together. Export "
         "the head as one series.",
         code="several scans",
     )
@@ -112,8 +116,8 @@ def _uid_note(chosen: Series) -> tuple[str, ...]:
     uids = len({item.series for item in chosen.slices})
     if uids == 1:
         return ()
-    named = "a series each" if uids == len(chosen.slices) else f"{uids} series"
-    return (f"{len(chosen.slices)} files named {named}; they were taken for one, as all the rest agrees.",)
+    number = "a series UID each" if uids == len(chosen.slices) else f"{uids} series UIDs"
+    return (f"{len(chosen.slices)} files have {number}. They were read as one series because everything else agrees.",)
 
 
 def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
@@ -121,16 +125,16 @@ def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
     people = list(dict.fromkeys(series.first.protocol.patient for series in all_series))
     if len(people) == 1:
         return ()
-    here = chosen.first.protocol.patient
-    theirs = listed(str(series.number) for series in all_series if series.first.protocol.patient == here)
+    patient = chosen.first.protocol.patient
+    numbers = listed(str(series.number) for series in all_series if series.first.protocol.patient == patient)
     return (
-        f"These are scans of {len(people)} patients. Only one of them was read: series {theirs} "
-        f"{'belong' if ' ' in theirs else 'belongs'} to this patient.",
+        f"These are scans of {len(people)} patients. Only one of them was read: series {numbers} "
+        f"{'belong' if ' ' in numbers else 'belongs'} to this patient.",
     )
 
 
 def _lines(series: Sequence[Series]) -> str:
     """The list for a sentence; each name includes the number of slices."""
-    more = len(series) - _MOST_NAMED
-    named = [item.line for item in series[:_MOST_NAMED]] + ([f"{count(more, 'other')}"] if more > 0 else [])
+    n_unnamed = len(series) - _MOST_NAMED
+    named = [item.line for item in series[:_MOST_NAMED]] + ([f"{count(n_unnamed, 'other')}"] if n_unnamed > 0 else [])
     return "; ".join(named)

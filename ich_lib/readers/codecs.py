@@ -72,7 +72,7 @@ def plugin(name: str, syntax: UID) -> str:
     with suppress(NotImplementedError):  # pydicom has no decoder
         if get_decoder(syntax).is_native:
             return ""
-    words = "in a private way of its maker" if syntax.name == syntax else f"as {_family(syntax)}"
+    words = "in a private format of its vendor" if syntax.name == syntax else f"as {_family(syntax)}"
     raise ReadError(f"{name} is compressed {words}, which is not read here. Export it uncompressed.", code="compressed")
 
 
@@ -101,7 +101,7 @@ def refuse_other_sizes(name: str, header: pydicom.Dataset) -> None:
     for frame in generate_frames(header.PixelData, number_of_frames=int(header.get("NumberOfFrames") or 1)):
         if (size := frame_size(frame)) != wanted:
             raise ReadError(
-                f"{name} says {wanted[1]} x {wanted[0]} px and holds a picture of {size[1]} x {size[0]} px. "
+                f"{name} declares {wanted[1]} x {wanted[0]} px but holds a picture of {size[1]} x {size[0]} px. "
                 "It is damaged; export it again.",
                 code="damaged",
             )

@@ -48,19 +48,19 @@ _WORDS = (  # noqa: SIM905 - in the words of scanners and of six languages, with
 _KNOWN_WORDS = frozenset(_WORDS)
 
 
-def shown(description: str) -> str:
+def printable_words(description: str) -> str:
     """The words of a description that cannot be a name; "" if none of them helps to distinguish it.
 
-    >>> shown("Head 5.0 H31s"), shown("DOE^JANE Brain w/o 5mm"), shown("4711 Smith")
+    >>> printable_words("Head 5.0 H31s"), printable_words("DOE^JANE Brain w/o 5mm"), printable_words("4711 Smith")
     ('Head 5.0 H31s', 'Brain w/o 5mm', '')
     """
     protocol_words = " ".join(word for word in re.split(r"[\s_;^=,]+", description) if _is_protocol(word))
     return protocol_words[:_MOST_LETTERS] if re.search(r"[a-zA-Z]", protocol_words) else ""
 
 
-def shown_code(text: str) -> str:
+def printable_code(text: str) -> str:
     """The same for a kernel or a part of the body: its first word or two."""
-    return " ".join(shown(text.replace("\\", " ")).split()[:2])
+    return " ".join(printable_words(text.replace("\\", " ")).split()[:2])
 
 
 def _is_protocol(word: str) -> bool:

@@ -51,12 +51,12 @@ def read_dicom(
     return replace(scan, notes=(*scan.notes, *left_out))
 
 
-def _read_series(slices: list[Slice], everything: list[Slice], name: str) -> Scan:
+def _read_series(slices: list[Slice], all_slices: list[Slice], name: str) -> Scan:
     # a scan that is too large is refused before its pixels are read
     slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
     for item in slices:
         _refuse_without_rescale(item)
-    tilted = tilt_notes(slices, everything)
+    tilted = tilt_notes(slices, all_slices)
     slices, stack_notes = stacked(slices, _are_equal)
     location = place_slices(slices)
     slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
@@ -80,11 +80,14 @@ def _scan(
 ) -> Scan:
     """Put slices in their places. Uneven slices that do not run from foot to head are put on an even grid."""
     places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2, places=location.places)
-    as_in_files = location.spacing_known and location.shifts is None and slabs.each == 1
+    as_in_files = location.spacing_known and location.shifts is None and slabs.per_slab == 1
     if places is not None and nib.aff2axcodes(affine_ras)[2] != "S":
         indices, step = nearest_slices(places)
         hu, affine_ras, places = hu[indices], affine_ras @ np.diag([1, 1, step, 1]), None
-        notes += ("The slices do not run from foot to head and are uneven; the nearest were laid on an even grid.",)
+        notes += (
+            "The slices do not run from foot to head and are unevenly spaced. The nearest ones were copied to an "
+            "even grid.",
+        )
         as_in_files = False
     return from_file_grid(
         hu.transpose(2, 1, 0),  # (slice, row, column) to (column, row, slice), no copy
@@ -140,13 +143,13 @@ def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None)
         frames = list(group)
         header, pixels = _pixels(piece, [item.frame for _, item in frames], packed=frames[0][1].packed)
         for (k, item), pixels_of_slice in zip(frames, pixels, strict=True):
-            hu = volume[k] if slabs.each == 1 else thin
+            hu = volume[k] if slabs.per_slab == 1 else thin
             with refuse_damaged(piece.name):  # a tag of the pixels may be missing or invalid
                 notes |= _fill(hu, pixels_of_slice, header, item)
             if shifts is not None and shifts[k].any():
                 hu[:] = moved(hu, *shifts[k].tolist(), outside=AIR_HU)
-            if slabs.each > 1 and (slab := slabs.slab_of(k)) >= 0:
-                volume[slab] += thin * np.float32(1 / slabs.each)
+            if slabs.per_slab > 1 and (slab := slabs.slab_of(k)) >= 0:
+                volume[slab] += thin * np.float32(1 / slabs.per_slab)
     return volume, frozenset(notes)
 
 
@@ -168,8 +171,8 @@ def _fill(hu: np.ndarray, stored: np.ndarray, header: pydicom.Dataset, item: Sli
     MONOCHROME1 is a rule for the display (C.7.6.3.1.2) and does not change HU. Some converters invert the values
     anyway. So the border of the slice decides: it is air in one of the two versions.
     """
-    how = codecs.lossy(header)
-    notes = {f"The slices were compressed with loss ({how}): HU may be off."} if how else set()
+    method = codecs.lossy(header)
+    notes = {f"The slices were compressed with loss ({method}): HU may be off."} if method else set()
     values = used_bits(stored, header)
     _rescale(hu, values, item)
     if header.get("PhotometricInterpretation") == "MONOCHROME1" and not _is_air_around(hu):
@@ -201,5 +204,8 @@ def _ends(header: pydicom.Dataset) -> np.float32:
 
 def _warnings(slices: list[Slice]) -> tuple[str, ...]:
     if any(item.doubtful for item in slices):
-        return ("The files are screenshots or have text burned in, which may name the patient. Look before you share.",)
+        return (
+            "The files are screenshots or have text burned in, which may name the patient. Check them before "
+            "you share them.",
+        )
     return ()

@@ -78,7 +78,7 @@ def _walk(stream: BinaryIO, root: _Record, name: str) -> Iterator[tuple[PurePosi
             continue
         seen.add(record.at)
         if len(seen) > _MOST_FOLDERS:
-            raise ReadError(f"{name} has folders without end. Copy its files and give the folder.", code="packed")
+            raise ReadError(f"{name} has endless folders. Copy its files and give the folder.", code="packed")
         for inside in _records(stream, record):
             if inside.flags & _FOLDER:
                 waiting.append((folder / inside.name, inside, depth + 1))

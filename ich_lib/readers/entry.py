@@ -53,7 +53,8 @@ def refuse(name: str, entries: Sequence[Entry], packed: int) -> None:
         )
     if len(entries) > LIMITS["files"]:
         raise ReadError(
-            f"{name} holds {len(entries)} files; {LIMITS['files']} is the most. Give one head scan.", code="too large"
+            f"{name} holds {len(entries)} files; the maximum is {LIMITS['files']}. Give one head scan.",
+            code="too large",
         )
     refuse_bytes(name, sum(entry.size for entry in entries), packed)
     for entry in entries:

@@ -128,8 +128,8 @@ def cut_sheets(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     ]
     slices = [tile for tile in tiles if (tile > _BLACK).mean() > _EMPTY]
     note = (
-        f"{'The picture is a sheet' if len(volume) == 1 else 'The pictures are sheets'} of {rows} x {columns} slices: "
-        f"{count(len(slices), 'slice')} cut apart, row by row, assumed to run from foot to head."
+        f"{'The picture is a sheet' if len(volume) == 1 else 'The pictures are sheets'} of {rows} x {columns} slices. "
+        f"{count(len(slices), 'slice')} cut out row by row; foot to head is assumed."
     )
     return np.stack(slices), (note,)
 
@@ -198,7 +198,7 @@ def refuse_mask(name: str, volume: np.ndarray) -> None:
     """
     if is_mask(volume):
         raise ReadError(
-            f"{name} is a mask, not a slice: it is black but for flat areas. Give the pictures of the slices; a mask "
-            "goes with them as true mask.",
+            f"{name} is a mask, not a slice: it is black except for areas of one gray. Give the pictures of the "
+            "slices; a mask goes with them as true mask.",
             code="no scan",
         )

@@ -20,7 +20,7 @@ _EVEN = 0.1  # share of a distance: slices this close to an even grid count as e
 _ROUNDINGS_MM = (1.0, 0.5, 0.1, 0.05, 0.01)  # programs round positions to these steps
 _SIDEWAYS_MM = 1.0  # distance from the line of the slices; rounded positions are closer
 _VISIBLE_MM = 0.1  # distances that differ by less are reported as one
-_EVEN_COPY = "A mask saved as NIfTI lies on an even grid, each of its slices a copy of the nearest one of the scan."
+_EVEN_COPY = "A mask saved as NIfTI has evenly spaced slices. Each is a copy of the nearest slice of the scan."
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,14 @@ def place_slices(slices: list[Slice]) -> Place:
     """Affine and places of ordered slices with different places."""
     line = line_of(slices)
     if line is None:
-        note = "The files do not say where the slices lie: their order is the scanner's count, foot to head is assumed."
+        note = (
+            "The files do not state the positions of the slices. The slices are in the order of the scanner's numbers, "
+            "and foot to head is assumed."
+        )
         return Place(_affine(slices[0], np.array([0, 0, PLACEHOLDER_MM])), False, (note,))
     pixel_known = slices[0].pixel_mm is not None
     notes: tuple[str, ...] = (
-        () if pixel_known else ("The files hold no pixel size (PixelSpacing), so nothing is given in mL.",)
+        () if pixel_known else ("The files contain no pixel size (PixelSpacing), so no volume in mL is given.",)
     )
     if len(slices) == 1:
         return _place_single(slices[0], line.normal, notes)
@@ -188,9 +191,9 @@ def _place_single(item: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Pl
     thickness = item.thickness_mm
     step = normal * (thickness or PLACEHOLDER_MM)
     if thickness:
-        notes += (f"One slice only: its thickness of {thickness:g} mm stands for the distance to the next.",)
+        notes += (f"There is only one slice. Its thickness of {thickness:g} mm is used as the slice spacing.",)
     else:
-        notes += ("One slice only, without a thickness, so nothing is given in mL.",)
+        notes += ("There is only one slice, and its thickness is not known, so no volume in mL is given.",)
     return Place(_affine(item, step), bool(thickness) and item.pixel_mm is not None, notes)
 
 
@@ -234,8 +237,8 @@ def _shift_note(shifts: np.ndarray, first: Slice) -> str:
     moved = np.flatnonzero(shifts.any(axis=1))
     most_mm = float(np.linalg.norm(shifts * first.pixel_mm, axis=1).max())
     return (
-        f"{count(len(moved), 'slice')}, from slice {moved[0] + 1} on, {'lies' if len(moved) == 1 else 'lie'} up to "
-        f"{most_mm:.1f} mm sideways of the others; they were moved to their place."
+        f"{count(len(moved), 'slice')}, from slice {moved[0] + 1} on, {'is' if len(moved) == 1 else 'are'} shifted "
+        f"sideways by up to {most_mm:.1f} mm. The shift was removed."
     )
 
 
@@ -246,7 +249,7 @@ def _uneven_notes(steps: np.ndarray, gaps: tuple[Gap, ...], off_mm: float) -> tu
         return ()
     low, high = plain.min(), plain.max()
     return (
-        f"The distance of the slices changes between {low:.1f} and {high:.1f} mm: every slice counts half-way to its "
+        f"The slice spacing varies between {low:.1f} and {high:.1f} mm. In volumes, each slice reaches half-way to its "
         "neighbors.",
     )
 
@@ -260,11 +263,11 @@ def gap_note(gaps: tuple[Gap, ...], hidden_ml: float | None) -> str:
     """
     first, missing = gaps[0], sum(max(round(gap.step_mm / gap.usual_mm) - 1, 1) for gap in gaps)
     others = f" (and {count(len(gaps) - 1, 'more such place')})" if len(gaps) > 1 else ""
-    hidden = f"Up to {hidden_ml:.0f} mL of the head there are" if hidden_ml else "What lies there is"
+    hidden = f"Up to {hidden_ml:.0f} mL of the head in this gap are" if hidden_ml else "The head in this gap is"
     return (
-        f"Slices {first.index + 1} and {first.index + 2} are {first.step_mm:.1f} mm apart{others}, where "
-        f"{first.usual_mm:.1f} mm are usual: {'one is' if missing == 1 else f'{missing} are'} missing. {hidden} "
-        "not seen; the slices beside it count half-way into it."
+        f"Slices {first.index + 1} and {first.index + 2} are {first.step_mm:.1f} mm apart{others} instead of "
+        f"{first.usual_mm:.1f} mm: {'one is' if missing == 1 else f'{missing} are'} missing. {hidden} "
+        "not seen. In volumes, the slices beside it reach half-way into it."
     )
 
 

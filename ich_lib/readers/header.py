@@ -19,7 +19,7 @@ from ich_lib.readers.piece import Piece, printable_name
 from ich_lib.readers.protocol import NO_PROTOCOL, Protocol, protocol_of
 from ich_lib.readers.protocol import TAGS as PROTOCOL_TAGS
 from ich_lib.readers.refusal import ReadError, refuse_damaged
-from ich_lib.scan import UNTOLD, Acquisition
+from ich_lib.scan import UNKNOWN_ACQUISITION, Acquisition
 
 # Tags of the Basic Application Level Confidentiality Profile (PS3.15 table E.1-1) that identify a person.
 _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
@@ -83,7 +83,7 @@ class Slice:
     packed: bool = False
     pass_number: int = 0
     protocol: Protocol = NO_PROTOCOL
-    acquisition: Acquisition = UNTOLD
+    acquisition: Acquisition = UNKNOWN_ACQUISITION
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -120,7 +120,8 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     left_out_counts = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
     if not slices and left_out.keys() - {"damaged file"} == {_CONTENTS}:
         raise ReadError(
-            "This is a DICOMDIR, only the table of contents of a CD; the images lie beside it. Give the whole folder.",
+            "This is a DICOMDIR, only the table of contents of a CD; the images are in other files. Give the "
+            "whole folder.",
             code="no scan",
         )
     if not slices:

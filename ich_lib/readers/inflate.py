@@ -46,13 +46,13 @@ def inflated(name: str, packed: bytes, kind: int) -> bytes:
     Raises:
         ReadError: if the data exceeds the limit.
     """
-    most = min(LIMITS["file_bytes"], LIMITS["packing_ratio"] * max(len(packed), _FLOOR_BYTES))
+    limit = min(LIMITS["file_bytes"], LIMITS["packing_ratio"] * max(len(packed), _FLOOR_BYTES))
     unpacker = zlib.decompressobj(kind)
-    data = unpacker.decompress(packed, most + 1)
-    if len(data) > most:
-        times = max(most // len(packed), 1)
+    data = unpacker.decompress(packed, limit + 1)
+    if len(data) > limit:
+        times = max(limit // len(packed), 1)
         raise ReadError(
-            f"{name} unpacks to more than {times} times its size, as no CT slice does. Export it unpacked.",
+            f"{name} unpacks to more than {times} times its size; no CT slice does. Export it unpacked.",
             code="too large",
         )
     if not unpacker.eof:

@@ -54,8 +54,8 @@ def check_size(name: str, slices: int, rows: int, columns: int) -> None:
         )
     if slices * rows * columns > LIMITS["voxels"]:
         raise ReadError(
-            f"{name} has {slices} slices of {columns} x {rows} px; {LIMITS['voxels'] // 1_000_000} million voxels are "
-            "the most. Give thicker slices.",
+            f"{name} has {slices} slices of {columns} x {rows} px; the maximum is {LIMITS['voxels'] // 1_000_000} "
+            "million voxels. Give thicker slices.",
             code="too large",
         )
 

@@ -112,15 +112,15 @@ def _sample(stored: _Stored, per_axis: int = 128) -> np.ndarray:
 def _averaged(stored: _Stored, slabs: Slabs, axis: int, *, from_head: bool, above_zero: bool) -> np.ndarray:
     """(i, j, k) values. Thin slices become float32 means or, for a mask, shares of a slab, one slab at a time."""
     raw, slope, intercept = stored.raw, stored.slope, stored.intercept
-    if slabs.each == 1:
+    if slabs.per_slab == 1:
         values = raw if (slope, intercept) == (1, 0) else raw * slope + intercept
         return (values > 0).astype(np.float32) if above_zero else values
     axis = raw.ndim - 1 - axis  # from here on in the order of memory, (k, j, i), which is three times faster
     thin = np.moveaxis(raw.T, axis, 0)
-    thin = thin[: len(slabs) * slabs.each] if from_head else thin[slabs.skip :]
+    thin = thin[: len(slabs) * slabs.per_slab] if from_head else thin[slabs.skip :]
     values = np.empty((len(slabs), *thin.shape[1:]), np.float32)
     for k in range(len(slabs)):
-        slab = thin[k * slabs.each : (k + 1) * slabs.each]
+        slab = thin[k * slabs.per_slab : (k + 1) * slabs.per_slab]
         if above_zero:
             slab = slab * slope + intercept > 0
         _mean(slab, out=values[k])
@@ -183,7 +183,8 @@ def _voxels(name: str, header: nib.Nifti1Header, stream: BinaryIO | igzip.IGzipF
     start = int(header["vox_offset"])
     if start > LIMITS["file_bytes"]:
         raise ReadError(
-            f"{name} says that its voxels start {start} bytes into the file, which no program does.", code="damaged"
+            f"{name} says that its voxels start {start} bytes into the file, but no program writes such files.",
+            code="damaged",
         )
     size = math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
     between = start - _HEADER_BYTES[type(header)]
@@ -191,9 +192,9 @@ def _voxels(name: str, header: nib.Nifti1Header, stream: BinaryIO | igzip.IGzipF
     voxels = stream.read(size)
     stream.read(1)  # at the end, gzip compares the checksum
     if len(voxels) < size:
-        held = start - between + len(voxels)
+        available = start - between + len(voxels)
         raise ReadError(
-            f"{name} is cut short: it promises {start + size:,} bytes and holds {held:,}. Copy it again.",
+            f"{name} is cut short: it promises {start + size:,} bytes and holds {available:,}. Copy it again.",
             code="damaged",
         )
     return voxels
@@ -216,8 +217,8 @@ def _slabs(name: str, header: nib.Nifti1Header, place: Place) -> Slabs:
     size = math.prod(shape) * header.get_data_dtype().itemsize
     if size > LIMITS["volume_bytes"]:
         raise ReadError(
-            f"{name} has {size // 1_000_000} MB of voxels; {LIMITS['volume_bytes'] // 1_000_000} MB is the most. Save "
-            "it as int16, or in thicker slices.",
+            f"{name} has {size // 1_000_000} MB of voxels; the maximum is {LIMITS['volume_bytes'] // 1_000_000} MB. "
+            "Save it as int16, or in thicker slices.",
             code="too large",
         )
     spans = dict(zip(place.letters, shape, strict=True))

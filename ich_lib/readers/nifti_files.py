@@ -32,8 +32,8 @@ def gather_pairs(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list
         for piece in pieces
         if _suffix(piece) == ".hdr" and _stem(piece) in images and piece.kind() in PAIR_HEADERS
     }
-    used = set(joined.values())
-    return [_join(piece, joined[piece]) if piece in joined else piece for piece in pieces if piece not in used]
+    joined_images = set(joined.values())
+    return [_join(piece, joined[piece]) if piece in joined else piece for piece in pieces if piece not in joined_images]
 
 
 def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ...]]:
@@ -45,19 +45,19 @@ def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ..
     scans, masks = split_masks(pieces)
     scans = scans or list(pieces)
     masks = masks if len(scans) < len(pieces) else []
-    made = {piece: _made(piece) for piece in scans}
-    if len(scans) > 1 and len({base for base, _ in made.values()}) > 1:
+    forms = {piece: _dcm2niix_form(piece) for piece in scans}
+    if len(scans) > 1 and len({base for base, _ in forms.values()}) > 1:
         raise ReadError(
             f"{name} holds {len(scans)} NIfTI files, {scans[0].name} and others. Give one of them.",
             code="several scans",
         )
-    chosen = max(scans, key=lambda piece: made[piece][1])
+    chosen = max(scans, key=lambda piece: forms[piece][1])
     others = ", ".join(piece.name for piece in scans if piece is not chosen)
     note = f"Read: {chosen.name}, which dcm2niix corrected for uneven slices or tilt. Left out: {others}."
     return chosen, (*((note,) if others else ()), *masks_note(masks))
 
 
-def _made(piece: Piece) -> tuple[str, tuple[bool, bool]]:
+def _dcm2niix_form(piece: Piece) -> tuple[str, tuple[bool, bool]]:
     """The name of the original, and whether dcm2niix has made its slices even and removed the tilt."""
     stem = _stem(piece)
     match = _ADDED_SUFFIXES.search(stem)

@@ -23,18 +23,23 @@ _RINGS = 0.2  # of the slices; fewer rings prove nothing
 _LEAST_AIR, _OFF = 10, 1.5
 _LONGER = 1.06  # a head is longer than wide
 _HEAD_MM = (70, 240)  # length of the inside of the skull
-_NO_ML = "so nothing is given in mL."
+_NO_ML = "so no volume in mL is given."
 _NO_FORM = "The file does not say how the head lies (no usable sform or qform); left and right are assumed."
 _NO_SIZE = f"It gives no voxel size either, {_NO_ML}"
-_WHOLE = f"The affine holds whole mm and no origin, as notebooks write it: mm and sides cannot be trusted, {_NO_ML}"
-_NO_ORIGIN = "The affine has no origin, as notebooks write it; left and right are assumed."
+_WHOLE = (
+    "The affine has whole mm and no origin, as if it was made in a notebook. Its mm and sides cannot be trusted, "
+    + _NO_ML
+)
+_NO_ORIGIN = "The affine has no origin, as if it was made in a notebook; left and right are assumed."
 _SIZES = (
     "The file contradicts itself: its sform has voxels of {0} mm, its pixdim of {1} mm. Neither is believed, " + _NO_ML
 )
-_SHUFFLED = f"The voxel sizes belong to other axes than the file says, so mm and sides cannot be trusted, {_NO_ML}"
-_AXIS = "By the skull, the slices lie along the {0} axis of the file, not along the {1}; left and right are assumed."
-_ORDER = "By the skull, the axes of the file run {0}; left and right are assumed."
-_TILTED = "The slices are tilted by {0:.0f} degrees against the axis of the patient; they are shown as they are."
+_SHUFFLED = f"The voxel sizes belong to other axes than the file says. Its mm and sides cannot be trusted, {_NO_ML}"
+_AXIS = (
+    "The skull shows that the slices lie along the {0} axis of the file, not along the {1}; left and right are assumed."
+)
+_ORDER = "The skull shows that the axes of the file run {0}; left and right are assumed."
+_TILTED = "The slices are tilted by {0:.0f} degrees relative to the axis of the patient. They are shown as they are."
 _ORDINAL = ("first", "second", "third")
 _TOWARD = {"L": "left", "R": "right", "A": "front", "P": "back", "S": "head", "I": "foot"}
 _ENDS = {"L": "left and right", "R": "left and right", "A": "front and back", "P": "front and back"}
@@ -124,9 +129,12 @@ def _usable(header: nib.Nifti1Header, affine: np.ndarray) -> Place | None:
     letters = "".join(nib.aff2axcodes(affine_mm))
     if factor == _MM.get(unit, 1.0):
         return Place(affine_mm, letters)
-    taken = {1.0: "mm"} | {mm: f"{name}s" for name, mm in _MM.items()}
+    unit_names = {1.0: "mm"} | {mm: f"{name}s" for name, mm in _MM.items()}
     unit_name = "mm" if unit in ("mm", "unknown") else f"{unit}s"
-    note = f"The file gives its distances in {unit_name}, which fit no head; they are taken for {taken[factor]}."
+    note = (
+        f"The file gives its distances in {unit_name}, which does not fit a head. They are read as "
+        f"{unit_names[factor]}."
+    )
     return Place(affine_mm, letters, guessed_unit=True, notes=(note,))
 
 
@@ -134,7 +142,11 @@ def _without_form(header: nib.Nifti1Header, *, coded: bool) -> Place:
     base = _usable(header, header.get_base_affine())
     if base is None:
         return Place(np.diag([-1.0, 1.0, 5.0, 1.0]), "LAS", False, False, notes=(_NO_FORM, _NO_SIZE))
-    whole = () if not _is_whole(base.affine_ras) or coded else (f"Its voxels are of whole mm, as if unset, {_NO_ML}",)
+    whole = (
+        ()
+        if not _is_whole(base.affine_ras) or coded
+        else (f"Its voxel sizes are whole mm, which suggests that they were never set, {_NO_ML}",)
+    )
     return replace(base, spacing_known=not coded and not whole, certain=False, notes=(_NO_FORM, *whole, *base.notes))
 
 
@@ -153,9 +165,9 @@ def _contradiction(place: Place, header: nib.Nifti1Header) -> Place:
         place = replace(place, spacing_known=False, notes=(*place.notes, note))
     other = _qform_letters(header)
     if other is not None and other != place.letters:
-        apart = [_ENDS.get(a, "foot and head") for a, b in zip(place.letters, other, strict=True) if a != b]
-        note = f"The file contradicts itself: its sform and qform disagree on {' and on '.join(dict.fromkeys(apart))}. "
-        note += "The sform is taken; sides are assumed."
+        ends = [_ENDS.get(a, "foot and head") for a, b in zip(place.letters, other, strict=True) if a != b]
+        note = f"The file contradicts itself: its sform and qform disagree on {' and on '.join(dict.fromkeys(ends))}. "
+        note += "The sform is used; left and right are assumed."
         place = replace(place, certain=False, notes=(*place.notes, note))
     return place
 
@@ -244,8 +256,8 @@ def _letters(declared: str, across: int, skull: Skull) -> str:
         letters[first], letters[second] = "PL" if is_rows else "LA"
     ahead, sideways = (first, second) if is_rows else (second, first)
     air = skull.air[0 if is_rows else 1]
-    if abs(air) >= _LEAST_AIR and (back := "P" if air < 0 else "A") != letters[ahead]:
-        letters[ahead], letters[sideways] = back, "L"
+    if abs(air) >= _LEAST_AIR and (front_or_back := "P" if air < 0 else "A") != letters[ahead]:
+        letters[ahead], letters[sideways] = front_or_back, "L"
     upward = skull.up > 0 if skull.up else not stays or declared[across] == "S"
     letters[across] = "S" if upward else "I"
     return "".join(letters)
@@ -262,15 +274,15 @@ def _runs_along_rows(skull: Skull, was_rows: bool) -> bool:
 
 def _by_letters(place: Place, letters: str) -> Place:
     """Changed letters, and a note if they are not those of the affine."""
-    own = "".join(nib.aff2axcodes(place.affine_ras))
-    if letters == own:
+    own_letters = "".join(nib.aff2axcodes(place.affine_ras))
+    if letters == own_letters:
         return replace(place, letters=letters)
-    turned = replace(place, letters=letters, certain=False)
-    if turned.across != (was := replace(place, letters=own).across):
-        note = _AXIS.format(_ORDINAL[turned.across], _ORDINAL[was])
+    changed = replace(place, letters=letters, certain=False)
+    if changed.across != (across_before := replace(place, letters=own_letters).across):
+        note = _AXIS.format(_ORDINAL[changed.across], _ORDINAL[across_before])
     else:
         note = _ORDER.format(", ".join(f"to the {_TOWARD[letter]}" for letter in letters))
-    return replace(turned, notes=(*place.notes, note))
+    return replace(changed, notes=(*place.notes, note))
 
 
 def _check_head(place: Place, skull: Skull, step: np.ndarray) -> Place:
@@ -283,9 +295,10 @@ def _check_head(place: Place, skull: Skull, step: np.ndarray) -> Place:
     length_mm = max(skull.rows * sizes[first], skull.columns * sizes[second])
     if length_mm and not _HEAD_MM[0] <= length_mm <= _HEAD_MM[1]:
         note = (
-            f"By its voxel sizes, the inside of the skull would be {length_mm / 10:.0f} cm long: mm cannot be trusted, "
+            f"With its voxel sizes, the inside of the skull would be {length_mm / 10:.0f} cm long. Its mm cannot be "
+            "trusted, "
         )
         return replace(place, spacing_known=False, notes=(*place.notes, note + _NO_ML))
     if place.guessed_unit and not length_mm:
-        return replace(place, spacing_known=False, notes=(*place.notes, f"No skull confirms that, {_NO_ML}"))
+        return replace(place, spacing_known=False, notes=(*place.notes, f"No skull confirms this unit, {_NO_ML}"))
     return place

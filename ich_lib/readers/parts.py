@@ -59,7 +59,7 @@ def list_parts(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[s
     return sorted(patients) if len(patients) > 1 else []
 
 
-def below(pieces: Sequence[Piece], part: str | None) -> list[Piece]:
+def pieces_of_part(pieces: Sequence[Piece], part: str | None) -> list[Piece]:
     """The pieces of one part; all of them for None.
 
     Raises:

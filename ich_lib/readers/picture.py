@@ -22,8 +22,8 @@ _WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
 Page = tuple[Piece, int]  # a picture: a file, and the index in it
 _MOST_HU = 1_000_000  # of a window; above this, float32 overflows
 _ASSUMED_NOTE = (
-    "Left and right are assumed: the patient's right is taken to be on the left of the picture, as radiologists look.",
-    "Pixel size and slice distance are unknown, so nothing is given in mL.",
+    "Left and right are assumed: the patient's right is on the left of the picture, as in radiology.",
+    "Pixel size and slice distance are unknown, so no volume in mL is given.",
 )
 
 
@@ -49,10 +49,10 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     refuse_constant(name, float(values.min()), float(values.max()))
     notes = (*folder_notes, *masks_note(masks), *_ASSUMED_NOTE, *slabs.notes(None))
     if len(pages) > 1:
-        notes += ("The slices are in the order of their names, taken to run from foot to head.",)
+        notes += ("The slices are in the order of their file names; foot to head is assumed.",)
     if white != _WHITE_8_BIT and (numbers := hu_of(values)):
-        hu, how = numbers
-        note = f"The pixels are CT numbers ({how}), not grays: HU are known, and no window is needed."
+        hu, encoding = numbers
+        note = f"The pixels are CT numbers ({encoding}), not grays: HU are known, and no window is needed."
         return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=(note, *notes))
     unit = _unit(name, values, white)
     refuse_mask(name, unit)
@@ -72,10 +72,11 @@ def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
         if k == 0:
             volume = np.zeros((len(slabs), *pixels.shape), np.float32)
         if (slab := slabs.slab_of(k)) >= 0:
-            volume[slab] += pixels * np.float32(1 / slabs.each)
+            volume[slab] += pixels * np.float32(1 / slabs.per_slab)
     if len(kinds) > 1:
         raise ReadError(
-            "The pictures have different numbers of bits. Slices of one head are alike: give them alone.",
+            "The pictures have different numbers of bits. All slices of one head have the same number. Give only "
+            "these.",
             code="several scans",
         )
     return volume, kinds.pop()
@@ -91,8 +92,8 @@ def _unit(name: str, values: np.ndarray, white: int) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if white == 0 and (low < 0 or high > 1):
         raise ReadError(
-            f"{name} holds numbers from {low:g} to {high:g}, neither grays nor CT numbers of a head. Save HU, or a "
-            "gray picture of 8 or 16 bits.",
+            f"{name} holds numbers from {low:g} to {high:g}; these are neither grays nor CT numbers of a head. "
+            "Save HU, or a gray picture of 8 or 16 bits.",
             code="no HU",
         )
     full = 1 if white == 0 else _WHITE_12_BIT if white > _WHITE_8_BIT and high <= _WHITE_12_BIT else white
@@ -132,7 +133,7 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
             if size != first:
                 raise ReadError(
                     f"{piece.name} has {size[1]} x {size[0]} px, {pieces[0].name} {first[1]} x {first[0]}. "
-                    "Slices of one head have one size: give them alone.",
+                    "All slices of one head have the same size. Give only these.",
                     code="several scans",
                 )
             pages.append((piece, index))
@@ -140,7 +141,7 @@ def check_pictures(name: str, pieces: Sequence[Piece]) -> tuple[list[Page], Slab
     slabs = slabs_of(name, len(pages), rows, columns, side_px=RANGES["picture_side_px"])
     if rows * columns > LIMITS["picture_px"]:
         raise ReadError(
-            f"{name} has {columns} x {rows} px; {LIMITS['picture_px']:,} pixels are the most. Make it smaller.",
+            f"{name} has {columns} x {rows} px; the maximum is {LIMITS['picture_px']:,} pixels. Make it smaller.",
             code="too large",
         )
     return pages, slabs
@@ -187,7 +188,7 @@ def _window_note(window: str | tuple[float, float] | None, level: float, width: 
     if window is None:
         return (
             "HU unknown: the picture's window is not known, so its grays are shown in the brain window. "
-            "Name the window if you know it: then HU are measured."
+            "If you know the window, name it. Then HU can be measured."
         )
     low, high = level - width / 2, level + width / 2
     return f"Below {low:g} and above {high:g} HU the picture is black or white: HU are lost there."

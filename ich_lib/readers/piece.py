@@ -61,7 +61,7 @@ class Piece:
             stream.close()
             size_mb, most_mb = size // 1_000_000, LIMITS[limit] // 1_000_000
             raise ReadError(
-                f"{self.name} has {size_mb} MB; {most_mb} MB is the most. Give one head scan.", code="too large"
+                f"{self.name} has {size_mb} MB; the maximum is {most_mb} MB. Give one head scan.", code="too large"
             )
         return stream
 

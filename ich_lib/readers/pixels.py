@@ -23,12 +23,12 @@ _LEAST_TINT = 0.6  # of the palest channel compared with the strongest: films ar
 _TYPES = (np.uint8, np.uint16, np.int16, np.int32, np.float32)
 
 
-def sizes(piece: Piece, most: int) -> list[tuple[int, int]]:
+def sizes(piece: Piece, limit: int) -> list[tuple[int, int]]:
     """(rows, columns) of each picture in a file, after turning; nothing is decoded.
 
     Args:
         piece: a file of one of `sniff.PICTURES`.
-        most: the maximum number of pictures to list.
+        limit: the maximum number of pictures to list.
 
     Raises:
         ReadError: if its header is damaged.
@@ -40,11 +40,11 @@ def sizes(piece: Piece, most: int) -> list[tuple[int, int]]:
             return [(columns, rows) if _orientation(data) >= 5 else (rows, columns)]
         page_sizes = []
         with _opened(data) as image:
-            for index in range(min(getattr(image, "n_frames", 1), most)):
+            for index in range(min(getattr(image, "n_frames", 1), limit)):
                 image.seek(index)
                 columns, rows = image.size
-                turned = image.format == "TIFF" and image.getexif().get(_ORIENTATION, 1) >= 5
-                page_sizes.append((columns, rows) if turned or _orientation(data) >= 5 else (rows, columns))
+                is_turned = image.format == "TIFF" and image.getexif().get(_ORIENTATION, 1) >= 5
+                page_sizes.append((columns, rows) if is_turned or _orientation(data) >= 5 else (rows, columns))
         return page_sizes
 
 
@@ -144,11 +144,11 @@ def _visible(pixels: np.ndarray) -> np.ndarray:
 def _one_channel(name: str, pixels: np.ndarray) -> np.ndarray:
     """The strongest channel of a gray picture; a tint is accepted, because films have one."""
     colors = pixels.astype(np.float32)
-    most = _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max
+    most_levels = _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max
     strongest = 1
-    if np.mean(np.ptp(colors, axis=-1) > most) > _COLOR_SHARE:
-        tints, apart = _tints(colors)
-        if np.mean(apart > most) > _COLOR_SHARE or tints.min() < _LEAST_TINT * tints.max():
+    if np.mean(np.ptp(colors, axis=-1) > most_levels) > _COLOR_SHARE:
+        tints, distances = _tints(colors)
+        if np.mean(distances > most_levels) > _COLOR_SHARE or tints.min() < _LEAST_TINT * tints.max():
             if _is_mask(pixels[::2, ::2].reshape(-1, 3)):
                 raise ReadError(
                     f"{name} is a mask in colors, not a slice. Give the pictures of the slices.", code="no scan"

@@ -185,8 +185,8 @@ def _level(text: str) -> int:
 
 def _patient(header: pydicom.Dataset) -> int:
     """Python's hash of a text differs in each run, so the identity cannot be recovered from it."""
-    who = tuple(_raw(header, tag) for tag in ("PatientID", "PatientName"))
-    return hash(who) if any(who) else 0
+    identity = tuple(_raw(header, tag) for tag in ("PatientID", "PatientName"))
+    return hash(identity) if any(identity) else 0
 
 
 def _raw(header: pydicom.Dataset, tag: str) -> bytes:

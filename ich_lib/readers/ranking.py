@@ -48,7 +48,7 @@ def unreadable(series: Series) -> str:
     try:
         slabs_of("It", len(series.slices), series.first.rows, series.first.columns)
     except ReadError as problem:
-        return problem.found
+        return problem.reason
     numbers = [number for item in series.slices for number in (item.slope or None, item.intercept)]
     has_hu = all(number is not None and math.isfinite(number) for number in numbers)
     return "" if has_hu else "It has no HU."

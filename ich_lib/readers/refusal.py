@@ -14,9 +14,9 @@ class ReadError(ValueError):
     Python; `in_words_of` is for the other places.
 
     Attributes:
-        found: what was received, and what to do if that is the same everywhere.
+        reason: what is wrong, what was received, and what to do if that is the same everywhere.
         code: a key of CODES, for programs.
-        to_do: place to what to do there; "" if `found` says it.
+        to_do: place to what to do there; "" if `reason` says it.
 
     Example:
         >>> from ich_lib import ReadError, read
@@ -31,10 +31,10 @@ class ReadError(ValueError):
         missing
     """
 
-    def __init__(self, found: str, *, code: str = "unreadable", to_do: str | Mapping[str, str] = "") -> None:
+    def __init__(self, reason: str, *, code: str = "unreadable", to_do: str | Mapping[str, str] = "") -> None:
         if code not in CODES:
             raise KeyError(f"{code!r} is no code of CODES.")
-        self.found, self.code = found, code
+        self.reason, self.code = reason, code
         self.to_do = dict.fromkeys(PLACES, to_do) if isinstance(to_do, str) else dict(to_do)
         super().__init__(self.in_words_of("python"))
 
@@ -44,11 +44,11 @@ class ReadError(ValueError):
         Args:
             place: one of PLACES.
         """
-        return f"{self.found} {self.to_do[place]}".strip()
+        return f"{self.reason} {self.to_do[place]}".strip()
 
     def as_plain(self) -> dict:
         """The data to raise the error again in another process, as JSON."""
-        return {"found": self.found, "code": self.code, "to_do": self.to_do}
+        return {"reason": self.reason, "code": self.code, "to_do": self.to_do}
 
 
 CODES = {  # and the object of the error

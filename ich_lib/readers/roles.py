@@ -80,9 +80,10 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
     if len(set(names)) == len(names):
         return list(pieces), ()
     if len(groups) == 1:
-        twice = printable_name(next(p.name for p, stem in zip(pieces, names, strict=True) if names.count(stem) > 1))
+        repeated = printable_name(next(p.name for p, stem in zip(pieces, names, strict=True) if names.count(stem) > 1))
         raise ReadError(
-            f"{name} holds several pictures called {twice}. Zip them with their folders, so that their order is known.",
+            f"{name} holds several pictures called {repeated}. Zip them with their folders, so that their order is "
+            "known.",
             code="several scans",
         )
     windows = {folder: window_of(folder[-1]) for folder in groups if folder}
@@ -96,8 +97,8 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
     order = [wanted, "brain", "subdural", "stroke", "soft tissue", "bone"]
     chosen = min(groups, key=lambda folder: (_rank(order, windows[folder]), folder))
     others = listed(sorted(printable_name(folder[-1]) for folder in groups if folder != chosen))
-    taken = printable_name(chosen[-1])
-    note = f"Read: the folder {taken}. Left out: {others}, which holds the same slices through another window."
+    chosen_name = printable_name(chosen[-1])
+    note = f"Read: the folder {chosen_name}. Left out: {others}, which holds the same slices through another window."
     return groups[chosen], (note.replace("which holds", "which hold") if len(groups) > 2 else note,)
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ich_lib.grammar import count
-from ich_lib.readers.descriptions import shown, shown_code
+from ich_lib.readers.descriptions import printable_code, printable_words
 from ich_lib.readers.header import Slice
 
 _SAME_PLACE_MM = 0.05
@@ -59,14 +59,14 @@ class Series:
     @property
     def name(self) -> str:
         """`series 3 of 5, "Head 5.0 H31s"`: words that could name a person are left out."""
-        description = shown(self.description)
+        description = printable_words(self.description)
         return f"series {self.number} of {self.of}" + (f', "{description}"' if description else "")
 
     @property
     def details(self) -> str:
         """`34 slices, 5 mm apart, kernel H31s`, as far as it is known."""
         spacing = self.spacing_mm if len(self.slices) > 1 else None
-        kernel = shown_code(self.first.protocol.kernel)
+        kernel = printable_code(self.first.protocol.kernel)
         parts = (
             count(len(self.slices), "slice"),
             f"{spacing:.4g} mm apart" if spacing else "",
@@ -77,7 +77,7 @@ class Series:
     @property
     def title(self) -> str:
         """The same without a number, for a list with its own numbers."""
-        return ", ".join(filter(None, (shown(self.description), self.details)))
+        return ", ".join(filter(None, (printable_words(self.description), self.details)))
 
     @property
     def line(self) -> str:
@@ -105,16 +105,16 @@ def series_of(slices: list[Slice]) -> list[Series]:
 
 def _key(item: Slice) -> Hashable:
     """The properties that must be equal. The UID is not enough: a scout or a second tilt may have the same one."""
-    own = item.series or (item.series_number, item.description)
-    return item.protocol.patient, own, item.rows, item.columns
+    series = item.series or (item.series_number, item.description)
+    return item.protocol.patient, series, item.rows, item.columns
 
 
 def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list[Slice]]:
     """Slices of one key with the same orientation, within rounding. A slice without orientation counts as the first."""
     groups: list[list[Slice]] = []
-    for alike in _by(slices, key):
+    for members in _by(slices, key):
         first_new = len(groups)
-        for item in sorted(alike, key=lambda item: item.orientation is None):
+        for item in sorted(members, key=lambda item: item.orientation is None):
             home = next((group for group in groups[first_new:] if _lie_alike(group[0], item)), None)
             if home is None:
                 groups.append([item])
@@ -124,8 +124,8 @@ def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list
 
 
 def _lie_alike(a: Slice, b: Slice) -> bool:
-    turned = b.orientation is not None and not _are_close(a.orientation, b.orientation, 0.01)
-    return not turned and _are_close(a.pixel_mm, b.pixel_mm, 0.001)
+    is_turned = b.orientation is not None and not _are_close(a.orientation, b.orientation, 0.01)
+    return not is_turned and _are_close(a.pixel_mm, b.pixel_mm, 0.001)
 
 
 def _are_close(a: np.ndarray | None, b: np.ndarray | None, tolerance: float) -> bool:
@@ -147,8 +147,8 @@ def _likeness(item: Slice) -> Hashable:
     turn = None if item.orientation is None else tuple(np.round(item.orientation.ravel(), 2))
     pixel = None if item.pixel_mm is None else tuple(np.round(item.pixel_mm, 3))
     protocol = item.protocol
-    alike = (item.rows, item.columns, turn, pixel)
-    return protocol.patient, item.description, protocol.kernel, protocol.contrast, *alike
+    geometry = (item.rows, item.columns, turn, pixel)
+    return protocol.patient, item.description, protocol.kernel, protocol.contrast, *geometry
 
 
 def _joined(family: list[list[Slice]]) -> list[list[Slice]]:
@@ -160,8 +160,8 @@ def _joined(family: list[list[Slice]]) -> list[list[Slice]]:
     by_thickness = _by(singles, lambda group: group[0].thickness_mm)
     # one head in two thicknesses, or two reconstructions of one head
     parts = [singles] if _lie_apart(singles) else by_thickness
-    several = [group for group in groups if len(group) > 1]
-    return several + [joined for part in parts for joined in _one_of_singles(part)]
+    larger_groups = [group for group in groups if len(group) > 1]
+    return larger_groups + [joined for part in parts for joined in _one_of_singles(part)]
 
 
 def _one_of_singles(singles: list[list[Slice]]) -> list[list[Slice]]:
@@ -183,8 +183,8 @@ def _counted_through(groups: list[list[Slice]]) -> list[list[Slice]]:
 
 def _lie_apart(groups: list[list[Slice]]) -> bool:
     """Whether no slice of one group has the place of a slice of another."""
-    everything = Series(tuple(item for group in groups for item in group)).places_mm
-    return len(everything) == sum(len(Series(tuple(group)).places_mm) for group in groups) and len(everything) > 0
+    places_mm = Series(tuple(item for group in groups for item in group)).places_mm
+    return len(places_mm) == sum(len(Series(tuple(group)).places_mm) for group in groups) and len(places_mm) > 0
 
 
 def _by(items: list, key: Callable) -> list[list]:

@@ -10,7 +10,7 @@ from ich_lib.readers.entry import Entry, Shelf, entry_path
 from ich_lib.readers.piece import is_system_file
 from ich_lib.readers.refusal import ReadError, missing_package
 
-_AGAIN = "Unpack it on your computer and give the folder, or zip the files."
+_UNPACK_ADVICE = "Unpack it on your computer and give the folder, or zip the files."
 _LOCKED = "{} is locked with a password. Unpack it yourself and give the folder."
 _MOST_DICTIONARY = 256 << 20  # bytes that LZMA or PPMd reserve; 7-Zip's largest preset takes 64 MB
 
@@ -27,7 +27,9 @@ def entries(path: Path, name: str) -> list[Entry]:
     """
     if find_spec("py7zr") is None:
         raise ReadError(
-            f"{name} is a 7z archive, which is not read here.", code="package", to_do=missing_package("py7zr", _AGAIN)
+            f"{name} is a 7z archive, which is not read here.",
+            code="package",
+            to_do=missing_package("py7zr", _UNPACK_ADVICE),
         )
     import py7zr
 
@@ -40,10 +42,12 @@ def entries(path: Path, name: str) -> list[Entry]:
     except py7zr.PasswordRequired:  # the list is locked too
         raise ReadError(_LOCKED.format(name), code="locked") from None
     except py7zr.Bad7zFile as problem:
-        raise ReadError(f"{name} is damaged, or only one part of several. {_AGAIN}", code="damaged") from problem
-    together = _Together(path, name, {file.filename: file.uncompressed for file in files})
+        raise ReadError(
+            f"{name} is damaged, or only one part of several. {_UNPACK_ADVICE}", code="damaged"
+        ) from problem
+    contents = _Contents(path, name, {file.filename: file.uncompressed for file in files})
     return [
-        Entry(entry_path(file.filename), file.uncompressed, None, partial(together.open, file.filename))
+        Entry(entry_path(file.filename), file.uncompressed, None, partial(contents.open, file.filename))
         for file in files
     ]
 
@@ -54,7 +58,8 @@ def _refuse_memory(archive: Any, name: str) -> None:
     coders = [coder for folder in (streams.unpackinfo.folders if streams else ()) for coder in folder.coders]
     if max((_memory(coder) for coder in coders), default=0) > _MOST_DICTIONARY:
         raise ReadError(
-            f"{name} needs more than {_MOST_DICTIONARY >> 20} MB of memory to be unpacked. {_AGAIN}", code="too large"
+            f"{name} needs more than {_MOST_DICTIONARY >> 20} MB of memory to be unpacked. {_UNPACK_ADVICE}",
+            code="too large",
         )
 
 
@@ -72,12 +77,12 @@ def _memory(coder: dict) -> int:
     return 0
 
 
-class _Together:
+class _Contents:
     """The entries of one 7z. All are unpacked into a temporary file without a name when the first is opened."""
 
     def __init__(self, path: Path, name: str, sizes: dict[str, int]):
         self._path, self._name = path, name
-        self._names, self._left = list(sizes), sum(sizes.values())
+        self._names, self._bytes_left = list(sizes), sum(sizes.values())
         self._lock = Lock()
         self._shelf: Shelf | None = None
         self._parts: dict[str, tuple[int, int]] = {}
@@ -97,7 +102,9 @@ class _Together:
         except ReadError:
             raise
         except Exception as problem:
-            raise ReadError(f"{self._name} is damaged and could not be unpacked. {_AGAIN}", code="damaged") from problem
+            raise ReadError(
+                f"{self._name} is damaged and could not be unpacked. {_UNPACK_ADVICE}", code="damaged"
+            ) from problem
         return shelf
 
     def create(self, filename: str) -> "_Writer":
@@ -106,9 +113,9 @@ class _Together:
 
     def write(self, filename: str, data: bytes) -> int:
         """Append to the current entry; py7zr unpacks one after the other."""
-        self._left -= len(data)
-        if self._left < 0:
-            raise ReadError(f"{self._name} unpacks to more than its list says. {_AGAIN}", code="too large")
+        self._bytes_left -= len(data)
+        if self._bytes_left < 0:
+            raise ReadError(f"{self._name} unpacks to more than its list says. {_UNPACK_ADVICE}", code="too large")
         if self._shelf is None:
             raise ValueError("py7zr writes before anything is unpacked.")
         end = self._shelf.add(data)
@@ -120,12 +127,12 @@ class _Together:
 class _Writer:
     """The file object that py7zr writes one entry to."""
 
-    def __init__(self, together: _Together, filename: str):
-        self._together, self._filename, self._size = together, filename, 0
+    def __init__(self, contents: _Contents, filename: str):
+        self._contents, self._filename, self._size = contents, filename, 0
 
     def write(self, data: bytes) -> int:
         self._size += len(data)
-        return self._together.write(self._filename, data)
+        return self._contents.write(self._filename, data)
 
     def size(self) -> int:
         return self._size

@@ -63,7 +63,7 @@ def find_skull(stack: np.ndarray) -> Skull:
     if not ringed.any():
         return Skull(air=air)
     rows, columns = np.median([_extent(look[0]) for look, ring in zip(looks, ringed, strict=True) if ring], axis=0)
-    return Skull(_up(cavity, bony), rows * stack.shape[1] / _SIDE, columns * stack.shape[2] / _SIDE, air)
+    return Skull(_upward_sign(cavity, bony), rows * stack.shape[1] / _SIDE, columns * stack.shape[2] / _SIDE, air)
 
 
 def _air(plane: np.ndarray) -> np.ndarray:
@@ -85,14 +85,14 @@ def _small(plane: np.ndarray) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(plane, np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
 
 
-def _up(cavity: np.ndarray, bony: np.ndarray) -> int:
+def _upward_sign(cavity: np.ndarray, bony: np.ndarray) -> int:
     """The base is full of holes, and the vertex is closed: closed rings are near the vertex."""
     index, head = np.arange(len(cavity)), bony > 0.02
     closed = head & (cavity > _CLOSED * bony)
     if not closed.any():
         return 0
-    toward = (index[closed].mean() - index[head].mean()) / np.count_nonzero(head)
-    return int(np.sign(toward)) if abs(toward) > 0.05 else 0
+    offset = (index[closed].mean() - index[head].mean()) / np.count_nonzero(head)
+    return int(np.sign(offset)) if abs(offset) > 0.05 else 0
 
 
 def _inside(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,21 +16,21 @@ class Slabs:
     """How the slices of a file become those of a scan.
 
     Attributes:
-        each: the number of neighbors that are averaged; 1 changes nothing.
+        per_slab: the number of neighbors that are averaged; 1 changes nothing.
         skip: slices at the foot that fill no whole slab and are left out.
         slices: the number of slices in the file.
     """
 
-    each: int
+    per_slab: int
     skip: int
     slices: int
 
     def __len__(self) -> int:
-        return (self.slices - self.skip) // self.each
+        return (self.slices - self.skip) // self.per_slab
 
     def slab_of(self, index: int) -> int:
         """The slab of slice `index`, counted from the foot; negative for a slice that is left out."""
-        return (index - self.skip) // self.each
+        return (index - self.skip) // self.per_slab
 
     def affine(
         self, affine: np.ndarray, axis: int, *, from_head: bool = False, places: np.ndarray | None = None
@@ -46,9 +46,9 @@ class Slabs:
         slabs = affine.copy()
         counted = np.arange(self.slices) if places is None else places
         skip = 0 if from_head else self.skip
-        first = counted[skip : skip + self.each].mean()
+        first = counted[skip : skip + self.per_slab].mean()
         slabs[:3, 3] += affine[:3, axis] * first
-        slabs[:3, axis] *= self.each
+        slabs[:3, axis] *= self.per_slab
         return slabs
 
     def places(self, places: np.ndarray | None) -> np.ndarray | None:
@@ -57,10 +57,10 @@ class Slabs:
         Args:
             places: of the slices, in steps of slices.
         """
-        if places is None or self.each == 1:
+        if places is None or self.per_slab == 1:
             return places
-        middles = places[self.skip :].reshape(len(self), self.each).mean(axis=1)
-        return (middles - middles[0]) / self.each
+        middles = places[self.skip :].reshape(len(self), self.per_slab).mean(axis=1)
+        return (middles - middles[0]) / self.per_slab
 
     def notes(self, thin_mm: float | None) -> tuple[str, ...]:
         """A note for the user.
@@ -68,11 +68,11 @@ class Slabs:
         Args:
             thin_mm: spacing of the slices; None if it is not known.
         """
-        if self.each == 1:
+        if self.per_slab == 1:
             return ()
-        thin, thick = (f" of {mm:.4g} mm" if thin_mm else "" for mm in (thin_mm, (thin_mm or 0) * self.each))
-        left = f" {count(self.skip, 'slice')} at the foot left out." if self.skip else ""
-        return (f"{self.slices} slices{thin} were averaged, {self.each} at a time, to {len(self)}{thick}.{left}",)
+        thin, thick = (f" of {mm:.4g} mm" if thin_mm else "" for mm in (thin_mm, (thin_mm or 0) * self.per_slab))
+        left = f" Left out: {count(self.skip, 'slice')} at the foot end." if self.skip else ""
+        return (f"{self.slices} slices{thin} were averaged, {self.per_slab} at a time, to {len(self)}{thick}.{left}",)
 
 
 def slabs_of(
@@ -104,12 +104,12 @@ def slabs_of(
             "export it in thicker slices.",
             code="too large",
         )
-    most = max(LIMITS[limit] // (rows * columns), 1)
-    each = max(-(-slices // LIMITS["slices"]), -(-slices // most))
-    if each > _MOST:
+    most_slices = max(LIMITS[limit] // (rows * columns), 1)
+    per_slab = max(-(-slices // LIMITS["slices"]), -(-slices // most_slices))
+    if per_slab > _MOST:
         raise ReadError(
-            f"{name} has {slices} slices of {columns} x {rows} px; {LIMITS[limit] // 1_000_000} million voxels are the "
-            "most. Give thicker or smaller slices.",
+            f"{name} has {slices} slices of {columns} x {rows} px; the maximum is {LIMITS[limit] // 1_000_000} "
+            "million voxels. Give thicker or smaller slices.",
             code="too large",
         )
-    return Slabs(each, slices % each, slices)
+    return Slabs(per_slab, slices % per_slab, slices)

@@ -32,20 +32,20 @@ def _shape(item: Slice) -> tuple:
     )
 
 
-def tilt_notes(slices: list[Slice], everything: list[Slice]) -> tuple[str, ...]:
+def tilt_notes(slices: list[Slice], all_slices: list[Slice]) -> tuple[str, ...]:
     """A note on slices of the same series with another tilt, which are in no stack with these."""
     first = slices[0]
     if first.orientation is None:
         return ()
-    others = [item for item in everything if item.series == first.series and _tilt_deg(item, first) is not None]
+    others = [item for item in all_slices if item.series == first.series and _tilt_deg(item, first) is not None]
     if not others:
         return ()
     tilt_deg = max(_tilt_deg(item, first) or 0.0 for item in others)
     line = line_of(sort_slices(others))
     extent = "" if line is None else f" ({np.ptp(line.along_mm):.0f} mm of the head)"
     return (
-        f"Left out: {count(len(others), 'slice')} of the same series{extent}, tilted by {tilt_deg:.0f} degrees against "
-        f"the {len(slices)} that were read. Bleeding there is not seen.",
+        f"Left out: {count(len(others), 'slice')} of the same series{extent}, tilted by {tilt_deg:.0f} degrees "
+        f"relative to the {len(slices)} that were read. The model does not see bleeding there.",
     )
 
 
@@ -70,13 +70,13 @@ def stacked(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> t
     """
     kept, unplaced = _with_place(slices)
     kept, strays = _without_strays(sort_slices(kept))
-    kept, again = _first_pass(kept)
-    kept, copies, more = _one_at_each_place(kept, are_equal)
+    kept, n_repeated = _first_pass(kept)
+    kept, copies, n_other = _one_at_each_place(kept, are_equal)
     counts = (
         (unplaced, "slice", "without a position"),
-        (strays, "slice", "far from the others, as a scanner takes to watch contrast arrive"),
+        (strays, "slice", "far from the others, such as a scanner takes to see the contrast agent arrive"),
         (copies, "repeated slice", ""),
-        (again + more, "slice", "where others of the series lie: that part was scanned or reconstructed twice"),
+        (n_repeated + n_other, "slice", "at positions of other slices: that part was scanned or reconstructed twice"),
     )
     return kept, tuple(f"Left out: {count(n, noun)} {words}".rstrip() + "." for n, noun, words in counts if n)
 
@@ -99,10 +99,10 @@ def _without_strays(slices: list[Slice]) -> tuple[list[Slice], int]:
     clusters = [slices[a:b] for a, b in pairwise(edges)]
     sizes = [1 + int(np.count_nonzero(steps[a : b - 1] >= SAME_PLACE_MM)) for a, b in pairwise(edges)]  # of places
     largest_size = max(sizes)
-    few = max(_MOST_STRAYS, _STRAY_SHARE * largest_size)
-    while len(clusters) > 1 and sizes[0] <= few and 3 * sizes[0] <= largest_size:
+    most_strays = max(_MOST_STRAYS, _STRAY_SHARE * largest_size)
+    while len(clusters) > 1 and sizes[0] <= most_strays and 3 * sizes[0] <= largest_size:
         clusters, sizes = clusters[1:], sizes[1:]
-    while len(clusters) > 1 and sizes[-1] <= few and 3 * sizes[-1] <= largest_size:
+    while len(clusters) > 1 and sizes[-1] <= most_strays and 3 * sizes[-1] <= largest_size:
         clusters, sizes = clusters[:-1], sizes[:-1]
     kept_slices = [item for cluster in clusters for item in cluster]
     return kept_slices, len(slices) - len(kept_slices)
@@ -124,11 +124,13 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
     spans: list[tuple[float, float]] = []
     kept_ids: set[int] = set()
     members = [[item for item in slices if item.pass_number == number] for number in passes]
-    for own in sorted(members, key=lambda own: (-len(own), min(item.number for item in own))):
-        places = [along_mm[id(item)] for item in own]
+    for pass_slices in sorted(
+        members, key=lambda pass_slices: (-len(pass_slices), min(item.number for item in pass_slices))
+    ):
+        places = [along_mm[id(item)] for item in pass_slices]
         kept_ids |= {
             id(item)
-            for item, mm in zip(own, places, strict=True)
+            for item, mm in zip(pass_slices, places, strict=True)
             if not any(low - near_mm < mm < high + near_mm for low, high in spans)
         }
         spans.append((min(places), max(places)))
@@ -137,8 +139,8 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
 
 def _usual_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> float | None:
     """The usual distance in one pass; None for a pass of one place."""
-    own = np.diff(along_mm[[item.pass_number == acquisition for item in slices]])
-    distances_mm = own[own >= SAME_PLACE_MM]
+    steps = np.diff(along_mm[[item.pass_number == acquisition for item in slices]])
+    distances_mm = steps[steps >= SAME_PLACE_MM]
     return float(np.median(distances_mm)) if distances_mm.size else None
 
 

@@ -17,9 +17,9 @@ def plain_words(header: pydicom.Dataset) -> np.ndarray | None:
         (frame, row, column) uint16 or int16; None for any other file. Those are decoded by pydicom, which takes ten
         times longer.
     """
-    usual = header.file_meta.TransferSyntaxUID in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+    is_plain = header.file_meta.TransferSyntaxUID in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
     if (
-        not usual
+        not is_plain
         or (header.get("BitsAllocated"), header.get("SamplesPerPixel")) != (16, 1)
         or "PixelData" not in header
     ):
@@ -44,15 +44,15 @@ def used_bits(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
     Returns:
         (row, column) of the same type; `stored` itself if every bit is used.
     """
-    width, used = 8 * stored.dtype.itemsize, int(header.BitsStored)
-    high = int(header.get("HighBit", used - 1))
-    below = high + 1 - used  # pixels that do not start at bit 0 are retired since 2014
-    if not 0 < used < width or not 0 <= below <= width - used:
+    width, used_width = 8 * stored.dtype.itemsize, int(header.BitsStored)
+    high = int(header.get("HighBit", used_width - 1))
+    pieces_of_part = high + 1 - used_width  # pixels that do not start at bit 0 are retired since 2014
+    if not 0 < used_width < width or not 0 <= pieces_of_part <= width - used_width:
         return stored
     if header.PixelRepresentation:
         signed = stored.view(f"i{stored.dtype.itemsize}")
-        return (signed << (width - used - below)) >> (width - used)
-    return (stored >> below if below else stored) & stored.dtype.type(2**used - 1)
+        return (signed << (width - used_width - pieces_of_part)) >> (width - used_width)
+    return (stored >> pieces_of_part if pieces_of_part else stored) & stored.dtype.type(2**used_width - 1)
 
 
 def padded(stored: np.ndarray, values: np.ndarray, hu: np.ndarray, header: pydicom.Dataset) -> np.ndarray | None:

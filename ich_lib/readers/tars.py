@@ -52,7 +52,7 @@ def _entries(stream: BinaryIO, opener: Callable[[int, int], Callable[[], BinaryI
             if not member.isreg() or member.issparse():
                 continue
             if member.offset_data + member.size > end:
-                raise ReadError(f"{name} is cut short: its last file is not all there. Copy it again.", code="damaged")
+                raise ReadError(f"{name} is cut short: its last file is incomplete. Copy it again.", code="damaged")
             if len(members) == LIMITS["files"]:
                 raise ReadError(
                     f"{name} holds more than {LIMITS['files']} files. Give one head scan.", code="too large"
@@ -87,7 +87,7 @@ class _Bounded(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         self._left -= size
         if size < 0 or self._left < 0:
-            raise ReadError(f"{self._name} has a list of files without end. Zip the files again.", code="packed")
+            raise ReadError(f"{self._name} has an endless list of files. Zip the files again.", code="packed")
         return self._stream.read(size)
 
     def seekable(self) -> bool:

@@ -83,9 +83,9 @@ def _pictures(pieces: list[Piece], name: str, shape: tuple[int, int, int]) -> np
             bright[slab] += pixels > _WHITE / 255 * white
             codes[slab] += pixels > 0
     if pixels.dtype.kind == "u" and high <= MOST_CODES:
-        return codes >= 0.5 * slabs.each
+        return codes >= 0.5 * slabs.per_slab
     refuse_no_mask_grays(name, counts)
-    return bright >= 0.5 * slabs.each
+    return bright >= 0.5 * slabs.per_slab
 
 
 def _volume(
@@ -100,16 +100,18 @@ def _volume(
     stored = read_mask(piece)
     mask, place = stored.mask, stored.place
     for letters in _ORDERS if affine is not None else ():
-        turned, own = _turned(mask, place.affine_ras, letters)
-        if turned.shape == tuple(shape) and places is None and _apart_mm(own, affine, shape) < SAME_PLACE_MM:
-            return np.ascontiguousarray(turned)
-    turned, own = _turned(mask, place.affine_ras, place.letters if place.certain else orientation or place.letters)
+        rotated, own_affine = _rotate(mask, place.affine_ras, letters)
+        if rotated.shape == tuple(shape) and places is None and _distance_mm(own_affine, affine, shape) < SAME_PLACE_MM:
+            return np.ascontiguousarray(rotated)
+    rotated, own_affine = _rotate(
+        mask, place.affine_ras, place.letters if place.certain else orientation or place.letters
+    )
     if affine is not None and places is not None and place.certain:
-        turned, own = _nearest_slices(turned, own, affine, places)
-    _check_shape(piece.name, turned.shape, shape)
-    if affine is not None and place.certain and (apart_mm := _apart_mm(own, affine, shape)) >= SAME_PLACE_MM:
+        rotated, own_affine = _nearest_slices(rotated, own_affine, affine, places)
+    _check_shape(piece.name, rotated.shape, shape)
+    if affine is not None and place.certain and (away_mm := _distance_mm(own_affine, affine, shape)) >= SAME_PLACE_MM:
         raise ReadError(
-            f"{piece.name} has the shape of the scan, but lies {apart_mm:.1f} mm away from it. Give its own mask.",
+            f"{piece.name} has the shape of the scan, but lies {away_mm:.1f} mm away from it. Give its own mask.",
             code="mask",
         )
     if affine is not None and not place.certain and not orientation:
@@ -118,39 +120,39 @@ def _volume(
             "against the scan. Save it with the affine of the scan.",
             code="mask",
         )
-    return np.ascontiguousarray(turned)
+    return np.ascontiguousarray(rotated)
 
 
 _ORDERS = ["".join(two) for axes in permutations(("LR", "AP", "SI")) for two in product(*axes)]
 
 
-def _turned(mask: np.ndarray, affine_ras: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
+def _rotate(mask: np.ndarray, affine_ras: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray]:
     """(i, j, k) voxels whose axes run toward `letters`, and their affine, in the order of `Scan`."""
     turn = nib.orientations.ornt_transform(*map(nib.orientations.axcodes2ornt, (letters, CANONICAL)))
     return nib.apply_orientation(mask, turn), LPS_TO_RAS @ affine_ras @ nib.orientations.inv_ornt_aff(turn, mask.shape)
 
 
-def _apart_mm(own: np.ndarray, affine: np.ndarray | None, shape: tuple[int, int, int]) -> float:
+def _distance_mm(own_affine: np.ndarray, affine: np.ndarray | None, shape: tuple[int, int, int]) -> float:
     """The distance between the ends of two grids of one (z, y, x) shape."""
     ends = np.diag([*shape, 1.0])
     ends[3] = 1  # the far end of each axis, and the origin
-    return float(np.abs((own - affine) @ ends).max())
+    return float(np.abs((own_affine - affine) @ ends).max())
 
 
 def _nearest_slices(
-    mask: np.ndarray, own: np.ndarray, affine: np.ndarray, places: np.ndarray
+    mask: np.ndarray, own_affine: np.ndarray, affine: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The slices of an even grid that are nearest to uneven ones, and the affine for these places.
 
     Outside the grid nothing is marked.
     """
     first_voxels = np.stack([places, *np.zeros((2, len(places))), np.ones(len(places))])
-    rows = np.round((np.linalg.inv(own) @ affine @ first_voxels)[0]).astype(int)
+    rows = np.round((np.linalg.inv(own_affine) @ affine @ first_voxels)[0]).astype(int)
     nearest = np.where(((rows >= 0) & (rows < len(mask)))[:, None, None], mask[np.clip(rows, 0, len(mask) - 1)], False)
-    affine_of_places = own.copy()
+    affine_of_places = own_affine.copy()
     affine_of_places[:3, 0] = affine[:3, 0]
-    sideways = np.linalg.lstsq(own[:3, 1:3], (own @ [rows[0], 0, 0, 1] - affine[:, 3])[:3], rcond=None)[0]
-    affine_of_places[:3, 3] = affine[:3, 3] + own[:3, 1:3] @ sideways
+    sideways = np.linalg.lstsq(own_affine[:3, 1:3], (own_affine @ [rows[0], 0, 0, 1] - affine[:, 3])[:3], rcond=None)[0]
+    affine_of_places[:3, 3] = affine[:3, 3] + own_affine[:3, 1:3] @ sideways
     return nearest, affine_of_places
 
 
@@ -158,7 +160,7 @@ def _check_shape(name: str, mask_shape: tuple[int, ...], scan_shape: tuple[int, 
     if tuple(mask_shape) != tuple(scan_shape):
         (slices, rows, columns), (n_slices, tall, wide) = mask_shape, scan_shape
         raise ReadError(
-            f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, the scan {n_slices} of {wide} x {tall}. "
-            "A mask needs the same.",
+            f"{name} has {count(slices, 'slice')} of {columns} x {rows} px, but the scan has {n_slices} of "
+            f"{wide} x {tall} px. Both must be equal.",
             code="mask",
         )

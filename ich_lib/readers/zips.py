@@ -15,7 +15,7 @@ from ich_lib.readers.refusal import ReadError
 
 _DEFLATE64, _AES = 9, 99  # APPNOTE.TXT 4.4.5
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, _DEFLATE64}
-_AGAIN = "Unpack it on your computer and give the folder, or zip the files again."
+_UNPACK_ADVICE = "Unpack it on your computer and give the folder, or zip the files again."
 _MOUTHFUL_BYTES = 256  # of Deflate64, whose codes give up to 64 kB each
 _BUFFER_BYTES = 16384  # a header is shorter: the rest of an entry is unpacked only when its pixels are needed
 
@@ -36,7 +36,9 @@ def entries(path: Path, name: str) -> list[Entry]:
     if any(entry.flag_bits & 1 for entry in files):
         raise ReadError(f"{name} is locked with a password. Unpack it yourself and give the folder.", code="locked")
     if unknown := {entry.compress_type for entry in files} - _READ:
-        raise ReadError(f"{name} is packed by method {min(unknown)}, which is not read here. {_AGAIN}", code="packed")
+        raise ReadError(
+            f"{name} is packed by method {min(unknown)}, which is not read here. {_UNPACK_ADVICE}", code="packed"
+        )
     if len({entry.header_offset for entry in files}) < len(files):
         raise ReadError(
             f"{name} is packed in a way no scanner uses, so it was not opened. Zip the files again.", code="packed"
@@ -109,14 +111,14 @@ def _deflate64(entry: zipfile.ZipInfo, path: Path, name: str) -> bytes:
     """
     fact = f"{name} is packed as Deflate64, as Windows does above 2 GB"
     if find_spec("inflate64") is None:
-        raise ReadError(f"{fact}, which is not read here. {_AGAIN}", code="packed")
+        raise ReadError(f"{fact}, which is not read here. {_UNPACK_ADVICE}", code="packed")
     try:
         data = _inflated64(_packed(entry, path), entry.file_size)
         if len(data) == entry.file_size and zlib.crc32(data) == entry.CRC:
             return data
     except Exception as problem:
-        raise ReadError(f"{fact}, and could not be unpacked. {_AGAIN}", code="packed") from problem
-    raise ReadError(f"{fact}, and could not be unpacked. {_AGAIN}", code="packed")
+        raise ReadError(f"{fact}, and could not be unpacked. {_UNPACK_ADVICE}", code="packed") from problem
+    raise ReadError(f"{fact}, and could not be unpacked. {_UNPACK_ADVICE}", code="packed")
 
 
 def _inflated64(packed: bytes, size: int) -> bytes:

@@ -43,7 +43,7 @@ PRIVACY = (
 
 
 @dataclass(frozen=True)
-class Kept:
+class SourceReferences:
     """The identifying values that a segmentation copies from the images it was drawn on.
 
     Attributes:
@@ -57,13 +57,13 @@ class Kept:
     sop_uid: str
 
 
-def write_seg(result: Result, path: Path, *, keep: Kept | None = None) -> None:
+def write_seg(result: Result, path: Path, *, references: SourceReferences | None = None) -> None:
     """mask-seg.dcm: one segment, one bit per pixel, on the slices of the series; slices without blood are left out.
 
     Args:
         result: from `analyze`.
         path: the file.
-        keep: references to the patient's images, see `PRIVACY`. None: no references, as in every file for download.
+        references: to the patient's images, see `PRIVACY`. None: no references, as in every file for download.
 
     Raises:
         ValueError: without DICOM input, or if its slices are not at the positions that were read.
@@ -73,22 +73,22 @@ def write_seg(result: Result, path: Path, *, keep: Kept | None = None) -> None:
             "A DICOM segmentation lies over a DICOM series whose slices and pixel size are all told; "
             "this scan has none. Take the NIfTI mask."
         )
-    _segmentation(result, keep).save_as(path, enforce_file_format=True)
+    _segmentation(result, references).save_as(path, enforce_file_format=True)
 
 
-def _segmentation(result: Result, keep: Kept | None) -> Dataset:
+def _segmentation(result: Result, references: SourceReferences | None) -> Dataset:
     import highdicom
 
     frames, affine = _frames(result.scan, result.mask)
     images = _placeholder_images(frames.shape, affine, result.scan)
     dataset = highdicom.seg.Segmentation(
-        source_images=_in_their_places(keep.headers, images) if keep else images,
+        source_images=_in_their_places(references.headers, images) if references else images,
         pixel_array=frames,
         segmentation_type="BINARY",
         segment_descriptions=[_segment(result)],
-        series_instance_uid=keep.series_uid if keep else generate_uid(),
-        series_number=_NUMBER if keep else 1,
-        sop_instance_uid=keep.sop_uid if keep else generate_uid(),
+        series_instance_uid=references.series_uid if references else generate_uid(),
+        series_number=_NUMBER if references else 1,
+        sop_instance_uid=references.sop_uid if references else generate_uid(),
         instance_number=1,
         manufacturer="ich_lib",
         manufacturer_model_name="ich_lib",
@@ -99,7 +99,7 @@ def _segmentation(result: Result, keep: Kept | None) -> Dataset:
         series_description=SHORT_NOTICE,
         omit_empty_frames=bool(frames.any()),
     )
-    return _for_research(dataset, result) if keep else _for_research(_without_dates(dataset), result)
+    return _for_research(dataset, result) if references else _for_research(_without_dates(dataset), result)
 
 
 def _in_their_places(headers: Sequence[Dataset], images: Sequence[Dataset]) -> list[Dataset]:

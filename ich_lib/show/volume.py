@@ -3,7 +3,7 @@
 import numpy as np
 
 from ich_lib.colors import BLUE, VERMILION
-from ich_lib.measures.report import Volume, Way
+from ich_lib.measures.report import Volume, VolumeAgreement
 from ich_lib.show.figure import Axes, Figure
 
 VOLUME_METHOD_NAMES = {  # names on a page, in the order of `evaluate.figures.VOLUME_METHODS`
@@ -20,7 +20,7 @@ def agreement(volume: Volume) -> Figure:
     Args:
         volume: `Report.volume` of an evaluation with at least two bleeding scans.
     """
-    methods = {name: volume.ways[key] for key, name in VOLUME_METHOD_NAMES.items() if key in volume.ways}
+    methods = {name: volume.methods[key] for key, name in VOLUME_METHOD_NAMES.items() if key in volume.methods}
     figure = Figure(figsize=(11, 3.1), layout="constrained")
     plots = np.ravel(figure.subplots(1, len(methods), sharex=True, sharey=True))
     for axes, (name, method) in zip(plots, methods.items(), strict=True):
@@ -32,7 +32,7 @@ def agreement(volume: Volume) -> Figure:
     return figure
 
 
-def plot_agreement(axes: Axes, method: Way) -> None:
+def plot_agreement(axes: Axes, method: VolumeAgreement) -> None:
     """The pairs of one method, its bias and its limits of agreement."""
     true, measured_ml = np.array(method.pairs_ml).T
     axes.scatter((true + measured_ml) / 2, measured_ml - true, s=18, color=BLUE)

@@ -66,9 +66,9 @@ class Slices:
             fitting = self.select(table.outlined[self.rows])
         if not recipe.has_score_output:
             return fitting
-        untold = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known_labels]
-        if untold:
-            raise ValueError(f"{table.name} has no label {untold[0]}; train the scheme 'binary', or segment.")
+        missing = [name for name in SCHEMES[recipe.scheme] if name in LABELS and name not in table.known_labels]
+        if missing:
+            raise ValueError(f"{table.name} has no label {missing[0]}; train the scheme 'binary', or segment.")
         return fitting.select(fits_scheme(table.labels[fitting.rows], recipe.scheme))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 _About = TypeVar("_About")
-_Told = TypeVar("_Told")
+_Text = TypeVar("_Text")
 
 LANGUAGES = {
     "en": {
@@ -198,6 +198,6 @@ def format_number(value: float, digits: int, language: str) -> str:
     return f"{value:.{digits}f}".replace(".", words_in(language)["point"])
 
 
-def in_each_language(tell: Callable[[_About, str], _Told], about: _About) -> dict[str, _Told]:
-    """Language to the result of `tell(about, language)`."""
-    return {language: tell(about, language) for language in LANGUAGES}
+def in_each_language(describe: Callable[[_About, str], _Text], about: _About) -> dict[str, _Text]:
+    """Language to the result of `describe(about, language)`."""
+    return {language: describe(about, language) for language in LANGUAGES}

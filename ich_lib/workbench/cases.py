@@ -86,11 +86,11 @@ def page() -> None:
 # ---- phantoms -------------------------------------------------------------------------------------------------------
 
 
-class _Asking:
-    """The shipped model applied to one head after the other, in a separate thread; `done` of them are finished."""
+class _AnalysisJob:
+    """The shipped model applied to one head after the other, in a separate thread; `n_done` of them are finished."""
 
     def __init__(self) -> None:
-        self.done = 0
+        self.n_done = 0
         self.problem: Exception | None = None
         thread = Thread(target=self._ask, daemon=True)
         add_script_run_ctx(thread)
@@ -100,19 +100,19 @@ class _Asking:
         try:
             for k in range(len(scans.sample_cases())):
                 _sample_result(k, WEIGHTS_FOLDER, models.model_stamp(WEIGHTS_FOLDER))
-                self.done = k + 1
+                self.n_done = k + 1
         except (ValueError, OSError, ImportError) as problem:
             self.problem = problem
 
 
 @st.cache_resource(show_spinner=False)
-def _asking_thread() -> _Asking:
-    return _Asking()
+def _analysis_job() -> _AnalysisJob:
+    return _AnalysisJob()
 
 
-def start_asking() -> None:
+def start_analysis() -> None:
     """Start it once, while the user looks at another page."""
-    _asking_thread()
+    _analysis_job()
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -130,22 +130,22 @@ def _count_answers(source: str) -> int:
     count = len(scans.sample_cases())
     if source != WEIGHTS_FOLDER:
         return count
-    asking = _asking_thread()
-    while not asking.done and not asking.problem:
+    job = _analysis_job()
+    while not job.n_done and not job.problem:
         time.sleep(_EVERY_S / 10)
-    if asking.problem:
-        raise asking.problem
-    return asking.done
+    if job.problem:
+        raise job.problem
+    return job.n_done
 
 
 @st.fragment(run_every=_EVERY_S)
 def _refresh_when_done() -> None:
     """How many heads there are; the page starts again when all are made."""
-    asking, count = _asking_thread(), len(scans.sample_cases())
-    if asking.done == count:
+    job, count = _analysis_job(), len(scans.sample_cases())
+    if job.n_done == count:
         st.rerun()
-    elif not asking.problem:
-        st.progress(asking.done / count, f"{asking.done} of {count} heads are made and analyzed; the others follow …")
+    elif not job.problem:
+        st.progress(job.n_done / count, f"{job.n_done} of {count} heads are made and analyzed; the others follow …")
 
 
 def _phantom_shelf() -> _Shelf:

@@ -17,16 +17,16 @@ _ROOT = Path(__file__).parents[2]
 _FIRST_S = 1.0  # the page with the first few is drawn before the others are started
 
 
-class Making:
+class HeadJob:
     """Heads that are made and stored while the user looks at the first few.
 
     Attributes:
-        done: number of finished heads.
+        n_done: number of finished heads.
         failed: whether the others cannot be made.
     """
 
     def __init__(self, heads: int, size: int):
-        self.done, self.failed = 0, False
+        self.n_done, self.failed = 0, False
         Thread(target=self._make, args=(heads, size), daemon=True).start()
 
     def _make(self, heads: int, size: int) -> None:
@@ -36,7 +36,7 @@ class Making:
             command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
             for line in process.stdout or ():
-                self.done = int(line)
+                self.n_done = int(line)
         self.failed = process.returncode != 0
 
 

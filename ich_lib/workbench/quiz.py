@@ -62,10 +62,10 @@ class _Game:
     case_number: int = 0
     coming: dict[int, Future[_Case]] = field(default_factory=dict)
     case: _Case | None = None
-    since: float = 0.0
+    start_s: float = 0.0
     answer: Answer | None = None
-    mine: list[Mark] = field(default_factory=list)
-    theirs: list[Mark] = field(default_factory=list)
+    student_marks: list[Mark] = field(default_factory=list)
+    model_marks: list[Mark] = field(default_factory=list)
 
 
 def page() -> None:
@@ -170,13 +170,13 @@ def _present(game: _Game) -> _Case:
         with st.spinner("Making the head …" if game.rows is None else "Reading the case …"):
             game.case = coming[number].result()
         coming.pop(number - 1, None)
-        game.case_number, game.since, game.answer = number, time.monotonic(), None
+        game.case_number, game.start_s, game.answer = number, time.monotonic(), None
     return game.case
 
 
 def _ask(game: _Game) -> None:
     if game.number > game.count:
-        st.success(f"Done: {len(game.mine)} cases answered.")
+        st.success(f"Done: {len(game.student_marks)} cases answered.")
         return
     case = _present(game)
     st.subheader(f"Case {case.question.number} of {game.count}", anchor=False)
@@ -219,13 +219,13 @@ def _form(game: _Game, case: _Case, strokes: list) -> None:
         mask = drawn_mask(strokes, question.scan.hu.shape[1:])
         answer = quiz.student_answer(call_text == _BLOOD, sure / 100, types, mask if call_text == _BLOOD else None)
         game.answer = answer
-        game.mine.append(quiz.mark(question, answer, seconds=time.monotonic() - game.since))
-        game.theirs.append(quiz.mark(question, case.its))
+        game.student_marks.append(quiz.mark(question, answer, seconds=time.monotonic() - game.start_s))
+        game.model_marks.append(quiz.mark(question, case.its))
         st.rerun()
 
 
 def _verdict(game: _Game, question: Question) -> None:
-    student_mark, model_mark = game.mine[-1], game.theirs[-1]
+    student_mark, model_mark = game.student_marks[-1], game.model_marks[-1]
     truth_text = ", ".join(sorted(question.types)) if question.types else "bleeds"
     truth = (
         f"It bleeds ({truth_text})." if question.bleeds and question.types else "It bleeds." if question.bleeds else ""
@@ -260,12 +260,12 @@ def _next(game: _Game) -> None:
 
 
 def _standing(game: _Game) -> None:
-    if game.mine:
+    if game.student_marks:
         st.divider()
         left, right = st.columns([3, 2], gap="large")
         with left:
             st.markdown("**So far**")
-            tallies = {"You": quiz.tally(game.mine), "Model": quiz.tally(game.theirs)}
+            tallies = {"You": quiz.tally(game.student_marks), "Model": quiz.tally(game.model_marks)}
             rows = [
                 {
                     "": name,
@@ -277,17 +277,17 @@ def _standing(game: _Game) -> None:
                 for name, tally in tallies.items()
             ]
             st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
-            if len(game.mine) < _FEW:
+            if len(game.student_marks) < _FEW:
                 st.caption(f"Fewer than {_FEW} cases are too few: one more right answer changes every number here.")
             st.download_button(
                 "Results as CSV",
-                quiz.to_csv(game.student, game.seed, game.mine, game.theirs, model=game.opponent),
+                quiz.to_csv(game.student, game.seed, game.student_marks, game.model_marks, model=game.opponent),
                 f"quiz-{game.seed}.csv",
                 "text/csv",
                 on_click="ignore",
             )
         with right:
-            _curve({"You": game.mine, "Model": game.theirs})
+            _curve({"You": game.student_marks, "Model": game.model_marks})
     st.button("Start over", on_click=st.session_state.pop, args=(_STATE, None))
 
 

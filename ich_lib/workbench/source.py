@@ -9,7 +9,7 @@ import streamlit as st
 from ich_lib.data import Table, open_set
 from ich_lib.data.phantoms import phantoms, phantoms_path
 from ich_lib.data.store import Store, StoredScan, cache_folder, cached_path, cached_store, open_store
-from ich_lib.workbench.making import Making
+from ich_lib.workbench.making import HeadJob
 from ich_lib.workbench.shown import escape_markdown
 
 PHANTOM_SOURCE, FOLDER_SOURCE = "Synthetic heads", "A folder on this computer"
@@ -120,20 +120,20 @@ def _build_heads(heads: int, size: int) -> Store:
 
 
 @st.cache_resource(show_spinner=False)
-def _making(heads: int, size: int) -> Making:
-    return Making(heads, size)
+def _head_job(heads: int, size: int) -> HeadJob:
+    return HeadJob(heads, size)
 
 
 @st.fragment(run_every=_EVERY_S)
 def _refresh_when_done() -> None:
     """How many heads there are; the page starts again when all are made."""
-    making = _making(HEADS, SIZE)
+    job = _head_job(HEADS, SIZE)
     if are_heads_ready():
         st.rerun()
-    elif making.failed:
+    elif job.failed:
         st.warning(escape_markdown(f"The other heads could not be made. Is there enough space in {cache_folder()}?"))
     else:
-        st.progress(making.done / HEADS, f"Making synthetic heads: {making.done} of {HEADS}; {FIRST_HEADS} are shown …")
+        st.progress(job.n_done / HEADS, f"Making synthetic heads: {job.n_done} of {HEADS}; {FIRST_HEADS} are shown …")
 
 
 # ---- values read from every picture ---------------------------------------------------------------------------------

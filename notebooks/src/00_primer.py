@@ -32,9 +32,9 @@ from ich_lib.show import row
 
 # %%
 real_hu, real_blood = real_slice("066")
-nothing = np.zeros_like(real_blood)
+no_mask = np.zeros_like(real_blood)
 row(
-    [real_hu] * 2, ["as read", "outlined"], through="brain", masks=[nothing, real_blood]
+    [real_hu] * 2, ["as read", "outlined"], through="brain", masks=[no_mask, real_blood]
 )
 
 # %% [markdown]
@@ -110,11 +110,11 @@ def tissue(hu):
 # %%
 types = ("epidural", "subdural", "subarachnoid", "intraparenchymal", "intraventricular")
 seeds = (54, 51, 51, 53, 58)  # heads with a large bleed
-shown = [
+panels = [
     largest_slice(head_of(seed, bleeds=[name]))
     for seed, name in zip(seeds, types, strict=True)
 ]
-pictures, outlines = zip(*shown, strict=True)
+pictures, outlines = zip(*panels, strict=True)
 row(pictures, types, through="brain", masks=outlines, height=2.6)
 
 # %% [markdown]
@@ -250,8 +250,8 @@ def asymmetry(hu, mask):
 
 # %%
 for patient, hu, blood in (("066", real_hu, real_blood), ("084", both_hu, both)):
-    here, mirror = hu[blood].mean(), hu[:, ::-1][blood].mean()
-    print(f"patient {patient}: blood {here:.0f} HU, mirrored place {mirror:.0f} HU")
+    hu_here, mirror = hu[blood].mean(), hu[:, ::-1][blood].mean()
+    print(f"patient {patient}: blood {hu_here:.0f} HU, mirrored place {mirror:.0f} HU")
 
 # %% [markdown]
 # ## Spot the bug: one window for everything

@@ -221,11 +221,11 @@ scan
 # %%
 write_case(case, folder)
 image = nib.load(folder / "scan.nii.gz")
-sizes, toward = (
+sizes, directions = (
     [round(float(mm), 2) for mm in image.header.get_zooms()],
     "".join(nib.aff2axcodes(image.affine)),
 )
-print("NIfTI:", image.shape, "voxels of", sizes, "mm, axes run toward", toward)
+print("NIfTI:", image.shape, "voxels of", sizes, "mm, axes run toward", directions)
 print(
     "largest difference:", np.abs(read(folder / "scan.nii.gz").hu - scan.hu).max(), "HU"
 )

@@ -250,13 +250,13 @@ def scaled_alike(hu):
 
 # %%
 picture = (255 * window(hu, *WINDOWS["brain render"])).round().astype(np.uint8)
-back = unwindow(picture / 255, *WINDOWS["brain render"])
+hu_back = unwindow(picture / 255, *WINDOWS["brain render"])
 skull = hu > 500
 print(
-    f"skull: {hu[skull].mean():.0f} HU in the scan, {back[skull].mean():.0f} HU from "
+    f"skull: {hu[skull].mean():.0f} HU in the scan, {hu_back[skull].mean():.0f} HU from "
     "the picture"
 )
-print(f"brain: error {np.abs(back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at most")
+print(f"brain: error {np.abs(hu_back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at most")
 
 # %% [markdown]
 # ### Exercise 2.4: two pictures make a scan (8 min)

@@ -323,9 +323,10 @@ if data:
 # does a dictionary keep?
 
 # %%
-twice = [{"ID": "a_any", "Label": "1"}, {"ID": "a_any", "Label": "0"}]
+rows_twice = [{"ID": "a_any", "Label": "1"}, {"ID": "a_any", "Label": "0"}]
 print(
-    {line["ID"]: line["Label"] for line in twice}, "- the last line, without a warning"
+    {line["ID"]: line["Label"] for line in rows_twice},
+    "- the last line, without a warning",
 )
 
 # %% [markdown]

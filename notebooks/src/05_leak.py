@@ -112,9 +112,9 @@ def memory_accuracy(alike, labels, trained, held_out):
 
 # %%
 level = level_of_slices(table)
-known = table.labels[:, ANY]
+is_bleeding = table.labels[:, ANY]
 print(f"height alone: AUC {height_auc(table):.2f} over all pairs", end=", ")
-print(f"{same_level_auc(known, level, level):.2f} over pairs of the same height")
+print(f"{same_level_auc(is_bleeding, level, level):.2f} over pairs of the same height")
 
 # %% [markdown]
 # An AUC of 0.5 is chance. **Predict:** what is the AUC at equal height if *slices* are distributed over five folds, and

@@ -308,14 +308,14 @@ def train(model):
 
 def print_losses(losses):
     bleeding = y_held.any(axis=(1, 2, 3))
-    each = [
+    dices = [
         dice(t > 0, p >= 0.5)
         for t, p in zip(y_held[bleeding], losses[bleeding], strict=True)
     ]
-    found = np.mean([value > 0 for value in each])
+    share_marked = np.mean([value > 0 for value in dices])
     alarms = (losses[~bleeding] >= 0.5).any(axis=(1, 2, 3)).mean()
     return (
-        f"Dice {np.mean(each):.2f} on {len(each)} slices with blood, {found:.0%} "
+        f"Dice {np.mean(dices):.2f} on {len(dices)} slices with blood, {share_marked:.0%} "
         f"touched; false alarms on {alarms:.0%}"
     )
 
@@ -359,9 +359,9 @@ plt.show()
 # %%
 real_hu, real_blood = real_slice("066", size=side)
 real_picture = window(real_hu, *WINDOWS["brain render"])[None, ..., None]
-drawn = model.predict(real_picture, verbose=0)[0, ..., 0] >= 0.5
-print(f"Dice {dice(real_blood, drawn):.2f}")
-masks_shown = [real_blood, drawn]
+marked = model.predict(real_picture, verbose=0)[0, ..., 0] >= 0.5
+print(f"Dice {dice(real_blood, marked):.2f}")
+masks_shown = [real_blood, marked]
 row([real_hu] * 2, ["truth", "trained on phantoms"], through="brain", masks=masks_shown)
 
 # %% [markdown]

@@ -45,11 +45,11 @@ row(
 
 # %%
 def eight(truth, mask):
-    each = [metrics.dice(a, b) for a, b in zip(truth, mask, strict=True)]
+    dices = [metrics.dice(a, b) for a, b in zip(truth, mask, strict=True)]
     return {
         "pixel accuracy (000, 001, 003)": metrics.pixel_accuracy(truth, mask),
         "IoU, background averaged in (002)": metrics.mean_iou(truth, mask),
-        "Dice, all slices, empty = 1 (002)": np.mean(each),
+        "Dice, all slices, empty = 1 (002)": np.mean(dices),
         "Dice, slices with blood (Hssayeni)": metrics.dice_per_subject(truth, mask),
         "Dice of the whole volume": metrics.dice(truth, mask),
         "IoU of the blood": metrics.iou(truth, mask),
@@ -59,10 +59,10 @@ def eight(truth, mask):
 
 
 black = np.zeros_like(truth)
-for (name, value), nothing in zip(
+for (name, value), empty_value in zip(
     eight(truth, mask).items(), eight(truth, black).values(), strict=True
 ):
-    print(f"{name:36} {value:.3f}   all-black mask {nothing:.3f}")
+    print(f"{name:36} {value:.3f}   all-black mask {empty_value:.3f}")
 
 # %% [markdown]
 # The all-black mask finds no blood and has a pixel accuracy above 99 %, because nearly all voxels of a head are not
@@ -85,15 +85,15 @@ def my_dice(truth, mask):
 
 
 # %% tags=["check"]
-half, none = np.array([True, True, False, False]), np.zeros(4, bool)
+half, empty = np.array([True, True, False, False]), np.zeros(4, bool)
 if tested := attempt("8.1", my_dice):
     mine = tested(half, np.array([True, False, False, False]))
     assert np.isclose(mine, 2 / 3), (
         "Two pixels of blood, one found, none wrong: 2 * 1 / (2 + 1) = 0.667, not "
         f"{mine:.3f}."
     )
-    assert tested(none, none) == 1, "Two empty masks agree; 0 / 0 is no number."
-    assert tested(none, half) == 0, (
+    assert tested(empty, empty) == 1, "Two empty masks agree; 0 / 0 is no number."
+    assert tested(empty, half) == 0, (
         "A mask of blood that is not there has no overlap: 0."
     )
     tested.passes()
@@ -129,8 +129,8 @@ def my_dice(truth, mask):
 def subject_dice(truth, mask):
     # your code here
     # solution
-    each = [metrics.dice(a, b) for a, b in zip(truth, mask, strict=True) if a.any()]
-    return float(np.mean(each)) if each else None
+    dices = [metrics.dice(a, b) for a, b in zip(truth, mask, strict=True) if a.any()]
+    return float(np.mean(dices)) if dices else None
 
 
 # %% tags=["check"]
@@ -165,11 +165,11 @@ def subject_dice(truth, mask):
 
 # %%
 real = real_head("066")
-drawn = analyze(real.scan).mask
-for name, value in eight(real.truth, drawn).items():
+mask_of_real = analyze(real.scan).mask
+for name, value in eight(real.truth, mask_of_real).items():
     print(f"{name:36} {value:.3f}")
 k = int(real.truth.sum(axis=(1, 2)).argmax())
-both = [real.truth[k], drawn[k]]
+both = [real.truth[k], mask_of_real[k]]
 row([real.scan.hu[k]] * 2, ["radiologists", "model"], through="brain", masks=both)
 
 # %% [markdown]
@@ -296,11 +296,11 @@ def soft_iou_loss(truth, score):
 clean, speck = np.zeros((24, 64, 64), bool), np.zeros((24, 64, 64), bool)
 speck[3, 30, 30] = True
 for agreed in (1.0, 0.0):
-    each = [
+    dices = [
         metrics.dice(a, b) if (a.any() or b.any()) else agreed
         for a, b in zip(clean, speck, strict=True)
     ]
-    print(f"two empty masks count {agreed:.0f}: mean Dice {np.mean(each):.3f}")
+    print(f"two empty masks count {agreed:.0f}: mean Dice {np.mean(dices):.3f}")
 
 # %% [markdown]
 # The same mask scores 0.958 or 0. In this head no blood was found, and there was none: the 0.958 says nothing about

@@ -520,8 +520,8 @@ def slice_auc(score):
     return auc(labels[held_out].ravel() > 0, score.ravel())
 
 
-known = height_auc(table, np.flatnonzero(np.repeat(held_out, 34)))
-print(f"height only   AUC {known:.3f}: from the height of a slice alone")
+height_only = height_auc(table, np.flatnonzero(np.repeat(held_out, 34)))
+print(f"height only   AUC {height_only:.3f}: from the height of a slice alone")
 
 
 # %% [markdown]
@@ -612,9 +612,9 @@ print(
 )
 
 # %%
-back = np.argsort(by_name)
+place_of = np.argsort(by_name)
 for kind, runs in scores.items():
-    wrong = scored(kind, models[kind, 0], gray[held_out][:, by_name])[:, back]
+    wrong = scored(kind, models[kind, 0], gray[held_out][:, by_name])[:, place_of]
     change = np.abs(wrong - runs[0]).mean()
     print(
         f"{kind:5} AUC in order {slice_auc(runs[0]):.3f}   by name "

@@ -181,18 +181,21 @@ def score_scheme(scheme, *, seed=0, factor=1.0):
 runs = []
 for seed in range(5):
     runs.append(score_scheme("6-node", seed=seed))
-    each = [auc(labels[held_out, k], runs[-1][:, k]) for k in range(len(LABELS))]
+    label_aucs = [auc(labels[held_out, k], runs[-1][:, k]) for k in range(len(LABELS))]
     print(
         f"seed {seed}:",
         "  ".join(
-            f"{name[:8]} {entry:.2f}" for name, entry in zip(LABELS, each, strict=True)
+            f"{name[:8]} {entry:.2f}"
+            for name, entry in zip(LABELS, label_aucs, strict=True)
         ),
         flush=True,
     )
 
 # %%
-known = [height_auc(table, held_out, k) for k in range(len(LABELS))]
-texts = [f"{name[:8]} {entry:.2f}" for name, entry in zip(LABELS, known, strict=True)]
+height_only = [height_auc(table, held_out, k) for k in range(len(LABELS))]
+texts = [
+    f"{name[:8]} {entry:.2f}" for name, entry in zip(LABELS, height_only, strict=True)
+]
 print("height only:", "  ".join(texts))
 
 # %% [markdown]

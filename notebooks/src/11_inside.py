@@ -193,9 +193,9 @@ row(
 # A tutorial that many people copy divides each map by its maximum. The next cell does this with an empty map:
 
 # %%
-nothing = np.zeros((2, 2))
+zeros = np.zeros((2, 2))
 with np.errstate(invalid="ignore"):
-    print(nothing / nothing.max())
+    print(zeros / zeros.max())
 
 # %% [markdown]
 # ### Exercise 11.3: fix it (4 min)
@@ -219,7 +219,7 @@ ramp = np.array([[0.0, 2.0]])
 if tested := attempt("11.3", scale):
     mine = tested(ramp)
     with np.errstate(invalid="ignore"):
-        empty = tested(nothing)
+        empty = tested(zeros)
     assert np.isfinite(empty).all(), (
         "An empty map became NaN, and a plot may draw NaN as red."
     )

@@ -158,12 +158,12 @@ served = load(card_path.parent, fill=False).segmenter
 box = field_box(case.scan.hu, recipe.field)
 pictures = model_inputs(case.scan.hu, box, recipe, range(2, 10))[0]
 onnx_output, keras_output = served.run(pictures), trained.run(pictures)
-off = [
+errors = [
     np.abs(onnx_output.blood - keras_output.blood).max(),
     np.abs(onnx_output.scores - keras_output.scores).max(),
 ]
 changed = (onnx_output.blood >= 0.5) != (keras_output.blood >= 0.5)
-print(f"by hand:    {max(off):.1e}")
+print(f"by hand:    {max(errors):.1e}")
 print(f"pixels that cross 0.5: {changed.sum()} of {changed.size:,}")
 
 # %% [markdown]
@@ -184,12 +184,12 @@ print(f"by library: {difference:.1e}   on the card: {card['onnx_difference']:.1e
 
 # %%
 def best_s(model, times=5):
-    spent = []
+    times_s = []
     for _ in range(times):
         started = time.perf_counter()
         model.run(pictures)
-        spent.append(time.perf_counter() - started)
-    return min(spent)
+        times_s.append(time.perf_counter() - started)
+    return min(times_s)
 
 
 print(
@@ -438,12 +438,12 @@ masks = (
 
 # %%
 patient, truths = store.table.patient[rows], store.blood(rows) >= 128
-each = [
+dices = [
     dice_per_subject(truths[patient == name], masks[patient == name])
     for name in sorted(set(patient))
 ]
 figure = patient_bootstrap(
-    [first for first in each if first is not None],
+    [first for first in dices if first is not None],
     lambda sample: float(np.mean(sample)),
 )
 print("Dice of bleeding slices, then patients:", figure)
@@ -564,8 +564,8 @@ with socket.socket() as free:
 # %%
 def fetch_page(url, process, patience_s=120):
     """The text of a page, as soon as the server answers."""
-    until, direct = time.monotonic() + patience_s, build_opener(ProxyHandler({}))
-    while time.monotonic() < until and process.poll() is None:
+    end_s, direct = time.monotonic() + patience_s, build_opener(ProxyHandler({}))
+    while time.monotonic() < end_s and process.poll() is None:
         try:
             return direct.open(url, timeout=10).read().decode()
         except OSError:

@@ -79,9 +79,9 @@ budget = {
 rebuilt = replace(
     published, size=64, stored=64, field="head", options={"filters": width}, **budget
 )
-for key, was in published.as_json().items():
-    if rebuilt.as_json()[key] != was:
-        print(f"{key:14} {was} -> {rebuilt.as_json()[key]}")
+for key, old_value in published.as_json().items():
+    if rebuilt.as_json()[key] != old_value:
+        print(f"{key:14} {old_value} -> {rebuilt.as_json()[key]}")
 
 # %% [markdown]
 # ## Set some patients aside first
@@ -184,11 +184,11 @@ for name, mask in (("rebuilt", predicted), ("all black", np.zeros_like(predicted
 def dice_by_patient(mask, truth, ids):
     # your code here
     # solution
-    each = {
+    dice_of = {
         name: metrics.dice_per_subject(truth[ids == name], mask[ids == name])
         for name in sorted(set(ids))
     }
-    return {name: value for name, value in each.items() if value is not None}
+    return {name: value for name, value in dice_of.items() if value is not None}
 
 
 # %% tags=["check"]
@@ -241,13 +241,13 @@ def dice_by_patient(mask, truth, ids):
 # %%
 def by_patients(run, rows):
     predicted, patient = masks(run, rows), table.patient[rows]
-    each = {
+    dice_of = {
         name: metrics.dice_per_subject(
             truth[rows][patient == name], predicted[patient == name]
         )
         for name in sorted(set(patient))
     }
-    return {name: value for name, value in each.items() if value is not None}
+    return {name: value for name, value in dice_of.items() if value is not None}
 
 
 mean = lambda sample: float(np.mean(sample))
@@ -292,17 +292,17 @@ for label, value, how in ladder:
 
 # %%
 real = real_head("066")
-drawn = {
+marked = {
     "shipped": analyze(real.scan, load()).mask,
     "rebuilt": analyze(real.scan, load(rebuild.folder)).mask,
 }
-for name, mask in drawn.items():
+for name, mask in marked.items():
     print(f"{name:9} Dice {metrics.dice_per_subject(real.truth, mask):.2f}")
 
 # %%
 k = int(real.truth.sum(axis=(1, 2)).argmax())
-outlines = [real.truth[k], drawn["shipped"][k], drawn["rebuilt"][k]]
-row([real.scan.hu[k]] * 3, ["radiologists", *drawn], through="brain", masks=outlines)
+outlines = [real.truth[k], marked["shipped"][k], marked["rebuilt"][k]]
+row([real.scan.hu[k]] * 3, ["radiologists", *marked], through="brain", masks=outlines)
 
 # %% [markdown]
 # One patient is too few for a conclusion, and the two networks differ in more than their training time. The example
@@ -434,12 +434,12 @@ dice = {
     CHANGE: by_patients(changed, sealed_rows),
 }
 dice["placebo"] = by_patients(placebo, sealed_rows)
-for name, each in dice.items():
-    print(f"{name:9}", patient_bootstrap(list(each.values()), mean))
+for name, dice_of in dice.items():
+    print(f"{name:9}", patient_bootstrap(list(dice_of.values()), mean))
 
 # %%
-for name, each in dice.items():
-    plt.plot(list(each.values()), marker="o", label=name)
+for name, dice_of in dice.items():
+    plt.plot(list(dice_of.values()), marker="o", label=name)
 plt.xlabel("sealed patients with blood")
 plt.ylabel("Dice")
 plt.legend()
@@ -636,7 +636,7 @@ def report(gain, change, data):
 # have an interval above 0?
 
 # %%
-rng, sure, size = np.random.default_rng(0), [], gain.n_patients
+rng, is_certain, size = np.random.default_rng(0), [], gain.n_patients
 wide = (
     np.std(
         [
@@ -647,12 +647,12 @@ wide = (
     or 0.05
 )
 for _ in range(500):
-    nothing = rng.normal(0, wide, (5, size))
-    resampled = nothing[:, rng.integers(size, size=(500, size))].mean(axis=2)
-    sure.append(np.percentile(resampled, 2.5, axis=1) > 0)
+    noise = rng.normal(0, wide, (5, size))
+    resampled = noise[:, rng.integers(size, size=(500, size))].mean(axis=2)
+    is_certain.append(np.percentile(resampled, 2.5, axis=1) > 0)
 print(
-    f"one change, fixed in advance: {np.mean(sure):.0%} false wins; best of five: "
-    f"{np.mean(np.any(sure, axis=1)):.0%}"
+    f"one change, fixed in advance: {np.mean(is_certain):.0%} false wins; best of five: "
+    f"{np.mean(np.any(is_certain, axis=1)):.0%}"
 )
 
 # %% [markdown]

@@ -97,8 +97,8 @@ def deal_heads(seed):
 few, pool, test = deal_heads(0)
 print(f"height alone: AUC {height_auc(table, test):.2f} over all pairs, ", end="")
 print(f"{rank_auc(test, level[test]):.2f} over pairs of one height")
-everything = np.r_[few, pool]
-for name, rows in (("4 heads", few), ("24 heads", everything)):
+all_rows = np.r_[few, pool]
+for name, rows in (("4 heads", few), ("24 heads", all_rows)):
     print(
         f"labels of {name:8}: AUC "
         f"{rank_auc(test, predict(rows, truth[rows], test)):.3f}"
@@ -180,7 +180,7 @@ by_hand, labels, is_confident = self_train(few, pool, test, 0.9)
 library = SelfTrainingClassifier(
     build_estimator("logistic", 0), threshold=0.9, max_iter=1
 )
-library.fit(columns[everything], np.r_[truth[few].astype(int), np.full(len(pool), -1)])
+library.fit(columns[all_rows], np.r_[truth[few].astype(int), np.full(len(pool), -1)])
 print(
     "largest difference:",
     np.abs(library.predict_proba(columns[test])[:, 1] - by_hand).max(),
@@ -270,11 +270,11 @@ def compare_pairs(before, after):
 # %%
 def scores(seed):
     few, pool, test = deal_heads(seed)
-    everything = np.r_[few, pool]
+    all_rows = np.r_[few, pool]
     probabilities = {"four heads": predict(few, truth[few], test)}
     for limit in (0.5, 0.8, 0.9, 0.95):
         probabilities[f"sure by {limit}"] = self_train(few, pool, test, limit)[0]
-    probabilities["all labels"] = predict(everything, truth[everything], test)
+    probabilities["all labels"] = predict(all_rows, truth[all_rows], test)
     return {
         name: (rank_auc(test, p), log_loss(truth[test], p))
         for name, p in probabilities.items()

@@ -378,12 +378,12 @@ def choose_best(members, truth, choose, judge):
 
 
 # %% tags=["check"]
-so = np.array([0, 1, 0, 1, 0, 1], bool)
+pattern = np.array([0, 1, 0, 1, 0, 1], bool)
 toy = np.array(
     [[0.1, 0.9, 0.9, 0.1, 0.8, 0.2], [0.9, 0.1, 0.1, 0.9, 0.2, 0.8]]
 )  # one is right first, the other later
 if tested := attempt("18.3", choose_best):
-    mine = tested(toy, so, np.array([0, 1]), np.array([2, 3, 4, 5]))
+    mine = tested(toy, pattern, np.array([0, 1]), np.array([2, 3, 4, 5]))
     assert mine[0] == 0, "On the rows `choose`, member 0 is right and member 1 wrong."
     assert mine[1] == 0, (
         f"Member 0 has an AUC of 0 on the rows `judge`, not {mine[1]:.2f}."
@@ -423,11 +423,11 @@ models = {
 }
 for name, model in models.items():
     views = [predict(model, member[test]) for member in (columns, mirrored)]
-    alike = np.corrcoef(views - truth[test])[0, 1]
+    correlation = np.corrcoef(views - truth[test])[0, 1]
     before, after = rank_auc(test, views[0]), rank_auc(test, np.mean(views, axis=0))
     print(
         f"{name:9} AUC {before:.3f}, both ways {after:.3f}; errors correlate by "
-        f"{alike:.3f}"
+        f"{correlation:.3f}"
     )
 
 # %% [markdown]

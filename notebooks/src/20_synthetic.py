@@ -73,7 +73,7 @@ row([real_hu], ["real"], through="brain", masks=[real_blood])
 # %%
 def measure(hu):
     return classical.features(
-        np.stack([stack_channels([plane], classical.SHOWN) for plane in hu])
+        np.stack([stack_channels([plane], classical.FEATURE_WINDOWS) for plane in hu])
     )
 
 

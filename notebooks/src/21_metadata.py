@@ -73,14 +73,14 @@ def cohort(seed, rule=RULE):
         *[np.where(bleeds, *pair) for pair in zip(*rule[name], strict=True)]
     )
     share = lambda name: (rng.random(300) < np.where(bleeds, *rule[name])).astype(float)
-    once = {
+    shares = {
         "patient": np.arange(300),
         "bleeds": bleeds,
         "age": number("age").clip(0, 95),
         "days": number("days"),
     }
-    once |= {"male": share("male"), "scanner": share("scanner")}
-    doubled = {name: np.repeat(values, 2) for name, values in once.items()}
+    shares |= {"male": share("male"), "scanner": share("scanner")}
+    doubled = {name: np.repeat(values, 2) for name, values in shares.items()}
     return doubled | {
         "score": np.stack([number("score"), number("score")], axis=1).ravel()
     }
@@ -387,17 +387,17 @@ allowed = ["age", "male", "patient", "scanner", "score"]
 # does it change the AUC here, and in a hospital where both groups are scanned there equally often?
 
 # %%
-elsewhere = cohort(7, RULE | {"scanner": (0.5, 0.5)})
+other_cohort = cohort(7, RULE | {"scanner": (0.5, 0.5)})
 for names in (("score", "age"), ("score", "age", "scanner")):
     table = lambda p, names=names: np.stack([p[name] for name in names], axis=1)
     elsewhere_scores = (
         model()
         .fit(table(people), people["bleeds"])
-        .predict_proba(table(elsewhere))[:, 1]
+        .predict_proba(table(other_cohort))[:, 1]
     )
     auc_here, auc_there = (
         auc(people["bleeds"], fuse(people, *names)),
-        auc(elsewhere["bleeds"], elsewhere_scores),
+        auc(other_cohort["bleeds"], elsewhere_scores),
     )
     print(f"{' + '.join(names):24} here {auc_here:.3f}   elsewhere {auc_there:.3f}")
 
@@ -431,12 +431,12 @@ for names in column_sets:
 
 # %%
 for k, (sex, color) in enumerate((("women", "#D55E00"), ("men", "#0072B2"))):
-    each = np.array(aucs)[:, :, k]
+    label_aucs = np.array(aucs)[:, :, k]
     right = np.arange(2) + k / 20
     plt.errorbar(
         right,
-        each.mean(axis=1),
-        each.std(axis=1),
+        label_aucs.mean(axis=1),
+        label_aucs.std(axis=1),
         fmt="o",
         capsize=4,
         color=color,

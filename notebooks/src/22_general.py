@@ -52,8 +52,8 @@ row(slices.hu[examples], through="brain", masks=slices.blood[examples], height=2
 # %%
 real_hu, real_blood = real_slice("066", size=64)
 row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
-everything = np.concatenate([slices.hu, [real_hu, real_hu[:, ::-1]]])
-pictures = window(everything, *WINDOWS["brain"])[..., None]
+all_hu = np.concatenate([slices.hu, [real_hu, real_hu[:, ::-1]]])
+pictures = window(all_hu, *WINDOWS["brain"])[..., None]
 
 # %%
 for name, rows in (("train", train), ("validation", validation), ("test", test)):
@@ -220,13 +220,13 @@ def auc_of(run, rows):
     return np.array([auc(slices.bleeds[rows], scores[rows]) for scores in run])
 
 
-kept = {
+results = {
     "lowest training loss": losses_of(plain, train).argmin(),
     "lowest validation loss": losses_of(plain, validation).argmin(),
     "highest validation AUC": auc_of(plain, validation).argmax(),
     "highest test AUC": auc_of(plain, test).argmax(),
 }
-for name, epoch in kept.items():
+for name, epoch in results.items():
     loss, rank = mean_loss(test, plain[epoch]), auc_of(plain, test)[epoch]
     print(f"{name:23} epoch {epoch:2}   test: loss {loss:.2f}, AUC {rank:.3f}")
 print(f"{'height only':23}                        AUC {height:.3f}")
@@ -431,7 +431,7 @@ def balanced(rng):
 # bleeds? Is their AUC higher, too?
 
 # %%
-ways = {
+curves = {
     "plain loss": fit(natural),
     "a miss counts 10": fit(natural, loss="fn_costly"),
     "balanced draws": fit(balanced),
@@ -446,7 +446,7 @@ def count_errors(scores, threshold):
     return f"{missed}, {alarms}"
 
 
-last = {name: run[-1] for name, run in ways.items()}
+last = {name: run[-1] for name, run in curves.items()}
 for name, scores in last.items():
     rank = auc(slices.bleeds[test], scores[test])
     print(f"{name:17} {count_errors(scores, 0.5)}   AUC {rank:.3f}")
@@ -478,9 +478,9 @@ grid = {
 for batch in (16, 32):
     for epochs in lengths:
         cell = [grid[batch, seed][epochs - 1] for seed in SEEDS]
-        each = "  ".join(f"{value:.3f}" for value in cell)
+        row_text = "  ".join(f"{value:.3f}" for value in cell)
         print(
-            f"batch {batch}, {epochs:2} epochs: mean {np.mean(cell):.3f}   seeds {each}"
+            f"batch {batch}, {epochs:2} epochs: mean {np.mean(cell):.3f}   seeds {row_text}"
         )
 print(f"height only: {height:.3f}")
 

@@ -291,13 +291,13 @@ for batch in np.array_split(order, len(order) // 32):
 
 # %%
 drifted = features_of(encoder, pictures)[depths[-1]]
-fresh = features["ImageNet"]
-change = np.abs(drifted - fresh).mean() / np.abs(fresh).mean()
+imagenet = features["ImageNet"]
+change = np.abs(drifted - imagenet).mean() / np.abs(imagenet).mean()
 print(f"the features have changed by {change:.0%}")
-scaler = fresh[train].mean(axis=0), fresh[train].std(axis=0)
+scaler = imagenet[train].mean(axis=0), imagenet[train].std(axis=0)
 head = LogisticRegression(C=0.01, max_iter=500)
-head.fit((fresh[train] - scaler[0]) / scaler[1], slices.bleeds[train])
-for name, columns in (("unchanged", fresh), ("drifted", drifted)):
+head.fit((imagenet[train] - scaler[0]) / scaler[1], slices.bleeds[train])
+for name, columns in (("unchanged", imagenet), ("drifted", drifted)):
     p = head.predict_proba((columns[test] - scaler[0]) / scaler[1])[:, 1]
     rank = auc(slices.bleeds[test], p)
     called = (p >= 0.5).mean()
@@ -403,7 +403,7 @@ plans = {
     "ImageNet, blocks 8 to 10": (last, False),
     "ImageNet, all": (whole, True),
 }
-frozen = test_auc(fresh, range(12))
+frozen = test_auc(imagenet, range(12))
 print(f"{'ImageNet, frozen':24} test AUC {frozen:.3f}")
 for name, plan in plans.items():
     each = [fine_tune(*plan, seed) for seed in SEEDS]
@@ -430,7 +430,7 @@ choices = {
     "brain three times": ("brain 004",) * 3,
 }
 pretrained = build_encoder("imagenet")
-of_choice = {"brain, vascular, bone": all_draws(fresh)}
+of_choice = {"brain, vascular, bone": all_draws(imagenet)}
 for name, names in choices.items():
     columns = features_of(pretrained, show_as_colors(slices.hu, names))[depths[-1]]
     of_choice[name] = all_draws(columns)
@@ -438,10 +438,10 @@ for name, names in choices.items():
 # %%
 for name, each in of_choice.items():
     gain = each - of_choice["brain, vascular, bone"]
-    won = (gain > 0).sum()
+    n_better = (gain > 0).sum()
     print(
         f"{name:26} AUC {each.mean():.3f}, against the first {gain.mean():+.3f} "
-        f"(SD {gain.std(ddof=1):.3f}), better in {won} of {len(draws)} draws"
+        f"(SD {gain.std(ddof=1):.3f}), better in {n_better} of {len(draws)} draws"
     )
 print(f"{'height only':26} AUC {height:.3f}")
 

@@ -57,7 +57,7 @@ def bleeding_slice(case):
 
 @pytest.fixture(scope="module")
 def files(case, bleeding_slice, tmp_path_factory):
-    """Name to path: the same head in the forms the page takes, and a text that calls itself DICOM."""
+    """Name to path: the same head in each form that the page accepts, and a text file with a DICOM suffix."""
     folder = tmp_path_factory.mktemp("brought")
     hu = case.scan.hu[bleeding_slice]
     write_nifti(folder / "head.nii.gz", np.round(case.scan.hu).astype(np.int16), case.scan)
@@ -92,15 +92,15 @@ def _picture(hu, name):
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
-def open_file(files, name, models, *told):
-    """What the viewer shows of a file or folder, and the sentence where it shows nothing."""
+def open_file(files, name, models, *arguments):
+    """The arguments with which the viewer draws a file or folder; the sentence of a refusal if it draws nothing."""
     paths = sorted(path for path in [files[name], *files[name].rglob("*")] if path.is_file())
-    return read_upload(models, list(map(str, paths)), *told)
+    return read_upload(models, list(map(str, paths)), *arguments)
 
 
-def read_upload(models, paths, *told):
+def read_upload(models, paths, *arguments):
     try:
-        scan = session.read_upload(paths, *(told or (session.UNKNOWN_WINDOW, None, None)))
+        scan = session.read_upload(paths, *(arguments or (session.UNKNOWN_WINDOW, None, None)))
         return viewer.payload(session.find_blood(scan, models)), ""
     except ValueError as problem:
         return None, str(problem)
@@ -136,7 +136,7 @@ def test_every_window_on_the_page_is_one_the_reader_knows():
     assert set(PICTURE_WINDOWS) <= set(WINDOWS)
     words = page_words()["en"]["picture"]
     assert set(words) == {session.UNKNOWN_WINDOW, *PICTURE_WINDOWS, session.OTHER_WINDOW}
-    for name in PICTURE_WINDOWS:  # the table says the numbers, so that every word of the page stands in it
+    for name in PICTURE_WINDOWS:  # the table holds the numbers, so that every word of the page is in it
         assert words[name].endswith(", {:g} / {:g}".format(*WINDOWS[name]))
 
 
@@ -168,7 +168,7 @@ def test_a_fault_of_ours_shows_no_trace_and_logs_no_name(files, models, monkeypa
 
 
 def steps(paths, models, *, pairs=1, truth=None, wanted=lambda: True, believe=False):
-    """What `reading` yields, shares of work left out."""
+    """What `reading` yields, without the shares of work."""
     output = (session.UNKNOWN_WINDOW, None, None)
     result = session.read_and_analyze(
         [str(path) for path in paths], output, [models] * pairs, truth and str(truth), wanted, believe=believe
@@ -249,10 +249,10 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     monkeypatch.setattr(samples, "phantom", lambda seed, **_: read.append(seed) or time.sleep(0.2) or _SmallCase)
     monkeypatch.setattr(samples, "analyze", lambda scan, models: result())
     sample, answers = samples.sample_reader(), []
-    askers = [Thread(target=lambda: answers.append(sample("subdural"))) for _ in range(3)]
-    for asker in askers:
+    requests = [Thread(target=lambda: answers.append(sample("subdural"))) for _ in range(3)]
+    for asker in requests:
         asker.start()
-    for asker in askers:
+    for asker in requests:
         asker.join()
     assert len(read) == 1
     assert answers[0] is answers[1] is answers[2]
@@ -299,14 +299,14 @@ def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, ca
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, browser):
-    """The demo, naming each module that it imports."""
+    """The demo in a process that prints each module it imports."""
     with Server(tmp_path_factory.mktemp("server"), command=("-X", "importtime", "app.py")) as served:
         yield served
 
 
 @contextlib.contextmanager
 def visit(browser, server, query="", **options):
-    """The page as it opens: the first sample read."""
+    """The page after it has opened, with the first sample."""
     with tab(browser, **options) as page:
         page.requests = []
         page.on("request", lambda request: page.requests.append(request.url))
@@ -324,14 +324,14 @@ def site(browser, server):
 SCAN = "() => [...window.ichViewers].find(({ root, state }) => root.isConnected && state.scan).state.scan.id"
 
 
-def bring(page, path, box="#files input[type=file]"):
+def upload_file(page, path, box="#files input[type=file]"):
     page.set_input_files(box, path)
 
 
 def read(page, path, start, box="#files input[type=file]"):
-    """Bring a file and wait until everything is found in it, and not in the scan that is shown now."""
+    """Upload a file and wait until the viewer shows its result instead of the last scan."""
     shown = page.evaluate(SCAN)
-    bring(page, path, box)
+    upload_file(page, path, box)
     page.wait_for_function(f"(shown) => ({SCAN})() !== shown", arg=shown, timeout=60_000)
     wait_for(page, ".origin", start)
     page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
@@ -359,7 +359,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     near = cv2.resize(near, marks.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
     outline = yellow(marks)
     assert outline.sum() > 100
-    assert (outline & near).sum() > 0.6 * outline.sum()  # of a real head: this model marks more than the blood
+    assert (outline & near).sum() > 0.6 * outline.sum()  # of a real head: this model marks more than the blood in it
     assert site.inner_text(".credit").startswith("CT-ICH 1.0.0, CC BY 4.0: Hssayeni")
     assert "Found: the model calls 12 of 12 bleeding slices, and 2 of 17" in site.inner_text(".origin")
 
@@ -393,15 +393,15 @@ def known_words(language):
 
 @pytest.mark.parametrize(("locale", "language"), [("de-DE", "de"), ("es-ES", "es")])
 def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, files, two_series, locale, language):
-    """As it opens, after a refusal, with an upload of two series and its downloads: in the language of the browser."""
+    """The page is in the language of the browser: after opening, after a refusal, and after an upload of two series."""
     known = known_words(language)
     with visit(browser, server, locale=locale) as page:
         assert page.evaluate("() => document.documentElement.lang") == language
         seen = page.evaluate(TEXTS)
-        bring(page, files["scan.dcm"])
+        upload_file(page, files["scan.dcm"])
         wait_for(page, "#status", {"de": "scan.dcm sieht aus wie reiner Text", "es": "scan.dcm parece texto"}[language])
         page.wait_for_selector("#files input[type=file]", state="attached")
-        bring(page, two_series)
+        upload_file(page, two_series)
         page.wait_for_selector("#series", state="visible", timeout=60_000)
         page.wait_for_selector("#status:empty", state="attached", timeout=60_000)
         page.click("#make")
@@ -429,9 +429,10 @@ def test_the_menu_of_languages_moves_the_whole_page(browser, server):
 
 
 def test_the_tour_is_offered_goes_by_keys_alone_speaks_the_language_and_is_not_offered_again(browser, server):
-    """Five steps: each names what its ring surrounds; Esc ends it; later only the list of keys has it."""
+    """The tour has five steps. Each names what its ring surrounds. Esc ends it; later only the list of keys offers
+    it."""
     with visit(browser, server, locale="de-DE") as page:
-        assert page.locator(".tour-card").count() == 0  # never forced
+        assert page.locator(".tour-card").count() == 0  # the tour never starts by itself
         page.keyboard.press("Tab")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
@@ -513,7 +514,7 @@ def test_the_page_is_complete_without_the_internet(site, server):
 
 def test_scrolling_asks_the_server_nothing(site):
     site.wait_for_selector('.viewer[data-decoded="all"]')
-    site.wait_for_timeout(500)  # what the page asks for on its own is over
+    site.wait_for_timeout(500)  # the page has finished its own requests
     before, first = len(site.requests), pixels(site, "ct")
     site.hover(".stage")
     site.mouse.wheel(0, -100)
@@ -536,19 +537,20 @@ def test_a_scan_is_uploaded_and_read(site, files, name, count):
     read(site, files[name], f"Your scan: {count} slice")
     assert yellow(pixels(site, "marks")).sum() > 100
     assert site.is_visible(".badge") is (name == "slice.png")
-    site.click("#samples label:has(:text-is('Epidural'))")  # back: the next upload changes something
+    # the settings are back, so the next upload changes something
+    site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
 
 
 def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewer(site, files, case, tmp_path):
-    """Two heads of 10 and 3 slices and a damaged file: two rows with a result, one with its reason."""
+    """Two heads of 10 and 3 slices and a damaged file give two rows with a result and one with its reason."""
     short = replace(case.scan, hu=case.scan.hu[4:7])
     write_nifti(tmp_path / "short.nii.gz", np.round(short.hu).astype(np.int16), short)
     with zipfile.ZipFile(tmp_path / "week.zip", "w") as archive:
         archive.write(files["head.nii.gz"], "week/a/scan.nii.gz")
         archive.write(tmp_path / "short.nii.gz", "week/b/scan.nii.gz")
         archive.writestr("week/c/scan.nii.gz", b"junk")
-    bring(site, tmp_path / "week.zip")
+    upload_file(site, tmp_path / "week.zip")
     site.wait_for_function("() => document.querySelectorAll('.studies tbody button').length === 2", timeout=90_000)
     site.wait_for_selector("#status:empty", state="attached", timeout=60_000)
     rows = [row.all_inner_texts() for row in [one.locator("th, td") for one in site.locator(".studies tbody tr").all()]]
@@ -564,7 +566,7 @@ def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewe
     site.click(".studies tbody tr:nth-child(2) button")
     wait_for(site, ".origin", "Your scan: 3 slices of 192 x 192 pixels, from week/b.")
     site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
-    site.click(".sees summary")  # whatever reads the scan once more reads this study
+    site.click(".sees summary")  # every later reading of the scan reads this study
     site.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
     assert site.locator(".sees th[scope=col]").count() == 3
     site.click(".sees summary")
@@ -573,7 +575,7 @@ def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewe
 
 
 def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case, models):
-    """The middle slice's brain window in the panel is that of the library, to one gray level of rounding."""
+    """In the panel, the brain window of the middle slice differs from the library's by at most one gray level."""
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
     expected = input_pictures(read_scan(files["head.nii.gz"]), models.segmenter)
     site.click(".sees summary")
@@ -589,7 +591,7 @@ def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case
 
 
 def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(site, no_head):
-    bring(site, no_head, "#files input[type=file]")
+    upload_file(site, no_head, "#files input[type=file]")
     wait_for(site, ".origin", "Your scan: 4 slices")
     wait_for(site, ".sentence", "No finding is given")
     assert "No slice shows brain inside a skull" in site.inner_text(".strange")
@@ -613,14 +615,14 @@ def test_a_folder_is_uploaded_and_read_with_its_order_kept(site, files, name, co
 
 def test_a_text_called_scan_dcm_shows_its_sentence_and_the_page_goes_on(site, files):
     before = site.inner_text(".origin")
-    bring(site, files["scan.dcm"])
+    upload_file(site, files["scan.dcm"])
     wait_for(site, "#status", "scan.dcm looks like plain text, not a head CT.")
     assert site.inner_text(".origin") == before
     assert site.get_attribute("#status", "aria-live") == "polite"
     site.wait_for_selector("#files input[type=file]", state="attached")
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
     assert site.inner_text("#status") == ""
-    assert site.is_hidden(".warnings")  # the text is gone, not read along with the next file
+    assert site.is_hidden(".warnings")  # the text is gone and is not read with the next file
 
 
 def test_a_dropped_folder_is_read_too(site, files):
@@ -668,7 +670,7 @@ def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, file
     assert site.is_hidden("#stop")
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert set(links) == set(WRITERS)
-    for name in WRITERS:  # as a person sees it, none is cut
+    for name in WRITERS:  # as a person sees it: no thumbnail is cut off
         row = site.locator("#made tr", has=site.locator(f"a[download='{name}']")).locator(".filename")
         assert re.sub(r"\s", "", row.inner_text()) == name
         assert row.evaluate(IS_WHOLE)
@@ -709,7 +711,7 @@ def long_scan(tmp_path_factory):
 
 
 def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
-    bring(site, long_scan)
+    upload_file(site, long_scan)
     site.wait_for_function("() => /[0-9]+ % done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
     site.click("#stop")
     wait_for(site, "#status", "Stopped.")
@@ -740,7 +742,7 @@ def test_writing_files_can_be_stopped(site, long_scan):
 def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_over_it(site, long_scan):
     site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
-    bring(site, long_scan)
+    upload_file(site, long_scan)
     wait_for(site, ".origin", "Your scan: 120 slices")
     site.click("#samples label:has(:text-is('No bleed'))")
     wait_for(site, ".origin", "Synthetic head")
@@ -753,7 +755,7 @@ def test_a_sample_chosen_meanwhile_stays_and_no_finding_of_another_scan_comes_ov
 
 @pytest.mark.parametrize("then", ["sample", "stop"])
 def test_a_share_that_is_sent_late_is_taken_back(then, monkeypatch):
-    """The last word of the page stays the last, also where an earlier reading told its share after it."""
+    """The last message stays on the page even if an earlier reading reports its progress after it."""
     page = SimpleNamespace(**{part.name: part.name for part in fields(Page)})
     answers = Answers(page, SimpleNamespace(models=None, sample=lambda name: {}), None)
     turns = session.RequestCounter()
@@ -762,7 +764,7 @@ def test_a_share_that_is_sent_late_is_taken_back(then, monkeypatch):
     assert "Reading the scan" in next(reading)["status"]
     word = answers.stop(turns)[0] if then == "stop" else answers.sample("no-bleed", False, turns)["status"]
     assert next(reading)["status"] == word
-    turns.next()  # another scan, which has not said its last word
+    turns.next()  # another scan, whose last message has not arrived
     other = answers.upload((["scan.nii"], 1), None, False, turns)
     assert list(other)[-1]["status"] != word
 
@@ -771,16 +773,16 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     write_nifti(tmp_path / "half.nii.gz", case.truth[:5].astype(np.uint8), replace(case.scan, hu=case.scan.hu[:5]))
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
-    bring(site, tmp_path / "half.nii.gz", "#truth input[type=file]")
-    wait_for(site, "#status", "half.nii.gz has 5 slices of 192 x 192 px, the scan 10 of 192 x 192.")
+    upload_file(site, tmp_path / "half.nii.gz", "#truth input[type=file]")
+    wait_for(site, "#status", "half.nii.gz has 5 slices of 192 x 192 px, but the scan has 10 of 192 x 192 px.")
     assert site.is_hidden(".with-truth")
-    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    upload_file(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     site.wait_for_selector(".against", state="visible", timeout=60_000)
     result = analyze(read_scan([files["head.nii.gz"]]), models).mask
     output = float(site.get_attribute("data.dice", "value"))
     assert output == pytest.approx(dice(case.truth, result), abs=1e-3)
     assert site.inner_text("#status") == ""
-    read(site, files["slice.png"], "Your scan: 1 slice")  # another scan: that truth is not its own
+    read(site, files["slice.png"], "Your scan: 1 slice")  # another scan: the true mask does not belong to it
     assert site.is_hidden(".with-truth")
 
 
@@ -788,7 +790,7 @@ def test_a_truth_goes_with_ones_own_scan_not_with_a_sample(site, case, tmp_path)
     write_nifti(tmp_path / "truth.nii.gz", case.truth.astype(np.uint8), case.scan)
     site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
-    bring(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
+    upload_file(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
     wait_for(site, "#status", "A sample brings its own truth")
 
 
@@ -807,7 +809,7 @@ def test_a_program_gets_the_content_of_result_json_and_nothing_else_is_offered(s
 
 @pytest.fixture(scope="module")
 def two_series(case, tmp_path_factory):
-    """A zip of a native head and of its upper half under a bone kernel."""
+    """A zip of a native head and of its upper half with a bone kernel."""
     folder = tmp_path_factory.mktemp("two")
     upper, shared = (
         replace(case.scan, hu=case.scan.hu[4:]),
@@ -865,13 +867,13 @@ def test_no_text_of_the_page_or_the_endpoint_speaks_python(server, site, two_ser
 
 @pytest.mark.parametrize("cut", [lambda line: line.abort(), lambda line: line.fulfill(body="")], ids=["fails", "ends"])
 def test_a_lost_line_is_said_and_the_picture_stays(browser, server, files, cut):
-    """The answers of the server stop, by an error or without a word; the page neither waits for ever nor is empty."""
+    """If the server stops answering, with or without an error, the page neither waits for ever nor stays empty."""
     with visit(browser, server) as page:
-        page.wait_for_timeout(1500)  # the line of the first sample has ended as it should
+        page.wait_for_timeout(1500)  # the progress line of the first sample has ended correctly
         assert page.inner_text("#status") == ""
         page.route("**/queue/data*", cut)
         before = page.inner_text(".origin")
-        bring(page, files["head.nii.gz"])
+        upload_file(page, files["head.nii.gz"])
         wait_for(page, "#status .wrong", page_sentence("line_lost")[:20])
         assert page.inner_text("#status") == page_sentence("line_lost")
         assert page.inner_text(".origin") == before
@@ -895,7 +897,7 @@ def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
         assert first == second != ""
         dice = load().figures["dice_per_subject"]["value"]
         assert f"Dice per patient is {dice:.2f}" in page.inner_text("#about-model")
-        bring(page, files["head.nii.gz"])
+        upload_file(page, files["head.nii.gz"])
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)
         first, second = page.locator(".sentence").all_inner_texts()
@@ -903,7 +905,7 @@ def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
 
 
 def test_a_model_of_the_library_stands_beside_the_shipped_one_and_leaves_again(site):
-    """A classifier: it scores, says how good it is, and offers neither a threshold of a mask nor a difference."""
+    """A classifier shows its score and how often it is right. It has no mask threshold and no difference view."""
     choose_model(site, page_sentence("model_name/densenet-small"))
     site.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
     about = site.inner_text("#about-model")

@@ -1,6 +1,7 @@
-"""Who cannot see or use a mouse gets the whole page: axe-core, the keyboard alone, and no word to other machines.
+"""People who cannot see or cannot use a mouse can use the whole page. The tests use axe-core and the keyboard alone,
+and check that the page contacts no other machine.
 
-axe-core is the checker inside most browsers' accessibility tools; it comes inside its wheel and needs no network.
+axe-core is the checker inside most browsers' accessibility tools. Its wheel contains it, so no network is needed.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ CONTROLS = """() => {
   return new Set(seen.filter((one) => one.tabIndex >= 0).map((one) => (one.type === 'radio' ? one.name : one))).size;
 }"""
 REMEMBER = "() => { window.stops = []; document.addEventListener('focusin', (event) => stops.push(event.target)); }"
-# Where the stops lie while nothing is scrolled, each with its part of the page.
+# The positions of the stops while nothing is scrolled, each with its part of the page.
 PLACES = """() => {
   for (const one of document.querySelectorAll('*')) one.scrollLeft = one.scrollTop = 0;
   const sides = (node) => node.getBoundingClientRect().toJSON();
@@ -51,7 +52,7 @@ def server(tmp_path_factory, browser):
 
 @contextlib.contextmanager
 def visit(browser, server, size="wide", scheme="light", **options):
-    """The page with its sample read; `requests` holds each address it went to."""
+    """The page with its sample; `requests` holds each address that it requested."""
     options = {"viewport": SIZES[size], "color_scheme": scheme, "reduced_motion": "reduce", **options}
     with tab(browser, **options) as page:
         page.requests = []
@@ -62,9 +63,9 @@ def visit(browser, server, size="wide", scheme="light", **options):
 
 
 def grave(page):
-    """What axe-core calls serious or critical, as (rule, place)."""
+    """The violations that axe-core calls serious or critical, as (rule, place)."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing.")
-    page.evaluate(STILL)  # a color on its way from white to blue is none that stays
+    page.evaluate(STILL)  # a color in the middle of a transition from white to blue does not stay
     result = axe.Axe().run(page).response["violations"]
     bad = [item for item in result if item["impact"] in ("serious", "critical")]
     return [(item["id"], node["target"], node["failureSummary"]) for item in bad for node in item["nodes"]]
@@ -160,13 +161,13 @@ def test_a_sample_is_chosen_and_a_slice_reached_by_keys_alone(browser, server):
 def _to_the_samples(page):
     """Tab from the top of the page to the samples."""
     page.evaluate("() => document.activeElement.blur()")
-    for _ in range(4):  # the way past the rail, the tour and no tour
+    for _ in range(4):  # the link past the rail, the tour, and no tour
         page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.matches('#samples input')")
 
 
 def _shows(page, planted):
-    """Wait for the sample in which this was planted, and all of its slices."""
+    """Wait until all slices of the sample with this true bleed are loaded."""
     page.wait_for_function(
         "(planted) => document.querySelector('.origin').textContent.includes('True bleed: ' + planted)",
         arg=planted,
@@ -253,7 +254,7 @@ def test_tab_goes_where_the_eye_goes(browser, server, size):
 
 
 def _goes_on(one, next_one):
-    """Below, or to the right in the same row, or in the part of the page to the right."""
+    """Whether the next stop is below, to the right in the same row, or in the part of the page to the right."""
     below = next_one["top"] >= one["bottom"] - 1
     beside = next_one["left"] >= one["right"] - 1 and next_one["bottom"] > one["top"]
     return below or beside or next_one["part"]["left"] >= one["part"]["right"]

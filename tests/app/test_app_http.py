@@ -1,4 +1,5 @@
-"""The demo from outside: a running process receives over HTTP what a page would send, and what no page should.
+"""The demo as other programs see it: a running process receives over HTTP what the page sends, and what no page should
+send.
 
 It runs as on a public Space, with the smaller limits.
 """
@@ -36,8 +37,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def visitor(server):
-    with Visitor(server.url) as somebody:
-        yield somebody
+    with Visitor(server.url) as guest:
+        yield guest
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,8 @@ def picture():
     return "slice.png", cv2.imencode(".png", grays)[1].tobytes()
 
 
-def told_nothing(reply):
-    """Whether an answer, whatever it is, holds no result, no trace and no place on the server."""
+def is_unanswered(reply):
+    """Whether an answer contains no result, no traceback and no path of the server."""
     return reply.payload is None and not WORD_OF_A_FAULT.search(reply.text)
 
 
@@ -79,7 +80,7 @@ OUTSIDE = [
 def test_a_forged_path_is_refused_and_not_told_apart_from_others(visitor, path):
     reply = visitor.call("files", files=[file_data(path)])
     assert not reply.succeeded
-    assert told_nothing(reply)
+    assert is_unanswered(reply)
     assert '"error": null' in reply.text
 
 
@@ -87,27 +88,27 @@ def test_an_address_that_answers_is_not_fetched_either(visitor, server):
     for output in ({"path": f"{server.url}/config"}, {"path": "/x", "url": f"{server.url}/config"}):
         reply = visitor.call("files", files=[output | {"meta": {"_type": "gradio.FileData"}}])
         assert not reply.succeeded
-        assert told_nothing(reply)
+        assert is_unanswered(reply)
     assert not list(server.uploads.rglob("config*"))
 
 
 def test_what_is_in_the_cache_already_cannot_be_found_by_its_content(visitor, server, head):
-    """Gradio's places are not bound to a session: they are separate because they cannot be guessed."""
+    """Gradio does not bind the paths of uploads to a session. They are safe because nobody can guess them."""
     (place,) = visitor.upload(head)
     folder = place.split("/")[-2]
     assert re.fullmatch("[0-9a-f]{64}", folder)
     assert folder != hashlib.sha256(head[1]).hexdigest()
     with Visitor(server.url) as other:
-        assert told_nothing(other.call("files", files=[file_data(place.replace(folder, "0" * 64))]))
+        assert is_unanswered(other.call("files", files=[file_data(place.replace(folder, "0" * 64))]))
 
 
 def test_the_folder_of_all_uploads_is_not_read_as_one_upload(visitor, server, head):
-    """It lies inside the cache, so Gradio lets it pass; its name is no secret."""
+    """The file is inside the cache, so Gradio lets the path pass. Its name is not secret."""
     (place,) = visitor.upload(head)
     with Visitor(server.url) as other:
         for folder in (f"{server.uploads}", f"{server.uploads}/", place.rsplit("/", 1)[0]):
             reply = other.call("files", files=[file_data(folder)])
-            assert told_nothing(reply)
+            assert is_unanswered(reply)
             assert "Please upload the scan again." in reply.message
 
 
@@ -144,13 +145,13 @@ def test_an_upload_that_climbs_out_of_its_folder_stays_in_it(visitor, server):
     [("<b>bold</b>.dcm", "<b>"), ("a\u202ecod.dcm", "\u202e"), ("<img src=x onerror=a()>.dcm", "<img")],
 )
 def test_a_name_that_would_be_markup_or_turn_the_line_never_comes_back(visitor, name, never):
-    reply = visitor.bring((name, b"dear diary"))
+    reply = visitor.open_files((name, b"dear diary"))
     assert "looks like plain text" in reply.message
     assert never not in reply.message
 
 
 def test_a_name_that_is_a_formula_comes_back_inside_a_sentence_only(visitor):
-    message = visitor.bring(("=1+1.dcm", b"dear diary")).message
+    message = visitor.open_files(("=1+1.dcm", b"dear diary")).message
     assert re.sub("<[^>]*>", "", message).startswith("=1+1.dcm looks like")
     assert message.startswith("<p class='wrong' ")
 
@@ -160,7 +161,7 @@ def test_a_name_that_is_a_formula_comes_back_inside_a_sentence_only(visitor):
 
 def test_files_that_are_small_one_by_one_and_too_large_together_are_refused(visitor):
     half = bytes(80_000_000)
-    reply = visitor.bring(("a.dcm", half), ("b.dcm", half))
+    reply = visitor.open_files(("a.dcm", half), ("b.dcm", half))
     assert reply.payload is None
     assert "160 MB; 150 MB is the most" in reply.message
 
@@ -202,25 +203,25 @@ def test_an_unknown_sample_is_no_sample(visitor, name):
     [(float("nan"), 80), (40, float("inf")), (1e308, 80), (10**400, 80), (40, 0), (40, -5), ("x", 80), ([], {})],
 )
 def test_a_window_that_is_none_gives_the_sentence_about_windows(visitor, picture, level, width):
-    reply = visitor.bring(picture, picture_window="other", level=level, width=width)
+    reply = visitor.open_files(picture, picture_window="other", level=level, width=width)
     assert reply.payload is None
     assert "A window" in reply.message
-    assert told_nothing(reply)
+    assert is_unanswered(reply)
 
 
 @pytest.mark.parametrize("name", ["nobody", 5, [], {}, "../"])
 def test_an_unknown_window_reads_nothing(visitor, picture, name):
-    assert told_nothing(visitor.bring(picture, picture_window=name))
+    assert is_unanswered(visitor.open_files(picture, picture_window=name))
 
 
 @pytest.mark.parametrize("number", [99, "x", [], {}, -1])
 def test_a_series_that_was_never_offered_reads_nothing(visitor, head, number):
-    visitor.bring(head)
-    assert told_nothing(visitor.call("series", series=number))
+    visitor.open_files(head)
+    assert is_unanswered(visitor.call("series", series=number))
 
 
 def test_a_session_cannot_be_given_somebody_elses_last_upload(visitor, server, picture):
-    """The last upload lies on the server; a path in its place in the call is not looked at."""
+    """The last upload is on the server. A path in the call is ignored."""
     (place,) = visitor.upload(picture)
     with Visitor(server.url) as other:
         event = other.event_of("level")
@@ -311,7 +312,7 @@ def test_a_full_queue_says_so_at_once_and_all_who_got_in_are_served(server, head
 def test_two_at_once_get_their_own_scan_each(server, head, picture):
     with ThreadPoolExecutor(8) as people:
         visits = [(Visitor(server.url), *(((picture, 1), (head, 4))[k % 2])) for k in range(8)]
-        replies = list(people.map(lambda visit: visit[0].bring(visit[1]), visits))
+        replies = list(people.map(lambda visit: visit[0].open_files(visit[1]), visits))
     for (item, _, slices), reply in zip(visits, replies, strict=True):
         item.http.close()
         assert len(reply.payload["slices"]) == slices
@@ -322,20 +323,21 @@ def test_200_bad_uploads_in_a_row_leave_memory_where_it_was(server, visitor, hea
     if np.isnan(server.memory_mb()):
         pytest.skip("This system does not tell the memory of another process (no /proc).")
     junk = np.random.default_rng(1)
-    server.wait_until_idle()  # the samples are read in the background after a start, which needs memory for a while
-    visitor.bring(head)
-    for k in range(20):  # what is imported and cached on the first ones is no growth
-        visitor.bring(_bad(k, head, junk))
+    server.wait_until_idle()  # the samples are read in the background after the start, which needs memory for a while
+    visitor.open_files(head)
+    for k in range(20):  # what the first requests import and cache is not growth
+        visitor.open_files(_bad(k, head, junk))
     before = server.memory_mb()
     for k in range(200):
-        reply = visitor.bring(_bad(k, head, junk))
+        reply = visitor.open_files(_bad(k, head, junk))
         assert reply.payload is None
         assert "class='wrong'" in reply.message
     assert server.memory_mb() - before < 100
 
 
 def _bad(k, head, junk):
-    """A file of 80 kB that differs each time: text, noise, a cut scan, noise behind a DICOM head, a broken zip."""
+    """A file of 80 kB that differs each time: text, noise, a truncated scan, noise behind a DICOM preamble, a broken
+    zip."""
     noise = junk.bytes(80_000)
     kinds = (b"dear diary " * 7000, noise, head[1][: 2000 + k], bytes(128) + b"DICM" + noise, b"PK\3\4" + noise)
     return f"bad{k}.dcm", kinds[k % len(kinds)] + bytes([k])
@@ -355,15 +357,16 @@ sys.exit(app.main())
 
 @pytest.mark.long
 def test_an_upload_goes_by_itself_and_all_the_rest_when_the_server_stops(tmp_path, picture):
-    """The app's own half hour, made eight seconds: that it is set at all is what makes it so."""
-    with Server(tmp_path, command=("-c", SOON)) as served, Visitor(served.url) as somebody:
-        assert somebody.bring(picture).payload
+    """The app deletes uploads after half an hour. Here the time is eight seconds: Gradio deletes nothing if it is not
+    set."""
+    with Server(tmp_path, command=("-c", SOON)) as served, Visitor(served.url) as guest:
+        assert guest.open_files(picture).payload
         (place,) = list(served.uploads.rglob(picture[0]))
         until = time.monotonic() + 60
         while place.exists() and time.monotonic() < until:
             time.sleep(0.2)
         assert not place.exists()
-        somebody.upload(picture)
+        guest.upload(picture)
         assert place.exists()
     assert not [path for path in served.uploads.rglob("*") if path.is_file() and path.stat().st_size]
 
@@ -372,15 +375,15 @@ def test_an_upload_goes_by_itself_and_all_the_rest_when_the_server_stops(tmp_pat
 def test_a_stop_by_sigterm_or_ctrl_c_leaves_nothing_of_an_upload(tmp_path, picture, how):
     if signal.getsignal(how) is signal.SIG_IGN:
         pytest.skip("Whoever started the tests ignores this signal, and so does all that they start.")
-    with Server(tmp_path) as served, Visitor(served.url) as somebody:
-        somebody.upload(picture)
+    with Server(tmp_path) as served, Visitor(served.url) as guest:
+        guest.upload(picture)
         assert list(served.uploads.rglob(picture[0]))
         served.stop(how)
         assert not list(served.uploads.rglob(picture[0]))
 
 
 def test_nothing_is_said_aloud_of_what_was_brought(server, visitor):
-    visitor.bring(("DOE_JANE.dcm", b"dear diary of Jane Doe"))
+    visitor.open_files(("DOE_JANE.dcm", b"dear diary of Jane Doe"))
     assert "JANE" not in server.log_text()
     assert "diary" not in server.log_text()
 

@@ -1,4 +1,4 @@
-"""Many scans: which ones, a line each and once, on processes and on Dask, and the page of them."""
+"""Scores of many scans: which studies are listed, one line for each, processes and Dask, and the page about them."""
 
 import json
 import os
@@ -27,13 +27,13 @@ from tests.conftest import ROOT
 
 @pytest.fixture(autouse=True)
 def plain_main(monkeypatch):
-    """A child that is spawned runs the main script again; Streamlit's tests leave one of theirs that cannot."""
+    """A spawned child runs the main script again. Streamlit's tests leave a main script that cannot run again."""
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Five studies: two heads, a bleeding one with many slices, a chest, and a file that is none."""
+    """Five studies: two heads, a bleeding head with many slices, a chest, and a file that is not a scan."""
     folder = tmp_path_factory.mktemp("archive")
     scans = {f"head-{seed}": phantom(seed, slices=4, pixels=64).scan for seed in (1, 2)}
     scans["bleed"] = phantom(1, bleeds=["epidural"], slices=12, pixels=128).scan
@@ -75,7 +75,7 @@ def test_a_line_cut_off_is_taken_away_and_its_study_may_come_again(tmp_path):
     (tmp_path / RESULTS).write_bytes(whole[:-4])
     assert [line["study"] for line in read_lines(tmp_path)] == ["a"]
     with open_lines(tmp_path) as lines:
-        assert lines.done == {"a"}
+        assert lines.finished == {"a"}
         assert not lines.add({"study": "a", "n": 2})
         assert lines.add({"study": "b", "n": 1})
     assert (tmp_path / RESULTS).read_bytes() == whole
@@ -94,7 +94,7 @@ def test_a_second_process_is_refused_and_one_that_was_killed_leaves_no_lock(tmp_
     other.communicate()
     assert (tmp_path / LOCK).exists()
     with open_lines(tmp_path) as lines:
-        assert lines.done == set()
+        assert lines.finished == set()
 
 
 def test_a_line_tells_a_bleed_a_chest_and_a_file_that_is_no_scan(archive, tmp_path):
@@ -128,7 +128,7 @@ def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tm
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "sentence"),
     [
         (["x.nii"], "--many takes only lists"),
         (["--series", "1"], "--many takes only lists"),
@@ -137,10 +137,10 @@ def test_predict_many_writes_a_line_a_study_and_a_second_run_nothing(archive, tm
         (["--weights", "nowhere"], "is not a folder"),
     ],
 )
-def test_what_many_does_not_take_is_said_before_any_work(archive, tmp_path, capsys, more, said):
+def test_what_many_does_not_take_is_said_before_any_work(archive, tmp_path, capsys, more, sentence):
     paths, options = ([], more) if more[0].startswith("--") else (more, [])
     assert main(["predict", *paths, "--many", str(archive), "--out", str(tmp_path / "o"), *options]) == 2
-    assert said in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 
@@ -158,7 +158,7 @@ def done(value):
 
 
 def test_no_more_studies_are_on_their_way_than_workers_need(monkeypatch):
-    """Ten thousand studies, four asked for at a time: the list is read as it is needed."""
+    """The list of ten thousand studies is read only as it is needed: four at a time."""
     read, answered = [], []
     studies = (read.append(k) or str(k) for k in range(10_000))
     for line in crew._as_they_come(studies, lambda study: done({"study": study}), 4):
@@ -168,11 +168,11 @@ def test_no_more_studies_are_on_their_way_than_workers_need(monkeypatch):
 
 
 def test_a_study_whose_worker_dies_is_asked_for_again_three_times_and_then_told():
-    asked = []
+    queried = []
 
     def ask(study):
-        asked.append(study)
-        dies = study == "deadly" or (study == "once" and asked.count("once") == 1)
+        queried.append(study)
+        dies = study == "deadly" or (study == "once" and queried.count("once") == 1)
         return done(BrokenProcessPool() if dies else {"study": study, "finding": "none"})
 
     lines = {line["study"]: line for line in crew._as_they_come(["a", "deadly", "once", "b"], ask, 2)}
@@ -182,7 +182,7 @@ def test_a_study_whose_worker_dies_is_asked_for_again_three_times_and_then_told(
         "once": "none",
         "b": "none",
     }
-    assert asked.count("deadly") == 3
+    assert queried.count("deadly") == 3
     assert "ended 3 times" in lines["deadly"]["sentence"]
 
 
@@ -196,7 +196,7 @@ def test_a_fault_of_ours_fails_one_study_and_no_other():
 
 
 def test_a_worker_killed_halfway_loses_nothing(archive, tmp_path):
-    """The children of the run are found and one is killed while it scores; each study still has its one line."""
+    """One child of the run is killed while it scores. Each study still has exactly one line."""
     import psutil
 
     studies = [archive / "bleed.nii.gz", *(archive / f"head-{seed}.nii.gz" for seed in (1, 2))]
@@ -213,7 +213,7 @@ def test_a_worker_killed_halfway_loses_nothing(archive, tmp_path):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A scheduler and two workers, each a process of its own."""
+    """A scheduler and two workers, each in its own process."""
     pytest.importorskip("distributed", reason="Dask is not installed: pip install -r requirements-archive.txt.")
     from release import free_port
 
@@ -309,7 +309,7 @@ def test_the_report_counts_what_was_planted(planted):
     assert tally.types == {"subdural": 1, "epidural": 1}
     assert (tally.unsure, tally.measured, tally.volume_ml, tally.seconds) == (1, 2, 30.0, 12.0)
     text = page(tally)
-    for said in (
+    for sentence in (
         "<h1>6 studies</h1>",
         "<td>bleeding likely</td><td>2</td><td>33.3%</td>",
         "2 scans have a volume, 15.0 mL on average",
@@ -318,7 +318,7 @@ def test_the_report_counts_what_was_planted(planted):
         "<td>no-skull</td><td>1</td>",
         "<td>&lt;f&gt;</td><td>&lt;f&gt; is damaged.</td>",
     ):
-        assert said in text
+        assert sentence in text
     assert "<f>" not in text
 
 

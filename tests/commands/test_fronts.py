@@ -1,4 +1,4 @@
-"""demo, workbench and the copies of the lessons, from a checkout and from where a wheel puts them."""
+"""The commands demo, workbench and lessons, run from a checkout and from the files that a wheel installs."""
 
 import re
 import subprocess

@@ -127,7 +127,7 @@ def test_a_window_that_is_no_window_is_refused(phantoms, capsys):
 
 @pytest.mark.long
 def test_the_way_from_training_to_serving_ones_own_model(tmp_path, capsys):
-    """train, export, predict with it: the commands of the README, on phantoms, in seconds."""
+    """Train, export, and predict with the result: the commands of the README, on phantoms, in seconds."""
     run, out = str(tmp_path / "run"), str(tmp_path / "exported")
     small = ["--steps", "2", "--epochs", "1", "--phantoms", "6"]
     assert main(["train", "unet-small", "--out", run, *small]) == 0
@@ -152,7 +152,7 @@ def test_every_recipe_is_listed_with_its_source(capsys, monkeypatch):
 
 
 def test_phantoms_take_mimics_thickness_tilt_and_noise(tmp_path, capsys):
-    """170 mm of head in slices of 17 mm are ten; tilted by 20 degrees a voxel shrinks by the cosine."""
+    """A head of 170 mm in slices of 17 mm has ten slices. A tilt of 20 degrees multiplies a voxel by the cosine."""
     import nibabel as nib
     import numpy as np
 
@@ -177,7 +177,7 @@ def test_a_set_that_needs_an_account_says_how_to_get_it(capsys, tmp_path):
 
 
 def test_a_data_set_is_checked_stored_and_trained_from(phantoms, tmp_path, capsys):
-    """Two cases written by `phantom` are a data set like any other; a mask cut off leaves its case out of the masks."""
+    """Two cases that `phantom` wrote are a data set like any other. A case with a truncated mask has no mask."""
     store = str(tmp_path / "two.slices")
     assert main(["store", "--data", str(phantoms), "--out", store, "--size", "64"]) == 0
     message = capsys.readouterr().out
@@ -215,17 +215,17 @@ def test_the_command_ich_is_python_m_ich_lib():
 
 
 @pytest.mark.parametrize(
-    ("called", "told"),
+    ("called", "usage"),
     [("/usr/bin/ich", "ich"), ("C:/bin/ich.exe", "ich"), ("/x/ich_lib/__main__.py", "python -m ich_lib")],
 )
-def test_usage_tells_the_command_as_it_was_typed(called, told, monkeypatch, capsys):
+def test_usage_tells_the_command_as_it_was_typed(called, usage, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [called])
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert capsys.readouterr().out.startswith(f"usage: {told} [-h] [--version] COMMAND")
+    assert capsys.readouterr().out.startswith(f"usage: {usage} [-h] [--version] COMMAND")
     with pytest.raises(SystemExit):
         main(["store", "--help"])
-    assert capsys.readouterr().out.startswith(f"usage: {told} store ")
+    assert capsys.readouterr().out.startswith(f"usage: {usage} store ")
 
 
 def test_the_version_is_that_of_the_library(capsys):
@@ -245,7 +245,7 @@ DEMO = ["predict", "models", "phantom", "fetch", "store", "explain", "course", "
 
 
 def without(package: str, arguments: list[str]) -> subprocess.CompletedProcess:
-    """A command where a package is not installed."""
+    """Run a command as if a package were not installed."""
     code = (
         f"import sys; sys.modules[{package!r}] = None; from ich_lib.__main__ import main; sys.exit(main({arguments!r}))"
     )
@@ -268,7 +268,7 @@ def test_a_command_of_the_course_says_at_once_what_to_install(command, tmp_path,
 
 
 def test_every_command_belongs_to_the_demo_or_to_the_course():
-    """One that is new is tried above, or runs with requirements.txt alone."""
+    """A new command is either tried above or runs with requirements.txt alone."""
     parsers = next(action for action in _parser()._actions if action.choices)
     assert sorted(parsers.choices) == sorted({line.split()[0] for line in COURSE} | set(DEMO))
     assert {name for name in DEMO if parsers.choices[name].get_default("of_course")} == set()

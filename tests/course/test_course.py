@@ -8,7 +8,7 @@ from ich_lib.course.progress import read_progress
 
 
 def copy_of_a_lesson(folder, said=("1.1 correct\n", "1.2 not tried yet - go on, nothing below needs it\n")):
-    """A saved copy with one check a printed text."""
+    """A saved copy of a lesson in which each check printed one text."""
     cells = [{"cell_type": "markdown", "source": ["# 1. A head in numbers\n", "**Time** 25 min. text"], "metadata": {}}]
     for k, text in enumerate(said, start=1):
         source = f'if tried("1.{k}", mine):\n    correct("1.{k}")\n'

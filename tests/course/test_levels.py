@@ -42,7 +42,7 @@ def test_what_a_score_knows_of_heights_does_not_help_at_equal_height():
 def test_density_features_find_a_clot_and_its_side():
     hu = np.full((3, 64, 64), -1000.0)
     hu[:, 8:56, 8:56] = 30
-    hu[1, 20:30, 40:50] = 65  # at the patient's left
+    hu[1, 20:30, 40:50] = 65  # on the patient's left
     hu[2, 20:30, 14:24] = 65
     clean, left, right = density_features(hu)
     assert len(clean) == len(DENSITY_FEATURES)

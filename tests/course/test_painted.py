@@ -17,7 +17,7 @@ def test_half_of_the_clean_slices_of_every_level_get_a_clot(heads):
     counts = [(slices.bleeds[at].sum(), at.sum() // 2) for at in slices.level == np.unique(slices.level)[:, None]]
     painted, half = np.array(counts).T
     assert (painted <= half).all()
-    assert painted.sum() > 0.7 * half.sum()  # at the skull base not every slice has room
+    assert painted.sum() > 0.7 * half.sum()  # some slices at the skull base have no room for a bleed
 
 
 def test_only_clean_middle_slices_are_taken_and_only_the_clot_is_changed(heads):

@@ -50,7 +50,7 @@ def test_subsampling_reads_every_fourth_pixel_and_is_what_nearest_does():
 
 
 def test_area_is_the_mean_of_what_a_new_pixel_covers_also_between_whole_steps():
-    """6 to 4 pixels: double them to 12, then every new pixel is a block of 3 x 3."""
+    """From 6 to 4 pixels: double them to 12; then every new pixel is a block of 3 x 3."""
     picture = noise(6, 6)
     blocks = np.kron(picture, np.ones((2, 2))).reshape(4, 3, 4, 3).mean(axis=(1, 3))
     assert np.allclose(resize(picture, 4, "area"), blocks, atol=1e-6)
@@ -63,7 +63,7 @@ def test_linear_to_a_quarter_is_the_mean_of_the_inner_four_of_sixteen():
 
 
 def test_a_bleed_between_the_sampling_points_vanishes_and_area_keeps_nine_sixteenths_of_it():
-    """Rows and columns 5 to 7 lie between the points 4 and 8, inside one pixel of the small picture."""
+    """Rows and columns 5 to 7 are between the points 4 and 8, so they are inside one pixel of the small picture."""
     hu, mask = bleed(5, 5, 3, 3)
     gone, remaining = (compare_shrinking(hu, mask, 8, method) for method in ("nearest", "area"))
     assert (gone.vanished_lesions, gone.lost_from_mask, gone.area_error, gone.mask_area_error) == (1, 1, -1, -1)
@@ -75,7 +75,7 @@ def test_a_bleed_between_the_sampling_points_vanishes_and_area_keeps_nine_sixtee
 
 
 def test_the_contrast_comparison_says_what_the_small_picture_shows():
-    """The lesion is followed without its background; on a flat background the small picture shows the same by eye."""
+    """The lesion is followed without its background. On a flat background the small picture shows the same."""
     hu, mask = bleed(5, 5, 3, 3)
     small = resize(hu, 8, "area")
     assert compare_shrinking(hu, mask, 8, "area").contrast_after == pytest.approx(small[1, 1] - small[0, 0])
@@ -88,13 +88,13 @@ def test_a_bleed_on_a_sampling_point_becomes_sixteen_times_too_large():
 
 
 def test_a_bleed_on_the_seam_keeps_its_area_as_shares_and_leaves_the_binary_mask():
-    """2 x 2 pixels around the corner of four new pixels: a sixteenth of each."""
+    """2 x 2 pixels around the common corner of four new pixels: each new pixel gets a sixteenth."""
     seam = compare_shrinking(*bleed(7, 7, 2, 2), 8, "area")
     assert (seam.vanished_lesions, seam.lost_from_mask, seam.area_error, seam.mask_area_error) == (0, 1, 0, -1)
 
 
 def test_of_sixteen_specks_fifteen_vanish_by_subsampling_and_none_by_area():
-    """One speck for every place a pixel can have in its block of 4 x 4."""
+    """One speck for every position that a pixel can have in its block of 4 x 4."""
     hu, mask = np.full((64, 64), 30, np.float32), np.zeros((64, 64), bool)
     for dy, dx in itertools.product(range(4), repeat=2):
         mask[16 * dy + 4 + dy, 16 * dx + 4 + dx] = True
@@ -106,7 +106,7 @@ def test_of_sixteen_specks_fifteen_vanish_by_subsampling_and_none_by_area():
 
 
 def test_a_stack_counts_the_lesions_of_each_slice():
-    """The same column of blood in two slices is two lesions; an empty slice adds none."""
+    """The same column of blood in two slices counts as two lesions. An empty slice adds none."""
     hu, mask = bleed(5, 5, 3, 3)
     stack = np.stack([hu, hu, np.full_like(hu, 30)]), np.stack([mask, mask, np.zeros_like(mask)])
     result = compare_shrinking(*stack, 8, "area")
@@ -130,14 +130,14 @@ def test_fine_stripes_become_a_false_level_by_subsampling_and_average_out_by_are
 
 
 def test_coarse_stripes_are_no_aliasing():
-    """One wave over 32 pixels is eight pixels of four: nothing too fine for any method."""
+    """One wave over 32 pixels is one over eight pixels of the small picture: no method loses it."""
     wave = np.tile(np.cos(2 * np.pi * np.arange(32) / 32).astype(np.float32), (32, 1))
     _, mask = bleed(5, 5, 3, 3)
     assert all(compare_shrinking(wave, mask, 8, method).aliasing < 1e-5 for method in METHODS)
 
 
 def test_white_noise_folds_back_whole_by_subsampling_and_shrinks_by_area():
-    """15 of 16 parts of the noise's power are too fine; the mean of 16 pixels has a sixteenth of the power in all."""
+    """15 of 16 parts of the noise's power are too fine. The mean of 16 pixels keeps a sixteenth of the power."""
     picture = np.random.default_rng(1).normal(0, 4, (256, 256)).astype(np.float32)
     mask = np.zeros(picture.shape, bool)
     mask[100:110, 100:110] = True
@@ -185,7 +185,8 @@ def test_shrinking_refuses_what_would_distort_or_enlarge_or_cannot_be_measured()
 
 
 def two_sides(seed=0):
-    """The same tissue of 40 HU left among dark and right among bright brain, some noise, and one bleed of 65 HU."""
+    """The same tissue of 40 HU, in dark brain on the left and in bright brain on the right, with some noise and one
+    bleed of 65 HU."""
     rng = np.random.default_rng(seed)
     hu = np.concatenate([np.full((64, 32), 20.0), np.full((64, 32), 60.0)], axis=1) + rng.normal(0, 2, (64, 64))
     hu[4:12, 4:12] = hu[4:12, 52:60] = 40
@@ -208,7 +209,7 @@ def test_clahe_gives_one_tissue_two_grays_and_a_window_gives_it_one():
 
 
 def test_the_spreads_are_those_of_a_slow_count():
-    """Every gray of each CT number by a plain loop, and every CT number of each gray."""
+    """A plain loop computes every gray of each CT number, and every CT number of each gray."""
     hu, mask = two_sides(1)
     hu = np.rint(hu)
     view, visited = clahe(to_8_bit(window(hu, 40, 80)), tiles=2), (hu > 0) & (hu < 80)
@@ -221,7 +222,7 @@ def test_the_spreads_are_those_of_a_slow_count():
 
 
 def test_half_the_window_doubles_contrast_and_noise_alike():
-    """Window 40/80 to 40/40: every gray step is twice as high, and so contrast to noise stays."""
+    """From window 40/80 to 40/40 every gray step doubles, so contrast to noise stays the same."""
     rng = np.random.default_rng(2)
     hu = np.clip(np.rint(rng.normal(35, 3, (64, 64))), 22, 58).astype(np.float32)
     mask = np.zeros(hu.shape, bool)
@@ -235,7 +236,7 @@ def test_half_the_window_doubles_contrast_and_noise_alike():
 
 
 def test_contrast_is_the_gray_of_the_bleed_minus_that_of_the_brain_around_it_without_the_skull():
-    """70 and 30 HU are gray 223 and 96 of the brain window; bone at the bleed's side is left out."""
+    """70 and 30 HU are gray 223 and 96 in the brain window. The bone beside the bleed is left out."""
     hu, mask = bleed(12, 12, 4, 4)
     hu[:, 17:] = 1000
     plain = compare_clahe(hu, mask)["window"]
@@ -243,7 +244,7 @@ def test_contrast_is_the_gray_of_the_bleed_minus_that_of_the_brain_around_it_wit
 
 
 def test_a_narrow_window_pays_by_merging_the_ends():
-    """Whole HU 1 to 79, once each: the stroke window draws 1 to 20 black and 60 to 79 white."""
+    """Whole HU from 1 to 79, once each. The stroke window shows 1 to 20 black and 60 to 79 white."""
     hu = np.tile(np.arange(80, dtype=np.float32), (80, 1))
     mask = np.zeros(hu.shape, bool)
     mask[38:42, 50:54] = True
@@ -280,7 +281,8 @@ def test_the_mean_of_colors_puts_different_tissues_on_one_gray():
 
 
 def test_the_mean_of_three_windows_has_half_the_contrast_of_the_brain_window():
-    """Blood 60 against brain 30 HU: 30/80, 30/200 and 30/2800 of 255 are 96, 38 and 3 grays, give or take rounding."""
+    """Blood of 60 HU and brain of 30 HU differ by 30/80, 30/200 and 30/2800 of 255: 96, 38 and 3 grays, up to
+    rounding."""
     result = compare_window_mean()
     assert np.allclose(result.contrast_of_channels, [96, 38, 3], atol=1)
     assert abs(result.contrast_of_mean - (96 + 38 + 3) / 3) <= 1
@@ -289,14 +291,14 @@ def test_the_mean_of_three_windows_has_half_the_contrast_of_the_brain_window():
 
 
 def test_ct_numbers_on_one_gray_follow_from_the_slope_of_the_windows():
-    """The bone window alone, three times: 255 grays for 2800 HU, so 11 CT numbers share most grays."""
+    """The bone window alone, three times: it has 255 grays for 2800 HU, so most grays hold 11 CT numbers."""
     result = compare_window_mean(("bone",) * 3, from_hu=0, to_hu=999)
     assert result.most_on_one_gray == 11
     assert result.told_apart_by_channels == result.told_apart_by_mean == pytest.approx(1000 * 255 / 2800, abs=1)
 
 
 def test_black_and_white_are_not_the_fullest_gray():
-    """The stroke window is black up to 20 HU and white from 60 on; between, one HU is 6 grays."""
+    """The stroke window is black up to 20 HU and white from 60 HU. Between them, one HU is 6 grays."""
     assert compare_window_mean(("stroke",) * 3).most_on_one_gray == 1
 
 
@@ -319,7 +321,8 @@ def test_padding_keeps_every_pixel_in_the_middle():
 
 
 def test_cropping_says_what_share_of_blood_and_head_is_gone():
-    """6 x 10 to 6 x 6 cuts columns 0, 1, 8 and 9: one of four columns of the blood, two of eight of the head."""
+    """From 6 x 10 to 6 x 6 cuts columns 0, 1, 8 and 9: one of four columns of the blood, and two of eight of the
+    head."""
     picture = np.arange(60, dtype=np.float32).reshape(6, 10)
     blood, head = np.zeros((6, 10), bool), np.zeros((6, 10), bool)
     blood[2:4, 5:9], head[:, 1:9] = True, True
@@ -359,7 +362,8 @@ def test_padding_refuses_a_fill_the_picture_cannot_hold_and_a_mask_that_is_not_i
 
 
 def test_min_max_gives_the_same_blood_another_gray_in_every_slice():
-    """60 HU through 40/80 in a slice of 0 to 80 is 0.75; through 50/100 in a slice of 20 to 60 it is white."""
+    """60 HU is 0.75 through 40/80, the window of a slice of 0 to 80 HU. It is white through 50/100 of a slice of 20 to
+    60."""
     hu = np.array([[[-1000, 60, 1000]], [[20, 40, 60]]], np.float32)
     windows = [(40, 80), (50, 100)]
     gray = min_max_per_slice(hu, windows)
@@ -371,7 +375,7 @@ def test_min_max_gives_the_same_blood_another_gray_in_every_slice():
 
 
 def test_one_gray_stands_for_other_ct_numbers_in_every_slice_unless_the_window_is_fixed():
-    """Half gray is the middle: 40 HU of 0 to 80, 65 HU of 30 to 100."""
+    """Half gray is the center of the window: 40 HU of 0 to 80, 65 HU of 30 to 100."""
     hu = np.array([[[-1000, 1000]], [[30, 1000]]], np.float32)
     result = compare_scaling(hu, [(40, 80), (50, 100)])
     assert result["per file"].hu_of_gray == (40, 65)

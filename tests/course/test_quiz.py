@@ -91,7 +91,8 @@ def test_the_curve_of_confidences_is_that_of_scikit_learn():
 
 
 def test_three_answers_on_paper():
-    """Blood at 0.9 and at 0.4, clean at 0.5 (called blood): of two pairs one is in order, so the area is a half."""
+    """Blood scored 0.9 and 0.4, clean scored 0.5 (called blood): one of two pairs is in order, so the area is one
+    half."""
     result = quiz.tally([mark(True, 0.9), mark(True, 0.4), mark(False, 0.5)])
     assert (result.n, result.n_right, result.auc, result.dice) == (3, 1, 0.5, 0)
     assert (result.n_typed, result.n_types_right) == (2, 0)
@@ -126,7 +127,7 @@ def test_a_made_head_shows_five_slices_and_its_truth_is_of_the_middle_one(small)
 
 
 def test_a_quiz_asks_each_scan_once_and_bleeding_slices_of_those_that_bleed():
-    """Half of the eight heads bleed, in slices 3 and 4: so all of these show one of the two."""
+    """Half of the eight heads bleed, in slices 3 and 4, so the questions show one of these two slices."""
     table = table_of_heads(heads=8)
     rows = quiz.draw_rows(table, 5)
     assert sorted(table.scan[rows].tolist()) == sorted(set(table.scan.tolist()))

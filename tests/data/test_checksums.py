@@ -10,7 +10,7 @@ SCAN = "Patients_CT/049/brain/1.jpg"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with its list, as a fetch leaves it."""
+    """A folder with its list of hashes, in the state after a download."""
     for path, data in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(data)

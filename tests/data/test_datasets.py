@@ -1,4 +1,4 @@
-"""Table, Report and CT-ICH 1.0.0: a folder written by code in the set's own layout, and the real one where it is."""
+"""Table, Report and CT-ICH 1.0.0: a synthetic folder in the layout of the set, and the real set if it is available."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ GOOD = ["50,2,0,0,0,1,0,0,1", "50,1,0,0,0,0,0,1,1", "49,1,0,0,0,0,0,1,0", "49,10
 
 
 class Squares:
-    """Pixels whose every value is the row; rows in `broken` cannot be read."""
+    """Pixels whose every value is the number of the row. Rows in `broken` cannot be read."""
 
     def __init__(self, broken=()):
         self.broken = broken
@@ -131,7 +131,7 @@ def test_a_missing_picture_is_named_and_its_label_leaves_with_it(tmp_path):
 
 
 def test_a_slice_without_a_bone_render_is_read_from_its_brain_render_and_flagged(tmp_path):
-    """Gray 128 of the brain render is -20 + 128 * 120 / 255 HU; what is white counts as bone, what is black as air."""
+    """Gray 128 of the brain render is -20 + 128 * 120 / 255 HU. White pixels count as bone and black pixels as air."""
     folder = write_ct_ich(tmp_path / "set", GOOD)
     (folder / "Patients_CT" / "050" / "bone" / "2.jpg").unlink()
     picture = np.full((16, 16), 128, np.uint8)

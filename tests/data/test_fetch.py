@@ -1,4 +1,4 @@
-"""Fetching a set from a server that fails as servers do. It runs on this machine; nothing leaves it."""
+"""Fetch a set from a server that has the faults of real servers. It runs on this machine; no request leaves it."""
 
 import _thread
 import errno
@@ -26,7 +26,7 @@ FILES = {
     "LICENSE.txt": b"Creative Commons Attribution 4.0",
     "Patients_CT/049/brain/1.jpg": BIG,
     "Patients_CT/049/brain/1_HGE_Seg.jpg": b"mask",
-    "Patients_CT/049/bone/1 (copy) #2.jpg": b"mask",  # two files of the same content, and a name to quote
+    "Patients_CT/049/bone/1 (copy) #2.jpg": b"mask",  # two files with the same content, and a name that needs quoting
 }
 SCAN = "Patients_CT/049/brain/1.jpg"
 Usage = namedtuple("Usage", "total used free")
@@ -41,7 +41,7 @@ class LoggedRequest:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`. `faults[path]` are used up one a request: what goes wrong that time."""
+    """Serves `files`. Each request uses up one of `faults[path]`: the fault of that request."""
 
     daemon_threads = True
 
@@ -60,7 +60,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def request_log(self):
-        """Every request so far, when all are answered: the client may be done before the server's thread is."""
+        """Every request so far, after all are answered: the client may finish before the server's thread."""
         while not all(request.answered for request in self.log):
             threading.Event().wait(0.001)
         return self.log
@@ -69,7 +69,7 @@ class Server(ThreadingHTTPServer):
         return [request for request in self.request_log if request.path == path]
 
     def handle_error(self, request, client_address):
-        """A client that hangs up is no news here."""
+        """A client that hangs up is not an error here."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *_):
-        """Quiet."""
+        """No log lines."""
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch):
-    """Seconds of the waits between tries, recorded without waiting."""
+    """The waits between tries in seconds, recorded without waiting."""
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
     return waited
@@ -143,7 +143,7 @@ def no_network(monkeypatch):
 
 
 def get(server, out, **options):
-    """Fetch quietly. `workers=1` where it matters what a failure leaves of the other files."""
+    """Fetch without a bar. `workers=1` where a test depends on which files are there after a failure."""
     return fetch("ct-ich", out, base_url=server.url, **({"progress": False, "say": lambda text: None} | options))
 
 
@@ -152,7 +152,7 @@ def sha256(data):
 
 
 def content(folder):
-    """Every file under a folder, hidden ones too."""
+    """Every file under a folder, including hidden ones."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
@@ -165,7 +165,7 @@ def limit(monkeypatch, **limits):
 
 def test_the_terms_are_said_before_the_first_request(server, tmp_path):
     message = []
-    get(server, tmp_path / "set", say=lambda text: message.append((text, len(server.request_log))))
+    get(server, tmp_path / "set", tell_user=lambda text: message.append((text, len(server.request_log))))
     text, request = message[0]
     assert request == 0
     for words in ("CT-ICH 1.0.0", "CC BY 4.0", "Hssayeni", "10.13026/w8q8-ky94", "110 MB"):
@@ -176,7 +176,7 @@ def test_the_terms_are_said_before_the_first_request(server, tmp_path):
 def test_a_set_behind_an_account_says_how_to_get_it_and_asks_no_server(name, tmp_path, no_network):
     message = []
     with pytest.raises(FetchError, match=f"{name} cannot be downloaded by this command") as problem:
-        fetch(name, tmp_path / "set", say=message.append)
+        fetch(name, tmp_path / "set", tell_user=message.append)
     assert message == [terms(name)]
     assert PUBLIC_SETS[name].needs_account in str(problem.value)
     assert not (tmp_path / "set").exists()
@@ -216,7 +216,7 @@ def test_a_file_damaged_here_is_named_and_replaced(server, tmp_path):
     (tmp_path / SCAN).write_bytes(b"half a picture")
     server.request_log.clear()
     message = []
-    get(server, tmp_path, say=message.append)
+    get(server, tmp_path, tell_user=message.append)
     assert message[1] == f"1 file here but not as published, to be replaced: {SCAN}."
     assert [request.path for request in server.request_log] == [SUMS, SCAN]
     assert content(tmp_path) == server.files
@@ -243,7 +243,7 @@ def test_files_are_as_readable_as_any_that_the_user_makes(server, tmp_path):
 
 
 def test_folders_are_made_before_threads_share_them(server, tmp_path, monkeypatch):
-    """pooch looks whether a folder is there and then makes it; two threads that do so at once fail."""
+    """pooch checks whether a folder exists and then makes it. Two threads that do this at once fail."""
     right, forward = pooch.Pooch.fetch, []
 
     def noted(store, path, **options):
@@ -294,7 +294,7 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
     with pytest.raises(FetchError, match=rf"{SUMS} did not come from 127.* in 3 tries"):
-        fetch("ct-ich", tmp_path / "set", base_url=url, say=lambda text: None)
+        fetch("ct-ich", tmp_path / "set", base_url=url, tell_user=lambda text: None)
     assert not (tmp_path / "set").exists()
 
 
@@ -362,7 +362,7 @@ def test_a_pinned_list_must_be_the_one_that_is_known(server, tmp_path, monkeypat
 @pytest.mark.parametrize("url", ["http://physionet.org/files/", "ftp://127.0.0.1/", "file:///tmp/", "127.0.0.1"])
 def test_an_address_without_https_is_refused_unasked(url, tmp_path, no_network):
     with pytest.raises(FetchError, match="is not an https address"):
-        fetch("ct-ich", tmp_path, base_url=url, say=lambda text: None)
+        fetch("ct-ich", tmp_path, base_url=url, tell_user=lambda text: None)
 
 
 @pytest.mark.parametrize("path", [SUMS, SCAN])

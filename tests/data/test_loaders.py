@@ -1,4 +1,4 @@
-"""CT-ICH 1.3.1, RSNA 2019, Zeta renders and plain pairs, each written by code with the faults it is known for."""
+"""CT-ICH 1.3.1, RSNA 2019, Zeta renders and plain pairs: each is written by code with the known faults of the set."""
 
 import json
 import tracemalloc
@@ -56,7 +56,7 @@ def test_facts_come_from_demographics_with_two_lines_of_headings(tmp_path):
 
 
 def test_a_scan_read_slice_by_slice_is_opened_once_and_its_pictures_can_be_written_into(tmp_path, monkeypatch):
-    module = import_module("ich_lib.data.ct_ich_nifti")  # the package's own name of it is the function
+    module = import_module("ich_lib.data.ct_ich_nifti")  # in the package, this name is the function
     opened = []
     monkeypatch.setattr(module, "hu_volume", lambda path, read=module.hu_volume: opened.append(path.name) or read(path))
     table = ct_ich_nifti(write_ct_ich_nifti(tmp_path, {49: ["", "epidural"], 50: [""]}))
@@ -160,7 +160,8 @@ def test_six_lines_an_image_become_one_row_and_patient_and_place_come_from_the_h
 
 
 def test_slices_run_along_their_normal_and_not_along_z(tmp_path):
-    """Columns run 70 degrees down: the normal (0, -0.94, 0.34) points to the front, so the order is front to back."""
+    """Columns run downward at 70 degrees. The normal (0, -0.94, 0.34) points to the front, so the order is front to
+    back."""
     axes = (1, 0, 0, 0, 0.34202, 0.93969)
     places = {"a": (20.0, 0.0), "b": (-20.0, 5.0), "c": (0.0, 0.0)}  # y_mm, z_mm; 18.8, -20.5 and 0 along the normal
     images = [
@@ -203,7 +204,7 @@ def test_lines_without_a_file_and_files_without_a_line_are_named(tmp_path):
 
 
 def test_a_file_with_fewer_pixels_than_promised_leaves_with_its_label_and_comes_back_once_mended(tmp_path):
-    """ID_6431af929.dcm of the real set: a sound header, too few pixels behind it."""
+    """ID_6431af929.dcm of the real set has a correct header, but too few pixels."""
     folder = write_rsna(tmp_path, THREE)
     path = folder / "stage_2_train" / "ID_00000000a.dcm"
     full = path.read_bytes()
@@ -270,7 +271,7 @@ def test_only_the_patients_asked_for_are_kept(tmp_path):
 
 
 def test_negative_values_stored_as_12_bits_without_a_sign_are_unwrapped(tmp_path):
-    """Air at -1000 HU is stored as 4096 - 1000 = 3096, -1 HU as 4095."""
+    """Air of -1000 HU is stored as 4096 - 1000 = 3096, and -1 HU as 4095."""
     hu = np.full((16, 16), 40)
     hu[0], hu[1] = 3096, 4095
     table = rsna(write_rsna(tmp_path, [{**THREE[0], "hu": hu, "intercept": 0}]))
@@ -307,7 +308,7 @@ def test_a_hundred_thousand_lines_fit_in_little_memory(tmp_path, monkeypatch):
     peak_mb = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
     assert (len(table), len(table.patients)) == (16_667, 417)
-    assert table.facts["image"][0] == "ID_000000027"  # the 40th of the first series lies lowest
+    assert table.facts["image"][0] == "ID_000000027"  # the 40th of the first series is the lowest
     assert peak_mb < 30
 
 
@@ -322,7 +323,7 @@ def annotation_line(image, **columns):
 
 
 def shoelace(polygon):
-    """Area by the trapezoids under each edge, one by one."""
+    """The area as a sum of the trapezoids under each edge."""
     area = 0.0
     for (x0, y0), (x1, y1) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
         area += (x1 - x0) * (y0 + y1) / 2
@@ -340,7 +341,7 @@ LEFT, RIGHT = box(0.25, 0.25, 0.5, 0.5), box(0.625, 0.25, 0.75, 0.5)
         (json.dumps([LEFT, RIGHT]), 2),  # several regions
         (str([LEFT, RIGHT]), 2),  # single quotes, as Python writes them
         (json.dumps([LEFT, []]), 1),
-        (str([json.dumps(LEFT), "[]", json.dumps(RIGHT)]), 2),  # readers whose regions are text
+        (str([json.dumps(LEFT), "[]", json.dumps(RIGHT)]), 2),  # readers whose regions are stored as text
         ("[]", 0),
         ("[[]]", 0),
         ("[[], []]", 0),
@@ -396,7 +397,7 @@ def corners(region):
 
 
 def test_all_regions_of_all_tables_lie_in_one_mask(tmp_path):
-    """System 000 saved a mask a region over the one before."""
+    """System 000 saved one mask for each region and overwrote the one before."""
     low = points((0.25, 0.75), (0.5, 0.75), (0.5, 1.0), (0.25, 1.0))
     results = {
         EPIDURAL_CSV: [annotation_line("ID_00000000a", **{"Correct Label": [LEFT, RIGHT]})],
@@ -526,7 +527,7 @@ def test_the_slice_known_to_be_corrupt_leaves_with_its_label(tmp_path):
 
 
 def test_hu_come_from_the_brain_window_and_beyond_it_from_the_subdural_window(tmp_path):
-    """Columns of -50, -10, 10, 60, 120 and 300 HU; brain shows 0 to 80, subdural -20 to 180."""
+    """Columns of -50, -10, 10, 60, 120 and 300 HU. The brain window shows 0 to 80, the subdural window -20 to 180."""
     hu = np.repeat([-50.0, -10, 10, 60, 120, 300], 16)[None].repeat(64, axis=0)
     table = read_renders(write_renders(tmp_path, [NORMAL], hu=hu))
     assert table.hu(0)[32, 8::16] == pytest.approx([-20, -10, 10, 60, 120, 180], abs=1.5)
@@ -572,7 +573,7 @@ def test_a_cut_off_render_leaves_with_its_label_when_the_table_is_checked(tmp_pa
 
 
 def coded_mask(slices=5):
-    """Blood of type 5 (subdural) in slice 1, of types 1 and 5 in slice 3."""
+    """Blood of type 5 (subdural) in slice 1, and of types 1 and 5 in slice 3."""
     values = np.zeros(head_hu(slices).shape, np.uint8)
     values[1, 6:8, 14:18] = 5
     values[3, 6:8, 14:16], values[3, 6:8, 16:18] = 1, 5
@@ -634,7 +635,7 @@ def test_a_value_beyond_the_coding_is_nobodys_truth(tmp_path):
 
 def test_labels_that_a_mask_contradicts_are_named(tmp_path):
     labels = np.zeros((5, 6), int)
-    labels[[1, 3], 4] = labels[[1, 3, 4], 5] = labels[4, 0] = 1  # slice 3 forgets the epidural, slice 4 has no mask
+    labels[[1, 3], 4] = labels[[1, 3, 4], 5] = labels[4, 0] = 1  # slice 3 lacks the epidural label, slice 4 has no mask
     write_case(tmp_path / "a", head_hu(), coded_mask(), coding=CODING, labels=labels)
     table = pairs(tmp_path)
     assert table.report.inconsistent == ("a/3", "a/4")

@@ -38,7 +38,7 @@ def test_a_head_is_the_same_however_many_are_made():
 
 
 def test_of_many_heads_a_third_is_clean_and_all_types_occur(monkeypatch):
-    """What is asked for, not made: 600 draws, a third without blood to four standard deviations (46)."""
+    """The plan of 600 heads, without making them: a third has no blood, within four standard deviations (46)."""
     request = []
     monkeypatch.setattr("ich_lib.data.phantoms.phantom", lambda seed, **options: request.append(options))
     list(phantom_cases(600, 0))

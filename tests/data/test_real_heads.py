@@ -1,4 +1,4 @@
-"""The three real heads that the repository holds: what they are, and that no training takes them."""
+"""The three real heads in the repository: their content, and that no training uses them."""
 
 import hashlib
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_each_head_has_its_true_mask_on_the_slices_that_the_published_table_name
     assert case.types == types
     assert (np.flatnonzero(case.truth.any(axis=(1, 2))) + 1).tolist() == bloody
     assert (np.flatnonzero(case.labels[:, LABELS.index("any")]) + 1).tolist() == bloody
-    if bloody:  # a mask from another slice would lie beside the blood: soft tissue and blood, not air or bone
+    if bloody:  # with the mask of another slice this fails: the mask holds soft tissue and blood, not air or bone
         inside = case.scan.hu[case.truth]
         assert 20 < np.median(inside) < 100
 
@@ -70,7 +70,7 @@ def test_training_refuses_them_by_name(folder):
     with pytest.raises(ValueError, match=r"CT-ICH 1\.0\.0: patients 066, 084, 099 are sample cases"):
         refuse_samples(table)
     refuse_samples(leave_out_samples(table))
-    assert sample_patients("my hospital", ["066"]) == []  # another set counts its own patients
+    assert sample_patients("my hospital", ["066"]) == []  # another set numbers its own patients
 
 
 def test_train_leaves_them_out_of_a_folder_and_refuses_a_store_that_holds_them(folder, tmp_path, monkeypatch):
@@ -88,7 +88,7 @@ def test_train_leaves_them_out_of_a_folder_and_refuses_a_store_that_holds_them(f
 
 
 def test_the_files_are_those_that_were_packed():
-    """One changed picture would make another head of it; the digest is of all names and pictures together."""
+    """One changed picture makes it another head. The digest covers all names and pictures together."""
     digest = hashlib.sha256()
     for patient in PATIENTS:
         digest.update(Path(FOLDER / f"ct-ich-{patient}.zip").read_bytes())

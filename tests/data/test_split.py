@@ -1,4 +1,4 @@
-"""Splits of planted tables, counted on paper; leaks planted one at a time."""
+"""Splits of synthetic tables, counted on paper, and leaks that are planted one at a time."""
 
 from collections import Counter
 from dataclasses import replace
@@ -15,7 +15,8 @@ from tests.planted import Arrays, table_of_heads
 
 
 def table(types, slices=3):
-    """One patient for each entry: the numbers of the types its middle slice shows, none for a clean one."""
+    """One patient for each entry: the numbers of the types that its middle slice shows; no number for a clean
+    patient."""
     labels = np.zeros((len(types) * slices, 6), bool)
     for i, view in enumerate(types):
         labels[i * slices + 1, [*view, ANY] if view else []] = True
@@ -28,7 +29,7 @@ CT_ICH_LIKE = table([(0,)] * 15 + [(1,)] * 8 + [(0, 1)] * 3 + [(4,)] * 3 + [()] 
 
 
 def fold_counts(split, slices, label):
-    """In how many patients of each fold a label shows."""
+    """The number of patients of each fold that show a label."""
     shows = {str(p) for p in slices.patient[slices.labels[:, LABELS.index(label)]]}
     return sorted(Counter(fold for patient, fold in split.folds.items() if patient in shows).values())
 
@@ -52,7 +53,7 @@ def test_the_two_sides_of_a_fold_are_all_rows_and_share_none():
 
 
 def test_patients_set_apart_are_on_neither_side(tmp_path):
-    """Three slices a patient: a (rows 0 to 2) held out, b (3 to 5) trained on, c (6 to 8) apart."""
+    """Three slices of each patient: a (rows 0 to 2) is held out, b (3 to 5) trained on, c (6 to 8) set apart."""
     rows = table([(0,), (1,), ()])
     split = Split("patient", {"000": 0, "001": 2, "002": -1}, held_out=0)
     assert split.rows(rows, trained=False).tolist() == [0, 1, 2]
@@ -69,7 +70,7 @@ def test_the_seed_decides_and_repeats_and_the_order_of_rows_does_not_matter():
 
 
 def test_a_fifth_held_out_holds_a_fifth_of_each_label():
-    """0.2 of 66 is 13 patients; of 29 with blood 5.7 belong there, of 18 epidural 3.5."""
+    """0.2 of 66 patients is 13. Of 29 with blood, 5.7 belong there; of 18 epidural, 3.5."""
     split = hold_out(CT_ICH_LIKE)
     held_out = {patient for patient, fold in split.folds.items() if fold == 0}
     assert len(held_out) == 13
@@ -79,7 +80,7 @@ def test_a_fifth_held_out_holds_a_fifth_of_each_label():
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: by_patient(table([(), ()])), "2 patients cannot make 5 folds; choose between 2 and 2"),
         (lambda: by_patient(CT_ICH_LIKE, held_out=5), "There is no fold 5; folds are numbered 0 to 4"),
@@ -87,8 +88,8 @@ def test_a_fifth_held_out_holds_a_fifth_of_each_label():
         (lambda: leaky_row_split(table([()])), "3 slices cannot make 5 folds"),
     ],
 )
-def test_splits_that_cannot_be_are_refused(make, said):
-    with pytest.raises(ValueError, match=said):
+def test_splits_that_cannot_be_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
         make()
 
 
@@ -105,7 +106,7 @@ def test_a_split_does_not_fit_a_table_with_another_patient():
 
 
 def test_the_leaky_image_split_parts_a_patient_but_not_an_image():
-    rows = CT_ICH_LIKE.take(np.repeat(np.arange(30), 2))  # each image twice: one row an annotation
+    rows = CT_ICH_LIKE.take(np.repeat(np.arange(30), 2))  # each image twice: one row for each annotation
     split = leaky_image_split(rows)
     held_out = split.rows(rows, trained=False)
     names = np.array(rows.names)
@@ -141,7 +142,8 @@ def test_a_patient_on_both_sides_is_named(tmp_path):
 
 def test_a_copy_of_a_patient_set_apart_is_no_leak_between_the_sides(tmp_path):
     heads = table_of_heads()
-    heads.pixels.pictures[8 * 6 - 4] = heads.pixels.pictures[1].copy()  # p7, trained on, shows a slice of p0, held out
+    # p7 is trained on and shows a slice of p0, which is held out
+    heads.pixels.pictures[8 * 6 - 4] = heads.pixels.pictures[1].copy()
     store = to_store(heads, tmp_path)
     assert find_leaks(HALVES, store).images
     assert not find_leaks(replace(HALVES, folds={**HALVES.folds, "p0": -1}), store)
@@ -195,5 +197,5 @@ def test_patients_of_the_real_set_do_not_look_like_copies_and_leaky_slices_do(ct
         assert not find_leaks(by_patient(real, held_out=fold), ct_ich_store)
     leaky = [find_leaks(leaky_image_split(real, held_out=fold, seed=1), ct_ich_store) for fold in range(5)]
     assert [len(leaks.patients) for leaks in leaky] == [66] * 5
-    near = [pair for leaks in leaky for pair in leaks.near]  # neighbors in one head, where a split parts them
+    near = [pair for leaks in leaky for pair in leaks.near]  # neighbors in one head, which this split separates
     assert {frozenset(pair) for pair in near} == {frozenset(("062/10", "062/11"))}

@@ -1,4 +1,4 @@
-"""A store against the table it was made from, and against what befalls files."""
+"""A store compared with the table it was made from, and stores with damaged or missing files."""
 
 import os
 import sqlite3
@@ -40,7 +40,7 @@ def test_every_column_comes_back_as_it_went_in(table, store):
 
 
 def test_pictures_keep_every_whole_hu_where_blood_and_brain_lie(table, store):
-    """At its own size nothing is resampled: 1 HU steps from -40 to 140, 12 HU steps in bone."""
+    """At its own size nothing is resampled: steps of 1 HU from -40 to 140, and of 12 HU in bone."""
     for row in (0, 14, 47):
         source, stored = table.hu(row), store.table.hu(row)
         soft = (source >= -40) & (source <= 140)
@@ -56,7 +56,8 @@ def test_coding_rounds_to_the_nearest_level():
 
 
 def test_a_stored_head_is_its_box_times_the_room_around_it(table, tmp_path):
-    """A skull of radius r: the box is 2 r * 1.08 wide, the picture ROOM times that, so bone spans 1 / (1.08 ROOM)."""
+    """A skull of radius r: the box is 2 r * 1.08 wide and the picture ROOM times that, so bone spans 1 / (1.08
+    ROOM)."""
     stored = build_store(table, tmp_path / "s.slices", size=128)
     bone = stored.hu([0])[0] > 500
     assert np.ptp(np.flatnonzero(bone.any(axis=0))) / 128 == pytest.approx(1 / (1.08 * ROOM), abs=0.03)
@@ -150,10 +151,10 @@ def test_an_unknown_field_is_refused(table, tmp_path):
 
 
 def test_no_more_slices_are_kept_decoded_than_fit_the_memory_given(store):
-    """A slice of 96x96 takes 4 * 96 * 96 = 36,864 bytes: 0.2 MB hold five."""
+    """A slice of 96x96 takes 4 * 96 * 96 = 36,864 bytes, so 0.2 MB hold five slices."""
     small = open_store(store.path, memory_mb=0.2)
     full = small.hu(range(48))
-    assert len(small.table.pixels.kept) == 5
+    assert len(small.table.pixels.cache) == 5
     assert np.array_equal(full, store.hu(range(48)))
 
 
@@ -186,7 +187,7 @@ def test_a_kept_store_is_made_once_and_again_when_a_file_changes(tmp_path, monke
 
 
 def test_a_hundred_thousand_rows_open_in_little_memory(tmp_path):
-    """Rows cost their columns, not their pictures: measured while opening and reading a thousand of them."""
+    """Opening a store reads the columns of its rows, but not their pictures. Measured with a thousand rows."""
     import tracemalloc
 
     base = build_store(table_of_heads(heads=2), tmp_path / "base.slices", size=16)
@@ -212,7 +213,7 @@ def test_a_hundred_thousand_rows_open_in_little_memory(tmp_path):
 
 
 def test_a_store_is_made_of_a_folder_or_of_its_table(tmp_path):
-    """Two cases as `phantom` writes them; the same bytes of each slice either way."""
+    """Two cases that `phantom` wrote. Both ways give the same bytes for each slice."""
     for seed in (1, 2):
         write_case(phantom(seed, bleeds=["subdural"], slices=3, pixels=64), tmp_path / "set" / f"{seed}")
     by_folder = make_store(tmp_path / "set", tmp_path / "a.slices", size=32, field="slice")

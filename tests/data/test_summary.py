@@ -10,7 +10,7 @@ from tests.planted import Arrays, table_of_heads
 
 
 def heads():
-    """Eight heads of six slices; p0, p2, p4, p6 bleed in two slices each, one type each."""
+    """Eight heads of six slices. p0, p2, p4 and p6 bleed in two slices each, with one type each."""
     return table_of_heads(heads=8)
 
 
@@ -52,7 +52,7 @@ def test_slices_are_drawn_from_other_patients_first():
 
 
 def test_planted_ct_numbers_stand_in_their_own_bins():
-    """Blood of 70 HU on brain of 30: each curve is one bin of 100 %, and a broken file counts nothing."""
+    """Blood of 70 HU on brain of 30: each curve is one bin of 100 %. A damaged file adds nothing."""
     table = heads()
     mask = np.zeros((4, 4), bool)
     mask[0] = True
@@ -61,7 +61,7 @@ def test_planted_ct_numbers_stand_in_their_own_bins():
     result = summary.hu_histogram(planted, [2, 3, 0], low_hu=0, high_hu=100, step_hu=10)
     assert result.edges_hu.tolist() == list(range(0, 101, 10))
     assert result.blood.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
-    assert result.other[3] == 24 / 28  # row 0 is labeled clean, so its stripe of 4 pixels is the rest
+    assert result.other[3] == 24 / 28  # row 0 is labeled clean, so its stripe of 4 pixels counts with the rest
     assert result.other[7] == 4 / 28
 
 
@@ -71,7 +71,7 @@ def test_a_tile_is_gray_but_for_the_line_and_dark_where_nothing_could_be_read():
     mask[10:30, 5:15] = True
     picture = summary.render_tile(hu, mask, 40, 80, 80)
     assert picture.shape == (80, 80, 3)
-    assert (picture[:, :20] == 0).all()  # a tall slice stands in the middle
+    assert (picture[:, :20] == 0).all()  # a tall slice in the middle
     assert (picture[40, 40] == 128).all()
     assert picture[20:24, 40].tolist().count(list(rgb(TRUTH))) >= 1  # the upper edge, row 10 of 40
     assert not summary.render_tile(None, None, 40, 80, 16).any()

@@ -1,4 +1,5 @@
-"""What ich_lib/demo/gradio_import.py relies on in gradio. If a test fails, look there: it may no longer be needed."""
+"""The behavior of gradio on which ich_lib/demo/gradio_import.py depends. If a test fails, that module may no longer be
+needed."""
 
 import subprocess
 import sys
@@ -19,7 +20,8 @@ print(len(stubs), inspect.getfile.__module__, gr.__name__)
 
 
 def imported(command):
-    """How many type stubs an import of gradio opens; whose `inspect.getfile` is after it; what was imported."""
+    """The number of type stubs that an import of gradio opens, the owner of `inspect.getfile` after it, and the
+    imported modules."""
     code = _STUBS.format(command=command)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.split()

@@ -1,4 +1,4 @@
-"""Several studies in one upload: which they are, their rows, and a CSV that no spreadsheet runs."""
+"""Several studies in one upload: the list of studies, their rows, and a CSV in which no spreadsheet finds a formula."""
 
 import csv
 import io

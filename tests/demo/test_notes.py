@@ -1,4 +1,5 @@
-"""Every note of the readers has its German and its Spanish: a test walks their source for each sentence in it."""
+"""Every note of the readers has a German and a Spanish text: a test finds each sentence in the source of the
+readers."""
 
 import ast
 import importlib
@@ -27,16 +28,16 @@ FILLED_IN = {  # expressions in the source whose values are words, to examples o
     "chosen.line": ['series 1 of 2, "Abd. 5.0 H31s" (34 slices, 2.5 mm apart, kernel H31s)'],
     "_lines(others)": ["series 2 of 12 (1 slice); 4 others"],
     "series.name": ['series 2 of 2, "Abd. Bone"'],
-    "why.found": ["a.zip is locked with a password."],
+    "refusal.reason": ["a.zip is locked with a password."],
     "listed(missing)": ["2, 3 and 5"],
     "', '.join((f'to the {_TOWARD[letter]}' for letter in letters))": ["to the left, to the back, to the foot"],
-    "' and on '.join(dict.fromkeys(apart))": ["foot and head", "left and right and on front and back"],
-    "_ORDINAL[turned.across]": ["first", "second", "third"],
-    "_ORDINAL[was]": ["third"],
-    "taken[factor]": ["mm", "meters", "microns"],
+    "' and on '.join(dict.fromkeys(ends))": ["foot and head", "left and right and on front and back"],
+    "_ORDINAL[changed.across]": ["first", "second", "third"],
+    "_ORDINAL[across_before]": ["third"],
+    "unit_names[factor]": ["mm", "meters", "microns"],
     "unit_name": ["mm", "meters", "microns"],
 }
-NO_NOTES = {  # what else is a sentence in these files
+NO_NOTES = {  # other sentences in these files
     "A file cannot be used: 9.",
     "Check the path: there is no file or folder of that name.",
     'Choose one by its number: "9" as the series.',
@@ -45,11 +46,11 @@ NO_NOTES = {  # what else is a sentence in these files
     "It has no HU.",
     "Send the file again.",
 }
-IMPOSSIBLE = re.compile(r"such places?\), .* one is missing|of 9 mm were averaged, 9 at a time, to 9\.")
+IMPOSSIBLE = re.compile(r"such places?\) .* one is missing|of 9 mm were averaged, 9 at a time, to 9\.")
 
 
 def _assigned(top):
-    """The names that are assigned in a function, and to what."""
+    """The names that a function assigns, and their values."""
     for node in ast.walk(top):
         if isinstance(node, ast.Assign):
             target, value = node.targets[0], node.value
@@ -60,12 +61,12 @@ def _assigned(top):
 
 
 def _format(text, values):
-    """As `str.format`, with any sign for a number and "9" for what is not there."""
+    """Like `str.format`, with any sign for a number and "9" for a missing value."""
     return re.sub(r"\{(\d?)[^}]*\}", lambda place: [*values, *"99"][int(place[1] or 0)], text)
 
 
 class Sentences:
-    """The sentences in the source of a module that are not raised, in all forms that its conditions make."""
+    """All forms of the sentences in the source of a module that are not raised."""
 
     def __init__(self, path):
         name = path.relative_to(LIBRARY.parent).with_suffix("")
@@ -98,7 +99,7 @@ class Sentences:
                 yield from self._inside(child)
 
     def _rows(self, loop):
-        """Name to value in each turn of a loop over a table that stands in the function."""
+        """Name to value in each turn of a loop over a table that is written in the function."""
         table = self.local.get(ast.unparse(loop.iter))
         if not isinstance(table, ast.Tuple) or not isinstance(loop.target, ast.Tuple):
             return []
@@ -106,7 +107,7 @@ class Sentences:
         return [dict(zip(names, row.elts, strict=True)) for row in table.elts]
 
     def forms(self, node):
-        """The texts that an expression may be; empty if it is none."""
+        """The texts that an expression can have; empty if it is not a text."""
         if ast.unparse(node) in FILLED_IN:
             return FILLED_IN[ast.unparse(node)]
         if isinstance(node, ast.Constant):
@@ -119,7 +120,7 @@ class Sentences:
             return [a + b for a, b in itertools.product(self.forms(node.left), self.forms(node.right))]
         if isinstance(node, ast.Name):
             if node.id in self.local:
-                value = self.local.pop(node.id)  # so that no name is looked up within itself
+                value = self.local.pop(node.id)  # so that no name is looked up within its own value
                 texts = self.forms(value)
                 self.local[node.id] = value
                 return texts
@@ -149,7 +150,7 @@ class Sentences:
 
 
 def is_refusal(text):
-    """Whether it is a refusal, or the advice in one."""
+    """Whether it is a refusal, or the advice in a refusal."""
     return any(known_refusal(whole, "de") for whole in (text, f"a.zip holds no file. {text}"))
 
 
@@ -172,9 +173,9 @@ def test_the_walk_finds_the_notes_in_all_their_forms():
         "Left out: 9 repeated slices.",
         "A rim around the slice (9% of the picture) was taken as air.",
         'Could not be read: series 2 of 2, "Abd. Bone". a.zip is locked with a password.',
-        "9 slices of 9 mm were averaged, 9 at a time, to 9 of 9 mm. 1 slice at the foot left out.",
-        "Slices 9 and 9 are 9 mm apart, where 9 mm are usual: one is missing. What lies there is not seen; the slices "
-        "beside it count half-way into it.",
+        "9 slices of 9 mm were averaged, 9 at a time, to 9 of 9 mm. Left out: 1 slice at the foot end.",
+        "Slices 9 and 9 are 9 mm apart instead of 9 mm: one is missing. The head in this gap is not seen. In volumes, "
+        "the slices beside it reach half-way into it.",
     ):
         assert text in NOTES
 
@@ -200,9 +201,9 @@ def test_every_kind_of_file_that_is_left_out_has_its_words():
     assert {"scout view", "9 image", "damaged file", "table of contents (DICOMDIR)"} <= kinds
     for kind, number in itertools.product(kinds, (1, 9)):
         for language in ("de", "es"):
-            told = note_in(f"Left out: {count(number, kind)}.", language)
-            assert told, kind
-            assert kind.split()[-1] not in told.split(": ")[1].split(), told
+            translation = note_in(f"Left out: {count(number, kind)}.", language)
+            assert translation, kind
+            assert kind.split()[-1] not in translation.split(": ")[1].split(), translation
 
 
 EXAMPLES = {
@@ -227,10 +228,10 @@ def test_planted_names_and_numbers_come_out_of_every_translation(group):
         text = FRAMES[group].format(entry["en"].format(**planted))
         for language in ("de", "es"):
             assert set(re.findall(r"\{(\w+)\}", entry[language])) == set(places)
-            told = note_in(text, language)
-            assert told, text
-            assert numbers(told) == numbers(text), told
-            assert not re.search(r"\d\.\d", told), told
+            translation = note_in(text, language)
+            assert translation, text
+            assert numbers(translation) == numbers(text), translation
+            assert not re.search(r"\d\.\d", translation), translation
 
 
 def test_numbers_of_the_readers_stand_in_a_german_and_a_spanish_sentence():
@@ -271,7 +272,7 @@ def test_what_was_corrupted_on_purpose_is_told_with_its_strength(name):
         "Left out: 2 moons.",
         "Left out: 1 mask, 2 moons.",
         "Could not be read: series 2 of 2. The moon is full.",
-        "By the skull, the axes of the file run to the moon; left and right are assumed.",
+        "The skull shows that the axes of the file run to the moon; left and right are assumed.",
     ],
 )
 def test_a_note_that_is_not_in_the_table_stays_english(text):
@@ -284,7 +285,7 @@ def test_an_unknown_language_is_refused():
 
 
 KNOWN, ODD = (
-    "The distance of the slices changes between 2.4 and 4.8 mm: every slice counts half-way to its neighbors.",
+    "The slice spacing varies between 2.4 and 4.8 mm. In volumes, each slice reaches half-way to its neighbors.",
     "Odd.",
 )
 
@@ -301,8 +302,8 @@ def test_the_viewer_gets_a_note_in_every_language_before_and_with_the_finding():
 
 def test_a_threshold_that_a_person_set_is_told_in_every_language():
     moved = session.at_threshold(result(), 230)
-    (told,) = viewer.findings(moved)["report"]["warnings"]
-    assert told["de"] == "Die Schwelle der Maske wurde von Hand auf 0,90 gesetzt; die des Modells ist 0,50."
+    (translation,) = viewer.findings(moved)["report"]["warnings"]
+    assert translation["de"] == "Die Schwelle der Maske wurde von Hand auf 0,90 gesetzt; die des Modells ist 0,50."
 
 
 def test_the_table_of_studies_gets_doubts_and_notes_in_every_language():

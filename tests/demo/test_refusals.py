@@ -1,4 +1,5 @@
-"""Every refusal of the readers has its German and its Spanish: a test walks their source for each of them."""
+"""Every refusal of the readers has a German and a Spanish text: a test finds each of them in the source of the
+readers."""
 
 import ast
 import importlib
@@ -15,11 +16,11 @@ from ich_lib.words.refusals import refusal_in
 from ich_lib.words.table import read_table
 
 FOLDER = Path(ich_lib.readers.__file__).parent
-PASSED_ON = {"answer['refused']", "self._why()"}  # refusals of a child, which are others of these
+PASSED_ON = {"answer['refused']", "self._failure_reason()"}  # refusals of a child process, which differ from these
 
 
 class Templates:
-    """The English text of each ReadError of a module, "[expression]" in the places of what is filled in."""
+    """The English text of each ReadError of a module, with "[expression]" in each place that is filled in."""
 
     def __init__(self, path):
         name = path.stem if path.stem != "__init__" else None
@@ -69,17 +70,17 @@ def test_every_refusal_is_translated_as_a_whole_with_all_that_is_filled_in(langu
     for text in TEXTS:
         if any(f"[{expression}]" in text for expression in PASSED_ON):
             continue
-        told = refusal_in(text, "locked", language)
+        translation = refusal_in(text, "locked", language)
         places = sorted(re.findall(r"\[[^ ][^]]*\]+", text))
-        if text in told or sorted(re.findall(r"\[[^ ][^]]*\]+", told)) != places:
-            missing.append((text, told))
+        if text in translation or sorted(re.findall(r"\[[^ ][^]]*\]+", translation)) != places:
+            missing.append((text, translation))
     assert missing == []
 
 
 def in_german(text):
-    told = refusal_in(text, "no scan", "de")
-    assert text not in told, text
-    return told
+    translation = refusal_in(text, "no scan", "de")
+    assert text not in translation, text
+    return translation
 
 
 def test_what_else_a_refusal_may_say_is_translated_too():
@@ -87,11 +88,11 @@ def test_what_else_a_refusal_may_say_is_translated_too():
         assert not in_german(f"a.bin looks like a PDF, not a head CT. {advice}").endswith(advice)
     for reason in (
         child._STOPPED,
-        f"took more than 90 s to decode. {child._LESS}",
-        f"needs more memory than is available. {child._LESS}",
+        f"took more than 90 s to decode. {child._ADVICE}",
+        f"needs more memory than is available. {child._ADVICE}",
     ):
         assert in_german(f"a.dcm {reason}").startswith("a.dcm ")
-    assert in_german("a.zip holds no such series, but 1: Head. Choose one in the list of series.").endswith(
+    assert in_german("a.zip does not hold that series, but 1: Head. Choose one in the list of series.").endswith(
         "der Serien."
     )
     assert (

@@ -1,4 +1,4 @@
-"""What travels to the browser: the planted numbers must come out of the text that goes in."""
+"""The data for the browser: the numbers of the synthetic result must be in the text that the browser gets."""
 
 import base64
 import json
@@ -17,14 +17,16 @@ from ich_lib.words import result_sentence, unsure_sentence, volume_sentence
 from tests.viewed import BLEED, SHAPE, SMALL_BLEED, doubtful_result, result
 
 
-def slice_of(shown: dict, k: int) -> tuple[np.ndarray, np.ndarray]:
+def slice_of(picture: dict, k: int) -> tuple[np.ndarray, np.ndarray]:
     """HU and blood levels of one slice of a payload."""
-    size = shown["rows"], shown["columns"]
-    return unpack(shown["slices"][k], *size) * shown["scale"] + shown["offset"], unpack_blood(shown["blood"][k], *size)
+    size = picture["rows"], picture["columns"]
+    return unpack(picture["slices"][k], *size) * picture["scale"] + picture["offset"], unpack_blood(
+        picture["blood"][k], *size
+    )
 
 
-def heat_of(shown: dict, k: int) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(shown["heat"][k])), np.uint8).reshape(shown["heat_size"])
+def heat_of(picture: dict, k: int) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(picture["heat"][k])), np.uint8).reshape(picture["heat_size"])
 
 
 def test_every_hounsfield_unit_comes_out_as_it_went_in():
@@ -98,7 +100,7 @@ def test_without_blood_the_viewer_opens_in_the_middle():
 
 def test_heat_is_small_on_one_scale_and_highest_where_it_was_planted():
     view = payload(result())
-    assert view["heat_size"] == [48, 64]  # 60 x 80 at most 64 wide
+    assert view["heat_size"] == [48, 64]  # 60 x 80 pixels, at most 64 wide
     hot = heat_of(view, 3)
     assert hot.max() == pytest.approx(255 * 0.8, abs=1)
     rows, columns = np.nonzero(hot > 150)
@@ -223,8 +225,8 @@ def test_what_stands_beside_the_picture_is_what_the_result_says():
 def test_what_was_found_travels_in_every_language():
     planted = replace(result(), disagreement=np.float32([0, 0.3, 0.2, 0, 0]))
     message = payload(planted)["report"]
-    for name, tell in (("sentence", result_sentence), ("volume", volume_sentence), ("doubts", unsure_sentence)):
-        assert message[name] == {language: tell(planted, language) for language in ("en", "de", "es")}
+    for name, sentence_of in (("sentence", result_sentence), ("volume", volume_sentence), ("doubts", unsure_sentence)):
+        assert message[name] == {language: sentence_of(planted, language) for language in ("en", "de", "es")}
         assert len(set(message[name].values())) == 3
     assert payload(planted)["report"]["origin"] is None
 
@@ -256,7 +258,7 @@ def test_what_a_call_is_worth_rests_on_the_card_of_the_shipped_model():
     models = load()
     calls = payload(replace(result(), model_figures=models.figures))["report"]["calls"]
     assert calls == models.classifier.card["figures"]["calls"]["whole_scans"]
-    for name, right, of in (("sensitivity", 21, 29), ("specificity", 32, 37)):  # the counts MODEL_CARD.md tells
+    for name, right, of in (("sensitivity", 21, 29), ("specificity", 32, 37)):  # the counts in MODEL_CARD.md
         assert calls[name]["value"] == pytest.approx(right / of)
         assert calls[name]["low"] < calls[name]["value"] < calls[name]["high"]
 
@@ -298,7 +300,7 @@ def test_34_noisy_slices_of_512_stay_under_12_mb():
     assert len(json.dumps(payload(planted))) < 12e6
 
 
-def test_two_bleeds_are_two_places():  # the planted result itself: the tests above rest on it
+def test_two_bleeds_are_two_places():  # the synthetic result itself, on which the tests above depend
     mask = result().mask
     assert mask[BLEED].all()
     assert mask[SMALL_BLEED].all()

@@ -1,4 +1,4 @@
-"""The panel of what the model sees, on planted pictures, in a real Chromium."""
+"""The panel "what the model sees", with synthetic pictures in a real Chromium."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ BOX = Box(10, 20, 40)
 
 
 def planted(slabs):
-    """Pictures whose gray level is 10 a slab and 100 for the second window."""
+    """Pictures whose gray level is 10 for each slab, plus 100 for the second window."""
     grays = 10 * np.arange(len(slabs))[:, None, None, None] + np.array([0, 100]) + np.zeros((1, 8, 8, 1))
     given = tuple(tuple(np.clip([k - 1, k, k + 1], 0, len(slabs) - 1).tolist()) for k in range(len(slabs)))
     return InputPictures("planted", (grays / 255).astype(np.float32), ("brain", "bone"), given, slabs, BOX)
@@ -27,7 +27,7 @@ def page(browser):
 
 
 def send(page, content, to=None):
-    """What the server answers, to the picture that is shown."""
+    """Put the server's answer into the picture that is shown."""
     shown = "[...window.ichViewers].at(-1).state.scan.id"
     page.evaluate(f"([content, to]) => window.show({{ to: to ?? {shown}, inputs: content }})", [content, to])
     page.evaluate(SETTLE)
@@ -60,7 +60,7 @@ def test_the_server_is_asked_once_and_only_when_the_panel_is_opened(page):
 
 def test_the_panel_follows_the_slice_and_repeats_the_last_one_at_an_end(page):
     opened(page, SLICES)
-    assert grays(page) == [20, 30, 40, 120, 130, 140]  # slice 4 of 5 is open, with most blood
+    assert grays(page) == [20, 30, 40, 120, 130, 140]  # slice 4 of 5, with most blood, is open
     assert page.locator(".sees th.here").inner_text() == "Slice 4"
     page.keyboard.press("End")
     page.wait_for_function("() => document.querySelector('.sees th.here').textContent === 'Slice 5'")

@@ -1,4 +1,5 @@
-"""What a hand measures in the viewer, and what follows the threshold: in a real Chromium, on planted numbers."""
+"""Measurements by hand in the viewer, and the values that depend on the threshold: synthetic numbers in a real
+Chromium."""
 
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ SCORES = np.tile([0.1, 0.2, 0.3, 0.4, 0.6, 0.9], (SHAPE[0], 1))
 
 
 def bleeding(**fields):
-    """The planted result, called bleeding; voxels of 5 x 5 x 2.5 mm, so that the mask has 16 mL."""
+    """The synthetic result, which says bleeding. Voxels are 5 x 5 x 2.5 mm, so the mask has 16 mL."""
     planted = result(spacing_mm=(5.0, 5.0, 2.5))
     return replace(planted, slice_scores=SCORES, scan_scores=SCORES[0], **fields)
 
@@ -42,13 +43,13 @@ def show(page, planted, **options):
 
 
 def at_pixel(page, row, column):
-    """Where a corner of a pixel lies on the screen."""
+    """The position of a corner of a pixel on the screen."""
     box = page.locator(".picture").bounding_box()
     return box["x"] + column / SHAPE[2] * box["width"], box["y"] + row / SHAPE[1] * box["height"]
 
 
 def click_at(page, row, column):
-    """Click once the slice is there to be pointed at; its HU say so."""
+    """Click when the slice is drawn and its HU are known."""
     x, y = at_pixel(page, row, column)
     for _ in range(100):
         page.mouse.move(x + 1, y)
@@ -69,18 +70,18 @@ def drag(page, kind, start, end):
 
 
 def test_the_ruler_measures_mm_by_the_spacing_of_rows_and_columns(page):
-    """30 columns of 2.5 mm and 20 rows of 5 mm: 75 and 100 mm, 125 mm along the slant."""
+    """30 columns of 2.5 mm are 75 mm, 20 rows of 5 mm are 100 mm, and the diagonal is 125 mm."""
     length = float(drag(page, "ruler", (10, 20), (30, 50)).removesuffix(" mm"))
     assert length == pytest.approx(125, abs=1)
     page.keyboard.press("ArrowUp")
-    assert page.inner_text(".measured") == ""  # it lies on the other slice
+    assert page.inner_text(".measured") == ""  # it belongs to the other slice
     page.keyboard.press("ArrowDown")
     page.evaluate(SETTLE)
     assert page.inner_text(".measured").endswith(" mm")
 
 
 def test_a_region_in_the_bleed_has_its_hu_and_no_spread_and_its_area(page):
-    """The planted blood is 70 HU: 12 rows of 5 mm and 18 columns of 2.5 mm hold an ellipse of 60 x 45 mm."""
+    """The blood is 70 HU. 12 rows of 5 mm and 18 columns of 2.5 mm contain an ellipse of 60 x 45 mm."""
     text = drag(page, "region", (8, 52), (20, 70))
     assert text.startswith("Region: mean 70.0 HU, SD 0.0, ")
     assert float(text.split(", ")[-1].removesuffix(" mm²")) == pytest.approx(np.pi / 4 * 60 * 45, rel=0.1)
@@ -90,7 +91,7 @@ def test_a_region_in_the_bleed_has_its_hu_and_no_spread_and_its_area(page):
 
 def test_a_bleed_is_measured_by_keys_alone(page):
     page.focus(".stage")
-    page.keyboard.press("Shift+ArrowRight")  # the point begins in the middle: row 30, column 40
+    page.keyboard.press("Shift+ArrowRight")  # the point starts in the middle: row 30, column 40
     page.keyboard.press("r")
     for _ in range(8):
         page.keyboard.press("Shift+ArrowRight")
@@ -134,16 +135,16 @@ def test_other_planes_open_where_most_blood_is(page):
     page.focus(".stage")
     assert page.is_visible(".strip")
     page.keyboard.press("c")
-    assert 9 <= int(where(page).split()[1]) <= 20  # rows 8 to 19 of the bleed, from 1
+    assert 9 <= int(where(page).split()[1]) <= 20  # rows 8 to 19 of the bleed, counted from 1
     page.wait_for_selector(".viewer[data-plane=coronal]")
     assert (page.inner_text(".first-end"), page.inner_text(".last-end")) == ("front", "back")
-    assert page.is_hidden(".strip")  # of axial slices, whose ends are the feet and the head
+    assert page.is_hidden(".strip")  # axial slices, whose ends are toward the feet and the head
     page.keyboard.press("s")
     assert 53 <= int(where(page).split()[1]) <= 70
 
 
 def test_the_crosshair_takes_the_other_planes_to_the_point(page):
-    page.click("[data-drag=window]")  # the ruler of another test would measure from the point
+    page.click("[data-drag=window]")  # otherwise the ruler of another test would measure from the point
     page.focus(".stage")
     page.keyboard.press("l")
     assert page.get_attribute(".cross", "aria-pressed") == "true"
@@ -157,7 +158,7 @@ def test_the_crosshair_takes_the_other_planes_to_the_point(page):
     page.keyboard.press("s")
     assert where(page) == "Sagittal 21 of 80"
     lines = pixels(page, "marks")
-    teal = lines[..., 1].astype(int) - lines[..., 0] > 25  # thin lines blend with their halo
+    teal = lines[..., 1].astype(int) - lines[..., 0] > 25  # thin lines mix with their halo
     assert abs(np.median(np.flatnonzero(teal.mean(axis=0) > 0.5)) / lines.shape[1] - 12.5 / 60) < 0.02
     assert abs(np.median(np.flatnonzero(teal.mean(axis=1) > 0.5)) / lines.shape[0] - 1.5 / 5) < 0.05
     page.keyboard.press("a")
@@ -167,7 +168,7 @@ def test_the_crosshair_takes_the_other_planes_to_the_point(page):
 
 @pytest.mark.parametrize(("presses", "reduce"), [(0, None), (1, np.mean), (2, np.max)])
 def test_a_thick_slab_is_the_mean_or_the_maximum_of_ten_mm(page, presses, reduce):
-    """Rows are 5 mm apart: 10 mm around row 12 are rows 11 to 13."""
+    """Rows are 5 mm apart, so 10 mm around row 12 are rows 11 to 13."""
     page.focus(".stage")
     page.keyboard.press("c")
     page.fill(".position", "13")
@@ -186,7 +187,7 @@ def test_a_thick_slab_is_the_mean_or_the_maximum_of_ten_mm(page, presses, reduce
 
 
 def test_the_threshold_moves_the_headline_the_volume_and_the_table_and_says_so(page):
-    """What the viewer says at another threshold is what Python says of the result at that threshold."""
+    """After a change of the threshold, the viewer shows what Python computes for the result at that threshold."""
     planted = bleeding()
     planted.blood[BLEED] = np.linspace(0.55, 0.95, planted.blood[BLEED].size).reshape(planted.blood[BLEED].shape)
     show(page, planted)
@@ -251,7 +252,7 @@ def test_full_screen_in_one_column_shows_picture_and_report_beside_nothing(brows
         )
         assert report["y"] >= desk["y"] + desk["height"]
         assert strip["y"] >= stage["y"] + stage["height"]
-        assert desk["y"] + desk["height"] >= strip["y"] + strip["height"]  # nothing of it is cut off
+        assert desk["y"] + desk["height"] >= strip["y"] + strip["height"]  # no part of it is cut off
         assert page.locator(".report").bounding_box()["width"] > 0.9 * (width - 40)
 
 

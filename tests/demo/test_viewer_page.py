@@ -1,4 +1,4 @@
-"""The viewer alone in a real Chromium: each thing that a hand touches, on a result whose every number is planted."""
+"""The viewer alone in a real Chromium: every control, on a result with known synthetic numbers."""
 
 import re
 from dataclasses import replace
@@ -27,7 +27,7 @@ def viewer_page(browser):
 
 @pytest.fixture
 def page(viewer_page):
-    """The viewer as it opens, for tests that leave it as they like."""
+    """The viewer after it has opened, for tests that may change it."""
     viewer_page.evaluate(
         "(payload) => window.show(payload)", viewer.payload(result(warnings=["Slice 2 is <b id='injected'>odd</b>."]))
     )
@@ -67,7 +67,7 @@ def test_the_outline_runs_around_the_planted_bleed_and_nowhere_else(page):
     edges = np.array([rows.min() / scale_y, rows.max() / scale_y, columns.min() / scale_x, columns.max() / scale_x])
     np.testing.assert_allclose(edges, [8, 20, 52, 70], atol=0.6)
     middle = marks[round(14 * scale_y), round(61 * scale_x)]
-    assert middle[3] == pytest.approx(0.3 * 255, abs=3)  # fill of 30 %
+    assert middle[3] == pytest.approx(0.3 * 255, abs=3)  # a fill of 30 %
     far = marks[: round(6 * scale_y)]
     assert far[..., 3].max() == 0
 
@@ -108,7 +108,7 @@ def test_heat_comes_and_goes_and_is_brightest_at_the_planted_place(page):
     row, column = np.unravel_index(light.argmax(), light.shape)
     assert 8 / 60 <= row / heat.shape[0] <= 20 / 60
     assert 52 / 80 <= column / heat.shape[1] <= 70 / 80
-    assert heat[-1, 0, 3] == 0  # no evidence, no color
+    assert heat[-1, 0, 3] == 0  # without evidence there is no color
     page.uncheck("input[name=heat]")
     assert page.is_hidden("canvas.heat")
 
@@ -262,7 +262,7 @@ def test_nothing_is_wider_than_the_screen(browser, width):
 
 
 def over(page, row, column, shape=SHAPE[1:]):
-    """Where on the page the middle of a pixel of the planted scan is drawn, in the picture as it opens."""
+    """The place on the page where the middle of a pixel of the synthetic scan is drawn, in the first view."""
     box = page.locator(".picture").bounding_box()
     return box["x"] + box["width"] * (column + 0.5) / shape[1], box["y"] + box["height"] * (row + 0.5) / shape[0]
 
@@ -383,7 +383,7 @@ def test_ctrl_and_wheel_zoom_at_the_pointer_and_a_double_click_resets(page):
     page.keyboard.up("Control")
     page.wait_for_selector('.viewer[data-zoomed="yes"]')
     page.mouse.move(spot[0] + 1, spot[1])
-    assert page.inner_text(".point") == "70 HU, blood 0.90"  # what was under the pointer is there still
+    assert page.inner_text(".point") == "70 HU, blood 0.90"  # the place under the pointer is still there
     assert where(page) == "Slice 4 of 5"
     page.mouse.dblclick(*spot)
     assert page.get_attribute(".viewer", "data-zoom") == "1.00"
@@ -418,7 +418,7 @@ def test_the_zoomed_picture_moves_with_the_hand_and_never_off_its_rim(page, way)
         page.keyboard.press("Alt+ArrowRight")
     moved = page.evaluate("() => getComputedStyle(document.querySelector('canvas.ct')).transform")
     near, _, _, _, x, _ = (float(number) for number in moved[7:-1].split(","))
-    assert x == pytest.approx(-(near - 1) * box["width"], abs=0.5)  # the last column lies at the rim
+    assert x == pytest.approx(-(near - 1) * box["width"], abs=0.5)  # the last column is at the edge
 
 
 def test_neurological_sides_swap_letters_marks_and_the_point_and_say_so(page):
@@ -467,7 +467,7 @@ def test_other_planes_are_cut_from_the_slices_head_on_top_and_in_proportion(page
 
 
 def uneven():
-    """The planted result with slices 0, 5, 15, 20 and 25 mm up: the third step is a gap."""
+    """The synthetic result with slices at 0, 5, 15, 20 and 25 mm: the second step is a gap."""
     planted = result()
     return replace(planted, scan=replace(planted.scan, places=np.array([0, 1, 3, 4, 5.0])))
 
@@ -541,7 +541,7 @@ def test_of_many_bloody_slices_the_nine_with_most_blood_are_shown_in_their_order
     page.click(".most")
     page.wait_for_selector(".montage button")
     output = [int(text.split(",")[0].split()[1]) for text in page.locator(".montage button").all_inner_texts()]
-    assert output == [1, 2, 4, 6, 8, 9, 10, 11, 12]  # slices 3, 5 and 7 have least
+    assert output == [1, 2, 4, 6, 8, 9, 10, 11, 12]  # slices 3, 5 and 7 have the lowest values
     page.focus(".stage")
     page.keyboard.press("m")
     assert page.is_hidden(".montage")
@@ -558,7 +558,7 @@ def phone(browser):
 
 
 def touch(page, *steps):
-    """Fingers go down at the first step, through the others, and up: each step a list of (x, y)."""
+    """Fingers go down at the first step, move through the others, and go up. Each step is a list of (x, y)."""
     session = page.context.new_cdp_session(page)
     for kind, step in zip(("touchStart", *["touchMove"] * (len(steps) - 1), "touchEnd"), (*steps, []), strict=True):
         points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(step)]
@@ -594,7 +594,7 @@ def test_a_phone_has_one_column_and_buttons_that_a_finger_hits(phone):
 
 
 def soft_result():
-    """Probabilities of all sizes around the planted bleeds, and a truth beside them."""
+    """Probabilities of all sizes around the synthetic bleeds, with a true mask."""
     planted = result()
     rng = np.random.default_rng(3)
     planted.blood[:] = (rng.random(SHAPE) ** 3 * 0.6).astype(np.float16)
@@ -662,7 +662,7 @@ def test_the_truth_shows_dashed_in_blue_where_it_was_planted_and_alters_no_gray(
     rows, columns = np.nonzero(marks)
     result = [rows.min() / marks.shape[0], rows.max() / marks.shape[0], columns.min() / marks.shape[1]]
     np.testing.assert_allclose(result, [10 / 60, 22 / 60, 50 / 80], atol=0.01)
-    assert cv2.connectedComponents(marks.astype(np.uint8))[0] > 10  # dashes, not one line
+    assert cv2.connectedComponents(marks.astype(np.uint8))[0] > 10  # dashes instead of one line
     np.testing.assert_array_equal(pixels(page, "ct"), gray)
 
 
@@ -743,8 +743,10 @@ def test_three_milliliters_stand_with_the_distance_of_slices(page):
 
 def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(page):
     show(page, replace(doubtful_result(), warnings=doubtful_result().warnings[:1]))
-    assert page.inner_text(".strange").startswith("The picture is too far from a CT slice (")
-    assert "out-of-distribution score 3.1; 99% of new ones stay below 1.5" in page.inner_text(".strange")
+    assert page.inner_text(".strange").startswith("The picture differs too much from a CT slice (")
+    assert "out-of-distribution score 3.1; 99% of scans like the training data stay below 1.5" in page.inner_text(
+        ".strange"
+    )
     assert page.inner_text(".sentence") == "No finding is given: this may be no native head CT."
     for hidden in (".warnings", ".scores", ".amounts", ".worth", ".cutting", ".strip-key"):
         assert page.is_hidden(hidden)
@@ -777,7 +779,7 @@ def test_every_language_has_every_word_and_every_place_in_it(page):
         assert {word for _, word in PROBABILITY_WORDS} == set(table["sure"])
         assert {score["name"] for score in viewer.payload(result())["report"]["scores"]} == set(table["scores"])
     assert set(words) == set(LANGUAGES)
-    for language, message in LANGUAGES.items():  # the sentences call things what the table beside them calls them
+    for language, message in LANGUAGES.items():  # the sentences use the same terms as the table beside them
         assert message["types"].items() <= words[language]["scores"].items()
     request = set(re.findall(r'data-(?:words|label|title)="(\w+)"', viewer.viewer_html().html_template))
     for part in (viewer.viewer_html(), viewer.difference_html(), viewer.folder_html()):
@@ -787,7 +789,7 @@ def test_every_language_has_every_word_and_every_place_in_it(page):
 
 
 def _blanks(words):
-    """The places in each word, by its name."""
+    """The placeholders in each word, by its name."""
     if isinstance(words, dict):
         return {name: _blanks(part) for name, part in words.items()}
     assert words.strip()
@@ -912,13 +914,13 @@ FOCUS = """() => {
 def test_everything_is_reached_by_tab_with_a_visible_focus(browser):
     planted = replace(result(), model_figures={"calls": {"whole_scans": CALLS}})
     with mount_viewer(browser, planted, truth=planted.mask) as page:
-        page.fill("input[name=threshold]", "100")  # so that the button beside it is on
+        page.fill("input[name=threshold]", "100")  # so that the button beside it is enabled
         expected = page.evaluate(
             """() => [...document.querySelectorAll('button, input, select, .stage')]
                 .filter((node) => node.checkVisibility() && !node.disabled && !node.closest('dialog')).length"""
         )
         visited = set()
-        for _ in range(expected + 1):  # once round, over the page itself
+        for _ in range(expected + 1):  # one full turn, over the page itself
             page.keyboard.press("Tab")
             visited.add(page.evaluate(FOCUS))
         visited = {item for item in visited if not item.startswith("<body")}
@@ -1011,7 +1013,7 @@ SHOW = "(value) => window.show(value)"
 
 
 def first_the_picture(page, planted):
-    """The picture alone, without a result, on the screen; its id."""
+    """Show only the picture on the screen, without a result; return its id."""
     view = viewer.scan_picture(planted.scan)
     page.evaluate(SHOW, view)
     page.wait_for_selector('.viewer[data-ready="yes"][data-found="no"][data-decoded="picture"]')

@@ -1,4 +1,4 @@
-"""The 3D view: planted heads whose skull, face and bleed are known in mm, as data and in a real Chromium."""
+"""The 3D view: synthetic heads whose skull, face and bleed are known in mm, as data and in a real Chromium."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ BLEED_MM, BLEED_RADIUS_MM = (10.0, -20.0, 35.0), 15.0  # above, in front and at 
 
 
 def places_mm(places=None):
-    """z, y and x of each voxel from the middle of the head, in mm."""
+    """z, y and x of each voxel in mm from the middle of the head."""
     z = np.arange(SHAPE[0], dtype=float) if places is None else places
     middle = 14.5 if places is None else (places[0] + places[-1]) / 2
     axes = (z - middle, *(np.arange(size) - (size - 1) / 2 for size in SHAPE[1:]))
@@ -35,7 +35,8 @@ def places_mm(places=None):
 
 
 def planted(*, face=False, open_skull=False, places=None, **fields):
-    """(scan, bleed): an egg of brain in a shell of bone with a ball of blood; a face is a block of tissue before it."""
+    """(scan, bleed): an egg of brain in a shell of bone with a ball of blood, and a block of tissue in front as a
+    face."""
     z, y, x = places_mm(places)
     inner = np.sqrt(sum((axis / radius) ** 2 for axis, radius in zip((z, y, x), RADII_MM, strict=True)))
     outer = np.sqrt(sum((axis / (radius + SKULL_MM)) ** 2 for axis, radius in zip((z, y, x), RADII_MM, strict=True)))
@@ -51,7 +52,7 @@ def planted(*, face=False, open_skull=False, places=None, **fields):
 
 
 def unpacked(surface):
-    """A field, and its voxels that are inside, as (n, 3) mm from the middle of the cavity."""
+    """A field, and the (n, 3) positions of its inner voxels in mm from the middle of the cavity."""
     field = np.frombuffer(zlib.decompress(base64.b64decode(surface["field"])), np.uint8).reshape(surface["size"])
     matrix = np.array(surface["matrix"]).reshape(4, 4)
     z, y, x = np.nonzero(field >= 128)
@@ -71,7 +72,7 @@ def test_the_cavity_is_the_planted_egg_and_holds_no_face(face):
     cavity = find_cavity(scan)
     z, y, x = places_mm()
     inner = np.sqrt(sum((axis / radius) ** 2 for axis, radius in zip((z, y, x), RADII_MM, strict=True)))
-    assert cavity.mask.shape == SHAPE  # pixels of more than 1 mm stay as they are
+    assert cavity.mask.shape == SHAPE  # pixels of more than 1 mm are unchanged
     volume_ml = cavity.mask.sum() * scan.voxel_ml
     assert volume_ml == pytest.approx(4 / 3 * np.pi * np.prod(RADII_MM) / 1000, rel=0.06)
     assert not cavity.mask[inner >= 1].any()
@@ -128,11 +129,11 @@ def test_nothing_outside_the_skull_is_sent_even_where_the_mask_marks_it():
     for surface in shown["surfaces"]:
         field, _, _ = unpacked(surface)
         matrix = np.array(surface["matrix"]).reshape(4, 4)
-        z, y, x = np.nonzero(field)  # every level, not only those inside
+        z, y, x = np.nonzero(field)  # every level, also those outside
         points = (matrix @ [x, y, z, np.ones(len(x))])[:3].T
         assert np.sqrt(((points / (np.array(RADII_MM[::-1]) + 2)) ** 2).sum(axis=1)).max() < 1
     assert shown["outside"] == pytest.approx((mask & ~bleed).sum() / mask.sum(), abs=0.02)
-    assert shown["sides"] == ["left", "front", "head"]  # of what is inside
+    assert shown["sides"] == ["left", "front", "head"]  # of the part inside
 
 
 def test_the_mask_of_the_viewer_is_that_of_the_model_and_follows_the_threshold():
@@ -188,7 +189,7 @@ def test_thin_slices_of_512_pixels_stay_small():
 
 
 def answered(monkeypatch, found, *, threshold=None, is_first=True, last=None):
-    """What the page is sent for an upload whose scan and result are planted."""
+    """The data that the page gets for an upload with a synthetic scan and result."""
     monkeypatch.setattr(session, "current_scan", lambda *_: found.scan)
     monkeypatch.setattr(session, "find_blood", lambda *_, **__: found)
     pair = ModelPair(None, lambda _: pytest.fail("no sample is shown"))
@@ -256,7 +257,7 @@ def test_a_sample_shows_its_mask_and_its_truth_without_another_analysis(monkeypa
 
 @pytest.fixture(scope="module")
 def drawing():
-    """A Chromium that draws WebGL by the processor."""
+    """A Chromium that draws WebGL on the processor."""
     yield from open_chromium("--enable-unsafe-swiftshader")
 
 
@@ -306,14 +307,14 @@ def mesh(page, name):
 
 
 def shot(page):
-    """The canvas as a person sees it, without letters and its round corners, RGB."""
+    """The canvas as a person sees it, without letters and round corners, RGB."""
     picture = page.locator(".solid-stage canvas").screenshot(style=".letter { visibility: hidden; }")
     pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[8:-8, 8:-8]
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(int)
 
 
 def yellow(picture):
-    """Pixels in a shade of the mask's color."""
+    """The number of pixels in a shade of the mask's color."""
     red, green, blue = rgb(MASK)
     assert blue < green < red
     return (picture[..., 0] > 90) & (picture[..., 1] > 90) & (picture[..., 2] < 0.7 * picture[..., 0])
@@ -338,7 +339,7 @@ def test_the_view_shows_blood_on_the_right_of_a_viewer_who_looks_from_the_front(
     drawn(page, head[2])
     seen = yellow(shot(page))
     assert seen.sum() > 500
-    assert np.nonzero(seen)[1].mean() > seen.shape[1] / 2  # the patient's left
+    assert np.nonzero(seen)[1].mean() > seen.shape[1] / 2  # on the patient's left
     left, right = (page.locator(f".solid-stage [data-end={end}]").bounding_box()["x"] for end in "RL")
     assert left < right
 
@@ -370,7 +371,7 @@ def test_arrows_drag_wheel_and_keys_turn_and_zoom_and_reset(page, head):
     assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(start), rel=0.05)
     assert np.linalg.norm(turned - start) > 20
     page.keyboard.press("ArrowUp")
-    assert page.evaluate(CAMERA)[2] > turned[2]  # from higher up
+    assert page.evaluate(CAMERA)[2] > turned[2]  # from a higher point
     page.keyboard.press("+")
     assert np.linalg.norm(page.evaluate(CAMERA)) < 0.9 * np.linalg.norm(turned)
     page.keyboard.press("0")

@@ -1,4 +1,5 @@
-"""Two viewers of one page have one state, the third view shows where their masks differ, the address says it all."""
+"""Two viewers of one page share their state, a third view shows the differences of their masks, and the address holds
+all settings."""
 
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ STATE = """() => [...document.querySelectorAll('.viewer')].map((one) => [
 
 
 def findings():
-    """Two models on one scan: the second finds the large bleed alone, and half of it more."""
+    """Two models on one scan. The second finds only the large bleed, and marks half of it again as much."""
     first = result()
     blood = first.blood.copy()
     blood[SMALL_BLEED] = 0
@@ -67,7 +68,7 @@ def states(page):
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_whatever_is_done_in_one_viewer_is_done_in_both(both, number):
-    """Wheel, slider, keys, window, plane, zoom, overlays: from either side."""
+    """Wheel, slider, keys, window, plane, zoom and overlays act on both viewers, from either side."""
     viewer_at = both.locator(".viewer").nth(number)
     viewer_at.locator(".position").fill("2")
     assert [one[0] for one in states(both)] == ["2", "2"]
@@ -113,7 +114,7 @@ def test_a_scan_that_only_one_shows_moves_no_other(both):
 
 
 def test_the_third_view_paints_and_counts_where_the_masks_differ(both):
-    """Of 216 pixels both mark all of one bleed; 48 only the first, 108 only the second. A voxel is 0.000625 mL."""
+    """Both mark all 216 pixels of one bleed; 48 pixels only the first, 108 only the second. A voxel has 0.000625 mL."""
     first, second = (one.mask for one in findings())
     voxel_ml = result().scan.voxel_ml
     counts = ((first & ~second).sum(), (second & ~first).sum(), (first & second).sum())

@@ -1,4 +1,5 @@
-"""What ich_lib/demo/whole_values.py relies on in gradio. If a test fails, look there: it may no longer be needed."""
+"""The behavior of gradio on which ich_lib/demo/whole_values.py depends. If a test fails, that module may no longer be
+needed."""
 
 import subprocess
 import sys
@@ -25,7 +26,7 @@ page.launch(server_name="127.0.0.1", server_port=int(sys.argv[-1]), quiet=True)
 
 @pytest.fixture
 def messages(tmp_path, request):
-    """The answers of a generator of such a page, as they travel to a browser."""
+    """The answers of a generator on such a page, in the form in which the browser gets them."""
     script = tmp_path / "page.py"
     script.write_text(PAGE.replace("CHANGE", request.param))
     with Server(tmp_path, command=(str(script),), PYTHONPATH=".") as server, Visitor(server.url) as visitor:
@@ -47,7 +48,7 @@ def test_here_each_answer_is_whole_and_changes_no_other(messages):
 
 
 def test_the_page_of_the_demo_sends_them():
-    """In a process of its own, since Gradio leaves sockets open."""
+    """It runs in its own process, because Gradio leaves sockets open."""
     code = "import app; print(app.build_app().handle_streaming_diffs.__module__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["ich_lib.demo.whole_values"]

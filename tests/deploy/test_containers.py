@@ -1,4 +1,4 @@
-"""Container files: linted, and what they copy is there. deploy/containers/check.py runs their steps."""
+"""Container files are linted, and the files that they copy exist. deploy/containers/check.py runs their steps."""
 
 import re
 import shutil

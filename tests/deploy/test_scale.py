@@ -1,4 +1,4 @@
-"""docs/scale.py: its queue against formulas one can work out on paper."""
+"""The queue of docs/scale.py, compared with formulas that can be worked out on paper."""
 
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 def scale():
     spec = spec_from_file_location("scale", ROOT / "docs" / "scale.py")
     module = module_from_spec(spec)
-    sys.modules["scale"] = module  # dataclasses look their module up
+    sys.modules["scale"] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     yield module
     del sys.modules["scale"]

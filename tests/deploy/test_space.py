@@ -1,4 +1,4 @@
-"""deploy/space.py: what the copy holds. Its check, which installs, is a step of .ci/run."""
+"""The content of the copy that deploy/space.py makes. Its check installs packages, so it is a step of .ci/run."""
 
 import ast
 import re
@@ -54,7 +54,7 @@ def test_the_small_copy_has_no_decoders_and_says_so(tmp_path):
 
 
 def test_the_page_is_built_from_the_copy_alone(copy):
-    """Nothing that it imports on the way is among the rooms left out."""
+    """None of the modules that it imports is in a room that is left out."""
     code = "import app, ich_lib; app.build_app(); print(ich_lib.__file__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,8 @@ from tests.evaluation.test_evaluate import scan
 
 
 def test_error_against_coverage_on_paper():
-    """Surest first: right, wrong, right, wrong. Errors 0, 1/2, 1/3, 1/2 at a quarter, a half, three quarters, all."""
+    """From the surest on: right, wrong, right, wrong. So the errors are 0, 1/2, 1/3, 1/2 at coverages of 1/4, 1/2, 3/4,
+    1."""
     wrong, confidence = np.array([True, False, True, False]), np.array([0.1, 0.9, 0.8, 0.3])
     assert curve(wrong, confidence) == pytest.approx(np.array([[0.25, 0], [0.5, 1 / 2], [0.75, 1 / 3], [1, 1 / 2]]))
     assert area(wrong, confidence) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
@@ -15,15 +16,15 @@ def test_error_against_coverage_on_paper():
 
 
 def test_equally_sure_answers_have_no_order():
-    """Two of equal confidence, one wrong: whichever stands first, half an error each."""
+    """Two answers have the same confidence and one is wrong. In either order each counts half an error."""
     for wrong in ([True, False, False], [False, True, False]):
         result = curve(np.array(wrong), np.array([0.5, 0.5, 0.9]))
         assert result[:, 1] == pytest.approx([0, 1 / 4, 1 / 3])
 
 
-# Scan scores, eighths, which lie equally far from one half to the last bit: the third says nothing; the fourth and,
-# missed, the fifth are wrong.
-SOME = [
+# Scan scores in eighths, which differ from one half by exactly equal amounts. The third gets no answer. The fourth
+# and the fifth are wrong; the fifth is a missed bleed.
+SCANS = [
     scan("a", [1], [0.875]),
     scan("b", [0], [0.25]),
     scan("c", [0], [0.5625]),
@@ -33,7 +34,7 @@ SOME = [
 
 
 def test_a_rule_that_keeps_silent_on_paper():
-    result = abstention(SOME, threshold=0.5)
+    result = abstention(SCANS, threshold=0.5)
     assert result.band == (0.3, 0.7)
     assert (result.scans, result.answered, result.wrong, result.wrong_answered) == (5, 4, 3, 2)
     assert result.missed_answered == 1
@@ -42,7 +43,8 @@ def test_a_rule_that_keeps_silent_on_paper():
     assert result.error_all.value == pytest.approx(3 / 5)
     assert result.coverage.n_patients == 5
     assert result.coverage.low < 4 / 5 < result.coverage.high
-    assert result.area.value == pytest.approx((0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5)  # a and e are as sure, b and d too
+    # a and e have the same confidence, and so have b and d
+    assert result.area.value == pytest.approx((0.5 + 0.5 + 0.5 + 0.5 + 0.6) / 5)
     assert result.curve[-1] == (1.0, 0.6)
 
 
@@ -66,6 +68,6 @@ def test_a_rule_that_is_never_sure_answers_nothing():
 
 
 def test_the_plot_shows_the_curve_and_the_rule():
-    axes = risk_coverage(abstention(SOME, threshold=0.5)).axes[0]
+    axes = risk_coverage(abstention(SCANS, threshold=0.5)).axes[0]
     assert axes.lines[0].get_ydata()[-1] == 0.6
     assert [tuple(line.get_data()) for line in axes.lines if line.get_marker() == "o"] == [([0.8], [0.5])]

@@ -1,4 +1,4 @@
-"""The blob is found where it was planted, and nowhere else."""
+"""The blob is marked where it was planted and nowhere else."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from ich_lib.evaluation.bright_blob import bright_blobs
 
 
 def head(*, radius=50, closed=True):
-    """(128, 128) HU: air, a ring of bone, brain of 35 HU in it."""
+    """(128, 128) HU: air, and a ring of bone with brain of 35 HU inside."""
     y, x = np.mgrid[:128, :128] - 63.5
     r = np.hypot(y, x)
     hu = np.full((128, 128), -1000, np.float32)

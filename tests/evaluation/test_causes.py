@@ -25,7 +25,8 @@ SHAPE = (12, 120, 96)
 
 
 def head():
-    """A brain of 30 HU in a ring of bone from 45 to 50 mm, air around; `far` is mm from its middle."""
+    """Brain of 30 HU in a ring of bone from 45 to 50 mm, with air around it; `far` is the distance from its middle in
+    mm."""
     y, x = ((np.arange(n) - (n - 1) / 2) * step for n, step in zip(SHAPE[1:], SPACING_MM[1:], strict=True))
     far = np.hypot(y[:, None], x)
     hu = np.where(far < 45, 30, np.where(far < 50, 900, -1000)).astype(np.float32)
@@ -59,7 +60,7 @@ def test_small_is_less_than_2_ml_and_more_than_nothing():
 
 
 def test_a_sheet_is_as_thick_as_it_is_and_a_disk_two_thirds():
-    """4 rows of 1 mm; turned, 4 columns of 1.25 mm; a disk of 40 mm across comes out at about 27."""
+    """4 rows of 1 mm. Rotated, they are 4 columns of 1.25 mm. A disk 40 mm away is then at about 27."""
     assert thickness_mm(block(5, slice(50, 54), slice(20, 80)), SPACING_MM) == pytest.approx(4, abs=0.3)
     assert thickness_mm(block(slice(2, 9), slice(20, 100), slice(40, 44)), SPACING_MM) == pytest.approx(5, abs=0.3)
     disk = np.repeat((head()[1] < 20)[None], SHAPE[0], axis=0)
@@ -79,7 +80,7 @@ def test_chronic_blood_is_hardly_brighter_than_its_brain(blood_hu, old):
 def test_where_no_brain_is_enclosed_nothing_is_called_chronic():
     hu, _ = head()
     hu[MIDDLE] = 20
-    hu[:, :60][hu[:, :60] == 900] = 30  # the ring is open
+    hu[:, :60][hu[:, :60] == 900] = 30  # the ring has an opening
     assert not is_chronic(hu, MIDDLE)
 
 
@@ -105,7 +106,7 @@ def test_bone_is_a_large_bright_piece_and_calcification_is_none():
 
 
 def test_next_to_bone_is_within_3_mm_of_it():
-    """Left of the ring's inner edge, at 45 mm: a sheet from 42.5 to 45 mm, and one from 36 to 39 mm."""
+    """Left of the ring's inner edge at 45 mm: one sheet from 42.5 to 45 mm, and one from 36 to 39 mm."""
     hu, far = head()
     near, deep = (np.zeros(SHAPE, bool) for _ in range(2))
     near[6] = (far >= 42.5) & (far < 45)
@@ -134,7 +135,7 @@ def test_the_skull_base_is_the_lowest_third_and_bone():
 
 
 def test_the_larger_fault_gives_the_cause():
-    """Old blood missed, 6 mL, and calcification marked beside it: by 3 slices, then by 6."""
+    """Old blood of 6 mL is missed, and calcification beside it is marked: in 3 slices, then in 6."""
     hu, _ = head()
     hu[MIDDLE] = 25
     calcification = block(slice(5, 7), slice(80, 90), slice(40, 56))
@@ -165,7 +166,7 @@ def test_every_cause_is_found_where_it_was_planted_and_has_its_words():
     assert causes(case(hu)) == [OTHER_CAUSE]
     assert causes(case(fresh, truth=long)) == ["thin"]
     fresh[long] = 30
-    assert causes(case(fresh, truth=long)) == ["thin"]  # dark by averaging, not by age
+    assert causes(case(fresh, truth=long)) == ["thin"]  # dark because of averaging, not because the blood is old
     output = {
         "chronic",
         "thin subarachnoid",

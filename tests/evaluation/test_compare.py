@@ -26,7 +26,7 @@ from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.measures.report import Report, Weights
 from ich_lib.measures.statistics import t_test
 from ich_lib.show.comparison import box_plot, confusion_plot, difference_plot
-from tests.evaluation.test_evaluate import SOME, scan
+from tests.evaluation.test_evaluate import SCANS, scan
 from tests.written import line, report, write_report
 
 NAMES = [f"p{k:02}" for k in range(24)]
@@ -43,7 +43,7 @@ def two(gain=0.1, **second):
 
 
 def test_a_gain_planted_in_every_patient_is_found_with_no_spread_at_all():
-    """Dice itself spreads over 0.7, so the two separate intervals overlap; the paired one has no width."""
+    """Dice itself varies by 0.7, so the two separate intervals overlap. The paired interval has no width."""
     result = compare_runs(*two(), DICE)
     assert (result.difference.value, result.difference.low, result.difference.high) == pytest.approx((0.1, 0.1, 0.1))
     assert result.second.low < result.first.high
@@ -55,7 +55,7 @@ def test_a_gain_planted_in_every_patient_is_found_with_no_spread_at_all():
 
 
 def test_less_error_in_ml_is_better():
-    """3 mL off, then 1: the difference is -2."""
+    """The errors are 3 mL, then 1 mL, so the difference is -2."""
     result = compare_runs(*two(), VOLUME)
     assert result.difference.value == pytest.approx(-2)
     assert result.sentence.startswith("The second run is better")
@@ -70,7 +70,8 @@ def test_a_gain_of_some_and_a_loss_of_others_does_not_tell():
 
 
 def test_scan_auc_and_right_calls_are_paired_on_paper():
-    """First: the bleed scored .4 lies under the clean .6, three of four pairs in order; second: all four."""
+    """In the first run, the bleed with score 0.4 is below the clean scan with 0.6, so three of four pairs are in order;
+    in the second run, all four."""
     blood = {"a": 1, "b": 1, "c": 0, "d": 0}
     built = lambda scores: report([line(w, blood=n, score=s) for (w, n), s in zip(blood.items(), scores, strict=True)])  # noqa: E731
     first, second = built([0.9, 0.4, 0.6, 0.1]), built([0.9, 0.7, 0.6, 0.1])
@@ -82,34 +83,34 @@ def test_scan_auc_and_right_calls_are_paired_on_paper():
 
 
 def write_and_read_report(folder, judged, **more):
-    """A report of some judged scans with its slices, as `evaluate` leaves them, read again."""
+    """A report of some judged scans with its slices, written as by `evaluate` and read again."""
     path = write_report(folder, report([figures.scan_row(item) for item in judged], **more))
     write_slices(judged, folder / FILE)
     return read_report(path)
 
 
 def test_slice_auc_is_paired_on_paper_and_the_slices_of_a_patient_go_together(tmp_path):
-    """SOME: 8 of 9 pairs of slices in order; with c at 0.1 all of them. Resampled without a, or without b and c, it is
-    another figure, so the interval has a width."""
-    first = write_and_read_report(tmp_path / "first", SOME)
-    second = write_and_read_report(tmp_path / "second", [*SOME[:2], scan("c", [0], [0.1])], sha="two")
+    """In SCANS, 8 of 9 pairs of slices are in order; with c at 0.1, all of them. A resample without a, or without b and
+    c, gives another figure, so the interval has a width."""
+    first = write_and_read_report(tmp_path / "first", SCANS)
+    second = write_and_read_report(tmp_path / "second", [*SCANS[:2], scan("c", [0], [0.1])], sha="two")
     result = compare_runs(first, second, SLICE_AUC)
     assert result.first.value == pytest.approx(8 / 9)
     assert (result.second.value, result.difference.value) == (1.0, pytest.approx(1 / 9))
     assert result.difference.n_patients == 3
     assert result.difference.low == 0 < result.difference.high
     assert len(result.differences) == 0
-    single = write_and_read_report(tmp_path / "alone", SOME[:1])
+    single = write_and_read_report(tmp_path / "alone", SCANS[:1])
     same = compare_runs(single, single, SLICE_AUC)  # each resample of one patient is that patient
     assert (same.first.low, same.first.high) == (1.0, 1.0)
 
 
 def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_aside(tmp_path):
-    full = write_and_read_report(tmp_path, SOME)
+    full = write_and_read_report(tmp_path, SCANS)
     assert SLICE_AUC.name in common_measures(full, full)
     path = tmp_path / "report.json"
     lacks = lambda: SLICE_AUC.name not in common_measures(full, read_report(path))  # noqa: E731
-    write_slices([scan(item.patient, [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1]) for item in SOME], tmp_path / FILE)
+    write_slices([scan(item.patient, [1, 0, 0, 0], [0.9, 0.1, 0.1, 0.1]) for item in SCANS], tmp_path / FILE)
     assert lacks()
     (tmp_path / FILE).write_text("patient,scan,bleeds,score\na,a,yes,1\n")
     assert lacks()
@@ -117,7 +118,7 @@ def test_slices_that_are_missing_torn_leaky_or_of_another_evaluation_are_left_as
         read_slices(tmp_path / FILE)
     (tmp_path / FILE).unlink()
     assert lacks()
-    leaky = write_and_read_report(tmp_path / "leaky", SOME, leaky=("leaky image",))
+    leaky = write_and_read_report(tmp_path / "leaky", SCANS, leaky=("leaky image",))
     assert SLICE_AUC.name not in common_measures(full, leaky)
 
 
@@ -191,7 +192,7 @@ def test_groups_named_by_numbers_stand_in_their_order():
 
 
 def test_a_report_tells_the_facts_that_groups_are_made_of():
-    assert figures.scan_row(SOME[0]).facts == {"age": 9}
+    assert figures.scan_row(SCANS[0]).facts == {"age": 9}
 
 
 def test_a_patient_in_two_runs_or_twice_in_a_group_is_seen_by_the_tests():
@@ -234,7 +235,7 @@ def test_a_box_is_drawn_a_group_and_every_scan_is_a_point():
 
 def test_the_gains_are_drawn_least_first_under_numbers():
     first, second = two()
-    *others, last = second.per_patient  # that of p00
+    *others, last = second.per_patient  # the one of p00
     lines = [*others, replace(last, dice=last.dice - 0.5)]
     axes = difference_plot(compare_runs(first, replace(second, per_patient=lines), DICE)).axes[0]
     heights = [bar.get_height() for bar in axes.patches[:24]]

@@ -24,7 +24,7 @@ from tests.sets import write_ct_ich
 
 
 def scan(patient, truth, scores, *, true_px=None, mask_px=None, shared_px=None, fold=0, kind=0, **facts):
-    """A judged scan with only the given values; slices of 100 pixels of 1 mm3."""
+    """A judged scan with only the given values; its slices have 100 pixels of 1 mm3."""
     truth, count = np.array(truth, bool), len(truth)
     labels = np.zeros((count, 6), bool)
     labels[:, [kind, ANY]] = truth[:, None]
@@ -39,7 +39,8 @@ def scan(patient, truth, scores, *, true_px=None, mask_px=None, shared_px=None, 
     )  # fmt: skip
 
 
-SOME = [  # Dice 0.5 and 1 in the bleeding slices of a; 0 in that of b; c is clean, with 5 px marked in its one slice
+# Dice is 0.5 and 1 in the bleeding slices of a, and 0 in that of b; c is clean, with 5 px marked in its one slice
+SCANS = [
     scan("a", [1, 1, 0], [0.9, 0.8, 0.1], true_px=[20, 10, 0], mask_px=[20, 10, 0], shared_px=[10, 10, 0], age=9),
     scan("b", [1, 0], [0.3, 0.2], true_px=[40, 0], mask_px=[0, 4], shared_px=[0, 0], age=30, kind=4),
     scan("c", [0], [0.6], mask_px=[5], age=31),
@@ -47,8 +48,9 @@ SOME = [  # Dice 0.5 and 1 in the bleeding slices of a; 0 in that of b; c is cle
 
 
 def test_the_headline_on_paper():
-    """Dice (0.75 + 0) / 2; 6 of 9 slice pairs in order; of two scan pairs one; mL 0 and 36 px off."""
-    result = figures.headline_metrics(SOME)
+    """Dice is (0.75 + 0) / 2. Of the slice pairs 6 of 9 are in order, of two scan pairs one. The errors are 0 and 36
+    px."""
+    result = figures.headline_metrics(SCANS)
     assert result["dice_per_subject"].value == pytest.approx(0.375)
     assert result["dice_per_subject"].n_patients == 2
     assert result["slice_auc_any"].value == pytest.approx((3 + 3 + 2) / 9)
@@ -62,8 +64,8 @@ def test_the_headline_on_paper():
 
 
 def test_a_scan_of_uneven_slices_is_judged_by_its_slabs():
-    """Blood in slices 1 and 2, which lie beside a gap and so stand for 7.5 mm each."""
-    item = replace(SOME[0], slabs=np.array([1, 1.5, 1.5]))
+    """Blood is in slices 1 and 2. They are beside a gap, so each stands for 7.5 mm."""
+    item = replace(SCANS[0], slabs=np.array([1, 1.5, 1.5]))
     assert item.true_ml == pytest.approx((20 + 1.5 * 10) / 1000)
     assert item.mask_ml == pytest.approx((20 + 1.5 * 10) / 1000)
     assert item.take_slices(np.array([False, True, True])).true_ml == pytest.approx(0.015)
@@ -74,45 +76,48 @@ def test_a_scan_of_uneven_slices_is_judged_by_its_slabs():
     )
     evidence = Evidence(np.zeros(4), np.zeros((4, 6)))
     zeros, heat = np.zeros((4, 6)), np.zeros(blood.shape, np.float16)
-    found = Result(head, blood.astype(np.float16), 0.5, evidence, zeros, zeros[0], 0.5, True, heat, (), ())
-    judged = judge_result(found, blood, zeros > 0, patient="p", name="s")
+    analyzed = Result(head, blood.astype(np.float16), 0.5, evidence, zeros, zeros[0], 0.5, True, heat, (), ())
+    judged = judge_result(analyzed, blood, zeros > 0, patient="p", name="s")
     assert judged.true_ml == judged.mask_ml == pytest.approx(2 * 9 * 7.5 / 1000)
     assert judged.soft_ml == pytest.approx(judged.mask_ml)
     assert (
         judged.true_abc2_ml
         == judged.abc2_ml
         > 1.4
-        * judge_result(replace(found, scan=replace(head, places=None)), blood, zeros > 0, patient="p", name="s").abc2_ml
+        * judge_result(
+            replace(analyzed, scan=replace(head, places=None)), blood, zeros > 0, patient="p", name="s"
+        ).abc2_ml
     )
-    shifted = judge_result(found, np.roll(blood, 1, axis=0), zeros > 0, patient="p", name="s")
+    shifted = judge_result(analyzed, np.roll(blood, 1, axis=0), zeros > 0, patient="p", name="s")
     assert shifted.hd95_mm == 7.5  # the slab that one has and the other lacks
 
 
 def test_every_definition_of_overlap_on_paper():
-    """Six slices: Dice .5, 1, 1 (two empty masks), 0, 0, 0; IoU 1/3, 1, 1, 0, 0, 0."""
-    result = figures.mask_metrics(SOME)
+    """Six slices: Dice 0.5, 1, 1 (two empty masks), 0, 0, 0; IoU 1/3, 1, 1, 0, 0, 0."""
+    result = figures.mask_metrics(SCANS)
     assert result.dice_per_bleeding_slice.value == pytest.approx((0.5 + 1 + 0) / 3)
     assert result.dice_all_slices.value == pytest.approx(2.5 / 6)
     assert result.dice_per_scan.value == pytest.approx((2 * 20 / 60 + 0) / 2)
     assert result.iou_per_bleeding_slice.value == pytest.approx((1 / 3 + 1 + 0) / 3)
     assert result.hd95_mm_median.value == 5
     assert result.hd95_infinite == 0
-    missed = replace(SOME[1], hd95_mm=float("inf"))
-    assert figures.mask_metrics([SOME[0], missed]).hd95_infinite == 1
+    missed = replace(SCANS[1], hd95_mm=float("inf"))
+    assert figures.mask_metrics([SCANS[0], missed]).hd95_infinite == 1
 
 
 def test_calls_at_a_threshold_and_a_prevalence_on_paper():
-    """From 0.5: slices a1, a2 and c are called; b1 is missed. Scans: a and c called, b missed."""
-    result = figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.5)
+    """At threshold 0.5 the slices a1, a2 and c are called, and b1 is missed. Of the scans a and c are called, b is
+    missed."""
+    result = figures.call_metrics(SCANS, of="slices", threshold=0.5, prevalence=0.5)
     assert result.counts == Counts(tp=2, fp=1, tn=2, fn=1)
     assert (result.n, result.bleeding) == (6, 3)
     assert result.sensitivity.value == pytest.approx(2 / 3)
     assert result.specificity.value == pytest.approx(2 / 3)
     assert result.ppv.value == pytest.approx(2 / 3)
     assert result.npv.value == pytest.approx(2 / 3)
-    rare = figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.1)
+    rare = figures.call_metrics(SCANS, of="slices", threshold=0.5, prevalence=0.1)
     assert rare.ppv.value == pytest.approx((2 / 3 * 0.1) / (2 / 3 * 0.1 + 1 / 3 * 0.9))
-    full = figures.call_metrics(SOME, of="scans", threshold=0.5, prevalence=0.5)
+    full = figures.call_metrics(SCANS, of="scans", threshold=0.5, prevalence=0.5)
     assert full.counts == Counts(tp=1, fp=1, tn=0, fn=1)
     assert result.roc[0] == (0, 0)
     assert result.roc[-1] == (1, 1)
@@ -120,36 +125,37 @@ def test_calls_at_a_threshold_and_a_prevalence_on_paper():
 
 
 def test_types_sizes_groups_and_clean_scans_count_their_patients():
-    result = figures.type_metrics(SOME, LABELS)
+    result = figures.type_metrics(SCANS, LABELS)
     assert (result["epidural"].patients, result["epidural"].slices) == (1, 2)
     assert result["epidural"].dice.value == pytest.approx(0.75)
     assert (result["subdural"].patients, result["subdural"].dice.value) == (1, 0)
     assert np.isnan(result["subarachnoid"].dice.value)
-    assert list(figures.metrics_by_size(SOME)) == ["0 to 2 mL"]
-    groups = figures.metrics_by_group(SOME)
+    assert list(figures.metrics_by_size(SCANS)) == ["0 to 2 mL"]
+    groups = figures.metrics_by_group(SCANS)
     assert {name: item.patients for name, item in groups.items()} == {"age 0 to 17": 1, "age 18 to 44": 2}
-    clean = figures.clean_scan_metrics(SOME, threshold=0.5)
+    clean = figures.clean_scan_metrics(SCANS, threshold=0.5)
     assert (clean.n, clean.share_called.value, clean.slices_called) == (1, 1.0, 1)
     assert clean.most_ml_marked == pytest.approx(0.005)
 
 
 def test_the_worst_cases_come_in_order_of_harm():
-    """A missed bleed, then a false alarm; a is called and drawn well enough to be left out."""
-    assert [(item.line.patient, item.what) for item in figures.worst_scans(SOME, threshold=0.5)] == [
+    """The list starts with a missed bleed, then a false alarm. a is called, and its mask is good enough to be left
+    out."""
+    assert [(item.line.patient, item.what) for item in figures.worst_scans(SCANS, threshold=0.5)] == [
         ("b", "bleeds, but was not called"),
         ("c", "does not bleed, but was called"),
     ]
 
 
 def test_two_scans_of_a_patient_go_together():
-    """Resampled by patient: with one patient every resample is the same, so the interval has no width."""
-    twice = [replace(SOME[0], scan="1"), replace(SOME[0], scan="2", shared_px=np.array([0, 0, 0]))]
+    """Scans are resampled by patient. With one patient every resample is the same, so the interval has no width."""
+    twice = [replace(SCANS[0], scan="1"), replace(SCANS[0], scan="2", shared_px=np.array([0, 0, 0]))]
     result = figures.headline_metrics(twice)["dice_per_subject"]
     assert (result.value, result.low, result.high, result.n_patients) == (0.375, 0.375, 0.375, 1)
 
 
 def test_a_fold_is_calibrated_on_the_other_folds_alone():
-    """Changing the truth of fold 0 changes the scores of fold 1 and none of its own."""
+    """A change of the truth of fold 0 changes the scores of fold 1, and none of fold 0."""
     rng = np.random.default_rng(0)
     group = []
     for i in range(40):
@@ -162,7 +168,7 @@ def test_a_fold_is_calibrated_on_the_other_folds_alone():
 
 
 class Disk:
-    """Finds the planted 70 HU disk of `table_of_heads` by its brightness."""
+    """A model that finds the 70 HU disk of `table_of_heads` by its brightness."""
 
     recipe = Recipe("planted", "both", "unet2d", size=96, field="slice", neighbors=0, windows=("brain",))
 
@@ -223,10 +229,10 @@ def test_after_a_leaky_split_only_slices_held_out_are_judged():
     assert scans[0].bleeding.tolist() == [True, True]
     folds = {
         name: int(not name.endswith("/1")) for name in table.names
-    }  # of p0, which bleeds, one clean slice held out
+    }  # of p0, which bleeds, one clean slice is held out
     clean = _judge_models(Disk.models(folds=folds, split="leaky image"), "run", table, None)[0]
     assert not clean.labels.any()
-    assert clean.scan_scores[ANY] == 0  # though the whole scan scores 1
+    assert clean.scan_scores[ANY] == 0  # although the whole scan scores 1
 
 
 def test_a_report_is_plain_json_and_a_page_that_names_what_it_shows(tmp_path):
@@ -248,7 +254,8 @@ def test_a_report_is_plain_json_and_a_page_that_names_what_it_shows(tmp_path):
 
 
 def close_scores(seed=3):
-    """Twelve scans of eight slices around the threshold whose scores differ by 1e-7, in no order of their truth."""
+    """Twelve scans of eight slices. Their scores are around the threshold and differ by 1e-7, in an order that is
+    independent of the truth."""
     rng = np.random.default_rng(seed)
     scores = 0.5 + 1e-7 * rng.permutation(np.arange(-48, 48)).reshape(12, 8)
     true_px, mask_px = rng.integers(1, 30, (2, 12, 8))
@@ -274,7 +281,8 @@ def again(truth, score, threshold):
 
 
 def close_report(folder):
-    """The report of `close_scores` as it is read back, and (truth, score) of its slices from the table beside it."""
+    """The report of `close_scores` after reading it again, and (truth, score) of its slices from the table beside
+    it."""
     scans = close_scores()
     write_slices(scans, folder / FILE)
     report = build_report(scans, table_of_heads(), [Disk.models()], folds=(0,), calibrated="not", prevalence=0.1)
@@ -284,7 +292,7 @@ def close_report(folder):
 
 
 def test_every_pooled_figure_of_a_report_can_be_computed_again_from_the_tables_beside_it(tmp_path):
-    """Scores differ by 1e-7 around the threshold: with six decimals they tie and change sides."""
+    """The scores differ by 1e-7 around the threshold. With six decimals they would tie and change sides."""
     report, slices = close_report(tmp_path)
     rows = report["per_patient"]
     bleeding, score = (np.array([row[key] for row in rows]) for key in ("slices_with_blood", "scan_any"))
@@ -312,7 +320,7 @@ def test_dice_and_volumes_of_a_report_can_be_computed_again_from_its_lines(tmp_p
 @pytest.mark.long
 @pytest.mark.parametrize("task", ["segment", "classify", "both"])
 def test_a_run_of_any_task_is_judged_whole(tiny_runs, tmp_path, task):
-    """Trained on phantoms, so no patient of this set was seen."""
+    """The model was trained on phantoms, so no patient of this set is in its training set."""
     data = write_ct_ich(tmp_path / "set", GOOD)
     report = evaluate(tiny_runs[task].folder, data, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report.as_json()
@@ -331,7 +339,8 @@ def test_a_prevalence_of_nothing_is_refused(tiny_runs, tmp_path):
 
 
 def test_the_shipped_model_states_its_cross_validated_figures(models):
-    """On its card: the figures of the folds, each with interval and patients, and the calibration fitted there."""
+    """The model's card holds the figures of the folds, each with interval and patients, and the calibration of the
+    folds."""
     for model in models:
         card = model.card["figures"]
         for key in ("dice_per_subject", "slice_auc_any", "scan_auc_any", "volume_mae_ml", "ece"):
@@ -355,7 +364,7 @@ def test_the_folder_of_a_cross_validation_is_known_by_its_folds(tmp_path):
 
 
 def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp_path):
-    """Heads cut out have lost their scale and are refused."""
+    """Heads that were cropped have lost their scale and are refused."""
     full = build_store(table_of_heads(), tmp_path / "whole.slices", size=96, field="slice")
     report = evaluate(tiny_runs["both"].folder, full.path, tmp_path / "out")
     assert report.patients == tuple(f"p{i}" for i in range(8))
@@ -366,7 +375,8 @@ def test_a_store_of_whole_slices_is_judged_as_its_folder_would_be(tiny_runs, tmp
 
 
 def test_what_height_alone_reaches_stands_beside_every_auc_of_slices():
-    """Twelve heads bleed in their middle slice: height tells all, and so it does of heads of which a part is judged."""
+    """Twelve heads bleed in their middle slice. Height alone tells which slices bleed, also if only a part of a head is
+    judged."""
     middle = [int(k == 4) for k in range(9)]
     heads = [scan(f"p{k}", middle, [0.5] * 9) for k in range(12)]
     calls = figures.call_metrics(heads, of="slices", threshold=0.5, prevalence=0.1)
@@ -381,12 +391,12 @@ def test_what_height_alone_reaches_stands_beside_every_auc_of_slices():
 
 
 def test_what_the_largest_bright_blob_reaches_stands_beside_the_models_figures():
-    """Dice 0.5 on the one bleeding slice of a, 0 on that of b; of two bleeding and two clean slices 3 pairs in order;
-    two neighbors of a hold 24 px, the one slice of c 16, those of b 8."""
+    """Dice is 0.5 on the one bleeding slice of a and 0 on that of b. Of two bleeding and two clean slices, 3 pairs are
+    in order. Two neighbors of a hold 24 px, the one slice of c 16, those of b 8."""
     heads = [
-        replace(SOME[0].take_slices(np.array([0, 2])), blob_px=np.array([20, 4]), blob_shared_px=np.array([10, 0])),
-        replace(SOME[1], blob_px=np.array([8, 0]), blob_shared_px=np.array([0, 0])),
-        replace(SOME[2], blob_px=np.array([16]), blob_shared_px=np.array([0])),
+        replace(SCANS[0].take_slices(np.array([0, 2])), blob_px=np.array([20, 4]), blob_shared_px=np.array([10, 0])),
+        replace(SCANS[1], blob_px=np.array([8, 0]), blob_shared_px=np.array([0, 0])),
+        replace(SCANS[2], blob_px=np.array([16]), blob_shared_px=np.array([0])),
     ]
     assert figures.mask_metrics(heads).blob_dice.value == pytest.approx((0.5 + 0) / 2)
     slices, scans = (
@@ -394,15 +404,16 @@ def test_what_the_largest_bright_blob_reaches_stands_beside_the_models_figures()
     )
     assert slices.value == pytest.approx((3 + 2) / 6)  # 20 beats 4, 0 and 16; 8 beats 4 and 0
     assert scans.value == pytest.approx(1 / 2)  # 24 beats 16, 8 does not
-    assert figures.mask_metrics(SOME).blob_dice is None
-    assert figures.call_metrics(SOME, of="slices", threshold=0.5, prevalence=0.1).blob_auc is None
+    assert figures.mask_metrics(SCANS).blob_dice is None
+    assert figures.call_metrics(SCANS, of="slices", threshold=0.5, prevalence=0.1).blob_auc is None
     part = heads[0].take_slices(np.array([True, False]))
     assert (part.blob_px.tolist(), part.blob_shared_px.tolist()) == ([20], [10])
 
 
 def test_figures_that_flatter_stand_beside_those_of_empty_masks_on_paper():
-    """Six slices of 100 px; 20, 10 and 40 px of three are blood; 20, 10, 0, 0, 4, 5 are marked, 10 and 10 rightly."""
-    masks = figures.mask_metrics(SOME)
+    """Six slices of 100 px. Three hold 20, 10 and 40 px of blood. 20, 10, 0, 0, 4 and 5 px are marked, 10 and 10 of
+    them correctly."""
+    masks = figures.mask_metrics(SCANS)
     marked, empty = masks.as_published, masks.of_empty_masks
     assert marked.pixel_accuracy.value == pytest.approx((0.8 + 1 + 1 + 0.6 + 0.96 + 0.95) / 6)
     assert empty.pixel_accuracy.value == pytest.approx((0.8 + 0.9 + 1 + 0.6 + 1 + 1) / 6)
@@ -414,12 +425,13 @@ def test_figures_that_flatter_stand_beside_those_of_empty_masks_on_paper():
 
 
 def test_accuracy_stands_beside_that_of_never_calling_anything_on_paper():
-    """From 0.5, of six slices b1 and c1 are wrong, three bleed. With its six equal scores a slice that is called is
-    wrong in four of six cells where it bleeds and in six where not; one that is not called, in its two or none."""
-    result = figures.accuracy_metrics(SOME, LABELS, threshold=0.5)
+    """At threshold 0.5, b1 and c1 of six slices are wrong, and three slices bleed. All six label scores are equal. So a
+    called slice is wrong in four of six cells if it bleeds and in all six if not; a slice that is not called is wrong
+    in two cells or in none."""
+    result = figures.accuracy_metrics(SCANS, LABELS, threshold=0.5)
     assert result.slices.value == pytest.approx(4 / 6)
     assert result.slices_all_clean.value == pytest.approx(3 / 6)
     assert result.cells.value == pytest.approx(1 - (4 + 4 + 0 + 2 + 0 + 6) / 36)
     assert result.cells_all_clean.value == pytest.approx(1 - 6 / 36)
-    only_any = figures.accuracy_metrics(SOME, ["any"], threshold=0.5)
+    only_any = figures.accuracy_metrics(SCANS, ["any"], threshold=0.5)
     assert only_any.cells.value == only_any.slices.value

@@ -50,7 +50,8 @@ ROWS = [
 
 
 def test_each_kind_of_failure_gives_its_worst_and_no_scan_comes_twice():
-    """The worst missed bleed has no overlap either, the worst false alarm marks most: neither is shown again for it."""
+    """The worst missed bleed also has the lowest overlap, and the worst false alarm marks most. Each is shown only
+    once."""
     chosen = [(kind, row.scan) for kind, row in worst_by_kind(ROWS, threshold=0.5, count=99)]
     assert chosen == [
         ("missed bleed", "missed worst"),
@@ -68,8 +69,9 @@ def test_each_kind_of_failure_gives_its_worst_and_no_scan_comes_twice():
 
 
 def test_the_telling_slices_hold_what_is_most_wrong():
-    """More is missed than wrongly marked: slices 2 and 4 of the missed. Where more is wrongly marked, the slice with
-    most blood stays. Where nothing is wrong the heat tells, and no slice is shown where nothing is."""
+    """More is missed than wrongly marked, so slices 2 and 4 of the missed blood are shown. If more is wrongly marked,
+    the slice with most blood stays. If nothing is wrong, the heat decides, and no slice is shown where nothing is
+    marked."""
     truth, mask = np.zeros((6, 8, 8), bool), np.zeros((6, 8, 8), bool)
     truth[2, :5], truth[4, :4], truth[5, :2] = True, True, True
     mask[0, :6] = True
@@ -96,8 +98,8 @@ def test_a_sentence_says_what_went_wrong():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """p0 bleeds and is found; p1 is clean but holds a bright disk; p2 bleeds at 33 HU; p4 bleeds beside its outline,
-    which lies on brain."""
+    """p0 bleeds and is called. p1 is clean but has a bright disk. p2 bleeds at 33 HU. p4 bleeds beside its outline,
+    which is on brain."""
     table = table_of_heads(heads=6)
     pictures, masks = [hu.copy() for hu in table.pixels.pictures], [mask.copy() for mask in table.pixels.masks]
     for k in (2, 3):
@@ -111,7 +113,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def count_analyses(monkeypatch):
-    """The planted model in place of a run; what the gallery itself analyzes is counted."""
+    """The synthetic model replaces a run. What the gallery itself analyzes is counted."""
     from ich_lib.evaluation import gallery as module
 
     counted, analyze = [], module.analyze
@@ -122,7 +124,7 @@ def count_analyses(monkeypatch):
 
 @pytest.fixture(scope="module")
 def first(data, tmp_path_factory):
-    """What the gallery shows when it evaluates first, and its folder."""
+    """What the gallery shows if it evaluates first, and its folder."""
     out = tmp_path_factory.mktemp("first")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ich_lib.evaluation.gallery.load", lambda *_, **__: Disk.models())

@@ -1,4 +1,4 @@
-"""Models judged on scans made worse: drops that can be reckoned on paper, kept results, the command."""
+"""Models judged on corrupted scans: losses that can be computed on paper, saved results, the command."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 import ich_lib.evaluation.robustness as rob
 from ich_lib.__main__ import main
 from ich_lib.evaluation import judge, judge_scan, table_scan, table_truth
-from ich_lib.evaluation.robustness_page import format_change, spoiled, write_robustness_page
+from ich_lib.evaluation.robustness_page import corruption_examples, format_change, write_robustness_page
 from ich_lib.evaluation.robustness_summary import is_failing, summary_sentence
 from ich_lib.models.recipe import Recipe
 from ich_lib.phantoms import from_shares
@@ -23,7 +23,7 @@ NAMES = ("level", "width")
 
 
 def threshold_models(*, sha256="0" * 64, segments=True, **card):
-    """A "network" that calls blood what lies between 63.2 and 80 HU, and scores 1 where it sees some."""
+    """A "network" that calls voxels between 63.2 and 80 HU blood, and scores 1 if there are any."""
     recipe = Recipe("threshold", "both", "unet2d", size=SIDE, field="slice", neighbors=0, windows=("brain",))
 
     def answer(pictures):
@@ -49,7 +49,7 @@ def square_head(seed, *, bleeds=(), slices=4, pixels=SIDE):
 
 @pytest.fixture
 def paper(monkeypatch):
-    """Planted heads in place of phantoms, and the threshold in place of the shipped model."""
+    """Synthetic heads replace the phantoms, and a threshold replaces that of the shipped model."""
     monkeypatch.setattr(rob, "phantom", square_head)
     monkeypatch.setattr(rob, "load", lambda *_, **__: threshold_models())
     monkeypatch.setattr(rob, "SLICES", 4)
@@ -58,9 +58,9 @@ def paper(monkeypatch):
 
 
 def test_a_threshold_at_63_hu_loses_what_the_paper_says(paper, tmp_path):
-    """Blood of 70 HU. Off by 3 or 6 it stays between 63.2 and 80; by 10 it leaves, up or down, and with it go Dice
-    (1 to 0), half of the AUC (all scores tie), every call, and 200 voxels of 20 mm3: 4 mL. A window of 100 for 80 makes
-    64 of 70, one of 120 makes 60."""
+    """Blood has 70 HU. A shift of 3 or 6 leaves it between 63.2 and 80 HU. A shift of 10, up or down, does not, and
+    Dice (1 to 0), half of the AUC (all scores tie), every call, and 200 voxels of 20 mm3 (4 mL) are lost. A window of
+    100 instead of 80 makes 64 of 70; one of 120 makes 60."""
     report = rob.robustness(rob.plan(limit=3, only=NAMES), tmp_path)
     assert (report["scans"], report["bleeding"], report["readings"]) == (3, 2, 33)
     assert {name: figure["value"] for name, figure in report["clean"].items()} == {
@@ -118,7 +118,8 @@ def test_models_that_draw_no_mask_are_judged_by_their_scores(paper, monkeypatch,
 
 
 def test_a_stopped_reading_goes_on_where_it_was(paper, monkeypatch, tmp_path):
-    """Two scans: 2 readings clean, 10 under each corruption. Stopped in the second corruption, it repeats that one."""
+    """Two scans: 2 readings of the clean scans, 10 of each corruption. After a stop in the second corruption, only that
+    one is repeated."""
     planned, read, real = rob.plan(limit=2, only=NAMES), [], rob.outcome
 
     def counted(exam, candidate):
@@ -165,8 +166,9 @@ def outcome(patient, dice, *, truth=(True, False), scores=(0.9, 0.1), ml=(2.0, 1
 
 
 def test_changes_are_paired_and_scans_of_a_patient_go_together():
-    """Dice .9 and .5 of two patients both fall by .2: the values differ, the change has no width. A scan whose truth
-    faded from thick slices leaves both sides: else clean would keep its 0.1 and the change be wrong."""
+    """Dice 0.9 and 0.5 of two patients both fall by 0.2: the values differ, but the change has no width. A scan whose
+    truth disappeared in thick slices is left out on both sides. Otherwise the clean side would keep its 0.1, and the
+    change would be wrong."""
     clean = [outcome("a", 0.9), outcome("b", 0.5), outcome("b", 0.5), outcome("c", 0.1), outcome("d", None)]
     degraded = [outcome("a", 0.7), outcome("b", 0.3), outcome("b", 0.3), outcome("c", None), outcome("d", 0.2)]
     result = rob.compare_outcomes(clean, degraded, *rob.figures_by_name(0.5)["dice_per_subject"])
@@ -177,7 +179,7 @@ def test_changes_are_paired_and_scans_of_a_patient_go_together():
 
 
 def test_calls_and_volumes_on_paper():
-    """Bleeding slices .9 and .4, clean ones .1, .6, .9 and .1: 3.5 and 2 of 4 pairs in order."""
+    """Bleeding slices score 0.9 and 0.4; clean ones 0.1, 0.6, 0.9 and 0.1: 3.5 and 2 of 4 pairs in order."""
     figures = rob.figures_by_name(0.5)
     group = [outcome("a", 1.0), outcome("b", 1.0, scores=(0.4, 0.6)), outcome("c", None, truth=(False, False))]
     value = {name: statistic([item for item in group if counts(item)]) for name, (statistic, counts) in figures.items()}
@@ -214,7 +216,7 @@ def test_chosen_patients_keep_the_share_that_bleeds():
 
 
 def test_of_a_data_set_only_patients_never_seen_are_read(paper, monkeypatch):
-    """Of p0 to p7 the even ones were held out; all of them bleed."""
+    """Of p0 to p7 the even ones were held out, and all of them bleed."""
     table = table_of_heads(side=SIDE)
     monkeypatch.setattr(rob, "open_table", lambda data: table)
     folds = {f"p{i}": i % 2 for i in range(8)}
@@ -268,7 +270,7 @@ def test_a_scan_is_judged_alike_from_its_table_and_by_itself():
 
 
 def test_every_panel_has_one_scale_and_shows_its_intervals():
-    """A change of -0.1 a severity, its interval 0.05 to either side."""
+    """A change of -0.1 for each severity, with an interval of 0.05 to either side."""
 
     def row(severity):
         change = {"value": -0.1 * severity, "low": -0.1 * severity - 0.05, "high": -0.1 * severity + 0.05}
@@ -289,7 +291,7 @@ def test_every_panel_has_one_scale_and_shows_its_intervals():
 
 def test_examples_stand_in_rows_beside_the_clean_slice():
     exam = square_head(0, bleeds=["epidural"])
-    axes = examples(spoiled(exam)).axes
+    axes = examples(corruption_examples(exam)).axes
     assert len(axes) == 4 * len(CORRUPTIONS)
     clean = axes[0].images[0].get_array()
     assert all(np.array_equal(item.images[0].get_array(), clean) for item in axes[::4])

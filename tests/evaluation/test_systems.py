@@ -1,4 +1,4 @@
-"""The page of the five systems, made of run folders that are written in a moment."""
+"""The page of the five systems, made from run folders that are written in a moment."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def training(folder, name, *, task="both", dice=0.5, auc=0.8, **more):
 
 
 def with_masks(result):
-    """With figures that flatter: 0.95, 0.75 and 0.7, of empty masks 0.94, 0.5 and 0.45."""
+    """With figures that are too favorable: 0.95, 0.75 and 0.7; for empty masks 0.94, 0.5 and 0.45."""
     marked, empty = (Flattering(*map(figure, values)) for values in ((0.95, 0.75, 0.7), (0.94, 0.5, 0.45)))
     measures = ("dice_per_bleeding_slice", "dice_all_slices", "dice_per_scan", "iou_per_bleeding_slice")
     distances = ("hd95_mm_median", "surface_dice")
@@ -36,7 +36,7 @@ def with_masks(result):
 
 
 def cells_of(page, start):
-    """The cells of the line of a table that begins with a name; of the second such line, which holds results."""
+    """The cells of the table line that begins with a name; of the second such line, which holds results."""
     lines = [text for text in page.splitlines() if text.startswith(f"| `{start}`")]
     return [cell.strip() for cell in lines[-1].strip("|").split("|")]
 

@@ -1,4 +1,4 @@
-"""Hand-set weights and one bright pixel: where the heat must be is known before anything is computed."""
+"""Maps of networks with hand-set weights and one bright pixel: the correct place of the heat is known in advance."""
 
 import importlib.util
 import json
@@ -16,7 +16,7 @@ from keras import layers
 from ich_lib.__main__ import main
 from ich_lib.data.store import build_store
 from ich_lib.explanation import METHODS, explain, gradient_model, heat_map, heat_model, keras_vis, load_network
-from ich_lib.explanation.cut import cut
+from ich_lib.explanation.cut import split_model
 from ich_lib.explanation.filters import before_and_after, first_filters
 from ich_lib.explanation.methods import cam, grad_cam, grad_cam_plus_plus, saliency, seg_grad_cam, smooth_grad
 from ich_lib.explanation.scan import choose_model
@@ -40,7 +40,7 @@ TINY = Recipe("tiny", "both", "unet2d", {"filters": (4, 8)}, size=32, stored=64,
 
 
 def look(name="inner"):
-    """(n, y, x, 2) to three features: ReLU(second channel - 1/2), and two that nothing lights."""
+    """(n, y, x, 2) to three features: ReLU(second channel - 1/2), and two that stay zero."""
     inputs = layers.Input((SIDE, SIDE, 2), name="picture")
     x = layers.Conv2D(3, 1, activation="relu", name="look")(inputs)
     model = keras.Model(inputs, x, name=name)
@@ -49,7 +49,8 @@ def look(name="inner"):
 
 
 def bright_pixel_network(kind: str) -> keras.Model:
-    """A network that says `any` where the second channel is bright: flat, nested, or with a mask before its scores."""
+    """A network that scores `any` by the brightness of the second channel: flat, nested, or with a mask before its
+    scores."""
     inputs = layers.Input((SIDE, SIDE, 2), name="seen")
     body = look()
     x = body(inputs) if kind == "nested" else body.get_layer("look")(inputs)
@@ -65,7 +66,7 @@ def bright_pixel_network(kind: str) -> keras.Model:
 
 
 def bright(value=1.0):
-    """One picture, dark but for one pixel of its second channel."""
+    """One dark picture with one bright pixel in its second channel."""
     picture = np.zeros((1, SIDE, SIDE, 2), np.float32)
     picture[0, *AT, 1] = value
     return picture
@@ -92,19 +93,20 @@ def test_every_method_peaks_on_the_planted_pixel_and_a_dark_picture_gives_zeros(
 
 
 def test_grad_cam_on_paper():
-    """Feature 1/2 at one pixel of 256; the logit's slope by it is 90 / 256, everywhere."""
-    heat = grad_cam(cut(bright_pixel_network("nested")), bright())
+    """The feature is 1/2 at one pixel of 256. The slope of the logit with respect to it is 90 / 256 everywhere."""
+    heat = grad_cam(split_model(bright_pixel_network("nested")), bright())
     assert heat[0, *AT] == pytest.approx(0.5 * 90 / 256)
-    against = grad_cam(cut(bright_pixel_network("flat")), bright(), of=0)  # column 0 holds it against
+    # column 0 has a negative weight for it
+    against = grad_cam(split_model(bright_pixel_network("flat")), bright(), of=0)
     assert not against.any()
 
 
 def test_a_sure_sigmoid_is_explained_all_the_same():
-    """At a logit of 87890 float32 says 1 and its slope is 0; the logit's is not."""
+    """At a logit of 87890 the score is 1 in float32 and its slope is 0. The slope of the logit is not 0."""
     model, picture = bright_pixel_network("flat"), bright(500_000)
     assert float(model(picture)[0, 1]) == 1
     assert peak(grad_cam(model, picture)[0]) == AT
-    assert peak(saliency(cut(model), picture)[0]) == AT
+    assert peak(saliency(split_model(model), picture)[0]) == AT
 
 
 def test_a_segmenter_alone_is_explained_by_its_mask():
@@ -115,13 +117,13 @@ def test_a_segmenter_alone_is_explained_by_its_mask():
 
 
 def test_a_mask_is_explained_at_the_bottom():
-    assert cut(build(TINY), output="mask").layer == "bottom_drop"
-    assert cut(build(TINY)).layer == "features"
-    assert cut(build(TINY), "down0_relu2").features(np.zeros((1, 32, 32, 6))).shape == (1, 32, 32, 4)
+    assert split_model(build(TINY), output="mask").layer == "bottom_drop"
+    assert split_model(build(TINY)).layer == "features"
+    assert split_model(build(TINY), "down0_relu2").features(np.zeros((1, 32, 32, 6))).shape == (1, 32, 32, 4)
 
 
 def nested_twin(flat: keras.Model) -> keras.Model:
-    """The same layers, the first half inside two networks, one in the other."""
+    """The same layers; the first half is inside two networks, one in the other."""
     inputs = layers.Input(flat.input.shape[1:])
     inner = keras.Model(flat.input, flat.get_layer("block1_2_join").output, name="inner")
     around = keras.Sequential([layers.Input(flat.input.shape[1:]), inner], name="around")
@@ -147,9 +149,9 @@ def test_nested_and_flat_give_the_same_map():
     nested = nested_twin(flat)
     assert np.array(nested(pictures())) == pytest.approx(np.array(flat(pictures())), rel=1e-5)
     for method in (grad_cam, grad_cam_plus_plus, saliency):
-        assert method(cut(nested), pictures()) == pytest.approx(method(cut(flat), pictures()), rel=1e-5)
-    inside = grad_cam(cut(nested, "block1_1_conv"), pictures())  # a layer two networks deep
-    assert inside == pytest.approx(grad_cam(cut(flat, "block1_1_conv"), pictures()), rel=1e-5)
+        assert method(split_model(nested), pictures()) == pytest.approx(method(split_model(flat), pictures()), rel=1e-5)
+    inside = grad_cam(split_model(nested, "block1_1_conv"), pictures())  # a layer two networks deep
+    assert inside == pytest.approx(grad_cam(split_model(flat, "block1_1_conv"), pictures()), rel=1e-5)
 
 
 def test_two_layers_of_one_name_in_two_networks_are_told_apart():
@@ -158,25 +160,25 @@ def test_two_layers_of_one_name_in_two_networks_are_told_apart():
     second.get_layer("look").set_weights([np.zeros((1, 1, 2, 3), np.float32), np.zeros(3, np.float32)])
     x = layers.Subtract(name="rest")([first(inputs), second(inputs)])
     model = keras.Model(inputs, layers.Dense(1, name="scores")(layers.GlobalMaxPooling2D()(x)))
-    assert np.array(cut(model).whole(bright())) == pytest.approx(np.array(model(bright())))
-    assert peak(np.abs(cut(model).features(bright()))[0].sum(-1)) == AT
+    assert np.array(split_model(model).network(bright())) == pytest.approx(np.array(model(bright())))
+    assert peak(np.abs(split_model(model).features(bright()))[0].sum(-1)) == AT
 
 
 def test_our_own_path_agrees_with_tf_keras_vis():
     if not importlib.util.find_spec("tf_keras_vis"):
         pytest.skip("tf-keras-vis is not installed: pip install -r requirements-course.txt")
     model = small_densenet()
-    assert keras_vis.is_usable(cut(model))
-    assert not keras_vis.is_usable(cut(bright_pixel_network("nested")))
-    assert not keras_vis.is_usable(cut(bright_pixel_network("two outputs")))
+    assert keras_vis.is_usable(split_model(model))
+    assert not keras_vis.is_usable(split_model(bright_pixel_network("nested")))
+    assert not keras_vis.is_usable(split_model(bright_pixel_network("two outputs")))
     for method in (grad_cam, grad_cam_plus_plus, saliency, smooth_grad):
-        reference, actual = method(model, pictures(), of=2), method(cut(model), pictures(), of=2)
+        reference, actual = method(model, pictures(), of=2), method(split_model(model), pictures(), of=2)
         assert reference.max() > 0
         assert actual == pytest.approx(reference, rel=1e-3, abs=1e-5 * float(reference.max())), method.__name__
 
 
 def test_the_class_activation_map_of_the_shipped_model_is_its_grad_cam(models):
-    """ONNX against gradients, on three slices of a bleeding phantom, after scaling to the peak."""
+    """Maps by ONNX compared with gradients, on three slices of a bleeding phantom, after scaling to the peak."""
     scan = phantom(101, bleeds=["epidural"], pixels=128, slices=8, thickness_mm=15).scan
     recipe = models.classifier.recipe
     (visited,) = model_inputs(scan.hu, slice_box(scan.hu.shape), recipe, range(4, 7))
@@ -188,7 +190,7 @@ def test_the_class_activation_map_of_the_shipped_model_is_its_grad_cam(models):
 
 def test_a_model_with_depth_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match=r"looks at blocks of slices.*choose one without depth"):
-        cut(unet3d((8, 16, 16, 1), filters=(2, 4)))
+        split_model(unet3d((8, 16, 16, 1), filters=(2, 4)))
     deep = Model("deep", replace(TINY, depth=8), "0", lambda p: ModelOutput(), {})
     with pytest.raises(ValueError, match="deep looks at blocks of 8 slices"):
         choose_model(Models(deep, deep), "grad-cam", "run")
@@ -196,11 +198,11 @@ def test_a_model_with_depth_is_refused_in_one_sentence():
 
 def test_what_cannot_be_explained_is_said():
     with pytest.raises(ValueError, match=r"planted has no layer called 'lok'; there are look, features"):
-        cut(bright_pixel_network("flat"), "lok")
+        split_model(bright_pixel_network("flat"), "lok")
     with pytest.raises(ValueError, match="Layer pool of planted has no rows and columns"):
-        cut(bright_pixel_network("flat"), "pool")
+        split_model(bright_pixel_network("flat"), "pool")
     with pytest.raises(ValueError, match="must be functional, or sequential and built"):
-        cut(keras.Sequential([layers.Dense(2)]))
+        split_model(keras.Sequential([layers.Dense(2)]))
     with pytest.raises(ValueError, match=r"No method is called 'lime'; choose from cam, grad-cam"):
         explain(disk(), "lime")
     with pytest.raises(ValueError, match="gives no score for 'fracture'"):
@@ -211,13 +213,15 @@ def test_what_cannot_be_explained_is_said():
 
 
 def backend_maps(folder) -> dict:
-    """Maps of the planted and a small random network, whose weights one backend saves."""
+    """Maps of the hand-set network and a small random one, whose weights one backend saves."""
     model = small_densenet()
     path = folder / "small.weights.h5"
     if not path.exists():
         model.save_weights(path)
     model.load_weights(path)
-    output = {name: method(cut(model), pictures()).tolist() for name, method in METHODS.items() if name[:3] != "seg"}
+    output = {
+        name: method(split_model(model), pictures()).tolist() for name, method in METHODS.items() if name[:3] != "seg"
+    }
     return output | {"seg-grad-cam": seg_grad_cam(bright_pixel_network("two outputs"), bright()).tolist()}
 
 
@@ -241,7 +245,7 @@ def test_another_backend_draws_the_same_maps(backend, tmp_path):
 
 
 def disk(slices=5, at=2):
-    """Brain of 30 HU; a disk of 95 HU on the left of one slice."""
+    """Brain of 30 HU with a disk of 95 HU on the left of one slice."""
     hu = np.full((slices, 64, 64), 30, np.float32)
     y, x = np.mgrid[:64, :64]
     hu[at][np.hypot(y - 20, x - 12) < 8] = 95
@@ -263,7 +267,7 @@ def test_heat_lies_on_the_scans_voxels_with_one_scale_for_all_slices():
 
 
 def run_folder(folder, table=None, *, held_out=0, seed=0, spread=True):
-    """A finished run of random weights, its patients in two folds."""
+    """A finished run with random weights whose patients are in two folds."""
     names = [] if table is None else table.patients
     folder.mkdir(parents=True)
     folds = {name: i // 2 % 2 if spread else 1 for i, name in enumerate(names)}
@@ -275,7 +279,8 @@ def run_folder(folder, table=None, *, held_out=0, seed=0, spread=True):
 
 
 def test_a_mirrored_head_has_mirrored_heat(tmp_path):
-    """Every slice is also scored mirrored, so a run with random weights is as symmetrical as the shipped one."""
+    """Every slice is also scored as a mirror image, so a run with random weights is as symmetrical as the shipped
+    one."""
     run, scan = run_folder(tmp_path / "run"), disk()
     mirrored = replace(scan, hu=scan.hu[:, :, ::-1].copy())
     for name in ("grad-cam", "saliency", "seg-grad-cam"):
@@ -294,7 +299,7 @@ def test_class_activation_maps_of_a_run_are_its_grad_cam(tmp_path):
 
 
 def test_the_first_filters_before_and_after(tmp_path):
-    """Before: what the recipe's seed draws, since nothing was there to start from. After: what lies in the run."""
+    """Before: the weights that the recipe's seed draws, as the run started from none. After: the weights in the run."""
     run = run_folder(tmp_path / "run")
     before, after = before_and_after(run)
     keras.utils.set_random_seed(TINY.seed)
@@ -303,7 +308,8 @@ def test_the_first_filters_before_and_after(tmp_path):
     assert not np.array_equal(before, after)
     assert first_filters(bright_pixel_network("nested"))[0].tolist() == [[[0, 1]]]
     other = build(TINY)
-    other.save_weights(run / "start.weights.h5")  # a run that started from another has its first weights
+    # a run that started from another one has the first weights of that one
+    other.save_weights(run / "start.weights.h5")
     assert np.array_equal(before_and_after(run)[0], first_filters(other))
     picture = filters(before, after).axes
     assert np.array_equal(picture[0].images[0].get_array(), before[0, ..., 2])
@@ -313,14 +319,14 @@ def test_the_first_filters_before_and_after(tmp_path):
 
 
 def test_pointing_and_energy_on_paper():
-    """Of a map 3 lie in the blood and 1 beside it; a peak two pixels off is a matter of tolerance."""
+    """A map has 3 in the blood and 1 beside it. Whether a peak two pixels away is a hit depends on the tolerance."""
     blood = np.zeros((8, 8), bool)
     blood[2, 2:5] = True
     heat = np.zeros((8, 8))
     heat[2, 3], heat[6, 6] = 3, 1
     assert energy_inside(heat, blood) == pytest.approx(0.75)
     assert hits_blood(heat, blood, tolerance_px=0)
-    heat[4, 4] = 5  # two pixels below the blood's right end
+    heat[4, 4] = 5  # two pixels below the right end of the blood
     assert energy_inside(heat, blood) == pytest.approx(3 / 9)
     assert not hits_blood(heat, blood, tolerance_px=1.9)
     assert hits_blood(heat, blood, tolerance_px=2)
@@ -336,7 +342,7 @@ def test_the_blob_sits_in_the_middle_of_the_head():
 
 
 def test_each_scan_is_explained_by_the_run_that_never_saw_it(tmp_path):
-    """Four of eight heads bleed, two slices each, two heads a fold."""
+    """Four of eight heads bleed, in two slices each; two heads are in each fold."""
     table = table_of_heads(side=64)
     store = build_store(table, tmp_path / "whole.slices", size=64, field="slice")
     for fold in (0, 1):
@@ -387,16 +393,16 @@ def test_the_command_writes_heat_on_the_files_own_grid(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "Name a scan to explain"),
         (["scan.nii.gz", "--method", "cam", "--method", "saliency"], "one method at a time; got cam and saliency"),
         (["--score"], "--score takes its scans only from --data"),
     ],
 )
-def test_a_question_that_makes_no_sense_gets_one_sentence(arguments, told, tmp_path, capsys):
+def test_a_question_that_makes_no_sense_gets_one_sentence(arguments, message, tmp_path, capsys):
     assert main(["explain", *arguments, "--out", str(tmp_path)]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_class_activation_maps_need_no_keras():
@@ -415,14 +421,14 @@ def test_the_page_leaves_the_gray_picture_as_it_is():
     heat = np.zeros(scan.hu.shape, np.float16)
     heat[2, 18:22, 10:14] = 0.5
     figure = explanation(scan, heat, title="cam of any", slices=2)
-    plain, under, bar = figure.axes[0], figure.axes[1], figure.axes[-1]  # of slice 3, which comes before 5
+    plain, under, bar = figure.axes[0], figure.axes[1], figure.axes[-1]  # of slice 3, which is before 5
     gray = window(scan.hu[2], *WINDOWS["brain"])
     for axes in (plain, under):
         assert np.array_equal(axes.images[0].get_array(), gray)
         assert axes.images[0].get_clim() == (0, 1)
     assert [image.get_cmap().name for image in under.images] == ["gray", "inferno"]
     assert under.images[1].get_clim() == bar.get_ylim() == (0, 1)
-    assert under.images[1].get_alpha()[0, 0] == 0  # where there is no heat the picture is seen as it is
+    assert under.images[1].get_alpha()[0, 0] == 0  # without heat the picture keeps its colors
     assert {"R", "L"} <= {text.get_text() for text in plain.texts}
     texts = " ".join(text.get_text() for text in figure.texts)
     assert "Not a medical device" in texts

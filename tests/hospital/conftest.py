@@ -8,7 +8,7 @@ from ich_lib.phantoms import phantom
 from ich_lib.reports.case_files import write_dicom
 from tests.hospital.orthanc import TITLE, Orthanc
 
-PATIENT = "PLANTED-NAME"  # looked for in every log
+PATIENT = "PLANTED-NAME"  # the tests look for it in every log
 
 
 @pytest.fixture(scope="session")

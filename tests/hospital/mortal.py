@@ -1,7 +1,7 @@
 """A listener that dies where a test says: one study from its first slice to its last file, killed at one step.
 
-Reads a line of JSON for each life: folder, slices, target, and the step it dies at, if at any. Each life is a fork of
-this process, which has imported everything and started no thread.
+It reads a line of JSON for each life: folder, slices, target, and the step at which it dies, if any. Each life is a
+fork of this process, which has imported everything and started no thread.
 """
 
 import importlib
@@ -25,17 +25,17 @@ from ich_lib.scan import Scan
 KILLED = 9
 
 
-def live(told: dict) -> None:
-    """Receive all slices, as a sender that tries again does; close, analyze, deliver."""
+def live(instructions: dict) -> None:
+    """Receive all slices, like a sender that tries again, then close, analyze and deliver."""
     work.read = lambda paths, isolated: read(paths)  # one process less to start
-    work.analyze = lambda scan, models: _analyzed(scan, Path(told["cache"]) / f"{len(scan.hu)}.pickle")
+    work.analyze = lambda scan, models: _analyzed(scan, Path(instructions["cache"]) / f"{len(scan.hu)}.pickle")
     capture.picture_of = lambda result: np.zeros((32, 32, 3), np.uint8)  # no figure to draw
-    if told["dies"]:
-        _die_at(*told["dies"])
-    target = parse_target(told["target"])
-    settings = Settings(Path(told["folder"]), targets=(target,), disk_share=1.0, wait_s=0, timeout_s=5)
+    if instructions["dies"]:
+        _die_at(*instructions["dies"])
+    target = parse_target(instructions["target"])
+    settings = Settings(Path(instructions["folder"]), targets=(target,), disk_share=1.0, wait_s=0, timeout_s=5)
     ledger = Ledger(settings.folder / "ledger.sqlite")
-    for path in told["slices"]:
+    for path in instructions["slices"]:
         shutil.copyfile(path, arriving := receive.new_file(settings))
         assert receive.keep(arriving, ledger, settings).status == 0
     ledger.close_due(float("inf"))
@@ -47,7 +47,7 @@ def live(told: dict) -> None:
 
 
 def _analyzed(scan: Scan, cache: Path) -> Result:
-    """By the model the first time; here it is the order of steps that counts."""
+    """The model runs only the first time; later only the order of the steps matters."""
     if not cache.is_file():
         cache.with_suffix(".part").write_bytes(pickle.dumps(analyze(scan)))
         cache.with_suffix(".part").rename(cache)
@@ -76,7 +76,7 @@ def _die_at(name: str, when: str, call: int) -> None:
 
 
 def main() -> None:
-    """A fork for each line; how it ended is the answer: 0, or the number of the signal."""
+    """A fork for each line. The answer is how it ended: 0, or the number of the signal."""
     _say("ready")
     for line in sys.stdin:
         child = os.fork()

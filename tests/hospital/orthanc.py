@@ -1,4 +1,4 @@
-"""Orthanc on loopback, started and stopped by the tests; every image that it is given leaves a line."""
+"""Orthanc on this machine, started and stopped by the tests. It notes every image that it receives."""
 
 import json
 import resource
@@ -29,8 +29,8 @@ class Orthanc:
     """One Orthanc.
 
     Args:
-        folder: for what it keeps.
-        peer_port: where it reaches us, as modality "ich".
+        folder: for its files.
+        peer_port: the port at which it reaches this program, as modality "ich".
     """
 
     def __init__(self, folder: Path, peer_port: int = 0):
@@ -67,7 +67,7 @@ class Orthanc:
     def start(self):
         self.process = subprocess.Popen(
             [PROGRAM, str(self.folder / "orthanc.json")],
-            stdout=subprocess.PIPE,  # no file: it could not be written to either where the disk is full
+            stdout=subprocess.PIPE,  # no log file: it could not be written either if the disk is full
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
@@ -104,18 +104,18 @@ class Orthanc:
         self.process.send_signal(signal.SIGCONT)
 
     def fill_disk(self):
-        """Every file larger than some bytes fails to be written, as on a disk that is full."""
+        """Writing fails for every file above some size, as on a full disk."""
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
 
     def free_disk(self):
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     def received(self):
-        """UIDs of all that it was ever given, in order."""
+        """UIDs of all images that it ever received, in order."""
         return [line.split("RECEIVED ")[1].strip() for line in list(self.lines) if "RECEIVED " in line]
 
     def kept(self):
-        """UIDs of what it has."""
+        """UIDs of the images that it has."""
         found = self.http.get("/instances", params={"expand": ""}).json()
         return sorted(instance["MainDicomTags"]["SOPInstanceUID"] for instance in found)
 

@@ -1,4 +1,5 @@
-"""Files to an archive that fails in every way: nothing lost, nothing twice, and what is given up says why."""
+"""Files for an archive that fails in every way: none is lost, none is sent twice, and each one given up has a
+reason."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from ich_lib.hospital.deliver import ERRORS, WHY, deliver_next, retry
+from ich_lib.hospital.deliver import ERRORS, REASON_FILE, deliver_next, retry
 from ich_lib.hospital.ledger import FAILED, SENDING, SENT, WAITING
 from ich_lib.hospital.settings import Target, parse_target
 from release import free_port
@@ -86,7 +87,7 @@ def test_a_fault_of_the_target_is_waited_out_and_its_files_arrive_once(fault, wh
             mend()
     first, *others = ledger.deliveries()
     assert (first.state, first.tries) == (WAITING, 1)
-    assert re.search(why, first.why)
+    assert re.search(why, first.reason)
     assert [(one.state, one.tries) for one in others] == [(WAITING, 0)] * 2, "those behind it wait: the order is kept"
     send_all(ledger, queued, now=1e9)
     assert states(ledger) == [(SENT, 1), (SENT, 0), (SENT, 0)]
@@ -101,7 +102,7 @@ def test_what_is_given_up_lies_in_a_folder_that_says_why_until_it_is_retried(que
     folders = sorted((queued.folder / ERRORS).iterdir())
     assert len(folders) == 3
     for folder in folders:
-        text = (folder / WHY).read_text()
+        text = (folder / REASON_FILE).read_text()
         assert "after 3 tries. The last one: the target does not answer" in text
         assert PATIENT not in text
         assert len(list(folder.glob("*.dcm"))) == 1
@@ -118,7 +119,7 @@ def test_a_file_that_is_gone_is_given_up_and_holds_up_no_other(queued, ledger, o
     ledger.set_made("1.2", "w", "e", [("1.9", str(tmp_path / "gone.dcm")), *files], [other.url])
     send_all(ledger, queued, now=1e12, target=other)
     gone, *others = ledger.deliveries()[3:]
-    assert (gone.state, gone.why) == (FAILED, "the file cannot be read: FileNotFoundError")
+    assert (gone.state, gone.reason) == (FAILED, "the file cannot be read: FileNotFoundError")
     assert [one.state for one in others] == [SENT] * 3
 
 
@@ -138,7 +139,7 @@ def test_waits_double_and_end(queued, ledger):
 
 @pytest.mark.parametrize("arrived", [True, False])
 def test_what_a_killed_process_left_on_its_way_is_asked_for_before_it_is_sent_again(arrived, queued, ledger, orthanc):
-    """The target has it or has it not; either way it has been given it once."""
+    """Whether the target has the file or not, it has received it once."""
     before = len(orthanc.received())
     first = ledger.deliveries()[0]
     if arrived:
@@ -173,7 +174,7 @@ def test_stow_sends_asks_and_survives_an_archive_that_is_gone(queued, web, ledge
     assert deliver_next(ledger, queued, web, lambda: 0.0)
     orthanc.start()
     first = ledger.deliveries()[3]
-    assert (first.state, first.why) == (WAITING, "the target does not answer")
+    assert (first.state, first.reason) == (WAITING, "the target does not answer")
     before = len(orthanc.received())
     orthanc.upload([Path(first.path)])
     ledger.set_delivery(first, SENDING)
@@ -187,7 +188,7 @@ def test_stow_to_an_address_that_is_no_archive_says_what_it_answers(queued, ledg
     first = ledger.deliveries()[0]
     ledger.set_made("1.2", "w", "d", [(first.sop, first.path)], [target.url])
     deliver_next(ledger, queued, target, lambda: 0.0)
-    assert ledger.deliveries()[-1].why == "the target answered with 404"
+    assert ledger.deliveries()[-1].reason == "the target answered with 404"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The process is killed at every step of one study: nothing is lost, nothing is sent twice."""
+"""The process is killed at every step of one study: nothing is lost, and nothing is sent twice."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from ich_lib.hospital.ledger import SENT, Ledger
 from tests.conftest import ROOT
 from tests.hospital.conftest import with_target
 
-STEPS = [  # function, before or after, and which call of it: in the order of a study's life
+STEPS = [  # function, before or after, and the number of the call, in the order of a study's life
     ("receive.keep", "before", 1),
     ("ledger:Ledger.add_image", "before", 3),
     ("ledger:Ledger.add_image", "after", 3),

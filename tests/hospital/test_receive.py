@@ -28,7 +28,7 @@ from tests.hospital.conftest import PATIENT
 
 @pytest.fixture
 def server(ledger, settings, request):
-    """Listening; parametrized indirectly with other settings."""
+    """A running listener; other settings by indirect parametrization."""
     settings = dataclasses.replace(settings, port=free_port(), **getattr(request, "param", {}))
     served = receive.start_server(ledger, settings)
     yield settings
@@ -192,7 +192,7 @@ def test_a_disk_at_its_mark_takes_no_new_work(used, status, ledger, settings, sl
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_names_from_outside_name_no_file(ledger, settings, slices, tmp_path):
-    """A UID may say anything; here it climbs out of our folder."""
+    """A UID may contain anything; this one leads out of the folder."""
     climbing = changed(slices[0], tmp_path, SeriesInstanceUID="1.2.77.99.4")
     climbing.write_bytes(climbing.read_bytes().replace(b"1.2.77.99.4", b"../../../ab"))
     assert kept(climbing, ledger, settings) == SUCCESS
@@ -246,7 +246,7 @@ def test_with_a_certificate_only_those_with_one_that_is_known_may_connect(ledger
 
 @pytest.fixture
 def web(ledger, settings):
-    """A client of the STOW app, as from this computer."""
+    """A client of the STOW app on this computer."""
     starlette = pytest.importorskip("starlette.testclient")
     with starlette.TestClient(stow.build_app(ledger, settings), client=("127.0.0.1", 5000)) as client:
         yield client

@@ -1,4 +1,5 @@
-"""The whole way on loopback: Orthanc sends a study, it is analyzed, SEG, SR and capture come back and are sound."""
+"""The whole round trip on this machine: Orthanc sends a study, it is analyzed, and SEG, SR and capture come back and
+are valid."""
 
 import dataclasses
 import io
@@ -43,7 +44,7 @@ def orthanc(tmp_path_factory, port):
 
 
 def files_in(orthanc):
-    """All that the archive has, by modality."""
+    """All files in the archive, by modality."""
     found = {}
     for key in orthanc.http.get("/instances").json():
         file = dcmread(io.BytesIO(orthanc.http.get(f"/instances/{key}/file").content))
@@ -61,7 +62,7 @@ def wait_for_results(orthanc, count=3):
 
 @pytest.fixture(scope="module")
 def came_back(orthanc, port, slices, tmp_path_factory):
-    """What the archive has after it sent the study by C-STORE and got the results by C-STORE."""
+    """The archive's content after it sent the study by C-STORE and received the results by C-STORE."""
     from ich_lib.hospital.settings import Settings
 
     settings = Settings(
@@ -91,7 +92,7 @@ def test_results_stand_beside_the_images_in_the_same_study_of_the_same_patient(c
 
 
 def test_the_segmentation_refers_to_the_very_images_and_lies_where_they_lie(came_back, slices):
-    """What a viewer asks before it lays one over a series: study, series, frame of reference, images."""
+    """The attributes that a viewer needs to lay one over a series: study, series, frame of reference, images."""
     (seg,) = came_back["SEG"]
     source = {str(image.SOPInstanceUID): image for image in map(dcmread, slices)}
     first = next(iter(source.values()))
@@ -200,7 +201,7 @@ def test_images_of_a_closed_study_are_deleted_and_its_result_is_remembered(ledge
     assert forget(ledger, settings, 900) == len(slices)
     assert not any(Path(path).exists() for path in paths)
     assert ledger.is_made(series, "w", "d")
-    assert ledger.most(series) == len(slices), "a pull does not fetch it again"
+    assert ledger.count_received(series) == len(slices), "a pull does not fetch it again"
 
 
 @pytest.fixture
@@ -222,7 +223,8 @@ def test_a_pull_fetches_each_series_once_and_a_slice_that_came_later(dicomweb, l
 
 
 def test_stow_in_and_stow_out(dicomweb, settings, slices):
-    """The same way over DICOMweb, and a process that ends in between: what waits is sent by the next."""
+    """The same round trip over DICOMweb, with a process that ends in between. The next process sends what is
+    waiting."""
     import httpx
 
     port = free_port()
@@ -240,7 +242,7 @@ def test_stow_in_and_stow_out(dicomweb, settings, slices):
 
 
 def test_libraries_say_nothing_while_it_listens(settings, capsys):
-    """Their warnings and log lines quote the file: highdicom's on an odd name, pydicom's on an odd value."""
+    """Their warnings and log lines quote the file: highdicom's an odd name, pydicom's an odd value."""
     import logging
     import warnings
 
@@ -258,7 +260,7 @@ def test_a_second_listener_on_one_folder_is_refused(settings):
 
 
 def send_study(settings, paths):
-    """In one association, as a scanner does."""
+    """Send files in one association, like a scanner."""
     association = calling(settings, CTImageStorage)
     for path in paths:
         assert association.send_c_store(dcmread(path)).Status == 0
@@ -267,7 +269,7 @@ def send_study(settings, paths):
 
 @pytest.mark.long
 def test_twenty_studies_at_once_keep_their_order_and_memory_flat(settings, slices, tmp_path, monkeypatch):
-    """From four senders at a time. Memory after the last five is what it was after the first ten."""
+    """From four senders at a time. The memory after the last five is that after the first ten."""
     import psutil
 
     from ich_lib.hospital import work

@@ -1,4 +1,4 @@
-"""What the height of a slice tells of blood, planted in scans of known levels."""
+"""What the height of a slice says about blood, in synthetic scans of known levels."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,8 @@ def test_blood_at_every_level_alike_is_not():
 
 
 def test_a_patient_never_scores_himself():
-    """One patient bleeds where nobody else does: his own slices, in both of his scans, tell nothing."""
+    """One patient bleeds at a height where no other patient does. His own slices, in both of his scans, do not count
+    for him."""
     heights = [np.linspace(0, 1, 20)] * 4
     labels = [heights[0] > 0.8, heights[0] > 0.8, heights[0] < 0.2, heights[0] < 0.2]
     scores = height_scores(heights, labels, ["odd", "odd", "one", "two"])
@@ -39,7 +40,7 @@ def test_a_patient_never_scores_himself():
 
 
 def test_the_score_is_the_share_of_bleeding_slices_at_that_height():
-    """Slices at one height only: of 3 of the others' 4, two bleed."""
+    """The other patients have three slices at this height, and two of them bleed."""
     heights = [np.full(4, 0.5), np.full(2, 0.5), np.full(1, 0.5)]
     labels = [np.zeros(4, bool), np.array([True, False]), np.array([True])]
     assert height_scores(heights, labels, ["a", "b", "c"])[0] == pytest.approx(2 / 3)

@@ -110,7 +110,7 @@ def test_empty_masks_count_as_the_stated_policy_says(measure, both_empty, nothin
 
 
 def test_an_empty_mask_looks_good_to_accuracy_and_half_good_to_mean_iou():
-    """One bleeding pixel of 100, and nothing called: why published 99 % and 0.495 say nothing of bleeds."""
+    """One bleeding pixel of 100, and nothing is called: the published 99 % and 0.495 say nothing about bleeds."""
     truth = np.arange(100) == 7
     nothing = np.zeros(100, bool)
     assert pixel_accuracy(truth, nothing) == pytest.approx(0.99)
@@ -128,7 +128,8 @@ def test_dice_and_iou_of_one_image_are_tied_so_a_published_pair_was_none():
 
 
 def test_means_over_images_leave_the_curve_upward_only():
-    """Six right answers and one of Dice 0: both means are 6 / 7, Dice 0.857 and IoU 0.857, above the curve's 0.75."""
+    """Six correct answers and one with Dice 0: both means are 6 / 7. Dice 0.857 and IoU 0.857 are above the curve's
+    0.75."""
     dices = np.array([1, 1, 1, 1, 1, 1, 0])
     ious = [iou_of_dice(d) for d in dices]
     assert np.mean(dices) == np.mean(ious) == pytest.approx(0.857, abs=0.001)
@@ -136,7 +137,7 @@ def test_means_over_images_leave_the_curve_upward_only():
 
 
 def test_slices_without_blood_do_not_count_for_the_subject():
-    """Two slices with blood score 1 and 0; a clean third one with a false alarm changes nothing."""
+    """Two slices with blood score 1 and 0. A third, clean slice with a false alarm changes nothing."""
     truth = np.zeros((3, 2, 2), bool)
     mask = truth.copy()
     truth[0], mask[0], truth[1], mask[2] = True, True, True, True
@@ -148,11 +149,11 @@ def test_a_subject_without_blood_has_no_dice():
 
 
 def test_ppv_falls_with_prevalence_as_bayes_says():
-    """Of 1000 patients 100 bleed: 90 called rightly, 90 wrongly. Of 1000 with 10: 9 and 99."""
+    """Of 1000 patients 100 bleed: 90 are called correctly, 90 wrongly. If 10 bleed: 9 and 99."""
     assert ppv(0.9, 0.9, 0.1) == pytest.approx(90 / 180)
     assert ppv(0.9, 0.9, 0.01) == pytest.approx(9 / 108)
     assert npv(0.9, 0.9, 0.1) == pytest.approx(810 / 820)
-    assert npv(0.8, 0.6, 0.25) == pytest.approx(450 / 500)  # of 1000: 450 rightly sent on, 50 missed
+    assert npv(0.8, 0.6, 0.25) == pytest.approx(450 / 500)  # of 1000: 450 correctly sent on, 50 missed
 
 
 def test_ppv_and_npv_at_the_samples_own_prevalence_are_those_of_the_sample(paper):
@@ -202,7 +203,8 @@ def test_log_loss_on_paper_and_of_one_class():
 
 
 def test_calibration_on_paper():
-    """Said 0.2 of ten and 2 true: no gap. Said 0.9 of thirty and 18 true: 0.3, which weighs three quarters."""
+    """A score of 0.2 for ten cases, 2 of them positive: no gap. A score of 0.9 for thirty, 18 positive: a gap of
+    0.3, with three quarters of the weight."""
     truth = np.r_[np.arange(10) < 2, np.arange(30) < 18]
     score = np.repeat([0.2, 0.9], [10, 30])
     rows = reliability(truth, score, bins=4)
@@ -228,7 +230,7 @@ def test_reliability_agrees_with_scikit_learn():
 
 @pytest.mark.parametrize(("axis", "moved_mm"), list(enumerate(SPACING_MM)))
 def test_a_voxel_moved_by_one_is_as_far_as_the_spacing_of_that_axis(axis, moved_mm):
-    """Half of its corners stay on the other's surface, so half of the surface is within 0 mm."""
+    """Half of its corners are on the other surface, so half of the surface is within 0 mm."""
     position = box(3, 3, 3)
     forward = np.roll(position, 1, axis)
     assert hd95_mm(position, forward, SPACING_MM) == pytest.approx(moved_mm)
@@ -238,15 +240,16 @@ def test_a_voxel_moved_by_one_is_as_far_as_the_spacing_of_that_axis(axis, moved_
 
 
 def test_a_tolerance_that_is_a_whole_number_of_voxels_takes_them_in():
-    """Three voxels of 0.4 mm are 1.2 mm, which binary fractions call 1.2000000000000002."""
+    """Three voxels of 0.4 mm are 1.2 mm, but 1.2000000000000002 in binary fractions."""
     position = box(3, 3, 1)
     assert surface_dice(position, np.roll(position, 3, 2), SPACING_MM, 1.2) == 1
 
 
 def test_surface_counts_by_its_area():
-    """One voxel against two stacked: only the upper end, 5 mm away, disagrees.
+    """One voxel against two stacked voxels: they differ only at the upper end, which is 5 mm away.
 
-    Ends are 0.5 x 0.4 = 0.2 mm2; the sides of one voxel 2 x 5 x (0.5 + 0.4) = 9, half of that for its upper corners.
+    Ends are 0.5 x 0.4 = 0.2 mm2; the sides of one voxel are 2 x 5 x (0.5 + 0.4) = 9, half of that for its upper
+    corners.
     """
     first, second = box(2, 3, 3), box(2, 3, 3, size=(2, 1, 1))
     off, total = 0.2 + 9 / 2, (2 * 0.2 + 9) + (2 * 0.2 + 2 * 9)
@@ -256,7 +259,7 @@ def test_surface_counts_by_its_area():
 
 
 def test_uneven_slices_lie_as_far_apart_as_their_slabs():
-    """Flat squares in slices 1 and 3 of slabs of 5, 7.5, 7.5 and 5 mm reach from 0 to 5 and from 12.5 to 20 mm."""
+    """Flat squares in slices 1 and 3 of slabs of 5, 7.5, 7.5 and 5 mm extend from 0 to 5 and from 12.5 to 20 mm."""
     slabs_mm = np.array([5, 7.5, 7.5, 5])
     a, b = np.zeros((2, 4, 6, 6), bool)
     a[0, 2:4, 2:4] = b[2, 2:4, 2:4] = True
@@ -269,13 +272,14 @@ def test_slabs_that_are_all_alike_are_a_spacing():
     rng = np.random.default_rng(5)
     a, b = rng.random((2, 5, 8, 7)) > 0.7
     even, alike = (5, 0.5, 0.4), (np.full(5, 5.0), 0.5, 0.4)
-    nearly = (np.array([5, 5, 5, 5, 5 + 1e-9]), 0.5, 0.4)  # by another way: a tree of corners
+    nearly = (np.array([5, 5, 5, 5, 5 + 1e-9]), 0.5, 0.4)  # by another method: a tree of corners
     for measure in (hd95_mm, lambda *args: surface_dice(*args, 1.0)):
         assert measure(a, b, even) == measure(a, b, alike) == pytest.approx(measure(a, b, nearly))
 
 
 def test_area_of_uneven_slabs_is_that_of_the_same_body_in_thin_slices():
-    """A column through all slices: its sides weigh by the slabs, so a quarter of the surface lies in the last slab."""
+    """A column through all slices. Its sides have the weight of their slabs, so a quarter of the surface is in the
+    last slab."""
     slabs_mm = np.array([2.0, 4, 2])
     a, b = np.zeros((2, 3, 6, 6), bool)
     a[:, 1:5, 1:5] = b[:, 1:5, 1:5] = True
@@ -287,7 +291,8 @@ def test_area_of_uneven_slabs_is_that_of_the_same_body_in_thin_slices():
 
 
 def test_a_speck_of_less_than_5_percent_of_the_contour_does_not_move_hd95_but_two_do():
-    """A square of contour 80 px and specks of 4, ten columns away: 4 / 84 is less than 5 %, 8 / 88 is more."""
+    """A square with a contour of 80 px, and specks of 4 px ten columns away: 4 / 84 is less than 5 %, 8 / 88 is
+    more."""
     square = box(2, 2, shape=(30, 40), size=(20, 20))
     one_speck = square | box(5, 32, shape=square.shape, size=(1, 1))
     two_specks = one_speck | box(15, 32, shape=square.shape, size=(1, 1))
@@ -296,7 +301,7 @@ def test_a_speck_of_less_than_5_percent_of_the_contour_does_not_move_hd95_but_tw
 
 
 def corners_and_areas(mask, spacing):
-    """Every corner of every face between in and out, by hand, with a quarter of the face's area."""
+    """Every corner of every face between inside and outside, by hand, with a quarter of the face's area."""
     areas = {}
     for voxel in np.argwhere(mask):
         for axis, side in itertools.product(range(3), (0, 1)):
@@ -315,7 +320,7 @@ def corners_and_areas(mask, spacing):
 
 
 def test_surface_measures_agree_with_all_pairs_of_corners():
-    """An oracle without distance transforms, on ragged masks that touch the edge of the picture."""
+    """An independent result without distance transforms, on ragged masks that touch the edge of the picture."""
     rng, spacing = np.random.default_rng(8), np.array(SPACING_MM)
     for share in (0.02, 0.3):
         masks = [rng.random((5, 9, 11)) < share for _ in range(2)]
@@ -347,7 +352,7 @@ def test_volume_error_is_positive_where_too_much_is_called(paper):
 
 
 def test_bland_altman_reproduces_the_paper_it_was_proposed_in():
-    """Peak flow by two meters: mean difference -2.1 and SD 38.8; limits are 2 SD there, 1.96 here."""
+    """Peak flow by two meters: mean difference -2.1, SD 38.8. The published limits use 2 SD; here 1.96 SD."""
     large = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
     small = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
     output = bland_altman(small, large)

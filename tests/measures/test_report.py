@@ -6,7 +6,7 @@ import pytest
 
 from ich_lib.evaluation import _judge_models, build_report
 from ich_lib.measures.report import Report
-from tests.evaluation.test_evaluate import SOME, Disk, scan
+from tests.evaluation.test_evaluate import SCANS, Disk, scan
 from tests.planted import table_of_heads
 from tests.written import figure, line
 from tests.written import report as made_up
@@ -31,19 +31,19 @@ KEYS = (
 
 @pytest.fixture(scope="module")
 def report():
-    """Of the planted model on planted heads."""
+    """A report of the synthetic model on synthetic heads."""
     table = table_of_heads()
     scans = _judge_models(Disk.models(folds={"other": 1}), "run", table, None)
     return build_report(scans, table, [Disk.models()], folds=(0, None), calibrated="not", prevalence=0.1)
 
 
 def again(report):
-    """What is read of the file that a report is written to."""
+    """The report, written to a file and read again."""
     return Report.from_json(json.loads(json.dumps(report.as_json(), allow_nan=False)))
 
 
 def test_the_keys_of_the_file_and_their_order_stay(report):
-    """Other programs read it. What is untold is left out, so that a leak is known by the key alone."""
+    """Other programs read it. Unknown values are left out, so that the key alone shows a leak."""
     output = report.as_json()
     assert tuple(output) == KEYS
     assert tuple(output["slices"])[:4] == ("n", "bleeding", "threshold", "prevalence")
@@ -54,8 +54,8 @@ def test_the_keys_of_the_file_and_their_order_stay(report):
 
 
 def test_what_was_written_is_read_again_part_by_part(report):
-    """Figures that are not defined are null in the file and NaN here, which equals nothing: so JSON is compared."""
-    scans = [*SOME, scan("d", [1], [0.9], true_px=[10], mask_px=[10], shared_px=[10])]
+    """Figures that are not defined are null in the file and NaN here. NaN equals nothing, so the JSON is compared."""
+    scans = [*SCANS, scan("d", [1], [0.9], true_px=[10], mask_px=[10], shared_px=[10])]
     other = build_report(scans, table_of_heads(), [Disk.models()], folds=0, calibrated="not", prevalence=0.2)
     more = replace(other, leaky=("leaky row",), before_calibration={"ece": figure(0.1)}, calibration={"scans": [[1.0]]})
     for item in (report, other, more):
@@ -78,7 +78,8 @@ def test_parts_that_there_are_not_are_none_here_and_empty_in_the_file():
 
 
 def test_an_older_version_told_less(report):
-    """No facts, no spacing, no abstention; mL by the mask alone, whose mean absolute error is that of the headline."""
+    """A report without facts, spacing and abstention. Its mL come from the mask alone, with the mean absolute error
+    of the headline."""
     output = report.as_json()
     for key in ("spacing", "abstention"):
         del output[key]
@@ -88,7 +89,7 @@ def test_an_older_version_told_less(report):
     read = Report.from_json(output)
     assert (read.spacing, read.abstention, read.clean_scans.median_soft_ml) == ("assumed", None, None)
     assert read.per_patient[0].facts == {}
-    assert set(read.volume.ways) == {"mask"}
+    assert set(read.volume.methods) == {"mask"}
     assert read.volume.mask.pairs_ml == report.volume.mask.pairs_ml
     assert read.volume.mask.mae_ml == report.volume_mae_ml
 

@@ -66,7 +66,7 @@ def test_scans_are_grouped_by_patient_in_the_order_they_come():
 
 
 def test_all_scans_of_a_patient_are_drawn_together():
-    """Two patients: a resample is a a, a b or b b, so its mean is 1.5, 3 or 6 and never 1 or 2."""
+    """Two patients: a resample is a a, a b or b b. So its mean is 1.5, 3 or 6, and never 1 or 2."""
     visited = set()
 
     def noted(scans):
@@ -88,7 +88,8 @@ def test_a_figure_prints_with_its_interval_and_count():
 
 
 def test_two_runs_on_the_same_patients_are_told_apart_where_their_own_intervals_overlap():
-    """Patients differ by far more than the runs do: the interval of a difference knows, two single ones do not."""
+    """Patients differ by far more than the runs do. The interval of a difference allows for that; two single
+    intervals do not."""
     rng = np.random.default_rng(5)
     first = {f"p{i:02}": hard for i, hard in enumerate(rng.normal(0.5, 0.2, 30))}
     second = {patient: score + rng.normal(0.03, 0.02) for patient, score in reversed(first.items())}
@@ -117,7 +118,7 @@ def test_runs_on_different_patients_are_not_paired():
 
 
 def test_the_t_test_worked_on_paper():
-    """Means 2 and 4; squares about them 2 and 8 over 4 degrees: variance 2.5; t = -2 / sqrt(2.5 * 2 / 3) = -1.549."""
+    """Means 2 and 4; sums of squares 2 and 8 over 4 degrees: variance 2.5; t = -2 / sqrt(2.5 * 2 / 3) = -1.549."""
     result = t_test({"a": [1, 2, 3], "b": [2, 4, 6]})
     assert result.statistic == pytest.approx(-2 / math.sqrt(2.5 * 2 / 3))
     assert result.degrees == (4,)
@@ -148,7 +149,7 @@ def test_mann_whitney_halves_ties():
 
 
 def test_one_way_anova_worked_on_paper():
-    """Means 2, 4, 6 about 4: between 3 * 8 = 24 over 2; within 2 + 2 + 2 over 6; F = 12."""
+    """Means 2, 4, 6 around 4: between groups 3 * 8 = 24 over 2; within groups 2 + 2 + 2 over 6; F = 12."""
     result = anova({"a": [1, 2, 3], "b": [3, 4, 5], "c": [5, 6, 7]})
     assert (result.statistic, result.degrees) == (pytest.approx(12), (2, 6))
     assert result.p == pytest.approx(stats.f.sf(12, 2, 6))
@@ -163,7 +164,7 @@ def test_anova_of_two_groups_is_the_t_test_squared():
 
 @pytest.mark.parametrize("spread", [120.0, 450.0])
 def test_on_areas_of_twenty_slices_the_tests_agree_with_reshuffled_labels(spread):
-    """The oracle knows no distribution: how often do shuffled group names part the values as far?"""
+    """The independent result uses no distribution: how often do shuffled group names separate the values as far?"""
     rng = np.random.default_rng(11)
     a, b = rng.normal(700, 300, 10), rng.normal(1000, spread, 10)
     pooled = np.concatenate([a, b])
@@ -177,7 +178,8 @@ def test_on_areas_of_twenty_slices_the_tests_agree_with_reshuffled_labels(spread
 
 
 def test_the_published_t_follows_from_two_groups_of_ten_built_by_hand():
-    """Not the published areas, which we do not have: ten slices at 1000 +- 300 mm2 and ten lower by 2.266 errors.
+    """Not the published areas, which are not available: ten slices of 1000 +- 300 mm2, and ten that are lower by 2.266
+    errors.
 
     Each variance is 10 * 300^2 / 9 = 1e5, so the error of the difference is sqrt(1e5 * 2 / 10) = 141.42 mm2.
     """
@@ -219,7 +221,8 @@ def test_two_factor_anova_worked_on_paper():
 
 
 def test_unequal_cells_weigh_each_factor_by_what_it_adds_to_the_other():
-    """The oracle is least squares: the error that returns when a factor's columns are left out (type II)."""
+    """The independent result is least squares: the error that returns when a factor's columns are left out (type
+    II)."""
     rng = np.random.default_rng(8)
     counts = {(1e-3, 8): 3, (1e-3, 16): 2, (1e-3, 32): 5, (1e-4, 8): 2, (1e-4, 16): 4, (1e-4, 32): 2}
     cells = {cell: rng.normal(0.6 + 30 * cell[0], 0.05, n) for cell, n in counts.items()}
@@ -240,7 +243,8 @@ def test_unequal_cells_weigh_each_factor_by_what_it_adds_to_the_other():
 
 
 def test_one_run_a_cell_gives_main_effects_and_no_interaction():
-    """Means by hand: 3 and 5, 3 and 5; what is left is 1 at every corner. F = 4 / 4 each, with (1, 1) degrees."""
+    """The means by hand are 3 and 5, 3 and 5; the remainder is 1 at every corner. F = 4 / 4 each, with (1, 1)
+    degrees."""
     single = {("slow", 8): [3], ("slow", 16): [3], ("fast", 8): [3], ("fast", 16): [7]}
     result = two_factor_anova(single, ("rate", "size"), interaction=False)
     assert list(result) == ["rate", "size"]
@@ -302,7 +306,8 @@ def test_every_test_names_the_invented_group_and_the_many_comparisons(test):
 
 
 def test_slices_of_few_patients_find_a_difference_where_there_is_none():
-    """Why the sentence is there: 4 patients a side, 10 alike slices each; p < .05 should come 5 times in 100."""
+    """The reason for the sentence: with 4 patients per side and 10 similar slices each, p < .05 should occur 5 times
+    in 100."""
     rng = np.random.default_rng(2)
     whose = {name: np.repeat([f"{name}{i}" for i in range(4)], 10).tolist() for name in "ab"}
     naive, honest = 0, 0
@@ -322,7 +327,7 @@ def test_averaging_gives_every_patient_one_vote_and_leaves_the_input_alone():
 
 
 def test_a_group_without_spread_is_tested_and_two_are_refused():
-    """Empty masks all score 0.5 where IoU averages the background in. t = 0.2 / sqrt(.02 / 4 * 2 / 3) = 3.464."""
+    """Empty masks all score 0.5 if IoU includes the background. t = 0.2 / sqrt(.02 / 4 * 2 / 3) = 3.464."""
     for test in (t_test, welch):
         assert test({"a": [0.6, 0.7, 0.8], "b": [0.5, 0.5, 0.5]}).statistic == pytest.approx(2 * math.sqrt(3))
     for test in (t_test, welch, anova):

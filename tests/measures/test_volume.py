@@ -18,7 +18,7 @@ from tests.evaluation.test_evaluate import Disk, scan
 from tests.planted import table_of_heads
 
 SPACING_MM = (1.5, 0.5, 0.75)  # (z, y, x), all different
-CAPS = (1 + 3**0.5) / 4  # what the weights leave of an ellipsoid's height: z/c to 1/2 whole, to sqrt(3)/2 half
+CAPS = (1 + 3**0.5) / 4  # the part of an ellipsoid's height with each weight: z/c to 1/2 whole, to sqrt(3)/2 half
 
 
 def ellipsoid(shape, radii_mm, spacing_mm=SPACING_MM):
@@ -28,7 +28,7 @@ def ellipsoid(shape, radii_mm, spacing_mm=SPACING_MM):
 
 
 def tilt(affine, degrees):
-    """Rows lean along the head, as of a tilted gantry: a voxel holds the cosine of what its sides say."""
+    """Rows lean along the head, as with a tilted gantry: a voxel holds the product of its sides times the cosine."""
     turned, angle = affine.copy(), np.deg2rad(degrees)
     turned[:3, 1] = np.linalg.norm(affine[:3, 1]) * np.array([0, np.cos(angle), np.sin(angle)])
     return turned
@@ -37,7 +37,7 @@ def tilt(affine, degrees):
 @pytest.mark.parametrize("radii_mm", [(30, 30, 30), (36, 20, 28), (24, 34, 22)])
 @pytest.mark.parametrize("degrees", [0, 20])
 def test_an_ellipsoid_comes_out_as_three_pi_ths_and_its_caps_are_lost_by_the_weights(radii_mm, degrees):
-    """2a 2b 2c / 2 = 4abc against 4/3 pi abc: 3/pi. By the edges of pixels about 2 % more."""
+    """2a 2b 2c / 2 = 4abc compared with 4/3 pi abc: 3/pi. By the edges of the pixels about 2 % more."""
     mask = ellipsoid((50, 150, 90), radii_mm)
     affine = tilt(axial_affine(SPACING_MM, mask.shape), degrees)
     true_ml = 4 / 3 * np.pi * np.prod(radii_mm) / 1000 * np.cos(np.deg2rad(degrees))
@@ -47,7 +47,8 @@ def test_an_ellipsoid_comes_out_as_three_pi_ths_and_its_caps_are_lost_by_the_wei
 
 
 def test_a_box_of_30_by_40_mm_has_a_diagonal_of_50_and_a_line_across_of_37_5():
-    """The line across at the corner: 30 * 50 / 40. In pixels of 0.5 x 0.75 mm these are 80 rows and 40 columns."""
+    """The diameter across at the corner is 30 * 50 / 40. In pixels of 0.5 x 0.75 mm these are 80 rows and 40
+    columns."""
     pixels = np.argwhere(np.ones((80, 40), bool))
     assert diameters_mm(pixels, np.diag(SPACING_MM[1:])) == pytest.approx((50, 37.5), abs=0.2)
     mask = np.zeros((6, 100, 60), bool)
@@ -57,8 +58,9 @@ def test_a_box_of_30_by_40_mm_has_a_diagonal_of_50_and_a_line_across_of_37_5():
 
 
 def test_a_line_across_a_crescent_ends_where_its_blood_does():
-    """A half ring of radii 40 and 50 px: 100 px from tip to tip; longest across beside the hole, 40 px off the middle:
-    sqrt(50^2 - 40^2) = 30, where a half disk has 50. By pixels the tips lie up to 5 px askew."""
+    """A half ring of radii 40 and 50 px: 100 px from tip to tip. The longest diameter across passes the hole 40 px
+    from the middle: sqrt(50^2 - 40^2) = 30; a half disk has 50. The tips may be up to 5 px off because of the
+    pixels."""
     y, x = np.mgrid[:120, :60]
     far = np.hypot(y - 59.5, x + 0.5)
     length, width = diameters_mm(np.argwhere((far >= 40) & (far <= 50)), np.eye(2))
@@ -67,7 +69,7 @@ def test_a_line_across_a_crescent_ends_where_its_blood_does():
 
 
 def test_slices_count_whole_above_three_quarters_half_from_a_quarter_and_else_not():
-    """Of 100 px: 100 and 76 whole, 75 and 25 half, 24 not: C is 3 slices. A and B are those of 10 x 10."""
+    """Of 100 px: 100 and 76 count whole, 75 and 25 half, 24 not: C is 3 slices. A and B are those of 10 x 10."""
     mask = np.zeros((5, 12, 12), bool)
     for k, count in enumerate((24, 75, 100, 76, 25)):
         mask[k, 1:11, 1:11] = np.arange(100).reshape(10, 10) < count
@@ -78,7 +80,8 @@ def test_slices_count_whole_above_three_quarters_half_from_a_quarter_and_else_no
 
 
 def test_two_lesions_are_measured_one_by_one():
-    """A chain over slices is one; touching at a corner within a slice is one; a corner in the next slice is not."""
+    """A chain over slices is one piece. Touching at a corner within a slice is one piece; a corner in the next slice
+    is not."""
     mask = np.zeros((4, 20, 30), bool)
     mask[0, 2:6, 2:6] = mask[1, 4:8, 4:8] = mask[2, 6:10, 6:10] = True
     mask[0, 1, 1] = True
@@ -100,8 +103,8 @@ def test_pieces_that_meet_only_further_up_are_one_lesion():
 
 
 def test_of_two_equal_diameters_the_one_with_the_longer_line_across_counts():
-    """An X of two bars of sqrt(41^2 + 25^2) px from corner to corner, with a lump beside one end: across one bar it
-    reaches 21 px, across the other 29. However it is mirrored, turned or rounded."""
+    """An X of two bars of sqrt(41^2 + 25^2) px from corner to corner, with a lump beside one end. Across one bar it
+    measures 21 px, across the other 29 px, however it is mirrored, rotated or rounded."""
     plane = np.zeros((25, 41), np.uint8)
     for left, right in ((0, 24), (24, 0)):
         cv2.line(plane, (0, left), (40, right), 1)
@@ -149,7 +152,8 @@ def test_a_result_tells_its_ml_three_ways_or_none():
 
 
 def test_uneven_slices_count_by_their_slabs():
-    """Two slices of 216 pixels beside a gap of 10 mm: 7.5 mm each, and so ABC/2 and the sum of probabilities."""
+    """Two slices of 216 pixels beside a gap of 10 mm count 7.5 mm each, also in ABC/2 and in the sum of
+    probabilities."""
     even = viewed.result(shape=(6, *viewed.SHAPE[1:]))
     even.blood[2] = even.blood[3]
     even.blood[1] = 0
@@ -162,21 +166,22 @@ def test_uneven_slices_count_by_their_slabs():
 
 @pytest.fixture(scope="module")
 def case():
-    """A round bleed in few pixels of a tilted gantry."""
+    """A round bleed of few pixels with a tilted gantry."""
     return phantom(3, bleeds=["intraparenchymal"], pixels=96, slices=9, thickness_mm=15, tilt_deg=15)
 
 
 def test_the_truth_of_a_phantom_holds_the_ml_that_it_says(case):
-    """Half voxels are rounded: 5 % in pixels of 2.4 mm and slices of 15 mm. Shares as probabilities lose nothing."""
+    """Half voxels are rounded: 5 % error in pixels of 2.4 mm and slices of 15 mm. Shares as probabilities lose
+    nothing."""
     known_ml = case.volumes_ml["intraparenchymal"]
     assert known_ml > 10
     assert case.truth.sum() * case.scan.voxel_ml == pytest.approx(known_ml, rel=0.05)
     assert soft_voxels(case.shares["intraparenchymal"], floor=0).sum() * case.scan.voxel_ml == pytest.approx(known_ml)
-    assert abc2_ml(case.truth, case.scan.affine) == pytest.approx(0.8 * known_ml, rel=0.2)  # less its caps
+    assert abc2_ml(case.truth, case.scan.affine) == pytest.approx(0.8 * known_ml, rel=0.2)  # minus its caps
 
 
 def test_scans_that_tell_their_spacing_are_judged_with_it(case, tmp_path):
-    """Tilt included; a store with whole slices in half the pixels keeps the mm."""
+    """With tilt. A store with whole slices in half as many pixels keeps the mm."""
     write_case(case, tmp_path / "set" / "one")
     table = open_set(tmp_path / "set")
     rows = np.arange(len(table))
@@ -201,14 +206,14 @@ def test_without_spacing_a_usual_head_is_assumed_and_said_so():
     assert figures.spacing_note([item]) == "assumed, 5.0 between slices and a field of view of 230 mm"
     known = replace(item, spacing_known=True)
     assert figures.spacing_note([item, known]).startswith("from the files of 1 of 2 scans; for the others assumed, 5.0")
-    assert item.soft_ml == pytest.approx(item.mask_ml)  # the planted model answers 0 or 1
+    assert item.soft_ml == pytest.approx(item.mask_ml)  # the synthetic model answers 0 or 1
     part = item.take_slices(np.arange(6) == 2)
     assert part.soft_ml == pytest.approx(item.soft_ml / 2)
     assert part.abc2_ml is part.true_abc2_ml is None
 
 
 def test_every_way_to_measure_is_held_against_the_voxels_of_the_truth():
-    """Off by +1 and +3 mL: bias 2, deviation sqrt 2, limits 2 -+ 2.772; by -2 and +2: mean 0, error 2."""
+    """Errors of +1 and +3 mL: bias 2, deviation sqrt 2, limits 2 -+ 2.772. Errors of -2 and +2: mean 0, error 2."""
     first = scan("a", [1], [0.9], true_px=[4000], mask_px=[5000], shared_px=[4000])
     second = scan("b", [1], [0.9], true_px=[8000], mask_px=[11000], shared_px=[8000])
     group = [
@@ -216,12 +221,12 @@ def test_every_way_to_measure_is_held_against_the_voxels_of_the_truth():
         replace(second, soft_px=np.array([10000.0]), abc2_ml=None, true_abc2_ml=6.0),
     ]
     result = figures.volume_metrics(group)
-    mask, soft = result.ways["mask"], result.ways["soft"]
+    mask, soft = result.methods["mask"], result.methods["soft"]
     assert (mask.mae_ml.value, mask.bias_ml.value, mask.pairs_ml) == (2, 2, ((4, 5), (8, 11)))
     assert mask.limits_ml == pytest.approx((2 - 1.96 * 2**0.5, 2 + 1.96 * 2**0.5))
     assert (soft.mae_ml.value, soft.bias_ml.value, soft.pairs_ml) == (2, 0, ((4, 2), (8, 10)))
-    assert result.ways["abc2_of_truth"].bias_ml.value == -1
-    assert "abc2" not in result.ways  # of one scan alone there are no limits
+    assert result.methods["abc2_of_truth"].bias_ml.value == -1
+    assert "abc2" not in result.methods  # one scan alone has no limits
     output = result.as_json()
     assert {key: output[key] for key in ("bias_ml", "limits_ml", "pairs_ml")} == {
         key: output["ways"]["mask"][key] for key in ("bias_ml", "limits_ml", "pairs_ml")

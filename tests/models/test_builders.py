@@ -57,7 +57,7 @@ def test_the_small_unet_has_about_two_million_parameters_counted_on_paper():
 
 
 def test_one_network_for_mask_and_scores_adds_one_dense_layer_to_the_unet():
-    """256 pooled features to 6 scores: 257 * 6 = 1,542 more; the mask's layers keep their names and shapes."""
+    """256 pooled features to 6 scores: 257 * 6 = 1,542 more. The mask's layers keep their names and shapes."""
     combined, single = build(get_recipe("unet-both")), build(get_recipe("unet-small"))
     assert combined.count_params() == single.count_params() + 257 * 6 == 1_969_015
     assert [tuple(out.shape) for out in combined.outputs] == [(None, 192, 192, 1), (None, 6)]
@@ -67,7 +67,7 @@ def test_one_network_for_mask_and_scores_adds_one_dense_layer_to_the_unet():
 
 
 def test_an_ensemble_is_the_mean_of_its_members():
-    """Its members, rebuilt alone with the same weights, give the two answers it averages."""
+    """Its members, rebuilt alone with the same weights, give the two answers whose mean it gives."""
     options = ({"filters": (4, 8)}, {"filters": (6, 12), "dropout": 0.0})
     model = unet_ensemble((16, 16, 2), members=options)
     picture = np.random.default_rng(0).random((2, 16, 16, 2), np.float32)
@@ -86,7 +86,7 @@ def test_an_ensemble_is_the_mean_of_its_members():
 
 
 def test_only_the_recurrent_layer_lets_a_slice_know_its_neighbors():
-    """A change in slice 0 moves the scores of slice 3; with a memory that forgets all, it does not."""
+    """A change in slice 0 changes the scores of slice 3. If the memory forgets everything, it does not."""
     model = cnn_rnn((4, 16, 16, 2), filters=(4, 8), memory=3)
     assert model.output_shape == (None, 4, 6)
     scan = np.random.default_rng(0).random((1, 4, 16, 16, 2), np.float32)
@@ -165,7 +165,7 @@ def test_a_recipe_survives_its_json_and_a_strange_key_is_refused():
 
 
 def test_dice_bce_on_paper():
-    """A perfect mask costs nothing; an empty answer to one pixel of four costs one minus 1/2 plus its cross-entropy."""
+    """A perfect mask costs nothing. An empty answer to one pixel of four costs one minus 1/2 plus its cross-entropy."""
     truth = np.array([1, 0, 0, 0], np.float32).reshape(1, 2, 2, 1)
     assert float(np.mean(dice_bce(truth, truth))) == pytest.approx(0, abs=1e-5)
     empty = np.full_like(truth, 1e-7)
@@ -173,7 +173,7 @@ def test_dice_bce_on_paper():
 
 
 def test_every_bleeding_slice_weighs_the_same_in_slice_dice():
-    """One pixel missed of one loses 1 - 1/2, sixteen of sixteen 1 - 1/17; the clean slice does not count."""
+    """One missed pixel of one costs 1 - 1/2, sixteen of sixteen cost 1 - 1/17. The clean slice does not count."""
     truth = np.zeros((3, 4, 4, 1), np.float32)
     truth[0, 0, 0], truth[1] = 1, 1
     empty = np.full_like(truth, 1e-7)
@@ -184,7 +184,7 @@ def test_every_bleeding_slice_weighs_the_same_in_slice_dice():
 
 
 def test_the_unet_of_system_000_has_its_published_parameters():
-    """Joined, 256 + 16 channels come to the last two convolutions."""
+    """After joining, the last two convolutions get 256 + 16 channels."""
     on_paper = pair(1, 16) + pair(16, 256) + pair(256 + 16, 128) + 128 + 1
     assert build(get_recipe("unet2d-000")).count_params() == on_paper == 1_090_865
 
@@ -203,7 +203,7 @@ def test_the_unet_of_system_000_level_by_level():
 
 
 def test_the_unets_of_system_002_level_by_level():
-    """Four levels; b is a with dropout between the convolutions; 4 numbers a normalized channel."""
+    """Four levels. b is a with dropout between the convolutions. There are 4 numbers for each normalized channel."""
     a, b = (build(get_recipe(name)) for name in ("unet2d-002a", "unet2d-002b"))
     for level, (side, width) in enumerate([(256, 64), (128, 128), (64, 256)]):
         assert a.get_layer(f"down{level}_relu2").output.shape[1:] == (side, side, width)
@@ -229,7 +229,7 @@ def test_the_unet_of_system_003_has_31_million_parameters():
 
 
 def test_the_3d_unet_of_system_001_has_1_46_million_parameters():
-    """27 weights a channel in and out; joined, the widths of two levels come."""
+    """27 weights for each pair of channels in and out. After joining, the input has the widths of two levels."""
     model = build(get_recipe("unet3d-001"))
     down = sum(pair(c, f, 27) for c, f in [(1, 16), (16, 32), (32, 64), (64, 128)])
     up = sum(pair(2 * f + f, f, 27) for f in (16, 32, 64))
@@ -277,7 +277,7 @@ def test_the_vanilla_cnn_of_system_004_level_by_level():
 
 
 def test_alexnet_level_by_level():
-    """Small in its dense layers, which are most of it; (512 - 11) // 4 + 1 = 126, then pools of 3 by 2."""
+    """Small in its dense layers, which are the largest part. (512 - 11) // 4 + 1 = 126, then pools of 3 by 2."""
     model = alexnet_004((512, 512, 3), dense=8)
     shapes = [model.get_layer(f"level{i}_conv").output.shape[1:] for i in range(1, 6)]
     assert shapes == [(126, 126, 96), (62, 62, 256), (30, 30, 384), (30, 30, 384), (30, 30, 256)]
@@ -288,13 +288,13 @@ def test_alexnet_level_by_level():
 
 
 def test_an_attention_gate_adds_two_small_convolutions_and_a_map():
-    """At level f: f / 2 of the skip, f / 2 with bias of what comes from below (2 f), one map with bias."""
+    """At level f: f / 2 from the skip, f / 2 with bias from the level below (2 f), and one map with bias."""
     gates = sum(f * f // 2 + (2 * f + 1) * f // 2 + f // 2 + 1 for f in (16, 32, 64, 128))
     assert build(get_recipe("attention-unet")).count_params() == 1_967_473 + gates == 2_000_357
 
 
 def test_a_gate_that_sees_nothing_shuts_the_skip():
-    """With a map of sigmoid(-30) what comes over the skip does not matter: the bottom alone is heard."""
+    """With a map of sigmoid(-30) the skip connection has no effect: only the bottom counts."""
     model = unet2d((16, 16, 1), filters=(4, 8), gates=True, dropout=0)
     gate = model.get_layer("up0_gate_map")
     gate.set_weights([np.zeros_like(gate.get_weights()[0]), np.full(1, -30, np.float32)])
@@ -305,7 +305,7 @@ def test_a_gate_that_sees_nothing_shuts_the_skip():
 
 @pytest.fixture(scope="module", params=BACKBONES)
 def net(request):
-    """A backbone's name, Keras's own model with weights that stand for ImageNet's, and ours that begins with them."""
+    """A backbone's name, Keras's own model with weights in place of ImageNet's, and our model that starts with them."""
     keras.utils.set_random_seed(1)
     constructor = getattr(keras.applications, request.param)
     donor = constructor(include_top=False, weights=None, input_shape=(96, 96, 3))
@@ -320,21 +320,21 @@ def net(request):
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Black, white, and one in which no channel is like another."""
+    """A black picture, a white one, and one whose channels all differ."""
     picture = np.random.default_rng(0).random((96, 96, 3)) * [0.2, 0.5, 1.0]
     return np.stack([np.zeros((96, 96, 3)), np.ones((96, 96, 3)), picture]).astype(np.float32)
 
 
 def published_scaling(base, pictures):
-    """What Keras itself makes of pictures in 0 to 255."""
+    """The features that Keras itself computes for pictures in 0 to 255."""
     return getattr(keras.applications, SCALED_AS[base]).preprocess_input(255 * pictures.astype(np.float32))
 
 
 @pytest.mark.long
 def test_a_picture_reaches_the_first_convolution_scaled_exactly_once(net, pictures):
-    """As `preprocess_input` scales it. That of EfficientNet does nothing, as its first layers divide by 255 and, with
-    ImageNet's weights, take off mean and deviation: (x / 255 - mean) / sqrt(deviation) / sqrt(deviation), which is
-    what `preprocess_input` does for DenseNet."""
+    """Scaled as `preprocess_input` scales it. The function for EfficientNet does nothing, because its first layers
+    divide by 255 and, with ImageNet's weights, subtract the mean and divide by the deviation twice: (x / 255 - mean)
+    / sqrt(deviation) / sqrt(deviation). This equals `preprocess_input` for DenseNet."""
     base, _, model = net
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     came = first.input._keras_history.operation
@@ -344,7 +344,7 @@ def test_a_picture_reaches_the_first_convolution_scaled_exactly_once(net, pictur
 
 
 def test_a_backbone_computes_what_keras_computes_with_the_same_weights(net, pictures):
-    """EfficientNet of Keras divides by 255 itself, so it gets 255 times what it should see."""
+    """EfficientNet of Keras divides by 255 itself, so it gets 255 times the values it should see."""
     base, donor, model = net
     visited = published_scaling(base, pictures) * (255 if base == "EfficientNetB4" else 1)
     actual = keras.Model(model.input, model.get_layer("features").output)(pictures).numpy()
@@ -361,7 +361,7 @@ def test_a_backbone_is_flat_and_ends_in_one_pooling_and_one_dense_layer(net):
 
 
 def test_weights_that_cannot_be_fetched_are_explained(monkeypatch):
-    """Without network Keras raises a bare Exception."""
+    """Without a network Keras raises a plain Exception."""
     real = keras.applications.MobileNetV2
 
     def offline(*, weights, **options):
@@ -411,7 +411,8 @@ def test_a_published_backbone_has_its_parameters_and_trains_only_what_it_should(
 
 
 def test_se_resnext_101_has_its_known_parameters_and_learns_a_step():
-    """The 48,955,416 trained ones of SE-ResNeXt-101 (32x4d) less its top of 2049 * 1000, and our head."""
+    """The published 48,955,416 trained weights of SE-ResNeXt-101 (32x4d) minus its top of 2049 * 1000, plus our
+    head."""
     model = build(get_recipe("se-resnext-000"))
     trained = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert trained == 48_955_416 - 2049 * 1000 + 2049 * 1024 + 1025 * 7

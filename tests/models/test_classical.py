@@ -31,17 +31,17 @@ from ich_lib.training.crossval import reduce_budget
 from ich_lib.training.train import train
 from tests.planted import table_of_heads
 
-INSIDE = 78 * 78  # a skull of 80 x 80 px within, less its rim of one pixel
+INSIDE = 78 * 78  # a skull with an inside of 80 x 80 px, minus its rim of one pixel
 
 
 def square_skull(*blood, hu=70.0, brain=30.0, skull=True):
-    """(1, 128, 128, 2) picture of a square skull around flat brain, with (y, x, height, width) pieces of blood."""
+    """(1, 128, 128, 2) picture of a square skull around flat brain, with pieces of blood at (y, x, height, width)."""
     plane = np.full((128, 128), -1000, np.float32)
     plane[16:112, 16:112] = 900 if skull else -1000
     plane[24:104, 24:104] = brain
     for y, x, height, width in blood:
         plane[y : y + height, x : x + width] = hu
-    return stack_channels([plane], classical.SHOWN)[None]
+    return stack_channels([plane], classical.FEATURE_WINDOWS)[None]
 
 
 def measure(picture):
@@ -54,7 +54,7 @@ def test_every_feature_has_a_name_of_its_own():
 
 
 def test_a_square_of_blood_has_its_share_and_its_side():
-    """10 x 10 px at the picture's left, which is the patient's right: less blood on the left."""
+    """10 x 10 px on the picture's left, which is the patient's right, so there is less blood on the left."""
     result = measure(square_skull((50, 30, 10, 10)))
     share = 100 / INSIDE
     assert result["share of picture inside skull"] == pytest.approx(INSIDE / 128**2)
@@ -75,8 +75,8 @@ def test_a_mirrored_slice_changes_its_sides_and_nothing_else():
 
 
 def test_the_largest_piece_is_measured_and_the_smaller_one_counted():
-    """Smoothing takes the four corners of a square: 12 * 12 - 4. Its middle lies 20 px left of and 8 px behind
-    the skull's, in radii of a disk as large as the room inside."""
+    """Smoothing removes the four corners of a square: 12 * 12 - 4. Its middle is 20 px left of the skull's and 8 px
+    behind it, measured in radii of a disk with the area of the inside."""
     result = measure(square_skull((66, 38, 12, 12), (40, 80, 6, 6)))
     radius = (INSIDE / np.pi) ** 0.5
     assert result["pieces"] == 2
@@ -90,7 +90,8 @@ def test_the_largest_piece_is_measured_and_the_smaller_one_counted():
 
 
 def test_a_rim_of_blood_lies_at_the_skull_and_is_no_disk():
-    """4 px deep along all of one side, its first under the rim that is not measured: depths of 1, 2 and 3 px."""
+    """4 px deep along one whole side. The first pixel is under the rim that is not measured, so the depths are 1, 2
+    and 3 px."""
     rim, square = measure(square_skull((24, 24, 80, 4))), measure(square_skull((56, 56, 16, 16)))
     assert rim["piece distance to skull"] == pytest.approx(2 / (INSIDE / np.pi) ** 0.5, rel=0.1)
     assert rim["share 50 to 90 HU near skull"] == rim["share 50 to 90 HU"] > 0
@@ -107,7 +108,7 @@ def test_a_flat_brain_has_no_piece_and_no_grain():
 
 def test_an_open_skull_is_measured_within_the_hull_of_its_bone_and_air_is_zeros():
     open_base = square_skull((56, 56, 10, 10))
-    open_base[:, 90:112, 24:104] = square_skull(skull=False)[:, :1, :1]  # no bone below, air in its place
+    open_base[:, 90:112, 24:104] = square_skull(skull=False)[:, :1, :1]  # air in place of the lower bone
     result = measure(open_base)
     assert result["skull is closed"] == 0
     assert result["share 50 to 90 HU"] > 0
@@ -153,7 +154,7 @@ def test_every_model_learns_planted_bleeds_and_opens_to_equal_scores(name, runs,
     unseen = np.isin(store.table.patient, run.patients(trained=False))
     for side in (unseen, ~unseen):
         assert auc(truth[side, ANY], scores[side, ANY]) > 0.9
-    # To a tolerance: the last bits of OpenCV depend on the position of a picture in memory.
+    # With a tolerance: the last bits of OpenCV depend on the position of a picture in memory.
     assert scores_and_truth(repeat, store)[0] == pytest.approx(scores, rel=1e-3, abs=1e-6)
     assert first.run(np.zeros((1, 128, 128, 2), np.float32)).blood is None
 
@@ -208,7 +209,7 @@ def test_a_finished_run_resumes_to_itself_and_a_stopped_one_to_an_unbroken_one(r
 
 
 def training_table(shown):
-    """`shown` of 40 slices show every label; a feature tells which."""
+    """`shown` of 40 slices show every label, and a feature tells which slices."""
     labels = np.zeros((40, len(LABELS)), bool)
     labels[:shown] = True
     columns = np.random.default_rng(0).normal(size=(40, len(FEATURES))).astype(np.float32)
@@ -236,7 +237,7 @@ def test_features_of_another_version_are_refused(tmp_path):
 
 
 def test_a_pickle_in_the_place_of_features_is_never_opened(tmp_path):
-    """One that would make a folder if it were."""
+    """A name that would make a folder if it were used as a path."""
 
     class Trap:
         def __reduce__(self):
@@ -288,7 +289,7 @@ def test_the_list_of_recipes_prints_a_dash_for_its_parameters(monkeypatch, capsy
 
 
 def test_a_scan_is_read_to_scores_by_a_classical_run(runs, tmp_path, capsys):
-    """As a student types it; the mask is the shipped model's."""
+    """The recipe's name as a student types it; the mask comes from the shipped model."""
     assert main(["phantom", "--out", str(tmp_path), "--slices", "4"]) == 0
     scan = str(tmp_path / "phantom-0000" / "scan.nii.gz")
     assert main(["predict", scan, "--json", "--weights", str(runs["lda"].folder)]) == 0

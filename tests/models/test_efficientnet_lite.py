@@ -1,4 +1,5 @@
-"""The pretrained encoder: its weights read without PyTorch, its features those of the published network."""
+"""The pretrained encoder: its weights are read without PyTorch, and its features equal those of the published
+network."""
 
 import pickle
 import struct
@@ -22,10 +23,11 @@ def weights_file():
 
 
 def test_parameters_are_those_worked_out_on_paper():
-    """The encoder's published 3,371,024 without its last 1x1 convolution and its classifier, stem of three colors.
+    """The encoder has the published 3,371,024 weights without its last 1x1 convolution and its classifier, with a stem
+    of three colors.
 
-    Head convolution 320 * 1280 with its normalization's 2 * 1280, and the classifier 1280 * 1000 + 1000, are not here:
-    4,652,008 - 409,600 - 2,560 - 1,281,000 = 2,958,848 trainable ones.
+    The head convolution 320 * 1280 with the 2 * 1280 of its normalization, and the classifier 1280 * 1000 + 1000, are
+    left out: 4,652,008 - 409,600 - 2,560 - 1,281,000 = 2,958,848 trainable weights.
     """
     model = unet_lite0((64, 64, 3))
     encoder = keras.Model(model.input, model.get_layer("block15_project_bn").output)
@@ -33,7 +35,7 @@ def test_parameters_are_those_worked_out_on_paper():
 
 
 def test_features_are_those_that_pytorch_computes_from_the_same_file(weights_file):
-    """An oracle without PyTorch: the first two blocks by plain NumPy, in float64."""
+    """An independent result without PyTorch: the first two blocks in plain NumPy with float64."""
     tensors = {name: array.astype(np.float64) for name, array in read_tensors(weights_file).items()}
     picture = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
     model = unet_lite0((32, 32, 3), weights="imagenet")
@@ -60,7 +62,7 @@ def inverted_residual(x, tensors, name, *, stride):
 
 
 def convolved(x, kernel, stride):
-    """(c, y, x) by (out, c, k, k), padded as TensorFlow's SAME: the odd pixel behind."""
+    """(c, y, x) by (out, c, k, k), padded like TensorFlow's SAME: the odd pixel is at the end."""
     size, side = kernel.shape[-1], x.shape[-1]
     out = -(-side // stride)
     missing = max((out - 1) * stride + size - side, 0)
@@ -78,7 +80,7 @@ def normalized(x, tensors, name):
 
 
 def test_the_stem_for_six_channels_begins_as_the_stem_for_three_on_brain_and_faint_on_bone(weights_file):
-    """Channels are slice by slice, each through brain and bone: 0, 2, 4 are brain, and red, green, blue in turn."""
+    """Channels go slice by slice, each through brain and bone: 0, 2, 4 are brain, and become red, green and blue."""
     tensors = read_tensors(weights_file)
     kernel = tensors["_conv_stem.weight"].transpose(2, 3, 1, 0)
     model = unet_lite0((32, 32, 6), weights="imagenet")
@@ -121,7 +123,7 @@ def test_a_missing_package_is_told_with_how_to_get_it(monkeypatch):
 
 
 class _Storage:
-    """Pickles as PyTorch does: a persistent id in place of the numbers."""
+    """Pickle as PyTorch does: a persistent id takes the place of the numbers."""
 
     def __init__(self, kind, key, count):
         self.told = ("storage", kind, key, "cpu", count, None)

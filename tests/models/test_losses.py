@@ -31,7 +31,7 @@ def mean(loss, truth, score):
 
 
 def masks(name, shape):
-    """A random, an empty and a full mask; of classes: random, all the first, all the last."""
+    """A random, an empty and a full mask. For classes: random, all in the first class, all in the last."""
     rng = np.random.default_rng(3)
     if name == "cce":
         numbers = [rng.integers(shape[-1], size=shape[:-1]), np.zeros(shape[:-1], int), np.full(shape[:-1], -1)]
@@ -60,7 +60,7 @@ def test_every_loss_prefers_the_truth_to_its_opposite(name, shape):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_comes_back_from_a_saved_model(name):
-    """Its own settings included: unequal ones are seen in the value."""
+    """Its own settings are included: unequal settings change the value."""
     stored = json.loads(json.dumps(keras.saving.serialize_keras_object(LOSSES[name])))
     repeat = keras.saving.deserialize_keras_object(stored)
     shape = {"cce": CLASSES, "rsna": ROWS}.get(name, PICTURES)
@@ -153,7 +153,7 @@ def test_cce_is_minus_the_log_of_the_score_of_the_right_class():
 
 
 def test_the_rsna_loss_counts_any_twice():
-    """Only one label is doubted (score 0.5): log 2 over a weight of 7, and twice that if it is `any`."""
+    """Only one label is uncertain (score 0.5): log 2 over a weight of 7, and twice that if it is `any`."""
     truth = np.zeros((len(LABELS), len(LABELS)), "float32")
     score = np.eye(len(LABELS), dtype="float32") / 2
     expected = np.full(len(LABELS), np.log(2) / 7)
@@ -169,7 +169,7 @@ def test_the_rsna_loss_agrees_with_scikit_learn_label_by_label():
 
 
 def test_an_iou_cut_at_one_half_inside_the_loss_teaches_nothing():
-    """The published fault: after `> 0.5` no weight knows which way to go; the soft IoU does."""
+    """The published fault: after `> 0.5` no weight has a slope. The soft IoU has one."""
 
     def hard_iou(truth, score):
         called = tf.cast(score > 0.5, tf.float32)
@@ -185,7 +185,7 @@ def test_an_iou_cut_at_one_half_inside_the_loss_teaches_nothing():
 
 
 def test_why_the_dice_and_the_tversky_of_keras_are_not_used():
-    """Zero slope on an empty picture; and misses (2 of 4 pixels, no false alarm) weighed by alpha, not beta."""
+    """On an empty picture the slope is zero. Misses (2 of 4 pixels, no false alarm) are weighted by alpha, not beta."""
     score, empty = tf.Variable(SCORE), np.zeros_like(TRUTH)
     with tf.GradientTape(persistent=True) as tape:
         reference, actual = keras.losses.dice(empty, score), tf.reduce_mean(dice_loss(empty, score))

@@ -17,7 +17,7 @@ def test_neighbors_repeat_beyond_the_ends():
 
 
 def test_channels_are_slices_times_windows_in_the_stated_order():
-    """Slices of -20, 40 and 100 HU: the brain render window shows 0, one half and 1."""
+    """Slices of -20, 40 and 100 HU: the brain render window shows them as 0, one half and 1."""
     hu = np.stack([np.full((4, 4), v, np.float32) for v in (-20, 40, 100)])
     picture = model_inputs(hu, Box(0, 0, 4), RECIPE, range(1, 2))[0][0]
     assert picture.shape == (4, 4, 6) == (4, 4, RECIPE.channels)
@@ -32,7 +32,7 @@ def test_a_part_of_a_scan_gives_the_same_input_as_the_whole():
 
 
 def test_a_recipe_with_depth_gets_a_block_and_air_beyond_the_scans_end():
-    """Slices 2 and 3 of 4 in a block of 5: two of 40 HU (one half), three of air (0)."""
+    """Slices 2 and 3 of 4 in a block of 5: two slices of 40 HU (one half), three of air (0)."""
     hu = np.full((4, 4, 4), 40, np.float32)
     block = model_inputs(hu, Box(0, 0, 4), replace(RECIPE, depth=5, windows=("brain render",)), range(2, 4))
     assert [part.shape for part in block] == [(1, 5, 4, 4, 1)]

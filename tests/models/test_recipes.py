@@ -21,7 +21,7 @@ from tests.planted import table_of_heads
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """Eight planted heads as each field shows them."""
+    """Eight synthetic heads in each field of view."""
     folder = tmp_path_factory.mktemp("stores")
     return {f: build_store(table_of_heads(), folder / f"{f}.slices", size=64, field=f) for f in ("head", "slice")}
 
@@ -53,13 +53,13 @@ def test_what_a_recipe_names_exists_and_fits_together(name):
     assert item.has_mask_output or item.has_score_output
     assert item.builder != "backbone" or item.channels == 3
     assert item.weights is None or item.builder in ("backbone", "unet_lite0")
-    assert item.field == "head" or item.stored == item.size  # a whole slice is stored at the size it is shown
+    assert item.field == "head" or item.stored == item.size  # a whole slice is stored at the size at which it is shown
     assert item.source or name in ("unet-small-first", "unet-small", "densenet-small")
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_batch_of_a_recipe_fits_its_model_and_its_loss(name, stores):
-    """At 32 pixels; eight heads of which four bleed, in one type each."""
+    """At 32 pixels; four of the eight heads bleed, with one type each."""
     item = get_recipe(name)
     small = replace(item, size=32, stored=64, batch=2)
     pictures, truth = Batches(Slices(stores[item.field], np.arange(48)), small).batch(0, 0)
@@ -75,7 +75,7 @@ def test_a_batch_of_a_recipe_fits_its_model_and_its_loss(name, stores):
 
 
 def test_the_published_settings():
-    """A few that would be missed least and matter most."""
+    """Settings that are easily overlooked and matter most."""
     assert get_recipe("unet2d-003").threshold == 0.7
     assert get_recipe("unet2d-003").windows == ("brain render",) * 3
     assert [get_recipe(f"unet2d-002{x}").batch for x in "ab"] == [16, 32]
@@ -116,7 +116,7 @@ def test_the_cosine_falls_over_all_steps_as_it_always_did():
 
 
 def test_the_restarts_really_happen_every_ten_epochs():
-    """System 000 moved from 1.0000e-5 to 0.9957e-5 in 40 epochs. 7 steps per epoch: 70 to the minimum."""
+    """System 000 went from 1.0000e-5 to 0.9957e-5 in 40 epochs. With 7 steps per epoch the minimum is at step 70."""
     item = get_recipe("densenet169-000")
     got = rates(item, 7, [0, 35, 69, 70, 105, 139, 140])
     assert got == pytest.approx([1e-5, 5.5e-6, 1e-6, 1e-5, 5.5e-6, 1e-6, 1e-5], rel=0.01)
@@ -128,7 +128,7 @@ def test_a_constant_rate_is_a_number():
 
 
 def test_a_plateau_halves_on_paper():
-    """Two epochs without progress, twice; 0.00005 is no progress; and Keras, asked the same, agrees."""
+    """Two epochs without progress, twice. 0.00005 is no progress. Keras gives the same rates."""
     losses = [1.0, 0.9, 0.95, 0.9, 0.89995, 0.91, 0.5, 0.4]
     counts = [count_halvings(losses[:n], 2) for n in range(len(losses) + 1)]
     assert counts == [0, 0, 0, 0, 1, 1, 2, 2, 2]
@@ -165,7 +165,7 @@ def test_a_run_whose_first_weights_cannot_be_had_is_not_begun(tmp_path, monkeypa
 
 
 def test_a_stalled_run_stops_early_and_a_plateau_halves_its_rate(tmp_path):
-    """A rate of 1e-9 moves nothing, so the loss goes up and down with the batch drawn and soon stalls."""
+    """A rate of 1e-9 changes nothing, so the loss varies with the random batch and soon stops improving."""
     item = replace(
         tiny_recipes()[0],
         optimizer="adam",

@@ -91,7 +91,7 @@ def test_looking_at_runs_imports_no_keras(tmp_path):
 
 
 def test_the_history_read_here_is_the_one_that_training_writes(tmp_path):
-    """Column by column: a name changed in `train` must be seen here."""
+    """Column by column, so that a changed name in `train` is noticed here."""
     from ich_lib.models.run import COLUMNS
 
     assert ",".join(COLUMNS) == HEAD

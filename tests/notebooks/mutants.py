@@ -1,4 +1,4 @@
-"""Wrong solutions made by machine: each differs from a right one in one place."""
+"""Wrong solutions that are made automatically: each differs from a correct solution in one place."""
 
 import ast
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
-"""No check accepts a wrong answer: machine-made mutants of every solution, against the hidden inputs.
+"""No check accepts a wrong answer: automatic mutants of every solution are tried on the hidden inputs.
 
-Some mutants answer as the solution does. `EQUIVALENT` names each of them with its reason; any other survivor fails.
+Some mutants give the same answers as the solution. `EQUIVALENT` names each of them with its reason; any other survivor
+fails.
 `python -m tests.notebooks.test_checks` prints the table.
 """
 
@@ -91,7 +92,7 @@ class Exercise:
     lesson: str
 
     def function(self, source: str) -> Callable:
-        """The function, with what the lesson imports and defines."""
+        """The function, with the imports and definitions of the lesson."""
         space = dict(_around(self.lesson))
         exec(source, space)
         return space[self.name]
@@ -114,7 +115,7 @@ EXERCISES = _exercises()
 
 @cache
 def _around(name: str) -> dict:
-    """Imports, functions and capitals of a lesson: nothing that takes time."""
+    """The imports, functions and constants of a lesson, and nothing that takes time."""
     space: dict = {}
     (lesson,) = (lesson for lesson in LESSONS if lesson.name == name)
     cells = [cell for cell in lesson.cells if cell.cell_type == "code"]
@@ -136,7 +137,7 @@ def _is_literal(node: ast.AST) -> bool:
 
 
 def survives(exercise: Exercise, mutant: Mutant) -> bool:
-    """Whether the check accepts it. Whatever is raised is a refusal."""
+    """Whether the check accepts it. Any error counts as a refusal."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -147,7 +148,7 @@ def survives(exercise: Exercise, mutant: Mutant) -> bool:
 
 
 def survivors(exercise: Exercise, *kinds: str) -> tuple[Counter, list[tuple[str, str, str]]]:
-    """How many mutants of each kind were made, and those that pass."""
+    """The number of mutants of each kind, and those that pass."""
     made = [mutant for mutant in mutants(exercise.source) if not kinds or mutant.kind in kinds]
     alive = [(exercise.number, mutant.kind, mutant.change) for mutant in made if survives(exercise, mutant)]
     return Counter(mutant.kind for mutant in made), alive

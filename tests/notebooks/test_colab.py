@@ -1,4 +1,4 @@
-"""The set-up cell of a lesson in an environment like Colab's: it brings what is missing and leaves the rest alone."""
+"""The set-up cell of a lesson in an environment like Colab's: it installs what is missing and changes nothing else."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 from tests.notebooks.test_notebooks import LESSONS, build
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = {  # what Colab had installed in August 2026, in the place of "the newest"
+SHIPPED = {  # the versions that Colab had installed in August 2026, in place of "the newest"
     "tensorflow": "2.20.*",
     "keras": "3.13.2",
     "numpy": "2.1.*",
@@ -25,14 +25,14 @@ AS_IN_COLAB = "import sys, types; sys.modules['google.colab'] = types.ModuleType
 
 
 def versions(python: Path) -> dict[str, str]:
-    """What is installed, name to version."""
+    """The installed packages, name to version."""
     names = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
     return dict(re.findall(r"^([\w.-]+)==(\S+)$", names, flags=re.M))
 
 
 @pytest.fixture(scope="module")
 def colab(tmp_path_factory):
-    """A virtual environment with Colab's versions, as a kernel named "colab"; its python."""
+    """The Python of a virtual environment with Colab's versions, as a kernel named "colab"."""
     folder = tmp_path_factory.mktemp("colab")
     subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -47,7 +47,7 @@ def colab(tmp_path_factory):
 
 
 def project(folder: Path) -> Path:
-    """What pip needs of the project, in a folder that it may fill with what it builds."""
+    """The files of the project that pip needs, in a folder in which it may build."""
     for name in ("pyproject.toml", "README.md", "requirements.txt", "app.py", "workbench.py"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "ich_lib", folder / "ich_lib", ignore=shutil.ignore_patterns("__pycache__"))

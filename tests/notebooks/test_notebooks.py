@@ -1,6 +1,6 @@
-"""Every lesson runs: unsolved to its last cell, solved through every check, and known mistakes are refused.
+"""Every lesson runs: unsolved to its last cell, solved through every check, and the known mistakes are refused.
 
-ICH_LESSONS=full (for a night, or a GPU) runs them with QUICK = False: the long trainings, too.
+ICH_LESSONS=full (for a night, or a GPU) runs them with QUICK = False, which includes the long trainings.
 """
 
 import importlib.util
@@ -30,7 +30,7 @@ LESSONS = build.lessons()
 
 
 class Session:
-    """A kernel in which the cells of a lesson run one by one, with what each printed."""
+    """A kernel in which the cells of a lesson run one by one; it keeps what each printed."""
 
     def __init__(self, folder: Path, **environment: str):
         from nbclient import NotebookClient
@@ -48,7 +48,8 @@ class Session:
         return self.context.__exit__(*problem)
 
     def run(self, source: str) -> str:
-        """Run one cell; its text, or CellExecutionError. A figure that comes out as text only is a fault."""
+        """Run one cell and return its text, or raise CellExecutionError. A figure that appears only as text is a
+        fault."""
         self.book.cells.append(nbformat.v4.new_code_cell(build.at_length(source) if FULL else source))
         cell = self.client.execute_cell(self.book.cells[-1], len(self.book.cells) - 1)
         for out in cell.outputs:
@@ -184,7 +185,7 @@ class _Done:
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_one_switch_makes_a_lesson_run_at_length(lesson):
-    """Whoever asks for `QUICK` has the switch in the set-up cell, where the nightly run finds it."""
+    """A lesson that uses `QUICK` has the switch in the set-up cell, where the nightly run finds it."""
     code = [cell for cell in lesson.cells if cell.cell_type == "code"]
     (setup,) = (cell.source for cell in code if "setup" in build.tags(cell))
     request = any(re.search(r"\bQUICK\b", cell.source) for cell in code)
@@ -195,8 +196,8 @@ def test_one_switch_makes_a_lesson_run_at_length(lesson):
 @pytest.mark.lessons
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_a_lesson_runs_unsolved_and_solved_and_refuses_known_mistakes(lesson, tmp_path, lesson_cache):
-    """One kernel for all three: at every exercise the mistakes are refused and the solution passes, then the stub is
-    put back, so that the rest of the lesson runs as it does for a learner who solved nothing."""
+    """One kernel for all three tests. At every exercise the mistakes are refused and the solution passes. Then the
+    stub is put back, so that the rest of the lesson runs as for a learner who solved nothing."""
     code = [cell for cell in lesson.cells if cell.cell_type == "code"]
     with Session(tmp_path, ICH_CACHE=str(lesson_cache)) as session:
         while code:

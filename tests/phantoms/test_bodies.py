@@ -14,7 +14,7 @@ def test_every_body_is_a_scan_of_its_own_and_the_same_again(name):
 
 
 def shares(name):
-    """Share of a middle slice that is air inside the body or outside, water, and dense bone."""
+    """The shares of a middle slice that are air inside the body, air outside, water, and dense bone."""
     hu = body(name, 1, slices=3, noise_hu=1).hu[1]
     return [float(part.mean()) for part in (hu < -700, np.abs(hu) < 8, hu > 500)]
 

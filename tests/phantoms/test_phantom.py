@@ -12,7 +12,7 @@ from ich_lib.phantoms.grid import Draw, Grid, inside, sheet
 from ich_lib.phantoms.scanner import _smooth
 from ich_lib.phantoms.space import draw_pose
 
-SMALL = {"pixels": 128, "levels": 2}  # a quarter of the pixels: enough where no thin line matters
+SMALL = {"pixels": 128, "levels": 2}  # a quarter of the pixels is enough where thin lines do not matter
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def coverage_of_a_line(shift):
 
 def test_a_pixel_border_is_half_covered_and_a_line_thinner_than_a_pixel_covers_its_width():
     assert inside(np.float32([-1, -0.25, 0, 0.25, 1]), 1.0).tolist() == [1, 0.75, 0.5, 0.25, 0]
-    assert coverage_of_a_line(0) == 0.5  # half a mm of line in a pixel of one mm
+    assert coverage_of_a_line(0) == 0.5  # half a mm of the line in a pixel of one mm
     assert coverage_of_a_line(0.5) == 0.25  # half of it sticks out
     assert coverage_of_a_line(2) == 0
 
@@ -51,7 +51,8 @@ def test_the_same_seed_gives_the_same_head_and_another_seed_another():
 
 
 def test_a_case_has_the_same_bits_on_every_computer():
-    """If this fails on one machine only, an operation crept in that IEEE 754 does not fix (see grid.py)."""
+    """If this fails on one machine only, the code uses an operation that IEEE 754 does not define exactly (see
+    grid.py)."""
     case = phantom(11, bleeds=TYPES, mimics=MIMICS, slices=17, pixels=96, thickness_mm=10, tilt_deg=12)
     digest = hashlib.sha256(case.scan.hu.astype("<i2").tobytes())
     for name in TYPES:
@@ -91,7 +92,7 @@ def test_tissues_lie_where_the_textbook_says(clean):
     assert 5 <= at("globe", 8) <= 20
     assert at("antrum", 8) < -900
     assert hu[:, 0, 0] == pytest.approx(-1000)
-    assert 600 < np.median(hu[hu > 300]) < 950  # facts: about 760 in real scans
+    assert 600 < np.median(hu[hu > 300]) < 950  # about 760 in real scans
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -108,7 +109,7 @@ def test_the_mask_is_where_at_least_half_the_voxel_is_blood(name):
 
 
 def test_no_part_of_a_voxel_is_claimed_by_two_types():
-    case = phantom(29, bleeds=TYPES, slices=20, **SMALL)  # blood in sulci beside a subdural
+    case = phantom(29, bleeds=TYPES, slices=20, **SMALL)  # a subdural bleed has blood in sulci beside it
     assert sum(case.shares.values()).max() <= 1 + 1e-6
     claims = sum(mask.astype(int) for mask in case.masks.values())
     assert (claims > 1).sum() <= 2  # only two exact halves could meet in one voxel
@@ -126,7 +127,7 @@ def test_an_epidural_stops_at_the_sutures_and_a_subdural_crosses_the_coronal_one
         crescent = place_bleed("subdural", space, depth, Draw(seed, 1)).surface() < 0
         before = (planes["coronal"][crescent & (depth > 0)] < 0).mean()
         crossing += 0.05 < before < 0.95
-    assert crossing >= 2  # a small one need not reach a suture
+    assert crossing >= 2  # a small one may not reach a suture
 
 
 def test_an_epidural_is_a_lens_and_a_subdural_a_crescent(room):
@@ -148,7 +149,8 @@ def test_subarachnoid_blood_lies_where_fluid_was(clean):
     case = phantom(7, bleeds=["subarachnoid"], noise_hu=0)
     blood = case.masks["subarachnoid"]
     before = np.median(clean.scan.hu[blood])
-    assert before < _person(7).gray_hu - 3  # a sulcus is thinner than a voxel: darker than the cortex around it
+    # a sulcus is thinner than a voxel, so it is darker than the cortex around it
+    assert before < _person(7).gray_hu - 3
     assert np.median(case.scan.hu[blood]) > before + 8
     fields, _, _, _ = _build_head(7, Grid(), ("subarachnoid",), ())
     assert (fields["subarachnoid"][fields["cavity"] < 0] > 0).any()
@@ -181,7 +183,7 @@ def test_a_large_clot_moves_the_midline_away_from_it(room):
     pushed = displace(space, [result], depth)
     away = -math.copysign(1, center[0])
     midline = (np.abs(space.x) < 2) & (depth > 20)
-    moved = -away * (pushed.x - space.x)[midline]  # tissue now at x came from pushed.x
+    moved = -away * (pushed.x - space.x)[midline]  # the tissue now at x came from pushed.x
     assert moved.max() > 2
     assert np.abs(pushed.x - space.x)[depth < 0].max() == 0  # the skull stays
 
@@ -197,7 +199,8 @@ def _ml(case):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["epidural", "intraparenchymal", "subdural"])
 def test_volumes_follow_the_measured_ranges_and_fit_the_room(name, room):
-    """Of 24 draws the median lies near the table's; each body, counted in cells of 2.5 mm, holds what was drawn."""
+    """The median of 24 draws is close to the table's. Each body has the volume that was drawn, counted in cells of
+    2.5 mm."""
     space, depth = room
     low, middle, high = MEASURED[name]["ml"]
     volumes = []
@@ -205,9 +208,9 @@ def test_volumes_follow_the_measured_ranges_and_fit_the_room(name, room):
         expected = max(Draw(seed, 5).between(low, middle, high, log=True), LEAST_ML[name])
         result = place_bleed(name, space, depth, Draw(seed, 5))
         floor = depth - 0.7 if result.floor is None else result.floor
-        held = np.maximum(inside(result.field, 2.5) - inside(floor, 2.5), 0).sum() * 2.5**3 / 1000
-        assert held == pytest.approx(expected, rel=0.12)
-        volumes.append(held)
+        hold_lock = np.maximum(inside(result.field, 2.5) - inside(floor, 2.5), 0).sum() * 2.5**3 / 1000
+        assert hold_lock == pytest.approx(expected, rel=0.12)
+        volumes.append(hold_lock)
     assert middle / 1.7 < np.median(volumes) < middle * 1.7
     assert min(volumes) > 0.7 * low
     assert max(volumes) < 1.6 * high
@@ -216,7 +219,7 @@ def test_volumes_follow_the_measured_ranges_and_fit_the_room(name, room):
 @pytest.mark.long
 @pytest.mark.parametrize("name", TYPES)
 def test_the_mean_inside_a_bleed_follows_the_measured_range(name):
-    """At the table's 5 mm. Voxels above 100 HU share their place with bone; a reader's outline leaves them out."""
+    """With the 5 mm of the table. Voxels above 100 HU contain some bone; a radiologist's outline leaves them out."""
     hu, ml = [], []
     for seed in range(8):
         case = phantom(300 + seed, bleeds=[name], slices=30, noise_hu=0, pixels=160, levels=2)
@@ -241,14 +244,14 @@ def test_the_volume_does_not_depend_on_the_grid_it_is_drawn_on():
 
 
 def test_a_thick_slice_dims_a_thin_bleed():
-    """Blood of a few mm in an occipital horn: in 10 mm it is averaged with what lies above and below."""
+    """Blood of a few mm in an occipital horn: in slices of 10 mm it is averaged with the tissue above and below."""
 
     def mean_share(slices, thickness_mm, levels):
         case = phantom(
             7, bleeds=["intraventricular"], noise_hu=0, slices=slices, thickness_mm=thickness_mm, levels=levels
         )
         share = case.shares["intraventricular"]
-        return share[share > 0.02].mean(), (share * case.scan.hu).sum() / share.sum()  # HU seen by the blood
+        return share[share > 0.02].mean(), (share * case.scan.hu).sum() / share.sum()  # the HU where the blood is
 
     (thin, thin_hu), (thick, thick_hu) = mean_share(40, 2.5, 2), mean_share(10, 10, 8)
     assert thick < thin - 0.1
@@ -277,7 +280,7 @@ def test_a_tilted_gantry_shears_the_affine_and_keeps_the_milliliters():
     assert tilted.scan.voxel_ml == pytest.approx(flat.scan.voxel_ml * math.cos(math.radians(20)), rel=1e-6)
     assert tilted.volumes_ml["intraparenchymal"] == pytest.approx(flat.volumes_ml["intraparenchymal"], rel=0.03)
     centers = []
-    for case in (flat, tilted):  # the clot stays where it is in the patient
+    for case in (flat, tilted):  # the clot stays at its place in the patient
         share = case.shares["intraparenchymal"]
         middle = [float((share * axis).sum() / share.sum()) for axis in np.ogrid[tuple(map(slice, share.shape))]]
         centers.append((case.scan.affine @ [*middle, 1])[:3])
@@ -285,7 +288,7 @@ def test_a_tilted_gantry_shears_the_affine_and_keeps_the_milliliters():
 
 
 def test_heads_are_turned_and_nod_as_drawn():
-    """The line between the eyeballs, found in the image, lies at the drawn yaw."""
+    """The line between the eyeballs, measured in the image, has the drawn yaw."""
     yaws = []
     for seed in range(8):
         space = draw_pose(Draw(seed, 20, 0), Grid())
@@ -308,7 +311,7 @@ def test_calcium_is_bright_and_no_blood(name):
     plain, mimic = (phantom(seed, mimics=m, noise_hu=0) for m in ((), (name,)))
     changed = mimic.scan.hu - plain.scan.hu
     assert changed.max() > 60
-    assert mimic.scan.hu[changed > 40].max() > 100  # facts: calcification > 100 HU
+    assert mimic.scan.hu[changed > 40].max() > 100  # calcification is above 100 HU
     assert not mimic.labels.any()
     assert mimic.mimics == (name,)
 
@@ -330,7 +333,7 @@ def test_beam_hardening_darkens_the_base_only():
     change = with_it.hu - without.hu
     z_mm = with_it.affine[2, 3] + 5 * np.arange(34)
     assert change[(z_mm > -10) & (z_mm < 12)].min() < -5
-    assert not change[z_mm > 32].any()  # the nod and the shift may lift the base by a centimeter
+    assert not change[z_mm > 32].any()  # nod and shift may raise the base by a centimeter
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""Phantoms are real enough to learn from: models that have seen nothing else find blood in patients.
+"""Phantoms are realistic enough for training: models that were trained on nothing else find blood in patients.
 
-python -m tests.phantoms.test_realism FOLDER prints what MODEL_CARD.md says of it, for CT-ICH 1.0.0 in FOLDER.
+python -m tests.phantoms.test_realism FOLDER prints the figures of MODEL_CARD.md, for CT-ICH 1.0.0 in FOLDER.
 """
 
 import sys
@@ -18,7 +18,7 @@ from ich_lib.models.recipe import Recipe
 from ich_lib.training.batches import Slices, ValidationBatches
 from ich_lib.training.train import train
 
-SEEDS = range(5)  # of the weights, of the phantoms and of the order they are shown in
+SEEDS = range(5)  # seeds of the weights, of the phantoms and of their order
 RECIPE = Recipe(
     "phantoms-only",
     "segment",
@@ -36,7 +36,7 @@ RECIPE = Recipe(
 
 
 def evidence(store, seed: int, folder: Path) -> np.ndarray:
-    """(n,) how much blood a model trained on phantoms alone sees in each slice: the mean of its 15 highest pixels."""
+    """(n,) how much blood a model trained only on phantoms sees in each slice: the mean of its 15 highest pixels."""
     recipe = replace(RECIPE, seed=seed)
     run = train(recipe, None, folder / f"seed-{seed}", fold=None)
     model, slices = run.model(), ValidationBatches(Slices(store, np.arange(len(store))), recipe)
@@ -57,14 +57,14 @@ def slice_auc(table, scores: list[np.ndarray]) -> Estimate:
 
 @pytest.mark.seldom
 def test_models_trained_on_phantoms_alone_tell_bleeding_slices_of_patients_better_than_chance(ct_ich_store, tmp_path):
-    """Of five seeds in the mean, since a single one hangs on the last bits of a CPU: see MODEL_CARD.md."""
+    """The mean of five seeds, because a single seed depends on the last bits of a CPU: see MODEL_CARD.md."""
     result = slice_auc(ct_ich_store.table, [evidence(ct_ich_store, seed, tmp_path) for seed in SEEDS])
     assert result.n_patients == 66
     assert result.low > 0.5, str(result)
 
 
 def _report(data: Path) -> None:
-    """Each seed and their mean."""
+    """Each seed, and their mean."""
     from ich_lib.data import ct_ich
     from ich_lib.data.store import cached_store
 

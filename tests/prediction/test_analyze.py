@@ -24,10 +24,11 @@ def test_a_planted_bleed_is_found_and_outlined(bleeding_case, result):
 
 
 def test_the_same_head_without_blood_scores_lower_and_has_a_small_part_of_the_mask(models, result):
-    clean = analyze(phantom(101).scan, models)  # the same head, nothing planted
+    clean = analyze(phantom(101).scan, models)  # the same head without a bleed
     assert clean.scores["any"] < result.scores["any"] - 0.2
     assert clean.marked_ml < 0.2 * result.volume_ml
-    assert (clean.volume_ml, clean.soft_ml, clean.abc2_ml) == (None, None, None)  # nothing found, nothing measured
+    # nothing is marked, so nothing is measured
+    assert (clean.volume_ml, clean.soft_ml, clean.abc2_ml) == (None, None, None)
 
 
 def test_every_array_lies_on_the_scans_own_voxels(bleeding_case, result):
@@ -38,7 +39,7 @@ def test_every_array_lies_on_the_scans_own_voxels(bleeding_case, result):
 
 
 def test_a_mirrored_head_gives_the_mirrored_result(bleeding_case, result, models):
-    """The patient mirrored: the same scores, the mask on the other side, at minus the mm to the left."""
+    """For the mirrored patient the scores are the same and the mask is on the other side."""
     mirrored = analyze(replace(bleeding_case.scan, hu=bleeding_case.scan.hu[:, :, ::-1].copy()), models)
     assert mirrored.slice_scores == pytest.approx(result.slice_scores, abs=1e-3)
     assert np.array_equal(mirrored.mask[:, :, ::-1], result.mask)
@@ -88,17 +89,17 @@ def test_progress_rises_to_one(bleeding_case, models):
 
 
 def planted_model(recipe, answer, card=None):
-    """A model that gives every picture the answer that a function makes of it."""
+    """A model whose answer for every picture comes from a function."""
     return Model(recipe.name, recipe, "0" * 64, answer, card or {})
 
 
 def bright(pictures):
-    """Blood where the middle slice's first window is white, in (n, y, x)."""
+    """Blood where the first window of the middle slice is white, in (n, y, x)."""
     return (pictures[..., pictures.shape[-1] // 2] > 0.9).astype(np.float32)
 
 
 def disk(slices=5, at=2):
-    """Brain of 30 HU; a disk of 95 HU on the left of one slice, or of each that is named."""
+    """Brain of 30 HU with a disk of 95 HU on the left of one slice, or of each given slice."""
     hu = np.full((slices, 64, 64), 30, np.float32)
     y, x = np.mgrid[:64, :64]
     hu[np.ix_(np.atleast_1d(at))] = np.where(np.hypot(y - 20, x - 12) < 8, 95, 30)
@@ -127,7 +128,7 @@ def test_one_model_may_be_both_and_is_asked_once_each_way():
 def test_a_slice_has_no_mask_if_it_and_its_neighbors_are_below_the_least_score(least_score, slices):
     """Blood is drawn in three slices. The mean of the mask's 0.8 and the classifier's score is 0.45, 0.45 and 0.7.
 
-    The evidence, from which the probabilities come, stays as it is.
+    The evidence, from which the probabilities come, is unchanged.
     """
     recipe = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
 
@@ -146,7 +147,7 @@ def test_a_slice_has_no_mask_if_it_and_its_neighbors_are_below_the_least_score(l
 
 
 def white_model():
-    """Blood where a picture is white; it scores slices by that too."""
+    """Blood where a picture is white; the slice scores come from it too."""
     recipe = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
 
     def answer(pictures):
@@ -159,7 +160,7 @@ def white_model():
 
 
 def thin_disk(noise_hu):
-    """The disk, of 150 HU, in slices of 0.625 mm, eight for each of 5 mm, with noise."""
+    """The disk of 150 HU in slices of 0.625 mm, eight for each slice of 5 mm, with noise."""
     thick = np.where(disk().hu > 90, np.float32(150), disk().hu)
     thin = np.repeat(thick, 8, axis=0) + np.random.default_rng(4).normal(0, noise_hu, (40, 64, 64)).astype(np.float32)
     return Scan(thin, axial_affine((0.625, 1, 1), thin.shape))
@@ -171,7 +172,7 @@ def test_thin_noisy_slices_are_read_like_their_average_of_5_mm(noise_hu):
     thick = Scan(thin.hu.reshape(5, 8, 64, 64).mean(axis=1), axial_affine((5, 1, 1), (5, 64, 64)))
     alone = analyze(replace(thin, spacing_known=False), white_model())
     expected, result = analyze(thick, white_model()), analyze(thin, white_model())
-    assert alone.mask[:16].any() == (noise_hu == 25)  # whose noise would be taken for blood
+    assert alone.mask[:16].any() == (noise_hu == 25)  # its noise would be marked as blood
     np.testing.assert_array_equal(result.mask, np.repeat(expected.mask, 8, axis=0))
     assert not result.mask[:16].any()
     assert expected.marked_ml == pytest.approx((disk().hu > 90).sum() * 5 / 1000)
@@ -194,7 +195,7 @@ def test_slices_of_3_mm_and_more_are_read_one_by_one(step_mm):
 
 
 def test_uneven_slices_get_the_ml_of_their_slabs():
-    """The disk beside a gap of two slices stands for 7.5 mm, and in a part of 2.5 mm slices for 5."""
+    """The disk beside a gap of two slices counts 7.5 mm, and in a part with 2.5 mm slices 5 mm."""
     gap = replace(disk(), places=np.array([0, 1, 2, 4, 5.0]))
     result = analyze(gap, white_model())
     assert result.marked_ml == pytest.approx((gap.hu > 90).sum() * 7.5 / 1000)
@@ -229,7 +230,7 @@ def test_a_model_that_does_not_tell_what_its_task_promises_is_named(task):
 
 
 def test_scores_are_calibrated_only_by_what_was_fitted_for_the_pair():
-    """The card says: the logit of the score for every label, doubled; so 0.8 becomes 16 / 17."""
+    """The card says: double the logit of the score for every label. So 0.8 becomes 16 / 17."""
     recipe = Recipe("r", "classify", "densenet_bc", size=64, field="slice", neighbors=0)
     calibration = {"slices": [[2.0, 0.0]] * 6, "scans": [[1.0, 0.0]] * 6}
     output = planted_model(recipe, lambda p: ModelOutput(None, np.full((len(p), 6), 0.8)), {"calibration": calibration})

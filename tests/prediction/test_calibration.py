@@ -13,7 +13,7 @@ def test_the_scans_score_is_the_highest_mean_of_two_neighbors():
 
 
 def test_plain_scores_on_paper():
-    """The mask alone speaks for `any` and for no type; beside a classifier the two are averaged."""
+    """The mask alone gives a score for `any` and for no type. With a classifier the two are averaged."""
     mask, classes = np.array([0.2, 0.6]), np.full((2, 6), 0.4)
     single = Evidence(mask, None).plain()
     assert single[:, ANY] == pytest.approx([0.2, 0.6])
@@ -27,16 +27,17 @@ def test_plain_scores_on_paper():
 
 
 def test_evidence_is_logits_of_own_mask_neighbors_and_classifier():
-    """Logits of 1/2, 10/11 and 1/11 are 0, ln 10 and -ln 10; at the ends the slice itself is its missing neighbor."""
+    """The logits of 1/2, 10/11 and 1/11 are 0, ln 10 and -ln 10. At the ends the slice itself replaces its missing
+    neighbor."""
     ten = np.log(10)
     result = Evidence(np.array([1 / 2, 10 / 11, 1 / 11]), np.full((3, 6), 10 / 11)).of(ANY)
     assert result == pytest.approx(np.array([[0, ten / 2, ten], [ten, -ten / 2, ten], [-ten, 0, ten]]))
 
 
 def test_weights_turn_logits_into_probabilities_on_paper():
-    """Twice the classifier's logit plus ln 2: a score of 1/2 becomes 2/3, one of 2/3 becomes 8/9.
+    """Twice the classifier's logit plus ln 2: a score of 1/2 becomes 2/3, and 2/3 becomes 8/9.
 
-    Of the scan the strongest pair of slices counts, the last two: logits ln 2 and ln 8 have the mean ln 4, so 4/5.
+    For the scan the strongest pair of slices counts, the last two: logits ln 2 and ln 8 have the mean ln 4, so 4/5.
     """
     calibration = Calibration(np.tile([2.0, np.log(2)], (6, 1)), np.tile([1.0, 0.0], (6, 1)))
     evidence = Evidence(None, np.array([[1 / 2] * 6, [2 / 3] * 6, [8 / 9] * 6]))
@@ -54,12 +55,14 @@ def test_a_calibration_survives_its_json_and_refuses_evidence_of_another_kind():
 
 
 def overconfident(scans=400, slices=12, seed=0):
-    """Scans whose networks say too much: one slice in ten bleeds, the scores have the logits tripled and moved up."""
+    """Scans with overconfident networks: one slice in ten bleeds, and the logits of the scores are tripled and
+    shifted up."""
     rng = np.random.default_rng(seed)
     evidence, labels = [], []
     for _ in range(scans):
         truth = rng.random(slices) < 0.1
-        logit = np.where(truth, 0.7, -3.7) + rng.normal(0, 1.5, slices)  # an honest network would say sigmoid of it
+        # a calibrated network would give the sigmoid of it
+        logit = np.where(truth, 0.7, -3.7) + rng.normal(0, 1.5, slices)
         output = 1 / (1 + np.exp(-(3 * logit + 9)))
         view = np.zeros((slices, 6), bool)
         view[:, [0, ANY]] = truth[:, None]
@@ -82,7 +85,7 @@ def test_overconfidence_is_found_and_mended_on_scans_not_fitted():
 
 
 def test_more_evidence_never_speaks_against_blood():
-    """A classifier that says the opposite of the truth gets no weight, rather than a negative one."""
+    """A classifier that always contradicts the truth gets weight 0, not a negative weight."""
     evidence, labels = overconfident(100)
     wrong = [Evidence(item.mask, 1 - item.classes) for item in evidence]
     calibration = fit_calibration(wrong, labels)
@@ -92,7 +95,7 @@ def test_more_evidence_never_speaks_against_blood():
 
 
 def test_a_label_that_nobody_shows_stays_rare():
-    """Of 1,200 slices none is subdural: no slice is called so, however sure the network was."""
+    """Of 1,200 slices none is subdural. So no slice is called subdural, however high its score is."""
     evidence, labels = overconfident(100)
     subdural = 4
     calibration = fit_calibration(evidence, labels)

@@ -62,7 +62,7 @@ def test_the_shipped_cards_name_data_fold_figures_and_every_file():
         card = model.card
         assert card["data"] == "CT-ICH 1.0.0 and phantoms"
         assert "10.13026/w8q8-ky94" in card["attribution"]
-        assert card["held_out_fold"] is None  # trained on everyone; the figures are those of the folds
+        assert card["held_out_fold"] is None  # trained on all patients; the figures are those of the folds
         assert card["figures"]["folds"] == [0, 1, 2, 3, 4]
         assert {"dice_per_subject", "slice_auc_any", "scan_auc_any"} <= set(card["figures"])
         assert len(card["folds"]) == 66
@@ -94,7 +94,7 @@ def test_one_changed_byte_is_refused(weights_copy):
 
 
 def test_a_folder_that_lacks_a_task_is_filled_from_the_shipped_model(tiny_runs):
-    """The pair is mixed then, and a calibration fitted for other models is not used."""
+    """Then the pair is mixed, and a calibration that was fitted for other models is not used."""
     mixed = load(tiny_runs["segment"].folder)
     assert mixed.classifier is load().classifier
     assert [model.name for model in mixed] == ["tiny-unet", NAME]
@@ -113,7 +113,7 @@ def test_two_models_of_one_task_are_refused(weights_copy):
 
 
 def test_a_folder_with_a_model_is_that_model_whatever_lies_in_its_folders():
-    """The library's own folder holds the shipped model, and further models in folders."""
+    """The library's own folder holds the shipped model, and further models in subfolders."""
     assert [model.name for model in load(WEIGHTS)] == [NAME]
 
 

@@ -31,7 +31,7 @@ def test_three_files_a_model_and_a_card_that_tells_all(export_folder, tiny_runs)
 
 
 def test_exported_and_keras_outputs_agree(export_folder, tiny_runs):
-    """The served model against the run folder itself, on pictures the export check has not seen."""
+    """The exported model compared with the run folder, on pictures that the export check did not use."""
     pictures = np.random.default_rng(5).random((3, 32, 32, 6), np.float32)
     served, run = (
         load(export_folder, fill=False),
@@ -53,7 +53,7 @@ def same(ours, theirs):
 
 
 def test_a_model_that_does_both_is_one_file_with_four_answers(tiny_runs, tmp_path):
-    """Mask, scores, maps and features; its card brings the calibration along."""
+    """Mask, scores, maps and features. Its card includes the calibration."""
     calibration = {"slices": [[1.0, 0.0, 1.0, 0.0]] * 6, "scans": [[0.5, 0.0, 0.5, 0.0]] * 6}
     export(tiny_runs["both"].folder, tmp_path, calibration=calibration)
     served, run = load(tmp_path, fill=False), load(tiny_runs["both"].folder, fill=False)
@@ -85,7 +85,7 @@ def test_a_model_that_differs_from_its_file_is_noticed(export_folder, tiny_runs)
 
 
 def test_the_heat_map_is_grad_cam_of_the_logit():
-    """Against gradients by TensorFlow: ReLU(sum_k mean-gradient_k * A_k), equal after scaling to its peak."""
+    """Compared with gradients by TensorFlow: ReLU(sum_k mean-gradient_k * A_k), equal after scaling to its peak."""
     import tensorflow as tf
 
     keras.utils.set_random_seed(2)
@@ -115,7 +115,7 @@ def test_half_the_bytes_hold_the_same_model_rounded(tiny_runs, tmp_path):
     whole_bytes, half_bytes = (
         [(tmp_path / str(half) / name).stat().st_size for name in files] for half in (False, True)
     )
-    assert half_bytes[0] < 0.9 * whole_bytes[0]  # a tiny network is mostly its graph
+    assert half_bytes[0] < 0.9 * whole_bytes[0]  # most of a tiny network's file is its graph
     assert half_bytes[1] < whole_bytes[1]
     pictures = np.random.default_rng(5).random((3, 32, 32, 6), np.float32)
     whole, rounded = (load(tmp_path / str(half), fill=False).segmenter.run(pictures) for half in (False, True))

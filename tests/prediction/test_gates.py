@@ -1,4 +1,4 @@
-"""Three gates before a model is believed: what each refuses, what it warns of, and what gets through."""
+"""Three gates check a scan before its finding is shown: what each refuses, what it warns about, and what passes."""
 
 from dataclasses import replace
 
@@ -161,7 +161,7 @@ def test_little_air_tells_nothing_of_how_a_head_lies():
 
 
 def test_a_lone_slice_without_a_ring_is_believed_where_the_header_says_head():
-    """Below the brain and at the vertex a head shows no closed skull."""
+    """Slices below the brain and at the vertex show no closed skull."""
     slice_of = Scan(np.full((1, 64, 64), 30, np.float32), axial_affine((5, 3, 3), (1, 64, 64)))
     assert any(codes(slice_of).values())
     assert not any(codes(told(slice_of, body_part="head")).values())
@@ -189,13 +189,15 @@ def test_a_picture_that_the_models_features_refuse_is_too_far_from_a_ct_slice(he
     assert refused["unlike picture"]
     assert "unlike picture" not in codes(picture, OodScore(1.0, 1.5, 0.99))
     (doubt,) = (d for d in find_doubts(picture, measure_head(picture), OodScore(2.0, 1.5, 0.99)) if "picture" in d.code)
-    assert doubt.sentence.startswith("The picture is too far from a CT slice (out-of-distribution score 2.0; 99% of")
+    assert doubt.sentence.startswith(
+        "The picture differs too much from a CT slice (out-of-distribution score 2.0; 99% of"
+    )
     assert doubt_sentence(doubt, "de").startswith("Das Bild ist zu weit")
     assert doubt_sentence(doubt, "es").startswith("La imagen está demasiado lejos")
 
 
 def test_no_sentence_is_left_over():
-    """Each is made from numbers that it names."""
+    """The text of each is made from numbers that it contains."""
     blanks = {"part": "chest", "mm": 400.0, "ml": 300.0, "head": 3, "count": 40}
     blanks |= {"value": 2.0, "limit": 1.5, "quantile": 0.99}
     for sentence in SENTENCES.values():
@@ -232,7 +234,7 @@ def test_ml_never_exceed_the_cavity(head):
 
 
 def planted(*, any_score, slice_score=0.1, ml=10.0, calibrated=True, floor_ml=FLOOR_ML):
-    """A result with so much probability and so many mL, of voxels of 0.1 mL."""
+    """A result with a given probability and a given volume, with voxels of 0.1 mL."""
     shape = (4, 20, 20)
     blood = np.zeros(shape, np.float16)
     blood.reshape(-1)[: round(ml * 10)] = 0.9

@@ -1,4 +1,4 @@
-"""What the page shows as the model's input is what the model is given, to the last bit."""
+"""The page shows exactly the input that the model gets, to the last bit."""
 
 from dataclasses import replace
 

@@ -23,7 +23,8 @@ from tests.planted import table_of_heads, untrained_run
 
 
 def test_distances_on_paper():
-    """Two features, standard deviations 1 and 2, no correlation: (3, 0) is 3 away and (0, 8) is 4, over root 2."""
+    """Two features with standard deviations 1 and 2 and no correlation: (3, 0) is 3 away and (0, 8) is 4, over root
+    2."""
     detector = OodDetector(np.zeros((1, 2)), np.diag([1, 1 / 2]), {1: 2.0})
     assert detector.distances([[3, 0], [0, 8], [0, 0]]) == pytest.approx(np.array([3, 4, 0]) / np.sqrt(2))
     assert detector.score([[3, 0], [0, 8]]).value == pytest.approx(np.sqrt((9 + 16) / 2 / 2))
@@ -55,7 +56,7 @@ def test_fewer_slices_than_features_still_give_a_distance():
 
 
 def test_limits_are_quantiles_of_runs_of_slices_on_paper():
-    """Of single slices 0, 3, 4, 0 the highest is 4; of neighbors root (9 + 16) / 2; of whole scans the same."""
+    """Single slices have 0, 3, 4, 0, and the highest is 4; neighbors have root (9 + 16) / 2; whole scans the same."""
     result = fit_limits([np.array([0.0, 3, 4]), np.array([0.0, 0, 0])], quantile=1)
     assert result == pytest.approx({1: 4, 2: np.sqrt(25 / 2), 3: np.sqrt(25 / 3)})
     assert set(fit_limits([np.ones(40)])) == {*SLICE_COUNTS, 40}
@@ -92,7 +93,7 @@ TINY = Recipe("tiny", "both", "unet2d", {"filters": (4, 8)}, size=32, stored=64,
 
 
 def ood_models(usual, tells=True):
-    """Models whose two features of a slice are the mean of its first window, and the share that is white."""
+    """Models whose two features of a slice are the mean of its first window, and the share of white pixels."""
 
     def answer(pictures):
         view = pictures[..., 0]
@@ -103,19 +104,19 @@ def ood_models(usual, tells=True):
 
 
 def plain(hu, slices=3):
-    """Of unknown HU, so that its anatomy is not asked for."""
+    """With unknown HU, so that its anatomy is not measured."""
     shape = (slices, 32, 32)
     return Scan(np.full(shape, hu, np.float32), axial_affine((5, 1, 1), shape), hu_known=False)
 
 
 def test_a_planted_outlier_is_told_and_a_usual_scan_is_not():
-    """Gray at 40 HU is (40 + 20) / 120 of the brain render: usual. White bone is half a window off."""
+    """Gray of 40 HU is (40 + 20) / 120 of the brain render: in distribution. White bone is half a window away."""
     detector = OodDetector(np.array([[0.5, 0.0]]), np.diag([20.0, 20.0]), {1: 1.0})
     fine, white = (analyze(plain(hu), ood_models(detector)) for hu in (42.0, 400.0))
     assert not fine.ood.is_ood
     assert fine.warnings == ()
     assert white.ood.value == pytest.approx(np.sqrt((10**2 + 20**2) / 2), rel=0.01)
-    assert "too far from a CT slice" in white.warnings[0]
+    assert "differs too much from a CT slice" in white.warnings[0]
     assert "Give the original CT" in white.warnings[0]
 
 
@@ -135,7 +136,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def folds(table, tmp_path_factory):
-    """A tiny fold and a run on everybody, of planted heads and phantoms."""
+    """A tiny fold and a run on all patients, of synthetic heads and phantoms."""
     folder, dealt = tmp_path_factory.mktemp("folds"), {f"p{i}": i % 2 for i in range(6)}
     for name, held_out in (("fold-0", 0), ("fold-none", None)):
         untrained_run(folder / name, TINY, dealt, held_out)
@@ -144,7 +145,7 @@ def folds(table, tmp_path_factory):
 
 
 def test_a_card_learns_what_is_usual_and_the_served_model_warns(folds, tmp_path):
-    """Through the command's function: features of the file are those of Keras, and noise is strange."""
+    """With the function of the command: features of the file equal those of Keras, and noise is out of distribution."""
     run = folds / "fold-none"
     detector = fit_ood(run, folds / "whole.slices", folds, phantoms=1)
     assert detector.centers.shape == (2, 8)  # heads and phantoms

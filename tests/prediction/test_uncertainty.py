@@ -31,7 +31,7 @@ def models_of(answer, recipe=RECIPE):
 
 
 def saying(blood, score):
-    """Models that give every pixel the one and every label the other, whatever they see."""
+    """Models that give every pixel the first value and every label the second, whatever the picture is."""
     return models_of(
         lambda pictures: ModelOutput(
             np.full(pictures.shape[:3], blood, np.float32), np.full((len(pictures), 6), score, np.float32)
@@ -62,7 +62,7 @@ def test_words_change_at_the_edges_of_their_bands(probability, word):
 
 def test_a_word_is_chosen_by_the_unrounded_probability():
     assert probability_word(0.9 - 1e-9) == "likely"
-    assert probability_word(np.float32(0.9)) == "very likely"  # in its own precision that is 0.9
+    assert probability_word(np.float32(0.9)) == "very likely"  # 0.9 in the model's own precision
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_a_model_that_treats_left_and_right_alike_has_no_doubt():
 
 
 def test_a_model_that_looks_left_only_is_unsure_where_one_side_bleeds():
-    """It scores the left half of the picture: 0.9 straight and 0.2 mirrored, with no word from the mask; so 0.35 of
-    the plain mean of mask and score."""
+    """The model scores the left half of the picture: 0.9 straight and 0.2 mirrored, and the mask adds nothing. So
+    the plain mean of mask and score is 0.35."""
 
     def answer(pictures):
         visited = (pictures[:, :, :32, 0] > 0.9).any(axis=(1, 2))
@@ -113,8 +113,8 @@ def test_a_model_that_looks_left_only_is_unsure_where_one_side_bleeds():
 
 
 def test_two_members_on_paper():
-    """Blood 0 and 1: the mean is one half, one bit in all, and all of it is disagreement. Scores 0.25 and 0.75 of a
-    classifier: one bit in all, each leaves 0.811 open itself, so 0.189 is disagreement."""
+    """Blood 0 and 1: the mean is one half, which is one bit, and all of it is disagreement. Scores 0.25 and 0.75 of
+    a classifier: one bit in total; each member alone has 0.811 bits, so 0.189 is disagreement."""
     result = estimate_uncertainty(disk(), [saying(0, 0.25), saying(1, 0.75)])
     assert np.all(result.blood == 0.5)
     assert np.all(result.total_entropy == 1)
@@ -143,7 +143,7 @@ def test_one_member_cannot_disagree():
 
 
 def test_turned_views_see_a_turned_picture_and_bring_its_map_back():
-    """The mask follows the disk whatever the turn; a quarter turn moves a disk at the right to the bottom."""
+    """The mask follows the disk for every turn. A quarter turn moves a disk from the right to the bottom."""
     visited = []
 
     def answer(pictures):
@@ -172,8 +172,9 @@ def run(tmp_path_factory):
 
 
 def test_dropout_is_on_and_batch_normalization_is_left_alone(run):
-    """Two calls differ; no moving statistic moves; the mean over many passes is near the answer without dropout, which
-    it would not be with statistics of the batch: the random numbers are far from mean 0 and variance 1."""
+    """Two calls differ and no moving statistic changes. The mean of many passes is close to the answer without
+    dropout. With statistics of the batch it would not be, because the random numbers are far from mean 0 and
+    variance 1."""
     model = run.model()
     copy = keep_dropout_on(model, seed=3)
     pictures = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)

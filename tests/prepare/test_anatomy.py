@@ -1,4 +1,4 @@
-"""A brain in a skull, planted and counted: how large it is, where it is cut off, and how it lies."""
+"""A synthetic brain in a skull of known size: its volume, where the picture cuts it off, and how it lies."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ SHAPE = (20, 110, 90)  # 220 x 225 mm
 
 
 def ball(*, brain_hu=33.0, gap_mm=0.0, radius_mm=80.0, shift_mm=0.0):
-    """A skull of 6 mm around a ball of brain; `gap_mm` of it missing in front."""
+    """A skull of 6 mm around a ball of brain; in front `gap_mm` of it are missing."""
     z, y, x = (
         (np.arange(n).reshape([-1 if k == axis else 1 for k in range(3)]) - (n - 1) / 2) * mm
         for axis, (n, mm) in enumerate(zip(SHAPE, MM, strict=True))
@@ -48,7 +48,7 @@ def test_the_cavity_of_uneven_slices_is_counted_by_their_slabs(whole_head):
 
 
 def test_mm_count_and_not_pixels():
-    """The same voxels half as large hold an eighth, and are no skull of a person."""
+    """The same voxels at half the size hold an eighth, which is no skull of a person."""
     scan = ball()
     assert measure_head(replace(scan, affine=axial_affine((2.5, 1.0, 1.25), SHAPE))).cavity_ml < 1748 / 7
 
@@ -61,7 +61,7 @@ def test_without_a_voxel_size_there_are_slices_but_no_ml():
 
 def test_a_suture_does_not_open_a_skull_and_a_missing_side_does():
     assert measure_head(ball(gap_mm=10)).slices.all()
-    assert measure_head(ball(gap_mm=40)).slices.all()  # open, but most of the hull's rim is bone
+    assert measure_head(ball(gap_mm=40)).slices.all()  # open, but most of the hull's edge is bone
     assert not measure_head(ball(gap_mm=172)).slices.any()
 
 
@@ -73,7 +73,7 @@ def test_what_is_not_as_dense_as_brain_is_none(brain_hu):
 
 def test_muscle_in_an_open_ring_of_bone_is_no_brain():
     assert not measure_head(ball(brain_hu=55, gap_mm=40)).slices.any()
-    assert measure_head(ball(brain_hu=55)).slices.all()  # a closed skull may hold a large bleed
+    assert measure_head(ball(brain_hu=55)).slices.all()  # a closed skull may contain a large bleed
 
 
 @pytest.mark.parametrize("name", BODIES)

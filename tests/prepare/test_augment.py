@@ -1,4 +1,4 @@
-"""A checkerboard that is picture and mask at once: whatever is drawn, the two must stay the same board."""
+"""A checkerboard that is picture and mask at once: after any augmentation, the two must show the same board."""
 
 import math
 from dataclasses import fields, replace
@@ -47,7 +47,7 @@ def test_picture_and_mask_agree_to_the_pixel_and_the_mask_stays_binary(name, siz
 
 @pytest.mark.parametrize("slices", [1, 3, 4, 7])
 def test_a_stack_of_slices_moves_as_one(slices):
-    """Five and more channels go through the warp in groups; each slice still lands where its twin does."""
+    """Five or more channels are warped in groups. Each slice still gets the same warp as its twin."""
     hu, blood = np.stack([board()] * slices).astype(np.float32), np.stack([board()] * slices).astype(np.uint8)
     picture, mask = apply_warp(hu, blood, 96, draw_warp(EVERY["all together"], np.random.default_rng(1)))
     assert picture.shape == mask.shape == (slices, 96, 96)
@@ -91,7 +91,8 @@ def test_outside_the_source_lie_air_and_no_blood():
 
 
 def test_each_part_stays_within_what_it_allows():
-    """Turn: the angle of the linear part; zoom: its size; crop: magnification of 1 to 2 and centers that still fit."""
+    """Turn: the angle of the linear part; zoom: its size; crop: a magnification of 1 to 2 and centers that still
+    fit."""
     rng = np.random.default_rng(0)
     for _ in range(200):
         turn = draw_warp(ALONE["turn_deg"], rng).linear
@@ -116,7 +117,7 @@ def test_a_random_crop_never_shows_what_lies_beyond_the_picture():
 
 
 def test_elastic_bends_straight_lines_by_about_its_standard_deviation():
-    """0.02 of 256 px: control points stray by 5.1 px, and the smooth field between them by 3 to 7."""
+    """0.02 of 256 px: control points move by 5.1 px, and the smooth field between them by 3 to 7."""
     hu = np.tile(np.arange(256, dtype=np.float32), (1, 256, 1))  # the picture is its own x coordinate
     rng = np.random.default_rng(0)
     strays = [
@@ -143,7 +144,7 @@ def test_each_disturbance_alone_changes_the_picture_and_not_its_argument(name):
 
 
 def test_disturbed_numbers_stay_within_what_is_allowed():
-    """35 HU only moves by the brightness; 135 HU also by 8 % of 100."""
+    """35 HU changes only with the brightness, 135 HU also with 8 % of 100."""
     hu, rng = np.array([[[35.0, 135.0]]], np.float32), np.random.default_rng(0)
     plain = replace(DEFAULT, blur=0, noise_hu=0)
     out = np.array([perturb_hu(hu, plain, rng)[0, 0] for _ in range(300)])
@@ -160,7 +161,7 @@ def test_a_sharper_kernel_overshoots_at_an_edge_and_leaves_flat_parts_alone():
 
 
 def test_flat_bone_is_what_a_picture_of_the_brain_window_leaves():
-    """Everything the window of -20 to 100 HU resolves stays; white becomes one bone value, black air."""
+    """All gray levels of the window from -20 to 100 HU are kept. White becomes one bone value, black becomes air."""
     hu = np.linspace(-900, 2300, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
     flat = perturb_hu(hu, replace(NO_AUGMENT, flat_bone=1.0), np.random.default_rng(0))
     middle = (hu > -20) & (hu < 100)

@@ -1,4 +1,4 @@
-"""Scans made worse: the strength that is stated is measured back, and the truth goes along."""
+"""Corrupted scans: the stated strength is measured in the result, and the truth changes with the picture."""
 
 from dataclasses import replace
 
@@ -13,11 +13,11 @@ from ich_lib.prepare.corruptions import CORRUPTIONS, SEVERITIES, backproject, co
 from ich_lib.scan import Scan, axial_affine
 
 SHAPE, SPACING_MM = (8, 120, 150), (5.0, 1.25, 1.0)  # 150 x 150 mm
-CENTER = (60, 75)  # a pixel beside the very middle
+CENTER = (60, 75)  # a pixel beside the exact middle
 
 
 def exam(hu, truth=None):
-    """An exam of these CT numbers; slices with truth are labeled epidural."""
+    """An exam with these CT numbers. Slices with truth are labeled epidural."""
     truth = np.zeros(hu.shape, bool) if truth is None else truth
     labels = np.zeros((len(hu), 6), bool)
     labels[:, [0, 5]] = truth.any(axis=(1, 2))[:, None]
@@ -55,7 +55,7 @@ def head():
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_the_input_stays_and_the_outcome_is_a_scan_that_says_what_was_done(head, name):
-    """The input's arrays cannot be written to, so touching them would raise."""
+    """The input's arrays are read-only, so a change of them would raise an error."""
     degraded = corrupt(head, name, 5, seed=1)
     assert degraded.scan.hu.dtype == np.float32
     assert np.isfinite(degraded.scan.hu).all()
@@ -84,7 +84,7 @@ def test_another_seed_draws_another_scan(head, name):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_noise_has_its_stated_sd_and_hangs_together_over_neighbors(severity):
-    """Neighbors of noise smoothed by a Gaussian of SD s correlate by exp(-1 / 4 s^2): 0.60 at 0.7 px."""
+    """Neighbors in noise smoothed by a Gaussian of SD s correlate by exp(-1 / 4 s^2): 0.60 at 0.7 px."""
     noise = corrupt(flat(), "noise", severity).scan.hu - 30
     assert noise.std() == pytest.approx(CORRUPTIONS["noise"].strengths[severity - 1], rel=0.1)
     assert abs(noise.mean()) < 0.05 * noise.std()
@@ -106,7 +106,7 @@ def test_a_point_is_blurred_to_the_stated_width_along_both_axes():
 
 
 def test_motion_spreads_a_point_over_the_stated_way_and_each_slice_goes_its_own():
-    """In the middle a turn moves nothing, so only the drift is left; a mean of poses keeps the sum."""
+    """In the middle a rotation moves nothing, so only the drift remains. A mean of poses keeps the sum."""
     hu = np.full(SHAPE, -1000, np.float32)
     hu[:, 59:61, 74:76] = 1000  # around the very middle
     degraded = corrupt(exam(hu, hu > 0), "motion", 5)
@@ -124,7 +124,8 @@ def test_motion_spreads_a_point_over_the_stated_way_and_each_slice_goes_its_own(
 
 
 def test_a_marked_point_turns_by_the_stated_degrees_and_its_mask_with_it():
-    """40 mm to the right of the middle, turned clockwise: 40 cos right of it and 40 sin below, oblong pixels or not."""
+    """40 mm to the right of the middle, turned clockwise: 40 cos right of it and 40 sin below, for square and oblong
+    pixels."""
     y_mm, x_mm = millimeters()
     point = np.broadcast_to(np.hypot(y_mm, x_mm - 40) < 6, SHAPE)
     for severity in SEVERITIES:
@@ -165,7 +166,7 @@ def test_pixels_that_are_coarser_already_stay(head):
 
 
 def test_slices_twice_as_thick_are_the_means_of_pairs():
-    """Slices 0 to 7 of values 0 to 7 become 0.5, 2.5, 4.5, 6.5; blood in one of two is half and counts."""
+    """Slices 0 to 7 with values 0 to 7 become 0.5, 2.5, 4.5, 6.5. Blood in one of two slices is half, which counts."""
     hu = np.broadcast_to(np.arange(8.0)[:, None, None], SHAPE).copy()
     truth = np.zeros(SHAPE, bool)
     truth[1] = truth[4:6, :60] = True
@@ -181,8 +182,8 @@ def test_slices_twice_as_thick_are_the_means_of_pairs():
 
 
 def test_slices_half_as_thick_again_share_the_one_between_them():
-    """1.5 slices: (0 + 1/2) / 1.5, (1/2 + 2) / 1.5, ...; the last holds half a slice, 7 itself. Labels are those of all
-    it holds, and a thick slice is outlined where all it holds is."""
+    """1.5 slices: (0 + 1/2) / 1.5, (1/2 + 2) / 1.5, ... The last one holds only half a slice, the 7. A thick slice
+    has the labels of all its slices, and it is outlined if all of them are."""
     hu = np.broadcast_to(np.arange(8.0)[:, None, None], SHAPE).copy()
     truth = np.zeros(SHAPE, bool)
     truth[1] = True
@@ -195,7 +196,7 @@ def test_slices_half_as_thick_again_share_the_one_between_them():
 
 
 def test_errors_alike_in_all_views_make_a_disc_and_nothing_beside_it():
-    """Filtered backprojection of a disc's own projections is the disc."""
+    """The filtered backprojection of a disc's own projections is the disc."""
     radii = np.array([0, 1, 2, 4, 10, 50, 100])
     disc = backproject(np.ones(720), view_response(radii, pixel_mm=0.5))
     assert disc[:3] == pytest.approx(1, abs=0.01)

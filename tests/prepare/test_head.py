@@ -5,7 +5,7 @@ from ich_lib.prepare.head import Box, crop, head_box, uncrop
 
 
 def skull(rows, columns, top, left, side):
-    """A square ring of bone of known place, in air."""
+    """A square ring of bone at a known place, in air."""
     hu = np.full((3, rows, columns), -1000, np.float32)
     hu[:, top : top + side, left : left + side] = 1000
     hu[:, top + 4 : top + side - 4, left + 4 : left + side - 4] = 30

@@ -1,4 +1,4 @@
-"""Blood painted into a planted head: a skull ring, brain, two ventricles and sulci whose places are known."""
+"""Blood painted into a synthetic head: a skull ring, brain, two ventricles and sulci at known places."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def head(slices=3):
 
 
 def painted(kind, seeds=range(12)):
-    """Every painting of a kind that found room: seed, HU, share of the middle slice."""
+    """Every painting of a kind that had enough room: seed, HU, share of the middle slice."""
     hu, inside = head()
     built = [(seed, *paint(hu, inside, kind, np.random.default_rng(seed))) for seed in seeds]
     return [(seed, new, blood, labels) for seed, new, blood, labels in built if labels.any()]
@@ -66,7 +66,8 @@ def test_a_lens_is_shorter_for_its_thickness_than_a_crescent():
 
 
 def test_blood_in_the_ventricles_layers_with_a_level_surface_at_the_back():
-    """The patient lies on the back: of each column of a ventricle the rear part is filled, never the front alone."""
+    """The patient lies on the back, so blood fills the rear part of each column of a ventricle, never only the
+    front."""
     for _, _, blood, _ in painted("intraventricular"):
         shape = blood[1] >= 128
         near = VENTRICLES | np.roll(VENTRICLES, 1, 0) | np.roll(VENTRICLES, -1, 0)
@@ -84,7 +85,7 @@ def test_subarachnoid_blood_fills_sulci_and_no_ventricle():
 
 
 def test_the_noise_of_the_slice_stays_as_it_was():
-    """Inside whole blood the new HU are a smooth clot plus the old noise: their fine part correlates with it."""
+    """Inside whole blood the new HU are a smooth clot plus the old noise, so their fine parts correlate."""
     hu, inside = head()
     noise = np.random.default_rng(0).normal(0, 5, hu.shape).astype(np.float32)
     for seed in range(20):

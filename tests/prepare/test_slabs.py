@@ -1,4 +1,4 @@
-"""Thin slices become slabs of about 5 mm for the models, and slices again for the person."""
+"""Thin slices are averaged to slabs of about 5 mm for the models; the results return to slices for the person."""
 
 from dataclasses import replace
 
@@ -21,10 +21,10 @@ def sizes(scan):
 
 
 @pytest.mark.parametrize(
-    ("step_mm", "each"), [(0.5, 10), (0.6, 8), (0.625, 8), (1, 5), (1.25, 4), (1.5, 3), (2, 2), (2.5, 2), (2.7, 2)]
+    ("step_mm", "per_slab"), [(0.5, 10), (0.6, 8), (0.625, 8), (1, 5), (1.25, 4), (1.5, 3), (2, 2), (2.5, 2), (2.7, 2)]
 )
-def test_neighbors_together_come_nearest_to_5_mm(step_mm, each):
-    assert sizes(scan_of(step_mm, 6 * each)) == [each] * 6
+def test_neighbors_together_come_nearest_to_5_mm(step_mm, per_slab):
+    assert sizes(scan_of(step_mm, 6 * per_slab)) == [per_slab] * 6
 
 
 @pytest.mark.parametrize("step_mm", [3, 3.0 * np.cos(np.radians(20)), 5, 10])
@@ -70,15 +70,15 @@ def test_what_is_found_in_a_slab_counts_for_each_of_its_slices():
 
 
 def test_slices_of_a_tilted_gantry_are_averaged_along_their_normal():
-    """A rod at a right angle to the slices runs through rows that shift by a pixel a slice: its mean is the rod."""
+    """A rod at a right angle to the slices runs through rows that shift by a pixel per slice. Its mean is the rod."""
     scan = scan_of(1.25, 4)
-    scan.affine[1, 0] = 0.5  # the table moves a row backward each slice
+    scan.affine[1, 0] = 0.5  # the table moves back by a row for each slice
     scan.hu[:] = -1000
     for k in range(4):
         scan.hu[k, 5 - k, 3] = 60
     slabs = slabs_of(scan)
     thick = slabs.average(scan.hu)[0]
-    assert np.argwhere(thick > 0).tolist() == [[3, 3]]  # that of the third slice
+    assert np.argwhere(thick > 0).tolist() == [[3, 3]]  # the one of the third slice
     back = slabs.spread_maps((thick[None] > 0).astype(np.float16))
     np.testing.assert_array_equal(back > 0, scan.hu == 60)
 

@@ -1,4 +1,4 @@
-"""How a scan was made, by its header, on its way through both readers."""
+"""How a scan was made, according to its header: both readers pass it on."""
 
 import pytest
 from pydicom.config import disable_value_validation
@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from ich_lib.readers import read
 from ich_lib.readers.acquisition import TAGS, acquisition_of, body_part, kernel_kind
-from ich_lib.scan import UNTOLD, Acquisition
+from ich_lib.scan import UNKNOWN_ACQUISITION, Acquisition
 from tests.dicom_files import write_series
 from tests.planted import head, laid_out
 
@@ -27,16 +27,16 @@ def test_the_header_travels_with_the_scan_in_our_own_words(tmp_path, isolated):
 
 
 def test_what_a_header_does_not_say_is_not_said():
-    assert acquisition_of(Dataset()) == UNTOLD
+    assert acquisition_of(Dataset()) == UNKNOWN_ACQUISITION
     header = Dataset()
     for tag in TAGS[:-1]:
         if tag != "ContrastBolusAgentSequence":
             setattr(header, tag, None)
-    assert acquisition_of(header) == UNTOLD
+    assert acquisition_of(header) == UNKNOWN_ACQUISITION
 
 
 def test_nothing_of_a_header_is_passed_on_as_it_stands():
-    """A name typed into the wrong box must not reach a sentence."""
+    """A name that was typed into the wrong field must not reach a sentence."""
     header = Dataset()
     with disable_value_validation():
         header.BodyPartExamined, header.ConvolutionKernel, header.Modality = "MILLER^ANNA", "Miller", "MILLER"

@@ -1,4 +1,4 @@
-"""Every container gives the same head and obeys the rules for archives of unknown origin."""
+"""Every container gives the same head, and each follows the rules for archives of unknown origin."""
 
 import bz2
 import gzip
@@ -36,9 +36,9 @@ def zipped(path, files, method=zipfile.ZIP_DEFLATED):
 
 
 def packed64(data):
-    """Deflate64 in one block of fixed codes (RFC 1951; APPNOTE.TXT 4.4.5, method 9), made here so that it is no word of
-    the library that unpacks it. Every repeat is written as length code 285, which holds 3 to 65,538 bytes in Deflate64
-    and 258 in Deflate, and reaches 65,536 bytes back."""
+    """Deflate64 in one block of fixed codes (RFC 1951; APPNOTE.TXT 4.4.5, method 9). It is made here, so that it
+    does not depend on the library that unpacks it. Every repeat is written as length code 285. This code holds 3 to
+    65,538 bytes in Deflate64 and 258 in Deflate, and reaches 65,536 bytes back."""
     bits, seen, at = ["1", "10"], {}, 0
     backwards = lambda number, width: f"{number:0{width}b}"[::-1]  # noqa: E731
     literal = [f"{48 + byte:08b}" if byte < 144 else f"{256 + byte:09b}" for byte in range(256)]
@@ -63,7 +63,7 @@ def packed64(data):
 
 
 def deflate64(path, files):
-    """Deflate64 is written by no Python library: entries and zip are made here."""
+    """No Python library writes Deflate64, so entries and zip are made here."""
     entries, names = b"", b""
     for name, data in files.items():
         packed = packed64(data)
@@ -112,7 +112,7 @@ def disc(path, files):
             row = b""
         row += records[start : start + 46]
     rows.append(sector(row))
-    shift = len(rows) - 1  # files lie behind the folder's own sectors
+    shift = len(rows) - 1  # files come after the folder's own sectors
     if shift:
         at, records = 20 + shift, b""
         for n, data in enumerate(files.values()):
@@ -167,7 +167,7 @@ PACKERS = {
     "7z, copied": lambda path, files: seven(path, files, [{"id": py7zr.FILTER_COPY}]),
     "CD image": disc,
 }
-NAMED = [name for name in PACKERS if name != "CD image"]  # those that keep a name as it is given
+NAMED = [name for name in PACKERS if name != "CD image"]  # those that keep a name unchanged
 each = pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS.keys())
 
 
@@ -178,7 +178,7 @@ def _study():
 
 
 def study(folder=None):
-    """A series as a CD holds it, DICOM without suffixes, in two folders; written to `folder` too if there is one."""
+    """A series as on a CD, DICOM without suffixes in two folders; also written to `folder` if there is one."""
     for name, data in _study().items() if folder else ():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -215,7 +215,7 @@ JUNK = {
 def test_system_files_and_names_that_climb_out_do_not_count_and_write_nothing(tmp_path, name):
     (tmp_path / "in").mkdir()
     junk = {own: data for own, data in JUNK.items() if not (name.startswith("7z") and own.startswith("."))}
-    packed = PACKERS[name](tmp_path / "in" / "study", study() | junk)  # py7zr writes no name that climbs
+    packed = PACKERS[name](tmp_path / "in" / "study", study() | junk)  # py7zr writes no name that leaves the folder
     before = sorted(tmp_path.rglob("*"))
     scan = read(packed)
     np.testing.assert_array_equal(scan.hu, head())
@@ -223,7 +223,7 @@ def test_system_files_and_names_that_climb_out_do_not_count_and_write_nothing(tm
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", [name for name in NAMED if not name.startswith("7z")])  # py7zr writes none
+@pytest.mark.parametrize("name", [name for name in NAMED if not name.startswith("7z")])  # py7zr cannot write one
 def test_absolute_names_are_names_only(tmp_path, name):
     target = tmp_path / "written"
     packed = PACKERS[name](tmp_path / "study", study() | {str(target): b"words and more words"})
@@ -233,7 +233,8 @@ def test_absolute_names_are_names_only(tmp_path, name):
     assert not target.exists()
 
 
-@pytest.mark.parametrize("name", [name for name in PACKERS if not name.startswith("tar")])  # an empty tar is but zeros
+# an empty tar contains only zeros
+@pytest.mark.parametrize("name", [name for name in PACKERS if not name.startswith("tar")])
 def test_an_empty_container_holds_no_file(tmp_path, name):
     with pytest.raises(ReadError, match=r"study holds no file\. Give DICOM"):
         read(PACKERS[name](tmp_path / "study", {}))
@@ -262,17 +263,17 @@ def test_a_container_that_is_too_large_is_refused_before_its_list_is_read(tmp_pa
     packed = pack(tmp_path / "study", study())
     monkeypatch.setitem(LIMITS, "archive_bytes", 1000)
     monkeypatch.setattr("ich_lib.readers.archive._LISTS", {})
-    with pytest.raises(ReadError, match=r"^study has .* MB; 0 MB is the most"):
+    with pytest.raises(ReadError, match=r"^study has .* MB; the maximum is 0 MB"):
         read(packed)
 
 
 def unread(monkeypatch):
-    """Nothing that lies in an archive may be opened: it is judged by its list."""
+    """No file in an archive may be opened: the archive is judged by its list."""
 
     def opened(*_):
         raise AssertionError("an entry was opened")
 
-    for where in ("zips._opened", "sevens._Together._unpack", "entry._slice"):
+    for where in ("zips._opened", "sevens._Contents._unpack", "entry._slice"):
         monkeypatch.setattr(f"ich_lib.readers.{where}", opened)
 
 
@@ -284,7 +285,7 @@ PACKING = [
 @pytest.mark.parametrize("name", PACKING)
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path, monkeypatch, name):
     packed = PACKERS[name](tmp_path / "study", {"IM1": bytes(30_000_000)})
-    if not name.startswith("tar"):  # a packed tar has no list in front; it is stopped on the way
+    if not name.startswith("tar"):  # a packed tar has no list at the start; it is stopped while it is read
         unread(monkeypatch)
     with pytest.raises(ReadError, match=r"^study is packed in a way no scanner uses, so it was not opened"):
         read(packed)
@@ -378,7 +379,7 @@ def test_a_tar_header_that_asks_for_gigabytes_is_refused(tmp_path, kind):
     data[148:156] = b"        "
     data[148:156] = b"%06o\0 " % sum(data[:512])
     path.write_bytes(data)
-    with pytest.raises(ReadError, match=r"a\.tar has a list of files without end"):
+    with pytest.raises(ReadError, match=r"a\.tar has an endless list of files"):
         read(path)
 
 
@@ -497,7 +498,7 @@ def test_without_py7zr_the_sentence_says_what_to_do(tmp_path, monkeypatch):
 @pytest.mark.parametrize("filters", [{"id": py7zr.FILTER_PPMD, "order": 6, "mem": 29}], ids=["PPMd"])
 def test_a_7z_that_reserves_gigabytes_is_refused(tmp_path, filters, monkeypatch):
     path = seven(tmp_path / "a.7z", {"IM1": b"words " * 10}, [filters])
-    monkeypatch.setattr("ich_lib.readers.sevens._Together._unpack", None)
+    monkeypatch.setattr("ich_lib.readers.sevens._Contents._unpack", None)
     with pytest.raises(ReadError, match=r"a\.7z needs more than 256 MB of memory to be unpacked"):
         read(path)
 

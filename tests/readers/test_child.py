@@ -1,4 +1,5 @@
-"""Files read in a process of their own: the same scan, and a sentence where it crashes, hangs or is greedy."""
+"""Files are read in a separate process: the same scan, and a sentence if the process crashes, hangs or uses too
+much."""
 
 import os
 import subprocess
@@ -20,7 +21,7 @@ from tests.planted import head, laid_out
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path_factory, monkeypatch):
-    """No child of another test, and a folder for temporary files in which nothing may be left."""
+    """No child process of another test, and a folder for temporary files in which no file may remain."""
     child.end_idle()
     folder = tmp_path_factory.mktemp("temporary")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -31,7 +32,7 @@ def fresh(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def strange(monkeypatch):
-    """A child whose reader misbehaves as requested if a file is called "evil"."""
+    """A child process whose reader misbehaves as requested if a file is called "evil"."""
 
     def told(code, before=""):
         body = f"""
@@ -120,7 +121,7 @@ def test_one_child_is_kept_warm_and_replaced_after_a_while(good, monkeypatch):
     for _ in range(4):
         read(good, isolated=True)
         pids += [item._process.pid for item in child._idle]
-    assert len(pids) == 3  # after the third none was kept
+    assert len(pids) == 3  # the third one was not kept
     assert pids[0] == pids[1] != pids[2]
 
 
@@ -206,7 +207,7 @@ def test_an_answer_that_is_a_pickle_is_not_loaded(strange, evil):
     strange("import pickle; child.np.save = lambda path, *_, **__: path.write_bytes(pickle.dumps([1]))")
     with pytest.raises(ReadError, match=r"^evil could not be decoded"):
         read(evil, isolated=True)
-    assert not child._idle  # it is not asked again
+    assert not child._idle  # it is not used again
 
 
 def test_a_child_ends_with_its_caller(good):

@@ -1,4 +1,4 @@
-"""Every compression of DICOM: what another program's encoder wrote comes back as the HU that were planted."""
+"""Every compression of DICOM: frames from another program's encoder are decoded to the planted HU."""
 
 import gzip
 import subprocess
@@ -40,14 +40,14 @@ imagecodecs = pytest.importorskip("imagecodecs")
 
 
 def plane():
-    """(32, 48) HU: a head slice, enlarged, with a ramp, so that no predictor is right by chance."""
+    """(32, 48) HU: an enlarged head slice with a ramp, so that no predictor is right by chance."""
     hu = np.pad(head()[9], ((4, 4), (14, 14)), constant_values=-1000)
     hu[8:24, 10:38] += np.arange(28)
     return hu
 
 
 def write(path, syntax, frames, stored, *, bits=12, signed=0, intercept=INTERCEPT, **tags):
-    """A CT file of compressed frames: bytes as an encoder made them."""
+    """A CT file of compressed frames: the bytes come from an encoder."""
     ds = ct_dataset(np.zeros(stored.shape[-2:]), intercept)
     ds.Rows, ds.Columns = stored.shape[-2:]
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, bits, bits - 1, signed
@@ -65,7 +65,7 @@ def jpeg8(stored, **options):
     return imagecodecs.jpeg8_encode(stored, **options)
 
 
-LOSSLESS = {  # the encoder is another program than the decoder wherever there is one
+LOSSLESS = {  # encoder and decoder are different programs where possible
     "JPEG Lossless, liblj92": (JPEGLosslessSV1, lambda a, bits: imagecodecs.ljpeg_encode(a, bitspersample=bits)),
     "JPEG 2000": (JPEG2000Lossless, lambda a, bits: imagecodecs.jpeg2k_encode(a, level=0, codecformat="j2k")),
     "JPEG 2000 in a JP2 box": (JPEG2000Lossless, lambda a, bits: imagecodecs.jpeg2k_encode(a, level=0)),
@@ -230,7 +230,7 @@ def test_gzipped_dicom_reads_like_the_files(tmp_path):
 
 def test_a_deflated_file_that_grows_without_end_is_refused(tmp_path, monkeypatch):
     zeros = b"\x08\x00\x09\x99OB\0\0" + (40_000_000).to_bytes(4, "little") + bytes(40_000_000)
-    with pytest.raises(ReadError, match="IM1 unpacks to more than 200 times its size, as no CT slice does"):
+    with pytest.raises(ReadError, match="IM1 unpacks to more than 200 times its size; no CT slice does"):
         read(deflated(tmp_path, after=zeros))
     packed = tmp_path / "bomb.gz"
     packed.write_bytes(gzip.compress(write_slice(tmp_path / "IM1", plane()).read_bytes() + bytes(40_000_000)))
@@ -245,7 +245,7 @@ def test_a_cut_deflated_file_is_damaged(tmp_path):
     with pytest.raises(ReadError, match="IM1 is damaged or cut short"):
         read(deflated(tmp_path, cut=300))
     full = gzip.compress((tmp_path / "plain").read_bytes())
-    (tmp_path / "a.gz").write_bytes(full[:-8])  # all there, but for the checksum
+    (tmp_path / "a.gz").write_bytes(full[:-8])  # complete except for the checksum
     with pytest.raises(ReadError, match=r"a\.gz is damaged or cut short"):
         read(tmp_path / "a.gz")
 
@@ -255,7 +255,7 @@ def test_a_cut_deflated_file_is_damaged(tmp_path):
 
 @pytest.mark.parametrize(
     ("syntax", "words"),
-    [(MPEG2MPML, "compressed as MPEG2 Main Profile"), ("1.2.3.4", "compressed in a private way")],
+    [(MPEG2MPML, "compressed as MPEG2 Main Profile"), ("1.2.3.4", "compressed in a private format")],
 )
 def test_a_compression_that_cannot_be_read_is_named(tmp_path, syntax, words):
     path = write(tmp_path / "IM1", UID(syntax), [b"\0" * 64], plane())
@@ -281,8 +281,8 @@ def test_a_frame_that_claims_another_size_is_refused_before_it_is_decoded(tmp_pa
     frame = encode(stored, 12)
     assert frame_size(frame) == plane().shape
     path = write(tmp_path / "IM1", syntax, [frame], stored, Rows=40)
-    monkeypatch.setattr("ich_lib.readers.codecs.import_module", None)  # no decoder is touched
-    with pytest.raises(ReadError, match="IM1 says 48 x 40 px and holds a picture of 48 x 32 px"):
+    monkeypatch.setattr("ich_lib.readers.codecs.import_module", None)  # no decoder is called
+    with pytest.raises(ReadError, match="IM1 declares 48 x 40 px but holds a picture of 48 x 32 px"):
         read(path)
 
 

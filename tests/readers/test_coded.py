@@ -14,7 +14,7 @@ def coded(kind):
 
 
 def with_thumbnail(jpeg):
-    """A JPEG with a smaller one in its head, as cameras write them: that has an end marker of its own."""
+    """A JPEG with a thumbnail in its header, as cameras write it: the thumbnail has its own end marker."""
     inner = b"small picture" + END
     return jpeg[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + jpeg[2:]
 

@@ -1,4 +1,4 @@
-"""What is on pictures beside one slice: rims, pages, transparent surrounds, sheets, masks, folders of windows."""
+"""Pictures that show more than one slice: edges, pages, transparent surrounds, sheets, masks, folders of windows."""
 
 from functools import cache
 
@@ -45,7 +45,7 @@ def notes(scan):
 
 
 def framed(*lines):
-    """A slice within frames, from inside out: each is a gray and how many pixels of it."""
+    """A slice within frames, from inside to outside: each frame is a gray and a width in pixels."""
     picture = gray()
     for value, wide in lines:
         picture = np.pad(picture, wide, constant_values=value)
@@ -122,7 +122,7 @@ def test_a_plain_slice_has_no_rim_and_is_no_sheet_through_any_window(tmp_path, v
 
 
 def sheet(rows, columns, *, first=10, gap=0, line=0, missing=0):
-    """Slices row by row, `gap` pixels of a gray `line` between them; the last ones missing."""
+    """Slices row by row, with `gap` pixels of a gray `line` between them. The last ones are missing."""
     tiles = [
         gray(first + n) if n < rows * columns - missing else np.zeros((SIDE, SIDE), np.uint8)
         for n in range(rows * columns)
@@ -139,7 +139,7 @@ def test_a_sheet_is_cut_into_its_slices_row_by_row(tmp_path, rows, columns, gap,
     for n in range(rows * columns):
         inner = pixels(scan, n)[gap : gap + SIDE, gap : gap + SIDE]
         np.testing.assert_allclose(inner, gray(10 + n), atol=1)
-    assert f"a sheet of {rows} x {columns} slices: {rows * columns} slices cut apart, row by row" in notes(scan)
+    assert f"a sheet of {rows} x {columns} slices. {rows * columns} slices cut out row by row" in notes(scan)
 
 
 def test_the_empty_places_of_a_sheet_are_no_slices(tmp_path):

@@ -1,6 +1,7 @@
-"""Files nobody thought of: heads laid out at random are read as they are, mutated ones end in a scan or in a sentence.
+"""Random files: heads in random layouts are read correctly, and mutated files give a scan or a sentence.
 
-ICH_FUZZ=5000 tries so many of each; `python -m tests.fuzz DOOR --seconds S` searches the same doors by coverage.
+ICH_FUZZ=5000 tries that number of each. `python -m tests.fuzz DOOR --seconds S` searches the same readers guided by
+coverage.
 """
 
 import io
@@ -40,7 +41,7 @@ BYTES = st.binary(max_size=12) | st.sampled_from([b"0", b"-1", b"1e308", b"nan",
 
 
 def laid_out(letters: str, sides_mm: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The planted head in a file's order, with voxels of other sides."""
+    """The synthetic head in the order of a file, with other voxel sizes."""
     grid, affine = planted.laid_out(planted.head(), letters)
     for n, letter in enumerate(letters):
         axis = next(k for k, pair in enumerate(("SI", "PA", "LR")) if letter in pair)
@@ -57,7 +58,7 @@ def test_a_nifti_in_any_order_with_any_voxels_is_the_same_head(letters, sides_mm
     nib.save(image, tmp_path / "head.nii")
     scan = read(tmp_path / "head.nii")
     np.testing.assert_array_equal(scan.hu, planted.head())
-    if scan.spacing_known:  # sides that no head has are not believed, and said
+    if scan.spacing_known:  # sizes that no head has are not believed, and a note says so
         np.testing.assert_allclose(scan.spacing_mm, sides_mm, rtol=1e-4)
 
 
@@ -72,7 +73,7 @@ def test_dicom_slices_in_any_order_with_any_voxels_are_the_same_head(letters, si
 
 
 def ends_in_a_scan_or_a_sentence(path) -> None:
-    """No other error, no warning, no endless loop; numbers of a scan are numbers."""
+    """There is no other error, no warning and no endless loop, and every voxel of a scan is a number."""
     try:
         scan = read(path)
     except ReadError as problem:
@@ -110,7 +111,7 @@ def test_a_dicom_tag_that_is_missing_or_holds_anything_breaks_nothing(tag, value
         vr = pydicom.datadict.dictionary_VR(tag).split(" ")[0]
         ds[tag] = pydicom.dataelem.RawDataElement(pydicom.tag.Tag(tag), vr, len(value), value, 0, False, True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the program that writes
+        warnings.simplefilter("ignore")  # the name of the program that writes
         ds.save_as(tmp_path / "IM1")
     ends_in_a_scan_or_a_sentence(tmp_path / "IM1")
 

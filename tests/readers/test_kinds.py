@@ -1,7 +1,7 @@
-"""What comes in and what happens: one table. Each row writes a file of some kind and says what the reader does with it.
+"""One table of what the readers accept. Each row writes a file of some kind and states what the reader does with it.
 
-`python docs/reading.py` makes docs/reading.md of it. A row reads the planted head, or a plane of it, or is refused in a
-sentence.
+`python docs/reading.py` makes docs/reading.md from it. A row reads the synthetic head, or a plane of it, or is refused
+with a sentence.
 """
 
 import bz2
@@ -280,7 +280,7 @@ def hounsfield(scan):
 
 
 def odd_nifti(values, affine, **fields):
-    """A small phantom in a NIfTI that says badly how it lies."""
+    """A small phantom in a NIfTI whose header states the orientation badly."""
     return lambda folder: places.write(folder / "a.nii", values(), affine(), **fields)
 
 
@@ -432,7 +432,7 @@ NATIVE = {"SeriesDescription": "Head 5.0 H31s", "ConvolutionKernel": "H31s", "Sl
 
 
 def beside(values=None, letters="LPS", times=1, **tags):
-    """The native head, and `times` series of other values with other tags, all under one UID."""
+    """The native head, and `times` series with other values and other tags, all with one UID."""
 
     def write(folder):
         write_series(folder / "study" / "A", *laid_out(head(), "LPS"), **NATIVE)
@@ -446,7 +446,7 @@ def beside(values=None, letters="LPS", times=1, **tags):
 
 
 def single_files(**tags):
-    """A head whose files have a UID each; a tag may be a function of the slice's number."""
+    """A head in which each file has its own UID. A tag may be a function of the slice's number."""
 
     def write(folder):
         values, grid = laid_out(head(), "LPS")
@@ -534,7 +534,7 @@ ROWS = (
         "compressed",
         "a way of one maker",
         REFUSED,
-        "private way of its maker",
+        "private format of its vendor",
         lambda folder: compressed(folder / "IM1", UID("1.2.3.4"), [b"\0" * 64], stored()),
     ),
     Row("containers", "folder", READ, "", slices(), whole),
@@ -578,13 +578,13 @@ ROWS = (
         whole,
     ),
     Row("series", "beside it another patient", NOTED, "scans of 2 patients", beside(PatientID="2"), whole),
-    Row("series", "a UID for each file", NOTED, "18 files named a series each", single_files(), whole),
+    Row("series", "a UID for each file", NOTED, "18 files have a series UID each", single_files(), whole),
     Row("series", "a patient for each file", REFUSED, "of one slice each", single_files(PatientID=str)),
     Row("series", "a damaged file among whole ones", NOTED, "1 damaged file", slices(with_a_damaged_file), whole),
     Row("NIfTI", "one file", READ, "", nifti("scan.nii.gz"), whole),
     Row("NIfTI", "header and image (.hdr, .img)", READ, "", two_halves, with_ml),
     Row("NIfTI", "Analyze 7.5", NOTED, ASSUMED, lambda folder: two_halves(folder, analyze=True), with_ml),
-    Row("NIfTI", "the header alone", REFUSED, "Give its .img file with it", half),
+    Row("NIfTI", "the header alone", REFUSED, "Give its .img file too", half),
     Row(
         "NIfTI", "row, column, slice with the identity", NOTED, NO_TRUST, odd_nifti(array((1, 2, 0)), ones), without_ml
     ),
@@ -643,7 +643,7 @@ ROWS = (
         "NIfTI",
         "the wrong unit",
         NOTED,
-        "they are taken for mm",
+        "They are read as mm",
         odd_nifti(lambda: places.grid()[0], affine, unit="meter"),
         with_ml,
     ),
@@ -679,7 +679,7 @@ ROWS = (
     Row("NIfTI", "several volumes", REFUSED, "a head CT is one volume", values_of((20, 24, 18, 2), np.int16)),
     Row("NIfTI", "complex numbers", REFUSED, "colors or complex numbers", values_of((20, 24, 18), np.complex64)),
     Row("pictures", "PNG", NOTED, "HU unknown", picture("a.png"), grays),
-    Row("pictures", "files given one by one, in any order", NOTED, "order of their names", shuffled, three),
+    Row("pictures", "files given one by one, in any order", NOTED, "order of their file names", shuffled, three),
     Row(
         "pictures",
         "images and masks",
@@ -727,7 +727,7 @@ ROWS = (
     Row("pictures", "JPG", NOTED, "HU unknown", picture("a.jpg", quality=100), grays),
     Row("pictures", "TIFF", NOTED, "HU unknown", picture(TIFF), grays),
     Row("pictures", "TIFF, LZW", NOTED, "HU unknown", picture(TIFF, compression="tiff_lzw"), grays),
-    Row("pictures", "TIFF of several pages", NOTED, "order of their names", stack, eighteen),
+    Row("pictures", "TIFF of several pages", NOTED, "order of their file names", stack, eighteen),
     Row("pictures", "BMP", NOTED, "HU unknown", picture("a.bmp"), grays),
     Row("pictures", "WebP", NOTED, "HU unknown", picture("a.webp", lossless=True), grays),
     Row("pictures", "photo held sideways (EXIF)", NOTED, "HU unknown", turned, upright),
@@ -820,7 +820,7 @@ def test_what_comes_in_and_what_happens(tmp_path, row):
     scan = row.reader(path)
     notes = scan.notes if isinstance(scan, Scan) else ()
     if row.happens == READ:
-        always = ("identifying", "One slice only", "nothing is given in mL", "files do not say where the slices lie")
+        always = ("identifying", "only one slice", "no volume in mL is given", "do not state the positions")
         assert not [note for note in notes if not any(words in note for words in always)]
     assert row.words in " ".join(notes)
     if row.check:
@@ -833,7 +833,7 @@ def test_no_row_is_there_twice():
 
 
 def markdown() -> str:
-    """The table for a page, in chapters of one kind."""
+    """The table as a page, with one chapter for each kind."""
     lines = ["| kind | what comes in | what happens | words |", "|---|---|---|---|"]
     for kind in dict.fromkeys(row.kind for row in ROWS):
         lines += [f"| {kind} | {row.case} | {row.happens} | {row.words} |" for row in ROWS if row.kind == kind]
@@ -841,5 +841,5 @@ def markdown() -> str:
 
 
 def test_the_page_of_the_table_is_up_to_date():
-    """`python docs/reading.py` writes it."""
+    """The page is up to date. `python docs/reading.py` writes it."""
     assert PAGE.read_text().endswith(markdown()), "run python docs/reading.py"

@@ -1,4 +1,5 @@
-"""NIfTI files that say badly how the head lies: told, their axes in order again, and no mL that cannot be right."""
+"""NIfTI files that state the position of the head badly: a note says so, the axes are put in order, and no wrong mL
+is given."""
 
 import gzip
 import io
@@ -27,7 +28,7 @@ def grid(values=None):
 
 
 def as_nibabel():
-    """(i, j, k) of the head in the order that counts where a file says nothing: to the left, front and head."""
+    """(i, j, k) of the head in the order that is assumed if a file states none: to the left, front and head."""
     return case()[1].transpose(2, 1, 0)[:, ::-1]
 
 
@@ -80,7 +81,7 @@ def test_an_array_with_a_made_up_affine_is_a_head_again_and_gives_no_ml(tmp_path
     scan = read(write(tmp_path / "a.nii", hu.transpose(order), np.diag([*spacing, 1.0])))
     assert_head(scan)
     assert not scan.spacing_known
-    assert "whole mm and no origin, as notebooks write it: mm and sides cannot be trusted" in notes(scan)
+    assert "whole mm and no origin, as if it was made in a notebook. Its mm and sides cannot be trusted" in notes(scan)
     assert "left and right are assumed" in notes(scan)
 
 
@@ -99,7 +100,7 @@ def test_sizes_without_an_origin_are_believed_and_sides_are_not(tmp_path, order)
     assert_head(scan)
     assert scan.spacing_known
     assert scan.spacing_mm == pytest.approx(case()[0].scan.spacing_mm)
-    assert "The affine has no origin, as notebooks write it; left and right are assumed." in scan.notes
+    assert "The affine has no origin, as if it was made in a notebook; left and right are assumed." in scan.notes
 
 
 def test_sizes_of_x_y_z_on_an_array_of_z_y_x_give_no_ml(tmp_path):
@@ -108,7 +109,7 @@ def test_sizes_of_x_y_z_on_an_array_of_z_y_x_give_no_ml(tmp_path):
     assert_head(scan)
     assert not scan.spacing_known
     assert "The voxel sizes belong to other axes than the file says" in notes(scan)
-    assert "By the skull, the slices lie along the first axis of the file, not along the third" in notes(scan)
+    assert "The skull shows that the slices lie along the first axis of the file, not along the third" in notes(scan)
 
 
 def test_many_thin_slices_are_found_by_the_skull_where_the_shape_tells_nothing(tmp_path):
@@ -186,7 +187,7 @@ def test_a_qform_that_mirrors_the_sform_is_told(tmp_path, axis, ends):
     assert f"its sform and qform disagree on {ends}" in notes(scan)
     assert scan.spacing_known
     if axis > 0:
-        assert_head(scan)  # air and vertex are seen
+        assert_head(scan)  # air and vertex are visible
 
 
 def test_a_quaternion_that_is_none_is_no_qform(tmp_path):
@@ -219,13 +220,13 @@ def test_without_forms_and_with_voxels_of_1_mm_there_is_no_ml(tmp_path):
     assert not scan.spacing_known
 
 
-@pytest.mark.parametrize(("unit", "said"), [("meter", "meters"), ("micron", "microns")])
-def test_a_wrong_unit_is_told_and_the_skull_confirms_mm(tmp_path, unit, said):
+@pytest.mark.parametrize(("unit", "message"), [("meter", "meters"), ("micron", "microns")])
+def test_a_wrong_unit_is_told_and_the_skull_confirms_mm(tmp_path, unit, message):
     scan = read(write(tmp_path / "a.nii", *grid(), unit=unit))
     assert_head(scan)
     assert scan.spacing_mm == pytest.approx(case()[0].scan.spacing_mm, rel=1e-5)
     assert scan.spacing_known
-    assert f"distances in {said}, which fit no head; they are taken for mm." in notes(scan)
+    assert f"distances in {message}, which does not fit a head. They are read as mm." in notes(scan)
 
 
 def test_meters_that_say_mm_are_meters(tmp_path):
@@ -233,14 +234,14 @@ def test_meters_that_say_mm_are_meters(tmp_path):
     affine[:3] /= 1000
     scan = read(write(tmp_path / "a.nii", values, affine, unit="mm"))
     assert scan.spacing_mm == pytest.approx(case()[0].scan.spacing_mm, rel=1e-5)
-    assert "distances in mm, which fit no head; they are taken for meters" in notes(scan)
+    assert "distances in mm, which does not fit a head. They are read as meters" in notes(scan)
 
 
 def test_a_wrong_unit_without_a_skull_gives_no_ml(tmp_path):
     values, affine = grid()
     scan = read(write(tmp_path / "a.nii", np.minimum(values, 100), affine, unit="meter"))
     assert not scan.spacing_known
-    assert "No skull confirms that" in notes(scan)
+    assert "No skull confirms this unit" in notes(scan)
 
 
 @pytest.mark.parametrize("factor", [0.4, 2.0])
@@ -279,7 +280,7 @@ def test_slices_stay_slices_however_oblique_their_affine_is(tmp_path, degrees, a
     assert scan.spacing_mm == pytest.approx(case()[0].scan.spacing_mm, rel=1e-5)
     assert scan.voxel_ml == pytest.approx(case()[0].scan.voxel_ml, rel=1e-5)
     assert scan.spacing_known
-    assert ("they are shown as they are" in notes(scan)) == (degrees > 45)
+    assert ("They are shown as they are" in notes(scan)) == (degrees > 45)
     back, _ = to_file_grid(scan, scan.hu)
     np.testing.assert_array_equal(back, values)
 
@@ -289,7 +290,7 @@ ORDERS = ["".join(ends) for axes in permutations(("LR", "PA", "SI")) for ends in
 
 @pytest.mark.parametrize("letters", ORDERS)
 def test_a_trusted_order_is_not_questioned(tmp_path, letters):
-    """Nor what it does to HU and mL."""
+    """The header does not change HU or mL either."""
     values, affine = grid()
     turn = nib.orientations.ornt_transform(
         nib.orientations.axcodes2ornt(nib.aff2axcodes(affine)), nib.orientations.axcodes2ornt(tuple(letters))
@@ -316,7 +317,7 @@ def pair(folder, *, image_offset=0, suffix="", analyze=False):
     header, image = (bytearray(made.file_map[name].fileobj.getvalue()) for name in ("header", "image"))
     if analyze:
         header[252:348] = bytes(96)
-        header[252:340] = b"\x01\x07" * 44  # a patient's name and such, where NIfTI has its forms
+        header[252:340] = b"\x01\x07" * 44  # a patient's name and so on, where NIfTI has its forms
     pack = gzip.compress if suffix else bytes
     (folder / f"head.hdr{suffix}").write_bytes(pack(bytes(header)))
     (folder / f"head.img{suffix}").write_bytes(pack(bytes(image)))
@@ -343,7 +344,7 @@ def test_a_pair_of_analyze_is_read_as_a_file_without_forms(tmp_path):
 
 def test_half_a_pair_asks_for_the_other(tmp_path):
     pair(tmp_path)
-    with pytest.raises(ReadError, match=r"header half of a NIfTI .* Give its \.img file with it"):
+    with pytest.raises(ReadError, match=r"header half of a NIfTI .* Give its \.img file too"):
         read(tmp_path / "head.hdr")
     (tmp_path / "head.img").write_bytes((tmp_path / "head.img").read_bytes()[:5000])
     with pytest.raises(ReadError, match=r"head\.img is cut short"):

@@ -1,4 +1,4 @@
-"""Every kind of picture: gray pixels, upright, in all the bits of the file; CT numbers where it holds them."""
+"""Every kind of picture: gray pixels, upright, in all bits of the file; CT numbers if the file holds them."""
 
 import io
 import zipfile
@@ -47,7 +47,7 @@ def test_every_kind_gives_its_grays(tmp_path, name, options, mode):
         mode = "RGB"
     image = Image.fromarray(grays()).convert(mode)
     image.save(tmp_path / name, **options)
-    (tmp_path / name).rename(tmp_path / "picture")  # the content counts
+    (tmp_path / name).rename(tmp_path / "picture")  # the content decides, not the suffix
     np.testing.assert_allclose(shown(read(tmp_path / "picture"))[0], grays(), atol=1)
 
 
@@ -85,7 +85,7 @@ def test_the_pages_of_a_tiff_are_slices(tmp_path, dtype):
     pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
     scan = read(tmp_path / "stack.tif")
     assert [round(float(plane.max()) / 80 * 255) for plane in scan.hu] == list(range(1, 20))
-    assert "order of their names" in " ".join(scan.notes)
+    assert "order of their file names" in " ".join(scan.notes)
 
 
 def test_pages_of_two_sizes_are_refused_and_too_many_are_counted(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_slices_of_different_bits_are_refused(tmp_path):
 
 
 def uploaded(root, names, hashes):
-    """Pictures 1, 2, 3, ... by their names, each in a folder of its own, as a server keeps what a browser sends."""
+    """Pictures with the names 1, 2, 3, ..., each in its own folder, as a server stores uploads from a browser."""
     paths = []
     for k, (name, digits) in enumerate(zip(names, hashes, strict=True)):
         (root / digits).mkdir()
@@ -172,7 +172,7 @@ def test_the_folder_that_was_given_may_have_any_name(tmp_path, monkeypatch):
 
 # --- as it is held -------------------------------------------------------------------------------------------------
 
-TURNS = {  # EXIF orientation: what a camera stores of an upright picture
+TURNS = {  # EXIF orientation: how a camera stores an upright picture
     1: lambda a: a,
     2: np.fliplr,
     3: lambda a: np.rot90(a, 2),
@@ -250,7 +250,7 @@ def test_a_mark_in_red_on_a_gray_slice_is_no_tint(tmp_path):
 
 
 def noisy():
-    """(24, 20) enlarged, HU of a head with noise of 4 HU; whole numbers."""
+    """(24, 20) enlarged: HU of a head with noise of 4 HU, as whole numbers."""
     hu = cv2.resize(head()[9], (120, 144), interpolation=cv2.INTER_NEAREST)
     return np.round(hu + np.random.default_rng(0).normal(0, 4, hu.shape)).astype(np.int32)
 
@@ -292,7 +292,7 @@ def test_signed_16_bit_tiff_of_either_byte_order_holds_hu(tmp_path, order):
         (278, rows),
         (279, hu.nbytes),
     )
-    tags += ((339, 2),)  # SampleFormat: numbers with a sign
+    tags += ((339, 2),)  # SampleFormat: signed numbers
     end = "little" if order == "<" else "big"
     number = lambda value, size: int(value).to_bytes(size, end)  # noqa: E731
     table = number(len(tags), 2) + b"".join(
@@ -320,7 +320,9 @@ def test_grays_of_a_window_are_no_ct_numbers(tmp_path, bits):
 
 
 def test_numbers_that_are_neither_are_refused(tmp_path):
-    with pytest.raises(ReadError, match=r"a\.tif holds numbers from -5000 to 5000, neither grays nor CT numbers"):
+    with pytest.raises(
+        ReadError, match=r"a\.tif holds numbers from -5000 to 5000; these are neither grays nor CT numbers"
+    ):
         read(save(tmp_path / "a.tif", np.linspace(-5000, 5000, 4096).reshape(64, 64).astype(np.float32)))
 
 

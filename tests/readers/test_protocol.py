@@ -1,8 +1,8 @@
-"""What headers and descriptions of real scanners mean, one line each: a table that can be checked by a radiographer."""
+"""The meaning of headers and descriptions of real scanners, one per line: a table that a radiographer can check."""
 
 import pytest
 
-from ich_lib.readers.descriptions import shown, shown_code
+from ich_lib.readers.descriptions import printable_code, printable_words
 from ich_lib.readers.protocol import SHARP, SOFT, UNKNOWN, has_contrast, is_across, is_head, is_odd, sharpness
 
 NATIVE = (
@@ -64,7 +64,7 @@ def test_codes_of_kernels(level, kernel):
         ("", "Head 2.5 H70h", SHARP),
         ("", "Axial Bone", SHARP),
         ("", "Head brain 5mm", SOFT),
-        ("H31s", "Bone window", SOFT),  # a window is no kernel
+        ("H31s", "Bone window", SOFT),  # a window is not a kernel
         ("STANDARD", "Bone", SOFT),
         ("C", "Bone", SHARP),
         ("J40s\\3", "", SOFT),
@@ -132,11 +132,11 @@ def test_the_part_of_the_body(description, part, head):
     ],
 )
 def test_only_words_of_protocols_are_shown(text, kept):
-    assert shown(text) == kept
+    assert printable_words(text) == kept
 
 
 def test_a_kernel_is_shown_by_its_code():
-    assert [shown_code(text) for text in ("Hr40h\\3", "BONEPLUS", "Smith", "Axial soft tissue")] == [
+    assert [printable_code(text) for text in ("Hr40h\\3", "BONEPLUS", "Smith", "Axial soft tissue")] == [
         "Hr40h 3",
         "BONEPLUS",
         "",

@@ -137,7 +137,7 @@ def test_a_nifti_without_any_geometry_has_no_mm(tmp_path):
     pixdim = [1, 0, np.nan, 5, 1, 1, 1, 1]
     scan = read(write_nifti(tmp_path / "scan.nii", "LAS", sform_code=0, qform_code=0, pixdim=pixdim))
     assert not scan.spacing_known
-    assert "nothing is given in mL" in notes_text(scan)
+    assert "no volume in mL is given" in notes_text(scan)
 
 
 def test_a_flat_affine_is_not_believed(tmp_path):
@@ -222,7 +222,7 @@ def test_a_wrong_gzip_checksum_is_noticed(tmp_path):
 
 def test_a_header_that_promises_too_much_is_refused_before_its_voxels_are_read(tmp_path):
     path = write_nifti(tmp_path / "scan.nii", dim=[3, 1024, 1024, 1999, 1, 1, 1, 1])
-    with pytest.raises(ReadError, match=r"scan\.nii has 4192 MB of voxels; 1400 MB is the most\. Save it as int16"):
+    with pytest.raises(ReadError, match=r"scan\.nii has 4192 MB of voxels; the maximum is 1400 MB\. Save it as int16"):
         read(path)
     path = write_nifti(tmp_path / "scan.nii", dim=[3, 8, 24, 18, 1, 1, 1, 1])
     with pytest.raises(ReadError, match="slices of 8 x 24 px; a side must be 16 to 1024 px"):
@@ -266,7 +266,7 @@ LAYOUTS = {
     ("center", "width", "kept"),
     [
         ("35", "110", (35, 110)),
-        (["40", "600"], ["80", "2800"], (40, 80)),  # brain and bone: the first is the default
+        (["40", "600"], ["80", "2800"], (40, 80)),  # brain and bone: the first one is the default
         (None, "80", None),
         ("40", "0", None),
         ("40", "", None),
@@ -311,7 +311,7 @@ def test_a_mask_goes_back_to_columns_rows_and_slices(tmp_path):
 def test_a_tilted_gantry_shrinks_every_voxel_by_the_cosine(tmp_path):
     values, affine = axial()
     tilt = np.deg2rad(20)
-    affine[:3, 1] = 0, -0.5 * np.cos(tilt), 0.5 * np.sin(tilt)  # rows lean, the table still moves straight
+    affine[:3, 1] = 0, -0.5 * np.cos(tilt), 0.5 * np.sin(tilt)  # rows lean, but the table still moves straight
     write_series(tmp_path, values, affine)
     scan = read(tmp_path)
     assert scan.spacing_mm == pytest.approx(SPACING_MM)
@@ -443,7 +443,7 @@ def test_monochrome1_with_exchanged_values_is_turned_round(tmp_path):
 
 def test_padding_becomes_air(tmp_path):
     hu = head()[9]
-    hu[:2] = 976  # stored as 2000: bone, if it were not padding
+    hu[:2] = 976  # stored as 2000, which would be bone if it were not padding
     path = write_slice(tmp_path / "IM1", hu, PixelPaddingValue=2000)
     scan = read(path)
     assert (scan.hu[0, :2] == -1024).all()
@@ -452,7 +452,7 @@ def test_padding_becomes_air(tmp_path):
 
 def test_signed_padding_written_as_unsigned_is_recognized(tmp_path):
     hu = head()[9]
-    hu[:2] = -200  # fat, if it were not padding
+    hu[:2] = -200  # would be fat if it were not padding
     ds = ct_dataset(hu, intercept=0)
     ds.PixelRepresentation, ds.BitsStored, ds.HighBit = 1, 16, 15
     ds.PixelData = hu.astype("<i2").tobytes()
@@ -523,7 +523,7 @@ def test_identifying_tags_are_counted_and_never_shown(tmp_path):
     write_series(tmp_path, *axial(), skip=[12], InstitutionName="St. Elsewhere")
     scan = read(tmp_path)
     assert "The files carry 4 identifying tags (names, dates, numbers); none is kept." in scan.notes
-    with pytest.raises(ReadError, match="holds no such series") as refusal:
+    with pytest.raises(ReadError, match="does not hold that series") as refusal:
         read(tmp_path, series="Coronal")
     text = notes_text(scan) + str(refusal.value).replace("Axial 5mm", "") + repr(scan)
     for secret in ("Doe", "4711", "2020", "Elsewhere", "1.2.3", "Axial"):
@@ -657,7 +657,7 @@ def test_a_picture_whose_window_is_told_gives_hu(tmp_path):
         np.testing.assert_allclose(scan.hu[0], np.clip(head()[9], -20, 100), atol=0.25)
         assert (scan.hu_known, scan.spacing_known, scan.spacing_mm) == (True, False, (5, 1, 1))
         assert "Below -20 and above 100 HU the picture is black or white" in notes_text(scan)
-        assert "patient's right is taken to be on the left" in notes_text(scan)
+        assert "patient's right is on the left" in notes_text(scan)
 
 
 def test_a_picture_whose_window_nobody_told_lies_over_the_brain_window_and_says_so(tmp_path):
@@ -670,7 +670,7 @@ def test_a_picture_whose_window_nobody_told_lies_over_the_brain_window_and_says_
 def test_sixteen_bits_stay_sixteen(tmp_path):
     pixels = np.round(window(head()[9] + 0.01, 0, 4000) * 65535).astype(np.uint16)
     scan = read(write_png(tmp_path / "slice.png", pixels), window=(0, 4000))
-    np.testing.assert_allclose(scan.hu[0], head()[9] + 0.01, atol=0.04)  # 8 bits would be 8 HU off
+    np.testing.assert_allclose(scan.hu[0], head()[9] + 0.01, atol=0.04)  # with 8 bits it would be 8 HU off
 
 
 def test_a_stack_of_pictures_is_in_natural_order(tmp_path):
@@ -678,7 +678,7 @@ def test_a_stack_of_pictures_is_in_natural_order(tmp_path):
         write_png(tmp_path / f"s{k}.png", np.where(grays(40, 80) > 0, 20 * k, 0).astype(np.uint8))
     scan = read(tmp_path)
     assert [round(float(plane.max()) / 80 * 255) for plane in scan.hu] == [20, 40, 200]
-    assert "order of their names" in notes_text(scan)
+    assert "order of their file names" in notes_text(scan)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -736,19 +736,19 @@ def test_pictures_of_two_sizes_and_black_ones_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("given_window", "words"),
     [("brian", "'brian' is not known. Take one of brain"), ((40, 0), "positive width"), (40, "such as .40, 80.")],
 )
-def test_a_window_that_makes_no_sense_is_refused(tmp_path, told, words):
+def test_a_window_that_makes_no_sense_is_refused(tmp_path, given_window, words):
     with pytest.raises(ReadError, match=words):
-        read(write_png(tmp_path / "a.png", grays(40, 80)), window=told)
+        read(write_png(tmp_path / "a.png", grays(40, 80)), window=given_window)
 
 
 # --- CT-ICH --------------------------------------------------------------------------------------------------------
 
 
 def ct_ich_patient(folder, planes):
-    """Planes by number; a plane on one side only comes from ("brain" | "bone", plane)."""
+    """Planes by number. A plane that exists on one side only comes from ("brain" | "bone", plane)."""
     for number, plane in planes.items():
         for side in ("brain", "bone"):
             pixels = np.round(window(plane, *WINDOWS[f"{side} render"]) * 255).astype(np.uint8)

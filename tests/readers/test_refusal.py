@@ -1,4 +1,4 @@
-"""Errors in the words of the place they are shown in: no page speaks Python."""
+"""Errors use the words of the place where they are shown: no page mentions Python."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def raised():
 
 
 def words(node, *, of_python=False):
-    """The constant words in a call, those of Python and of the command line only where wanted."""
+    """The constant words in a call; those for Python and for the command line only if wanted."""
     if isinstance(node, ast.Constant):
         return [node.value] if isinstance(node.value, str) else []
     if isinstance(node, ast.Dict):
@@ -67,7 +67,7 @@ def test_what_to_do_follows_what_was_found_at_each_place():
     assert str(problem) == words_at("python", problem) == "a.dcm is odd. Do it as python."
     assert words_at("page", ValueError("No.")) == "No."
     again = ReadError(**problem.as_plain())
-    assert (again.found, again.code, again.to_do) == (problem.found, "damaged", problem.to_do)
+    assert (again.reason, again.code, again.to_do) == (problem.reason, "damaged", problem.to_do)
     assert ReadError("a.dcm is odd.").in_words_of("page") == "a.dcm is odd."
 
 
@@ -82,8 +82,8 @@ def test_a_missing_file_is_told_in_the_words_of_each_place(tmp_path, capsys):
         read(tmp_path / "gone.dcm")
     assert refusal.value.in_words_of("page") == "gone.dcm does not exist. Give the file again."
     assert main(["predict", str(tmp_path / "gone.dcm"), "--json"]) == 2
-    said = "gone.dcm does not exist. Check the path: there is no file or folder of that name.\n"
-    assert capsys.readouterr().err == said
+    message = "gone.dcm does not exist. Check the path: there is no file or folder of that name.\n"
+    assert capsys.readouterr().err == message
 
 
 def test_the_workbench_shows_the_words_of_a_page():

@@ -1,4 +1,4 @@
-"""One head, however its file is laid out: the same HU and mL from every order, position, syntax and spacing."""
+"""One head in many file layouts: HU and mL are the same for every order, position, syntax and spacing."""
 
 from itertools import permutations, product
 
@@ -21,7 +21,8 @@ from tests.dicom_files import write_series
 from tests.planted import BLOCK, SPACING_MM, head, laid_out
 
 ORDERS = ["".join(order) for axes in permutations(("LR", "PA", "SI")) for order in product(*axes)]
-POSITIONS = {"HFS": "LPS", "HFP": "RAS", "FFS": "RPI", "FFP": "LAI"}  # where columns, rows and slices run to
+# the directions in which columns, rows and slices run
+POSITIONS = {"HFS": "LPS", "HFP": "RAS", "FFS": "RPI", "FFP": "LAI"}
 SPACINGS_MM = [SPACING_MM, (1.25, 0.5, 0.5), (2.0, 0.4, 0.6)]
 
 

@@ -1,4 +1,5 @@
-"""Which series of an upload is read: several a folder, as hospitals burn them, each one HU lower than the last."""
+"""The choice of the series in an upload. A folder holds several, as hospitals burn them; each is one HU lower than
+the last."""
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ NATIVE = {"SeriesDescription": "Head 5.0 H31s", "ConvolutionKernel": "H31s", "Sl
 
 
 def store(folder, name, *, hu=None, step_mm=5.0, letters="LPS", **tags):
-    """One series in a folder of its own; every voxel of it is one HU lower than that of the series before it."""
+    """One series in its own folder. Every voxel is one HU lower than in the series before it."""
     before = len(list(folder.iterdir())) if folder.exists() else 0
     values, affine = laid_out((head() if hu is None else hu) - before, letters)
     affine[:3, 2] *= step_mm / np.linalg.norm(affine[:3, 2])
@@ -25,7 +26,7 @@ def store(folder, name, *, hu=None, step_mm=5.0, letters="LPS", **tags):
 
 
 def which(folder, **options):
-    """The place of the series that is read among those that were stored."""
+    """The position of the series that is read among those that were stored."""
     return round(900 - read(folder, **options).hu.max())
 
 
@@ -35,7 +36,7 @@ def note(scan, start="Read:"):
 
 THIN = np.repeat(head(), 2, axis=0)
 LONGER = np.concatenate([head(), head()[-1:]])
-OTHERS = {  # in what a longer series that must not be read differs from the native one
+OTHERS = {  # the difference between a longer series that must not be read and the native one
     "bone kernel": {"ConvolutionKernel": "H70h"},
     "bone kernel, thin": {"hu": THIN, "step_mm": 2.5, "SliceThickness": "2.5", "ConvolutionKernel": "H70h"},
     "bone by its words": {"SeriesDescription": "Bone 5mm", "ConvolutionKernel": None},
@@ -125,24 +126,24 @@ def test_a_name_in_a_description_is_never_shown_and_can_still_be_typed(tmp_path)
     assert which(tmp_path, series="Jane Doe 4711") == 1
 
 
-@pytest.mark.parametrize("asked", [2, "2", " bone  1mm ", "BONE 1MM"])
-def test_a_series_is_chosen_by_its_number_or_description(tmp_path, asked):
+@pytest.mark.parametrize("series", [2, "2", " bone  1mm ", "BONE 1MM"])
+def test_a_series_is_chosen_by_its_number_or_description(tmp_path, series):
     store(tmp_path, "A", **NATIVE)
     store(tmp_path, "B", SeriesDescription="Bone 1mm", SeriesNumber=7)
     for isolated in (False, True):
-        scan = read(tmp_path, series=asked, isolated=isolated)
+        scan = read(tmp_path, series=series, isolated=isolated)
         assert (scan.series_read, scan.hu.max()) == (2, 899)
         assert note(scan).startswith('Read: series 2 of 2, "Bone 1mm"')
 
 
-@pytest.mark.parametrize("asked", [0, 3, -1, "7", "Scout", "", True])
-def test_a_series_that_is_not_there_is_refused_with_those_that_are(tmp_path, asked):
+@pytest.mark.parametrize("series", [0, 3, -1, "7", "Scout", "", True])
+def test_a_series_that_is_not_there_is_refused_with_those_that_are(tmp_path, series):
     store(tmp_path, "A", **NATIVE)
     store(tmp_path, "B", SeriesDescription="Bone 1mm")
     with pytest.raises(
-        ReadError, match=r'no such series, but series 1 of 2, "Head.*"Bone 1mm" \(18 slices, 5 mm'
+        ReadError, match=r'does not hold that series, but series 1 of 2, "Head.*"Bone 1mm" \(18 slices, 5 mm'
     ) as refusal:
-        read(tmp_path, series=asked)
+        read(tmp_path, series=series)
     assert refusal.value.code == "series"
 
 
@@ -274,7 +275,7 @@ def test_a_head_whose_slices_carry_many_uids_is_one_series(tmp_path, uid_of):
     split(tmp_path, uid_of, SeriesDescription="Head")
     scan = read(tmp_path)
     np.testing.assert_array_equal(scan.hu, head())
-    assert note(scan, "18 files named").endswith("; they were taken for one, as all the rest agrees.")
+    assert note(scan, "18 files have").endswith("They were read as one series because everything else agrees.")
     assert len(scan.series) == 1
 
 
@@ -345,7 +346,7 @@ def test_other_tags_tell_of_contrast_too(tmp_path, tags):
 
 
 def read_without(folder, tags):
-    """A head whose tags of contrast say that there was none."""
+    """A head whose contrast tags say that no contrast agent was given."""
     store(folder, "C", SeriesDescription=None, **dict.fromkeys(tags, "0"))
     return read(folder)
 

@@ -1,4 +1,5 @@
-"""Thin slices are averaged, with their true thickness: the mean of neighbors, in their middle, from the foot on."""
+"""Thin slices are averaged to slabs with their true thickness: each slab is the mean of neighbors, in their middle,
+counted from the foot."""
 
 import cv2
 import nibabel as nib
@@ -14,12 +15,12 @@ from tests.planted import SPACING_MM, head, laid_out
 
 @pytest.fixture
 def seven(monkeypatch):
-    """A scan may have 7 slices: the 18 of the head become 6 of three."""
+    """A scan may have 7 slices: the 18 slices of the head become 6 slabs of three."""
     monkeypatch.setitem(LIMITS, "slices", 7)
 
 
-def thick(hu, each, skip=0):
-    return hu[skip:].reshape(-1, each, *hu.shape[1:]).mean(1)
+def thick(hu, per_slab, skip=0):
+    return hu[skip:].reshape(-1, per_slab, *hu.shape[1:]).mean(1)
 
 
 def write_nifti(path, values, letters="LAS", dtype=np.int16, slope=None):
@@ -31,12 +32,12 @@ def write_nifti(path, values, letters="LAS", dtype=np.int16, slope=None):
 
 
 @pytest.mark.parametrize(
-    ("slices", "rows", "each", "skip"),
+    ("slices", "rows", "per_slab", "skip"),
     [(512, 512, 1, 0), (513, 512, 2, 1), (640, 512, 2, 0), (1100, 512, 3, 2), (300, 1024, 3, 0), (2000, 256, 4, 0)],
 )
-def test_as_few_neighbors_are_averaged_as_fit(slices, rows, each, skip):
+def test_as_few_neighbors_are_averaged_as_fit(slices, rows, per_slab, skip):
     slabs = slabs_of("scan", slices, rows, rows)
-    assert (slabs.each, slabs.skip, len(slabs)) == (each, skip, slices // each)
+    assert (slabs.per_slab, slabs.skip, len(slabs)) == (per_slab, skip, slices // per_slab)
     assert len(slabs) <= LIMITS["slices"]
     assert len(slabs) * rows * rows <= LIMITS["voxels"]
 
@@ -45,14 +46,14 @@ def test_as_few_neighbors_are_averaged_as_fit(slices, rows, each, skip):
     ("slices", "rows", "words"),
     [
         (2001, 512, "2001 slices; 1 to 2000 are accepted"),
-        (2000, 1024, "150 million voxels are the most"),
+        (2000, 1024, "the maximum is 150 million voxels"),
         (0, 512, "0 sli"),
     ],
 )
 def test_what_does_not_fit_even_so_is_refused_by_the_name_of_the_limit(slices, rows, words):
     with pytest.raises(ReadError, match=rf"^scan has {slices} slices.*{words}|^scan has {words}") as refusal:
         slabs_of("scan", slices, rows, rows)
-    assert "Give" in str(refusal.value)  # the way out
+    assert "Give" in str(refusal.value)  # the advice
 
 
 @pytest.mark.parametrize("letters", ["LPS", "RPI", "PIR"])
@@ -61,10 +62,10 @@ def test_dicom_slices_are_averaged_where_they_lie(tmp_path, seven, letters):
     scan = read(tmp_path)
     axis = {"S": 0, "I": 0, "L": 2, "R": 2}[letters[2]]
     moved = np.moveaxis(head(), axis, 0)
-    each, skip = {18: (3, 0), 20: (3, 2)}[len(moved)]
-    np.testing.assert_allclose(np.moveaxis(scan.hu, axis, 0), thick(moved, each, skip), atol=0.01)
-    assert scan.spacing_mm[axis] == pytest.approx(SPACING_MM[axis] * each)
-    assert not scan.dicom  # a mask cannot go back over the files
+    per_slab, skip = {18: (3, 0), 20: (3, 2)}[len(moved)]
+    np.testing.assert_allclose(np.moveaxis(scan.hu, axis, 0), thick(moved, per_slab, skip), atol=0.01)
+    assert scan.spacing_mm[axis] == pytest.approx(SPACING_MM[axis] * per_slab)
+    assert not scan.dicom  # a mask cannot be written on the grid of the files
 
 
 def test_the_first_slab_lies_in_the_middle_of_its_slices_and_the_rest_at_the_foot_is_left_out(tmp_path, monkeypatch):
@@ -72,7 +73,9 @@ def test_the_first_slab_lies_in_the_middle_of_its_slices_and_the_rest_at_the_foo
     write_series(tmp_path / "all", *laid_out(head(), "LPS"))
     scan = read(tmp_path / "all")  # 18 = 2 + 4 * 4
     np.testing.assert_allclose(scan.hu, thick(head(), 4, 2), atol=0.01)
-    assert "18 slices of 5 mm were averaged, 4 at a time, to 4 of 20 mm. 2 slices at the foot left out." in scan.notes
+    assert (
+        "18 slices of 5 mm were averaged, 4 at a time, to 4 of 20 mm. Left out: 2 slices at the foot end." in scan.notes
+    )
     monkeypatch.setitem(LIMITS, "slices", 18)
     thin = read(tmp_path / "all")
     third_to_sixth = thin.affine @ [[2, 5], [0, 0], [0, 0], [1, 1]]
@@ -83,12 +86,12 @@ def test_a_volume_keeps_its_ml(tmp_path, seven):
     write_series(tmp_path / "thin", *laid_out(head(), "LPS"))
     scan = read(tmp_path / "thin")
     planted_ml = (head() == 70).sum() * np.prod(SPACING_MM) / 1000
-    share = (scan.hu - thick(np.where(head() == 70, 0, head()), 3)) / 70  # of blood in each voxel
+    share = (scan.hu - thick(np.where(head() == 70, 0, head()), 3)) / 70  # mL of blood in each voxel
     assert share.sum() * scan.voxel_ml == pytest.approx(planted_ml, rel=1e-3)
 
 
 def test_uneven_slices_are_averaged_and_lie_in_the_middle_of_their_slabs(tmp_path, monkeypatch):
-    """Slice 3 of 18 is missing: of 17 slices the first is left out, and four at a time become slabs."""
+    """Slice 3 of 18 is missing. Of the 17 slices the first is left out, and the others become slabs of four."""
     monkeypatch.setitem(LIMITS, "slices", 5)
     write_series(tmp_path, *laid_out(head(), "LPS"), skip=[3])
     scan = read(tmp_path)
@@ -119,8 +122,8 @@ def test_nifti_and_dicom_of_one_head_become_the_same_slabs(tmp_path, monkeypatch
 def test_a_mask_of_thin_slices_fits_the_averaged_scan(tmp_path, seven):
     scan = read(write_nifti(tmp_path / "scan.nii.gz", head()))
     planted = np.zeros(head().shape)
-    planted[3:8, 4:9, 5:11] = 3  # the second slab whole, and two of three slices of the third
-    planted[10, 4:9, 5:11] = 3  # one of three slices of the fourth
+    planted[3:8, 4:9, 5:11] = 3  # the whole second slab, and two of three slices of the third
+    planted[10, 4:9, 5:11] = 3  # one of three slices of the fourth slab
     truth = read_truth(write_nifti(tmp_path / "truth.nii.gz", planted), scan.hu.shape, scan.affine)
     assert sorted(set(np.argwhere(truth)[:, 0])) == [1, 2]
     for k in range(18):

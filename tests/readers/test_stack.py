@@ -1,4 +1,5 @@
-"""Slices as scanners and archives leave them: uneven, missing, twice, astray. Read, told, and with the right mL."""
+"""Slices as scanners and archives deliver them: uneven, missing, repeated, far from the others. They are read with a
+note and the correct mL."""
 
 import numpy as np
 import pytest
@@ -36,9 +37,9 @@ def notes_of(scan):
 @pytest.mark.parametrize(
     ("z_mm", "words"),
     [
-        (BELOW_AND_ABOVE, "changes between 2.5 and 5.0 mm"),
-        (np.concatenate([heights()[:20], heights()[20] + 7.0 * np.arange(7)]), "changes between 2.5 and 7.0 mm"),
-        (np.cumsum(np.random.default_rng(1).uniform(2, 3, COUNT)) - 50, "changes between 2.0 and"),
+        (BELOW_AND_ABOVE, "varies between 2.5 and 5.0 mm"),
+        (np.concatenate([heights()[:20], heights()[20] + 7.0 * np.arange(7)]), "varies between 2.5 and 7.0 mm"),
+        (np.cumsum(np.random.default_rng(1).uniform(2, 3, COUNT)) - 50, "varies between 2.0 and"),
     ],
 )
 def test_every_slice_counts_half_way_to_its_neighbors(tmp_path, z_mm, words):
@@ -79,7 +80,7 @@ def test_slices_missing_in_a_clot_are_told_and_their_neighbors_reach_into_the_ga
     assert blood_ml(scan) == pytest.approx(TRUE_ML, rel=within)
     how_many = "one is" if len(missing) == 1 else f"{len(missing)} are"
     assert f"Slices {missing[0]} and {missing[0] + 1} are" in notes_of(scan)
-    assert f"2.5 mm are usual: {how_many} missing." in notes_of(scan)
+    assert f"instead of 2.5 mm: {how_many} missing." in notes_of(scan)
 
 
 def test_a_gap_says_how_much_of_the_head_it_hides(tmp_path):
@@ -87,7 +88,7 @@ def test_a_gap_says_how_much_of_the_head_it_hides(tmp_path):
     hidden_ml = np.pi * 33**2 * 5 / 1000
     note = next(note for note in scan.notes if "missing" in note)
     assert float(note.split("Up to ")[1].split(" mL")[0]) == pytest.approx(hidden_ml, rel=0.02)
-    assert "Slices 19 and 20 are 7.5 mm apart, where 2.5 mm are usual: 2 are missing" in note
+    assert "Slices 19 and 20 are 7.5 mm apart instead of 2.5 mm: 2 are missing" in note
 
 
 def test_a_gap_above_the_head_hides_nothing_of_it(tmp_path):
@@ -95,23 +96,23 @@ def test_a_gap_above_the_head_hides_nothing_of_it(tmp_path):
     found = images(np.delete(z_mm, 37))
     empty = [Image(image.z_mm, np.full_like(image.hu, -1000), {}) if image.z_mm > 40 else image for image in found]
     note = next(note for note in read(write(tmp_path, empty)).notes if "missing" in note)
-    assert "What lies there is not seen" in note
+    assert "The head in this gap is not seen" in note
 
 
 def test_gaps_at_several_places_and_a_change_of_distance_are_told_apart(tmp_path):
     scan = read(write(tmp_path, images(np.delete(BELOW_AND_ABOVE, [9, 25]))))
-    assert "changes between 2.5 and 5.0 mm" in notes_of(scan)
-    assert "Slices 9 and 10 are 5.0 mm apart (and 1 more such place), where 2.5 mm are usual: 2 are" in notes_of(scan)
+    assert "varies between 2.5 and 5.0 mm" in notes_of(scan)
+    assert "Slices 9 and 10 are 5.0 mm apart (and 1 more such place) instead of 2.5 mm: 2 are" in notes_of(scan)
     assert blood_ml(scan) == pytest.approx(TRUE_ML, rel=0.05)
 
 
 def test_a_missing_slice_keeps_what_is_read(tmp_path):
-    write_series(tmp_path, *laid_out(head(), "RPI"), skip=[5])  # the thirteenth from the foot
+    write_series(tmp_path, *laid_out(head(), "RPI"), skip=[5])  # the thirteenth, counted from the foot
     scan = read(tmp_path)
     np.testing.assert_array_equal(scan.hu, np.delete(head(), 12, axis=0))
     assert scan.places.tolist() == [k for k in range(18) if k != 12]
     assert scan.spacing_mm[0] == pytest.approx(5)
-    assert "Slices 12 and 13 are 10.0 mm apart, where 5.0 mm are usual: one is missing." in notes_of(scan)
+    assert "Slices 12 and 13 are 10.0 mm apart instead of 5.0 mm: one is missing." in notes_of(scan)
     assert scan.volume_ml(scan.hu == BLOOD_HU) == pytest.approx(4 * 4 * 4 * 5 * 0.5 * 0.75 / 1000 - 0.0075 * 2)
 
 
@@ -146,19 +147,19 @@ def test_rounding_hides_no_missing_slice(step_mm, grid_mm, missing):
 
 def test_a_base_scanned_twice_counts_once(tmp_path):
     first = images(heights(), AcquisitionNumber=1)
-    again = [Image(image.z_mm, ball(image.z_mm, side_mm=6), {"AcquisitionNumber": 2}) for image in first[:12]]
-    scan = read(write(tmp_path, [*again, *first]))
+    second_pass = [Image(image.z_mm, ball(image.z_mm, side_mm=6), {"AcquisitionNumber": 2}) for image in first[:12]]
+    scan = read(write(tmp_path, [*second_pass, *first]))
     np.testing.assert_array_equal(scan.hu, [image.hu for image in first])
-    assert "Left out: 12 slices where others of the series lie" in notes_of(scan)
+    assert "Left out: 12 slices at positions of other slices" in notes_of(scan)
 
 
 def test_a_second_pass_between_the_slices_of_the_first_counts_as_a_repeat(tmp_path):
     first = images(heights(), AcquisitionNumber=4)
-    again = [Image(image.z_mm + 1.0, image.hu, {"AcquisitionNumber": 3}) for image in first[5:15]]
-    scan = read(write(tmp_path, first + again))
+    second_pass = [Image(image.z_mm + 1.0, image.hu, {"AcquisitionNumber": 3}) for image in first[5:15]]
+    scan = read(write(tmp_path, first + second_pass))
     assert len(scan.hu) == COUNT
     assert scan.places is None
-    assert "Left out: 10 slices where others" in notes_of(scan)
+    assert "Left out: 10 slices at positions" in notes_of(scan)
 
 
 @pytest.mark.parametrize("number", [lambda k: k % 2, lambda k: k, lambda k: k // 4])
@@ -180,7 +181,7 @@ def test_two_reconstructions_in_one_series_are_told_apart_by_the_scanners_count(
     sharp = [Image(image.z_mm, image.hu + 5, {}) for image in first]
     scan = read(write(tmp_path, first + sharp))
     np.testing.assert_array_equal(scan.hu, [image.hu for image in first])
-    assert f"Left out: {COUNT} slices where others" in notes_of(scan)
+    assert f"Left out: {COUNT} slices at positions" in notes_of(scan)
 
 
 def test_different_images_at_one_place_that_nothing_tells_apart_are_refused(tmp_path):
@@ -218,7 +219,7 @@ def test_files_that_name_a_series_each_are_one_scan(tmp_path):
     found = [Image(z, ball(z), {"SeriesInstanceUID": generate_uid()}) for z in heights()]
     scan = read(write(tmp_path, found))
     np.testing.assert_array_equal(scan.hu, [image.hu for image in found])
-    assert "40 files named a series each" in notes_of(scan)
+    assert "40 files have a series UID each" in notes_of(scan)
 
 
 def test_two_series_whose_files_name_a_series_each_stay_two(tmp_path):
@@ -229,12 +230,12 @@ def test_two_series_whose_files_name_a_series_each_stay_two(tmp_path):
 
 
 def test_a_scout_of_one_slice_joins_no_series(tmp_path):
-    """A series of one image is usual; only files that all name one each are taken together."""
+    """Series with one image are common. They are joined only if each file has its own series UID."""
     found = images(heights())
     other = Image(0, np.tile(ball(0), (1, 1))[:40], {"SeriesInstanceUID": "9.9"})
     scan = read(write(tmp_path, [*found, other]))
     assert len(scan.hu) == COUNT
-    assert "named a series each" not in notes_of(scan)
+    assert "have a series UID each" not in notes_of(scan)
 
 
 def test_a_base_of_another_tilt_is_told_with_what_it_hides(tmp_path):
@@ -243,7 +244,9 @@ def test_a_base_of_another_tilt_is_told_with_what_it_hides(tmp_path):
     scan = read(tmp_path)
     assert len(scan.hu) == 26
     assert "Left out: 12 slices of the same series" in notes_of(scan)
-    assert "tilted by 15 degrees against the 26 that were read. Bleeding there is not seen." in notes_of(scan)
+    assert "tilted by 15 degrees relative to the 26 that were read. The model does not see bleeding there." in notes_of(
+        scan
+    )
 
 
 # --- sideways ------------------------------------------------------------------------------------------------------
@@ -264,7 +267,7 @@ def test_slices_that_lie_sideways_are_read_at_their_place(tmp_path, first, lean_
     assert (x_mm, y_mm) == pytest.approx((0, 35.25 * (np.cos(np.radians(lean_deg)) - 1)), abs=0.5)
     assert blood_ml(scan) == pytest.approx(TRUE_ML * np.cos(np.radians(lean_deg)), rel=0.02)
     assert f"{first if few else COUNT - first} slices" in notes_of(scan)
-    assert "sideways of the others; they were moved to their place." in notes_of(scan)
+    assert "The shift was removed." in notes_of(scan)
     assert not scan.dicom
 
 
@@ -277,7 +280,7 @@ def test_uneven_slices_from_front_to_back_are_laid_on_an_even_grid(tmp_path):
     assert scan.places is None
     assert scan.hu.shape == head().shape
     np.testing.assert_array_equal(np.delete(scan.hu, 10, axis=1), np.delete(head(), 10, axis=1))
-    assert "the nearest were laid on an even grid" in notes_of(scan)
+    assert "The nearest ones were copied to an even grid" in notes_of(scan)
     assert not scan.dicom
 
 

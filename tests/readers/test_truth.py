@@ -1,4 +1,5 @@
-"""Masks that people bring: planted voxels must come back where they were, and what does not fit must say so."""
+"""Masks that people upload: synthetic voxels must come back at their places, and a mask that does not fit is
+refused."""
 
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ def scan():
 
 @pytest.fixture
 def mask():
-    """Lies in one corner alone, so that any turned axis shows."""
+    """The mask is in one corner only, so that any turned axis is visible."""
     planted = np.zeros(SHAPE, bool)
     planted[2, 3:6, 15:22] = True
     planted[3, 4, 20] = True
@@ -55,13 +56,13 @@ def test_the_blurred_border_of_a_jpg_is_cut_at_middle_gray(tmp_path):
 
 def test_a_mask_of_another_shape_says_both(scan, tmp_path):
     write_nifti(tmp_path / "mask.nii", np.ones((3, 20, 24), np.uint8), replace(scan, hu=scan.hu[:3]))
-    with pytest.raises(ReadError, match=r"mask\.nii has 3 slices of 24 x 20 px, the scan 4 of 24 x 20"):
+    with pytest.raises(ReadError, match=r"mask\.nii has 3 slices of 24 x 20 px, but the scan has 4 of 24 x 20 px"):
         read_truth(tmp_path / "mask.nii", SHAPE, scan.affine)
 
 
 def test_a_mask_that_lies_elsewhere_is_refused_unless_the_place_of_the_scan_is_unknown(scan, mask, tmp_path):
     moved = scan.affine.copy()
-    moved[2, 3] += 5  # one slice up
+    moved[2, 3] += 5  # one slice higher
     write_nifti(tmp_path / "mask.nii", mask.astype(np.uint8), replace(scan, affine=moved))
     with pytest.raises(ReadError, match=r"lies 5\.0 mm away"):
         read_truth(tmp_path / "mask.nii", SHAPE, scan.affine)
@@ -75,7 +76,7 @@ def test_what_is_no_mask_is_told_what_would_be_one(tmp_path):
 
 
 def test_a_mask_on_the_grid_turned_about_the_diagonal_of_square_slices_is_turned_back(tmp_path):
-    """Both ends of its diagonal lie where those of the scan do."""
+    """Both ends of its diagonal are at those of the scan."""
     scan = Scan(np.zeros((4, 20, 20), np.float32), axial_affine((5, 0.5, 0.5), (4, 20, 20)))
     mask = np.zeros((4, 20, 20), np.uint8)
     mask[1, 2, 9] = 1

@@ -43,7 +43,8 @@ def test_mask_labels_and_truth_lie_beside_the_scan(case, tmp_path):
 
 
 def test_dicom_files_carry_all_that_the_ct_image_iod_requires(case, tmp_path):
-    """Type 1 attributes of DICOM PS3.3 A.3 hold a value, type 2 are there; every file has its own instance UID."""
+    """Type 1 attributes of DICOM PS3.3 A.3 have a value, and type 2 attributes exist. Every file has its own
+    instance UID."""
     write_case(case, tmp_path, form="dicom")
     files = [pydicom.dcmread(path) for path in sorted((tmp_path / "dicom").iterdir())]
     required = [

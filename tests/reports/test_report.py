@@ -112,7 +112,7 @@ def test_the_sentence_says_how_many_slices_how_much_and_which_type(result):
     even = replace(result, scan_scores=np.float32([0.5, 0.2, 0.1, 0.1, 0.3, 0.6]))
     assert result_sentence(even) == "Uncertain: 1 of 3 slices reaches the threshold."
     assert result_sentence(replace(even, calibrated=False)).startswith("Bleeding likely")
-    low = replace(result, scan_scores=np.full(6, 0.2, np.float32))  # and yet a slice of 0.9
+    low = replace(result, scan_scores=np.full(6, 0.2, np.float32))  # although one slice scores 0.9
     assert result_sentence(low) == "Uncertain: 1 of 3 slices reaches the threshold."
     clean = replace(low, slice_scores=np.full((3, 6), 0.2))
     assert result_sentence(clean) == "No bleeding found by this model, which does miss bleeds."
@@ -182,12 +182,12 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
             "es": "Ningún vóxel está marcado como sangre.",
         }),
     ]  # fmt: skip
-    for tell, output, expected in message:
-        assert in_each_language(tell, output) == expected
+    for sentence_of, output, expected in message:
+        assert in_each_language(sentence_of, output) == expected
 
 
 def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
-    """100 voxels of 0.18 mL: all blood is 18 mL, half blood 9 mL."""
+    """100 voxels of 0.18 mL: certain blood is 18 mL, blood of probability one half is 9 mL."""
     scan = replace(result.scan, affine=axial_affine((9, 5, 4), (3, 20, 30)))
     full = (result.blood > 0).astype(np.float32)
     case = from_shares(scan, {"epidural": full, "subarachnoid": full / 2}, mimics=("falx calcification", "motion"))
@@ -266,16 +266,16 @@ def test_no_language_lacks_a_word_of_another_or_a_blank_in_it():
         assert (set(words["types"]), set(words["mimics"])) == (set(TYPES), set(MIMICS))
 
 
-@pytest.mark.parametrize("tell", [result_sentence, unsure_sentence, volume_sentence, phantom_sentence])
-def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, tell):
-    output = from_shares(result.scan, {}) if tell is phantom_sentence else result
+@pytest.mark.parametrize("sentence_of", [result_sentence, unsure_sentence, volume_sentence, phantom_sentence])
+def test_a_language_without_sentences_is_refused_and_those_there_are_named(result, sentence_of):
+    output = from_shares(result.scan, {}) if sentence_of is phantom_sentence else result
     with pytest.raises(ValueError, match="no sentences in 'fr'; choose from en, de, es"):
-        tell(output, "fr")
+        sentence_of(output, "fr")
 
 
 @pytest.mark.parametrize("letters", ["LAS", "RAS", "PIR", "LPS"])
 def test_the_mask_lies_on_the_files_own_grid(result, letters, tmp_path):
-    """A file in any order: mask.nii.gz has its shape, its affine, and blood at the voxel where it was planted."""
+    """For a file in any order, mask.nii.gz has its shape and its affine, and blood at the planted voxel."""
     values = np.zeros((9, 10, 11), np.float32)
     affine = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(letters), values.shape)
     affine[:3] *= [[0.4], [0.5], [5]]
@@ -311,7 +311,8 @@ def test_only_the_files_asked_for_are_written(result, tmp_path):
 
 
 def test_no_file_of_an_earlier_scan_stays_beside_a_result(result, tmp_path):
-    """Of a DICOM head a segmentation was written; of the next one, a NIfTI, there is none. Notes of one's own stay."""
+    """The first head was DICOM, so it got a segmentation. The next one is NIfTI and gets none. The user's notes
+    stay."""
     for name in ("mask-seg.dcm", "report.pdf", "notes.txt"):
         (tmp_path / name).write_text("of an earlier scan")
     files = write(result, tmp_path)
@@ -449,7 +450,8 @@ def file_affine(axes, shape=(24, 20, 5)):
 
 
 def asymmetric_volume(shape=(24, 20, 5)):
-    """(column, row, slice) HU: air, some brain, and blood in a shape that no mirror image and no turn repeats."""
+    """(column, row, slice) HU: air, some brain, and blood in a shape that differs from all its mirror images and
+    rotations."""
     values = np.full(shape, -1000.0)
     values[2:20, 2:17] = 30
     for voxel in [(3, 4, 1), (4, 4, 1), (5, 4, 1), (3, 5, 1), (3, 4, 2), (9, 7, 3)]:
@@ -458,7 +460,7 @@ def asymmetric_volume(shape=(24, 20, 5)):
 
 
 def found_in(scan, *, models=(("unet", "cd" * 32),)):
-    """The result of a model that takes just the planted blood for blood."""
+    """The result of a model that marks exactly the planted blood."""
     blood = (scan.hu == 60).astype(np.float16)
     scores = np.tile(np.float32([0.1, 0.7, 0.1, 0.1, 0.1, 0.8]), (len(scan.hu), 1))
     evidence = Evidence(scores[:, -1], scores)
@@ -467,7 +469,7 @@ def found_in(scan, *, models=(("unet", "cd" * 32),)):
 
 @pytest.fixture
 def segmentation_folder(tmp_path):
-    """From planted values and axes to the folder with every file, by way of DICOM."""
+    """From synthetic values and axes through DICOM to the folder with every file."""
 
     def way(axes, values=None):
         write_series(tmp_path / "in", asymmetric_volume() if values is None else values, file_affine(axes))
@@ -478,7 +480,7 @@ def segmentation_folder(tmp_path):
 
 
 def places(dataset):
-    """(n, 3) mm in DICOM axes of all pixels that are 1, by the standard's own formula (PS3.3 C.7.6.2.1.1)."""
+    """(n, 3) mm in DICOM axes of all pixels that are 1, by the formula of the standard (PS3.3 C.7.6.2.1.1)."""
     shared = dataset.SharedFunctionalGroupsSequence[0]
     along_row, down = np.reshape(shared.PlaneOrientationSequence[0].ImageOrientationPatient, (2, 3)).astype(float)
     dy, dx = (float(mm) for mm in shared.PixelMeasuresSequence[0].PixelSpacing)
@@ -534,11 +536,11 @@ def test_no_two_segmentations_share_a_uid_or_tell_a_date(segmentation_folder, tm
     assert dates == ({"", "19000101", "000000"},) * 2
 
 
-HIGHDICOM = "1.2.826.0.1.3680043.9.7433.1.1"  # the program's own
+HIGHDICOM = "1.2.826.0.1.3680043.9.7433.1.1"  # the program's own UIDs
 
 
 def every(path):
-    """All UIDs and all dates and times in a file, at any depth."""
+    """All UIDs, dates and times in a file, at any depth."""
     dataset = pydicom.dcmread(path)
     elements = [*dataset.file_meta, *dataset.iterall()]
     dates = {str(item.value) for item in elements if item.VR in ("DA", "TM", "DT")}
@@ -572,7 +574,7 @@ def test_a_nifti_mask_of_uneven_slices_lies_on_an_even_grid_and_says_so(tmp_path
     values, affine = asymmetric_volume(), file_affine(AXES[axes])
     write_series(tmp_path / "in", values, affine, skip=(2,))
     result = found_in(read(tmp_path / "in"))
-    assert any("A mask saved as NIfTI lies on an even grid" in note for note in result.warnings)
+    assert any("A mask saved as NIfTI has evenly spaced slices" in note for note in result.warnings)
     write(result, tmp_path / "out", ["mask.nii.gz"])
     mask = nib.load(tmp_path / "out" / "mask.nii.gz")
     assert b"uneven; these lie 5.00 mm apart, copies of the nearest" in b"".join(
@@ -580,7 +582,8 @@ def test_a_nifti_mask_of_uneven_slices_lies_on_an_even_grid_and_says_so(tmp_path
     )
     marked = nib.affines.apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj)))
     from_head = axes == "feet first, prone"
-    planted = (values == 60)[..., [0, 1, 3 if from_head else 1, 3, 4]]  # of two as near the one toward the feet
+    # of two slices at the same distance, the one toward the feet
+    planted = (values == 60)[..., [0, 1, 3 if from_head else 1, 3, 4]]
     expected = nib.affines.apply_affine(affine, np.argwhere(planted))
     np.testing.assert_allclose(sorted(marked.tolist()), sorted(expected.tolist()), atol=1e-3)
 
@@ -612,7 +615,7 @@ def test_a_segmentation_is_written_only_where_slices_and_pixels_have_their_place
         write(result, tmp_path, ["mask-seg.dcm"])
 
 
-# what must not leave
+# what must not be in a file
 
 WHO = {
     "PatientName": "Qvortrup^Zelda",
@@ -638,7 +641,7 @@ WHO = {
 
 
 def unpacked_bytes(path):
-    """Every byte of a file as it lies and as it is unpacked, texts of a PDF's page put together."""
+    """Every byte of a file as stored and as unpacked, with the texts of a PDF's page joined."""
     data = path.read_bytes()
     yield data
     if path.suffix == ".gz":
@@ -653,7 +656,7 @@ def unpacked_bytes(path):
 
 
 def holds(path, words):
-    """Which of these words lie in a file, in any case and encoding."""
+    """Which of these words are in a file, in any case and encoding."""
     pieces = [part.lower() for part in unpacked_bytes(path)]
     coded = {word: [word.lower().encode(how) for how in ("utf-8", "utf-16-le", "utf-16-be")] for word in words}
     return {word for word, codes in coded.items() if any(code in part for code in codes for part in pieces)}
@@ -661,7 +664,7 @@ def holds(path, words):
 
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory, models):
-    """Files of a scan whose every slice, file and folder names a person; and those names."""
+    """Files of a scan in which every slice, file and folder names a person, and those names."""
     folder = tmp_path_factory.mktemp("Qvortrup_Zelda")
     values = asymmetric_volume((64, 64, 5))
     values[12:52, 12:52] = 30
@@ -755,7 +758,7 @@ def test_what_is_believed_on_request_says_so_in_every_file(result, tmp_path):
 
 
 def test_no_two_sentences_contradict_each_other(result):
-    """Whatever the score, the headline, the volume and the table of mL say one thing."""
+    """For every score, the headline, the volume and the table of mL agree."""
     for score in (0.01, 0.32, 0.33, 0.5, 0.65, 0.66, 0.99):
         scores = np.full((3, 6), min(score, 0.49))
         some = replace(result, scan_scores=np.full(6, score), slice_scores=scores, floor_ml=0.0)
@@ -783,9 +786,9 @@ def test_every_doubt_is_said_in_every_language(language):
     values = {"part": "chest", "mm": 400.0, "ml": 1300.4, "head": 3, "count": 40, "value": 2.51, "limit": 1.5}
     codes = {*SENTENCES, "unlike"}
     assert set(DOUBTS[language]) == codes
-    said = {doubt_sentence(Doubt(code, True, values, "English."), language) for code in codes}
-    assert len(said) == len(codes)
-    assert all("{" not in sentence and sentence.endswith(".") for sentence in said)
+    doubts_in_words = {doubt_sentence(Doubt(code, True, values, "English."), language) for code in codes}
+    assert len(doubts_in_words) == len(codes)
+    assert all("{" not in sentence and sentence.endswith(".") for sentence in doubts_in_words)
     assert "2,5" in doubt_sentence(Doubt("unlike", True, values, ""), language)
     parts = {"face", "neck", "spine", "chest", "abdomen", "pelvis", "limb", "whole body"}
     assert set(PARTS[language]) == parts
@@ -793,7 +796,7 @@ def test_every_doubt_is_said_in_every_language(language):
 
 @pytest.fixture
 def scored(result):
-    """The same from a classifier alone: no mask."""
+    """The same for a classifier alone, without a mask."""
     blank = np.zeros_like(result.blood)
     return replace(
         result, blood=blank, evidence=Evidence(None, result.slice_scores), models=(("classifier", "ab" * 32),)

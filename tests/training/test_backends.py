@@ -1,6 +1,6 @@
-"""Every recipe learns one step on TensorFlow, and a sample of them the same step on JAX and PyTorch.
+"""Every recipe learns one step on TensorFlow, and a sample of the recipes learns the same step on JAX and PyTorch.
 
-Cut to small pictures, but with all of their layers; on synthetic heads.
+The networks have all their layers but get small pictures of synthetic heads.
 """
 
 import importlib.util
@@ -24,26 +24,26 @@ from tests.conftest import ROOT
 
 # The recipes of scikit-learn have no steps to learn; their own tests train them.
 BY_STEPS = [name for name, recipe in RECIPES.items() if recipe.builder != "classical"]
-# A kind each, without dropout, which every backend draws in its own way.
+# One of each kind, without dropout, because every backend draws dropout in its own way.
 SAMPLE = {
     "unet-both": {"filters": (8, 16), "dropout": 0.0},
     "densenet-small": {"blocks": (2, 2), "growth": 8, "dropout": 0.0},
     "unet2d-002b": {"filters": (8, 16)},
     "vanilla-004": {},
     "unet3d-001": {"filters": (4, 8), "narrow": True},
-    "resnet50-004": {"base": "MobileNetV2", "trainable": "none"},  # of all backbones the quickest to compile
+    "resnet50-004": {"base": "MobileNetV2", "trainable": "none"},  # the fastest of all backbones to compile
 }
 
 
 def small(recipe: Recipe) -> Recipe:
-    """On pictures as small as its layers allow: 96 px for what was made for ImageNet, else 32; 8 slices deep."""
+    """Pictures as small as the layers allow: 96 px for networks made for ImageNet, else 32; 8 slices deep."""
     size = 96 if recipe.builder in ("backbone", "alexnet_004", "ensemble") else 32
     depth = 8 if recipe.depth > 1 else 1
     return replace(recipe, size=size, stored=64, depth=depth, batch=2, steps=1, phantoms=6, precision="float32")
 
 
 def batches(recipe: Recipe) -> Batches:
-    """From one small store per field of view, made once a session."""
+    """One small store for each field of view, made once per session."""
     store = phantoms(recipe.phantoms, size=recipe.stored, field=recipe.field)
     return Batches(Slices(store, np.arange(len(store))), recipe)
 
@@ -61,22 +61,22 @@ def test_every_recipe_learns_a_step(name):
     keras.utils.set_random_seed(0)
     recipe = small(RECIPES[name])
     model = compile_model(recipe, 1)
-    model.run_eagerly = True  # a graph of 169 layers takes half a minute to draw, for one step
+    model.run_eagerly = True  # TensorFlow needs half a minute to build a graph of 169 layers, for one step
     before = values(model)
     losses = model.train_on_batch(*batches(recipe).batch(0, 0))
     assert np.isfinite(losses).all()
     moved = weights_changed(model, before)
-    assert sum(moved) > len(moved) / 2  # of two pictures some slopes are lost in Adam's epsilon
+    assert sum(moved) > len(moved) / 2  # with two pictures some slopes are lost in Adam's epsilon
 
 
 def steps(folder: Path, *, save: bool = False) -> dict[str, list[float]]:
-    """The losses of two steps of every recipe of the sample, from the weights in `folder`, which one backend saves."""
+    """The losses of two steps of every sampled recipe, with the weights in `folder`, which one backend saves."""
     output = {}
     for name, options in SAMPLE.items():
         keras.utils.set_random_seed(0)
         recipe = small(replace(RECIPES[name], options=options))
         model = compile_model(recipe, 1)
-        model.run_eagerly = save  # JAX is compiled, as in training; TensorFlow would take longer to draw the graph
+        model.run_eagerly = save  # JAX is compiled, as in training; TensorFlow would need longer to build the graph
         if save:
             model.save_weights(folder / f"{name}.weights.h5")
         model.load_weights(folder / f"{name}.weights.h5")
@@ -88,7 +88,7 @@ def steps(folder: Path, *, save: bool = False) -> dict[str, list[float]]:
 
 @pytest.fixture(scope="module")
 def on_tensorflow(tmp_path_factory):
-    """Folder of the weights, and the losses from them."""
+    """The folder of the weights, and the losses with them."""
     folder = tmp_path_factory.mktemp("weights")
     return folder, steps(folder, save=True)
 
@@ -96,7 +96,8 @@ def on_tensorflow(tmp_path_factory):
 @pytest.mark.backends
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_another_backend_learns_what_tensorflow_learns(backend, request):
-    """The same batch and the same weights cost the same; after one step on it they cost about the same again."""
+    """The same batch and the same weights give the same loss. After one step on it they give about the same loss
+    again."""
     if not importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is not installed: pip install {backend}")
     folder, expected = request.getfixturevalue("on_tensorflow")

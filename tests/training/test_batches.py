@@ -15,7 +15,7 @@ RECIPE = Recipe("r", "segment", "unet2d", size=64, batch=6, steps=4, seed=3)
 PLAIN = replace(
     RECIPE, augment=NO_AUGMENT, size=128, neighbors=0, windows=("brain render",), sampling="natural", steps=0
 )
-# 128 px is the stored 160 px less the room around the head: every pixel of PLAIN is a stored one
+# 128 px is the stored 160 px minus the room around the head: every pixel of PLAIN is a stored pixel
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_shapes_ranges_and_binary_masks(slices):
     "windows", [("brain",), ("brain", "subdural", "bone"), ("brain", "stroke", "subdural", "bone")]
 )
 def test_windows_are_channels_or_samples_of_their_own(slices, windows):
-    """An epoch of samples is as many times longer; its pictures are the channels of the other way, one by one."""
+    """An epoch of samples has more steps. Its pictures are the channels of the other kind, one by one."""
     channels = replace(PLAIN, windows=windows)
     samples = replace(channels, windows_as="samples")
     joint, apart = Batches(slices, channels).batch(0, 0)[0], Batches(slices, samples).batch(0, 0)[0]
@@ -77,7 +77,7 @@ def test_a_slice_comes_with_its_neighbors_and_the_end_ones_repeat(slices):
 
 
 def test_a_natural_pass_shows_every_slice_once(slices):
-    """48 slices are 8 batches of 6; the second pass shows them in another order."""
+    """48 slices are 8 batches of 6. The second pass shows them in another order."""
     batches = Batches(slices, PLAIN)
     assert len(batches) == 8
     first, second = (
@@ -95,7 +95,8 @@ def test_one_pass_names_every_row_once_and_the_mix_has_none(slices):
 
 
 def test_a_balanced_pass_shows_all_blood_and_as_many_clean_slices(slices):
-    """Four heads bleed in two slices each: 8 and 8, so 3 batches of 6, the last of which begins the next pass."""
+    """Four heads bleed in two slices each: 8 and 8. So there are 3 batches of 6, and the last one begins the next
+    pass."""
     batches = Batches(slices, replace(PLAIN, sampling="balanced", task="classify"))
     assert len(batches) == 3
     labels = pictures_of(batches, epochs=8)[1]  # 144 samples: nine passes
@@ -112,14 +113,14 @@ def test_balanced_sampling_takes_other_clean_slices_each_pass(slices):
 
 
 def test_the_mix_is_kept(slices):
-    """Half of the samples with blood, half clean: of 240 samples 89 to 151 bleed (four standard deviations)."""
+    """Half of the samples have blood, half are clean: of 240 samples 89 to 151 bleed (four standard deviations)."""
     recipe = replace(RECIPE, task="classify", batch=48, size=16, mix=(0.5, 0, 0.5, 0))
     labels = np.concatenate([Batches(slices, recipe).batch(0, i)[1] for i in range(5)])
     assert 89 <= labels[:, ANY].sum() <= 151
 
 
 def test_phantoms_get_their_share_and_nothing_else_does(slices, tmp_path):
-    """A store of heads 100 years older: with a mix of phantoms alone every slice is theirs."""
+    """A store of heads that are 100 years older: with a mix of phantoms only, every slice comes from the phantoms."""
     other = build_store(table_of_heads(heads=2, seed=9), tmp_path / "phantoms.slices", size=160)
     built = Slices(other, np.arange(len(other)))
     recipe = replace(PLAIN, sampling="mix", mix=(0, 0, 0, 1), steps=3)
@@ -152,7 +153,7 @@ def test_a_3d_picture_is_consecutive_slices_of_one_scan_and_air_beyond_its_ends(
 
 
 def test_a_3d_pass_of_validation_covers_each_scan_once(slices):
-    """6 slices in blocks of 4: two blocks a scan, the second one half air."""
+    """6 slices in blocks of 4: two blocks per scan, the second one half air."""
     still = ValidationBatches(slices, replace(PLAIN, depth=4, batch=5))
     pictures, masks = (np.concatenate(part) for part in zip(*(still[i] for i in range(len(still))), strict=True))
     assert pictures.shape == (16, 4, 128, 128, 1)
@@ -172,10 +173,12 @@ def test_labels_come_in_the_scheme_asked_for(slices):
 
 
 def test_a_set_that_does_not_tell_types_trains_no_types(slices):
-    untold = replace(slices.store, table=replace(slices.store.table, known_labels=("any",)))
+    unlabeled = replace(slices.store, table=replace(slices.store.table, known_labels=("any",)))
     with pytest.raises(ValueError, match="planted has no label epidural; train the scheme 'binary', or segment"):
-        Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify"))
-    assert Batches(Slices(untold, slices.rows), replace(PLAIN, task="classify", scheme="binary")).batch(0, 0)[1].shape
+        Batches(Slices(unlabeled, slices.rows), replace(PLAIN, task="classify"))
+    assert (
+        Batches(Slices(unlabeled, slices.rows), replace(PLAIN, task="classify", scheme="binary")).batch(0, 0)[1].shape
+    )
 
 
 def test_slices_nobody_outlined_are_not_segmented(slices):
@@ -186,7 +189,7 @@ def test_slices_nobody_outlined_are_not_segmented(slices):
 
 
 def test_validation_shows_every_slice_once_and_unchanged(slices):
-    """Augmentation asked for or not: the same pictures, which are the stored ones without the room around them."""
+    """With or without augmentation, the pictures are the same: the stored ones without the room around the head."""
     calm, wild = ValidationBatches(slices, PLAIN), ValidationBatches(slices, replace(PLAIN, augment=RECIPE.augment))
     pictures = np.concatenate([calm[i][0] for i in range(len(calm))])
     assert len(pictures) == len(slices)
@@ -196,7 +199,7 @@ def test_validation_shows_every_slice_once_and_unchanged(slices):
 
 
 def test_an_epoch_never_runs_dry(slices):
-    """More steps than slices, and the last batch of a pass that does not divide: always full batches."""
+    """More steps than slices, and a pass that does not divide into batches: every batch is full."""
     long = Batches(slices, replace(PLAIN, steps=50))
     assert len(long) == 50
     assert all(len(long.batch(epoch, i)[0]) == 6 for epoch in (0, 3) for i in (0, 7, 8, 49))
@@ -238,7 +241,7 @@ def test_pasting_leaves_its_input_alone_and_stays_inside_the_skull():
 
 
 def test_memory_stays_flat_over_a_hundred_thousand_rows(store):
-    """Rows drawn with repetition stand for a large set: what is held decoded never grows beyond the room given."""
+    """Rows drawn with repetition replace a large set: the decoded slices in memory never need more than the limit."""
     import tracemalloc
 
     from ich_lib.data.store import open_store
@@ -261,7 +264,7 @@ def test_memory_stays_flat_over_a_hundred_thousand_rows(store):
 
 
 def test_keras_gets_every_batch_once_and_in_order(slices):
-    """In two epochs a model gets batch(0, 0) to batch(1, 11); a resumed run continues with batch(1, 0)."""
+    """In two epochs a model gets batch(0, 0) to batch(1, 11). A resumed run continues with batch(1, 0)."""
     import keras
 
     model = keras.Sequential([keras.layers.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])
@@ -279,7 +282,7 @@ def test_keras_gets_every_batch_once_and_in_order(slices):
 
 
 def test_painted_slices_show_blood_of_every_type_and_only_where_the_recipe_asks(slices):
-    """Of a mix of clean slices alone, those painted are the only ones with blood; their masks and labels agree."""
+    """In a mix of clean slices, only those with painted blood bleed, and their masks and labels agree."""
     mixed = replace(RECIPE, task="both", mix=(0, 0, 1, 0), size=128, steps=20, augment=NO_AUGMENT)
     masks, labels = (np.concatenate(part) for part in zip(*truths(slices, replace(mixed, painted=0.8)), strict=True))
     assert np.array_equal(masks.any(axis=(1, 2, 3)), labels[:, ANY] > 0)

@@ -20,7 +20,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folds(store, tmp_path_factory):
-    """Of a model on hand-made features, which is fitted in a moment."""
+    """For a model on hand-made features, which is fitted in a moment."""
     small = replace(get_recipe("classical-logistic"), size=64, stored=64)
     out = tmp_path_factory.mktemp("folds") / "tiny"
     return small, out, cross_validate(small, store, out)
@@ -47,7 +47,7 @@ def test_a_stopped_fold_goes_on_and_a_missing_one_is_made(folds, store, tmp_path
     small, out, _ = folds
     copied = tmp_path / "copied"
     shutil.copytree(out, copied)
-    (copied / "fold-1" / "features.npz").unlink()  # as if stopped before its end
+    (copied / "fold-1" / "features.npz").unlink()  # as if it was stopped before its end
     shutil.rmtree(copied / "fold-3")
     runs = cross_validate(small, store, copied)
     assert [run.held_out for run in runs] == [0, 1, 2, 3, 4]
@@ -75,7 +75,8 @@ def test_fold_k_begins_with_fold_k_or_every_fold_with_one_run(monkeypatch, store
 
 
 def test_folds_are_judged_together_calibrated_on_each_other_and_put_in_a_table(folds, tmp_path):
-    """Each patient by the model that never saw it; the planted disk is bright, so hand-made features find it."""
+    """Each patient is scored by the model that never saw it. The planted disk is bright, so hand-made features find
+    it."""
     _, out, _ = folds
     full = build_store(table_of_heads(10), tmp_path / "whole.slices", size=96, field="slice")
     report = evaluate(out, full.path, out)

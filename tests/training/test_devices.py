@@ -1,4 +1,5 @@
-"""Two virtual CPUs against one: in a process of its own each, since a backend counts its devices once."""
+"""Training on two virtual CPUs compared with one: each in its own process, because a backend counts its devices
+once."""
 
 import importlib.util
 import json
@@ -30,7 +31,7 @@ from ich_lib.training.devices import distribute
 from ich_lib.models.losses import LOSSES
 from tests.conftest import tiny_recipes
 """
-# A model whose mathematics does not depend on how a batch is shared: no batch normalization, no dropout.
+# A model whose result does not depend on how a batch is divided: no batch normalization, no dropout.
 TRAINED = """
 from ich_lib.models.recipe import Recipe
 shape = {"size": 32, "stored": 64, "phantoms": 6, "batch": 4, "steps": 2, "epochs": 5, "precision": "float32"}
@@ -48,13 +49,13 @@ except KeyboardInterrupt: pass
 loop._Checkpoints.on_epoch_end = end
 cut = t.train(plain, None, f"{sys.argv[1]}/cut", devices=2, resume=True)
 """
-# The last epoch of a run is judged, so a part batch of held-out slices is met; all of the tiny U-Net's layers too.
-USUAL = """
+# The last epoch of a run is judged, so there is a partial batch of held-out slices; all layers of the tiny U-Net run.
+PLAIN_RUN = """
 usual = replace(tiny_recipes()[0], steps=10, epochs=5, learning_rate=1e-2, schedule="plateau", halve=1,
                 loss="slice_dice_bce", mix=(1, 0, 0, 0))
 run = t.train(usual, None, f"{sys.argv[1]}/usual", devices=2)
 """
-# The weights move by the slope itself, so an N-fold slope is seen.
+# The weights move by the slope itself, so a slope that is N times too large is visible.
 STEP = """
 def stepped(n, name, truth):
     with distribute(n, batch=4):
@@ -77,7 +78,7 @@ BACKENDS = ["tensorflow", pytest.param("jax", marks=pytest.mark.backends)]
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def on_two(request, tmp_path_factory):
-    """Backend, folder of the runs, and losses with the weights after a step, where the backend sees two CPUs."""
+    """Backend, folder of the runs, and losses with the weights after a step, if the backend has two CPUs."""
     folder = tmp_path_factory.mktemp(request.param)
     return request.param, folder, json.loads(seen_two(request.param, TRAINED + RESUMED + STEP, folder).splitlines()[-1])
 
@@ -86,12 +87,12 @@ def on_two(request, tmp_path_factory):
 def usual_on_two(request, tmp_path_factory):
     """The run of USUAL."""
     folder = tmp_path_factory.mktemp(f"usual-{request.param}")
-    seen_two(request.param, USUAL, folder)
+    seen_two(request.param, PLAIN_RUN, folder)
     return open_run(folder / "usual")
 
 
 def seen_two(backend, code, folder) -> str:
-    """What code prints in a process whose backend sees two CPUs; it finds `folder` in sys.argv[1]."""
+    """The output of code in a process whose backend has two CPUs. It gets `folder` in sys.argv[1]."""
     if not importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is not installed: pip install {backend}")
     output = {"KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
@@ -131,7 +132,7 @@ def test_normalization_dropout_dice_and_a_plateau_train_on_two_devices(usual_on_
 
 @pytest.mark.long
 def test_two_devices_pull_no_harder_than_one(on_two):
-    """Both halves of the batch have the same truth, so a Dice over the share is nearly that over the batch."""
+    """Both halves of the batch have the same truth, so a Dice over one half is nearly that over the batch."""
     backend, _, output = on_two
     for name, (first, second) in output.items():
         share = backend == "tensorflow" and name == "dice_bce"
@@ -140,7 +141,7 @@ def test_two_devices_pull_no_harder_than_one(on_two):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_has_a_number_a_picture(name):
-    """Keras divides no other by the number of devices: see `distribute`."""
+    """Keras divides no other loss by the number of devices: see `distribute`."""
     score = np.full((4, 6), 0.3, "float32")
     loss = getattr(LOSSES[name], "call", LOSSES[name])
     assert loss(np.eye(4, 6, dtype="float32"), score).shape[:1] == (4,)

@@ -28,7 +28,7 @@ def test_a_run_folder_holds_all_that_rebuilds_the_model(tiny_runs):
 
 
 def test_no_phantoms_means_none(tmp_path, monkeypatch):
-    """Clean slices take their share of the mix; without a data set there is nothing to train on."""
+    """Clean slices get their share of the mix. Without a data set there is nothing to train on."""
     monkeypatch.setattr("ich_lib.training.train.phantoms", None)
     bare = replace(tiny_recipes()[0], phantoms=0, mix=(0.25, 0.25, 0.25, 0.25), steps=2, epochs=1)
     store = build_store(table_of_heads(), tmp_path / "heads.slices", size=64)
@@ -47,7 +47,8 @@ def test_training_makes_the_loss_fall(tmp_path):
 
 
 def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(tmp_path):
-    """Killed after the first of two epochs; the second half is the same, to rounding, and in the same order."""
+    """A run is killed after the first of two epochs. The second half gives the same result, up to rounding, in the
+    same order."""
     small = replace(tiny_recipes()[0], steps=7)
     full = train(small, None, tmp_path / "whole").model().get_weights()
     code = (
@@ -106,7 +107,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 
 def test_a_run_can_begin_with_the_weights_of_another(tiny_runs, tmp_path):
-    """With a learning rate of 0 the kernels stay what they were."""
+    """With a learning rate of 0 the kernels are unchanged."""
     still = replace(tiny_recipes()[0], learning_rate=0.0, epochs=1)
     run = train(still, None, tmp_path / "run", start=tiny_runs["segment"].folder)
     for actual, reference in zip(
@@ -122,7 +123,8 @@ def test_first_weights_that_know_the_patients_held_out_are_refused(tiny_runs, tm
 
 
 def test_a_model_that_scores_too_begins_with_the_weights_of_one_that_only_draws(tiny_runs, head_store, tmp_path):
-    """With a learning rate of 0 every kernel of the mask is still the phantoms'; the way back does not fit."""
+    """With a learning rate of 0 every kernel of the mask is still that of the phantoms. The opposite direction does
+    not fit."""
     still = replace(tiny_recipes()[2], learning_rate=0.0, epochs=1, mix=(0.5, 0.25, 0.25, 0))
     run = train(still, head_store, tmp_path / "run", start=tiny_runs["segment"].folder)
     before, after = tiny_runs["segment"].model(), run.model()
@@ -147,7 +149,7 @@ def head_store(tmp_path_factory):
 
 
 def test_a_run_trains_on_a_store_or_on_its_file(head_store, tmp_path):
-    """No phantoms in the mix, so none are made: the eight heads are the whole data."""
+    """The mix has no phantoms, so none are made: the eight heads are all of the data."""
     small = replace(tiny_recipes()[0], mix=(0.5, 0.25, 0.25, 0), epochs=1)
     run, same = train(small, head_store, tmp_path / "a"), train(small, head_store.path, tmp_path / "b")
     assert set(run.folds) == {f"p{i}" for i in range(8)}
@@ -175,7 +177,7 @@ def test_a_leaking_split_is_refused_and_leaves_no_run(head_store, tmp_path):
 
 
 def test_a_split_that_is_ready_is_used_as_it_is_and_checked_as_any(head_store, tmp_path):
-    """p0 to p3 train, p4 and p5 are held out, p6 and p7 set apart."""
+    """p0 to p3 are trained on, p4 and p5 are held out, p6 and p7 set apart."""
     small = replace(tiny_recipes()[0], mix=(0.5, 0.25, 0.25, 0), epochs=1)
     ready = Split("patient", {f"p{i}": 2 if i < 4 else 1 if i < 6 else -1 for i in range(8)}, held_out=1)
     run = train(small, head_store, tmp_path / "run", split=ready, fold=3)

@@ -1,4 +1,5 @@
-"""Tuning on planted heads: which settings are tried, on whom, and that one which can learn is found."""
+"""Tuning on synthetic heads: which settings are tried, on which patients, and whether the one that can learn is
+chosen."""
 
 import csv
 import json
@@ -30,7 +31,7 @@ RANGES = {"learning_rate": (1e-4, 1e-1, "log"), "batch": (2, 9, "linear"), "opti
 
 @pytest.fixture(scope="module")
 def head_store(tmp_path_factory):
-    """Ten heads, two a fold, of which one bleeds."""
+    """Ten heads, two in each fold, of which one bleeds."""
     return build_store(table_of_heads(10), tmp_path_factory.mktemp("store") / "planted.slices", size=64)
 
 
@@ -42,7 +43,8 @@ def grid_result(head_store, tmp_path_factory):
 
 @pytest.fixture
 def trials(monkeypatch):
-    """Trials that train nothing and score by the learning rate, 0.01 being best; the list of what was tried."""
+    """Trials that train nothing and score by the learning rate, with the best at 0.01, and the list of tried
+    settings."""
     recipes = []
 
     def told(recipe, slices, folder, split):
@@ -87,7 +89,8 @@ def test_patients_set_apart_are_in_no_trial_and_the_next_fold_scores(grid_result
 
 
 def test_the_score_is_the_mean_dice_of_the_bleeding_slices_of_the_inner_fold(grid_result, head_store):
-    """Worked out again from all masks at once; a clean slice, whose Dice would be 0 or 1, must not count."""
+    """The figure is computed again from all masks at once. A clean slice, whose Dice would be 0 or 1, must not
+    count."""
     split = set_aside(head_store.table, fold=4, seed=0)
     inner = Slices(head_store, split.rows(head_store.table, trained=False))
     run = open_run(grid_result.folder / "trial-001")
@@ -100,7 +103,7 @@ def test_the_score_is_the_mean_dice_of_the_bleeding_slices_of_the_inner_fold(gri
 
 
 def test_a_classifier_is_scored_by_the_auc_of_any(head_store, tmp_path, monkeypatch):
-    """Answers are laid into its mouth: the truth gives 1, one answer to all 0.5, and no number is no score."""
+    """The model gives prepared answers: the truth scores 1, one answer for all scores 0.5, and NaN gives no score."""
     tiny = replace(tiny_recipes()[1], epochs=1, steps=1, mix=(0.5, 0, 0.5, 0))
     run = train(tiny, head_store, tmp_path / "run")
     inner = Slices(head_store, run.split.rows(head_store.table, trained=False))
@@ -138,11 +141,12 @@ def test_the_seed_decides_what_is_tried(by, head_store, trials, tmp_path):
 
 
 def test_bayes_comes_nearer_to_the_best_rate_than_chance(head_store, trials, tmp_path):
-    """In orders of magnitude: by chance, -5 to -1 lie (9 + 1) / 2 / 4 = 1.25 from -2 on average; Bayes is nearer."""
+    """In orders of magnitude: random values from -5 to -1 are on average (9 + 1) / 2 / 4 = 1.25 from -2. Bayes comes
+    closer."""
     for by in ("bayes", "random"):
         tune(SMALL, head_store, tmp_path / by, {"learning_rate": (1e-5, 1e-1, "log")}, by=by, trials=25)
     off = [abs(np.log10(recipe.learning_rate) + 2) for _, recipe in trials]
-    bayes, chance = np.mean(off[5:25]), np.mean(off[30:])  # the first five are drawn at random by both
+    bayes, chance = np.mean(off[5:25]), np.mean(off[30:])  # both draw the first five at random
     assert bayes < 0.7 * 1.25
     assert chance == pytest.approx(1.25, abs=0.4)
 
@@ -151,7 +155,7 @@ def test_bayes_comes_nearer_to_the_best_rate_than_chance(head_store, trials, tmp
     ("by", "space"), [("grid", {"batch": (2, 4, 8, 16, 32)}), ("random", RANGES), ("bayes", RANGES)]
 )
 def test_a_stopped_tuning_goes_on_with_the_trial_it_was_at_and_repeats_none(by, space, head_store, trials, tmp_path):
-    """Stopped in trial 2 by Ctrl-C, then killed in trial 3; an unbroken one is the oracle."""
+    """A search that Ctrl-C stops in trial 2 and a kill stops in trial 3. An uninterrupted one is the reference."""
     request = {"by": by, "trials": 5}
     tune(SMALL, head_store, tmp_path / "whole", space, **request)
     full, count = list(trials), len(trials)
@@ -169,7 +173,8 @@ def test_a_stopped_tuning_goes_on_with_the_trial_it_was_at_and_repeats_none(by, 
     assert [row["trial"] for row in rows(tmp_path / "cut")] == ["0", "1"]
     tune(SMALL, head_store, tmp_path / "cut", space, by=by, trials=3)
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'cut' / 'study.db'}")
-    optuna.load_study(study_name="tuning", storage=storage).ask()  # what a kill leaves: a trial said to run
+    # the state after a kill: a trial that is marked as running
+    optuna.load_study(study_name="tuning", storage=storage).ask()
     storage.remove_session()
     storage.engine.dispose()
     best = tune(SMALL, head_store, tmp_path / "cut", space, **request)
@@ -180,12 +185,13 @@ def test_a_stopped_tuning_goes_on_with_the_trial_it_was_at_and_repeats_none(by, 
 
 
 def test_a_trial_that_was_cut_goes_on_in_its_own_run(head_store, tmp_path, monkeypatch):
-    """Trained to its end but not scored: only the score is missing, and its history shows no second training."""
+    """The training reached its end but was not scored. Only the score is computed, and the history shows no second
+    training."""
     small, space = replace(SMALL, steps=3), {"batch": (4,)}
     monkeypatch.setattr(tuning, "score_run", lambda run, slices: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         tune(small, head_store, tmp_path, space, by="grid")
-    (tmp_path / "trial-000" / "model.weights.h5").unlink()  # as if the last epoch had just been kept
+    (tmp_path / "trial-000" / "model.weights.h5").unlink()  # as if the last epoch had just been saved
     before = open_run(tmp_path / "trial-000").history()
     monkeypatch.undo()
     assert 0 <= tune(small, head_store, tmp_path, space, by="grid").score <= 1
@@ -200,14 +206,14 @@ def test_settings_met_again_are_not_trained_again(head_store, trials, tmp_path):
 
 
 def test_the_budget_of_minutes_counts_what_was_spent(head_store, trials, tmp_path):
-    """Each trial says that it took 2 minutes: 5 trials of 12 are 10, so 9 minutes more than suffice for nothing."""
+    """Each trial reports 2 minutes. 5 trials took 10 minutes, so a limit of 9 minutes allows no further trial."""
     tune(SMALL, head_store, tmp_path, RANGES, by="random", trials=5)
     assert tune(SMALL, head_store, tmp_path, RANGES, by="random", trials=12, minutes=9).trials == 5
     assert tune(SMALL, head_store, tmp_path, RANGES, by="random", trials=7, minutes=11).trials == 7
 
 
 def test_a_setting_that_cannot_be_built_is_told_and_the_others_go_on(head_store, tmp_path):
-    """32 pixels are halved six times to a whole number at most, and a U-Net has no filters of kind 4."""
+    """32 pixels can be halved five times, but 7 levels need six; and `4` is not a list of filters."""
     small = replace(SMALL, steps=2, epochs=1)
     space = {"options.filters": ((4, 8), (4,) * 7, 4)}
     best = tune(small, head_store, tmp_path, space, by="grid")
@@ -222,7 +228,7 @@ def test_a_setting_that_cannot_be_built_is_told_and_the_others_go_on(head_store,
 
 
 @pytest.mark.parametrize(
-    ("space", "said"),
+    ("space", "problem"),
     [
         ({"rate": (1, 2)}, r"rate cannot be varied in tiny-unet; these can: builder, weights, .*options.filters"),
         ({"threshold": (0.3, 0.5)}, "threshold cannot be varied"),
@@ -240,14 +246,14 @@ def test_a_setting_that_cannot_be_built_is_told_and_the_others_go_on(head_store,
         ({"learning_rate": (0.0, 1e-2, "log")}, "a log range begins above 0"),
     ],
 )
-def test_what_cannot_be_varied_is_refused_before_anything_is_written(space, said, head_store, tmp_path):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_varied_is_refused_before_anything_is_written(space, problem, head_store, tmp_path):
+    with pytest.raises(ValueError, match=problem):
         tune(SMALL, head_store, tmp_path / "out", space)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("arguments", "problem"),
     [
         ({"by": "grid"}, "A grid cannot hold the range of learning_rate; name choices"),
         ({"by": "luck"}, "by must be one of grid, random, bayes; got 'luck'"),
@@ -256,9 +262,9 @@ def test_what_cannot_be_varied_is_refused_before_anything_is_written(space, said
         ({"fold": 5}, "There is no fold 5"),
     ],
 )
-def test_a_search_that_cannot_be_is_refused(asked, said, head_store, tmp_path):
-    with pytest.raises(ValueError, match=said):
-        tune(SMALL, head_store, tmp_path / "out", {"learning_rate": (1e-4, 1e-2, "log")}, **asked)
+def test_a_search_that_cannot_be_is_refused(arguments, problem, head_store, tmp_path):
+    with pytest.raises(ValueError, match=problem):
+        tune(SMALL, head_store, tmp_path / "out", {"learning_rate": (1e-4, 1e-2, "log")}, **arguments)
 
 
 def test_another_tuning_in_the_same_folder_is_refused(head_store, trials, tmp_path):
@@ -269,7 +275,7 @@ def test_another_tuning_in_the_same_folder_is_refused(head_store, trials, tmp_pa
 
 
 def test_an_inner_fold_without_blood_cannot_score(tmp_path):
-    """Of ten heads the two of fold 1 are made clean."""
+    """Of ten heads, the two of fold 1 are made clean."""
     heads = table_of_heads(10)
     inner = [name for name, fold in by_patient(heads).folds.items() if fold == 1]
     heads.labels[np.isin(heads.patient, inner)] = False

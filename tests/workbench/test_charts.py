@@ -1,4 +1,5 @@
-"""What ich_lib/workbench/charts.py relies on in jsonschema. If a test fails, look there: it may no longer be needed."""
+"""The behavior of jsonschema on which ich_lib/workbench/charts.py depends. If a test fails, that module may no
+longer be needed."""
 
 import importlib.util
 import subprocess

@@ -29,7 +29,8 @@ SHAPE = (3, 10, 10)
 
 
 def disk_case(outlined=(True, True, True)):
-    """4 voxels of 5 mm3 bleed in slice 1. The model gives two of them 0.9, two 0.4, and 0.6 to another two."""
+    """4 voxels of 5 mm3 bleed in slice 1. The model gives 0.9 to two of them, 0.4 to two, and 0.6 to two other
+    voxels."""
     truth, blood = np.zeros(SHAPE, bool), np.zeros(SHAPE, np.float16)
     truth[1, 4, :4] = True
     blood[1, 4, :2], blood[1, 4, 2:4], blood[1, 7, :2] = 0.9, 0.4, 0.6
@@ -54,7 +55,7 @@ def test_the_mask_at_each_threshold_on_paper(threshold, right, wrong):
 
 
 def test_the_mask_of_uneven_slices_has_the_ml_of_their_slabs():
-    """Slice 1 lies 5 mm above slice 0 and 10 mm below slice 2, and so stands for 7.5 mm."""
+    """Slice 1 is 5 mm above slice 0 and 10 mm below slice 2, so it counts 7.5 mm."""
     result, case = disk_case()
     uneven = replace(result, scan=replace(result.scan, places=np.array([0, 1, 3.0])))
     even, output = metrics_at_threshold(result, case, 0.7), metrics_at_threshold(uneven, case, 0.7)

@@ -1,4 +1,4 @@
-"""The workbench: its pages without a browser, then each one's main path in a real Chromium."""
+"""The workbench: its pages without a browser, then the main path of each page in a real Chromium."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ from tests import browsing
 from tests.conftest import ROOT
 from tests.sets import write_ct_ich
 
-HEADS, FEW, SIZE, PIXELS = 5, 1, 64, 64  # small ones, so that a page waits for seconds and not for half a minute
+HEADS, FEW, SIZE, PIXELS = 5, 1, 64, 64  # small heads, so that a page waits for seconds and not for half a minute
 LINES = ["49,1,0,0,0,0,0,1,0", "50,2,0,0,0,1,0,0,0", "50,3,0,0,0,0,0,1,0", "51,1,0,0,0,0,0,1,0"]
 AGES = 'Patient Number,"Age\n(years)",Gender\n49,30,Male\n50,61,Female\n51,44,Male\n'
 
@@ -49,10 +49,10 @@ def learn_page():
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(source, "HEADS", HEADS)
-    monkeypatch.setattr(source, "FIRST_HEADS", HEADS)  # all at once; what a first start does is tested by itself
+    monkeypatch.setattr(source, "FIRST_HEADS", HEADS)  # all heads at once; another test checks the first start
     monkeypatch.setattr(source, "SIZE", SIZE)
     monkeypatch.setattr(quiz, "_PIXELS", PIXELS)
-    monkeypatch.setattr(cases, "start_asking", lambda: None)
+    monkeypatch.setattr(cases, "start_analysis", lambda: None)
     monkeypatch.setattr(type(streamlit.context), "ip_address", None)  # this computer
 
 
@@ -166,7 +166,7 @@ def test_age_and_sex_are_told_where_the_set_tells_them(tmp_path):
 
 
 def test_copies_are_found_once_every_picture_was_read(tmp_path):
-    """The planted set shows the same gray square everywhere."""
+    """All heads of the synthetic set show the same gray square."""
     at = view(folder_page(write_ct_ich(tmp_path / "set", LINES)), "Leaks")
     assert "every picture must be read once" in page_text(at)
     at = sound(next(item for item in at.button if item.label == "Read every picture").click().run())
@@ -227,7 +227,7 @@ def test_an_answer_is_marked_against_the_truth_and_the_next_case_follows():
 
 
 def test_what_was_drawn_is_the_region_that_is_marked():
-    """The browser sends shares of width and height; the right half of the upper half is drawn."""
+    """The browser sends shares of width and height. The right half of the upper half is drawn."""
     square = [[[0.5, 0], [1, 0], [1, 0.5], [0.5, 0.5]]]
     mask = stack.drawn_mask(square, (8, 8))
     np.testing.assert_array_equal(np.argwhere(mask).min(axis=0), [0, 4])
@@ -252,7 +252,7 @@ def test_a_quiz_on_a_folder_asks_its_slices_and_shows_no_name(tmp_path):
     at = open_page(quiz_page)
     at.segmented_control(key="quiz source").set_value(source.FOLDER_SOURCE).run()
     at.text_input(key="quiz folder").set_value(str(folder)).run()
-    assert "it may remember them" in page_text(sound(at))  # the shipped model learned from patients 049 to 051
+    assert "it may remember them" in page_text(sound(at))  # the shipped model was trained on patients 049 to 051
     at = sound(next(item for item in at.button if item.label == "Start").click().run())
     assert "Case 1 of 3" in page_text(at)
     assert "049" not in page_text(at)
@@ -280,7 +280,7 @@ def test_a_run_of_ones_own_is_the_opponent_and_one_that_is_none_gets_a_sentence(
     assert "The model is first." in page_text(at)
     state = at.session_state["quiz"]
     request = quiz.model_answer(load(tmp_path / "runs" / "first", fill=False), quiz.phantom_question(1, 1))
-    assert state.theirs[0].score == pytest.approx(request.score)
+    assert state.model_marks[0].score == pytest.approx(request.score)
 
 
 # ---- learn ----------------------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ for name in ("data", "quiz", "learn"):
         at = start.click().run()
         at.segmented_control(key="says 1").set_value("Blood").run()
         at = at.button(key="answer 1").click().run()
-        print("asked", len(at.session_state["quiz"].theirs))
+        print("asked", len(at.session_state["quiz"].model_marks))
     for view in [one for one in at.segmented_control if one.key == "data view"]:
         for option in view.options:
             at = at.segmented_control(key="data view").set_value(option).run()
@@ -378,7 +378,7 @@ def workbench_url(browser, tmp_path_factory):
                 break
             time.sleep(0.1)
         yield address
-        assert (script.parent / "heavy").read_text() == "[]"  # after all that was clicked on here
+        assert (script.parent / "heavy").read_text() == "[]"  # after all clicks of this test
     finally:
         server.terminate()
         server.wait()
@@ -386,7 +386,7 @@ def workbench_url(browser, tmp_path_factory):
 
 @contextlib.contextmanager
 def tab(browser, address):
-    """A page that fails the test when its scripts do, or when it asks another machine for anything."""
+    """A page that fails the test if one of its scripts fails, or if it sends a request to another machine."""
     elsewhere = []
     with browsing.tab(browser, viewport={"width": 1280, "height": 900}) as page:
         page.set_default_timeout(60_000)
@@ -403,7 +403,7 @@ def tab(browser, address):
 
 
 def brightest(page) -> int:
-    """The highest gray on the canvas: 0 before anything was painted."""
+    """The highest gray on the canvas: 0 before anything is painted."""
     return page.locator("canvas").first.evaluate(
         "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
         ".reduce((most, v, i) => i % 4 ? most : Math.max(most, v), 0)"
@@ -450,7 +450,7 @@ def test_a_student_draws_answers_and_sees_the_truth(browser, workbench_url):
 
 
 def test_a_student_draws_by_keyboard_alone(browser, workbench_url):
-    """From the middle: a square of 20 steps of 1 %. The model's slice is 1 wide and 1 high."""
+    """From the middle, a square with 20 steps of 1 %. The model's slice is 1 wide and 1 high."""
     with tab(browser, workbench_url) as page:
         page.get_by_role("link", name="Quiz").click()
         page.get_by_role("button", name="Start").click()

@@ -1,6 +1,6 @@
-"""The pages Runs and Cases: first without a browser, then the main path of each in a real Chromium.
+"""The pages Runs and Cases: first without a browser, then the main path of each page in a real Chromium.
 
-The browser is Chromium where CHROMIUM names it, where it is installed, or Playwright's own.
+The browser is that of CHROMIUM, an installed Chromium, or Playwright's own.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from ich_lib.measures.report import Weights
 from ich_lib.notice import NOTICE
 from tests import browsing
 from tests.conftest import ROOT
-from tests.evaluation.test_evaluate import SOME, scan
+from tests.evaluation.test_evaluate import SCANS, scan
 from tests.planted import table_of_heads, untrained_run
 from tests.written import line, recipe, report, run_folder, write_report
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.long
 PATIENTS = [f"DOE^JANE^{k:02}" for k in range(24)]
 RUNS = "import streamlit as st\nfrom ich_lib.workbench.runs import page\npage()\n"
 CASES = "from ich_lib.workbench.cases import page\npage()\n"
-# one head tells what seven do, and sooner
+# one head shows the same as seven, and sooner
 ONE = "from ich_lib.workbench import scans\nscans._SAMPLES = scans._SAMPLES[:1]\n"
 
 
@@ -44,7 +44,7 @@ def run_script(script):
 
 
 def page_text(app):
-    """All that the page says, a line a piece."""
+    """All texts of the page, one per line."""
     kinds = (app.markdown, app.caption, app.info, app.warning, app.title, app.error)
     return "\n".join(str(item.value).replace("\\", "") for kind in kinds for item in kind)
 
@@ -60,7 +60,7 @@ def show(app, part):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two runs and a cross-validation's fold; two reports, the second better by a Dice of 0.1 on every patient."""
+    """Two runs and a fold of a cross-validation; two reports, the second better by a Dice of 0.1 for every patient."""
     folder = tmp_path_factory.mktemp("runs")
     run_folder(folder / "first", finished=True)
     run_folder(folder / "second", recipe("other", batch=4), lines=("1,0.50000,,0.001,0.20",))
@@ -135,9 +135,9 @@ def test_the_planted_difference_of_two_runs_is_shown_with_its_interval(runs):
 
 
 def test_slices_are_compared_in_pairs_where_both_reports_have_theirs(folder, tmp_path):
-    """The planted scans of test_evaluate: 8 of 9 pairs of slices in order, then all of them."""
+    """The synthetic scans of test_evaluate: 8 of 9 pairs of slices in order, then all of them."""
     for name, last in (("first", 0.6), ("second", 0.1)):
-        scans = [*SOME[:2], scan("c", [0], [last])]
+        scans = [*SCANS[:2], scan("c", [0], [last])]
         write_report(tmp_path / name, report([figures.scan_row(item) for item in scans], sha=name))
         write_slices(scans, tmp_path / name / FILE)
     app = run_script(RUNS)
@@ -210,11 +210,11 @@ def two_heads():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scans, "_SAMPLES", scans._SAMPLES[:2])
-        page.start_asking()
-        while page._asking_thread().done < 2:
+        page.start_analysis()
+        while page._analysis_job().n_done < 2:
             time.sleep(0.05)
         yield
-    for remaining in (page._asking_thread, page._sample, page._sample_result):
+    for remaining in (page._analysis_job, page._sample, page._sample_result):
         remaining.clear()
 
 
@@ -263,13 +263,13 @@ def test_a_map_by_gradient_of_ones_own_run_is_drawn_and_is_the_one_that_explain_
         assert "1 is the strongest place in this scan." in page_text(heads)
         assert f"Heat ({method})" in page_text(heads)
         (scan_of, heat) = drawn_pictures[-1]
-        assert 0.8 < heat.max() <= 1  # it was 1 before it was brought to the pixels of the scan
+        assert 0.8 < heat.max() <= 1  # it was 1 before it was resampled to the pixels of the scan
         np.testing.assert_allclose(heat, explain(scan_of, method, str(run)), atol=1e-3)
     assert len({group.tobytes() for _, group in drawn_pictures}) == 4  # that of cam, and three others
 
 
 def test_a_method_that_a_run_cannot_answer_gets_a_sentence(heads, tmp_path):
-    """A network that only classifies has no mask to explain."""
+    """A network that only classifies has no mask, so no mask can be explained."""
     output = recipe("tiny", options={"blocks": (1, 1), "growth": 4})
     run = untrained_run(tmp_path / "run", replace(output, task="classify", builder="densenet_bc"), {"a": 0}, 0).folder
     heads.text_input(key="cases model").set_value(str(run)).run()
@@ -305,7 +305,7 @@ def test_phantoms_ask_the_exported_model_and_never_import_tensorflow(tmp_path):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory, models):
-    """Eight planted heads with names of patients; a report of the shipped model on them, a missed bleed among them."""
+    """Eight synthetic heads with names of patients, and a report of the shipped model on them, with a missed bleed."""
     table = table_of_heads(side=96)
     named = np.array([f"DOE^JOHN^{name}" for name in table.patient])
     folder = tmp_path_factory.mktemp("own")
@@ -356,14 +356,14 @@ def test_the_first_head_is_shown_while_the_others_are_made_and_read(monkeypatch)
 
     go, first = threading.Event(), scans.sample_cases()[0]
     monkeypatch.setattr(scans, "sample_cases", lambda: [first, lambda: go.wait(60) and first()])
-    remaining = (page._asking_thread, page._sample, page._sample_result)
+    remaining = (page._analysis_job, page._sample, page._sample_result)
     for item in remaining:
         item.clear()
     app = run_script(CASES)
     assert len(only_widget(app.selectbox, "Case (worst first)").options) == 1
     assert app.get("progress")[0].proto.text.startswith("1 of 2 heads are made and analyzed")
     go.set()
-    while page._asking_thread().done < 2:
+    while page._analysis_job().n_done < 2:
         time.sleep(0.05)
     app.run()
     assert len(only_widget(app.selectbox, "Case (worst first)").options) == 2
@@ -417,7 +417,7 @@ def _wait(address):
 
 def test_a_curve_grows_on_the_open_page_while_a_run_trains(tab, tmp_path):
     folder = run_folder(tmp_path / "runs" / "live")
-    page = tab(RUNS)  # "runs" is the folder named at first, beside the script
+    page = tab(RUNS)  # "runs" is the folder that was named at first, beside the script
     page.get_by_text("2 of 5 epochs").wait_for()
     page.locator("canvas, .vega-embed svg").first.wait_for()
     with (folder / "history.csv").open("a") as file:

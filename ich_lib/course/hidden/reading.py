@@ -198,7 +198,7 @@ def _overlapping_outlines(rng: np.random.Generator) -> tuple[tuple, object]:
     return (outlines, shape), np.any([fill([points], shape) for points in outlines], axis=0)
 
 
-class _Dealt:
+class _RowSplit:
     """A split of rows, as the library's."""
 
     def __init__(self, is_trained: np.ndarray, table: object) -> None:
@@ -211,23 +211,23 @@ class _Dealt:
 
 def _nearest_rows(rng: np.random.Generator) -> tuple[tuple, object]:
     n = 14
-    alike, labels, order = rng.random((n, n)), rng.random(n) < 0.5, rng.permutation(n)
+    similarity, labels, order = rng.random((n, n)), rng.random(n) < 0.5, rng.permutation(n)
     trained, held_out = order[:9], order[9:]
-    nearest = [trained[int(np.argmax(alike[row, trained]))] for row in held_out]
-    return (alike, labels, trained, held_out), labels[nearest]
+    nearest = [trained[int(np.argmax(similarity[row, trained]))] for row in held_out]
+    return (similarity, labels, trained, held_out), labels[nearest]
 
 
 def _judge_deal(mine: Callable) -> None:
     for folds, count in ((3, 13), (5, 40), (4, 21)):
         patients = [f"p{k}" for k in np.random.default_rng(count).integers(0, count, 200)]
         patients_before = list(patients)
-        dealt = mine(patients, folds, 1)
+        fold_of = mine(patients, folds, 1)
         assert patients == patients_before, "The list of patients was changed."
-        assert set(dealt) == set(patients), "Every patient gets a fold, once."
-        sizes = np.bincount(list(dealt.values()), minlength=folds)
+        assert set(fold_of) == set(patients), "Every patient gets a fold, once."
+        sizes = np.bincount(list(fold_of.values()), minlength=folds)
         assert len(sizes) == folds, f"Folds run from 0 to {folds - 1}."
-        assert np.ptp(sizes) <= 1, f"{len(dealt)} patients in {folds} folds: sizes of {sizes.tolist()} are uneven."
-        assert dealt == mine(patients, folds, 1), "The same seed must deal alike."
+        assert np.ptp(sizes) <= 1, f"{len(fold_of)} patients in {folds} folds: sizes of {sizes.tolist()} are uneven."
+        assert fold_of == mine(patients, folds, 1), "The same seed must deal alike."
         assert len({str(sorted(mine(patients, folds, seed).items())) for seed in range(5)}) > 3, (
             "Another seed must deal otherwise."
         )
@@ -237,7 +237,7 @@ def _judge_copies(mine: Callable) -> None:
     for seed in range(3):
         rng = np.random.default_rng(seed)
         table, labels = object(), rng.random(90) < 0.3
-        split = _Dealt(rng.random(90) < 0.7, table)
+        split = _RowSplit(rng.random(90) < 0.7, table)
         answers = [mine(split, table, labels, np.random.default_rng(k)) for k in (1, 2, 1)]
         trained, held_out = split.rows(table, trained=True), split.rows(table, trained=False)
         assert sorted(answers[0][1]) == held_out.tolist(), "The held-out side wants every one of its rows once."

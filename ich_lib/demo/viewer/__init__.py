@@ -224,13 +224,13 @@ def studies_html() -> Parts:
 
 def head_html() -> str:
     """Title, notice, the way past the rail for who goes by keys, and the offer of a guided first minute."""
-    say = page_sentence
+    text_of = page_sentence
     return (
-        f"<div id='head'><a class='skip' href='#viewers' data-say='skip'>{escape(say('skip'))}</a>"
-        f"<h1 data-say='title'>{escape(say('title'))}</h1>"
-        f"<span id='tour-offer' hidden><button type='button' data-say='tour'>{escape(say('tour'))}</button>"
-        f"<button type='button' aria-label='{escape(say('tour_no'))}'>×</button></span>"
-        f"<p data-say='notice'>{escape(say('notice'))}</p></div>"
+        f"<div id='head'><a class='skip' href='#viewers' data-say='skip'>{escape(text_of('skip'))}</a>"
+        f"<h1 data-say='title'>{escape(text_of('title'))}</h1>"
+        f"<span id='tour-offer' hidden><button type='button' data-say='tour'>{escape(text_of('tour'))}</button>"
+        f"<button type='button' aria-label='{escape(text_of('tour_no'))}'>×</button></span>"
+        f"<p data-say='notice'>{escape(text_of('notice'))}</p></div>"
     )
 
 

@@ -7,7 +7,7 @@ from ich_lib.prediction.inputs import InputPictures
 from ich_lib.prepare.window import WINDOWS
 
 
-def inputs_payload(seen: InputPictures) -> dict:
+def inputs_payload(inputs: InputPictures) -> dict:
     """The pictures of one model as values that JSON can carry.
 
     Returns:
@@ -15,13 +15,13 @@ def inputs_payload(seen: InputPictures) -> dict:
         width) in HU, `given` (slabs that go together with each), `slabs` (first and last slice of each, from 0) and
         `box` (top, left, side in pixels of the scan).
     """
-    grays = np.rint(seen.pictures * 255).astype(np.uint16)
+    grays = np.rint(inputs.pictures * 255).astype(np.uint16)
     return {
-        "model": seen.model,
-        "size": seen.pictures.shape[1],
+        "model": inputs.model,
+        "size": inputs.pictures.shape[1],
         "pictures": [[pack(picture) for picture in np.moveaxis(slab, -1, 0)] for slab in grays],
-        "windows": [WINDOWS[name] for name in seen.windows],
-        "given": seen.given,
-        "slabs": [[rows.start, rows.stop - 1] for rows in seen.slabs],
-        "box": [seen.box.top, seen.box.left, seen.box.side],
+        "windows": [WINDOWS[name] for name in inputs.windows],
+        "given": inputs.given,
+        "slabs": [[rows.start, rows.stop - 1] for rows in inputs.slabs],
+        "box": [inputs.box.top, inputs.box.left, inputs.box.side],
     }

@@ -18,9 +18,9 @@ def quantize_hu(hu: np.ndarray, scale: float) -> np.ndarray:
 
 def blood_levels(blood: np.ndarray, threshold: float) -> np.ndarray:
     """Probability as uint8 in 255ths, rounded so that `level >= round(255 * threshold)` is exactly the mask."""
-    level, cut = (np.asarray(blood, np.float32) * 255).astype(np.uint8), max(round(threshold * 255), 1)
+    level, byte_threshold = (np.asarray(blood, np.float32) * 255).astype(np.uint8), max(round(threshold * 255), 1)
     inside = blood >= np.float16(threshold)
-    return np.where(inside, np.maximum(level, cut), np.minimum(level, cut - 1)).astype(np.uint8)
+    return np.where(inside, np.maximum(level, byte_threshold), np.minimum(level, byte_threshold - 1)).astype(np.uint8)
 
 
 def pack(values: np.ndarray) -> str:

@@ -40,9 +40,9 @@ def shown_mask(picture: dict, threshold: float | None) -> np.ndarray | None:
     """
     if picture["blood"] is None or not picture["report"]["has_mask"]:
         return None
-    least = threshold if threshold is not None and 1 <= threshold <= 255 else picture["threshold"]
+    threshold_byte = threshold if threshold is not None and 1 <= threshold <= 255 else picture["threshold"]
     rows, columns = picture["rows"], picture["columns"]
-    return np.stack([unpack_blood(levels, rows, columns) >= least for levels in picture["blood"]])
+    return np.stack([unpack_blood(levels, rows, columns) >= threshold_byte for levels in picture["blood"]])
 
 
 def solid_payload(scan: Scan, blood: np.ndarray | None, truth: np.ndarray | None = None) -> dict:
@@ -77,13 +77,13 @@ def solid_payload(scan: Scan, blood: np.ndarray | None, truth: np.ndarray | None
         if mask is not None and mask.any():
             shares[name] = (_on_grid(mask.astype(np.float32), cavity), BLOOD_MM)
     fields = (_field(name, share, cavity, scan, middle_mm, step_mm) for name, (share, step_mm) in shares.items())
-    shown = {"surfaces": [field for field in fields if field], "outside": 0.0, "sides": []}
+    content = {"surfaces": [field for field in fields if field], "outside": 0.0, "sides": []}
     if "blood" in shares:
         share = shares["blood"][0]
         inside, whole = ((values.sum(axis=(1, 2)) @ scan.slabs) for values in (share * cavity.mask, share))
-        shown["outside"] = float(1 - inside / whole)
-        shown["sides"] = _sides(_middle_mm(scan, cavity, share * cavity.mask) - middle_mm) if inside else []
-    return shown
+        content["outside"] = float(1 - inside / whole)
+        content["sides"] = _sides(_middle_mm(scan, cavity, share * cavity.mask) - middle_mm) if inside else []
+    return content
 
 
 def _brain(scan: Scan, cavity: Cavity) -> np.ndarray:
