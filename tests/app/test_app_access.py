@@ -50,7 +50,7 @@ def server(tmp_path_factory, browser):
 
 
 @pytest.fixture(scope="module")
-def drawing():
+def browser():
     """A Chromium that draws WebGL by the processor."""
     yield from open_chromium("--enable-unsafe-swiftshader")
 
@@ -104,8 +104,8 @@ def test_axe_finds_nothing_grave_on_the_page_after_an_upload_and_after_a_refusal
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_grave_beside_a_second_model_in_the_panel_and_in_3d(drawing, server, scheme):
-    with visit(drawing, server, scheme=scheme) as page:
+def test_axe_finds_nothing_grave_beside_a_second_model_in_the_panel_and_in_3d(browser, server, scheme):
+    with visit(browser, server, scheme=scheme) as page:
         page.click("#compare input")
         page.get_by_role("option", name="DenseNet").click()
         page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length === 2")
