@@ -101,10 +101,10 @@ def test_each_has_the_name_of_its_model_above_it_and_both_open_on_one_slice(both
     assert first == second
 
 
-@pytest.mark.parametrize("width", [1100, 1440, 1920])
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
 def test_both_pictures_are_as_large_and_as_high_and_each_result_stands_below(browser, width):
     """The second model scores slices only and has fewer switches."""
-    first, second = payloads()
+    first, second = (viewer.payload(one, truth=findings()[0].mask) for one in findings())
     second = second | {"report": second["report"] | {"has_mask": False}}
     with tab(browser, viewport={"width": width, "height": 1000}) as page:
         open_page(page, "")
