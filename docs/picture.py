@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ich_lib.demo.samples import write_thumbnails  # noqa: E402
-from tests.browsing import SETTLE, choose, chromium, tab  # noqa: E402
+from tests.browsing import SETTLE, choose, chromium, settle, tab  # noqa: E402
 from tests.served import Server  # noqa: E402
 
 
@@ -30,11 +30,15 @@ class Picture:
         sample: the sample case that is chosen.
         keys: the keys that are then pressed in the viewer.
         options: of Playwright's context: size, light or dark, and so on.
+        wait_for: what the picture must also show, as a selector.
+        compare: the model that is chosen in "Compare with".
     """
 
     sample: str
     keys: str = ""
     options: dict = field(default_factory=dict)
+    wait_for: str = ""
+    compare: str = ""
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1.5, "has_touch": True, "is_mobile": True}
@@ -43,6 +47,9 @@ PICTURES = {
     "truth": Picture("Epidural", "t" + 8 * ".", {"viewport": {"width": 1440, "height": 900}}),
     "planes": Picture("Intraparenchymal", "ct", {"color_scheme": "dark"}),
     "phone": Picture("Subdural", options=PHONE),
+    "solid": Picture("Intraparenchymal", "p", {"color_scheme": "dark"}, '.solid-view[data-drawn="yes"]'),
+    "sees": Picture("Epidural", "i", {}, ".sees canvas[data-painted]"),
+    "compare": Picture("Epidural", "", {"viewport": {"width": 1920, "height": 1080}}, compare="DenseNet"),
 }
 MOVING = "demo.webp"
 SCENES = (  # sample, and the keys that are pressed one after the other
@@ -60,7 +67,7 @@ def main() -> None:
         write_thumbnails()
         return
     with TemporaryDirectory() as folder, Server(Path(folder)) as server, sync_playwright() as kit:
-        browser = chromium(kit)
+        browser = chromium(kit, "--enable-unsafe-swiftshader")  # draws 3D without a graphics card
         if names == ["moving"]:
             _write_moving(browser, server.url)
             return
@@ -75,9 +82,17 @@ def main() -> None:
 
 def _screenshot(page, picture: Picture) -> bytes:
     choose(page, picture.sample)
-    page.focus(".stage")
+    if picture.compare:
+        page.click("#compare input")
+        page.get_by_role("option", name=picture.compare).click()
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length === 2")
+        settle(page)
+    page.locator(".stage").first.focus()
     for key in picture.keys:
         page.keyboard.press(key)
+    if picture.wait_for:
+        page.wait_for_selector(picture.wait_for, timeout=60_000)
+        page.locator(picture.wait_for).last.scroll_into_view_if_needed()
     page.evaluate("() => document.activeElement.blur()")
     page.evaluate(SETTLE)
     return page.screenshot()

@@ -69,6 +69,8 @@ def keep(page):
 
 
 SETTLE = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+STILL = """() => Promise.allSettled(document.getAnimations()
+  .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished))"""
 MOUNT = """([js, payload]) => {
   const props = { value: payload }, trigger = (name) => (window.triggered ??= []).push(name);
   const watch = (_, changed) => { window.show = (next) => { props.value = next; changed(); }; };
@@ -144,3 +146,12 @@ def where(page):
 def yellow(marks):
     """Pixels of the outline."""
     return (np.abs(marks[..., :3].astype(int) - (0xF0, 0xE4, 0x42)).max(axis=2) < 30) & (marks[..., 3] > 200)
+
+
+def grave(page):
+    """What axe-core calls serious or critical, as (rule, place)."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing.")
+    page.evaluate(STILL)  # a color on its way from white to blue is none that stays
+    result = axe.Axe().run(page).response["violations"]
+    bad = [item for item in result if item["impact"] in ("serious", "critical")]
+    return [(item["id"], node["target"], node["failureSummary"]) for item in bad for node in item["nodes"]]

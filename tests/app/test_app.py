@@ -436,7 +436,7 @@ def test_the_tour_is_offered_goes_by_keys_alone_speaks_the_language_and_is_not_o
         page.keyboard.press("Tab")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        places = [".stage", ".report .sentence", ".layers", ".sees", "#files"]
+        places = [".stage", ".report .sentence", ".layers .with-truth", ".sees", "#files"]
         for number, place in enumerate(places, start=1):
             card = page.locator(".tour-card")
             assert card.locator(".tour-count").inner_text() == f"Schritt {number} von 5"
@@ -457,6 +457,16 @@ def test_the_tour_is_offered_goes_by_keys_alone_speaks_the_language_and_is_not_o
         assert page.locator(".tour-card h2").inner_text() == "Schichten wechseln"
         page.keyboard.press("Escape")
         assert page.locator(".tour-card").count() == 0
+
+
+def test_on_a_phone_the_tour_brings_the_switch_of_the_truth_into_view(browser, server):
+    with visit(browser, server, viewport={"width": 390, "height": 844}) as page:
+        page.click("#tour-offer [data-say]")
+        page.click(".tour-next")
+        page.click(".tour-next")
+        assert page.locator(".tour-card h2").inner_text() == "Compare with the truth"
+        box = page.locator(".layers .with-truth").bounding_box()
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= 390 - 40  # before the row fades out
 
 
 def test_who_wants_no_tour_is_asked_once(browser, server):
@@ -555,9 +565,9 @@ def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewe
     site.wait_for_selector("#status:empty", state="attached", timeout=60_000)
     rows = [row.all_inner_texts() for row in [one.locator("th, td") for one in site.locator(".studies tbody tr").all()]]
     assert [row[0] for row in rows] == ["week/a", "week/b", "week/c"]
-    assert rows[0][1].startswith("Bleeding likely on ")
-    assert rows[0][2].endswith(" %")
-    assert rows[2][1].startswith("scan.nii.gz in week.zip")
+    assert rows[0][2].startswith("Bleeding likely on ")
+    assert rows[0][3].endswith(" %")
+    assert rows[2][2].startswith("scan.nii.gz in week.zip")
     with site.expect_download() as saved:
         site.click(".studies .csv")
     lines = saved.value.path().read_text().splitlines()
@@ -595,6 +605,8 @@ def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(sit
     wait_for(site, ".origin", "Your scan: 4 slices")
     wait_for(site, ".sentence", "No finding is given")
     assert "No slice shows brain inside a skull" in site.inner_text(".strange")
+    button, reason = (site.locator(place).bounding_box() for place in ("#believe", ".strange"))
+    assert button["x"] + button["width"] > reason["x"]  # above the reason, not at the other end of the page
     site.click("#believe")
     wait_for(site, ".strange", "Shown on request")
     site.wait_for_selector("#believe", state="hidden")
@@ -674,6 +686,8 @@ def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, file
         row = site.locator("#made tr", has=site.locator(f"a[download='{name}']")).locator(".filename")
         assert re.sub(r"\s", "", row.inner_text()) == name
         assert row.evaluate(IS_WHOLE)
+    holder = site.locator("#made .file-preview-holder")  # sizes and arrows neither
+    assert holder.evaluate("(one) => one.scrollWidth <= one.clientWidth")
     with site.expect_download() as download:
         site.click("#all-files")
     with zipfile.ZipFile(download.value.path()) as packed:
@@ -911,6 +925,9 @@ def test_a_model_of_the_library_stands_beside_the_shipped_one_and_leaves_again(s
     about = site.inner_text("#about-model")
     assert about.startswith("densenet-small scores slices and draws no outline. On 66 patients")
     assert "the height of a slice alone reaches 0.71" in about
+    site.locator(".language").first.select_option("de")
+    assert "die Höhe der Schicht allein erreicht 0,71" in site.inner_text("#about-model")
+    site.locator(".language").first.select_option("en")
     second = site.locator(".viewer").nth(1)
     assert second.locator(".volume").inner_text().startswith("This model scores slices only")
     assert second.locator(".cutting").is_hidden()

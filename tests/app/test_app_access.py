@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browsing import SETTLE, keep, picture, settle, tab
+from tests.browsing import SETTLE, STILL, grave, keep, picture, settle, tab
 from tests.served import Server
 
 pytestmark = pytest.mark.long
@@ -24,8 +24,6 @@ WHERE_THE_FOCUS_IS = """() => {
   const part = at.closest("#rail") ? "rail" : at.closest("#work") ? "work" : "";
   return { name: name.trim(), part, x: box.x, y: box.y, width: box.width, height: box.height };
 }"""
-STILL = """() => Promise.allSettled(document.getAnimations()
-  .filter((one) => Number.isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished))"""
 CONTROLS = """() => {
   const all = [...document.querySelectorAll("button, input, select, textarea, a[href], [tabindex='0']")];
   const seen = all.filter((one) => !one.disabled && one.checkVisibility({ visibilityProperty: true }));
@@ -62,15 +60,6 @@ def visit(browser, server, size="wide", scheme="light", **options):
         yield page
 
 
-def grave(page):
-    """The violations that axe-core calls serious or critical, as (rule, place)."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing.")
-    page.evaluate(STILL)  # a color in the middle of a transition from white to blue does not stay
-    result = axe.Axe().run(page).response["violations"]
-    bad = [item for item in result if item["impact"] in ("serious", "critical")]
-    return [(item["id"], node["target"], node["failureSummary"]) for item in bad for node in item["nodes"]]
-
-
 @pytest.mark.parametrize(
     ("size", "scheme"),
     [
@@ -95,6 +84,19 @@ def test_axe_finds_nothing_grave_on_the_page_after_an_upload_and_after_a_refusal
         page.wait_for_selector("#files input[type=file]", state="attached")
         page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
         page.get_by_text("looks like plain text").first.wait_for()
+        assert grave(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave_beside_a_second_model_and_in_the_panel(browser, server, scheme):
+    with visit(browser, server, scheme=scheme) as page:
+        page.click("#compare input")
+        page.get_by_role("option", name="DenseNet").click()
+        page.wait_for_function(
+            "() => document.querySelectorAll('.viewer[data-found=yes]').length === 2", timeout=180_000
+        )
+        page.locator(".sees summary").first.click()
+        page.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
         assert grave(page) == []
 
 
@@ -265,6 +267,34 @@ def test_the_picture_begins_in_the_upper_half_of_a_phone(browser, server, scheme
     with visit(browser, server, "narrow", scheme) as page:
         assert page.locator(".picture").bounding_box()["y"] <= 420
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+def test_on_a_phone_a_refusal_is_seen_and_covers_no_picture(browser, server, tmp_path):
+    (tmp_path / "scan.dcm").write_text("dear diary")
+    with visit(browser, server, "narrow") as page:
+        page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
+        told = page.get_by_text("looks like plain text").first
+        told.wait_for()
+        page.evaluate(SETTLE)
+        box, picture = told.bounding_box(), page.locator(".picture").bounding_box()
+        assert 0 <= box["y"] <= box["y"] + box["height"] <= min(picture["y"], SIZES["narrow"]["height"])
+
+
+@pytest.mark.parametrize("locale", ["en-US", "de-DE", "es-ES"])
+@pytest.mark.parametrize("size", SIZES)
+def test_closed_menus_show_their_choice_whole_and_beside_the_arrow(browser, server, size, locale):
+    with visit(browser, server, size, locale=locale) as page:
+        for name in ("#picture-window", "#compare"):
+            shown = page.locator(f"{name} input")
+            assert shown.evaluate("(one) => [one.scrollWidth <= one.clientWidth, one.title]") == [
+                True,
+                shown.input_value(),
+            ]
+            arrow = page.locator(f"{name} .icon-wrap").bounding_box()
+            words = shown.evaluate(
+                "(one) => one.getBoundingClientRect().right - parseFloat(getComputedStyle(one).paddingRight)"
+            )
+            assert words <= arrow["x"] + 2
 
 
 def test_a_test_leaves_a_picture_of_its_page_and_a_closed_page_fails_no_test(browser):

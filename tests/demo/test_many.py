@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ich_lib.archive.score import COLUMNS, score
-from ich_lib.demo import many, session
+from ich_lib.demo import many, session, viewer
 from ich_lib.phantoms import phantom
 from ich_lib.reports import write_nifti
 from ich_lib.words.page import PageProblem
+from tests.browsing import MOUNT, tab
 
 UNKNOWN = (session.UNKNOWN_WINDOW, None, None)
 
@@ -81,6 +82,19 @@ def test_a_row_is_the_line_of_the_archive_and_a_study_that_cannot_be_read_has_it
 def test_scoring_ends_where_nobody_waits_any_more(folder, models):
     studies = many.list_upload([str(folder / "both.zip")])
     assert list(many.score_studies(studies, models, UNKNOWN, lambda: False)) == []
+
+
+def test_on_a_phone_each_study_can_be_opened_without_scrolling_sideways(browser):
+    found = {"sentences": {"en": "Bleeding likely on 7 of 34 slices, about 31 mL, pattern most like epidural."}}
+    row = {"study": "", "finding": "bleeding", "any": 0.9, "volume_ml": 31.0, "warnings": [], "seconds": 5.0} | found
+    studies = [many.Study("a_head_with_a_long_name.nii.gz", (), None), many.Study("b", (), None)]
+    parts = viewer.studies_html()
+    with tab(browser, viewport={"width": 390, "height": 844}) as page:
+        page.set_content(f"<div id='here'>{parts.html_template}</div><style>#here {{ {parts.css_template} }}</style>")
+        page.evaluate(MOUNT, [parts.js_on_load, many.table_payload(studies, [row, row])])
+        for button in page.locator(".studies tbody button").all():
+            box = button.bounding_box()
+            assert box["x"] + box["width"] <= 390 - 20
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+cmd", "-1", "@x", "\tx"])

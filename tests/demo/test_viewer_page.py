@@ -1,5 +1,6 @@
 """The viewer alone in a real Chromium: every control, on a result with known synthetic numbers."""
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -590,6 +591,25 @@ def test_a_phone_has_one_column_and_buttons_that_a_finger_hits(phone):
     assert min(filter(None, heights)) >= 34
 
 
+def test_on_a_phone_no_word_covers_another_below_the_picture(phone):
+    phone.check("input[name=heat]")
+    phone.locator(".neuro").click()
+    phone.evaluate(SETTLE)
+    boxes = [phone.locator(place).bounding_box() for place in (".picture", ".where", ".sided", ".legend")]
+    phone.locator(".neuro").click()
+    phone.uncheck("input[name=heat]")
+    for above, below in itertools.pairwise(boxes):
+        assert above["y"] + above["height"] <= below["y"] + 1
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_on_a_phone_the_list_of_keys_leaves_more_room_for_what_they_do(browser, tag):
+    with mount_viewer(browser, result(), locale=tag, viewport={"width": 390, "height": 844}) as page:
+        page.click(".ask")
+        keys, meaning = (page.locator(f".legend-of-keys {part}").first.bounding_box() for part in ("dt", "dd"))
+        assert meaning["width"] > 1.2 * keys["width"]
+
+
 # ---- threshold and truth --------------------------------------------------------------------------------------------
 
 
@@ -985,6 +1005,14 @@ def test_text_has_a_contrast_of_4_5_and_parts_of_3_in_light_and_dark(browser, sc
         assert page.evaluate(CONTRAST) == []
         paper = page.evaluate("() => getComputedStyle(document.querySelector('.report')).backgroundColor")
         assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 28, 36)"}[scheme]
+
+
+def test_the_reasons_for_no_finding_are_dark_on_a_dark_page(browser):
+    with mount_viewer(browser, doubtful_result(), color_scheme="dark") as page:
+        assert "refused" in page.get_attribute(".strange", "class")
+        assert page.evaluate(CONTRAST) == []
+        ground = page.evaluate("() => getComputedStyle(document.querySelector('.strange')).backgroundColor")
+        assert max(map(int, re.findall(r"\d+", ground))) < 80
 
 
 def test_nothing_moves_by_itself_for_those_who_want_less_motion(browser):

@@ -17,7 +17,7 @@ from ich_lib.demo.answers import Answers, ModelPair
 from ich_lib.demo.gradio_import import gr
 from ich_lib.prepare.anatomy import find_cavity
 from ich_lib.scan import Scan, axial_affine
-from tests.browsing import SETTLE, mount_viewer, open_chromium, settle
+from tests.browsing import SETTLE, grave, mount_viewer, open_chromium, settle
 from tests.viewed import doubtful_result, result
 
 SHAPE, SPACING_MM = (30, 120, 110), (5.0, 1.6, 1.8)  # three unequal distances
@@ -459,6 +459,14 @@ def test_a_browser_without_webgl_says_so_and_asks_nothing(drawing):
         page.keyboard.press("p")
         assert page.inner_text(".solid-note").startswith("This browser cannot draw in 3D")
         assert page.evaluate("() => window.triggered") is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave_in_the_dialog(drawing, head, scheme):
+    with mount_viewer(drawing, result(), color_scheme=scheme) as page:
+        page.evaluate("() => (([document.title, document.documentElement.lang] = ['Viewer', 'en']))")
+        drawn(page, head[2])
+        assert grave(page) == []
 
 
 @pytest.mark.parametrize("width", [390, 768, 1440])

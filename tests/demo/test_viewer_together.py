@@ -102,6 +102,25 @@ def test_each_has_the_name_of_its_model_above_it_and_both_open_on_one_slice(both
     assert first == second
 
 
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
+def test_both_pictures_are_as_large_and_as_high_and_each_result_stands_below(browser, width):
+    """The second model scores slices only and has fewer switches."""
+    first, second = (viewer.payload(one, truth=findings()[0].mask) for one in findings())
+    second = second | {"report": second["report"] | {"has_mask": False}}
+    with tab(browser, viewport={"width": width, "height": 1000}) as page:
+        open_page(page, "")
+        page.evaluate("([one, two]) => (acts.here(one), acts.there(two))", [first, second])
+        page.wait_for_function(DECODED)
+        states(page)
+        assert page.locator(".viewer").nth(1).locator("input[name=fill]").is_hidden()
+        one, two = (box.bounding_box() for box in page.locator(".picture").all())
+        assert {name: one[name] for name in ("y", "width", "height")} == {
+            name: pytest.approx(two[name], abs=1) for name in ("y", "width", "height")
+        }
+        desk, report = (page.locator(part).first.bounding_box() for part in (".desk", ".report"))
+        assert report["y"] >= desk["y"] + desk["height"]
+
+
 def test_a_scan_that_only_one_shows_moves_no_other(both):
     other = {**viewer.payload(result(shape=(7, 60, 80)))}
     both.evaluate("(payload) => window.acts.there(payload)", other)

@@ -36,11 +36,19 @@ function speakLabel(node) {
   if (node.ariaLabel !== say(key)) node.ariaLabel = say(key);
 }
 
+// Figures come as the server writes them; German and Spanish have a comma in them.
+function localized(values) {
+  const mark = (0.5).toLocaleString(language)[1], spoken = (value) => (/^\d+\.\d+$/.test(value) ? String(value).replace(".", mark) : value);
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, spoken(value)]));
+}
+
 // What the server says names its sentence; a refusal of a reader comes in every language.
 function speakStatus(part) {
   const { say: key, values, refused } = part.dataset;
-  const text = key ? say(key, values ? JSON.parse(values) : {}) : JSON.parse(refused)[language];
+  const text = key ? say(key, values ? localized(JSON.parse(values)) : {}) : JSON.parse(refused)[language];
   if (part.textContent !== text) part.textContent = text;
+  if (part.matches(".wrong") && !part.shown) part.scrollIntoView({ block: "nearest" });
+  part.shown = true;
 }
 
 // "1: Head, 10 slices, 12 mm apart, kernel H31s": the description is the hospital's, the rest is ours.
@@ -82,7 +90,7 @@ function speakInput(input) {
   if (input.value !== input.shown) input.english = input.value;
   const key = keyOf.get(input.english), text = key ? say(key) : speakSeries(input.english ?? "");
   if (text && input.value !== text) input.value = text;
-  input.shown = input.value;
+  input.shown = input.title = input.value; // all of it, where the field is too short
 }
 
 const words = (part) => part.querySelector("[data-testid='block-info'], [data-testid='block-label']").textContent.trim();

@@ -9,7 +9,7 @@ function made(tag, text, className = "") {
   return Object.assign(document.createElement(tag), { textContent: text ?? "", className });
 }
 
-const COLUMNS = ["study", "finding", "any", "ml", "warnings", "time", "open"];
+const COLUMNS = ["study", "open", "finding", "any", "ml", "warnings", "time"];
 
 function fill() {
   const { value, language } = memory;
@@ -41,9 +41,9 @@ function row(name, found, k) {
   open.addEventListener("click", () => show(k));
   if (!found.failed) cell.append(open);
   line.append(
-    made("td", found.sentences[memory.language], "finding"),
+    cell, made("td", found.sentences[memory.language], "finding"),
     number(found.any, (share) => Math.round(100 * share) + " %"), number(found.volume_ml, (ml) => decimal(ml, 1)), warnings(found.warnings),
-    number(found.seconds, (seconds) => decimal(seconds, 1) + " s"), cell,
+    number(found.seconds, (seconds) => decimal(seconds, 1) + " s"),
   );
   return line;
 }

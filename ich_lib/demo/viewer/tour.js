@@ -1,7 +1,9 @@
 // ---- the guided first minute: five steps beside what they speak of; offered, never forced, and the choice is remembered
 
 const TOUR = "ich-tour"; // what the browser keeps: that somebody took it, or would not
-const STEPS = [["slices", ".stage"], ["finding", ".report .sentence"], ["truth", ".layers"], ["sees", ".sees"], ["own", "#files"]];
+// Of a scan without a truth there is no such switch, and the row stands for it.
+const SWITCH = ".layers > .with-truth:not([hidden]), .layers:not(:has(> .with-truth:not([hidden])))";
+const STEPS = [["slices", ".stage"], ["finding", ".report .sentence"], ["truth", SWITCH], ["sees", ".sees"], ["own", "#files"]];
 const tour = { step: -1, card: null, ring: null };
 
 const tourTarget = () => {
