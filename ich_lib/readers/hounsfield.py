@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ich_lib.grammar import count
 from ich_lib.readers.refusal import ReadError
 from ich_lib.scan import HIGHEST_HU, LOWEST_HU, Scan
 
@@ -45,7 +46,7 @@ def _without_numbers(hu: np.ndarray, name: str) -> str:
     if not good.any():
         raise ReadError(f"{name} holds no number in any voxel (all NaN). Export it again.", code="no HU")
     hu[~good] = LOWEST_HU
-    return f"{hu.size - np.count_nonzero(good)} voxels held no number and were taken as air."
+    return f"{count(hu.size - np.count_nonzero(good), 'voxel')} held no number and became air."
 
 
 def refuse_constant(name: str, low: float, high: float) -> None:
