@@ -3,9 +3,9 @@
 Read the modules in this order. What is it: sniff. Where is it: piece, archive with entry, zips, tars, sevens, disc,
 gather. Scan, mask or another window: roles. DICOM: inflate, protocol, acquisition, header, descriptions, series,
 ranking, choice, stack, geometry, slabs, codecs, stored, dicom. NIfTI: nifti_files, skull, nifti_place, nifti. Pictures:
-pixels, ct_numbers, frame, picture, renders, ct_ich_folder. Several studies in one upload: parts. The mask of a scan:
-mask_values, truth. All of them raise `ReadError`. LIMITS is the one table of limits, and child runs everything in a
-separate process.
+pixels, ct_numbers, frame, renders, views, picture, ct_ich_folder. Several studies in one upload: parts. The mask of a
+scan: mask_values, truth. All of them raise `ReadError`. LIMITS is the one table of limits, and child runs everything in
+a separate process.
 """
 
 import os
@@ -24,8 +24,10 @@ from ich_lib.readers.parts import below
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.roles import split_masks
 from ich_lib.readers.sniff import ARCHIVES, PAIR_HEADERS, PICTURES, in_words
 from ich_lib.readers.truth import read_truth
+from ich_lib.readers.views import fits_usual_windows
 from ich_lib.scan import Scan
 
 _UNPACK = "Unpack it on your computer and give the folder, or zip the files."
@@ -109,7 +111,9 @@ def _nifti(pieces: list[Piece], name: str) -> Scan:
 
 
 def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
-    return read_patient_folder(pieces, name) if is_patient_folder(pieces) else read_pictures(pieces, name, window)
+    if is_patient_folder(pieces) and not fits_usual_windows(split_masks(pieces)[0]):
+        return read_patient_folder(pieces, name)
+    return read_pictures(pieces, name, window)
 
 
 def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:

@@ -33,6 +33,14 @@ FILLED_IN = {  # expressions in the source whose values are words, to examples o
     "' and on '.join(dict.fromkeys(apart))": ["foot and head", "left and right and on front and back"],
     "_ORDINAL[turned.across]": ["first", "second", "third"],
     "_ORDINAL[was]": ["third"],
+    "sample": [
+        "its pictures have other names than those in brain.",
+        "its pictures have another size than those in brain.",
+        "a file holds several pictures.",
+        "pictures of 8 bits are needed.",
+        "it shows the same window as brain.",
+        "it has too few grays in common with brain.",
+    ],
     "taken[factor]": ["mm", "meters", "microns"],
     "unit_name": ["mm", "meters", "microns"],
 }

@@ -378,6 +378,13 @@ def three(scan):
     )
 
 
+def three_in_hu(scan):
+    assert scan.hu_known
+    planted = np.stack([frames.case().scan.hu[k] for k in (18, 19, 20)])
+    np.testing.assert_allclose(scan.hu.clip(1, 79), planted.clip(1, 79), atol=0.2)
+    np.testing.assert_allclose(scan.hu, planted.clip(-800, 2000), atol=5.6)
+
+
 def four(scan):
     np.testing.assert_allclose(
         [frames.pixels(scan, k) for k in range(4)], [frames.gray(k) for k in range(10, 14)], atol=1
@@ -692,8 +699,24 @@ ROWS = (
         "pictures",
         "a folder for each window",
         NOTED,
-        "Read: the folder brain_window",
+        "rebuilt from the pictures of brain_window (40/80) and bone_window (600/2800)",
         folders(bone_window=(600, 2800), brain_window=(40, 80)),
+        three_in_hu,
+    ),
+    Row(
+        "pictures",
+        "folders of windows with other names",
+        NOTED,
+        "and above 2000 HU the picture is black or white",
+        folders(W80_L40=(40, 80), subdural=(80, 200), bone=(600, 2800)),
+        three_in_hu,
+    ),
+    Row(
+        "pictures",
+        "folders of windows that show other slices",
+        NOTED,
+        "bone was not used for HU",
+        folders(brain=(40, 80), bone=(-600, 1500)),
         three,
     ),
     Row("pictures", "two patients", REFUSED, "Give one of them", folders(p049=(40, 80), p050=(40, 80))),
