@@ -32,6 +32,24 @@ def ball(z_mm, *, side_mm=0.0):
     return hu
 
 
+def tilted(z_mm, lean_deg, **tags):
+    """Slices whose middles are at these heights and which rise to the back; the head is the same."""
+    cos, sin = np.cos(np.radians(lean_deg)), np.sin(np.radians(lean_deg))
+    side = (np.arange(SIDE) - (SIDE - 1) / 2) * PIXEL_MM
+    x, down = np.meshgrid(side, side)
+    found = []
+    for k, z in enumerate(z_mm):
+        hu = np.where(np.hypot(x, down * cos) < 33, 30, -1000)
+        hu[x**2 + (down * cos) ** 2 + (z + down * sin) ** 2 < RADIUS_MM**2] = BLOOD_HU
+        place = {
+            "ImagePositionPatient": [-35.25, -35.25 * cos, float(z) - 35.25 * sin],
+            "ImageOrientationPatient": [1, 0, 0, 0, float(cos), float(sin)],
+            "InstanceNumber": 201 + k,
+        }
+        found.append(Image(float(z), hu, place | tags))
+    return found
+
+
 def images(z_mm, **tags):
     return [Image(float(z), ball(z), dict(tags)) for z in z_mm]
 
@@ -59,7 +77,7 @@ def write(folder, found, *, lean_deg=0.0):
 
 
 def blood_ml(scan):
-    return scan.volume_ml(scan.hu == BLOOD_HU)
+    return scan.volume_ml((scan.hu > (BLOOD_HU + 30) / 2) & (scan.hu < 100))
 
 
 @dataclass(frozen=True)
@@ -129,6 +147,12 @@ def own_series() -> list[Image]:
     return [replace(image, tags={"SeriesInstanceUID": generate_uid()}) for image in images(heights())]
 
 
+def tilted_base(lean_deg: float, up_to: int = 22, first: int = 20) -> list[Image]:
+    """The lower part of the ball tilted, the upper one straight."""
+    return [*tilted(heights()[:up_to], lean_deg), *images(heights()[first:])]
+
+
+LAID = "they were laid on"
 CHANGES, TWICE, FAR = "The distance of the slices changes between", "where others of the series lie", "far from the"
 STACKS = (
     Stack("even slices", "", lambda: images(heights())),
@@ -148,5 +172,7 @@ STACKS = (
     Stack("strays on both sides", FAR, lambda: with_strays(-120, 160)),
     Stack("one image without position", "without a position", lambda: without_position("ImagePositionPatient")),
     Stack("a series for every file", "taken for one,", own_series),
+    Stack("base tilted by 15 degrees", LAID, lambda: tilted_base(15)),
+    Stack("base tilted by -20 degrees", LAID, lambda: tilted_base(-20, up_to=23)),
     Stack("field moved sideways above", "they were moved to their place", lambda: sideways(17)),
 )

@@ -2,10 +2,10 @@
 
 Read the modules in this order. What is it: sniff. Where is it: piece, archive with entry, zips, tars, sevens, disc,
 gather. Scan, mask or another window: roles. DICOM: inflate, protocol, acquisition, header, descriptions, series,
-ranking, choice, stack, geometry, slabs, codecs, stored, dicom. NIfTI: nifti_files, skull, nifti_place, nifti. Pictures:
-pixels, ct_numbers, frame, renders, views, picture, ct_ich_folder. Several studies in one upload: parts. The mask of a
-scan: mask_values, truth. All of them raise `ReadError`. LIMITS is the one table of limits, and child runs everything in
-a separate process.
+ranking, choice, stack, geometry, tilts, slabs, codecs, stored, dicom. NIfTI: nifti_files, skull, nifti_place, nifti.
+Pictures: pixels, ct_numbers, frame, renders, views, picture, ct_ich_folder. Several studies in one upload: parts. The
+mask of a scan: mask_values, truth. All of them raise `ReadError`. LIMITS is the one table of limits, and child runs
+everything in a separate process.
 """
 
 import os

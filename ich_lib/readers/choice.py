@@ -8,6 +8,7 @@ from ich_lib.readers.header import Slice
 from ich_lib.readers.ranking import ranked
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.series import Series, series_of
+from ich_lib.readers.tilts import tilt_deg
 from ich_lib.scan import Scan
 
 _MOST_NAMED = 8  # in one sentence
@@ -109,11 +110,12 @@ def _series_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
 
 
 def _uid_note(chosen: Series) -> tuple[str, ...]:
-    uids = len({item.series for item in chosen.slices})
+    parallel = [item for item in chosen.slices if tilt_deg(item, chosen.first) is None]
+    uids = len({item.series for item in parallel})
     if uids == 1:
         return ()
-    named = "a series each" if uids == len(chosen.slices) else f"{uids} series"
-    return (f"{len(chosen.slices)} files named {named}; they were taken for one, as all the rest agrees.",)
+    named = "a series each" if uids == len(parallel) else f"{uids} series"
+    return (f"{len(parallel)} files named {named}; they were taken for one, as all the rest agrees.",)
 
 
 def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
