@@ -110,6 +110,8 @@ class Stack:
 
 BELOW_AND_ABOVE = np.concatenate([heights()[:20], heights()[20::2]])  # 2.5 mm, then 5 mm
 
+THREE_DISTANCES = np.concatenate([np.arange(-50, -20, 0.625), np.arange(-20, 5, 2.5), np.arange(5, 51, 5.0)])
+
 
 def rounded(step_mm: float, digits: int, count: int, missing: tuple[int, ...] = ()) -> list[Image]:
     """Slices whose positions have few digits."""
@@ -159,6 +161,7 @@ STACKS = (
     Stack("2.5 mm below, 5 mm above", f"{CHANGES} 2.5 and 5.0 mm", lambda: images(BELOW_AND_ABOVE)),
     Stack("5 mm below, 2.5 mm above", f"{CHANGES} 2.5 and 5.0 mm", lambda: images(-BELOW_AND_ABOVE[::-1])),
     Stack("the same, tilted gantry", f"{CHANGES} 2.4 and 4.8 mm", lambda: images(BELOW_AND_ABOVE), lean_deg=15),
+    Stack("0.625, then 2.5, then 5 mm", f"{CHANGES} 0.6 and 5.0 mm", lambda: images(THREE_DISTANCES)),
     Stack("positions in whole mm", "", lambda: rounded(2.5, 0, 40)),
     Stack("positions in tenths of mm", "", lambda: rounded(0.625, 1, 160)),
     Stack("positions in tenths, one slice missing", "one is missing", lambda: rounded(0.625, 1, 160, (80,)), 0.04),

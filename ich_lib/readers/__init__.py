@@ -32,6 +32,7 @@ from ich_lib.scan import Scan
 
 _UNPACK = "Unpack it on your computer and give the folder, or zip the files."
 _WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
+    **{f"a gzip file that holds {kind.upper()}": _UNPACK for kind in ARCHIVES},
     "a RAR archive": _UNPACK,
     "a CAB archive": _UNPACK,
     "a Zstandard archive": _UNPACK,
@@ -107,7 +108,7 @@ def read(
 
 def _nifti(pieces: list[Piece], name: str) -> Scan:
     piece, notes = one_volume(pieces, name)
-    return ensure_hu(read_nifti(piece), piece.name).with_notes(*notes)
+    return ensure_hu(read_nifti(piece), piece.name, any_offset=True).with_notes(*notes)
 
 
 def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
@@ -123,7 +124,8 @@ def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
         return ReadError(
             f"{where} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}", code="no scan"
         )
-    kind, number = Counter(kinds.values()).most_common(1)[0]
+    ranked = Counter(kinds.values()).most_common()
+    kind, number = next((pair for pair in ranked if pair[0] in _WAY_OUT), ranked[0])
     return ReadError(
         f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
         f"{_WAY_OUT.get(kind, WHAT_IS_READ)}",

@@ -122,12 +122,24 @@ def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
     """Warn first if one upload holds two patients."""
     people = list(dict.fromkeys(series.first.protocol.patient for series in all_series))
     if len(people) == 1:
-        return ()
+        return _studies_note(chosen, all_series)
     here = chosen.first.protocol.patient
     theirs = listed(str(series.number) for series in all_series if series.first.protocol.patient == here)
     return (
         f"These are scans of {len(people)} patients. Only one of them was read: series {theirs} "
         f"{'belong' if ' ' in theirs else 'belongs'} to this patient.",
+    )
+
+
+def _studies_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
+    """Tell if one upload holds two examinations of a patient, whose series may be called the same."""
+    studies = {series.first.protocol.study for series in all_series} - {""}
+    if len(studies) < 2:
+        return ()
+    own = listed(str(one.number) for one in all_series if one.first.protocol.study == chosen.first.protocol.study)
+    return (
+        f"These are {len(studies)} examinations of one patient. Only one of them was read: series {own} "
+        f"{'belong' if ' ' in own else 'belongs'} to it.",
     )
 
 

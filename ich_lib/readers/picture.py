@@ -1,10 +1,12 @@
 """Pictures to a scan. A picture holds neither HU nor mm; what the user does not state stays unknown."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ich_lib.grammar import count
 from ich_lib.prepare.window import WINDOWS, unwindow
 from ich_lib.prepare.window import window as to_gray
 from ich_lib.readers.ct_numbers import hu_of
@@ -21,6 +23,7 @@ from ich_lib.scan import Scan, axial_affine
 
 PLACEHOLDER_MM = (5, 1, 1)
 _WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
+_FEWEST_OF_A_SIZE = 4  # pictures for each one of another size that is left out
 Page = tuple[Piece, int]  # a picture: a file, and the index in it
 _MOST_HU = 1_000_000  # of a window; above this, float32 overflows
 _ASSUMED_NOTE = (
@@ -50,10 +53,11 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     if fit.views:
         return _joined(fit, name, masks_note(masks))
     slices, folder_notes = one_window(slices, name, window if isinstance(window, str) else None)
+    slices, size_notes = _of_one_size(slices)
     pages, slabs = check_pictures(name, sort_pictures(slices))
     values, white = _values(pages, slabs)
     refuse_constant(name, float(values.min()), float(values.max()))
-    notes = (*fit.notes, *folder_notes, *masks_note(masks), *_ASSUMED_NOTE, *slabs.notes(None))
+    notes = (*fit.notes, *folder_notes, *size_notes, *masks_note(masks), *_ASSUMED_NOTE, *slabs.notes(None))
     if len(pages) > 1:
         notes += (_ORDER_NOTE,)
     if white != _WHITE_8_BIT and (numbers := hu_of(values)):
@@ -87,6 +91,20 @@ def _joined(fit: Fit, name: str, notes: tuple[str, ...]) -> Scan:
     order = (_ORDER_NOTE,) if len(pages) > 1 else ()
     notes = (*fit.notes, *rim_notes, *sheet_notes, *notes, *_ASSUMED_NOTE, *slabs.notes(None), *order)
     return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=notes)
+
+
+def _of_one_size(pieces: list[Piece]) -> tuple[list[Piece], tuple[str, ...]]:
+    """The pictures without the few of another size, such as a preview or a logo, and a note."""
+    if len(pieces) <= _FEWEST_OF_A_SIZE:
+        return pieces, ()
+    groups: dict[tuple[int, int], list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[sizes(piece, 1)[0]].append(piece)
+    most = max(groups.values(), key=len)
+    others = len(pieces) - len(most)
+    if not 0 < others * _FEWEST_OF_A_SIZE <= len(most):
+        return pieces, ()
+    return most, (f"Left out: {count(others, 'picture')} of another size.",)
 
 
 def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:
