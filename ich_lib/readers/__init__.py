@@ -58,8 +58,8 @@ def read(
     Args:
         paths: one file, folder or zip, or several files. If the kinds are mixed, DICOM is read, else NIfTI, else
             pictures.
-        window: pictures only: the window of the picture, (level, width) in HU or a name of WINDOWS. None: HU unknown. A
-            CT-ICH patient folder has its own window.
+        window: pictures only: the window of the picture, (level, width) in HU or a name of WINDOWS. None: HU unknown,
+            unless folders of several windows give them (`ich_lib.readers.views`).
         series: DICOM only: the series to read, by its number (from 1, as in the notes) or its description. None: the
             series that a radiologist would open to look for blood: no contrast agent, soft kernel, axial, 3 to 6 mm,
             the whole head. A note names the others.
