@@ -65,7 +65,7 @@ class _Stack:
     @property
     def is_placed(self) -> bool:
         """Whether another part can be laid beside it."""
-        runs_up = nib.aff2axcodes(self.location.affine_ras)[2] == "S"
+        runs_up = bool(nib.aff2axcodes(self.location.affine_ras)[2] == "S")
         return self.location.spacing_known and self.slabs.each == 1 and len(self.hu) > 1 and runs_up
 
     @property
