@@ -45,7 +45,7 @@ def main() -> None:
         corpora = [str(options.corpus)] if options.corpus else []
         limits = [f"-max_total_time={options.seconds}", "-rss_limit_mb=4000", "-timeout=60", "-max_len=40000"]
         limits += [f"-runs={options.runs}", f"-seed={1 if options.runs > 0 else 0}"]
-        atheris.Setup([sys.argv[0], *limits, "-verbosity=0", *corpora, str(seeds)], read_one)
+        atheris.Setup([sys.argv[0], *limits, "-verbosity=0", "-print_final_stats=1", *corpora, str(seeds)], read_one)
         atheris.Fuzz()
 
 

@@ -32,6 +32,24 @@ def ball(z_mm, *, side_mm=0.0):
     return hu
 
 
+def tilted(z_mm, lean_deg, **tags):
+    """Slices whose middles are at these heights and which rise to the back; the head is the same."""
+    cos, sin = np.cos(np.radians(lean_deg)), np.sin(np.radians(lean_deg))
+    side = (np.arange(SIDE) - (SIDE - 1) / 2) * PIXEL_MM
+    x, down = np.meshgrid(side, side)
+    found = []
+    for k, z in enumerate(z_mm):
+        hu = np.where(np.hypot(x, down * cos) < 33, 30, -1000)
+        hu[x**2 + (down * cos) ** 2 + (z + down * sin) ** 2 < RADIUS_MM**2] = BLOOD_HU
+        place = {
+            "ImagePositionPatient": [-35.25, -35.25 * cos, float(z) - 35.25 * sin],
+            "ImageOrientationPatient": [1, 0, 0, 0, float(cos), float(sin)],
+            "InstanceNumber": 201 + k,
+        }
+        found.append(Image(float(z), hu, place | tags))
+    return found
+
+
 def images(z_mm, **tags):
     return [Image(float(z), ball(z), dict(tags)) for z in z_mm]
 
@@ -59,7 +77,7 @@ def write(folder, image_list, *, lean_deg=0.0):
 
 
 def blood_ml(scan):
-    return scan.volume_ml(scan.hu == BLOOD_HU)
+    return scan.volume_ml((scan.hu > (BLOOD_HU + 30) / 2) & (scan.hu < 100))
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,8 @@ class Stack:
 
 
 BELOW_AND_ABOVE = np.concatenate([heights()[:20], heights()[20::2]])  # 2.5 mm, then 5 mm
+
+THREE_DISTANCES = np.concatenate([np.arange(-50, -20, 0.625), np.arange(-20, 5, 2.5), np.arange(5, 51, 5.0)])
 
 
 def rounded(step_mm: float, digits: int, count: int, missing: tuple[int, ...] = ()) -> list[Image]:
@@ -129,12 +149,19 @@ def own_series() -> list[Image]:
     return [replace(image, tags={"SeriesInstanceUID": generate_uid()}) for image in images(heights())]
 
 
+def tilted_base(lean_deg: float, up_to: int = 22, first: int = 20) -> list[Image]:
+    """The lower part of the ball tilted, the upper one straight."""
+    return [*tilted(heights()[:up_to], lean_deg), *images(heights()[first:])]
+
+
+LAID = "they were laid on"
 CHANGES, TWICE, FAR = "The slice spacing varies between", "at positions of other slices", "far from the"
 STACKS = (
     Stack("even slices", "", lambda: images(heights())),
     Stack("2.5 mm below, 5 mm above", f"{CHANGES} 2.5 and 5.0 mm", lambda: images(BELOW_AND_ABOVE)),
     Stack("5 mm below, 2.5 mm above", f"{CHANGES} 2.5 and 5.0 mm", lambda: images(-BELOW_AND_ABOVE[::-1])),
     Stack("the same, tilted gantry", f"{CHANGES} 2.4 and 4.8 mm", lambda: images(BELOW_AND_ABOVE), lean_deg=15),
+    Stack("0.625, then 2.5, then 5 mm", f"{CHANGES} 0.6 and 5.0 mm", lambda: images(THREE_DISTANCES)),
     Stack("positions in whole mm", "", lambda: rounded(2.5, 0, 40)),
     Stack("positions in tenths of mm", "", lambda: rounded(0.625, 1, 160)),
     Stack("positions in tenths, one slice missing", "one is missing", lambda: rounded(0.625, 1, 160, (80,)), 0.04),
@@ -148,5 +175,7 @@ STACKS = (
     Stack("strays on both sides", FAR, lambda: with_strays(-120, 160)),
     Stack("one image without position", "without a position", lambda: without_position("ImagePositionPatient")),
     Stack("a series for every file", "read as one series", own_series),
+    Stack("base tilted by 15 degrees", LAID, lambda: tilted_base(15)),
+    Stack("base tilted by -20 degrees", LAID, lambda: tilted_base(-20, up_to=23)),
     Stack("field moved sideways above", "The shift was removed", lambda: sideways(17)),
 )

@@ -13,6 +13,24 @@ def test_a_number_with_its_noun():
 
 
 @pytest.mark.parametrize(
+    ("noun", "several"),
+    [
+        ("copy of a file", "2 copies of a file"),
+        ("table of contents (DICOMDIR)", "2 tables of contents (DICOMDIR)"),
+        ("file of another kind", "2 files of another kind"),
+        ("family", "2 families"),
+        ("day", "2 days"),
+        ("box", "2 boxes"),
+        ("branch", "2 branches"),
+        ("series of one slice", "2 series of one slice"),
+    ],
+)
+def test_the_plural_is_that_of_what_is_counted(noun, several):
+    assert count(2, noun) == several
+    assert count(1, noun) == f"1 {noun}"
+
+
+@pytest.mark.parametrize(
     ("names", "text"), [("A", "A"), ("AB", "A and B"), ("ABC", "A, B and C"), ("ABCD", "A, B, C and D")]
 )
 def test_names_in_a_sentence(names, text):

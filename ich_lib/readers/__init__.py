@@ -2,10 +2,10 @@
 
 Read the modules in this order. What is it: sniff. Where is it: piece, archive with entry, zips, tars, sevens, disc,
 gather. Scan, mask or another window: roles. DICOM: inflate, protocol, acquisition, header, descriptions, series,
-ranking, choice, stack, geometry, slabs, codecs, stored, dicom. NIfTI: nifti_files, skull, nifti_place, nifti. Pictures:
-pixels, ct_numbers, frame, picture, renders, ct_ich_folder. Several studies in one upload: parts. The mask of a scan:
-mask_values, truth. All of them raise `ReadError`. LIMITS is the one table of limits, and child runs everything in a
-separate process.
+ranking, choice, stack, geometry, tilts, slabs, codecs, stored, dicom. NIfTI: nifti_files, skull, nifti_place, nifti.
+Pictures: pixels, ct_numbers, frame, renders, views, picture, ct_ich_folder. Several studies in one upload: parts. The
+mask of a scan: mask_values, truth. All of them raise `ReadError`. LIMITS is the one table of limits, and child runs
+everything in a separate process.
 """
 
 import os
@@ -24,12 +24,15 @@ from ich_lib.readers.parts import pieces_of_part
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.roles import split_masks
 from ich_lib.readers.sniff import ARCHIVES, PAIR_HEADERS, PICTURES, in_words
 from ich_lib.readers.truth import read_truth
+from ich_lib.readers.views import fits_usual_windows
 from ich_lib.scan import Scan
 
 _UNPACK = "Unpack it on your computer and give the folder, or zip the files."
 _WAY_OUT = dict.fromkeys(ARCHIVES, _UNPACK) | {
+    **{f"a gzip file that holds {kind.upper()}": _UNPACK for kind in ARCHIVES},
     "a RAR archive": _UNPACK,
     "a CAB archive": _UNPACK,
     "a Zstandard archive": _UNPACK,
@@ -55,8 +58,8 @@ def read(
     Args:
         paths: one file, folder or zip, or several files. If the kinds are mixed, DICOM is read, else NIfTI, else
             pictures.
-        window: pictures only: the window of the picture, (level, width) in HU or a name of WINDOWS. None: HU unknown. A
-            CT-ICH patient folder has its own window.
+        window: pictures only: the window of the picture, (level, width) in HU or a name of WINDOWS. None: HU unknown,
+            unless folders of several windows give them (`ich_lib.readers.views`).
         series: DICOM only: the series to read, by its number (from 1, as in the notes) or its description. None: the
             series that a radiologist would open to look for blood: no contrast agent, soft kernel, axial, 3 to 6 mm,
             the whole head. A note names the others.
@@ -105,11 +108,13 @@ def read(
 
 def _nifti(pieces: list[Piece], name: str) -> Scan:
     piece, notes = one_volume(pieces, name)
-    return ensure_hu(read_nifti(piece), piece.name).with_notes(*notes)
+    return ensure_hu(read_nifti(piece), piece.name, any_offset=True).with_notes(*notes)
 
 
 def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
-    return read_patient_folder(pieces, name) if is_patient_folder(pieces) else read_pictures(pieces, name, window)
+    if is_patient_folder(pieces) and not fits_usual_windows(split_masks(pieces)[0]):
+        return read_patient_folder(pieces, name)
+    return read_pictures(pieces, name, window)
 
 
 def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
@@ -120,7 +125,8 @@ def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
             f"{full_name} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}",
             code="no scan",
         )
-    kind, number = Counter(kinds.values()).most_common(1)[0]
+    ranked = Counter(kinds.values()).most_common()
+    kind, number = next((pair for pair in ranked if pair[0] in _WAY_OUT), ranked[0])
     return ReadError(
         f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
         f"{_WAY_OUT.get(kind, WHAT_IS_READ)}",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ich_lib.readers import disc, sevens, tars, zips
 from ich_lib.readers.entry import refuse
-from ich_lib.readers.piece import Piece, is_system_file
+from ich_lib.readers.piece import CONTENTS, Piece, is_system_file
 from ich_lib.readers.refusal import refuse_damaged
 
 _LISTS = {"zip": zips.entries, "tar": tars.entries, "7z": sevens.entries, "disc": disc.entries}
@@ -27,6 +27,8 @@ def unpack(piece: Piece, kind: str) -> list[Piece]:
     piece.open(limit="archive_bytes").close()  # not too large
     path = Path(piece.path)
     with refuse_damaged(piece.name):
-        entries = [entry for entry in _LISTS[kind](path, piece.name) if not is_system_file(entry.path)]
+        everything = list(_LISTS[kind](path, piece.name))
+        entries = [entry for entry in everything if not is_system_file(entry.path)]
+        entries = entries or [entry for entry in everything if entry.path.name == CONTENTS]
         refuse(piece.name, entries, path.stat().st_size)
     return [Piece(entry.path, entry.open) for entry in entries]

@@ -8,6 +8,7 @@ from ich_lib.readers.header import Slice
 from ich_lib.readers.ranking import ranked
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.series import Series, series_of
+from ich_lib.readers.tilts import tilt_deg
 from ich_lib.scan import Scan
 
 _MOST_NAMED = 8  # in one sentence
@@ -113,23 +114,36 @@ def _series_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
 
 
 def _uid_note(chosen: Series) -> tuple[str, ...]:
-    uids = len({item.series for item in chosen.slices})
+    parallel = [item for item in chosen.slices if tilt_deg(item, chosen.first) is None]
+    uids = len({item.series for item in parallel})
     if uids == 1:
         return ()
-    number = "a series UID each" if uids == len(chosen.slices) else f"{uids} series UIDs"
-    return (f"{len(chosen.slices)} files have {number}. They were read as one series because everything else agrees.",)
+    number = "a series UID each" if uids == len(parallel) else f"{uids} series UIDs"
+    return (f"{len(parallel)} files have {number}. They were read as one series because everything else agrees.",)
 
 
 def _people_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
     """Warn first if one upload holds two patients."""
     people = list(dict.fromkeys(series.first.protocol.patient for series in all_series))
     if len(people) == 1:
-        return ()
+        return _studies_note(chosen, all_series)
     patient = chosen.first.protocol.patient
     numbers = listed(str(series.number) for series in all_series if series.first.protocol.patient == patient)
     return (
         f"These are scans of {len(people)} patients. Only one of them was read: series {numbers} "
         f"{'belong' if ' ' in numbers else 'belongs'} to this patient.",
+    )
+
+
+def _studies_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
+    """Tell if one upload holds two examinations of a patient, whose series may be called the same."""
+    studies = {series.first.protocol.study for series in all_series} - {""}
+    if len(studies) < 2:
+        return ()
+    own = listed(str(one.number) for one in all_series if one.first.protocol.study == chosen.first.protocol.study)
+    return (
+        f"These are {len(studies)} examinations of one patient. Only one of them was read: series {own} "
+        f"{'belong' if ' ' in own else 'belongs'} to it.",
     )
 
 

@@ -1,7 +1,7 @@
 """A CT-ICH 1.0.0 patient folder to a scan: each slice has a brain and a bone render, which together give nearly HU.
 
 Layout: `brain/N.jpg`, `bone/N.jpg`, masks `brain/N_HGE_Seg.jpg`; N rises from foot to head. Some files are missing.
-Other data sets have similar folders with other windows; their pictures are PNG.
+Other data sets have similar folders with other windows; `views` reads them.
 """
 
 import re

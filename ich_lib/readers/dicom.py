@@ -1,7 +1,7 @@
 """DICOM files to a scan in Hounsfield units: headers, series, stack, place, then pixels."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import nibabel as nib
@@ -9,8 +9,9 @@ import numpy as np
 import pydicom
 from pydicom.pixels import iter_pixels
 
+from ich_lib.grammar import count
 from ich_lib.prepare.slabs import moved
-from ich_lib.readers import codecs, inflate
+from ich_lib.readers import codecs, inflate, tilts
 from ich_lib.readers.choice import read_one_series
 from ich_lib.readers.geometry import Place, gap_note, place_slices
 from ich_lib.readers.header import Slice, parse_dataset, slices_of
@@ -51,36 +52,98 @@ def read_dicom(
     return replace(scan, notes=(*scan.notes, *left_out))
 
 
+@dataclass(frozen=True)
+class _Stack:
+    """One part of a head: slices that lie parallel."""
+
+    slices: list[Slice]
+    hu: np.ndarray
+    location: Place
+    slabs: Slabs
+    notes: tuple[str, ...]
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether another part can be laid beside it."""
+        runs_up = bool(nib.aff2axcodes(self.location.affine_ras)[2] == "S")
+        return self.location.spacing_known and self.slabs.per_slab == 1 and len(self.hu) > 1 and runs_up
+
+    @property
+    def part(self) -> tilts.Part:
+        """Its slices in their places."""
+        places = np.arange(len(self.hu)) if self.location.places is None else self.location.places
+        return tilts.Part(self.hu, self.location.affine_ras, places)
+
+
 def _read_series(slices: list[Slice], all_slices: list[Slice], name: str) -> Scan:
     # a scan that is too large is refused before its pixels are read
     slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
     for item in slices:
         _refuse_without_rescale(item)
-    tilted = tilt_notes(slices, all_slices)
+    main, *bases = tilts.by_tilt(slices)
+    stack = _read_stack(main, name)
+    joined_notes: tuple[str, ...] = ()
+    read = {id(item) for item in main}
+    for base in bases if stack.is_placed else ():
+        other = _read_stack(base, name)
+        if other.is_placed:
+            stack, notes = _joined(stack, other)
+            joined_notes += notes
+            read |= {id(item) for item in base}
+    left_out = tilt_notes(main, [item for item in all_slices if id(item) not in read])
+    notes = (*left_out, *joined_notes, *stack.notes, *_warnings(slices))
+    scan = _scan(stack.hu, stack.location, stack.slabs, notes, slices[0].window, dicom=not joined_notes)
+    return replace(scan, acquisition=slices[0].acquisition)
+
+
+def _read_stack(slices: list[Slice], name: str) -> _Stack:
     slices, stack_notes = stacked(slices, _are_equal)
     location = place_slices(slices)
     slabs = slabs_of(name, len(slices), slices[0].rows, slices[0].columns)
     hu, pixel_notes = _volume(slices, slabs, location.shifts)
     thin_mm = float(np.linalg.norm(location.affine_ras[:3, 2])) if location.spacing_known else None
     notes = (
-        *tilted,
         *stack_notes,
         *location.notes,
         *_gap_notes(location, hu, slabs, slices[0]),
         *slabs.notes(thin_mm),
         *sorted(pixel_notes),
-        *_warnings(slices),
     )
-    scan = _scan(hu, location, slabs, notes, slices[0].window)
-    return replace(scan, acquisition=slices[0].acquisition)
+    return _Stack(slices, hu, location, slabs, notes)
+
+
+def _joined(main: _Stack, base: _Stack) -> tuple[_Stack, tuple[str, ...]]:
+    """Both parts as one stack of slices like those of the first, and notes."""
+    whole, added, hidden_ml = tilts.lay(main.part, base.part)
+    are_even = main.location.places is None
+    location = replace(main.location, affine_ras=whole.affine_ras, places=None if are_even else whole.places)
+    tilt = tilts.tilt_deg(base.slices[0], main.slices[0]) or 0.0
+    notes = (
+        f"{count(len(base.slices), 'slice')} lie tilted by {tilt:.0f} degrees against the {len(main.slices)} others: "
+        f"they were laid on {count(added, 'slice')} like those.",
+        f"Where both lie, the {len(main.slices)} count.",
+    )
+    if hidden_ml >= 1:
+        notes += (f"Up to {hidden_ml:.0f} mL of the head between the two parts are not seen.",)
+    every_note = tuple(dict.fromkeys((*main.notes, *base.notes)))
+    return _Stack(main.slices, whole.hu, location, Slabs(1, 0, len(whole.hu)), every_note), notes
 
 
 def _scan(
-    hu: np.ndarray, location: Place, slabs: Slabs, notes: tuple[str, ...], window: tuple[float, float] | None
+    hu: np.ndarray,
+    location: Place,
+    slabs: Slabs,
+    notes: tuple[str, ...],
+    window: tuple[float, float] | None,
+    *,
+    dicom: bool,
 ) -> Scan:
-    """Put slices in their places. Uneven slices that do not run from foot to head are put on an even grid."""
+    """Put slices in their places. Uneven slices that do not run from foot to head are put on an even grid.
+
+    `dicom` is whether they are those of the files.
+    """
     places, affine_ras = slabs.places(location.places), slabs.affine(location.affine_ras, 2, places=location.places)
-    as_in_files = location.spacing_known and location.shifts is None and slabs.per_slab == 1
+    as_in_files = dicom and location.spacing_known and location.shifts is None and slabs.per_slab == 1
     if places is not None and nib.aff2axcodes(affine_ras)[2] != "S":
         indices, step = nearest_slices(places)
         hu, affine_ras, places = hu[indices], affine_ras @ np.diag([1, 1, step, 1]), None

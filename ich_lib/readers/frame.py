@@ -109,24 +109,29 @@ def _page(low: np.ndarray) -> np.ndarray:
     return np.isin(pieces, touching[touching > 0])
 
 
-def cut_sheets(volume: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def cut_sheets(volume: np.ndarray, values: np.ndarray | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Cut sheets of several slices apart, if every picture is a sheet with the same layout.
+
+    Args:
+        volume: (sheets, rows, columns) grays.
+        values: of the same shape, to cut in the same way; None for the grays themselves.
 
     Returns:
         (slices, rows, columns), and notes for the user.
     """
     grids = {_grid(page) for page in volume[:: max(len(volume) // 8, 1)]}
+    values = volume if values is None else values
     if len(grids) != 1 or (grid := grids.pop()) is None:
-        return volume, ()
+        return values, ()
     rows, columns = grid
     high, wide = volume.shape[1] // rows, volume.shape[2] // columns
     tiles = [
-        page[r * high : (r + 1) * high, c * wide : (c + 1) * wide]
-        for page in volume
+        (k, slice(r * high, (r + 1) * high), slice(c * wide, (c + 1) * wide))
+        for k in range(len(volume))
         for r in range(rows)
         for c in range(columns)
     ]
-    slices = [tile for tile in tiles if (tile > _BLACK).mean() > _EMPTY]
+    slices = [values[tile] for tile in tiles if (volume[tile] > _BLACK).mean() > _EMPTY]
     note = (
         f"{'The picture is a sheet' if len(volume) == 1 else 'The pictures are sheets'} of {rows} x {columns} slices. "
         f"{count(len(slices), 'slice')} cut out row by row; foot to head is assumed."

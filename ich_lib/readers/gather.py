@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ich_lib.readers.archive import unpack
 from ich_lib.readers.limits import LIMITS
-from ich_lib.readers.piece import Piece, is_system_file, printable_name
+from ich_lib.readers.piece import CONTENTS, Piece, is_system_file, printable_name
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.sniff import ARCHIVES
 
@@ -76,4 +76,5 @@ def _exists(path: Path) -> bool:
 def _walk(folder: Path) -> list[Piece]:
     inside = (path for path in folder.rglob("*") if not is_system_file(path.relative_to(folder)))
     files = islice((path for path in inside if path.is_file()), LIMITS["files"] + 1)
-    return [Piece(path, root=folder) for path in sorted(files)]
+    found = sorted(files) or [path for path in [folder / CONTENTS] if path.is_file()]
+    return [Piece(path, root=folder) for path in found]

@@ -32,7 +32,7 @@ _NEEDED = (  # noqa: SIM905
     "SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesDescription SeriesNumber AcquisitionNumber InstanceNumber "
     "Modality ImageType Rows Columns SamplesPerPixel NumberOfFrames ImagePositionPatient ImageOrientationPatient "
     "PixelSpacing SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
-    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
+    "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence FrameOfReferenceUID"
 ).split()
 _TAGS = [Tag(name) for name in dict.fromkeys((*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS, *_IDENTIFYING))]
 _CONTENTS = "table of contents (DICOMDIR)"
@@ -61,6 +61,7 @@ class Slice:
         pass_number: AcquisitionNumber, which counts the passes of the scanner; 0 if it is missing.
         protocol: how the series was made, to choose among series.
         acquisition: how the image was made, to recognize scans that are not a native head CT.
+        frame_uid: FrameOfReferenceUID; positions of one frame can be compared. "" if it is missing; never shown.
     """
 
     piece: Piece
@@ -84,6 +85,7 @@ class Slice:
     pass_number: int = 0
     protocol: Protocol = NO_PROTOCOL
     acquisition: Acquisition = UNKNOWN_ACQUISITION
+    frame_uid: str = ""
 
 
 def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
@@ -211,6 +213,7 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
             pass_number=_whole(header, "AcquisitionNumber"),
             protocol=protocol,
             acquisition=acquisition_of(frame, description),
+            frame_uid=str(header.get("FrameOfReferenceUID") or ""),
         )
 
 

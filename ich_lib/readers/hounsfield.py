@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ich_lib.grammar import count
+from ich_lib.readers.ct_numbers import hu_of
 from ich_lib.readers.refusal import ReadError
 from ich_lib.scan import HIGHEST_HU, LOWEST_HU, Scan
 
@@ -12,9 +14,14 @@ _SAMPLED_PX = 128  # one side
 _TISSUE_HU, _TISSUE_SHARE = (0, 80), 0.01  # brain, blood, CSF
 
 
-def ensure_hu(scan: Scan, name: str) -> Scan:
+def ensure_hu(scan: Scan, name: str, *, any_offset: bool = False) -> Scan:
     """Replace values that are not numbers by air, check that the rest looks like HU, clip to 12 bits. Changes
     `scan.hu`.
+
+    Args:
+        scan: as read.
+        name: for messages.
+        any_offset: whether values such as HU + 1024 become HU.
 
     Returns:
         The scan; with `hu_known` False and a note if the values cannot be HU.
@@ -29,6 +36,10 @@ def ensure_hu(scan: Scan, name: str) -> Scan:
         low, high = float(hu.min()), float(hu.max())
     refuse_constant(name, low, high)
     is_known = scan.hu_known and _is_like_hu(hu)
+    if any_offset and scan.hu_known and not is_known and (numbers := hu_of(hu)):
+        shifted, how = numbers
+        notes.append(f"The values are CT numbers ({how}), without the offset in the header: HU were made of them.")
+        return replace(scan, hu=shifted).with_notes(*notes)
     if scan.hu_known and not is_known:
         notes.append(
             f"The values run from {low:g} to {high:g}, which does not look like Hounsfield units of a head "
@@ -45,7 +56,7 @@ def _without_numbers(hu: np.ndarray, name: str) -> str:
     if not good.any():
         raise ReadError(f"{name} holds no number in any voxel (all NaN). Export it again.", code="no HU")
     hu[~good] = LOWEST_HU
-    return f"{hu.size - np.count_nonzero(good)} voxels held no number and were taken as air."
+    return f"{count(hu.size - np.count_nonzero(good), 'voxel')} held no number and became air."
 
 
 def refuse_constant(name: str, low: float, high: float) -> None:

@@ -1,11 +1,14 @@
 """Pictures to a scan. A picture holds neither HU nor mm; what the user does not state stays unknown."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ich_lib.grammar import count
 from ich_lib.prepare.window import WINDOWS, unwindow
+from ich_lib.prepare.window import window as to_gray
 from ich_lib.readers.ct_numbers import hu_of
 from ich_lib.readers.frame import cut_sheets, is_mask, paint_rim, refuse_mask
 from ich_lib.readers.hounsfield import refuse_constant
@@ -15,16 +18,19 @@ from ich_lib.readers.pixels import gray, sizes
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.roles import folders_of, masks_note, one_window, split_masks
 from ich_lib.readers.slabs import Slabs, slabs_of
+from ich_lib.readers.views import Fit, fit_views
 from ich_lib.scan import Scan, axial_affine
 
 PLACEHOLDER_MM = (5, 1, 1)
 _WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
+_FEWEST_OF_A_SIZE = 4  # pictures for each one of another size that is left out
 Page = tuple[Piece, int]  # a picture: a file, and the index in it
 _MOST_HU = 1_000_000  # of a window; above this, float32 overflows
 _ASSUMED_NOTE = (
     "Left and right are assumed: the patient's right is on the left of the picture, as in radiology.",
     "Pixel size and slice distance are unknown, so no volume in mL is given.",
 )
+_ORDER_NOTE = "The slices are in the order of their file names; foot to head is assumed."
 
 
 def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
@@ -43,13 +49,17 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     slices, masks = split_pictures(pieces)
     if not slices:
         raise ReadError(f"{name} holds only masks, no slice. Give the pictures of the slices too.", code="no scan")
+    fit = fit_views(slices) if window is None else Fit()
+    if fit.views:
+        return _joined(fit, name, masks_note(masks))
     slices, folder_notes = one_window(slices, name, window if isinstance(window, str) else None)
+    slices, size_notes = _of_one_size(slices)
     pages, slabs = check_pictures(name, sort_pictures(slices))
     values, white = _values(pages, slabs)
     refuse_constant(name, float(values.min()), float(values.max()))
-    notes = (*folder_notes, *masks_note(masks), *_ASSUMED_NOTE, *slabs.notes(None))
+    notes = (*fit.notes, *folder_notes, *size_notes, *masks_note(masks), *_ASSUMED_NOTE, *slabs.notes(None))
     if len(pages) > 1:
-        notes += ("The slices are in the order of their file names; foot to head is assumed.",)
+        notes += (_ORDER_NOTE,)
     if white != _WHITE_8_BIT and (numbers := hu_of(values)):
         hu, encoding = numbers
         note = f"The pixels are CT numbers ({encoding}), not grays: HU are known, and no window is needed."
@@ -61,6 +71,40 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     hu, affine = unwindow(unit, level, width), axial_affine(PLACEHOLDER_MM, unit.shape)
     notes = (_window_note(window, level, width), *rim_notes, *sheet_notes, *notes)
     return Scan(hu, affine, hu_known=window is not None, spacing_known=False, notes=notes)
+
+
+def _joined(fit: Fit, name: str, notes: tuple[str, ...]) -> Scan:
+    """HU from several windows. What is a rim or a sheet is seen through the narrowest of them."""
+    pages, slabs = check_pictures(name, sort_pictures(fit.slices))
+    hu = np.zeros((0,))
+    for k, (piece, _) in enumerate(pages):
+        plane = fit.hu(piece)
+        if k == 0:
+            hu = np.zeros((len(slabs), *plane.shape), np.float32)
+        if (slab := slabs.slab_of(k)) >= 0:
+            hu[slab] += plane * np.float32(1 / slabs.per_slab)
+    refuse_constant(name, float(hu.min()), float(hu.max()))
+    unit = to_gray(hu, *fit.windows[0])
+    painted, rim_notes = paint_rim(unit)
+    hu[painted != unit] = hu.min()
+    hu, sheet_notes = cut_sheets(painted, hu)
+    order = (_ORDER_NOTE,) if len(pages) > 1 else ()
+    notes = (*fit.notes, *rim_notes, *sheet_notes, *notes, *_ASSUMED_NOTE, *slabs.notes(None), *order)
+    return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=notes)
+
+
+def _of_one_size(pieces: list[Piece]) -> tuple[list[Piece], tuple[str, ...]]:
+    """The pictures without the few of another size, such as a preview or a logo, and a note."""
+    if len(pieces) <= _FEWEST_OF_A_SIZE:
+        return pieces, ()
+    groups: dict[tuple[int, int], list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[sizes(piece, 1)[0]].append(piece)
+    most = max(groups.values(), key=len)
+    others = len(pieces) - len(most)
+    if not 0 < others * _FEWEST_OF_A_SIZE <= len(most):
+        return pieces, ()
+    return most, (f"Left out: {count(others, 'picture')} of another size.",)
 
 
 def _values(pages: Sequence[Page], slabs: Slabs) -> tuple[np.ndarray, int]:

@@ -9,7 +9,8 @@ from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.sniff import DISC_AT, HEAD_BYTES, UNKNOWN, file_kind
 
-_SYSTEM_FILES = {"__MACOSX", "DICOMDIR", "Thumbs.db", "desktop.ini"}
+CONTENTS = "DICOMDIR"  # of a CD; a sentence says what to do if there is nothing else
+_SYSTEM_FILES = {"__MACOSX", CONTENTS, "Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)

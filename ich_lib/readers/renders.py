@@ -1,4 +1,6 @@
-"""Two 8-bit renders of one slice (brain and bone window) to approximate Hounsfield units."""
+"""8-bit renders of one slice through several windows (such as brain and bone) to approximate Hounsfield units."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,10 +28,34 @@ def hu_from_renders(brain: np.ndarray, bone: np.ndarray) -> np.ndarray:
     """
     if brain.shape != bone.shape:
         raise ValueError(f"brain and bone renders must have one shape; got {brain.shape} and {bone.shape}.")
-    fine = unwindow(brain / np.float32(255), *WINDOWS["brain render"])
-    coarse = unwindow(bone / np.float32(255), *WINDOWS["bone render"])
-    hu = np.where(brain >= 254, np.maximum(coarse, 100), fine)
-    return np.where(brain <= 1, np.minimum(coarse, -20), hu).astype(np.float32)
+    return hu_of_windows([brain, bone], [WINDOWS["brain render"], WINDOWS["bone render"]])
+
+
+def hu_of_windows(renders: Sequence[np.ndarray], windows: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Approximate HU from renders of one slice: each pixel from the narrowest window in which it is not saturated.
+
+    Args:
+        renders: uint8 pictures of one shape, the narrowest window first.
+        windows: (level, width) of each, in HU.
+
+    Returns:
+        float32 HU, the shape of a render, within half a gray of the window that it comes from. What is saturated in
+        all windows stays at their ends.
+
+    Example:
+        >>> import numpy as np
+        >>> from ich_lib.readers.renders import hu_of_windows
+        >>> brain, bone = np.array([0, 128, 255], np.uint8), np.array([0, 77, 170], np.uint8)
+        >>> hu_of_windows([brain, bone], [(40, 80), (600, 2800)]).round().tolist()
+        [-800.0, 40.0, 1067.0]
+    """
+    *finer, widest = zip(renders, windows, strict=True)
+    hu = unwindow(widest[0] / np.float32(255), *widest[1])
+    for render, (level, width) in reversed(finer):
+        low, high = level - width / 2, level + width / 2
+        fine = np.where(render >= 254, np.maximum(hu, high), unwindow(render / np.float32(255), level, width))
+        hu = np.where(render <= 1, np.minimum(hu, low), fine)
+    return hu.astype(np.float32)
 
 
 def hu_from_brain_render(brain: np.ndarray) -> np.ndarray:

@@ -26,6 +26,9 @@ _WINDOW_WORDS = {  # a word of a folder's name to the window
     "bone": "bone",
     "soft": "soft tissue",
 }
+_WINDOW_NAMES = {"window", "windows", "windowed", "win", "wl", "render"}
+_WIDTH = r"(?:ww|w|width|window[\s_-]?width)"
+_LEVEL = r"(?:wl|wc|l|c|level|center|window[\s_-]?(?:level|center))"
 _MIXES = {"rgb", "contrast", "color", "stack"}
 
 
@@ -75,9 +78,10 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
     Raises:
         ReadError: if several folders hold pictures of the same names and do not name their windows.
     """
-    groups = folders_of(pieces)
-    names = [piece.place.stem.casefold() for piece in pieces]
-    if len(set(names)) == len(names):
+    groups = window_folders(pieces)
+    names = [slice_key(piece) if len(groups) > 1 else piece.place.stem.casefold() for piece in pieces]
+    are_windows = len(groups) > 1 and all(folder and window_of(folder[-1]) for folder in groups)
+    if len(set(names)) == len(names) and not are_windows:
         return list(pieces), ()
     if len(groups) == 1:
         repeated = printable_name(next(p.name for p, stem in zip(pieces, names, strict=True) if names.count(stem) > 1))
@@ -86,12 +90,13 @@ def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[
             "known.",
             code="several scans",
         )
-    windows = {folder: window_of(folder[-1]) for folder in groups if folder}
+    windows = {folder: "" if stated_window(folder[-1]) else window_of(folder[-1]) for folder in groups if folder}
     parents = {folder[:-1] for folder in groups}
     if len(windows) < len(groups) or None in windows.values() or len(parents) > 1:
         folders = listed(sorted(printable_name(folder[-1]) if folder else "the top" for folder in groups)[:4])
         raise ReadError(
-            f"{name} holds {len(groups)} folders with pictures of the same names ({folders}). Give one of them.",
+            f"{name} holds {len(groups)} folders with pictures of the same names ({folders}). Give one of them. If "
+            "they are windows of the same slices, name each after its window, such as brain and bone.",
             code="several scans",
         )
     order = [wanted, "brain", "subdural", "stroke", "soft tissue", "bone"]
@@ -111,7 +116,44 @@ def window_of(folder: str) -> str | None:
     windows = [window for word, window in _WINDOW_WORDS.items() if word in words]
     if len(windows) == 1 and not set(words) & _MIXES:
         return windows[0]
-    return "" if windows or set(words) & {"window", "windows", "windowed", "win", "wl", "render"} else None
+    return "" if windows or set(words) & _WINDOW_NAMES else None
+
+
+def window_folders(pieces: Sequence[Piece]) -> dict[tuple[str, ...], list[Piece]]:
+    """Files by their folder. If all are in one folder and their names say windows, as 3_brain.png and 3_bone.png do,
+    each window counts as a folder."""
+    groups = folders_of(pieces)
+    if len(groups) > 1:
+        return groups
+    views: dict[tuple[str, ...], list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        words = re.findall("[a-z]+", piece.place.stem.casefold())
+        view = "_".join(word for word in words if word in _WINDOW_WORDS or word in _WINDOW_NAMES)
+        views[*piece.place.parts[:-1], view].append(piece)
+    keys = {slice_key(piece) for piece in pieces}
+    is_named = all(window_of(view[-1]) for view in views)
+    return views if is_named and len(views) > 1 and 2 * len(keys) < 1.5 * len(pieces) else groups
+
+
+def stated_window(folder: str) -> tuple[float, float] | None:
+    """(level, width) in HU that the name of a folder states: brain_W80_L40, wl40_ww80, window 40 80; None if it does
+    not."""
+    name = folder.casefold()
+    width, level = (re.search(rf"(?<![a-z]){word}[\s_=:-]*(\d+)", name) for word in (_WIDTH, _LEVEL))
+    if width and level:
+        return (float(level[1]), float(width[1])) if float(width[1]) > 0 else None
+    numbers = [float(number) for number in re.findall(r"\d+", name)]
+    if window_of(folder) is None or len(numbers) != 2 or min(numbers) == 0:
+        return None
+    return min(numbers), max(numbers)  # of windows for a head the level is never above the width
+
+
+def slice_key(piece: Piece) -> str:
+    """What a slice is called, without the words for a window: brain/3_brain.png and bone/3_bone.png are one slice."""
+    stem = piece.place.stem.casefold()
+    words = "|".join([*_WINDOW_WORDS, *_WINDOW_NAMES, "tissue"])
+    between = "[^a-z0-9]*"
+    return re.sub(rf"{between}(?<![a-z])({words})(?![a-z]){between}", "_", stem).strip(" _-.") or stem
 
 
 def _rank(order: list[str | None], window: str | None) -> int:

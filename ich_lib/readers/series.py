@@ -9,6 +9,7 @@ import numpy as np
 from ich_lib.grammar import count
 from ich_lib.readers.descriptions import printable_code, printable_words
 from ich_lib.readers.header import Slice
+from ich_lib.readers.tilts import SAME_TILT, continues
 
 _SAME_PLACE_MM = 0.05
 _FEWEST_FILES = 3  # each has its own UID, so they form no series
@@ -89,6 +90,7 @@ def series_of(slices: list[Slice]) -> list[Series]:
     """All series of an upload, by patient, study and number of the scanner."""
     parts = [part for group in _grouped(slices, _key) for part in _reconstructions(group)]
     groups = [merged for family in _by(parts, lambda part: _likeness(part[0])) for merged in _joined(family)]
+    groups = _with_their_bases(groups)
     order = {id(item): k for k, item in enumerate(slices)}
     patients = list(dict.fromkeys(item.protocol.patient for item in slices))
     studies = list(dict.fromkeys(item.protocol.study for item in slices))
@@ -124,7 +126,7 @@ def _grouped(slices: list[Slice], key: Callable[[Slice], Hashable]) -> list[list
 
 
 def _lie_alike(a: Slice, b: Slice) -> bool:
-    is_turned = b.orientation is not None and not _are_close(a.orientation, b.orientation, 0.01)
+    is_turned = b.orientation is not None and not _are_close(a.orientation, b.orientation, SAME_TILT)
     return not is_turned and _are_close(a.pixel_mm, b.pixel_mm, 0.001)
 
 
@@ -140,6 +142,18 @@ def _reconstructions(group: list[Slice]) -> list[list[Slice]]:
     if len(parts) == 1 or _lie_apart(parts):
         return [group]
     return parts
+
+
+def _with_their_bases(groups: list[list[Slice]]) -> list[list[Slice]]:
+    """A base that was scanned at another tilt follows the larger part of its head."""
+    whole: list[list[Slice]] = []
+    for group in sorted(groups, key=len, reverse=True):
+        home = next((larger for larger in whole if continues(larger, group)), None)
+        if home is None:
+            whole.append(list(group))
+        else:
+            home.extend(group)
+    return whole
 
 
 def _likeness(item: Slice) -> Hashable:

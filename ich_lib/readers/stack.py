@@ -14,22 +14,11 @@ from ich_lib.grammar import count
 from ich_lib.readers.geometry import SAME_PLACE_MM, is_even, line_of, sort_slices
 from ich_lib.readers.header import Slice
 from ich_lib.readers.refusal import ReadError
+from ich_lib.readers.tilts import tilt_deg
 
 _FAR_STEPS, _FAR_MM = 4, 20.0  # from the next slice: a stray slice
 _MOST_STRAYS, _STRAY_SHARE = 3, 0.1  # places beyond such a distance; a larger group is a part of the head
 _NEAR_STEPS = 0.4  # of the smaller distance: slices of another pass this close to the first pass are repeats of it
-_MOST_TILT_DEG = 45.0
-
-
-def _shape(item: Slice) -> tuple:
-    """Properties that the slices of one stack share."""
-    axes, sides = item.orientation, item.pixel_mm
-    return (
-        item.rows,
-        item.columns,
-        None if axes is None else tuple(axes.round(2).ravel()),
-        None if sides is None else tuple(sides.round(3)),
-    )
 
 
 def tilt_notes(slices: list[Slice], all_slices: list[Slice]) -> tuple[str, ...]:
@@ -37,25 +26,16 @@ def tilt_notes(slices: list[Slice], all_slices: list[Slice]) -> tuple[str, ...]:
     first = slices[0]
     if first.orientation is None:
         return ()
-    others = [item for item in all_slices if item.series == first.series and _tilt_deg(item, first) is not None]
+    others = [item for item in all_slices if item.series == first.series and tilt_deg(item, first) is not None]
     if not others:
         return ()
-    tilt_deg = max(_tilt_deg(item, first) or 0.0 for item in others)
+    most_deg = max(tilt_deg(item, first) or 0.0 for item in others)
     line = line_of(sort_slices(others))
     extent = "" if line is None else f" ({np.ptp(line.along_mm):.0f} mm of the head)"
     return (
-        f"Left out: {count(len(others), 'slice')} of the same series{extent}, tilted by {tilt_deg:.0f} degrees "
+        f"Left out: {count(len(others), 'slice')} of the same series{extent}, tilted by {most_deg:.0f} degrees "
         f"relative to the {len(slices)} that were read. The model does not see bleeding there.",
     )
-
-
-def _tilt_deg(item: Slice, first: Slice) -> float | None:
-    """The tilt of a slice against another; None if there is none, or if the views are from different sides."""
-    if item.orientation is None or first.orientation is None or _shape(item)[:2] != _shape(first)[:2]:
-        return None
-    cosine = abs(float(np.cross(*item.orientation) @ np.cross(*first.orientation)))
-    angle = float(np.degrees(np.arccos(min(cosine, 1.0))))
-    return angle if 0.5 < angle < _MOST_TILT_DEG else None
 
 
 def stacked(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> tuple[list[Slice], tuple[str, ...]]:

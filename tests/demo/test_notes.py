@@ -35,6 +35,14 @@ FILLED_IN = {  # expressions in the source whose values are words, to examples o
     "_ORDINAL[changed.across]": ["first", "second", "third"],
     "_ORDINAL[across_before]": ["third"],
     "unit_names[factor]": ["mm", "meters", "microns"],
+    "sample": [
+        "its pictures have other names than those in brain.",
+        "its pictures have another size than those in brain.",
+        "a file holds several pictures.",
+        "pictures of 8 bits are needed.",
+        "it shows the same window as brain.",
+        "it has too few grays in common with brain.",
+    ],
     "unit_name": ["mm", "meters", "microns"],
 }
 NO_NOTES = {  # other sentences in these files

@@ -236,7 +236,7 @@ def test_folders_of_equal_names_that_hold_masks_are_masks_whatever_they_are_call
     np.testing.assert_array_equal(read_truth(tmp_path, scan.hu.shape, None), case().truth[18:21])
 
 
-def test_pictures_of_brain_and_bone_that_are_png_are_not_those_of_ct_ich(tmp_path):
+def test_of_brain_and_bone_the_window_that_is_named_is_read_alone(tmp_path):
     for folder, view in (("brain", (40, 80)), ("bone", (600, 2800))):
         for k in (18, 19):
             save(tmp_path / folder / f"{k}.png", gray(k, *view))
@@ -253,7 +253,7 @@ def test_a_folder_around_all_files_makes_no_masks_of_them(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("told", "chosen"), [(None, "brain_window"), ("bone", "bone_window"), ("subdural", "Subdural")], ids=str
+    ("told", "chosen"), [("brain", "brain_window"), ("bone", "bone_window"), ("subdural", "Subdural")]
 )
 def test_of_folders_of_windows_one_is_read(tmp_path, told, chosen):
     views = {"brain_window": (40, 80), "bone_window": (600, 2800), "Subdural": (80, 200)}
@@ -262,14 +262,14 @@ def test_of_folders_of_windows_one_is_read(tmp_path, told, chosen):
             save(tmp_path / folder / f"{k}.png", gray(k, *view))
     scan = read(tmp_path, window=told)
     assert len(scan.hu) == 2
-    level, width = views[chosen] if told else (40, 80)
+    level, width = views[chosen]
     np.testing.assert_allclose(
         scan.hu[1], np.clip(case().scan.hu[19], level - width / 2, level + width / 2), atol=width / 400
     )
     assert f"Read: the folder {chosen}. Left out: " in notes(scan)
 
 
-@pytest.mark.parametrize("first", ["brain_bone_window", "max_contrast_window", "lung window", "bone"])
+@pytest.mark.parametrize("first", ["brain_bone_window", "max_contrast_window", "lung window"])
 def test_the_plain_brain_window_comes_before_mixed_and_unknown_ones(tmp_path, first):
     save(tmp_path / first / "1.png", gray(20, 600, 2800))
     save(tmp_path / "Brain-window" / "1.png", gray())

@@ -6,8 +6,10 @@ with a sentence.
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,10 @@ from pathlib import Path
 import cv2
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -222,6 +226,108 @@ def eighteen(scan):
     np.testing.assert_allclose(scan.hu, np.clip(head(), 0, 80), atol=1)
 
 
+def mixed(folder):
+    """Half of the files of a series are packed by RLE."""
+    files = write_series(folder / "dicom", *laid_out(head(), "LPS"))
+    for path in files[::2]:
+        ds = pydicom.dcmread(path)
+        ds.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+        ds.save_as(path)
+    return folder / "dicom"
+
+
+def signed(folder):
+    ds = ct_dataset(head()[9], intercept=0)
+    ds.PixelRepresentation, ds.BitsStored, ds.HighBit = 1, 16, 15
+    words = head()[9].astype("<i2").view("<u2")
+    ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    ds.PixelData = encapsulate([codec("ljpeg", bitspersample=16)(words)])
+    ds["PixelData"].VR = "OB"
+    ds.save_as(folder / "IM1", enforce_file_format=True)
+    return folder / "IM1"
+
+
+def streamed(folder):
+    """A zip whose sizes stand behind the files, as a server writes it that does not know them yet."""
+
+    class Pipe(io.RawIOBase):
+        written = bytearray()
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.written += data
+            return len(data)
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in study().items():
+            archive.writestr(name, data)
+    assert pipe.written[6] & 8
+    (folder / "study.zip").write_bytes(pipe.written)
+    return folder / "study.zip"
+
+
+def old_names(folder):
+    """A zip of Windows: the names are in code page 437, and nothing says so."""
+    path = zipped(folder / "study.zip", {f"Sch?del/{Path(name).name}": data for name, data in study().items()})
+    path.write_bytes(path.read_bytes().replace(b"Sch?del", b"Sch\x84del"))
+    return path
+
+
+def zip_in_a_folder(folder):
+    (folder / "cd").mkdir()
+    zipped(folder / "cd" / "study.zip", study())
+    (folder / "cd" / "readme.txt").write_text("Open the study with the viewer.")
+    return folder / "cd"
+
+
+def zip_in_gzip(folder):
+    data = zipped(folder / "study.zip", study()).read_bytes()
+    (folder / "study.zip.gz").write_bytes(gzip.compress(data))
+    return folder / "study.zip.gz"
+
+
+def zip_of_contents(folder):
+    return zipped(folder / "cd.zip", {"DICOMDIR": contents(folder).read_bytes()})
+
+
+def cd_with_viewer(folder):
+    write_series(folder / "cd" / "DICOM", *laid_out(head(), "LPS"))
+    (folder / "cd" / "VIEWER.EXE").write_bytes(b"MZ" + bytes(200))
+    (folder / "cd" / "AUTORUN.INF").write_text("[autorun]")
+    frames.save(folder / "cd" / "LOGO.png", frames.gray())
+    contents(folder / "cd")
+    return folder / "cd"
+
+
+def with_a_preview(folder):
+    for k in (18, 19, 20, 21):
+        frames.save(folder / "study" / f"{k}.png", frames.gray(k))
+    frames.save(folder / "study" / "preview.png", cv2.resize(frames.gray(), (40, 40)))
+    return folder / "study"
+
+
+def four_from_18(scan):
+    np.testing.assert_allclose(
+        [frames.pixels(scan, k) for k in range(4)], [frames.gray(k) for k in range(18, 22)], atol=1
+    )
+
+
+def white_is_zero(folder):
+    return frames.save(folder / "a.tif", frames.gray(), tiffinfo={262: 0})  # stored inverted
+
+
+def cmyk(folder):
+    Image.fromarray(frames.gray()).convert("RGB").convert("CMYK").save(folder / "a.jpg", quality=98)
+    return folder / "a.jpg"
+
+
+def about_twenty(scan):
+    np.testing.assert_allclose(frames.pixels(scan), frames.gray(), atol=9)
+
+
 def many(folder):
     affine = np.diag([-1.0, 1, 0.25, 1])
     values = np.repeat(laid_out(head(), "LAS")[0], 40, axis=2)[:, :, :640]
@@ -378,6 +484,13 @@ def three(scan):
     )
 
 
+def three_in_hu(scan):
+    assert scan.hu_known
+    planted = np.stack([frames.case().scan.hu[k] for k in (18, 19, 20)])
+    np.testing.assert_allclose(scan.hu.clip(1, 79), planted.clip(1, 79), atol=0.2)
+    np.testing.assert_allclose(scan.hu, planted.clip(-800, 2000), atol=5.6)
+
+
 def four(scan):
     np.testing.assert_allclose(
         [frames.pixels(scan, k) for k in range(4)], [frames.gray(k) for k in range(10, 14)], atol=1
@@ -521,6 +634,8 @@ ROWS = (
         packed(UID("1.2.840.10008.1.2.4.91"), codec("jpeg2k", level=90, codecformat="j2k", reversible=False)),
     ),
     Row("compressed", "unpacked after a lossy compression", NOTED, LOSS, slices(LossyImageCompression="01"), whole),
+    Row("compressed", "two ways in one series", READ, "", mixed, whole),
+    Row("compressed", "JPEG Lossless, signed, 16 bits", READ, "", signed, plane),
     Row("compressed", "overlay in the high bits", READ, "", overlay, plane),
     Row("compressed", "padding value inside the head", READ, "", water_padding, plane),
     Row(
@@ -550,7 +665,13 @@ ROWS = (
     Row("containers", "one file packed by bzip2", READ, "", alone(bz2.compress, ".bz2"), plane),
     Row("containers", "one file packed by xz", READ, "", alone(lzma.compress, ".xz"), plane),
     Row("containers", "NIfTI packed by xz", READ, "", xz_nifti, whole),
+    Row("containers", "zip written as a stream", READ, "", streamed, whole),
+    Row("containers", "zip of Windows with an umlaut in a name", READ, "", old_names, whole),
+    Row("containers", "CD with its viewer", NOTED, "Left out: 3 files of another kind", cd_with_viewer, whole),
     Row("containers", "DICOMDIR alone", REFUSED, "Give the whole folder", contents),
+    Row("containers", "zip with nothing but a DICOMDIR", REFUSED, "Give the whole folder", zip_of_contents),
+    Row("containers", "folder with a zip in it", REFUSED, UNPACK, zip_in_a_folder),
+    Row("containers", "zip packed by gzip", REFUSED, UNPACK, zip_in_gzip),
     Row("containers", "zip in a zip", REFUSED, UNPACK, nested),
     Row("containers", "zip with a password", REFUSED, "locked with a password", locked),
     Row("containers", "zip bomb", REFUSED, "no scanner uses", lambda f: zipped(f / "a.zip", {"a": bytes(20_000_000)})),
@@ -577,11 +698,13 @@ ROWS = (
         beside(SeriesDescription="Doe"),
         whole,
     ),
+    Row("series", "beside it another examination", NOTED, "2 examinations", beside(StudyInstanceUID="1.9"), whole),
     Row("series", "beside it another patient", NOTED, "scans of 2 patients", beside(PatientID="2"), whole),
     Row("series", "a UID for each file", NOTED, "18 files have a series UID each", single_files(), whole),
     Row("series", "a patient for each file", REFUSED, "of one slice each", single_files(PatientID=str)),
     Row("series", "a damaged file among whole ones", NOTED, "1 damaged file", slices(with_a_damaged_file), whole),
     Row("NIfTI", "one file", READ, "", nifti("scan.nii.gz"), whole),
+    Row("NIfTI", "HU + 1024", NOTED, "CT numbers (HU + 1024)", nifti("a.nii", lambda: head() + 1024), whole),
     Row("NIfTI", "header and image (.hdr, .img)", READ, "", two_halves, with_ml),
     Row("NIfTI", "Analyze 7.5", NOTED, ASSUMED, lambda folder: two_halves(folder, analyze=True), with_ml),
     Row("NIfTI", "the header alone", REFUSED, "Give its .img file too", half),
@@ -692,8 +815,24 @@ ROWS = (
         "pictures",
         "a folder for each window",
         NOTED,
-        "Read: the folder brain_window",
+        "rebuilt from the pictures of brain_window (40/80) and bone_window (600/2800)",
         folders(bone_window=(600, 2800), brain_window=(40, 80)),
+        three_in_hu,
+    ),
+    Row(
+        "pictures",
+        "folders of windows with other names",
+        NOTED,
+        "and above 2000 HU the picture is black or white",
+        folders(W80_L40=(40, 80), subdural=(80, 200), bone=(600, 2800)),
+        three_in_hu,
+    ),
+    Row(
+        "pictures",
+        "folders of windows that show other slices",
+        NOTED,
+        "bone was not used for HU",
+        folders(brain=(40, 80), bone=(-600, 1500)),
         three,
     ),
     Row("pictures", "two patients", REFUSED, "Give one of them", folders(p049=(40, 80), p050=(40, 80))),
@@ -724,6 +863,9 @@ ROWS = (
         drawn("a.png", lambda: frames.colored((255, 0, 0))),
     ),
     Row("pictures", "a color photo", REFUSED, "is a color picture", drawn("a.png", photo)),
+    Row("pictures", "a preview among the slices", NOTED, "1 picture of another size", with_a_preview, four_from_18),
+    Row("pictures", "TIFF whose white is 0", NOTED, "HU unknown", white_is_zero, twenty),
+    Row("pictures", "JPG in CMYK", NOTED, "HU unknown", cmyk, about_twenty),
     Row("pictures", "JPG", NOTED, "HU unknown", picture("a.jpg", quality=100), grays),
     Row("pictures", "TIFF", NOTED, "HU unknown", picture(TIFF), grays),
     Row("pictures", "TIFF, LZW", NOTED, "HU unknown", picture(TIFF, compression="tiff_lzw"), grays),

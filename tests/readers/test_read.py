@@ -165,7 +165,7 @@ def test_voxels_that_are_no_number_become_air_and_are_counted(tmp_path, letters)
     path.write_bytes(nib.Nifti1Image(values, affine).to_bytes())
     scan = read(path)
     np.testing.assert_array_equal(scan.hu[0, 0, :4], [-1024, -1024, -1024, -1000])
-    assert scan.notes == ("3 voxels held no number and were taken as air.",)
+    assert scan.notes == ("3 voxels held no number and became air.",)
 
 
 @pytest.mark.parametrize(("fill", "words"), [(np.nan, "no number in any voxel"), (7, "every voxel is 7")])

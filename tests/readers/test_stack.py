@@ -17,12 +17,15 @@ from tests.stacks import (
     BLOOD_HU,
     COUNT,
     PIXEL_MM,
+    SIDE,
     TRUE_ML,
     Image,
     ball,
     blood_ml,
     heights,
     images,
+    tilted,
+    tilted_base,
     write,
 )
 
@@ -238,15 +241,95 @@ def test_a_scout_of_one_slice_joins_no_series(tmp_path):
     assert "have a series UID each" not in notes_of(scan)
 
 
-def test_a_base_of_another_tilt_is_told_with_what_it_hides(tmp_path):
-    write(tmp_path / "base", images(heights()[:12]), lean_deg=15)
-    write(tmp_path / "top", images(heights()[14:]))
-    scan = read(tmp_path)
+def with_tags(found, **tags):
+    return [Image(image.z_mm, image.hu, image.tags | tags) for image in found]
+
+
+@pytest.mark.parametrize(
+    ("lean_deg", "up_to", "first"),
+    [(15, 22, 20), (-15, 22, 20), (20, 23, 20), (15, 14, 12), (10, 30, 28), (15, 18, 20)],
+)
+def test_a_base_of_another_tilt_is_laid_below_the_others(tmp_path, lean_deg, up_to, first):
+    scan = read(write(tmp_path, tilted_base(lean_deg, up_to, first)))
+    assert blood_ml(scan) == pytest.approx(TRUE_ML, rel=0.02)
+    blood = np.argwhere((scan.hu > 50) & (scan.hu < 100)).mean(axis=0)
+    np.testing.assert_allclose((scan.affine @ [*blood, 1])[:3], 0, atol=0.3)
+    few, many = sorted((up_to, COUNT - first))
+    assert f"{few} slices lie tilted by {abs(lean_deg)} degrees against the {many} others" in notes_of(scan)
+    assert ("of the head between the two parts are not seen" in notes_of(scan)) == (up_to < first)
+    assert "Left out" not in notes_of(scan)
+    assert not scan.dicom
+
+
+def test_the_slices_of_the_larger_part_stay_as_they_are(tmp_path):
+    scan = read(write(tmp_path, tilted_base(15, up_to=14, first=12)))
+    straight = [image.hu for image in images(heights()[12:])]
+    np.testing.assert_array_equal(scan.hu[-len(straight) :], straight)
+
+
+def test_what_the_gap_between_two_tilts_hides_is_told(tmp_path):
+    """A wedge of 15 degrees whose edge is 2.5 mm away: half of its head lies more than half a slice from both."""
+    note = next(
+        note for note in read(write(tmp_path, tilted_base(15, 18, 20))).notes if "between the two parts" in note
+    )
+    x, y = np.meshgrid(*[(np.arange(SIDE) - 23.5) * PIXEL_MM] * 2)
+    wide_mm = 7.5 - y * np.tan(np.radians(15))  # from the base's last slice at -6.25 to the first straight one at 1.25
+    hidden_ml = np.where(np.hypot(x, y) < 33, np.maximum(wide_mm - 2.5, 0), 0).sum() * PIXEL_MM**2 / 1000
+    assert float(note.split()[2]) == pytest.approx(hidden_ml, rel=0.15)
+
+
+TWO = {"SeriesInstanceUID": "1.9", "SeriesNumber": 5, "FrameOfReferenceUID": "1.7"}
+
+
+@pytest.mark.parametrize(
+    ("of_base", "joined"),
+    [
+        ({}, True),
+        ({"SeriesDescription": "Posterior fossa"}, True),
+        ({"FrameOfReferenceUID": "1.8"}, False),
+        ({"FrameOfReferenceUID": None}, False),
+        ({"ContrastBolusAgent": "Iodine"}, False),
+        ({"ConvolutionKernel": "H70h"}, False),
+        ({"SeriesDescription": "C-Spine 3.0"}, False),
+        ({"PatientID": "2"}, False),
+    ],
+    ids=str,
+)
+def test_two_series_are_one_head_in_one_frame_of_reference_only(tmp_path, of_base, joined):
+    top = with_tags(images(heights()[14:]), FrameOfReferenceUID="1.7", ConvolutionKernel="H31s")
+    base = with_tags(tilted(heights()[:16], 15), **({"ConvolutionKernel": "H31s"} | TWO | of_base))
+    scan = read(write(tmp_path, top + base))
+    assert ("they were laid on" in notes_of(scan)) == joined
+    assert ("Not read: series" in notes_of(scan)) != joined
+    if joined:
+        assert blood_ml(scan) == pytest.approx(TRUE_ML, rel=0.02)
+        assert "taken for one" not in notes_of(scan)
+    else:
+        np.testing.assert_array_equal(scan.hu, [image.hu for image in top])
+
+
+def test_a_whole_head_at_another_tilt_stays_a_series_of_its_own(tmp_path):
+    other = with_tags(tilted(heights(), 15), **TWO)
+    scan = read(write(tmp_path, [*with_tags(images(heights()), FrameOfReferenceUID="1.7"), *other]))
+    np.testing.assert_array_equal(scan.hu, [image.hu for image in images(heights())])
+    assert len(scan.series) == 2
+
+
+def test_a_base_without_a_place_is_told_with_what_it_hides(tmp_path):
+    base = with_tags(tilted(heights()[:12], 15), PixelSpacing=None)
+    scan = read(write(tmp_path, [*base, *images(heights()[14:])]))
     assert len(scan.hu) == 26
     assert "Left out: 12 slices of the same series" in notes_of(scan)
     assert "tilted by 15 degrees relative to the 26 that were read. The model does not see bleeding there." in notes_of(
         scan
     )
+
+
+def test_a_base_of_two_tilts_is_laid_below_too(tmp_path):
+    found = [*tilted(heights()[:10], 25), *tilted(heights()[8:20], 12), *images(heights()[17:])]
+    scan = read(write(tmp_path, found))
+    assert blood_ml(scan) == pytest.approx(TRUE_ML, rel=0.02)
+    assert notes_of(scan).count("they were laid on") == 2
 
 
 # --- sideways ------------------------------------------------------------------------------------------------------
