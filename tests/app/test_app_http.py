@@ -93,7 +93,7 @@ def test_an_address_that_answers_is_not_fetched_either(visitor, server):
 
 
 def test_what_is_in_the_cache_already_cannot_be_found_by_its_content(visitor, server, head):
-    """Gradio does not bind the paths of uploads to a session. They are safe because nobody can guess them."""
+    """Gradio does not bind the paths of uploads to a session. They are safe because they cannot be guessed."""
     (place,) = visitor.upload(head)
     folder = place.split("/")[-2]
     assert re.fullmatch("[0-9a-f]{64}", folder)
