@@ -172,7 +172,7 @@ def _inside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _agree(fine: np.ndarray, coarse: np.ndarray, window: Window, other: Window) -> bool:
-    """Whether grays of two windows give the same HU: in the mean, and along a line as steep."""
+    """Whether grays of two windows give the same HU: on average, and along a line as steep."""
     hu, theirs = (
         pixels * (width / 255) + level - width / 2 for pixels, (level, width) in ((fine, window), (coarse, other))
     )

@@ -1,4 +1,4 @@
-"""Folders of two or three windows: together they give HU to half a gray, and what does not belong together is told."""
+"""Folders of two or three windows: together they give HU to half a gray, and what does not belong together is named."""
 
 import numpy as np
 import pytest
