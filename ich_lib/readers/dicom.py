@@ -118,7 +118,7 @@ def _joined(main: _Stack, base: _Stack) -> tuple[_Stack, tuple[str, ...]]:
     are_even = main.location.places is None
     location = replace(main.location, affine_ras=whole.affine_ras, places=None if are_even else whole.places)
     tilt = tilts.tilt_deg(base.slices[0], main.slices[0]) or 0.0
-    notes = (
+    notes: tuple[str, ...] = (
         f"{count(len(base.slices), 'slice')} lie tilted by {tilt:.0f} degrees against the {len(main.slices)} others: "
         f"they were laid on {count(added, 'slice')} like those.",
         f"Where both lie, the {len(main.slices)} count.",

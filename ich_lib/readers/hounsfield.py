@@ -56,7 +56,7 @@ def _without_numbers(hu: np.ndarray, name: str) -> str:
     if not good.any():
         raise ReadError(f"{name} holds no number in any voxel (all NaN). Export it again.", code="no HU")
     hu[~good] = LOWEST_HU
-    return f"{count(hu.size - np.count_nonzero(good), 'voxel')} held no number and became air."
+    return f"{count(int(hu.size - np.count_nonzero(good)), 'voxel')} held no number and became air."
 
 
 def refuse_constant(name: str, low: float, high: float) -> None:

@@ -76,7 +76,7 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
 def _joined(fit: Fit, name: str, notes: tuple[str, ...]) -> Scan:
     """HU from several windows. What is a rim or a sheet is seen through the narrowest of them."""
     pages, slabs = check_pictures(name, sort_pictures(fit.slices))
-    hu = np.zeros((0,))
+    hu: np.ndarray = np.zeros((0, 0, 0), np.float32)
     for k, (piece, _) in enumerate(pages):
         plane = fit.hu(piece)
         if k == 0:
