@@ -72,7 +72,8 @@ class Fit:
         planes = [gray(view.pictures[key]) for view in self.views]
         if any(plane.dtype != np.uint8 for plane in planes):
             raise ReadError(
-                "The pictures have different numbers of bits. Slices of one head are alike: give them alone.",
+                "The pictures have different numbers of bits. All slices of one head have the same number. Give only "
+                "these.",
                 code="several scans",
             )
         return hu_of_windows(planes, self.windows)

@@ -49,7 +49,7 @@ print("picture", picture.shape, " score for any:", scores[0, -1].round(2))
 
 # %% [markdown]
 # ## A heat map by hand
-# The model computes 256 feature maps, averages each over the picture, and adds up these means with one weight each. So
+# The model computes 96 feature maps, averages each over the picture, and adds up these means with one weight each. So
 # the contribution of each *place* to the score is its features times the weights. A map of these contributions is a
 # *class activation map* (CAM).
 #

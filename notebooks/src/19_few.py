@@ -54,7 +54,7 @@ row([hu for hu, _ in pairs], through="brain", masks=[m for _, m in pairs], heigh
 
 # %% [markdown]
 # Ten slices are too few to train a network. Instead we use the *features* of a network that is already trained: the
-# 256 numbers that the shipped model computes for a slice. This model was trained to find bleeds, so this is an easy
+# 96 numbers that the shipped model computes for a slice. This model was trained to find bleeds, so this is an easy
 # case of few-shot learning.
 
 # %%
@@ -233,7 +233,7 @@ plt.show()
 
 # %% [markdown]
 # With one shot, a single draw can give an AUC of 0.8 or of 0.3. With ten shots, prototypes come close to the score
-# of the model itself, which was trained on 236 bleeding slices of 29 patients and on phantoms. Regression is no
+# of the model itself, which was trained on 249 bleeding slices of 29 patients and on phantoms. Regression is no
 # better than the mean of a class. The features did not help here: stamps are as good, within the spread. One
 # possible reason is the size. These phantoms have 64 pixels per side, but the model needs 192, so it gets blurred
 # pictures. Full size was not tried here.

@@ -378,7 +378,9 @@ def test_without_a_pixel_size_there_is_no_ml(tmp_path, spacing):
     assert "no pixel size" in notes_text(scan)
 
 
-@pytest.mark.parametrize(("thickness", "known", "words"), [("5", True, "thickness of 5 mm"), (None, False, "nothing")])
+@pytest.mark.parametrize(
+    ("thickness", "known", "words"), [("5", True, "thickness of 5 mm"), (None, False, "thickness is not known")]
+)
 def test_one_slice_is_as_thick_as_it_says(tmp_path, thickness, known, words):
     files = write_series(tmp_path, *axial(), SliceThickness=thickness)
     scan = read(files[8])
