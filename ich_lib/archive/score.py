@@ -52,7 +52,7 @@ def score(study: str, weights: str, names: Sequence[str] = (), out: str = "", *,
         >>> write_case(phantom(1, bleeds=["epidural"], slices=12, pixels=128), "head")
         >>> line = score("head/scan.nii.gz", "shipped")
         >>> line["finding"], line["slices"], f"{line['volume_ml']:.0f} mL"
-        ('bleeding', 12, '27 mL')
+        ('bleeding', 12, '15 mL')
         >>> score("nowhere", "shipped")["error"]
         'missing'
     """

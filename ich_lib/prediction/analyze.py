@@ -64,7 +64,7 @@ class Result:
         >>> result.mask.shape  # (z, y, x), the scan's own voxels
         (12, 128, 128)
         >>> f"{result.volume_ml:.0f} mL"
-        '27 mL'
+        '15 mL'
         >>> list(result.scores)
         ['epidural', 'intraparenchymal', 'intraventricular', 'subarachnoid', 'subdural', 'any']
     """
@@ -209,7 +209,7 @@ def analyze(
         >>> from ich_lib.words import result_sentence
         >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
         >>> print(result_sentence(analyze(case.scan)))
-        Bleeding likely on 10 of 12 slices, about 27 mL, pattern most like epidural.
+        Bleeding likely on 6 of 12 slices, about 15 mL, pattern most like intraparenchymal.
     """
     models = models if isinstance(models, Models) else load(models or WEIGHTS_FOLDER)
     slabs, thick = slab_scan(scan)

@@ -40,8 +40,9 @@ def _headline(result: Result, about: str, language: str) -> str:
     if result.finding == "uncertain":
         form = "uncertain_slice" if count == 1 else {0: "uncertain_none", 1: "uncertain_one"}.get(bleeding, "uncertain")
         return say[form].format(bleeding=bleeding, count=count)
+    place = "here" if count == 1 else "on" if bleeding else "on_none"
     return say["bleeding" if result.has_types else "bleeding_alone"].format(
-        where=say["here"] if count == 1 else say["on"].format(bleeding=max(bleeding, 1), count=count),
+        where=say[place].format(bleeding=bleeding, count=count),
         about=about,
         type=say["types"][TYPES[int(result.scan_scores[:ANY].argmax())]],
     )

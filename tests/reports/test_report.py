@@ -119,6 +119,8 @@ def test_the_sentence_says_how_many_slices_how_much_and_which_type(result):
     assert result_sentence(replace(even, slice_scores=clean.slice_scores)) == (
         "Uncertain: no slice reaches the threshold."
     )
+    likely = replace(result, slice_scores=clean.slice_scores)
+    assert result_sentence(likely).startswith("Bleeding likely although no single slice reaches the threshold, about ")
 
 
 def test_every_sentence_is_said_in_english_german_and_spanish(result):
