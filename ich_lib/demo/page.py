@@ -137,12 +137,12 @@ def _rail(compare_with: Sequence[str]) -> dict:
         filterable=False,
         elem_id="picture-window",
     )
-    with gr.Row(visible=False) as own:
+    with gr.Row(visible=False) as window_row:
         level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
         width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
     compare, about = _comparison(compare_with)
     parts = {"sample": sample, "compare": compare, "about": about, "files": files, "series": series, "truth": truth}
-    return parts | {"window": window, "own": own, "level": level, "width": width}
+    return parts | {"window": window, "window_row": window_row, "level": level, "width": width}
 
 
 def _comparison(compare_with: Sequence[str]) -> tuple[gr.Dropdown, gr.HTML]:

@@ -253,8 +253,8 @@ picture = (255 * window(hu, *WINDOWS["brain render"])).round().astype(np.uint8)
 hu_back = unwindow(picture / 255, *WINDOWS["brain render"])
 skull = hu > 500
 print(
-    f"skull: {hu[skull].mean():.0f} HU in the scan, {hu_back[skull].mean():.0f} HU from "
-    "the picture"
+    f"skull: {hu[skull].mean():.0f} HU in the scan, {hu_back[skull].mean():.0f} HU "
+    "from the picture"
 )
 print(f"brain: error {np.abs(hu_back - hu)[(hu > 0) & (hu < 80)].max():.2f} HU at most")
 

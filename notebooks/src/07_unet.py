@@ -315,8 +315,8 @@ def print_losses(losses):
     share_marked = np.mean([value > 0 for value in dices])
     alarms = (losses[~bleeding] >= 0.5).any(axis=(1, 2, 3)).mean()
     return (
-        f"Dice {np.mean(dices):.2f} on {len(dices)} slices with blood, {share_marked:.0%} "
-        f"touched; false alarms on {alarms:.0%}"
+        f"Dice {np.mean(dices):.2f} on {len(dices)} slices with blood, "
+        f"{share_marked:.0%} touched; false alarms on {alarms:.0%}"
     )
 
 

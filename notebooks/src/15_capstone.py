@@ -651,8 +651,8 @@ for _ in range(500):
     resampled = noise[:, rng.integers(size, size=(500, size))].mean(axis=2)
     is_certain.append(np.percentile(resampled, 2.5, axis=1) > 0)
 print(
-    f"one change, fixed in advance: {np.mean(is_certain):.0%} false wins; best of five: "
-    f"{np.mean(np.any(is_certain, axis=1)):.0%}"
+    f"one change, fixed in advance: {np.mean(is_certain):.0%} false wins; "
+    f"best of five: {np.mean(np.any(is_certain, axis=1)):.0%}"
 )
 
 # %% [markdown]

@@ -480,7 +480,8 @@ for batch in (16, 32):
         cell = [grid[batch, seed][epochs - 1] for seed in SEEDS]
         row_text = "  ".join(f"{value:.3f}" for value in cell)
         print(
-            f"batch {batch}, {epochs:2} epochs: mean {np.mean(cell):.3f}   seeds {row_text}"
+            f"batch {batch}, {epochs:2} epochs: mean {np.mean(cell):.3f}   "
+            f"seeds {row_text}"
         )
 print(f"height only: {height:.3f}")
 
