@@ -73,7 +73,7 @@ def test_types_and_region_of_a_slice_called_clean_count_for_nothing():
 
 
 def test_an_unsure_and_an_unknown_answer_are_refused():
-    with pytest.raises(ValueError, match=r"between 0.5 \(a guess\) and 1 \(certain\); got 0.3"):
+    with pytest.raises(ValueError, match=r"0.5 \(a guess\) to 1 \(certain\); got 0.3"):
         quiz.student_answer(True, 0.3)
     with pytest.raises(ValueError, match="'stroke' is no type of bleed"):
         quiz.student_answer(True, 0.6, ["stroke"])

@@ -144,7 +144,7 @@ def no_network(monkeypatch):
 
 def get(server, out, **options):
     """Fetch without a bar. `workers=1` where a test depends on which files are there after a failure."""
-    return fetch("ct-ich", out, base_url=server.url, **({"progress": False, "say": lambda text: None} | options))
+    return fetch("ct-ich", out, base_url=server.url, **({"progress": False, "tell_user": lambda text: None} | options))
 
 
 def sha256(data):

@@ -13,6 +13,11 @@ from ich_lib.scan import Scan, axial_affine
 
 
 @pytest.fixture(scope="module")
+def bleeding_case():
+    return phantom(101, bleeds=["intraparenchymal"])
+
+
+@pytest.fixture(scope="module")
 def result(bleeding_case, models):
     return analyze(bleeding_case.scan, models)
 
@@ -44,7 +49,7 @@ def test_a_mirrored_head_gives_the_mirrored_result(bleeding_case, result, models
     assert mirrored.slice_scores == pytest.approx(result.slice_scores, abs=1e-3)
     assert np.array_equal(mirrored.mask[:, :, ::-1], result.mask)
     forward, back = (left_mm(r) for r in (result, mirrored))
-    assert abs(forward) > 20
+    assert abs(forward) > 10
     assert back == pytest.approx(-forward, abs=0.5)
 
 
