@@ -21,8 +21,8 @@ from ich_lib.scan import Scan
 
 UNSURE = 0.1  # the disagreement from which a slice is reported as unsure
 LIKELY, EVEN = 0.66, 0.33  # probabilities from which bleeding is likely, and about as likely as not (`uncertainty`)
-# a smaller mask counts as none measurable: half of 37 clean scans have this much marked, and bleeds below it have a
-# Dice of 0.17
+# a smaller mask counts as none measurable: 9 of 38 clean scans have 1 mL or more marked, and bleeds below it have a
+# Dice of 0.19
 FLOOR_ML = 2.0
 _CHUNK = 8  # slices at a time, so that long scans need no more memory
 
