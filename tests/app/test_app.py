@@ -857,7 +857,7 @@ def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, 
     site.get_by_role("option", name="2: Bone").click()
     wait_for(site, ".origin", "Your scan: 6 slices")
     site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
-    assert "sharp kernel" in site.inner_text(".report")
+    assert "sharp (bone) kernel" in site.inner_text(".report")
     site.click("#make")
     site.wait_for_selector("#made a[download]", timeout=60_000)
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}

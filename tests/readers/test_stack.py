@@ -303,7 +303,7 @@ def test_two_series_are_one_head_in_one_frame_of_reference_only(tmp_path, of_bas
     assert ("Not read: series" in notes_of(scan)) != joined
     if joined:
         assert blood_ml(scan) == pytest.approx(TRUE_ML, rel=0.02)
-        assert "taken for one" not in notes_of(scan)
+        assert "read as one series" not in notes_of(scan)
     else:
         np.testing.assert_array_equal(scan.hu, [image.hu for image in top])
 
