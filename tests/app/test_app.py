@@ -724,15 +724,13 @@ def long_scan(tmp_path_factory):
     return path
 
 
-def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, tmp_path):
-    tall = phantom(6, pixels=128, slices=300, thickness_mm=5).scan  # the model reads every slice: many seconds
-    write_nifti(tmp_path / "tall.nii.gz", np.round(tall.hu).astype(np.int16), tall)
-    upload_file(site, tmp_path / "tall.nii.gz")
+def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
+    upload_file(site, long_scan)
     site.wait_for_function("() => /[0-9]+ % done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
     site.dispatch_event("#stop", "click")  # it may be gone before a mouse stands still
     wait_for(site, "#status", "Stopped.")
     site.wait_for_selector("#stop", state="hidden", timeout=30_000)
-    wait_for(site, ".origin", "Your scan: 300 slices")
+    wait_for(site, ".origin", "Your scan: 120 slices")
     site.wait_for_selector('.viewer[data-ready="yes"][data-found="no"]')
     site.wait_for_timeout(1500)
     assert site.get_attribute(".viewer", "data-found") == "no"
