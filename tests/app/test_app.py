@@ -726,8 +726,12 @@ def long_scan(tmp_path_factory):
 
 def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(site, long_scan):
     upload_file(site, long_scan)
-    site.wait_for_function("() => /[0-9]+ % done/.test(document.querySelector('#status')?.textContent)", timeout=60_000)
-    site.dispatch_event("#stop", "click")  # it may be gone before a mouse stands still
+    # pressed by the page itself: the result may be there before a mouse arrives
+    site.wait_for_function(
+        "() => /[0-9]+ % done/.test(document.querySelector('#status')?.textContent)"
+        " && (document.querySelector('#stop').click(), true)",
+        timeout=60_000,
+    )
     wait_for(site, "#status", "Stopped.")
     site.wait_for_selector("#stop", state="hidden", timeout=30_000)
     wait_for(site, ".origin", "Your scan: 120 slices")
