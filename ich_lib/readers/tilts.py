@@ -138,7 +138,7 @@ def lay(main: Part, base: Part) -> tuple[Part, int, float]:
         planes.append(plane)
         head = (plane >= _HEAD_HU[0]) & (plane <= _HEAD_HU[1])
         hidden_ml += np.count_nonzero(head & unseen) * main.voxel_ml
-    hu = np.concatenate([np.stack([*planes[: len(below)], *main.hu, *planes[len(below) :]])])
+    hu = np.stack([*planes[: len(below)], *main.hu, *planes[len(below) :]])
     places = np.concatenate([below, main.places, above])
     affine = main.affine_ras.copy()
     affine[:3, 3] += affine[:3, 2] * places[0]

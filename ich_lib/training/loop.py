@@ -177,7 +177,7 @@ def return_freed_memory() -> None:
     """Return freed memory to the system if jemalloc holds it; with any other allocator nothing happens.
 
     A training is faster if its allocator keeps what each step frees. jemalloc that never returns memory grows, because
-    the free pieces fit ever worse: to 15 GB in 30 minutes. After one call for each epoch it does not grow.
+    the free pieces fit ever worse: to 15 GB in 30 minutes. With a call every 100 s it stayed below 2.5 GB.
 
     Source:
         jemalloc 5, `arena.<i>.purge`, where arena 4096 stands for all.
