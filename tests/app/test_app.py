@@ -728,7 +728,7 @@ def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(si
     upload_file(site, long_scan)
     # pressed by the page itself: the result may be there before a mouse arrives
     site.wait_for_function(
-        "() => /[0-9]+ % done/.test(document.querySelector('#status')?.textContent)"
+        "() => document.querySelector('.viewer[data-found=no] .origin')?.textContent.includes('Your scan: 120 slices')"
         " && (document.querySelector('#stop').click(), true)",
         timeout=60_000,
     )
