@@ -185,7 +185,8 @@ def test_the_class_activation_map_of_the_shipped_model_is_its_grad_cam(models):
     actual, gradients = (heat_model(name).run(visited).heat for name in ("cam", "grad-cam"))
     assert actual.max() > 0
     for item, other in zip(actual, gradients, strict=True):
-        assert item / max(item.max(), 1e-9) == pytest.approx(other / max(other.max(), 1e-9), abs=1e-3)
+        # ONNX holds the kernels as float16: off by 0.0025 of the peak. Grad-CAM++ is off by 0.29 to 0.41.
+        assert item / max(item.max(), 1e-9) == pytest.approx(other / max(other.max(), 1e-9), abs=1e-2)
 
 
 def test_a_model_with_depth_is_refused_in_one_sentence():
