@@ -15,9 +15,9 @@ def page_words() -> dict[str, dict]:
 
     Example:
         >>> page_words()["de"]["outline"]
-        'Umriss'
+        'Kontur'
         >>> page_words()["es"]["sample"]["no-bleed"]
-        'Sin sangrado'
+        'Sin hemorragia'
     """
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return {language: {key: _in(language, entry) for key, entry in table.items()} for language in ("en", "de", "es")}
@@ -41,7 +41,7 @@ def page_sentence(key: str, language: str = "en", /, **values: object) -> str:
 
     Example:
         >>> page_sentence("reading_share", "de", share=40)
-        'Der Scan wird gelesen und nach Blut durchsucht. 40 % fertig.'
+        'Der Scan wird gelesen und auf Blutungen untersucht. 40 % fertig.'
     """
     words_in(language)
     group, _, name = key.rpartition("/")

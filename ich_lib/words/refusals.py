@@ -25,13 +25,13 @@ def refusal_in(text: str, code: str, language: str) -> str:
     Example:
         >>> from ich_lib.words.refusals import refusal_in
         >>> refusal_in("head.zip is locked with a password. Unpack it yourself and give the folder.", "locked", "de")
-        'head.zip ist durch ein Passwort geschützt. Entpacken Sie es selbst und geben Sie den Ordner.'
+        'head.zip ist mit einem Passwort geschützt. Entpacken Sie die Datei selbst und laden Sie den Ordner hoch.'
         >>> refusal_in("The moon is full.", "locked", "de")
-        'Die Datei ist durch ein Passwort geschützt. The moon is full.'
+        'Die Datei ist mit einem Passwort geschützt. The moon is full.'
     """
-    told = known_refusal(text, language)
-    if told is not None:
-        return told
+    translation = known_refusal(text, language)
+    if translation is not None:
+        return translation
     kinds = page_words()[language]["refused"]
     return f"{kinds.get(code, kinds['unreadable'])} {text}"
 

@@ -101,7 +101,7 @@ def unsure_sentence(result: Result, language: str = "en") -> str:
     if not result.unsure_slices or result.is_withheld:
         return ""
     ranges = _ranges(k + 1 for k in result.unsure_slices)
-    return say["unsure_one" if len(result.unsure_slices) == 1 else "unsure"].format(told=ranges)
+    return say["unsure_one" if len(result.unsure_slices) == 1 else "unsure"].format(slices=ranges)
 
 
 def _ranges(numbers: Iterable[int]) -> str:
@@ -179,7 +179,7 @@ def verdict_sentence(result: Result, truth: np.ndarray, language: str = "en") ->
     blood, called = truth.any(axis=(1, 2)), result.slice_scores[:, ANY] >= result.score_threshold
     hit = int((called & blood).sum())
     if blood.any():
-        verdict = "unsure" if result.finding == "uncertain" else _share_found(hit, int(blood.sum()), result.finding)
+        verdict = "unsure" if result.finding == "uncertain" else _detection(hit, int(blood.sum()), result.finding)
     else:
         verdict = {"none": "clean", "uncertain": "unsure_clean", "bleeding": "false_alarm"}[result.finding]
     counts = {
@@ -191,7 +191,7 @@ def verdict_sentence(result: Result, truth: np.ndarray, language: str = "en") ->
     return say["verdicts"][verdict].format(**counts)
 
 
-def _share_found(hit: int, blood: int, finding: str) -> str:
+def _detection(hit: int, blood: int, finding: str) -> str:
     """The word for so many of the bleeding slices called: a headline must not say "found" of one in four."""
     if finding == "none" or not hit:
         return "missed"

@@ -19,7 +19,7 @@ def read_table(name: str) -> dict[str, list[dict[str, str]]]:
     """The groups of entries of a table of this folder.
 
     >>> read_table("refusals")["terms"][0]
-    {'en': 'The upload', 'de': 'Das Hochgeladene', 'es': 'Lo subido'}
+    {'en': 'The upload', 'de': 'Der Upload', 'es': 'El conjunto subido'}
     """
     return tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
 

@@ -258,7 +258,7 @@ def test_a_sample_asked_for_twice_at_once_is_read_once(monkeypatch):
     assert answers[0] is answers[1] is answers[2]
     output = answers[0]["report"]["origin"]
     assert output["en"].startswith("Synthetic head (phantom). True bleed: subdural 12 mL. Includes a mimic: motion. ")
-    assert output["de"].startswith("Synthetischer Kopf (Phantom). Wahre Blutung: subdural 12 mL. Enthält eine Täu")
+    assert output["de"].startswith("Synthetischer Kopf (Phantom). Tatsächliche Blutung: subdural 12 mL. Enthält ei")
 
 
 class _SmallCase:
@@ -419,7 +419,7 @@ def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, f
 def test_the_menu_of_languages_moves_the_whole_page(browser, server):
     with visit(browser, server) as page:
         page.select_option(".viewer .language", "de")
-        assert page.inner_text("#head h1") == "Intrakranielle Blutung im CT des Kopfes"
+        assert page.inner_text("#head h1") == "Intrakranielle Blutung im Kopf-CT"
         assert page.inner_text("#make") == "Dateien erstellen"
         assert "Keine Blutung" in page.inner_text("#samples")
         assert page.input_value("#picture-window input") == "nicht bekannt"

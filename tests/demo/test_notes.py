@@ -245,13 +245,13 @@ def test_planted_names_and_numbers_come_out_of_every_translation(group):
 def test_numbers_of_the_readers_stand_in_a_german_and_a_spanish_sentence():
     gap = gap_note((Gap(3, 10.0, 5.0),), 41.6)
     assert note_in(gap, "de").startswith(
-        "Die Schichten 4 und 5 liegen 10,0 mm auseinander, üblich sind 5,0 mm: Eine fehlt."
+        "Die Schichten 4 und 5 liegen 10,0 mm statt 5,0 mm auseinander: Eine Schicht fehlt."
     )
     assert "Hasta 42 mL de la cabeza" in note_in(gap, "es")
     (averaged,) = Slabs(2, 1, 641).notes(0.25)
     assert note_in(averaged, "de") == (
-        "641 Schichten von 0,25 mm wurden zu je 2 gemittelt; es bleiben 320 von 0,5 mm. "
-        "Ausgelassen am Fußende: 1 Schicht."
+        "641 Schichten von 0,25 mm wurden zu je 2 gemittelt; das ergibt 320 Schichten von 0,5 mm. "
+        "Am Fußende ausgelassen: 1 Schicht."
     )
 
 
@@ -260,7 +260,7 @@ def test_the_description_of_a_series_stays_as_the_scanner_wrote_it():
     text += "(1 slice); 1 other. Another one can be chosen by its number."
     assert note_in(text, "de") == (
         'Gelesen: Serie 1 von 3, "Abd. 34 slices 5.0" (34 Schichten, Abstand 2,5 mm, Kernel H31s). Nicht gelesen: '
-        "Serie 2 von 3 (1 Schicht); 1 weitere. Eine andere lässt sich nach ihrer Nummer wählen."
+        "Serie 2 von 3 (1 Schicht); 1 weitere. Eine andere Serie lässt sich über ihre Nummer auswählen."
     )
 
 
@@ -303,22 +303,22 @@ def test_the_viewer_gets_a_note_in_every_language_before_and_with_the_finding():
     for message in (viewer.scan_picture(planted.scan), viewer.findings(planted), viewer.payload(planted)):
         known, odd = message["report"]["warnings"]
         assert known["en"] == KNOWN
-        assert known["de"].startswith("Der Abstand der Schichten wechselt zwischen 2,4 und 4,8 mm: ")
-        assert known["es"].startswith("La distancia entre cortes varía entre 2,4 y 4,8 mm: ")
+        assert known["de"].startswith("Der Schichtabstand schwankt zwischen 2,4 und 4,8 mm. ")
+        assert known["es"].startswith("La distancia entre cortes varía entre 2,4 y 4,8 mm. ")
         assert odd == {"en": ODD}
 
 
 def test_a_threshold_that_a_person_set_is_told_in_every_language():
     moved = session.at_threshold(result(), 230)
     (translation,) = viewer.findings(moved)["report"]["warnings"]
-    assert translation["de"] == "Die Schwelle der Maske wurde von Hand auf 0,90 gesetzt; die des Modells ist 0,50."
+    assert translation["de"] == "Die Schwelle der Maske wurde von Hand auf 0,90 gesetzt; der Wert des Modells ist 0,50."
 
 
 def test_the_table_of_studies_gets_doubts_and_notes_in_every_language():
     doubtful = doubtful_result()
     doubt, note, odd = many._warnings(replace(doubtful, warnings=(doubtful.doubts[0].sentence, KNOWN, ODD)))
     assert doubt["en"] == doubtful.doubts[0].sentence
-    assert doubt["de"].startswith("Das Bild ist zu weit von einer CT-Schicht entfernt")
+    assert doubt["de"].startswith("Das Bild weicht zu stark von einer CT-Schicht ab")
     assert note == note_by_language(KNOWN)
     assert len(set(note.values())) == 3
     assert odd == {"en": ODD}

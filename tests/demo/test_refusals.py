@@ -49,8 +49,8 @@ class Templates:
             return getattr(self.module, node.id)
         if isinstance(node, ast.Name) and node.id in ("end", "fact"):
             return self.text(self.local[node.id])
-        if ast.unparse(node) == "_WAY_OUT.get(kind, WHAT_IS_READ)":
-            return ich_lib.readers.WHAT_IS_READ
+        if ast.unparse(node) == "_WAY_OUT.get(kind, READABLE_FORMATS)":
+            return ich_lib.readers.READABLE_FORMATS
         if ast.unparse(node) == "_LOCKED.format(name)":
             return self.module._LOCKED.format("[name]")
         return f"[{ast.unparse(node)}]"
@@ -93,11 +93,11 @@ def test_what_else_a_refusal_may_say_is_translated_too():
     ):
         assert in_german(f"a.dcm {reason}").startswith("a.dcm ")
     assert in_german("a.zip does not hold that series, but 1: Head. Choose one in the list of series.").endswith(
-        "der Serien."
+        "aus der Liste aus."
     )
     assert (
         in_german("a.dcm does not exist. Give the file again.")
-        == "a.dcm ist nicht da. Geben Sie die Datei noch einmal."
+        == "a.dcm existiert nicht. Laden Sie die Datei noch einmal hoch."
     )
 
 
@@ -117,10 +117,8 @@ def test_each_translation_fills_in_the_same_places():
 
 def test_the_page_gets_a_refusal_in_each_language_and_what_is_not_known_keeps_its_kind():
     text = refusal(ReadError("a.zip is locked with a password. Unpack it yourself and give the folder.", code="locked"))
-    assert "durch ein Passwort gesch" in text
-    assert "protegido por una contrase" in text
-    assert (
-        refusal_in("Something else.", "locked", "es") == "El archivo está protegido por una contraseña. Something else."
-    )
+    assert "mit einem Passwort gesch" in text
+    assert "protegido con contrase" in text
+    assert refusal_in("Something else.", "locked", "es") == "El archivo está protegido con contraseña. Something else."
     assert refusal_in("Something else.", "nothing", "de").startswith("Die Datei konnte nicht gelesen werden. ")
     assert refusal_in("Something else.", "locked", "en") == "Something else."

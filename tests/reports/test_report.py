@@ -140,7 +140,7 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
             "en": "Bleeding likely on 1 of 3 slices, about 0.1 mL, pattern most like epidural.",
             "de": "Blutung wahrscheinlich auf 1 von 3 Schichten, etwa 0,1 mL, Muster am ehesten epidural.",
             "es": "Hemorragia probable en 1 de 3 cortes, unos 0,1 mL, "
-            "patrón más parecido al de una hemorragia epidural.",
+            "con un patrón similar al de una hemorragia epidural.",
         }),
         (result_sentence, rare, {
             "en": "Uncertain: 1 of 3 slices reaches the threshold.",
@@ -150,22 +150,23 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
         (result_sentence, single, {
             "en": "Bleeding likely on this slice, pattern most like epidural.",
             "de": "Blutung wahrscheinlich auf dieser Schicht, Muster am ehesten epidural.",
-            "es": "Hemorragia probable en este corte, patrón más parecido al de una hemorragia epidural.",
+            "es": "Hemorragia probable en este corte, con un patrón similar al de una hemorragia epidural.",
         }),
         (result_sentence, clean, {
             "en": "No bleeding found by this model, which does miss bleeds.",
-            "de": "Keine Blutung gefunden; dieses Modell übersieht jedoch manche Blutungen.",
-            "es": "Este modelo no encontró ninguna hemorragia, pero algunas se le escapan.",
+            "de": "Dieses Modell hat keine Blutung gefunden; es übersieht jedoch manche Blutungen.",
+            "es": "Este modelo no encontró ninguna hemorragia, pero no detecta todas.",
         }),
         (unsure_sentence, unsure(3, 11, 12), {
             "en": "The model is unsure on slices 4, 12-13: the mirrored slices get different scores.",
-            "de": "Das Modell ist bei den Schichten 4, 12-13 unsicher: Die Spiegelbilder bewertet es anders.",
-            "es": "El modelo no está seguro en los cortes 4, 12-13: puntúa de otro modo sus imágenes especulares.",
+            "de": "Das Modell ist bei den Schichten 4, 12-13 unsicher: Die Spiegelbilder erhalten andere Scores.",
+            "es": "El modelo no está seguro en los cortes 4, 12-13: "
+            "sus imágenes especulares reciben otras puntuaciones.",
         }),
         (unsure_sentence, unsure(0), {
             "en": "The model is unsure on slice 1: the mirrored slice gets a different score.",
-            "de": "Das Modell ist bei Schicht 1 unsicher: Das Spiegelbild bewertet es anders.",
-            "es": "El modelo no está seguro en el corte 1: puntúa de otro modo su imagen especular.",
+            "de": "Das Modell ist bei Schicht 1 unsicher: Das Spiegelbild erhält einen anderen Score.",
+            "es": "El modelo no está seguro en el corte 1: su imagen especular recibe otra puntuación.",
         }),
         (unsure_sentence, result, {"en": "", "de": "", "es": ""}),
         (volume_sentence, large, {
@@ -175,7 +176,7 @@ def test_every_sentence_is_said_in_english_german_and_spanish(result):
         }),
         (volume_sentence, single, {
             "en": "Volume unknown: the file carries no trusted spacing.",
-            "de": "Volumen unbekannt: Die Datei nennt keine verlässlichen Abstände.",
+            "de": "Volumen unbekannt: Die Datei enthält keine verlässlichen Abstände.",
             "es": "Volumen desconocido: el archivo no indica distancias fiables.",
         }),
         (volume_sentence, clean, {
@@ -196,14 +197,14 @@ def test_a_sample_tells_its_blood_and_its_traps_in_every_language(result):
     assert in_each_language(phantom_sentence, case) == {
         "en": "Synthetic head (phantom). True bleed: epidural 18 mL, subarachnoid 9 mL. "
         "Includes a mimic: falx calcification, motion.",
-        "de": "Synthetischer Kopf (Phantom). Wahre Blutung: epidural 18 mL, subarachnoidal 9 mL. "
-        "Enthält eine Täuschung: verkalkte Falx, Bewegung.",
+        "de": "Synthetischer Kopf (Phantom). Tatsächliche Blutung: epidural 18 mL, subarachnoidal 9 mL. "
+        "Enthält einen Befund, der Blut vortäuscht: verkalkte Falx, Bewegungsartefakt.",
         "es": "Cabeza sintética (fantoma). Hemorragia real: epidural 18 mL, subaracnoidea 9 mL. "
-        "Incluye un imitador: hoz cerebral calcificada, movimiento.",
+        "Incluye un hallazgo que simula sangre: hoz cerebral calcificada, artefacto de movimiento.",
     }
     assert in_each_language(phantom_sentence, from_shares(scan, {})) == {
         "en": "Synthetic head (phantom). True bleed: none.",
-        "de": "Synthetischer Kopf (Phantom). Wahre Blutung: keine.",
+        "de": "Synthetischer Kopf (Phantom). Tatsächliche Blutung: keine.",
         "es": "Cabeza sintética (fantoma). Hemorragia real: ninguna.",
     }
 
@@ -212,7 +213,7 @@ def test_a_real_head_tells_its_blood_by_slices_from_1():
     labels = np.zeros((9, 6), bool)
     labels[[2, 3, 4, 7], 1] = labels[[2, 3, 4, 7], 5] = True
     assert real_head_sentence("084", labels).endswith("of CT-ICH. True bleed: intraparenchymal on slices 3-5, 8.")
-    assert real_head_sentence("099", np.zeros((9, 6), bool), "de").endswith("aus CT-ICH. Wahre Blutung: keine.")
+    assert real_head_sentence("099", np.zeros((9, 6), bool), "de").endswith("aus CT-ICH. Tatsächliche Blutung: keine.")
 
 
 @pytest.mark.parametrize(
