@@ -274,19 +274,19 @@ def nearest_slices(places: np.ndarray) -> tuple[np.ndarray, float]:
 
 def slab_widths(places: np.ndarray) -> np.ndarray:
     """(z,) width of the slab of each slice: half-way to its neighbors. The first and the last slab reach outward by the
-    usual distance of the slices near them, and not by a gap beside them.
+    expected distance of the slices near them, and not by a gap beside them.
 
     Args:
         places: (z,) rising, two or more, in mm or steps; the widths have the same unit.
     """
-    steps, usual = np.diff(places), usual_steps(np.diff(places))
-    outer = np.minimum(steps, usual)[[0, -1]]
+    steps, expected = np.diff(places), expected_steps(np.diff(places))
+    outer = np.minimum(steps, expected)[[0, -1]]
     reach = np.concatenate([outer[:1], steps, outer[1:]])
     return (reach[:-1] + reach[1:]) / 2
 
 
-def usual_steps(steps: np.ndarray) -> np.ndarray:
-    """(n,) for each distance between slices the usual distance around it: the median of up to three on either side.
+def expected_steps(steps: np.ndarray) -> np.ndarray:
+    """(n,) the expected distance for each distance between slices: the median of up to three on either side.
 
     A gap differs from it. A series that continues with thicker slices does not.
     """

@@ -138,13 +138,13 @@ class ChannelMean:
         largest_difference: between any channel and the mean, in gray.
         colors: different (r, g, b) in the picture.
         grays: different grays of the average of the channels. As many as `colors` if nothing is lost.
-        most_on_one_gray: how many different colors the fullest gray stands for.
+        max_values_per_gray: how many different colors the fullest gray stands for.
     """
 
     largest_difference: int
     colors: int
     grays: int
-    most_on_one_gray: int
+    max_values_per_gray: int
 
 
 def compare_channel_average(picture: np.ndarray) -> ChannelMean:
@@ -160,7 +160,7 @@ def compare_channel_average(picture: np.ndarray) -> ChannelMean:
         largest_difference=int(np.abs(picture - mean[..., None].astype(int)).max()),
         colors=len(colors),
         grays=len(fullness),
-        most_on_one_gray=int(fullness.max()),
+        max_values_per_gray=int(fullness.max()),
     )
 
 
@@ -170,17 +170,17 @@ class WindowMean:
 
     Attributes:
         hu_values: how many CT numbers were shown.
-        told_apart_by_channels: how many of them look different in three channels.
-        told_apart_by_mean: how many grays their mean has.
-        most_on_one_gray: how many CT numbers the fullest gray between black and white stands for; 0 without any.
+        distinct_in_channels: how many of them look different in three channels.
+        distinct_in_mean: how many grays their mean has.
+        max_values_per_gray: how many CT numbers the fullest gray between black and white stands for; 0 without any.
         contrast_of_channels: gray of blood minus gray of brain in each channel.
         contrast_of_mean: the same of the average of the channels.
     """
 
     hu_values: int
-    told_apart_by_channels: int
-    told_apart_by_mean: int
-    most_on_one_gray: int
+    distinct_in_channels: int
+    distinct_in_mean: int
+    max_values_per_gray: int
     contrast_of_channels: tuple[int, int, int]
     contrast_of_mean: int
 
@@ -219,9 +219,9 @@ def compare_window_mean(
     dark, light = average_channels(tissues)[0].astype(int)
     return WindowMean(
         hu_values=ramp.size,
-        told_apart_by_channels=len(np.unique(colors[0], axis=0)),
-        told_apart_by_mean=len(grays),
-        most_on_one_gray=int(fullness[(grays > 0) & (grays < 255)].max(initial=0)),
+        distinct_in_channels=len(np.unique(colors[0], axis=0)),
+        distinct_in_mean=len(grays),
+        max_values_per_gray=int(fullness[(grays > 0) & (grays < 255)].max(initial=0)),
         contrast_of_channels=tuple((blood - brain).tolist()),
         contrast_of_mean=int(light - dark),
     )

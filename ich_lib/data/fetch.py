@@ -129,7 +129,7 @@ def _download(session: requests.Session, page: str, url: str, output_file: str, 
 
 def _sums(base_url: str, public_set: PublicSet, download: Downloader) -> bytes:
     with TemporaryDirectory() as place:
-        if problem := _fetch_one(_pooch(Path(place), base_url, {SUMS: public_set.sums_sha256}), SUMS, download):
+        if problem := _fetch_file(_pooch(Path(place), base_url, {SUMS: public_set.sums_sha256}), SUMS, download):
             raise FetchError(f"{problem} Nothing was downloaded.")
         return (Path(place) / SUMS).read_bytes()
 
@@ -140,7 +140,7 @@ def _fetch_all(store: pooch.Pooch, to_fetch: list[str], download: Downloader, wo
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
     try:
         with bar:
-            for job in as_completed([pool.submit(_fetch_one, store, path, download) for path in to_fetch]):
+            for job in as_completed([pool.submit(_fetch_file, store, path, download) for path in to_fetch]):
                 failed += [problem] if (problem := job.result()) else []
                 if len(failed) >= _MOST_FAILED:
                     break
@@ -152,7 +152,7 @@ def _fetch_all(store: pooch.Pooch, to_fetch: list[str], download: Downloader, wo
         raise FetchError(f"{failed[0]}{other_failures} Run the same command again to download what is missing.")
 
 
-def _fetch_one(store: pooch.Pooch, path: str, download: Downloader) -> str | None:
+def _fetch_file(store: pooch.Pooch, path: str, download: Downloader) -> str | None:
     """Download one file; returns a sentence if it fails. A login or a full disk also stops the others."""
     try:
         store.fetch(path, downloader=download)

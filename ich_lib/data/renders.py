@@ -113,20 +113,20 @@ def read_renders(
     images_by_name, doubled = _find_renders(folder)
     labels, report = _labels(_only_file(folder, LABELED), images_by_name)
     outlines = read_annotations(_find_files(folder, "[Rr]esults_*.csv"), unfinished=unfinished)
-    taken_back = outlines.flagged | outlines.unfinished | _read_flagged(folder)
+    withdrawn = outlines.flagged | outlines.unfinished | _read_flagged(folder)
     without_subdural = {image for image in images_by_name if not _sibling(images_by_name[image][0], SUBDURAL).is_file()}
-    excluded = taken_back | CORRUPT | without_subdural
+    excluded = withdrawn | CORRUPT | without_subdural
     images = sorted(image for image in images_by_name.keys() & labels.keys() if image not in excluded)
     odd = {image for image in images if _contradicts(image, labels, outlines, images_by_name[image][1])}
     unlabeled = images_by_name.keys() - labels.keys() - set(report.inconsistent) - excluded
     report += DataProblems(
         missing=tuple(
-            sorted((outlines.polygons.keys() - images_by_name.keys() | without_subdural) - taken_back - CORRUPT)
+            sorted((outlines.polygons.keys() - images_by_name.keys() | without_subdural) - withdrawn - CORRUPT)
         ),
         doubled=tuple(sorted(doubled - set(report.doubled))),
         corrupt=tuple(sorted(CORRUPT & images_by_name.keys())),
         inconsistent=tuple(sorted(odd | unlabeled | outlines.unreadable)),
-        excluded=tuple(sorted(taken_back & (images_by_name.keys() | outlines.polygons.keys()))),
+        excluded=tuple(sorted(withdrawn & (images_by_name.keys() | outlines.polygons.keys()))),
     )
     return _table(images, labels, outlines, images_by_name, _patients(patients), subdural, report)
 

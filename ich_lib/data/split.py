@@ -188,8 +188,8 @@ def units(table: Table, kind: str) -> list[str]:
         return _patients(table)
     if kind == "leaky image":
         return table.names
-    times_seen: Counter[str] = Counter()
-    return [f"{name}#{times_seen.update([name]) or times_seen[name]}" for name in table.names]
+    counts: Counter[str] = Counter()
+    return [f"{name}#{counts.update([name]) or counts[name]}" for name in table.names]
 
 
 def _patients(table: Table) -> list[str]:

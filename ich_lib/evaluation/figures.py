@@ -20,7 +20,7 @@ from ich_lib.measures.report import (
     OfType,
     Volume,
     VolumeAgreement,
-    Worst,
+    WorstScan,
 )
 
 ROUNDS = 1000  # resamples of each interval
@@ -152,9 +152,9 @@ def _agreement(outlined: list[JudgedScan], of: Callable[[JudgedScan], float | No
     pairs = [(scan, ml) for scan in outlined if (ml := of(scan)) is not None]
     if len(pairs) < 2:
         return None
-    measured_scans, found_ml = [scan for scan, _ in pairs], [ml for _, ml in pairs]
+    measured_scans, measured_ml = [scan for scan, _ in pairs], [ml for _, ml in pairs]
     errors = lambda sample: np.array([of(scan) - scan.true_ml for scan in sample])  # noqa: E731
-    agreement = metrics.bland_altman([scan.true_ml for scan in measured_scans], found_ml)
+    agreement = metrics.bland_altman([scan.true_ml for scan in measured_scans], measured_ml)
     return VolumeAgreement(
         mae_ml=estimate(measured_scans, lambda sample: float(np.abs(errors(sample)).mean())),
         bias_ml=estimate(measured_scans, lambda sample: float(errors(sample).mean())),
@@ -319,7 +319,7 @@ def clean_scan_metrics(scans: Sequence[JudgedScan], *, threshold: float) -> Clea
     )
 
 
-def worst_scans(scans: Sequence[JudgedScan], *, threshold: float, count: int = 10) -> list[Worst]:
+def worst_scans(scans: Sequence[JudgedScan], *, threshold: float, count: int = 10) -> list[WorstScan]:
     """The cases to review first: missed scans, then false alarms, then the lowest Dice."""
     reasons = []
     for scan in scans:
@@ -332,7 +332,7 @@ def worst_scans(scans: Sequence[JudgedScan], *, threshold: float, count: int = 1
         elif dice is not None and dice < 0.5:
             reasons.append((2, dice, scan, "called, but the mask is mostly in another place"))
     first_reasons = sorted(reasons, key=lambda reason: reason[:2])[:count]
-    return [Worst(scan_row(scan), reason) for _, _, scan, reason in first_reasons]
+    return [WorstScan(scan_row(scan), reason) for _, _, scan, reason in first_reasons]
 
 
 def scan_row(scan: JudgedScan) -> Line:

@@ -20,7 +20,7 @@ from ich_lib.measures.report import (
     OfType,
     Report,
     Volume,
-    Worst,
+    WorstScan,
     figures_of,
 )
 
@@ -270,10 +270,10 @@ def _groups(title: str, groups: Mapping[str, OfGroup]) -> str:
     return html_table(title, rows, ("", "patients", "bleeding", "dice per subject", "slice auc any", "scan auc any"))
 
 
-def _worst(worst: Sequence[Worst]) -> str:
+def _worst(worst: Sequence[WorstScan]) -> str:
     rows = []
-    for line, error in ((entry.line, entry.what) for entry in worst):
+    for line, error in ((entry.line, entry.error) for entry in worst):
         measured = map(to_text, (line.true_ml, line.mask_ml, line.dice, line.scan_any))
         rows.append((line.patient, ", ".join(line.types), line.slices_with_blood, *measured, error))
-    head = ("patient", "types", "slices with blood", "true ml", "mask ml", "dice", "scan any", "what")
+    head = ("patient", "types", "slices with blood", "true ml", "mask ml", "dice", "scan any", "error")
     return html_table("Cases to review first", rows, head)

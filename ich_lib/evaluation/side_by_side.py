@@ -63,6 +63,6 @@ def _line(folder: Path) -> tuple[str, ...]:
         f"{folder.name} (`{recipe.name}`{leak}{start_note})",
         picture,
         count,
-        f"{runs[0].slices_seen}, {minutes:.1f}",
+        f"{runs[0].slices_used}, {minutes:.1f}",
         *figures,
     )

@@ -150,7 +150,7 @@ class Training:
         """Picture size, training slices and minutes per fold."""
         first = self.runs[0]
         minutes = sum(run.minutes for run in self.runs) / len(self.runs)
-        return f"{'x'.join(map(str, first.recipe.shape))}; {first.slices_seen}; {minutes:.0f}"
+        return f"{'x'.join(map(str, first.recipe.shape))}; {first.slices_used}; {minutes:.0f}"
 
 
 def read_trainings(folder: str | Path) -> dict[str, Training]:

@@ -68,11 +68,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Worst:
+class WorstScan:
     """A scan to review first, and its error."""
 
     line: Line
-    what: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -338,7 +338,7 @@ class Report:
     groups: Mapping[str, OfGroup]
     abstention: Abstention | None = None
     clean_scans: CleanScans | None
-    worst: tuple[Worst, ...]
+    worst: tuple[WorstScan, ...]
     per_patient: tuple[Line, ...]
     notice: str
     models: tuple[Weights, ...]
@@ -357,7 +357,7 @@ class Report:
         values = {part.name: _plain(getattr(self, part.name)) for part in fields(self)}
         values |= {key: values[key] or {} for key in ("masks", "clean_scans")}
         values["volume"] = self.volume.as_json() if self.volume else {}
-        values["worst"] = [scan["line"] | {"what": scan["what"]} for scan in values["worst"]]
+        values["worst"] = [scan["line"] | {"what": scan["error"]} for scan in values["worst"]]
         optional = ("leaky", "before_calibration", "calibration", "abstention", "accuracy")
         return {key: value for key, value in values.items() if value or key not in optional}
 
@@ -370,7 +370,7 @@ class Report:
         """
         parts = {**values, "volume": _volume(values)}
         parts |= {key: values[key] or None for key in ("masks", "clean_scans")}
-        parts["worst"] = [{"line": scan, "what": scan["what"]} for scan in values["worst"]]
+        parts["worst"] = [{"line": scan, "error": scan["what"]} for scan in values["worst"]]
         return _typed(cls, parts)
 
 

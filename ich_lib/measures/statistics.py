@@ -306,10 +306,10 @@ def _check_spread(values: dict[Hashable, np.ndarray]) -> None:
 
 def _full_grid(cells: Mapping[tuple, Sequence[float]], factors: tuple[str, str]) -> None:
     levels = [list(dict.fromkeys(cell[axis] for cell in cells)) for axis in (0, 1)]
-    for factor, found_levels in zip(factors, levels, strict=True):
-        if len(found_levels) < 2:
+    for factor, factor_levels in zip(factors, levels, strict=True):
+        if len(factor_levels) < 2:
             raise ValueError(
-                f"{factor} has {len(found_levels)} levels; an effect takes two or more. Use anova(groups)."
+                f"{factor} has {len(factor_levels)} levels; an effect takes two or more. Use anova(groups)."
             )
     if holes := [(a, b) for a in levels[0] for b in levels[1] if (a, b) not in cells]:
         raise ValueError(f"No run with {listed(factors)} at {_name(holes[0])}. Run it, or leave out a level.")

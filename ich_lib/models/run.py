@@ -108,7 +108,7 @@ class Run:
         return epochs[-1].minutes if epochs else 0.0
 
     @property
-    def slices_seen(self) -> str:
+    def slices_used(self) -> str:
         """How many slices training has used so far, or how often all of them, in words."""
         recipe, epochs = self.recipe, len(self.history())
         return f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"

@@ -1,4 +1,4 @@
-"""What a model is given of a scan, as pictures a person can look at."""
+"""The input of a model for a scan, as pictures that a person can look at."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ from ich_lib.scan import Scan
 
 @dataclass(frozen=True)
 class InputPictures:
-    """All pictures that a model is given of one scan. It gets each mirrored as well, which is left out here.
+    """All pictures of one scan that a model receives. It also receives their mirror images, which are left out here.
 
     Attributes:
         model: its name.
         pictures: (slab, y, x, window) float32 in [0, 1], each slab through each window.
         windows: names of WINDOWS, in that order.
-        given: for each slab the numbers of the slabs that are given together with it, foot to head.
+        slabs_per_input: for each slab the numbers of the slabs in one input with it, foot to head.
         slabs: slice numbers of each slab; a slice each where slices are not thin.
         box: the square of a slice that the pictures show, in pixels of the scan.
     """
@@ -29,7 +29,7 @@ class InputPictures:
     model: str
     pictures: np.ndarray
     windows: tuple[str, ...]
-    given: tuple[tuple[int, ...], ...]
+    slabs_per_input: tuple[tuple[int, ...], ...]
     slabs: tuple[range, ...]
     box: Box
 
@@ -48,10 +48,10 @@ def input_pictures(scan: Scan, model: Model) -> InputPictures:
         >>> from ich_lib import load, phantom
         >>> from ich_lib.prediction.inputs import input_pictures
         >>> scan = phantom(1, slices=4, pixels=64).scan
-        >>> seen = input_pictures(scan, load().segmenter)
-        >>> seen.pictures.shape, seen.windows
+        >>> inputs = input_pictures(scan, load().segmenter)
+        >>> inputs.pictures.shape, inputs.windows
         ((4, 192, 192, 2), ('brain render', 'bone'))
-        >>> seen.given  # of the lowest slice the model gets that slice twice, for want of one below
+        >>> inputs.slabs_per_input  # the lowest slice has none below it, so it is used twice
         ((0, 0, 1), (0, 1, 2), (1, 2, 3), (2, 3, 3))
     """
     slabs, thick = slab_scan(scan)
@@ -63,13 +63,13 @@ def input_pictures(scan: Scan, model: Model) -> InputPictures:
         model.name,
         np.concatenate(views, axis=-1),
         recipe.windows,
-        tuple(_given_together(len(hu), recipe)),
+        tuple(_slabs_per_input(len(hu), recipe)),
         slabs.ranges,
         box,
     )
 
 
-def _given_together(count: int, recipe: Recipe) -> Iterator[tuple[int, ...]]:
+def _slabs_per_input(count: int, recipe: Recipe) -> Iterator[tuple[int, ...]]:
     """For each slice, the slices that are in one input with it."""
     for rows in slice_batches(count, recipe):
         for k in rows:

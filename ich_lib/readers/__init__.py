@@ -16,10 +16,10 @@ from ich_lib.grammar import count
 from ich_lib.readers import child
 from ich_lib.readers.ct_ich_folder import is_patient_folder, read_patient_folder
 from ich_lib.readers.dicom import read_dicom
-from ich_lib.readers.gather import WHAT_IS_READ, as_list, upload_title
+from ich_lib.readers.gather import READABLE_FORMATS, as_list, upload_title
 from ich_lib.readers.hounsfield import ensure_hu
 from ich_lib.readers.nifti import read_nifti
-from ich_lib.readers.nifti_files import gather_pairs, one_volume
+from ich_lib.readers.nifti_files import choose_volume, gather_pairs
 from ich_lib.readers.parts import pieces_of_part
 from ich_lib.readers.picture import read_pictures
 from ich_lib.readers.piece import Piece
@@ -27,7 +27,7 @@ from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.roles import split_masks
 from ich_lib.readers.sniff import ARCHIVES, PAIR_HEADERS, PICTURES, in_words
 from ich_lib.readers.truth import read_truth
-from ich_lib.readers.views import fits_usual_windows
+from ich_lib.readers.views import fits_standard_windows
 from ich_lib.scan import Scan
 
 _UNPACK = "Unpack it on your computer and give the folder, or zip the files."
@@ -107,12 +107,12 @@ def read(
 
 
 def _nifti(pieces: list[Piece], name: str) -> Scan:
-    piece, notes = one_volume(pieces, name)
+    piece, notes = choose_volume(pieces, name)
     return ensure_hu(read_nifti(piece), piece.name, any_offset=True).with_notes(*notes)
 
 
 def _pictures(pieces: list[Piece], name: str, window: str | tuple[float, float] | None) -> Scan:
-    if is_patient_folder(pieces) and not fits_usual_windows(split_masks(pieces)[0]):
+    if is_patient_folder(pieces) and not fits_standard_windows(split_masks(pieces)[0]):
         return read_patient_folder(pieces, name)
     return read_pictures(pieces, name, window)
 
@@ -122,13 +122,13 @@ def _refuse_kinds(kinds: dict[Piece, str], name: str) -> ReadError:
         (piece, kind), *_ = kinds.items()
         full_name = name if piece.name == name else f"{piece.name} in {name}"
         return ReadError(
-            f"{full_name} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, WHAT_IS_READ)}",
+            f"{full_name} looks like {in_words(kind)}, not a head CT. {_WAY_OUT.get(kind, READABLE_FORMATS)}",
             code="no scan",
         )
     ranked = Counter(kinds.values()).most_common()
     kind, number = next((pair for pair in ranked if pair[0] in _WAY_OUT), ranked[0])
     return ReadError(
         f"{name} holds no head CT: {number} of its {len(kinds)} files look like {in_words(kind)}. "
-        f"{_WAY_OUT.get(kind, WHAT_IS_READ)}",
+        f"{_WAY_OUT.get(kind, READABLE_FORMATS)}",
         code="no scan",
     )

@@ -16,7 +16,7 @@ _MOST_REFUSED = 3
 _FEWEST_SINGLES = 3  # series of one slice each, which are not real series
 
 
-def read_one_series(
+def read_chosen_series(
     slices: list[Slice], choice: int | str | None, name: str, read_series: Callable[[list[Slice]], Scan]
 ) -> Scan:
     """Read the requested series; without a request, the best one that can be read.
@@ -115,7 +115,7 @@ def _series_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
 
 def _uid_note(chosen: Series) -> tuple[str, ...]:
     parallel = [item for item in chosen.slices if tilt_deg(item, chosen.first) is None]
-    uids = len({item.series for item in parallel})
+    uids = len({item.series_uid for item in parallel})
     if uids == 1:
         return ()
     number = "a series UID each" if uids == len(parallel) else f"{uids} series UIDs"
@@ -140,10 +140,11 @@ def _studies_note(chosen: Series, all_series: list[Series]) -> tuple[str, ...]:
     studies = {series.first.protocol.study for series in all_series} - {""}
     if len(studies) < 2:
         return ()
-    own = listed(str(one.number) for one in all_series if one.first.protocol.study == chosen.first.protocol.study)
+    study = chosen.first.protocol.study
+    numbers = listed(str(series.number) for series in all_series if series.first.protocol.study == study)
     return (
-        f"These are {len(studies)} examinations of one patient. Only one of them was read: series {own} "
-        f"{'belong' if ' ' in own else 'belongs'} to it.",
+        f"These are {len(studies)} examinations of one patient. Only one of them was read: series {numbers} "
+        f"{'belong' if ' ' in numbers else 'belongs'} to it.",
     )
 
 

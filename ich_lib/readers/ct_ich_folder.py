@@ -69,8 +69,8 @@ def _renders(pieces: Sequence[Piece], side: str) -> dict:
     }
 
 
-def _missing(found_slices: set[int], used: set[int]) -> tuple[str, ...]:
-    missing = [str(number) for number in range(min(found_slices), max(found_slices) + 1) if number not in used]
+def _missing(numbers: set[int], used: set[int]) -> tuple[str, ...]:
+    missing = [str(number) for number in range(min(numbers), max(numbers) + 1) if number not in used]
     if not missing:
         return ()
     if len(missing) == 1:

@@ -12,9 +12,9 @@ from pydicom.pixels import iter_pixels
 from ich_lib.grammar import count
 from ich_lib.prepare.slabs import moved
 from ich_lib.readers import codecs, inflate, tilts
-from ich_lib.readers.choice import read_one_series
+from ich_lib.readers.choice import read_chosen_series
 from ich_lib.readers.geometry import Place, gap_note, place_slices
-from ich_lib.readers.header import Slice, parse_dataset, slices_of
+from ich_lib.readers.header import Slice, parse_dataset, read_slices
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.slabs import Slabs, slabs_of
@@ -47,8 +47,8 @@ def read_dicom(
     Raises:
         ReadError: if the files hold no CT slice, or cannot become HU.
     """
-    slices, left_out = slices_of(pieces)
-    scan = read_one_series(slices, series, name, lambda chosen: check(_read_series(chosen, slices, name)))
+    slices, left_out = read_slices(pieces)
+    scan = read_chosen_series(slices, series, name, lambda chosen: check(_read_series(chosen, slices, name)))
     return replace(scan, notes=(*scan.notes, *left_out))
 
 
@@ -204,7 +204,7 @@ def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None)
     notes: set[str] = set()
     for piece, group in groupby(jobs, key=lambda job: job[1].piece):
         frames = list(group)
-        header, pixels = _pixels(piece, [item.frame for _, item in frames], packed=frames[0][1].packed)
+        header, pixels = _pixels(piece, [item.frame for _, item in frames], is_compressed=frames[0][1].is_compressed)
         for (k, item), pixels_of_slice in zip(frames, pixels, strict=True):
             hu = volume[k] if slabs.per_slab == 1 else thin
             with refuse_damaged(piece.name):  # a tag of the pixels may be missing or invalid
@@ -216,10 +216,10 @@ def _volume(slices: list[Slice], slabs: Slabs, shifts: np.ndarray | None = None)
     return volume, frozenset(notes)
 
 
-def _pixels(piece: Piece, frames: list[int], *, packed: bool) -> tuple[pydicom.Dataset, list[np.ndarray]]:
+def _pixels(piece: Piece, frames: list[int], *, is_compressed: bool) -> tuple[pydicom.Dataset, list[np.ndarray]]:
     """The header of a file and some of its frames as stored, with bits that are not part of a pixel."""
     with piece.open() as stream, refuse_damaged(piece.name):
-        header = parse_dataset(inflate.plain(piece.name, stream) if packed else stream)
+        header = parse_dataset(inflate.plain(piece.name, stream) if is_compressed else stream)
         if (words := plain_words(header)) is not None:
             return header, [words[frame] for frame in frames]
         plugin = codecs.plugin(piece.name, header.file_meta.TransferSyntaxUID)
@@ -266,7 +266,7 @@ def _ends(header: pydicom.Dataset) -> np.float32:
 
 
 def _warnings(slices: list[Slice]) -> tuple[str, ...]:
-    if any(item.doubtful for item in slices):
+    if any(item.may_name_patient for item in slices):
         return (
             "The files are screenshots or have text burned in, which may name the patient. Check them before "
             "you share them.",

@@ -71,13 +71,13 @@ def _root(stream: BinaryIO) -> _Record | None:
 
 def _walk(stream: BinaryIO, root: _Record, name: str) -> Iterator[tuple[PurePosixPath, _Record]]:
     """Files with their folders; folders that form a ring are walked once."""
-    waiting, seen = [(PurePosixPath(), root, 0)], set()
+    waiting, visited = [(PurePosixPath(), root, 0)], set()
     while waiting:
         folder, record, depth = waiting.pop()
-        if record.at in seen or depth > _DEEPEST:
+        if record.at in visited or depth > _DEEPEST:
             continue
-        seen.add(record.at)
-        if len(seen) > _MOST_FOLDERS:
+        visited.add(record.at)
+        if len(visited) > _MOST_FOLDERS:
             raise ReadError(f"{name} has endless folders. Copy its files and give the folder.", code="packed")
         for inside in _records(stream, record):
             if inside.flags & _FOLDER:

@@ -11,7 +11,7 @@ from ich_lib.readers.piece import CONTENTS, Piece, is_system_file, printable_nam
 from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.sniff import ARCHIVES
 
-WHAT_IS_READ = "Give DICOM (files, a folder, a zip, tar, 7z or CD image), NIfTI (.nii, .nii.gz), or pictures."
+READABLE_FORMATS = "Give DICOM (files, a folder, a zip, tar, 7z or CD image), NIfTI (.nii, .nii.gz), or pictures."
 
 _WHERE_IT_IS = {
     "python": "Check the path: there is no file or folder of that name.",
@@ -36,7 +36,7 @@ def gather(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Piece
         else:
             pieces.append(piece)
     if not pieces:
-        raise ReadError(f"{upload_title(paths)} holds no file. {WHAT_IS_READ}", code="missing")
+        raise ReadError(f"{upload_title(paths)} holds no file. {READABLE_FORMATS}", code="missing")
     if len(pieces) > LIMITS["files"]:
         raise ReadError(
             f"{upload_title(paths)} holds more than {LIMITS['files']} files. Give the folder of one head scan.",
@@ -59,7 +59,7 @@ def as_list(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str 
 def _existing_paths(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
     existing = [Path(path) for path in dict.fromkeys(as_list(paths))]
     if not existing:
-        raise ReadError(f"No file was given. {WHAT_IS_READ}", code="missing")
+        raise ReadError(f"No file was given. {READABLE_FORMATS}", code="missing")
     for path in existing:
         if not _exists(path):
             raise ReadError(f"{printable_name(path.name)} does not exist.", code="missing", to_do=_WHERE_IT_IS)
@@ -76,5 +76,5 @@ def _exists(path: Path) -> bool:
 def _walk(folder: Path) -> list[Piece]:
     inside = (path for path in folder.rglob("*") if not is_system_file(path.relative_to(folder)))
     files = islice((path for path in inside if path.is_file()), LIMITS["files"] + 1)
-    found = sorted(files) or [path for path in [folder / CONTENTS] if path.is_file()]
-    return [Piece(path, root=folder) for path in found]
+    paths = sorted(files) or [path for path in [folder / CONTENTS] if path.is_file()]
+    return [Piece(path, root=folder) for path in paths]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ich_lib.grammar import count
 from ich_lib.readers.header import Slice
-from ich_lib.scan import LPS_TO_RAS, usual_steps
+from ich_lib.scan import LPS_TO_RAS, expected_steps
 
 PLACEHOLDER_MM = 5.0
 SAME_PLACE_MM = 0.05
@@ -25,16 +25,16 @@ _EVEN_COPY = "A mask saved as NIfTI has evenly spaced slices. Each is a copy of 
 
 @dataclass(frozen=True)
 class Gap:
-    """Slices index and index + 1, foot to head, are `step_mm` apart; the usual distance there is `usual_mm`."""
+    """Slices index and index + 1, foot to head, are `step_mm` apart; the expected distance is `expected_mm`."""
 
     index: int
     step_mm: float
-    usual_mm: float
+    expected_mm: float
 
     @property
     def hidden_mm(self) -> float:
         """The length that no slice shows."""
-        return self.step_mm - self.usual_mm
+        return self.step_mm - self.expected_mm
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def sort_slices(slices: list[Slice]) -> list[Slice]:
     """Slices along their normal, from foot to head (or front to back, right to left); else by InstanceNumber."""
     line = line_of(slices)
     if line is None:
-        return sorted(slices, key=lambda item: item.number)
+        return sorted(slices, key=lambda item: item.instance_number)
     return [slices[k] for k in np.argsort(line.along_mm, kind="stable")]
 
 
@@ -122,10 +122,10 @@ def place_slices(slices: list[Slice]) -> Place:
     )
     if len(slices) == 1:
         return _place_single(slices[0], line.normal, notes)
-    usual_mm, places = _grid(line)
+    expected_mm, places = _grid(line)
     lean, is_straight = _lean(line)
     shifts, origin = (None, line.positions[0]) if is_straight else _shifts(slices[0], line, lean)
-    steps_mm = usual_mm * np.diff(np.arange(len(slices)) if places is None else places)
+    steps_mm = expected_mm * np.diff(np.arange(len(slices)) if places is None else places)
     off_mm = 0.0 if _is_whole(places) else 2 * line.rounding_mm
     gaps = find_gaps(steps_mm, off_mm)
     notes += _uneven_notes(steps_mm, gaps, off_mm)
@@ -133,7 +133,7 @@ def place_slices(slices: list[Slice]) -> Place:
         notes += (_EVEN_COPY,)
     if shifts is not None:
         notes += (_shift_note(shifts, slices[0]),)
-    return Place(_affine(slices[0], lean * usual_mm, origin), pixel_known, notes, places, gaps, shifts)
+    return Place(_affine(slices[0], lean * expected_mm, origin), pixel_known, notes, places, gaps, shifts)
 
 
 def is_even(line: Line) -> bool:
@@ -142,7 +142,7 @@ def is_even(line: Line) -> bool:
 
 
 def _grid(line: Line) -> tuple[float, np.ndarray | None]:
-    """The usual distance in mm, and the places in steps of it; None if the slices are even.
+    """The expected distance in mm, and the places in steps of it; None if the slices are even.
 
     If they are on an even grid with missing slices, places are whole numbers, even if positions were rounded.
     """
@@ -151,16 +151,16 @@ def _grid(line: Line) -> tuple[float, np.ndarray | None]:
     mean_mm = float(steps.mean())
     if np.abs(along_mm - mean_mm * counted).max() <= _EVEN * mean_mm:
         return mean_mm, None
-    is_one_missing = np.count_nonzero(steps > _GAP * np.median(steps)) == 1
-    if not is_one_missing and (fitted_mm := _fit(line, counted)):
+    is_single_gap = np.count_nonzero(steps > _GAP * np.median(steps)) == 1
+    if not is_single_gap and (fitted_mm := _fit(line, counted)):
         return fitted_mm, None
     gaps = find_gaps(steps, 2 * line.rounding_mm)
     plain_mm = float(np.delete(steps, [gap.index for gap in gaps]).mean())
     step_numbers = np.concatenate([[0], np.cumsum(np.maximum(np.round(steps / plain_mm), 1))])
     if fitted_mm := _fit(line, step_numbers):
         return fitted_mm, None if step_numbers[-1] == len(steps) else step_numbers
-    usual_mm = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of 5 and 10 mm, 10 is the gap
-    return usual_mm, along_mm / usual_mm
+    expected_mm = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of 5 and 10 mm, 10 is the gap
+    return expected_mm, along_mm / expected_mm
 
 
 def _is_whole(places: np.ndarray | None) -> bool:
@@ -176,15 +176,15 @@ def _fit(line: Line, step_numbers: np.ndarray) -> float | None:
 
 
 def find_gaps(steps: np.ndarray, off_mm: float = 0.0) -> tuple[Gap, ...]:
-    """Distances of more than 1.5 times the usual distance around them.
+    """Distances of more than 1.5 times the expected distance around them.
 
     Args:
         steps: in mm.
         off_mm: possible error of a distance by rounding.
     """
-    usual = usual_steps(steps)
-    places = np.flatnonzero(steps > _GAP * usual + max(off_mm, _VISIBLE_MM))
-    return tuple(Gap(int(k), float(steps[k]), float(usual[k])) for k in places)
+    expected = expected_steps(steps)
+    places = np.flatnonzero(steps > _GAP * expected + max(off_mm, _VISIBLE_MM))
+    return tuple(Gap(int(k), float(steps[k]), float(expected[k])) for k in places)
 
 
 def _place_single(item: Slice, normal: np.ndarray, notes: tuple[str, ...]) -> Place:
@@ -227,9 +227,9 @@ def _shifts(first: Slice, line: Line, lean: np.ndarray) -> tuple[np.ndarray | No
     off = line.positions - line.positions[0] - along_mm[:, None] * lean
     pixels = np.stack([off @ column / first.pixel_mm[0], off @ row / first.pixel_mm[1]], axis=1).round().astype(int)
     kinds, counts = np.unique(pixels, axis=0, return_counts=True)
-    usual = kinds[counts.argmax()] if counts.max() * 2 > len(pixels) else pixels[0]
-    origin = line.positions[0] + usual[0] * first.pixel_mm[0] * column + usual[1] * first.pixel_mm[1] * row
-    shifts = pixels - usual
+    grid_shift = kinds[counts.argmax()] if counts.max() * 2 > len(pixels) else pixels[0]
+    origin = line.positions[0] + grid_shift[0] * first.pixel_mm[0] * column + grid_shift[1] * first.pixel_mm[1] * row
+    shifts = pixels - grid_shift
     return (shifts if shifts.any() else None), origin
 
 
@@ -261,12 +261,12 @@ def gap_note(gaps: tuple[Gap, ...], hidden_ml: float | None) -> str:
         gaps: one or more.
         hidden_ml: the volume of the head in the gaps; None if it is not known.
     """
-    first, missing = gaps[0], sum(max(round(gap.step_mm / gap.usual_mm) - 1, 1) for gap in gaps)
+    first, missing = gaps[0], sum(max(round(gap.step_mm / gap.expected_mm) - 1, 1) for gap in gaps)
     others = f" (and {count(len(gaps) - 1, 'more such place')})" if len(gaps) > 1 else ""
     hidden = f"Up to {hidden_ml:.0f} mL of the head in this gap are" if hidden_ml else "The head in this gap is"
     return (
         f"Slices {first.index + 1} and {first.index + 2} are {first.step_mm:.1f} mm apart{others} instead of "
-        f"{first.usual_mm:.1f} mm: {'one is' if missing == 1 else f'{missing} are'} missing. {hidden} "
+        f"{first.expected_mm:.1f} mm: {'one is' if missing == 1 else f'{missing} are'} missing. {hidden} "
         "not seen. In volumes, the slices beside it reach half-way into it."
     )
 

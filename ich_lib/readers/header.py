@@ -28,16 +28,16 @@ _IDENTIFYING = (  # noqa: SIM905 - a list would take 22 lines
     "PerformingPhysicianName OperatorsName AccessionNumber StudyID StudyDate SeriesDate AcquisitionDate "
     "ContentDate StudyTime DeviceSerialNumber"
 ).split()
-_NEEDED = (  # noqa: SIM905
+_READ_TAGS = (  # noqa: SIM905
     "SOPClassUID SOPInstanceUID SeriesInstanceUID SeriesDescription SeriesNumber AcquisitionNumber InstanceNumber "
     "Modality ImageType Rows Columns SamplesPerPixel NumberOfFrames ImagePositionPatient ImageOrientationPatient "
     "PixelSpacing SliceThickness RescaleSlope RescaleIntercept WindowCenter WindowWidth BurnedInAnnotation "
     "SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence FrameOfReferenceUID"
 ).split()
-_TAGS = [Tag(name) for name in dict.fromkeys((*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS, *_IDENTIFYING))]
-_CONTENTS = "table of contents (DICOMDIR)"
+_TAGS = [Tag(name) for name in dict.fromkeys((*_READ_TAGS, *PROTOCOL_TAGS, *ACQUISITION_TAGS, *_IDENTIFYING))]
+_DICOMDIR = "table of contents (DICOMDIR)"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_MOST_FRAMES = 4096
+_MAX_FRAMES = 4096
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Slice:
 
     Attributes:
         piece, frame: the file and the image in it (0 unless it is a multi-frame file).
-        instance, series: UIDs, to distinguish images and series; never shown.
+        instance_uid, series_uid: UIDs, to distinguish images and series; never shown.
         description, series_number: the scanner's name of the series.
-        number: place in the series, counted by the scanner.
+        instance_number: place in the series, counted by the scanner.
         rows, columns: size in px.
         position: (3,) mm of the first pixel in patient axes (+x left, +y back, +z head), or None.
         orientation: (2, 3) unit vectors along a row and down a column, or None.
         pixel_mm: (2,) distance between rows and between columns, or None.
         thickness_mm: SliceThickness, or None.
         slope, intercept: stored value to HU; None if the tag is missing, NaN if it holds no finite number.
-        doubtful: whether it is a screenshot or has text burned in.
-        packed: whether the whole file is compressed, by gzip or deflate.
+        may_name_patient: whether it is a screenshot or has text burned in.
+        is_compressed: whether the whole file is compressed, by gzip or deflate.
         window: (level, width) in HU that the file suggests for display, the first of several, or None.
         pass_number: AcquisitionNumber, which counts the passes of the scanner; 0 if it is missing.
         protocol: how the series was made, to choose among series.
@@ -66,11 +66,11 @@ class Slice:
 
     piece: Piece
     frame: int
-    instance: str
-    series: str
+    instance_uid: str
+    series_uid: str
     description: str
     series_number: int
-    number: int
+    instance_number: int
     rows: int
     columns: int
     position: np.ndarray | None
@@ -79,16 +79,16 @@ class Slice:
     thickness_mm: float | None
     slope: float | None
     intercept: float | None
-    doubtful: bool
+    may_name_patient: bool
     window: tuple[float, float] | None = None
-    packed: bool = False
+    is_compressed: bool = False
     pass_number: int = 0
     protocol: Protocol = NO_PROTOCOL
     acquisition: Acquisition = UNKNOWN_ACQUISITION
     frame_uid: str = ""
 
 
-def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
+def read_slices(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     """Read all headers. Returns the CT slices, each once, and notes on the other files.
 
     Raises:
@@ -101,26 +101,26 @@ def slices_of(pieces: list[Piece]) -> tuple[list[Slice], list[str]]:
     damaged: list[ReadError] = []
     for piece in pieces:
         try:
-            header, packed = _header(piece)
+            header, is_compressed = _header(piece)
             with refuse_damaged(piece.name):
-                reason = _not_ct(header)
-                images = [] if reason else list(_slices(piece, header, packed=packed))
-                known = {tag for tag in _IDENTIFYING if _filled(header, tag)}
+                reason = _reason_not_ct(header)
+                images = [] if reason else list(_slices(piece, header, is_compressed=is_compressed))
+                tags = {tag for tag in _IDENTIFYING if _has_value(header, tag)}
         except ReadError as problem:
             damaged.append(problem)
             continue
-        identifying |= known
+        identifying |= tags
         if reason:
             left_out[reason] += 1
         for item in images:
-            key: tuple[Piece | str, int] = (item.instance, item.frame) if item.instance else (piece, item.frame)
+            key: tuple[Piece | str, int] = (item.instance_uid, item.frame) if item.instance_uid else (piece, item.frame)
             left_out["copy of a file"] += key in slices
             slices.setdefault(key, item)
     if damaged and not slices:
         raise damaged[0]
     left_out["damaged file"] += len(damaged)
     left_out_counts = ", ".join(count(number, reason) for reason, number in left_out.items() if number)
-    if not slices and left_out.keys() - {"damaged file"} == {_CONTENTS}:
+    if not slices and left_out.keys() - {"damaged file"} == {_DICOMDIR}:
         raise ReadError(
             "This is a DICOMDIR, only the table of contents of a CD; the images are in other files. Give the "
             "whole folder.",
@@ -160,33 +160,33 @@ def _header(piece: Piece) -> tuple[pydicom.Dataset, bool]:
     with piece.open() as stream, refuse_damaged(piece.name):
         unpacked = plain(piece.name, stream)
         header = parse_dataset(unpacked, stop_before_pixels=True, specific_tags=_TAGS)
-        for tag in (*_NEEDED, *PROTOCOL_TAGS, *ACQUISITION_TAGS):
+        for tag in (*_READ_TAGS, *PROTOCOL_TAGS, *ACQUISITION_TAGS):
             header.get(tag)  # pydicom converts values at their first use: here, inside `refuse_damaged`
         header.file_meta.get("MediaStorageSOPClassUID")
         return header, unpacked is not stream
 
 
-def _filled(header: pydicom.Dataset, tag: str) -> bool:
+def _has_value(header: pydicom.Dataset, tag: str) -> bool:
     """Whether a tag holds a value, without parsing it."""
     return tag in header and bool(header.get_item(Tag(tag)).value)
 
 
-def _not_ct(header: pydicom.Dataset) -> str | None:
+def _reason_not_ct(header: pydicom.Dataset) -> str | None:
     """Why a file is not a CT slice, as a noun that can be counted; None if it is one."""
     if str(header.file_meta.get("MediaStorageSOPClassUID") or "") == MediaStorageDirectoryStorage:
-        return _CONTENTS
-    if _whole(header, "Rows") < 1 or _whole(header, "Columns") < 1:
+        return _DICOMDIR
+    if _integer(header, "Rows") < 1 or _integer(header, "Columns") < 1:
         return "non-image DICOM file"
     if (modality := str(header.get("Modality") or "CT")) != "CT":
         return f"{printable_name(modality)[:16]} image"
-    if "LOCALIZER" in _words(header.get("ImageType")):
+    if "LOCALIZER" in _strings(header.get("ImageType")):
         return "scout view"
-    color = _whole(header, "SamplesPerPixel", 1) != 1
+    color = _integer(header, "SamplesPerPixel", 1) != 1
     capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE) and "RescaleSlope" not in header
     return "screenshot" if color or capture else None
 
 
-def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[Slice]:
+def _slices(piece: Piece, header: pydicom.Dataset, *, is_compressed: bool) -> Iterator[Slice]:
     frames = _frames(piece, header)
     protocol = protocol_of(header, frames[0])
     description = printable_name(str(header.get("SeriesDescription") or header.get("ProtocolName") or ""))
@@ -194,23 +194,23 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
         yield Slice(
             piece=piece,
             frame=index,
-            instance=str(header.get("SOPInstanceUID") or ""),
-            series=str(header.get("SeriesInstanceUID") or ""),
+            instance_uid=str(header.get("SOPInstanceUID") or ""),
+            series_uid=str(header.get("SeriesInstanceUID") or ""),
             description=description,
-            series_number=_whole(header, "SeriesNumber"),
-            number=index if len(frames) > 1 else _whole(header, "InstanceNumber"),
-            rows=_whole(header, "Rows"),
-            columns=_whole(header, "Columns"),
+            series_number=_integer(header, "SeriesNumber"),
+            instance_number=index if len(frames) > 1 else _integer(header, "InstanceNumber"),
+            rows=_integer(header, "Rows"),
+            columns=_integer(header, "Columns"),
             position=_numbers(frame, "ImagePositionPatient", 3),
             orientation=_orientation(frame),
-            pixel_mm=_lengths(frame, "PixelSpacing", 2),
-            thickness_mm=None if (mm := _lengths(frame, "SliceThickness", 1)) is None else float(mm[0]),
+            pixel_mm=_lengths_mm(frame, "PixelSpacing", 2),
+            thickness_mm=None if (mm := _lengths_mm(frame, "SliceThickness", 1)) is None else float(mm[0]),
             slope=_rescale(frame, "RescaleSlope"),
             intercept=_rescale(frame, "RescaleIntercept"),
-            doubtful=_is_doubtful(header),
+            may_name_patient=_may_name_patient(header),
             window=_window(frame),
-            packed=packed,
-            pass_number=_whole(header, "AcquisitionNumber"),
+            is_compressed=is_compressed,
+            pass_number=_integer(header, "AcquisitionNumber"),
             protocol=protocol,
             acquisition=acquisition_of(frame, description),
             frame_uid=str(header.get("FrameOfReferenceUID") or ""),
@@ -219,10 +219,10 @@ def _slices(piece: Piece, header: pydicom.Dataset, *, packed: bool) -> Iterator[
 
 def _frames(piece: Piece, header: pydicom.Dataset) -> list[pydicom.Dataset]:
     """One flat header per image: a multi-frame file keeps its geometry in shared and per-frame groups (C.7.6.16)."""
-    frames = _whole(header, "NumberOfFrames", 1)
-    if not 1 <= frames <= _MOST_FRAMES:
+    frames = _integer(header, "NumberOfFrames", 1)
+    if not 1 <= frames <= _MAX_FRAMES:
         raise ReadError(
-            f"{piece.name} says that it holds {frames} images; 1 to {_MOST_FRAMES} are accepted. Export it again.",
+            f"{piece.name} says that it holds {frames} images; 1 to {_MAX_FRAMES} are accepted. Export it again.",
             code="too large",
         )
     if frames == 1 and "PerFrameFunctionalGroupsSequence" not in header:
@@ -254,7 +254,7 @@ def _numbers(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | Non
     return numbers if len(numbers) == length and np.isfinite(numbers).all() else None
 
 
-def _lengths(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | None:
+def _lengths_mm(header: pydicom.Dataset, tag: str, length: int) -> np.ndarray | None:
     numbers = _numbers(header, tag, length)
     return numbers if numbers is not None and are_plausible_mm(numbers) else None
 
@@ -278,11 +278,11 @@ def _rescale(header: pydicom.Dataset, tag: str) -> float | None:
 
 def _window(header: pydicom.Dataset) -> tuple[float, float] | None:
     """A file may offer several windows; the first is its default (C.11.2.1.2)."""
-    level, width = (_first(header, tag) for tag in ("WindowCenter", "WindowWidth"))
+    level, width = (_first_number(header, tag) for tag in ("WindowCenter", "WindowWidth"))
     return None if level is None or width is None or width < 1 else (level, width)
 
 
-def _first(header: pydicom.Dataset, tag: str) -> float | None:
+def _first_number(header: pydicom.Dataset, tag: str) -> float | None:
     try:
         number = float(np.array(header.get(tag), float).reshape(-1)[0])
     except (TypeError, ValueError, OverflowError, IndexError):
@@ -290,15 +290,15 @@ def _first(header: pydicom.Dataset, tag: str) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _whole(header: pydicom.Dataset, tag: str, missing: int = 0) -> int:
+def _integer(header: pydicom.Dataset, tag: str, default: int = 0) -> int:
     number = _numbers(header, tag, 1)
-    return missing if number is None else int(number[0])
+    return default if number is None else int(number[0])
 
 
-def _words(value: Iterable[object] | None) -> list[str]:
+def _strings(value: Iterable[object] | None) -> list[str]:
     return [value] if isinstance(value, str) else [str(word) for word in value or ()]
 
 
-def _is_doubtful(header: pydicom.Dataset) -> bool:
+def _may_name_patient(header: pydicom.Dataset) -> bool:
     burned = str(header.get("BurnedInAnnotation") or "").upper() == "YES"
     return burned or str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)

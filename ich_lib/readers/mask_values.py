@@ -10,7 +10,7 @@ _NEGATIVE = -1.5  # some programs write -1 for voxels without an outline
 _ENDS = (26, 230)  # of 256 grays: JPG may turn black and white into grays up to here, and down to here
 _GRAY_SHARE = 0.015  # JPG blurs the border of a mask; a larger share of gray means a picture
 MOST_CODES = 16  # numbers of types; a picture whose values go no higher holds types, not grays
-_WHAT_IS_ONE = "Give one NIfTI on the grid of the scan, or a PNG or JPG for each slice: 0 where there is no blood."
+_MASK_FORMATS = "Give one NIfTI on the grid of the scan, or a PNG or JPG for each slice: 0 where there is no blood."
 
 
 def refuse_no_mask(name: str, values: np.ndarray) -> None:
@@ -26,11 +26,11 @@ def refuse_no_mask(name: str, values: np.ndarray) -> None:
     low, high = float(values.min()), float(values.max())
     if low < _NEGATIVE:
         raise ReadError(
-            f"{name} holds values from {low:g} to {high:g}: that is a CT, not a mask. {_WHAT_IS_ONE}", code="mask"
+            f"{name} holds values from {low:g} to {high:g}: that is a CT, not a mask. {_MASK_FORMATS}", code="mask"
         )
     if np.count_nonzero(values > 0) > _SOFT_SHARE * values.size and len(np.unique(values)) > _FEW_VALUES:
         raise ReadError(
-            f"{name} holds grays from {low:g} to {high:g}: that is a picture, not a mask. {_WHAT_IS_ONE}", code="mask"
+            f"{name} holds grays from {low:g} to {high:g}: that is a picture, not a mask. {_MASK_FORMATS}", code="mask"
         )
 
 
@@ -49,6 +49,6 @@ def refuse_no_mask_grays(name: str, counts: np.ndarray) -> None:
     if np.count_nonzero(middle) > MOST_CODES and share > _GRAY_SHARE:
         raise ReadError(
             f"{name} has grays between black and white on {share:.0%} of its pixels: that is a slice or a photo, not a "
-            f"mask. {_WHAT_IS_ONE}",
+            f"mask. {_MASK_FORMATS}",
             code="mask",
         )

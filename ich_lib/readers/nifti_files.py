@@ -36,7 +36,7 @@ def gather_pairs(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list
     return [_join(piece, joined[piece]) if piece in joined else piece for piece in pieces if piece not in joined_images]
 
 
-def one_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ...]]:
+def choose_volume(pieces: Sequence[Piece], name: str) -> tuple[Piece, tuple[str, ...]]:
     """The one scan among several NIfTI files, and notes for the user.
 
     Raises:

@@ -9,7 +9,7 @@ from pydicom.tag import Tag
 
 from ich_lib.readers.ct_ich_folder import is_patient_folder
 from ich_lib.readers.header import parse_dataset
-from ich_lib.readers.nifti_files import gather_pairs, one_volume
+from ich_lib.readers.nifti_files import choose_volume, gather_pairs
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.refusal import ReadError, refuse_damaged
 from ich_lib.readers.roles import split_masks
@@ -102,7 +102,7 @@ def _study_of(piece: Piece) -> str:
 def _are_several(nifti: Sequence[Piece]) -> bool:
     """Whether these NIfTI files are several scans."""
     try:
-        one_volume(nifti, "")
+        choose_volume(nifti, "")
     except ReadError as problem:
         return problem.code == "several scans"
     return False

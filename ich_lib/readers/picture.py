@@ -16,7 +16,7 @@ from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray, sizes
 from ich_lib.readers.refusal import ReadError
-from ich_lib.readers.roles import folders_of, masks_note, one_window, split_masks
+from ich_lib.readers.roles import choose_window, folders_of, masks_note, split_masks
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.readers.views import Fit, fit_views
 from ich_lib.scan import Scan, axial_affine
@@ -52,8 +52,8 @@ def read_pictures(pieces: Sequence[Piece], name: str, window: str | tuple[float,
     fit = fit_views(slices) if window is None else Fit()
     if fit.views:
         return _joined(fit, name, masks_note(masks))
-    slices, folder_notes = one_window(slices, name, window if isinstance(window, str) else None)
-    slices, size_notes = _of_one_size(slices)
+    slices, folder_notes = choose_window(slices, name, window if isinstance(window, str) else None)
+    slices, size_notes = _drop_other_sizes(slices)
     pages, slabs = check_pictures(name, sort_pictures(slices))
     values, white = _values(pages, slabs)
     refuse_constant(name, float(values.min()), float(values.max()))
@@ -93,7 +93,7 @@ def _joined(fit: Fit, name: str, notes: tuple[str, ...]) -> Scan:
     return Scan(hu, axial_affine(PLACEHOLDER_MM, hu.shape), spacing_known=False, notes=notes)
 
 
-def _of_one_size(pieces: list[Piece]) -> tuple[list[Piece], tuple[str, ...]]:
+def _drop_other_sizes(pieces: list[Piece]) -> tuple[list[Piece], tuple[str, ...]]:
     """The pictures without the few of another size, such as a preview or a logo, and a note."""
     if len(pieces) <= _FEWEST_OF_A_SIZE:
         return pieces, ()

@@ -71,7 +71,7 @@ def gray(piece: Piece, index: int = 0, *, any_color: bool = False) -> np.ndarray
     if pixels.ndim == 2:
         return pixels
     colors = _visible(pixels)
-    return colors.max(-1) if any_color else _one_channel(piece.name, colors)
+    return colors.max(-1) if any_color else _gray_channel(piece.name, colors)
 
 
 def _bytes(piece: Piece) -> bytes:
@@ -141,7 +141,7 @@ def _visible(pixels: np.ndarray) -> np.ndarray:
     return np.where(pixels[..., 3:] > 0, colors, 0)
 
 
-def _one_channel(name: str, pixels: np.ndarray) -> np.ndarray:
+def _gray_channel(name: str, pixels: np.ndarray) -> np.ndarray:
     """The strongest channel of a gray picture; a tint is accepted, because films have one."""
     colors = pixels.astype(np.float32)
     most_levels = _COLOR_LEVELS / 255 * np.iinfo(pixels.dtype).max

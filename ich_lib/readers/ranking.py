@@ -8,7 +8,7 @@ from ich_lib.readers.refusal import ReadError
 from ich_lib.readers.series import Series
 from ich_lib.readers.slabs import slabs_of
 
-_USUAL_MM = (2.9, 6.1)  # thinner slices are noisy, thicker ones blur
+_PREFERRED_MM = (2.9, 6.1)  # thinner slices are noisy, thicker ones blur
 _HEAD_MM = (80, 250)  # foot to head, of the slices of a head
 _WHOLE_MM = 160  # a head from base to vertex
 _REPEATS = 1.5  # slices at a place; more means that the same head is repeated: perfusion, tracking
@@ -90,4 +90,4 @@ def _thickness(series: Series) -> int:
     thicknesses_mm = [mm for mm in (series.spacing_mm, series.first.thickness_mm) if mm is not None]
     if not thicknesses_mm:
         return 0
-    return 1 if max(thicknesses_mm) < _USUAL_MM[0] else 2 if max(thicknesses_mm) > _USUAL_MM[1] else 0
+    return 1 if max(thicknesses_mm) < _PREFERRED_MM[0] else 2 if max(thicknesses_mm) > _PREFERRED_MM[1] else 0

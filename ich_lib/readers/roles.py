@@ -64,7 +64,7 @@ def masks_note(masks: Sequence[Piece]) -> tuple[str, ...]:
     return (f"Left out: {count(len(masks), 'mask')}. Give the same files as true mask to compare.",) if masks else ()
 
 
-def one_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[list[Piece], tuple[str, ...]]:
+def choose_window(pieces: Sequence[Piece], name: str, wanted: str | None) -> tuple[list[Piece], tuple[str, ...]]:
     """If folders hold the same slices in several windows, the pictures of one of them.
 
     Args:

@@ -107,7 +107,7 @@ def series_of(slices: list[Slice]) -> list[Series]:
 
 def _key(item: Slice) -> Hashable:
     """The properties that must be equal. The UID is not enough: a scout or a second tilt may have the same one."""
-    series = item.series or (item.series_number, item.description)
+    series = item.series_uid or (item.series_number, item.description)
     return item.protocol.patient, series, item.rows, item.columns
 
 
@@ -175,12 +175,12 @@ def _joined(family: list[list[Slice]]) -> list[list[Slice]]:
     # one head in two thicknesses, or two reconstructions of one head
     parts = [singles] if _lie_apart(singles) else by_thickness
     larger_groups = [group for group in groups if len(group) > 1]
-    return larger_groups + [joined for part in parts for joined in _one_of_singles(part)]
+    return larger_groups + [joined for part in parts for joined in _join_singles(part)]
 
 
-def _one_of_singles(singles: list[list[Slice]]) -> list[list[Slice]]:
-    is_one = len(singles) >= _FEWEST_FILES and _lie_apart(singles)
-    return [[group[0] for group in singles]] if is_one else singles
+def _join_singles(singles: list[list[Slice]]) -> list[list[Slice]]:
+    is_joined = len(singles) >= _FEWEST_FILES and _lie_apart(singles)
+    return [[group[0] for group in singles]] if is_joined else singles
 
 
 def _scanned_as(group: list[Slice]) -> Hashable:
@@ -189,7 +189,7 @@ def _scanned_as(group: list[Slice]) -> Hashable:
 
 def _counted_through(groups: list[list[Slice]]) -> list[list[Slice]]:
     """One list if the scanner numbered the images of all groups consecutively, and no two have the same place."""
-    numbers = [item.number for group in groups for item in group]
+    numbers = [item.instance_number for group in groups for item in group]
     if len(groups) > 1 and len(set(numbers)) == len(numbers) and _lie_apart(groups):
         return [[item for group in groups for item in group]]
     return groups

@@ -26,7 +26,7 @@ def tilt_notes(slices: list[Slice], all_slices: list[Slice]) -> tuple[str, ...]:
     first = slices[0]
     if first.orientation is None:
         return ()
-    others = [item for item in all_slices if item.series == first.series and tilt_deg(item, first) is not None]
+    others = [item for item in all_slices if item.series_uid == first.series_uid and tilt_deg(item, first) is not None]
     if not others:
         return ()
     most_deg = max(tilt_deg(item, first) or 0.0 for item in others)
@@ -51,7 +51,7 @@ def stacked(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> t
     kept, unplaced = _with_place(slices)
     kept, strays = _without_strays(sort_slices(kept))
     kept, n_repeated = _first_pass(kept)
-    kept, copies, n_other = _one_at_each_place(kept, are_equal)
+    kept, copies, n_other = _drop_duplicates(kept, are_equal)
     counts = (
         (unplaced, "slice", "without a position"),
         (strays, "slice", "far from the others, such as a scanner takes to see the contrast agent arrive"),
@@ -99,13 +99,13 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
         return slices, 0
     along_mm = dict(zip(map(id, slices), line.along_mm.tolist(), strict=True))
     steps = np.diff(line.along_mm)
-    usual_mm = [mm for number in passes if (mm := _usual_mm(slices, line.along_mm, number)) is not None]
-    near_mm = _NEAR_STEPS * min(usual_mm or [float(steps[steps >= SAME_PLACE_MM].min())])
+    spacings_mm = [mm for number in passes if (mm := _pass_spacing_mm(slices, line.along_mm, number)) is not None]
+    near_mm = _NEAR_STEPS * min(spacings_mm or [float(steps[steps >= SAME_PLACE_MM].min())])
     spans: list[tuple[float, float]] = []
     kept_ids: set[int] = set()
     members = [[item for item in slices if item.pass_number == number] for number in passes]
     for pass_slices in sorted(
-        members, key=lambda pass_slices: (-len(pass_slices), min(item.number for item in pass_slices))
+        members, key=lambda pass_slices: (-len(pass_slices), min(item.instance_number for item in pass_slices))
     ):
         places = [along_mm[id(item)] for item in pass_slices]
         kept_ids |= {
@@ -117,21 +117,21 @@ def _first_pass(slices: list[Slice]) -> tuple[list[Slice], int]:
     return [item for item in slices if id(item) in kept_ids], len(slices) - len(kept_ids)
 
 
-def _usual_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> float | None:
-    """The usual distance in one pass; None for a pass of one place."""
+def _pass_spacing_mm(slices: list[Slice], along_mm: np.ndarray, acquisition: int) -> float | None:
+    """The median distance in one pass; None for a pass of one place."""
     steps = np.diff(along_mm[[item.pass_number == acquisition for item in slices]])
     distances_mm = steps[steps >= SAME_PLACE_MM]
     return float(np.median(distances_mm)) if distances_mm.size else None
 
 
-def _one_at_each_place(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> tuple[list[Slice], int, int]:
+def _drop_duplicates(slices: list[Slice], are_equal: Callable[[Slice, Slice], bool]) -> tuple[list[Slice], int, int]:
     """The slices with one image at each place, and how many copies and other images were left out."""
     kept, copies, others = [], 0, 0
     for group in _places(slices):
-        first, *rest = sorted(group, key=lambda item: item.number)
+        first, *rest = sorted(group, key=lambda item: item.instance_number)
         kept.append(first)
         for item in rest:
-            if item.number != first.number:
+            if item.instance_number != first.instance_number:
                 others += 1
             elif are_equal(first, item):
                 copies += 1

@@ -81,11 +81,11 @@ def _belong(a: Slice, b: Slice) -> bool:
         return False
     if not all(is_head(item.description, item.protocol.body_part) for item in (a, b)):
         return False
-    if a.series and a.series == b.series:
+    if a.series_uid and a.series_uid == b.series_uid:
         return True
     made = [
-        (one.study, one.contrast, one.derived, sharpness(one.kernel, item.description))
-        for item, one in ((item, item.protocol) for item in (a, b))
+        (protocol.study, protocol.contrast, protocol.derived, sharpness(protocol.kernel, item.description))
+        for item, protocol in ((item, item.protocol) for item in (a, b))
     ]
     return bool(a.frame_uid) and a.frame_uid == b.frame_uid and made[0] == made[1]
 

@@ -19,7 +19,7 @@ from ich_lib.readers.renders import hu_of_windows
 from ich_lib.readers.roles import slice_key, stated_window, window_folders, window_of
 
 Window = tuple[float, float]
-_USUAL: dict[str, tuple[Window, ...]] = {  # window's name to what it may mean, the most likely first
+_NAMED: dict[str, tuple[Window, ...]] = {  # window's name to what it may mean, the most likely first
     "brain": (WINDOWS["brain"], WINDOWS["brain render"], WINDOWS["brain 004"]),
     "subdural": (WINDOWS["subdural"], (100, 254)),  # fastai
     "bone": (WINDOWS["bone"], (480, 2500), WINDOWS["bone render"]),  # OHIF, CT-ICH
@@ -117,7 +117,7 @@ def fit_views(pieces: Sequence[Piece]) -> Fit:
     return Fit(best.views, best.windows, (*_notes(best), *notes))
 
 
-def fits_usual_windows(pieces: Sequence[Piece]) -> bool:
+def fits_standard_windows(pieces: Sequence[Piece]) -> bool:
     """Whether pictures in folders called brain and bone have the usual windows of these names, and not those of CT-ICH.
 
     Args:
@@ -137,7 +137,7 @@ def _views(pieces: Sequence[Piece]) -> list[View]:
     for folder, group in groups.items():
         stated = stated_window(folder[-1]) if folder else None
         name = window_of(folder[-1]) if folder else None
-        windows = (stated,) if stated else _USUAL.get(name or "") or ((WINDOWS[name],) if name in WINDOWS else ())
+        windows = (stated,) if stated else _NAMED.get(name or "") or ((WINDOWS[name],) if name in WINDOWS else ())
         pictures = {slice_key(piece): piece for piece in group}
         if windows and len(pictures) == len(group):
             views.append(View(printable_name(folder[-1]), windows, stated is not None, pictures))

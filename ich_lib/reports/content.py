@@ -19,8 +19,8 @@ def as_json(result: Result) -> dict:
     """The content of result.json: plain values, without the name of a file or person. If the finding is withheld, the
     model's values are null: scores, pixels, mL. Slices are counted from 1, foot to head, as on the page and in
     slices.csv."""
-    is_told = not result.is_withheld
-    has_mask = is_told and result.has_mask
+    has_finding = not result.is_withheld
+    has_mask = has_finding and result.has_mask
     pixels = result.mask.sum(axis=(1, 2))
     return {
         "finding": result.finding,
@@ -29,10 +29,10 @@ def as_json(result: Result) -> dict:
         "doubts": [
             {"code": doubt.code, "refuses": doubt.refuses, "sentence": doubt.sentence} for doubt in result.doubts
         ],
-        "scores": result.scores if is_told else None,
-        "words": probability_word(result.scores["any"]) if is_told and result.calibrated else None,
+        "scores": result.scores if has_finding else None,
+        "words": probability_word(result.scores["any"]) if has_finding and result.calibrated else None,
         "slices": [_slice(result, k, int(pixels[k])) for k in range(len(pixels))],
-        "unsure": [k + 1 for k in result.unsure_slices] if is_told else [],
+        "unsure": [k + 1 for k in result.unsure_slices] if has_finding else [],
         "strangeness": result.ood and result.ood.as_json(),
         "volume_ml": result.volume_ml,
         "volume_soft_ml": result.soft_ml,

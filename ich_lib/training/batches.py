@@ -113,7 +113,7 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self.steps
 
-    def one_pass(self) -> list[int]:
+    def first_pass(self) -> list[int]:
         """The rows of the first pass over the slices, for models that are fitted to all of them at once.
 
         Raises:

@@ -72,7 +72,7 @@ def fit_classical(run: Run, slices: Store) -> None:
     if run.weights.is_file():
         return
     started, recipe, (training_part, held_out_part) = time.monotonic(), run.recipe, _sides(run, slices)
-    rows = np.sort(Batches(training_part, recipe).one_pass())
+    rows = np.sort(Batches(training_part, recipe).first_pass())
     parts = Slices(training_part.store, rows), held_out_part
     taught, held_out = (classical.measure_slices(ValidationBatches(part, recipe), recipe) for part in parts)
     scores = classical.fit_classifiers(taught, recipe)

@@ -256,7 +256,7 @@ def _objective(
 ) -> Callable[[optuna.Trial], float]:
     """A function of a trial that draws its settings, trains and scores."""
 
-    def run_one_trial(trial: optuna.Trial) -> float:
+    def objective(trial: optuna.Trial) -> float:
         settings = {name: _draw_setting(trial, name, values) for name, values in space.items()}
         for earlier in trial.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
             if earlier.params == trial.params and earlier.value is not None:
@@ -273,7 +273,7 @@ def _objective(
         trial.set_user_attr("minutes", minutes)
         return value
 
-    return run_one_trial
+    return objective
 
 
 def _run_trial(recipe: Recipe, slices: Store, folder: Path, split: Split) -> tuple[float, float]:

@@ -46,7 +46,7 @@ class _Shelf:
         source: of the model that was evaluated on a line.
         case: a line to its scan.
         result: a line and a source to the model's result.
-        was_seen: a line and a source to whether that patient is in the model's training set.
+        is_training_scan: a line and a source to whether that patient is in the model's training set.
     """
 
     rows: Sequence[Line]
@@ -56,7 +56,7 @@ class _Shelf:
     source: Callable[[Line], str]
     case: Callable[[Line], Case]
     result: Callable[[Line, str], Result]
-    was_seen: Callable[[Line, str], bool]
+    is_training_scan: Callable[[Line, str], bool]
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def page() -> None:
     """The page."""
     st.title("Cases")
     st.caption(NOTICE)
-    whose = st.segmented_control("Scans", [_PHANTOMS, _OWN], default=_PHANTOMS, required=True, key="cases whose")
+    collection = st.segmented_control("Scans", [_PHANTOMS, _OWN], default=_PHANTOMS, required=True, key="cases whose")
     try:
-        shelf = _phantom_shelf() if whose == _PHANTOMS else _own_shelf()
+        shelf = _phantom_shelf() if collection == _PHANTOMS else _own_shelf()
         if shelf:
             _show_shelf(shelf)
     except (ValueError, OSError, ImportError) as problem:
@@ -166,7 +166,7 @@ def _phantom_shelf() -> _Shelf:
         source=lambda row: source,
         case=lambda row: _sample(number(row)),
         result=lambda row, model: _sample_result(number(row), model, models.model_stamp(model)),
-        was_seen=lambda row, model: False,
+        is_training_scan=lambda row, model: False,
     )
 
 
@@ -236,7 +236,7 @@ def _shelf_of_report(report: Report, source: str, data: str) -> _Shelf:
         source=judge_of,
         case=lambda row: _own_case(data, stamp, row.scan),
         result=lambda row, model: _own_result(data, stamp, row.scan, model, models.model_stamp(model)),
-        was_seen=lambda row, model: scans.was_seen(
+        is_training_scan=lambda row, model: scans.is_training_scan(
             models.open_models(model, models.model_stamp(model)), model, table, scans.scan_rows(table, row.scan)
         ),
     )
@@ -263,7 +263,7 @@ def _show_shelf(shelf: _Shelf) -> None:
     source = shelf.source(row)
     case, result = shelf.case(row), shelf.result(row, source)
     _kind_in_words(kind, row, shelf.threshold, Failure(case, result.mask))
-    if shelf.was_seen(row, source):
+    if shelf.is_training_scan(row, source):
         st.warning("This model was trained on slices of this patient, so its result is too favorable.")
     other_results = _results_by_model(
         shelf, row, [entry.strip() for entry in further_models.split(";") if entry.strip()]
@@ -300,7 +300,7 @@ def _results_by_model(shelf: _Shelf, row: Line, sources: Sequence[str]) -> dict[
         place = str(scans.run_for_fold(source, row.fold))
         try:
             results[source] = shelf.result(row, place)
-            if shelf.was_seen(row, place):
+            if shelf.is_training_scan(row, place):
                 st.warning(
                     escape_markdown(f"{source} was trained on slices of this patient, so its result is too favorable.")
                 )

@@ -243,14 +243,14 @@ def _copies(data_source: RemoteDataset, split: Split) -> None:
             source.read_all(data_source)
             st.rerun()
         return
-    leaks_found = find_leaks(split, store)
+    leaks = find_leaks(split, store)
     for pairs, relation in (
-        (leaks_found.images, "equal a training slice to the pixel"),
-        (leaks_found.near, "are near copies of a training slice"),
+        (leaks.images, "equal a training slice to the pixel"),
+        (leaks.near, "are near copies of a training slice"),
     ):
         if pairs:
             st.error(f"{len(pairs)} held-out slices {relation}.")
-    if not leaks_found.images and not leaks_found.near:
+    if not leaks.images and not leaks.near:
         st.success("No held-out picture equals a training picture or is a near copy of one.")
 
 

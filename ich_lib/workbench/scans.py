@@ -164,7 +164,7 @@ def scan_rows(table: Table, scan: str) -> np.ndarray:
     raise ValueError(f"The report judges a scan that {table.name} does not contain: it belongs to other data.")
 
 
-def was_seen(models: Models, source: str | Path, table: Table, rows: np.ndarray) -> bool:
+def is_training_scan(models: Models, source: str | Path, table: Table, rows: np.ndarray) -> bool:
     """Whether slices of a scan are in the models' training set, so that their result is too favorable."""
     return not unseen_slices(split_of(models, source), table, rows).all()
 

@@ -269,7 +269,7 @@ def test_the_mean_of_a_gray_jpg_is_the_jpg():
     picture = np.repeat(gray[..., None], 3, axis=2)
     assert np.array_equal(average_channels(picture), gray)
     result = compare_channel_average(picture)
-    assert (result.largest_difference, result.colors, result.grays, result.most_on_one_gray) == (0, 256, 256, 1)
+    assert (result.largest_difference, result.colors, result.grays, result.max_values_per_gray) == (0, 256, 256, 1)
 
 
 def test_the_mean_of_colors_puts_different_tissues_on_one_gray():
@@ -277,7 +277,7 @@ def test_the_mean_of_colors_puts_different_tissues_on_one_gray():
     picture = np.array([[[90, 0, 0], [0, 90, 0], [30, 30, 30], [200, 200, 200]]], np.uint8)
     assert average_channels(picture).tolist() == [[30, 30, 30, 200]]
     result = compare_channel_average(picture)
-    assert (result.largest_difference, result.colors, result.grays, result.most_on_one_gray) == (60, 4, 2, 3)
+    assert (result.largest_difference, result.colors, result.grays, result.max_values_per_gray) == (60, 4, 2, 3)
 
 
 def test_the_mean_of_three_windows_has_half_the_contrast_of_the_brain_window():
@@ -286,20 +286,20 @@ def test_the_mean_of_three_windows_has_half_the_contrast_of_the_brain_window():
     result = compare_window_mean()
     assert np.allclose(result.contrast_of_channels, [96, 38, 3], atol=1)
     assert abs(result.contrast_of_mean - (96 + 38 + 3) / 3) <= 1
-    assert (result.hu_values, result.told_apart_by_channels) == (101, 101)
-    assert result.told_apart_by_mean < 101
+    assert (result.hu_values, result.distinct_in_channels) == (101, 101)
+    assert result.distinct_in_mean < 101
 
 
 def test_ct_numbers_on_one_gray_follow_from_the_slope_of_the_windows():
     """The bone window alone, three times: it has 255 grays for 2800 HU, so most grays hold 11 CT numbers."""
     result = compare_window_mean(("bone",) * 3, from_hu=0, to_hu=999)
-    assert result.most_on_one_gray == 11
-    assert result.told_apart_by_channels == result.told_apart_by_mean == pytest.approx(1000 * 255 / 2800, abs=1)
+    assert result.max_values_per_gray == 11
+    assert result.distinct_in_channels == result.distinct_in_mean == pytest.approx(1000 * 255 / 2800, abs=1)
 
 
 def test_black_and_white_are_not_the_fullest_gray():
     """The stroke window is black up to 20 HU and white from 60 HU. Between them, one HU is 6 grays."""
-    assert compare_window_mean(("stroke",) * 3).most_on_one_gray == 1
+    assert compare_window_mean(("stroke",) * 3).max_values_per_gray == 1
 
 
 def test_channel_means_refuse_other_than_three():

@@ -141,7 +141,7 @@ def test_types_sizes_groups_and_clean_scans_count_their_patients():
 def test_the_worst_cases_come_in_order_of_harm():
     """The list starts with a missed bleed, then a false alarm. a is called, and its mask is good enough to be left
     out."""
-    assert [(item.line.patient, item.what) for item in figures.worst_scans(SCANS, threshold=0.5)] == [
+    assert [(item.line.patient, item.error) for item in figures.worst_scans(SCANS, threshold=0.5)] == [
         ("b", "bleeds, but was not called"),
         ("c", "does not bleed, but was called"),
     ]

@@ -45,7 +45,7 @@ def test_pictures_put_together_as_told_are_what_the_model_is_given(recipe, thick
     seen = input_pictures(scan, model)
     assert sorted(k for rows in seen.slabs for k in rows) == list(range(12))
     assert len(seen.pictures) == len(seen.slabs) == (12 if thickness_mm == 5 else 3)
-    stacks = [seen.pictures[list(together)] for together in seen.given]  # (given, y, x, window) of each slab
+    stacks = [seen.pictures[list(together)] for together in seen.slabs_per_input]  # (slab, y, x, window) of each slab
     if recipe.depth > 1:  # the last block is filled up with air
         for block, inputs in zip(stacks[:: recipe.depth], given, strict=True):
             assert np.array_equal(block, inputs[0, : len(block)])

@@ -7,7 +7,7 @@ from pydicom.uid import generate_uid
 
 from ich_lib.readers import ReadError, read
 from ich_lib.readers.geometry import Line, find_gaps, is_even, place_slices
-from ich_lib.readers.header import slices_of
+from ich_lib.readers.header import read_slices
 from ich_lib.readers.piece import Piece
 from ich_lib.scan import axial_affine
 from tests.dicom_files import write_series
@@ -369,7 +369,7 @@ def test_uneven_slices_from_front_to_back_are_laid_on_an_even_grid(tmp_path):
 
 def test_an_even_scan_has_no_places_and_lies_where_it_says(tmp_path):
     write_series(tmp_path, *laid_out(head(), "LPS"))
-    found, _ = slices_of([Piece(path) for path in sorted(tmp_path.iterdir())])
+    found, _ = read_slices([Piece(path) for path in sorted(tmp_path.iterdir())])
     place = place_slices(sorted(found, key=lambda item: item.position[2]))
     assert (place.places, place.gaps, place.shifts, place.notes) == (None, (), None, ())
     assert axial_affine((5, 0.5, 0.75), (1, 1, 1))[:3, 0] @ [0, 0, 1] == pytest.approx(place.affine_ras[2, 2])

@@ -89,9 +89,9 @@ def test_a_natural_pass_shows_every_slice_once(slices):
 
 
 def test_one_pass_names_every_row_once_and_the_mix_has_none(slices):
-    assert sorted(Batches(slices, PLAIN).one_pass()) == list(range(48))
+    assert sorted(Batches(slices, PLAIN).first_pass()) == list(range(48))
     with pytest.raises(ValueError, match="The mix never ends"):
-        Batches(slices, RECIPE).one_pass()
+        Batches(slices, RECIPE).first_pass()
 
 
 def test_a_balanced_pass_shows_all_blood_and_as_many_clean_slices(slices):

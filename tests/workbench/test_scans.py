@@ -16,11 +16,11 @@ from ich_lib.workbench.scans import (
     case_row,
     check_report,
     count_calls,
+    is_training_scan,
     metrics_at_threshold,
     rank_cases,
     run_for_fold,
     scan_rows,
-    was_seen,
 )
 from tests.planted import table_of_heads
 from tests.written import line, report, run_folder
@@ -133,10 +133,10 @@ def test_a_scan_is_found_by_its_name_and_whether_it_was_trained_on_is_known(mode
     with pytest.raises(ValueError, match="belongs to other data") as refused:
         scan_rows(table, "nobody")
     assert "nobody" not in str(refused.value)
-    assert not was_seen(models, "shipped", table, rows)
+    assert not is_training_scan(models, "shipped", table, rows)
     known = next(name for name, fold in next(iter(models)).card["folds"].items() if fold >= 0)
     trained = replace(table, patient=np.where(table.patient == "p3", known, table.patient))
-    assert was_seen(models, "shipped", trained, rows)
+    assert is_training_scan(models, "shipped", trained, rows)
 
 
 def test_a_picture_outlines_what_it_is_given_and_nothing_else():

@@ -23,7 +23,7 @@ def _two_masks(rng: np.random.Generator) -> Inputs:
     return (truth, mask), dice(truth, mask)
 
 
-def _one_subject(rng: np.random.Generator) -> Inputs:
+def _random_subject(rng: np.random.Generator) -> Inputs:
     truth, mask = rng.random((2, 6, 3, 4)) < 0.5
     truth[rng.permutation(6)[: rng.choice([2, 4, 6])]] = False
     return (truth, mask), dice_per_subject(truth, mask)
@@ -218,7 +218,7 @@ def _judge_report(mine: Callable) -> None:
 
 INPUTS = {
     "8.1": _two_masks,
-    "8.2": _one_subject,
+    "8.2": _random_subject,
     "8.4": _truth_and_score,
     "12.2": _dice_of_two_models,
     "12.3": _ward,

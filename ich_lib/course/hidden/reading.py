@@ -17,7 +17,7 @@ _PIXELS = (5, 7)
 _SQUARE = np.ones((1, 3, 3), bool)
 
 
-def _one_density(rng: np.random.Generator) -> tuple[tuple, object]:
+def _random_density(rng: np.random.Generator) -> tuple[tuple, object]:
     bounds = {"air": -200, "fat": -20, "water": 18, "brain": 45, "blood": 90}
     near = [bound + step for bound in bounds.values() for step in (-0.5, 0, 0.5)]
     hu = float(near[int(rng.integers(len(near)))] if rng.random() < 0.9 else rng.uniform(-260, 140))
@@ -119,7 +119,7 @@ def _affine(rng: np.random.Generator) -> np.ndarray:
     return matrix
 
 
-def _some_side(rng: np.random.Generator) -> tuple[tuple, object]:
+def _random_side(rng: np.random.Generator) -> tuple[tuple, object]:
     affine, mask = _affine(rng), np.zeros((8, 9, 10), bool)
     z, y, x = rng.integers(0, 4, 3)
     mask[z : z + 2, y : y + 2, x : x + 2] = True
@@ -168,7 +168,7 @@ def _line(rng: np.random.Generator) -> dict[str, str]:
     return numbers | types | {"No_Hemorrhage": str(int(not shows.any()))}
 
 
-def _one_line(rng: np.random.Generator) -> tuple[tuple, object]:
+def _random_line(rng: np.random.Generator) -> tuple[tuple, object]:
     line = _line(rng)
     return (line,), line["No_Hemorrhage"] == "0"
 
@@ -264,7 +264,7 @@ def _picture_to_pad(rng: np.random.Generator) -> tuple[tuple, object]:
     return (picture, size), np.pad(picture, ((0, size - height), (0, size - width)))
 
 
-def _some_unreadable(rng: np.random.Generator) -> tuple[tuple, object]:
+def _random_unreadable(rng: np.random.Generator) -> tuple[tuple, object]:
     can_read = rng.random(9) < 0.6
     pictures = [f"picture {k}" if good else None for k, good in enumerate(can_read)]
     labels = rng.integers(0, 5, 9).tolist()
@@ -280,31 +280,31 @@ def _judge_flip(mine: Callable) -> None:
         out, moved = mine(picture, mask, np.random.default_rng(seed))
         again = mine(picture, mask, np.random.default_rng(seed))[0]
         assert np.array_equal(out, again), "The same generator must flip alike: draw with the one that is given."
-        as_given = np.array_equal(out, picture) and np.array_equal(moved, mask)
+        is_unchanged = np.array_equal(out, picture) and np.array_equal(moved, mask)
         in_mirror = np.array_equal(out, picture[:, ::-1]) and np.array_equal(moved, mask[:, ::-1])
-        assert as_given or in_mirror, "Either both are mirrored left to right or both are as given."
+        assert is_unchanged or in_mirror, "Either both are mirrored left to right or both are as given."
         flips.append(in_mirror)
     assert 0.35 < np.mean(flips) < 0.65, f"Half of the calls should flip; {np.mean(flips):.0%} do."
 
 
 INPUTS = {
-    "0.1": _one_density,
+    "0.1": _random_density,
     "0.3": _slice_and_area,
     "1.1": _pixels_to_hu,
     "1.3": _files_by_height,
     "2.1": _window,
     "2.4": _two_pictures,
-    "3.1": _some_side,
+    "3.1": _random_side,
     "3.2": _oriented_image,
     "3.3": _milliliters,
-    "4.1": _one_line,
+    "4.1": _random_line,
     "4.2": _label_table,
     "4.3": _lines_and_folder,
     "4.4": _overlapping_outlines,
     "5.1": _nearest_rows,
     "6.1": _picture_to_shrink,
     "6.2": _picture_to_pad,
-    "6.3": _some_unreadable,
+    "6.3": _random_unreadable,
 }
 JUDGES = {
     "1.4": _judge_densities,

@@ -24,7 +24,7 @@ def report(result: Result) -> dict:
     English only where notes.toml does not have it.
     If the finding is withheld, there are no scores, no mL and no predictive values.
     """
-    is_told, ood = not result.is_withheld, result.ood
+    has_finding, ood = not result.is_withheld, result.ood
     return {
         "withheld": result.is_withheld,
         "finding": result.finding,
@@ -32,10 +32,10 @@ def report(result: Result) -> dict:
         "reasons": in_each_language(doubt_sentences, result),
         "sentence": in_each_language(result_sentence, result),
         # whether there is blood, before which kind
-        "scores": [_score(result, k) for k in (ANY, *range(ANY if result.has_types else 0))] if is_told else [],
+        "scores": [_score(result, k) for k in (ANY, *range(ANY if result.has_types else 0))] if has_finding else [],
         "score_threshold": result.score_threshold,
         "calibrated": result.calibrated,
-        "unsure": list(result.unsure_slices) if is_told else [],
+        "unsure": list(result.unsure_slices) if has_finding else [],
         "doubts": in_each_language(unsure_sentence, result),
         "volume": in_each_language(volume_sentence, result),
         "at_threshold": in_each_language(threshold_sentences, result),
@@ -45,7 +45,7 @@ def report(result: Result) -> dict:
         "has_mask": result.has_mask,
         "ml": [[name, ml] for name, ml in _milliliters(result) if ml is not None],
         "strangeness": ood.as_json() if ood and not ood.is_ood else None,  # else it is a doubt
-        "calls": (result.model_figures or {}).get("calls", {}).get("whole_scans") if is_told else None,
+        "calls": (result.model_figures or {}).get("calls", {}).get("whole_scans") if has_finding else None,
         "warnings": [note_by_language(note) for note in notes_of(result)],
         "models": [f"{name} {sha256[:8]}" for name, sha256 in result.models],
         "notice": NOTICE,

@@ -32,16 +32,16 @@ function fillInputs() {
   redrawPlace();
 }
 
-// A row for each window, a column for each slice that is given together with the open one.
+// A row for each window, a column for each slice in one input with the open one.
 function inputTable(inputs) {
-  const here = slabAt(inputs, state.place.axial), given = inputs.given[here], table = made("table"), head = made("tr");
-  const values = { name: inputs.model, size: inputs.size, slices: given.length, windows: inputs.windows.length };
+  const here = slabAt(inputs, state.place.axial), slabs = inputs.given[here], table = made("table"), head = made("tr");
+  const values = { name: inputs.model, size: inputs.size, slices: slabs.length, windows: inputs.windows.length };
   table.append(made("caption", say("sees_input", values)), head);
-  head.append(made("td"), ...given.map((slab) => Object.assign(made("th", slabName(inputs.slabs[slab])), { scope: "col", className: slab === here ? "here" : "" })));
+  head.append(made("td"), ...slabs.map((slab) => Object.assign(made("th", slabName(inputs.slabs[slab])), { scope: "col", className: slab === here ? "here" : "" })));
   inputs.windows.forEach(([level, width], number) => {
     const row = made("tr"), name = say("sees_window", { level, width });
     row.append(Object.assign(made("th", name), { scope: "row" }));
-    for (const slab of given) {
+    for (const slab of slabs) {
       const cell = made("td", undefined, slab === here ? "here" : ""), canvas = made("canvas");
       canvas.role = "img";
       canvas.ariaLabel = slabName(inputs.slabs[slab]) + ", " + name;

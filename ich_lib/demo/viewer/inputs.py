@@ -21,7 +21,7 @@ def inputs_payload(inputs: InputPictures) -> dict:
         "size": inputs.pictures.shape[1],
         "pictures": [[pack(picture) for picture in np.moveaxis(slab, -1, 0)] for slab in grays],
         "windows": [WINDOWS[name] for name in inputs.windows],
-        "given": inputs.given,
+        "given": inputs.slabs_per_input,
         "slabs": [[rows.start, rows.stop - 1] for rows in inputs.slabs],
         "box": [inputs.box.top, inputs.box.left, inputs.box.side],
     }
