@@ -97,7 +97,12 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="folder of crossval; its held-out scans set the out-of-distribution limit",
     )
-    export.add_argument("--half", action="store_true", help="store kernels as float16, which halves the size")
+    export.add_argument(
+        "--kernels",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="how kernels are stored: float16 halves the size, int8 quarters it (default float32)",
+    )
     export.set_defaults(run=_export, of_course=True)
 
 
@@ -264,7 +269,7 @@ def _export(options: argparse.Namespace) -> None:
         figures=_figures(report) if report else {"calls": {}},
         calibration=report.calibration if report else None,
         ood=options.ood_data and fit_ood(options.source, options.ood_data, options.limit_from),
-        half=options.half,
+        kernels=options.kernels,
     )
     say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
 
