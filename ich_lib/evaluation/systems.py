@@ -1,6 +1,7 @@
 """The five published student systems: each network compared with its published claim, on one page made from run
 folders."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -130,18 +131,40 @@ class Training:
         return self.runs[0].recipe.has_mask_output
 
     @property
-    def honest(self) -> Estimate:
-        """Its main figure: Dice per subject, or the slice AUC of a classifier."""
+    def tells_types_only(self) -> bool:
+        """Whether it is a classifier of bleeding slices, which has no class for a slice without blood."""
+        return self.runs[0].recipe.scheme == "6-class" and not self.is_segmenter
+
+    @property
+    def measure(self) -> str:
+        """The name of its main figure."""
+        if self.tells_types_only:
+            return "right type"
+        return "Dice" if self.is_segmenter else "AUC"
+
+    @property
+    def honest(self) -> Estimate | None:
+        """Its main figure: Dice per subject, the slice AUC of a classifier, or the share of right types."""
+        if self.tells_types_only:
+            return self.report.accuracy.types if self.report.accuracy else None
         return self.report.dice_per_subject if self.is_segmenter else self.report.slice_auc_any
 
     @property
     def works(self) -> bool:
-        """Whether it works, see LEAST_DICE and LEAST_AUC."""
+        """Whether it works, see LEAST_DICE and LEAST_AUC; a classifier of types, whether it is surely better than the
+        most common type."""
+        if self.honest is None:
+            return False
+        if self.tells_types_only:
+            return self.baseline is not None and self.honest.low > self.baseline.value
         return self.honest.value >= (LEAST_DICE if self.is_segmenter else LEAST_AUC)
 
     @property
     def baseline(self) -> Estimate | None:
-        """The baseline without a model: Dice of the largest bright blob, or AUC by the height of the slice."""
+        """The baseline without a model: Dice of the largest bright blob, AUC by the height of the slice, or the share
+        of the most common type."""
+        if self.tells_types_only:
+            return self.report.accuracy.types_most_common if self.report.accuracy else None
         masks = self.report.masks
         return (masks.blob_dice if masks else None) if self.is_segmenter else self.report.slices.height_auc
 
@@ -201,8 +224,10 @@ _INTRODUCTION = f"""# The five published systems, each beside its claim
 Made by `python -m ich_lib systems RUNS`. Every network is rebuilt from its publication (`ich_lib/models/published.py`)
 and trained on CT-ICH 1.0.0. **Honest** is the figure of patients whom the network never saw, with an interval that
 holds 95 % of resamples of patients: Dice per subject for networks that outline blood, slice AUC for any bleeding for
-the others. A network works here from a Dice of {LEAST_DICE:.2f} or an AUC of {LEAST_AUC:.2f}. Beside it stands what
-needs no model: the Dice of the largest bright blob, or the AUC that the height of the slice alone reaches. **The
+the others. `cnn-001` has no class for a slice without blood, so its figure is the share of slices with exactly one
+type whose type is right. A network works here from a Dice of {LEAST_DICE:.2f} or an AUC of {LEAST_AUC:.2f}; `cnn-001`
+works if its interval lies above the share of the most common type. Beside it stands what needs no model: the Dice of
+the largest bright blob, the AUC that the height of the slice alone reaches, or the share of the most common type. **The
 claimed figure again** is the published figure, computed with its fault on the same patients, beside what a model
 reaches that never calls anything."""
 
@@ -244,7 +269,7 @@ def _result(claim: Claim, training: Training) -> tuple[str, ...]:
         f"`{training.name}` ({of})",
         to_text(figure),
         to_text(empty_figure),
-        f"{'Dice' if training.is_segmenter else 'AUC'} {to_text(training.honest)}",
+        f"{training.measure} {to_text(training.honest)}",
         to_text(training.baseline),
         "yes" if training.works else "no",
         training.cost,
@@ -269,7 +294,7 @@ def _seed_table(trainings: Mapping[str, Training]) -> str:
     groups: dict[str, list[float]] = defaultdict(list)
     for name, training in trainings.items():
         if SEED in name:
-            groups[name.split(SEED)[0]].append(training.honest.value)
+            groups[name.split(SEED)[0]].append(training.honest.value if training.honest else math.nan)
     rows = [
         (
             f"`{name}`",

@@ -70,6 +70,19 @@ def test_a_classifier_is_judged_by_its_auc_and_does_not_work_below_the_least_one
     assert row[5] == "no"
 
 
+def test_a_classifier_of_types_is_judged_by_its_types_beside_the_most_common_one(tmp_path):
+    """It has no class for a slice without blood, so its AUC for any bleeding says nothing."""
+    run_folder(tmp_path / "cnn-001", replace(recipe("cnn-001"), task="classify", scheme="6-class"), finished=True)
+    result = replace(report([line("a")]), slice_auc_any=figure(0.9), folds=0)
+    rows = {}
+    for types in (0.45, 0.65):
+        cells = Accuracy(*map(figure, (0.6, 0.9, 0.5, 0.95, types, 0.4)))
+        write_report(tmp_path / "cnn-001", replace(result, accuracy=cells))
+        rows[types] = cells_of(systems_page(read_trainings(tmp_path), "c.png"), "cnn-001")
+    assert rows[0.65][3:6] == ["right type 0.650 (0.550 to 0.750)", "0.400 (0.300 to 0.500)", "yes"]
+    assert rows[0.45][5] == "no"  # its interval begins at 0.35
+
+
 def test_leaks_and_seeds_and_other_networks_have_tables_of_their_own(tmp_path):
     training(tmp_path, "vanilla-004", task="classify", auc=0.7)
     training(tmp_path, "vanilla-004-leaky", task="classify", auc=0.9)
