@@ -130,6 +130,9 @@ def _add_recipe_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--size", type=int, metavar="PIXELS", help="side of a picture, instead of the recipe's")
     command.add_argument("--depth", type=int, metavar="SLICES", help="slices of a 3D picture, instead of the recipe's")
     command.add_argument(
+        "--windows", metavar="NAMES", help="windows such as brain,subdural,bone, instead of the recipe's"
+    )
+    command.add_argument(
         "--precision", metavar="POLICY", help="Keras policy such as mixed_bfloat16 or float32, instead of the recipe's"
     )
     command.add_argument(
@@ -164,6 +167,8 @@ def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
 
     keys = ("epochs", "steps", "batch", "phantoms", "seed", "precision")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
+    if options.windows:
+        changes["windows"] = tuple(options.windows.split(","))
     if getattr(options, "settings", None):
         from ich_lib.training.tune import best_recipe
 
