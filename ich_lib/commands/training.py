@@ -211,11 +211,16 @@ def _table(options: argparse.Namespace) -> None:
 
 def _systems(options: argparse.Namespace) -> None:
     from ich_lib.evaluation.systems import read_trainings, systems_page
+    from ich_lib.evaluation.systems_tests import MARKED, largest_segmenter, volume_groups
+    from ich_lib.show.comparison import box_plot
     from ich_lib.show.training import learning_curves
 
     trainings, curves = read_trainings(options.folder), options.out.with_suffix(".png")
-    options.out.write_text(systems_page(trainings, curves.name))
+    boxes = options.out.with_name(f"{options.out.stem}-volumes.png")
+    options.out.write_text(systems_page(trainings, curves.name, boxes.name))
     learning_curves({name: training.runs[0].history() for name, training in trainings.items()}).savefig(curves, dpi=90)
+    if (segmenter := largest_segmenter(trainings)) and (groups := volume_groups(segmenter.report)):
+        box_plot(groups, MARKED.name).savefig(boxes, dpi=90)
     say(f"Written: {options.out}, and the learning curves of {count(len(trainings), 'training')} beside it.")
 
 

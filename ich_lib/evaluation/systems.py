@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ich_lib.evaluation.compare import read_report
 from ich_lib.evaluation.page import to_text
+from ich_lib.evaluation.systems_tests import GRID, grid_section, largest_segmenter, volume_section
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Report
 from ich_lib.models.run import Run, fold_runs, is_run, open_run
@@ -199,12 +200,13 @@ def read_trainings(folder: str | Path) -> dict[str, Training]:
     return trainings
 
 
-def systems_page(trainings: Mapping[str, Training], curves: str) -> str:
+def systems_page(trainings: Mapping[str, Training], curves: str, boxes: str) -> str:
     """All networks of the five systems with their claims, as Markdown.
 
     Args:
         trainings: from `read_trainings`. A network without one is listed as missing.
         curves: the file name of the picture of learning curves, for the link.
+        boxes: the file name of the box plot of `volume_groups`.
     """
     sections = [_INTRODUCTION]
     for system in sorted({claim.system for claim in CLAIMS}):
@@ -214,6 +216,8 @@ def systems_page(trainings: Mapping[str, Training], curves: str) -> str:
         f"## Learning curves\n\nLoss on the training side, epoch by epoch.\n\n![learning curves]({curves})",
         _leak_table(trainings),
         _seed_table(trainings),
+        grid_section(trainings),
+        volume_section(segmenter, boxes) if (segmenter := largest_segmenter(trainings)) else "",
         _other_table(trainings),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -325,7 +329,7 @@ def _other_table(trainings: Mapping[str, Training]) -> str:
             training.cost,
         )
         for name, training in trainings.items()
-        if name not in claimed_names and SEED not in name
+        if name not in claimed_names and SEED not in name and GRID not in name
     ]
     if not rows:
         return ""
