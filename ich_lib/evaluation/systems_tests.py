@@ -5,26 +5,23 @@ and batch sizes.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
 from ich_lib.evaluation.compare import group_scans, groupings
+from ich_lib.evaluation.trainings import Training
 from ich_lib.grammar import count
 from ich_lib.measures.paired import Group, Measure
 from ich_lib.measures.report import Report
 from ich_lib.measures.statistics import Comparison, anova, two_factor_anova, welch
-
-if TYPE_CHECKING:
-    from ich_lib.evaluation.systems import Training
 
 GRID = "-grid"  # in the name of a run of the grid of system 002: unet2d-002a-grid-4-8
 MARKED = Measure("blood marked by the network, mL", lambda line, _: line.mask_ml if line.bleeds else None, np.mean)
 TRUE = Measure("blood in the outlines, mL", lambda line, _: line.true_ml if line.bleeds else None, np.mean)
 
 
-def largest_segmenter(trainings: Mapping[str, "Training"]) -> "Training | None":
+def largest_segmenter(trainings: Mapping[str, Training]) -> Training | None:
     """The training with masks of the most bleeding scans; of equals the one with the highest Dice."""
     fitting = [training for training in trainings.values() if training.is_segmenter and _volumes(training.report)]
     size = lambda training: sum(map(len, (group.values for group in _volumes(training.report).values())))  # noqa: E731
@@ -36,7 +33,7 @@ def volume_groups(report: Report) -> dict[str, Group]:
     return {name: group for by in _tested(report) for name, group in group_scans(report, by, MARKED).items()}
 
 
-def volume_section(training: "Training", picture: str) -> str:
+def volume_section(training: Training, picture: str) -> str:
     """Tests of the mL of blood between groups of patients, as Markdown; empty without groups.
 
     Args:
@@ -70,12 +67,13 @@ What limits these tests:
 ![mL of blood by group of patients]({picture})"""
 
 
-def grid_section(trainings: Mapping[str, "Training"]) -> str:
+def grid_section(trainings: Mapping[str, Training]) -> str:
     """The grid of epochs and batch sizes with its two-factor analysis of variance, as Markdown; empty without a grid.
 
     Runs with equal epochs and batch size, such as those with and without dropout, are the values of one cell.
     """
-    cells, names = defaultdict(list), defaultdict(list)
+    cells: dict[tuple, list[float]] = defaultdict(list)
+    names = defaultdict(list)
     for name, training in trainings.items():
         if GRID in name and training.honest:
             recipe = training.runs[0].recipe
@@ -87,7 +85,9 @@ def grid_section(trainings: Mapping[str, "Training"]) -> str:
     head = f"| epochs | {' | '.join(f'batch {batch}' for batch in batches)} |"
     lines = [f"| {e} | {' | '.join('; '.join(names[e, b]) for b in batches)} |" for e in epochs]
     repeated = max(map(len, cells.values())) > 1
-    tests = two_factor_anova(dict(cells), ("epochs", "batch size"), interaction=repeated)
+    tests = two_factor_anova(
+        {cell: values for cell, values in cells.items()}, ("epochs", "batch size"), interaction=repeated
+    )
     results = "\n".join(f"- {name}: {_statistic(test)}" for name, test in tests.items())
     return f"""## Epochs and batch size
 
@@ -121,7 +121,7 @@ def _tested(report: Report) -> list[str]:
 def _test(groups: Mapping[str, Group]) -> Comparison:
     """Welch's t-test of two groups, or an analysis of variance of more."""
     test = welch if len(groups) == 2 else anova
-    values = {name: group.values for name, group in groups.items()}
+    values: dict[Hashable, Sequence[float]] = {name: group.values for name, group in groups.items()}
     return test(values, patients={name: group.numbers for name, group in groups.items()})
 
 

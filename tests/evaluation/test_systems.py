@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ich_lib.__main__ import main
-from ich_lib.evaluation.systems import CLAIMS, read_trainings, systems_page
+from ich_lib.evaluation.systems import CLAIMS, systems_page
+from ich_lib.evaluation.trainings import read_trainings
 from ich_lib.measures.report import Accuracy, Flattering, Masks
 from ich_lib.models.recipes import RECIPES
 from tests.written import figure, line, recipe, report, run_folder, write_report
