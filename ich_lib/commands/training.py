@@ -47,6 +47,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold that tune set apart"
     )
+    train.add_argument(
+        "--split-of",
+        type=Path,
+        metavar="RUN",
+        help="take the split of this run and its held-out fold, so that another seed meets the same patients",
+    )
     train.set_defaults(run=_train, of_course=True)
     _add_training_options(train)
 
@@ -226,6 +232,7 @@ def _systems(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from ich_lib.models.run import open_run
     from ich_lib.training.train import train
 
     run = train(
@@ -233,7 +240,7 @@ def _train(options: argparse.Namespace) -> None:
         options.data,
         options.out,
         fold=options.fold,
-        split=options.split.replace("-", " "),
+        split=open_run(options.split_of).split if options.split_of else options.split.replace("-", " "),
         allow_leaks=options.allow_leaks,
         devices=options.devices,
         start=options.start,
