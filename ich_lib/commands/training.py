@@ -32,6 +32,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     systems.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="page in Markdown; the curves are written beside it"
     )
+    systems.add_argument(
+        "--records",
+        type=Path,
+        metavar="DIR",
+        help="keep recipe, split, history and report of each run here; the page can be made from them again",
+    )
     systems.set_defaults(run=_systems, of_course=True)
     _add_export(commands)
 
@@ -218,7 +224,7 @@ def _table(options: argparse.Namespace) -> None:
 def _systems(options: argparse.Namespace) -> None:
     from ich_lib.evaluation.systems import systems_page
     from ich_lib.evaluation.systems_tests import MARKED, largest_segmenter, volume_groups
-    from ich_lib.evaluation.trainings import read_trainings
+    from ich_lib.evaluation.trainings import keep_records, read_trainings
     from ich_lib.show.comparison import box_plot
     from ich_lib.show.training import learning_curves
 
@@ -228,6 +234,8 @@ def _systems(options: argparse.Namespace) -> None:
     learning_curves({name: training.runs[0].history() for name, training in trainings.items()}).savefig(curves, dpi=90)
     if (segmenter := largest_segmenter(trainings)) and (groups := volume_groups(segmenter.report)):
         box_plot(groups, MARKED.name).savefig(boxes, dpi=90)
+    if options.records:
+        keep_records(trainings, options.records)
     say(f"Written: {options.out}, and the learning curves of {count(len(trainings), 'training')} beside it.")
 
 

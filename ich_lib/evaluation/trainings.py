@@ -1,13 +1,17 @@
 """Evaluated trainings in a folder of runs: each with its main figure, its baseline, and whether it works."""
 
+import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ich_lib.evaluation.compare import read_report
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Report
-from ich_lib.models.run import Run, fold_runs, is_run, open_run
+from ich_lib.models.run import HISTORY, RECIPE, SPLIT, Run, fold_runs, is_run, open_run
 
+REPORT = "report.json"
 LEAST_DICE, LEAST_AUC = 0.20, 0.75  # of a network that works: Dice per subject, or slice AUC of any bleeding
 
 
@@ -87,13 +91,31 @@ def read_trainings(folder: str | Path) -> dict[str, Training]:
         ValueError: if a report is something else.
     """
     trainings = {}
-    for place in sorted(path for path in Path(folder).iterdir() if (path / "report.json").is_file()):
+    for place in sorted(path for path in Path(folder).iterdir() if (path / REPORT).is_file()):
         runs = tuple(open_run(run) for run in fold_runs(place) or ([place] if is_run(place) else []))
         if runs:
-            trainings[place.name] = Training(place.name, runs, read_report(place / "report.json"))
+            trainings[place.name] = Training(place.name, runs, read_report(place / REPORT))
     if not trainings:
         raise FileNotFoundError(
             f"{folder} holds no evaluated training. Make some: python -m ich_lib train RECIPE --data DIR --out "
             f"{folder}/RECIPE, then python -m ich_lib evaluate {folder}/RECIPE --data DIR --out {folder}/RECIPE."
         )
     return trainings
+
+
+def keep_records(trainings: Mapping[str, Training], folder: str | Path) -> None:
+    """Copy what `read_trainings` reads, without weights: recipe, split, history and report of every training.
+
+    Args:
+        trainings: from `read_trainings`.
+        folder: gets a folder for each training; older records of the same names are replaced.
+    """
+    for name, training in trainings.items():
+        place = Path(folder) / name
+        shutil.rmtree(place, ignore_errors=True)
+        for run in training.runs:
+            kept = place if len(training.runs) == 1 else place / run.folder.name
+            kept.mkdir(parents=True)
+            for file in (RECIPE, SPLIT, HISTORY):
+                shutil.copyfile(run.folder / file, kept / file)
+        (place / REPORT).write_text(json.dumps(training.report.as_json(), indent=1) + "\n")

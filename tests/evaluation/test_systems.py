@@ -111,6 +111,24 @@ def test_the_command_writes_the_page_and_its_curves(tmp_path, capsys):
     assert "curves of 1 training" in capsys.readouterr().out
 
 
+def test_records_without_weights_make_the_same_page(tmp_path, capsys):
+    """One run, and a cross-validation of two folds."""
+    runs, kept = tmp_path / "runs", tmp_path / "kept"
+    training(runs, "unet2d-000", task="segment")
+    result = training(runs, "vanilla-004/fold-0", task="classify", auc=0.7)
+    training(runs, "vanilla-004/fold-1", task="classify", auc=0.7)
+    write_report(runs / "vanilla-004", replace(result, folds=(0, 1)))
+    (kept / "unet2d-000" / "old").mkdir(parents=True)
+    out = [tmp_path / f"{name}.md" for name in ("first", "second")]
+    assert main(["systems", str(runs), "--out", str(out[0]), "--records", str(kept)]) == 0
+    assert main(["systems", str(kept), "--out", str(out[1])]) == 0
+    first, second = (path.read_text() for path in out)
+    assert first == second.replace("second", "first")
+    assert "`vanilla-004` (2 folds)" in first
+    assert not list(kept.rglob("*.h5"))
+    assert not (kept / "unet2d-000" / "old").exists()
+
+
 def test_a_folder_without_an_evaluated_training_says_how_to_make_one(tmp_path):
     run_folder(tmp_path / "unet2d-000", finished=True)
     with pytest.raises(FileNotFoundError, match=r"holds no evaluated training\. Make some: python -m ich_lib train"):
