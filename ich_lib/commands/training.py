@@ -32,6 +32,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     systems.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="page in Markdown; the curves are written beside it"
     )
+    systems.add_argument(
+        "--records",
+        type=Path,
+        metavar="DIR",
+        help="keep recipe, split, history and report of each run here; the page can be made from them again",
+    )
     systems.set_defaults(run=_systems, of_course=True)
     _add_export(commands)
 
@@ -46,6 +52,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--resume", action="store_true", help="continue a stopped run")
     train.add_argument(
         "--settings", type=Path, metavar="FILE", help="best.json of tune, for the fold that tune set apart"
+    )
+    train.add_argument(
+        "--split-of",
+        type=Path,
+        metavar="RUN",
+        help="take the split of this run and its held-out fold, so that another seed meets the same patients",
     )
     train.set_defaults(run=_train, of_course=True)
     _add_training_options(train)
@@ -97,7 +109,12 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="folder of crossval; its held-out scans set the out-of-distribution limit",
     )
-    export.add_argument("--half", action="store_true", help="store kernels as float16, which halves the size")
+    export.add_argument(
+        "--kernels",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="how kernels are stored: float16 halves the size, int8 quarters it (default float32)",
+    )
     export.set_defaults(run=_export, of_course=True)
 
 
@@ -124,6 +141,9 @@ def _add_recipe_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, help="instead of the recipe's")
     command.add_argument("--size", type=int, metavar="PIXELS", help="side of a picture, instead of the recipe's")
     command.add_argument("--depth", type=int, metavar="SLICES", help="slices of a 3D picture, instead of the recipe's")
+    command.add_argument(
+        "--windows", metavar="NAMES", help="windows such as brain,subdural,bone, instead of the recipe's"
+    )
     command.add_argument(
         "--precision", metavar="POLICY", help="Keras policy such as mixed_bfloat16 or float32, instead of the recipe's"
     )
@@ -159,6 +179,8 @@ def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
 
     keys = ("epochs", "steps", "batch", "phantoms", "seed", "precision")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
+    if options.windows:
+        changes["windows"] = tuple(options.windows.split(","))
     if getattr(options, "settings", None):
         from ich_lib.training.tune import best_recipe
 
@@ -200,16 +222,25 @@ def _table(options: argparse.Namespace) -> None:
 
 
 def _systems(options: argparse.Namespace) -> None:
-    from ich_lib.evaluation.systems import read_trainings, systems_page
+    from ich_lib.evaluation.systems import systems_page
+    from ich_lib.evaluation.systems_tests import MARKED, largest_segmenter, volume_groups
+    from ich_lib.evaluation.trainings import keep_records, read_trainings
+    from ich_lib.show.comparison import box_plot
     from ich_lib.show.training import learning_curves
 
     trainings, curves = read_trainings(options.folder), options.out.with_suffix(".png")
-    options.out.write_text(systems_page(trainings, curves.name))
+    boxes = options.out.with_name(f"{options.out.stem}-volumes.png")
+    options.out.write_text(systems_page(trainings, curves.name, boxes.name))
     learning_curves({name: training.runs[0].history() for name, training in trainings.items()}).savefig(curves, dpi=90)
+    if (segmenter := largest_segmenter(trainings)) and (groups := volume_groups(segmenter.report)):
+        box_plot(groups, MARKED.name).savefig(boxes, dpi=90)
+    if options.records:
+        keep_records(trainings, options.records)
     say(f"Written: {options.out}, and the learning curves of {count(len(trainings), 'training')} beside it.")
 
 
 def _train(options: argparse.Namespace) -> None:
+    from ich_lib.models.run import open_run
     from ich_lib.training.train import train
 
     run = train(
@@ -217,7 +248,7 @@ def _train(options: argparse.Namespace) -> None:
         options.data,
         options.out,
         fold=options.fold,
-        split=options.split.replace("-", " "),
+        split=open_run(options.split_of).split if options.split_of else options.split.replace("-", " "),
         allow_leaks=options.allow_leaks,
         devices=options.devices,
         start=options.start,
@@ -264,7 +295,7 @@ def _export(options: argparse.Namespace) -> None:
         figures=_figures(report) if report else {"calls": {}},
         calibration=report.calibration if report else None,
         ood=options.ood_data and fit_ood(options.source, options.ood_data, options.limit_from),
-        half=options.half,
+        kernels=options.kernels,
     )
     say(f"Written: {card}, with .onnx and .weights.h5 beside it.")
 

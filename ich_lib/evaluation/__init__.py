@@ -13,6 +13,7 @@ from ich_lib.data.split import Split, units
 from ich_lib.data.store import open_store
 from ich_lib.evaluation import figures
 from ich_lib.evaluation.abstention import abstention
+from ich_lib.evaluation.accuracy import accuracy_metrics
 from ich_lib.evaluation.judged import JudgedScan, case_of, judge, judge_result, judge_scan, table_scan, table_truth
 from ich_lib.evaluation.slices import FILE, write_slices
 from ich_lib.measures.bootstrap import Estimate
@@ -165,7 +166,7 @@ def build_report(
         slices=figures.call_metrics(scans, of="slices", threshold=threshold, prevalence=prevalence),
         whole_scans=figures.call_metrics(scans, of="scans", threshold=threshold, prevalence=prevalence),
         types=figures.type_metrics(scans, table.known_labels),
-        accuracy=figures.accuracy_metrics(scans, table.known_labels, threshold=threshold),
+        accuracy=accuracy_metrics(scans, table.known_labels, threshold=threshold),
         lesion_size=figures.metrics_by_size(scans),
         groups=figures.metrics_by_group(scans),
         abstention=abstention(scans, threshold=threshold),

@@ -10,7 +10,6 @@ from ich_lib.measures import metrics
 from ich_lib.measures.bootstrap import Estimate, grouped_bootstrap
 from ich_lib.measures.height import height_scores
 from ich_lib.measures.report import (
-    Accuracy,
     Calls,
     CleanScans,
     Flattering,
@@ -255,25 +254,6 @@ def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> di
             height_auc=height_auc(scans, k),
         )
     return results
-
-
-def accuracy_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str], *, threshold: float) -> Accuracy:
-    """Accuracy at a threshold, compared with the answer "no bleeding anywhere"."""
-    columns = [LABELS.index(label) for label in known_labels]
-
-    def share(labels: list[int], *, answer_clean: bool) -> Estimate:
-        def right(scan: JudgedScan) -> np.ndarray:
-            called = np.zeros_like(scan.labels) if answer_clean else scan.scores >= threshold
-            return (called == scan.labels)[:, labels].ravel()
-
-        return estimate(scans, lambda sample: float(np.mean(np.concatenate([right(scan) for scan in sample]))))
-
-    return Accuracy(
-        slices=share([ANY], answer_clean=False),
-        cells=share(columns, answer_clean=False),
-        slices_all_clean=share([ANY], answer_clean=True),
-        cells_all_clean=share(columns, answer_clean=True),
-    )
 
 
 def metrics_by_size(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:

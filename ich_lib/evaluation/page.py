@@ -187,7 +187,13 @@ def _accuracy(part: Accuracy | None) -> str:
         ("Slices and labels", to_text(part.cells), to_text(part.cells_all_clean)),
     ]
     head = ("share of right answers", "this model", "the answer: no bleeding anywhere")
-    return html_table("Accuracy, which flatters", rows, head)
+    types = ""
+    if part.types and part.types_most_common and not math.isnan(part.types.value):
+        rows_of_types = [("Type, on slices with one", to_text(part.types), to_text(part.types_most_common))]
+        types = html_table(
+            "The type of the bleeding", rows_of_types, ("share of right answers", "this model", "the most common type")
+        )
+    return html_table("Accuracy, which flatters", rows, head) + types
 
 
 def _abstention(part: Abstention | None) -> str:

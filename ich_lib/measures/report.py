@@ -200,12 +200,17 @@ class Accuracy:
         slices: share of slices with a correct decision.
         cells: the same over all slices and the labels of the data set; each is a cell of the table (system 004).
         slices_all_clean, cells_all_clean: the same if nothing is ever called.
+        types: share of slices with exactly one type of bleeding whose highest type score is of that type.
+        types_most_common: the same for the answer that is always the most common type. Both are NaN without types, and
+            None in a report of an older version.
     """
 
     slices: Estimate
     cells: Estimate
     slices_all_clean: Estimate
     cells_all_clean: Estimate
+    types: Estimate | None = None
+    types_most_common: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,8 @@ class Recipe:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}.")
+        if unknown := sorted(set(self.windows) - set(WINDOWS)):
+            raise ValueError(f"No window is called {unknown[0]!r}; known are {', '.join(WINDOWS)}.")
         if not self.steps and self.sampling == "mix":
             raise ValueError("The mix never ends, so a recipe that samples by it must say how many steps an epoch has.")
 
@@ -166,10 +168,7 @@ def recipe_from_json(values: dict) -> Recipe:
             f"recipe.json holds {unknown[0]!r}, which is not a field of a recipe; it was written by another version."
         )
     plain = {key: _tuples(value) for key, value in values.items()}
-    recipe = Recipe(**{**plain, "augment": Augment(**plain.get("augment", {}))})
-    if unknown := sorted(set(recipe.windows) - set(WINDOWS)):
-        raise ValueError(f"recipe.json asks for the window {unknown[0]!r}; known are {', '.join(WINDOWS)}.")
-    return recipe
+    return Recipe(**{**plain, "augment": Augment(**plain.get("augment", {}))})
 
 
 def _tuples(value: Any) -> Any:

@@ -5,7 +5,6 @@ Keras takes seconds to import, so it is imported inside the functions.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from ich_lib.data.ct_ich import ATTRIBUTION
 from ich_lib.models.run import Run, open_run
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import KERAS, ONNX
+from ich_lib.prediction.kernels import KERNELS, shrink_onnx, shrink_weights
 from ich_lib.prediction.ood import OodDetector
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import onnx
 
 _DOUBLING = ("Transpose", "Reshape", "Tile", "Unsqueeze")
-TOLERANCE = 1e-4  # largest difference between exported and Keras outputs
-HALF_TOLERANCE = 2e-2  # the same for kernels stored as float16, for single pixels; scores differ by 3e-4
 
 
 def export(
@@ -33,9 +31,9 @@ def export(
     figures: dict | None = None,
     calibration: dict | None = None,
     ood: OodDetector | None = None,
-    half: bool = False,
+    kernels: str = "float32",
 ) -> Path:
-    """Write the three files of a run and check that they agree with Keras.
+    """Write the files of a run for serving, and check that they agree with Keras.
 
     Args:
         folder: a finished run.
@@ -44,14 +42,15 @@ def export(
         calibration: fitted by `evaluate` on the folds of a cross-validation, for the card; `analyze` uses it.
         ood: the run's features on its training scans, from `ich_lib.evaluation.ood_limits.fit_ood`, for the card;
             `analyze` warns of scans that differ.
-        half: store kernels as float16, which halves the size. All computing is still in float32.
+        kernels: "float32"; "float16", half the size; or "int8", a quarter, without NAME.weights.h5. All computing is
+            in float32.
 
     Returns:
         The path of NAME.json.
 
     Raises:
-        RuntimeError: if the exported model's outputs differ from the run's by more than 1e-4, or 2e-2 with `half`.
-        ValueError: if the run trained no network.
+        RuntimeError: if the exported model's outputs differ from the run's by more than KERNELS allows.
+        ValueError: if the run trained no network, or for other kernels.
         ModuleNotFoundError: without Keras, which requirements-course.txt adds.
 
     See also:
@@ -71,6 +70,8 @@ def export(
 
     from ich_lib.models.heat import add_heat_output
 
+    if kernels not in KERNELS:
+        raise ValueError(f"kernels must be one of {', '.join(KERNELS)}; got {kernels!r}.")
     run, out = open_run(folder), Path(out)
     if not run.recipe.is_network:
         raise ValueError(
@@ -83,16 +84,19 @@ def export(
     signature = [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="picture")]
     served.export(onnx, format="onnx", input_signature=signature, verbose=False)
     _double_by_resize(onnx)
-    model.save_weights(weights)
-    if half:
-        _halve_onnx(onnx)
-        _halve_weights(weights)
-    difference, limit = largest_difference(served, onnx), HALF_TOLERANCE if half else TOLERANCE
+    shrink_onnx(onnx, kernels)
+    files = [onnx]
+    if kernels != "int8":  # Keras cannot read int8
+        model.save_weights(weights)
+        files.append(weights)
+    if kernels == "float16":
+        shrink_weights(weights)
+    difference, limit = largest_difference(served, onnx), KERNELS[kernels]
     if difference > limit:
         raise RuntimeError(f"{onnx.name} differs from Keras by {difference:.1e}, more than {limit:.0e}; do not use it.")
     card_parts = {"figures": figures or {}, "calibration": calibration, "usual": ood and ood.as_json()}
     card = out / f"{run.recipe.name}.json"
-    card.write_text(json.dumps(_card(run, (onnx, weights), card_parts, difference), indent=1) + "\n")
+    card.write_text(json.dumps(_card(run, files, card_parts, difference), indent=1) + "\n")
     return card
 
 
@@ -135,50 +139,6 @@ def _double_by_resize(path: Path) -> None:
     onnx.save(model, path)
 
 
-def _halve_onnx(path: Path) -> None:
-    """Store kernels as float16. ONNX Runtime casts each one once, when it opens the file."""
-    import onnx
-    from onnx import helper, numpy_helper
-
-    model = onnx.load(path)
-    graph = model.graph
-    for tensor in [tensor for tensor in graph.initializer if _is_kernel(tensor.dims, tensor.data_type)]:
-        name = f"{tensor.name}/half"
-        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name)
-        graph.initializer.remove(tensor)
-        graph.initializer.append(half)
-        graph.node.insert(0, helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT))
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
-def _is_kernel(dims: Sequence[int], data_type: int) -> bool:
-    """Only kernels of convolutions and dense layers: normalization and biases are small, and their values matter
-    more."""
-    import onnx
-
-    return len(dims) > 1 and data_type == onnx.TensorProto.FLOAT
-
-
-def _halve_weights(path: Path) -> None:
-    """Store kernels as float16; Keras reads them as float32."""
-    import h5py
-
-    with h5py.File(path) as old, h5py.File(half := path.with_suffix(".half"), "w") as new:
-
-        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if isinstance(item, h5py.Dataset):
-                values = item[()]
-                target = new.create_dataset(name, data=values.astype(np.float16) if np.ndim(values) > 1 else values)
-            else:
-                target = new.require_group(name)
-            target.attrs.update(item.attrs)
-
-        new.attrs.update(old.attrs)
-        old.visititems(copy)
-    half.replace(path)
-
-
 def _drop_unused(graph: "onnx.GraphProto") -> None:
     """Remove nodes with unused outputs, last to first."""
     while True:
@@ -202,7 +162,7 @@ def largest_difference(model: "keras.Model", onnx: Path) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(onnx_outputs, keras_outputs, strict=True))
 
 
-def _card(run: Run, files: tuple[Path, ...], card_parts: dict, difference: float) -> dict:
+def _card(run: Run, files: list[Path], card_parts: dict, difference: float) -> dict:
     history = run.history()
     real = not all(name.startswith("phantom-") for name in run.folds)
     return {

@@ -197,6 +197,20 @@ def test_a_split_that_leaks_is_refused_unless_asked_for(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_another_seed_can_meet_the_same_held_out_patients(tmp_path, monkeypatch):
+    """The seed also deals out the folds, so the split is taken from a run with another seed."""
+    from ich_lib.models.run import open_run
+    from ich_lib.training import train as module
+    from tests.written import run_folder
+
+    first, given = open_run(run_folder(tmp_path / "first", held_out=1)), {}
+    monkeypatch.setattr(module, "train", lambda *of, **settings: given.update(settings) or first)
+    settings = ["--seed", "3", "--out", str(tmp_path / "again"), "--split-of", str(first.folder)]
+    assert main(["train", "vanilla-004", *settings]) == 0
+    assert given["split"] == first.split
+    assert given["split"].held_out == 1
+
+
 def test_a_folder_with_its_hashes_is_held_against_them(tmp_path, capsys):
     from tests.data.test_datasets import GOOD
     from tests.sets import write_ct_ich

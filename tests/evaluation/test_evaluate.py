@@ -6,6 +6,7 @@ import pytest
 
 from ich_lib.data.store import build_store
 from ich_lib.evaluation import _judge_models, build_report, cross_fit, evaluate, figures
+from ich_lib.evaluation.accuracy import accuracy_metrics
 from ich_lib.evaluation.judged import JudgedScan, judge, judge_result
 from ich_lib.evaluation.slices import FILE, read_slices, write_slices
 from ich_lib.labels import ANY, LABELS
@@ -428,10 +429,25 @@ def test_accuracy_stands_beside_that_of_never_calling_anything_on_paper():
     """At threshold 0.5, b1 and c1 of six slices are wrong, and three slices bleed. All six label scores are equal. So a
     called slice is wrong in four of six cells if it bleeds and in all six if not; a slice that is not called is wrong
     in two cells or in none."""
-    result = figures.accuracy_metrics(SCANS, LABELS, threshold=0.5)
+    result = accuracy_metrics(SCANS, LABELS, threshold=0.5)
     assert result.slices.value == pytest.approx(4 / 6)
     assert result.slices_all_clean.value == pytest.approx(3 / 6)
     assert result.cells.value == pytest.approx(1 - (4 + 4 + 0 + 2 + 0 + 6) / 36)
     assert result.cells_all_clean.value == pytest.approx(1 - 6 / 36)
-    only_any = figures.accuracy_metrics(SCANS, ["any"], threshold=0.5)
+    only_any = accuracy_metrics(SCANS, ["any"], threshold=0.5)
     assert only_any.cells.value == only_any.slices.value
+
+
+def test_the_type_is_judged_on_slices_with_exactly_one_beside_the_most_common_type_on_paper():
+    """Four slices show one type (three subdural, one epidural), one shows both, and one is clean. Two of the four are
+    right; the answer "subdural" is right in three."""
+    heads = [scan("a", [1, 1, 1], [0.1] * 3, kind=4), scan("b", [1, 1, 0], [0.1] * 3, kind=0)]
+    heads[1].labels[1, 4] = True  # both
+    heads[0].scores[:2, 4] = 0.3  # right, where no score reaches a threshold
+    heads[0].scores[2, 1] = 0.3
+    heads[1].scores[0, 2] = 0.3
+    result = accuracy_metrics(heads, LABELS, threshold=0.5)
+    assert result.types.value == pytest.approx(2 / 4)
+    assert result.types_most_common.value == pytest.approx(3 / 4)
+    clean = accuracy_metrics([scan("a", [0, 0], [0.1] * 2)], LABELS, threshold=0.5)
+    assert np.isnan(clean.types.value)

@@ -143,3 +143,12 @@ def test_the_command_changes_the_recipe_as_it_is_asked_to():
     chosen = _chosen_recipe(_parser().parse_args(line.split()))
     expected = from_random_weights(resize(get_recipe("densenet169-000"), size=96))
     assert chosen == replace(expected, precision="mixed_bfloat16", epochs=3)
+    other = _chosen_recipe(
+        _parser().parse_args([*["train", "vanilla-004", "--out", "RUN", "--windows"], "brain 004,bone,bone"])
+    )
+    assert other == replace(get_recipe("vanilla-004"), windows=("brain 004", "bone", "bone"))
+
+
+def test_a_window_that_is_none_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"No window is called 'brian'; known are brain, .*bone"):
+        _chosen_recipe(_parser().parse_args(["train", "vanilla-004", "--out", "RUN", "--windows", "brian"]))

@@ -1,0 +1,121 @@
+"""Evaluated trainings in a folder of runs: each with its main figure, its baseline, and whether it works."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ich_lib.evaluation.compare import read_report
+from ich_lib.measures.bootstrap import Estimate
+from ich_lib.measures.report import Report
+from ich_lib.models.run import HISTORY, RECIPE, SPLIT, Run, fold_runs, is_run, open_run
+
+REPORT = "report.json"
+LEAST_DICE, LEAST_AUC = 0.20, 0.75  # of a network that works: Dice per subject, or slice AUC of any bleeding
+
+
+@dataclass(frozen=True)
+class Training:
+    """An evaluated training: one run, or one per fold.
+
+    Attributes:
+        name: of its folder.
+        runs: one, or one per fold.
+        report: from `evaluate`.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    report: Report
+
+    @property
+    def is_segmenter(self) -> bool:
+        """Whether it draws masks."""
+        return self.runs[0].recipe.has_mask_output
+
+    @property
+    def tells_types_only(self) -> bool:
+        """Whether it is a classifier of bleeding slices, which has no class for a slice without blood."""
+        return self.runs[0].recipe.scheme == "6-class" and not self.is_segmenter
+
+    @property
+    def measure(self) -> str:
+        """The name of its main figure."""
+        if self.tells_types_only:
+            return "right type"
+        return "Dice" if self.is_segmenter else "AUC"
+
+    @property
+    def honest(self) -> Estimate | None:
+        """Its main figure: Dice per subject, the slice AUC of a classifier, or the share of right types."""
+        if self.tells_types_only:
+            return self.report.accuracy.types if self.report.accuracy else None
+        return self.report.dice_per_subject if self.is_segmenter else self.report.slice_auc_any
+
+    @property
+    def works(self) -> bool:
+        """Whether it works, see LEAST_DICE and LEAST_AUC; a classifier of types, whether it is surely better than the
+        most common type."""
+        if self.honest is None:
+            return False
+        if self.tells_types_only:
+            return self.baseline is not None and self.honest.low > self.baseline.value
+        return self.honest.value >= (LEAST_DICE if self.is_segmenter else LEAST_AUC)
+
+    @property
+    def baseline(self) -> Estimate | None:
+        """The baseline without a model: Dice of the largest bright blob, AUC by the height of the slice, or the share
+        of the most common type."""
+        if self.tells_types_only:
+            return self.report.accuracy.types_most_common if self.report.accuracy else None
+        masks = self.report.masks
+        return (masks.blob_dice if masks else None) if self.is_segmenter else self.report.slices.height_auc
+
+    @property
+    def cost(self) -> str:
+        """Picture size, training slices and minutes per fold."""
+        first = self.runs[0]
+        minutes = sum(run.minutes for run in self.runs) / len(self.runs)
+        return f"{'x'.join(map(str, first.recipe.shape))}; {first.slices_used}; {minutes:.0f}"
+
+
+def read_trainings(folder: str | Path) -> dict[str, Training]:
+    """Every evaluated training below a folder, by the name of its own folder.
+
+    Args:
+        folder: each of its folders holds a run, or a cross-validation, with the report.json of `evaluate`.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if a report is something else.
+    """
+    trainings = {}
+    for place in sorted(path for path in Path(folder).iterdir() if (path / REPORT).is_file()):
+        runs = tuple(open_run(run) for run in fold_runs(place) or ([place] if is_run(place) else []))
+        if runs:
+            trainings[place.name] = Training(place.name, runs, read_report(place / REPORT))
+    if not trainings:
+        raise FileNotFoundError(
+            f"{folder} holds no evaluated training. Make some: python -m ich_lib train RECIPE --data DIR --out "
+            f"{folder}/RECIPE, then python -m ich_lib evaluate {folder}/RECIPE --data DIR --out {folder}/RECIPE."
+        )
+    return trainings
+
+
+def keep_records(trainings: Mapping[str, Training], folder: str | Path) -> None:
+    """Copy what `read_trainings` reads, without weights: recipe, split, history and report of every training.
+
+    Args:
+        trainings: from `read_trainings`.
+        folder: gets a folder for each training; older records of the same names are replaced.
+    """
+    for name, training in trainings.items():
+        place = Path(folder) / name
+        shutil.rmtree(place, ignore_errors=True)
+        for run in training.runs:
+            kept = place if len(training.runs) == 1 else place / run.folder.name
+            kept.mkdir(parents=True)
+            for file in (RECIPE, SPLIT, HISTORY):
+                shutil.copyfile(run.folder / file, kept / file)
+        (place / REPORT).write_text(json.dumps(training.report.as_json(), indent=1) + "\n")
