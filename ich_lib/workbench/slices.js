@@ -1,7 +1,7 @@
 // A stack of slices: scrolled and windowed in the browser, outlines on top, and regions drawn with pointer, finger or keys.
-// data: id, frames {window: [data URI, ...]}, names [...], asked, rows, columns, draw, regions, ink (color of what is drawn), outlines
+// data: id, frames {window: [data URI, ...]}, names [...], slice (the one to read), rows, columns, draw, regions, ink (color of what is drawn), outlines
 //   [{slice, name, color, dash, lines: [[[x, y], ...], ...]}]; points are shares of width and height.
-// State "regions": what was drawn on the asked slice, a list of lists of points.
+// State "regions": what was drawn on that slice, a list of lists of points.
 
 const SHORTEST = 0.004; // of the width, between two points that are kept
 const SMALLEST = 3; // points that enclose something
@@ -15,7 +15,7 @@ export default function (component) {
   const find = (selector) => root.querySelector(selector);
   const canvas = find("canvas"), range = find("input");
   if (!root.state || root.state.id !== data.id) {
-    root.state = { id: data.id, slice: data.asked, window: Object.keys(data.frames)[0], regions: data.regions, pictures: {}, cross: [0.5, 0.5], points: [], keys: false };
+    root.state = { id: data.id, slice: data.slice, window: Object.keys(data.frames)[0], regions: data.regions, pictures: {}, cross: [0.5, 0.5], points: [], keys: false };
   }
   const state = root.state;
   state.drawn = null;
@@ -23,7 +23,7 @@ export default function (component) {
   canvas.width = Math.max(640, data.columns);
   canvas.height = Math.round((canvas.width * data.rows) / data.columns);
 
-  const drawable = () => data.draw && state.slice === data.asked;
+  const drawable = () => data.draw && state.slice === data.slice;
 
   function picture() {
     const key = state.window + state.slice;
@@ -79,7 +79,7 @@ export default function (component) {
     for (const one of data.outlines) {
       if (one.slice === state.slice) one.lines.forEach((points) => line(context, points, one.color, one.dash, true));
     }
-    if (data.draw && state.slice === data.asked) {
+    if (data.draw && state.slice === data.slice) {
       state.regions.forEach((points) => line(context, points, data.ink, [], true));
       if (state.drawn) line(context, state.drawn, data.ink, [], false);
       keyed(context);

@@ -80,7 +80,7 @@ def show_stack(
     Returns:
         The drawn regions, None before the first.
     """
-    arguments = pictures | {"id": key, "names": list(names), "asked": index, "draw": draw, "regions": []}
+    arguments = pictures | {"id": key, "names": list(names), "slice": index, "draw": draw, "regions": []}
     arguments |= {"ink": colors.YOURS, "outlines": list(outlines)}
     state = _component()(key=key, data=arguments, default={"regions": []}, on_regions_change=lambda: None)
     return state.regions

@@ -201,7 +201,7 @@ def test_every_note_is_translated_as_a_whole_with_its_numbers(language):
 
 def test_every_kind_of_file_that_is_left_out_has_its_words():
     source = Sentences(LIBRARY / "readers" / "header.py")
-    (function,) = (node for node in source.tree.body if getattr(node, "name", "") == "_not_ct")
+    (function,) = (node for node in source.tree.body if getattr(node, "name", "") == "_reason_not_ct")
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
     kinds = {kind for value in returned for kind in source.forms(value)}
     counted = (node for node in ast.walk(source.tree) if isinstance(node, ast.Subscript))

@@ -67,10 +67,10 @@ function closeMontage() {
 function goBlood(step) {
   if (!state.scan) return;
   const count = state.scan.slices.length, from = state.place.axial;
-  const found = Array.from({ length: count }, (_, n) => (((from + step * (n + 1)) % count) + count) % count).find(hasBlood);
-  if (found === undefined) return (at(".told").textContent = say("no_blood_marked"));
+  const target = Array.from({ length: count }, (_, n) => (((from + step * (n + 1)) % count) + count) % count).find(hasBlood);
+  if (target === undefined) return (at(".told").textContent = say("no_blood_marked"));
   if (state.plane !== "axial") show("axial");
-  go(found);
+  go(target);
 }
 
 function show(which) {

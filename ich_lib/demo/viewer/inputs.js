@@ -9,14 +9,14 @@ function askInputs() {
   if (state.scan.inputs) return fillInputs();
   at(".inputs").replaceChildren();
   at(".sees-note").textContent = say("sees_wait");
-  if (state.asked === state.scan.id) return;
-  state.asked = state.scan.id;
+  if (state.inputsRequest === state.scan.id) return;
+  state.inputsRequest = state.scan.id;
   trigger?.("expand");
 }
 
 // An empty list came where the scan could not be read again; the line of status says why.
 function takeInputs(inputs) {
-  state.asked = "";
+  state.inputsRequest = "";
   state.scan.inputs = inputs.length ? inputs : null;
   if (inputs.length) return fillInputs();
   at(".sees-note").textContent = say("sees_none");

@@ -23,9 +23,9 @@ function askSolid() {
   if (!isSolidThere()) state.scan.solid = null;
   fillSolid();
   if (!hasWebgl() || state.scan.solid) return;
-  const asked = state.scan.id + " " + state.threshold;
-  if (state.askedSolid === asked) return;
-  state.askedSolid = asked;
+  const request = state.scan.id + " " + state.threshold;
+  if (state.solidRequest === request) return;
+  state.solidRequest = request;
   trigger?.("play");
 }
 
@@ -34,8 +34,8 @@ const isSolidThere = () => state.scan.solid?.threshold === state.threshold;
 // `{ solid: { surfaces }, library }` of the server; without surfaces `why` says why, or the line of status does.
 async function takeSolid({ solid: content, library }) {
   if (library) window.ichThree ??= loadThree(library);
-  const [, threshold] = state.askedSolid.split(" ");
-  state.askedSolid = "";
+  const [, threshold] = state.solidRequest.split(" ");
+  state.solidRequest = "";
   state.scan.solid = content.surfaces || content.why ? { ...content, threshold: Number(threshold) } : { surfaces: null };
   const held = state.scan;
   if (content.surfaces) {
@@ -68,20 +68,20 @@ function fillSolid() {
   at(".solid-box").hidden = !drawn;
   solid.dataset.drawn = drawn ? "yes" : "no";
   if (!drawn) return;
-  const told = tellSolid(shown);
-  at(".solid-where").textContent = told.join(" ");
-  at(".solid-stage canvas").ariaLabel = [say("solid_title") + ".", ...told].join(" ");
+  const lines = tellSolid(shown);
+  at(".solid-where").textContent = lines.join(" ");
+  at(".solid-stage canvas").ariaLabel = [say("solid_title") + ".", ...lines].join(" ");
   for (const part of solid.querySelectorAll("[data-surface]")) part.hidden = !state.scene.meshes[part.dataset.surface];
   renderSolid();
 }
 
 // The headline with its mL, where the blood lies, and what is left out.
 function tellSolid({ sides, outside, surfaces }) {
-  const told = [at(".sentence").textContent], has = surfaces.some(({ name }) => name === "blood");
-  if (has) told.push(sides.length ? say("solid_where", { sides: sides.map((side) => say(side)).join(", ") }) : say("solid_middle"));
-  else if (!state.scan.report.withheld) told.push(say("no_blood_marked"));
-  if (outside >= 0.05) told.push(say("solid_outside", { share: percent(outside) }));
-  return told;
+  const lines = [at(".sentence").textContent], has = surfaces.some(({ name }) => name === "blood");
+  if (has) lines.push(sides.length ? say("solid_where", { sides: sides.map((side) => say(side)).join(", ") }) : say("solid_middle"));
+  else if (!state.scan.report.withheld) lines.push(say("no_blood_marked"));
+  if (outside >= 0.05) lines.push(say("solid_outside", { share: percent(outside) }));
+  return lines;
 }
 
 // ---- the scene, in mm of the patient: x to the left, y to the back, z to the head

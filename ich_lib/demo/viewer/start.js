@@ -96,7 +96,7 @@ function add(more) {
   const still = state.plane === "axial" && state.place.axial === state.scan.start && isFirst(), found = more.blood && !state.scan.blood;
   const turned = { coronal: state.scan.start_row, sagittal: state.scan.start_column };
   state.scan = { ...state.scan, ...more, solid: null, report: { ...state.scan.report, ...more.report } };
-  state.askedSolid = "";
+  state.solidRequest = "";
   if (more.blood) state.threshold = state.scan.threshold;
   if (found && still) state.place.axial = state.scan.start;
   if (found && state.place.coronal === turned.coronal && state.plane !== "coronal") state.place.coronal = state.scan.start_row;

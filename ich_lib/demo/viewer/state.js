@@ -26,8 +26,8 @@ const state = {
   measuring: false, // whether keys still move its second end
   measurable: true, // whether mL are given at the threshold of the slider
 
-  asked: "", // id of the picture for which the server was asked what the model sees
-  askedSolid: "", // id of the picture, and the threshold, for which the server was asked for the surfaces of the 3D view
+  inputsRequest: "", // id of the picture of the last request for the input of the model
+  solidRequest: "", // id of the picture, and the threshold, of the last request for the surfaces of the 3D view
   scene: null, // what the 3D view draws, once it did: the library, camera, controls and one mesh per surface
 
   // with others

@@ -28,10 +28,10 @@ function fill() {
   element.lang = language;
 }
 
-function row(name, found, k) {
+function row(name, study, k) {
   const line = made("tr"), number = (value, text) => made("td", value === null || value === undefined ? "\u2013" : text(value), "number");
   line.append(Object.assign(made("th", name), { scope: "row" }));
-  if (!found) {
+  if (!study) {
     line.append(...COLUMNS.slice(1).map(() => made("td", "")));
     return line;
   }
@@ -39,11 +39,11 @@ function row(name, found, k) {
   Object.assign(open, { type: "button", ariaLabel: say("studies_open") + ": " + name, ariaCurrent: String(memory.opened === k) });
   open.dataset.number = k;
   open.addEventListener("click", () => show(k));
-  if (!found.failed) cell.append(open);
+  if (!study.failed) cell.append(open);
   line.append(
-    cell, made("td", found.sentences[memory.language], "finding"),
-    number(found.any, (share) => Math.round(100 * share) + " %"), number(found.volume_ml, (ml) => decimal(ml, 1)), warnings(found.warnings),
-    number(found.seconds, (seconds) => decimal(seconds, 1) + " s"),
+    cell, made("td", study.sentences[memory.language], "finding"),
+    number(study.any, (share) => Math.round(100 * share) + " %"), number(study.volume_ml, (ml) => decimal(ml, 1)), warnings(study.warnings),
+    number(study.seconds, (seconds) => decimal(seconds, 1) + " s"),
   );
   return line;
 }
