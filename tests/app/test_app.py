@@ -422,7 +422,7 @@ def test_the_menu_of_languages_moves_the_whole_page(browser, server):
         assert page.inner_text("#head h1") == "Intrakranielle Blutung im Kopf-CT"
         assert page.inner_text("#make") == "Dateien erstellen"
         assert "Keine Blutung" in page.inner_text("#samples")
-        assert page.input_value("#picture-window input") == "nicht bekannt"
+        assert page.input_value("#picture-window input") == "unbekannt"
         page.select_option(".viewer .language", "en")
         assert page.inner_text("#make") == "Make downloads"
         assert page.input_value("#picture-window input") == "not known"

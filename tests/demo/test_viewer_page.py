@@ -821,7 +821,7 @@ def _script(name):
 
 
 @pytest.mark.parametrize(
-    ("locale", "tag", "word"), [("es-ES", "es", "Contorno"), ("de-CH", "de", "Umriss"), ("fr-FR", "en", "Outline")]
+    ("locale", "tag", "word"), [("es-ES", "es", "Contorno"), ("de-CH", "de", "Kontur"), ("fr-FR", "en", "Outline")]
 )
 def test_the_browsers_language_is_taken_or_english(browser, locale, tag, word):
     with mount_viewer(browser, result(), locale=locale) as page:
