@@ -12,7 +12,7 @@ from threading import Thread
 
 from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
-from ich_lib.demo.samples import SAMPLES, sample_reader
+from ich_lib.demo.samples import SAMPLES, read_ahead, sample_reader
 from ich_lib.demo.wiring import TITLE, build_app, load_pair
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import WEIGHTS_FOLDER, load
@@ -62,7 +62,7 @@ def main() -> int:
     )
     child.warm()  # else the first upload would wait for its imports
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidied up as after Ctrl+C
-    Thread(target=lambda: [samples(name) for name in SAMPLES], daemon=True).start()  # read before anyone asks
+    Thread(target=read_ahead, args=[samples], daemon=True).start()
     app.block_thread()
     return 0
 

@@ -1,10 +1,14 @@
-"""Long work that reports its progress and can be stopped."""
+"""Long work that reports its progress and can be stopped, and work ahead of time that lets it go first."""
 
 from collections.abc import Callable, Iterator
-from threading import Event, Thread
+from contextlib import contextmanager
+from threading import Condition, Event, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
+_changed = Condition()
+_n_awaited = 0  # works that somebody waits for
+_QUIET_S = 1.0  # between reading a scan and looking for blood in it nothing is awaited for a moment
 
 
 class Canceled(Exception):
@@ -52,3 +56,25 @@ def run_in_thread(work: Callable[[Callable[[float], None]], T], *, every_s: floa
     for problem in problems:
         raise problem
     yield results[0]
+
+
+@contextmanager
+def awaited() -> Iterator[None]:
+    """Mark work that somebody waits for, so that work ahead of time lets it go first; see `wait_for_quiet`."""
+    global _n_awaited
+    with _changed:
+        _n_awaited += 1
+        _changed.notify_all()
+    try:
+        yield
+    finally:
+        with _changed:
+            _n_awaited -= 1
+            _changed.notify_all()
+
+
+def wait_for_quiet(quiet_s: float = _QUIET_S) -> None:
+    """Return as soon as nobody has waited for any work for that many seconds."""
+    with _changed:
+        while _n_awaited or _changed.wait_for(lambda: _n_awaited > 0, quiet_s):
+            _changed.wait_for(lambda: _n_awaited == 0)

@@ -15,6 +15,7 @@ import numpy as np
 from ich_lib.case import Case
 from ich_lib.data.real_heads import CREDIT, real_head
 from ich_lib.demo import viewer
+from ich_lib.demo.job import wait_for_quiet
 from ich_lib.phantoms import Phantom, phantom
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models
@@ -101,6 +102,17 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
         return ready[name]
 
     return sample
+
+
+def read_ahead(sample: Callable[[str], dict]) -> None:
+    """Read every sample before anyone asks. Between two of them, the scans of the visitors go first.
+
+    Args:
+        sample: from `sample_reader`.
+    """
+    for name in SAMPLES:
+        sample(name)
+        wait_for_quiet()
 
 
 def sample_payload(name: str, models: Models | None) -> dict:

@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 
 from ich_lib.demo import viewer
-from ich_lib.demo.job import Canceled, run_in_thread
+from ich_lib.demo.job import Canceled, awaited, run_in_thread
 from ich_lib.demo.samples import release_memory, sample_case
 from ich_lib.prediction.analyze import Result, analyze
 from ich_lib.prediction.engine import Models, load
@@ -117,7 +117,7 @@ def read_upload(
     Raises:
         ValueError: with the sentence for the person, where that cannot be.
     """
-    with _readable_errors():
+    with awaited(), _readable_errors():
         _check_size(paths)
         if window_name == OTHER_WINDOW and None in (level, width):
             raise PageProblem("own_window")
@@ -150,7 +150,7 @@ def find_blood(
         ValueError: with the sentence for the person, where something goes wrong.
     """
     try:
-        with _readable_errors():
+        with awaited(), _readable_errors():
             return analyze(scan, models, believe=believe, progress=progress)
     finally:
         release_memory(models)

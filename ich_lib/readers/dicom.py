@@ -86,7 +86,7 @@ def _read_series(slices: list[Slice], all_slices: list[Slice], name: str) -> Sca
     read = {id(item) for item in main}
     for base in bases if stack.is_placed else ():
         other = _read_stack(base, name)
-        if other.is_placed:
+        if other.is_placed and tilts.is_small(stack.part, other.part):
             stack, notes = _joined(stack, other)
             joined_notes += notes
             read |= {id(item) for item in base}

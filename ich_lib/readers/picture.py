@@ -16,7 +16,7 @@ from ich_lib.readers.limits import LIMITS, RANGES
 from ich_lib.readers.piece import Piece
 from ich_lib.readers.pixels import gray, sizes
 from ich_lib.readers.refusal import ReadError
-from ich_lib.readers.roles import choose_window, folders_of, masks_note, split_masks
+from ich_lib.readers.roles import MOST_HU, choose_window, folders_of, masks_note, split_masks
 from ich_lib.readers.slabs import Slabs, slabs_of
 from ich_lib.readers.views import Fit, fit_views
 from ich_lib.scan import Scan, axial_affine
@@ -25,7 +25,6 @@ PLACEHOLDER_MM = (5, 1, 1)
 _WHITE_8_BIT, _WHITE_12_BIT = 255, 4095
 _FEWEST_OF_A_SIZE = 4  # pictures for each one of another size that is left out
 Page = tuple[Piece, int]  # a picture: a file, and the index in it
-_MOST_HU = 1_000_000  # of a window; above this, float32 overflows
 _ASSUMED_NOTE = (
     "Left and right are assumed: the patient's right is on the left of the picture, as in radiology.",
     "Pixel size and slice distance are unknown, so no volume in mL is given.",
@@ -219,10 +218,10 @@ def _level_width(window: str | tuple[float, float] | None) -> tuple[float, float
         raise ReadError(
             f"A window is (level, width) in HU, such as (40, 80); got {window!r}.", code="window"
         ) from problem
-    if not (abs(level) <= _MOST_HU and 0 < width <= _MOST_HU):
+    if not (abs(level) <= MOST_HU and 0 < width <= MOST_HU):
         raise ReadError(
             "A window needs a finite level and a positive width in HU, "
-            f"neither beyond {_MOST_HU}; got level {level:g}, width {width:g}.",
+            f"neither beyond {MOST_HU}; got level {level:g}, width {width:g}.",
             code="window",
         )
     return level, width

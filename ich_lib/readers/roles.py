@@ -29,6 +29,7 @@ _WINDOW_WORDS = {  # a word of a folder's name to the window
 _WINDOW_NAMES = {"window", "windows", "windowed", "win", "wl", "render"}
 _WIDTH = r"(?:ww|w|width|window[\s_-]?width)"
 _LEVEL = r"(?:wl|wc|l|c|level|center|window[\s_-]?(?:level|center))"
+MOST_HU = 1_000_000  # of a window; above this, float32 overflows
 _MIXES = {"rgb", "contrast", "color", "stack"}
 
 
@@ -137,13 +138,14 @@ def window_folders(pieces: Sequence[Piece]) -> dict[tuple[str, ...], list[Piece]
 
 def stated_window(folder: str) -> tuple[float, float] | None:
     """(level, width) in HU that the name of a folder states: brain_W80_L40, wl40_ww80, window 40 80; None if it does
-    not."""
+    not, or if no window has such numbers."""
     name = folder.casefold()
     width, level = (re.search(rf"(?<![a-z]){word}[\s_=:-]*(\d+)", name) for word in (_WIDTH, _LEVEL))
     if width and level:
-        return (float(level[1]), float(width[1])) if float(width[1]) > 0 else None
+        stated = float(level[1]), float(width[1])
+        return stated if stated[1] > 0 and max(stated) <= MOST_HU else None
     numbers = [float(number) for number in re.findall(r"\d+", name)]
-    if window_of(folder) is None or len(numbers) != 2 or min(numbers) == 0:
+    if window_of(folder) is None or len(numbers) != 2 or min(numbers) == 0 or max(numbers) > MOST_HU:
         return None
     return min(numbers), max(numbers)  # of windows for a head the level is never above the width
 

@@ -74,6 +74,8 @@ def _without_strays(slices: list[Slice]) -> tuple[list[Slice], int]:
         return slices, 0
     steps = np.diff(line.along_mm)
     distances_mm = steps[steps >= SAME_PLACE_MM]
+    if not distances_mm.size:  # all have the place of a neighbor
+        return slices, 0
     far_mm = max(_FAR_STEPS * float(np.median(distances_mm)), _FAR_MM)
     edges = [0, *(int(k) + 1 for k in np.flatnonzero(steps > far_mm)), len(slices)]
     clusters = [slices[a:b] for a, b in pairwise(edges)]

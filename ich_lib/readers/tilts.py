@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 
 from ich_lib.readers.header import Slice
+from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.protocol import is_head, sharpness
 from ich_lib.scan import LOWEST_HU
 
 SAME_TILT = 0.01  # difference of unit vectors: positions and orientations are rounded
+_ROUNDINGS = 3  # of SAME_TILT: each slice of a group differs from its first by one at most
 _MOST_TILT_DEG, _LEAST_TILT_DEG = 45.0, 0.5
 _FEWEST = 2  # slices of a part
 _MOST_OVERLAP = 0.5  # of the shorter part, along the normal of the larger; more is the same head again
@@ -105,15 +107,38 @@ def _span_mm(slices: Sequence[Slice], main: Slice) -> tuple[float, float] | None
 
 
 def by_tilt(slices: Sequence[Slice]) -> list[list[Slice]]:
-    """The slices as the first one lies, then those of each other tilt."""
+    """The slices as the first one lies, then those of each other tilt. Two bases may lie far from each other."""
     groups: list[list[Slice]] = []
     for item in slices:
-        home = next((group for group in groups if tilt_deg(item, group[0]) is None), None)
+        home = next((group for group in groups if _lies_like(item, group[0])), None)
         if home is None:
             groups.append([item])
         else:
             home.append(item)
     return groups
+
+
+def _lies_like(item: Slice, first: Slice) -> bool:
+    if item.orientation is None or first.orientation is None:
+        return True
+    is_near = bool(np.abs(item.orientation - first.orientation).max() <= _ROUNDINGS * SAME_TILT)
+    return is_near and tilt_deg(item, first) is None
+
+
+def is_small(main: Part, base: Part) -> bool:
+    """Whether both parts together, on slices like those of `main`, are within LIMITS."""
+    below, above = _places_beyond(main, base)
+    n = len(main.hu) + len(below) + len(above)
+    return n <= LIMITS["slices"] and n * main.hu[0].size <= LIMITS["voxels"]
+
+
+def _places_beyond(main: Part, base: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Places below and above `main` at which `base` shows tissue, in steps of `main`, rising."""
+    low, high = _reach(main, base)
+    first, last = float(main.places[0]), float(main.places[-1])
+    below = first - np.arange(max(int(np.ceil(first - low - 0.5)), 0), 0, -1.0)
+    above = last + np.arange(1.0, max(int(np.ceil(high - last - 0.5)), 0) + 1)
+    return below, above
 
 
 def lay(main: Part, base: Part) -> tuple[Part, int, float]:
@@ -128,10 +153,7 @@ def lay(main: Part, base: Part) -> tuple[Part, int, float]:
     Returns:
         Both parts, how many slices were added, and the mL of the head between them that neither shows.
     """
-    low, high = _reach(main, base)
-    first, last = float(main.places[0]), float(main.places[-1])
-    below = first - np.arange(max(int(np.ceil(first - low - 0.5)), 0), 0, -1.0)
-    above = last + np.arange(1.0, max(int(np.ceil(high - last - 0.5)), 0) + 1)
+    below, above = _places_beyond(main, base)
     planes, hidden_ml = [], 0.0
     for at in (*below, *above):
         plane, unseen = _plane(main, base, at)
@@ -165,9 +187,10 @@ def _plane(main: Part, base: Part, at: float) -> tuple[np.ndarray, np.ndarray]:
     for k in range(int(index.min()), int(np.ceil(index.max())) + 1):
         weight = np.maximum(1 - np.abs(index - k), 0)
         if weight.any():
-            plane += weight * cv2.remap(
+            shown = cv2.remap(
                 base.hu[k], column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=LOWEST_HU
             )
+            plane += weight * shown
     is_below = at < main.places[0]
     above_mm, below_mm = (step - base.places[-1]) * base.step_mm, (base.places[0] - step) * base.step_mm
     to_base_mm, outward_mm = (above_mm, below_mm) if is_below else (below_mm, above_mm)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ich_lib.grammar import count, listed
 from ich_lib.prepare.window import WINDOWS
+from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.piece import Piece, printable_name
 from ich_lib.readers.pixels import gray, sizes
 from ich_lib.readers.refusal import ReadError
@@ -101,11 +102,7 @@ def fit_views(pieces: Sequence[Piece]) -> Fit:
             samples.append((other, *sample))
     best: Fit = Fit()
     for window in first.windows:
-        fitting = [
-            (view, own)
-            for view, fine, coarse in samples
-            for own in [own for own in view.windows if _agree(fine, coarse, window, own)][:1]
-        ]
+        fitting = _fitting(first, samples, window)
         if len(fitting) + 1 > max(len(best.views), 1):
             best = Fit((first, *(view for view, _ in fitting)), (window, *(own for _, own in fitting)))
     notes += [
@@ -115,6 +112,19 @@ def fit_views(pieces: Sequence[Piece]) -> Fit:
         if view not in best.views
     ]
     return Fit(best.views, best.windows, (*_notes(best), *notes))
+
+
+def _fitting(
+    first: View, samples: Sequence[tuple[View, np.ndarray, np.ndarray]], window: Window
+) -> list[tuple[View, Window]]:
+    """The views whose grays agree with a window of the first, and the window of each. At least one slice is in all."""
+    fitting, keys = [], set(first.pictures)
+    for view, fine, coarse in samples:
+        own = next((own for own in view.windows if _agree(fine, coarse, window, own)), None)
+        if own and keys & view.pictures.keys():
+            fitting.append((view, own))
+            keys &= view.pictures.keys()
+    return fitting
 
 
 def fits_standard_windows(pieces: Sequence[Piece]) -> bool:
@@ -157,6 +167,8 @@ def _sample(first: View, other: View) -> tuple[np.ndarray, np.ndarray] | str:
             return f"its pictures have another size than those in {first.folder}."
         if len(own) > 1:
             return "a file holds several pictures."
+        if own[0][0] * own[0][1] > LIMITS["picture_px"]:
+            return "its pictures are too large."
     pairs = [[gray(view.pictures[key]) for view in (first, other)] for key in keys[:: max(len(keys) // _CHECKED, 1)]]
     if any(pixels.dtype != np.uint8 for pair in pairs for pixels in pair):
         return "pictures of 8 bits are needed."

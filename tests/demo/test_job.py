@@ -1,8 +1,9 @@
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
-from ich_lib.demo.job import Canceled, run_in_thread
+from ich_lib.demo import samples, session
+from ich_lib.demo.job import Canceled, awaited, run_in_thread, wait_for_quiet
 
 
 def test_work_tells_how_far_it_is_and_then_what_it_found():
@@ -71,3 +72,32 @@ def test_work_that_nobody_waits_for_stops_at_its_next_report():
             break
         Event().wait(0.01)
     assert ended == ["stopped"]
+
+
+def test_work_ahead_of_time_waits_until_nobody_waits_for_a_scan():
+    is_quiet = Event()
+    with awaited():
+        Thread(target=lambda: wait_for_quiet(0.01) or is_quiet.set(), daemon=True).start()
+        assert not is_quiet.wait(0.2)
+    assert is_quiet.wait(5)
+
+
+def test_samples_are_read_ahead_one_by_one_and_visitors_go_first(monkeypatch):
+    steps = []
+    monkeypatch.setattr(samples, "wait_for_quiet", lambda: steps.append("quiet"))
+    samples.read_ahead(steps.append)
+    assert steps[::2] == list(samples.SAMPLES)
+    assert set(steps[1::2]) == {"quiet"}
+
+
+def test_a_scan_in_which_blood_is_looked_for_is_awaited(monkeypatch):
+    is_quiet, quiet_inside = Event(), []
+
+    def analyze(*_, **__):
+        Thread(target=lambda: wait_for_quiet(0.01) or is_quiet.set(), daemon=True).start()
+        quiet_inside.append(is_quiet.wait(0.2))
+
+    monkeypatch.setattr(session, "analyze", analyze)
+    session.find_blood(None, None)
+    assert quiet_inside == [False]
+    assert is_quiet.wait(5)

@@ -39,6 +39,7 @@ FILLED_IN = {  # expressions in the source whose values are words, to examples o
         "its pictures have other names than those in brain.",
         "its pictures have another size than those in brain.",
         "a file holds several pictures.",
+        "its pictures are too large.",
         "pictures of 8 bits are needed.",
         "it shows the same window as brain.",
         "it has too few grays in common with brain.",

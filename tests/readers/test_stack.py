@@ -332,6 +332,28 @@ def test_a_base_of_two_tilts_is_laid_below_too(tmp_path):
     assert notes_of(scan).count("they were laid on") == 2
 
 
+def test_bases_that_lean_to_opposite_sides_are_two_parts(tmp_path):
+    """They lie 50 degrees apart, which is too much for parts of one head, but each belongs to the larger part."""
+    found = [*tilted(heights()[:12], 25), *images(heights()[9:31]), *tilted(heights()[28:], -25)]
+    scan = read(write(tmp_path, found))
+    assert notes_of(scan).count("lie tilted by 25 degrees against the 22 others") == 2
+    assert blood_ml(scan) == pytest.approx(TRUE_ML, rel=0.02)
+
+
+def test_a_base_that_would_need_too_many_thin_slices_is_left_out_and_told(tmp_path):
+    found = [*tilted(-(np.arange(8) + 1) * 15.0, 20), *images(np.arange(12) * 0.1)]
+    scan = read(write(tmp_path, found))
+    assert len(scan.hu) == 12
+    assert "Left out: 8 slices of the same series" in notes_of(scan)
+
+
+def test_a_base_of_infinite_values_ends_as_air(tmp_path):
+    found = [*with_tags(tilted(heights()[:12], 15), RescaleSlope="1e36"), *images(heights()[14:])]
+    scan = read(write(tmp_path, found))
+    assert np.isfinite(scan.hu).all()
+    assert "held no number and became air" in notes_of(scan)
+
+
 # --- sideways ------------------------------------------------------------------------------------------------------
 
 

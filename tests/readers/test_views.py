@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ich_lib.prepare.window import WINDOWS
-from ich_lib.readers import ReadError, read
+from ich_lib.readers import ReadError, read, views
+from ich_lib.readers.limits import LIMITS
 from ich_lib.readers.roles import stated_window
 from tests.readers.test_frame import case, framed, gray, mask, notes, save
 
@@ -149,6 +150,23 @@ def test_the_windows_that_fit_are_used_without_the_third(tmp_path):
     assert "bone window was not used for HU: its grays do not fit" in notes(scan)
 
 
+def test_three_windows_that_have_no_slice_in_common_are_not_joined(tmp_path):
+    write(tmp_path, PAIRS["three"])
+    for k, folder in ((17, "Subdural-Window"), (18, "Subdural-Window"), (19, "bone window"), (20, "bone window")):
+        (tmp_path / folder / f"{k}.png").unlink()
+    scan = read(tmp_path)
+    assert len(scan.hu) == 2
+    assert "Left out: 2 pictures that another window lacks." in scan.notes
+
+
+def test_pictures_that_are_too_large_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    write(tmp_path, PAIRS["brain and subdural"])
+    monkeypatch.setitem(LIMITS, "picture_px", 96 * 96 - 1)
+    monkeypatch.setattr(views, "gray", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ReadError, match=r"has 96 x 96 px; the maximum is 9,215 pixels"):
+        read(tmp_path)
+
+
 def test_folders_that_do_not_say_their_windows_are_asked_for_them(tmp_path):
     write(tmp_path, {"a": (40, 80), "b": (600, 2800)})
     with pytest.raises(ReadError, match=r"name each after its window, such as brain and bone\."):
@@ -178,6 +196,8 @@ def test_masks_beside_two_windows_are_told(tmp_path):
         ("049_050", None),
         ("slices_34_l2", None),
         ("w80", None),
+        ("brain_W1" + 90 * "0" + "_L40", None),
+        ("brain_40_" + 90 * "9", None),
     ],
 )
 def test_a_name_states_level_and_width(name, window):
