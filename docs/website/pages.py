@@ -39,7 +39,7 @@ EVIDENCE = (
     Page("MODEL_CARD.md", "docs/model-card.md", "Model card"),
     Page("DATA_CARD.md", "docs/data-card.md", "Data card"),
     Page("docs/gates.md", "docs/gates.md", "The gates"),
-    Page("docs/comparison.md", "docs/comparison.md", "Models side by side"),
+    Page("docs/five-systems.md", "docs/five-systems.md", "The five published systems"),
     Page("CHANGELOG.md", "docs/changes.md", "Changes"),
 )
 CODE = (

@@ -154,15 +154,21 @@ def systems_page(trainings: Mapping[str, Training], curves: str, boxes: str) -> 
 
 _INTRODUCTION = f"""# The five published systems, each beside its claim
 
-Made by `python -m ich_lib systems RUNS`. Every network is rebuilt from its publication (`ich_lib/models/published.py`)
-and trained on CT-ICH 1.0.0. **Honest** is the figure of patients whom the network never saw, with an interval that
-holds 95 % of resamples of patients: Dice per subject for networks that outline blood, slice AUC for any bleeding for
-the others. `cnn-001` has no class for a slice without blood, so its figure is the share of slices with exactly one
-type whose type is right. A network works here from a Dice of {LEAST_DICE:.2f} or an AUC of {LEAST_AUC:.2f}; `cnn-001`
-works if its interval lies above the share of the most common type. Beside it stands what needs no model: the Dice of
-the largest bright blob, the AUC that the height of the slice alone reaches, or the share of the most common type. **The
-claimed figure again** is the published figure, computed with its fault on the same patients, beside what is reached by
-an answer that needs no model: nothing is ever marked or called, or always the most common type."""
+Made by `python -m ich_lib systems RUNS --out FILE`. `docs/systems` keeps the recipe, split, history and report of every
+training here. Every network is rebuilt from its publication (`ich_lib/models/published.py`) and trained on CT-ICH
+1.0.0. If two CPU cores cannot train it at its published picture size, the table states the smaller size.
+
+**Honest** is the figure of patients whom the network never saw, with an interval that holds 95 % of resamples of
+patients: Dice per subject for networks that outline blood, slice AUC for any bleeding for the others. `cnn-001` has no
+class for a slice without blood, so its figure is the share of slices with exactly one type whose type is right. A
+network works here from a Dice of {LEAST_DICE:.2f} or an AUC of {LEAST_AUC:.2f}; `cnn-001` works if its interval lies
+above the share of the most common type.
+
+**Without a model** is what needs no network: the Dice of the largest bright blob, the AUC that the height of the slice
+alone reaches, or the share of the most common type.
+
+**The claimed figure again** is the published figure, computed with its fault on the same patients, beside what is
+reached by an answer that needs no model: nothing is ever marked or called, or always the most common type."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -218,7 +224,7 @@ def _leak_table(trainings: Mapping[str, Training]) -> str:
     ]
     if not rows:
         return ""
-    text = "The same network, data and settings; only what is dealt out differs. The difference is memory of patients."
+    text = "The same network, data and settings. Split by slice, it is judged on patients that it was trained on."
     return f"## The effect of a split by slice\n\n{text}\n\n{_table(('network', 'by patient', 'by slice'), rows)}"
 
 
@@ -241,7 +247,9 @@ def _seed_table(trainings: Mapping[str, Training]) -> str:
     ]
     if not rows:
         return ""
-    text = "The same recipe with other seeds, on the same held-out patients. One training would be one of these."
+    text = (
+        "The same recipe with other seeds, judged on the same held-out patients. A single training gives one of these."
+    )
     head = ("network", "trainings", "mean", "range", "each")
     return f"## Trained again with other seeds\n\n{text}\n\n{_table(head, rows)}"
 

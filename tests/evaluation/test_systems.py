@@ -1,6 +1,7 @@
 """The page of the five systems, made from run folders that are written in a moment."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from ich_lib.evaluation.systems import CLAIMS, systems_page
 from ich_lib.evaluation.trainings import read_trainings
 from ich_lib.measures.report import Accuracy, Flattering, Masks
 from ich_lib.models.recipes import RECIPES
+from tests.conftest import ROOT
 from tests.written import figure, line, recipe, report, run_folder, write_report
 
 
@@ -169,3 +171,12 @@ def test_a_grid_of_settings_has_its_analysis_of_variance(tmp_path):
     assert "- epochs: F(2, 6) = 66.667, p < .001" in section
     assert "- batch size: F(1, 6) = 0.000, p = 1.000" in section
     assert "grid" not in page[: page.index("## Epochs")]
+
+
+def test_the_page_in_docs_is_what_its_records_make():
+    trainings = read_trainings(ROOT / "docs" / "systems")
+    page = systems_page(trainings, "five-systems.png", "five-systems-volumes.png")
+    assert (ROOT / "docs" / "five-systems.md").read_text() == page
+    for picture in re.findall(r"\]\(([^)]+\.png)\)", page):
+        assert (ROOT / "docs" / picture).is_file()
+    assert {"vanilla-004", "vanilla-004-leaky"} <= set(trainings)
