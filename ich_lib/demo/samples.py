@@ -105,14 +105,14 @@ def sample_reader(models: Models | None = None) -> Callable[[str], dict]:
 
 
 def read_ahead(sample: Callable[[str], dict]) -> None:
-    """Read every sample before anyone asks. Before each, the scans of the visitors go first.
+    """Read every sample before anyone asks. Between two of them, the scans of the visitors go first.
 
     Args:
         sample: from `sample_reader`.
     """
     for name in SAMPLES:
-        wait_for_quiet()
         sample(name)
+        wait_for_quiet()
 
 
 def sample_payload(name: str, models: Models | None) -> dict:

@@ -86,8 +86,8 @@ def test_samples_are_read_ahead_one_by_one_and_visitors_go_first(monkeypatch):
     steps = []
     monkeypatch.setattr(samples, "wait_for_quiet", lambda: steps.append("quiet"))
     samples.read_ahead(steps.append)
-    assert steps[1::2] == list(samples.SAMPLES)
-    assert set(steps[::2]) == {"quiet"}
+    assert steps[::2] == list(samples.SAMPLES)
+    assert set(steps[1::2]) == {"quiet"}
 
 
 def test_a_scan_in_which_blood_is_looked_for_is_awaited(monkeypatch):
