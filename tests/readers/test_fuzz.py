@@ -196,7 +196,7 @@ ODD_TAGS = st.sampled_from(
 def test_a_base_at_any_tilt_ends_in_a_scan_or_a_sentence(data, tmp_path_factory):
     found = []
     for _ in range(data.draw(st.integers(2, 3))):
-        step_mm, n = data.draw(STEPS_MM), data.draw(st.integers(1, 12))
+        step_mm, n = data.draw(STEPS_MM), data.draw(st.integers(1, 6))
         heights = data.draw(st.integers(-60, 60)) + step_mm * np.arange(n)
         tags = data.draw(st.just({}) | st.just({}) | ODD_TAGS)
         found += stacks.tilted(heights, data.draw(LEANS_DEG), **tags)
