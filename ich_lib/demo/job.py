@@ -74,7 +74,7 @@ def awaited() -> Iterator[None]:
 
 
 def wait_for_quiet(quiet_s: float = _QUIET_S) -> None:
-    """Return as soon as nobody has waited for any work for that many seconds."""
+    """Return as soon as no awaited work has run for that many seconds."""
     with _changed:
         while _n_awaited or _changed.wait_for(lambda: _n_awaited > 0, quiet_s):
             _changed.wait_for(lambda: _n_awaited == 0)

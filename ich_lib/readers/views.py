@@ -31,6 +31,7 @@ _LEAST_PX = 200  # that are neither black nor white in both
 _GROUPS = 8  # of equal numbers of pixels, by their HU
 _LEAST_SPREAD_HU = 5  # between these groups, to compare how steep two windows are
 _STEEP = (0.9, 1.12)  # of 6 patients of CT-ICH: 0.94 to 0.96; with a wrong window below 0.85 or above 1.2
+_FLATTEST = 0.94  # see above: of right windows on real heads
 _OFF_HU, _OFF_STEPS = 2.0, 0.75  # the mean may be off by that, and by that many grays: programs round or cut off
 _EQUAL, _EQUAL_SHARE = 2, 0.995  # grays, and the share of such pixels in two copies of a picture
 _BLACK, _WHITE = 3, 252  # JPG turns a saturated pixel into 2 or 253
@@ -204,15 +205,25 @@ def _notes(fit: Fit) -> tuple[str, ...]:
     windows = listed(
         f"{view.folder} ({level:g}/{width:g})" for view, (level, width) in zip(fit.views, fit.windows, strict=True)
     )
-    stated = all(view.stated for view in fit.views)
     low = min(level - width / 2 for level, width in fit.windows)
     high = max(level + width / 2 for level, width in fit.windows)
     n_missing = len(set().union(*(view.pictures for view in fit.views))) - len(fit.slices)
     return (
         f"HU are approximate: they were rebuilt from the pictures of {windows}.",
-        "The level and width of these windows, in HU, are those that the names state."
-        if stated
-        else "The level and width of these windows, in HU, are assumed: they are usual for these names.",
+        *_certainty(fit),
         f"Below {low:g} and above {high:g} HU the picture is black or white: HU are lost there.",
         *([f"Left out: {count(n_missing, 'picture')} that another window lacks."] if n_missing else []),
+    )
+
+
+def _certainty(fit: Fit) -> tuple[str, ...]:
+    """Whether the windows are stated. If not, what `_agree` would not notice: one that is a little wider or higher."""
+    if all(view.stated for view in fit.views):
+        return ("The level and width of these windows, in HU, are those that the names state.",)
+    (_, width), *others = fit.windows
+    off_hu = min(_OFF_HU + _OFF_STEPS * other / 255 for _, other in others)
+    off_hu += (_STEEP[1] / _FLATTEST - 1) * width / 2  # at both ends of the narrowest window
+    return (
+        "The level and width of these windows, in HU, are assumed: they are usual for these names.",
+        f"The grays fit, but would also fit a slightly different window: HU may be off by up to {off_hu:.0f}.",
     )

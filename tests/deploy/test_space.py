@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from ich_lib import analyze, read
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "deploy"))
@@ -67,6 +68,11 @@ def test_no_module_of_the_copy_imports_at_its_top_what_was_left_out(copy):
     imports = [(path.name, node.module or "") for path, node in tops if isinstance(node, ast.ImportFrom)]
     assert len(imports) > 300
     assert [place for place in imports if place[1].startswith(gone)] == []
+
+
+def test_the_shipped_model_finds_the_bleed_in_the_head_of_the_check(tmp_path):
+    """Otherwise the check of a good copy fails."""
+    assert analyze(read(space._head(tmp_path))).finding == "bleeding"
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):

@@ -18,10 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ich_lib.readers import ReadError, read
-from ich_lib.readers.limits import LIMITS
-from tests import planted, stacks
+from tests import planted
 from tests.dicom_files import ct_dataset, write_series
-from tests.readers.test_frame import gray, save
 
 SETTINGS = settings(
     max_examples=int(os.environ.get("ICH_FUZZ", "40")),
@@ -81,7 +79,7 @@ def ends_in_a_scan_or_a_sentence(path) -> None:
     except ReadError as problem:
         told = str(problem)
     else:
-        told = "A scan of numbers." if np.isfinite(scan.hu).all() and len(scan.hu) <= LIMITS["slices"] else ""
+        told = "A scan of numbers." if np.isfinite(scan.hu).all() else ""
     assert len(told) > 15
     assert told.endswith((".", ")"))
 
@@ -132,72 +130,3 @@ def test_bytes_changed_added_or_cut_break_nothing(door, tmp_path):
         ends_in_a_scan_or_a_sentence(tmp_path / "file")
 
     try_one()
-
-
-# --- several folders of windows ------------------------------------------------------------------------------------
-
-LEVELS = st.integers(0, 700) | st.sampled_from([10**5, 10**7, 10**40, 10**90])
-WIDTHS = st.integers(0, 3200) | st.sampled_from([10**5, 10**7, 10**40, 10**90])
-WORDS = ["brain", "bone", "subdural", "stroke", "soft tissue", "window", "a"]
-FOLDERS = st.sampled_from(WORDS) | st.builds("{}_W{}_L{}".format, st.sampled_from(WORDS), WIDTHS, LEVELS)
-WINDOWS = [(40, 80), (40, 40), (80, 200), (100, 254), (40, 400), (600, 2800), (480, 2500), (700, 3200), (50, 1)]
-SHAPED = {
-    "as it is": lambda grays: grays,
-    "cropped": lambda grays: grays[:-2],
-    "turned": np.rot90,
-    "inverted": lambda grays: 255 - grays,
-    "16 bits": lambda grays: grays.astype(np.uint16) * 257,
-    "color": lambda grays: np.dstack([grays, grays // 2, grays]),
-    "black": np.zeros_like,
-    "white": lambda grays: np.full_like(grays, 255),
-    "small": lambda grays: grays[40:44, 40:44],
-}
-NAMES = st.sets(st.sampled_from([17, 18, 19, 20]), min_size=1)
-
-
-@SETTINGS
-@given(data=st.data())
-def test_folders_of_any_windows_end_in_a_scan_or_a_sentence(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("views")
-    for name in data.draw(st.lists(FOLDERS, min_size=2, max_size=4, unique=True)):
-        window = data.draw(st.sampled_from(WINDOWS))
-        usual = data.draw(st.sampled_from(["as it is", "as it is", "as it is", *SHAPED]))
-        suffix = data.draw(st.sampled_from([".png", ".png", ".jpg", ".tif"]))
-        for k in data.draw(st.just({17, 18, 19, 20}) | NAMES):
-            pixels = np.ascontiguousarray(SHAPED[usual](gray(k, *window)))
-            suffix = ".png" if pixels.dtype == np.uint16 else suffix
-            path = save(folder / name / f"{k}{suffix}", pixels)
-            if not data.draw(st.integers(0, 30)):
-                path.write_bytes(path.read_bytes()[: data.draw(st.integers(0, 200))])
-    ends_in_a_scan_or_a_sentence(folder)
-
-
-# --- parts of a head at several tilts ------------------------------------------------------------------------------
-
-STEPS_MM = st.sampled_from([0.06, 0.3, 1.0, 2.5, 5.0, 20.0, 48.0])
-LEANS_DEG = st.integers(-50, 50) | st.sampled_from([0, 0.3, 0.6, 15, -15, 44.9, 45.1])
-ODD_TAGS = st.sampled_from(
-    [
-        {"RescaleSlope": 1e30},
-        {"RescaleSlope": 1e36},
-        {"RescaleSlope": -1},
-        {"PixelSpacing": [0.02, 50]},
-        {"PixelSpacing": None},
-        {"ImagePositionPatient": None},
-        {"ImageOrientationPatient": [0, 1, 0, -1, 0, 0]},
-        {"PhotometricInterpretation": "MONOCHROME1"},
-        {"SeriesInstanceUID": "1.9", "FrameOfReferenceUID": "1.7"},
-    ]
-)
-
-
-@SETTINGS
-@given(data=st.data())
-def test_a_base_at_any_tilt_ends_in_a_scan_or_a_sentence(data, tmp_path_factory):
-    found = []
-    for _ in range(data.draw(st.integers(2, 3))):
-        step_mm, n = data.draw(STEPS_MM), data.draw(st.integers(1, 12))
-        heights = data.draw(st.integers(-60, 60)) + step_mm * np.arange(n)
-        tags = data.draw(st.just({}) | st.just({}) | ODD_TAGS)
-        found += stacks.tilted(heights, data.draw(LEANS_DEG), **tags)
-    ends_in_a_scan_or_a_sentence(stacks.write(tmp_path_factory.mktemp("tilts"), found))

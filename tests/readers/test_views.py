@@ -63,6 +63,22 @@ def test_windows_of_the_same_slices_are_hu_to_half_a_gray(tmp_path, views):
     assert ("are those that the names state" if stated else "are assumed") in notes(scan)
 
 
+@pytest.mark.parametrize("other", [(80, 200), (600, 2800)])
+@pytest.mark.parametrize(("level", "width"), [(40, 80), (40, 74), (40, 88), (43, 80), (36, 84), (40, 64), (40, 100)])
+def test_a_slightly_different_window_may_pass_and_the_note_tells_by_how_much_hu_may_be_off(
+    tmp_path, level, width, other
+):
+    name = "bone" if other[1] > 1000 else "subdural"
+    scan = read(write(tmp_path, {"brain": (level, width), name: other}))
+    told = [float(text.split("up to ")[1].rstrip(".")) for text in scan.notes if "a slightly different window" in text]
+    assert len(told) == scan.hu_known
+    if "brain (40/80)" in notes(scan):
+        assert told == [18 if name == "bone" else 10]
+    if told:
+        inside = np.abs(case().scan.hu[SLICES[0]] - level) < width / 2 - 2
+        assert np.abs(scan.hu[0] - case().scan.hu[SLICES[0]])[inside].max() <= told[0]
+
+
 def test_jpg_pictures_of_the_usual_windows_are_not_taken_for_those_of_ct_ich(tmp_path):
     scan = read(write(tmp_path, PAIRS["brain and bone"], suffix=".jpg", quality=95))
     assert "brain (40/80) and bone (600/2800)" in notes(scan)
