@@ -49,7 +49,7 @@ PICTURES = {
     "phone": Picture("Subdural", options=PHONE),
     "solid": Picture("Intraparenchymal", "p", {"color_scheme": "dark"}, '.solid-view[data-drawn="yes"]'),
     "sees": Picture("Epidural", "i", {}, ".sees canvas[data-painted]"),
-    "compare": Picture("Epidural", "", {"viewport": {"width": 1920, "height": 1080}}, compare="DenseNet"),
+    "compare": Picture("Epidural", "", {"viewport": {"width": 1920, "height": 1080}}, compare="densenet-small"),
 }
 MOVING = "demo.webp"
 SCENES = (  # sample, and the keys that are pressed one after the other

@@ -30,6 +30,7 @@ function listen() {
   at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
   at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
   panel.addEventListener("toggle", askInputs);
+  at(".title .other").addEventListener("click", showOther);
   listenSolid();
   at(".next-blood").addEventListener("click", () => goBlood(1));
   at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
