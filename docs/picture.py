@@ -31,7 +31,7 @@ class Picture:
         keys: the keys that are then pressed in the viewer.
         options: of Playwright's context: size, light or dark, and so on.
         wait_for: what the picture must also show, as a selector.
-        compare: the model that is chosen in "Compare with".
+        compare: the model that is chosen in "Compare with", by its name.
     """
 
     sample: str

@@ -42,6 +42,8 @@ from tests.browsing import SETTLE, pixels, tab, where, yellow
 from tests.served import Server
 from tests.viewed import result
 
+WAIT_MS = 240_000  # at most, while other work goes on
+
 # ---- files that a person may bring ----------------------------------------------------------------------------------
 
 
@@ -321,10 +323,11 @@ def held(server):
 def visit(browser, server, query="", **options):
     """The page after it has opened, with the first sample."""
     with tab(browser, **options) as page:
+        page.set_default_timeout(WAIT_MS)
         page.requests = []
         page.on("request", lambda request: page.requests.append(request.url))
         page.goto(server.url + query)
-        page.wait_for_selector('.viewer[data-ready="yes"][data-found="yes"]', timeout=60_000)
+        page.wait_for_selector('.viewer[data-ready="yes"][data-found="yes"]', timeout=WAIT_MS)
         yield page
 
 
@@ -345,9 +348,9 @@ def read(page, path, start, box="#files input[type=file]"):
     """Upload a file and wait until the viewer shows its result instead of the last scan."""
     shown = page.evaluate(SCAN)
     upload_file(page, path, box)
-    page.wait_for_function(f"(shown) => ({SCAN})() !== shown", arg=shown, timeout=60_000)
+    page.wait_for_function(f"(shown) => ({SCAN})() !== shown", arg=shown, timeout=WAIT_MS)
     wait_for(page, ".origin", start)
-    page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    page.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=WAIT_MS)
     page.evaluate(SETTLE)
 
 
@@ -355,7 +358,7 @@ def wait_for(page, selector, start):
     page.wait_for_function(
         "([selector, start]) => document.querySelector(selector)?.textContent.startsWith(start)",
         arg=[selector, start],
-        timeout=60_000,
+        timeout=WAIT_MS,
     )
     page.evaluate(SETTLE)
 
@@ -416,10 +419,10 @@ def test_no_string_on_the_page_is_outside_the_tables_of_words(browser, server, f
         wait_for(page, "#status", {"de": "scan.dcm sieht aus wie reiner Text", "es": "scan.dcm parece texto"}[language])
         page.wait_for_selector("#files input[type=file]", state="attached")
         upload_file(page, two_series)
-        page.wait_for_selector("#series", state="visible", timeout=60_000)
-        page.wait_for_selector("#status:empty", state="attached", timeout=60_000)
+        page.wait_for_selector("#series", state="visible", timeout=WAIT_MS)
+        page.wait_for_selector("#status:empty", state="attached", timeout=WAIT_MS)
         page.click("#make")
-        page.wait_for_selector("#made a[download]", timeout=60_000)
+        page.wait_for_selector("#made a[download]", timeout=WAIT_MS)
         seen += page.evaluate(TEXTS)
         notes = page.locator(".warnings li[lang]")  # of the reader: tests/demo/test_notes.py has their words
         assert [note.get_attribute("lang") for note in notes.all()] == [language] * max(notes.count(), 1)
@@ -576,7 +579,7 @@ def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewe
         archive.writestr("week/c/scan.nii.gz", b"junk")
     upload_file(site, tmp_path / "week.zip")
     site.wait_for_function("() => document.querySelectorAll('.studies tbody button').length === 2", timeout=90_000)
-    site.wait_for_selector("#status:empty", state="attached", timeout=60_000)
+    site.wait_for_selector("#status:empty", state="attached", timeout=WAIT_MS)
     rows = [row.all_inner_texts() for row in [one.locator("th, td") for one in site.locator(".studies tbody tr").all()]]
     assert [row[0] for row in rows] == ["week/a", "week/b", "week/c"]
     assert rows[0][2].startswith("Bleeding likely on ")
@@ -589,9 +592,9 @@ def test_a_zip_of_studies_becomes_a_table_with_a_csv_and_each_opens_in_the_viewe
     assert [lines[k].split(",")[1] for k in (1, 3)] == ["bleeding", "failed"]
     site.click(".studies tbody tr:nth-child(2) button")
     wait_for(site, ".origin", "Your scan: 3 slices of 192 x 192 pixels, from week/b.")
-    site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=WAIT_MS)
     site.click(".sees summary")  # every later reading of the scan reads this study
-    site.wait_for_selector(".sees canvas[data-painted]", timeout=60_000)
+    site.wait_for_selector(".sees canvas[data-painted]", timeout=WAIT_MS)
     assert site.locator(".sees th[scope=col]").count() == 3
     site.click(".sees summary")
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
@@ -605,7 +608,7 @@ def test_what_the_model_sees_is_made_of_the_scan_that_is_shown(site, files, case
     site.click(".sees summary")
     site.wait_for_function(
         "() => document.querySelectorAll('.sees canvas[data-painted]').length === 6",  # three slices, two windows
-        timeout=60_000,
+        timeout=WAIT_MS,
     )
     k = int(site.get_attribute(".viewer", "data-slice")) - 1
     site.evaluate("() => document.querySelector('.sees td.here canvas').classList.add('seen-by-model')")
@@ -626,7 +629,7 @@ def test_the_finding_of_no_head_comes_with_a_button_and_its_downloads_say_so(sit
     site.wait_for_selector(".believe", state="detached")
     assert "No finding" not in site.inner_text(".sentence")
     site.click("#make")
-    site.wait_for_selector("#made a[download]", timeout=60_000)
+    site.wait_for_selector("#made a[download]", timeout=WAIT_MS)
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert json.loads(urllib.request.urlopen(links["result.json"]).read())["believed_on_request"]
     site.click("#samples label:has(:text-is('Epidural'))")
@@ -667,7 +670,7 @@ def test_a_picture_is_read_again_when_its_window_is_told(site, files):
     assert site.is_visible(".badge")
     site.click("#picture-window input")
     site.get_by_role("option", name="brain, 40 / 80").click()
-    site.wait_for_selector(".badge", state="hidden", timeout=60_000)
+    site.wait_for_selector(".badge", state="hidden", timeout=WAIT_MS)
     assert site.is_enabled(".windows button[data-name='bone']")
 
 
@@ -692,7 +695,7 @@ IS_WHOLE = """(row) => [...row.querySelectorAll('*')].every((part) =>
 def test_downloads_hold_what_is_on_the_screen_and_no_name_of_the_file(site, files):
     read(site, files["head.zip"], "Your scan: 10 slices")
     site.click("#make")
-    site.wait_for_selector("#made a[download]", timeout=60_000)
+    site.wait_for_selector("#made a[download]", timeout=WAIT_MS)
     assert site.is_hidden("#stop")
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert set(links) == set(WRITERS)
@@ -718,7 +721,7 @@ def test_downloads_follow_the_threshold_and_say_so(browser, server, files):
         page.fill("input[name=threshold]", "230")
         sentence, volume = page.inner_text(".sentence"), page.inner_text(".volume")
         page.click("#make")
-        page.wait_for_selector("#made a[download]", timeout=60_000)
+        page.wait_for_selector("#made a[download]", timeout=WAIT_MS)
         output = json.loads(
             urllib.request.urlopen(page.get_attribute("#made a[download='result.json']", "href")).read()
         )
@@ -742,7 +745,7 @@ def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(si
     with held(server):
         upload_file(site, long_scan)
         wait_for(site, ".origin", "Your scan: 120 slices")
-        site.wait_for_selector('.viewer[data-ready="yes"][data-found="no"]', timeout=60_000)
+        site.wait_for_selector('.viewer[data-ready="yes"][data-found="no"]', timeout=WAIT_MS)
         assert pixels(site, "ct")[..., 0].max() > 200
         site.click("#stop")
         wait_for(site, "#status", "Stopped.")
@@ -834,7 +837,7 @@ def test_a_truth_of_ones_own_is_laid_over_ones_scan_and_counted(site, files, cas
     wait_for(site, "#status", "half.nii.gz has 5 slices of 192 x 192 px, but the scan has 10 of 192 x 192 px.")
     assert site.is_hidden(".with-truth")
     upload_file(site, tmp_path / "truth.nii.gz", "#truth input[type=file]")
-    site.wait_for_selector(".against", state="visible", timeout=60_000)
+    site.wait_for_selector(".against", state="visible", timeout=WAIT_MS)
     result = analyze(read_scan([files["head.nii.gz"]]), models).mask
     output = float(site.get_attribute("data.dice", "value"))
     assert output == pytest.approx(dice(case.truth, result), abs=1e-3)
@@ -887,11 +890,11 @@ def two_series(case, tmp_path_factory):
 
 def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, two_series):
     read(site, two_series, "Your scan: 10 slices")
-    site.wait_for_selector("#series", state="visible", timeout=60_000)  # another part of the page than the viewer
+    site.wait_for_selector("#series", state="visible", timeout=WAIT_MS)  # another part of the page than the viewer
     assert "Read: series 1 of 2" in site.inner_text(".warnings")
     assert "jane" not in site.content().lower()
     site.click("#series input")
-    site.wait_for_selector("#series [role=option]", timeout=60_000)
+    site.wait_for_selector("#series [role=option]", timeout=WAIT_MS)
     choices = site.locator("#series [role=option]").all_inner_texts()
     assert [one.lstrip("✓ \n") for one in choices] == [
         "1: Head, 10 slices, 12 mm apart, kernel H31s",
@@ -899,10 +902,10 @@ def test_of_two_series_the_page_shows_the_better_one_and_offers_the_other(site, 
     ]
     site.get_by_role("option", name="2: Bone").click()
     wait_for(site, ".origin", "Your scan: 6 slices")
-    site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=60_000)
+    site.wait_for_selector('.viewer[data-found="yes"][data-decoded="all"]', timeout=WAIT_MS)
     assert "sharp (bone) kernel" in site.inner_text(".report")
     site.click("#make")
-    site.wait_for_selector("#made a[download]", timeout=60_000)
+    site.wait_for_selector("#made a[download]", timeout=WAIT_MS)
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     assert len(json.loads(urllib.request.urlopen(links["result.json"]).read())["slices"]) == 6
     site.click("#samples label:has(:text-is('Epidural'))")
@@ -949,13 +952,17 @@ def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
     with Server(tmp_path_factory.mktemp("pair"), "--compare", str(WEIGHTS)) as server, visit(browser, server) as page:
         assert page.locator(".viewer").count() == 1
         choose_model(page, "weights")
-        page.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
+        page.wait_for_function(
+            "() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=WAIT_MS
+        )
         first, second = page.locator(".sentence").all_inner_texts()
         assert first == second != ""
         assert page.locator(".about").nth(1).is_hidden()  # it is the shipped model
         upload_file(page, files["head.nii.gz"])
-        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=60_000)
-        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=60_000)
+        page.wait_for_function("() => document.querySelectorAll('.viewer[data-found=no]').length == 2", timeout=WAIT_MS)
+        page.wait_for_function(
+            "() => document.querySelectorAll('.viewer[data-found=yes]').length == 2", timeout=WAIT_MS
+        )
         first, second = page.locator(".sentence").all_inner_texts()
         assert first == second != ""
 
@@ -963,7 +970,7 @@ def test_two_models_are_shown_side_by_side(browser, files, tmp_path_factory):
 def test_a_model_of_the_library_stands_beside_the_shipped_one_and_leaves_again(site):
     """A classifier shows its score and how often it is right. It has no mask threshold and no difference view."""
     choose_model(site, "densenet-small")
-    site.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=60_000)
+    site.wait_for_function("() => document.querySelectorAll('.viewer[data-ready=yes]').length == 2", timeout=WAIT_MS)
     first, second = site.locator(".viewer").all()
     about = second.locator(".about")
     assert about.locator("h3").inner_text() == "About densenet-small"
@@ -989,16 +996,16 @@ def test_another_model_takes_the_place_of_the_first_and_one_name_stands_everywhe
     site.click("#samples label:has(:text-is('Epidural'))")
     wait_for(site, ".origin", "Synthetic head")
     choose_model(site, "densenet-small", "#model")
-    site.wait_for_function(settled, arg="densenet-small", timeout=60_000)
+    site.wait_for_function(settled, arg="densenet-small", timeout=WAIT_MS)
     assert site.inner_text(".about h3") == "About densenet-small"
     assert site.input_value("#model input") == "densenet-small"
     read(site, files["head.nii.gz"], "Your scan: 10 slices")
     assert "densenet-small" in site.inner_text(".models")
     site.click("#make")
-    site.wait_for_selector("#made a[download]", timeout=60_000)
+    site.wait_for_selector("#made a[download]", timeout=WAIT_MS)
     links = {a.get_attribute("download"): a.get_attribute("href") for a in site.locator("#made a[download]").all()}
     models = json.loads(urllib.request.urlopen(links["result.json"]).read())["models"]
     assert "densenet-small" in json.dumps(models)
     choose_model(site, next(iter(load())).name, "#model")
-    site.wait_for_function(settled, arg=next(iter(load())).name, timeout=60_000)
+    site.wait_for_function(settled, arg=next(iter(load())).name, timeout=WAIT_MS)
     assert site.is_hidden(".about")
