@@ -125,7 +125,8 @@ def _rail(started: str, others: Sequence[str]) -> dict:
     _html(viewer.folder_html())
     series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
     truth = gr.File(label=word("truth_box"), height=80, elem_id="truth")
-    gr.HTML(f"<p class='quiet' data-say='files_hint'>{word('files_hint')}</p>")
+    hints = [f"<span data-say='{name}'>{word(name)}</span>" for name in ("files_hint", "names_hint")]
+    gr.HTML(f"<p class='quiet'>{' '.join(hints)}</p>")
     window = gr.Dropdown(
         _window_choices(),
         value=session.UNKNOWN_WINDOW,

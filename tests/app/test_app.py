@@ -759,7 +759,7 @@ def test_the_picture_is_there_before_the_result_and_reading_on_can_be_stopped(si
     assert site.is_hidden(".cutting")
     assert site.is_hidden(".scores")
     read(site, files["head.nii.gz"], "Your scan: 10 slices")  # the page goes on
-    assert site.inner_text("#status") == ""
+    site.wait_for_selector("#status:empty", state="attached")
     assert yellow(pixels(site, "marks")).sum() > 0
 
 

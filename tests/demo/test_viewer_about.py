@@ -54,13 +54,17 @@ def test_the_shipped_model_is_not_told_and_of_a_pair_that_it_completes_the_other
     assert (about["name"], about["published"], about["dice"]) == ("densenet-small", False, None)
 
 
+def lines(page):
+    return [line for line in page.inner_text(".about").split("\n") if line]
+
+
 def test_the_panel_names_design_figures_and_folds_in_each_language(browser):
     figures = {"dice_per_subject": DICE, "slice_auc_any": AUC, "height_auc": {"value": 0.712}, "folds": 0}
     about = about_model(models("unet2d-002b", **figures)) | {"source": "System 002 <b id='injected'>bold</b>"}
     with mount_viewer(browser, result()) as page:
         assert page.is_hidden(".about")  # nothing is told of the shipped model
         page.evaluate("(payload) => window.show(payload)", viewer.payload(result(), about=about))
-        assert page.inner_text(".about").split("\n") == [
+        assert lines(page) == [
             "About unet2d-002b",
             "Design: System 002 <b id='injected'>bold</b>",
             "Dice per patient: 0.31 (95 % interval 0.12 to 0.49), on 6 patients that it had not seen.",
@@ -78,7 +82,7 @@ def test_the_panel_names_design_figures_and_folds_in_each_language(browser):
         bare = about | {"dice": None, "auc": None, "source": "", "published": False}
         page.select_option(".language", "en")
         page.evaluate("(payload) => window.show(payload)", viewer.payload(result(), about=bare))
-        assert page.inner_text(".about").split("\n")[1:] == [
+        assert lines(page)[1:] == [
             "The design is of this project.",
             "There are no figures on patients that it had not seen.",
             "This network is made for teaching and is never meant for use on patients.",

@@ -40,6 +40,7 @@ function listen() {
   at(".language").addEventListener("change", (event) => setLanguage(event.target.value));
   window.addEventListener(LANGUAGE, (event) => speak(event.detail));
   window.addEventListener(VIEW, (event) => (fillTitle(), state.scan && follow(event.detail)));
+  window.addEventListener("ich-drawn", fillTitle); // the viewer beside may have got its scan
   document.addEventListener("keydown", onKey);
   new ResizeObserver(() => state.scan && state.frame && (fillTitle(), drawStrip(), draw())).observe(picture);
 }
