@@ -31,7 +31,7 @@ class Picture:
         keys: the keys that are then pressed in the viewer.
         options: of Playwright's context: size, light or dark, and so on.
         wait_for: what the picture must also show, as a selector.
-        compare: the model that is chosen in "Compare with".
+        compare: the model that is chosen in "Compare with", by its name.
     """
 
     sample: str
@@ -49,7 +49,7 @@ PICTURES = {
     "phone": Picture("Subdural", options=PHONE),
     "solid": Picture("Intraparenchymal", "p", {"color_scheme": "dark"}, '.solid-view[data-drawn="yes"]'),
     "sees": Picture("Epidural", "i", {}, ".sees canvas[data-painted]"),
-    "compare": Picture("Epidural", "", {"viewport": {"width": 1920, "height": 1080}}, compare="DenseNet"),
+    "compare": Picture("Epidural", "", {"viewport": {"width": 1920, "height": 1080}}, compare="densenet-small"),
 }
 MOVING = "demo.webp"
 SCENES = (  # sample, and the keys that are pressed one after the other

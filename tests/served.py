@@ -38,7 +38,7 @@ class Server:
             )
 
     def __enter__(self):
-        until = time.monotonic() + 90
+        until = time.monotonic() + 300
         while time.monotonic() < until and self.process.poll() is None:
             with contextlib.suppress(httpx.HTTPError):
                 httpx.get(self.url, timeout=10).raise_for_status()

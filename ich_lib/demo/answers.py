@@ -7,8 +7,8 @@ from functools import partial
 from ich_lib.demo import many, session, viewer
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.job import run_in_thread
-from ich_lib.demo.messages import about_model, busy_text, message, refusal
-from ich_lib.demo.page import Page
+from ich_lib.demo.messages import busy_text, message, refusal
+from ich_lib.demo.page import STARTED_MODEL, Page
 from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
 from ich_lib.prediction.engine import Models
 
@@ -20,6 +20,11 @@ class ModelPair:
     models: Models | None
     sample: Callable[[str], dict]
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether they outline blood, as the shipped model does."""
+        return self.models is None or self.models.segmenter is not None
+
 
 class Answers:
     """The answers of the page; each method is the function of one event.
@@ -28,7 +33,7 @@ class Answers:
     """
 
     def __init__(self, page: Page, first: ModelPair, load_pair: Callable[[str], ModelPair]):
-        """`load_pair` loads a model by its name in the box "Compare with"; "" there stands for none."""
+        """`load_pair` loads a model by its name in the boxes "Model" and "Compare with"."""
         self.page, self.first, self.load_pair = page, first, load_pair
         self.no_change = {page.status: gr.skip()}
 
@@ -40,9 +45,13 @@ class Answers:
         """The visible viewers."""
         return [self.page.viewer, self.page.second] if second_model else [self.page.viewer]
 
-    def pairs(self, second_model: str) -> list[ModelPair]:
+    def pair(self, model: str) -> ModelPair:
+        """The models of a name in the box "Model" or "Compare with"."""
+        return self.first if model in ("", STARTED_MODEL) else self.load_pair(model)
+
+    def pairs(self, second_model: str, turns: session.RequestCounter) -> list[ModelPair]:
         """The models to run, one pair for each viewer."""
-        return [self.first, self.load_pair(second_model)] if second_model else [self.first]
+        return [self.pair(turns.model), *([self.pair(second_model)] if second_model else [])]
 
     def open(self, name: str, turns: session.RequestCounter) -> dict:
         """The page as it opens: the sample that its address asks for, else the first."""
@@ -52,14 +61,14 @@ class Answers:
     def sample(self, name: str, second_model: str, turns: session.RequestCounter) -> dict:
         """A sample, read already or now."""
         page, turn = self.page, turns.next()
-        payloads = [pair.sample(name) for pair in self.pairs(second_model)]
+        payloads = [pair.sample(name) for pair in self.pairs(second_model, turns)]
         if turns.last != turn:
             return self.no_change
         turns.word = ""
         last = session.CurrentScan(sample=name)  # the choice itself is left alone: it may have gone on meanwhile
         updates = dict(zip(self.viewers(second_model), payloads, strict=True))
         emptied = {page.files: None, page.truth: None, page.last: last, page.series: _series_box(last)}
-        return updates | self.ended() | emptied | {**hide_files(page), page.believe: hide_button()}
+        return updates | self.ended() | emptied | hide_files(page)
 
     def take(self, paths: list[str], turns: session.RequestCounter) -> tuple:
         """Files that came in: their box is free again at once, and what was there before is not its truth."""
@@ -82,7 +91,7 @@ class Answers:
             return
         paths, turn = request
         page, viewers = self.page, self.viewers(second_model)
-        pairs = [pair.models for pair in self.pairs(second_model)]
+        pairs = [pair.models for pair in self.pairs(second_model, turns)]
         is_wanted = lambda: turns.last == turn  # noqa: E731
         steps = session.read_and_analyze(
             paths, window_settings, pairs, truth, is_wanted, series, part=part, believe=believe
@@ -90,20 +99,19 @@ class Answers:
         try:
             for step in steps:
                 if isinstance(step, session.Picture):
-                    hidden = {**hide_files(page), page.believe: hide_button()}
                     updates = dict.fromkeys(viewers, step.payload) | {page.series: _series_box(step.scan)}
-                    yield updates | hidden | {page.sample: None, page.last: step.scan}
+                    yield updates | hide_files(page) | {page.sample: None, page.last: step.scan}
                 elif isinstance(step, session.Overlay):
-                    is_withheld = step.payload.get("report", {}).get("withheld")
-                    offer = {page.believe: gr.Button(visible=True)} if is_withheld else {}
-                    yield {viewers[number]: step.payload for number in step.viewers} | offer
+                    if len(viewers) - 1 in step.viewers:  # the last finding: a stop that comes now is too late
+                        turns.end(turn)
+                    yield {viewers[number]: step.payload for number in step.viewers}
                 else:
                     yield {page.status: busy_text(step)}
         except ValueError as problem:
+            turns.end(turn, refusal(problem))
             yield self.ended(refusal(problem))
             return
-        if turns.last == turn:
-            turns.word = ""
+        turns.end(turn)
         yield self.no_change if turns.word is None else self.ended(turns.word)
 
     def open_upload(
@@ -136,12 +144,12 @@ class Answers:
         """A row for each study as it is scored."""
         page, rows = self.page, list[dict]()
         yield {page.studies: many.table_payload(studies, rows), page.listed_studies: studies}
-        for row in many.score_studies(studies, self.first.models, window_settings, lambda: turns.last == turn):
+        models = self.pair(turns.model).models
+        for row in many.score_studies(studies, models, window_settings, lambda: turns.last == turn):
             rows.append(row)
             word = message("studies_busy", "busy", k=len(rows), n=len(studies))
             yield {page.studies: many.table_payload(studies, rows), page.status: word}
-        if turns.last == turn:
-            turns.word = ""
+        turns.end(turn)
         yield self.no_change if turns.word is None else self.ended(turns.word)
 
     def open_study(
@@ -209,14 +217,11 @@ class Answers:
             return self.no_change
         return dict.fromkeys(self.viewers(second_model), viewer.overlay(last.id, {"truth": None, "bleeding": None}))
 
-    def inputs(
-        self, last: session.CurrentScan | None, second_model: str, *window_settings: *session.WindowSettings
-    ) -> tuple:
-        """The input of the models of a viewer for the current scan, and a message if it cannot be made;
-        `second_model` is "" for the first viewer."""
+    def inputs(self, last: session.CurrentScan | None, model: str, *window_settings: *session.WindowSettings) -> tuple:
+        """The input of the model of a viewer for the current scan, and a message if it cannot be made."""
         if not last:
             return gr.skip(), gr.skip()
-        pair = self.pairs(second_model)[-1]
+        pair = self.pair(model)
         picture_id = pair.sample(last.sample)["id"] if last.sample else last.id
         try:
             scan = session.current_scan(last, window_settings)
@@ -227,7 +232,7 @@ class Answers:
     def solid(
         self,
         last: session.CurrentScan | None,
-        second_model: str,
+        model: str,
         turns: session.RequestCounter,
         threshold: float | None,
         is_first: bool,
@@ -242,7 +247,7 @@ class Answers:
         if not last:
             yield no_change
             return
-        pair = self.pairs(second_model)[-1]
+        pair = self.pair(model)
         turn, sample = turns.last, pair.sample(last.sample) if last.sample else None
         library = {"library": viewer.library_text()} if is_first else {}
         work = partial(_solid, last, pair.models, sample, threshold, truth, window_settings)
@@ -267,13 +272,8 @@ class Answers:
     ) -> Iterator[dict]:
         """The second viewer comes, gets another model, or goes."""
         page = self.page
-        pair = self.load_pair(second_model) if second_model else None
-        has_mask = bool(pair and pair.models and pair.models.segmenter)  # else there is no difference of masks
-        comparison = {
-            page.second_column: gr.Column(visible=bool(pair)),
-            page.difference_column: gr.Column(visible=has_mask),
-            page.about: about_model(pair.models) if pair and pair.models else "",
-        }
+        pair = self.pair(second_model) if second_model else None
+        comparison = {page.second_column: gr.Column(visible=bool(pair))} | self._difference(second_model, turns)
         if pair and last and last.sample:
             yield {page.status: busy_text(0)}
             # in one answer: a viewer that is just being made misses what comes right after it
@@ -284,10 +284,37 @@ class Answers:
             if pair:
                 yield from self.read_again(last, truth, second_model, turns, *window_settings)
 
+    def choose_model(
+        self,
+        model: str,
+        last: session.CurrentScan | None,
+        truth: str | None,
+        second_model: str,
+        turns: session.RequestCounter,
+        *window_settings: *session.WindowSettings,
+    ) -> Iterator[dict]:
+        """The first viewer gets another model."""
+        turns.model = model
+        yield {self.page.status: busy_text(0)} | self._difference(second_model, turns)
+        if last and last.sample:
+            yield self.sample(last.sample, second_model, turns)
+            yield self.no_change
+        elif last:
+            yield from self.read_again(last, truth, second_model, turns, *window_settings)
+        else:
+            yield self.ended()
+
+    def _difference(self, second_model: str, turns: session.RequestCounter) -> dict:
+        """Whether the difference of both masks is shown: a model that scores slices only has none."""
+        pairs = self.pairs(second_model, turns)
+        is_shown = len(pairs) > 1 and all(pair.has_mask for pair in pairs)
+        return {self.page.difference_column: gr.Column(visible=is_shown)}
+
     def stop(self, turns: session.RequestCounter) -> tuple[str, gr.Button]:
-        """Nothing is waited for any more."""
-        turns.next()
-        turns.word = message("stopped", "stopped")
+        """Nothing is waited for any more. What was answered meanwhile stays, and so does the word on it."""
+        if turns.word is None:
+            turns.next()
+            turns.word = message("stopped", "stopped")
         return turns.word, hide_button()
 
 

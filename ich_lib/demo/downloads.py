@@ -19,7 +19,7 @@ from ich_lib.words.page import PageProblem
 
 
 def write_files(
-    models: Models | None,
+    models_of: Callable[[str], Models | None],
     last: session.CurrentScan | None,
     turns: session.RequestCounter,
     threshold: float | None,
@@ -28,17 +28,18 @@ def write_files(
     """The files of what is looked at, all of them in a zip, the word on it, and the button that stops it.
 
     Args:
-        models: the models to run.
+        models_of: from a name in the box "Model" to the models to run.
         last: what is looked at.
-        turns: what the session asked for.
+        turns: what the session asked for, and its model.
         threshold: of the mask, in 255ths, where the person moved it; None for the model's own.
         window_settings: as `session.read_upload` takes them.
     """
     turn, no_change = turns.last, (gr.skip(),) * 4
+    turns.word = None
     try:
         if last is None:  # the first sample is not there yet
             raise PageProblem("no_result")
-        for step in run_in_thread(partial(_result, models, last, window_settings)):
+        for step in run_in_thread(partial(_result, models_of(turns.model), last, window_settings)):
             if turns.last != turn:  # stopped, or something else is looked at by now
                 yield no_change
                 return
@@ -47,8 +48,10 @@ def write_files(
             else:
                 result = session.at_threshold(step, threshold)
     except ValueError as problem:
+        turns.end(turn, refusal(problem))
         yield gr.skip(), gr.skip(), refusal(problem), hide_button()
         return
+    turns.end(turn)
     with TemporaryDirectory() as folder:  # Gradio has its own copies once this goes on
         paths = [str(path) for path in write(result, Path(folder) / "files")]
         packed = make_archive(str(Path(folder) / "result"), "zip", Path(folder) / "files")

@@ -6,7 +6,6 @@ The markup is English and names its sentence; page.js says it in the language th
 import html
 import json
 
-from ich_lib.prediction.engine import Models
 from ich_lib.readers.refusal import ReadError, words_at
 from ich_lib.words.languages import LANGUAGES
 from ich_lib.words.page import PageProblem, page_sentence
@@ -28,18 +27,6 @@ def refusal(problem: ValueError) -> str:
     text = words_at("page", problem)
     by_language = {language: refusal_in(text, code, language) for language in LANGUAGES}
     return f"<p class='wrong' data-refused='{html.escape(json.dumps(by_language), quote=True)}'>{html.escape(text)}</p>"
-
-
-def about_model(models: Models) -> str:
-    """What a second model does, and its figures on patients that it never saw."""
-    name = next(iter(models)).name
-    key = "about_outline" if models.segmenter else "about_scores"
-    figure = models.figures.get("dice_per_subject" if models.segmenter else "slice_auc_any")
-    if not figure:
-        return message("about_unmeasured", "quiet", name=name)
-    figures = {part: f"{figure[part]:.2f}" for part in ("value", "low", "high")}
-    height = f"{models.figures['height_auc']['value']:.2f}" if "height_auc" in models.figures else ""
-    return message(key, "quiet", name=name, height=height, n=figure["n_patients"], **figures)
 
 
 def busy_text(share: float) -> str:

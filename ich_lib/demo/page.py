@@ -11,8 +11,8 @@ from ich_lib.demo import session, viewer
 from ich_lib.demo.gradio_import import gr
 from ich_lib.demo.samples import FIRST_SAMPLE, SAMPLES
 from ich_lib.words.page import page_sentence as word
-from ich_lib.words.page import page_words
 
+STARTED_MODEL = "started"  # in the box "Compare with": the model that the page was started with
 PICTURE_WINDOWS = ("brain", "subdural", "bone", "brain render", "bone render")  # of WINDOWS
 
 
@@ -24,13 +24,12 @@ class Page:
         last: what this session looks at, a session.CurrentScan.
         requested_files: (paths, turn) of the files that it wants to see: their box is free again at once.
         turns: what it asked for so far, a session.RequestCounter.
-        sample, compare, files, truth, series, window, level, width: what a person chooses. `compare` is the name of a
-            second model, or "".
-        about: the task of the second model, and its figures on patients that it had not seen.
+        sample, model, compare, files, truth, series, window, level, width: what a person chooses. `model` is the name
+            of the first viewer's model, "" for the one that the page was started with; `compare` is that of a second
+            model, "" for none.
         window_row: the row of level and width.
         make, written, zipped: downloads, one by one and together.
         status, stop: what is going on, and the button that ends it.
-        believe: the button that shows a finding although the scan may be no native head CT.
         studies: the table of several studies.
         listed_studies: these studies.
         number: the study to open (page.js fills it in).
@@ -39,7 +38,6 @@ class Page:
         json, ask, requested_series, believing: for programs, invisible.
         threshold: of the mask, as the viewer's slider stands (of 255); page.js fills it in.
         case: the sample that the address of the page asks for.
-        no_model: "", for events of the first viewer, as `compare` for those of the second.
         is_first: whether the page lacks the library of the 3D view; solid.js fills it in.
     """
 
@@ -47,8 +45,8 @@ class Page:
     requested_files: gr.State
     turns: gr.State
     sample: gr.Radio
+    model: gr.Dropdown
     compare: gr.Dropdown
-    about: gr.HTML
     files: gr.File
     truth: gr.File
     series: gr.Dropdown
@@ -61,7 +59,6 @@ class Page:
     zipped: gr.DownloadButton
     status: gr.HTML
     stop: gr.Button
-    believe: gr.Button
     studies: gr.HTML
     listed_studies: gr.State
     number: gr.Number
@@ -75,7 +72,6 @@ class Page:
     believing: gr.Checkbox
     threshold: gr.Number
     case: gr.Textbox
-    no_model: gr.State
     is_first: gr.Checkbox
 
     @property
@@ -91,15 +87,15 @@ class Page:
             self.studies,
             self.listed_studies,
         ]
-        return [*parts, self.last, self.status, self.stop, self.believe, self.written, self.zipped]
+        return [*parts, self.last, self.status, self.stop, self.written, self.zipped]
 
 
-def lay_out(compare_with: Sequence[str]) -> Page:
-    """The page; `compare_with` lists the models to compare with, by name or folder."""
+def lay_out(started: str, others: Sequence[str]) -> Page:
+    """The page. `started` names the model that it is started with; `others` can be chosen, by name or folder."""
     gr.HTML(viewer.head_html())
     with gr.Row(elem_id="page"):
         with gr.Column(elem_id="rail"):
-            rail = _rail(compare_with) | _downloads()
+            rail = _rail(started, others) | _downloads()
         with gr.Column(elem_id="work"):
             work = _work()
     return Page(
@@ -115,21 +111,22 @@ def lay_out(compare_with: Sequence[str]) -> Page:
         is_first=gr.Checkbox(True, visible=False),
         listed_studies=gr.State(()),
         number=gr.Number(None, visible=False),
-        no_model=gr.State(""),
         **rail,
         **work,
     )
 
 
-def _rail(compare_with: Sequence[str]) -> dict:
+def _rail(started: str, others: Sequence[str]) -> dict:
     """What a person chooses from."""
     choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
     sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
+    model, compare = _model_boxes(started, others)
     files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
     _html(viewer.folder_html())
     series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
     truth = gr.File(label=word("truth_box"), height=80, elem_id="truth")
-    gr.HTML(f"<p class='quiet' data-say='files_hint'>{word('files_hint')}</p>")
+    hints = [f"<span data-say='{name}'>{word(name)}</span>" for name in ("files_hint", "names_hint")]
+    gr.HTML(f"<p class='quiet'>{' '.join(hints)}</p>")
     window = gr.Dropdown(
         _window_choices(),
         value=session.UNKNOWN_WINDOW,
@@ -140,20 +137,17 @@ def _rail(compare_with: Sequence[str]) -> dict:
     with gr.Row(visible=False) as window_row:
         level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
         width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
-    compare, about = _comparison(compare_with)
-    parts = {"sample": sample, "compare": compare, "about": about, "files": files, "series": series, "truth": truth}
+    parts = {"sample": sample, "model": model, "compare": compare, "files": files, "series": series, "truth": truth}
     return parts | {"window": window, "window_row": window_row, "level": level, "width": width}
 
 
-def _comparison(compare_with: Sequence[str]) -> tuple[gr.Dropdown, gr.HTML]:
-    """The box for a second model, and what is known of the chosen one."""
-    model_names = page_words()["en"]["model_name"]
-    named_models = [(model_names.get(name, Path(name).name), name) for name in compare_with]
-    choices = [(word("model_name/none"), ""), *named_models]
-    compare = gr.Dropdown(
-        choices, value="", label=word("compare"), visible=bool(compare_with), filterable=False, elem_id="compare"
-    )
-    return compare, gr.HTML("", elem_id="about-model")
+def _model_boxes(started: str, others: Sequence[str]) -> tuple[gr.Dropdown, gr.Dropdown]:
+    """The box for the model, and the box for a second one. Models have the names that `--model` takes."""
+    named = [(Path(name).name, name) for name in others]
+    options = {"value": "", "visible": bool(others), "filterable": False}
+    choices = [(word("no_model"), ""), (started, STARTED_MODEL), *named]
+    model = gr.Dropdown([(started, ""), *named], label=word("model"), elem_id="model", **options)
+    return model, gr.Dropdown(choices, label=word("compare"), elem_id="compare", **options)
 
 
 def _downloads() -> dict:
@@ -170,7 +164,6 @@ def _work() -> dict:
     with gr.Row(elem_id="told"):
         status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
         stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
-    believe = gr.Button(word("believe"), size="sm", visible=False, elem_id="believe")
     studies = _html(viewer.studies_html())
     with gr.Row(elem_id="viewers"):
         with gr.Column(elem_classes="one-viewer"):
@@ -179,7 +172,7 @@ def _work() -> dict:
             second = _html(viewer.viewer_html())
     with gr.Column(visible=False) as difference_column:
         _html(viewer.difference_html())
-    parts = {"status": status, "stop": stop, "believe": believe, "studies": studies, "viewer": first, "second": second}
+    parts = {"status": status, "stop": stop, "studies": studies, "viewer": first, "second": second}
     return parts | {"second_column": second_column, "difference_column": difference_column}
 
 

@@ -119,7 +119,8 @@ def sample_payload(name: str, models: Models | None) -> dict:
     """What the viewer shows of a sample: with its truth, where it comes from, and what the model makes of it."""
     case = sample_case(name)
     result = analyze(case.scan, models)
-    content = viewer.payload(result, origin=in_each_language(_origin, (name, case, result)), truth=case.truth)
+    origin, about = in_each_language(_origin, (name, case, result)), viewer.about_model(models)
+    content = viewer.payload(result, origin=origin, truth=case.truth, about=about)
     content["case"] = name
     content["report"]["credit"] = CREDIT if isinstance(SAMPLES[name], RealHead) else None
     return content

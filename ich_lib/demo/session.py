@@ -63,23 +63,30 @@ class CurrentScan:
 
 
 class RequestCounter:
-    """Counts what a session asked for, so that only the last is answered.
+    """Counts what a session asked for, so that only the last is answered, and knows its model.
 
     Attributes:
         last: number of the last request.
-        word: what the page said when that one was answered; None while it is not. An earlier reading may have sent its
-            share after that, and then says this word again as it ends.
+        word: what the page says once that one is answered; None while it is not, and while files are written. An
+            earlier reading may have sent its share after that, and then says this word again as it ends.
+        model: the name of the model of the first viewer; "" for the one that the page was started with.
     """
 
     def __init__(self) -> None:
         self.last = 0
         self.word: str | None = None
+        self.model = ""
 
     def next(self) -> int:
         """The number of something new."""
         self.last += 1
         self.word = None
         return self.last
+
+    def end(self, turn: int, word: str = "") -> None:
+        """The request of that number is answered, unless a newer one was made."""
+        if self.last == turn:
+            self.word = word
 
 
 @contextmanager
@@ -322,7 +329,7 @@ def read_and_analyze(
 
 
 def _findings(scan: Scan, models: Models | None, believe: bool, report_progress: Callable[[float], None]) -> dict:
-    return viewer.findings(find_blood(scan, models, report_progress, believe=believe))
+    return viewer.findings(find_blood(scan, models, report_progress, believe=believe), viewer.about_model(models))
 
 
 def _check_size(paths: Sequence[str]) -> None:

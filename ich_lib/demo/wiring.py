@@ -12,6 +12,7 @@ from ich_lib.demo.messages import writing_text
 from ich_lib.demo.page import Page, lay_out
 from ich_lib.demo.samples import sample_reader
 from ich_lib.demo.whole_values import send_whole_values
+from ich_lib.grammar import listed
 from ich_lib.notice import NOTICE
 from ich_lib.prediction.engine import Models, list_weights, load
 from ich_lib.words.page import page_sentence
@@ -38,16 +39,19 @@ def build_app(
         compare: a run or exported folder to compare with, beside the models that come with the library.
     """
     with gr.Blocks(title=TITLE, delete_cache=(600, 1800), analytics_enabled=False, fill_width=True) as app:
-        page = lay_out([*list_weights()[1:], *([str(compare)] if compare else [])])
-        _wire(app, page, Answers(page, ModelPair(models, samples or sample_reader(models)), load_pair))
-        _wire_files(page, models)
+        started = listed(model.name for model in models or load())
+        page = lay_out(started, [*list_weights()[1:], *([str(compare)] if compare else [])])
+        answers = Answers(page, ModelPair(models, samples or sample_reader(models)), load_pair)
+        _wire(app, page, answers)
+        _wire_viewers(page, answers)
+        _wire_files(page, answers)
     send_whole_values(app)
     return app.queue(max_size=12, api_open=False)
 
 
 @cache
 def load_pair(source: str) -> ModelPair:
-    """A model to compare with, loaded when it is first chosen."""
+    """Another model, loaded when it is first chosen."""
     models = load(source)
     return ModelPair(models, sample_reader(models))
 
@@ -112,15 +116,9 @@ def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
     busy = _on(page.series.input, lambda last: busy_update(last and last.paths), page.last, wait)
     chosen = [page.series, page.last, page.compare, page.turns, page.window, page.level, page.width]
     read.append(_on(busy.then, answers.choose, chosen, outputs, reads=True))
-    busy = _on(page.believe.click, partial(busy_update, True), None, wait)
-    read.append(_on(busy.then, partial(answers.read_again, believe=True), [page.last, *settings], outputs, reads=True))
-    both = [*outputs, page.second_column, page.difference_column, page.about]
+    both = [*outputs, page.second_column, page.difference_column]
     read.append(_on(page.compare.input, answers.compare, [page.last, *settings], both, reads=True))
-    window_inputs = [page.window, page.level, page.width]
-    for viewer, model_box in ((page.viewer, page.no_model), (page.second, page.compare)):
-        view_inputs = [page.last, model_box, *window_inputs]
-        read.append(_on(viewer.expand, answers.inputs, view_inputs, [viewer, page.status], reads=True))
-        _wire_solid(page, answers.solid, viewer, model_box)
+    read.append(_on(page.model.input, answers.choose_model, [page.model, page.last, *settings], both, reads=True))
     masked = [page.truth, page.last, page.compare]
     read.append(_on(page.truth.upload, answers.add_truth, masked, outputs, reads=True))
     _on(page.truth.clear, answers.drop_truth, [page.last, page.compare], outputs)
@@ -129,19 +127,32 @@ def _wire(app: gr.Blocks, page: Page, answers: Answers) -> None:
         _wait_no_more(page, event)
 
 
-def _wire_solid(page: Page, answer: Callable, viewer: gr.HTML, model_box: gr.State | gr.Dropdown) -> None:
-    """The 3D view of a viewer. The names of Gradio's events are fixed; "play" is free."""
-    settings = [page.threshold, page.is_first, page.truth, page.window, page.level, page.width]
-    inputs = [page.last, model_box, page.turns, *settings]
-    _wait_no_more(page, _on(viewer.play, answer, inputs, [viewer, page.status], reads=True, js=ASK_SOLID))
+def _wire_viewers(page: Page, answers: Answers) -> None:
+    """What a viewer asks for: the input of the model, the 3D view, and a finding that was held back.
 
-
-def _wire_files(page: Page, models: Models | None) -> None:
-    """Downloads, and the same for programs."""
+    The names of Gradio's events are fixed; "expand", "play" and "submit" are free.
+    """
     window_inputs = [page.window, page.level, page.width]
-    wait = [page.status, page.stop]
+    wait, again = [page.status, page.stop], partial(answers.read_again, believe=True)
+    for viewer, model_box in ((page.viewer, page.model), (page.second, page.compare)):
+        changed = [viewer, page.status]
+        shown = _on(viewer.expand, answers.inputs, [page.last, model_box, *window_inputs], changed, reads=True)
+        settings = [page.threshold, page.is_first, page.truth, *window_inputs]
+        solid_inputs = [page.last, model_box, page.turns, *settings]
+        solid = _on(viewer.play, answers.solid, solid_inputs, changed, reads=True, js=ASK_SOLID)
+        busy = _on(viewer.submit, partial(busy_update, True), None, wait)
+        inputs = [page.last, page.truth, page.compare, page.turns, *window_inputs]
+        believed = _on(busy.then, again, inputs, page.outputs, reads=True)
+        for event in (shown, solid, believed):
+            _wait_no_more(page, event)
+
+
+def _wire_files(page: Page, answers: Answers) -> None:
+    """Downloads, and the same for programs, with the model that the page was started with."""
+    window_inputs = [page.window, page.level, page.width]
+    wait, models = [page.status, page.stop], answers.first.models
     click = _on(page.make.click, lambda: (writing_text(0), gr.Button(visible=True)), None, wait, trigger="once")
-    write = partial(downloads.write_files, models)
+    write = partial(downloads.write_files, lambda model: answers.pair(model).models)
     inputs = [page.last, page.turns, page.threshold, *window_inputs]
     outputs = [page.written, page.zipped, *wait]
     written = _on(click.then, write, inputs, outputs, trigger="once", reads=True, js=ASK_THRESHOLD)

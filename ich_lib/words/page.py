@@ -61,7 +61,7 @@ class PageProblem(ValueError):
         >>> raise PageProblem("too_large", mb=700, most=600)
         Traceback (most recent call last):
         ...
-        ich_lib.words.page.PageProblem: The upload has 700 MB; 600 MB is the most. Upload one head scan.
+        ich_lib.words.page.PageProblem: The upload has 700 MB. The limit is 600 MB. Upload one head scan.
     """
 
     def __init__(self, key: str, **values: object) -> None:

@@ -91,7 +91,7 @@ def test_axe_finds_nothing_grave_on_the_page_after_an_upload_and_after_a_refusal
 def test_axe_finds_nothing_grave_beside_a_second_model_and_in_the_panel(browser, server, scheme):
     with visit(browser, server, scheme=scheme) as page:
         page.click("#compare input")
-        page.get_by_role("option", name="DenseNet").click()
+        page.get_by_role("option", name="densenet-small").click()
         page.wait_for_function(
             "() => document.querySelectorAll('.viewer[data-found=yes]').length === 2", timeout=180_000
         )

@@ -163,7 +163,7 @@ def test_files_that_are_small_one_by_one_and_too_large_together_are_refused(visi
     half = bytes(80_000_000)
     reply = visitor.open_files(("a.dcm", half), ("b.dcm", half))
     assert reply.payload is None
-    assert "160 MB; 150 MB is the most" in reply.message
+    assert "160 MB. The limit is 150 MB." in reply.message
 
 
 def test_one_file_too_large_is_refused_before_it_is_kept(visitor, server):

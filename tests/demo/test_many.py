@@ -55,7 +55,7 @@ def test_which_studies_an_upload_holds(folder, names, expected):
 
 def test_more_studies_than_the_page_takes_are_refused(folder, monkeypatch):
     monkeypatch.setattr(many, "MOST_STUDIES", 1)
-    with pytest.raises(PageProblem, match="2 studies; 1 are the most"):
+    with pytest.raises(PageProblem, match=r"2 studies\. The limit is 1\."):
         many.list_upload([str(folder / "both.zip")])
 
 

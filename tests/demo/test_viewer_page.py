@@ -772,7 +772,10 @@ def test_a_strange_scan_is_refused_first_and_once_and_a_usual_one_called_usual(p
         assert page.is_hidden(hidden)
     assert page.inner_text(".volume") == page.inner_text(".doubts") == page.inner_text(".usual") == ""
     assert page.is_visible(".models")
+    page.click(".strange p + .believe")  # below the reason
+    assert page.evaluate("() => window.triggered.at(-1)") == "submit"
     show(page, replace(doubtful_result(), believe=True))
+    assert page.locator(".believe").count() == 0
     assert page.inner_text(".strange").startswith("Shown on request, although this may be no native head CT")
     assert page.inner_text(".sentence").startswith("Bleeding likely")
     assert page.is_visible(".scores")

@@ -121,6 +121,38 @@ def test_both_pictures_are_as_large_and_as_high_and_each_result_stands_below(bro
         assert report["y"] >= desk["y"] + desk["height"]
 
 
+@pytest.mark.parametrize("width", [390, 768])
+def test_the_second_picture_is_as_high_as_the_first_on_a_phone_and_a_tap_away(browser, width):
+    """On a tablet both are on the screen; on a phone a button goes to the other one and back."""
+    part, (first, second) = viewer.viewer_html(), payloads()
+    halves = "".join(f"<div class='one-viewer' id='{name}'>{part.html_template}</div>" for name in ("here", "there"))
+    styles = f"<style>{viewer.page_css(1)} #here, #there {{ {part.css_template} }} body {{ margin: 8px; }}</style>"
+    with tab(browser, viewport={"width": width, "height": 844}, has_touch=True) as page:
+        page.set_content(f"<!doctype html>{styles}<div id='viewers' style='display:flex'>{halves}</div>")
+        page.evaluate(MOUNT, ["here", part.js_on_load, first])
+        page.evaluate(MOUNT, ["there", part.js_on_load, second])
+        page.wait_for_function(DECODED)
+        states(page)
+        places = lambda: [box.bounding_box() for box in page.locator(".picture").all()]  # noqa: E731
+        one, two = places()
+        assert one["y"] == pytest.approx(two["y"], abs=1)
+        assert one["width"] == pytest.approx(two["width"], abs=1)
+        others = page.locator(".title .other")
+        assert others.nth(0).is_visible() == (width == 390)
+        if width == 768:
+            assert two["x"] + two["width"] <= width
+            return
+        assert two["x"] >= width
+        assert others.nth(0).inner_text() == "Second model"
+        for number in (0, 1):
+            others.nth(number).tap()
+            page.evaluate(SETTLE)
+            shown, gone = (places()[k] for k in (1 - number, number))
+            assert 0 <= shown["x"] < shown["x"] + shown["width"] <= width
+            assert not 0 <= gone["x"] < width
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
 def test_a_scan_that_only_one_shows_moves_no_other(both):
     other = {**viewer.payload(result(shape=(7, 60, 80)))}
     both.evaluate("(payload) => window.acts.there(payload)", other)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ich_lib.colors import DIFFERENCE, MEANINGS, rgb
+from ich_lib.demo.viewer.about import about_model
 from ich_lib.demo.viewer.beside import report
 from ich_lib.demo.viewer.inputs import inputs_payload
 from ich_lib.demo.viewer.packing import (
@@ -62,18 +63,25 @@ THUMBNAILS = Path(__file__).parents[1] / "thumbnails.webp"  # of the samples, si
 _NARROW_HU = 256  # a picture of one window spans less, and its 256 grays deserve finer steps than whole HU
 
 
-def payload(result: Result, *, origin: dict[str, str] | None = None, truth: np.ndarray | None = None) -> dict:
+def payload(
+    result: Result,
+    *,
+    origin: dict[str, str] | None = None,
+    truth: np.ndarray | None = None,
+    about: dict | None = None,
+) -> dict:
     """Everything the viewer shows, as plain values that JSON can carry: picture, findings and truth in one.
 
     Args:
         result: of `analyze`.
         origin: language to one line on where the scan comes from; None where it was brought.
         truth: (z, y, x) bool, the blood that is really there, where that is known, as of a phantom.
+        about: the model, as `about_model` tells it.
 
     Raises:
         ValueError: if the truth has another shape than the scan.
     """
-    picture_part, result_findings = scan_picture(result.scan, origin=origin), findings(result)
+    picture_part, result_findings = scan_picture(result.scan, origin=origin), findings(result, about)
     truth_part = {} if truth is None else truth_layers(truth, result.scan.hu.shape)
     return {
         **picture_part,
@@ -130,15 +138,16 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None, file: str 
     }
 
 
-def findings(result: Result) -> dict:
-    """What was found in a scan, to be laid over its `scan_picture`.
+def findings(result: Result, about: dict | None = None) -> dict:
+    """What was found in a scan, to be laid over its `scan_picture`, and what is told `about` the model.
 
     Returns:
         `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`. Where
         nothing is believed (`Result.is_withheld`) the report alone, which says why.
     """
+    beside = report(result) | {"about": about}
     if result.is_withheld:
-        return {"blood": None, "heat": None, "marked": [], "report": report(result)}
+        return {"blood": None, "heat": None, "marked": [], "report": beside}
     rows, columns = display_size(result.scan.hu.shape)
     has_blood = [bool(plane.any()) for plane in result.mask]
     return {
@@ -150,7 +159,7 @@ def findings(result: Result) -> dict:
         "start": int(result.mask.sum(axis=(1, 2)).argmax()) if any(has_blood) else len(has_blood) // 2,
         **_starts(result.mask, rows, columns),
         "marked": has_blood,
-        "report": report(result),
+        "report": beside,
     }
 
 
@@ -317,6 +326,7 @@ __all__ = [
     "SCRIPTS",
     "VIEWER_WINDOWS",
     "Parts",
+    "about_model",
     "blood_levels",
     "difference_html",
     "display_size",

@@ -9,7 +9,7 @@ const UNFOUND = { // what the payload holds besides once somebody looked for blo
   blood: null, heat: null, truth: null, bleeding: null, threshold: 128, marked: [],
   report: {
     scores: [], score_threshold: 0.5, calibrated: true, unsure: [], ml: [], strangeness: null,
-    calls: null, models: [], withheld: false, finding: "none", measurable: true, belief: {}, reasons: {},
+    calls: null, about: null, models: [], withheld: false, finding: "none", measurable: true, belief: {}, reasons: {},
   },
 };
 

@@ -17,8 +17,8 @@ function learn(words, path) {
     else if (!text.includes("{") && !keyOf.has(text)) keyOf.set(text, path + name);
   }
 }
-for (const group of ["sample", "picture", "model_name"]) learn(WORDS.en[group], group + "/");
-for (const name of ["samples", "own", "truth_box", "series", "picture_window", "level_box", "width_box", "stop", "compare", "believe", "make", "downloads", "all_files"]) {
+for (const group of ["sample", "picture"]) learn(WORDS.en[group], group + "/");
+for (const name of ["samples", "own", "truth_box", "series", "picture_window", "level_box", "width_box", "stop", "model", "compare", "no_model", "make", "downloads", "all_files"]) {
   keyOf.set(WORDS.en[name], name);
 }
 
@@ -79,10 +79,10 @@ function speak() {
   document.documentElement.lang = language;
   document.title = say("title");
   for (const part of document.querySelectorAll("#head [data-say], #rail [data-say], #status [data-say], #status [data-refused]")) speakStatus(part);
-  for (const root of document.querySelectorAll("#rail, #told, #believe, #stop")) textsOf(root).forEach(speakText);
+  for (const root of document.querySelectorAll("#rail, #told, #stop")) textsOf(root).forEach(speakText);
   for (const node of textsOf(document.querySelector("#series") ?? document.createElement("p"))) speakLine(node);
   for (const part of document.querySelectorAll("#rail input[aria-label], #rail [role=listbox][aria-label]")) speakLabel(part);
-  for (const input of document.querySelectorAll("#picture-window input, #series input, #compare input")) speakInput(input);
+  for (const input of document.querySelectorAll("#picture-window input, #series input, #model input, #compare input")) speakInput(input);
 }
 
 // A closed menu shows its choice in a field that cannot be typed in.

@@ -51,6 +51,7 @@ function fillReport(report) {
   at(".with-doubt").hidden = !report.unsure.length;
   fillScores(report);
   fillReasons(report);
+  fillAbout(report.about);
   fillAmounts(report.ml);
   at(".apart").textContent = state.scan.slice_mm ? say("spacing", { mm: decimal(state.scan.slice_mm, 1) }) : "";
   const read = report.warnings.map((note) => Object.assign(made("li"), noteIn(state.language, note)));
@@ -108,10 +109,32 @@ function fillScores(report) {
   }));
 }
 
-// Why this may be no native head CT; then whether the model knows its like.
+// Whose design another model than the shipped one is, its figures by patient, and what it is not for.
+function fillAbout(about) {
+  at(".about").hidden = !about;
+  if (!about) return;
+  const { name, source, dice, auc, height, folds, published } = about;
+  const told = (key, { value, low, high, n_patients: n }) => say(key, { value: decimal(value, 2), low: decimal(low, 2), high: decimal(high, 2), n });
+  const lines = [
+    dice && told("about_dice", dice),
+    auc && told("about_auc", auc) + (height === null ? "" : " " + say("about_height", { height: decimal(height, 2) })),
+    folds && say("about_folds", { k: folds[0], n: folds[1] }),
+  ].filter(Boolean);
+  at(".about h3").textContent = say("about", { name });
+  const design = Object.assign(made("span", source), { lang: "en" }); // as its card has it
+  at(".about-design").replaceChildren(...(source ? [say("about_design") + " ", design] : [say("about_own")]));
+  at(".about ul").replaceChildren(...(dice || auc ? lines : [say("about_unmeasured")]).map((text) => made("li", text)));
+  at(".about-use").textContent = say(published ? "about_rebuilt" : "about_made");
+}
+
+// Why this may be no native head CT, and below it the button that shows the finding of one's own scan anyway; then
+// whether the model knows its like.
 function fillReasons(report) {
   const belief = report.belief[state.language], reasons = report.reasons[state.language] ?? [], found = report.strangeness;
-  at(".strange").replaceChildren(...[belief, ...reasons].filter(Boolean).map((text) => made("p", text)));
+  const ask = Object.assign(made("button", say("believe"), "believe"), { type: "button" });
+  ask.addEventListener("click", () => trigger?.("submit"));
+  const offered = report.withheld && !report.origin ? [ask] : [];
+  at(".strange").replaceChildren(...[belief, ...reasons].filter(Boolean).map((text) => made("p", text)), ...offered);
   at(".strange").hidden = !belief && !reasons.length;
   at(".strange").classList.toggle("refused", report.withheld || Boolean(belief));
   at(".usual").textContent = found && !report.withheld ? say("usual", { value: decimal(found.value, 1), limit: decimal(found.limit, 1) }) : "";

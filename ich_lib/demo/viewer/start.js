@@ -30,6 +30,7 @@ function listen() {
   at(".cross").addEventListener("click", () => setCrosshair(!state.crosshair));
   at(".slab").addEventListener("change", (event) => setSlab(event.target.value));
   panel.addEventListener("toggle", askInputs);
+  at(".title .other").addEventListener("click", showOther);
   listenSolid();
   at(".next-blood").addEventListener("click", () => goBlood(1));
   at(".zoom-in").addEventListener("click", () => setZoom(state.zoom * 1.25));
@@ -39,6 +40,7 @@ function listen() {
   at(".language").addEventListener("change", (event) => setLanguage(event.target.value));
   window.addEventListener(LANGUAGE, (event) => speak(event.detail));
   window.addEventListener(VIEW, (event) => (fillTitle(), state.scan && follow(event.detail)));
+  window.addEventListener("ich-drawn", fillTitle); // the viewer beside may have got its scan
   document.addEventListener("keydown", onKey);
   new ResizeObserver(() => state.scan && state.frame && (fillTitle(), drawStrip(), draw())).observe(picture);
 }

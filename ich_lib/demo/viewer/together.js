@@ -56,6 +56,15 @@ function fillTitle() {
   at(".title").hidden = all.length < 2 || !name;
   at(".title a").hidden = !all.every((one) => one.state.scan?.report.has_mask ?? true); // a classifier has no mask that could differ
   at(".title .model").textContent = name ? say(isFirst() ? "model_first" : "model_second", { name }) : "";
+  at(".title .other").textContent = say(isFirst() ? "show_second" : "show_first");
+}
+
+// On a phone the two viewers lie side by side, one of them on the screen: to the other, and back by the same key.
+function showOther() {
+  const other = seen().find((one) => one.root !== root)?.root, row = root.closest("#viewers");
+  if (!other || !row) return;
+  row.scrollBy({ left: other.getBoundingClientRect().left - row.getBoundingClientRect().left, behavior: "instant" });
+  other.querySelector(".title .other").focus({ preventScroll: true });
 }
 
 // ---- the address: ?case=&slice=&window=&plane= opens what is on the screen
