@@ -361,9 +361,10 @@ place_of = np.argsort(by_name)
 for name, reach in KINDS.items():
     stacked = near(gray[held_out][:, by_name], reach)
     wrong, right = answers(models[name, 0], stacked)[:, place_of], scores[name][0]
+    change = np.abs(wrong - right).mean()
     print(
         f"{name:5} AUC in order {heads.auc(right):.3f}   by name "
-        f"{heads.auc(wrong):.3f}   mean score moved by {np.abs(wrong - right).mean():.3f}"
+        f"{heads.auc(wrong):.3f}   mean score moved by {change:.3f}"
     )
 
 # %% [markdown]

@@ -30,9 +30,8 @@ QUICK = True  # False: the heads at full size, more seeds and epochs
 SIDE, SEEDS, EPOCHS = (32, 3, 6) if QUICK else (64, 5, 15)
 
 # %% [markdown]
-# In lesson 9 a network got the neighbors of a slice as channels. This lesson is its second half: the kernels get a
-# third axis and move from foot to head, too. The bleed below is one object that is several slices high. Each slice
-# shows only a cut through it. The upper row is a synthetic head, the lower row is patient 084.
+# This lesson is the second half of lesson 9: the kernels get a third axis and also move from foot to head. The bleeds
+# below are several slices high. The upper row is a synthetic head, the lower row is patient 084.
 
 # %%
 case = phantom(101, bleeds=["intraparenchymal"])
@@ -51,8 +50,7 @@ for pixel in (dx, 0.5):
     )
 
 # %% [markdown]
-# Remember that a voxel is longer than it is wide. A 3 x 3 x 3 kernel covers five to ten times as much tissue from foot
-# to head as within the slice.
+# A 3 x 3 x 3 kernel covers five to ten times as much tissue from foot to head as within the slice.
 #
 # ## 3D: a kernel that also moves along z
 # The next cells compute a 3D convolution by hand: 27 shifted copies of the volume, each multiplied by its weight, are
@@ -341,9 +339,8 @@ for name, (n_slices, deep) in KINDS.items():
 # third axis can matter. The next section measures whether it matters for heads.
 #
 # ## Forty heads, one budget
-# The same function builds networks for the phantoms of lesson 5 (with `QUICK` at 32 x 32 pixels). Two thirds of the
-# heads are for training, and one third is held out. All three networks get the same blocks of 8 slices and the same
-# number of steps, with several seeds.
+# The same function builds networks for the heads of lesson 9. All three networks get the same blocks of 8 slices and
+# the same number of steps, with several seeds.
 
 # %%
 heads = head_volumes(SIDE)
@@ -401,9 +398,7 @@ plt.margins(y=0.3)
 plt.show()
 
 # %% [markdown]
-# The result also depends on which patients were held out. The bootstrap measures this: it draws patients again and
-# again, and compares the networks on the same patients. It draws patients, not slices, because slices of one patient
-# are alike. The scores are means over the seeds.
+# As in lesson 9, the bootstrap draws patients, not slices. The scores are means over the seeds.
 
 
 # %%
@@ -424,12 +419,11 @@ for name in ("2.5D", "3D"):
     print(f"{name:5} gain over 2D  {gain}")
 
 # %% [markdown]
-# First compare each AUC with the line "height only". A network that is not above it has not shown that it recognizes
-# blood. Then read the two intervals of the gain: if an interval holds 0, the experiment shows no winner. When this
-# lesson was written, both intervals held 0, the seeds of one network differed as much as the networks, and the seed
-# decided which network came first. So a paper that reports one seed could show any of the three as the best. A few
-# held-out heads with small pictures and a few epochs are not enough for a decision. One difference is certain: the 3D
-# network has nearly three times the parameters.
+# First compare each AUC with the line "height only". Then read the two intervals of the gain: if an interval holds 0,
+# the experiment shows no winner. When this lesson was written, both intervals held 0, the seeds of one network
+# differed as much as the networks, and the seed decided which network came first. So a paper that reports one seed
+# could show any of the three as the best. A few held-out heads with small pictures and a few epochs are not enough
+# for a decision. One difference is certain: the 3D network has nearly three times the parameters.
 #
 # ## Spot the bug: the head stands upside down
 # Lesson 9 stacked slices by the name of their file. Another script reads a file whose slices go from head to foot, and
