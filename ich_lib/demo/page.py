@@ -5,6 +5,7 @@ Labels are English here; page.js says them in the language that the person chose
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ich_lib.demo import session, viewer
@@ -144,10 +145,10 @@ def _rail(started: str, others: Sequence[str]) -> dict:
 def _model_boxes(started: str, others: Sequence[str]) -> tuple[gr.Dropdown, gr.Dropdown]:
     """The box for the model, and the box for a second one. Models have the names that `--model` takes."""
     named = [(Path(name).name, name) for name in others]
-    options = {"value": "", "visible": bool(others), "filterable": False}
+    box = partial(gr.Dropdown, value="", visible=bool(others), filterable=False)
     choices = [(word("no_model"), ""), (started, STARTED_MODEL), *named]
-    model = gr.Dropdown([(started, ""), *named], label=word("model"), elem_id="model", **options)
-    return model, gr.Dropdown(choices, label=word("compare"), elem_id="compare", **options)
+    model = box([(started, ""), *named], label=word("model"), elem_id="model")
+    return model, box(choices, label=word("compare"), elem_id="compare")
 
 
 def _downloads() -> dict:

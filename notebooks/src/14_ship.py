@@ -149,7 +149,7 @@ def parity(onnx_output, keras_output):
 # %% [markdown] tags=["solution"]
 # Both programs add numbers in a different order, so 32-bit results differ at about the seventh digit. A difference
 # above 1e-4 is a fault: `export` raises an error and does not keep the file. The shipped model stores its kernels in 16
-# bits (`export --half`), so its outputs may differ by up to 2e-2.
+# bits (`export --kernels float16`), so its outputs may differ by up to 2e-2.
 
 # %% [markdown]
 # **Predict:** the outputs differ slightly. How many pixels move across the threshold of 0.5?

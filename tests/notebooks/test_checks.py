@@ -49,8 +49,6 @@ EQUIVALENT = {
     ("7.3", IN_PLACE, ""): UNSPOILED,
     ("7.4", DROPPED, "zip(truth, probability, strict=True) -> zip(truth, probability)"): ONE_LENGTH,
     ("8.2", DROPPED, "zip(truth, mask, strict=True) -> zip(truth, mask)"): ONE_LENGTH,
-    ("9.2", IN_PLACE, ""): UNSPOILED,
-    ("9.2", SWAPPED, "width * z * y * x // 8 ** level -> width * z * y * x / 8 ** level"): "it divides evenly",
     ("10.2", IN_PLACE, ""): UNSPOILED,
     ("10.3", IN_PLACE, ""): UNSPOILED,
     ("11.3", NUMBER, "0.0 -> 1.0"): "an empty map is 0 whatever it is multiplied by",
@@ -72,6 +70,8 @@ EQUIVALENT = {
     ("15.4", IN_PLACE, ""): UNSPOILED,
     ("16.1", SWAPPED, "probability[places] > 0.5 -> probability[places] >= 0.5"): "what is kept is never one half",
     ("22.4", NUMBER, "0 -> 1"): "the first loss is below infinity, which sets the count to 0",
+    ("24.1", IN_PLACE, ""): UNSPOILED,
+    ("24.1", SWAPPED, "width * z * y * x // 8 ** level -> width * z * y * x / 8 ** level"): "it divides evenly",
 }
 
 

@@ -1,4 +1,4 @@
-"""Hidden inputs of the lessons on networks: 7, 9, 10, 11 and 14."""
+"""Hidden inputs of the lessons on networks: 7, 9, 10, 11, 14 and 24."""
 
 from collections.abc import Callable
 
@@ -136,9 +136,7 @@ INPUTS = {
     "7.3": _count_weights,
     "7.4": _masks_and_probabilities,
     "9.1": _neighbors,
-    "9.2": _levels,
-    "9.3": _layers,
-    "9.4": _names,
+    "9.2": _names,
     "10.1": _six_labels,
     "10.3": _schedule,
     "11.1": _maps_and_weights,
@@ -147,5 +145,7 @@ INPUTS = {
     "11.4": _heat_and_blood,
     "14.1": _two_answers,
     "14.2": _planes,
+    "24.1": _levels,
+    "24.2": _layers,
 }
 JUDGES = {"10.2": _judge_freezing}
