@@ -62,7 +62,7 @@ def test_the_panel_names_design_figures_and_folds_in_each_language(browser):
     figures = {"dice_per_subject": DICE, "slice_auc_any": AUC, "height_auc": {"value": 0.712}, "folds": 0}
     about = about_model(models("unet2d-002b", **figures)) | {"source": "System 002 <b id='injected'>bold</b>"}
     with mount_viewer(browser, result()) as page:
-        assert page.is_hidden(".about")  # nothing is told of the shipped model
+        assert page.is_hidden(".about")  # the shipped model has no such part
         page.evaluate("(payload) => window.show(payload)", viewer.payload(result(), about=about))
         assert lines(page) == [
             "About unet2d-002b",

@@ -139,7 +139,7 @@ def scan_picture(scan: Scan, *, origin: dict[str, str] | None = None, file: str 
 
 
 def findings(result: Result, about: dict | None = None) -> dict:
-    """What was found in a scan, to be laid over its `scan_picture`, and what is told `about` the model.
+    """What was found in a scan, to be laid over its `scan_picture`, and what the card says `about` the model.
 
     Returns:
         `blood` and `heat` (base64, see `pack_blood` and `pack_heat`), the slice to start with, and the `report`. Where
