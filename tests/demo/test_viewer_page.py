@@ -875,7 +875,7 @@ def test_the_language_chosen_is_spoken_by_the_viewer_beside_and_on_the_next_visi
         assert visit() == [["en", "en"]] * 2
         page.select_option("#there .language", "de")
         assert page.evaluate(spoken) == [["de", "de"]] * 2
-        assert page.inner_text("#here .layers label:first-child") == "Umriss"
+        assert page.inner_text("#here .layers label:first-child") == "Kontur"
         assert visit() == [["de", "de"]] * 2
         page.evaluate("() => localStorage.setItem('ich-language', 'xx')")
         assert visit() == [["en", "en"]] * 2
