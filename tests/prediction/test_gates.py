@@ -192,7 +192,7 @@ def test_a_picture_that_the_models_features_refuse_is_too_far_from_a_ct_slice(he
     assert doubt.sentence.startswith(
         "The picture differs too much from a CT slice (out-of-distribution score 2.0; 99% of"
     )
-    assert doubt_sentence(doubt, "de").startswith("Das Bild ist zu weit")
+    assert doubt_sentence(doubt, "de").startswith("Das Bild weicht zu stark")
     assert doubt_sentence(doubt, "es").startswith("La imagen difiere demasiado")
 
 
