@@ -121,7 +121,6 @@ def _rail(started: str, others: Sequence[str]) -> dict:
     """What a person chooses from."""
     choices = [(word(f"sample/{name}"), name) for name in SAMPLES]
     sample = gr.Radio(choices, value=FIRST_SAMPLE, label=word("samples"), container=False, elem_id="samples")
-    model, compare = _model_boxes(started, others)
     files = gr.File(label=word("own"), file_count="multiple", height=120, elem_id="files")
     _html(viewer.folder_html())
     series = gr.Dropdown([], label=word("series"), visible=False, filterable=False, elem_id="series")
@@ -138,6 +137,7 @@ def _rail(started: str, others: Sequence[str]) -> dict:
     with gr.Row(visible=False) as window_row:
         level = gr.Number(40, label=word("level_box"), min_width=80, elem_id="level")
         width = gr.Number(80, label=word("width_box"), min_width=80, elem_id="width")
+    model, compare = _model_boxes(started, others)
     parts = {"sample": sample, "model": model, "compare": compare, "files": files, "series": series, "truth": truth}
     return parts | {"window": window, "window_row": window_row, "level": level, "width": width}
 
