@@ -223,7 +223,7 @@ def _table(options: argparse.Namespace) -> None:
 
 def _systems(options: argparse.Namespace) -> None:
     from ich_lib.evaluation.systems import systems_page
-    from ich_lib.evaluation.systems_tests import MARKED, largest_segmenter, volume_groups
+    from ich_lib.evaluation.systems_statistics import MARKED, largest_segmenter, volume_groups
     from ich_lib.evaluation.trainings import keep_records, read_trainings
     from ich_lib.show.comparison import box_plot
     from ich_lib.show.training import learning_curves

@@ -189,10 +189,9 @@ def _accuracy(part: Accuracy | None) -> str:
     head = ("share of right answers", "this model", "the answer: no bleeding anywhere")
     types = ""
     if part.types and part.types_most_common and not math.isnan(part.types.value):
-        rows_of_types = [("Type, on slices with one", to_text(part.types), to_text(part.types_most_common))]
-        types = html_table(
-            "The type of the bleeding", rows_of_types, ("share of right answers", "this model", "the most common type")
-        )
+        row = ("Slices with exactly one type", to_text(part.types), to_text(part.types_most_common))
+        columns = ("share of right answers", "this model", "the answer: always the most common type")
+        types = html_table("The type of the bleeding", [row], columns)
     return html_table("Accuracy, which flatters", rows, head) + types
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ich_lib.evaluation.page import to_text
-from ich_lib.evaluation.systems_tests import GRID, grid_section, largest_segmenter, volume_section
+from ich_lib.evaluation.systems_statistics import GRID, grid_section, largest_segmenter, volume_section
 from ich_lib.evaluation.trainings import LEAST_AUC, LEAST_DICE, Training
 from ich_lib.grammar import listed
 from ich_lib.measures.bootstrap import Estimate
@@ -271,5 +271,8 @@ def _other_table(trainings: Mapping[str, Training]) -> str:
     if not rows:
         return ""
     head = ("network", "Dice per subject", "slice AUC", "scan AUC", "picture; training slices; minutes per fold")
-    text = "What the systems named as future work, variations of their networks, and networks of our own."
+    text = (
+        "What the systems named as future work, variations of their networks, and networks of our own. If a training "
+        "started from another run, slices and minutes are those of the last run."
+    )
     return f"## Beyond the five\n\n{text}\n\n{_table(head, rows)}"

@@ -23,9 +23,9 @@ TRUE = Measure("blood in the outlines, mL", lambda line, _: line.true_ml if line
 
 def largest_segmenter(trainings: Mapping[str, Training]) -> Training | None:
     """The training with masks of the most bleeding scans; of equals the one with the highest Dice."""
-    fitting = [training for training in trainings.values() if training.is_segmenter and _volumes(training.report)]
-    size = lambda training: sum(map(len, (group.values for group in _volumes(training.report).values())))  # noqa: E731
-    return max(fitting, key=lambda training: (size(training), training.report.dice_per_subject.value), default=None)
+    fitting = [training for training in trainings.values() if training.is_segmenter and _n_bleeding(training.report)]
+    rank = lambda training: (_n_bleeding(training.report), training.report.dice_per_subject.value)  # noqa: E731
+    return max(fitting, key=rank, default=None)
 
 
 def volume_groups(report: Report) -> dict[str, Group]:
@@ -103,8 +103,8 @@ Two-factor analysis of variance:
 {results}"""
 
 
-def _volumes(report: Report) -> dict[str, Group]:
-    return group_scans(report, "fold", MARKED) or group_scans(report, "type of bleed", MARKED)
+def _n_bleeding(report: Report) -> int:
+    return sum(line.bleeds and line.mask_ml is not None for line in report.per_patient)
 
 
 def _tested(report: Report) -> list[str]:
