@@ -145,6 +145,13 @@ def _add_recipe_options(command: argparse.ArgumentParser) -> None:
         "--windows", metavar="NAMES", help="windows such as brain,subdural,bone, instead of the recipe's"
     )
     command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting of the recipe, such as learning_rate=1e-3 or options.dropout=0.1; repeat it for each",
+    )
+    command.add_argument(
         "--precision", metavar="POLICY", help="Keras policy such as mixed_bfloat16 or float32, instead of the recipe's"
     )
     command.add_argument(
@@ -176,6 +183,7 @@ def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
     """The chosen recipe, with the options that replace its own settings."""
     from ich_lib.models.recipes import get_recipe
     from ich_lib.training.crossval import from_random_weights, reduce_budget, resize
+    from ich_lib.training.search_space import change_recipe, read_settings
 
     keys = ("epochs", "steps", "batch", "phantoms", "seed", "precision")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
@@ -192,7 +200,7 @@ def _chosen_recipe(options: argparse.Namespace) -> "Recipe":
     recipe = resize(recipe, size=options.size, depth=options.depth)
     if options.budget:
         recipe = reduce_budget(recipe, size=options.budget[0], slices=options.budget[1])
-    return replace(recipe, **changes)
+    return change_recipe(replace(recipe, **changes), read_settings(options.set, recipe))
 
 
 def _crossval(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from ich_lib.labels import SCHEMES
@@ -19,12 +19,36 @@ _NAMES = {"loss": LOSSES, "scheme": SCHEMES, "windows": WINDOWS}
 OPTION = "options."
 
 
-def read_space(texts: Sequence[str]) -> dict[str, tuple]:
+def read_settings(texts: Sequence[str], recipe: Recipe) -> dict[str, object]:
+    """The values of `--set`: one value for each setting of a recipe.
+
+    Args:
+        texts: NAME=VALUE, with values as in `read_space`.
+        recipe: the recipe whose settings they replace.
+
+    Raises:
+        ValueError: for a setting that the recipe lacks, a value it cannot take, or several values.
+
+    Example:
+        >>> from ich_lib import recipes
+        >>> read_settings(["learning_rate=1e-3", "loss=dice_bce"], recipes()["unet2d-002b"])
+        {'learning_rate': 0.001, 'loss': 'dice_bce'}
+    """
+    if not texts:
+        return {}
+    space = check_space(read_space(texts, option="--set"), recipe, "random")
+    if several := [name for name, values in space.items() if len(values) != 1]:
+        raise ValueError(f"--set takes one value for {several[0]}, as NAME=VALUE; a search takes several (tune).")
+    return {name: values[0] for name, values in space.items()}
+
+
+def read_space(texts: Sequence[str], option: str = "--vary") -> dict[str, tuple]:
     """The values of `--vary`, as `tune` takes them.
 
     Args:
         texts: NAME=A,B,C for choices, NAME=LOW..HIGH for a range and NAME=LOW..HIGH:log for a logarithmic one. A choice
             of several values is written 8+16+32, a choice of one value 8+; True, False and None are Python's.
+        option: name of the command's option, for the error.
 
     Raises:
         ValueError: for anything else, or a name given twice.
@@ -34,7 +58,7 @@ def read_space(texts: Sequence[str]) -> dict[str, tuple]:
         name, _, values = text.partition("=")
         name = name.strip()
         if not name or not values or name in space:
-            raise ValueError(f"--vary takes each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
+            raise ValueError(f"{option} takes each NAME once, as NAME=A,B or NAME=LOW..HIGH:log; got {text!r}.")
         match = re.fullmatch(r"(.+?)\.\.(.+?)(?::(log|linear))?", values)
         ends = tuple(_value(part) for part in match.groups()[:2]) if match else ()
         if match and all(map(_is_number, ends)):
@@ -42,6 +66,17 @@ def read_space(texts: Sequence[str]) -> dict[str, tuple]:
         else:
             space[name] = tuple(_value(part) for part in values.split(","))
     return space
+
+
+def change_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """A recipe with some settings replaced; those named options.NAME are options of its builder.
+
+    Raises:
+        ValueError: if no recipe can have them.
+    """
+    options = {name.removeprefix(OPTION): value for name, value in settings.items() if name.startswith(OPTION)}
+    plain = {name: value for name, value in settings.items() if not name.startswith(OPTION)}
+    return replace(recipe, **plain, options={**recipe.options, **options})
 
 
 def _value(text: str) -> object:

@@ -26,7 +26,7 @@ from ich_lib.models.recipe import Recipe, recipe_from_json
 from ich_lib.models.run import Run, is_run, open_run
 from ich_lib.prepare.augment import Augment
 from ich_lib.training.batches import Slices, ValidationBatches
-from ich_lib.training.search_space import OPTION, check_space, is_range
+from ich_lib.training.search_space import change_recipe, check_space, is_range
 from ich_lib.training.train import FOLDS, open_slices, train
 
 # These are not varied: the settings of the stored data, the seed, which decides the folds, and the threshold, which is
@@ -173,17 +173,6 @@ def score_run(run: Run, slices: Slices) -> float:
     if not np.isfinite(value):
         raise ValueError(f"The inner fold cannot score {recipe.name}: it lacks slices with blood, or without.")
     return float(value)
-
-
-def change_recipe(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """A recipe with some settings replaced; those named options.NAME are options of its builder.
-
-    Raises:
-        ValueError: if no recipe can have them.
-    """
-    options = {name.removeprefix(OPTION): value for name, value in settings.items() if name.startswith(OPTION)}
-    plain = {name: value for name, value in settings.items() if not name.startswith(OPTION)}
-    return replace(recipe, **plain, options={**recipe.options, **options})
 
 
 def best_recipe(path: str | Path, name: str, *, fold: int | None, seed: int | None = None) -> Recipe:

@@ -19,9 +19,9 @@ from ich_lib.models.run import open_run
 from ich_lib.prepare.augment import NO_AUGMENT
 from ich_lib.training import tune as tuning
 from ich_lib.training.batches import Slices
-from ich_lib.training.search_space import read_space
+from ich_lib.training.search_space import change_recipe, read_settings, read_space
 from ich_lib.training.train import train
-from ich_lib.training.tune import best_recipe, change_recipe, score_run, set_aside, tune
+from ich_lib.training.tune import best_recipe, score_run, set_aside, tune
 from tests.conftest import tiny_recipes
 from tests.planted import table_of_heads
 
@@ -320,6 +320,22 @@ def test_the_command_line_says_choices_and_ranges():
             read_space(bad)
 
 
+def test_a_training_may_change_any_setting_of_its_recipe():
+    settings = read_settings(["learning_rate=1", "loss=dice", "options.filters=4+"], SMALL)
+    assert settings == {"learning_rate": 1.0, "loss": "dice", "options.filters": (4,)}
+    assert isinstance(settings["learning_rate"], float)
+    assert read_settings([], SMALL) == {}
+    for bad, reason in {
+        "loss": "--set takes each NAME once",
+        "batch=4,8": "--set takes one value for batch",
+        "batch=1..2": "--set takes one value for batch",
+        "loss=best": "loss cannot be 'best'",
+        "epoch=1": "epoch cannot be varied in tiny-unet",
+    }.items():
+        with pytest.raises(ValueError, match=reason):
+            read_settings([bad], SMALL)
+
+
 def test_settings_replace_fields_and_single_options():
     other = change_recipe(SMALL, {"batch": 2, "options.dropout": 0.1})
     assert other == replace(SMALL, batch=2, options={"filters": (4, 8), "dropout": 0.1})
@@ -338,10 +354,10 @@ def test_the_command_line_tunes_and_trains_the_best_on_the_fold_set_apart(
     assert f"train tiny-unet --data {head_store.path} --out RUN --fold 2 --settings {out / 'best.json'}" in message
     output = recipe_from_json(json.loads((out / "best.json").read_text())["recipe"])
     assert output == replace(SMALL, learning_rate=1e-2, epochs=1, steps=2)
-    best = ["--settings", str(out / "best.json")]
+    best = ["--settings", str(out / "best.json"), "--set", "weight_decay=0.5"]
     assert main(["train", SMALL.name, *data, "--out", str(tmp_path / "run"), "--fold", "2", *best]) == 0
     run = open_run(tmp_path / "run")
-    assert (run.recipe, run.held_out) == (output, 2)
+    assert (run.recipe, run.held_out) == (replace(output, weight_decay=0.5), 2)
     apart = json.loads((out / "best.json").read_text())["set_apart"]
     assert run.patients(trained=False) == apart
     capsys.readouterr()
