@@ -239,7 +239,7 @@ def _systems(options: argparse.Namespace) -> None:
     trainings, curves = read_trainings(options.folder), options.out.with_suffix(".png")
     boxes = options.out.with_name(f"{options.out.stem}-volumes.png")
     options.out.write_text(systems_page(trainings, curves.name, boxes.name))
-    learning_curves({name: training.runs[0].history() for name, training in trainings.items()}).savefig(curves, dpi=90)
+    learning_curves({name: training.history() for name, training in trainings.items()}).savefig(curves, dpi=90)
     if (segmenter := largest_segmenter(trainings)) and (groups := volume_groups(segmenter.report)):
         box_plot(groups, MARKED.name).savefig(boxes, dpi=90)
     if options.records:

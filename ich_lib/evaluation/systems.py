@@ -13,6 +13,8 @@ from ich_lib.evaluation.trainings import LEAST_AUC, LEAST_DICE, Training
 from ich_lib.grammar import listed
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Report
+from ich_lib.models.recipe import Recipe
+from ich_lib.models.recipes import RECIPES
 
 FIXED, LEAKY, SEED = "-fixed", "-leaky", "-seed"  # names of variants of a run
 Pair = tuple[Estimate, Estimate]  # a figure of the network, and of a model that never calls anything
@@ -139,8 +141,8 @@ def systems_page(trainings: Mapping[str, Training], curves: str, boxes: str) -> 
         claims = [claim for claim in CLAIMS if claim.system == system]
         title, lessons = SYSTEMS[system]
         about = f"{title}. Lessons that re-enact its faults: {listed(map(str, lessons))}."
-        tables = f"{_claim_table(claims)}\n\n{_result_table(claims, trainings)}"
-        sections.append(f"## System {system}\n\n{about}\n\n{tables}")
+        parts = (f"## System {system}", about, _claim_table(claims), _result_table(claims, trainings))
+        sections.append("\n\n".join((*parts, *filter(None, [_changes(claims, trainings)]))))
     sections += [
         f"## Learning curves\n\nLoss on the training side, epoch by epoch.\n\n![learning curves]({curves})",
         _leak_table(trainings),
@@ -156,7 +158,8 @@ _INTRODUCTION = f"""# The five published systems, each beside its claim
 
 Made by `python -m ich_lib systems RUNS --out FILE`. `docs/systems` keeps the recipe, split, history and report of every
 training here. Every network is rebuilt from its publication (`ich_lib/models/published.py`) and trained on CT-ICH
-1.0.0. If two CPU cores cannot train it at its published picture size, the table states the smaller size.
+1.0.0. If two CPU cores cannot train it at its published picture size, the table states the smaller size. A training in
+several stages starts each stage from the weights of the one before.
 
 **Honest** is the figure of patients whom the network never saw, with an interval that holds 95 % of resamples of
 patients: Dice per subject for networks that outline blood, slice AUC for any bleeding for the others. `cnn-001` has no
@@ -215,6 +218,45 @@ def _result(claim: Claim, training: Training) -> tuple[str, ...]:
     )
 
 
+_SETTINGS = {  # a recipe's setting to its words; the source of a recipe names what was chosen for the published one
+    "size": "pictures of {} pixels",
+    "depth": "{} slices",
+    "batch": "batches of {}",
+    "epochs": "{} epochs",
+    "learning_rate": "a learning rate of {}",
+    "weights": "{} initial weights",
+    "windows": "the windows {}",
+}
+
+
+def _changes(claims: Sequence[Claim], trainings: Mapping[str, Training]) -> str:
+    """What each training changed in the published settings, as a list; empty if no network was trained."""
+    lines = []
+    for claim in claims:
+        published = RECIPES[claim.recipe]
+        for name in (claim.recipe, claim.recipe + FIXED):
+            if training := trainings.get(name):
+                used = training.runs[0].recipe
+                changed = [
+                    f"{_setting(setting, used)} ({_value(setting, published)} published)"
+                    for setting in _SETTINGS
+                    if getattr(used, setting) != getattr(published, setting)
+                ]
+                lines.append(f"- `{name}`: {listed(changed) if changed else 'nothing'}.")
+    return "What is changed in the published settings, to fit two CPU cores:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _setting(name: str, recipe: Recipe) -> str:
+    return _SETTINGS[name].format(_value(name, recipe))
+
+
+def _value(name: str, recipe: Recipe) -> object:
+    value = getattr(recipe, name)
+    if name == "weights":
+        return {None: "random", "imagenet": "ImageNet"}.get(value, value)
+    return listed(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
+
+
 def _leak_table(trainings: Mapping[str, Training]) -> str:
     """Networks trained with both splits: by patient, and by slice."""
     rows = [
@@ -271,8 +313,5 @@ def _other_table(trainings: Mapping[str, Training]) -> str:
     if not rows:
         return ""
     head = ("network", "Dice per subject", "slice AUC", "scan AUC", "picture; training slices; minutes per fold")
-    text = (
-        "What the systems named as future work, variations of their networks, and networks of our own. If a training "
-        "started from another run, slices and minutes are those of the last run."
-    )
+    text = "What the systems named as future work, variations of their networks, and networks of our own."
     return f"## Beyond the five\n\n{text}\n\n{_table(head, rows)}"

@@ -3,15 +3,16 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ich_lib.evaluation.compare import read_report
 from ich_lib.measures.bootstrap import Estimate
 from ich_lib.measures.report import Report
-from ich_lib.models.run import HISTORY, RECIPE, SPLIT, Run, fold_runs, is_run, open_run
+from ich_lib.models.run import HISTORY, RECIPE, SPLIT, Epoch, Run, fold_runs, is_run, open_run
 
 REPORT = "report.json"
+STAGE = "-stage"  # NAME-stage1, NAME-stage2, ... hold the trainings whose weights NAME started from, in this order
 LEAST_DICE, LEAST_AUC = 0.20, 0.75  # of a network that works: Dice per subject, or slice AUC of any bleeding
 
 
@@ -23,11 +24,13 @@ class Training:
         name: of its folder.
         runs: one, or one per fold.
         report: from `evaluate`.
+        earlier: the runs of each earlier stage, whose weights the next stage started from.
     """
 
     name: str
     runs: tuple[Run, ...]
     report: Report
+    earlier: tuple[tuple[Run, ...], ...] = ()
 
     @property
     def is_segmenter(self) -> bool:
@@ -74,10 +77,24 @@ class Training:
 
     @property
     def cost(self) -> str:
-        """Picture size, training slices and minutes per fold."""
-        first = self.runs[0]
-        minutes = sum(run.minutes for run in self.runs) / len(self.runs)
-        return f"{'x'.join(map(str, first.recipe.shape))}; {first.slices_used}; {minutes:.0f}"
+        """Picture size, training slices and minutes per fold; those of its stages in order, joined by "then"."""
+        stages = (*self.earlier, self.runs)
+        size, slices = (
+            " then ".join(texts)
+            for texts in (
+                dict.fromkeys("x".join(map(str, runs[0].recipe.shape)) for runs in stages),
+                (runs[0].slices_used for runs in stages),
+            )
+        )
+        minutes = sum(run.minutes / len(runs) for runs in stages for run in runs)
+        return f"{size}; {slices}; {minutes:.0f}"
+
+    def history(self) -> list[Epoch]:
+        """The epochs of the first run and of its earlier stages, counted through."""
+        epochs: list[Epoch] = []
+        for runs in (*self.earlier, self.runs):
+            epochs += [replace(epoch, epoch=len(epochs) + epoch.epoch) for epoch in runs[0].history()]
+        return epochs
 
 
 def read_trainings(folder: str | Path) -> dict[str, Training]:
@@ -90,11 +107,11 @@ def read_trainings(folder: str | Path) -> dict[str, Training]:
         FileNotFoundError: if there is none.
         ValueError: if a report is something else.
     """
-    trainings = {}
-    for place in sorted(path for path in Path(folder).iterdir() if (path / REPORT).is_file()):
-        runs = tuple(open_run(run) for run in fold_runs(place) or ([place] if is_run(place) else []))
-        if runs:
-            trainings[place.name] = Training(place.name, runs, read_report(place / REPORT))
+    folder, trainings = Path(folder), {}
+    for place in sorted(path for path in folder.iterdir() if (path / REPORT).is_file()):
+        if (runs := _runs(place)) and STAGE not in place.name:
+            earlier = tuple(_runs(stage) for stage in sorted(folder.glob(f"{place.name}{STAGE}*")))
+            trainings[place.name] = Training(place.name, runs, read_report(place / REPORT), earlier)
     if not trainings:
         raise FileNotFoundError(
             f"{folder} holds no evaluated training. Make some: python -m ich_lib train RECIPE --data DIR --out "
@@ -112,10 +129,22 @@ def keep_records(trainings: Mapping[str, Training], folder: str | Path) -> None:
     """
     for name, training in trainings.items():
         place = Path(folder) / name
-        shutil.rmtree(place, ignore_errors=True)
-        for run in training.runs:
-            kept = place if len(training.runs) == 1 else place / run.folder.name
-            kept.mkdir(parents=True)
-            for file in (RECIPE, SPLIT, HISTORY):
-                shutil.copyfile(run.folder / file, kept / file)
+        _keep_runs(training.runs, place)
         (place / REPORT).write_text(json.dumps(training.report.as_json(), indent=1) + "\n")
+        for number, runs in enumerate(training.earlier, start=1):
+            _keep_runs(runs, place.with_name(f"{name}{STAGE}{number}"))
+
+
+def _keep_runs(runs: tuple[Run, ...], place: Path) -> None:
+    """Replace a folder by the records of one run, or by a folder for each."""
+    shutil.rmtree(place, ignore_errors=True)
+    for run in runs:
+        kept = place if len(runs) == 1 else place / run.folder.name
+        kept.mkdir(parents=True)
+        for file in (RECIPE, SPLIT, HISTORY):
+            shutil.copyfile(run.folder / file, kept / file)
+
+
+def _runs(place: Path) -> tuple[Run, ...]:
+    """The run in a folder, or one per fold; none in another folder."""
+    return tuple(open_run(run) for run in fold_runs(place) or ([place] if is_run(place) else []))

@@ -131,6 +131,38 @@ def test_records_without_weights_make_the_same_page(tmp_path, capsys):
     assert not (kept / "unet2d-000" / "old").exists()
 
 
+def test_the_stages_of_a_training_count_together_and_stay_in_the_records(tmp_path, capsys):
+    runs, kept = tmp_path / "runs", tmp_path / "kept"
+    training(runs, "unet2d-002b", task="segment")  # two epochs, of three steps of eight, in one minute
+    small = replace(recipe("unet2d-002b"), size=16)
+    for stage in (1, 2):
+        run_folder(runs / f"unet2d-002b-stage{stage}", small, finished=True)
+    (whole,) = read_trainings(runs).values()
+    assert whole.cost == "16x16x6 then 32x32x6; 48 then 48 then 48; 3"
+    assert [epoch.epoch for epoch in whole.history()] == [1, 2, 3, 4, 5, 6]
+    assert [epoch.loss for epoch in whole.history()] == 3 * [epoch.loss for epoch in whole.runs[0].history()]
+    assert main(["systems", str(runs), "--out", str(tmp_path / "five.md"), "--records", str(kept)]) == 0
+    (again,) = read_trainings(kept).values()
+    assert (again.cost, again.history()) == (whole.cost, whole.history())
+
+
+def test_what_a_training_changed_in_the_published_settings_is_listed(tmp_path):
+    published = RECIPES["densenet121-004"]
+    changed = replace(
+        published, size=96, stored=96, weights=None, learning_rate=5e-4, windows=("brain", "bone", "bone")
+    )
+    for name, used in {"densenet121-004": changed, "vanilla-004": RECIPES["vanilla-004"]}.items():
+        run_folder(tmp_path / name, used, finished=True)
+        write_report(tmp_path / name, replace(report([line("a")]), folds=0))
+    page = systems_page(read_trainings(tmp_path), "c.png", "b.png")
+    assert (
+        "- `densenet121-004`: pictures of 96 pixels (512 published), a learning rate of 0.0005 (0.001 published), "
+        "random initial weights (ImageNet published) and the windows brain, bone and bone (brain 004, vascular 004 and "
+        "bone published).\n"
+    ) in page
+    assert "- `vanilla-004`: nothing.\n" in page
+
+
 def test_a_folder_without_an_evaluated_training_says_how_to_make_one(tmp_path):
     run_folder(tmp_path / "unet2d-000", finished=True)
     with pytest.raises(FileNotFoundError, match=r"holds no evaluated training\. Make some: python -m ich_lib train"):
