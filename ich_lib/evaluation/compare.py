@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ich_lib.evaluation.figures import AGES, SIZES_ML
+from ich_lib.evaluation.figures import AGES, SIZES_ML, age_name, size_name
 from ich_lib.evaluation.slices import FILE, read_slices
 from ich_lib.measures import metrics
 from ich_lib.measures.bootstrap import group_by_patient, paired_bootstrap, patient_bootstrap, pooled
@@ -244,13 +244,13 @@ def _size(line: Line) -> str | None:
     if line.dice is None:
         return None
     low, high = next(edges for edges in SIZES_ML if edges[0] <= line.true_ml < edges[1])
-    return f"{low} mL and more" if high == float("inf") else f"{low} to {high} mL"
+    return size_name(low, high)
 
 
 def _age(line: Line) -> str | None:
     age = line.facts.get("age")
     edges = [] if age is None else [(low, high) for low, high in AGES if low <= age < high]
-    return f"age {edges[0][0]} to {edges[0][1] - 1}" if edges else None
+    return age_name(*edges[0]) if edges else None
 
 
 def _fracture(line: Line) -> str | None:

@@ -256,12 +256,23 @@ def type_metrics(scans: Sequence[JudgedScan], known_labels: Sequence[str]) -> di
     return results
 
 
+def size_name(low: float, high: float) -> str:
+    """The words for a group of bleeds from `low` to below `high` mL."""
+    return f"{low} to {high} mL" if high < np.inf else f"{low} mL and more"
+
+
+def age_name(low: int, high: int) -> str:
+    """The words for a group of patients from `low` to below `high` years."""
+    return f"age {low} to {high - 1}" if high < AGES[-1][1] else f"age {low} and more"
+
+
 def metrics_by_size(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
     """Bleeding scans by the volume of their blood: Dice, and how many were detected."""
     groups = {}
     for low, high in SIZES_ML:
-        name = f"{low} to {high} mL" if high < np.inf else f"{low} mL and more"
-        groups[name] = [scan for scan in scans if scan.subject_dice is not None and low <= scan.true_ml < high]
+        groups[size_name(low, high)] = [
+            scan for scan in scans if scan.subject_dice is not None and low <= scan.true_ml < high
+        ]
     return {name: _group(members) for name, members in groups.items() if members}
 
 
@@ -269,8 +280,7 @@ def metrics_by_group(scans: Sequence[JudgedScan]) -> dict[str, OfGroup]:
     """The same by age, sex and fracture, if the set has them."""
     members_by_group = {}
     for low, high in AGES:
-        name = f"age {low} to {high - 1}" if high < 200 else f"age {low} and more"
-        members_by_group[name] = [scan for scan in scans if low <= scan.facts.get("age", -1) < high]
+        members_by_group[age_name(low, high)] = [scan for scan in scans if low <= scan.facts.get("age", -1) < high]
     for sex in sorted({scan.facts["sex"] for scan in scans if "sex" in scan.facts}):
         members_by_group[f"sex {sex.lower()}"] = [scan for scan in scans if scan.facts.get("sex") == sex]
     for fracture in (False, True):

@@ -1,14 +1,19 @@
 """The five published student systems: each network compared with its published claim, on one page made from run
 folders."""
 
-import math
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ich_lib.evaluation.page import to_text
-from ich_lib.evaluation.systems_statistics import GRID, grid_section, largest_segmenter, volume_section
+from ich_lib.evaluation.systems_statistics import (
+    GRID,
+    SEED,
+    grid_section,
+    largest_segmenter,
+    seed_section,
+    volume_section,
+)
 from ich_lib.evaluation.trainings import LEAST_AUC, LEAST_DICE, Training
 from ich_lib.grammar import listed
 from ich_lib.measures.bootstrap import Estimate
@@ -16,7 +21,7 @@ from ich_lib.measures.report import Report
 from ich_lib.models.recipe import Recipe
 from ich_lib.models.recipes import RECIPES
 
-FIXED, LEAKY, SEED = "-fixed", "-leaky", "-seed"  # names of variants of a run
+FIXED, LEAKY = "-fixed", "-leaky"  # ends of the names of variants of a run
 Pair = tuple[Estimate, Estimate]  # a figure of the network, and of a model that never calls anything
 
 
@@ -146,7 +151,7 @@ def systems_page(trainings: Mapping[str, Training], curves: str, boxes: str) -> 
     sections += [
         f"## Learning curves\n\nLoss on the training side, epoch by epoch.\n\n![learning curves]({curves})",
         _leak_table(trainings),
-        _seed_table(trainings),
+        seed_section(trainings),
         grid_section(trainings),
         volume_section(segmenter, boxes) if (segmenter := largest_segmenter(trainings)) else "",
         _other_table(trainings),
@@ -268,32 +273,6 @@ def _leak_table(trainings: Mapping[str, Training]) -> str:
         return ""
     text = "The same network, data and settings. Split by slice, it is judged on patients that it was trained on."
     return f"## The effect of a split by slice\n\n{text}\n\n{_table(('network', 'by patient', 'by slice'), rows)}"
-
-
-def _seed_table(trainings: Mapping[str, Training]) -> str:
-    """Networks trained several times with different seeds."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for name, training in trainings.items():
-        if SEED in name:
-            groups[name.split(SEED)[0]].append(training.honest.value if training.honest else math.nan)
-    rows = [
-        (
-            f"`{name}`",
-            str(len(values)),
-            f"{sum(values) / len(values):.3f}",
-            f"{min(values):.3f} to {max(values):.3f}",
-            ", ".join(f"{value:.3f}" for value in values),
-        )
-        for name, values in groups.items()
-        if len(values) > 1
-    ]
-    if not rows:
-        return ""
-    text = (
-        "The same recipe with other seeds, judged on the same held-out patients. A single training gives one of these."
-    )
-    head = ("network", "trainings", "mean", "range", "each")
-    return f"## Trained again with other seeds\n\n{text}\n\n{_table(head, rows)}"
 
 
 def _other_table(trainings: Mapping[str, Training]) -> str:

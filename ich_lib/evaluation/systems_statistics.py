@@ -1,11 +1,13 @@
-"""The statistical tests of the five systems, repeated on our own trainings: volumes by group, and a grid of settings.
+"""The statistical tests of the five systems, repeated on our own trainings: volumes by group, grid, seeds.
 
 System 003 tested areas of blood between groups of patients, one of them simulated. System 002 tested a grid of epochs
-and batch sizes.
+and batch sizes. System 004 compared two windows as the third channel by one training each.
 """
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from ich_lib.measures.paired import Group, Measure
 from ich_lib.measures.report import Report
 from ich_lib.measures.statistics import Comparison, anova, two_factor_anova, welch
 
+SEED = "-seed"  # in the name of a run that differs from others by its seed only: NAME-seed0, NAME-seed1, ...
 GRID = "-grid"  # in the name of a run of the grid of system 002: unet2d-002a-grid-4-8
 MARKED = Measure("blood marked by the network, mL", lambda line, _: line.mask_ml if line.bleeds else None, np.mean)
 TRUE = Measure("blood in the outlines, mL", lambda line, _: line.true_ml if line.bleeds else None, np.mean)
@@ -101,6 +104,66 @@ System 002 trained a grid of epochs and batch sizes, with dropout (b) and withou
 Two-factor analysis of variance:
 
 {results}"""
+
+
+def seed_section(trainings: Mapping[str, Training]) -> str:
+    """Networks that were trained several times with different seeds, as Markdown; empty without any.
+
+    If two of them have the same recipe and seeds and see other windows, they are compared seed by seed.
+    """
+    groups: dict[str, dict[int, Training]] = defaultdict(dict)
+    for name, training in trainings.items():
+        if SEED in name and training.honest:
+            base, seed = name.split(SEED)
+            groups[base][int(seed)] = training
+    groups = {name: seeds for name, seeds in groups.items() if len(seeds) > 1}
+    if not groups:
+        return ""
+    values = {
+        name: {seed: training.honest.value for seed, training in sorted(seeds.items()) if training.honest}
+        for name, seeds in groups.items()
+    }
+    lines = [
+        f"| `{name}` | {len(by_seed)} | {np.mean(list(by_seed.values())):.3f} | {min(by_seed.values()):.3f} to "
+        f"{max(by_seed.values()):.3f} | {', '.join(f'{value:.3f}' for value in by_seed.values())} |"
+        for name, by_seed in values.items()
+    ]
+    pairs = [
+        _seed_by_seed(first, values[first], second, values[second])
+        for first, second in combinations(groups, 2)
+        if values[first].keys() == values[second].keys() and _differ_in_windows(groups[first], groups[second])
+    ]
+    return "\n".join(
+        (
+            "## Trained again with other seeds\n",
+            "The same recipe with other seeds, judged on the same held-out patients. A single training gives one of "
+            "these.\n",
+            "| network | trainings | mean | range | each |\n| --- | --- | --- | --- | --- |",
+            *lines,
+            *(f"\n{pair}" for pair in pairs),
+        )
+    )
+
+
+def _differ_in_windows(first: Mapping[int, Training], second: Mapping[int, Training]) -> bool:
+    """Whether two groups of trainings have the same recipe, except for the windows."""
+    recipes = [next(iter(group.values())).runs[0].recipe for group in (first, second)]
+    return recipes[0].windows != recipes[1].windows and replace(recipes[0], windows=()) == replace(
+        recipes[1], windows=(), seed=recipes[0].seed
+    )
+
+
+def _seed_by_seed(first: str, a: Mapping[int, float], second: str, b: Mapping[int, float]) -> str:
+    """A paired t-test of two groups of trainings, in a paragraph."""
+    from scipy import stats
+
+    differences = np.array([a[seed] - b[seed] for seed in a])
+    test = stats.ttest_rel([a[seed] for seed in a], [b[seed] for seed in a])
+    return (
+        f"Seed by seed, `{first}` minus `{second}` is {differences.mean():.3f} on average ({differences.min():.3f} to "
+        f"{differences.max():.3f}; paired t({test.df}) = {test.statistic:.2f}, p = {test.pvalue:.3f}). This test knows "
+        "the spread of training, not that of patients: all trainings are judged on the same few patients."
+    )
 
 
 def _n_bleeding(report: Report) -> int:

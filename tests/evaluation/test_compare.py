@@ -176,7 +176,7 @@ def test_scans_fall_into_the_groups_they_belong_to():
     assert values("type of bleed") == {"epidural": (0.2,), "several types": (0.4,), "subdural": (0.6,)}
     assert values("size of the bleed") == {"0 to 2 mL": (0.2,), "10 to 30 mL": (0.4,), "30 mL and more": (0.6,)}
     assert list(values("size of the bleed")) == ["0 to 2 mL", "10 to 30 mL", "30 mL and more"]
-    assert values("age") == {"age 0 to 17": (0.2,), "age 45 to 64": (0.4,), "age 65 to 199": (0.6,)}
+    assert values("age") == {"age 0 to 17": (0.2,), "age 45 to 64": (0.4,), "age 65 and more": (0.6,)}
     assert values("sex", GROUP_MEASURES["Score for any bleeding"]) == {"F": (0.9, 0.3), "M": (0.9, 0.9)}
     assert values("fracture") == {"fracture": (0.2,), "no fracture": (0.4, 0.6)}
     assert values("fold") == {"fold 0": (0.2,), "fold 1": (0.4, 0.6)}

@@ -163,6 +163,28 @@ def test_what_a_training_changed_in_the_published_settings_is_listed(tmp_path):
     assert "- `vanilla-004`: nothing.\n" in page
 
 
+def test_two_third_channels_are_compared_seed_by_seed(tmp_path):
+    """Differences of 0.1, 0.2 and 0.3: mean 0.2, standard error 0.1 / sqrt(3), so t = 2 sqrt(3)."""
+    for channel, windows, values in (
+        ("bone", ("brain", "bone"), (0.7, 0.9, 0.8)),
+        ("vascular", ("brain", "vascular 004"), (0.6, 0.7, 0.5)),
+    ):
+        for seed, auc in enumerate(values):
+            name = f"vanilla-004-{channel}-seed{seed}"
+            run_folder(
+                tmp_path / name,
+                replace(recipe("vanilla-004"), task="classify", windows=windows, seed=seed),
+                finished=True,
+            )
+            result = replace(report([line("a"), line("b", blood=0)]), slice_auc_any=figure(auc), folds=0)
+            write_report(tmp_path / name, result)
+    page = systems_page(read_trainings(tmp_path), "c.png", "b.png")
+    assert (
+        "Seed by seed, `vanilla-004-bone` minus `vanilla-004-vascular` is 0.200 on average (0.100 to 0.300; paired "
+        "t(2) = 3.46, p = 0.074)."
+    ) in page
+
+
 def test_a_folder_without_an_evaluated_training_says_how_to_make_one(tmp_path):
     run_folder(tmp_path / "unet2d-000", finished=True)
     with pytest.raises(FileNotFoundError, match=r"holds no evaluated training\. Make some: python -m ich_lib train"):
