@@ -51,6 +51,7 @@ class Recipe:
         threshold: a voxel is blood, or a slice bleeding, from this probability. Chosen before training, never tuned.
         least_score: a slice has a mask only if the model's own score for any bleeding (`Evidence.plain`) reaches this
             in the slice or a neighbor, for "both"; with 0 every slice may have one.
+        within_skull: blood is looked for only inside the hull of the skull (`ich_lib.prepare.head.skull_regions`).
         source: the publication of the model, and settings that it does not state and that were chosen here.
 
     Raises:
@@ -101,6 +102,7 @@ class Recipe:
     seed: int = 0
     threshold: float = 0.5
     least_score: float = 0.0
+    within_skull: bool = False
     source: str = ""
 
     def __post_init__(self) -> None:

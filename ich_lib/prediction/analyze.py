@@ -15,7 +15,7 @@ from ich_lib.prediction.engine import WEIGHTS_FOLDER, Model, ModelOutput, Models
 from ich_lib.prediction.gates import Doubt, find_doubts
 from ich_lib.prediction.ood import OodScore
 from ich_lib.prepare.anatomy import measure_head
-from ich_lib.prepare.head import Box, field_box, uncrop
+from ich_lib.prepare.head import Box, crop, field_box, skull_regions, uncrop
 from ich_lib.prepare.slabs import Slabs, slabs_of, spread_rows
 from ich_lib.scan import Scan
 
@@ -300,8 +300,10 @@ def _ask(models: Models, hu: np.ndarray, progress: Callable[[float], None] | Non
     box: Box | None = None
     for turn, model in enumerate(models):
         box = field_box(hu, model.recipe.field)
+        regions = _searched_regions(model.recipe, hu, box)
         for rows in slice_batches(len(hu), model.recipe):
-            both, columns = predict_with_mirror(model, hu, box, rows), slice(rows.start, rows.stop)
+            columns = slice(rows.start, rows.stop)
+            both = [_limit(output, regions[columns]) for output in predict_with_mirror(model, hu, box, rows)]
             answer = average_outputs(both)
             if model is models.segmenter:
                 tops[:, columns] = [_top(_required(output.blood).reshape(len(rows), -1)) for output in (answer, *both)]
@@ -316,6 +318,18 @@ def _ask(models: Models, hu: np.ndarray, progress: Callable[[float], None] | Non
             if progress:
                 progress((turn + rows.stop / len(hu)) / len(list(models)))
     return _Answers(blood, maps, features, tops, classes, box)
+
+
+def _searched_regions(recipe: Recipe, hu: np.ndarray, box: Box) -> np.ndarray:
+    """(z, y, x) bool on the model's pictures, or (z, 1, 1): where blood is looked for."""
+    if not recipe.within_skull:
+        return np.ones((len(hu), 1, 1), bool)
+    return np.stack([crop(region.astype(np.float32), box, recipe.size) > 0.5 for region in skull_regions(hu)])
+
+
+def _limit(output: ModelOutput, regions: np.ndarray) -> ModelOutput:
+    """The output without blood outside of the regions."""
+    return output if output.blood is None else replace(output, blood=output.blood * regions)
 
 
 def features(hu: np.ndarray, model: Model) -> np.ndarray:

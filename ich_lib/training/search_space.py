@@ -14,7 +14,7 @@ from ich_lib.prepare.window import WINDOWS
 
 SEARCH_METHODS = ("grid", "random", "bayes")
 SCALES = ("log", "linear")
-FIXED = {"name", "task", "source", "options", "field", "stored", "seed", "threshold", "least_score"}
+FIXED = {"name", "task", "source", "options", "field", "stored", "seed", "threshold", "least_score", "within_skull"}
 _NAMES = {"loss": LOSSES, "scheme": SCHEMES, "windows": WINDOWS}
 OPTION = "options."
 

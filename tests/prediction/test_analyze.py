@@ -151,6 +151,32 @@ def test_a_slice_has_no_mask_if_it_and_its_neighbors_are_below_the_least_score(l
     assert result.evidence.mask == pytest.approx([0.8, 0, 0.8, 0.8, 0])
 
 
+def test_blood_outside_of_the_skull_is_neither_marked_nor_evidence():
+    """The same white disk in the head of one slice, and in a hand beside the head of another."""
+    hu = np.full((4, 64, 64), -1000, np.float32)
+    y, x = np.mgrid[:64, :64]
+    radius = np.hypot(y - 32, x - 40)
+    hu[:, radius < 22] = 30
+    hu[:, (radius < 20) & (radius > 17)] = 1000
+    hu[1][np.hypot(y - 30, x - 44) < 4] = 95  # nearly white in the window of -20 to 100 HU
+    hu[2][np.hypot(y - 10, x - 8) < 4] = 95
+    scan = Scan(hu, axial_affine((5, 1, 1), hu.shape))
+    recipe = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))
+
+    def answer(pictures):
+        picture = pictures[..., pictures.shape[-1] // 2]
+        return ModelOutput(((picture > 0.9) & (picture < 1)).astype(np.float32), np.full((len(pictures), 6), 0.3))
+
+    marked = {}
+    for within_skull in (False, True):
+        model = planted_model(replace(recipe, within_skull=within_skull), answer)
+        result = analyze(scan, Models(model, model))
+        marked[within_skull] = np.unique(np.argwhere(result.mask)[:, 0]).tolist()
+        assert (result.evidence.mask[2] > 0) is not within_skull
+        assert result.evidence.mask[1] > 0
+    assert marked == {False: [1, 2], True: [1]}
+
+
 def white_model():
     """Blood where a picture is white; the slice scores come from it too."""
     recipe = Recipe("r", "both", "unet2d", size=64, field="slice", neighbors=0, windows=("brain render",))

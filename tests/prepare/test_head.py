@@ -1,7 +1,7 @@
 import numpy as np
 
 from ich_lib.phantoms import phantom
-from ich_lib.prepare.head import Box, crop, head_box, uncrop
+from ich_lib.prepare.head import Box, crop, head_box, skull_regions, uncrop
 
 
 def skull(rows, columns, top, left, side):
@@ -23,6 +23,51 @@ def test_a_headrest_does_not_move_the_box():
     plain = head_box(hu)
     hu[:, 185:188, 20:200] = 400
     assert head_box(hu) == plain
+
+
+def plates(count=6, slices=3):
+    """An infant's round skull of radius 60 around (100, 110): plates of bone with wide sutures, filled with brain."""
+    y, x = np.mgrid[:200, :220]
+    radius, angle = np.hypot(y - 100, x - 110), np.arctan2(y - 100, x - 110)
+    hu = np.full((slices, 200, 220), -1000, np.float32)
+    hu[:, radius < 62] = 30
+    hu[:, (radius < 60) & (radius > 57) & (np.cos(count * angle) > -0.8)] = 700
+    return hu
+
+
+def test_a_skull_in_pieces_is_seen_whole():
+    """The largest plate is a sixth of the skull, whose side is 120; the box is 8 % wider."""
+    box = head_box(plates())
+    assert abs(box.side - 1.08 * 120) <= 4
+    assert abs(box.top + box.side / 2 - 100) <= 2
+    assert abs(box.left + box.side / 2 - 110) <= 2
+    back = head_box(plates()[:, :, ::-1])
+    assert back == Box(box.top, 220 - box.left - box.side, box.side)
+
+
+def test_blood_can_be_inside_the_skull_only():
+    """A hand with bones beside the head, and a headrest."""
+    hu = plates()
+    hu[:, 20:60, 5:25] = 40
+    hu[:, 30:50, 12:18] = 900
+    hu[:, 185:188, 20:200] = 400
+    inside = np.hypot(*(np.mgrid[:200, :220] - np.array([100, 110])[:, None, None]))
+    regions = skull_regions(hu)
+    assert regions[:, inside < 57].all()
+    assert not regions[:, inside > 64].any()
+    assert np.array_equal(skull_regions(hu[:, :, ::-1]), regions[:, :, ::-1])
+
+
+def test_a_slice_without_a_ring_of_bone_keeps_the_whole_head():
+    """Bone on one side only, as after a craniectomy; and no bone at all, as in a child's fontanelle."""
+    hu = plates()
+    hu[1][:, :130] = np.minimum(hu[1][:, :130], 30)
+    hu[1, 20:60, 5:25] = 40
+    hu[2] = np.minimum(hu[2], 30)
+    regions = skull_regions(hu)
+    assert regions[1, 100, 60]
+    assert not regions[1, 40, 15]
+    assert regions[2].all()
 
 
 def test_a_mirrored_scan_has_the_mirrored_box():
