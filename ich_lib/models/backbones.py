@@ -13,6 +13,7 @@ from keras import layers, ops
 from ich_lib.models.outputs import scores
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
+_MOST_MOMENTUM = 0.99  # of batch normalization in a training from random weights; the usual value of Keras
 _CAFFE_MEAN = (103.939, 116.779, 123.68)  # of ImageNet, BGR in 0 to 255
 
 
@@ -108,7 +109,9 @@ def backbone(
     features = BACKBONES[base](inputs)
     net = getattr(keras.applications, base)(include_top=False, weights=None, input_tensor=features)
     backbone_layers = [layer for layer in net.layers if layer.name not in ("picture", "bgr", "scaling")]
-    if weights is not None:
+    if weights is None:
+        _forget_faster(backbone_layers)
+    else:
         _copy_weights(_pretrained(base, weights), backbone_layers)
     _freeze(backbone_layers, trainable, base)
     x = layers.Activation("linear", name="features")(net.output)  # (n, y / 32, x / 32, k)
@@ -143,6 +146,17 @@ def _copy_weights(source: list, target: list) -> None:
     )
     for source_layer, target_layer in zip(source, target, strict=True):
         target_layer.set_weights(source_layer.get_weights())
+
+
+def _forget_faster(backbone_layers: list) -> None:
+    """Let batch normalization learn its statistics within some hundred steps.
+
+    MobileNetV2's keeps 0.999 of them at every step. After 500 steps from random weights they were still mostly the
+    initial ones, and the network gave every slice the same score (slice AUC 0.495, training loss 0.43).
+    """
+    for layer in backbone_layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, _MOST_MOMENTUM)
 
 
 def _freeze(backbone_layers: list, trainable: str, base: str) -> None:

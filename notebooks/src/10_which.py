@@ -504,7 +504,7 @@ for patient in ("066", "084", "099"):
 # Its slice AUC (0.82) is above that of the height alone (0.71), so it learned something about the pictures. But it
 # finds none of the 16 bleeding slices of 066 and 084, and calls 11 of the 29 clean slices of 099. An AUC measures only
 # the ranking of slices, and a user needs decisions. Only one slice in eight bleeds, so a weak model with calibrated
-# scores seldom reaches 0.5. The library's U-Net also learned from outlines. Its slice AUC is 0.94 on the same folds.
+# scores seldom reaches 0.5. The library's U-Net also learned from outlines. Its slice AUC is 0.95 on the same folds.
 #
 # ## Break it: another hospital, another prevalence
 # **Predict:** what is the accuracy of the answer "never" in a hospital where every fifth slice bleeds, and where every

@@ -377,7 +377,7 @@ def test_the_page_opens_with_the_notice_and_a_sample_read_and_outlined_at_its_pl
     assert outline.sum() > 100
     assert (outline & near).sum() > 0.6 * outline.sum()  # of a real head: this model marks more than the blood in it
     assert site.inner_text(".credit").startswith("CT-ICH 1.0.0, CC BY 4.0: Hssayeni")
-    assert "Partly found: the model calls 11 of 12 bleeding slices, and 2 of 17" in site.inner_text(".origin")
+    assert "Found: the model calls 12 of 12 bleeding slices, and 2 of 17" in site.inner_text(".origin")
 
 
 TEXTS = """() => {
