@@ -30,10 +30,12 @@ import nbformat
 HERE = Path(__file__).parent
 PACKED = HERE.parent / "ich_lib" / "course" / "lessons.zip"  # the learner's copies, for `ich course start`
 PYPROJECT = HERE.parent / "pyproject.toml"
+SYSTEMS = HERE.parent / "docs" / "five-systems.md"  # a heading "System 002" for each published system
 _REPOSITORY = re.compile(r'^(Repository = ")([^"]*)(")$', re.M)
 _UNPUBLISHED = "/OWNER/"  # in pyproject.toml, as long as nobody has published the project
 _HINT = re.compile(r"^\*(Hint|Second hint):\* (.*?)(?=\n\n|\Z)", re.M | re.S)
 _APART = re.compile(rf"<details>.*?</details>|\*\*Sources\*\*.*|{_HINT.pattern}", re.M | re.S)
+_SYSTEM = re.compile(r"\b[Ss]ystems? (00\d)(?: and (00\d))?")
 _WORD = re.compile(r"\S*[^\W_]\S*")
 _KERAS = re.compile(
     r"\bkeras\b|ich_lib\.(training\.(train|loop)|models\.(builders|losses)|prediction\.export|explanation)\b"
@@ -108,6 +110,11 @@ def notebook(lesson: Lesson, *, solved: bool, repository: str, version: str):
             cell.source = _folded(last, cell.source)
         cells.append(cell)
     cells[0].source = _with_badge(cells[0].source, lesson.name, repository, version)
+    if systems := published_systems(lesson):
+        folder = "../../docs" if solved else "../docs"
+        if is_published(repository):
+            folder = f"{repository}/blob/v{version}/docs"
+        cells[-1].source += _with_rows(systems, f"{folder}/{SYSTEMS.name}")
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"
     page = nbformat.v4.new_notebook(
@@ -116,6 +123,20 @@ def notebook(lesson: Lesson, *, solved: bool, repository: str, version: str):
     )
     nbformat.validate(page)
     return page
+
+
+def published_systems(lesson: Lesson) -> list[str]:
+    """Numbers of the published systems that a lesson speaks of, such as "002"."""
+    text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    return sorted({number for found in _SYSTEM.findall(text) for number in found if number})
+
+
+def _with_rows(systems: list[str], page: str) -> str:
+    links = ", ".join(f"[system {number}]({page}#system-{number})" for number in systems)
+    return (
+        f"\n\n**The published systems** Their networks, trained here and judged by patients whom they never saw, beside "
+        f"what was claimed: {links}."
+    )
 
 
 def is_published(repository: str) -> bool:
@@ -192,23 +213,32 @@ def was_run(path: Path) -> bool:
     return any(cell.outputs or cell.execution_count for cell in code)
 
 
+def copies(files: dict[Path, str]) -> dict[str, bytes]:
+    """What a learner's folder gets: the notebooks, and below docs/ the page that they link to, with its pictures."""
+    notebooks = {
+        path.name: text.replace("](../docs/", "](docs/").encode()
+        for path, text in sorted(files.items())
+        if path.parent == HERE
+    }
+    page = [SYSTEMS, *sorted(SYSTEMS.parent.glob(f"{SYSTEMS.stem}*.png"))]
+    return notebooks | {f"docs/{path.name}": path.read_bytes() for path in page}
+
+
 def pack(files: dict[Path, str]) -> bytes:
-    """The learner's notebooks as one zip, the same bytes for the same texts."""
+    """The copies as one zip, the same bytes for the same texts."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
-        for path, text in sorted(files.items()):
-            if path.parent == HERE:
-                folder.writestr(zipfile.ZipInfo(path.name), text.encode(), zipfile.ZIP_DEFLATED, 9)
+        for name, content in copies(files).items():
+            folder.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
     return packed.getvalue()
 
 
 def is_packed(files: dict[Path, str]) -> bool:
-    """Whether the zip of the package holds these very notebooks."""
+    """Whether the zip of the package holds these very copies."""
     if not PACKED.exists():
         return False
     with zipfile.ZipFile(PACKED) as folder:
-        held = {name: folder.read(name).decode() for name in folder.namelist()}
-    return held == {path.name: text for path, text in files.items() if path.parent == HERE}
+        return {name: folder.read(name) for name in folder.namelist()} == copies(files)
 
 
 def _write(files: dict[Path, str]) -> None:

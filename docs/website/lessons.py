@@ -136,7 +136,7 @@ def page(notebook, folder: Path, *, was_run: bool) -> str:
         if cell.cell_type == "markdown":
             headings = re.findall(r"^#+ (.+)$", cell.source, re.M)
             heading = headings[-1] if headings else heading
-            text.append(flavored(cell.source))
+            text.append(flavored(cell.source.replace("](../../docs/", "](../docs/")))  # from notebooks/solved
         else:
             text.append(_code(cell))
             text += _outputs(cell, folder, f"{number:03}", heading)

@@ -6,17 +6,22 @@ from zipfile import ZipFile
 
 from ich_lib.course.progress import Progress
 
-LESSONS = Path(__file__).with_name("lessons.zip")  # the learner's notebooks, packed by notebooks/build.py
+LESSONS = Path(__file__).with_name("lessons.zip")  # the learner's copies, packed by notebooks/build.py
 _OLD_PREFIX = "before-reset-"
 
 
-def _packed() -> Mapping[str, bytes]:
+def _packed() -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+    """The lessons, and the documents that they link to."""
     with ZipFile(LESSONS) as packed:
-        return {name: packed.read(name) for name in sorted(packed.namelist())}
+        files = {name: packed.read(name) for name in sorted(packed.namelist())}
+    lessons = {name: content for name, content in files.items() if name.endswith(".ipynb")}
+    return lessons, {name: content for name, content in files.items() if name not in lessons}
 
 
 def start_course(folder: str | Path) -> tuple[list[str], list[str]]:
-    """Copy the lessons to a folder of one's own. A file that is there already stays as it is.
+    """Copy the lessons to a folder of one's own. A lesson that is there already stays as it is.
+
+    The documents that lessons link to are copied to its folder docs.
 
     Args:
         folder: made where it is missing.
@@ -31,12 +36,12 @@ def start_course(folder: str | Path) -> tuple[list[str], list[str]]:
         ('01_numbers.ipynb', [])
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    packed = _packed()
-    existing_lessons = [name for name in packed if (folder / name).exists()]
-    copied = [name for name in packed if name not in existing_lessons]
-    for name in copied:
-        (folder / name).write_bytes(packed[name])
+    lessons, documents = _packed()
+    existing_lessons = [name for name in lessons if (folder / name).exists()]
+    copied = [name for name in lessons if name not in existing_lessons]
+    for name, content in {**{name: lessons[name] for name in copied}, **documents}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     return copied, existing_lessons
 
 
@@ -53,16 +58,16 @@ def reset_lesson(number: int, folder: str | Path) -> tuple[Path, Path | None]:
     Raises:
         ValueError: if there is no such lesson.
     """
-    packed = _packed()
-    name = next((name for name in packed if name.startswith(f"{number:02d}_")), None)
+    lessons, _ = _packed()
+    name = next((name for name in lessons if name.startswith(f"{number:02d}_")), None)
     if name is None:
-        last = max(int(name[:2]) for name in packed)
+        last = max(int(name[:2]) for name in lessons)
         raise ValueError(f"There is no lesson {number}; they run from 0 to {last}.")
     path, old = Path(folder) / name, None
     if path.exists():
         old = _free_name(path.with_name(_OLD_PREFIX + name))
         path.rename(old)
-    path.write_bytes(packed[name])
+    path.write_bytes(lessons[name])
     return path, old
 
 

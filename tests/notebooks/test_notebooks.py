@@ -11,6 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from ich_lib.course.place import start_course
+from ich_lib.evaluation.systems import SYSTEMS
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 FULL = os.environ.get("ICH_LESSONS") == "full"
 PUBLISHED = "https://github.com/someone/project"
@@ -87,6 +90,24 @@ def test_a_notebook_that_was_edited_by_hand_or_lost_its_source_is_noticed(monkey
         (tmp_path / f"{name}.ipynb").write_text(text)
     built = {tmp_path / f"{name}.ipynb": "as made" for name in ("a", "b", "lost")}
     assert build.stale(built) == ["b.ipynb", "lost.ipynb", "old.ipynb"]
+
+
+def test_a_lesson_links_to_the_rows_of_the_systems_it_speaks_of(tmp_path):
+    """From the notebooks, the solved ones and a learner's own folder, each link leads to a heading that exists."""
+    start_course(tmp_path)
+    links = {}
+    for lesson in LESSONS:
+        for folder in (build.HERE, build.HERE / "solved", tmp_path):
+            book = nbformat.read(folder / f"{lesson.name}.ipynb", as_version=4)
+            found = re.findall(r"\]\(([^)]*five-systems\.md)#system-(\d+)\)", book.cells[-1].source)
+            assert [number for _, number in found] == build.published_systems(lesson)
+            for page, number in found:
+                assert f"\n## System {number}\n" in (folder / page).read_text()
+            links[int(lesson.name[:2])] = {number for _, number in found}
+    published = build.notebook(LESSONS[5], solved=False, repository=PUBLISHED, version="1.2")
+    assert f"]({PUBLISHED}/blob/v1.2/docs/five-systems.md#system-" in published.cells[-1].source
+    for number, (_, lessons) in SYSTEMS.items():
+        assert {lesson for lesson, systems in links.items() if number in systems} >= set(lessons)
 
 
 def test_a_figure_of_the_library_is_a_picture_where_nobody_called_pyplot():
