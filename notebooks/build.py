@@ -134,7 +134,7 @@ def published_systems(lesson: Lesson) -> list[str]:
 def _with_rows(systems: list[str], page: str) -> str:
     links = ", ".join(f"[system {number}]({page}#system-{number})" for number in systems)
     return (
-        f"\n\n**The published systems** Their networks, trained here and judged by patients whom they never saw, beside "
+        "\n\n**The published systems** Their networks, trained here and judged by patients whom they never saw, beside "
         f"what was claimed: {links}."
     )
 
