@@ -146,8 +146,15 @@ def systems_page(trainings: Mapping[str, Training], curves: str, boxes: str) -> 
         claims = [claim for claim in CLAIMS if claim.system == system]
         title, lessons = SYSTEMS[system]
         about = f"{title}. Lessons that re-enact its faults: {listed(map(str, lessons))}."
-        parts = (f"## System {system}", about, _claim_table(claims), _result_table(claims, trainings))
-        sections.append("\n\n".join((*parts, *filter(None, [_changes(claims, trainings)]))))
+        parts = (
+            f"## System {system}",
+            about,
+            _claim_table(claims),
+            _result_table(claims, trainings),
+            _changes(claims, trainings),
+            _reasons(claims, trainings),
+        )
+        sections.append("\n\n".join(filter(None, parts)))
     sections += [
         f"## Learning curves\n\nLoss on the training side, epoch by epoch.\n\n![learning curves]({curves})",
         _leak_table(trainings),
@@ -249,6 +256,13 @@ def _changes(claims: Sequence[Claim], trainings: Mapping[str, Training]) -> str:
                 ]
                 lines.append(f"- `{name}`: {listed(changed) if changed else 'nothing'}.")
     return "What is changed in the published settings, to fit two CPU cores:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _reasons(claims: Sequence[Claim], trainings: Mapping[str, Training]) -> str:
+    """Why networks do not work, as a list; empty if all do."""
+    names = [claim.recipe + end for claim in claims for end in ("", FIXED)]
+    lines = [f"- `{name}`: {reason}." for name in names if name in trainings and (reason := trainings[name].reason)]
+    return "Why a network does not work, by its learning curve:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _setting(name: str, recipe: Recipe) -> str:

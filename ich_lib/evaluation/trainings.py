@@ -12,6 +12,8 @@ from ich_lib.measures.report import Report
 from ich_lib.models.run import HISTORY, RECIPE, SPLIT, Epoch, Run, fold_runs, is_run, open_run
 
 REPORT = "report.json"
+_OVERFITTED = 1.5  # times the loss in training is the loss on held-out patients
+_FALLING = 0.98  # of the loss at three quarters of a training is less at its end, if it still falls
 STAGE = "-stage"  # NAME-stage1, NAME-stage2, ... hold the trainings whose weights NAME started from, in this order
 LEAST_DICE, LEAST_AUC = 0.20, 0.75  # of a network that works: Dice per subject, or slice AUC of any bleeding
 
@@ -88,6 +90,24 @@ class Training:
         )
         minutes = sum(run.minutes / len(runs) for runs in stages for run in runs)
         return f"{size}; {slices}; {minutes:.0f}"
+
+    @property
+    def reason(self) -> str:
+        """Why it does not work, as far as its learning curve shows; empty if it works."""
+        epochs = self.history()
+        if self.works or not epochs:
+            return ""
+        first, last = epochs[0].loss, epochs[-1].loss
+        held_out = [epoch for epoch in epochs if epoch.val_loss is not None]
+        if held_out and (late := held_out[-1]).val_loss > _OVERFITTED * late.loss:
+            return (
+                f"it overfits: after epoch {late.epoch} the loss is {late.loss:.2f} in training and "
+                f"{late.val_loss:.2f} on the held-out patients"
+            )
+        earlier = epochs[int(len(epochs) * 0.75) - 1].loss
+        if last < _FALLING * earlier:
+            return f"it is trained for too short a time: the loss was still falling, from {first:.2f} to {last:.2f}"
+        return f"the loss stopped falling, from {first:.2f} to {last:.2f}"
 
     def history(self) -> list[Epoch]:
         """The epochs of the first run and of its earlier stages, counted through."""

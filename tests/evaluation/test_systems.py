@@ -185,6 +185,31 @@ def test_two_third_channels_are_compared_seed_by_seed(tmp_path):
     ) in page
 
 
+@pytest.mark.parametrize(
+    ("lines", "auc", "reason"),
+    [
+        (
+            ("1,0.9,,1,1", "2,0.1,0.8,1,1"),
+            0.5,
+            "it overfits: after epoch 2 the loss is 0.10 in training and 0.80 on the",
+        ),
+        (
+            ("1,0.9,,1,1", "2,0.5,,1,1", "3,0.3,,1,1", "4,0.2,,1,1"),
+            0.5,
+            "the loss was still falling, from 0.90 to 0.20",
+        ),
+        (("1,0.9,,1,1", "2,0.5,,1,1", "3,0.2,,1,1", "4,0.2,,1,1"), 0.5, "the loss stopped falling, from 0.90 to 0.20"),
+        (("1,0.9,,1,1", "2,0.1,0.8,1,1"), 0.8, None),
+    ],
+)
+def test_a_network_that_does_not_work_has_a_reason_from_its_learning_curve(tmp_path, lines, auc, reason):
+    run_folder(tmp_path / "alexnet-004", replace(recipe("alexnet-004"), task="classify"), lines=lines, finished=True)
+    write_report(tmp_path / "alexnet-004", replace(report([line("a")]), slice_auc_any=figure(auc), folds=0))
+    page = systems_page(read_trainings(tmp_path), "c.png", "b.png")
+    assert ("Why a network does not work" in page) is (reason is not None)
+    assert reason is None or f"- `alexnet-004`: {reason}" in page.replace("it is trained for too short a time: ", "")
+
+
 def test_a_folder_without_an_evaluated_training_says_how_to_make_one(tmp_path):
     run_folder(tmp_path / "unet2d-000", finished=True)
     with pytest.raises(FileNotFoundError, match=r"holds no evaluated training\. Make some: python -m ich_lib train"):
