@@ -111,7 +111,9 @@ class Run:
     def slices_used(self) -> str:
         """How many slices training has used so far, or how often all of them, in words."""
         recipe, epochs = self.recipe, len(self.history())
-        return f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}" if recipe.steps else f"all, {epochs} times"
+        if recipe.steps:
+            return f"{epochs * recipe.steps * recipe.batch * recipe.depth:,}"
+        return f"{'all' if recipe.sampling == 'natural' else 'all with blood and as many without'}, {epochs} times"
 
     @property
     def state(self) -> str:
