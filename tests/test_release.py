@@ -85,9 +85,9 @@ def test_a_release_writes_three_files_commits_them_and_tags(checkout, monkeypatc
         "cff-version: 1.2.0\nversion: 0.8.0\ndate-released: 2027-01-31\n"
     )
     assert "## 0.8.0 (2027-01-31)\n" in (checkout / "CHANGELOG.md").read_text()
-    told = lambda *command: subprocess.run(["git", *command], cwd=checkout, capture_output=True, text=True, check=True)  # noqa: E731
-    assert told("tag").stdout == "v0.8.0\n"
-    assert told("status", "--porcelain").stdout == ""
+    git = lambda *command: subprocess.run(["git", *command], cwd=checkout, capture_output=True, text=True, check=True)  # noqa: E731
+    assert git("tag").stdout == "v0.8.0\n"
+    assert git("status", "--porcelain").stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def _downloads() -> dict:
 
 def _work() -> dict:
     """The line of status, both viewers, and where their masks differ."""
-    with gr.Row(elem_id="told"):
+    with gr.Row(elem_id="progress"):
         status = gr.HTML("", html_template="<div id='status' aria-live='polite'>${value}</div>")
         stop = gr.Button(word("stop"), size="sm", visible=False, elem_id="stop")
     studies = _html(viewer.studies_html())

@@ -528,7 +528,7 @@ def test_by_keys_alone_one_goes_past_the_rail_to_a_slice_with_blood_and_measures
         page.keyboard.press("Home")
         assert where(page).startswith("Slice 1 of")
         page.keyboard.press("b")  # the first slice with blood, and a region in the middle of it
-        assert "blood marked" in page.inner_text(".seen")
+        assert "blood marked" in page.inner_text(".score")
         page.keyboard.press("g")
         for key in ("Shift+ArrowRight", "Shift+ArrowDown") * 10:
             page.keyboard.press(key)
@@ -822,9 +822,9 @@ def test_a_stop_that_comes_after_the_answer_leaves_it(problem, monkeypatch):
     monkeypatch.setattr(session, "read_and_analyze", steps)
     reading = answers.upload((["scan.nii"], turns.next()), None, "", turns)
     next(reading)
-    told = next(reading)
+    update = next(reading)
     word, button = answers.stop(turns)
-    assert word == told.get("status", "")
+    assert word == update.get("status", "")
     assert not button.visible
     assert [answer["status"] for answer in reading] == ([] if problem else [""])
 

@@ -273,10 +273,10 @@ def test_on_a_phone_a_refusal_is_seen_and_covers_no_picture(browser, server, tmp
     (tmp_path / "scan.dcm").write_text("dear diary")
     with visit(browser, server, "narrow") as page:
         page.set_input_files("#files input[type=file]", tmp_path / "scan.dcm")
-        told = page.get_by_text("looks like plain text").first
-        told.wait_for()
+        notice = page.get_by_text("looks like plain text").first
+        notice.wait_for()
         page.evaluate(SETTLE)
-        box, picture = told.bounding_box(), page.locator(".picture").bounding_box()
+        box, picture = notice.bounding_box(), page.locator(".picture").bounding_box()
         assert 0 <= box["y"] <= box["y"] + box["height"] <= min(picture["y"], SIZES["narrow"]["height"])
 
 

@@ -350,7 +350,7 @@ import sys, gradio
 sys.path.insert(0, ".")
 import app
 blocks = gradio.Blocks
-gradio.Blocks = lambda **told: blocks(**{**told, "delete_cache": told["delete_cache"] and (1, 8)})
+gradio.Blocks = lambda **options: blocks(**{**options, "delete_cache": options["delete_cache"] and (1, 8)})
 sys.exit(app.main())
 """
 

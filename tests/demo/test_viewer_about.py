@@ -34,9 +34,9 @@ def test_a_published_network_is_told_with_its_system_and_its_figures_of_one_fold
     }
 
 
-@pytest.mark.parametrize(("folds", "told"), [([0], [1, 5]), ([0, 1, 2, 3, 4], [5, 5]), (3, [1, 5]), (None, None)])
-def test_as_many_folds_are_told_as_were_measured(folds, told):
-    assert about_model(models("unet-both", dice_per_subject=DICE, folds=folds))["folds"] == told
+@pytest.mark.parametrize(("folds", "expected"), [([0], [1, 5]), ([0, 1, 2, 3, 4], [5, 5]), (3, [1, 5]), (None, None)])
+def test_as_many_folds_are_stated_as_were_measured(folds, expected):
+    assert about_model(models("unet-both", dice_per_subject=DICE, folds=folds))["folds"] == expected
 
 
 def test_a_network_that_scores_slices_only_has_no_dice():

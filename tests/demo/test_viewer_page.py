@@ -342,7 +342,7 @@ def test_shift_and_arrows_move_the_point_from_the_middle_and_tell_it(page):
         page.keyboard.press(f"Shift+{key}")
     output = f"{result().scan.hu[3, 28, 41]:.0f} HU, blood 0.00"
     assert page.inner_text(".point") == output
-    assert page.text_content(".told") == output
+    assert page.text_content(".announcement") == output
     assert where(page) == "Slice 4 of 5"
 
 
@@ -735,7 +735,7 @@ def test_doubt_is_told_in_a_sentence_marked_on_the_chart_and_said_of_the_slice(p
     orange = (np.abs(strip[..., :3].astype(int) - (0xE6, 0x9F, 0x00)).max(axis=2) < 20).any(axis=0)
     assert [bool(orange[int((k + 0.5) * len(orange) / 5)]) for k in range(5)] == [False, True, True, False, False]
     page.fill(".position", "2")
-    assert page.inner_text(".seen") == "any bleeding 80 %, blood marked, model unsure"
+    assert page.inner_text(".score") == "any bleeding 80 %, blood marked, model unsure"
     assert page.is_visible(".with-doubt")
 
 

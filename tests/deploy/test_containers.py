@@ -35,11 +35,11 @@ def test_hadolint_has_nothing_to_say(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_container_is_pinned_unprivileged_healthy_and_writes_to_one_folder(check, path):
     lines = check.steps(path)
-    told = dict(lines)
-    assert re.fullmatch(r"python:3\.12-slim-bookworm@sha256:[0-9a-f]{64}", told["FROM"])
-    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", told["USER"])
-    assert f":{told['EXPOSE']}/" in told["HEALTHCHECK"]
-    assert f'"{told["EXPOSE"]}"' in told["CMD"]
+    settings = dict(lines)
+    assert re.fullmatch(r"python:3\.12-slim-bookworm@sha256:[0-9a-f]{64}", settings["FROM"])
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", settings["USER"])
+    assert f":{settings['EXPOSE']}/" in settings["HEALTHCHECK"]
+    assert f'"{settings["EXPOSE"]}"' in settings["CMD"]
     places = re.findall(r"=(/\S+)", " ".join(rest for word, rest in lines if word == "ENV"))
     assert len(places) >= 4
     assert all(place.startswith("/tmp") for place in places)

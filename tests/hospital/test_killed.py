@@ -35,8 +35,8 @@ class Zygote:
     process: subprocess.Popen
     cache: str
 
-    def live(self, **told):
-        self.process.stdin.write(json.dumps({"dies": None, "cache": self.cache} | told) + "\n")
+    def live(self, **changes):
+        self.process.stdin.write(json.dumps({"dies": None, "cache": self.cache} | changes) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 

@@ -263,8 +263,8 @@ def multipart(paths, boundary="PLANTED"):
 def test_stow_keeps_a_study_and_tells_each_image(web, ledger, slices):
     answer = web.post("/studies", **multipart(slices))
     assert answer.status_code == 200
-    told = [item["00081155"]["Value"][0] for item in answer.json()["00081199"]["Value"]]
-    assert told == [str(dcmread(path).SOPInstanceUID) for path in slices]
+    stored = [item["00081155"]["Value"][0] for item in answer.json()["00081199"]["Value"]]
+    assert stored == [str(dcmread(path).SOPInstanceUID) for path in slices]
     assert len(ledger.images(series_of(slices))) == len(slices)
 
 

@@ -131,9 +131,11 @@ def test_the_report_tells_the_volume_and_six_probabilities(came_back, slices):
         if item.ValueType == "NUM"
     }
     codes = ("p-edh", "p-iph", "p-ivh", "p-sah", "p-sdh", "p-any")  # in the order of LABELS
-    told = {code: (pytest.approx(score, abs=1e-4), "1") for code, score in zip(codes, result.scan_scores, strict=True)}
+    expected = {
+        code: (pytest.approx(score, abs=1e-4), "1") for code, score in zip(codes, result.scan_scores, strict=True)
+    }
     assert numbers.pop("118565006") == (pytest.approx(result.volume_ml, abs=0.01), "mL")
-    assert numbers == told
+    assert numbers == expected
     comments = [
         item.TextValue
         for item in report.ContentSequence

@@ -126,12 +126,12 @@ class _Storage:
     """Pickle as PyTorch does: a persistent id takes the place of the numbers."""
 
     def __init__(self, kind, key, count):
-        self.told = ("storage", kind, key, "cpu", count, None)
+        self.location = ("storage", kind, key, "cpu", count, None)
 
 
 class _Pickler(pickle.Pickler):
     def persistent_id(self, item):
-        return item.told if isinstance(item, _Storage) else None
+        return item.location if isinstance(item, _Storage) else None
 
 
 def write_old_form(path, pickled, storages):

@@ -43,7 +43,7 @@ def codes(scan, ood=None):
     return {doubt.code: doubt.refuses for doubt in find_doubts(scan, measure_head(scan), ood)}
 
 
-def told(scan, **header):
+def with_header(scan, **header):
     return replace(scan, acquisition=Acquisition(**header))
 
 
@@ -65,16 +65,16 @@ def told(scan, **header):
     ],
 )
 def test_what_a_header_says_of_a_whole_head(head, header, expected):
-    assert codes(told(head, **header)) == expected
+    assert codes(with_header(head, **header)) == expected
 
 
 def test_another_part_of_the_body_refuses_where_no_head_is_seen():
-    chest = told(body("chest", slices=4, pixels=64), body_part="chest", diameter_mm=400)
+    chest = with_header(body("chest", slices=4, pixels=64), body_part="chest", diameter_mm=400)
     assert codes(chest) == {"other part": True, "no skull": True, "wide field": False}
 
 
 def test_the_doubts_that_refuse_come_first(head):
-    found = find_doubts(told(head, kernel="sharp", contrast=True), measure_head(head), None)
+    found = find_doubts(with_header(head, kernel="sharp", contrast=True), measure_head(head), None)
     assert [doubt.refuses for doubt in found] == [True, False]
 
 
@@ -164,8 +164,8 @@ def test_a_lone_slice_without_a_ring_is_believed_where_the_header_says_head():
     """Slices below the brain and at the vertex show no closed skull."""
     slice_of = Scan(np.full((1, 64, 64), 30, np.float32), axial_affine((5, 3, 3), (1, 64, 64)))
     assert any(codes(slice_of).values())
-    assert not any(codes(told(slice_of, body_part="head")).values())
-    assert any(codes(told(replace(slice_of, hu=np.repeat(slice_of.hu, 4, axis=0)), body_part="head")).values())
+    assert not any(codes(with_header(slice_of, body_part="head")).values())
+    assert any(codes(with_header(replace(slice_of, hu=np.repeat(slice_of.hu, 4, axis=0)), body_part="head")).values())
 
 
 def test_where_hu_are_unknown_the_anatomy_is_not_asked_for():

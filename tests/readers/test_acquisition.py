@@ -40,9 +40,9 @@ def test_nothing_of_a_header_is_passed_on_as_it_stands():
     header = Dataset()
     with disable_value_validation():
         header.BodyPartExamined, header.ConvolutionKernel, header.Modality = "MILLER^ANNA", "Miller", "MILLER"
-    told = acquisition_of(header)
-    assert "miller" not in repr(told).lower()
-    assert (told.body_part, told.kernel, told.modality) == ("", "", "other")
+    acquisition = acquisition_of(header)
+    assert "miller" not in repr(acquisition).lower()
+    assert (acquisition.body_part, acquisition.kernel, acquisition.modality) == ("", "", "other")
 
 
 @pytest.mark.parametrize(

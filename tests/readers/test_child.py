@@ -34,7 +34,7 @@ def fresh(tmp_path_factory, monkeypatch):
 def strange(monkeypatch):
     """A child process whose reader misbehaves as requested if a file is called "evil"."""
 
-    def told(code, before=""):
+    def set_code(code, before=""):
         body = f"""
 import os, sys, time
 {before}
@@ -50,7 +50,7 @@ child.serve()
 """
         monkeypatch.setattr(child, "_COMMAND", [sys.executable, "-c", body])
 
-    return told
+    return set_code
 
 
 @pytest.fixture

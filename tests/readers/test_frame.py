@@ -253,14 +253,14 @@ def test_a_folder_around_all_files_makes_no_masks_of_them(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("told", "chosen"), [("brain", "brain_window"), ("bone", "bone_window"), ("subdural", "Subdural")]
+    ("name", "chosen"), [("brain", "brain_window"), ("bone", "bone_window"), ("subdural", "Subdural")]
 )
-def test_of_folders_of_windows_one_is_read(tmp_path, told, chosen):
+def test_of_folders_of_windows_one_is_read(tmp_path, name, chosen):
     views = {"brain_window": (40, 80), "bone_window": (600, 2800), "Subdural": (80, 200)}
     for folder, view in views.items():
         for k in (18, 19):
             save(tmp_path / folder / f"{k}.png", gray(k, *view))
-    scan = read(tmp_path, window=told)
+    scan = read(tmp_path, window=name)
     assert len(scan.hu) == 2
     level, width = views[chosen]
     np.testing.assert_allclose(

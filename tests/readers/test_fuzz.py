@@ -77,11 +77,11 @@ def ends_in_a_scan_or_a_sentence(path) -> None:
     try:
         scan = read(path)
     except ReadError as problem:
-        told = str(problem)
+        answer = str(problem)
     else:
-        told = "A scan of numbers." if np.isfinite(scan.hu).all() else ""
-    assert len(told) > 15
-    assert told.endswith((".", ")"))
+        answer = "A scan of numbers." if np.isfinite(scan.hu).all() else ""
+    assert len(answer) > 15
+    assert answer.endswith((".", ")"))
 
 
 @cache

@@ -268,9 +268,9 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(("name", "pack", "how"), NUMBERS.values(), ids=NUMBERS.keys())
-@pytest.mark.parametrize("told", [None, "brain"])
-def test_pixels_that_are_ct_numbers_are_hu_whatever_window_is_told(tmp_path, name, pack, how, told):
-    scan = read(save(tmp_path / name, pack(noisy())), window=told)
+@pytest.mark.parametrize("chosen", [None, "brain"])
+def test_pixels_that_are_ct_numbers_are_hu_whatever_window_is_chosen(tmp_path, name, pack, how, chosen):
+    scan = read(save(tmp_path / name, pack(noisy())), window=chosen)
     np.testing.assert_allclose(scan.hu[0], noisy().clip(-1000 if how == "HU + 1000" else -1024), atol=0.01)
     assert scan.hu_known
     assert not scan.spacing_known

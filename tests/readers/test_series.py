@@ -226,9 +226,9 @@ def test_a_series_that_cannot_be_read_gives_way_to_the_next(tmp_path, odd):
 def test_what_could_not_be_read_and_why_is_told_in_words_of_no_place(tmp_path):
     store(tmp_path, "A", hu=np.full((18, 24, 20), -1000.0), **NATIVE)
     store(tmp_path, "B", SeriesDescription="Bone", ConvolutionKernel="H70h")
-    told = note(read(tmp_path), "Could not be read")
-    assert told.startswith('Could not be read: series 1 of 2, "Head 5.0 H31s". ')
-    assert "shows nothing: every voxel is -1000" in told
+    sentence = note(read(tmp_path), "Could not be read")
+    assert sentence.startswith('Could not be read: series 1 of 2, "Head 5.0 H31s". ')
+    assert "shows nothing: every voxel is -1000" in sentence
 
 
 def test_a_damaged_file_of_a_study_is_left_out_and_counted(tmp_path):

@@ -70,13 +70,15 @@ def test_a_slightly_different_window_may_pass_and_the_note_tells_by_how_much_hu_
 ):
     name = "bone" if other[1] > 1000 else "subdural"
     scan = read(write(tmp_path, {"brain": (level, width), name: other}))
-    told = [float(text.split("up to ")[1].rstrip(".")) for text in scan.notes if "a slightly different window" in text]
-    assert len(told) == scan.hu_known
+    errors = [
+        float(text.split("up to ")[1].rstrip(".")) for text in scan.notes if "a slightly different window" in text
+    ]
+    assert len(errors) == scan.hu_known
     if "brain (40/80)" in notes(scan):
-        assert told == [18 if name == "bone" else 10]
-    if told:
+        assert errors == [18 if name == "bone" else 10]
+    if errors:
         inside = np.abs(case().scan.hu[SLICES[0]] - level) < width / 2 - 2
-        assert np.abs(scan.hu[0] - case().scan.hu[SLICES[0]])[inside].max() <= told[0]
+        assert np.abs(scan.hu[0] - case().scan.hu[SLICES[0]])[inside].max() <= errors[0]
 
 
 def test_jpg_pictures_of_the_usual_windows_are_not_taken_for_those_of_ct_ich(tmp_path):

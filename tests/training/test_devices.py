@@ -68,8 +68,8 @@ def stepped(n, name, truth):
         return [loss, *(float(w) for w in np.concatenate([w.ravel() for w in model.get_weights()]))]
 half = (np.random.default_rng(1).random((2, 8, 8, 1)) < 0.3).astype("float32")
 truth = np.concatenate([half, half])
-told = {name: [stepped(n, name, truth) for n in (1, 2)] for name in ("tversky", "dice_bce", "slice_dice_bce")}
-print(json.dumps(told))
+losses = {name: [stepped(n, name, truth) for n in (1, 2)] for name in ("tversky", "dice_bce", "slice_dice_bce")}
+print(json.dumps(losses))
 """
 
 

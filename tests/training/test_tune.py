@@ -47,11 +47,11 @@ def trials(monkeypatch):
     settings."""
     recipes = []
 
-    def told(recipe, slices, folder, split):
+    def recorded(recipe, slices, folder, split):
         recipes.append((folder.name, recipe))
         return 1 - abs(np.log10(recipe.learning_rate) + 2), 2.0
 
-    monkeypatch.setattr(tuning, "_run_trial", told)
+    monkeypatch.setattr(tuning, "_run_trial", recorded)
     return recipes
 
 

@@ -317,13 +317,13 @@ def own(tmp_path_factory, models):
     return store.path, write_report(folder, output)
 
 
-def own_page(run, data, told=""):
+def own_page(run, data, report_path=""):
     app = run_script(CASES)
     app.segmented_control(key="cases whose").set_value("My own run and data").run()
     app.text_input(key="cases run").set_value(str(run)).run()
     app.text_input(key="cases data").set_value(str(data)).run()
-    if told:
-        app.text_input(key="cases report").set_value(str(told)).run()
+    if report_path:
+        app.text_input(key="cases report").set_value(str(report_path)).run()
     assert not app.exception
     return app
 

@@ -6,9 +6,9 @@ const memory = { language: preferred(), counted: "", counts: null, waiting: 0 };
 const say = (key, values) => wordIn(memory.language, key, values);
 
 function pair() {
-  const shown = [...(window.ichViewers ?? [])].filter((one) => one.root.isConnected && one.root.checkVisibility());
-  shown.sort((a, b) => (a.root.compareDocumentPosition(b.root) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
-  const [a, b] = shown, same = (one) => one.state.scan?.slices[one.state.scan.slices.length >> 1];
+  const visible = [...(window.ichViewers ?? [])].filter((one) => one.root.isConnected && one.root.checkVisibility());
+  visible.sort((a, b) => (a.root.compareDocumentPosition(b.root) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
+  const [a, b] = visible, same = (one) => one.state.scan?.slices[one.state.scan.slices.length >> 1];
   const ready = a && b && same(a) && same(a) === same(b) && [a, b].every((one) => one.state.scan.blood && one.state.scan.report.has_mask && one.state.frame && one.root.dataset.decoded === "all");
   return ready && a.root.dataset.slice === b.root.dataset.slice && a.state.plane === b.state.plane ? [a, b] : null;
 }
@@ -57,8 +57,8 @@ function count(a, b) {
     Object.assign(memory, { counted: key, counts });
   }
   const pixel = a.state.scan.pixel_ml, digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
-  const told = (n) => (pixel ? (n * pixel).toLocaleString(memory.language, digits) + " mL" : say("pixels", { n: Math.round(n) }));
-  ["only_first", "only_second", "both_models"].forEach((name, k) => (element.querySelectorAll("li span")[k].textContent = say(name, { ml: told(memory.counts[k]) })));
+  const volume = (n) => (pixel ? (n * pixel).toLocaleString(memory.language, digits) + " mL" : say("pixels", { n: Math.round(n) }));
+  ["only_first", "only_second", "both_models"].forEach((name, k) => (element.querySelectorAll("li span")[k].textContent = say(name, { ml: volume(memory.counts[k]) })));
 }
 
 function soon() {

@@ -2,7 +2,7 @@
 // the upload box like any file: browsers send files of a folder without their places in it, and then brain/1.jpg and bone/1.jpg are the same.
 
 const FILES = 5000, BYTES = 1e9; // stops a home folder before it is read; the reader has limits of its own
-const said = element.querySelector("p");
+const message = element.querySelector("p");
 let language = preferred();
 
 function speak() {
@@ -60,11 +60,11 @@ async function send(files, name) {
   const bytes = files.reduce((sum, [, file]) => sum + file.size, 0);
   const box = document.querySelector("#files input[type=file]");
   const say = (key, values) => wordIn(language, key, values);
-  said.textContent = !files.length ? say("folder_empty")
+  message.textContent = !files.length ? say("folder_empty")
     : files.length > FILES || bytes > BYTES ? say("folder_large", { n: files.length })
     : !box ? say("folder_busy")
     : "";
-  if (said.textContent) return;
+  if (message.textContent) return;
   hand([new File([await zipped(files)], (name || "folder") + ".zip", { type: "application/zip" })]);
 }
 
@@ -92,8 +92,8 @@ document.addEventListener("drop", async (event) => {
   event.stopPropagation();
   if (box) event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true }));
   if (isFolder) return send((await Promise.all(entries.map((entry) => walked(entry, "")))).flat(), entries[0].name);
-  said.textContent = document.querySelector("#files input[type=file]") ? "" : wordIn(language, "folder_busy");
-  if (!said.textContent) hand(files);
+  message.textContent = document.querySelector("#files input[type=file]") ? "" : wordIn(language, "folder_busy");
+  if (!message.textContent) hand(files);
 }, true);
 
 window.addEventListener(LANGUAGE, (event) => ((language = event.detail), speak()));

@@ -68,7 +68,7 @@ function goBlood(step) {
   if (!state.scan) return;
   const count = state.scan.slices.length, from = state.place.axial;
   const target = Array.from({ length: count }, (_, n) => (((from + step * (n + 1)) % count) + count) % count).find(hasBlood);
-  if (target === undefined) return (at(".told").textContent = say("no_blood_marked"));
+  if (target === undefined) return (at(".announcement").textContent = say("no_blood_marked"));
   if (state.plane !== "axial") show("axial");
   go(target);
 }
@@ -171,7 +171,7 @@ function redrawPlace() {
   drawMarks(state.frame);
 }
 
-// ---- the point whose HU are told
+// ---- the point whose HU are shown
 
 function spotAt(x, y) { // shares of the picture to [row, column] with their fractions
   const spot = inView(1, 1, state.frame).inverse().transformPoint(new DOMPoint(x, y));
@@ -202,7 +202,7 @@ function movePoint(down, right) {
   if (state.measuring) measureTo([state.probe[0] + 0.5, state.probe[1] + 0.5]);
   drawMarks(state.frame);
   tellPoint();
-  at(".told").textContent = at(".point").textContent;
+  at(".announcement").textContent = at(".point").textContent;
 }
 
 // ---- keys

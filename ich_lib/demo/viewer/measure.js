@@ -68,7 +68,7 @@ function measureText() {
 
 function tellMeasure() {
   at(".measured").textContent = measuredHere() && state.frame ? measureText() : "";
-  if (at(".measured").textContent) at(".told").textContent = at(".measured").textContent;
+  if (at(".measured").textContent) at(".announcement").textContent = at(".measured").textContent;
 }
 
 function drawMeasure(brush, matrix) {

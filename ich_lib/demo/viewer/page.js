@@ -47,8 +47,8 @@ function speakStatus(part) {
   const { say: key, values, refused } = part.dataset;
   const text = key ? say(key, values ? localized(JSON.parse(values)) : {}) : JSON.parse(refused)[language];
   if (part.textContent !== text) part.textContent = text;
-  if (part.matches(".wrong") && !part.shown) part.scrollIntoView({ block: "nearest" });
-  part.shown = true;
+  if (part.matches(".wrong") && !part.wasShown) part.scrollIntoView({ block: "nearest" });
+  part.wasShown = true;
 }
 
 // "1: Head, 10 slices, 12 mm apart, kernel H31s": the description is the hospital's, the rest is ours.
@@ -79,7 +79,7 @@ function speak() {
   document.documentElement.lang = language;
   document.title = say("title");
   for (const part of document.querySelectorAll("#head [data-say], #rail [data-say], #status [data-say], #status [data-refused]")) speakStatus(part);
-  for (const root of document.querySelectorAll("#rail, #told, #stop")) textsOf(root).forEach(speakText);
+  for (const root of document.querySelectorAll("#rail, #progress, #stop")) textsOf(root).forEach(speakText);
   for (const node of textsOf(document.querySelector("#series") ?? document.createElement("p"))) speakLine(node);
   for (const part of document.querySelectorAll("#rail input[aria-label], #rail [role=listbox][aria-label]")) speakLabel(part);
   for (const input of document.querySelectorAll("#picture-window input, #series input, #model input, #compare input")) speakInput(input);
@@ -87,10 +87,10 @@ function speak() {
 
 // A closed menu shows its choice in a field that cannot be typed in.
 function speakInput(input) {
-  if (input.value !== input.shown) input.english = input.value;
+  if (input.value !== input.wasShown) input.english = input.value;
   const key = keyOf.get(input.english), text = key ? say(key) : speakSeries(input.english ?? "");
   if (text && input.value !== text) input.value = text;
-  input.shown = input.title = input.value; // all of it, where the field is too short
+  input.wasShown = input.title = input.value; // all of it, where the field is too short
 }
 
 const words = (part) => part.querySelector("[data-testid='block-info'], [data-testid='block-label']").textContent.trim();
@@ -116,8 +116,8 @@ function tellStale() {
   const now = viewer?.state.threshold, isStale = Boolean(there && madeAt !== null && viewer && now !== madeAt);
   const text = isStale ? say("stale_files", { made: decimal(madeAt / 255), now: decimal(now / 255) }) : "";
   if (note.textContent !== text) note.textContent = text;
-  if (there && !note.shown) there.scrollIntoView({ block: "nearest" });
-  note.shown = Boolean(there);
+  if (there && !note.wasShown) there.scrollIntoView({ block: "nearest" });
+  note.wasShown = Boolean(there);
 }
 
 // ---- a file may be dropped anywhere
@@ -155,7 +155,7 @@ function start() {
   mend(rail);
   const changes = { subtree: true, childList: true, characterData: true, attributeFilter: ["name"] };
   const again = new MutationObserver(() => mend(rail));
-  for (const part of document.querySelectorAll("#rail, #told")) again.observe(part, changes);
+  for (const part of document.querySelectorAll("#rail, #progress")) again.observe(part, changes);
   new MutationObserver(speak).observe(document.querySelector("#work"), { childList: true, attributes: true, subtree: false });
   window.addEventListener(LANGUAGE, (event) => ((language = event.detail), mend(rail)));
   window.addEventListener("ich-drawn", tellStale);

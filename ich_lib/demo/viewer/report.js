@@ -114,10 +114,10 @@ function fillAbout(about) {
   at(".about").hidden = !about;
   if (!about) return;
   const { name, source, dice, auc, height, folds, published } = about;
-  const told = (key, { value, low, high, n_patients: n }) => say(key, { value: decimal(value, 2), low: decimal(low, 2), high: decimal(high, 2), n });
+  const figure = (key, { value, low, high, n_patients: n }) => say(key, { value: decimal(value, 2), low: decimal(low, 2), high: decimal(high, 2), n });
   const lines = [
-    dice && told("about_dice", dice),
-    auc && told("about_auc", auc) + (height === null ? "" : " " + say("about_height", { height: decimal(height, 2) })),
+    dice && figure("about_dice", dice),
+    auc && figure("about_auc", auc) + (height === null ? "" : " " + say("about_height", { height: decimal(height, 2) })),
     folds && say("about_folds", { k: folds[0], n: folds[1] }),
   ].filter(Boolean);
   at(".about h3").textContent = say("about", { name });
@@ -149,11 +149,11 @@ function fillSlice() {
     ...(hasBlood(index()) ? [say("blood_marked")] : []), ...(state.scan.report.unsure.includes(index()) ? [say("unsure")] : []),
   ];
   at(".where").textContent = words;
-  const told = [words, ...more].join(", ");
-  position.setAttribute("aria-valuetext", told);
-  at(".told").textContent = layers.ct.ariaLabel = told;
+  const announcement = [words, ...more].join(", ");
+  position.setAttribute("aria-valuetext", announcement);
+  at(".announcement").textContent = layers.ct.ariaLabel = announcement;
   tellMeasure();
-  at(".seen").textContent = state.plane === "axial" && state.scan.blood ? [say("strip_bar") + " " + scored(state.scan.report.scores[0].slices[index()], state.scan.report.score_threshold), ...more].join(", ") : "";
+  at(".score").textContent = state.plane === "axial" && state.scan.blood ? [say("strip_bar") + " " + scored(state.scan.report.scores[0].slices[index()], state.scan.report.score_threshold), ...more].join(", ") : "";
   const ends = { axial: ["feet", "head"], coronal: ["front", "back"], sagittal: ["right", "left"] }[state.plane];
   at(".first-end").textContent = say(ends[0]);
   at(".last-end").textContent = say(ends[1]);
@@ -171,9 +171,9 @@ function fillCounts() {
   if (there) fillMoved(now.called, now.calledSlabs);
   else state.measurable = state.scan.report.measurable;
   const small = state.scan.report.shown.shrunk ? ", " + say("at_shown") : "";
-  const told = there ? say("cut_now", { ml: amount(now.calledSlabs, now.called), cut: cutOf(state.threshold) }) + small : cutOf(state.threshold);
-  at(".cutting output").textContent = told;
-  at("input[name=threshold]").setAttribute("aria-valuetext", told);
+  const output = there ? say("cut_now", { ml: amount(now.calledSlabs, now.called), cut: cutOf(state.threshold) }) + small : cutOf(state.threshold);
+  at(".cutting output").textContent = output;
+  at("input[name=threshold]").setAttribute("aria-valuetext", output);
   at(".against").hidden = !state.scan.truth || !there;
   if (!state.scan.truth || !there) return;
   put("dice", now.dice, decimal(now.dice, 3));

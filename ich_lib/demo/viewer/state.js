@@ -31,7 +31,7 @@ const state = {
   scene: null, // what the 3D view draws, once it did: the library, camera, controls and one mesh per surface
 
   // with others
-  sent: "", // what the viewer beside was last told, or told this one
+  sent: "", // what the viewer beside last sent or received
   address: new URLSearchParams(location.search), // which slice, window and plane a link asks for, until that is done
   waiting: 0, // until the address of the page follows
 
