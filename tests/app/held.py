@@ -1,7 +1,7 @@
 """`python app.py`, whose search for blood waits as long as the file that ICH_TEST_HOLD names exists.
 
 So a test decides when a result may come, however fast the model is and however busy the machine.
-Samples are made when they are asked for.
+A sample is made when a page opens it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`python app.py` that makes a sample when it is asked for. Reading all of them ahead takes 70 s of CPU, and tests need
+"""`python app.py` that makes a sample when a page opens it. Reading all of them ahead takes 70 s of CPU, and tests need
 few."""
 
 import runpy
