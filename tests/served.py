@@ -19,6 +19,7 @@ from gradio_client.utils import apply_diff
 
 ROOT = Path(__file__).parents[1]
 API = "/gradio_api"
+ON_DEMAND = ("-m", "tests.app.on_demand")  # for `Server`: a sample is made when a page opens it
 
 
 class Server:

@@ -1,14 +1,15 @@
 """`python app.py`, whose search for blood waits as long as the file that ICH_TEST_HOLD names exists.
 
 So a test decides when a result may come, however fast the model is and however busy the machine.
+A sample is made when a page opens it.
 """
 
 import os
-import runpy
 import time
 from pathlib import Path
 
 from ich_lib.demo import session
+from tests.app.on_demand import serve
 
 HOLD = Path(os.environ["ICH_TEST_HOLD"])
 find_blood = session.find_blood
@@ -29,4 +30,4 @@ def held(scan, models, progress=None, **options):
 
 
 session.find_blood = held
-runpy.run_path("app.py", run_name="__main__")
+serve()

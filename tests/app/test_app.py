@@ -10,7 +10,7 @@ import urllib.request
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import cv2
@@ -287,6 +287,20 @@ def test_files_that_are_deleted_meanwhile_give_a_sentence(files, models, tmp_pat
     view, problem = read_upload(models, [str(tmp_path / "gone.nii.gz")])
     assert view is None
     assert problem == page_sentence("gone")
+
+
+def test_every_sample_is_read_ahead_as_soon_as_the_page_is_served(monkeypatch):
+    """The server of the other tests does not read them ahead, see tests/app/on_demand.py."""
+    steps, done = [], Event()
+    page = SimpleNamespace(launch=lambda **_: steps.append("served"), block_thread=lambda: done.wait(60))
+    monkeypatch.setattr(app, "build_app", lambda *_: page)
+    monkeypatch.setattr(app, "sample_reader", lambda _: steps.append)
+    monkeypatch.setattr(app.child, "warm", lambda: None)
+    monkeypatch.setattr(app.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(samples, "wait_for_quiet", lambda: list(samples.SAMPLES) == steps[1:] and done.set())
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    assert app.main() == 0
+    assert steps == ["served", *samples.SAMPLES]
 
 
 def test_mcp_without_its_package_stops_the_start_with_a_sentence(monkeypatch, capsys):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.browsing import SETTLE, STILL, grave, keep, picture, settle, tab
-from tests.served import Server
+from tests.served import ON_DEMAND, Server
 
 pytestmark = pytest.mark.long
 SIZES = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
@@ -44,7 +44,7 @@ NAMES = "() => [...new Set([...document.querySelectorAll('#samples input')].map(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, browser):
-    with Server(tmp_path_factory.mktemp("server")) as served:
+    with Server(tmp_path_factory.mktemp("server"), command=ON_DEMAND) as served:
         yield served
 
 

@@ -23,7 +23,7 @@ from ich_lib.phantoms import phantom
 from ich_lib.prediction.engine import WEIGHTS
 from ich_lib.reports import write_nifti
 from tests.conftest import ROOT
-from tests.served import API, Server, Visitor, file_data
+from tests.served import API, ON_DEMAND, Server, Visitor, file_data
 
 SPACE = {"SPACE_ID": "somebody/demo"}
 WORD_OF_A_FAULT = re.compile(r"Traceback|File \"|site-packages|\.py\b|/etc/|Error\(")
@@ -31,7 +31,7 @@ WORD_OF_A_FAULT = re.compile(r"Traceback|File \"|site-packages|\.py\b|/etc/|Erro
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server"), **SPACE) as served:
+    with Server(tmp_path_factory.mktemp("server"), command=ON_DEMAND, **SPACE) as served:
         yield served
 
 
@@ -323,7 +323,7 @@ def test_200_bad_uploads_in_a_row_leave_memory_where_it_was(server, visitor, hea
     if np.isnan(server.memory_mb()):
         pytest.skip("This system does not tell the memory of another process (no /proc).")
     junk = np.random.default_rng(1)
-    server.wait_until_idle()  # the samples are read in the background after the start, which needs memory for a while
+    server.wait_until_idle()  # what the start leaves to do needs memory for a while
     visitor.open_files(head)
     for k in range(20):  # what the first requests import and cache is not growth
         visitor.open_files(_bad(k, head, junk))

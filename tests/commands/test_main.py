@@ -191,9 +191,9 @@ def test_a_data_set_is_checked_stored_and_trained_from(phantoms, tmp_path, capsy
 
 
 def test_a_split_that_leaks_is_refused_unless_asked_for(tmp_path, capsys):
-    run = ["--out", str(tmp_path / "run"), "--steps", "2", "--epochs", "1", "--phantoms", "6"]
-    assert main(["train", "unet-small", "--split", "leaky-image", *run]) == 2
-    assert "This split leaks: 6 patients are on both sides" in capsys.readouterr().err
+    run = ["--out", str(tmp_path / "run"), "--steps", "2", "--epochs", "1", "--phantoms", "3"]
+    assert main(["train", "cnn-001", "--split", "leaky-image", *run]) == 2
+    assert "This split leaks: 3 patients are on both sides" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

