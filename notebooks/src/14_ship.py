@@ -39,19 +39,20 @@ folder = Path(mkdtemp())
 # and gives the same result there. Lesson 25 is the second half: what you state about the file, and how others get it.
 #
 # ## A small network to ship
-# We train a small U-Net for three hundred steps on the shared phantoms, with one fold of patients held out. It will
-# be bad. The steps of shipping are the same for a good and a bad network, and its card will state how bad it is (lesson 25).
+# We train a small U-Net for two hundred steps on the shared phantoms, with one fold of patients held out. It will be
+# bad. The steps of shipping are the same for a good and a bad network, and in lesson 25 its card states how bad it is.
 
 # %%
-sizes = {"size": 64, "stored": 64, "mix": (0.5, 0.25, 0.25, 0.0), "learning_rate": 3e-3}
+sizes = {"size": 64, "stored": 64, "mix": (0.5, 0.25, 0.25, 0.0), "learning_rate": 5e-3}
 recipe = Recipe(
     "my-net",
     "both",
     "unet2d",
     {"filters": (8, 16, 32)},
     loss="dice",
-    steps=60,
+    steps=40,
     epochs=5,
+    precision="float32",  # bfloat16 halves the memory, but few CPUs are fast with it
     **sizes,
 )
 run = train(recipe, phantom_heads(), folder / "run")
