@@ -72,7 +72,7 @@ row(
 )
 
 # %% [markdown]
-# Here is the same network on a real head. Would you give it to a ward?
+# On this slice the outline looks right. Here is the same network on a real head. Would you give it to a ward?
 
 # %%
 real = real_head("066")

@@ -104,6 +104,14 @@ def test_prose_is_counted_without_title_sources_and_what_is_folded_away():
     assert build.figures(lesson)["words a statement"] == (2 + 5 + 1) / 2
 
 
+def test_a_page_shows_what_a_cell_printed_and_no_progress_bar():
+    stream = lambda name, text: nbformat.v4.new_output("stream", name=name, text=text)  # noqa: E731
+    cell = nbformat.v4.new_code_cell("1", outputs=[stream("stderr", "my-net: 3%"), stream("stdout", "loss 0.5")])
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 1. A title"), cell])
+    assert [output.text for output in build.without_logs(book).cells[1].outputs] == ["loss 0.5"]
+    assert len(cell.outputs) == 2
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_a_lesson_is_laid_out_as_learners_expect(lesson):
     kinds = [build.tags(cell) for cell in lesson.cells]
