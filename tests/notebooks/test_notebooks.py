@@ -3,6 +3,7 @@
 ICH_LESSONS=full (for a night, or a GPU) runs them with QUICK = False, which includes the long trainings.
 """
 
+import ast
 import importlib.util
 import os
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
+from ich_lib import show
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 FULL = os.environ.get("ICH_LESSONS") == "full"
@@ -136,6 +139,22 @@ def test_a_lesson_is_laid_out_as_learners_expect(lesson):
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
     for heading in ("Spot the bug", "Predict", "Break it", "Recap", "**Sources**", "**Next**"):
         assert heading in text, heading
+
+
+def _unseen_pictures(source: str) -> list[str]:
+    """Calls of `ich_lib.show` whose figure is neither kept, given to `display`, nor the last value of its cell."""
+    body = ast.parse(source).body
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
+    last = ast.unparse(body[-1]) if body and isinstance(body[-1], ast.Expr) else ""
+    calls = [ast.unparse(node) for node in statements if re.match(rf"({'|'.join(show.__all__)})\(", ast.unparse(node))]
+    return [call for call in calls if call != last]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_picture_that_is_drawn_is_also_shown(lesson):
+    assert _unseen_pictures("for k in heads:\n    row(k)\nrow(2)") == ["row(k)"]
+    code = [cell.source for cell in lesson.cells if cell.cell_type == "code"]
+    assert [call for source in code for call in _unseen_pictures(source)] == []
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
