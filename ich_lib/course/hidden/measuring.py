@@ -174,14 +174,6 @@ def _text_or_refusal(mine: Callable, config: dict) -> tuple[str, str]:
         return "", str(problem) or "no reason"
 
 
-def _masks_of_patients(rng: np.random.Generator) -> Inputs:
-    truth, mask, ids = rng.random((20, 2, 3)) < 0.4, rng.random((20, 2, 3)) < 0.5, rng.choice(list("abcde"), 20)
-    truth[rng.random(20) < 0.3] = False
-    truth[ids == "e"] = False
-    dice_of_patients = {name: dice_per_subject(truth[ids == name], mask[ids == name]) for name in set(ids.tolist())}
-    return (mask, truth, ids), {name: value for name, value in dice_of_patients.items() if value is not None}
-
-
 def _plan(rng: np.random.Generator) -> Inputs:
     names = rng.permutation([f"p{k}" for k in range(12)]).tolist()
     sealed, trained, chosen = names[:4], names[4:8], names[8:]
@@ -244,15 +236,14 @@ INPUTS = {
     "13.2": _features,
     "13.3": _groups,
     "13.4": _lopsided_network,
-    "15.1": _masks_of_patients,
-    "15.2": _plan,
+    "15.1": _plan,
     "25.2": _golden_cases,
 }
 JUDGES = {
     "12.1": _judge_interval,
     "12.4": _judge_temperature,
     "13.1": _judge_noise,
-    "15.3": _judge_gain,
-    "15.4": _judge_report,
+    "15.2": _judge_gain,
+    "15.3": _judge_report,
     "25.1": _judge_card,
 }
