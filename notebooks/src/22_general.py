@@ -50,10 +50,10 @@ row(slices.hu[examples], through="brain", masks=slices.blood[examples], height=2
 # %%
 real_hu, real_blood = real_slice("066", size=64)
 row([real_hu], ["real, 64 px"], through="brain", masks=[real_blood], height=2.4)
-all_hu = np.concatenate([slices.hu, [real_hu, real_hu[:, ::-1]]])
-pictures = window(all_hu, *WINDOWS["brain"])[..., None]
 
 # %%
+all_hu = np.concatenate([slices.hu, [real_hu, real_hu[:, ::-1]]])
+pictures = window(all_hu, *WINDOWS["brain"])[..., None]
 for name, rows in (("train", train), ("validation", validation), ("test", test)):
     print(f"{name:10} {len(rows)} slices, {int(truth[rows].sum())} with blood")
 height = slices.height_auc(test)

@@ -37,6 +37,8 @@ SEEDS = range(2) if QUICK else range(5)
 slices = painted_slices()
 truth = slices.bleeds.astype(np.float32)
 train, test = slices.rows(0, 12), slices.rows(20, 40)
+
+# %%
 bleeding = train[slices.bleeds[train]]
 rare = np.sort(np.concatenate([train[~slices.bleeds[train]], bleeding[::6][:12]]))
 print(len(rare), "slices to train on,", int(truth[rare].sum()), "with blood")
@@ -63,6 +65,7 @@ all_hu = np.concatenate([slices.hu, [real_hu, real_hu[:, ::-1]]])
 pictures = window(all_hu, *WINDOWS["brain"])[..., None]
 
 
+# %%
 def build_network(dropout):
     x = inputs = layers.Input((64, 64, 1))
     for filters in (16, 32, 32):
@@ -244,6 +247,7 @@ def count_errors(scores, threshold):
     return f"{missed}, {alarms}"
 
 
+# %%
 last = {name: run[-1] for name, run in curves.items()}
 for name, scores in last.items():
     rank = auc(slices.bleeds[test], scores[test])
