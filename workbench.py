@@ -15,7 +15,7 @@ PAGES = {  # name: (the page, its icon, the lessons that explain it)
     "Runs": (
         runs.page,
         ":material/query_stats:",
-        ("07_unet", "08_metrics", "09_dimensions", "24_three", "12_true", "14_ship", "15_capstone"),
+        ("07_unet", "08_metrics", "09_dimensions", "24_three", "12_true", "14_ship", "25_share", "15_capstone"),
     ),
     "Cases": (cases.page, ":material/radiology:", ("08_metrics", "11_inside", "13_breaks")),
     "Quiz": (quiz.page, ":material/quiz:", ("02_windows", "08_metrics", "10_which", "12_true")),

@@ -288,6 +288,15 @@ def _table(rows: list[dict]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
+def without_logs(page):
+    """The notebook without what its cells wrote to stderr: on a page, a progress bar is a line for every step."""
+    page = deepcopy(page)
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return page
+
+
 def _render(folder: Path) -> None:
     """Run every solved lesson and write it as a page."""
     from nbclient import NotebookClient
@@ -297,7 +306,7 @@ def _render(folder: Path) -> None:
     for lesson in lessons():
         solved = notebook(lesson, solved=True, repository=repository(), version=version())
         NotebookClient(solved, timeout=1800, resources={"metadata": {"path": str(HERE)}}).execute()
-        page, _ = HTMLExporter().from_notebook_node(solved)
+        page, _ = HTMLExporter().from_notebook_node(without_logs(solved))
         (folder / f"{lesson.name}.html").write_text(page)
 
 

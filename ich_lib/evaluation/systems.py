@@ -27,8 +27,8 @@ Pair = tuple[Estimate, Estimate]  # a figure of the network, and of a model that
 
 SYSTEMS = {  # number to its title and year, and the lessons of the course that re-enact its faults
     "000": ("U-Net, EfficientNetB4 and DenseNet169, 2024", (4, 5, 6, 7, 10)),
-    "001": ("Small CNN and 3D U-Net, 2021", (6, 9, 10)),
-    "002": ("Two U-Nets on CT-ICH, 2021", (5, 8, 15, 22)),
+    "001": ("Small CNN and 3D U-Net, 2021", (6, 10, 24)),
+    "002": ("Two U-Nets on CT-ICH, 2021", (5, 8, 15, 22, 26)),
     "003": ("U-Net on CT-ICH, 2025", (4, 5, 12)),
     "004": ("Five CNNs on RSNA 2019, 2019", (1, 6, 10, 12, 23)),
 }

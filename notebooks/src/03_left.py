@@ -109,6 +109,8 @@ row(
     through="brain",
     masks=[real_blood],
 )
+
+# %%
 x = np.nonzero(real_blood)[1].mean()
 print(
     "on the viewer's",

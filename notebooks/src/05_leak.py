@@ -30,12 +30,14 @@ row(store.hu([15, 16, 17, 18]), through="brain", height=2)
 row(store.hu([16 + 34 * k for k in (1, 2, 3, 4)]), through="brain", height=2)
 
 # %% [markdown]
-# Real neighbors are alike too. The next cell shows four neighboring slices of patient 066 and the correlation between
+# Real neighbors are alike too. The next two cells show four neighboring slices of patient 066 and the correlation between
 # neighbors.
 
 # %%
 real = real_head("066").scan.hu
 row(real[17:21], through="brain", height=2)
+
+# %%
 pairs = [np.corrcoef(real[k].ravel(), real[k + 1].ravel())[0, 1] for k in range(17, 20)]
 print("real neighbors correlate by", np.round(pairs, 3))
 

@@ -170,72 +170,10 @@ for name, mask in (("rebuilt", predicted), ("all black", np.zeros_like(predicted
     )
 
 # %% [markdown]
-# ### Exercise 15.1: the correct number (8 min)
-# For each patient, compute the mean Dice over the slices whose *truth* holds blood. Return a dictionary from
-# patient to this mean. Leave out patients without such slices.
-#
-# *Hint:* loop over the patients; which value should a patient without blood get?
-#
-# *Second hint:* `metrics.dice_per_subject(truth, mask)` computes one patient and returns `None` if there is no
-# blood.
-
-
-# %% tags=["exercise"]
-def dice_by_patient(mask, truth, ids):
-    # your code here
-    # solution
-    dice_of = {
-        name: metrics.dice_per_subject(truth[ids == name], mask[ids == name])
-        for name in sorted(set(ids))
-    }
-    return {name: value for name, value in dice_of.items() if value is not None}
-
-
-# %% tags=["check"]
-toy = np.zeros((4, 2, 2), bool)
-toy[:2, 0] = True  # patient a: two slices, both bleed
-guess = toy.copy()
-guess[1] = False  # one of them is missed
-if tested := attempt("15.1", dice_by_patient):
-    mine = tested(guess, toy, np.array(["a", "a", "a", "b"]))
-    assert "b" not in mine, (
-        "Patient b does not bleed; an empty mask must not count as a success."
-    )
-    assert abs(mine["a"] - 0.5) < 1e-9, (
-        "One slice found, one missed, the clean one left out: 0.5, not "
-        f"{mine['a']:.2f}."
-    )
-    tested.passes()
-
-
-# %% tags=["mistake"]
-# refused: Patient b does not bleed
-def dice_by_patient(mask, truth, ids):
-    return {
-        name: metrics.dice(truth[ids == name], mask[ids == name])
-        for name in set(ids.tolist())
-    }
-
-
-# %% tags=["mistake"]
-# refused: the clean one left out
-def dice_by_patient(mask, truth, ids):
-    bleeds = {name for name in ids if truth[ids == name].any()}
-    score = lambda name: [
-        metrics.dice(t, m)
-        for t, m in zip(truth[ids == name], mask[ids == name], strict=True)
-    ]
-    return {name: float(np.mean(score(name))) for name in bleeds}
-
-
-# %% [markdown] tags=["solution"]
-# This gives one value per patient. Hssayeni et al. report the mean of these values, and the bootstrap resamples
-# them.
-
-# %% [markdown]
 # ## The published figure and two correct ones
-# First we score the same predictions on bleeding slices only. Then we train the same recipe with a split by
-# patient. **Predict** both figures.
+# The correct figure is one value per patient: the mean Dice over the slices whose *truth* holds blood (exercise 8.2).
+# Patients without blood have none. First we score the same predictions so. Then we train the same recipe with a split
+# by patient. **Predict** both figures.
 
 
 # %%
@@ -340,7 +278,7 @@ promised = sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 print(promised[:16], "...")
 
 # %% [markdown]
-# ### Exercise 15.2: check before you open (8 min)
+# ### Exercise 15.1: check before you open (8 min)
 # `may_open(plan, trained_on, chosen_by)` returns True if the sealed part may be opened. It raises a `ValueError` if
 # a sealed patient was used for training or for choosing the change, or if the plan does not make exactly one
 # change.
@@ -376,7 +314,7 @@ def is_refused(*case):
         return True
 
 
-if tested := attempt("15.2", may_open):
+if tested := attempt("15.1", may_open):
     mine = tested(toy_plan, ["a"], ["b"])
     assert mine is True, "No sealed patient was used: it must return True."
     assert is_refused(toy_plan, ["a", "c"], []), (
@@ -446,7 +384,7 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# ### Exercise 15.3: the paired interval (8 min)
+# ### Exercise 15.2: the paired interval (8 min)
 # `before` and `after` map patients to Dice, in any order. Return the mean gain, and its 2.5th and 97.5th percentile
 # over 2,000 resamples of patients.
 #
@@ -470,7 +408,7 @@ after = {
     patient: before[patient] + (0.05 if patient in ("p1", "p4") else 0.03)
     for patient in reversed(before)
 }
-if tested := attempt("15.3", paired_gain):
+if tested := attempt("15.2", paired_gain):
     mine = tested(before, after, np.random.default_rng(0))
     right = paired_bootstrap(before, after, mean)
     assert abs(mine[0] - right.value) < 1e-9, (
@@ -557,7 +495,7 @@ for count, estimate in (
 # of one head as independent. Suppose that only the interval over slices excludes 0: then it is tempting to publish
 # that one. But the plan named the interval over patients before the sealed part was opened.
 #
-# ### Exercise 15.4: the report (9 min)
+# ### Exercise 15.3: the report (9 min)
 # `report(gain, change, data)` returns one paragraph; `gain` is an `Estimate`. The paragraph states the change, the
 # data, the gain and both ends of the interval with three decimals, and the number of patients. It also states the
 # verdict, exactly one of **better**, **worse** and **not shown**.
@@ -587,7 +525,7 @@ cases = {
     "worse": Estimate(-0.04, -0.07, -0.011, 7),
 }
 cases["not shown"] = Estimate(0.033, -0.021, 0.084, 7)
-if tested := attempt("15.4", report):
+if tested := attempt("15.3", report):
     mine = tested(cases["better"], "2.5D", "phantoms")
     for right, case in cases.items():
         text = tested(case, "2.5D", "phantoms")

@@ -12,6 +12,7 @@
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import display
 from keras import layers
 from sklearn.linear_model import LogisticRegression
 
@@ -48,7 +49,7 @@ encoders = {"ImageNet": build_encoder("imagenet"), "random": build_encoder(None)
 for name, encoder in encoders.items():
     kernels = keras.ops.convert_to_numpy(encoder.get_layer("stem").kernel)[:, :, 1, :8]
     gray = 0.5 + kernels / (2 * np.abs(kernels).max(axis=(0, 1)))  # 0 is gray
-    row(np.moveaxis(gray, -1, 0), [name] + [""] * 7, height=1.2)
+    display(row(np.moveaxis(gray, -1, 0), [name] + [""] * 7, height=1.2))
 
 # %% [markdown]
 # The upper row shows the first filters of the trained network. Some of them detect edges and bars, which are in

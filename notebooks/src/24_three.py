@@ -13,6 +13,7 @@ from dataclasses import replace
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import display
 from keras import layers
 
 from ich_lib import phantom
@@ -39,7 +40,9 @@ dz, dy, dx = case.scan.spacing_mm
 for head in (case, real_head("084")):
     k = int(head.truth.sum(axis=(1, 2)).argmax())
     where = slice(k - 2, k + 3)
-    row(head.scan.hu[where], through="brain", masks=head.truth[where], height=1.8)
+    display(
+        row(head.scan.hu[where], through="brain", masks=head.truth[where], height=1.8)
+    )
 print(f"slices {dz} mm apart, pixels {dy:.2f} x {dx:.2f} mm")
 
 # %%

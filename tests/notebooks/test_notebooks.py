@@ -3,6 +3,7 @@
 ICH_LESSONS=full (for a night, or a GPU) runs them with QUICK = False, which includes the long trainings.
 """
 
+import ast
 import importlib.util
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from ich_lib import show
 from ich_lib.course.place import start_course
 from ich_lib.evaluation.systems import SYSTEMS
 
@@ -125,6 +127,14 @@ def test_prose_is_counted_without_title_sources_and_what_is_folded_away():
     assert build.figures(lesson)["words a statement"] == (2 + 5 + 1) / 2
 
 
+def test_a_page_shows_what_a_cell_printed_and_no_progress_bar():
+    stream = lambda name, text: nbformat.v4.new_output("stream", name=name, text=text)  # noqa: E731
+    cell = nbformat.v4.new_code_cell("1", outputs=[stream("stderr", "my-net: 3%"), stream("stdout", "loss 0.5")])
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 1. A title"), cell])
+    assert [output.text for output in build.without_logs(book).cells[1].outputs] == ["loss 0.5"]
+    assert len(cell.outputs) == 2
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_a_lesson_is_laid_out_as_learners_expect(lesson):
     kinds = [build.tags(cell) for cell in lesson.cells]
@@ -149,6 +159,22 @@ def test_a_lesson_is_laid_out_as_learners_expect(lesson):
     text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
     for heading in ("Spot the bug", "Predict", "Break it", "Recap", "**Sources**", "**Next**"):
         assert heading in text, heading
+
+
+def _unseen_pictures(source: str) -> list[str]:
+    """Calls of `ich_lib.show` whose figure is neither kept, given to `display`, nor the last value of its cell."""
+    body = ast.parse(source).body
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
+    last = ast.unparse(body[-1]) if body and isinstance(body[-1], ast.Expr) else ""
+    calls = [ast.unparse(node) for node in statements if re.match(rf"({'|'.join(show.__all__)})\(", ast.unparse(node))]
+    return [call for call in calls if call != last]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_picture_that_is_drawn_is_also_shown(lesson):
+    assert _unseen_pictures("for k in heads:\n    row(k)\nrow(2)") == ["row(k)"]
+    code = [cell.source for cell in lesson.cells if cell.cell_type == "code"]
+    assert [call for source in code for call in _unseen_pictures(source)] == []
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)

@@ -1,4 +1,4 @@
-"""Hidden inputs of the lessons on measuring and reporting: 8, 12, 13, 14 and 15."""
+"""Hidden inputs of the lessons on measuring and reporting: 8, 12, 13, 15 and 25."""
 
 from collections.abc import Callable
 
@@ -121,6 +121,25 @@ def _lopsided_network(rng: np.random.Generator) -> Inputs:
     return (draw, picture), (picture * weight + (picture[:, ::-1] * weight)[:, ::-1]) / 2
 
 
+def _golden_cases(rng: np.random.Generator) -> Inputs:
+    """One output of several may be wrong: in one pixel, by just more than the limit, NaN, or of another shape."""
+    factor, limit = float(rng.choice([0.5, 2.0])), float(rng.choice([0.125, 0.25]))
+    pictures = rng.integers(-9, 9, (4, 3, 5)).astype(float)
+    cases = [(picture, factor * picture) for picture in pictures]
+    k, fault = int(rng.integers(4)), rng.choice(["none", "at the limit", "above", "below", "nan", "shape"])
+    if fault == "shape":
+        pictures[k] = pictures[k][0]  # every row alike: subtracting one row hides the difference
+        cases[k] = (pictures[k], factor * pictures[k][:1])
+    if fault in ("at the limit", "above", "below"):
+        expected = factor * pictures[k]
+        expected[1, 2] += {"at the limit": limit, "above": limit + 0.01, "below": -limit - 0.01}[fault]
+        cases[k] = (pictures[k], expected)
+    network = lambda picture: factor * picture  # noqa: E731
+    if fault == "nan":
+        pictures[k][2, 3] = np.nan  # in the case as well, which holds this array
+    return (network, cases, limit), bool(fault in ("none", "at the limit"))
+
+
 def _judge_card(mine: Callable) -> None:
     for seed in range(16):
         rng = np.random.default_rng(seed)
@@ -153,14 +172,6 @@ def _text_or_refusal(mine: Callable, config: dict) -> tuple[str, str]:
         return mine(config), ""
     except ValueError as problem:
         return "", str(problem) or "no reason"
-
-
-def _masks_of_patients(rng: np.random.Generator) -> Inputs:
-    truth, mask, ids = rng.random((20, 2, 3)) < 0.4, rng.random((20, 2, 3)) < 0.5, rng.choice(list("abcde"), 20)
-    truth[rng.random(20) < 0.3] = False
-    truth[ids == "e"] = False
-    dice_of_patients = {name: dice_per_subject(truth[ids == name], mask[ids == name]) for name in set(ids.tolist())}
-    return (mask, truth, ids), {name: value for name, value in dice_of_patients.items() if value is not None}
 
 
 def _plan(rng: np.random.Generator) -> Inputs:
@@ -225,14 +236,14 @@ INPUTS = {
     "13.2": _features,
     "13.3": _groups,
     "13.4": _lopsided_network,
-    "15.1": _masks_of_patients,
-    "15.2": _plan,
+    "15.1": _plan,
+    "25.2": _golden_cases,
 }
 JUDGES = {
     "12.1": _judge_interval,
     "12.4": _judge_temperature,
     "13.1": _judge_noise,
-    "14.3": _judge_card,
-    "15.3": _judge_gain,
-    "15.4": _judge_report,
+    "15.2": _judge_gain,
+    "15.3": _judge_report,
+    "25.1": _judge_card,
 }

@@ -1,4 +1,4 @@
-"""Hidden inputs of the lessons on training: 22 and 23."""
+"""Hidden inputs of the lessons on training: 22, 23 and 26."""
 
 from collections.abc import Callable
 
@@ -94,9 +94,9 @@ def _judge_thawing(mine: Callable) -> None:
 
 INPUTS = {
     "22.1": _losses,
-    "22.2": _weighed_slices,
-    "22.4": _plateaus,
+    "22.2": _plateaus,
     "23.1": _features,
     "23.2": _batch,
+    "26.1": _weighed_slices,
 }
-JUDGES = {"22.3": _judge_balance, "23.3": _judge_thawing}
+JUDGES = {"23.3": _judge_thawing, "26.2": _judge_balance}
