@@ -261,7 +261,7 @@ def _changes(claims: Sequence[Claim], trainings: Mapping[str, Training]) -> str:
                     if getattr(used, setting) != getattr(published, setting)
                 ]
                 lines.append(f"- `{name}`: {listed(changed) if changed else 'nothing'}.")
-    title = "What is changed in the published settings, to fit two CPU cores or to mend a fault (`-fixed`):"
+    title = "What is changed in the published settings, to fit two CPU cores or to correct a fault (`-fixed`):"
     return _list_under(title, lines)
 
 
