@@ -98,11 +98,12 @@ class Training:
         if self.works or not epochs:
             return ""
         first, last = epochs[0].loss, epochs[-1].loss
-        held_out = [epoch for epoch in epochs if epoch.val_loss is not None]
-        if held_out and (late := held_out[-1]).val_loss > _OVERFITTED * late.loss:
+        held_out = [(epoch, epoch.val_loss) for epoch in epochs if epoch.val_loss is not None]
+        late, late_loss = held_out[-1] if held_out else (epochs[-1], 0.0)
+        if late_loss > _OVERFITTED * late.loss:
             return (
-                f"it overfits: after epoch {late.epoch} the loss is {late.loss:.2f} in training and "
-                f"{late.val_loss:.2f} on the held-out patients"
+                f"it overfits: after epoch {late.epoch} the loss is {late.loss:.2f} in training and {late_loss:.2f} on "
+                "the held-out patients"
             )
         earlier = epochs[int(len(epochs) * 0.75) - 1].loss
         if last < _FALLING * earlier:
