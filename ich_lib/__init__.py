@@ -10,7 +10,7 @@ Teaching and research only; not a medical device. Quick start, on a synthetic he
     >>> write_case(case, "head")  # your own scan may be DICOM, NIfTI, PNG or JPG: a file, a folder or a zip
     >>> result = analyze(read("head/scan.nii.gz"))
     >>> print(result_sentence(result))
-    Bleeding likely on 6 of 12 slices, about 15 mL, pattern most like intraparenchymal.
+    Bleeding likely on 7 of 12 slices, about 15 mL, pattern most like intraparenchymal.
     >>> print(f"{result.volume_ml:.0f} mL found, {case.volumes_ml['epidural']:.0f} mL true")
     15 mL found, 35 mL true
     >>> files = write(result, "found", ["mask.nii.gz"])  # found/mask.nii.gz, on the grid of the scan

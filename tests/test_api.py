@@ -25,7 +25,7 @@ def test_the_first_page_shows_the_face_with_arguments_examples_and_links(api, tm
     assert not [name for name in ich_lib.__all__ if f'<section id="{name}"' not in page]
     analyze = page.partition('<section id="analyze"')[2].partition("</section>")[0]
     assert "<strong>scan:</strong>" in analyze
-    assert "Bleeding likely on 6 of 12 slices" in analyze
+    assert "Bleeding likely on 7 of 12 slices" in analyze
     assert '<a href="#explain">explain</a>' in analyze
     assert f"ich_lib {ich_lib.__version__}. Not a medical device." in page
 

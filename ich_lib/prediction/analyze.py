@@ -209,7 +209,7 @@ def analyze(
         >>> from ich_lib.words import result_sentence
         >>> case = phantom(1, bleeds=["epidural"], slices=12, pixels=128)
         >>> print(result_sentence(analyze(case.scan)))
-        Bleeding likely on 6 of 12 slices, about 15 mL, pattern most like intraparenchymal.
+        Bleeding likely on 7 of 12 slices, about 15 mL, pattern most like intraparenchymal.
     """
     models = models if isinstance(models, Models) else load(models or WEIGHTS_FOLDER)
     slabs, thick = slab_scan(scan)

@@ -100,7 +100,7 @@ def test_a_second_process_is_refused_and_one_that_was_killed_leaves_no_lock(tmp_
 def test_a_line_tells_a_bleed_a_chest_and_a_file_that_is_no_scan(archive, tmp_path):
     bleed = score(str(archive / "bleed.nii.gz"), "shipped", ("mask.nii.gz",), str(tmp_path))
     assert set(bleed) == set(COLUMNS)
-    assert (bleed["finding"], bleed["slices"], bleed["bleeding_slices"]) == ("bleeding", 12, 6)
+    assert (bleed["finding"], bleed["slices"], bleed["bleeding_slices"]) == ("bleeding", 12, 7)
     assert (tmp_path / folder_of(bleed["study"]) / "mask.nii.gz").is_file()
     chest = score(str(archive / "chest.nii.gz"), "shipped", ("mask.nii.gz", "result.json"), str(tmp_path))
     assert (chest["finding"], chest["any"], chest["volume_ml"]) == ("withheld", None, None)
