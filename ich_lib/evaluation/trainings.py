@@ -107,7 +107,7 @@ class Training:
             )
         earlier = epochs[int(len(epochs) * 0.75) - 1].loss
         if last < _FALLING * earlier:
-            return f"it is trained for too short a time: the loss was still falling, from {first:.2f} to {last:.2f}"
+            return f"the loss was still falling, from {first:.2f} to {last:.2f}, when the training ended"
         return f"the loss stopped falling, from {first:.2f} to {last:.2f}"
 
     def history(self) -> list[Epoch]:

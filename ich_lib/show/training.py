@@ -31,6 +31,7 @@ def learning_curves(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
             axes.plot(*zip(*held_out, strict=True), color=VERMILION, marker="o", markersize=3, label="held out")
         axes.set_title(name, fontsize=9)
         axes.set(xlabel="epoch", ylabel="loss")
+        axes.locator_params(axis="x", integer=True)
         axes.spines[["top", "right"]].set_visible(False)
     if figure.axes:
         figure.axes[0].legend(frameon=False, fontsize=8)
